@@ -1,0 +1,47 @@
+# Two commands for a machine with Python 3.11 or later: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+.PHONY: demo up test check lint format scenarios properties benchmark clean help
+
+help: ## show the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+
+$(STAMP): pyproject.toml
+	@echo "Making the environment in $(VENV) (once)."
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Touchline needs Python 3.11 or later; set PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	@touch $(STAMP)
+
+demo: $(STAMP) ## a lively sample workspace with its dashboard
+	@$(BIN)/touchline demo
+
+up: $(STAMP) ## everything in one process, on a data directory of its own
+	@$(BIN)/touchline up
+
+test: lint ## all checks and tests that this machine can run
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP) ## style, types and the house's directions
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+
+format: $(STAMP) ## put the code into shape
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+properties: $(STAMP) ## the long property suites: 20,000 worlds on the rules, 1,000 through PostgreSQL
+	@TOUCHLINE_MEMORY_EXAMPLES=20000 TOUCHLINE_STORE_EXAMPLES=1000 $(BIN)/python -m pytest tests/properties -o timeout=7200
+
+benchmark: $(STAMP) ## measure; see benchmarks/README.md
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove the environment and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
