@@ -1,0 +1,305 @@
+"""Is this an event, and if not, what is wrong with it and where?
+
+Bytes become a typed event in one pass. What is refused is a value too: a `Refusal` names index, field, code and what was
+expected, so that a request keeps whatever was good in it.
+"""
+
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from shared.events.instants import DAY_US, HOUR_US, from_micros, to_micros, to_rfc3339
+from shared.events.limits import (
+    COLLECT_AGE_DAYS_MAX,
+    EVENT_BYTES_MAX,
+    EVENTS_PER_REQUEST_MAX,
+    FUTURE_HOURS_MAX,
+)
+from shared.events.money import is_exact
+from shared.events.types import COLLECT_TYPES, EVENT_TYPES, Event
+
+KeyClass = Literal["server", "collect"]
+Code = Literal[
+    "not_json", "unknown_type", "unknown_field", "missing_field", "wrong_type", "bad_value", "too_large",
+    "in_the_future", "too_old", "not_allowed_for_key",
+]  # fmt: skip
+COLLECT_PREFIX = "collect:"
+SCHEMA_VERSION = 1
+
+_decode_event = msgspec.json.Decoder(Event).decode
+_decode_any = msgspec.json.Decoder().decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One event that was not accepted, as the wire tells it. `index` counts from 0 in the request."""
+
+    index: int
+    id: str | None
+    code: Code
+    field: str | None
+    message: str
+
+
+class BadRequest(Exception):
+    """The request as a whole cannot be read. `code` is stable, the message says what was expected."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the log keeps of one event: as it was sent, and beside it what the server filled in.
+
+    `sealed` is room for a personal part that is encrypted under a contact's key.
+    """
+
+    v: int
+    key: KeyClass
+    received_at: int
+    event: msgspec.Raw
+    id: str | None = None
+    occurred_at: int | None = None
+    user_agent: str | None = None
+    sealed: msgspec.Raw | None = None
+
+
+@dataclass(slots=True)
+class Arrived:
+    """An event with everything that the rules may ask of it. `occurred_at_us` and `event_id` are always known."""
+
+    event: Event
+    event_id: str
+    occurred_at_us: int
+    received_at_us: int
+    key: KeyClass
+    raw: bytes
+    user_agent: str | None = None
+    offset: int = -1
+
+
+def split_request(body: bytes, *, ndjson: bool) -> list[bytes | msgspec.Raw]:
+    """The events of a request body, still undecoded: one object, an array, `{"events": [...]}`, or NDJSON lines.
+
+    Raises `BadRequest` where the body is none of these or holds too many events.
+    """
+    parts: Sequence[bytes | msgspec.Raw]
+    if ndjson:
+        parts = [line for line in body.splitlines() if line.strip()]
+    else:
+        start = body.lstrip()[:1]
+        try:
+            if start == b"[":
+                parts = _decode_list(body)
+            elif start == b"{":
+                outer = _decode_object(body)
+                parts = _decode_list(outer["events"]) if "events" in outer and "type" not in outer else [body]
+            else:
+                raise BadRequest("not_json", "the body must be a JSON object, an array of events, or NDJSON")
+        except msgspec.DecodeError as error:
+            raise BadRequest("not_json", f"the body is not valid JSON: {error}") from error
+    if not parts:
+        raise BadRequest("no_events", "the body holds no event")
+    if len(parts) > EVENTS_PER_REQUEST_MAX:
+        raise BadRequest("too_many_events", f"{len(parts)} events; a request takes {EVENTS_PER_REQUEST_MAX} at most")
+    return list(parts)
+
+
+def accept(
+    part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None
+) -> Record | Refusal:
+    """Decode and check one event as ingest does. The record keeps its bytes as sent."""
+    raw = bytes(part)
+    if len(raw) > EVENT_BYTES_MAX:
+        return Refusal(index, None, "too_large", None, f"{len(raw)} bytes; an event has {EVENT_BYTES_MAX} at most")
+    try:
+        event = _decode_event(raw)
+        if b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
+            return Refusal(index, event.id, "bad_value", None, "the character U+0000 is not allowed in text")
+    except msgspec.DecodeError as error:
+        refusal = _refusal(index, raw, error)
+        if key == "server" or refusal.code != "unknown_field":
+            return refusal
+        return accept(_known_fields_only(raw), index, key, received_at_us, user_agent)
+    tag = str(event.__struct_config__.tag)
+    if key == "collect" and (problem := _not_for_collect(event, tag)):
+        return Refusal(index, event.id, "not_allowed_for_key", problem[0], problem[1])
+    if problem := _bad_money(event):
+        return Refusal(index, event.id, "bad_value", *problem)
+    occurred_at_us = None
+    if event.occurred_at is not None:
+        occurred_at_us = to_micros(event.occurred_at)
+        if occurred_at_us > received_at_us + FUTURE_HOURS_MAX * HOUR_US:
+            return Refusal(
+                index, event.id, "in_the_future", "occurred_at",
+                f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}",
+            )  # fmt: skip
+        if key == "collect" and occurred_at_us < received_at_us - COLLECT_AGE_DAYS_MAX * DAY_US:
+            return Refusal(
+                index, event.id, "too_old", "occurred_at",
+                f"more than {COLLECT_AGE_DAYS_MAX} days before its receipt at {to_rfc3339(received_at_us)}",
+            )  # fmt: skip
+    return Record(
+        v=SCHEMA_VERSION,
+        key=key,
+        received_at=received_at_us,
+        event=msgspec.Raw(raw),
+        id=None if event.id is not None else uuid7(received_at_us),
+        occurred_at=None if occurred_at_us is not None else received_at_us,
+        user_agent=user_agent if key == "collect" and getattr(event, "user_agent", "") is None else None,
+    )
+
+
+_encode_record = msgspec.json.Encoder().encode
+_decode_record = msgspec.json.Decoder(Record).decode
+
+
+def encode_record(record: Record) -> bytes:
+    """The log's bytes of one record: one line of JSON."""
+    return _encode_record(record)
+
+
+def decode_record(value: bytes, offset: int = -1) -> Arrived:
+    """The event of a log record. Raises `msgspec.DecodeError` where the record does not hold one."""
+    record = _decode_record(value)
+    raw = bytes(record.event)
+    event = _decode_event(upcast(record.v, raw))
+    at_us = record.occurred_at
+    if at_us is None:
+        if event.occurred_at is None:
+            raise msgspec.ValidationError("`occurred_at` is neither in the event nor in its record")
+        at_us = to_micros(event.occurred_at)
+    event_id = record.id if record.id is not None else event.id
+    if event_id is None:
+        raise msgspec.ValidationError("`id` is neither in the event nor in its record")
+    if record.key == "collect":
+        event_id = COLLECT_PREFIX + event_id
+    user_agent = record.user_agent or getattr(event, "user_agent", None)
+    return Arrived(event, event_id, at_us, record.received_at, record.key, raw, user_agent, offset)
+
+
+def upcast(version: int, raw: bytes) -> bytes:
+    """Bring an event's bytes of an older schema version to the present one.
+
+    There is one version so far; a step from v to v + 1 goes here, so that the log never needs rewriting.
+    """
+    if version != SCHEMA_VERSION:
+        raise msgspec.ValidationError(f"schema version {version} is unknown; this release reads {SCHEMA_VERSION}")
+    return raw
+
+
+def canonical(raw: bytes) -> bytes:
+    """Canonical JSON of an event as sent: keys sorted, no white space, UTF-8 (rule **once**)."""
+    return msgspec.json.encode(_decode_any(raw), order="sorted")
+
+
+def event_type(event: Event) -> str:
+    """The wire's name of the event's type."""
+    return str(event.__struct_config__.tag)
+
+
+def encode_event(event: Event) -> bytes:
+    """The event's JSON, without absent fields."""
+    return _encode(event)
+
+
+def decode_event(raw: bytes) -> Event:
+    """A stored event's JSON, typed."""
+    return _decode_event(raw)
+
+
+
+
+def uuid7(at_us: int) -> str:
+    """A UUID version 7 (RFC 9562): ordered by time, so that neighbours in time are neighbours in an index."""
+    milliseconds, rest = divmod(at_us, 1000)
+    random = uuid.uuid4().int
+    value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (rest * 4096 // 1000) << 64 | 0b10 << 62
+    return str(uuid.UUID(int=value | random & (2**62 - 1)))
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(k) or _holds_nul(v) for k, v in value.items())
+    return isinstance(value, list) and any(_holds_nul(v) for v in value)
+
+
+def _not_for_collect(event: Event, tag: str) -> tuple[str | None, str] | None:
+    if tag not in COLLECT_TYPES:
+        return "type", f"a collect key may send {', '.join(sorted(COLLECT_TYPES))}"
+    contact = getattr(event, "contact", None)
+    if contact is not None and contact.id is not None:
+        return "contact.id", "a collect key names contacts by email alone"
+    return None
+
+
+def _bad_money(event: Event) -> tuple[str, str] | None:
+    currency = getattr(event, "currency", None)
+    if currency is None:
+        return None
+    for name in ("amount", "budget"):
+        amount = getattr(event, name, None)
+        if amount is not None and not is_exact(amount, currency):
+            return name, f"{amount} has more decimals than {currency} has"
+    return None
+
+
+def _known_fields_only(raw: bytes) -> bytes:
+    """The event without fields that its type does not have, in its contact object too (collect keys)."""
+    fields = _decode_object(raw)
+    cls = EVENT_TYPES[_decode_any(fields["type"])]
+    kept: dict[str, object] = {k: v for k, v in fields.items() if k in cls.__struct_fields__ or k == "type"}
+    if "contact" in kept:
+        contact = _decode_any(fields["contact"])
+        if isinstance(contact, dict):
+            kept["contact"] = {k: v for k, v in contact.items() if k in ("id", "email")}
+    return _encode(kept)
+
+
+_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
+_MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
+
+
+def _refusal(index: int, raw: bytes, error: msgspec.DecodeError) -> Refusal:
+    text = str(error)
+    event_id = None
+    try:
+        sent = _decode_any(raw)
+    except msgspec.DecodeError:
+        return Refusal(index, None, "not_json", None, text)
+    if isinstance(sent, dict) and isinstance(sent.get("id"), str):
+        event_id = sent["id"]
+    path = m["path"] if (m := _PATH.search(text)) else ""
+    said = _PATH.sub("", text)
+    inner = (_UNKNOWN.search(said) or _MISSING.search(said)) if said.startswith("Object ") else None
+    field = ".".join(x for x in (path, inner["name"] if inner else "") if x) or None
+    code: Code
+    if _UNKNOWN.search(said):
+        code = "unknown_field"
+    elif _MISSING.search(said):
+        code = "missing_field"
+    elif said.startswith("Invalid value") and field in ("type", "", None):
+        code, field = "unknown_type", "type"
+    elif said.startswith("Expected") and ", got" in said and not re.search(r"length|matching|>=|<=", said):
+        code = "wrong_type"
+    else:
+        code = "bad_value"
+    return Refusal(index, event_id, code, field, said)
+
+
+__all__ = [
+    "COLLECT_PREFIX", "SCHEMA_VERSION", "Arrived", "BadRequest", "KeyClass", "Record", "Refusal", "accept", "canonical",
+    "decode_event", "decode_record", "encode_event", "encode_record", "event_type", "from_micros", "split_request",
+    "upcast", "uuid7",
+]  # fmt: skip

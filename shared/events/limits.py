@@ -1,0 +1,17 @@
+"""How large may a thing be? Every limit has its unit in its name and its reason beside it."""
+
+EVENT_ID_CHARACTERS_MAX = 128  # an idempotency key: UUIDs, hashes and composed keys fit
+ID_CHARACTERS_MAX = 256  # ids of other systems, kept opaque
+TEXT_CHARACTERS_MAX = 1_024  # names and titles, shown on one line
+URL_CHARACTERS_MAX = 8_192  # what browsers and proxies carry in practice
+COUNT_MAX = 1_000_000_000  # an increment; leaves room to add 9 billion of them in 64 bits
+AMOUNT_DIGITS_MAX = 14  # major units; in minor units (4 decimals at most) still within 64 bits
+CONTACTS_PER_DEAL_EVENT_MAX = 100  # more are sent as deal_contact_associated
+
+EVENT_BYTES_MAX = 32 * 1024  # one event; a Kafka record stays far below the broker's default
+EVENTS_PER_REQUEST_MAX = 1_000  # one append; bounds the time that one request holds the log
+REQUEST_BYTES_MAX = 1024 * 1024  # collect keys, after decompression: they are public
+REQUEST_BYTES_SERVER_MAX = 10 * 1024 * 1024  # server keys, after decompression
+
+FUTURE_HOURS_MAX = 24  # rule future: clocks differ, calendars do not
+COLLECT_AGE_DAYS_MAX = 7  # rule future: a browser may hold events back while it is offline

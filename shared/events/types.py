@@ -1,0 +1,407 @@
+"""Which events exist, and which fields does each carry?
+
+Every event is a frozen msgspec struct; `Event` is their tagged union, told apart by `type`. Field names are the wire's.
+Unknown fields are refused. Instants are aware datetimes here and microseconds since 1970 UTC (`Micros`) everywhere else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import Decimal
+from typing import Annotated, Literal, Union
+
+import msgspec
+
+from shared.events.limits import (
+    AMOUNT_DIGITS_MAX,
+    CONTACTS_PER_DEAL_EVENT_MAX,
+    COUNT_MAX,
+    EVENT_ID_CHARACTERS_MAX,
+    ID_CHARACTERS_MAX,
+    TEXT_CHARACTERS_MAX,
+    URL_CHARACTERS_MAX,
+)
+
+Micros = int
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)]
+EventIdField = Annotated[str, msgspec.Meta(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX)]
+Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARACTERS_MAX)]
+Url = Annotated[str, msgspec.Meta(min_length=1, max_length=URL_CHARACTERS_MAX)]
+Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=COUNT_MAX)]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$", description="ISO 4217 code, such as EUR")]
+Amount = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^-?[0-9]{{1,{AMOUNT_DIGITS_MAX}}}(\.[0-9]{{1,4}})?$",
+        description='decimal string in major units, such as "1200.50"',
+    ),
+]
+Weight = Annotated[int | float | str, msgspec.Meta(description="share of the model, in percent")]
+
+AssetType = Literal[
+    "site_page", "landing_page", "blog_post", "case_study", "form", "cta", "marketing_email", "social_post",
+    "paid_search", "ad_campaign", "tracking_url", "workflow", "sms", "marketing_event", "meeting", "call", "video",
+    "document", "list", "podcast", "feedback_survey", "external",
+]  # fmt: skip
+
+
+class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A contact named by `id`, by `email`, or by both (which links the two: rule **contact**)."""
+
+    id: Id | None = None
+    email: Annotated[str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.id is None and self.email is None:
+            raise ValueError("a contact needs `id` or `email`")
+        if self.email is not None and not re.fullmatch(r"\s*[^\s@]+@[^\s@]+\s*", self.email):
+            raise ValueError("`email` must look like name@host")
+
+
+class Envelope(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True
+):
+    """What every event carries. `id` and `occurred_at` are filled in by ingest where absent."""
+
+    id: EventIdField | None = None
+    occurred_at: Instant | None = None
+
+
+class Touch(Envelope, kw_only=True, frozen=True):
+    """A touch may say that it is not to be counted (rule **excluded traffic**)."""
+
+    machine: bool = False
+    internal: bool = False
+
+
+class VisitorTouch(Touch, kw_only=True, frozen=True):
+    """A touch that a visitor may have made."""
+
+    contact: Contact | None = None
+    user_agent: Text | None = None
+
+
+class PageVisited(VisitorTouch, kw_only=True, frozen=True, tag="page_visited"):
+    """A page was visited."""
+
+    visitor_id: Id
+    url: Url
+    referrer: Annotated[str, msgspec.Meta(max_length=URL_CHARACTERS_MAX)] | None = None
+    title: Text | None = None
+    asset_id: Id | None = None
+    via_asset_id: Id | None = None
+
+
+class FormSubmitted(VisitorTouch, kw_only=True, frozen=True, tag="form_submitted"):
+    """A form was sent; `url` is the page that it sat on."""
+
+    asset_id: Id
+    visitor_id: Id | None = None
+    url: Url | None = None
+
+
+class CtaViewed(FormSubmitted, kw_only=True, frozen=True, tag="cta_viewed"):
+    """A call to action came into view."""
+
+
+class CtaClicked(FormSubmitted, kw_only=True, frozen=True, tag="cta_clicked"):
+    """A call to action was clicked."""
+
+
+class EmailSent(Touch, kw_only=True, frozen=True, tag="email_sent"):
+    """An email left for a contact."""
+
+    asset_id: Id
+    contact: Contact
+    url: Url | None = None
+
+
+class EmailDelivered(EmailSent, kw_only=True, frozen=True, tag="email_delivered"):
+    """An email arrived."""
+
+
+class EmailOpened(EmailSent, kw_only=True, frozen=True, tag="email_opened"):
+    """An email was opened; `machine` says that the opener is no person."""
+
+
+class EmailClicked(EmailSent, kw_only=True, frozen=True, tag="email_clicked"):
+    """A link in an email was clicked."""
+
+
+class EmailBounced(EmailSent, kw_only=True, frozen=True, tag="email_bounced"):
+    """An email came back."""
+
+
+class EmailUnsubscribed(EmailSent, kw_only=True, frozen=True, tag="email_unsubscribed"):
+    """A contact unsubscribed by this email."""
+
+
+class SocialClicked(VisitorTouch, kw_only=True, frozen=True, tag="social_clicked"):
+    """Clicks on a social post; `count` is an increment."""
+
+    asset_id: Id
+    visitor_id: Id | None = None
+    count: Count = 1
+    kind: Text | None = None
+
+
+class SocialInteracted(SocialClicked, kw_only=True, frozen=True, tag="social_interacted"):
+    """Likes, comments, shares; `count` is an increment."""
+
+
+class AdViewed(VisitorTouch, kw_only=True, frozen=True, tag="ad_viewed"):
+    """Impressions of an ad; `count` is an increment."""
+
+    asset_id: Id
+    visitor_id: Id | None = None
+    count: Count = 1
+
+
+class AdClicked(AdViewed, kw_only=True, frozen=True, tag="ad_clicked"):
+    """Clicks on an ad; `count` is an increment."""
+
+
+class AssetInteracted(VisitorTouch, kw_only=True, frozen=True, tag="asset_interacted"):
+    """Any other interaction: a meeting booked, a call logged, a video played."""
+
+    asset_id: Id
+    kind: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_CHARACTERS_MAX)]
+    visitor_id: Id | None = None
+
+
+class ListJoined(Touch, kw_only=True, frozen=True, tag="list_joined"):
+    """A contact joined a list."""
+
+    asset_id: Id
+    contact: Contact
+    list_type: Literal["static", "active"]
+
+
+class WorkflowEnrolled(Touch, kw_only=True, frozen=True, tag="workflow_enrolled"):
+    """A contact was enrolled in a workflow."""
+
+    asset_id: Id
+    contact: Contact
+
+
+class ListLeft(Envelope, kw_only=True, frozen=True, tag="list_left"):
+    """A contact left a list."""
+
+    asset_id: Id
+    contact: Contact
+    list_type: Literal["static", "active"]
+
+
+class CampaignCreated(Envelope, kw_only=True, frozen=True, tag="campaign_created"):
+    """A campaign begins."""
+
+    campaign_id: Id
+    name: Text | None = None
+    utm_campaign: Text | None = None
+    starts_on: dt.date | None = None
+    ends_on: dt.date | None = None
+    owner: Text | None = None
+    budget: Amount | None = None
+    currency: Currency | None = None
+    notes: Annotated[str, msgspec.Meta(max_length=8 * TEXT_CHARACTERS_MAX)] | None = None
+
+
+class CampaignUpdated(CampaignCreated, kw_only=True, frozen=True, tag="campaign_updated"):
+    """A campaign's particulars change; absent fields stay."""
+
+
+class CampaignDeleted(Envelope, kw_only=True, frozen=True, tag="campaign_deleted"):
+    """A campaign ends for good."""
+
+    campaign_id: Id
+
+
+class SpendRecorded(Envelope, kw_only=True, frozen=True, tag="spend_recorded"):
+    """Money spent on a campaign on one day."""
+
+    campaign_id: Id
+    amount: Amount
+    currency: Currency
+    on: dt.date
+    asset_id: Id | None = None
+
+
+class AssetRegistered(Envelope, kw_only=True, frozen=True, tag="asset_registered"):
+    """An asset is told of, or told anew: the latest registration decides its type."""
+
+    asset_id: Id
+    asset_type: AssetType
+    name: Text | None = None
+    url: Url | None = None
+    target_url: Url | None = None
+
+
+class AssetPublished(Envelope, kw_only=True, frozen=True, tag="asset_published"):
+    """An asset went public."""
+
+    asset_id: Id
+
+
+class AssetUnpublished(AssetPublished, kw_only=True, frozen=True, tag="asset_unpublished"):
+    """An asset was taken back."""
+
+
+class AssetAssociated(Envelope, kw_only=True, frozen=True, tag="asset_associated"):
+    """From now on the campaign holds the asset."""
+
+    campaign_id: Id
+    asset_id: Id
+
+
+class AssetDissociated(AssetAssociated, kw_only=True, frozen=True, tag="asset_dissociated"):
+    """The campaign no longer holds the asset."""
+
+
+class ContactCreated(Envelope, kw_only=True, frozen=True, tag="contact_created"):
+    """A contact is told of."""
+
+    contact: Contact
+    properties: dict[str, str | None] | None = None
+
+
+class ContactUpdated(ContactCreated, kw_only=True, frozen=True, tag="contact_updated"):
+    """A contact's properties change; absent ones stay."""
+
+
+class ContactIdentified(Envelope, kw_only=True, frozen=True, tag="contact_identified"):
+    """This visitor is this contact, from now on."""
+
+    visitor_id: Id
+    contact: Contact
+
+
+class ContactMerged(Envelope, kw_only=True, frozen=True, tag="contact_merged"):
+    """Two contacts are one; `into` names it."""
+
+    contact: Contact
+    into: Contact
+
+
+class ContactForgotten(Envelope, kw_only=True, frozen=True, tag="contact_forgotten"):
+    """A contact asked to be forgotten."""
+
+    contact: Contact
+
+
+class SalesforceCampaignJoined(Envelope, kw_only=True, frozen=True, tag="salesforce_campaign_joined"):
+    """A contact joined a Salesforce campaign."""
+
+    contact: Contact
+    salesforce_campaign_id: Id
+    source: Literal["sync", "form", "workflow"]
+
+
+class DealCreated(Envelope, kw_only=True, frozen=True, tag="deal_created"):
+    """A deal opens; `contacts` are associated with it."""
+
+    deal_id: Id
+    name: Text | None = None
+    amount: Amount | None = None
+    currency: Currency | None = None
+    contacts: Annotated[tuple[Contact, ...], msgspec.Meta(max_length=CONTACTS_PER_DEAL_EVENT_MAX)] = ()
+
+
+class DealUpdated(DealCreated, kw_only=True, frozen=True, tag="deal_updated"):
+    """A deal's particulars change; absent fields stay, contacts are added."""
+
+
+class DealContactAssociated(Envelope, kw_only=True, frozen=True, tag="deal_contact_associated"):
+    """A contact takes part in a deal."""
+
+    deal_id: Id
+    contact: Contact
+
+
+class DealContactDissociated(DealContactAssociated, kw_only=True, frozen=True, tag="deal_contact_dissociated"):
+    """A contact no longer takes part."""
+
+
+class DealClosed(Envelope, kw_only=True, frozen=True, tag="deal_closed"):
+    """A deal is won or lost."""
+
+    deal_id: Id
+    won: bool
+    amount: Amount | None = None
+    currency: Currency | None = None
+
+
+class DealReopened(Envelope, kw_only=True, frozen=True, tag="deal_reopened"):
+    """A closed deal is open again."""
+
+    deal_id: Id
+
+
+class DealDeleted(DealReopened, kw_only=True, frozen=True, tag="deal_deleted"):
+    """A deal is gone for good."""
+
+
+class EventRetracted(Envelope, kw_only=True, frozen=True, tag="event_retracted"):
+    """Takes another event out of the set (rule **retracted**)."""
+
+    event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX + len("collect:"))]
+
+
+class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Settings to change; absent ones stay as they were."""
+
+    time_zone: Text | None = None
+    currency: Currency | None = None
+    session_gap_minutes: Annotated[int, msgspec.Meta(ge=1, le=24 * 60)] | None = None
+    lookback_days: Annotated[int, msgspec.Meta(ge=1, le=100 * 366)] | None | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        if self.time_zone is not None:
+            from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+            try:
+                ZoneInfo(self.time_zone)
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+                raise ValueError(f"`time_zone` {self.time_zone!r} is no IANA time zone") from error
+
+
+class WorkspaceConfigured(Envelope, kw_only=True, frozen=True, tag="workspace_configured"):
+    """Settings of the workspace change, for all of its history."""
+
+    settings: SettingsField
+
+
+class ModelDefined(Envelope, kw_only=True, frozen=True, tag="model_defined"):
+    """A credit model of the workspace's own: weights in percent of `first`, `lead_creation`, ..., `others`."""
+
+    model: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    weights: dict[Literal["first", "lead_creation", "deal_creation", "last", "others"], Weight]
+    half_life_days: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    lookback_days: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        weights = [Decimal(str(weight)) for weight in self.weights.values()]
+        if any(not w.is_finite() or w < 0 for w in weights) or sum(weights) <= 0:
+            raise ValueError("`weights` must not be negative and must add up to more than 0")
+
+
+Event = Union[  # noqa: UP007 (a tagged union of this length reads best as a list)
+    PageVisited, FormSubmitted, CtaViewed, CtaClicked,
+    EmailSent, EmailDelivered, EmailOpened, EmailClicked, EmailBounced, EmailUnsubscribed,
+    SocialClicked, SocialInteracted, AdViewed, AdClicked, AssetInteracted, ListJoined, WorkflowEnrolled, ListLeft,
+    CampaignCreated, CampaignUpdated, CampaignDeleted, SpendRecorded,
+    AssetRegistered, AssetPublished, AssetUnpublished, AssetAssociated, AssetDissociated,
+    ContactCreated, ContactUpdated, ContactIdentified, ContactMerged, ContactForgotten, SalesforceCampaignJoined,
+    DealCreated, DealUpdated, DealContactAssociated, DealContactDissociated, DealClosed, DealReopened, DealDeleted,
+    EventRetracted, WorkspaceConfigured, ModelDefined,
+]  # fmt: skip
+
+EVENT_TYPES: dict[str, type[Envelope]] = {
+    str(cls.__struct_config__.tag): cls for cls in Event.__args__  # type: ignore[attr-defined]
+}
+TOUCH_TYPES: tuple[str, ...] = tuple(name for name, cls in EVENT_TYPES.items() if issubclass(cls, Touch))
+COLLECT_TYPES = frozenset(
+    {"page_visited", "form_submitted", "cta_viewed", "cta_clicked", "ad_clicked", "contact_identified"}
+)
