@@ -1,0 +1,119 @@
+"""Rules **exclusive**, **interval** and **limit**: which campaign holds which asset, and from when to when?
+
+Changes apply one after another in order. An asset has one campaign; a workflow may have many.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from shared.events.instants import END_US
+from shared.rules.order import Order
+
+SOCIAL_POSTS_MAX = 10_000  # held by a campaign at a time
+
+
+class Refused(StrEnum):
+    """Why an association never became effective."""
+
+    CAMPAIGN_DELETED = "campaign_deleted"
+    SOCIAL_POST_LIMIT = "social_post_limit"
+
+
+class Change(NamedTuple):
+    """An association (`holds`) or a dissociation."""
+
+    order: Order
+    asset: int
+    campaign: int
+    holds: bool
+
+
+class Life(NamedTuple):
+    """A campaign's creation, and its deletion if it was deleted."""
+
+    created_us: int
+    deleted: Order | None
+
+
+class Interval(NamedTuple):
+    """The campaign holds the asset from `from_us` (inclusive) to `to_us` (exclusive)."""
+
+    asset: int
+    campaign: int
+    from_us: int
+    to_us: int
+    event_id: str
+
+
+class Refusal(NamedTuple):
+    """An association that was refused."""
+
+    order: Order
+    asset: int
+    campaign: int
+    reason: Refused
+
+
+def life(events: Iterable[tuple[Order, str]]) -> Life:
+    """A campaign's life, from all events that name it, as (order, event type).
+
+    It is created by its earliest `campaign_created`, else by the first event that names it. Deletion is final.
+    """
+    told = sorted(events)
+    created = next((order for order, kind in told if kind == "campaign_created"), told[0][0])
+    return Life(created.at_us, next((order for order, kind in told if kind == "campaign_deleted"), None))
+
+
+def intervals(
+    changes: Iterable[Change],
+    lives: Mapping[int, Life],
+    types: Mapping[int, str | None],
+    social_posts_max: int = SOCIAL_POSTS_MAX,
+) -> tuple[list[Interval], list[Refusal]]:
+    """Who holds what when. `lives` knows every campaign of the changes, `types` each asset's type (None: unknown).
+
+    Empty intervals are left out. Assets are independent of each other but for the limit of social posts.
+    """
+    held: dict[int, dict[int, Change]] = {}  # asset -> campaign -> the association in force
+    posts: dict[int, int] = {}
+    out: list[Interval] = []
+    refusals: list[Refusal] = []
+
+    def end(asset: int, campaign: int, at_us: int) -> None:
+        begun = held[asset].pop(campaign)
+        if types.get(asset) == "social_post":
+            posts[campaign] -= 1
+        from_us = max(begun.order.at_us, lives[campaign].created_us)
+        if from_us < at_us:
+            out.append(Interval(asset, campaign, from_us, at_us, begun.order.event_id))
+
+    deletions = [(told.deleted, None, campaign) for campaign, told in lives.items() if told.deleted is not None]
+    steps = [(change.order, change, change.campaign) for change in changes]
+    for order, change, campaign in sorted([*steps, *deletions], key=lambda step: step[0]):
+        if change is None:
+            for asset in [asset for asset, campaigns in held.items() if campaign in campaigns]:
+                end(asset, campaign, order.at_us)
+            continue
+        asset = change.asset
+        present = held.setdefault(asset, {})
+        if not change.holds:
+            if campaign in present:
+                end(asset, campaign, order.at_us)
+        elif campaign in present:
+            continue
+        elif (deleted := lives[campaign].deleted) is not None and deleted < order:
+            refusals.append(Refusal(order, asset, campaign, Refused.CAMPAIGN_DELETED))
+        elif types.get(asset) == "social_post" and posts.get(campaign, 0) >= social_posts_max:
+            refusals.append(Refusal(order, asset, campaign, Refused.SOCIAL_POST_LIMIT))
+        else:
+            if types.get(asset) != "workflow":
+                for other in list(present):
+                    end(asset, other, order.at_us)
+            present[campaign] = change
+            if types.get(asset) == "social_post":
+                posts[campaign] = posts.get(campaign, 0) + 1
+    for asset, campaigns in held.items():
+        for campaign in list(campaigns):
+            end(asset, campaign, END_US)
+    return out, refusals

@@ -1,0 +1,87 @@
+"""Rule **pre-association**: does a touch of this asset or value count for the campaign, and if not, why?
+
+For a campaign, the whole time of each key that it ever held or claimed is cut into pieces that say so.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+from shared.events.instants import BEGINNING_US, END_US
+
+
+class Route(IntEnum):
+    """How a touch reaches a campaign; of several, the lowest gives the reason."""
+
+    ASSET = 1
+    VIA = 2
+    UTM = 3
+
+
+class Standing(IntEnum):
+    """What a touch at that time is to the campaign."""
+
+    COUNTS = 0
+    BEFORE_ASSOCIATION = 1
+    AFTER_ASSOCIATION_ENDED = 2
+    UTM_NOT_CLAIMED_THEN = 3
+
+
+class KeptOut(StrEnum):
+    """Why a touch of a campaign's asset or value is in none of its metrics."""
+
+    MACHINE = "machine"
+    INTERNAL = "internal"
+    BEFORE_ASSOCIATION = "before_association"
+    AFTER_ASSOCIATION_ENDED = "after_association_ended"
+    UTM_NOT_CLAIMED_THEN = "utm_not_claimed_then"
+
+
+class Piece(NamedTuple):
+    """A stretch of time, `[from_us, to_us)`, and what it means."""
+
+    from_us: int
+    to_us: int
+    standing: Standing
+
+
+def asset_pieces(held: Iterable[tuple[int, int]]) -> list[Piece]:
+    """All time of one asset as seen by one campaign, from the `(from, to)` in which the campaign held it."""
+    out: list[Piece] = []
+    at_us, outside = BEGINNING_US, Standing.BEFORE_ASSOCIATION
+    for from_us, to_us in sorted(held):
+        if at_us < from_us:
+            out.append(Piece(at_us, from_us, outside))
+        out.append(Piece(from_us, to_us, Standing.COUNTS))
+        at_us, outside = to_us, Standing.AFTER_ASSOCIATION_ENDED
+    if at_us < END_US:
+        out.append(Piece(at_us, END_US, outside))
+    return out
+
+
+def utm_pieces(claimed: Iterable[tuple[int, int]]) -> list[Piece]:
+    """All time of one value as seen by one campaign that ever claimed it."""
+    not_then = Standing.UTM_NOT_CLAIMED_THEN
+    return [p if p.standing is Standing.COUNTS else p._replace(standing=not_then) for p in asset_pieces(claimed)]
+
+
+def within(pieces: Sequence[Piece], from_us: int, to_us: int) -> list[Piece]:
+    """The pieces, cut to `[from_us, to_us)`: a page's address belongs to an asset for a while only."""
+    cut = (p._replace(from_us=max(p.from_us, from_us), to_us=min(p.to_us, to_us)) for p in pieces)
+    return [p for p in cut if p.from_us < p.to_us]
+
+
+def kept_out(
+    machine: bool, internal: bool, by_asset: Standing | None, by_via: Standing | None, by_utm: Standing | None
+) -> KeptOut | None:
+    """Why a touch does not count for a campaign, None if it does. A standing is None where the route does not apply."""
+    if machine:
+        return KeptOut.MACHINE
+    if internal:
+        return KeptOut.INTERNAL
+    if Standing.COUNTS in (by_asset, by_via, by_utm):
+        return None
+    standing = by_asset or by_via or by_utm
+    if standing is None:
+        raise ValueError("a touch without any route to the campaign is not one of its touches")
+    return KeptOut[standing.name]

@@ -1,0 +1,43 @@
+"""Rule **session**: does this event begin a session or continue one?"""
+
+from typing import NamedTuple
+
+from shared.rules.keys import session_key, source_key
+from shared.rules.page import PageUrl, parse
+
+SESSION_TYPES = frozenset({"page_visited", "form_submitted", "cta_viewed", "cta_clicked"})
+
+
+class Session(NamedTuple):
+    """A visitor's session so far. `source` is that of its first event; None if that named none."""
+
+    key: int
+    started_at_us: int
+    is_new: bool
+    last_at_us: int
+    source: int | None
+
+
+def named_source(page: PageUrl, referrer: str | None) -> int | None:
+    """The source that a page visit names: its utm, else the host of an external referrer, else none."""
+    if any(page.utm):
+        return source_key(("utm", *page.utm))
+    if referrer:
+        host = parse(referrer).host
+        if host and host != page.host:
+            return source_key(("referrer", host))
+    return None
+
+
+def after(session: Session | None, at_us: int, event_id: str, source: int | None, gap_us: int) -> Session:
+    """The session of a visitor's next event, given that of the one before (None: it is the visitor's first).
+
+    `source` is what a page visit names, None for other events. A gap of exactly `gap_us` begins a new session.
+    """
+    if (
+        session is not None
+        and at_us - session.last_at_us < gap_us
+        and (source is None or source == session.source)
+    ):
+        return session._replace(last_at_us=at_us)
+    return Session(session_key(event_id), at_us, session is None, at_us, source)
