@@ -1,0 +1,77 @@
+"""What must a log of events be able to do?
+
+A log has partitions; a partition is a sequence of entries numbered by `offset` from 0 without gaps; a workspace lives in
+one partition, so its entries have one order. `append` answers only when the entries are durable: what it has answered is
+never lost and never moves.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class Entry(NamedTuple):
+    """One record of the log. `value` is what was appended, byte for byte."""
+
+    offset: int
+    workspace: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the log: everything before `offset` (exclusive) in the partition."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"p{self.partition}-{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """The position that `str` wrote. Raises `ValueError` on anything else."""
+        partition, _, offset = text.removeprefix("p").partition("-")
+        if not (text.startswith("p") and partition.isdecimal() and offset.isdecimal()):
+            raise ValueError(f"{text!r} is no position")
+        return cls(int(partition), int(offset))
+
+
+class LogUnavailable(Exception):
+    """The log cannot take more now. Nothing of the call was appended; `retry_after_s` is a suggestion."""
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class EventLog(Protocol):
+    """The port. Adapters: `shared.log.postgres`."""
+
+    partitions: int
+
+    async def append(self, workspace: str, values: Sequence[bytes]) -> Position:
+        """Append in order, all or nothing, and answer when durable: the position after the last value."""
+        ...
+
+    async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
+        """Up to `events_max` entries from `offset` on; empty at the end. Never skips an offset."""
+        ...
+
+    async def end(self, partition: int) -> int:
+        """The offset that the next entry will get."""
+        ...
+
+    async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
+        """Return when an entry at `offset` may be there, or after the time given."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let go of all connections."""
+        ...
+
+
+def partition_of(workspace: str, partitions: int) -> int:
+    """The partition of a workspace: CRC-32 of its id, so that every process agrees."""
+    return zlib.crc32(workspace.encode()) % partitions

@@ -1,0 +1,68 @@
+"""Which tables outlive every projection?
+
+These, in the schema `touchline`, changed by Alembic migrations only. Everything else can be rebuilt from the log.
+"""
+
+import sqlalchemy as sa
+
+durable = sa.MetaData(schema="touchline")
+
+workspace = sa.Table(
+    "workspace", durable,
+    sa.Column("number", sa.Integer, sa.Identity(), primary_key=True, comment="the short key of projection rows"),
+    sa.Column("workspace_id", sa.Text, nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+)  # fmt: skip
+
+access_key = sa.Table(
+    "access_key", durable,
+    sa.Column("sha256", sa.LargeBinary, primary_key=True, comment="of the whole key; the key itself is never stored"),
+    sa.Column("workspace_id", sa.Text, nullable=False),
+    sa.Column("scope", sa.Text, sa.CheckConstraint("scope IN ('collect', 'server', 'read', 'admin')"), nullable=False),
+    sa.Column("hint", sa.Text, nullable=False, comment="its first characters, to tell keys apart"),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+    sa.Column("revoked_at", sa.DateTime(timezone=True)),
+    sa.Index("access_key_workspace", "workspace_id"),
+)  # fmt: skip
+
+log_partition = sa.Table(
+    "log_partition", durable,
+    sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("next_offset", sa.BigInteger, nullable=False, server_default="0"),
+    postgresql_with={"fillfactor": "10"},
+)  # fmt: skip
+
+event_log = sa.Table(
+    "event_log", durable,
+    sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("base_offset", sa.BigInteger, primary_key=True, autoincrement=False, comment="of the row's first event"),
+    sa.Column("event_count", sa.Integer, nullable=False),
+    sa.Column("workspace", sa.Text, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False, comment="zstd of a msgpack array of records"),
+)  # fmt: skip
+
+dead_letter = sa.Table(
+    "dead_letter", durable,
+    sa.Column("dead_letter_id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("workspace_id", sa.Text, nullable=False),
+    sa.Column("key_class", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("event_id", sa.Text),
+    sa.Column("partition", sa.Integer, comment="where the log holds it; null if ingest refused it"),
+    sa.Column("offset", sa.BigInteger),
+    sa.Column("body", sa.LargeBinary, nullable=False, comment="the event as sent"),
+    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+    sa.Index("dead_letter_workspace", "workspace_id", "dead_letter_id"),
+    sa.UniqueConstraint("partition", "offset", name="dead_letter_position"),
+)  # fmt: skip
+
+generation = sa.Table(
+    "generation", durable,
+    sa.Column("name", sa.Text, primary_key=True, comment="the schema that holds it"),
+    sa.Column("live", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("shape", sa.Text, nullable=False, comment="digest of the projection tables that it was made with"),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+    sa.Index("generation_live", "live", unique=True, postgresql_where=sa.text("live")),
+)  # fmt: skip

@@ -1,0 +1,36 @@
+"""How do the durable tables reach the present release? By Alembic, at every start, under a lock."""
+
+from importlib.resources import files
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+
+async def migrate(url: str, partitions: int) -> None:
+    """Create or upgrade the schema `touchline`, and make sure that the log's partitions exist."""
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('touchline.migrate'))"))
+            await connection.execute(text("CREATE SCHEMA IF NOT EXISTS touchline"))
+            await connection.run_sync(_upgrade)
+            await connection.execute(
+                text(
+                    "INSERT INTO touchline.log_partition (partition) SELECT generate_series(0, :last) "
+                    "ON CONFLICT DO NOTHING"
+                ),
+                {"last": partitions - 1},
+            )
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(files("shared.store") / "migrations"))
+    attributes: dict[str, Any] = config.attributes
+    attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,314 @@
+"""Which tables hold one complete projection?
+
+A generation is a schema with all of these. They have no migrations: a new shape is a new generation, rebuilt from the log.
+Instants are microseconds since 1970 UTC in columns that end in `_us`; persons, assets, values, campaigns, contacts and
+deals are 64-bit keys (`shared.rules.keys`) beside which the name stands once. Every key begins with the workspace `ws`.
+"""
+
+import hashlib
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+projection = sa.MetaData()
+
+OrderText = sa.Text(collation="C")  # compares as UTF-8 bytes, like rule **order**
+TOUCH_LEAF_DAYS = 91  # a partition of touch; keeps the indexes that live traffic writes to small
+
+
+def _ws() -> "sa.Column[int]":
+    return sa.Column("ws", sa.Integer, primary_key=True, autoincrement=False)
+
+
+def _key(name: str, **options: bool) -> "sa.Column[int]":
+    return sa.Column(name, sa.BigInteger, autoincrement=False, **options)  # type: ignore[arg-type]
+
+
+progress = sa.Table(
+    "progress", projection,
+    sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("next_offset", sa.BigInteger, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False, comment="grows with every projector that takes the partition"),
+    sa.Column("events", sa.BigInteger, nullable=False, comment="projected so far, duplicates among them"),
+    comment="how far each partition is projected; moved by compare-and-set in the batch's own transaction",
+)  # fmt: skip
+
+seen = sa.Table(
+    "seen", projection, _ws(),
+    sa.Column("event_key", sa.LargeBinary, primary_key=True, comment="128-bit digest of the event id"),
+    _key("occurred_at_us", nullable=False),
+    _key("place", nullable=False),
+    sa.Column("is_touch", sa.Boolean, nullable=False),
+    sa.Column("live", sa.Boolean, nullable=False, comment="false: retracted"),
+    sa.Column("log_offset", sa.BigInteger, nullable=False),
+    sa.Column("sent_hash", sa.BigInteger, nullable=False, comment="of the bytes as sent: equal bytes are the same event"),
+    comment="every event id once; `place` is the touch's person or the fact's subject",
+)  # fmt: skip
+
+retraction = sa.Table(
+    "retraction", projection, _ws(),
+    sa.Column("target", OrderText, primary_key=True),
+    sa.Column("event_id", OrderText, primary_key=True),
+    _key("occurred_at_us", nullable=False),
+    sa.Column("met", sa.Boolean, nullable=False, comment="whether the target has arrived"),
+    sa.Index("retraction_event", "ws", "event_id"),
+    sa.Index("retraction_unmet", "ws", postgresql_where=sa.text("NOT met")),
+)  # fmt: skip
+
+touch = sa.Table(
+    "touch", projection,
+    sa.Column("ws", sa.Integer, nullable=False),
+    _key("person", nullable=False),
+    _key("occurred_at_us", nullable=False),
+    sa.Column("event_id", OrderText, nullable=False),
+    sa.Column("type", sa.SmallInteger, nullable=False, comment="shared.rules.influence.TouchType"),
+    sa.Column("verdict", sa.SmallInteger, nullable=False, comment="shared.rules.excluded_traffic.Verdict"),
+    sa.Column("by_visitor", sa.Boolean, nullable=False, comment="whether person is a visitor or a contact's identifier"),
+    sa.Column("session_is_new", sa.Boolean, comment="whether it is the visitor's first session ever"),
+    sa.Column("count", sa.Integer, nullable=False),
+    _key("target"),
+    _key("via"),
+    _key("utm"),
+    _key("source"),
+    _key("session"),
+    _key("session_at_us"),
+    sa.Column("asset_id", sa.Text),
+    sa.Column("via_asset_id", sa.Text),
+    sa.Column("url", sa.Text),
+    sa.Column("referrer", sa.Text),
+    sa.Column("kind", sa.Text),
+    sa.Index("touch_person", "ws", "person", "occurred_at_us"),
+    sa.Index("touch_target", "ws", "target", "occurred_at_us", postgresql_where=sa.text("target IS NOT NULL")),
+    sa.Index("touch_via", "ws", "via", "occurred_at_us", postgresql_where=sa.text("via IS NOT NULL")),
+    sa.Index("touch_utm", "ws", "utm", "occurred_at_us", postgresql_where=sa.text("utm IS NOT NULL")),
+    postgresql_partition_by="RANGE (occurred_at_us)",
+    comment="every touch once, with its session; target is the asset named, else the page's address",
+)  # fmt: skip
+
+fact = sa.Table(
+    "fact", projection, _ws(),
+    _key("subject", primary_key=True),
+    _key("occurred_at_us", primary_key=True),
+    sa.Column("event_id", OrderText, primary_key=True),
+    sa.Column("type", sa.Text, nullable=False),
+    _key("object"),
+    sa.Column("live", sa.Boolean, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("fact_object", "ws", "object", postgresql_where=sa.text("object IS NOT NULL")),
+    comment="every event that is no touch; subject and object are the entities that it is about",
+)  # fmt: skip
+
+visitor = sa.Table(
+    "visitor", projection, _ws(),
+    _key("visitor", primary_key=True),
+    _key("newest_us", nullable=False),
+    sa.Column("newest_event", OrderText, nullable=False, comment="of all its events: what comes later is in order"),
+    _key("owner"),
+    _key("session"),
+    _key("session_at_us"),
+    sa.Column("session_is_new", sa.Boolean),
+    _key("session_last_us"),
+    _key("session_source"),
+)  # fmt: skip
+
+naming = sa.Table(
+    "naming", projection, _ws(),
+    _key("identifier", primary_key=True),
+    _key("occurred_at_us", primary_key=True),
+    sa.Column("event_id", OrderText, primary_key=True),
+    _key("visitor"),
+    sa.Index("naming_visitor", "ws", "visitor", postgresql_where=sa.text("visitor IS NOT NULL")),
+    comment="events that name an identifier and are not found by touch.person; with a visitor, it is identified",
+)  # fmt: skip
+
+link = sa.Table(
+    "link", projection, _ws(),
+    _key("a", primary_key=True),
+    _key("b", primary_key=True),
+    sa.Column("uses", sa.Integer, nullable=False, comment="how many events say that a and b are one contact"),
+)  # fmt: skip
+
+identifier = sa.Table(
+    "identifier", projection, _ws(),
+    _key("identifier", primary_key=True),
+    sa.Column("is_email", sa.Boolean, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    _key("first_us", nullable=True),
+    sa.Column("first_event", OrderText, comment="the earliest event that names it; null if all were retracted"),
+    _key("contact"),
+    sa.Index("identifier_contact", "ws", "contact"),
+)  # fmt: skip
+
+ownership = sa.Table(
+    "ownership", projection, _ws(),
+    _key("person", primary_key=True),
+    _key("from_us", primary_key=True),
+    sa.Column("from_event", OrderText, primary_key=True),
+    _key("to_us", nullable=False),
+    sa.Column("to_event", OrderText, nullable=False),
+    _key("identifier", nullable=False),
+    _key("contact", nullable=False),
+    sa.Index("ownership_identifier", "ws", "identifier"),
+    sa.Index("ownership_contact", "ws", "contact"),
+    comment="whose a person's touches are, from (inclusive) to (exclusive) in order",
+)  # fmt: skip
+
+contact = sa.Table(
+    "contact", projection, _ws(),
+    _key("contact", primary_key=True),
+    sa.Column("name", OrderText, nullable=False),
+    _key("created_us", nullable=False),
+    sa.Column("created_event", OrderText, nullable=False, comment="its conversion"),
+    _key("first_visit_person"),
+    _key("first_visit_us"),
+    sa.Column("first_visit_event", OrderText),
+    _key("conversion_session"),
+    _key("conversion_utm"),
+    sa.Column("properties", postgresql.JSONB, nullable=False),
+    sa.Index("contact_created", "ws", "created_us"),
+    sa.Index("contact_conversion_session", "ws", "conversion_session"),
+)  # fmt: skip
+
+campaign = sa.Table(
+    "campaign", projection, _ws(),
+    _key("campaign", primary_key=True),
+    sa.Column("campaign_id", OrderText, nullable=False),
+    _key("created_us", nullable=False),
+    _key("deleted_us"),
+    sa.Column("deleted_event", OrderText),
+    sa.Column("name", sa.Text),
+    sa.Column("starts_on", sa.Date),
+    sa.Column("ends_on", sa.Date),
+    sa.Column("owner", sa.Text),
+    sa.Column("budget_minor", sa.BigInteger),
+    sa.Column("currency", sa.Text),
+    sa.Column("notes", sa.Text),
+    sa.Index("campaign_by_id", "ws", "campaign_id", unique=True),
+)  # fmt: skip
+
+asset = sa.Table(
+    "asset", projection, _ws(),
+    _key("asset", primary_key=True),
+    sa.Column("asset_id", OrderText, nullable=False),
+    sa.Column("asset_type", sa.Text),
+    sa.Column("name", sa.Text),
+    sa.Column("url", sa.Text),
+    sa.Column("target_url", sa.Text),
+    sa.Column("published", sa.Boolean, nullable=False),
+    _key("first_published_us"),
+)  # fmt: skip
+
+association = sa.Table(
+    "association", projection, _ws(),
+    _key("asset", primary_key=True),
+    _key("campaign", primary_key=True),
+    _key("from_us", primary_key=True),
+    _key("to_us", nullable=False),
+    sa.Column("event_id", OrderText, nullable=False),
+    sa.Index("association_campaign", "ws", "campaign"),
+    comment="the campaign holds the asset from (inclusive) to (exclusive)",
+)  # fmt: skip
+
+refusal = sa.Table(
+    "refusal", projection, _ws(),
+    _key("asset", primary_key=True),
+    _key("campaign", primary_key=True),
+    _key("occurred_at_us", primary_key=True),
+    sa.Column("event_id", OrderText, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+)  # fmt: skip
+
+address = sa.Table(
+    "address", projection, _ws(),
+    _key("page", primary_key=True),
+    _key("from_us", primary_key=True),
+    _key("to_us", nullable=False),
+    _key("asset", nullable=False),
+    sa.Index("address_asset", "ws", "asset"),
+    comment="whose a page's address is, from (inclusive) to (exclusive)",
+)  # fmt: skip
+
+claim = sa.Table(
+    "claim", projection, _ws(),
+    _key("campaign", primary_key=True),
+    sa.Column("route", sa.SmallInteger, primary_key=True, comment="shared.rules.pre_association.Route"),
+    _key("key", primary_key=True),
+    _key("from_us", primary_key=True),
+    _key("to_us", nullable=False),
+    sa.Column("standing", sa.SmallInteger, nullable=False, comment="shared.rules.pre_association.Standing"),
+    _key("asset"),
+    sa.Index("claim_key", "ws", "key", "from_us"),
+    comment="what a touch of a key at a time is to a campaign that ever held or claimed the key",
+)  # fmt: skip
+
+deal = sa.Table(
+    "deal", projection, _ws(),
+    _key("deal", primary_key=True),
+    sa.Column("deal_id", OrderText, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("amount_minor", sa.BigInteger),
+    sa.Column("currency", sa.Text, nullable=False),
+    _key("created_us", nullable=False),
+    _key("closed_us"),
+    sa.Column("closed_event", OrderText),
+    sa.Index("deal_closed", "ws", "closed_us"),
+)  # fmt: skip
+
+deal_named = sa.Table(
+    "deal_named", projection, _ws(),
+    _key("identifier", primary_key=True),
+    _key("deal", primary_key=True),
+    comment="every identifier that a deal's events ever named: whose change may change the deal",
+)  # fmt: skip
+
+deal_contact = sa.Table(
+    "deal_contact", projection, _ws(),
+    _key("deal", primary_key=True),
+    _key("contact", primary_key=True),
+    sa.Column("associated_event", OrderText, nullable=False),
+    sa.Index("deal_contact_contact", "ws", "contact"),
+    comment="the eligible contacts of a deal",
+)  # fmt: skip
+
+credit = sa.Table(
+    "credit", projection, _ws(),
+    _key("deal", primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False, comment="the touch's place in the journey"),
+    _key("person", nullable=False),
+    _key("occurred_at_us", nullable=False),
+    sa.Column("event_id", OrderText, nullable=False),
+    sa.Column("type", sa.SmallInteger, nullable=False),
+    _key("contact", nullable=False),
+    sa.Column("asset_id", sa.Text),
+    _key("target"),
+    _key("via"),
+    _key("utm"),
+    sa.Column("roles", postgresql.ARRAY(sa.Text), nullable=False),
+    sa.Column("shares_minor", postgresql.ARRAY(sa.BigInteger), comment="by model, in the order of MODELS"),
+    comment="the journey of every won deal, and what each of its touches earned",
+)  # fmt: skip
+
+settings = sa.Table(
+    "settings", projection, _ws(),
+    sa.Column("body", postgresql.JSONB, nullable=False),
+)  # fmt: skip
+
+
+def create_statements(schema: str) -> list[str]:
+    """The DDL of a new generation, in order."""
+    tables = sa.MetaData(schema=schema)
+    out = [f"CREATE SCHEMA {schema}"]
+    dialect = postgresql.dialect()
+    for table in projection.sorted_tables:
+        copy = table.to_metadata(tables)
+        out.append(str(CreateTable(copy).compile(dialect=dialect)))
+        out.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in sorted(copy.indexes, key=str))
+    out.append(f"CREATE TABLE {schema}.touch_other PARTITION OF {schema}.touch DEFAULT")
+    return out
+
+
+def shape() -> str:
+    """A digest of the tables: a generation of another shape is not readable by this release."""
+    return hashlib.sha256("\n".join(create_statements("g")).encode()).hexdigest()[:16]
