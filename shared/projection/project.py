@@ -1,0 +1,190 @@
+"""How does a batch of the log become rows? Gather, let the rules decide, apply: in one transaction with the offset."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from shared.events import types as e
+from shared.events.codec import Arrived, decode_event, decode_record
+from shared.log.port import Entry, EventLog
+from shared.projection.admission import admit
+from shared.projection.catalog import derive_catalog
+from shared.projection.deals import derive_deals
+from shared.projection.persons import derive_contacts, derive_ownership, record_namings
+from shared.projection.record import LEAVES, SETTINGS_SUBJECT, make_leaves, sort_out, write
+from shared.projection.sessions import in_order, rederive_all, save, settle_late
+from shared.projection.sql import Connection, sql
+from shared.projection.work import Work
+from shared.rules.order import Order
+from shared.rules.settings import Settings, settings
+
+MOVE = sql("""
+UPDATE {g}.progress SET next_offset = $4, events = events + $5
+WHERE partition = $1 AND next_offset = $2 AND epoch = $3
+""")  # compare-and-set: one projector alone can pass this offset, and only once
+TAKE = sql("""
+INSERT INTO {g}.progress (partition, next_offset, epoch, events) VALUES ($1, 0, 1, 0)
+ON CONFLICT (partition) DO UPDATE SET epoch = progress.epoch + 1 RETURNING next_offset, epoch
+""")  # from now on whoever held the partition before moves nothing
+SETTINGS_TOLD = sql(f"""
+SELECT occurred_at_us, event_id, body FROM {{g}}.fact
+WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = 'workspace_configured' AND live
+""")
+SAVE_SETTINGS = sql("""
+INSERT INTO {g}.settings VALUES ($1, $2) ON CONFLICT (ws) DO UPDATE SET body = excluded.body
+""")
+NUMBER_OF = sql("""
+INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $1)
+ON CONFLICT (workspace_id) DO UPDATE SET workspace_id = excluded.workspace_id RETURNING number
+""")
+BURY = sql("""
+INSERT INTO touchline.dead_letter (workspace_id, key_class, reason, detail, event_id, partition, "offset", body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (partition, "offset") DO NOTHING
+""")
+
+
+class Fenced(Exception):
+    """Another projector has taken the partition; this one must stop with it."""
+
+
+@dataclass
+class Projector:
+    """Projects one partition of the log into one generation. One instance per partition, driven by one task."""
+
+    log: EventLog
+    partition: int
+    offset: int = 0
+    epoch: int = 0
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _settings: dict[int, Settings] = field(default_factory=dict)
+    _leaves: set[str] | None = None
+
+    async def take(self, connection: Connection) -> None:
+        """Take the partition over from whoever had it, and continue where the projection stands."""
+        row = await connection.fetchrow(TAKE, self.partition)
+        self.offset, self.epoch = row["next_offset"], row["epoch"]
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what is remembered of the database: after a rollback it may not be so."""
+        self._numbers.clear()
+        self._settings.clear()
+        self._leaves = None
+
+    async def project(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        """Project a batch and move the offset, all or nothing. Raises `Fenced` if the partition has a new owner."""
+        if not entries:
+            return
+        after = entries[-1].offset + 1
+        try:
+            async with connection.raw.transaction():
+                moved = await connection.execute(
+                    MOVE, self.partition, self.offset, self.epoch, after, len(entries)
+                )
+                if moved != "UPDATE 1":
+                    raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
+                for workspace, arrived in (await self._decode(connection, entries)).items():
+                    await self._project_workspace(connection, workspace, arrived)
+        except BaseException:
+            self.forget()
+            raise
+        self.offset = after
+
+    async def _decode(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, list[Arrived]]:
+        """The batch by workspace; what cannot be decoded is kept as a dead letter, and the stream moves on."""
+        out: dict[str, list[Arrived]] = defaultdict(list)
+        for entry in entries:
+            try:
+                out[entry.workspace].append(decode_record(entry.value, entry.offset))
+            except msgspec.DecodeError as error:
+                await connection.execute(
+                    BURY, entry.workspace, "server", "cannot_be_decoded", str(error), None, self.partition,
+                    entry.offset, entry.value,
+                )  # fmt: skip
+        return out
+
+    async def _project_workspace(self, connection: Connection, workspace: str, arrived: list[Arrived]) -> None:
+        ws = self._numbers.get(workspace)
+        if ws is None:
+            ws = self._numbers[workspace] = await connection.fetchval(NUMBER_OF, workspace)
+        if self._leaves is None:
+            self._leaves = {row["relname"] for row in await connection.fetch(LEAVES)}
+        change = await admit(connection, self.log, self.partition, ws, arrived)
+        for loser, in change.losers:
+            await connection.execute(
+                BURY, workspace, loser.key, "conflicting_duplicate", "another event has claimed this id",
+                loser.event_id, self.partition, loser.offset, loser.raw,
+            )  # fmt: skip
+        if not change.fresh and not change.entering and not change.leaving:
+            return
+        work = Work(connection, ws, change, await self._settings_of(connection, ws))
+        sort_out(work)
+        self._leaves |= await make_leaves(work, self._leaves)
+        await derive(work)
+        self._settings[ws] = work.settings
+
+    async def _settings_of(self, connection: Connection, ws: int) -> Settings:
+        if ws not in self._settings:
+            self._settings[ws] = await _read_settings(connection, ws)
+        return self._settings[ws]
+
+
+async def bury(connection: Connection, projector: Projector, entry: Entry, why: str) -> None:
+    """Keep an event that no rule can take as a dead letter, and move past it."""
+    async with connection.raw.transaction():
+        moved = await connection.execute(
+            MOVE, projector.partition, projector.offset, projector.epoch, entry.offset + 1, 1
+        )
+        if moved != "UPDATE 1":
+            raise Fenced(f"partition {projector.partition} is no longer at offset {projector.offset}")
+        await connection.execute(
+            BURY, entry.workspace, "server", "cannot_be_projected", why, None, projector.partition, entry.offset,
+            entry.value,
+        )  # fmt: skip
+    projector.offset = entry.offset + 1
+
+
+async def derive(work: Work) -> None:
+    """Record ▸ derive ▸ attribute for one workspace's part of a batch."""
+    states, late = await in_order(work)
+    await write(work)
+    await record_namings(work)
+    await settle_late(work, states, late)
+    await derive_ownership(work, states, late)
+    await save(work, states)
+    if work.settings_told:
+        await _derive_settings(work)
+    await derive_contacts(work)
+    await derive_catalog(work)
+    await derive_deals(work)
+
+
+ALL_CONTACTS = sql("SELECT contact FROM {g}.contact WHERE ws = $1")
+ALL_CAMPAIGNS = sql("SELECT campaign FROM {g}.campaign WHERE ws = $1")
+
+
+async def _derive_settings(work: Work) -> None:
+    """Apply changed settings to all of the workspace's history."""
+    was, now = work.settings, await _read_settings(work.connection, work.ws)
+    work.settings = now
+    await work.connection.execute(SAVE_SETTINGS, work.ws, now._asdict())
+    if was.session_gap_minutes != now.session_gap_minutes:
+        await rederive_all(work)
+        work.contacts |= {row["contact"] for row in await work.connection.fetch(ALL_CONTACTS, work.ws)}
+    if was.currency != now.currency:
+        work.campaigns |= {row["campaign"] for row in await work.connection.fetch(ALL_CAMPAIGNS, work.ws)}
+    work.all_deals = was != now
+
+
+async def _read_settings(connection: Connection, ws: int) -> Settings:
+    told = []
+    for row in await connection.fetch(SETTINGS_TOLD, ws):
+        event = decode_event(row["body"])
+        assert isinstance(event, e.WorkspaceConfigured)
+        told.append((Order(row["occurred_at_us"], row["event_id"]), event.settings))
+    return settings(told)
+
+
+__all__ = ["Fenced", "Projector", "bury", "derive"]

@@ -1,0 +1,188 @@
+"""What does an event become in the tables? Names become keys, URLs addresses and values; nothing is decided here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import NamedTuple
+
+from shared.events import types as e
+from shared.events.codec import Arrived, event_type
+from shared.rules.excluded_traffic import verdict
+from shared.rules.influence import TouchType
+from shared.rules.keys import (
+    Identifier,
+    asset_key,
+    campaign_key,
+    deal_key,
+    identifiers,
+    page_key,
+    utm_key,
+    visitor_key,
+)
+from shared.rules.order import Order
+from shared.rules.page import parse
+from shared.rules.session import named_source
+from shared.rules.utm import normalised
+
+SETTINGS_SUBJECT = 0  # of the workspace's own facts: its settings and models
+
+_TYPE = {cls: TouchType[name.upper()] for name, cls in e.EVENT_TYPES.items() if name.upper() in TouchType.__members__}
+
+
+@dataclass(slots=True)
+class TouchRow:
+    """A row of `touch`, in the order of its columns."""
+
+    ws: int
+    person: int
+    occurred_at_us: int
+    event_id: str
+    type: int
+    verdict: int
+    by_visitor: bool
+    session_is_new: bool | None
+    count: int
+    target: int | None
+    via: int | None
+    utm: int | None
+    source: int | None
+    session: int | None
+    session_at_us: int | None
+    asset_id: str | None
+    via_asset_id: str | None
+    url: str | None
+    referrer: str | None
+    kind: str | None
+
+    @property
+    def order(self) -> Order:
+        """Its place among all events."""
+        return Order(self.occurred_at_us, self.event_id)
+
+
+class Naming(NamedTuple):
+    """An event names contacts: each contact object as its identifiers, and the visitor that it identifies as the first."""
+
+    contacts: tuple[tuple[Identifier, ...], ...]
+    visitor: int | None
+    merge: bool
+
+
+class Fact(NamedTuple):
+    """What an event that is no touch is about."""
+
+    subject: int
+    object: int | None
+
+
+def touch_row(ws: int, arrived: Arrived) -> TouchRow:
+    """The row of a touch, its session still open."""
+    event = arrived.event
+    assert isinstance(event, e.Touch)
+    visitor_id = getattr(event, "visitor_id", None)
+    contact = getattr(event, "contact", None)
+    url = getattr(event, "url", None)
+    asset_id = getattr(event, "asset_id", None)
+    via_asset_id = referrer = target = utm = source = None
+    if isinstance(event, e.PageVisited):
+        type_ = TouchType.PAGE_VISITED
+        page = parse(event.url)
+        referrer = event.referrer
+        via_asset_id = event.via_asset_id or page.via_asset_id
+        target = page_key(page.address) if asset_id is None else asset_key(asset_id)
+        utm = utm_key(page.utm[0]) if page.utm[0] else None
+        source = named_source(page, referrer)
+    elif isinstance(event, e.ListJoined):
+        type_ = TouchType.LIST_JOINED_STATIC if event.list_type == "static" else TouchType.LIST_JOINED_ACTIVE
+    else:
+        type_ = _TYPE[type(event)]
+    if target is None and asset_id is not None:
+        target = asset_key(asset_id)
+    if visitor_id is not None:
+        person = visitor_key(visitor_id)
+    elif contact is not None:
+        person = identifiers(contact)[0].key
+    else:
+        person = NOBODY
+    return TouchRow(
+        ws, person, arrived.occurred_at_us, arrived.event_id, type_, verdict(event.machine, event.internal),
+        visitor_id is not None, None, getattr(event, "count", 1), target,
+        None if via_asset_id is None else asset_key(via_asset_id), utm, source, None, None, asset_id, via_asset_id,
+        url, referrer, getattr(event, "kind", None),
+    )  # fmt: skip
+
+
+NOBODY = 0  # the person of a touch that names neither visitor nor contact
+
+
+def naming(event: e.Event) -> Naming | None:
+    """The contacts that an event names, None if it names none."""
+    if isinstance(event, e.ContactMerged):
+        return Naming((identifiers(event.contact), identifiers(event.into)), None, True)
+    if isinstance(event, e.DealCreated):
+        return Naming(tuple(identifiers(c) for c in event.contacts), None, False) if event.contacts else None
+    contact = getattr(event, "contact", None)
+    if contact is None:
+        return None
+    visitor_id = getattr(event, "visitor_id", None)
+    return Naming((identifiers(contact),), None if visitor_id is None else visitor_key(visitor_id), False)
+
+
+def _deal(event: e.DealReopened) -> Fact:
+    return Fact(deal_key(event.deal_id), None)
+
+
+def _asset(event: e.AssetPublished) -> Fact:
+    return Fact(asset_key(event.asset_id), None)
+
+
+def _registered(event: e.AssetRegistered) -> Fact:
+    page = None if event.url is None else page_key(parse(event.url).address)
+    return Fact(asset_key(event.asset_id), page)
+
+
+def _association(event: e.AssetAssociated) -> Fact:
+    return Fact(asset_key(event.asset_id), campaign_key(event.campaign_id))
+
+
+def _campaign(event: e.CampaignDeleted) -> Fact:
+    return Fact(campaign_key(event.campaign_id), None)
+
+
+def _campaign_told(event: e.CampaignCreated) -> Fact:
+    value = normalised(event.utm_campaign or "")
+    return Fact(campaign_key(event.campaign_id), utm_key(value) if value else None)
+
+
+def _contact(event: e.ContactCreated) -> Fact:
+    return Fact(identifiers(event.contact)[0].key, None)
+
+
+def _merged(event: e.ContactMerged) -> Fact:
+    return Fact(identifiers(event.contact)[0].key, identifiers(event.into)[0].key)
+
+
+def _workspace(_: e.WorkspaceConfigured) -> Fact:
+    return Fact(SETTINGS_SUBJECT, None)
+
+
+_ABOUT: dict[str, Callable[..., Fact]] = {
+    "campaign_created": _campaign_told, "campaign_updated": _campaign_told, "campaign_deleted": _campaign,
+    "spend_recorded": _campaign, "asset_registered": _registered, "asset_published": _asset,
+    "asset_unpublished": _asset, "asset_associated": _association, "asset_dissociated": _association,
+    "contact_created": _contact, "contact_updated": _contact, "contact_identified": _contact,
+    "contact_merged": _merged, "contact_forgotten": _contact, "salesforce_campaign_joined": _contact,
+    "list_left": _contact, "deal_created": _deal, "deal_updated": _deal, "deal_contact_associated": _deal,
+    "deal_contact_dissociated": _deal, "deal_closed": _deal, "deal_reopened": _deal, "deal_deleted": _deal,
+    "event_retracted": _workspace, "workspace_configured": _workspace, "model_defined": _workspace,
+}  # fmt: skip
+
+
+def fact(event: e.Event) -> Fact:
+    """What a fact is about."""
+    return _ABOUT[event_type(event)](event)
+
+
+def sent_hash(raw: bytes) -> int:
+    """64 bits of the bytes as sent."""
+    return int.from_bytes(blake2b(raw, digest_size=8).digest(), "little", signed=True)

@@ -1,0 +1,55 @@
+"""How is a statement written once and run in any generation? `{g}` in it is the generation's schema."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+
+class Statement(str):
+    """SQL with `{g}` in the place of the generation's schema."""
+
+    __slots__ = ()
+
+
+def sql(text: str) -> Statement:
+    """A named statement; what it is for stands beside it."""
+    return Statement(text.strip())
+
+
+class Connection:
+    """A connection that reads and writes one generation."""
+
+    def __init__(self, raw: "asyncpg.Connection[asyncpg.Record]", generation: str) -> None:
+        self.raw = raw
+        self.generation = generation
+        self._bound: dict[str, str] = {}
+
+    def _text(self, statement: Statement) -> str:
+        bound = self._bound.get(statement)
+        if bound is None:
+            bound = self._bound[statement] = statement.replace("{g}", self.generation)
+        return bound
+
+    async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:
+        """All rows."""
+        return await self.raw.fetch(self._text(statement), *arguments)
+
+    async def fetchrow(self, statement: Statement, *arguments: Any) -> Any:
+        """The first row, None if there is none."""
+        return await self.raw.fetchrow(self._text(statement), *arguments)
+
+    async def fetchval(self, statement: Statement, *arguments: Any) -> Any:
+        """The first row's first column, None if there is none."""
+        return await self.raw.fetchval(self._text(statement), *arguments)
+
+    async def execute(self, statement: Statement, *arguments: Any) -> str:
+        """The command's tag, such as `UPDATE 3`."""
+        return await self.raw.execute(self._text(statement), *arguments)
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Binary COPY into a table of the generation."""
+        if rows:
+            await self.raw.copy_records_to_table(
+                table, schema_name=self.generation, columns=list(columns), records=rows
+            )

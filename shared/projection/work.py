@@ -1,0 +1,43 @@
+"""What does one batch of one workspace carry from step to step?"""
+
+from dataclasses import dataclass, field
+
+from shared.events.codec import Arrived
+from shared.projection.admission import SetChange
+from shared.projection.rows import Naming, TouchRow
+from shared.projection.sql import Connection
+from shared.rules.order import Order
+from shared.rules.settings import Settings
+
+
+@dataclass
+class VisitorChange:
+    """What happens to one visitor in a batch: touches to give a session, and whether it is only more of the same."""
+
+    earliest: Order
+    latest: Order
+    touches: list[TouchRow] = field(default_factory=list)
+    identified_as: list[int] = field(default_factory=list)
+    loses: bool = False
+
+
+@dataclass
+class Work:
+    """The batch, and which entities must be derived anew because of it."""
+
+    connection: Connection
+    ws: int
+    change: SetChange
+    settings: Settings
+    touches: list[TouchRow] = field(default_factory=list)
+    left_touches: list[TouchRow] = field(default_factory=list)
+    named: list[tuple[Arrived, Naming, bool]] = field(default_factory=list)
+    visitors: dict[int, VisitorChange] = field(default_factory=dict)
+    identifiers: set[int] = field(default_factory=set)
+    contacts_to_check: set[int] = field(default_factory=set)
+    contacts: set[int] = field(default_factory=set)
+    deals: set[int] = field(default_factory=set)
+    all_deals: bool = False
+    assets: set[int] = field(default_factory=set)
+    campaigns: set[int] = field(default_factory=set)
+    settings_told: bool = False
