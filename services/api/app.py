@@ -1,0 +1,26 @@
+"""The read API: it answers from the live generation, re-tells no rule, and can explain its numbers."""
+
+from fastapi import APIRouter, FastAPI
+
+from services.api import assets, campaigns, contacts, dashboard, deals, events, reports, status
+from services.api.reading import Api
+from shared.log.port import EventLog
+from shared.web.problems import add_handlers
+
+
+def api_router(api: Api, log: EventLog) -> APIRouter:
+    """All routes of the service, the dashboard's pages among them."""
+    router = APIRouter()
+    for module in (campaigns, assets, contacts, deals, events, reports):
+        router.include_router(module.routes(api))
+    router.include_router(status.routes(api, log))
+    router.include_router(dashboard.routes())
+    return router
+
+
+def api_app(api: Api, log: EventLog) -> FastAPI:
+    """The service as an application of its own."""
+    app = FastAPI(title="Touchline read API", docs_url=None, redoc_url=None)
+    add_handlers(app)
+    app.include_router(api_router(api, log))
+    return app

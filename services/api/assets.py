@@ -1,0 +1,154 @@
+"""`/v1/campaigns/{id}/assets`: each asset with its own statistics, whoever held it (rule **reassociation**)."""
+
+import datetime as dt
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from services.api.campaigns import campaign_row
+from services.api.reading import Api, Reading, answer, reading
+from shared.events.instants import END_US, from_micros, to_rfc3339
+from shared.projection.attribution import numbers as type_list
+from shared.projection.sql import sql
+from shared.rules.excluded_traffic import Verdict
+from shared.rules.influence import TouchType
+from shared.rules.pre_association import Route
+from shared.rules.reassociation import CTA_TYPES, cta_clicks_stay, former_asset_keeps
+from shared.rules.visibility import NEEDS_A_VISIT, hidden_reason
+
+HELD = sql("""
+SELECT a.asset, a.from_us, a.to_us, s.asset_id, s.asset_type, s.name, s.published, s.first_published_us
+FROM {g}.association a LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
+WHERE a.ws = $1 AND a.campaign = $2 ORDER BY a.from_us
+""")  # every asset that the campaign ever held
+
+_SPAN = f"""
+    SELECT u.asset, {Route.ASSET:d} AS route, u.asset AS key, {-(2**63)} AS from_us, {END_US} AS to_us
+    FROM unnest($2::bigint[]) u(asset)
+    UNION ALL SELECT u.asset, {Route.VIA:d}, u.asset, {-(2**63)}, {END_US} FROM unnest($2::bigint[]) u(asset)
+    UNION ALL SELECT asset, {Route.ASSET:d}, page, from_us, to_us FROM {{g}}.address
+    WHERE ws = $1 AND asset = ANY($2::bigint[])"""
+
+_HISTORY = " UNION ".join(
+    f"""
+    SELECT s.asset, t.person, t.occurred_at_us, t.event_id, t.type, t.count
+    FROM span s JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = s.key AND t.verdict = {Verdict.COUNTED:d}
+        AND t.occurred_at_us >= greatest(s.from_us, $3::bigint) AND t.occurred_at_us < least(s.to_us, $4::bigint)
+    WHERE s.route = {route:d}"""
+    for route, column in ((Route.ASSET, "target"), (Route.VIA, "via"))
+)
+
+# The history of assets ($2) in [$3, $4), by type; CTA events also by who held the asset then. A touch that is of an asset in
+# two ways stands once (UNION).
+STATISTICS = sql(f"""
+WITH span AS MATERIALIZED ({_SPAN}
+), history AS ({_HISTORY}
+), owned AS (
+    SELECT h.asset, h.type, h.count, o.contact,
+        CASE WHEN h.type IN ({type_list(CTA_TYPES)}) THEN ARRAY(
+            SELECT a.campaign FROM {{g}}.association a WHERE a.ws = $1 AND a.asset = h.asset
+                AND h.occurred_at_us >= a.from_us AND h.occurred_at_us < a.to_us ORDER BY 1) END AS holders
+    FROM history h LEFT JOIN {{g}}.ownership o ON o.ws = $1 AND o.person = h.person
+        AND (h.occurred_at_us, h.event_id) >= (o.from_us, o.from_event)
+        AND (h.occurred_at_us, h.event_id) < (o.to_us, o.to_event)
+)
+SELECT asset, type, holders, sum(count)::bigint AS n, count(DISTINCT contact) AS contacts,
+    CASE WHEN holders IS NOT NULL THEN array_agg(DISTINCT contact) FILTER (WHERE contact IS NOT NULL) END AS known
+FROM owned GROUP BY asset, type, holders
+""")
+
+VISITED = sql(f"""
+SELECT u.asset FROM unnest($2::bigint[]) u(asset) WHERE EXISTS (
+    SELECT FROM {{g}}.touch t WHERE t.ws = $1 AND t.target = u.asset AND t.type = {TouchType.PAGE_VISITED:d}
+        AND t.verdict = {Verdict.COUNTED:d} AND t.occurred_at_us >= $3)
+    OR EXISTS (
+    SELECT FROM {{g}}.touch t WHERE t.ws = $1 AND t.via = u.asset AND t.type = {TouchType.PAGE_VISITED:d}
+        AND t.verdict = {Verdict.COUNTED:d} AND t.occurred_at_us >= $3)
+""")  # which of these assets were visited since an instant
+
+
+@dataclass
+class Section:
+    """What a campaign's asset section shows of one asset: counts and known contacts by event type."""
+
+    statistics: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    contacts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    known: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(self, row: Any) -> None:
+        """Add a group of touches."""
+        name = TouchType(row["type"]).wire
+        self.statistics[name] += row["n"]
+        if row["known"] is None:
+            self.contacts[name] += row["contacts"]
+        else:
+            self.known[name].update(row["known"])
+            self.contacts[name] = len(self.known[name])
+
+
+def routes(api: Api) -> APIRouter:
+    """The route of this file."""
+    router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
+
+    @router.get("/{campaign_id}/assets")
+    async def get_assets(campaign_id: str, request: Request) -> Response:
+        """Each asset with its own statistics; former ones if they kept something; hidden ones with their reason."""
+        async with reading(api, request) as read:
+            campaign = await campaign_row(read, campaign_id)
+            held = {row["asset"]: row for row in await read.fetch(HELD, campaign["campaign"])}
+            wanted = request.query_params.get("type")
+            held = {key: row for key, row in held.items() if wanted in (None, row["asset_type"])}
+            sections = await _sections(read, campaign["campaign"], held)
+            hidden = await _hidden(read, campaign, held)
+            items, keys = [], []
+            for key, row in sorted(held.items(), key=lambda h: (h[1]["asset_type"] or "", h[1]["asset_id"])):
+                former = row["to_us"] != END_US
+                section = sections.get(key, Section())
+                if former and not section.statistics:
+                    continue
+                items.append(_item(row, section, former, None if former else hidden.get(key)))
+                keys.append([row["asset_type"] or "", row["asset_id"]])
+            return answer(read, {**read.page(items, keys), **read.range.said})
+
+    return router
+
+
+async def _sections(read: Reading, campaign: int, held: dict[int, Any]) -> dict[int, Section]:
+    span = read.range
+    sections: dict[int, Section] = defaultdict(Section)
+    for row in await read.fetch(STATISTICS, list(held), span.from_us, span.to_us):
+        type_, holders = TouchType(row["type"]), frozenset(row["holders"] or ())
+        if held[row["asset"]]["to_us"] == END_US:
+            shows = cta_clicks_stay(type_, holders, campaign) is None
+        else:
+            shows = former_asset_keeps(type_, holders, campaign)
+        if shows:
+            sections[row["asset"]].add(row)
+    return sections
+
+
+async def _hidden(read: Reading, campaign: Any, held: dict[int, Any]) -> dict[int, str | None]:
+    asking = [key for key, row in held.items() if row["asset_type"] in NEEDS_A_VISIT]
+    visited = {row["asset"] for row in await read.fetch(VISITED, asking, campaign["created_us"])}
+    return {
+        key: hidden_reason(
+            row["asset_type"], published=bool(row["published"]), visited_since_creation=key in visited,
+            first_published_on=_day(read, row["first_published_us"]), starts_on=campaign["starts_on"],
+            ends_on=campaign["ends_on"],
+        ) for key, row in held.items()
+    }  # fmt: skip
+
+
+def _day(read: Reading, at_us: int | None) -> dt.date | None:
+    return None if at_us is None else from_micros(at_us).astimezone(read.zone).date()
+
+
+def _item(row: Any, section: Section, former: bool, hidden: str | None) -> dict[str, Any]:
+    return {
+        "asset_id": row["asset_id"], "asset_type": row["asset_type"], "name": row["name"],
+        "associated_at": to_rfc3339(row["from_us"]), "held_until": to_rfc3339(row["to_us"]) if former else None,
+        "former": former, "visible": not former and hidden is None, "hidden_reason": hidden,
+        "statistics": dict(section.statistics), "contacts": {k: n for k, n in section.contacts.items() if n},
+    }  # fmt: skip

@@ -1,0 +1,176 @@
+"""What are a campaign's numbers? Gathered in a few statements for one campaign or many, then counted by the rules."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.api.reading import Range, Reading
+from shared.events.money import Money, to_money
+from shared.projection.attribution import CAMPAIGN_NUMBERS, DEALS_OF_CONTACTS, SHARES
+from shared.rules.deal import State, before_close
+from shared.rules.exact import split
+from shared.rules.excluded_traffic import Verdict
+from shared.rules.influence import TouchType
+from shared.rules.models import MODELS
+from shared.rules.pre_association import KeptOut, Standing, kept_out
+
+COUNTED_TYPES = {
+    TouchType.PAGE_VISITED: "page_views",
+    TouchType.FORM_SUBMITTED: "form_submissions",
+    TouchType.CTA_CLICKED: "cta_clicks",
+    TouchType.EMAIL_OPENED: "email_opens",
+    TouchType.EMAIL_CLICKED: "email_clicks",
+}
+COUNTS = (
+    "sessions", "new_sessions", "page_views", "form_submissions", "cta_clicks", "email_opens", "email_clicks",
+    "new_contacts_first_touch", "new_contacts_last_touch", "influenced_contacts", "contacts_with_revenue",
+    "contacts_with_attributed_revenue", "influenced_deals", "closed_deals",
+)  # fmt: skip
+CONTACT_METRICS = (
+    "influenced_contacts", "new_contacts_first_touch", "new_contacts_last_touch", "contacts_with_revenue",
+    "contacts_with_attributed_revenue",
+)  # fmt: skip
+DEAL_METRICS = ("influenced_deals", "closed_deals")
+
+
+@dataclass
+class Touched:
+    """A campaign's first touches of one contact, in microseconds; None if it has none of the kind."""
+
+    influence_us: int
+    deal_touch_us: int | None
+    revenue_touch_us: int | None
+
+
+@dataclass
+class Numbers:
+    """A campaign's metrics in a range, with the contacts and deals behind them."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    influenced_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    attributed_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    excluded: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in KeptOut})
+    contacts: dict[str, dict[int, int]] = field(default_factory=lambda: {m: {} for m in CONTACT_METRICS})
+    deals: dict[str, dict[int, Any]] = field(default_factory=lambda: {m: {} for m in DEAL_METRICS})
+    deal_shares_minor: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+    def metrics(self) -> dict[str, Any]:
+        """The metrics as the wire tells them."""
+        return {
+            **self.counts,
+            "influenced_revenue": money(self.influenced_minor),
+            "attributed_revenue": money(self.attributed_minor),
+        }
+
+
+def money(by_currency: dict[str, int]) -> list[Money]:
+    """Amounts side by side; currencies are never added together."""
+    return [to_money(minor, currency) for currency, minor in sorted(by_currency.items())]
+
+
+async def numbers(
+    read: Reading, campaigns: dict[int, str], span: Range, model: str
+) -> dict[int, Numbers]:
+    """The numbers of campaigns (key to id)."""
+    out = {key: Numbers() for key in campaigns}
+    touched: dict[int, dict[int, Touched]] = {key: {} for key in campaigns}
+    for row in await read.fetch(CAMPAIGN_NUMBERS, list(campaigns), span.from_us, span.to_us):
+        _take(out[row["campaign"]], touched[row["campaign"]], row, span)
+    await _deals(read, out, touched, span)
+    ids = {campaign_id: key for key, campaign_id in campaigns.items()}
+    for share in await shares(read, span, model):
+        for campaign_id, paid_minor in share.parts:
+            if campaign_id in ids:
+                _credit(out[ids[campaign_id]], share, paid_minor)
+    for one in out.values():
+        for metric in CONTACT_METRICS:
+            one.counts[metric] = len(one.contacts[metric])
+        for metric in DEAL_METRICS:
+            one.counts[metric] = len(one.deals[metric])
+    return out
+
+
+def _take(one: Numbers, touched: dict[int, Touched], row: Any, span: Range) -> None:
+    kind = row["kind"]
+    if kind == "touches":
+        _take_touches(one, row)
+    elif kind == "sessions":
+        one.counts["sessions"], one.counts["new_sessions"] = row["a"], row["b"]
+    elif kind == "contact":
+        contact = touched[row["a"]] = Touched(row["b"], row["c"], row["d"])
+        if span.from_us <= contact.influence_us < span.to_us:
+            one.contacts["influenced_contacts"][row["a"]] = contact.influence_us
+    else:
+        one.contacts[f"new_contacts_{kind}"][row["a"]] = row["b"]
+
+
+def _take_touches(one: Numbers, row: Any) -> None:
+    standings = [None if row[column] is None else Standing(row[column]) for column in ("d", "e", "f")]
+    reason = kept_out(row["b"] == Verdict.MACHINE, row["b"] == Verdict.INTERNAL, *standings)
+    if reason is not None:
+        one.excluded[str(reason)] += row["n"]
+    elif (metric := COUNTED_TYPES.get(TouchType(row["a"]))) is not None:
+        one.counts[metric] += row["n"]
+
+
+async def _deals(
+    read: Reading, out: dict[int, Numbers], touched: dict[int, dict[int, Touched]], span: Range
+) -> None:
+    """Count the deals of the contacts that each campaign touched."""
+    campaigns_of: dict[int, list[int]] = defaultdict(list)
+    for key, contacts in touched.items():
+        for contact in contacts:
+            campaigns_of[contact].append(key)
+    for deal in await read.fetch(DEALS_OF_CONTACTS, list(campaigns_of)):
+        closed_us = deal["closed_us"]
+        if not span.from_us <= (deal["created_us"] if closed_us is None else closed_us) < span.to_us:
+            continue
+        for key in campaigns_of[deal["contact"]]:
+            _count_deal(out[key], touched[key][deal["contact"]], deal)
+
+
+def _count_deal(one: Numbers, contact: Touched, deal: Any) -> None:
+    won, closed_us = deal["state"] == State.WON, deal["closed_us"]
+    if won and before_close(contact.revenue_touch_us, closed_us):
+        latest_us = max(closed_us, one.contacts["contacts_with_revenue"].get(deal["contact"], closed_us))
+        one.contacts["contacts_with_revenue"][deal["contact"]] = latest_us
+    if not before_close(contact.deal_touch_us, closed_us) or deal["deal"] in one.deals["influenced_deals"]:
+        return
+    one.deals["influenced_deals"][deal["deal"]] = deal
+    if won:
+        one.deals["closed_deals"][deal["deal"]] = deal
+        if deal["amount_minor"] is not None:
+            one.influenced_minor[deal["currency"]] += deal["amount_minor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one touch of a won deal was paid, and the part of each of its campaigns (none: no campaign)."""
+
+    deal: int
+    contact: int
+    currency: str
+    closed_us: int
+    share_minor: int
+    parts: Sequence[tuple[str, int]]
+
+
+async def shares(read: Reading, span: Range, model: str) -> list[Share]:
+    """Every paid share of the deals won in the range, split among the campaigns of its touch."""
+    place = list(MODELS).index(model) + 1
+    rows = await read.fetch(SHARES, span.from_us, span.to_us, place)
+    return [
+        Share(
+            r["deal"], r["contact"], r["currency"], r["closed_us"], r["share_minor"],
+            list(zip(r["campaigns"], split(r["share_minor"], len(r["campaigns"])), strict=True)) if r["campaigns"] else [],
+        )
+        for r in rows
+    ]  # fmt: skip
+
+
+def _credit(one: Numbers, share: Share, paid_minor: int) -> None:
+    one.attributed_minor[share.currency] += paid_minor
+    one.deal_shares_minor[share.deal] += paid_minor
+    if paid_minor > 0:
+        one.contacts["contacts_with_attributed_revenue"][share.contact] = share.closed_us

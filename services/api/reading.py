@@ -1,0 +1,181 @@
+"""How is a question read? One key, one workspace, one generation, one snapshot; and the position that it shows."""
+
+import asyncio
+import base64
+import datetime as dt
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import msgspec
+import orjson
+from fastapi import Request, Response
+
+from shared.access.keys import KeyRing
+from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
+from shared.log.port import Position, partition_of
+from shared.projection.sql import Connection, sql
+from shared.rules.settings import Settings
+from shared.web.access import allow
+from shared.web.problems import Problem, unavailable
+
+AFTER_WAIT_S = 5.0  # how long a read waits for a position
+AFTER_POLL_S = 0.01
+LIMIT_DEFAULT, LIMIT_MAX = 50, 1_000  # items of a page
+
+PROGRESS = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
+WORKSPACE = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
+SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
+
+
+@dataclass
+class Api:
+    """What the routes work with."""
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    keys: KeyRing
+    generation: str
+    partitions: int
+
+
+class Range:
+    """`[from, to)` in microseconds; open ends are the beginning and the end of time."""
+
+    def __init__(self, from_: str | None, to: str | None, zone: ZoneInfo) -> None:
+        self.from_us = BEGINNING_US if from_ is None else instant(from_, "from", zone)
+        self.to_us = END_US if to is None else instant(to, "to", zone)
+        if self.from_us >= self.to_us:
+            raise Problem(422, "bad_parameter", "`from` must be before `to`", field="from")
+
+    @property
+    def said(self) -> dict[str, str | None]:
+        """The range as an answer tells it."""
+        return {
+            "from": None if self.from_us == BEGINNING_US else to_rfc3339(self.from_us),
+            "to": None if self.to_us == END_US else to_rfc3339(self.to_us),
+        }
+
+
+def instant(text: str, field: str, zone: ZoneInfo) -> int:
+    """An RFC 3339 instant, or the beginning of a day in the workspace's time zone."""
+    try:
+        if len(text) == len("2024-01-31"):
+            return to_micros(dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), zone))
+        return to_micros(msgspec.convert(text.replace(" ", "+"), dt.datetime, strict=False))
+    except (ValueError, TypeError, msgspec.ValidationError) as error:
+        raise Problem(422, "bad_parameter", f"`{field}` must be an instant or a date, not {text!r}", field=field) from error
+
+
+class Reading:
+    """One request's view of its workspace: a snapshot of one generation at one position."""
+
+    def __init__(self, connection: Connection, ws: int, as_of: Position, settings: Settings, request: Request) -> None:
+        self.connection, self.ws, self.as_of, self.settings, self.request = connection, ws, as_of, settings, request
+        self.zone = ZoneInfo(settings.time_zone)
+
+    async def fetch(self, statement: Any, *arguments: Any) -> list[Any]:
+        """All rows; the workspace's number is the first argument of every statement."""
+        return await self.connection.fetch(statement, self.ws, *arguments)
+
+    async def fetchrow(self, statement: Any, *arguments: Any) -> Any:
+        """The first row, None if there is none."""
+        return await self.connection.fetchrow(statement, self.ws, *arguments)
+
+    @property
+    def range(self) -> Range:
+        """The request's `from` and `to`."""
+        query = self.request.query_params
+        return Range(query.get("from"), query.get("to"), self.zone)
+
+    def choice(self, name: str, among: Sequence[str], default: str) -> str:
+        """A query parameter that must be one of a few words."""
+        value = self.request.query_params.get(name, default)
+        if value not in among:
+            raise Problem(422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value!r}", field=name)
+        return value
+
+    @property
+    def limit(self) -> int:
+        """The page's size."""
+        text = self.request.query_params.get("limit", str(LIMIT_DEFAULT))
+        if not text.isdecimal() or not 1 <= int(text) <= LIMIT_MAX:
+            raise Problem(422, "bad_parameter", f"`limit` must be from 1 to {LIMIT_MAX}, not {text!r}", field="limit")
+        return int(text)
+
+    @property
+    def cursor(self) -> list[Any] | None:
+        """Where the page before ended, None for the first page."""
+        text = self.request.query_params.get("cursor")
+        if text is None:
+            return None
+        try:
+            value = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        except ValueError as error:
+            raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor") from error
+        if not isinstance(value, list):
+            raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor")
+        return value
+
+    def page(self, items: Sequence[dict[str, Any]], keys: Sequence[list[Any]]) -> dict[str, Any]:
+        """One page of a list that is in the order of `keys`; the cursor is the key of its last item."""
+        after, limit = self.cursor, self.limit
+        begin = 0
+        if after is not None:
+            try:
+                begin = next((i for i, key in enumerate(keys) if key > after), len(keys))
+            except TypeError as error:
+                raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor") from error
+        chosen = items[begin : begin + limit]
+        more = begin + limit < len(items)
+        return {"items": list(chosen), "next_cursor": encode_cursor(keys[begin + limit - 1]) if more else None}
+
+
+def encode_cursor(key: Sequence[Any]) -> str:
+    """An opaque cursor that continues after `key`."""
+    return base64.urlsafe_b64encode(orjson.dumps(list(key))).decode().rstrip("=")
+
+
+@asynccontextmanager
+async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
+    """Check the key, wait for `after`, and open a snapshot."""
+    access = await allow(request, api.keys, "read", "server", "admin")
+    partition = partition_of(access.workspace, api.partitions)
+    async with api.pool.acquire() as raw:
+        connection = Connection(raw, api.generation)  # type: ignore[arg-type]
+        if after := request.query_params.get("after"):
+            await _wait(connection, after, partition)
+        async with raw.transaction(isolation="repeatable_read", readonly=True):
+            offset = await connection.fetchval(PROGRESS, partition) or 0
+            ws = await raw.fetchval(WORKSPACE, access.workspace) or 0
+            body = await connection.fetchval(SETTINGS, ws)
+            settings = Settings(**body) if body else Settings()
+            yield Reading(connection, ws, Position(partition, offset), settings, request)
+
+
+async def _wait(connection: Connection, after: str, partition: int) -> None:
+    try:
+        position = Position.parse(after)
+    except ValueError as error:
+        raise Problem(422, "bad_parameter", str(error), field="after") from error
+    if position.partition != partition:
+        raise Problem(422, "bad_parameter", "`after` is a position of another workspace", field="after")
+    deadline = asyncio.get_running_loop().time() + AFTER_WAIT_S
+    while (await connection.fetchval(PROGRESS, partition) or 0) < position.offset:
+        if asyncio.get_running_loop().time() > deadline:
+            raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
+        await asyncio.sleep(AFTER_POLL_S)
+
+
+def answer(read: Reading, body: dict[str, Any]) -> Response:
+    """JSON with the position that it shows, as `as_of` and as `ETag`."""
+    etag = f'"{read.as_of}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    return Response(orjson.dumps({**body, "as_of": str(read.as_of)}), media_type="application/json", headers=headers)
+
+
+def not_found(what: str, name: str) -> Problem:
+    """404 that says what there is none of."""
+    return Problem(404, "not_found", f"there is no {what} {name!r}")

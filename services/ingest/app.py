@@ -1,0 +1,37 @@
+"""The ingest service: what producers talk to. It keeps nothing but what the log has made durable."""
+
+from dataclasses import dataclass
+
+import asyncpg
+from fastapi import APIRouter, FastAPI
+
+from services.ingest import events, pixel, workspaces
+from shared.access.keys import KeyRing
+from shared.log.port import EventLog
+from shared.web.problems import add_handlers
+
+
+@dataclass
+class Ingest:
+    """What the routes work with."""
+
+    log: EventLog
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    keys: KeyRing
+
+
+def ingest_router(ingest: Ingest) -> APIRouter:
+    """All routes of the service."""
+    router = APIRouter()
+    router.include_router(events.routes(ingest))
+    router.include_router(pixel.routes(ingest))
+    router.include_router(workspaces.routes(ingest))
+    return router
+
+
+def ingest_app(ingest: Ingest) -> FastAPI:
+    """The service as an application of its own."""
+    app = FastAPI(title="Touchline ingest", docs_url=None, redoc_url=None)
+    add_handlers(app)
+    app.include_router(ingest_router(ingest))
+    return app

@@ -1,0 +1,151 @@
+"""`POST /v1/events`: how do events come in?"""
+
+import gzip
+import io
+import time
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+import zstandard
+from fastapi import APIRouter, Request, Response
+
+from services.ingest.refused import keep
+from shared.access.keys import Access
+from shared.events.codec import (
+    BadRequest,
+    KeyClass,
+    Record,
+    Refusal,
+    accept,
+    encode_event,
+    encode_record,
+    split_request,
+)
+from shared.events.limits import REQUEST_BYTES_MAX, REQUEST_BYTES_SERVER_MAX
+from shared.events.types import EVENT_TYPES, Event
+from shared.log.port import LogUnavailable, Position
+from shared.web.access import allow
+from shared.web.problems import Problem, unavailable
+
+if TYPE_CHECKING:
+    from services.ingest.app import Ingest
+
+NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+EXAMPLE = {"type": "page_visited", "visitor_id": "v1", "url": "https://shop.example/?utm_campaign=spring"}
+
+
+def routes(ingest: "Ingest") -> APIRouter:
+    """The route of this file."""
+    router = APIRouter()
+
+    @router.post("/v1/events", status_code=202, tags=["ingest"], openapi_extra={"requestBody": request_body()})
+    async def post_events(request: Request) -> Response:
+        """Send events: one, an array, `{"events": […]}`, or NDJSON. Valid ones are kept even where others are not."""
+        access = await allow(request, ingest.keys, "server", "collect")
+        key: KeyClass = "server" if access.scope == "server" else "collect"
+        body = await read_body(request, REQUEST_BYTES_SERVER_MAX if key == "server" else REQUEST_BYTES_MAX)
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        try:
+            parts = split_request(body, ndjson=content_type in NDJSON_TYPES)
+        except BadRequest as error:
+            status = 413 if error.code == "too_many_events" else 422
+            raise Problem(status, error.code, str(error)) from error
+        user_agent = request.headers.get("user-agent") if key == "collect" else None
+        now_us = time.time_ns() // 1000
+        records: list[Record] = []
+        refused: list[tuple[Refusal, bytes]] = []
+        for index, part in enumerate(parts):
+            outcome = accept(part, index, key, now_us, user_agent)
+            if isinstance(outcome, Record):
+                records.append(outcome)
+            else:
+                refused.append((outcome, bytes(part)))
+        if refused:
+            await keep(ingest.pool, access, refused)
+        return await answer(ingest, access, records, [refusal for refusal, _ in refused])
+
+    return router
+
+
+async def answer(ingest: "Ingest", access: Access, records: list[Record], refused: list[Refusal]) -> Response:
+    """Append what is good; 202 when it is durable, 422 if nothing was good."""
+    rejected = [
+        {"index": r.index, "id": r.id, "code": r.code, "field": r.field, "message": r.message} for r in refused
+    ]
+    if not records:
+        raise Problem(422, "no_valid_event", "none of the events was accepted", accepted=0, rejected=rejected)
+    position = await append(ingest, access.workspace, records)
+    return Response(
+        orjson.dumps({"accepted": len(records), "position": str(position), "rejected": rejected}),
+        status_code=202,
+        media_type="application/json",
+    )
+
+
+async def append(ingest: "Ingest", workspace: str, records: list[Record]) -> Position:
+    """Make records durable. Raises a 503 `Problem` where the log cannot take them now."""
+    try:
+        return await ingest.log.append(workspace, [encode_record(record) for record in records])
+    except LogUnavailable as error:
+        raise unavailable(str(error), error.retry_after_s) from error
+
+
+async def append_event(ingest: "Ingest", workspace: str, event: Event) -> Position:
+    """Append an event that the service itself tells, as a server key would."""
+    outcome = accept(encode_event(event), 0, "server", time.time_ns() // 1000, None)
+    if isinstance(outcome, Refusal):
+        raise Problem(422, outcome.code, outcome.message, field=outcome.field)
+    return await append(ingest, workspace, [outcome])
+
+
+async def read_body(request: Request, bytes_max: int) -> bytes:
+    """The request's body, decompressed. Raises a 413 or 415 `Problem`; never holds more than the limit."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > bytes_max:
+            raise _too_large(bytes_max)
+        chunks.append(chunk)
+    body = b"".join(chunks)
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return body
+    try:
+        if encoding == "gzip":
+            stream: Any = gzip.GzipFile(fileobj=io.BytesIO(body))
+        elif encoding == "zstd":
+            stream = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body))
+        else:
+            raise Problem(415, "unsupported_encoding", f"content-encoding {encoding!r}; gzip and zstd are understood")
+        body = stream.read(bytes_max + 1)
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise Problem(400, "bad_encoding", f"the body is not valid {encoding}: {error}") from error
+    if len(body) > bytes_max:
+        raise _too_large(bytes_max)
+    return body
+
+
+def _too_large(bytes_max: int) -> Problem:
+    return Problem(413, "too_large", f"a request has {bytes_max} bytes at most, after decompression")
+
+
+def request_body() -> dict[str, Any]:
+    """The OpenAPI request body, with the schema of every event type."""
+    one = {"$ref": "#/components/schemas/Event"}
+    batch = {"type": "object", "required": ["events"], "properties": {"events": {"type": "array", "items": one}}}
+    return {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"anyOf": [one, {"type": "array", "items": one}, batch]}, "example": EXAMPLE},
+            "application/x-ndjson": {"schema": one},
+        },
+    }
+
+
+def event_schemas() -> dict[str, Any]:
+    """JSON Schema of every event, for the OpenAPI document's components."""
+    (union,), schemas = msgspec.json.schema_components((Event,), ref_template="#/components/schemas/{name}")
+    assert len(EVENT_TYPES) <= len(schemas)
+    return {**schemas, "Event": union}

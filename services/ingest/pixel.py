@@ -1,0 +1,69 @@
+"""`GET /v1/p.gif`: the page-visit pixel. It always answers its picture, whatever was wrong."""
+
+import base64
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request, Response
+
+from services.ingest.refused import keep
+from shared.access.keys import Access
+from shared.events.codec import Record, Refusal, accept, encode_event, encode_record
+from shared.events.types import PageVisited
+from shared.log.port import LogUnavailable
+from shared.web.access import key_of
+
+if TYPE_CHECKING:
+    from services.ingest.app import Ingest
+
+GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
+NO_STORE = {"Cache-Control": "no-store, private", "Cross-Origin-Resource-Policy": "cross-origin"}
+
+logger = logging.getLogger("touchline.ingest")
+
+
+def routes(ingest: "Ingest") -> APIRouter:
+    """The route of this file."""
+    router = APIRouter()
+
+    @router.get("/v1/p.gif", tags=["ingest"], response_class=Response)
+    async def pixel(request: Request) -> Response:
+        """Record a page visit: `k` collect key, `t=page`, `v` visitor, `u` URL, `r` referrer."""
+        await _record(ingest, request)
+        return Response(GIF, media_type="image/gif", headers=NO_STORE)
+
+    return router
+
+
+async def _record(ingest: "Ingest", request: Request) -> None:
+    key = key_of(request)
+    access = await ingest.keys.find(key, time.monotonic()) if key else None
+    if access is None or access.scope != "collect":
+        logger.info("pixel without a valid collect key")
+        return
+    sent = request.query_params
+    if sent.get("t", "page") != "page":
+        await _refuse(ingest, access, request, "t", "this pixel records `page`")
+        return
+    event = PageVisited(
+        visitor_id=sent.get("v", ""), url=sent.get("u", "") or request.headers.get("referer", ""),
+        referrer=sent.get("r") or None,
+    )  # fmt: skip
+    outcome = accept(encode_event(event), 0, "collect", time.time_ns() // 1000, request.headers.get("user-agent"))
+    if isinstance(outcome, Refusal):
+        await _refuse(ingest, access, request, outcome.field, outcome.message)
+        return
+    await _append(ingest, access, outcome)
+
+
+async def _append(ingest: "Ingest", access: Access, record: Record) -> None:
+    try:
+        await ingest.log.append(access.workspace, [encode_record(record)])
+    except LogUnavailable:
+        logger.warning("a page visit was lost: the log is unavailable", exc_info=True)
+
+
+async def _refuse(ingest: "Ingest", access: Access, request: Request, field: str | None, message: str) -> None:
+    refusal = Refusal(0, None, "bad_value", field, message)
+    await keep(ingest.pool, access, [(refusal, str(request.url.query).encode())])

@@ -1,0 +1,36 @@
+"""Which key does a request carry, and is it allowed to do this?"""
+
+import base64
+import binascii
+import time
+
+from fastapi import Request
+
+from shared.access.keys import Access, KeyRing, Scope
+from shared.web.problems import Problem
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="touchline"'}
+
+
+def key_of(request: Request) -> str | None:
+    """From `Authorization: Bearer`, from HTTP Basic's user name, or from `?k=` of a GET."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip() or None
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value, validate=True).decode().partition(":")[0] or None
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+    return request.query_params.get("k") if request.method == "GET" else None
+
+
+async def allow(request: Request, keys: KeyRing, *scopes: Scope) -> Access:
+    """What the request's key opens. Raises a 401 or 403 `Problem`."""
+    key = key_of(request)
+    access = await keys.find(key, time.monotonic()) if key else None
+    if access is None:
+        raise Problem(401, "unauthorized", "no valid key: send `Authorization: Bearer KEY`", headers=_CHALLENGE)
+    if access.scope not in scopes:
+        raise Problem(403, "forbidden", f"a {access.scope} key cannot do this; it takes {' or '.join(scopes)}")
+    return access

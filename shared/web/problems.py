@@ -1,0 +1,49 @@
+"""What does an error look like on the wire? `application/problem+json` (RFC 9457) with a stable `code`."""
+
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+_CODES = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+
+
+class Problem(Exception):
+    """An answer that is an error. `code` is stable, `detail` says what and where."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.headers, self.members = status, code, detail, headers, members
+
+    def response(self) -> Response:
+        """The HTTP answer."""
+        body = {"type": "about:blank", "status": self.status, "code": self.code, "detail": self.detail, **self.members}
+        return Response(orjson.dumps(body), self.status, self.headers, "application/problem+json")
+
+
+def unavailable(detail: str, retry_after_s: int = 1) -> Problem:
+    """503 with `Retry-After`."""
+    return Problem(503, "unavailable", detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer every error of the app as a problem."""
+
+    @app.exception_handler(Problem)
+    async def problem(_: Request, error: Problem) -> Response:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Response:
+        code = _CODES.get(error.status_code, "http_error")
+        return Problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {})).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:])
+        return Problem(422, "bad_parameter", f"{field}: {first['msg']}", field=field).response()
