@@ -1,0 +1,95 @@
+"""A real PostgreSQL, one event loop, and the services in this process: what most tests stand on."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvloop
+
+from shared.access.keys import create_workspace
+from shared.log.port import partition_of
+from shared.projection.project import Projector
+from shared.projection.sql import Connection
+from touchline.embedded import Embedded
+from touchline.serve import PARTITIONS, Running, compose
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of the tests' own, or the one that TOUCHLINE_DATABASE_URL names (an empty database)."""
+    given = os.environ.get("TOUCHLINE_DATABASE_URL")
+    if given:
+        yield given
+        return
+    embedded = Embedded(tmp_path_factory.mktemp("touchline"))
+    yield embedded.start()
+    embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[asyncio.Runner]:
+    """The one event loop of the session, so that pools and servers outlive a test."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def running(database_url: str, runner: asyncio.Runner) -> Iterator[Running]:
+    """The services, without a server and without projectors: tests project when they want to."""
+    running = runner.run(compose(database_url))
+    yield running
+    runner.run(running.log.close())
+    runner.run(running.pool.close())
+
+
+class Workspace:
+    """A new workspace, reached as a program outside would."""
+
+    def __init__(self, running: Running, name: str, keys: dict[str, str]) -> None:
+        self.running, self.name, self.keys = running, name, keys
+        self.partition = partition_of(name, PARTITIONS)
+
+    @asynccontextmanager
+    async def client(self, scope: str = "read") -> AsyncIterator[httpx.AsyncClient]:
+        transport = httpx.ASGITransport(self.running.app)
+        headers = {"Authorization": f"Bearer {self.keys[scope]}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://touchline", headers=headers) as client:
+            yield client
+
+    async def send(self, *events: dict[str, object], scope: str = "server") -> httpx.Response:
+        async with self.client(scope) as client:
+            return await client.post("/v1/events", json={"events": list(events)})
+
+    async def project(self) -> None:
+        """Bring the projection of the workspace's partition to the end of the log."""
+        generation = self.running.workers[0].generation
+        async with self.running.pool.acquire() as raw:
+            connection = Connection(raw, generation)
+            projector = Projector(self.running.log, self.partition)
+            await projector.take(connection)
+            while entries := await self.running.log.read(self.partition, projector.offset, 1000):
+                await projector.project(connection, entries)
+
+    async def get(self, path: str) -> httpx.Response:
+        async with self.client() as client:
+            return await client.get(path)
+
+
+@pytest.fixture
+def workspace(running: Running, runner: asyncio.Runner, request: pytest.FixtureRequest) -> Workspace:
+    """A workspace of the test's own."""
+    return runner.run(new_workspace(running, f"{request.node.name[:40]}"))
+
+
+async def new_workspace(running: Running, title: str) -> Workspace:
+    name = f"{title}-{os.urandom(6).hex()}"
+    keys = await create_workspace(running.pool, name, title)
+    assert keys is not None
+    return Workspace(running, name, dict(keys))
+
+
+SCENARIOS = Path(__file__).parent / "scenarios"

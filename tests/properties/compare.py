@@ -1,0 +1,139 @@
+"""Ask the product what the oracle knows, over its public API."""
+
+import datetime as dt
+import random
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from tests.properties.oracle import MODELS, Oracle
+from tests.properties.worlds import BASE
+
+COUNTS = (
+    "sessions", "new_sessions", "page_views", "form_submissions", "cta_clicks", "email_opens", "email_clicks",
+    "new_contacts_first_touch", "new_contacts_last_touch", "influenced_contacts", "contacts_with_revenue",
+    "contacts_with_attributed_revenue", "influenced_deals", "closed_deals",
+)  # fmt: skip
+
+
+def minor(money: dict[str, str]) -> int:
+    return int(Decimal(money["amount"]) * 100)
+
+
+def by_currency(amounts: list[dict[str, str]]) -> dict[str, int]:
+    return {m["currency"]: minor(m) for m in amounts}
+
+
+async def differences(client: httpx.AsyncClient, oracle: Oracle, rng: random.Random) -> list[str]:
+    """Every answer that is not the oracle's, as text."""
+    out: list[str] = []
+
+    def check(what: str, wanted: Any, got: Any) -> None:
+        if wanted != got:
+            out.append(f"{what}: oracle {wanted!r}, product {got!r}")
+
+    for campaign in sorted(oracle.campaigns):
+        await _campaign(client, oracle, campaign, rng, check)
+    for contact in oracle.contacts:
+        await _journey(client, oracle, contact, check)
+    for deal in oracle.deals:
+        await _deal(client, oracle, deal, rng, check)
+    for event_id in oracle.unique:
+        if rng.random() < 0.3:
+            await _event(client, oracle, event_id, check)
+    return out
+
+
+async def _get(client: httpx.AsyncClient, path: str) -> Any:
+    response = await client.get(path)
+    assert response.status_code == 200, f"{path}: {response.status_code} {response.text}"
+    return response.json()
+
+
+async def _campaign(client: httpx.AsyncClient, oracle: Oracle, campaign: str, rng: random.Random, check: Any) -> None:
+    span = BASE + dt.timedelta(minutes=rng.choice([0, 10, 30, 60])), BASE + dt.timedelta(days=2, minutes=30)
+    said = "&from={}&to={}".format(*(quote(i.isoformat()) for i in span))
+    for model, chosen, query in (
+        ("linear", None, ""),
+        (rng.choice(list(MODELS)), span, said),
+    ):
+        got = await _get(client, f"/v1/campaigns/{campaign}/overview?model={model}{query}")
+        wanted = oracle.overview(campaign, model, chosen)
+        for metric in COUNTS:
+            check(f"{campaign} {metric} {chosen}", wanted[metric], got["metrics"][metric])
+        for metric in ("influenced_revenue", "attributed_revenue"):
+            check(f"{campaign} {metric} {model} {chosen}", wanted[metric], by_currency(got["metrics"][metric]))
+        excluded = oracle.excluded(campaign, lambda i, c=chosen: c is None or c[0] <= i < c[1])
+        check(f"{campaign} excluded {chosen}", excluded, {k: n for k, n in got["excluded"].items() if n})
+    got = await _get(client, f"/v1/campaigns/{campaign}/assets")
+    shown = {i["asset_id"]: (i["former"], i["statistics"], i["contacts"]) for i in got["items"]}
+    check(f"{campaign} assets", oracle.section(campaign), shown)
+    hidden = {a: oracle.hidden(a, campaign) for a, (former, _, _) in oracle.section(campaign).items() if not former}
+    check(f"{campaign} hidden", hidden, {i["asset_id"]: i["hidden_reason"] for i in got["items"] if not i["former"]})
+    for metric, behind in (
+        ("influenced_contacts", oracle.influenced(campaign)),
+        ("new_contacts_first_touch", oracle.first_touch(campaign)),
+        ("new_contacts_last_touch", oracle.last_touch(campaign)),
+    ):
+        got = await _get(client, f"/v1/campaigns/{campaign}/contacts?metric={metric}")
+        wanted_rows = sorted((oracle.name(c), e["id"]) for c, e in behind.items())
+        check(f"{campaign} {metric} rows", wanted_rows, sorted((i["contact"], i["deciding_event"]) for i in got["items"]))
+
+
+async def _journey(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset[Any], check: Any) -> None:
+    kind, text = sorted(contact)[-1]  # an id, if it has one
+    got = await _get(client, f"/v1/contacts/{quote(text, safe='')}/journey")
+    check(f"{contact} name", oracle.name(contact), got["contact"])
+    touches = oracle.contact_journey(contact)
+    check(f"{contact} journey", [t["id"] for t in touches], [i["event_id"] for i in got["items"]])
+    for touch, item in zip(touches, got["items"], strict=False):
+        check(f"{touch['id']} campaigns", sorted(oracle.campaigns_of(touch)), item["campaigns"])
+        check(f"{touch['id']} counted", oracle.counted(touch), item["counted"])
+    sessions = {t["id"]: s["touches"][0]["id"] for s in oracle.sessions for t in s["touches"]}
+    named: dict[str, str] = {}
+    for item in got["items"]:
+        first = sessions.get(item["event_id"])
+        check(f"{item['event_id']} in a session", first is not None, item["session"] is not None)
+        if first is not None:
+            check(f"{item['event_id']} session", item["session"], named.setdefault(first, item["session"]))
+
+
+async def _deal(client: httpx.AsyncClient, oracle: Oracle, deal: dict[str, Any], rng: random.Random, check: Any) -> None:
+    for campaign in sorted(oracle.campaigns):
+        got = await _get(client, f"/v1/deals/{deal['id']}/explain?campaign={campaign}")
+        why = oracle.deal_reason(deal, campaign)
+        check(f"{deal['id']} in {campaign}", (why is None, why), (got["counts"], got["reason"]))
+        failed = [c["check"] for c in got["checks"] if c["holds"] is False]
+        check(f"{deal['id']} in {campaign} checks", why is None, not failed)
+    for model in rng.sample(list(MODELS), 3):
+        got = await _get(client, f"/v1/deals/{deal['id']}/attribution?model={model}")
+        journey, shares = oracle.journey(deal), oracle.shares(deal, model)
+        check(f"{deal['id']} journey", [t["id"] for t in journey], [s["event_id"] for s in got["shares"]])
+        if journey:
+            check(f"{deal['id']} {model} weights", list(map(str, oracle.weights(deal, model))),
+                  [s["weight"] for s in got["shares"]])  # fmt: skip
+            check(f"{deal['id']} {model} shares", shares,
+                  None if shares is None and got["shares"][0]["share"] is None
+                  else [minor(s["share"]) for s in got["shares"]])  # fmt: skip
+            check(f"{deal['id']} campaigns", [sorted(oracle.campaigns_of(t)) for t in journey],
+                  [s["campaigns"] for s in got["shares"]])  # fmt: skip
+
+
+async def _event(client: httpx.AsyncClient, oracle: Oracle, event_id: str, check: Any) -> None:
+    got = await _get(client, f"/v1/events/{event_id}/explain")
+    event = oracle.unique[event_id]
+    if event_id in oracle.out:
+        check(f"{event_id} explain", (False, "retracted"), (got["counted"], got["reason"]))
+        return
+    if event not in oracle.touches:
+        check(f"{event_id} explain", (True, None), (got["counted"], got["reason"]))
+        return
+    wanted = {c: oracle.why_not(event, c) for c in oracle.campaigns}
+    wanted = {c: why or None for c, why in wanted.items() if why is not None}
+    check(f"{event_id} explain", wanted, {c["campaign_id"]: c.get("reason") for c in got["campaigns"]})
+    owner = oracle.owner(event)
+    check(f"{event_id} owner", None if owner is None else oracle.name(owner), got["contact"])
+
+

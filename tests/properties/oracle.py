@@ -1,0 +1,606 @@
+"""A second, naive reading of docs/rules.md, to compare the product with.
+
+Written for plainness, not speed: every question is answered by going through all events again. It shares no code with
+`shared`. Events are dicts as sent, with `id` and `occurred_at`; instants are compared as datetimes.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import unicodedata
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from functools import cached_property
+from urllib.parse import parse_qsl, urlsplit
+
+TOUCHES = {
+    "page_visited", "form_submitted", "cta_viewed", "cta_clicked", "email_sent", "email_delivered", "email_opened",
+    "email_clicked", "email_bounced", "email_unsubscribed", "social_clicked", "social_interacted", "ad_viewed",
+    "ad_clicked", "asset_interacted", "list_joined", "workflow_enrolled",
+}  # fmt: skip
+SESSION_TYPES = {"page_visited", "form_submitted", "cta_viewed", "cta_clicked"}
+PAGES = {"site_page", "landing_page", "blog_post", "case_study"}
+DEAL_TYPES = {
+    "page_visited", "form_submitted", "cta_clicked", "email_opened", "email_clicked", "social_clicked",
+    "social_interacted", "ad_clicked", "asset_interacted",
+}  # fmt: skip
+REVENUE_TYPES = DEAL_TYPES - {"email_opened", "social_interacted"}
+MODELS = {
+    "first_interaction": {"first": "100"},
+    "last_interaction": {"last": "100"},
+    "linear": {"others": "100"},
+    "u_shaped": {"first": "40", "lead_creation": "40", "others": "20"},
+    "w_shaped": {"first": "30", "lead_creation": "30", "deal_creation": "30", "others": "10"},
+    "full_path": {"first": "22.5", "lead_creation": "22.5", "deal_creation": "22.5", "last": "22.5", "others": "10"},
+    "j_shaped": {"first": "20", "last": "60", "others": "20"},
+    "inverse_j_shaped": {"first": "60", "last": "20", "others": "20"},
+    "time_decay": None,
+}
+FAR = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
+
+
+def at(event):
+    return dt.datetime.fromisoformat(event["occurred_at"])
+
+
+def order(event):
+    return at(event), event["id"].encode()
+
+
+def norm(value):
+    return unicodedata.normalize("NFC", (value or "").strip()).casefold()
+
+
+def query(url):
+    out = {}
+    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        out.setdefault(name.lower(), value)
+    return out
+
+
+def utm_of(url):
+    return norm(query(url).get("utm_campaign")) if url else ""
+
+
+def address(url):
+    parts = urlsplit(url)
+    host = (parts.hostname or "").removeprefix("www.")
+    port = parts.port if parts.port not in (None, {"http": 80, "https": 443}[parts.scheme]) else None
+    path = parts.path.removesuffix("/")
+    return host, port, path
+
+
+def names(contact):
+    out = []
+    if "id" in contact:
+        out.append(("id", contact["id"]))
+    if "email" in contact:
+        out.append(("email", contact["email"].strip().lower()))
+    return out
+
+
+def contact_objects(event):
+    out = [event[field] for field in ("contact", "into") if field in event]
+    return out + list(event.get("contacts", []))
+
+
+def sha(event):
+    sent = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(sent.encode()).hexdigest()
+
+
+class Oracle:
+    def __init__(self, sent, gap_minutes=30, currency="EUR"):
+        self.sent, self.currency = sent, currency
+        self.gap = dt.timedelta(minutes=gap_minutes)
+
+    # -- the set ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def unique(self):
+        by_id = {}
+        for event in self.sent:
+            if event["id"] not in by_id or sha(event) < sha(by_id[event["id"]]):
+                by_id[event["id"]] = event
+        return by_id
+
+    @cached_property
+    def out(self):
+        """Ids that a standing retraction names; in a circle the last in order stands."""
+        retractions = [e for e in self.unique.values() if e["type"] == "event_retracted"]
+        stands = {}
+        while len(stands) < len(retractions):
+            moved = False
+            for e in retractions:
+                if e["id"] in stands:
+                    continue
+                by = [r["id"] for r in retractions if r["event_id"] == e["id"]]
+                if any(stands.get(b) for b in by) or all(b in stands for b in by):
+                    stands[e["id"]] = not any(stands.get(b) for b in by)
+                    moved = True
+            if not moved:
+                last = max((e for e in retractions if e["id"] not in stands), key=order)
+                stands[last["id"]] = True
+        return {e["event_id"] for e in retractions if stands[e["id"]]}
+
+    @cached_property
+    def events(self):
+        return sorted((e for e in self.unique.values() if e["id"] not in self.out), key=order)
+
+    def of(self, *types):
+        return [e for e in self.events if e["type"] in types]
+
+    @cached_property
+    def touches(self):
+        return [e for e in self.events if e["type"] in TOUCHES]
+
+    @staticmethod
+    def counted(touch):
+        return not touch.get("machine") and not touch.get("internal")
+
+    # -- persons ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def contact_of(self):
+        groups = []
+        for event in self.events:
+            together = [names(c) for c in contact_objects(event)]
+            if event["type"] == "contact_merged":
+                together = [together[0] + together[1]]
+            for group in together:
+                joined = set(group)
+                for other in [g for g in groups if g & joined]:
+                    joined |= other
+                    groups.remove(other)
+                groups.append(joined)
+        return {name: frozenset(group) for group in groups for name in group}
+
+    def naming(self, contact):
+        return [e for e in self.events if any(set(names(c)) & contact for c in contact_objects(e))]
+
+    def conversion(self, contact):
+        return self.naming(contact)[0]
+
+    def name(self, contact):
+        merges = [e for e in self.of("contact_merged") if set(names(e["into"])) & contact]
+        if merges:
+            return names(merges[-1]["into"])[0][1]
+        for kind in ("id", "email"):
+            for event in self.naming(contact):
+                told = [n for c in contact_objects(event) for n in names(c) if n in contact and n[0] == kind]
+                if told:
+                    return min(told)[1]
+        raise AssertionError("a contact without a name")
+
+    def owner(self, touch):
+        if "contact" in touch:
+            return self.contact_of[names(touch["contact"])[0]]
+        if "visitor_id" not in touch:
+            return None
+        said = [e for e in self.events if e.get("visitor_id") == touch["visitor_id"] and "contact" in e]
+        before = [e for e in said if order(e) <= order(touch)]
+        chosen = before[-1] if before else (said[0] if said else None)
+        return None if chosen is None else self.contact_of[names(chosen["contact"])[0]]
+
+    @property
+    def contacts(self):
+        return set(self.contact_of.values())
+
+    # -- sessions -----------------------------------------------------------------------------------------------------
+
+    def source(self, touch):
+        if touch["type"] != "page_visited":
+            return None
+        asked = query(touch["url"])
+        triple = tuple(norm(asked.get(p)) for p in ("utm_campaign", "utm_source", "utm_medium"))
+        if any(triple):
+            return triple
+        host = (urlsplit(touch.get("referrer") or "").hostname or "").removeprefix("www.")
+        return host if host and host != address(touch["url"])[0] else None
+
+    @cached_property
+    def sessions(self):
+        """Lists of touches, one a session; the first of each visitor is its first session ever."""
+        out = []
+        for visitor in {t.get("visitor_id") for t in self.touches} - {None}:
+            current = None
+            for t in self.touches:
+                if t.get("visitor_id") != visitor or t["type"] not in SESSION_TYPES or not self.counted(t):
+                    continue
+                splits = current and self.source(t) is not None and self.source(t) != self.source(current[0])
+                if current is None or splits or at(t) - at(current[-1]) >= self.gap:
+                    current = []
+                    out.append({"visitor": visitor, "touches": current, "new": not any(
+                        s["visitor"] == visitor for s in out)})  # fmt: skip
+                current.append(t)
+        for t in self.touches:
+            if t["type"] == "form_submitted" and "visitor_id" not in t and self.counted(t):
+                out.append({"visitor": None, "touches": [t], "new": False})
+        return out
+
+    def session_of(self, touch):
+        return next((s for s in self.sessions if any(t is touch for t in s["touches"])), None)
+
+    # -- the catalog at an instant ------------------------------------------------------------------------------------
+
+    @cached_property
+    def asset_type(self):
+        return {e["asset_id"]: e["asset_type"] for e in self.of("asset_registered")}
+
+    def created(self, campaign):
+        named = [e for e in self.events if e.get("campaign_id") == campaign]
+        told = [e for e in named if e["type"] == "campaign_created"]
+        return at((told or named)[0])
+
+    def deleted(self, campaign):
+        return next((e for e in self.of("campaign_deleted") if e["campaign_id"] == campaign), None)
+
+    @property
+    def campaigns(self):
+        return {e["campaign_id"] for e in self.events if "campaign_id" in e}
+
+    def assigned(self, instant):
+        """Who every asset is assigned to after all changes up to an instant, as {asset: {campaign: since}}."""
+        state, gone = {}, set()
+        for e in self.of("asset_associated", "asset_dissociated", "campaign_deleted"):
+            if at(e) > instant:
+                break
+            campaign = e["campaign_id"]
+            if e["type"] == "campaign_deleted":
+                gone.add(campaign)
+                for held in state.values():
+                    held.pop(campaign, None)
+                continue
+            held = state.setdefault(e["asset_id"], {})
+            if e["type"] == "asset_dissociated":
+                held.pop(campaign, None)
+            elif campaign not in held and campaign not in gone:
+                if self.asset_type.get(e["asset_id"]) != "workflow":
+                    held.clear()
+                held[campaign] = at(e)
+        return state
+
+    def holders(self, asset, instant):
+        return {c for c in self.assigned(instant).get(asset, {}) if self.created(c) <= instant}
+
+    @cached_property
+    def instants(self):
+        """Every instant at which the catalog may change."""
+        return sorted({at(e) for e in self.events if "campaign_id" in e})
+
+    def first_held(self, asset, campaign):
+        """The beginning of the asset's first interval in the campaign, None if it never held it."""
+        return next((i for i in self.instants if campaign in self.holders(asset, i)), None)
+
+    def claimer(self, value, instant):
+        holder, gone = None, set()
+        for e in self.of("campaign_created", "campaign_updated", "campaign_deleted"):
+            if at(e) > instant:
+                break
+            if e["type"] == "campaign_deleted":
+                gone.add(e["campaign_id"])
+                holder = None if holder == e["campaign_id"] else holder
+            elif norm(e.get("utm_campaign")) == value and e["campaign_id"] not in gone:
+                holder = e["campaign_id"]
+        return holder
+
+    def ever_claimed(self, value, campaign):
+        return any(self.claimer(value, i) == campaign for i in self.instants)
+
+    def asset_of(self, touch):
+        if touch.get("asset_id") is not None:
+            return touch["asset_id"]
+        if touch["type"] != "page_visited":
+            return None
+        told = [e for e in self.of("asset_registered") if e.get("url") and address(e["url"]) == address(touch["url"])
+                and self.asset_type[e["asset_id"]] in PAGES]  # fmt: skip
+        before = [e for e in told if at(e) <= at(touch)]
+        return (before[-1] if before else told[0])["asset_id"] if told else None
+
+    def via_of(self, touch):
+        if touch["type"] != "page_visited":
+            return None
+        return touch.get("via_asset_id") or query(touch["url"]).get("tl_via") or None
+
+    def utm(self, touch):
+        return utm_of(touch["url"]) if touch["type"] == "page_visited" else ""
+
+    def routes(self, touch):
+        """{campaign: set of routes} by which a touch counts, excluded traffic or not."""
+        out = {}
+        for route, asset in (("asset", self.asset_of(touch)), ("via", self.via_of(touch))):
+            for campaign in self.holders(asset, at(touch)) if asset else ():
+                out.setdefault(campaign, set()).add(route)
+        if self.utm(touch) and (campaign := self.claimer(self.utm(touch), at(touch))):
+            out.setdefault(campaign, set()).add("utm")
+        return out
+
+    def campaigns_of(self, touch):
+        return self.routes(touch) if self.counted(touch) else {}
+
+    def mine(self, campaign):
+        return [(t, self.campaigns_of(t)[campaign]) for t in self.touches if campaign in self.campaigns_of(t)]
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def why_not(self, touch, campaign):
+        """The reason for which a touch is kept out of a campaign; "" if it counts, None if it is none of its business."""
+        firsts = [self.first_held(a, campaign) for a in (self.asset_of(touch), self.via_of(touch)) if a]
+        firsts = [f for f in firsts if f is not None]
+        claimed = bool(self.utm(touch)) and self.ever_claimed(self.utm(touch), campaign)
+        if not firsts and not claimed:
+            return None
+        if touch.get("machine"):
+            return "machine"
+        if touch.get("internal"):
+            return "internal"
+        if campaign in self.routes(touch):
+            return ""
+        if firsts:
+            return "before_association" if at(touch) < firsts[0] else "after_association_ended"
+        return "utm_not_claimed_then"
+
+    def excluded(self, campaign, within=lambda _: True):
+        out = {}
+        for t in self.touches:
+            if within(at(t)) and (why := self.why_not(t, campaign)):
+                out[why] = out.get(why, 0) + t.get("count", 1)
+        return out
+
+    def influencing(self, touch):
+        if touch["type"] == "list_joined":
+            return touch["list_type"] == "static"
+        return touch["type"] in DEAL_TYPES or touch["type"] == "workflow_enrolled"
+
+    def influenced(self, campaign):
+        out = {}
+        for t, _ in self.mine(campaign):
+            if self.influencing(t) and (contact := self.owner(t)):
+                out.setdefault(contact, t)
+        return out
+
+    def first_touch(self, campaign):
+        out = {}
+        for contact in self.contacts:
+            conversion = self.conversion(contact)
+            visits = [t for t in self.touches if t["type"] == "page_visited" and self.counted(t)
+                      and self.owner(t) == contact and order(t) <= order(conversion)]  # fmt: skip
+            if visits and self.campaigns_of(visits[0]).get(campaign, set()) & {"asset", "utm"}:
+                out[contact] = conversion
+        return out
+
+    def conversion_session(self, conversion):
+        if (own := self.session_of(conversion)) is not None:
+            return own
+        if "visitor_id" not in conversion:
+            return None
+        before = [(t, s) for s in self.sessions if s["visitor"] == conversion["visitor_id"] for t in s["touches"]
+                  if order(t) <= order(conversion)]  # fmt: skip
+        if not before:
+            return None
+        last, session = max(before, key=lambda b: order(b[0]))
+        return session if at(conversion) - at(last) < self.gap else None
+
+    def last_touch(self, campaign):
+        out = {}
+        for contact in self.contacts:
+            conversion = self.conversion(contact)
+            session = self.conversion_session(conversion)
+            if session is None:
+                continue
+            done = [t for t in session["touches"] if order(t) <= order(conversion)]
+            pages = [t["url"] for t in done if t["type"] == "page_visited"]
+            value = utm_of(conversion.get("url") or (pages[-1] if pages else None))
+            held = any(t["type"] in ("page_visited", "form_submitted") and "asset" in self.campaigns_of(t).get(campaign, ())
+                       for t in done)  # fmt: skip
+            if (value and self.claimer(value, at(conversion)) == campaign) or held:
+                out[contact] = conversion
+        return out
+
+    # -- deals --------------------------------------------------------------------------------------------------------
+
+    def deal(self, deal_id):
+        events = [e for e in self.events if e.get("deal_id") == deal_id]
+        told = [e for e in events if e["type"] == "deal_created"]
+        d = {"id": deal_id, "state": "open", "closed": None, "created": at((told or events)[0]), "amount": None,
+             "currency": self.currency, "events": events}  # fmt: skip
+        for e in events:
+            d["amount"] = e.get("amount", d["amount"])
+            d["currency"] = e.get("currency", d["currency"])
+            if d["state"] == "deleted":
+                continue
+            if e["type"] == "deal_deleted":
+                d["state"] = "deleted"
+            elif e["type"] == "deal_closed":
+                d["state"], d["closed"] = ("won" if e["won"] else "lost"), at(e)
+            elif e["type"] == "deal_reopened":
+                d["state"], d["closed"] = "open", None
+        return d
+
+    @property
+    def deals(self):
+        return [self.deal(i) for i in sorted({e["deal_id"] for e in self.events if "deal_id" in e})]
+
+    def joined(self, deal):
+        for e in deal["events"]:
+            for contact in contact_objects(e):
+                yield at(e), self.contact_of[names(contact)[0]], e["type"] != "deal_contact_dissociated"
+
+    def eligible(self, deal):
+        present = set()
+        for instant, contact, joins in self.joined(deal):
+            if deal["closed"] is None or instant < deal["closed"]:
+                (present.add if joins else present.discard)(contact)
+        return present
+
+    def deal_reason(self, deal, campaign):
+        if deal["state"] in ("deleted", "lost"):
+            return f"deal_{deal['state']}"
+        present, close = self.eligible(deal), deal["closed"]
+        if not present:
+            joins = [i for i, _, joins in self.joined(deal) if joins]
+            if not joins:
+                return "no_contact"
+            if close is not None and min(joins) >= close:
+                return "contact_associated_after_close"
+            return "contact_dissociated_before_close"
+        theirs = [t for t, _ in self.mine(campaign) if self.owner(t) in present]
+        touched = [at(t) for t in theirs if t["type"] in DEAL_TYPES]
+        if any(close is None or i < close for i in touched):
+            return None
+        if touched:
+            return "influenced_after_close"
+        if any(t["type"] == "list_joined" and t["list_type"] == "static" for t in theirs):
+            return "static_list"
+        return "workflow_only" if any(t["type"] == "workflow_enrolled" for t in theirs) else "contact_not_influenced"
+
+    def journey(self, deal):
+        if deal["state"] != "won":
+            return []
+        present = self.eligible(deal)
+        return [t for t in self.touches if t["type"] in REVENUE_TYPES and self.counted(t) and at(t) < deal["closed"]
+                and self.owner(t) in present]  # fmt: skip
+
+    def roles(self, deal):
+        journey = self.journey(deal)
+        out = {"first": 0, "last": len(journey) - 1}
+        lead = min(self.eligible(deal), key=lambda c: (order(self.conversion(c)), self.name(c)))
+        for i, t in enumerate(journey):
+            if self.owner(t) == lead and order(t) <= order(self.conversion(lead)):
+                out["lead_creation"] = i
+            if at(t) <= deal["created"]:
+                out["deal_creation"] = i
+        return out
+
+    def weights(self, deal, model):
+        journey = self.journey(deal)
+        if model == "time_decay":
+            worth = []
+            for t in journey:
+                with localcontext() as c:
+                    c.prec = 48
+                    age = (deal["closed"] - at(t)) // dt.timedelta(microseconds=1)
+                    power = Decimal(2) ** (-Decimal(age) / Decimal(7 * 86400 * 10**6))
+                    c.prec = 12
+                    worth.append(Fraction(+power))
+        else:
+            found, told = self.roles(deal), MODELS[model]
+            key = {r: i for r, i in found.items() if r in told}
+            others = [i for i in range(len(journey)) if i not in key.values()]
+            worth = [sum((Fraction(told[r]) for r, i in key.items() if i == n), Fraction(0)) for n in range(len(journey))]
+            for i in others:
+                worth[i] = Fraction(told.get("others", "0")) / len(others)
+            if not sum(worth):
+                worth = [Fraction(1)] * len(journey)
+        return [w / sum(worth) for w in worth]
+
+    def shares(self, deal, model):
+        if deal["amount"] is None or not self.journey(deal):
+            return None
+        minor = int(Decimal(deal["amount"]) * (1 if deal["currency"] == "JPY" else 100))
+        exact = [minor * w for w in self.weights(deal, model)]
+        paid = [e.numerator // e.denominator for e in exact]
+        for i in sorted(range(len(exact)), key=lambda i: (-(exact[i] - paid[i]), i))[: minor - sum(paid)]:
+            paid[i] += 1
+        return paid
+
+    def attributed(self, campaign, model, within):
+        """{currency: minor units}, and the contacts that earned some of it."""
+        sums, earners = {}, set()
+        for deal in self.deals:
+            paid = self.shares(deal, model)
+            if paid is None or not within(deal["closed"]):
+                continue
+            for t, share in zip(self.journey(deal), paid, strict=True):
+                among = sorted(self.campaigns_of(t), key=str.encode)
+                if campaign in among:
+                    part = share // len(among) + (among.index(campaign) < share % len(among))
+                    sums[deal["currency"]] = sums.get(deal["currency"], 0) + part
+                    if part > 0:
+                        earners.add(self.owner(t))
+        return sums, earners
+
+    def overview(self, campaign, model="linear", span=None):
+        lo, hi = span or (dt.datetime.min.replace(tzinfo=dt.UTC), FAR)
+
+        def within(instant):
+            return lo <= instant < hi
+
+        mine = self.mine(campaign)
+
+        def count(type_):
+            return sum(t.get("count", 1) for t, _ in mine if t["type"] == type_ and within(at(t)))
+
+        visits = [t for t, routes in mine if t["type"] == "page_visited" and routes & {"asset", "utm"}]
+        sessions = [s for s in self.sessions if within(at(s["touches"][0]))
+                    and any(t is v for t in s["touches"] for v in visits)]  # fmt: skip
+        counting = [d for d in self.deals if self.deal_reason(d, campaign) is None and within(d["closed"] or d["created"])]
+        won = [d for d in counting if d["state"] == "won"]
+        revenue = {}
+        for d in won:
+            if d["amount"] is not None:
+                minor = int(Decimal(d["amount"]) * (1 if d["currency"] == "JPY" else 100))
+                revenue[d["currency"]] = revenue.get(d["currency"], 0) + minor
+        with_revenue = {
+            contact for d in self.deals if d["state"] == "won" and within(d["closed"]) for contact in self.eligible(d)
+            if any(self.owner(t) == contact and t["type"] in REVENUE_TYPES and at(t) < d["closed"] for t, _ in mine)
+        }  # fmt: skip
+        sums, earners = self.attributed(campaign, model, within)
+        return {
+            "page_views": count("page_visited"), "form_submissions": count("form_submitted"),
+            "cta_clicks": count("cta_clicked"), "email_opens": count("email_opened"),
+            "email_clicks": count("email_clicked"), "sessions": len(sessions),
+            "new_sessions": sum(s["new"] for s in sessions),
+            "new_contacts_first_touch": sum(within(at(c)) for c in self.first_touch(campaign).values()),
+            "new_contacts_last_touch": sum(within(at(c)) for c in self.last_touch(campaign).values()),
+            "influenced_contacts": sum(within(at(t)) for t in self.influenced(campaign).values()),
+            "influenced_deals": len(counting), "closed_deals": len(won), "influenced_revenue": revenue,
+            "contacts_with_revenue": len(with_revenue), "attributed_revenue": sums,
+            "contacts_with_attributed_revenue": len(earners),
+        }  # fmt: skip
+
+    def section(self, campaign):
+        """{asset: (former, statistics, contacts)} of the campaign's asset section."""
+        out = {}
+        for asset in {e["asset_id"] for e in self.events if "asset_id" in e}:
+            if self.first_held(asset, campaign) is None:
+                continue
+            now = campaign in self.holders(asset, FAR)
+            statistics, contacts = {}, {}
+            for t in self.touches:
+                if not self.counted(t) or asset not in (self.asset_of(t), self.via_of(t)):
+                    continue
+                if t["type"] in ("cta_clicked", "cta_viewed"):
+                    then = self.holders(asset, at(t))
+                    if (then and campaign not in then) or (not now and campaign not in then):
+                        continue
+                elif not now:
+                    continue
+                statistics[t["type"]] = statistics.get(t["type"], 0) + t.get("count", 1)
+                if owner := self.owner(t):
+                    contacts.setdefault(t["type"], set()).add(owner)
+            if now or statistics:
+                out[asset] = (not now, statistics, {k: len(v) for k, v in contacts.items()})
+        return out
+
+    def hidden(self, asset, campaign):
+        """Why an asset held now is not shown (workspace time zone: UTC)."""
+        type_ = self.asset_type.get(asset)
+        told = [e for e in self.of("asset_published", "asset_unpublished") if e["asset_id"] == asset]
+        if type_ == "social_post" and (not told or told[-1]["type"] != "asset_published"):
+            return "not_published"
+        visits = [t for t in self.touches if t["type"] == "page_visited" and self.counted(t)
+                  and asset in (t.get("asset_id"), self.via_of(t)) and at(t) >= self.created(campaign)]  # fmt: skip
+        if type_ in ("tracking_url", "paid_search") and not visits:
+            return "no_visit_since_campaign_created"
+        dates = {"starts_on": None, "ends_on": None}
+        for e in self.of("campaign_created", "campaign_updated"):
+            if e["campaign_id"] == campaign:
+                dates = {k: e.get(k, v) for k, v in dates.items()}
+        first = next((at(e).date().isoformat() for e in told if e["type"] == "asset_published"), None)
+        if first and ((dates["starts_on"] or first) > first or (dates["ends_on"] or first) < first):
+            return "outside_campaign_dates"
+        return None
+
+    def contact_journey(self, contact):
+        return [t for t in self.touches if self.owner(t) == contact]

@@ -1,0 +1,117 @@
+"""Whatever the order, the batches, the duplicates and the crashes: the answers are the oracle's."""
+
+import asyncio
+import os
+import random
+import time
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from shared.events.codec import Record, accept, encode_record
+from shared.projection.project import Projector
+from shared.projection.sql import Connection
+from tests.conftest import Workspace, new_workspace
+from tests.properties.compare import differences
+from tests.properties.oracle import Oracle
+from tests.properties.worlds import world
+from touchline.serve import Running
+
+EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "300"))
+
+
+class Killed(Exception):
+    """The worker's connection was cut between two statements."""
+
+
+class Mortal(Connection):
+    """A connection that is cut before a given statement."""
+
+    statements_left = 0
+
+    async def _live(self) -> None:
+        self.statements_left -= 1
+        if self.statements_left == 0:
+            self.raw.terminate()
+            raise Killed
+
+    async def fetch(self, *arguments: Any) -> list[Any]:
+        await self._live()
+        return await super().fetch(*arguments)
+
+    async def fetchrow(self, *arguments: Any) -> Any:
+        await self._live()
+        return await super().fetchrow(*arguments)
+
+    async def execute(self, *arguments: Any) -> str:
+        await self._live()
+        return await super().execute(*arguments)
+
+    async def copy(self, *arguments: Any) -> None:
+        await self._live()
+        await super().copy(*arguments)
+
+
+async def play(running: Running, events: list[dict[str, Any]], rng: random.Random) -> Workspace:
+    """Send the events shuffled and duplicated, and project them in random batches by workers that die."""
+    workspace = await new_workspace(running, "world")
+    sent = events + [e for e in events if rng.random() < 0.3]
+    rng.shuffle(sent)
+    now_us = time.time_ns() // 1000
+    records = []
+    for event in sent:
+        record = accept(_json(event), 0, "server", now_us, None)
+        assert isinstance(record, Record), record
+        records.append(encode_record(record))
+    while records:
+        n = rng.randint(1, 30)
+        await running.log.append(workspace.name, records[:n])
+        records = records[n:]
+    while await _project_some(running, workspace, rng):
+        pass
+    return workspace
+
+
+async def _project_some(running: Running, workspace: Workspace, rng: random.Random) -> bool:
+    async with running.pool.acquire() as raw:
+        connection = Mortal(raw, running.workers[0].generation)
+        projector = Projector(running.log, workspace.partition)
+        await projector.take(connection)
+        connection.statements_left = rng.choice([0, 0, rng.randint(1, 60)])
+        try:
+            while entries := await running.log.read(workspace.partition, projector.offset, rng.choice([1, 5, 20, 100])):
+                await projector.project(connection, entries)
+        except (Killed, asyncpg.InterfaceError):
+            return True
+    return False
+
+
+def _json(event: dict[str, Any]) -> bytes:
+    return orjson.dumps(event)
+
+
+@given(rng=st.randoms(note_method_calls=False, use_true_random=False), size=st.integers(1, 45))
+@settings(
+    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
+    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)  # fmt: skip
+def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
+    events = world(rng, size)
+    seed = rng.randrange(2**32)
+
+    async def run() -> list[str]:
+        workspace = await play(running, events, random.Random(seed))
+        async with workspace.client() as client:
+            return await differences(client, Oracle(events), random.Random(seed))
+
+    found = runner.run(run())
+    assert not found, "\n".join([*found, *map(repr, sorted(events, key=lambda e: e["occurred_at"]))])
+
+
+@pytest.mark.timeout(7200)
+def test_random_worlds_give_the_oracles_answers(running: Running, runner: asyncio.Runner) -> None:
+    check(running, runner)

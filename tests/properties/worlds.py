@@ -1,0 +1,167 @@
+"""Random sets of events: few names, instants close together or equal, so that every rule is provoked."""
+
+import datetime as dt
+import random
+from typing import Any
+
+VISITORS = ["v1", "v2", "v3"]
+CONTACTS = [
+    {"id": "7"}, {"id": "8"}, {"id": "9"}, {"email": "kari@example.no"}, {"email": " OLA@example.no"},
+    {"id": "7", "email": "kari@example.no"}, {"id": "8", "email": "ola@Example.no "}, {"email": "kari@example.no "},
+]  # fmt: skip
+CAMPAIGNS = ["spring", "autumn", "brand"]
+ASSETS = {
+    "lp": "landing_page", "blog": "blog_post", "form": "form", "cta": "cta", "mail": "marketing_email",
+    "post": "social_post", "flow": "workflow", "list": "list", "tu": "tracking_url", "ad": "ad_campaign",
+}  # fmt: skip
+URLS = ["https://shop.example/lp", "http://www.shop.example/lp/", "https://shop.example/blog#x", "https://shop.example/"]
+UTM = ["Spring", "spring ", "AUTUMN", "brand", ""]
+REFERRERS = [None, None, None, "https://google.com/", "https://www.shop.example/x", "https://news.example/"]
+MINUTES = [0, 0, 1, 10, 29, 30, 31, 60, 90]
+BASE = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
+
+
+def instant(rng: random.Random, days: int) -> str:
+    day = rng.choice([0, 0, 1, 1, 2, 3, rng.randrange(days)])
+    at = BASE + dt.timedelta(days=day, minutes=rng.choice(MINUTES), microseconds=rng.choice([0, 0, 0, 0, -1, 1]))
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def url(rng: random.Random) -> str:
+    parts = []
+    if rng.random() < 0.4:
+        parts.append("utm_campaign=" + rng.choice(UTM).replace(" ", "+"))
+    if rng.random() < 0.15:
+        parts.append("UTM_Source=" + rng.choice(["x", "y"]))
+    if rng.random() < 0.1:
+        parts.append("tl_via=" + rng.choice(["tu", "ad"]))
+    base, _, fragment = rng.choice(URLS).partition("#")
+    return base + ("?" + "&".join(parts) if parts else "") + ("#" + fragment if fragment else "")
+
+
+def touch(rng: random.Random) -> dict[str, Any]:
+    type_ = rng.choice(
+        ["page_visited"] * 8 + ["form_submitted"] * 3 + ["cta_clicked"] * 2 + ["cta_viewed", "email_sent", "email_opened"]
+        + ["email_clicked"] * 2 + ["social_clicked", "social_interacted", "ad_viewed", "ad_clicked", "asset_interacted"]
+        + ["list_joined"] * 2 + ["workflow_enrolled", "email_delivered", "email_bounced", "email_unsubscribed"]
+    )  # fmt: skip
+    event: dict[str, Any] = {"type": type_}
+    if type_ == "page_visited":
+        event |= {"visitor_id": rng.choice(VISITORS), "url": url(rng)}
+        if (referrer := rng.choice(REFERRERS)) is not None:
+            event["referrer"] = referrer
+        if rng.random() < 0.1:
+            event["asset_id"] = rng.choice(list(ASSETS))
+        if rng.random() < 0.1:
+            event["via_asset_id"] = rng.choice(["tu", "ad", "lp"])
+        if rng.random() < 0.1:
+            event["contact"] = rng.choice(CONTACTS)
+    elif type_.startswith("email_") or type_ in ("list_joined", "workflow_enrolled"):
+        event |= {"asset_id": rng.choice(["mail", "list", "flow"]), "contact": rng.choice(CONTACTS)}
+        if type_ == "list_joined":
+            event["list_type"] = rng.choice(["static", "static", "active"])
+    else:
+        event["asset_id"] = rng.choice(["form", "cta", "post", "ad", "lp"])
+        if rng.random() < 0.7:
+            event["visitor_id"] = rng.choice(VISITORS)
+        if rng.random() < 0.3:
+            event["contact"] = rng.choice(CONTACTS)
+        if type_ in ("social_clicked", "social_interacted", "ad_viewed", "ad_clicked") and rng.random() < 0.5:
+            event["count"] = rng.randint(1, 5)
+        if type_ == "asset_interacted":
+            event["kind"] = "meeting_booked"
+        if type_ in ("form_submitted", "cta_clicked") and rng.random() < 0.5:
+            event["url"] = url(rng)
+    if rng.random() < 0.06:
+        event[rng.choice(["machine", "internal"])] = True
+    return event
+
+
+def catalog(rng: random.Random) -> dict[str, Any]:
+    type_ = rng.choice(
+        ["asset_associated"] * 8 + ["asset_dissociated"] * 2 + ["campaign_created"] * 3 + ["campaign_updated"] * 2
+        + ["campaign_deleted", "asset_published", "asset_unpublished", "spend_recorded"] + ["asset_registered"] * 4
+    )  # fmt: skip
+    campaign = {"campaign_id": rng.choice(CAMPAIGNS)}
+    asset = rng.choice(list(ASSETS))
+    if type_ in ("asset_associated", "asset_dissociated"):
+        return {"type": type_, "asset_id": asset} | campaign
+    if type_ in ("campaign_created", "campaign_updated"):
+        event: dict[str, Any] = {"type": type_} | campaign
+        if rng.random() < 0.6:
+            event["utm_campaign"] = rng.choice(UTM)
+        if rng.random() < 0.2:
+            event["starts_on"] = "2024-03-02"
+        if rng.random() < 0.2:
+            event["ends_on"] = "2024-03-03"
+        return event
+    if type_ == "campaign_deleted":
+        return {"type": type_} | campaign
+    if type_ == "spend_recorded":
+        return {"type": type_, "amount": "10.00", "currency": "EUR", "on": "2024-03-01"} | campaign
+    if type_ == "asset_registered":
+        told = {"type": type_, "asset_id": asset, "asset_type": ASSETS[asset]}
+        if rng.random() < 0.1:
+            told["asset_type"] = rng.choice(["site_page", "workflow", "form"])
+        if rng.random() < 0.6:
+            told["url"] = rng.choice(URLS)
+        return told
+    return {"type": type_, "asset_id": asset}
+
+
+def person(rng: random.Random) -> dict[str, Any]:
+    type_ = rng.choice(
+        ["contact_identified"] * 5 + ["contact_created", "contact_updated", "contact_merged", "contact_merged"]
+        + ["list_left", "salesforce_campaign_joined"]
+    )  # fmt: skip
+    event: dict[str, Any] = {"type": type_, "contact": rng.choice(CONTACTS)}
+    if type_ == "contact_identified":
+        event["visitor_id"] = rng.choice(VISITORS)
+    elif type_ == "contact_merged":
+        event["into"] = rng.choice(CONTACTS)
+    elif type_ == "list_left":
+        event |= {"asset_id": "list", "list_type": "static"}
+    elif type_ == "salesforce_campaign_joined":
+        event |= {"salesforce_campaign_id": "701", "source": "sync"}
+    elif rng.random() < 0.5:
+        event["properties"] = {"city": rng.choice(["Oslo", "Bergen"])}
+    return event
+
+
+def deal(rng: random.Random) -> dict[str, Any]:
+    type_ = rng.choice(
+        ["deal_created"] * 3 + ["deal_updated"] + ["deal_contact_associated"] * 3 + ["deal_contact_dissociated"]
+        + ["deal_closed"] * 4 + ["deal_reopened", "deal_deleted"]
+    )  # fmt: skip
+    event: dict[str, Any] = {"type": type_, "deal_id": rng.choice(["d1", "d1", "d2"])}
+    if type_ in ("deal_created", "deal_updated"):
+        event["contacts"] = rng.sample(CONTACTS, rng.choice([0, 1, 1, 2]))
+    if type_ in ("deal_contact_associated", "deal_contact_dissociated"):
+        event["contact"] = rng.choice(CONTACTS)
+    if type_ in ("deal_created", "deal_updated", "deal_closed") and rng.random() < 0.7:
+        event["amount"] = rng.choice(["100", "1000.01", "0.07", "0", "33.33"])
+        if rng.random() < 0.5:
+            event["currency"] = rng.choice(["EUR", "NOK"])
+    if type_ == "deal_closed":
+        event["won"] = rng.random() < 0.85
+    return event
+
+
+def world(rng: random.Random, size: int, days: int = 8) -> list[dict[str, Any]]:
+    """A set of events as sent; ids collide now and then, and retractions name events of the set."""
+    events: list[dict[str, Any]] = []
+    for n in range(size):
+        make = rng.choices([touch, catalog, person, deal], [10, 5, 3, 3])[0]
+        events.append(make(rng) | {"id": f"e{n:02d}", "occurred_at": instant(rng, days)})
+    for n in range(rng.choice([0, 0, 1, 2, 4])):
+        target = rng.choice([*events, {"id": "unheard-of"}])["id"]
+        events.append(
+            {"type": "event_retracted", "id": f"r{n}", "event_id": target, "occurred_at": instant(rng, days)}
+        )
+    if rng.random() < 0.15 and size > 1:
+        rival = dict(rng.choice(events))
+        if rival["type"] in ("page_visited", "form_submitted"):
+            rival["url"] = url(rng)
+            rival["occurred_at"] = instant(rng, days)
+            events.append(rival)
+    return events
