@@ -18,6 +18,9 @@ from shared.rules.pre_association import Route
 from shared.rules.reassociation import CTA_TYPES, cta_clicks_stay, former_asset_keeps
 from shared.rules.visibility import NEEDS_A_VISIT, hidden_reason
 
+# Types whose numbers come in several groups: their contacts are joined as sets, for they cannot be added.
+IN_PARTS = CTA_TYPES | {TouchType.LIST_JOINED_STATIC, TouchType.LIST_JOINED_ACTIVE}
+
 HELD = sql("""
 SELECT a.asset, a.from_us, a.to_us, s.asset_id, s.asset_type, s.name, s.published, s.first_published_us
 FROM {g}.association a LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
@@ -55,7 +58,8 @@ WITH span AS MATERIALIZED ({_SPAN}
         AND (h.occurred_at_us, h.event_id) < (o.to_us, o.to_event)
 )
 SELECT asset, type, holders, sum(count)::bigint AS n, count(DISTINCT contact) AS contacts,
-    CASE WHEN holders IS NOT NULL THEN array_agg(DISTINCT contact) FILTER (WHERE contact IS NOT NULL) END AS known
+    CASE WHEN type IN ({type_list(IN_PARTS)}) THEN
+        coalesce(array_agg(DISTINCT contact) FILTER (WHERE contact IS NOT NULL), '{{}}') END AS known
 FROM owned GROUP BY asset, type, holders
 """)
 

@@ -82,8 +82,9 @@ async def _project_some(running: Running, workspace: Workspace, rng: random.Rand
         projector = Projector(running.log, workspace.partition)
         await projector.take(connection)
         connection.statements_left = rng.choice([0, 0, rng.randint(1, 60)])
+        batch = rng.choice([1, 1, 2, 5, 20])
         try:
-            while entries := await running.log.read(workspace.partition, projector.offset, rng.choice([1, 5, 20, 100])):
+            while entries := await running.log.read(workspace.partition, projector.offset, batch):
                 await projector.project(connection, entries)
         except (Killed, asyncpg.InterfaceError):
             return True
@@ -94,7 +95,7 @@ def _json(event: dict[str, Any]) -> bytes:
     return orjson.dumps(event)
 
 
-@given(rng=st.randoms(note_method_calls=False, use_true_random=False), size=st.integers(1, 45))
+@given(rng=st.randoms(note_method_calls=False, use_true_random=False), size=st.integers(5, 60))
 @settings(
     max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
     suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],

@@ -1,4 +1,8 @@
-"""Random sets of events: few names, instants close together or equal, so that every rule is provoked."""
+"""Random sets of events: few names, instants close together or equal, so that every rule is provoked.
+
+Each world has a cast and a temper of its own: how many visitors, contacts, campaigns and assets it knows, and what happens
+in it most. Wide casts alone would merge all contacts into one and spread sessions too thin to meet.
+"""
 
 import datetime as dt
 import random
@@ -21,25 +25,41 @@ MINUTES = [0, 0, 1, 10, 29, 30, 31, 60, 90]
 BASE = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
 
 
-def instant(rng: random.Random, days: int) -> str:
-    day = rng.choice([0, 0, 1, 1, 2, 3, rng.randrange(days)])
-    at = BASE + dt.timedelta(days=day, minutes=rng.choice(MINUTES), microseconds=rng.choice([0, 0, 0, 0, -1, 1]))
+class Cast:
+    """Who and what a world knows."""
+
+    def __init__(self, rng: random.Random, days: int) -> None:
+        self.visitors = rng.sample(VISITORS, rng.randint(1, 3))
+        self.contacts = rng.sample(CONTACTS, rng.choice([1, 2, 2, 3, 4, len(CONTACTS)]))
+        self.campaigns = rng.sample(CAMPAIGNS, rng.randint(1, 3))
+        self.assets = rng.sample(list(ASSETS), rng.choice([1, 2, 3, 5, len(ASSETS)]))
+        self.urls = rng.sample(URLS, rng.choice([1, 2, 4]))
+        self.deals = rng.choice([["d1"], ["d1", "d2"]])
+        self.days = rng.choice([1, 1, 2, 3, days])
+        self.utm = rng.choice([0.1, 0.5, 0.9])
+        self.minutes = rng.choice([MINUTES, list(range(0, 200, 5)), [0, 30, 60, 90], [0, 30, 60, 90]])
+        self.weights = rng.choice([[10, 5, 3, 3], [20, 2, 2, 2], [10, 10, 1, 1], [10, 2, 6, 1], [10, 3, 2, 8], [20, 2, 2, 6], [30, 1, 3, 0]])
+
+
+def instant(rng: random.Random, cast: Cast) -> str:
+    day = rng.randrange(cast.days)
+    at = BASE + dt.timedelta(days=day, minutes=rng.choice(cast.minutes), microseconds=rng.choice([0, 0, 0, 0, -1, 1]))
     return at.isoformat().replace("+00:00", "Z")
 
 
-def url(rng: random.Random) -> str:
+def url(rng: random.Random, cast: Cast) -> str:
     parts = []
-    if rng.random() < 0.4:
+    if rng.random() < cast.utm:
         parts.append("utm_campaign=" + rng.choice(UTM).replace(" ", "+"))
     if rng.random() < 0.15:
         parts.append("UTM_Source=" + rng.choice(["x", "y"]))
     if rng.random() < 0.1:
-        parts.append("tl_via=" + rng.choice(["tu", "ad"]))
-    base, _, fragment = rng.choice(URLS).partition("#")
+        parts.append("tl_via=" + rng.choice(["tu", "ad", *cast.assets]))
+    base, _, fragment = rng.choice(cast.urls).partition("#")
     return base + ("?" + "&".join(parts) if parts else "") + ("#" + fragment if fragment else "")
 
 
-def touch(rng: random.Random) -> dict[str, Any]:
+def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
     type_ = rng.choice(
         ["page_visited"] * 8 + ["form_submitted"] * 3 + ["cta_clicked"] * 2 + ["cta_viewed", "email_sent", "email_opened"]
         + ["email_clicked"] * 2 + ["social_clicked", "social_interacted", "ad_viewed", "ad_clicked", "asset_interacted"]
@@ -47,43 +67,43 @@ def touch(rng: random.Random) -> dict[str, Any]:
     )  # fmt: skip
     event: dict[str, Any] = {"type": type_}
     if type_ == "page_visited":
-        event |= {"visitor_id": rng.choice(VISITORS), "url": url(rng)}
+        event |= {"visitor_id": rng.choice(cast.visitors), "url": url(rng, cast)}
         if (referrer := rng.choice(REFERRERS)) is not None:
             event["referrer"] = referrer
         if rng.random() < 0.1:
-            event["asset_id"] = rng.choice(list(ASSETS))
+            event["asset_id"] = rng.choice(cast.assets)
         if rng.random() < 0.1:
-            event["via_asset_id"] = rng.choice(["tu", "ad", "lp"])
+            event["via_asset_id"] = rng.choice(["tu", *cast.assets])
         if rng.random() < 0.1:
-            event["contact"] = rng.choice(CONTACTS)
+            event["contact"] = rng.choice(cast.contacts)
     elif type_.startswith("email_") or type_ in ("list_joined", "workflow_enrolled"):
-        event |= {"asset_id": rng.choice(["mail", "list", "flow"]), "contact": rng.choice(CONTACTS)}
+        event |= {"asset_id": rng.choice(["mail", "list", "flow", *cast.assets]), "contact": rng.choice(cast.contacts)}
         if type_ == "list_joined":
             event["list_type"] = rng.choice(["static", "static", "active"])
     else:
-        event["asset_id"] = rng.choice(["form", "cta", "post", "ad", "lp"])
+        event["asset_id"] = rng.choice(["form", "cta", "post", *cast.assets, *cast.assets])
         if rng.random() < 0.7:
-            event["visitor_id"] = rng.choice(VISITORS)
+            event["visitor_id"] = rng.choice(cast.visitors)
         if rng.random() < 0.3:
-            event["contact"] = rng.choice(CONTACTS)
+            event["contact"] = rng.choice(cast.contacts)
         if type_ in ("social_clicked", "social_interacted", "ad_viewed", "ad_clicked") and rng.random() < 0.5:
             event["count"] = rng.randint(1, 5)
         if type_ == "asset_interacted":
             event["kind"] = "meeting_booked"
         if type_ in ("form_submitted", "cta_clicked") and rng.random() < 0.5:
-            event["url"] = url(rng)
+            event["url"] = url(rng, cast)
     if rng.random() < 0.06:
         event[rng.choice(["machine", "internal"])] = True
     return event
 
 
-def catalog(rng: random.Random) -> dict[str, Any]:
+def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
     type_ = rng.choice(
         ["asset_associated"] * 8 + ["asset_dissociated"] * 2 + ["campaign_created"] * 3 + ["campaign_updated"] * 2
-        + ["campaign_deleted", "asset_published", "asset_unpublished", "spend_recorded"] + ["asset_registered"] * 4
+        + ["campaign_deleted", "campaign_deleted", "asset_published", "asset_unpublished", "spend_recorded"] + ["asset_registered"] * 4
     )  # fmt: skip
-    campaign = {"campaign_id": rng.choice(CAMPAIGNS)}
-    asset = rng.choice(list(ASSETS))
+    campaign = {"campaign_id": rng.choice(cast.campaigns)}
+    asset = rng.choice(cast.assets)
     if type_ in ("asset_associated", "asset_dissociated"):
         return {"type": type_, "asset_id": asset} | campaign
     if type_ in ("campaign_created", "campaign_updated"):
@@ -104,21 +124,21 @@ def catalog(rng: random.Random) -> dict[str, Any]:
         if rng.random() < 0.1:
             told["asset_type"] = rng.choice(["site_page", "workflow", "form"])
         if rng.random() < 0.6:
-            told["url"] = rng.choice(URLS)
+            told["url"] = rng.choice(cast.urls)
         return told
     return {"type": type_, "asset_id": asset}
 
 
-def person(rng: random.Random) -> dict[str, Any]:
+def person(rng: random.Random, cast: Cast) -> dict[str, Any]:
     type_ = rng.choice(
         ["contact_identified"] * 5 + ["contact_created", "contact_updated", "contact_merged", "contact_merged"]
         + ["list_left", "salesforce_campaign_joined"]
     )  # fmt: skip
-    event: dict[str, Any] = {"type": type_, "contact": rng.choice(CONTACTS)}
+    event: dict[str, Any] = {"type": type_, "contact": rng.choice(cast.contacts)}
     if type_ == "contact_identified":
-        event["visitor_id"] = rng.choice(VISITORS)
+        event["visitor_id"] = rng.choice(cast.visitors)
     elif type_ == "contact_merged":
-        event["into"] = rng.choice(CONTACTS)
+        event["into"] = rng.choice(cast.contacts)
     elif type_ == "list_left":
         event |= {"asset_id": "list", "list_type": "static"}
     elif type_ == "salesforce_campaign_joined":
@@ -128,16 +148,16 @@ def person(rng: random.Random) -> dict[str, Any]:
     return event
 
 
-def deal(rng: random.Random) -> dict[str, Any]:
+def deal(rng: random.Random, cast: Cast) -> dict[str, Any]:
     type_ = rng.choice(
         ["deal_created"] * 3 + ["deal_updated"] + ["deal_contact_associated"] * 3 + ["deal_contact_dissociated"]
         + ["deal_closed"] * 4 + ["deal_reopened", "deal_deleted"]
     )  # fmt: skip
-    event: dict[str, Any] = {"type": type_, "deal_id": rng.choice(["d1", "d1", "d2"])}
+    event: dict[str, Any] = {"type": type_, "deal_id": rng.choice(cast.deals)}
     if type_ in ("deal_created", "deal_updated"):
-        event["contacts"] = rng.sample(CONTACTS, rng.choice([0, 1, 1, 2]))
+        event["contacts"] = rng.sample(cast.contacts, min(len(cast.contacts), rng.choice([0, 1, 1, 2])))
     if type_ in ("deal_contact_associated", "deal_contact_dissociated"):
-        event["contact"] = rng.choice(CONTACTS)
+        event["contact"] = rng.choice(cast.contacts)
     if type_ in ("deal_created", "deal_updated", "deal_closed") and rng.random() < 0.7:
         event["amount"] = rng.choice(["100", "1000.01", "0.07", "0", "33.33"])
         if rng.random() < 0.5:
@@ -147,21 +167,36 @@ def deal(rng: random.Random) -> dict[str, Any]:
     return event
 
 
+def won_deal(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
+    """A deal that a contact wins after most touches, so that a touch that comes late changes what it earned."""
+    end = BASE + dt.timedelta(days=cast.days - rng.choice([0, 1]), minutes=rng.choice(cast.minutes))
+    contact = rng.choice(cast.contacts)
+    deal_id = rng.choice(cast.deals)
+    return [
+        {"type": "deal_created", "deal_id": deal_id, "amount": "1000.01", "contacts": [contact],
+         "occurred_at": "2024-03-01T11:00:00Z"},
+        {"type": "deal_closed", "deal_id": deal_id, "won": True, "occurred_at": end.isoformat()},
+    ]  # fmt: skip
+
+
 def world(rng: random.Random, size: int, days: int = 8) -> list[dict[str, Any]]:
     """A set of events as sent; ids collide now and then, and retractions name events of the set."""
+    cast = Cast(rng, days)
     events: list[dict[str, Any]] = []
     for n in range(size):
-        make = rng.choices([touch, catalog, person, deal], [10, 5, 3, 3])[0]
-        events.append(make(rng) | {"id": f"e{n:02d}", "occurred_at": instant(rng, days)})
+        make = rng.choices([touch, catalog, person, deal], cast.weights)[0]
+        events.append(make(rng, cast) | {"id": f"e{n:02d}", "occurred_at": instant(rng, cast)})
+    if rng.random() < 0.5:
+        events += [e | {"id": f"s{n}"} for n, e in enumerate(won_deal(rng, cast))]
     for n in range(rng.choice([0, 0, 1, 2, 4])):
         target = rng.choice([*events, {"id": "unheard-of"}])["id"]
         events.append(
-            {"type": "event_retracted", "id": f"r{n}", "event_id": target, "occurred_at": instant(rng, days)}
+            {"type": "event_retracted", "id": f"r{n}", "event_id": target, "occurred_at": instant(rng, cast)}
         )
     if rng.random() < 0.15 and size > 1:
         rival = dict(rng.choice(events))
         if rival["type"] in ("page_visited", "form_submitted"):
-            rival["url"] = url(rng)
-            rival["occurred_at"] = instant(rng, days)
+            rival["url"] = url(rng, cast)
+            rival["occurred_at"] = instant(rng, cast)
             events.append(rival)
     return events
