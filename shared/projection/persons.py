@@ -74,8 +74,10 @@ async def record_namings(work: Work) -> None:
                 rows.append((work.ws, identifier.key, *order, visitor))
         for a, b in _links(named):
             links[a, b] += -1 if leaves else 1
-            if leaves or named.merge:
+            if leaves:
                 work.identifiers |= {a, b}
+        if named.merge:
+            work.identifiers |= {contact[0].key for contact in named.contacts}
     if dropped:
         await work.connection.execute(DROP_NAMINGS, work.ws, *map(list, zip(*dropped, strict=True)))
     await work.connection.copy("naming", NAMING_COLUMNS, rows)

@@ -67,7 +67,7 @@ async def _campaign(client: httpx.AsyncClient, oracle: Oracle, campaign: str, rn
             check(f"{campaign} {metric} {model} {chosen}", wanted[metric], by_currency(got["metrics"][metric]))
         excluded = oracle.excluded(campaign, lambda i, c=chosen: c is None or c[0] <= i < c[1])
         check(f"{campaign} excluded {chosen}", excluded, {k: n for k, n in got["excluded"].items() if n})
-    got = await _get(client, f"/v1/campaigns/{campaign}/assets")
+    got = await _get(client, f"/v1/campaigns/{campaign}/assets?limit=1000")
     shown = {i["asset_id"]: (i["former"], i["statistics"], i["contacts"]) for i in got["items"]}
     check(f"{campaign} assets", oracle.section(campaign), shown)
     hidden = {a: oracle.hidden(a, campaign) for a, (former, _, _) in oracle.section(campaign).items() if not former}
@@ -77,14 +77,14 @@ async def _campaign(client: httpx.AsyncClient, oracle: Oracle, campaign: str, rn
         ("new_contacts_first_touch", oracle.first_touch(campaign)),
         ("new_contacts_last_touch", oracle.last_touch(campaign)),
     ):
-        got = await _get(client, f"/v1/campaigns/{campaign}/contacts?metric={metric}")
+        got = await _get(client, f"/v1/campaigns/{campaign}/contacts?limit=1000&metric={metric}")
         wanted_rows = sorted((oracle.name(c), e["id"]) for c, e in behind.items())
         check(f"{campaign} {metric} rows", wanted_rows, sorted((i["contact"], i["deciding_event"]) for i in got["items"]))
 
 
 async def _journey(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset[Any], check: Any) -> None:
     kind, text = sorted(contact)[-1]  # an id, if it has one
-    got = await _get(client, f"/v1/contacts/{quote(text, safe='')}/journey")
+    got = await _get(client, f"/v1/contacts/{quote(text, safe='')}/journey?limit=1000")
     check(f"{contact} name", oracle.name(contact), got["contact"])
     touches = oracle.contact_journey(contact)
     check(f"{contact} journey", [t["id"] for t in touches], [i["event_id"] for i in got["items"]])

@@ -1,0 +1,1 @@
+"""A believable year of a small company, made up from a seed."""
