@@ -1,6 +1,5 @@
 """`/v1/deals`: who earned a deal, and why it does or does not count for a campaign."""
 
-from fractions import Fraction
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -93,14 +92,10 @@ async def _shares(read: Reading, deal: Any, model: str) -> list[dict[str, Any]]:
             "occurred_at": to_rfc3339(touch["occurred_at_us"]), "contact": touch["contact_name"],
             "asset_id": touch["asset_id"],
             "campaigns": sorted(c for c, by_route in campaigns[i].items() if Standing.COUNTS in by_route.values()),
-            "roles": touch["roles"], "weight": _weight(parts[i]),
+            "roles": touch["roles"], "weight": str(parts.fraction(i)),
             "share": to_money(touch["shares_minor"][place], deal["currency"]) if touch["shares_minor"] else None,
         } for i, touch in enumerate(journey)
     ]  # fmt: skip
-
-
-def _weight(part: Fraction) -> str:
-    return str(part)
 
 
 async def _explain(read: Reading, deal_id: str, campaign_id: str, campaign: int) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from shared.rules.keys import session_key
 from shared.rules.order import BEGINNING, END, Order
 from shared.rules.session import SESSION_TYPES, Session, after
 
-CHUNK_TOUCHES = 500  # read at a time while re-deriving
+FIRST_CHUNK_TOUCHES = 20  # a session and its neighbour: most late events settle within
+CHUNK_TOUCHES = 500  # read at a time for the others
 SESSION_TYPE_NUMBERS = tuple(int(TouchType[name.upper()]) for name in sorted(SESSION_TYPES))
 _IN_SESSION = frozenset(SESSION_TYPE_NUMBERS)
 
@@ -31,26 +32,31 @@ ON CONFLICT (ws, visitor) DO UPDATE SET newest_us = excluded.newest_us, newest_e
     session_source = excluded.session_source
 """)
 
-SESSION_BEFORE = sql("""
-SELECT session, session_at_us, session_is_new FROM {g}.touch
-WHERE ws = $1 AND person = $2 AND by_visitor AND session IS NOT NULL
-    AND occurred_at_us <= $3 AND (occurred_at_us, event_id) < ($3, $4 COLLATE "C")
-ORDER BY occurred_at_us DESC, event_id DESC LIMIT 1
-""")  # the session of the last event before a point
+SESSIONS_BEFORE = sql("""
+SELECT u.n, t.session, t.session_at_us, t.session_is_new
+FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[]) u(n, visitor, at_us, event_id)
+CROSS JOIN LATERAL (
+    SELECT session, session_at_us, session_is_new FROM {g}.touch
+    WHERE ws = $1 AND person = u.visitor AND by_visitor AND session IS NOT NULL
+        AND occurred_at_us <= u.at_us AND (occurred_at_us, event_id) < (u.at_us, u.event_id COLLATE "C")
+    ORDER BY occurred_at_us DESC, event_id DESC LIMIT 1) t
+""")  # the session of each visitor's last event before a point
 
 SESSION_EVENTS = sql(f"""
-SELECT occurred_at_us, event_id, source, session, session_at_us, session_is_new FROM {{g}}.touch
-WHERE ws = $1 AND person = $2 AND by_visitor AND verdict = {Verdict.COUNTED:d}
-    AND type = ANY('{{{','.join(map(str, SESSION_TYPE_NUMBERS))}}}'::smallint[])
-    AND occurred_at_us >= $3 AND (occurred_at_us, event_id) > ($3, $4 COLLATE "C")
-ORDER BY occurred_at_us, event_id LIMIT {CHUNK_TOUCHES}
-""")  # a visitor's session events after a point
+SELECT u.n, t.* FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[]) u(n, visitor, at_us, event_id)
+CROSS JOIN LATERAL (
+    SELECT occurred_at_us, event_id, source, session, session_at_us, session_is_new FROM {{g}}.touch
+    WHERE ws = $1 AND person = u.visitor AND by_visitor AND verdict = {Verdict.COUNTED:d}
+        AND type IN ({','.join(map(str, SESSION_TYPE_NUMBERS))})
+        AND occurred_at_us >= u.at_us AND (occurred_at_us, event_id) > (u.at_us, u.event_id COLLATE "C")
+    ORDER BY occurred_at_us, event_id LIMIT $6) t
+""")  # each visitor's session events after a point, in order
 
 SET_SESSIONS = sql("""
 UPDATE {g}.touch t SET session = u.session, session_at_us = u.session_at_us, session_is_new = u.is_new
-FROM unnest($3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bool[])
-    u(at_us, event_id, session, session_at_us, is_new)
-WHERE t.ws = $1 AND t.person = $2 AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
+FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bool[])
+    u(visitor, at_us, event_id, session, session_at_us, is_new)
+WHERE t.ws = $1 AND t.person = u.visitor AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
 """)
 
 NEWEST = sql("""
@@ -126,58 +132,82 @@ def _order(row: TouchRow) -> tuple[int, str]:
     return row.occurred_at_us, row.event_id
 
 
-async def rederive(
-    work: Work, visitor: int, state: VisitorState, first: Order = BEGINNING, last: Order = END
-) -> None:
-    """Derive a visitor's sessions anew where events between `first` and `last` changed."""
-    connection, ws = work.connection, work.ws
-    before = await connection.fetchrow(SESSION_BEFORE, ws, visitor, *first)
-    point = Order(before["session_at_us"], "") if before else BEGINNING
-    session: Session | None = None
-    entered = before is None
-    changes: list[tuple[int, str, int, int, bool]] = []
-    while rows := await connection.fetch(SESSION_EVENTS, ws, visitor, *point):
-        for row in rows:
-            at_us, event_id = row["occurred_at_us"], row["event_id"]
-            point = Order(at_us, event_id)
-            if not entered:
-                if session_key(event_id) != before["session"]:
-                    continue  # at the instant of the session's beginning, but before it
-                entered = True
-                session = Session(before["session"], at_us, before["session_is_new"], at_us, row["source"])
-            else:
-                session = after(session, at_us, event_id, row["source"], work.settings.session_gap_us)
-            derived = (session.key, session.started_at_us, session.is_new)
-            stored = (row["session"], row["session_at_us"], row["session_is_new"])
-            if derived != stored:
-                changes.append((at_us, event_id, *derived))
-            elif point > last and session.key == session_key(event_id):
-                await _set_sessions(work, visitor, changes)
-                return
-    await _set_sessions(work, visitor, changes)
-    state.session = session
+class Rederivation:
+    """Derives one visitor's sessions anew where events between `first` and `last` changed.
+
+    It begins with the session before `first` and ends where, after `last`, a stored session begins as derived.
+    """
+
+    def __init__(self, visitor: int, first: Order = BEGINNING, last: Order = END) -> None:
+        self.visitor, self.first, self.last = visitor, first, last
+        self.point = BEGINNING
+        self.session: Session | None = None
+        self.begun_by: Any = None  # the stored session that it begins with, until its first event is met
+        self.changes: list[tuple[int, int, str, int, int, bool]] = []
+
+    def begin_with(self, before: Any) -> None:
+        """Begin at a stored session."""
+        self.begun_by = before
+        self.point = Order(before["session_at_us"], "")
+
+    def agrees_at(self, row: Any, gap_us: int) -> bool:
+        """Take the next event; True where the stored sessions agree from here on."""
+        self.point = Order(row["occurred_at_us"], row["event_id"])
+        if self.begun_by is not None:
+            before = self.begun_by
+            if session_key(row["event_id"]) != before["session"]:
+                return False  # at the instant of that session's beginning, but before it
+            self.begun_by = None
+            at_us = row["occurred_at_us"]
+            self.session = Session(before["session"], at_us, before["session_is_new"], at_us, row["source"])
+        else:
+            self.session = after(self.session, *self.point, row["source"], gap_us)
+        derived = (self.session.key, self.session.started_at_us, self.session.is_new)
+        if derived != (row["session"], row["session_at_us"], row["session_is_new"]):
+            self.changes.append((self.visitor, *self.point, *derived))
+            return False
+        return self.point > self.last and self.session.key == session_key(row["event_id"])
 
 
-async def _set_sessions(work: Work, visitor: int, changes: list[tuple[int, str, int, int, bool]]) -> None:
-    if changes:
-        columns = map(list, zip(*changes, strict=True))
-        await work.connection.execute(SET_SESSIONS, work.ws, visitor, *columns)
+async def rederive(work: Work, jobs: list[Rederivation], states: dict[int, VisitorState]) -> None:
+    """Carry out re-derivations, all of them together, a chunk of events at a time."""
+    if not jobs:
+        return
+    places = [(n, job.visitor, *job.first) for n, job in enumerate(jobs)]
+    for row in await work.connection.fetch(SESSIONS_BEFORE, work.ws, *map(list, zip(*places, strict=True))):
+        jobs[row["n"]].begin_with(row)
+    open_jobs, chunk = set(range(len(jobs))), FIRST_CHUNK_TOUCHES
+    while open_jobs:
+        places = [(n, jobs[n].visitor, *jobs[n].point) for n in sorted(open_jobs)]
+        rows: dict[int, list[Any]] = {n: [] for n in open_jobs}
+        columns = map(list, zip(*places, strict=True))
+        for row in await work.connection.fetch(SESSION_EVENTS, work.ws, *columns, chunk):
+            rows[row["n"]].append(row)
+        for n, events in rows.items():
+            job = jobs[n]
+            if any(job.agrees_at(row, work.settings.session_gap_us) for row in events):
+                open_jobs.discard(n)
+            elif len(events) < chunk:  # the visitor has no more: its state is what was derived
+                states[job.visitor].session = job.session
+                open_jobs.discard(n)
+        chunk = CHUNK_TOUCHES
+    if changes := [change for job in jobs for change in job.changes]:
+        await work.connection.execute(SET_SESSIONS, work.ws, *map(list, zip(*changes, strict=True)))
 
 
 async def settle_late(work: Work, states: dict[int, VisitorState], late: dict[int, VisitorChange]) -> None:
     """Re-derive the visitors whose events were not in order; one that lost all its events is gone."""
     gone = []
+    jobs = [Rederivation(v, change.earliest, change.latest) for v, change in late.items() if change.touches]
+    await rederive(work, jobs, states)
     for visitor, change in late.items():
-        state = states[visitor]
-        if change.touches:
-            await rederive(work, visitor, state, change.earliest, change.latest)
         if change.loses:
             newest = await work.connection.fetchrow(NEWEST, work.ws, visitor)
             if newest is None:
                 gone.append(visitor)
                 del states[visitor]
             else:
-                state.newest = Order(*newest)
+                states[visitor].newest = Order(*newest)
     if gone:
         await work.connection.execute(DROP_VISITORS, work.ws, gone)
 
@@ -200,6 +230,5 @@ async def rederive_all(work: Work) -> None:
     for begin in range(0, len(visitors), CHUNK_TOUCHES):
         rows = await work.connection.fetch(VISITORS, work.ws, visitors[begin : begin + CHUNK_TOUCHES])
         states = {row["visitor"]: VisitorState.of(row) for row in rows}
-        for visitor, state in states.items():
-            await rederive(work, visitor, state)
+        await rederive(work, [Rederivation(visitor) for visitor in states], states)
         await save(work, states)

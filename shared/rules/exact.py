@@ -1,19 +1,20 @@
 """Rule **exact**: how is an amount shared so that the shares add up to it?"""
 
-from collections.abc import Sequence
-from fractions import Fraction
+from shared.rules.models import Parts
 
 
-def shares(amount_minor: int, weights: Sequence[Fraction]) -> list[int]:
+def shares(amount_minor: int, weights: Parts) -> list[int]:
     """Pay `amount_minor` by weight, in minor units, by largest remainder; at equal remainders the earlier one gains.
 
-    The weights add up to 1, or there are none. Linear in the number of weights but for a sort of the remainders.
+    Linear in the number of weights but for a sort of the remainders.
     """
-    exact = [amount_minor * weight for weight in weights]
-    paid = [share.numerator // share.denominator for share in exact]
-    left = amount_minor - sum(paid) if weights else 0
-    by_remainder = sorted(range(len(exact)), key=lambda i: (paid[i] - exact[i], i))
-    for i in by_remainder[:left]:
+    paid, short = [], []
+    for i, part in enumerate(weights.parts):
+        share, remainder = divmod(amount_minor * part, weights.total)
+        paid.append(share)
+        short.append((-remainder, i))
+    left = amount_minor - sum(paid) if paid else 0
+    for _, i in sorted(short)[:left]:
         paid[i] += 1
     return paid
 

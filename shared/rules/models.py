@@ -3,6 +3,7 @@
 A model weighs the key interactions of a journey and shares the rest among the others.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from enum import StrEnum
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from shared.events.instants import DAY_US
 
 TIME_DECAY_DIGITS = 12
+WORKING_DIGITS = 2 * TIME_DECAY_DIGITS  # twice as many before rounding, so that the last one is right
 
 
 class Role(StrEnum):
@@ -49,35 +51,56 @@ MODELS: dict[str, Model] = {
 }
 
 
-def weights(model: Model, roles: Mapping[Role, int], ages_us: Sequence[int]) -> list[Fraction]:
-    """Each touch's part of the deal, adding up to 1; empty for an empty journey.
+class Parts(NamedTuple):
+    """What each touch is worth, as whole numbers of `total`: exact, and faster than fractions."""
+
+    parts: Sequence[int]
+    total: int
+
+    def fraction(self, index: int) -> Fraction:
+        """One touch's part of the deal."""
+        return Fraction(self.parts[index], self.total)
+
+
+def weights(model: Model, roles: Mapping[Role, int], ages_us: Sequence[int]) -> Parts:
+    """Each touch's part of the deal; `total` is 0 for an empty journey alone.
 
     `roles` gives the index of each key interaction that exists, `ages_us` how long before the close each touch was.
     """
-    out = [Fraction(0)] * len(ages_us)
+    count = len(ages_us)
+    out = [0] * count
+    key = {roles[role] for role in model.weights if role in roles}
+    others = [i for i in range(count) if i not in key]
+    if model.half_life_days is None:
+        worth = [1] * len(others)
+    else:
+        worth = decay([ages_us[i] for i in others], model.half_life_days)
+    shared = sum(worth) or 1
+    unit = math.lcm(model.others.denominator, *(weight.denominator for weight in model.weights.values()))
     for role, weight in model.weights.items():
         if role in roles:
-            out[roles[role]] += weight
-    key = {roles[role] for role in model.weights if role in roles}
-    others = [i for i in range(len(ages_us)) if i not in key]
-    if others and model.others:
-        if model.half_life_days is None:
-            worth = [Fraction(1)] * len(others)
-        else:
-            worth = [decay(ages_us[i], model.half_life_days) for i in others]
-        total = sum(worth)
+            out[roles[role]] += int(weight * unit) * shared
+    if model.others:
+        each = int(model.others * unit)
         for i, part in zip(others, worth, strict=True):
-            out[i] += model.others * part / total
-    whole = sum(out)
-    if not whole:
-        return [Fraction(1, len(out))] * len(out)
-    return out if whole == 1 else [weight / whole for weight in out]
+            out[i] += each * part
+    total = sum(out)
+    return Parts(out, total) if total else Parts([1] * count, count)
 
 
-def decay(age_us: int, half_life_days: int) -> Fraction:
-    """`2^(-age / half-life)`, to 12 significant digits, then exact."""
+def decay(ages_us: Sequence[int], half_life_days: int) -> list[int]:
+    """`2^(-age / half-life)`, each to 12 significant digits, then exact: as whole numbers of one small unit."""
+    half_life_us = Decimal(half_life_days * DAY_US)
+    powers = []
     with localcontext() as context:
-        context.prec = 4 * TIME_DECAY_DIGITS
-        power = Decimal(2) ** (-Decimal(age_us) / Decimal(half_life_days * DAY_US))
-        context.prec = TIME_DECAY_DIGITS
-        return Fraction(+power)
+        for age_us in ages_us:
+            context.prec = WORKING_DIGITS
+            power = Decimal(2) ** (-Decimal(age_us) / half_life_us)
+            context.prec = TIME_DECAY_DIGITS
+            powers.append(+power)
+    exponents = [int(power.as_tuple().exponent) for power in powers]
+    smallest = min(exponents, default=0)
+    return [
+        int(power.scaleb(-exponent)) * 10 ** (exponent - smallest)
+        for power, exponent in zip(powers, exponents, strict=True)
+    ]

@@ -277,7 +277,7 @@ class Mix:
         email = campaign.pick(rng, "marketing_email") if campaign else None
         if email is None or not self.known:
             return
-        for person in rng.sample(self.known, min(len(self.known), self._times(80 * self.scale))):
+        for person in rng.sample(self.known, min(len(self.known), self._times(115 * self.scale))):
             contact = {"email": person.email}
             sent = at + rng.random() * 5 * MINUTE
             yield self._event(sent, "email_sent", asset_id=email.id, contact=contact)

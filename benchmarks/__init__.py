@@ -1,0 +1,1 @@
+"""How fast is it, beside what it could be? See README.md."""
