@@ -56,7 +56,7 @@ def routes(api: Api) -> APIRouter:
             values = await claimed_values(read, [r["campaign"] for r in rows])
             items = [
                 {**campaign_json(r), "utm_campaign": values.get(r["campaign"], []),
-                 "metrics": counted[r["campaign"]].metrics()} for r in rows
+                 "metrics": counted[r["campaign"]].metrics(), "excluded": counted[r["campaign"]].excluded} for r in rows
             ]  # fmt: skip
             page = read.page(items, [[r["campaign_id"]] for r in rows])
             return answer(read, {**page, **span.said, "model": model})

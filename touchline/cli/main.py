@@ -2,13 +2,14 @@
 
 import typer
 
-from touchline.cli import up
+from touchline.cli import demo, up
 
 app = typer.Typer(
     name="touchline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Which campaign earned what, and why. Attribution that a marketing team runs itself.",
 )  # fmt: skip
 app.command("up")(up.up)
+app.command("demo")(demo.demo)
 
 
 @app.callback()

@@ -1,8 +1,10 @@
 """`touchline up`: everything in one process, on a PostgreSQL of its own."""
 
-import asyncio
 import json
 import logging
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +12,10 @@ import typer
 import uvloop
 from rich.console import Console
 
+from services.ingest.workspaces import DEFAULT_WORKSPACE
+from shared.store.generations import WrongShape
 from touchline.embedded import Embedded, InUse
-from touchline.serve import compose, first_keys, listen, serve
+from touchline.serve import KEYS_FILE, compose, first_keys, listen, serve
 from touchline.settings import Settings
 
 console = Console(highlight=False)
@@ -26,11 +30,26 @@ def up(
 ) -> None:
     """Run ingest, projector, read API and dashboard in one process."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    run(data, port, host, as_json)
+    run(data, port, host, as_json=as_json)
 
 
-def run(data: Path, port: int, host: str, as_json: bool) -> None:
-    """Start everything, print where it is, and serve until a signal. Exits 1 with one line if it cannot."""
+@dataclass(frozen=True)
+class Start:
+    """Where the services have come up; `keys` are those of a new data directory."""
+
+    url: str
+    data: Path
+    keys: dict[str, str] | None
+
+
+def run(
+    data: Path, port: int, host: str, *, as_json: bool, name: str = DEFAULT_WORKSPACE,
+    then: Callable[[Start], Awaitable[None]] | None = None,
+) -> None:  # fmt: skip
+    """Start everything, say where it is, and serve until a signal. Exits 1 with one line if it cannot.
+
+    `name` is what the first workspace is called; `then` runs beside the services once they are up.
+    """
     embedded = Embedded(data)
     try:
         sock = listen(host, port)
@@ -44,29 +63,36 @@ def run(data: Path, port: int, host: str, as_json: bool) -> None:
         else:
             embedded.data.mkdir(parents=True, exist_ok=True)
             embedded.acquire()
-        uvloop.run(_run(url, embedded.data, sock.getsockname()[1], host, sock, as_json))
+        base = f"http://{host}:{sock.getsockname()[1]}"
+        uvloop.run(_run(url, base, embedded.data, sock, name, then or _say(as_json=as_json)))
     except InUse as error:
+        errors.print(f"[red]{error}[/]")
+        raise typer.Exit(1) from error
+    except WrongShape as error:
         errors.print(f"[red]{error}[/]")
         raise typer.Exit(1) from error
     finally:
         embedded.stop()
 
 
-async def _run(url: str, data: Path, port: int, host: str, sock: object, as_json: bool) -> None:
+async def _run(
+    url: str, base: str, data: Path, sock: socket.socket, name: str, then: Callable[[Start], Awaitable[None]]
+) -> None:
     running = await compose(url)
-    keys = await first_keys(running.pool, data)
-    base = f"http://{host}:{port}"
+    keys = await first_keys(running.pool, data, name)
+    await serve(running, sock, lambda: then(Start(base, data, keys)))
 
-    async def ready() -> None:
+
+def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:
+    async def say(start: Start) -> None:
         if as_json:
-            print(json.dumps({"url": base, "data": str(data), "keys": keys}), flush=True)
-        else:
-            console.print(f"[bold]Touchline[/] is up at [bold]{base}[/], data in {data}")
-            for scope, key in (keys or {}).items():
-                console.print(f"  {scope:8} {key}")
-            if keys:
-                console.print(f"These keys are shown once, and kept in {data / 'keys.json'}.")
-            console.print("Stop with Ctrl-C.")
-        await asyncio.sleep(0)
+            print(json.dumps({"url": start.url, "data": str(start.data), "keys": start.keys}), flush=True)
+            return
+        console.print(f"[bold]Touchline[/] is up at [bold]{start.url}[/], data in {start.data}")
+        for scope, key in (start.keys or {}).items():
+            console.print(f"  {scope:8} {key}")
+        if start.keys:
+            console.print(f"These keys are shown once, and kept in {start.data / KEYS_FILE}.", soft_wrap=True)
+        console.print("Stop with Ctrl-C.")
 
-    await serve(running, sock, ready)  # type: ignore[arg-type]
+    return say

@@ -1,0 +1,30 @@
+// How are nodes made under the content security policy? Nodes only, no innerHTML, no style attribute; custom properties
+// go through the CSSOM.
+const NS = "http://www.w3.org/2000/svg";
+
+function put(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value == null || value === false) continue;
+    if (name.startsWith("--")) element.style.setProperty(name, value);
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter(child => child != null && child !== false));
+  return element;
+}
+
+export const h = (name, attributes, ...children) => put(document.createElement(name), attributes, children);
+export const s = (name, attributes, ...children) => put(document.createElementNS(NS, name), attributes, children);
+export const sr = text => h("span", { class: "sr" }, text);
+export const icon = paths =>
+  s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, paths.split("|").map(d => s("path", { d })));
+
+// Replace an element's children, unless they are the same already: what is being read or focused stays.
+export function show(host, ...children) {
+  const next = h("div", {}, ...children);
+  if (host.innerText !== undefined && host.childNodes.length === next.childNodes.length &&
+      [...host.childNodes].every((node, i) => node.isEqualNode(next.childNodes[i]))) return;
+  const focused = document.activeElement?.id;
+  host.replaceChildren(...next.childNodes);
+  if (focused) document.getElementById(focused)?.focus();
+}

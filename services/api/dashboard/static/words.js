@@ -1,0 +1,45 @@
+// What are things called? The words of the rules, one name everywhere.
+export const METRICS = {
+  sessions: ["Sessions", "Sessions with a page visit of the campaign's pages or utm values, dated by their start.", "session"],
+  new_sessions: ["New sessions", "Those sessions that are their visitor's first ever.", "session"],
+  page_views: ["Page views", "Page visits that belong to the campaign, anonymous ones too.", "touch"],
+  form_submissions: ["Form submissions", "Forms sent while the campaign held them.", "touch"],
+  cta_clicks: ["CTA clicks", "Clicks on calls to action while the campaign held them. They never move with the CTA.", "reassociation"],
+  email_opens: ["Email opens", "Opens by people; machine opens are kept out.", "touch"],
+  email_clicks: ["Email clicks", "Clicks in the campaign's emails.", "touch"],
+  new_contacts_first_touch: ["New contacts, first touch", "Contacts whose first page visit belongs to the campaign, dated by their conversion.", "created"],
+  new_contacts_last_touch: ["New contacts, last touch", "Contacts that converted in a session with the campaign: on a page with its utm, or after one of its pages or forms.", "created"],
+  influenced_contacts: ["Influenced contacts", "Contacts, new or existing, with an influencing touch; dated by the first such touch.", "influence"],
+  contacts_with_revenue: ["Contacts with revenue", "Contacts of won deals whom the campaign touched before the close.", "deal"],
+  contacts_with_attributed_revenue: ["Contacts with attributed revenue", "Contacts that own some of the credit under the model.", "credit"],
+  influenced_deals: ["Influenced deals", "Open and won deals with a contact that the campaign touched in time.", "deal"],
+  closed_deals: ["Won deals", "The won ones among them.", "deal"],
+  influenced_revenue: ["Influenced revenue", "Full amounts of the won deals, by currency.", "deal"],
+  attributed_revenue: ["Attributed revenue", "The campaign's exact share of every won deal, to the cent.", "exact"],
+};
+export const REASONS = {
+  machine: "Machine traffic", internal: "Own staff", before_association: "Before the association",
+  after_association_ended: "After the association ended", utm_not_claimed_then: "utm not claimed then",
+};
+export const HIDDEN = {
+  not_published: "not published", no_visit_since_campaign_created: "no visit since the campaign began",
+  outside_campaign_dates: "published outside the campaign's dates",
+};
+export const MODELS = {
+  linear: "Linear", first_interaction: "First interaction", last_interaction: "Last interaction", u_shaped: "U-shaped",
+  w_shaped: "W-shaped", full_path: "Full path", time_decay: "Time decay", j_shaped: "J-shaped",
+  inverse_j_shaped: "Inverse J-shaped",
+};
+export const ASSET_TYPES = {
+  site_page: "Site pages", landing_page: "Landing pages", blog_post: "Blog posts", case_study: "Case studies", form: "Forms",
+  cta: "Calls to action", marketing_email: "Marketing emails", social_post: "Social posts", paid_search: "Paid search",
+  ad_campaign: "Ad campaigns", tracking_url: "Tracking URLs", workflow: "Workflows", list: "Lists", video: "Videos",
+  document: "Documents", sms: "SMS", marketing_event: "Events", meeting: "Meetings", call: "Calls", podcast: "Podcasts",
+  feedback_survey: "Surveys", external: "External", null: "Type not told",
+};
+export const TOUCHES = {
+  page_visited: "visits", form_submitted: "submissions", cta_viewed: "views", cta_clicked: "clicks", email_sent: "sent",
+  email_delivered: "delivered", email_opened: "opened", email_clicked: "clicked", email_bounced: "bounced",
+  email_unsubscribed: "unsubscribed", social_clicked: "clicks", social_interacted: "interactions", ad_viewed: "impressions",
+  ad_clicked: "clicks", asset_interacted: "interactions", list_joined: "joined", workflow_enrolled: "enrolled",
+};

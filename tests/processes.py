@@ -1,0 +1,58 @@
+"""Real `touchline up` processes for the tests that need them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+
+@dataclass
+class Up:
+    """A running `touchline up`."""
+
+    process: subprocess.Popen[str]
+    url: str
+    keys: dict[str, str]
+
+    def client(self, scope: str) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.keys[scope]}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return ended(self.process)[0]
+
+    def kill_group(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        ended(self.process)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for the end of a process: its exit code and what it said on standard error."""
+    _, said = process.communicate(timeout=60)
+    return process.returncode, " ".join(said.split())
+
+
+def start(data: Path, port: int = 0) -> Up:
+    """Start it in a process group of its own and wait until it says that it is up."""
+    process = launch(data, port)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise AssertionError(f"touchline up ended with {ended(process)}")
+    said = json.loads(line)
+    keys = json.loads((data / "keys.json").read_text())["keys"]
+    return Up(process, said["url"], keys)
+
+
+def launch(data: Path, port: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "ignore", "-m", "touchline", "up", "--data", str(data), "--port", str(port), "--json"]
+    env = {k: v for k, v in os.environ.items() if k != "TOUCHLINE_DATABASE_URL"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=env
+    )

@@ -1,0 +1,62 @@
+"""`touchline demo`: everything in one process, with a lively sample workspace."""
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from touchline.cli.up import Start, console, run
+from touchline.demo.company import COMPANY
+from touchline.demo.mix import YEAR_EVENTS
+from touchline.demo.send import Sample, send_history, send_live
+from touchline.serve import KEYS_FILE
+
+
+def demo(
+    data: Annotated[Path, typer.Option(help="the data directory")] = Path("touchline-demo"),
+    port: Annotated[int, typer.Option(help="of the HTTP server")] = 8300,
+    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON line when ready")] = False,
+) -> None:
+    """Run everything with a believable year of a small company, then its traffic of today, live."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    async def fill(start: Start) -> None:
+        keys = json.loads((start.data / KEYS_FILE).read_text())["keys"]
+        sample = await asyncio.to_thread(Sample, start.data)
+        headers = {"Authorization": f"Bearer {keys['server']}"}
+        async with httpx.AsyncClient(base_url=start.url, headers=headers, timeout=60) as client:
+            await _history(client, sample, quiet=as_json)
+            address = f"{start.url}/dashboard/campaigns#key={keys['read']}"
+            if as_json:
+                print(json.dumps({"url": start.url, "dashboard": address, "data": str(start.data), "keys": keys}), flush=True)
+            else:
+                console.print(f"[bold]The dashboard:[/] {address}", soft_wrap=True)
+                console.print("Traffic of today comes in while you look. Stop with Ctrl-C.")
+            await send_live(client, sample.mix)
+
+    run(data, port, host, as_json=as_json, name=COMPANY, then=fill)
+
+
+async def _history(client: httpx.AsyncClient, sample: Sample, *, quiet: bool) -> None:
+    """Send the sample's year; of one that was sent before, only recall who is in it."""
+    if sample.complete:
+        await asyncio.to_thread(lambda: [None for _ in sample.batches()])
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("events"), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=quiet) as progress:
+        task = progress.add_task("Sending a year", total=YEAR_EVENTS)
+
+        def sent(events: int) -> None:
+            progress.advance(task, events)
+
+        position = await send_history(client, sample.batches(), sent)
+        progress.update(task, total=progress.tasks[0].completed, description="Counting it     ")
+        while (await client.get("/v1/status", params={"after": position})).status_code != 200:
+            continue
+    sample.done()
