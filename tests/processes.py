@@ -51,7 +51,19 @@ def start(data: Path, port: int = 0) -> Up:
 
 
 def launch(data: Path, port: int = 0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "ignore", "-m", "touchline", "up", "--data", str(data), "--port", str(port), "--json"]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "touchline",
+        "up",
+        "--data",
+        str(data),
+        "--port",
+        str(port),
+        "--json",
+    ]
     env = {k: v for k, v in os.environ.items() if k != "TOUCHLINE_DATABASE_URL"}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=env

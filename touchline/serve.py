@@ -117,7 +117,7 @@ async def first_keys(pool: "asyncpg.Pool[asyncpg.Record]", data: Path, name: str
     path = data / KEYS_FILE
     path.touch(mode=0o600)
     path.write_text(json.dumps({"workspace": DEFAULT_WORKSPACE, "keys": keys}, indent=2) + "\n")
-    return dict(keys)
+    return {str(scope): key for scope, key in keys.items()}
 
 
 async def serve(

@@ -31,7 +31,9 @@ SELECT a.asset, s.asset_id, s.asset_type, s.name, a.from_us, a.to_us, a.event_id
 FROM {g}.association a LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
 WHERE a.ws = $1 AND a.campaign = $2 ORDER BY a.from_us, a.event_id
 """)
-NAMES = sql("SELECT contact, name, created_us, created_event FROM {g}.contact WHERE ws = $1 AND contact = ANY($2::bigint[])")
+NAMES = sql(
+    "SELECT contact, name, created_us, created_event FROM {g}.contact WHERE ws = $1 AND contact = ANY($2::bigint[])"
+)
 LAST_CLOSE_EVENTS = sql("""
 SELECT dc.contact, d.closed_us, d.closed_event FROM {g}.deal_contact dc
 JOIN {g}.deal d ON d.ws = $1 AND d.deal = dc.deal AND d.state = 'won'
@@ -105,7 +107,9 @@ def routes(api: Api) -> APIRouter:
         async with reading(api, request) as read:
             metric = read.choice("metric", DEAL_METRICS, "influenced_deals")
             counted, _, model = await _counted(read, campaign_id)
-            deals = sorted(counted.deals[metric].values(), key=lambda d: (d["closed_us"] or d["created_us"], d["deal_id"]))
+            deals = sorted(
+                counted.deals[metric].values(), key=lambda d: (d["closed_us"] or d["created_us"], d["deal_id"])
+            )
             items = [_deal_item(deal, counted) for deal in deals]
             page = read.page(items, [[d["closed_us"] or d["created_us"], d["deal_id"]] for d in deals])
             return answer(read, {**page, "metric": metric, "model": model})
@@ -144,7 +148,7 @@ async def claimed_values(read: Reading, campaigns: list[int]) -> dict[int, list[
     """The utm values that each campaign was told with, as sent, each with the instant of its first telling."""
     out: dict[int, list[dict[str, str]]] = {}
     for row in await read.fetch(CLAIMED, campaigns):
-        value = getattr(decode_event(row["body"]), "utm_campaign", None)
+        value: str = getattr(decode_event(row["body"]), "utm_campaign", "")
         out.setdefault(row["subject"], []).append({"value": value, "since": to_rfc3339(row["since_us"])})
     return out
 

@@ -163,9 +163,13 @@ def _checks(
         holds = None if failed else why not in reasons
         said = says if holds else ("Not reached." if holds is None else SAYS[why])  # type: ignore[index]
         out.append(
-            {"rule": "deal", "check": name, "holds": holds, "says": said, "deciding_event": None if failed else event_id}
+            {
+                "rule": "deal",
+                "check": name,
+                "holds": holds,
+                "says": said,
+                "deciding_event": None if failed else event_id,
+            }
         )
         failed = failed or holds is False
     return out
-
-

@@ -76,5 +76,3 @@ def _campaigns(verdict: Verdict, found: Standings) -> list[dict[str, Any]]:
         else:
             out.append({"campaign_id": campaign_id, "counts": False, "reason": why})
     return out
-
-

@@ -69,9 +69,7 @@ def money(by_currency: dict[str, int]) -> list[Money]:
     return [to_money(minor, currency) for currency, minor in sorted(by_currency.items())]
 
 
-async def numbers(
-    read: Reading, campaigns: dict[int, str], span: Range, model: str
-) -> dict[int, Numbers]:
+async def numbers(read: Reading, campaigns: dict[int, str], span: Range, model: str) -> dict[int, Numbers]:
     """The numbers of campaigns (key to id)."""
     out = {key: Numbers() for key in campaigns}
     touched: dict[int, dict[int, Touched]] = {key: {} for key in campaigns}
@@ -114,9 +112,7 @@ def _take_touches(one: Numbers, row: Any) -> None:
         one.counts[metric] += row["n"]
 
 
-async def _deals(
-    read: Reading, out: dict[int, Numbers], touched: dict[int, dict[int, Touched]], span: Range
-) -> None:
+async def _deals(read: Reading, out: dict[int, Numbers], touched: dict[int, dict[int, Touched]], span: Range) -> None:
     """Count the deals of the contacts that each campaign touched."""
     campaigns_of: dict[int, list[int]] = defaultdict(list)
     for key, contacts in touched.items():

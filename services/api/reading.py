@@ -66,7 +66,9 @@ def instant(text: str, field: str, zone: ZoneInfo) -> int:
             return to_micros(dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), zone))
         return to_micros(msgspec.convert(text.replace(" ", "+"), dt.datetime, strict=False))
     except (ValueError, TypeError, msgspec.ValidationError) as error:
-        raise Problem(422, "bad_parameter", f"`{field}` must be an instant or a date, not {text!r}", field=field) from error
+        raise Problem(
+            422, "bad_parameter", f"`{field}` must be an instant or a date, not {text!r}", field=field
+        ) from error
 
 
 class Reading:
@@ -94,7 +96,9 @@ class Reading:
         """A query parameter that must be one of a few words."""
         value = self.request.query_params.get(name, default)
         if value not in among:
-            raise Problem(422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value!r}", field=name)
+            raise Problem(
+                422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value!r}", field=name
+            )
         return value
 
     @property
@@ -144,7 +148,7 @@ async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
     access = await allow(request, api.keys, "read", "server", "admin")
     partition = partition_of(access.workspace, api.partitions)
     async with api.pool.acquire() as raw:
-        connection = Connection(raw, api.generation)  # type: ignore[arg-type]
+        connection = Connection(raw, api.generation)
         if after := request.query_params.get("after"):
             await _wait(connection, after, partition)
         async with raw.transaction(isolation="repeatable_read", readonly=True):

@@ -41,7 +41,10 @@ def routes(api: Api) -> APIRouter:
             for model in models:
                 if model not in MODELS:
                     raise Problem(
-                        422, "bad_parameter", f"`model` must be one of {', '.join(MODELS)}, not {model!r}", field="model"
+                        422,
+                        "bad_parameter",
+                        f"`model` must be one of {', '.join(MODELS)}, not {model!r}",
+                        field="model",
                     )
             group_by = read.choice("group_by", GROUPS, "campaign")
             currency = request.query_params.get("currency") or read.settings.currency

@@ -71,9 +71,7 @@ def routes(ingest: "Ingest") -> APIRouter:
 
 async def answer(ingest: "Ingest", access: Access, records: list[Record], refused: list[Refusal]) -> Response:
     """Append what is good; 202 when it is durable, 422 if nothing was good."""
-    rejected = [
-        {"index": r.index, "id": r.id, "code": r.code, "field": r.field, "message": r.message} for r in refused
-    ]
+    rejected = [{"index": r.index, "id": r.id, "code": r.code, "field": r.field, "message": r.message} for r in refused]
     if not records:
         raise Problem(422, "no_valid_event", "none of the events was accepted", accepted=0, rejected=rejected)
     position = await append(ingest, access.workspace, records)
@@ -119,7 +117,7 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
             stream = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body))
         else:
             raise Problem(415, "unsupported_encoding", f"content-encoding {encoding!r}; gzip and zstd are understood")
-        body = stream.read(bytes_max + 1)
+        body = bytes(stream.read(bytes_max + 1))
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise Problem(400, "bad_encoding", f"the body is not valid {encoding}: {error}") from error
     if len(body) > bytes_max:
@@ -138,7 +136,10 @@ def request_body() -> dict[str, Any]:
     return {
         "required": True,
         "content": {
-            "application/json": {"schema": {"anyOf": [one, {"type": "array", "items": one}, batch]}, "example": EXAMPLE},
+            "application/json": {
+                "schema": {"anyOf": [one, {"type": "array", "items": one}, batch]},
+                "example": EXAMPLE,
+            },
             "application/x-ndjson": {"schema": one},
         },
     }

@@ -20,9 +20,7 @@ DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = 'colle
 """  # the oldest beyond the limit
 
 
-async def keep(
-    pool: "asyncpg.Pool[asyncpg.Record]", access: Access, refused: Sequence[tuple[Refusal, bytes]]
-) -> None:
+async def keep(pool: "asyncpg.Pool[asyncpg.Record]", access: Access, refused: Sequence[tuple[Refusal, bytes]]) -> None:
     """Write refused events to `dead_letter`."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(

@@ -23,7 +23,9 @@ WHERE $1::text IS NULL OR workspace_id = $1 ORDER BY workspace_id, created_at, h
 REVOKE = """
 UPDATE touchline.access_key SET revoked_at = now() WHERE hint = $1 AND revoked_at IS NULL RETURNING hint
 """
-ADD_WORKSPACE = "INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING number"
+ADD_WORKSPACE = (
+    "INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING number"
+)
 
 
 @dataclass(frozen=True, slots=True)

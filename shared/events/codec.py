@@ -6,7 +6,7 @@ expected, so that a request keeps whatever was good in it.
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +30,7 @@ Code = Literal[
 COLLECT_PREFIX = "collect:"
 SCHEMA_VERSION = 1
 
-_decode_event = msgspec.json.Decoder(Event).decode
+_decode_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 _decode_any = msgspec.json.Decoder().decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -214,8 +214,6 @@ def encode_event(event: Event) -> bytes:
 def decode_event(raw: bytes) -> Event:
     """A stored event's JSON, typed."""
     return _decode_event(raw)
-
-
 
 
 def uuid7(at_us: int) -> str:

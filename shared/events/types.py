@@ -272,7 +272,7 @@ class ContactUpdated(ContactCreated, kw_only=True, frozen=True, tag="contact_upd
 
 
 class ContactIdentified(Envelope, kw_only=True, frozen=True, tag="contact_identified"):
-    """This visitor is this contact, from now on."""
+    """From now on this visitor is this contact."""
 
     visitor_id: Id
     contact: Contact
@@ -355,7 +355,7 @@ class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     time_zone: Text | None = None
     currency: Currency | None = None
     session_gap_minutes: Annotated[int, msgspec.Meta(ge=1, le=24 * 60)] | None = None
-    lookback_days: Annotated[int, msgspec.Meta(ge=1, le=100 * 366)] | None | msgspec.UnsetType = msgspec.UNSET
+    lookback_days: Annotated[int, msgspec.Meta(ge=1, le=100 * 366)] | msgspec.UnsetType | None = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if self.time_zone is not None:
@@ -399,7 +399,8 @@ Event = Union[  # noqa: UP007 (a tagged union of this length reads best as a lis
 ]  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Envelope]] = {
-    str(cls.__struct_config__.tag): cls for cls in Event.__args__  # type: ignore[attr-defined]
+    str(cls.__struct_config__.tag): cls
+    for cls in Event.__args__  # type: ignore[attr-defined]
 }
 TOUCH_TYPES: tuple[str, ...] = tuple(name for name, cls in EVENT_TYPES.items() if issubclass(cls, Touch))
 COLLECT_TYPES = frozenset(

@@ -73,9 +73,7 @@ class SetChange:
     duplicates: int = 0
 
 
-async def admit(
-    connection: Connection, log: EventLog, partition: int, ws: int, batch: Sequence[Arrived]
-) -> SetChange:
+async def admit(connection: Connection, log: EventLog, partition: int, ws: int, batch: Sequence[Arrived]) -> SetChange:
     """Decide for every event of the batch whether it is in the set, and what that does to events already known."""
     change = SetChange()
     seen = await _seen(connection, ws, [arrived.event_id for arrived in batch])

@@ -65,13 +65,13 @@ CAMPAIGN_NUMBERS = sql(f"""
 WITH {CAMPAIGN_TOUCHES}
 SELECT 'touches' AS kind, campaign, type::bigint AS a, verdict::bigint AS b, routes::bigint AS c, by_asset::bigint AS d,
     by_via::bigint AS e, by_utm::bigint AS f, sum(count)::bigint AS n
-FROM campaign_touch t WHERE {_in_range('occurred_at_us')} GROUP BY 2, 3, 4, 5, 6, 7, 8
+FROM campaign_touch t WHERE {_in_range("occurred_at_us")} GROUP BY 2, 3, 4, 5, 6, 7, 8
 UNION ALL
 SELECT 'sessions', campaign, count(DISTINCT session), count(DISTINCT session) FILTER (WHERE session_is_new),
     NULL, NULL, NULL, NULL, NULL
 FROM campaign_touch t
 WHERE {_COUNTS} AND type = {TouchType.PAGE_VISITED:d} AND routes & {bits(FIRST_TOUCH_ROUTES)} <> 0
-    AND {_in_range('session_at_us')} GROUP BY 2
+    AND {_in_range("session_at_us")} GROUP BY 2
 UNION ALL
 SELECT 'contact', campaign, o.contact,
     min(occurred_at_us) FILTER (WHERE type IN ({numbers(INFLUENCING)})),
@@ -83,7 +83,7 @@ UNION ALL
 SELECT 'first_touch', t.campaign, ct.contact, ct.created_us, NULL, NULL, NULL, NULL, NULL
 FROM campaign_touch t JOIN {{g}}.contact ct ON ct.ws = $1 AND ct.first_visit_person = t.person
     AND ct.first_visit_us = t.occurred_at_us AND ct.first_visit_event = t.event_id
-WHERE {_COUNTS} AND t.routes & {bits(FIRST_TOUCH_ROUTES)} <> 0 AND {_in_range('ct.created_us')}
+WHERE {_COUNTS} AND t.routes & {bits(FIRST_TOUCH_ROUTES)} <> 0 AND {_in_range("ct.created_us")}
 UNION ALL
 SELECT 'last_touch', l.campaign, l.contact, l.created_us, NULL, NULL, NULL, NULL, NULL FROM (
     SELECT t.campaign, ct.contact, ct.created_us
@@ -95,7 +95,7 @@ SELECT 'last_touch', l.campaign, l.contact, l.created_us, NULL, NULL, NULL, NULL
     FROM piece p JOIN {{g}}.contact ct ON ct.ws = $1 AND ct.conversion_utm = p.key
         AND ct.created_us >= p.from_us AND ct.created_us < p.to_us
     WHERE p.route = {Route.UTM:d} AND p.standing = {Standing.COUNTS:d}) l
-WHERE {_in_range('l.created_us')}
+WHERE {_in_range("l.created_us")}
 """)
 
 # The touch that first influenced each contact of one campaign.

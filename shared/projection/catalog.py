@@ -19,6 +19,9 @@ from shared.rules.keys import page_key, utm_key
 from shared.rules.order import Order
 from shared.rules.pre_association import Piece, Route, asset_pieces, utm_pieces, within
 
+CAMPAIGN_EVENTS = (e.CampaignCreated, e.CampaignDeleted, e.SpendRecorded, e.AssetAssociated)
+ASSET_EVENTS = (e.AssetRegistered, e.AssetPublished, e.AssetAssociated)
+
 FACTS_ABOUT = sql("""
 SELECT subject, object, type, occurred_at_us, event_id, body FROM {g}.fact
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
@@ -27,7 +30,9 @@ FACTS_WITH = sql("""
 SELECT subject, object, type, occurred_at_us, event_id, body FROM {g}.fact
 WHERE ws = $1 AND object = ANY($2::bigint[]) AND live
 """)
-CAMPAIGNS = sql("SELECT campaign, created_us, deleted_us, deleted_event FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])")
+CAMPAIGNS = sql(
+    "SELECT campaign, created_us, deleted_us, deleted_event FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])"
+)
 DROP_CAMPAIGNS = sql("DELETE FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])")
 SAVE_CAMPAIGNS = sql("""
 INSERT INTO {g}.campaign SELECT $1, * FROM unnest(
@@ -51,13 +56,17 @@ DROP_ASSOCIATIONS = sql("DELETE FROM {g}.association WHERE ws = $1 AND asset = A
 ADD_ASSOCIATIONS = sql("""
 INSERT INTO {g}.association SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
 """)
-ASSOCIATIONS = sql("SELECT asset, campaign, from_us, to_us FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])")
+ASSOCIATIONS = sql(
+    "SELECT asset, campaign, from_us, to_us FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])"
+)
 DROP_REFUSALS = sql("DELETE FROM {g}.refusal WHERE ws = $1 AND asset = ANY($2::bigint[])")
 ADD_REFUSALS = sql("""
 INSERT INTO {g}.refusal SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
 """)
 DROP_ADDRESSES = sql("DELETE FROM {g}.address WHERE ws = $1 AND page = ANY($2::bigint[])")
-ADD_ADDRESSES = sql("INSERT INTO {g}.address SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])")
+ADD_ADDRESSES = sql(
+    "INSERT INTO {g}.address SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])"
+)
 PAGES_OF = sql("SELECT DISTINCT page FROM {g}.address WHERE ws = $1 AND asset = ANY($2::bigint[])")
 VALUES_OF = sql("""
 SELECT DISTINCT key FROM {g}.claim WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND route = 3
@@ -105,6 +114,8 @@ async def _derive_campaigns(work: Work) -> None:
 
 def _campaign_row(key: int, facts: Iterable[Any], workspace_currency: str) -> tuple[Any, ...]:
     events = sorted(((_order(row), row["type"], decode_event(row["body"])) for row in facts), key=lambda t: t[0])
+    first = events[0][2]
+    assert isinstance(first, CAMPAIGN_EVENTS)
     lived = life((order, kind) for order, kind, _ in events)
     told: dict[str, Any] = {}
     for _, _, event in events:
@@ -115,7 +126,7 @@ def _campaign_row(key: int, facts: Iterable[Any], workspace_currency: str) -> tu
     currency = told.get("currency", workspace_currency)
     budget = told.get("budget")
     return (
-        key, events[0][2].campaign_id, lived.created_us,
+        key, first.campaign_id, lived.created_us,
         lived.deleted.at_us if lived.deleted else None, lived.deleted.event_id if lived.deleted else None,
         told.get("name"), told.get("starts_on"), told.get("ends_on"), told.get("owner"),
         None if budget is None else to_minor(budget, currency), currency, told.get("notes"),
@@ -146,8 +157,9 @@ async def _derive_assets(work: Work) -> set[int]:
             elif isinstance(event, e.AssetPublished):
                 published = True
                 first_us = order.at_us if first_us is None else first_us
-        asset_id = events[0][1].asset_id
-        rows.append((key, asset_id, type_, name, url, target, published, first_us))
+        first = events[0][1]
+        assert isinstance(first, ASSET_EVENTS)
+        rows.append((key, first.asset_id, type_, name, url, target, published, first_us))
     pages |= {row["page"] for row in await work.connection.fetch(PAGES_OF, work.ws, assets)}
     await work.connection.execute(DROP_ASSETS, work.ws, assets)
     if rows:
@@ -265,5 +277,3 @@ async def _add(work: Work, statement: Any, rows: list[Any]) -> None:
 
 def _order(row: Any) -> Order:
     return Order(row["occurred_at_us"], row["event_id"])
-
-

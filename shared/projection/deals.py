@@ -41,7 +41,7 @@ FROM {{g}}.ownership o JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
     AND t.occurred_at_us >= greatest(o.from_us, $3) AND t.occurred_at_us < $4
     AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
     AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
-    AND t.verdict = {Verdict.COUNTED:d} AND t.type = ANY('{{{','.join(str(int(t)) for t in sorted(REVENUE_TOUCHES))}}}'::smallint[])
+    AND t.verdict = {Verdict.COUNTED:d} AND t.type = ANY('{{{",".join(str(int(t)) for t in sorted(REVENUE_TOUCHES))}}}'::smallint[])
 WHERE o.ws = $1 AND o.contact = ANY($2::bigint[])
 ORDER BY t.occurred_at_us, t.event_id
 """)  # the revenue touches of a deal's eligible contacts, in [lookback, close), in order
@@ -75,9 +75,7 @@ async def mark_deals(work: Work) -> None:
         if row.occurred_at_us < latest_us and row.occurred_at_us < earliest.get(row.person, latest_us):
             earliest[row.person] = row.occurred_at_us
     if earliest:
-        rows = await work.connection.fetch(
-            DEALS_OF_LATE_TOUCHES, work.ws, list(earliest), list(earliest.values())
-        )
+        rows = await work.connection.fetch(DEALS_OF_LATE_TOUCHES, work.ws, list(earliest), list(earliest.values()))
         work.deals |= {row["deal"] for row in rows}
 
 
@@ -89,12 +87,17 @@ async def derive_deals(work: Work) -> None:
     keys = list(work.deals)
     told: dict[int, list[Any]] = defaultdict(list)
     for row in await work.connection.fetch(FACTS, work.ws, keys):
-        told[row["subject"]].append((Order(row["occurred_at_us"], row["event_id"]), row["type"], decode_event(row["body"])))
+        told[row["subject"]].append(
+            (Order(row["occurred_at_us"], row["event_id"]), row["type"], decode_event(row["body"]))
+        )
     named = {c.key for events in told.values() for _, _, event in events for c in _named(event)}
     contacts = {r["identifier"]: r for r in await work.connection.fetch(CONTACTS_OF, work.ws, list(named))}
     for statement in DROP_DEALS:
         await work.connection.execute(statement, work.ws, keys)
-    deals, members, names, credits = [], [], [], []
+    deals: list[Any] = []
+    members: list[Any] = []
+    names: list[Any] = []
+    credits_: list[Any] = []
     for key in keys:
         if not told[key]:
             continue
@@ -105,11 +108,11 @@ async def derive_deals(work: Work) -> None:
         members += [(work.ws, key, contact, order.event_id) for contact, order in present.items()]
         names += {(work.ws, c.key, key) for _, _, event in told[key] for c in _named(event)}
         if deal.state is State.WON and present:
-            credits += await _credits(work, key, deal, present, contacts)
+            credits_ += await _credits(work, key, deal, present, contacts)
     await work.connection.copy("deal", DEAL_COLUMNS, deals)
     await work.connection.copy("deal_contact", ("ws", "deal", "contact", "associated_event"), members)
     await work.connection.copy("deal_named", ("ws", "identifier", "deal"), names)
-    await work.connection.copy("credit", CREDIT_COLUMNS, credits)
+    await work.connection.copy("credit", CREDIT_COLUMNS, credits_)
 
 
 def told_of(order: Order, kind: str, event: Any) -> Told:

@@ -63,7 +63,7 @@ async def record_namings(work: Work) -> None:
     lost: dict[int, Order] = {}
     for arrived, named, leaves in work.named:
         order = Order(arrived.occurred_at_us, arrived.event_id)
-        for identifier, visitor in _named(arrived, named).items():
+        for identifier, visitor in _named(named).items():
             if leaves:
                 dropped.append((identifier.key, *order))
                 lost[identifier.key] = min(order, lost.get(identifier.key, order))
@@ -85,7 +85,7 @@ async def record_namings(work: Work) -> None:
     await _record_links(work, links)
 
 
-def _named(arrived: Arrived, named: Naming) -> dict[Identifier, int | None]:
+def _named(named: Naming) -> dict[Identifier, int | None]:
     """Every identifier that the event names, once; the first with the visitor that it identifies."""
     out: dict[Identifier, int | None] = {}
     for i, contact in enumerate(named.contacts):
@@ -132,7 +132,11 @@ async def _record_firsts(
         work.identifiers |= set(lost)
         await _save_identifiers(
             work,
-            [(k, texts[k]["is_email"], texts[k]["text"], at_us, event_id) for k, at_us, event_id in found if k in texts],
+            [
+                (k, texts[k]["is_email"], texts[k]["text"], at_us, event_id)
+                for k, at_us, event_id in found
+                if k in texts
+            ],
         )
 
 
@@ -170,9 +174,7 @@ LEFT JOIN {g}.identifier i ON i.ws = $1 AND i.identifier = u.identifier
 """)
 
 
-async def derive_ownership(
-    work: Work, states: dict[int, VisitorState], late: dict[int, VisitorChange]
-) -> None:
+async def derive_ownership(work: Work, states: dict[int, VisitorState], late: dict[int, VisitorChange]) -> None:
     """Whose the touches of the batch's visitors are; unchanged for a visitor identified in order as who it was."""
     changed = [
         visitor
@@ -282,7 +284,9 @@ async def derive_contacts(work: Work) -> None:
         return
     known = await work.connection.fetch(IDENTIFIERS, work.ws, list(work.identifiers))
     old = work.contacts | {row["contact"] for row in known if row["contact"] is not None}
-    rows = {r["identifier"]: r for r in await work.connection.fetch(COMPONENTS, work.ws, list(work.identifiers), list(old))}
+    rows = {
+        r["identifier"]: r for r in await work.connection.fetch(COMPONENTS, work.ws, list(work.identifiers), list(old))
+    }
     unnamed = [key for key, row in rows.items() if row["first_us"] is None]
     links = [(key, other) for key, row in rows.items() for other in row["linked"] if other in rows]
     persons = [
@@ -388,9 +392,8 @@ async def _gather_conversions(work: Work, persons: list[Person]) -> None:
     own_url: set[int] = set()
     for row in rows:
         person = by_key[row["contact"]]
-        if row["by_visitor"] or row["type"] is None:
-            if row["visitor"] is not None:
-                visitors[person.key] = row["visitor"]
+        if (row["by_visitor"] or row["type"] is None) and row["visitor"] is not None:
+            visitors[person.key] = row["visitor"]
         person.session = row["session"]
         if row["url"] is not None:
             own_url.add(person.key)

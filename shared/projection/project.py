@@ -80,9 +80,7 @@ class Projector:
         after = entries[-1].offset + 1
         try:
             async with connection.raw.transaction():
-                moved = await connection.execute(
-                    MOVE, self.partition, self.offset, self.epoch, after, len(entries)
-                )
+                moved = await connection.execute(MOVE, self.partition, self.offset, self.epoch, after, len(entries))
                 if moved != "UPDATE 1":
                     raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
                 for workspace, arrived in (await self._decode(connection, entries)).items():
@@ -112,7 +110,7 @@ class Projector:
         if self._leaves is None:
             self._leaves = {row["relname"] for row in await connection.fetch(LEAVES)}
         change = await admit(connection, self.log, self.partition, ws, arrived)
-        for loser, in change.losers:
+        for (loser,) in change.losers:
             await connection.execute(
                 BURY, workspace, loser.key, "conflicting_duplicate", "another event has claimed this id",
                 loser.event_id, self.partition, loser.offset, loser.raw,

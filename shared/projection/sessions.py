@@ -47,7 +47,7 @@ SELECT u.n, t.* FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[]) u
 CROSS JOIN LATERAL (
     SELECT occurred_at_us, event_id, source, session, session_at_us, session_is_new FROM {{g}}.touch
     WHERE ws = $1 AND person = u.visitor AND by_visitor AND verdict = {Verdict.COUNTED:d}
-        AND type IN ({','.join(map(str, SESSION_TYPE_NUMBERS))})
+        AND type IN ({",".join(map(str, SESSION_TYPE_NUMBERS))})
         AND occurred_at_us >= u.at_us AND (occurred_at_us, event_id) > (u.at_us, u.event_id COLLATE "C")
     ORDER BY occurred_at_us, event_id LIMIT $6) t
 """)  # each visitor's session events after a point, in order

@@ -33,7 +33,8 @@ class Connection:
 
     async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:
         """All rows."""
-        return await self.raw.fetch(self._text(statement), *arguments)
+        rows: list[Any] = await self.raw.fetch(self._text(statement), *arguments)
+        return rows
 
     async def fetchrow(self, statement: Statement, *arguments: Any) -> Any:
         """The first row, None if there is none."""
@@ -45,7 +46,8 @@ class Connection:
 
     async def execute(self, statement: Statement, *arguments: Any) -> str:
         """The command's tag, such as `UPDATE 3`."""
-        return await self.raw.execute(self._text(statement), *arguments)
+        tag: str = await self.raw.execute(self._text(statement), *arguments)
+        return tag
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Binary COPY into a table of the generation."""

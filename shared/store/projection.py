@@ -300,7 +300,7 @@ def create_statements(schema: str) -> list[str]:
     """The DDL of a new generation, in order."""
     tables = sa.MetaData(schema=schema)
     out = [f"CREATE SCHEMA {schema}"]
-    dialect = postgresql.dialect()
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     for table in projection.sorted_tables:
         copy = table.to_metadata(tables)
         out.append(str(CreateTable(copy).compile(dialect=dialect)))

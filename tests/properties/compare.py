@@ -79,11 +79,13 @@ async def _campaign(client: httpx.AsyncClient, oracle: Oracle, campaign: str, rn
     ):
         got = await _get(client, f"/v1/campaigns/{campaign}/contacts?limit=1000&metric={metric}")
         wanted_rows = sorted((oracle.name(c), e["id"]) for c, e in behind.items())
-        check(f"{campaign} {metric} rows", wanted_rows, sorted((i["contact"], i["deciding_event"]) for i in got["items"]))
+        check(
+            f"{campaign} {metric} rows", wanted_rows, sorted((i["contact"], i["deciding_event"]) for i in got["items"])
+        )
 
 
 async def _journey(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset[Any], check: Any) -> None:
-    kind, text = sorted(contact)[-1]  # an id, if it has one
+    _, text = max(contact)  # an id, if it has one
     got = await _get(client, f"/v1/contacts/{quote(text, safe='')}/journey?limit=1000")
     check(f"{contact} name", oracle.name(contact), got["contact"])
     touches = oracle.contact_journey(contact)
@@ -100,7 +102,9 @@ async def _journey(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset
             check(f"{item['event_id']} session", item["session"], named.setdefault(first, item["session"]))
 
 
-async def _deal(client: httpx.AsyncClient, oracle: Oracle, deal: dict[str, Any], rng: random.Random, check: Any) -> None:
+async def _deal(
+    client: httpx.AsyncClient, oracle: Oracle, deal: dict[str, Any], rng: random.Random, check: Any
+) -> None:
     for campaign in sorted(oracle.campaigns):
         got = await _get(client, f"/v1/deals/{deal['id']}/explain?campaign={campaign}")
         why = oracle.deal_reason(deal, campaign)
@@ -135,5 +139,3 @@ async def _event(client: httpx.AsyncClient, oracle: Oracle, event_id: str, check
     check(f"{event_id} explain", wanted, {c["campaign_id"]: c.get("reason") for c in got["campaigns"]})
     owner = oracle.owner(event)
     check(f"{event_id} owner", None if owner is None else oracle.name(owner), got["contact"])
-
-

@@ -487,7 +487,9 @@ class Oracle:
             found, told = self.roles(deal), MODELS[model]
             key = {r: i for r, i in found.items() if r in told}
             others = [i for i in range(len(journey)) if i not in key.values()]
-            worth = [sum((Fraction(told[r]) for r, i in key.items() if i == n), Fraction(0)) for n in range(len(journey))]
+            worth = [
+                sum((Fraction(told[r]) for r, i in key.items() if i == n), Fraction(0)) for n in range(len(journey))
+            ]
             for i in others:
                 worth[i] = Fraction(told.get("others", "0")) / len(others)
             if not sum(worth):
@@ -534,7 +536,9 @@ class Oracle:
         visits = [t for t, routes in mine if t["type"] == "page_visited" and routes & {"asset", "utm"}]
         sessions = [s for s in self.sessions if within(at(s["touches"][0]))
                     and any(t is v for t in s["touches"] for v in visits)]  # fmt: skip
-        counting = [d for d in self.deals if self.deal_reason(d, campaign) is None and within(d["closed"] or d["created"])]
+        counting = [
+            d for d in self.deals if self.deal_reason(d, campaign) is None and within(d["closed"] or d["created"])
+        ]
         won = [d for d in counting if d["state"] == "won"]
         revenue = {}
         for d in won:

@@ -18,7 +18,12 @@ ASSETS = {
     "lp": "landing_page", "blog": "blog_post", "form": "form", "cta": "cta", "mail": "marketing_email",
     "post": "social_post", "flow": "workflow", "list": "list", "tu": "tracking_url", "ad": "ad_campaign",
 }  # fmt: skip
-URLS = ["https://shop.example/lp", "http://www.shop.example/lp/", "https://shop.example/blog#x", "https://shop.example/"]
+URLS = [
+    "https://shop.example/lp",
+    "http://www.shop.example/lp/",
+    "https://shop.example/blog#x",
+    "https://shop.example/",
+]
 UTM = ["Spring", "spring ", "AUTUMN", "brand", ""]
 REFERRERS = [None, None, None, "https://google.com/", "https://www.shop.example/x", "https://news.example/"]
 MINUTES = [0, 0, 1, 10, 29, 30, 31, 60, 90]
@@ -38,7 +43,9 @@ class Cast:
         self.days = rng.choice([1, 1, 2, 3, days])
         self.utm = rng.choice([0.1, 0.5, 0.9])
         self.minutes = rng.choice([MINUTES, list(range(0, 200, 5)), [0, 30, 60, 90], [0, 30, 60, 90]])
-        self.weights = rng.choice([[10, 5, 3, 3], [20, 2, 2, 2], [10, 10, 1, 1], [10, 2, 6, 1], [10, 3, 2, 8], [20, 2, 2, 6], [30, 1, 3, 0]])
+        self.weights = rng.choice(
+            [[10, 5, 3, 3], [20, 2, 2, 2], [10, 10, 1, 1], [10, 2, 6, 1], [10, 3, 2, 8], [20, 2, 2, 6], [30, 1, 3, 0]]
+        )
 
 
 def instant(rng: random.Random, cast: Cast) -> str:
@@ -190,9 +197,7 @@ def world(rng: random.Random, size: int, days: int = 8) -> list[dict[str, Any]]:
         events += [e | {"id": f"s{n}"} for n, e in enumerate(won_deal(rng, cast))]
     for n in range(rng.choice([0, 0, 1, 2, 4])):
         target = rng.choice([*events, {"id": "unheard-of"}])["id"]
-        events.append(
-            {"type": "event_retracted", "id": f"r{n}", "event_id": target, "occurred_at": instant(rng, cast)}
-        )
+        events.append({"type": "event_retracted", "id": f"r{n}", "event_id": target, "occurred_at": instant(rng, cast)})
     if rng.random() < 0.15 and size > 1:
         rival = dict(rng.choice(events))
         if rival["type"] in ("page_visited", "form_submitted"):

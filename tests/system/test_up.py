@@ -18,13 +18,24 @@ KILLS = 10
 
 def visits(name: str, count: int) -> list[dict[str, str]]:
     return [
-        {"type": "page_visited", "id": f"{name}-{n}", "visitor_id": f"v{n % 50}", "url": "https://shop.example/?utm_campaign=c"}
+        {
+            "type": "page_visited",
+            "id": f"{name}-{n}",
+            "visitor_id": f"v{n % 50}",
+            "url": "https://shop.example/?utm_campaign=c",
+        }
         for n in range(count)
     ]
 
 
 def campaign(up: Up) -> None:
-    event = {"type": "campaign_created", "id": "c", "campaign_id": "c", "utm_campaign": "c", "occurred_at": "2020-01-01T00:00:00Z"}
+    event = {
+        "type": "campaign_created",
+        "id": "c",
+        "campaign_id": "c",
+        "utm_campaign": "c",
+        "occurred_at": "2020-01-01T00:00:00Z",
+    }
     with up.client("server") as client:
         assert client.post("/v1/events", json=event).status_code == 202
 

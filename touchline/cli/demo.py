@@ -34,7 +34,10 @@ def demo(
             await _history(client, sample, quiet=as_json)
             address = f"{start.url}/dashboard/campaigns#key={keys['read']}"
             if as_json:
-                print(json.dumps({"url": start.url, "dashboard": address, "data": str(start.data), "keys": keys}), flush=True)
+                print(
+                    json.dumps({"url": start.url, "dashboard": address, "data": str(start.data), "keys": keys}),
+                    flush=True,
+                )
             else:
                 console.print(f"[bold]The dashboard:[/] {address}", soft_wrap=True)
                 console.print("Traffic of today comes in while you look. Stop with Ctrl-C.")
@@ -48,7 +51,13 @@ async def _history(client: httpx.AsyncClient, sample: Sample, *, quiet: bool) ->
     if sample.complete:
         await asyncio.to_thread(lambda: [None for _ in sample.batches()])
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("events"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("events"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=quiet) as progress:
         task = progress.add_task("Sending a year", total=YEAR_EVENTS)
 

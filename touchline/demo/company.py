@@ -18,9 +18,36 @@ TOPICS = [
     "cold chain", "route planning", "customs", "driver safety", "forecasting", "returns", "last mile", "pallets",
     "inventory", "carbon", "integration", "dashboards", "alerts", "onboarding", "pricing", "security", "uptime",
 ]  # fmt: skip
-FIRST = ["Kari", "Ola", "Ingrid", "Lars", "Nora", "Emil", "Sofie", "Jonas", "Maja", "Erik", "Tuva", "Henrik", "Sara", "Nils"]
+FIRST = [
+    "Kari",
+    "Ola",
+    "Ingrid",
+    "Lars",
+    "Nora",
+    "Emil",
+    "Sofie",
+    "Jonas",
+    "Maja",
+    "Erik",
+    "Tuva",
+    "Henrik",
+    "Sara",
+    "Nils",
+]
 LAST = ["Solheim", "Berg", "Dahl", "Lund", "Moen", "Strand", "Vik", "Haugen", "Nygaard", "Holm", "Bakke", "Sunde"]
-FIRMS = ["Fjordline", "Havnor", "Polar", "Baltic", "Skagen", "Vestland", "Arctic", "Oresund", "Lofoten", "Malmo", "Tromso"]
+FIRMS = [
+    "Fjordline",
+    "Havnor",
+    "Polar",
+    "Baltic",
+    "Skagen",
+    "Vestland",
+    "Arctic",
+    "Oresund",
+    "Lofoten",
+    "Malmo",
+    "Tromso",
+]
 TRADES = ["Logistics", "Seafood", "Freight", "Cold Stores", "Shipping", "Foods", "Retail", "Energy", "Timber", "Pharma"]
 
 # Kinds of assets in a campaign of the standard mix, and how many of each in a hundred.

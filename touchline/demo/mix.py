@@ -149,7 +149,9 @@ class Mix:
                 start, "model_defined", model="board_model", weights={"first": 25, "deal_creation": 50, "others": 25}
             )
         if day % 97 == 60:
-            wrong = self._event(start + DAY / 3, "asset_associated", asset_id=rng.choice(self.assets).id, campaign_id="typo")
+            wrong = self._event(
+                start + DAY / 3, "asset_associated", asset_id=rng.choice(self.assets).id, campaign_id="typo"
+            )
             yield wrong
             yield self._event(start + DAY / 2, "event_retracted", event_id=wrong["id"])
         if day % 120 == 80 and self.known:
@@ -159,7 +161,9 @@ class Mix:
         if rng.random() < 0.02:
             running = self._running(start)
             if running:
-                yield self._event(start + DAY / 2, "campaign_updated", campaign_id=rng.choice(running).id, notes="Reviewed.")
+                yield self._event(
+                    start + DAY / 2, "campaign_updated", campaign_id=rng.choice(running).id, notes="Reviewed."
+                )
 
     def _introduce(self, asset: Asset, campaign: Campaign, at: dt.datetime) -> Iterator[Sent]:
         at += self.rng.random() * 60 * MINUTE
@@ -219,9 +223,15 @@ class Mix:
         agent = AGENTS[int(person.visitor[-2:], 16) % len(AGENTS)]
         came = rng.choices(["utm", "search", "direct", "via"], [40, 25, 28, 7])[0]
         for n in range(min(12, 1 + int(rng.expovariate(0.45)))):
-            asset = campaign.pick(rng, *PAGE_TYPES) if campaign and rng.random() < 0.55 else rng.choice(self.assets[:200])
+            asset = (
+                campaign.pick(rng, *PAGE_TYPES) if campaign and rng.random() < 0.55 else rng.choice(self.assets[:200])
+            )
             visit: Sent = self._event(at, "page_visited", visitor_id=person.visitor, user_agent=agent)
-            url = asset.url if asset and asset.url else f"{SITE}/{rng.choice(['', 'pricing', 'about', 'product', 'docs'])}"
+            url = (
+                asset.url
+                if asset and asset.url
+                else f"{SITE}/{rng.choice(['', 'pricing', 'about', 'product', 'docs'])}"
+            )
             if n == 0 and campaign and came == "utm":
                 medium = rng.choice(["cpc", "email", "social"])
                 url += f"?utm_campaign={campaign.utm}&utm_source=newsletter&utm_medium={medium}"
@@ -323,8 +333,8 @@ class Mix:
         if workflow := campaign.pick(rng, "workflow"):
             yield self._event(at, "workflow_enrolled", asset_id=workflow.id, contact=contact)
         if (video := campaign.pick(rng, "video", "document")) and rng.random() < 0.6:
-            kind = "video_played" if video.type == "video" else "document_viewed"
-            yield self._event(at + MINUTE, "asset_interacted", asset_id=video.id, contact=contact, kind=kind)
+            played = "video_played" if video.type == "video" else "document_viewed"
+            yield self._event(at + MINUTE, "asset_interacted", asset_id=video.id, contact=contact, kind=played)
         if person.id and rng.random() < 0.1:
             yield self._event(at + DAY, "contact_updated", contact={"id": person.id}, properties={"stage": "engaged"})
 
@@ -347,7 +357,9 @@ class Mix:
         if closed > self.end:
             return
         if rng.random() < 0.25:
-            yield self._event(at + (closed - at) / 2, "deal_updated", deal_id=deal_id, amount=f"{rng.randrange(3, 130)}00.00")
+            yield self._event(
+                at + (closed - at) / 2, "deal_updated", deal_id=deal_id, amount=f"{rng.randrange(3, 130)}00.00"
+            )
         if rng.random() < 0.04:
             yield self._event(closed - MINUTE, "deal_contact_dissociated", deal_id=deal_id, contact=contacts[0])
         won = rng.random() < 0.55

@@ -1,0 +1,141 @@
+"""What every EventLog keeps, whatever it is made of. A test of an adapter gives a log and an asyncio runner."""
+
+import asyncio
+import random
+
+import pytest
+
+from shared.log.port import Entry, EventLog, Position, partition_of
+
+
+class EventLogContract:
+    """Subclasses provide the fixtures `log` and `runner`, and `reopened(log)`: the same log through new connections."""
+
+    def name(self, log: EventLog, partition: int) -> str:
+        """A workspace that nobody else has, in the given partition."""
+        while True:
+            name = f"w-{random.getrandbits(48):x}"
+            if partition_of(name, log.partitions) == partition:
+                return name
+
+    async def everything(self, log: EventLog, workspace: str, from_offset: int = 0) -> list[Entry]:
+        partition, out, offset = partition_of(workspace, log.partitions), [], from_offset
+        while entries := await log.read(partition, offset, 7):
+            out += entries
+            offset = entries[-1].offset + 1
+        return [entry for entry in out if entry.workspace == workspace]
+
+    def test_what_is_appended_is_read_back_byte_for_byte(self, log: EventLog, runner: asyncio.Runner) -> None:
+        async def check() -> None:
+            name = self.name(log, 0)
+            values = [b"", b"\0\xff", b"x" * 100_000, b'{"a":1}']
+            await log.append(name, values)
+            assert [e.value for e in await self.everything(log, name)] == values
+
+        runner.run(check())
+
+    def test_it_is_durable_before_it_answers(self, log: EventLog, runner: asyncio.Runner) -> None:
+        async def check() -> None:
+            name = self.name(log, 0)
+            position = await log.append(name, [b"1", b"2"])
+            other = await self.reopened(log)
+            assert [e.value for e in await self.everything(other, name)] == [b"1", b"2"]
+            assert await other.end(position.partition) >= position.offset
+
+        runner.run(check())
+
+    def test_order_is_kept_within_a_workspace(self, log: EventLog, runner: asyncio.Runner) -> None:
+        async def check() -> None:
+            name = self.name(log, 1)
+            for n in range(20):
+                await log.append(name, [f"{n}-{i}".encode() for i in range(3)])
+            read = [e.value for e in await self.everything(log, name)]
+            assert read == [f"{n}-{i}".encode() for n in range(20) for i in range(3)]
+
+        runner.run(check())
+
+    def test_a_position_covers_what_was_accepted_by_then(self, log: EventLog, runner: asyncio.Runner) -> None:
+        async def check() -> None:
+            name = self.name(log, 1)
+            first = await log.append(name, [b"a"])
+            second = await log.append(name, [b"b"])
+            entries = await self.everything(log, name)
+            assert entries[0].offset < first.offset <= entries[1].offset < second.offset
+            assert Position.parse(str(second)) == second
+
+        runner.run(check())
+
+    def test_a_reader_never_skips_under_concurrent_appenders(self, log: EventLog, runner: asyncio.Runner) -> None:
+        """Readers that follow closely see every offset once, in order, while eight appenders of two processes' logs race."""
+
+        async def check() -> None:
+            other = await self.reopened(log)
+            names = [self.name(log, 2) for _ in range(8)]
+            start = await log.end(2)
+            total = 8 * 40 * 3
+
+            async def append(n: int) -> None:
+                for i in range(40):
+                    await (log, other)[n % 2].append(names[n], [f"{n}.{i}.{k}".encode() for k in range(3)])
+                    await asyncio.sleep(0)
+
+            async def follow(reader: EventLog) -> list[int]:
+                seen, offset = [], start
+                while len(seen) < total:
+                    await reader.wait(2, offset, 0.05)
+                    for entry in await reader.read(2, offset, 50):
+                        seen.append(entry.offset)
+                        offset = entry.offset + 1
+                return seen
+
+            followers = [asyncio.create_task(follow(reader)) for reader in (log, other)]
+            await asyncio.gather(*(append(n) for n in range(8)))
+            async with asyncio.timeout(30):
+                for seen in await asyncio.gather(*followers):
+                    assert seen == list(range(start, start + total))
+
+        runner.run(check())
+
+    @pytest.mark.parametrize("step", [1, 2, 5, 100])
+    def test_reading_resumes_at_any_offset(self, log: EventLog, runner: asyncio.Runner, step: int) -> None:
+        async def check() -> None:
+            name = self.name(log, 3)
+            start = await log.end(3)
+            for n in range(4):
+                await log.append(name, [f"{n}{i}".encode() for i in range(5)])
+            wanted = [f"{n}{i}".encode() for n in range(4) for i in range(5)]
+            for begin in range(20):
+                offset, got = start + begin, []
+                while entries := await log.read(3, offset, step):
+                    assert len(entries) <= step
+                    got += [e.value for e in entries]
+                    offset = entries[-1].offset + 1
+                assert got == wanted[begin:]
+
+        runner.run(check())
+
+    def test_waiting_ends_when_an_entry_comes_or_time_is_up(self, log: EventLog, runner: asyncio.Runner) -> None:
+        async def check() -> None:
+            name = self.name(log, 0)
+            end = await log.end(0)
+            waiter = asyncio.create_task(log.wait(0, end, 20))
+            await asyncio.sleep(0.05)
+            assert not waiter.done()
+            await log.append(name, [b"x"])
+            async with asyncio.timeout(2):
+                await waiter
+            async with asyncio.timeout(2):
+                await log.wait(0, end + 1_000_000, 0.1)
+
+        runner.run(check())
+
+    def test_nothing_appended_is_a_position_too(self, log: EventLog, runner: asyncio.Runner) -> None:
+        async def check() -> None:
+            name = self.name(log, 0)
+            position = await log.append(name, [])
+            assert position == Position(0, await log.end(0))
+
+        runner.run(check())
+
+    async def reopened(self, log: EventLog) -> EventLog:
+        raise NotImplementedError
