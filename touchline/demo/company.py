@@ -56,6 +56,7 @@ ASSET_SHARE = {
     "social_post": 14, "tracking_url": 4, "ad_campaign": 2, "paid_search": 2, "workflow": 1, "list": 2, "video": 1,
     "document": 1,
 }  # fmt: skip
+WEIGHT_MAX = 5.0  # the largest campaign has five times the assets and traffic of the smallest
 PAGE_TYPES = ("landing_page", "site_page", "blog_post", "case_study")
 
 
@@ -107,7 +108,7 @@ def campaigns(rng: random.Random, count: int, begin: dt.datetime, end: dt.dateti
         stops = end + dt.timedelta(days=400) if always else starts + dt.timedelta(days=rng.randint(21, 120))
         name = theme if n < len(THEMES) else f"{theme} {2 + n // len(THEMES)}"
         slug = name.lower().replace(" ", "-")
-        out.append(Campaign(slug, name, slug, starts, stops, rng.paretovariate(1.3)))
+        out.append(Campaign(slug, name, slug, starts, stops, min(WEIGHT_MAX, rng.paretovariate(1.3))))
     return out
 
 

@@ -2,9 +2,9 @@
 import { all, get } from "./api.js";
 import { h, s, show } from "./dom.js";
 import { dayOf, instantOf, money, moneyText, num } from "./format.js";
-import { door, drawer, keptOut, revenue } from "./parts.js";
+import { door, drawer, keptOut, others, revenue } from "./parts.js";
 import { chosen, controls, link, query, run } from "./shell.js";
-import { ASSET_TYPES, HIDDEN, METRICS, TOUCHES } from "./words.js";
+import { ASSET_TYPES, HIDDEN, isMoney, METRICS, TOUCHES } from "./words.js";
 
 const ID = chosen("id");
 const PATH = `/v1/campaigns/${encodeURIComponent(ID)}`;
@@ -33,7 +33,7 @@ function head({ campaign: c }) {
       h("span", { class: "chip" }, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`)))];
 }
 
-const shown = (metrics, metric, currency) => metric.endsWith("revenue") ? revenue(metrics[metric], currency) : num(metrics[metric]);
+const shown = (metrics, metric, currency) => isMoney(metric) ? revenue(metrics[metric], currency) : num(metrics[metric]);
 
 function open(data, metric, currency) {
   const { campaign, overview } = data;
@@ -42,7 +42,8 @@ function open(data, metric, currency) {
 
 const tiles = (data, currency) => h("div", { class: "tiles" }, TILES.map(metric => h("div", { class: "tile" },
   h("span", { class: "lab" }, METRICS[metric][0]),
-  h("p", { class: "val" }, h("b", {}, door(shown(data.overview.metrics, metric, currency), "tile-" + metric, open(data, metric, currency)))))));
+  h("p", { class: "val" }, h("b", {}, door(shown(data.overview.metrics, metric, currency), "tile-" + metric, open(data, metric, currency)))),
+  isMoney(metric) && others(data.overview.metrics[metric], currency))));
 
 // Who held which asset: a row an asset that changed hands or ended, over the campaign's days.
 function band({ campaign }) {
@@ -54,7 +55,7 @@ function band({ campaign }) {
   return h("div", { class: "band" },
     h("div", { class: "top" }, h("h3", {}, "Which asset it held, and when"), h("p", {}, "Touches count for the campaign that held the asset at the time. A move takes nothing along.")),
     rows.slice(0, BAND_ROWS).map(([id, spans]) => h("div", { class: "row" },
-      h("div", { class: "nm" }, h("span", { class: "soft" }, spans[0].name || id), h("small", {}, (ASSET_TYPES[spans[0].asset_type] || "").replace(/s$/, ""), spans.at(-1).to ? ", former" : "")),
+      h("div", { class: "nm" }, h("span", { class: "soft" }, spans[0].name || id), h("small", {}, one(spans[0].asset_type), spans.at(-1).to ? ", former" : "")),
       s("svg", { class: "c k1", viewBox: "0 0 1000 26", height: 26, preserveAspectRatio: "none", role: "img",
         "aria-label": spans.map(a => `held from ${dayOf(a.from)}${a.to ? " to " + dayOf(a.to) : " on"}`).join("; ") },
         s("rect", { class: "none", x: 0, y: 4, width: 1000, height: 18 }),
@@ -85,12 +86,16 @@ const excluded = data => h("section", { class: "panel", "aria-labelledby": "out"
   h("div", { class: "pad" }, keptOut(data.overview.excluded)));
 
 const DEALS_SHOWN = 8;
+const ASSETS_SHOWN = 8;
+const unfolded = new Set();
 const deals = data => h("section", { class: "panel", "aria-labelledby": "deals" },
   h("header", {}, h("h2", { id: "deals" }, "Won deals"), h("p", {}, data.deals.length > DEALS_SHOWN ? `the latest ${DEALS_SHOWN} of ${num(data.deals.length)}` : "")),
   data.deals.length ? h("table", {}, h("thead", {}, h("tr", {}, ["Deal", "Closed", "Amount", "Share"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : null }, t)))),
     h("tbody", {}, data.deals.slice(-DEALS_SHOWN).reverse().map(d => h("tr", {}, h("td", {}, d.name || d.deal_id), h("td", {}, dayOf(d.closed_at)),
       h("td", { class: "n" }, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"), h("td", { class: "n" }, d.share ? money(d.share.amount, d.share.currency) : "none")))))
     : h("p", { class: "pad muted" }, "No deal has been won with it in this range."));
+
+const one = type => (ASSET_TYPES[type] || "").replace(/^Calls/, "Call").replace(/ies$/, "y").replace(/s$/, "");
 
 const said = statistics => Object.entries(statistics).map(([type, n]) => `${num(n)} ${TOUCHES[type] || type}`).join(", ") || "no touch yet";
 
@@ -102,14 +107,19 @@ function assetRow(a) {
     h("td", { class: "n", "data-l": "Held since" }, dayOf(a.associated_at), a.held_until && ` to ${dayOf(a.held_until)}`));
 }
 
-function assets(data) {
+const touched = a => Object.values(a.statistics).reduce((sum, n) => sum + n, 0);
+
+function assets(data, again) {
   const held = Map.groupBy(data.assets.filter(a => !a.former), a => a.asset_type);
   const former = data.assets.filter(a => a.former);
   const section = (text, more) => h("tr", { class: "sec" }, h("td", { colspan: 4 }, text, more && h("span", { class: "muted" }, more)));
   return h("section", { class: "panel", "aria-labelledby": "assets" },
     h("header", {}, h("div", {}, h("h2", { id: "assets" }, "Assets"), h("p", {}, "Each asset's whole history, whoever held it. What counts for the campaign is in the tiles above."))),
     h("div", { class: "scroll" }, h("table", { class: "cards assets" }, h("thead", {}, h("tr", {}, ["Asset", "Touches", "Contacts", "Held since"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : null }, t)))),
-      h("tbody", {}, [...held].map(([type, items]) => [section(ASSET_TYPES[type]), items.map(assetRow)]),
+      h("tbody", {}, [...held].map(([type, items]) => [section(`${ASSET_TYPES[type]}, ${num(items.length)}`),
+        items.sort((a, b) => touched(b) - touched(a)).slice(0, unfolded.has(type) ? undefined : ASSETS_SHOWN).map(assetRow),
+        items.length > ASSETS_SHOWN && !unfolded.has(type) && h("tr", {}, h("td", { colspan: 4 },
+          h("button", { class: "btn quiet", type: "button", id: "all-of-" + type, onclick: () => { unfolded.add(type); again(); } }, `Show all ${num(items.length)}`)))]),
         former.length > 0 && [section("Former assets", " listed because their CTA clicks stayed here"), former.map(assetRow)]))));
 }
 
@@ -124,7 +134,8 @@ function draw(host, data, status, refresh) {
   show(document.getElementById("top"), h("section", { class: "panel", "aria-label": "Numbers" }, tiles(data, currency), band(data)));
   show(document.getElementById("left"), stages(data), ledger(data, currency));
   show(document.getElementById("right"), excluded(data), deals(data));
-  show(document.getElementById("bottom"), assets(data));
+  const again = () => show(document.getElementById("bottom"), assets(data, again));
+  again();
 }
 
 run(load, draw);

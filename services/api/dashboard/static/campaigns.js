@@ -2,7 +2,8 @@
 import { all, get } from "./api.js";
 import { h, show } from "./dom.js";
 import { dayOf, minor, money, moneyText, num } from "./format.js";
-import { addsUp, door, drawer, ranks, revenue, stack, swatch } from "./parts.js";
+import { addsUp, door, drawer, others, ranks, revenue, stack, swatch } from "./parts.js";
+import { isMoney } from "./words.js";
 import { choose, chosen, controls, link, query, run } from "./shell.js";
 
 const COLUMNS = [
@@ -55,11 +56,11 @@ function wonRevenue({ report, campaigns, model }, k) {
         : h("p", { class: "muted" }, "No deal has been won in this range.")));
 }
 
-const value = (c, metric, currency) => metric.endsWith("revenue") ? revenue(c.metrics[metric], currency)
+const value = (c, metric, currency) => isMoney(metric) ? revenue(c.metrics[metric], currency)
   : metric === "closed_deals" ? [num(c.metrics.closed_deals), h("span", { class: "muted" }, ` / ${num(c.metrics.influenced_deals)}`)]
     : num(c.metrics[metric]);
 
-const weight = (c, metric, currency) => metric.endsWith("revenue")
+const weight = (c, metric, currency) => isMoney(metric)
   ? minor((c.metrics[metric].find(m => m.currency === currency) || { amount: "0.00" }).amount) : c.metrics[metric];
 
 function row(c, k, currency) {
@@ -71,7 +72,7 @@ function row(c, k, currency) {
     COLUMNS.map(([metric, label]) => h("td", { role: "cell", class: "n", "data-l": label },
       metric === "influenced_contacts" || metric.startsWith("new") || metric === "attributed_revenue"
         ? door(value(c, metric, currency), `n-${id}-${metric}`, () => drawer(id, name, metric, value(c, metric, currency), c.excluded || {}))
-        : value(c, metric, currency))));
+        : value(c, metric, currency), isMoney(metric) && others(c.metrics[metric], currency))));
 }
 
 function foot(report, model) {

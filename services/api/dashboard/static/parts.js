@@ -19,9 +19,12 @@ export const ranks = ids => new Map(ids.map((id, i) => [id, i < 6 ? i + 1 : 0]))
 
 export const revenue = (amounts, currency) => {
   const own = amounts.find(m => m.currency === currency) || amounts[0] || { amount: "0.00", currency };
-  return [money(own.amount, own.currency), amounts.filter(m => m !== own).map(m =>
-    h("small", { class: "muted" }, " also ", moneyText(m.amount, m.currency)))];
+  return money(own.amount, own.currency);
 };
+
+// The other currencies beside it, never added.
+export const others = (amounts, currency) => amounts.filter(m => m.currency !== currency && amounts.length > 1).map(m =>
+  h("small", { class: "also" }, "also ", moneyText(m.amount, m.currency)));
 
 export function keptOut(excluded) {
   const rows = Object.entries(excluded).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);

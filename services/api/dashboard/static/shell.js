@@ -134,6 +134,12 @@ export function run(load, draw) {
       if (again) { again = false; refresh(); }
     }
   }
-  refresh();
-  setInterval(() => { if (!document.hidden && hasKey()) refresh(); }, REFRESH_MS);
+
+  // Look again soon, but never spend more than a quarter of the time asking.
+  async function follow() {
+    const began = performance.now();
+    if (!document.hidden && hasKey()) await refresh();
+    setTimeout(follow, Math.max(REFRESH_MS, 3 * (performance.now() - began)));
+  }
+  follow();
 }

@@ -17,6 +17,7 @@ export const METRICS = {
   influenced_revenue: ["Influenced revenue", "Full amounts of the won deals, by currency.", "deal"],
   attributed_revenue: ["Attributed revenue", "The campaign's exact share of every won deal, to the cent.", "exact"],
 };
+export const isMoney = metric => metric === "influenced_revenue" || metric === "attributed_revenue";
 export const REASONS = {
   machine: "Machine traffic", internal: "Own staff", before_association: "Before the association",
   after_association_ended: "After the association ended", utm_not_claimed_then: "utm not claimed then",
