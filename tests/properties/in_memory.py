@@ -1,0 +1,177 @@
+"""The rules of `shared.rules` put together in memory, without a store: what the projection does with rows, done with lists."""
+
+from collections import defaultdict
+from typing import Any
+
+import orjson
+
+from shared.events import types as e
+from shared.events.codec import Arrived, decode_event, event_type
+from shared.events.instants import to_micros
+from shared.events.money import to_minor
+from shared.projection.deals import members_of, told_of
+from shared.projection.rows import naming, touch_row
+from shared.rules import page, utm
+from shared.rules.association import Change, intervals, life
+from shared.rules.contact import Merge, Named, components, created, name, representative
+from shared.rules.credit import Lead, Step, earns, roles
+from shared.rules.deal import eligible, fold
+from shared.rules.exact import shares
+from shared.rules.excluded_traffic import Verdict
+from shared.rules.influence import TouchType
+from shared.rules.keys import asset_key, campaign_key, page_key, utm_key
+from shared.rules.models import MODELS, weights
+from shared.rules.order import Order
+from shared.rules.owner import Owned, owned
+from shared.rules.pre_association import Standing, asset_pieces, kept_out, utm_pieces, within
+from shared.rules.retracted import Retraction, retracted
+from shared.rules.session import SESSION_TYPES, Session, after
+
+GAP_US = 30 * 60 * 1_000_000
+
+
+class InMemory:
+    """One world, derived by the rules. `events` holds one event for each id."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        told = {}
+        for sent in events:
+            event = decode_event(orjson.dumps(sent))
+            assert event.occurred_at is not None
+            told[sent["id"]] = Order(to_micros(event.occurred_at), sent["id"]), event
+        retractions = [Retraction(o, v.event_id) for o, v in told.values() if isinstance(v, e.EventRetracted)]
+        self.out = retracted(retractions)
+        self.events = sorted(((o, v) for i, (o, v) in told.items() if i not in self.out), key=lambda t: t[0])
+        self.rows = {
+            o.event_id: touch_row(1, Arrived(v, o.event_id, o.at_us, 0, "server", b""))
+            for o, v in self.events
+            if isinstance(v, e.Touch)
+        }
+        self._persons()
+        self._sessions()
+        self._catalog()
+
+    def _persons(self) -> None:
+        first: dict[Any, Order] = {}
+        links, merges, identified = [], [], defaultdict(list)
+        for order, event in self.events:
+            named = naming(event)
+            if named is None:
+                continue
+            for contact in named.contacts:
+                for identifier in contact:
+                    first.setdefault(identifier, order)
+                links += [(contact[0].key, other.key) for other in contact[1:]]
+            if named.merge:
+                links.append((named.contacts[0][0].key, named.contacts[1][0].key))
+                merges.append((named.contacts[0][0].key, Merge(order, named.contacts[1][0].text)))
+            if named.visitor is not None:
+                identified[named.visitor].append((order, named.contacts[0][0].key))
+        self.contact_of: dict[int, int] = {}
+        self.name: dict[int, str] = {}
+        self.created: dict[int, Order] = {}
+        by_key = {identifier.key: Named(identifier, order) for identifier, order in first.items()}
+        for component in components(by_key, links):
+            key = representative(component)
+            members = [by_key[member] for member in component]
+            self.contact_of |= dict.fromkeys(component, key)
+            self.name[key] = name(members, [m for subject, m in merges if subject in component])
+            self.created[key] = created(members)
+        self.owned: dict[int, list[Owned]] = {visitor: owned(told) for visitor, told in identified.items()}
+
+    def owner(self, event_id: str) -> int | None:
+        row = self.rows[event_id]
+        if not row.by_visitor:
+            return self.contact_of.get(row.person)
+        for interval in self.owned.get(row.person, ()):
+            if interval.start <= row.order < interval.end:
+                return self.contact_of[interval.identifier]
+        return None
+
+    def _sessions(self) -> None:
+        self.session: dict[str, Session] = {}
+        now: dict[int, Session] = {}
+        for row in sorted(self.rows.values(), key=lambda r: r.order):
+            counts = TouchType(row.type).wire in SESSION_TYPES and row.verdict == Verdict.COUNTED
+            if row.by_visitor and counts:
+                now[row.person] = after(now.get(row.person), *row.order, row.source, GAP_US)
+                self.session[row.event_id] = now[row.person]
+
+    def _catalog(self) -> None:
+        types: dict[int, str | None] = {}
+        changes, registered, claims, lives = [], [], [], defaultdict(list)
+        self.campaign_ids: dict[int, str] = {}
+        for order, event in self.events:
+            if isinstance(event, e.AssetRegistered):
+                types[asset_key(event.asset_id)] = event.asset_type
+                if event.url:
+                    registered.append((order, event))
+            campaign_id = getattr(event, "campaign_id", None)
+            if campaign_id is not None:
+                self.campaign_ids[campaign_key(campaign_id)] = campaign_id
+                lives[campaign_key(campaign_id)].append((order, event_type(event)))
+            if isinstance(event, e.AssetAssociated):
+                holds = not isinstance(event, e.AssetDissociated)
+                changes.append(Change(order, asset_key(event.asset_id), campaign_key(event.campaign_id), holds))
+            if isinstance(event, e.CampaignCreated) and event.utm_campaign:
+                claims.append(utm.Claim(order, utm.normalised(event.utm_campaign), campaign_key(event.campaign_id)))
+        lived = {campaign: life(told) for campaign, told in lives.items()}
+        held, self.refusals = intervals(changes, lived, types)
+        self.pieces: dict[int, dict[int, list[Any]]] = defaultdict(dict)
+        for campaign, asset in {(i.campaign, i.asset) for i in held}:
+            spans = [(i.from_us, i.to_us) for i in held if (i.campaign, i.asset) == (campaign, asset)]
+            self.pieces[asset][campaign] = asset_pieces(spans)
+        told = [page.Registration(o, page.parse(v.url or "").address, asset_key(v.asset_id)) for o, v in registered]
+        told = [r for r in told if types[r.asset] in page.PAGE_TYPES]
+        self.pages: dict[int, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
+        for address in page.addresses(told):
+            for campaign, cut in self.pieces[address.asset].items():
+                self.pages[page_key(address.address)][campaign] += within(cut, address.from_us, address.to_us)
+        deleted = {c: told.deleted for c, told in lived.items() if told.deleted}
+        self.values: dict[int, dict[int, list[Any]]] = defaultdict(dict)
+        spans_of = defaultdict(list)
+        for value, campaign, from_us, to_us in utm.claimed(claims, deleted):
+            spans_of[value, campaign].append((from_us, to_us))
+        for (value, campaign), spans in spans_of.items():
+            self.values[utm_key(value)][campaign] = utm_pieces(spans)
+
+    def why_not(self, event_id: str) -> dict[str, str | None]:
+        """For each campaign that has to do with the touch: why it does not count, None if it does."""
+        row = self.rows[event_id]
+
+        def standing(pieces: list[Any]) -> Standing | None:
+            return next((p.standing for p in pieces if p.from_us <= row.occurred_at_us < p.to_us), None)
+
+        found: dict[int, list[Standing | None]] = defaultdict(lambda: [None, None, None])
+        by_target = {**self.pieces.get(row.target or 0, {}), **self.pages.get(row.target or 0, {})}
+        for place, pieces in enumerate(
+            (by_target, self.pieces.get(row.via or 0, {}), self.values.get(row.utm or 0, {}))
+        ):
+            for campaign, cut in pieces.items():
+                if (met := standing(cut)) is not None:
+                    found[campaign][place] = met
+        machine, internal = row.verdict == Verdict.MACHINE, row.verdict == Verdict.INTERNAL
+        return {self.campaign_ids[c]: kept_out(machine, internal, *routes) for c, routes in found.items()}
+
+    def deal(self, deal_id: str) -> tuple[str, list[str], dict[str, list[int]]]:
+        """A deal's state, its journey, and each model's shares."""
+        told = [(o, event_type(v), v) for o, v in self.events if getattr(v, "deal_id", None) == deal_id]
+        deal = fold(told_of(*fact) for fact in told)
+        members = members_of(told, self.contact_of)
+        if deal.closed is None or deal.state != "won":
+            return str(deal.state), [], {}
+        closed_us, present = deal.closed.at_us, eligible(members, deal.closed.at_us)
+        journey = sorted(
+            Step(row.order, owner)
+            for event_id, row in self.rows.items()
+            if row.verdict == Verdict.COUNTED and earns(TouchType(row.type), row.occurred_at_us, closed_us, None)
+            if (owner := self.owner(event_id)) in present and owner is not None
+        )
+        ids = [step.order.event_id for step in journey]
+        if not journey or deal.amount is None:
+            return str(deal.state), ids, {}
+        leads = [Lead(self.created[c], self.name[c], c) for c in present]
+        found = roles(journey, leads, deal.created.at_us)
+        ages_us = [closed_us - step.order.at_us for step in journey]
+        minor = to_minor(deal.amount, deal.currency or "EUR")
+        return str(deal.state), ids, {m: shares(minor, weights(model, found, ages_us)) for m, model in MODELS.items()}

@@ -1,0 +1,59 @@
+"""The rules alone, in memory, answer as the oracle does."""
+
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.properties.in_memory import InMemory
+from tests.properties.oracle import Oracle
+from tests.properties.worlds import world
+
+EXAMPLES = int(os.environ.get("TOUCHLINE_MEMORY_EXAMPLES", "1000"))
+
+
+def differences(events: list[dict[str, object]]) -> list[str]:
+    oracle = Oracle(events)
+    rules = InMemory(list(oracle.unique.values()))
+    out = []
+
+    def check(what: str, wanted: object, got: object) -> None:
+        if wanted != got:
+            out.append(f"{what}: oracle {wanted!r}, rules {got!r}")
+
+    check("retracted", oracle.out & set(oracle.unique), set(rules.out) & set(oracle.unique))
+    check("contacts", sorted(map(oracle.name, oracle.contacts)), sorted(rules.name.values()))
+    conversions = sorted(oracle.conversion(c)["id"] for c in oracle.contacts)
+    check("conversions", conversions, sorted(o.event_id for o in rules.created.values()))
+    first = {t["id"]: (s["touches"][0]["id"], s["new"]) for s in oracle.sessions if s["visitor"] for t in s["touches"]}
+    begun = {s.key: i for i, s in reversed(list(rules.session.items()))}
+    check("sessions", first, {i: (begun[s.key], s.is_new) for i, s in rules.session.items()})
+    for touch in oracle.touches:
+        owner, mine = oracle.owner(touch), rules.owner(touch["id"])
+        check(f"{touch['id']} owner", owner and oracle.name(owner), mine and rules.name[mine])
+        wanted = {c: oracle.why_not(touch, c) for c in oracle.campaigns}
+        wanted = {c: why or None for c, why in wanted.items() if why is not None}
+        check(f"{touch['id']} campaigns", wanted, rules.why_not(touch["id"]))
+    for deal in oracle.deals:
+        state, journey, shares = rules.deal(deal["id"])
+        check(f"{deal['id']} state", deal["state"], state)
+        check(f"{deal['id']} journey", [t["id"] for t in oracle.journey(deal)], journey)
+        for model, paid in shares.items():
+            check(f"{deal['id']} {model}", oracle.shares(deal, model), paid)
+            check(f"{deal['id']} {model} adds up", sum(oracle.shares(deal, model)), sum(paid))
+    return out
+
+
+@given(rng=st.randoms(note_method_calls=False, use_true_random=False), size=st.integers(5, 60))
+@settings(max_examples=EXAMPLES, deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck))
+def check(rng: random.Random, size: int) -> None:
+    events = world(rng, size)
+    found = differences(events)
+    assert not found, "\n".join([*found, *map(repr, sorted(events, key=lambda e: e["occurred_at"]))])
+
+
+@pytest.mark.timeout(7200)
+def test_random_worlds_are_read_as_the_oracle_reads_them() -> None:
+    check()
