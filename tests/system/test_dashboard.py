@@ -1,0 +1,123 @@
+"""The dashboard in a real browser, on real numbers."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.processes import Up, start
+
+EVENTS = [
+    {"type": "workspace_configured", "settings": {"currency": "EUR"}, "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "campaign_created", "campaign_id": "spring", "name": "Spring", "utm_campaign": "spring", "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "asset_registered", "asset_id": "mail", "asset_type": "marketing_email", "name": "Digest", "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "asset_associated", "asset_id": "mail", "campaign_id": "spring", "occurred_at": "2024-01-02T00:00:00Z"},
+    {"type": "page_visited", "visitor_id": "v", "url": "https://s.example/?utm_campaign=spring", "occurred_at": "2024-01-03T00:00:00Z"},
+    {"type": "contact_identified", "visitor_id": "v", "contact": {"email": "kari@example.no"}, "occurred_at": "2024-01-03T00:05:00Z"},
+    {"type": "email_clicked", "asset_id": "mail", "contact": {"email": "kari@example.no"}, "occurred_at": "2024-01-04T00:00:00Z"},
+    {"type": "email_clicked", "asset_id": "other", "contact": {"email": "kari@example.no"}, "occurred_at": "2024-01-05T00:00:00Z"},
+    {"type": "deal_created", "deal_id": "d", "amount": "100.00", "contacts": [{"email": "kari@example.no"}], "occurred_at": "2024-01-05T00:00:00Z"},
+    {"type": "deal_closed", "deal_id": "d", "won": True, "occurred_at": "2024-01-09T00:00:00Z"},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    up = start(tmp_path_factory.mktemp("dashboard"))
+    with up.client("server") as client:
+        position = client.post("/v1/events", json=EVENTS).json()["position"]
+    with up.client("read") as client:
+        assert client.get("/v1/status", params={"after": position}).status_code == 200
+    yield up
+    up.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("there is no Chromium, and CI must not go without")
+        pytest.skip("there is no Chromium")
+    options = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that must not report an error, a violation of the content security policy among them."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    yield page
+    context.close()
+    assert said == []
+
+
+def test_the_revenue_adds_up_on_the_page(up: Up, page: Page) -> None:
+    page.goto(f"{up.url}/dashboard/campaigns#key={up.keys['read']}")
+    expect(page.locator("tfoot .sum")).to_contain_text("✓ adds up")
+    expect(page.locator("tfoot .sum")).to_contain_text("€100.00")
+    expect(page.locator("tbody tr").first).to_contain_text("€66.67")  # two of three touches, 33.34 + 33.33
+    assert "key=" not in page.url
+
+
+def test_a_number_opens_what_is_behind_it_and_gives_the_focus_back(up: Up, page: Page) -> None:
+    page.goto(f"{up.url}/dashboard/campaign?id=spring#key={up.keys['read']}")
+    page.locator("#tile-influenced_contacts").click()
+    expect(page.locator("dialog")).to_contain_text("kari@example.no")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
+    assert page.evaluate("document.activeElement.id") == "tile-influenced_contacts"
+
+
+def test_the_numbers_move_while_one_looks(up: Up, page: Page) -> None:
+    page.goto(f"{up.url}/dashboard/campaign?id=spring#key={up.keys['read']}")
+    expect(page.locator("#tile-sessions")).to_contain_text("1")
+    with up.client("server") as client:
+        client.post(
+            "/v1/events",
+            json={"type": "page_visited", "visitor_id": "w", "url": "https://s.example/?utm_campaign=spring"},
+        )
+    expect(page.locator("#tile-sessions")).to_contain_text("2", timeout=10_000)
+
+
+def test_without_a_key_it_asks_for_one(up: Up, page: Page) -> None:
+    page.goto(f"{up.url}/")
+    page.fill("#key", up.keys["read"])
+    page.click("text=Show the dashboard")
+    expect(page.locator("h1")).to_have_text("Campaigns")
+
+
+def test_the_theme_is_kept(up: Up, page: Page) -> None:
+    page.goto(f"{up.url}/dashboard/campaigns#key={up.keys['read']}")
+    page.click("text=Light or dark")
+    chosen = page.evaluate("document.documentElement.dataset.theme")
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == chosen
+
+
+def test_every_static_file_is_served_under_the_policy(up: Up) -> None:
+    static = Path(__file__).parents[2] / "services/api/dashboard/static"
+    with up.client("read") as client:
+        for file in static.iterdir():
+            if file.suffix != ".html":
+                response = client.get(f"/dashboard/static/{file.name}")
+                assert response.status_code == 200
+                assert "default-src 'none'" in response.headers["content-security-policy"]
+        assert client.get("/dashboard/static/../__init__.py").status_code == 404
