@@ -1,0 +1,35 @@
+"""`python -m benchmarks [ingest] [end-to-end] [freshness] [reads] [contact] [growth]`: all of them if none is named."""
+
+import asyncio
+import itertools
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from benchmarks import measure
+
+BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
+    "ingest": measure.ingest,
+    "end-to-end": measure.end_to_end,
+    "freshness": measure.freshness,
+    "reads": measure.reads,
+    "contact": measure.contact,
+    "growth": measure.growth,
+}
+
+
+def main() -> None:
+    """Run what is named, each on data of its own."""
+    named = sys.argv[1:] or list(BENCHMARKS)
+    unknown = [name for name in named if name not in BENCHMARKS]
+    if unknown:
+        sys.exit(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    for name, number in zip(named, itertools.count(1), strict=False):
+        print(f"[{number}/{len(named)}] {name}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(BENCHMARKS[name](Path(folder)))
+
+
+main()

@@ -1,0 +1,59 @@
+"""Servers to compare: ingest alone, and an endpoint that only decodes. Run as `python -m benchmarks.servers decode|ingest`."""
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import uvloop
+from fastapi import FastAPI, Request, Response
+
+from shared.events.codec import Record, accept, split_request
+from touchline.embedded import Embedded
+from touchline.serve import Running, compose, first_keys, listen, serve
+
+
+def decode_only() -> FastAPI:
+    """Decodes and checks every event, and keeps none."""
+    app = FastAPI()
+
+    @app.post("/v1/events")
+    async def post_events(request: Request) -> Response:
+        now_us = time.time_ns() // 1000
+        body = b"".join([chunk async for chunk in request.stream()])
+        outcomes = [accept(part, i, "server", now_us, None) for i, part in enumerate(split_request(body, ndjson=False))]
+        accepted = sum(isinstance(outcome, Record) for outcome in outcomes)
+        return Response(b'{"accepted":%d,"position":"p0-0"}' % accepted, status_code=202, media_type="application/json")
+
+    return app
+
+
+async def _serve(mode: str, url: str, data: Path) -> None:
+    running = await compose(url)
+    keys = await first_keys(running.pool, data, "default")
+    sock = listen("127.0.0.1", 0)
+    if mode == "decode":
+        running = Running(decode_only(), running.pool, running.log, [])
+
+    async def ready() -> None:
+        print(json.dumps({"url": f"http://127.0.0.1:{sock.getsockname()[1]}", "keys": keys}), flush=True)
+        await asyncio.sleep(0)
+
+    await serve(running, sock, ready, workers=False)
+
+
+def main() -> None:
+    """Serve until SIGTERM, on a data directory that is thrown away."""
+    with tempfile.TemporaryDirectory() as data:
+        embedded = Embedded(Path(data))
+        url = embedded.start()
+        try:
+            uvloop.run(_serve(sys.argv[1], url, Path(data)))
+        finally:
+            embedded.stop()
+
+
+if __name__ == "__main__":
+    main()
