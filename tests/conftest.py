@@ -12,7 +12,7 @@ import uvloop
 
 from shared.access.keys import create_workspace
 from shared.log.port import partition_of
-from shared.projection.project import Projector
+from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
 from touchline.embedded import Embedded
 from touchline.serve import PARTITIONS, Running, compose
@@ -72,7 +72,7 @@ class Workspace:
             projector = Projector(self.running.log, self.partition)
             await projector.take(connection)
             while entries := await self.running.log.read(self.partition, projector.offset, 1000):
-                await projector.project(connection, entries)
+                await projector.project(connection, decode(entries))
 
     async def get(self, path: str) -> httpx.Response:
         async with self.client() as client:

@@ -20,7 +20,7 @@ from shared.events.limits import (
     FUTURE_HOURS_MAX,
 )
 from shared.events.money import is_exact
-from shared.events.types import COLLECT_TYPES, EVENT_TYPES, Event
+from shared.events.types import COLLECT_TYPES, EVENT_TYPES, Event, Touch
 
 KeyClass = Literal["server", "collect"]
 Code = Literal[
@@ -28,6 +28,7 @@ Code = Literal[
     "in_the_future", "too_old", "not_allowed_for_key",
 ]  # fmt: skip
 COLLECT_PREFIX = "collect:"
+TOUCHES = frozenset(cls for cls in EVENT_TYPES.values() if issubclass(cls, Touch))  # isinstance of a struct is slow
 SCHEMA_VERSION = 1
 
 _decode_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
@@ -84,6 +85,7 @@ class Arrived:
     raw: bytes
     user_agent: str | None = None
     offset: int = -1
+    is_touch: bool = False
 
 
 def split_request(body: bytes, *, ndjson: bool) -> list[bytes | msgspec.Raw]:
@@ -183,7 +185,9 @@ def decode_record(value: bytes, offset: int = -1) -> Arrived:
     if record.key == "collect":
         event_id = COLLECT_PREFIX + event_id
     user_agent = record.user_agent or getattr(event, "user_agent", None)
-    return Arrived(event, event_id, at_us, record.received_at, record.key, raw, user_agent, offset)
+    return Arrived(
+        event, event_id, at_us, record.received_at, record.key, raw, user_agent, offset, type(event) in TOUCHES
+    )
 
 
 def upcast(version: int, raw: bytes) -> bytes:

@@ -4,15 +4,15 @@ Gathers what is known of the batch's ids, decides, and answers with a `SetChange
 leave it, and those that stay outside.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from shared.events import types as e
-from shared.events.codec import Arrived, canonical, decode_record
+from shared.events.codec import canonical, decode_record
 from shared.log.port import EventLog
-from shared.projection.rows import sent_hash
+from shared.projection.rows import Prepared, prepare
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import event_key
 from shared.rules.order import Order
@@ -53,7 +53,7 @@ FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[]) t(target, event_i
 class Loser(NamedTuple):
     """An event whose id another event has claimed."""
 
-    arrived: Arrived
+    arrived: Prepared
 
 
 @dataclass
@@ -64,27 +64,27 @@ class SetChange:
     Of these, `fresh` have no row yet; `replaced` lose their row (another event has won their id).
     """
 
-    entering: list[Arrived] = field(default_factory=list)
-    leaving: list[Arrived] = field(default_factory=list)
-    outside: list[Arrived] = field(default_factory=list)
-    fresh: list[Arrived] = field(default_factory=list)
-    replaced: list[Arrived] = field(default_factory=list)
+    entering: list[Prepared] = field(default_factory=list)
+    leaving: list[Prepared] = field(default_factory=list)
+    outside: list[Prepared] = field(default_factory=list)
+    fresh: list[Prepared] = field(default_factory=list)
+    replaced: list[Prepared] = field(default_factory=list)
     losers: list[Loser] = field(default_factory=list)
     duplicates: int = 0
 
 
-async def admit(connection: Connection, log: EventLog, partition: int, ws: int, batch: Sequence[Arrived]) -> SetChange:
+async def admit(connection: Connection, log: EventLog, partition: int, ws: int, batch: Sequence[Prepared]) -> SetChange:
     """Decide for every event of the batch whether it is in the set, and what that does to events already known."""
     change = SetChange()
-    seen = await _seen(connection, ws, [arrived.event_id for arrived in batch])
-    fresh: dict[str, Arrived] = {}
-    replaced: dict[str, Arrived] = {}
+    seen = await _seen(connection, ws, {arrived.key128: arrived.event_id for arrived in batch})
+    fresh: dict[str, Prepared] = {}
+    replaced: dict[str, Prepared] = {}
     was_live: dict[str, bool] = {}
     for arrived in batch:
         rival = fresh.get(arrived.event_id)
         known = seen.get(arrived.event_id)
         if rival is None and known is not None:
-            if known["sent_hash"] == sent_hash(arrived.raw) and known["occurred_at_us"] <= arrived.occurred_at_us:
+            if known["sent_hash"] == arrived.sent_hash and known["occurred_at_us"] <= arrived.occurred_at_us:
                 change.duplicates += 1
                 continue
             rival = await _from_log(log, partition, known["log_offset"])
@@ -112,7 +112,7 @@ async def admit(connection: Connection, log: EventLog, partition: int, ws: int, 
 
 
 async def _retract(
-    connection: Connection, log: EventLog, partition: int, ws: int, change: SetChange, fresh: dict[str, Arrived]
+    connection: Connection, log: EventLog, partition: int, ws: int, change: SetChange, fresh: dict[str, Prepared]
 ) -> None:
     """Sort the fresh events into entering and outside, and flip known ones whose retractions changed."""
     told = [a for a in change.fresh if isinstance(a.event, e.EventRetracted)]
@@ -138,7 +138,7 @@ async def _retract(
     for arrived in change.fresh:
         (change.outside if arrived.event_id in out else change.entering).append(arrived)
     bearing = {r["target"] for r in rows} | touched
-    known = await _seen(connection, ws, [target for target in bearing if target not in fresh])
+    known = await _seen(connection, ws, {event_key(target): target for target in bearing if target not in fresh})
     flipped = {target: row for target, row in known.items() if row["live"] == (target in out)}
     for target, row in flipped.items():
         arrived = await _from_log(log, partition, row["log_offset"])
@@ -146,19 +146,18 @@ async def _retract(
     await connection.execute(SET_LIVE, ws, [event_key(t) for t in flipped], [t not in out for t in flipped])
 
 
-async def _seen(connection: Connection, ws: int, event_ids: Iterable[str]) -> dict[str, Any]:
-    by_key = {event_key(event_id): event_id for event_id in event_ids}
+async def _seen(connection: Connection, ws: int, by_key: dict[bytes, str]) -> dict[str, Any]:
     if not by_key:
         return {}
     rows = await connection.fetch(SEEN, ws, list(by_key))
     return {by_key[row["event_key"]]: row for row in rows}
 
 
-def _precedence(arrived: Arrived) -> tuple[bytes, int]:
+def _precedence(arrived: Prepared) -> tuple[bytes, int]:
     """Of events that claim one id the one with the smaller digest counts; of the same event, its earliest receipt."""
     return sha256(canonical(arrived.raw)).digest(), arrived.occurred_at_us
 
 
-async def _from_log(log: EventLog, partition: int, offset: int) -> Arrived:
+async def _from_log(log: EventLog, partition: int, offset: int) -> Prepared:
     (entry,) = await log.read(partition, offset, 1)
-    return decode_record(entry.value, offset)
+    return prepare(decode_record(entry.value, offset))

@@ -96,7 +96,7 @@ def _named(named: Naming) -> dict[Identifier, int | None]:
 
 def _found_by_person(arrived: Arrived, named: Naming, identifier: Identifier) -> bool:
     """Whether the touch's own row says that it names the identifier, so that no naming row is needed."""
-    return isinstance(arrived.event, e.Touch) and named.visitor is None and identifier == named.contacts[0][0]
+    return arrived.is_touch and named.visitor is None and identifier == named.contacts[0][0]
 
 
 def _links(named: Naming) -> Iterable[tuple[int, int]]:

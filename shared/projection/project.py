@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from shared.events import types as e
-from shared.events.codec import Arrived, decode_event, decode_record
+from shared.events.codec import decode_event, decode_record
 from shared.log.port import Entry, EventLog
 from shared.projection.admission import admit
 from shared.projection.catalog import derive_catalog
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
 from shared.projection.record import LEAVES, SETTINGS_SUBJECT, make_leaves, sort_out, write
+from shared.projection.rows import Prepared, prepare
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
 from shared.projection.work import Work
@@ -45,6 +46,26 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (partition, "offset") DO NOT
 """)
 
 
+@dataclass
+class Batch:
+    """Entries of the log, decoded; those that cannot be are to be kept as dead letters."""
+
+    entries: Sequence[Entry]
+    arrived: dict[str, list[Prepared]]
+    unreadable: list[tuple[Entry, str]]
+
+
+def decode(entries: Sequence[Entry]) -> Batch:
+    """Decode a batch and prepare its rows. No I/O: this is done while the database works on the batch before."""
+    batch = Batch(entries, defaultdict(list), [])
+    for entry in entries:
+        try:
+            batch.arrived[entry.workspace].append(prepare(decode_record(entry.value, entry.offset)))
+        except msgspec.DecodeError as error:
+            batch.unreadable.append((entry, str(error)))
+    return batch
+
+
 class Fenced(Exception):
     """Another projector has taken the partition; this one must stop with it."""
 
@@ -73,37 +94,32 @@ class Projector:
         self._settings.clear()
         self._leaves = None
 
-    async def project(self, connection: Connection, entries: Sequence[Entry]) -> None:
-        """Project a batch and move the offset, all or nothing. Raises `Fenced` if the partition has a new owner."""
-        if not entries:
-            return
-        after = entries[-1].offset + 1
+    async def project(self, connection: Connection, batch: "Batch") -> None:
+        """Project a batch and move the offset, all or nothing. Raises `Fenced` if the partition has a new owner.
+
+        A batch is projected once: what it holds is worked on. To try again, decode it again.
+        """
+        after = batch.entries[-1].offset + 1
         try:
             async with connection.raw.transaction():
-                moved = await connection.execute(MOVE, self.partition, self.offset, self.epoch, after, len(entries))
+                moved = await connection.execute(
+                    MOVE, self.partition, self.offset, self.epoch, after, len(batch.entries)
+                )
                 if moved != "UPDATE 1":
                     raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
-                for workspace, arrived in (await self._decode(connection, entries)).items():
+                for entry, why in batch.unreadable:
+                    await connection.execute(
+                        BURY, entry.workspace, "server", "cannot_be_decoded", why, None, self.partition, entry.offset,
+                        entry.value,
+                    )  # fmt: skip
+                for workspace, arrived in batch.arrived.items():
                     await self._project_workspace(connection, workspace, arrived)
         except BaseException:
             self.forget()
             raise
         self.offset = after
 
-    async def _decode(self, connection: Connection, entries: Sequence[Entry]) -> dict[str, list[Arrived]]:
-        """The batch by workspace; what cannot be decoded is kept as a dead letter, and the stream moves on."""
-        out: dict[str, list[Arrived]] = defaultdict(list)
-        for entry in entries:
-            try:
-                out[entry.workspace].append(decode_record(entry.value, entry.offset))
-            except msgspec.DecodeError as error:
-                await connection.execute(
-                    BURY, entry.workspace, "server", "cannot_be_decoded", str(error), None, self.partition,
-                    entry.offset, entry.value,
-                )  # fmt: skip
-        return out
-
-    async def _project_workspace(self, connection: Connection, workspace: str, arrived: list[Arrived]) -> None:
+    async def _project_workspace(self, connection: Connection, workspace: str, arrived: list[Prepared]) -> None:
         ws = self._numbers.get(workspace)
         if ws is None:
             ws = self._numbers[workspace] = await connection.fetchval(NUMBER_OF, workspace)
@@ -185,4 +201,4 @@ async def _read_settings(connection: Connection, ws: int) -> Settings:
     return settings(told)
 
 
-__all__ = ["Fenced", "Projector", "bury", "derive"]
+__all__ = ["Batch", "Fenced", "Projector", "bury", "decode", "derive"]

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from operator import attrgetter
 
 from shared.events import types as e
-from shared.events.codec import Arrived, encode_event, event_type
-from shared.projection.rows import SETTINGS_SUBJECT, TouchRow, fact, naming, sent_hash, touch_row
+from shared.events.codec import encode_event, event_type
+from shared.projection.rows import SETTINGS_SUBJECT, Prepared, TouchRow, naming
 from shared.projection.sql import sql
 from shared.projection.work import VisitorChange, Work
 from shared.rules.excluded_traffic import Verdict
-from shared.rules.keys import deal_key, event_key, visitor_key
+from shared.rules.keys import deal_key, visitor_key
 from shared.rules.order import Order
 from shared.store.projection import TOUCH_LEAF_DAYS
 
@@ -41,8 +41,6 @@ UPDATE {g}.fact f SET live = false FROM unnest($2::bigint[], $3::bigint[], $4::t
 WHERE f.ws = $1 AND f.subject = u.subject AND f.occurred_at_us = u.at_us AND f.event_id = u.event_id
 """)
 
-_SESSION_TYPES = (e.PageVisited, e.FormSubmitted)  # CTA events are form submissions' kin in shape
-
 
 def sort_out(work: Work) -> None:
     """Note what enters and leaves the set, and which entities that concerns. No I/O."""
@@ -52,20 +50,21 @@ def sort_out(work: Work) -> None:
         _concerns(work, arrived, leaves=False)
 
 
-def _concerns(work: Work, arrived: Arrived, *, leaves: bool) -> None:
+def _concerns(work: Work, arrived: Prepared, *, leaves: bool) -> None:
     event = arrived.event
     named = naming(event)
     if named is not None:
         work.named.append((arrived, named, leaves))
     visitor = None
-    if isinstance(event, e.Touch):
-        row = touch_row(work.ws, arrived)
+    row = arrived.row
+    if row is not None:
+        row.ws = work.ws
         (work.left_touches if leaves else work.touches).append(row)
         if row.by_visitor:
             visitor = _visitor_change(work, row.person, row.order)
             visitor.touches.append(row)
     else:
-        _fact_concerns(work, event)
+        _fact_concerns(work, arrived)
         if isinstance(event, e.ContactIdentified):
             visitor = _visitor_change(
                 work, visitor_key(event.visitor_id), Order(arrived.occurred_at_us, arrived.event_id)
@@ -87,8 +86,9 @@ def _visitor_change(work: Work, visitor: int, order: Order) -> VisitorChange:
     return change
 
 
-def _fact_concerns(work: Work, event: e.Event) -> None:
-    about = fact(event)
+def _fact_concerns(work: Work, arrived: Prepared) -> None:
+    event, about = arrived.event, arrived.about
+    assert about is not None
     match event:
         case e.AssetRegistered() | e.AssetPublished():
             work.assets.add(about.subject)
@@ -119,47 +119,34 @@ async def write(work: Work) -> None:
         (DROP_TOUCHES, True, gone), (RETRACT_TOUCHES, True, retracted),
         (DROP_FACTS, False, gone), (RETRACT_FACTS, False, retracted),
     ):  # fmt: skip
-        places = [_place(ws, a) for a in arrived if isinstance(a.event, e.Touch) == kind]
+        places = [(a.place, a.occurred_at_us, a.event_id) for a in arrived if a.is_touch == kind]
         if places:
             await connection.execute(statement, ws, *map(list, zip(*places, strict=True)))
-    outside = [touch_row(ws, a) for a in change.outside if isinstance(a.event, e.Touch)]
+    outside = [a.row for a in change.outside if a.row is not None]
     for row in outside:
+        row.ws = ws
         row.verdict = Verdict.RETRACTED
     await connection.copy("touch", TOUCH_COLUMNS, [_touch_record(row) for row in (*work.touches, *outside)])
     await _write_facts(work, restored)
-    await _write_seen(work, outside)
+    await _write_seen(work)
 
 
-def _place(ws: int, arrived: Arrived) -> tuple[int, int, str]:
-    event = arrived.event
-    place = touch_row(ws, arrived).person if isinstance(event, e.Touch) else fact(event).subject
-    return place, arrived.occurred_at_us, arrived.event_id
-
-
-async def _write_facts(work: Work, restored: Iterable[Arrived]) -> None:
+async def _write_facts(work: Work, restored: Iterable[Prepared]) -> None:
     out = {a.event_id for a in work.change.outside}
-    rows = []
-    for arrived in (*work.change.fresh, *restored):
-        if not isinstance(arrived.event, e.Touch):
-            about = fact(arrived.event)
-            rows.append(
-                (work.ws, about.subject, arrived.occurred_at_us, arrived.event_id, event_type(arrived.event),
-                 about.object, arrived.event_id not in out, encode_event(arrived.event))
-            )  # fmt: skip
+    rows = [
+        (work.ws, about.subject, a.occurred_at_us, a.event_id, event_type(a.event), about.object, a.event_id not in out,
+         encode_event(a.event))
+        for a in (*work.change.fresh, *restored) if (about := a.about) is not None
+    ]  # fmt: skip
     await work.connection.copy("fact", FACT_COLUMNS, rows)
 
 
-async def _write_seen(work: Work, outside: Iterable[TouchRow]) -> None:
-    persons = {row.event_id: row.person for row in (*work.touches, *outside)}
+async def _write_seen(work: Work) -> None:
     out = {a.event_id for a in work.change.outside}
-    rows = []
-    for arrived in work.change.fresh:
-        is_touch = isinstance(arrived.event, e.Touch)
-        place = persons[arrived.event_id] if is_touch else fact(arrived.event).subject
-        rows.append(
-            (work.ws, event_key(arrived.event_id), arrived.occurred_at_us, place, is_touch,
-             arrived.event_id not in out, arrived.offset, sent_hash(arrived.raw))
-        )  # fmt: skip
+    rows = [
+        (work.ws, a.key128, a.occurred_at_us, a.place, a.is_touch, a.event_id not in out, a.offset, a.sent_hash)
+        for a in work.change.fresh
+    ]
     await work.connection.copy("seen", SEEN_COLUMNS, rows)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared.events import types as e
 from shared.events.codec import Arrived, event_type
@@ -14,6 +14,7 @@ from shared.rules.keys import (
     asset_key,
     campaign_key,
     deal_key,
+    event_key,
     identifiers,
     page_key,
     utm_key,
@@ -27,6 +28,24 @@ from shared.rules.utm import normalised
 SETTINGS_SUBJECT = 0  # of the workspace's own facts: its settings and models
 
 _TYPE = {cls: TouchType[name.upper()] for name, cls in e.EVENT_TYPES.items() if name.upper() in TouchType.__members__}
+
+
+@dataclass(slots=True)
+class Prepared(Arrived):
+    """An event of the log with what is worked out of it alone, before the database is asked anything."""
+
+    key128: bytes = b""
+    sent_hash: int = 0
+    row: "TouchRow | None" = None
+    about: "Fact | None" = None
+
+    @property
+    def place(self) -> int:
+        """Where its row is found: the touch's person, the fact's subject."""
+        if self.row is not None:
+            return self.row.person
+        assert self.about is not None
+        return self.about.subject
 
 
 @dataclass(slots=True)
@@ -75,16 +94,25 @@ class Fact(NamedTuple):
     object: int | None
 
 
-def touch_row(ws: int, arrived: Arrived) -> TouchRow:
+def prepare(arrived: Arrived) -> Prepared:
+    """Work out what an event's row and keys are; its workspace and its session are still open."""
+    touch = arrived.is_touch
+    return Prepared(
+        arrived.event, arrived.event_id, arrived.occurred_at_us, arrived.received_at_us, arrived.key, arrived.raw,
+        arrived.user_agent, arrived.offset, touch, event_key(arrived.event_id), sent_hash(arrived.raw),
+        touch_row(arrived) if touch else None, None if touch else fact(arrived.event),
+    )  # fmt: skip
+
+
+def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
     """The row of a touch, its session still open."""
-    event = arrived.event
-    assert isinstance(event, e.Touch)
+    event: Any = arrived.event
     visitor_id = getattr(event, "visitor_id", None)
     contact = getattr(event, "contact", None)
     url = getattr(event, "url", None)
     asset_id = getattr(event, "asset_id", None)
     via_asset_id = referrer = target = utm = source = None
-    if isinstance(event, e.PageVisited):
+    if type(event) is e.PageVisited:
         type_ = TouchType.PAGE_VISITED
         page = parse(event.url)
         referrer = event.referrer
@@ -92,7 +120,7 @@ def touch_row(ws: int, arrived: Arrived) -> TouchRow:
         target = page_key(page.address) if asset_id is None else asset_key(asset_id)
         utm = utm_key(page.utm[0]) if page.utm[0] else None
         source = named_source(page, referrer)
-    elif isinstance(event, e.ListJoined):
+    elif type(event) is e.ListJoined:
         type_ = TouchType.LIST_JOINED_STATIC if event.list_type == "static" else TouchType.LIST_JOINED_ACTIVE
     else:
         type_ = _TYPE[type(event)]
@@ -115,11 +143,12 @@ def touch_row(ws: int, arrived: Arrived) -> TouchRow:
 NOBODY = 0  # the person of a touch that names neither visitor nor contact
 
 
-def naming(event: e.Event) -> Naming | None:
+def naming(event: Any) -> Naming | None:
     """The contacts that an event names, None if it names none."""
-    if isinstance(event, e.ContactMerged):
+    cls = type(event)
+    if cls is e.ContactMerged:
         return Naming((identifiers(event.contact), identifiers(event.into)), None, True)
-    if isinstance(event, e.DealCreated):
+    if cls is e.DealCreated or cls is e.DealUpdated:
         return Naming(tuple(identifiers(c) for c in event.contacts), None, False) if event.contacts else None
     contact = getattr(event, "contact", None)
     if contact is None:

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from shared.events.codec import Arrived
 from shared.projection.admission import SetChange
-from shared.projection.rows import Naming, TouchRow
+from shared.projection.rows import Naming, Prepared, TouchRow
 from shared.projection.sql import Connection
 from shared.rules.order import Order
 from shared.rules.settings import Settings
@@ -31,7 +30,7 @@ class Work:
     settings: Settings
     touches: list[TouchRow] = field(default_factory=list)
     left_touches: list[TouchRow] = field(default_factory=list)
-    named: list[tuple[Arrived, Naming, bool]] = field(default_factory=list)
+    named: list[tuple[Prepared, Naming, bool]] = field(default_factory=list)
     visitors: dict[int, VisitorChange] = field(default_factory=dict)
     identifiers: set[int] = field(default_factory=set)
     contacts_to_check: set[int] = field(default_factory=set)

@@ -43,7 +43,7 @@ class InMemory:
         self.out = retracted(retractions)
         self.events = sorted(((o, v) for i, (o, v) in told.items() if i not in self.out), key=lambda t: t[0])
         self.rows = {
-            o.event_id: touch_row(1, Arrived(v, o.event_id, o.at_us, 0, "server", b""))
+            o.event_id: touch_row(Arrived(v, o.event_id, o.at_us, 0, "server", b""))
             for o, v in self.events
             if isinstance(v, e.Touch)
         }

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
-from shared.projection.project import Projector
+from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
 from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences
@@ -85,7 +85,7 @@ async def _project_some(running: Running, workspace: Workspace, rng: random.Rand
         batch = rng.choice([1, 1, 2, 5, 20])
         try:
             while entries := await running.log.read(workspace.partition, projector.offset, batch):
-                await projector.project(connection, entries)
+                await projector.project(connection, decode(entries))
         except (Killed, asyncpg.InterfaceError):
             return True
     return False
