@@ -147,10 +147,10 @@ async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
     """Check the key, wait for `after`, and open a snapshot."""
     access = await allow(request, api.keys, "read", "server", "admin")
     partition = partition_of(access.workspace, api.partitions)
+    if after := request.query_params.get("after"):
+        await _wait(api, after, partition)
     async with api.pool.acquire() as raw:
         connection = Connection(raw, api.generation)
-        if after := request.query_params.get("after"):
-            await _wait(connection, after, partition)
         async with raw.transaction(isolation="repeatable_read", readonly=True):
             offset = await connection.fetchval(PROGRESS, partition) or 0
             ws = await raw.fetchval(WORKSPACE, access.workspace) or 0
@@ -159,7 +159,8 @@ async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
             yield Reading(connection, ws, Position(partition, offset), settings, request)
 
 
-async def _wait(connection: Connection, after: str, partition: int) -> None:
+async def _wait(api: Api, after: str, partition: int) -> None:
+    """Wait without holding a connection: many may wait at once."""
     try:
         position = Position.parse(after)
     except ValueError as error:
@@ -167,7 +168,8 @@ async def _wait(connection: Connection, after: str, partition: int) -> None:
     if position.partition != partition:
         raise Problem(422, "bad_parameter", "`after` is a position of another workspace", field="after")
     deadline = asyncio.get_running_loop().time() + AFTER_WAIT_S
-    while (await connection.fetchval(PROGRESS, partition) or 0) < position.offset:
+    progress = PROGRESS.replace("{g}", api.generation)
+    while (await api.pool.fetchval(progress, partition) or 0) < position.offset:
         if asyncio.get_running_loop().time() > deadline:
             raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
         await asyncio.sleep(AFTER_POLL_S)

@@ -18,6 +18,7 @@ from shared.events.limits import (
     EVENT_BYTES_MAX,
     EVENTS_PER_REQUEST_MAX,
     FUTURE_HOURS_MAX,
+    OCCURRED_AT_MIN_US,
 )
 from shared.events.money import is_exact
 from shared.events.types import COLLECT_TYPES, EVENT_TYPES, Event, Touch
@@ -106,7 +107,7 @@ def split_request(body: bytes, *, ndjson: bool) -> list[bytes | msgspec.Raw]:
                 parts = _decode_list(outer["events"]) if "events" in outer and "type" not in outer else [body]
             else:
                 raise BadRequest("not_json", "the body must be a JSON object, an array of events, or NDJSON")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequest("not_json", f"the body is not valid JSON: {error}") from error
     if not parts:
         raise BadRequest("no_events", "the body holds no event")
@@ -126,6 +127,8 @@ def accept(
         event = _decode_event(raw)
         if b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
             return Refusal(index, event.id, "bad_value", None, "the character U+0000 is not allowed in text")
+    except UnicodeDecodeError as error:
+        return Refusal(index, None, "not_json", None, f"JSON is UTF-8: {error}")
     except msgspec.DecodeError as error:
         refusal = _refusal(index, raw, error)
         if key == "server" or refusal.code != "unknown_field":
@@ -139,6 +142,8 @@ def accept(
     occurred_at_us = None
     if event.occurred_at is not None:
         occurred_at_us = to_micros(event.occurred_at)
+        if occurred_at_us < OCCURRED_AT_MIN_US:
+            return Refusal(index, event.id, "bad_value", "occurred_at", f"before {to_rfc3339(OCCURRED_AT_MIN_US)}")
         if occurred_at_us > received_at_us + FUTURE_HOURS_MAX * HOUR_US:
             return Refusal(
                 index, event.id, "in_the_future", "occurred_at",

@@ -13,5 +13,6 @@ EVENTS_PER_REQUEST_MAX = 1_000  # one append; bounds the time that one request h
 REQUEST_BYTES_MAX = 1024 * 1024  # collect keys, after decompression: they are public
 REQUEST_BYTES_SERVER_MAX = 10 * 1024 * 1024  # server keys, after decompression
 
+OCCURRED_AT_MIN_US = -(70 * 365 + 17) * 86_400_000_000  # 1900-01-01: an earlier instant is a mistake of its sender
 FUTURE_HOURS_MAX = 24  # rule future: clocks differ, calendars do not
 COLLECT_AGE_DAYS_MAX = 7  # rule future: a browser may hold events back while it is offline

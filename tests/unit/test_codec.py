@@ -64,8 +64,16 @@ def test_a_refusal_names_index_code_and_field(event: object, code: str, field: s
     assert (refusal.index, refusal.code, refusal.field) == (3, code, field)
 
 
-def test_a_refusal_of_no_json_says_so() -> None:
-    refusal = accept(b'{"type": ', 0, "server", NOW_US, None)
+def test_an_instant_before_1900_is_a_mistake() -> None:
+    assert isinstance(take({**VISIT, "occurred_at": "1900-01-01T00:00:00Z"}), Record)
+    assert isinstance(take({**VISIT, "occurred_at": "1899-12-31T23:59:59.999999Z"}), Refusal)
+
+
+@pytest.mark.parametrize(
+    "raw", [b'{"type": ', b'{"type":"page_visited","visitor_id":"\xff","url":"u"}', b'{"id":"\\ud800"}']
+)
+def test_a_refusal_of_no_json_says_so(raw: bytes) -> None:
+    refusal = accept(raw, 0, "server", NOW_US, None)
     assert isinstance(refusal, Refusal)
     assert refusal.code == "not_json"
 
