@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.events.instants import DAY_US, HOUR_US, from_micros, to_micros, to_rfc3339
+from shared.events.instants import DAY_US, HOUR_US, to_micros, to_rfc3339
 from shared.events.limits import (
     COLLECT_AGE_DAYS_MAX,
     EVENT_BYTES_MAX,
@@ -303,10 +303,3 @@ def _refusal(index: int, raw: bytes, error: msgspec.DecodeError) -> Refusal:
     else:
         code = "bad_value"
     return Refusal(index, event_id, code, field, said)
-
-
-__all__ = [
-    "COLLECT_PREFIX", "SCHEMA_VERSION", "Arrived", "BadRequest", "KeyClass", "Record", "Refusal", "accept", "canonical",
-    "decode_event", "decode_record", "encode_event", "encode_record", "event_type", "from_micros", "split_request",
-    "upcast", "uuid7",
-]  # fmt: skip

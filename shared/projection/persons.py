@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.events import types as e
 from shared.events.codec import Arrived, decode_event
-from shared.projection.rows import Naming, TouchRow
+from shared.projection.rows import Naming
 from shared.projection.sessions import VisitorState
 from shared.projection.sql import sql
 from shared.projection.work import VisitorChange, Work
@@ -17,8 +17,6 @@ from shared.rules.keys import Identifier, event_key, identifiers, utm_key
 from shared.rules.order import BEGINNING, END, Order
 from shared.rules.owner import owned
 from shared.rules.page import parse
-
-# -- identifiers ------------------------------------------------------------------------------------------------------
 
 NAMING_COLUMNS = ("ws", "identifier", "occurred_at_us", "event_id", "visitor")
 
@@ -156,8 +154,6 @@ async def _record_links(work: Work, links: dict[tuple[int, int], int]) -> None:
         await work.connection.execute(DROP_UNUSED_LINKS, work.ws, [a for a, _ in uses])
 
 
-# -- ownership --------------------------------------------------------------------------------------------------------
-
 IDENTIFICATIONS = sql("""
 SELECT visitor, occurred_at_us, event_id, identifier FROM {g}.naming WHERE ws = $1 AND visitor = ANY($2::bigint[])
 """)
@@ -201,8 +197,6 @@ async def derive_ownership(work: Work, states: dict[int, VisitorState], late: di
     if rows:
         await work.connection.execute(ADD_OWNERSHIP, work.ws, *map(list, zip(*rows, strict=True)))
 
-
-# -- contacts ---------------------------------------------------------------------------------------------------------
 
 COMPONENTS = sql("""
 WITH RECURSIVE near(identifier) AS (
@@ -249,7 +243,6 @@ ON CONFLICT (ws, contact) DO UPDATE SET name = excluded.name, created_us = exclu
     conversion_session = excluded.conversion_session, conversion_utm = excluded.conversion_utm,
     properties = excluded.properties
 """)
-PROPERTIES_TOLD = (e.ContactCreated,)
 
 
 class Person:
@@ -278,7 +271,7 @@ class Person:
 async def derive_contacts(work: Work) -> None:
     """Derive every marked contact anew, and mark the deals that it may concern."""
     for arrived, named, _ in work.named:
-        if isinstance(arrived.event, PROPERTIES_TOLD):
+        if isinstance(arrived.event, e.ContactCreated):
             work.identifiers.add(named.contacts[0][0].key)
     if not work.identifiers and not work.contacts:
         return
@@ -431,6 +424,3 @@ async def _gather_first_visits(work: Work, persons: list[Person]) -> None:
         person = by_key[row["contact"]]
         if person.first_visit is None:
             person.first_visit = (row["person"], row["occurred_at_us"], row["event_id"])
-
-
-__all__ = ["TouchRow", "derive_contacts", "derive_ownership", "record_namings"]

@@ -13,8 +13,8 @@ from shared.projection.admission import admit
 from shared.projection.catalog import derive_catalog
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
-from shared.projection.record import LEAVES, SETTINGS_SUBJECT, make_leaves, sort_out, write
-from shared.projection.rows import Prepared, prepare
+from shared.projection.record import LEAVES, make_leaves, sort_out, write
+from shared.projection.rows import SETTINGS_SUBJECT, Prepared, prepare
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
 from shared.projection.work import Work
@@ -199,6 +199,3 @@ async def _read_settings(connection: Connection, ws: int) -> Settings:
         assert isinstance(event, e.WorkspaceConfigured)
         told.append((Order(row["occurred_at_us"], row["event_id"]), event.settings))
     return settings(told)
-
-
-__all__ = ["Batch", "Fenced", "Projector", "bury", "decode", "derive"]

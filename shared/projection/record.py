@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from shared.events import types as e
 from shared.events.codec import encode_event, event_type
-from shared.projection.rows import SETTINGS_SUBJECT, Prepared, TouchRow, naming
+from shared.projection.rows import Prepared, TouchRow, naming
 from shared.projection.sql import sql
 from shared.projection.work import VisitorChange, Work
 from shared.rules.excluded_traffic import Verdict
@@ -173,6 +173,3 @@ async def make_leaves(work: Work, known: set[str]) -> set[str]:
             )
             made.add(name)
     return made
-
-
-__all__ = ["SETTINGS_SUBJECT", "make_leaves", "sort_out", "write"]

@@ -94,8 +94,6 @@ class Oracle:
         self.sent, self.currency = sent, currency
         self.gap = dt.timedelta(minutes=gap_minutes)
 
-    # -- the set ------------------------------------------------------------------------------------------------------
-
     @cached_property
     def unique(self):
         by_id = {}
@@ -137,8 +135,6 @@ class Oracle:
     @staticmethod
     def counted(touch):
         return not touch.get("machine") and not touch.get("internal")
-
-    # -- persons ------------------------------------------------------------------------------------------------------
 
     @cached_property
     def contact_of(self):
@@ -186,8 +182,6 @@ class Oracle:
     def contacts(self):
         return set(self.contact_of.values())
 
-    # -- sessions -----------------------------------------------------------------------------------------------------
-
     def source(self, touch):
         if touch["type"] != "page_visited":
             return None
@@ -220,8 +214,6 @@ class Oracle:
 
     def session_of(self, touch):
         return next((s for s in self.sessions if any(t is touch for t in s["touches"])), None)
-
-    # -- the catalog at an instant ------------------------------------------------------------------------------------
 
     @cached_property
     def asset_type(self):
@@ -321,8 +313,6 @@ class Oracle:
     def mine(self, campaign):
         return [(t, self.campaigns_of(t)[campaign]) for t in self.touches if campaign in self.campaigns_of(t)]
 
-    # -- answers ------------------------------------------------------------------------------------------------------
-
     def why_not(self, touch, campaign):
         """The reason for which a touch is kept out of a campaign; "" if it counts, None if it is none of its business."""
         firsts = [self.first_held(a, campaign) for a in (self.asset_of(touch), self.via_of(touch)) if a]
@@ -396,8 +386,6 @@ class Oracle:
             if (value and self.claimer(value, at(conversion)) == campaign) or held:
                 out[contact] = conversion
         return out
-
-    # -- deals --------------------------------------------------------------------------------------------------------
 
     def deal(self, deal_id):
         events = [e for e in self.events if e.get("deal_id") == deal_id]

@@ -114,8 +114,6 @@ class Mix:
         hour = self.rng.choices(range(24), HOURS)[0]
         return start + dt.timedelta(hours=hour, milliseconds=self.rng.randrange(3_600_000))
 
-    # -- the catalog --------------------------------------------------------------------------------------------------
-
     def _catalog(self, start: dt.datetime, day: int) -> Iterator[Sent]:
         rng = self.rng
         for campaign in self.campaigns:
@@ -203,8 +201,6 @@ class Mix:
     def _campaign(self, at: dt.datetime) -> Campaign | None:
         running = self._running(at)
         return self.rng.choices(running, [c.weight for c in running])[0] if running else None
-
-    # -- people -------------------------------------------------------------------------------------------------------
 
     def _person(self) -> Person:
         rng = self.rng
@@ -368,6 +364,3 @@ class Mix:
             yield self._event(closed + DAY, "deal_reopened", deal_id=deal_id)
         elif rng.random() < 0.01:
             yield self._event(closed + DAY, "deal_deleted", deal_id=deal_id)
-
-
-__all__ = ["Mix", "rfc3339"]
