@@ -12,7 +12,7 @@ from shared.log.port import EventLog
 from shared.projection.project import Batch, Fenced, Projector, bury, decode
 from shared.projection.sql import Connection
 
-BATCH_EVENTS_MAX = 5_000  # in one transaction: the larger, the cheaper an event; this many still take under a second
+BATCH_EVENTS_MAX = 10_000  # in one transaction: the larger, the cheaper an event; this many still take under a second
 IDLE_WAIT_S = 1.0
 BACKOFF_S = (0.1, 0.3, 1.0, 3.0, 10.0)
 WELL_AGAIN_S = 60.0  # having worked this long, the next failure is a first one

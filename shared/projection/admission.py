@@ -149,7 +149,7 @@ async def _retract(
 async def _seen(connection: Connection, ws: int, by_key: dict[bytes, str]) -> dict[str, Any]:
     if not by_key:
         return {}
-    rows = await connection.fetch(SEEN, ws, list(by_key))
+    rows = await connection.fetch(SEEN, ws, sorted(by_key))
     return {by_key[row["event_key"]]: row for row in rows}
 
 

@@ -4,7 +4,7 @@ Touches of visitors whose events came in order get their session before they are
 """
 
 from collections.abc import Iterable
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from shared.events import types as e
 from shared.events.codec import encode_event, event_type
@@ -147,6 +147,7 @@ async def _write_seen(work: Work) -> None:
         (work.ws, a.key128, a.occurred_at_us, a.place, a.is_touch, a.event_id not in out, a.offset, a.sent_hash)
         for a in work.change.fresh
     ]
+    rows.sort(key=itemgetter(1))  # neighbours in the index one after another
     await work.connection.copy("seen", SEEN_COLUMNS, rows)
 
 
