@@ -87,7 +87,16 @@ class Embedded:
 
     @staticmethod
     def _ready(server: PostgresServer, info: PostmasterInfo) -> bool:
-        command = [str(server.bin_path / "pg_isready"), "-q", "-h", str(info.socket_dir), "-p", str(info.port)]
+        command = [
+            str(server.bin_path / "pg_isready"),
+            "-q",
+            "-U",
+            "postgres",
+            "-h",
+            str(info.socket_dir),
+            "-p",
+            str(info.port),
+        ]
         return subprocess.run(command, check=False).returncode == 0
 
     def acquire(self) -> None:

@@ -65,7 +65,8 @@ CAMPAIGN_NUMBERS = sql(f"""
 WITH {CAMPAIGN_TOUCHES}
 SELECT 'touches' AS kind, campaign, type::bigint AS a, verdict::bigint AS b, routes::bigint AS c, by_asset::bigint AS d,
     by_via::bigint AS e, by_utm::bigint AS f, sum(count)::bigint AS n
-FROM campaign_touch t WHERE {_in_range("occurred_at_us")} GROUP BY 2, 3, 4, 5, 6, 7, 8
+FROM campaign_touch t WHERE {_in_range("occurred_at_us")}
+GROUP BY t.campaign, t.type, t.verdict, t.routes, t.by_asset, t.by_via, t.by_utm
 UNION ALL
 SELECT 'sessions', campaign, count(DISTINCT session), count(DISTINCT session) FILTER (WHERE session_is_new),
     NULL, NULL, NULL, NULL, NULL
