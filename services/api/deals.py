@@ -11,11 +11,11 @@ from shared.events.codec import decode_event
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
 from shared.projection.attribution import REACHED
-from shared.projection.deals import CONTACTS_OF, FACTS, members_of, told_of
+from shared.projection.deals import CONTACTS_OF, FACTS, keys_named, members_of, told_of
 from shared.projection.sql import sql
 from shared.rules.deal import Deal, DealReason, Member, Reached, before_close, eligible, fold, reason
 from shared.rules.influence import DEAL_TOUCHES, TouchType
-from shared.rules.keys import deal_key, identifiers
+from shared.rules.keys import deal_key
 from shared.rules.models import MODELS, Role, weights
 from shared.rules.order import Order
 from shared.rules.pre_association import Standing
@@ -104,8 +104,7 @@ async def _explain(read: Reading, deal_id: str, campaign_id: str, campaign: int)
         for r in await read.fetch(FACTS, [deal_key(deal_id)])
     ]
     deal = fold(told_of(*fact) for fact in facts)
-    named = [i.key for _, _, event in facts for i in _named(event)]
-    rows = {r["identifier"]: r for r in await read.fetch(CONTACTS_OF, named)}
+    rows = {r["identifier"]: r for r in await read.fetch(CONTACTS_OF, list(keys_named(facts)))}
     members = members_of(facts, {key: r["contact"] for key, r in rows.items()})
     closed_us = None if deal.closed is None else deal.closed.at_us
     present = eligible(members, closed_us)
@@ -115,11 +114,6 @@ async def _explain(read: Reading, deal_id: str, campaign_id: str, campaign: int)
         "deal_id": deal_id, "campaign_id": campaign_id, "counts": why is None, "reason": why,
         "checks": _checks(deal, members, present, touches, why),
     }  # fmt: skip
-
-
-def _named(event: Any) -> list[Any]:
-    contacts = getattr(event, "contacts", ()) or (() if getattr(event, "contact", None) is None else (event.contact,))
-    return [identifier for contact in contacts for identifier in identifiers(contact)]
 
 
 def _reached(touches: list[Any]) -> dict[int, Reached]:

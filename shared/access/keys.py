@@ -16,13 +16,6 @@ CACHE_S = 5.0
 
 FIND = "SELECT workspace_id, scope FROM touchline.access_key WHERE sha256 = $1 AND revoked_at IS NULL"
 ADD = "INSERT INTO touchline.access_key (sha256, workspace_id, scope, hint) VALUES ($1, $2, $3, $4)"
-LIST = """
-SELECT workspace_id, scope, hint, created_at, revoked_at FROM touchline.access_key
-WHERE $1::text IS NULL OR workspace_id = $1 ORDER BY workspace_id, created_at, hint
-"""
-REVOKE = """
-UPDATE touchline.access_key SET revoked_at = now() WHERE hint = $1 AND revoked_at IS NULL RETURNING hint
-"""
 ADD_WORKSPACE = (
     "INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING number"
 )

@@ -7,7 +7,7 @@ leave it, and those that stay outside.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 from shared.events import types as e
 from shared.events.codec import canonical, decode_record
@@ -50,18 +50,13 @@ FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[]) t(target, event_i
 """)
 
 
-class Loser(NamedTuple):
-    """An event whose id another event has claimed."""
-
-    arrived: Prepared
-
-
 @dataclass
 class SetChange:
     """What a batch does to the set of events.
 
     `entering` were outside and are in now; `leaving` were in and are out; `outside` arrived already retracted.
-    Of these, `fresh` have no row yet; `replaced` lose their row (another event has won their id).
+    Of these, `fresh` have no row yet; `replaced` lose their row (another event has won their id). `losers` never counted, or
+    count no more: an event with their id has precedence.
     """
 
     entering: list[Prepared] = field(default_factory=list)
@@ -69,7 +64,7 @@ class SetChange:
     outside: list[Prepared] = field(default_factory=list)
     fresh: list[Prepared] = field(default_factory=list)
     replaced: list[Prepared] = field(default_factory=list)
-    losers: list[Loser] = field(default_factory=list)
+    losers: list[Prepared] = field(default_factory=list)
     duplicates: int = 0
 
 
@@ -95,7 +90,7 @@ async def admit(connection: Connection, log: EventLog, partition: int, ws: int, 
         if canonical(winner.raw) == canonical(loser.raw):
             change.duplicates += 1
         else:
-            change.losers.append(Loser(loser))
+            change.losers.append(loser)
         if winner is arrived:
             if arrived.event_id not in fresh:
                 assert known is not None

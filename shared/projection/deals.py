@@ -1,6 +1,7 @@
 """Layer *derive*: what became of each deal, whose it is, and what each touch of its journey earned."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from shared.events import types as e
@@ -13,7 +14,7 @@ from shared.rules.deal import Deal, Member, State, Told, eligible, fold
 from shared.rules.exact import shares
 from shared.rules.excluded_traffic import Verdict
 from shared.rules.influence import REVENUE_TOUCHES
-from shared.rules.keys import identifiers
+from shared.rules.keys import Identifier, identifiers
 from shared.rules.models import MODELS, weights
 from shared.rules.order import Order
 
@@ -90,7 +91,7 @@ async def derive_deals(work: Work) -> None:
         told[row["subject"]].append(
             (Order(row["occurred_at_us"], row["event_id"]), row["type"], decode_event(row["body"]))
         )
-    named = {c.key for events in told.values() for _, _, event in events for c in _named(event)}
+    named = {identifier for events in told.values() for identifier in keys_named(events)}
     contacts = {r["identifier"]: r for r in await work.connection.fetch(CONTACTS_OF, work.ws, list(named))}
     for statement in DROP_DEALS:
         await work.connection.execute(statement, work.ws, keys)
@@ -106,7 +107,7 @@ async def derive_deals(work: Work) -> None:
         present = eligible(joined, deal.closed.at_us if deal.closed else None)
         deals.append((work.ws, key, told[key][0][2].deal_id, *_deal_columns(deal, work.settings.currency)))
         members += [(work.ws, key, contact, order.event_id) for contact, order in present.items()]
-        names += {(work.ws, c.key, key) for _, _, event in told[key] for c in _named(event)}
+        names += [(work.ws, identifier, key) for identifier in keys_named(told[key])]
         if deal.state is State.WON and present:
             credits_ += await _credits(work, key, deal, present, contacts)
     await work.connection.copy("deal", DEAL_COLUMNS, deals)
@@ -126,25 +127,24 @@ def told_of(order: Order, kind: str, event: Any) -> Told:
 def members_of(events: list[Any], contact_of: dict[int, int]) -> list[Member]:
     """Who joined and left a deal, by contact."""
     return [
-        Member(order, contact_of[identifier.key], kind != "deal_contact_dissociated")
+        Member(order, contact_of[named[0].key], kind != "deal_contact_dissociated")
         for order, kind, event in events
-        for identifier in _first_named(event)
+        for named in contacts_named(event)
     ]
 
 
-def _first_named(event: Any) -> list[Any]:
+def contacts_named(event: Any) -> list[tuple[Identifier, ...]]:
+    """The identifiers of each contact that a deal's event names."""
     if isinstance(event, e.DealCreated):
-        return [identifiers(contact)[0] for contact in event.contacts]
+        return [identifiers(contact) for contact in event.contacts]
     if isinstance(event, e.DealContactAssociated):
-        return [identifiers(event.contact)[0]]
+        return [identifiers(event.contact)]
     return []
 
 
-def _named(event: Any) -> list[Any]:
-    contacts = event.contacts if isinstance(event, e.DealCreated) else ()
-    if isinstance(event, e.DealContactAssociated):
-        contacts = (event.contact,)
-    return [identifier for contact in contacts for identifier in identifiers(contact)]
+def keys_named(events: Iterable[tuple[Order, str, Any]]) -> set[int]:
+    """The keys of all identifiers that a deal's events name."""
+    return {i.key for _, _, event in events for contact in contacts_named(event) for i in contact}
 
 
 def _deal_columns(deal: Deal, workspace_currency: str) -> tuple[Any, ...]:

@@ -126,7 +126,7 @@ class Projector:
         if self._leaves is None:
             self._leaves = {row["relname"] for row in await connection.fetch(LEAVES)}
         change = await admit(connection, self.log, self.partition, ws, arrived)
-        for (loser,) in change.losers:
+        for loser in change.losers:
             await connection.execute(
                 BURY, workspace, loser.key, "conflicting_duplicate", "another event has claimed this id",
                 loser.event_id, self.partition, loser.offset, loser.raw,

@@ -1,24 +1,12 @@
 """Rules **credit** and **key interactions**: which touches earned a won deal, and what were they?"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
 from typing import NamedTuple
 
 from shared.events.instants import DAY_US
 from shared.rules.influence import REVENUE_TOUCHES, TouchType
 from shared.rules.models import Role
 from shared.rules.order import Order
-
-
-class Uncredited(StrEnum):
-    """Why a touch of a deal's contact earns nothing of it."""
-
-    NOT_REVENUE_TOUCH = "not_revenue_touch"
-    CONTACT_NOT_ELIGIBLE = "contact_not_eligible"
-    AFTER_CLOSE = "after_close"
-    OUTSIDE_LOOKBACK = "outside_lookback"
-    MACHINE = "machine"
-    INTERNAL = "internal"
 
 
 class Lead(NamedTuple):
