@@ -1,11 +1,10 @@
 """The read API: it answers from the live generation, re-tells no rule, and can explain its numbers."""
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 
 from services.api import assets, campaigns, contacts, dashboard, deals, events, reports, status
 from services.api.reading import Api
 from shared.log.port import EventLog
-from shared.web.problems import add_handlers
 
 
 def api_router(api: Api, log: EventLog) -> APIRouter:
@@ -16,11 +15,3 @@ def api_router(api: Api, log: EventLog) -> APIRouter:
     router.include_router(status.routes(api, log))
     router.include_router(dashboard.routes())
     return router
-
-
-def api_app(api: Api, log: EventLog) -> FastAPI:
-    """The service as an application of its own."""
-    app = FastAPI(title="Touchline read API", docs_url=None, redoc_url=None)
-    add_handlers(app)
-    app.include_router(api_router(api, log))
-    return app

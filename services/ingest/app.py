@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import asyncpg
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 
 from services.ingest import events, pixel, workspaces
 from shared.access.keys import KeyRing
 from shared.log.port import EventLog
-from shared.web.problems import add_handlers
 
 
 @dataclass
@@ -27,11 +26,3 @@ def ingest_router(ingest: Ingest) -> APIRouter:
     router.include_router(pixel.routes(ingest))
     router.include_router(workspaces.routes(ingest))
     return router
-
-
-def ingest_app(ingest: Ingest) -> FastAPI:
-    """The service as an application of its own."""
-    app = FastAPI(title="Touchline ingest", docs_url=None, redoc_url=None)
-    add_handlers(app)
-    app.include_router(ingest_router(ingest))
-    return app
