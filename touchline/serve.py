@@ -76,7 +76,7 @@ async def compose(url: str) -> Running:
     )  # fmt: skip
     add_handlers(app)
     app.include_router(ingest_router(Ingest(log, pool, keys)))
-    app.include_router(api_router(Api(pool, keys, generation, PARTITIONS), log))
+    app.include_router(api_router(Api(pool, keys, log, generation, PARTITIONS)))
     _document_events(app)
     workers = [Worker(pool, log, generation, partition) for partition in range(PARTITIONS)]
     return Running(app, pool, log, workers)

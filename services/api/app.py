@@ -4,14 +4,12 @@ from fastapi import APIRouter
 
 from services.api import assets, campaigns, contacts, dashboard, deals, events, reports, status
 from services.api.reading import Api
-from shared.log.port import EventLog
 
 
-def api_router(api: Api, log: EventLog) -> APIRouter:
+def api_router(api: Api) -> APIRouter:
     """All routes of the service, the dashboard's pages among them."""
     router = APIRouter()
-    for module in (campaigns, assets, contacts, deals, events, reports):
+    for module in (campaigns, assets, contacts, deals, events, reports, status):
         router.include_router(module.routes(api))
-    router.include_router(status.routes(api, log))
     router.include_router(dashboard.routes())
     return router

@@ -75,11 +75,15 @@ SELECT u.asset FROM unnest($2::bigint[]) u(asset) WHERE EXISTS (
 
 @dataclass
 class Section:
-    """What a campaign's asset section shows of one asset: counts and known contacts by event type."""
+    """What a campaign's asset section shows of one asset: counts and known contacts by event type.
+
+    `not_shown` counts by reason and type what happened to the asset but shows elsewhere.
+    """
 
     statistics: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     contacts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     known: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    not_shown: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
 
     def add(self, row: Any) -> None:
         """Add a group of touches."""
@@ -102,7 +106,7 @@ def routes(api: Api) -> APIRouter:
         async with reading(api, request) as read:
             campaign = await campaign_row(read, campaign_id)
             held = {row["asset"]: row for row in await read.fetch(HELD, campaign["campaign"])}
-            wanted = request.query_params.get("type")
+            wanted = read.query.get("type")
             held = {key: row for key, row in held.items() if wanted in (None, row["asset_type"])}
             sections = await _sections(read, campaign["campaign"], held)
             hidden = await _hidden(read, campaign, held)
@@ -124,12 +128,14 @@ async def _sections(read: Reading, campaign: int, held: dict[int, Any]) -> dict[
     sections: dict[int, Section] = defaultdict(Section)
     for row in await read.fetch(STATISTICS, list(held), span.from_us, span.to_us):
         type_, holders = TouchType(row["type"]), frozenset(row["holders"] or ())
-        if held[row["asset"]]["to_us"] == END_US:
-            shows = cta_clicks_stay(type_, holders, campaign) is None
+        section = sections[row["asset"]]
+        if held[row["asset"]]["to_us"] != END_US:
+            if former_asset_keeps(type_, holders, campaign):
+                section.add(row)
+        elif (why := cta_clicks_stay(type_, holders, campaign)) is None:
+            section.add(row)
         else:
-            shows = former_asset_keeps(type_, holders, campaign)
-        if shows:
-            sections[row["asset"]].add(row)
+            section.not_shown[why][type_.wire] += row["n"]
     return sections
 
 
@@ -155,4 +161,5 @@ def _item(row: Any, section: Section, former: bool, hidden: str | None) -> dict[
         "associated_at": to_rfc3339(row["from_us"]), "held_until": to_rfc3339(row["to_us"]) if former else None,
         "former": former, "visible": not former and hidden is None, "hidden_reason": hidden,
         "statistics": dict(section.statistics), "contacts": {k: n for k, n in section.contacts.items() if n},
+        "not_shown": section.not_shown,
     }  # fmt: skip

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from services.api.overview import CONTACT_METRICS, DEAL_METRICS, Numbers, money, numbers
+from services.api.overview import CONTACT_METRICS, DEAL_METRICS, Numbers, money, numbers, settled_through
 from services.api.reading import Api, Range, Reading, answer, not_found, reading
 from shared.events.codec import decode_event
 from shared.events.instants import END_US, to_rfc3339
@@ -12,6 +12,7 @@ from shared.events.money import to_minor, to_money
 from shared.events.types import SpendRecorded
 from shared.projection.attribution import INFLUENCED_CONTACTS
 from shared.projection.sql import sql
+from shared.rules.association import REFUSED
 from shared.rules.keys import campaign_key
 from shared.rules.models import MODELS
 
@@ -30,6 +31,12 @@ ASSOCIATIONS = sql("""
 SELECT a.asset, s.asset_id, s.asset_type, s.name, a.from_us, a.to_us, a.event_id
 FROM {g}.association a LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
 WHERE a.ws = $1 AND a.campaign = $2 ORDER BY a.from_us, a.event_id
+""")
+REFUSALS = sql(f"""
+SELECT i.occurred_at_us, i.event_id, i.reason, s.asset_id, s.asset_type, s.name
+FROM {{g}}.ineffective i LEFT JOIN {{g}}.asset s ON s.ws = $1 AND s.asset = i.asset
+WHERE i.ws = $1 AND i.campaign = $2 AND i.reason IN ({", ".join(f"'{reason}'" for reason in sorted(REFUSED))})
+ORDER BY i.occurred_at_us, i.event_id
 """)
 NAMES = sql(
     "SELECT contact, name, created_us, created_event FROM {g}.contact WHERE ws = $1 AND contact = ANY($2::bigint[])"
@@ -50,7 +57,7 @@ def routes(api: Api) -> APIRouter:
         """Every campaign with its headline metrics; `q` searches id and name."""
         async with reading(api, request) as read:
             rows = await read.fetch(CAMPAIGNS)
-            query = request.query_params.get("q", "").casefold()
+            query = read.query.get("q", "").casefold()
             rows = [r for r in rows if query in r["campaign_id"].casefold() or query in (r["name"] or "").casefold()]
             model = read.choice("model", list(MODELS), "linear")
             span = read.range
@@ -58,7 +65,8 @@ def routes(api: Api) -> APIRouter:
             values = await claimed_values(read, [r["campaign"] for r in rows])
             items = [
                 {**campaign_json(r), "utm_campaign": values.get(r["campaign"], []),
-                 "metrics": counted[r["campaign"]].metrics(), "excluded": counted[r["campaign"]].excluded} for r in rows
+                 "metrics": counted[r["campaign"]].metrics(), "touches": counted[r["campaign"]].touches,
+                 "excluded": counted[r["campaign"]].excluded} for r in rows
             ]  # fmt: skip
             page = read.page(items, [[r["campaign_id"]] for r in rows])
             return answer(read, {**page, **span.said, "model": model})
@@ -85,11 +93,26 @@ def routes(api: Api) -> APIRouter:
         """Every metric of the campaign, and what was kept out of them, by reason."""
         async with reading(api, request) as read:
             counted, span, model = await _counted(read, campaign_id)
+            end_offset = await api.log.end(read.as_of.partition)
             body = {
                 "campaign_id": campaign_id, **span.said, "model": model, "metrics": counted.metrics(),
-                "excluded": counted.excluded,
+                "touches": counted.touches, "excluded": counted.excluded,
+                "settled_through": await settled_through(read, end_offset),
             }  # fmt: skip
             return answer(read, body)
+
+    @router.get("/{campaign_id}/refusals")
+    async def get_refusals(campaign_id: str, request: Request) -> Response:
+        """The associations that the campaign was refused, in order, each with the reason (rules **interval**, **limit**)."""
+        async with reading(api, request) as read:
+            row = await campaign_row(read, campaign_id)
+            rows = await read.fetch(REFUSALS, row["campaign"])
+            items = [
+                {"asset_id": r["asset_id"], "asset_type": r["asset_type"], "name": r["name"],
+                 "occurred_at": to_rfc3339(r["occurred_at_us"]), "event_id": r["event_id"], "reason": r["reason"]}
+                for r in rows
+            ]  # fmt: skip
+            return answer(read, read.page(items, [[r["occurred_at_us"], r["event_id"]] for r in rows]))
 
     @router.get("/{campaign_id}/contacts")
     async def get_contacts(campaign_id: str, request: Request) -> Response:

@@ -1,25 +1,42 @@
 """`/v1/contacts`: a person, and everything that it touched, in order."""
 
-from collections import defaultdict
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from services.api.reading import Api, Reading, answer, encode_cursor, not_found, reading
+from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
+from services.api.touches import standings, touch_json, what_brought
 from shared.events.instants import to_rfc3339
-from shared.projection.attribution import STANDINGS
 from shared.projection.sql import sql
 from shared.rules.excluded_traffic import Verdict
-from shared.rules.influence import TouchType
 from shared.rules.keys import Identifier
-from shared.rules.order import BEGINNING, Order
-from shared.rules.pre_association import Route, Standing
+from shared.web.problems import Problem
 
 CONTACT = sql("""
 SELECT c.* FROM {g}.identifier i JOIN {g}.contact c ON c.ws = $1 AND c.contact = i.contact
 WHERE i.ws = $1 AND i.identifier = ANY($2::bigint[]) ORDER BY i.is_email LIMIT 1
 """)  # the contact of an identifier; an id wins over an email of the same text
 IDENTIFIERS = sql("SELECT is_email, text FROM {g}.identifier WHERE ws = $1 AND contact = $2 ORDER BY is_email, text")
+_SALESFORCE = """
+    ARRAY(SELECT salesforce_campaign_id FROM {g}.salesforce_member m WHERE m.ws = $1 AND m.contact = c.contact ORDER BY 1)"""
+SALESFORCE = sql(f"SELECT {_SALESFORCE} FROM (SELECT $2::bigint AS contact) c")
+
+
+def _page(source: str, condition: str) -> str:
+    """A page of contacts by name, after the name $2 and the key $3, at most $4."""
+    return f"""
+SELECT c.contact, c.name, c.created_us, c.internal, {_SALESFORCE} AS salesforce_campaign_ids FROM {source}
+WHERE {condition} AND (c.name, c.contact) > ($2 COLLATE "C", $3::bigint) ORDER BY c.name, c.contact LIMIT $4
+"""
+
+
+CONTACTS = sql(_page("{g}.contact c", "c.ws = $1"))
+IN_SALESFORCE = sql(
+    _page(
+        "{g}.salesforce_member s JOIN {g}.contact c ON c.ws = $1 AND c.contact = s.contact",
+        "s.ws = $1 AND s.salesforce_campaign_id = $5",
+    )
+)
 JOURNEY = sql(f"""
 SELECT t.* FROM {{g}}.ownership o JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
     AND t.occurred_at_us >= greatest(o.from_us, $3::bigint) AND t.occurred_at_us <= o.to_us
@@ -35,6 +52,21 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/contacts", tags=["contacts"])
 
+    @router.get("")
+    async def list_contacts(request: Request) -> Response:
+        """The contacts by name; `salesforce_campaign_id` keeps those that are in that Salesforce campaign."""
+        async with reading(api, request) as read:
+            after = *_name_of(read.cursor), read.limit + 1
+            wanted = read.query.get("salesforce_campaign_id")
+            rows = await (read.fetch(CONTACTS, *after) if wanted is None else read.fetch(IN_SALESFORCE, *after, wanted))
+            more, rows = len(rows) > read.limit, rows[: read.limit]
+            items = [
+                {"contact": r["name"], "created_at": to_rfc3339(r["created_us"]), "internal": r["internal"],
+                 "salesforce_campaign_ids": r["salesforce_campaign_ids"]} for r in rows
+            ]  # fmt: skip
+            cursor = encode_cursor([rows[-1]["name"], rows[-1]["contact"]]) if more else None
+            return answer(read, {"items": items, "next_cursor": cursor})
+
     @router.get("/{name}")
     async def get_contact(name: str, request: Request) -> Response:
         """The person, by any of its identifiers."""
@@ -46,19 +78,21 @@ def routes(api: Api) -> APIRouter:
                 "emails": [n["text"] for n in named if n["is_email"]],
                 "created_at": to_rfc3339(row["created_us"]), "conversion": row["created_event"],
                 "first_page_visit": row["first_visit_event"], "properties": row["properties"],
+                "internal": row["internal"],
+                "salesforce_campaign_ids": await read.connection.fetchval(SALESFORCE, read.ws, row["contact"]),
             }  # fmt: skip
             return answer(read, body)
 
     @router.get("/{name}/journey")
     async def get_journey(name: str, request: Request) -> Response:
-        """Every touch in order, with its session and the campaigns that it counts for."""
+        """Every touch in order: its session, what brought it, the campaigns that it counts for, and why not for others."""
         async with reading(api, request) as read:
             row = await contact_row(read, name)
-            after = Order(*(read.cursor or BEGINNING))
+            after = order_of(read.cursor)
             touches = await read.fetch(JOURNEY, row["contact"], *after, read.limit + 1)
             more, touches = len(touches) > read.limit, touches[: read.limit]
-            found = await standings(read, touches)
-            items = [touch_json(touch, found[i]) for i, touch in enumerate(touches)]
+            found, by = await standings(read, touches), await what_brought(read, touches)
+            items = [touch_json(touch, found[i], by[i]) for i, touch in enumerate(touches)]
             last = touches[-1] if touches else None
             cursor = encode_cursor([last["occurred_at_us"], last["event_id"]]) if more and last else None
             return answer(read, {"contact": row["name"], "items": items, "next_cursor": cursor})
@@ -75,33 +109,12 @@ async def contact_row(read: Reading, name: str) -> Any:
     return row
 
 
-Standings = dict[str, dict[Route, Standing]]
-
-
-async def standings(read: Reading, touches: list[Any]) -> dict[int, Standings]:
-    """For each touch (by its place in the list), what it is to each campaign, by route."""
-    asked = [
-        (n, key, touch["occurred_at_us"], int(route))
-        for n, touch in enumerate(touches)
-        for route, key in ((Route.ASSET, touch["target"]), (Route.VIA, touch["via"]), (Route.UTM, touch["utm"]))
-        if key is not None
-    ]
-    out: dict[int, Standings] = defaultdict(lambda: defaultdict(dict))
-    if asked:
-        for row in await read.fetch(STANDINGS, *map(list, zip(*asked, strict=True))):
-            out[row["n"]][row["campaign_id"]][Route(row["route"])] = Standing(row["standing"])
-    return out
-
-
-def touch_json(touch: Any, found: Standings) -> dict[str, Any]:
-    """A touch of a journey."""
-    verdict = Verdict(touch["verdict"])
-    counted = verdict is Verdict.COUNTED
-    campaigns = [c for c, by_route in sorted(found.items()) if Standing.COUNTS in by_route.values()] if counted else []
-    return {
-        "event_id": touch["event_id"], "type": TouchType(touch["type"]).wire,
-        "occurred_at": to_rfc3339(touch["occurred_at_us"]), "asset_id": touch["asset_id"],
-        "via_asset_id": touch["via_asset_id"], "url": touch["url"],
-        "session": None if touch["session"] is None else f"{touch['session'] & (2**64 - 1):016x}",
-        "campaigns": campaigns, "counted": counted, "reason": None if counted else verdict.name.lower(),
-    }  # fmt: skip
+def _name_of(cursor: list[Any] | None) -> tuple[str, int]:
+    """Where a page of contacts begins. Raises a 422 `Problem`."""
+    match cursor:
+        case None:
+            return "", -(2**63)
+        case [str(name), int(contact)]:
+            return name, contact
+        case _:
+            raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor")

@@ -1,20 +1,26 @@
 """What are a campaign's numbers? Gathered in a few statements for one campaign or many, then counted by the rules."""
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from services.api.reading import Range, Reading
+from shared.events.instants import to_rfc3339
 from shared.events.money import Money, to_money
 from shared.projection.attribution import CAMPAIGN_NUMBERS, DEALS_OF_CONTACTS, SHARES
+from shared.projection.sql import sql
 from shared.rules.deal import State, before_close
 from shared.rules.exact import split
 from shared.rules.excluded_traffic import Verdict
 from shared.rules.influence import TouchType
 from shared.rules.models import MODELS
 from shared.rules.pre_association import KeptOut, Standing, kept_out
+from shared.rules.settled import settled_through_us
 
+LATENESS = sql("SELECT bucket, events FROM {g}.lateness WHERE ws = $1")
+RECEIVED = sql("SELECT received_us FROM {g}.progress WHERE partition = $1")
 COUNTED_TYPES = {
     TouchType.PAGE_VISITED: "page_views",
     TouchType.FORM_SUBMITTED: "form_submissions",
@@ -48,6 +54,7 @@ class Numbers:
     """A campaign's metrics in a range, with the contacts and deals behind them."""
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    touches: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     influenced_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     attributed_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     excluded: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in KeptOut})
@@ -108,7 +115,9 @@ def _take_touches(one: Numbers, row: Any) -> None:
     reason = kept_out(row["b"] == Verdict.MACHINE, row["b"] == Verdict.INTERNAL, *standings)
     if reason is not None:
         one.excluded[str(reason)] += row["n"]
-    elif (metric := COUNTED_TYPES.get(TouchType(row["a"]))) is not None:
+        return
+    one.touches[TouchType(row["a"]).wire] += row["n"]
+    if (metric := COUNTED_TYPES.get(TouchType(row["a"]))) is not None:
         one.counts[metric] += row["n"]
 
 
@@ -170,3 +179,17 @@ def _credit(one: Numbers, share: Share, paid_minor: int) -> None:
     one.deal_shares_minor[share.deal] += paid_minor
     if paid_minor > 0:
         one.contacts["contacts_with_attributed_revenue"][share.contact] = share.closed_us
+
+
+async def settled_through(read: Reading, end_offset: int) -> str | None:
+    """Up to when the numbers will hardly change any more (rule **settled**); None before any live event.
+
+    Where all that the log holds (up to `end_offset`) is projected, lateness is counted back from now, else from the latest
+    receipt that the numbers know of.
+    """
+    late = {row["bucket"]: row["events"] for row in await read.fetch(LATENESS)}
+    now_us = time.time_ns() // 1000
+    if read.as_of.offset < end_offset:
+        now_us = await read.connection.fetchval(RECEIVED, read.as_of.partition)
+    at_us = settled_through_us(now_us, late)
+    return None if at_us is None else to_rfc3339(at_us)

@@ -13,11 +13,13 @@ import asyncpg
 import msgspec
 import orjson
 from fastapi import Request, Response
+from starlette.datastructures import QueryParams
 
 from shared.access.keys import KeyRing
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
-from shared.log.port import Position, partition_of
+from shared.log.port import EventLog, Position, partition_of
 from shared.projection.sql import Connection, sql
+from shared.rules.order import BEGINNING, Order
 from shared.rules.settings import Settings
 from shared.web.access import allow
 from shared.web.problems import Problem, unavailable
@@ -37,6 +39,7 @@ class Api:
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     keys: KeyRing
+    log: EventLog
     generation: str
     partitions: int
 
@@ -74,8 +77,10 @@ def instant(text: str, field: str, zone: ZoneInfo) -> int:
 class Reading:
     """One request's view of its workspace: a snapshot of one generation at one position."""
 
-    def __init__(self, connection: Connection, ws: int, as_of: Position, settings: Settings, request: Request) -> None:
-        self.connection, self.ws, self.as_of, self.settings, self.request = connection, ws, as_of, settings, request
+    def __init__(
+        self, connection: Connection, ws: int, as_of: Position, settings: Settings, query: QueryParams
+    ) -> None:
+        self.connection, self.ws, self.as_of, self.settings, self.query = connection, ws, as_of, settings, query
         self.zone = ZoneInfo(settings.time_zone)
 
     async def fetch(self, statement: Any, *arguments: Any) -> list[Any]:
@@ -89,22 +94,25 @@ class Reading:
     @property
     def range(self) -> Range:
         """The request's `from` and `to`."""
-        query = self.request.query_params
-        return Range(query.get("from"), query.get("to"), self.zone)
+        return Range(self.query.get("from"), self.query.get("to"), self.zone)
 
     def choice(self, name: str, among: Sequence[str], default: str) -> str:
         """A query parameter that must be one of a few words."""
-        value = self.request.query_params.get(name, default)
+        value = self.query.get(name, default)
         if value not in among:
             raise Problem(
                 422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value!r}", field=name
             )
         return value
 
+    def flag(self, name: str) -> bool:
+        """Whether a query parameter is there, and says neither 0 nor false."""
+        return self.query.get(name, "false").lower() not in ("false", "0")
+
     @property
     def limit(self) -> int:
         """The page's size."""
-        text = self.request.query_params.get("limit", str(LIMIT_DEFAULT))
+        text = self.query.get("limit", str(LIMIT_DEFAULT))
         if not text.isdecimal() or not 1 <= int(text) <= LIMIT_MAX:
             raise Problem(422, "bad_parameter", f"`limit` must be from 1 to {LIMIT_MAX}, not {text!r}", field="limit")
         return int(text)
@@ -112,7 +120,7 @@ class Reading:
     @property
     def cursor(self) -> list[Any] | None:
         """Where the page before ended, None for the first page."""
-        text = self.request.query_params.get("cursor")
+        text = self.query.get("cursor")
         if text is None:
             return None
         try:
@@ -142,6 +150,17 @@ def encode_cursor(key: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(list(key))).decode().rstrip("=")
 
 
+def order_of(cursor: list[Any] | None) -> Order:
+    """Where a page of events begins. Raises a 422 `Problem`."""
+    match cursor:
+        case None:
+            return BEGINNING
+        case [int(at_us), str(event_id)]:
+            return Order(at_us, event_id)
+        case _:
+            raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor")
+
+
 @asynccontextmanager
 async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
     """Check the key, wait for `after`, and open a snapshot."""
@@ -149,14 +168,23 @@ async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
     partition = partition_of(access.workspace, api.partitions)
     if after := request.query_params.get("after"):
         await _wait(api, after, partition)
-    async with api.pool.acquire() as raw:
-        connection = Connection(raw, api.generation)
+    async with snapshot(api.pool, api.generation, partition, access.workspace, request.query_params) as read:
+        yield read
+
+
+@asynccontextmanager
+async def snapshot(
+    pool: "asyncpg.Pool[asyncpg.Record]", generation: str, partition: int, workspace: str, query: QueryParams
+) -> AsyncIterator[Reading]:
+    """Open a snapshot of a workspace in one generation."""
+    async with pool.acquire() as raw:
+        connection = Connection(raw, generation)
         async with raw.transaction(isolation="repeatable_read", readonly=True):
             offset = await connection.fetchval(PROGRESS, partition) or 0
-            ws = await raw.fetchval(WORKSPACE, access.workspace) or 0
+            ws = await raw.fetchval(WORKSPACE, workspace) or 0
             body = await connection.fetchval(SETTINGS, ws)
-            settings = Settings(**body) if body else Settings()
-            yield Reading(connection, ws, Position(partition, offset), settings, request)
+            settings = msgspec.convert(body, Settings) if body else Settings()
+            yield Reading(connection, ws, Position(partition, offset), settings, query)
 
 
 async def _wait(api: Api, after: str, partition: int) -> None:

@@ -37,7 +37,7 @@ def routes(api: Api) -> APIRouter:
     async def get_attribution(request: Request) -> Response:
         """Revenue, deals and contacts by group, for one `model` or several; one currency a call."""
         async with reading(api, request) as read:
-            models = request.query_params.getlist("model") or ["linear"]
+            models = read.query.getlist("model") or ["linear"]
             for model in models:
                 if model not in MODELS:
                     raise Problem(
@@ -47,7 +47,7 @@ def routes(api: Api) -> APIRouter:
                         field="model",
                     )
             group_by = read.choice("group_by", GROUPS, "campaign")
-            currency = request.query_params.get("currency") or read.settings.currency
+            currency = read.query.get("currency") or read.settings.currency
             return answer(read, await _report(read, models, group_by, currency))
 
     return router

@@ -5,7 +5,6 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from services.api.reading import Api, answer, reading
-from shared.log.port import EventLog
 from shared.projection.sql import sql
 
 PROGRESS = sql("SELECT next_offset, events FROM {g}.progress WHERE partition = $1")
@@ -16,7 +15,7 @@ WHERE w.number = $1
 NAME = "SELECT name, workspace_id FROM touchline.workspace WHERE number = $1"
 
 
-def routes(api: Api, log: EventLog) -> APIRouter:
+def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter()
 
@@ -25,7 +24,7 @@ def routes(api: Api, log: EventLog) -> APIRouter:
         """Lag, position, generation and dead letters of the workspace."""
         async with reading(api, request) as read:
             partition = read.as_of.partition
-            end = await log.end(partition)
+            end = await api.log.end(partition)
             workspace = await read.connection.raw.fetchrow(NAME, read.ws)
             dead_letters = await read.connection.raw.fetchval(DEAD_LETTERS, read.ws)
             body = {
@@ -48,7 +47,7 @@ def routes(api: Api, log: EventLog) -> APIRouter:
     async def readyz() -> Response:
         """Log and store are reachable."""
         try:
-            await log.end(0)
+            await api.log.end(0)
             await api.pool.fetchval(f"SELECT 1 FROM {api.generation}.progress LIMIT 1")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             return _json({"status": "unavailable", "detail": str(error)}, 503)

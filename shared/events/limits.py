@@ -6,6 +6,8 @@ TEXT_CHARACTERS_MAX = 1_024  # names and titles, shown on one line
 URL_CHARACTERS_MAX = 8_192  # what browsers and proxies carry in practice
 COUNT_MAX = 1_000_000_000  # an increment; leaves room to add 9 billion of them in 64 bits
 AMOUNT_DIGITS_MAX = 14  # major units; in minor units (4 decimals at most) still within 64 bits
+MACHINE_RULES_MAX = 100  # parts of user agents; each is looked for in each new agent
+INTERNAL_DOMAINS_MAX = 1_000  # of a holding with many brands
 CONTACTS_PER_DEAL_EVENT_MAX = 100  # more are sent as deal_contact_associated
 
 EVENT_BYTES_MAX = 32 * 1024  # one event; a Kafka record stays far below the broker's default

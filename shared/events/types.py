@@ -19,6 +19,8 @@ from shared.events.limits import (
     COUNT_MAX,
     EVENT_ID_CHARACTERS_MAX,
     ID_CHARACTERS_MAX,
+    INTERNAL_DOMAINS_MAX,
+    MACHINE_RULES_MAX,
     TEXT_CHARACTERS_MAX,
     URL_CHARACTERS_MAX,
 )
@@ -37,6 +39,15 @@ Amount = Annotated[
     msgspec.Meta(
         pattern=rf"^-?[0-9]{{1,{AMOUNT_DIGITS_MAX}}}(\.[0-9]{{1,4}})?$",
         description='decimal string in major units, such as "1200.50"',
+    ),
+]
+UserAgentPart = Annotated[
+    str, msgspec.Meta(min_length=3, max_length=200, description="part of a user agent, in any case")
+]
+Domain = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^\s*@?[^\s@]+\.[^\s@]+\s*$", max_length=253, description="of e-mail addresses, such as ours.example"
     ),
 ]
 Weight = Annotated[int | float | str, msgspec.Meta(description="share of the model, in percent")]
@@ -349,6 +360,15 @@ class EventRetracted(Envelope, kw_only=True, frozen=True, tag="event_retracted")
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX + len("collect:"))]
 
 
+class MachineRulesField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which user agents are machines; `always` and `never` are parts of their text. Absent fields stay as they were."""
+
+    crawlers: bool | None = None
+    mail_prefetchers: bool | None = None
+    always: Annotated[tuple[UserAgentPart, ...], msgspec.Meta(max_length=MACHINE_RULES_MAX)] | None = None
+    never: Annotated[tuple[UserAgentPart, ...], msgspec.Meta(max_length=MACHINE_RULES_MAX)] | None = None
+
+
 class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Settings to change; absent ones stay as they were."""
 
@@ -356,6 +376,8 @@ class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     currency: Currency | None = None
     session_gap_minutes: Annotated[int, msgspec.Meta(ge=1, le=24 * 60)] | None = None
     lookback_days: Annotated[int, msgspec.Meta(ge=1, le=100 * 366)] | msgspec.UnsetType | None = msgspec.UNSET
+    machine_rules: MachineRulesField | None = None
+    internal_domains: Annotated[tuple[Domain, ...], msgspec.Meta(max_length=INTERNAL_DOMAINS_MAX)] | None = None
 
     def __post_init__(self) -> None:
         if self.time_zone is not None:

@@ -116,6 +116,16 @@ WHERE {_COUNTS} AND t.type IN ({numbers(INFLUENCING)}) AND o.contact = ANY($3::b
 ORDER BY t.occurred_at_us, t.event_id
 """)
 
+# The first touch of each kind that would have brought the contacts ($3) to the campaign before $4, had it not been kept out.
+KEPT_OUT_OF = sql(f"""
+WITH {CAMPAIGN_TOUCHES}
+SELECT DISTINCT ON (t.verdict, t.by_asset, t.by_via, t.by_utm) t.event_id, t.verdict, t.by_asset, t.by_via, t.by_utm
+FROM campaign_touch t {OWNER_OF}
+WHERE NOT ({_COUNTS}) AND t.type IN ({numbers(DEAL_TOUCHES)}) AND o.contact = ANY($3::bigint[])
+    AND t.occurred_at_us < $4
+ORDER BY t.verdict, t.by_asset, t.by_via, t.by_utm, t.occurred_at_us, t.event_id
+""")
+
 DEALS_OF_CONTACTS = sql("""
 SELECT d.deal, d.deal_id, d.name, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, dc.contact
 FROM {g}.deal_contact dc JOIN {g}.deal d ON d.ws = $1 AND d.deal = dc.deal

@@ -14,7 +14,7 @@ from shared.events.money import to_minor
 from shared.projection.sql import sql
 from shared.projection.work import Work
 from shared.rules import page, utm
-from shared.rules.association import SOCIAL_POSTS_MAX, Change, Interval, Life, Refusal, intervals, life
+from shared.rules.association import Change, Idle, Ineffective, Interval, Life, intervals, life
 from shared.rules.keys import page_key, utm_key
 from shared.rules.order import Order
 from shared.rules.pre_association import Piece, Route, asset_pieces, utm_pieces, within
@@ -46,10 +46,14 @@ INSERT INTO {g}.asset SELECT $1, * FROM unnest(
 DROP_ASSETS = sql("DELETE FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 ASSET_TYPES = sql("SELECT asset, asset_type FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 
-CROWDED = sql("""
-SELECT f.object FROM {g}.fact f WHERE f.ws = $1 AND f.object = ANY($2::bigint[]) AND f.type = 'asset_associated' AND f.live
-GROUP BY f.object HAVING count(DISTINCT f.subject) > $3
-""")  # campaigns that may reach the limit of social posts
+CROWDED = sql(f"""
+SELECT EXISTS (
+    SELECT FROM {{g}}.fact WHERE ws = $1 AND object = ANY($2::bigint[]) AND type = 'asset_associated' AND live
+    GROUP BY object HAVING count(DISTINCT subject) > $3)
+OR EXISTS (
+    SELECT FROM {{g}}.ineffective WHERE ws = $1 AND campaign = ANY($2::bigint[])
+    AND reason = '{Ineffective.SOCIAL_POST_LIMIT}')
+""")  # whether any of these campaigns may reach the limit of social posts, or did
 SOCIAL_POSTS = sql("SELECT asset FROM {g}.asset WHERE ws = $1 AND asset_type = 'social_post'")
 
 DROP_ASSOCIATIONS = sql("DELETE FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])")
@@ -59,9 +63,9 @@ INSERT INTO {g}.association SELECT $1, * FROM unnest($2::bigint[], $3::bigint[],
 ASSOCIATIONS = sql(
     "SELECT asset, campaign, from_us, to_us FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])"
 )
-DROP_REFUSALS = sql("DELETE FROM {g}.refusal WHERE ws = $1 AND asset = ANY($2::bigint[])")
-ADD_REFUSALS = sql("""
-INSERT INTO {g}.refusal SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
+DROP_INEFFECTIVE = sql("DELETE FROM {g}.ineffective WHERE ws = $1 AND asset = ANY($2::bigint[])")
+ADD_INEFFECTIVE = sql("""
+INSERT INTO {g}.ineffective SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
 """)
 DROP_ADDRESSES = sql("DELETE FROM {g}.address WHERE ws = $1 AND page = ANY($2::bigint[])")
 ADD_ADDRESSES = sql(
@@ -176,17 +180,18 @@ async def _derive_associations(work: Work) -> None:
     changes = [Change(_order(r), r["subject"], r["object"], r["type"] == "asset_associated") for r in facts]
     lives = await _lives(work, {change.campaign for change in changes})
     types = {r["asset"]: r["asset_type"] for r in await work.connection.fetch(ASSET_TYPES, work.ws, assets)}
-    held, refused = intervals(changes, lives, types)
+    held, idle = intervals(changes, lives, types, work.social_posts_max)
     await work.connection.execute(DROP_ASSOCIATIONS, work.ws, assets)
-    await work.connection.execute(DROP_REFUSALS, work.ws, assets)
+    await work.connection.execute(DROP_INEFFECTIVE, work.ws, assets)
     await _add(work, ADD_ASSOCIATIONS, [Interval(i.asset, i.campaign, i.from_us, i.to_us, i.event_id) for i in held])
-    await _add(work, ADD_REFUSALS, [_refusal_row(r) for r in refused])
+    await _add(work, ADD_INEFFECTIVE, [_idle_row(change) for change in idle])
 
 
 async def _crowded(work: Work) -> set[int]:
+    """All social posts, where a campaign may be full of them: one post's refusal is another one's matter."""
     rows = await work.connection.fetch(FACTS_ABOUT, work.ws, list(work.assets))
-    campaigns = {r["object"] for r in rows if r["type"] == "asset_associated"}
-    if await work.connection.fetch(CROWDED, work.ws, list(campaigns), SOCIAL_POSTS_MAX):
+    campaigns = work.campaigns | {r["object"] for r in rows if r["type"] == "asset_associated"}
+    if await work.connection.fetchval(CROWDED, work.ws, list(campaigns), work.social_posts_max):
         return {row["asset"] for row in await work.connection.fetch(SOCIAL_POSTS, work.ws)}
     return set()
 
@@ -200,8 +205,8 @@ async def _lives(work: Work, campaigns: set[int]) -> dict[int, Life]:
     }
 
 
-def _refusal_row(refusal: Refusal) -> tuple[Any, ...]:
-    return refusal.asset, refusal.campaign, refusal.order.at_us, refusal.order.event_id, str(refusal.reason)
+def _idle_row(idle: Idle) -> tuple[Any, ...]:
+    return idle.asset, idle.campaign, idle.order.at_us, idle.order.event_id, str(idle.reason)
 
 
 async def _derive_claims(work: Work, pages: set[int]) -> None:

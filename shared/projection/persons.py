@@ -10,13 +10,14 @@ from shared.projection.rows import Naming
 from shared.projection.sessions import VisitorState
 from shared.projection.sql import sql
 from shared.projection.work import VisitorChange, Work
-from shared.rules.contact import Merge, Named, components, created, name, representative
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.contact import Merge, Named, components, created, name, representative, salesforce_campaigns
+from shared.rules.excluded_traffic import Verdict, internal_contact
 from shared.rules.influence import TouchType
 from shared.rules.keys import Identifier, event_key, identifiers, utm_key
 from shared.rules.order import BEGINNING, END, Order
 from shared.rules.owner import owned
 from shared.rules.page import parse
+from shared.rules.settings import Settings
 
 NAMING_COLUMNS = ("ws", "identifier", "occurred_at_us", "event_id", "visitor")
 
@@ -185,6 +186,7 @@ async def derive_ownership(work: Work, states: dict[int, VisitorState], late: di
     told: dict[int, list[tuple[Order, int]]] = defaultdict(list)
     for row in await work.connection.fetch(IDENTIFICATIONS, work.ws, changed):
         told[row["visitor"]].append((Order(row["occurred_at_us"], row["event_id"]), row["identifier"]))
+    work.owned_anew |= set(changed)
     dropped = await work.connection.fetch(DROP_OWNERSHIP, work.ws, changed)
     work.contacts |= {row["contact"] for row in dropped}
     rows = []
@@ -214,7 +216,8 @@ WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = 'contact_merged' AND li
 """)
 TOLD = sql("""
 SELECT subject, occurred_at_us, event_id, body FROM {g}.fact
-WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN ('contact_created', 'contact_updated') AND live
+WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
+    AND type IN ('contact_created', 'contact_updated', 'salesforce_campaign_joined')
 """)
 SET_CONTACT = sql("""
 UPDATE {g}.identifier i SET contact = u.contact FROM unnest($2::bigint[], $3::bigint[]) u(identifier, contact)
@@ -236,13 +239,17 @@ DROP_CONTACTS = sql("DELETE FROM {g}.contact WHERE ws = $1 AND contact = ANY($2:
 SAVE_CONTACTS = sql("""
 INSERT INTO {g}.contact SELECT $1, * FROM unnest(
     $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
-    $10::bigint[], $11::jsonb[])
+    $10::bigint[], $11::jsonb[], $12::bool[])
 ON CONFLICT (ws, contact) DO UPDATE SET name = excluded.name, created_us = excluded.created_us,
     created_event = excluded.created_event, first_visit_person = excluded.first_visit_person,
     first_visit_us = excluded.first_visit_us, first_visit_event = excluded.first_visit_event,
     conversion_session = excluded.conversion_session, conversion_utm = excluded.conversion_utm,
-    properties = excluded.properties
+    properties = excluded.properties, internal = excluded.internal
 """)
+INTERNAL = sql("SELECT contact FROM {g}.contact WHERE ws = $1 AND contact = ANY($2::bigint[]) AND internal")
+PERSONS_OF = sql("SELECT DISTINCT person FROM {g}.ownership WHERE ws = $1 AND identifier = ANY($2::bigint[])")
+DROP_MEMBERS = sql("DELETE FROM {g}.salesforce_member WHERE ws = $1 AND contact = ANY($2::bigint[])")
+MEMBER_COLUMNS = ("ws", "salesforce_campaign_id", "contact")
 
 
 class Person:
@@ -258,6 +265,7 @@ class Person:
         self.created = created(self.named)
         self.merges: list[Merge] = []
         self.properties: dict[str, str] = {}
+        self.joined: set[str] = set()
         self.first_visit: tuple[int, int, str] | None = None
         self.session: int | None = None
         self.utm: int | None = None
@@ -267,11 +275,16 @@ class Person:
         """What it is called."""
         return name(self.named, self.merges)
 
+    def internal(self, settings: Settings) -> bool:
+        """Whether it is one of the workspace's own people."""
+        emails = (named.identifier.text for named in self.named if named.identifier.is_email)
+        return bool(settings.internal_domains) and internal_contact(emails, settings.internal_domains)
+
 
 async def derive_contacts(work: Work) -> None:
     """Derive every marked contact anew, and mark the deals that it may concern."""
     for arrived, named, _ in work.named:
-        if isinstance(arrived.event, e.ContactCreated):
+        if isinstance(arrived.event, e.ContactCreated | e.SalesforceCampaignJoined):
             work.identifiers.add(named.contacts[0][0].key)
     if not work.identifiers and not work.contacts:
         return
@@ -290,8 +303,12 @@ async def derive_contacts(work: Work) -> None:
     if unnamed:
         await work.connection.execute(DROP_IDENTIFIERS, work.ws, unnamed)
         await work.connection.execute(DROP_OWNERSHIP, work.ws, unnamed)
+    if work.has_internal:
+        await _mark_owned_anew(work, persons, rows, old)
     if gone := list(old - work.contacts):
         await work.connection.execute(DROP_CONTACTS, work.ws, gone)
+    if old:
+        await work.connection.execute(DROP_MEMBERS, work.ws, list(old))
     members = [(member, person.key) for person in persons for member in person.members]
     if members:
         columns = list(map(list, zip(*members, strict=True)))
@@ -303,11 +320,28 @@ async def derive_contacts(work: Work) -> None:
     await _gather_first_visits(work, persons)
     if persons:
         saved = [
-            (p.key, p.name, *p.created, *(p.first_visit or (None, None, None)), p.session, p.utm, p.properties)
+            (p.key, p.name, *p.created, *(p.first_visit or (None, None, None)), p.session, p.utm, p.properties,
+             p.internal(work.settings))
             for p in persons
-        ]
+        ]  # fmt: skip
         await work.connection.execute(SAVE_CONTACTS, work.ws, *map(list, zip(*saved, strict=True)))
+        joined = [
+            (work.ws, campaign, p.key) for p in persons for campaign in salesforce_campaigns(p.joined, p.properties)
+        ]
+        await work.connection.copy("salesforce_member", MEMBER_COLUMNS, joined)
     work.identifiers = set(rows)
+
+
+async def _mark_owned_anew(work: Work, persons: list[Person], rows: dict[int, Any], old: set[int]) -> None:
+    """Mark whose touches pass to, or from, the workspace's own people."""
+    were = {row["contact"] for row in await work.connection.fetch(INTERNAL, work.ws, list(old))}
+    changed = [
+        member for person in persons for member in person.members
+        if (rows[member]["contact"] in were) != person.internal(work.settings)
+    ]  # fmt: skip
+    if changed:
+        work.owned_anew |= {row["person"] for row in await work.connection.fetch(PERSONS_OF, work.ws, changed)}
+        work.owned_anew |= set(changed)
 
 
 async def _gather_told(work: Work, persons: list[Person]) -> None:
@@ -320,6 +354,9 @@ async def _gather_told(work: Work, persons: list[Person]) -> None:
     told = await work.connection.fetch(TOLD, work.ws, list(person_of))
     for row in sorted(told, key=lambda r: (r["occurred_at_us"], r["event_id"])):
         event = decode_event(row["body"])
+        if isinstance(event, e.SalesforceCampaignJoined):
+            person_of[row["subject"]].joined.add(event.salesforce_campaign_id)
+            continue
         assert isinstance(event, e.ContactCreated)
         properties = person_of[row["subject"]].properties
         for key, value in (event.properties or {}).items():

@@ -13,20 +13,22 @@ from shared.projection.admission import admit
 from shared.projection.catalog import derive_catalog
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
-from shared.projection.record import LEAVES, make_leaves, sort_out, write
+from shared.projection.record import LEAVES, make_leaves, record_lateness, sort_out, write
 from shared.projection.rows import SETTINGS_SUBJECT, Prepared, prepare
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
+from shared.projection.verdicts import apply_machine_rules, save_agents, settle_internal
 from shared.projection.work import Work
+from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.order import Order
 from shared.rules.settings import Settings, settings
 
 MOVE = sql("""
-UPDATE {g}.progress SET next_offset = $4, events = events + $5
+UPDATE {g}.progress SET next_offset = $4, events = events + $5, received_us = greatest(received_us, $6)
 WHERE partition = $1 AND next_offset = $2 AND epoch = $3
 """)  # compare-and-set: one projector alone can pass this offset, and only once
 TAKE = sql("""
-INSERT INTO {g}.progress (partition, next_offset, epoch, events) VALUES ($1, 0, 1, 0)
+INSERT INTO {g}.progress (partition, next_offset, epoch, events, received_us) VALUES ($1, 0, 1, 0, 0)
 ON CONFLICT (partition) DO UPDATE SET epoch = progress.epoch + 1 RETURNING next_offset, epoch
 """)  # from now on whoever held the partition before moves nothing
 SETTINGS_TOLD = sql(f"""
@@ -53,6 +55,11 @@ class Batch:
     entries: Sequence[Entry]
     arrived: dict[str, list[Prepared]]
     unreadable: list[tuple[Entry, str]]
+
+    @property
+    def received_us(self) -> int:
+        """When the latest of the events was received."""
+        return max((a.received_at_us for arrived in self.arrived.values() for a in arrived), default=0)
 
 
 def decode(entries: Sequence[Entry]) -> Batch:
@@ -81,6 +88,8 @@ class Projector:
     _numbers: dict[str, int] = field(default_factory=dict)
     _settings: dict[int, Settings] = field(default_factory=dict)
     _leaves: set[str] | None = None
+    _agents: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    social_posts_max: int = SOCIAL_POSTS_MAX
 
     async def take(self, connection: Connection) -> None:
         """Take the partition over from whoever had it, and continue where the projection stands."""
@@ -93,6 +102,7 @@ class Projector:
         self._numbers.clear()
         self._settings.clear()
         self._leaves = None
+        self._agents.clear()
 
     async def project(self, connection: Connection, batch: "Batch") -> None:
         """Project a batch and move the offset, all or nothing. Raises `Fenced` if the partition has a new owner.
@@ -103,7 +113,7 @@ class Projector:
         try:
             async with connection.raw.transaction():
                 moved = await connection.execute(
-                    MOVE, self.partition, self.offset, self.epoch, after, len(batch.entries)
+                    MOVE, self.partition, self.offset, self.epoch, after, len(batch.entries), batch.received_us
                 )
                 if moved != "UPDATE 1":
                     raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
@@ -133,9 +143,12 @@ class Projector:
             )  # fmt: skip
         if not change.fresh and not change.entering and not change.leaving:
             return
-        work = Work(connection, ws, change, await self._settings_of(connection, ws))
+        work = Work(connection, ws, change, await self._settings_of(connection, ws), self.social_posts_max)
+        work.has_internal = bool(work.settings.internal_domains)
         sort_out(work)
         self._leaves |= await make_leaves(work, self._leaves)
+        await save_agents(work, self._agents[ws])
+        await record_lateness(work)
         await derive(work)
         self._settings[ws] = work.settings
 
@@ -149,7 +162,7 @@ async def bury(connection: Connection, projector: Projector, entry: Entry, why: 
     """Keep an event that no rule can take as a dead letter, and move past it."""
     async with connection.raw.transaction():
         moved = await connection.execute(
-            MOVE, projector.partition, projector.offset, projector.epoch, entry.offset + 1, 1
+            MOVE, projector.partition, projector.offset, projector.epoch, entry.offset + 1, 1, 0
         )
         if moved != "UPDATE 1":
             raise Fenced(f"partition {projector.partition} is no longer at offset {projector.offset}")
@@ -171,11 +184,15 @@ async def derive(work: Work) -> None:
     if work.settings_told:
         await _derive_settings(work)
     await derive_contacts(work)
+    await settle_internal(work)
     await derive_catalog(work)
     await derive_deals(work)
 
 
 ALL_CONTACTS = sql("SELECT contact FROM {g}.contact WHERE ws = $1")
+CONTACTS_AT = sql("""
+SELECT contact FROM {g}.identifier WHERE ws = $1 AND is_email AND split_part(text, '@', 2) = ANY($2::text[])
+""")  # contacts with an email of these domains
 ALL_CAMPAIGNS = sql("SELECT campaign FROM {g}.campaign WHERE ws = $1")
 
 
@@ -183,12 +200,18 @@ async def _derive_settings(work: Work) -> None:
     """Apply changed settings to all of the workspace's history."""
     was, now = work.settings, await _read_settings(work.connection, work.ws)
     work.settings = now
-    await work.connection.execute(SAVE_SETTINGS, work.ws, now._asdict())
+    work.has_internal = bool(was.internal_domains or now.internal_domains)
+    await work.connection.execute(SAVE_SETTINGS, work.ws, msgspec.to_builtins(now))
     if was.session_gap_minutes != now.session_gap_minutes:
         await rederive_all(work)
         work.contacts |= {row["contact"] for row in await work.connection.fetch(ALL_CONTACTS, work.ws)}
     if was.currency != now.currency:
         work.campaigns |= {row["campaign"] for row in await work.connection.fetch(ALL_CAMPAIGNS, work.ws)}
+    if was.machine_rules != now.machine_rules:
+        await apply_machine_rules(work)
+    if domains := was.internal_domains ^ now.internal_domains:
+        rows = await work.connection.fetch(CONTACTS_AT, work.ws, list(domains))
+        work.contacts |= {row["contact"] for row in rows if row["contact"] is not None}
     work.all_deals = was != now
 
 

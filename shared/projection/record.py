@@ -10,10 +10,13 @@ from shared.events import types as e
 from shared.events.codec import encode_event, event_type
 from shared.projection.rows import Prepared, TouchRow, naming
 from shared.projection.sql import sql
+from shared.projection.verdicts import judged
 from shared.projection.work import VisitorChange, Work
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import Verdict, is_machine, verdict
+from shared.rules.influence import TouchType
 from shared.rules.keys import deal_key, visitor_key
 from shared.rules.order import Order
+from shared.rules.settled import counted
 from shared.store.projection import TOUCH_LEAF_DAYS
 
 TOUCH_COLUMNS = tuple(TouchRow.__slots__)
@@ -60,6 +63,8 @@ def _concerns(work: Work, arrived: Prepared, *, leaves: bool) -> None:
     if row is not None:
         row.ws = work.ws
         (work.left_touches if leaves else work.touches).append(row)
+        if row.agent is not None:
+            _judge(work, row, arrived)
         if row.by_visitor:
             visitor = _visitor_change(work, row.person, row.order)
             visitor.touches.append(row)
@@ -73,6 +78,15 @@ def _concerns(work: Work, arrived: Prepared, *, leaves: bool) -> None:
         visitor.loses |= leaves
         if named is not None:
             visitor.identified_as.append(named.contacts[0][0].key)
+
+
+def _judge(work: Work, row: TouchRow, arrived: Prepared) -> None:
+    """The verdict by the touch's user agent; whose touch it is, is asked once that is known (`verdicts`)."""
+    assert row.agent is not None
+    assert arrived.user_agent is not None
+    work.agents[row.agent] = arrived.user_agent
+    agent = judged(arrived.user_agent, work.settings.machine_rules)
+    row.verdict = verdict(row.flags, is_machine(agent, TouchType(row.type)), False)
 
 
 def _visitor_change(work: Work, visitor: int, order: Order) -> VisitorChange:
@@ -123,9 +137,12 @@ async def write(work: Work) -> None:
         if places:
             await connection.execute(statement, ws, *map(list, zip(*places, strict=True)))
     outside = [a.row for a in change.outside if a.row is not None]
-    for row in outside:
-        row.ws = ws
-        row.verdict = Verdict.RETRACTED
+    for arrived_out in change.outside:
+        if (row := arrived_out.row) is not None:
+            row.ws = ws
+            row.verdict = Verdict.RETRACTED
+            if row.agent is not None and arrived_out.user_agent is not None:
+                work.agents[row.agent] = arrived_out.user_agent
     await connection.copy("touch", TOUCH_COLUMNS, [_touch_record(row) for row in (*work.touches, *outside)])
     await _write_facts(work, restored)
     await _write_seen(work)
@@ -149,6 +166,18 @@ async def _write_seen(work: Work) -> None:
     ]
     rows.sort(key=itemgetter(1))  # neighbours in the index one after another
     await work.connection.copy("seen", SEEN_COLUMNS, rows)
+
+
+ADD_LATENESS = sql("""
+INSERT INTO {g}.lateness SELECT $1, * FROM unnest($2::smallint[], $3::bigint[])
+ON CONFLICT (ws, bucket) DO UPDATE SET events = lateness.events + excluded.events
+""")
+
+
+async def record_lateness(work: Work) -> None:
+    """Count how late the batch's live events came (rule **settled**)."""
+    if late := counted(a.received_at_us - a.occurred_at_us for a in work.change.fresh):
+        await work.connection.execute(ADD_LATENESS, work.ws, list(late), list(late.values()))
 
 
 LEAVES = sql("""

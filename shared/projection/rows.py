@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from shared.events import types as e
 from shared.events.codec import Arrived, event_type
-from shared.rules.excluded_traffic import verdict
+from shared.rules.excluded_traffic import flagged, verdict
 from shared.rules.influence import TouchType
 from shared.rules.keys import (
     Identifier,
+    agent_key,
     asset_key,
     campaign_key,
     deal_key,
@@ -58,6 +59,8 @@ class TouchRow:
     event_id: str
     type: int
     verdict: int
+    flags: int
+    agent: int | None
     by_visitor: bool
     session_is_new: bool | None
     count: int
@@ -105,7 +108,7 @@ def prepare(arrived: Arrived) -> Prepared:
 
 
 def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
-    """The row of a touch, its session still open."""
+    """The row of a touch. Its session is still open, and its verdict says only what the event says of itself."""
     event: Any = arrived.event
     visitor_id = getattr(event, "visitor_id", None)
     contact = getattr(event, "contact", None)
@@ -132,9 +135,10 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
         person = identifiers(contact)[0].key
     else:
         person = NOBODY
+    flags = flagged(event.machine, event.internal)
     return TouchRow(
-        ws, person, arrived.occurred_at_us, arrived.event_id, type_, verdict(event.machine, event.internal),
-        visitor_id is not None, None, getattr(event, "count", 1), target,
+        ws, person, arrived.occurred_at_us, arrived.event_id, type_, verdict(flags, False, False), flags,
+        None if arrived.user_agent is None else agent_key(arrived.user_agent), visitor_id is not None, None, getattr(event, "count", 1), target,
         None if via_asset_id is None else asset_key(via_asset_id), utm, source, None, None, asset_id, via_asset_id,
         url, referrer, getattr(event, "kind", None),
     )  # fmt: skip

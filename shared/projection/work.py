@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from shared.projection.admission import SetChange
 from shared.projection.rows import Naming, Prepared, TouchRow
 from shared.projection.sql import Connection
+from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.order import Order
 from shared.rules.settings import Settings
 
@@ -22,21 +23,30 @@ class VisitorChange:
 
 @dataclass
 class Work:
-    """The batch, and which entities must be derived anew because of it."""
+    """The batch, and which entities must be derived anew because of it.
+
+    `owned_anew` are persons whose touches may have passed to, or from, the workspace's own people; `rejudged` gives the
+    earliest instant of each person's touches whose verdict changed. `has_internal`: the settings name, or have named until
+    now, domains of the workspace's own people.
+    """
 
     connection: Connection
     ws: int
     change: SetChange
     settings: Settings
+    social_posts_max: int = SOCIAL_POSTS_MAX
     touches: list[TouchRow] = field(default_factory=list)
     left_touches: list[TouchRow] = field(default_factory=list)
+    agents: dict[int, str] = field(default_factory=dict)
     named: list[tuple[Prepared, Naming, bool]] = field(default_factory=list)
     visitors: dict[int, VisitorChange] = field(default_factory=dict)
+    owned_anew: set[int] = field(default_factory=set)
+    rejudged: dict[int, int] = field(default_factory=dict)
     identifiers: set[int] = field(default_factory=set)
-    contacts_to_check: set[int] = field(default_factory=set)
     contacts: set[int] = field(default_factory=set)
     deals: set[int] = field(default_factory=set)
     all_deals: bool = False
     assets: set[int] = field(default_factory=set)
     campaigns: set[int] = field(default_factory=set)
     settings_told: bool = False
+    has_internal: bool = False

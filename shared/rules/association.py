@@ -13,11 +13,18 @@ from shared.rules.order import Order
 SOCIAL_POSTS_MAX = 10_000  # held by a campaign at a time
 
 
-class Refused(StrEnum):
-    """Why an association never became effective."""
+class Ineffective(StrEnum):
+    """Why an association or a dissociation changed nothing."""
 
     CAMPAIGN_DELETED = "campaign_deleted"
     SOCIAL_POST_LIMIT = "social_post_limit"
+    ALREADY_ASSOCIATED = "already_associated"
+    NOT_ASSOCIATED = "not_associated"
+    ENDED_AT_ONCE = "ended_at_once"
+    CAMPAIGN_NOT_YET_CREATED = "campaign_not_yet_created"
+
+
+REFUSED = frozenset({Ineffective.CAMPAIGN_DELETED, Ineffective.SOCIAL_POST_LIMIT})  # the others ask for nothing new
 
 
 class Change(NamedTuple):
@@ -46,13 +53,13 @@ class Interval(NamedTuple):
     event_id: str
 
 
-class Refusal(NamedTuple):
-    """An association that was refused."""
+class Idle(NamedTuple):
+    """A change that changed nothing."""
 
     order: Order
     asset: int
     campaign: int
-    reason: Refused
+    reason: Ineffective
 
 
 def life(events: Iterable[tuple[Order, str]]) -> Life:
@@ -70,23 +77,29 @@ def intervals(
     lives: Mapping[int, Life],
     types: Mapping[int, str | None],
     social_posts_max: int = SOCIAL_POSTS_MAX,
-) -> tuple[list[Interval], list[Refusal]]:
-    """Who holds what when. `lives` knows every campaign of the changes, `types` each asset's type (None: unknown).
+) -> tuple[list[Interval], list[Idle]]:
+    """Who holds what when, and which changes changed nothing.
 
-    Empty intervals are left out. Assets are independent of each other but for the limit of social posts.
+    `lives` knows every campaign of the changes, `types` each asset's type (None: unknown). Assets are independent of each
+    other but for the limit of social posts.
     """
     held: dict[int, dict[int, Change]] = {}  # asset -> campaign -> the association in force
     posts: dict[int, int] = {}
     out: list[Interval] = []
-    refusals: list[Refusal] = []
+    idle: list[Idle] = []
 
     def end(asset: int, campaign: int, at_us: int) -> None:
         begun = held[asset].pop(campaign)
         if types.get(asset) == "social_post":
             posts[campaign] -= 1
-        from_us = max(begun.order.at_us, lives[campaign].created_us)
+        created_us = lives[campaign].created_us
+        from_us = max(begun.order.at_us, created_us)
         if from_us < at_us:
             out.append(Interval(asset, campaign, from_us, at_us, begun.order.event_id))
+        elif begun.order.at_us < at_us:
+            idle.append(Idle(begun.order, asset, campaign, Ineffective.CAMPAIGN_NOT_YET_CREATED))
+        else:
+            idle.append(Idle(begun.order, asset, campaign, Ineffective.ENDED_AT_ONCE))
 
     deletions = [(told.deleted, None, campaign) for campaign, told in lives.items() if told.deleted is not None]
     steps = [(change.order, change, change.campaign) for change in changes]
@@ -100,12 +113,14 @@ def intervals(
         if not change.holds:
             if campaign in present:
                 end(asset, campaign, order.at_us)
+            else:
+                idle.append(Idle(order, asset, campaign, Ineffective.NOT_ASSOCIATED))
         elif campaign in present:
-            continue
+            idle.append(Idle(order, asset, campaign, Ineffective.ALREADY_ASSOCIATED))
         elif (deleted := lives[campaign].deleted) is not None and deleted < order:
-            refusals.append(Refusal(order, asset, campaign, Refused.CAMPAIGN_DELETED))
+            idle.append(Idle(order, asset, campaign, Ineffective.CAMPAIGN_DELETED))
         elif types.get(asset) == "social_post" and posts.get(campaign, 0) >= social_posts_max:
-            refusals.append(Refusal(order, asset, campaign, Refused.SOCIAL_POST_LIMIT))
+            idle.append(Idle(order, asset, campaign, Ineffective.SOCIAL_POST_LIMIT))
         else:
             if types.get(asset) != "workflow":
                 for other in list(present):
@@ -116,4 +131,4 @@ def intervals(
     for asset, campaigns in held.items():
         for campaign in list(campaigns):
             end(asset, campaign, END_US)
-    return out, refusals
+    return out, idle

@@ -1,10 +1,12 @@
 """Rules **contact** and **created**: which identifiers are one contact, what is it called, and since when does it exist?"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from shared.rules.keys import Identifier
 from shared.rules.order import Order
+
+SALESFORCE_PROPERTY = "salesforce_campaign_id"
 
 
 class Named(NamedTuple):
@@ -56,3 +58,8 @@ def name(named: Sequence[Named], merges: Iterable[Merge]) -> str:
 def created(named: Iterable[Named]) -> Order:
     """The contact's conversion: the earliest event that names any of its identifiers."""
     return min(n.first for n in named)
+
+
+def salesforce_campaigns(joined: Iterable[str], properties: Mapping[str, str]) -> set[str]:
+    """The Salesforce campaigns that a contact is in: those it joined, and the one that its property names."""
+    return {*joined, *(value for value in (properties.get(SALESFORCE_PROPERTY, ""),) if value)}

@@ -1,9 +1,11 @@
 """Rules **credit** and **key interactions**: which touches earned a won deal, and what were they?"""
 
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 from shared.events.instants import DAY_US
+from shared.rules.excluded_traffic import Verdict
 from shared.rules.influence import REVENUE_TOUCHES, TouchType
 from shared.rules.models import Role
 from shared.rules.order import Order
@@ -24,9 +26,30 @@ class Step(NamedTuple):
     contact: int
 
 
-def earns(type_: TouchType, at_us: int, closed_us: int, lookback_days: int | None) -> bool:
-    """Whether an eligible contact's touch is in the journey of a deal won at `closed_us`."""
-    return type_ in REVENUE_TOUCHES and lookback_from_us(closed_us, lookback_days) <= at_us < closed_us
+class Uncredited(StrEnum):
+    """Why a touch of a won deal's contact is not in its journey; the first that is true."""
+
+    NOT_REVENUE_TOUCH = "not_revenue_touch"
+    CONTACT_NOT_ELIGIBLE = "contact_not_eligible"
+    AFTER_CLOSE = "after_close"
+    OUTSIDE_LOOKBACK = "outside_lookback"
+    MACHINE = "machine"
+    INTERNAL = "internal"
+
+
+def uncredited(
+    type_: TouchType, verdict: Verdict, eligible: bool, at_us: int, closed_us: int, lookback_days: int | None
+) -> Uncredited | None:
+    """Why a touch of one of a deal's contacts is not in the journey of the deal won at `closed_us`; None if it is."""
+    if type_ not in REVENUE_TOUCHES:
+        return Uncredited.NOT_REVENUE_TOUCH
+    if not eligible:
+        return Uncredited.CONTACT_NOT_ELIGIBLE
+    if at_us >= closed_us:
+        return Uncredited.AFTER_CLOSE
+    if at_us < lookback_from_us(closed_us, lookback_days):
+        return Uncredited.OUTSIDE_LOOKBACK
+    return None if verdict is Verdict.COUNTED else Uncredited[verdict.name]
 
 
 def lookback_from_us(closed_us: int, lookback_days: int | None) -> int:

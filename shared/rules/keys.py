@@ -40,6 +40,12 @@ def utm_key(value: str) -> int:
 
 
 @lru_cache(CACHED_NAMES)
+def agent_key(user_agent: str) -> int:
+    """Of a user agent."""
+    return _key(b"agent", user_agent)
+
+
+@lru_cache(CACHED_NAMES)
 def source_key(source: tuple[str, ...]) -> int:
     """Of a session's source."""
     return _key(b"source", "\x1f".join(source))

@@ -55,6 +55,7 @@ dead_letter = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False, comment="the event as sent"),
     sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     sa.Index("dead_letter_workspace", "workspace_id", "dead_letter_id"),
+    sa.Index("dead_letter_event", "workspace_id", "event_id"),
     sa.UniqueConstraint("partition", "offset", name="dead_letter_position"),
 )  # fmt: skip
 

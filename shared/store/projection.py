@@ -31,6 +31,7 @@ progress = sa.Table(
     sa.Column("next_offset", sa.BigInteger, nullable=False),
     sa.Column("epoch", sa.BigInteger, nullable=False, comment="grows with every projector that takes the partition"),
     sa.Column("events", sa.BigInteger, nullable=False, comment="projected so far, duplicates among them"),
+    sa.Column("received_us", sa.BigInteger, nullable=False, comment="the latest receipt among them"),
     comment="how far each partition is projected; moved by compare-and-set in the batch's own transaction",
 )  # fmt: skip
 
@@ -64,6 +65,8 @@ touch = sa.Table(
     sa.Column("event_id", OrderText, nullable=False),
     sa.Column("type", sa.SmallInteger, nullable=False, comment="shared.rules.influence.TouchType"),
     sa.Column("verdict", sa.SmallInteger, nullable=False, comment="shared.rules.excluded_traffic.Verdict"),
+    sa.Column("flags", sa.SmallInteger, nullable=False, comment="what the event says of itself: 1 machine, 2 internal"),
+    _key("agent"),
     sa.Column("by_visitor", sa.Boolean, nullable=False, comment="whether person is a visitor or a contact's identifier"),
     sa.Column("session_is_new", sa.Boolean, comment="whether it is the visitor's first session ever"),
     sa.Column("count", sa.Integer, nullable=False),
@@ -84,6 +87,15 @@ touch = sa.Table(
     sa.Index("touch_utm", "ws", "utm", "occurred_at_us", postgresql_where=sa.text("utm IS NOT NULL")),
     postgresql_partition_by="RANGE (occurred_at_us)",
     comment="every touch once, with its session; target is the asset named, else the page's address",
+)  # fmt: skip
+
+agent = sa.Table(
+    "agent", projection, _ws(),
+    _key("agent", primary_key=True),
+    sa.Column("user_agent", sa.Text, nullable=False),
+    sa.Column("visits", sa.Boolean, nullable=False, comment="whether its touches are a machine's"),
+    sa.Column("opens", sa.Boolean, nullable=False, comment="whether its openings of emails are a machine's"),
+    comment="every user agent once, as the workspace's present rules judge it",
 )  # fmt: skip
 
 fact = sa.Table(
@@ -166,8 +178,20 @@ contact = sa.Table(
     _key("conversion_session"),
     _key("conversion_utm"),
     sa.Column("properties", postgresql.JSONB, nullable=False),
+    sa.Column("internal", sa.Boolean, nullable=False, comment="has an email of the workspace's own domains"),
+    sa.Index("contact_name", "ws", "name", "contact"),
     sa.Index("contact_created", "ws", "created_us"),
+    sa.Index("contact_internal", "ws", "contact", postgresql_where=sa.text("internal")),
+
     sa.Index("contact_conversion_session", "ws", "conversion_session"),
+)  # fmt: skip
+
+salesforce_member = sa.Table(
+    "salesforce_member", projection, _ws(),
+    sa.Column("salesforce_campaign_id", sa.Text, primary_key=True),
+    _key("contact", primary_key=True),
+    sa.Index("salesforce_member_contact", "ws", "contact"),
+    comment="which contacts are in which Salesforce campaigns",
 )  # fmt: skip
 
 campaign = sa.Table(
@@ -210,13 +234,15 @@ association = sa.Table(
     comment="the campaign holds the asset from (inclusive) to (exclusive)",
 )  # fmt: skip
 
-refusal = sa.Table(
-    "refusal", projection, _ws(),
+ineffective = sa.Table(
+    "ineffective", projection, _ws(),
     _key("asset", primary_key=True),
     _key("campaign", primary_key=True),
     _key("occurred_at_us", primary_key=True),
     sa.Column("event_id", OrderText, primary_key=True),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, comment="shared.rules.association.Ineffective"),
+    sa.Index("ineffective_campaign", "ws", "campaign"),
+    comment="associations and dissociations that changed nothing, and why",
 )  # fmt: skip
 
 address = sa.Table(
@@ -288,6 +314,13 @@ credit = sa.Table(
     sa.Column("roles", postgresql.ARRAY(sa.Text), nullable=False),
     sa.Column("shares_minor", postgresql.ARRAY(sa.BigInteger), comment="by model, in the order of MODELS"),
     comment="the journey of every won deal, and what each of its touches earned",
+)  # fmt: skip
+
+lateness = sa.Table(
+    "lateness", projection, _ws(),
+    sa.Column("bucket", sa.SmallInteger, primary_key=True, autoincrement=False, comment="shared.rules.settled.bucket"),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    comment="how late the workspace's live events came",
 )  # fmt: skip
 
 settings = sa.Table(

@@ -36,6 +36,9 @@ async def differences(client: httpx.AsyncClient, oracle: Oracle, rng: random.Ran
 
     for campaign in sorted(oracle.campaigns):
         await _campaign(client, oracle, campaign, rng, check)
+    for salesforce in ("701", "702"):
+        got = await _get(client, f"/v1/contacts?salesforce_campaign_id={salesforce}&limit=1000")
+        check(f"Salesforce {salesforce}", oracle.salesforce(salesforce), sorted(i["contact"] for i in got["items"]))
     for contact in oracle.contacts:
         await _journey(client, oracle, contact, check)
     for deal in oracle.deals:
@@ -72,6 +75,9 @@ async def _campaign(client: httpx.AsyncClient, oracle: Oracle, campaign: str, rn
     check(f"{campaign} assets", oracle.section(campaign), shown)
     hidden = {a: oracle.hidden(a, campaign) for a, (former, _, _) in oracle.section(campaign).items() if not former}
     check(f"{campaign} hidden", hidden, {i["asset_id"]: i["hidden_reason"] for i in got["items"] if not i["former"]})
+    got = await _get(client, f"/v1/campaigns/{campaign}/refusals?limit=1000")
+    refused = [(i["asset_id"], i["event_id"], i["reason"]) for i in got["items"]]
+    check(f"{campaign} refusals", oracle.refusals(campaign), refused)
     for metric, behind in (
         ("influenced_contacts", oracle.influenced(campaign)),
         ("new_contacts_first_touch", oracle.first_touch(campaign)),
@@ -92,7 +98,14 @@ async def _journey(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset
     check(f"{contact} journey", [t["id"] for t in touches], [i["event_id"] for i in got["items"]])
     for touch, item in zip(touches, got["items"], strict=False):
         check(f"{touch['id']} campaigns", sorted(oracle.campaigns_of(touch)), item["campaigns"])
-        check(f"{touch['id']} counted", oracle.counted(touch), item["counted"])
+        check(
+            f"{touch['id']} counted",
+            (oracle.counted(touch), oracle.why_excluded(touch)),
+            (item["counted"], item["reason"]),
+        )
+        check(f"{touch['id']} brought by", oracle.brought(touch), (item["source"], item["medium"], item["channel"]))
+        kept_out = {c: why for c in oracle.campaigns if (why := oracle.why_not(touch, c))}
+        check(f"{touch['id']} kept out", kept_out, {k["campaign_id"]: k["reason"] for k in item["kept_out"]})
     sessions = {t["id"]: s["touches"][0]["id"] for s in oracle.sessions for t in s["touches"]}
     named: dict[str, str] = {}
     for item in got["items"]:
@@ -111,6 +124,8 @@ async def _deal(
         check(f"{deal['id']} in {campaign}", (why is None, why), (got["counts"], got["reason"]))
         failed = [c["check"] for c in got["checks"] if c["holds"] is False]
         check(f"{deal['id']} in {campaign} checks", why is None, not failed)
+    got = await _get(client, f"/v1/deals/{deal['id']}/attribution?all&limit=1000")
+    check(f"{deal['id']} others", oracle.others(deal), [(o["event_id"], o["reason"]) for o in got["others"]])
     for model in rng.sample(list(MODELS), 3):
         got = await _get(client, f"/v1/deals/{deal['id']}/attribution?model={model}")
         journey, shares = oracle.journey(deal), oracle.shares(deal, model)
@@ -131,11 +146,19 @@ async def _event(client: httpx.AsyncClient, oracle: Oracle, event_id: str, check
     if event_id in oracle.out:
         check(f"{event_id} explain", (False, "retracted"), (got["counted"], got["reason"]))
         return
+    if event["type"] in ("asset_associated", "asset_dissociated"):
+        why = oracle.ineffective(event)
+        check(f"{event_id} explain", (why is None, why), (got["counted"], got["reason"]))
+        return
     if event not in oracle.touches:
         check(f"{event_id} explain", (True, None), (got["counted"], got["reason"]))
         return
     wanted = {c: oracle.why_not(event, c) for c in oracle.campaigns}
     wanted = {c: why or None for c, why in wanted.items() if why is not None}
     check(f"{event_id} explain", wanted, {c["campaign_id"]: c.get("reason") for c in got["campaigns"]})
+    check(f"{event_id} verdict", oracle.why_excluded(event), got["reason"])
+    check(f"{event_id} brought by", oracle.brought(event), (got["source"], got["medium"], got["channel"]))
+    shown = sorted((s["campaign_id"], s["asset_id"], s["reason"]) for s in got["sections"])
+    check(f"{event_id} sections", oracle.shown_in(event), shown)
     owner = oracle.owner(event)
     check(f"{event_id} owner", None if owner is None else oracle.name(owner), got["contact"])

@@ -10,14 +10,16 @@ from shared.events.codec import Arrived, decode_event, event_type
 from shared.events.instants import to_micros
 from shared.events.money import to_minor
 from shared.projection.deals import members_of, told_of
-from shared.projection.rows import naming, touch_row
-from shared.rules import page, utm
+from shared.projection.rows import TouchRow, naming, touch_row
+from shared.recognition.referrers import site
+from shared.recognition.user_agents import known
+from shared.rules import channel, page, utm
 from shared.rules.association import Change, intervals, life
 from shared.rules.contact import Merge, Named, components, created, name, representative
-from shared.rules.credit import Lead, Step, earns, roles
+from shared.rules.credit import Lead, Step, roles, uncredited
 from shared.rules.deal import eligible, fold
 from shared.rules.exact import shares
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import Verdict, internal_contact, is_machine, machine_agent, verdict
 from shared.rules.influence import TouchType
 from shared.rules.keys import asset_key, campaign_key, page_key, utm_key
 from shared.rules.models import MODELS, weights
@@ -26,14 +28,14 @@ from shared.rules.owner import Owned, owned
 from shared.rules.pre_association import Standing, asset_pieces, kept_out, utm_pieces, within
 from shared.rules.retracted import Retraction, retracted
 from shared.rules.session import SESSION_TYPES, Session, after
-
-GAP_US = 30 * 60 * 1_000_000
+from shared.rules.settings import settings
 
 
 class InMemory:
     """One world, derived by the rules. `events` holds one event for each id."""
 
-    def __init__(self, events: list[dict[str, Any]]) -> None:
+    def __init__(self, events: list[dict[str, Any]], social_posts_max: int) -> None:
+        self.social_posts_max = social_posts_max
         told = {}
         for sent in events:
             event = decode_event(orjson.dumps(sent))
@@ -42,13 +44,18 @@ class InMemory:
         retractions = [Retraction(o, v.event_id) for o, v in told.values() if isinstance(v, e.EventRetracted)]
         self.out = retracted(retractions)
         self.events = sorted(((o, v) for i, (o, v) in told.items() if i not in self.out), key=lambda t: t[0])
+        self.settings = settings((o, v.settings) for o, v in self.events if isinstance(v, e.WorkspaceConfigured))
+        self.agent = {o.event_id: getattr(v, "user_agent", None) for o, v in self.events}
         self.rows = {
             o.event_id: touch_row(Arrived(v, o.event_id, o.at_us, 0, "server", b""))
             for o, v in self.events
             if isinstance(v, e.Touch)
         }
         self._persons()
+        for row in self.rows.values():
+            row.verdict = self._verdict(row)
         self._sessions()
+        self.types: dict[int, str | None] = {}
         self._catalog()
 
     def _persons(self) -> None:
@@ -70,6 +77,7 @@ class InMemory:
         self.contact_of: dict[int, int] = {}
         self.name: dict[int, str] = {}
         self.created: dict[int, Order] = {}
+        self.emails: dict[int, list[str]] = {}
         by_key = {identifier.key: Named(identifier, order) for identifier, order in first.items()}
         for component in components(by_key, links):
             key = representative(component)
@@ -77,6 +85,7 @@ class InMemory:
             self.contact_of |= dict.fromkeys(component, key)
             self.name[key] = name(members, [m for subject, m in merges if subject in component])
             self.created[key] = created(members)
+            self.emails[key] = [m.identifier.text for m in members if m.identifier.is_email]
         self.owned: dict[int, list[Owned]] = {visitor: owned(told) for visitor, told in identified.items()}
 
     def owner(self, event_id: str) -> int | None:
@@ -88,17 +97,36 @@ class InMemory:
                 return self.contact_of[interval.identifier]
         return None
 
+    def _verdict(self, row: TouchRow) -> Verdict:
+        agent, owner = self.agent[row.event_id], self.owner(row.event_id)
+        machine = agent is not None and is_machine(
+            machine_agent(agent, known(agent), self.settings.machine_rules), TouchType(row.type)
+        )
+        emails = [] if owner is None else self.emails[owner]
+        return verdict(row.flags, machine, internal_contact(emails, self.settings.internal_domains))
+
     def _sessions(self) -> None:
         self.session: dict[str, Session] = {}
         now: dict[int, Session] = {}
         for row in sorted(self.rows.values(), key=lambda r: r.order):
             counts = TouchType(row.type).wire in SESSION_TYPES and row.verdict == Verdict.COUNTED
             if row.by_visitor and counts:
-                now[row.person] = after(now.get(row.person), *row.order, row.source, GAP_US)
+                now[row.person] = after(now.get(row.person), *row.order, row.source, self.settings.session_gap_us)
                 self.session[row.event_id] = now[row.person]
 
+    def brought(self, event_id: str) -> channel.Brought:
+        """What brought a touch."""
+        row = self.rows[event_id]
+        if row.type == TouchType.PAGE_VISITED:
+            return channel.brought(page.parse(row.url or ""), row.referrer, site)
+        session = self.session.get(event_id)
+        pages = [i for i, s in self.session.items() if session and s.key == session.key and self.rows[i].type == 1]
+        return channel.of_touch(
+            TouchType(row.type), self.types.get(row.target or 0), self.brought(pages[0]) if pages else None
+        )
+
     def _catalog(self) -> None:
-        types: dict[int, str | None] = {}
+        types = self.types
         changes, registered, claims, lives = [], [], [], defaultdict(list)
         self.campaign_ids: dict[int, str] = {}
         for order, event in self.events:
@@ -116,7 +144,7 @@ class InMemory:
             if isinstance(event, e.CampaignCreated) and event.utm_campaign:
                 claims.append(utm.Claim(order, utm.normalised(event.utm_campaign), campaign_key(event.campaign_id)))
         lived = {campaign: life(told) for campaign, told in lives.items()}
-        held, self.refusals = intervals(changes, lived, types)
+        held, self.idle = intervals(changes, lived, types, self.social_posts_max)
         self.pieces: dict[int, dict[int, list[Any]]] = defaultdict(dict)
         for campaign, asset in {(i.campaign, i.asset) for i in held}:
             spans = [(i.from_us, i.to_us) for i in held if (i.campaign, i.asset) == (campaign, asset)]
@@ -164,14 +192,17 @@ class InMemory:
         journey = sorted(
             Step(row.order, owner)
             for event_id, row in self.rows.items()
-            if row.verdict == Verdict.COUNTED and earns(TouchType(row.type), row.occurred_at_us, closed_us, None)
-            if (owner := self.owner(event_id)) in present and owner is not None
-        )
+            if (owner := self.owner(event_id)) is not None
+            if uncredited(
+                TouchType(row.type), Verdict(row.verdict), owner in present, row.occurred_at_us, closed_us,
+                self.settings.lookback_days,
+            ) is None
+        )  # fmt: skip
         ids = [step.order.event_id for step in journey]
         if not journey or deal.amount is None:
             return str(deal.state), ids, {}
         leads = [Lead(self.created[c], self.name[c], c) for c in present]
         found = roles(journey, leads, deal.created.at_us)
         ages_us = [closed_us - step.order.at_us for step in journey]
-        minor = to_minor(deal.amount, deal.currency or "EUR")
+        minor = to_minor(deal.amount, deal.currency or self.settings.currency)
         return str(deal.state), ids, {m: shares(minor, weights(model, found, ages_us)) for m, model in MODELS.items()}

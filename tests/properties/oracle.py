@@ -12,6 +12,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cached_property
 from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
 
 TOUCHES = {
     "page_visited", "form_submitted", "cta_viewed", "cta_clicked", "email_sent", "email_delivered", "email_opened",
@@ -37,6 +38,12 @@ MODELS = {
     "time_decay": None,
 }
 FAR = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
+CRAWLERS = ("Googlebot/2.1", "curl/8.5.0")
+PROXY = "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"
+SITES = {
+    "google.com": "search", "google": "search", "duckduckgo.com": "search", "facebook.com": "social",
+    "m.facebook.com": "social", "linkedin": "social", "facebook": "social",
+}  # fmt: skip
 
 
 def at(event):
@@ -90,9 +97,9 @@ def sha(event):
 
 
 class Oracle:
-    def __init__(self, sent, gap_minutes=30, currency="EUR"):
-        self.sent, self.currency = sent, currency
-        self.gap = dt.timedelta(minutes=gap_minutes)
+    def __init__(self, sent, social_posts_max=10_000):
+        self.sent, self.social_posts_max = sent, social_posts_max
+        self._why_excluded = {}
 
     @cached_property
     def unique(self):
@@ -132,9 +139,51 @@ class Oracle:
     def touches(self):
         return [e for e in self.events if e["type"] in TOUCHES]
 
-    @staticmethod
-    def counted(touch):
-        return not touch.get("machine") and not touch.get("internal")
+    @cached_property
+    def settings(self):
+        told = {
+            "time_zone": "UTC", "currency": "EUR", "session_gap_minutes": 30, "lookback_days": None,
+            "internal_domains": [], "crawlers": True, "mail_prefetchers": True, "always": [], "never": [],
+        }  # fmt: skip
+        for e in self.of("workspace_configured"):
+            told |= {k: v for k, v in e["settings"].items() if k != "machine_rules"}
+            told |= e["settings"].get("machine_rules", {})
+        return told
+
+    @property
+    def gap(self):
+        return dt.timedelta(minutes=self.settings["session_gap_minutes"])
+
+    @property
+    def currency(self):
+        return self.settings["currency"]
+
+    def by_machine(self, touch):
+        agent, told = touch.get("user_agent"), self.settings
+        if agent is None or any(part.lower() in agent.lower() for part in told["never"]):
+            return False
+        if any(part.lower() in agent.lower() for part in told["always"]):
+            return True
+        if agent == PROXY:
+            return told["mail_prefetchers"] and touch["type"] != "email_opened"
+        return told["crawlers"] and agent in CRAWLERS
+
+    def by_own_people(self, touch):
+        contact = self.owner(touch)
+        emails = [text for kind, text in contact or () if kind == "email"]
+        domains = [domain.removeprefix("@").lower() for domain in self.settings["internal_domains"]]
+        return any(email.split("@")[1] in domains for email in emails)
+
+    def why_excluded(self, touch):
+        if touch["id"] not in self._why_excluded:
+            self._why_excluded[touch["id"]] = (
+                "machine" if touch.get("machine") or self.by_machine(touch) else
+                "internal" if touch.get("internal") or self.by_own_people(touch) else None
+            )  # fmt: skip
+        return self._why_excluded[touch["id"]]
+
+    def counted(self, touch):
+        return self.why_excluded(touch) is None
 
     @cached_property
     def contact_of(self):
@@ -231,26 +280,55 @@ class Oracle:
     def campaigns(self):
         return {e["campaign_id"] for e in self.events if "campaign_id" in e}
 
-    def assigned(self, instant):
-        """Who every asset is assigned to after all changes up to an instant, as {asset: {campaign: since}}."""
-        state, gone = {}, set()
+    @cached_property
+    def changes(self):
+        """Every change of the catalog in order, as (event, who holds what after it, why it changed nothing)."""
+        out, state, gone = [], {}, set()
         for e in self.of("asset_associated", "asset_dissociated", "campaign_deleted"):
-            if at(e) > instant:
-                break
-            campaign = e["campaign_id"]
+            campaign, why = e["campaign_id"], None
+            state = {asset: dict(held) for asset, held in state.items()}
+            held = state.setdefault(e.get("asset_id"), {})
+            kind = self.asset_type.get(e.get("asset_id"))
+            posts = [a for a, h in state.items() if campaign in h and self.asset_type.get(a) == "social_post"]
             if e["type"] == "campaign_deleted":
                 gone.add(campaign)
-                for held in state.values():
-                    held.pop(campaign, None)
-                continue
-            held = state.setdefault(e["asset_id"], {})
-            if e["type"] == "asset_dissociated":
+                for all_held in state.values():
+                    all_held.pop(campaign, None)
+            elif e["type"] == "asset_dissociated":
+                why = None if campaign in held else "not_associated"
                 held.pop(campaign, None)
-            elif campaign not in held and campaign not in gone:
-                if self.asset_type.get(e["asset_id"]) != "workflow":
+            elif campaign in held:
+                why = "already_associated"
+            elif campaign in gone:
+                why = "campaign_deleted"
+            elif kind == "social_post" and len(posts) >= self.social_posts_max:
+                why = "social_post_limit"
+            else:
+                if kind != "workflow":
                     held.clear()
-                held[campaign] = at(e)
-        return state
+                held[campaign] = e
+            out.append((e, state, why))
+        return out
+
+    def ineffective(self, event):
+        """Why an association or a dissociation changed nothing, None if it did."""
+        i, why = next((i, why) for i, (e, _, why) in enumerate(self.changes) if e is event)
+        if why or event["type"] == "asset_dissociated":
+            return why
+        asset, campaign = event["asset_id"], event["campaign_id"]
+        later = (e for e, state, _ in self.changes[i:] if state[asset].get(campaign) is not event)
+        ended = next(map(at, later), FAR)
+        if max(at(event), self.created(campaign)) < ended:
+            return None
+        return "campaign_not_yet_created" if at(event) < ended else "ended_at_once"
+
+    def refusals(self, campaign):
+        return [(e["asset_id"], e["id"], why) for e, _, why in self.changes
+                if e["campaign_id"] == campaign and why in ("campaign_deleted", "social_post_limit")]  # fmt: skip
+
+    def assigned(self, instant):
+        """Who every asset is assigned to after all changes up to an instant, as {asset: {campaign: event}}."""
+        return next((state for e, state, _ in reversed(self.changes) if at(e) <= instant), {})
 
     def holders(self, asset, instant):
         return {c for c in self.assigned(instant).get(asset, {}) if self.created(c) <= instant}
@@ -320,10 +398,8 @@ class Oracle:
         claimed = bool(self.utm(touch)) and self.ever_claimed(self.utm(touch), campaign)
         if not firsts and not claimed:
             return None
-        if touch.get("machine"):
-            return "machine"
-        if touch.get("internal"):
-            return "internal"
+        if self.why_excluded(touch):
+            return self.why_excluded(touch)
         if campaign in self.routes(touch):
             return ""
         if firsts:
@@ -445,9 +521,28 @@ class Oracle:
     def journey(self, deal):
         if deal["state"] != "won":
             return []
-        present = self.eligible(deal)
-        return [t for t in self.touches if t["type"] in REVENUE_TYPES and self.counted(t) and at(t) < deal["closed"]
-                and self.owner(t) in present]  # fmt: skip
+        return [t for t in self.touches if self.uncredited(deal, t) is None]
+
+    def uncredited(self, deal, touch):
+        """Why a touch of any of the deal's contacts is not in its journey."""
+        days = self.settings["lookback_days"]
+        if touch["type"] not in REVENUE_TYPES:
+            return "not_revenue_touch"
+        if self.owner(touch) not in self.eligible(deal):
+            return "contact_not_eligible"
+        if at(touch) >= deal["closed"]:
+            return "after_close"
+        if days is not None and at(touch) < deal["closed"] - dt.timedelta(days=days):
+            return "outside_lookback"
+        return self.why_excluded(touch)
+
+    def others(self, deal):
+        """The touches of all contacts that a won deal ever had, that are not in its journey, each with its reason."""
+        if deal["state"] != "won":
+            return []
+        ever = {contact for _, contact, _ in self.joined(deal)}
+        mine = [t for t in self.touches if self.owner(t) in ever]
+        return [(t["id"], self.uncredited(deal, t)) for t in mine if self.uncredited(deal, t)]
 
     def roles(self, deal):
         journey = self.journey(deal)
@@ -575,8 +670,20 @@ class Oracle:
                 out[asset] = (not now, statistics, {k: len(v) for k, v in contacts.items()})
         return out
 
+    def shown_in(self, touch):
+        """(campaign, asset, why not) for the sections that a touch shows in, or that hold its asset now but not it."""
+        out = []
+        for asset in {self.asset_of(touch), self.via_of(touch)} - {None} if self.counted(touch) else ():
+            then, now = self.holders(asset, at(touch)), self.holders(asset, FAR)
+            cta = touch["type"] in ("cta_clicked", "cta_viewed")
+            out += [
+                (c, asset, "stayed_with_previous_campaign" if cta and then and c not in then else None) for c in now
+            ]
+            out += [(c, asset, None) for c in then - now if cta]
+        return sorted(out)
+
     def hidden(self, asset, campaign):
-        """Why an asset held now is not shown (workspace time zone: UTC)."""
+        """Why an asset held now is not shown."""
         type_ = self.asset_type.get(asset)
         told = [e for e in self.of("asset_published", "asset_unpublished") if e["asset_id"] == asset]
         if type_ == "social_post" and (not told or told[-1]["type"] != "asset_published"):
@@ -589,10 +696,62 @@ class Oracle:
         for e in self.of("campaign_created", "campaign_updated"):
             if e["campaign_id"] == campaign:
                 dates = {k: e.get(k, v) for k, v in dates.items()}
-        first = next((at(e).date().isoformat() for e in told if e["type"] == "asset_published"), None)
+        zone = ZoneInfo(self.settings["time_zone"])
+        first = next((at(e).astimezone(zone).date().isoformat() for e in told if e["type"] == "asset_published"), None)
         if first and ((dates["starts_on"] or first) > first or (dates["ends_on"] or first) < first):
             return "outside_campaign_dates"
         return None
 
     def contact_journey(self, contact):
         return [t for t in self.touches if self.owner(t) == contact]
+
+    def properties(self, contact):
+        told = {}
+        for e in self.of("contact_created", "contact_updated"):
+            if names(e["contact"])[0] in contact:
+                told |= e.get("properties", {})
+        return {k: v for k, v in told.items() if v is not None}
+
+    def salesforce(self, campaign):
+        """The names of the contacts in a Salesforce campaign."""
+        joined = {self.contact_of[names(e["contact"])[0]] for e in self.of("salesforce_campaign_joined")
+                  if e["salesforce_campaign_id"] == campaign}  # fmt: skip
+        told = {c for c in self.contacts if self.properties(c).get("salesforce_campaign_id") == campaign}
+        return sorted(self.name(c) for c in joined | told)
+
+    def visit_brought_by(self, visit):
+        """(source, medium, channel) of a page visit, of the few sources that the worlds know."""
+        asked = query(visit["url"])
+        campaign, source, medium = (norm(asked.get(p)) for p in ("utm_campaign", "utm_source", "utm_medium"))
+        if campaign or source or medium:
+            kind = SITES.get(source)
+            if medium == "cpc":
+                channel = "paid_social" if kind == "social" else "paid_search"
+            elif medium == "email":
+                channel = "email"
+            elif kind == "social":
+                channel = "organic_social"
+            else:
+                channel = "organic_search" if kind == "search" and not medium else "other"
+            return source or None, medium or None, channel
+        if asked.get("gclid"):
+            return "google", "cpc", "paid_search"
+        host = (urlsplit(visit.get("referrer") or "").hostname or "").removeprefix("www.")
+        if not host or host == address(visit["url"])[0]:
+            return None, None, "direct"
+        medium = {"search": "organic", "social": "social"}.get(SITES.get(host), "referral")
+        return host, medium, {"organic": "organic_search", "social": "organic_social"}.get(medium, "referral")
+
+    def brought(self, touch):
+        if touch["type"] == "page_visited":
+            return self.visit_brought_by(touch)
+        if touch["type"].startswith("email_"):
+            return None, None, "email"
+        if touch["type"].startswith("social_"):
+            return None, None, "organic_social"
+        if touch["type"].startswith("ad_"):
+            paid = self.asset_type.get(touch["asset_id"])
+            return None, None, "paid_search" if paid == "paid_search" else "paid_social"
+        session = self.session_of(touch) if self.counted(touch) else None
+        pages = [t for t in (session or {"touches": []})["touches"] if t["type"] == "page_visited"]
+        return self.visit_brought_by(pages[0]) if pages else (None, None, "offline")

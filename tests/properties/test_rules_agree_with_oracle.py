@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from tests.properties.in_memory import InMemory
 from tests.properties.oracle import Oracle
-from tests.properties.worlds import world
+from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_MEMORY_EXAMPLES", "1000"))
 
 
 def differences(events: list[dict[str, object]]) -> list[str]:
-    oracle = Oracle(events)
-    rules = InMemory(list(oracle.unique.values()))
+    oracle = Oracle(events, SOCIAL_POSTS_MAX)
+    rules = InMemory(list(oracle.unique.values()), SOCIAL_POSTS_MAX)
     out = []
 
     def check(what: str, wanted: object, got: object) -> None:
@@ -30,7 +30,11 @@ def differences(events: list[dict[str, object]]) -> list[str]:
     first = {t["id"]: (s["touches"][0]["id"], s["new"]) for s in oracle.sessions if s["visitor"] for t in s["touches"]}
     begun = {s.key: i for i, s in reversed(list(rules.session.items()))}
     check("sessions", first, {i: (begun[s.key], s.is_new) for i, s in rules.session.items()})
+    changes = [e for e in oracle.of("asset_associated", "asset_dissociated") if oracle.ineffective(e)]
+    wanted_idle = sorted((e["id"], oracle.ineffective(e)) for e in changes)
+    check("idle changes", wanted_idle, sorted((i.order.event_id, str(i.reason)) for i in rules.idle))
     for touch in oracle.touches:
+        check(f"{touch['id']} brought by", oracle.brought(touch), tuple(rules.brought(touch["id"])))
         owner, mine = oracle.owner(touch), rules.owner(touch["id"])
         check(f"{touch['id']} owner", owner and oracle.name(owner), mine and rules.name[mine])
         wanted = {c: oracle.why_not(touch, c) for c in oracle.campaigns}

@@ -18,7 +18,7 @@ from shared.projection.sql import Connection
 from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences
 from tests.properties.oracle import Oracle
-from tests.properties.worlds import world
+from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from touchline.serve import Running
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "300"))
@@ -79,7 +79,7 @@ async def play(running: Running, events: list[dict[str, Any]], rng: random.Rando
 async def _project_some(running: Running, workspace: Workspace, rng: random.Random) -> bool:
     async with running.pool.acquire() as raw:
         connection = Mortal(raw, running.workers[0].generation)
-        projector = Projector(running.log, workspace.partition)
+        projector = Projector(running.log, workspace.partition, social_posts_max=SOCIAL_POSTS_MAX)
         await projector.take(connection)
         connection.statements_left = rng.choice([0, 0, rng.randint(1, 60)])
         batch = rng.choice([1, 1, 2, 5, 20])
@@ -107,7 +107,7 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
     async def run() -> list[str]:
         workspace = await play(running, events, random.Random(seed))
         async with workspace.client() as client:
-            return await differences(client, Oracle(events), random.Random(seed))
+            return await differences(client, Oracle(events, SOCIAL_POSTS_MAX), random.Random(seed))
 
     found = runner.run(run())
     assert not found, "\n".join([*found, *map(repr, sorted(events, key=lambda e: e["occurred_at"]))])

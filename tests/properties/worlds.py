@@ -10,13 +10,13 @@ from typing import Any
 
 VISITORS = ["v1", "v2", "v3"]
 CONTACTS = [
-    {"id": "7"}, {"id": "8"}, {"id": "9"}, {"email": "kari@example.no"}, {"email": " OLA@example.no"},
-    {"id": "7", "email": "kari@example.no"}, {"id": "8", "email": "ola@Example.no "}, {"email": "kari@example.no "},
+    {"id": "7"}, {"id": "8"}, {"id": "9"}, {"email": "kari@example.no"}, {"email": " OLA@ours.example"},
+    {"id": "7", "email": "kari@example.no"}, {"id": "8", "email": "ola@Ours.example "}, {"email": "kari@example.no "},
 ]  # fmt: skip
 CAMPAIGNS = ["spring", "autumn", "brand"]
 ASSETS = {
     "lp": "landing_page", "blog": "blog_post", "form": "form", "cta": "cta", "mail": "marketing_email",
-    "post": "social_post", "flow": "workflow", "list": "list", "tu": "tracking_url", "ad": "ad_campaign",
+    "post": "social_post", "post2": "social_post", "post3": "social_post", "search": "paid_search", "flow": "workflow", "list": "list", "tu": "tracking_url", "ad": "ad_campaign",
 }  # fmt: skip
 URLS = [
     "https://shop.example/lp",
@@ -25,7 +25,11 @@ URLS = [
     "https://shop.example/",
 ]
 UTM = ["Spring", "spring ", "AUTUMN", "brand", ""]
-REFERRERS = [None, None, None, "https://google.com/", "https://www.shop.example/x", "https://news.example/"]
+REFERRERS = [None, None, None, "https://google.com/", "https://www.shop.example/x", "https://news.example/",
+             "https://m.facebook.com/"]  # fmt: skip
+AGENTS = ["Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0", "Googlebot/2.1", "curl/8.5.0", "OurMonitor/1.0",
+          "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"]  # fmt: skip
+SOCIAL_POSTS_MAX = 2  # of the worlds: the limit must be reached
 MINUTES = [0, 0, 1, 10, 29, 30, 31, 60, 90]
 BASE = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
 
@@ -41,6 +45,7 @@ class Cast:
         self.urls = rng.sample(URLS, rng.choice([1, 2, 4]))
         self.deals = rng.choice([["d1"], ["d1", "d2"]])
         self.days = rng.choice([1, 1, 2, 3, days])
+        self.agents = rng.random() < 0.4
         self.utm = rng.choice([0.1, 0.5, 0.9])
         self.minutes = rng.choice([MINUTES, list(range(0, 200, 5)), [0, 30, 60, 90], [0, 30, 60, 90]])
         self.weights = rng.choice(
@@ -59,7 +64,11 @@ def url(rng: random.Random, cast: Cast) -> str:
     if rng.random() < cast.utm:
         parts.append("utm_campaign=" + rng.choice(UTM).replace(" ", "+"))
     if rng.random() < 0.15:
-        parts.append("UTM_Source=" + rng.choice(["x", "y"]))
+        parts.append("UTM_Source=" + rng.choice(["x", "y", "google", "facebook", "linkedin"]))
+    if rng.random() < 0.1:
+        parts.append("utm_medium=" + rng.choice(["cpc", "email", "x"]))
+    if rng.random() < 0.05:
+        parts.append("gclid=1")
     if rng.random() < 0.1:
         parts.append("tl_via=" + rng.choice(["tu", "ad", *cast.assets]))
     base, _, fragment = rng.choice(cast.urls).partition("#")
@@ -99,6 +108,13 @@ def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
             event["kind"] = "meeting_booked"
         if type_ in ("form_submitted", "cta_clicked") and rng.random() < 0.5:
             event["url"] = url(rng, cast)
+    if (
+        cast.agents
+        and "email" not in type_
+        and type_ not in ("list_joined", "workflow_enrolled")
+        and rng.random() < 0.5
+    ):
+        event["user_agent"] = rng.choice(AGENTS)
     if rng.random() < 0.06:
         event[rng.choice(["machine", "internal"])] = True
     return event
@@ -149,9 +165,11 @@ def person(rng: random.Random, cast: Cast) -> dict[str, Any]:
     elif type_ == "list_left":
         event |= {"asset_id": "list", "list_type": "static"}
     elif type_ == "salesforce_campaign_joined":
-        event |= {"salesforce_campaign_id": "701", "source": "sync"}
+        event |= {"salesforce_campaign_id": rng.choice(["701", "702"]), "source": "sync"}
     elif rng.random() < 0.5:
-        event["properties"] = {"city": rng.choice(["Oslo", "Bergen"])}
+        event["properties"] = rng.choice(
+            [{"city": "Oslo"}, {"salesforce_campaign_id": "701"}, {"salesforce_campaign_id": None, "city": "Bergen"}]
+        )
     return event
 
 
@@ -174,6 +192,18 @@ def deal(rng: random.Random, cast: Cast) -> dict[str, Any]:
     return event
 
 
+def configured(rng: random.Random) -> dict[str, Any]:
+    """Settings that change what every rule makes of the history."""
+    settings = rng.choice([
+        {"internal_domains": ["ours.example"]}, {"internal_domains": []}, {"internal_domains": ["@Example.no", "ours.example"]},
+        {"machine_rules": {"crawlers": False}}, {"machine_rules": {"crawlers": True, "always": ["ourmonitor"]}},
+        {"machine_rules": {"never": ["CURL"], "mail_prefetchers": False}}, {"machine_rules": {"always": [], "never": []}},
+        {"session_gap_minutes": 31}, {"session_gap_minutes": 30}, {"currency": "NOK"}, {"lookback_days": 1},
+        {"lookback_days": None}, {"time_zone": "Asia/Tokyo"},
+    ])  # fmt: skip
+    return {"type": "workspace_configured", "settings": settings}
+
+
 def won_deal(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
     """A deal that a contact wins after most touches, so that a touch that comes late changes what it earned."""
     end = BASE + dt.timedelta(days=cast.days - rng.choice([0, 1]), minutes=rng.choice(cast.minutes))
@@ -186,7 +216,7 @@ def won_deal(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def world(rng: random.Random, size: int, days: int = 8) -> list[dict[str, Any]]:
+def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]]:
     """A set of events as sent; ids collide now and then, and retractions name events of the set."""
     cast = Cast(rng, days)
     events: list[dict[str, Any]] = []
@@ -195,6 +225,8 @@ def world(rng: random.Random, size: int, days: int = 8) -> list[dict[str, Any]]:
         events.append(make(rng, cast) | {"id": f"e{n:02d}", "occurred_at": instant(rng, cast)})
     if rng.random() < 0.5:
         events += [e | {"id": f"s{n}"} for n, e in enumerate(won_deal(rng, cast))]
+    for n in range(rng.choice([0, 0, 0, 1, 2, 4])):
+        events.append(configured(rng) | {"id": f"w{n}", "occurred_at": instant(rng, cast)})
     for n in range(rng.choice([0, 0, 1, 2, 4])):
         target = rng.choice([*events, {"id": "unheard-of"}])["id"]
         events.append({"type": "event_retracted", "id": f"r{n}", "event_id": target, "occurred_at": instant(rng, cast)})

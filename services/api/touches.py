@@ -1,0 +1,110 @@
+"""What is a touch to its campaigns, what brought it, and how is it told?"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from services.api.reading import Reading
+from shared.events.instants import to_rfc3339
+from shared.projection.attribution import STANDINGS
+from shared.projection.sql import sql
+from shared.recognition.referrers import site
+from shared.rules.channel import Brought, brought, of_touch
+from shared.rules.excluded_traffic import Verdict
+from shared.rules.influence import TouchType
+from shared.rules.page import parse
+from shared.rules.pre_association import KeptOut, Route, Standing, kept_out
+
+FIRST_PAGES = sql(f"""
+SELECT u.n, t.url, t.referrer FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[]) u(n, person, session, at_us)
+CROSS JOIN LATERAL (
+    SELECT url, referrer FROM {{g}}.touch WHERE ws = $1 AND person = u.person AND by_visitor AND session = u.session
+        AND type = {TouchType.PAGE_VISITED:d} AND occurred_at_us >= u.at_us
+    ORDER BY occurred_at_us, event_id LIMIT 1) t
+""")  # the first page visit of each touch's session
+ASSET_TYPES = sql("SELECT asset, asset_type FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
+
+Standings = dict[str, dict[Route, Standing]]
+
+
+async def standings(read: Reading, touches: Sequence[Any]) -> dict[int, Standings]:
+    """For each touch (by its place in the list), what it is to each campaign, by route."""
+    asked = [
+        (n, key, touch["occurred_at_us"], int(route))
+        for n, touch in enumerate(touches)
+        for route, key in ((Route.ASSET, touch["target"]), (Route.VIA, touch["via"]), (Route.UTM, touch["utm"]))
+        if key is not None
+    ]
+    out: dict[int, Standings] = defaultdict(lambda: defaultdict(dict))
+    if asked:
+        for row in await read.fetch(STANDINGS, *map(list, zip(*asked, strict=True))):
+            out[row["n"]][row["campaign_id"]][Route(row["route"])] = Standing(row["standing"])
+    return out
+
+
+async def what_brought(read: Reading, touches: Sequence[Any]) -> list[Brought]:
+    """What brought each touch (rule **channel**)."""
+    others = [(n, t) for n, t in enumerate(touches) if t["type"] != TouchType.PAGE_VISITED]
+    in_session = [(n, t["person"], t["session"], t["session_at_us"]) for n, t in others if t["session"] is not None]
+    sessions: dict[int, Brought] = {}
+    if in_session:
+        for row in await read.fetch(FIRST_PAGES, *map(list, zip(*in_session, strict=True))):
+            sessions[row["n"]] = brought(parse(row["url"]), row["referrer"], site)
+    targets = list({t["target"] for _, t in others if t["target"] is not None})
+    types = {row["asset"]: row["asset_type"] for row in await read.fetch(ASSET_TYPES, targets)} if targets else {}
+    return [
+        brought(parse(t["url"]), t["referrer"], site) if t["type"] == TouchType.PAGE_VISITED
+        else of_touch(TouchType(t["type"]), types.get(t["target"]), sessions.get(n))
+        for n, t in enumerate(touches)
+    ]  # fmt: skip
+
+
+def counting(verdict: Verdict, found: Standings) -> list[str]:
+    """The campaigns that a touch counts for, by id."""
+    return [campaign_id for campaign_id, by_route in sorted(found.items()) if why_not(verdict, by_route) is None]
+
+
+def campaigns_json(verdict: Verdict, found: Standings) -> list[dict[str, Any]]:
+    """What a touch is to each campaign that ever held or claimed what it touched."""
+    out = []
+    for campaign_id, by_route in sorted(found.items()):
+        if (why := why_not(verdict, by_route)) is None:
+            through = [route.name.lower() for route in Route if by_route.get(route) is Standing.COUNTS]
+            out.append({"campaign_id": campaign_id, "counts": True, "through": through})
+        else:
+            out.append({"campaign_id": campaign_id, "counts": False, "reason": why})
+    return out
+
+
+def why_not(verdict: Verdict, by_route: dict[Route, Standing]) -> KeptOut | None:
+    """Why a touch does not count for a campaign, None if it does, by what each route that applies says of it."""
+    return kept_out(
+        verdict is Verdict.MACHINE, verdict is Verdict.INTERNAL, by_route.get(Route.ASSET), by_route.get(Route.VIA),
+        by_route.get(Route.UTM),
+    )  # fmt: skip
+
+
+def touch_json(touch: Any, found: Standings, by: Brought) -> dict[str, Any]:
+    """A touch: whether it counts at all, for which campaigns, and why not for others that it has to do with."""
+    verdict = Verdict(touch["verdict"])
+    counted = verdict is Verdict.COUNTED
+    told = campaigns_json(verdict, found)
+    return {
+        "event_id": touch["event_id"], "type": TouchType(touch["type"]).wire,
+        "occurred_at": to_rfc3339(touch["occurred_at_us"]), "asset_id": touch["asset_id"],
+        "via_asset_id": touch["via_asset_id"], "url": touch["url"],
+        "session": session_name(touch["session"]), **brought_json(by),
+        "campaigns": [c["campaign_id"] for c in told if c["counts"]], "counted": counted,
+        "reason": None if counted else verdict.name.lower(),
+        "kept_out": [{"campaign_id": c["campaign_id"], "reason": c["reason"]} for c in told if not c["counts"]],
+    }  # fmt: skip
+
+
+def session_name(session: int | None) -> str | None:
+    """A session's key as the wire tells it: opaque."""
+    return None if session is None else f"{session & (2**64 - 1):016x}"
+
+
+def brought_json(by: Brought) -> dict[str, str | None]:
+    """Source, medium and channel."""
+    return {"source": by.source, "medium": by.medium, "channel": by.channel}
