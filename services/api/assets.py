@@ -135,7 +135,7 @@ async def _sections(read: Reading, campaign: int, held: dict[int, Any]) -> dict[
         elif (why := cta_clicks_stay(type_, holders, campaign)) is None:
             section.add(row)
         else:
-            section.not_shown[why][type_.wire] += row["n"]
+            section.not_shown[str(why)][type_.wire] += row["n"]
     return sections
 
 

@@ -42,6 +42,8 @@ class Cast:
         self.contacts = rng.sample(CONTACTS, rng.choice([1, 2, 2, 3, 4, len(CONTACTS)]))
         self.campaigns = rng.sample(CAMPAIGNS, rng.randint(1, 3))
         self.assets = rng.sample(list(ASSETS), rng.choice([1, 2, 3, 5, len(ASSETS)]))
+        if rng.random() < 0.15:
+            self.assets = ["post", "post2", "post3"]  # so that the limit is met, and met again
         self.urls = rng.sample(URLS, rng.choice([1, 2, 4]))
         self.deals = rng.choice([["d1"], ["d1", "d2"]])
         self.days = rng.choice([1, 1, 2, 3, days])
