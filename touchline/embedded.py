@@ -9,6 +9,8 @@ import os
 import subprocess
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -53,6 +55,27 @@ class Embedded:
         self._lock: IO[str] | None = None
         self._server: PostgresServer | None = None
 
+    @contextmanager
+    def reached(self) -> Iterator[str]:
+        """The URL of the server, which another process runs, or which is started for the while."""
+        try:
+            url: str | None = self.start()
+        except InUse:
+            url = None
+        try:
+            yield url or self._running_elsewhere()
+        finally:
+            self.stop()
+
+    def _running_elsewhere(self) -> str:
+        server = get_server(self.data / "postgres", cleanup_mode=None, start=False)
+        deadline = time.monotonic() + START_S
+        while (info := self._running(server)) is None or not self._ready(server, info):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the process that uses {self.data} runs no PostgreSQL")
+            time.sleep(0.05)  # it may have just begun
+        return self._url(info)
+
     def start(self) -> str:
         """Start or adopt the server; answers its URL. Raises `InUse` if another process has the directory."""
         self.data.mkdir(parents=True, exist_ok=True)
@@ -76,6 +99,10 @@ class Embedded:
                 raise RuntimeError(f"PostgreSQL is not ready after {START_S} s; its log is {directory / 'log'}")
             else:
                 time.sleep(0.05)  # one left over by a killed process may still recover, or be on its way out
+        return self._url(info)
+
+    @staticmethod
+    def _url(info: PostmasterInfo) -> str:
         return f"postgresql://postgres@/postgres?host={info.socket_dir}"
 
     @staticmethod

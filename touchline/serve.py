@@ -26,6 +26,7 @@ from shared.log.postgres import PostgresLog
 from shared.store.connect import open_pool
 from shared.store.generations import live_generation
 from shared.store.migrate import migrate
+from shared.web.paths import WholeSegments
 from shared.web.problems import add_handlers
 
 PARTITIONS = 4  # of the embedded log; fixed for the life of a data directory
@@ -75,6 +76,7 @@ async def compose(url: str) -> Running:
         description="Which campaign earned what, and why.",
     )  # fmt: skip
     add_handlers(app)
+    app.add_middleware(WholeSegments)
     app.include_router(ingest_router(Ingest(log, pool, keys)))
     app.include_router(api_router(Api(pool, keys, log, generation, PARTITIONS)))
     _document_events(app)

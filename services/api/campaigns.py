@@ -71,7 +71,7 @@ def routes(api: Api) -> APIRouter:
             page = read.page(items, [[r["campaign_id"]] for r in rows])
             return answer(read, {**page, **span.said, "model": model})
 
-    @router.get("/{campaign_id}")
+    @router.get("/{campaign_id:id}")
     async def get_campaign(campaign_id: str, request: Request) -> Response:
         """The campaign and its association history."""
         async with reading(api, request) as read:
@@ -88,7 +88,7 @@ def routes(api: Api) -> APIRouter:
             }  # fmt: skip
             return answer(read, body)
 
-    @router.get("/{campaign_id}/overview")
+    @router.get("/{campaign_id:id}/overview")
     async def get_overview(campaign_id: str, request: Request) -> Response:
         """Every metric of the campaign, and what was kept out of them, by reason."""
         async with reading(api, request) as read:
@@ -101,7 +101,7 @@ def routes(api: Api) -> APIRouter:
             }  # fmt: skip
             return answer(read, body)
 
-    @router.get("/{campaign_id}/refusals")
+    @router.get("/{campaign_id:id}/refusals")
     async def get_refusals(campaign_id: str, request: Request) -> Response:
         """The associations that the campaign was refused, in order, each with the reason (rules **interval**, **limit**)."""
         async with reading(api, request) as read:
@@ -114,7 +114,7 @@ def routes(api: Api) -> APIRouter:
             ]  # fmt: skip
             return answer(read, read.page(items, [[r["occurred_at_us"], r["event_id"]] for r in rows]))
 
-    @router.get("/{campaign_id}/contacts")
+    @router.get("/{campaign_id:id}/contacts")
     async def get_contacts(campaign_id: str, request: Request) -> Response:
         """The contacts behind a number."""
         async with reading(api, request) as read:
@@ -124,7 +124,7 @@ def routes(api: Api) -> APIRouter:
             page = read.page(items, keys)
             return answer(read, {**page, "metric": metric})
 
-    @router.get("/{campaign_id}/deals")
+    @router.get("/{campaign_id:id}/deals")
     async def get_deals(campaign_id: str, request: Request) -> Response:
         """The deals behind a number, with the campaign's share of each."""
         async with reading(api, request) as read:

@@ -67,7 +67,7 @@ def routes(api: Api) -> APIRouter:
             cursor = encode_cursor([rows[-1]["name"], rows[-1]["contact"]]) if more else None
             return answer(read, {"items": items, "next_cursor": cursor})
 
-    @router.get("/{name}")
+    @router.get("/{name:id}")
     async def get_contact(name: str, request: Request) -> Response:
         """The person, by any of its identifiers."""
         async with reading(api, request) as read:
@@ -83,7 +83,7 @@ def routes(api: Api) -> APIRouter:
             }  # fmt: skip
             return answer(read, body)
 
-    @router.get("/{name}/journey")
+    @router.get("/{name:id}/journey")
     async def get_journey(name: str, request: Request) -> Response:
         """Every touch in order: its session, what brought it, the campaigns that it counts for, and why not for others."""
         async with reading(api, request) as read:

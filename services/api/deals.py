@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from services.api.campaigns import campaign_row
 from services.api.explain import explain_deal
 from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
 from services.api.touches import counting, standings
@@ -45,7 +44,7 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/deals", tags=["deals"])
 
-    @router.get("/{deal_id}/attribution")
+    @router.get("/{deal_id:id}/attribution")
     async def get_attribution(deal_id: str, request: Request) -> Response:
         """Every touch of the journey with its exact share; the shares add up to the amount.
 
@@ -65,15 +64,13 @@ def routes(api: Api) -> APIRouter:
                 body |= await _others(read, deal)
             return answer(read, body)
 
-    @router.get("/{deal_id}/explain")
+    @router.get("/{deal_id:id}/explain")
     async def get_explain(deal_id: str, request: Request) -> Response:
         """The checklist: why the deal counts for the `campaign`, or does not, each check with the event that decides."""
         async with reading(api, request) as read:
             campaign_id = read.query.get("campaign")
             if campaign_id is None:
                 raise Problem(422, "bad_parameter", "`campaign` says which campaign to explain", field="campaign")
-            await _deal_row(read, deal_id)
-            await campaign_row(read, campaign_id)
             return answer(read, await explain_deal(read, deal_id, campaign_id))
 
     return router

@@ -10,7 +10,7 @@ def routes(api: Api) -> APIRouter:
     """The route of this file."""
     router = APIRouter(prefix="/v1/events", tags=["events"])
 
-    @router.get("/{event_id}/explain")
+    @router.get("/{event_id:id}/explain")
     async def get_explain(event_id: str, request: Request) -> Response:
         """What the event counted for, in which campaigns, and why not in others."""
         async with reading(api, request) as read:

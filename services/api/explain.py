@@ -90,7 +90,7 @@ async def _touch(read: Reading, place: tuple[int, int, str]) -> dict[str, Any]:
         "reason": None if counted else verdict.name.lower(),
         "campaigns": campaigns_json(verdict, (await standings(read, [touch]))[0]),
         "session": session_name(touch["session"]), **brought_json(by),
-        "influence": [name for name, types in INFLUENCE if type_ in types],
+        "influence": [name for name, types in INFLUENCE if counted and type_ in types],
         "sections": await _sections(read, touch, type_) if counted else [],
     }  # fmt: skip
 
@@ -148,12 +148,19 @@ KEPT_OUT_SAYS: dict[KeptOut, str] = {
 
 
 async def explain_deal(read: Reading, deal_id: str, campaign_id: str) -> dict[str, Any]:
-    """Why a deal counts for a campaign, or does not: the checklist, each check with the event that decides it."""
+    """Why a deal counts for a campaign, or does not: the checklist, each check with the event that decides it.
+
+    Raises a 404 `Problem` if either is unknown.
+    """
     campaign = campaign_key(campaign_id)
     facts = [
         (Order(r["occurred_at_us"], r["event_id"]), r["type"], decode_event(r["body"]))
         for r in await read.fetch(FACTS, [deal_key(deal_id)])
     ]
+    if not facts:
+        raise not_found("deal", deal_id)
+    if await read.fetchrow(CAMPAIGN_ID, campaign) is None:
+        raise not_found("campaign", campaign_id)
     deal = fold(told_of(*fact) for fact in facts)
     rows = {r["identifier"]: r for r in await read.fetch(CONTACTS_OF, list(keys_named(facts)))}
     members = members_of(facts, {key: r["contact"] for key, r in rows.items()})

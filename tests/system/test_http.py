@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Awaitable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -126,6 +127,11 @@ def test_only_an_admin_of_the_default_workspace_makes_workspaces(workspace: Work
     assert run(make()).status_code == 403
 
 
+BROWSER = (
+    "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"  # what no browser sent is a machine's
+)
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -138,7 +144,7 @@ def test_only_an_admin_of_the_default_workspace_makes_workspaces(workspace: Work
 def test_the_pixel_always_answers_its_picture(workspace: Workspace, run: Any, query: str) -> None:
     async def look() -> httpx.Response:
         async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(workspace.running.app), base_url="http://t"
+            transport=httpx.ASGITransport(workspace.running.app), base_url="http://t", headers={"User-Agent": BROWSER}
         ) as client:
             return await client.get("/v1/p.gif?" + query.format(**workspace.keys))
 
@@ -256,3 +262,14 @@ def test_an_event_that_cannot_be_read_is_kept_aside_and_the_stream_moves_on(work
     run(workspace.project())
     assert run(workspace.get("/v1/campaigns/c/overview")).json()["metrics"]["page_views"] == 1
     assert run(workspace.get("/v1/status")).json()["dead_letters"] == 1
+
+
+@pytest.mark.parametrize("name", ["a/overview", "50%2Foff", "100%", "å b", "?#"])
+def test_an_id_of_any_signs_is_reached_by_its_encoded_path(workspace: Workspace, run: Any, name: str) -> None:
+    run(workspace.send({"type": "campaign_created", "id": name, "campaign_id": name}))
+    run(workspace.project())
+    path = quote(name, safe="")
+    for tail in ("", "/overview", "/assets"):
+        response = run(workspace.get(f"/v1/campaigns/{path}{tail}"))
+        assert response.status_code == 200, response.text
+    assert run(workspace.get(f"/v1/events/{path}/explain")).json()["event_id"] == name

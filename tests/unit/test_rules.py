@@ -3,7 +3,7 @@
 import pytest
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.rules.association import SOCIAL_POSTS_MAX, Change, Interval, Life, Refused, intervals
+from shared.rules.association import SOCIAL_POSTS_MAX, Change, Ineffective, Interval, Life, intervals
 from shared.rules.influence import TouchType
 from shared.rules.order import Order
 from shared.rules.page import parse
@@ -78,7 +78,7 @@ def test_a_deleted_campaign_refuses_associations_and_leaves_the_present_one() ->
     changes = [Change(Order(10, "a"), 7, 1, True), Change(Order(20, "b"), 7, 2, True)]
     held, refused = intervals(changes, lives, {})
     assert held == [Interval(7, 1, 10, END_US, "a")]
-    assert [r.reason for r in refused] == [Refused.CAMPAIGN_DELETED]
+    assert [r.reason for r in refused] == [Ineffective.CAMPAIGN_DELETED]
 
 
 def test_the_post_over_the_limit_is_refused_and_stays_where_it_was() -> None:
@@ -87,7 +87,7 @@ def test_the_post_over_the_limit_is_refused_and_stays_where_it_was() -> None:
     changes = [Change(Order(1, "z"), 2, 2, True)]
     changes += [Change(Order(10 + n, str(n)), n, 1, True) for n in range(3)]
     held, refused = intervals(changes, ALIVE, types, social_posts_max=2)
-    assert [(r.asset, r.reason) for r in refused] == [(2, Refused.SOCIAL_POST_LIMIT)]
+    assert [(r.asset, r.reason) for r in refused] == [(2, Ineffective.SOCIAL_POST_LIMIT)]
     assert Interval(2, 2, 1, END_US, "z") in held
 
 

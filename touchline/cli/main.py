@@ -2,7 +2,7 @@
 
 import typer
 
-from touchline.cli import demo, up
+from touchline.cli import demo, explain, up
 
 app = typer.Typer(
     name="touchline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -10,6 +10,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
+app.add_typer(explain.app, name="explain")
 
 
 @app.callback()

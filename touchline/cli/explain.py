@@ -1,0 +1,125 @@
+"""`touchline explain`: why is this (not) in my campaign?"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from services.api.explain import KEPT_OUT_SAYS, explain_deal, explain_event
+from services.api.reading import Reading
+from services.ingest.workspaces import DEFAULT_WORKSPACE
+from shared.rules.pre_association import KeptOut
+from shared.store.generations import WrongShape
+from shared.web.problems import Problem
+from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
+
+app = typer.Typer(help="Why is this (not) in my campaign?", no_args_is_help=True)
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+@app.command("event")
+def event(
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="of the event")],
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """What an event counted for, in which campaigns, and why not in others."""
+    said = _asked(data, workspace, lambda read: explain_event(read, event_id))
+    if as_json:
+        print(json.dumps(said))
+    else:
+        _tell_event(said)
+
+
+@app.command("deal")
+def deal(
+    deal_id: Annotated[str, typer.Argument(metavar="ID", help="of the deal")],
+    campaign: Annotated[str, typer.Option(help="the campaign that the deal counts for, or not")],
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Why a deal counts for a campaign, or does not: each check with the event that decides it."""
+    said = _asked(data, workspace, lambda read: explain_deal(read, deal_id, campaign))
+    if as_json:
+        print(json.dumps(said))
+    else:
+        _tell_deal(said)
+
+
+def _asked(data: Any, workspace: str, ask: Callable[[Reading], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    async def answered(url: str) -> dict[str, Any]:
+        async with read_only(url, workspace) as read:
+            return {**await ask(read), "as_of": str(read.as_of)}
+
+    try:
+        with database(data) as url:
+            return uvloop.run(answered(url))
+    except Problem as problem:
+        errors.print(problem.detail, style="red", markup=False)
+        raise typer.Exit(1) from problem
+    except (WrongShape, OSError) as error:
+        errors.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from error
+
+
+def _mark(holds: bool | None) -> str:
+    return {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}[holds]
+
+
+def _tell_event(said: dict[str, Any]) -> None:
+    console.print(f"[bold]{said['type'] or 'event'}[/] {escape(said['event_id'])}", soft_wrap=True)
+    facts = {
+        "occurred at": said["occurred_at"], "contact": said["contact"], "session": said.get("session"),
+        "brought by": " / ".join(filter(None, (said.get("source"), said.get("medium")))) or None,
+        "channel": said.get("channel"), "influence": ", ".join(said.get("influence", [])) or None,
+        "detail": said.get("detail"), "retracted by": ", ".join(said.get("retracted_by", [])) or None,
+        "lost duplicates": said.get("conflicting_duplicates") or None,
+    }  # fmt: skip
+    verdict = "counted" if said["counted"] else f"{_vain(said)}: {said['reason']}"
+    console.print(f"  {_mark(said['counted'])} {verdict}")
+    for name, value in facts.items():
+        if value is not None:
+            console.print(f"  {name:15} {value}", soft_wrap=True, markup=False)
+    if said["campaigns"]:
+        console.print(_campaigns(said["campaigns"]))
+    for section in said.get("sections", []):
+        where = escape(f"section of asset {section['asset_id']} in {section['campaign_id']}")
+        told = " as a former asset" if section["former"] else ""
+        console.print(f"  {_mark(section['shown'])} {where}{told}{_why(section['reason'])}", soft_wrap=True)
+
+
+def _vain(said: dict[str, Any]) -> str:
+    return "changed nothing" if "campaign_id" in said else "not counted"  # an association; its reason is why
+
+
+def _why(reason: str | None) -> str:
+    return "" if reason is None else f": {reason}"
+
+
+def _campaigns(told: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("", "campaign", "because"):
+        table.add_column(heading, overflow="fold")
+    for row in told:
+        if row["counts"]:
+            because = f"through {', '.join(row['through'])}"
+        else:
+            because = f"{row['reason']}: {KEPT_OUT_SAYS[KeptOut(row['reason'])]}"
+        table.add_row(f"  {_mark(row['counts'])}", escape(row["campaign_id"]), because)
+    return table
+
+
+def _tell_deal(said: dict[str, Any]) -> None:
+    verdict = "counts" if said["counts"] else f"does not count: {said['reason']}"
+    console.print(f"[bold]deal[/] {escape(said['deal_id'])} [bold]for[/] {escape(said['campaign_id'])}", soft_wrap=True)
+    console.print(f"  {_mark(said['counts'])} {verdict}")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("", "check", "decided by"):
+        table.add_column(heading, overflow="fold")
+    for check in said["checks"]:
+        table.add_row(f"  {_mark(check['holds'])}", check["says"], escape(check["deciding_event"] or ""))
+    console.print(table)

@@ -1,0 +1,58 @@
+"""How does a command reach the store? An embedded one by its directory, running or stopped; else by the environment."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import typer
+from starlette.datastructures import QueryParams
+
+from services.api.reading import Reading, snapshot
+from shared.log.port import partition_of
+from shared.store.connect import open_pool
+from shared.store.generations import live_generation
+from touchline.embedded import Embedded
+from touchline.serve import PARTITIONS
+from touchline.settings import Settings
+
+Data = Annotated[
+    Path | None,
+    typer.Option(help="of an embedded store, running or stopped; without it, TOUCHLINE_DATABASE_URL"),
+]
+Workspace = Annotated[str, typer.Option(help="the workspace")]
+AsJson = Annotated[bool, typer.Option("--json", help="print the answer as one JSON line")]
+
+
+@contextmanager
+def database(data: Path | None) -> Iterator[str]:
+    """The URL of the store that a command works on. Raises `typer.BadParameter`."""
+    if data is not None:
+        if not (data / "postgres").is_dir():
+            raise typer.BadParameter(f"{data} holds no embedded store", param_hint="--data")
+        with Embedded(data).reached() as url:
+            yield url
+    elif configured := Settings().database_url:
+        yield configured
+    else:
+        raise typer.BadParameter("name a data directory, or set TOUCHLINE_DATABASE_URL", param_hint="--data")
+
+
+@asynccontextmanager
+async def read_only(url: str, workspace: str) -> AsyncIterator[Reading]:
+    """A snapshot of the workspace, as the read API opens one for a request."""
+    pool = await open_pool(url, 1)
+    try:
+        await _known(pool, workspace)
+        generation = await live_generation(pool)
+        partition = partition_of(workspace, PARTITIONS)
+        async with snapshot(pool, generation, partition, workspace, QueryParams()) as read:
+            yield read
+    finally:
+        await pool.close()
+
+
+async def _known(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> None:
+    if not await pool.fetchval("SELECT EXISTS (SELECT FROM touchline.workspace WHERE workspace_id = $1)", workspace):
+        raise typer.BadParameter(f"there is no workspace {workspace!r}", param_hint="--workspace")
