@@ -14,6 +14,7 @@ from shared.access.keys import create_workspace
 from shared.log.port import partition_of
 from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
+from shared.rules.association import SOCIAL_POSTS_MAX
 from touchline.embedded import Embedded
 from touchline.serve import PARTITIONS, Running, compose
 
@@ -64,14 +65,14 @@ class Workspace:
         async with self.client(scope) as client:
             return await client.post("/v1/events", json={"events": list(events)})
 
-    async def project(self) -> None:
+    async def project(self, batch: int = 1000, social_posts_max: int = SOCIAL_POSTS_MAX) -> None:
         """Bring the projection of the workspace's partition to the end of the log."""
         generation = self.running.workers[0].generation
         async with self.running.pool.acquire() as raw:
             connection = Connection(raw, generation)
-            projector = Projector(self.running.log, self.partition)
+            projector = Projector(self.running.log, self.partition, social_posts_max=social_posts_max)
             await projector.take(connection)
-            while entries := await self.running.log.read(self.partition, projector.offset, 1000):
+            while entries := await self.running.log.read(self.partition, projector.offset, batch):
                 await projector.project(connection, decode(entries))
 
     async def get(self, path: str) -> httpx.Response:

@@ -71,7 +71,7 @@ async def mark_deals(work: Work) -> None:
     latest_us = await work.connection.fetchval(LATEST_CLOSE, work.ws)
     if latest_us is None:
         return
-    earliest = {person: at_us for person, at_us in work.rejudged.items() if at_us < latest_us}
+    earliest: dict[int, int] = {}
     for row in (*work.touches, *work.left_touches):
         if row.occurred_at_us < latest_us and row.occurred_at_us < earliest.get(row.person, latest_us):
             earliest[row.person] = row.occurred_at_us

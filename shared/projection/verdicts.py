@@ -137,7 +137,6 @@ async def _settle(work: Work, changed: list[Any]) -> None:
     lone = []
     for row in changed:
         person, order = row["person"], Order(row["occurred_at_us"], row["event_id"])
-        work.rejudged[person] = min(order.at_us, work.rejudged.get(person, order.at_us))
         if row["by_visitor"]:
             first, last = spans.get(person, (order, order))
             spans[person] = min(first, order), max(last, order)
@@ -149,7 +148,7 @@ async def _settle(work: Work, changed: list[Any]) -> None:
     states = {row["visitor"]: VisitorState.of(row) for row in rows}
     await rederive(work, [Rederivation(visitor, *spans[visitor]) for visitor in states], states)
     await save(work, states)
-    owners = await work.connection.fetch(OWNED, work.ws, list(work.rejudged))
+    owners = await work.connection.fetch(OWNED, work.ws, [row["person"] for row in changed])
     identifiers, contacts = work.identifiers, work.contacts
     work.identifiers, work.contacts = set(), {row["contact"] for row in owners}
     await derive_contacts(work)

@@ -25,9 +25,8 @@ class VisitorChange:
 class Work:
     """The batch, and which entities must be derived anew because of it.
 
-    `owned_anew` are persons whose touches may have passed to, or from, the workspace's own people; `rejudged` gives the
-    earliest instant of each person's touches whose verdict changed. `has_internal`: the settings name, or have named until
-    now, domains of the workspace's own people.
+    `owned_anew` are persons whose touches may have passed to, or from, the workspace's own people. `has_internal`: the
+    settings name, or have named until now, domains of these people.
     """
 
     connection: Connection
@@ -41,7 +40,6 @@ class Work:
     named: list[tuple[Prepared, Naming, bool]] = field(default_factory=list)
     visitors: dict[int, VisitorChange] = field(default_factory=dict)
     owned_anew: set[int] = field(default_factory=set)
-    rejudged: dict[int, int] = field(default_factory=dict)
     identifiers: set[int] = field(default_factory=set)
     contacts: set[int] = field(default_factory=set)
     deals: set[int] = field(default_factory=set)

@@ -29,6 +29,21 @@ REFERRERS = [None, None, None, "https://google.com/", "https://www.shop.example/
              "https://m.facebook.com/"]  # fmt: skip
 AGENTS = ["Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0", "Googlebot/2.1", "curl/8.5.0", "OurMonitor/1.0",
           "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"]  # fmt: skip
+CATALOG = [
+    *["asset_associated"] * 8, *["asset_dissociated"] * 2, *["campaign_created"] * 3, *["campaign_updated"] * 2,
+    *["campaign_deleted"] * 2, "asset_published", "asset_unpublished", "spend_recorded", *["asset_registered"] * 4,
+]  # fmt: skip
+DOMAINS: list[dict[str, Any]] = [
+    {"internal_domains": ["ours.example"]}, {"internal_domains": []}, {"internal_domains": ["@Example.no", "ours.example"]},
+]  # fmt: skip
+MACHINES: list[dict[str, Any]] = [
+    {"machine_rules": {"crawlers": False}}, {"machine_rules": {"crawlers": True, "always": ["ourmonitor"]}},
+    {"machine_rules": {"never": ["CURL"], "mail_prefetchers": False}}, {"machine_rules": {"always": [], "never": []}},
+]  # fmt: skip
+SETTINGS: list[dict[str, Any]] = [
+    *DOMAINS, *MACHINES, {"session_gap_minutes": 31}, {"session_gap_minutes": 30}, {"currency": "NOK"},
+    {"lookback_days": 1}, {"lookback_days": None}, {"time_zone": "Asia/Tokyo"},
+]  # fmt: skip
 SOCIAL_POSTS_MAX = 2  # of the worlds: the limit must be reached
 MINUTES = [0, 0, 1, 10, 29, 30, 31, 60, 90]
 BASE = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
@@ -42,8 +57,6 @@ class Cast:
         self.contacts = rng.sample(CONTACTS, rng.choice([1, 2, 2, 3, 4, len(CONTACTS)]))
         self.campaigns = rng.sample(CAMPAIGNS, rng.randint(1, 3))
         self.assets = rng.sample(list(ASSETS), rng.choice([1, 2, 3, 5, len(ASSETS)]))
-        if rng.random() < 0.15:
-            self.assets = ["post", "post2", "post3"]  # so that the limit is met, and met again
         self.urls = rng.sample(URLS, rng.choice([1, 2, 4]))
         self.deals = rng.choice([["d1"], ["d1", "d2"]])
         self.days = rng.choice([1, 1, 2, 3, days])
@@ -53,6 +66,26 @@ class Cast:
         self.weights = rng.choice(
             [[10, 5, 3, 3], [20, 2, 2, 2], [10, 10, 1, 1], [10, 2, 6, 1], [10, 3, 2, 8], [20, 2, 2, 6], [30, 1, 3, 0]]
         )
+        self.settings = rng.choice([0, 0, 0, 1, 2, 4])
+        self.taken_back = rng.choice([0, 0, 1, 2, 4])
+        self.talk, self.catalog, self.registered, self.size_max = SETTINGS, CATALOG, False, 1000
+        mood = rng.random()
+        if mood < 0.12:  # the limit is met, and met again, while associations are taken back
+            self.assets, self.campaigns = ["post", "post2", "post3"], rng.sample(CAMPAIGNS, rng.choice([1, 1, 2]))
+            self.weights, self.taken_back, self.size_max = [1, 20, 1, 0], rng.choice([1, 2, 4]), 14
+            self.catalog, self.registered = ["asset_associated"] * 8 + CATALOG, True
+        elif mood < 0.24:  # who is staff changes by links, merges and settings
+            self.contacts = [
+                {"id": "7"},
+                {"id": "8"},
+                {"email": "ola@ours.example"},
+                {"id": "8", "email": "ola@ours.example"},
+            ]
+            self.weights, self.settings, self.talk = [10, 4, 8, 2], rng.choice([1, 2, 4]), DOMAINS
+            self.utm, self.campaigns, self.taken_back = 0.9, ["spring", "autumn"], rng.choice([0, 2, 4])
+        elif mood < 0.36:  # who is a machine changes by settings
+            self.agents, self.settings, self.talk = True, rng.choice([2, 4, 6]), MACHINES
+            self.weights, self.utm, self.campaigns = [12, 4, 4, 1], 0.9, ["spring", "autumn"]
 
 
 def instant(rng: random.Random, cast: Cast) -> str:
@@ -123,10 +156,7 @@ def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
 
 
 def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
-    type_ = rng.choice(
-        ["asset_associated"] * 8 + ["asset_dissociated"] * 2 + ["campaign_created"] * 3 + ["campaign_updated"] * 2
-        + ["campaign_deleted", "campaign_deleted", "asset_published", "asset_unpublished", "spend_recorded"] + ["asset_registered"] * 4
-    )  # fmt: skip
+    type_ = rng.choice(cast.catalog)
     campaign = {"campaign_id": rng.choice(cast.campaigns)}
     asset = rng.choice(cast.assets)
     if type_ in ("asset_associated", "asset_dissociated"):
@@ -194,16 +224,9 @@ def deal(rng: random.Random, cast: Cast) -> dict[str, Any]:
     return event
 
 
-def configured(rng: random.Random) -> dict[str, Any]:
+def configured(rng: random.Random, cast: Cast) -> dict[str, Any]:
     """Settings that change what every rule makes of the history."""
-    settings = rng.choice([
-        {"internal_domains": ["ours.example"]}, {"internal_domains": []}, {"internal_domains": ["@Example.no", "ours.example"]},
-        {"machine_rules": {"crawlers": False}}, {"machine_rules": {"crawlers": True, "always": ["ourmonitor"]}},
-        {"machine_rules": {"never": ["CURL"], "mail_prefetchers": False}}, {"machine_rules": {"always": [], "never": []}},
-        {"session_gap_minutes": 31}, {"session_gap_minutes": 30}, {"currency": "NOK"}, {"lookback_days": 1},
-        {"lookback_days": None}, {"time_zone": "Asia/Tokyo"},
-    ])  # fmt: skip
-    return {"type": "workspace_configured", "settings": settings}
+    return {"type": "workspace_configured", "settings": rng.choice(cast.talk)}
 
 
 def won_deal(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
@@ -222,14 +245,18 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
     """A set of events as sent; ids collide now and then, and retractions name events of the set."""
     cast = Cast(rng, days)
     events: list[dict[str, Any]] = []
-    for n in range(size):
+    if cast.registered:
+        for n, asset in enumerate(cast.assets):
+            told = {"type": "asset_registered", "asset_id": asset, "asset_type": ASSETS[asset]}
+            events.append(told | {"id": f"a{n}", "occurred_at": "2024-03-01T11:00:00Z"})
+    for n in range(min(size, cast.size_max)):
         make = rng.choices([touch, catalog, person, deal], cast.weights)[0]
         events.append(make(rng, cast) | {"id": f"e{n:02d}", "occurred_at": instant(rng, cast)})
     if rng.random() < 0.5:
         events += [e | {"id": f"s{n}"} for n, e in enumerate(won_deal(rng, cast))]
-    for n in range(rng.choice([0, 0, 0, 1, 2, 4])):
-        events.append(configured(rng) | {"id": f"w{n}", "occurred_at": instant(rng, cast)})
-    for n in range(rng.choice([0, 0, 1, 2, 4])):
+    for n in range(cast.settings):
+        events.append(configured(rng, cast) | {"id": f"w{n}", "occurred_at": instant(rng, cast)})
+    for n in range(cast.taken_back):
         target = rng.choice([*events, {"id": "unheard-of"}])["id"]
         events.append({"type": "event_retracted", "id": f"r{n}", "event_id": target, "occurred_at": instant(rng, cast)})
     if rng.random() < 0.15 and size > 1:
