@@ -3,20 +3,19 @@
 import importlib.util
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.processes import Up, start
+from tests.processes import Up
 
 FOLDER = Path(__file__).parent
 SEED = int(os.environ.get("TOUCHLINE_SEED", "0")) or int.from_bytes(os.urandom(3), "big")
 
 
-def _player() -> ModuleType:
+def player() -> ModuleType:
     spec = importlib.util.spec_from_file_location("scenario_player", FOLDER / "run.py")
     assert spec is not None
     assert spec.loader is not None
@@ -28,14 +27,7 @@ def _player() -> ModuleType:
 SCENARIOS = [scenario for file in sorted(FOLDER.glob("*.json")) for scenario in json.loads(file.read_text())]
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = start(tmp_path_factory.mktemp("scenarios"))
-    yield up
-    assert up.stop() == 0
-
-
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[s["name"] for s in SCENARIOS])
 def test_scenario(up: Up, scenario: dict[str, Any]) -> None:
-    problems = _player().play(up.url, up.keys["admin"], scenario, SEED)
+    problems = player().play(up.url, up.keys["admin"], scenario, SEED)
     assert not problems, f"seed {SEED}: {problems}"
