@@ -137,9 +137,13 @@ class EmailDelivered(EmailSent, kw_only=True, frozen=True, tag="email_delivered"
 class EmailOpened(EmailSent, kw_only=True, frozen=True, tag="email_opened"):
     """An email was opened; `machine` says that the opener is no person."""
 
+    user_agent: Text | None = None
+
 
 class EmailClicked(EmailSent, kw_only=True, frozen=True, tag="email_clicked"):
     """A link in an email was clicked."""
+
+    user_agent: Text | None = None
 
 
 class EmailBounced(EmailSent, kw_only=True, frozen=True, tag="email_bounced"):

@@ -145,8 +145,7 @@ def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
             event["url"] = url(rng, cast)
     if (
         cast.agents
-        and "email" not in type_
-        and type_ not in ("list_joined", "workflow_enrolled")
+        and (type_ in ("email_opened", "email_clicked") or not type_.startswith(("email_", "list_", "workflow_")))
         and rng.random() < 0.5
     ):
         event["user_agent"] = rng.choice(AGENTS)
