@@ -65,21 +65,21 @@ def _take(example: Example, line: str) -> None:
         if repeated := REPEATED.search(line):
             line = line[: repeated.start()]
             numbers = range(int(repeated[1]), int(repeated[2]) + 1)
-        example.events += [_event(line.replace("{n}", str(n))) for n in numbers]
+        example.events += [event(line.replace("{n}", str(n))) for n in numbers]
 
 
-def _event(line: str) -> dict[str, Any]:
+def event(line: str) -> dict[str, Any]:
     told = EVENT.fullmatch(line)
     assert told is not None, f"no event: {line}"
     time = told["time"] if told["time"].count(":") > 1 else told["time"] + ":00"
-    event: dict[str, Any] = {"type": told["type"], "at": f"{told['year'] or 2024}-{told['month']}T{time}Z"}
+    out: dict[str, Any] = {"type": told["type"], "at": f"{told['year'] or 2024}-{told['month']}T{time}Z"}
     rest = told["fields"]
     while rest.strip():
         name = FIELD.match(rest)
         assert name is not None, f"no field: {rest!r} of {line}"
         value, rest = _value(rest[name.end() :])
-        event[name[1]] = _contacts(name[1], value)
-    return event
+        out[name[1]] = _contacts(name[1], value)
+    return out
 
 
 def _value(text: str) -> tuple[Any, str]:
