@@ -50,7 +50,7 @@ def differences(events: list[dict[str, object]]) -> list[str]:
     return out
 
 
-@given(rng=st.randoms(note_method_calls=False, use_true_random=False), size=st.integers(5, 60))
+@given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
 @settings(max_examples=EXAMPLES, deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck))
 def check(rng: random.Random, size: int) -> None:
     events = world(rng, size)

@@ -95,7 +95,7 @@ def _json(event: dict[str, Any]) -> bytes:
     return orjson.dumps(event)
 
 
-@given(rng=st.randoms(note_method_calls=False, use_true_random=False), size=st.integers(5, 60))
+@given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
 @settings(
     max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
     suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],

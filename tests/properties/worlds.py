@@ -31,7 +31,7 @@ AGENTS = ["Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0", "Googlebot/2.1", "cur
           "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"]  # fmt: skip
 CATALOG = [
     *["asset_associated"] * 8, *["asset_dissociated"] * 2, *["campaign_created"] * 3, *["campaign_updated"] * 2,
-    *["campaign_deleted"] * 2, "asset_published", "asset_unpublished", "spend_recorded", *["asset_registered"] * 4,
+    "campaign_deleted", "asset_published", "asset_unpublished", "spend_recorded", *["asset_registered"] * 4,
 ]  # fmt: skip
 DOMAINS: list[dict[str, Any]] = [
     {"internal_domains": ["ours.example"]}, {"internal_domains": []}, {"internal_domains": ["@Example.no", "ours.example"]},
@@ -46,6 +46,7 @@ SETTINGS: list[dict[str, Any]] = [
 ]  # fmt: skip
 SOCIAL_POSTS_MAX = 2  # of the worlds: the limit must be reached
 MINUTES = [0, 0, 1, 10, 29, 30, 31, 60, 90]
+EARLY = "2024-03-01T11:30:00Z"
 BASE = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
 
 
@@ -60,6 +61,7 @@ class Cast:
         self.urls = rng.sample(URLS, rng.choice([1, 2, 4]))
         self.deals = rng.choice([["d1"], ["d1", "d2"]])
         self.days = rng.choice([1, 1, 2, 3, days])
+        self.early = rng.choice([0, 0.5, 0.9])  # catalog events before all touches
         self.agents = rng.random() < 0.4
         self.utm = rng.choice([0.1, 0.5, 0.9])
         self.minutes = rng.choice([MINUTES, list(range(0, 200, 5)), [0, 30, 60, 90], [0, 30, 60, 90]])
@@ -250,7 +252,8 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
             events.append(told | {"id": f"a{n}", "occurred_at": "2024-03-01T11:00:00Z"})
     for n in range(min(size, cast.size_max)):
         make = rng.choices([touch, catalog, person, deal], cast.weights)[0]
-        events.append(make(rng, cast) | {"id": f"e{n:02d}", "occurred_at": instant(rng, cast)})
+        early = make is catalog and rng.random() < cast.early
+        events.append(make(rng, cast) | {"id": f"e{n:02d}", "occurred_at": EARLY if early else instant(rng, cast)})
     if rng.random() < 0.5:
         events += [e | {"id": f"s{n}"} for n, e in enumerate(won_deal(rng, cast))]
     for n in range(cast.settings):
