@@ -178,7 +178,8 @@ def _credit(one: Numbers, share: Share, paid_minor: int) -> None:
     one.attributed_minor[share.currency] += paid_minor
     one.deal_shares_minor[share.deal] += paid_minor
     if paid_minor > 0:
-        one.contacts["contacts_with_attributed_revenue"][share.contact] = share.closed_us
+        earned = one.contacts["contacts_with_attributed_revenue"]
+        earned[share.contact] = max(share.closed_us, earned.get(share.contact, share.closed_us))
 
 
 async def settled_through(read: Reading, end_offset: int) -> str | None:

@@ -68,12 +68,20 @@ async def _campaign(client: httpx.AsyncClient, oracle: Oracle, campaign: str, rn
             check(f"{campaign} {metric} {chosen}", wanted[metric], got["metrics"][metric])
         for metric in ("influenced_revenue", "attributed_revenue"):
             check(f"{campaign} {metric} {model} {chosen}", wanted[metric], by_currency(got["metrics"][metric]))
-        excluded = oracle.excluded(campaign, lambda i, c=chosen: c is None or c[0] <= i < c[1])
+
+        def within(instant: dt.datetime, chosen: Any = chosen) -> bool:
+            return chosen is None or chosen[0] <= instant < chosen[1]
+
+        excluded = oracle.excluded(campaign, within)
         check(f"{campaign} excluded {chosen}", excluded, {k: n for k, n in got["excluded"].items() if n})
+        check(f"{campaign} touches {chosen}", oracle.counted_by_type(campaign, within), got["touches"])
     got = await _get(client, f"/v1/campaigns/{campaign}/assets?limit=1000")
-    shown = {i["asset_id"]: (i["former"], i["statistics"], i["contacts"]) for i in got["items"]}
+    shown = {
+        i["asset_id"]: (i["former"], i["statistics"], i["contacts"],
+                        i["not_shown"].get("stayed_with_previous_campaign", {})) for i in got["items"]
+    }  # fmt: skip
     check(f"{campaign} assets", oracle.section(campaign), shown)
-    hidden = {a: oracle.hidden(a, campaign) for a, (former, _, _) in oracle.section(campaign).items() if not former}
+    hidden = {a: oracle.hidden(a, campaign) for a, (former, *_) in oracle.section(campaign).items() if not former}
     check(f"{campaign} hidden", hidden, {i["asset_id"]: i["hidden_reason"] for i in got["items"] if not i["former"]})
     got = await _get(client, f"/v1/campaigns/{campaign}/refusals?limit=1000")
     refused = [(i["asset_id"], i["event_id"], i["reason"]) for i in got["items"]]
@@ -88,6 +96,25 @@ async def _campaign(client: httpx.AsyncClient, oracle: Oracle, campaign: str, rn
         check(
             f"{campaign} {metric} rows", wanted_rows, sorted((i["contact"], i["deciding_event"]) for i in got["items"])
         )
+    await _revenue(client, oracle, campaign, rng.choice(list(MODELS)), check)
+
+
+async def _revenue(client: httpx.AsyncClient, oracle: Oracle, campaign: str, model: str, check: Any) -> None:
+    """The deals behind the numbers, and the contacts with revenue, under a model."""
+    _, paid, earners = oracle.attributed(campaign, model, lambda _: True)
+    for metric, closes in (
+        ("contacts_with_revenue", oracle.with_revenue(campaign)),
+        ("contacts_with_attributed_revenue", earners),
+    ):
+        got = await _get(client, f"/v1/campaigns/{campaign}/contacts?limit=1000&metric={metric}&model={model}")
+        wanted = sorted((oracle.name(contact), instant) for contact, instant in closes.items())
+        rows = sorted((i["contact"], dt.datetime.fromisoformat(i["at"])) for i in got["items"])
+        check(f"{campaign} {metric} {model} rows", wanted, rows)
+    got = await _get(client, f"/v1/campaigns/{campaign}/deals?limit=1000&model={model}")
+    counting = [d for d in oracle.deals if oracle.deal_reason(d, campaign) is None]
+    wanted_deals = sorted((d["id"], d["state"], paid.get(d["id"])) for d in counting)
+    deals = sorted((i["deal_id"], i["state"], i["share"] and minor(i["share"])) for i in got["items"])
+    check(f"{campaign} deals {model}", wanted_deals, deals)
 
 
 async def _journey(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset[Any], check: Any) -> None:
@@ -156,6 +183,7 @@ async def _event(client: httpx.AsyncClient, oracle: Oracle, event_id: str, check
     wanted = {c: oracle.why_not(event, c) for c in oracle.campaigns}
     wanted = {c: why or None for c, why in wanted.items() if why is not None}
     check(f"{event_id} explain", wanted, {c["campaign_id"]: c.get("reason") for c in got["campaigns"]})
+    check(f"{event_id} influence", oracle.influence(event), got["influence"])
     check(f"{event_id} verdict", oracle.why_excluded(event), got["reason"])
     check(f"{event_id} brought by", oracle.brought(event), (got["source"], got["medium"], got["channel"]))
     shown = sorted((s["campaign_id"], s["asset_id"], s["reason"]) for s in got["sections"])

@@ -589,21 +589,47 @@ class Oracle:
             paid[i] += 1
         return paid
 
-    def attributed(self, campaign, model, within):
-        """{currency: minor units}, and the contacts that earned some of it."""
-        sums, earners = {}, set()
+    def parts(self, campaign, model):
+        """(deal, touch, minor units) of each share's part that is the campaign's."""
         for deal in self.deals:
-            paid = self.shares(deal, model)
-            if paid is None or not within(deal["closed"]):
-                continue
-            for t, share in zip(self.journey(deal), paid, strict=True):
+            for t, share in zip(self.journey(deal), self.shares(deal, model) or [], strict=False):
                 among = sorted(self.campaigns_of(t), key=str.encode)
                 if campaign in among:
-                    part = share // len(among) + (among.index(campaign) < share % len(among))
-                    sums[deal["currency"]] = sums.get(deal["currency"], 0) + part
-                    if part > 0:
-                        earners.add(self.owner(t))
-        return sums, earners
+                    yield deal, t, share // len(among) + (among.index(campaign) < share % len(among))
+
+    def attributed(self, campaign, model, within):
+        """{currency: minor units}, {deal: minor units}, and {contact: the latest close that earned it some}."""
+        sums, deals, earners = {}, {}, {}
+        for deal, t, part in self.parts(campaign, model):
+            if within(deal["closed"]):
+                sums[deal["currency"]] = sums.get(deal["currency"], 0) + part
+                deals[deal["id"]] = deals.get(deal["id"], 0) + part
+                if part > 0:
+                    earners[self.owner(t)] = max(deal["closed"], earners.get(self.owner(t), deal["closed"]))
+        return sums, deals, earners
+
+    def with_revenue(self, campaign, within=lambda _: True):
+        """{contact: the latest close of a won deal that it is eligible for and touched by before}."""
+        out = {}
+        for d in self.deals:
+            for contact in self.eligible(d) if d["state"] == "won" and within(d["closed"]) else ():
+                if any(self.owner(t) == contact and t["type"] in REVENUE_TYPES and at(t) < d["closed"]
+                       for t, _ in self.mine(campaign)):  # fmt: skip
+                    out[contact] = max(d["closed"], out.get(contact, d["closed"]))
+        return out
+
+    def counted_by_type(self, campaign, within=lambda _: True):
+        out = {}
+        for t, _ in self.mine(campaign):
+            if within(at(t)):
+                out[t["type"]] = out.get(t["type"], 0) + t.get("count", 1)
+        return out
+
+    def influence(self, touch):
+        """The kinds of influence that a touch has."""
+        kinds = {"influencing": self.influencing(touch), "deal_touch": touch["type"] in DEAL_TYPES,
+                 "revenue_touch": touch["type"] in REVENUE_TYPES}  # fmt: skip
+        return [kind for kind, has in kinds.items() if has and self.counted(touch)]
 
     def overview(self, campaign, model="linear", span=None):
         lo, hi = span or (dt.datetime.min.replace(tzinfo=dt.UTC), FAR)
@@ -613,9 +639,7 @@ class Oracle:
 
         mine = self.mine(campaign)
 
-        def count(type_):
-            return sum(t.get("count", 1) for t, _ in mine if t["type"] == type_ and within(at(t)))
-
+        count = self.counted_by_type(campaign, within)
         visits = [t for t, routes in mine if t["type"] == "page_visited" and routes & {"asset", "utm"}]
         sessions = [s for s in self.sessions if within(at(s["touches"][0]))
                     and any(t is v for t in s["touches"] for v in visits)]  # fmt: skip
@@ -628,37 +652,35 @@ class Oracle:
             if d["amount"] is not None:
                 minor = int(Decimal(d["amount"]) * (1 if d["currency"] == "JPY" else 100))
                 revenue[d["currency"]] = revenue.get(d["currency"], 0) + minor
-        with_revenue = {
-            contact for d in self.deals if d["state"] == "won" and within(d["closed"]) for contact in self.eligible(d)
-            if any(self.owner(t) == contact and t["type"] in REVENUE_TYPES and at(t) < d["closed"] for t, _ in mine)
-        }  # fmt: skip
-        sums, earners = self.attributed(campaign, model, within)
+        sums, _, earners = self.attributed(campaign, model, within)
         return {
-            "page_views": count("page_visited"), "form_submissions": count("form_submitted"),
-            "cta_clicks": count("cta_clicked"), "email_opens": count("email_opened"),
-            "email_clicks": count("email_clicked"), "sessions": len(sessions),
+            "page_views": count.get("page_visited", 0), "form_submissions": count.get("form_submitted", 0),
+            "cta_clicks": count.get("cta_clicked", 0), "email_opens": count.get("email_opened", 0),
+            "email_clicks": count.get("email_clicked", 0), "sessions": len(sessions),
             "new_sessions": sum(s["new"] for s in sessions),
             "new_contacts_first_touch": sum(within(at(c)) for c in self.first_touch(campaign).values()),
             "new_contacts_last_touch": sum(within(at(c)) for c in self.last_touch(campaign).values()),
             "influenced_contacts": sum(within(at(t)) for t in self.influenced(campaign).values()),
             "influenced_deals": len(counting), "closed_deals": len(won), "influenced_revenue": revenue,
-            "contacts_with_revenue": len(with_revenue), "attributed_revenue": sums,
+            "contacts_with_revenue": len(self.with_revenue(campaign, within)), "attributed_revenue": sums,
             "contacts_with_attributed_revenue": len(earners),
         }  # fmt: skip
 
     def section(self, campaign):
-        """{asset: (former, statistics, contacts)} of the campaign's asset section."""
+        """{asset: (former, statistics, contacts, what shows elsewhere)} of the campaign's asset section."""
         out = {}
         for asset in {e["asset_id"] for e in self.events if "asset_id" in e}:
             if self.first_held(asset, campaign) is None:
                 continue
             now = campaign in self.holders(asset, FAR)
-            statistics, contacts = {}, {}
+            statistics, contacts, elsewhere = {}, {}, {}
             for t in self.touches:
                 if not self.counted(t) or asset not in (self.asset_of(t), self.via_of(t)):
                     continue
                 if t["type"] in ("cta_clicked", "cta_viewed"):
                     then = self.holders(asset, at(t))
+                    if now and then and campaign not in then:
+                        elsewhere[t["type"]] = elsewhere.get(t["type"], 0) + t.get("count", 1)
                     if (then and campaign not in then) or (not now and campaign not in then):
                         continue
                 elif not now:
@@ -667,7 +689,7 @@ class Oracle:
                 if owner := self.owner(t):
                     contacts.setdefault(t["type"], set()).add(owner)
             if now or statistics:
-                out[asset] = (not now, statistics, {k: len(v) for k, v in contacts.items()})
+                out[asset] = (not now, statistics, {k: len(v) for k, v in contacts.items()}, elsewhere)
         return out
 
     def shown_in(self, touch):
