@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ingest] [end-to-end] [freshness] [reads] [contact] [growth]`: all of them if none is named."""
+"""`python -m benchmarks [ingest] [end-to-end] [freshness] [reads] [contact] [history] [growth]`: all of them if none is named."""
 
 import asyncio
 import itertools
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import measure
+from benchmarks.history import history
 
 BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "ingest": measure.ingest,
@@ -16,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "freshness": measure.freshness,
     "reads": measure.reads,
     "contact": measure.contact,
+    "history": history,
     "growth": measure.growth,
 }
 

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -117,6 +118,41 @@ async def until_readable(url: str, key: str, position: str) -> None:
     async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
         while (await client.get("/v1/status", params={"after": position})).status_code != 200:
             pass
+
+
+async def waits_s(server: Server, sent: Iterator[bytes], events_per_s: int, seconds: float) -> list[float]:
+    """Send at a steady rate; answers how long after its sending each body was readable, in seconds."""
+    waits: list[float] = []
+    interval_s = BATCH_EVENTS / events_per_s
+
+    async def one(client: httpx.AsyncClient, body: bytes) -> None:
+        began = now()
+        answer = (await client.post("/v1/events", content=body)).json()
+        while (await client.get("/v1/status", params={"after": answer["position"]})).status_code != 200:
+            continue  # a read waits five seconds at most
+        waits.append(now() - began)
+
+    headers = {"Authorization": f"Bearer {server.keys['server']}"}
+    limits = httpx.Limits(max_connections=None)
+    async with (
+        httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60, limits=limits) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        began = now()
+        for n in range(int(seconds / interval_s)):
+            await asyncio.sleep(max(0.0, began + n * interval_s - now()))
+            group.create_task(one(client, next(sent)))
+    return waits
+
+
+def spread(waits: list[float]) -> str:
+    """Waits in seconds as median, p99 and worst."""
+    ordered = sorted(waits)
+    p99 = ordered[int(len(ordered) * 0.99)]
+    return (
+        f"{statistics.median(ordered) * 1000:.0f} ms (median), {p99 * 1000:.0f} ms (p99), "
+        f"{ordered[-1] * 1000:.0f} ms (worst)"
+    )
 
 
 def cpu_s() -> float:

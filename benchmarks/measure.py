@@ -22,7 +22,9 @@ from benchmarks.load import (
     now,
     post,
     read_bodies,
+    spread,
     until_readable,
+    waits_s,
     write_bodies,
 )
 from shared.store.projection import create_statements, projection
@@ -109,35 +111,9 @@ async def freshness(folder: Path) -> None:
     first, rest = itertools.tee(bodies(EVENTS))
     _, position = await post(server.url, server.keys["server"], itertools.islice(first, 500))
     await until_readable(server.url, server.keys["read"], position)
-    sent = itertools.islice(rest, 500, None)
-    waits: list[float] = []
-    interval_s = BATCH_EVENTS / FRESHNESS_EVENTS_PER_S
-    write = httpx.AsyncClient(
-        base_url=server.url, headers={"Authorization": f"Bearer {server.keys['server']}"}, timeout=30
-    )
-    read = httpx.AsyncClient(
-        base_url=server.url, headers={"Authorization": f"Bearer {server.keys['read']}"}, timeout=30
-    )
-
-    async def one(body: bytes) -> None:
-        began = now()
-        answer = (await write.post("/v1/events", content=body)).json()
-        response = await read.get("/v1/status", params={"after": answer["position"]})
-        assert response.status_code == 200
-        waits.append(now() - began)
-
-    async with write, read, asyncio.TaskGroup() as group:
-        began = now()
-        for n in range(int(FRESHNESS_S / interval_s)):
-            await asyncio.sleep(max(0.0, began + n * interval_s - now()))
-            group.create_task(one(next(sent)))
+    waits = await waits_s(server, itertools.islice(rest, 500, None), FRESHNESS_EVENTS_PER_S, FRESHNESS_S)
     server.stop()
-    waits.sort()
-    p99 = waits[int(len(waits) * 0.99)]
-    print(
-        f"  readable after {statistics.median(waits) * 1000:.0f} ms (median), {p99 * 1000:.0f} ms (p99), "
-        f"{waits[-1] * 1000:.0f} ms (worst) at {FRESHNESS_EVENTS_PER_S:,} events/s", flush=True,
-    )  # fmt: skip
+    print(f"  readable after {spread(waits)} at {FRESHNESS_EVENTS_PER_S:,} events/s", flush=True)
 
 
 async def reads(folder: Path) -> None:
