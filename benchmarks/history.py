@@ -84,19 +84,22 @@ def _visits_of_one() -> Iterator[bytes]:
 async def history(folder: Path) -> None:
     """Merge two contacts of 50,000 touches each, and move an asset in the midst of its 1,000,000."""
     for name, change, touches in (("merge", MERGE, _clicks_of_two()), ("move", MOVE, _visits_of_one())):
-        server = Server.start(folder / name)
-        accepted, position = await post(server.url, server.keys["server"], itertools.chain([CATALOG], touches))
-        await until_readable(server.url, server.keys["read"], position)
-        before = await waits_s(server, bodies(EVENTS_PER_S * SECONDS), EVENTS_PER_S, SECONDS)
-        live = bodies(EVENTS_PER_S * SECONDS, SEED + 1)
-        async with asyncio.TaskGroup() as group:
-            during = group.create_task(waits_s(server, live, EVENTS_PER_S, SECONDS))
-            took = group.create_task(_made(server, change))
-        await _check(server, change)
-        server.stop()
-        print(f"  {name} beside {accepted:,} events: readable after {took.result() * 1000:,.0f} ms")
-        print(f"    live traffic, {EVENTS_PER_S:,} events/s, before: readable after {spread(before)}")
-        print(f"    live traffic meanwhile: readable after {spread(during.result())}", flush=True)
+        with Server.start(folder / name) as server:
+            await _beside_traffic(name, server, change, touches)
+
+
+async def _beside_traffic(name: str, server: Server, change: Change, touches: Iterator[bytes]) -> None:
+    accepted, position = await post(server.url, server.keys["server"], itertools.chain([CATALOG], touches))
+    await until_readable(server.url, server.keys["read"], position)
+    before = await waits_s(server, bodies(2 * EVENTS_PER_S * SECONDS), EVENTS_PER_S, SECONDS)
+    live = bodies(2 * EVENTS_PER_S * SECONDS, SEED + 1)
+    async with asyncio.TaskGroup() as group:
+        during = group.create_task(waits_s(server, live, EVENTS_PER_S, SECONDS))
+        took = group.create_task(_made(server, change))
+    await _check(server, change)
+    print(f"  {name} beside {accepted:,} events: readable after {took.result() * 1000:,.0f} ms")
+    print(f"    live traffic, {EVENTS_PER_S:,} events/s, before: readable after {spread(before)}")
+    print(f"    live traffic meanwhile: readable after {spread(during.result())}", flush=True)
 
 
 async def _made(server: Server, change: Change) -> float:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import httpx
 import orjson
@@ -71,6 +72,12 @@ class Server:
         said = json.loads(process.stdout.readline())
         keys = said["keys"] or json.loads((data / "keys.json").read_text())["keys"]
         return cls(process, said["url"], keys)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """Stop it cleanly."""

@@ -5,6 +5,7 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import uvloop
@@ -12,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 
 from shared.events.codec import Record, accept, split_request
 from touchline.embedded import Embedded
-from touchline.serve import Running, compose, first_keys, listen, serve
+from touchline.serve import compose, first_keys, listen, serve
 
 
 def decode_only() -> FastAPI:
@@ -35,7 +36,7 @@ async def _serve(mode: str, url: str, data: Path) -> None:
     keys = await first_keys(running.pool, data, "default")
     sock = listen("127.0.0.1", 0)
     if mode == "decode":
-        running = Running(decode_only(), running.pool, running.log, [])
+        running = replace(running, app=decode_only(), workers=[])
 
     async def ready() -> None:
         print(json.dumps({"url": f"http://127.0.0.1:{sock.getsockname()[1]}", "keys": keys}), flush=True)

@@ -43,8 +43,7 @@ def running(database_url: str, runner: asyncio.Runner) -> Iterator[Running]:
     """The services, without a server and without projectors: tests project when they want to."""
     running = runner.run(compose(database_url))
     yield running
-    runner.run(running.log.close())
-    runner.run(running.pool.close())
+    runner.run(running.close())
 
 
 class Workspace:

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from services.api.app import api_router
+from services.api.progress import Progress
 from services.api.reading import Api
 from services.ingest.app import Ingest, ingest_router
 from services.ingest.events import event_schemas
@@ -30,7 +31,10 @@ from shared.web.paths import WholeSegments
 from shared.web.problems import add_handlers
 
 PARTITIONS = 4  # of the embedded log; fixed for the life of a data directory
-CONNECTIONS_MAX = 24  # one for each projector, the rest for requests
+WRITERS_MAX = PARTITIONS + 8  # connections: one a projector, the rest for the log, keys and dead letters
+READERS_MAX = (
+    12  # connections of the read API; a request holds one, and may wait for a writers', never the other way round
+)
 KEYS_FILE = "keys.json"
 
 
@@ -40,8 +44,15 @@ class Running:
 
     app: FastAPI
     pool: "asyncpg.Pool[asyncpg.Record]"
+    readers: "asyncpg.Pool[asyncpg.Record]"
     log: PostgresLog
     workers: list[Worker]
+
+    async def close(self) -> None:
+        """Finish what was accepted, and let the database go."""
+        await self.log.close()
+        await self.pool.close()
+        await self.readers.close()
 
 
 class _Server(uvicorn.Server):
@@ -67,7 +78,8 @@ def spare_the_collector() -> None:
 async def compose(url: str) -> Running:
     """Bring the database to the present release and put the services together."""
     await migrate(url, PARTITIONS)
-    pool = await open_pool(url, CONNECTIONS_MAX)
+    pool = await open_pool(url, WRITERS_MAX)
+    readers = await open_pool(url, READERS_MAX)
     generation = await live_generation(pool)
     log = PostgresLog(pool, PARTITIONS)
     keys = KeyRing(pool)
@@ -78,10 +90,10 @@ async def compose(url: str) -> Running:
     add_handlers(app)
     app.add_middleware(WholeSegments)
     app.include_router(ingest_router(Ingest(log, pool, keys)))
-    app.include_router(api_router(Api(pool, keys, log, generation, PARTITIONS)))
+    app.include_router(api_router(Api(readers, Progress(readers, generation), keys, log, generation, PARTITIONS)))
     _document_events(app)
     workers = [Worker(pool, log, generation, partition) for partition in range(PARTITIONS)]
-    return Running(app, pool, log, workers)
+    return Running(app, pool, readers, log, workers)
 
 
 def _document_events(app: FastAPI) -> None:
@@ -147,8 +159,7 @@ async def serve(
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, readying, return_exceptions=True)
-        await running.log.close()
-        await running.pool.close()
+        await running.close()
     for result in results:
         if isinstance(result, Exception) and not isinstance(result, asyncio.CancelledError):
             raise result

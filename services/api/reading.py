@@ -1,6 +1,5 @@
 """How is a question read? One key, one workspace, one generation, one snapshot; and the position that it shows."""
 
-import asyncio
 import base64
 import datetime as dt
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +14,7 @@ import orjson
 from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 
+from services.api.progress import PROGRESS, Progress
 from shared.access.keys import KeyRing
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import EventLog, Position, partition_of
@@ -25,19 +25,18 @@ from shared.web.access import allow
 from shared.web.problems import Problem, unavailable
 
 AFTER_WAIT_S = 5.0  # how long a read waits for a position
-AFTER_POLL_S = 0.01
 LIMIT_DEFAULT, LIMIT_MAX = 50, 1_000  # items of a page
 
-PROGRESS = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
 WORKSPACE = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
 SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
 
 
 @dataclass
 class Api:
-    """What the routes work with."""
+    """What the routes work with. `pool` is the readers' own: what writes, and `log`, never waits for a slow read."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
+    progress: Progress
     keys: KeyRing
     log: EventLog
     generation: str
@@ -188,19 +187,14 @@ async def snapshot(
 
 
 async def _wait(api: Api, after: str, partition: int) -> None:
-    """Wait without holding a connection: many may wait at once."""
     try:
         position = Position.parse(after)
     except ValueError as error:
         raise Problem(422, "bad_parameter", str(error), field="after") from error
     if position.partition != partition:
         raise Problem(422, "bad_parameter", "`after` is a position of another workspace", field="after")
-    deadline = asyncio.get_running_loop().time() + AFTER_WAIT_S
-    progress = PROGRESS.replace("{g}", api.generation)
-    while (await api.pool.fetchval(progress, partition) or 0) < position.offset:
-        if asyncio.get_running_loop().time() > deadline:
-            raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
-        await asyncio.sleep(AFTER_POLL_S)
+    if not await api.progress.passes(partition, position.offset, AFTER_WAIT_S):
+        raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
 
 
 def answer(read: Reading, body: dict[str, Any]) -> Response:

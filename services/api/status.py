@@ -5,9 +5,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from services.api.reading import Api, answer, reading
-from shared.projection.sql import sql
 
-PROGRESS = sql("SELECT next_offset, events FROM {g}.progress WHERE partition = $1")
 DEAD_LETTERS = """
 SELECT count(*) FROM touchline.dead_letter d JOIN touchline.workspace w ON w.workspace_id = d.workspace_id
 WHERE w.number = $1

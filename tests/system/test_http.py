@@ -273,3 +273,19 @@ def test_an_id_of_any_signs_is_reached_by_its_encoded_path(workspace: Workspace,
         response = run(workspace.get(f"/v1/campaigns/{path}{tail}"))
         assert response.status_code == 200, response.text
     assert run(workspace.get(f"/v1/events/{path}/explain")).json()["event_id"] == name
+
+
+def test_many_readers_at_once_do_not_wait_for_each_other(workspace: Workspace, run: Any) -> None:
+    """A request that asks the log beside its snapshot holds two connections; all at once must not hold all first ones."""
+    position = run(workspace.send(CAMPAIGN)).json()["position"]
+    run(workspace.project())
+
+    async def ask() -> list[int]:
+        async with workspace.client() as client:
+            paths = ["/v1/status", "/v1/campaigns/c/overview"] * 50
+            answers = await asyncio.wait_for(
+                asyncio.gather(*(client.get(path, params={"after": position}) for path in paths)), 60
+            )
+            return [answer.status_code for answer in answers]
+
+    assert run(ask()) == [200] * 100

@@ -1,0 +1,46 @@
+"""How far is the projection? Asked once for all who wait, however many they are."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from shared.projection.sql import sql
+
+PROGRESS = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
+POLL_S = 0.01
+
+
+@dataclass
+class _Seen:
+    offset: int = 0
+    at_s: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Progress:
+    """The offsets up to which a generation is projected."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", generation: str) -> None:
+        self._pool = pool
+        self._statement = PROGRESS.replace("{g}", generation)
+        self._seen: dict[int, _Seen] = {}
+
+    async def passes(self, partition: int, offset: int, timeout_s: float) -> bool:
+        """Wait, without holding a connection, until all before `offset` is projected; False if `timeout_s` goes by."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while await self._offset(partition) < offset:
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(POLL_S)
+        return True
+
+    async def _offset(self, partition: int) -> int:
+        """The offset as it was within the last `POLL_S`."""
+        seen = self._seen.setdefault(partition, _Seen())
+        async with seen.lock:
+            now_s = asyncio.get_running_loop().time()
+            if now_s - seen.at_s >= POLL_S:
+                seen.offset = int(await self._pool.fetchval(self._statement, partition) or 0)
+                seen.at_s = now_s
+        return seen.offset
