@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from shared.events.instants import DAY_US
 
 TIME_DECAY_DIGITS = 12
-WORKING_DIGITS = 2 * TIME_DECAY_DIGITS  # twice as many before rounding, so that the last one is right
+WORKING_DIGITS = 3 * TIME_DECAY_DIGITS  # so many before rounding that the last one is right
+PLACE_BITS = 10  # an age is told in microseconds, and powers are remembered by its digits to the base of 1024
+PLACE = (1 << PLACE_BITS) - 1
+POWERS_REMEMBERED = 16_384  # about 3 MB; a half-life of a week has 3,700 digits and a few dozen whole halvings
 
 
 class Role(StrEnum):
@@ -90,12 +94,15 @@ def weights(model: Model, roles: Mapping[Role, int], ages_us: Sequence[int]) -> 
 
 def decay(ages_us: Sequence[int], half_life_days: int) -> list[int]:
     """`2^(-age / half-life)`, each to 12 significant digits, then exact: as whole numbers of one small unit."""
-    half_life_us = Decimal(half_life_days * DAY_US)
+    half_life_us = half_life_days * DAY_US
     powers = []
     with localcontext() as context:
         for age_us in ages_us:
             context.prec = WORKING_DIGITS
-            power = Decimal(2) ** (-Decimal(age_us) / half_life_us)
+            halvings, rest_us = divmod(age_us, half_life_us)
+            power = _power(half_life_us, halvings * half_life_us)
+            for place in range(0, rest_us.bit_length(), PLACE_BITS):
+                power *= _power(half_life_us, rest_us & PLACE << place)
             context.prec = TIME_DECAY_DIGITS
             powers.append(+power)
     exponents = [int(power.as_tuple().exponent) for power in powers]
@@ -104,3 +111,9 @@ def decay(ages_us: Sequence[int], half_life_days: int) -> list[int]:
         int(power.scaleb(-exponent)) * 10 ** (exponent - smallest)
         for power, exponent in zip(powers, exponents, strict=True)
     ]
+
+
+@lru_cache(POWERS_REMEMBERED)
+def _power(half_life_us: int, age_us: int) -> Decimal:
+    """A factor of a power; ages are sums of few of them, so that a new age costs products and no exponentiation."""
+    return Decimal(2) ** (-Decimal(age_us) / Decimal(half_life_us))
