@@ -18,7 +18,10 @@ EVENTS = [
     {"type": "page_visited", "visitor_id": "v", "url": "https://s.example/?utm_campaign=spring", "occurred_at": "2024-01-03T00:00:00Z"},
     {"type": "contact_identified", "visitor_id": "v", "contact": {"email": "kari@example.no"}, "occurred_at": "2024-01-03T00:05:00Z"},
     {"type": "email_clicked", "asset_id": "mail", "contact": {"email": "kari@example.no"}, "occurred_at": "2024-01-04T00:00:00Z"},
-    {"type": "email_clicked", "asset_id": "other", "contact": {"email": "kari@example.no"}, "occurred_at": "2024-01-05T00:00:00Z"},
+    {"type": "campaign_created", "campaign_id": "autumn", "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "campaign_deleted", "campaign_id": "autumn", "occurred_at": "2024-01-02T00:00:00Z"},
+    {"type": "asset_associated", "asset_id": "mail", "campaign_id": "autumn", "occurred_at": "2024-01-06T00:00:00Z"},
+    {"type": "email_clicked", "id": "elsewhere", "asset_id": "other", "contact": {"email": "kari@example.no"}, "occurred_at": "2024-01-05T00:00:00Z"},
     {"type": "deal_created", "deal_id": "d", "amount": "100.00", "contacts": [{"email": "kari@example.no"}], "occurred_at": "2024-01-05T00:00:00Z"},
     {"type": "deal_closed", "deal_id": "d", "won": True, "occurred_at": "2024-01-09T00:00:00Z"},
 ]  # fmt: skip
@@ -84,6 +87,31 @@ def test_a_number_opens_what_is_behind_it_and_gives_the_focus_back(up: Up, page:
     page.keyboard.press("Escape")
     expect(page.locator("dialog")).to_have_count(0)
     assert page.evaluate("document.activeElement.id") == "tile-influenced_contacts"
+
+
+def test_the_page_explains_a_deal_and_an_event(up: Up, page: Page) -> None:
+    page.goto(f"{up.url}/dashboard/campaign?id=spring#key={up.keys['read']}")
+    page.locator("#deal-d").click()
+    told = page.locator("#why-told")
+    expect(told).to_contain_text("Deal d counts for this campaign.")
+    expect(told).to_contain_text("A contact was associated with it in time.")
+    page.select_option("select[aria-label=Kind]", "event")
+    page.fill("#why-id", "elsewhere")
+    page.click("text=Explain")
+    expect(told).to_contain_text("Has nothing to do with this campaign")
+
+
+def test_the_page_says_how_final_its_numbers_are(up: Up, page: Page) -> None:
+    page.goto(f"{up.url}/dashboard/campaign?id=autumn#key={up.keys['read']}")
+    expect(page.locator("#settled")).to_contain_text("Nothing came in live yet")
+    with up.client("server") as client:
+        client.post("/v1/events", json={"type": "page_visited", "visitor_id": "x", "url": "https://s.example/"})
+    expect(page.locator("#settled")).to_contain_text("Settled through", timeout=10_000)
+
+
+def test_the_page_lists_what_was_refused(up: Up, page: Page) -> None:
+    page.goto(f"{up.url}/dashboard/campaign?id=autumn#key={up.keys['read']}")
+    expect(page.locator("#right")).to_contain_text("The campaign had been deleted")
 
 
 def test_the_numbers_move_while_one_looks(up: Up, page: Page) -> None:

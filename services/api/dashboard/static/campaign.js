@@ -4,7 +4,8 @@ import { h, s, show } from "./dom.js";
 import { dayOf, instantOf, money, moneyText, num } from "./format.js";
 import { door, drawer, keptOut, others, revenue } from "./parts.js";
 import { chosen, controls, link, query, run } from "./shell.js";
-import { ASSET_TYPES, HIDDEN, isMoney, METRICS, TOUCHES } from "./words.js";
+import { whyPanel } from "./why.js";
+import { ASSET_TYPES, HIDDEN, INEFFECTIVE, isMoney, METRICS, TOUCHES } from "./words.js";
 
 const ID = chosen("id");
 const PATH = `/v1/campaigns/${encodeURIComponent(ID)}`;
@@ -14,15 +15,20 @@ const BAND_ROWS = 12;
 
 async function load() {
   const asked = query();
-  const [campaign, overview, assets, deals] = await Promise.all([
+  const [campaign, overview, assets, deals, refusals] = await Promise.all([
     get(PATH), get(PATH + "/overview", asked), all(PATH + "/assets"), all(PATH + "/deals", { ...asked, metric: "closed_deals" }),
+    all(PATH + "/refusals"),
   ]);
-  return { campaign, overview, assets: assets.items, deals: deals.items };
+  return { campaign, overview, assets: assets.items, deals: deals.items, refusals: refusals.items };
 }
 
 const name = c => c.name || c.campaign_id;
 
-function head({ campaign: c }) {
+const settled = overview => overview.settled_through
+  ? `Settled through ${instantOf(overview.settled_through)}; what came later may still grow.`
+  : "Nothing came in live yet, so nothing tells how late events come.";
+
+function head({ campaign: c, overview }) {
   const ended = c.deleted_at ? "Deleted" : c.ends_on && c.ends_on < new Date().toISOString().slice(0, 10) ? "Ended" : "Running";
   const when = c.starts_on ? `, ${dayOf(c.starts_on)}${c.ends_on ? " to " + dayOf(c.ends_on) : " on"}` : "";
   const spent = c.spent.map(m => moneyText(m.amount, m.currency)).join(", ");
@@ -30,7 +36,8 @@ function head({ campaign: c }) {
     h("p", { class: "facts" }, h("span", {}, ended + when), c.owner && h("span", {}, c.owner),
       c.budget && h("span", {}, `Budget ${moneyText(c.budget.amount, c.budget.currency)}${spent ? ", spent " + spent : ""}`)),
     c.utm_campaign.length > 0 && h("p", { class: "facts" }, "Claims ", c.utm_campaign.map(u =>
-      h("span", { class: "chip" }, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`)))];
+      h("span", { class: "chip" }, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`))),
+    h("p", { class: "facts", id: "settled" }, settled(overview))];
 }
 
 const shown = (metrics, metric, currency) => isMoney(metric) ? revenue(metrics[metric], currency) : num(metrics[metric]);
@@ -85,13 +92,19 @@ const excluded = data => h("section", { class: "panel", "aria-labelledby": "out"
   h("header", {}, h("div", {}, h("h2", { id: "out" }, "Kept out, and why"), h("p", {}, "Touches of its assets and utm values that do not count for this campaign, one reason each."))),
   h("div", { class: "pad" }, keptOut(data.overview.excluded)));
 
+const refused = data => data.refusals.length > 0 && h("section", { class: "panel", "aria-labelledby": "refused" },
+  h("header", {}, h("div", {}, h("h2", { id: "refused" }, "Refused associations"), h("p", {}, "They changed nothing: the asset stayed where it was."))),
+  h("table", {}, h("tbody", {}, data.refusals.slice(-DEALS_SHOWN).reverse().map(r => h("tr", {},
+    h("td", {}, r.name || r.asset_id), h("td", {}, INEFFECTIVE[r.reason]), h("td", { class: "n" }, dayOf(r.occurred_at)))))));
+
 const DEALS_SHOWN = 8;
 const ASSETS_SHOWN = 8;
 const unfolded = new Set();
-const deals = data => h("section", { class: "panel", "aria-labelledby": "deals" },
+const deals = (data, why) => h("section", { class: "panel", "aria-labelledby": "deals" },
   h("header", {}, h("h2", { id: "deals" }, "Won deals"), h("p", {}, data.deals.length > DEALS_SHOWN ? `the latest ${DEALS_SHOWN} of ${num(data.deals.length)}` : "")),
   data.deals.length ? h("table", {}, h("thead", {}, h("tr", {}, ["Deal", "Closed", "Amount", "Share"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : null }, t)))),
-    h("tbody", {}, data.deals.slice(-DEALS_SHOWN).reverse().map(d => h("tr", {}, h("td", {}, d.name || d.deal_id), h("td", {}, dayOf(d.closed_at)),
+    h("tbody", {}, data.deals.slice(-DEALS_SHOWN).reverse().map(d => h("tr", {},
+      h("td", {}, door(d.name || d.deal_id, "deal-" + d.deal_id, () => why.ask("deal", d.deal_id))), h("td", {}, dayOf(d.closed_at)),
       h("td", { class: "n" }, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"), h("td", { class: "n" }, d.share ? money(d.share.amount, d.share.currency) : "none")))))
     : h("p", { class: "pad muted" }, "No deal has been won with it in this range."));
 
@@ -102,7 +115,8 @@ const said = statistics => Object.entries(statistics).map(([type, n]) => `${num(
 function assetRow(a) {
   const people = Math.max(0, ...Object.values(a.contacts));
   return h("tr", { class: a.visible ? null : "hid" },
-    h("td", { class: "keep" }, a.name || a.asset_id, " ", a.hidden_reason && h("span", { class: "chip off" }, "hidden: " + HIDDEN[a.hidden_reason])),
+    h("td", { class: "keep" }, a.name || a.asset_id, " ", a.hidden_reason && h("span", { class: "chip off" }, "hidden: " + HIDDEN[a.hidden_reason]),
+      Object.values(a.not_shown).map(types => h("span", { class: "chip off" }, said(types) + " stayed with the campaign that held it"))),
     h("td", { class: "two" }, said(a.statistics)), h("td", { class: "n", "data-l": "Contacts" }, num(people)),
     h("td", { class: "n", "data-l": "Held since" }, dayOf(a.associated_at), a.held_until && ` to ${dayOf(a.held_until)}`));
 }
@@ -123,17 +137,20 @@ function assets(data, again) {
         former.length > 0 && [section("Former assets", " listed because their CTA clicks stayed here"), former.map(assetRow)]))));
 }
 
+let why = null;
+
 function draw(host, data, status, refresh) {
   const currency = status.workspace.currency;
   document.title = `${name(data.campaign)} · Touchline`;
   if (!host.childNodes.length) {
+    why = whyPanel();
     host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, controls(refresh))), h("div", { id: "top" }),
-      h("div", { class: "cols" }, h("div", { id: "left" }), h("div", { id: "right" })), h("div", { id: "bottom" }));
+      h("div", { class: "cols" }, h("div", { id: "left" }), h("div", {}, h("div", { id: "right" }), why.panel)), h("div", { id: "bottom" }));
   }
   show(document.getElementById("who"), head(data));
   show(document.getElementById("top"), h("section", { class: "panel", "aria-label": "Numbers" }, tiles(data, currency), band(data)));
   show(document.getElementById("left"), stages(data), ledger(data, currency));
-  show(document.getElementById("right"), excluded(data), deals(data));
+  show(document.getElementById("right"), excluded(data), refused(data), deals(data, why));
   const again = () => show(document.getElementById("bottom"), assets(data, again));
   again();
 }

@@ -20,7 +20,12 @@ export const METRICS = {
 export const isMoney = metric => metric === "influenced_revenue" || metric === "attributed_revenue";
 export const REASONS = {
   machine: "Machine traffic", internal: "Own staff", before_association: "Before the association",
-  after_association_ended: "After the association ended", utm_not_claimed_then: "utm not claimed then",
+  after_association_ended: "After the association ended", utm_not_claimed_then: "utm not claimed then", retracted: "Retracted",
+};
+export const INEFFECTIVE = {
+  campaign_deleted: "The campaign had been deleted", social_post_limit: "The campaign was full of social posts",
+  already_associated: "Already associated", not_associated: "Not associated", ended_at_once: "Ended at once",
+  campaign_not_yet_created: "The campaign was not yet created",
 };
 export const HIDDEN = {
   not_published: "not published", no_visit_since_campaign_created: "no visit since the campaign began",

@@ -1,0 +1,61 @@
+// Why is this (not) here? What the API explains of an event or a deal, asked from the page of a campaign.
+import { get, Problem } from "./api.js";
+import { h, icon, show } from "./dom.js";
+import { instantOf } from "./format.js";
+import { chosen } from "./shell.js";
+import { INEFFECTIVE, REASONS } from "./words.js";
+
+const MARKS = { true: ["M3 8.5 6.5 12 13 4.5", "", "Yes: "], false: ["M4 4 12 12|M12 4 4 12", "fail", "No: "], null: ["M3.5 8H12.5", "skip2", "Not reached: "] };
+
+const check = (holds, says, ...more) => {
+  const [mark, look, word] = MARKS[holds];
+  return h("li", { class: look || null }, icon(mark), h("div", {}, h("p", {}, h("span", { class: "sr" }, word), says), more));
+};
+
+const ev = text => text && h("span", { class: "ev" }, text);
+
+const verdict = (counts, text) => h("p", { class: counts ? "verdict" : "verdict not" }, icon(MARKS[counts][0]), h("b", {}, text));
+
+function deal(told) {
+  return [verdict(told.counts, told.counts ? `Deal ${told.deal_id} counts for this campaign.` : `Deal ${told.deal_id} does not count for this campaign.`),
+    h("ul", { class: "checks" }, told.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && `decided by ${c.deciding_event}`))))];
+}
+
+const brought = told => [told.source, told.medium].filter(Boolean).join(" / ") || told.channel;
+
+function event(told) {
+  const when = told.occurred_at && `${instantOf(told.occurred_at)}${told.contact ? ", " + told.contact : ""}${told.channel ? ", brought by " + brought(told) : ""}`;
+  const word = told.reason && (REASONS[told.reason] || INEFFECTIVE[told.reason] || told.reason);
+  const mine = told.campaigns.filter(c => c.campaign_id === chosen("id")), others = told.campaigns.filter(c => c.campaign_id !== chosen("id"));
+  const row = c => check(c.counts, c.counts ? `Counts for ${c.campaign_id}` : `Does not count for ${c.campaign_id}`,
+    ev(c.counts ? `through ${c.through.join(", ")}` : REASONS[c.reason]));
+  return [verdict(told.counted, told.counted ? `${told.type} counted.` : `${told.type || "The event"}: ${word}.`), when && h("p", { class: "muted" }, when),
+    told.detail && h("p", {}, told.detail), told.retracted_by && ev(`retracted by ${told.retracted_by.join(", ")}`),
+    h("ul", { class: "checks" }, mine.map(row), others.map(row),
+      told.counted && told.channel && !mine.length && check(false, "Has nothing to do with this campaign", ev("It never held what this event touched, nor claimed its utm.")))];
+}
+
+const ASKED = {
+  event: id => get(`/v1/events/${encodeURIComponent(id)}/explain`).then(event),
+  deal: id => get(`/v1/deals/${encodeURIComponent(id)}/explain`, { campaign: chosen("id") }).then(deal),
+};
+
+// A panel that stays while the page around it is drawn again; `ask(kind, id)` fills it in.
+export function whyPanel() {
+  const kind = h("select", { class: "field", "aria-label": "Kind" }, h("option", { value: "deal" }, "Deal"), h("option", { value: "event" }, "Event"));
+  const id = h("input", { class: "field", id: "why-id", "aria-label": "Id", placeholder: "its id", required: true });
+  const told = h("div", { "aria-live": "polite", id: "why-told" });
+  async function ask() {
+    try {
+      show(told, await ASKED[kind.value](id.value.trim()));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      show(told, h("p", { class: "muted", role: "alert" }, error.message));
+    }
+  }
+  const panel = h("section", { class: "panel", "aria-labelledby": "why" },
+    h("header", {}, h("div", {}, h("h2", { id: "why" }, "Why is this (not) here?"), h("p", {}, "Of a deal or an event, each point with the event that decides it."))),
+    h("div", { class: "pad" }, h("form", { class: "bar", onsubmit: submitted => { submitted.preventDefault(); ask(); } }, kind, id,
+      h("button", { class: "btn", type: "submit" }, "Explain")), told));
+  return { panel, ask: (what, name) => { kind.value = what; id.value = name; panel.scrollIntoView({ block: "nearest" }); return ask(); } };
+}
