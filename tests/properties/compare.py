@@ -151,6 +151,8 @@ async def _deal(
         check(f"{deal['id']} in {campaign}", (why is None, why), (got["counts"], got["reason"]))
         failed = [c["check"] for c in got["checks"] if c["holds"] is False]
         check(f"{deal['id']} in {campaign} checks", why is None, not failed)
+        kept_out = {c.removeprefix("touch_not_") for c in failed if c.startswith("touch_not_")}
+        check(f"{deal['id']} in {campaign} kept out", oracle.kept_out_of(deal, campaign), kept_out)
     got = await _get(client, f"/v1/deals/{deal['id']}/attribution?all&limit=1000")
     check(f"{deal['id']} others", oracle.others(deal), [(o["event_id"], o["reason"]) for o in got["others"]])
     for model in rng.sample(list(MODELS), 3):

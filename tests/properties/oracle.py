@@ -518,6 +518,14 @@ class Oracle:
             return "static_list"
         return "workflow_only" if any(t["type"] == "workflow_enrolled" for t in theirs) else "contact_not_influenced"
 
+    def kept_out_of(self, deal, campaign):
+        """The reasons that keep touches out of the campaign which would make the deal count; none if it does, or cannot."""
+        if self.deal_reason(deal, campaign) not in ("static_list", "workflow_only", "contact_not_influenced"):
+            return set()
+        in_time = [t for t in self.touches if t["type"] in DEAL_TYPES and self.owner(t) in self.eligible(deal)
+                   and (deal["closed"] is None or at(t) < deal["closed"])]  # fmt: skip
+        return {why for t in in_time if (why := self.why_not(t, campaign))}
+
     def journey(self, deal):
         if deal["state"] != "won":
             return []
