@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo up test check lint format scenarios properties benchmark clean help
+.PHONY: demo up test lint format properties chaos benchmark kafka-up kafka-down clean help
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -39,6 +39,15 @@ format: $(STAMP) ## put the code into shape
 
 properties: $(STAMP) ## the long property suites: 20,000 worlds on the rules, 1,000 through PostgreSQL
 	@TOUCHLINE_MEMORY_EXAMPLES=20000 TOUCHLINE_STORE_EXAMPLES=1000 $(BIN)/python -m pytest tests/properties -o timeout=7200
+
+chaos: $(STAMP) ## ten minutes of faults on three brokers and six processes under load; TOUCHLINE_CHAOS_S sets how long
+	@$(BIN)/python -m tests.chaos
+
+kafka-up: ## Apache Kafka on this machine, thrown away by kafka-down; BROKERS=3 for failover. Takes Java 17 and Maven
+	@$(PYTHON) deploy/kafka/brokers.py up --brokers $(or $(BROKERS),1)
+
+kafka-down: ## end it, its data with it
+	@$(PYTHON) deploy/kafka/brokers.py down
 
 benchmark: $(STAMP) ## measure; see benchmarks/README.md
 	@$(BIN)/python -m benchmarks

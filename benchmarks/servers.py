@@ -12,8 +12,11 @@ import uvloop
 from fastapi import FastAPI, Request, Response
 
 from shared.events.codec import Record, accept, split_request
+from touchline.compose import compose
 from touchline.embedded import Embedded
-from touchline.serve import compose, first_keys, listen, serve
+from touchline.first_keys import first_keys
+from touchline.serve import listen, serve
+from touchline.settings import Settings
 
 
 def decode_only() -> FastAPI:
@@ -32,17 +35,17 @@ def decode_only() -> FastAPI:
 
 
 async def _serve(mode: str, url: str, data: Path) -> None:
-    running = await compose(url)
+    running = await compose(url, Settings())
     keys = await first_keys(running.pool, data, "default")
     sock = listen("127.0.0.1", 0)
     if mode == "decode":
-        running = replace(running, app=decode_only(), workers=[])
+        running = replace(running, app=decode_only())
 
     async def ready() -> None:
         print(json.dumps({"url": f"http://127.0.0.1:{sock.getsockname()[1]}", "keys": keys}), flush=True)
         await asyncio.sleep(0)
 
-    await serve(running, sock, ready, workers=False)
+    await serve(replace(running, projectors=None), sock, ready)
 
 
 def main() -> None:

@@ -5,7 +5,9 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import httpx
 import pytest
 import uvloop
@@ -15,8 +17,10 @@ from shared.log.port import partition_of
 from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
+from tests.kafka import a_cluster
+from touchline.compose import Running, compose
 from touchline.embedded import Embedded
-from touchline.serve import PARTITIONS, Running, compose
+from touchline.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +36,32 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap servers of a real Apache Kafka."""
+    given = os.environ.get("TOUCHLINE_TEST_KAFKA")
+    if given:
+        yield given
+        return
+    for cluster in a_cluster(tmp_path_factory.mktemp("kafka") / "cluster"):
+        yield cluster.bootstrap_servers
+
+
+@pytest.fixture
+def own_database(database_url: str, runner: asyncio.Runner) -> str:
+    """The URL of an empty database of the test's own: a projection is of one log."""
+    name = f"own_{os.urandom(6).hex()}"
+
+    async def make() -> None:
+        connection = await asyncpg.connect(database_url)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    runner.run(make())
+    parts = urlsplit(database_url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
 def runner() -> Iterator[asyncio.Runner]:
     """The one event loop of the session, so that pools and servers outlive a test."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -41,7 +71,7 @@ def runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture(scope="session")
 def running(database_url: str, runner: asyncio.Runner) -> Iterator[Running]:
     """The services, without a server and without projectors: tests project when they want to."""
-    running = runner.run(compose(database_url))
+    running = runner.run(compose(database_url, Settings(kafka_bootstrap_servers=None)))
     yield running
     runner.run(running.close())
 
@@ -51,7 +81,7 @@ class Workspace:
 
     def __init__(self, running: Running, name: str, keys: dict[str, str]) -> None:
         self.running, self.name, self.keys = running, name, keys
-        self.partition = partition_of(name, PARTITIONS)
+        self.partition = partition_of(name, running.log.partitions)
 
     @asynccontextmanager
     async def client(self, scope: str = "read") -> AsyncIterator[httpx.AsyncClient]:
@@ -66,7 +96,7 @@ class Workspace:
 
     async def project(self, batch: int = 1000, social_posts_max: int = SOCIAL_POSTS_MAX) -> None:
         """Bring the projection of the workspace's partition to the end of the log."""
-        generation = self.running.workers[0].generation
+        generation = self.running.generation.name
         async with self.running.pool.acquire() as raw:
             connection = Connection(raw, generation)
             projector = Projector(self.running.log, self.partition, social_posts_max=social_posts_max)

@@ -21,6 +21,7 @@ from shared.log.port import EventLog, Position, partition_of
 from shared.projection.sql import Connection, sql
 from shared.rules.order import BEGINNING, Order
 from shared.rules.settings import Settings
+from shared.store.generations import Generation
 from shared.web.access import allow
 from shared.web.problems import Problem, unavailable
 
@@ -39,8 +40,7 @@ class Api:
     progress: Progress
     keys: KeyRing
     log: EventLog
-    generation: str
-    partitions: int
+    generation: Generation
 
 
 class Range:
@@ -164,10 +164,10 @@ def order_of(cursor: list[Any] | None) -> Order:
 async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
     """Check the key, wait for `after`, and open a snapshot."""
     access = await allow(request, api.keys, "read", "server", "admin")
-    partition = partition_of(access.workspace, api.partitions)
+    partition = partition_of(access.workspace, api.generation.partitions)
     if after := request.query_params.get("after"):
         await _wait(api, after, partition)
-    async with snapshot(api.pool, api.generation, partition, access.workspace, request.query_params) as read:
+    async with snapshot(api.pool, api.generation.name, partition, access.workspace, request.query_params) as read:
         yield read
 
 

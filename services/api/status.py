@@ -1,10 +1,13 @@
-"""`/v1/status`, `/healthz` and `/readyz`: is it well, and how far behind?"""
+"""`/v1/status`: how far behind is a workspace?"""
 
-import asyncpg
-import orjson
+import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.api.reading import Api, answer, reading
+from shared.database import told
+from shared.log.port import LogUnavailable
+
+logger = structlog.stdlib.get_logger("touchline.api")
 
 DEAD_LETTERS = """
 SELECT count(*) FROM touchline.dead_letter d JOIN touchline.workspace w ON w.workspace_id = d.workspace_id
@@ -19,10 +22,10 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/v1/status", tags=["operations"])
     async def get_status(request: Request) -> Response:
-        """Lag, position, generation and dead letters of the workspace."""
+        """Lag, position, generation and dead letters of the workspace; while the log is away, its end is null."""
         async with reading(api, request) as read:
             partition = read.as_of.partition
-            end = await api.log.end(partition)
+            end = await _end(api, partition)
             workspace = await read.connection.raw.fetchrow(NAME, read.ws)
             dead_letters = await read.connection.raw.fetchval(DEAD_LETTERS, read.ws)
             body = {
@@ -31,28 +34,18 @@ def routes(api: Api) -> APIRouter:
                     "name": workspace["name"] if workspace else None,
                     "currency": read.settings.currency, "time_zone": read.settings.time_zone,
                 },
-                "generation": api.generation, "partition": partition, "projected_offset": read.as_of.offset,
-                "log_end_offset": end, "lag_events": max(0, end - read.as_of.offset), "dead_letters": dead_letters,
+                "generation": api.generation.name, "partition": partition, "projected_offset": read.as_of.offset,
+                "log_end_offset": end, "lag_events": None if end is None else max(0, end - read.as_of.offset), "dead_letters": dead_letters,
             }  # fmt: skip
             return answer(read, body)
-
-    @router.get("/healthz", tags=["operations"])
-    async def healthz() -> Response:
-        """The process answers."""
-        return _json({"status": "ok"})
-
-    @router.get("/readyz", tags=["operations"])
-    async def readyz() -> Response:
-        """Log and store are reachable."""
-        try:
-            await api.log.end(0)
-            await api.pool.fetchval(f"SELECT 1 FROM {api.generation}.progress LIMIT 1")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            return _json({"status": "unavailable", "detail": str(error)}, 503)
-        return _json({"status": "ready"})
 
     return router
 
 
-def _json(body: dict[str, str], status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, media_type="application/json")
+async def _end(api: Api, partition: int) -> int | None:
+    """Where the log ends, if it can be asked now. What is projected can be read without it."""
+    try:
+        return await api.log.end(partition)
+    except LogUnavailable as error:
+        logger.warning("the lag is not known", error=told(error))
+        return None

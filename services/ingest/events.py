@@ -11,6 +11,7 @@ import orjson
 import zstandard
 from fastapi import APIRouter, Request, Response
 
+from services.ingest import metrics
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.events.codec import (
@@ -25,9 +26,9 @@ from shared.events.codec import (
 )
 from shared.events.limits import REQUEST_BYTES_MAX, REQUEST_BYTES_SERVER_MAX
 from shared.events.types import EVENT_TYPES, Event
-from shared.log.port import LogUnavailable, Position
+from shared.log.port import Position
 from shared.web.access import allow
-from shared.web.problems import Problem, unavailable
+from shared.web.problems import Problem
 
 if TYPE_CHECKING:
     from services.ingest.app import Ingest
@@ -83,11 +84,10 @@ async def answer(ingest: "Ingest", access: Access, records: list[Record], refuse
 
 
 async def append(ingest: "Ingest", workspace: str, records: list[Record]) -> Position:
-    """Make records durable. Raises a 503 `Problem` where the log cannot take them now."""
-    try:
-        return await ingest.log.append(workspace, [encode_record(record) for record in records])
-    except LogUnavailable as error:
-        raise unavailable(str(error), error.retry_after_s) from error
+    """Make records durable. Raises `LogUnavailable`."""
+    position = await ingest.log.append(workspace, [encode_record(record) for record in records])
+    metrics.EVENTS.labels("accepted").inc(len(records))
+    return position
 
 
 async def append_event(ingest: "Ingest", workspace: str, event: Event) -> Position:

@@ -1,15 +1,18 @@
 """`GET /v1/p.gif`: the page-visit pixel. It always answers its picture, whatever was wrong."""
 
 import base64
-import logging
 import time
 from typing import TYPE_CHECKING
 
+import structlog
 from fastapi import APIRouter, Request, Response
 
+from services.ingest import metrics
+from services.ingest.events import append
 from services.ingest.refused import keep
 from shared.access.keys import Access
-from shared.events.codec import Record, Refusal, accept, encode_event, encode_record
+from shared.database import AWAY, told
+from shared.events.codec import Refusal, accept, encode_event
 from shared.events.types import PageVisited
 from shared.log.port import LogUnavailable
 from shared.web.access import key_of
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
 NO_STORE = {"Cache-Control": "no-store, private", "Cross-Origin-Resource-Policy": "cross-origin"}
 
-logger = logging.getLogger("touchline.ingest")
+logger = structlog.stdlib.get_logger("touchline.ingest")
 
 
 def routes(ingest: "Ingest") -> APIRouter:
@@ -30,7 +33,11 @@ def routes(ingest: "Ingest") -> APIRouter:
     @router.get("/v1/p.gif", tags=["ingest"], response_class=Response)
     async def pixel(request: Request) -> Response:
         """Record a page visit: `k` collect key, `t=page`, `v` visitor, `u` URL, `r` referrer."""
-        await _record(ingest, request)
+        try:
+            await _record(ingest, request)
+        except (LogUnavailable, *AWAY) as error:
+            metrics.EVENTS.labels("lost").inc()
+            logger.warning("a page visit is lost", error=told(error))
         return Response(GIF, media_type="image/gif", headers=NO_STORE)
 
     return router
@@ -54,14 +61,7 @@ async def _record(ingest: "Ingest", request: Request) -> None:
     if isinstance(outcome, Refusal):
         await _refuse(ingest, access, request, outcome.field, outcome.message)
         return
-    await _append(ingest, access, outcome)
-
-
-async def _append(ingest: "Ingest", access: Access, record: Record) -> None:
-    try:
-        await ingest.log.append(access.workspace, [encode_record(record)])
-    except LogUnavailable:
-        logger.warning("a page visit was lost: the log is unavailable", exc_info=True)
+    await append(ingest, access.workspace, [outcome])
 
 
 async def _refuse(ingest: "Ingest", access: Access, request: Request, field: str | None, message: str) -> None:

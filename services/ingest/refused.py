@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from services.ingest import metrics
 from shared.access.keys import Access
 from shared.events.codec import Refusal
 
@@ -30,6 +31,9 @@ async def keep(pool: "asyncpg.Pool[asyncpg.Record]", access: Access, refused: Se
         )  # fmt: skip
         if access.scope == "collect":
             await connection.execute(BOUND, access.workspace, COLLECT_DEAD_LETTERS_MAX)
+    metrics.EVENTS.labels("refused").inc(len(refused))
+    for refusal, _ in refused:
+        metrics.DEAD_LETTERS.labels(refusal.code).inc()
 
 
 def _text(value: str | None) -> str | None:

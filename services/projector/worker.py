@@ -1,70 +1,109 @@
-"""The projector service: take what the log holds, project it, and go on."""
+"""The projector of one partition: take what the log holds, project it, and go on."""
 
 import asyncio
-import logging
 import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Never
 
 import asyncpg
+import structlog
 
-from shared.log.port import EventLog
+from services.projector import metrics
+from shared.database import AWAY, told
+from shared.log.port import EventLog, LogDamaged, LogUnavailable
 from shared.projection.project import Batch, Fenced, Projector, bury, decode
 from shared.projection.sql import Connection
+from shared.rules.association import SOCIAL_POSTS_MAX
 
 BATCH_EVENTS_MAX = 10_000  # in one transaction: the larger, the cheaper an event; this many still take under a second
 IDLE_WAIT_S = 1.0
-BACKOFF_S = (0.1, 0.3, 1.0, 3.0, 10.0)
+BACKOFF_S = (0.1, 0.3, 1.0, 3.0)
 WELL_AGAIN_S = 60.0  # having worked this long, the next failure is a first one
 
-AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+ROLLED_BACK = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)  # a deadlock, say: the same batch again
+PASSING: tuple[type[Exception], ...] = (Fenced, LogUnavailable, *ROLLED_BACK, *AWAY)
+NOT_ITS_FAULT: tuple[type[Exception], ...] = (LogDamaged, *PASSING)  # of an event: it is not kept aside
 
-logger = logging.getLogger("touchline.projector")
+logger = structlog.stdlib.get_logger("touchline.projector")
 
 
 @dataclass
 class Worker:
-    """Drives the projection of one partition until it is cancelled or fenced off."""
+    """Drives the projection of one partition until it is cancelled. Raises `LogDamaged`.
+
+    A connection of `pool` is held for a batch, so that many partitions share few.
+    """
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     log: EventLog
     generation: str
     partition: int
+    passed: Callable[[int, int], None]
     batch_events_max: int = BATCH_EVENTS_MAX
+    social_posts_max: int = SOCIAL_POSTS_MAX
+    offset: int | None = None
+    """Up to where it is projected, None before it is known."""
+    waiting_since_us: int | None = None
+    """When the first event of the batch at hand was received; None while there is none."""
 
-    async def run(self) -> None:
-        """Project for ever; a database that is away is waited for, another owner is yielded to."""
+    async def run(self) -> Never:
+        """Project for ever. What is away is waited for; a partition that was taken is taken again after a pause.
+
+        Whoever runs this was told that the partition is its own, so another owner is one that does not know yet.
+        """
         failures = 0
         while True:
             began_s = time.monotonic()
             try:
-                async with self.pool.acquire() as raw:
-                    await raw.execute("SET synchronous_commit = off")  # the offset is in the same transaction
-                    connection = Connection(raw, self.generation)
-                    projector = Projector(self.log, self.partition)
-                    await projector.take(connection)
-                    await self._follow(connection, projector)
-            except Fenced as error:
-                logger.warning("stopping: %s", error)
-                return
-            except AWAY as error:
+                await self._follow()
+            except PASSING as error:
                 if time.monotonic() - began_s > WELL_AGAIN_S:
                     failures = 0
                 pause_s = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
                 failures += 1
-                logger.warning("the database is away (%s); trying again in %s s", error, pause_s)
+                why = _why(error)
+                metrics.RETRIES.labels(why).inc()
+                logger.warning(
+                    "projection pauses", why=why, error=told(error), partition=self.partition, again_in_s=pause_s
+                )
                 await asyncio.sleep(pause_s)
 
-    async def _follow(self, connection: Connection, projector: Projector) -> Never:
+    async def _follow(self) -> Never:
         """Project batch after batch; the next one is read and decoded while the database works on the present one."""
+        projector = Projector(self.log, self.partition, social_posts_max=self.social_posts_max)
+        async with self._connection() as connection:
+            await projector.take(connection)
+        self._now_at(projector.offset)
+        if projector.offset > (end := await self.log.end(self.partition)):
+            raise LogDamaged(f"partition {self.partition} ends at {end}, but {projector.offset} was projected already")
         batch = await self._next(projector.offset)
         while True:
+            self.waiting_since_us = batch.received_from_us
             upcoming = asyncio.create_task(self._next(batch.entries[-1].offset + 1))
             try:
-                await project_or_bury(connection, projector, batch)
+                await self._project(projector, batch)
                 batch = await upcoming
             finally:
                 upcoming.cancel()
+                await asyncio.gather(upcoming, return_exceptions=True)  # it reads what the next one will read
+
+    async def _project(self, projector: Projector, batch: Batch) -> None:
+        with metrics.BATCH_SECONDS.time():
+            async with self._connection() as connection:
+                await project_or_bury(connection, projector, batch)
+        metrics.BATCH_EVENTS.observe(len(batch.entries))
+        metrics.EVENTS.labels(self.partition).inc(len(batch.entries))
+        self.waiting_since_us = None
+        self._now_at(projector.offset)
+
+    def _now_at(self, offset: int) -> None:
+        self.offset = offset
+        self.passed(self.partition, offset)
+
+    def _connection(self) -> AbstractAsyncContextManager[Connection]:
+        return Connection.of(self.pool, self.generation)
 
     async def _next(self, offset: int) -> Batch:
         while not (entries := await self.log.read(self.partition, offset, self.batch_events_max)):
@@ -72,11 +111,24 @@ class Worker:
         return decode(entries)
 
 
+def _why(error: Exception) -> str:
+    match error:
+        case Fenced():
+            return "fenced"
+        case LogUnavailable():
+            return "log_unavailable"
+        case _ if isinstance(error, ROLLED_BACK):
+            return "rolled_back"
+        case _:
+            return "database_away"
+
+
 async def project_or_bury(connection: Connection, projector: Projector, batch: Batch) -> None:
     """Project a batch; one that fails is halved until the event that it fails on stands alone and is kept aside."""
     try:
         await projector.project(connection, batch)
-    except (Fenced, *AWAY):
+        metrics.DEAD_LETTERS.labels("cannot_be_decoded").inc(len(batch.unreadable))
+    except NOT_ITS_FAULT:
         raise
     except Exception as error:
         entries = batch.entries
@@ -85,5 +137,6 @@ async def project_or_bury(connection: Connection, projector: Projector, batch: B
             await project_or_bury(connection, projector, decode(entries[:half]))
             await project_or_bury(connection, projector, decode(entries[half:]))
             return
-        logger.exception("an event cannot be projected and is kept as a dead letter")
+        logger.exception("an event cannot be projected and is kept as a dead letter", offset=entries[0].offset)
+        metrics.DEAD_LETTERS.labels("cannot_be_projected").inc()
         await bury(connection, projector, entries[0], f"{type(error).__name__}: {error}")

@@ -1,11 +1,14 @@
 """Who may do what? A key belongs to one workspace and has one scope; only its SHA-256 is stored."""
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 import asyncpg
+
+from shared.database import AWAY
 
 Scope = Literal["collect", "server", "read", "admin"]
 SCOPES: tuple[Scope, ...] = ("collect", "server", "read", "admin")
@@ -13,9 +16,18 @@ PREFIX: dict[Scope, str] = {"collect": "tlc_", "server": "tls_", "read": "tlr_",
 HINT_CHARACTERS = 8  # enough to tell keys apart, too few to guess one
 CACHED_KEYS_MAX = 10_000  # per process; a revoked key stops working within CACHE_S
 CACHE_S = 5.0
+STALE_S = 900.0  # while the database is away, a key that was good goes on being good for so long
+ASK_S = 2.0
 
 FIND = "SELECT workspace_id, scope FROM touchline.access_key WHERE sha256 = $1 AND revoked_at IS NULL"
 ADD = "INSERT INTO touchline.access_key (sha256, workspace_id, scope, hint) VALUES ($1, $2, $3, $4)"
+LIST = """
+SELECT hint, scope, created_at, revoked_at FROM touchline.access_key WHERE workspace_id = $1 ORDER BY created_at, scope
+"""
+IN_FORCE = """
+SELECT sha256 FROM touchline.access_key WHERE workspace_id = $1 AND revoked_at IS NULL AND (sha256 = $2 OR hint = $3)
+"""
+REVOKE = "UPDATE touchline.access_key SET revoked_at = now() WHERE sha256 = $1"
 ADD_WORKSPACE = (
     "INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING number"
 )
@@ -49,21 +61,64 @@ async def create_workspace(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str,
         return {scope: await create_key(connection, workspace, scope) for scope in SCOPES}
 
 
+@dataclass(slots=True)
+class _Known:
+    access: Access | None
+    asked_s: float
+    answered_s: float
+
+
+async def ensure_workspace(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str) -> None:
+    """A workspace called by its id, unless there is one."""
+    await connection.execute(ADD_WORKSPACE, workspace, workspace)
+
+
+async def list_keys(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str) -> list[dict[str, Any]]:
+    """Every key that the workspace has or had: hint, scope, and when it was created and revoked (RFC 3339, or None)."""
+    rows = await connection.fetch(LIST, workspace)
+    return [
+        {
+            "hint": row["hint"], "scope": row["scope"], "created_at": row["created_at"].isoformat(),
+            "revoked_at": row["revoked_at"] and row["revoked_at"].isoformat(),
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+async def revoke_keys(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str, beginning: str) -> int:
+    """Revoke the one key in force that is, or whose hint is, `beginning`; answers how many there are, 1 if it is done."""
+    async with connection.transaction():
+        rows = await connection.fetch(IN_FORCE, workspace, digest(beginning), beginning)
+        if len(rows) == 1:
+            await connection.execute(REVOKE, rows[0]["sha256"])
+    return len(rows)
+
+
 class KeyRing:
     """Looks keys up, remembering them for a few seconds."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
-        self._known: dict[str, tuple[float, Access | None]] = {}
+        self._known: dict[str, _Known] = {}
 
     async def find(self, key: str, now_s: float) -> Access | None:
-        """What the key opens, None if it is unknown or revoked. `now_s` is a monotonic clock."""
+        """What the key opens, None if it is unknown or revoked. `now_s` is a monotonic clock.
+
+        While the database is away a key that was found lately is believed; of another, what is raised is one of `AWAY`.
+        """
         known = self._known.get(key)
-        if known is not None and now_s - known[0] < CACHE_S:
-            return known[1]
-        row = await self._pool.fetchrow(FIND, digest(key))
+        if known is not None and now_s - known.asked_s < CACHE_S:
+            return known.access
+        try:
+            async with asyncio.timeout(ASK_S):
+                row = await self._pool.fetchrow(FIND, digest(key))
+        except AWAY:
+            if known is None or known.access is None or now_s - known.answered_s > STALE_S:
+                raise
+            known.asked_s = now_s
+            return known.access
         access = None if row is None else Access(row["workspace_id"], row["scope"])
         if len(self._known) >= CACHED_KEYS_MAX:
             self._known.clear()
-        self._known[key] = (now_s, access)
+        self._known[key] = _Known(access, now_s, now_s)
         return access

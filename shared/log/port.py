@@ -6,7 +6,7 @@ never lost and never moves.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -39,24 +39,40 @@ class Position:
 
 
 class LogUnavailable(Exception):
-    """The log cannot take more now. Nothing of the call was appended; `retry_after_s` is a suggestion."""
+    """The log did not answer in time or cannot take more now; `retry_after_s` is a suggestion.
+
+    What was to be appended may be there all the same, as always where an answer is lost: send it again, with its ids.
+    """
 
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
+class LogDamaged(Exception):
+    """The log does not hold what it once held. Nothing goes on by itself: what follows would be wrong numbers."""
+
+
 class EventLog(Protocol):
-    """The port. Adapters: `shared.log.postgres`."""
+    """The port. Adapters: `shared.log.postgres`, `shared.log.kafka`. All calls but `close` raise `LogUnavailable`."""
 
     partitions: int
+    identity: str
+    """Tells this log from any other: a projection is of one log."""
 
     async def append(self, workspace: str, values: Sequence[bytes]) -> Position:
         """Append in order, all or nothing, and answer when durable: the position after the last value."""
         ...
 
     async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
-        """Up to `events_max` entries from `offset` on; empty at the end. Never skips an offset."""
+        """Up to `events_max` entries from `offset` on; empty at the end. Never skips: raises `LogDamaged` instead.
+
+        For one who reads on and on; a partition has one such reader in a process.
+        """
+        ...
+
+    async def entries(self, partition: int, offsets: Sequence[int]) -> Sequence[Entry]:
+        """The entries at some offsets, in their order, without disturbing the reader. Raises `LogDamaged`."""
         ...
 
     async def end(self, partition: int) -> int:
@@ -67,8 +83,30 @@ class EventLog(Protocol):
         """Return when an entry at `offset` may be there, or after the time given."""
         ...
 
+    async def leave(self, partition: int) -> None:
+        """Let go of what `read` and `wait` keep for a partition's reader, who has ended."""
+        ...
+
     async def close(self) -> None:
         """Finish what was accepted, then let go of all connections."""
+        ...
+
+
+class Assignment(Protocol):
+    """The port by which processes share a log's partitions. Adapters: `shared.log.postgres`, `shared.log.kafka_group`.
+
+    It only says who should project what. That nobody projects twice is the projection's own doing.
+    """
+
+    async def run(self, begin: Callable[[int], None], end: Callable[[Sequence[int]], Awaitable[None]]) -> None:
+        """Call `begin` with each partition that is this process's from now on, `end` with those that are no more.
+
+        Runs until it is cancelled, and then ends all. What is lost while away is asked for again.
+        """
+        ...
+
+    def passed(self, partition: int, offset: int) -> None:
+        """Tell whom it may concern that all before `offset` is projected."""
         ...
 
 

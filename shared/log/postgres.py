@@ -6,16 +6,23 @@ n + 1 before n. Concurrent calls of one process share a transaction (group commi
 """
 
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import asyncpg
 import msgspec
+import structlog
 import zstandard
 
-from shared.log.port import Entry, LogUnavailable, Position, partition_of
+from shared.database import AWAY, told
+from shared.log.group_commit import Call, GroupCommit
+from shared.log.port import Entry, LogDamaged, LogUnavailable, Position, partition_of
 
-PENDING_BYTES_MAX = 64 * 1024 * 1024  # waiting for one commit; beyond it callers are told to retry
+PARTITIONS = 4  # fixed for the life of a database
 GROUP_EVENTS_MAX = 20_000  # in one transaction; bounds how long its row lock is held
+GROUP_BYTES_MAX = 16 * 1024 * 1024
+LOCK_AGAIN_S = 1.0
 COMPRESS_LEVEL = 1  # zstd: a fifth of the bytes for about half a microsecond an event
 POLL_S = 0.02  # how often a reader looks for entries of other processes
 
@@ -35,97 +42,58 @@ WHERE partition = $1 AND base_offset < $3 AND base_offset >= (
 ORDER BY base_offset
 """  # from the row that holds offset $2 to those that begin before $3
 
+TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.projector'), $1)"  # to wait for it would hold vacuum back
 END = "SELECT next_offset FROM touchline.log_partition WHERE partition = $1"
+
+logger = structlog.stdlib.get_logger("touchline.log")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
-class _Call:
-    __slots__ = ("count", "done", "payload", "size", "workspace")
-
-    def __init__(self, workspace: str, count: int, payload: bytes, done: "asyncio.Future[Position]") -> None:
-        self.workspace, self.count, self.payload, self.done = workspace, count, payload, done
-        self.size = len(payload)
-
-
 class PostgresLog:
     """The embedded log; see `shared.log.port.EventLog`."""
+
+    identity = "postgres"
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", partitions: int) -> None:
         self.partitions = partitions
         self._pool = pool
-        self._pending: dict[int, list[_Call]] = {}
-        self._pending_bytes = 0
-        self._writers: dict[int, asyncio.Task[None]] = {}
+        self._group = GroupCommit[bytes](self._commit, GROUP_EVENTS_MAX, GROUP_BYTES_MAX)
         self._appended = asyncio.Condition()
         self._compress = zstandard.ZstdCompressor(level=COMPRESS_LEVEL).compress
         self._decompress = zstandard.ZstdDecompressor().decompress
 
     async def append(self, workspace: str, values: Sequence[bytes]) -> Position:
-        """See `EventLog.append`. Raises `LogUnavailable` when too much waits or the database is away."""
+        """See `EventLog.append`."""
         partition = partition_of(workspace, self.partitions)
         if not values:
             return Position(partition, await self.end(partition))
-        call = _Call(
-            workspace, len(values), self._compress(_encode(values)), asyncio.get_running_loop().create_future()
-        )
-        if self._pending_bytes + call.size > PENDING_BYTES_MAX:
-            raise LogUnavailable(f"{self._pending_bytes} bytes are waiting to be written")
-        self._pending_bytes += call.size
-        self._pending.setdefault(partition, []).append(call)
-        if partition not in self._writers:
-            self._writers[partition] = asyncio.create_task(self._write(partition))
-        return await asyncio.shield(call.done)
+        payload = self._compress(_encode(values))
+        return await self._group.append(partition, workspace, len(values), len(payload), payload)
 
-    async def _write(self, partition: int) -> None:
-        """Commit what waits, again and again until nothing does: calls that come meanwhile form the next group."""
-        try:
-            while calls := self._take(partition):
-                try:
-                    await self._commit(partition, calls)
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                    for call in calls:
-                        if not call.done.done():
-                            call.done.set_exception(LogUnavailable(f"the log's database: {error}"))
-                finally:
-                    self._pending_bytes -= sum(call.size for call in calls)
-        finally:
-            del self._writers[partition]
-
-    def _take(self, partition: int) -> list[_Call]:
-        waiting = self._pending.get(partition, [])
-        events = taken = 0
-        while taken < len(waiting) and (not taken or events + waiting[taken].count <= GROUP_EVENTS_MAX):
-            events += waiting[taken].count
-            taken += 1
-        self._pending[partition] = waiting[taken:]
-        return waiting[:taken]
-
-    async def _commit(self, partition: int, calls: list[_Call]) -> None:
+    async def _commit(self, partition: int, calls: Sequence[Call[bytes]]) -> int:
         total = sum(call.count for call in calls)
-        async with self._pool.acquire() as connection, connection.transaction():
-            after = await connection.fetchval(TAKE_OFFSETS, partition, total)
-            if after is None:
-                raise LogUnavailable(f"the log has no partition {partition}")
-            bases, base = [], after - total
-            for call in calls:
-                bases.append(base)
-                base += call.count
-            await connection.execute(
-                INSERT_VALUES, partition, bases, [c.count for c in calls], [c.workspace for c in calls],
-                [c.payload for c in calls],
-            )  # fmt: skip
-        for call, base in zip(calls, bases, strict=True):
-            if not call.done.done():
-                call.done.set_result(Position(partition, base + call.count))
+        with _available():
+            async with self._pool.acquire() as connection, connection.transaction():
+                after = await connection.fetchval(TAKE_OFFSETS, partition, total)
+                if after is None:
+                    raise LogUnavailable(f"the log has no partition {partition}")
+                bases = list(itertools.accumulate((call.count for call in calls), initial=after - total))[:-1]
+                await connection.execute(
+                    INSERT_VALUES, partition, bases, [c.count for c in calls], [c.workspace for c in calls],
+                    [c.payload for c in calls],
+                )  # fmt: skip
         async with self._appended:
             self._appended.notify_all()
+        return int(after) - total
 
     async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
         """See `EventLog.read`."""
         entries: list[Entry] = []
-        for row in await self._pool.fetch(READ, partition, offset, offset + events_max):
+        with _available():
+            rows = await self._pool.fetch(READ, partition, offset, offset + events_max)
+        for row in rows:
             at = row["base_offset"]
             workspace = row["workspace"]
             for value in _decode(self._decompress(row["payload"])):
@@ -134,9 +102,20 @@ class PostgresLog:
                 at += 1
         return entries
 
+    async def entries(self, partition: int, offsets: Sequence[int]) -> Sequence[Entry]:
+        """See `EventLog.entries`."""
+        found: list[Entry] = []
+        for offset in offsets:
+            there = await self.read(partition, offset, 1)
+            if not there:
+                raise LogDamaged(f"there is no entry at {Position(partition, offset)}")
+            found += there
+        return found
+
     async def end(self, partition: int) -> int:
         """See `EventLog.end`."""
-        return int(await self._pool.fetchval(END, partition) or 0)
+        with _available():
+            return int(await self._pool.fetchval(END, partition) or 0)
 
     async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
         """See `EventLog.wait`: woken at once by this process's appends, within `POLL_S` by another's."""
@@ -148,6 +127,57 @@ class PostgresLog:
             except TimeoutError:
                 continue
 
+    async def leave(self, partition: int) -> None:
+        """See `EventLog.leave`: nothing is kept for a reader."""
+
     async def close(self) -> None:
         """See `EventLog.close`. The pool is its maker's to close."""
-        await asyncio.gather(*self._writers.values())
+        await self._group.close()
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    """Tell a database that is away as a log that is."""
+    try:
+        yield
+    except (*AWAY, asyncpg.PostgresError) as error:
+        raise LogUnavailable(f"the log's database: {told(error)}") from error
+
+
+class EveryPartition:
+    """All partitions for one process, by locks in the database; the others stand by. See `shared.log.port.Assignment`."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", partitions: int) -> None:
+        self._pool, self._partitions = pool, partitions
+
+    async def run(self, begin: Callable[[int], None], end: Callable[[Sequence[int]], Awaitable[None]]) -> None:
+        """See `Assignment.run`. The locks live and die with their connection."""
+        while True:
+            try:
+                async with self._pool.acquire() as connection:
+                    await self._hold(connection, begin, end)
+            except AWAY as error:
+                logger.warning("the locks on the partitions are lost", error=told(error))
+            await asyncio.sleep(LOCK_AGAIN_S)
+
+    async def _hold(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        begin: Callable[[int], None],
+        end: Callable[[Sequence[int]], Awaitable[None]],
+    ) -> None:
+        """Lock partition after partition, and keep them until the connection is lost."""
+        held: list[int] = []
+        try:
+            for partition in range(self._partitions):
+                while not await connection.fetchval(TRY_LOCK, partition):
+                    await asyncio.sleep(LOCK_AGAIN_S)
+                held.append(partition)
+                begin(partition)
+            while await connection.fetchval("SELECT true"):
+                await asyncio.sleep(LOCK_AGAIN_S)
+        finally:
+            await end(held)
+
+    def passed(self, partition: int, offset: int) -> None:
+        """See `Assignment.passed`: the projection's own offset is all there is to know."""

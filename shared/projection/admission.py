@@ -72,6 +72,8 @@ async def admit(connection: Connection, log: EventLog, partition: int, ws: int, 
     """Decide for every event of the batch whether it is in the set, and what that does to events already known."""
     change = SetChange()
     seen = await _seen(connection, ws, {arrived.key128: arrived.event_id for arrived in batch})
+    rivals = [seen[a.event_id]["log_offset"] for a in batch if a.event_id in seen and not _again(a, seen[a.event_id])]
+    claimed = await _from_log(log, partition, rivals)
     fresh: dict[str, Prepared] = {}
     replaced: dict[str, Prepared] = {}
     was_live: dict[str, bool] = {}
@@ -79,10 +81,10 @@ async def admit(connection: Connection, log: EventLog, partition: int, ws: int, 
         rival = fresh.get(arrived.event_id)
         known = seen.get(arrived.event_id)
         if rival is None and known is not None:
-            if known["sent_hash"] == arrived.sent_hash and known["occurred_at_us"] <= arrived.occurred_at_us:
+            if _again(arrived, known):
                 change.duplicates += 1
                 continue
-            rival = await _from_log(log, partition, known["log_offset"])
+            rival = claimed[known["log_offset"]]
         if rival is None:
             fresh[arrived.event_id] = arrived
             continue
@@ -135,9 +137,9 @@ async def _retract(
     bearing = {r["target"] for r in rows} | touched
     known = await _seen(connection, ws, {event_key(target): target for target in bearing if target not in fresh})
     flipped = {target: row for target, row in known.items() if row["live"] == (target in out)}
+    flipping = await _from_log(log, partition, [row["log_offset"] for row in flipped.values()])
     for target, row in flipped.items():
-        arrived = await _from_log(log, partition, row["log_offset"])
-        (change.leaving if target in out else change.entering).append(arrived)
+        (change.leaving if target in out else change.entering).append(flipping[row["log_offset"]])
     await connection.execute(SET_LIVE, ws, [event_key(t) for t in flipped], [t not in out for t in flipped])
 
 
@@ -148,11 +150,18 @@ async def _seen(connection: Connection, ws: int, by_key: dict[bytes, str]) -> di
     return {by_key[row["event_key"]]: row for row in rows}
 
 
+def _again(arrived: Prepared, known: Any) -> bool:
+    """The same event once more, received no earlier."""
+    return bool(known["sent_hash"] == arrived.sent_hash and known["occurred_at_us"] <= arrived.occurred_at_us)
+
+
 def _precedence(arrived: Prepared) -> tuple[bytes, int]:
     """Of events that claim one id the one with the smaller digest counts; of the same event, its earliest receipt."""
     return sha256(canonical(arrived.raw)).digest(), arrived.occurred_at_us
 
 
-async def _from_log(log: EventLog, partition: int, offset: int) -> Prepared:
-    (entry,) = await log.read(partition, offset, 1)
-    return prepare(decode_record(entry.value, offset))
+async def _from_log(log: EventLog, partition: int, offsets: Sequence[int]) -> dict[int, Prepared]:
+    if not offsets:
+        return {}
+    entries = await log.entries(partition, sorted(set(offsets)))
+    return {entry.offset: prepare(decode_record(entry.value, entry.offset)) for entry in entries}

@@ -57,6 +57,11 @@ class Batch:
     unreadable: list[tuple[Entry, str]]
 
     @property
+    def received_from_us(self) -> int | None:
+        """When the first of the events was received; None if none can be read."""
+        return min((a.received_at_us for arrived in self.arrived.values() for a in arrived), default=None)
+
+    @property
     def received_us(self) -> int:
         """When the latest of the events was received."""
         return max((a.received_at_us for arrived in self.arrived.values() for a in arrived), default=0)

@@ -1,6 +1,8 @@
 """How is a statement written once and run in any generation? `{g}` in it is the generation's schema."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
@@ -17,36 +19,41 @@ def sql(text: str) -> Statement:
     return Statement(text.strip())
 
 
+@lru_cache(maxsize=4096)
+def _bound(statement: Statement, generation: str) -> str:
+    return statement.replace("{g}", generation)
+
+
 class Connection:
     """A connection that reads and writes one generation."""
 
     def __init__(self, raw: "asyncpg.Connection[asyncpg.Record]", generation: str) -> None:
         self.raw = raw
         self.generation = generation
-        self._bound: dict[str, str] = {}
 
-    def _text(self, statement: Statement) -> str:
-        bound = self._bound.get(statement)
-        if bound is None:
-            bound = self._bound[statement] = statement.replace("{g}", self.generation)
-        return bound
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, pool: "asyncpg.Pool[asyncpg.Record]", generation: str) -> AsyncIterator["Connection"]:
+        """A connection of a pool, for a while."""
+        async with pool.acquire() as raw:
+            yield cls(raw, generation)
 
     async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:
         """All rows."""
-        rows: list[Any] = await self.raw.fetch(self._text(statement), *arguments)
+        rows: list[Any] = await self.raw.fetch(_bound(statement, self.generation), *arguments)
         return rows
 
     async def fetchrow(self, statement: Statement, *arguments: Any) -> Any:
         """The first row, None if there is none."""
-        return await self.raw.fetchrow(self._text(statement), *arguments)
+        return await self.raw.fetchrow(_bound(statement, self.generation), *arguments)
 
     async def fetchval(self, statement: Statement, *arguments: Any) -> Any:
         """The first row's first column, None if there is none."""
-        return await self.raw.fetchval(self._text(statement), *arguments)
+        return await self.raw.fetchval(_bound(statement, self.generation), *arguments)
 
     async def execute(self, statement: Statement, *arguments: Any) -> str:
         """The command's tag, such as `UPDATE 3`."""
-        tag: str = await self.raw.execute(self._text(statement), *arguments)
+        tag: str = await self.raw.execute(_bound(statement, self.generation), *arguments)
         return tag
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

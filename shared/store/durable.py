@@ -64,6 +64,8 @@ generation = sa.Table(
     sa.Column("name", sa.Text, primary_key=True, comment="the schema that holds it"),
     sa.Column("live", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("shape", sa.Text, nullable=False, comment="digest of the projection tables that it was made with"),
+    sa.Column("log", sa.Text, nullable=False, comment="the log that it is a projection of"),
+    sa.Column("partitions", sa.Integer, nullable=False, comment="of that log"),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     sa.Index("generation_live", "live", unique=True, postgresql_where=sa.text("live")),
 )  # fmt: skip

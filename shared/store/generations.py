@@ -1,34 +1,76 @@
-"""Which schema holds the live projection?"""
+"""Which schema holds the live projection, and of which log?"""
+
+from dataclasses import dataclass
 
 import asyncpg
 
 from shared.store.projection import create_statements, shape
 
-LIVE = "SELECT name, shape FROM touchline.generation WHERE live"
+LIVE = "SELECT name, shape, log, partitions FROM touchline.generation WHERE live"
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('touchline.generation'))"
+ADD = "INSERT INTO touchline.generation (name, live, shape, log, partitions) VALUES ($1, $2, $3, $4, $5)"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One complete projection: the schema `name`, of the log `log` with so many partitions."""
+
+    name: str
+    log: str
+    partitions: int
 
 
 class WrongShape(Exception):
     """The live generation was made by another release and must be rebuilt."""
 
 
-async def live_generation(pool: "asyncpg.Pool[asyncpg.Record]") -> str:
-    """The name of the live generation; a first one is made where there is none."""
+class WrongLog(Exception):
+    """The live generation is a projection of another log; its offsets mean nothing in this one."""
+
+
+class NoGeneration(Exception):
+    """Nothing was projected into this database yet."""
+
+
+async def live_generation(pool: "asyncpg.Pool[asyncpg.Record]") -> Generation:
+    """The live generation. Raises `NoGeneration` or `WrongShape`."""
+    try:
+        row = await pool.fetchrow(LIVE)
+    except asyncpg.UndefinedTableError as error:
+        raise NoGeneration("the database holds no Touchline") from error
+    if row is None:
+        raise NoGeneration("no projector has begun here yet")
+    return _checked(row)
+
+
+async def open_generation(pool: "asyncpg.Pool[asyncpg.Record]", log: str, partitions: int) -> Generation:
+    """The live generation of a log; a first one is made where there is none. Raises `WrongShape` or `WrongLog`."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(LOCK)
         row = await connection.fetchrow(LIVE)
         if row is None:
-            await create_generation(connection, "g1", live=True)
-            return "g1"
-        if row["shape"] != shape():
-            raise WrongShape(f"generation {row['name']} has shape {row['shape']}, this release needs {shape()}")
-        return str(row["name"])
+            generation = Generation("g1", log, partitions)
+            await create_generation(connection, generation, live=True)
+            return generation
+    found = _checked(row)
+    if (found.log, found.partitions) != (log, partitions):
+        raise WrongLog(
+            f"generation {found.name} is a projection of {found.log} with {found.partitions} partitions, "
+            f"not of {log} with {partitions}; use a database of its own"
+        )
+    return found
 
 
-async def create_generation(connection: "asyncpg.Connection[asyncpg.Record]", name: str, *, live: bool) -> None:
+async def create_generation(
+    connection: "asyncpg.Connection[asyncpg.Record]", generation: Generation, *, live: bool
+) -> None:
     """Make an empty generation."""
-    for statement in create_statements(name):
+    for statement in create_statements(generation.name):
         await connection.execute(statement)
-    await connection.execute(
-        "INSERT INTO touchline.generation (name, live, shape) VALUES ($1, $2, $3)", name, live, shape()
-    )
+    await connection.execute(ADD, generation.name, live, shape(), generation.log, generation.partitions)
+
+
+def _checked(row: asyncpg.Record) -> Generation:
+    if row["shape"] != shape():
+        raise WrongShape(f"generation {row['name']} has shape {row['shape']}, this release needs {shape()}")
+    return Generation(row["name"], row["log"], row["partitions"])

@@ -3,9 +3,15 @@
 from typing import Any
 
 import orjson
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+
+from shared.database import AWAY, told
+from shared.log.port import LogUnavailable
+
+logger = structlog.stdlib.get_logger("touchline.web")
 
 _CODES = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 
@@ -31,7 +37,16 @@ def unavailable(detail: str, retry_after_s: int = 1) -> Problem:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Answer every error of the app as a problem."""
+    """Answer every error of the app as a problem; a log or database that is away, as 503 with `Retry-After`."""
+
+    async def away(_: Request, error: Exception) -> Response:
+        logger.warning("not answered", error=told(error))
+        if isinstance(error, LogUnavailable):
+            return unavailable(str(error), error.retry_after_s).response()
+        return unavailable("the database cannot be reached").response()
+
+    for kind in (LogUnavailable, *AWAY):
+        app.exception_handler(kind)(away)
 
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> Response:

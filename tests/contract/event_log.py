@@ -1,11 +1,12 @@
 """What every EventLog keeps, whatever it is made of. A test of an adapter gives a log and an asyncio runner."""
 
 import asyncio
+import os
 import random
 
 import pytest
 
-from shared.log.port import Entry, EventLog, Position, partition_of
+from shared.log.port import Entry, EventLog, LogDamaged, Position, partition_of
 
 
 class EventLogContract:
@@ -134,6 +135,68 @@ class EventLogContract:
             name = self.name(log, 0)
             position = await log.append(name, [])
             assert position == Position(0, await log.end(0))
+
+        runner.run(check())
+
+    def test_entries_are_found_at_any_offsets_without_disturbing_the_reader(
+        self, log: EventLog, runner: asyncio.Runner
+    ) -> None:
+        async def check() -> None:
+            name = self.name(log, 3)
+            start = await log.end(3)
+            for n in range(0, 3000, 300):
+                await log.append(name, [str(n + i).encode() for i in range(300)])
+            offset, seen = start, []
+            while entries := await log.read(3, offset, 500):
+                offset = entries[-1].offset + 1
+                seen += entries
+                asked = [start + 2999, start, start + 1500, start + 1501]
+                assert [e.value for e in await log.entries(3, asked)] == [b"2999", b"0", b"1500", b"1501"]
+            assert [e.offset for e in seen] == list(range(start, start + 3000))
+            assert await log.entries(3, []) == []
+            with pytest.raises(LogDamaged):
+                await log.entries(3, [start + 3000])
+
+        runner.run(check())
+
+    def test_a_reader_that_has_left_may_come_again(self, log: EventLog, runner: asyncio.Runner) -> None:
+        async def check() -> None:
+            name = self.name(log, 2)
+            await log.append(name, [b"a", b"b"])
+            first = await self.everything(log, name)
+            await log.leave(2)
+            assert await self.everything(log, name) == first
+
+        runner.run(check())
+
+    def test_large_values_come_through(self, log: EventLog, runner: asyncio.Runner) -> None:
+        """A request may have 10 MB; what it holds is appended whole, and read in order with what follows."""
+
+        async def check() -> None:
+            name = self.name(log, 1)
+            values = [os.urandom(1_000_000) for _ in range(10)]
+            await log.append(name, values)
+            await log.append(name, [b"after"])
+            assert [e.value for e in await self.everything(log, name)] == [*values, b"after"]
+
+        runner.run(check())
+
+    def test_a_read_that_was_cancelled_loses_nothing(self, log: EventLog, runner: asyncio.Runner) -> None:
+        async def check() -> None:
+            name = self.name(log, 0)
+            start = await log.end(0)
+            for n in range(50):
+                await log.append(name, [f"{n}.{i}".encode() for i in range(20)])
+            offset, seen = start, []
+            while len(seen) < 1000:
+                reading = asyncio.create_task(log.read(0, offset, 37))
+                await asyncio.sleep(random.choice([0, 0, 0.0005, 0.002]))
+                reading.cancel()
+                await asyncio.wait([reading])
+                for entry in await log.read(0, offset, 37):
+                    seen.append(entry.offset)
+                    offset = entry.offset + 1
+            assert seen == list(range(start, start + 1000))
 
         runner.run(check())
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared.database import open_pool
 from shared.log.port import EventLog
-from shared.log.postgres import PostgresLog
-from shared.store.connect import open_pool
+from shared.log.postgres import PARTITIONS, PostgresLog
 from tests.contract.event_log import EventLogContract
-from touchline.serve import PARTITIONS, Running
+from touchline.compose import Running
 
 
 class TestPostgresLog(EventLogContract):

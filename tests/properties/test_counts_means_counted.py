@@ -15,7 +15,7 @@ from tests.conftest import Workspace
 from tests.properties.oracle import Oracle
 from tests.properties.test_store_agrees_with_oracle import play
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
-from touchline.serve import Running
+from touchline.compose import Running
 
 PAIRS = {True: 0, False: 0}  # of a touch and a campaign that were compared, by whether it counts
 EXAMPLES = int(os.environ.get("TOUCHLINE_COUNTS_EXAMPLES", "200"))

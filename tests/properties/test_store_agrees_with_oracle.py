@@ -19,7 +19,7 @@ from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences
 from tests.properties.oracle import Oracle
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
-from touchline.serve import Running
+from touchline.compose import Running
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "300"))
 
@@ -78,7 +78,7 @@ async def play(running: Running, events: list[dict[str, Any]], rng: random.Rando
 
 async def _project_some(running: Running, workspace: Workspace, rng: random.Random) -> bool:
     async with running.pool.acquire() as raw:
-        connection = Mortal(raw, running.workers[0].generation)
+        connection = Mortal(raw, running.generation.name)
         projector = Projector(running.log, workspace.partition, social_posts_max=SOCIAL_POSTS_MAX)
         await projector.take(connection)
         connection.statements_left = rng.choice([0, 0, rng.randint(1, 60)])

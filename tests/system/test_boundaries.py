@@ -13,7 +13,7 @@ from shared.events.instants import DAY_US, to_rfc3339
 from shared.rules.settled import LIVE_US_MAX, bucket
 from tests.conftest import new_workspace
 from tests.scenarios.worked import event
-from touchline.serve import Running
+from touchline.compose import Running
 
 MOMENTS = ("03-10 11:59:59.999999", "03-10 12:00:00", "03-10 12:00:00.000001")
 VIEWS, FORMS = "metrics.page_views", "metrics.form_submissions"

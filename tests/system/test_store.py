@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.store.durable import durable
-from touchline.serve import Running
+from touchline.compose import Running
 
 
 def test_the_schema_migrated_is_the_schema_declared(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from touchline.cli.up import Start, console, run
 from touchline.demo.company import COMPANY
 from touchline.demo.mix import YEAR_EVENTS
 from touchline.demo.send import Sample, send_history, send_live
-from touchline.serve import KEYS_FILE
+from touchline.first_keys import KEYS_FILE
 
 
 def demo(
@@ -24,7 +23,6 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON line when ready")] = False,
 ) -> None:
     """Run everything with a believable year of a small company, then its traffic of today, live."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
     async def fill(start: Start) -> None:
         keys = json.loads((start.data / KEYS_FILE).read_text())["keys"]

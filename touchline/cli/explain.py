@@ -14,13 +14,11 @@ from services.api.explain import KEPT_OUT_SAYS, explain_deal, explain_event
 from services.api.reading import Reading
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.rules.pre_association import KeptOut
-from shared.store.generations import WrongShape
-from shared.web.problems import Problem
+from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
 
 app = typer.Typer(help="Why is this (not) in my campaign?", no_args_is_help=True)
 console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
 
 
 @app.command("event")
@@ -55,15 +53,8 @@ def _asked(data: Any, workspace: str, ask: Callable[[Reading], Awaitable[dict[st
         async with read_only(url, workspace) as read:
             return {**await ask(read), "as_of": str(read.as_of)}
 
-    try:
-        with database(data) as url:
-            return uvloop.run(answered(url))
-    except Problem as problem:
-        errors.print(problem.detail, style="red", markup=False)
-        raise typer.Exit(1) from problem
-    except (WrongShape, OSError) as error:
-        errors.print(str(error), style="red", markup=False)
-        raise typer.Exit(1) from error
+    with plainly(), database(data) as url:
+        return uvloop.run(answered(url))
 
 
 def _mark(holds: bool | None) -> str:

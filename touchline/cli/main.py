@@ -2,7 +2,9 @@
 
 import typer
 
-from touchline.cli import demo, explain, up
+from touchline import logs
+from touchline.cli import demo, explain, keys, services, status, up
+from touchline.settings import Settings
 
 app = typer.Typer(
     name="touchline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -10,9 +12,16 @@ app = typer.Typer(
 )  # fmt: skip
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
+app.command("ingest")(services.ingest)
+app.command("projector")(services.projector)
+app.command("api")(services.api)
+app.command("status")(status.status)
+app.add_typer(keys.app, name="keys")
 app.add_typer(explain.app, name="explain")
 
 
 @app.callback()
 def main() -> None:
     """Exit codes: 0 done, 1 failed, 2 usage, 3 differences found."""
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level or "WARNING")

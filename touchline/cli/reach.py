@@ -10,11 +10,10 @@ import typer
 from starlette.datastructures import QueryParams
 
 from services.api.reading import Reading, snapshot
+from shared.database import open_pool
 from shared.log.port import partition_of
-from shared.store.connect import open_pool
 from shared.store.generations import live_generation
 from touchline.embedded import Embedded
-from touchline.serve import PARTITIONS
 from touchline.settings import Settings
 
 Data = Annotated[
@@ -36,7 +35,9 @@ def database(data: Path | None) -> Iterator[str]:
     elif configured := Settings().database_url:
         yield configured
     else:
-        raise typer.BadParameter("name a data directory, or set TOUCHLINE_DATABASE_URL", param_hint="--data")
+        raise typer.BadParameter(
+            "no database is named: set TOUCHLINE_DATABASE_URL, or give a data directory where --data is"
+        )
 
 
 @asynccontextmanager
@@ -46,8 +47,8 @@ async def read_only(url: str, workspace: str) -> AsyncIterator[Reading]:
     try:
         await _known(pool, workspace)
         generation = await live_generation(pool)
-        partition = partition_of(workspace, PARTITIONS)
-        async with snapshot(pool, generation, partition, workspace, QueryParams()) as read:
+        partition = partition_of(workspace, generation.partitions)
+        async with snapshot(pool, generation.name, partition, workspace, QueryParams()) as read:
             yield read
     finally:
         await pool.close()

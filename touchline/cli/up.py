@@ -1,7 +1,6 @@
 """`touchline up`: everything in one process, on a PostgreSQL of its own."""
 
 import json
-import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,13 +12,14 @@ import uvloop
 from rich.console import Console
 
 from services.ingest.workspaces import DEFAULT_WORKSPACE
-from shared.store.generations import WrongShape
-from touchline.embedded import Embedded, InUse
-from touchline.serve import KEYS_FILE, compose, first_keys, listen, serve
+from touchline.cli.plainly import listening, plainly
+from touchline.compose import Role, compose_patiently
+from touchline.embedded import Embedded
+from touchline.first_keys import KEYS_FILE, first_keys
+from touchline.serve import serve
 from touchline.settings import Settings
 
 console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
 
 
 def up(
@@ -29,7 +29,6 @@ def up(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON line when ready")] = False,
 ) -> None:
     """Run ingest, projector, read API and dashboard in one process."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     run(data, port, host, as_json=as_json)
 
 
@@ -42,6 +41,15 @@ class Start:
     keys: dict[str, str] | None
 
 
+@dataclass(frozen=True)
+class Where:
+    """The database, the server's own address, and the data directory."""
+
+    database: str
+    url: str
+    data: Path
+
+
 def run(
     data: Path, port: int, host: str, *, as_json: bool, name: str = DEFAULT_WORKSPACE,
     then: Callable[[Start], Awaitable[None]] | None = None,
@@ -51,36 +59,28 @@ def run(
     `name` is what the first workspace is called; `then` runs beside the services once they are up.
     """
     embedded = Embedded(data)
+    sock = listening(host, port)
+    settings = Settings()
     try:
-        sock = listen(host, port)
-    except OSError as error:
-        errors.print(f"[red]cannot listen on {host}:{port}:[/] {error.strerror}")
-        raise typer.Exit(1) from error
-    try:
-        url = Settings().database_url
-        if url is None:
-            url = embedded.start()
-        else:
-            embedded.data.mkdir(parents=True, exist_ok=True)
-            embedded.acquire()
-        base = f"http://{host}:{sock.getsockname()[1]}"
-        uvloop.run(_run(url, base, embedded.data, sock, name, then or _say(as_json=as_json)))
-    except InUse as error:
-        errors.print(f"[red]{error}[/]")
-        raise typer.Exit(1) from error
-    except WrongShape as error:
-        errors.print(f"[red]{error}[/]")
-        raise typer.Exit(1) from error
+        with plainly():
+            url = settings.database_url
+            if url is None:
+                url = embedded.start()
+            else:
+                embedded.data.mkdir(parents=True, exist_ok=True)
+                embedded.acquire()
+            where = Where(url, f"http://{host}:{sock.getsockname()[1]}", embedded.data)
+            uvloop.run(_run(where, settings, sock, name, then or _say(as_json=as_json)))
     finally:
         embedded.stop()
 
 
 async def _run(
-    url: str, base: str, data: Path, sock: socket.socket, name: str, then: Callable[[Start], Awaitable[None]]
+    where: Where, settings: Settings, sock: socket.socket, name: str, then: Callable[[Start], Awaitable[None]]
 ) -> None:
-    running = await compose(url)
-    keys = await first_keys(running.pool, data, name)
-    await serve(running, sock, lambda: then(Start(base, data, keys)))
+    running = await compose_patiently(where.database, settings, tuple(Role))
+    keys = await first_keys(running.pool, where.data, name)
+    await serve(running, sock, lambda: then(Start(where.url, where.data, keys)))
 
 
 def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:

@@ -1,0 +1,6 @@
+"""What does ingest tell of itself, beside its requests and the log?"""
+
+from prometheus_client import Counter
+
+EVENTS = Counter("touchline_ingest_events", "Events that came in: accepted, refused, or lost by the pixel", ["outcome"])
+DEAD_LETTERS = Counter("touchline_ingest_dead_letters", "Refused events that were kept", ["reason"])

@@ -1,0 +1,18 @@
+"""What does a projector tell of itself?"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter("touchline_projector_events", "Events projected, duplicates among them", ["partition"])
+BATCH_EVENTS = Histogram(
+    "touchline_projector_batch_events", "Events in a batch", buckets=(1, 10, 100, 1_000, 2_500, 5_000, 10_000)
+)
+BATCH_SECONDS = Histogram(
+    "touchline_projector_batch_seconds", "Until a batch was projected and committed",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)  # fmt: skip
+LAG_EVENTS = Gauge("touchline_projector_lag_events", "Events in the log that are not projected yet", ["partition"])
+LAG_SECONDS = Gauge(
+    "touchline_projector_lag_seconds", "How long ago the oldest event that is not projected was received", ["partition"]
+)
+RETRIES = Counter("touchline_projector_retries", "Batches begun again", ["why"])
+DEAD_LETTERS = Counter("touchline_projector_dead_letters", "Events kept aside", ["reason"])

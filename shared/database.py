@@ -1,0 +1,39 @@
+"""How do the services reach PostgreSQL? By asyncpg pools and plain SQL; and what says that it is away?"""
+
+import asyncpg
+import orjson
+
+STATEMENTS_CACHED = 512  # prepared statements a connection keeps; one process has fewer
+CONNECT_S = 5.0  # a server that has not let us in by then is away
+
+AWAY = (
+    OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)  # fmt: skip
+"""What is raised while the database is away: restarting, out of connections or memory, or not to be reached."""
+
+
+async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """JSONB as Python objects."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads
+    )
+
+
+async def open_pool(url: str, connections_max: int = 10, **settings: str) -> "asyncpg.Pool[asyncpg.Record]":
+    """A pool of connections to `url` (`postgresql://…`), each with these server settings. Raises one of `AWAY`."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=connections_max,
+        init=prepare_connection,
+        timeout=CONNECT_S,
+        statement_cache_size=STATEMENTS_CACHED,
+        max_cached_statement_lifetime=0,
+        server_settings={"application_name": "touchline", "jit": "off", "timezone": "UTC", **settings},
+    )
+
+
+def told(error: BaseException) -> str:
+    """What an error says, or its name if it says nothing."""
+    return str(error) or type(error).__name__

@@ -1,0 +1,121 @@
+"""How do many small appends become few large ones? Those that come while one is under way form the next, together."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from shared.log.port import LogUnavailable, Position
+
+PENDING_BYTES_MAX = 64 * 1024 * 1024  # accepted and not yet durable, in a process; beyond it callers are told to retry
+APPEND_WAIT_S = 10.0  # how long a caller waits for durability; then it is told to retry
+
+COMMIT_SECONDS = Histogram(
+    "touchline_log_append_seconds", "Until a group of appends was durable",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)  # fmt: skip
+COMMIT_EVENTS = Histogram(
+    "touchline_log_append_events", "Events in a group of appends", buckets=(1, 10, 100, 1_000, 10_000, 100_000)
+)
+PENDING_BYTES = Gauge("touchline_log_pending_bytes", "Accepted and not yet durable")
+UNAVAILABLE = Counter("touchline_log_unavailable", "Appends that were told to come again", ["why"])
+
+Payload = TypeVar("Payload")
+
+
+@dataclass(eq=False, slots=True)
+class Call(Generic[Payload]):
+    """One append that waits to be durable: `count` values of `size` bytes in all."""
+
+    workspace: str
+    count: int
+    size: int
+    payload: Payload
+    done: "asyncio.Future[Position]"
+
+
+Commit = Callable[[int, Sequence[Call[Payload]]], Awaitable[int]]
+"""Makes calls durable in one partition, in order, and answers the offset of the first value."""
+
+
+class GroupCommit(Generic[Payload]):
+    """Bounds and groups appends. `commit` raises `LogUnavailable` when it fails; its group is told so."""
+
+    def __init__(self, commit: Commit[Payload], events_max: int, bytes_max: int) -> None:
+        self._commit = commit
+        self._events_max, self._bytes_max = events_max, bytes_max
+        self._waiting: defaultdict[int, list[Call[Payload]]] = defaultdict(list)
+        self._writers: dict[int, asyncio.Task[None]] = {}
+        self._began_s: dict[int, float] = {}
+        self._pending_bytes = 0
+
+    async def append(self, partition: int, workspace: str, count: int, size: int, payload: Payload) -> Position:
+        """Wait until the values are durable: the position after the last. Raises `LogUnavailable`."""
+        loop = asyncio.get_running_loop()
+        if self._pending_bytes + size > PENDING_BYTES_MAX:
+            UNAVAILABLE.labels("full").inc()
+            raise LogUnavailable(f"{self._pending_bytes} bytes are waiting to be written")
+        if loop.time() - self._began_s.get(partition, loop.time()) > APPEND_WAIT_S:
+            UNAVAILABLE.labels("slow").inc()
+            raise LogUnavailable(f"partition {partition} has not answered for more than {APPEND_WAIT_S:g} s")
+        call = Call(workspace, count, size, payload, loop.create_future())
+        self._pend(size)
+        self._waiting[partition].append(call)
+        if partition not in self._writers:
+            self._writers[partition] = asyncio.create_task(self._write(partition))
+        await asyncio.wait([call.done], timeout=APPEND_WAIT_S)
+        if call.done.done():
+            return call.done.result()
+        if call in self._waiting[partition]:
+            self._waiting[partition].remove(call)
+            self._pend(-size)
+        UNAVAILABLE.labels("slow").inc()
+        raise LogUnavailable(f"partition {partition} has not answered for {APPEND_WAIT_S:g} s")
+
+    def _pend(self, size: int) -> None:
+        self._pending_bytes += size
+        PENDING_BYTES.inc(size)
+
+    async def _write(self, partition: int) -> None:
+        """Commit what waits, again and again until nothing does."""
+        try:
+            while calls := self._take(partition):
+                self._began_s[partition] = asyncio.get_running_loop().time()
+                try:
+                    with COMMIT_SECONDS.time():
+                        base = await self._commit(partition, calls)
+                except Exception as error:
+                    UNAVAILABLE.labels("failed").inc(len(calls))
+                    for call in calls:
+                        call.done.set_exception(error)
+                        call.done.exception()  # its caller may have given up
+                else:
+                    COMMIT_EVENTS.observe(sum(call.count for call in calls))
+                    for call in calls:
+                        base += call.count
+                        call.done.set_result(Position(partition, base))
+                finally:
+                    self._pend(-sum(call.size for call in calls))
+        finally:
+            del self._writers[partition]
+            self._began_s.pop(partition, None)
+
+    def _take(self, partition: int) -> list[Call[Payload]]:
+        """The first call, and those after it that fit with it."""
+        waiting = self._waiting[partition]
+        events = size = taken = 0
+        for call in waiting:
+            events, size = events + call.count, size + call.size
+            if taken and (events > self._events_max or size > self._bytes_max):
+                break
+            taken += 1
+        self._waiting[partition] = waiting[taken:]
+        return waiting[:taken]
+
+    async def close(self, timeout_s: float | None = None) -> None:
+        """Wait until all that was accepted is durable, or the time is up."""
+        if self._writers:
+            await asyncio.wait(list(self._writers.values()), timeout=timeout_s)

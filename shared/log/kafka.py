@@ -1,0 +1,344 @@
+"""How is a Kafka topic a log?
+
+One record an event, keyed by its workspace, in the partition that `partition_of` names; a producer that is idempotent and
+waits for all replicas in sync. Without transactions no offset is ever left out. Concurrent appends of one process to a
+partition share a record batch, and a call is never cut in two: its values become readable together or not at all.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.helpers import create_ssl_context
+from aiokafka.structs import ConsumerRecord
+
+from shared.database import told
+from shared.log.group_commit import Call, GroupCommit
+from shared.log.port import Entry, LogDamaged, LogUnavailable, Position, partition_of
+
+GROUP_EVENTS_MAX = 10_000
+GROUP_BYTES_MAX = 1024 * 1024  # several calls share a batch up to here, before compression
+BATCH_BYTES_MAX = 14 * 1024 * 1024  # one call alone: a request of 10 MB and what its records add
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # the topic's `max.message.bytes`: one batch, whatever it is compressed to
+FETCH_BYTES = 2 * 1024 * 1024  # of one partition at a time; some 20,000 compressed events
+LOOKUP_FETCH_BYTES = 64 * 1024
+LOOKUP_WAIT_MS = 10  # what is looked up is there; a fetch beyond the end must not hold up the next
+LOOKUP_RECORDS = 500
+FETCH_WAIT_MS = 500  # how long a broker holds an empty fetch open
+ANSWER_S = 5.0  # a broker that has not answered by then is away
+AWAY_POLL_S = 0.1
+CLOSE_S = 10.0
+
+logger = structlog.stdlib.get_logger("touchline.log")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaCluster:
+    """Which brokers, which topic, and how they are reached. Fields bear Kafka's names."""
+
+    bootstrap_servers: str
+    topic: str = "touchline.events.v1"
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: str | None = None
+    ssl_cafile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+
+    def client(self) -> dict[str, Any]:
+        """The arguments of every aiokafka client. Raises `OSError` if a certificate cannot be read."""
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers,
+            "security_protocol": self.security_protocol,
+            "request_timeout_ms": int(ANSWER_S * 1000),
+            "retry_backoff_ms": 100,
+            "metadata_max_age_ms": 60_000,
+        }
+        if self.security_protocol.startswith("SASL"):
+            arguments |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.sasl_username,
+                "sasl_plain_password": self.sasl_password,
+            }
+        if self.security_protocol.endswith("SSL"):
+            arguments["ssl_context"] = create_ssl_context(
+                cafile=self.ssl_cafile, certfile=self.ssl_certfile, keyfile=self.ssl_keyfile
+            )
+        return arguments
+
+
+class Tail:
+    """Reads one partition on and on, by a consumer of its own: what one reader leaves unread holds up no other."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, at: TopicPartition) -> None:
+        self._consumer, self._at = consumer, at
+        self._next: int | None = None
+        self._sought = False
+        self._held: list[ConsumerRecord[bytes, bytes]] = []
+
+    def stands_at(self, offset: int) -> bool:
+        """Whether the next record that comes is the one at this offset."""
+        return self._next == offset
+
+    def go_to(self, offset: int) -> None:
+        """Continue at this offset."""
+        self._held = []
+        self._consumer.seek(self._at, offset)
+        self._next = offset
+
+    async def take(self, events_max: int, timeout_s: float) -> Sequence[ConsumerRecord[bytes, bytes]]:
+        """The next records, none if none came in time. Raises `LogDamaged` if others came than were due."""
+        records, self._held = self._held, []
+        if not records:
+            fetched = await self._consumer.getmany(self._at, timeout_ms=int(timeout_s * 1000), max_records=events_max)
+            records = fetched.get(self._at, [])
+        if not records:
+            return []
+        first, last = records[0].offset, records[-1].offset
+        if first != self._next or last != first + len(records) - 1:
+            return self._out_of_turn(records)
+        self._sought = False
+        records, self._held = records[:events_max], records[events_max:]
+        self._next = int(records[-1].offset) + 1
+        return records
+
+    def _out_of_turn(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> Sequence[ConsumerRecord[bytes, bytes]]:
+        """A call that was cancelled may have taken records with it. Asked for again, they come, or they are lost."""
+        if self._sought or self._next is None:
+            due, self._next, self._sought = self._next, None, False
+            raise LogDamaged(
+                f"{self._at.topic} partition {self._at.partition} answers {len(records)} records at offsets "
+                f"{records[0].offset} to {records[-1].offset} where {due} is due"
+            )
+        self.go_to(self._next)
+        self._sought = True
+        return []
+
+    async def close(self) -> None:
+        """Let go of the broker."""
+        await _stop(self._consumer)
+
+    async def peek(self, events_max: int, timeout_s: float) -> None:
+        """Wait until a record has come, and keep it."""
+        due = self._next
+        taken = await self.take(events_max, timeout_s)
+        self._held, self._next = [*taken, *self._held], due
+
+
+class KafkaLog:
+    """The production log; see `shared.log.port.EventLog`. Made by `open_kafka_log`."""
+
+    def __init__(self, cluster: KafkaCluster, partitions: int, cluster_id: str) -> None:
+        self.partitions = partitions
+        self.identity = f"kafka:{cluster_id}/{cluster.topic}"
+        self._cluster = cluster
+        self._group = GroupCommit[Sequence[bytes]](self._commit, GROUP_EVENTS_MAX, GROUP_BYTES_MAX)
+        self._producer: AIOKafkaProducer | None = None
+        self._producer_lock = asyncio.Lock()
+        self._lookup: AIOKafkaConsumer | None = None
+        self._lookup_lock = asyncio.Lock()
+        self._entries_lock = asyncio.Lock()
+        self._tails: dict[int, Tail] = {}
+
+    async def append(self, workspace: str, values: Sequence[bytes]) -> Position:
+        """See `EventLog.append`."""
+        partition = partition_of(workspace, self.partitions)
+        if not values:
+            return Position(partition, await self.end(partition))
+        return await self._group.append(partition, workspace, len(values), sum(map(len, values)), values)
+
+    async def _commit(self, partition: int, calls: Sequence[Call[Sequence[bytes]]]) -> int:
+        """Send one batch; the producer sends it again until it is in, however long that takes."""
+        producer = await self._producing()
+        batch = producer.create_batch()
+        now_ms = time.time_ns() // 1_000_000
+        for call in calls:
+            key = call.workspace.encode()
+            for value in call.payload:
+                if batch.append(key=key, value=value, timestamp=now_ms) is None:
+                    raise LogUnavailable(f"{call.size} bytes do not fit into one batch of {BATCH_BYTES_MAX}")
+        count = batch.record_count()
+        try:
+            sent = await producer.send_batch(batch, self._cluster.topic, partition=partition)
+            offset = int((await sent).offset)
+        except KafkaError as error:
+            await self._discard(producer)
+            raise LogUnavailable(f"Kafka: {told(error)}") from error
+        # a batch that turns out to be in already, from an answer that was lost, may come without its offset
+        return offset if offset >= 0 else await self.end(partition) - count
+
+    async def _producing(self) -> AIOKafkaProducer:
+        async with self._producer_lock:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **self._cluster.client(), acks="all", enable_idempotence=True, compression_type="zstd",
+                    max_batch_size=BATCH_BYTES_MAX, max_request_size=MESSAGE_BYTES_MAX, linger_ms=0,
+                )  # fmt: skip
+                await _start(producer)
+                self._producer = producer
+            return self._producer
+
+    async def _discard(self, producer: AIOKafkaProducer) -> None:
+        """An idempotent producer that failed may not go on: its sequence is broken. The next append makes another."""
+        if self._producer is producer:
+            self._producer = None
+            logger.warning("a producer is replaced")
+            await _stop(producer)
+
+    async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
+        """See `EventLog.read`."""
+        async with _available():
+            tail = await self._tail(partition)
+            if not await self._reach(tail, partition, offset):
+                return []
+            records = await tail.take(events_max, 0)
+            while not records:
+                if offset >= await self.end(partition):
+                    return []
+                records = await tail.take(events_max, ANSWER_S)
+            return [_entry(record) for record in records]
+
+    async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
+        """See `EventLog.wait`: the broker answers as soon as something is there."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        async with _available():
+            tail = await self._tail(partition)
+            while not await self._reach(tail, partition, offset):
+                if (left_s := deadline_s - loop.time()) <= 0:
+                    return
+                await asyncio.sleep(min(AWAY_POLL_S, left_s))
+            await tail.peek(GROUP_EVENTS_MAX, max(0.0, deadline_s - loop.time()))
+
+    async def _reach(self, tail: Tail, partition: int, offset: int) -> bool:
+        """Let the tail stand at an offset; False if the log does not reach so far."""
+        if not tail.stands_at(offset):
+            if offset > await self.end(partition):
+                return False
+            tail.go_to(offset)
+        return True
+
+    async def _tail(self, partition: int) -> Tail:
+        if partition not in self._tails:
+            consumer = AIOKafkaConsumer(**self._cluster.client(), **FETCHING)
+            await _start(consumer)
+            at = TopicPartition(self._cluster.topic, partition)
+            consumer.assign([at])
+            self._tails[partition] = Tail(consumer, at)
+        return self._tails[partition]
+
+    async def leave(self, partition: int) -> None:
+        """See `EventLog.leave`."""
+        if tail := self._tails.pop(partition, None):
+            await tail.close()
+
+    async def entries(self, partition: int, offsets: Sequence[int]) -> Sequence[Entry]:
+        """See `EventLog.entries`: in the order of the log, so that neighbours are fetched once."""
+        at = TopicPartition(self._cluster.topic, partition)
+        found: dict[int, Entry] = {}
+        async with self._entries_lock, _available():
+            consumer = await self._looking()
+            consumer.assign([at])
+            try:
+                for offset in sorted(set(offsets)):
+                    if offset in found:
+                        continue
+                    found |= {entry.offset: entry for entry in await _fetch(consumer, at, offset)}
+                    if offset not in found:
+                        await self._missing(at, offset)
+            finally:
+                consumer.unsubscribe()  # it would go on fetching
+        return [found[offset] for offset in offsets]
+
+    async def _missing(self, at: TopicPartition, offset: int) -> None:
+        """Raise `LogUnavailable` for an entry that did not come in time, `LogDamaged` for one that cannot come."""
+        begins, ends = await self._bounds(at)
+        if begins <= offset < ends:
+            raise LogUnavailable(f"Kafka: partition {at.partition} does not answer")
+        raise LogDamaged(f"there is no entry at {Position(at.partition, offset)}: the log is from {begins} to {ends}")
+
+    async def end(self, partition: int) -> int:
+        """See `EventLog.end`."""
+        at = TopicPartition(self._cluster.topic, partition)
+        async with _available():
+            consumer = await self._looking()
+            async with asyncio.timeout(ANSWER_S):
+                return int((await consumer.end_offsets([at]))[at])
+
+    async def _bounds(self, at: TopicPartition) -> tuple[int, int]:
+        consumer = await self._looking()
+        async with asyncio.timeout(ANSWER_S):
+            begins, ends = await asyncio.gather(consumer.beginning_offsets([at]), consumer.end_offsets([at]))
+        return int(begins[at]), int(ends[at])
+
+    async def _looking(self) -> AIOKafkaConsumer:
+        async with self._lookup_lock:
+            if self._lookup is None:
+                own = {"max_partition_fetch_bytes": LOOKUP_FETCH_BYTES, "fetch_max_wait_ms": LOOKUP_WAIT_MS}
+                consumer = AIOKafkaConsumer(**self._cluster.client(), **(FETCHING | own))
+                await _start(consumer)
+                self._lookup = consumer
+            return self._lookup
+
+    async def close(self) -> None:
+        """See `EventLog.close`. What a broker that is away has not confirmed by `CLOSE_S` was never answered for."""
+        await self._group.close(CLOSE_S)
+        clients = [client for client in (self._producer, self._lookup) if client is not None]
+        await asyncio.gather(*(_stop(client) for client in clients), *(tail.close() for tail in self._tails.values()))
+
+
+FETCHING: dict[str, Any] = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "earliest",  # never relied upon: what comes out of turn is `LogDamaged`
+    "max_partition_fetch_bytes": FETCH_BYTES,
+    "fetch_max_wait_ms": FETCH_WAIT_MS,
+}
+
+
+async def _fetch(consumer: AIOKafkaConsumer, at: TopicPartition, offset: int) -> Sequence[Entry]:
+    """Entries from an offset on, as they come."""
+    consumer.seek(at, offset)
+    fetched = await consumer.getmany(at, timeout_ms=int(ANSWER_S * 1000), max_records=LOOKUP_RECORDS)
+    return [_entry(record) for record in fetched.get(at, [])]
+
+
+def _entry(record: "ConsumerRecord[bytes, bytes]") -> Entry:
+    return Entry(record.offset, (record.key or b"").decode(), record.value or b"")
+
+
+@asynccontextmanager
+async def _available() -> AsyncIterator[None]:
+    """Tell brokers that are away, and partitions that have just gone elsewhere, as a log that is unavailable."""
+    try:
+        yield
+    except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
+        raise LogUnavailable(f"Kafka: {told(error)}") from error
+
+
+async def _start(client: Any) -> None:
+    """Start a client. Raises `LogUnavailable`; whatever ends it, nothing is left behind."""
+    starting = asyncio.ensure_future(client.start())  # cut short, it would leave its connection open
+    try:
+        await asyncio.shield(starting)
+    except BaseException as error:
+        await asyncio.wait([starting])
+        await _stop(client)
+        if isinstance(error, (KafkaError, OSError)):
+            raise LogUnavailable(f"Kafka: {told(error)}") from error
+        raise
+
+
+async def _stop(client: Any) -> None:
+    """Stop a client, whatever state it is in."""
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await client.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        logger.warning("a Kafka client did not stop cleanly", error=told(error))

@@ -1,0 +1,116 @@
+"""Which partitions are this process's? A Kafka consumer group says so, and says nothing else.
+
+The group's consumer reads nothing; the log's own readers do. What was projected stands in PostgreSQL, in the transaction of
+the batch. The group's offsets are told afterwards, for the usual tools that show lag. A rebalance takes all partitions from
+all members for a moment and deals them anew.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
+from prometheus_client import Counter
+
+from shared.database import told
+from shared.log.kafka import FETCHING, KafkaCluster
+
+SESSION_S = 10.0  # a member that was not heard of for so long has lost its partitions
+HEARTBEAT_S = 1.0
+REBALANCE_S = 30.0  # for members to put down what they hold
+TELL_S = 2.0  # how often offsets are told
+AGAIN_S = 1.0
+NO_POLL_LIMIT_MS = 2**31 - 1  # heartbeats come from the loop that works: one that hangs is heard of by its silence
+
+REBALANCES = Counter("touchline_projector_rebalances", "Assignments of partitions by the consumer group")
+
+logger = structlog.stdlib.get_logger("touchline.group")
+
+
+class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Membership in the consumer group `group`; see `shared.log.port.Assignment`.
+
+    With `instance`, a name that a process keeps over restarts, partitions wait for it up to `session_s`.
+    """
+
+    def __init__(
+        self, cluster: KafkaCluster, group: str, instance: str | None = None, session_s: float = SESSION_S
+    ) -> None:
+        self._cluster, self._group, self._instance = cluster, group, instance
+        self._session_s = session_s
+        self._passed: dict[int, int] = {}
+        self._held: list[int] = []
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def run(self, begin: Callable[[int], None], end: Callable[[Sequence[int]], Awaitable[None]]) -> None:
+        """See `Assignment.run`."""
+        self._begin, self._end = begin, end
+        while True:
+            try:
+                await self._belong()
+            except KafkaError as error:
+                logger.warning("out of the group", error=told(error))
+            await asyncio.sleep(AGAIN_S)
+
+    async def _belong(self) -> None:
+        """Be a member until something fails."""
+        consumer = self._consumer = AIOKafkaConsumer(**self._cluster.client(), **FETCHING, **self._membership())
+        try:
+            await consumer.start()
+            consumer.subscribe([self._cluster.topic], listener=self)
+            while True:
+                await asyncio.sleep(TELL_S)
+                consumer._coordinator.check_errors()  # what ended the membership is else told to readers alone
+                await self._tell(consumer)
+        finally:
+            await self._end_all()
+            await consumer.stop()
+
+    def _membership(self) -> dict[str, Any]:
+        return {
+            "group_id": self._group,
+            "group_instance_id": self._instance,
+            "session_timeout_ms": int(self._session_s * 1000),
+            "heartbeat_interval_ms": int(min(HEARTBEAT_S, self._session_s / 3) * 1000),
+            "rebalance_timeout_ms": int(REBALANCE_S * 1000),
+            "max_poll_interval_ms": NO_POLL_LIMIT_MS,
+            "partition_assignment_strategy": (RoundRobinPartitionAssignor,),
+        }
+
+    async def on_partitions_revoked(self, _: frozenset[TopicPartition]) -> None:
+        """A rebalance begins: put down all partitions."""
+        await self._end_all()
+
+    async def on_partitions_assigned(self, assigned: frozenset[TopicPartition]) -> None:
+        """A rebalance is over: take up these."""
+        REBALANCES.inc()
+        assert self._consumer is not None
+        self._consumer.pause(*assigned)
+        partitions = sorted(at.partition for at in assigned)
+        logger.info("partitions assigned", partitions=partitions)
+        for partition in partitions:
+            self._held.append(partition)
+            self._begin(partition)
+
+    async def _end_all(self) -> None:
+        held, self._held = self._held, []
+        await self._end(held)
+        self._passed.clear()
+
+    def passed(self, partition: int, offset: int) -> None:
+        """See `Assignment.passed`."""
+        self._passed[partition] = offset
+
+    async def _tell(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit the group's offsets. Nothing depends on them, so a failure is only told."""
+        offsets = {TopicPartition(self._cluster.topic, p): offset for p, offset in self._passed.items()}
+        self._passed.clear()
+        if not offsets:
+            return
+        try:
+            await consumer.commit(offsets)
+        except (KafkaError, IllegalStateError) as error:
+            logger.info("the group's offsets were not told", error=told(error))

@@ -1,0 +1,97 @@
+"""`/healthz`, `/readyz` and `/metrics`: is a process well? And how long does it take to answer?"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Histogram, disable_created_metrics, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CHECK_S = 3.0  # what has not answered by then is not ready
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # every series would be told twice
+
+REQUEST_SECONDS = Histogram(
+    "touchline_http_request_seconds", "Until a request was answered", ["method", "route", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that a process needs. `ask` answers what is to be told of it, and raises if it is not well.
+
+    A process can go on for a while without what is not `required`: that is told, and the process stays ready.
+    """
+
+    ask: Callable[[], Awaitable[Any]]
+    required: bool = True
+
+
+def operations_router(checks: Mapping[str, Check]) -> APIRouter:
+    """The routes of this file, with the checks of `/readyz` by name."""
+    router = APIRouter()
+
+    @router.get("/healthz", tags=["operations"])
+    async def healthz() -> Response:
+        """The process answers."""
+        return _json({"status": "ok"})
+
+    @router.get("/readyz", tags=["operations"])
+    async def readyz() -> Response:
+        """What the process needs can be reached, and how far behind a projector is; else 503."""
+        told = await asyncio.gather(*(_checked(check) for check in checks.values()))
+        wrong = any(check.required and not well for check, (well, _) in zip(checks.values(), told, strict=True))
+        body = {name: said for name, (_, said) in zip(checks, told, strict=True)}
+        return _json({"status": "unavailable" if wrong else "ready", **body}, 503 if wrong else 200)
+
+    @router.get("/metrics", tags=["operations"])
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+async def _checked(check: Check) -> tuple[bool, Any]:
+    """Whether it is well, and what it says."""
+    try:
+        async with asyncio.timeout(CHECK_S):
+            return True, await check.ask()
+    except Exception as error:
+        return False, f"unavailable: {error or type(error).__name__}"
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+class Timed:
+    """Measures every request, by its route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            REQUEST_SECONDS.labels(scope["method"], route, status).observe(time.perf_counter() - began_s)

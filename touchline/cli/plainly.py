@@ -1,0 +1,43 @@
+"""What does a command say when it cannot go on? One line on standard error, and exit code 1."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+import typer
+from rich.console import Console
+
+from shared.database import told
+from shared.log.kafka_topic import UnfitTopic
+from shared.log.port import LogDamaged, LogUnavailable
+from shared.store.generations import NoGeneration, WrongLog, WrongShape
+from shared.web.problems import Problem
+from touchline.embedded import InUse
+from touchline.serve import listen
+
+FORESEEN = (
+    InUse, NoGeneration, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
+    asyncpg.InterfaceError, OSError,
+)  # fmt: skip
+
+errors = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Tell what can be foreseen to go wrong in one line, and exit 1; a traceback is for what cannot."""
+    try:
+        yield
+    except FORESEEN as error:
+        errors.print(told(error), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A listening socket, or one line and exit 1."""
+    try:
+        return listen(host, port)
+    except OSError as error:
+        errors.print(f"[red]cannot listen on {host}:{port}:[/] {error.strerror}")
+        raise typer.Exit(1) from error

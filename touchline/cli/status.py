@@ -1,0 +1,94 @@
+"""`touchline status`: how far is the projection?"""
+
+import json
+from typing import Any
+
+import asyncpg
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from shared.database import open_pool, told
+from shared.events.instants import to_rfc3339
+from shared.log.kafka_topic import open_kafka_log
+from shared.log.port import EventLog, LogUnavailable
+from shared.log.postgres import PostgresLog
+from shared.projection.sql import Connection, sql
+from shared.store.generations import Generation, WrongLog, live_generation
+from touchline.cli.plainly import errors, plainly
+from touchline.cli.reach import AsJson, Data, database
+from touchline.settings import Settings
+
+PROGRESS = sql("SELECT partition, next_offset, events, received_us FROM {g}.progress ORDER BY partition")
+DEAD_LETTERS = "SELECT count(*) FROM touchline.dead_letter"
+
+console = Console(highlight=False)
+
+
+def status(data: Data = None, as_json: AsJson = False) -> None:
+    """How far every partition is projected, and how much waits. Exits 1 if the log cannot tell its end."""
+    with plainly(), database(data) as url:
+        said = uvloop.run(_status(url, Settings()))
+    if as_json:
+        print(json.dumps(said))
+    else:
+        _tell(said)
+    if "log_error" in said:
+        errors.print(said["log_error"], style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+async def _status(url: str, settings: Settings) -> dict[str, Any]:
+    pool = await open_pool(url, 2)
+    try:
+        generation = await live_generation(pool)
+        async with Connection.of(pool, generation.name) as connection:
+            rows = await connection.fetch(PROGRESS)
+        said = {
+            "generation": generation.name, "log": generation.log, "dead_letters": await pool.fetchval(DEAD_LETTERS),
+            "partitions": {row["partition"]: _partition(row) for row in rows},
+        }  # fmt: skip
+        try:
+            await _add_ends(said, pool, settings, generation)
+        except LogUnavailable as error:
+            said["log_error"] = told(error)
+        return said
+    finally:
+        await pool.close()
+
+
+def _partition(row: Any) -> dict[str, Any]:
+    received_at = to_rfc3339(row["received_us"]) if row["received_us"] else None
+    return {"projected": row["next_offset"], "received_at": received_at, "end": None, "lag": None}
+
+
+async def _add_ends(
+    said: dict[str, Any], pool: "asyncpg.Pool[asyncpg.Record]", settings: Settings, generation: Generation
+) -> None:
+    log: EventLog = PostgresLog(pool, generation.partitions)
+    if settings.kafka is not None:
+        log = await open_kafka_log(settings.kafka, generation.partitions)
+    try:
+        if log.identity != generation.log:
+            raise WrongLog(f"the live generation is of {generation.log}; TOUCHLINE_KAFKA_* names {log.identity}")
+        for number in range(generation.partitions):
+            end = await log.end(number)
+            nothing = {"projected": 0, "received_at": None}
+            partition = said["partitions"].setdefault(number, nothing)
+            partition |= {"end": end, "lag": end - partition["projected"]}
+    finally:
+        await log.close()
+
+
+def _tell(said: dict[str, Any]) -> None:
+    console.print(f"[bold]generation[/] {said['generation']} of {said['log']}", soft_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("partition", "projected", "end of the log", "lag"):
+        table.add_column(heading, justify="right")
+    table.add_column("latest receipt")
+    for number, told_ in sorted(said["partitions"].items()):
+        end, lag = (f"{told_[name]:,}" if told_[name] is not None else "unknown" for name in ("end", "lag"))
+        table.add_row(str(number), f"{told_['projected']:,}", end, lag, told_["received_at"] or "")
+    console.print(table)
+    console.print(f"dead letters: {said['dead_letters']:,}")

@@ -1,0 +1,161 @@
+"""What composes the services: one of them, or all in one process, on a database and a log."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import asyncpg
+import structlog
+from fastapi import FastAPI
+
+from services.api.app import api_router
+from services.api.progress import Progress
+from services.api.reading import Api
+from services.ingest.app import Ingest, ingest_router
+from services.ingest.events import event_schemas
+from services.projector.service import Projectors
+from services.projector.worker import Worker
+from shared.access.keys import KeyRing
+from shared.database import AWAY, open_pool, told
+from shared.log.kafka_group import KafkaGroup
+from shared.log.kafka_topic import open_kafka_log
+from shared.log.port import Assignment, EventLog, LogUnavailable
+from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
+from shared.store.generations import Generation, open_generation
+from shared.store.migrate import migrate
+from shared.web.operations import Check, Timed, operations_router
+from shared.web.paths import WholeSegments
+from shared.web.problems import add_handlers
+from touchline.settings import Settings
+
+WRITERS_MAX = 10  # connections of a process: for a log in the database, keys, dead letters and locks
+PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
+READERS_MAX = 12  # of the read API: a request holds one, and may wait for a writers', never the other way round
+START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+logger = structlog.stdlib.get_logger("touchline")
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    INGEST = "ingest"
+    PROJECTOR = "projector"
+    API = "api"
+
+
+@dataclass
+class Running:
+    """The services' shared parts while they run. `projectors` is None where nothing is projected."""
+
+    app: FastAPI
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    log: EventLog
+    generation: Generation
+    projectors: Projectors | None
+    _open: AsyncExitStack
+
+    async def close(self) -> None:
+        """Finish what was accepted, and let the log and the database go."""
+        await self._open.aclose()
+
+
+async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Role)) -> Running:
+    """Bring database and log to the present release, and put the services together.
+
+    Raises `LogUnavailable`, one of `AWAY`, or what a person must decide on: `WrongShape`, `WrongLog`, `UnfitTopic`.
+    """
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(await open_pool(url, WRITERS_MAX))
+        await migrate(url, PARTITIONS)
+        log, assignment = await _log(settings, pool)
+        stack.push_async_callback(log.close)
+        generation = await open_generation(pool, log.identity, log.partitions)
+        app = _app()
+        keys = KeyRing(pool)
+        alone = list(roles) == [Role.INGEST]  # then events of known keys are taken without the database
+        checks = {
+            "log": Check(lambda: _log_check(log)),
+            "store": Check(lambda: _store_check(pool), required=not (alone and settings.kafka)),
+        }
+        projectors = None
+        if Role.INGEST in roles:
+            app.include_router(ingest_router(Ingest(log, pool, keys)))
+            _document_events(app)
+        if Role.API in roles:
+            readers = await stack.enter_async_context(await open_pool(url, READERS_MAX))
+            progress = Progress(readers, generation.name)
+            app.include_router(api_router(Api(readers, progress, keys, log, generation)))
+        if Role.PROJECTOR in roles:
+            projecting = await stack.enter_async_context(
+                await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction
+            )
+            projectors = Projectors(
+                log, assignment, lambda p: Worker(projecting, log, generation.name, p, assignment.passed)
+            )
+            checks["lag"] = Check(projectors.check)
+        app.include_router(operations_router(checks))
+        return Running(app, pool, log, generation, projectors, stack.pop_all())
+
+
+async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role]) -> Running:
+    """As `compose`, but wait for a database or a log that is away."""
+    failures = 0
+    while True:
+        try:
+            return await compose(url, settings, roles)
+        except (LogUnavailable, *AWAY) as error:
+            pause_s = START_AGAIN_S[min(failures, len(START_AGAIN_S) - 1)]
+            failures += 1
+            logger.warning("cannot start yet", error=told(error), again_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+
+
+async def _log(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> tuple[EventLog, Assignment]:
+    """The log, and what says which of its partitions are this process's to project."""
+    cluster = settings.kafka
+    if cluster is None:
+        return PostgresLog(pool, PARTITIONS), EveryPartition(pool, PARTITIONS)
+    log = await open_kafka_log(cluster, settings.kafka_partitions, settings.kafka_replication_factor)
+    group = KafkaGroup(
+        cluster, settings.kafka_group, settings.kafka_group_instance_id, settings.kafka_session_timeout_ms / 1000
+    )
+    return log, group
+
+
+async def _log_check(log: EventLog) -> str:
+    await log.end(0)
+    return "ok"
+
+
+async def _store_check(pool: "asyncpg.Pool[asyncpg.Record]") -> str:
+    await pool.fetchval("SELECT true FROM touchline.generation WHERE live")
+    return "ok"
+
+
+def _app() -> FastAPI:
+    app = FastAPI(
+        title="Touchline", version="0.1.0", docs_url=None, redoc_url=None,
+        description="Which campaign earned what, and why.",
+    )  # fmt: skip
+    add_handlers(app)
+    app.add_middleware(Timed)
+    app.add_middleware(WholeSegments)
+    return app
+
+
+def _document_events(app: FastAPI) -> None:
+    """Put the real event schemas into `/openapi.json`."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for name, schema in event_schemas().items():
+            schemas.setdefault(name, schema)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
