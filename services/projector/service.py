@@ -36,6 +36,8 @@ class Projectors:
         try:
             done, _ = await asyncio.wait([self._failed, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for ended in done:
+                if ended.cancelled():
+                    raise RuntimeError("a projector's work was cancelled from within")
                 ended.result()
         finally:
             self._failed.cancel()

@@ -123,7 +123,7 @@ class Tail:
 
     async def close(self) -> None:
         """Let go of the broker."""
-        await _stop(self._consumer)
+        await stop_client(self._consumer)
 
     async def peek(self, events_max: int, timeout_s: float) -> None:
         """Wait until a record has come, and keep it."""
@@ -181,7 +181,7 @@ class KafkaLog:
                     **self._cluster.client(), acks="all", enable_idempotence=True, compression_type="zstd",
                     max_batch_size=BATCH_BYTES_MAX, max_request_size=MESSAGE_BYTES_MAX, linger_ms=0,
                 )  # fmt: skip
-                await _start(producer)
+                await start_client(producer)
                 self._producer = producer
             return self._producer
 
@@ -190,7 +190,7 @@ class KafkaLog:
         if self._producer is producer:
             self._producer = None
             logger.warning("a producer is replaced")
-            await _stop(producer)
+            await stop_client(producer)
 
     async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
         """See `EventLog.read`."""
@@ -228,7 +228,7 @@ class KafkaLog:
     async def _tail(self, partition: int) -> Tail:
         if partition not in self._tails:
             consumer = AIOKafkaConsumer(**self._cluster.client(), **FETCHING)
-            await _start(consumer)
+            await start_client(consumer)
             at = TopicPartition(self._cluster.topic, partition)
             consumer.assign([at])
             self._tails[partition] = Tail(consumer, at)
@@ -283,7 +283,7 @@ class KafkaLog:
             if self._lookup is None:
                 own = {"max_partition_fetch_bytes": LOOKUP_FETCH_BYTES, "fetch_max_wait_ms": LOOKUP_WAIT_MS}
                 consumer = AIOKafkaConsumer(**self._cluster.client(), **(FETCHING | own))
-                await _start(consumer)
+                await start_client(consumer)
                 self._lookup = consumer
             return self._lookup
 
@@ -291,7 +291,9 @@ class KafkaLog:
         """See `EventLog.close`. What a broker that is away has not confirmed by `CLOSE_S` was never answered for."""
         await self._group.close(CLOSE_S)
         clients = [client for client in (self._producer, self._lookup) if client is not None]
-        await asyncio.gather(*(_stop(client) for client in clients), *(tail.close() for tail in self._tails.values()))
+        await asyncio.gather(
+            *(stop_client(client) for client in clients), *(tail.close() for tail in self._tails.values())
+        )
 
 
 FETCHING: dict[str, Any] = {
@@ -322,23 +324,26 @@ async def _available() -> AsyncIterator[None]:
         raise LogUnavailable(f"Kafka: {told(error)}") from error
 
 
-async def _start(client: Any) -> None:
+async def start_client(client: Any) -> None:
     """Start a client. Raises `LogUnavailable`; whatever ends it, nothing is left behind."""
     starting = asyncio.ensure_future(client.start())  # cut short, it would leave its connection open
     try:
         await asyncio.shield(starting)
     except BaseException as error:
         await asyncio.wait([starting])
-        await _stop(client)
+        await stop_client(client)
         if isinstance(error, (KafkaError, OSError)):
             raise LogUnavailable(f"Kafka: {told(error)}") from error
         raise
 
 
-async def _stop(client: Any) -> None:
-    """Stop a client, whatever state it is in."""
-    try:
-        async with asyncio.timeout(CLOSE_S):
-            await client.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
-        logger.warning("a Kafka client did not stop cleanly", error=told(error))
+async def stop_client(client: Any) -> None:
+    """Stop a client, whatever state it is in; what it raises, cancellations of its own among it, is told and no more."""
+    stopping = asyncio.ensure_future(client.stop())
+    done, _ = await asyncio.wait([stopping], timeout=CLOSE_S)
+    if not done:
+        stopping.cancel()
+        logger.warning("a Kafka client did not stop in time")
+    elif stopping.cancelled() or stopping.exception():
+        error = "cancelled" if stopping.cancelled() else repr(stopping.exception())
+        logger.warning("a Kafka client did not stop cleanly", error=error)

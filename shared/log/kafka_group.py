@@ -16,7 +16,8 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from prometheus_client import Counter
 
 from shared.database import told
-from shared.log.kafka import FETCHING, KafkaCluster
+from shared.log.kafka import FETCHING, KafkaCluster, start_client, stop_client
+from shared.log.port import LogUnavailable
 
 SESSION_S = 10.0  # a member that was not heard of for so long has lost its partitions
 HEARTBEAT_S = 1.0
@@ -49,17 +50,23 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         """See `Assignment.run`."""
         self._begin, self._end = begin, end
         while True:
+            belonging = asyncio.ensure_future(self._belong())
             try:
-                await self._belong()
-            except KafkaError as error:
-                logger.warning("out of the group", error=told(error))
+                await asyncio.wait([belonging])  # a membership may be cancelled from within
+            finally:
+                belonging.cancel()
+                await asyncio.wait([belonging])
+            error = None if belonging.cancelled() else belonging.exception()
+            if error and not isinstance(error, (KafkaError, LogUnavailable)):
+                raise error
+            logger.warning("out of the group", error=told(error or asyncio.CancelledError()))
             await asyncio.sleep(AGAIN_S)
 
     async def _belong(self) -> None:
         """Be a member until something fails."""
         consumer = self._consumer = AIOKafkaConsumer(**self._cluster.client(), **FETCHING, **self._membership())
+        await start_client(consumer)
         try:
-            await consumer.start()
             consumer.subscribe([self._cluster.topic], listener=self)
             while True:
                 await asyncio.sleep(TELL_S)
@@ -67,7 +74,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._tell(consumer)
         finally:
             await self._end_all()
-            await consumer.stop()
+            await stop_client(consumer)
 
     def _membership(self) -> dict[str, Any]:
         return {
@@ -86,6 +93,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: frozenset[TopicPartition]) -> None:
         """A rebalance is over: take up these."""
+        await self._end_all()
         REBALANCES.inc()
         assert self._consumer is not None
         self._consumer.pause(*assigned)
