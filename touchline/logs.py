@@ -6,7 +6,34 @@ from typing import Any
 
 import structlog
 
-QUIET = ("aiokafka", "alembic", "asyncio", "httpx", "uvicorn")  # others tell warnings alone, whatever the level
+REPEATED_S = 10.0  # a library's line that repeats is told once in so long; clients of a broker that is away are many
+
+QUIET = (
+    "aiokafka",
+    "alembic",
+    "asyncio",
+    "asyncpg",
+    "httpx",
+    "uvicorn",
+)  # others tell warnings alone, whatever the level
+
+
+class _Seldom(logging.Filter):
+    """Lets a library's line through unless the same one, whatever its arguments, was told just before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told_s: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to tell it."""
+        if not record.name.startswith(QUIET):
+            return True
+        line = (record.name, str(record.msg))
+        if record.created - self._told_s.get(line, 0.0) < REPEATED_S:
+            return False
+        self._told_s[line] = record.created
+        return True
 
 
 def configure(form: str, level: str) -> None:
@@ -27,6 +54,7 @@ def configure(form: str, level: str) -> None:
     else:
         last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     handler = logging.StreamHandler()
+    handler.addFilter(_Seldom())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=chain, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
