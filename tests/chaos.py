@@ -32,7 +32,7 @@ from shared.projection.sql import Connection
 from shared.rules.keys import event_key
 from shared.store.checksums import checksums
 from shared.store.generations import Generation, create_generation, live_generation
-from tests.services import Service, command, environment
+from tests.services import Service, command, environment, restart
 from touchline.demo.mix import Mix
 from touchline.embedded import Embedded
 
@@ -154,7 +154,7 @@ async def lose_broker(world: World) -> None:
 async def restart_database(world: World) -> None:
     """PostgreSQL goes away without a word, or ends all connections in good order, and recovers."""
     mode = world.rng.choice(["fast", "immediate"])
-    await asyncio.to_thread(world.embedded.restart, mode)
+    await asyncio.to_thread(restart, world.embedded, mode)
 
 
 async def hold_lock(world: World) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from shared.log.kafka import KafkaCluster
+from touchline.embedded import Embedded
 
 STOP_S = 60
 
@@ -33,6 +34,27 @@ def command(env: dict[str, str], *arguments: str) -> Any:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def fails(env: dict[str, str], *arguments: str) -> str:
+    """Run a command of `touchline` that must fail in good order; answers what it says, which is no traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "touchline", *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1, done
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def restart(embedded: Embedded, mode: str) -> None:
+    """Restart PostgreSQL; `mode` is pg_ctl's: `fast` ends connections, `immediate` makes it recover."""
+    assert embedded._server is not None
+    embedded._pg_ctl(embedded._server, "-m", mode, "-l", str(embedded.data / "postgres" / "log"), "restart")
 
 
 @dataclass

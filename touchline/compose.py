@@ -12,7 +12,7 @@ import structlog
 from fastapi import FastAPI
 
 from services.api.app import api_router
-from services.api.progress import Progress
+from services.api.progress import LogEnd, Progress
 from services.api.reading import Api
 from services.ingest.app import Ingest, ingest_router
 from services.ingest.events import event_schemas
@@ -88,7 +88,7 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX))
             progress = Progress(readers, generation.name)
-            app.include_router(api_router(Api(readers, progress, keys, log, generation)))
+            app.include_router(api_router(Api(readers, progress, keys, LogEnd(log), generation)))
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 import psutil
 
@@ -138,11 +138,6 @@ class Embedded:
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock = lock
-
-    def restart(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
-        """Restart the server; `mode` says what becomes of its connections, as pg_ctl's does."""
-        assert self._server is not None
-        self._pg_ctl(self._server, "-m", mode, "-l", str(self._server.pgdata / "log"), "restart")
 
     def stop(self) -> None:
         """Stop the server and give the directory free."""

@@ -93,7 +93,7 @@ def routes(api: Api) -> APIRouter:
         """Every metric of the campaign, and what was kept out of them, by reason."""
         async with reading(api, request) as read:
             counted, span, model = await _counted(read, campaign_id)
-            end_offset = await api.log.end(read.as_of.partition)
+            end_offset = await api.log_end.of(read.as_of.partition)
             body = {
                 "campaign_id": campaign_id, **span.said, "model": model, "metrics": counted.metrics(),
                 "touches": counted.touches, "excluded": counted.excluded,

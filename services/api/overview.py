@@ -182,7 +182,7 @@ def _credit(one: Numbers, share: Share, paid_minor: int) -> None:
         earned[share.contact] = max(share.closed_us, earned.get(share.contact, share.closed_us))
 
 
-async def settled_through(read: Reading, end_offset: int) -> str | None:
+async def settled_through(read: Reading, end_offset: int | None) -> str | None:
     """Up to when the numbers will hardly change any more (rule **settled**); None before any live event.
 
     Where all that the log holds (up to `end_offset`) is projected, lateness is counted back from now, else from the latest
@@ -190,7 +190,7 @@ async def settled_through(read: Reading, end_offset: int) -> str | None:
     """
     late = {row["bucket"]: row["events"] for row in await read.fetch(LATENESS)}
     now_us = time.time_ns() // 1000
-    if read.as_of.offset < end_offset:
+    if end_offset is None or read.as_of.offset < end_offset:
         now_us = await read.connection.fetchval(RECEIVED, read.as_of.partition)
     at_us = settled_through_us(now_us, late)
     return None if at_us is None else to_rfc3339(at_us)

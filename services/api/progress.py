@@ -4,11 +4,18 @@ import asyncio
 from dataclasses import dataclass, field
 
 import asyncpg
+import structlog
 
+from shared.database import told
+from shared.log.port import EventLog, LogUnavailable
 from shared.projection.sql import sql
 
 PROGRESS = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
 POLL_S = 0.01
+END_WAIT_S = 1.0  # a read has its answer without the log, so it does not wait for one that is away
+END_AGAIN_S = 5.0
+
+logger = structlog.stdlib.get_logger("touchline.api")
 
 
 @dataclass
@@ -44,3 +51,24 @@ class Progress:
                 seen.offset = int(await self._pool.fetchval(self._statement, partition) or 0)
                 seen.at_s = now_s
         return seen.offset
+
+
+class LogEnd:
+    """The offsets at which a log ends."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._away_until_s = 0.0
+
+    async def of(self, partition: int) -> int | None:
+        """The offset that the next event will get; None while the log does not answer."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._away_until_s:
+            return None
+        try:
+            async with asyncio.timeout(END_WAIT_S):
+                return await self._log.end(partition)
+        except (LogUnavailable, TimeoutError) as error:
+            self._away_until_s = loop.time() + END_AGAIN_S
+            logger.warning("the end of the log is not known", error=told(error))
+            return None

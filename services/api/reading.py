@@ -14,10 +14,10 @@ import orjson
 from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 
-from services.api.progress import PROGRESS, Progress
+from services.api.progress import PROGRESS, LogEnd, Progress
 from shared.access.keys import KeyRing
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
-from shared.log.port import EventLog, Position, partition_of
+from shared.log.port import Position, partition_of
 from shared.projection.sql import Connection, sql
 from shared.rules.order import BEGINNING, Order
 from shared.rules.settings import Settings
@@ -34,12 +34,12 @@ SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
 
 @dataclass
 class Api:
-    """What the routes work with. `pool` is the readers' own: what writes, and `log`, never waits for a slow read."""
+    """What the routes work with. `pool` is the readers' own: what writes never waits for a slow read."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     progress: Progress
     keys: KeyRing
-    log: EventLog
+    log_end: LogEnd
     generation: Generation
 
 

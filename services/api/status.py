@@ -1,13 +1,8 @@
 """`/v1/status`: how far behind is a workspace?"""
 
-import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.api.reading import Api, answer, reading
-from shared.database import told
-from shared.log.port import LogUnavailable
-
-logger = structlog.stdlib.get_logger("touchline.api")
 
 DEAD_LETTERS = """
 SELECT count(*) FROM touchline.dead_letter d JOIN touchline.workspace w ON w.workspace_id = d.workspace_id
@@ -25,7 +20,7 @@ def routes(api: Api) -> APIRouter:
         """Lag, position, generation and dead letters of the workspace; while the log is away, its end is null."""
         async with reading(api, request) as read:
             partition = read.as_of.partition
-            end = await _end(api, partition)
+            end = await api.log_end.of(partition)
             workspace = await read.connection.raw.fetchrow(NAME, read.ws)
             dead_letters = await read.connection.raw.fetchval(DEAD_LETTERS, read.ws)
             body = {
@@ -40,12 +35,3 @@ def routes(api: Api) -> APIRouter:
             return answer(read, body)
 
     return router
-
-
-async def _end(api: Api, partition: int) -> int | None:
-    """Where the log ends, if it can be asked now. What is projected can be read without it."""
-    try:
-        return await api.log.end(partition)
-    except LogUnavailable as error:
-        logger.warning("the lag is not known", error=told(error))
-        return None
