@@ -91,10 +91,12 @@ async def history(folder: Path) -> None:
 async def _beside_traffic(name: str, server: Server, change: Change, touches: Iterator[bytes]) -> None:
     accepted, position = await post(server.url, server.keys["server"], itertools.chain([CATALOG], touches))
     await until_readable(server.url, server.keys["read"], position)
-    before = await waits_s(server, bodies(2 * EVENTS_PER_S * SECONDS), EVENTS_PER_S, SECONDS)
+    before = await waits_s(
+        server.url, server.url, server.keys["server"], bodies(2 * EVENTS_PER_S * SECONDS), EVENTS_PER_S, SECONDS
+    )
     live = bodies(2 * EVENTS_PER_S * SECONDS, SEED + 1)
     async with asyncio.TaskGroup() as group:
-        during = group.create_task(waits_s(server, live, EVENTS_PER_S, SECONDS))
+        during = group.create_task(waits_s(server.url, server.url, server.keys["server"], live, EVENTS_PER_S, SECONDS))
         took = group.create_task(_made(server, change))
     await _check(server, change)
     print(f"  {name} beside {accepted:,} events: readable after {took.result() * 1000:,.0f} ms")

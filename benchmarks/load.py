@@ -127,22 +127,24 @@ async def until_readable(url: str, key: str, position: str) -> None:
             pass
 
 
-async def waits_s(server: Server, sent: Iterator[bytes], events_per_s: int, seconds: float) -> list[float]:
+async def waits_s(
+    ingest_url: str, api_url: str, key: str, sent: Iterator[bytes], events_per_s: int, seconds: float
+) -> list[float]:
     """Send at a steady rate; answers how long after its sending each body was readable, in seconds."""
     waits: list[float] = []
     interval_s = BATCH_EVENTS / events_per_s
 
     async def one(client: httpx.AsyncClient, body: bytes) -> None:
         began = now()
-        answer = (await client.post("/v1/events", content=body)).json()
-        while (await client.get("/v1/status", params={"after": answer["position"]})).status_code != 200:
+        answer = (await client.post(f"{ingest_url}/v1/events", content=body)).json()
+        while (await client.get(f"{api_url}/v1/status", params={"after": answer["position"]})).status_code != 200:
             continue  # a read waits five seconds at most
         waits.append(now() - began)
 
-    headers = {"Authorization": f"Bearer {server.keys['server']}"}
+    headers = {"Authorization": f"Bearer {key}"}
     limits = httpx.Limits(max_connections=None)
     async with (
-        httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60, limits=limits) as client,
+        httpx.AsyncClient(headers=headers, timeout=60, limits=limits) as client,
         asyncio.TaskGroup() as group,
     ):
         began = now()

@@ -111,7 +111,8 @@ async def freshness(folder: Path) -> None:
     first, rest = itertools.tee(bodies(EVENTS))
     _, position = await post(server.url, server.keys["server"], itertools.islice(first, 500))
     await until_readable(server.url, server.keys["read"], position)
-    waits = await waits_s(server, itertools.islice(rest, 500, None), FRESHNESS_EVENTS_PER_S, FRESHNESS_S)
+    sent = itertools.islice(rest, 500, None)
+    waits = await waits_s(server.url, server.url, server.keys["server"], sent, FRESHNESS_EVENTS_PER_S, FRESHNESS_S)
     server.stop()
     print(f"  readable after {spread(waits)} at {FRESHNESS_EVENTS_PER_S:,} events/s", flush=True)
 
