@@ -110,7 +110,8 @@ async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role])
         except (LogUnavailable, *AWAY) as error:
             pause_s = START_AGAIN_S[min(failures, len(START_AGAIN_S) - 1)]
             failures += 1
-            logger.warning("cannot start yet", error=told(error), again_in_s=pause_s)
+            away = "log" if isinstance(error, LogUnavailable) else "database"
+            logger.warning("cannot start yet", away=away, error=told(error), again_in_s=pause_s)
             await asyncio.sleep(pause_s)
 
 
