@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import orjson
+import psutil
 from aiokafka import AIOKafkaProducer
 
 from benchmarks.load import BATCH_EVENTS, bodies, now, post, read_bodies, spread, until_readable, waits_s, write_bodies
@@ -48,12 +49,14 @@ class Deployment:
         self.running.append(service)
         return service
 
-    async def send(self, ingest: Service, events: int) -> tuple[int, dict[str, str]]:
-        """Send a part of the events to each workspace; answers how many were accepted, and each one's position."""
+    def prepare(self, events: int) -> None:
+        """Write the requests, each workspace's part of the events."""
+        for n, name in enumerate(self.workspaces):
+            write_bodies(self.folder / f"bodies-{name}", events // len(self.workspaces), seed=n)
+
+    async def send(self, ingest: Service) -> tuple[int, dict[str, str]]:
+        """Send what was prepared; answers how many events were accepted, and each workspace's position."""
         paths = {name: self.folder / f"bodies-{name}" for name in self.workspaces}
-        for n, path in enumerate(paths.values()):
-            if not path.exists():
-                write_bodies(path, events // len(paths), seed=n)
         lanes = max(1, LANES // len(paths))
         began = now()
         sent = await asyncio.gather(
@@ -63,6 +66,19 @@ class Deployment:
         return sum(count for count, _ in sent), {
             name: position for name, (_, position) in zip(paths, sent, strict=True)
         }
+
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds that everybody has spent so far."""
+        postmaster = psutil.Process(int((self.folder / "data" / "postgres" / "postmaster.pid").read_text().split()[0]))
+        broker = psutil.Process(int((self.folder / "kafka" / "broker1" / "pid").read_text()))
+        spent = {"sender": sum(psutil.Process().cpu_times()[:2])}
+        for service in self.running:
+            assert service.process is not None
+            spent[service.role] = sum(psutil.Process(service.process.pid).cpu_times()[:2])
+        backends = [postmaster, *postmaster.children(recursive=True)]
+        return spent | {
+            "PostgreSQL": sum(sum(each.cpu_times()[:2]) for each in backends), "Kafka": sum(broker.cpu_times()[:2]),
+        }  # fmt: skip
 
     async def until_readable(self, api: Service, positions: dict[str, str]) -> None:
         """Wait until every workspace shows all of it."""
@@ -94,14 +110,22 @@ async def end_to_end(folder: Path) -> None:
         part.mkdir()
         with deployed(part, workspaces) as deployment:
             ingest, _, api = (deployment.start(role) for role in ("ingest", "projector", "api"))
+            deployment.prepare(EVENTS)
+            before = deployment.cpu_s()
             began = now()
-            accepted, positions = await deployment.send(ingest, EVENTS)
+            accepted, positions = await deployment.send(ingest)
             await deployment.until_readable(api, positions)
             readable_s = now() - began
+            spent = {who: s - before[who] for who, s in deployment.cpu_s().items()}
+            batch = deployment.running[1].metric("touchline_projector_events_total") / deployment.running[1].metric(
+                "touchline_projector_batch_events_count"
+            )
             for service in deployment.running:
                 service.end()
             deployment.running.clear()
             limit_s = await without_rules(deployment, accepted)
+        print("  CPU, µs an event: " + ", ".join(f"{who} {s / accepted * 1e6:.1f}" for who, s in spent.items()))
+        print(f"  events in a batch: {batch:,.0f}")
         print(f"  {workspaces} workspaces: accepted {accepted / deployment.accepted_s:9,.0f} events/s")
         print(f"                readable {accepted / readable_s:9,.0f} events/s")
         print(
@@ -195,7 +219,8 @@ async def ingest(folder: Path) -> None:
     """Events a second of `POST /v1/events` until all replicas have them, beside a bare producer's `send` of the same bytes."""
     with deployed(folder, 1) as deployment:
         service = deployment.start("ingest")
-        accepted, _ = await deployment.send(service, EVENTS)
+        deployment.prepare(EVENTS)
+        accepted, _ = await deployment.send(service)
         rate = accepted / deployment.accepted_s
         service.end()
         deployment.running.clear()
@@ -238,7 +263,8 @@ async def projectors(folder: Path) -> None:
         part.mkdir()
         with deployed(part, 8) as deployment:
             ingest_, api = deployment.start("ingest"), deployment.start("api")
-            accepted, positions = await deployment.send(ingest_, EVENTS)
+            deployment.prepare(EVENTS)
+            accepted, positions = await deployment.send(ingest_)
             began = now()
             services = [Service("projector", deployment.env, part / f"{n}.log") for n in range(count)]
             for service in services:
