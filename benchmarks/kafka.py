@@ -12,12 +12,13 @@ import orjson
 import psutil
 from aiokafka import AIOKafkaProducer
 
+from benchmarks.copied import create_copied
 from benchmarks.load import BATCH_EVENTS, bodies, now, post, read_bodies, spread, until_readable, waits_s, write_bodies
 from deploy.kafka.brokers import Cluster
 from shared.log.kafka import KafkaCluster
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import partition_of
-from shared.store.projection import create_statements, projection
+from shared.store.projection import projection
 from tests.services import Service, command, environment
 from touchline.embedded import Embedded
 
@@ -186,15 +187,7 @@ async def _slices(
     connection: "asyncpg.Connection[asyncpg.Record]", folder: Path, count: int
 ) -> list[list[tuple[str, Path]]]:
     """The live rows in as many parts, each a file of binary COPY a table; and an empty generation for them."""
-    for statement in create_statements("copied"):
-        await connection.execute(statement)
-    leaves = await connection.fetch(
-        "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) AS bound FROM pg_inherits i "
-        "JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'g1.touch'::regclass"
-    )
-    for leaf in leaves:
-        if leaf["bound"] != "DEFAULT":
-            await connection.execute(f"CREATE TABLE copied.{leaf['relname']} PARTITION OF copied.touch {leaf['bound']}")
+    await create_copied(connection)
     await connection.execute("SET synchronize_seqscans = off; SET synchronous_commit = off")
     slices: list[list[tuple[str, Path]]] = [[] for _ in range(count)]
     for table in projection.sorted_tables:

@@ -15,6 +15,7 @@ import asyncpg
 import httpx
 import orjson
 
+from benchmarks.copied import create_copied
 from benchmarks.load import (
     BATCH_EVENTS,
     Server,
@@ -27,7 +28,7 @@ from benchmarks.load import (
     waits_s,
     write_bodies,
 )
-from shared.store.projection import create_statements, projection
+from shared.store.projection import projection
 
 EVENTS = int(os.environ.get("BENCHMARK_EVENTS", "300000"))
 GROWTH_EVENTS = int(os.environ.get("BENCHMARK_GROWTH_EVENTS", "5200000"))
@@ -86,15 +87,7 @@ def _database(data: Path) -> str:
 
 async def _copy_again(connection: "asyncpg.Connection[asyncpg.Record]", folder: Path) -> float:
     """Seconds that COPY takes for the live generation's rows into an empty generation."""
-    for statement in create_statements("copied"):
-        await connection.execute(statement)
-    leaves = await connection.fetch(
-        "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) AS bound FROM pg_inherits i "
-        "JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'g1.touch'::regclass"
-    )
-    for leaf in leaves:
-        if leaf["bound"] != "DEFAULT":
-            await connection.execute(f"CREATE TABLE copied.{leaf['relname']} PARTITION OF copied.touch {leaf['bound']}")
+    await create_copied(connection)
     total_s = 0.0
     for table in projection.sorted_tables:
         path = folder / table.name
