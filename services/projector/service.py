@@ -64,8 +64,7 @@ class Projectors:
         for partition in partitions:
             del self.workers[partition]
             for gauge in (metrics.LAG_EVENTS, metrics.LAG_SECONDS):
-                if (str(partition),) in gauge._metrics:
-                    gauge.remove(partition)
+                gauge.remove(partition)
         await asyncio.gather(*(self._log.leave(partition) for partition in partitions))
 
     async def _watch(self) -> Never:

@@ -31,6 +31,7 @@ LOOKUP_FETCH_BYTES = 64 * 1024
 LOOKUP_WAIT_MS = 10  # what is looked up is there; a fetch beyond the end must not hold up the next
 LOOKUP_RECORDS = 500
 FETCH_WAIT_MS = 500  # how long a broker holds an empty fetch open
+WORKSPACES_KNOWN_MAX = 65_536
 ANSWER_S = 5.0  # a broker that has not answered by then is away
 AWAY_POLL_S = 0.1
 CLOSE_S = 10.0
@@ -146,6 +147,7 @@ class KafkaLog:
         self._lookup_lock = asyncio.Lock()
         self._entries_lock = asyncio.Lock()
         self._tails: dict[int, Tail] = {}
+        self._workspaces: dict[bytes, tuple[int, str]] = {}
 
     async def append(self, workspace: str, values: Sequence[bytes]) -> Position:
         """See `EventLog.append`."""
@@ -203,7 +205,20 @@ class KafkaLog:
                 if offset >= await self.end(partition):
                     return []
                 records = await tail.take(events_max, ANSWER_S)
-            return [_entry(record) for record in records]
+            return [self._entry(record) for record in records]
+
+    def _entry(self, record: "ConsumerRecord[bytes, bytes]") -> Entry:
+        key = record.key or b""
+        partition, workspace = self._workspaces.get(key) or self._workspace(key)
+        return Entry(record.offset, workspace if partition == record.partition else "", record.value or b"")
+
+    def _workspace(self, key: bytes) -> tuple[int, str]:
+        """Where the workspace of a record's key lives, and its name."""
+        workspace = key.decode(errors="replace")
+        if len(self._workspaces) >= WORKSPACES_KNOWN_MAX:
+            self._workspaces.clear()
+        self._workspaces[key] = partition_of(workspace, self.partitions), workspace
+        return self._workspaces[key]
 
     async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
         """See `EventLog.wait`: the broker answers as soon as something is there."""
@@ -250,7 +265,7 @@ class KafkaLog:
                 for offset in sorted(set(offsets)):
                     if offset in found:
                         continue
-                    found |= {entry.offset: entry for entry in await _fetch(consumer, at, offset)}
+                    found |= {record.offset: self._entry(record) for record in await _fetch(consumer, at, offset)}
                     if offset not in found:
                         await self._missing(at, offset)
             finally:
@@ -304,15 +319,13 @@ FETCHING: dict[str, Any] = {
 }
 
 
-async def _fetch(consumer: AIOKafkaConsumer, at: TopicPartition, offset: int) -> Sequence[Entry]:
-    """Entries from an offset on, as they come."""
+async def _fetch(
+    consumer: AIOKafkaConsumer, at: TopicPartition, offset: int
+) -> "Sequence[ConsumerRecord[bytes, bytes]]":
+    """Records from an offset on, as they come."""
     consumer.seek(at, offset)
     fetched = await consumer.getmany(at, timeout_ms=int(ANSWER_S * 1000), max_records=LOOKUP_RECORDS)
-    return [_entry(record) for record in fetched.get(at, [])]
-
-
-def _entry(record: "ConsumerRecord[bytes, bytes]") -> Entry:
-    return Entry(record.offset, (record.key or b"").decode(), record.value or b"")
+    return fetched.get(at, [])  # type: ignore[no-any-return]
 
 
 @asynccontextmanager

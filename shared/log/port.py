@@ -12,7 +12,10 @@ from typing import NamedTuple, Protocol
 
 
 class Entry(NamedTuple):
-    """One record of the log. `value` is what was appended, byte for byte."""
+    """One record of the log. `value` is what was appended, byte for byte.
+
+    `workspace` is empty where the record is none of ours: it names no workspace, or one of another partition.
+    """
 
     offset: int
     workspace: str

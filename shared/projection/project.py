@@ -71,6 +71,9 @@ def decode(entries: Sequence[Entry]) -> Batch:
     """Decode a batch and prepare its rows. No I/O: this is done while the database works on the batch before."""
     batch = Batch(entries, defaultdict(list), [])
     for entry in entries:
+        if not entry.workspace:
+            batch.unreadable.append((entry, "the record names no workspace of this partition"))
+            continue
         try:
             batch.arrived[entry.workspace].append(prepare(decode_record(entry.value, entry.offset)))
         except msgspec.DecodeError as error:

@@ -15,7 +15,8 @@ from deploy.kafka.brokers import PASSWORD, USER, Cluster
 from shared.log import group_commit
 from shared.log.kafka import MESSAGE_BYTES_MAX, KafkaCluster, KafkaLog
 from shared.log.kafka_topic import UnfitTopic, open_kafka_log
-from shared.log.port import LogDamaged, LogUnavailable, partition_of
+from shared.log.port import Entry, LogDamaged, LogUnavailable, partition_of
+from shared.projection.project import decode
 from tests.kafka import a_cluster, new_topic
 
 Open = Callable[..., Awaitable[KafkaLog]]
@@ -115,19 +116,30 @@ def test_an_entry_that_is_gone_is_said_and_not_skipped(kafka: str, runner: async
     runner.run(check())
 
 
-def test_a_record_of_a_stranger_has_a_place_in_the_order_too(kafka: str, runner: asyncio.Runner, opened: Open) -> None:
+def test_a_record_of_a_stranger_has_a_place_in_the_order_and_no_workspace(
+    kafka: str, runner: asyncio.Runner, opened: Open
+) -> None:
+    """Without a key, with one that is no text, or in the partition that another workspace lives in."""
     topic = new_topic(kafka)
+    ours = next(name for name in map(str, range(99)) if partition_of(name, 2) == 0)
+    theirs = next(name for name in map(str, range(99)) if partition_of(name, 2) == 1)
 
     async def check() -> None:
-        log = await opened(topic, 1)
-        await log.append("w", [b"1"])
+        log = await opened(topic, 2)
+        await log.append(ours, [b"1"])
         stranger = AIOKafkaProducer(**topic.client())
         await stranger.start()
-        await stranger.send_and_wait(topic.topic, b"odd", partition=0)
+        for key in (None, b"\xff\xfe", theirs.encode()):
+            await stranger.send_and_wait(topic.topic, b"odd", key=key, partition=0)
         await stranger.stop()
-        await log.append("w", [b"2"])
-        read = [entry for _ in range(3) for entry in await log.read(0, 0, 10)][:3]
-        assert [(e.offset, e.workspace, e.value) for e in read] == [(0, "w", b"1"), (1, "", b"odd"), (2, "w", b"2")]
+        await log.append(ours, [b"2"])
+        entries: list[Entry] = []
+        while len(entries) < 5:
+            entries += await log.read(0, len(entries), 10)
+        assert [e.workspace for e in entries] == [ours, "", "", "", ours]
+        batch = decode(entries)
+        assert [entry.offset for entry, _ in batch.unreadable] == [0, 1, 2, 3, 4]  # those of ours are no events here
+        assert {why for _, why in batch.unreadable[1:4]} == {"the record names no workspace of this partition"}
 
     runner.run(check())
 
