@@ -23,15 +23,13 @@ import httpx
 import orjson
 
 from deploy.kafka.brokers import Cluster
+from services.replay.verify import verify
 from shared.database import open_pool
 from shared.log.kafka import KafkaCluster
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import EventLog
-from shared.projection.project import Projector, decode
-from shared.projection.sql import Connection
 from shared.rules.keys import event_key
-from shared.store.checksums import checksums
-from shared.store.generations import Generation, create_generation, live_generation
+from shared.store.generations import live_generation
 from tests.services import Service, command, environment, restart
 from touchline.demo.mix import Mix
 from touchline.embedded import Embedded
@@ -293,22 +291,6 @@ async def settled(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, generatio
                 await asyncio.sleep(0.2)
 
 
-async def projected_again(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, live: Generation) -> str:
-    """Another generation, projected from offset 0 by one projector a partition that nothing disturbs."""
-    again = Generation("again", live.log, live.partitions)
-    async with pool.acquire() as raw:
-        async with raw.transaction():
-            await create_generation(raw, again, live=False)
-        await raw.execute("SET synchronous_commit = off")
-        connection = Connection(raw, again.name)
-        for partition in range(log.partitions):
-            projector = Projector(log, partition)
-            await projector.take(connection)
-            while entries := await log.read(partition, projector.offset, 10_000):
-                await projector.project(connection, decode(entries))
-    return again.name
-
-
 async def check(world: World) -> int:
     """Raise `Wrong` unless what was accepted is counted, once, and as it should be; answers how many events were checked."""
     assert world.topic is not None
@@ -332,12 +314,9 @@ async def check(world: World) -> int:
         dead = await pool.fetchval("SELECT count(*) FROM touchline.dead_letter")
         if dead:
             raise Wrong(f"{dead} events were kept aside")
-        again = await projected_again(pool, log, live)
-        async with pool.acquire() as connection:
-            found, wanted = await checksums(connection, live.name), await checksums(connection, again)
-        differing = [f"{name}: {found[name]} is not {wanted[name]}" for name in found if found[name] != wanted[name]]
-        if differing:
-            raise Wrong("; ".join(differing))
+        verdict = await verify(pool, log, "chaos", lambda _: None, lambda _: None)
+        if verdict.differing:
+            raise Wrong(f"{', '.join(verdict.differing)} differ: {verdict.rows[:5]}")
         return sum(map(len, world.sent.values()))
     finally:
         await log.close()

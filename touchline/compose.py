@@ -71,7 +71,7 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(url, WRITERS_MAX))
         await migrate(url, PARTITIONS)
-        log, assignment = await _log(settings, pool)
+        log = await open_log(settings, pool)
         stack.push_async_callback(log.close)
         generation = await open_generation(pool, log.identity, log.partitions)
         app = _app()
@@ -93,6 +93,7 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction
             )
+            assignment = _assignment(settings, pool)
             projectors = Projectors(
                 log, assignment, lambda p: Worker(projecting, log, generation.name, p, assignment.passed)
             )
@@ -115,16 +116,21 @@ async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role])
             await asyncio.sleep(pause_s)
 
 
-async def _log(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> tuple[EventLog, Assignment]:
-    """The log, and what says which of its partitions are this process's to project."""
-    cluster = settings.kafka
-    if cluster is None:
-        return PostgresLog(pool, PARTITIONS), EveryPartition(pool, PARTITIONS)
-    log = await open_kafka_log(cluster, settings.kafka_partitions, settings.kafka_replication_factor)
-    group = KafkaGroup(
-        cluster, settings.kafka_group, settings.kafka_group_instance_id, settings.kafka_session_timeout_ms / 1000
-    )
-    return log, group
+async def open_log(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> EventLog:
+    """The log that the settings name: Kafka's, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`."""
+    if settings.kafka is None:
+        return PostgresLog(pool, PARTITIONS)
+    return await open_kafka_log(settings.kafka, settings.kafka_partitions, settings.kafka_replication_factor)
+
+
+def _assignment(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> Assignment:
+    """What says which of the log's partitions are this process's to project."""
+    if settings.kafka is None:
+        return EveryPartition(pool, PARTITIONS)
+    return KafkaGroup(
+        settings.kafka, settings.kafka_group, settings.kafka_group_instance_id,
+        settings.kafka_session_timeout_ms / 1000,
+    )  # fmt: skip
 
 
 async def _log_check(log: EventLog) -> str:

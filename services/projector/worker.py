@@ -11,9 +11,10 @@ import asyncpg
 import structlog
 
 from services.projector import metrics
-from shared.database import AWAY, told
+from shared.database import told
 from shared.log.port import EventLog, LogDamaged, LogUnavailable
-from shared.projection.project import Batch, Fenced, Projector, bury, decode
+from shared.projection.poison import PASSING, ROLLED_BACK, project_or_bury
+from shared.projection.project import Batch, Fenced, Projector, decode
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
 
@@ -21,10 +22,6 @@ BATCH_EVENTS_MAX = 10_000  # in one transaction: the larger, the cheaper an even
 IDLE_WAIT_S = 1.0
 BACKOFF_S = (0.1, 0.3, 1.0, 3.0)
 WELL_AGAIN_S = 60.0  # having worked this long, the next failure is a first one
-
-ROLLED_BACK = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)  # a deadlock, say: the same batch again
-PASSING: tuple[type[Exception], ...] = (Fenced, LogUnavailable, *ROLLED_BACK, *AWAY)
-NOT_ITS_FAULT: tuple[type[Exception], ...] = (LogDamaged, *PASSING)  # of an event: it is not kept aside
 
 logger = structlog.stdlib.get_logger("touchline.projector")
 
@@ -92,7 +89,9 @@ class Worker:
     async def _project(self, projector: Projector, batch: Batch) -> None:
         with metrics.BATCH_SECONDS.time():
             async with self._connection() as connection:
-                await project_or_bury(connection, projector, batch)
+                buried = await project_or_bury(connection, projector, batch)
+        metrics.DEAD_LETTERS.labels("cannot_be_decoded").inc(len(batch.unreadable))
+        metrics.DEAD_LETTERS.labels("cannot_be_projected").inc(buried)
         metrics.BATCH_EVENTS.observe(len(batch.entries))
         metrics.EVENTS.labels(self.partition).inc(len(batch.entries))
         self.waiting_since_us = None
@@ -121,22 +120,3 @@ def _why(error: Exception) -> str:
             return "rolled_back"
         case _:
             return "database_away"
-
-
-async def project_or_bury(connection: Connection, projector: Projector, batch: Batch) -> None:
-    """Project a batch; one that fails is halved until the event that it fails on stands alone and is kept aside."""
-    try:
-        await projector.project(connection, batch)
-        metrics.DEAD_LETTERS.labels("cannot_be_decoded").inc(len(batch.unreadable))
-    except NOT_ITS_FAULT:
-        raise
-    except Exception as error:
-        entries = batch.entries
-        if len(entries) > 1:
-            half = len(entries) // 2
-            await project_or_bury(connection, projector, decode(entries[:half]))
-            await project_or_bury(connection, projector, decode(entries[half:]))
-            return
-        logger.exception("an event cannot be projected and is kept as a dead letter", offset=entries[0].offset)
-        metrics.DEAD_LETTERS.labels("cannot_be_projected").inc()
-        await bury(connection, projector, entries[0], f"{type(error).__name__}: {error}")

@@ -38,10 +38,11 @@ WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = 'workspace_configured'
 SAVE_SETTINGS = sql("""
 INSERT INTO {g}.settings VALUES ($1, $2) ON CONFLICT (ws) DO UPDATE SET body = excluded.body
 """)
-NUMBER_OF = sql("""
+NUMBER_OF = sql("SELECT number FROM touchline.workspace WHERE workspace_id = $1")
+NEW_NUMBER = sql("""
 INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $1)
 ON CONFLICT (workspace_id) DO UPDATE SET workspace_id = excluded.workspace_id RETURNING number
-""")
+""")  # of a workspace that the log knows and the database does not
 BURY = sql("""
 INSERT INTO touchline.dead_letter (workspace_id, key_class, reason, detail, event_id, partition, "offset", body)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (partition, "offset") DO NOTHING
@@ -98,6 +99,7 @@ class Projector:
     _leaves: set[str] | None = None
     _agents: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     social_posts_max: int = SOCIAL_POSTS_MAX
+    keeps_dead_letters: bool = True
 
     async def take(self, connection: Connection) -> None:
         """Take the partition over from whoever had it, and continue where the projection stands."""
@@ -126,10 +128,7 @@ class Projector:
                 if moved != "UPDATE 1":
                     raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
                 for entry, why in batch.unreadable:
-                    await connection.execute(
-                        BURY, entry.workspace, "server", "cannot_be_decoded", why, None, self.partition, entry.offset,
-                        entry.value,
-                    )  # fmt: skip
+                    await self.keep(connection, entry.workspace, "cannot_be_decoded", why, entry.offset, entry.value)
                 for workspace, arrived in batch.arrived.items():
                     await self._project_workspace(connection, workspace, arrived)
         except BaseException:
@@ -137,17 +136,26 @@ class Projector:
             raise
         self.offset = after
 
+    async def keep(
+        self, connection: Connection, workspace: str, reason: str, why: str, offset: int, body: bytes,
+        key: str = "server", event_id: str | None = None,
+    ) -> None:  # fmt: skip
+        """Keep an event aside, with its place in the log; once, however often it is projected."""
+        if self.keeps_dead_letters:
+            await connection.execute(BURY, workspace, key, reason, why, event_id, self.partition, offset, body)
+
     async def _project_workspace(self, connection: Connection, workspace: str, arrived: list[Prepared]) -> None:
         ws = self._numbers.get(workspace)
         if ws is None:
-            ws = self._numbers[workspace] = await connection.fetchval(NUMBER_OF, workspace)
+            ws = await connection.fetchval(NUMBER_OF, workspace) or await connection.fetchval(NEW_NUMBER, workspace)
+            self._numbers[workspace] = ws
         if self._leaves is None:
             self._leaves = {row["relname"] for row in await connection.fetch(LEAVES)}
         change = await admit(connection, self.log, self.partition, ws, arrived)
         for loser in change.losers:
-            await connection.execute(
-                BURY, workspace, loser.key, "conflicting_duplicate", "another event has claimed this id",
-                loser.event_id, self.partition, loser.offset, loser.raw,
+            await self.keep(
+                connection, workspace, "conflicting_duplicate", "another event has claimed this id", loser.offset,
+                loser.raw, loser.key, loser.event_id,
             )  # fmt: skip
         if not change.fresh and not change.entering and not change.leaving:
             return
@@ -174,9 +182,8 @@ async def bury(connection: Connection, projector: Projector, entry: Entry, why: 
         )
         if moved != "UPDATE 1":
             raise Fenced(f"partition {projector.partition} is no longer at offset {projector.offset}")
-        await connection.execute(
-            BURY, entry.workspace, "server", "cannot_be_projected", why, None, projector.partition, entry.offset,
-            entry.value,
+        await projector.keep(
+            connection, entry.workspace, "cannot_be_projected", why, entry.offset, entry.value
         )  # fmt: skip
     projector.offset = entry.offset + 1
 

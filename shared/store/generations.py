@@ -53,12 +53,17 @@ async def open_generation(pool: "asyncpg.Pool[asyncpg.Record]", log: str, partit
             await create_generation(connection, generation, live=True)
             return generation
     found = _checked(row)
-    if (found.log, found.partitions) != (log, partitions):
+    check_log(found, log, partitions)
+    return found
+
+
+def check_log(generation: Generation, log: str, partitions: int) -> None:
+    """Raise `WrongLog` if a generation is a projection of another log than this one."""
+    if (generation.log, generation.partitions) != (log, partitions):
         raise WrongLog(
-            f"generation {found.name} is a projection of {found.log} with {found.partitions} partitions, "
+            f"generation {generation.name} is a projection of {generation.log} with {generation.partitions} partitions, "
             f"not of {log} with {partitions}; use a database of its own"
         )
-    return found
 
 
 async def create_generation(
@@ -68,6 +73,13 @@ async def create_generation(
     for statement in create_statements(generation.name):
         await connection.execute(statement)
     await connection.execute(ADD, generation.name, live, shape(), generation.log, generation.partitions)
+
+
+async def drop_generation(connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
+    """Remove a generation that is not the live one."""
+    async with connection.transaction():
+        if await connection.fetchval("DELETE FROM touchline.generation WHERE name = $1 AND NOT live RETURNING 1", name):
+            await connection.execute(f"DROP SCHEMA {name} CASCADE")
 
 
 def _checked(row: asyncpg.Record) -> Generation:

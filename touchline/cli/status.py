@@ -11,13 +11,12 @@ from rich.table import Table
 
 from shared.database import open_pool, told
 from shared.events.instants import to_rfc3339
-from shared.log.kafka_topic import open_kafka_log
-from shared.log.port import EventLog, LogUnavailable
-from shared.log.postgres import PostgresLog
+from shared.log.port import LogUnavailable
 from shared.projection.sql import Connection, sql
-from shared.store.generations import Generation, WrongLog, live_generation
+from shared.store.generations import Generation, check_log, live_generation
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, database
+from touchline.compose import open_log
 from touchline.settings import Settings
 
 PROGRESS = sql("SELECT partition, next_offset, events, received_us FROM {g}.progress ORDER BY partition")
@@ -66,12 +65,9 @@ def _partition(row: Any) -> dict[str, Any]:
 async def _add_ends(
     said: dict[str, Any], pool: "asyncpg.Pool[asyncpg.Record]", settings: Settings, generation: Generation
 ) -> None:
-    log: EventLog = PostgresLog(pool, generation.partitions)
-    if settings.kafka is not None:
-        log = await open_kafka_log(settings.kafka, generation.partitions)
+    log = await open_log(settings, pool)
     try:
-        if log.identity != generation.log:
-            raise WrongLog(f"the live generation is of {generation.log}; TOUCHLINE_KAFKA_* names {log.identity}")
+        check_log(generation, log.identity, log.partitions)
         for number in range(generation.partitions):
             end = await log.end(number)
             nothing = {"projected": 0, "received_at": None}

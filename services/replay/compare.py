@@ -1,0 +1,122 @@
+"""Which rows of two generations differ, and which event is each about?
+
+Tables are compared by checksum, tables that differ by bucket of keys, and buckets that differ row by row: of a large store
+with a few wrong rows, little more than those is fetched.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+
+from shared.events.codec import decode_record
+from shared.log.port import EventLog, partition_of
+from shared.store.checksums import UNCOMPARED
+from shared.store.projection import projection
+
+BUCKETS = 4096
+ROWS_MAX = 100  # of one table that are told one by one
+OF_TOUCH = ("ws", "person", "occurred_at_us", "event_id")  # it has no primary key of its own
+EVENT_COLUMNS = (
+    "event_id", "created_event", "associated_event", "first_event", "closed_event", "newest_event", "from_event",
+    "deleted_event",
+)  # fmt: skip
+SUBJECT_COLUMNS = ("deal", "contact", "campaign", "asset", "key", "page", "visitor", "person", "identifier", "a")
+
+LATEST_FACT = """
+SELECT event_id FROM {schema}.fact WHERE ws = $1 AND (subject = ANY($2::bigint[]) OR object = ANY($2::bigint[]))
+ORDER BY occurred_at_us DESC, event_id COLLATE "C" DESC LIMIT 1
+"""  # the last thing that was said of what a row is about
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two generations, seen through one snapshot."""
+
+    connection: "asyncpg.Connection[asyncpg.Record]"
+    schema: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row that the live generation has otherwise, lacks (`live` is None), or has too many (`rebuilt` is None)."""
+
+    table: str
+    key: dict[str, Any]
+    live: dict[str, Any] | None
+    rebuilt: dict[str, Any] | None
+    event: str | None
+    """The event that the row comes from, or the last that was said of what it is about."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that differ; all of a row that only one side has."""
+        if self.live is None or self.rebuilt is None:
+            return sorted((self.live or self.rebuilt or {}).keys())
+        return [name for name in self.live if self.live[name] != self.rebuilt[name]]
+
+
+def _key_of(table: sa.Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key) or OF_TOUCH
+
+
+def _hash(columns: Iterator[str] | tuple[str, ...]) -> str:
+    return f"hashtextextended(ROW({', '.join(f't.{name}' for name in columns)})::text, 0)"
+
+
+async def differing_rows(live: Side, rebuilt: Side, table: str, log: EventLog) -> list[Difference]:
+    """Up to `ROWS_MAX` rows of a table that the two do not have alike, by key."""
+    if table in UNCOMPARED:
+        return []
+    of = projection.tables[table]
+    one, other = await _buckets(live, of), await _buckets(rebuilt, of)
+    differing = sorted(bucket for bucket in one.keys() | other.keys() if one.get(bucket) != other.get(bucket))
+    found: list[Difference] = []
+    for bucket in differing:
+        rows, wanted = await _rows(live, of, bucket), await _rows(rebuilt, of, bucket)
+        for key in sorted(rows.keys() | wanted.keys(), key=repr):
+            row, right = rows.get(key), wanted.get(key)
+            if row == right:
+                continue
+            side = rebuilt if right is not None else live
+            event = await _event(side, right or row or {}, log)
+            found.append(Difference(table, dict(zip(_key_of(of), key, strict=True)), row, right, event))
+            if len(found) == ROWS_MAX:
+                return found
+    return found
+
+
+async def _buckets(side: Side, table: sa.Table) -> dict[int, tuple[int, int]]:
+    rows = await side.connection.fetch(
+        f"SELECT ({_hash(_key_of(table))} & {BUCKETS - 1})::int AS bucket, count(*) AS rows, "
+        f"sum({_hash(c.name for c in table.columns)}::numeric) AS digest FROM {side.schema}.{table.name} t GROUP BY 1"
+    )
+    return {row["bucket"]: (row["rows"], int(row["digest"])) for row in rows}
+
+
+async def _rows(side: Side, table: sa.Table, bucket: int) -> dict[tuple[Any, ...], dict[str, Any]]:
+    key = _key_of(table)
+    names = ", ".join(f"t.{column.name}" for column in table.columns)
+    rows = await side.connection.fetch(
+        f"SELECT {names} FROM {side.schema}.{table.name} t WHERE {_hash(key)} & {BUCKETS - 1} = $1", bucket
+    )
+    return {tuple(row[name] for name in key): dict(row) for row in rows}
+
+
+async def _event(side: Side, row: dict[str, Any], log: EventLog) -> str | None:
+    for column in EVENT_COLUMNS:
+        if row.get(column):
+            return str(row[column])
+    if "log_offset" in row:
+        workspace = await side.connection.fetchval(
+            "SELECT workspace_id FROM touchline.workspace WHERE number = $1", row["ws"]
+        )
+        (entry,) = await log.entries(partition_of(workspace, log.partitions), [row["log_offset"]])
+        return decode_record(entry.value, entry.offset).event_id
+    subjects = [row[column] for column in SUBJECT_COLUMNS if row.get(column) is not None]
+    if not subjects:
+        return None
+    found = await side.connection.fetchval(LATEST_FACT.replace("{schema}", side.schema), row["ws"], subjects)
+    return None if found is None else str(found)

@@ -1,0 +1,59 @@
+"""Is the live projection what the log makes of it? Rebuild it beside the live one, up to the same position, and compare."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from services.replay.build import Build, scratch
+from services.replay.compare import Difference, Side, differing_rows
+from shared.log.port import EventLog
+from shared.store.checksums import Checksum, checksums
+from shared.store.generations import check_log, live_generation
+
+PROGRESS = "SELECT partition, next_offset FROM {schema}.progress WHERE next_offset > 0 ORDER BY partition"
+KIND = "verify"
+
+
+@dataclass
+class Verdict:
+    """What was compared, and what differs: tables by name with both checksums, and rows of them."""
+
+    generation: str
+    offsets: dict[int, int]
+    tables: dict[str, tuple[Checksum, Checksum]] = field(default_factory=dict)
+    rows: list[Difference] = field(default_factory=list)
+
+    @property
+    def differing(self) -> list[str]:
+        """The tables that differ."""
+        return [name for name, (live, rebuilt) in self.tables.items() if live != rebuilt]
+
+
+async def verify(
+    pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, number: str,
+    begun: Callable[[int], None], advance: Callable[[int], None],
+) -> Verdict:  # fmt: skip
+    """Compare the live generation, as it stands now, with one made from offset 0. Live traffic goes on meanwhile.
+
+    One snapshot of the live rows is held all the while: it is what is compared. `begun` is told how many events there are
+    to project, `advance` how many more are. `number` names the scratch generation. Raises `WrongLog`, `WrongShape`,
+    `NoGeneration` or `LogDamaged`.
+    """
+    live = await live_generation(pool)
+    check_log(live, log.identity, log.partitions)
+    async with pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
+        rows = await seen.fetch(PROGRESS.replace("{schema}", live.name))
+        verdict = Verdict(live.name, {row["partition"]: row["next_offset"] for row in rows})
+        begun(sum(verdict.offsets.values()))
+        found = await checksums(seen, live.name)
+        async with scratch(pool, KIND, number, live) as rebuilt:
+            await Build(pool, log, rebuilt.name, advance).run(verdict.offsets)
+            async with pool.acquire() as connection:
+                wanted = await checksums(connection, rebuilt.name)
+                verdict.tables = {name: (found[name], wanted[name]) for name in found}
+                for table in verdict.differing:
+                    verdict.rows += await differing_rows(
+                        Side(seen, live.name), Side(connection, rebuilt.name), table, log
+                    )
+    return verdict

@@ -1,0 +1,37 @@
+"""What becomes of an event that no rule can take? It is kept aside, and all others of its batch are projected."""
+
+import asyncpg
+import structlog
+
+from shared.database import AWAY
+from shared.log.port import LogDamaged, LogUnavailable
+from shared.projection.project import Batch, Fenced, Projector, bury, decode
+from shared.projection.sql import Connection
+
+ROLLED_BACK = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)  # a deadlock, say: the same batch again
+PASSING: tuple[type[Exception], ...] = (Fenced, LogUnavailable, *ROLLED_BACK, *AWAY)
+"""What passes by itself, and is no event's fault."""
+NOT_ITS_FAULT: tuple[type[Exception], ...] = (LogDamaged, *PASSING)
+
+logger = structlog.stdlib.get_logger("touchline.projector")
+
+
+async def project_or_bury(connection: Connection, projector: Projector, batch: Batch) -> int:
+    """Project a batch; one that fails is halved until the event that it fails on stands alone and is kept aside.
+
+    Answers how many were. Raises what is no event's fault.
+    """
+    try:
+        await projector.project(connection, batch)
+    except NOT_ITS_FAULT:
+        raise
+    except Exception as error:
+        entries = batch.entries
+        if len(entries) > 1:
+            half = len(entries) // 2
+            first = await project_or_bury(connection, projector, decode(entries[:half]))
+            return first + await project_or_bury(connection, projector, decode(entries[half:]))
+        logger.exception("an event cannot be projected and is kept as a dead letter", offset=entries[0].offset)
+        await bury(connection, projector, entries[0], f"{type(error).__name__}: {error}")
+        return 1
+    return 0
