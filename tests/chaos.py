@@ -160,11 +160,26 @@ async def hold_lock(world: World) -> None:
     connection = await asyncpg.connect(world.database_url)
     try:
         async with connection.transaction():
+            live = await connection.fetchval("SELECT name FROM touchline.generation WHERE live")
             table = world.rng.choice(["progress", "seen", "touch", "contact"])
-            await connection.execute(f"LOCK TABLE g1.{table} IN ACCESS EXCLUSIVE MODE")
+            await connection.execute(f"LOCK TABLE {live}.{table} IN ACCESS EXCLUSIVE MODE")
             await asyncio.sleep(world.rng.uniform(2, 6))
     finally:
         await connection.close()
+
+
+async def kill_rebuild(world: World) -> None:
+    """Somebody rebuilds the projection, and is killed at it; unless it comes through, and another generation is live."""
+    env = world.services["api"][0].env
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "touchline", "replay", "rebuild", "--json", env=env, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(world.rng.uniform(2, 20)):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 FAULTS: dict[str, Callable[[World], Awaitable[None]]] = {
@@ -176,6 +191,7 @@ FAULTS: dict[str, Callable[[World], Awaitable[None]]] = {
     "broker lost": lose_broker,
     "database restarted": restart_database,
     "lock held": hold_lock,
+    "rebuild killed": kill_rebuild,
 }
 
 

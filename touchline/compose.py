@@ -24,7 +24,7 @@ from shared.log.kafka_group import KafkaGroup
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import Assignment, EventLog, LogUnavailable
 from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
-from shared.store.generations import Generation, open_generation
+from shared.store.generations import Generation, followed_generations, open_generation
 from shared.store.migrate import migrate
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
@@ -87,16 +87,17 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
             _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX))
-            progress = Progress(readers, generation.name)
-            app.include_router(api_router(Api(readers, progress, keys, LogEnd(log), generation)))
+            progress = Progress(readers)
+            app.include_router(api_router(Api(readers, progress, keys, LogEnd(log), log.partitions)))
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction
             )
             assignment = _assignment(settings, pool)
             projectors = Projectors(
-                log, assignment, lambda p: Worker(projecting, log, generation.name, p, assignment.passed)
-            )
+                log, assignment, lambda: followed_generations(pool, log.identity),
+                lambda reader, generation, p, passed: Worker(projecting, reader, generation, p, passed),
+            )  # fmt: skip
             checks["lag"] = Check(projectors.check)
         app.include_router(operations_router(checks))
         return Running(app, pool, log, generation, projectors, stack.pop_all())

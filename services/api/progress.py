@@ -9,9 +9,11 @@ import structlog
 from shared.database import told
 from shared.log.port import EventLog, LogUnavailable
 from shared.projection.sql import sql
+from shared.store.generations import live_generation
 
 PROGRESS = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
 POLL_S = 0.01
+LIVE_AGAIN_S = 1.0  # another generation may have become the live one
 END_WAIT_S = 1.0  # a read has its answer without the log, so it does not wait for one that is away
 END_AGAIN_S = 5.0
 
@@ -26,11 +28,11 @@ class _Seen:
 
 
 class Progress:
-    """The offsets up to which a generation is projected."""
+    """The offsets up to which the live generation is projected, as a reader of the next moment will find it or nearly so."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", generation: str) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
-        self._statement = PROGRESS.replace("{g}", generation)
+        self._live, self._live_at_s = "", -LIVE_AGAIN_S
         self._seen: dict[int, _Seen] = {}
 
     async def passes(self, partition: int, offset: int, timeout_s: float) -> bool:
@@ -48,7 +50,9 @@ class Progress:
         async with seen.lock:
             now_s = asyncio.get_running_loop().time()
             if now_s - seen.at_s >= POLL_S:
-                seen.offset = int(await self._pool.fetchval(self._statement, partition) or 0)
+                if now_s - self._live_at_s >= LIVE_AGAIN_S:
+                    self._live, self._live_at_s = (await live_generation(self._pool)).name, now_s
+                seen.offset = int(await self._pool.fetchval(PROGRESS.replace("{g}", self._live), partition) or 0)
                 seen.at_s = now_s
         return seen.offset
 

@@ -21,7 +21,7 @@ from shared.log.port import Position, partition_of
 from shared.projection.sql import Connection, sql
 from shared.rules.order import BEGINNING, Order
 from shared.rules.settings import Settings
-from shared.store.generations import Generation
+from shared.store.generations import live_generation
 from shared.web.access import allow
 from shared.web.problems import Problem, unavailable
 
@@ -40,7 +40,7 @@ class Api:
     progress: Progress
     keys: KeyRing
     log_end: LogEnd
-    generation: Generation
+    partitions: int
 
 
 class Range:
@@ -80,6 +80,7 @@ class Reading:
         self, connection: Connection, ws: int, as_of: Position, settings: Settings, query: QueryParams
     ) -> None:
         self.connection, self.ws, self.as_of, self.settings, self.query = connection, ws, as_of, settings, query
+        self.generation = connection.generation
         self.zone = ZoneInfo(settings.time_zone)
 
     async def fetch(self, statement: Any, *arguments: Any) -> list[Any]:
@@ -164,37 +165,43 @@ def order_of(cursor: list[Any] | None) -> Order:
 async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
     """Check the key, wait for `after`, and open a snapshot."""
     access = await allow(request, api.keys, "read", "server", "admin")
-    partition = partition_of(access.workspace, api.generation.partitions)
-    if after := request.query_params.get("after"):
-        await _wait(api, after, partition)
-    async with snapshot(api.pool, api.generation.name, partition, access.workspace, request.query_params) as read:
-        yield read
+    after = _after(request.query_params.get("after"), partition_of(access.workspace, api.partitions))
+    while True:
+        if after and not await api.progress.passes(after.partition, after.offset, AFTER_WAIT_S):
+            raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
+        async with snapshot(api.pool, access.workspace, request.query_params) as read:
+            if (
+                after is None or read.as_of.offset >= after.offset
+            ):  # another generation may just have become the live one
+                yield read
+                return
 
 
 @asynccontextmanager
-async def snapshot(
-    pool: "asyncpg.Pool[asyncpg.Record]", generation: str, partition: int, workspace: str, query: QueryParams
-) -> AsyncIterator[Reading]:
-    """Open a snapshot of a workspace in one generation."""
-    async with pool.acquire() as raw:
-        connection = Connection(raw, generation)
-        async with raw.transaction(isolation="repeatable_read", readonly=True):
-            offset = await connection.fetchval(PROGRESS, partition) or 0
-            ws = await raw.fetchval(WORKSPACE, workspace) or 0
-            body = await connection.fetchval(SETTINGS, ws)
-            settings = msgspec.convert(body, Settings) if body else Settings()
-            yield Reading(connection, ws, Position(partition, offset), settings, query)
+async def snapshot(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, query: QueryParams) -> AsyncIterator[Reading]:
+    """Open a snapshot of a workspace in the live generation. Raises `NoGeneration` or `WrongShape`."""
+    async with pool.acquire() as raw, raw.transaction(isolation="repeatable_read", readonly=True):
+        generation = await live_generation(raw)
+        connection = Connection(raw, generation.name)
+        partition = partition_of(workspace, generation.partitions)
+        offset = await connection.fetchval(PROGRESS, partition) or 0
+        ws = await raw.fetchval(WORKSPACE, workspace) or 0
+        body = await connection.fetchval(SETTINGS, ws)
+        settings = msgspec.convert(body, Settings) if body else Settings()
+        yield Reading(connection, ws, Position(partition, offset), settings, query)
 
 
-async def _wait(api: Api, after: str, partition: int) -> None:
+def _after(after: str | None, partition: int) -> Position | None:
+    """The position that an answer must show. Raises a 422 `Problem`."""
+    if after is None:
+        return None
     try:
         position = Position.parse(after)
     except ValueError as error:
         raise Problem(422, "bad_parameter", str(error), field="after") from error
     if position.partition != partition:
         raise Problem(422, "bad_parameter", "`after` is a position of another workspace", field="after")
-    if not await api.progress.passes(partition, position.offset, AFTER_WAIT_S):
-        raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
+    return position
 
 
 def answer(read: Reading, body: dict[str, Any]) -> Response:

@@ -29,7 +29,7 @@ def routes(api: Api) -> APIRouter:
                     "name": workspace["name"] if workspace else None,
                     "currency": read.settings.currency, "time_zone": read.settings.time_zone,
                 },
-                "generation": api.generation.name, "partition": partition, "projected_offset": read.as_of.offset,
+                "generation": read.generation, "partition": partition, "projected_offset": read.as_of.offset,
                 "log_end_offset": end, "lag_events": None if end is None else max(0, end - read.as_of.offset), "dead_letters": dead_letters,
             }  # fmt: skip
             return answer(read, body)

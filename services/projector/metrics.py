@@ -10,9 +10,13 @@ BATCH_SECONDS = Histogram(
     "touchline_projector_batch_seconds", "Until a batch was projected and committed",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )  # fmt: skip
-LAG_EVENTS = Gauge("touchline_projector_lag_events", "Events in the log that are not projected yet", ["partition"])
+LAG_EVENTS = Gauge(
+    "touchline_projector_lag_events", "Events in the log that are not projected yet", ["partition", "generation"]
+)
 LAG_SECONDS = Gauge(
-    "touchline_projector_lag_seconds", "How long ago the oldest event that is not projected was received", ["partition"]
+    "touchline_projector_lag_seconds",
+    "How long ago the oldest event that is not projected was received",
+    ["partition", "generation"],
 )
 RETRIES = Counter("touchline_projector_retries", "Batches begun again", ["why"])
 DEAD_LETTERS = Counter("touchline_projector_dead_letters", "Events kept aside", ["reason"])

@@ -1,35 +1,55 @@
-"""The projector service: a worker for each partition that is this process's, and how far behind they are."""
+"""The projector service: a worker for each partition that is this process's, and how far behind they are.
+
+Where more than one generation is followed (one that has just become the live one, and the one before it), a partition has a
+worker for each, with a reader of its own.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Never
 
 import structlog
 
 from services.projector import metrics
 from services.projector.worker import Worker
-from shared.database import told
+from shared.database import AWAY, told
 from shared.log.port import Assignment, EventLog, LogUnavailable
 
 LAG_EVERY_S = 5.0
+FOLLOWED_EVERY_S = 1.0
+
+Passed = Callable[[int, int], None]
+Place = tuple[str, int]
+"""A generation, and a partition."""
 
 logger = structlog.stdlib.get_logger("touchline.projector")
 
 
 class Projectors:
-    """Projects the partitions that `assignment` gives to this process; `make` makes the worker of one."""
+    """Projects the partitions that `assignment` gives to this process, into every followed generation.
 
-    def __init__(self, log: EventLog, assignment: Assignment, make: Callable[[int], Worker]) -> None:
-        self._log, self._assignment, self._make = log, assignment, make
-        self.workers: dict[int, Worker] = {}
-        self._tasks: dict[int, asyncio.Task[Never]] = {}
+    `followed` answers the generations' names, and whether each is the live one; `make` makes the worker of a generation's
+    partition.
+    """
+
+    def __init__(
+        self, log: EventLog, assignment: Assignment, followed: Callable[[], Awaitable[Mapping[str, bool]]],
+        make: Callable[[EventLog, str, int, Passed], Worker],
+    ) -> None:  # fmt: skip
+        self._log, self._assignment, self._followed, self._make = log, assignment, followed, make
+        self._held: set[int] = set()
+        self._generations: dict[str, bool] = {}
+        self._readers: dict[str, EventLog] = {}
+        self._tasks: dict[Place, asyncio.Task[Never]] = {}
         self._failed: asyncio.Future[Never] | None = None
+        self.workers: dict[Place, Worker] = {}
 
     async def run(self) -> None:
         """Project until cancelled. Raises what a worker cannot go on from, such as `LogDamaged`."""
         self._failed = asyncio.get_running_loop().create_future()
         tasks: list[asyncio.Future[Any]] = [
+            asyncio.create_task(self._follow()),
             asyncio.create_task(self._assignment.run(self._begin, self._end)),
             asyncio.create_task(self._watch()),
         ]
@@ -44,37 +64,73 @@ class Projectors:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._end(list(self._tasks))
+            await self._stop(list(self._tasks))
+            await asyncio.gather(*(reader.close() for reader in self._readers.values()))
+            self._readers.clear()
+
+    async def _follow(self) -> Never:
+        """Project what is followed, and put down what is not any more."""
+        while True:
+            try:
+                self._generations = dict(await self._followed())
+            except AWAY as error:
+                logger.warning("which generations are followed is not known", error=told(error))
+            else:
+                await self._stop([place for place in self._tasks if place[0] not in self._generations])
+                for partition in self._held:
+                    self._start(partition)
+            await asyncio.sleep(FOLLOWED_EVERY_S)
 
     def _begin(self, partition: int) -> None:
-        worker = self.workers[partition] = self._make(partition)
-        task = self._tasks[partition] = asyncio.create_task(worker.run(), name=f"partition {partition}")
-        task.add_done_callback(self._ended)
+        self._held.add(partition)
+        self._start(partition)
+
+    async def _end(self, partitions: Sequence[int]) -> None:
+        """Stop workers, and wait until they have put down what they hold."""
+        self._held.difference_update(partitions)
+        await self._stop([place for place in self._tasks if place[1] in partitions])
+
+    def _start(self, partition: int) -> None:
+        """A worker for every followed generation that has none of this partition."""
+        for generation in self._generations:
+            place = generation, partition
+            if place in self._tasks:
+                continue
+            if generation not in self._readers:
+                self._readers[generation] = self._log.another()
+
+            def passed(partition: int, offset: int, generation: str = generation) -> None:
+                if self._generations.get(generation):
+                    self._assignment.passed(partition, offset)
+
+            worker = self.workers[place] = self._make(self._readers[generation], generation, partition, passed)
+            task = self._tasks[place] = asyncio.create_task(worker.run(), name=f"{generation}, partition {partition}")
+            task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[Never]") -> None:
         if not task.cancelled() and (error := task.exception()) and self._failed and not self._failed.done():
             self._failed.set_exception(error)
 
-    async def _end(self, partitions: Sequence[int]) -> None:
-        """Stop workers, and wait until they have put down what they hold."""
-        tasks = [self._tasks.pop(partition) for partition in partitions]
+    async def _stop(self, places: Sequence[Place]) -> None:
+        tasks = [self._tasks.pop(place) for place in places]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for partition in partitions:
-            del self.workers[partition]
+        for generation, partition in places:
+            self.workers.pop((generation, partition))
             for gauge in (metrics.LAG_EVENTS, metrics.LAG_SECONDS):
-                gauge.remove(partition)
-        await asyncio.gather(*(self._log.leave(partition) for partition in partitions))
+                gauge.remove(partition, generation)
+        await asyncio.gather(*(self._readers[generation].leave(partition) for generation, partition in places))
 
     async def _watch(self) -> Never:
         """Tell the lag of every partition again and again."""
         while True:
-            for partition, worker in list(self.workers.items()):
-                await self._tell_lag(partition, worker)
+            for place, worker in list(self.workers.items()):
+                await self._tell_lag(place, worker)
             await asyncio.sleep(LAG_EVERY_S)
 
-    async def _tell_lag(self, partition: int, worker: Worker) -> None:
+    async def _tell_lag(self, place: Place, worker: Worker) -> None:
+        generation, partition = place
         if worker.offset is None:
             return
         try:
@@ -83,15 +139,20 @@ class Projectors:
             logger.warning("the lag is not known", partition=partition, error=told(error))
             return
         since_us = worker.waiting_since_us
-        if self.workers.get(partition) is worker:
-            metrics.LAG_EVENTS.labels(partition).set(max(0, end - worker.offset))
-            metrics.LAG_SECONDS.labels(partition).set(0 if since_us is None else max(0, time.time() - since_us / 1e6))
+        if self.workers.get(place) is worker:
+            lag_s = 0 if since_us is None else max(0, time.time() - since_us / 1e6)
+            metrics.LAG_EVENTS.labels(partition, generation).set(max(0, end - worker.offset))
+            metrics.LAG_SECONDS.labels(partition, generation).set(lag_s)
 
     async def check(self) -> dict[str, int]:
-        """For `/readyz`: the lag in events of every partition. Raises `LogUnavailable` before all are known."""
-        unknown = [partition for partition, worker in self.workers.items() if worker.offset is None]
+        """For `/readyz`: the live generation's lag in events, by partition. Raises `LogUnavailable` before all are known."""
+        live = {partition: w for (name, partition), w in self.workers.items() if self._generations.get(name)}
+        unknown = sorted(
+            partition for partition in self._held if partition not in live or live[partition].offset is None
+        )
         if unknown:
             raise LogUnavailable(f"the lag of partitions {unknown} is not known yet")
         return {
-            str(p): max(0, await self._log.end(p) - (worker.offset or 0)) for p, worker in sorted(self.workers.items())
+            str(partition): max(0, await self._log.end(partition) - (worker.offset or 0))
+            for partition, worker in sorted(live.items())
         }

@@ -116,6 +116,8 @@ def _why(error: Exception) -> str:
             return "fenced"
         case LogUnavailable():
             return "log_unavailable"
+        case asyncpg.UndefinedTableError():
+            return "generation_dropped"
         case _ if isinstance(error, ROLLED_BACK):
             return "rolled_back"
         case _:

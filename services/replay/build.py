@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 
@@ -47,6 +47,7 @@ class Build:
     log: EventLog
     generation: str
     advance: Callable[[int], None]
+    _begun: set[int] = field(default_factory=set)
 
     async def run(self, upto: Mapping[int, int]) -> None:
         """Project every partition from where it stands up to its offset (exclusive). Raises `LogDamaged`."""
@@ -59,7 +60,9 @@ class Build:
     async def _partition(self, connection: Connection, partition: int, end: int) -> None:
         projector = Projector(self.log, partition, keeps_dead_letters=False)
         await projector.take(connection)
-        self.advance(projector.offset)
+        if partition not in self._begun:
+            self._begun.add(partition)
+            self.advance(projector.offset)  # what an earlier run has built
         while projector.offset < end:
             entries = await self.log.read(partition, projector.offset, min(BATCH_EVENTS_MAX, end - projector.offset))
             if not entries:

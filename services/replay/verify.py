@@ -9,7 +9,7 @@ from services.replay.build import Build, scratch
 from services.replay.compare import Difference, Side, differing_rows
 from shared.log.port import EventLog
 from shared.store.checksums import Checksum, checksums
-from shared.store.generations import check_log, live_generation
+from shared.store.generations import Generation, check_log, live_generation
 
 PROGRESS = "SELECT partition, next_offset FROM {schema}.progress WHERE next_offset > 0 ORDER BY partition"
 KIND = "verify"
@@ -36,24 +36,29 @@ async def verify(
 ) -> Verdict:  # fmt: skip
     """Compare the live generation, as it stands now, with one made from offset 0. Live traffic goes on meanwhile.
 
-    One snapshot of the live rows is held all the while: it is what is compared. `begun` is told how many events there are
-    to project, `advance` how many more are. `number` names the scratch generation. Raises `WrongLog`, `WrongShape`,
-    `NoGeneration` or `LogDamaged`.
+    `begun` is told how many events there are to project, `advance` how many more are. `number` names the scratch generation.
+    Raises `WrongLog`, `WrongShape`, `NoGeneration` or `LogDamaged`.
     """
     live = await live_generation(pool)
     check_log(live, log.identity, log.partitions)
+    async with scratch(pool, KIND, number, live) as rebuilt:
+        return await compared(pool, log, live, rebuilt.name, Build(pool, log, rebuilt.name, advance), begun)
+
+
+async def compared(
+    pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, live: Generation, rebuilt: str, build: Build,
+    begun: Callable[[int], None] = lambda _: None,
+) -> Verdict:  # fmt: skip
+    """Build up to where the live generation stands, and compare. The snapshot of its rows is held all the while."""
     async with pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
         rows = await seen.fetch(PROGRESS.replace("{schema}", live.name))
         verdict = Verdict(live.name, {row["partition"]: row["next_offset"] for row in rows})
         begun(sum(verdict.offsets.values()))
         found = await checksums(seen, live.name)
-        async with scratch(pool, KIND, number, live) as rebuilt:
-            await Build(pool, log, rebuilt.name, advance).run(verdict.offsets)
-            async with pool.acquire() as connection:
-                wanted = await checksums(connection, rebuilt.name)
-                verdict.tables = {name: (found[name], wanted[name]) for name in found}
-                for table in verdict.differing:
-                    verdict.rows += await differing_rows(
-                        Side(seen, live.name), Side(connection, rebuilt.name), table, log
-                    )
+        await build.run(verdict.offsets)
+        async with pool.acquire() as connection:
+            wanted = await checksums(connection, rebuilt)
+            verdict.tables = {name: (found[name], wanted[name]) for name in found}
+            for table in verdict.differing:
+                verdict.rows += await differing_rows(Side(seen, live.name), Side(connection, rebuilt), table, log)
     return verdict

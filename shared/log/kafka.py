@@ -139,7 +139,7 @@ class KafkaLog:
     def __init__(self, cluster: KafkaCluster, partitions: int, cluster_id: str) -> None:
         self.partitions = partitions
         self.identity = f"kafka:{cluster_id}/{cluster.topic}"
-        self._cluster = cluster
+        self._cluster, self._cluster_id = cluster, cluster_id
         self._group = GroupCommit[Sequence[bytes]](self._commit, GROUP_EVENTS_MAX, GROUP_BYTES_MAX)
         self._producer: AIOKafkaProducer | None = None
         self._producer_lock = asyncio.Lock()
@@ -248,6 +248,10 @@ class KafkaLog:
             consumer.assign([at])
             self._tails[partition] = Tail(consumer, at)
         return self._tails[partition]
+
+    def another(self) -> "KafkaLog":
+        """See `EventLog.another`."""
+        return KafkaLog(self._cluster, self.partitions, self._cluster_id)
 
     async def leave(self, partition: int) -> None:
         """See `EventLog.leave`."""

@@ -70,7 +70,7 @@ class EventLog(Protocol):
     async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
         """Up to `events_max` entries from `offset` on; empty at the end. Never skips: raises `LogDamaged` instead.
 
-        For one who reads on and on; a partition has one such reader in a process.
+        For one who reads on and on; a partition has one such reader, and `another` makes a log for one more.
         """
         ...
 
@@ -84,6 +84,10 @@ class EventLog(Protocol):
 
     async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
         """Return when an entry at `offset` may be there, or after the time given."""
+        ...
+
+    def another(self) -> "EventLog":
+        """The same log for one more reader of its partitions, to be closed by itself."""
         ...
 
     async def leave(self, partition: int) -> None:

@@ -127,6 +127,10 @@ class PostgresLog:
             except TimeoutError:
                 continue
 
+    def another(self) -> "PostgresLog":
+        """See `EventLog.another`: nothing is kept for a reader, so this one serves all."""
+        return self
+
     async def leave(self, partition: int) -> None:
         """See `EventLog.leave`: nothing is kept for a reader."""
 

@@ -8,7 +8,8 @@ from shared.store.projection import create_statements, shape
 
 LIVE = "SELECT name, shape, log, partitions FROM touchline.generation WHERE live"
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('touchline.generation'))"
-ADD = "INSERT INTO touchline.generation (name, live, shape, log, partitions) VALUES ($1, $2, $3, $4, $5)"
+ADD = "INSERT INTO touchline.generation (name, live, followed, shape, log, partitions) VALUES ($1, $2, $2, $3, $4, $5)"
+FOLLOWED = "SELECT name, live FROM touchline.generation WHERE followed AND shape = $1 AND log = $2 ORDER BY name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ class NoGeneration(Exception):
     """Nothing was projected into this database yet."""
 
 
-async def live_generation(pool: "asyncpg.Pool[asyncpg.Record]") -> Generation:
+async def live_generation(database: "asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]") -> Generation:
     """The live generation. Raises `NoGeneration` or `WrongShape`."""
     try:
-        row = await pool.fetchrow(LIVE)
+        row = await database.fetchrow(LIVE)
     except asyncpg.UndefinedTableError as error:
         raise NoGeneration("the database holds no Touchline") from error
     if row is None:
@@ -75,6 +76,17 @@ async def create_generation(
     await connection.execute(ADD, generation.name, live, shape(), generation.log, generation.partitions)
 
 
+async def followed_generations(pool: "asyncpg.Pool[asyncpg.Record]", log: str) -> dict[str, bool]:
+    """Which generations of a log and of this release's shape are projected; and whether each is the live one."""
+    return {row["name"]: row["live"] for row in await pool.fetch(FOLLOWED, shape(), log)}
+
+
+async def point_at(connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
+    """Make a generation the live one, in the caller's transaction. The one before is projected on."""
+    await connection.execute("UPDATE touchline.generation SET live = false WHERE live")
+    await connection.execute("UPDATE touchline.generation SET live = true, followed = true WHERE name = $1", name)
+
+
 async def drop_generation(connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
     """Remove a generation that is not the live one."""
     async with connection.transaction():
@@ -84,5 +96,7 @@ async def drop_generation(connection: "asyncpg.Connection[asyncpg.Record]", name
 
 def _checked(row: asyncpg.Record) -> Generation:
     if row["shape"] != shape():
-        raise WrongShape(f"generation {row['name']} has shape {row['shape']}, this release needs {shape()}")
+        raise WrongShape(
+            f"generation {row['name']} has shape {row['shape']}, this release needs {shape()}: `touchline replay rebuild` makes one"
+        )
     return Generation(row["name"], row["log"], row["partitions"])

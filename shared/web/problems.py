@@ -10,8 +10,11 @@ from starlette.exceptions import HTTPException
 
 from shared.database import AWAY, told
 from shared.log.port import LogUnavailable
+from shared.store.generations import NoGeneration, WrongShape
 
 logger = structlog.stdlib.get_logger("touchline.web")
+
+MAINTAINED_S = 10  # somebody must do something first
 
 _CODES = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 
@@ -43,9 +46,11 @@ def add_handlers(app: FastAPI) -> None:
         logger.warning("not answered", error=told(error))
         if isinstance(error, LogUnavailable):
             return unavailable(str(error), error.retry_after_s).response()
+        if isinstance(error, (NoGeneration, WrongShape)):
+            return unavailable(str(error), MAINTAINED_S).response()
         return unavailable("the database cannot be reached").response()
 
-    for kind in (LogUnavailable, *AWAY):
+    for kind in (LogUnavailable, NoGeneration, WrongShape, *AWAY):
         app.exception_handler(kind)(away)
 
     @app.exception_handler(Problem)

@@ -2,8 +2,12 @@
 
 import asyncio
 import datetime as dt
+import itertools
+import random
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +15,17 @@ import asyncpg
 import orjson
 import pytest
 
+from services.replay.rebuild import Rebuild, drop, rollback
 from services.replay.verify import Verdict, verify
 from tests.conftest import Workspace, new_workspace
-from tests.processes import start
+from tests.processes import ended, launch, start
 from touchline.compose import Running, compose
 from touchline.demo.mix import Mix
 from touchline.embedded import Embedded
 from touchline.settings import Settings
 
 EVENTS = 4_000
+KILLS = 10
 END = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
@@ -146,3 +152,174 @@ def test_the_command_tells_a_stopped_store_and_exits_3_for_a_difference(tmp_path
     assert "touchline explain event" in done.stdout
     said = orjson.loads(run("--json").stdout)
     assert (said["equal"], [d["table"] for d in said["differences"]]) == (False, ["campaign"])
+
+
+async def views(workspace: Workspace) -> dict[str, int]:
+    items = (await workspace.get("/v1/campaigns")).json()["items"]
+    return {item["campaign_id"]: item["metrics"]["page_views"] for item in items}
+
+
+async def watch(workspace: Workspace, over: asyncio.Event) -> set[str]:
+    """Read all the while: every answer is 200 and shows no less than the one before; answers the generations that were seen."""
+    seen, last = set(), 0
+    while not over.is_set():
+        told = await workspace.get("/v1/status")
+        assert told.status_code == 200, told.text
+        offset = told.json()["projected_offset"]
+        assert offset >= last
+        last = offset
+        seen.add(told.json()["generation"])
+        await asyncio.sleep(0.01)
+    return seen
+
+
+async def all_shown(workspace: Workspace) -> None:
+    position = (
+        await workspace.send({"type": "page_visited", "visitor_id": "last", "url": "https://x.example/"})
+    ).json()
+    async with asyncio.timeout(60):
+        while (await workspace.get(f"/v1/status?after={position['position']}")).status_code != 200:
+            pass
+
+
+def test_a_rebuilt_generation_becomes_the_live_one_amid_traffic_and_the_one_before_comes_back(
+    own: Running, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        assert own.projectors is not None
+        projecting = asyncio.create_task(own.projectors.run())
+        workspace, other = await new_workspace(own, "rebuilt"), await new_workspace(own, "other")
+        await send(workspace, mix("before"))
+        over = asyncio.Event()
+        watching = asyncio.create_task(watch(workspace, over))
+        sending = asyncio.gather(send(workspace, mix("during")), send(other, mix("other")))
+        rebuilt = await Rebuild(own.pool, own.log, lambda _: None, lambda _: None).run()
+        assert (rebuilt.generation, rebuilt.before) == ("g2", "g1")
+        assert rebuilt.verdict is not None
+        assert rebuilt.verdict.differing == []
+        await sending
+        await all_shown(workspace)
+        shown = await views(workspace)
+        assert (await verified(own)).generation == "g2"
+        back = await rollback(own.pool, own.log)
+        assert (back.generation, back.before) == ("g1", "g2")
+        await all_shown(workspace)
+        assert await views(workspace) == shown
+        verdict = await verified(own)
+        assert (verdict.generation, verdict.differing) == ("g1", [])
+        over.set()
+        assert await watching == {"g1", "g2"}
+        assert await drop(own.pool, "g2")
+        assert not await drop(own.pool, "g1")
+        names = [row["name"] for row in await own.pool.fetch("SELECT name FROM touchline.generation")]
+        assert names == ["g1"]
+        await asyncio.sleep(1.5)
+        assert {generation for generation, _ in own.projectors.workers} == {"g1"}
+        await all_shown(workspace)
+        projecting.cancel()
+        await asyncio.wait([projecting])
+
+    runner.run(check())
+
+
+def test_a_rebuild_repairs_what_was_corrupted_and_tells_it(own: Running, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(own, "repaired")
+        await send(workspace, mix("r")[:800])
+        await workspace.project()
+        shown = await views(workspace)
+        await own.pool.execute("DELETE FROM g1.touch")
+        rebuilt = await Rebuild(own.pool, own.log, lambda _: None, lambda _: None).run()
+        assert rebuilt.verdict is not None
+        assert rebuilt.verdict.differing == ["touch"]
+        assert await views(workspace) == shown
+        again = await Rebuild(own.pool, own.log, lambda _: None, lambda _: None).run()
+        assert (again.generation, again.before) == ("g3", "g2")
+        rows = await own.pool.fetch("SELECT name, live FROM touchline.generation ORDER BY name")
+        assert [tuple(row) for row in rows] == [("g2", False), ("g3", True)]  # one is kept, to go back to
+
+    runner.run(check())
+
+
+def test_a_rebuild_that_is_killed_again_and_again_goes_on_and_loses_nothing(tmp_path: Path) -> None:
+    """Beside a running service under load; each try is killed at a random point, until one comes through."""
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    data = tmp_path / "data"
+    up = start(data)
+    over, sent = threading.Event(), {"events": 0, "position": ""}
+
+    def keep_sending() -> None:
+        with up.client("server") as client:
+            for n in itertools.count():
+                if over.is_set():
+                    return
+                events = [{"type": "page_visited", "id": f"{n}-{k}", "visitor_id": f"v{k}", "url": "https://x.example/?utm_campaign=c"}
+                          for k in range(100)]  # fmt: skip
+                answer = client.post("/v1/events", json=events)
+                assert answer.status_code == 202, answer.text
+                sent["events"] += 100
+                sent["position"] = answer.json()["position"]
+                time.sleep(0.05)
+
+    with up.client("server") as client:
+        assert client.post("/v1/events", json={"type": "campaign_created", "campaign_id": "c", "utm_campaign": "c",
+                                               "occurred_at": "2020-01-01T00:00:00Z"}).status_code == 202  # fmt: skip
+        for part in _parts(mix("k")):
+            client.post("/v1/events", json=part)
+    sender = threading.Thread(target=keep_sending)
+    sender.start()
+    command = [sys.executable, "-m", "touchline", "replay", "rebuild", "--data", str(data), "--json"]
+    kills = 0
+    while kills < KILLS:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        time.sleep(rng.uniform(0.5, 3.0))
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.communicate()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"seed {seed}: {done.stderr}"
+    said = orjson.loads(done.stdout)
+    assert said["compared"]["equal"], f"seed {seed}"
+    time.sleep(1)
+    over.set()
+    sender.join()
+    with up.client("read") as client:
+        for _ in range(12):
+            answer = client.get("/v1/campaigns/c/overview", params={"after": sent["position"]})
+            if answer.status_code == 200:
+                break
+        assert answer.json()["metrics"]["page_views"] == sent["events"], f"seed {seed}"
+        assert client.get("/v1/status").json()["generation"] == said["generation"]
+    assert up.stop() == 0
+
+
+def test_a_store_of_another_release_is_refused_until_it_is_rebuilt(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    up = start(data)
+    with up.client("server") as client:
+        position = client.post("/v1/events", json=mix("u")[:500]).json()["position"]
+    with up.client("read") as client:
+        assert client.get("/v1/status", params={"after": position}).status_code == 200
+    assert up.stop() == 0
+    embedded = Embedded(data)
+
+    async def age(url: str) -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute("UPDATE touchline.generation SET shape = 'older'")
+        await connection.close()
+
+    asyncio.run(age(embedded.start()))
+    embedded.stop()
+    code, said = ended(launch(data))
+    assert code == 1
+    assert "`touchline replay rebuild` makes one" in said
+    run = [sys.executable, "-m", "touchline", "replay", "rebuild", "--data", str(data)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "live: g2; g1 is kept" in done.stdout
+    again = start(data)
+    with again.client("read") as client:
+        assert client.get("/v1/status", params={"after": position}).json()["generation"] == "g2"
+    assert again.stop() == 0

@@ -12,11 +12,8 @@ from rich.table import Table
 
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.access.keys import SCOPES, Scope, create_key, ensure_workspace, list_keys, revoke_keys
-from shared.database import open_pool
-from shared.log.postgres import PARTITIONS
-from shared.store.migrate import migrate
 from touchline.cli.plainly import errors, plainly
-from touchline.cli.reach import AsJson, Data, Workspace, database
+from touchline.cli.reach import AsJson, Data, Workspace, database, tables
 
 app = typer.Typer(help="Who may send, and who may read?", no_args_is_help=True)
 console = Console(highlight=False)
@@ -84,13 +81,8 @@ def _on(data: Any, work: "Callable[[asyncpg.Connection[asyncpg.Record]], Corouti
     """Work on the durable tables, which are made if there are none."""
 
     async def worked(url: str) -> Answer:
-        pool = await open_pool(url, 1)
-        try:
-            await migrate(url, PARTITIONS)
-            async with pool.acquire() as connection:
-                return await work(connection)
-        finally:
-            await pool.close()
+        async with tables(url, 1) as pool, pool.acquire() as connection:
+            return await work(connection)
 
     with plainly(), database(data) as url:
         return uvloop.run(worked(url))

@@ -8,6 +8,7 @@ import asyncpg
 import typer
 from rich.console import Console
 
+from services.replay.rebuild import Busy, NothingBefore
 from shared.database import told
 from shared.log.kafka_topic import UnfitTopic
 from shared.log.port import LogDamaged, LogUnavailable
@@ -17,7 +18,7 @@ from touchline.embedded import InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    InUse, NoGeneration, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
+    Busy, InUse, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
     asyncpg.InterfaceError, OSError,
 )  # fmt: skip
 

@@ -11,8 +11,10 @@ from starlette.datastructures import QueryParams
 
 from services.api.reading import Reading, snapshot
 from shared.database import open_pool
-from shared.log.port import partition_of
-from shared.store.generations import live_generation
+from shared.log.port import EventLog
+from shared.log.postgres import PARTITIONS
+from shared.store.migrate import migrate
+from touchline.compose import open_log
 from touchline.embedded import Embedded
 from touchline.settings import Settings
 
@@ -41,14 +43,36 @@ def database(data: Path | None) -> Iterator[str]:
 
 
 @asynccontextmanager
+async def tables(url: str, connections_max: int) -> "AsyncIterator[asyncpg.Pool[asyncpg.Record]]":
+    """Connections to the durable tables, which are made or brought to the present release."""
+    pool = await open_pool(url, connections_max)
+    try:
+        await migrate(url, PARTITIONS)
+        yield pool
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
+async def store_and_log(
+    url: str, connections_max: int
+) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
+    """Connections to a store, and the log that the environment names."""
+    async with tables(url, connections_max) as pool:
+        log = await open_log(Settings(), pool)
+        try:
+            yield pool, log
+        finally:
+            await log.close()
+
+
+@asynccontextmanager
 async def read_only(url: str, workspace: str) -> AsyncIterator[Reading]:
     """A snapshot of the workspace, as the read API opens one for a request."""
     pool = await open_pool(url, 1)
     try:
         await _known(pool, workspace)
-        generation = await live_generation(pool)
-        partition = partition_of(workspace, generation.partitions)
-        async with snapshot(pool, generation.name, partition, workspace, QueryParams()) as read:
+        async with snapshot(pool, workspace, QueryParams()) as read:
             yield read
     finally:
         await pool.close()

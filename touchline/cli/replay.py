@@ -2,27 +2,44 @@
 
 import json
 import os
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
+import asyncpg
 import typer
 import uvloop
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from services.replay.compare import Difference
+from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
 from services.replay.verify import Verdict, verify
-from shared.database import open_pool
-from touchline.cli.plainly import plainly
-from touchline.cli.reach import AsJson, Data, database
-from touchline.compose import open_log
+from shared.log.port import EventLog
+from shared.store.projection import shape
+from touchline.cli.plainly import errors, plainly
+from touchline.cli.reach import AsJson, Data, database, store_and_log
 from touchline.serve import spare_the_collector
-from touchline.settings import Settings
 
-CONNECTIONS_MAX = 6  # the snapshot, the lock, the projection, the comparison, and the log's
+CONNECTIONS_MAX = 8  # the snapshot, the lock, the projection, the comparison, and the log's
 DIFFERENT = 3  # the exit code
 ROWS_TOLD = 20
+GENERATIONS = (
+    "SELECT name, live, followed, shape = $1 AS ours, created_at FROM touchline.generation ORDER BY created_at"
+)
+
+Answer = TypeVar("Answer")
 
 app = typer.Typer(help="What does the log make of it?", no_args_is_help=True)
 console = Console(highlight=False)
@@ -39,8 +56,11 @@ def verify_(data: Data = None, as_json: AsJson = False) -> None:
 
     Services go on meanwhile. Exits 3 if a row differs; each is told with the event that explains it.
     """
-    with plainly(), database(data) as url:
-        verdict = uvloop.run(_verify(url, Settings(), quiet=as_json))
+
+    async def work(reach: Reach) -> Verdict:
+        return await verify(reach.pool, reach.log, f"{os.getpid()}", reach.begun, reach.advance)
+
+    verdict = _on(data, work, quiet=as_json)
     if as_json:
         print(json.dumps(_said(verdict)))
     else:
@@ -49,24 +69,112 @@ def verify_(data: Data = None, as_json: AsJson = False) -> None:
         raise typer.Exit(DIFFERENT)
 
 
-async def _verify(url: str, settings: Settings, *, quiet: bool) -> Verdict:
-    spare_the_collector()
-    pool = await open_pool(url, CONNECTIONS_MAX)
-    log = await open_log(settings, pool)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), MofNCompleteColumn(),
-        TextColumn("events"), TimeRemainingColumn(),
-    )  # fmt: skip
-    try:
-        with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
-            task = progress.add_task("Projecting again", total=None)
-            return await verify(
-                pool, log, f"{os.getpid()}", lambda total: progress.update(task, total=total),
-                lambda events: progress.advance(task, events),
-            )  # fmt: skip
-    finally:
-        await log.close()
-        await pool.close()
+@app.command("rebuild")
+def rebuild_(data: Data = None, as_json: AsJson = False) -> None:
+    """Project the log from its beginning into a new generation, and make that the live one. Services go on meanwhile.
+
+    One that was stopped is gone on with. What differs from the generation before is told; it is kept until the next rebuild,
+    and `rollback` goes back to it.
+    """
+
+    async def work(reach: Reach) -> Rebuilt:
+        return await Rebuild(reach.pool, reach.log, reach.begun, reach.advance).run()
+
+    rebuilt = _on(data, work, quiet=as_json)
+    verdict = rebuilt.verdict
+    if as_json:
+        compared = None if verdict is None else _said(verdict)
+        print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before, "compared": compared}))
+        return
+    if verdict is not None and verdict.differing:
+        console.print(f"[yellow]what {rebuilt.before} had otherwise:[/]")
+        _tell(verdict)
+    console.print(
+        f"[green]live[/]: {rebuilt.generation}; {rebuilt.before} is kept, and `touchline replay rollback` goes back"
+    )
+
+
+@app.command("rollback")
+def rollback_(data: Data = None, as_json: AsJson = False) -> None:
+    """Make the generation before the live one again."""
+
+    async def work(reach: Reach) -> Rebuilt:
+        return await rollback(reach.pool, reach.log)
+
+    rebuilt = _on(data, work, quiet=True)
+    if as_json:
+        print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before}))
+    else:
+        console.print(f"[green]live[/]: {rebuilt.generation}, and no longer {rebuilt.before}")
+
+
+@app.command("list")
+def list_(data: Data = None, as_json: AsJson = False) -> None:
+    """The generations that there are."""
+
+    async def work(reach: Reach) -> list[dict[str, Any]]:
+        return [dict(row) for row in await reach.pool.fetch(GENERATIONS, shape())]
+
+    rows = [{**row, "created_at": row["created_at"].isoformat()} for row in _on(data, work, quiet=True)]
+    if as_json:
+        print(json.dumps({"generations": rows}))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("generation", "", "created"):
+        table.add_column(heading)
+    for row in rows:
+        state = "live" if row["live"] else "projected on" if row["followed"] else "unfinished"
+        table.add_row(row["name"], state if row["ours"] else f"{state}, of another release", row["created_at"])
+    console.print(table)
+
+
+@app.command("drop")
+def drop_(
+    name: Annotated[str, typer.Argument(help="of a generation that is not the live one")],
+    data: Data = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Remove a generation for good."""
+
+    async def work(reach: Reach) -> bool:
+        return await drop(reach.pool, name)
+
+    if not _on(data, work, quiet=True):
+        errors.print(f"there is no generation {name} that is not the live one", style="red", markup=False)
+        raise typer.Exit(1)
+    print(json.dumps({"dropped": name})) if as_json else console.print(f"{name} is gone")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a command works with."""
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    log: EventLog
+    begun: Callable[[int], None]
+    advance: Callable[[int], None]
+
+
+def _on(data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool) -> Answer:
+    """Work on a store and its log, with a bar that tells how far it is."""
+
+    async def worked(url: str) -> Answer:
+        spare_the_collector()
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), MofNCompleteColumn(),
+            TextColumn("events"), TimeRemainingColumn(),
+        )  # fmt: skip
+        async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
+            with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+                task = progress.add_task("Projecting again", total=None)
+                begun, advance = partial(_total, progress, task), partial(progress.advance, task)
+                return await work(Reach(pool, log, begun, advance))
+
+    with plainly(), database(data) as url:
+        return uvloop.run(worked(url))
+
+
+def _total(progress: Progress, task: TaskID, events: int) -> None:
+    progress.update(task, total=events)
 
 
 def _said(verdict: Verdict) -> dict[str, Any]:

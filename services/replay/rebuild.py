@@ -1,0 +1,185 @@
+"""How does a generation that was made again become the live one, and how does the one before come back?
+
+Built beside the live one, brought to the same position, compared, and pointed at, in one transaction that holds the live
+projection still for the last few events. Readers see one or the other, whole. The one before is projected on, so that it can
+be pointed at again, until the next one takes its place.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import asyncpg
+
+from services.replay.build import Build
+from services.replay.verify import PROGRESS, Verdict, compared
+from shared.log.port import EventLog
+from shared.store.generations import (
+    Generation,
+    NoGeneration,
+    WrongShape,
+    check_log,
+    create_generation,
+    drop_generation,
+    live_generation,
+    point_at,
+)
+from shared.store.projection import shape
+
+NEAR_EVENTS = 2_000  # so near to the live position that the last step takes a moment
+POLL_S = 0.05
+IDLE_S = 3.0  # having moved nowhere for so long, a generation has no projector
+UNFOLLOWED_S = 3.0  # projectors have put down by then what is followed no more
+LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.rebuild'))"
+UNLOCK = "SELECT pg_advisory_unlock(hashtext('touchline.rebuild'))"
+UNFINISHED = r"""
+SELECT name FROM touchline.generation
+WHERE NOT live AND NOT followed AND shape = $1 AND log = $2 AND partitions = $3 AND name ~ '^g\d+$' ORDER BY name
+"""  # what a rebuild that was killed has left
+LAST_NUMBER = r"SELECT coalesce(max(substr(name, 2)::int), 0) FROM touchline.generation WHERE name ~ '^g\d+$'"
+HOLD_STILL = "SELECT partition, next_offset FROM {schema}.progress ORDER BY partition FOR UPDATE"
+LIVE_NAME = "SELECT name FROM touchline.generation WHERE live"
+OLDER = "SELECT name FROM touchline.generation WHERE followed AND name NOT IN ($1, $2)"
+BEFORE = """
+SELECT name, log, partitions FROM touchline.generation
+WHERE followed AND NOT live AND shape = $1 ORDER BY created_at DESC LIMIT 1
+"""
+
+
+class Busy(Exception):
+    """Another rebuild or rollback is under way."""
+
+
+class NothingBefore(Exception):
+    """There is no generation to go back to."""
+
+
+@dataclass
+class Rebuilt:
+    """`generation` is the live one now, `before` was it; `verdict` compares them, and is None where they cannot be."""
+
+    generation: str
+    before: str
+    verdict: Verdict | None
+
+
+@dataclass
+class Rebuild:
+    """Makes the live generation again. `begun` is told how many events there are, `advance` how many more are projected."""
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    log: EventLog
+    begun: Callable[[int], None]
+    advance: Callable[[int], None]
+
+    async def run(self) -> Rebuilt:
+        """Build, compare, and flip. Raises `Busy`, `NoGeneration`, `WrongLog` or `LogDamaged`.
+
+        What a run that was killed has built is gone on from.
+        """
+        async with self.pool.acquire() as guard:
+            await _guard(guard)
+            try:
+                return await self._run()
+            finally:
+                await guard.execute(UNLOCK)
+
+    async def _run(self) -> Rebuilt:
+        before = await self.pool.fetchval(LIVE_NAME)
+        if before is None:
+            raise NoGeneration("no projector has begun here yet")
+        try:
+            live = await live_generation(self.pool)
+            check_log(live, self.log.identity, self.log.partitions)
+        except WrongShape:
+            live = None  # another release's: its rows cannot be compared with ours
+        name = await self._made()
+        build = Build(self.pool, self.log, name, self.advance)
+        await self._approach(build, before)
+        verdict = None
+        if live is not None:
+            verdict = await compared(self.pool, self.log, live, name, build)
+            await self._approach(build, before)
+        async with self.pool.acquire() as connection, connection.transaction():
+            await build.run(await _held_still(connection, before))
+            await point_at(connection, name)
+        for row in await self.pool.fetch(OLDER, name, before):
+            await drop(self.pool, row["name"])
+        return Rebuilt(name, before, verdict)
+
+    async def _made(self) -> str:
+        """The generation to build: one that was begun, or a new one."""
+        begun = await self.pool.fetchval(UNFINISHED, shape(), self.log.identity, self.log.partitions)
+        if begun is not None:
+            return str(begun)
+        number = await self.pool.fetchval(LAST_NUMBER) + 1
+        generation = Generation(f"g{number}", self.log.identity, self.log.partitions)
+        async with self.pool.acquire() as connection, connection.transaction():
+            await create_generation(connection, generation, live=False)
+        return generation.name
+
+    async def _approach(self, build: Build, before: str) -> None:
+        """Come near to where the live generation is, which goes on meanwhile."""
+        while True:
+            aim, at = await _offsets(self.pool, before), await _offsets(self.pool, build.generation)
+            self.begun(sum(aim.values()))
+            await build.run(aim)
+            if sum(aim.values()) - sum(at.values()) <= NEAR_EVENTS:
+                return
+
+
+async def rollback(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> Rebuilt:
+    """Point at the generation that was live before, brought to the same position. Raises `Busy` or `NothingBefore`."""
+    async with pool.acquire() as guard:
+        await _guard(guard)
+        try:
+            live = await pool.fetchval(LIVE_NAME)
+            row = await pool.fetchrow(BEFORE, shape())
+            if row is None:
+                raise NothingBefore("there is no generation of this release to go back to")
+            check_log(Generation(**row), log.identity, log.partitions)
+            async with pool.acquire() as connection, connection.transaction():
+                offsets = await _held_still(connection, live)
+                await _bring(pool, log, row["name"], offsets)
+                await point_at(connection, row["name"])
+            return Rebuilt(row["name"], live, None)
+        finally:
+            await guard.execute(UNLOCK)
+
+
+async def _bring(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, name: str, offsets: Mapping[int, int]) -> None:
+    """Wait until a followed generation has come as far, or take it there where nobody projects."""
+    last, idle_s = await _offsets(pool, name), 0.0
+    while any(last.get(partition, 0) < offset for partition, offset in offsets.items()):
+        if idle_s >= IDLE_S:
+            await Build(pool, log, name, lambda _: None).run(offsets)
+        await asyncio.sleep(POLL_S)
+        at = await _offsets(pool, name)
+        last, idle_s = at, 0.0 if at != last else idle_s + POLL_S
+
+
+async def drop(pool: "asyncpg.Pool[asyncpg.Record]", name: str) -> bool:
+    """Remove a generation that is not the live one, and cannot be gone back to then; False if there is none such."""
+    async with pool.acquire() as connection:
+        known = await connection.fetchval("SELECT true FROM touchline.generation WHERE name = $1 AND NOT live", name)
+        if known:
+            await connection.execute("UPDATE touchline.generation SET followed = false WHERE name = $1", name)
+            await asyncio.sleep(UNFOLLOWED_S)
+            await drop_generation(connection, name)
+        return bool(known)
+
+
+async def _guard(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+    if not await connection.fetchval(LOCK):
+        raise Busy("another rebuild or rollback is under way")
+
+
+async def _offsets(database: "asyncpg.Pool[asyncpg.Record]", schema: str) -> Mapping[int, int]:
+    rows = await database.fetch(PROGRESS.replace("{schema}", schema))
+    return {row["partition"]: row["next_offset"] for row in rows}
+
+
+async def _held_still(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", schema: str) -> Mapping[int, int]:
+    """Let no projector move a generation until the transaction ends; answers where it stands."""
+    rows = await connection.fetch(HOLD_STILL.replace("{schema}", schema))
+    return {row["partition"]: row["next_offset"] for row in rows if row["next_offset"]}
