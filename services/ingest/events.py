@@ -64,7 +64,7 @@ def routes(ingest: "Ingest") -> APIRouter:
             else:
                 refused.append((outcome, bytes(part)))
         if refused:
-            await keep(ingest.pool, access, refused)
+            await keep(ingest.pool, access, refused, user_agent)
         return await answer(ingest, access, records, [refusal for refusal, _ in refused])
 
     return router

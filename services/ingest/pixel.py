@@ -66,4 +66,5 @@ async def _record(ingest: "Ingest", request: Request) -> None:
 
 async def _refuse(ingest: "Ingest", access: Access, request: Request, field: str | None, message: str) -> None:
     refusal = Refusal(0, None, "bad_value", field, message)
-    await keep(ingest.pool, access, [(refusal, str(request.url.query).encode())])
+    body = str(request.url.query).encode()
+    await keep(ingest.pool, access, [(refusal, body)], request.headers.get("user-agent"))

@@ -11,8 +11,8 @@ from shared.events.codec import Refusal
 COLLECT_DEAD_LETTERS_MAX = 10_000  # a workspace; anybody can send rubbish with a public key
 
 KEEP = """
-INSERT INTO touchline.dead_letter (workspace_id, key_class, reason, detail, event_id, body)
-SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::bytea[])
+INSERT INTO touchline.dead_letter (workspace_id, key_class, user_agent, reason, detail, event_id, body)
+SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::text[], $7::bytea[])
 """
 BOUND = """
 DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = 'collect' AND dead_letter_id <= (
@@ -21,11 +21,14 @@ DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = 'colle
 """  # the oldest beyond the limit
 
 
-async def keep(pool: "asyncpg.Pool[asyncpg.Record]", access: Access, refused: Sequence[tuple[Refusal, bytes]]) -> None:
-    """Write refused events to `dead_letter`."""
+async def keep(
+    pool: "asyncpg.Pool[asyncpg.Record]", access: Access, refused: Sequence[tuple[Refusal, bytes]],
+    user_agent: str | None,
+) -> None:  # fmt: skip
+    """Write refused events to `dead_letter`; `user_agent` is that of their request where it is a browser's."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
-            KEEP, access.workspace, access.scope, [r.code for r, _ in refused],
+            KEEP, access.workspace, access.scope, _text(user_agent), [r.code for r, _ in refused],
             [f"{r.field}: {r.message}" if r.field else r.message for r, _ in refused], [_text(r.id) for r, _ in refused],
             [body for _, body in refused],
         )  # fmt: skip

@@ -54,6 +54,7 @@ dead_letter = sa.Table(
     sa.Column("offset", sa.BigInteger),
     sa.Column("body", sa.LargeBinary, nullable=False, comment="the event as sent"),
     sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+    sa.Column("user_agent", sa.Text, comment="of the request, where the event did not say it"),
     sa.Index("dead_letter_workspace", "workspace_id", "dead_letter_id"),
     sa.Index("dead_letter_event", "workspace_id", "event_id"),
     sa.UniqueConstraint("partition", "offset", name="dead_letter_position"),
@@ -63,6 +64,9 @@ generation = sa.Table(
     "generation", durable,
     sa.Column("name", sa.Text, primary_key=True, comment="the schema that holds it"),
     sa.Column("live", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column(
+        "followed", sa.Boolean, nullable=False, server_default=sa.false(), comment="whether projectors project into it"
+    ),
     sa.Column("shape", sa.Text, nullable=False, comment="digest of the projection tables that it was made with"),
     sa.Column("log", sa.Text, nullable=False, comment="the log that it is a projection of"),
     sa.Column("partitions", sa.Integer, nullable=False, comment="of that log"),

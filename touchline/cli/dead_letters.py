@@ -1,0 +1,158 @@
+"""`touchline dead-letters`: what was kept aside, and what becomes of it."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import asyncpg
+import typer
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from services.ingest.dead_letters import Letter, drop_letters, find_letters, list_letters, retry_letter
+from services.ingest.workspaces import DEFAULT_WORKSPACE
+from shared.events.instants import to_rfc3339
+from shared.log.port import EventLog, Position
+from touchline.cli.plainly import errors, plainly
+from touchline.cli.reach import AsJson, Data, Workspace, database, store_and_log
+
+PAGE = 500
+
+app = typer.Typer(
+    help="Events that were kept aside: what is wrong with them, and what becomes of them.", no_args_is_help=True
+)
+console = Console(highlight=False)
+
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER…", help="of letters, as `list` tells them")]
+All = Annotated[bool, typer.Option("--all", help="all of them, or all of one reason")]
+Reason = Annotated[str | None, typer.Option(help="only those of this reason, such as unknown_field")]
+Answer = TypeVar("Answer")
+
+
+@app.command("list")
+def list_(
+    reason: Reason = None, limit: Annotated[int, typer.Option(help="how many at most")] = 50,
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """What was kept aside, the oldest first."""
+    letters = _on(data, lambda pool, _: list_letters(pool, workspace, reason, 0, limit))
+    if as_json:
+        print(json.dumps({"dead_letters": [_said(letter) for letter in letters]}))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("number", "received", "reason", "event", "detail"):
+        table.add_column(heading, overflow="fold")
+    for each in letters:
+        table.add_row(
+            str(each.number),
+            to_rfc3339(each.received_us),
+            each.reason,
+            escape(each.event_id or ""),
+            escape(each.detail),
+        )
+    console.print(table)
+
+
+@app.command("show")
+def show(
+    number: Annotated[int, typer.Argument(help="of the letter")],
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """One letter whole, with the event as it was sent."""
+    letters = _on(data, lambda pool, _: find_letters(pool, workspace, [number]))
+    if not letters:
+        errors.print(f"{workspace} has no dead letter {number}", style="red", markup=False)
+        raise typer.Exit(1)
+    said = _said(letters[0])
+    if as_json:
+        print(json.dumps(said))
+        return
+    for name, value in said.items():
+        if value is not None:
+            console.print(f"{name:12} {value}", markup=False, soft_wrap=True)
+
+
+@app.command("retry")
+def retry(
+    numbers: Numbers = None, all_: All = False, reason: Reason = None,
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Send them again, each at its own time. Exits 1 if one still cannot be; it is kept."""
+    _chosen(numbers, all_=all_)
+
+    async def work(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> tuple[int, dict[int, str]]:
+        sent, refused = 0, {}
+        async for letter in _letters(pool, workspace, numbers, reason):
+            outcome = await retry_letter(pool, log, letter)
+            if isinstance(outcome, Position):
+                sent += 1
+            else:
+                refused[letter.number] = outcome
+        return sent, refused
+
+    sent, refused = _on(data, work)
+    if as_json:
+        print(json.dumps({"sent": sent, "refused": refused}))
+    else:
+        console.print(f"sent again: {sent:,}")
+        for number, why in refused.items():
+            console.print(f"  {number} {why}", markup=False, soft_wrap=True)
+    if refused:
+        raise typer.Exit(1)
+
+
+@app.command("drop")
+def drop(
+    numbers: Numbers = None, all_: All = False, reason: Reason = None,
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Remove them for good."""
+    _chosen(numbers, all_=all_)
+
+    async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> int:
+        chosen = [letter.number async for letter in _letters(pool, workspace, numbers, reason)]
+        return await drop_letters(pool, workspace, chosen)
+
+    dropped = _on(data, work)
+    print(json.dumps({"dropped": dropped})) if as_json else console.print(f"dropped: {dropped:,}")
+
+
+def _chosen(numbers: list[int] | None, *, all_: bool) -> None:
+    if bool(numbers) == all_:
+        raise typer.BadParameter("name letters by their numbers, or say --all", param_hint="NUMBER")
+
+
+async def _letters(
+    pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: list[int] | None, reason: str | None
+) -> AsyncIterator[Letter]:
+    """Those that are named, else all, page by page."""
+    if numbers:
+        for letter in await find_letters(pool, workspace, numbers):
+            if reason in (None, letter.reason):
+                yield letter
+        return
+    last = 0
+    while page := await list_letters(pool, workspace, reason, last, PAGE):
+        for letter in page:
+            yield letter
+        last = page[-1].number
+
+
+def _said(letter: Letter) -> dict[str, Any]:
+    return {
+        "number": letter.number, "workspace": letter.workspace, "key": letter.key, "reason": letter.reason,
+        "detail": letter.detail, "event_id": letter.event_id, "partition": letter.partition, "offset": letter.offset,
+        "received_at": to_rfc3339(letter.received_us), "user_agent": letter.user_agent,
+        "body": letter.body.decode(errors="replace"),
+    }  # fmt: skip
+
+
+def _on(data: Any, work: Callable[["asyncpg.Pool[asyncpg.Record]", EventLog], Awaitable[Answer]]) -> Answer:
+    async def worked(url: str) -> Answer:
+        async with store_and_log(url, 2) as (pool, log):
+            return await work(pool, log)
+
+    with plainly(), database(data) as url:
+        return uvloop.run(worked(url))
