@@ -84,6 +84,8 @@ async def _check(admin: AIOKafkaAdminClient, topic: str, count: int, partitions:
         wrong.append(f"it has {count} partitions, {partitions} are asked for; a workspace would change its partition")
     (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     (resource,) = answer.resources
+    if resource[0]:
+        raise for_code(resource[0])(topic)  # a broker that has just come up knows no topic yet
     wrong += _misfits({name: value for name, value, *_ in resource[4]})
     if wrong:
         raise UnfitTopic(f"the topic {topic} is no place for a log that is kept for ever: " + "; ".join(wrong))
