@@ -3,7 +3,7 @@
 import typer
 
 from touchline import logs
-from touchline.cli import dead_letters, demo, explain, keys, replay, services, status, up
+from touchline.cli import backfill, dead_letters, demo, explain, keys, replay, services, status, up
 from touchline.settings import Settings
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app.command("ingest")(services.ingest)
 app.command("projector")(services.projector)
 app.command("api")(services.api)
 app.command("status")(status.status)
+app.command("backfill")(backfill.backfill)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
 app.add_typer(replay.app, name="replay")

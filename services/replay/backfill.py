@@ -1,0 +1,261 @@
+"""How does history come in? From files of events, into the log, at a pace that leaves live traffic fresh.
+
+Every event has an id, its own or one made of what it says, so a file may be sent again, whole or in part: it counts once.
+What is refused is written beside its source, with line number and reason, and may be mended and sent.
+"""
+
+import asyncio
+import gzip
+import io
+import os
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any, Self
+
+import asyncpg
+import msgspec
+import orjson
+import zstandard
+
+from shared.events.codec import Record, Refusal, accept, canonical, encode_record, event_type
+from shared.events.codec import decode_event as typed
+from shared.log.port import EventLog, LogUnavailable, partition_of
+from shared.store.generations import NoGeneration, WrongShape, live_generation
+
+CHUNK_EVENTS = 1_000  # in one append
+LAG_EVENTS_MAX = 20_000  # that wait to be projected; live events come after them
+LAG_POLL_S = 0.1
+IDLE_S = 2.0  # having moved nowhere for so long, nobody projects, and there is nothing to keep fresh
+RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)
+STDIN = Path("-")
+LINES_SHOWN = 10  # of what is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a source that is not empty, counted from 1; and how far into the file, as stored, it is."""
+
+    number: int
+    body: bytes
+    bytes_read: int
+
+
+@dataclass
+class Tally:
+    """What became of the events of one source, or of all."""
+
+    accepted: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    first: list[dict[str, Any]] = field(default_factory=list)
+    resumed_at: int = 0
+    """Lines that an earlier run had sent already."""
+
+    def refuse(self, source: Path, line: Line, refusal: Refusal) -> dict[str, Any]:
+        """Count a refusal; answers it as it is written beside the source."""
+        self.refused[refusal.code] += 1
+        said = {"line": line.number, "code": refusal.code, "field": refusal.field, "message": refusal.message}
+        if len(self.first) < LINES_SHOWN:
+            self.first.append({"source": str(source), **said})
+        return {**said, "event": line.body.decode(errors="replace")}
+
+
+def read_lines(source: Path) -> Iterator[Line]:
+    """The lines of a file of NDJSON, `.gz` or `.zst` of one, or of standard input (`-`). Raises `OSError`."""
+    try:
+        with _opened(source) as (raw, text):
+            for number, line in enumerate(text, 1):
+                body = line.strip()
+                if body:
+                    yield Line(number, body, raw.tell() if raw.seekable() else 0)
+    except (EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise OSError(f"{source} cannot be unpacked: {error}") from error
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[tuple[IO[bytes], Iterable[bytes]]]:
+    """The file as it is stored, and the lines that it holds."""
+    raw: IO[bytes] = os.fdopen(os.dup(0), "rb") if source == STDIN else source.open("rb")
+    with raw:
+        if source.suffix == ".gz":
+            yield raw, gzip.GzipFile(fileobj=raw)
+        elif source.suffix == ".zst":
+            yield raw, io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+        else:
+            yield raw, raw
+
+
+def event_of(line: bytes, now_us: int) -> Record | Refusal:
+    """The record of one event of a backfill: checked as ingest does, with its own time, and an id that never changes."""
+    outcome = accept(line, 0, "server", now_us, None)
+    if isinstance(outcome, Refusal):
+        return outcome
+    if outcome.occurred_at is not None:
+        return Refusal(0, None, "missing_field", "occurred_at", "an event of the past says when it happened")
+    if outcome.id is not None:
+        digest = sha256(canonical(line)).hexdigest()[:32]
+        return msgspec.structs.replace(outcome, id=f"backfill-{digest}")
+    return outcome
+
+
+@dataclass
+class Backfill:
+    """Sends sources to one workspace, at most `events_per_s`. `advance` is told the bytes of a source that are done."""
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    log: EventLog
+    workspace: str
+    events_per_s: float
+    advance: Callable[[int], None]
+    dry_run: bool = False
+
+    async def run(self, source: Path) -> Tally:
+        """Send a source from where an earlier run has ended. Raises `OSError` or, after a minute, `LogUnavailable`."""
+        tally = Tally()
+        mark = Mark(source, self.workspace, self.log.identity)
+        done = 0 if self.dry_run else mark.read()
+        tally.resumed_at = done
+        began_s, sent, told_bytes = time.monotonic(), 0, 0
+        with Refused(source, None if self.dry_run else done) as refused:
+            for chunk in _chunks(read_lines(source)):
+                last = chunk[-1]
+                records = []
+                for line in chunk:
+                    if line.number <= done:
+                        continue
+                    outcome = event_of(line.body, time.time_ns() // 1000)
+                    if isinstance(outcome, Refusal):
+                        refused.write(tally.refuse(source, line, outcome))
+                    else:
+                        tally.accepted[event_type(typed(bytes(outcome.event)))] += 1
+                        records.append(outcome)
+                if not self.dry_run and last.number > done:
+                    await self._append(records)
+                    refused.flush()
+                    mark.write(last.number)
+                    sent += len(records)
+                    await asyncio.sleep(max(0.0, began_s + sent / self.events_per_s - time.monotonic()))
+                    await self._fresh()
+                self.advance(last.bytes_read - told_bytes)
+                told_bytes = last.bytes_read
+        mark.remove()
+        return tally
+
+    async def _append(self, records: list[Record]) -> None:
+        if not records:
+            return
+        values = [encode_record(record) for record in records]
+        for pause_s in RETRY_S:
+            try:
+                await self.log.append(self.workspace, values)
+            except LogUnavailable:
+                await asyncio.sleep(pause_s)
+            else:
+                return
+        await self.log.append(self.workspace, values)
+
+    async def _fresh(self) -> None:
+        """Wait while too much waits to be projected, as long as somebody projects."""
+        try:
+            live = await live_generation(self.pool)
+        except (NoGeneration, WrongShape):
+            return
+        partition = partition_of(self.workspace, self.log.partitions)
+        statement = f"SELECT next_offset FROM {live.name}.progress WHERE partition = $1"
+        last, idle_s = -1, 0.0
+        while idle_s < IDLE_S:
+            at = await self.pool.fetchval(statement, partition) or 0
+            if await self.log.end(partition) - at <= LAG_EVENTS_MAX:
+                return
+            idle_s = 0.0 if at != last else idle_s + LAG_POLL_S
+            last = at
+            await asyncio.sleep(LAG_POLL_S)
+
+
+def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    chunk: list[Line] = []
+    for line in lines:
+        chunk.append(line)
+        if len(chunk) == CHUNK_EVENTS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+class Mark:
+    """How many lines of a source are in the log: a small file beside it, gone when all are."""
+
+    def __init__(self, source: Path, workspace: str, log: str) -> None:
+        self._source = source
+        self._path = None if source == STDIN else source.with_name(source.name + ".backfill")
+        self._of: Mapping[str, Any] = {"workspace": workspace, "log": log, **self._state()}
+
+    def _state(self) -> dict[str, int]:
+        if self._path is None:
+            return {}
+        stat = self._source.stat()
+        return {"size": stat.st_size, "modified_ns": stat.st_mtime_ns}
+
+    def read(self) -> int:
+        """The lines that are done; 0 where the source has changed since, or was for another workspace or log."""
+        if self._path is None or not self._path.exists():
+            return 0
+        told = orjson.loads(self._path.read_bytes())
+        return int(told["lines"]) if all(told.get(name) == value for name, value in self._of.items()) else 0
+
+    def write(self, lines: int) -> None:
+        """So many lines are done."""
+        if self._path is not None:
+            partial = self._path.with_name(self._path.name + ".partial")
+            partial.write_bytes(orjson.dumps({**self._of, "lines": lines}))
+            partial.replace(self._path)
+
+    def remove(self) -> None:
+        """All are."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+class Refused:
+    """What was refused of a source: a file of NDJSON beside it, made when there is something to say."""
+
+    def __init__(self, source: Path, done: int | None) -> None:
+        """`done` lines were sent by an earlier run, whose refusals are kept; None writes nothing."""
+        self.path = (
+            Path("stdin.refused.ndjson") if source == STDIN else source.with_name(source.name + ".refused.ndjson")
+        )
+        self._done = done
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        if self._done is not None and self.path.exists():
+            kept = [line for line in self.path.read_bytes().splitlines() if orjson.loads(line)["line"] <= self._done]
+            self.path.unlink()
+            for line in kept:
+                self._write(line)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, refusal: Mapping[str, Any]) -> None:
+        """Keep one more."""
+        if self._done is not None:
+            self._write(orjson.dumps(refusal))
+
+    def _write(self, line: bytes) -> None:
+        if self._file is None:
+            self._file = self.path.open("ab")
+        self._file.write(line + b"\n")
+
+    def flush(self) -> None:
+        """Let what was kept be there before its lines are told as done."""
+        if self._file is not None:
+            self._file.flush()

@@ -1,0 +1,190 @@
+"""History comes in from files: whole, once, at its own time, however often and however interrupted it is sent."""
+
+import asyncio
+import gzip
+import itertools
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+import zstandard
+
+from services.replay.backfill import Backfill, Tally
+from tests.conftest import Workspace
+from tests.processes import Up, start
+
+CAMPAIGN = {"type": "campaign_created", "id": "c", "campaign_id": "c", "utm_campaign": "c",
+            "occurred_at": "2020-01-01T00:00:00Z"}  # fmt: skip
+
+
+def visit(n: int, **more: object) -> dict[str, object]:
+    return {"type": "page_visited", "visitor_id": f"v{n}", "url": "https://x.example/?utm_campaign=c",
+            "occurred_at": f"2021-01-{1 + n % 28:02d}T00:00:00Z", **more}  # fmt: skip
+
+
+def write(path: Path, *events: object) -> Path:
+    body = b"".join(orjson.dumps(event) + b"\n" for event in events)
+    packed = {".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}.get(path.suffix, bytes)
+    path.write_bytes(packed(body))
+    return path
+
+
+async def backfill(workspace: Workspace, path: Path, *, dry_run: bool = False) -> Tally:
+    running = workspace.running
+    sender = Backfill(running.pool, running.log, workspace.name, 1e9, lambda _: None, dry_run)
+    tally = await sender.run(path)
+    await workspace.project()
+    return tally
+
+
+async def views(workspace: Workspace) -> int:
+    return int((await workspace.get("/v1/campaigns/c/overview")).json()["metrics"]["page_views"])
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_a_file_counts_once_however_often_it_is_sent(
+    workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, suffix: str
+) -> None:
+    """Events without an id have one made of what they say."""
+
+    async def check() -> None:
+        path = write(tmp_path / f"events.ndjson{suffix}", CAMPAIGN, *(visit(n) for n in range(2_500)))
+        first, second = await backfill(workspace, path), await backfill(workspace, path)
+        assert dict(first.accepted) == dict(second.accepted) == {"campaign_created": 1, "page_visited": 2_500}
+        assert await views(workspace) == 2_500
+        assert {p.name for p in tmp_path.iterdir()} == {path.name}
+
+    runner.run(check())
+
+
+def test_what_is_refused_is_written_beside_its_source_and_the_rest_counts(
+    workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        timeless = {name: value for name, value in visit(1).items() if name != "occurred_at"}
+        path = write(tmp_path / "e.ndjson", CAMPAIGN, visit(1, odd=1), visit(2), timeless, "no event", visit(3))
+        tally = await backfill(workspace, path)
+        assert (tally.accepted.total(), await views(workspace)) == (3, 2)
+        refused = [orjson.loads(line) for line in (tmp_path / "e.ndjson.refused.ndjson").read_bytes().splitlines()]
+        assert [(r["line"], r["code"], r["field"]) for r in refused] == [
+            (2, "unknown_field", "odd"), (4, "missing_field", "occurred_at"), (5, "wrong_type", None),
+        ]  # fmt: skip
+        assert orjson.loads(refused[0]["event"])["odd"] == 1
+
+    runner.run(check())
+
+
+def test_a_dry_run_sends_and_writes_nothing(workspace: Workspace, runner: asyncio.Runner, tmp_path: Path) -> None:
+    async def check() -> None:
+        path = write(tmp_path / "e.ndjson", CAMPAIGN, visit(1), {"type": "nothing"})
+        end = await workspace.running.log.end(workspace.partition)
+        tally = await backfill(workspace, path, dry_run=True)
+        assert (dict(tally.accepted), dict(tally.refused)) == (
+            {"campaign_created": 1, "page_visited": 1},
+            {"unknown_type": 1},
+        )
+        assert tally.first[0]["line"] == 3
+        assert await workspace.running.log.end(workspace.partition) == end
+        assert [p.name for p in tmp_path.iterdir()] == ["e.ndjson"]
+
+    runner.run(check())
+
+
+def test_a_file_that_is_cut_says_so_and_what_was_whole_is_in(
+    workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        path = write(tmp_path / "e.ndjson.gz", CAMPAIGN, *(visit(n, id=f"{random.random()}") for n in range(5_000)))
+        path.write_bytes(path.read_bytes()[:-2_000])
+        with pytest.raises(OSError, match="cannot be unpacked"):
+            await backfill(workspace, path)
+        await workspace.project()
+        assert 1_000 < await views(workspace) < 5_000
+
+    runner.run(check())
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, Path]]:
+    data = tmp_path_factory.mktemp("backfill") / "data"
+    up = start(data)
+    yield up, data
+    assert up.stop() == 0
+
+
+def run(data: Path, *arguments: str, sent: bytes | None = None) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "touchline", "backfill", *arguments, "--data", str(data)]
+    return subprocess.run(command, input=sent, capture_output=True, check=False)
+
+
+def shown(up: Up, wanted: int) -> None:
+    with up.client("read") as client:
+        for _ in range(100):
+            count = client.get("/v1/campaigns/c/overview").json().get("metrics", {}).get("page_views")
+            if count == wanted:
+                return
+            time.sleep(0.1)
+    raise AssertionError(f"{count} page views, not {wanted}")
+
+
+def test_the_command_takes_globs_and_standard_input_and_tells_what_is_wrong(
+    up: tuple[Up, Path], tmp_path: Path
+) -> None:
+    running, data = up
+    write(tmp_path / "a.ndjson", CAMPAIGN, visit(1), visit(2))
+    write(tmp_path / "b.ndjson", visit(3), {"type": "nothing"})
+    dry = run(data, str(tmp_path / "*.ndjson"), "--dry-run")
+    assert dry.returncode == 1
+    assert b"would be sent: 4 events" in dry.stdout
+    done = run(data, str(tmp_path / "*.ndjson"))
+    assert done.returncode == 1
+    assert b"b.ndjson, line 2: type" in done.stderr
+    assert (tmp_path / "b.ndjson.refused.ndjson").exists()
+    assert run(data, "-", "--json", sent=orjson.dumps(visit(4))).returncode == 0
+    shown(running, 4)
+    assert run(data, str(tmp_path / "none*")).returncode == 2
+
+
+def test_a_backfill_that_is_killed_again_and_again_goes_on_and_counts_once(up: tuple[Up, Path], tmp_path: Path) -> None:
+    running, data = up
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    with running.client("read") as client:
+        before = client.get("/v1/campaigns/c/overview").json()["metrics"]["page_views"]
+    events: list[object] = [visit(n, visitor_id=f"k{n}") for n in range(30_000)]
+    for n in rng.sample(range(len(events)), 300):
+        events[n] = {"type": "nothing", "n": n}
+    path = write(tmp_path / "k.ndjson", *events)
+    command = [
+        sys.executable,
+        "-m",
+        "touchline",
+        "backfill",
+        str(path),
+        "--data",
+        str(data),
+        "--rate",
+        "15000",
+        "--json",
+    ]
+    kills = 0
+    for _ in itertools.repeat(None, 8):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(1.0, 1.6))
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.communicate()
+    done = run(data, str(path), "--json")
+    assert done.returncode == 1, done.stderr
+    refused = [
+        orjson.loads(line)["line"] for line in path.with_name("k.ndjson.refused.ndjson").read_bytes().splitlines()
+    ]
+    assert sorted(refused) == [n for n, event in enumerate(events, 1) if event["type"] == "nothing"], f"seed {seed}"
+    assert kills > 0
+    shown(running, before + 29_700)

@@ -1,0 +1,102 @@
+"""`touchline backfill`: history, from files."""
+
+import glob
+import json
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from services.ingest.workspaces import DEFAULT_WORKSPACE
+from services.replay.backfill import STDIN, Backfill, Refused, Tally
+from touchline.cli.plainly import errors, plainly
+from touchline.cli.reach import AsJson, Data, Workspace, database, store_and_log
+
+EVENTS_PER_S = 10_000
+
+console = Console(highlight=False)
+
+
+def backfill(
+    sources: Annotated[list[str], typer.Argument(metavar="FILE…", help="NDJSON, or .gz or .zst of it; globs; - is standard input")],
+    rate: Annotated[float, typer.Option(min=1, help="events a second at most")] = EVENTS_PER_S,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check all, send nothing")] = False,
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Send events of the past. What was sent before counts once, so that it may be sent again; a run that was stopped goes on.
+
+    Refused lines are written beside their source, with number and reason. Exits 1 if there are any.
+    """
+    paths = _paths(sources)
+    with plainly(), database(data) as url:
+        tallies = uvloop.run(_send(url, paths, workspace, rate, dry_run=dry_run, quiet=as_json))
+    if as_json:
+        print(json.dumps({"dry_run": dry_run, "sources": {str(path): _said(tally) for path, tally in tallies.items()}}))
+    else:
+        _tell(tallies, dry_run=dry_run)
+    if any(tally.refused for tally in tallies.values()):
+        raise typer.Exit(1)
+
+
+def _paths(sources: list[str]) -> list[Path]:
+    """The files that are meant, each once, in the order given. Raises `typer.BadParameter`."""
+    paths: dict[Path, None] = {}
+    for source in sources:
+        found = [source] if source == "-" or Path(source).exists() else sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - absolute ones too
+        if not found:
+            raise typer.BadParameter(f"there is no file {source}", param_hint="FILE")
+        paths |= dict.fromkeys(map(Path, found))
+    return list(paths)
+
+
+async def _send(
+    url: str, paths: list[Path], workspace: str, rate: float, *, dry_run: bool, quiet: bool
+) -> dict[Path, Tally]:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), DownloadColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    tallies = {}
+    async with store_and_log(url, 3) as (pool, log):
+        known = await pool.fetchval("SELECT true FROM touchline.workspace WHERE workspace_id = $1", workspace)
+        if not known:
+            raise typer.BadParameter(f"there is no workspace {workspace!r}", param_hint="--workspace")
+        with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+            for path in paths:
+                size = None if path == STDIN else path.stat().st_size
+                task = progress.add_task(path.name, total=size)
+                sender = Backfill(pool, log, workspace, rate, partial(progress.advance, task), dry_run)
+                tallies[path] = await sender.run(path)
+                progress.update(task, completed=size, total=size)
+    return tallies
+
+
+def _said(tally: Tally) -> dict[str, Any]:
+    return {
+        "accepted": dict(tally.accepted), "refused": dict(tally.refused), "resumed_at": tally.resumed_at,
+        "first_refusals": tally.first,
+    }  # fmt: skip
+
+
+def _tell(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
+    accepted: Counter[str] = sum((tally.accepted for tally in tallies.values()), Counter())
+    refused: Counter[str] = sum((tally.refused for tally in tallies.values()), Counter())
+    console.print(f"[bold]{'would be sent' if dry_run else 'sent'}[/]: {accepted.total():,} events")
+    for name, count in accepted.most_common():
+        console.print(f"  {count:>12,}  {name}")
+    if not refused:
+        return
+    errors.print(f"[red]refused[/]: {refused.total():,}")
+    for name, count in refused.most_common():
+        errors.print(f"  {count:>12,}  {name}")
+    for path, tally in tallies.items():
+        for told in tally.first:
+            where = f"{told['source']}, line {told['line']}"
+            errors.print(f"  {where}: {told['field'] or ''} {told['message']}", markup=False, soft_wrap=True)
+        if tally.refused and not dry_run:
+            errors.print(f"  all of them, with their reasons: {escape(str(Refused(path, None).path))}", soft_wrap=True)
