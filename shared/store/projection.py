@@ -6,6 +6,7 @@ deals are 64-bit keys (`shared.rules.keys`) beside which the name stands once. E
 """
 
 import hashlib
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -342,6 +343,7 @@ def create_statements(schema: str) -> list[str]:
     return out
 
 
+@cache
 def shape() -> str:
-    """A digest of the tables: a generation of another shape is not readable by this release."""
+    """A digest of the tables: a generation of another shape is not readable by this release. Every read asks for it."""
     return hashlib.sha256("\n".join(create_statements("g")).encode()).hexdigest()[:16]

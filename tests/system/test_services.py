@@ -1,5 +1,6 @@
 """Each service a process of its own, on a database and a broker that come and go."""
 
+import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.kafka.brokers import Cluster
 from shared.log.kafka import KafkaCluster
@@ -141,6 +143,21 @@ def test_metrics_tell_rates_latencies_and_lag(deployment: Deployment) -> None:
     for projector in deployment.projectors:
         soon(lambda p=projector: "touchline_projector_lag_seconds{" in httpx.get(f"{p.url}/metrics").text)
         assert projector.metric("touchline_projector_lag_events") == 0
+
+
+def test_the_groups_offsets_follow_for_the_usual_tools(deployment: Deployment) -> None:
+    position = deployment.send(*visits("offsets", 20)).json()["position"]
+    counted(deployment, position)
+    partition, offset = (int(part) for part in position.removeprefix("p").split("-"))
+
+    async def told() -> int:
+        admin = AIOKafkaAdminClient(bootstrap_servers=deployment.cluster.bootstrap_servers)
+        await admin.start()
+        offsets = await admin.list_consumer_group_offsets(deployment.env["TOUCHLINE_KAFKA_GROUP"])
+        await admin.close()
+        return max((each.offset for at, each in offsets.items() if at.partition == partition), default=0)
+
+    assert soon(lambda: asyncio.run(told()) == offset, 15)
 
 
 def test_a_steady_projector_comes_back_to_its_partitions_without_a_rebalance(deployment: Deployment) -> None:
