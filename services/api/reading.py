@@ -170,9 +170,8 @@ async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
         if after and not await api.progress.passes(after.partition, after.offset, AFTER_WAIT_S):
             raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
         async with snapshot(api.pool, access.workspace, request.query_params) as read:
-            if (
-                after is None or read.as_of.offset >= after.offset
-            ):  # another generation may just have become the live one
+            # another generation may just have become the live one
+            if after is None or read.as_of.offset >= after.offset:
                 yield read
                 return
 

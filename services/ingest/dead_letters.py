@@ -85,7 +85,7 @@ def _again(letter: Letter) -> bytes | str:
         return letter.body
     outcome = accept(letter.body, 0, letter.key, letter.received_us, letter.user_agent)
     if isinstance(outcome, Refusal):
-        return f"{outcome.field}: {outcome.message}" if outcome.field else outcome.message
+        return outcome.detail
     if outcome.id is not None:  # it came without one; every try must give it the same
         outcome = msgspec.structs.replace(outcome, id=f"dead-letter-{letter.number}")
     return encode_record(outcome)

@@ -29,7 +29,7 @@ async def keep(
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
             KEEP, access.workspace, access.scope, _text(user_agent), [r.code for r, _ in refused],
-            [f"{r.field}: {r.message}" if r.field else r.message for r, _ in refused], [_text(r.id) for r, _ in refused],
+            [r.detail for r, _ in refused], [_text(r.id) for r, _ in refused],
             [body for _, body in refused],
         )  # fmt: skip
         if access.scope == "collect":

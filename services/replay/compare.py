@@ -4,7 +4,6 @@ Tables are compared by checksum, tables that differ by bucket of keys, and bucke
 with a few wrong rows, little more than those is fetched.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ import sqlalchemy as sa
 
 from shared.events.codec import decode_record
 from shared.log.port import EventLog, partition_of
-from shared.store.checksums import UNCOMPARED
+from shared.store.checksums import row_hash
 from shared.store.projection import projection
 
 BUCKETS = 4096
@@ -62,14 +61,8 @@ def _key_of(table: sa.Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.primary_key) or OF_TOUCH
 
 
-def _hash(columns: Iterator[str] | tuple[str, ...]) -> str:
-    return f"hashtextextended(ROW({', '.join(f't.{name}' for name in columns)})::text, 0)"
-
-
 async def differing_rows(live: Side, rebuilt: Side, table: str, log: EventLog) -> list[Difference]:
     """Up to `ROWS_MAX` rows of a table that the two do not have alike, by key."""
-    if table in UNCOMPARED:
-        return []
     of = projection.tables[table]
     one, other = await _buckets(live, of), await _buckets(rebuilt, of)
     differing = sorted(bucket for bucket in one.keys() | other.keys() if one.get(bucket) != other.get(bucket))
@@ -90,8 +83,8 @@ async def differing_rows(live: Side, rebuilt: Side, table: str, log: EventLog) -
 
 async def _buckets(side: Side, table: sa.Table) -> dict[int, tuple[int, int]]:
     rows = await side.connection.fetch(
-        f"SELECT ({_hash(_key_of(table))} & {BUCKETS - 1})::int AS bucket, count(*) AS rows, "
-        f"sum({_hash(c.name for c in table.columns)}::numeric) AS digest FROM {side.schema}.{table.name} t GROUP BY 1"
+        f"SELECT ({row_hash(_key_of(table))} & {BUCKETS - 1})::int AS bucket, count(*) AS rows, "
+        f"sum({row_hash(c.name for c in table.columns)}::numeric) AS digest FROM {side.schema}.{table.name} t GROUP BY 1"
     )
     return {row["bucket"]: (row["rows"], int(row["digest"])) for row in rows}
 
@@ -100,7 +93,7 @@ async def _rows(side: Side, table: sa.Table, bucket: int) -> dict[tuple[Any, ...
     key = _key_of(table)
     names = ", ".join(f"t.{column.name}" for column in table.columns)
     rows = await side.connection.fetch(
-        f"SELECT {names} FROM {side.schema}.{table.name} t WHERE {_hash(key)} & {BUCKETS - 1} = $1", bucket
+        f"SELECT {names} FROM {side.schema}.{table.name} t WHERE {row_hash(key)} & {BUCKETS - 1} = $1", bucket
     )
     return {tuple(row[name] for name in key): dict(row) for row in rows}
 

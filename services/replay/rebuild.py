@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from services.replay.build import Build
-from services.replay.verify import PROGRESS, Verdict, compared
+from services.replay.verify import Verdict, compared, offsets_of
 from shared.log.port import EventLog
 from shared.store.generations import (
     Generation,
@@ -121,7 +121,7 @@ class Rebuild:
     async def _approach(self, build: Build, before: str) -> None:
         """Come near to where the live generation is, which goes on meanwhile."""
         while True:
-            aim, at = await _offsets(self.pool, before), await _offsets(self.pool, build.generation)
+            aim, at = await offsets_of(self.pool, before), await offsets_of(self.pool, build.generation)
             self.begun(sum(aim.values()))
             await build.run(aim)
             if sum(aim.values()) - sum(at.values()) <= NEAR_EVENTS:
@@ -149,12 +149,12 @@ async def rollback(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> Rebui
 
 async def _bring(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, name: str, offsets: Mapping[int, int]) -> None:
     """Wait until a followed generation has come as far, or take it there where nobody projects."""
-    last, idle_s = await _offsets(pool, name), 0.0
+    last, idle_s = await offsets_of(pool, name), 0.0
     while any(last.get(partition, 0) < offset for partition, offset in offsets.items()):
         if idle_s >= IDLE_S:
             await Build(pool, log, name, lambda _: None).run(offsets)
         await asyncio.sleep(POLL_S)
-        at = await _offsets(pool, name)
+        at = await offsets_of(pool, name)
         last, idle_s = at, 0.0 if at != last else idle_s + POLL_S
 
 
@@ -172,11 +172,6 @@ async def drop(pool: "asyncpg.Pool[asyncpg.Record]", name: str) -> bool:
 async def _guard(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
     if not await connection.fetchval(LOCK):
         raise Busy("another rebuild or rollback is under way")
-
-
-async def _offsets(database: "asyncpg.Pool[asyncpg.Record]", schema: str) -> Mapping[int, int]:
-    rows = await database.fetch(PROGRESS.replace("{schema}", schema))
-    return {row["partition"]: row["next_offset"] for row in rows}
 
 
 async def _held_still(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", schema: str) -> Mapping[int, int]:

@@ -30,6 +30,14 @@ class Verdict:
         return [name for name, (live, rebuilt) in self.tables.items() if live != rebuilt]
 
 
+async def offsets_of(
+    database: "asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]", schema: str
+) -> dict[int, int]:
+    """Where a generation stands, by partition; those that hold nothing are left out."""
+    rows = await database.fetch(PROGRESS.replace("{schema}", schema))
+    return {row["partition"]: row["next_offset"] for row in rows}
+
+
 async def verify(
     pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, number: str,
     begun: Callable[[int], None], advance: Callable[[int], None],
@@ -51,8 +59,7 @@ async def compared(
 ) -> Verdict:  # fmt: skip
     """Build up to where the live generation stands, and compare. The snapshot of its rows is held all the while."""
     async with pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
-        rows = await seen.fetch(PROGRESS.replace("{schema}", live.name))
-        verdict = Verdict(live.name, {row["partition"]: row["next_offset"] for row in rows})
+        verdict = Verdict(live.name, await offsets_of(seen, live.name))
         begun(sum(verdict.offsets.values()))
         found = await checksums(seen, live.name)
         await build.run(verdict.offsets)

@@ -49,6 +49,11 @@ class Refusal:
     field: str | None
     message: str
 
+    @property
+    def detail(self) -> str:
+        """The message, and the field that it is about."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
 
 class BadRequest(Exception):
     """The request as a whole cannot be read. `code` is stable, the message says what was expected."""

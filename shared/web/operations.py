@@ -11,6 +11,8 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Histogram, disable_created_metrics, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.database import told
+
 CHECK_S = 3.0  # what has not answered by then is not ready
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # every series would be told twice
@@ -44,9 +46,9 @@ def operations_router(checks: Mapping[str, Check]) -> APIRouter:
     @router.get("/readyz", tags=["operations"])
     async def readyz() -> Response:
         """What the process needs can be reached, and how far behind a projector is; else 503."""
-        told = await asyncio.gather(*(_checked(check) for check in checks.values()))
-        wrong = any(check.required and not well for check, (well, _) in zip(checks.values(), told, strict=True))
-        body = {name: said for name, (_, said) in zip(checks, told, strict=True)}
+        answers = await asyncio.gather(*(_checked(check) for check in checks.values()))
+        wrong = any(check.required and not well for check, (well, _) in zip(checks.values(), answers, strict=True))
+        body = {name: said for name, (_, said) in zip(checks, answers, strict=True)}
         return _json({"status": "unavailable" if wrong else "ready", **body}, 503 if wrong else 200)
 
     @router.get("/metrics", tags=["operations"])
@@ -63,7 +65,7 @@ async def _checked(check: Check) -> tuple[bool, Any]:
         async with asyncio.timeout(CHECK_S):
             return True, await check.ask()
     except Exception as error:
-        return False, f"unavailable: {error or type(error).__name__}"
+        return False, f"unavailable: {told(error)}"
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:
