@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from shared.events import types as e
-from shared.events.codec import Arrived, decode_event
+from shared.events.codec import decode_event
 from shared.projection.rows import Naming
 from shared.projection.sessions import VisitorState
 from shared.projection.sql import sql
@@ -62,16 +62,16 @@ async def record_namings(work: Work) -> None:
     lost: dict[int, Order] = {}
     for arrived, named, leaves in work.named:
         order = Order(arrived.occurred_at_us, arrived.event_id)
-        for identifier, visitor in _named(named).items():
+        for identifier, visitor in named_once(named).items():
             if leaves:
                 dropped.append((identifier.key, *order))
                 lost[identifier.key] = min(order, lost.get(identifier.key, order))
                 continue
             if order < firsts.get(identifier, END):
                 firsts[identifier] = order
-            if visitor is not None or not _found_by_person(arrived, named, identifier):
+            if visitor is not None or not found_by_person(named, identifier, is_touch=arrived.is_touch):
                 rows.append((work.ws, identifier.key, *order, visitor))
-        for a, b in _links(named):
+        for a, b in links_of(named):
             links[a, b] += -1 if leaves else 1
             if leaves:
                 work.identifiers |= {a, b}
@@ -84,7 +84,7 @@ async def record_namings(work: Work) -> None:
     await _record_links(work, links)
 
 
-def _named(named: Naming) -> dict[Identifier, int | None]:
+def named_once(named: Naming) -> dict[Identifier, int | None]:
     """Every identifier that the event names, once; the first with the visitor that it identifies."""
     out: dict[Identifier, int | None] = {}
     for i, contact in enumerate(named.contacts):
@@ -93,12 +93,13 @@ def _named(named: Naming) -> dict[Identifier, int | None]:
     return out
 
 
-def _found_by_person(arrived: Arrived, named: Naming, identifier: Identifier) -> bool:
+def found_by_person(named: Naming, identifier: Identifier, *, is_touch: bool) -> bool:
     """Whether the touch's own row says that it names the identifier, so that no naming row is needed."""
-    return arrived.is_touch and named.visitor is None and identifier == named.contacts[0][0]
+    return is_touch and named.visitor is None and identifier == named.contacts[0][0]
 
 
-def _links(named: Naming) -> Iterable[tuple[int, int]]:
+def links_of(named: Naming) -> Iterable[tuple[int, int]]:
+    """The pairs of identifiers that the event says are one contact, as keys."""
     for contact in named.contacts:
         if len(contact) > 1:
             yield contact[0].key, contact[1].key

@@ -14,7 +14,7 @@ from shared.projection.catalog import derive_catalog
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
 from shared.projection.record import LEAVES, make_leaves, record_lateness, sort_out, write
-from shared.projection.rows import SETTINGS_SUBJECT, Prepared, prepare
+from shared.projection.rows import SETTINGS_SUBJECT, Prepared, agents_of, prepare
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
 from shared.projection.verdicts import apply_machine_rules, save_agents, settle_internal
@@ -38,6 +38,7 @@ WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = 'workspace_configured'
 SAVE_SETTINGS = sql("""
 INSERT INTO {g}.settings VALUES ($1, $2) ON CONFLICT (ws) DO UPDATE SET body = excluded.body
 """)
+DROP_SETTINGS = sql("DELETE FROM {g}.settings WHERE ws = $1")
 NUMBER_OF = sql("SELECT number FROM touchline.workspace WHERE workspace_id = $1")
 NEW_NUMBER = sql("""
 INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $1)
@@ -151,6 +152,8 @@ class Projector:
             self._numbers[workspace] = ws
         if self._leaves is None:
             self._leaves = {row["relname"] for row in await connection.fetch(LEAVES)}
+        current = await self._settings_of(connection, ws)
+        await save_agents(connection, ws, current.machine_rules, agents_of(arrived), self._agents[ws])
         change = await admit(connection, self.log, self.partition, ws, arrived)
         for loser in change.losers:
             await self.keep(
@@ -159,18 +162,17 @@ class Projector:
             )  # fmt: skip
         if not change.fresh and not change.entering and not change.leaving:
             return
-        work = Work(connection, ws, change, await self._settings_of(connection, ws), self.social_posts_max)
+        work = Work(connection, ws, change, current, self.social_posts_max)
         work.has_internal = bool(work.settings.internal_domains)
         sort_out(work)
         self._leaves |= await make_leaves(work, self._leaves)
-        await save_agents(work, self._agents[ws])
         await record_lateness(work)
         await derive(work)
         self._settings[ws] = work.settings
 
     async def _settings_of(self, connection: Connection, ws: int) -> Settings:
         if ws not in self._settings:
-            self._settings[ws] = await _read_settings(connection, ws)
+            self._settings[ws] = await read_settings(connection, ws)
         return self._settings[ws]
 
 
@@ -213,10 +215,10 @@ ALL_CAMPAIGNS = sql("SELECT campaign FROM {g}.campaign WHERE ws = $1")
 
 async def _derive_settings(work: Work) -> None:
     """Apply changed settings to all of the workspace's history."""
-    was, now = work.settings, await _read_settings(work.connection, work.ws)
+    was, now = work.settings, await read_settings(work.connection, work.ws)
     work.settings = now
     work.has_internal = bool(was.internal_domains or now.internal_domains)
-    await work.connection.execute(SAVE_SETTINGS, work.ws, msgspec.to_builtins(now))
+    await save_settings(work.connection, work.ws, now)
     if was.session_gap_minutes != now.session_gap_minutes:
         await rederive_all(work)
         work.contacts |= {row["contact"] for row in await work.connection.fetch(ALL_CONTACTS, work.ws)}
@@ -230,7 +232,16 @@ async def _derive_settings(work: Work) -> None:
     work.all_deals = was != now
 
 
-async def _read_settings(connection: Connection, ws: int) -> Settings:
+async def save_settings(connection: Connection, ws: int, now: Settings) -> None:
+    """Keep a workspace's settings for readers; those of one that has set nothing are known."""
+    if now == Settings():
+        await connection.execute(DROP_SETTINGS, ws)
+    else:
+        await connection.execute(SAVE_SETTINGS, ws, msgspec.to_builtins(now))
+
+
+async def read_settings(connection: Connection, ws: int) -> Settings:
+    """The settings that the workspace's facts make."""
     told = []
     for row in await connection.fetch(SETTINGS_TOLD, ws):
         event = decode_event(row["body"])

@@ -3,8 +3,11 @@
 Touches of visitors whose events came in order get their session before they are written, so that a row is written once.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from operator import attrgetter, itemgetter
+
+import msgspec
 
 from shared.events import types as e
 from shared.events.codec import encode_event, event_type
@@ -19,8 +22,8 @@ from shared.rules.order import Order
 from shared.rules.settled import counted
 from shared.store.projection import TOUCH_LEAF_DAYS
 
-TOUCH_COLUMNS = tuple(TouchRow.__slots__)
-_touch_record = attrgetter(*TOUCH_COLUMNS)
+TOUCH_COLUMNS = TouchRow.__struct_fields__
+touch_record = attrgetter(*TOUCH_COLUMNS)
 SEEN_COLUMNS = (
     "ws", "event_key", "occurred_at_us", "place", "is_touch", "live", "log_offset", "sent_hash",
 )  # fmt: skip
@@ -46,7 +49,10 @@ WHERE f.ws = $1 AND f.subject = u.subject AND f.occurred_at_us = u.at_us AND f.e
 
 
 def sort_out(work: Work) -> None:
-    """Note what enters and leaves the set, and which entities that concerns. No I/O."""
+    """Note what enters and leaves the set, and which entities that concerns. No I/O.
+
+    A touch has the verdict that its user agent gives; whose touch it is, is asked once that is known (`verdicts`).
+    """
     for arrived in work.change.leaving:
         _concerns(work, arrived, leaves=True)
     for arrived in work.change.entering:
@@ -63,8 +69,9 @@ def _concerns(work: Work, arrived: Prepared, *, leaves: bool) -> None:
     if row is not None:
         row.ws = work.ws
         (work.left_touches if leaves else work.touches).append(row)
-        if row.agent is not None:
-            _judge(work, row, arrived)
+        if arrived.user_agent is not None:
+            agent = judged(arrived.user_agent, work.settings.machine_rules)
+            row.verdict = verdict(row.flags, is_machine(agent, TouchType(row.type)), False)
         if row.by_visitor:
             visitor = _visitor_change(work, row.person, row.order)
             visitor.touches.append(row)
@@ -78,15 +85,6 @@ def _concerns(work: Work, arrived: Prepared, *, leaves: bool) -> None:
         visitor.loses |= leaves
         if named is not None:
             visitor.identified_as.append(named.contacts[0][0].key)
-
-
-def _judge(work: Work, row: TouchRow, arrived: Prepared) -> None:
-    """The verdict by the touch's user agent; whose touch it is, is asked once that is known (`verdicts`)."""
-    assert row.agent is not None
-    assert arrived.user_agent is not None
-    work.agents[row.agent] = arrived.user_agent
-    agent = judged(arrived.user_agent, work.settings.machine_rules)
-    row.verdict = verdict(row.flags, is_machine(agent, TouchType(row.type)), False)
 
 
 def _visitor_change(work: Work, visitor: int, order: Order) -> VisitorChange:
@@ -141,9 +139,7 @@ async def write(work: Work) -> None:
         if (row := arrived_out.row) is not None:
             row.ws = ws
             row.verdict = Verdict.RETRACTED
-            if row.agent is not None and arrived_out.user_agent is not None:
-                work.agents[row.agent] = arrived_out.user_agent
-    await connection.copy("touch", TOUCH_COLUMNS, [_touch_record(row) for row in (*work.touches, *outside)])
+    await connection.copy("touch", TOUCH_COLUMNS, [touch_record(row) for row in (*work.touches, *outside)])
     await _write_facts(work, restored)
     await _write_seen(work)
 
@@ -152,18 +148,28 @@ async def _write_facts(work: Work, restored: Iterable[Prepared]) -> None:
     out = {a.event_id for a in work.change.outside}
     rows = [
         (work.ws, about.subject, a.occurred_at_us, a.event_id, event_type(a.event), about.object, a.event_id not in out,
-         encode_event(a.event))
+         fact_body(a.event))
         for a in (*work.change.fresh, *restored) if (about := a.about) is not None
     ]  # fmt: skip
     await work.connection.copy("fact", FACT_COLUMNS, rows)
 
 
+def fact_body(event: e.Event) -> bytes:
+    """What a fact keeps of its event: all but id and instant, which have columns, whoever said them."""
+    return encode_event(msgspec.structs.replace(event, id=None, occurred_at=None))
+
+
+def seen_row(ws: int, arrived: Prepared, *, live: bool) -> tuple[object, ...]:
+    """The row that knows an event's id."""
+    return (
+        ws, arrived.key128, arrived.occurred_at_us, arrived.place, arrived.is_touch, live, arrived.offset,
+        arrived.sent_hash,
+    )  # fmt: skip
+
+
 async def _write_seen(work: Work) -> None:
     out = {a.event_id for a in work.change.outside}
-    rows = [
-        (work.ws, a.key128, a.occurred_at_us, a.place, a.is_touch, a.event_id not in out, a.offset, a.sent_hash)
-        for a in work.change.fresh
-    ]
+    rows = [seen_row(work.ws, a, live=a.event_id not in out) for a in work.change.fresh]
     rows.sort(key=itemgetter(1))  # neighbours in the index one after another
     await work.connection.copy("seen", SEEN_COLUMNS, rows)
 
@@ -172,12 +178,18 @@ ADD_LATENESS = sql("""
 INSERT INTO {g}.lateness SELECT $1, * FROM unnest($2::smallint[], $3::bigint[])
 ON CONFLICT (ws, bucket) DO UPDATE SET events = lateness.events + excluded.events
 """)
+DROP_NO_LATENESS = sql("DELETE FROM {g}.lateness WHERE ws = $1 AND events = 0")
 
 
 async def record_lateness(work: Work) -> None:
-    """Count how late the batch's live events came (rule **settled**)."""
-    if late := counted(a.received_at_us - a.occurred_at_us for a in work.change.fresh):
+    """Count how late the batch's live events came (rule **settled**), each id once."""
+    late = Counter(counted(a.late_us for a in work.change.fresh))
+    if work.change.replaced:
+        late.subtract(counted(a.late_us for a in work.change.replaced))
+    if late:
         await work.connection.execute(ADD_LATENESS, work.ws, list(late), list(late.values()))
+    if work.change.replaced:
+        await work.connection.execute(DROP_NO_LATENESS, work.ws)
 
 
 LEAVES = sql("""

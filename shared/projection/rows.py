@@ -1,9 +1,11 @@
 """What does an event become in the tables? Names become keys, URLs addresses and values; nothing is decided here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
+
+import msgspec
 
 from shared.events import types as e
 from shared.events.codec import Arrived, event_type
@@ -41,6 +43,11 @@ class Prepared(Arrived):
     about: "Fact | None" = None
 
     @property
+    def late_us(self) -> int:
+        """How long after it happened it was received."""
+        return self.received_at_us - self.occurred_at_us
+
+    @property
     def place(self) -> int:
         """Where its row is found: the touch's person, the fact's subject."""
         if self.row is not None:
@@ -49,8 +56,7 @@ class Prepared(Arrived):
         return self.about.subject
 
 
-@dataclass(slots=True)
-class TouchRow:
+class TouchRow(msgspec.Struct, array_like=True, gc=False):
     """A row of `touch`, in the order of its columns."""
 
     ws: int
@@ -105,6 +111,15 @@ def prepare(arrived: Arrived) -> Prepared:
         arrived.user_agent, arrived.offset, touch, event_key(arrived.event_id), sent_hash(arrived.raw),
         touch_row(arrived) if touch else None, None if touch else fact(arrived.event),
     )  # fmt: skip
+
+
+def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:
+    """The user agents of touches, by key: of every touch that ever came, whatever became of it."""
+    return {
+        a.row.agent: a.user_agent
+        for a in arrived
+        if a.row is not None and a.row.agent is not None and a.user_agent is not None
+    }
 
 
 def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:

@@ -92,6 +92,12 @@ class VisitorState:
             )  # fmt: skip
         return cls(Order(row["newest_us"], row["newest_event"]), row["owner"], session)
 
+    def row(self, visitor: int) -> tuple[Any, ...]:
+        """The visitor's row, without its workspace."""
+        s = self.session
+        told = (None,) * 5 if s is None else (s.key, s.started_at_us, s.is_new, s.last_at_us, s.source)
+        return (visitor, *self.newest, self.owner, *told)
+
 
 async def in_order(work: Work) -> tuple[dict[int, VisitorState], dict[int, VisitorChange]]:
     """Give sessions to the touches of visitors whose events are in order.
@@ -99,8 +105,7 @@ async def in_order(work: Work) -> tuple[dict[int, VisitorState], dict[int, Visit
     Answers the states of all the batch's visitors, and the visitors that `rederive` must look at once rows are written.
     """
     for row in work.touches:
-        if not row.by_visitor and row.type == TouchType.FORM_SUBMITTED and row.verdict == Verdict.COUNTED:
-            row.session, row.session_at_us, row.session_is_new = session_key(row.event_id), row.occurred_at_us, False
+        begin_alone(row)
     rows = await work.connection.fetch(VISITORS, work.ws, list(work.visitors)) if work.visitors else []
     states = {row["visitor"]: VisitorState.of(row) for row in rows}
     late: dict[int, VisitorChange] = {}
@@ -117,18 +122,29 @@ async def in_order(work: Work) -> tuple[dict[int, VisitorState], dict[int, Visit
         if state is None:
             state = states[visitor] = VisitorState(change.latest, None, None)
         state.newest = change.latest
-        if len(change.touches) > 1:
-            change.touches.sort(key=_order)
-        session = state.session
-        for row in change.touches:
-            if row.type in _IN_SESSION and row.verdict == Verdict.COUNTED:
-                session = after(session, row.occurred_at_us, row.event_id, row.source, gap_us)
-                row.session, row.session_at_us, row.session_is_new = session.key, session.started_at_us, session.is_new
-        state.session = session
+        state.session = carry_on(state.session, change.touches, gap_us)
     return states, late
 
 
-def _order(row: TouchRow) -> tuple[int, str]:
+def begin_alone(row: TouchRow) -> None:
+    """Give a form submission without a visitor the session that it is."""
+    if not row.by_visitor and row.type == TouchType.FORM_SUBMITTED and row.verdict == Verdict.COUNTED:
+        row.session, row.session_at_us, row.session_is_new = session_key(row.event_id), row.occurred_at_us, False
+
+
+def carry_on(session: Session | None, touches: list[TouchRow], gap_us: int) -> Session | None:
+    """Put touches of a visitor, all later than its session so far, in order and give them theirs; answers the last."""
+    if len(touches) > 1:
+        touches.sort(key=in_order_of)
+    for row in touches:
+        if row.type in _IN_SESSION and row.verdict == Verdict.COUNTED:
+            session = after(session, row.occurred_at_us, row.event_id, row.source, gap_us)
+            row.session, row.session_at_us, row.session_is_new = session.key, session.started_at_us, session.is_new
+    return session
+
+
+def in_order_of(row: TouchRow) -> tuple[int, str]:
+    """The key by which touches are in order."""
     return row.occurred_at_us, row.event_id
 
 
@@ -216,11 +232,7 @@ async def save(work: Work, states: dict[int, VisitorState]) -> None:
     """Write the visitors' states."""
     if not states:
         return
-    rows = [
-        (visitor, *s.newest, s.owner, *((s.session.key, s.session.started_at_us, s.session.is_new,
-         s.session.last_at_us, s.session.source) if s.session else (None,) * 5))
-        for visitor, s in states.items()
-    ]  # fmt: skip
+    rows = [state.row(visitor) for visitor, state in states.items()]
     await work.connection.execute(SAVE_VISITORS, work.ws, *map(list, zip(*rows, strict=True)))
 
 

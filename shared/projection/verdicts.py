@@ -4,12 +4,13 @@ A touch is written with the verdict that its user agent gives. What the batch or
 stored verdicts with the rule's, set-based; the sessions and contacts that it concerns are then derived anew.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from shared.projection.persons import OWNED, derive_contacts
 from shared.projection.sessions import SET_SESSIONS, VISITORS, Rederivation, VisitorState, rederive, save
-from shared.projection.sql import sql
+from shared.projection.sql import Connection, sql
 from shared.projection.work import Work
 from shared.recognition.user_agents import CACHED_AGENTS, known
 from shared.rules.excluded_traffic import (
@@ -89,14 +90,16 @@ def judged(user_agent: str, rules: MachineRules) -> MachineAgent:
     return machine_agent(user_agent, known(user_agent), rules)
 
 
-async def save_agents(work: Work, remembered: set[int]) -> None:
-    """Write the batch's user agents that are new; `remembered` are the keys that the store has."""
-    new = {key: text for key, text in work.agents.items() if key not in remembered}
+async def save_agents(
+    connection: Connection, ws: int, rules: MachineRules, agents: Mapping[int, str], remembered: set[int]
+) -> None:
+    """Write the user agents that are new; `remembered` are the keys that the store has."""
+    new = {key: text for key, text in agents.items() if key not in remembered}
     if not new:
         return
-    verdicts = [judged(text, work.settings.machine_rules) for text in new.values()]
-    await work.connection.execute(
-        ADD_AGENTS, work.ws, list(new), list(new.values()), [v.visits for v in verdicts], [v.opens for v in verdicts]
+    verdicts = [judged(text, rules) for text in new.values()]
+    await connection.execute(
+        ADD_AGENTS, ws, list(new), list(new.values()), [v.visits for v in verdicts], [v.opens for v in verdicts]
     )
     if len(remembered) > KNOWN_AGENTS_MAX:
         remembered.clear()

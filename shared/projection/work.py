@@ -36,7 +36,6 @@ class Work:
     social_posts_max: int = SOCIAL_POSTS_MAX
     touches: list[TouchRow] = field(default_factory=list)
     left_touches: list[TouchRow] = field(default_factory=list)
-    agents: dict[int, str] = field(default_factory=dict)
     named: list[tuple[Prepared, Naming, bool]] = field(default_factory=list)
     visitors: dict[int, VisitorChange] = field(default_factory=dict)
     owned_anew: set[int] = field(default_factory=set)
