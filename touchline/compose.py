@@ -1,8 +1,8 @@
 """What composes the services: one of them, or all in one process, on a database and a log."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -122,6 +122,22 @@ async def open_log(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> 
     if settings.kafka is None:
         return PostgresLog(pool, PARTITIONS)
     return await open_kafka_log(settings.kafka, settings.kafka_partitions, settings.kafka_replication_factor)
+
+
+@asynccontextmanager
+async def reached(
+    url: str, settings: Settings, connections_max: int
+) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
+    """A database that is up to date, and the log that the settings name."""
+    pool = await open_pool(url, connections_max)
+    try:
+        log = await open_log(settings, pool)
+        try:
+            yield pool, log
+        finally:
+            await log.close()
+    finally:
+        await pool.close()
 
 
 def _assignment(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> Assignment:

@@ -1,7 +1,6 @@
 """How does a process serve, and how does it end? One HTTP server, and the projectors beside it, until a signal."""
 
 import asyncio
-import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from shared.collector import spare_the_collector
 from touchline.compose import Running
 
 
@@ -19,17 +19,6 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the composition."""
         yield
-
-
-def spare_the_collector() -> None:
-    """Let the cyclic garbage collector run rarely.
-
-    A batch makes a hundred thousand rows that live until its commit and hold no cycles; collecting while they are made
-    took a third of the projector's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,20 +1,29 @@
-"""How is a generation made beside the live one? From the log, offset 0 on, by the very functions that project live."""
+"""How is a generation made beside the live one? From the log, offset 0 on: at once as far as it may, then batch by batch."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
+import structlog
 
+from services.replay.bulk import Bulk, forget_spill, is_empty
+from services.replay.crew import Crew, Opener, alone, processes
 from shared.log.port import EventLog, LogDamaged
-from shared.projection.poison import project_or_bury
-from shared.projection.project import Projector, decode
+from shared.projection.bulk.spill import SpillLost
+from shared.projection.bulk.split import ALL, Selection
+from shared.projection.poison import NOT_ITS_FAULT, project_or_bury
+from shared.projection.project import Projector
 from shared.projection.sql import Connection
+from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.store.generations import Generation, create_generation, drop_generation
 
 BATCH_EVENTS_MAX = 10_000
+ALONE_EVENTS_MAX = 100_000  # fewer are projected sooner than other processes have begun
 LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.scratch'), hashtext($1))"
 SCRATCH = "SELECT name FROM touchline.generation WHERE NOT live AND name LIKE $1 || '%'"
+
+logger = structlog.stdlib.get_logger("touchline.replay")
 
 
 @asynccontextmanager
@@ -26,6 +35,7 @@ async def scratch(
     async with pool.acquire() as connection:
         for row in await connection.fetch(SCRATCH, f"{kind}_"):
             if await connection.fetchval(LOCK, row["name"]):
+                await forget_spill(Connection(connection, row["name"]))
                 await drop_generation(connection, row["name"])
         await connection.fetchval(LOCK, generation.name)
         async with connection.transaction():
@@ -33,40 +43,94 @@ async def scratch(
         try:
             yield generation
         finally:
+            await forget_spill(Connection(connection, generation.name))
             await drop_generation(connection, generation.name)
+
+
+@dataclass(frozen=True)
+class Means:
+    """What builds: connections, the log, and how other processes reach both (None: there are none) and how many they are."""
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    log: EventLog
+    opener: Opener | None = None
+    processes: int = 1
 
 
 @dataclass
 class Build:
-    """Projects a log into a generation, partition by partition, up to given offsets.
+    """Projects a log into a generation up to given offsets, and goes on from there.
 
     It writes the generation and nothing else: dead letters are the live projection's to keep.
     """
 
-    pool: "asyncpg.Pool[asyncpg.Record]"
-    log: EventLog
-    generation: str
+    means: Means
+    generation: Generation
     advance: Callable[[int], None]
+    selection: Selection = ALL
+    social_posts_max: int = SOCIAL_POSTS_MAX
     _begun: set[int] = field(default_factory=set)
 
     async def run(self, upto: Mapping[int, int]) -> None:
         """Project every partition from where it stands up to its offset (exclusive). Raises `LogDamaged`."""
-        async with self.pool.acquire() as raw:
+        async with self.means.pool.acquire() as raw:
             await raw.execute("SET synchronous_commit = off")  # what is lost with the machine is made again
-            connection = Connection(raw, self.generation)
+            connection = Connection(raw, self.generation.name)
+            if any(upto.values()) and await is_empty(connection):
+                await self._at_once(connection, upto)
             for partition, end in upto.items():
                 await self._partition(connection, partition, end)
 
+    async def _at_once(self, connection: Connection, upto: Mapping[int, int]) -> None:
+        """The bulk path. What it cannot take is left to the other, which keeps a bad event aside."""
+        done = 0
+
+        def advance(events: int) -> None:
+            nonlocal done
+            done += events
+            self.advance(events)
+
+        try:
+            async with self._crew(sum(upto.values())) as crew:
+                bulk = Bulk(connection, self.means.log, crew, advance, self.selection, self.social_posts_max)
+                await bulk.run(upto)
+        except NOT_ITS_FAULT:
+            raise
+        except Exception as error:
+            await self._empty(connection)
+            self.advance(-done)
+            if isinstance(error, SpillLost):
+                logger.warning("what was read before is gone; it is read again", error=str(error))
+                await self._at_once(connection, upto)
+            else:
+                logger.exception("the history cannot be projected at once; it is projected batch by batch")
+        else:
+            self._begun |= set(upto)
+
+    def _crew(self, events: int) -> AbstractAsyncContextManager[Crew]:
+        means = self.means
+        if means.opener is None or events <= ALONE_EVENTS_MAX:
+            return alone(means.pool, means.log, self.generation.name)
+        return processes(means.opener, self.generation.name, means.processes)
+
+    async def _empty(self, connection: Connection) -> None:
+        """Begin the generation anew."""
+        await forget_spill(connection)
+        async with connection.raw.transaction():
+            await drop_generation(connection.raw, self.generation.name)
+            await create_generation(connection.raw, self.generation, live=False)
+
     async def _partition(self, connection: Connection, partition: int, end: int) -> None:
-        projector = Projector(self.log, partition, keeps_dead_letters=False)
+        log = self.means.log
+        projector = Projector(log, partition, social_posts_max=self.social_posts_max, keeps_dead_letters=False)
         await projector.take(connection)
         if partition not in self._begun:
             self._begun.add(partition)
             self.advance(projector.offset)  # what an earlier run has built
         while projector.offset < end:
-            entries = await self.log.read(partition, projector.offset, min(BATCH_EVENTS_MAX, end - projector.offset))
+            entries = await log.read(partition, projector.offset, min(BATCH_EVENTS_MAX, end - projector.offset))
             if not entries:
                 raise LogDamaged(f"partition {partition} ends at {projector.offset}; {end} was projected from it")
-            await project_or_bury(connection, projector, decode(entries))
+            await project_or_bury(connection, projector, self.selection.batch(entries), self.selection.batch)
             self.advance(len(entries))
-        await self.log.leave(partition)
+        await log.leave(partition)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from services.replay.build import Build
+from services.replay.build import Build, Means
+from services.replay.bulk import forget_spill
 from services.replay.verify import Verdict, compared, offsets_of
-from shared.log.port import EventLog
+from shared.projection.sql import Connection
 from shared.store.generations import (
     Generation,
     NoGeneration,
@@ -67,8 +68,7 @@ class Rebuilt:
 class Rebuild:
     """Makes the live generation again. `begun` is told how many events there are, `advance` how many more are projected."""
 
-    pool: "asyncpg.Pool[asyncpg.Record]"
-    log: EventLog
+    means: Means
     begun: Callable[[int], None]
     advance: Callable[[int], None]
 
@@ -77,7 +77,7 @@ class Rebuild:
 
         What a run that was killed has built is gone on from.
         """
-        async with self.pool.acquire() as guard:
+        async with self.means.pool.acquire() as guard:
             await _guard(guard)
             try:
                 return await self._run()
@@ -85,76 +85,81 @@ class Rebuild:
                 await guard.execute(UNLOCK)
 
     async def _run(self) -> Rebuilt:
-        before = await self.pool.fetchval(LIVE_NAME)
+        pool, log = self.means.pool, self.means.log
+        before = await pool.fetchval(LIVE_NAME)
         if before is None:
             raise NoGeneration("no projector has begun here yet")
         try:
-            live = await live_generation(self.pool)
-            check_log(live, self.log.identity, self.log.partitions)
+            live = await live_generation(pool)
+            check_log(live, log.identity, log.partitions)
         except WrongShape:
             live = None  # another release's: its rows cannot be compared with ours
-        name = await self._made()
-        build = Build(self.pool, self.log, name, self.advance)
+        made = await self._made()
+        build = Build(self.means, made, self.advance)
         await self._approach(build, before)
         verdict = None
         if live is not None:
-            verdict = await compared(self.pool, self.log, live, name, build)
+            verdict = await compared(self.means, live, build)
             await self._approach(build, before)
-        async with self.pool.acquire() as connection, connection.transaction():
+        async with pool.acquire() as connection, connection.transaction():
             await build.run(await _held_still(connection, before))
-            await point_at(connection, name)
-        for row in await self.pool.fetch(OLDER, name, before):
-            await drop(self.pool, row["name"])
-        return Rebuilt(name, before, verdict)
+            await point_at(connection, made.name)
+        for row in await pool.fetch(OLDER, made.name, before):
+            await drop(pool, row["name"])
+        return Rebuilt(made.name, before, verdict)
 
-    async def _made(self) -> str:
+    async def _made(self) -> Generation:
         """The generation to build: one that was begun, or a new one."""
-        begun = await self.pool.fetchval(UNFINISHED, shape(), self.log.identity, self.log.partitions)
+        pool, log = self.means.pool, self.means.log
+        begun = await pool.fetchval(UNFINISHED, shape(), log.identity, log.partitions)
         if begun is not None:
-            return str(begun)
-        number = await self.pool.fetchval(LAST_NUMBER) + 1
-        generation = Generation(f"g{number}", self.log.identity, self.log.partitions)
-        async with self.pool.acquire() as connection, connection.transaction():
+            return Generation(begun, log.identity, log.partitions)
+        number = await pool.fetchval(LAST_NUMBER) + 1
+        generation = Generation(f"g{number}", log.identity, log.partitions)
+        async with pool.acquire() as connection, connection.transaction():
             await create_generation(connection, generation, live=False)
-        return generation.name
+        return generation
 
     async def _approach(self, build: Build, before: str) -> None:
         """Come near to where the live generation is, which goes on meanwhile."""
         while True:
-            aim, at = await offsets_of(self.pool, before), await offsets_of(self.pool, build.generation)
+            aim = await offsets_of(self.means.pool, before)
+            at = await offsets_of(self.means.pool, build.generation.name)
             self.begun(sum(aim.values()))
             await build.run(aim)
             if sum(aim.values()) - sum(at.values()) <= NEAR_EVENTS:
                 return
 
 
-async def rollback(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> Rebuilt:
+async def rollback(means: Means) -> Rebuilt:
     """Point at the generation that was live before, brought to the same position. Raises `Busy` or `NothingBefore`."""
-    async with pool.acquire() as guard:
+    async with means.pool.acquire() as guard:
         await _guard(guard)
         try:
+            pool, log = means.pool, means.log
             live = await pool.fetchval(LIVE_NAME)
             row = await pool.fetchrow(BEFORE, shape())
             if row is None:
                 raise NothingBefore("there is no generation of this release to go back to")
-            check_log(Generation(**row), log.identity, log.partitions)
+            back = Generation(**row)
+            check_log(back, log.identity, log.partitions)
             async with pool.acquire() as connection, connection.transaction():
                 offsets = await _held_still(connection, live)
-                await _bring(pool, log, row["name"], offsets)
-                await point_at(connection, row["name"])
-            return Rebuilt(row["name"], live, None)
+                await _bring(means, back, offsets)
+                await point_at(connection, back.name)
+            return Rebuilt(back.name, live, None)
         finally:
             await guard.execute(UNLOCK)
 
 
-async def _bring(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, name: str, offsets: Mapping[int, int]) -> None:
+async def _bring(means: Means, back: Generation, offsets: Mapping[int, int]) -> None:
     """Wait until a followed generation has come as far, or take it there where nobody projects."""
-    last, idle_s = await offsets_of(pool, name), 0.0
+    last, idle_s = await offsets_of(means.pool, back.name), 0.0
     while any(last.get(partition, 0) < offset for partition, offset in offsets.items()):
         if idle_s >= IDLE_S:
-            await Build(pool, log, name, lambda _: None).run(offsets)
+            await Build(means, back, lambda _: None).run(offsets)
         await asyncio.sleep(POLL_S)
-        at = await offsets_of(pool, name)
+        at = await offsets_of(means.pool, back.name)
         last, idle_s = at, 0.0 if at != last else idle_s + POLL_S
 
 
@@ -165,6 +170,7 @@ async def drop(pool: "asyncpg.Pool[asyncpg.Record]", name: str) -> bool:
         if known:
             await connection.execute("UPDATE touchline.generation SET followed = false WHERE name = $1", name)
             await asyncio.sleep(UNFOLLOWED_S)
+            await forget_spill(Connection(connection, name))
             await drop_generation(connection, name)
         return bool(known)
 

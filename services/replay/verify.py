@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from services.replay.build import Build, scratch
+from services.replay.build import Build, Means, scratch
 from services.replay.compare import Difference, Side, differing_rows
-from shared.log.port import EventLog
 from shared.store.checksums import Checksum, checksums
 from shared.store.generations import Generation, check_log, live_generation
 
@@ -38,34 +37,31 @@ async def offsets_of(
     return {row["partition"]: row["next_offset"] for row in rows}
 
 
-async def verify(
-    pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, number: str,
-    begun: Callable[[int], None], advance: Callable[[int], None],
-) -> Verdict:  # fmt: skip
+async def verify(means: Means, number: str, begun: Callable[[int], None], advance: Callable[[int], None]) -> Verdict:
     """Compare the live generation, as it stands now, with one made from offset 0. Live traffic goes on meanwhile.
 
     `begun` is told how many events there are to project, `advance` how many more are. `number` names the scratch generation.
     Raises `WrongLog`, `WrongShape`, `NoGeneration` or `LogDamaged`.
     """
-    live = await live_generation(pool)
-    check_log(live, log.identity, log.partitions)
-    async with scratch(pool, KIND, number, live) as rebuilt:
-        return await compared(pool, log, live, rebuilt.name, Build(pool, log, rebuilt.name, advance), begun)
+    live = await live_generation(means.pool)
+    check_log(live, means.log.identity, means.log.partitions)
+    async with scratch(means.pool, KIND, number, live) as rebuilt:
+        return await compared(means, live, Build(means, rebuilt, advance), begun)
 
 
 async def compared(
-    pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, live: Generation, rebuilt: str, build: Build,
-    begun: Callable[[int], None] = lambda _: None,
-) -> Verdict:  # fmt: skip
+    means: Means, live: Generation, build: Build, begun: Callable[[int], None] = lambda _: None
+) -> Verdict:
     """Build up to where the live generation stands, and compare. The snapshot of its rows is held all the while."""
-    async with pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
+    rebuilt = build.generation.name
+    async with means.pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
         verdict = Verdict(live.name, await offsets_of(seen, live.name))
         begun(sum(verdict.offsets.values()))
         found = await checksums(seen, live.name)
         await build.run(verdict.offsets)
-        async with pool.acquire() as connection:
+        async with means.pool.acquire() as connection:
             wanted = await checksums(connection, rebuilt)
             verdict.tables = {name: (found[name], wanted[name]) for name in found}
             for table in verdict.differing:
-                verdict.rows += await differing_rows(Side(seen, live.name), Side(connection, rebuilt), table, log)
+                verdict.rows += await differing_rows(Side(seen, live.name), Side(connection, rebuilt), table, means.log)
     return verdict

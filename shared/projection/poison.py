@@ -1,10 +1,12 @@
 """What becomes of an event that no rule can take? It is kept aside, and all others of its batch are projected."""
 
+from collections.abc import Callable, Sequence
+
 import asyncpg
 import structlog
 
 from shared.database import AWAY
-from shared.log.port import LogDamaged, LogUnavailable
+from shared.log.port import Entry, LogDamaged, LogUnavailable
 from shared.projection.project import Batch, Fenced, Projector, bury, decode
 from shared.projection.sql import Connection
 
@@ -16,10 +18,13 @@ NOT_ITS_FAULT: tuple[type[Exception], ...] = (LogDamaged, *PASSING)
 logger = structlog.stdlib.get_logger("touchline.projector")
 
 
-async def project_or_bury(connection: Connection, projector: Projector, batch: Batch) -> int:
+async def project_or_bury(
+    connection: Connection, projector: Projector, batch: Batch, decode: Callable[[Sequence[Entry]], Batch] = decode
+) -> int:
     """Project a batch; one that fails is halved until the event that it fails on stands alone and is kept aside.
 
-    Answers how many were. Raises what is no event's fault.
+    `decode` makes a batch of entries, for a batch is projected once. Answers how many were kept aside. Raises what is no
+    event's fault.
     """
     try:
         await projector.project(connection, batch)
@@ -29,8 +34,8 @@ async def project_or_bury(connection: Connection, projector: Projector, batch: B
         entries = batch.entries
         if len(entries) > 1:
             half = len(entries) // 2
-            first = await project_or_bury(connection, projector, decode(entries[:half]))
-            return first + await project_or_bury(connection, projector, decode(entries[half:]))
+            first = await project_or_bury(connection, projector, decode(entries[:half]), decode)
+            return first + await project_or_bury(connection, projector, decode(entries[half:]), decode)
         logger.exception("an event cannot be projected and is kept as a dead letter", offset=entries[0].offset)
         await bury(connection, projector, entries[0], f"{type(error).__name__}: {error}")
         return 1

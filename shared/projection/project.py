@@ -148,8 +148,7 @@ class Projector:
     async def _project_workspace(self, connection: Connection, workspace: str, arrived: list[Prepared]) -> None:
         ws = self._numbers.get(workspace)
         if ws is None:
-            ws = await connection.fetchval(NUMBER_OF, workspace) or await connection.fetchval(NEW_NUMBER, workspace)
-            self._numbers[workspace] = ws
+            ws = self._numbers[workspace] = await workspace_number(connection, workspace)
         if self._leaves is None:
             self._leaves = {row["relname"] for row in await connection.fetch(LEAVES)}
         current = await self._settings_of(connection, ws)
@@ -174,6 +173,11 @@ class Projector:
         if ws not in self._settings:
             self._settings[ws] = await read_settings(connection, ws)
         return self._settings[ws]
+
+
+async def workspace_number(connection: Connection, workspace: str) -> int:
+    """The short key of a workspace."""
+    return int(await connection.fetchval(NUMBER_OF, workspace) or await connection.fetchval(NEW_NUMBER, workspace))
 
 
 async def bury(connection: Connection, projector: Projector, entry: Entry, why: str) -> None:

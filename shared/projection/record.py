@@ -12,7 +12,7 @@ import msgspec
 from shared.events import types as e
 from shared.events.codec import encode_event, event_type
 from shared.projection.rows import Prepared, TouchRow, naming
-from shared.projection.sql import sql
+from shared.projection.sql import Connection, sql
 from shared.projection.verdicts import judged
 from shared.projection.work import VisitorChange, Work
 from shared.rules.excluded_traffic import Verdict, is_machine, verdict
@@ -204,13 +204,18 @@ async def make_leaves(work: Work, known: set[str]) -> set[str]:
     """Create the partitions of touch that the batch needs; answers the new ones' names."""
     needed = {row.occurred_at_us // LEAF_US for row in work.touches}
     needed |= {a.occurred_at_us // LEAF_US for a in work.change.outside}
+    return await make_quarters(work.connection, needed, known)
+
+
+async def make_quarters(connection: Connection, needed: set[int], known: set[str]) -> set[str]:
+    """Create partitions of touch by their numbers; answers the new ones' names."""
     made = set()
     for leaf in sorted(needed):
         name = f"touch_{leaf}"
         if FIRST_LEAF <= leaf <= LAST_LEAF and name not in known:
-            await work.connection.raw.execute(
-                f"CREATE TABLE IF NOT EXISTS {work.connection.generation}.{name} "
-                f"PARTITION OF {work.connection.generation}.touch "
+            await connection.raw.execute(
+                f"CREATE TABLE IF NOT EXISTS {connection.generation}.{name} "
+                f"PARTITION OF {connection.generation}.touch "
                 f"FOR VALUES FROM ({leaf * LEAF_US}) TO ({(leaf + 1) * LEAF_US})"
             )
             made.add(name)

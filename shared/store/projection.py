@@ -6,6 +6,8 @@ deals are 64-bit keys (`shared.rules.keys`) beside which the name stands once. E
 """
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 
 import sqlalchemy as sa
@@ -341,6 +343,38 @@ def create_statements(schema: str) -> list[str]:
         out.append(str(CreateTable(copy).compile(dialect=dialect)))
         out.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in sorted(copy.indexes, key=str))
     out.append(f"CREATE TABLE {schema}.touch_other PARTITION OF {schema}.touch DEFAULT")
+    return out
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index or primary key of a table, that can be taken away and made again."""
+
+    name: str
+    table: str
+    drop: str
+    make: str
+
+
+def indexes(schema: str, tables: Iterable[str]) -> list[Index]:
+    """All of some tables: a whole history is written without them, and they are made from it at once."""
+    out = []
+    copies = sa.MetaData(schema=schema)
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    for name in tables:
+        table = projection.tables[name].to_metadata(copies)
+        if key := ", ".join(column.name for column in table.primary_key):
+            pkey = f"{name}_pkey"
+            out.append(
+                Index(
+                    pkey, name, f"ALTER TABLE {schema}.{name} DROP CONSTRAINT {pkey}",
+                    f"ALTER TABLE {schema}.{name} ADD CONSTRAINT {pkey} PRIMARY KEY ({key})",
+                )
+            )  # fmt: skip
+        out += [
+            Index(str(i.name), name, f"DROP INDEX {schema}.{i.name}", str(CreateIndex(i).compile(dialect=dialect)))
+            for i in sorted(table.indexes, key=str)
+        ]
     return out
 
 

@@ -15,6 +15,7 @@ import asyncpg
 import orjson
 import pytest
 
+from services.replay.build import Means
 from services.replay.rebuild import Rebuild, drop, rollback
 from services.replay.verify import Verdict, verify
 from tests.conftest import Workspace, new_workspace
@@ -50,10 +51,14 @@ def _parts(events: list[dict]) -> Iterator[list[dict]]:
         yield events[n : n + 500]
 
 
+def means(running: Running) -> Means:
+    return Means(running.pool, running.log)
+
+
 async def verified(running: Running) -> Verdict:
     told: list[int] = []
     advanced: list[int] = []
-    verdict = await verify(running.pool, running.log, "test", told.append, advanced.append)
+    verdict = await verify(means(running), "test", told.append, advanced.append)
     assert told == [sum(advanced)] == [sum(verdict.offsets.values())]
     left = await running.pool.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'verify%'")
     assert left == 0
@@ -193,7 +198,7 @@ def test_a_rebuilt_generation_becomes_the_live_one_amid_traffic_and_the_one_befo
         over = asyncio.Event()
         watching = asyncio.create_task(watch(workspace, over))
         sending = asyncio.gather(send(workspace, mix("during")), send(other, mix("other")))
-        rebuilt = await Rebuild(own.pool, own.log, lambda _: None, lambda _: None).run()
+        rebuilt = await Rebuild(means(own), lambda _: None, lambda _: None).run()
         assert (rebuilt.generation, rebuilt.before) == ("g2", "g1")
         assert rebuilt.verdict is not None
         assert rebuilt.verdict.differing == []
@@ -201,7 +206,7 @@ def test_a_rebuilt_generation_becomes_the_live_one_amid_traffic_and_the_one_befo
         await all_shown(workspace)
         shown = await views(workspace)
         assert (await verified(own)).generation == "g2"
-        back = await rollback(own.pool, own.log)
+        back = await rollback(means(own))
         assert (back.generation, back.before) == ("g1", "g2")
         await all_shown(workspace)
         assert await views(workspace) == shown
@@ -229,11 +234,11 @@ def test_a_rebuild_repairs_what_was_corrupted_and_tells_it(own: Running, runner:
         await workspace.project()
         shown = await views(workspace)
         await own.pool.execute("DELETE FROM g1.touch")
-        rebuilt = await Rebuild(own.pool, own.log, lambda _: None, lambda _: None).run()
+        rebuilt = await Rebuild(means(own), lambda _: None, lambda _: None).run()
         assert rebuilt.verdict is not None
         assert rebuilt.verdict.differing == ["touch"]
         assert await views(workspace) == shown
-        again = await Rebuild(own.pool, own.log, lambda _: None, lambda _: None).run()
+        again = await Rebuild(means(own), lambda _: None, lambda _: None).run()
         assert (again.generation, again.before) == ("g3", "g2")
         rows = await own.pool.fetch("SELECT name, live FROM touchline.generation ORDER BY name")
         assert [tuple(row) for row in rows] == [("g2", False), ("g3", True)]  # one is kept, to go back to

@@ -14,7 +14,7 @@ from shared.database import open_pool
 from shared.log.port import EventLog
 from shared.log.postgres import PARTITIONS
 from shared.store.migrate import migrate
-from touchline.compose import open_log
+from touchline.compose import reached
 from touchline.embedded import Embedded
 from touchline.settings import Settings
 
@@ -58,12 +58,9 @@ async def store_and_log(
     url: str, connections_max: int
 ) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
     """Connections to a store, and the log that the environment names."""
-    async with tables(url, connections_max) as pool:
-        log = await open_log(Settings(), pool)
-        try:
-            yield pool, log
-        finally:
-            await log.close()
+    await migrate(url, PARTITIONS)
+    async with reached(url, Settings(), connections_max) as both:
+        yield both
 
 
 @asynccontextmanager

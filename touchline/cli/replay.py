@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
-import asyncpg
 import typer
 import uvloop
 from rich.console import Console
@@ -23,16 +22,19 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from services.replay.build import Means
 from services.replay.compare import Difference
 from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
 from services.replay.verify import Verdict, verify
-from shared.log.port import EventLog
+from shared.collector import spare_the_collector
 from shared.store.projection import shape
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, database, store_and_log
-from touchline.serve import spare_the_collector
+from touchline.compose import reached
+from touchline.settings import Settings
 
 CONNECTIONS_MAX = 8  # the snapshot, the lock, the projection, the comparison, and the log's
+MEMBER_CONNECTIONS_MAX = 3  # of another process that helps: one that writes, and the log's
 DIFFERENT = 3  # the exit code
 ROWS_TOLD = 20
 GENERATIONS = (
@@ -58,7 +60,7 @@ def verify_(data: Data = None, as_json: AsJson = False) -> None:
     """
 
     async def work(reach: Reach) -> Verdict:
-        return await verify(reach.pool, reach.log, f"{os.getpid()}", reach.begun, reach.advance)
+        return await verify(reach.means, f"{os.getpid()}", reach.begun, reach.advance)
 
     verdict = _on(data, work, quiet=as_json)
     if as_json:
@@ -78,7 +80,7 @@ def rebuild_(data: Data = None, as_json: AsJson = False) -> None:
     """
 
     async def work(reach: Reach) -> Rebuilt:
-        return await Rebuild(reach.pool, reach.log, reach.begun, reach.advance).run()
+        return await Rebuild(reach.means, reach.begun, reach.advance).run()
 
     rebuilt = _on(data, work, quiet=as_json)
     verdict = rebuilt.verdict
@@ -99,7 +101,7 @@ def rollback_(data: Data = None, as_json: AsJson = False) -> None:
     """Make the generation before the live one again."""
 
     async def work(reach: Reach) -> Rebuilt:
-        return await rollback(reach.pool, reach.log)
+        return await rollback(reach.means)
 
     rebuilt = _on(data, work, quiet=True)
     if as_json:
@@ -113,7 +115,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
     """The generations that there are."""
 
     async def work(reach: Reach) -> list[dict[str, Any]]:
-        return [dict(row) for row in await reach.pool.fetch(GENERATIONS, shape())]
+        return [dict(row) for row in await reach.means.pool.fetch(GENERATIONS, shape())]
 
     rows = [{**row, "created_at": row["created_at"].isoformat()} for row in _on(data, work, quiet=True)]
     if as_json:
@@ -136,7 +138,7 @@ def drop_(
     """Remove a generation for good."""
 
     async def work(reach: Reach) -> bool:
-        return await drop(reach.pool, name)
+        return await drop(reach.means.pool, name)
 
     if not _on(data, work, quiet=True):
         errors.print(f"there is no generation {name} that is not the live one", style="red", markup=False)
@@ -148,8 +150,7 @@ def drop_(
 class Reach:
     """What a command works with."""
 
-    pool: "asyncpg.Pool[asyncpg.Record]"
-    log: EventLog
+    means: Means
     begun: Callable[[int], None]
     advance: Callable[[int], None]
 
@@ -167,7 +168,8 @@ def _on(data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool) -
             with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
                 task = progress.add_task("Projecting again", total=None)
                 begun, advance = partial(_total, progress, task), partial(progress.advance, task)
-                return await work(Reach(pool, log, begun, advance))
+                means = Means(pool, log, partial(reached, url, Settings(), MEMBER_CONNECTIONS_MAX), os.cpu_count() or 1)
+                return await work(Reach(means, begun, advance))
 
     with plainly(), database(data) as url:
         return uvloop.run(worked(url))

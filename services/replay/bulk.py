@@ -1,0 +1,358 @@
+"""How is a whole history projected at once? Split by person, written bucket by bucket, indexed, and derived part by part.
+
+The rules are those of the live projection, and so are the functions that derive contacts, catalog and deals. A step that is
+done is written down in the transaction that does it, so that a rebuild that was killed goes on where it was.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import msgspec
+
+from services.replay.crew import Crew, Hands
+from shared.log.port import EventLog
+from shared.projection.bulk.admit import context_of, settle_ids, write_what_is_told
+from shared.projection.bulk.derive import DEALS, all_contacts, put_together, some_deals, whole_catalog
+from shared.projection.bulk.load import PARTS, Bucket, Context
+from shared.projection.bulk.spill import Block, SpillLost, read_frames
+from shared.projection.bulk.split import ALL, Selection, Span, Split, split
+from shared.projection.record import make_quarters
+from shared.projection.sql import Connection, Statement, sql
+from shared.rules.association import SOCIAL_POSTS_MAX
+from shared.rules.settings import Settings
+from shared.store.projection import indexes
+
+SPAN_EVENTS = 250_000  # of the log, in one step: some seconds of work that a kill can cost
+BUCKET_EVENTS = 100_000  # about 100 MB while it is worked on
+BUCKETS_MAX = 1_024  # each holds a block in memory while the log is split
+DEALS_AT_A_TIME = 500
+LOADED = ("touch", "seen", "fact", "naming", "identifier", "visitor", "ownership", "link")  # written without indexes
+ONLY_READ = ("touch_target", "touch_via", "touch_utm")  # no part of the projection looks by them
+SHARES = {"split": 45, "ids": 5, "load": 28, "index": 10, "contacts": 5, "deals": 7}  # of the work, in percent
+
+STEPS = sql("CREATE TABLE {g}.bulk_step (name text PRIMARY KEY, result bytea NOT NULL)")
+DONE = sql("INSERT INTO {g}.bulk_step VALUES ($1, $2)")
+RESULTS = sql("SELECT name, result FROM {g}.bulk_step")
+BEGUN = sql("SELECT to_regclass('{g}.bulk_step') IS NOT NULL")
+PLAN = sql("SELECT result FROM {g}.bulk_step WHERE name = 'plan'")
+STANDS = sql("SELECT EXISTS (SELECT FROM {g}.progress)")
+SET_PROGRESS = sql("""
+INSERT INTO {g}.progress (partition, next_offset, epoch, events, received_us)
+SELECT partition, next_offset, 1, next_offset, received_us
+FROM unnest($1::int[], $2::bigint[], $3::bigint[]) u(partition, next_offset, received_us)
+""")
+CLEAR = [
+    sql(f"DROP TABLE IF EXISTS {{g}}.{name}")
+    for name in ("part_identifier", "part_link", "part_lateness", "part_lost", "bulk_step")
+]
+
+Answer = TypeVar("Answer")
+Named = tuple[str, Callable[..., Awaitable[None]], tuple[Any, ...]]
+"""A step: its name, which tells that it is done, what it does, and with what."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is to be done: how far the log is read, in which spans, and where what waits is kept."""
+
+    folder: str
+    upto: dict[int, int]
+    spans: list[Span]
+    buckets: int
+
+
+_encode = msgspec.msgpack.encode
+
+
+class Progress:
+    """Tells whole events of work that is done in shares."""
+
+    def __init__(self, events: int, advance: Callable[[int], None]) -> None:
+        self._events, self._advance = events, advance
+        self._done, self._told = 0.0, 0
+
+    def add(self, kind: str, part: float) -> None:
+        """A part (of 1) of one kind of work is done."""
+        self._done += SHARES[kind] * min(part, 1.0) / 100
+        self._tell(min(int(self._events * self._done), self._events))
+
+    def finish(self) -> None:
+        """All is done."""
+        self._tell(self._events)
+
+    def _tell(self, events: int) -> None:
+        if events > self._told:
+            self._advance(events - self._told)
+            self._told = events
+
+
+class Bulk:
+    """Projects the first events of a log into an empty generation, up to given offsets."""
+
+    def __init__(
+        self, connection: Connection, log: EventLog, crew: Crew, advance: Callable[[int], None],
+        selection: Selection = ALL, social_posts_max: int = SOCIAL_POSTS_MAX,
+    ) -> None:  # fmt: skip
+        self._connection, self._log, self._crew, self._advance = connection, log, crew, advance
+        self._selection, self._social_posts_max = selection, social_posts_max
+        self._done: dict[str, bytes] = {}
+
+    async def run(self, upto: Mapping[int, int]) -> None:
+        """Do what is not done yet. Raises `LogDamaged`, or `SpillLost` if what an earlier run has read is gone."""
+        plan = await self._plan(upto)
+        self._progress = Progress(sum(plan.upto.values()), self._advance)
+        splits = await self._split(plan)
+        context = await self._admit(plan, splits)
+        await self._load(plan, splits, context)
+        await self._index()
+        await self._derive(context)
+        await self._finish(plan, splits)
+
+    async def _plan(self, upto: Mapping[int, int]) -> Plan:
+        if await self._connection.fetchval(BEGUN):
+            self._done = {row["name"]: row["result"] for row in await self._connection.fetch(RESULTS)}
+            plan = msgspec.msgpack.decode(self._done["plan"], type=Plan)
+            _check_folder(plan)
+            return plan
+        events = sum(upto.values())
+        spans = [
+            Span(partition, begin, min(begin + SPAN_EVENTS, end))
+            for partition, end in upto.items()
+            for begin in range(0, end, SPAN_EVENTS)
+        ]
+        folder = tempfile.mkdtemp(prefix=f"touchline-{self._connection.generation}-")
+        plan = Plan(folder, dict(upto), spans, min(BUCKETS_MAX, events // BUCKET_EVENTS + 1))
+        raw = self._connection.raw
+        async with raw.transaction():
+            await self._connection.execute(STEPS)
+            await self._connection.execute(Statement(PARTS))
+            for index in indexes(self._connection.generation, LOADED):
+                await raw.execute(index.drop)
+            await self._connection.execute(DONE, "plan", _encode(plan))
+        return plan
+
+    async def _split(self, plan: Plan) -> list[Split]:
+        async def one(span: Span) -> Split:
+            name = f"split {span.partition} {span.begin}"
+            path = Path(plan.folder) / f"{span.partition}-{span.begin}"
+            if name in self._done:
+                found = _checked(msgspec.msgpack.decode(self._done[name], type=Split))
+            else:
+                found = await self._crew.do(split_span, name, span, str(path), plan.buckets, self._selection)
+            self._progress.add("split", span.events / max(1, sum(plan.upto.values())))
+            return found
+
+        return await _all([one(span) for span in plan.spans])
+
+    async def _admit(self, plan: Plan, splits: Sequence[Split]) -> Context:
+        """Let every id be one event's, and learn what the whole log says."""
+        if "ids" not in self._done:
+            workspaces = {ws: name for found in splits for ws, name in found.workspaces.items()}
+            await self._crew.do(index_ids, "ids", workspaces)
+        context = await context_of(self._connection, splits, plan.upto)
+        if "told" not in self._done:
+            async with self._connection.raw.transaction():
+                await make_quarters(self._connection, {leaf for found in splits for leaf in found.leaves}, set())
+                await write_what_is_told(self._connection, splits, context)
+                await self._connection.execute(DONE, "told", b"")
+        self._progress.add("ids", 1)
+        return context
+
+    async def _load(self, plan: Plan, splits: Sequence[Split], context: Context) -> None:
+        path = _write_context(plan, context)
+        sources: dict[int, list[tuple[str, list[Block]]]] = defaultdict(list)
+        for found in splits:
+            for bucket, blocks in found.blocks.items():
+                sources[bucket].append((found.path, blocks))
+
+        async def one(bucket: int) -> None:
+            if f"load {bucket}" not in self._done:
+                await self._crew.do(load_bucket, f"load {bucket}", path, sources[bucket])
+            self._progress.add("load", 1 / len(sources))
+
+        await _all([one(bucket) for bucket in sorted(sources)])
+
+    async def _index(self) -> None:
+        """Make the indexes that deriving needs, and put together what several buckets say of one row."""
+        made = [
+            i for i in indexes(self._connection.generation, LOADED)
+            if i.name not in ("seen_pkey", *ONLY_READ) and i.table not in ("identifier", "link")
+        ]  # fmt: skip
+        steps: list[Named] = [("together", together, ())]
+        steps += [(f"index {i.name}", make_index, (i.make,)) for i in made]
+        await self._steps("index", 0.6, steps)
+        await self._connection.raw.execute("ANALYZE " + ", ".join(f"{self._connection.generation}.{t}" for t in LOADED))
+
+    async def _steps(self, kind: str, share: float, steps: Sequence[Named]) -> None:
+        """Do steps that are not done yet; they are `share` of their kind of work."""
+
+        async def one(name: str, step: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
+            if name not in self._done:
+                await self._crew.do(step, name, *arguments)
+            self._progress.add(kind, share / len(steps))
+
+        await _all([one(*named) for named in steps])
+
+    async def _derive(self, context: Context) -> None:
+        """Contacts and catalog beside the indexes that only reads need, then deals and their credit."""
+        contacts: list[Named] = []
+        others: list[Named] = [
+            (f"index {i.name}", make_index, (i.make,))
+            for i in indexes(self._connection.generation, ["touch"])
+            if i.name in ONLY_READ
+        ]
+        for ws, settings in context.settings.items():
+            contacts.append((f"contacts {ws}", derive_contacts_of, (ws, settings)))
+            others.append((f"catalog {ws}", derive_catalog_of, (ws, settings, self._social_posts_max)))
+        await _all([self._steps("contacts", 1, contacts), self._steps("index", 0.4, others)])
+        deals: list[Named] = []
+        for ws, settings in context.settings.items():
+            keys = [row["subject"] for row in await self._connection.fetch(DEALS, ws)]
+            for begin in range(0, len(keys), DEALS_AT_A_TIME):
+                part = keys[begin : begin + DEALS_AT_A_TIME]
+                deals.append((f"deals {ws} {begin}", derive_deals_of, (ws, settings, part)))
+        await self._steps("deals", 1, deals)
+
+    async def _finish(self, plan: Plan, splits: Sequence[Split]) -> None:
+        received = dict.fromkeys(plan.upto, 0)
+        for found in splits:
+            received[found.span.partition] = max(received[found.span.partition], found.received_us)
+        async with self._connection.raw.transaction():
+            await self._connection.execute(
+                SET_PROGRESS, list(plan.upto), list(plan.upto.values()), [received[p] for p in plan.upto]
+            )
+            for statement in CLEAR:
+                await self._connection.execute(statement)
+        await asyncio.to_thread(shutil.rmtree, plan.folder, ignore_errors=True)
+        self._progress.finish()
+
+
+async def is_empty(connection: Connection) -> bool:
+    """Whether nothing was projected into a generation batch by batch; a bulk that was stopped may have begun."""
+    return not await connection.fetchval(STANDS)
+
+
+async def forget_spill(connection: Connection) -> None:
+    """Remove the files of a bulk that was stopped, if they are on this machine."""
+    if await connection.fetchval(BEGUN):
+        plan = msgspec.msgpack.decode(await connection.fetchval(PLAN), type=Plan)
+        await asyncio.to_thread(shutil.rmtree, plan.folder, ignore_errors=True)
+
+
+async def _all(works: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+    """Do all at once; where one fails, the others are waited for no longer and its error alone is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except* Exception as errors:
+        raise _first(errors) from None
+    return [task.result() for task in tasks]
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def split_span(hands: Hands, name: str, span: Span, path: str, buckets: int, selection: Selection) -> Split:
+    """Step: see `split`."""
+    async with hands.connection.raw.transaction():
+        found = await split(hands.connection, hands.log, span, Path(path), buckets, selection)
+        await hands.connection.execute(DONE, name, _encode(found))
+    return found
+
+
+async def index_ids(hands: Hands, name: str, workspaces: dict[int, str]) -> None:
+    """Step: the unique index of the ids; where some were claimed more than once, they are settled first."""
+    connection = hands.connection
+    (key,) = [index for index in indexes(connection.generation, ["seen"]) if index.name == "seen_pkey"]
+    async with connection.raw.transaction():
+        await connection.raw.execute("SET LOCAL max_parallel_maintenance_workers = 2")
+        try:
+            async with connection.raw.transaction():
+                await connection.raw.execute(key.make)
+        except asyncpg.UniqueViolationError:
+            await settle_ids(connection, hands.log, workspaces)
+            await connection.raw.execute(key.make)
+        await connection.execute(DONE, name, b"")
+
+
+_contexts: dict[str, Context] = {}
+
+
+def _context(path: str) -> Context:
+    """The context of the present rebuild, read once."""
+    if path not in _contexts:
+        _contexts.clear()
+        _contexts[path] = msgspec.msgpack.decode(Path(path).read_bytes(), type=Context)
+    return _contexts[path]
+
+
+def _write_context(plan: Plan, context: Context) -> str:
+    path = Path(plan.folder) / "context"
+    path.write_bytes(_encode(context))
+    return str(path)
+
+
+def _check_folder(plan: Plan) -> None:
+    if not Path(plan.folder).is_dir():
+        raise SpillLost(f"{plan.folder} is gone")
+
+
+def _checked(found: Split) -> Split:
+    path = Path(found.path)
+    if not path.exists() or path.stat().st_size != found.size:
+        raise SpillLost(f"{path} is not what was written")
+    return found
+
+
+async def load_bucket(hands: Hands, name: str, context: str, sources: Sequence[tuple[str, list[Block]]]) -> None:
+    """Step: the rows of a bucket."""
+    bucket = Bucket(_context(context))
+    for path, blocks in sources:
+        bucket.take(read_frames(Path(path), blocks))
+    async with hands.connection.raw.transaction():
+        await bucket.derive().write(hands.connection)
+        await hands.connection.execute(DONE, name, b"")
+
+
+async def together(hands: Hands, name: str) -> None:
+    """Step: see `put_together`; with the indexes of what it writes."""
+    async with hands.connection.raw.transaction():
+        await put_together(hands.connection)
+        for index in indexes(hands.connection.generation, ["identifier", "link"]):
+            await hands.connection.raw.execute(index.make)
+        await hands.connection.execute(DONE, name, b"")
+
+
+async def make_index(hands: Hands, name: str, statement: str) -> None:
+    """Step: an index."""
+    async with hands.connection.raw.transaction():
+        await hands.connection.raw.execute(statement)
+        await hands.connection.execute(DONE, name, b"")
+
+
+async def derive_contacts_of(hands: Hands, name: str, ws: int, settings: Settings) -> None:
+    """Step: see `all_contacts`. Stopped, it goes on with those that have none."""
+    await all_contacts(hands.connection, ws, settings)
+    await hands.connection.execute(DONE, name, b"")
+
+
+async def derive_catalog_of(hands: Hands, name: str, ws: int, settings: Settings, social_posts_max: int) -> None:
+    """Step: see `whole_catalog`."""
+    async with hands.connection.raw.transaction():
+        await whole_catalog(hands.connection, ws, settings, social_posts_max)
+        await hands.connection.execute(DONE, name, b"")
+
+
+async def derive_deals_of(hands: Hands, name: str, ws: int, settings: Settings, deals: list[int]) -> None:
+    """Step: see `some_deals`."""
+    async with hands.connection.raw.transaction():
+        await some_deals(hands.connection, ws, settings, deals)
+        await hands.connection.execute(DONE, name, b"")

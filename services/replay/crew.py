@@ -1,0 +1,148 @@
+"""Who does the work of a rebuild? Processes of its own, one a core; or, where there is little to do, the process at hand."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import asyncpg
+import uvloop
+
+from shared.collector import spare_the_collector
+from shared.log.port import EventLog
+from shared.projection.sql import Connection
+
+NICENESS = 5  # what is live goes first
+SESSION = """
+SET synchronous_commit = off;
+SET maintenance_work_mem = '256MB';
+SET work_mem = '64MB';
+SET max_parallel_maintenance_workers = 0
+"""  # what is lost with the machine is made again; several indexes are built at once, each by one
+
+Answer = TypeVar("Answer")
+P = ParamSpec("P")
+Reached = "tuple[asyncpg.Pool[asyncpg.Record], EventLog]"
+Opener = Callable[[], AbstractAsyncContextManager[Any]]
+"""Opens connections to the store and its log, as `(pool, log)`. It is sent to other processes, so it must be picklable."""
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What a step works with: a connection to the generation that is made, and the log."""
+
+    connection: Connection
+    log: EventLog
+
+
+Step = Callable[Concatenate[Hands, P], Awaitable[Answer]]
+
+
+class Crew:
+    """Carries out steps: functions of a module that take `Hands` first. As many at a time as it has `members`."""
+
+    members = 1
+
+    async def do(self, step: Step[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
+        """Carry out a step, and answer what it answers. Raises what it raises."""
+        raise NotImplementedError
+
+
+class Alone(Crew):
+    """The process at hand."""
+
+    def __init__(self, hands: Hands) -> None:
+        self._hands = hands
+        self._turn = asyncio.Lock()
+
+    async def do(self, step: Step[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
+        """See `Crew.do`."""
+        async with self._turn:
+            return await step(self._hands, *args, **kwargs)
+
+
+class Processes(Crew):
+    """Processes of their own, which end with this one, however it ends."""
+
+    def __init__(self, executor: ProcessPoolExecutor, members: int) -> None:
+        self._executor, self.members = executor, members
+
+    async def do(self, step: Step[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
+        """See `Crew.do`."""
+        loop = asyncio.get_running_loop()
+        answer: Answer = await loop.run_in_executor(self._executor, _do, step, args, kwargs)
+        return answer
+
+
+@asynccontextmanager
+async def alone(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, generation: str) -> AsyncIterator[Crew]:
+    """A crew of this process and one connection."""
+    async with pool.acquire() as raw:
+        await raw.execute(SESSION)
+        yield Alone(Hands(Connection(raw, generation), log))
+
+
+@asynccontextmanager
+async def processes(opener: Opener, generation: str, members: int) -> AsyncIterator[Crew]:
+    """A crew of so many processes."""
+    executor = ProcessPoolExecutor(
+        members, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(opener, generation)
+    )
+    try:
+        yield Processes(executor, members)
+    finally:
+        await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)
+
+
+class _Member:
+    """One of a crew: the process at hand, which was started for it."""
+
+    def __init__(self, opener: Opener, generation: str) -> None:
+        self._opener, self._generation = opener, generation
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._stack = contextlib.AsyncExitStack()
+        self._hands: Hands | None = None
+
+    def do(self, step: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> Any:
+        return self._runner.run(self._done(step, args, kwargs))
+
+    async def _done(self, step: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> Any:
+        if self._hands is None:
+            pool, log = await self._stack.enter_async_context(self._opener())
+            raw = await self._stack.enter_async_context(pool.acquire())
+            await raw.execute(SESSION)
+            self._hands = Hands(Connection(raw, self._generation), log)
+        return await step(self._hands, *args, **kwargs)
+
+
+_member: _Member | None = None
+
+
+def _begin(opener: Opener, generation: str) -> None:
+    """Make this process a member of a crew."""
+    global _member
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the crew's maker says when it is over
+    os.nice(NICENESS)
+    threading.Thread(target=_end_with_the_maker, daemon=True).start()
+    _member = _Member(opener, generation)
+    spare_the_collector()
+
+
+def _end_with_the_maker() -> None:
+    maker = multiprocessing.parent_process()
+    assert maker is not None
+    wait([maker.sentinel])
+    os._exit(1)
+
+
+def _do(step: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> Any:
+    assert _member is not None
+    return _member.do(step, args, kwargs)

@@ -1,0 +1,116 @@
+"""Between the passes: which events have their id, which are retracted, and what has each workspace set?"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+
+from shared.events import types as e
+from shared.events.codec import canonical, decode_event, decode_record
+from shared.log.port import EventLog, partition_of
+from shared.projection.admission import ADD_RETRACTION, SET_LIVE
+from shared.projection.bulk.load import Context
+from shared.projection.bulk.split import Split, Told
+from shared.projection.sql import Connection, sql
+from shared.projection.verdicts import ADD_AGENTS, judged
+from shared.rules.keys import event_key
+from shared.rules.order import Order
+from shared.rules.retracted import Retraction, retracted
+from shared.rules.settings import Settings, settings
+
+CLAIMED_TWICE = sql("""
+SELECT ws, array_agg(log_offset) AS offsets, array_agg(occurred_at_us) AS occurred, array_agg(sent_hash) AS hashes
+FROM {g}.seen GROUP BY ws, event_key HAVING count(*) > 1
+""")
+MAKE_LOST = sql("CREATE TABLE {g}.part_lost (partition int, log_offset bigint, ws int)")
+DROP_LOST = sql("""
+DELETE FROM {g}.seen s USING {g}.part_lost l WHERE s.ws = l.ws AND s.log_offset = l.log_offset
+""")
+LOST = sql("SELECT partition, log_offset FROM {g}.part_lost")
+ROWS_AT_A_TIME = 5_000
+
+
+async def settle_ids(connection: Connection, log: EventLog, workspaces: Mapping[int, str]) -> None:
+    """Let every id be one event's (rule **once**); what has lost its id is written down. In the caller's transaction.
+
+    Of the same bytes the earliest receipt counts, of different ones that with the smaller digest.
+    """
+    await connection.execute(MAKE_LOST)
+    cursor = await connection.raw.cursor(CLAIMED_TWICE.replace("{g}", connection.generation))
+    while rows := await cursor.fetch(ROWS_AT_A_TIME):
+        lost = []
+        for row in rows:
+            partition = partition_of(workspaces[row["ws"]], log.partitions)
+            rivals = sorted(zip(row["occurred"], row["offsets"], strict=True))
+            if len(set(row["hashes"])) > 1:
+                entries = await log.entries(partition, sorted(row["offsets"]))
+                rivals_by_digest = sorted(_precedence(entry.value, entry.offset) for entry in entries)
+                rivals = [(at_us, offset) for _, at_us, offset in rivals_by_digest]
+            lost += [(partition, offset, row["ws"]) for _, offset in rivals[1:]]
+        await connection.copy("part_lost", ("partition", "log_offset", "ws"), lost)
+    await connection.execute(DROP_LOST)
+
+
+def _precedence(value: bytes, offset: int) -> tuple[bytes, int, int]:
+    arrived = decode_record(value, offset)
+    return sha256(canonical(arrived.raw)).digest(), arrived.occurred_at_us, offset
+
+
+async def context_of(connection: Connection, splits: Iterable[Split], ends: Mapping[int, int]) -> Context:
+    """What the spans of the log say together. `ends` are the partitions' offsets that nothing reaches."""
+    lost = await _lost(connection, ends)
+    context = Context({}, {}, {}, {partition: bytes(bits) for partition, bits in lost.items()})
+    told: dict[int, list[Told]] = defaultdict(list)
+    agents: dict[int, dict[int, str]] = defaultdict(dict)
+    for found in splits:
+        for ws in found.workspaces:
+            told[ws] += [t for t in found.told if t.ws == ws and not context.is_lost(found.span.partition, t.offset)]
+            agents[ws] |= found.agents[ws]
+    for ws, all_told in told.items():
+        out = retracted(Retraction(Order(t.occurred_at_us, t.event_id), t.target) for t in all_told if t.target)
+        now = _settings(t for t in all_told if not t.target and t.event_id not in out)
+        context.settings[ws], context.retracted[ws] = now, out
+        context.machines[ws] = {key: judged(text, now.machine_rules) for key, text in agents[ws].items()}
+    return context
+
+
+async def _lost(connection: Connection, ends: Mapping[int, int]) -> dict[int, bytearray]:
+    found: dict[int, bytearray] = {}
+    if await connection.fetchval(sql("SELECT to_regclass('{g}.part_lost') IS NULL")):
+        return found
+    for row in await connection.fetch(LOST):
+        bits = found.setdefault(row["partition"], bytearray((ends[row["partition"]] + 7) // 8))
+        bits[row["log_offset"] >> 3] |= 1 << (row["log_offset"] & 7)
+    return found
+
+
+def _settings(told: Iterable[Told]) -> Settings:
+    changes = []
+    for t in told:
+        event = decode_event(t.body)
+        assert isinstance(event, e.WorkspaceConfigured)
+        changes.append((Order(t.occurred_at_us, t.event_id), event.settings))
+    return settings(changes)
+
+
+async def write_what_is_told(connection: Connection, splits: Iterable[Split], context: Context) -> None:
+    """Write the retractions, what they take out, and the user agents. In the caller's transaction."""
+    agents: dict[int, dict[int, str]] = defaultdict(dict)
+    told: dict[int, list[Told]] = defaultdict(list)
+    for found in splits:
+        for ws, known in found.agents.items():
+            agents[ws] |= known
+        for t in found.told:
+            if t.target and not context.is_lost(found.span.partition, t.offset):
+                told[t.ws].append(t)
+    for ws, known in agents.items():
+        machines = [context.machines[ws][key] for key in known]
+        await connection.execute(
+            ADD_AGENTS, ws, list(known), list(known.values()), [m.visits for m in machines], [m.opens for m in machines]
+        )
+    for ws, retractions in told.items():
+        await connection.execute(
+            ADD_RETRACTION, ws, [t.target for t in retractions], [t.event_id for t in retractions],
+            [t.occurred_at_us for t in retractions], [event_key(t.target) for t in retractions],
+        )  # fmt: skip
+        out = context.retracted[ws]
+        await connection.execute(SET_LIVE, ws, [event_key(event_id) for event_id in out], [False] * len(out))

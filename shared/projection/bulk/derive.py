@@ -1,0 +1,82 @@
+"""After the passes: contacts, catalog, deals and credit, by the very functions that derive them live, part by part."""
+
+from collections.abc import Sequence
+
+from shared.projection.admission import SetChange
+from shared.projection.catalog import derive_catalog
+from shared.projection.deals import derive_deals
+from shared.projection.persons import derive_contacts
+from shared.projection.project import save_settings
+from shared.projection.sql import Connection, sql
+from shared.projection.verdicts import settle_internal
+from shared.projection.work import Work
+from shared.rules.settings import Settings
+
+IDENTIFIERS_AT_A_TIME = 5_000
+
+PUT_TOGETHER = [
+    sql("""
+INSERT INTO {g}.identifier (ws, identifier, is_email, text, first_us, first_event)
+SELECT DISTINCT ON (ws, identifier) ws, identifier, is_email, text, first_us, first_event FROM {g}.part_identifier
+ORDER BY ws, identifier, first_us, first_event
+"""),
+    sql("INSERT INTO {g}.link SELECT ws, a, b, sum(uses) FROM {g}.part_link GROUP BY ws, a, b"),
+    sql("INSERT INTO {g}.lateness SELECT ws, bucket, sum(events) FROM {g}.part_lateness GROUP BY ws, bucket"),
+]
+WITHOUT_CONTACT = sql("""
+SELECT identifier FROM {g}.identifier WHERE ws = $1 AND contact IS NULL AND identifier > $2 ORDER BY identifier LIMIT $3
+""")
+ASSETS = sql("""
+SELECT DISTINCT subject FROM {g}.fact WHERE ws = $1 AND type IN
+    ('asset_registered', 'asset_published', 'asset_unpublished', 'asset_associated', 'asset_dissociated')
+""")
+CAMPAIGNS = sql("""
+SELECT subject AS campaign FROM {g}.fact WHERE ws = $1 AND type IN
+    ('campaign_created', 'campaign_updated', 'campaign_deleted', 'spend_recorded')
+UNION SELECT object FROM {g}.fact WHERE ws = $1 AND type IN ('asset_associated', 'asset_dissociated')
+""")
+DEALS = sql("""
+SELECT DISTINCT subject FROM {g}.fact WHERE ws = $1 AND live AND type IN
+    ('deal_created', 'deal_updated', 'deal_contact_associated', 'deal_contact_dissociated', 'deal_closed',
+     'deal_reopened', 'deal_deleted')
+ORDER BY subject
+""")
+
+
+async def put_together(connection: Connection) -> None:
+    """Make one row of what several buckets say of it. In the caller's transaction."""
+    for statement in PUT_TOGETHER:
+        await connection.execute(statement)
+
+
+async def all_contacts(connection: Connection, ws: int, settings: Settings) -> None:
+    """Derive every contact of a workspace, and exclude what its own people did. Each part is a transaction of its own."""
+    after = -(2**63)
+    while rows := await connection.fetch(WITHOUT_CONTACT, ws, after, IDENTIFIERS_AT_A_TIME):
+        after = rows[-1]["identifier"]
+        async with connection.raw.transaction():
+            work = _work(connection, ws, settings)
+            work.identifiers = {row["identifier"] for row in rows}
+            await derive_contacts(work)
+            await settle_internal(work)
+
+
+async def whole_catalog(connection: Connection, ws: int, settings: Settings, social_posts_max: int) -> None:
+    """Derive campaigns, assets and claims of a workspace, and keep its settings. In the caller's transaction."""
+    await save_settings(connection, ws, settings)
+    work = _work(connection, ws, settings)
+    work.social_posts_max = social_posts_max
+    work.assets = {row["subject"] for row in await connection.fetch(ASSETS, ws)}
+    work.campaigns = {row["campaign"] for row in await connection.fetch(CAMPAIGNS, ws)}
+    await derive_catalog(work)
+
+
+async def some_deals(connection: Connection, ws: int, settings: Settings, deals: Sequence[int]) -> None:
+    """Derive some deals and their credit. In the caller's transaction."""
+    work = _work(connection, ws, settings)
+    work.deals = set(deals)
+    await derive_deals(work)
+
+
+def _work(connection: Connection, ws: int, settings: Settings) -> Work:
+    return Work(connection, ws, SetChange(), settings, has_internal=bool(settings.internal_domains))

@@ -1,0 +1,188 @@
+"""Pass two: what rows do the events of a bucket make?
+
+Everything that one visitor ever did is at hand, in order, so its sessions and owners are what the rules say of it from its
+first event to its last. Rows are written once, into tables without indexes.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from shared.projection.bulk.spill import Frame, Named, SpilledFact, SpilledTouch
+from shared.projection.persons import NAMING_COLUMNS, found_by_person, links_of, named_once
+from shared.projection.record import FACT_COLUMNS, TOUCH_COLUMNS, touch_record
+from shared.projection.rows import Naming
+from shared.projection.sessions import VisitorState, begin_alone, carry_on, in_order_of
+from shared.projection.sql import Connection
+from shared.rules.excluded_traffic import MachineAgent, Verdict, is_machine, verdict
+from shared.rules.influence import TouchType
+from shared.rules.keys import Identifier
+from shared.rules.order import BEGINNING, Order
+from shared.rules.owner import owned
+from shared.rules.settings import Settings
+
+VISITOR_COLUMNS = (
+    "ws", "visitor", "newest_us", "newest_event", "owner", "session", "session_at_us", "session_is_new",
+    "session_last_us", "session_source",
+)  # fmt: skip
+OWNERSHIP_COLUMNS = ("ws", "person", "from_us", "from_event", "to_us", "to_event", "identifier", "contact")
+PART_IDENTIFIER_COLUMNS = ("ws", "identifier", "is_email", "text", "first_us", "first_event")
+
+PARTS = """
+CREATE TABLE {g}.part_identifier (
+    ws int, identifier bigint, is_email bool, text text, first_us bigint, first_event text COLLATE "C");
+CREATE TABLE {g}.part_link (ws int, a bigint, b bigint, uses int);
+CREATE TABLE {g}.part_lateness (ws int, bucket smallint, events bigint);
+"""  # what several buckets say of one row, until they are put together
+
+
+class Context(msgspec.Struct):
+    """What the whole log says that a bucket's events depend on.
+
+    By workspace: its settings, what its user agents are, which ids are retracted. By partition: a bit for every offset, set
+    where the event is a duplicate or has lost its id.
+    """
+
+    settings: dict[int, Settings]
+    machines: dict[int, dict[int, MachineAgent]]
+    retracted: dict[int, frozenset[str]]
+    lost: dict[int, bytes]
+
+    def is_lost(self, partition: int, offset: int) -> bool:
+        """Whether the event at an offset does not count, for another has its id."""
+        bits = self.lost.get(partition)
+        return bits is not None and bool(bits[offset >> 3] >> (offset & 7) & 1)
+
+
+@dataclass
+class Visitor:
+    """Everything that a visitor did, and whom it was identified as."""
+
+    touches: list[Any] = field(default_factory=list)
+    identified: list[tuple[Order, int]] = field(default_factory=list)
+    newest: Order = BEGINNING
+
+
+@dataclass
+class Rows:
+    """The rows that a bucket makes."""
+
+    touches: list[Any] = field(default_factory=list)
+    facts: list[tuple[Any, ...]] = field(default_factory=list)
+    namings: list[tuple[Any, ...]] = field(default_factory=list)
+    visitors: list[tuple[Any, ...]] = field(default_factory=list)
+    ownership: list[tuple[Any, ...]] = field(default_factory=list)
+    firsts: dict[tuple[int, Identifier], Order] = field(default_factory=dict)
+    links: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+    late: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    async def write(self, connection: Connection) -> None:
+        """Write them all."""
+        await connection.copy("touch", TOUCH_COLUMNS, [touch_record(row) for row in self.touches])
+        await connection.copy("fact", FACT_COLUMNS, self.facts)
+        await connection.copy("naming", NAMING_COLUMNS, self.namings)
+        await connection.copy("visitor", VISITOR_COLUMNS, self.visitors)
+        await connection.copy("ownership", OWNERSHIP_COLUMNS, self.ownership)
+        firsts = [(ws, i.key, *i, *order) for (ws, i), order in self.firsts.items()]
+        await connection.copy("part_identifier", PART_IDENTIFIER_COLUMNS, firsts)
+        await connection.copy("part_link", ("ws", "a", "b", "uses"), [(*of, n) for of, n in self.links.items()])
+        late = [(*of, n) for of, n in self.late.items()]
+        await connection.copy("part_lateness", ("ws", "bucket", "events"), late)
+
+
+class Bucket:
+    """Works out a bucket's rows."""
+
+    def __init__(self, context: Context) -> None:
+        self.rows = Rows()
+        self._context = context
+        self._visitors: dict[tuple[int, int], Visitor] = defaultdict(Visitor)
+        self._others: list[Any] = []
+
+    def take(self, frames: Iterable[Frame]) -> None:
+        """Take the events that have their id."""
+        for frame in frames:
+            lost = self._context.lost.get(frame.partition)
+            for touch in frame.touches:
+                if lost is None or not self._context.is_lost(frame.partition, touch.offset):
+                    self._touch(touch)
+            for fact in frame.facts:
+                if lost is None or not self._context.is_lost(frame.partition, fact.offset):
+                    self._fact(fact)
+
+    def _touch(self, touch: SpilledTouch) -> None:
+        row = touch.row
+        ws = row.ws
+        if touch.late is not None:
+            self.rows.late[ws, touch.late] += 1
+        if row.event_id in self._context.retracted.get(ws, ()):
+            row.verdict = Verdict.RETRACTED
+            self.rows.touches.append(row)
+            return
+        if row.agent is not None:
+            machine = is_machine(self._context.machines[ws][row.agent], TouchType(row.type))
+            row.verdict = verdict(row.flags, machine, False)
+        visitor = None
+        if row.by_visitor:
+            visitor = self._visitors[ws, row.person]
+            visitor.touches.append(row)
+        else:
+            self._others.append(row)
+        if touch.named is not None:
+            named = Naming(_identifiers(touch.named), row.person if row.by_visitor else None, False)
+            self._name(ws, row.order, named, is_touch=True)
+            if visitor is not None:
+                visitor.identified.append((row.order, named.contacts[0][0].key))
+
+    def _fact(self, fact: SpilledFact) -> None:
+        ws, order = fact.ws, Order(fact.occurred_at_us, fact.event_id)
+        if fact.late is not None:
+            self.rows.late[ws, fact.late] += 1
+        live = fact.event_id not in self._context.retracted.get(ws, ())
+        self.rows.facts.append((ws, fact.subject, *order, fact.type, fact.object, live, fact.body))
+        if not live or fact.named is None:
+            return
+        named = Naming(_identifiers(fact.named), fact.visitor, fact.type == "contact_merged")
+        self._name(ws, order, named, is_touch=False)
+        if fact.visitor is not None:
+            visitor = self._visitors[ws, fact.visitor]
+            visitor.identified.append((order, named.contacts[0][0].key))
+            visitor.newest = max(visitor.newest, order)
+
+    def _name(self, ws: int, order: Order, named: Naming, *, is_touch: bool) -> None:
+        """Note whom an event names, and which names it says are one contact's."""
+        rows = self.rows
+        for identifier, visitor in named_once(named).items():
+            first = rows.firsts.get((ws, identifier))
+            if first is None or order < first:
+                rows.firsts[ws, identifier] = order
+            if visitor is not None or not found_by_person(named, identifier, is_touch=is_touch):
+                rows.namings.append((ws, identifier.key, *order, visitor))
+        for a, b in links_of(named):
+            rows.links[ws, a, b] += 1
+            rows.links[ws, b, a] += 1
+
+    def derive(self) -> Rows:
+        """Sessions and owners of all visitors, from their first event to their last."""
+        rows = self.rows
+        for (ws, key), visitor in self._visitors.items():
+            gap_us = self._context.settings[ws].session_gap_us
+            session = carry_on(None, visitor.touches, gap_us)
+            newest = max(visitor.newest, visitor.touches[-1].order) if visitor.touches else visitor.newest
+            intervals = owned(visitor.identified)
+            owner = intervals[-1].identifier if intervals else None
+            rows.touches += visitor.touches
+            rows.visitors.append((ws, *VisitorState(newest, owner, session).row(key)))
+            rows.ownership += [(ws, key, *o.start, *o.end, o.identifier, o.identifier) for o in intervals]
+        for row in self._others:
+            begin_alone(row)
+        self._others.sort(key=lambda row: (row.person, *in_order_of(row)))
+        rows.touches += self._others
+        return rows
+
+
+def _identifiers(named: Named) -> tuple[tuple[Identifier, ...], ...]:
+    return tuple(tuple(Identifier(identifier) for identifier in contact) for contact in named)

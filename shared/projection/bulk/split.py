@@ -1,0 +1,160 @@
+"""Pass one: what does a stretch of the log hold, and to which bucket does each event belong?
+
+Every id goes to `seen`, whose unique index tells afterwards whether any was claimed twice. The rest waits in files, for it
+depends on what the whole log says: which events are retracted, which lost their id, what the workspace has set.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from shared.events import types as e
+from shared.events.codec import event_type
+from shared.log.port import Entry, EventLog, LogDamaged
+from shared.projection.bulk.spill import Block, Frame, Named, SpilledFact, SpilledTouch, SpillWriter
+from shared.projection.project import Batch, decode, workspace_number
+from shared.projection.record import LEAF_US, SEEN_COLUMNS, fact_body, seen_row
+from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, naming
+from shared.projection.sql import Connection
+from shared.rules.keys import visitor_key
+from shared.rules.settled import bucket as lateness_bucket
+
+READ_EVENTS = 5_000  # at a time
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which events of a log a generation is made of: those of one workspace, or those received by an instant, if it says so."""
+
+    workspace: str | None = None
+    received_by_us: int | None = None
+
+    def batch(self, entries: Sequence[Entry]) -> Batch:
+        """Decode what is chosen of some entries of the log."""
+        if self.workspace is not None:
+            chosen = decode([entry for entry in entries if entry.workspace == self.workspace])
+            batch = Batch(entries, chosen.arrived, [])
+        else:
+            batch = decode(entries)
+        for workspace, arrived in batch.arrived.items():
+            batch.arrived[workspace] = [a for a in arrived if self.takes(a)]
+        return batch
+
+    def takes(self, arrived: Prepared) -> bool:
+        """Whether an event of the workspace is chosen."""
+        return self.received_by_us is None or arrived.received_at_us <= self.received_by_us
+
+
+ALL = Selection()
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """The events of a partition from `begin` (inclusive) to `end` (exclusive)."""
+
+    partition: int
+    begin: int
+    end: int
+
+    @property
+    def events(self) -> int:
+        """How many there are."""
+        return self.end - self.begin
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """An event that concerns its whole workspace: a retraction of `target`, or settings (then that is empty)."""
+
+    ws: int
+    offset: int
+    occurred_at_us: int
+    event_id: str
+    target: str
+    body: bytes
+
+
+class Split(msgspec.Struct):
+    """What a span holds: where its events wait, and what is to be known of it before they are worked on."""
+
+    span: Span
+    path: str
+    size: int
+    blocks: dict[int, list[Block]]
+    received_us: int
+    workspaces: dict[int, str]
+    agents: dict[int, dict[int, str]]
+    told: list[Told]
+    leaves: set[int]
+
+
+async def split(
+    connection: Connection, log: EventLog, span: Span, path: Path, buckets: int, selection: Selection
+) -> Split:
+    """Split a span of the log into a file, and write its ids. In the caller's transaction. Raises `LogDamaged`."""
+    found = Split(span, str(path), 0, {}, 0, {}, defaultdict(dict), [], set())
+    numbers: dict[str, int] = {}
+    with SpillWriter(path) as writer:
+        at = span.begin
+        while at < span.end:
+            entries = await log.read(span.partition, at, min(READ_EVENTS, span.end - at))
+            if not entries:
+                raise LogDamaged(f"partition {span.partition} ends at {at}; {span.end} was projected from it")
+            batch = selection.batch(entries)
+            found.received_us = max(found.received_us, batch.received_us)
+            for workspace, arrived in batch.arrived.items():
+                if workspace not in numbers:
+                    numbers[workspace] = await workspace_number(connection, workspace)
+                ws = numbers[workspace]
+                found.workspaces[ws] = workspace
+                found.agents[ws] |= agents_of(arrived)
+                _take(found, writer, ws, arrived, buckets)
+                await connection.copy("seen", SEEN_COLUMNS, [seen_row(ws, a, live=True) for a in arrived])
+            at = entries[-1].offset + 1
+    found.blocks, found.size = dict(writer.blocks), writer.size
+    return found
+
+
+def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], buckets: int) -> None:
+    """Sort the events of one workspace into buckets."""
+    frames: dict[int, Frame] = {}
+    for a in arrived:
+        named = naming(a.event)
+        contacts: Named | None = None if named is None else named.contacts
+        late = lateness_bucket(a.late_us)
+        spilled: SpilledTouch | SpilledFact
+        if (row := a.row) is not None:
+            row.ws = ws
+            found.leaves.add(row.occurred_at_us // LEAF_US)
+            place = row.person
+            spilled = SpilledTouch(a.offset, late, contacts, row)
+        else:
+            assert a.about is not None
+            visitor = visitor_key(a.event.visitor_id) if isinstance(a.event, e.ContactIdentified) else None
+            place = a.about.subject if visitor is None else visitor
+            spilled = SpilledFact(
+                a.offset, late, contacts, visitor, ws, a.about.subject, a.occurred_at_us, a.event_id,
+                event_type(a.event), a.about.object, fact_body(a.event),
+            )  # fmt: skip
+            if place == SETTINGS_SUBJECT:
+                _tell(found, spilled, a.event)
+        bucket = _bucket(place, a, buckets)
+        if (frame := frames.get(bucket)) is None:
+            frame = frames[bucket] = Frame(found.span.partition, [], [])
+        (frame.touches if a.row is not None else frame.facts).append(spilled)  # type: ignore[arg-type]
+    for bucket, frame in frames.items():
+        writer.add(bucket, frame)
+
+
+def _bucket(place: int, arrived: Prepared, buckets: int) -> int:
+    """By person or subject; what is nobody's, by its id."""
+    if place in (NOBODY, SETTINGS_SUBJECT):
+        place = int.from_bytes(arrived.key128[:8], "little")
+    return place % buckets
+
+
+def _tell(found: Split, fact: SpilledFact, event: e.Event) -> None:
+    target = event.event_id if isinstance(event, e.EventRetracted) else ""
+    if target or isinstance(event, e.WorkspaceConfigured):
+        found.told.append(Told(fact.ws, fact.offset, fact.occurred_at_us, fact.event_id, target, fact.body))
