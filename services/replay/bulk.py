@@ -272,15 +272,13 @@ async def index_ids(hands: Hands, name: str, workspaces: dict[int, str]) -> None
     """Step: the unique index of the ids; where some were claimed more than once, they are settled first."""
     connection = hands.connection
     (key,) = [index for index in indexes(connection.generation, ["seen"]) if index.name == "seen_pkey"]
-    async with connection.raw.transaction():
-        await connection.raw.execute("SET LOCAL max_parallel_maintenance_workers = 2")
-        try:
-            async with connection.raw.transaction():
-                await connection.raw.execute(key.make)
-        except asyncpg.UniqueViolationError:
+    make = f"SET LOCAL max_parallel_maintenance_workers = 2; {key.make}"
+    try:
+        await make_index(hands, name, make)
+    except asyncpg.UniqueViolationError:
+        async with connection.raw.transaction():
             await settle_ids(connection, hands.log, workspaces)
-            await connection.raw.execute(key.make)
-        await connection.execute(DONE, name, b"")
+        await make_index(hands, name, make)
 
 
 _contexts: dict[str, Context] = {}

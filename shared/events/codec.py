@@ -79,8 +79,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     sealed: msgspec.Raw | None = None
 
 
-@dataclass(slots=True)
-class Arrived:
+class Arrived(msgspec.Struct):
     """An event with everything that the rules may ask of it. `occurred_at_us` and `event_id` are always known."""
 
     event: Event

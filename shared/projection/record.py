@@ -5,7 +5,7 @@ Touches of visitors whose events came in order get their session before they are
 
 from collections import Counter
 from collections.abc import Iterable
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 import msgspec
 
@@ -23,7 +23,7 @@ from shared.rules.settled import counted
 from shared.store.projection import TOUCH_LEAF_DAYS
 
 TOUCH_COLUMNS = TouchRow.__struct_fields__
-touch_record = attrgetter(*TOUCH_COLUMNS)
+touch_record = msgspec.structs.astuple
 SEEN_COLUMNS = (
     "ws", "event_key", "occurred_at_us", "place", "is_touch", "live", "log_offset", "sent_hash",
 )  # fmt: skip

@@ -1,7 +1,6 @@
 """What does an event become in the tables? Names become keys, URLs addresses and values; nothing is decided here."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -33,7 +32,6 @@ SETTINGS_SUBJECT = 0  # of the workspace's own facts: its settings and models
 _TYPE = {cls: TouchType[name.upper()] for name, cls in e.EVENT_TYPES.items() if name.upper() in TouchType.__members__}
 
 
-@dataclass(slots=True)
 class Prepared(Arrived):
     """An event of the log with what is worked out of it alone, before the database is asked anything."""
 

@@ -35,5 +35,5 @@ def after(session: Session | None, at_us: int, event_id: str, source: int | None
     `source` is what a page visit names, None for other events. A gap of exactly `gap_us` begins a new session.
     """
     if session is not None and at_us - session.last_at_us < gap_us and (source is None or source == session.source):
-        return session._replace(last_at_us=at_us)
+        return Session(session.key, session.started_at_us, session.is_new, at_us, session.source)
     return Session(session_key(event_id), at_us, session is None, at_us, source)
