@@ -24,7 +24,7 @@ from shared.log.kafka_group import KafkaGroup
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import Assignment, EventLog, LogUnavailable
 from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
-from shared.store.generations import Generation, followed_generations, open_generation
+from shared.store.generations import Generation, drop_expired, followed_generations, open_generation
 from shared.store.migrate import migrate
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
@@ -97,6 +97,7 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
             projectors = Projectors(
                 log, assignment, lambda: followed_generations(pool, log.identity),
                 lambda reader, generation, p, passed: Worker(projecting, reader, generation, p, passed),
+                lambda: drop_expired(pool),
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)
         app.include_router(operations_router(checks))

@@ -159,6 +159,9 @@ class Share:
     closed_us: int
     share_minor: int
     parts: Sequence[tuple[str, int]]
+    event_id: str
+    type: int
+    occurred_at_us: int
 
 
 async def shares(read: Reading, span: Range, model: str) -> list[Share]:
@@ -169,6 +172,7 @@ async def shares(read: Reading, span: Range, model: str) -> list[Share]:
         Share(
             r["deal"], r["contact"], r["currency"], r["closed_us"], r["share_minor"],
             list(zip(r["campaigns"], split(r["share_minor"], len(r["campaigns"])), strict=True)) if r["campaigns"] else [],
+            r["event_id"], r["type"], r["occurred_at_us"],
         )
         for r in rows
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from shared.log.port import Position, partition_of
 from shared.projection.sql import Connection, sql
 from shared.rules.order import BEGINNING, Order
 from shared.rules.settings import Settings
-from shared.store.generations import live_generation
+from shared.store.generations import Generation, NoGeneration, live_generation, named_generation
 from shared.web.access import allow
 from shared.web.problems import Problem, unavailable
 
@@ -166,6 +166,10 @@ async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
     """Check the key, wait for `after`, and open a snapshot."""
     access = await allow(request, api.keys, "read", "server", "admin")
     after = _after(request.query_params.get("after"), partition_of(access.workspace, api.partitions))
+    if after and "generation" in request.query_params:
+        raise Problem(
+            422, "bad_parameter", "`after` waits for the live generation, and goes with no other", field="after"
+        )
     while True:
         if after and not await api.progress.passes(after.partition, after.offset, AFTER_WAIT_S):
             raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
@@ -178,9 +182,12 @@ async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
 
 @asynccontextmanager
 async def snapshot(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, query: QueryParams) -> AsyncIterator[Reading]:
-    """Open a snapshot of a workspace in the live generation. Raises `NoGeneration` or `WrongShape`."""
+    """Open a snapshot of a workspace, in the live generation or the one that the query names.
+
+    Raises `NoGeneration` or `WrongShape`, or a 404 `Problem` if there is none of that name.
+    """
     async with pool.acquire() as raw, raw.transaction(isolation="repeatable_read", readonly=True):
-        generation = await live_generation(raw)
+        generation = await _generation(raw, workspace, query.get("generation"))
         connection = Connection(raw, generation.name)
         partition = partition_of(workspace, generation.partitions)
         offset = await connection.fetchval(PROGRESS, partition) or 0
@@ -188,6 +195,15 @@ async def snapshot(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, query: 
         body = await connection.fetchval(SETTINGS, ws)
         settings = msgspec.convert(body, Settings) if body else Settings()
         yield Reading(connection, ws, Position(partition, offset), settings, query)
+
+
+async def _generation(connection: Any, workspace: str, name: str | None) -> Generation:
+    if name is None:
+        return await live_generation(connection)
+    try:
+        return await named_generation(connection, name, workspace)
+    except NoGeneration as error:
+        raise not_found("generation", name) from error
 
 
 def _after(after: str | None, partition: int) -> Position | None:
@@ -205,7 +221,7 @@ def _after(after: str | None, partition: int) -> Position | None:
 
 def answer(read: Reading, body: dict[str, Any]) -> Response:
     """JSON with the position that it shows, as `as_of` and as `ETag`."""
-    etag = f'"{read.as_of}"'
+    etag = f'"{read.generation}/{read.as_of}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     return Response(orjson.dumps({**body, "as_of": str(read.as_of)}), media_type="application/json", headers=headers)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Never
 
+import asyncpg
 import structlog
 
 from services.projector import metrics
@@ -18,6 +19,7 @@ from shared.log.port import Assignment, EventLog, LogUnavailable
 
 LAG_EVERY_S = 5.0
 FOLLOWED_EVERY_S = 1.0
+EXPIRE_EVERY_S = 30.0
 
 Passed = Callable[[int, int], None]
 Place = tuple[str, int]
@@ -35,9 +37,11 @@ class Projectors:
 
     def __init__(
         self, log: EventLog, assignment: Assignment, followed: Callable[[], Awaitable[Mapping[str, bool]]],
-        make: Callable[[EventLog, str, int, Passed], Worker],
+        make: Callable[[EventLog, str, int, Passed], Worker], expire: Callable[[], Awaitable[object]],
     ) -> None:  # fmt: skip
+        """`expire` is called now and then, and removes generations whose time is over."""
         self._log, self._assignment, self._followed, self._make = log, assignment, followed, make
+        self._expire = expire
         self._held: set[int] = set()
         self._generations: dict[str, bool] = {}
         self._readers: dict[str, EventLog] = {}
@@ -52,6 +56,7 @@ class Projectors:
             asyncio.create_task(self._follow()),
             asyncio.create_task(self._assignment.run(self._begin, self._end)),
             asyncio.create_task(self._watch()),
+            asyncio.create_task(self._tidy()),
         ]
         try:
             done, _ = await asyncio.wait([self._failed, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -128,6 +133,15 @@ class Projectors:
             for place, worker in list(self.workers.items()):
                 await self._tell_lag(place, worker)
             await asyncio.sleep(LAG_EVERY_S)
+
+    async def _tidy(self) -> Never:
+        """Remove what has expired, again and again."""
+        while True:
+            try:
+                await self._expire()
+            except (asyncpg.PostgresError, *AWAY) as error:
+                logger.warning("expired generations are kept for now", error=told(error))
+            await asyncio.sleep(EXPIRE_EVERY_S)
 
     async def _tell_lag(self, place: Place, worker: Worker) -> None:
         generation, partition = place

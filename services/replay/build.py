@@ -20,10 +20,17 @@ from shared.store.generations import Generation, create_generation, drop_generat
 
 BATCH_EVENTS_MAX = 10_000
 ALONE_EVENTS_MAX = 100_000  # fewer are projected sooner than other processes have begun
+UNLOCK = "SELECT pg_advisory_unlock(hashtext('touchline.scratch'), hashtext($1))"
 LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.scratch'), hashtext($1))"
-SCRATCH = "SELECT name FROM touchline.generation WHERE NOT live AND name LIKE $1 || '%'"
+ABANDONED = """
+SELECT name FROM touchline.generation WHERE ready_at IS NULL AND name <> $1 AND name !~ '^g\\d+$'
+"""  # of makers that were killed, unless their locks say otherwise; a rebuild's is gone on with
 
 logger = structlog.stdlib.get_logger("touchline.replay")
+
+
+class Busy(Exception):
+    """Somebody else is at it: a rebuild or a rollback, or a generation of this name is being made."""
 
 
 @asynccontextmanager
@@ -32,19 +39,37 @@ async def scratch(
 ) -> AsyncIterator[Generation]:
     """An empty generation for the while, dropped at the end; so are those of its kind whose maker was killed."""
     generation = Generation(f"{kind}_{number}", of.log, of.partitions)
-    async with pool.acquire() as connection:
-        for row in await connection.fetch(SCRATCH, f"{kind}_"):
-            if await connection.fetchval(LOCK, row["name"]):
-                await forget_spill(Connection(connection, row["name"]))
-                await drop_generation(connection, row["name"])
-        await connection.fetchval(LOCK, generation.name)
-        async with connection.transaction():
-            await create_generation(connection, generation, live=False)
+    async with begin_scratch(pool, generation) as connection:
         try:
             yield generation
         finally:
-            await forget_spill(Connection(connection, generation.name))
-            await drop_generation(connection, generation.name)
+            await _drop(connection, generation.name)
+
+
+@asynccontextmanager
+async def begin_scratch(
+    pool: "asyncpg.Pool[asyncpg.Record]", generation: Generation
+) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
+    """Make an empty generation, whose connection tells others that its maker lives; drop those of makers that do not."""
+    async with pool.acquire() as connection:
+        if not await connection.fetchval(LOCK, generation.name):
+            raise Busy(f"{generation.name} is being made")
+        try:
+            for row in await connection.fetch(ABANDONED, generation.name):
+                if await connection.fetchval(LOCK, row["name"]):
+                    await _drop(connection, row["name"])
+                    await connection.execute(UNLOCK, row["name"])
+            await _drop(connection, generation.name)
+            async with connection.transaction():
+                await create_generation(connection, generation, live=False)
+            yield connection
+        finally:
+            await connection.execute(UNLOCK, generation.name)
+
+
+async def _drop(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", name: str) -> None:
+    await forget_spill(Connection(connection, name))
+    await drop_generation(connection, name)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from services.replay.build import Build, Means
+from services.replay.build import Build, Busy, Means
 from services.replay.bulk import forget_spill
 from services.replay.verify import Verdict, compared, offsets_of
 from shared.projection.sql import Connection
@@ -45,10 +45,6 @@ BEFORE = """
 SELECT name, log, partitions FROM touchline.generation
 WHERE followed AND NOT live AND shape = $1 ORDER BY created_at DESC LIMIT 1
 """
-
-
-class Busy(Exception):
-    """Another rebuild or rollback is under way."""
 
 
 class NothingBefore(Exception):

@@ -135,7 +135,8 @@ WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) AND d.state IN ('open', 'won
 # Every paid share of the deals won in [$2, $3), with the campaigns of its touch in the order of their ids; $4 the model's
 # place. What belongs to no campaign has an empty list.
 SHARES = sql(f"""
-SELECT cr.deal, cr.contact, cr.shares_minor[$4] AS share_minor, d.currency, d.closed_us,
+SELECT cr.deal, cr.contact, cr.shares_minor[$4] AS share_minor, d.currency, d.closed_us, cr.event_id, cr.type,
+    cr.occurred_at_us,
     ARRAY(SELECT DISTINCT c.campaign_id FROM (VALUES ({Route.ASSET:d}, cr.target), ({Route.VIA:d}, cr.via),
             ({Route.UTM:d}, cr.utm)) k(route, key)
         JOIN {{g}}.claim p ON p.ws = $1 AND p.key = k.key AND p.route = k.route AND p.standing = {Standing.COUNTS:d}

@@ -4,6 +4,7 @@ These, in the schema `touchline`, changed by Alembic migrations only. Everything
 """
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 durable = sa.MetaData(schema="touchline")
 
@@ -71,5 +72,9 @@ generation = sa.Table(
     sa.Column("log", sa.Text, nullable=False, comment="the log that it is a projection of"),
     sa.Column("partitions", sa.Integer, nullable=False, comment="of that log"),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+    sa.Column("workspace_id", sa.Text, comment="the only workspace that it holds; null: all"),
+    sa.Column("changes", postgresql.JSONB, comment="what its events have otherwise than the log"),
+    sa.Column("ready_at", sa.DateTime(timezone=True), comment="since when it is whole and may be read"),
+    sa.Column("expires_at", sa.DateTime(timezone=True), comment="when it is thrown away; null: never"),
     sa.Index("generation_live", "live", unique=True, postgresql_where=sa.text("live")),
 )  # fmt: skip

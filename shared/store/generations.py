@@ -8,7 +8,17 @@ from shared.store.projection import create_statements, shape
 
 LIVE = "SELECT name, shape, log, partitions FROM touchline.generation WHERE live"
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('touchline.generation'))"
-ADD = "INSERT INTO touchline.generation (name, live, followed, shape, log, partitions) VALUES ($1, $2, $2, $3, $4, $5)"
+ADD = """
+INSERT INTO touchline.generation (name, live, followed, shape, log, partitions, ready_at)
+VALUES ($1, $2, $2, $3, $4, $5, CASE WHEN $2 THEN now() END)
+"""
+NAMED = """
+SELECT name, shape, log, partitions FROM touchline.generation
+WHERE name = ANY($1) AND ready_at IS NOT NULL AND (workspace_id IS NULL OR workspace_id = $2)
+    AND (expires_at IS NULL OR expires_at > now())
+"""
+WHAT_IF = "what_if_"
+"""What the names of generations that answer a what-if begin with; who asks leaves it out."""
 FOLLOWED = "SELECT name, live FROM touchline.generation WHERE followed AND shape = $1 AND log = $2 ORDER BY name"
 
 
@@ -41,6 +51,14 @@ async def live_generation(database: "asyncpg.Pool[asyncpg.Record] | asyncpg.Conn
         raise NoGeneration("the database holds no Touchline") from error
     if row is None:
         raise NoGeneration("no projector has begun here yet")
+    return _checked(row)
+
+
+async def named_generation(connection: "asyncpg.Connection[asyncpg.Record]", name: str, workspace: str) -> Generation:
+    """A generation that is whole and holds the workspace, by its name. Raises `NoGeneration` or `WrongShape`."""
+    row = await connection.fetchrow(NAMED, [name, WHAT_IF + name], workspace)
+    if row is None:
+        raise NoGeneration(f"there is no generation {name!r}")
     return _checked(row)
 
 
@@ -84,7 +102,10 @@ async def followed_generations(pool: "asyncpg.Pool[asyncpg.Record]", log: str) -
 async def point_at(connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
     """Make a generation the live one, in the caller's transaction. The one before is projected on."""
     await connection.execute("UPDATE touchline.generation SET live = false WHERE live")
-    await connection.execute("UPDATE touchline.generation SET live = true, followed = true WHERE name = $1", name)
+    await connection.execute(
+        "UPDATE touchline.generation SET live = true, followed = true, ready_at = coalesce(ready_at, now()) WHERE name = $1",
+        name,
+    )
 
 
 async def drop_generation(connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
@@ -92,6 +113,18 @@ async def drop_generation(connection: "asyncpg.Connection[asyncpg.Record]", name
     async with connection.transaction():
         if await connection.fetchval("DELETE FROM touchline.generation WHERE name = $1 AND NOT live RETURNING 1", name):
             await connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+EXPIRED = "SELECT name FROM touchline.generation WHERE NOT live AND expires_at <= now()"
+
+
+async def drop_expired(pool: "asyncpg.Pool[asyncpg.Record]") -> list[str]:
+    """Remove the generations whose time is over; answers their names."""
+    gone = [row["name"] for row in await pool.fetch(EXPIRED)]
+    for name in gone:
+        async with pool.acquire() as connection:
+            await drop_generation(connection, name)
+    return gone
 
 
 def _checked(row: asyncpg.Record) -> Generation:

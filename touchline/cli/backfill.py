@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import STDIN, Backfill, Refused, Tally
 from touchline.cli.plainly import errors, plainly
-from touchline.cli.reach import AsJson, Data, Workspace, database, store_and_log
+from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, store_and_log
 
 EVENTS_PER_S = 10_000
 
@@ -63,9 +63,7 @@ async def _send(
     )  # fmt: skip
     tallies = {}
     async with store_and_log(url, 3) as (pool, log):
-        known = await pool.fetchval("SELECT true FROM touchline.workspace WHERE workspace_id = $1", workspace)
-        if not known:
-            raise typer.BadParameter(f"there is no workspace {workspace!r}", param_hint="--workspace")
+        await check_workspace(pool, workspace)
         with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
             for path in paths:
                 size = None if path == STDIN else path.stat().st_size

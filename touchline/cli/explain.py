@@ -17,6 +17,8 @@ from shared.rules.pre_association import KeptOut
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
 
+Generation = Annotated[str | None, typer.Option(help="another one than the live one, such as a what-if's")]
+
 app = typer.Typer(help="Why is this (not) in my campaign?", no_args_is_help=True)
 console = Console(highlight=False)
 
@@ -24,10 +26,10 @@ console = Console(highlight=False)
 @app.command("event")
 def event(
     event_id: Annotated[str, typer.Argument(metavar="ID", help="of the event")],
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    generation: Generation = None, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What an event counted for, in which campaigns, and why not in others."""
-    said = _asked(data, workspace, lambda read: explain_event(read, event_id))
+    said = _asked(data, workspace, generation, lambda read: explain_event(read, event_id))
     if as_json:
         print(json.dumps(said))
     else:
@@ -38,19 +40,21 @@ def event(
 def deal(
     deal_id: Annotated[str, typer.Argument(metavar="ID", help="of the deal")],
     campaign: Annotated[str, typer.Option(help="the campaign that the deal counts for, or not")],
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    generation: Generation = None, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Why a deal counts for a campaign, or does not: each check with the event that decides it."""
-    said = _asked(data, workspace, lambda read: explain_deal(read, deal_id, campaign))
+    said = _asked(data, workspace, generation, lambda read: explain_deal(read, deal_id, campaign))
     if as_json:
         print(json.dumps(said))
     else:
         _tell_deal(said)
 
 
-def _asked(data: Any, workspace: str, ask: Callable[[Reading], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+def _asked(
+    data: Any, workspace: str, generation: str | None, ask: Callable[[Reading], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
     async def answered(url: str) -> dict[str, Any]:
-        async with read_only(url, workspace) as read:
+        async with read_only(url, workspace, generation) as read:
             return {**await ask(read), "as_of": str(read.as_of)}
 
     with plainly(), database(data) as url:

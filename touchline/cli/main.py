@@ -3,7 +3,7 @@
 import typer
 
 from touchline import logs
-from touchline.cli import backfill, dead_letters, demo, explain, keys, replay, services, status, up
+from touchline.cli import backfill, dead_letters, demo, explain, keys, replay, services, status, up, what_if
 from touchline.settings import Settings
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app.command("status")(status.status)
 app.command("backfill")(backfill.backfill)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
+replay.app.command("what-if")(what_if.what_if_)
+replay.app.command("diff")(what_if.diff)
 app.add_typer(replay.app, name="replay")
 app.add_typer(explain.app, name="explain")
 

@@ -8,7 +8,9 @@ import asyncpg
 import typer
 from rich.console import Console
 
-from services.replay.rebuild import Busy, NothingBefore
+from services.replay.build import Busy
+from services.replay.rebuild import NothingBefore
+from services.replay.what_if import Taken, Unfit
 from shared.database import told
 from shared.log.kafka_topic import UnfitTopic
 from shared.log.port import LogDamaged, LogUnavailable
@@ -18,7 +20,7 @@ from touchline.embedded import InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    Busy, InUse, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
+    Busy, InUse, Taken, Unfit, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
     asyncpg.InterfaceError, OSError,
 )  # fmt: skip
 

@@ -64,17 +64,18 @@ async def store_and_log(
 
 
 @asynccontextmanager
-async def read_only(url: str, workspace: str) -> AsyncIterator[Reading]:
-    """A snapshot of the workspace, as the read API opens one for a request."""
+async def read_only(url: str, workspace: str, generation: str | None = None) -> AsyncIterator[Reading]:
+    """A snapshot of the workspace, in the live generation or another, as the read API opens one for a request."""
     pool = await open_pool(url, 1)
     try:
-        await _known(pool, workspace)
-        async with snapshot(pool, workspace, QueryParams()) as read:
+        await check_workspace(pool, workspace)
+        async with snapshot(pool, workspace, QueryParams({"generation": generation} if generation else {})) as read:
             yield read
     finally:
         await pool.close()
 
 
-async def _known(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> None:
+async def check_workspace(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> None:
+    """Raise `typer.BadParameter` if there is no such workspace."""
     if not await pool.fetchval("SELECT EXISTS (SELECT FROM touchline.workspace WHERE workspace_id = $1)", workspace):
         raise typer.BadParameter(f"there is no workspace {workspace!r}", param_hint="--workspace")

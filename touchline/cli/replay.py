@@ -2,46 +2,28 @@
 
 import json
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from services.replay.build import Means
 from services.replay.compare import Difference
 from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
 from services.replay.verify import Verdict, verify
-from shared.collector import spare_the_collector
+from shared.store.generations import WHAT_IF
 from shared.store.projection import shape
-from touchline.cli.plainly import errors, plainly
-from touchline.cli.reach import AsJson, Data, database, store_and_log
-from touchline.compose import reached
-from touchline.settings import Settings
+from touchline.cli.plainly import errors
+from touchline.cli.reach import AsJson, Data
+from touchline.cli.working import Reach, on_store
 
-CONNECTIONS_MAX = 8  # the snapshot, the lock, the projection, the comparison, and the log's
-MEMBER_CONNECTIONS_MAX = 3  # of another process that helps: one that writes, and the log's
 DIFFERENT = 3  # the exit code
 ROWS_TOLD = 20
-GENERATIONS = (
-    "SELECT name, live, followed, shape = $1 AS ours, created_at FROM touchline.generation ORDER BY created_at"
-)
-
-Answer = TypeVar("Answer")
+GENERATIONS = """
+SELECT name, live, followed, shape = $1 AS ours, created_at, ready_at IS NOT NULL AS ready, workspace_id, changes, expires_at
+FROM touchline.generation ORDER BY created_at
+"""
 
 app = typer.Typer(help="What does the log make of it?", no_args_is_help=True)
 console = Console(highlight=False)
@@ -62,7 +44,7 @@ def verify_(data: Data = None, as_json: AsJson = False) -> None:
     async def work(reach: Reach) -> Verdict:
         return await verify(reach.means, f"{os.getpid()}", reach.begun, reach.advance)
 
-    verdict = _on(data, work, quiet=as_json)
+    verdict = on_store(data, work, quiet=as_json)
     if as_json:
         print(json.dumps(_said(verdict)))
     else:
@@ -82,7 +64,7 @@ def rebuild_(data: Data = None, as_json: AsJson = False) -> None:
     async def work(reach: Reach) -> Rebuilt:
         return await Rebuild(reach.means, reach.begun, reach.advance).run()
 
-    rebuilt = _on(data, work, quiet=as_json)
+    rebuilt = on_store(data, work, quiet=as_json)
     verdict = rebuilt.verdict
     if as_json:
         compared = None if verdict is None else _said(verdict)
@@ -103,7 +85,7 @@ def rollback_(data: Data = None, as_json: AsJson = False) -> None:
     async def work(reach: Reach) -> Rebuilt:
         return await rollback(reach.means)
 
-    rebuilt = _on(data, work, quiet=True)
+    rebuilt = on_store(data, work, quiet=True)
     if as_json:
         print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before}))
     else:
@@ -117,7 +99,11 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
     async def work(reach: Reach) -> list[dict[str, Any]]:
         return [dict(row) for row in await reach.means.pool.fetch(GENERATIONS, shape())]
 
-    rows = [{**row, "created_at": row["created_at"].isoformat()} for row in _on(data, work, quiet=True)]
+    rows = [
+        {**row, "name": row["name"].removeprefix(WHAT_IF),
+         **{name: row[name] and row[name].isoformat() for name in ("created_at", "expires_at")}}
+        for row in on_store(data, work, quiet=True)
+    ]  # fmt: skip
     if as_json:
         print(json.dumps({"generations": rows}))
         return
@@ -126,6 +112,8 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
         table.add_column(heading)
     for row in rows:
         state = "live" if row["live"] else "projected on" if row["followed"] else "unfinished"
+        if row["ready"] and row["expires_at"]:
+            state = f"what-if of {row['workspace_id']}, until {row['expires_at']}"
         table.add_row(row["name"], state if row["ours"] else f"{state}, of another release", row["created_at"])
     console.print(table)
 
@@ -138,45 +126,12 @@ def drop_(
     """Remove a generation for good."""
 
     async def work(reach: Reach) -> bool:
-        return await drop(reach.means.pool, name)
+        return await drop(reach.means.pool, name) or await drop(reach.means.pool, WHAT_IF + name)
 
-    if not _on(data, work, quiet=True):
+    if not on_store(data, work, quiet=True):
         errors.print(f"there is no generation {name} that is not the live one", style="red", markup=False)
         raise typer.Exit(1)
     print(json.dumps({"dropped": name})) if as_json else console.print(f"{name} is gone")
-
-
-@dataclass(frozen=True)
-class Reach:
-    """What a command works with."""
-
-    means: Means
-    begun: Callable[[int], None]
-    advance: Callable[[int], None]
-
-
-def _on(data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool) -> Answer:
-    """Work on a store and its log, with a bar that tells how far it is."""
-
-    async def worked(url: str) -> Answer:
-        spare_the_collector()
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), MofNCompleteColumn(),
-            TextColumn("events"), TimeRemainingColumn(),
-        )  # fmt: skip
-        async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
-            with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
-                task = progress.add_task("Projecting again", total=None)
-                begun, advance = partial(_total, progress, task), partial(progress.advance, task)
-                means = Means(pool, log, partial(reached, url, Settings(), MEMBER_CONNECTIONS_MAX), os.cpu_count() or 1)
-                return await work(Reach(means, begun, advance))
-
-    with plainly(), database(data) as url:
-        return uvloop.run(worked(url))
-
-
-def _total(progress: Progress, task: TaskID, events: int) -> None:
-    progress.update(task, total=events)
 
 
 def _said(verdict: Verdict) -> dict[str, Any]:

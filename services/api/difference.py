@@ -1,0 +1,182 @@
+"""What do two generations have otherwise? Which campaign, deal and contact gains or loses what, and through which touches.
+
+Asked of two snapshots of one workspace, by the functions that answer everything else.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.api.overview import CONTACT_METRICS, Numbers, Share, numbers, shares
+from services.api.reading import Range, Reading
+from shared.events.instants import to_rfc3339
+from shared.events.money import to_money
+from shared.projection.attribution import REACHED
+from shared.projection.sql import sql
+from shared.rules.influence import TouchType
+
+CAMPAIGNS = sql("SELECT campaign, campaign_id FROM {g}.campaign WHERE ws = $1 ORDER BY campaign_id")
+DEALS = sql("SELECT deal, deal_id, state, amount_minor, currency FROM {g}.deal WHERE ws = $1")
+CONTACTS = sql("SELECT contact, name FROM {g}.contact WHERE ws = $1")
+
+Pair = list[Any]
+"""What the one says, and what the other says."""
+
+
+@dataclass
+class Side:
+    """What one generation says of its workspace."""
+
+    read: Reading
+    campaigns: dict[int, str]
+    names: dict[int, str]
+    deals: dict[str, dict[str, Any]]
+    numbers: dict[str, Numbers]
+    shares: dict[tuple[str, str], Share]
+    """By deal and touch."""
+    earned: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """What each contact earned each campaign (empty: none), by currency, in minor units."""
+
+    @classmethod
+    async def of(cls, read: Reading, model: str) -> "Side":
+        """Gather it."""
+        campaigns = {row["campaign"]: row["campaign_id"] for row in await read.fetch(CAMPAIGNS)}
+        names = {row["contact"]: row["name"] for row in await read.fetch(CONTACTS)}
+        rows = await read.fetch(DEALS)
+        deal_ids = {row["deal"]: row["deal_id"] for row in rows}
+        always = Range(None, None, read.zone)
+        found = await numbers(read, campaigns, always, model)
+        paid = await shares(read, always, model)
+        side = cls(
+            read, campaigns, names, {row["deal_id"]: dict(row) for row in rows},
+            {campaigns[key]: one for key, one in found.items()}, {(deal_ids[s.deal], s.event_id): s for s in paid},
+        )  # fmt: skip
+        for share in paid:
+            for campaign, minor in share.parts or [("", share.share_minor)]:
+                side.earned[names[share.contact], campaign, share.currency] += minor
+        return side
+
+
+async def difference(one: Reading, other: Reading, model: str) -> dict[str, Any]:
+    """What `other` has otherwise than `one`. Every value is told as a pair: of the one, of the other."""
+    a, b = await Side.of(one, model), await Side.of(other, model)
+    contacts = _contacts(a, b)
+    return {
+        "model": model,
+        "as_of": [str(one.as_of), str(other.as_of)],
+        "campaigns": _campaigns(a, b),
+        "deals": _deals(a, b),
+        "contacts": await _with_touches(a, b, contacts),
+    }
+
+
+def _campaigns(a: Side, b: Side) -> list[dict[str, Any]]:
+    out = []
+    for campaign_id in sorted(a.numbers.keys() | b.numbers.keys()):
+        was, now = a.numbers.get(campaign_id), b.numbers.get(campaign_id)
+        metrics = _changed(was.metrics() if was else {}, now.metrics() if now else {})
+        excluded = _changed(was.excluded if was else {}, now.excluded if now else {})
+        if metrics or excluded or (was is None) != (now is None):
+            there = [was is not None, now is not None]
+            out.append({"campaign_id": campaign_id, "exists": there, "metrics": metrics, "excluded": excluded})
+    return out
+
+
+def _changed(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Pair]:
+    return {key: [was.get(key), now.get(key)] for key in {**was, **now} if was.get(key) != now.get(key)}
+
+
+def _deals(a: Side, b: Side) -> list[dict[str, Any]]:
+    touches: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for deal, event_id in sorted(a.shares.keys() | b.shares.keys()):
+        was, now = a.shares.get((deal, event_id)), b.shares.get((deal, event_id))
+        if (told := [_share(was), _share(now)])[0] != told[1]:
+            touch = now or was
+            assert touch is not None
+            side = b if now else a
+            touches[deal].append(
+                {"event_id": event_id, "type": TouchType(touch.type).wire,
+                 "occurred_at": to_rfc3339(touch.occurred_at_us), "contact": side.names[touch.contact],
+                 "share": [t and t["share"] for t in told], "campaigns": [t and t["campaigns"] for t in told]}
+            )  # fmt: skip
+    out = []
+    for deal_id in sorted(a.deals.keys() | b.deals.keys()):
+        states = [_deal(side.deals.get(deal_id)) for side in (a, b)]
+        if states[0] != states[1] or deal_id in touches:
+            ordered = sorted(touches[deal_id], key=lambda touch: (touch["occurred_at"], touch["event_id"]))
+            out.append({"deal_id": deal_id, "state": states, "touches": ordered})
+    return out
+
+
+def _share(share: Share | None) -> dict[str, Any] | None:
+    if share is None:
+        return None
+    return {
+        "share": to_money(share.share_minor, share.currency),
+        "campaigns": [campaign for campaign, _ in share.parts],
+    }
+
+
+def _deal(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    amount = None if row["amount_minor"] is None else to_money(row["amount_minor"], row["currency"])
+    return {"state": row["state"], "amount": amount}
+
+
+def _contacts(a: Side, b: Side) -> dict[str, dict[str, Any]]:
+    """By name: the campaigns that each contact newly counts for, or no longer, by metric; and what it earned them."""
+    out: dict[str, dict[str, Any]] = defaultdict(lambda: {"gains": [], "loses": [], "revenue": []})
+    for campaign_id in sorted(a.numbers.keys() | b.numbers.keys()):
+        for metric in CONTACT_METRICS:
+            was, now = _behind(a, campaign_id, metric), _behind(b, campaign_id, metric)
+            for name in now - was:
+                out[name]["gains"].append({"campaign_id": campaign_id, "metric": metric})
+            for name in was - now:
+                out[name]["loses"].append({"campaign_id": campaign_id, "metric": metric})
+    for name, campaign_id, currency in sorted(a.earned.keys() | b.earned.keys()):
+        pair = [side.earned.get((name, campaign_id, currency), 0) for side in (a, b)]
+        if pair[0] != pair[1]:
+            paid = [to_money(minor, currency) for minor in pair]
+            out[name]["revenue"].append({"campaign_id": campaign_id or None, "attributed": paid})
+    return out
+
+
+def _behind(side: Side, campaign_id: str, metric: str) -> set[str]:
+    one = side.numbers.get(campaign_id)
+    return {side.names[contact] for contact in one.contacts[metric]} if one else set()
+
+
+async def _with_touches(a: Side, b: Side, contacts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The contacts, each with the touches that one side counts for a campaign and the other does not."""
+    concerned = {
+        change["campaign_id"] for told in contacts.values() for kind in told for change in told[kind]
+    } - {None}  # fmt: skip
+    counted = [await _counted(side, concerned, contacts.keys()) for side in (a, b)]
+    out = []
+    for name in sorted(contacts):
+        touches = []
+        for touch in sorted(counted[0].get(name, set()) ^ counted[1].get(name, set())):
+            at_us, event_id, type_, campaign_id = touch
+            touches.append(
+                {"event_id": event_id, "type": TouchType(type_).wire, "occurred_at": to_rfc3339(at_us),
+                 "campaign_id": campaign_id, "counts": [touch in counted[0].get(name, ()), touch in counted[1].get(name, ())]}
+            )  # fmt: skip
+        out.append({"contact": name, **contacts[name], "touches": touches})
+    return out
+
+
+async def _counted(
+    side: Side, campaigns: Iterable[str], names: Iterable[str]
+) -> dict[str, set[tuple[int, str, int, str]]]:
+    """The influencing touches of some contacts that count for some campaigns, by the contact's name."""
+    wanted = set(names)
+    keys = [key for key, name in side.names.items() if name in wanted]
+    out: dict[str, set[tuple[int, str, int, str]]] = defaultdict(set)
+    for campaign, campaign_id in side.campaigns.items():
+        if campaign_id in campaigns:
+            for row in await side.read.fetch(REACHED, [campaign], keys):
+                touch = (row["occurred_at_us"], row["event_id"], row["type"], campaign_id)
+                out[side.names[row["contact"]]].add(touch)
+    return out

@@ -1,0 +1,202 @@
+"""What would the numbers be, had it been otherwise? A generation beside the live one, of other events or other settings.
+
+Other settings are told, events are taken out and others added as the log itself would have it done: by events, which come
+after all others and are in no log. So every rule holds of them, and the live projection never hears of it.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import msgspec
+import orjson
+
+from services.replay.build import Build, Means, begin_scratch
+from services.replay.verify import offsets_of
+from shared.events.codec import Record, Refusal, accept, encode_record
+from shared.log.port import Entry, EventLog, Position, partition_of
+from shared.projection.bulk.split import Selection
+from shared.projection.sql import Connection, sql
+from shared.rules.keys import event_key
+from shared.store.generations import WHAT_IF, Generation, check_log, drop_expired, drop_generation, live_generation
+
+LAST = "9999-12-31T23:59:59Z"  # what is told then has the last word
+NUMBER = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
+KNOWN = "SELECT true FROM touchline.generation WHERE name = $1 AND ready_at IS NOT NULL"
+READY = """
+UPDATE touchline.generation SET ready_at = now(), workspace_id = $2, changes = $3, expires_at = now() + $4 WHERE name = $1
+"""
+SEEN = sql("SELECT event_key FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[])")
+STANDS_AT = sql("UPDATE {g}.progress SET next_offset = $2 WHERE partition = $1")
+
+
+class Taken(Exception):
+    """There is a generation of this name."""
+
+
+class Unfit(Exception):
+    """What is to be otherwise cannot be so; it says what and why."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is to be otherwise: settings told last, events added, events (by id) taken out, nothing received after an instant."""
+
+    settings: dict[str, Any]
+    added: Sequence[Record]
+    without: Sequence[str]
+    received_by_us: int | None = None
+
+    def told(self) -> dict[str, Any]:
+        """For whoever asks later what this generation is."""
+        return {
+            "settings": self.settings, "added": [id_of(record) for record in self.added],
+            "without": list(self.without), "received_by_us": self.received_by_us,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Made:
+    """A generation that answers `?generation=name`; it stands where the live one stood when it was asked for."""
+
+    name: str
+    position: Position
+    expires_in: dt.timedelta
+
+
+class Extended:
+    """A log with a few more records at the end of one partition, which nobody else sees. See `EventLog`."""
+
+    def __init__(self, log: EventLog, at: Position, workspace: str, values: Sequence[bytes]) -> None:
+        self.partitions, self.identity = log.partitions, log.identity
+        self._log, self._at = log, at
+        self._more = [Entry(at.offset + n, workspace, value) for n, value in enumerate(values)]
+
+    async def append(self, workspace: str, values: Sequence[bytes]) -> Position:
+        """Nothing is appended here."""
+        raise NotImplementedError
+
+    async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
+        """See `EventLog.read`."""
+        if partition != self._at.partition or offset < self._at.offset:
+            return await self._log.read(partition, offset, events_max)
+        begin = offset - self._at.offset
+        return self._more[begin : begin + events_max]
+
+    async def entries(self, partition: int, offsets: Sequence[int]) -> Sequence[Entry]:
+        """See `EventLog.entries`."""
+        stored = [offset for offset in offsets if not self._is_more(partition, offset)]
+        found = {e.offset: e for e in await self._log.entries(partition, stored)} if stored else {}
+        return [
+            self._more[o - self._at.offset] if self._is_more(partition, o) else found[o] for o in offsets
+        ]  # fmt: skip
+
+    def _is_more(self, partition: int, offset: int) -> bool:
+        return partition == self._at.partition and offset >= self._at.offset
+
+    async def end(self, partition: int) -> int:
+        """See `EventLog.end`."""
+        return len(self._more) + self._at.offset if partition == self._at.partition else await self._log.end(partition)
+
+    async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
+        """See `EventLog.wait`."""
+        await self._log.wait(partition, offset, timeout_s)
+
+    def another(self) -> EventLog:
+        """See `EventLog.another`."""
+        return self._log.another()
+
+    async def leave(self, partition: int) -> None:
+        """See `EventLog.leave`."""
+        await self._log.leave(partition)
+
+    async def close(self) -> None:
+        """See `EventLog.close`; the log is its maker's to close."""
+
+
+def id_of(record: Record) -> str:
+    """The id of an event that is to be added."""
+    said: str = record.id or orjson.loads(bytes(record.event))["id"]
+    return said
+
+
+def settings_told(settings: dict[str, Any], now_us: int) -> Record:
+    """An event that sets these last. Raises `Unfit`."""
+    return _last({"type": "workspace_configured", "id": "what-if:set", "settings": settings}, now_us)
+
+
+def _taken_out(event_id: str, now_us: int) -> Record:
+    return _last({"type": "event_retracted", "id": f"what-if:without:{event_key(event_id).hex()}", "event_id": event_id}, now_us)  # fmt: skip
+
+
+def _last(event: dict[str, Any], now_us: int) -> Record:
+    body = orjson.dumps({**event, "occurred_at": LAST})
+    record = accept(body, 0, "server", 2**62, None)
+    if isinstance(record, Refusal):
+        raise Unfit(record.detail)
+    return msgspec.structs.replace(record, received_at=now_us)
+
+
+async def what_if(
+    means: Means, name: str, workspace: str, changes: Changes, keep: dt.timedelta,
+    begun: Callable[[int], None], advance: Callable[[int], None],
+) -> Made:  # fmt: skip
+    """Make the generation, of one workspace as the live one knows it now. Live traffic goes on meanwhile.
+
+    Raises `Taken`, `Unfit`, `NoGeneration`, `WrongShape`, `WrongLog` or `LogDamaged`.
+    """
+    await drop_expired(means.pool)
+    live = await live_generation(means.pool)
+    check_log(live, means.log.identity, means.log.partitions)
+    schema = WHAT_IF + name
+    if await means.pool.fetchval(KNOWN, schema):
+        raise Taken(f"there is a generation {name} already; `touchline replay drop {name}` removes it")
+    partition = partition_of(workspace, live.partitions)
+    at = Position(partition, (await offsets_of(means.pool, live.name)).get(partition, 0))
+    await _check(means.pool, live, workspace, changes)
+    now_us = time.time_ns() // 1000
+    records = [*changes.added, *(_taken_out(event_id, now_us) for event_id in changes.without)]
+    if changes.settings:
+        records.append(settings_told(changes.settings, now_us))
+    begun(at.offset + len(records))
+    generation = Generation(schema, live.log, live.partitions)
+    async with begin_scratch(means.pool, generation) as connection:
+        try:
+            await Build(means, generation, advance, Selection(workspace, changes.received_by_us)).run(
+                {partition: at.offset}
+            )
+            await _extend(means, generation, at, workspace, [encode_record(record) for record in records], advance)
+            await connection.execute(READY, schema, workspace, changes.told(), keep)
+        except BaseException:
+            await drop_generation(connection, schema)
+            raise
+    return Made(name, at, keep)
+
+
+async def _extend(
+    means: Means, generation: Generation, at: Position, workspace: str, values: Sequence[bytes],
+    advance: Callable[[int], None],
+) -> None:  # fmt: skip
+    """Project what is in no log, and stand where the log's part ends."""
+    log = Extended(means.log, at, workspace, values)
+    build = Build(Means(means.pool, log), generation, lambda _: None, Selection(workspace))
+    await build.run({at.partition: at.offset + len(values)})
+    advance(len(values))
+    async with Connection.of(means.pool, generation.name) as connection:
+        await connection.execute(STANDS_AT, at.partition, at.offset)
+
+
+async def _check(pool: "asyncpg.Pool[asyncpg.Record]", live: Generation, workspace: str, changes: Changes) -> None:
+    """Raise `Unfit` for an event to take out that is not there, or one to add that is."""
+    ws = await pool.fetchval(NUMBER, workspace) or 0
+    added = [id_of(record) for record in changes.added]
+    async with Connection.of(pool, live.name) as connection:
+        rows = await connection.fetch(SEEN, ws, [event_key(i) for i in (*added, *changes.without)])
+    known = {row["event_key"] for row in rows}
+    if there := [i for i in added if event_key(i) in known]:
+        raise Unfit(f"there is an event {there[0]} already, and an id counts once; add it under another id")
+    if missing := [i for i in changes.without if event_key(i) not in known and i not in added]:
+        raise Unfit(f"there is no event {missing[0]} to take out")

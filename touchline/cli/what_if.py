@@ -1,0 +1,221 @@
+"""`touchline replay what-if` and `diff`: what would the numbers be, had it been otherwise?"""
+
+import datetime as dt
+import json
+import re
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import orjson
+import typer
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from starlette.datastructures import QueryParams
+
+from services.api.difference import difference
+from services.api.reading import snapshot
+from services.ingest.workspaces import DEFAULT_WORKSPACE
+from services.replay.backfill import event_of, read_lines
+from services.replay.what_if import Changes, Made, settings_told, what_if
+from shared.database import open_pool
+from shared.events.codec import Record, Refusal
+from shared.events.instants import to_micros
+from shared.rules.models import MODELS
+from touchline.cli.plainly import plainly
+from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database
+from touchline.cli.working import Reach, on_store
+
+DIFFERENT = 3  # the exit code
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+AGE = re.compile(r"(\d+)(m|h|d)")
+UNIT = {"m": "minutes", "h": "hours", "d": "days"}
+ROWS_TOLD = 20  # of each kind; --json tells all
+
+console = Console(highlight=False)
+
+
+def what_if_(
+    name: Annotated[str, typer.Argument(help="that it will have; reads take it as ?generation=")],
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting, such as session_gap_minutes=60")] = None,
+    with_: Annotated[list[Path] | None, typer.Option("--with", metavar="FILE", help="NDJSON of events that are added")] = None,
+    without: Annotated[list[str] | None, typer.Option(metavar="ID", help="of an event that is taken out")] = None,
+    received_by: Annotated[str | None, typer.Option(metavar="INSTANT", help="only what was received by then")] = None,
+    keep: Annotated[str, typer.Option(metavar="AGE", help="until it is thrown away: so many m, h or d")] = "7d",
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Project one workspace's events into a generation of their own, with changes. The live one never hears of it."""
+    if not NAME.fullmatch(name) or re.fullmatch(r"g\d+", name):
+        raise typer.BadParameter(
+            "a name is of a-z, 0-9 and _, begins with a letter, and is not that of a rebuild", param_hint="NAME"
+        )
+    changes = Changes(_settings(set_ or []), _added(with_ or []), without or [], _instant(received_by))
+    if changes.settings:
+        with plainly():
+            settings_told(changes.settings, 0)
+    kept = _age(keep)
+
+    async def work(reach: Reach) -> Made:
+        await check_workspace(reach.means.pool, workspace)
+        return await what_if(reach.means, name, workspace, changes, kept, reach.begun, reach.advance)
+
+    made = on_store(data, work, quiet=as_json)
+    if as_json:
+        print(
+            json.dumps(
+                {"generation": name, "workspace": workspace, "as_of": str(made.position), "changes": changes.told()}
+            )
+        )
+        return
+    console.print(f"[green]made[/]: {name}, of {workspace} as of {made.position}; it is thrown away after {keep}")
+    console.print(f"  read it with ?generation={name}, compare it with `touchline replay diff live {name}`")
+
+
+def _settings(told: list[str]) -> dict[str, Any]:
+    settings = {}
+    for one in told:
+        name, sign, text = one.partition("=")
+        if not sign:
+            raise typer.BadParameter(f"{one!r} is not NAME=VALUE", param_hint="--set")
+        try:
+            settings[name] = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            settings[name] = text.split(",") if name == "internal_domains" else text
+    return settings
+
+
+def _added(files: list[Path]) -> list[Record]:
+    records = []
+    with plainly():
+        for file in files:
+            for line in read_lines(file):
+                outcome = event_of(line.body, time.time_ns() // 1000)
+                if isinstance(outcome, Refusal):
+                    raise typer.BadParameter(f"{file}, line {line.number}: {outcome.detail}", param_hint="--with")
+                records.append(outcome)
+    return records
+
+
+def _instant(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        instant = msgspec.convert(text, dt.datetime, strict=False)
+    except msgspec.ValidationError as error:
+        raise typer.BadParameter(f"{text!r} is no RFC 3339 instant", param_hint="--received-by") from error
+    if instant.tzinfo is None:
+        raise typer.BadParameter(
+            f"{text!r} says no time zone; an instant ends in Z or +01:00", param_hint="--received-by"
+        )
+    return to_micros(instant)
+
+
+def _age(text: str) -> dt.timedelta:
+    if (found := AGE.fullmatch(text)) is None or not int(found[1]):
+        raise typer.BadParameter(f"{text!r} is no age such as 30m, 12h or 7d", param_hint="--keep")
+    return dt.timedelta(**{UNIT[found[2]]: int(found[1])})
+
+
+def diff(
+    one: Annotated[str, typer.Argument(help="a generation; `live` is the live one")],
+    other: Annotated[str, typer.Argument(help="the generation that it is compared with")],
+    model: Annotated[str, typer.Option(help="of credit")] = "linear",
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Which campaign, deal and contact gains or loses what, and through which touches. Exits 3 if any does."""
+    if model not in MODELS:
+        raise typer.BadParameter(f"it must be one of {', '.join(MODELS)}", param_hint="--model")
+
+    async def compared(url: str) -> dict[str, Any]:
+        pool = await open_pool(url, 2)
+        try:
+            await check_workspace(pool, workspace)
+            async with snapshot(pool, workspace, _query(one)) as a, snapshot(pool, workspace, _query(other)) as b:
+                return {"generations": [one, other], **await difference(a, b, model)}
+        finally:
+            await pool.close()
+
+    with plainly(), database(data) as url:
+        found = uvloop.run(compared(url))
+    if as_json:
+        print(json.dumps(found))
+    else:
+        _tell(found)
+    if found["campaigns"] or found["deals"] or found["contacts"]:
+        raise typer.Exit(DIFFERENT)
+
+
+def _query(name: str) -> QueryParams:
+    return QueryParams({} if name == "live" else {"generation": name})
+
+
+def _tell(found: dict[str, Any]) -> None:
+    one, other = found["generations"]
+    console.print(
+        f"{escape(one)} as of {found['as_of'][0]} → {escape(other)} as of {found['as_of'][1]}, {found['model']}"
+    )
+    _tell_some("campaigns", found["campaigns"], _campaign)
+    _tell_some("deals", found["deals"], _deal)
+    _tell_some("contacts", found["contacts"], _contact)
+    if not (found["campaigns"] or found["deals"] or found["contacts"]):
+        console.print("[green]no difference[/]")
+
+
+def _tell_some(kind: str, rows: list[dict[str, Any]], tell: Any) -> None:
+    if not rows:
+        return
+    console.print(f"\n[bold]{kind}[/]: {len(rows):,}")
+    for row in rows[:ROWS_TOLD]:
+        for line in tell(row):
+            console.print(f"  {line}", soft_wrap=True, markup=False)
+    if len(rows) > ROWS_TOLD:
+        console.print(f"  … and {len(rows) - ROWS_TOLD:,} more; --json tells all")
+
+
+def _campaign(row: dict[str, Any]) -> list[str]:
+    there = {(True, False): " is gone", (False, True): " is new"}.get(tuple(row["exists"]), "")
+    changed = [f"    {name}: {_pair(pair)}" for name, pair in {**row["metrics"], **row["excluded"]}.items()]
+    return [f"{row['campaign_id']}{there}", *changed]
+
+
+def _deal(row: dict[str, Any]) -> list[str]:
+    lines = [row["deal_id"]]
+    if row["state"][0] != row["state"][1]:
+        lines.append(f"    {_pair([state and state['state'] for state in row['state']])}")
+    for touch in row["touches"]:
+        held = [_campaigns(ids) for ids in touch["campaigns"]]
+        where = held[0] if held[0] == held[1] else f"{held[0]} → {held[1]}"
+        lines.append(
+            f"    {touch['occurred_at']} {touch['type']} {touch['event_id']} of {touch['contact']}: "
+            f"{_pair(touch['share'])}, {where}"
+        )
+    return lines
+
+
+def _campaigns(ids: list[str] | None) -> str:
+    return "no touch" if ids is None else ", ".join(ids) or "no campaign"
+
+
+def _contact(row: dict[str, Any]) -> list[str]:
+    lines = [row["contact"]]
+    lines += [f"    + {change['metric']} of {change['campaign_id']}" for change in row["gains"]]
+    lines += [f"    - {change['metric']} of {change['campaign_id']}" for change in row["loses"]]
+    lines += [f"    {paid['campaign_id'] or 'no campaign'}: {_pair(paid['attributed'])}" for paid in row["revenue"]]
+    for touch in row["touches"]:
+        sign = "+" if touch["counts"][1] else "-"
+        lines.append(f"    {sign} {touch['occurred_at']} {touch['type']} {touch['event_id']} in {touch['campaign_id']}")
+    return lines
+
+
+def _pair(pair: list[Any]) -> str:
+    return f"{_value(pair[0])} → {_value(pair[1])}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return " + ".join(map(_value, value)) or "nothing"
+    if isinstance(value, dict):
+        return f"{value['amount']} {value['currency']}"
+    return "none" if value is None else str(value)

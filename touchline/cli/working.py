@@ -1,0 +1,64 @@
+"""How does a command that works on a whole log tell how far it is?"""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import uvloop
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from services.replay.build import Means
+from shared.collector import spare_the_collector
+from touchline.cli.plainly import plainly
+from touchline.cli.reach import database, store_and_log
+from touchline.compose import reached
+from touchline.settings import Settings
+
+CONNECTIONS_MAX = 8  # the snapshot, the lock, the projection, the comparison, and the log's
+MEMBER_CONNECTIONS_MAX = 3  # of another process that helps: one that writes, and the log's
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a command works with."""
+
+    means: Means
+    begun: Callable[[int], None]
+    advance: Callable[[int], None]
+
+
+def on_store(data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool) -> Answer:
+    """Work on a store and its log, with a bar that tells how far it is."""
+
+    async def worked(url: str) -> Answer:
+        spare_the_collector()
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), MofNCompleteColumn(),
+            TextColumn("events"), TimeRemainingColumn(),
+        )  # fmt: skip
+        async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
+            with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+                task = progress.add_task("Projecting again", total=None)
+                begun, advance = partial(_total, progress, task), partial(progress.advance, task)
+                means = Means(pool, log, partial(reached, url, Settings(), MEMBER_CONNECTIONS_MAX), os.cpu_count() or 1)
+                return await work(Reach(means, begun, advance))
+
+    with plainly(), database(data) as url:
+        return uvloop.run(worked(url))
+
+
+def _total(progress: Progress, task: TaskID, events: int) -> None:
+    progress.update(task, total=events)
