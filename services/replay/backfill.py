@@ -1,18 +1,13 @@
-"""How does history come in? From files of events, into the log, at a pace that leaves live traffic fresh.
+"""How does history come in? From files, into the log, at a pace that leaves live traffic fresh.
 
 Every event has an id, its own or one made of what it says, so a file may be sent again, whole or in part: it counts once.
 What is refused is written beside its source, with line number and reason, and may be mended and sent.
 """
 
 import asyncio
-import gzip
-import io
-import os
 import time
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -21,8 +16,9 @@ from typing import IO, Any, Self
 import asyncpg
 import msgspec
 import orjson
-import zstandard
 
+from services.replay.mapping import TableMapping
+from services.replay.sources import STDIN, Line, read_lines
 from shared.events.codec import Record, Refusal, accept, canonical, encode_record, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, LogUnavailable, partition_of
@@ -33,17 +29,7 @@ LAG_EVENTS_MAX = 20_000  # that wait to be projected; live events come after the
 LAG_POLL_S = 0.1
 IDLE_S = 2.0  # having moved nowhere for so long, nobody projects, and there is nothing to keep fresh
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)
-STDIN = Path("-")
 LINES_SHOWN = 10  # of what is wrong
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a source that is not empty, counted from 1; and how far into the file, as stored, it is."""
-
-    number: int
-    body: bytes
-    bytes_read: int
 
 
 @dataclass
@@ -56,38 +42,16 @@ class Tally:
     resumed_at: int = 0
     """Lines that an earlier run had sent already."""
 
-    def refuse(self, source: Path, line: Line, refusal: Refusal) -> dict[str, Any]:
-        """Count a refusal; answers it as it is written beside the source."""
+    def refuse(self, source: Path, line: Line, event: bytes | None, refusal: Refusal) -> dict[str, Any]:
+        """Count a refusal; answers it as it is written beside the source, with the row of a table that told the event."""
         self.refused[refusal.code] += 1
         said = {"line": line.number, "code": refusal.code, "field": refusal.field, "message": refusal.message}
         if len(self.first) < LINES_SHOWN:
             self.first.append({"source": str(source), **said})
-        return {**said, "event": line.body.decode(errors="replace")}
-
-
-def read_lines(source: Path) -> Iterator[Line]:
-    """The lines of a file of NDJSON, `.gz` or `.zst` of one, or of standard input (`-`). Raises `OSError`."""
-    try:
-        with _opened(source) as (raw, text):
-            for number, line in enumerate(text, 1):
-                body = line.strip()
-                if body:
-                    yield Line(number, body, raw.tell() if raw.seekable() else 0)
-    except (EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise OSError(f"{source} cannot be unpacked: {error}") from error
-
-
-@contextmanager
-def _opened(source: Path) -> Iterator[tuple[IO[bytes], Iterable[bytes]]]:
-    """The file as it is stored, and the lines that it holds."""
-    raw: IO[bytes] = os.fdopen(os.dup(0), "rb") if source == STDIN else source.open("rb")
-    with raw:
-        if source.suffix == ".gz":
-            yield raw, gzip.GzipFile(fileobj=raw)
-        elif source.suffix == ".zst":
-            yield raw, io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
-        else:
-            yield raw, raw
+        whole = line.body.decode(errors="replace")
+        if event is line.body:
+            return {**said, "event": whole}
+        return {**said, "event": None if event is None else event.decode(), "row": whole}
 
 
 def event_of(line: bytes, now_us: int) -> Record | Refusal:
@@ -113,27 +77,25 @@ class Backfill:
     events_per_s: float
     advance: Callable[[int], None]
     dry_run: bool = False
+    mapping: TableMapping | None = None
+    """Says which events the rows of a table tell."""
 
     async def run(self, source: Path) -> Tally:
-        """Send a source from where an earlier run has ended. Raises `OSError` or, after a minute, `LogUnavailable`."""
+        """Send a source from where an earlier run has ended.
+
+        Raises `OSError`, `Unreadable`, `BadMapping` or, after a minute, `LogUnavailable`.
+        """
         tally = Tally()
         mark = Mark(source, self.workspace, self.log.identity)
         done = 0 if self.dry_run else mark.read()
         tally.resumed_at = done
         began_s, sent, told_bytes = time.monotonic(), 0, 0
         with Refused(source, None if self.dry_run else done) as refused:
-            for chunk in _chunks(read_lines(source)):
+            for chunk in _chunks(read_lines(source, self.mapping)):
                 last = chunk[-1]
-                records = []
-                for line in chunk:
-                    if line.number <= done:
-                        continue
-                    outcome = event_of(line.body, time.time_ns() // 1000)
-                    if isinstance(outcome, Refusal):
-                        refused.write(tally.refuse(source, line, outcome))
-                    else:
-                        tally.accepted[event_type(typed(bytes(outcome.event)))] += 1
-                        records.append(outcome)
+                records = [
+                    record for line in chunk if line.number > done for record in _taken(source, line, tally, refused)
+                ]
                 if not self.dry_run and last.number > done:
                     await self._append(records)
                     refused.flush()
@@ -175,6 +137,18 @@ class Backfill:
             idle_s = 0.0 if at != last else idle_s + LAG_POLL_S
             last = at
             await asyncio.sleep(LAG_POLL_S)
+
+
+def _taken(source: Path, line: Line, tally: Tally, refused: "Refused") -> Iterator[Record]:
+    """The records of what a row tells; what is refused of it is written down."""
+    for told in line.told:
+        outcome = told if isinstance(told, Refusal) else event_of(told, time.time_ns() // 1000)
+        if isinstance(outcome, Refusal):
+            event = None if isinstance(told, Refusal) else told
+            refused.write(tally.refuse(source, line, event, outcome))
+        else:
+            tally.accepted[event_type(typed(bytes(outcome.event)))] += 1
+            yield outcome
 
 
 def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:

@@ -14,17 +14,23 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from services.ingest.workspaces import DEFAULT_WORKSPACE
-from services.replay.backfill import STDIN, Backfill, Refused, Tally
+from services.replay.backfill import Backfill, Refused, Tally
+from services.replay.mapping import TableMapping, ready_mappings
+from services.replay.mapping import mapping as read_mapping
+from services.replay.sources import STDIN
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, store_and_log
 
 EVENTS_PER_S = 10_000
+MAPPING_HELP = f"which events the rows of a table tell: a TOML file, or {', '.join(ready_mappings())}"
 
 console = Console(highlight=False)
 
 
 def backfill(
-    sources: Annotated[list[str], typer.Argument(metavar="FILE…", help="NDJSON, or .gz or .zst of it; globs; - is standard input")],
+    sources: Annotated[list[str], typer.Argument(metavar="FILE…", help="NDJSON, CSV or Parquet, or .gz or .zst of it; globs; - is standard input")],
+    mapping: Annotated[str | None, typer.Option("--mapping", metavar="NAME|FILE", help=MAPPING_HELP)] = None,
+    zone: Annotated[str | None, typer.Option("--zone", help="the time zone of a table's instants that say none")] = None,
     rate: Annotated[float, typer.Option(min=1, help="events a second at most")] = EVENTS_PER_S,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check all, send nothing")] = False,
     data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
@@ -34,8 +40,10 @@ def backfill(
     Refused lines are written beside their source, with number and reason. Exits 1 if there are any.
     """
     paths = _paths(sources)
+    with plainly():
+        read_by = None if mapping is None else read_mapping(mapping, zone)
     with plainly(), database(data) as url:
-        tallies = uvloop.run(_send(url, paths, workspace, rate, dry_run=dry_run, quiet=as_json))
+        tallies = uvloop.run(_send(url, paths, workspace, rate, read_by, dry_run=dry_run, quiet=as_json))
     if as_json:
         print(json.dumps({"dry_run": dry_run, "sources": {str(path): _said(tally) for path, tally in tallies.items()}}))
     else:
@@ -56,7 +64,7 @@ def _paths(sources: list[str]) -> list[Path]:
 
 
 async def _send(
-    url: str, paths: list[Path], workspace: str, rate: float, *, dry_run: bool, quiet: bool
+    url: str, paths: list[Path], workspace: str, rate: float, read_by: TableMapping | None, *, dry_run: bool, quiet: bool
 ) -> dict[Path, Tally]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), DownloadColumn(), TimeRemainingColumn(),
@@ -68,7 +76,7 @@ async def _send(
             for path in paths:
                 size = None if path == STDIN else path.stat().st_size
                 task = progress.add_task(path.name, total=size)
-                sender = Backfill(pool, log, workspace, rate, partial(progress.advance, task), dry_run)
+                sender = Backfill(pool, log, workspace, rate, partial(progress.advance, task), dry_run, read_by)
                 tallies[path] = await sender.run(path)
                 progress.update(task, completed=size, total=size)
     return tallies

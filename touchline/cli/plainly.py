@@ -9,7 +9,10 @@ import typer
 from rich.console import Console
 
 from services.replay.build import Busy
+from services.replay.export import NoContact
+from services.replay.mapping import BadMapping
 from services.replay.rebuild import NothingBefore
+from services.replay.sources import Unreadable
 from services.replay.what_if import Taken, Unfit
 from shared.database import told
 from shared.log.kafka_topic import UnfitTopic
@@ -20,7 +23,7 @@ from touchline.embedded import InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    Busy, InUse, Taken, Unfit, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
+    BadMapping, Busy, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
     asyncpg.InterfaceError, OSError,
 )  # fmt: skip
 

@@ -1,16 +1,19 @@
 """How does a command reach the store? An embedded one by its directory, running or stopped; else by the environment."""
 
+import datetime as dt
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import asyncpg
+import msgspec
 import typer
 from starlette.datastructures import QueryParams
 
 from services.api.reading import Reading, snapshot
 from shared.database import open_pool
+from shared.events.instants import to_micros
 from shared.log.port import EventLog
 from shared.log.postgres import PARTITIONS
 from shared.store.migrate import migrate
@@ -24,6 +27,19 @@ Data = Annotated[
 ]
 Workspace = Annotated[str, typer.Option(help="the workspace")]
 AsJson = Annotated[bool, typer.Option("--json", help="print the answer as one JSON line")]
+
+
+def instant(text: str | None, option: str) -> int | None:
+    """An RFC 3339 instant in microseconds. Raises `typer.BadParameter`."""
+    if text is None:
+        return None
+    try:
+        found = msgspec.convert(text, dt.datetime, strict=False)
+    except msgspec.ValidationError as error:
+        raise typer.BadParameter(f"{text!r} is no RFC 3339 instant", param_hint=option) from error
+    if found.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} says no time zone; an instant ends in Z or +01:00", param_hint=option)
+    return to_micros(found)
 
 
 @contextmanager

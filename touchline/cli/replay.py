@@ -5,20 +5,24 @@ import os
 from typing import Annotated, Any
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.compare import Difference
 from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
 from services.replay.verify import Verdict, verify
+from shared.store.checksums import Checksum, set_checksums
 from shared.store.generations import WHAT_IF
 from shared.store.projection import shape
-from touchline.cli.plainly import errors
-from touchline.cli.reach import AsJson, Data
+from touchline.cli.plainly import errors, plainly
+from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
 from touchline.cli.working import Reach, on_store
 
 DIFFERENT = 3  # the exit code
+MASK = 2**64 - 1  # digests are sums of 64-bit hashes; these bits of them are shown
 ROWS_TOLD = 20
 GENERATIONS = """
 SELECT name, live, followed, shape = $1 AS ours, created_at, ready_at IS NOT NULL AS ready, workspace_id, changes, expires_at
@@ -92,6 +96,31 @@ def rollback_(data: Data = None, as_json: AsJson = False) -> None:
         console.print(f"[green]live[/]: {rebuilt.generation}, and no longer {rebuilt.before}")
 
 
+@app.command("checksums")
+def checksums_(
+    generation: Annotated[str | None, typer.Option(help="another one than the live one")] = None,
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Checksums of what a workspace's events make. Stores with the same set of events agree, however these came."""
+
+    async def asked(url: str) -> tuple[str, dict[str, Checksum]]:
+        async with read_only(url, workspace, generation) as read:
+            return str(read.as_of), await set_checksums(read.connection.raw, read.generation, read.ws)
+
+    with plainly(), database(data) as url:
+        as_of, found = uvloop.run(asked(url))
+    whole = f"{sum(checksum.digest for checksum in found.values()) & MASK:016x}"
+    tables = {name: {"rows": c.rows, "digest": f"{c.digest & MASK:016x}"} for name, c in found.items()}
+    if as_json:
+        print(json.dumps({"workspace": workspace, "as_of": as_of, "digest": whole, "tables": tables}))
+        return
+    table = _table("table", "rows", "checksum")
+    for name, one in tables.items():
+        table.add_row(name, f"{one['rows']:,}", str(one["digest"]))
+    console.print(table)
+    console.print(f"{workspace} as of {as_of}: [bold]{whole}[/]")
+
+
 @app.command("list")
 def list_(data: Data = None, as_json: AsJson = False) -> None:
     """The generations that there are."""
@@ -107,9 +136,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps({"generations": rows}))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("generation", "", "created"):
-        table.add_column(heading)
+    table = _table("generation", "", "created")
     for row in rows:
         state = "live" if row["live"] else "projected on" if row["followed"] else "unfinished"
         if row["ready"] and row["expires_at"]:
@@ -132,6 +159,13 @@ def drop_(
         errors.print(f"there is no generation {name} that is not the live one", style="red", markup=False)
         raise typer.Exit(1)
     print(json.dumps({"dropped": name})) if as_json else console.print(f"{name} is gone")
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in ("rows", "rebuilt") else "left")
+    return table
 
 
 def _said(verdict: Verdict) -> dict[str, Any]:
@@ -157,12 +191,10 @@ def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _tell(verdict: Verdict) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("", "table", "rows", "rebuilt", "checksum"):
-        table.add_column(heading, justify="right" if heading in ("rows", "rebuilt") else "left")
+    table = _table("", "table", "rows", "rebuilt", "checksum")
     for name, (live, rebuilt) in verdict.tables.items():
         mark = "[green]✓[/]" if live == rebuilt else "[red]✗[/]"
-        table.add_row(mark, name, f"{live.rows:,}", f"{rebuilt.rows:,}", f"{live.digest & (2**64 - 1):016x}")
+        table.add_row(mark, name, f"{live.rows:,}", f"{rebuilt.rows:,}", f"{live.digest & MASK:016x}")
     console.print(table)
     events = sum(verdict.offsets.values())
     if not verdict.differing:

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import orjson
 import typer
 import uvloop
@@ -18,14 +17,14 @@ from starlette.datastructures import QueryParams
 from services.api.difference import difference
 from services.api.reading import snapshot
 from services.ingest.workspaces import DEFAULT_WORKSPACE
-from services.replay.backfill import event_of, read_lines
+from services.replay.backfill import event_of
+from services.replay.sources import read_lines
 from services.replay.what_if import Changes, Made, settings_told, what_if
 from shared.database import open_pool
 from shared.events.codec import Record, Refusal
-from shared.events.instants import to_micros
 from shared.rules.models import MODELS
 from touchline.cli.plainly import plainly
-from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database
+from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, instant
 from touchline.cli.working import Reach, on_store
 
 DIFFERENT = 3  # the exit code
@@ -51,7 +50,7 @@ def what_if_(
         raise typer.BadParameter(
             "a name is of a-z, 0-9 and _, begins with a letter, and is not that of a rebuild", param_hint="NAME"
         )
-    changes = Changes(_settings(set_ or []), _added(with_ or []), without or [], _instant(received_by))
+    changes = Changes(_settings(set_ or []), _added(with_ or []), without or [], instant(received_by, "--received-by"))
     if changes.settings:
         with plainly():
             settings_told(changes.settings, 0)
@@ -96,20 +95,6 @@ def _added(files: list[Path]) -> list[Record]:
                     raise typer.BadParameter(f"{file}, line {line.number}: {outcome.detail}", param_hint="--with")
                 records.append(outcome)
     return records
-
-
-def _instant(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        instant = msgspec.convert(text, dt.datetime, strict=False)
-    except msgspec.ValidationError as error:
-        raise typer.BadParameter(f"{text!r} is no RFC 3339 instant", param_hint="--received-by") from error
-    if instant.tzinfo is None:
-        raise typer.BadParameter(
-            f"{text!r} says no time zone; an instant ends in Z or +01:00", param_hint="--received-by"
-        )
-    return to_micros(instant)
 
 
 def _age(text: str) -> dt.timedelta:

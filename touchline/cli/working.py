@@ -40,7 +40,9 @@ class Reach:
     advance: Callable[[int], None]
 
 
-def on_store(data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool) -> Answer:
+def on_store(
+    data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool, doing: str = "Projecting again"
+) -> Answer:
     """Work on a store and its log, with a bar that tells how far it is."""
 
     async def worked(url: str) -> Answer:
@@ -51,7 +53,7 @@ def on_store(data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bo
         )  # fmt: skip
         async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
             with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
-                task = progress.add_task("Projecting again", total=None)
+                task = progress.add_task(doing, total=None)
                 begun, advance = partial(_total, progress, task), partial(progress.advance, task)
                 means = Means(pool, log, partial(reached, url, Settings(), MEMBER_CONNECTIONS_MAX), os.cpu_count() or 1)
                 return await work(Reach(means, begun, advance))

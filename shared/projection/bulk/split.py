@@ -22,7 +22,7 @@ from shared.projection.sql import Connection
 from shared.rules.keys import visitor_key
 from shared.rules.settled import bucket as lateness_bucket
 
-READ_EVENTS = 5_000  # at a time
+READ_EVENTS = 5000  # at a time
 
 
 @dataclass(frozen=True)

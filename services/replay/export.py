@@ -1,0 +1,253 @@
+"""Which events does a store hold? All of them, as they were sent, or those of a time, of some types, of one contact.
+
+What is exported is the *set*: each id once, as it counts, complete with what the server filled in. Sent into an empty store,
+it makes the same rows.
+"""
+
+import datetime as dt
+import gzip
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Protocol, Self
+
+import orjson
+import zstandard
+
+from services.replay.build import Means
+from services.replay.sources import EVENT_COLUMN, STDIN, Unreadable, kind
+from services.replay.verify import offsets_of
+from shared.events.codec import event_type
+from shared.events.instants import from_micros, to_rfc3339
+from shared.log.port import partition_of
+from shared.projection.bulk.split import Selection
+from shared.projection.rows import Prepared, naming
+from shared.projection.sql import Connection, sql
+from shared.rules.keys import Identifier
+from shared.rules.order import Order
+from shared.store.generations import check_log, live_generation
+
+READ_EVENTS = 10_000  # at a time
+PARQUET_ROWS = 50_000  # of a row group
+
+NUMBER = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
+OFFSETS = sql("SELECT event_key, log_offset FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[])")
+CONTACT = sql("""
+SELECT contact FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($2::bigint[]) AND contact IS NOT NULL
+ORDER BY is_email LIMIT 1
+""")  # an id wins over an email of the same text
+IDENTIFIERS = sql("SELECT identifier FROM {g}.identifier WHERE ws = $1 AND contact = $2")
+OWNED = sql("SELECT person, from_us, from_event, to_us, to_event FROM {g}.ownership WHERE ws = $1 AND contact = $2")
+
+
+class NoContact(Exception):
+    """Nobody is called so."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which events: that happened from `from_us` (inclusive) to `to_us` (exclusive), of some types, of a contact."""
+
+    from_us: int | None = None
+    to_us: int | None = None
+    types: frozenset[str] = frozenset()
+    contact: str | None = None
+
+
+@dataclass
+class Contact:
+    """By what an event is told to be a contact's: the names that it has, and what it owned when."""
+
+    identifiers: set[int]
+    owned: dict[int, list[tuple[Order, Order]]] = field(default_factory=dict)
+
+    def has(self, arrived: Prepared) -> bool:
+        """Whether an event names the contact, or is a touch of a visitor that was the contact then."""
+        named = naming(arrived.event)
+        if named is not None and any(i.key in self.identifiers for contact in named.contacts for i in contact):
+            return True
+        if arrived.row is None:
+            return False
+        order = Order(arrived.occurred_at_us, arrived.event_id)
+        return any(start <= order < end for start, end in self.owned.get(arrived.row.person, ()))
+
+
+@dataclass
+class Export:
+    """Exports what the live generation holds of a workspace. `begun` is told how many events are read, `advance` of them."""
+
+    means: Means
+    workspace: str
+    chosen: Chosen
+    begun: Callable[[int], None]
+    advance: Callable[[int], None]
+
+    async def events(self) -> AsyncIterator[list[Prepared]]:
+        """The events in the order of the log. Raises `NoContact`, `NoGeneration`, `WrongShape` or `WrongLog`."""
+        pool, log = self.means.pool, self.means.log
+        live = await live_generation(pool)
+        check_log(live, log.identity, log.partitions)
+        partition = partition_of(self.workspace, live.partitions)
+        end = (await offsets_of(pool, live.name)).get(partition, 0)
+        ws = await pool.fetchval(NUMBER, self.workspace) or 0
+        self.begun(end)
+        selection = Selection(self.workspace)
+        async with Connection.of(pool, live.name) as connection:
+            contact = await _contact(connection, ws, self.chosen.contact)
+            at = 0
+            while at < end:
+                entries = await log.read(partition, at, min(READ_EVENTS, end - at))
+                at = entries[-1].offset + 1
+                arrived = selection.batch(entries).arrived.get(self.workspace, [])
+                wanted = [a for a in arrived if self._is_chosen(a) and (contact is None or contact.has(a))]
+                if wanted:
+                    rows = await connection.fetch(OFFSETS, ws, [a.key128 for a in wanted])
+                    counts = {row["event_key"]: row["log_offset"] for row in rows}
+                    yield [a for a in wanted if counts.get(a.key128) == a.offset]
+                self.advance(len(entries))
+        await log.leave(partition)
+
+    def _is_chosen(self, arrived: Prepared) -> bool:
+        chosen = self.chosen
+        return (
+            (chosen.from_us is None or arrived.occurred_at_us >= chosen.from_us)
+            and (chosen.to_us is None or arrived.occurred_at_us < chosen.to_us)
+            and (not chosen.types or event_type(arrived.event) in chosen.types)
+        )
+
+    async def run(self, target: Path) -> int:
+        """Write the events to a file, whole or not at all, or to standard output (`-`); answers how many there are."""
+        count = 0
+        partial = target if target == STDIN else target.with_name(target.name + ".partial")
+        with _writer(target, partial) as writer:
+            async for events in self.events():
+                writer.write(events)
+                count += len(events)
+        if target != STDIN:
+            partial.replace(target)
+        return count
+
+
+async def _contact(connection: Connection, ws: int, text: str | None) -> Contact | None:
+    if text is None:
+        return None
+    names = [Identifier((False, text)), Identifier((True, text.strip().lower()))]
+    key = await connection.fetchval(CONTACT, ws, [name.key for name in names])
+    if key is None:
+        raise NoContact(f"there is no contact {text!r}")
+    contact = Contact({row["identifier"] for row in await connection.fetch(IDENTIFIERS, ws, key)})
+    for row in await connection.fetch(OWNED, ws, key):
+        interval = Order(row["from_us"], row["from_event"]), Order(row["to_us"], row["to_event"])
+        contact.owned.setdefault(row["person"], []).append(interval)
+    return contact
+
+
+def complete(arrived: Prepared) -> bytes:
+    """The event as it was sent, on one line, with what the server filled in: its id, its instant, its user agent."""
+    event, filled = arrived.event, {}
+    if event.id != arrived.event_id:
+        filled["id"] = arrived.event_id
+    if event.occurred_at is None:
+        filled["occurred_at"] = to_rfc3339(arrived.occurred_at_us)
+    if arrived.user_agent is not None and getattr(event, "user_agent", None) is None:
+        filled["user_agent"] = arrived.user_agent
+    if not filled and b"\n" not in arrived.raw and b"\r" not in arrived.raw:
+        return arrived.raw
+    return orjson.dumps({**orjson.loads(arrived.raw), **filled})
+
+
+class Writer(Protocol):
+    """Writes events to a file."""
+
+    def write(self, events: Sequence[Prepared]) -> None:
+        """Write some more."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None: ...
+
+
+def _writer(target: Path, partial: Path) -> Writer:
+    return _Parquet(partial) if kind(target) == ".parquet" else _Ndjson(target, partial)
+
+
+class _Ndjson:
+    """One event a line, packed as the file's name says."""
+
+    def __init__(self, target: Path, partial: Path) -> None:
+        self._raw: AbstractContextManager[IO[bytes]]
+        self._raw = nullcontext(sys.stdout.buffer) if target == STDIN else partial.open("wb")
+        self._suffix = target.suffix
+
+    def __enter__(self) -> Self:
+        raw = self._raw.__enter__()
+        self._packed: Any = nullcontext(raw)
+        if self._suffix == ".gz":
+            self._packed = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0)
+        elif self._suffix == ".zst":
+            self._packed = zstandard.ZstdCompressor(level=3).stream_writer(raw, closefd=False)
+        self._file = self._packed.__enter__()
+        return self
+
+    def write(self, events: Sequence[Prepared]) -> None:
+        self._file.write(b"".join(complete(a) + b"\n" for a in events))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._packed.__exit__(kind, error, trace)
+        self._raw.__exit__(kind, error, trace)
+
+
+class _Parquet:
+    """A row an event: the whole of it as JSON, and beside it the columns that analysts ask for first."""
+
+    NAMES = ("visitor_id", "asset_id", "campaign_id", "deal_id", "url")
+
+    def __init__(self, partial: Path) -> None:
+        try:
+            import pyarrow as pa  # an extra: a wheel of 40 MB that few need
+            from pyarrow import parquet
+        except ImportError as error:
+            raise Unreadable("Parquet takes the extra `parquet`: pip install 'touchline[parquet]'") from error
+        instant = pa.timestamp("us", "UTC")
+        texts = [(name, pa.string()) for name in ("contact_id", "contact_email", *self.NAMES, EVENT_COLUMN)]
+        columns = [("id", pa.string()), ("type", pa.string()), ("occurred_at", instant), ("received_at", instant)]
+        self._arrow, self._schema = pa, pa.schema([*columns, *texts])
+        self._file = parquet.ParquetWriter(partial, self._schema, compression="zstd")
+        self._rows: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, events: Sequence[Prepared]) -> None:
+        self._rows += [self._row(a) for a in events]
+        if len(self._rows) >= PARQUET_ROWS:
+            self._flush()
+
+    def _row(self, arrived: Prepared) -> dict[str, Any]:
+        event: Any = arrived.event
+        contact = getattr(event, "contact", None)
+        return {
+            "id": arrived.event_id, "type": event_type(event), "occurred_at": _utc(arrived.occurred_at_us),
+            "received_at": _utc(arrived.received_at_us), "contact_id": contact and contact.id,
+            "contact_email": contact and contact.email, **{name: getattr(event, name, None) for name in self.NAMES},
+            EVENT_COLUMN: complete(arrived).decode(),
+        }  # fmt: skip
+
+    def _flush(self) -> None:
+        self._file.write_table(self._arrow.Table.from_pylist(self._rows, self._schema))
+        self._rows.clear()
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is None and self._rows:
+            self._flush()
+        self._file.close()
+
+
+def _utc(at_us: int) -> dt.datetime:
+    return from_micros(at_us)
