@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import asyncpg
 import uvloop
 
-from shared.collector import spare_the_collector
 from shared.log.port import EventLog
 from shared.projection.sql import Connection
 
@@ -25,8 +25,9 @@ SESSION = """
 SET synchronous_commit = off;
 SET maintenance_work_mem = '256MB';
 SET work_mem = '64MB';
-SET max_parallel_maintenance_workers = 0
-"""  # what is lost with the machine is made again; several indexes are built at once, each by one
+SET max_parallel_maintenance_workers = 0;
+SELECT set_config('wal_compression', 'off', false) WHERE has_parameter_privilege('wal_compression', 'SET')
+"""  # what is lost with the machine is made again; several indexes are built at once, each by one; whole pages are all that a new index logs, and packing them takes longer than writing
 
 Answer = TypeVar("Answer")
 P = ParamSpec("P")
@@ -133,7 +134,7 @@ def _begin(opener: Opener, generation: str) -> None:
     os.nice(NICENESS)
     threading.Thread(target=_end_with_the_maker, daemon=True).start()
     _member = _Member(opener, generation)
-    spare_the_collector()
+    gc.disable()  # it lives for one rebuild, and what it makes holds no cycles
 
 
 def _end_with_the_maker() -> None:

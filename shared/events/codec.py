@@ -8,7 +8,7 @@ import re
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -169,6 +169,8 @@ def accept(
     )
 
 
+AnyArrived = TypeVar("AnyArrived", bound=Arrived)
+
 _encode_record = msgspec.json.Encoder().encode
 _decode_record = msgspec.json.Decoder(Record).decode
 
@@ -178,8 +180,8 @@ def encode_record(record: Record) -> bytes:
     return _encode_record(record)
 
 
-def decode_record(value: bytes, offset: int = -1) -> Arrived:
-    """The event of a log record. Raises `msgspec.DecodeError` where the record does not hold one."""
+def decode_record(value: bytes, offset: int = -1, kind: type[AnyArrived] = Arrived) -> AnyArrived:  # type: ignore[assignment]
+    """The event of a log record, as a kind of `Arrived`. Raises `msgspec.DecodeError` where it does not hold one."""
     record = _decode_record(value)
     raw = bytes(record.event)
     event = _decode_event(upcast(record.v, raw))
@@ -194,9 +196,7 @@ def decode_record(value: bytes, offset: int = -1) -> Arrived:
     if record.key == "collect":
         event_id = COLLECT_PREFIX + event_id
     user_agent = record.user_agent or getattr(event, "user_agent", None)
-    return Arrived(
-        event, event_id, at_us, record.received_at, record.key, raw, user_agent, offset, type(event) in TOUCHES
-    )
+    return kind(event, event_id, at_us, record.received_at, record.key, raw, user_agent, offset, type(event) in TOUCHES)
 
 
 def upcast(version: int, raw: bytes) -> bytes:

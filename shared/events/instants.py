@@ -3,7 +3,6 @@
 import datetime as dt
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-MICROSECOND = dt.timedelta(microseconds=1)
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 HOUR_US = 60 * MINUTE_US
@@ -14,7 +13,8 @@ END_US = 2**63 - 1  # after every instant
 
 def to_micros(instant: dt.datetime) -> int:
     """Microseconds of an aware datetime."""
-    return (instant - EPOCH) // MICROSECOND
+    since = instant - EPOCH
+    return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
 
 
 def from_micros(at_us: int) -> dt.datetime:

@@ -10,9 +10,9 @@ from hashlib import sha256
 from typing import Any
 
 from shared.events import types as e
-from shared.events.codec import canonical, decode_record
+from shared.events.codec import canonical
 from shared.log.port import EventLog
-from shared.projection.rows import Prepared, prepare
+from shared.projection.rows import Prepared, prepared
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import event_key
 from shared.rules.order import Order
@@ -164,4 +164,4 @@ async def _from_log(log: EventLog, partition: int, offsets: Sequence[int]) -> di
     if not offsets:
         return {}
     entries = await log.entries(partition, sorted(set(offsets)))
-    return {entry.offset: prepare(decode_record(entry.value, entry.offset)) for entry in entries}
+    return {entry.offset: prepared(entry.value, entry.offset) for entry in entries}

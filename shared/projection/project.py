@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from shared.events import types as e
-from shared.events.codec import decode_event, decode_record
+from shared.events.codec import decode_event
 from shared.log.port import Entry, EventLog
 from shared.projection.admission import admit
 from shared.projection.catalog import derive_catalog
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
 from shared.projection.record import LEAVES, make_leaves, record_lateness, sort_out, write
-from shared.projection.rows import SETTINGS_SUBJECT, Prepared, agents_of, prepare
+from shared.projection.rows import SETTINGS_SUBJECT, Prepared, agents_of, prepared
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
 from shared.projection.verdicts import apply_machine_rules, save_agents, settle_internal
@@ -77,7 +77,7 @@ def decode(entries: Sequence[Entry]) -> Batch:
             batch.unreadable.append((entry, "the record names no workspace of this partition"))
             continue
         try:
-            batch.arrived[entry.workspace].append(prepare(decode_record(entry.value, entry.offset)))
+            batch.arrived[entry.workspace].append(prepared(entry.value, entry.offset))
         except msgspec.DecodeError as error:
             batch.unreadable.append((entry, str(error)))
     return batch

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.events import types as e
-from shared.events.codec import Arrived, event_type
-from shared.rules.excluded_traffic import flagged, verdict
+from shared.events.codec import Arrived, decode_record, event_type
+from shared.rules.excluded_traffic import FLAGGED_INTERNAL, FLAGGED_MACHINE, flagged, verdict
 from shared.rules.influence import TouchType
 from shared.rules.keys import (
     Identifier,
@@ -101,14 +101,18 @@ class Fact(NamedTuple):
     object: int | None
 
 
-def prepare(arrived: Arrived) -> Prepared:
-    """Work out what an event's row and keys are; its workspace and its session are still open."""
-    touch = arrived.is_touch
-    return Prepared(
-        arrived.event, arrived.event_id, arrived.occurred_at_us, arrived.received_at_us, arrived.key, arrived.raw,
-        arrived.user_agent, arrived.offset, touch, event_key(arrived.event_id), sent_hash(arrived.raw),
-        touch_row(arrived) if touch else None, None if touch else fact(arrived.event),
-    )  # fmt: skip
+def prepared(value: bytes, offset: int) -> Prepared:
+    """The event of a log record, with its row and keys; its workspace and its session are still open.
+
+    Raises `msgspec.DecodeError` where the record does not hold one.
+    """
+    arrived = decode_record(value, offset, Prepared)
+    arrived.key128, arrived.sent_hash = event_key(arrived.event_id), sent_hash(arrived.raw)
+    if arrived.is_touch:
+        arrived.row = touch_row(arrived)
+    else:
+        arrived.about = fact(arrived.event)
+    return arrived
 
 
 def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:
@@ -123,38 +127,49 @@ def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:
 def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
     """The row of a touch. Its session is still open, and its verdict says only what the event says of itself."""
     event: Any = arrived.event
-    visitor_id = getattr(event, "visitor_id", None)
-    contact = getattr(event, "contact", None)
-    url = getattr(event, "url", None)
-    asset_id = getattr(event, "asset_id", None)
-    via_asset_id = referrer = target = utm = source = None
+    via_asset_id = referrer = target = utm = source = kind = None
+    visitor_id: str | None
+    url: str | None
+    count = 1
     if type(event) is e.PageVisited:
         type_ = TouchType.PAGE_VISITED
+        visitor_id, contact, url, asset_id, referrer = (
+            event.visitor_id, event.contact, event.url, event.asset_id, event.referrer,
+        )  # fmt: skip
         page = parse(event.url)
-        referrer = event.referrer
         via_asset_id = event.via_asset_id or page.via_asset_id
         target = page_key(page.address) if asset_id is None else asset_key(asset_id)
         utm = utm_key(page.utm[0]) if page.utm[0] else None
         source = named_source(page, referrer)
-    elif type(event) is e.ListJoined:
-        type_ = TouchType.LIST_JOINED_STATIC if event.list_type == "static" else TouchType.LIST_JOINED_ACTIVE
     else:
-        type_ = _TYPE[type(event)]
-    if target is None and asset_id is not None:
-        target = asset_key(asset_id)
+        visitor_id, contact, url, asset_id, kind = (
+            getattr(event, name, None) for name in ("visitor_id", "contact", "url", "asset_id", "kind")
+        )
+        count = getattr(event, "count", 1)
+        if type(event) is e.ListJoined:
+            type_ = TouchType.LIST_JOINED_STATIC if event.list_type == "static" else TouchType.LIST_JOINED_ACTIVE
+        else:
+            type_ = _TYPE[type(event)]
+        if asset_id is not None:
+            target = asset_key(asset_id)
     if visitor_id is not None:
         person = visitor_key(visitor_id)
     elif contact is not None:
         person = identifiers(contact)[0].key
     else:
         person = NOBODY
-    flags = flagged(event.machine, event.internal)
+    flags = flagged(event.machine, event.internal) if event.machine or event.internal else 0
     return TouchRow(
-        ws, person, arrived.occurred_at_us, arrived.event_id, type_, verdict(flags, False, False), flags,
-        None if arrived.user_agent is None else agent_key(arrived.user_agent), visitor_id is not None, None, getattr(event, "count", 1), target,
+        ws, person, arrived.occurred_at_us, arrived.event_id, type_, _SAID[flags], flags,
+        None if arrived.user_agent is None else agent_key(arrived.user_agent), visitor_id is not None, None, count, target,
         None if via_asset_id is None else asset_key(via_asset_id), utm, source, None, None, asset_id, via_asset_id,
-        url, referrer, getattr(event, "kind", None),
+        url, referrer, kind,
     )  # fmt: skip
+
+
+_SAID = [
+    verdict(flags, False, False) for flags in range((FLAGGED_MACHINE | FLAGGED_INTERNAL) + 1)
+]  # by what it says of itself
 
 
 NOBODY = 0  # the person of a touch that names neither visitor nor contact

@@ -64,7 +64,14 @@ def _paths(sources: list[str]) -> list[Path]:
 
 
 async def _send(
-    url: str, paths: list[Path], workspace: str, rate: float, read_by: TableMapping | None, *, dry_run: bool, quiet: bool
+    url: str,
+    paths: list[Path],
+    workspace: str,
+    rate: float,
+    read_by: TableMapping | None,
+    *,
+    dry_run: bool,
+    quiet: bool,
 ) -> dict[Path, Tally]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), DownloadColumn(), TimeRemainingColumn(),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from shared.events import types as e
-from shared.events.codec import canonical, decode_event, decode_record
+from shared.events.codec import Arrived, canonical, decode_event, decode_record
 from shared.log.port import EventLog, partition_of
 from shared.projection.admission import ADD_RETRACTION, SET_LIVE
 from shared.projection.bulk.load import Context
@@ -51,7 +51,7 @@ async def settle_ids(connection: Connection, log: EventLog, workspaces: Mapping[
 
 
 def _precedence(value: bytes, offset: int) -> tuple[bytes, int, int]:
-    arrived = decode_record(value, offset)
+    arrived: Arrived = decode_record(value, offset)
     return sha256(canonical(arrived.raw)).digest(), arrived.occurred_at_us, offset
 
 
