@@ -156,6 +156,7 @@ class Build:
             entries = await log.read(partition, projector.offset, min(BATCH_EVENTS_MAX, end - projector.offset))
             if not entries:
                 raise LogDamaged(f"partition {partition} ends at {projector.offset}; {end} was projected from it")
-            await project_or_bury(connection, projector, self.selection.batch(entries), self.selection.batch)
+            batch = await self.selection.chosen(connection, entries)
+            await project_or_bury(connection, projector, batch, self.selection.batch)
             self.advance(len(entries))
         await log.leave(partition)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from shared.events.codec import decode_record
 from shared.log.port import EventLog, partition_of
-from shared.store.checksums import row_hash
+from shared.store.checksums import EVERYTHING, Part, row_hash
 from shared.store.projection import projection
 
 BUCKETS = 4096
@@ -36,6 +36,11 @@ class Side:
 
     connection: "asyncpg.Connection[asyncpg.Record]"
     schema: str
+    part: Part = EVERYTHING
+
+    def rows(self, table: str) -> str:
+        """SQL for the rows of a table `t` that are compared."""
+        return f"{self.schema}.{table} t WHERE {self.part.condition(table)}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ async def differing_rows(live: Side, rebuilt: Side, table: str, log: EventLog) -
 async def _buckets(side: Side, table: sa.Table) -> dict[int, tuple[int, int]]:
     rows = await side.connection.fetch(
         f"SELECT ({row_hash(_key_of(table))} & {BUCKETS - 1})::int AS bucket, count(*) AS rows, "
-        f"sum({row_hash(c.name for c in table.columns)}::numeric) AS digest FROM {side.schema}.{table.name} t GROUP BY 1"
+        f"sum({row_hash(c.name for c in table.columns)}::numeric) AS digest FROM {side.rows(table.name)} GROUP BY 1",
+        *side.part.arguments,
     )
     return {row["bucket"]: (row["rows"], int(row["digest"])) for row in rows}
 
@@ -93,7 +99,8 @@ async def _rows(side: Side, table: sa.Table, bucket: int) -> dict[tuple[Any, ...
     key = _key_of(table)
     names = ", ".join(f"t.{column.name}" for column in table.columns)
     rows = await side.connection.fetch(
-        f"SELECT {names} FROM {side.schema}.{table.name} t WHERE {row_hash(key)} & {BUCKETS - 1} = $1", bucket
+        f"SELECT {names} FROM {side.rows(table.name)} AND {row_hash(key)} & {BUCKETS - 1} = {bucket:d}",
+        *side.part.arguments,
     )
     return {tuple(row[name] for name in key): dict(row) for row in rows}
 

@@ -34,7 +34,6 @@ READ_EVENTS = 10_000  # at a time
 PARQUET_ROWS = 50_000  # of a row group
 
 NUMBER = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
-OFFSETS = sql("SELECT event_key, log_offset FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[])")
 CONTACT = sql("""
 SELECT contact FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($2::bigint[]) AND contact IS NOT NULL
 ORDER BY is_email LIMIT 1
@@ -94,19 +93,15 @@ class Export:
         end = (await offsets_of(pool, live.name)).get(partition, 0)
         ws = await pool.fetchval(NUMBER, self.workspace) or 0
         self.begun(end)
-        selection = Selection(self.workspace)
+        selection = Selection(self.workspace, winners_in=live.name)
         async with Connection.of(pool, live.name) as connection:
             contact = await _contact(connection, ws, self.chosen.contact)
             at = 0
             while at < end:
                 entries = await log.read(partition, at, min(READ_EVENTS, end - at))
                 at = entries[-1].offset + 1
-                arrived = selection.batch(entries).arrived.get(self.workspace, [])
-                wanted = [a for a in arrived if self._is_chosen(a) and (contact is None or contact.has(a))]
-                if wanted:
-                    rows = await connection.fetch(OFFSETS, ws, [a.key128 for a in wanted])
-                    counts = {row["event_key"]: row["log_offset"] for row in rows}
-                    yield [a for a in wanted if counts.get(a.key128) == a.offset]
+                arrived = (await selection.chosen(connection, entries)).arrived.get(self.workspace, [])
+                yield [a for a in arrived if self._is_chosen(a) and (contact is None or contact.has(a))]
                 self.advance(len(entries))
         await log.leave(partition)
 

@@ -7,7 +7,9 @@ import asyncpg
 
 from services.replay.build import Build, Means, scratch
 from services.replay.compare import Difference, Side, differing_rows
-from shared.store.checksums import Checksum, checksums
+from services.replay.sample import Sample
+from shared.projection.sql import Connection
+from shared.store.checksums import EVERYTHING, Checksum, Part, checksums
 from shared.store.generations import Generation, check_log, live_generation
 
 PROGRESS = "SELECT partition, next_offset FROM {schema}.progress WHERE next_offset > 0 ORDER BY partition"
@@ -22,6 +24,8 @@ class Verdict:
     offsets: dict[int, int]
     tables: dict[str, tuple[Checksum, Checksum]] = field(default_factory=dict)
     rows: list[Difference] = field(default_factory=list)
+    sample: Sample | None = None
+    """The part that was compared; None: all."""
 
     @property
     def differing(self) -> list[str]:
@@ -37,31 +41,43 @@ async def offsets_of(
     return {row["partition"]: row["next_offset"] for row in rows}
 
 
-async def verify(means: Means, number: str, begun: Callable[[int], None], advance: Callable[[int], None]) -> Verdict:
+async def verify(
+    means: Means,
+    number: str,
+    begun: Callable[[int], None],
+    advance: Callable[[int], None],
+    sample_of: int | None = None,
+) -> Verdict:
     """Compare the live generation, as it stands now, with one made from offset 0. Live traffic goes on meanwhile.
 
+    With `sample_of`, one part of so many is compared, drawn at random: the log is read as a whole, and little of it projected.
     `begun` is told how many events there are to project, `advance` how many more are. `number` names the scratch generation.
     Raises `WrongLog`, `WrongShape`, `NoGeneration` or `LogDamaged`.
     """
     live = await live_generation(means.pool)
     check_log(live, means.log.identity, means.log.partitions)
     async with scratch(means.pool, KIND, number, live) as rebuilt:
-        return await compared(means, live, Build(means, rebuilt, advance), begun)
+        return await compared(means, live, Build(means, rebuilt, advance), begun, sample_of)
 
 
 async def compared(
-    means: Means, live: Generation, build: Build, begun: Callable[[int], None] = lambda _: None
-) -> Verdict:
+    means: Means, live: Generation, build: Build, begun: Callable[[int], None] = lambda _: None,
+    sample_of: int | None = None,
+) -> Verdict:  # fmt: skip
     """Build up to where the live generation stands, and compare. The snapshot of its rows is held all the while."""
     rebuilt = build.generation.name
     async with means.pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
         verdict = Verdict(live.name, await offsets_of(seen, live.name))
         begun(sum(verdict.offsets.values()))
-        found = await checksums(seen, live.name)
+        part: Part = EVERYTHING
+        if sample_of is not None:
+            part = verdict.sample = build.selection = await Sample.draw(Connection(seen, live.name), sample_of)
+        found = await checksums(seen, live.name, part)
         await build.run(verdict.offsets)
         async with means.pool.acquire() as connection:
-            wanted = await checksums(connection, rebuilt)
+            wanted = await checksums(connection, rebuilt, part)
             verdict.tables = {name: (found[name], wanted[name]) for name in found}
+            one, other = Side(seen, live.name, part), Side(connection, rebuilt, part)
             for table in verdict.differing:
-                verdict.rows += await differing_rows(Side(seen, live.name), Side(connection, rebuilt), table, means.log)
+                verdict.rows += await differing_rows(one, other, table, means.log)
     return verdict

@@ -1,7 +1,7 @@
 """Do two generations hold the same rows? One number a table, whatever the order of its rows."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import asyncpg
 
@@ -26,13 +26,42 @@ def row_hash(columns: Iterable[str]) -> str:
     return f"hashtextextended(ROW({', '.join(f't.{name}' for name in columns)})::text, 0)"
 
 
-async def checksums(connection: "asyncpg.Connection[asyncpg.Record]", generation: str) -> dict[str, Checksum]:
+class Part(Protocol):
+    """Which rows of every table are compared."""
+
+    def condition(self, table: str) -> str | None:
+        """SQL for the rows of a table `t`; None: none of them."""
+        ...
+
+    @property
+    def arguments(self) -> list[Any]:
+        """The arguments of every condition."""
+        ...
+
+
+class Everything:
+    """All rows of all tables."""
+
+    arguments: ClassVar[list[Any]] = []
+
+    def condition(self, table: str) -> str | None:
+        """See `Part.condition`."""
+        return None if table in UNCOMPARED else "true"
+
+
+EVERYTHING = Everything()
+
+
+async def checksums(
+    connection: "asyncpg.Connection[asyncpg.Record]", generation: str, part: Part = EVERYTHING
+) -> dict[str, Checksum]:
     """The checksum of every table of a generation. Compare within one snapshot, at one position."""
     found = {}
     for table in projection.sorted_tables:
-        if table.name not in UNCOMPARED:
+        if (condition := part.condition(table.name)) is not None:
             columns = [column.name for column in table.columns]
-            found[table.name] = await _checksum(connection, f"{generation}.{table.name} t", columns)
+            rows = f"{generation}.{table.name} t WHERE {condition}"
+            found[table.name] = await _checksum(connection, rows, columns, part.arguments)
     return found
 
 
@@ -52,9 +81,12 @@ async def set_checksums(
     return found
 
 
-async def _checksum(connection: "asyncpg.Connection[asyncpg.Record]", rows: str, columns: Sequence[str]) -> Checksum:
+async def _checksum(
+    connection: "asyncpg.Connection[asyncpg.Record]", rows: str, columns: Sequence[str], arguments: Sequence[Any] = ()
+) -> Checksum:
     row = await connection.fetchrow(
-        f"SELECT count(*) AS rows, coalesce(sum({row_hash(columns)}::numeric), 0) AS digest FROM {rows}"
+        f"SELECT count(*) AS rows, coalesce(sum({row_hash(columns)}::numeric), 0) AS digest FROM {rows}",
+        *arguments,
     )
     assert row is not None
     return Checksum(row["rows"], int(row["digest"]))

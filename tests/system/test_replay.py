@@ -328,3 +328,36 @@ def test_a_store_of_another_release_is_refused_until_it_is_rebuilt(tmp_path: Pat
     with again.client("read") as client:
         assert client.get("/v1/status", params={"after": position}).json()["generation"] == "g2"
     assert again.stop() == 0
+
+
+def test_a_sample_of_a_sound_store_is_equal_and_every_part_finds_its_corrupted_rows(
+    own: Running, runner: asyncio.Runner
+) -> None:
+    """Of three parts each row of a person or deal is in one or more; a part sees what is corrupted in it, amid rivals."""
+
+    async def check() -> None:
+        workspace = await new_workspace(own, "sampled")
+        sent = mix("s")
+        await send(workspace, sent)
+        await send(workspace, [sent[n] | {"id": sent[n + 1]["id"]} for n in range(0, 400, 8)])  # rivals for ids
+        await workspace.project(700)
+
+        async def parts() -> list[Verdict]:
+            return [await verify(means(own), "part", lambda _: None, lambda _: None, 3) for _ in range(9)]
+
+        sound = await parts()
+        assert [verdict.differing for verdict in sound] == [[]] * 9
+        rows = sound[0].tables["touch"][0].rows
+        assert 0 < rows < len(sent) * 0.8
+        assert {verdict.sample.place for verdict in sound if verdict.sample} == {0, 1, 2}
+        async with own.pool.acquire() as connection:
+            for table, statement in CORRUPTIONS.items():
+                await connection.execute(f"CREATE TEMP TABLE before AS SELECT * FROM g1.{table}")
+                assert await connection.execute(statement) in ("UPDATE 1", "DELETE 1"), table
+                found = [verdict.differing for verdict in await parts()]
+                assert [table] in found, table
+                assert all(differing in ([], [table]) for differing in found)
+                await connection.execute(f"TRUNCATE g1.{table}; INSERT INTO g1.{table} SELECT * FROM before")
+                await connection.execute("DROP TABLE before")
+
+    runner.run(check())

@@ -39,14 +39,19 @@ def replay() -> None:
 
 
 @app.command("verify")
-def verify_(data: Data = None, as_json: AsJson = False) -> None:
+def verify_(
+    sample: Annotated[str | None, typer.Option(metavar="SHARE", help="only so much of it, such as 1%, drawn anew each time")] = None,
+    data: Data = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Project the log from its beginning, and compare every table with the live one at the same position.
 
-    Services go on meanwhile. Exits 3 if a row differs; each is told with the event that explains it.
+    Services go on meanwhile. Exits 3 if a row differs; each is told with the event that explains it. Of a big store a sample
+    is projected and compared: some persons and deals, with all that hangs together with them.
     """
+    sample_of = _parts(sample)
 
     async def work(reach: Reach) -> Verdict:
-        return await verify(reach.means, f"{os.getpid()}", reach.begun, reach.advance)
+        return await verify(reach.means, f"{os.getpid()}", reach.begun, reach.advance, sample_of)
 
     verdict = on_store(data, work, quiet=as_json)
     if as_json:
@@ -161,6 +166,19 @@ def drop_(
     print(json.dumps({"dropped": name})) if as_json else console.print(f"{name} is gone")
 
 
+def _parts(share: str | None) -> int | None:
+    """A share in percent as one of so many parts. Raises `typer.BadParameter`."""
+    if share is None:
+        return None
+    try:
+        percent = float(share.removesuffix("%"))
+    except ValueError:
+        percent = 0
+    if not 0 < percent <= 100:
+        raise typer.BadParameter(f"{share!r} is no share such as 1%", param_hint="--sample")
+    return max(1, round(100 / percent))
+
+
 def _table(*headings: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in headings:
@@ -171,6 +189,7 @@ def _table(*headings: str) -> Table:
 def _said(verdict: Verdict) -> dict[str, Any]:
     return {
         "generation": verdict.generation, "offsets": verdict.offsets, "equal": not verdict.differing,
+        "sample": verdict.sample and verdict.sample.said,
         "tables": {
             name: {"rows": live.rows, "digest": str(live.digest), "equal": live == rebuilt}
             for name, (live, rebuilt) in verdict.tables.items()
@@ -197,8 +216,14 @@ def _tell(verdict: Verdict) -> None:
         table.add_row(mark, name, f"{live.rows:,}", f"{rebuilt.rows:,}", f"{live.digest & MASK:016x}")
     console.print(table)
     events = sum(verdict.offsets.values())
+    if verdict.sample is not None:
+        said = verdict.sample.said
+        console.print(
+            f"a sample, part {said['place']} of {said['of']}: {said['persons_and_deals']:,} persons and deals"
+        )
     if not verdict.differing:
-        console.print(f"[green]equal[/]: {verdict.generation} is what its {events:,} events make of it")
+        of_it = "of that part" if verdict.sample else "of it"
+        console.print(f"[green]equal[/]: {verdict.generation} is what its {events:,} events make {of_it}")
         return
     console.print(f"[red]different[/]: {', '.join(verdict.differing)}")
     for difference in verdict.rows[:ROWS_TOLD]:

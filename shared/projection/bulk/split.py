@@ -18,11 +18,13 @@ from shared.projection.bulk.spill import Block, Frame, Named, SpilledFact, Spill
 from shared.projection.project import Batch, decode, workspace_number
 from shared.projection.record import LEAF_US, SEEN_COLUMNS, fact_body, seen_row
 from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, naming
-from shared.projection.sql import Connection
+from shared.projection.sql import Connection, sql
 from shared.rules.keys import visitor_key
 from shared.rules.settled import bucket as lateness_bucket
 
-READ_EVENTS = 5000  # at a time
+READ_EVENTS = 5_000  # at a time
+
+OFFSETS = sql("SELECT event_key, log_offset FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[])")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,20 @@ class Selection:
 
     workspace: str | None = None
     received_by_us: int | None = None
+    winners_in: str | None = None
+    """A generation that tells which event of several that claim one id counts; without it all are chosen."""
+
+    async def chosen(self, connection: Connection, entries: Sequence[Entry]) -> Batch:
+        """As `batch`, and ask which events have their id."""
+        batch = self.batch(entries)
+        if self.winners_in is not None:
+            known = Connection(connection.raw, self.winners_in)
+            for workspace, arrived in batch.arrived.items():
+                ws = await workspace_number(connection, workspace)
+                rows = await known.fetch(OFFSETS, ws, [a.key128 for a in arrived])
+                counts = {row["event_key"]: row["log_offset"] for row in rows}
+                batch.arrived[workspace] = [a for a in arrived if counts.get(a.key128) == a.offset]
+        return batch
 
     def batch(self, entries: Sequence[Entry]) -> Batch:
         """Decode what is chosen of some entries of the log."""
@@ -101,7 +117,7 @@ async def split(
             entries = await log.read(span.partition, at, min(READ_EVENTS, span.end - at))
             if not entries:
                 raise LogDamaged(f"partition {span.partition} ends at {at}; {span.end} was projected from it")
-            batch = selection.batch(entries)
+            batch = await selection.chosen(connection, entries)
             found.received_us = max(found.received_us, batch.received_us)
             for workspace, arrived in batch.arrived.items():
                 if workspace not in numbers:

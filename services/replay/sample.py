@@ -1,0 +1,134 @@
+"""Which part of a big store is enough to look at today? Some persons and deals, with all that they hang together with.
+
+A share of all visitors, contacts and deals, drawn by their keys, and whoever is linked with them: what is derived of such a
+part depends on the events that concern it, on the catalog and the settings, and on nothing else. So it can be projected alone.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.events import types as e
+from shared.log.port import Entry
+from shared.projection.bulk.split import Selection
+from shared.projection.project import Batch
+from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, naming
+from shared.projection.sql import Connection, sql
+from shared.rules.keys import deal_key, visitor_key
+
+ABOUT_ALL = (
+    "asset_registered", "asset_published", "asset_unpublished", "asset_associated", "asset_dissociated",
+    "campaign_created", "campaign_updated", "campaign_deleted", "spend_recorded", "event_retracted",
+    "workspace_configured", "model_defined",
+)  # fmt: skip
+_ABOUT_ALL = tuple(e.EVENT_TYPES[name] for name in ABOUT_ALL)
+_DEAL_EVENTS = (e.DealCreated, e.DealContactAssociated, e.DealClosed, e.DealReopened)
+
+PART = sql("""
+WITH RECURSIVE near(ws, key) AS (
+    SELECT * FROM (
+        SELECT ws, visitor AS key FROM {g}.visitor UNION ALL SELECT ws, identifier FROM {g}.identifier
+        UNION ALL SELECT ws, deal FROM {g}.deal
+    ) every WHERE mod(key & 9223372036854775807, $1::bigint) = $2
+    UNION
+    SELECT near.ws, other.key FROM near CROSS JOIN LATERAL (
+        SELECT identifier AS key FROM {g}.naming n WHERE n.ws = near.ws AND n.visitor = near.key
+        UNION ALL SELECT visitor FROM {g}.naming n
+            WHERE n.ws = near.ws AND n.identifier = near.key AND n.visitor IS NOT NULL
+        UNION ALL SELECT b FROM {g}.link l WHERE l.ws = near.ws AND l.a = near.key
+        UNION ALL SELECT deal FROM {g}.deal_named d WHERE d.ws = near.ws AND d.identifier = near.key
+        UNION ALL SELECT unnest(b.identifiers) FROM by_deal b WHERE b.ws = near.ws AND b.deal = near.key
+    ) other
+), by_deal AS MATERIALIZED (
+    SELECT ws, deal, array_agg(identifier) AS identifiers FROM {g}.deal_named GROUP BY ws, deal
+)
+SELECT w.workspace_id, near.ws, near.key FROM near JOIN touchline.workspace w ON w.number = near.ws
+""")  # the drawn ones, and whoever is linked with them
+
+OF_ALL = sql(f"""
+SELECT ws, asset AS key FROM {{g}}.asset UNION SELECT ws, campaign FROM {{g}}.campaign
+UNION SELECT number, {SETTINGS_SUBJECT} FROM touchline.workspace
+""")  # what the events are about that concern everyone
+
+COLUMN_OF = {
+    "touch": "person", "visitor": "visitor", "naming": "identifier", "link": "a", "identifier": "identifier",
+    "ownership": "person", "contact": "contact", "salesforce_member": "contact", "seen": "place", "fact": "subject",
+    "deal": "deal", "deal_named": "deal", "deal_contact": "deal", "credit": "deal",
+}  # fmt: skip
+WHOLE = ("campaign", "asset", "association", "ineffective", "address", "claim", "settings")
+
+
+@dataclass(frozen=True)
+class Sample(Selection):
+    """One part of `of`, drawn at random: every `of`-th key from `place` on, and all that is linked with it."""
+
+    of: int = 1
+    place: int = 0
+    keys: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """By workspace: the visitors, identifiers and deals."""
+    numbered: Sequence[tuple[int, int]] = ()
+    """The same by the workspace's number, and what concerns everyone."""
+
+    @property
+    def said(self) -> dict[str, int]:
+        """Which part it is."""
+        return {"of": self.of, "place": self.place, "persons_and_deals": sum(map(len, self.keys.values()))}
+
+    @classmethod
+    async def draw(cls, connection: Connection, of: int, place: int | None = None) -> "Sample":
+        """Draw one, as the connection's snapshot of a generation shows it; `place` chooses which."""
+        place = random.randrange(of) if place is None else place % of
+        found: dict[str, set[int]] = defaultdict(set)
+        numbered = []
+        for row in await connection.fetch(PART, of, place):
+            found[row["workspace_id"]].add(row["key"])
+            numbered.append((row["ws"], row["key"]))
+        numbered += [tuple(row) for row in await connection.fetch(OF_ALL)]
+        return cls(
+            None, None, connection.generation, of, place, {ws: frozenset(k) for ws, k in found.items()}, numbered
+        )
+
+    def batch(self, entries: Sequence[Entry]) -> Batch:
+        """See `Selection.batch`."""
+        batch = super().batch(entries)
+        for workspace, arrived in batch.arrived.items():
+            known = self.keys.get(workspace, frozenset())
+            batch.arrived[workspace] = [a for a in arrived if self._concerns(a, known)]
+        return batch
+
+    def _concerns(self, arrived: Prepared, known: frozenset[int]) -> bool:
+        """Whether an event is about anyone of the part, or about all."""
+        event = arrived.event
+        if isinstance(event, _ABOUT_ALL):
+            return True
+        if arrived.row is not None and arrived.row.person != NOBODY and self._has(arrived.row.person, known):
+            return True
+        if isinstance(event, e.ContactIdentified) and self._has(visitor_key(event.visitor_id), known):
+            return True
+        if isinstance(event, _DEAL_EVENTS) and self._has(deal_key(event.deal_id), known):
+            return True
+        named = naming(event)
+        return named is not None and any(self._has(i.key, known) for contact in named.contacts for i in contact)
+
+    def _has(self, key: int, known: frozenset[int]) -> bool:
+        return key in known or (key & 0x7FFFFFFFFFFFFFFF) % self.of == self.place
+
+    def condition(self, table: str) -> str | None:
+        """SQL for the rows of a table `t` that the part has; its arguments are `arguments`. None: it has none of its own."""
+        if table in WHOLE:
+            return "$1::int[] IS NOT NULL AND $2::bigint[] IS NOT NULL"
+        column = COLUMN_OF.get(table)
+        if column is None:
+            return None
+        mine = f"(t.ws, t.{column}) IN (SELECT * FROM unnest($1::int[], $2::bigint[]))"
+        if table in ("touch", "visitor"):  # whom the live generation knows nothing of, though the log does
+            drawn = f"mod(t.{column} & 9223372036854775807, {self.of:d}) = {self.place:d}"
+            return f"t.{column} <> {NOBODY} AND ({mine} OR {drawn})"
+        return f"NOT (t.is_touch AND t.place = {NOBODY}) AND {mine}" if table == "seen" else mine
+
+    @property
+    def arguments(self) -> list[Any]:
+        """For `condition`."""
+        return [[ws for ws, _ in self.numbered], [key for _, key in self.numbered]]
