@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ingest] [end-to-end] [freshness] [reads] [contact] [history] [growth] [kafka-…]`: all of them if none is named."""
+"""`python -m benchmarks [ingest] [end-to-end] [freshness] [reads] [contact] [history] [growth] [rebuild] [rebuild-live] [kafka-…]`: all of them if none is named."""
 
 import asyncio
 import itertools
@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from benchmarks import kafka, measure
+from benchmarks import kafka, measure, rebuild
 from benchmarks.history import history
 
 BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
@@ -19,6 +19,8 @@ BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "contact": measure.contact,
     "history": history,
     "growth": measure.growth,
+    "rebuild": rebuild.rebuild,
+    "rebuild-live": rebuild.beside_live_traffic,
     "kafka-ingest": kafka.ingest,
     "kafka-end-to-end": kafka.end_to_end,
     "kafka-freshness": kafka.freshness,

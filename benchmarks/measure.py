@@ -70,8 +70,8 @@ async def end_to_end(folder: Path) -> None:
     readable_s = now() - began
     print(f"  accepted        {accepted / taken_s:9,.0f} events/s")
     print(f"  readable        {accepted / readable_s:9,.0f} events/s")
-    connection = await asyncpg.connect(_database(folder / "data"))
-    copied_s = await _copy_again(connection, folder)
+    connection = await asyncpg.connect(database_of(folder / "data"))
+    copied_s = await copy_again(connection, folder, "g1")
     await connection.close()
     server.stop()
     print(
@@ -80,18 +80,19 @@ async def end_to_end(folder: Path) -> None:
     )
 
 
-def _database(data: Path) -> str:
+def database_of(data: Path) -> str:
+    """The URL of a running server's database."""
     directory = Path((data / "postgres" / "postmaster.pid").read_text().splitlines()[4])
     return f"postgresql://postgres@/postgres?host={directory}"
 
 
-async def _copy_again(connection: "asyncpg.Connection[asyncpg.Record]", folder: Path) -> float:
-    """Seconds that COPY takes for the live generation's rows into an empty generation."""
-    await create_copied(connection)
+async def copy_again(connection: "asyncpg.Connection[asyncpg.Record]", folder: Path, generation: str) -> float:
+    """Seconds that COPY takes for a generation's rows into an empty one, with all its indexes."""
+    await create_copied(connection, generation)
     total_s = 0.0
     for table in projection.sorted_tables:
         path = folder / table.name
-        await connection.copy_from_query(f"SELECT * FROM g1.{table.name}", output=path, format="binary")
+        await connection.copy_from_query(f"SELECT * FROM {generation}.{table.name}", output=path, format="binary")
         began = now()
         await connection.copy_to_table(table.name, schema_name="copied", source=path, format="binary")
         total_s += now() - began

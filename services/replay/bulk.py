@@ -7,13 +7,16 @@ done is written down in the transaction that does it, so that a rebuild that was
 import asyncio
 import shutil
 import tempfile
+import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
+import structlog
 
 from services.replay.crew import Crew, Hands
 from shared.log.port import EventLog
@@ -26,7 +29,7 @@ from shared.projection.record import make_quarters
 from shared.projection.sql import Connection, Statement, sql
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.settings import Settings
-from shared.store.projection import indexes
+from shared.store.projection import indexes, projection
 
 SPAN_EVENTS = 250_000  # of the log, in one step: some seconds of work that a kill can cost
 BUCKET_EVENTS = 100_000  # about 100 MB while it is worked on
@@ -68,6 +71,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 _encode = msgspec.msgpack.encode
 
+logger = structlog.stdlib.get_logger("touchline.replay")
+
 
 class Progress:
     """Tells whole events of work that is done in shares."""
@@ -106,11 +111,16 @@ class Bulk:
         """Do what is not done yet. Raises `LogDamaged`, or `SpillLost` if what an earlier run has read is gone."""
         plan = await self._plan(upto)
         self._progress = Progress(sum(plan.upto.values()), self._advance)
-        splits = await self._split(plan)
-        context = await self._admit(plan, splits)
-        await self._load(plan, splits, context)
-        await self._index()
-        await self._derive(context)
+        with timed("read and split"):
+            splits = await self._split(plan)
+        with timed("settle ids"):
+            context = await self._admit(plan, splits)
+        with timed("write rows"):
+            await self._load(plan, splits, context)
+        with timed("make indexes"):
+            await self._index()
+        with timed("derive contacts, catalog and deals"):
+            await self._derive(context)
         await self._finish(plan, splits)
 
     async def _plan(self, upto: Mapping[int, int]) -> Plan:
@@ -186,7 +196,7 @@ class Bulk:
         steps: list[Named] = [("together", together, ())]
         steps += [(f"index {i.name}", make_index, (i.make,)) for i in made]
         await self._steps("index", 0.6, steps)
-        await self._connection.raw.execute("ANALYZE " + ", ".join(f"{self._connection.generation}.{t}" for t in LOADED))
+        await self._analyze(LOADED)
 
     async def _steps(self, kind: str, share: float, steps: Sequence[Named]) -> None:
         """Do steps that are not done yet; they are `share` of their kind of work."""
@@ -218,7 +228,13 @@ class Bulk:
                 deals.append((f"deals {ws} {begin}", derive_deals_of, (ws, settings, part)))
         await self._steps("deals", 1, deals)
 
+    async def _analyze(self, tables: Iterable[str]) -> None:
+        """Let the planner know what is in them: without, it reads whole tables where it should look rows up."""
+        names = ", ".join(f"{self._connection.generation}.{table}" for table in tables)
+        await self._connection.raw.execute(f"ANALYZE {names}")
+
     async def _finish(self, plan: Plan, splits: Sequence[Split]) -> None:
+        await self._analyze(table for table in projection.tables if table not in ("touch", "seen"))
         received = dict.fromkeys(plan.upto, 0)
         for found in splits:
             received[found.span.partition] = max(received[found.span.partition], found.received_us)
@@ -230,6 +246,14 @@ class Bulk:
                 await self._connection.execute(statement)
         await asyncio.to_thread(shutil.rmtree, plan.folder, ignore_errors=True)
         self._progress.finish()
+
+
+@contextmanager
+def timed(stage: str) -> Iterator[None]:
+    """Log how long a stage takes."""
+    began_s = time.monotonic()
+    yield
+    logger.info("a stage is done", stage=stage, took_s=round(time.monotonic() - began_s, 2))
 
 
 async def is_empty(connection: Connection) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from services.replay.build import Build, Busy, Means
-from services.replay.bulk import forget_spill
+from services.replay.bulk import forget_spill, timed
 from services.replay.verify import Verdict, compared, offsets_of
 from shared.projection.sql import Connection
 from shared.store.generations import (
@@ -92,10 +92,12 @@ class Rebuild:
             live = None  # another release's: its rows cannot be compared with ours
         made = await self._made()
         build = Build(self.means, made, self.advance)
-        await self._approach(build, before)
+        with timed("project"):
+            await self._approach(build, before)
         verdict = None
         if live is not None:
-            verdict = await compared(self.means, live, build)
+            with timed("compare"):
+                verdict = await compared(self.means, live, build)
             await self._approach(build, before)
         async with pool.acquire() as connection, connection.transaction():
             await build.run(await _held_still(connection, before))
