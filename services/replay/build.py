@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 
 from services.replay.bulk import Bulk, forget_spill, is_empty
-from services.replay.crew import Crew, Opener, alone, processes
+from services.replay.crew import Crew, CrewLost, Opener, alone, processes
 from shared.log.port import EventLog, LogDamaged
 from shared.projection.bulk.spill import SpillLost
 from shared.projection.bulk.split import ALL, Selection
@@ -25,6 +25,9 @@ LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.scratch'), hashtext($1))
 ABANDONED = """
 SELECT name FROM touchline.generation WHERE ready_at IS NULL AND name <> $1 AND name !~ '^g\\d+$'
 """  # of makers that were killed, unless their locks say otherwise; a rebuild's is gone on with
+
+GONE_ON_WITH: tuple[type[Exception], ...] = (CrewLost, *NOT_ITS_FAULT)
+"""What ends a build, which the next run goes on with."""
 
 logger = structlog.stdlib.get_logger("touchline.replay")
 
@@ -119,7 +122,7 @@ class Build:
             async with self._crew(sum(upto.values())) as crew:
                 bulk = Bulk(connection, self.means.log, crew, advance, self.selection, self.social_posts_max)
                 await bulk.run(upto)
-        except NOT_ITS_FAULT:
+        except GONE_ON_WITH:
             raise
         except Exception as error:
             await self._empty(connection)

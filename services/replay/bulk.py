@@ -32,6 +32,7 @@ from shared.rules.settings import Settings
 from shared.store.projection import indexes, projection
 
 SPAN_EVENTS = 250_000  # of the log, in one step: some seconds of work that a kill can cost
+SPAN_EVENTS_MIN, SPANS = 25_000, 16  # a shorter log is cut so, that no process is left without
 BUCKET_EVENTS = 100_000  # about 100 MB while it is worked on
 BUCKETS_MAX = 1_024  # each holds a block in memory while the log is split
 DEALS_AT_A_TIME = 500
@@ -130,10 +131,11 @@ class Bulk:
             _check_folder(plan)
             return plan
         events = sum(upto.values())
+        length = min(SPAN_EVENTS, max(SPAN_EVENTS_MIN, events // SPANS))
         spans = [
-            Span(partition, begin, min(begin + SPAN_EVENTS, end))
+            Span(partition, begin, min(begin + length, end))
             for partition, end in upto.items()
-            for begin in range(0, end, SPAN_EVENTS)
+            for begin in range(0, end, length)
         ]
         folder = tempfile.mkdtemp(prefix=f"touchline-{self._connection.generation}-")
         plan = Plan(folder, dict(upto), spans, min(BUCKETS_MAX, events // BUCKET_EVENTS + 1))

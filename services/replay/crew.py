@@ -9,10 +9,11 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import asyncpg
 import uvloop
@@ -47,17 +48,19 @@ class Hands:
 Step = Callable[Concatenate[Hands, P], Awaitable[Answer]]
 
 
-class Crew:
-    """Carries out steps: functions of a module that take `Hands` first. As many at a time as it has `members`."""
+class CrewLost(Exception):
+    """A process of the crew ended before its time; what it had done is written down, and the next run goes on."""
 
-    members = 1
+
+class Crew(Protocol):
+    """Carries out steps: functions of a module that take `Hands` first."""
 
     async def do(self, step: Step[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
-        """Carry out a step, and answer what it answers. Raises what it raises."""
-        raise NotImplementedError
+        """Carry out a step, and answer what it answers. Raises what it raises, or `CrewLost`."""
+        ...
 
 
-class Alone(Crew):
+class Alone:
     """The process at hand."""
 
     def __init__(self, hands: Hands) -> None:
@@ -70,16 +73,19 @@ class Alone(Crew):
             return await step(self._hands, *args, **kwargs)
 
 
-class Processes(Crew):
+class Processes:
     """Processes of their own, which end with this one, however it ends."""
 
-    def __init__(self, executor: ProcessPoolExecutor, members: int) -> None:
-        self._executor, self.members = executor, members
+    def __init__(self, executor: ProcessPoolExecutor) -> None:
+        self._executor = executor
 
     async def do(self, step: Step[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
         """See `Crew.do`."""
         loop = asyncio.get_running_loop()
-        answer: Answer = await loop.run_in_executor(self._executor, _do, step, args, kwargs)
+        try:
+            answer: Answer = await loop.run_in_executor(self._executor, _do, step, args, kwargs)
+        except BrokenProcessPool as error:
+            raise CrewLost("a process that helps has ended; has the machine too little memory?") from error
         return answer
 
 
@@ -98,7 +104,7 @@ async def processes(opener: Opener, generation: str, members: int) -> AsyncItera
         members, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(opener, generation)
     )
     try:
-        yield Processes(executor, members)
+        yield Processes(executor)
     finally:
         await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)
 

@@ -39,10 +39,8 @@ WITH RECURSIVE near(ws, key) AS (
             WHERE n.ws = near.ws AND n.identifier = near.key AND n.visitor IS NOT NULL
         UNION ALL SELECT b FROM {g}.link l WHERE l.ws = near.ws AND l.a = near.key
         UNION ALL SELECT deal FROM {g}.deal_named d WHERE d.ws = near.ws AND d.identifier = near.key
-        UNION ALL SELECT unnest(b.identifiers) FROM by_deal b WHERE b.ws = near.ws AND b.deal = near.key
+        UNION ALL SELECT identifier FROM {g}.deal_named d WHERE d.ws = near.ws AND d.deal = near.key
     ) other
-), by_deal AS MATERIALIZED (
-    SELECT ws, deal, array_agg(identifier) AS identifiers FROM {g}.deal_named GROUP BY ws, deal
 )
 SELECT w.workspace_id, near.ws, near.key FROM near JOIN touchline.workspace w ON w.number = near.ws
 """)  # the drawn ones, and whoever is linked with them
@@ -77,7 +75,7 @@ class Sample(Selection):
         return {"of": self.of, "place": self.place, "persons_and_deals": sum(map(len, self.keys.values()))}
 
     @classmethod
-    async def draw(cls, connection: Connection, of: int, place: int | None = None) -> "Sample":
+    async def draw(cls, connection: Connection, of: int, place: int | None) -> "Sample":
         """Draw one, as the connection's snapshot of a generation shows it; `place` chooses which."""
         place = random.randrange(of) if place is None else place % of
         found: dict[str, set[int]] = defaultdict(set)

@@ -14,6 +14,8 @@ from shared.store.generations import Generation, check_log, live_generation
 
 PROGRESS = "SELECT partition, next_offset FROM {schema}.progress WHERE next_offset > 0 ORDER BY partition"
 KIND = "verify"
+Drawn = tuple[int, int | None]
+"""Of how many parts one is drawn, and which; None: any."""
 
 
 @dataclass
@@ -46,23 +48,23 @@ async def verify(
     number: str,
     begun: Callable[[int], None],
     advance: Callable[[int], None],
-    sample_of: int | None = None,
+    sample: Drawn | None = None,
 ) -> Verdict:
     """Compare the live generation, as it stands now, with one made from offset 0. Live traffic goes on meanwhile.
 
-    With `sample_of`, one part of so many is compared, drawn at random: the log is read as a whole, and little of it projected.
+    With `sample`, one part of so many is compared: the log is read as a whole, and little of it projected.
     `begun` is told how many events there are to project, `advance` how many more are. `number` names the scratch generation.
     Raises `WrongLog`, `WrongShape`, `NoGeneration` or `LogDamaged`.
     """
     live = await live_generation(means.pool)
     check_log(live, means.log.identity, means.log.partitions)
     async with scratch(means.pool, KIND, number, live) as rebuilt:
-        return await compared(means, live, Build(means, rebuilt, advance), begun, sample_of)
+        return await compared(means, live, Build(means, rebuilt, advance), begun, sample)
 
 
 async def compared(
     means: Means, live: Generation, build: Build, begun: Callable[[int], None] = lambda _: None,
-    sample_of: int | None = None,
+    sample: Drawn | None = None,
 ) -> Verdict:  # fmt: skip
     """Build up to where the live generation stands, and compare. The snapshot of its rows is held all the while."""
     rebuilt = build.generation.name
@@ -70,8 +72,8 @@ async def compared(
         verdict = Verdict(live.name, await offsets_of(seen, live.name))
         begun(sum(verdict.offsets.values()))
         part: Part = EVERYTHING
-        if sample_of is not None:
-            part = verdict.sample = build.selection = await Sample.draw(Connection(seen, live.name), sample_of)
+        if sample is not None:
+            part = verdict.sample = build.selection = await Sample.draw(Connection(seen, live.name), *sample)
         found = await checksums(seen, live.name, part)
         await build.run(verdict.offsets)
         async with means.pool.acquire() as connection:

@@ -94,13 +94,12 @@ class PostgresLog:
         with _available():
             rows = await self._pool.fetch(READ, partition, offset, offset + events_max)
         for row in rows:
-            at = row["base_offset"]
-            workspace = row["workspace"]
-            for value in _decode(self._decompress(row["payload"])):
-                if offset <= at < offset + events_max:
-                    entries.append(Entry(at, workspace, value))
-                at += 1
-        return entries
+            values = _decode(self._decompress(row["payload"]))
+            entries += map(Entry, itertools.count(row["base_offset"]), itertools.repeat(row["workspace"]), values)
+        if not entries:
+            return entries
+        begin = max(0, offset - entries[0].offset)
+        return entries[begin : begin + events_max] if begin or len(entries) > events_max else entries
 
     async def entries(self, partition: int, offsets: Sequence[int]) -> Sequence[Entry]:
         """See `EventLog.entries`."""

@@ -290,6 +290,7 @@ deal_named = sa.Table(
     "deal_named", projection, _ws(),
     _key("identifier", primary_key=True),
     _key("deal", primary_key=True),
+    sa.Index("deal_named_deal", "ws", "deal"),
     comment="every identifier that a deal's events ever named: whose change may change the deal",
 )  # fmt: skip
 

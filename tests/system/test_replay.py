@@ -4,23 +4,34 @@ import asyncio
 import datetime as dt
 import itertools
 import random
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import msgspec
 import orjson
+import psutil
 import pytest
 
+from services.replay import build, bulk
 from services.replay.build import Means
+from services.replay.bulk import split_span
+from services.replay.crew import CrewLost, Hands
 from services.replay.rebuild import Rebuild, drop, rollback
 from services.replay.verify import Verdict, verify
+from shared.log.port import LogUnavailable
+from shared.projection.bulk.split import Split
 from tests.conftest import Workspace, new_workspace
 from tests.processes import ended, launch, start
-from touchline.compose import Running, compose
+from tests.properties.worlds import world
+from touchline.compose import Running, compose, reached
 from touchline.demo.mix import Mix
 from touchline.embedded import Embedded
 from touchline.settings import Settings
@@ -337,19 +348,18 @@ def test_a_sample_of_a_sound_store_is_equal_and_every_part_finds_its_corrupted_r
 
     async def check() -> None:
         workspace = await new_workspace(own, "sampled")
-        sent = mix("s")
+        sent = mix("s")[:2_000]
         await send(workspace, sent)
         await send(workspace, [sent[n] | {"id": sent[n + 1]["id"]} for n in range(0, 400, 8)])  # rivals for ids
         await workspace.project(700)
 
         async def parts() -> list[Verdict]:
-            return [await verify(means(own), "part", lambda _: None, lambda _: None, 3) for _ in range(9)]
+            return [await verify(means(own), "part", lambda _: None, lambda _: None, (3, n)) for n in range(3)]
 
         sound = await parts()
-        assert [verdict.differing for verdict in sound] == [[]] * 9
+        assert [verdict.differing for verdict in sound] == [[]] * 3
         rows = sound[0].tables["touch"][0].rows
         assert 0 < rows < len(sent) * 0.8
-        assert {verdict.sample.place for verdict in sound if verdict.sample} == {0, 1, 2}
         async with own.pool.acquire() as connection:
             for table, statement in CORRUPTIONS.items():
                 await connection.execute(f"CREATE TEMP TABLE before AS SELECT * FROM g1.{table}")
@@ -359,5 +369,134 @@ def test_a_sample_of_a_sound_store_is_equal_and_every_part_finds_its_corrupted_r
                 assert all(differing in ([], [table]) for differing in found)
                 await connection.execute(f"TRUNCATE g1.{table}; INSERT INTO g1.{table} SELECT * FROM before")
                 await connection.execute("DROP TABLE before")
+
+    runner.run(check())
+
+
+async def sent_and_projected(running: Running, name: str) -> None:
+    workspace = await new_workspace(running, name)
+    await send(workspace, mix(name)[:2_000])
+    await workspace.project(700)
+
+
+def test_several_processes_make_the_same_rows(
+    own: Running, own_database: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "ALONE_EVENTS_MAX", 0)
+    monkeypatch.setattr(bulk, "SPAN_EVENTS", 300)
+    monkeypatch.setattr(bulk, "BUCKET_EVENTS", 500)
+    opener = partial(reached, own_database, Settings(kafka_bootstrap_servers=None), 3)
+
+    async def check() -> None:
+        await sent_and_projected(own, "crew")
+        with_crew = Means(own.pool, own.log, opener, 3)
+        assert (await verify(with_crew, "crew", lambda _: None, lambda _: None)).differing == []
+
+    runner.run(check())
+
+
+def test_a_crew_that_loses_a_process_says_so_and_what_it_did_is_gone_on_with(
+    own: Running, own_database: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "ALONE_EVENTS_MAX", 0)
+    monkeypatch.setattr(bulk, "SPAN_EVENTS", 300)
+    opener = partial(reached, own_database, Settings(kafka_bootstrap_servers=None), 3)
+
+    async def check() -> None:
+        await sent_and_projected(own, "lost")
+        done: list[int] = []
+
+        def advance(events: int) -> None:
+            done.append(events)
+            for child in psutil.Process().children():
+                if "multiprocessing.spawn" in " ".join(child.cmdline()):
+                    child.kill()
+
+        with pytest.raises(CrewLost):
+            await Rebuild(Means(own.pool, own.log, opener, 2), lambda _: None, advance).run()
+        assert sum(done)
+        steps = {row["name"] for row in await own.pool.fetch("SELECT name FROM g2.bulk_step")}
+        assert any(name.startswith("split") for name in steps)
+        assert "load 0" not in steps
+        split: list[str] = []
+
+        async def counted(hands: Hands, name: str, *rest: Any) -> Split:
+            split.append(name)
+            return await split_span(hands, name, *rest)
+
+        monkeypatch.setattr(bulk, "split_span", counted)
+        rebuilt = await Rebuild(means(own), lambda _: None, lambda _: None).run()
+        assert rebuilt.verdict is not None
+        assert (rebuilt.generation, rebuilt.verdict.differing) == ("g2", [])
+        assert not steps & set(split)
+
+    runner.run(check())
+
+
+def test_what_was_read_and_is_gone_is_read_again(
+    own: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        await sent_and_projected(own, "spill")
+
+        async def away(*_: Any) -> None:
+            raise LogUnavailable("away")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(bulk, "load_bucket", away)
+            with pytest.raises(LogUnavailable):
+                await Rebuild(means(own), lambda _: None, lambda _: None).run()
+        plan = msgspec.msgpack.decode(await own.pool.fetchval("SELECT result FROM g2.bulk_step WHERE name = 'plan'"))
+        shutil.rmtree(plan["folder"])
+        rebuilt = await Rebuild(means(own), lambda _: None, lambda _: None).run()
+        assert rebuilt.verdict is not None
+        assert (rebuilt.generation, rebuilt.verdict.differing) == ("g2", [])
+        with monkeypatch.context() as patched:
+            patched.setattr(bulk, "load_bucket", away)
+            with pytest.raises(LogUnavailable):
+                await Rebuild(means(own), lambda _: None, lambda _: None).run()
+        plan = msgspec.msgpack.decode(await own.pool.fetchval("SELECT result FROM g3.bulk_step WHERE name = 'plan'"))
+        assert Path(plan["folder"]).is_dir()
+        assert await drop(own.pool, "g3")
+        assert not Path(plan["folder"]).exists()
+
+    runner.run(check())
+
+
+def test_a_history_with_what_no_rule_can_take_is_projected_batch_by_batch(
+    own: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        await sent_and_projected(own, "poison")
+
+        async def poisoned(*_: Any) -> None:
+            raise ValueError("a rule that fails")
+
+        monkeypatch.setattr(bulk, "load_bucket", poisoned)
+        told: list[int] = []
+        verdict = await verify(means(own), "poison", lambda _: None, told.append)
+        assert verdict.differing == []
+        assert min(told) < 0  # what was told is taken back
+        assert sum(told) == sum(verdict.offsets.values())
+
+    runner.run(check())
+
+
+def test_samples_of_random_worlds_are_equal(own: Running, runner: asyncio.Runner) -> None:
+    """Whatever hangs together is drawn together: no sound store is told to differ."""
+    seed = random.randrange(2**32)
+
+    async def check() -> None:
+        rng = random.Random(seed)
+        for n in range(30):
+            workspace = await new_workspace(own, f"world{n}")
+            events = world(rng, 60)
+            await workspace.send(*events, *(rng.choice(events) | {"id": rng.choice(events)["id"]} for _ in range(3)))
+            await workspace.project(40)
+        for _ in range(12):
+            verdict = await verify(
+                means(own), "worlds", lambda _: None, lambda _: None, (rng.choice([2, 3, 5, 20]), None)
+            )
+            assert verdict.differing == [], f"seed {seed}, {verdict.sample and verdict.sample.said}: {verdict.rows[:3]}"
 
     runner.run(check())

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from services.replay.build import Busy
+from services.replay.crew import CrewLost
 from services.replay.export import NoContact
 from services.replay.mapping import BadMapping
 from services.replay.rebuild import NothingBefore
@@ -23,7 +24,7 @@ from touchline.embedded import InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    BadMapping, Busy, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
+    BadMapping, Busy, CrewLost, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
     asyncpg.InterfaceError, OSError,
 )  # fmt: skip
 

@@ -13,13 +13,13 @@ from rich.table import Table
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.compare import Difference
 from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
-from services.replay.verify import Verdict, verify
+from services.replay.verify import Drawn, Verdict, verify
 from shared.store.checksums import Checksum, set_checksums
 from shared.store.generations import WHAT_IF
 from shared.store.projection import shape
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
-from touchline.cli.working import Reach, on_store
+from touchline.cli.working import CORES, Processes, Reach, on_store
 
 DIFFERENT = 3  # the exit code
 MASK = 2**64 - 1  # digests are sums of 64-bit hashes; these bits of them are shown
@@ -41,19 +41,19 @@ def replay() -> None:
 @app.command("verify")
 def verify_(
     sample: Annotated[str | None, typer.Option(metavar="SHARE", help="only so much of it, such as 1%, drawn anew each time")] = None,
-    data: Data = None, as_json: AsJson = False,
+    processes: Processes = CORES, data: Data = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Project the log from its beginning, and compare every table with the live one at the same position.
 
     Services go on meanwhile. Exits 3 if a row differs; each is told with the event that explains it. Of a big store a sample
     is projected and compared: some persons and deals, with all that hangs together with them.
     """
-    sample_of = _parts(sample)
+    drawn = _parts(sample)
 
     async def work(reach: Reach) -> Verdict:
-        return await verify(reach.means, f"{os.getpid()}", reach.begun, reach.advance, sample_of)
+        return await verify(reach.means, f"{os.getpid()}", reach.begun, reach.advance, drawn)
 
-    verdict = on_store(data, work, quiet=as_json)
+    verdict = on_store(data, work, quiet=as_json, processes=processes)
     if as_json:
         print(json.dumps(_said(verdict)))
     else:
@@ -63,7 +63,7 @@ def verify_(
 
 
 @app.command("rebuild")
-def rebuild_(data: Data = None, as_json: AsJson = False) -> None:
+def rebuild_(processes: Processes = CORES, data: Data = None, as_json: AsJson = False) -> None:
     """Project the log from its beginning into a new generation, and make that the live one. Services go on meanwhile.
 
     One that was stopped is gone on with. What differs from the generation before is told; it is kept until the next rebuild,
@@ -73,7 +73,7 @@ def rebuild_(data: Data = None, as_json: AsJson = False) -> None:
     async def work(reach: Reach) -> Rebuilt:
         return await Rebuild(reach.means, reach.begun, reach.advance).run()
 
-    rebuilt = on_store(data, work, quiet=as_json)
+    rebuilt = on_store(data, work, quiet=as_json, processes=processes)
     verdict = rebuilt.verdict
     if as_json:
         compared = None if verdict is None else _said(verdict)
@@ -166,8 +166,8 @@ def drop_(
     print(json.dumps({"dropped": name})) if as_json else console.print(f"{name} is gone")
 
 
-def _parts(share: str | None) -> int | None:
-    """A share in percent as one of so many parts. Raises `typer.BadParameter`."""
+def _parts(share: str | None) -> Drawn | None:
+    """A share in percent as any one of so many parts. Raises `typer.BadParameter`."""
     if share is None:
         return None
     try:
@@ -176,7 +176,7 @@ def _parts(share: str | None) -> int | None:
         percent = 0
     if not 0 < percent <= 100:
         raise typer.BadParameter(f"{share!r} is no share such as 1%", param_hint="--sample")
-    return max(1, round(100 / percent))
+    return max(1, round(100 / percent)), None
 
 
 def _table(*headings: str) -> Table:

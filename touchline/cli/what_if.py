@@ -25,7 +25,7 @@ from shared.events.codec import Record, Refusal
 from shared.rules.models import MODELS
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, instant
-from touchline.cli.working import Reach, on_store
+from touchline.cli.working import CORES, Processes, Reach, on_store
 
 DIFFERENT = 3  # the exit code
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -43,7 +43,7 @@ def what_if_(
     without: Annotated[list[str] | None, typer.Option(metavar="ID", help="of an event that is taken out")] = None,
     received_by: Annotated[str | None, typer.Option(metavar="INSTANT", help="only what was received by then")] = None,
     keep: Annotated[str, typer.Option(metavar="AGE", help="until it is thrown away: so many m, h or d")] = "7d",
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    processes: Processes = CORES, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Project one workspace's events into a generation of their own, with changes. The live one never hears of it."""
     if not NAME.fullmatch(name) or re.fullmatch(r"g\d+", name):
@@ -60,7 +60,7 @@ def what_if_(
         await check_workspace(reach.means.pool, workspace)
         return await what_if(reach.means, name, workspace, changes, kept, reach.begun, reach.advance)
 
-    made = on_store(data, work, quiet=as_json)
+    made = on_store(data, work, quiet=as_json, processes=processes)
     if as_json:
         print(
             json.dumps(

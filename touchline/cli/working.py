@@ -4,8 +4,9 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import typer
 import uvloop
 from rich.console import Console
 from rich.progress import (
@@ -28,6 +29,11 @@ from touchline.settings import Settings
 CONNECTIONS_MAX = 8  # the snapshot, the lock, the projection, the comparison, and the log's
 MEMBER_CONNECTIONS_MAX = 3  # of another process that helps: one that writes, and the log's
 
+CORES = os.cpu_count() or 1
+
+Processes = Annotated[
+    int, typer.Option(min=1, help="that do the work, where there is much; fewer leave more to what is live")
+]
 Answer = TypeVar("Answer")
 
 
@@ -41,8 +47,9 @@ class Reach:
 
 
 def on_store(
-    data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool, doing: str = "Projecting again"
-) -> Answer:
+    data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool, doing: str = "Projecting again",
+    processes: int = 1,
+) -> Answer:  # fmt: skip
     """Work on a store and its log, with a bar that tells how far it is."""
 
     async def worked(url: str) -> Answer:
@@ -55,7 +62,7 @@ def on_store(
             with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
                 task = progress.add_task(doing, total=None)
                 begun, advance = partial(_total, progress, task), partial(progress.advance, task)
-                means = Means(pool, log, partial(reached, url, Settings(), MEMBER_CONNECTIONS_MAX), os.cpu_count() or 1)
+                means = Means(pool, log, partial(reached, url, Settings(), MEMBER_CONNECTIONS_MAX), processes)
                 return await work(Reach(means, begun, advance))
 
     with plainly(), database(data) as url:

@@ -12,6 +12,7 @@ from shared.projection.bulk.load import Context
 from shared.projection.bulk.split import Split, Told
 from shared.projection.sql import Connection, sql
 from shared.projection.verdicts import ADD_AGENTS, judged
+from shared.rules.excluded_traffic import MachineAgent
 from shared.rules.keys import event_key
 from shared.rules.order import Order
 from shared.rules.retracted import Retraction, retracted
@@ -69,7 +70,8 @@ async def context_of(connection: Connection, splits: Iterable[Split], ends: Mapp
         out = retracted(Retraction(Order(t.occurred_at_us, t.event_id), t.target) for t in all_told if t.target)
         now = _settings(t for t in all_told if not t.target and t.event_id not in out)
         context.settings[ws], context.retracted[ws] = now, out
-        context.machines[ws] = {key: judged(text, now.machine_rules) for key, text in agents[ws].items()}
+        judgements = {key: judged(text, now.machine_rules) for key, text in agents[ws].items()}
+        context.machines[ws] = {key: agent for key, agent in judgements.items() if any(agent)}
     return context
 
 
@@ -103,7 +105,7 @@ async def write_what_is_told(connection: Connection, splits: Iterable[Split], co
             if t.target and not context.is_lost(found.span.partition, t.offset):
                 told[t.ws].append(t)
     for ws, known in agents.items():
-        machines = [context.machines[ws][key] for key in known]
+        machines = [context.machines[ws].get(key, MachineAgent(visits=False, opens=False)) for key in known]
         await connection.execute(
             ADD_AGENTS, ws, list(known), list(known.values()), [m.visits for m in machines], [m.opens for m in machines]
         )

@@ -42,8 +42,8 @@ CREATE TABLE {g}.part_lateness (ws int, bucket smallint, events bigint);
 class Context(msgspec.Struct):
     """What the whole log says that a bucket's events depend on.
 
-    By workspace: its settings, what its user agents are, which ids are retracted. By partition: a bit for every offset, set
-    where the event is a duplicate or has lost its id.
+    By workspace: its settings, its user agents that are machines, which ids are retracted. By partition: a bit for every
+    offset, set where the event is a duplicate or has lost its id.
     """
 
     settings: dict[int, Settings]
@@ -122,9 +122,8 @@ class Bucket:
             row.verdict = Verdict.RETRACTED
             self.rows.touches.append(row)
             return
-        if row.agent is not None:
-            machine = is_machine(self._context.machines[ws][row.agent], TouchType(row.type))
-            row.verdict = verdict(row.flags, machine, False)
+        if row.agent is not None and (agent := self._context.machines[ws].get(row.agent)) is not None:
+            row.verdict = verdict(row.flags, is_machine(agent, TouchType(row.type)), False)
         visitor = None
         if row.by_visitor:
             visitor = self._visitors[ws, row.person]
