@@ -48,6 +48,7 @@ async def _rebuilt(server: Server, data: Path, file: Path, count: int) -> tuple[
             await asyncio.sleep(0.2)
         assert status["projected_offset"] == count
         print(f"  backfilled and projected live: {count / (now() - began):9,.0f} events/s", flush=True)
+        await _until_tidy(data)
         command = [sys.executable, "-m", "touchline", "replay", "rebuild", "--data", str(data), "--json"]
         stages, said, peak_mb = _watched(command)
         assert said["compared"]["equal"], "the rebuilt generation differs"
@@ -57,6 +58,21 @@ async def _rebuilt(server: Server, data: Path, file: Path, count: int) -> tuple[
             print(f"    {took_s:7.1f} s  {stage}")
         items = (await client.get("/v1/campaigns", params={"limit": 1000})).json()["items"]
     return said, items, built_s
+
+
+async def _until_tidy(data: Path) -> None:
+    """Wait until PostgreSQL has vacuumed what was just written, for two minutes at most."""
+    connection = await asyncpg.connect(database_of(data))
+    quiet_s = 0
+    for _ in range(120):
+        busy = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
+        )
+        quiet_s = 0 if busy else quiet_s + 1
+        if quiet_s == 15:  # its launcher sleeps ten
+            break
+        await asyncio.sleep(1)
+    await connection.close()
 
 
 def _beside_duckdb(file: Path, count: int, items: list[Any]) -> None:

@@ -23,6 +23,7 @@ import httpx
 import orjson
 
 from deploy.kafka.brokers import Cluster
+from services.replay.build import Means
 from services.replay.verify import verify
 from shared.database import open_pool
 from shared.log.kafka import KafkaCluster
@@ -330,7 +331,7 @@ async def check(world: World) -> int:
         dead = await pool.fetchval("SELECT count(*) FROM touchline.dead_letter")
         if dead:
             raise Wrong(f"{dead} events were kept aside")
-        verdict = await verify(pool, log, "chaos", lambda _: None, lambda _: None)
+        verdict = await verify(Means(pool, log), "chaos", lambda _: None, lambda _: None)
         if verdict.differing:
             raise Wrong(f"{', '.join(verdict.differing)} differ: {verdict.rows[:5]}")
         return sum(map(len, world.sent.values()))
