@@ -117,12 +117,16 @@ class Export:
         """Write the events to a file, whole or not at all, or to standard output (`-`); answers how many there are."""
         count = 0
         partial = target if target == STDIN else target.with_name(target.name + ".partial")
-        with _writer(target, partial) as writer:
-            async for events in self.events():
-                writer.write(events)
-                count += len(events)
-        if target != STDIN:
-            partial.replace(target)
+        try:
+            with _writer(target, partial) as writer:
+                async for events in self.events():
+                    writer.write(events)
+                    count += len(events)
+            if target != STDIN:
+                partial.replace(target)
+        finally:
+            if target != STDIN:
+                partial.unlink(missing_ok=True)
         return count
 
 

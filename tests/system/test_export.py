@@ -143,8 +143,10 @@ def test_time_type_and_contact_choose(workspace: Workspace, runner: asyncio.Runn
         for name in ("7", "k@x.no", "K@X.no"):
             assert await ids(contact=name) == ["p1", "i", "k", "d", "e"]
         assert await ids(contact="8", types=frozenset({"page_visited"})) == ["p3"]
+        before = set(tmp_path.iterdir())
         with pytest.raises(NoContact, match="'nobody'"):
             await ids(contact="nobody")
+        assert set(tmp_path.iterdir()) == before
 
     runner.run(check())
 

@@ -11,7 +11,15 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import Backfill, Refused, Tally
@@ -74,7 +82,8 @@ async def _send(
     quiet: bool,
 ) -> dict[Path, Tally]:
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), DownloadColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TimeRemainingColumn(),
     )  # fmt: skip
     tallies = {}
     async with store_and_log(url, 3) as (pool, log):

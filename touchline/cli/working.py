@@ -13,11 +13,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from services.replay.build import Means
 from shared.collector import spare_the_collector
@@ -46,6 +49,15 @@ class Reach:
     advance: Callable[[int], None]
 
 
+class Rate(ProgressColumn):
+    """How many a second; rich has a column for bytes alone."""
+
+    def render(self, task: Task) -> Text:
+        """Of late, and in the end of all."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")
+
+
 def on_store(
     data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool, doing: str = "Projecting again",
     processes: int = 1,
@@ -55,8 +67,8 @@ def on_store(
     async def worked(url: str) -> Answer:
         spare_the_collector()
         columns = (
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), MofNCompleteColumn(),
-            TextColumn("events"), TimeRemainingColumn(),
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn(), TextColumn("events"),
+            Rate(), TimeRemainingColumn(),
         )  # fmt: skip
         async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
             with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
