@@ -142,7 +142,9 @@ def _tell(found: dict[str, Any]) -> None:
         f"{escape(one)} as of {found['as_of'][0]} → {escape(other)} as of {found['as_of'][1]}, {found['model']}"
     )
     if found["as_of"][0] != found["as_of"][1]:
-        console.print("  what came in between is told as a difference too; make both with one --received-by to leave it out")
+        console.print(
+            "  what came in between is told as a difference too; make both with one --received-by to leave it out"
+        )
     _tell_some("campaigns", found["campaigns"], _campaign)
     _tell_some("deals", found["deals"], _deal)
     _tell_some("contacts", found["contacts"], _contact)
