@@ -30,9 +30,9 @@ from touchline.compose import reached
 from touchline.settings import Settings
 
 CONNECTIONS_MAX = 8  # the snapshot, the lock, the projection, the comparison, and the log's
-MEMBER_CONNECTIONS_MAX = 3  # of another process that helps: one that writes, and the log's
+MEMBER_CONNECTIONS_MAX = 2  # of another process that helps: one that writes, and the log's
 
-CORES = os.cpu_count() or 1
+CORES = min(8, os.cpu_count() or 1)  # an embedded PostgreSQL takes 60 connections, half of them the services
 
 Processes = Annotated[
     int, typer.Option(min=1, help="that do the work, where there is much; fewer leave more to what is live")
