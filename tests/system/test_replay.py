@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import itertools
+import multiprocessing
 import random
 import shutil
 import subprocess
@@ -17,7 +18,6 @@ from typing import Any
 import asyncpg
 import msgspec
 import orjson
-import psutil
 import pytest
 
 from services.replay import build, bulk
@@ -408,9 +408,8 @@ def test_a_crew_that_loses_a_process_says_so_and_what_it_did_is_gone_on_with(
 
         def advance(events: int) -> None:
             done.append(events)
-            for child in psutil.Process().children():
-                if "multiprocessing.spawn" in " ".join(child.cmdline()):
-                    child.kill()
+            for member in multiprocessing.active_children():
+                member.kill()
 
         with pytest.raises(CrewLost):
             await Rebuild(Means(own.pool, own.log, opener, 2), lambda _: None, advance).run()
