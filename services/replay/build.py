@@ -46,7 +46,7 @@ async def scratch(
         try:
             yield generation
         finally:
-            await _drop(connection, generation.name)
+            await drop_scratch(connection, generation.name)
 
 
 @asynccontextmanager
@@ -60,9 +60,9 @@ async def begin_scratch(
         try:
             for row in await connection.fetch(ABANDONED, generation.name):
                 if await connection.fetchval(LOCK, row["name"]):
-                    await _drop(connection, row["name"])
+                    await drop_scratch(connection, row["name"])
                     await connection.execute(UNLOCK, row["name"])
-            await _drop(connection, generation.name)
+            await drop_scratch(connection, generation.name)
             async with connection.transaction():
                 await create_generation(connection, generation, live=False)
             yield connection
@@ -70,7 +70,8 @@ async def begin_scratch(
             await connection.execute(UNLOCK, generation.name)
 
 
-async def _drop(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", name: str) -> None:
+async def drop_scratch(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", name: str) -> None:
+    """Remove a generation, and what a stopped build of it has left in files."""
     await forget_spill(Connection(connection, name))
     await drop_generation(connection, name)
 

@@ -4,7 +4,6 @@ What is exported is the *set*: each id once, as it counts, complete with what th
 it makes the same rows.
 """
 
-import datetime as dt
 import gzip
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -232,8 +231,8 @@ class _Parquet:
         event: Any = arrived.event
         contact = getattr(event, "contact", None)
         return {
-            "id": arrived.event_id, "type": event_type(event), "occurred_at": _utc(arrived.occurred_at_us),
-            "received_at": _utc(arrived.received_at_us), "contact_id": contact and contact.id,
+            "id": arrived.event_id, "type": event_type(event), "occurred_at": from_micros(arrived.occurred_at_us),
+            "received_at": from_micros(arrived.received_at_us), "contact_id": contact and contact.id,
             "contact_email": contact and contact.email, **{name: getattr(event, name, None) for name in self.NAMES},
             EVENT_COLUMN: complete(arrived).decode(),
         }  # fmt: skip
@@ -246,7 +245,3 @@ class _Parquet:
         if kind is None and self._rows:
             self._flush()
         self._file.close()
-
-
-def _utc(at_us: int) -> dt.datetime:
-    return from_micros(at_us)

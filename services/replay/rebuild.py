@@ -11,17 +11,15 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from services.replay.build import Build, Busy, Means
-from services.replay.bulk import forget_spill, timed
+from services.replay.build import Build, Busy, Means, drop_scratch
+from services.replay.bulk import timed
 from services.replay.verify import Verdict, compared, offsets_of
-from shared.projection.sql import Connection
 from shared.store.generations import (
     Generation,
     NoGeneration,
     WrongShape,
     check_log,
     create_generation,
-    drop_generation,
     live_generation,
     point_at,
 )
@@ -168,8 +166,7 @@ async def drop(pool: "asyncpg.Pool[asyncpg.Record]", name: str) -> bool:
         if known:
             await connection.execute("UPDATE touchline.generation SET followed = false WHERE name = $1", name)
             await asyncio.sleep(UNFOLLOWED_S)
-            await forget_spill(Connection(connection, name))
-            await drop_generation(connection, name)
+            await drop_scratch(connection, name)
         return bool(known)
 
 

@@ -14,14 +14,14 @@ import asyncpg
 import msgspec
 import orjson
 
-from services.replay.build import Build, Means, begin_scratch
+from services.replay.build import Build, Means, begin_scratch, drop_scratch
 from services.replay.verify import offsets_of
 from shared.events.codec import Record, Refusal, accept, encode_record
 from shared.log.port import Entry, EventLog, Position, partition_of
 from shared.projection.bulk.split import Selection
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import event_key
-from shared.store.generations import WHAT_IF, Generation, check_log, drop_expired, drop_generation, live_generation
+from shared.store.generations import WHAT_IF, Generation, check_log, drop_expired, live_generation
 
 LAST = "9999-12-31T23:59:59Z"  # what is told then has the last word
 NUMBER = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
@@ -171,7 +171,7 @@ async def what_if(
             await _extend(means, generation, at, workspace, [encode_record(record) for record in records], advance)
             await connection.execute(READY, schema, workspace, changes.told(), keep)
         except BaseException:
-            await drop_generation(connection, schema)
+            await drop_scratch(connection, schema)
             raise
     return Made(name, at, keep)
 

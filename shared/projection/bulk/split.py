@@ -138,7 +138,7 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
     for a in arrived:
         named = naming(a.event)
         contacts: Named | None = None if named is None else named.contacts
-        late = lateness_bucket(a.received_at_us - a.occurred_at_us)
+        late = lateness_bucket(a.late_us)
         spilled: SpilledTouch | SpilledFact
         if (row := a.row) is not None:
             row.ws = ws
