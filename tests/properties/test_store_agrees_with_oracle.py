@@ -17,7 +17,7 @@ from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
 from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences
-from tests.properties.oracle import Oracle
+from tests.properties.oracle import Oracle, order
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
@@ -110,7 +110,7 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
             return await differences(client, Oracle(events, SOCIAL_POSTS_MAX), random.Random(seed))
 
     found = runner.run(run())
-    assert not found, "\n".join([*found, *map(repr, sorted(events, key=lambda e: e["occurred_at"]))])
+    assert not found, "\n".join([*found, *map(repr, sorted(events, key=order))])
 
 
 @pytest.mark.timeout(7200)
