@@ -263,7 +263,7 @@ def told_again(rng: random.Random, cast: Cast, events: list[dict[str, Any]]) -> 
             again = dict(rng.choice(versions))
             if rng.random() < 0.9:
                 again["as_of"] = rng.choice(EXPORTS)
-                if rng.random() < 0.1:
+                if rng.random() < 0.25:
                     del again["occurred_at"]
             out.append(again)
     return out
