@@ -11,8 +11,8 @@ from shared.events.codec import Refusal
 COLLECT_DEAD_LETTERS_MAX = 10_000  # a workspace; anybody can send rubbish with a public key
 
 KEEP = """
-INSERT INTO touchline.dead_letter (workspace_id, key_class, user_agent, reason, detail, event_id, body)
-SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::text[], $7::bytea[])
+INSERT INTO touchline.dead_letter (workspace_id, key_class, key_hint, user_agent, reason, detail, event_id, body)
+SELECT $1, $2, $3, $4, * FROM unnest($5::text[], $6::text[], $7::text[], $8::bytea[])
 """
 BOUND = """
 DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = 'collect' AND dead_letter_id <= (
@@ -28,7 +28,7 @@ async def keep(
     """Write refused events to `dead_letter`; `user_agent` is that of their request where it is a browser's."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
-            KEEP, access.workspace, access.scope, _text(user_agent), [r.code for r, _ in refused],
+            KEEP, access.workspace, access.scope, access.hint, _text(user_agent), [r.code for r, _ in refused],
             [r.detail for r, _ in refused], [_text(r.id) for r, _ in refused],
             [body for _, body in refused],
         )  # fmt: skip

@@ -19,7 +19,7 @@ CACHE_S = 5.0
 STALE_S = 900.0  # while the database is away, a key that was good goes on being good for so long
 ASK_S = 2.0
 
-FIND = "SELECT workspace_id, scope FROM touchline.access_key WHERE sha256 = $1 AND revoked_at IS NULL"
+FIND = "SELECT workspace_id, scope, hint FROM touchline.access_key WHERE sha256 = $1 AND revoked_at IS NULL"
 ADD = "INSERT INTO touchline.access_key (sha256, workspace_id, scope, hint) VALUES ($1, $2, $3, $4)"
 LIST = """
 SELECT hint, scope, created_at, revoked_at FROM touchline.access_key WHERE workspace_id = $1 ORDER BY created_at, scope
@@ -35,10 +35,11 @@ ADD_WORKSPACE = (
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a key opens."""
+    """What a key opens. `hint` is the key's first characters, by which it is told apart and which open nothing."""
 
     workspace: str
     scope: Scope
+    hint: str
 
 
 def digest(key: str) -> bytes:
@@ -117,7 +118,7 @@ class KeyRing:
                 raise
             known.asked_s = now_s
             return known.access
-        access = None if row is None else Access(row["workspace_id"], row["scope"])
+        access = None if row is None else Access(row["workspace_id"], row["scope"], row["hint"])
         if len(self._known) >= CACHED_KEYS_MAX:
             self._known.clear()
         self._known[key] = _Known(access, now_s, now_s)

@@ -7,7 +7,7 @@ import structlog
 
 from shared.database import AWAY
 from shared.log.port import Entry, LogDamaged, LogUnavailable
-from shared.projection.project import Batch, Fenced, Projector, bury, decode
+from shared.projection.project import Batch, Fenced, Projector, decode
 from shared.projection.sql import Connection
 
 ROLLED_BACK = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)  # a deadlock, say: the same batch again
@@ -37,6 +37,6 @@ async def project_or_bury(
             first = await project_or_bury(connection, projector, decode(entries[:half]), decode)
             return first + await project_or_bury(connection, projector, decode(entries[half:]), decode)
         logger.exception("an event cannot be projected and is kept as a dead letter", offset=entries[0].offset)
-        await bury(connection, projector, entries[0], f"{type(error).__name__}: {error}")
+        await projector.bury(connection, entries[0], f"{type(error).__name__}: {error}")
         return 1
     return 0

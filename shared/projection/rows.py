@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.events import types as e
-from shared.events.codec import Arrived, decode_record, event_type
+from shared.events.codec import Arrived, canonical, decode_record, event_type
 from shared.rules.excluded_traffic import FLAGGED_INTERNAL, FLAGGED_MACHINE, flagged, verdict
 from shared.rules.influence import TouchType
 from shared.rules.keys import (
@@ -44,6 +44,11 @@ class Prepared(Arrived):
     def late_us(self) -> int:
         """How long after it happened it was received."""
         return self.received_at_us - self.occurred_at_us
+
+    @property
+    def is_punctual(self) -> bool:
+        """Whether its lateness tells how late events come: what is told as of an instant comes when that is told (rule **settled**)."""
+        return self.as_of_us is None
 
     @property
     def place(self) -> int:
@@ -107,7 +112,7 @@ def prepared(value: bytes, offset: int) -> Prepared:
     Raises `msgspec.DecodeError` where the record does not hold one.
     """
     arrived = decode_record(value, offset, Prepared)
-    arrived.key128, arrived.sent_hash = event_key(arrived.event_id), sent_hash(arrived.raw)
+    arrived.key128, arrived.sent_hash = event_key(arrived.event_id), sent_hash(arrived)
     if arrived.is_touch:
         arrived.row = touch_row(arrived)
     else:
@@ -244,6 +249,7 @@ def fact(event: e.Event) -> Fact:
     return _ABOUT[event_type(event)](event)
 
 
-def sent_hash(raw: bytes) -> int:
-    """64 bits of the bytes as sent."""
-    return int.from_bytes(blake2b(raw, digest_size=8).digest(), "little", signed=True)
+def sent_hash(arrived: Arrived) -> int:
+    """64 bits of the bytes as sent; of an event with `as_of`, of its canonical JSON, which is the same at any `as_of`."""
+    said = arrived.raw if arrived.as_of_us is None else canonical(arrived.raw)
+    return int.from_bytes(blake2b(said, digest_size=8).digest(), "little", signed=True)
