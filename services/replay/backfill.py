@@ -66,7 +66,11 @@ def event_of(line: bytes, now_us: int) -> Record | Refusal:
         return outcome
     if outcome.occurred_at is not None:
         return Refusal(
-            0, None, "missing_field", "occurred_at", "an event of the past says when it happened, or as of when it is true"
+            0,
+            None,
+            "missing_field",
+            "occurred_at",
+            "an event of the past says when it happened, or as of when it is true",
         )
     if outcome.id is not None:
         digest = sha256(canonical(line)).hexdigest()[:32]
@@ -100,7 +104,9 @@ class Backfill:
         with Refused(source, None if self.dry_run else done) as refused:
             for chunk in _chunks(read_lines(source, self.mapping, tally.facts)):
                 last = chunk[-1]
-                records = [record for line in chunk if line.number > done for record in _taken(source, line, tally, refused)]
+                records = [
+                    record for line in chunk if line.number > done for record in _taken(source, line, tally, refused)
+                ]
                 if not self.dry_run and last.number > done:
                     await self._append(records)
                     refused.flush()
@@ -154,8 +160,8 @@ def _taken(source: Path, line: Line, tally: Tally, refused: "Refused") -> list[R
         tally.unmet.count(column, value)
     kept = len(outcomes) - len(wrong)
     for told, outcome in wrong:
-        event = None if isinstance(told, Refusal) else told
-        refused.write(tally.refuse(source, line, event, _with_others(outcome, kept)))
+        sent = None if isinstance(told, Refusal) else told
+        refused.write(tally.refuse(source, line, sent, _with_others(outcome, kept)))
     if wrong:
         return []
     records = [outcome for _, outcome in outcomes if isinstance(outcome, Record)]

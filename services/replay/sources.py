@@ -14,7 +14,7 @@ import shutil
 import stat
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,7 +135,7 @@ def _at(raw: IO[bytes]) -> int:
 def _rereadable(source: Path) -> Iterator[IO[bytes]]:
     """A file that can be read twice; what cannot (standard input, a pipe) is kept in a temporary file meanwhile."""
     with ExitStack() as stack:
-        raw = stack.enter_context(os.fdopen(os.dup(0), "rb") if source == STDIN else source.open("rb"))
+        raw: IO[bytes] = stack.enter_context(os.fdopen(os.dup(0), "rb") if source == STDIN else source.open("rb"))
         if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
             spool = stack.enter_context(tempfile.TemporaryFile(prefix="touchline-backfill-"))
             shutil.copyfileobj(raw, spool)
@@ -215,7 +215,7 @@ def _encoding(head: bytes) -> str:
 
 
 def _text(source: Path, raw: IO[bytes], encoding: str) -> io.TextIOWrapper:
-    return io.TextIOWrapper(_begun(source, raw), encoding, newline="")  # type: ignore[type-var]
+    return io.TextIOWrapper(_begun(source, raw), encoding, newline="")
 
 
 def _begun(source: Path, raw: IO[bytes]) -> IO[bytes]:
@@ -281,12 +281,16 @@ class _Csv:
                 raise Unreadable(
                     f"line {began}: a cell of more than {CELL_CHARACTERS_MAX:,} characters; is a quotation mark closed?"
                 ) from error
-            said = "a quotation mark is opened and never closed" if "end of data" in str(error) else f"quotation marks: {error}"
+            said = (
+                "a quotation mark is opened and never closed"
+                if "end of data" in str(error)
+                else f"quotation marks: {error}"
+            )
             where = f"; the row begins on line {began}" if began < self._lines else ""
             return self._lines, None, f"{said}{where}"
         except UnicodeDecodeError as error:
             raise Unreadable(
-                f"line {self._lines + 1}: {error}; a table is UTF-8 or UTF-16: save it as such (in a spreadsheet, \"CSV UTF-8\")"
+                f'line {self._lines + 1}: {error}; a table is UTF-8 or UTF-16: save it as such (in a spreadsheet, "CSV UTF-8")'
             ) from error
 
     def _lines_of(self, cells: list[str]) -> tuple[int, list[str], None]:
@@ -335,7 +339,9 @@ def _parquet(source: Path, mapping: TableMapping | None, facts: Facts) -> Iterat
             body = event.encode() if isinstance(event, str) else _cell(event).encode()
             yield Line(number, body, [body], size * number // rows)
         return
-    table = mapping.bind(columns, numeric=[name for name, kind in zip(columns, file.schema_arrow.types, strict=True) if _is_number(kind)])
+    table = mapping.bind(
+        columns, numeric=[name for name, kind in zip(columns, file.schema_arrow.types, strict=True) if _is_number(kind)]
+    )
     facts.of(table)
     for number, values in enumerate(_parquet_rows(source, file, None), 1):
         table.observe([_cell(value) for value in values], number)

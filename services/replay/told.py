@@ -55,7 +55,9 @@ class Deals:
         self.rows += 1
         closes = [event for event in events if isinstance(event, e.DealClosed)]
         closed = max(closes, key=_at_us, default=None)
-        reopened = any(isinstance(event, e.DealReopened) and (closed is None or _at_us(event) > _at_us(closed)) for event in events)
+        reopened = any(
+            isinstance(event, e.DealReopened) and (closed is None or _at_us(event) > _at_us(closed)) for event in events
+        )
         joined_us = [_at_us(event) for event in events if _names_contact(event)]
         amounts = [event for event in events if getattr(event, "amount", None) is not None]
         self.without_contact += not joined_us

@@ -88,7 +88,9 @@ def _mapping(named: str | None, said: Said) -> TableMapping | None:
     if named is not None:
         return read_mapping(named, said=said)
     if said.zone or said.order or said.decimal or said.as_of_us is not None or any(said.lists.values()):
-        raise BadMapping("--zone, --as-of, --day-first, --month-first, --decimal, --won-stage and --lost-stage go with --mapping")
+        raise BadMapping(
+            "--zone, --as-of, --day-first, --month-first, --decimal, --won-stage and --lost-stage go with --mapping"
+        )
     return None
 
 
@@ -169,7 +171,9 @@ def _tell_unmet(tallies: dict[Path, Tally]) -> None:
     for tally in tallies.values():
         unmet.add(tally.unmet)
     for column, told in unmet.told().items():
-        console.print(f"[bold]values that no `when` meets[/] in {escape(column)}: {told['rows']:,} rows", soft_wrap=True)
+        console.print(
+            f"[bold]values that no `when` meets[/] in {escape(column)}: {told['rows']:,} rows", soft_wrap=True
+        )
         for value, count in told["values"].items():
             console.print(f"  {count:>12,}  {escape(value)}", soft_wrap=True)
 
@@ -187,7 +191,9 @@ def _tell_deals(tallies: dict[Path, Tally]) -> None:
         why = "" if names_contacts else "; the table has no column that names contacts"
         console.print(f"  {told['without_contact']:>12,}  without a contact{why}", soft_wrap=True)
     if told["won_without_amount"]:
-        console.print(f"  {told['won_without_amount']:>12,}  won without an amount: they bring no revenue", soft_wrap=True)
+        console.print(
+            f"  {told['won_without_amount']:>12,}  won without an amount: they bring no revenue", soft_wrap=True
+        )
     for reason, count in told["can_never_count"].items():
         console.print(f"  {count:>12,}  cannot count for any campaign as they are: {reason}", soft_wrap=True)
 

@@ -16,7 +16,9 @@ SEPARATORS = (";", ",", "\n")
 _POINT_ZERO = re.compile(r"(\d+)[.,]0+")
 _SCIENTIFIC = re.compile(r"(\d)(?:[.,](\d+))?[eE]\+(\d{1,3})")
 _MAIL = r"[^\s()<>;,]+@[^\s()<>;,]+"
-_NAMED = re.compile(rf"\s*(?P<name>[^;\n()<>]*(?:\([^@)]*\)[^;\n()<>]*)*?)\s*[(<]\s*(?:mailto:)?(?P<mail>{_MAIL})\s*[)>]\s*(?:[;,\n]|\Z)")
+_NAMED = re.compile(
+    rf"\s*(?P<name>[^;\n()<>]*(?:\([^@)]*\)[^;\n()<>]*)*?)\s*[(<]\s*(?:mailto:)?(?P<mail>{_MAIL})\s*[)>]\s*(?:[;,\n]|\Z)"
+)
 _PLAIN = re.compile(r"\s*(?P<plain>[^;,\n]*)(?:[;,\n]|\Z)")
 
 

@@ -26,7 +26,9 @@ TEXT_CHARACTERS_MAX = 100  # of an instant with weekday and zone; longer texts a
 MICROSECOND = dt.timedelta(microseconds=1)
 _PROBE = dt.datetime(2031, 11, 23, 13, 14, 15)  # noqa: DTZ001 - every part of it differs from every other
 
-_MONTHS = {name.casefold(): n for names in (calendar.month_name, calendar.month_abbr) for n, name in enumerate(names) if n}
+_MONTHS = {
+    name.casefold(): n for names in (calendar.month_name, calendar.month_abbr) for n, name in enumerate(names) if n
+}
 _MONTHS["sept"] = 9
 _WEEKDAY = r"(?:(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,? )?"
 _TIME = r"(?P<H>\d{1,2})(?:[:.h](?P<M>\d{2})(?:[:.](?P<S>\d{2})(?:[.,](?P<F>\d{1,9}))?)?)?(?: ?(?P<P>[ap])\.?m\b\.?)?"
@@ -159,7 +161,7 @@ def checked_forms(forms: Sequence[str]) -> None:
             raise ValueError(f"{form!r}: leave %Z out, a zone's name behind an instant is read without it")
         try:
             text = _PROBE.replace(tzinfo=dt.UTC).strftime(form)
-            again = dt.datetime.strptime(text, form)
+            again = dt.datetime.strptime(text, form)  # noqa: DTZ007 - only its parts are compared
         except ValueError as error:
             raise ValueError(f"{form!r} is no form: {error}") from error
         hours = any(sign in form for sign in ("%H", "%I", "%X", "%c"))
@@ -191,15 +193,14 @@ def _by_form(text: str, form: str) -> Shown | None:
     behind = _ZONE_BEHIND.fullmatch(text)
     for part, zone in ((text, None), (behind["text"], behind["Z"])) if behind else ((text, None),):
         try:
-            found = dt.datetime.strptime(part, form)
+            found = dt.datetime.strptime(part, form)  # noqa: DTZ007 - its zone follows
         except ValueError:
             continue
         length = _length(form)
         if length > dt.timedelta(days=1):
             length = dt.timedelta(days=calendar.monthrange(found.year, found.month)[1])
-        if found.tzinfo is not None:
-            zone = found.strftime("%z")[:5]
-        return Shown(found.replace(tzinfo=None), length, zone)
+        told = zone if found.tzinfo is None else found.strftime("%z")[:5]
+        return Shown(found.replace(tzinfo=None), length, told)
     return None
 
 
@@ -417,13 +418,17 @@ class Instants:
         if found.short and self._said is None:
             return (
                 "has a year of two digits: say --day-first or --month-first, or in a mapping how it is written, such as "
-                "instants = [\"%m/%d/%y\"]"
+                'instants = ["%m/%d/%y"]'
             )  # fmt: skip
         if found.by and found.shape and self._numeric:
             return "cannot be read in the order of day and month that the rest has, or that was said"
         if not self._own and _NUMBER.fullmatch(text):
-            return f"is a number: if it counts since 1970, a mapping says so by instants with one of {', '.join(EPOCHS)}"
-        known = " nor ".join(["RFC 3339", *self._own] if self._own else ["RFC 3339", "a date and time such as 15 March 2024 14:30"])
+            return (
+                f"is a number: if it counts since 1970, a mapping says so by instants with one of {', '.join(EPOCHS)}"
+            )
+        known = " nor ".join(
+            ["RFC 3339", *self._own] if self._own else ["RFC 3339", "a date and time such as 15 March 2024 14:30"]
+        )
         return f"is no instant: neither {known}"
 
 

@@ -228,7 +228,10 @@ class Each:
 
     def value(self, row: Row, reader: Reader) -> list[Any] | None:
         """The items that are not empty."""
-        made = [self.item.value({**row, ITEM: text}, reader) for text in items_of(self.template.text(row) or "", self.separators)]
+        made = [
+            self.item.value({**row, ITEM: text}, reader)
+            for text in items_of(self.template.text(row) or "", self.separators)
+        ]
         return [value for value in made if value is not None] or None
 
 
@@ -386,7 +389,7 @@ class Compiler:
     def template(self, text: Any, meaning: Meaning = Meaning.TEXT) -> Template:
         """A text with `{Column}` in it."""
         if not isinstance(text, str):
-            raise self.bad(f"{text!r} is no text such as \"{{Column}}\"")
+            raise self.bad(f'{text!r} is no text such as "{{Column}}"')
         parts: list[str | Place] = []
         at = 0
         for found in _PLACE.finditer(text):
@@ -448,7 +451,9 @@ class Compiler:
             elif text[1:] in self.lists:
                 out += self.lists[text[1:]]
             else:
-                raise self.bad(f"{column}: there is no list {text[1:]!r}; [lists] has {', '.join(self.lists) or 'none'}")
+                raise self.bad(
+                    f"{column}: there is no list {text[1:]!r}; [lists] has {', '.join(self.lists) or 'none'}"
+                )
         return tuple(out)
 
     def event(self, number: int, told: Any, as_of: Any) -> ToldEvent:
@@ -495,7 +500,7 @@ class Compiler:
         kinds = _kinds(type_)
         match told:
             case str():
-                if not kinds & {str, Any, dt.datetime, dt.date, bool, int}:
+                if not kinds.keys() & {str, Any, dt.datetime, dt.date, bool, int}:
                     raise self.bad(f"{told!r}: it is no text; it is written as a table or list")
                 return Text(self.template(told, meaning))
             case bool() | int() | float():
@@ -508,7 +513,7 @@ class Compiler:
                 return self._made(told, kinds, meaning) or self._object(told, kinds)
         raise self.bad(f"{told!r} cannot be read")
 
-    def _list(self, told: list[Any], kinds: Mapping[Any, Any] | dict[Any, Any], meaning: Meaning) -> Expression:
+    def _list(self, told: list[Any], kinds: Mapping[Any, Any], meaning: Meaning) -> Expression:
         if list not in kinds:
             raise self.bad(f"{told!r}: it takes no list")
         return Several(tuple(self.field(item, kinds[list], meaning) for item in told))
@@ -517,7 +522,9 @@ class Compiler:
         """What a table says by a word of the language; None if it is an object with fields."""
         match told:
             case {"map": text, "to": dict(to), **rest} if not rest:
-                return LookedUp(self.template(text, meaning), {str(name).casefold(): value for name, value in to.items()})
+                return LookedUp(
+                    self.template(text, meaning), {str(name).casefold(): value for name, value in to.items()}
+                )
             case {"number": text, **rest} if not rest:
                 return Number(self.template(text))
             case {"integer": text, **rest} if not rest:
@@ -527,7 +534,11 @@ class Compiler:
             case {"each": text, "as": item, **rest} if not rest.keys() - {"separator"} and list in kinds:
                 separators = rest.get("separator", list(SEPARATORS))
                 separators = [separators] if isinstance(separators, str) else separators
-                if not isinstance(separators, list) or not all(isinstance(s, str) and s for s in separators) or not separators:
+                if (
+                    not isinstance(separators, list)
+                    or not all(isinstance(s, str) and s for s in separators)
+                    or not separators
+                ):
                     raise self.bad("`separator` is a text that is not empty, or a list of them")
                 return Each(self.template(text), tuple(separators), self.field(item, kinds[list], meaning))
             case {"contacts": text, **rest} if not rest and list in kinds:
@@ -536,9 +547,13 @@ class Compiler:
 
     def _object(self, told: dict[str, Any], kinds: Mapping[Any, Any]) -> Expression:
         if dict in kinds:
-            return Fields({name: self._at(name, self.field, value, kinds[dict], Meaning.TEXT) for name, value in told.items()})
+            return Fields(
+                {name: self._at(name, self.field, value, kinds[dict], Meaning.TEXT) for name, value in told.items()}
+            )
         if msgspec.Struct not in kinds:
-            raise self.bad(f"{told!r} cannot be read: a table is {{ map, to }}, {{ number }}, {{ integer }} or {{ date }} here")
+            raise self.bad(
+                f"{told!r} cannot be read: a table is {{ map, to }}, {{ number }}, {{ integer }} or {{ date }} here"
+            )
         known = {one.name: one for one in kinds[msgspec.Struct].fields}
         if odd := told.keys() - known.keys():
             raise self.bad(f"it has no {', '.join(sorted(odd))}; it has {', '.join(known)}")
@@ -601,11 +616,11 @@ def stage_names(text: str) -> frozenset[str]:
     texts = {text}
     if behind := _PIPELINE_BEHIND.fullmatch(text):
         texts.add(behind[1])
-    for one in list(texts):
+    for one in tuple(texts):
         first, *rest = _PARTS.split(one)
         if rest:
             texts.add(rest[-1] if "pipeline" in first.casefold() else first)
-    for one in list(texts):
+    for one in tuple(texts):
         if before := _NUMBER_BEFORE.fullmatch(one.strip()):
             texts.add(before[1] or before[2] or "")
     return frozenset({_bare(one) for one in texts} - {""})

@@ -1,6 +1,5 @@
 """Which events do the rows of one file tell? A mapping, bound to the columns of a file."""
 
-import datetime as dt
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from services.replay.mapping.errors import BadCell, BadMapping
+from services.replay.mapping.ids import items_of
 from services.replay.mapping.instants import Instants, Interval, Order
 from services.replay.mapping.language import (
     ITEM,
@@ -31,7 +31,6 @@ from services.replay.mapping.language import (
     key_of,
     nothing,
 )
-from services.replay.mapping.ids import items_of
 from services.replay.mapping.numbers import Decimal, Numbers
 from shared.events.codec import Refusal
 from shared.events.instants import to_rfc3339
@@ -95,7 +94,12 @@ class Table:
         comma = delimiter in {",", "\t"}
         self._numbers: dict[str, Numbers] = {}
         for template in self._templates(Number):
-            typed = all(key_of(name) in map(key_of, numeric) for place in template.places for name in place.names if key_of(name) in self._positions)
+            typed = all(
+                key_of(name) in map(key_of, numeric)
+                for place in template.places
+                for name in place.names
+                if key_of(name) in self._positions
+            )
             said: Decimal | None = "." if typed and numeric else mapping.decimal
             self._numbers[template.source] = Numbers(said, comma_between_columns=comma)
 
@@ -141,7 +145,9 @@ class Table:
                     self.missing.append(names)
                 continue
             has = ", ".join(sorted(filter(None, self.columns))) or "none"
-            raise BadMapping(f"the mapping {self.mapping.name}, {where}, asks for the column {names!r}; the file has {has}")
+            raise BadMapping(
+                f"the mapping {self.mapping.name}, {where}, asks for the column {names!r}; the file has {has}"
+            )
         return asked
 
     def has(self, place: Place) -> bool:
@@ -219,7 +225,9 @@ class Table:
                 continue
             items: list[str | None] = [None]
             if event.for_each is not None:
-                items = [item for item in dict.fromkeys(items_of(event.for_each.text(row) or "")) if not names_nobody(item)]
+                items = [
+                    item for item in dict.fromkeys(items_of(event.for_each.text(row) or "")) if not names_nobody(item)
+                ]
             for item in items:
                 try:
                     out.append(orjson.dumps(self._event(event, row if item is None else {**row, ITEM: item})))
@@ -260,7 +268,9 @@ class Table:
             if met is None or not met.condition.terms:
                 yield from self._open(row, [term for case in cases for term in case.condition.terms])
         own = set(map(key_of, self.mapping.values))
-        terms = [term for event in self.mapping.events for term in event.condition.terms if own.isdisjoint(term.place.keys)]
+        terms = [
+            term for event in self.mapping.events for term in event.condition.terms if own.isdisjoint(term.place.keys)
+        ]
         yield from self._open(row, terms)
 
     def _open(self, row: Row, terms: Sequence[Any]) -> Iterator[tuple[str, str]]:
@@ -270,7 +280,11 @@ class Table:
         for place in {term.place.keys: term.place for term in terms}.values():
             if not met[place.keys] and self.has(place):
                 key = next((key for key in place.keys if row.get(key)), None)
-                name = next(name for name, k in zip(place.names, place.keys, strict=True) if (k == key if key else k in self._positions))
+                name = next(
+                    name
+                    for name, k in zip(place.names, place.keys, strict=True)
+                    if (k == key if key else k in self._positions)
+                )
                 yield name, row[key] if key else EMPTY
 
 
@@ -284,7 +298,11 @@ def _refused(event: ToldEvent, error: BadCell) -> Refusal:
 
 
 def _templates_of(expression: Any) -> list[Template]:
-    return [edge.template for edge in expression.edges] if isinstance(expression, BeforeEarliest) else [expression.template]
+    return (
+        [edge.template for edge in expression.edges]
+        if isinstance(expression, BeforeEarliest)
+        else [expression.template]
+    )
 
 
 def _bounded(event_id: str) -> str:
