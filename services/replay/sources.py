@@ -152,9 +152,8 @@ class _Form:
     encoding: str
     delimiter: str
     header: list[str]
-    header_lines: int
-    """How many lines the header ends on, a hint before it included."""
     hinted: bool
+    """Whether a first line tells the delimiter."""
 
 
 def _table(source: Path, mapping: TableMapping, facts: Facts) -> Iterator[Line]:
@@ -176,23 +175,23 @@ def _form(source: Path, raw: IO[bytes], mapping: TableMapping) -> _Form:
     head = _begun(source, raw).read(HEAD_BYTES)
     encoding = _encoding(head)
     asked = {key for event in mapping.events for template in event_templates(event) for key in template}
-    best: _Form | None = None
-    scores: list[tuple[int, int]] = []
     hint = _hint(source, raw, encoding)
+    found: list[tuple[tuple[int, int], _Form]] = []
+    wrong = ""
     for delimiter in [hint] if hint else DELIMITERS:
         rows = _Csv(_text(source, raw, encoding), delimiter)
         if hint:
             rows.skip_line()
-        number, cells, wrong = next(rows, (1, [], None))
+        number, cells, error = next(rows, (1, [], None))
         if cells is None:
-            raise Unreadable(f"{source}, line {number}: the header cannot be read: {wrong}")
+            wrong = wrong or f"{source}, line {number}: the header cannot be read: {error}"
+            continue
         header = [cell.strip() for cell in cells]
         score = (len(asked & set(map(key_of, header))), len(header))
-        if best is None or score > max(scores):
-            best = _Form(encoding, delimiter, header, number, bool(hint))
-        scores.append(score)
-    assert best is not None
-    return best
+        found.append((score, _Form(encoding, delimiter, header, bool(hint))))
+    if not found:
+        raise Unreadable(wrong)
+    return max(found, key=lambda one: one[0])[1]
 
 
 def event_templates(event: Any) -> Iterator[tuple[str, ...]]:
