@@ -16,9 +16,9 @@ from shared.rules.page import parse
 from shared.rules.pre_association import KeptOut, Route, Standing, kept_out
 
 FIRST_PAGES = sql(f"""
-SELECT u.n, t.url, t.referrer FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[]) u(n, person, session, at_us)
+SELECT u.n, t.url, t.utm_told, t.referrer FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[]) u(n, person, session, at_us)
 CROSS JOIN LATERAL (
-    SELECT url, referrer FROM {{g}}.touch WHERE ws = $1 AND person = u.person AND by_visitor AND session = u.session
+    SELECT url, utm_told, referrer FROM {{g}}.touch WHERE ws = $1 AND person = u.person AND by_visitor AND session = u.session
         AND type = {TouchType.PAGE_VISITED:d} AND occurred_at_us >= u.at_us
     ORDER BY occurred_at_us, event_id LIMIT 1) t
 """)  # the first page visit of each touch's session
@@ -49,14 +49,18 @@ async def what_brought(read: Reading, touches: Sequence[Any]) -> list[Brought]:
     sessions: dict[int, Brought] = {}
     if in_session:
         for row in await read.fetch(FIRST_PAGES, *map(list, zip(*in_session, strict=True))):
-            sessions[row["n"]] = brought(parse(row["url"]), row["referrer"], site)
+            sessions[row["n"]] = _visit_brought_by(row)
     targets = list({t["target"] for _, t in others if t["target"] is not None})
     types = {row["asset"]: row["asset_type"] for row in await read.fetch(ASSET_TYPES, targets)} if targets else {}
     return [
-        brought(parse(t["url"]), t["referrer"], site) if t["type"] == TouchType.PAGE_VISITED
+        _visit_brought_by(t) if t["type"] == TouchType.PAGE_VISITED
         else of_touch(TouchType(t["type"]), types.get(t["target"]), sessions.get(n))
         for n, t in enumerate(touches)
     ]  # fmt: skip
+
+
+def _visit_brought_by(visit: Any) -> Brought:
+    return brought(parse(visit["url"], visit["utm_told"] or ""), visit["referrer"], site)
 
 
 def counting(verdict: Verdict, found: Standings) -> list[str]:

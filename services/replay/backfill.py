@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, Self
@@ -18,8 +18,9 @@ import msgspec
 import orjson
 
 from services.replay.known import Compared, Known
-from services.replay.mapping import TableMapping
-from services.replay.sources import STDIN, Line, read_lines
+from services.replay.mapping.table import TableMapping, Unmet
+from services.replay.sources import STDIN, Facts, Line, read_lines
+from services.replay.told import Deals, Rows
 from shared.events.codec import Record, Refusal, accept, canonical, encode_record, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, LogUnavailable, Position, partition_of
@@ -36,7 +37,7 @@ LINES_SHOWN = 10  # of what is wrong
 
 @dataclass
 class Tally:
-    """What became of the events of one source, or of all."""
+    """What became of the rows of one source and of their events."""
 
     accepted: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
@@ -45,6 +46,10 @@ class Tally:
     """Lines that an earlier run had sent already."""
     compared: Compared = field(default_factory=Compared)
     """How many of the accepted events are new, and which of them conflict with what was told before."""
+    rows: Rows = field(default_factory=Rows)
+    deals: Deals = field(default_factory=Deals)
+    unmet: Unmet = field(default_factory=Unmet)
+    facts: Facts = field(default_factory=Facts)
 
     def refuse(self, source: Path, line: Line, event: bytes | None, refusal: Refusal) -> dict[str, Any]:
         """Count a refusal; answers it as it is written beside the source, with the row of a table that told the event."""
@@ -69,7 +74,7 @@ def event_of(line: bytes, now_us: int) -> Record | Refusal:
             None,
             "missing_field",
             "occurred_at",
-            "an event of the past says when it happened, or as of when it is told",
+            "an event of the past says when it happened, or as of when it is true",
         )
     if outcome.id is not None:
         digest = sha256(canonical(line)).hexdigest()[:32]
@@ -107,7 +112,7 @@ class Backfill:
         await self._fresh()
         await known.begin()
         with Refused(source, None if self.dry_run else done) as refused:
-            for chunk in _chunks(read_lines(source, self.mapping)):
+            for chunk in _chunks(read_lines(source, self.mapping, tally.facts)):
                 last = chunk[-1]
                 taken = [
                     (line.number, record)
@@ -159,16 +164,34 @@ class Backfill:
         self._nobody_at = last  # nobody has projected since it was waited for: it is not waited for again
 
 
-def _taken(source: Path, line: Line, tally: Tally, refused: "Refused") -> Iterator[Record]:
-    """The records of what a row tells; what is refused of it is written down."""
-    for told in line.told:
-        outcome = told if isinstance(told, Refusal) else event_of(told, time.time_ns() // 1000)
-        if isinstance(outcome, Refusal):
-            event = None if isinstance(told, Refusal) else told
-            refused.write(tally.refuse(source, line, event, outcome))
-        else:
-            tally.accepted[event_type(typed(bytes(outcome.event)))] += 1
-            yield outcome
+def _taken(source: Path, line: Line, tally: Tally, refused: "Refused") -> list[Record]:
+    """The records of what a row tells: all of them, or none if one is refused. What is refused is written down."""
+    now_us = time.time_ns() // 1000
+    outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us)) for told in line.told]
+    wrong = [(told, outcome) for told, outcome in outcomes if isinstance(outcome, Refusal)]
+    tally.rows.count(told=bool(outcomes), refused=bool(wrong))
+    for column, value in line.unmet:
+        tally.unmet.count(column, value)
+    kept = len(outcomes) - len(wrong)
+    for told, outcome in wrong:
+        sent = None if isinstance(told, Refusal) else told
+        refused.write(tally.refuse(source, line, sent, _with_others(outcome, kept)))
+    if wrong:
+        return []
+    records = [outcome for _, outcome in outcomes if isinstance(outcome, Record)]
+    events = [typed(bytes(record.event)) for record in records]
+    for event in events:
+        tally.accepted[event_type(event)] += 1
+    tally.deals.observe(events)
+    return records
+
+
+def _with_others(refusal: Refusal, kept: int) -> Refusal:
+    """A refusal that says what else of the row is not sent because of it."""
+    if not kept:
+        return refusal
+    others = "the row's other event is" if kept == 1 else f"the row's other {kept} events are"
+    return replace(refusal, message=f"{refusal.message}; {others} not sent either")
 
 
 def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:

@@ -1,27 +1,42 @@
-"""What does a file of history hold? NDJSON, CSV or Parquet, packed or not: rows, each with the events that it tells."""
+"""What does a file of history hold? NDJSON, CSV or Parquet, packed or not: rows, each with the events that it tells.
 
+A table is read twice: first to learn how its instants and numbers are written, then to tell its events. Both times it is
+streamed, so that memory stays the same however long it is.
+"""
+
+import codecs
 import csv
 import datetime as dt
 import gzip
 import io
 import os
+import shutil
+import stat
+import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
 import orjson
 import zstandard
 
-from services.replay.mapping import TableMapping
+from services.replay.mapping.language import key_of
+from services.replay.mapping.table import Table, TableMapping
 from shared.events.codec import Refusal
+from shared.events.limits import EVENT_BYTES_MAX
 
 STDIN = Path("-")
 PACKED = (".gz", ".zst")
 TABLES = (".csv", ".tsv", ".parquet")
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
+SEPARATOR_HINT = "sep="  # a first line by which spreadsheets are told the delimiter
+LINE_CHARACTERS_MAX = 1024 * 1024  # of a table's line; a cell holds a name, a list, a URL
+CELL_CHARACTERS_MAX = 256 * 1024  # of a table's cell, over all of its lines; an event takes 32 KiB
+NDJSON_BYTES_MAX = 2 * EVENT_BYTES_MAX  # of a line that is kept to say what was refused of it
+HEAD_BYTES = 4_096  # by which the encoding is told
 PARQUET_ROWS = 10_000  # at a time
 EVENT_COLUMN = "event"  # of a Parquet file that holds whole events, as an export writes it
 
@@ -34,32 +49,44 @@ class Unreadable(Exception):
 class Line:
     """One row of a source that is not empty, counted from 1 (of CSV, the line that it ends on), and what it tells.
 
-    `bytes_read` is how far into the file, as stored, it is.
+    `bytes_read` is how far into the file, as stored, it is. `unmet` are the values, by column, that no `when` met.
     """
 
     number: int
     body: bytes
     told: list[bytes | Refusal]
     bytes_read: int
+    unmet: Sequence[tuple[str, str]] = ()
 
 
-def read_lines(source: Path, mapping: TableMapping | None = None) -> Iterator[Line]:
+@dataclass
+class Facts:
+    """What is found out about a table beside its rows."""
+
+    missing_columns: list[str] = field(default_factory=list)
+    """The optional columns of the mapping that the file does not have."""
+    names_contacts: bool = False
+    """Whether its rows can name the contacts of deals."""
+
+    def of(self, table: Table) -> None:
+        """Take over what a table knows."""
+        self.missing_columns, self.names_contacts = table.missing, table.names_contacts
+
+
+def read_lines(source: Path, mapping: TableMapping | None = None, facts: Facts | None = None) -> Iterator[Line]:
     """The rows of a file, or of standard input (`-`). Raises `OSError`, `Unreadable` or `BadMapping`."""
     suffix = kind(source)
+    facts = facts or Facts()
     try:
         if suffix == ".parquet":
-            yield from _parquet(source, mapping)
-            return
-        with _opened(source) as (raw, text):
-            if mapping is not None:
-                yield from _table(raw, text, mapping)
-            elif suffix in TABLES:
-                raise Unreadable(f"{source} is a table: a mapping must say which events its rows tell")
-            else:
-                for number, line in enumerate(text, 1):
-                    body = line.strip()
-                    if body:
-                        yield Line(number, body, [body], _at(raw))
+            yield from _parquet(source, mapping, facts)
+        elif mapping is not None:
+            yield from _table(source, mapping, facts)
+        elif suffix in TABLES:
+            raise Unreadable(f"{source} is a table: a mapping must say which events its rows tell")
+        else:
+            with _opened(source) as (raw, text):
+                yield from _ndjson(raw, text)
     except (EOFError, zlib.error, zstandard.ZstdError) as error:
         raise OSError(f"{source} cannot be unpacked: {error}") from error
 
@@ -69,49 +96,233 @@ def kind(source: Path) -> str:
     return Path(source.stem).suffix if source.suffix in PACKED else source.suffix
 
 
+def _ndjson(raw: IO[bytes], text: IO[bytes]) -> Iterator[Line]:
+    """Lines of JSON. One that is too long for an event is refused, and not kept whole."""
+    number = 0
+    while line := text.readline(NDJSON_BYTES_MAX):
+        number += 1
+        if len(line) == NDJSON_BYTES_MAX and not line.endswith(b"\n"):
+            length = len(line)
+            while (more := text.readline(NDJSON_BYTES_MAX)) and not more.endswith(b"\n"):
+                length += len(more)
+            message = f"{length + len(more)} bytes; an event has {EVENT_BYTES_MAX} at most"
+            yield Line(number, line[:EVENT_BYTES_MAX], [Refusal(0, None, "too_large", None, message)], _at(raw))
+        elif body := line.strip():
+            yield Line(number, body, [body], _at(raw))
+
+
 @contextmanager
-def _opened(source: Path) -> Iterator[tuple[IO[bytes], Iterable[bytes]]]:
-    """The file as it is stored, and the lines that it holds."""
+def _opened(source: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The file as it is stored, and what it holds."""
     raw: IO[bytes] = os.fdopen(os.dup(0), "rb") if source == STDIN else source.open("rb")
     with raw:
-        if source.suffix == ".gz":
-            yield raw, gzip.GzipFile(fileobj=raw)
-        elif source.suffix == ".zst":
-            yield raw, io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
-        else:
-            yield raw, raw
+        yield raw, _unpacked(source, raw)
+
+
+def _unpacked(source: Path, raw: IO[bytes]) -> IO[bytes]:
+    if source.suffix == ".gz":
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+    if source.suffix == ".zst":
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+    return raw
 
 
 def _at(raw: IO[bytes]) -> int:
     return raw.tell() if raw.seekable() else 0
 
 
-def _table(raw: IO[bytes], lines: Iterable[bytes], mapping: TableMapping) -> Iterator[Line]:
-    """CSV with a header; of comma, semicolon and tab, what is most in it separates the columns."""
-    texts = (line.decode("utf-8-sig" if n == 0 else "utf-8") for n, line in enumerate(lines))
-    header = next(texts, "")
-    delimiter = max(DELIMITERS, key=header.count)
-    columns = next(csv.reader([header], delimiter=delimiter), [])
-    mapping.check(columns)
-    rows = csv.reader(texts, delimiter=delimiter)
+@contextmanager
+def _rereadable(source: Path) -> Iterator[IO[bytes]]:
+    """A file that can be read twice; what cannot (standard input, a pipe) is kept in a temporary file meanwhile."""
+    with ExitStack() as stack:
+        raw: IO[bytes] = stack.enter_context(os.fdopen(os.dup(0), "rb") if source == STDIN else source.open("rb"))
+        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+            spool = stack.enter_context(tempfile.TemporaryFile(prefix="touchline-backfill-"))
+            shutil.copyfileobj(raw, spool)
+            raw = spool
+        elif source == STDIN:
+            raw.seek(0)
+        yield raw
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a file of CSV is written."""
+
+    encoding: str
+    delimiter: str
+    header: list[str]
+    hinted: bool
+    """Whether a first line tells the delimiter."""
+
+
+def _table(source: Path, mapping: TableMapping, facts: Facts) -> Iterator[Line]:
+    """CSV with a header."""
+    with _rereadable(source) as raw:
+        form = _form(source, raw, mapping)
+        table = mapping.bind(form.header, delimiter=form.delimiter)
+        facts.of(table)
+        for number, cells, _ in _rows(source, raw, form):
+            if cells is not None and len(cells) == len(form.header):
+                table.observe(cells, number)
+        table.settle()
+        for number, cells, wrong in _rows(source, raw, form):
+            yield _told(number, cells or [], wrong, table, form.header, _at(raw))
+
+
+def _form(source: Path, raw: IO[bytes], mapping: TableMapping) -> _Form:
+    """How a file is written, by its beginning. The delimiter is what finds the most of the columns that are asked for."""
+    head = _begun(source, raw).read(HEAD_BYTES)
+    encoding = _encoding(head)
+    asked = {key for event in mapping.events for template in event_templates(event) for key in template}
+    hint = _hint(source, raw, encoding)
+    found: list[tuple[tuple[int, int], _Form]] = []
+    wrong = ""
+    for delimiter in [hint] if hint else DELIMITERS:
+        rows = _Csv(_text(source, raw, encoding), delimiter)
+        if hint:
+            rows.skip_line()
+        number, cells, error = next(rows, (1, [], None))
+        if cells is None:
+            wrong = wrong or f"{source}, line {number}: the header cannot be read: {error}"
+            continue
+        header = [cell.strip() for cell in cells]
+        score = (len(asked & set(map(key_of, header))), len(header))
+        found.append((score, _Form(encoding, delimiter, header, bool(hint))))
+    if not found:
+        raise Unreadable(wrong)
+    return max(found, key=lambda one: one[0])[1]
+
+
+def event_templates(event: Any) -> Iterator[tuple[str, ...]]:
+    """The keys of the columns that an event of a mapping asks for."""
+    for expression in event.expressions:
+        if (template := getattr(expression, "template", None)) is not None:
+            yield from (place.keys for place in template.places)
+
+
+def _encoding(head: bytes) -> str:
+    """UTF-8, or UTF-16 by its byte order mark or by the zero bytes of its letters."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    even, odd = head[0:200:2].count(0), head[1:200:2].count(0)
+    if max(even, odd) * 4 > min(len(head), 200):
+        return "utf-16-be" if even > odd else "utf-16-le"
+    return "utf-8-sig"
+
+
+def _text(source: Path, raw: IO[bytes], encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(_begun(source, raw), encoding, newline="")
+
+
+def _begun(source: Path, raw: IO[bytes]) -> IO[bytes]:
+    """What a file holds, from its beginning; closing it leaves the file open."""
+    raw.seek(0)
+    return _unpacked(source, cast("IO[bytes]", io.BufferedReader(_Kept(raw))))
+
+
+class _Kept(io.RawIOBase):
+    """A file that stays open when what reads it is closed."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._raw.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+
+def _hint(source: Path, raw: IO[bytes], encoding: str) -> str | None:
+    """The delimiter that a first line such as `sep=;` tells."""
     try:
-        for row in rows:
-            if any(cell.strip() for cell in row):
-                yield _told(rows.line_num + 1, columns, row, mapping, _at(raw))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Unreadable(f"line {rows.line_num + 2}: {error}; a table is UTF-8") from error
+        first = _text(source, raw, encoding).readline(LINE_CHARACTERS_MAX).strip("\r\n\ufeff").strip('"')
+    except UnicodeDecodeError:
+        return None
+    found = first[len(SEPARATOR_HINT) :]
+    fit = len(found) == 1 and not found.isalnum() and found not in "\"'" and first.casefold().startswith(SEPARATOR_HINT)
+    return found if fit else None
 
 
-def _told(number: int, columns: list[str], row: list[str], mapping: TableMapping, at: int) -> Line:
-    named = dict(zip(columns, row, strict=False))
-    body = orjson.dumps(named)
-    if len(row) > len(columns):
-        message = f"{len(row)} cells, and {len(columns)} columns"
-        return Line(number, body, [Refusal(0, None, "bad_value", None, message)], at)
-    return Line(number, body, mapping.events_of(named), at)
+class _Csv:
+    """Rows of CSV, each with the line that it ends on: cells, or None and what is wrong."""
+
+    def __init__(self, text: io.TextIOWrapper, delimiter: str) -> None:
+        csv.field_size_limit(CELL_CHARACTERS_MAX)
+        self._text, self._lines = text, 0
+        self._rows = csv.reader(self._bounded(), delimiter=delimiter, strict=True)
+
+    def skip_line(self) -> None:
+        """Go past a line that is none of the table."""
+        next(self._bounded(), "")
+
+    def _bounded(self) -> Iterator[str]:
+        while line := self._text.readline(LINE_CHARACTERS_MAX):
+            self._lines += 1
+            if len(line) == LINE_CHARACTERS_MAX and line[-1] not in "\r\n":
+                raise Unreadable(f"line {self._lines}: more than {LINE_CHARACTERS_MAX:,} characters; is it a table?")
+            yield line
+
+    def __iter__(self) -> "_Csv":
+        return self
+
+    def __next__(self) -> tuple[int, list[str] | None, str | None]:
+        began = self._lines + 1
+        try:
+            return self._lines_of(next(self._rows))
+        except csv.Error as error:
+            if "field larger" in str(error):
+                raise Unreadable(
+                    f"line {began}: a cell of more than {CELL_CHARACTERS_MAX:,} characters; is a quotation mark closed?"
+                ) from error
+            said = (
+                "a quotation mark is opened and never closed"
+                if "end of data" in str(error)
+                else f"quotation marks: {error}"
+            )
+            where = f"; the row begins on line {began}" if began < self._lines else ""
+            return self._lines, None, f"{said}{where}"
+        except UnicodeDecodeError as error:
+            raise Unreadable(
+                f'line {self._lines + 1}: {error}; a table is UTF-8 or UTF-16: save it as such (in a spreadsheet, "CSV UTF-8")'
+            ) from error
+
+    def _lines_of(self, cells: list[str]) -> tuple[int, list[str], None]:
+        return self._lines, cells, None
 
 
-def _parquet(source: Path, mapping: TableMapping | None) -> Iterator[Line]:
+def _rows(source: Path, raw: IO[bytes], form: _Form) -> Iterator[tuple[int, list[str] | None, str | None]]:
+    """The rows below the header that are not empty lines."""
+    rows = _Csv(_text(source, raw, form.encoding), form.delimiter)
+    if form.hinted:
+        rows.skip_line()
+    next(rows, None)
+    for number, cells, wrong in rows:
+        if cells is None or len(cells) > 1 or (cells and cells[0].strip()):
+            yield number, cells, wrong
+
+
+def _told(number: int, cells: list[str], wrong: str | None, table: Table, header: list[str], at: int) -> Line:
+    body = orjson.dumps(dict(zip(header, cells, strict=False)))
+    if wrong is None and len(cells) != len(header):
+        if not any(cell.strip() for cell in cells):
+            return Line(number, body, [], at)
+        few = "the row is cut short" if len(cells) < len(header) else "the row has more cells than the header names"
+        wrong = f"{len(cells)} cells, and {len(header)} columns: {few}"
+    if wrong is not None:
+        return Line(number, body, [Refusal(0, None, "bad_value", None, wrong)], at)
+    if not any(cell.strip() for cell in cells):
+        return Line(number, body, [], at)
+    told = table.tells(cells)
+    return Line(number, body, told.events, at, told.unmet)
+
+
+def _parquet(source: Path, mapping: TableMapping | None, facts: Facts) -> Iterator[Line]:
     """Rows of a Parquet file; without a mapping, the events in its column `event`."""
     parquet = _library()
     try:
@@ -119,21 +330,39 @@ def _parquet(source: Path, mapping: TableMapping | None) -> Iterator[Line]:
     except (ValueError, OSError) as error:
         raise Unreadable(f"{source}: {error}") from error
     columns = file.schema_arrow.names
-    if mapping is not None:
-        mapping.check(columns)
-    elif EVENT_COLUMN not in columns:
-        raise Unreadable(f"{source} has no column {EVENT_COLUMN}: a mapping must say which events its rows tell")
-    size, rows, number = source.stat().st_size, max(1, file.metadata.num_rows), 0
-    for batch in file.iter_batches(PARQUET_ROWS, columns=None if mapping else [EVENT_COLUMN]):
-        for row in batch.to_pylist():
-            number += 1
-            at = size * number // rows
-            if mapping is None:
-                body = row[EVENT_COLUMN].encode()
-                yield Line(number, body, [body], at)
-            else:
-                named = {name: _cell(value) for name, value in row.items()}
-                yield Line(number, orjson.dumps(named), mapping.events_of(named), at)
+    size, rows = source.stat().st_size, max(1, file.metadata.num_rows)
+    if mapping is None:
+        if EVENT_COLUMN not in columns:
+            raise Unreadable(f"{source} has no column {EVENT_COLUMN}: a mapping must say which events its rows tell")
+        for number, (event,) in enumerate(_parquet_rows(source, file, [EVENT_COLUMN]), 1):
+            body = event.encode() if isinstance(event, str) else _cell(event).encode()
+            yield Line(number, body, [body], size * number // rows)
+        return
+    table = mapping.bind(
+        columns, numeric=[name for name, kind in zip(columns, file.schema_arrow.types, strict=True) if _is_number(kind)]
+    )
+    facts.of(table)
+    for number, values in enumerate(_parquet_rows(source, file, None), 1):
+        table.observe([_cell(value) for value in values], number)
+    table.settle()
+    for number, values in enumerate(_parquet_rows(source, file, None), 1):
+        yield _told(number, [_cell(value) for value in values], None, table, columns, size * number // rows)
+
+
+def _parquet_rows(source: Path, file: Any, columns: list[str] | None) -> Iterator[tuple[Any, ...]]:
+    number = 0
+    try:
+        for batch in file.iter_batches(PARQUET_ROWS, columns=columns):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                number += 1
+                yield row
+    except (ValueError, OSError, OverflowError) as error:
+        raise Unreadable(f"{source}, after row {number}: {error}") from error
+
+
+def _is_number(kind: Any) -> bool:
+    text = str(kind)
+    return text.startswith(("int", "uint", "float", "double", "halffloat", "decimal"))
 
 
 def _cell(value: Any) -> str:
@@ -142,11 +371,14 @@ def _cell(value: Any) -> str:
         case None:
             return ""
         case dt.datetime():
-            return value.isoformat() if value.tzinfo else value.replace(tzinfo=dt.UTC).isoformat()
+            exact = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+            return exact.isoformat(timespec="microseconds")
         case bool():
             return str(value).lower()
+        case bytes():
+            return value.decode(errors="replace")
         case dict() | list():
-            return orjson.dumps(cast("Mapping[str, Any]", value)).decode()
+            return orjson.dumps(cast("Mapping[str, Any]", value), default=str).decode()
         case _:
             return str(value)
 

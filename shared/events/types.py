@@ -101,7 +101,7 @@ class VisitorTouch(Touch, kw_only=True, frozen=True):
 
 
 class PageVisited(VisitorTouch, kw_only=True, frozen=True, tag="page_visited"):
-    """A page was visited."""
+    """A page was visited. Each `utm_` field counts where the URL has no value of that name (rule **utm**)."""
 
     visitor_id: Id
     url: Url
@@ -109,6 +109,11 @@ class PageVisited(VisitorTouch, kw_only=True, frozen=True, tag="page_visited"):
     title: Text | None = None
     asset_id: Id | None = None
     via_asset_id: Id | None = None
+    utm_source: Text | None = None
+    utm_medium: Text | None = None
+    utm_campaign: Text | None = None
+    utm_term: Text | None = None
+    utm_content: Text | None = None
 
 
 class FormSubmitted(VisitorTouch, kw_only=True, frozen=True, tag="form_submitted"):

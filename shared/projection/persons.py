@@ -429,7 +429,7 @@ async def _gather_conversions(work: Work, persons: list[Person]) -> None:
         if row["url"] is not None:
             own_url.add(person.key)
             value = parse(row["url"]).utm[0]
-            person.utm = utm_key(value) if value else None
+            person.utm = row["utm"] if row["type"] == TouchType.PAGE_VISITED else utm_key(value) if value else None
     outside = [by_key[key] for key in visitors if by_key[key].session is None]
     for key, session, at_us in await _per_visitor(work, LAST_SESSION_EVENT, outside, visitors):
         if by_key[key].created.at_us - at_us < work.settings.session_gap_us:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -27,6 +28,7 @@ from shared.rules.page import parse
 from shared.rules.session import named_source
 from shared.rules.utm import normalised
 
+UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 SETTINGS_SUBJECT = 0  # of the workspace's own facts: its settings and models
 
 _TYPE = {cls: TouchType[name.upper()] for name, cls in e.EVENT_TYPES.items() if name.upper() in TouchType.__members__}
@@ -83,6 +85,7 @@ class TouchRow(msgspec.Struct, array_like=True, gc=False):
     via_asset_id: str | None
     url: str | None
     referrer: str | None
+    utm_told: str | None
     kind: str | None
 
     @property
@@ -132,7 +135,7 @@ def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:
 def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
     """The row of a touch. Its session is still open, and its verdict says only what the event says of itself."""
     event: Any = arrived.event
-    via_asset_id = referrer = target = utm = source = kind = None
+    via_asset_id = referrer = utm_told = target = utm = source = kind = None
     visitor_id: str | None
     url: str | None
     count = 1
@@ -141,7 +144,8 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
         visitor_id, contact, url, asset_id, referrer = (
             event.visitor_id, event.contact, event.url, event.asset_id, event.referrer,
         )  # fmt: skip
-        page = parse(event.url)
+        utm_told = _utm_told(event)
+        page = parse(event.url, utm_told or "")
         via_asset_id = event.via_asset_id or page.via_asset_id
         target = page_key(page.address) if asset_id is None else asset_key(asset_id)
         utm = utm_key(page.utm[0]) if page.utm[0] else None
@@ -168,8 +172,14 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
         ws, person, arrived.occurred_at_us, arrived.event_id, type_, _SAID[flags], flags,
         None if arrived.user_agent is None else agent_key(arrived.user_agent), visitor_id is not None, None, count, target,
         None if via_asset_id is None else asset_key(via_asset_id), utm, source, None, None, asset_id, via_asset_id,
-        url, referrer, kind,
+        url, referrer, utm_told, kind,
     )  # fmt: skip
+
+
+def _utm_told(event: e.PageVisited) -> str | None:
+    """The utm fields beside the URL, as a query; None if there are none."""
+    told = [(name, value) for name in UTM_FIELDS if (value := getattr(event, name))]
+    return urlencode(told) if told else None
 
 
 _SAID = [

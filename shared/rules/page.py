@@ -35,8 +35,11 @@ class PageUrl(NamedTuple):
 
 
 @lru_cache(CACHED_URLS)
-def parse(url: str) -> PageUrl:
-    """Read a URL; one that cannot be parsed is an address of its own, without host or query."""
+def parse(url: str, utm_told: str = "") -> PageUrl:
+    """Read a URL; one that cannot be parsed is an address of its own, without host or query.
+
+    `utm_told` holds utm fields that stood beside the URL, as a query: each counts where the URL has no value of that name.
+    """
     try:
         parts = urlsplit(url if "://" in url or url.startswith("/") else "//" + url)
         host = without_www((parts.hostname or "").lower())
@@ -47,6 +50,8 @@ def parse(url: str) -> PageUrl:
     first: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         first.setdefault(name.lower(), value)
+    if utm_told:
+        first |= {name: value for name, value in parse_qsl(utm_told) if not first.get(name)}
     utm = (
         normalised(first.get("utm_campaign", "")),
         normalised(first.get("utm_source", "")),

@@ -88,6 +88,7 @@ touch = sa.Table(
     sa.Column("via_asset_id", sa.Text),
     sa.Column("url", sa.Text),
     sa.Column("referrer", sa.Text),
+    sa.Column("utm_told", sa.Text, comment="the utm fields that stood beside the URL, as a query"),
     sa.Column("kind", sa.Text),
     sa.Index("touch_person", "ws", "person", "occurred_at_us"),
     sa.Index("touch_target", "ws", "target", "occurred_at_us", postgresql_where=sa.text("target IS NOT NULL")),

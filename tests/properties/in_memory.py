@@ -140,7 +140,7 @@ class InMemory:
         """What brought a touch."""
         row = self.rows[event_id]
         if row.type == TouchType.PAGE_VISITED:
-            return channel.brought(page.parse(row.url or ""), row.referrer, site)
+            return channel.brought(page.parse(row.url or "", row.utm_told or ""), row.referrer, site)
         session = self.session.get(event_id)
         pages = [i for i, s in self.session.items() if session and s.key == session.key and self.rows[i].type == 1]
         return channel.of_touch(

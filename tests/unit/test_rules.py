@@ -111,3 +111,16 @@ def test_cta_clicks_do_not_transfer() -> None:
     assert cta_clicks_stay(TouchType.EMAIL_CLICKED, frozenset({1}), 2) is None
     assert former_asset_keeps(TouchType.CTA_CLICKED, frozenset({1}), 1)
     assert not former_asset_keeps(TouchType.EMAIL_CLICKED, frozenset({1}), 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "told", "utm"),
+    [
+        ("https://shop.example/", "utm_campaign=spring&utm_medium=email", ("spring", "", "email")),
+        ("https://shop.example/?utm_source=news", "utm_source=x&utm_campaign=Spring", ("spring", "news", "")),
+        ("https://shop.example/?utm_campaign=", "utm_campaign=spring", ("spring", "", "")),
+        ("https://shop.example/?utm_campaign=autumn", "utm_campaign=spring", ("autumn", "", "")),
+    ],
+)
+def test_a_utm_field_counts_where_the_url_has_no_value_of_that_name(url: str, told: str, utm: tuple[str, ...]) -> None:
+    assert parse(url, told).utm == utm

@@ -24,11 +24,15 @@ from rich.progress import (
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import Backfill, Refused, Tally
 from services.replay.known import FATES, Compared, Fate, Known
-from services.replay.mapping import TableMapping, ready_mappings
-from services.replay.mapping import mapping as read_mapping
+from services.replay.mapping.errors import BadMapping
+from services.replay.mapping.numbers import Decimal
+from services.replay.mapping.ready import Said, ready_mappings
+from services.replay.mapping.ready import mapping as read_mapping
+from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.sources import STDIN
+from services.replay.told import Deals, Rows
 from touchline.cli.plainly import errors, plainly
-from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, store_and_log
+from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, instant, store_and_log
 
 EVENTS_PER_S = 10_000
 MAPPING_HELP = f"which events the rows of a table tell: a TOML file, or {', '.join(ready_mappings())}"
@@ -46,18 +50,30 @@ def backfill(
     sources: Annotated[list[str], typer.Argument(metavar="FILE…", help="NDJSON, CSV or Parquet, or .gz or .zst of it; globs; - is standard input")],
     mapping: Annotated[str | None, typer.Option("--mapping", metavar="NAME|FILE", help=MAPPING_HELP)] = None,
     zone: Annotated[str | None, typer.Option("--zone", help="the time zone of a table's instants that say none")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="INSTANT", help="when a table was exported; without it its column of the last change counts, else now")] = None,
+    day_first: Annotated[bool, typer.Option("--day-first", help="05/04/2024 in a table is 5 April")] = False,
+    month_first: Annotated[bool, typer.Option("--month-first", help="05/04/2024 in a table is 4 May")] = False,
+    decimal: Annotated[str | None, typer.Option("--decimal", metavar="SIGN", help="the decimal sign of a table's numbers: . or ,")] = None,
+    won_stage: Annotated[list[str] | None, typer.Option("--won-stage", metavar="NAME", help="a stage whose deals are won; may be given several times")] = None,
+    lost_stage: Annotated[list[str] | None, typer.Option("--lost-stage", metavar="NAME", help="a stage whose deals are lost; may be given several times")] = None,
     rate: Annotated[float, typer.Option(min=1, help="events a second at most")] = EVENTS_PER_S,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check all, send nothing")] = False,
     data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Send events of the past. What was sent before counts once, so that it may be sent again; a run that was stopped goes on.
 
-    Refused lines are written beside their source, with number and reason. Each event is compared with what was told before
-    under its id. Exits 1 if a line was refused, or an event conflicts with another of its id.
+    Refused rows are written beside their source, with number and reason. Each event is compared with what was told before
+    under its id. Exits 1 if a row was refused, or an event conflicts with another of its id.
     """
     paths = _paths(sources)
+    if day_first and month_first:
+        raise typer.BadParameter("it excludes --month-first", param_hint="--day-first")
+    said = Said(
+        zone, "day_first" if day_first else "month_first" if month_first else None, _decimal(decimal),
+        instant(as_of, "--as-of"), {"won_stages": won_stage or [], "lost_stages": lost_stage or []},
+    )  # fmt: skip
     with plainly():
-        read_by = None if mapping is None else read_mapping(mapping, zone)
+        read_by = _mapping(mapping, said)
     with plainly(), database(data) as url:
         tallies = uvloop.run(_send(url, paths, workspace, rate, read_by, dry_run=dry_run, quiet=as_json))
     if as_json:
@@ -66,6 +82,24 @@ def backfill(
         _tell(tallies, dry_run=dry_run)
     if any(tally.refused or tally.compared.conflicts for tally in tallies.values()):
         raise typer.Exit(1)
+
+
+def _decimal(said: str | None) -> Decimal | None:
+    match said:
+        case None | "." | ",":
+            return said
+    raise typer.BadParameter(f"{said!r} is neither . nor ,", param_hint="--decimal")
+
+
+def _mapping(named: str | None, said: Said) -> TableMapping | None:
+    """The mapping that the command names; without one, none of what is said of tables means anything."""
+    if named is not None:
+        return read_mapping(named, said=said)
+    if said.zone or said.order or said.decimal or said.as_of_us is not None or any(said.lists.values()):
+        raise BadMapping(
+            "--zone, --as-of, --day-first, --month-first, --decimal, --won-stage and --lost-stage go with --mapping"
+        )
+    return None
 
 
 def _paths(sources: list[str]) -> list[Path]:
@@ -110,7 +144,10 @@ async def _send(
 def _said(tally: Tally) -> dict[str, Any]:
     return {
         "accepted": dict(tally.accepted), "refused": dict(tally.refused), "resumed_at": tally.resumed_at,
-        "first_refusals": tally.first, **_compared_said(tally.compared),
+        **_compared_said(tally.compared),
+        "rows": vars(tally.rows), "unmet_values": tally.unmet.told(), "missing_columns": tally.facts.missing_columns,
+        "deals": tally.deals.told(names_contacts=tally.facts.names_contacts) if tally.deals.rows else None,
+        "first_refusals": tally.first,
     }  # fmt: skip
 
 
@@ -144,11 +181,73 @@ def _tell_compared(tallies: dict[Path, Tally]) -> None:
 
 def _tell(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     accepted: Counter[str] = sum((tally.accepted for tally in tallies.values()), Counter())
-    refused: Counter[str] = sum((tally.refused for tally in tallies.values()), Counter())
     console.print(f"[bold]{'would be sent' if dry_run else 'sent'}[/]: {accepted.total():,} events")
     for name, count in accepted.most_common():
         console.print(f"  {count:>12,}  {name}")
     _tell_compared(tallies)
+    _tell_rows(tallies)
+    _tell_unmet(tallies)
+    _tell_deals(tallies)
+    for missing, paths in _missing(tallies).items():
+        where = "" if len(tallies) == 1 else f" ({', '.join(paths)})"
+        console.print(f"[bold]no column[/]: {escape(missing + where)}", soft_wrap=True)
+    _tell_refused(tallies, dry_run=dry_run)
+
+
+def _tell_rows(tallies: dict[Path, Tally]) -> None:
+    rows = Rows()
+    for tally in tallies.values():
+        rows.add(tally.rows)
+    console.print(
+        f"[bold]rows[/]: {rows.read:,} read; {rows.told:,} told events, {rows.told_nothing:,} told nothing, {rows.refused:,} refused"
+    )
+    if resumed := sum(tally.resumed_at for tally in tallies.values()):
+        console.print(f"  {resumed:,} lines before them were sent by an earlier run")
+
+
+def _tell_unmet(tallies: dict[Path, Tally]) -> None:
+    unmet = Unmet()
+    for tally in tallies.values():
+        unmet.add(tally.unmet)
+    for column, told in unmet.told().items():
+        console.print(
+            f"[bold]values that no `when` meets[/] in {escape(column)}: {told['rows']:,} rows", soft_wrap=True
+        )
+        for value, count in told["values"].items():
+            console.print(f"  {count:>12,}  {escape(value)}", soft_wrap=True)
+
+
+def _tell_deals(tallies: dict[Path, Tally]) -> None:
+    deals, names_contacts = Deals(), False
+    for tally in tallies.values():
+        deals.add(tally.deals)
+        names_contacts |= tally.facts.names_contacts
+    if not deals.rows:
+        return
+    told = deals.told(names_contacts=names_contacts)
+    console.print(f"[bold]deals[/]: {told['won']:,} won, {told['lost']:,} lost, {told['open']:,} open")
+    if told["without_contact"]:
+        why = "" if names_contacts else "; the table has no column that names contacts"
+        console.print(f"  {told['without_contact']:>12,}  without a contact{why}", soft_wrap=True)
+    if told["won_without_amount"]:
+        console.print(
+            f"  {told['won_without_amount']:>12,}  won without an amount: they bring no revenue", soft_wrap=True
+        )
+    for reason, count in told["can_never_count"].items():
+        console.print(f"  {count:>12,}  cannot count for any campaign as they are: {reason}", soft_wrap=True)
+
+
+def _missing(tallies: dict[Path, Tally]) -> dict[str, list[str]]:
+    """The optional columns that files do not have, each with the files."""
+    found: dict[str, list[str]] = {}
+    for path, tally in tallies.items():
+        for name in tally.facts.missing_columns:
+            found.setdefault(name, []).append(path.name)
+    return found
+
+
+def _tell_refused(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
+    refused: Counter[str] = sum((tally.refused for tally in tallies.values()), Counter())
     if not refused:
         return
     errors.print(f"[red]refused[/]: {refused.total():,}")

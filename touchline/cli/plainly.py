@@ -11,7 +11,7 @@ from rich.console import Console
 from services.replay.build import Busy
 from services.replay.crew import CrewLost
 from services.replay.export import NoContact
-from services.replay.mapping import BadMapping
+from services.replay.mapping.errors import BadMapping
 from services.replay.rebuild import NothingBefore
 from services.replay.sources import Unreadable
 from services.replay.what_if import Taken, Unfit

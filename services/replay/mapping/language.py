@@ -1,0 +1,636 @@
+"""What may a mapping say? Its TOML becomes expressions here, each checked before a file is read.
+
+An expression answers what a field of an event becomes for one row, None if it is empty. docs/replay.md tells the language.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Protocol
+
+import msgspec.inspect
+
+from services.replay.mapping.errors import BadCell, BadMapping
+from services.replay.mapping.ids import SEPARATORS, contacts_of, items_of, mended
+from services.replay.mapping.instants import Interval
+from shared.events.instants import from_micros, to_rfc3339
+from shared.events.nobody import names_nobody
+from shared.events.types import EVENT_TYPES
+
+ITEM = "item"  # the name of a list's present item
+_PLACE = re.compile(r"\{(\??)([^{}]+)\}")
+_BLANK = re.compile(r"\s+")
+
+
+def key_of(name: str) -> str:
+    """A column's name as it is compared: without blanks around it and in any case; any run of blanks is one."""
+    return _BLANK.sub(" ", name.replace("\ufeff", "")).strip().casefold()
+
+
+Row = Mapping[str, str]
+"""The cells that a mapping asks for, by `key_of` their column; empty where a cell is empty or the column is missing."""
+
+
+class Reader(Protocol):
+    """What an expression asks of the file that its row is in."""
+
+    def instant(self, template: "Template", text: str) -> Interval:
+        """What an instant means; raises `BadCell`."""
+
+    def number(self, template: "Template", text: str) -> str:
+        """A number as a decimal string; raises `BadCell`."""
+
+
+class Meaning(Enum):
+    """What a column is used for."""
+
+    TEXT = "text"
+    ID = "id"
+    PERSON = "id of a person"
+    MAIL = "e-mail"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A column that is asked for: the first of `names` that is there and not empty. `optional`: the file need not have it."""
+
+    names: tuple[str, ...]
+    optional: bool
+    keys: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, *, optional: bool) -> "Place":
+        """The place that `A|B` names. Raises `ValueError` if a name is empty."""
+        names = tuple(name.strip() for name in text.split("|"))
+        if not all(names):
+            raise ValueError(f"{text!r} names a column without a name")
+        return cls(names, optional, tuple(map(key_of, names)))
+
+    def text(self, row: Row, meaning: Meaning = Meaning.TEXT) -> str:
+        """What a row has there; empty if nothing. A word that names nobody is empty where a person is meant."""
+        for key in self.keys:
+            value = row.get(key, "")
+            if not value or (meaning in {Meaning.PERSON, Meaning.MAIL} and names_nobody(value)):
+                continue
+            return mended(value) if meaning in {Meaning.ID, Meaning.PERSON} else value
+        return ""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text with columns in it. It is empty if one of its columns is."""
+
+    source: str
+    parts: tuple[str | Place, ...]
+    meaning: Meaning = Meaning.TEXT
+
+    @property
+    def places(self) -> Iterator[Place]:
+        """The columns that it asks for."""
+        return (part for part in self.parts if isinstance(part, Place))
+
+    @property
+    def columns(self) -> str:
+        """The names of its columns, as a message tells them."""
+        return ", ".join("|".join(place.names) for place in self.places) or self.source
+
+    def text(self, row: Row) -> str | None:
+        """The text for a row; None if it is empty."""
+        texts = [part.text(row, self.meaning) if isinstance(part, Place) else part for part in self.parts]
+        return "".join(texts) or None if all(texts) else None
+
+
+class Expression(Protocol):
+    """What a field of an event becomes."""
+
+    def value(self, row: Row, reader: Reader) -> Any:
+        """The value for a row, as JSON has it; None if it is empty. Raises `BadCell`."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text with columns in it."""
+
+    template: Template
+
+    def value(self, row: Row, _: Reader) -> str | None:
+        """The text."""
+        return self.template.text(row)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number or truth value that the mapping says."""
+
+    said: Any
+
+    def value(self, *_: object) -> Any:
+        """What it says."""
+        return self.said
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The first instant of what a text shows, or its last."""
+
+    template: Template
+    end: bool
+
+    def at_us(self, row: Row, reader: Reader) -> int | None:
+        """Microseconds since 1970; None if the text is empty."""
+        text = self.template.text(row)
+        if text is None or nothing(text):
+            return None
+        found = reader.instant(self.template, text)
+        return found.end_us if self.end else found.start_us
+
+    def value(self, row: Row, reader: Reader) -> str | None:
+        """RFC 3339."""
+        at_us = self.at_us(row, reader)
+        return None if at_us is None else to_rfc3339(at_us)
+
+
+@dataclass(frozen=True)
+class BeforeEarliest:
+    """One microsecond before the earliest of several instants."""
+
+    edges: tuple[Edge, ...]
+
+    def value(self, row: Row, reader: Reader) -> str | None:
+        """RFC 3339; None if all are empty."""
+        found = [at_us for edge in self.edges if (at_us := edge.at_us(row, reader)) is not None]
+        return to_rfc3339(min(found) - 1) if found else None
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in a text; `whole`: as a JSON number without decimals."""
+
+    template: Template
+    whole: bool = False
+
+    def value(self, row: Row, reader: Reader) -> str | int | None:
+        """A decimal string, or a whole number."""
+        text = self.template.text(row)
+        if text is None or nothing(text):
+            return None
+        found = reader.number(self.template, text)
+        if not self.whole:
+            return found
+        whole, _, fraction = found.partition(".")
+        if fraction.strip("0"):
+            raise BadCell(f"{text!r} is no whole number")
+        return int(whole)
+
+
+@dataclass(frozen=True)
+class Day:
+    """The date of an instant, as the file's own clock shows it."""
+
+    template: Template
+    zone: dt.tzinfo
+
+    def value(self, row: Row, reader: Reader) -> str | None:
+        """`2024-03-15`."""
+        text = self.template.text(row)
+        if text is None or nothing(text):
+            return None
+        return from_micros(reader.instant(self.template, text).start_us).astimezone(self.zone).date().isoformat()
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """A text, looked up in any case."""
+
+    template: Template
+    to: Mapping[str, Any]
+
+    def value(self, row: Row, _: Reader) -> Any:
+        """What it stands for."""
+        text = self.template.text(row)
+        if text is None:
+            return None
+        if (key := text.casefold()) not in self.to:
+            raise BadCell(f"{text!r} is none of {', '.join(self.to)}")
+        return self.to[key]
+
+
+@dataclass(frozen=True)
+class Each:
+    """An item of a list for each text in a cell."""
+
+    template: Template
+    separators: tuple[str, ...]
+    item: Expression
+
+    def value(self, row: Row, reader: Reader) -> list[Any] | None:
+        """The items that are not empty."""
+        made = [
+            self.item.value({**row, ITEM: text}, reader)
+            for text in items_of(self.template.text(row) or "", self.separators)
+        ]
+        return [value for value in made if value is not None] or None
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """The contacts that a cell lists."""
+
+    template: Template
+
+    def value(self, row: Row, _: Reader) -> list[dict[str, Any]] | None:
+        """Objects with `id` or `email`."""
+        return contacts_of(self.template.text(row) or "") or None
+
+
+@dataclass(frozen=True)
+class Several:
+    """A list that the mapping says item by item."""
+
+    items: tuple[Expression, ...]
+
+    def value(self, row: Row, reader: Reader) -> list[Any] | None:
+        """The items that are not empty."""
+        made = [item.value(row, reader) for item in self.items]
+        return [value for value in made if value is not None] or None
+
+
+@dataclass(frozen=True)
+class Fields:
+    """An object of several fields."""
+
+    fields: Mapping[str, Expression]
+
+    def value(self, row: Row, reader: Reader) -> dict[str, Any] | None:
+        """The fields that are not empty."""
+        made = {}
+        for name, expression in self.fields.items():
+            try:
+                value = expression.value(row, reader)
+            except BadCell as error:
+                raise BadCell(str(error), f"{name}.{error.field}" if error.field else name) from error
+            if value is not None:
+                made[name] = value
+        return made or None
+
+
+def nothing(text: str) -> bool:
+    """Whether a text says that there is no instant or number: `NULL`, `nan`, `-`."""
+    return not any(character.isdigit() for character in text) and names_nobody(text)
+
+
+Test = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Term:
+    """What is asked of one column."""
+
+    place: Place
+    test: Test
+
+    def holds(self, row: Row) -> bool:
+        """Whether the row's text there is as asked."""
+        return self.test(self.place.text(row))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """All of `when` hold, and none of `unless`."""
+
+    when: tuple[Term, ...] = ()
+    unless: tuple[Term, ...] = ()
+
+    def holds(self, row: Row) -> bool:
+        """Whether it does for a row."""
+        return all(term.holds(row) for term in self.when) and not any(term.holds(row) for term in self.unless)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Everything that is asked."""
+        return (*self.when, *self.unless)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A value has this text in rows for which the condition holds."""
+
+    text: str
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class ToldEvent:
+    """An event that each row tells for which the condition holds; with `for_each`, one for each item of a cell."""
+
+    number: int
+    type: str
+    condition: Condition
+    for_each: Template | None
+    only_with: Place | None
+    as_of: Edge | None
+    """The column that says it; None where there is none."""
+    has_as_of: bool
+    occurred_at: Expression | None
+    fields: Fields
+
+    @property
+    def expressions(self) -> Iterator[Any]:
+        """Everything that is computed for it."""
+        yield from walk(self.fields)
+        for one in (self.occurred_at, self.as_of):
+            if one is not None:
+                yield from walk(one)
+
+
+def walk(expression: Any) -> Iterator[Any]:
+    """An expression and all that it is made of."""
+    yield expression
+    match expression:
+        case Fields(fields):
+            inner: Sequence[Any] = list(fields.values())
+        case Several(items):
+            inner = items
+        case Each(_, _, item):
+            inner = [item]
+        case BeforeEarliest(edges):
+            inner = edges
+        case _:
+            inner = []
+    for one in inner:
+        yield from walk(one)
+
+
+@dataclass
+class Compiler:
+    """Makes expressions of one mapping's TOML. Every method raises `BadMapping` with `where` in front."""
+
+    name: str
+    zone: dt.tzinfo
+    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    where: str = ""
+
+    def bad(self, message: str) -> BadMapping:
+        """The error to raise."""
+        return BadMapping(f"{self.name}{self.where and ', '}{self.where}: {message}")
+
+    def place(self, text: Any) -> Place:
+        """The place that a key of `when`, or `only_with`, names: `A|B`, with a ? in front where the file need not have it."""
+        if not isinstance(text, str):
+            raise self.bad(f"{text!r} names no column")
+        try:
+            return Place.of(text.removeprefix("?"), optional=text.startswith("?"))
+        except ValueError as error:
+            raise self.bad(str(error)) from error
+
+    def template(self, text: Any, meaning: Meaning = Meaning.TEXT) -> Template:
+        """A text with `{Column}` in it."""
+        if not isinstance(text, str):
+            raise self.bad(f'{text!r} is no text such as "{{Column}}"')
+        parts: list[str | Place] = []
+        at = 0
+        for found in _PLACE.finditer(text):
+            parts += [text[at : found.start()], self.place(found[1] + found[2])]
+            at = found.end()
+        parts.append(text[at:])
+        if any("{" in part or "}" in part for part in parts if isinstance(part, str)):
+            raise self.bad(f"{text!r}: a brace is not closed, or not opened; a column is written {{Column}}")
+        return Template(text, tuple(part for part in parts if part), meaning)
+
+    def edge(self, told: Any, *, end: bool = False) -> Edge:
+        """An instant: a text, `{ start_of = … }` or `{ end_of = … }`."""
+        match told:
+            case str():
+                return Edge(self.template(told), end)
+            case {"start_of": str(text), **rest} if not rest:
+                return Edge(self.template(text), end=False)
+            case {"end_of": str(text), **rest} if not rest:
+                return Edge(self.template(text), end=True)
+        raise self.bad(f"{told!r} is no instant: a text, {{ start_of = … }} or {{ end_of = … }}")
+
+    def instant(self, told: Any) -> Expression:
+        """When an event occurred."""
+        match told:
+            case {"before_earliest_of": list(several), **rest} if several and not rest:
+                return BeforeEarliest(tuple(self.edge(one) for one in several))
+        return self.edge(told)
+
+    def condition(self, told: Mapping[str, Any]) -> Condition:
+        """`when` and `unless` of an event or a case."""
+        return Condition(self._terms(told, "when"), self._terms(told, "unless"))
+
+    def _terms(self, told: Mapping[str, Any], name: str) -> tuple[Term, ...]:
+        terms = told.get(name, {})
+        if not isinstance(terms, dict):
+            raise self.bad(f"`{name}` is {{ Column = [texts] }}")
+        return tuple(Term(self.place(column), self.test(column, asked)) for column, asked in terms.items())
+
+    def test(self, column: str, asked: Any) -> Test:
+        """What is asked of a column's text: one of some texts, or a part of it."""
+        if isinstance(asked, str | list):
+            asked = {"is": asked}
+        if not isinstance(asked, dict) or not asked or (odd := asked.keys() - TESTS.keys()):
+            wrong = ", ".join(sorted(odd)) if isinstance(asked, dict) and asked else repr(asked)
+            raise self.bad(f"{column}: {wrong}: it is asked by a list of texts, or by {', '.join(TESTS)}")
+        tests = [(TESTS[name], self.texts(column, texts)) for name, texts in asked.items()]
+        if any(test is not TESTS["is"] and not all(one.strip() for one in texts) for test, texts in tests):
+            raise self.bad(f"{column}: an empty text is asked by `is` alone")
+        return lambda text: any(test(text, one) for test, texts in tests for one in texts)
+
+    def texts(self, column: str, told: Any) -> tuple[str, ...]:
+        """Texts, of which `$name` stands for those of a list."""
+        out: list[str] = []
+        for text in [told] if isinstance(told, str) else told if isinstance(told, list) else [None]:
+            if not isinstance(text, str):
+                raise self.bad(f"{column}: {told!r} is no list of texts")
+            if not text.startswith("$"):
+                out.append(text)
+            elif text[1:] in self.lists:
+                out += self.lists[text[1:]]
+            else:
+                raise self.bad(
+                    f"{column}: there is no list {text[1:]!r}; [lists] has {', '.join(self.lists) or 'none'}"
+                )
+        return tuple(out)
+
+    def event(self, number: int, told: Any, as_of: Any) -> ToldEvent:
+        """One of `[[events]]`; `as_of` is the mapping's own."""
+        self.where = f"event {number}"
+        kind = told.get("type") if isinstance(told, dict) else None
+        cls = EVENT_TYPES.get(kind) if isinstance(kind, str) else None
+        if cls is None or not isinstance(kind, str):
+            raise self.bad(f"{kind!r} is no type of event")
+        own = {"type", "when", "unless", "for_each", "only_with", "as_of"}
+        known = {one.name: one for one in msgspec.inspect.type_info(cls).fields}  # type: ignore[attr-defined]
+        if odd := told.keys() - known.keys() - own:
+            raise self.bad(f"{kind} has no {', '.join(sorted(odd))}")
+        if missing := [name for name, one in known.items() if one.required and name not in told]:
+            raise self.bad(f"{kind} needs {', '.join(missing)}")
+        as_of = told.get("as_of", as_of)
+        if as_of and "id" not in told:
+            raise self.bad("what has `as_of` needs an `id`: a later telling replaces the one with the same id")
+        fields = {
+            name: self._at(name, self.field, told[name], one.type, _meaning(name))
+            for name, one in known.items()
+            if name in told and name not in {"occurred_at", "as_of"}
+        }
+        return ToldEvent(
+            number, kind, self.condition(told),
+            self._for_each(told), self.place(told["only_with"]) if "only_with" in told else None,
+            None if as_of is None or isinstance(as_of, bool) else self._at("as_of", self.edge, as_of, end=True),
+            bool(as_of), self._at("occurred_at", self.instant, told["occurred_at"]) if "occurred_at" in told else None,
+            Fields({"type": Constant(kind), **fields}),
+        )  # fmt: skip
+
+    def _at(self, name: str, make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        before = self.where
+        self.where = f"{before}, {name}"
+        made = make(*arguments, **named)
+        self.where = before
+        return made
+
+    def _for_each(self, told: Mapping[str, Any]) -> Template | None:
+        return self._at("for_each", self.template, told["for_each"]) if "for_each" in told else None
+
+    def field(self, told: Any, type_: msgspec.inspect.Type, meaning: Meaning) -> Expression:
+        """What one field becomes, by what the event's type has there."""
+        kinds = _kinds(type_)
+        match told:
+            case str():
+                if not kinds.keys() & {str, Any, dt.datetime, dt.date, bool, int}:
+                    raise self.bad(f"{told!r}: it is no text; it is written as a table or list")
+                return Text(self.template(told, meaning))
+            case bool() | int() | float():
+                return Constant(told)
+            case dt.date():
+                return Constant(told.isoformat())
+            case list():
+                return self._list(told, kinds, meaning)
+            case dict():
+                return self._made(told, kinds, meaning) or self._object(told, kinds)
+        raise self.bad(f"{told!r} cannot be read")
+
+    def _list(self, told: list[Any], kinds: Mapping[Any, Any], meaning: Meaning) -> Expression:
+        if list not in kinds:
+            raise self.bad(f"{told!r}: it takes no list")
+        return Several(tuple(self.field(item, kinds[list], meaning) for item in told))
+
+    def _made(self, told: dict[str, Any], kinds: Mapping[Any, Any], meaning: Meaning) -> Expression | None:
+        """What a table says by a word of the language; None if it is an object with fields."""
+        match told:
+            case {"map": text, "to": dict(to), **rest} if not rest:
+                return LookedUp(
+                    self.template(text, meaning), {str(name).casefold(): value for name, value in to.items()}
+                )
+            case {"number": text, **rest} if not rest:
+                return Number(self.template(text))
+            case {"integer": text, **rest} if not rest:
+                return Number(self.template(text), whole=True)
+            case {"date": text, **rest} if not rest:
+                return Day(self.template(text), self.zone)
+            case {"each": text, "as": item, **rest} if not rest.keys() - {"separator"} and list in kinds:
+                separators = rest.get("separator", list(SEPARATORS))
+                separators = [separators] if isinstance(separators, str) else separators
+                if (
+                    not isinstance(separators, list)
+                    or not all(isinstance(s, str) and s for s in separators)
+                    or not separators
+                ):
+                    raise self.bad("`separator` is a text that is not empty, or a list of them")
+                return Each(self.template(text), tuple(separators), self.field(item, kinds[list], meaning))
+            case {"contacts": text, **rest} if not rest and list in kinds:
+                return Contacts(self.template(text))
+        return None
+
+    def _object(self, told: dict[str, Any], kinds: Mapping[Any, Any]) -> Expression:
+        if dict in kinds:
+            return Fields(
+                {name: self._at(name, self.field, value, kinds[dict], Meaning.TEXT) for name, value in told.items()}
+            )
+        if msgspec.Struct not in kinds:
+            raise self.bad(
+                f"{told!r} cannot be read: a table is {{ map, to }}, {{ number }}, {{ integer }} or {{ date }} here"
+            )
+        known = {one.name: one for one in kinds[msgspec.Struct].fields}
+        if odd := told.keys() - known.keys():
+            raise self.bad(f"it has no {', '.join(sorted(odd))}; it has {', '.join(known)}")
+        person = "email" in known
+        return Fields({
+            name: self._at(name, self.field, value, known[name].type, _meaning(name, person=person)) for name, value in told.items()
+        })  # fmt: skip
+
+
+def _meaning(name: str, *, person: bool = False) -> Meaning:
+    """What the columns of a field are used for, by the field's name; `person`: it is a contact's."""
+    if person or name == "visitor_id":
+        return Meaning.MAIL if name == "email" else Meaning.PERSON
+    return Meaning.ID if name == "id" or name.endswith("_id") else Meaning.TEXT
+
+
+def _kinds(type_: msgspec.inspect.Type) -> dict[Any, Any]:
+    """What a field may hold: each kind of value, with what is inside it."""
+    inspect = msgspec.inspect
+    match type_:
+        case inspect.UnionType(types=types):
+            return {kind: inner for one in types for kind, inner in _kinds(one).items()}
+        case inspect.Metadata(type=inner):
+            return _kinds(inner)
+        case inspect.StructType():
+            return {msgspec.Struct: type_}
+        case inspect.DictType(value_type=inner):
+            return {dict: inner}
+        case inspect.ListType(item_type=inner) | inspect.VarTupleType(item_type=inner):
+            return {list: inner}
+        case inspect.StrType() | inspect.LiteralType():
+            return {str: None}
+        case inspect.DateTimeType():
+            return {dt.datetime: None}
+        case inspect.DateType():
+            return {dt.date: None}
+        case inspect.BoolType():
+            return {bool: None}
+        case inspect.IntType():
+            return {int: None}
+        case inspect.AnyType():
+            return {Any: None}
+    return {}
+
+
+_NO_SIGN = re.compile(r"[\W_]+")
+_PIPELINE_BEHIND = re.compile(r"(.*\S)\s*[(\[][^()\[\]]*[)\]]")
+_NUMBER_BEFORE = re.compile(r"\(?\d+\s*[.):-]\s*(.*)|\d+\s+(.*)")
+_PARTS = re.compile(r"\s+[-–—|/:>]\s+|:\s+")
+
+
+def _bare(text: str) -> str:
+    """A stage's letters and digits alone, in any case."""
+    return _NO_SIGN.sub("", text.casefold())
+
+
+@lru_cache(4_096)
+def stage_names(text: str) -> frozenset[str]:
+    """By what names a stage may be called: with its pipeline behind it and without, with its number in front and without."""
+    texts = {text}
+    if behind := _PIPELINE_BEHIND.fullmatch(text):
+        texts.add(behind[1])
+    for one in tuple(texts):
+        first, *rest = _PARTS.split(one)
+        if rest:
+            texts.add(rest[-1] if "pipeline" in first.casefold() else first)
+    for one in tuple(texts):
+        if before := _NUMBER_BEFORE.fullmatch(one.strip()):
+            texts.add(before[1] or before[2] or "")
+    return frozenset({_bare(one) for one in texts} - {""})
+
+
+TESTS: dict[str, Callable[[str, str], bool]] = {
+    "is": lambda text, asked: text.casefold() == asked.strip().casefold(),
+    "contains": lambda text, asked: asked.casefold() in text.casefold(),
+    "starts_with": lambda text, asked: text.casefold().startswith(asked.casefold()),
+    "ends_with": lambda text, asked: text.casefold().endswith(asked.casefold()),
+    "stage": lambda text, asked: _bare(asked) in stage_names(text),
+}
+"""How a text is asked, in any case; `stage` is for stages of pipelines."""

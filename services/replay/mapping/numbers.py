@@ -1,0 +1,101 @@
+"""Which number is it? `1.200,50` and `1,200.50` say themselves which sign is decimal; a bare `1.200` does not.
+
+The cells of a column are looked at together: one that can only be read in one way settles the others.
+"""
+
+import re
+import unicodedata
+from typing import Literal
+
+from services.replay.mapping.errors import BadCell
+
+Decimal = Literal[",", "."]
+SIGNS: tuple[Decimal, ...] = (".", ",")
+
+_CURRENCY_SIGNS = "".join(chr(code) for code in range(0x24, 0x10000) if unicodedata.category(chr(code)) == "Sc")
+_CURRENCY = rf"(?:[A-Za-z]{{0,3}}[{re.escape(_CURRENCY_SIGNS)}]|[A-Z]{{3}}|kr\.?|Kr\.?|Fr\.?|zł|Kč|Ft|lei|Rp\.?|RM)"
+_AROUND = re.compile(
+    rf"(?P<minus>-)? ?(?:{_CURRENCY} ?)?(?P<inner>-)? ?(?P<core>[\d.,' ]*\d(?:[.,]-)?)"
+    rf"(?P<behind>-)?(?: ?{_CURRENCY})?"
+)
+TEXT_CHARACTERS_MAX = 64  # of a number with its currency; longer texts are none
+_BLANKS = dict.fromkeys(map(ord, "\u00a0\u202f\u2009\u2007\u2002\u2003\t"), " ")
+_LIKE = {**_BLANKS, ord("\u2212"): "-", ord("\u2013"): "-", ord("\u2014"): "-", ord("\u2019"): "'", ord("\u02bc"): "'"}
+
+
+def _form(decimal: Decimal) -> re.Pattern[str]:
+    thousands = "".join(re.escape(sign) for sign in (",.' ".replace(decimal, "")))
+    point = re.escape(decimal)
+    indian = rf"|[1-9]\d?(?:,\d{{2}})+,\d{{3}}(?:{point}\d+)?" if decimal == "." else ""
+    return re.compile(
+        rf"[1-9]\d{{0,2}}(?P<sign>[{thousands}])\d{{3}}(?:(?P=sign)\d{{3}})*(?:{point}(?:\d+|-))?|\d*{point}\d+|\d+(?:{point}-)?{indian}"
+    )
+
+
+_FORMS = {decimal: _form(decimal) for decimal in SIGNS}
+
+
+def readings(text: str) -> dict[Decimal, str]:
+    """A text as a decimal string, by each sign that may be its decimal one; empty if it is no number.
+
+    `readings("1.200") == {".": "1.200", ",": "1200"}`
+    """
+    if len(text) > TEXT_CHARACTERS_MAX:
+        return {}
+    plain = " ".join(text.translate(_LIKE).split())
+    negative = plain.startswith("(") and plain.endswith(")")
+    found = _AROUND.fullmatch(plain[1:-1].strip() if negative else plain)
+    if found is None:
+        return {}
+    signs = [bool(found[name]) for name in ("minus", "inner", "behind")]
+    if sum(signs) + negative > 1:
+        return {}
+    core = found["core"].strip()
+    out: dict[Decimal, str] = {}
+    for decimal, form in _FORMS.items():
+        if form.fullmatch(core):
+            whole, _, fraction = core.removesuffix(f"{decimal}-").partition(decimal)
+            whole = re.sub(r"\D", "", whole) or "0"
+            minus = "-" if any(signs) or negative else ""
+            out[decimal] = minus + whole + (f".{fraction}" if fraction else "")
+    return out
+
+
+class Numbers:
+    """How the numbers of one column are written. `observe` is told every cell first, `read` then reads."""
+
+    def __init__(self, said: Decimal | None, *, comma_between_columns: bool) -> None:
+        """`said` is what the mapping says is the decimal sign.
+
+        `comma_between_columns`: the file's columns are separated by commas or tabs, as programs do that write decimal points.
+        """
+        self._said = said
+        self._comma_between_columns = comma_between_columns
+        self._proven: set[Decimal] = set()
+
+    def observe(self, text: str) -> None:
+        """Learn from a cell: one that is a number by one decimal sign alone proves it."""
+        found = readings(text)
+        if len(found) == 1:
+            self._proven |= found.keys()
+
+    def read(self, text: str) -> str:
+        """A cell as a decimal string such as `1200.50`. Raises `BadCell`."""
+        found = readings(text)
+        if not found:
+            raise BadCell(f"{text!r} is no number such as 1200.50 or 1,200.50")
+        if self._said is not None:
+            if self._said not in found:
+                raise BadCell(f"{text!r} is no number whose decimal sign is {self._said!r}")
+            return found[self._said]
+        values = set(found.values())
+        if len(values) == 1:
+            return values.pop()
+        if len(self._proven) == 1:
+            return found[next(iter(self._proven))]
+        if not self._proven and self._comma_between_columns and "," in text:
+            return found["."]
+        either = " or ".join(sorted(values, key=len))
+        raise BadCell(
+            f"{text!r} can be {either}, and the column does not settle which: say --decimal , or --decimal . (in a mapping, decimal)"
+        )

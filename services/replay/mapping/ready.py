@@ -1,0 +1,147 @@
+"""Which mappings are there? Those that come with Touchline, and TOML files of one's own."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from services.replay.mapping.errors import BadMapping
+from services.replay.mapping.instants import Order, checked_forms
+from services.replay.mapping.language import Case, Compiler, key_of
+from services.replay.mapping.numbers import SIGNS, Decimal
+from services.replay.mapping.table import TableMapping
+
+READY = files("services.replay") / "mappings"
+KEYS = {"about", "as_of", "decimal", "events", "instants", "lists", "null", "values", "zone"}
+MAPPING_BYTES_MAX = 1024 * 1024  # a mapping is written by hand
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the user says beside a mapping; it comes before what the mapping says."""
+
+    zone: str | None = None
+    order: Order | None = None
+    decimal: Decimal | None = None
+    as_of_us: int | None = None
+    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Texts that are added to the mapping's `[lists]`, such as `won_stages`."""
+
+
+def ready_mappings() -> list[str]:
+    """The names of the mappings that come with Touchline; every command asks for them, so none is read."""
+    return sorted(file.name.removesuffix(".toml") for file in READY.iterdir() if file.name.endswith(".toml"))
+
+
+def mapping(named: str, zone: str | None = None, said: Said | None = None) -> TableMapping:
+    """A mapping by the name of a ready one, or by its file; `zone` replaces its own. Raises `BadMapping`."""
+    said = said or Said()
+    try:
+        if named in ready_mappings():
+            body = (READY / f"{named}.toml").read_bytes()
+        elif Path(named).is_file():
+            with Path(named).open("rb") as file:
+                body = file.read(MAPPING_BYTES_MAX + 1)
+        else:
+            raise BadMapping(f"there is no mapping {named!r}: neither a file nor one of {', '.join(ready_mappings())}")
+        if len(body) > MAPPING_BYTES_MAX:
+            raise BadMapping(f"{named}: more than {MAPPING_BYTES_MAX:,} bytes")
+        told = tomllib.loads(body.decode("utf-8-sig").replace("\r\n", "\n"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMapping(f"{named}: it is no TOML: {error}") from error
+    except ValueError as error:  # a path with U+0000 in it, or a number of too many digits
+        raise BadMapping(f"{named!r}: {error}") from error
+    return _checked(named, told, Said(zone or said.zone, said.order, said.decimal, said.as_of_us, said.lists))
+
+
+def _checked(named: str, told: dict[str, Any], said: Said) -> TableMapping:
+    if unknown := told.keys() - KEYS:
+        raise BadMapping(f"{named}: {', '.join(sorted(unknown))}: a mapping has {', '.join(sorted(KEYS))}")
+    zone = _zone(named, said.zone or told.get("zone", "UTC"))
+    compiler = Compiler(named, zone, _lists(named, told.get("lists", {}), said.lists))
+    values = _values(compiler, told.get("values", {}))
+    events = told.get("events")
+    if not isinstance(events, list) or not events:
+        raise BadMapping(f"{named}: it tells no [[events]]")
+    as_of = told.get("as_of")
+    mapping = TableMapping(
+        named, _text(named, told, "about"), zone, _instants(named, told.get("instants", [])),
+        [compiler.event(number, event, as_of) for number, event in enumerate(events, 1)], values, said.order,
+        said.decimal or _decimal(named, told.get("decimal")), _null(named, told.get("null", [])), said.as_of_us,
+    )  # fmt: skip
+    if said.as_of_us is not None and not mapping.has_as_of:
+        raise BadMapping(f"{named}: it tells no present state (as_of), so that --as-of means nothing here")
+    return mapping
+
+
+def _text(named: str, told: Mapping[str, Any], key: str) -> str:
+    if not isinstance(text := told.get(key, ""), str):
+        raise BadMapping(f"{named}: {key}: {text!r} is no text")
+    return text
+
+
+def _zone(named: str, text: Any) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError, AttributeError) as error:
+        raise BadMapping(f"{named}: {text!r} is no time zone") from error
+
+
+def _instants(named: str, told: Any) -> list[str]:
+    texts = _texts(named, "instants", told)
+    try:
+        checked_forms(texts)
+    except ValueError as error:
+        raise BadMapping(f"{named}: instants: {error}") from error
+    return texts
+
+
+def _decimal(named: str, told: Any) -> Decimal | None:
+    if told is not None and told not in SIGNS:
+        raise BadMapping(f'{named}: decimal: {told!r} is neither "." nor ","')
+    return told  # type: ignore[no-any-return]
+
+
+def _null(named: str, told: Any) -> frozenset[str]:
+    return frozenset(text.strip().casefold() for text in _texts(named, "null", told))
+
+
+def _texts(named: str, key: str, told: Any) -> list[str]:
+    if not isinstance(told, list) or not all(isinstance(text, str) for text in told):
+        raise BadMapping(f"{named}: {key}: {told!r} is no list of texts")
+    return told
+
+
+def _lists(named: str, told: Any, said: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    if not isinstance(told, dict):
+        raise BadMapping(f"{named}: lists: it is a table of lists of texts")
+    lists = {name: _texts(named, f"lists.{name}", texts) for name, texts in told.items()}
+    for name, texts in said.items():
+        if texts and name not in lists:
+            raise BadMapping(f"{named}: it has no list {name!r} in [lists], to which names could be added")
+        lists[name] = [*lists.get(name, []), *texts]
+    return lists
+
+
+def _values(compiler: Compiler, told: Any) -> dict[str, list[Case]]:
+    if not isinstance(told, dict):
+        raise compiler.bad("values: it is written [[values.NAME]]")
+    values: dict[str, list[Case]] = {}
+    for name, cases in told.items():
+        compiler.where = f"value {name}"
+        if not isinstance(cases, list) or not cases or not all(isinstance(case, dict) for case in cases):
+            raise compiler.bad("it is written [[values.NAME]], a case each time")
+        for case in cases:
+            if odd := case.keys() - {"is", "when", "unless"}:
+                raise compiler.bad(f"{', '.join(sorted(odd))}: a case has is, when, unless")
+            if not isinstance(case.get("is"), str):
+                raise compiler.bad("`is` is the text that the value has in this case")
+        values[name] = [Case(case["is"], compiler.condition(case)) for case in cases]
+    keys = list(map(key_of, values))
+    if len(set(keys)) < len(keys):
+        raise compiler.bad("two values have one name")
+    compiler.where = ""
+    return values

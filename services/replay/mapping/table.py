@@ -1,0 +1,345 @@
+"""Which events do the rows of one file tell? A mapping, bound to the columns of a file."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from services.replay.mapping.errors import BadCell, BadMapping
+from services.replay.mapping.ids import items_of
+from services.replay.mapping.instants import Instants, Interval, Order
+from services.replay.mapping.language import (
+    ITEM,
+    BeforeEarliest,
+    Case,
+    Contacts,
+    Day,
+    Each,
+    Edge,
+    Number,
+    Place,
+    Row,
+    Several,
+    Template,
+    Text,
+    ToldEvent,
+    key_of,
+    nothing,
+)
+from services.replay.mapping.numbers import Decimal, Numbers
+from shared.events.codec import Refusal
+from shared.events.instants import to_rfc3339
+from shared.events.limits import EVENT_ID_CHARACTERS_MAX
+from shared.events.nobody import names_nobody
+
+DIGEST_CHARACTERS = 32  # of an id that is too long; 128 bits
+
+EMPTY = "(empty)"
+"""How an empty cell is told among the values that no `when` met."""
+
+
+@dataclass(frozen=True)
+class TableMapping:
+    """A mapping that was read and checked."""
+
+    name: str
+    about: str
+    zone: ZoneInfo
+    instants: Sequence[str]
+    events: Sequence[ToldEvent]
+    values: Mapping[str, Sequence[Case]] = field(default_factory=dict)
+    order: Order | None = None
+    decimal: Decimal | None = None
+    null: Collection[str] = ()
+    """Texts that are empty in any column, case-folded."""
+    as_of_us: int | None = None
+    """When the export was made, where the user says it; it then counts for every row."""
+
+    @property
+    def has_as_of(self) -> bool:
+        """Whether it tells the present state of anything."""
+        return any(event.has_as_of for event in self.events)
+
+    def bind(self, columns: Sequence[str], *, numeric: Collection[str] = (), delimiter: str = ",") -> "Table":
+        """The mapping for a file with these columns; `numeric` are those that hold numbers and no texts. Raises `BadMapping`."""
+        return Table(self, columns, numeric, delimiter)
+
+
+class TellsOf(NamedTuple):
+    """What a row tells: its events as JSON, or what of them cannot be read; and the values that no `when` met, by column."""
+
+    events: list[bytes | Refusal]
+    unmet: list[tuple[str, str]]
+
+
+class Table:
+    """A mapping, for one file. `observe` is told every row first, `settle` then decides how they are read, `tells` reads one."""
+
+    def __init__(self, mapping: TableMapping, columns: Sequence[str], numeric: Collection[str], delimiter: str) -> None:
+        self.mapping = mapping
+        self.columns = [" ".join(name.split()) for name in columns]
+        self.read_at_us = time.time_ns() // 1000
+        self._positions: dict[str, list[int]] = defaultdict(list)
+        for n, name in enumerate(columns):
+            self._positions[key_of(name)].append(n)
+        self.missing: list[str] = []
+        """The optional columns that the file does not have, each with its alternatives."""
+        self._asked = self._check()
+        self._instants = Instants(mapping.zone, mapping.instants, mapping.order)
+        comma = delimiter in {",", "\t"}
+        self._numbers: dict[str, Numbers] = {}
+        for template in self._templates(Number):
+            typed = all(
+                key_of(name) in map(key_of, numeric)
+                for place in template.places
+                for name in place.names
+                if key_of(name) in self._positions
+            )
+            said: Decimal | None = "." if typed and numeric else mapping.decimal
+            self._numbers[template.source] = Numbers(said, comma_between_columns=comma)
+
+    def _templates(self, *kinds: type) -> Iterator[Template]:
+        for event in self.mapping.events:
+            for expression in event.expressions:
+                if isinstance(expression, kinds):
+                    yield expression.template  # type: ignore[attr-defined]
+
+    def _places(self) -> Iterator[tuple[str, Place]]:
+        """Every column that the mapping asks for, with where it does."""
+        for name, cases in self.mapping.values.items():
+            for case in cases:
+                yield from ((f"value {name}", term.place) for term in case.condition.terms)
+        for event in self.mapping.events:
+            where = f"event {event.number}"
+            yield from ((where, term.place) for term in event.condition.terms)
+            for expression in event.expressions:
+                if isinstance(template := getattr(expression, "template", None), Template):
+                    yield from ((where, place) for place in template.places)
+            if event.for_each is not None:
+                yield from ((where, place) for place in event.for_each.places)
+
+    def _check(self) -> dict[str, int]:
+        """The positions of the columns that are asked for. Raises `BadMapping` if one is missing, or there twice."""
+        asked: dict[str, int] = {}
+        known = {ITEM, *map(key_of, self.mapping.values)}
+        for where, place in self._places():
+            found = [key for key in place.keys if key in self._positions]
+            for key in found:
+                if len(at := self._positions[key]) > 1:
+                    several = " and ".join(str(n + 1) for n in at)
+                    raise BadMapping(
+                        f"the mapping {self.mapping.name}, {where}, asks for the column {place.names[place.keys.index(key)]!r}; the file has "
+                        f"it {len(at)} times, as columns {several}: rename or remove all but one"
+                    )
+                asked[key] = at[0]
+            if found or any(key in known for key in place.keys):
+                continue
+            names = "|".join(place.names)
+            if place.optional:
+                if names not in self.missing:
+                    self.missing.append(names)
+                continue
+            has = ", ".join(sorted(filter(None, self.columns))) or "none"
+            raise BadMapping(
+                f"the mapping {self.mapping.name}, {where}, asks for the column {names!r}; the file has {has}"
+            )
+        return asked
+
+    def has(self, place: Place) -> bool:
+        """Whether the file has a column."""
+        return any(key in self._positions for key in place.keys)
+
+    @property
+    def names_contacts(self) -> bool:
+        """Whether rows of the file can name the contacts of deals."""
+        return any(
+            expression is not None and self._filled(expression)
+            for event in self.mapping.events
+            if event.type.startswith("deal_") and (event.only_with is None or self.has(event.only_with))
+            for expression in (event.fields.fields.get("contacts"), event.fields.fields.get("contact"))
+        )
+
+    def _filled(self, expression: Any) -> bool:
+        if isinstance(expression, Contacts | Each | Text):
+            places = list(expression.template.places)
+            return not places or any(self.has(place) for place in places)
+        inner = expression.items if isinstance(expression, Several) else getattr(expression, "fields", {}).values()
+        return any(self._filled(one) for one in inner)
+
+    def row(self, cells: Sequence[str]) -> dict[str, str]:
+        """The cells that the mapping asks for, cleaned, and the mapping's own values."""
+        null = self.mapping.null
+        row = {key: cells[at].strip() for key, at in self._asked.items()}
+        if null:
+            row = {key: "" if text.casefold() in null else text for key, text in row.items()}
+        for name, cases in self.mapping.values.items():
+            row[key_of(name)] = next((case.text for case in cases if case.condition.holds(row)), "")
+        return row
+
+    def observe(self, cells: Sequence[str], line: int) -> None:
+        """Learn from a row how instants and numbers are written."""
+        row = self.row(cells)
+        for event in self.mapping.events:
+            told = self._is_told(event, row)
+            for expression in event.expressions:
+                match expression:
+                    case Edge(template) | Day(template):
+                        if (text := template.text(row)) is not None and not nothing(text):
+                            self._instants.observe(template.columns, text, line, told=told)
+                    case Number(template):
+                        if (text := template.text(row)) is not None:
+                            self._numbers[template.source].observe(text)
+
+    def settle(self) -> None:
+        """Decide by what was observed. Raises `BadMapping` where instants can be read in two ways and nothing says which."""
+        self._instants.settle()
+
+    def instant(self, template: Template, text: str) -> Interval:
+        """What an instant means; raises `BadCell`."""
+        try:
+            return self._instants.read(template.columns, text)
+        except BadCell as error:
+            raise BadCell(f"{template.columns}: {error}") from error
+
+    def number(self, template: Template, text: str) -> str:
+        """A number as a decimal string; raises `BadCell`."""
+        try:
+            return self._numbers[template.source].read(text)
+        except BadCell as error:
+            raise BadCell(f"{template.columns}: {error}") from error
+
+    def _is_told(self, event: ToldEvent, row: Row) -> bool:
+        return (event.only_with is None or self.has(event.only_with)) and event.condition.holds(row)
+
+    def tells(self, cells: Sequence[str]) -> TellsOf:
+        """The events that a row tells."""
+        row = self.row(cells)
+        out: list[bytes | Refusal] = []
+        for event in self.mapping.events:
+            if not self._is_told(event, row):
+                continue
+            items: list[str | None] = [None]
+            if event.for_each is not None:
+                items = [
+                    item for item in dict.fromkeys(items_of(event.for_each.text(row) or "")) if not names_nobody(item)
+                ]
+            for item in items:
+                try:
+                    out.append(orjson.dumps(self._event(event, row if item is None else {**row, ITEM: item})))
+                except BadCell as error:
+                    out.append(_refused(event, error))
+        return TellsOf(out, list(self._unmet(row)))
+
+    def _event(self, told: ToldEvent, row: Row) -> dict[str, Any]:
+        fields = told.fields.value(row, self) or {}
+        if isinstance(event_id := fields.get("id"), str):
+            fields["id"] = _bounded(event_id)
+        if told.has_as_of:
+            fields["as_of"] = to_rfc3339(self._as_of_us(told, row))
+        if told.occurred_at is not None:
+            try:
+                fields["occurred_at"] = told.occurred_at.value(row, self)
+            except BadCell as error:
+                raise BadCell(str(error), "occurred_at") from error
+            if fields["occurred_at"] is None:
+                asked = ", ".join(dict.fromkeys(t.columns for t in _templates_of(told.occurred_at)))
+                raise Empty(f"{asked}: empty, and it says when the event occurred", "occurred_at")
+        return fields
+
+    def _as_of_us(self, told: ToldEvent, row: Row) -> int:
+        """As of when a row was as it is: as the user says, else as its column does, else when it is read. Never in the future."""
+        if self.mapping.as_of_us is not None:
+            return self.mapping.as_of_us
+        try:
+            shown_us = None if told.as_of is None else told.as_of.at_us(row, self)
+        except BadCell as error:
+            raise BadCell(str(error), "as_of") from error
+        return self.read_at_us if shown_us is None else min(shown_us, self.read_at_us)
+
+    def _unmet(self, row: Row) -> Iterator[tuple[str, str]]:
+        """The row's values that no `when` met: of columns that decide what is told, where nothing that is asked of them held."""
+        for cases in self.mapping.values.values():
+            met = next((case for case in cases if case.condition.holds(row)), None)
+            if met is None or not met.condition.terms:
+                yield from self._open(row, [term for case in cases for term in case.condition.terms])
+        own = set(map(key_of, self.mapping.values))
+        terms = [
+            term for event in self.mapping.events for term in event.condition.terms if own.isdisjoint(term.place.keys)
+        ]
+        yield from self._open(row, terms)
+
+    def _open(self, row: Row, terms: Sequence[Any]) -> Iterator[tuple[str, str]]:
+        met: dict[tuple[str, ...], bool] = {}
+        for term in terms:
+            met[term.place.keys] = met.get(term.place.keys, False) or term.holds(row)
+        for place in {term.place.keys: term.place for term in terms}.values():
+            if not met[place.keys] and self.has(place):
+                key = next((key for key in place.keys if row.get(key)), None)
+                name = next(
+                    name
+                    for name, k in zip(place.names, place.keys, strict=True)
+                    if (k == key if key else k in self._positions)
+                )
+                yield name, row[key] if key else EMPTY
+
+
+class Empty(BadCell):
+    """What an event cannot be without is empty."""
+
+
+def _refused(event: ToldEvent, error: BadCell) -> Refusal:
+    code = "missing_field" if isinstance(error, Empty) else "bad_value"
+    return Refusal(0, None, code, error.field, f"{error} (event {event.number}, {event.type})")  # type: ignore[arg-type]
+
+
+def _templates_of(expression: Any) -> list[Template]:
+    return (
+        [edge.template for edge in expression.edges]
+        if isinstance(expression, BeforeEarliest)
+        else [expression.template]
+    )
+
+
+def _bounded(event_id: str) -> str:
+    """An id that is too long for one, cut; a digest of the whole keeps it apart from others."""
+    if len(event_id) <= EVENT_ID_CHARACTERS_MAX:
+        return event_id
+    digest = sha256(event_id.encode()).hexdigest()[:DIGEST_CHARACTERS]
+    return f"{event_id[: EVENT_ID_CHARACTERS_MAX - DIGEST_CHARACTERS - 1]}-{digest}"
+
+
+class Unmet:
+    """How often which values of which columns were met by no `when`. It remembers a bounded number of different ones."""
+
+    VALUES_MAX = 1_000  # of a column; further ones are counted together
+    TOLD = 10  # the commonest
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
+        self._further: Counter[str] = Counter()
+
+    def count(self, column: str, value: str) -> None:
+        """One more row has it."""
+        counts = self._counts[column]
+        if value in counts or len(counts) < self.VALUES_MAX:
+            counts[value] += 1
+        else:
+            self._further[column] += 1
+
+    def add(self, other: "Unmet") -> None:
+        """Add what another counted."""
+        for column, counts in other._counts.items():
+            self._counts[column].update(counts)
+        self._further.update(other._further)
+
+    def told(self) -> dict[str, dict[str, Any]]:
+        """By column: `rows`, and of the commonest `values` how many rows have each."""
+        return {
+            column: {"rows": counts.total() + self._further[column], "values": dict(counts.most_common(self.TOLD))}
+            for column, counts in self._counts.items()
+        }
