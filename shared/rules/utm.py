@@ -15,10 +15,10 @@ UTM: Mapping[str, Sequence[str]] = _FACTS["utm"]
 IDS: Sequence[str] = _FACTS["ids"]["campaign"]
 OWN = ("tl_via", "utm_nooverride")  # what Touchline reads besides
 
-# A separator that is none by the standard separates all the same if a name of ours follows: `;`, a second `?`, an encoded `&`.
+# What separates besides `&`: a `;` before any name, and before a name of ours a second `?` or an encoded `&`.
 _NAMES = "|".join(sorted({*IDS, *OWN, *(name for names in UTM.values() for name in names)}))
 _NAMED = rf"(?:amp;)?(?:{_NAMES})(?:\[[0-9]*\]|%5B[0-9]*%5D)?="
-_SEPARATOR = re.compile(rf"(?:[;?]|%26|%3B)(?={_NAMED})", re.IGNORECASE)
+_SEPARATOR = re.compile(rf";(?=[a-z_][\w.-]*=)|(?:[;?]|%26|%3B)(?={_NAMED})", re.IGNORECASE)
 _GLUED = re.compile(rf"(?:[&;]|%3F|%26)(?={_NAMED})", re.IGNORECASE)  # parameters behind a path, though no `?` is there
 _LIST = re.compile(r"\[[0-9]*\]$")
 
