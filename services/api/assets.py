@@ -31,7 +31,7 @@ _SPAN = f"""
     SELECT u.asset, {Route.ASSET:d} AS route, u.asset AS key, {-(2**63)} AS from_us, {END_US} AS to_us
     FROM unnest($2::bigint[]) u(asset)
     UNION ALL SELECT u.asset, {Route.VIA:d}, u.asset, {-(2**63)}, {END_US} FROM unnest($2::bigint[]) u(asset)
-    UNION ALL SELECT asset, {Route.ASSET:d}, page, from_us, to_us FROM {{g}}.address
+    UNION ALL SELECT asset, route, page, from_us, to_us FROM {{g}}.address
     WHERE ws = $1 AND asset = ANY($2::bigint[])"""
 
 _HISTORY = " UNION ".join(
@@ -70,6 +70,10 @@ SELECT u.asset FROM unnest($2::bigint[]) u(asset) WHERE EXISTS (
     OR EXISTS (
     SELECT FROM {{g}}.touch t WHERE t.ws = $1 AND t.via = u.asset AND t.type = {TouchType.PAGE_VISITED:d}
         AND t.verdict = {Verdict.COUNTED:d} AND t.occurred_at_us >= $3)
+    OR EXISTS (
+    SELECT FROM {{g}}.address a JOIN {{g}}.touch t ON t.ws = $1 AND t.via = a.page AND t.type = {TouchType.PAGE_VISITED:d}
+        AND t.verdict = {Verdict.COUNTED:d} AND t.occurred_at_us >= greatest($3, a.from_us) AND t.occurred_at_us < a.to_us
+    WHERE a.ws = $1 AND a.asset = u.asset AND a.route = {Route.VIA:d})
 """)  # which of these assets were visited since an instant
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
-from services.api.touches import standings, touch_json, what_brought
+from services.api.touches import standings, touch_json, via_assets, what_brought
 from shared.events.instants import to_rfc3339
 from shared.projection.sql import sql
 from shared.rules.excluded_traffic import Verdict
@@ -92,7 +92,8 @@ def routes(api: Api) -> APIRouter:
             touches = await read.fetch(JOURNEY, row["contact"], *after, read.limit + 1)
             more, touches = len(touches) > read.limit, touches[: read.limit]
             found, by = await standings(read, touches), await what_brought(read, touches)
-            items = [touch_json(touch, found[i], by[i]) for i, touch in enumerate(touches)]
+            via = await via_assets(read, touches)
+            items = [touch_json(touch, found[i], by[i], via[i]) for i, touch in enumerate(touches)]
             last = touches[-1] if touches else None
             cursor = encode_cursor([last["occurred_at_us"], last["event_id"]]) if more and last else None
             return answer(read, {"contact": row["name"], "items": items, "next_cursor": cursor})

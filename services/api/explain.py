@@ -3,7 +3,15 @@
 from typing import Any
 
 from services.api.reading import Reading, not_found
-from services.api.touches import brought_json, campaigns_json, session_name, standings, what_brought, why_not
+from services.api.touches import (
+    brought_json,
+    campaigns_json,
+    session_name,
+    standings,
+    via_assets,
+    what_brought,
+    why_not,
+)
 from shared.events.codec import decode_event
 from shared.events.instants import END_US, to_rfc3339
 from shared.projection.attribution import KEPT_OUT_OF, REACHED
@@ -39,7 +47,7 @@ WHERE w.number = $1 AND d.event_id = $2 ORDER BY d.dead_letter_id DESC
 """
 HOLDERS = sql(f"""
 WITH touched(asset) AS (
-    SELECT asset FROM {{g}}.address WHERE ws = $1 AND page = $2 AND $4 >= from_us AND $4 < to_us
+    SELECT asset FROM {{g}}.address WHERE ws = $1 AND page IN ($2, $3) AND $4 >= from_us AND $4 < to_us
     UNION SELECT unnest(ARRAY[$2::bigint, $3::bigint])
 )
 SELECT t.asset, s.asset_id, c.campaign_id, c.campaign, bool_or(a.to_us = {END_US}) AS now,
@@ -84,12 +92,14 @@ async def _touch(read: Reading, place: tuple[int, int, str]) -> dict[str, Any]:
     verdict, type_ = Verdict(touch["verdict"]), TouchType(touch["type"])
     owner = await read.fetchrow(OWNER, *place)
     (by,) = await what_brought(read, [touch])
+    (via_asset_id,) = await via_assets(read, [touch])
     counted = verdict is Verdict.COUNTED
     return {
         "event_id": place[2], "type": type_.wire, "occurred_at": to_rfc3339(place[1]),
         "contact": owner["name"] if owner else None, "counted": counted,
         "reason": None if counted else verdict.name.lower(),
         "campaigns": campaigns_json(verdict, (await standings(read, [touch]))[0]),
+        "asset_id": touch["asset_id"], "via_asset_id": via_asset_id,
         "session": session_name(touch["session"]), **brought_json(by),
         "influence": [name for name, types in INFLUENCE if counted and type_ in types],
         "sections": await _sections(read, touch, type_) if counted else [],

@@ -12,16 +12,22 @@ from shared.recognition.referrers import site
 from shared.rules.channel import Brought, brought, of_touch
 from shared.rules.excluded_traffic import Verdict
 from shared.rules.influence import TouchType
+from shared.rules.keys import session_key
 from shared.rules.page import parse
 from shared.rules.pre_association import KeptOut, Route, Standing, kept_out
 
 FIRST_PAGES = sql(f"""
-SELECT u.n, t.url, t.utm_told, t.referrer FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[]) u(n, person, session, at_us)
+SELECT u.n, t.* FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[]) u(n, person, session, at_us)
 CROSS JOIN LATERAL (
-    SELECT url, utm_told, referrer FROM {{g}}.touch WHERE ws = $1 AND person = u.person AND by_visitor AND session = u.session
+    SELECT event_id, url, utm_told, referrer, session, session_is_new FROM {{g}}.touch WHERE ws = $1 AND person = u.person AND by_visitor AND session = u.session
         AND type = {TouchType.PAGE_VISITED:d} AND occurred_at_us >= u.at_us
     ORDER BY occurred_at_us, event_id LIMIT 1) t
 """)  # the first page visit of each touch's session
+LINKS = sql("""
+SELECT u.n, s.asset_id FROM unnest($2::int[], $3::bigint[], $4::bigint[]) u(n, link, at_us)
+JOIN {g}.address a ON a.ws = $1 AND a.page = u.link AND u.at_us >= a.from_us AND u.at_us < a.to_us
+JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
+""")  # whose link each touch came by
 ASSET_TYPES = sql("SELECT asset, asset_type FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 
 Standings = dict[str, dict[Route, Standing]]
@@ -49,18 +55,34 @@ async def what_brought(read: Reading, touches: Sequence[Any]) -> list[Brought]:
     sessions: dict[int, Brought] = {}
     if in_session:
         for row in await read.fetch(FIRST_PAGES, *map(list, zip(*in_session, strict=True))):
-            sessions[row["n"]] = _visit_brought_by(row)
+            sessions[row["n"]] = _visit_brought_by(read, row)
     targets = list({t["target"] for _, t in others if t["target"] is not None})
     types = {row["asset"]: row["asset_type"] for row in await read.fetch(ASSET_TYPES, targets)} if targets else {}
     return [
-        _visit_brought_by(t) if t["type"] == TouchType.PAGE_VISITED
+        _visit_brought_by(read, t) if t["type"] == TouchType.PAGE_VISITED
         else of_touch(TouchType(t["type"]), types.get(t["target"]), sessions.get(n))
         for n, t in enumerate(touches)
     ]  # fmt: skip
 
 
-def _visit_brought_by(visit: Any) -> Brought:
-    return brought(parse(visit["url"], visit["utm_told"] or ""), visit["referrer"], site)
+def _visit_brought_by(read: Reading, visit: Any) -> Brought:
+    begins = visit["session_is_new"] is True and visit["session"] == session_key(visit["event_id"])
+    page = parse(visit["url"], visit["utm_told"] or "")
+    return brought(page, visit["referrer"], site, read.settings.referrers, first=begins)
+
+
+async def via_assets(read: Reading, touches: Sequence[Any]) -> list[str | None]:
+    """The asset that each touch came by: the one that it names, else the tracking URL that it must have come by."""
+    found = {n: touch["via_asset_id"] for n, touch in enumerate(touches)}
+    asked = [
+        (n, touch["via"], touch["occurred_at_us"])
+        for n, touch in enumerate(touches)
+        if touch["via"] is not None and touch["via_asset_id"] is None
+    ]
+    if asked:
+        rows = await read.fetch(LINKS, *map(list, zip(*asked, strict=True)))
+        found |= {row["n"]: row["asset_id"] for row in rows}
+    return [found[n] for n in range(len(touches))]
 
 
 def counting(verdict: Verdict, found: Standings) -> list[str]:
@@ -88,7 +110,7 @@ def why_not(verdict: Verdict, by_route: dict[Route, Standing]) -> KeptOut | None
     )  # fmt: skip
 
 
-def touch_json(touch: Any, found: Standings, by: Brought) -> dict[str, Any]:
+def touch_json(touch: Any, found: Standings, by: Brought, via_asset_id: str | None) -> dict[str, Any]:
     """A touch: whether it counts at all, for which campaigns, and why not for others that it has to do with."""
     verdict = Verdict(touch["verdict"])
     counted = verdict is Verdict.COUNTED
@@ -96,7 +118,7 @@ def touch_json(touch: Any, found: Standings, by: Brought) -> dict[str, Any]:
     return {
         "event_id": touch["event_id"], "type": TouchType(touch["type"]).wire,
         "occurred_at": to_rfc3339(touch["occurred_at_us"]), "asset_id": touch["asset_id"],
-        "via_asset_id": touch["via_asset_id"], "url": touch["url"],
+        "via_asset_id": via_asset_id, "url": touch["url"],
         "session": session_name(touch["session"]), **brought_json(by),
         "campaigns": [c["campaign_id"] for c in told if c["counts"]], "counted": counted,
         "reason": None if counted else verdict.name.lower(),

@@ -55,7 +55,7 @@ COLUMN_OF = {
     "ownership": "person", "contact": "contact", "salesforce_member": "contact", "seen": "place", "fact": "subject",
     "deal": "deal", "deal_named": "deal", "deal_contact": "deal", "credit": "deal",
 }  # fmt: skip
-WHOLE = ("campaign", "asset", "association", "ineffective", "address", "claim", "settings")
+WHOLE = ("campaign", "asset", "association", "ineffective", "address", "utm_reading", "claim", "settings")
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,11 @@ from shared.events.limits import (
     COUNT_MAX,
     EVENT_ID_CHARACTERS_MAX,
     ID_CHARACTERS_MAX,
+    IGNORED_REFERRERS_MAX,
     INTERNAL_DOMAINS_MAX,
     MACHINE_RULES_MAX,
+    OWN_HOSTS_MAX,
+    PAGE_PARAMETERS_MAX,
     TEXT_CHARACTERS_MAX,
     URL_CHARACTERS_MAX,
 )
@@ -49,6 +52,18 @@ Domain = Annotated[
     msgspec.Meta(
         pattern=r"^\s*@?[^\s@]+\.[^\s@]+\s*$", max_length=253, description="of e-mail addresses, such as ours.example"
     ),
+]
+Host = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^\s*(\*\.)?[^\s./:@?#\\*]+(\.[^\s./:@?#\\*]+)+\.?\s*$",
+        max_length=253,
+        description="a host without scheme, port and path, such as shop.example; it covers its subdomains",
+    ),
+]
+ParameterName = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[^\s=&#?;]+$", max_length=100, description="the name of a query parameter, such as p"),
 ]
 Weight = Annotated[int | float | str, msgspec.Meta(description="share of the model, in percent")]
 
@@ -392,6 +407,10 @@ class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     lookback_days: Annotated[int, msgspec.Meta(ge=1, le=100 * 366)] | msgspec.UnsetType | None = msgspec.UNSET
     machine_rules: MachineRulesField | None = None
     internal_domains: Annotated[tuple[Domain, ...], msgspec.Meta(max_length=INTERNAL_DOMAINS_MAX)] | None = None
+    own_hosts: Annotated[tuple[Host, ...], msgspec.Meta(max_length=OWN_HOSTS_MAX)] | None = None
+    ignored_referrers: Annotated[tuple[Host, ...], msgspec.Meta(max_length=IGNORED_REFERRERS_MAX)] | None = None
+    page_parameters: Annotated[tuple[ParameterName, ...], msgspec.Meta(max_length=PAGE_PARAMETERS_MAX)] | None = None
+    page_fragments: bool | None = None
 
     def __post_init__(self) -> None:
         if self.time_zone is not None:

@@ -5,20 +5,23 @@ claims when they are read (`shared.projection.attribution`), so moving an asset 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.events import types as e
 from shared.events.codec import decode_event
 from shared.events.money import to_minor
-from shared.projection.sql import sql
+from shared.projection.rows import registered
+from shared.projection.sql import Connection, sql
 from shared.projection.work import Work
 from shared.rules import page, utm
 from shared.rules.association import Change, Idle, Ineffective, Interval, Life, intervals, life
-from shared.rules.keys import page_key, utm_key
+from shared.rules.keys import utm_key
 from shared.rules.order import Order
 from shared.rules.pre_association import Piece, Route, asset_pieces, utm_pieces, within
+from shared.rules.tracking_url import LINK_TYPES
 
+KNOWN_READINGS_MAX = 65_536  # keys that a projector remembers to have written; about 6 MB
 CAMPAIGN_EVENTS = (e.CampaignCreated, e.CampaignDeleted, e.SpendRecorded, e.AssetAssociated)
 ASSET_EVENTS = (e.AssetRegistered, e.AssetPublished, e.AssetAssociated)
 
@@ -67,14 +70,23 @@ DROP_INEFFECTIVE = sql("DELETE FROM {g}.ineffective WHERE ws = $1 AND asset = AN
 ADD_INEFFECTIVE = sql("""
 INSERT INTO {g}.ineffective SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
 """)
+REGISTRATIONS = sql("""
+SELECT subject, object, leads_to, occurred_at_us, event_id FROM {g}.fact
+WHERE ws = $1 AND type = 'asset_registered' AND live AND (object = ANY($2::bigint[]) OR leads_to = ANY($2::bigint[]))
+""")  # who registered these pages or links
 DROP_ADDRESSES = sql("DELETE FROM {g}.address WHERE ws = $1 AND page = ANY($2::bigint[])")
-ADD_ADDRESSES = sql(
-    "INSERT INTO {g}.address SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])"
-)
+ADD_ADDRESSES = sql("""
+INSERT INTO {g}.address SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[])
+""")
 PAGES_OF = sql("SELECT DISTINCT page FROM {g}.address WHERE ws = $1 AND asset = ANY($2::bigint[])")
 VALUES_OF = sql("""
 SELECT DISTINCT key FROM {g}.claim WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND route = 3
 """)
+ADD_READINGS = sql("""
+INSERT INTO {g}.utm_reading SELECT $1, * FROM unnest($2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING RETURNING value
+""")
+READING_AS = sql("SELECT value FROM {g}.utm_reading WHERE ws = $1 AND decoded = ANY($2::bigint[])")
+READINGS_OF = sql("SELECT value, decoded FROM {g}.utm_reading WHERE ws = $1 AND value = ANY($2::bigint[])")
 DROP_CLAIMS = sql("DELETE FROM {g}.claim WHERE ws = $1 AND key = ANY($2::bigint[])")
 ADD_CLAIMS = sql("""
 INSERT INTO {g}.claim SELECT $1, * FROM unnest(
@@ -84,7 +96,7 @@ INSERT INTO {g}.claim SELECT $1, * FROM unnest(
 
 async def derive_catalog(work: Work) -> None:
     """Derive the campaigns, assets and claims that the batch's catalog events concern."""
-    if not work.campaigns and not work.assets:
+    if not work.campaigns and not work.assets and not work.values:
         return
     await _derive_campaigns(work)
     registered = await _derive_assets(work)
@@ -138,12 +150,13 @@ def _campaign_row(key: int, facts: Iterable[Any], workspace_currency: str) -> tu
 
 
 async def _derive_assets(work: Work) -> set[int]:
-    """Asset rows; answers the page addresses that the assets ever registered, before or now."""
+    """Asset rows; answers the page addresses and links that the assets ever registered, before or now."""
     assets = list(work.assets)
     told: dict[int, list[Any]] = defaultdict(list)
     for row in await work.connection.fetch(FACTS_ABOUT, work.ws, assets):
         told[row["subject"]].append(row)
-    rows, pages = [], set()
+    rows: list[tuple[Any, ...]] = []
+    pages: set[int] = set()
     for key in assets:
         events = sorted(((_order(row), decode_event(row["body"])) for row in told[key]), key=lambda t: t[0])
         if not events:
@@ -154,8 +167,7 @@ async def _derive_assets(work: Work) -> set[int]:
             if isinstance(event, e.AssetRegistered):
                 type_, name = event.asset_type, event.name or name
                 url, target = event.url or url, event.target_url or target
-                if event.url:
-                    pages.add(page_key(page.parse(event.url).address))
+                pages.update(key for key in registered(event, work.settings.addresses)[1:] if key is not None)
             elif isinstance(event, e.AssetUnpublished):
                 published = False
             elif isinstance(event, e.AssetPublished):
@@ -212,7 +224,7 @@ def _idle_row(idle: Idle) -> tuple[Any, ...]:
 async def _derive_claims(work: Work, pages: set[int]) -> None:
     """What a touch of each marked asset, address or value is to each campaign that ever held or claimed it."""
     held_addresses = await _derive_addresses(work, pages)
-    assets = set(work.assets) | {asset for _, asset, _, _ in held_addresses}
+    assets = set(work.assets) | {h.asset for h, _ in held_addresses}
     held: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     for r in await work.connection.fetch(ASSOCIATIONS, work.ws, list(assets)):
         held[r["asset"], r["campaign"]].append((r["from_us"], r["to_us"]))
@@ -224,9 +236,9 @@ async def _derive_claims(work: Work, pages: set[int]) -> None:
         for campaign, cut in pieces[asset]:
             for route in (Route.ASSET, Route.VIA):
                 rows += [(campaign, route, asset, *p, asset) for p in cut]
-    for address, asset, from_us, to_us in held_addresses:
-        for campaign, cut in pieces[asset]:
-            rows += [(campaign, Route.ASSET, address, *p, asset) for p in within(cut, from_us, to_us)]
+    for h, route in held_addresses:
+        for campaign, cut in pieces[h.asset]:
+            rows += [(campaign, route, h.key, *p, h.asset) for p in within(cut, h.from_us, h.to_us)]
     values, claimed = await _claimed_values(work)
     for (value, campaign), spans in claimed.items():
         rows += [(campaign, Route.UTM, value, *p, None) for p in utm_pieces(spans)]
@@ -234,45 +246,72 @@ async def _derive_claims(work: Work, pages: set[int]) -> None:
     await _add(work, ADD_CLAIMS, rows)
 
 
-async def _derive_addresses(work: Work, pages: set[int]) -> list[tuple[int, int, int, int]]:
-    """Whose the addresses are, as (page, asset, from, to)."""
+async def _derive_addresses(work: Work, pages: set[int]) -> list[tuple[page.Held, Route]]:
+    """Whose the addresses and the links are, and by which route a visit of them is."""
     if not pages:
         return []
-    facts = await work.connection.fetch(FACTS_WITH, work.ws, list(pages))
+    facts = await work.connection.fetch(REGISTRATIONS, work.ws, list(pages))
     assets = {r["subject"] for r in facts}
     types = {r["asset"]: r["asset_type"] for r in await work.connection.fetch(ASSET_TYPES, work.ws, list(assets))}
-    registrations = []
-    for r in facts:
-        event = decode_event(r["body"])
-        if isinstance(event, e.AssetRegistered) and event.url and types.get(r["subject"]) in page.PAGE_TYPES:
-            registrations.append(page.Registration(_order(r), page.parse(event.url).address, r["subject"]))
-    held = [(page_key(h.address), h.asset, h.from_us, h.to_us) for h in page.addresses(registrations)]
+    held = []
+    for route, column, of in ((Route.ASSET, "object", page.PAGE_TYPES), (Route.VIA, "leads_to", LINK_TYPES)):
+        told = [
+            page.Registration(_order(r), r[column], r["subject"])
+            for r in facts
+            if r[column] in pages and types.get(r["subject"]) in of
+        ]
+        held += [(h, route) for h in page.addresses(told)]
     await work.connection.execute(DROP_ADDRESSES, work.ws, list(pages))
-    await _add(work, ADD_ADDRESSES, [(key, from_us, to_us, asset) for key, asset, from_us, to_us in held])
+    await _add(work, ADD_ADDRESSES, [(h.key, h.from_us, h.to_us, h.asset, route) for h, route in held])
     return held
 
 
 async def _claimed_values(work: Work) -> tuple[set[int], dict[tuple[int, int], list[tuple[int, int]]]]:
-    """The values that the marked campaigns claim or claimed, and who claimed these when."""
+    """The values that the marked campaigns claim or claimed, and whatever reads as one of them; and who has these when."""
     out: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    if not work.campaigns:
-        return set(), out
-    campaigns = list(work.campaigns)
-    values = {r["key"] for r in await work.connection.fetch(VALUES_OF, work.ws, campaigns)}
-    for r in await work.connection.fetch(FACTS_ABOUT, work.ws, campaigns):
-        if r["object"] is not None:
-            values.add(r["object"])
-    facts = await work.connection.fetch(FACTS_WITH, work.ws, list(values)) if values else []
+    campaigns, values = list(work.campaigns), set(work.values)
+    if campaigns:
+        values |= {r["key"] for r in await work.connection.fetch(VALUES_OF, work.ws, campaigns)}
+        told = await work.connection.fetch(FACTS_ABOUT, work.ws, campaigns)
+        values |= {r["object"] for r in told if r["object"] is not None}
+    if not values:
+        return values, out
+    values |= {r["value"] for r in await work.connection.fetch(READING_AS, work.ws, list(values))}
+    rows = await work.connection.fetch(READINGS_OF, work.ws, list(values))
+    decoded = {r["value"]: r["decoded"] for r in rows}
+    claimed = await _claimed(work, values | set(decoded.values()))
+    for value in values:
+        otherwise = claimed[decoded[value]] if value in decoded else ()
+        for campaign, from_us, to_us in utm.read_as_either(claimed[value], otherwise):
+            out[value, campaign].append((from_us, to_us))
+    return values, out
+
+
+async def _claimed(work: Work, values: set[int]) -> dict[int, list[utm.Span]]:
+    """Who claimed each of these values when."""
     claims = []
-    for r in facts:
+    for r in await work.connection.fetch(FACTS_WITH, work.ws, list(values)):
         event = decode_event(r["body"])
         assert isinstance(event, e.CampaignCreated)
         claims.append(utm.Claim(_order(r), utm.normalised(event.utm_campaign or ""), r["subject"]))
     lives = await _lives(work, {claim.campaign for claim in claims})
     deleted = {campaign: lived.deleted for campaign, lived in lives.items() if lived.deleted is not None}
+    out: dict[int, list[utm.Span]] = defaultdict(list)
     for value, campaign, from_us, to_us in utm.claimed(claims, deleted):
-        out[utm_key(value), campaign].append((from_us, to_us))
-    return values, out
+        out[utm_key(value)].append((campaign, from_us, to_us))
+    return out
+
+
+async def save_readings(connection: Connection, ws: int, readings: Mapping[int, int], remembered: set[int]) -> set[int]:
+    """Write the values that read otherwise decoded, if they are new; answers these. `remembered` are those that the store has."""
+    new = {value: decoded for value, decoded in readings.items() if value not in remembered}
+    if not new:
+        return set()
+    if len(remembered) > KNOWN_READINGS_MAX:
+        remembered.clear()
+    remembered |= set(new)
+    rows = await connection.fetch(ADD_READINGS, ws, list(new), list(new.values()))
+    return {row["value"] for row in rows}
 
 
 async def _add(work: Work, statement: Any, rows: list[Any]) -> None:

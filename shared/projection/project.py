@@ -11,13 +11,14 @@ from shared.events import types as e
 from shared.events.codec import decode_event, key_hint_of
 from shared.log.port import Entry, EventLog
 from shared.projection.admission import admit
-from shared.projection.catalog import derive_catalog
+from shared.projection.catalog import derive_catalog, save_readings
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
 from shared.projection.record import LEAVES, make_leaves, record_lateness, sort_out, write
-from shared.projection.rows import SETTINGS_SUBJECT, Prepared, agents_of, prepared
+from shared.projection.rows import NOTHING_SET, SETTINGS_SUBJECT, Prepared, agents_of, prepared, suit
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
+from shared.projection.urls import apply_url_rules
 from shared.projection.verdicts import apply_machine_rules, save_agents, settle_internal
 from shared.projection.work import Work
 from shared.rules.association import SOCIAL_POSTS_MAX
@@ -86,6 +87,8 @@ class Batch:
 
     entries: Sequence[Entry]
     arrived: dict[str, list[Prepared]]
+    readings: dict[str, dict[int, int]]
+    """By workspace: utm values that read otherwise when they are decoded once more, of all touches that were read."""
     unreadable: list[tuple[Entry, str]]
 
     @property
@@ -101,15 +104,19 @@ class Batch:
 
 def decode(entries: Sequence[Entry]) -> Batch:
     """Decode a batch and prepare its rows. No I/O: this is done while the database works on the batch before."""
-    batch = Batch(entries, defaultdict(list), [])
+    batch = Batch(entries, defaultdict(list), defaultdict(dict), [])
     for entry in entries:
         if not entry.workspace:
             batch.unreadable.append((entry, "the record names no workspace of this partition"))
             continue
         try:
-            batch.arrived[entry.workspace].append(prepared(entry.value, entry.offset))
+            arrived = prepared(entry.value, entry.offset)
         except msgspec.DecodeError as error:
             batch.unreadable.append((entry, str(error)))
+            continue
+        batch.arrived[entry.workspace].append(arrived)
+        if arrived.reading is not None:
+            batch.readings[entry.workspace].update([arrived.reading])
     return batch
 
 
@@ -129,6 +136,7 @@ class Projector:
     _settings: dict[int, Settings] = field(default_factory=dict)
     _leaves: set[str] | None = None
     _agents: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    _readings: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     social_posts_max: int = SOCIAL_POSTS_MAX
     keeps_dead_letters: bool = True
     kept: Counter[str] = field(default_factory=Counter)
@@ -146,6 +154,7 @@ class Projector:
         self._settings.clear()
         self._leaves = None
         self._agents.clear()
+        self._readings.clear()
 
     async def project(self, connection: Connection, batch: "Batch") -> None:
         """Project a batch and move the offset, all or nothing. Raises `Fenced` if the partition has a new owner.
@@ -164,7 +173,7 @@ class Projector:
                 letters = [_unread(entry, "cannot_be_decoded", why) for entry, why in batch.unreadable]
                 kept += await self._keep(connection, letters)
                 for workspace, arrived in batch.arrived.items():
-                    kept += await self._project_workspace(connection, workspace, arrived)
+                    kept += await self._project_workspace(connection, workspace, arrived, batch.readings.get(workspace, {}))
         except BaseException:
             self.forget()
             raise
@@ -192,8 +201,8 @@ class Projector:
         return Counter(row["reason"] for row in rows)
 
     async def _project_workspace(
-        self, connection: Connection, workspace: str, arrived: list[Prepared]
-    ) -> Counter[str]:  # fmt: skip
+        self, connection: Connection, workspace: str, arrived: list[Prepared], readings: dict[int, int]
+    ) -> Counter[str]:
         """Project the events of one workspace; answers what was kept aside of them, by reason."""
         ws = self._numbers.get(workspace)
         if ws is None:
@@ -205,9 +214,12 @@ class Projector:
         change = await admit(connection, self.log, self.partition, ws, arrived)
         kept = await self._keep(connection, [_lost(workspace, loser) for loser in change.losers])
         await record_lateness(connection, ws, change)
-        if not change.fresh and not change.entering and not change.leaving:
-            return kept
         work = Work(connection, ws, change, current, self.social_posts_max)
+        work.values = await save_readings(connection, ws, readings, self._readings[ws])
+        if not change.fresh and not change.entering and not change.leaving and not work.values:
+            return kept
+        if current.urls != NOTHING_SET.urls:
+            suit(change.all, current)
         work.has_internal = bool(work.settings.internal_domains)
         sort_out(work)
         self._leaves |= await make_leaves(work, self._leaves)
@@ -255,7 +267,9 @@ async def _derive_settings(work: Work) -> None:
     work.settings = now
     work.has_internal = bool(was.internal_domains or now.internal_domains)
     await save_settings(work.connection, work.ws, now)
-    if was.session_gap_minutes != now.session_gap_minutes:
+    if was.urls != now.urls:
+        await apply_url_rules(work)
+    if was.session_gap_minutes != now.session_gap_minutes or was.referrers != now.referrers:
         await rederive_all(work)
         work.contacts |= {row["contact"] for row in await work.connection.fetch(ALL_CONTACTS, work.ws)}
     if was.currency != now.currency:
@@ -273,7 +287,7 @@ async def save_settings(connection: Connection, ws: int, now: Settings) -> None:
     if now == Settings():
         await connection.execute(DROP_SETTINGS, ws)
     else:
-        await connection.execute(SAVE_SETTINGS, ws, msgspec.to_builtins(now))
+        await connection.execute(SAVE_SETTINGS, ws, msgspec.to_builtins(now, order="deterministic"))
 
 
 async def read_settings(connection: Connection, ws: int) -> Settings:

@@ -28,7 +28,7 @@ touch_record = msgspec.structs.astuple
 SEEN_COLUMNS = (
     "ws", "event_key", "occurred_at_us", "place", "is_touch", "live", "log_offset", "sent_hash", "as_of_us",
 )  # fmt: skip
-FACT_COLUMNS = ("ws", "subject", "occurred_at_us", "event_id", "type", "object", "live", "body")
+FACT_COLUMNS = ("ws", "subject", "occurred_at_us", "event_id", "type", "object", "leads_to", "live", "body")
 
 DROP_TOUCHES = sql("""
 DELETE FROM {g}.touch t USING unnest($2::bigint[], $3::bigint[], $4::text[]) u(person, at_us, event_id)
@@ -148,8 +148,8 @@ async def write(work: Work) -> None:
 async def _write_facts(work: Work, restored: Iterable[Prepared]) -> None:
     out = {a.event_id for a in work.change.outside}
     rows = [
-        (work.ws, about.subject, a.occurred_at_us, a.event_id, event_type(a.event), about.object, a.event_id not in out,
-         fact_body(a.event))
+        (work.ws, about.subject, a.occurred_at_us, a.event_id, event_type(a.event), about.object, about.leads_to,
+         a.event_id not in out, fact_body(a.event))
         for a in (*work.change.fresh, *restored) if (about := a.about) is not None
     ]  # fmt: skip
     await work.connection.copy("fact", FACT_COLUMNS, rows)

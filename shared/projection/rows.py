@@ -24,23 +24,31 @@ from shared.rules.keys import (
     visitor_key,
 )
 from shared.rules.order import Order
-from shared.rules.page import parse
+from shared.rules.page import BY_PATH, AddressRules, address_of, parse
 from shared.rules.session import named_source
-from shared.rules.utm import normalised
+from shared.rules.settings import Settings
+from shared.rules.tracking_url import link_of
+from shared.rules.utm import decoded, normalised
 
 UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+NOTHING_SET = Settings()
 SETTINGS_SUBJECT = 0  # of the workspace's own facts: its settings and models
 
 _TYPE = {cls: TouchType[name.upper()] for name, cls in e.EVENT_TYPES.items() if name.upper() in TouchType.__members__}
 
 
 class Prepared(Arrived):
-    """An event of the log with what is worked out of it alone, before the database is asked anything."""
+    """An event of the log with what is worked out of it alone, before the database is asked anything.
+
+    Its keys are those of a workspace that has set nothing; `suit` makes them those of its settings. `reading` is the key of
+    the utm value of its URL and that of the same value decoded once more, if that is another.
+    """
 
     key128: bytes = b""
     sent_hash: int = 0
     row: "TouchRow | None" = None
     about: "Fact | None" = None
+    reading: "tuple[int, int] | None" = None
 
     @property
     def late_us(self) -> int:
@@ -103,10 +111,11 @@ class Naming(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """What an event that is no touch is about."""
+    """What an event that is no touch is about; `leads_to` is the link that a registered asset is (rule **tracking url**)."""
 
     subject: int
     object: int | None
+    leads_to: int | None = None
 
 
 def prepared(value: bytes, offset: int) -> Prepared:
@@ -118,9 +127,45 @@ def prepared(value: bytes, offset: int) -> Prepared:
     arrived.key128, arrived.sent_hash = event_key(arrived.event_id), sent_hash(arrived)
     if arrived.is_touch:
         arrived.row = touch_row(arrived)
+        arrived.reading = reading_of(arrived.row)
     else:
         arrived.about = fact(arrived.event)
     return arrived
+
+
+def reading_of(row: TouchRow) -> tuple[int, int] | None:
+    """The keys of a touch's utm value as it stands and decoded once more; None if there is nothing to decode."""
+    if row.url is None or ("%" not in row.url and not row.utm_told):
+        return None
+    value = parse(row.url, row.utm_told or "").campaign
+    again = decoded(value)
+    return None if again is None else (utm_key(value), utm_key(again))
+
+
+def suit(arrived: Iterable[Prepared], settings: Settings) -> None:
+    """Give events the keys that a workspace's settings give them."""
+    for a in arrived:
+        if a.row is not None:
+            suit_touch(a.row, settings)
+        elif type(a.event) is e.AssetRegistered:
+            a.about = registered(a.event, settings.addresses)
+
+
+def suit_touch(row: TouchRow, settings: Settings) -> None:
+    """Give a page visit the keys that a workspace's settings give it; any other touch stays as it is."""
+    if row.type == TouchType.PAGE_VISITED and row.url is not None:
+        row.target, row.via, row.source = keys_of_visit(
+            row.url, row.utm_told or "", row.referrer, row.asset_id, row.via_asset_id, settings
+        )
+
+
+def keys_of_visit(
+    url: str, utm_told: str, referrer: str | None, asset_id: str | None, via_asset_id: str | None, settings: Settings
+) -> tuple[int, int | None, int | None]:
+    """What a page visit is of, what it came by, and the source that it names; each None if it is none."""
+    target = page_key(address_of(url, settings.addresses)) if asset_id is None else asset_key(asset_id)
+    via = link_of(url, utm_told, settings.addresses) if via_asset_id is None else asset_key(via_asset_id)
+    return target, via, named_source(parse(url, utm_told), referrer, settings.referrers)
 
 
 def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:
@@ -135,7 +180,7 @@ def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:
 def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
     """The row of a touch. Its session is still open, and its verdict says only what the event says of itself."""
     event: Any = arrived.event
-    via_asset_id = referrer = utm_told = target = utm = source = kind = None
+    via_asset_id = referrer = utm_told = target = via = utm = source = kind = None
     visitor_id: str | None
     url: str | None
     count = 1
@@ -147,9 +192,8 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
         utm_told = _utm_told(event)
         page = parse(event.url, utm_told or "")
         via_asset_id = event.via_asset_id or page.via_asset_id
-        target = page_key(page.address) if asset_id is None else asset_key(asset_id)
-        utm = utm_key(page.utm[0]) if page.utm[0] else None
-        source = named_source(page, referrer)
+        target, via, source = keys_of_visit(url, utm_told or "", referrer, asset_id, via_asset_id, NOTHING_SET)
+        utm = utm_key(page.campaign) if page.campaign else None
     else:
         visitor_id, contact, url, asset_id, kind = (
             getattr(event, name, None) for name in ("visitor_id", "contact", "url", "asset_id", "kind")
@@ -171,8 +215,8 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
     return TouchRow(
         ws, person, arrived.occurred_at_us, arrived.event_id, type_, _SAID[flags], flags,
         None if arrived.user_agent is None else agent_key(arrived.user_agent), visitor_id is not None, None, count, target,
-        None if via_asset_id is None else asset_key(via_asset_id), utm, source, None, None, asset_id, via_asset_id,
-        url, referrer, utm_told, kind,
+        via, utm, source, None, None, asset_id, via_asset_id, url,
+        referrer, utm_told, kind,
     )  # fmt: skip
 
 
@@ -212,9 +256,11 @@ def _asset(event: e.AssetPublished) -> Fact:
     return Fact(asset_key(event.asset_id), None)
 
 
-def _registered(event: e.AssetRegistered) -> Fact:
-    page = None if event.url is None else page_key(parse(event.url).address)
-    return Fact(asset_key(event.asset_id), page)
+def registered(event: e.AssetRegistered, rules: AddressRules = BY_PATH) -> Fact:
+    """What a registration is about: the asset, its page's address, and the link that it is."""
+    page = None if event.url is None else page_key(address_of(event.url, rules))
+    link = None if event.target_url is None else link_of(event.target_url, "", rules)
+    return Fact(asset_key(event.asset_id), page, link)
 
 
 def _association(event: e.AssetAssociated) -> Fact:
@@ -244,7 +290,7 @@ def _workspace(_: e.WorkspaceConfigured) -> Fact:
 
 _ABOUT: dict[str, Callable[..., Fact]] = {
     "campaign_created": _campaign_told, "campaign_updated": _campaign_told, "campaign_deleted": _campaign,
-    "spend_recorded": _campaign, "asset_registered": _registered, "asset_published": _asset,
+    "spend_recorded": _campaign, "asset_registered": registered, "asset_published": _asset,
     "asset_unpublished": _asset, "asset_associated": _association, "asset_dissociated": _association,
     "contact_created": _contact, "contact_updated": _contact, "contact_identified": _contact,
     "contact_merged": _merged, "contact_forgotten": _contact, "salesforce_campaign_joined": _contact,

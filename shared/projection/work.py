@@ -45,5 +45,6 @@ class Work:
     all_deals: bool = False
     assets: set[int] = field(default_factory=set)
     campaigns: set[int] = field(default_factory=set)
+    values: set[int] = field(default_factory=set)
     settings_told: bool = False
     has_internal: bool = False

@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from shared.rules.influence import TouchType
-from shared.rules.page import PageUrl, parse
+from shared.rules.page import PageUrl
+from shared.rules.referrer import NONE_ADDED, ReferrerRules, source_host
 
 
 class Site(StrEnum):
@@ -53,15 +54,27 @@ OF_TYPE: Mapping[TouchType, Channel] = {
 ADVERTISED = frozenset({TouchType.AD_CLICKED, TouchType.AD_VIEWED})
 
 
-def brought(page: PageUrl, referrer: str | None, site: Callable[[str], Site]) -> Brought:
-    """What brought a page visit: its utm; else a click id's network; else the host of an external referrer; else nothing."""
+def brought(
+    page: PageUrl,
+    referrer: str | None,
+    site: Callable[[str], Site],
+    rules: ReferrerRules = NONE_ADDED,
+    *,
+    first: bool = False,
+) -> Brought:
+    """What brought a page visit: its utm; else a click id's network; else the host that its referrer names; else nothing.
+
+    `first` says that it is the first that the visitor was ever seen to do: from a sign-in page, it did not come back.
+    """
+    if not page.overrides:
+        return Brought(None, None, Channel.DIRECT)
     campaign, source, medium = page.utm
     if campaign or source or medium:
         return Brought(source or None, medium or None, _grouped(source, medium, site))
     if (network := page.click_network) is not None:
         return Brought(network, "cpc", _grouped(network, "cpc", site))
-    host = parse(referrer).host if referrer else ""
-    if not host or host == page.host:
+    host = source_host(page.host, referrer, rules, came_back=not first) if referrer else None
+    if host is None:
         return Brought(None, None, Channel.DIRECT)
     medium = {Site.SEARCH: "organic", Site.SOCIAL: "social", Site.OTHER: "referral"}[site(host)]
     return Brought(host, medium, _grouped(host, medium, site))

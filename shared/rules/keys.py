@@ -34,6 +34,12 @@ def page_key(address: str) -> int:
 
 
 @lru_cache(CACHED_NAMES)
+def link_key(link: tuple[str, ...]) -> int:
+    """Of a link: the address that it leads to, and its five utm values."""
+    return _key(b"link", "\x1f".join(link))
+
+
+@lru_cache(CACHED_NAMES)
 def utm_key(value: str) -> int:
     """Of a normalised `utm_campaign` value."""
     return _key(b"utm", value)

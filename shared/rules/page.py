@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from unicodedata import normalize
+from urllib.parse import parse_qsl, urlencode
 
 from shared.events.instants import BEGINNING_US, END_US
+from shared.rules.address import Parts, host_of, same_path, split
 from shared.rules.order import Order
-from shared.rules.utm import normalised
+from shared.rules.utm import Utm, in_fragment, parameters, path_alone, utm_of
 
 PAGE_TYPES = frozenset({"site_page", "landing_page", "blog_post", "case_study"})
 CACHED_URLS = 16_384  # about 15 MB; most visits are of few addresses
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # The parameters that advertising networks add to a click, with the name of the network.
 CLICK_IDS = {
@@ -24,7 +25,8 @@ CLICK_IDS = {
 class PageUrl(NamedTuple):
     """What the rules read from a URL. `utm` is (campaign, source, medium), normalised; empty is absent.
 
-    `click_network` is the advertising network whose click id it carries.
+    `click_network` is the advertising network whose click id it carries. `told` is all that it says of a campaign, and
+    `overrides` False where it says (`utm_nooverride=1`) that it names no source.
     """
 
     address: str
@@ -32,52 +34,87 @@ class PageUrl(NamedTuple):
     utm: tuple[str, str, str]
     via_asset_id: str | None
     click_network: str | None
+    told: Utm
+    overrides: bool
+
+    @property
+    def campaign(self) -> str:
+        """The value that a campaign may claim: `utm_campaign`, else the id that an advertising tool gives the campaign."""
+        return self.told.campaign or self.told.id
 
 
 @lru_cache(CACHED_URLS)
 def parse(url: str, utm_told: str = "") -> PageUrl:
-    """Read a URL; one that cannot be parsed is an address of its own, without host or query.
+    """Read a URL; any text can be read.
 
     `utm_told` holds utm fields that stood beside the URL, as a query: each counts where the URL has no value of that name.
     """
-    try:
-        parts = urlsplit(url if "://" in url or url.startswith("/") else "//" + url)
-        host = without_www((parts.hostname or "").lower())
-        port = parts.port
-    except ValueError:
-        return PageUrl(url, "", ("", "", ""), None, None)
-    shown_port = "" if port is None or port == _DEFAULT_PORTS.get(parts.scheme, port) else f":{port}"
-    first: dict[str, str] = {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        first.setdefault(name.lower(), value)
+    parts, path, first = _parameters_of(url)
+    host = host_of(parts.authority)
     if utm_told:
-        first |= {name: value for name, value in parse_qsl(utm_told) if not first.get(name)}
-    utm = (
-        normalised(first.get("utm_campaign", "")),
-        normalised(first.get("utm_source", "")),
-        normalised(first.get("utm_medium", "")),
-    )
-    network = next((CLICK_IDS[name] for name in first if name in CLICK_IDS and first[name]), None)
-    return PageUrl(host + shown_port + parts.path.removesuffix("/"), host, utm, first.get("tl_via") or None, network)
+        first = _beside(first, utm_told)
+    told = utm_of(first)
+    network = next((CLICK_IDS[name] for name in first if name in CLICK_IDS), None)
+    return PageUrl(
+        host.name + host.port + same_path(path), host.name, told[:3], first.get("tl_via"), network, told,
+        first.get("utm_nooverride") != "1",
+    )  # fmt: skip
 
 
-def without_www(host: str) -> str:
-    """The host without a leading `www.`."""
-    return host.removeprefix("www.")
+def _parameters_of(url: str) -> tuple[Parts, str, dict[str, str]]:
+    """A URL's parts, its path alone, and its parameters: those of the query, then those of the fragment."""
+    parts = split(url)
+    path, glued = path_alone(parts.path)
+    return parts, path, parameters(glued, parts.query, parts.fragment and in_fragment(parts.fragment))
+
+
+def _beside(first: dict[str, str], utm_told: str) -> dict[str, str]:
+    """The parameters, and the fields for what no parameter tells, by whichever name."""
+    url = utm_of(first)
+    fields = {name: value for name, value in parse_qsl(utm_told) if not getattr(url, name.removeprefix("utm_"))}
+    return first | fields
+
+
+class AddressRules(NamedTuple):
+    """What of a URL is part of a page's address besides host and path: parameters by name, the route in the fragment."""
+
+    parameters: tuple[str, ...] = ()
+    fragments: bool = False
+
+
+BY_PATH = AddressRules()
+
+
+def address_of(url: str, rules: AddressRules) -> str:
+    """A URL's address as a workspace's rules have it."""
+    return parse(url).address if rules == BY_PATH else _longer_address(url, rules)
+
+
+@lru_cache(CACHED_URLS)
+def _longer_address(url: str, rules: AddressRules) -> str:
+    parts, _, first = _parameters_of(url)
+    address = parse(url).address
+    if named := [(name, normalize("NFC", first[name])) for name in rules.parameters if name in first]:
+        address += "?" + urlencode(named)
+    if rules.fragments and parts.fragment.startswith(("/", "!/")):
+        route, _ = path_alone(parts.fragment.removeprefix("!").partition("?")[0])
+        if route := same_path(route):
+            address += "#" + route
+    return address
 
 
 class Registration(NamedTuple):
-    """A page asset told its address."""
+    """A page asset told its address, or a tracking URL where it leads; `key` stands for either."""
 
     order: Order
-    address: str
+    key: int
     asset: int
 
 
 class Held(NamedTuple):
-    """From `from_us` (inclusive) to `to_us` (exclusive) the address was this asset's."""
+    """From `from_us` (inclusive) to `to_us` (exclusive) the address, or the link, was this asset's."""
 
-    address: str
+    key: int
     asset: int
     from_us: int
     to_us: int
@@ -85,16 +122,16 @@ class Held(NamedTuple):
 
 def addresses(registrations: Iterable[Registration]) -> list[Held]:
     """Who had each address when: the asset that registered it last; before anyone did, the first that did."""
-    by_address: dict[str, list[Registration]] = {}
+    by_key: dict[int, list[Registration]] = {}
     for registration in sorted(registrations):
-        by_address.setdefault(registration.address, []).append(registration)
+        by_key.setdefault(registration.key, []).append(registration)
     held = []
-    for address, told in by_address.items():
+    for key, told in by_key.items():
         for i, registration in enumerate(told):
             from_us = registration.order.at_us if i else BEGINNING_US
             to_us = told[i + 1].order.at_us if i + 1 < len(told) else END_US
             if from_us < to_us:
-                held.append(Held(address, registration.asset, from_us, to_us))
+                held.append(Held(key, registration.asset, from_us, to_us))
     return _joined(held)
 
 
@@ -103,7 +140,7 @@ def _joined(held: Sequence[Held]) -> list[Held]:
     out: list[Held] = []
     for piece in held:
         last = out[-1] if out else None
-        if last and (last.address, last.asset, last.to_us) == (piece.address, piece.asset, piece.from_us):
+        if last and (last.key, last.asset, last.to_us) == (piece.key, piece.asset, piece.from_us):
             out[-1] = last._replace(to_us=piece.to_us)
         else:
             out.append(piece)

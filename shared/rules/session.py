@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from shared.rules.keys import session_key, source_key
-from shared.rules.page import PageUrl, parse
+from shared.rules.page import PageUrl
+from shared.rules.referrer import NONE_ADDED, ReferrerRules, source_host
 
 SESSION_TYPES = frozenset({"page_visited", "form_submitted", "cta_viewed", "cta_clicked"})
 
@@ -18,14 +19,14 @@ class Session(NamedTuple):
     source: int | None
 
 
-def named_source(page: PageUrl, referrer: str | None) -> int | None:
-    """The source that a page visit names: its utm, else the host of an external referrer, else none."""
-    if any(page.utm):
-        return source_key(("utm", *page.utm))
-    if referrer:
-        host = parse(referrer).host
-        if host and host != page.host:
-            return source_key(("referrer", host))
+def named_source(page: PageUrl, referrer: str | None, rules: ReferrerRules = NONE_ADDED) -> int | None:
+    """The source that a page visit names: its utm, else the host that its referrer names (rule **referrer**), else none."""
+    if not page.overrides:
+        return None
+    if page.campaign or any(page.utm):
+        return source_key(("utm", page.campaign, *page.utm[1:]))
+    if referrer and (host := source_host(page.host, referrer, rules)) is not None:
+        return source_key(("referrer", host))
     return None
 
 

@@ -9,6 +9,8 @@ from shared.events.instants import MINUTE_US
 from shared.events.types import SettingsField
 from shared.rules.excluded_traffic import MachineRules
 from shared.rules.order import Order
+from shared.rules.page import AddressRules
+from shared.rules.referrer import ReferrerRules, host_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,30 @@ class Settings:
     lookback_days: int | None = None
     machine_rules: MachineRules = field(default_factory=MachineRules)
     internal_domains: frozenset[str] = frozenset()
+    own_hosts: frozenset[str] = frozenset()
+    ignored_referrers: frozenset[str] = frozenset()
+    page_parameters: tuple[str, ...] = ()
+    page_fragments: bool = False
 
     @property
     def session_gap_us(self) -> int:
         """A pause of this length begins a new session."""
         return self.session_gap_minutes * MINUTE_US
+
+    @property
+    def urls(self) -> tuple[AddressRules, ReferrerRules]:
+        """All that decides how URLs are read: if it changes, the keys of stored visits do."""
+        return self.addresses, self.referrers
+
+    @property
+    def referrers(self) -> ReferrerRules:
+        """Which referrers name no source, besides the published ones."""
+        return ReferrerRules(self.own_hosts, self.ignored_referrers)
+
+    @property
+    def addresses(self) -> AddressRules:
+        """What is part of a page's address besides its host and path."""
+        return AddressRules(self.page_parameters, self.page_fragments)
 
 
 def settings(told: Iterable[tuple[Order, SettingsField]]) -> Settings:
@@ -39,6 +60,10 @@ def settings(told: Iterable[tuple[Order, SettingsField]]) -> Settings:
             lookback_days=current.lookback_days if change.lookback_days is msgspec.UNSET else change.lookback_days,
             machine_rules=_machine_rules(current.machine_rules, change),
             internal_domains=_domains(current.internal_domains, change),
+            own_hosts=_hosts(current.own_hosts, change.own_hosts),
+            ignored_referrers=_hosts(current.ignored_referrers, change.ignored_referrers),
+            page_parameters=_names(current.page_parameters, change.page_parameters),
+            page_fragments=current.page_fragments if change.page_fragments is None else change.page_fragments,
         )
     return current
 
@@ -59,3 +84,12 @@ def _domains(current: frozenset[str], change: SettingsField) -> frozenset[str]:
     if change.internal_domains is None:
         return current
     return frozenset(domain.strip().removeprefix("@").lower() for domain in change.internal_domains)
+
+
+def _hosts(current: frozenset[str], told: Iterable[str] | None) -> frozenset[str]:
+    return current if told is None else frozenset(map(host_told, told))
+
+
+def _names(current: tuple[str, ...], told: Iterable[str] | None) -> tuple[str, ...]:
+    """Names of parameters in one order, so that an address says the same in whatever order they are told."""
+    return current if told is None else tuple(sorted({name.lower() for name in told}))

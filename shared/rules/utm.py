@@ -1,16 +1,114 @@
-"""Rule **utm**: which campaign claims this `utm_campaign` value, and since when?"""
+"""Rule **utm**: what do a URL's parameters say of a campaign, and which campaign claims a `utm_campaign` value since when?"""
 
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 from shared.events.instants import END_US
+from shared.rules.facts import facts
 from shared.rules.order import Order
+
+_FACTS = facts("campaign_parameters")
+UTM: Mapping[str, Sequence[str]] = _FACTS["utm"]
+IDS: Sequence[str] = _FACTS["ids"]["campaign"]
+OWN = ("tl_via", "utm_nooverride")  # what Touchline reads besides
+
+# What separates besides `&`: a `;` before any name, and before a name of ours a second `?` or an encoded `&`.
+_NAMES = "|".join(sorted({*IDS, *OWN, *(name for names in UTM.values() for name in names)}))
+_NAMED = rf"(?:amp;)?(?:{_NAMES})(?:\[[0-9]*\]|%5B[0-9]*%5D)?="
+_SEPARATOR = re.compile(rf";(?=[a-z_][\w.-]*=)|(?:[;?]|%26|%3B)(?={_NAMED})", re.IGNORECASE)
+_GLUED = re.compile(rf"(?:[&;]|%3F|%26)(?={_NAMED})", re.IGNORECASE)  # parameters behind a path, though no `?` is there
+_LIST = re.compile(r"\[[0-9]*\]$")
 
 
 def normalised(value: str) -> str:
     """Values compare trimmed, NFC-normalised and case-folded; "" is absent."""
-    return unicodedata.normalize("NFC", value.strip()).casefold()
+    value = value.strip()
+    return value.casefold() if value.isascii() else unicodedata.normalize("NFC", value).casefold()
+
+
+def decoded(value: str) -> str | None:
+    """What a normalised value says if it is URL-decoded once more; None if that is the same, or nothing."""
+    if "%" not in value and "+" not in value:
+        return None
+    again = normalised(unquote_plus(value))
+    return again if again and again != value else None
+
+
+def path_alone(path: str) -> tuple[str, str]:
+    """A path without the parameters that were glued to it (`/lp&utm_source=x`), and these as a query."""
+    if "=" not in path or (found := _GLUED.search(path)) is None:
+        return path, ""
+    return path[: found.start()], path[found.end() :]
+
+
+def parameters(*texts: str) -> dict[str, str]:
+    """The parameters that some queries tell, decoded, names in lower case; of a name the first value that is not blank."""
+    first: dict[str, str] = {}
+    for text in texts:
+        if not text:
+            continue
+        odd = ";" in text or "?" in text or "%" in text
+        for piece in (_SEPARATOR.sub("&", text) if odd else text).split("&"):
+            name, _, value = piece.partition("=")
+            if not value:
+                continue
+            if "%" in value or "+" in value:
+                value = unquote_plus(value)
+            if value.isspace():
+                continue
+            first.setdefault(_name(name), value)
+    return first
+
+
+def _name(name: str) -> str:
+    """A parameter's name, without what HTML (`amp;`) and PHP (`[]`, `[0]`) leave at it."""
+    if not name.isidentifier():
+        name = unquote_plus(name)
+        while name.lower().startswith("amp;"):
+            name = name[4:]
+        name = _LIST.sub("", name)
+    return name.lower()
+
+
+def in_fragment(fragment: str) -> str:
+    """The part of a fragment that may hold parameters: behind its `?`, else all of it."""
+    _, mark, behind = fragment.partition("?")
+    return behind if mark else fragment.lstrip("!/")
+
+
+class Utm(NamedTuple):
+    """What parameters say of a campaign, normalised; what they do not say is empty. `id` is that of an advertising tool."""
+
+    campaign: str = ""
+    source: str = ""
+    medium: str = ""
+    term: str = ""
+    content: str = ""
+    id: str = ""
+
+
+NOTHING = Utm()
+_PLACES = {
+    name: (place, rank)
+    for place, names in enumerate([*(UTM[field] for field in Utm._fields[:5]), IDS])
+    for rank, name in enumerate(names)
+}
+
+
+def utm_of(first: Mapping[str, str]) -> Utm:
+    """What parameters say, each by the first of its names that has a value."""
+    found: dict[int, tuple[int, str]] = {}
+    for name, value in first.items():
+        if (known := _PLACES.get(name)) is not None:
+            place, rank = known
+            if place not in found or rank < found[place][0]:
+                found[place] = rank, value
+    if not found:
+        return NOTHING
+    return Utm(*(normalised(found[place][1]) if place in found else "" for place in range(len(Utm._fields))))
 
 
 class Claim(NamedTuple):
@@ -45,4 +143,23 @@ def claimed(claims: Iterable[Claim], deleted: Mapping[int, Order]) -> list[Claim
                 to_us = min(to_us, deleted[claim.campaign].at_us)
             if claim.order.at_us < to_us:
                 out.append(Claimed(value, claim.campaign, claim.order.at_us, to_us))
+    return out
+
+
+Span = tuple[int, int, int]
+"""A campaign, and from when (inclusive) to when (exclusive) it claimed a value."""
+
+
+def read_as_either(literal: Iterable[Span], decoded: Iterable[Span]) -> list[Span]:
+    """Who a value is of that reads otherwise when it is decoded once more: whoever claims it as it stands, else the other."""
+    own = sorted(literal, key=lambda span: span[1])
+    out = list(own)
+    for campaign, begin_us, end_us in decoded:
+        at_us = begin_us
+        for _, from_us, to_us in own:
+            if at_us < min(from_us, end_us):
+                out.append((campaign, at_us, min(from_us, end_us)))
+            at_us = max(at_us, to_us)
+        if at_us < end_us:
+            out.append((campaign, at_us, end_us))
     return out

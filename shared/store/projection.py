@@ -95,7 +95,7 @@ touch = sa.Table(
     sa.Index("touch_via", "ws", "via", "occurred_at_us", postgresql_where=sa.text("via IS NOT NULL")),
     sa.Index("touch_utm", "ws", "utm", "occurred_at_us", postgresql_where=sa.text("utm IS NOT NULL")),
     postgresql_partition_by="RANGE (occurred_at_us)",
-    comment="every touch once, with its session; target is the asset named, else the page's address",
+    comment="every touch once, with its session; target is the asset named, else the page's address; via likewise, or the link",
 )  # fmt: skip
 
 agent = sa.Table(
@@ -107,6 +107,14 @@ agent = sa.Table(
     comment="every user agent once, as the workspace's present rules judge it",
 )  # fmt: skip
 
+utm_reading = sa.Table(
+    "utm_reading", projection, _ws(),
+    _key("value", primary_key=True),
+    _key("decoded", nullable=False),
+    sa.Index("utm_reading_decoded", "ws", "decoded"),
+    comment="every utm value that ever came and reads otherwise when it is decoded once more",
+)  # fmt: skip
+
 fact = sa.Table(
     "fact", projection, _ws(),
     _key("subject", primary_key=True),
@@ -114,10 +122,12 @@ fact = sa.Table(
     sa.Column("event_id", OrderText, primary_key=True),
     sa.Column("type", sa.Text, nullable=False),
     _key("object"),
+    _key("leads_to"),
     sa.Column("live", sa.Boolean, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index("fact_object", "ws", "object", postgresql_where=sa.text("object IS NOT NULL")),
-    comment="every event that is no touch; subject and object are the entities that it is about",
+    sa.Index("fact_leads_to", "ws", "leads_to", postgresql_where=sa.text("leads_to IS NOT NULL")),
+    comment="every event that is no touch; subject and object are the entities that it is about, leads_to a registered link",
 )  # fmt: skip
 
 visitor = sa.Table(
@@ -260,8 +270,9 @@ address = sa.Table(
     _key("from_us", primary_key=True),
     _key("to_us", nullable=False),
     _key("asset", nullable=False),
+    sa.Column("route", sa.SmallInteger, nullable=False, comment="shared.rules.pre_association.Route: a page, or a link"),
     sa.Index("address_asset", "ws", "asset"),
-    comment="whose a page's address is, from (inclusive) to (exclusive)",
+    comment="whose a page's address or a link is, from (inclusive) to (exclusive)",
 )  # fmt: skip
 
 claim = sa.Table(

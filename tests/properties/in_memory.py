@@ -11,7 +11,7 @@ from shared.events.codec import Arrived, canonical, decode_event, event_type
 from shared.events.instants import to_micros
 from shared.events.money import to_minor
 from shared.projection.deals import members_of, told_of
-from shared.projection.rows import TouchRow, naming, touch_row
+from shared.projection.rows import TouchRow, naming, reading_of, registered, suit_touch, touch_row
 from shared.recognition.referrers import site
 from shared.recognition.user_agents import known
 from shared.rules import channel, page, utm
@@ -22,7 +22,7 @@ from shared.rules.deal import eligible, fold
 from shared.rules.exact import shares
 from shared.rules.excluded_traffic import Verdict, internal_contact, is_machine, machine_agent, verdict
 from shared.rules.influence import TouchType
-from shared.rules.keys import asset_key, campaign_key, page_key, utm_key
+from shared.rules.keys import asset_key, campaign_key, session_key, utm_key
 from shared.rules.models import MODELS, weights
 from shared.rules.once import Telling, latest, winner
 from shared.rules.order import Order
@@ -31,6 +31,7 @@ from shared.rules.pre_association import Standing, asset_pieces, kept_out, utm_p
 from shared.rules.retracted import Retraction, retracted
 from shared.rules.session import SESSION_TYPES, Session, after
 from shared.rules.settings import settings
+from shared.rules.tracking_url import LINK_TYPES
 
 
 def settled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -73,6 +74,8 @@ class InMemory:
             for o, v in self.events
             if isinstance(v, e.Touch)
         }
+        for row in self.rows.values():
+            suit_touch(row, self.settings)
         self._persons()
         for row in self.rows.values():
             row.verdict = self._verdict(row)
@@ -138,10 +141,12 @@ class InMemory:
 
     def brought(self, event_id: str) -> channel.Brought:
         """What brought a touch."""
-        row = self.rows[event_id]
+        row, session = self.rows[event_id], self.session.get(event_id)
         if row.type == TouchType.PAGE_VISITED:
-            return channel.brought(page.parse(row.url or "", row.utm_told or ""), row.referrer, site)
-        session = self.session.get(event_id)
+            return channel.brought(
+                page.parse(row.url or "", row.utm_told or ""), row.referrer, site, self.settings.referrers,
+                first=session is not None and session.is_new and session.key == session_key(event_id),
+            )  # fmt: skip
         pages = [i for i, s in self.session.items() if session and s.key == session.key and self.rows[i].type == 1]
         return channel.of_touch(
             TouchType(row.type), self.types.get(row.target or 0), self.brought(pages[0]) if pages else None
@@ -149,13 +154,12 @@ class InMemory:
 
     def _catalog(self) -> None:
         types = self.types
-        changes, registered, claims, lives = [], [], [], defaultdict(list)
+        changes, registrations, claims, lives = [], [], [], defaultdict(list)
         self.campaign_ids: dict[int, str] = {}
         for order, event in self.events:
             if isinstance(event, e.AssetRegistered):
                 types[asset_key(event.asset_id)] = event.asset_type
-                if event.url:
-                    registered.append((order, event))
+                registrations.append((order, registered(event, self.settings.addresses)))
             campaign_id = getattr(event, "campaign_id", None)
             if campaign_id is not None:
                 self.campaign_ids[campaign_key(campaign_id)] = campaign_id
@@ -171,19 +175,26 @@ class InMemory:
         for campaign, asset in {(i.campaign, i.asset) for i in held}:
             spans = [(i.from_us, i.to_us) for i in held if (i.campaign, i.asset) == (campaign, asset)]
             self.pieces[asset][campaign] = asset_pieces(spans)
-        told = [page.Registration(o, page.parse(v.url or "").address, asset_key(v.asset_id)) for o, v in registered]
-        told = [r for r in told if types[r.asset] in page.PAGE_TYPES]
         self.pages: dict[int, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
-        for address in page.addresses(told):
-            for campaign, cut in self.pieces[address.asset].items():
-                self.pages[page_key(address.address)][campaign] += within(cut, address.from_us, address.to_us)
+        pages = [page.Registration(o, f.object, f.subject) for o, f in registrations
+                 if f.object is not None and types[f.subject] in page.PAGE_TYPES]  # fmt: skip
+        links = [page.Registration(o, f.leads_to, f.subject) for o, f in registrations
+                 if f.leads_to is not None and types[f.subject] in LINK_TYPES]  # fmt: skip
+        for held_address in (*page.addresses(pages), *page.addresses(links)):
+            for campaign, cut in self.pieces[held_address.asset].items():
+                self.pages[held_address.key][campaign] += within(cut, held_address.from_us, held_address.to_us)
         deleted = {c: told.deleted for c, told in lived.items() if told.deleted}
-        self.values: dict[int, dict[int, list[Any]]] = defaultdict(dict)
-        spans_of = defaultdict(list)
+        claimed: dict[int, list[utm.Span]] = defaultdict(list)
         for value, campaign, from_us, to_us in utm.claimed(claims, deleted):
-            spans_of[value, campaign].append((from_us, to_us))
-        for (value, campaign), spans in spans_of.items():
-            self.values[utm_key(value)][campaign] = utm_pieces(spans)
+            claimed[utm_key(value)].append((campaign, from_us, to_us))
+        decoded = dict(reading for row in self.rows.values() if (reading := reading_of(row)) is not None)
+        self.values: dict[int, dict[int, list[Any]]] = defaultdict(dict)
+        for key in {*claimed, *decoded}:
+            otherwise = claimed.get(decoded[key], []) if key in decoded else []
+            spans_of = defaultdict(list)
+            for campaign, from_us, to_us in utm.read_as_either(claimed.get(key, []), otherwise):
+                spans_of[campaign].append((from_us, to_us))
+            self.values[key] = {campaign: utm_pieces(spans) for campaign, spans in spans_of.items()}
 
     def why_not(self, event_id: str) -> dict[str, str | None]:
         """For each campaign that has to do with the touch: why it does not count, None if it does."""
@@ -194,9 +205,8 @@ class InMemory:
 
         found: dict[int, list[Standing | None]] = defaultdict(lambda: [None, None, None])
         by_target = {**self.pieces.get(row.target or 0, {}), **self.pages.get(row.target or 0, {})}
-        for place, pieces in enumerate(
-            (by_target, self.pieces.get(row.via or 0, {}), self.values.get(row.utm or 0, {}))
-        ):
+        by_via = {**self.pieces.get(row.via or 0, {}), **self.pages.get(row.via or 0, {})}
+        for place, pieces in enumerate((by_target, by_via, self.values.get(row.utm or 0, {}))):
             for campaign, cut in pieces.items():
                 if (met := standing(cut)) is not None:
                     found[campaign][place] = met

@@ -7,11 +7,12 @@ Written for plainness, not speed: every question is answered by going through al
 import datetime as dt
 import hashlib
 import json
+import re
 import unicodedata
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cached_property
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 from zoneinfo import ZoneInfo
 
 TOUCHES = {
@@ -58,23 +59,77 @@ def norm(value):
     return unicodedata.normalize("NFC", (value or "").strip()).casefold()
 
 
+WRITTEN = {
+    "campaign": ["utm_campaign", "mtm_campaign"], "source": ["utm_source"], "medium": ["utm_medium"],
+    "term": ["utm_term"], "content": ["utm_content"],
+}  # fmt: skip
+PASSED = ("paypal.com", "checkout.stripe.com", "acs.bank.example")
+SIGN_IN = ("login.microsoftonline.com", "sso.news.example")
+
+
 def query(url):
+    """The parameters of a URL: of its query, then of its fragment; of each the first that is not empty."""
+    before, _, fragment = url.partition("#")
+    _, mark, asked = before.partition("?")
+    if not mark:
+        asked = "".join(re.findall(r"&(utm_.*)", before, re.IGNORECASE)[:1])
+    texts = [asked, fragment.split("?")[-1]]
     out = {}
-    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-        out.setdefault(name.lower(), value)
+    for text in texts:
+        for piece in re.split(r"&|;(?=[a-zA-Z_]+=)", text):
+            name, _, value = piece.partition("=")
+            name = re.sub(r"^(amp;)*|\[\d*\]$", "", unquote_plus(name)).lower()
+            if unquote_plus(value).strip():
+                out.setdefault(name, unquote_plus(value))
     return out
 
 
-def utm_of(url):
-    return norm(query(url).get("utm_campaign")) if url else ""
+def told_by(event, what):
+    """What a visit, or a URL, tells of its campaign, source, medium, term or content."""
+    asked = query(event["url"])
+    for name in WRITTEN[what]:
+        if asked.get(name):
+            return norm(asked[name])
+    return norm(event.get("utm_" + what))
 
 
-def address(url):
-    parts = urlsplit(url)
-    host = (parts.hostname or "").removeprefix("www.")
-    port = parts.port if parts.port not in (None, {"http": 80, "https": 443}[parts.scheme]) else None
-    path = parts.path.removesuffix("/")
-    return host, port, path
+def campaign_of(event):
+    """The value that campaigns may claim."""
+    return told_by(event, "campaign") or norm(query(event["url"]).get("gad_campaignid"))
+
+
+def again(value):
+    """The value, URL-decoded once more."""
+    return norm(unquote_plus(value))
+
+
+def host_of(url):
+    host = urlsplit(url).netloc.split("@")[-1].split(":")[0].lower().rstrip(".")
+    return host.encode("idna").decode().removeprefix("www.") if host else ""
+
+
+def domain_of(host):
+    """The registrable domain, of the hosts that the worlds know."""
+    host = host.replace("-", ".").removesuffix(".translate.goog") if host.endswith(".translate.goog") else host
+    host = host.replace("-", ".").removesuffix(".cdn.ampproject.org") if host.endswith(".cdn.ampproject.org") else host
+    return ".".join(host.split(".")[-3 if host.endswith("github.io") else -2 :])
+
+
+def below(host, names):
+    names = [name.strip().removeprefix("*.").lower().encode("idna").decode() for name in names]
+    return any(host == name or host.endswith("." + name) for name in names)
+
+
+def route(path):
+    """A path by its segments, decoded; what is empty or a dot says nothing. An encoded slash is told apart."""
+    out = []
+    for encoded in path.split("/"):
+        segment = unicodedata.normalize("NFC", unquote(re.sub("%2f", "%252F", encoded, flags=re.IGNORECASE)))
+        if segment == "..":
+            out = out[:-1]
+        elif segment not in ("", "."):
+            out.append(segment)
+    return out
 
 
 def names(contact):
@@ -155,6 +210,7 @@ class Oracle:
         told = {
             "time_zone": "UTC", "currency": "EUR", "session_gap_minutes": 30, "lookback_days": None,
             "internal_domains": [], "crawlers": True, "mail_prefetchers": True, "always": [], "never": [],
+            "own_hosts": [], "ignored_referrers": [], "page_parameters": [], "page_fragments": False,
         }  # fmt: skip
         for e in self.of("workspace_configured"):
             told |= {k: v for k, v in e["settings"].items() if k != "machine_rules"}
@@ -242,15 +298,34 @@ class Oracle:
     def contacts(self):
         return set(self.contact_of.values())
 
-    def source(self, touch):
-        if touch["type"] != "page_visited":
+    def address(self, url):
+        """The address of a URL, by the workspace's settings."""
+        before, _, fragment = url.partition("#")
+        place, told = re.sub(r"&utm_.*", "", before.partition("?")[0], flags=re.IGNORECASE), query(url)
+        host, _, port = urlsplit(place).netloc.partition(":")
+        path = route(urlsplit(place).path)
+        more = [(name.lower(), told[name.lower()]) for name in sorted(self.settings["page_parameters"], key=str.lower)
+                if name.lower() in told]  # fmt: skip
+        shown = fragment.removeprefix("!").partition("?")[0] if self.settings["page_fragments"] else ""
+        shown = route(shown) if shown.startswith("/") else []
+        return host_of("//" + host), port if port not in ("80", "443") else "", path, more, shown
+
+    def referring(self, touch, first=False):
+        """The host or app that a visit's referrer names as its source; `first`: the visitor was never seen before."""
+        referrer = touch.get("referrer") or ""
+        scheme = referrer.partition("://")[0].lower()
+        host = host_of(referrer) if scheme in ("http", "https", "android-app") else ""
+        if "." not in host or below(host, PASSED) or (below(host, SIGN_IN) and not first):
             return None
-        asked = query(touch["url"])
-        triple = tuple(norm(asked.get(p)) for p in ("utm_campaign", "utm_source", "utm_medium"))
-        if any(triple):
-            return triple
-        host = (urlsplit(touch.get("referrer") or "").hostname or "").removeprefix("www.")
-        return host if host and host != address(touch["url"])[0] else None
+        if below(host, self.settings["ignored_referrers"]) or below(host, self.settings["own_hosts"]):
+            return None
+        return None if domain_of(host) == domain_of(host_of(touch["url"])) else host
+
+    def source(self, touch):
+        if touch["type"] != "page_visited" or query(touch["url"]).get("utm_nooverride") == "1":
+            return None
+        triple = campaign_of(touch), told_by(touch, "source"), told_by(touch, "medium")
+        return triple if any(triple) else self.referring(touch)
 
     @cached_property
     def sessions(self):
@@ -366,14 +441,14 @@ class Oracle:
         return holder
 
     def ever_claimed(self, value, campaign):
-        return any(self.claimer(value, i) == campaign for i in self.instants)
+        return any(self.claimer_of(value, i) == campaign for i in self.instants)
 
     def asset_of(self, touch):
         if touch.get("asset_id") is not None:
             return touch["asset_id"]
         if touch["type"] != "page_visited":
             return None
-        told = [e for e in self.of("asset_registered") if e.get("url") and address(e["url"]) == address(touch["url"])
+        told = [e for e in self.of("asset_registered") if e.get("url") and self.address(e["url"]) == self.address(touch["url"])
                 and self.asset_type[e["asset_id"]] in PAGES]  # fmt: skip
         before = [e for e in told if at(e) <= at(touch)]
         return (before[-1] if before else told[0])["asset_id"] if told else None
@@ -381,10 +456,29 @@ class Oracle:
     def via_of(self, touch):
         if touch["type"] != "page_visited":
             return None
-        return touch.get("via_asset_id") or query(touch["url"]).get("tl_via") or None
+        return touch.get("via_asset_id") or query(touch["url"]).get("tl_via") or self.link_of(touch)
+
+    def link(self, event):
+        """Where a link leads, and what it tells; None if it tells nothing."""
+        told = [unquote_plus(told_by(event, what)).casefold() for what in WRITTEN]
+        return (self.address(event["url"]), told) if any(told) else None
+
+    def link_of(self, visit):
+        """The tracking URL, or paid-search campaign, that a visit must have come by."""
+        told = [e for e in self.of("asset_registered") if e.get("target_url") and self.link(visit)
+                and self.link({"url": e["target_url"]}) == self.link(visit)
+                and self.asset_type[e["asset_id"]] in ("tracking_url", "paid_search")]  # fmt: skip
+        before = [e for e in told if at(e) <= at(visit)]
+        return (before[-1] if before else told[0])["asset_id"] if told else None
 
     def utm(self, touch):
-        return utm_of(touch["url"]) if touch["type"] == "page_visited" else ""
+        return campaign_of(touch) if touch["type"] == "page_visited" else ""
+
+    def claimer_of(self, value, instant):
+        """Who claims a value as it stands, else decoded once more."""
+        return (self.claimer(value, instant) if value else None) or (
+            self.claimer(again(value), instant) if again(value) else None
+        )
 
     def routes(self, touch):
         """{campaign: set of routes} by which a touch counts, excluded traffic or not."""
@@ -392,7 +486,7 @@ class Oracle:
         for route, asset in (("asset", self.asset_of(touch)), ("via", self.via_of(touch))):
             for campaign in self.holders(asset, at(touch)) if asset else ():
                 out.setdefault(campaign, set()).add(route)
-        if self.utm(touch) and (campaign := self.claimer(self.utm(touch), at(touch))):
+        if campaign := self.claimer_of(self.utm(touch), at(touch)):
             out.setdefault(campaign, set()).add("utm")
         return out
 
@@ -466,11 +560,12 @@ class Oracle:
             if session is None:
                 continue
             done = [t for t in session["touches"] if order(t) <= order(conversion)]
-            pages = [t["url"] for t in done if t["type"] == "page_visited"]
-            value = utm_of(conversion.get("url") or (pages[-1] if pages else None))
+            pages = [t for t in done if t["type"] == "page_visited"]
+            page = conversion if conversion.get("url") else pages[-1] if pages else None
+            value = campaign_of(page) if page else ""
             held = any(t["type"] in ("page_visited", "form_submitted") and "asset" in self.campaigns_of(t).get(campaign, ())
                        for t in done)  # fmt: skip
-            if (value and self.claimer(value, at(conversion)) == campaign) or held:
+            if self.claimer_of(value, at(conversion)) == campaign or held:
                 out[contact] = conversion
         return out
 
@@ -763,7 +858,9 @@ class Oracle:
     def visit_brought_by(self, visit):
         """(source, medium, channel) of a page visit, of the few sources that the worlds know."""
         asked = query(visit["url"])
-        campaign, source, medium = (norm(asked.get(p)) for p in ("utm_campaign", "utm_source", "utm_medium"))
+        if asked.get("utm_nooverride") == "1":
+            return None, None, "direct"
+        campaign, source, medium = (told_by(visit, what) for what in ("campaign", "source", "medium"))
         if campaign or source or medium:
             kind = SITES.get(source)
             if medium == "cpc":
@@ -777,8 +874,9 @@ class Oracle:
             return source or None, medium or None, channel
         if asked.get("gclid"):
             return "google", "cpc", "paid_search"
-        host = (urlsplit(visit.get("referrer") or "").hostname or "").removeprefix("www.")
-        if not host or host == address(visit["url"])[0]:
+        session = self.session_of(visit)
+        host = self.referring(visit, first=session is not None and session["new"] and session["touches"][0] is visit)
+        if host is None:
             return None, None, "direct"
         medium = {"search": "organic", "social": "social"}.get(SITES.get(host), "referral")
         return host, medium, {"organic": "organic_search", "social": "organic_social"}.get(medium, "referral")

@@ -7,6 +7,7 @@ in it most. Wide casts alone would merge all contacts into one and spread sessio
 import datetime as dt
 import random
 from typing import Any
+from urllib.parse import quote_plus
 
 VISITORS = ["v1", "v2", "v3"]
 CONTACTS = [
@@ -24,9 +25,31 @@ URLS = [
     "https://shop.example/blog#x",
     "https://shop.example/",
 ]
+ODD_URLS = [
+    "https://shop.example/tilbud/blåbær", "https://shop.example./tilbud/./bl%C3%A5b%c3%a6r/", "http://SHOP.example:443/tilbud/bla\u030ab%C3%A6r",
+    "https://shop.example/%6Cp", "https://shop.example/x/%2e%2e//lp", "https://bücher.example/a%2fb", "https://xn--bcher-kva.example/a%2Fb",
+    "https://shop.example/?p=1", "https://shop.example/?p=2", "https://shop.example/?q=x&P=1", "https://shop.example/#/one", "https://shop.example/#!/one/",
+    "https://shop.example/#/two", "https://shop.example/?p=1#/one", "https://kari.github.io/", "https://shop.example:port/lp",
+]  # fmt: skip
 UTM = ["Spring", "spring ", "AUTUMN", "brand", ""]
+CODED_UTM = [
+    "Spring Sale",
+    "spring+sale",
+    "spring%20sale",
+    "c++",
+    "c",
+    "blå%C3%A5",
+    "BLÅÅ",
+]  # some read as others, decoded
 REFERRERS = [None, None, None, "https://google.com/", "https://www.shop.example/x", "https://news.example/",
              "https://m.facebook.com/"]  # fmt: skip
+ODD_REFERRERS = [
+    "null", "$direct", "-", "(direct)", "about:blank", "file:///C:/x.html", "news.example", "http://localhost/", "https://intranet/",
+    "https://News.example.:443/y", "https://blog.shop.example/", "https://pay.news.example/", "https://www.paypal.com/checkout",
+    "https://checkout.stripe.com/c/pay", "https://acs.bank.example/3ds", "https://login.microsoftonline.com/common", "https://sso.news.example/",
+    "android-app://com.slack/", "https://bücher.example/", "https://xn--bcher-kva.example/", "https://ola.github.io/", "https://kari.github.io/x",
+    "https://shop-example.translate.goog/lp?_x_tr_sl=no", "https://shop-example.cdn.ampproject.org/c/s/shop.example/lp",
+]  # fmt: skip
 AGENTS = ["Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0", "Googlebot/2.1", "curl/8.5.0", "OurMonitor/1.0",
           "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"]  # fmt: skip
 CATALOG = [
@@ -40,8 +63,13 @@ MACHINES: list[dict[str, Any]] = [
     {"machine_rules": {"crawlers": False}}, {"machine_rules": {"crawlers": True, "always": ["ourmonitor"]}},
     {"machine_rules": {"never": ["CURL"], "mail_prefetchers": False}}, {"machine_rules": {"always": [], "never": []}},
 ]  # fmt: skip
+READINGS: list[dict[str, Any]] = [
+    {"own_hosts": ["News.example", "bücher.example"]}, {"own_hosts": []}, {"ignored_referrers": ["*.google.com", "ola.github.io"]},
+    {"ignored_referrers": []}, {"page_parameters": ["p"]}, {"page_parameters": ["q", "P"]}, {"page_parameters": []},
+    {"page_fragments": True}, {"page_fragments": False},
+]  # fmt: skip
 SETTINGS: list[dict[str, Any]] = [
-    *DOMAINS, *MACHINES, {"session_gap_minutes": 31}, {"session_gap_minutes": 30}, {"currency": "NOK"},
+    *DOMAINS, *MACHINES, *READINGS, {"session_gap_minutes": 31}, {"session_gap_minutes": 30}, {"currency": "NOK"},
     {"lookback_days": 1}, {"lookback_days": None}, {"time_zone": "Asia/Tokyo"},
 ]  # fmt: skip
 SOCIAL_POSTS_MAX = 2  # of the worlds: the limit must be reached
@@ -64,6 +92,7 @@ class Cast:
         self.early = rng.choice([0, 0.5, 0.9])  # catalog events before all touches
         self.agents = rng.random() < 0.4
         self.utm = rng.choice([0.1, 0.5, 0.9])
+        self.values, self.referrers = UTM, REFERRERS
         self.minutes = rng.choice([MINUTES, list(range(0, 200, 5)), [0, 30, 60, 90], [0, 30, 60, 90]])
         self.weights = rng.choice(
             [[10, 5, 3, 3], [20, 2, 2, 2], [10, 10, 1, 1], [10, 2, 6, 1], [10, 3, 2, 8], [20, 2, 2, 6], [30, 1, 3, 0]]
@@ -85,6 +114,13 @@ class Cast:
             ]
             self.weights, self.settings, self.talk = [10, 4, 8, 2], rng.choice([1, 2, 4]), DOMAINS
             self.utm, self.campaigns, self.taken_back = 0.9, ["spring", "autumn"], rng.choice([0, 2, 4])
+        elif mood > 0.7:  # addresses, values and referrers as people write them, read anew by settings
+            self.urls = rng.sample([*URLS, *ODD_URLS], rng.choice([2, 3, 5, 8]))
+            self.values, self.referrers = [*UTM, *rng.sample(CODED_UTM, 4)], [*REFERRERS, *ODD_REFERRERS]
+            self.settings, self.talk = rng.choice([0, 1, 2, 4]), READINGS
+            if rng.random() < 0.5:  # links of campaigns that a visit does not name
+                self.assets, self.utm = ["tu", "search", "lp"], 0.9
+                self.urls, self.values = self.urls[:2], self.values[:1] + self.values[-2:]
         elif mood < 0.36:  # who is a machine changes by settings
             self.agents, self.settings, self.talk = True, rng.choice([2, 4, 6]), MACHINES
             self.weights, self.utm, self.campaigns = [12, 4, 4, 1], 0.9, ["spring", "autumn"]
@@ -96,20 +132,44 @@ def instant(rng: random.Random, cast: Cast) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
+def written(rng: random.Random, value: str) -> str:
+    """A value as a link carries it: encoded, now and then once more."""
+    encoded = quote_plus(value)
+    return quote_plus(encoded) if rng.random() < 0.2 else encoded
+
+
 def url(rng: random.Random, cast: Cast) -> str:
-    parts = []
+    parts, odd = [], cast.referrers is not REFERRERS
     if rng.random() < cast.utm:
-        parts.append("utm_campaign=" + rng.choice(UTM).replace(" ", "+"))
+        names = ["utm_campaign"] * 4
+        if odd:
+            names += [
+                "mtm_campaign",
+                "gad_campaignid",
+                "utm_campaign[]",
+                "utm_campaign%5B0%5D",
+                "amp;utm_campaign",
+                "UTM_CAMPAIGN=&utm_campaign",
+            ]
+        parts.append(rng.choice(names) + "=" + written(rng, rng.choice(cast.values)))
     if rng.random() < 0.15:
         parts.append("UTM_Source=" + rng.choice(["x", "y", "google", "facebook", "linkedin"]))
     if rng.random() < 0.1:
         parts.append("utm_medium=" + rng.choice(["cpc", "email", "x"]))
     if rng.random() < 0.05:
         parts.append("gclid=1")
+    if odd and rng.random() < 0.1:
+        parts.append(rng.choice(["utm_term=shoes", "utm_content=Top", "utm_nooverride=1"]))
     if rng.random() < 0.1:
         parts.append("tl_via=" + rng.choice(["tu", "ad", *cast.assets]))
     base, _, fragment = rng.choice(cast.urls).partition("#")
-    return base + ("?" + "&".join(parts) if parts else "") + ("#" + fragment if fragment else "")
+    told = (rng.choice(["&", "&", ";"]) if odd else "&").join(parts)
+    if odd and told and rng.random() < 0.3:
+        return base + "#" + fragment + ("?" if fragment or rng.random() < 0.5 else "") + told
+    if odd and told and "?" not in base and rng.random() < 0.1 and told.startswith(("utm_", "UTM_")):
+        return base + "&" + told + ("#" + fragment if fragment else "")
+    mark = "&" if "?" in base else "?"
+    return base + (mark + told if told else "") + ("#" + fragment if fragment else "")
 
 
 def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
@@ -121,8 +181,11 @@ def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
     event: dict[str, Any] = {"type": type_}
     if type_ == "page_visited":
         event |= {"visitor_id": rng.choice(cast.visitors), "url": url(rng, cast)}
-        if (referrer := rng.choice(REFERRERS)) is not None:
+        if (referrer := rng.choice(cast.referrers)) is not None:
             event["referrer"] = referrer
+        if cast.referrers is not REFERRERS and rng.random() < 0.15:
+            event["utm_campaign"] = rng.choice(cast.values)
+            event["utm_source"] = rng.choice(["", "X", "google"])
         if rng.random() < 0.1:
             event["asset_id"] = rng.choice(cast.assets)
         if rng.random() < 0.1:
@@ -165,7 +228,7 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
     if type_ in ("campaign_created", "campaign_updated"):
         event: dict[str, Any] = {"type": type_} | campaign
         if rng.random() < 0.6:
-            event["utm_campaign"] = rng.choice(UTM)
+            event["utm_campaign"] = rng.choice(cast.values)
         if rng.random() < 0.2:
             event["starts_on"] = "2024-03-02"
         if rng.random() < 0.2:
@@ -178,9 +241,11 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
     if type_ == "asset_registered":
         told = {"type": type_, "asset_id": asset, "asset_type": ASSETS[asset]}
         if rng.random() < 0.1:
-            told["asset_type"] = rng.choice(["site_page", "workflow", "form"])
+            told["asset_type"] = rng.choice(["site_page", "workflow", "form", "tracking_url"])
         if rng.random() < 0.6:
             told["url"] = rng.choice(cast.urls)
+        if asset in ("tu", "search") and rng.random() < 0.8:
+            told["target_url"] = url(rng, cast)
         return told
     return {"type": type_, "asset_id": asset}
 

@@ -44,6 +44,7 @@ class SpilledFact(msgspec.Struct, array_like=True, gc=False):
     event_id: str
     type: str
     object: int | None
+    leads_to: int | None
     body: bytes
 
 

@@ -56,7 +56,7 @@ class Selection:
         """Decode what is chosen of some entries of the log."""
         if self.workspace is not None:
             chosen = decode([entry for entry in entries if entry.workspace == self.workspace])
-            batch = Batch(entries, chosen.arrived, [])
+            batch = Batch(entries, chosen.arrived, chosen.readings, [])
         else:
             batch = decode(entries)
         for workspace, arrived in batch.arrived.items():
@@ -115,6 +115,7 @@ class Split(msgspec.Struct):
     received_us: int
     workspaces: dict[int, str]
     agents: dict[int, dict[int, str]]
+    readings: dict[int, dict[int, int]]
     told: list[Told]
     leaves: set[int]
 
@@ -123,7 +124,7 @@ async def split(
     connection: Connection, log: EventLog, span: Span, path: Path, buckets: int, selection: Selection
 ) -> Split:
     """Split a span of the log into a file, and write its ids. In the caller's transaction. Raises `LogDamaged`."""
-    found = Split(span, str(path), 0, {}, 0, {}, defaultdict(dict), [], set())
+    found = Split(span, str(path), 0, {}, 0, {}, defaultdict(dict), defaultdict(dict), [], set())
     numbers: dict[str, int] = {}
     with SpillWriter(path) as writer:
         at = span.begin
@@ -139,6 +140,7 @@ async def split(
                 ws = numbers[workspace]
                 found.workspaces[ws] = workspace
                 found.agents[ws] |= agents_of(arrived)
+                found.readings[ws] |= batch.readings.get(workspace, {})
                 _take(found, writer, ws, arrived, buckets)
                 await connection.copy("seen", SEEN_COLUMNS, [seen_row(ws, a, live=True) for a in arrived])
             at = entries[-1].offset + 1
@@ -165,7 +167,7 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
             place = a.about.subject if visitor is None else visitor
             spilled = SpilledFact(
                 a.offset, late, contacts, visitor, ws, a.about.subject, a.occurred_at_us, a.event_id,
-                event_type(a.event), a.about.object, fact_body(a.event),
+                event_type(a.event), a.about.object, a.about.leads_to, fact_body(a.event),
             )  # fmt: skip
             if place == SETTINGS_SUBJECT:
                 _tell(found, spilled, a.event)

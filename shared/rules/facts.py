@@ -1,0 +1,10 @@
+"""Which published facts does a rule know? Lists of names are data files beside the rules, each with its sources named in it."""
+
+import tomllib
+from importlib.resources import files
+from typing import Any
+
+
+def facts(name: str) -> dict[str, Any]:
+    """The content of `NAME.toml` beside the rules. A rule reads its file once, when it is imported."""
+    return tomllib.loads(files("shared.rules").joinpath(f"{name}.toml").read_text("utf-8"))

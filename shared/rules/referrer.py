@@ -1,0 +1,141 @@
+"""Rule **referrer**: does this referrer name the source of a visit, or did the visitor only come back?"""
+
+import re
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from ipaddress import AddressValueError, IPv4Address
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from publicsuffixlist import PublicSuffixList
+
+from shared.rules.address import ascii_host, host_of, split
+from shared.rules.facts import facts
+from shared.rules.utm import parameters
+
+CACHED_REFERRERS = 16_384  # about 5 MB
+_FACTS = facts("ignored_referrers")
+SIGN_IN = frozenset(_FACTS["sign_in"]["hosts"])
+SIGN_IN_LABELS = frozenset(_FACTS["sign_in"]["labels"])
+PASSED = frozenset({*_FACTS["payment"]["hosts"], *_FACTS["verification"]["hosts"]})
+PASSED_LABELS = frozenset(_FACTS["verification"]["labels"])
+NOT_PUBLIC = frozenset(_FACTS["not_public"]["domains"])
+
+_WEB = re.compile(r"\s*https?://", re.IGNORECASE)
+_APP = re.compile(
+    r"\s*android-app:(?://)?(?P<id>[A-Za-z]\w*(?:\.[A-Za-z]\w*)+)(?:[/?#].*)?\s*", re.IGNORECASE | re.ASCII
+)
+_HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9-]*[a-z][a-z0-9-]*", re.ASCII)
+_AMP_VIEWER = re.compile(r"/amp/(?:s/)?(?P<host>[^/]+)")  # of www.google.com
+_AMP_CACHE = re.compile(r"/[a-z]+/(?:s/)?(?P<host>[^/]+)")  # of cdn.ampproject.org
+
+
+class ReferrerRules(NamedTuple):
+    """What a workspace adds: its own hosts, and hosts that name no source. Each covers its subdomains."""
+
+    own_hosts: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
+
+
+NONE_ADDED = ReferrerRules()
+
+
+@lru_cache(CACHED_REFERRERS)
+def source_host(
+    page_host: str, referrer: str, rules: ReferrerRules = NONE_ADDED, *, came_back: bool = True
+) -> str | None:
+    """The host, or the app, that a referrer names as the source of a visit to a page of `page_host`; None if it names none.
+
+    `came_back` is False of a visitor who was never seen before: it did not come back from where one signs in.
+    """
+    host = host_named(referrer)
+    if host is None or passes_through(host) or (came_back and signs_in(host)) or _covered(host, rules.ignored):
+        return None
+    origin = _original(host, referrer)
+    if _covered(host, rules.own_hosts) or _covered(origin, rules.own_hosts):
+        return None
+    page_site = _site(_original(page_host, ""))
+    return None if page_site in (_site(host), _site(origin)) else host
+
+
+def host_named(referrer: str) -> str | None:
+    """The public host of a web address, or the id of an Android app; None where a referrer is neither."""
+    if (app := _APP.fullmatch(referrer)) is not None:
+        return app["id"].lower()
+    if _WEB.match(referrer) is None:
+        return None
+    host = host_of(split(referrer).authority).name
+    return host if _is_public(host) else None
+
+
+def signs_in(host: str) -> bool:
+    """Whether it is a host where people sign in to other sites, by the published list."""
+    return _covered(host, SIGN_IN) or _has_label(host, SIGN_IN_LABELS)
+
+
+def passes_through(host: str) -> bool:
+    """Whether people pay or prove who they are there, and come back, by the published list."""
+    return _covered(host, PASSED) or _has_label(host, PASSED_LABELS)
+
+
+def host_told(text: str) -> str:
+    """A host as a setting tells it (`www.Shop.example`, `*.shop.example`, `bücher.example`), as it is compared."""
+    return host_of(ascii_host(text.strip().removeprefix("*.").removeprefix("."))).name
+
+
+def _is_public(host: str) -> bool:
+    """Whether anybody can reach it: a name with a dot in a public domain, or a public IPv4 address."""
+    try:
+        return IPv4Address(host).is_global
+    except AddressValueError:
+        return _HOST.fullmatch(host) is not None and not _covered(host, NOT_PUBLIC)
+
+
+def _covered(host: str, names: frozenset[str]) -> bool:
+    """Whether a host is one of these names, or below one."""
+    return bool(names) and any(name in names for name in _and_above(host))
+
+
+def _and_above(host: str) -> Iterator[str]:
+    yield host
+    while "." in host:
+        host = host.partition(".")[2]
+        yield host
+
+
+def _has_label(host: str, labels: frozenset[str]) -> bool:
+    """Whether one of the labels stands below the registrable domain: `acs.bank.example`, but not `acs.example`."""
+    below = host.removesuffix(_site(host)).rstrip(".")
+    return bool(below) and not labels.isdisjoint(below.split("."))
+
+
+@lru_cache(CACHED_REFERRERS)
+def _site(host: str) -> str:
+    """The registrable domain of a host (`shop.example` of `blog.shop.example`); a host that has none, or an IP address, is its own."""
+    return host if host[-1:].isdigit() else _suffixes().privatesuffix(host) or host
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    """The public suffix list that the package carries, private suffixes such as `github.io` among them. Never the network."""
+    return PublicSuffixList()
+
+
+def _original(host: str, url: str) -> str:
+    """The host of which a translated page or an AMP page is a copy; of any other page its own."""
+    if host.endswith(".translate.goog"):
+        return host_of(_unfolded(host.removesuffix(".translate.goog"))).name
+    if host in ("translate.google.com", "translate.googleusercontent.com"):
+        return host_of(split(parameters(split(url).query).get("u", "")).authority).name or host
+    if host == "cdn.ampproject.org" or (_site(host).startswith("google.") and url):
+        form = _AMP_CACHE if host == "cdn.ampproject.org" else _AMP_VIEWER
+        found = form.match(split(url).path)
+        return host if found is None else host_of(unquote(found["host"])).name
+    if host.endswith(".cdn.ampproject.org"):
+        return host_of(_unfolded(host.removesuffix(".cdn.ampproject.org"))).name
+    return host
+
+
+def _unfolded(label: str) -> str:
+    """A host that was made one label: `-` was a dot, `--` a hyphen."""
+    return label.replace("--", "\0").replace("-", ".").replace("\0", "-")

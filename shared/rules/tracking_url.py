@@ -1,0 +1,30 @@
+"""Rule **tracking url**: which link is this, that a visit may have come by without saying so?
+
+A tracking URL, or a paid-search campaign, leads to an address with utm values. A visit of that address with the same values
+came by it.
+"""
+
+from unicodedata import normalize
+from urllib.parse import unquote_plus
+
+from shared.rules.keys import link_key
+from shared.rules.page import AddressRules, address_of, parse
+
+LINK_TYPES = frozenset({"tracking_url", "paid_search"})
+
+
+def link_of(url: str, utm_told: str, rules: AddressRules) -> int | None:
+    """The key of the link that leads to this URL; None if it has no utm value at all.
+
+    Each value is decoded once more if it can be, on both sides: a redirector may have encoded it again.
+    """
+    told = parse(url, utm_told).told[:5]
+    if not any(told):
+        return None
+    return link_key((address_of(url, rules), *map(_compared, told)))
+
+
+def _compared(value: str) -> str:
+    if "%" not in value and "+" not in value:
+        return value
+    return normalize("NFC", unquote_plus(value)).casefold()
