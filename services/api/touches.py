@@ -9,7 +9,7 @@ from shared.events.instants import to_rfc3339
 from shared.projection.attribution import STANDINGS
 from shared.projection.sql import sql
 from shared.recognition.referrers import site
-from shared.rules.channel import Brought, brought, of_touch
+from shared.rules.channel import Ad, Brought, brought, of_touch
 from shared.rules.excluded_traffic import Verdict
 from shared.rules.influence import TouchType
 from shared.rules.page import parse
@@ -22,7 +22,7 @@ CROSS JOIN LATERAL (
         AND type = {TouchType.PAGE_VISITED:d} AND occurred_at_us >= u.at_us
     ORDER BY occurred_at_us, event_id LIMIT 1) t
 """)  # the first page visit of each touch's session
-ASSET_TYPES = sql("SELECT asset, asset_type FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
+ADS = sql("SELECT asset, asset_type, network, ad_type FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 
 Standings = dict[str, dict[Route, Standing]]
 
@@ -51,10 +51,11 @@ async def what_brought(read: Reading, touches: Sequence[Any]) -> list[Brought]:
         for row in await read.fetch(FIRST_PAGES, *map(list, zip(*in_session, strict=True))):
             sessions[row["n"]] = brought(parse(row["url"]), row["referrer"], site)
     targets = list({t["target"] for _, t in others if t["target"] is not None})
-    types = {row["asset"]: row["asset_type"] for row in await read.fetch(ASSET_TYPES, targets)} if targets else {}
+    rows = await read.fetch(ADS, targets) if targets else []
+    ads = {row["asset"]: Ad(row["asset_type"], row["network"], row["ad_type"]) for row in rows}
     return [
         brought(parse(t["url"]), t["referrer"], site) if t["type"] == TouchType.PAGE_VISITED
-        else of_touch(TouchType(t["type"]), types.get(t["target"]), sessions.get(n))
+        else of_touch(TouchType(t["type"]), ads.get(t["target"], Ad()), sessions.get(n), site)
         for n, t in enumerate(touches)
     ]  # fmt: skip
 

@@ -6,32 +6,27 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from shared.events.instants import BEGINNING_US, END_US
+from shared.rules.click_ids import Click, click_of
 from shared.rules.order import Order
 from shared.rules.utm import normalised
 
-PAGE_TYPES = frozenset({"site_page", "landing_page", "blog_post", "case_study"})
+PAGE_TYPES = frozenset({"site_page", "landing_page", "blog_post", "case_study", "knowledge_article", "external_page"})
 CACHED_URLS = 16_384  # about 15 MB; most visits are of few addresses
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-
-# The parameters that advertising networks add to a click, with the name of the network.
-CLICK_IDS = {
-    "gclid": "google", "gbraid": "google", "wbraid": "google", "dclid": "google", "msclkid": "bing",
-    "fbclid": "facebook", "li_fat_id": "linkedin", "ttclid": "tiktok", "twclid": "twitter", "epik": "pinterest",
-    "sccid": "snapchat", "rdt_cid": "reddit", "yclid": "yandex", "qclid": "quora",
-}  # fmt: skip
 
 
 class PageUrl(NamedTuple):
     """What the rules read from a URL. `utm` is (campaign, source, medium), normalised; empty is absent.
 
-    `click_network` is the advertising network whose click id it carries.
+    `click` is what the click id in it says; `source` the parameter of that name, normalised, which HubSpot reads beside the utm.
     """
 
     address: str
     host: str
     utm: tuple[str, str, str]
     via_asset_id: str | None
-    click_network: str | None
+    click: Click | None
+    source: str
 
 
 @lru_cache(CACHED_URLS)
@@ -42,7 +37,7 @@ def parse(url: str) -> PageUrl:
         host = without_www((parts.hostname or "").lower())
         port = parts.port
     except ValueError:
-        return PageUrl(url, "", ("", "", ""), None, None)
+        return PageUrl(url, "", ("", "", ""), None, None, "")
     shown_port = "" if port is None or port == _DEFAULT_PORTS.get(parts.scheme, port) else f":{port}"
     first: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
@@ -52,8 +47,10 @@ def parse(url: str) -> PageUrl:
         normalised(first.get("utm_source", "")),
         normalised(first.get("utm_medium", "")),
     )
-    network = next((CLICK_IDS[name] for name in first if name in CLICK_IDS and first[name]), None)
-    return PageUrl(host + shown_port + parts.path.removesuffix("/"), host, utm, first.get("tl_via") or None, network)
+    return PageUrl(
+        host + shown_port + parts.path.removesuffix("/"), host, utm, first.get("tl_via") or None, click_of(first),
+        normalised(first.get("source", "")),
+    )  # fmt: skip
 
 
 def without_www(host: str) -> str:

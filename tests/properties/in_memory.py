@@ -56,6 +56,7 @@ class InMemory:
             row.verdict = self._verdict(row)
         self._sessions()
         self.types: dict[int, str | None] = {}
+        self.ads: dict[int, channel.Ad] = {}
         self._catalog()
 
     def _persons(self) -> None:
@@ -121,9 +122,8 @@ class InMemory:
             return channel.brought(page.parse(row.url or ""), row.referrer, site)
         session = self.session.get(event_id)
         pages = [i for i, s in self.session.items() if session and s.key == session.key and self.rows[i].type == 1]
-        return channel.of_touch(
-            TouchType(row.type), self.types.get(row.target or 0), self.brought(pages[0]) if pages else None
-        )
+        ad = self.ads.get(row.target or 0, channel.Ad())
+        return channel.of_touch(TouchType(row.type), ad, self.brought(pages[0]) if pages else None, site)
 
     def _catalog(self) -> None:
         types = self.types
@@ -131,7 +131,10 @@ class InMemory:
         self.campaign_ids: dict[int, str] = {}
         for order, event in self.events:
             if isinstance(event, e.AssetRegistered):
-                types[asset_key(event.asset_id)] = event.asset_type
+                key = asset_key(event.asset_id)
+                types[key] = event.asset_type
+                _, network, ad_type = self.ads.get(key, channel.Ad())
+                self.ads[key] = channel.Ad(event.asset_type, event.network or network, event.ad_type or ad_type)
                 if event.url:
                     registered.append((order, event))
             campaign_id = getattr(event, "campaign_id", None)
