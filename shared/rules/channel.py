@@ -103,7 +103,7 @@ _WORDS: Mapping[Word, frozenset[str]] = {
 }  # fmt: skip
 _SEARCH_PAID = frozenset({Word.ADWORDS, Word.CLICK_PRICE})
 _ADVERTISING = frozenset({*_SEARCH_PAID, Word.PAID, Word.PRICED, Word.ADVERTISED, Word.DISPLAYED})
-_POSTAL = frozenset({"direct", "directmail", "postal", "post", "snail", "print"})  # beside "mail" they mean paper
+_PAPER = frozenset({"direct", "postal", "post", "snail", "print", "mailer", "mailers"})  # they make "mail" a letter
 
 SEARCH_ADS = re.compile(
     r"(?<![a-z])(?:search|shopping|performance_max|pmax)(?![a-z])"
@@ -272,7 +272,7 @@ def words(text: str) -> frozenset[Word]:
         found.add(Word.EMAIL)
     whole = {*each, joined}
     found |= {word for word, texts in _WORDS.items() if texts & whole}
-    if any(word.startswith("mail") for word in each) and not _POSTAL & whole:
+    if any(word.startswith("mail") for word in each) and not _PAPER & whole:
         found.add(Word.MAILED)
     if any(word.startswith("social") for word in each) or "organicsocial" in joined:
         found.add(Word.SOCIABLE)

@@ -103,7 +103,7 @@ MEDIUMS = [
     ("email_marketing", EMAIL, EMAIL, EMAIL), ("campaign-email", EMAIL, EMAIL, EMAIL), ("e-mail", EMAIL, EMAIL, EMAIL),
     ("E Mail", EMAIL, EMAIL, EMAIL), ("emailing", EMAIL, EMAIL, EMAIL), ("trigger_emails", EMAIL, EMAIL, EMAIL),
     ("newsletter", EMAIL, EMAIL, EMAIL), ("mailing list", EMAIL, EMAIL, EMAIL), ("Mailing_CPL", EMAIL, EMAIL, EMAIL),
-    ("direct mail", O_SOCIAL, OTHER, OTHER), ("voicemail", O_SOCIAL, OTHER, OTHER),
+    ("direct mail", O_SOCIAL, OTHER, OTHER), ("mailer", O_SOCIAL, OTHER, OTHER), ("voicemail", O_SOCIAL, OTHER, OTHER),
     ("unpaid", O_SOCIAL, OTHER, OTHER), ("prepaid", O_SOCIAL, OTHER, OTHER), ("non-paid", O_SOCIAL, OTHER, OTHER),
     ("repaid", O_SOCIAL, OTHER, OTHER), ("postpaid_plan", O_SOCIAL, OTHER, OTHER), ("appcast", O_SOCIAL, OTHER, OTHER),
     ("leads", O_SOCIAL, OTHER, OTHER), ("downloads", O_SOCIAL, OTHER, OTHER),
