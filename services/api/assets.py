@@ -22,7 +22,8 @@ from shared.rules.visibility import NEEDS_A_VISIT, hidden_reason
 IN_PARTS = CTA_TYPES | {TouchType.LIST_JOINED_STATIC, TouchType.LIST_JOINED_ACTIVE}
 
 HELD = sql("""
-SELECT a.asset, a.from_us, a.to_us, s.asset_id, s.asset_type, s.name, s.published, s.first_published_us
+SELECT a.asset, a.from_us, a.to_us, s.asset_id, s.asset_type, s.name, s.network, s.ad_type, s.published,
+    s.first_published_us
 FROM {g}.association a LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
 WHERE a.ws = $1 AND a.campaign = $2 ORDER BY a.from_us
 """)  # every asset that the campaign ever held
@@ -162,6 +163,7 @@ def _day(read: Reading, at_us: int | None) -> dt.date | None:
 def _item(row: Any, section: Section, former: bool, hidden: str | None) -> dict[str, Any]:
     return {
         "asset_id": row["asset_id"], "asset_type": row["asset_type"], "name": row["name"],
+        "network": row["network"], "ad_type": row["ad_type"],
         "associated_at": to_rfc3339(row["from_us"]), "held_until": to_rfc3339(row["to_us"]) if former else None,
         "former": former, "visible": not former and hidden is None, "hidden_reason": hidden,
         "statistics": dict(section.statistics), "contacts": {k: n for k, n in section.contacts.items() if n},

@@ -47,7 +47,7 @@ class Side:
         deal_ids = {row["deal"]: row["deal_id"] for row in rows}
         always = Range(None, None, read.zone)
         found = await numbers(read, campaigns, always, model)
-        paid = await shares(read, always, model)
+        paid = [share for share in await shares(read, always, model) if share.has_amount]
         side = cls(
             read, campaigns, names, {row["deal_id"]: dict(row) for row in rows},
             {campaigns[key]: one for key, one in found.items()}, {(deal_ids[s.deal], s.event_id): s for s in paid},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.api.reading import Range, Reading
-from shared.events.instants import to_rfc3339
+from shared.events.instants import BEGINNING_US, to_rfc3339
 from shared.events.money import Money, to_money
 from shared.projection.attribution import CAMPAIGN_NUMBERS, DEALS_OF_CONTACTS, SHARES
 from shared.projection.sql import sql
@@ -50,6 +50,14 @@ class Touched:
 
 
 @dataclass
+class Earned:
+    """What a contact's touches earned a campaign, in minor units, and the latest close that earned it more than 0."""
+
+    minor: int = 0
+    closed_us: int = BEGINNING_US
+
+
+@dataclass
 class Numbers:
     """A campaign's metrics in a range, with the contacts and deals behind them."""
 
@@ -61,6 +69,8 @@ class Numbers:
     contacts: dict[str, dict[int, int]] = field(default_factory=lambda: {m: {} for m in CONTACT_METRICS})
     deals: dict[str, dict[int, Any]] = field(default_factory=lambda: {m: {} for m in DEAL_METRICS})
     deal_shares_minor: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    earned: dict[tuple[int, str], Earned] = field(default_factory=lambda: defaultdict(Earned))
+    """By contact and currency."""
 
     def metrics(self) -> dict[str, Any]:
         """The metrics as the wire tells them."""
@@ -86,9 +96,10 @@ async def numbers(read: Reading, campaigns: dict[int, str], span: Range, model: 
     ids = {campaign_id: key for key, campaign_id in campaigns.items()}
     for share in await shares(read, span, model):
         for campaign_id, paid_minor in share.parts:
-            if campaign_id in ids:
+            if share.has_amount and campaign_id in ids:
                 _credit(out[ids[campaign_id]], share, paid_minor)
     for one in out.values():
+        one.contacts["contacts_with_attributed_revenue"] = _earners(one)
         for metric in CONTACT_METRICS:
             one.counts[metric] = len(one.contacts[metric])
         for metric in DEAL_METRICS:
@@ -151,12 +162,16 @@ def _count_deal(one: Numbers, contact: Touched, deal: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one touch of a won deal was paid, and the part of each of its campaigns (none: no campaign)."""
+    """What one touch of a won deal was paid, and the part of each of its campaigns (none: no campaign), in minor units.
+
+    Of a deal without an amount (`has_amount`) it is 0.
+    """
 
     deal: int
     contact: int
     currency: str
     closed_us: int
+    has_amount: bool
     share_minor: int
     parts: Sequence[tuple[str, int]]
     event_id: str
@@ -165,12 +180,12 @@ class Share:
 
 
 async def shares(read: Reading, span: Range, model: str) -> list[Share]:
-    """Every paid share of the deals won in the range, split among the campaigns of its touch."""
+    """Every touch of the journeys of the deals won in the range, its share split among its campaigns."""
     place = list(MODELS).index(model) + 1
     rows = await read.fetch(SHARES, span.from_us, span.to_us, place)
     return [
         Share(
-            r["deal"], r["contact"], r["currency"], r["closed_us"], r["share_minor"],
+            r["deal"], r["contact"], r["currency"], r["closed_us"], r["has_amount"], r["share_minor"],
             list(zip(r["campaigns"], split(r["share_minor"], len(r["campaigns"])), strict=True)) if r["campaigns"] else [],
             r["event_id"], r["type"], r["occurred_at_us"],
         )
@@ -181,9 +196,19 @@ async def shares(read: Reading, span: Range, model: str) -> list[Share]:
 def _credit(one: Numbers, share: Share, paid_minor: int) -> None:
     one.attributed_minor[share.currency] += paid_minor
     one.deal_shares_minor[share.deal] += paid_minor
+    earned = one.earned[share.contact, share.currency]
+    earned.minor += paid_minor
     if paid_minor > 0:
-        earned = one.contacts["contacts_with_attributed_revenue"]
-        earned[share.contact] = max(share.closed_us, earned.get(share.contact, share.closed_us))
+        earned.closed_us = max(share.closed_us, earned.closed_us)
+
+
+def _earners(one: Numbers) -> dict[int, int]:
+    """The contacts whose touches earned the campaign more than 0 of a currency, refunds deducted, by the latest such close."""
+    out: dict[int, int] = {}
+    for (contact, _), earned in one.earned.items():
+        if earned.minor > 0:
+            out[contact] = max(earned.closed_us, out.get(contact, earned.closed_us))
+    return out
 
 
 async def settled_through(read: Reading, end_offset: int | None) -> str | None:

@@ -16,8 +16,8 @@ from shared.web.problems import Problem
 GROUPS = ("campaign",)
 WON = sql("""
 SELECT d.deal, d.amount_minor, d.currency, EXISTS (SELECT FROM {g}.credit c WHERE c.ws = $1 AND c.deal = d.deal) AS journey
-FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3 AND d.amount_minor IS NOT NULL
-""")
+FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
+""")  # every deal won in a span, whatever its amount
 
 
 @dataclass
@@ -62,7 +62,7 @@ async def _report(read: Reading, models: list[str], group_by: str, currency: str
         if deal["currency"] == currency and not deal["journey"]:
             without.deals.add(deal["deal"])
             for model in models:
-                without.revenue_minor[model] += deal["amount_minor"]
+                without.revenue_minor[model] += deal["amount_minor"] or 0
     for model in models:
         for share in await shares(read, span, model):
             if share.currency == currency:
@@ -74,7 +74,7 @@ async def _report(read: Reading, models: list[str], group_by: str, currency: str
     rows = [_row(group, None, groups[group], models, currency) for group in named]
     rows.append(_row(None, "no_campaign", groups[None], models, currency))
     rows.append(_row(None, "no_journey", without, models, currency))
-    total = sum(d["amount_minor"] for d in won if d["currency"] == currency)
+    total = sum(d["amount_minor"] or 0 for d in won if d["currency"] == currency)
     return {
         "models": models, "group_by": group_by, "currency": currency, **span.said, "rows": rows,
         "total": {model: to_amount(total, currency) for model in models},
@@ -84,13 +84,13 @@ async def _report(read: Reading, models: list[str], group_by: str, currency: str
 
 
 def _add(groups: dict[str | None, Row], share: Share, model: str) -> None:
+    """A deal and a contact are of every group that has a touch in the journey, whatever that touch was paid."""
     parts: list[tuple[str | None, int]] = [*share.parts] or [(None, share.share_minor)]
     for group, minor in parts:
         row = groups[group]
         row.revenue_minor[model] += minor
-        if minor:
-            row.deals.add(share.deal)
-            row.contacts.add(share.contact)
+        row.deals.add(share.deal)
+        row.contacts.add(share.contact)
 
 
 def _row(group: str | None, reason: str | None, row: Row, models: list[str], currency: str) -> dict[str, Any]:
@@ -104,6 +104,6 @@ def _row(group: str | None, reason: str | None, row: Row, models: list[str], cur
 def _others(won: list[Any], currency: str) -> list[dict[str, str]]:
     sums: dict[str, int] = defaultdict(int)
     for deal in won:
-        if deal["currency"] != currency:
+        if deal["currency"] != currency and deal["amount_minor"] is not None:
             sums[deal["currency"]] += deal["amount_minor"]
     return [{"amount": to_amount(minor, other), "currency": other} for other, minor in sorted(sums.items())]

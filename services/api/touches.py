@@ -9,7 +9,7 @@ from shared.events.instants import to_rfc3339
 from shared.projection.attribution import STANDINGS
 from shared.projection.sql import sql
 from shared.recognition.referrers import site
-from shared.rules.channel import Brought, brought, of_touch
+from shared.rules.channel import Ad, Brought, brought, of_touch
 from shared.rules.excluded_traffic import Verdict
 from shared.rules.influence import TouchType
 from shared.rules.keys import session_key
@@ -28,7 +28,7 @@ SELECT u.n, s.asset_id FROM unnest($2::int[], $3::bigint[], $4::bigint[]) u(n, l
 JOIN {g}.address a ON a.ws = $1 AND a.page = u.link AND u.at_us >= a.from_us AND u.at_us < a.to_us
 JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
 """)  # whose link each touch came by
-ASSET_TYPES = sql("SELECT asset, asset_type FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
+ADS = sql("SELECT asset, asset_type, network, ad_type FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 
 Standings = dict[str, dict[Route, Standing]]
 
@@ -57,10 +57,11 @@ async def what_brought(read: Reading, touches: Sequence[Any]) -> list[Brought]:
         for row in await read.fetch(FIRST_PAGES, *map(list, zip(*in_session, strict=True))):
             sessions[row["n"]] = _visit_brought_by(read, row)
     targets = list({t["target"] for _, t in others if t["target"] is not None})
-    types = {row["asset"]: row["asset_type"] for row in await read.fetch(ASSET_TYPES, targets)} if targets else {}
+    rows = await read.fetch(ADS, targets) if targets else []
+    ads = {row["asset"]: Ad(row["asset_type"], row["network"], row["ad_type"]) for row in rows}
     return [
         _visit_brought_by(read, t) if t["type"] == TouchType.PAGE_VISITED
-        else of_touch(TouchType(t["type"]), types.get(t["target"]), sessions.get(n))
+        else of_touch(TouchType(t["type"]), ads.get(t["target"], Ad()), sessions.get(n), site)
         for n, t in enumerate(touches)
     ]  # fmt: skip
 

@@ -70,7 +70,8 @@ Weight = Annotated[int | float | str, msgspec.Meta(description="share of the mod
 AssetType = Literal[
     "site_page", "landing_page", "blog_post", "case_study", "form", "cta", "marketing_email", "social_post",
     "paid_search", "ad_campaign", "tracking_url", "workflow", "sms", "marketing_event", "meeting", "call", "video",
-    "document", "list", "podcast", "feedback_survey", "external",
+    "document", "list", "podcast", "feedback_survey", "external", "sequence", "playbook", "knowledge_article", "file",
+    "sales_email", "external_page",
 ]  # fmt: skip
 
 
@@ -270,13 +271,18 @@ class SpendRecorded(Envelope, kw_only=True, frozen=True, tag="spend_recorded"):
 
 
 class AssetRegistered(Envelope, kw_only=True, frozen=True, tag="asset_registered"):
-    """An asset is told of, or told anew: the latest registration decides its type."""
+    """An asset is told of, or told anew: the latest registration decides its type, absent other fields stay.
+
+    `network` (google, facebook, …) and `ad_type` (search, display, …) say what kind of advertisement it is (rule **channel**).
+    """
 
     asset_id: Id
     asset_type: AssetType
     name: Text | None = None
     url: Url | None = None
     target_url: Url | None = None
+    network: Text | None = None
+    ad_type: Text | None = None
 
 
 class AssetPublished(Envelope, kw_only=True, frozen=True, tag="asset_published"):

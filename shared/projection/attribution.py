@@ -132,10 +132,10 @@ FROM {g}.deal_contact dc JOIN {g}.deal d ON d.ws = $1 AND d.deal = dc.deal
 WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) AND d.state IN ('open', 'won')
 """)  # open and won deals, once for each eligible contact
 
-# Every paid share of the deals won in [$2, $3), with the campaigns of its touch in the order of their ids; $4 the model's
-# place. What belongs to no campaign has an empty list.
+# The touches of the journeys of the deals won in [$2, $3), each with its share (0 if the deal has no amount) and
+# its campaigns in the order of their ids; $4 the model's place. What belongs to no campaign has an empty list.
 SHARES = sql(f"""
-SELECT cr.deal, cr.contact, cr.shares_minor[$4] AS share_minor, d.currency, d.closed_us, cr.event_id, cr.type,
+SELECT cr.deal, cr.contact, cr.shares_minor IS NOT NULL AS has_amount, coalesce(cr.shares_minor[$4], 0) AS share_minor, d.currency, d.closed_us, cr.event_id, cr.type,
     cr.occurred_at_us,
     ARRAY(SELECT DISTINCT c.campaign_id FROM (VALUES ({Route.ASSET:d}, cr.target), ({Route.VIA:d}, cr.via),
             ({Route.UTM:d}, cr.utm)) k(route, key)
@@ -144,7 +144,7 @@ SELECT cr.deal, cr.contact, cr.shares_minor[$4] AS share_minor, d.currency, d.cl
         JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = p.campaign
         ORDER BY 1) AS campaigns
 FROM {{g}}.deal d JOIN {{g}}.credit cr ON cr.ws = $1 AND cr.deal = d.deal
-WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3 AND cr.shares_minor IS NOT NULL
+WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
 """)
 
 # What touches ($2 their keys by route, $3 their instants, $4 their numbers) are to every campaign that holds or held them.

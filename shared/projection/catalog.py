@@ -44,7 +44,8 @@ INSERT INTO {g}.campaign SELECT $1, * FROM unnest(
 """)
 SAVE_ASSETS = sql("""
 INSERT INTO {g}.asset SELECT $1, * FROM unnest(
-    $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::bigint[])
+    $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[],
+    $11::bigint[])
 """)
 DROP_ASSETS = sql("DELETE FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 ASSET_TYPES = sql("SELECT asset, asset_type FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
@@ -161,12 +162,13 @@ async def _derive_assets(work: Work) -> set[int]:
         events = sorted(((_order(row), decode_event(row["body"])) for row in told[key]), key=lambda t: t[0])
         if not events:
             continue
-        type_ = name = url = target = None
+        type_ = name = url = target = network = ad_type = None
         published, first_us = False, None
         for order, event in events:
             if isinstance(event, e.AssetRegistered):
                 type_, name = event.asset_type, event.name or name
                 url, target = event.url or url, event.target_url or target
+                network, ad_type = event.network or network, event.ad_type or ad_type
                 pages.update(key for key in registered(event, work.settings.addresses)[1:] if key is not None)
             elif isinstance(event, e.AssetUnpublished):
                 published = False
@@ -175,7 +177,7 @@ async def _derive_assets(work: Work) -> set[int]:
                 first_us = order.at_us if first_us is None else first_us
         first = events[0][1]
         assert isinstance(first, ASSET_EVENTS)
-        rows.append((key, first.asset_id, type_, name, url, target, published, first_us))
+        rows.append((key, first.asset_id, type_, name, url, target, network, ad_type, published, first_us))
     pages |= {row["page"] for row in await work.connection.fetch(PAGES_OF, work.ws, assets)}
     await work.connection.execute(DROP_ASSETS, work.ws, assets)
     if rows:

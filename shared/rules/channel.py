@@ -1,12 +1,21 @@
-"""Rule **channel**: what brought this visit, and in which of the usual channels does that fall?"""
+"""Rule **channel**: what brought this visit, and in which of the usual channels does that fall?
 
+The order is HubSpot's: the first of its rules that fits decides. Where its last but one says "any other utm", the words that
+people write as `utm_medium` are read further, each group of them by a table of this file.
+"""
+
+import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
+from shared.rules.click_ids import Click
 from shared.rules.influence import TouchType
 from shared.rules.page import PageUrl
 from shared.rules.referrer import NONE_ADDED, ReferrerRules, source_host
+
+CACHED_TEXTS = 4_096  # values of utm parameters; about 2 MB
 
 
 class Site(StrEnum):
@@ -14,7 +23,12 @@ class Site(StrEnum):
 
     SEARCH = "search"
     SOCIAL = "social"
+    MAIL = "mail"
     OTHER = "other"
+
+
+Known = Callable[[str], Site]
+"""Tells what a host, or the name that a utm gives to a site, is."""
 
 
 class Channel(StrEnum):
@@ -39,11 +53,62 @@ class Brought(NamedTuple):
     channel: Channel
 
 
-PAID = frozenset({"cpc", "ppc", "cpm", "cpv", "cpa", "cpp", "paid", "paidsearch", "paidsocial", "retargeting"})
-SEARCHING = frozenset({"organic", "search", "organicsearch"})
-SOCIABLE = frozenset({"social", "sm", "socialmedia", "socialnetwork", "organicsocial"})
-MAILED = frozenset({"email", "mail", "newsletter"})
-REFERRING = frozenset({"referral", "link", "partner"})
+class Ad(NamedTuple):
+    """What the registration of an advertisement tells of it; None is not told."""
+
+    asset_type: str | None = None
+    network: str | None = None
+    ad_type: str | None = None
+
+
+class Word(StrEnum):
+    """What the words of a `utm_medium`, `utm_source` or `utm_campaign` mean."""
+
+    PAID_SOCIAL = "paid social"
+    ADWORDS = "adword"
+    CLICK_PRICE = "ppc, cpc"
+    PAID = "paid"
+    EMAIL = "email"
+    PRICED = "other prices of advertising"
+    ADVERTISED = "advertisement"
+    DISPLAYED = "display"
+    MAILED = "mailing"
+    SOCIABLE = "social"
+    SEARCHING = "organic or search"
+    REFERRING = "referral"
+
+
+# HubSpot asks what a text contains. Words that contain one by chance, or mean the contrary, are no match.
+_CLICK_PRICE = re.compile(r"cpc|(?<!a)ppc")  # not the "app" of appcast
+_PAID = re.compile(r"(?<!un)(?<!pre)(?<!post)(?<!non)(?<!over)(?<!under)(?<!\bre)paid")
+_EMAIL = re.compile(r"(?<!voic)email|(?<![^\W_])e[\W_]+mail")
+_NEGATION = frozenset({"non", "not", "no", "un", "pre", "without"})  # a word apart, before "paid"
+
+# Whole words, beyond what HubSpot publishes.
+_WORDS: Mapping[Word, frozenset[str]] = {
+    Word.PRICED: frozenset(
+        {"cpm", "cpv", "cpa", "cpp", "cpe", "cpl", "cps", "cppv", "ppv", "retargeting", "remarketing", "sem", "sea", "pla",
+         "pmax", "dsa", "performancemax"}
+    ),
+    Word.ADVERTISED: frozenset(
+        {"ad", "ads", "advert", "adverts", "advertisement", "advertising", "sponsored", "sponsorship", "promoted", "boosted",
+         "socialad", "socialads", "textad", "videoad", "searchads", "searchad", "fbads", "facebookads", "metaads",
+         "instagramads", "linkedinads", "tiktokads", "snapads", "twitterads", "pinterestads", "redditads", "youtubeads",
+         "googleads", "gads", "bingads"}
+    ),
+    Word.DISPLAYED: frozenset({"display", "banner", "banners", "native", "programmatic", "gdn", "interstitial", "rtb"}),
+    Word.MAILED: frozenset({"newsletter", "newsletters", "enews", "enewsletter", "edm", "eblast"}),
+    Word.SOCIABLE: frozenset({"sm", "smm", "soc"}),
+    Word.SEARCHING: frozenset({"organic", "organico", "orgânico", "search", "organicsearch", "seo", "naturalsearch"}),
+    Word.REFERRING: frozenset({"referral", "referrals", "referrer", "link", "partner", "partners"}),
+}  # fmt: skip
+_SEARCH_PAID = frozenset({Word.ADWORDS, Word.CLICK_PRICE})
+_ADVERTISING = frozenset({*_SEARCH_PAID, Word.PAID, Word.PRICED, Word.ADVERTISED, Word.DISPLAYED})
+_PAPER = frozenset({"direct", "postal", "post", "snail", "print", "mailer", "mailers"})  # they make "mail" a letter
+
+SEARCH_ADS = re.compile(
+    r"(?<![a-z])(?:search|shopping|performance_max|pmax)(?![a-z])"
+)  # kinds of advertisements beside results
 
 # Touches that say by their type what brought them.
 OF_TYPE: Mapping[TouchType, Channel] = {
@@ -52,55 +117,192 @@ OF_TYPE: Mapping[TouchType, Channel] = {
     TouchType.SOCIAL_INTERACTED: Channel.ORGANIC_SOCIAL,
 }
 ADVERTISED = frozenset({TouchType.AD_CLICKED, TouchType.AD_VIEWED})
+_OF_MEDIUM = {Site.SEARCH: "organic", Site.SOCIAL: "social", Site.MAIL: "referral", Site.OTHER: "referral"}
+_OF_SITE = {"organic": Channel.ORGANIC_SEARCH, "social": Channel.ORGANIC_SOCIAL, "email": Channel.EMAIL}
 
 
 def brought(
-    page: PageUrl,
-    referrer: str | None,
-    site: Callable[[str], Site],
-    rules: ReferrerRules = NONE_ADDED,
-    *,
-    first: bool = False,
+    page: PageUrl, referrer: str | None, site: Known, rules: ReferrerRules = NONE_ADDED, *, first: bool = False
 ) -> Brought:
     """What brought a page visit: its utm; else a click id's network; else the host that its referrer names; else nothing.
 
-    `first` says that it is the first that the visitor was ever seen to do: from a sign-in page, it did not come back.
+    `site` knows hosts and names. The parameter `source`, which HubSpot reads beside the utm, counts only where it contains
+    one of the words that HubSpot asks for. `first` says that it is the first that the visitor was ever seen to do: from a
+    sign-in page, it did not come back.
     """
     if not page.overrides:
         return Brought(None, None, Channel.DIRECT)
     campaign, source, medium = page.utm
+    host = (source_host(page.host, referrer, rules, came_back=not first) if referrer else None) or ""
     if campaign or source or medium:
-        return Brought(source or None, medium or None, _grouped(source, medium, site))
-    if (network := page.click_network) is not None:
-        return Brought(network, "cpc", _grouped(network, "cpc", site))
-    host = source_host(page.host, referrer, rules, came_back=not first) if referrer else None
-    if host is None:
+        seen = _Seen(campaign, source, medium, page.source, page.click, host, site)
+        return Brought(source or None, medium or None, _grouped(seen))
+    click = page.click
+    if _SEARCH_PAID & words(page.source):
+        return Brought(page.source, None, Channel.PAID_SEARCH)
+    if click is not None and click.paid:
+        return Brought(click.network, click.medium, _paid(site(click.network)))
+    if Word.EMAIL in words(page.source):
+        return Brought(page.source, None, Channel.EMAIL)
+    if click is not None:
+        return Brought(click.network, click.medium, _OF_SITE[click.medium])
+    if not host:
         return Brought(None, None, Channel.DIRECT)
-    medium = {Site.SEARCH: "organic", Site.SOCIAL: "social", Site.OTHER: "referral"}[site(host)]
-    return Brought(host, medium, _grouped(host, medium, site))
+    medium = _OF_MEDIUM[site(host)]
+    return Brought(host, medium, _OF_SITE.get(medium, Channel.REFERRAL))
 
 
-def _grouped(source: str, medium: str, site: Callable[[str], Site]) -> Channel:
-    words = medium.replace("-", "").replace("_", "").replace(" ", "")
-    of = site(source) if source else Site.OTHER
-    if words in PAID:
-        return Channel.PAID_SOCIAL if of is Site.SOCIAL or words == "paidsocial" else Channel.PAID_SEARCH
-    if words in MAILED or (not medium and source in MAILED):
+class _Seen(NamedTuple):
+    """What a visit with a utm tells; `told` is its parameter `source`, `host` that of an external referrer."""
+
+    campaign: str
+    source: str
+    medium: str
+    told: str
+    click: Click | None
+    host: str
+    site: Known
+
+    @property
+    def of_network(self) -> bool:
+        """Whether it came from a social network: by its source, its medium, its referrer, or the mark of a click."""
+        if Site.SOCIAL in (self.site(self.source), self._by_medium) or (
+            self.host and self.site(self.host) is Site.SOCIAL
+        ):
+            return True
+        marked = self.click is not None and self.site(self.click.network) is Site.SOCIAL
+        return marked and self.site(self.source) is not Site.SEARCH
+
+    @property
+    def _by_medium(self) -> Site:
+        return self.site(self.medium) if len(self.medium) > 1 else Site.OTHER  # `x` alone is no medium of a network
+
+    @property
+    def of_engine(self) -> bool:
+        """Whether a source or a medium names a search engine."""
+        return Site.SEARCH in (self.site(self.source), self._by_medium)
+
+    @property
+    def from_google(self) -> bool:
+        """Whether a search of Google referred it."""
+        return "google" in self.host.split(".") and self.site(self.host) is Site.SEARCH
+
+
+def _grouped(seen: _Seen) -> Channel:
+    """The channel of a visit with a utm. The numbers are those of HubSpot's rules."""
+    medium, source = words(seen.medium), words(seen.source)
+    paid, social = {Word.PAID, Word.CLICK_PRICE} & medium, Word.SOCIABLE in medium
+    if social and not _ADVERTISING & medium and seen.of_network:
+        return Channel.ORGANIC_SOCIAL  # 1
+    if _SEARCH_PAID & words(seen.told):
+        return Channel.PAID_SEARCH  # 2
+    if seen.click is not None and seen.click.paid:
+        return _paid(seen.site(seen.click.network))  # 3
+    if Word.PAID_SOCIAL in medium | source or (paid and (social or seen.of_network)):
+        return Channel.PAID_SOCIAL  # 4
+    if _SEARCH_PAID & medium:
+        return Channel.PAID_SEARCH  # 6, of the medium
+    if Word.EMAIL in medium:
+        return Channel.EMAIL  # 7, of the medium
+    if _SEARCH_PAID & source:
+        return Channel.PAID_SEARCH  # 6, of the source
+    if Word.EMAIL in source | words(seen.told):
+        return Channel.EMAIL  # 7, of the source
+    if (meant := _meant(medium, seen)) is not None:
+        return meant
+    if not seen.medium and Word.MAILED in source:
         return Channel.EMAIL
-    if words in SOCIABLE or (of is Site.SOCIAL and words not in SEARCHING):
+    if seen.from_google:
+        return Channel.PAID_SEARCH  # 5
+    if _SEARCH_PAID & words(seen.campaign):
+        return Channel.PAID_SEARCH  # 6, of the campaign
+    if Word.EMAIL in words(seen.campaign):
+        return Channel.EMAIL  # 7, of the campaign
+    return _by_source(seen)  # 8
+
+
+def _meant(medium: frozenset[Word], seen: _Seen) -> Channel | None:
+    """What a medium means by words that HubSpot does not publish; None if by none."""
+    if Word.MAILED in medium:
+        return Channel.EMAIL
+    if _ADVERTISING & medium:
+        if seen.of_network or Word.SOCIABLE in medium:
+            return Channel.PAID_SOCIAL
+        if Word.DISPLAYED in medium:
+            return Channel.OTHER
+        searches = bool({Word.PAID, Word.PRICED} & medium) or Word.SEARCHING in medium or seen.of_engine
+        return Channel.PAID_SEARCH if searches else Channel.OTHER
+    if Word.SOCIABLE in medium:
         return Channel.ORGANIC_SOCIAL
-    if words in SEARCHING or (of is Site.SEARCH and not medium):
+    if Word.SEARCHING in medium:
+        return Channel.ORGANIC_SOCIAL if seen.site(seen.source) is Site.SOCIAL else Channel.ORGANIC_SEARCH
+    if Word.REFERRING in medium:
+        return Channel.ORGANIC_SOCIAL if seen.site(seen.source) is Site.SOCIAL else Channel.REFERRAL
+    if len(seen.medium) > 1 and seen.site(seen.medium) is Site.SOCIAL:
+        return Channel.ORGANIC_SOCIAL
+    return None
+
+
+def _by_source(seen: _Seen) -> Channel:
+    """What the site that the source names says, where the words of the utm say nothing."""
+    of = seen.site(seen.source) if seen.source else Site.OTHER
+    if of is Site.SOCIAL:
+        return Channel.ORGANIC_SOCIAL
+    if not seen.medium and of is Site.SEARCH:
         return Channel.ORGANIC_SEARCH
-    return Channel.REFERRAL if words in REFERRING else Channel.OTHER
+    return Channel.OTHER
 
 
-def of_touch(type_: TouchType, asset_type: str | None, of_session: Brought | None) -> Brought:
+def _paid(of: Site) -> Channel:
+    return Channel.PAID_SOCIAL if of is Site.SOCIAL else Channel.PAID_SEARCH
+
+
+@lru_cache(CACHED_TEXTS)
+def words(text: str) -> frozenset[Word]:
+    """What the words of a value mean; the value is normalised as in rule **utm**."""
+    found = set()
+    each = [word for word in re.split(r"[\W_]+", text) if word]
+    joined = "".join(each)
+    if "paidsocial" in joined:
+        found.add(Word.PAID_SOCIAL)
+    if "adword" in text:
+        found.add(Word.ADWORDS)
+    if _CLICK_PRICE.search(text):
+        found.add(Word.CLICK_PRICE)
+    before = ["", *each]
+    if any(_PAID.search(word) and b not in _NEGATION for b, word in zip(before, each, strict=False)):
+        found.add(Word.PAID)
+    if _EMAIL.search(text):
+        found.add(Word.EMAIL)
+    whole = {*each, joined}
+    found |= {word for word, texts in _WORDS.items() if texts & whole}
+    if any(word.startswith("mail") for word in each) and not _PAPER & whole:
+        found.add(Word.MAILED)
+    if any(word.startswith("social") for word in each) or "organicsocial" in joined:
+        found.add(Word.SOCIABLE)
+    return frozenset(found)
+
+
+def of_touch(type_: TouchType, ad: Ad, of_session: Brought | None, site: Known) -> Brought:
     """What brought a touch that is no page visit: as its type says, else as its session was, else nothing that we know.
 
-    `asset_type` tells an advertisement's place; `of_session` is what brought its session's first page visit.
+    `ad` tells an advertisement's place; `of_session` is what brought its session's first page visit.
     """
     if type_ in OF_TYPE:
         return Brought(None, None, OF_TYPE[type_])
     if type_ in ADVERTISED:
-        return Brought(None, None, Channel.PAID_SEARCH if asset_type == "paid_search" else Channel.PAID_SOCIAL)
+        return Brought(None, None, of_ad(ad, site))
     return of_session or Brought(None, None, Channel.OFFLINE)
+
+
+def of_ad(ad: Ad, site: Known) -> Channel:
+    """The channel of an advertisement: by its kind and its network, and without these by the type of its asset."""
+    kind = re.sub(r"[\W_]+", "_", (ad.ad_type or "").strip().casefold())
+    if not kind and ad.asset_type == "paid_search":
+        return Channel.PAID_SEARCH
+    of = site(ad.network) if ad.network else None
+    if of is Site.SOCIAL or kind == "social":
+        return Channel.PAID_SOCIAL
+    if kind:
+        return Channel.PAID_SEARCH if SEARCH_ADS.search(kind) else Channel.OTHER
+    return {None: Channel.PAID_SOCIAL, Site.SEARCH: Channel.PAID_SEARCH}.get(of, Channel.OTHER)

@@ -8,32 +8,27 @@ from urllib.parse import parse_qsl, urlencode
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.rules.address import Parts, host_of, same_path, split
+from shared.rules.click_ids import Click, click_of
 from shared.rules.order import Order
-from shared.rules.utm import Utm, in_fragment, parameters, path_alone, utm_of
+from shared.rules.utm import Utm, in_fragment, normalised, parameters, path_alone, utm_of
 
-PAGE_TYPES = frozenset({"site_page", "landing_page", "blog_post", "case_study"})
+PAGE_TYPES = frozenset({"site_page", "landing_page", "blog_post", "case_study", "knowledge_article", "external_page"})
 CACHED_URLS = 16_384  # about 15 MB; most visits are of few addresses
-
-# The parameters that advertising networks add to a click, with the name of the network.
-CLICK_IDS = {
-    "gclid": "google", "gbraid": "google", "wbraid": "google", "dclid": "google", "msclkid": "bing",
-    "fbclid": "facebook", "li_fat_id": "linkedin", "ttclid": "tiktok", "twclid": "twitter", "epik": "pinterest",
-    "sccid": "snapchat", "rdt_cid": "reddit", "yclid": "yandex", "qclid": "quora",
-}  # fmt: skip
 
 
 class PageUrl(NamedTuple):
     """What the rules read from a URL. `utm` is (campaign, source, medium), normalised; empty is absent.
 
-    `click_network` is the advertising network whose click id it carries. `told` is all that it says of a campaign, and
-    `overrides` False where it says (`utm_nooverride=1`) that it names no source.
+    `click` is what the click id in it says; `source` the parameter of that name, normalised, which HubSpot reads beside the utm.
+    `told` is all that it says of a campaign, and `overrides` False where it says (`utm_nooverride=1`) that it names no source.
     """
 
     address: str
     host: str
     utm: tuple[str, str, str]
     via_asset_id: str | None
-    click_network: str | None
+    click: Click | None
+    source: str
     told: Utm
     overrides: bool
 
@@ -54,10 +49,9 @@ def parse(url: str, utm_told: str = "") -> PageUrl:
     if utm_told:
         first = _beside(first, utm_told)
     told = utm_of(first)
-    network = next((CLICK_IDS[name] for name in first if name in CLICK_IDS), None)
     return PageUrl(
-        host.name + host.port + same_path(path), host.name, told[:3], first.get("tl_via"), network, told,
-        first.get("utm_nooverride") != "1",
+        host.name + host.port + same_path(path), host.name, told[:3], first.get("tl_via"), click_of(first),
+        normalised(first.get("source", "")), told, first.get("utm_nooverride") != "1",
     )  # fmt: skip
 
 

@@ -238,6 +238,8 @@ asset = sa.Table(
     sa.Column("name", sa.Text),
     sa.Column("url", sa.Text),
     sa.Column("target_url", sa.Text),
+    sa.Column("network", sa.Text, comment="of an advertisement: google, facebook, …"),
+    sa.Column("ad_type", sa.Text, comment="of an advertisement: search, display, …"),
     sa.Column("published", sa.Boolean, nullable=False),
     _key("first_published_us"),
 )  # fmt: skip

@@ -36,6 +36,7 @@ async def differences(client: httpx.AsyncClient, oracle: Oracle, rng: random.Ran
 
     for campaign in sorted(oracle.campaigns):
         await _campaign(client, oracle, campaign, rng, check)
+    await _report(client, oracle, rng.choice(list(MODELS)), check)
     for salesforce in ("701", "702"):
         got = await _get(client, f"/v1/contacts?salesforce_campaign_id={salesforce}&limit=1000")
         check(f"Salesforce {salesforce}", oracle.salesforce(salesforce), sorted(i["contact"] for i in got["items"]))
@@ -115,6 +116,21 @@ async def _revenue(client: httpx.AsyncClient, oracle: Oracle, campaign: str, mod
     wanted_deals = sorted((d["id"], d["state"], paid.get(d["id"])) for d in counting)
     deals = sorted((i["deal_id"], i["state"], i["share"] and minor(i["share"])) for i in got["items"])
     check(f"{campaign} deals {model}", wanted_deals, deals)
+
+
+async def _report(client: httpx.AsyncClient, oracle: Oracle, model: str, check: Any) -> None:
+    """The report's rows: every group with a touch in a journey, whatever that was paid."""
+    for currency in ("EUR", "NOK"):
+        got = await _get(client, f"/v1/reports/attribution?model={model}&currency={currency}")
+        rows = {
+            row["group"]: (row["deals"], row["contacts"], int(Decimal(row["revenue"][model]) * 100))
+            for row in got["rows"] if row.get("reason") != "no_journey" and (row["group"] is not None or row["deals"])
+        }  # fmt: skip
+        check(f"report {model} {currency}", oracle.report(model, currency), rows)
+        won = [d for d in oracle.deals if d["state"] == "won" and d["currency"] == currency]
+        check(f"report {currency} deals", len(won), got["deals"])
+        without = next(row["deals"] for row in got["rows"] if row.get("reason") == "no_journey")
+        check(f"report {currency} no journey", sum(not oracle.journey(d) for d in won), without)
 
 
 async def _journey(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset[Any], check: Any) -> None:

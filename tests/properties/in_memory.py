@@ -81,6 +81,7 @@ class InMemory:
             row.verdict = self._verdict(row)
         self._sessions()
         self.types: dict[int, str | None] = {}
+        self.ads: dict[int, channel.Ad] = {}
         self._catalog()
 
     def _persons(self) -> None:
@@ -148,9 +149,8 @@ class InMemory:
                 first=session is not None and session.is_new and session.key == session_key(event_id),
             )  # fmt: skip
         pages = [i for i, s in self.session.items() if session and s.key == session.key and self.rows[i].type == 1]
-        return channel.of_touch(
-            TouchType(row.type), self.types.get(row.target or 0), self.brought(pages[0]) if pages else None
-        )
+        ad = self.ads.get(row.target or 0, channel.Ad())
+        return channel.of_touch(TouchType(row.type), ad, self.brought(pages[0]) if pages else None, site)
 
     def _catalog(self) -> None:
         types = self.types
@@ -158,7 +158,10 @@ class InMemory:
         self.campaign_ids: dict[int, str] = {}
         for order, event in self.events:
             if isinstance(event, e.AssetRegistered):
-                types[asset_key(event.asset_id)] = event.asset_type
+                key = asset_key(event.asset_id)
+                types[key] = event.asset_type
+                _, network, ad_type = self.ads.get(key, channel.Ad())
+                self.ads[key] = channel.Ad(event.asset_type, event.network or network, event.ad_type or ad_type)
                 registrations.append((order, registered(event, self.settings.addresses)))
             campaign_id = getattr(event, "campaign_id", None)
             if campaign_id is not None:

@@ -21,12 +21,12 @@ TOUCHES = {
     "ad_clicked", "asset_interacted", "list_joined", "workflow_enrolled",
 }  # fmt: skip
 SESSION_TYPES = {"page_visited", "form_submitted", "cta_viewed", "cta_clicked"}
-PAGES = {"site_page", "landing_page", "blog_post", "case_study"}
+PAGES = {"site_page", "landing_page", "blog_post", "case_study", "knowledge_article", "external_page"}
 DEAL_TYPES = {
-    "page_visited", "form_submitted", "cta_clicked", "email_opened", "email_clicked", "social_clicked",
+    "page_visited", "form_submitted", "cta_viewed", "cta_clicked", "email_opened", "email_clicked", "social_clicked",
     "social_interacted", "ad_clicked", "asset_interacted",
 }  # fmt: skip
-REVENUE_TYPES = DEAL_TYPES - {"email_opened", "social_interacted"}
+REVENUE_TYPES = DEAL_TYPES - {"cta_viewed", "email_opened", "social_interacted"}
 MODELS = {
     "first_interaction": {"first": "100"},
     "last_interaction": {"last": "100"},
@@ -42,9 +42,20 @@ FAR = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 CRAWLERS = ("Googlebot/2.1", "curl/8.5.0")
 PROXY = "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"
 SITES = {
-    "google.com": "search", "google": "search", "duckduckgo.com": "search", "facebook.com": "social",
-    "m.facebook.com": "social", "linkedin": "social", "facebook": "social",
+    "google.com": "search", "images.google.de": "search", "google": "search", "duckduckgo.com": "search",
+    "facebook.com": "social", "m.facebook.com": "social", "linkedin": "social", "facebook": "social", "fb": "social",
+    "x": "social", "meta": "social", "facebook_ads": "social", "bing": "search",
 }  # fmt: skip
+# What the mediums, sources and campaigns of the worlds mean, each read by hand. "click" is ppc, cpc or adwords.
+MEANS = {
+    "cpc": {"click"}, "ppc_social": {"click", "social"}, "social-paid": {"paid", "social"}, "paid_ad": {"paid", "ad"},
+    "premiumcpc": {"click"}, "unpaid": set(), "prepaid": set(), "display": {"display"}, "cpm": {"price"}, "email": {"email"},
+    "campaign-email": {"email"}, "newsletter": {"mail"}, "mailing list": {"mail"}, "social": {"social"},
+    "organic": {"organic"}, "referral": {"referral"}, "hs_email": {"email"}, "ppc": {"click"}, "paidsocial": {"paid", "paidsocial"},
+    "email news": {"email"},
+}  # fmt: skip
+PAID_CLICKS = {"gclid": "google", "msclkid": "bing", "li_fat_id": "linkedin"}
+OTHER_CLICKS = {"fbclid": ("facebook", "social"), "srsltid": ("google", "organic"), "mc_eid": ("mailchimp", "email")}
 
 
 def at(event):
@@ -64,7 +75,7 @@ WRITTEN = {
     "term": ["utm_term"], "content": ["utm_content"],
 }  # fmt: skip
 PASSED = ("paypal.com", "checkout.stripe.com", "acs.bank.example")
-SIGN_IN = ("login.microsoftonline.com", "sso.news.example")
+SIGN_IN = ("accounts.google.com", "login.live.com", "login.microsoftonline.com", "sso.news.example")
 
 
 def query(url):
@@ -697,6 +708,9 @@ class Oracle:
         if deal["amount"] is None or not self.journey(deal):
             return None
         minor = int(Decimal(deal["amount"]) * (1 if deal["currency"] == "JPY" else 100))
+        if minor < 0:  # a refund takes back what the sale gave
+            sale = {**deal, "amount": str(-Decimal(deal["amount"]))}
+            return [-share for share in self.shares(sale, model)]
         exact = [minor * w for w in self.weights(deal, model)]
         paid = [e.numerator // e.denominator for e in exact]
         for i in sorted(range(len(exact)), key=lambda i: (-(exact[i] - paid[i]), i))[: minor - sum(paid)]:
@@ -709,18 +723,46 @@ class Oracle:
             for t, share in zip(self.journey(deal), self.shares(deal, model) or [], strict=False):
                 among = sorted(self.campaigns_of(t), key=str.encode)
                 if campaign in among:
-                    yield deal, t, share // len(among) + (among.index(campaign) < share % len(among))
+                    part, rest = divmod(abs(share), len(among))
+                    part += among.index(campaign) < rest
+                    yield deal, t, part if share > 0 else -part
 
     def attributed(self, campaign, model, within):
-        """{currency: minor units}, {deal: minor units}, and {contact: the latest close that earned it some}."""
-        sums, deals, earners = {}, {}, {}
+        """{currency: minor units}, {deal: minor units}, and {contact: the latest close that earned it some}.
+
+        A contact whose refunds took back all that it earned of every currency earned nothing.
+        """
+        sums, deals, owned = {}, {}, {}
         for deal, t, part in self.parts(campaign, model):
             if within(deal["closed"]):
                 sums[deal["currency"]] = sums.get(deal["currency"], 0) + part
                 deals[deal["id"]] = deals.get(deal["id"], 0) + part
-                if part > 0:
-                    earners[self.owner(t)] = max(deal["closed"], earners.get(self.owner(t), deal["closed"]))
+                owned.setdefault((self.owner(t), deal["currency"]), []).append((part, deal["closed"]))
+        earners = {}
+        for (contact, _), parts in owned.items():
+            if sum(part for part, _ in parts) > 0:
+                last = max(close for part, close in parts if part > 0)
+                earners[contact] = max(last, earners.get(contact, last))
         return sums, deals, earners
+
+    def report(self, model, currency):
+        """{campaign, or None: (deals, contacts, minor units)} of the journeys of one currency's won deals."""
+        rows = {}
+        for deal in self.deals:
+            shares = self.shares(deal, model)
+            for i, t in enumerate(self.journey(deal) if deal["currency"] == currency else ()):
+                for campaign in self.campaigns_of(t) or [None]:
+                    deals, contacts, paid = rows.setdefault(campaign, (set(), set(), []))
+                    deals.add(deal["id"])
+                    contacts.add(self.owner(t))
+                    if campaign is None and shares:
+                        paid.append(shares[i])
+        sums = {
+            campaign: self.attributed(campaign, model, lambda _: True)[0].get(currency, 0)
+            for campaign in rows
+            if campaign
+        }
+        return {c: (len(d), len(p), sums.get(c, sum(paid))) for c, (d, p, paid) in rows.items()}
 
     def with_revenue(self, campaign, within=lambda _: True):
         """{contact: the latest close of a won deal that it is eligible for and touched by before}."""
@@ -861,25 +903,85 @@ class Oracle:
         if asked.get("utm_nooverride") == "1":
             return None, None, "direct"
         campaign, source, medium = (told_by(visit, what) for what in ("campaign", "source", "medium"))
-        if campaign or source or medium:
-            kind = SITES.get(source)
-            if medium == "cpc":
-                channel = "paid_social" if kind == "social" else "paid_search"
-            elif medium == "email":
-                channel = "email"
-            elif kind == "social":
-                channel = "organic_social"
-            else:
-                channel = "organic_search" if kind == "search" and not medium else "other"
-            return source or None, medium or None, channel
-        if asked.get("gclid"):
-            return "google", "cpc", "paid_search"
+        told = norm(asked.get("source"))
         session = self.session_of(visit)
-        host = self.referring(visit, first=session is not None and session["new"] and session["touches"][0] is visit)
-        if host is None:
+        first = session is not None and session["new"] and session["touches"][0] is visit
+        host = self.referring(visit, first=first) or ""
+        paid = next((network for name, network in PAID_CLICKS.items() if asked.get(name)), None)
+        marked = next((click for name, click in OTHER_CLICKS.items() if asked.get(name)), None)
+        by_click = "paid_social" if SITES.get(paid) == "social" else "paid_search"
+        if campaign or source or medium:
+            network = paid or (marked and marked[0])
+            channel = self.channel_of_utm(campaign, source, medium, told, by_click if paid else None, network, host)
+            return source or None, medium or None, channel
+        if "click" in MEANS.get(told, ()):
+            return told, None, "paid_search"
+        if paid:
+            return paid, "cpc", by_click
+        if "email" in MEANS.get(told, ()):
+            return told, None, "email"
+        if marked:
+            return *marked, {"social": "organic_social", "organic": "organic_search", "email": "email"}[marked[1]]
+        if not host:
             return None, None, "direct"
         medium = {"search": "organic", "social": "social"}.get(SITES.get(host), "referral")
         return host, medium, {"organic": "organic_search", "social": "organic_social"}.get(medium, "referral")
+
+    def channel_of_utm(self, campaign, source, medium, told, by_click, network, host):
+        """HubSpot's rules in their order, and ours where it says "any other"."""
+        means, source_means = MEANS.get(medium, set()), MEANS.get(source, set())
+        kind = SITES.get(source)
+        social = (
+            kind == "social" or SITES.get(host) == "social" or (SITES.get(network) == "social" and kind != "search")
+        )
+        if means == {"social"} and social:
+            return "organic_social"
+        if "click" in MEANS.get(told, ()):
+            return "paid_search"
+        if by_click:
+            return by_click
+        if "paidsocial" in means | source_means or ({"paid", "click"} & means and (social or "social" in means)):
+            return "paid_social"
+        for words in (means, source_means | MEANS.get(told, set()) & {"email"}):
+            if "click" in words:
+                return "paid_search"
+            if "email" in words:
+                return "email"
+        if "mail" in means or (not medium and "mail" in source_means):
+            return "email"
+        if {"paid", "price", "display", "ad"} & means:
+            if social or "social" in means:
+                return "paid_social"
+            return "paid_search" if {"paid", "price"} & means else "other"
+        if "social" in means:
+            return "organic_social"
+        if {"organic", "referral"} & means:
+            return "organic_social" if kind == "social" else "organic_search" if "organic" in means else "referral"
+        if host in ("google.com", "images.google.de"):
+            return "paid_search"
+        if "click" in MEANS.get(campaign, ()):
+            return "paid_search"
+        if "email" in MEANS.get(campaign, ()):
+            return "email"
+        if kind == "social":
+            return "organic_social"
+        return "organic_search" if kind == "search" and not medium else "other"
+
+    def ad_channel(self, asset):
+        told = {}
+        for e in self.of("asset_registered"):
+            if e["asset_id"] == asset:
+                told |= {k: v for k, v in e.items() if k in ("asset_type", "network", "ad_type") and v}
+        kind, network = told.get("ad_type", "").lower(), SITES.get(told.get("network", "").lower(), "unknown")
+        if not kind and told.get("asset_type") == "paid_search":
+            return "paid_search"
+        if network == "social" or kind == "social":
+            return "paid_social"
+        if kind:
+            return "paid_search" if kind in ("search", "shopping", "performance max") else "other"
+        if not told.get("network"):
+            return "paid_social"
+        return "paid_search" if network == "search" else "other"
 
     def brought(self, touch):
         if touch["type"] == "page_visited":
@@ -889,8 +991,7 @@ class Oracle:
         if touch["type"].startswith("social_"):
             return None, None, "organic_social"
         if touch["type"].startswith("ad_"):
-            paid = self.asset_type.get(touch["asset_id"])
-            return None, None, "paid_search" if paid == "paid_search" else "paid_social"
+            return None, None, self.ad_channel(touch["asset_id"])
         session = self.session_of(touch) if self.counted(touch) else None
         pages = [t for t in (session or {"touches": []})["touches"] if t["type"] == "page_visited"]
         return self.visit_brought_by(pages[0]) if pages else (None, None, "offline")

@@ -17,7 +17,7 @@ CONTACTS = [
 CAMPAIGNS = ["spring", "autumn", "brand"]
 ASSETS = {
     "lp": "landing_page", "blog": "blog_post", "form": "form", "cta": "cta", "mail": "marketing_email",
-    "post": "social_post", "post2": "social_post", "post3": "social_post", "search": "paid_search", "flow": "workflow", "list": "list", "tu": "tracking_url", "ad": "ad_campaign",
+    "help": "knowledge_article", "post": "social_post", "post2": "social_post", "post3": "social_post", "search": "paid_search", "flow": "workflow", "list": "list", "tu": "tracking_url", "ad": "ad_campaign",
 }  # fmt: skip
 URLS = [
     "https://shop.example/lp",
@@ -41,8 +41,27 @@ CODED_UTM = [
     "blå%C3%A5",
     "BLÅÅ",
 ]  # some read as others, decoded
-REFERRERS = [None, None, None, "https://google.com/", "https://www.shop.example/x", "https://news.example/",
-             "https://m.facebook.com/"]  # fmt: skip
+SOURCES = [
+    "x",
+    "y",
+    "google",
+    "facebook",
+    "linkedin",
+    "fb",
+    "meta",
+    "Facebook_Ads",
+    "hs_email",
+    "newsletter",
+    "ppc",
+    "paidsocial",
+]
+MEDIUMS = ["cpc", "email", "z", "ppc_social", "Social-Paid", "paid_ad", "premiumcpc", "unpaid", "prepaid", "display", "CPM",
+           "campaign-email", "newsletter", "mailing+list", "social", "organic", "referral"]  # fmt: skip
+CLICKS = ["gclid=1", "fbclid=1", "msclkid=1", "li_fat_id=1", "srsltid=1", "mc_eid=1", "gclid=", "source=ppc", "source=hs_email",
+          "source=home"]  # fmt: skip
+REFERRERS = [None, None, None, None, "https://google.com/", "https://images.google.de/", "https://www.shop.example/x",
+             "https://news.example/", "https://m.facebook.com/", "https://accounts.google.com/", "https://login.live.com/",
+             "https://mail.google.com/"]  # fmt: skip
 ODD_REFERRERS = [
     "null", "$direct", "-", "(direct)", "about:blank", "file:///C:/x.html", "news.example", "http://localhost/", "https://intranet/",
     "https://News.example.:443/y", "https://blog.shop.example/", "https://pay.news.example/", "https://www.paypal.com/checkout",
@@ -50,6 +69,9 @@ ODD_REFERRERS = [
     "android-app://com.slack/", "https://bücher.example/", "https://xn--bcher-kva.example/", "https://ola.github.io/", "https://kari.github.io/x",
     "https://shop-example.translate.goog/lp?_x_tr_sl=no", "https://shop-example.cdn.ampproject.org/c/s/shop.example/lp",
 ]  # fmt: skip
+ADS = [{}, {"network": "google"}, {"network": "Facebook"}, {"network": "taboola"}, {"ad_type": "search"}, {"ad_type": "display"},
+       {"network": "google", "ad_type": "Search"}, {"network": "google", "ad_type": "display"},
+       {"network": "meta", "ad_type": "video"}, {"ad_type": "social"}, {"ad_type": "Performance Max"}]  # fmt: skip
 AGENTS = ["Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0", "Googlebot/2.1", "curl/8.5.0", "OurMonitor/1.0",
           "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"]  # fmt: skip
 CATALOG = [
@@ -153,11 +175,11 @@ def url(rng: random.Random, cast: Cast) -> str:
             ]
         parts.append(rng.choice(names) + "=" + written(rng, rng.choice(cast.values)))
     if rng.random() < 0.15:
-        parts.append("UTM_Source=" + rng.choice(["x", "y", "google", "facebook", "linkedin"]))
+        parts.append("UTM_Source=" + rng.choice(SOURCES))
+    if rng.random() < 0.15:
+        parts.append("utm_medium=" + rng.choice(MEDIUMS))
     if rng.random() < 0.1:
-        parts.append("utm_medium=" + rng.choice(["cpc", "email", "x"]))
-    if rng.random() < 0.05:
-        parts.append("gclid=1")
+        parts += rng.sample(CLICKS, rng.choice([1, 1, 2]))
     if odd and rng.random() < 0.1:
         parts.append(rng.choice(["utm_term=shoes", "utm_content=Top", "utm_nooverride=1"]))
     if rng.random() < 0.1:
@@ -197,7 +219,7 @@ def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
         if type_ == "list_joined":
             event["list_type"] = rng.choice(["static", "static", "active"])
     else:
-        event["asset_id"] = rng.choice(["form", "cta", "post", *cast.assets, *cast.assets])
+        event["asset_id"] = rng.choice(["form", "cta", "post", "ad", *cast.assets, *cast.assets])
         if rng.random() < 0.7:
             event["visitor_id"] = rng.choice(cast.visitors)
         if rng.random() < 0.3:
@@ -241,7 +263,9 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
     if type_ == "asset_registered":
         told = {"type": type_, "asset_id": asset, "asset_type": ASSETS[asset]}
         if rng.random() < 0.1:
-            told["asset_type"] = rng.choice(["site_page", "workflow", "form", "tracking_url"])
+            told["asset_type"] = rng.choice(["site_page", "workflow", "form", "external_page", "tracking_url"])
+        if rng.random() < 0.5:
+            told |= rng.choice(ADS)
         if rng.random() < 0.6:
             told["url"] = rng.choice(cast.urls)
         if asset in ("tu", "search") and rng.random() < 0.8:
@@ -282,7 +306,7 @@ def deal(rng: random.Random, cast: Cast) -> dict[str, Any]:
     if type_ in ("deal_contact_associated", "deal_contact_dissociated"):
         event["contact"] = rng.choice(cast.contacts)
     if type_ in ("deal_created", "deal_updated", "deal_closed") and rng.random() < 0.7:
-        event["amount"] = rng.choice(["100", "1000.01", "0.07", "0", "33.33"])
+        event["amount"] = rng.choice(["100", "1000.01", "0.07", "0", "33.33", "-100", "-1000.01", "0.01"])
         if rng.random() < 0.5:
             event["currency"] = rng.choice(["EUR", "NOK"])
     if type_ == "deal_closed":

@@ -166,6 +166,14 @@ def test_server_ids_are_uuids_of_version_7_ordered_by_time() -> None:
     assert {i[14] for i in ids} == {"7"}
 
 
+@pytest.mark.parametrize(
+    "asset_type",
+    ["sequence", "playbook", "knowledge_article", "file", "sales_email", "external_page", "external", "landing_page"],
+)
+def test_an_asset_may_be_of_each_type_that_a_campaign_holds(asset_type: str) -> None:
+    assert isinstance(take({"type": "asset_registered", "asset_id": "a", "asset_type": asset_type}), Record)
+
+
 @pytest.mark.parametrize("name", list(EVENT_TYPES))
 def test_golden_file(name: str) -> None:
     """What a type looked like when it was written down, it must still be read as, with nothing lost."""

@@ -76,8 +76,34 @@ def test_a_share_is_within_one_minor_unit_of_its_exact_part(
 def test_campaigns_of_one_touch_share_it_exactly_the_first_gaining_the_rest(minor: int, campaigns: int) -> None:
     parts = split(minor, campaigns)
     assert sum(parts) == minor
-    assert parts == sorted(parts, reverse=True)
-    assert parts[0] - parts[-1] <= 1
+    assert parts == sorted(parts, key=abs, reverse=True)
+    assert abs(parts[0] - parts[-1]) <= 1
+
+
+@given(amounts, journeys, st.integers(1, 20))
+def test_a_refund_takes_back_exactly_what_the_sale_gave(
+    minor: int, journey: tuple[str, dict[Role, int], list[int]], campaigns: int
+) -> None:
+    parts = weights(MODELS[journey[0]], journey[1], journey[2])
+    sale, refund = shares(minor, parts), shares(-minor, parts)
+    assert refund == [-paid for paid in sale]
+    assert [split(paid, campaigns) for paid in refund] == [[-part for part in split(paid, campaigns)] for paid in sale]
+
+
+@pytest.mark.parametrize(
+    ("minor", "paid"),
+    [
+        (-10000, [-3334, -3333, -3333]),
+        (-1, [-1, 0, 0]),
+        (-2, [-1, -1, 0]),
+        (0, [0, 0, 0]),
+        (1, [1, 0, 0]),
+        (-3, [-1, -1, -1]),
+    ],
+)
+def test_the_earlier_touch_gains_the_rest_of_a_negative_amount_too(minor: int, paid: list[int]) -> None:
+    assert shares(minor, weights(MODELS["linear"], {}, [0, 0, 0])) == paid
+    assert split(minor, 3) == paid
 
 
 @pytest.mark.parametrize(

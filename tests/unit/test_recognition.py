@@ -4,9 +4,8 @@ import pytest
 
 from shared.recognition.referrers import site
 from shared.recognition.user_agents import known
-from shared.rules.channel import Channel, Site, brought
+from shared.rules.channel import Site
 from shared.rules.excluded_traffic import MachineRules, machine_agent
-from shared.rules.page import parse
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
 SAFARI = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
@@ -19,11 +18,98 @@ GMAIL = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com
         ("google.com", Site.SEARCH), ("www.google.no", Site.SEARCH), ("bing.com", Site.SEARCH), ("duckduckgo.com", Site.SEARCH),
         ("search.brave.com", Site.SEARCH), ("m.facebook.com", Site.SOCIAL), ("facebook", Site.SOCIAL),
         ("linkedin.com", Site.SOCIAL), ("bsky.app", Site.SOCIAL), ("t.co", Site.SOCIAL), ("news.example", Site.OTHER),
-        ("mail.google.com", Site.OTHER), ("com", Site.OTHER), ("", Site.OTHER), ("newsletter", Site.OTHER),
+        ("mail.google.com", Site.MAIL), ("com", Site.OTHER), ("", Site.OTHER), ("newsletter", Site.OTHER),
     ],
 )  # fmt: skip
 def test_what_a_host_is(host: str, what: Site) -> None:
     assert site(host) is what
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "google.com", "www.google.no", "google.co.ao", "google.com.tr", "images.google.de", "news.google.com",
+        "encrypted.google.com", "cn.bing.com", "m.bing.com", "uk.search.yahoo.com", "r.search.yahoo.com", "search.yahoo.co.jp",
+        "yandex.com.tr", "ya.ru", "images.yandex.ru", "m.baidu.com", "m.search.naver.com", "html.duckduckgo.com",
+        "lite.qwant.com", "go.mail.ru", "search.seznam.cz", "com.google.android.googlequicksearchbox",
+    ],
+)  # fmt: skip
+def test_a_host_that_searches_the_web_is_a_search_engine(host: str) -> None:
+    assert site(host) is Site.SEARCH
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "accounts.google.com", "docs.google.com", "drive.google.com", "calendar.google.com", "meet.google.com",
+        "classroom.google.com", "tagassistant.google.com", "keep.google.com", "photos.google.com", "myaccount.google.com",
+        "translate.google.com", "groups.google.com", "ads.google.com", "gemini.google.com", "chromewebstore.google.com",
+        "googleads.g.doubleclick.net", "ad.doubleclick.net", "tpc.googlesyndication.com", "www.googleadservices.com",
+        "login.yahoo.com", "finance.yahoo.com", "passport.yandex.ru", "id.yandex.ru", "disk.yandex.com", "maps.yandex.ru",
+        "login.live.com", "account.live.com", "rewards.bing.com", "pan.baidu.com", "blog.naver.com", "nid.naver.com",
+        "cloud.mail.ru", "business.facebook.com", "ads.tiktok.com", "developers.facebook.com", "google.com.evil.example",
+        "notgoogle.com", "google.evil.example", "www.cnn.com", "amazon.com",
+    ],
+)  # fmt: skip
+def test_other_hosts_of_the_same_company_neither_search_nor_are_a_network(host: str) -> None:
+    assert site(host) is Site.OTHER
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "mail.google.com",
+        "mail.yahoo.com",
+        "outlook.live.com",
+        "e.mail.ru",
+        "mail.proton.me",
+        "mail.qq.com",
+        "com.google.android.gm",
+    ],
+)
+def test_a_mail_service_is_no_network_and_no_search_engine(host: str) -> None:
+    assert site(host) is Site.MAIL
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fb", "ig", "insta", "meta", "li", "yt", "x", "tw", "wa", "tg", "pin", "snap", "tt", "vk", "Facebook", "LinkedIn",
+        "facebook.com", "l.facebook.com", "https://www.instagram.com/", "Facebook_Ads", "fb-ads", "FBAds", "Meta Ads", "FB_IG",
+        "instagram_stories", "linkedin-paid", "no.linkedin.com", "id.pinterest.com", "com.linkedin.android",
+    ],
+)  # fmt: skip
+def test_networks_are_known_by_their_names_and_short_names(name: str) -> None:
+    assert site(name) is Site.SOCIAL
+
+
+@pytest.mark.parametrize(
+    "name", ["google", "Google Ads", "google-ads", "googleads", "google_shopping", "bing", "yahoo", "ddg"]
+)
+def test_search_engines_are_known_by_their_names(name: str) -> None:
+    assert site(name) is Site.SEARCH
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "info",
+        "free",
+        "orange",
+        "www",
+        "web",
+        "x-mailer",
+        "leads",
+        "downloads",
+        "metadata",
+        "email",
+        "paid",
+        "ads",
+        "line manager",
+    ],
+)
+def test_an_ordinary_word_is_no_site(name: str) -> None:
+    assert site(name) is Site.OTHER
 
 
 @pytest.mark.parametrize(
@@ -46,28 +132,3 @@ def test_rules_switch_off_and_name() -> None:
         False,
         False,
     )
-
-
-@pytest.mark.parametrize(
-    ("url", "referrer", "told"),
-    [
-        ("https://s.example/?utm_source=Facebook&utm_medium=CPC", None, ("facebook", "cpc", Channel.PAID_SOCIAL)),
-        (
-            "https://s.example/?utm_source=google&utm_medium=organic",
-            None,
-            ("google", "organic", Channel.ORGANIC_SEARCH),
-        ),
-        ("https://s.example/?utm_medium=paid_social", None, (None, "paid_social", Channel.PAID_SOCIAL)),
-        ("https://s.example/?utm_source=newsletter", None, ("newsletter", None, Channel.EMAIL)),
-        ("https://s.example/?utm_source=partner&utm_medium=referral", None, ("partner", "referral", Channel.REFERRAL)),
-        ("https://s.example/?utm_campaign=x", None, (None, None, Channel.OTHER)),
-        ("https://s.example/?msclkid=1", None, ("bing", "cpc", Channel.PAID_SEARCH)),
-        ("https://s.example/?li_fat_id=1", None, ("linkedin", "cpc", Channel.PAID_SOCIAL)),
-        ("https://s.example/?gclid=1&utm_source=x", "https://google.com/", ("x", None, Channel.OTHER)),
-        ("https://s.example/", "https://www.s.example/a", (None, None, Channel.DIRECT)),
-        ("https://s.example/", "", (None, None, Channel.DIRECT)),
-        ("https://s.example/", "https://blog.s.example/a", ("blog.s.example", "referral", Channel.REFERRAL)),
-    ],
-)
-def test_what_brought_a_visit(url: str, referrer: str | None, told: tuple[str | None, str | None, Channel]) -> None:
-    assert tuple(brought(parse(url), referrer, site)) == told

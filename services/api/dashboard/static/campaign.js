@@ -115,7 +115,7 @@ const said = statistics => Object.entries(statistics).map(([type, n]) => `${num(
 function assetRow(a) {
   const people = Math.max(0, ...Object.values(a.contacts));
   return h("tr", { class: a.visible ? null : "hid" },
-    h("td", { class: "keep" }, a.name || a.asset_id, " ", a.hidden_reason && h("span", { class: "chip off" }, "hidden: " + HIDDEN[a.hidden_reason]),
+    h("td", { class: "keep" }, a.name || a.asset_id, " ", (a.network || a.ad_type) && h("span", { class: "muted" }, [a.network, a.ad_type].filter(Boolean).join(", "), " "), a.hidden_reason && h("span", { class: "chip off" }, "hidden: " + HIDDEN[a.hidden_reason]),
       Object.values(a.not_shown).map(types => h("span", { class: "chip off" }, said(types) + " stayed with the campaign that held it"))),
     h("td", { class: "two" }, said(a.statistics)), h("td", { class: "n", "data-l": "Contacts" }, num(people)),
     h("td", { class: "n", "data-l": "Held since" }, dayOf(a.associated_at), a.held_until && ` to ${dayOf(a.held_until)}`));

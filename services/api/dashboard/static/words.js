@@ -41,7 +41,8 @@ export const ASSET_TYPES = {
   cta: "Calls to action", marketing_email: "Marketing emails", social_post: "Social posts", paid_search: "Paid search",
   ad_campaign: "Ad campaigns", tracking_url: "Tracking URLs", workflow: "Workflows", list: "Lists", video: "Videos",
   document: "Documents", sms: "SMS", marketing_event: "Events", meeting: "Meetings", call: "Calls", podcast: "Podcasts",
-  feedback_survey: "Surveys", external: "External", null: "Type not told",
+  feedback_survey: "Surveys", sequence: "Sequences", playbook: "Playbooks", knowledge_article: "Knowledge articles",
+  file: "Files", sales_email: "Sales emails", external_page: "External pages", external: "External", null: "Type not told",
 };
 export const TOUCHES = {
   page_visited: "visits", form_submitted: "submissions", cta_viewed: "views", cta_clicked: "clicks", email_sent: "sent",
