@@ -1,0 +1,57 @@
+"""Which texts name nobody? Words that a program or a table writes where an id should be: `undefined`, `NULL`, `\\N`, `0`.
+
+Two persons that both bear such a word would become one, and stay it. The list is `nobody.json`, with its sources; a workspace adds
+words of its own (setting `nobody`).
+"""
+
+import json
+from collections.abc import Collection
+from importlib.resources import files
+
+INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
+"""Characters without width, for `str.translate`: they are copied along and nobody sees them."""
+
+_LIST = json.loads((files("shared.events") / "nobody.json").read_text())
+WORDS: frozenset[str] = frozenset(_LIST["words"])
+NO_MAILBOX: frozenset[str] = frozenset(_LIST["no_mailbox"])
+_PLACEHOLDERS: tuple[tuple[str, str], ...] = tuple((begin, end) for begin, end in _LIST["placeholders"])
+_BEGINNINGS = tuple({begin for begin, _ in _PLACEHOLDERS})
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+_NOTHING = "0-.,:_/{}()[]\u2013\u2014 "
+
+
+def folded(text: str) -> str:
+    """The text as it is compared: without invisible characters, blanks and quotes around it, in lower case."""
+    if not text.isascii():
+        text = text.translate(INVISIBLE)
+    before = None
+    while text != before:  # quotes within blanks within quotes
+        before, text = text, text.strip().strip(_QUOTES)
+    return text.casefold()
+
+
+def names_nobody(text: str, also: Collection[str] = ()) -> bool:
+    """Whether an id or e-mail names nobody; `also` are a workspace's own words, each as `folded` gives it.
+
+    An e-mail names nobody if its host is such a word (`kari@undefined`), if the name before the host and the host's first
+    label are (`null@null.com`), or if the name is one that no mailbox has (`undefined@shop.example`).
+    """
+    word = folded(text)
+    if word in WORDS or word in also or not word.strip(_NOTHING):
+        return True
+    if word.startswith(_BEGINNINGS) and _is_placeholder(word):
+        return True
+    name, at, host = word.rpartition("@")
+    if not at:
+        return False
+    if _is_word(host) or name in NO_MAILBOX or _is_placeholder(name):
+        return True
+    return _is_word(name) and _is_word(host.partition(".")[0])
+
+
+def _is_word(text: str) -> bool:
+    return text in WORDS or not text.strip(_NOTHING) or _is_placeholder(text)
+
+
+def _is_placeholder(word: str) -> bool:
+    return any(word.startswith(begin) and word.endswith(end) for begin, end in _PLACEHOLDERS)
