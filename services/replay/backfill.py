@@ -7,7 +7,7 @@ What is refused is written beside its source, with line number and reason, and m
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +22,7 @@ from services.replay.sources import STDIN, Line, read_lines
 from shared.events.codec import Record, Refusal, accept, canonical, encode_record, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, LogUnavailable, partition_of
+from shared.projection.words import words_of
 from shared.store.generations import NoGeneration, WrongShape, live_generation
 
 CHUNK_EVENTS = 1_000  # in one append
@@ -54,9 +55,12 @@ class Tally:
         return {**said, "event": None if event is None else event.decode(), "row": whole}
 
 
-def event_of(line: bytes, now_us: int) -> Record | Refusal:
-    """The record of one event of a backfill: checked as ingest does, with its own time, and an id that never changes."""
-    outcome = accept(line, 0, "server", now_us, None)
+def event_of(line: bytes, now_us: int, nobody: Collection[str] = ()) -> Record | Refusal:
+    """The record of one event of a backfill: checked as ingest does, with its own time, and an id that never changes.
+
+    `nobody` are the workspace's own words that name nobody. A `sent_at` corrects nothing: a file is not received when it is sent.
+    """
+    outcome = accept(line, 0, "server", now_us, None, nobody=nobody, live=False)
     if isinstance(outcome, Refusal):
         return outcome
     if outcome.occurred_at is not None:
@@ -86,6 +90,7 @@ class Backfill:
         Raises `OSError`, `Unreadable`, `BadMapping` or, after a minute, `LogUnavailable`.
         """
         tally = Tally()
+        nobody = await words_of(self.pool, self.workspace)
         mark = Mark(source, self.workspace, self.log.identity)
         done = 0 if self.dry_run else mark.read()
         tally.resumed_at = done
@@ -94,7 +99,10 @@ class Backfill:
             for chunk in _chunks(read_lines(source, self.mapping)):
                 last = chunk[-1]
                 records = [
-                    record for line in chunk if line.number > done for record in _taken(source, line, tally, refused)
+                    record
+                    for line in chunk
+                    if line.number > done
+                    for record in _taken(source, line, tally, refused, nobody)
                 ]
                 if not self.dry_run and last.number > done:
                     await self._append(records)
@@ -139,10 +147,10 @@ class Backfill:
             await asyncio.sleep(LAG_POLL_S)
 
 
-def _taken(source: Path, line: Line, tally: Tally, refused: "Refused") -> Iterator[Record]:
+def _taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: Collection[str]) -> Iterator[Record]:
     """The records of what a row tells; what is refused of it is written down."""
     for told in line.told:
-        outcome = told if isinstance(told, Refusal) else event_of(told, time.time_ns() // 1000)
+        outcome = told if isinstance(told, Refusal) else event_of(told, time.time_ns() // 1000, nobody)
         if isinstance(outcome, Refusal):
             event = None if isinstance(told, Refusal) else told
             refused.write(tally.refuse(source, line, event, outcome))

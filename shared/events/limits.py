@@ -8,6 +8,7 @@ COUNT_MAX = 1_000_000_000  # an increment; leaves room to add 9 billion of them 
 AMOUNT_DIGITS_MAX = 14  # major units; in minor units (4 decimals at most) still within 64 bits
 MACHINE_RULES_MAX = 100  # parts of user agents; each is looked for in each new agent
 INTERNAL_DOMAINS_MAX = 1_000  # of a holding with many brands
+NOBODY_WORDS_MAX = 1_000  # a workspace's own; every ingest process holds them in memory for each workspace
 CONTACTS_PER_DEAL_EVENT_MAX = 100  # more are sent as deal_contact_associated
 
 EVENT_BYTES_MAX = 32 * 1024  # one event; a Kafka record stays far below the broker's default

@@ -7,7 +7,6 @@ Unknown fields are refused. Instants are aware datetimes here and microseconds s
 from __future__ import annotations
 
 import datetime as dt
-import re
 from decimal import Decimal
 from typing import Annotated, Literal, Union
 
@@ -21,9 +20,11 @@ from shared.events.limits import (
     ID_CHARACTERS_MAX,
     INTERNAL_DOMAINS_MAX,
     MACHINE_RULES_MAX,
+    NOBODY_WORDS_MAX,
     TEXT_CHARACTERS_MAX,
     URL_CHARACTERS_MAX,
 )
+from shared.events.nobody import names_nobody
 
 Micros = int
 
@@ -50,6 +51,12 @@ Domain = Annotated[
         pattern=r"^\s*@?[^\s@]+\.[^\s@]+\s*$", max_length=253, description="of e-mail addresses, such as ours.example"
     ),
 ]
+NobodyWord = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=ID_CHARACTERS_MAX, description="an id or e-mail that names nobody here, in any case"
+    ),
+]
 Weight = Annotated[int | float | str, msgspec.Meta(description="share of the model, in percent")]
 
 AssetType = Literal[
@@ -68,17 +75,21 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     def __post_init__(self) -> None:
         if self.id is None and self.email is None:
             raise ValueError("a contact needs `id` or `email`")
-        if self.email is not None and not re.fullmatch(r"\s*[^\s@]+@[^\s@]+\s*", self.email):
+        if self.email is not None and "@" not in self.email and not names_nobody(self.email):
             raise ValueError("`email` must look like name@host")
 
 
 class Envelope(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True
 ):
-    """What every event carries. `id` and `occurred_at` are filled in by ingest where absent."""
+    """What every event carries. `id` and `occurred_at` are filled in by ingest where absent.
+
+    `sent_at` is the sender's clock when it sent the event; by it ingest corrects `occurred_at` (rule **clock**).
+    """
 
     id: EventIdField | None = None
     occurred_at: Instant | None = None
+    sent_at: Instant | None = None
 
 
 class Touch(Envelope, kw_only=True, frozen=True):
@@ -301,7 +312,7 @@ class ContactMerged(Envelope, kw_only=True, frozen=True, tag="contact_merged"):
 
 
 class ContactForgotten(Envelope, kw_only=True, frozen=True, tag="contact_forgotten"):
-    """A contact asked to be forgotten."""
+    """A contact asked to be forgotten. Refused until it is carried out (rule **forgotten**); older logs may hold it."""
 
     contact: Contact
 
@@ -365,10 +376,14 @@ class EventRetracted(Envelope, kw_only=True, frozen=True, tag="event_retracted")
 
 
 class MachineRulesField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which user agents are machines; `always` and `never` are parts of their text. Absent fields stay as they were."""
+    """Who is a machine: by user agent (`always` and `never` are parts of their text), and mail scanners by what they do.
+
+    Absent fields stay as they were.
+    """
 
     crawlers: bool | None = None
     mail_prefetchers: bool | None = None
+    mail_scanners: bool | None = None
     always: Annotated[tuple[UserAgentPart, ...], msgspec.Meta(max_length=MACHINE_RULES_MAX)] | None = None
     never: Annotated[tuple[UserAgentPart, ...], msgspec.Meta(max_length=MACHINE_RULES_MAX)] | None = None
 
@@ -382,6 +397,7 @@ class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     lookback_days: Annotated[int, msgspec.Meta(ge=1, le=100 * 366)] | msgspec.UnsetType | None = msgspec.UNSET
     machine_rules: MachineRulesField | None = None
     internal_domains: Annotated[tuple[Domain, ...], msgspec.Meta(max_length=INTERNAL_DOMAINS_MAX)] | None = None
+    nobody: Annotated[tuple[NobodyWord, ...], msgspec.Meta(max_length=NOBODY_WORDS_MAX)] | None = None
 
     def __post_init__(self) -> None:
         if self.time_zone is not None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.events import types as e
-from shared.events.codec import Arrived, decode_record, event_type
+from shared.events.codec import Arrived, canonical, decode_record, event_type
 from shared.rules.excluded_traffic import FLAGGED_INTERNAL, FLAGGED_MACHINE, flagged, verdict
 from shared.rules.influence import TouchType
 from shared.rules.keys import (
@@ -245,5 +245,7 @@ def fact(event: e.Event) -> Fact:
 
 
 def sent_hash(raw: bytes) -> int:
-    """64 bits of the bytes as sent."""
+    """64 bits of the bytes as sent; `sent_at`, which differs from one attempt to the next, is none of them."""
+    if b'"sent_at"' in raw:
+        raw = canonical(raw)
     return int.from_bytes(blake2b(raw, digest_size=8).digest(), "little", signed=True)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from shared.events.emails import normalised_host
 from shared.events.instants import MINUTE_US
+from shared.events.nobody import folded
 from shared.events.types import SettingsField
 from shared.rules.excluded_traffic import MachineRules
 from shared.rules.order import Order
@@ -21,6 +23,8 @@ class Settings:
     lookback_days: int | None = None
     machine_rules: MachineRules = field(default_factory=MachineRules)
     internal_domains: frozenset[str] = frozenset()
+    nobody: tuple[str, ...] = ()
+    """Words that name nobody, beside the published ones, as `folded` gives them, in order. Ingest refuses them."""
 
     @property
     def session_gap_us(self) -> int:
@@ -39,6 +43,7 @@ def settings(told: Iterable[tuple[Order, SettingsField]]) -> Settings:
             lookback_days=current.lookback_days if change.lookback_days is msgspec.UNSET else change.lookback_days,
             machine_rules=_machine_rules(current.machine_rules, change),
             internal_domains=_domains(current.internal_domains, change),
+            nobody=current.nobody if change.nobody is None else tuple(sorted({folded(word) for word in change.nobody})),
         )
     return current
 
@@ -51,6 +56,7 @@ def _machine_rules(current: MachineRules, change: SettingsField) -> MachineRules
         crawlers=current.crawlers if told.crawlers is None else told.crawlers,
         mail_prefetchers=current.mail_prefetchers if told.mail_prefetchers is None else told.mail_prefetchers,
         always=current.always if told.always is None else told.always,
+        mail_scanners=current.mail_scanners if told.mail_scanners is None else told.mail_scanners,
         never=current.never if told.never is None else told.never,
     )
 
@@ -58,4 +64,4 @@ def _machine_rules(current: MachineRules, change: SettingsField) -> MachineRules
 def _domains(current: frozenset[str], change: SettingsField) -> frozenset[str]:
     if change.internal_domains is None:
         return current
-    return frozenset(domain.strip().removeprefix("@").lower() for domain in change.internal_domains)
+    return frozenset(normalised_host(domain.strip().removeprefix("@")) for domain in change.internal_domains)
