@@ -15,6 +15,7 @@ from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
 from shared.projection.record import LEAVES, make_leaves, record_lateness, sort_out, write
 from shared.projection.rows import SETTINGS_SUBJECT, Prepared, agents_of, prepared
+from shared.projection.scanners import settle_scanners
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
 from shared.projection.verdicts import apply_machine_rules, save_agents, settle_internal
@@ -206,6 +207,7 @@ async def derive(work: Work) -> None:
         await _derive_settings(work)
     await derive_contacts(work)
     await settle_internal(work)
+    await settle_scanners(work)
     await derive_catalog(work)
     await derive_deals(work)
 
@@ -229,6 +231,7 @@ async def _derive_settings(work: Work) -> None:
     if was.currency != now.currency:
         work.campaigns |= {row["campaign"] for row in await work.connection.fetch(ALL_CAMPAIGNS, work.ws)}
     if was.machine_rules != now.machine_rules:
+        work.all_clicks = True
         await apply_machine_rules(work)
     if domains := was.internal_domains ^ now.internal_domains:
         rows = await work.connection.fetch(CONTACTS_AT, work.ws, list(domains))
@@ -241,7 +244,7 @@ async def save_settings(connection: Connection, ws: int, now: Settings) -> None:
     if now == Settings():
         await connection.execute(DROP_SETTINGS, ws)
     else:
-        await connection.execute(SAVE_SETTINGS, ws, msgspec.to_builtins(now))
+        await connection.execute(SAVE_SETTINGS, ws, msgspec.to_builtins(now, order="deterministic"))
 
 
 async def read_settings(connection: Connection, ws: int) -> Settings:
