@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
 from services.api.touches import standings, touch_json, via_assets, what_brought
+from shared.events.emails import normalised_email
 from shared.events.instants import to_rfc3339
 from shared.projection.sql import sql
 from shared.rules.excluded_traffic import Verdict
@@ -103,7 +104,7 @@ def routes(api: Api) -> APIRouter:
 
 async def contact_row(read: Reading, name: str) -> Any:
     """The contact that an identifier names. Raises a 404 `Problem`."""
-    keys = [Identifier((False, name)).key, Identifier((True, name.strip().lower())).key]
+    keys = [Identifier((False, name)).key, Identifier((True, normalised_email(name))).key]
     row = await read.fetchrow(CONTACT, keys)
     if row is None:
         raise not_found("contact", name)

@@ -18,7 +18,7 @@ from shared.projection.attribution import KEPT_OUT_OF, REACHED
 from shared.projection.deals import CONTACTS_OF, FACTS, keys_named, members_of, told_of
 from shared.projection.sql import sql
 from shared.rules.deal import Deal, DealReason, Member, Reached, before_close, eligible, fold, reason
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import FLAGGED_MACHINE, FLAGGED_SCANNER, Verdict
 from shared.rules.influence import DEAL_TOUCHES, INFLUENCING, REVENUE_TOUCHES, TouchType
 from shared.rules.keys import campaign_key, deal_key, event_key
 from shared.rules.order import Order
@@ -98,12 +98,20 @@ async def _touch(read: Reading, place: tuple[int, int, str]) -> dict[str, Any]:
         "event_id": place[2], "type": type_.wire, "occurred_at": to_rfc3339(place[1]),
         "contact": owner["name"] if owner else None, "counted": counted,
         "reason": None if counted else verdict.name.lower(),
+        "machine_by": _machine_by(touch["flags"]) if verdict is Verdict.MACHINE else None,
         "campaigns": campaigns_json(verdict, (await standings(read, [touch]))[0]),
         "asset_id": touch["asset_id"], "via_asset_id": via_asset_id,
         "session": session_name(touch["session"]), **brought_json(by),
         "influence": [name for name, types in INFLUENCE if counted and type_ in types],
         "sections": await _sections(read, touch, type_) if counted else [],
     }  # fmt: skip
+
+
+def _machine_by(flags: int) -> str:
+    """What tells that a machine made a touch: the event itself, what was done around it, or else its user agent."""
+    if flags & FLAGGED_MACHINE:
+        return "event"
+    return "mail_scanner" if flags & FLAGGED_SCANNER else "user_agent"
 
 
 async def _sections(read: Reading, touch: Any, type_: TouchType) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The ingest service: what producers talk to. It keeps nothing but what the log has made durable."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 from fastapi import APIRouter
@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from services.ingest import events, pixel, workspaces
 from shared.access.keys import KeyRing
 from shared.log.port import EventLog
+from shared.projection.words import Words
 
 
 @dataclass
@@ -17,6 +18,10 @@ class Ingest:
     log: EventLog
     pool: "asyncpg.Pool[asyncpg.Record]"
     keys: KeyRing
+    words: Words = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.words = Words(self.pool)
 
 
 def ingest_router(ingest: Ingest) -> APIRouter:

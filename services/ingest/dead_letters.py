@@ -1,6 +1,6 @@
 """What can be done with events that were kept aside? Look at them, send them again at their own time, or drop them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import msgspec
 
 from shared.events.codec import Refusal, accept, decode_record, encode_record
 from shared.log.port import EventLog, Position
+from shared.projection.words import words_of
 
 COLUMNS = """dead_letter_id AS number, workspace_id AS workspace, key_class AS key, reason, detail, event_id, partition,
 "offset", body, user_agent, key_hint, (extract(epoch FROM received_at) * 1000000)::bigint AS received_us"""
@@ -72,7 +73,7 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
     A letter that was sent again is dropped. If that fails, the next try appends the same event, which counts once.
     Raises `LogUnavailable`.
     """
-    value = _again(letter)
+    value = _again(letter, await words_of(pool, letter.workspace))
     if isinstance(value, str):
         return value
     position = await log.append(letter.workspace, [value])
@@ -80,7 +81,7 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
     return position
 
 
-def _again(letter: Letter) -> bytes | str:
+def _again(letter: Letter, nobody: Collection[str]) -> bytes | str:
     """The record to append, or what is still wrong."""
     if letter.reason == "conflicting_duplicate":
         return UNDECIDABLE
@@ -90,7 +91,9 @@ def _again(letter: Letter) -> bytes | str:
         except msgspec.DecodeError as error:
             return str(error)
         return letter.body
-    outcome = accept(letter.body, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint)
+    outcome = accept(
+        letter.body, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody
+    )
     if isinstance(outcome, Refusal):
         return outcome.detail
     if outcome.id is not None:  # it came without one; every try must give it the same

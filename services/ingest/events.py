@@ -22,7 +22,8 @@ from shared.events.codec import (
     accept,
     encode_event,
     encode_record,
-    split_request,
+    read_request,
+    with_sent_at,
 )
 from shared.events.limits import REQUEST_BYTES_MAX, REQUEST_BYTES_SERVER_MAX
 from shared.events.types import EVENT_TYPES, Event
@@ -49,20 +50,23 @@ def routes(ingest: "Ingest") -> APIRouter:
         body = await read_body(request, REQUEST_BYTES_SERVER_MAX if key == "server" else REQUEST_BYTES_MAX)
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
-            parts = split_request(body, ndjson=content_type in NDJSON_TYPES)
+            sent = read_request(body, ndjson=content_type in NDJSON_TYPES)
         except BadRequest as error:
             status = 413 if error.code == "too_many_events" else 422
             raise Problem(status, error.code, str(error)) from error
         user_agent = request.headers.get("user-agent") if key == "collect" else None
+        nobody = await ingest.words.of(access.workspace, time.monotonic())
         now_us = time.time_ns() // 1000
         records: list[Record] = []
         refused: list[tuple[Refusal, bytes]] = []
-        for index, part in enumerate(parts):
-            outcome = accept(part, index, key, now_us, user_agent, access.hint)
+        for index, part in enumerate(sent.parts):
+            outcome = accept(
+                part, index, key, now_us, user_agent, access.hint, nobody=nobody, sent_at_us=sent.sent_at_us
+            )
             if isinstance(outcome, Record):
                 records.append(outcome)
             else:
-                refused.append((outcome, bytes(part)))
+                refused.append((outcome, with_sent_at(part, sent.sent_at_us)))
         if refused:
             await keep(ingest.pool, access, refused, user_agent)
         return await answer(ingest, access, records, [refusal for refusal, _ in refused])
@@ -132,7 +136,13 @@ def _too_large(bytes_max: int) -> Problem:
 def request_body() -> dict[str, Any]:
     """The OpenAPI request body, with the schema of every event type."""
     one = {"$ref": "#/components/schemas/Event"}
-    batch = {"type": "object", "required": ["events"], "properties": {"events": {"type": "array", "items": one}}}
+    batch = {
+        "type": "object", "required": ["events"],
+        "properties": {
+            "events": {"type": "array", "items": one},
+            "sent_at": {"type": "string", "format": "date-time", "description": "the sender's clock when it sent the request"},
+        },
+    }  # fmt: skip
     return {
         "required": True,
         "content": {

@@ -51,21 +51,21 @@ async def _record(ingest: "Ingest", request: Request) -> None:
         return
     sent = request.query_params
     if sent.get("t", "page") != "page":
-        await _refuse(ingest, access, request, "t", "this pixel records `page`")
+        await _refuse(ingest, access, request, Refusal(0, None, "bad_value", "t", "this pixel records `page`"))
         return
     event = PageVisited(
         visitor_id=sent.get("v", ""), url=sent.get("u", "") or request.headers.get("referer", ""),
         referrer=sent.get("r") or None,
     )  # fmt: skip
+    nobody = await ingest.words.of(access.workspace, time.monotonic())
     now_us, user_agent = time.time_ns() // 1000, request.headers.get("user-agent")
-    outcome = accept(encode_event(event), 0, "collect", now_us, user_agent, access.hint)
+    outcome = accept(encode_event(event), 0, "collect", now_us, user_agent, access.hint, nobody=nobody)
     if isinstance(outcome, Refusal):
-        await _refuse(ingest, access, request, outcome.field, outcome.message)
+        await _refuse(ingest, access, request, outcome)
         return
     await append(ingest, access.workspace, [outcome])
 
 
-async def _refuse(ingest: "Ingest", access: Access, request: Request, field: str | None, message: str) -> None:
-    refusal = Refusal(0, None, "bad_value", field, message)
+async def _refuse(ingest: "Ingest", access: Access, request: Request, refusal: Refusal) -> None:
     body = str(request.url.query).encode()
     await keep(ingest.pool, access, [(refusal, body)], request.headers.get("user-agent"))

@@ -7,7 +7,7 @@ What is refused is written beside its source, with line number and reason, and m
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,7 @@ from services.replay.told import Deals, Rows
 from shared.events.codec import Record, Refusal, accept, canonical, encode_record, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, LogUnavailable, Position, partition_of
+from shared.projection.words import words_of
 from shared.store.generations import NoGeneration, WrongShape, live_generation
 
 CHUNK_EVENTS = 1_000  # in one append
@@ -63,9 +64,12 @@ class Tally:
         return {**said, "event": None if event is None else event.decode(), "row": whole}
 
 
-def event_of(line: bytes, now_us: int) -> Record | Refusal:
-    """The record of one event of a backfill: checked as ingest does, with its own time, and an id that never changes."""
-    outcome = accept(line, 0, "server", now_us, None, KEY_HINT)
+def event_of(line: bytes, now_us: int, nobody: Collection[str] = ()) -> Record | Refusal:
+    """The record of one event of a backfill: checked as ingest does, with its own time, and an id that never changes.
+
+    `nobody` are the workspace's own words that name nobody. A `sent_at` corrects nothing: a file is not received when it is sent.
+    """
+    outcome = accept(line, 0, "server", now_us, None, KEY_HINT, nobody=nobody, live=False)
     if isinstance(outcome, Refusal):
         return outcome
     if outcome.occurred_at is not None:
@@ -104,6 +108,7 @@ class Backfill:
         Raises `OSError`, `Unreadable`, `BadMapping` or, after a minute, `LogUnavailable`.
         """
         tally = Tally()
+        nobody = await words_of(self.pool, self.workspace)
         mark = Mark(source, self.workspace, self.log.identity)
         done = 0 if self.dry_run else mark.read()
         tally.resumed_at = done
@@ -117,7 +122,7 @@ class Backfill:
                 taken = [
                     (line.number, record)
                     for line in chunk if line.number > done
-                    for record in _taken(source, line, tally, refused)
+                    for record in _taken(source, line, tally, refused, nobody)
                 ]  # fmt: skip
                 records = [record for _, record in taken]
                 await known.judge(tally.compared, source, taken)
@@ -164,10 +169,10 @@ class Backfill:
         self._nobody_at = last  # nobody has projected since it was waited for: it is not waited for again
 
 
-def _taken(source: Path, line: Line, tally: Tally, refused: "Refused") -> list[Record]:
+def _taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: Collection[str]) -> list[Record]:
     """The records of what a row tells: all of them, or none if one is refused. What is refused is written down."""
     now_us = time.time_ns() // 1000
-    outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us)) for told in line.told]
+    outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody)) for told in line.told]
     wrong = [(told, outcome) for told, outcome in outcomes if isinstance(outcome, Refusal)]
     tally.rows.count(told=bool(outcomes), refused=bool(wrong))
     for column, value in line.unmet:

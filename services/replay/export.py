@@ -20,7 +20,8 @@ from services.replay.build import Means
 from services.replay.sources import EVENT_COLUMN, STDIN, Unreadable, kind
 from services.replay.verify import offsets_of
 from shared.events.codec import event_type
-from shared.events.instants import from_micros, to_rfc3339
+from shared.events.emails import normalised_email
+from shared.events.instants import from_micros, to_micros, to_rfc3339
 from shared.log.port import partition_of
 from shared.projection.bulk.split import Selection
 from shared.projection.rows import Prepared, naming
@@ -136,7 +137,7 @@ class Export:
 async def _contact(connection: Connection, ws: int, text: str | None) -> Contact | None:
     if text is None:
         return None
-    names = [Identifier((False, text)), Identifier((True, text.strip().lower()))]
+    names = [Identifier((False, text)), Identifier((True, normalised_email(text)))]
     key = await connection.fetchval(CONTACT, ws, [name.key for name in names])
     if key is None:
         raise NoContact(f"there is no contact {text!r}")
@@ -151,17 +152,22 @@ def complete(arrived: Prepared) -> bytes:
     """The event as it was sent, on one line, with what the server filled in: its id, its instant, its user agent.
 
     So it has its `as_of`, if it was sent with one, and counts against other tellings of its id wherever it is sent to.
+    An instant that was corrected by `sent_at` is told as corrected, and `sent_at` no more: sent again, it would be corrected twice.
     """
-    event, filled = arrived.event, {}
+    event = arrived.event
+    filled: dict[str, str] = {}
     if event.id != arrived.event_id:
         filled["id"] = arrived.event_id
-    if event.occurred_at is None and event.as_of is None:
+    told = event.occurred_at or event.as_of
+    if told is None or to_micros(told) != arrived.occurred_at_us:
         filled["occurred_at"] = to_rfc3339(arrived.occurred_at_us)
     if arrived.user_agent is not None and getattr(event, "user_agent", None) is None:
         filled["user_agent"] = arrived.user_agent
-    if not filled and b"\n" not in arrived.raw and b"\r" not in arrived.raw:
+    if not filled and event.sent_at is None and b"\n" not in arrived.raw and b"\r" not in arrived.raw:
         return arrived.raw
-    return orjson.dumps({**orjson.loads(arrived.raw), **filled})
+    sent = orjson.loads(arrived.raw)
+    sent.pop("sent_at", None)
+    return orjson.dumps({**sent, **filled})
 
 
 class Writer(Protocol):

@@ -6,12 +6,13 @@ expected, so that a request keeps whatever was good in it.
 
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from shared.events.emails import is_plausible, normalised_email
 from shared.events.instants import DAY_US, HOUR_US, to_micros, to_rfc3339
 from shared.events.limits import (
     COLLECT_AGE_DAYS_MAX,
@@ -21,12 +22,13 @@ from shared.events.limits import (
     OCCURRED_AT_MIN_US,
 )
 from shared.events.money import is_exact
-from shared.events.types import COLLECT_TYPES, EVENT_TYPES, Event, Touch
+from shared.events.nobody import names_nobody
+from shared.events.types import COLLECT_TYPES, EVENT_TYPES, Contact, ContactForgotten, Event, Instant, Touch
 
 KeyClass = Literal["server", "collect"]
 Code = Literal[
     "not_json", "unknown_type", "unknown_field", "missing_field", "wrong_type", "bad_value", "too_large",
-    "in_the_future", "too_old", "not_allowed_for_key",
+    "in_the_future", "too_old", "not_allowed_for_key", "names_nobody", "forgetting_not_supported",
 ]  # fmt: skip
 COLLECT_PREFIX = "collect:"
 TOUCHES = frozenset(cls for cls in EVENT_TYPES.values() if issubclass(cls, Touch))  # isinstance of a struct is slow
@@ -35,6 +37,7 @@ SCHEMA_VERSION = 1
 _decode_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 _decode_any = msgspec.json.Decoder().decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_instant = msgspec.json.Decoder(Instant).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -101,12 +104,25 @@ class Arrived(msgspec.Struct):
     key_hint: str | None = None
 
 
-def split_request(body: bytes, *, ndjson: bool) -> list[bytes | msgspec.Raw]:
-    """The events of a request body, still undecoded: one object, an array, `{"events": [...]}`, or NDJSON lines.
+class Sent(NamedTuple):
+    """The events of a request, still undecoded, and the sender's clock when it sent them, if the request says it once for all."""
 
-    Raises `BadRequest` where the body is none of these or holds too many events.
+    parts: list[bytes | msgspec.Raw]
+    sent_at_us: int | None
+
+
+def split_request(body: bytes, *, ndjson: bool) -> list[bytes | msgspec.Raw]:
+    """The events of `read_request`."""
+    return read_request(body, ndjson=ndjson).parts
+
+
+def read_request(body: bytes, *, ndjson: bool) -> Sent:
+    """The events of a request body: one object, an array, `{"sent_at"?: ..., "events": [...]}`, or NDJSON lines.
+
+    Raises `BadRequest` where the body is none of these, holds too many events, or `sent_at` is no instant.
     """
     parts: Sequence[bytes | msgspec.Raw]
+    sent_at_us = None
     if ndjson:
         parts = [line for line in body.splitlines() if line.strip()]
     else:
@@ -116,7 +132,10 @@ def split_request(body: bytes, *, ndjson: bool) -> list[bytes | msgspec.Raw]:
                 parts = _decode_list(body)
             elif start == b"{":
                 outer = _decode_object(body)
-                parts = _decode_list(outer["events"]) if "events" in outer and "type" not in outer else [body]
+                if "events" in outer and "type" not in outer:
+                    parts, sent_at_us = _decode_list(outer["events"]), _sent_at_us(outer.get("sent_at"))
+                else:
+                    parts = [body]
             else:
                 raise BadRequest("not_json", "the body must be a JSON object, an array of events, or NDJSON")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -125,14 +144,40 @@ def split_request(body: bytes, *, ndjson: bool) -> list[bytes | msgspec.Raw]:
         raise BadRequest("no_events", "the body holds no event")
     if len(parts) > EVENTS_PER_REQUEST_MAX:
         raise BadRequest("too_many_events", f"{len(parts)} events; a request takes {EVENTS_PER_REQUEST_MAX} at most")
-    return list(parts)
+    return Sent(list(parts), sent_at_us)
+
+
+def with_sent_at(part: bytes | msgspec.Raw, sent_at_us: int | None) -> bytes:
+    """An event as it is kept when it is refused: with what its request said of `sent_at`, so that it can be tried again."""
+    raw = bytes(part)
+    if sent_at_us is None or b'"sent_at"' in raw:
+        return raw
+    try:
+        return _encode({**_decode_object(raw), "sent_at": to_rfc3339(sent_at_us)})
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return raw  # no JSON object: it is kept as it came
+
+
+def _sent_at_us(told: msgspec.Raw | None) -> int | None:
+    if told is None or told == b"null":
+        return None
+    try:
+        return to_micros(_decode_instant(told))
+    except msgspec.DecodeError as error:
+        raise BadRequest(
+            "bad_value", f"`sent_at` of the request must be an RFC 3339 instant with zone: {error}"
+        ) from error
 
 
 def accept(
     part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
-    key_hint: str | None = None,
+    key_hint: str | None = None, *, nobody: Collection[str] = (), sent_at_us: int | None = None, live: bool = True,
 ) -> Record | Refusal:  # fmt: skip
-    """Decode and check one event as ingest does. The record keeps its bytes as sent, and `key_hint` beside them."""
+    """Decode and check one event as ingest does. The record keeps its bytes as sent, and `key_hint` beside them.
+
+    `nobody` are the workspace's own words that name nobody, folded. `sent_at_us` is what the request says of all its events.
+    An event that is not `live` was not received when it was sent (a backfill's), so its `sent_at` corrects nothing.
+    """
     raw = bytes(part)
     if len(raw) > EVENT_BYTES_MAX:
         return Refusal(index, None, "too_large", None, f"{len(raw)} bytes; an event has {EVENT_BYTES_MAX} at most")
@@ -146,16 +191,28 @@ def accept(
         refusal = _refusal(index, raw, error)
         if key == "server" or refusal.code != "unknown_field":
             return refusal
-        return accept(_known_fields_only(raw), index, key, received_at_us, user_agent, key_hint)
+        return accept(
+            _known_fields_only(raw), index, key, received_at_us, user_agent, key_hint,
+            nobody=nobody, sent_at_us=sent_at_us, live=live,
+        )  # fmt: skip
     tag = str(event.__struct_config__.tag)
     if key == "collect" and (problem := _not_for_collect(event, tag)):
         return Refusal(index, event.id, "not_allowed_for_key", problem[0], problem[1])
+    if type(event) is ContactForgotten:
+        return Refusal(index, event.id, "forgetting_not_supported", "type", FORGETTING)
+    if refused := _bad_person(event, nobody):
+        return Refusal(index, event.id, *refused)
     if problem := _bad_money(event):
         return Refusal(index, event.id, "bad_value", *problem)
     if event.as_of is not None and (late := _out_of_bounds(to_micros(event.as_of), "as_of", received_at_us)):
         return Refusal(index, event.id, *late)
+    told_us = occurred_at_us = None
     if event.occurred_at is not None:
-        occurred_at_us = to_micros(event.occurred_at)
+        told_us = occurred_at_us = to_micros(event.occurred_at)
+        if event.sent_at is not None:
+            sent_at_us = to_micros(event.sent_at)
+        if live and sent_at_us is not None:
+            occurred_at_us = corrected(occurred_at_us, sent_at_us, received_at_us)
         if wrong := _out_of_bounds(occurred_at_us, "occurred_at", received_at_us):
             return Refusal(index, event.id, *wrong)
         if key == "collect" and occurred_at_us < received_at_us - COLLECT_AGE_DAYS_MAX * DAY_US:
@@ -169,10 +226,17 @@ def accept(
         received_at=received_at_us,
         event=msgspec.Raw(raw),
         id=None if event.id is not None else uuid7(received_at_us),
-        occurred_at=received_at_us if event.occurred_at is None and event.as_of is None else None,
+        occurred_at=_recorded_us(event, told_us, occurred_at_us, received_at_us),
         user_agent=user_agent if key == "collect" and getattr(event, "user_agent", "") is None else None,
         key_hint=key_hint,
     )
+
+
+def _recorded_us(event: Event, told_us: int | None, corrected_us: int | None, received_at_us: int) -> int | None:
+    """The instant that the record adds: the receipt's where the event says none, the corrected one where it differs."""
+    if told_us is None:
+        return received_at_us if event.as_of is None else None
+    return corrected_us if corrected_us != told_us else None
 
 
 def _out_of_bounds(at_us: int, field: str, received_at_us: int) -> tuple[Code, str, str] | None:
@@ -183,6 +247,14 @@ def _out_of_bounds(at_us: int, field: str, received_at_us: int) -> tuple[Code, s
         said = f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}"
         return "in_the_future", field, said
     return None
+
+
+def corrected(occurred_at_us: int, sent_at_us: int, received_at_us: int) -> int:
+    """When it happened by our clock: as long before its receipt as it was, by the sender's, before it was sent (rule **clock**).
+
+    Nothing happens after its receipt: what the sender says happened after it was sent, happened when it was received.
+    """
+    return received_at_us - max(0, sent_at_us - occurred_at_us)
 
 
 AnyArrived = TypeVar("AnyArrived", bound=Arrived)
@@ -238,13 +310,14 @@ def upcast(version: int, raw: bytes) -> bytes:
 
 
 def canonical(raw: bytes) -> bytes:
-    """Canonical JSON of an event as sent, without `as_of`: keys sorted, no white space, UTF-8 (rule **once**).
+    """Canonical JSON of an event as sent, without `as_of` and `sent_at`: keys sorted, no white space, UTF-8 (rule **once**).
 
-    So two events that say the same at different times have the same canonical JSON.
+    So two events that say the same at different times, or that are sent again, have the same canonical JSON.
     """
     said = _decode_any(raw)
     if isinstance(said, dict):
         said.pop("as_of", None)
+        said.pop("sent_at", None)
     return msgspec.json.encode(said, order="sorted")
 
 
@@ -288,6 +361,51 @@ def _not_for_collect(event: Event, tag: str) -> tuple[str | None, str] | None:
     if event.as_of is not None:
         return "as_of", "a collect key tells what happens now; only a server key may replace what was told before"
     return None
+
+
+FORGETTING = (
+    "contacts cannot be forgotten yet, and a contact that was told to be must not stay readable; the event changed nothing. "
+    "It is kept as a dead letter: retry it with `touchline dead-letters retry` once a release forgets"
+)
+
+
+def contacts_of(event: Any) -> Iterator[tuple[str, Contact]]:
+    """Every contact object of an event, with the name of its field."""
+    for name in ("contact", "into"):
+        contact = getattr(event, name, None)
+        if contact is not None:
+            yield name, contact
+    for n, contact in enumerate(getattr(event, "contacts", ())):
+        yield f"contacts[{n}]", contact
+
+
+def _bad_person(event: Any, nobody: Collection[str]) -> tuple[Code, str, str] | None:
+    """Code, field and message where a visitor or contact is named by what names nobody, or by what can be no e-mail."""
+    visitor_id = getattr(event, "visitor_id", None)
+    if visitor_id is not None and names_nobody(visitor_id, nobody):
+        return _nobody("visitor_id", visitor_id)
+    for field, contact in contacts_of(event):
+        if contact.id is not None and names_nobody(contact.id, nobody):
+            return _nobody(f"{field}.id", contact.id)
+        if contact.email is not None:
+            email = normalised_email(contact.email)
+            if names_nobody(email, nobody):
+                return _nobody(f"{field}.email", contact.email)
+            if not is_plausible(email):
+                return (
+                    "bad_value",
+                    f"{field}.email",
+                    f"{contact.email!r} is no e-mail address such as name@host.example",
+                )
+    return None
+
+
+def _nobody(field: str, text: str) -> tuple[Code, str, str]:
+    return (
+        "names_nobody",
+        field,
+        f"{text!r} names nobody: whoever bears it would become one person; leave the field out",
+    )
 
 
 def _bad_money(event: Event) -> tuple[str, str] | None:

@@ -7,7 +7,6 @@ Unknown fields are refused. Instants are aware datetimes here and microseconds s
 from __future__ import annotations
 
 import datetime as dt
-import re
 from decimal import Decimal
 from typing import Annotated, Literal, Union
 
@@ -22,11 +21,13 @@ from shared.events.limits import (
     IGNORED_REFERRERS_MAX,
     INTERNAL_DOMAINS_MAX,
     MACHINE_RULES_MAX,
+    NOBODY_WORDS_MAX,
     OWN_HOSTS_MAX,
     PAGE_PARAMETERS_MAX,
     TEXT_CHARACTERS_MAX,
     URL_CHARACTERS_MAX,
 )
+from shared.events.nobody import names_nobody
 
 Micros = int
 
@@ -65,6 +66,12 @@ ParameterName = Annotated[
     str,
     msgspec.Meta(pattern=r"^[^\s=&#?;]+$", max_length=100, description="the name of a query parameter, such as p"),
 ]
+NobodyWord = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=ID_CHARACTERS_MAX, description="an id or e-mail that names nobody here, in any case"
+    ),
+]
 Weight = Annotated[int | float | str, msgspec.Meta(description="share of the model, in percent")]
 
 AssetType = Literal[
@@ -84,7 +91,7 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     def __post_init__(self) -> None:
         if self.id is None and self.email is None:
             raise ValueError("a contact needs `id` or `email`")
-        if self.email is not None and not re.fullmatch(r"\s*[^\s@]+@[^\s@]+\s*", self.email):
+        if self.email is not None and "@" not in self.email and not names_nobody(self.email):
             raise ValueError("`email` must look like name@host")
 
 
@@ -95,11 +102,13 @@ class Envelope(
 
     `as_of` is the instant at which what the event says was true, such as the time of an export. Of several events with one
     id the one with the latest `as_of` counts (rule **once**); without `occurred_at` the event occurred at `as_of`.
+    `sent_at` is the sender's clock when it sent the event; by it ingest corrects `occurred_at` (rule **clock**).
     """
 
     id: EventIdField | None = None
     occurred_at: Instant | None = None
     as_of: Instant | None = None
+    sent_at: Instant | None = None
 
 
 class Touch(Envelope, kw_only=True, frozen=True):
@@ -332,7 +341,7 @@ class ContactMerged(Envelope, kw_only=True, frozen=True, tag="contact_merged"):
 
 
 class ContactForgotten(Envelope, kw_only=True, frozen=True, tag="contact_forgotten"):
-    """A contact asked to be forgotten."""
+    """A contact asked to be forgotten. Refused until it is carried out (rule **forgotten**); older logs may hold it."""
 
     contact: Contact
 
@@ -396,10 +405,14 @@ class EventRetracted(Envelope, kw_only=True, frozen=True, tag="event_retracted")
 
 
 class MachineRulesField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which user agents are machines; `always` and `never` are parts of their text. Absent fields stay as they were."""
+    """Who is a machine: by user agent (`always` and `never` are parts of their text), and mail scanners by what they do.
+
+    Absent fields stay as they were.
+    """
 
     crawlers: bool | None = None
     mail_prefetchers: bool | None = None
+    mail_scanners: bool | None = None
     always: Annotated[tuple[UserAgentPart, ...], msgspec.Meta(max_length=MACHINE_RULES_MAX)] | None = None
     never: Annotated[tuple[UserAgentPart, ...], msgspec.Meta(max_length=MACHINE_RULES_MAX)] | None = None
 
@@ -417,6 +430,7 @@ class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ignored_referrers: Annotated[tuple[Host, ...], msgspec.Meta(max_length=IGNORED_REFERRERS_MAX)] | None = None
     page_parameters: Annotated[tuple[ParameterName, ...], msgspec.Meta(max_length=PAGE_PARAMETERS_MAX)] | None = None
     page_fragments: bool | None = None
+    nobody: Annotated[tuple[NobodyWord, ...], msgspec.Meta(max_length=NOBODY_WORDS_MAX)] | None = None
 
     def __post_init__(self) -> None:
         if self.time_zone is not None:

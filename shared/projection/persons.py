@@ -29,7 +29,7 @@ WHERE n.ws = $1 AND n.identifier = u.identifier AND n.occurred_at_us = u.at_us A
 IDENTIFIERS = sql("SELECT * FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($2::bigint[])")
 
 SAVE_IDENTIFIERS = sql("""
-INSERT INTO {g}.identifier SELECT $1, *, NULL FROM unnest(
+INSERT INTO {g}.identifier (ws, identifier, is_email, text, first_us, first_event) SELECT $1, * FROM unnest(
     $2::bigint[], $3::bool[], $4::text[], $5::bigint[], $6::text[])
 ON CONFLICT (ws, identifier) DO UPDATE SET first_us = excluded.first_us, first_event = excluded.first_event
 """)
@@ -48,8 +48,8 @@ LEFT JOIN LATERAL (
 
 ADD_LINKS = sql("""
 INSERT INTO {g}.link SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::int[])
-ON CONFLICT (ws, a, b) DO UPDATE SET uses = link.uses + excluded.uses
-""")
+ON CONFLICT (ws, a, b) DO UPDATE SET uses = link.uses + excluded.uses RETURNING a, xmax = 0 AS fresh
+""")  # fresh: no event had said so before
 DROP_UNUSED_LINKS = sql("DELETE FROM {g}.link WHERE ws = $1 AND a = ANY($2::bigint[]) AND uses = 0")
 
 
@@ -152,7 +152,8 @@ async def _record_links(work: Work, links: dict[tuple[int, int], int]) -> None:
         uses[a, b] += n
     if uses:
         columns = map(list, zip(*((a, b, n) for (a, b), n in uses.items()), strict=True))
-        await work.connection.execute(ADD_LINKS, work.ws, *columns)
+        added = await work.connection.fetch(ADD_LINKS, work.ws, *columns)
+        work.identifiers |= {row["a"] for row in added if row["fresh"]}
         await work.connection.execute(DROP_UNUSED_LINKS, work.ws, [a for a, _ in uses])
 
 
@@ -221,8 +222,9 @@ WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
     AND type IN ('contact_created', 'contact_updated', 'salesforce_campaign_joined')
 """)
 SET_CONTACT = sql("""
-UPDATE {g}.identifier i SET contact = u.contact FROM unnest($2::bigint[], $3::bigint[]) u(identifier, contact)
-WHERE i.ws = $1 AND i.identifier = u.identifier AND i.contact IS DISTINCT FROM u.contact
+UPDATE {g}.identifier i SET contact = u.contact, joined = u.joined
+FROM unnest($2::bigint[], $3::bigint[], $4::int[]) u(identifier, contact, joined)
+WHERE i.ws = $1 AND i.identifier = u.identifier AND (i.contact, i.joined) IS DISTINCT FROM (u.contact, u.joined)
 """)
 SET_OWNER = sql("""
 UPDATE {g}.ownership o SET contact = u.contact FROM unnest($2::bigint[], $3::bigint[]) u(identifier, contact)
@@ -306,6 +308,10 @@ async def derive_contacts(work: Work) -> None:
         await work.connection.execute(DROP_OWNERSHIP, work.ws, unnamed)
     if work.has_internal:
         await _mark_owned_anew(work, persons, rows, old)
+    for person in persons:
+        were = {was for member in person.members if (was := rows[member]["contact"]) not in (None, person.key)}
+        if were:
+            work.regrouped |= {person.key, *were}
     if gone := list(old - work.contacts):
         await work.connection.execute(DROP_CONTACTS, work.ws, gone)
     if old:
@@ -313,7 +319,8 @@ async def derive_contacts(work: Work) -> None:
     members = [(member, person.key) for person in persons for member in person.members]
     if members:
         columns = list(map(list, zip(*members, strict=True)))
-        await work.connection.execute(SET_CONTACT, work.ws, *columns)
+        others = [len(rows[member]["linked"]) for member, _ in members]
+        await work.connection.execute(SET_CONTACT, work.ws, *columns, others)
         await work.connection.execute(SET_OWNER, work.ws, *columns)
         await work.connection.execute(OWN_THEMSELVES, work.ws, *columns)
     await _gather_told(work, persons)

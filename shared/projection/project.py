@@ -16,6 +16,7 @@ from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
 from shared.projection.record import LEAVES, make_leaves, record_lateness, sort_out, write
 from shared.projection.rows import NOTHING_SET, SETTINGS_SUBJECT, Prepared, agents_of, prepared, suit
+from shared.projection.scanners import settle_scanners
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
 from shared.projection.urls import apply_url_rules
@@ -250,6 +251,7 @@ async def derive(work: Work) -> None:
         await _derive_settings(work)
     await derive_contacts(work)
     await settle_internal(work)
+    await settle_scanners(work)
     await derive_catalog(work)
     await derive_deals(work)
 
@@ -275,6 +277,7 @@ async def _derive_settings(work: Work) -> None:
     if was.currency != now.currency:
         work.campaigns |= {row["campaign"] for row in await work.connection.fetch(ALL_CAMPAIGNS, work.ws)}
     if was.machine_rules != now.machine_rules:
+        work.all_clicks = True
         await apply_machine_rules(work)
     if domains := was.internal_domains ^ now.internal_domains:
         rows = await work.connection.fetch(CONTACTS_AT, work.ws, list(domains))

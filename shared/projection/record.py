@@ -16,7 +16,7 @@ from shared.projection.rows import Prepared, TouchRow, naming
 from shared.projection.sql import Connection, sql
 from shared.projection.verdicts import judged
 from shared.projection.work import VisitorChange, Work
-from shared.rules.excluded_traffic import Verdict, is_machine, verdict
+from shared.rules.excluded_traffic import FLAGGED_SCANNER, Verdict, is_machine, verdict
 from shared.rules.influence import TouchType
 from shared.rules.keys import deal_key, visitor_key
 from shared.rules.order import Order
@@ -35,7 +35,7 @@ DELETE FROM {g}.touch t USING unnest($2::bigint[], $3::bigint[], $4::text[]) u(p
 WHERE t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
 """)
 RETRACT_TOUCHES = sql(f"""
-UPDATE {{g}}.touch t SET verdict = {Verdict.RETRACTED:d}, session = NULL, session_at_us = NULL, session_is_new = NULL
+UPDATE {{g}}.touch t SET verdict = {Verdict.RETRACTED:d}, flags = t.flags & {~FLAGGED_SCANNER}, session = NULL, session_at_us = NULL, session_is_new = NULL
 FROM unnest($2::bigint[], $3::bigint[], $4::text[]) u(person, at_us, event_id)
 WHERE t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
 """)
@@ -156,8 +156,8 @@ async def _write_facts(work: Work, restored: Iterable[Prepared]) -> None:
 
 
 def fact_body(event: e.Event) -> bytes:
-    """What a fact keeps of its event: all but id, instant and `as_of`, which have columns, whoever said them."""
-    return encode_event(msgspec.structs.replace(event, id=None, occurred_at=None, as_of=None))
+    """What a fact keeps of its event: all but id, instant, `as_of` and `sent_at`, which have columns or are used up."""
+    return encode_event(msgspec.structs.replace(event, id=None, occurred_at=None, as_of=None, sent_at=None))
 
 
 def seen_row(ws: int, arrived: Prepared, *, live: bool) -> tuple[object, ...]:

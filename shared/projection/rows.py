@@ -306,6 +306,8 @@ def fact(event: e.Event) -> Fact:
 
 
 def sent_hash(arrived: Arrived) -> int:
-    """64 bits of the bytes as sent; of an event with `as_of`, of its canonical JSON, which is the same at any `as_of`."""
-    said = arrived.raw if arrived.as_of_us is None else canonical(arrived.raw)
+    """64 bits of the bytes as sent; of an event with `as_of` or `sent_at`, of its canonical JSON, which leaves both out."""
+    said = arrived.raw
+    if arrived.as_of_us is not None or arrived.event.sent_at is not None:
+        said = canonical(said)
     return int.from_bytes(blake2b(said, digest_size=8).digest(), "little", signed=True)

@@ -16,6 +16,7 @@ from shared.recognition.user_agents import CACHED_AGENTS, known
 from shared.rules.excluded_traffic import (
     FLAGGED_INTERNAL,
     FLAGGED_MACHINE,
+    FLAGGED_SCANNER,
     MachineAgent,
     MachineRules,
     Verdict,
@@ -44,7 +45,7 @@ JOIN {g}.contact c ON c.ws = $1 AND c.contact = o.contact AND c.internal
 """)  # which of these persons are, or were for a time, the workspace's own people
 
 # The rule as a table, so that SQL looks verdicts up and decides none: by flags, then machine, then internal.
-_ALL_FLAGS = range((FLAGGED_MACHINE | FLAGGED_INTERNAL) + 1)
+_ALL_FLAGS = range((FLAGGED_MACHINE | FLAGGED_INTERNAL | FLAGGED_SCANNER) + 1)
 _TABLE = [verdict(flags, machine, internal) for internal in (False, True) for machine in (False, True) for flags in _ALL_FLAGS]  # fmt: skip
 _OPENINGS = [int(type_) for type_ in TouchType if is_machine(MachineAgent(visits=False, opens=True), type_)]
 _VERDICT = f"""(ARRAY{[int(v) for v in _TABLE]}::smallint[])[1 + t.flags

@@ -26,7 +26,8 @@ class Work:
     """The batch, and which entities must be derived anew because of it.
 
     `owned_anew` are persons whose touches may have passed to, or from, the workspace's own people. `has_internal`: the
-    settings name, or have named until now, domains of these people.
+    settings name, or have named until now, domains of these people. `regrouped` are contacts that have gained or lost
+    identifiers that were others'. `all_clicks`: the machine rules have changed, so any click may be a mail scanner's now.
     """
 
     connection: Connection
@@ -48,3 +49,5 @@ class Work:
     values: set[int] = field(default_factory=set)
     settings_told: bool = False
     has_internal: bool = False
+    regrouped: set[int] = field(default_factory=set)
+    all_clicks: bool = False

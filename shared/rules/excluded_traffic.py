@@ -4,14 +4,21 @@ A verdict is derived from the event, from what its user agent is known to be, an
 the touch, never in the log: other rules of the workspace give other verdicts of the same events.
 """
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from shared.events.instants import SECOND_US
 from shared.rules.influence import TouchType
 
 FLAGGED_MACHINE, FLAGGED_INTERNAL = 1, 2  # bits of what an event says of itself
+FLAGGED_SCANNER = 4  # beside them: that a click is a mail scanner's, by what was done around it
+
+SCAN_URLS_MIN = 3  # different links of one mail; people follow two within seconds, a scanner follows all
+SCAN_BURST_US = 10 * SECOND_US  # that these clicks take at most; nobody reads three pages in that time
+SCAN_REACHED_US = 60 * SECOND_US  # since the mail was sent or delivered; scanners begin at once
 
 
 class Verdict(IntEnum):
@@ -29,16 +36,20 @@ class MachineRules:
 
     crawlers: bool = True
     mail_prefetchers: bool = True
+    mail_scanners: bool = True
     always: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
 
 
 class Known(NamedTuple):
-    """What is known of a user agent: it crawls; it fetches mail unasked; it fetches a mail's images when a person opens it."""
+    """What is known of a user agent: it crawls; it fetches mail unasked; it fetches a mail's images when a person opens it;
+    it belongs to what scans mail for dangers.
+    """
 
     crawler: bool
     mail_prefetcher: bool
     mail_image_proxy: bool
+    mail_scanner: bool = False
 
 
 class MachineAgent(NamedTuple):
@@ -58,7 +69,7 @@ def machine_agent(user_agent: str, known: Known, rules: MachineRules) -> Machine
         return MachineAgent(visits=False, opens=False)
     if any(part.lower() in text for part in rules.always):
         return MachineAgent(visits=True, opens=True)
-    crawls = known.crawler and rules.crawlers
+    crawls = (known.crawler and rules.crawlers) or (known.mail_scanner and rules.mail_scanners)
     return MachineAgent(
         visits=crawls or (known.mail_image_proxy and rules.mail_prefetchers),
         opens=crawls or (known.mail_prefetcher and rules.mail_prefetchers),
@@ -82,8 +93,64 @@ def flagged(machine: bool, internal: bool) -> int:
 
 def verdict(flags: int, by_machine: bool, internal_owner: bool) -> Verdict:
     """The verdict on a touch; of two reasons `machine` is told first."""
-    if flags & FLAGGED_MACHINE or by_machine:
+    if flags & (FLAGGED_MACHINE | FLAGGED_SCANNER) or by_machine:
         return Verdict.MACHINE
     if flags & FLAGGED_INTERNAL or internal_owner:
         return Verdict.INTERNAL
     return Verdict.COUNTED
+
+
+class Click(NamedTuple):
+    """A click in a mail, in order; `url` is the link, None where it was not told."""
+
+    at_us: int
+    event_id: str
+    url: str | None
+
+
+class Burst(NamedTuple):
+    """Clicks on many links of a mail within seconds: those from `first` (inclusive) to `last` (exclusive) of a list in order."""
+
+    at_us: int
+    first: int
+    last: int
+
+
+def bursts(clicks: Sequence[Click]) -> list[Burst]:
+    """Every burst among one contact's clicks in one mail, given in order; they may overlap.
+
+    A burst is all clicks from one of them on, for `SCAN_BURST_US`, if these are on `SCAN_URLS_MIN` different links at least.
+    """
+    found: list[Burst] = []
+    urls: Counter[str | None] = Counter()
+    last = 0
+    for first, click in enumerate(clicks):
+        while last < len(clicks) and clicks[last].at_us - click.at_us <= SCAN_BURST_US:
+            urls[clicks[last].url] += 1
+            last += 1
+        if len(urls) - (None in urls) >= SCAN_URLS_MIN:
+            found.append(Burst(click.at_us, first, last))
+        urls[click.url] -= 1
+        if not urls[click.url]:
+            del urls[click.url]
+    return found
+
+
+def scanned(
+    clicks: Sequence[Click], found: Iterable[Burst], reached_us: Collection[int], opened_us: Collection[int]
+) -> set[str]:
+    """The ids of the clicks that a mail scanner made, among one contact's clicks in one mail and the bursts of them.
+
+    A burst is a scanner's if it begins within `SCAN_REACHED_US` after the mail was sent or delivered (`reached_us`), and
+    no person had opened the mail before (`opened_us`).
+    """
+    out: set[str] = set()
+    opened_first_us = min(opened_us, default=None)
+    marked = 0
+    for burst in found:
+        if opened_first_us is not None and opened_first_us < burst.at_us:
+            break
+        if any(0 <= burst.at_us - at_us <= SCAN_REACHED_US for at_us in reached_us):
+            out.update(click.event_id for click in clicks[max(marked, burst.first) : burst.last])
+            marked = burst.last
+    return out

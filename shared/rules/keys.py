@@ -6,6 +6,7 @@ The kinds are apart: a contact called `x` and an asset called `x` have different
 from functools import lru_cache
 from hashlib import blake2b
 
+from shared.events.emails import normalised_email
 from shared.events.types import Contact
 
 CACHED_NAMES = 65_536  # about 10 MB; an hour's visitors, assets and pages of a busy workspace
@@ -89,7 +90,7 @@ class Identifier(tuple[bool, str]):
 
     @property
     def text(self) -> str:
-        """The id as sent, or the email trimmed and lower-cased."""
+        """The id as sent, or the email as `normalised_email` gives it."""
         return self[1]
 
     @property
@@ -109,5 +110,5 @@ def identifiers(contact: Contact) -> tuple[Identifier, ...]:
     if contact.id is not None:
         named.append(Identifier((False, contact.id)))
     if contact.email is not None:
-        named.append(Identifier((True, contact.email.strip().lower())))
+        named.append(Identifier((True, normalised_email(contact.email))))
     return tuple(named)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from shared.events.emails import normalised_host
 from shared.events.instants import MINUTE_US
+from shared.events.nobody import folded
 from shared.events.types import SettingsField
 from shared.rules.excluded_traffic import MachineRules
 from shared.rules.order import Order
@@ -27,6 +29,8 @@ class Settings:
     ignored_referrers: frozenset[str] = frozenset()
     page_parameters: tuple[str, ...] = ()
     page_fragments: bool = False
+    nobody: tuple[str, ...] = ()
+    """Words that name nobody, beside the published ones, as `folded` gives them, in order. Ingest refuses them."""
 
     @property
     def session_gap_us(self) -> int:
@@ -64,6 +68,7 @@ def settings(told: Iterable[tuple[Order, SettingsField]]) -> Settings:
             ignored_referrers=_hosts(current.ignored_referrers, change.ignored_referrers),
             page_parameters=_names(current.page_parameters, change.page_parameters),
             page_fragments=current.page_fragments if change.page_fragments is None else change.page_fragments,
+            nobody=current.nobody if change.nobody is None else tuple(sorted({folded(word) for word in change.nobody})),
         )
     return current
 
@@ -76,6 +81,7 @@ def _machine_rules(current: MachineRules, change: SettingsField) -> MachineRules
         crawlers=current.crawlers if told.crawlers is None else told.crawlers,
         mail_prefetchers=current.mail_prefetchers if told.mail_prefetchers is None else told.mail_prefetchers,
         always=current.always if told.always is None else told.always,
+        mail_scanners=current.mail_scanners if told.mail_scanners is None else told.mail_scanners,
         never=current.never if told.never is None else told.never,
     )
 
@@ -83,7 +89,7 @@ def _machine_rules(current: MachineRules, change: SettingsField) -> MachineRules
 def _domains(current: frozenset[str], change: SettingsField) -> frozenset[str]:
     if change.internal_domains is None:
         return current
-    return frozenset(domain.strip().removeprefix("@").lower() for domain in change.internal_domains)
+    return frozenset(normalised_host(domain.strip().removeprefix("@")) for domain in change.internal_domains)
 
 
 def _hosts(current: frozenset[str], told: Iterable[str] | None) -> frozenset[str]:

@@ -73,7 +73,7 @@ touch = sa.Table(
     sa.Column("event_id", OrderText, nullable=False),
     sa.Column("type", sa.SmallInteger, nullable=False, comment="shared.rules.influence.TouchType"),
     sa.Column("verdict", sa.SmallInteger, nullable=False, comment="shared.rules.excluded_traffic.Verdict"),
-    sa.Column("flags", sa.SmallInteger, nullable=False, comment="what the event says of itself: 1 machine, 2 internal"),
+    sa.Column("flags", sa.SmallInteger, nullable=False, comment="what the event says of itself: 1 machine, 2 internal; 4: a mail scanner clicked"),
     _key("agent"),
     sa.Column("by_visitor", sa.Boolean, nullable=False, comment="whether person is a visitor or a contact's identifier"),
     sa.Column("session_is_new", sa.Boolean, comment="whether it is the visitor's first session ever"),
@@ -91,6 +91,9 @@ touch = sa.Table(
     sa.Column("utm_told", sa.Text, comment="the utm fields that stood beside the URL, as a query"),
     sa.Column("kind", sa.Text),
     sa.Index("touch_person", "ws", "person", "occurred_at_us"),
+    sa.Index(
+        "touch_email_clicked", "ws", "person", "target", postgresql_where=sa.text("type = 8")
+    ),  # TouchType.EMAIL_CLICKED: what a mail scanner did is looked for among clicks alone
     sa.Index("touch_target", "ws", "target", "occurred_at_us", postgresql_where=sa.text("target IS NOT NULL")),
     sa.Index("touch_via", "ws", "via", "occurred_at_us", postgresql_where=sa.text("via IS NOT NULL")),
     sa.Index("touch_utm", "ws", "utm", "occurred_at_us", postgresql_where=sa.text("utm IS NOT NULL")),
@@ -168,7 +171,9 @@ identifier = sa.Table(
     _key("first_us", nullable=True),
     sa.Column("first_event", OrderText, comment="the earliest event that names it; null if all were retracted"),
     _key("contact"),
+    sa.Column("joined", sa.Integer, comment="how many others events say at once that it is one contact with; null: not derived"),
     sa.Index("identifier_contact", "ws", "contact"),
+    sa.Index("identifier_joined", "ws", sa.text("joined DESC"), "identifier", postgresql_where=sa.text("joined >= 2")),
 )  # fmt: skip
 
 ownership = sa.Table(

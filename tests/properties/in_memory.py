@@ -20,7 +20,17 @@ from shared.rules.contact import Merge, Named, components, created, name, repres
 from shared.rules.credit import Lead, Step, roles, uncredited
 from shared.rules.deal import eligible, fold
 from shared.rules.exact import shares
-from shared.rules.excluded_traffic import Verdict, internal_contact, is_machine, machine_agent, verdict
+from shared.rules.excluded_traffic import (
+    FLAGGED_SCANNER,
+    Click,
+    Verdict,
+    bursts,
+    internal_contact,
+    is_machine,
+    machine_agent,
+    scanned,
+    verdict,
+)
 from shared.rules.influence import TouchType
 from shared.rules.keys import asset_key, campaign_key, session_key, utm_key
 from shared.rules.models import MODELS, weights
@@ -51,6 +61,8 @@ def settled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         out.append(dict(told)[counts])
     return out
 
+MAILED = (TouchType.EMAIL_SENT, TouchType.EMAIL_DELIVERED, TouchType.EMAIL_OPENED, TouchType.EMAIL_CLICKED)
+
 
 class InMemory:
     """One world, derived by the rules. `events` are as sent, some of them told several times."""
@@ -79,6 +91,7 @@ class InMemory:
         self._persons()
         for row in self.rows.values():
             row.verdict = self._verdict(row)
+        self._scanners()
         self._sessions()
         self.types: dict[int, str | None] = {}
         self.ads: dict[int, channel.Ad] = {}
@@ -130,6 +143,21 @@ class InMemory:
         )
         emails = [] if owner is None else self.emails[owner]
         return verdict(row.flags, machine, internal_contact(emails, self.settings.internal_domains))
+
+    def _scanners(self) -> None:
+        """Clicks that a mail scanner made, by contact and mail."""
+        mails: dict[Any, list[TouchRow]] = defaultdict(list)
+        for row in sorted(self.rows.values(), key=lambda r: r.order):
+            if row.type in MAILED:
+                mails[self.owner(row.event_id), row.target].append(row)
+        for rows in mails.values() if self.settings.machine_rules.mail_scanners else ():
+            clicks = [Click(*r.order, r.url) for r in rows if r.type == TouchType.EMAIL_CLICKED]
+            reached = [r.occurred_at_us for r in rows if r.type in (TouchType.EMAIL_SENT, TouchType.EMAIL_DELIVERED)]
+            opened = [r.occurred_at_us for r in rows
+                      if r.type == TouchType.EMAIL_OPENED and r.verdict != Verdict.MACHINE]  # fmt: skip
+            for event_id in scanned(clicks, bursts(clicks), reached, opened):
+                row = self.rows[event_id]
+                row.verdict = verdict(row.flags | FLAGGED_SCANNER, False, False)
 
     def _sessions(self) -> None:
         self.session: dict[str, Session] = {}

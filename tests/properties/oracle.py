@@ -39,6 +39,8 @@ MODELS = {
     "time_decay": None,
 }
 FAR = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
+SECONDS = dt.timedelta(seconds=1)
+SCANNERS = ("Barracuda Sentinel (EE)",)
 CRAWLERS = ("Googlebot/2.1", "curl/8.5.0")
 PROXY = "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"
 SITES = {
@@ -143,12 +145,24 @@ def route(path):
     return out
 
 
+def email_of(text):
+    """An address as it is compared, of the few forms that the worlds write."""
+    for unseen in "\u200b\u2060\ufeff\u00ad":
+        text = text.replace(unseen, "")
+    text = text.strip().lower()
+    if text.startswith("<"):
+        text = text[1 : text.index(">")].strip()
+    if text.startswith("mailto:"):
+        text = text[7:].split("?")[0]
+    return unicodedata.normalize("NFC", text)
+
+
 def names(contact):
     out = []
     if "id" in contact:
         out.append(("id", contact["id"]))
     if "email" in contact:
-        out.append(("email", contact["email"].strip().lower()))
+        out.append(("email", email_of(contact["email"])))
     return out
 
 
@@ -220,7 +234,7 @@ class Oracle:
     def settings(self):
         told = {
             "time_zone": "UTC", "currency": "EUR", "session_gap_minutes": 30, "lookback_days": None,
-            "internal_domains": [], "crawlers": True, "mail_prefetchers": True, "always": [], "never": [],
+            "internal_domains": [], "crawlers": True, "mail_prefetchers": True, "mail_scanners": True, "always": [], "never": [],
             "own_hosts": [], "ignored_referrers": [], "page_parameters": [], "page_fragments": False,
         }  # fmt: skip
         for e in self.of("workspace_configured"):
@@ -244,7 +258,29 @@ class Oracle:
             return True
         if agent == PROXY:
             return told["mail_prefetchers"] and touch["type"] != "email_opened"
-        return told["crawlers"] and agent in CRAWLERS
+        return (told["crawlers"] and agent in CRAWLERS) or (told["mail_scanners"] and agent in SCANNERS)
+
+    @cached_property
+    def by_scanner(self):
+        """Ids of the clicks that belong to a burst on three links within ten seconds, a minute after the mail came, unread."""
+        out = set()
+        for start in self.of("email_clicked") if self.settings["mail_scanners"] else ():
+            of_mail = [t for t in self.touches if t["type"].startswith("email_") and t["asset_id"] == start["asset_id"]
+                       and self.owner(t) == self.owner(start)]  # fmt: skip
+            burst = [
+                t for t in of_mail if t["type"] == "email_clicked" and at(start) <= at(t) <= at(start) + SECONDS * 10
+            ]
+            came = [at(t) for t in of_mail if t["type"] in ("email_sent", "email_delivered")]
+            read = [
+                at(t)
+                for t in of_mail
+                if t["type"] == "email_opened" and not t.get("machine") and not self.by_machine(t)
+            ]
+            if (len({t["url"] for t in burst if "url" in t}) >= 3
+                    and any(at(start) - SECONDS * 60 <= c <= at(start) for c in came)
+                    and not any(r < at(start) for r in read)):  # fmt: skip
+                out |= {t["id"] for t in burst}
+        return out
 
     def by_own_people(self, touch):
         contact = self.owner(touch)
@@ -255,7 +291,7 @@ class Oracle:
     def why_excluded(self, touch):
         if touch["id"] not in self._why_excluded:
             self._why_excluded[touch["id"]] = (
-                "machine" if touch.get("machine") or self.by_machine(touch) else
+                "machine" if touch.get("machine") or self.by_machine(touch) or touch["id"] in self.by_scanner else
                 "internal" if touch.get("internal") or self.by_own_people(touch) else None
             )  # fmt: skip
         return self._why_excluded[touch["id"]]

@@ -13,6 +13,7 @@ VISITORS = ["v1", "v2", "v3"]
 CONTACTS = [
     {"id": "7"}, {"id": "8"}, {"id": "9"}, {"email": "kari@example.no"}, {"email": " OLA@ours.example"},
     {"id": "7", "email": "kari@example.no"}, {"id": "8", "email": "ola@Ours.example "}, {"email": "kari@example.no "},
+    {"email": "mailto:Kari@example.no?subject=x"}, {"id": "9", "email": "<kari@exam\u200bple.no>"},
 ]  # fmt: skip
 CAMPAIGNS = ["spring", "autumn", "brand"]
 ASSETS = {
@@ -73,7 +74,7 @@ ADS = [{}, {"network": "google"}, {"network": "Facebook"}, {"network": "taboola"
        {"network": "google", "ad_type": "Search"}, {"network": "google", "ad_type": "display"},
        {"network": "meta", "ad_type": "video"}, {"ad_type": "social"}, {"ad_type": "Performance Max"}]  # fmt: skip
 AGENTS = ["Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0", "Googlebot/2.1", "curl/8.5.0", "OurMonitor/1.0",
-          "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"]  # fmt: skip
+          "Mozilla/5.0 (via ggpht.com GoogleImageProxy)", "Barracuda Sentinel (EE)"]  # fmt: skip
 CATALOG = [
     *["asset_associated"] * 8, *["asset_dissociated"] * 2, *["campaign_created"] * 3, *["campaign_updated"] * 2,
     "campaign_deleted", "asset_published", "asset_unpublished", "spend_recorded", *["asset_registered"] * 4,
@@ -83,6 +84,7 @@ DOMAINS: list[dict[str, Any]] = [
 ]  # fmt: skip
 MACHINES: list[dict[str, Any]] = [
     {"machine_rules": {"crawlers": False}}, {"machine_rules": {"crawlers": True, "always": ["ourmonitor"]}},
+    {"machine_rules": {"mail_scanners": False}}, {"machine_rules": {"mail_scanners": True}},
     {"machine_rules": {"never": ["CURL"], "mail_prefetchers": False}}, {"machine_rules": {"always": [], "never": []}},
 ]  # fmt: skip
 READINGS: list[dict[str, Any]] = [
@@ -122,6 +124,7 @@ class Cast:
         self.settings = rng.choice([0, 0, 0, 1, 2, 4])
         self.taken_back = rng.choice([0, 0, 1, 2, 4])
         self.talk, self.catalog, self.registered, self.size_max = SETTINGS, CATALOG, False, 1000
+        self.mailings = rng.choice([0, 0, 0, 1, 2])
         mood = rng.random()
         if mood < 0.12:  # the limit is met, and met again, while associations are taken back
             self.assets, self.campaigns = ["post", "post2", "post3"], rng.sample(CAMPAIGNS, rng.choice([1, 1, 2]))
@@ -143,7 +146,11 @@ class Cast:
             if rng.random() < 0.5:  # links of campaigns that a visit does not name
                 self.assets, self.utm = ["tu", "search", "lp"], 0.9
                 self.urls, self.values = self.urls[:2], self.values[:1] + self.values[-2:]
-        elif mood < 0.36:  # who is a machine changes by settings
+        elif mood < 0.36:  # mail scanners come and go: by late and retracted events, merges, settings
+            self.mailings, self.settings, self.talk = rng.choice([1, 2, 3]), rng.choice([0, 1, 3]), MACHINES
+            self.weights, self.campaigns, self.taken_back = [2, 4, 6, 3], ["spring"], rng.choice([0, 2, 6, 10])
+            self.agents, self.size_max = True, 25
+        elif mood < 0.48:  # who is a machine changes by settings
             self.agents, self.settings, self.talk = True, rng.choice([2, 4, 6]), MACHINES
             self.weights, self.utm, self.campaigns = [12, 4, 4, 1], 0.9, ["spring", "autumn"]
 
@@ -358,6 +365,34 @@ def told_again(rng: random.Random, cast: Cast, events: list[dict[str, Any]]) -> 
     return out
 
 
+def mailing(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
+    """A mail that comes and is clicked on within seconds, by a scanner or a person: some of its events, at hard instants."""
+    began = BASE + dt.timedelta(minutes=rng.choice(cast.minutes))
+    asset, contacts = rng.choice(["mail", *cast.assets]), rng.sample(cast.contacts, min(2, len(cast.contacts)))
+    seconds = rng.choice([[0, 1, 2], [0, 5, 10, 10.000001], [0, 10, 20, 30], [0, 50, 60, 60.000001, 70]])
+
+    def told(type_: str, after_s: float, **fields: Any) -> dict[str, Any]:
+        at = began + dt.timedelta(seconds=after_s)
+        who = rng.choice(contacts) if rng.random() < 0.3 else contacts[0]
+        return {"type": type_, "asset_id": asset, "contact": who, "occurred_at": at.isoformat()} | fields
+
+    out = [
+        told(rng.choice(["email_sent", "email_delivered"]), rng.choice([0, 0, 0, -1, 1, *seconds]))
+        for _ in range(rng.choice([0, 1, 1, 2]))
+    ]
+    for _ in range(rng.choice([0, 0, 1])):
+        out.append(told("email_opened", rng.choice([-1, *seconds, *seconds, 5])))
+        if rng.random() < 0.4:
+            out[-1]["user_agent"] = rng.choice(AGENTS)
+        if rng.random() < 0.1:
+            out[-1]["machine"] = True
+    for _ in range(rng.choice([2, 3, 3, 4, 4, 5, 8])):
+        out.append(told("email_clicked", rng.choice(seconds)))
+        if rng.random() < 0.95:
+            out[-1]["url"] = f"https://shop.example/{rng.randint(1, 5)}"
+    return out
+
+
 def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]]:
     """A set of events as sent; ids collide now and then, and retractions name events of the set."""
     cast = Cast(rng, days)
@@ -372,6 +407,8 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
         events.append(make(rng, cast) | {"id": f"e{n:02d}", "occurred_at": EARLY if early else instant(rng, cast)})
     if rng.random() < 0.5:
         events += [e | {"id": f"s{n}"} for n, e in enumerate(won_deal(rng, cast))]
+    for m in range(cast.mailings):
+        events += [e | {"id": f"m{m}{n}"} for n, e in enumerate(mailing(rng, cast))]
     for n in range(cast.settings):
         events.append(configured(rng, cast) | {"id": f"w{n}", "occurred_at": instant(rng, cast)})
     for n in range(cast.taken_back):

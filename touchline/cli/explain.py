@@ -71,7 +71,7 @@ def _tell_event(said: dict[str, Any]) -> None:
         "occurred at": said["occurred_at"], "told as of": said.get("told_as_of"), "contact": said["contact"], "session": said.get("session"),
         "brought by": " / ".join(filter(None, (said.get("source"), said.get("medium")))) or None,
         "channel": said.get("channel"), "influence": ", ".join(said.get("influence", [])) or None,
-        "detail": said.get("detail"), "retracted by": ", ".join(said.get("retracted_by", [])) or None,
+        "machine by": (said.get("machine_by") or "").replace("_", " ") or None, "detail": said.get("detail"), "retracted by": ", ".join(said.get("retracted_by", [])) or None,
         "lost duplicates": said.get("conflicting_duplicates") or None,
     }  # fmt: skip
     verdict = "counted" if said["counted"] else f"{_vain(said)}: {said['reason']}"

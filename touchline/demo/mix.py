@@ -152,8 +152,6 @@ class Mix:
             )
             yield wrong
             yield self._event(start + DAY / 2, "event_retracted", event_id=wrong["id"])
-        if day % 120 == 80 and self.known:
-            yield self._event(start + DAY / 2, "contact_forgotten", contact={"email": rng.choice(self.known).email})
         if day == self.days * 3 // 4 and (ended := [c for c in self.campaigns if c.ends < start]):
             yield self._event(start, "campaign_deleted", campaign_id=min(ended, key=lambda c: c.weight).id)
         if rng.random() < 0.02:

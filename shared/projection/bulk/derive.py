@@ -7,6 +7,7 @@ from shared.projection.catalog import derive_catalog
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts
 from shared.projection.project import save_settings
+from shared.projection.scanners import settle_scanners
 from shared.projection.sql import Connection, sql
 from shared.projection.verdicts import settle_internal
 from shared.projection.work import Work
@@ -58,7 +59,9 @@ async def all_contacts(connection: Connection, ws: int, settings: Settings) -> N
             work = _work(connection, ws, settings)
             work.identifiers = {row["identifier"] for row in rows}
             await derive_contacts(work)
+            work.regrouped = set(work.contacts)
             await settle_internal(work)
+            await settle_scanners(work)
 
 
 async def whole_catalog(connection: Connection, ws: int, settings: Settings, social_posts_max: int) -> None:

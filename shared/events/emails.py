@@ -1,0 +1,63 @@
+"""When are two e-mail addresses one, and can a text be one at all? Everything that compares addresses asks this file.
+
+`Kari@Example.no`, ` <kari@example.no>`, `mailto:kari@example.no?subject=hi` and `kari@example.no` with a zero-width space from a
+copied page are one person's.
+"""
+
+import re
+import unicodedata
+from urllib.parse import unquote
+
+import idna
+
+from shared.events.nobody import INVISIBLE
+
+MAILTO = "mailto:"
+PUNYCODE = "xn--"  # a label of a host in its ASCII form begins so (RFC 5891)
+_PART = r"[^@\s,;:\"()<>\[\]\\\x00-\x1f\x7f-\x9f]+"
+PLAUSIBLE = re.compile(rf"{_PART}@(?![.-]){_PART}")
+"""Two parts without what separates or wraps addresses. RFC 5321 allows more in a quoted name, which people do not have."""
+
+
+def normalised_email(text: str) -> str:
+    """The address as it is kept and compared (rule **contact**).
+
+    Without invisible characters, `mailto:` and `<>`; trimmed, NFC, in lower case; its host as `normalised_host` gives it. An
+    address in this form stays as it is.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.translate(INVISIBLE)).lower())
+    else:
+        text = text.lower()
+    before = None
+    while text != before:
+        before, text = text, _unwrapped(text.strip())
+    name, at, host = text.rpartition("@")
+    return name + at + normalised_host(host) if at else text
+
+
+def _unwrapped(text: str) -> str:
+    if text.startswith("<") and text.endswith(">"):
+        return text[1:-1]
+    if text.startswith(MAILTO):
+        return unquote(text.removeprefix(MAILTO).partition("?")[0]).lower()
+    return text
+
+
+def normalised_host(host: str) -> str:
+    """A host as it is compared: in lower case, without a dot behind it, its labels as people write them, not in punycode."""
+    host = host.strip().rstrip(".").lower()
+    if PUNYCODE not in host:
+        return host
+    try:
+        return unicodedata.normalize("NFC", idna.decode(host))
+    except idna.IDNAError:
+        return host
+
+
+def is_plausible(email: str) -> bool:
+    """Whether a normalised address can be one: a name and a host with one `@` between, and nothing that separates addresses.
+
+    A host of one label is one (`kari@intranet`).
+    """
+    return PLAUSIBLE.fullmatch(email) is not None and ".." not in email.partition("@")[2]
