@@ -29,6 +29,11 @@ REFERRERS = [None, None, None, "https://google.com/", "https://www.shop.example/
              "https://m.facebook.com/"]  # fmt: skip
 AGENTS = ["Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0", "Googlebot/2.1", "curl/8.5.0", "OurMonitor/1.0",
           "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"]  # fmt: skip
+TOUCHES = (
+    ["page_visited"] * 8 + ["form_submitted"] * 3 + ["cta_clicked"] * 2 + ["cta_viewed", "email_sent", "email_opened"]
+    + ["email_clicked"] * 2 + ["social_clicked", "social_interacted", "ad_viewed", "ad_clicked", "asset_interacted"]
+    + ["list_joined"] * 2 + ["workflow_enrolled", "email_delivered", "email_bounced", "email_unsubscribed"]
+)  # fmt: skip
 CATALOG = [
     *["asset_associated"] * 8, *["asset_dissociated"] * 2, *["campaign_created"] * 3, *["campaign_updated"] * 2,
     "campaign_deleted", "asset_published", "asset_unpublished", "spend_recorded", *["asset_registered"] * 4,
@@ -71,6 +76,7 @@ class Cast:
         self.settings = rng.choice([0, 0, 0, 1, 2, 4])
         self.taken_back = rng.choice([0, 0, 1, 2, 4])
         self.talk, self.catalog, self.registered, self.size_max = SETTINGS, CATALOG, False, 1000
+        self.touches, self.members, self.salesforce, self.via = TOUCHES, 3, 1, 0.1
         mood = rng.random()
         if mood < 0.12:  # the limit is met, and met again, while associations are taken back
             self.assets, self.campaigns = ["post", "post2", "post3"], rng.sample(CAMPAIGNS, rng.choice([1, 1, 2]))
@@ -88,6 +94,29 @@ class Cast:
         elif mood < 0.36:  # who is a machine changes by settings
             self.agents, self.settings, self.talk = True, rng.choice([2, 4, 6]), MACHINES
             self.weights, self.utm, self.campaigns = [12, 4, 4, 1], 0.9, ["spring", "autumn"]
+        elif mood < 0.46:  # CTAs, and what is told of them on a workflow, change hands with gaps between
+            self.assets, self.campaigns = rng.sample(["cta", "flow", "form"], rng.choice([1, 2, 3])), CAMPAIGNS
+            self.touches, self.weights, self.early = ["cta_clicked", "cta_viewed", "page_visited"], [10, 12, 1, 0], 0
+            self.catalog = ["asset_associated"] * 5 + ["asset_dissociated"] * 5 + CATALOG
+            self.registered = True
+        elif mood < 0.56:  # contacts join and leave deals, before and after the close
+            self.campaigns, self.assets, self.early = (
+                rng.sample(CAMPAIGNS, rng.choice([1, 2])),
+                ["mail", "list", "flow"],
+                0.9,
+            )
+            self.contacts, self.members = rng.sample(CONTACTS[:4], rng.choice([2, 3, 4])), 12
+            self.touches = ["email_clicked"] * 4 + ["email_opened", "list_joined", "workflow_enrolled", "page_visited"]
+            self.weights, self.taken_back = [8, 5, 0, 12], rng.choice([0, 1, 2])
+        elif (
+            mood < 0.66
+        ):  # assets are published again and again, tracking URLs and paid search visited before campaigns
+            self.assets, self.campaigns = ["tu", "search", "post", "blog"], rng.sample(CAMPAIGNS, rng.choice([1, 2]))
+            self.touches, self.weights, self.early = ["page_visited"], [5, 16, 1, 0], 0
+            self.catalog = ["asset_published"] * 6 + ["asset_unpublished"] * 3 + ["asset_associated"] * 4 + CATALOG
+            self.registered, self.days, self.via = True, rng.choice([2, 4]), rng.choice([0.2, 0.6])
+        elif mood < 0.72:  # contacts come into Salesforce campaigns, leave them and come again
+            self.weights, self.salesforce, self.taken_back = [2, 1, 20, 0], 6, rng.choice([0, 1, 2])
 
 
 def instant(rng: random.Random, cast: Cast) -> str:
@@ -113,11 +142,7 @@ def url(rng: random.Random, cast: Cast) -> str:
 
 
 def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
-    type_ = rng.choice(
-        ["page_visited"] * 8 + ["form_submitted"] * 3 + ["cta_clicked"] * 2 + ["cta_viewed", "email_sent", "email_opened"]
-        + ["email_clicked"] * 2 + ["social_clicked", "social_interacted", "ad_viewed", "ad_clicked", "asset_interacted"]
-        + ["list_joined"] * 2 + ["workflow_enrolled", "email_delivered", "email_bounced", "email_unsubscribed"]
-    )  # fmt: skip
+    type_ = rng.choice(cast.touches)
     event: dict[str, Any] = {"type": type_}
     if type_ == "page_visited":
         event |= {"visitor_id": rng.choice(cast.visitors), "url": url(rng, cast)}
@@ -125,7 +150,7 @@ def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
             event["referrer"] = referrer
         if rng.random() < 0.1:
             event["asset_id"] = rng.choice(cast.assets)
-        if rng.random() < 0.1:
+        if rng.random() < cast.via:
             event["via_asset_id"] = rng.choice(["tu", *cast.assets])
         if rng.random() < 0.1:
             event["contact"] = rng.choice(cast.contacts)
@@ -188,7 +213,7 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
 def person(rng: random.Random, cast: Cast) -> dict[str, Any]:
     type_ = rng.choice(
         ["contact_identified"] * 5 + ["contact_created", "contact_updated", "contact_merged", "contact_merged"]
-        + ["list_left", "salesforce_campaign_joined"]
+        + ["list_left"] + ["salesforce_campaign_joined", "salesforce_campaign_left"] * cast.salesforce
     )  # fmt: skip
     event: dict[str, Any] = {"type": type_, "contact": rng.choice(cast.contacts)}
     if type_ == "contact_identified":
@@ -198,7 +223,10 @@ def person(rng: random.Random, cast: Cast) -> dict[str, Any]:
     elif type_ == "list_left":
         event |= {"asset_id": "list", "list_type": "static"}
     elif type_ == "salesforce_campaign_joined":
-        event |= {"salesforce_campaign_id": rng.choice(["701", "702"]), "source": "sync"}
+        event |= {"salesforce_campaign_id": rng.choice(["701", "702"])}
+        event["source"] = rng.choice(["sync", "form", "workflow"])
+    elif type_ == "salesforce_campaign_left":
+        event |= {"salesforce_campaign_id": rng.choice(["701", "702"])}
     elif rng.random() < 0.5:
         event["properties"] = rng.choice(
             [{"city": "Oslo"}, {"salesforce_campaign_id": "701"}, {"salesforce_campaign_id": None, "city": "Bergen"}]
@@ -208,8 +236,8 @@ def person(rng: random.Random, cast: Cast) -> dict[str, Any]:
 
 def deal(rng: random.Random, cast: Cast) -> dict[str, Any]:
     type_ = rng.choice(
-        ["deal_created"] * 3 + ["deal_updated"] + ["deal_contact_associated"] * 3 + ["deal_contact_dissociated"]
-        + ["deal_closed"] * 4 + ["deal_reopened", "deal_deleted"]
+        ["deal_created"] * 3 + ["deal_updated"] + ["deal_contact_associated"] * cast.members
+        + ["deal_contact_dissociated"] * (1 + cast.members // 4) + ["deal_closed"] * 4 + ["deal_reopened", "deal_deleted"]
     )  # fmt: skip
     event: dict[str, Any] = {"type": type_, "deal_id": rng.choice(cast.deals)}
     if type_ in ("deal_created", "deal_updated"):
