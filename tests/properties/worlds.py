@@ -76,7 +76,8 @@ class Cast:
         self.settings = rng.choice([0, 0, 0, 1, 2, 4])
         self.taken_back = rng.choice([0, 0, 1, 2, 4])
         self.talk, self.catalog, self.registered, self.size_max = SETTINGS, CATALOG, False, 1000
-        self.touches, self.members, self.salesforce, self.via = TOUCHES, 3, 1, 0.1
+        self.touches, self.members, self.salesforce, self.via, self.dated = TOUCHES, 3, 1, 0.1, 0.2
+        self.held = False  # whether the first campaign holds all assets before all else
         mood = rng.random()
         if mood < 0.12:  # the limit is met, and met again, while associations are taken back
             self.assets, self.campaigns = ["post", "post2", "post3"], rng.sample(CAMPAIGNS, rng.choice([1, 1, 2]))
@@ -100,14 +101,14 @@ class Cast:
             self.catalog = ["asset_associated"] * 5 + ["asset_dissociated"] * 5 + CATALOG
             self.registered = True
         elif mood < 0.56:  # contacts join and leave deals, before and after the close
-            self.campaigns, self.assets, self.early = (
-                rng.sample(CAMPAIGNS, rng.choice([1, 2])),
-                ["mail", "list", "flow"],
-                0.9,
+            self.campaigns = rng.sample(CAMPAIGNS, rng.choice([1, 2]))
+            self.assets, self.early = ["mail", "list", "flow"], 0.9
+            self.contacts, self.members, self.days = CONTACTS[:4], 12, 1
+            self.touches, self.size_max = (
+                ["email_clicked"] * 2 + ["email_opened", "list_joined", "workflow_enrolled"],
+                20,
             )
-            self.contacts, self.members = rng.sample(CONTACTS[:4], rng.choice([2, 3, 4])), 12
-            self.touches = ["email_clicked"] * 4 + ["email_opened", "list_joined", "workflow_enrolled", "page_visited"]
-            self.weights, self.taken_back = [8, 5, 0, 12], rng.choice([0, 1, 2])
+            self.weights, self.taken_back, self.held = [3, 1, 0, 1], rng.choice([0, 1, 2]), True
         elif (
             mood < 0.66
         ):  # assets are published again and again, tracking URLs and paid search visited before campaigns
@@ -115,6 +116,7 @@ class Cast:
             self.touches, self.weights, self.early = ["page_visited"], [5, 16, 1, 0], 0
             self.catalog = ["asset_published"] * 6 + ["asset_unpublished"] * 3 + ["asset_associated"] * 4 + CATALOG
             self.registered, self.days, self.via = True, rng.choice([2, 4]), rng.choice([0.2, 0.6])
+            self.dated = 0.7
         elif mood < 0.72:  # contacts come into Salesforce campaigns, leave them and come again
             self.weights, self.salesforce, self.taken_back = [2, 1, 20, 0], 6, rng.choice([0, 1, 2])
 
@@ -191,9 +193,9 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
         event: dict[str, Any] = {"type": type_} | campaign
         if rng.random() < 0.6:
             event["utm_campaign"] = rng.choice(UTM)
-        if rng.random() < 0.2:
+        if rng.random() < cast.dated:
             event["starts_on"] = "2024-03-02"
-        if rng.random() < 0.2:
+        if rng.random() < cast.dated:
             event["ends_on"] = "2024-03-03"
         return event
     if type_ == "campaign_deleted":
@@ -237,7 +239,8 @@ def person(rng: random.Random, cast: Cast) -> dict[str, Any]:
 def deal(rng: random.Random, cast: Cast) -> dict[str, Any]:
     type_ = rng.choice(
         ["deal_created"] * 3 + ["deal_updated"] + ["deal_contact_associated"] * cast.members
-        + ["deal_contact_dissociated"] * (1 + cast.members // 4) + ["deal_closed"] * 4 + ["deal_reopened", "deal_deleted"]
+        + ["deal_contact_dissociated"] * (1 + cast.members // 4) + ["deal_closed"] * 4
+        + ["deal_reopened"] + ["deal_deleted"] * (cast.members < 6)
     )  # fmt: skip
     event: dict[str, Any] = {"type": type_, "deal_id": rng.choice(cast.deals)}
     if type_ in ("deal_created", "deal_updated"):
@@ -270,6 +273,27 @@ def won_deal(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def members(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
+    """A closed deal with a contact that stays, one that leaves and one that joins, each near the close or away from it."""
+    staying, leaving, joining = rng.sample(cast.contacts, 3)
+    deal_id, close = rng.choice(cast.deals), BASE + dt.timedelta(minutes=rng.choice([10, 30, 60]))
+
+    def about(event: dict[str, Any], *minutes: int) -> dict[str, Any]:
+        instant = close + dt.timedelta(minutes=rng.choice(minutes))
+        return {"deal_id": deal_id} | event | {"occurred_at": instant.isoformat().replace("+00:00", "Z")}
+
+    events = [
+        about({"type": "deal_created", "contacts": rng.choice([[staying, leaving], [leaving], [staying]])}, -60),
+        about({"type": "deal_contact_dissociated", "contact": leaving}, -30, -10, 0, 10),
+        about({"type": "deal_contact_associated", "contact": joining}, -10, 0, 10, 30),
+        about({"type": "deal_closed", "won": rng.random() < 0.9}, 0),
+    ]
+    for contact in rng.sample([staying, leaving, joining], rng.choice([1, 1, 2])):
+        touched = {"type": "email_clicked", "asset_id": "mail", "contact": contact}
+        events.append({k: v for k, v in about(touched, -30, -10, -1, 0, 10).items() if k != "deal_id"})
+    return rng.sample(events, rng.choice([len(events), len(events), len(events) - 1]))
+
+
 def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]]:
     """A set of events as sent; ids collide now and then, and retractions name events of the set."""
     cast = Cast(rng, days)
@@ -278,11 +302,17 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
         for n, asset in enumerate(cast.assets):
             told = {"type": "asset_registered", "asset_id": asset, "asset_type": ASSETS[asset]}
             events.append(told | {"id": f"a{n}", "occurred_at": "2024-03-01T11:00:00Z"})
+    if cast.held:
+        for n, asset in enumerate(cast.assets):
+            told = {"type": "asset_associated", "asset_id": asset, "campaign_id": cast.campaigns[0]}
+            events.append(told | {"id": f"h{n}", "occurred_at": "2024-03-01T11:00:00Z"})
     for n in range(min(size, cast.size_max)):
         make = rng.choices([touch, catalog, person, deal], cast.weights)[0]
         early = make is catalog and rng.random() < cast.early
         events.append(make(rng, cast) | {"id": f"e{n:02d}", "occurred_at": EARLY if early else instant(rng, cast)})
-    if rng.random() < 0.5:
+    if cast.held:
+        events += [e | {"id": f"m{n}"} for n, e in enumerate(members(rng, cast))]
+    elif rng.random() < 0.5:
         events += [e | {"id": f"s{n}"} for n, e in enumerate(won_deal(rng, cast))]
     for n in range(cast.settings):
         events.append(configured(rng, cast) | {"id": f"w{n}", "occurred_at": instant(rng, cast)})
