@@ -23,7 +23,12 @@ CAMPAIGN = sql("SELECT campaign_id, name FROM {g}.campaign WHERE ws = $1 AND cam
 NOT_ASSOCIATED = frozenset(
     {DealReason.NO_CONTACT, DealReason.CONTACT_ASSOCIATED_AFTER_CLOSE, DealReason.CONTACT_DISSOCIATED_BEFORE_CLOSE}
 )
-NOT_REACHED = frozenset({DealReason.STATIC_LIST, DealReason.WORKFLOW_ONLY, DealReason.CONTACT_NOT_INFLUENCED})
+NOT_REACHED = frozenset(
+    {
+        DealReason.INFLUENCED_AFTER_CLOSE, DealReason.STATIC_LIST, DealReason.WORKFLOW_ONLY,
+        DealReason.CONTACT_NOT_INFLUENCED,
+    }
+)  # fmt: skip
 CHECKS = ("not_deleted", "not_lost", "contact_associated_before_close", "contact_influenced_before_close")
 
 

@@ -51,18 +51,23 @@ class Who(NamedTuple):
 
     @property
     def full(self) -> str:
-        """Such as `Kari Nordmann (kari@example.no, 8001)`; without a name of a person `kari@example.no (8001)`."""
+        """Such as `Kari Nordmann (kari@example.no, 8001)`; without them `kari@example.no (8001)`, or `contact 8001`."""
         named = [n for n in (self.email, self.name) if n is not None]
         called = " ".join(n for n in (self.first_name, self.last_name) if n)
         if not called:
-            called = named.pop(0) if self.email else f"Contact {named.pop()}"
+            called = named.pop(0) if self.email else f"contact {named.pop()}"
         beside = [n for n in dict.fromkeys(named) if n != called]
         return f"{called} ({', '.join(beside)})" if beside else called
 
     @property
+    def begins(self) -> str:
+        """The same at the beginning of a sentence."""
+        return self.full[0].upper() + self.full[1:] if self.full.startswith("contact ") else self.full
+
+    @property
     def short(self) -> str:
         """What it is called where its full name was told before."""
-        return self.first_name or self.last_name or self.email or self.name
+        return self.first_name or self.last_name or self.email or f"contact {self.name}"
 
 
 class Thing(NamedTuple):
@@ -122,7 +127,7 @@ class Deed:
     @property
     def subject(self) -> str:
         """Whose it was."""
-        return "An anonymous visitor" if self.who is None else self.who.full
+        return "An anonymous visitor" if self.who is None else self.who.begins
 
     def _what(self) -> str:
         if self.thing is not None:
@@ -166,7 +171,13 @@ class Clock:
         if apart_us < SECOND_US:
             return "less than a second"
         unit_us, unit = next(
-            (u, name) for u, name in ((HOUR_US, "hour"), (MINUTE_US, "minute"), (SECOND_US, "second")) if apart_us >= u
+            (u, name)
+            for u, name, from_us in (
+                (HOUR_US, "hour", 2 * HOUR_US),
+                (MINUTE_US, "minute", 2 * MINUTE_US),
+                (SECOND_US, "second", 0),
+            )
+            if apart_us >= from_us
         )
         more = "more than " if apart_us % unit_us else ""
         return more + _count(apart_us // unit_us, unit)
@@ -225,9 +236,9 @@ def associated(clock: Clock, deal: Deal, who: Who, joined_us: int, others: int) 
     """Check `contact_associated_before_close`, where it holds; `others` is how many other contacts were, too."""
     if deal.closed_us is None:
         too = f", as {'is' if others == 1 else 'are'} {_count(others, 'other contact')}" if others else ""
-        return f"{who.full} was associated with the deal on {clock.day(joined_us)} and still is{too}."
+        return f"{who.begins} was associated with the deal on {clock.day(joined_us)} and still is{too}."
     too = f"; so {'was' if others == 1 else 'were'} {_count(others, 'other contact')}" if others else ""
-    return f"{who.full} was associated with the deal {clock.beside(joined_us, deal.closed_us, 'it closed')}{too}."
+    return f"{who.begins} was associated with the deal {clock.beside(joined_us, deal.closed_us, 'it closed')}{too}."
 
 
 def not_associated(
@@ -245,7 +256,7 @@ def not_associated(
         if deal.closed_us is None
         else clock.beside(changed_us, deal.closed_us, "it closed")
     )
-    changed = f"{who.full} was {'associated with' if late else 'removed from'} the deal {when}"
+    changed = f"{who.begins} was {'associated with' if late else 'removed from'} the deal {when}"
     if deed is not None:
         did, then = deed.did(campaign), clock.pair(deed.at_us, changed_us)[0]
         return f"{changed}. So it does not count that {who.short} {did} {then}."
@@ -269,19 +280,23 @@ def not_influenced(
     that are eligible.
     `kept_out`: touches that were kept out of the campaign follow as checks of their own.
     """
+    below = "; what was kept out of the campaign is told below" if kept_out else ""
     one = people[0] if number == 1 else None
     if deed is None:
-        before = " before it closed" if deal.closed_us is not None else ""
-        more = "; see below what was kept out of it" if kept_out else ""
-        who = f"{one.full} has no" if one else f"None of {_names(people, number)} has a"
-        return f"{who} touch of the campaign '{campaign}' that influences the deal{before}{more}."
+        has = ("has", "had")[deal.closed_us is not None]
+        who = f"{one.full} {has} no" if one else f"none of {_names(people, number)} {has} a"
+        text = f"{who} touch of the campaign '{campaign}' that influences a deal{below}."
+        if deal.closed_us is not None:
+            return f"Before the deal closed on {clock.day(deal.closed_us)}, {text}"
+        return f"{one.begins}{text.removeprefix(one.full)}" if one else f"N{text[1:]}"
     if reason is DealReason.INFLUENCED_AFTER_CLOSE:
-        first = "the first touch of the campaign" if one else "the first touch of the campaign by anybody in the deal"
-        return f"{influenced(clock, deal, deed, campaign)[:-1]}; that is {first}."
+        said = influenced(clock, deal, deed, campaign).removesuffix(".")
+        nobody = f"{one.short} has no" if one else "nobody in the deal has an"
+        return f"{said}; {nobody} earlier touch that counts for the campaign{below}."
     what = "Joining a static list" if reason is DealReason.STATIC_LIST else "Being enrolled in a workflow"
-    nobody = f"{one.short} has no" if one else "nobody in it has a"
-    day = clock.day(deed.at_us)
-    return f"{deed.subject} {deed.did(campaign)} on {day}. {what} influences no deal, and {nobody} touch of the campaign that does."
+    did = f"{deed.subject} {deed.did(campaign)} on {clock.day(deed.at_us)}"
+    whoever = one.short if one else "anybody in the deal"
+    return f"{did}. {what} influences no deal, and nothing else that {whoever} did counts for the campaign{below}."
 
 
 def counts(clock: Clock, deed: Deed, campaign: str) -> str:
@@ -296,7 +311,7 @@ def kept_out(clock: Clock, why: KeptOut, deed: Deed, campaign: str, turned_us: i
     claimed; None if the campaign never held or claimed it while it counted.
     """
     if why is KeptOut.MACHINE:
-        return f"{deed.whole} on {clock.day(deed.at_us)}, but that was a machine and no person, so it does not count."
+        return f"{deed.whole} on {clock.day(deed.at_us)}, but a machine did that and no person, so it does not count."
     if why is KeptOut.INTERNAL:
         day = clock.day(deed.at_us)
         return f"{deed.whole} on {day}, but that is traffic of the workspace's own people, which does not count."
@@ -315,7 +330,7 @@ def _not_claimed(clock: Clock, deed: Deed, campaign: str, turned_us: int | None)
     if turned_us is None:
         return f"{deed.whole} on {clock.day(deed.at_us)}, but the campaign '{campaign}' did not claim that value then."
     when, turned = clock.pair(deed.at_us, turned_us)
-    ever = "claims it only since" if turned_us > deed.at_us else "claimed it only until"
+    ever = "claims that value only since" if turned_us > deed.at_us else "claimed that value only until"
     return f"{deed.whole} {when}, but the campaign '{campaign}' {ever} {turned[3:]}."
 
 

@@ -558,7 +558,8 @@ class Oracle:
 
     def kept_out_of(self, deal, campaign):
         """The reasons that keep touches out of the campaign which would make the deal count; none if it does, or cannot."""
-        if self.deal_reason(deal, campaign) not in ("static_list", "workflow_only", "contact_not_influenced"):
+        reason = self.deal_reason(deal, campaign)
+        if reason not in ("influenced_after_close", "static_list", "workflow_only", "contact_not_influenced"):
             return set()
         return {self.why_not(t, campaign) for t in self.kept_out_touches(deal, campaign)}
 
