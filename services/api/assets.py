@@ -9,29 +9,28 @@ from fastapi import APIRouter, Request, Response
 
 from services.api.campaigns import campaign_row
 from services.api.reading import Api, Reading, answer, reading
-from shared.events.instants import END_US, from_micros, to_rfc3339
+from shared.events.instants import BEGINNING_US, END_US, from_micros, to_rfc3339
 from shared.projection.attribution import numbers as type_list
 from shared.projection.sql import sql
 from shared.rules.excluded_traffic import Verdict
 from shared.rules.influence import TouchType
 from shared.rules.pre_association import Route
-from shared.rules.reassociation import CTA_TYPES, cta_clicks_stay, former_asset_keeps
+from shared.rules.reassociation import CTA_TYPES, Held, cta_clicks_stay, former_asset_keeps, keepers
 from shared.rules.visibility import NEEDS_A_VISIT, hidden_reason
 
 # Types whose numbers come in several groups: their contacts are joined as sets, for they cannot be added.
 IN_PARTS = CTA_TYPES | {TouchType.LIST_JOINED_STATIC, TouchType.LIST_JOINED_ACTIVE}
 
 HELD = sql("""
-SELECT a.asset, a.from_us, a.to_us, s.asset_id, s.asset_type, s.name, s.network, s.ad_type, s.published,
-    s.first_published_us
+SELECT a.asset, a.from_us, a.to_us, s.asset_id, s.asset_type, s.name, s.network, s.ad_type, s.published, s.published_us
 FROM {g}.association a LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
 WHERE a.ws = $1 AND a.campaign = $2 ORDER BY a.from_us
 """)  # every asset that the campaign ever held
 
 _SPAN = f"""
-    SELECT u.asset, {Route.ASSET:d} AS route, u.asset AS key, {-(2**63)} AS from_us, {END_US} AS to_us
+    SELECT u.asset, {Route.ASSET:d} AS route, u.asset AS key, '{BEGINNING_US}'::bigint AS from_us, {END_US} AS to_us
     FROM unnest($2::bigint[]) u(asset)
-    UNION ALL SELECT u.asset, {Route.VIA:d}, u.asset, {-(2**63)}, {END_US} FROM unnest($2::bigint[]) u(asset)
+    UNION ALL SELECT u.asset, {Route.VIA:d}, u.asset, '{BEGINNING_US}'::bigint, {END_US} FROM unnest($2::bigint[]) u(asset)
     UNION ALL SELECT asset, route, page, from_us, to_us FROM {{g}}.address
     WHERE ws = $1 AND asset = ANY($2::bigint[])"""
 
@@ -44,38 +43,49 @@ _HISTORY = " UNION ".join(
     for route, column in ((Route.ASSET, "target"), (Route.VIA, "via"))
 )
 
-# The history of assets ($2) in [$3, $4), by type; CTA events also by who held the asset then. A touch that is of an asset in
-# two ways stands once (UNION).
+# The history of assets ($2) in [$3, $4), by type; CTA events also by the change of holders that came last by then (none: the
+# beginning). A touch that is of an asset in two ways stands once (UNION).
 STATISTICS = sql(f"""
 WITH span AS MATERIALIZED ({_SPAN}
 ), history AS ({_HISTORY}
 ), owned AS (
     SELECT h.asset, h.type, h.count, o.contact,
-        CASE WHEN h.type IN ({type_list(CTA_TYPES)}) THEN ARRAY(
-            SELECT a.campaign FROM {{g}}.association a WHERE a.ws = $1 AND a.asset = h.asset
-                AND h.occurred_at_us >= a.from_us AND h.occurred_at_us < a.to_us ORDER BY 1) END AS holders
+        CASE WHEN h.type IN ({type_list(CTA_TYPES)}) THEN coalesce((
+            SELECT max(change.at_us) FROM {{g}}.association a
+            CROSS JOIN LATERAL (VALUES (a.from_us), (a.to_us)) change(at_us)
+            WHERE a.ws = $1 AND a.asset = h.asset AND change.at_us <= h.occurred_at_us), '{BEGINNING_US}'::bigint) END AS since_us
     FROM history h LEFT JOIN {{g}}.ownership o ON o.ws = $1 AND o.person = h.person
         AND (h.occurred_at_us, h.event_id) >= (o.from_us, o.from_event)
         AND (h.occurred_at_us, h.event_id) < (o.to_us, o.to_event)
 )
-SELECT asset, type, holders, sum(count)::bigint AS n, count(DISTINCT contact) AS contacts,
+SELECT asset, type, since_us, sum(count)::bigint AS n, count(DISTINCT contact) AS contacts,
     CASE WHEN type IN ({type_list(IN_PARTS)}) THEN
         coalesce(array_agg(DISTINCT contact) FILTER (WHERE contact IS NOT NULL), '{{}}') END AS known
-FROM owned GROUP BY asset, type, holders
+FROM owned GROUP BY asset, type, since_us
 """)
 
+HOLDERS = sql("""
+SELECT asset, campaign, from_us, to_us FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])
+""")  # every time in which any campaign held these assets
+
+_A_VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.verdict = {Verdict.COUNTED:d}"
+_LATEST = " UNION ALL ".join(
+    f"""
+    (SELECT t.occurred_at_us FROM {{g}}.touch t WHERE t.ws = $1 AND t.{column} = u.asset AND {_A_VISIT}
+    ORDER BY t.occurred_at_us DESC LIMIT 1)"""
+    for column in ("target", "via")
+)
+_LATEST_BY_LINK = f"""
+    (SELECT l.occurred_at_us FROM {{g}}.address a CROSS JOIN LATERAL (
+        SELECT t.occurred_at_us FROM {{g}}.touch t WHERE t.ws = $1 AND t.via = a.page AND {_A_VISIT}
+            AND t.occurred_at_us >= a.from_us AND t.occurred_at_us < a.to_us
+        ORDER BY t.occurred_at_us DESC LIMIT 1) l
+    WHERE a.ws = $1 AND a.asset = u.asset AND a.route = {Route.VIA:d})"""
 VISITED = sql(f"""
-SELECT u.asset FROM unnest($2::bigint[]) u(asset) WHERE EXISTS (
-    SELECT FROM {{g}}.touch t WHERE t.ws = $1 AND t.target = u.asset AND t.type = {TouchType.PAGE_VISITED:d}
-        AND t.verdict = {Verdict.COUNTED:d} AND t.occurred_at_us >= $3)
-    OR EXISTS (
-    SELECT FROM {{g}}.touch t WHERE t.ws = $1 AND t.via = u.asset AND t.type = {TouchType.PAGE_VISITED:d}
-        AND t.verdict = {Verdict.COUNTED:d} AND t.occurred_at_us >= $3)
-    OR EXISTS (
-    SELECT FROM {{g}}.address a JOIN {{g}}.touch t ON t.ws = $1 AND t.via = a.page AND t.type = {TouchType.PAGE_VISITED:d}
-        AND t.verdict = {Verdict.COUNTED:d} AND t.occurred_at_us >= greatest($3, a.from_us) AND t.occurred_at_us < a.to_us
-    WHERE a.ws = $1 AND a.asset = u.asset AND a.route = {Route.VIA:d})
-""")  # which of these assets were visited since an instant
+SELECT u.asset, max(v.occurred_at_us) AS last_visit_us
+FROM unnest($2::bigint[]) u(asset) CROSS JOIN LATERAL ({_LATEST} UNION ALL {_LATEST_BY_LINK}) v
+GROUP BY u.asset
+""")  # which of these assets were ever visited, and when last
 
 
 @dataclass
@@ -130,14 +140,17 @@ def routes(api: Api) -> APIRouter:
 
 async def _sections(read: Reading, campaign: int, held: dict[int, Any]) -> dict[int, Section]:
     span = read.range
+    holders: dict[int, list[Held]] = defaultdict(list)
+    for row in await read.fetch(HOLDERS, list(held)):
+        holders[row["asset"]].append(Held(row["campaign"], row["from_us"], row["to_us"]))
     sections: dict[int, Section] = defaultdict(Section)
     for row in await read.fetch(STATISTICS, list(held), span.from_us, span.to_us):
-        type_, holders = TouchType(row["type"]), frozenset(row["holders"] or ())
-        section = sections[row["asset"]]
+        type_, section = TouchType(row["type"]), sections[row["asset"]]
+        kept_by = frozenset[int]() if row["since_us"] is None else keepers(holders[row["asset"]], row["since_us"])
         if held[row["asset"]]["to_us"] != END_US:
-            if former_asset_keeps(type_, holders, campaign):
+            if former_asset_keeps(type_, kept_by, campaign):
                 section.add(row)
-        elif (why := cta_clicks_stay(type_, holders, campaign)) is None:
+        elif (why := cta_clicks_stay(type_, kept_by, campaign)) is None:
             section.add(row)
         else:
             section.not_shown[str(why)][type_.wire] += row["n"]
@@ -146,18 +159,19 @@ async def _sections(read: Reading, campaign: int, held: dict[int, Any]) -> dict[
 
 async def _hidden(read: Reading, campaign: Any, held: dict[int, Any]) -> dict[int, str | None]:
     asking = [key for key, row in held.items() if row["asset_type"] in NEEDS_A_VISIT]
-    visited = {row["asset"] for row in await read.fetch(VISITED, asking, campaign["created_us"])}
+    visited = {row["asset"]: row["last_visit_us"] for row in await read.fetch(VISITED, asking)}
     return {
         key: hidden_reason(
-            row["asset_type"], published=bool(row["published"]), visited_since_creation=key in visited,
-            first_published_on=_day(read, row["first_published_us"]), starts_on=campaign["starts_on"],
-            ends_on=campaign["ends_on"],
+            row["asset_type"], published=bool(row["published"]), last_visit_us=visited.get(key),
+            campaign_created_us=campaign["created_us"],
+            published_on={_day(read, at_us) for at_us in row["published_us"] or ()},
+            starts_on=campaign["starts_on"], ends_on=campaign["ends_on"],
         ) for key, row in held.items()
     }  # fmt: skip
 
 
-def _day(read: Reading, at_us: int | None) -> dt.date | None:
-    return None if at_us is None else from_micros(at_us).astimezone(read.zone).date()
+def _day(read: Reading, at_us: int) -> dt.date:
+    return from_micros(at_us).astimezone(read.zone).date()
 
 
 def _item(row: Any, section: Section, former: bool, hidden: str | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`/v1/contacts`: a person, and everything that it touched, in order."""
 
+from collections import defaultdict
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -18,15 +19,16 @@ SELECT c.* FROM {g}.identifier i JOIN {g}.contact c ON c.ws = $1 AND c.contact =
 WHERE i.ws = $1 AND i.identifier = ANY($2::bigint[]) ORDER BY i.is_email LIMIT 1
 """)  # the contact of an identifier; an id wins over an email of the same text
 IDENTIFIERS = sql("SELECT is_email, text FROM {g}.identifier WHERE ws = $1 AND contact = $2 ORDER BY is_email, text")
-_SALESFORCE = """
-    ARRAY(SELECT salesforce_campaign_id FROM {g}.salesforce_member m WHERE m.ws = $1 AND m.contact = c.contact ORDER BY 1)"""
-SALESFORCE = sql(f"SELECT {_SALESFORCE} FROM (SELECT $2::bigint AS contact) c")
+SALESFORCE = sql("""
+SELECT contact, salesforce_campaign_id, source, joined_us, joined_event FROM {g}.salesforce_member
+WHERE ws = $1 AND contact = ANY($2::bigint[]) ORDER BY contact, salesforce_campaign_id
+""")
 
 
 def _page(source: str, condition: str) -> str:
     """A page of contacts by name, after the name $2 and the key $3, at most $4."""
     return f"""
-SELECT c.contact, c.name, c.created_us, c.internal, {_SALESFORCE} AS salesforce_campaign_ids FROM {source}
+SELECT c.contact, c.name, c.created_us, c.internal FROM {source}
 WHERE {condition} AND (c.name, c.contact) > ($2 COLLATE "C", $3::bigint) ORDER BY c.name, c.contact LIMIT $4
 """
 
@@ -61,9 +63,10 @@ def routes(api: Api) -> APIRouter:
             wanted = read.query.get("salesforce_campaign_id")
             rows = await (read.fetch(CONTACTS, *after) if wanted is None else read.fetch(IN_SALESFORCE, *after, wanted))
             more, rows = len(rows) > read.limit, rows[: read.limit]
+            salesforce = await _salesforce(read, [r["contact"] for r in rows])
             items = [
                 {"contact": r["name"], "created_at": to_rfc3339(r["created_us"]), "internal": r["internal"],
-                 "salesforce_campaign_ids": r["salesforce_campaign_ids"]} for r in rows
+                 **salesforce[r["contact"]]} for r in rows
             ]  # fmt: skip
             cursor = encode_cursor([rows[-1]["name"], rows[-1]["contact"]]) if more else None
             return answer(read, {"items": items, "next_cursor": cursor})
@@ -80,7 +83,7 @@ def routes(api: Api) -> APIRouter:
                 "created_at": to_rfc3339(row["created_us"]), "conversion": row["created_event"],
                 "first_page_visit": row["first_visit_event"], "properties": row["properties"],
                 "internal": row["internal"],
-                "salesforce_campaign_ids": await read.connection.fetchval(SALESFORCE, read.ws, row["contact"]),
+                **(await _salesforce(read, [row["contact"]]))[row["contact"]],
             }  # fmt: skip
             return answer(read, body)
 
@@ -109,6 +112,22 @@ async def contact_row(read: Reading, name: str) -> Any:
     if row is None:
         raise not_found("contact", name)
     return row
+
+
+async def _salesforce(read: Reading, contacts: list[int]) -> dict[int, dict[str, Any]]:
+    """The Salesforce campaigns that each contact is in: their ids, and how and since when (rule **contact**)."""
+    rows: dict[int, list[Any]] = defaultdict(list)
+    for row in await read.fetch(SALESFORCE, contacts):
+        rows[row["contact"]].append(row)
+    return {
+        contact: {
+            "salesforce_campaign_ids": [m["salesforce_campaign_id"] for m in rows[contact]],
+            "salesforce_campaigns": [
+                {"salesforce_campaign_id": m["salesforce_campaign_id"], "source": m["source"],
+                 "joined_at": to_rfc3339(m["joined_us"]), "event_id": m["joined_event"]} for m in rows[contact]
+            ],
+        } for contact in contacts
+    }  # fmt: skip
 
 
 def _name_of(cursor: list[Any] | None) -> tuple[str, int]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from services.api.explain import explain_deal
+from services.api.checklist import explain_deal
 from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
 from services.api.touches import counting, standings
 from shared.events.instants import to_rfc3339

@@ -14,7 +14,7 @@ from shared.projection.sql import sql
 from shared.rules.deal import State, before_close
 from shared.rules.exact import split
 from shared.rules.excluded_traffic import Verdict
-from shared.rules.influence import TouchType
+from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.models import MODELS
 from shared.rules.pre_association import KeptOut, Standing, kept_out
 from shared.rules.settled import settled_through_us
@@ -125,7 +125,8 @@ def _take_touches(one: Numbers, row: Any) -> None:
     standings = [None if row[column] is None else Standing(row[column]) for column in ("d", "e", "f")]
     reason = kept_out(row["b"] == Verdict.MACHINE, row["b"] == Verdict.INTERNAL, *standings)
     if reason is not None:
-        one.excluded[str(reason)] += row["n"]
+        if row["a"] in INFLUENCING:
+            one.excluded[str(reason)] += row["n"]
         return
     one.touches[TouchType(row["a"]).wire] += row["n"]
     if (metric := COUNTED_TYPES.get(TouchType(row["a"]))) is not None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.api.reading import Reading
 from shared.events.instants import to_rfc3339
@@ -33,7 +33,16 @@ ADS = sql("SELECT asset, asset_type, network, ad_type FROM {g}.asset WHERE ws = 
 Standings = dict[str, dict[Route, Standing]]
 
 
-async def standings(read: Reading, touches: Sequence[Any]) -> dict[int, Standings]:
+class Bearing(NamedTuple):
+    """What a touch is to a campaign by one route: by which key, and by which asset if it is one's."""
+
+    standing: Standing
+    campaign: int
+    key: int
+    asset: int | None
+
+
+async def bearings(read: Reading, touches: Sequence[Any]) -> dict[int, dict[str, dict[Route, Bearing]]]:
     """For each touch (by its place in the list), what it is to each campaign, by route."""
     asked = [
         (n, key, touch["occurred_at_us"], int(route))
@@ -41,11 +50,23 @@ async def standings(read: Reading, touches: Sequence[Any]) -> dict[int, Standing
         for route, key in ((Route.ASSET, touch["target"]), (Route.VIA, touch["via"]), (Route.UTM, touch["utm"]))
         if key is not None
     ]
-    out: dict[int, Standings] = defaultdict(lambda: defaultdict(dict))
+    out: dict[int, dict[str, dict[Route, Bearing]]] = defaultdict(lambda: defaultdict(dict))
     if asked:
         for row in await read.fetch(STANDINGS, *map(list, zip(*asked, strict=True))):
-            out[row["n"]][row["campaign_id"]][Route(row["route"])] = Standing(row["standing"])
+            bearing = Bearing(Standing(row["standing"]), row["campaign"], row["key"], row["asset"])
+            out[row["n"]][row["campaign_id"]][Route(row["route"])] = bearing
     return out
+
+
+def standings_of(found: dict[str, dict[Route, Bearing]]) -> Standings:
+    """What a touch is to each campaign, by route."""
+    return {c: {route: bearing.standing for route, bearing in by.items()} for c, by in found.items()}
+
+
+async def standings(read: Reading, touches: Sequence[Any]) -> dict[int, Standings]:
+    """For each touch (by its place in the list), what it is to each campaign, by route."""
+    found = await bearings(read, touches)
+    return {n: standings_of(found[n]) for n in range(len(touches))}
 
 
 async def what_brought(read: Reading, touches: Sequence[Any]) -> list[Brought]:

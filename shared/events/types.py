@@ -354,6 +354,13 @@ class SalesforceCampaignJoined(Envelope, kw_only=True, frozen=True, tag="salesfo
     source: Literal["sync", "form", "workflow"]
 
 
+class SalesforceCampaignLeft(Envelope, kw_only=True, frozen=True, tag="salesforce_campaign_left"):
+    """A contact is no longer in a Salesforce campaign."""
+
+    contact: Contact
+    salesforce_campaign_id: Id
+
+
 class DealCreated(Envelope, kw_only=True, frozen=True, tag="deal_created"):
     """A deal opens; `contacts` are associated with it."""
 
@@ -469,6 +476,7 @@ Event = Union[  # noqa: UP007 (a tagged union of this length reads best as a lis
     CampaignCreated, CampaignUpdated, CampaignDeleted, SpendRecorded,
     AssetRegistered, AssetPublished, AssetUnpublished, AssetAssociated, AssetDissociated,
     ContactCreated, ContactUpdated, ContactIdentified, ContactMerged, ContactForgotten, SalesforceCampaignJoined,
+    SalesforceCampaignLeft,
     DealCreated, DealUpdated, DealContactAssociated, DealContactDissociated, DealClosed, DealReopened, DealDeleted,
     EventRetracted, WorkspaceConfigured, ModelDefined,
 ]  # fmt: skip

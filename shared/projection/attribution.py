@@ -108,22 +108,25 @@ WHERE {_COUNTS} AND t.type IN ({numbers(INFLUENCING)})
 ORDER BY o.contact, t.occurred_at_us, t.event_id
 """)
 
-# What a campaign is to the eligible contacts of one deal ($3): the first touches of each kind, with their events.
+# The influencing touches of contacts ($3) that count for a campaign, in order.
 REACHED = sql(f"""
 WITH {CAMPAIGN_TOUCHES}
-SELECT o.contact, t.type, t.occurred_at_us, t.event_id FROM campaign_touch t {OWNER_OF}
+SELECT o.contact, t.type, t.occurred_at_us, t.event_id, t.person FROM campaign_touch t {OWNER_OF}
 WHERE {_COUNTS} AND t.type IN ({numbers(INFLUENCING)}) AND o.contact = ANY($3::bigint[])
 ORDER BY t.occurred_at_us, t.event_id
 """)
 
-# The first touch of each kind that would have brought the contacts ($3) to the campaign before $4, had it not been kept out.
+# The first touch of each kind that would have brought the contacts ($3) to the campaign before $4, had it not been kept out,
+# in order.
 KEPT_OUT_OF = sql(f"""
-WITH {CAMPAIGN_TOUCHES}
-SELECT DISTINCT ON (t.verdict, t.by_asset, t.by_via, t.by_utm) t.event_id, t.verdict, t.by_asset, t.by_via, t.by_utm
-FROM campaign_touch t {OWNER_OF}
-WHERE NOT ({_COUNTS}) AND t.type IN ({numbers(DEAL_TOUCHES)}) AND o.contact = ANY($3::bigint[])
-    AND t.occurred_at_us < $4
-ORDER BY t.verdict, t.by_asset, t.by_via, t.by_utm, t.occurred_at_us, t.event_id
+WITH {CAMPAIGN_TOUCHES}, kept_out AS (
+    SELECT DISTINCT ON (t.verdict, t.by_asset, t.by_via, t.by_utm) t.event_id, t.occurred_at_us, t.person, o.contact,
+        t.verdict, t.by_asset, t.by_via, t.by_utm
+    FROM campaign_touch t {OWNER_OF}
+    WHERE NOT ({_COUNTS}) AND t.type IN ({numbers(DEAL_TOUCHES)}) AND o.contact = ANY($3::bigint[])
+        AND t.occurred_at_us < $4
+    ORDER BY t.verdict, t.by_asset, t.by_via, t.by_utm, t.occurred_at_us, t.event_id)
+SELECT * FROM kept_out ORDER BY occurred_at_us, event_id
 """)
 
 DEALS_OF_CONTACTS = sql("""
@@ -149,9 +152,16 @@ WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
 
 # What touches ($2 their keys by route, $3 their instants, $4 their numbers) are to every campaign that holds or held them.
 STANDINGS = sql("""
-SELECT u.n, p.route, p.standing, c.campaign_id
+SELECT u.n, p.route, p.standing, c.campaign_id, p.campaign, p.key, p.asset
 FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::int[]) u(n, key, at_us, route)
 JOIN {g}.claim p ON p.ws = $1 AND p.key = u.key AND p.route = u.route AND u.at_us >= p.from_us AND u.at_us < p.to_us
 JOIN {g}.campaign c ON c.ws = $1 AND c.campaign = p.campaign
 ORDER BY u.n, c.campaign_id, p.route
+""")
+
+# When the keys ($5) of routes ($4) counted for campaigns ($3), by the number ($2) of who asks.
+COUNTED_WHEN = sql(f"""
+SELECT u.n, p.from_us, p.to_us FROM unnest($2::int[], $3::bigint[], $4::int[], $5::bigint[]) u(n, campaign, route, key)
+JOIN {{g}}.claim p ON p.ws = $1 AND p.campaign = u.campaign AND p.route = u.route AND p.key = u.key
+    AND p.standing = {Standing.COUNTS:d}
 """)

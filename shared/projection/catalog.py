@@ -42,11 +42,10 @@ INSERT INTO {g}.campaign SELECT $1, * FROM unnest(
     $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::date[], $9::date[], $10::text[],
     $11::bigint[], $12::text[], $13::text[])
 """)
-SAVE_ASSETS = sql("""
-INSERT INTO {g}.asset SELECT $1, * FROM unnest(
-    $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[],
-    $11::bigint[])
-""")
+ASSET_COLUMNS = (
+    "ws", "asset", "asset_id", "asset_type", "name", "url", "target_url", "network", "ad_type", "published",
+    "published_us",
+)  # fmt: skip
 DROP_ASSETS = sql("DELETE FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 ASSET_TYPES = sql("SELECT asset, asset_type FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 
@@ -163,7 +162,7 @@ async def _derive_assets(work: Work) -> set[int]:
         if not events:
             continue
         type_ = name = url = target = network = ad_type = None
-        published, first_us = False, None
+        published, published_us = False, set()
         for order, event in events:
             if isinstance(event, e.AssetRegistered):
                 type_, name = event.asset_type, event.name or name
@@ -174,14 +173,15 @@ async def _derive_assets(work: Work) -> set[int]:
                 published = False
             elif isinstance(event, e.AssetPublished):
                 published = True
-                first_us = order.at_us if first_us is None else first_us
+                published_us.add(order.at_us)
         first = events[0][1]
         assert isinstance(first, ASSET_EVENTS)
-        rows.append((key, first.asset_id, type_, name, url, target, network, ad_type, published, first_us))
+        rows.append(
+            (work.ws, key, first.asset_id, type_, name, url, target, network, ad_type, published, sorted(published_us))
+        )
     pages |= {row["page"] for row in await work.connection.fetch(PAGES_OF, work.ws, assets)}
     await work.connection.execute(DROP_ASSETS, work.ws, assets)
-    if rows:
-        await work.connection.execute(SAVE_ASSETS, work.ws, *map(list, zip(*rows, strict=True)))
+    await work.connection.copy("asset", ASSET_COLUMNS, rows)
     return pages
 
 

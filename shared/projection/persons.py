@@ -10,7 +10,17 @@ from shared.projection.rows import Naming
 from shared.projection.sessions import VisitorState
 from shared.projection.sql import sql
 from shared.projection.work import VisitorChange, Work
-from shared.rules.contact import Merge, Named, components, created, name, representative, salesforce_campaigns
+from shared.rules.contact import (
+    SALESFORCE_PROPERTY,
+    Merge,
+    Named,
+    SalesforceTold,
+    components,
+    created,
+    name,
+    representative,
+    salesforce_campaigns,
+)
 from shared.rules.excluded_traffic import Verdict, internal_contact
 from shared.rules.influence import TouchType
 from shared.rules.keys import Identifier, event_key, identifiers, utm_key
@@ -219,7 +229,7 @@ WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = 'contact_merged' AND li
 TOLD = sql("""
 SELECT subject, occurred_at_us, event_id, body FROM {g}.fact
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
-    AND type IN ('contact_created', 'contact_updated', 'salesforce_campaign_joined')
+    AND type IN ('contact_created', 'contact_updated', 'salesforce_campaign_joined', 'salesforce_campaign_left')
 """)
 SET_CONTACT = sql("""
 UPDATE {g}.identifier i SET contact = u.contact, joined = u.joined
@@ -252,7 +262,8 @@ ON CONFLICT (ws, contact) DO UPDATE SET name = excluded.name, created_us = exclu
 INTERNAL = sql("SELECT contact FROM {g}.contact WHERE ws = $1 AND contact = ANY($2::bigint[]) AND internal")
 PERSONS_OF = sql("SELECT DISTINCT person FROM {g}.ownership WHERE ws = $1 AND identifier = ANY($2::bigint[])")
 DROP_MEMBERS = sql("DELETE FROM {g}.salesforce_member WHERE ws = $1 AND contact = ANY($2::bigint[])")
-MEMBER_COLUMNS = ("ws", "salesforce_campaign_id", "contact")
+MEMBER_COLUMNS = ("ws", "salesforce_campaign_id", "contact", "source", "joined_us", "joined_event")
+SALESFORCE_EVENTS = (e.SalesforceCampaignJoined, e.SalesforceCampaignLeft)
 
 
 class Person:
@@ -268,7 +279,8 @@ class Person:
         self.created = created(self.named)
         self.merges: list[Merge] = []
         self.properties: dict[str, str] = {}
-        self.joined: set[str] = set()
+        self.salesforce: list[SalesforceTold] = []
+        self.salesforce_property: list[tuple[Order, str | None]] = []
         self.first_visit: tuple[int, int, str] | None = None
         self.session: int | None = None
         self.utm: int | None = None
@@ -287,7 +299,7 @@ class Person:
 async def derive_contacts(work: Work) -> None:
     """Derive every marked contact anew, and mark the deals that it may concern."""
     for arrived, named, _ in work.named:
-        if isinstance(arrived.event, e.ContactCreated | e.SalesforceCampaignJoined):
+        if isinstance(arrived.event, (e.ContactCreated, *SALESFORCE_EVENTS)):
             work.identifiers.add(named.contacts[0][0].key)
     if not work.identifiers and not work.contacts:
         return
@@ -334,7 +346,9 @@ async def derive_contacts(work: Work) -> None:
         ]  # fmt: skip
         await work.connection.execute(SAVE_CONTACTS, work.ws, *map(list, zip(*saved, strict=True)))
         joined = [
-            (work.ws, campaign, p.key) for p in persons for campaign in salesforce_campaigns(p.joined, p.properties)
+            (work.ws, member.salesforce_campaign_id, p.key, member.source, *member.joined)
+            for p in persons
+            for member in salesforce_campaigns(p.salesforce, p.salesforce_property)
         ]
         await work.connection.copy("salesforce_member", MEMBER_COLUMNS, joined)
     work.identifiers = set(rows)
@@ -361,13 +375,17 @@ async def _gather_told(work: Work, persons: list[Person]) -> None:
         person_of[row["subject"]].merges.append(Merge(Order(row["occurred_at_us"], row["event_id"]), into))
     told = await work.connection.fetch(TOLD, work.ws, list(person_of))
     for row in sorted(told, key=lambda r: (r["occurred_at_us"], r["event_id"])):
-        event = decode_event(row["body"])
-        if isinstance(event, e.SalesforceCampaignJoined):
-            person_of[row["subject"]].joined.add(event.salesforce_campaign_id)
+        event, person = decode_event(row["body"]), person_of[row["subject"]]
+        order = Order(row["occurred_at_us"], row["event_id"])
+        if isinstance(event, SALESFORCE_EVENTS):
+            source = event.source if isinstance(event, e.SalesforceCampaignJoined) else None
+            person.salesforce.append(SalesforceTold(order, event.salesforce_campaign_id, source))
             continue
         assert isinstance(event, e.ContactCreated)
-        properties = person_of[row["subject"]].properties
+        properties = person.properties
         for key, value in (event.properties or {}).items():
+            if key == SALESFORCE_PROPERTY:
+                person.salesforce_property.append((order, value))
             if value is None:
                 properties.pop(key, None)
             else:

@@ -294,7 +294,7 @@ _ABOUT: dict[str, Callable[..., Fact]] = {
     "asset_unpublished": _asset, "asset_associated": _association, "asset_dissociated": _association,
     "contact_created": _contact, "contact_updated": _contact, "contact_identified": _contact,
     "contact_merged": _merged, "contact_forgotten": _contact, "salesforce_campaign_joined": _contact,
-    "list_left": _contact, "deal_created": _deal, "deal_updated": _deal, "deal_contact_associated": _deal,
+    "salesforce_campaign_left": _contact, "list_left": _contact, "deal_created": _deal, "deal_updated": _deal, "deal_contact_associated": _deal,
     "deal_contact_dissociated": _deal, "deal_closed": _deal, "deal_reopened": _deal, "deal_deleted": _deal,
     "event_retracted": _workspace, "workspace_configured": _workspace, "model_defined": _workspace,
 }  # fmt: skip

@@ -1,12 +1,13 @@
 """Rules **contact** and **created**: which identifiers are one contact, what is it called, and since when does it exist?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from shared.rules.keys import Identifier
 from shared.rules.order import Order
 
 SALESFORCE_PROPERTY = "salesforce_campaign_id"
+PROPERTY_SOURCE = "property"  # how a contact came into the Salesforce campaign that its property names
 
 
 class Named(NamedTuple):
@@ -21,6 +22,22 @@ class Merge(NamedTuple):
 
     order: Order
     into: str
+
+
+class SalesforceTold(NamedTuple):
+    """A contact joined a Salesforce campaign by way of `source`, or left it (None)."""
+
+    order: Order
+    salesforce_campaign_id: str
+    source: str | None
+
+
+class Membership(NamedTuple):
+    """A contact is in a Salesforce campaign: how it came in, and the event since which it is."""
+
+    salesforce_campaign_id: str
+    source: str
+    joined: Order
 
 
 def components(nodes: Iterable[int], links: Iterable[tuple[int, int]]) -> list[frozenset[int]]:
@@ -60,6 +77,30 @@ def created(named: Iterable[Named]) -> Order:
     return min(n.first for n in named)
 
 
-def salesforce_campaigns(joined: Iterable[str], properties: Mapping[str, str]) -> set[str]:
-    """The Salesforce campaigns that a contact is in: those it joined, and the one that its property names."""
-    return {*joined, *(value for value in (properties.get(SALESFORCE_PROPERTY, ""),) if value)}
+def salesforce_campaigns(
+    told: Iterable[SalesforceTold], property_told: Iterable[tuple[Order, str | None]]
+) -> list[Membership]:
+    """The Salesforce campaigns that a contact is in, by their ids: those that it joined and did not leave since, and the
+    one that its property names.
+
+    A membership is told by the event that began it: the first joining after which it has not left, or the first of the
+    tellings of the property since which this has named the campaign without a break; of the two the earlier.
+    """
+    joined: dict[str, Membership] = {}
+    for event in sorted(told):
+        if event.source is None:
+            joined.pop(event.salesforce_campaign_id, None)
+        else:
+            joined.setdefault(
+                event.salesforce_campaign_id, Membership(event.salesforce_campaign_id, event.source, event.order)
+            )
+    named: Membership | None = None
+    for order, value in sorted(property_told, key=lambda t: t[0]):
+        if not value:
+            named = None
+        elif named is None or named.salesforce_campaign_id != value:
+            named = Membership(value, PROPERTY_SOURCE, order)
+    if named is not None:
+        present = joined.get(named.salesforce_campaign_id, named)
+        joined[named.salesforce_campaign_id] = min(present, named, key=lambda m: m.joined)
+    return [joined[key] for key in sorted(joined)]

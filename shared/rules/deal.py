@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from shared.rules.influence import DEAL_TOUCHES, TouchType
 from shared.rules.order import Order
 
 
@@ -61,12 +62,33 @@ class Member(NamedTuple):
     joins: bool
 
 
-class Reached(NamedTuple):
-    """How a campaign reached one eligible contact: instants of its first touches of each kind, None if it has none."""
+class Met(NamedTuple):
+    """An influencing touch that counts for the campaign, and whose it is."""
 
-    deal_touch_us: int | None
-    static_list: bool
-    workflow: bool
+    order: Order
+    contact: int
+    type: TouchType
+
+
+class Absence(NamedTuple):
+    """Why a contact that the deal once had is not eligible for it, and the event of the deal that says so."""
+
+    reason: DealReason
+    decided_by: Order
+
+
+class Decision(NamedTuple):
+    """Whether a deal counts for a campaign.
+
+    `reason` says why not, None if it counts. `decided_by` is the event that a person would name, None if there is none:
+    what became of the deal, when a contact joined or left it, or a touch. `contact` is whose event that is, `touch` the
+    touch of the campaign that made the deal count, or would have.
+    """
+
+    reason: DealReason | None
+    decided_by: Order | None
+    contact: int | None = None
+    touch: Met | None = None
 
 
 def fold(told: Iterable[Told]) -> Deal:
@@ -110,35 +132,76 @@ def before_close(at_us: int | None, closed_us: int | None) -> bool:
     return at_us is not None and (closed_us is None or at_us < closed_us)
 
 
-def no_contact_reason(members: Sequence[Member], closed_us: int | None) -> DealReason | None:
-    """Why a deal has no eligible contact; None if it has one."""
-    if eligible(members, closed_us):
-        return None
-    joined = [m for m in members if m.joins]
-    if not joined:
-        return DealReason.NO_CONTACT
-    if closed_us is not None and all(m.order.at_us >= closed_us for m in joined):
-        return DealReason.CONTACT_ASSOCIATED_AFTER_CLOSE
-    return DealReason.CONTACT_DISSOCIATED_BEFORE_CLOSE
+def absences(members: Sequence[Member], closed_us: int | None) -> dict[int, Absence]:
+    """Why each contact that the deal ever had, but for the eligible ones, is not eligible.
+
+    It was associated only at or after the close (decided by the first time), or it was dissociated before the close
+    (decided by the last dissociation before it that ended an association).
+    """
+    present = eligible(members, closed_us)
+    out: dict[int, Absence] = {}
+    joined: set[int] = set()
+    for member in sorted(members):
+        contact = member.contact
+        if contact in present:
+            continue
+        if closed_us is not None and member.order.at_us >= closed_us:
+            if member.joins:
+                out.setdefault(contact, Absence(DealReason.CONTACT_ASSOCIATED_AFTER_CLOSE, member.order))
+        elif member.joins:
+            joined.add(contact)
+        elif contact in joined:
+            joined.discard(contact)
+            out[contact] = Absence(DealReason.CONTACT_DISSOCIATED_BEFORE_CLOSE, member.order)
+    return out
 
 
-def reason(deal: Deal, members: Sequence[Member], reached: Mapping[int, Reached]) -> DealReason | None:
-    """Why the deal does not count for a campaign, None if it does. `reached` holds the campaign's touches by contact."""
+def decide(deal: Deal, members: Sequence[Member], touches: Iterable[Met]) -> Decision:
+    """Whether the deal counts for a campaign, and if not, why: the first reason that is true.
+
+    `touches` are the campaign's influencing touches of all contacts that the deal ever had, in any order.
+    """
     if deal.state is State.DELETED:
-        return DealReason.DEAL_DELETED
+        return Decision(DealReason.DEAL_DELETED, deal.decided_by)
     if deal.state is State.LOST:
-        return DealReason.DEAL_LOST
+        return Decision(DealReason.DEAL_LOST, deal.decided_by)
     closed_us = None if deal.closed is None else deal.closed.at_us
-    if (missing := no_contact_reason(members, closed_us)) is not None:
-        return missing
-    touched = [reached[contact] for contact in eligible(members, closed_us) if contact in reached]
-    instants = [r.deal_touch_us for r in touched if r.deal_touch_us is not None]
-    if any(before_close(at_us, closed_us) for at_us in instants):
-        return None
-    if instants:
-        return DealReason.INFLUENCED_AFTER_CLOSE
-    if any(r.static_list for r in touched):
-        return DealReason.STATIC_LIST
-    if any(r.workflow for r in touched):
-        return DealReason.WORKFLOW_ONLY
-    return DealReason.CONTACT_NOT_INFLUENCED
+    present, absent = eligible(members, closed_us), absences(members, closed_us)
+    if not present and not absent:
+        return Decision(DealReason.NO_CONTACT, None)
+    met = sorted(touches)
+    early = [t for t in met if t.type in DEAL_TOUCHES and before_close(t.order.at_us, closed_us)]
+    for touch in early:
+        if touch.contact in present:
+            return Decision(None, touch.order, touch.contact, touch)
+    for why in (DealReason.CONTACT_ASSOCIATED_AFTER_CLOSE, DealReason.CONTACT_DISSOCIATED_BEFORE_CLOSE):
+        for touch in early:
+            if touch.contact in absent and absent[touch.contact].reason is why:
+                return Decision(why, absent[touch.contact].decided_by, touch.contact, touch)
+    if not present:
+        return _nobody_left(absent)
+    return _not_influenced([t for t in met if t.contact in present])
+
+
+def _nobody_left(absent: Mapping[int, Absence]) -> Decision:
+    """No contact was eligible: none was associated before the close, else none was left (the last to leave decides)."""
+    left = [(a.decided_by, contact) for contact, a in absent.items()
+            if a.reason is DealReason.CONTACT_DISSOCIATED_BEFORE_CLOSE]  # fmt: skip
+    if left:
+        decided_by, contact = max(left)
+        return Decision(DealReason.CONTACT_DISSOCIATED_BEFORE_CLOSE, decided_by, contact)
+    decided_by, contact = min((a.decided_by, contact) for contact, a in absent.items())
+    return Decision(DealReason.CONTACT_ASSOCIATED_AFTER_CLOSE, decided_by, contact)
+
+
+def _not_influenced(touches: Sequence[Met]) -> Decision:
+    """The eligible contacts' touches, in order, of which none is a deal touch before the close."""
+    for why, types in (
+        (DealReason.INFLUENCED_AFTER_CLOSE, DEAL_TOUCHES),
+        (DealReason.STATIC_LIST, {TouchType.LIST_JOINED_STATIC}),
+        (DealReason.WORKFLOW_ONLY, {TouchType.WORKFLOW_ENROLLED}),
+    ):
+        touch = next((t for t in touches if t.type in types), None)
+        if touch is not None:
+            return Decision(why, touch.order, touch.contact, touch)
+    return Decision(DealReason.CONTACT_NOT_INFLUENCED, None)

@@ -4,7 +4,9 @@ Moving an asset moves nothing already attributed. Its section shows its history 
 statistics follow the asset, CTA clicks and views do not.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 from shared.rules.influence import TouchType
 
@@ -17,13 +19,34 @@ class NotShown(StrEnum):
     STAYED_WITH_PREVIOUS_CAMPAIGN = "stayed_with_previous_campaign"
 
 
-def cta_clicks_stay(type_: TouchType, held_then_by: frozenset[int], campaign: int) -> NotShown | None:
-    """A CTA touch made while another campaign held the asset stays there; one made while none did shows."""
-    if type_ in CTA_TYPES and held_then_by and campaign not in held_then_by:
+class Held(NamedTuple):
+    """A campaign held the asset from `from_us` (inclusive) to `to_us` (exclusive)."""
+
+    campaign: int
+    from_us: int
+    to_us: int
+
+
+def keepers(held: Iterable[Held], at_us: int) -> frozenset[int]:
+    """The campaigns that keep a CTA touch of that instant: who held the asset then, else who came to hold it next.
+
+    Empty if nobody has held it since. Of a workflow there may be several; they came to hold it next if they began to at
+    one and the same instant. `held` are all times in which anybody held the asset, in any order.
+    """
+    since = [h for h in held if h.to_us > at_us]
+    if not since:
+        return frozenset()
+    begun_us = max(at_us, min(h.from_us for h in since))
+    return frozenset(h.campaign for h in since if h.from_us <= begun_us)
+
+
+def cta_clicks_stay(type_: TouchType, kept_by: frozenset[int], campaign: int) -> NotShown | None:
+    """A CTA touch stays with its keepers; it does not show in another campaign that holds the asset now."""
+    if type_ in CTA_TYPES and campaign not in kept_by:
         return NotShown.STAYED_WITH_PREVIOUS_CAMPAIGN
     return None
 
 
-def former_asset_keeps(type_: TouchType, held_then_by: frozenset[int], campaign: int) -> bool:
-    """What a campaign keeps of an asset that it no longer holds: the CTA touches made while it did."""
-    return type_ in CTA_TYPES and campaign in held_then_by
+def former_asset_keeps(type_: TouchType, kept_by: frozenset[int], campaign: int) -> bool:
+    """What a campaign keeps of an asset that it no longer holds: the CTA touches whose keeper it is."""
+    return type_ in CTA_TYPES and campaign in kept_by

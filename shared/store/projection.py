@@ -214,8 +214,11 @@ salesforce_member = sa.Table(
     "salesforce_member", projection, _ws(),
     sa.Column("salesforce_campaign_id", sa.Text, primary_key=True),
     _key("contact", primary_key=True),
+    sa.Column("source", sa.Text, nullable=False, comment="sync, form, workflow, or property"),
+    _key("joined_us", nullable=False),
+    sa.Column("joined_event", OrderText, nullable=False, comment="since which it is in"),
     sa.Index("salesforce_member_contact", "ws", "contact"),
-    comment="which contacts are in which Salesforce campaigns",
+    comment="which contacts are in which Salesforce campaigns, how they came in and since when",
 )  # fmt: skip
 
 campaign = sa.Table(
@@ -246,7 +249,7 @@ asset = sa.Table(
     sa.Column("network", sa.Text, comment="of an advertisement: google, facebook, …"),
     sa.Column("ad_type", sa.Text, comment="of an advertisement: search, display, …"),
     sa.Column("published", sa.Boolean, nullable=False),
-    _key("first_published_us"),
+    sa.Column("published_us", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="all its publications, in order"),
 )  # fmt: skip
 
 association = sa.Table(

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
-from tests.properties.oracle import MODELS, Oracle
+from tests.properties.oracle import MODELS, Oracle, at
 from tests.properties.worlds import BASE
 
 COUNTS = (
@@ -42,6 +42,12 @@ async def differences(client: httpx.AsyncClient, oracle: Oracle, rng: random.Ran
         check(f"Salesforce {salesforce}", oracle.salesforce(salesforce), sorted(i["contact"] for i in got["items"]))
     for contact in oracle.contacts:
         await _journey(client, oracle, contact, check)
+        got = await _get(client, f"/v1/contacts/{quote(max(contact)[1], safe='')}")
+        said = {m["salesforce_campaign_id"]: (m["source"], m["event_id"]) for m in got["salesforce_campaigns"]}
+        check(f"{contact} in Salesforce", oracle.salesforce_of(contact), said)
+        check(f"{contact} in Salesforce, ids", sorted(said), got["salesforce_campaign_ids"])
+        since = {m["event_id"]: dt.datetime.fromisoformat(m["joined_at"]) for m in got["salesforce_campaigns"]}
+        check(f"{contact} in Salesforce since", {i: at(oracle.unique[i]) for i in since}, since)
     for deal in oracle.deals:
         await _deal(client, oracle, deal, rng, check)
     for event_id in oracle.unique:
@@ -166,6 +172,8 @@ async def _deal(
         why = oracle.deal_reason(deal, campaign)
         check(f"{deal['id']} in {campaign}", (why is None, why), (got["counts"], got["reason"]))
         failed = [c["check"] for c in got["checks"] if c["holds"] is False]
+        deciding = [c["deciding_event"] for c in got["checks"] if c["holds"] is not None and c["rule"] == "deal"][-1]
+        check(f"{deal['id']} in {campaign} decided by", oracle.deal_decision(deal, campaign)[1], deciding)
         check(f"{deal['id']} in {campaign} checks", why is None, not failed)
         kept_out = {c.removeprefix("touch_not_") for c in failed if c.startswith("touch_not_")}
         check(f"{deal['id']} in {campaign} kept out", oracle.kept_out_of(deal, campaign), kept_out)

@@ -16,9 +16,19 @@ from shared.recognition.referrers import site
 from shared.recognition.user_agents import known
 from shared.rules import channel, page, utm
 from shared.rules.association import Change, intervals, life
-from shared.rules.contact import Merge, Named, components, created, name, representative
+from shared.rules.contact import (
+    SALESFORCE_PROPERTY,
+    Merge,
+    Named,
+    SalesforceTold,
+    components,
+    created,
+    name,
+    representative,
+    salesforce_campaigns,
+)
 from shared.rules.credit import Lead, Step, roles, uncredited
-from shared.rules.deal import eligible, fold
+from shared.rules.deal import Decision, Met, decide, eligible, fold
 from shared.rules.exact import shares
 from shared.rules.excluded_traffic import (
     FLAGGED_SCANNER,
@@ -31,13 +41,14 @@ from shared.rules.excluded_traffic import (
     scanned,
     verdict,
 )
-from shared.rules.influence import TouchType
-from shared.rules.keys import asset_key, campaign_key, session_key, utm_key
+from shared.rules.influence import INFLUENCING, TouchType
+from shared.rules.keys import asset_key, campaign_key, identifiers, session_key, utm_key
 from shared.rules.models import MODELS, weights
 from shared.rules.once import Telling, latest, winner
 from shared.rules.order import Order
 from shared.rules.owner import Owned, owned
 from shared.rules.pre_association import Standing, asset_pieces, kept_out, utm_pieces, within
+from shared.rules.reassociation import Held, keepers
 from shared.rules.retracted import Retraction, retracted
 from shared.rules.session import SESSION_TYPES, Session, after
 from shared.rules.settings import settings
@@ -202,6 +213,10 @@ class InMemory:
                 claims.append(utm.Claim(order, utm.normalised(event.utm_campaign), campaign_key(event.campaign_id)))
         lived = {campaign: life(told) for campaign, told in lives.items()}
         held, self.idle = intervals(changes, lived, types, self.social_posts_max)
+        self.created_us = {campaign: told.created_us for campaign, told in lived.items()}
+        self.held: dict[int, list[Held]] = defaultdict(list)
+        for i in held:
+            self.held[i.asset].append(Held(i.campaign, i.from_us, i.to_us))
         self.pieces: dict[int, dict[int, list[Any]]] = defaultdict(dict)
         for campaign, asset in {(i.campaign, i.asset) for i in held}:
             spans = [(i.from_us, i.to_us) for i in held if (i.campaign, i.asset) == (campaign, asset)]
@@ -243,6 +258,36 @@ class InMemory:
                     found[campaign][place] = met
         machine, internal = row.verdict == Verdict.MACHINE, row.verdict == Verdict.INTERNAL
         return {self.campaign_ids[c]: kept_out(machine, internal, *routes) for c, routes in found.items()}
+
+    def kept_by(self, event_id: str) -> set[str]:
+        """The campaigns that keep a CTA's click or view."""
+        row = self.rows[event_id]
+        return {self.campaign_ids[c] for c in keepers(self.held[row.target or 0], row.occurred_at_us)}
+
+    def decision(self, deal_id: str, campaign_id: str) -> Decision:
+        """Whether a deal counts for a campaign."""
+        told = [(o, event_type(v), v) for o, v in self.events if getattr(v, "deal_id", None) == deal_id]
+        members = members_of(told, self.contact_of)
+        met = [
+            Met(row.order, owner, TouchType(row.type)) for event_id, row in self.rows.items()
+            if TouchType(row.type) in INFLUENCING and (owner := self.owner(event_id)) in {m.contact for m in members}
+            and self.why_not(event_id).get(campaign_id, "none of its business") is None
+        ]  # fmt: skip
+        return decide(fold(told_of(*fact) for fact in told), members, met)
+
+    def salesforce(self, contact: int) -> dict[str, tuple[str, str]]:
+        """The Salesforce campaigns that a contact is in: how it came in, and by which event."""
+        told, named = [], []
+        for order, event in self.events:
+            if self.contact_of.get(getattr(event, "contact", None) and identifiers(event.contact)[0].key) != contact:
+                continue
+            if isinstance(event, e.SalesforceCampaignJoined):
+                told.append(SalesforceTold(order, event.salesforce_campaign_id, event.source))
+            elif isinstance(event, e.SalesforceCampaignLeft):
+                told.append(SalesforceTold(order, event.salesforce_campaign_id, None))
+            elif isinstance(event, e.ContactCreated) and SALESFORCE_PROPERTY in (event.properties or {}):
+                named.append((order, (event.properties or {})[SALESFORCE_PROPERTY]))
+        return {m.salesforce_campaign_id: (m.source, m.joined.event_id) for m in salesforce_campaigns(told, named)}
 
     def deal(self, deal_id: str) -> tuple[str, list[str], dict[str, list[int]]]:
         """A deal's state, its journey, and each model's shares."""

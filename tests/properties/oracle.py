@@ -12,6 +12,7 @@ import unicodedata
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from urllib.parse import unquote, unquote_plus, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -471,6 +472,11 @@ class Oracle:
         """Every instant at which the catalog may change."""
         return sorted({at(e) for e in self.events if "campaign_id" in e})
 
+    def keepers(self, asset, instant):
+        """Who keeps a CTA's clicks and views of an instant: its holders then, else the next ones; nobody if there were none."""
+        later = [i for i in self.instants if i > instant]
+        return next((held for i in [instant, *later] if (held := self.holders(asset, i))), set())
+
     def first_held(self, asset, campaign):
         """The beginning of the asset's first interval in the campaign, None if it never held it."""
         return next((i for i in self.instants if campaign in self.holders(asset, i)), None)
@@ -561,7 +567,7 @@ class Oracle:
     def excluded(self, campaign, within=lambda _: True):
         out = {}
         for t in self.touches:
-            if within(at(t)) and (why := self.why_not(t, campaign)):
+            if self.influencing(t) and within(at(t)) and (why := self.why_not(t, campaign)):
                 out[why] = out.get(why, 0) + t.get("count", 1)
         return out
 
@@ -651,33 +657,64 @@ class Oracle:
         return present
 
     def deal_reason(self, deal, campaign):
-        if deal["state"] in ("deleted", "lost"):
-            return f"deal_{deal['state']}"
+        return self.deal_decision(deal, campaign)[0]
+
+    def deal_decision(self, deal, campaign):
+        """Why a deal does not count (None: it does), and the id of the event that a person would name, None if there is none."""
+        state = [e for e in deal["events"] if e["type"] in ("deal_closed", "deal_deleted")]
+        if deal["state"] == "deleted":
+            return "deal_deleted", next(e["id"] for e in state if e["type"] == "deal_deleted")
+        if deal["state"] == "lost":
+            return "deal_lost", state[-1]["id"]
         present, close = self.eligible(deal), deal["closed"]
+        members = [(e, self.contact_of[names(c)[0]]) for e in deal["events"] for c in contact_objects(e)]
+        ever = {c for e, c in members if e["type"] != "deal_contact_dissociated"}
+        if not ever:
+            return "no_contact", None
+        mine = [(t, self.owner(t)) for t, _ in self.mine(campaign)]
+        early = [(t, c) for t, c in mine if t["type"] in DEAL_TYPES and c in ever and (close is None or at(t) < close)]
+        if counting := [t for t, c in early if c in present]:
+            return None, counting[0]["id"]
+        late, gone = {}, {}
+        for contact in ever - present:
+            joins = [e for e, c in members if c == contact and e["type"] != "deal_contact_dissociated"]
+            in_time = [e for e, c in members if c == contact and (close is None or at(e) < close)]
+            if close is not None and at(joins[0]) >= close:
+                late[contact] = joins[0]
+            else:
+                # in a run of dissociations the first one ended the association
+                leaves = [e for before, e in pairwise(in_time)
+                          if e["type"] == "deal_contact_dissociated" != before["type"]]  # fmt: skip
+                gone[contact] = leaves[-1]
+        for reason, absent in (("contact_associated_after_close", late), ("contact_dissociated_before_close", gone)):
+            if theirs := [c for _, c in early if c in absent]:
+                return reason, absent[theirs[0]]["id"]
+        if not present and not gone:
+            return "contact_associated_after_close", min(late.values(), key=order)["id"]
         if not present:
-            joins = [i for i, _, joins in self.joined(deal) if joins]
-            if not joins:
-                return "no_contact"
-            if close is not None and min(joins) >= close:
-                return "contact_associated_after_close"
-            return "contact_dissociated_before_close"
-        theirs = [t for t, _ in self.mine(campaign) if self.owner(t) in present]
-        touched = [at(t) for t in theirs if t["type"] in DEAL_TYPES]
-        if any(close is None or i < close for i in touched):
-            return None
-        if touched:
-            return "influenced_after_close"
-        if any(t["type"] == "list_joined" and t["list_type"] == "static" for t in theirs):
-            return "static_list"
-        return "workflow_only" if any(t["type"] == "workflow_enrolled" for t in theirs) else "contact_not_influenced"
+            return "contact_dissociated_before_close", max(gone.values(), key=order)["id"]
+        theirs = [t for t, c in mine if c in present]
+        for reason, fits in (
+            ("influenced_after_close", lambda t: t["type"] in DEAL_TYPES),
+            ("static_list", lambda t: t["type"] == "list_joined" and t["list_type"] == "static"),
+            ("workflow_only", lambda t: t["type"] == "workflow_enrolled"),
+        ):
+            if found := [t for t in theirs if fits(t)]:
+                return reason, found[0]["id"]
+        kept = self.kept_out_touches(deal, campaign)
+        return "contact_not_influenced", kept[0]["id"] if kept else None
+
+    def kept_out_touches(self, deal, campaign):
+        """The deal touches of its contacts, in time, that were kept out of the campaign."""
+        return [t for t in self.touches if t["type"] in DEAL_TYPES and self.owner(t) in self.eligible(deal)
+                and (deal["closed"] is None or at(t) < deal["closed"]) and self.why_not(t, campaign)]  # fmt: skip
 
     def kept_out_of(self, deal, campaign):
         """The reasons that keep touches out of the campaign which would make the deal count; none if it does, or cannot."""
-        if self.deal_reason(deal, campaign) not in ("static_list", "workflow_only", "contact_not_influenced"):
+        reason = self.deal_reason(deal, campaign)
+        if reason not in ("influenced_after_close", "static_list", "workflow_only", "contact_not_influenced"):
             return set()
-        in_time = [t for t in self.touches if t["type"] in DEAL_TYPES and self.owner(t) in self.eligible(deal)
-                   and (deal["closed"] is None or at(t) < deal["closed"])]  # fmt: skip
-        return {why for t in in_time if (why := self.why_not(t, campaign))}
+        return {self.why_not(t, campaign) for t in self.kept_out_touches(deal, campaign)}
 
     def journey(self, deal):
         if deal["state"] != "won":
@@ -870,10 +907,9 @@ class Oracle:
                 if not self.counted(t) or asset not in (self.asset_of(t), self.via_of(t)):
                     continue
                 if t["type"] in ("cta_clicked", "cta_viewed"):
-                    then = self.holders(asset, at(t))
-                    if now and then and campaign not in then:
-                        elsewhere[t["type"]] = elsewhere.get(t["type"], 0) + t.get("count", 1)
-                    if (then and campaign not in then) or (not now and campaign not in then):
+                    if campaign not in self.keepers(asset, at(t)):
+                        if now:
+                            elsewhere[t["type"]] = elsewhere.get(t["type"], 0) + t.get("count", 1)
                         continue
                 elif not now:
                     continue
@@ -888,12 +924,10 @@ class Oracle:
         """(campaign, asset, why not) for the sections that a touch shows in, or that hold its asset now but not it."""
         out = []
         for asset in {self.asset_of(touch), self.via_of(touch)} - {None} if self.counted(touch) else ():
-            then, now = self.holders(asset, at(touch)), self.holders(asset, FAR)
+            kept, now = self.keepers(asset, at(touch)), self.holders(asset, FAR)
             cta = touch["type"] in ("cta_clicked", "cta_viewed")
-            out += [
-                (c, asset, "stayed_with_previous_campaign" if cta and then and c not in then else None) for c in now
-            ]
-            out += [(c, asset, None) for c in then - now if cta]
+            out += [(c, asset, "stayed_with_previous_campaign" if cta and c not in kept else None) for c in now]
+            out += [(c, asset, None) for c in kept - now if cta]
         return sorted(out)
 
     def hidden(self, asset, campaign):
@@ -903,18 +937,19 @@ class Oracle:
         if type_ == "social_post" and (not told or told[-1]["type"] != "asset_published"):
             return "not_published"
         visits = [t for t in self.touches if t["type"] == "page_visited" and self.counted(t)
-                  and asset in (t.get("asset_id"), self.via_of(t)) and at(t) >= self.created(campaign)]  # fmt: skip
-        if type_ in ("tracking_url", "paid_search") and not visits:
+                  and asset in (t.get("asset_id"), self.via_of(t))]  # fmt: skip
+        if type_ == "tracking_url" and not any(at(t) >= self.created(campaign) for t in visits):
             return "no_visit_since_campaign_created"
+        if type_ == "paid_search" and not visits:
+            return "no_visit"
         dates = {"starts_on": None, "ends_on": None}
         for e in self.of("campaign_created", "campaign_updated"):
             if e["campaign_id"] == campaign:
                 dates = {k: e.get(k, v) for k, v in dates.items()}
         zone = ZoneInfo(self.settings["time_zone"])
-        first = next((at(e).astimezone(zone).date().isoformat() for e in told if e["type"] == "asset_published"), None)
-        if first and ((dates["starts_on"] or first) > first or (dates["ends_on"] or first) < first):
-            return "outside_campaign_dates"
-        return None
+        days = [at(e).astimezone(zone).date().isoformat() for e in told if e["type"] == "asset_published"]
+        within = [d for d in days if (dates["starts_on"] or d) <= d <= (dates["ends_on"] or d)]
+        return "outside_campaign_dates" if days and not within else None
 
     def contact_journey(self, contact):
         return [t for t in self.touches if self.owner(t) == contact]
@@ -926,12 +961,30 @@ class Oracle:
                 told |= e.get("properties", {})
         return {k: v for k, v in told.items() if v is not None}
 
+    def salesforce_of(self, contact):
+        """{Salesforce campaign: (how the contact came in, the id of the event since which it is in it)}."""
+        out = {}
+        told = [e for e in self.events if "contact" in e and names(e["contact"])[0] in contact]
+        for e in told:
+            if e["type"] == "salesforce_campaign_joined":
+                out.setdefault(e["salesforce_campaign_id"], (order(e), e["source"], e["id"]))
+            elif e["type"] == "salesforce_campaign_left":
+                out.pop(e["salesforce_campaign_id"], None)
+        run = []
+        for e in told:
+            if e["type"] in ("contact_created", "contact_updated") and "salesforce_campaign_id" in e.get(
+                "properties", {}
+            ):
+                value = e["properties"]["salesforce_campaign_id"]
+                run = [*run, e] if run and run[0]["properties"]["salesforce_campaign_id"] == value else [e]
+        if run and run[0]["properties"]["salesforce_campaign_id"]:
+            value, named = run[0]["properties"]["salesforce_campaign_id"], (order(run[0]), "property", run[0]["id"])
+            out[value] = min(out.get(value, named), named)
+        return {campaign: (source, event_id) for campaign, (_, source, event_id) in out.items()}
+
     def salesforce(self, campaign):
         """The names of the contacts in a Salesforce campaign."""
-        joined = {self.contact_of[names(e["contact"])[0]] for e in self.of("salesforce_campaign_joined")
-                  if e["salesforce_campaign_id"] == campaign}  # fmt: skip
-        told = {c for c in self.contacts if self.properties(c).get("salesforce_campaign_id") == campaign}
-        return sorted(self.name(c) for c in joined | told)
+        return sorted(self.name(c) for c in self.contacts if campaign in self.salesforce_of(c))
 
     def visit_brought_by(self, visit):
         """(source, medium, channel) of a page visit, of the few sources that the worlds know."""

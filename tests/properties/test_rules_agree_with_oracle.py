@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.rules.keys import Identifier
 from tests.properties.in_memory import InMemory
-from tests.properties.oracle import Oracle, order
+from tests.properties.oracle import Oracle, at, order
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_MEMORY_EXAMPLES", "1000"))
@@ -40,7 +41,19 @@ def differences(events: list[dict[str, object]]) -> list[str]:
         wanted = {c: oracle.why_not(touch, c) for c in oracle.campaigns}
         wanted = {c: why or None for c, why in wanted.items() if why is not None}
         check(f"{touch['id']} campaigns", wanted, rules.why_not(touch["id"]))
+        if touch["type"] in ("cta_clicked", "cta_viewed"):
+            check(f"{touch['id']} kept by", oracle.keepers(touch["asset_id"], at(touch)), rules.kept_by(touch["id"]))
+    for contact in oracle.contacts:
+        key = rules.contact_of[min(Identifier((kind == "email", text)).key for kind, text in contact)]
+        check(f"{contact} in Salesforce", oracle.salesforce_of(contact), rules.salesforce(key))
     for deal in oracle.deals:
+        for campaign in oracle.campaigns:
+            decision = rules.decision(deal["id"], campaign)
+            wanted_decision = oracle.deal_decision(deal, campaign)
+            if wanted_decision[0] == "contact_not_influenced":  # what was kept out is told beside the decision
+                wanted_decision = wanted_decision[0], None
+            decided_by = decision.decided_by and decision.decided_by.event_id
+            check(f"{deal['id']} in {campaign}", wanted_decision, (decision.reason, decided_by))
         state, journey, shares = rules.deal(deal["id"])
         check(f"{deal['id']} state", deal["state"], state)
         check(f"{deal['id']} journey", [t["id"] for t in oracle.journey(deal)], journey)

@@ -75,6 +75,11 @@ ADS = [{}, {"network": "google"}, {"network": "Facebook"}, {"network": "taboola"
        {"network": "meta", "ad_type": "video"}, {"ad_type": "social"}, {"ad_type": "Performance Max"}]  # fmt: skip
 AGENTS = ["Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0", "Googlebot/2.1", "curl/8.5.0", "OurMonitor/1.0",
           "Mozilla/5.0 (via ggpht.com GoogleImageProxy)", "Barracuda Sentinel (EE)"]  # fmt: skip
+TOUCHES = (
+    ["page_visited"] * 8 + ["form_submitted"] * 3 + ["cta_clicked"] * 2 + ["cta_viewed", "email_sent", "email_opened"]
+    + ["email_clicked"] * 2 + ["social_clicked", "social_interacted", "ad_viewed", "ad_clicked", "asset_interacted"]
+    + ["list_joined"] * 2 + ["workflow_enrolled", "email_delivered", "email_bounced", "email_unsubscribed"]
+)  # fmt: skip
 CATALOG = [
     *["asset_associated"] * 8, *["asset_dissociated"] * 2, *["campaign_created"] * 3, *["campaign_updated"] * 2,
     "campaign_deleted", "asset_published", "asset_unpublished", "spend_recorded", *["asset_registered"] * 4,
@@ -125,6 +130,8 @@ class Cast:
         self.taken_back = rng.choice([0, 0, 1, 2, 4])
         self.talk, self.catalog, self.registered, self.size_max = SETTINGS, CATALOG, False, 1000
         self.mailings = rng.choice([0, 0, 0, 1, 2])
+        self.touches, self.members, self.salesforce, self.via, self.dated = TOUCHES, 3, 1, 0.1, 0.2
+        self.held = False  # whether the first campaign holds all assets before all else
         mood = rng.random()
         if mood < 0.12:  # the limit is met, and met again, while associations are taken back
             self.assets, self.campaigns = ["post", "post2", "post3"], rng.sample(CAMPAIGNS, rng.choice([1, 1, 2]))
@@ -153,6 +160,30 @@ class Cast:
         elif mood < 0.48:  # who is a machine changes by settings
             self.agents, self.settings, self.talk = True, rng.choice([2, 4, 6]), MACHINES
             self.weights, self.utm, self.campaigns = [12, 4, 4, 1], 0.9, ["spring", "autumn"]
+        elif mood < 0.46:  # CTAs, and what is told of them on a workflow, change hands with gaps between
+            self.assets, self.campaigns = rng.sample(["cta", "flow", "form"], rng.choice([1, 2, 3])), CAMPAIGNS
+            self.touches, self.weights, self.early = ["cta_clicked", "cta_viewed", "page_visited"], [10, 12, 1, 0], 0
+            self.catalog = ["asset_associated"] * 5 + ["asset_dissociated"] * 5 + CATALOG
+            self.registered = True
+        elif mood < 0.56:  # contacts join and leave deals, before and after the close
+            self.campaigns = rng.sample(CAMPAIGNS, rng.choice([1, 2]))
+            self.assets, self.early = ["mail", "list", "flow"], 0.9
+            self.contacts, self.members, self.days = CONTACTS[:4], 12, 1
+            self.touches, self.size_max = (
+                ["email_clicked"] * 2 + ["email_opened", "list_joined", "workflow_enrolled"],
+                20,
+            )
+            self.weights, self.taken_back, self.held = [3, 1, 0, 1], rng.choice([0, 1, 2]), True
+        elif (
+            mood < 0.66
+        ):  # assets are published again and again, tracking URLs and paid search visited before campaigns
+            self.assets, self.campaigns = ["tu", "search", "post", "blog"], rng.sample(CAMPAIGNS, rng.choice([1, 2]))
+            self.touches, self.weights, self.early = ["page_visited"], [5, 16, 1, 0], 0
+            self.catalog = ["asset_published"] * 6 + ["asset_unpublished"] * 3 + ["asset_associated"] * 4 + CATALOG
+            self.registered, self.days, self.via = True, rng.choice([2, 4]), rng.choice([0.2, 0.6])
+            self.dated = 0.7
+        elif mood < 0.72:  # contacts come into Salesforce campaigns, leave them and come again
+            self.weights, self.salesforce, self.taken_back = [2, 1, 20, 0], 6, rng.choice([0, 1, 2])
 
 
 def instant(rng: random.Random, cast: Cast) -> str:
@@ -202,11 +233,7 @@ def url(rng: random.Random, cast: Cast) -> str:
 
 
 def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
-    type_ = rng.choice(
-        ["page_visited"] * 8 + ["form_submitted"] * 3 + ["cta_clicked"] * 2 + ["cta_viewed", "email_sent", "email_opened"]
-        + ["email_clicked"] * 2 + ["social_clicked", "social_interacted", "ad_viewed", "ad_clicked", "asset_interacted"]
-        + ["list_joined"] * 2 + ["workflow_enrolled", "email_delivered", "email_bounced", "email_unsubscribed"]
-    )  # fmt: skip
+    type_ = rng.choice(cast.touches)
     event: dict[str, Any] = {"type": type_}
     if type_ == "page_visited":
         event |= {"visitor_id": rng.choice(cast.visitors), "url": url(rng, cast)}
@@ -217,7 +244,7 @@ def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
             event["utm_source"] = rng.choice(["", "X", "google"])
         if rng.random() < 0.1:
             event["asset_id"] = rng.choice(cast.assets)
-        if rng.random() < 0.1:
+        if rng.random() < cast.via:
             event["via_asset_id"] = rng.choice(["tu", *cast.assets])
         if rng.random() < 0.1:
             event["contact"] = rng.choice(cast.contacts)
@@ -258,9 +285,9 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
         event: dict[str, Any] = {"type": type_} | campaign
         if rng.random() < 0.6:
             event["utm_campaign"] = rng.choice(cast.values)
-        if rng.random() < 0.2:
+        if rng.random() < cast.dated:
             event["starts_on"] = "2024-03-02"
-        if rng.random() < 0.2:
+        if rng.random() < cast.dated:
             event["ends_on"] = "2024-03-03"
         return event
     if type_ == "campaign_deleted":
@@ -284,7 +311,7 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
 def person(rng: random.Random, cast: Cast) -> dict[str, Any]:
     type_ = rng.choice(
         ["contact_identified"] * 5 + ["contact_created", "contact_updated", "contact_merged", "contact_merged"]
-        + ["list_left", "salesforce_campaign_joined"]
+        + ["list_left"] + ["salesforce_campaign_joined", "salesforce_campaign_left"] * cast.salesforce
     )  # fmt: skip
     event: dict[str, Any] = {"type": type_, "contact": rng.choice(cast.contacts)}
     if type_ == "contact_identified":
@@ -294,7 +321,10 @@ def person(rng: random.Random, cast: Cast) -> dict[str, Any]:
     elif type_ == "list_left":
         event |= {"asset_id": "list", "list_type": "static"}
     elif type_ == "salesforce_campaign_joined":
-        event |= {"salesforce_campaign_id": rng.choice(["701", "702"]), "source": "sync"}
+        event |= {"salesforce_campaign_id": rng.choice(["701", "702"])}
+        event["source"] = rng.choice(["sync", "form", "workflow"])
+    elif type_ == "salesforce_campaign_left":
+        event |= {"salesforce_campaign_id": rng.choice(["701", "702"])}
     elif rng.random() < 0.5:
         event["properties"] = rng.choice(
             [{"city": "Oslo"}, {"salesforce_campaign_id": "701"}, {"salesforce_campaign_id": None, "city": "Bergen"}]
@@ -304,8 +334,9 @@ def person(rng: random.Random, cast: Cast) -> dict[str, Any]:
 
 def deal(rng: random.Random, cast: Cast) -> dict[str, Any]:
     type_ = rng.choice(
-        ["deal_created"] * 3 + ["deal_updated"] + ["deal_contact_associated"] * 3 + ["deal_contact_dissociated"]
-        + ["deal_closed"] * 4 + ["deal_reopened", "deal_deleted"]
+        ["deal_created"] * 3 + ["deal_updated"] + ["deal_contact_associated"] * cast.members
+        + ["deal_contact_dissociated"] * (1 + cast.members // 4) + ["deal_closed"] * 4
+        + ["deal_reopened"] + ["deal_deleted"] * (cast.members < 6)
     )  # fmt: skip
     event: dict[str, Any] = {"type": type_, "deal_id": rng.choice(cast.deals)}
     if type_ in ("deal_created", "deal_updated"):
@@ -393,6 +424,27 @@ def mailing(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
     return out
 
 
+def members(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
+    """A closed deal with a contact that stays, one that leaves and one that joins, each near the close or away from it."""
+    staying, leaving, joining = rng.sample(cast.contacts, 3)
+    deal_id, close = rng.choice(cast.deals), BASE + dt.timedelta(minutes=rng.choice([10, 30, 60]))
+
+    def about(event: dict[str, Any], *minutes: int) -> dict[str, Any]:
+        instant = close + dt.timedelta(minutes=rng.choice(minutes))
+        return {"deal_id": deal_id} | event | {"occurred_at": instant.isoformat().replace("+00:00", "Z")}
+
+    events = [
+        about({"type": "deal_created", "contacts": rng.choice([[staying, leaving], [leaving], [staying]])}, -60),
+        about({"type": "deal_contact_dissociated", "contact": leaving}, -30, -10, 0, 10),
+        about({"type": "deal_contact_associated", "contact": joining}, -10, 0, 10, 30),
+        about({"type": "deal_closed", "won": rng.random() < 0.9}, 0),
+    ]
+    for contact in rng.sample([staying, leaving, joining], rng.choice([1, 1, 2])):
+        touched = {"type": "email_clicked", "asset_id": "mail", "contact": contact}
+        events.append({k: v for k, v in about(touched, -30, -10, -1, 0, 10).items() if k != "deal_id"})
+    return rng.sample(events, rng.choice([len(events), len(events), len(events) - 1]))
+
+
 def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]]:
     """A set of events as sent; ids collide now and then, and retractions name events of the set."""
     cast = Cast(rng, days)
@@ -401,11 +453,17 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
         for n, asset in enumerate(cast.assets):
             told = {"type": "asset_registered", "asset_id": asset, "asset_type": ASSETS[asset]}
             events.append(told | {"id": f"a{n}", "occurred_at": "2024-03-01T11:00:00Z"})
+    if cast.held:
+        for n, asset in enumerate(cast.assets):
+            told = {"type": "asset_associated", "asset_id": asset, "campaign_id": cast.campaigns[0]}
+            events.append(told | {"id": f"h{n}", "occurred_at": "2024-03-01T11:00:00Z"})
     for n in range(min(size, cast.size_max)):
         make = rng.choices([touch, catalog, person, deal], cast.weights)[0]
         early = make is catalog and rng.random() < cast.early
         events.append(make(rng, cast) | {"id": f"e{n:02d}", "occurred_at": EARLY if early else instant(rng, cast)})
-    if rng.random() < 0.5:
+    if cast.held:
+        events += [e | {"id": f"m{n}"} for n, e in enumerate(members(rng, cast))]
+    elif rng.random() < 0.5:
         events += [e | {"id": f"s{n}"} for n, e in enumerate(won_deal(rng, cast))]
     for m in range(cast.mailings):
         events += [e | {"id": f"m{m}{n}"} for n, e in enumerate(mailing(rng, cast))]

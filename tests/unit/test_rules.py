@@ -1,16 +1,21 @@
 """Small claims about single rules; the property suites hold the rest."""
 
+import datetime as dt
+
 import pytest
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.rules.association import SOCIAL_POSTS_MAX, Change, Ineffective, Interval, Life, intervals
+from shared.rules.contact import Membership, SalesforceTold, salesforce_campaigns
+from shared.rules.deal import Deal, Member, Met, State, decide
 from shared.rules.influence import TouchType
 from shared.rules.order import Order
 from shared.rules.page import parse
 from shared.rules.pre_association import Piece, Standing, asset_pieces
-from shared.rules.reassociation import cta_clicks_stay, former_asset_keeps
+from shared.rules.reassociation import Held, cta_clicks_stay, former_asset_keeps, keepers
 from shared.rules.session import after
 from shared.rules.utm import normalised
+from shared.rules.visibility import hidden_reason
 
 MINUTE = 60_000_000
 ALIVE = {1: Life(0, None), 2: Life(0, None)}
@@ -107,7 +112,6 @@ def test_all_time_is_before_within_or_after() -> None:
 
 def test_cta_clicks_do_not_transfer() -> None:
     assert cta_clicks_stay(TouchType.CTA_CLICKED, frozenset({1}), 2) is not None
-    assert cta_clicks_stay(TouchType.CTA_CLICKED, frozenset(), 2) is None
     assert cta_clicks_stay(TouchType.EMAIL_CLICKED, frozenset({1}), 2) is None
     assert former_asset_keeps(TouchType.CTA_CLICKED, frozenset({1}), 1)
     assert not former_asset_keeps(TouchType.EMAIL_CLICKED, frozenset({1}), 1)
@@ -124,3 +128,105 @@ def test_cta_clicks_do_not_transfer() -> None:
 )
 def test_a_utm_field_counts_where_the_url_has_no_value_of_that_name(url: str, told: str, utm: tuple[str, ...]) -> None:
     assert parse(url, told).utm == utm
+
+
+HELD = [Held(1, 10, 20), Held(2, 30, 40), Held(3, 30, 50), Held(4, 35, END_US)]
+
+
+@pytest.mark.parametrize(
+    ("at_us", "keepers_"),
+    [
+        (9, {1}),  # before anybody held it: the first holder's
+        (10, {1}), (19, {1}), (20, {2, 3}),  # at the end nobody holds it: of those who come to hold it next
+        (29, {2, 3}), (30, {2, 3}), (35, {2, 3, 4}), (40, {3, 4}), (60, {4}),
+    ],
+)  # fmt: skip
+def test_a_click_is_kept_by_who_held_the_cta_else_by_who_came_to_hold_it_next(at_us: int, keepers_: set[int]) -> None:
+    assert keepers(HELD, at_us) == keepers_
+
+
+def test_nobody_keeps_a_click_since_which_nobody_held_the_cta() -> None:
+    assert keepers([Held(1, 10, 20)], 20) == frozenset()
+
+
+SPRING = {"starts_on": dt.date(2024, 3, 1), "ends_on": dt.date(2024, 3, 31)}
+
+
+@pytest.mark.parametrize(
+    ("asset_type", "last_visit_us", "days", "reason"),
+    [
+        ("tracking_url", 9, [], "no_visit_since_campaign_created"), ("tracking_url", 10, [], None),
+        ("tracking_url", None, [], "no_visit_since_campaign_created"),
+        ("paid_search", 9, [], None), ("paid_search", None, [], "no_visit"), ("blog_post", None, [], None),
+        ("blog_post", None, ["2023-03-01", "2024-03-31"], None), ("blog_post", None, ["2024-03-01"], None),
+        ("blog_post", None, ["2023-03-01", "2024-04-01"], "outside_campaign_dates"),
+        ("paid_search", 9, ["2024-02-29"], "outside_campaign_dates"),
+    ],
+)  # fmt: skip
+def test_what_is_hidden_and_why(
+    asset_type: str, last_visit_us: int | None, days: list[str], reason: str | None
+) -> None:
+    published_on = {dt.date.fromisoformat(day) for day in days}
+    assert reason == hidden_reason(
+        asset_type, published=True, last_visit_us=last_visit_us, campaign_created_us=10, published_on=published_on, **SPRING
+    )  # fmt: skip
+
+
+def joined(*events: tuple[int, str, str | None]) -> list[tuple[str, str, int]]:
+    told = [SalesforceTold(Order(at_us, "e"), campaign, source) for at_us, campaign, source in events]
+    return [(m.salesforce_campaign_id, m.source, m.joined.at_us) for m in salesforce_campaigns(told, [])]
+
+
+def test_who_left_a_salesforce_campaign_is_in_it_again_since_the_next_joining() -> None:
+    assert joined((1, "701", "sync"), (2, "701", "form")) == [("701", "sync", 1)]
+    assert joined((1, "701", "sync"), (2, "701", None)) == []
+    assert joined((1, "701", "sync"), (2, "701", None), (3, "701", "form")) == [("701", "form", 3)]
+
+
+def test_leaving_a_salesforce_campaign_takes_no_property_back() -> None:
+    left = [SalesforceTold(Order(3, "e"), "701", None)]
+    said = [(Order(1, "a"), "701"), (Order(2, "b"), "701")]
+    assert salesforce_campaigns(left, said) == [Membership("701", "property", Order(1, "a"))]
+
+
+def test_a_property_names_a_salesforce_campaign_since_it_did_without_a_break() -> None:
+    said = [(Order(1, "a"), "701"), (Order(2, "b"), "702"), (Order(3, "c"), "701")]
+    assert salesforce_campaigns([], said) == [Membership("701", "property", Order(3, "c"))]
+    assert salesforce_campaigns([], [*said, (Order(4, "d"), None)]) == []
+
+
+KARI, OLA, PER = 1, 2, 3
+WON = Deal(State.WON, Order(0, "d"), Order(100, "w"), None, None, None, Order(100, "w"))
+CLICK, LIST, FLOW = TouchType.EMAIL_CLICKED, TouchType.LIST_JOINED_STATIC, TouchType.WORKFLOW_ENROLLED
+IN, OUT = [Member(Order(1, "in"), KARI, True)], Member(Order(50, "out"), KARI, False)
+LATE = [*IN, Member(Order(100, "late"), OLA, True)]
+
+
+def met(at_us: int, contact: int, type_: TouchType = CLICK) -> Met:
+    return Met(Order(at_us, f"t{at_us}"), contact, type_)
+
+
+@pytest.mark.parametrize(
+    ("members", "touches", "reason", "decided_by"),
+    [
+        (IN, [met(99, KARI)], None, "t99"),
+        ([], [], "no_contact", None),
+        (LATE, [met(50, OLA), met(101, KARI)], "contact_associated_after_close", "late"),
+        (LATE, [met(101, OLA), met(102, KARI)], "influenced_after_close", "t102"),
+        (LATE, [met(50, OLA), met(60, KARI)], None, "t60"),
+        ([*LATE, OUT], [met(40, KARI), met(60, OLA)], "contact_associated_after_close", "late"),
+        ([*LATE, OUT], [met(40, KARI)], "contact_dissociated_before_close", "out"),
+        ([*LATE, OUT], [], "contact_dissociated_before_close", "out"),
+        ([*IN, OUT, Member(Order(60, "again"), KARI, True)], [met(40, KARI)], None, "t40"),
+        ([LATE[1]], [], "contact_associated_after_close", "late"),
+        (IN, [met(50, KARI, LIST), met(40, KARI, FLOW)], "static_list", "t50"),
+        (IN, [met(40, KARI, FLOW)], "workflow_only", "t40"),
+        (IN, [met(100, KARI), met(40, KARI, LIST)], "influenced_after_close", "t100"),
+        (IN, [], "contact_not_influenced", None),
+    ],
+)
+def test_why_a_deal_is_missing_and_what_decides_it(
+    members: list[Member], touches: list[Met], reason: str | None, decided_by: str | None
+) -> None:
+    decision = decide(WON, members, touches)
+    assert (decision.reason, decision.decided_by and decision.decided_by.event_id) == (reason, decided_by)

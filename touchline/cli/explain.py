@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.api.explain import KEPT_OUT_SAYS, explain_deal, explain_event
+from services.api.checklist import explain_deal
+from services.api.explain import explain_event
 from services.api.reading import Reading
 from services.ingest.workspaces import DEFAULT_WORKSPACE
-from shared.rules.pre_association import KeptOut
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
 
@@ -100,11 +100,8 @@ def _campaigns(told: list[dict[str, Any]]) -> Table:
     for heading in ("", "campaign", "because"):
         table.add_column(heading, overflow="fold")
     for row in told:
-        if row["counts"]:
-            because = f"through {', '.join(row['through'])}"
-        else:
-            because = f"{row['reason']}: {KEPT_OUT_SAYS[KeptOut(row['reason'])]}"
-        table.add_row(f"  {_mark(row['counts'])}", escape(row["campaign_id"]), because)
+        why = f"through {', '.join(row['through'])}" if row["counts"] else row["reason"]
+        table.add_row(f"  {_mark(row['counts'])}", escape(row["campaign_id"]), escape(f"{why}: {row['says']}"))
     return table
 
 
@@ -116,5 +113,5 @@ def _tell_deal(said: dict[str, Any]) -> None:
     for heading in ("", "check", "decided by"):
         table.add_column(heading, overflow="fold")
     for check in said["checks"]:
-        table.add_row(f"  {_mark(check['holds'])}", check["says"], escape(check["deciding_event"] or ""))
+        table.add_row(f"  {_mark(check['holds'])}", escape(check["says"]), escape(check["deciding_event"] or ""))
     console.print(table)

@@ -28,7 +28,7 @@ function event(told) {
   const word = told.reason && (REASONS[told.reason] || INEFFECTIVE[told.reason] || told.reason);
   const mine = told.campaigns.filter(c => c.campaign_id === chosen("id")), others = told.campaigns.filter(c => c.campaign_id !== chosen("id"));
   const row = c => check(c.counts, c.counts ? `Counts for ${c.campaign_id}` : `Does not count for ${c.campaign_id}`,
-    ev(c.counts ? `through ${c.through.join(", ")}` : REASONS[c.reason]));
+    ev(c.says));
   return [verdict(told.counted, told.counted ? `${told.type} counted.` : `${told.type || "The event"}: ${word}.`), when && h("p", { class: "muted" }, when),
     told.detail && h("p", {}, told.detail), told.retracted_by && ev(`retracted by ${told.retracted_by.join(", ")}`),
     h("ul", { class: "checks" }, mine.map(row), others.map(row),

@@ -28,7 +28,7 @@ export const INEFFECTIVE = {
   campaign_not_yet_created: "The campaign was not yet created",
 };
 export const HIDDEN = {
-  not_published: "not published", no_visit_since_campaign_created: "no visit since the campaign began",
+  not_published: "not published", no_visit_since_campaign_created: "no visit since the campaign was created", no_visit: "no visit yet",
   outside_campaign_dates: "published outside the campaign's dates",
 };
 export const MODELS = {

@@ -1,0 +1,352 @@
+"""How is an explanation said? Sentences that name people, assets, campaigns and days, for a reader who knows no reason code.
+
+Pure: a sentence is made of what it tells, and of the workspace's time zone. Days are told where they are enough; where two
+instants lie less than a day apart their times are told too, with the zone.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from shared.events.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_micros
+from shared.rules.deal import DealReason, State
+from shared.rules.influence import TouchType as T
+from shared.rules.pre_association import KeptOut
+
+NOT_REACHED = "This was not asked, since the check above already decides."
+PEOPLE_NAMED_MAX = 3  # in one sentence; of more their number is told
+URL_SHOWN_CHARACTERS_MAX = 80  # longer ones are cut, so that a sentence stays one
+
+_NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_KINDS = {
+    T.FORM_SUBMITTED: "form", T.CTA_VIEWED: "call to action", T.CTA_CLICKED: "call to action", T.EMAIL_SENT: "email",
+    T.EMAIL_DELIVERED: "email", T.EMAIL_OPENED: "email", T.EMAIL_CLICKED: "email", T.EMAIL_BOUNCED: "email",
+    T.EMAIL_UNSUBSCRIBED: "email", T.SOCIAL_CLICKED: "social post", T.SOCIAL_INTERACTED: "social post",
+    T.LIST_JOINED_STATIC: "static list", T.LIST_JOINED_ACTIVE: "active list", T.WORKFLOW_ENROLLED: "workflow",
+}  # fmt: skip
+_TYPES = {
+    "site_page": "page", "marketing_email": "email", "cta": "call to action", "paid_search": "paid-search campaign",
+    "tracking_url": "tracking URL", "sms": "SMS", "external": "external asset",
+}  # fmt: skip
+_DID = {
+    T.PAGE_VISITED: "visited {}", T.FORM_SUBMITTED: "submitted {}", T.CTA_VIEWED: "saw {}", T.CTA_CLICKED: "clicked {}",
+    T.EMAIL_SENT: "was sent {}", T.EMAIL_DELIVERED: "received {}", T.EMAIL_OPENED: "opened {}",
+    T.EMAIL_CLICKED: "clicked {}", T.EMAIL_BOUNCED: "could not be reached by {}",
+    T.EMAIL_UNSUBSCRIBED: "unsubscribed by {}", T.SOCIAL_CLICKED: "clicked {}", T.SOCIAL_INTERACTED: "interacted with {}",
+    T.AD_VIEWED: "saw {}", T.AD_CLICKED: "clicked {}", T.ASSET_INTERACTED: "interacted with {}",
+    T.LIST_JOINED_STATIC: "joined {}", T.LIST_JOINED_ACTIVE: "joined {}", T.WORKFLOW_ENROLLED: "was enrolled in {}",
+}  # fmt: skip
+
+
+class Who(NamedTuple):
+    """A contact: its name by rule **contact**, its first e-mail address, and what its properties say it is called."""
+
+    name: str
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+
+    @property
+    def full(self) -> str:
+        """Such as `Kari Nordmann (kari@example.no, 8001)`; without them `kari@example.no (8001)`, or `contact 8001`."""
+        named = [n for n in (self.email, self.name) if n is not None]
+        called = " ".join(n for n in (self.first_name, self.last_name) if n)
+        if not called:
+            called = named.pop(0) if self.email else f"contact {named.pop()}"
+        beside = [n for n in dict.fromkeys(named) if n != called]
+        return f"{called} ({', '.join(beside)})" if beside else called
+
+    @property
+    def begins(self) -> str:
+        """The same at the beginning of a sentence."""
+        return self.full[0].upper() + self.full[1:] if self.full.startswith("contact ") else self.full
+
+    @property
+    def short(self) -> str:
+        """What it is called where its full name was told before."""
+        return self.first_name or self.last_name or self.email or f"contact {self.name}"
+
+
+class Thing(NamedTuple):
+    """An asset: its id, its type and its name, as far as they are known."""
+
+    asset_id: str
+    asset_type: str | None = None
+    name: str | None = None
+
+    def kind(self, type_: T) -> str:
+        """What to call it where a touch of a type was told of it."""
+        if type_ in _KINDS:
+            return _KINDS[type_]
+        if self.asset_type is not None:
+            return _TYPES.get(self.asset_type, self.asset_type.replace("_", " "))
+        return "ad" if type_ in (T.AD_VIEWED, T.AD_CLICKED) else "asset"
+
+    def said(self, type_: T) -> str:
+        """Such as `the email 'Spring mail'`."""
+        return f"the {self.kind(type_)} '{self.name or self.asset_id}'"
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A touch: whose (None: an anonymous visitor), of what, by which tracking URL or ad, with which utm value.
+
+    `through` says what of it is the campaign's: `asset`, `via` or `utm`; None where nothing is.
+    """
+
+    who: Who | None
+    type: T
+    at_us: int
+    thing: Thing | None = None
+    via: Thing | None = None
+    utm: str | None = None
+    url: str | None = None
+    kind: str | None = None
+    through: str | None = None
+
+    def did(self, campaign: str | None = None) -> str:
+        """Such as `clicked the email 'Spring mail'`; with a campaign it is said what of it is the campaign's."""
+        of = f" of the campaign '{campaign}'" if campaign is not None else ""
+        what = _DID[self.type].format(self._what()) + (of if self.through == "asset" else "")
+        if self.kind is not None:
+            what += f" ({self.kind.replace('_', ' ')})"
+        if self.via is not None:
+            what += f" by {self.via.said(T.PAGE_VISITED)}" + (of if self.through == "via" else "")
+        if self.through == "utm":
+            what += f" with the utm_campaign '{self.utm}'" + of
+        return what
+
+    @property
+    def whole(self) -> str:
+        """With whose it was."""
+        return f"{self.subject} {self.did()}"
+
+    @property
+    def subject(self) -> str:
+        """Whose it was."""
+        return "An anonymous visitor" if self.who is None else self.who.begins
+
+    def _what(self) -> str:
+        if self.thing is not None:
+            return self.thing.said(self.type)
+        if self.url is not None:
+            parts = urlsplit(self.url)
+            shown = (parts.netloc + parts.path).rstrip("/") or self.url
+            return f"the page {shown[:URL_SHOWN_CHARACTERS_MAX]}"
+        return "something unnamed"
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Tells instants in the workspace's time zone."""
+
+    zone: ZoneInfo
+
+    def day(self, at_us: int) -> str:
+        """Such as `3 March 2024`."""
+        at = self._local(at_us)
+        return f"{at.day} {at:%B %Y}"
+
+    def pair(self, at_us: int, other_us: int) -> tuple[str, str]:
+        """Two instants, so that a reader sees which is earlier: by day, or with their times if they are close.
+
+        Each begins with "on" or "at"; the second tells no day that the first has told, and the zone.
+        """
+        one, other = self._local(at_us), self._local(other_us)
+        same = one.date() == other.date()
+        if abs(at_us - other_us) >= DAY_US and not same:
+            return f"on {self.day(at_us)}", f"on {self.day(other_us)}"
+        second = f"at {_time(other)}" if same else f"on {self.day(other_us)} at {_time(other)}"
+        return f"on {self.day(at_us)} at {_time(one)}", f"{second} ({self.zone.key})"
+
+    def apart(self, at_us: int, other_us: int) -> str:
+        """How far two instants are apart, such as `two days` or `35 minutes`."""
+        apart_us = abs(at_us - other_us)
+        days = abs((self._local(at_us).date() - self._local(other_us).date()).days)
+        if apart_us >= DAY_US and days:
+            return _count(days, "day")
+        if apart_us < SECOND_US:
+            return "less than a second"
+        unit_us, unit = next(
+            (u, name)
+            for u, name, from_us in (
+                (HOUR_US, "hour", 2 * HOUR_US),
+                (MINUTE_US, "minute", 2 * MINUTE_US),
+                (SECOND_US, "second", 0),
+            )
+            if apart_us >= from_us
+        )
+        more = "more than " if apart_us % unit_us else ""
+        return more + _count(apart_us // unit_us, unit)
+
+    def beside(self, at_us: int, other_us: int, what: str) -> str:
+        """One instant seen from another one, at which something was (`what`).
+
+        Such as `on 3 March 2024, two days after the deal closed on 1 March 2024`.
+        """
+        when, other = self.pair(at_us, other_us)
+        if at_us == other_us:
+            return f"{when} ({self.zone.key}), at the very instant at which {what}"
+        side = "before" if at_us < other_us else "after"
+        return f"{when}, {self.apart(at_us, other_us)} {side} {what} {other}"
+
+    def _local(self, at_us: int) -> dt.datetime:
+        return from_micros(at_us).astimezone(self.zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """What the sentences tell of a deal. `decided_us` is when its state was told last, its creation if nothing was."""
+
+    deal_id: str
+    name: str | None
+    state: State
+    created_us: int
+    closed_us: int | None
+    decided_us: int
+
+    @property
+    def said(self) -> str:
+        """Such as `The deal 'Big order'`."""
+        return f"The deal '{self.name or self.deal_id}'"
+
+
+def deletion(clock: Clock, deal: Deal) -> str:
+    """Check `not_deleted`."""
+    if deal.state is State.DELETED:
+        return f"{deal.said} was deleted on {clock.day(deal.decided_us)}; a deleted deal counts for no campaign."
+    return f"{deal.said} was created on {clock.day(deal.created_us)} and was not deleted."
+
+
+def outcome(clock: Clock, deal: Deal) -> str:
+    """Check `not_lost`."""
+    if deal.state is State.LOST:
+        return f"{deal.said} was lost on {clock.day(deal.decided_us)}; a lost deal counts for no campaign."
+    if deal.state is State.WON:
+        return f"{deal.said} was won on {clock.day(deal.decided_us)}."
+    if deal.decided_us != deal.created_us:
+        return f"{deal.said} was reopened on {clock.day(deal.decided_us)} and is open."
+    return f"{deal.said} is open."
+
+
+def associated(clock: Clock, deal: Deal, who: Who, joined_us: int, others: int) -> str:
+    """Check `contact_associated_before_close`, where it holds; `others` is how many other contacts were, too."""
+    if deal.closed_us is None:
+        too = f", as {'is' if others == 1 else 'are'} {_count(others, 'other contact')}" if others else ""
+        return f"{who.begins} was associated with the deal on {clock.day(joined_us)} and still is{too}."
+    too = f"; so {'was' if others == 1 else 'were'} {_count(others, 'other contact')}" if others else ""
+    return f"{who.begins} was associated with the deal {clock.beside(joined_us, deal.closed_us, 'it closed')}{too}."
+
+
+def not_associated(
+    clock: Clock, deal: Deal, reason: DealReason, who: Who | None, changed_us: int | None, deed: Deed | None, campaign: str
+) -> str:  # fmt: skip
+    """Check `contact_associated_before_close`, where it does not hold.
+
+    `who` was associated or dissociated at `changed_us`; `deed` is the touch of the campaign that would have counted, if any.
+    """
+    if who is None or changed_us is None:
+        return f"Nobody was ever associated with the deal '{deal.name or deal.deal_id}'."
+    late = reason is DealReason.CONTACT_ASSOCIATED_AFTER_CLOSE
+    when = (
+        f"on {clock.day(changed_us)}"
+        if deal.closed_us is None
+        else clock.beside(changed_us, deal.closed_us, "it closed")
+    )
+    changed = f"{who.begins} was {'associated with' if late else 'removed from'} the deal {when}"
+    if deed is not None:
+        did, then = deed.did(campaign), clock.pair(deed.at_us, changed_us)[0]
+        return f"{changed}. So it does not count that {who.short} {did} {then}."
+    return f"{changed}; {'nobody was associated with it earlier' if late else 'nobody was left in it'}."
+
+
+def influenced(clock: Clock, deal: Deal, deed: Deed, campaign: str) -> str:
+    """Check `contact_influenced_before_close`, where it holds."""
+    if deal.closed_us is None:
+        return f"{deed.subject} {deed.did(campaign)} on {clock.day(deed.at_us)}; the deal is open."
+    return f"{deed.subject} {deed.did(campaign)} {clock.beside(deed.at_us, deal.closed_us, 'the deal closed')}."
+
+
+def not_influenced(
+    clock: Clock, deal: Deal, reason: DealReason, deed: Deed | None, people: Sequence[Who], number: int, campaign: str,
+    *, kept_out: bool,
+) -> str:  # fmt: skip
+    """Check `contact_influenced_before_close`, where it does not hold.
+
+    `deed` is the touch that came too late, or that influences no deal; `people` are the first of the `number` of contacts
+    that are eligible.
+    `kept_out`: touches that were kept out of the campaign follow as checks of their own.
+    """
+    below = "; what was kept out of the campaign is told below" if kept_out else ""
+    one = people[0] if number == 1 else None
+    if deed is None:
+        has = ("has", "had")[deal.closed_us is not None]
+        who = f"{one.full} {has} no" if one else f"none of {_names(people, number)} {has} a"
+        text = f"{who} touch of the campaign '{campaign}' that influences a deal{below}."
+        if deal.closed_us is not None:
+            return f"Before the deal closed on {clock.day(deal.closed_us)}, {text}"
+        return f"{one.begins}{text.removeprefix(one.full)}" if one else f"N{text[1:]}"
+    if reason is DealReason.INFLUENCED_AFTER_CLOSE:
+        said = influenced(clock, deal, deed, campaign).removesuffix(".")
+        nobody = f"{one.short} has no" if one else "nobody in the deal has an"
+        return f"{said}; {nobody} earlier touch that counts for the campaign{below}."
+    what = "Joining a static list" if reason is DealReason.STATIC_LIST else "Being enrolled in a workflow"
+    did = f"{deed.subject} {deed.did(campaign)} on {clock.day(deed.at_us)}"
+    whoever = one.short if one else "anybody in the deal"
+    return f"{did}. {what} influences no deal, and nothing else that {whoever} did counts for the campaign{below}."
+
+
+def counts(clock: Clock, deed: Deed, campaign: str) -> str:
+    """Why a touch counts for a campaign."""
+    return f"{deed.subject} {deed.did(campaign)} on {clock.day(deed.at_us)}."
+
+
+def kept_out(clock: Clock, why: KeptOut, deed: Deed, campaign: str, turned_us: int | None) -> str:
+    """Why a touch does not count for a campaign.
+
+    `turned_us` is when what it touched came into the campaign (or left it), or when its utm value began (or ceased) to be
+    claimed; None if the campaign never held or claimed it while it counted.
+    """
+    if why is KeptOut.MACHINE:
+        return f"{deed.whole} on {clock.day(deed.at_us)}, but a machine did that and no person, so it does not count."
+    if why is KeptOut.INTERNAL:
+        day = clock.day(deed.at_us)
+        return f"{deed.whole} on {day}, but that is traffic of the workspace's own people, which does not count."
+    if why is KeptOut.UTM_NOT_CLAIMED_THEN:
+        return _not_claimed(clock, deed, campaign, turned_us)
+    thing, type_ = (deed.via, T.PAGE_VISITED) if deed.through == "via" else (deed.thing, deed.type)
+    it = "it" if thing is None else f"the {thing.kind(type_)}"
+    came = "came into" if why is KeptOut.BEFORE_ASSOCIATION else "left"
+    if turned_us is not None:
+        moved = f"{it} {came} the campaign '{campaign}'"
+        return f"{deed.whole} {clock.beside(deed.at_us, turned_us, moved)}."
+    return f"{deed.whole} on {clock.day(deed.at_us)}, when {it} was not in the campaign '{campaign}'."
+
+
+def _not_claimed(clock: Clock, deed: Deed, campaign: str, turned_us: int | None) -> str:
+    if turned_us is None:
+        return f"{deed.whole} on {clock.day(deed.at_us)}, but the campaign '{campaign}' did not claim that value then."
+    when, turned = clock.pair(deed.at_us, turned_us)
+    ever = "claims that value only since" if turned_us > deed.at_us else "claimed that value only until"
+    return f"{deed.whole} {when}, but the campaign '{campaign}' {ever} {turned[3:]}."
+
+
+def _time(at: dt.datetime) -> str:
+    if at.microsecond:
+        return f"{at:%H:%M:%S.%f}"
+    return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
+
+
+def _count(n: int, unit: str) -> str:
+    told = _NUMBERS[n] if 0 < n < len(_NUMBERS) else f"{n}"
+    return f"{told} {unit}{'' if n == 1 else 's'}"
+
+
+def _names(people: Sequence[Who], number: int) -> str:
+    told = [who.full for who in people]
+    if number > len(people):
+        told.append(_count(number - len(people), "other contact"))
+    return f"{', '.join(told[:-1])} and {told[-1]}"
