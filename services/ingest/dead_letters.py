@@ -91,9 +91,7 @@ def _again(letter: Letter, nobody: Collection[str]) -> bytes | str:
         except msgspec.DecodeError as error:
             return str(error)
         return letter.body
-    outcome = accept(
-        letter.body, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody
-    )
+    outcome = accept(letter.body, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody)
     if isinstance(outcome, Refusal):
         return outcome.detail
     if outcome.id is not None:  # it came without one; every try must give it the same

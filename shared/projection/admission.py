@@ -77,6 +77,12 @@ class SetChange:
     duplicates: int = 0
     superseded: int = 0
 
+    @property
+    def all(self) -> list[Prepared]:
+        """Every event whose rows are written or taken away, once."""
+        lists = (self.entering, self.leaving, self.outside, self.fresh, self.replaced)
+        return list({id(a): a for some in lists for a in some}.values())
+
 
 @dataclass
 class _Claim:
@@ -115,12 +121,6 @@ class _Claim:
 
 def _no_digest(_: Telling) -> bytes:
     raise AssertionError("tellings of one content are settled without a digest")
-
-    @property
-    def all(self) -> list[Prepared]:
-        """Every event whose rows are written or taken away, once."""
-        lists = (self.entering, self.leaving, self.outside, self.fresh, self.replaced)
-        return list({id(a): a for some in lists for a in some}.values())
 
 
 async def admit(connection: Connection, log: EventLog, partition: int, ws: int, batch: Sequence[Prepared]) -> SetChange:

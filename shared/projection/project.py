@@ -174,7 +174,9 @@ class Projector:
                 letters = [_unread(entry, "cannot_be_decoded", why) for entry, why in batch.unreadable]
                 kept += await self._keep(connection, letters)
                 for workspace, arrived in batch.arrived.items():
-                    kept += await self._project_workspace(connection, workspace, arrived, batch.readings.get(workspace, {}))
+                    kept += await self._project_workspace(
+                        connection, workspace, arrived, batch.readings.get(workspace, {})
+                    )
         except BaseException:
             self.forget()
             raise

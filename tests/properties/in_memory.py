@@ -72,6 +72,7 @@ def settled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         out.append(dict(told)[counts])
     return out
 
+
 MAILED = (TouchType.EMAIL_SENT, TouchType.EMAIL_DELIVERED, TouchType.EMAIL_OPENED, TouchType.EMAIL_CLICKED)
 
 
