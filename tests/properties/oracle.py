@@ -47,7 +47,7 @@ PROXY = "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"
 SITES = {
     "google.com": "search", "images.google.de": "search", "google": "search", "duckduckgo.com": "search",
     "facebook.com": "social", "m.facebook.com": "social", "linkedin": "social", "facebook": "social", "fb": "social",
-    "x": "social", "meta": "social", "facebook_ads": "social", "bing": "search",
+    "x": "social", "meta": "social", "facebook_ads": "social", "com.slack": "social", "bing": "search",
 }  # fmt: skip
 # What the mediums, sources and campaigns of the worlds mean, each read by hand. "click" is ppc, cpc or adwords.
 MEANS = {
