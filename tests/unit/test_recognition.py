@@ -66,7 +66,8 @@ def test_rules_switch_off_and_name() -> None:
         ("https://s.example/?gclid=1&utm_source=x", "https://google.com/", ("x", None, Channel.OTHER)),
         ("https://s.example/", "https://www.s.example/a", (None, None, Channel.DIRECT)),
         ("https://s.example/", "", (None, None, Channel.DIRECT)),
-        ("https://s.example/", "https://blog.s.example/a", ("blog.s.example", "referral", Channel.REFERRAL)),
+        ("https://s.example/", "https://blog.s.example/a", (None, None, Channel.DIRECT)),
+        ("https://s.example/", "https://blog.example/a", ("blog.example", "referral", Channel.REFERRAL)),
     ],
 )
 def test_what_brought_a_visit(url: str, referrer: str | None, told: tuple[str | None, str | None, Channel]) -> None:
