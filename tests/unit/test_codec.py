@@ -59,6 +59,26 @@ def take(event: object, key: str = "server") -> Record | Refusal:
         ({"type": "asset_registered", "asset_id": "a", "asset_type": "billboard"}, "bad_value", "asset_type"),
         ({**VISIT, "title": "x" * EVENT_BYTES_MAX}, "too_large", None),
         ({"type": "workspace_configured", "settings": {"time_zone": "Mars/Base"}}, "bad_value", "settings"),
+        (
+            {"type": "workspace_configured", "settings": {"own_hosts": ["https://shop.example"]}},
+            "bad_value",
+            "settings.own_hosts[0]",
+        ),
+        (
+            {"type": "workspace_configured", "settings": {"ignored_referrers": ["localhost"]}},
+            "bad_value",
+            "settings.ignored_referrers[0]",
+        ),
+        (
+            {"type": "workspace_configured", "settings": {"page_parameters": ["p=1"]}},
+            "bad_value",
+            "settings.page_parameters[0]",
+        ),
+        (
+            {"type": "workspace_configured", "settings": {"page_fragments": "yes"}},
+            "wrong_type",
+            "settings.page_fragments",
+        ),
     ],
 )
 def test_a_refusal_names_index_code_and_field(event: object, code: str, field: str | None) -> None:
