@@ -296,7 +296,7 @@ def not_influenced(
     what = "Joining a static list" if reason is DealReason.STATIC_LIST else "Being enrolled in a workflow"
     did = f"{deed.subject} {deed.did(campaign)} on {clock.day(deed.at_us)}"
     whoever = one.short if one else "anybody in the deal"
-    return f"{did}. {what} influences no deal, and nothing else that {whoever} did counts for the campaign{below}."
+    return f"{did}. {what} influences no deal, and nothing that {whoever} did in the campaign does{below}."
 
 
 def counts(clock: Clock, deed: Deed, campaign: str) -> str:

@@ -22,6 +22,7 @@ BASE = """
 03-02 10:40 contact_identified visitor_id=v contact=7
 03-03 00:00 email_clicked asset_id=mail contact=kari@example.no
 03-03 00:00 social_clicked asset_id=post contact=8
+03-03 00:00 salesforce_campaign_joined contact=8 salesforce_campaign_id="701" source=sync
 03-04 00:00 deal_created deal_id=d contacts=7 amount="100.00" currency=EUR
 03-09 00:00 deal_closed deal_id=d won=true
 03-09 00:00 deal_created deal_id=open contacts=8
@@ -59,6 +60,7 @@ contact_updated contact=7 properties={"salesforce_campaign_id":"701"}
 contact_identified visitor_id=v contact=8
 contact_merged contact=8 into=7
 salesforce_campaign_joined contact=7 salesforce_campaign_id="701" source=sync
+salesforce_campaign_left contact=8 salesforce_campaign_id="701"
 deal_created deal_id=e contacts=7
 deal_updated deal_id=d amount="50.00"
 deal_contact_associated deal_id=d contact=kari@example.no

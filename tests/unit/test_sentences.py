@@ -158,10 +158,10 @@ REASONS = [
      "nobody in the deal has an earlier touch that counts for the campaign; what was kept out of the campaign is told below.")),
     (cold(R.STATIC_LIST, click("2024-02-20T10:00", type_=T.LIST_JOINED_STATIC, thing=Thing("vip", "list", "VIPs")), KARI),
      ("Kari Nordmann (kari@example.no, 8001) joined the static list 'VIPs' of the campaign 'Spring sale' on 20 February 2024. "
-     "Joining a static list influences no deal, and nothing else that Kari did counts for the campaign.")),
+     "Joining a static list influences no deal, and nothing that Kari did in the campaign does.")),
     (cold(R.WORKFLOW_ONLY, click("2024-02-20T10:00", PER, T.WORKFLOW_ENROLLED, Thing("flow", "workflow", "Welcome")), PER, KARI),
      ("Contact 8003 was enrolled in the workflow 'Welcome' of the campaign 'Spring sale' on 20 February 2024. "
-     "Being enrolled in a workflow influences no deal, and nothing else that anybody in the deal did counts for the campaign.")),
+     "Being enrolled in a workflow influences no deal, and nothing that anybody in the deal did in the campaign does.")),
     (cold(R.CONTACT_NOT_INFLUENCED, None, PER), "Before the deal closed on 1 March 2024, contact 8003 had no touch of the campaign 'Spring sale' that influences a deal."),
     (cold(R.CONTACT_NOT_INFLUENCED, None, PER, closed=None), "Contact 8003 has no touch of the campaign 'Spring sale' that influences a deal."),
     (cold(R.CONTACT_NOT_INFLUENCED, None, KARI, closed=None), "Kari Nordmann (kari@example.no, 8001) has no touch of the campaign 'Spring sale' that influences a deal."),
