@@ -1,4 +1,4 @@
-"""Which texts name nobody? Words that a program or a table writes where an id should be: `undefined`, `NULL`, `\\N`, `0`.
+r"""Which texts name nobody? Words that a program or a table writes where an id should be: `undefined`, `NULL`, `\N`, `0`.
 
 Two persons that both bear such a word would become one, and stay it. The list is `nobody.json`, with its sources; a workspace adds
 words of its own (setting `nobody`).
@@ -17,7 +17,7 @@ NO_MAILBOX: frozenset[str] = frozenset(_LIST["no_mailbox"])
 _PLACEHOLDERS: tuple[tuple[str, str], ...] = tuple((begin, end) for begin, end in _LIST["placeholders"])
 _BEGINNINGS = tuple({begin for begin, _ in _PLACEHOLDERS})
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
-_NOTHING = "0-.,:_/{}()[]\u2013\u2014 "
+_NOTHING = "0@-.,:_/{}()[]\u2013\u2014 "
 
 
 def folded(text: str) -> str:
@@ -44,7 +44,7 @@ def names_nobody(text: str, also: Collection[str] = ()) -> bool:
     name, at, host = word.rpartition("@")
     if not at:
         return False
-    if _is_word(host) or name in NO_MAILBOX or _is_placeholder(name):
+    if (host and _is_word(host)) or name in NO_MAILBOX or _is_placeholder(name):
         return True
     return _is_word(name) and _is_word(host.partition(".")[0])
 
