@@ -150,6 +150,82 @@ def test_the_command_takes_globs_and_standard_input_and_tells_what_is_wrong(
     assert run(data, str(tmp_path / "none*")).returncode == 2
 
 
+DEALS = """Record ID,Deal Name,Deal Stage,Close Date,Amount,Create Date,Associated Contact IDs
+t1,a,Signed,05/04/2024,100,2024-03-01 09:00,8001
+t2,b,Negotiation,,50,2024-03-01 09:00,
+t3,c,Signed,5/4/2024,1.200,2024-03-01 09:00,8001
+t4,d,Dead (Sales),06/04/2024,1,2024-03-01 09:00,8001
+,,,,,,
+t5,e,Signed
+"""
+OPTIONS = ("--mapping", "hubspot-deals", "--day-first", "--won-stage", "Signed", "--lost-stage", "Dead", "--zone", "Europe/Oslo",
+           "--as-of", "2024-05-01T00:00:00Z")  # fmt: skip
+
+
+def test_the_summary_accounts_for_every_row_of_a_table(up: tuple[Up, Path], tmp_path: Path) -> None:
+    running, data = up
+    (tmp_path / "deals.csv").write_text(DEALS)
+    for dry in ("--dry-run",), ():
+        done = run(data, str(tmp_path / "deals.csv"), *OPTIONS, *dry, "--json")
+        assert done.returncode == 1
+        told = orjson.loads(done.stdout)["sources"][str(tmp_path / "deals.csv")]
+        assert told["accepted"] == {"deal_created": 3, "deal_updated": 6, "deal_closed": 2, "deal_reopened": 1}
+        assert told["rows"] == {"read": 6, "told": 3, "told_nothing": 1, "refused": 2}
+        assert told["unmet_values"] == {"Deal Stage": {"rows": 1, "values": {"Negotiation": 1}}}
+        assert "Currency|Deal Currency Code|Deal Currency" in told["missing_columns"]
+        assert told["deals"] == {
+            "rows": 3, "won": 1, "lost": 1, "open": 1, "without_contact": 1, "won_without_amount": 0,
+            "can_never_count": {"no_contact": 1, "deal_lost": 1},
+        }  # fmt: skip
+        assert [(r["line"], r["field"]) for r in told["first_refusals"]] == [(4, "amount"), (7, None)]
+    with running.client("read") as client:
+        deal = client.get("/v1/deals/t1/attribution").json()
+        assert deal["amount"] == {"amount": "100.00", "currency": "EUR"}
+        assert (
+            client.get("/v1/events/hubspot-deal-t1-stage/explain").json()["occurred_at"]
+            == "2024-04-05T21:59:59.999999Z"
+        )
+        assert client.get("/v1/deals/t3/attribution").status_code == 404
+
+
+def test_the_summary_reads_as_text(up: tuple[Up, Path], tmp_path: Path) -> None:
+    _, data = up
+    (tmp_path / "deals.csv").write_text(DEALS)
+    done = run(data, str(tmp_path / "deals.csv"), *OPTIONS, "--dry-run")
+    said = done.stdout.decode()
+    for line in (
+        "rows: 6 read; 3 told events, 1 told nothing, 2 refused", "values that no `when` meets in Deal Stage: 1 rows", "Negotiation",
+        "deals: 1 won, 1 lost, 1 open", "1  without a contact", "cannot count for any campaign as they are: no_contact",
+        "no column: Currency|Deal Currency Code|Deal Currency",
+    ):  # fmt: skip
+        assert line in said, said
+    assert "the row is cut short" in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--mapping", "hubspot-deals"], 1, "line 2: Close Date: '05/04/2024' can be 5 April 2024 or 4 May 2024"),
+        (["--mapping", "hubspot-deals", "--day-first", "--month-first"], 2, "it excludes --month-first"),
+        (["--mapping", "hubspot-deals", "--decimal", ";"], 2, "';' is neither . nor ,"),
+        (["--mapping", "hubspot-deals", "--as-of", "yesterday"], 2, "'yesterday' is no RFC 3339 instant"),
+        (["--mapping", "hubspot-contacts", "--won-stage", "x"], 1, "it has no list 'won_stages'"),
+        (["--mapping", "segment-pages", "--as-of", "2024-05-01T00:00:00Z"], 1, "it tells no present state"),
+        (["--as-of", "2024-05-01T00:00:00Z"], 1, "go with --mapping"),
+        ([], 1, "is a table: a mapping must say which events its rows tell"),
+        (["--mapping", "hubspot-contacts"], 1, "asks for the column 'Email'; the file has Amount, Associated Contact IDs"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_said_in_one_line(
+    up: tuple[Up, Path], tmp_path: Path, options: list[str], code: int, said: str
+) -> None:
+    _, data = up
+    (tmp_path / "deals.csv").write_text(DEALS.replace("Signed", "Closed won"))
+    done = run(data, str(tmp_path / "deals.csv"), *options)
+    errors = " ".join(done.stderr.decode().replace("│", " ").split())
+    assert (done.returncode, said in errors, "Traceback" in errors) == (code, True, False), errors
+
+
 def test_a_backfill_that_is_killed_again_and_again_goes_on_and_counts_once(up: tuple[Up, Path], tmp_path: Path) -> None:
     running, data = up
     seed = random.randrange(2**32)

@@ -13,8 +13,8 @@ EXACT_MAX = 2**53  # up to here a floating-point number holds every whole number
 CONTACTS_MAX = 1_000  # of one cell; a deal's event takes 100
 SEPARATORS = (";", ",", "\n")
 
-_POINT_ZERO = re.compile(r"(\d+)[.,]0+")
-_SCIENTIFIC = re.compile(r"(\d)(?:[.,](\d+))?[eE]\+(\d{1,3})")
+_POINT_ZERO = re.compile(r"(\d+)[.,]0+", re.ASCII)
+_SCIENTIFIC = re.compile(r"(\d)(?:[.,](\d+))?[eE]\+(\d{1,3})", re.ASCII)
 _MAIL = r"[^\s()<>;,]+@[^\s()<>;,]+"
 _NAMED = re.compile(
     rf"\s*(?P<name>[^;\n()<>]*(?:\([^@)]*\)[^;\n()<>]*)*?)\s*[(<]\s*(?:mailto:)?(?P<mail>{_MAIL})\s*[)>]\s*(?:[;,\n]|\Z)"

@@ -26,6 +26,7 @@ TEXT_CHARACTERS_MAX = 100  # of an instant with weekday and zone; longer texts a
 MICROSECOND = dt.timedelta(microseconds=1)
 _PROBE = dt.datetime(2031, 11, 23, 13, 14, 15)  # noqa: DTZ001 - every part of it differs from every other
 
+_FLAGS = re.IGNORECASE | re.ASCII
 _MONTHS = {
     name.casefold(): n for names in (calendar.month_name, calendar.month_abbr) for n, name in enumerate(names) if n
 }
@@ -47,14 +48,16 @@ _DATES = (
     rf"(?P<y>\d{{4}})[ -]{_MONTH}[ -]{_DAY}",
 )
 _FORMS = [
-    *(re.compile(rf"{date}(?:(?:t|,? (?:at |kl\.? |- )?){_TIME})?{_ZONE}", re.IGNORECASE) for date in _DATES),
-    *(re.compile(rf"{_TIME},? {date}", re.IGNORECASE) for date in _DATES),
-    re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})t(?P<H>\d{2})(?P<M>\d{2})(?P<S>\d{2})?(?P<F>)(?P<P>)" + _ZONE, re.IGNORECASE),
-    re.compile(rf"{_WEEKDAY}{_MONTH} {_DAY} {_TIME} (?P<y>\d{{4}})", re.IGNORECASE),
+    *(re.compile(rf"{date}(?:(?:t|,? (?:at |kl\.? |- )?){_TIME})?{_ZONE}", _FLAGS) for date in _DATES),
+    *(re.compile(rf"{_TIME},? {date}", _FLAGS) for date in _DATES),
+    re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})t(?P<H>\d{2})(?P<M>\d{2})(?P<S>\d{2})?(?P<F>)(?P<P>)" + _ZONE, _FLAGS),
+    re.compile(rf"{_WEEKDAY}{_MONTH} {_DAY} {_TIME} (?P<y>\d{{4}})", _FLAGS),
 ]  # fmt: skip
-_ZONE_BEHIND = re.compile(r"(?P<text>.*\S)\s+(?P<Z>[+-]\d{2}:?\d{2}|[A-Za-z]+(?:/[A-Za-z0-9_+-]+)*(?:[+-]\d{1,2})?)")
-_OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d{2})?", re.IGNORECASE)
-_NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,9}|\.)?")
+_ZONE_BEHIND = re.compile(
+    r"(?P<text>.*\S)\s+(?P<Z>[+-]\d{2}:?\d{2}|[A-Za-z]+(?:/[A-Za-z0-9_+-]+)*(?:[+-]\d{1,2})?)", re.ASCII
+)
+_OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d{2})?", _FLAGS)
+_NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,9})?", re.ASCII)
 
 
 class Interval(NamedTuple):

@@ -16,7 +16,8 @@ _CURRENCY_SIGNS = "".join(chr(code) for code in range(0x24, 0x10000) if unicoded
 _CURRENCY = rf"(?:[A-Za-z]{{0,3}}[{re.escape(_CURRENCY_SIGNS)}]|[A-Z]{{3}}|kr\.?|Kr\.?|Fr\.?|zł|Kč|Ft|lei|Rp\.?|RM)"
 _AROUND = re.compile(
     rf"(?P<minus>-)? ?(?:{_CURRENCY} ?)?(?P<inner>-)? ?(?P<core>[\d.,' ]*\d(?:[.,]-)?)"
-    rf"(?P<behind>-)?(?: ?{_CURRENCY})?"
+    rf"(?P<behind>-)?(?: ?{_CURRENCY})?",
+    re.ASCII,
 )
 TEXT_CHARACTERS_MAX = 64  # of a number with its currency; longer texts are none
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u202f\u2009\u2007\u2002\u2003\t"), " ")
@@ -28,7 +29,8 @@ def _form(decimal: Decimal) -> re.Pattern[str]:
     point = re.escape(decimal)
     indian = rf"|[1-9]\d?(?:,\d{{2}})+,\d{{3}}(?:{point}\d+)?" if decimal == "." else ""
     return re.compile(
-        rf"[1-9]\d{{0,2}}(?P<sign>[{thousands}])\d{{3}}(?:(?P=sign)\d{{3}})*(?:{point}(?:\d+|-))?|\d*{point}\d+|\d+(?:{point}-)?{indian}"
+        rf"[1-9]\d{{0,2}}(?P<sign>[{thousands}])\d{{3}}(?:(?P=sign)\d{{3}})*(?:{point}(?:\d+|-))?|\d*{point}\d+|\d+(?:{point}-)?{indian}",
+        re.ASCII,
     )
 
 
