@@ -152,12 +152,14 @@ def accept(
         return Refusal(index, event.id, "not_allowed_for_key", problem[0], problem[1])
     if problem := _bad_money(event):
         return Refusal(index, event.id, "bad_value", *problem)
-    if event.as_of is not None and (late := _out_of_bounds(to_micros(event.as_of), "as_of", received_at_us)):
-        return Refusal(index, event.id, *late)
-    if event.occurred_at is not None:
-        occurred_at_us = to_micros(event.occurred_at)
-        if wrong := _out_of_bounds(occurred_at_us, "occurred_at", received_at_us):
-            return Refusal(index, event.id, *wrong)
+    latest_us = received_at_us + FUTURE_HOURS_MAX * HOUR_US
+    occurred_at, as_of = event.occurred_at, event.as_of
+    if as_of is not None and not OCCURRED_AT_MIN_US <= (as_of_us := to_micros(as_of)) <= latest_us:
+        return _out_of_bounds(index, event.id, "as_of", as_of_us, received_at_us)
+    if occurred_at is not None:
+        occurred_at_us = to_micros(occurred_at)
+        if not OCCURRED_AT_MIN_US <= occurred_at_us <= latest_us:
+            return _out_of_bounds(index, event.id, "occurred_at", occurred_at_us, received_at_us)
         if key == "collect" and occurred_at_us < received_at_us - COLLECT_AGE_DAYS_MAX * DAY_US:
             return Refusal(
                 index, event.id, "too_old", "occurred_at",
@@ -169,20 +171,18 @@ def accept(
         received_at=received_at_us,
         event=msgspec.Raw(raw),
         id=None if event.id is not None else uuid7(received_at_us),
-        occurred_at=received_at_us if event.occurred_at is None and event.as_of is None else None,
+        occurred_at=received_at_us if occurred_at is None and as_of is None else None,
         user_agent=user_agent if key == "collect" and getattr(event, "user_agent", "") is None else None,
         key_hint=key_hint,
     )
 
 
-def _out_of_bounds(at_us: int, field: str, received_at_us: int) -> tuple[Code, str, str] | None:
-    """Why an instant of an event cannot be right: code, field and message. None where it can."""
+def _out_of_bounds(index: int, event_id: str | None, field: str, at_us: int, received_at_us: int) -> Refusal:
+    """Why an instant of an event cannot be right: it is too early, or else too late."""
     if at_us < OCCURRED_AT_MIN_US:
-        return "bad_value", field, f"before {to_rfc3339(OCCURRED_AT_MIN_US)}"
-    if at_us > received_at_us + FUTURE_HOURS_MAX * HOUR_US:
-        said = f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}"
-        return "in_the_future", field, said
-    return None
+        return Refusal(index, event_id, "bad_value", field, f"before {to_rfc3339(OCCURRED_AT_MIN_US)}")
+    said = f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}"
+    return Refusal(index, event_id, "in_the_future", field, said)
 
 
 AnyArrived = TypeVar("AnyArrived", bound=Arrived)
