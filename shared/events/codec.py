@@ -204,17 +204,19 @@ def accept(
         return Refusal(index, event.id, *refused)
     if problem := _bad_money(event):
         return Refusal(index, event.id, "bad_value", *problem)
-    if event.as_of is not None and (late := _out_of_bounds(to_micros(event.as_of), "as_of", received_at_us)):
-        return Refusal(index, event.id, *late)
+    latest_us = received_at_us + FUTURE_HOURS_MAX * HOUR_US
+    occurred_at, as_of = event.occurred_at, event.as_of
+    if as_of is not None and not OCCURRED_AT_MIN_US <= (as_of_us := to_micros(as_of)) <= latest_us:
+        return _out_of_bounds(index, event.id, "as_of", as_of_us, received_at_us)
     told_us = occurred_at_us = None
-    if event.occurred_at is not None:
-        told_us = occurred_at_us = to_micros(event.occurred_at)
+    if occurred_at is not None:
+        told_us = occurred_at_us = to_micros(occurred_at)
         if event.sent_at is not None:
             sent_at_us = to_micros(event.sent_at)
         if live and sent_at_us is not None:
             occurred_at_us = corrected(occurred_at_us, sent_at_us, received_at_us)
-        if wrong := _out_of_bounds(occurred_at_us, "occurred_at", received_at_us):
-            return Refusal(index, event.id, *wrong)
+        if not OCCURRED_AT_MIN_US <= occurred_at_us <= latest_us:
+            return _out_of_bounds(index, event.id, "occurred_at", occurred_at_us, received_at_us)
         if key == "collect" and occurred_at_us < received_at_us - COLLECT_AGE_DAYS_MAX * DAY_US:
             return Refusal(
                 index, event.id, "too_old", "occurred_at",
@@ -239,14 +241,12 @@ def _recorded_us(event: Event, told_us: int | None, corrected_us: int | None, re
     return corrected_us if corrected_us != told_us else None
 
 
-def _out_of_bounds(at_us: int, field: str, received_at_us: int) -> tuple[Code, str, str] | None:
-    """Why an instant of an event cannot be right: code, field and message. None where it can."""
+def _out_of_bounds(index: int, event_id: str | None, field: str, at_us: int, received_at_us: int) -> Refusal:
+    """Why an instant of an event cannot be right: it is too early, or else too late."""
     if at_us < OCCURRED_AT_MIN_US:
-        return "bad_value", field, f"before {to_rfc3339(OCCURRED_AT_MIN_US)}"
-    if at_us > received_at_us + FUTURE_HOURS_MAX * HOUR_US:
-        said = f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}"
-        return "in_the_future", field, said
-    return None
+        return Refusal(index, event_id, "bad_value", field, f"before {to_rfc3339(OCCURRED_AT_MIN_US)}")
+    said = f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}"
+    return Refusal(index, event_id, "in_the_future", field, said)
 
 
 def corrected(occurred_at_us: int, sent_at_us: int, received_at_us: int) -> int:

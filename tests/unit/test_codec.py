@@ -18,6 +18,7 @@ from shared.events.codec import (
     encode_event,
     encode_record,
     event_type,
+    key_hint_of,
     read_request,
     split_request,
     uuid7,
@@ -49,6 +50,12 @@ def take(event: object, key: str = "server") -> Record | Refusal:
         ({**VISIT, "contact": {"email": "kari"}}, "bad_value", "contact"),
         ({**VISIT, "occurred_at": "2025-01-01T00:00:00"}, "bad_value", "occurred_at"),
         ({**VISIT, "occurred_at": "2026-01-02T00:00:00.000001Z"}, "in_the_future", "occurred_at"),
+        ({**VISIT, "as_of": "2025-01-01T00:00:00"}, "bad_value", "as_of"),
+        ({**VISIT, "as_of": "last week"}, "bad_value", "as_of"),
+        ({**VISIT, "as_of": 1735689600}, "wrong_type", "as_of"),
+        ({**VISIT, "as_of": "1899-12-31T23:59:59.999999Z"}, "bad_value", "as_of"),
+        ({**VISIT, "as_of": "2026-01-02T00:00:00.000001Z"}, "in_the_future", "as_of"),
+        ({**VISIT, "occurred_at": "2025-01-01T00:00:00Z", "as_of": "2027-01-01T00:00:00Z"}, "in_the_future", "as_of"),
         ({**VISIT, "title": "a\0b"}, "bad_value", None),
         ({"type": "nothing_known"}, "unknown_type", "type"),
         ({"visitor_id": "v"}, "missing_field", "type"),
@@ -119,6 +126,7 @@ def test_a_collect_key_may_send_seven_days_back_exactly(age_us: int, code: str |
         ({"type": "email_opened", "asset_id": "m", "contact": {"email": "a@b"}}, "type"),
         ({**VISIT, "contact": {"id": "7"}}, "contact.id"),
         ({**VISIT, "contact": {"id": "7", "email": "a@b"}}, "contact.id"),
+        ({**VISIT, "as_of": "2025-12-31T00:00:00Z"}, "as_of"),
     ],
 )
 def test_a_collect_key_may_not(event: object, field: str) -> None:
@@ -149,6 +157,38 @@ def test_what_the_server_fills_in_stands_beside_what_was_sent() -> None:
 
 def test_canonical_json_is_the_same_whatever_the_order_and_spaces() -> None:
     assert canonical(b'{"b": 1, "a": {"d": 2, "c": "\\u00e5"}}') == '{"a":{"c":"å","d":2},"b":1}'.encode()
+
+
+def test_canonical_json_leaves_as_of_out_and_nothing_below_it() -> None:
+    assert canonical(b'{"b": {"as_of": 1}, "as_of": "2025-01-01T00:00:00Z"}') == b'{"b":{"as_of":1}}'
+
+
+def test_an_event_without_occurred_at_occurred_as_of_its_telling() -> None:
+    record = take({**VISIT, "as_of": "2025-12-31T10:00:00+02:00"})
+    assert isinstance(record, Record)
+    assert record.occurred_at is None
+    arrived = decode_record(encode_record(record))
+    assert to_rfc3339(arrived.occurred_at_us) == "2025-12-31T08:00:00Z"
+    assert arrived.as_of_us == arrived.occurred_at_us
+
+
+def test_an_event_with_both_instants_occurred_at_occurred_at() -> None:
+    record = take({**VISIT, "occurred_at": "2025-01-01T00:00:00Z", "as_of": "2025-12-31T00:00:00Z"})
+    assert isinstance(record, Record)
+    arrived = decode_record(encode_record(record))
+    assert to_rfc3339(arrived.occurred_at_us) == "2025-01-01T00:00:00Z"
+
+
+def test_a_record_tells_which_key_sent_it_and_one_of_an_older_release_does_not() -> None:
+    record = accept(json.dumps(VISIT).encode(), 0, "server", NOW_US, None, "tls_AbCd")
+    assert isinstance(record, Record)
+    value = encode_record(record)
+    assert decode_record(value).key_hint == key_hint_of(value) == "tls_AbCd"
+    assert key_hint_of(value.replace(b"page_visited", b"from_the_future")) == "tls_AbCd"
+    older = take(VISIT)
+    assert isinstance(older, Record)
+    assert decode_record(encode_record(older)).key_hint is None
+    assert key_hint_of(b"no record") is None
 
 
 def test_an_unknown_schema_version_is_not_guessed_at() -> None:
