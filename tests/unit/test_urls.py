@@ -145,12 +145,16 @@ def test_a_sign_in_page_is_the_source_of_who_did_not_come_back() -> None:
     assert source_host("shop.example", "https://sso.shop.example/", came_back=False) is None
 
 
+def link(url: str, utm_told: str = "") -> int | None:
+    return link_of(parse(url, utm_told), parse(url).address)
+
+
 def test_a_link_is_an_address_and_five_values() -> None:
-    link = link_of("https://shop.example/lp?utm_campaign=Spring%20Sale&utm_term=x", "", BY_PATH)
-    assert link == link_of("http://www.shop.example/lp/?utm_term=X&id=7&utm_campaign=spring%2520sale", "", BY_PATH)
-    assert link == link_of("https://shop.example/lp", "utm_campaign=spring+sale&utm_term=x", BY_PATH)
-    assert link != link_of("https://shop.example/lp?utm_campaign=Spring%20Sale&utm_content=x", "", BY_PATH)
-    assert link_of("https://shop.example/lp?gad_campaignid=1", "", BY_PATH) is None
+    spring = link("https://shop.example/lp?utm_campaign=Spring%20Sale&utm_term=x")
+    assert spring == link("http://www.shop.example/lp/?utm_term=X&id=7&utm_campaign=spring%2520sale")
+    assert spring == link("https://shop.example/lp", "utm_campaign=spring+sale&utm_term=x")
+    assert spring != link("https://shop.example/lp?utm_campaign=Spring%20Sale&utm_content=x")
+    assert link("https://shop.example/lp?gad_campaignid=1") is None
 
 
 def test_a_workspace_that_has_set_nothing_compares_by_host_and_path() -> None:
