@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from publicsuffixlist import PublicSuffixList
 
-from shared.rules.address import ascii_host, host_of, split
+from shared.rules.address import HOST_CHARACTERS_MAX, ascii_host, host_of, split
 from shared.rules.facts import facts
 from shared.rules.utm import parameters
 
@@ -87,6 +87,8 @@ def host_told(text: str) -> str:
 
 def _is_public(host: str) -> bool:
     """Whether anybody can reach it: a name with a dot in a public domain, or a public IPv4 address."""
+    if len(host) > HOST_CHARACTERS_MAX:
+        return False
     try:
         return IPv4Address(host).is_global
     except AddressValueError:

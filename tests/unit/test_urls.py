@@ -1,5 +1,7 @@
 """Addresses, parameters and referrers, case by case."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,19 @@ def test_any_text_can_be_read(text: str) -> None:
         assert isinstance(address_of(text, rules), str)
     assert split(text).path == "" or split(text).path.startswith("/")
     assert source_host("shop.example", text) is None or "." in (source_host("shop.example", text) or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://" + "ü" * 8000 + ".example/", "https://a." + "a" * 8000 + "!/", "https://s.example/" + "%C3" * 2700, "https://s.example/" + "/." * 4000,
+     "https://s.example/?" + ";a" * 4000, "https://s.example/?" + "amp;" * 2000 + "=1", "https://s.example/?x=" + "?utm_" * 1600,
+     "https://" + "a." * 4000 + "b/", "android-app:" + "a." * 4000 + "!"],
+)  # fmt: skip
+def test_the_longest_url_is_read_in_a_moment(text: str) -> None:
+    begun_s = time.process_time()
+    address_of(text, AddressRules(("p",), fragments=True))
+    source_host("shop.example", text)
+    assert time.process_time() - begun_s < 0.2  # some milliseconds, on a machine at leisure
 
 
 @pytest.mark.parametrize(
