@@ -453,7 +453,7 @@ async def _gather_conversions(work: Work, persons: list[Person]) -> None:
         person.session = row["session"]
         if row["url"] is not None:
             own_url.add(person.key)
-            value = parse(row["url"]).campaign
+            value = parse(row["url"], "").campaign
             person.utm = row["utm"] if row["type"] == TouchType.PAGE_VISITED else utm_key(value) if value else None
     outside = [by_key[key] for key in visitors if by_key[key].session is None]
     for key, session, at_us in await _per_visitor(work, LAST_SESSION_EVENT, outside, visitors):

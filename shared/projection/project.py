@@ -15,7 +15,7 @@ from shared.projection.catalog import derive_catalog, save_readings
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
 from shared.projection.record import LEAVES, make_leaves, record_lateness, sort_out, write
-from shared.projection.rows import NOTHING_SET, SETTINGS_SUBJECT, Prepared, agents_of, prepared, suit
+from shared.projection.rows import SETTINGS_SUBJECT, Prepared, agents_of, prepared, suit
 from shared.projection.scanners import settle_scanners
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
@@ -24,7 +24,7 @@ from shared.projection.verdicts import apply_machine_rules, save_agents, settle_
 from shared.projection.work import Work
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.order import Order
-from shared.rules.settings import Settings, settings
+from shared.rules.settings import NOTHING_SET, Settings, settings
 
 MOVE = sql("""
 UPDATE {g}.progress SET next_offset = $4, events = events + $5, received_us = greatest(received_us, $6)
@@ -221,8 +221,8 @@ class Projector:
         work.values = await save_readings(connection, ws, readings, self._readings[ws])
         if not change.fresh and not change.entering and not change.leaving and not work.values:
             return kept
-        if current.urls != NOTHING_SET.urls:
-            suit(change.all, current)
+        if current.urls != NOTHING_SET:
+            suit(change.all, current.urls)
         work.has_internal = bool(work.settings.internal_domains)
         sort_out(work)
         self._leaves |= await make_leaves(work, self._leaves)

@@ -26,12 +26,11 @@ from shared.rules.keys import (
 from shared.rules.order import Order
 from shared.rules.page import BY_PATH, AddressRules, address_of, parse
 from shared.rules.session import named_source
-from shared.rules.settings import Settings
+from shared.rules.settings import NOTHING_SET, UrlRules
 from shared.rules.tracking_url import link_of
 from shared.rules.utm import decoded, normalised
 
 UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
-NOTHING_SET = Settings()
 SETTINGS_SUBJECT = 0  # of the workspace's own facts: its settings and models
 
 _TYPE = {cls: TouchType[name.upper()] for name, cls in e.EVENT_TYPES.items() if name.upper() in TouchType.__members__}
@@ -142,30 +141,32 @@ def reading_of(row: TouchRow) -> tuple[int, int] | None:
     return None if again is None else (utm_key(value), utm_key(again))
 
 
-def suit(arrived: Iterable[Prepared], settings: Settings) -> None:
+def suit(arrived: Iterable[Prepared], rules: UrlRules) -> None:
     """Give events the keys that a workspace's settings give them."""
     for a in arrived:
         if a.row is not None:
-            suit_touch(a.row, settings)
+            suit_touch(a.row, rules)
         elif type(a.event) is e.AssetRegistered:
-            a.about = registered(a.event, settings.addresses)
+            a.about = registered(a.event, rules.addresses)
 
 
-def suit_touch(row: TouchRow, settings: Settings) -> None:
+def suit_touch(row: TouchRow, rules: UrlRules) -> None:
     """Give a page visit the keys that a workspace's settings give it; any other touch stays as it is."""
     if row.type == TouchType.PAGE_VISITED and row.url is not None:
         row.target, row.via, row.source = keys_of_visit(
-            row.url, row.utm_told or "", row.referrer, row.asset_id, row.via_asset_id, settings
+            row.url, row.utm_told or "", row.referrer, row.asset_id, row.via_asset_id, rules
         )
 
 
 def keys_of_visit(
-    url: str, utm_told: str, referrer: str | None, asset_id: str | None, via_asset_id: str | None, settings: Settings
+    url: str, utm_told: str, referrer: str | None, asset_id: str | None, via_asset_id: str | None, rules: UrlRules
 ) -> tuple[int, int | None, int | None]:
     """What a page visit is of, what it came by, and the source that it names; each None if it is none."""
-    target = page_key(address_of(url, settings.addresses)) if asset_id is None else asset_key(asset_id)
-    via = link_of(url, utm_told, settings.addresses) if via_asset_id is None else asset_key(via_asset_id)
-    return target, via, named_source(parse(url, utm_told), referrer, settings.referrers)
+    page = parse(url, utm_told)
+    address = page.address if rules.addresses == BY_PATH else address_of(url, rules.addresses)
+    target = page_key(address) if asset_id is None else asset_key(asset_id)
+    via = link_of(page, address) if via_asset_id is None else asset_key(via_asset_id)
+    return target, via, named_source(page, referrer, rules.referrers)
 
 
 def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:
@@ -222,8 +223,9 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
 
 def _utm_told(event: e.PageVisited) -> str | None:
     """The utm fields beside the URL, as a query; None if there are none."""
-    told = [(name, value) for name in UTM_FIELDS if (value := getattr(event, name))]
-    return urlencode(told) if told else None
+    if not (event.utm_campaign or event.utm_source or event.utm_medium or event.utm_term or event.utm_content):
+        return None
+    return urlencode([(name, value) for name in UTM_FIELDS if (value := getattr(event, name))])
 
 
 _SAID = [
@@ -259,7 +261,9 @@ def _asset(event: e.AssetPublished) -> Fact:
 def registered(event: e.AssetRegistered, rules: AddressRules = BY_PATH) -> Fact:
     """What a registration is about: the asset, its page's address, and the link that it is."""
     page = None if event.url is None else page_key(address_of(event.url, rules))
-    link = None if event.target_url is None else link_of(event.target_url, "", rules)
+    link = None
+    if event.target_url is not None:
+        link = link_of(parse(event.target_url, ""), address_of(event.target_url, rules))
     return Fact(asset_key(event.asset_id), page, link)
 
 

@@ -53,7 +53,7 @@ async def _each(work: Work, read: Statement, write: Statement, changed: Any) -> 
 
 def _visit(work: Work, row: Any) -> tuple[Any, ...] | None:
     keys = keys_of_visit(
-        row["url"], row["utm_told"] or "", row["referrer"], row["asset_id"], row["via_asset_id"], work.settings
+        row["url"], row["utm_told"] or "", row["referrer"], row["asset_id"], row["via_asset_id"], work.settings.urls
     )
     if keys == (row["target"], row["via"], row["source"]):
         return None

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import idna
 
 CACHED_HOSTS = 16_384  # about 3 MB
+HOST_CHARACTERS_MAX = 253  # of DNS; a longer text is no host, and encoding it would take the square of its length
 DEFAULT_PORTS = ("80", "443")  # of http and https: the scheme is no part of an address
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -75,7 +76,7 @@ def host_of(authority: str) -> Host:
 def ascii_host(name: str) -> str:
     """A host as IDNA (UTS 46) writes it in ASCII: lower case, no dot at its end. What is no host name is lower-cased alone."""
     name = unquote(name) if "%" in name else name
-    if name.isascii():
+    if name.isascii() or len(name) > HOST_CHARACTERS_MAX:
         return name.lower().rstrip(".")
     try:
         mapped = idna.uts46_remap(name)

@@ -10,7 +10,7 @@ from shared.events.instants import BEGINNING_US, END_US
 from shared.rules.address import Parts, host_of, same_path, split
 from shared.rules.click_ids import Click, click_of
 from shared.rules.order import Order
-from shared.rules.utm import Utm, in_fragment, normalised, parameters, path_alone, utm_of
+from shared.rules.utm import NOTHING, Utm, in_fragment, normalised, parameters, path_alone, utm_of
 
 PAGE_TYPES = frozenset({"site_page", "landing_page", "blog_post", "case_study", "knowledge_article", "external_page"})
 CACHED_URLS = 16_384  # about 15 MB; most visits are of few addresses
@@ -46,12 +46,15 @@ def parse(url: str, utm_told: str = "") -> PageUrl:
     """
     parts, path, first = _parameters_of(url)
     host = host_of(parts.authority)
+    address = host.name + host.port + same_path(path)
     if utm_told:
         first = _beside(first, utm_told)
+    if not first:
+        return PageUrl(address, host.name, ("", "", ""), None, None, "", NOTHING, True)
     told = utm_of(first)
     return PageUrl(
-        host.name + host.port + same_path(path), host.name, told[:3], first.get("tl_via"), click_of(first),
-        normalised(first.get("source", "")), told, first.get("utm_nooverride") != "1",
+        address, host.name, told[:3], first.get("tl_via"), click_of(first), normalised(first.get("source", "")), told,
+        first.get("utm_nooverride") != "1",
     )  # fmt: skip
 
 
@@ -59,6 +62,8 @@ def _parameters_of(url: str) -> tuple[Parts, str, dict[str, str]]:
     """A URL's parts, its path alone, and its parameters: those of the query, then those of the fragment."""
     parts = split(url)
     path, glued = path_alone(parts.path)
+    if not parts.query and not parts.fragment and not glued:
+        return parts, path, {}
     return parts, path, parameters(glued, parts.query, parts.fragment and in_fragment(parts.fragment))
 
 
@@ -81,13 +86,13 @@ BY_PATH = AddressRules()
 
 def address_of(url: str, rules: AddressRules) -> str:
     """A URL's address as a workspace's rules have it."""
-    return parse(url).address if rules == BY_PATH else _longer_address(url, rules)
+    return parse(url, "").address if rules == BY_PATH else _longer_address(url, rules)
 
 
 @lru_cache(CACHED_URLS)
 def _longer_address(url: str, rules: AddressRules) -> str:
     parts, _, first = _parameters_of(url)
-    address = parse(url).address
+    address = parse(url, "").address
     if named := [(name, normalize("NFC", first[name])) for name in rules.parameters if name in first]:
         address += "?" + urlencode(named)
     if rules.fragments and parts.fragment.startswith(("/", "!/")):

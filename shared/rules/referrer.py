@@ -9,16 +9,16 @@ from urllib.parse import unquote
 
 from publicsuffixlist import PublicSuffixList
 
-from shared.rules.address import ascii_host, host_of, split
+from shared.rules.address import HOST_CHARACTERS_MAX, ascii_host, host_of, split
 from shared.rules.facts import facts
 from shared.rules.utm import parameters
 
 CACHED_REFERRERS = 16_384  # about 5 MB
 _FACTS = facts("ignored_referrers")
 SIGN_IN = frozenset(_FACTS["sign_in"]["hosts"])
-SIGN_IN_LABELS = frozenset(_FACTS["sign_in"]["labels"])
+SIGN_IN_LABEL = re.compile("|".join(_FACTS["sign_in"]["labels"]))
 PASSED = frozenset({*_FACTS["payment"]["hosts"], *_FACTS["verification"]["hosts"]})
-PASSED_LABELS = frozenset(_FACTS["verification"]["labels"])
+PASSED_LABEL = re.compile("|".join(_FACTS["verification"]["labels"]))
 NOT_PUBLIC = frozenset(_FACTS["not_public"]["domains"])
 
 _WEB = re.compile(r"\s*https?://", re.IGNORECASE)
@@ -68,14 +68,16 @@ def host_named(referrer: str) -> str | None:
     return host if _is_public(host) else None
 
 
+@lru_cache(CACHED_REFERRERS)
 def signs_in(host: str) -> bool:
     """Whether it is a host where people sign in to other sites, by the published list."""
-    return _covered(host, SIGN_IN) or _has_label(host, SIGN_IN_LABELS)
+    return _covered(host, SIGN_IN) or _has_label(host, SIGN_IN_LABEL)
 
 
+@lru_cache(CACHED_REFERRERS)
 def passes_through(host: str) -> bool:
     """Whether people pay or prove who they are there, and come back, by the published list."""
-    return _covered(host, PASSED) or _has_label(host, PASSED_LABELS)
+    return _covered(host, PASSED) or _has_label(host, PASSED_LABEL)
 
 
 def host_told(text: str) -> str:
@@ -85,6 +87,8 @@ def host_told(text: str) -> str:
 
 def _is_public(host: str) -> bool:
     """Whether anybody can reach it: a name with a dot in a public domain, or a public IPv4 address."""
+    if len(host) > HOST_CHARACTERS_MAX:
+        return False
     try:
         return IPv4Address(host).is_global
     except AddressValueError:
@@ -103,10 +107,10 @@ def _and_above(host: str) -> Iterator[str]:
         yield host
 
 
-def _has_label(host: str, labels: frozenset[str]) -> bool:
-    """Whether one of the labels stands below the registrable domain: `acs.bank.example`, but not `acs.example`."""
+def _has_label(host: str, label: re.Pattern[str]) -> bool:
+    """Whether such a label stands below the registrable domain: `acs.bank.example`, but not `acs.example`."""
     below = host.removesuffix(_site(host)).rstrip(".")
-    return bool(below) and not labels.isdisjoint(below.split("."))
+    return bool(below) and any(map(label.fullmatch, below.split(".")))
 
 
 @lru_cache(CACHED_REFERRERS)

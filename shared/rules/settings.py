@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,6 +14,13 @@ from shared.rules.excluded_traffic import MachineRules
 from shared.rules.order import Order
 from shared.rules.page import AddressRules
 from shared.rules.referrer import ReferrerRules, host_told
+
+
+class UrlRules(NamedTuple):
+    """How a workspace reads URLs: what is part of an address, and which referrers name no source."""
+
+    addresses: AddressRules
+    referrers: ReferrerRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +46,9 @@ class Settings:
         return self.session_gap_minutes * MINUTE_US
 
     @property
-    def urls(self) -> tuple[AddressRules, ReferrerRules]:
+    def urls(self) -> UrlRules:
         """All that decides how URLs are read: if it changes, the keys of stored visits do."""
-        return self.addresses, self.referrers
+        return UrlRules(self.addresses, self.referrers)
 
     @property
     def referrers(self) -> ReferrerRules:
@@ -51,6 +59,9 @@ class Settings:
     def addresses(self) -> AddressRules:
         """What is part of a page's address besides its host and path."""
         return AddressRules(self.page_parameters, self.page_fragments)
+
+
+NOTHING_SET = Settings().urls
 
 
 def settings(told: Iterable[tuple[Order, SettingsField]]) -> Settings:

@@ -8,20 +8,18 @@ from unicodedata import normalize
 from urllib.parse import unquote_plus
 
 from shared.rules.keys import link_key
-from shared.rules.page import AddressRules, address_of, parse
+from shared.rules.page import PageUrl
 
 LINK_TYPES = frozenset({"tracking_url", "paid_search"})
 
 
-def link_of(url: str, utm_told: str, rules: AddressRules) -> int | None:
-    """The key of the link that leads to this URL; None if it has no utm value at all.
+def link_of(page: PageUrl, address: str) -> int | None:
+    """The key of the link that leads to a page with this address; None if its URL has no utm value at all.
 
     Each value is decoded once more if it can be, on both sides: a redirector may have encoded it again.
     """
-    told = parse(url, utm_told).told[:5]
-    if not any(told):
-        return None
-    return link_key((address_of(url, rules), *map(_compared, told)))
+    told = page.told[:5]
+    return link_key((address, *map(_compared, told))) if any(told) else None
 
 
 def _compared(value: str) -> str:

@@ -108,7 +108,10 @@ def utm_of(first: Mapping[str, str]) -> Utm:
                 found[place] = rank, value
     if not found:
         return NOTHING
-    return Utm(*(normalised(found[place][1]) if place in found else "" for place in range(len(Utm._fields))))
+    values = [""] * len(Utm._fields)
+    for place, (_, value) in found.items():
+        values[place] = normalised(value)
+    return Utm(*values)
 
 
 class Claim(NamedTuple):

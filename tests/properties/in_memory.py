@@ -99,7 +99,7 @@ class InMemory:
             if isinstance(v, e.Touch)
         }
         for row in self.rows.values():
-            suit_touch(row, self.settings)
+            suit_touch(row, self.settings.urls)
         self._persons()
         for row in self.rows.values():
             row.verdict = self._verdict(row)

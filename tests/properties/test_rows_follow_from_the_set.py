@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.replay import bulk
 from services.replay.build import Build, Means
+from shared.projection import urls
 from shared.projection.bulk.split import Selection
 from shared.store.checksums import UNCOMPARED
 from shared.store.generations import Generation, create_generation, drop_generation
@@ -94,4 +95,5 @@ def test_rows_made_at_once_are_those_made_as_history_came(
 ) -> None:
     monkeypatch.setattr(bulk, "SPAN_EVENTS", 40)  # so that small worlds have many spans and buckets
     monkeypatch.setattr(bulk, "BUCKET_EVENTS", 15)
+    monkeypatch.setattr(urls, "CHUNK_ROWS", 3)  # and changed settings read them in several chunks
     check(running, runner)

@@ -16,7 +16,7 @@ from shared.events.codec import decode_event
 from shared.projection.bulk.spill import Frame, Named, SpilledFact, SpilledTouch
 from shared.projection.persons import NAMING_COLUMNS, found_by_person, links_of, named_once
 from shared.projection.record import FACT_COLUMNS, TOUCH_COLUMNS, touch_record
-from shared.projection.rows import NOTHING_SET, Naming, registered, suit_touch
+from shared.projection.rows import Naming, registered, suit_touch
 from shared.projection.sessions import VisitorState, begin_alone, carry_on, in_order_of
 from shared.projection.sql import Connection
 from shared.rules.excluded_traffic import MachineAgent, Verdict, is_machine, verdict
@@ -24,7 +24,7 @@ from shared.rules.influence import TouchType
 from shared.rules.keys import Identifier
 from shared.rules.order import BEGINNING, Order
 from shared.rules.owner import owned
-from shared.rules.settings import Settings
+from shared.rules.settings import NOTHING_SET, Settings
 
 VISITOR_COLUMNS = (
     "ws", "visitor", "newest_us", "newest_event", "owner", "session", "session_at_us", "session_is_new",
@@ -101,6 +101,7 @@ class Bucket:
     def __init__(self, context: Context) -> None:
         self.rows = Rows()
         self._context = context
+        self._urls = {ws: s.urls for ws, s in context.settings.items() if s.urls != NOTHING_SET}
         self._visitors: dict[tuple[int, int], Visitor] = defaultdict(Visitor)
         self._others: list[Any] = []
 
@@ -118,8 +119,8 @@ class Bucket:
     def _touch(self, touch: SpilledTouch) -> None:
         row = touch.row
         ws = row.ws
-        if self._suits_other(ws):
-            suit_touch(row, self._context.settings[ws])
+        if (rules := self._urls.get(ws)) is not None:
+            suit_touch(row, rules)
         if touch.late is not None:
             self.rows.late[ws, touch.late] += 1
         if row.event_id in self._context.retracted.get(ws, ()):
@@ -146,10 +147,10 @@ class Bucket:
             self.rows.late[ws, fact.late] += 1
         live = fact.event_id not in self._context.retracted.get(ws, ())
         about = fact.object, fact.leads_to
-        if fact.type == "asset_registered" and self._suits_other(ws):
+        if fact.type == "asset_registered" and (rules := self._urls.get(ws)) is not None:
             event = decode_event(fact.body)
             assert isinstance(event, e.AssetRegistered)
-            about = registered(event, self._context.settings[ws].addresses)[1:]
+            about = registered(event, rules.addresses)[1:]
         self.rows.facts.append((ws, fact.subject, *order, fact.type, *about, live, fact.body))
         if not live or fact.named is None:
             return
@@ -159,10 +160,6 @@ class Bucket:
             visitor = self._visitors[ws, fact.visitor]
             visitor.identified.append((order, named.contacts[0][0].key))
             visitor.newest = max(visitor.newest, order)
-
-    def _suits_other(self, ws: int) -> bool:
-        """Whether the workspace's settings give its visits other keys than they were read with."""
-        return self._context.settings[ws].urls != NOTHING_SET.urls
 
     def _name(self, ws: int, order: Order, named: Naming, *, is_touch: bool) -> None:
         """Note whom an event names, and which names it says are one contact's."""
