@@ -6,12 +6,15 @@ copied page are one person's.
 
 import re
 import unicodedata
+from functools import lru_cache
 from urllib.parse import unquote
 
 import idna
 
+from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.nobody import INVISIBLE
 
+CACHED_EMAILS = 16_384  # about 3 MB; an event's address is asked for several times
 MAILTO = "mailto:"
 PUNYCODE = "xn--"  # a label of a host in its ASCII form begins so (RFC 5891)
 _PART = r"[^@\s,;:\"()<>\[\]\\\x00-\x1f\x7f-\x9f]+"
@@ -19,19 +22,25 @@ PLAUSIBLE = re.compile(rf"{_PART}@(?![.-]){_PART}")
 """Two parts without what separates or wraps addresses. RFC 5321 allows more in a quoted name, which people do not have."""
 
 
+@lru_cache(CACHED_EMAILS)
 def normalised_email(text: str) -> str:
     """The address as it is kept and compared (rule **contact**).
 
     Without invisible characters, `mailto:` and `<>`; trimmed, NFC, in lower case; its host as `normalised_host` gives it. An
     address in this form stays as it is.
     """
+    for _ in range(ID_CHARACTERS_MAX):  # what is taken off may bare what is to be taken off; each time it is shorter
+        before, text = text, _normalised_once(text)
+        if text == before:
+            break
+    return text
+
+
+def _normalised_once(text: str) -> str:
     if not text.isascii():
-        text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.translate(INVISIBLE)).lower())
-    else:
-        text = text.lower()
-    before = None
-    while text != before:
-        before, text = text, _unwrapped(text.strip())
+        text = unicodedata.normalize("NFC", text.translate(INVISIBLE)).lower()
+        text = unicodedata.normalize("NFC", text)
+    text = _unwrapped(text.strip().lower())
     name, at, host = text.rpartition("@")
     return name + at + normalised_host(host) if at else text
 

@@ -91,9 +91,7 @@ touch = sa.Table(
     sa.Column("utm_told", sa.Text, comment="the utm fields that stood beside the URL, as a query"),
     sa.Column("kind", sa.Text),
     sa.Index("touch_person", "ws", "person", "occurred_at_us"),
-    sa.Index(
-        "touch_email_clicked", "ws", "person", "target", postgresql_where=sa.text("type = 8")
-    ),  # TouchType.EMAIL_CLICKED: what a mail scanner did is looked for among clicks alone
+    sa.Index("touch_email_clicked", "ws", "person", postgresql_where=sa.text("type = 8")),  # TouchType.EMAIL_CLICKED
     sa.Index("touch_target", "ws", "target", "occurred_at_us", postgresql_where=sa.text("target IS NOT NULL")),
     sa.Index("touch_via", "ws", "via", "occurred_at_us", postgresql_where=sa.text("via IS NOT NULL")),
     sa.Index("touch_utm", "ws", "utm", "occurred_at_us", postgresql_where=sa.text("utm IS NOT NULL")),

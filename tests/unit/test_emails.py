@@ -1,7 +1,7 @@
 """When are two e-mail addresses one, and which texts can be none?"""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.events.emails import is_plausible, normalised_email
@@ -38,6 +38,7 @@ def test_addresses_of_others_stay_apart(other: str) -> None:
     assert normalised_email(other) != KARI
 
 
+@settings(max_examples=2_000, deadline=None)
 @given(st.text(st.sampled_from("aA\u00c5\u0130\u0301\u200b<>@.x-n:?% mailto\u00df"), max_size=12))
 def test_a_normalised_address_stays_as_it_is(text: str) -> None:
     once = normalised_email(text)
