@@ -252,7 +252,7 @@ def told_again(rng: random.Random, cast: Cast, events: list[dict[str, Any]]) -> 
     """
     out: list[dict[str, Any]] = []
     for event in rng.sample(events, min(len(events), rng.choice([1, 2, 4, 8]))):
-        versions = [event]
+        versions, timeless = [event], rng.random() < 0.25
         for _ in range(rng.choice([1, 1, 2, 3])):
             make = rng.choices([touch, catalog, person, deal], cast.weights)[0]
             other = make(rng, cast) if rng.random() < 0.6 else {**event, "occurred_at": instant(rng, cast)}
@@ -261,9 +261,9 @@ def told_again(rng: random.Random, cast: Cast, events: list[dict[str, Any]]) -> 
             versions.append({"occurred_at": instant(rng, cast), **other, "id": event["id"]})
         for _ in range(rng.choice([1, 2, 3, 5])):
             again = dict(rng.choice(versions))
-            if rng.random() < 0.9:
+            if timeless or rng.random() < 0.9:
                 again["as_of"] = rng.choice(EXPORTS)
-                if rng.random() < 0.25:
+                if timeless or rng.random() < 0.1:
                     del again["occurred_at"]
             out.append(again)
     return out
