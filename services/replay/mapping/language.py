@@ -21,6 +21,7 @@ from shared.events.nobody import names_nobody
 from shared.events.types import EVENT_TYPES
 
 TEXTS_KEPT = 4_096  # of a column that a `when` asks, with the answer; stages and statuses are few
+TEXT_CHARACTERS_MAX = 256  # of a text that is kept so, and of a stage's name; longer ones are no status
 ITEM = "item"  # the name of a list's present item
 _PLACE = re.compile(r"\{(\??)([^{}]+)\}")
 _BLANK = re.compile(r"\s+")
@@ -455,7 +456,7 @@ class Compiler:
         def holds(text: str) -> bool:
             return any(test(text, one) for test, texts in tests for one in texts)
 
-        return holds
+        return lambda text: holds(text) if len(text) <= TEXT_CHARACTERS_MAX else holds.__wrapped__(text)
 
     def texts(self, column: str, told: Any) -> tuple[str, ...]:
         """Texts, of which `$name` stands for those of a list."""
@@ -630,6 +631,8 @@ def _bare(text: str) -> str:
 @lru_cache(TEXTS_KEPT)
 def stage_names(text: str) -> frozenset[str]:
     """By what names a stage may be called: with its pipeline behind it and without, with its number in front and without."""
+    if len(text) > TEXT_CHARACTERS_MAX:
+        return frozenset()
     texts = {text}
     if behind := _PIPELINE_BEHIND.fullmatch(text):
         texts.add(behind[1])

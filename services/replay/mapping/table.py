@@ -284,7 +284,7 @@ class Table:
                     for name, k in zip(place.names, place.keys, strict=True)
                     if (k == key if key else k in self._positions)
                 )
-                yield name, row[key] if key else EMPTY
+                yield name, _short(row[key]) if key else EMPTY
 
 
 def _templates_in(event: ToldEvent, *kinds: type) -> Iterator[Template]:
@@ -292,6 +292,11 @@ def _templates_in(event: ToldEvent, *kinds: type) -> Iterator[Template]:
     for expression in event.expressions:
         if isinstance(expression, kinds):
             yield expression.template  # type: ignore[attr-defined]
+
+
+def _short(text: str) -> str:
+    """A value as it is told: long ones are cut."""
+    return text if len(text) <= Unmet.CHARACTERS_MAX else text[: Unmet.CHARACTERS_MAX] + "…"
 
 
 class Empty(BadCell):
@@ -323,6 +328,7 @@ class Unmet:
     """How often which values of which columns were met by no `when`. It remembers a bounded number of different ones."""
 
     VALUES_MAX = 1_000  # of a column; further ones are counted together
+    CHARACTERS_MAX = 100  # of a value; a status or stage is shorter
     TOLD = 10  # the commonest
 
     def __init__(self) -> None:
