@@ -45,12 +45,12 @@ class Tally:
     first: list[dict[str, Any]] = field(default_factory=list)
     resumed_at: int = 0
     """Lines that an earlier run had sent already."""
-    compared: Compared = field(default_factory=Compared)
-    """How many of the accepted events are new, and which of them conflict with what was told before."""
     rows: Rows = field(default_factory=Rows)
     deals: Deals = field(default_factory=Deals)
     unmet: Unmet = field(default_factory=Unmet)
     facts: Facts = field(default_factory=Facts)
+    compared: Compared = field(default_factory=Compared)
+    """How many of the accepted events are new, and which of them conflict with what was told before."""
 
     def refuse(self, source: Path, line: Line, event: bytes | None, refusal: Refusal) -> dict[str, Any]:
         """Count a refusal; answers it as it is written beside the source, with the row of a table that told the event."""
@@ -78,7 +78,7 @@ def event_of(line: bytes, now_us: int, nobody: Collection[str] = ()) -> Record |
             None,
             "missing_field",
             "occurred_at",
-            "an event of the past says when it happened, or as of when it is true",
+            "an event of the past says when it happened, or as of when it is told",
         )
     if outcome.id is not None:
         digest = sha256(canonical(line)).hexdigest()[:32]
@@ -200,12 +200,15 @@ def _with_others(refusal: Refusal, kept: int) -> Refusal:
 
 
 def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    """Rows, so many together that they tell `CHUNK_EVENTS` events; a row that tells none counts like one that tells one."""
     chunk: list[Line] = []
+    events = 0
     for line in lines:
         chunk.append(line)
-        if len(chunk) == CHUNK_EVENTS:
+        events += max(1, len(line.told))
+        if events >= CHUNK_EVENTS:
             yield chunk
-            chunk = []
+            chunk, events = [], 0
     if chunk:
         yield chunk
 

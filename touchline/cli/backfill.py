@@ -144,10 +144,9 @@ async def _send(
 def _said(tally: Tally) -> dict[str, Any]:
     return {
         "accepted": dict(tally.accepted), "refused": dict(tally.refused), "resumed_at": tally.resumed_at,
-        **_compared_said(tally.compared),
         "rows": vars(tally.rows), "unmet_values": tally.unmet.told(), "missing_columns": tally.facts.missing_columns,
         "deals": tally.deals.told(names_contacts=tally.facts.names_contacts) if tally.deals.rows else None,
-        "first_refusals": tally.first,
+        "first_refusals": tally.first, **_compared_said(tally.compared),
     }  # fmt: skip
 
 

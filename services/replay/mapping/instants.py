@@ -270,6 +270,7 @@ def zone_of(text: str, year: int, own: ZoneInfo) -> dt.tzinfo:
     raise BadCell(f"{text!r} is no time zone")
 
 
+@lru_cache(TEXTS_KEPT)
 def interval(shown: Shown, own: ZoneInfo) -> Interval:
     """All of what a text shows, from its first microsecond to its last. Raises `BadCell`.
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import msgspec.inspect
@@ -20,6 +20,8 @@ from shared.events.instants import from_micros, to_rfc3339
 from shared.events.nobody import names_nobody
 from shared.events.types import EVENT_TYPES
 
+TEXTS_KEPT = 4_096  # of a column that a `when` asks, with the answer; stages and statuses are few
+TEXT_CHARACTERS_MAX = 256  # of a text that is kept so, and of a stage's name; longer ones are no status
 ITEM = "item"  # the name of a list's present item
 _PLACE = re.compile(r"\{(\??)([^{}]+)\}")
 _BLANK = re.compile(r"\s+")
@@ -69,13 +71,19 @@ class Place:
             raise ValueError(f"{text!r} names a column without a name")
         return cls(names, optional, tuple(map(key_of, names)))
 
-    def text(self, row: Row, meaning: Meaning = Meaning.TEXT) -> str:
-        """What a row has there; empty if nothing. A word that names nobody is empty where a person is meant."""
+    def text(self, row: Row) -> str:
+        """What a row has there; empty if nothing."""
+        for key in self.keys:
+            if value := row.get(key, ""):
+                return value
+        return ""
+
+    def text_of_id(self, row: Row, *, person: bool, mend: bool) -> str:
+        """Like `text`, where an id is meant: mended, and of a person without words that name nobody. Raises `BadCell`."""
         for key in self.keys:
             value = row.get(key, "")
-            if not value or (meaning in {Meaning.PERSON, Meaning.MAIL} and names_nobody(value)):
-                continue
-            return mended(value) if meaning in {Meaning.ID, Meaning.PERSON} else value
+            if value and not (person and names_nobody(value)):
+                return mended(value) if mend else value
         return ""
 
 
@@ -99,7 +107,14 @@ class Template:
 
     def text(self, row: Row) -> str | None:
         """The text for a row; None if it is empty."""
-        texts = [part.text(row, self.meaning) if isinstance(part, Place) else part for part in self.parts]
+        if self.meaning is Meaning.TEXT:
+            texts = [part.text(row) if isinstance(part, Place) else part for part in self.parts]
+        else:
+            person, mend = self.meaning is not Meaning.ID, self.meaning is not Meaning.MAIL
+            texts = [
+                part.text_of_id(row, person=person, mend=mend) if isinstance(part, Place) else part
+                for part in self.parts
+            ]
         return "".join(texts) or None if all(texts) else None
 
 
@@ -188,7 +203,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Day:
-    """The date of an instant, as the file's own clock shows it."""
+    """The date of an instant in the zone of the mapping."""
 
     template: Template
     zone: dt.tzinfo
@@ -337,13 +352,11 @@ class ToldEvent:
     occurred_at: Expression | None
     fields: Fields
 
-    @property
-    def expressions(self) -> Iterator[Any]:
+    @cached_property
+    def expressions(self) -> tuple[Any, ...]:
         """Everything that is computed for it."""
-        yield from walk(self.fields)
-        for one in (self.occurred_at, self.as_of):
-            if one is not None:
-                yield from walk(one)
+        asked = [one for one in (self.fields, self.occurred_at, self.as_of) if one is not None]
+        return tuple(inner for one in asked for inner in walk(one))
 
 
 def walk(expression: Any) -> Iterator[Any]:
@@ -438,7 +451,12 @@ class Compiler:
         tests = [(TESTS[name], self.texts(column, texts)) for name, texts in asked.items()]
         if any(test is not TESTS["is"] and not all(one.strip() for one in texts) for test, texts in tests):
             raise self.bad(f"{column}: an empty text is asked by `is` alone")
-        return lambda text: any(test(text, one) for test, texts in tests for one in texts)
+
+        @lru_cache(TEXTS_KEPT)
+        def holds(text: str) -> bool:
+            return any(test(text, one) for test, texts in tests for one in texts)
+
+        return lambda text: holds(text) if len(text) <= TEXT_CHARACTERS_MAX else holds.__wrapped__(text)
 
     def texts(self, column: str, told: Any) -> tuple[str, ...]:
         """Texts, of which `$name` stands for those of a list."""
@@ -610,9 +628,11 @@ def _bare(text: str) -> str:
     return _NO_SIGN.sub("", text.casefold())
 
 
-@lru_cache(4_096)
+@lru_cache(TEXTS_KEPT)
 def stage_names(text: str) -> frozenset[str]:
     """By what names a stage may be called: with its pipeline behind it and without, with its number in front and without."""
+    if len(text) > TEXT_CHARACTERS_MAX:
+        return frozenset()
     texts = {text}
     if behind := _PIPELINE_BEHIND.fullmatch(text):
         texts.add(behind[1])

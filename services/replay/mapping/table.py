@@ -90,10 +90,22 @@ class Table:
         self.missing: list[str] = []
         """The optional columns that the file does not have, each with its alternatives."""
         self._asked = self._check()
+        self._values = {key_of(name): cases for name, cases in mapping.values.items()}
+        self._terms = [
+            term
+            for event in mapping.events
+            for term in event.condition.terms
+            if self._values.keys().isdisjoint(term.place.keys)
+        ]
+        """What events ask of columns, apart from the mapping's own values."""
+        self._told = [event for event in mapping.events if event.only_with is None or self.has(event.only_with)]
+        self._sendable = {event.number for event in self._told}
         self._instants = Instants(mapping.zone, mapping.instants, mapping.order)
         comma = delimiter in {",", "\t"}
         self._numbers: dict[str, Numbers] = {}
-        for template in self._templates(Number):
+        self._instants_of = {event.number: list(_templates_in(event, Edge, Day)) for event in mapping.events}
+        self._numbers_of = {event.number: list(_templates_in(event, Number)) for event in mapping.events}
+        for template in (one for several in self._numbers_of.values() for one in several):
             typed = all(
                 key_of(name) in map(key_of, numeric)
                 for place in template.places
@@ -102,12 +114,6 @@ class Table:
             )
             said: Decimal | None = "." if typed and numeric else mapping.decimal
             self._numbers[template.source] = Numbers(said, comma_between_columns=comma)
-
-    def _templates(self, *kinds: type) -> Iterator[Template]:
-        for event in self.mapping.events:
-            for expression in event.expressions:
-                if isinstance(expression, kinds):
-                    yield expression.template  # type: ignore[attr-defined]
 
     def _places(self) -> Iterator[tuple[str, Place]]:
         """Every column that the mapping asks for, with where it does."""
@@ -177,23 +183,23 @@ class Table:
         row = {key: cells[at].strip() for key, at in self._asked.items()}
         if null:
             row = {key: "" if text.casefold() in null else text for key, text in row.items()}
-        for name, cases in self.mapping.values.items():
-            row[key_of(name)] = next((case.text for case in cases if case.condition.holds(row)), "")
+        for key, cases in self._values.items():
+            row[key] = next((case.text for case in cases if case.condition.holds(row)), "")
         return row
 
     def observe(self, cells: Sequence[str], line: int) -> None:
         """Learn from a row how instants and numbers are written."""
         row = self.row(cells)
         for event in self.mapping.events:
-            told = self._is_told(event, row)
-            for expression in event.expressions:
-                match expression:
-                    case Edge(template) | Day(template):
-                        if (text := template.text(row)) is not None and not nothing(text):
-                            self._instants.observe(template.columns, text, line, told=told)
-                    case Number(template):
-                        if (text := template.text(row)) is not None:
-                            self._numbers[template.source].observe(text)
+            told = (
+                bool(self._instants_of[event.number]) and event.number in self._sendable and event.condition.holds(row)
+            )
+            for template in self._instants_of[event.number]:
+                if (text := template.text(row)) is not None and not nothing(text):
+                    self._instants.observe(template.columns, text, line, told=told)
+            for template in self._numbers_of[event.number]:
+                if (text := template.text(row)) is not None:
+                    self._numbers[template.source].observe(text)
 
     def settle(self) -> None:
         """Decide by what was observed. Raises `BadMapping` where instants can be read in two ways and nothing says which."""
@@ -213,15 +219,12 @@ class Table:
         except BadCell as error:
             raise BadCell(f"{template.columns}: {error}") from error
 
-    def _is_told(self, event: ToldEvent, row: Row) -> bool:
-        return (event.only_with is None or self.has(event.only_with)) and event.condition.holds(row)
-
     def tells(self, cells: Sequence[str]) -> TellsOf:
         """The events that a row tells."""
         row = self.row(cells)
         out: list[bytes | Refusal] = []
-        for event in self.mapping.events:
-            if not self._is_told(event, row):
+        for event in self._told:
+            if not event.condition.holds(row):
                 continue
             items: list[str | None] = [None]
             if event.for_each is not None:
@@ -263,15 +266,11 @@ class Table:
 
     def _unmet(self, row: Row) -> Iterator[tuple[str, str]]:
         """The row's values that no `when` met: of columns that decide what is told, where nothing that is asked of them held."""
-        for cases in self.mapping.values.values():
+        for cases in self._values.values():
             met = next((case for case in cases if case.condition.holds(row)), None)
             if met is None or not met.condition.terms:
                 yield from self._open(row, [term for case in cases for term in case.condition.terms])
-        own = set(map(key_of, self.mapping.values))
-        terms = [
-            term for event in self.mapping.events for term in event.condition.terms if own.isdisjoint(term.place.keys)
-        ]
-        yield from self._open(row, terms)
+        yield from self._open(row, self._terms)
 
     def _open(self, row: Row, terms: Sequence[Any]) -> Iterator[tuple[str, str]]:
         met: dict[tuple[str, ...], bool] = {}
@@ -285,7 +284,19 @@ class Table:
                     for name, k in zip(place.names, place.keys, strict=True)
                     if (k == key if key else k in self._positions)
                 )
-                yield name, row[key] if key else EMPTY
+                yield name, _short(row[key]) if key else EMPTY
+
+
+def _templates_in(event: ToldEvent, *kinds: type) -> Iterator[Template]:
+    """The texts that an event reads as instants, or as numbers."""
+    for expression in event.expressions:
+        if isinstance(expression, kinds):
+            yield expression.template  # type: ignore[attr-defined]
+
+
+def _short(text: str) -> str:
+    """A value as it is told: long ones are cut."""
+    return text if len(text) <= Unmet.CHARACTERS_MAX else text[: Unmet.CHARACTERS_MAX] + "…"
 
 
 class Empty(BadCell):
@@ -317,6 +328,7 @@ class Unmet:
     """How often which values of which columns were met by no `when`. It remembers a bounded number of different ones."""
 
     VALUES_MAX = 1_000  # of a column; further ones are counted together
+    CHARACTERS_MAX = 100  # of a value; a status or stage is shorter
     TOLD = 10  # the commonest
 
     def __init__(self) -> None:
