@@ -22,6 +22,10 @@ from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
 PAIRS = {"counts": 0, "excluded": 0, "neither": 0}  # of a touch and a campaign that were compared, by what was lowered
+NO_SCANNERS = {
+    "type": "workspace_configured", "id": "no-scanners", "occurred_at": "2026-01-01T00:00:00Z",
+    "settings": {"machine_rules": {"mail_scanners": False}},
+}  # fmt: skip
 EXAMPLES = int(os.environ.get("TOUCHLINE_COUNTS_EXAMPLES", "200"))
 
 
@@ -76,8 +80,10 @@ async def contradictions(workspace: Workspace, touches: list[dict[str, Any]]) ->
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(10, 60))
 @settings(max_examples=EXAMPLES, deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck))
 def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
-    # who is staff hangs on other touches too: one that is taken back may have identified the visitor of another
-    events = [e for e in world(rng, size) if "internal_domains" not in e.get("settings", {})]
+    # who is staff, and what a mail scanner did, hangs on other touches too: one that is taken back may have identified the
+    # visitor of another, or made its clicks a scanner's
+    told = [e for e in world(rng, size) if "internal_domains" not in e.get("settings", {})]
+    events = [*told, NO_SCANNERS]
     seed = rng.randrange(2**32)
     touches = Oracle(events, SOCIAL_POSTS_MAX).touches
 

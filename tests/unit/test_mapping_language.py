@@ -181,7 +181,7 @@ def read_to_the_end(path: Path, by: str) -> None:
             assert all(isinstance(one, Refusal) or orjson.loads(one)["type"] in EVENT_TYPES for one in line.told)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
 @given(st.binary(max_size=400), st.sampled_from(["", ".gz", ".zst"]), st.sampled_from(ready_mappings()))
 def test_any_bytes_are_read_or_refused(tmp_path: Path, body: bytes, suffix: str, by: str) -> None:
     path = tmp_path / f"t.csv{suffix}"
@@ -191,7 +191,7 @@ def test_any_bytes_are_read_or_refused(tmp_path: Path, body: bytes, suffix: str,
     read_to_the_end(tmp_path / "t.parquet", by)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(HEADERS, st.lists(st.lists(CELLS, max_size=9), max_size=6), st.sampled_from(ready_mappings()), st.sampled_from(["utf-8", "utf-16", "utf-8-sig"]), st.sampled_from(["\n", "\r", "\r\n"]))  # fmt: skip
 def test_any_table_is_read_or_refused(
     tmp_path: Path, header: list[str], rows: list[list[str]], by: str, encoding: str, newline: str
@@ -255,7 +255,7 @@ def toml(value: Any) -> str:
     return json.dumps(value).replace("\x7f", "\\u007f")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=500)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=500)
 @given(MAPPINGS)
 def test_any_mapping_is_used_or_refused(tmp_path: Path, told: dict[str, Any]) -> None:
     (tmp_path / "own.toml").write_text("\n".join(f"{json.dumps(name)} = {toml(value)}" for name, value in told.items()))
@@ -263,7 +263,7 @@ def test_any_mapping_is_used_or_refused(tmp_path: Path, told: dict[str, Any]) ->
     read_to_the_end(tmp_path / "t.csv", str(tmp_path / "own.toml"))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(st.sampled_from(ready_mappings()), st.integers(0, 4_000), st.integers(0, 40), st.binary(max_size=6))
 def test_any_damaged_mapping_is_used_or_refused(tmp_path: Path, name: str, at: int, cut: int, put: bytes) -> None:
     body = (READY / f"{name}.toml").read_bytes()
