@@ -1,16 +1,34 @@
 """How do the services reach PostgreSQL? By asyncpg pools and plain SQL; and what says that it is away?"""
 
+from typing import Any
+
 import asyncpg
 import orjson
 
 STATEMENTS_CACHED = 512  # prepared statements a connection keeps; one process has fewer
 CONNECT_S = 5.0  # a server that has not let us in by then is away
 
+
+class Unreachable(ConnectionError):
+    """No connection to PostgreSQL could be made: its socket is not there, its host is unknown, or it does not answer."""
+
+
 AWAY = (
-    OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError,
+    ConnectionError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
 )  # fmt: skip
-"""What is raised while the database is away: restarting, out of connections or memory, or not to be reached."""
+"""What is raised while the database is away: restarting, out of connections or memory, or not to be reached.
+
+Of the operating system's errors only those of connections: a file that is not there says nothing of the database.
+"""
+
+
+async def connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection, as `asyncpg.connect` makes it. Raises `Unreachable` where the system says that there is none to be had."""
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except OSError as error:
+        raise Unreachable(told(error)) from error
 
 
 async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -26,6 +44,7 @@ async def open_pool(url: str, connections_max: int = 10, **settings: str) -> "as
         url,
         min_size=1,
         max_size=connections_max,
+        connect=connect,
         init=prepare_connection,
         timeout=CONNECT_S,
         statement_cache_size=STATEMENTS_CACHED,

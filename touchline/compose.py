@@ -1,10 +1,12 @@
 """What composes the services: one of them, or all in one process, on a database and a log."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -34,6 +36,7 @@ from touchline.settings import Settings
 WRITERS_MAX = 10  # connections of a process: for a log in the database, keys, dead letters and locks
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
 READERS_MAX = 12  # of the read API: a request holds one, and may wait for a writers', never the other way round
+DISK_FREE_BYTES_MIN = 64 * 1024 * 1024  # a few segments of PostgreSQL's write-ahead log, of 16 MiB each
 START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 logger = structlog.stdlib.get_logger("touchline")
@@ -63,9 +66,12 @@ class Running:
         await self._open.aclose()
 
 
-async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Role)) -> Running:
+async def compose(
+    url: str, settings: Settings, roles: Sequence[Role] = tuple(Role), folder: Path | None = None
+) -> Running:
     """Bring database and log to the present release, and put the services together.
 
+    `folder` is where the database keeps its files, if that is on this machine: `/readyz` then tells how full its disk is.
     Raises `LogUnavailable`, one of `AWAY`, or what a person must decide on: `WrongShape`, `WrongLog`, `UnfitTopic`.
     """
     async with AsyncExitStack() as stack:
@@ -81,6 +87,8 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
             "log": Check(lambda: _log_check(log)),
             "store": Check(lambda: _store_check(pool), required=not (alone and settings.kafka)),
         }
+        if folder is not None:
+            checks["disk"] = Check(lambda: _disk_check(folder))
         projectors = None
         if Role.INGEST in roles:
             app.include_router(ingest_router(Ingest(log, pool, keys)))
@@ -104,12 +112,12 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
         return Running(app, pool, log, generation, projectors, stack.pop_all())
 
 
-async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role]) -> Running:
+async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role], folder: Path | None = None) -> Running:
     """As `compose`, but wait for a database or a log that is away."""
     failures = 0
     while True:
         try:
-            return await compose(url, settings, roles)
+            return await compose(url, settings, roles, folder)
         except (LogUnavailable, *AWAY) as error:
             pause_s = START_AGAIN_S[min(failures, len(START_AGAIN_S) - 1)]
             failures += 1
@@ -153,7 +161,17 @@ def _assignment(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> Ass
 
 async def _log_check(log: EventLog) -> str:
     await log.end(0)
+    if isinstance(log, PostgresLog):
+        log.check_room()
     return "ok"
+
+
+async def _disk_check(folder: Path) -> dict[str, int]:
+    """How many bytes the disk has free. Raises `OSError` if so few that PostgreSQL may stop."""
+    free_bytes = (await asyncio.to_thread(shutil.disk_usage, folder)).free
+    if free_bytes < DISK_FREE_BYTES_MIN:
+        raise OSError(f"the disk of {folder} is full: {free_bytes:,} bytes are free")
+    return {"free_bytes": free_bytes}
 
 
 async def _store_check(pool: "asyncpg.Pool[asyncpg.Record]") -> str:

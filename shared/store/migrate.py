@@ -8,10 +8,17 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from shared.database import connect
+
 
 async def migrate(url: str, partitions: int) -> None:
-    """Create or upgrade the schema `touchline`, and make sure that the log's partitions exist."""
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    """Create or upgrade the schema `touchline`, and make sure that the log's partitions exist.
+
+    Raises `Unreachable` if no connection can be made.
+    """
+    engine = create_async_engine(
+        url.replace("postgresql://", "postgresql+asyncpg://", 1), connect_args={"async_creator_fn": connect}
+    )
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('touchline.migrate'))"))

@@ -20,11 +20,11 @@ from shared.log.kafka_topic import UnfitTopic
 from shared.log.port import LogDamaged, LogUnavailable
 from shared.store.generations import NoGeneration, WrongLog, WrongShape
 from shared.web.problems import Problem
-from touchline.embedded import InUse
+from touchline.embedded import DatabaseLost, InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    BadMapping, Busy, CrewLost, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
+    BadMapping, Busy, CrewLost, DatabaseLost, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
     asyncpg.InterfaceError, OSError,
 )  # fmt: skip
 
