@@ -26,7 +26,7 @@ from shared.log.kafka_group import KafkaGroup
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import Assignment, EventLog, LogUnavailable
 from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
-from shared.store.generations import Generation, drop_expired, followed_generations, open_generation
+from shared.store.generations import Generation, drop_expired, followed_generations, open_generation, tend_followed
 from shared.store.migrate import migrate
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
@@ -105,7 +105,7 @@ async def compose(
             projectors = Projectors(
                 log, assignment, lambda: followed_generations(pool, log.identity),
                 lambda reader, generation, p, passed: Worker(projecting, reader, generation, p, passed),
-                lambda: drop_expired(pool),
+                lambda: _tidy(pool, log),
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)
         app.include_router(operations_router(checks))
@@ -157,6 +157,11 @@ def _assignment(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> Ass
         settings.kafka, settings.kafka_group, settings.kafka_group_instance_id,
         settings.kafka_session_timeout_ms / 1000,
     )  # fmt: skip
+
+
+async def _tidy(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
+    await drop_expired(pool)
+    await tend_followed(pool, log.identity)
 
 
 async def _log_check(log: EventLog) -> str:

@@ -1,5 +1,6 @@
 """How does a batch of the log become rows? Gather, let the rules decide, apply: in one transaction with the offset."""
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from shared.projection.admission import admit
 from shared.projection.catalog import derive_catalog
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
-from shared.projection.record import LEAVES, make_leaves, record_lateness, sort_out, write
+from shared.projection.record import record_lateness, sort_out, write
 from shared.projection.rows import SETTINGS_SUBJECT, Prepared, agents_of, prepared
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
@@ -22,6 +23,9 @@ from shared.projection.work import Work
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.order import Order
 from shared.rules.settings import Settings, settings
+from shared.store.touch_partitions import attach_partitions, attached, leaf_of, wanted
+
+LEAVES_AGAIN_S = 10.0  # who reads for long, such as `verify`, does so for minutes
 
 MOVE = sql("""
 UPDATE {g}.progress SET next_offset = $4, events = events + $5, received_us = greatest(received_us, $6)
@@ -57,6 +61,13 @@ class Batch:
     entries: Sequence[Entry]
     arrived: dict[str, list[Prepared]]
     unreadable: list[tuple[Entry, str]]
+
+    @property
+    def leaves(self) -> set[int]:
+        """The partitions of `touch` that its touches belong to."""
+        return {
+            leaf_of(a.row.occurred_at_us) for arrived in self.arrived.values() for a in arrived if a.row is not None
+        }
 
     @property
     def received_from_us(self) -> int | None:
@@ -97,7 +108,8 @@ class Projector:
     epoch: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
     _settings: dict[int, Settings] = field(default_factory=dict)
-    _leaves: set[str] | None = None
+    _leaves: set[int] | None = None
+    _leaves_again_s: float = 0.0
     _agents: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     social_posts_max: int = SOCIAL_POSTS_MAX
     keeps_dead_letters: bool = True
@@ -121,6 +133,7 @@ class Projector:
         A batch is projected once: what it holds is worked on. To try again, decode it again.
         """
         after = batch.entries[-1].offset + 1
+        await self._make_room(connection, batch)
         try:
             async with connection.raw.transaction():
                 moved = await connection.execute(
@@ -137,6 +150,21 @@ class Projector:
             raise
         self.offset = after
 
+    async def _make_room(self, connection: Connection, batch: "Batch") -> None:
+        """Make the partitions of `touch` that the batch needs and that are not there, before the batch and outside of it.
+
+        Where one cannot be attached, because somebody reads for long, the default partition takes the rows for now.
+        """
+        needed = batch.leaves - (self._leaves or set())
+        if not needed or time.monotonic() < self._leaves_again_s:
+            return
+        self._leaves = await attached(connection.raw, connection.generation)
+        if missing := wanted(needed - self._leaves):
+            made = await attach_partitions(connection.raw, connection.generation, missing)
+            self._leaves |= made
+            if made != missing:
+                self._leaves_again_s = time.monotonic() + LEAVES_AGAIN_S
+
     async def keep(
         self, connection: Connection, workspace: str, reason: str, why: str, offset: int, body: bytes,
         key: str = "server", event_id: str | None = None,
@@ -149,8 +177,6 @@ class Projector:
         ws = self._numbers.get(workspace)
         if ws is None:
             ws = self._numbers[workspace] = await workspace_number(connection, workspace)
-        if self._leaves is None:
-            self._leaves = {row["relname"] for row in await connection.fetch(LEAVES)}
         current = await self._settings_of(connection, ws)
         await save_agents(connection, ws, current.machine_rules, agents_of(arrived), self._agents[ws])
         change = await admit(connection, self.log, self.partition, ws, arrived)
@@ -164,7 +190,6 @@ class Projector:
         work = Work(connection, ws, change, current, self.social_posts_max)
         work.has_internal = bool(work.settings.internal_domains)
         sort_out(work)
-        self._leaves |= await make_leaves(work, self._leaves)
         await record_lateness(work)
         await derive(work)
         self._settings[ws] = work.settings
