@@ -14,6 +14,7 @@ import structlog
 from fastapi import FastAPI
 
 from services.api.app import api_router
+from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, Progress
 from services.api.reading import Api
 from services.ingest.app import Ingest, ingest_router
@@ -35,7 +36,6 @@ from touchline.settings import Settings
 
 WRITERS_MAX = 10  # connections of a process: for a log in the database, keys, dead letters and locks
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
-READERS_MAX = 12  # of the read API: a request holds one, and may wait for a writers', never the other way round
 DISK_FREE_BYTES_MIN = 64 * 1024 * 1024  # a few segments of PostgreSQL's write-ahead log, of 16 MiB each
 START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -94,9 +94,9 @@ async def compose(
             app.include_router(ingest_router(Ingest(log, pool, keys)))
             _document_events(app)
         if Role.API in roles:
-            readers = await stack.enter_async_context(await open_pool(url, READERS_MAX))
+            readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
             progress = Progress(readers)
-            app.include_router(api_router(Api(readers, progress, keys, LogEnd(log), log.partitions)))
+            app.include_router(api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions)))
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction

@@ -18,9 +18,9 @@ def routes(api: Api) -> APIRouter:
     @router.get("/v1/status", tags=["operations"])
     async def get_status(request: Request) -> Response:
         """Lag, position, generation and dead letters of the workspace; while the log is away, its end is null."""
-        async with reading(api, request) as read:
+        async with reading(api, request, log_end=True) as read:
             partition = read.as_of.partition
-            end = await api.log_end.of(partition)
+            end = read.log_end_offset
             workspace = await read.connection.raw.fetchrow(NAME, read.ws)
             dead_letters = await read.connection.raw.fetchval(DEAD_LETTERS, read.ws)
             body = {

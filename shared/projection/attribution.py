@@ -132,10 +132,10 @@ FROM {g}.deal_contact dc JOIN {g}.deal d ON d.ws = $1 AND d.deal = dc.deal
 WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) AND d.state IN ('open', 'won')
 """)  # open and won deals, once for each eligible contact
 
-# Every paid share of the deals won in [$2, $3), with the campaigns of its touch in the order of their ids; $4 the model's
-# place. What belongs to no campaign has an empty list.
-SHARES = sql(f"""
-SELECT cr.deal, cr.contact, cr.shares_minor[$4] AS share_minor, d.currency, d.closed_us, cr.event_id, cr.type,
+# Every paid share of the deals won in [$2, $3), by model, with the campaigns of its touch in the order of their ids. What
+# belongs to no campaign has an empty list.
+_SHARES = f"""
+SELECT cr.deal, cr.contact, cr.shares_minor, d.currency, d.closed_us, cr.event_id, cr.type,
     cr.occurred_at_us,
     ARRAY(SELECT DISTINCT c.campaign_id FROM (VALUES ({Route.ASSET:d}, cr.target), ({Route.VIA:d}, cr.via),
             ({Route.UTM:d}, cr.utm)) k(route, key)
@@ -144,8 +144,19 @@ SELECT cr.deal, cr.contact, cr.shares_minor[$4] AS share_minor, d.currency, d.cl
         JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = p.campaign
         ORDER BY 1) AS campaigns
 FROM {{g}}.deal d JOIN {{g}}.credit cr ON cr.ws = $1 AND cr.deal = d.deal
-WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3 AND cr.shares_minor IS NOT NULL
-""")
+WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3 AND cr.shares_minor IS NOT NULL"""
+SHARES = sql(_SHARES)
+
+_CREDIT_OF = " UNION ".join(
+    f"""
+    SELECT cr.deal, cr.step FROM {{g}}.claim p JOIN {{g}}.credit cr ON cr.ws = $1 AND cr.{column} = p.key
+        AND cr.occurred_at_us >= p.from_us AND cr.occurred_at_us < p.to_us
+    WHERE p.ws = $1 AND p.campaign = ANY($4::bigint[]) AND p.route = {route:d} AND p.standing = {Standing.COUNTS:d}"""
+    for route, column in ((Route.ASSET, "target"), (Route.VIA, "via"), (Route.UTM, "utm"))
+)
+
+# Of those, what was paid to touches of campaigns ($4): found by the keys that they hold.
+SHARES_OF = sql(f"{_SHARES} AND (cr.deal, cr.step) IN ({_CREDIT_OF})")
 
 # What touches ($2 their keys by route, $3 their instants, $4 their numbers) are to every campaign that holds or held them.
 STANDINGS = sql("""

@@ -44,6 +44,11 @@ class NoGeneration(Exception):
     """Nothing was projected into this database yet."""
 
 
+def lacks_model(name: str, model: str) -> str:
+    """What is said of a generation that holds no shares under a model, for it was made by a release without it."""
+    return f"generation {name} holds no shares under the model {model}: `touchline replay rebuild` makes them"
+
+
 async def live_generation(database: "asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]") -> Generation:
     """The live generation. Raises `NoGeneration` or `WrongShape`."""
     try:
