@@ -60,6 +60,11 @@ def _in_range(column: str) -> str:
     return f"{column} >= $3::bigint AND {column} < $4::bigint"
 
 
+def _created_in_range(column: str) -> str:
+    """By no index: contacts are looked up by what a touch is to them, and not read by a range for every touch."""
+    return _in_range(f"({column} + 0)")
+
+
 # Everything about campaigns that is read from touches, in one pass. One row a number; columns mean what `kind` says.
 CAMPAIGN_NUMBERS = sql(f"""
 WITH {CAMPAIGN_TOUCHES}
@@ -84,7 +89,7 @@ UNION ALL
 SELECT 'first_touch', t.campaign, ct.contact, ct.created_us, NULL, NULL, NULL, NULL, NULL
 FROM campaign_touch t JOIN {{g}}.contact ct ON ct.ws = $1 AND ct.first_visit_person = t.person
     AND ct.first_visit_us = t.occurred_at_us AND ct.first_visit_event = t.event_id
-WHERE {_COUNTS} AND t.routes & {bits(FIRST_TOUCH_ROUTES)} <> 0 AND {_in_range("ct.created_us")}
+WHERE {_COUNTS} AND t.routes & {bits(FIRST_TOUCH_ROUTES)} <> 0 AND {_created_in_range("ct.created_us")}
 UNION ALL
 SELECT 'last_touch', l.campaign, l.contact, l.created_us, NULL, NULL, NULL, NULL, NULL FROM (
     SELECT t.campaign, ct.contact, ct.created_us
@@ -96,7 +101,7 @@ SELECT 'last_touch', l.campaign, l.contact, l.created_us, NULL, NULL, NULL, NULL
     FROM piece p JOIN {{g}}.contact ct ON ct.ws = $1 AND ct.conversion_utm = p.key
         AND ct.created_us >= p.from_us AND ct.created_us < p.to_us
     WHERE p.route = {Route.UTM:d} AND p.standing = {Standing.COUNTS:d}) l
-WHERE {_in_range("l.created_us")}
+WHERE {_created_in_range("l.created_us")}
 """)
 
 # The touch that first influenced each contact of one campaign.
