@@ -75,6 +75,7 @@ async def open_generation(pool: "asyncpg.Pool[asyncpg.Record]", log: str, partit
         row = await connection.fetchrow(LIVE)
         if row is None:
             generation = Generation("g1", log, partitions)
+            await drop_generation(connection, generation.name)  # what a restore that was killed has left
             await create_generation(connection, generation, live=True)
             return generation
     found = _checked(row)

@@ -3,7 +3,20 @@
 import typer
 
 from touchline import logs
-from touchline.cli import backfill, dead_letters, demo, explain, export, keys, replay, services, status, up, what_if
+from touchline.cli import (
+    backfill,
+    backup,
+    dead_letters,
+    demo,
+    explain,
+    export,
+    keys,
+    replay,
+    services,
+    status,
+    up,
+    what_if,
+)
 from touchline.settings import Settings
 
 app = typer.Typer(
@@ -18,6 +31,7 @@ app.command("api")(services.api)
 app.command("status")(status.status)
 app.command("backfill")(backfill.backfill)
 app.command("export")(export.export)
+app.add_typer(backup.app, name="backup")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
 replay.app.command("what-if")(what_if.what_if_)

@@ -8,6 +8,7 @@ import asyncpg
 import typer
 from rich.console import Console
 
+from services.replay.backup import BadBackup, NotEmpty
 from services.replay.build import Busy
 from services.replay.crew import CrewLost
 from services.replay.export import NoContact
@@ -24,7 +25,7 @@ from touchline.embedded import DatabaseLost, InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    BadMapping, Busy, CrewLost, DatabaseLost, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
+    BadBackup, BadMapping, Busy, CrewLost, DatabaseLost, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
     asyncpg.InterfaceError, OSError,
 )  # fmt: skip
 
