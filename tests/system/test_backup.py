@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,8 +107,10 @@ def test_a_backup_is_of_one_moment_though_events_come_in_meanwhile(tmp_path: Pat
 
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
+    deadline_s = time.monotonic() + 60
     while sent[0] < 500:
-        pass
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
     env = environment("", None)
     del env["TOUCHLINE_DATABASE_URL"]
     file = tmp_path / "moment.backup"
