@@ -15,9 +15,11 @@ class Unreachable(ConnectionError):
 
 AWAY = (
     ConnectionError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
+    asyncpg.InsufficientResourcesError, asyncpg.InternalClientError,
 )  # fmt: skip
 """What is raised while the database is away: restarting, out of connections or memory, or not to be reached.
+
+asyncpg's internal error is that of a connection which was cut just as a statement began: it is thrown away, as all others are.
 
 Of the operating system's errors only those of connections: a file that is not there says nothing of the database.
 """

@@ -112,7 +112,10 @@ def ready(up: Up) -> httpx.Response:
         return client.get("/readyz")
 
 
-def test_a_postgresql_that_is_killed_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_a_postgresql_that_is_killed_is_started_again_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOUCHLINE_LOG_LEVEL", "ERROR")  # nobody reads the pipe that it is told into
     data = tmp_path / "data"
     up = start(data)
     visit = {"type": "page_visited", "visitor_id": "v", "url": "https://a.example/"}
