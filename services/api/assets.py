@@ -118,7 +118,7 @@ def routes(api: Api) -> APIRouter:
     @router.get("/{campaign_id:id}/assets")
     async def get_assets(campaign_id: str, request: Request) -> Response:
         """Each asset with its own statistics; former ones if they kept something; hidden ones with their reason."""
-        async with reading(api, request) as read:
+        async with reading(api, request, heavy=True) as read:
             campaign = await campaign_row(read, campaign_id)
             held = {row["asset"]: row for row in await read.fetch(HELD, campaign["campaign"])}
             wanted = read.query.get("type")

@@ -55,12 +55,14 @@ def routes(api: Api) -> APIRouter:
     @router.get("")
     async def list_campaigns(request: Request) -> Response:
         """Every campaign with its headline metrics; `q` searches id and name."""
-        async with reading(api, request) as read:
+        async with reading(api, request, heavy=True) as read:
             rows = await read.fetch(CAMPAIGNS)
             query = read.query.get("q", "").casefold()
             rows = [r for r in rows if query in r["campaign_id"].casefold() or query in (r["name"] or "").casefold()]
             model = read.choice("model", list(MODELS), "linear")
             span = read.range
+            page = read.page(rows, [[r["campaign_id"]] for r in rows])
+            rows = page["items"]
             counted = await numbers(read, {r["campaign"]: r["campaign_id"] for r in rows}, span, model)
             values = await claimed_values(read, [r["campaign"] for r in rows])
             items = [
@@ -68,8 +70,7 @@ def routes(api: Api) -> APIRouter:
                  "metrics": counted[r["campaign"]].metrics(), "touches": counted[r["campaign"]].touches,
                  "excluded": counted[r["campaign"]].excluded} for r in rows
             ]  # fmt: skip
-            page = read.page(items, [[r["campaign_id"]] for r in rows])
-            return answer(read, {**page, **span.said, "model": model})
+            return answer(read, {**page, "items": items, **span.said, "model": model})
 
     @router.get("/{campaign_id:id}")
     async def get_campaign(campaign_id: str, request: Request) -> Response:
@@ -91,13 +92,12 @@ def routes(api: Api) -> APIRouter:
     @router.get("/{campaign_id:id}/overview")
     async def get_overview(campaign_id: str, request: Request) -> Response:
         """Every metric of the campaign, and what was kept out of them, by reason."""
-        async with reading(api, request) as read:
+        async with reading(api, request, heavy=True, log_end=True) as read:
             counted, span, model = await _counted(read, campaign_id)
-            end_offset = await api.log_end.of(read.as_of.partition)
             body = {
                 "campaign_id": campaign_id, **span.said, "model": model, "metrics": counted.metrics(),
                 "touches": counted.touches, "excluded": counted.excluded,
-                "settled_through": await settled_through(read, end_offset),
+                "settled_through": await settled_through(read, read.log_end_offset),
             }  # fmt: skip
             return answer(read, body)
 
@@ -117,7 +117,7 @@ def routes(api: Api) -> APIRouter:
     @router.get("/{campaign_id:id}/contacts")
     async def get_contacts(campaign_id: str, request: Request) -> Response:
         """The contacts behind a number."""
-        async with reading(api, request) as read:
+        async with reading(api, request, heavy=True) as read:
             metric = read.choice("metric", CONTACT_METRICS, "influenced_contacts")
             counted, _, _ = await _counted(read, campaign_id)
             items, keys = await _contact_items(read, campaign_id, metric, counted.contacts[metric])
@@ -127,7 +127,7 @@ def routes(api: Api) -> APIRouter:
     @router.get("/{campaign_id:id}/deals")
     async def get_deals(campaign_id: str, request: Request) -> Response:
         """The deals behind a number, with the campaign's share of each."""
-        async with reading(api, request) as read:
+        async with reading(api, request, heavy=True) as read:
             metric = read.choice("metric", DEAL_METRICS, "influenced_deals")
             counted, _, model = await _counted(read, campaign_id)
             deals = sorted(

@@ -16,6 +16,7 @@ from shared.rules.excluded_traffic import Verdict
 from shared.rules.influence import TouchType
 from shared.rules.keys import deal_key
 from shared.rules.models import MODELS, Role, weights
+from shared.store.generations import WrongShape, lacks_model
 from shared.web.problems import Problem
 
 DEAL = sql("SELECT * FROM {g}.deal WHERE ws = $1 AND deal = $2")
@@ -67,7 +68,7 @@ def routes(api: Api) -> APIRouter:
     @router.get("/{deal_id:id}/explain")
     async def get_explain(deal_id: str, request: Request) -> Response:
         """The checklist: why the deal counts for the `campaign`, or does not, each check with the event that decides."""
-        async with reading(api, request) as read:
+        async with reading(api, request, heavy=True) as read:
             campaign_id = read.query.get("campaign")
             if campaign_id is None:
                 raise Problem(422, "bad_parameter", "`campaign` says which campaign to explain", field="campaign")
@@ -90,7 +91,6 @@ async def _shares(read: Reading, deal: Any, model: str) -> list[dict[str, Any]]:
     found = {Role(role): i for i, touch in enumerate(journey) for role in touch["roles"]}
     ages_us = [deal["closed_us"] - touch["occurred_at_us"] for touch in journey]
     parts = weights(MODELS[model], found, ages_us)
-    place = list(MODELS).index(model)
     campaigns = await standings(read, journey)
     return [
         {
@@ -99,9 +99,16 @@ async def _shares(read: Reading, deal: Any, model: str) -> list[dict[str, Any]]:
             "asset_id": touch["asset_id"],
             "campaigns": counting(Verdict.COUNTED, campaigns[i]),
             "roles": touch["roles"], "weight": str(parts.fraction(i)),
-            "share": to_money(touch["shares_minor"][place], deal["currency"]) if touch["shares_minor"] else None,
+            "share": to_money(share_under(read, touch, model), deal["currency"]) if touch["shares_minor"] else None,
         } for i, touch in enumerate(journey)
     ]  # fmt: skip
+
+
+def share_under(read: Reading, touch: Any, model: str) -> int:
+    """What a touch was paid under a model, in minor units. Raises `WrongShape` if the store does not know the model."""
+    if model not in touch["shares_minor"]:
+        raise WrongShape(lacks_model(read.generation, model))
+    return int(touch["shares_minor"][model])
 
 
 async def _others(read: Reading, deal: Any) -> dict[str, Any]:

@@ -9,15 +9,15 @@ from typing import Any
 from services.api.reading import Range, Reading
 from shared.events.instants import BEGINNING_US, to_rfc3339
 from shared.events.money import Money, to_money
-from shared.projection.attribution import CAMPAIGN_NUMBERS, DEALS_OF_CONTACTS, SHARES
+from shared.projection.attribution import CAMPAIGN_NUMBERS, DEALS_OF_CONTACTS, SHARES, SHARES_OF
 from shared.projection.sql import sql
 from shared.rules.deal import State, before_close
 from shared.rules.exact import split
 from shared.rules.excluded_traffic import Verdict
 from shared.rules.influence import INFLUENCING, TouchType
-from shared.rules.models import MODELS
 from shared.rules.pre_association import KeptOut, Standing, kept_out
 from shared.rules.settled import settled_through_us
+from shared.store.generations import WrongShape, lacks_model
 
 LATENESS = sql("SELECT bucket, events FROM {g}.lateness WHERE ws = $1")
 RECEIVED = sql("SELECT received_us FROM {g}.progress WHERE partition = $1")
@@ -94,7 +94,7 @@ async def numbers(read: Reading, campaigns: dict[int, str], span: Range, model: 
         _take(out[row["campaign"]], touched[row["campaign"]], row, span)
     await _deals(read, out, touched, span)
     ids = {campaign_id: key for key, campaign_id in campaigns.items()}
-    for share in await shares(read, span, model):
+    for share in await shares(read, span, model, list(campaigns)):
         for campaign_id, paid_minor in share.parts:
             if share.has_amount and campaign_id in ids:
                 _credit(out[ids[campaign_id]], share, paid_minor)
@@ -180,18 +180,36 @@ class Share:
     occurred_at_us: int
 
 
-async def shares(read: Reading, span: Range, model: str) -> list[Share]:
-    """Every touch of the journeys of the deals won in the range, its share split among its campaigns."""
-    place = list(MODELS).index(model) + 1
-    rows = await read.fetch(SHARES, span.from_us, span.to_us, place)
-    return [
-        Share(
-            r["deal"], r["contact"], r["currency"], r["closed_us"], r["has_amount"], r["share_minor"],
-            list(zip(r["campaigns"], split(r["share_minor"], len(r["campaigns"])), strict=True)) if r["campaigns"] else [],
-            r["event_id"], r["type"], r["occurred_at_us"],
-        )
-        for r in rows
-    ]  # fmt: skip
+async def shares(read: Reading, span: Range, model: str, campaigns: Sequence[int] | None = None) -> list[Share]:
+    """Every touch of the journeys of the deals won in the range, its share split among its campaigns.
+
+    With `campaigns`, by their keys, only those of touches that count for one of them. Raises as `shares_by_model`.
+    """
+    return (await shares_by_model(read, span, [model], campaigns))[model]
+
+
+async def shares_by_model(
+    read: Reading, span: Range, models: Sequence[str], campaigns: Sequence[int] | None = None
+) -> dict[str, list[Share]]:
+    """As `shares`, under several models at once. Raises `WrongShape` if the store does not know one of them."""
+    if campaigns is None:
+        rows = await read.fetch(SHARES, span.from_us, span.to_us)
+    else:
+        rows = await read.fetch(SHARES_OF, span.from_us, span.to_us, list(campaigns))
+    paid = next((row["shares_minor"] for row in rows if row["shares_minor"] is not None), None)
+    if paid is not None and (unknown := [model for model in models if model not in paid]):
+        raise WrongShape(lacks_model(read.generation, unknown[0]))
+    return {model: [_share(row, model) for row in rows] for model in models}
+
+
+def _share(row: Any, model: str) -> Share:
+    named, by_model = row["campaigns"], row["shares_minor"]
+    share_minor = 0 if by_model is None else by_model[model]
+    return Share(
+        row["deal"], row["contact"], row["currency"], row["closed_us"], by_model is not None, share_minor,
+        list(zip(named, split(share_minor, len(named)), strict=True)) if named else [],
+        row["event_id"], row["type"], row["occurred_at_us"],
+    )  # fmt: skip
 
 
 def _credit(one: Numbers, share: Share, paid_minor: int) -> None:

@@ -37,11 +37,12 @@ class Progress:
 
     async def passes(self, partition: int, offset: int, timeout_s: float) -> bool:
         """Wait, without holding a connection, until all before `offset` is projected; False if `timeout_s` goes by."""
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while await self._offset(partition) < offset:
-            if asyncio.get_running_loop().time() > deadline:
-                return False
-            await asyncio.sleep(POLL_S)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while await self._offset(partition) < offset:
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            return False
         return True
 
     async def _offset(self, partition: int) -> int:

@@ -14,6 +14,7 @@ import orjson
 from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 
+from services.api.gate import Gate
 from services.api.progress import PROGRESS, LogEnd, Progress
 from shared.access.keys import KeyRing
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
@@ -26,6 +27,7 @@ from shared.web.access import allow
 from shared.web.problems import Problem, unavailable
 
 AFTER_WAIT_S = 5.0  # how long a read waits for a position
+FLIPS_MAX = 10  # how often another generation may become the live one while a read waits for a position
 LIMIT_DEFAULT, LIMIT_MAX = 50, 1_000  # items of a page
 
 WORKSPACE = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
@@ -34,9 +36,9 @@ SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
 
 @dataclass
 class Api:
-    """What the routes work with. `pool` is the readers' own: what writes never waits for a slow read."""
+    """What the routes work with. `gate` has connections of the readers' own: what writes never waits for a slow read."""
 
-    pool: "asyncpg.Pool[asyncpg.Record]"
+    gate: Gate
     progress: Progress
     keys: KeyRing
     log_end: LogEnd
@@ -82,6 +84,8 @@ class Reading:
         self.connection, self.ws, self.as_of, self.settings, self.query = connection, ws, as_of, settings, query
         self.generation = connection.generation
         self.zone = ZoneInfo(settings.time_zone)
+        self.log_end_offset: int | None = None
+        """The offset that the next event will get, as it was just before the snapshot; None if nobody asked or knows."""
 
     async def fetch(self, statement: Any, *arguments: Any) -> list[Any]:
         """All rows; the workspace's number is the first argument of every statement."""
@@ -131,7 +135,7 @@ class Reading:
             raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor")
         return value
 
-    def page(self, items: Sequence[dict[str, Any]], keys: Sequence[list[Any]]) -> dict[str, Any]:
+    def page(self, items: Sequence[Any], keys: Sequence[list[Any]]) -> dict[str, Any]:
         """One page of a list that is in the order of `keys`; the cursor is the key of its last item."""
         after, limit = self.cursor, self.limit
         begin = 0
@@ -162,31 +166,51 @@ def order_of(cursor: list[Any] | None) -> Order:
 
 
 @asynccontextmanager
-async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
-    """Check the key, wait for `after`, and open a snapshot."""
+async def reading(api: Api, request: Request, *, heavy: bool = False, log_end: bool = False) -> AsyncIterator[Reading]:
+    """Check the key, wait for `after`, and open a snapshot.
+
+    `heavy` reads gather the touches of whole campaigns; see `Gate`. With `log_end`, the log is asked where it ends, before
+    the snapshot: nothing is waited for within one.
+    """
     access = await allow(request, api.keys, "read", "server", "admin")
     after = _after(request.query_params.get("after"), partition_of(access.workspace, api.partitions))
     if after and "generation" in request.query_params:
         raise Problem(
             422, "bad_parameter", "`after` waits for the live generation, and goes with no other", field="after"
         )
-    while True:
+    partition = partition_of(access.workspace, api.partitions)
+    for _ in range(FLIPS_MAX):
         if after and not await api.progress.passes(after.partition, after.offset, AFTER_WAIT_S):
             raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
-        async with snapshot(api.pool, access.workspace, request.query_params) as read:
+        end_offset = await api.log_end.of(partition) if log_end else None
+        async with (
+            api.gate.connection(heavy=heavy) as raw,
+            snapshot_on(raw, access.workspace, request.query_params) as read,
+        ):
             # another generation may just have become the live one
             if after is None or read.as_of.offset >= after.offset:
+                read.log_end_offset = end_offset
                 yield read
                 return
+    raise unavailable(f"the projection has passed {after}, and then another that has not took its place")
 
 
 @asynccontextmanager
 async def snapshot(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, query: QueryParams) -> AsyncIterator[Reading]:
-    """Open a snapshot of a workspace, in the live generation or the one that the query names.
+    """As `snapshot_on`, on a connection of a pool, without bounds: for commands."""
+    async with pool.acquire() as raw, snapshot_on(raw, workspace, query) as read:
+        yield read
+
+
+@asynccontextmanager
+async def snapshot_on(
+    raw: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", workspace: str, query: QueryParams
+) -> AsyncIterator[Reading]:
+    """Open a snapshot of a workspace on a connection, in the live generation or the one that the query names.
 
     Raises `NoGeneration` or `WrongShape`, or a 404 `Problem` if there is none of that name.
     """
-    async with pool.acquire() as raw, raw.transaction(isolation="repeatable_read", readonly=True):
+    async with raw.transaction(isolation="repeatable_read", readonly=True):
         generation = await _generation(raw, workspace, query.get("generation"))
         connection = Connection(raw, generation.name)
         partition = partition_of(workspace, generation.partitions)

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from services.api.overview import Share, shares
+from services.api.overview import Share, shares_by_model
 from services.api.reading import Api, Reading, answer, reading
 from shared.events.money import to_amount
 from shared.projection.sql import sql
@@ -36,7 +36,7 @@ def routes(api: Api) -> APIRouter:
     @router.get("/attribution")
     async def get_attribution(request: Request) -> Response:
         """Revenue, deals and contacts by group, for one `model` or several; one currency a call."""
-        async with reading(api, request) as read:
+        async with reading(api, request, heavy=True) as read:
             models = read.query.getlist("model") or ["linear"]
             for model in models:
                 if model not in MODELS:
@@ -63,8 +63,8 @@ async def _report(read: Reading, models: list[str], group_by: str, currency: str
             without.deals.add(deal["deal"])
             for model in models:
                 without.revenue_minor[model] += deal["amount_minor"] or 0
-    for model in models:
-        for share in await shares(read, span, model):
+    for model, paid in (await shares_by_model(read, span, models)).items():
+        for share in paid:
             if share.currency == currency:
                 _add(groups, share, model)
     named = sorted(

@@ -22,9 +22,9 @@ def routes(api: Api) -> APIRouter:
 
         While the log is away, its end is null.
         """
-        async with reading(api, request) as read:
+        async with reading(api, request, log_end=True) as read:
             partition = read.as_of.partition
-            end = await api.log_end.of(partition)
+            end = read.log_end_offset
             workspace = await read.connection.raw.fetchrow(NAME, read.ws)
             letters = await read.connection.raw.fetch(DEAD_LETTERS, read.ws)
             body = {

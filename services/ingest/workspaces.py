@@ -34,7 +34,10 @@ def routes(ingest: "Ingest") -> APIRouter:
 
     @router.post("/v1/workspaces", status_code=201, tags=["workspaces"])
     async def post_workspace(request: Request, body: NewWorkspace) -> Response:
-        """Make a workspace; its four keys are answered once. Takes an admin key of the workspace `default`."""
+        """Make a workspace; its four keys are answered once. Takes an admin key of the workspace `default`.
+
+        Keys and settings are there, or neither: after any other answer than 201 no key was made, and the request may be sent again.
+        """
         access = await allow(request, ingest.keys, "admin")
         if access.workspace != DEFAULT_WORKSPACE:
             raise Problem(403, "forbidden", f"workspaces are made with an admin key of `{DEFAULT_WORKSPACE}`")
@@ -43,9 +46,9 @@ def routes(ingest: "Ingest") -> APIRouter:
         except ValueError as error:
             raise Problem(422, "bad_value", str(error), field="time_zone") from error
         workspace = "ws_" + secrets.token_hex(8)
-        keys = await create_workspace(ingest.pool, workspace, body.name)
-        if body.time_zone or body.currency:
+        if body.time_zone or body.currency:  # before the keys: nobody may get keys of a workspace without its settings
             await append_event(ingest, workspace, WorkspaceConfigured(settings=settings))
+        keys = await create_workspace(ingest.pool, workspace, body.name)
         return Response(
             orjson.dumps({"workspace": workspace, "keys": keys}), status_code=201, media_type="application/json"
         )

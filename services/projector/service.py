@@ -19,7 +19,7 @@ from shared.log.port import Assignment, EventLog, LogUnavailable
 
 LAG_EVERY_S = 5.0
 FOLLOWED_EVERY_S = 1.0
-EXPIRE_EVERY_S = 30.0
+TIDY_EVERY_S = 30.0
 
 Passed = Callable[[int, int], None]
 Place = tuple[str, int]
@@ -37,11 +37,11 @@ class Projectors:
 
     def __init__(
         self, log: EventLog, assignment: Assignment, followed: Callable[[], Awaitable[Mapping[str, bool]]],
-        make: Callable[[EventLog, str, int, Passed], Worker], expire: Callable[[], Awaitable[object]],
+        make: Callable[[EventLog, str, int, Passed], Worker], tidy: Callable[[], Awaitable[object]],
     ) -> None:  # fmt: skip
-        """`expire` is called now and then, and removes generations whose time is over."""
+        """`tidy` is called now and then: it removes generations whose time is over, and makes partitions ahead of need."""
         self._log, self._assignment, self._followed, self._make = log, assignment, followed, make
-        self._expire = expire
+        self._tidy_up = tidy
         self._held: set[int] = set()
         self._generations: dict[str, bool] = {}
         self._readers: dict[str, EventLog] = {}
@@ -135,13 +135,13 @@ class Projectors:
             await asyncio.sleep(LAG_EVERY_S)
 
     async def _tidy(self) -> Never:
-        """Remove what has expired, again and again."""
+        """Remove what has expired and make what will be needed, again and again."""
         while True:
             try:
-                await self._expire()
+                await self._tidy_up()
             except (asyncpg.PostgresError, *AWAY) as error:
-                logger.warning("expired generations are kept for now", error=told(error))
-            await asyncio.sleep(EXPIRE_EVERY_S)
+                logger.warning("what has expired, or will be needed, is seen to later", error=told(error))
+            await asyncio.sleep(TIDY_EVERY_S)
 
     async def _tell_lag(self, place: Place, worker: Worker) -> None:
         generation, partition = place

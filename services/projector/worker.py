@@ -13,7 +13,7 @@ import structlog
 from services.projector import metrics
 from shared.database import told
 from shared.log.port import EventLog, LogDamaged, LogUnavailable
-from shared.projection.poison import PASSING, ROLLED_BACK, project_or_bury
+from shared.projection.poison import GONE, PASSING, ROLLED_BACK, project_or_bury
 from shared.projection.project import Batch, Fenced, Projector, decode
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
@@ -117,7 +117,7 @@ def _why(error: Exception) -> str:
             return "fenced"
         case LogUnavailable():
             return "log_unavailable"
-        case asyncpg.UndefinedTableError():
+        case _ if isinstance(error, GONE):
             return "generation_dropped"
         case _ if isinstance(error, ROLLED_BACK):
             return "rolled_back"

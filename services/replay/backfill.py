@@ -19,7 +19,7 @@ import orjson
 
 from services.replay.known import Compared, Known
 from services.replay.mapping.table import TableMapping, Unmet
-from services.replay.sources import STDIN, Facts, Line, read_lines
+from services.replay.sources import STDIN, Facts, Line, Unreadable, read_lines
 from services.replay.told import Deals, Rows
 from shared.events.codec import Record, Refusal, accept, canonical, encode_record, event_type
 from shared.events.codec import decode_event as typed
@@ -228,11 +228,20 @@ class Mark:
         return {"size": stat.st_size, "modified_ns": stat.st_mtime_ns}
 
     def read(self) -> int:
-        """The lines that are done; 0 where the source has changed since, or was for another workspace or log."""
+        """The lines that are done; 0 where the source has changed since, or was for another workspace or log.
+
+        Raises `Unreadable` if the file says something else.
+        """
         if self._path is None or not self._path.exists():
             return 0
-        told = orjson.loads(self._path.read_bytes())
-        return int(told["lines"]) if all(told.get(name) == value for name, value in self._of.items()) else 0
+        try:
+            told = orjson.loads(self._path.read_bytes())
+            return int(told["lines"]) if all(told.get(name) == value for name, value in self._of.items()) else 0
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise Unreadable(
+                f"{self._path} should say how many lines an earlier run has sent, and does not; remove it to begin at the "
+                "first line (what is sent again counts once)"
+            ) from error
 
     def write(self, lines: int) -> None:
         """So many lines are done."""
@@ -260,11 +269,26 @@ class Refused:
 
     def __enter__(self) -> Self:
         if self._done is not None and self.path.exists():
-            kept = [line for line in self.path.read_bytes().splitlines() if orjson.loads(line)["line"] <= self._done]
-            self.path.unlink()
-            for line in kept:
-                self._write(line)
+            partial = self.path.with_name(self.path.name + ".partial")
+            try:
+                with self.path.open("rb") as before, partial.open("wb") as kept:
+                    for number, line in enumerate(before, 1):
+                        if self._line_of(line, number) <= self._done:
+                            kept.write(line)
+                partial.replace(self.path)
+            finally:
+                partial.unlink(missing_ok=True)
+            if not self.path.stat().st_size:
+                self.path.unlink()
         return self
+
+    def _line_of(self, refusal: bytes, number: int) -> int:
+        try:
+            return int(orjson.loads(refusal)["line"])
+        except (ValueError, TypeError, LookupError) as error:
+            raise Unreadable(
+                f"line {number} of {self.path} is not what an earlier run has written there; move the file away"
+            ) from error
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:

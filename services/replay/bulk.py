@@ -25,11 +25,11 @@ from shared.projection.bulk.derive import DEALS, all_contacts, put_together, som
 from shared.projection.bulk.load import PARTS, Bucket, Context
 from shared.projection.bulk.spill import Block, SpillLost, read_frames
 from shared.projection.bulk.split import ALL, Selection, Span, Split, split, within
-from shared.projection.record import make_quarters
 from shared.projection.sql import Connection, Statement, sql
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.settings import Settings
 from shared.store.projection import indexes, projection
+from shared.store.touch_partitions import create_partitions
 
 SPAN_EVENTS = 250_000  # of the log, in one step: some seconds of work that a kill can cost
 SPAN_EVENTS_MIN, SPANS = 25_000, 16  # a shorter log is cut so, that no process is left without
@@ -169,7 +169,8 @@ class Bulk:
         context = await context_of(self._connection, splits, plan.upto)
         if "told" not in self._done:
             async with self._connection.raw.transaction():
-                await make_quarters(self._connection, {leaf for found in splits for leaf in found.leaves}, set())
+                leaves = {leaf for found in splits for leaf in found.leaves}
+                await create_partitions(self._connection.raw, self._connection.generation, leaves)
                 await write_what_is_told(self._connection, splits, context)
                 await self._connection.execute(DONE, "told", b"")
         self._progress.add("ids", 1)

@@ -5,7 +5,9 @@ it makes the same rows.
 """
 
 import gzip
+import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -118,9 +120,12 @@ class Export:
         )
 
     async def run(self, target: Path) -> int:
-        """Write the events to a file, whole or not at all, or to standard output (`-`); answers how many there are."""
+        """Write the events to a file, whole or not at all, or to standard output (`-`); answers how many there are.
+
+        The file tells of persons, so it is its owner's alone (mode 0600).
+        """
         count = 0
-        partial = target if target == STDIN else target.with_name(target.name + ".partial")
+        partial = target if target == STDIN else _private(target)
         try:
             with _writer(target, partial) as writer:
                 async for events in self.events():
@@ -132,6 +137,13 @@ class Export:
             if target != STDIN:
                 partial.unlink(missing_ok=True)
         return count
+
+
+def _private(target: Path) -> Path:
+    """A new file beside another one, which only its owner can read."""
+    number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(number)
+    return Path(name)
 
 
 async def _contact(connection: Connection, ws: int, text: str | None) -> Contact | None:

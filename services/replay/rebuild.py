@@ -6,6 +6,7 @@ be pointed at again, until the next one takes its place.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ from shared.store.projection import shape
 NEAR_EVENTS = 2_000  # so near to the live position that the last step takes a moment
 POLL_S = 0.05
 IDLE_S = 3.0  # having moved nowhere for so long, a generation has no projector
+APPROACH_S = 6 * 3600.0  # the generation before may be far behind; nothing is held while it is waited for
+HELD_S = 1.0  # how long the live projection is held still for the events of the last moment
+FLIPS_MAX = 20  # tries of the last step; then the generation before is too slow for what comes in
 UNFOLLOWED_S = 3.0  # projectors have put down by then what is followed no more
 LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.rebuild'))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtext('touchline.rebuild'))"
@@ -128,7 +132,10 @@ class Rebuild:
 
 
 async def rollback(means: Means) -> Rebuilt:
-    """Point at the generation that was live before, brought to the same position. Raises `Busy` or `NothingBefore`."""
+    """Point at the generation that was live before, brought to the same position. Raises `Busy` or `NothingBefore`.
+
+    Live traffic is held up for a moment only: what the generation lacks is waited for first, with nothing held.
+    """
     async with means.pool.acquire() as guard:
         await _guard(guard)
         try:
@@ -139,24 +146,43 @@ async def rollback(means: Means) -> Rebuilt:
                 raise NothingBefore("there is no generation of this release to go back to")
             back = Generation(**row)
             check_log(back, log.identity, log.partitions)
-            async with pool.acquire() as connection, connection.transaction():
-                offsets = await _held_still(connection, live)
-                await _bring(means, back, offsets)
-                await point_at(connection, back.name)
-            return Rebuilt(back.name, live, None)
+            for _ in range(FLIPS_MAX):
+                if not await _bring(means, back, await offsets_of(pool, live), APPROACH_S):
+                    break
+                async with pool.acquire() as connection, connection.transaction():
+                    offsets = await _held_still(connection, live)
+                    if await _bring(means, back, offsets, HELD_S) or await _take_the_last(means, back, offsets):
+                        await point_at(connection, back.name)
+                        return Rebuilt(back.name, live, None)
+            raise Busy(
+                f"{back.name} does not come as far as {live} while events come in; call again when there are fewer"
+            )
         finally:
             await guard.execute(UNLOCK)
 
 
-async def _bring(means: Means, back: Generation, offsets: Mapping[int, int]) -> None:
-    """Wait until a followed generation has come as far, or take it there where nobody projects."""
+async def _take_the_last(means: Means, back: Generation, offsets: Mapping[int, int]) -> bool:
+    """Project the last few events where the projectors did not in time; False if they are too many to be waited for."""
+    at = await offsets_of(means.pool, back.name)
+    if sum(offsets.values()) - sum(at.values()) > NEAR_EVENTS:
+        return False
+    await Build(means, back, lambda _: None).run(offsets)
+    return True
+
+
+async def _bring(means: Means, back: Generation, offsets: Mapping[int, int], within_s: float) -> bool:
+    """Wait until a followed generation has come as far, or take it there where nobody projects; False when the time is up."""
+    deadline_s = time.monotonic() + within_s
     last, idle_s = await offsets_of(means.pool, back.name), 0.0
     while any(last.get(partition, 0) < offset for partition, offset in offsets.items()):
         if idle_s >= IDLE_S:
             await Build(means, back, lambda _: None).run(offsets)
+        elif time.monotonic() > deadline_s:
+            return False
         await asyncio.sleep(POLL_S)
         at = await offsets_of(means.pool, back.name)
         last, idle_s = at, 0.0 if at != last else idle_s + POLL_S
+    return True
 
 
 async def drop(pool: "asyncpg.Pool[asyncpg.Record]", name: str) -> bool:

@@ -31,6 +31,12 @@ REVOKE = "UPDATE touchline.access_key SET revoked_at = now() WHERE sha256 = $1"
 ADD_WORKSPACE = (
     "INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING number"
 )
+BEGIN_WORKSPACE = """
+INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $2)
+ON CONFLICT (workspace_id) DO UPDATE SET name = excluded.name
+    WHERE NOT EXISTS (SELECT FROM touchline.access_key k WHERE k.workspace_id = workspace.workspace_id)
+RETURNING number
+"""  # a projector may have met its first event already, and knows its id alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,9 @@ async def create_key(connection: "asyncpg.Connection[asyncpg.Record]", workspace
 
 
 async def create_workspace(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, name: str) -> dict[Scope, str] | None:
-    """A workspace with one key of each scope; None if it exists already."""
+    """A workspace with one key of each scope; None if it has, or had, keys already."""
     async with pool.acquire() as connection, connection.transaction():
-        if await connection.fetchval(ADD_WORKSPACE, workspace, name) is None:
+        if await connection.fetchval(BEGIN_WORKSPACE, workspace, name) is None:
             return None
         return {scope: await create_key(connection, workspace, scope) for scope in SCOPES}
 

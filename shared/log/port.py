@@ -42,14 +42,14 @@ class Position:
 
 
 class LogUnavailable(Exception):
-    """The log did not answer in time or cannot take more now; `retry_after_s` is a suggestion.
+    """The log did not answer in time or cannot take more now; `retry_after_s` is a suggestion, `code` what a client is told.
 
     What was to be appended may be there all the same, as always where an answer is lost: send it again, with its ids.
     """
 
-    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+    def __init__(self, message: str, retry_after_s: int = 1, code: str = "unavailable") -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.code = retry_after_s, code
 
 
 class LogDamaged(Exception):

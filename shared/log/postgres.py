@@ -7,6 +7,7 @@ n + 1 before n. Concurrent calls of one process share a transaction (group commi
 
 import asyncio
 import itertools
+import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,10 @@ GROUP_BYTES_MAX = 16 * 1024 * 1024
 LOCK_AGAIN_S = 1.0
 COMPRESS_LEVEL = 1  # zstd: a fifth of the bytes for about half a microsecond an event
 LOOKED_UP_MAX = 250  # offsets in one query: each may be in a row of its own, of some 60 kB
+READ_BYTES_MAX = (
+    16 * 1024 * 1024
+)  # of values that one read answers; a projector holds two reads of a partition at a time
+FULL_RETRY_AFTER_S = 30  # somebody must make room first; so long it is told, for no later append may come to find out
 POLL_S = 0.02  # how often a reader looks for entries of other processes
 
 TAKE_OFFSETS = """
@@ -38,11 +43,14 @@ SELECT $1, * FROM unnest($2::bigint[], $3::int[], $4::text[], $5::bytea[])
 """
 
 READ = """
-SELECT base_offset, workspace, payload FROM touchline.event_log
-WHERE partition = $1 AND base_offset < $3 AND base_offset >= (
-    SELECT coalesce(max(base_offset), 0) FROM touchline.event_log WHERE partition = $1 AND base_offset <= $2)
-ORDER BY base_offset
-"""  # from the row that holds offset $2 to those that begin before $3
+SELECT base_offset, workspace, payload FROM (
+    SELECT base_offset, workspace, payload,
+        sum(octet_length(payload)) OVER (ORDER BY base_offset) - octet_length(payload) AS bytes_before
+    FROM touchline.event_log
+    WHERE partition = $1 AND base_offset < $3 AND base_offset >= (
+        SELECT coalesce(max(base_offset), 0) FROM touchline.event_log WHERE partition = $1 AND base_offset <= $2)) r
+WHERE bytes_before < $4 ORDER BY base_offset
+"""  # from the row that holds offset $2 to those that begin before $3, until they have $4 packed bytes
 
 READ_SOME = """
 SELECT DISTINCT ON (r.base_offset) r.base_offset, r.workspace, r.payload
@@ -52,6 +60,7 @@ FROM unnest($2::bigint[]) wanted CROSS JOIN LATERAL (
 ORDER BY r.base_offset
 """  # the rows that hold some offsets
 
+DISK_FULL = "disk_full"
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.projector'), $1)"  # to wait for it would hold vacuum back
 END = "SELECT next_offset FROM touchline.log_partition WHERE partition = $1"
 
@@ -71,6 +80,7 @@ class PostgresLog:
         self._pool = pool
         self._group = GroupCommit[bytes](self._commit, GROUP_EVENTS_MAX, GROUP_BYTES_MAX)
         self._appended = asyncio.Condition()
+        self._full_at_s: float | None = None
         self._compress = zstandard.ZstdCompressor(level=COMPRESS_LEVEL).compress
         self._decompress = zstandard.ZstdDecompressor().decompress
 
@@ -84,7 +94,7 @@ class PostgresLog:
 
     async def _commit(self, partition: int, calls: Sequence[Call[bytes]]) -> int:
         total = sum(call.count for call in calls)
-        with _available():
+        with self._room(), _available():
             async with self._pool.acquire() as connection, connection.transaction():
                 after = await connection.fetchval(TAKE_OFFSETS, partition, total)
                 if after is None:
@@ -98,12 +108,33 @@ class PostgresLog:
             self._appended.notify_all()
         return int(after) - total
 
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Remember when the disk was found to be full."""
+        try:
+            yield
+        except LogUnavailable as error:
+            if error.code == DISK_FULL:
+                self._full_at_s = time.monotonic()
+            raise
+        self._full_at_s = None
+
+    def check_room(self) -> None:
+        """Raise `LogUnavailable` if an append of the last `FULL_RETRY_AFTER_S` found the disk full, and none has succeeded since."""
+        if self._full_at_s is not None and time.monotonic() - self._full_at_s < FULL_RETRY_AFTER_S:
+            raise _full()
+
     async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
-        """See `EventLog.read`."""
+        """See `EventLog.read`. It answers less where the values exceed `READ_BYTES_MAX`, but always the first append's."""
         entries: list[Entry] = []
         with _available():
-            rows = await self._pool.fetch(READ, partition, offset, offset + events_max)
+            rows = await self._pool.fetch(READ, partition, offset, offset + events_max, READ_BYTES_MAX)
+        size = 0
         for row in rows:
+            if entries and entries[-1].offset >= offset:
+                size += zstandard.frame_content_size(row["payload"])
+                if size > READ_BYTES_MAX:
+                    break
             values = _decode(self._decompress(row["payload"]))
             entries += map(Entry, itertools.count(row["base_offset"]), itertools.repeat(row["workspace"]), values)
         if not entries:
@@ -161,8 +192,14 @@ def _available() -> Iterator[None]:
     """Tell a database that is away as a log that is."""
     try:
         yield
+    except asyncpg.DiskFullError as error:
+        raise _full() from error
     except (*AWAY, asyncpg.PostgresError) as error:
         raise LogUnavailable(f"the log's database: {told(error)}") from error
+
+
+def _full() -> LogUnavailable:
+    return LogUnavailable("the disk of the log's database is full", FULL_RETRY_AFTER_S, DISK_FULL)
 
 
 class EveryPartition:

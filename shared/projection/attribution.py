@@ -53,11 +53,26 @@ OWNER_OF = """
         AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
         AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)"""
 
-_COUNTS = f"t.verdict = {Verdict.COUNTED:d} AND t.routes <> 0"
+
+def _guessed(condition: str) -> str:
+    """A condition on columns that PostgreSQL has no statistics of, those of a WITH, told so that it guesses every second row.
+
+    Of a bare equality it guesses one row in 200 and of several next to none; it then joins by reading one side as a whole for
+    each row of the other.
+    """
+    return f"coalesce({condition}, false)"
+
+
+_COUNTS = _guessed(f"t.verdict = {Verdict.COUNTED:d} AND t.routes <> 0")
 
 
 def _in_range(column: str) -> str:
     return f"{column} >= $3::bigint AND {column} < $4::bigint"
+
+
+def _created_in_range(column: str) -> str:
+    """By no index: contacts are looked up by what a touch is to them, and not read by a range for every touch."""
+    return _guessed(_in_range(column))
 
 
 # Everything about campaigns that is read from touches, in one pass. One row a number; columns mean what `kind` says.
@@ -71,7 +86,7 @@ UNION ALL
 SELECT 'sessions', campaign, count(DISTINCT session), count(DISTINCT session) FILTER (WHERE session_is_new),
     NULL, NULL, NULL, NULL, NULL
 FROM campaign_touch t
-WHERE {_COUNTS} AND type = {TouchType.PAGE_VISITED:d} AND routes & {bits(FIRST_TOUCH_ROUTES)} <> 0
+WHERE {_COUNTS} AND {_guessed(f"type = {TouchType.PAGE_VISITED:d}")} AND routes & {bits(FIRST_TOUCH_ROUTES)} <> 0
     AND {_in_range("session_at_us")} GROUP BY 2
 UNION ALL
 SELECT 'contact', campaign, o.contact,
@@ -79,24 +94,24 @@ SELECT 'contact', campaign, o.contact,
     min(occurred_at_us) FILTER (WHERE type IN ({numbers(DEAL_TOUCHES)})),
     min(occurred_at_us) FILTER (WHERE type IN ({numbers(REVENUE_TOUCHES)})), NULL, NULL, NULL
 FROM campaign_touch t {OWNER_OF}
-WHERE {_COUNTS} AND type IN ({numbers(INFLUENCING)}) GROUP BY 2, 3
+WHERE {_COUNTS} AND {_guessed(f"type IN ({numbers(INFLUENCING)})")} GROUP BY 2, 3
 UNION ALL
 SELECT 'first_touch', t.campaign, ct.contact, ct.created_us, NULL, NULL, NULL, NULL, NULL
 FROM campaign_touch t JOIN {{g}}.contact ct ON ct.ws = $1 AND ct.first_visit_person = t.person
     AND ct.first_visit_us = t.occurred_at_us AND ct.first_visit_event = t.event_id
-WHERE {_COUNTS} AND t.routes & {bits(FIRST_TOUCH_ROUTES)} <> 0 AND {_in_range("ct.created_us")}
+WHERE {_COUNTS} AND t.routes & {bits(FIRST_TOUCH_ROUTES)} <> 0 AND {_created_in_range("ct.created_us")}
 UNION ALL
 SELECT 'last_touch', l.campaign, l.contact, l.created_us, NULL, NULL, NULL, NULL, NULL FROM (
     SELECT t.campaign, ct.contact, ct.created_us
     FROM campaign_touch t JOIN {{g}}.contact ct ON ct.ws = $1 AND ct.conversion_session = t.session
         AND (t.occurred_at_us, t.event_id) <= (ct.created_us, ct.created_event)
-    WHERE {_COUNTS} AND t.routes & {bits(frozenset({Route.ASSET}))} <> 0 AND t.type IN ({numbers(LAST_TOUCH_TYPES)})
+    WHERE {_COUNTS} AND t.routes & {bits(frozenset({Route.ASSET}))} <> 0 AND {_guessed(f"t.type IN ({numbers(LAST_TOUCH_TYPES)})")}
     UNION
     SELECT p.campaign, ct.contact, ct.created_us
     FROM piece p JOIN {{g}}.contact ct ON ct.ws = $1 AND ct.conversion_utm = p.key
         AND ct.created_us >= p.from_us AND ct.created_us < p.to_us
     WHERE p.route = {Route.UTM:d} AND p.standing = {Standing.COUNTS:d}) l
-WHERE {_in_range("l.created_us")}
+WHERE {_created_in_range("l.created_us")}
 """)
 
 # The touch that first influenced each contact of one campaign.
@@ -135,10 +150,10 @@ FROM {g}.deal_contact dc JOIN {g}.deal d ON d.ws = $1 AND d.deal = dc.deal
 WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) AND d.state IN ('open', 'won')
 """)  # open and won deals, once for each eligible contact
 
-# The touches of the journeys of the deals won in [$2, $3), each with its share (0 if the deal has no amount) and
-# its campaigns in the order of their ids; $4 the model's place. What belongs to no campaign has an empty list.
-SHARES = sql(f"""
-SELECT cr.deal, cr.contact, cr.shares_minor IS NOT NULL AS has_amount, coalesce(cr.shares_minor[$4], 0) AS share_minor, d.currency, d.closed_us, cr.event_id, cr.type,
+# The touches of the journeys of the deals won in [$2, $3), each with its shares by model (null if the deal has no amount) and
+# its campaigns in the order of their ids. What belongs to no campaign has an empty list.
+_SHARES = f"""
+SELECT cr.deal, cr.contact, cr.shares_minor, d.currency, d.closed_us, cr.event_id, cr.type,
     cr.occurred_at_us,
     ARRAY(SELECT DISTINCT c.campaign_id FROM (VALUES ({Route.ASSET:d}, cr.target), ({Route.VIA:d}, cr.via),
             ({Route.UTM:d}, cr.utm)) k(route, key)
@@ -147,8 +162,19 @@ SELECT cr.deal, cr.contact, cr.shares_minor IS NOT NULL AS has_amount, coalesce(
         JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = p.campaign
         ORDER BY 1) AS campaigns
 FROM {{g}}.deal d JOIN {{g}}.credit cr ON cr.ws = $1 AND cr.deal = d.deal
-WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
-""")
+WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3"""
+SHARES = sql(_SHARES)
+
+_CREDIT_OF = " UNION ".join(
+    f"""
+    SELECT cr.deal, cr.step FROM {{g}}.claim p JOIN {{g}}.credit cr ON cr.ws = $1 AND cr.{column} = p.key
+        AND cr.occurred_at_us >= p.from_us AND cr.occurred_at_us < p.to_us
+    WHERE p.ws = $1 AND p.campaign = ANY($4::bigint[]) AND p.route = {route:d} AND p.standing = {Standing.COUNTS:d}"""
+    for route, column in ((Route.ASSET, "target"), (Route.VIA, "via"), (Route.UTM, "utm"))
+)
+
+# Of those, the touches of campaigns ($4): found by the keys that they hold.
+SHARES_OF = sql(f"{_SHARES} AND (cr.deal, cr.step) IN ({_CREDIT_OF})")
 
 # What touches ($2 their keys by route, $3 their instants, $4 their numbers) are to every campaign that holds or held them.
 STANDINGS = sql("""

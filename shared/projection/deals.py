@@ -172,13 +172,13 @@ async def _credits(
     steps = [Step(Order(r["occurred_at_us"], r["event_id"]), r["contact"]) for r in journey]
     found = roles(steps, leads.values(), deal.created.at_us)
     ages_us = [closed_us - step.order.at_us for step in steps]
-    by_model: list[list[int]] = []
+    by_model: dict[str, list[int]] = {}
     if deal.amount is not None:
         amount = to_minor(deal.amount, deal.currency or work.settings.currency)
-        by_model = [shares(amount, weights(model, found, ages_us)) for model in MODELS.values()]
+        by_model = {name: shares(amount, weights(model, found, ages_us)) for name, model in MODELS.items()}
     return [
         (work.ws, key, i, r["person"], r["occurred_at_us"], r["event_id"], r["type"], r["contact"], r["asset_id"],
          r["target"], r["via"], r["utm"], [str(role) for role in roles_at(found, i)],
-         [paid[i] for paid in by_model] or None)
+         {name: paid[i] for name, paid in by_model.items()} or None)
         for i, r in enumerate(journey)
     ]  # fmt: skip

@@ -11,8 +11,12 @@ from shared.projection.project import Batch, Fenced, Projector, decode
 from shared.projection.sql import Connection
 
 ROLLED_BACK = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)  # a deadlock, say: the same batch again
-PASSING: tuple[type[Exception], ...] = (Fenced, LogUnavailable, asyncpg.UndefinedTableError, *ROLLED_BACK, *AWAY)
-"""What passes by itself, and is no event's fault. A table that is not there is that of a generation that was dropped."""
+GONE = (
+    asyncpg.UndefinedTableError,
+    asyncpg.InvalidSchemaNameError,
+)  # a table or the schema of a generation that was dropped
+PASSING: tuple[type[Exception], ...] = (Fenced, LogUnavailable, *GONE, *ROLLED_BACK, *AWAY)
+"""What passes by itself, and is no event's fault."""
 NOT_ITS_FAULT: tuple[type[Exception], ...] = (LogDamaged, *PASSING)
 
 logger = structlog.stdlib.get_logger("touchline.projector")

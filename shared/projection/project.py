@@ -1,5 +1,6 @@
 """How does a batch of the log become rows? Gather, let the rules decide, apply: in one transaction with the offset."""
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from shared.projection.admission import admit
 from shared.projection.catalog import derive_catalog, save_readings
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
-from shared.projection.record import LEAVES, make_leaves, record_lateness, sort_out, write
+from shared.projection.record import record_lateness, sort_out, write
 from shared.projection.rows import SETTINGS_SUBJECT, Prepared, agents_of, prepared, suit
 from shared.projection.scanners import settle_scanners
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
@@ -25,6 +26,9 @@ from shared.projection.work import Work
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.order import Order
 from shared.rules.settings import NOTHING_SET, Settings, settings
+from shared.store.touch_partitions import attach_partitions, attached, leaf_of, wanted
+
+LEAVES_AGAIN_S = 10.0  # who reads for long, such as `verify`, does so for minutes
 
 MOVE = sql("""
 UPDATE {g}.progress SET next_offset = $4, events = events + $5, received_us = greatest(received_us, $6)
@@ -93,6 +97,13 @@ class Batch:
     unreadable: list[tuple[Entry, str]]
 
     @property
+    def leaves(self) -> set[int]:
+        """The partitions of `touch` that its touches belong to."""
+        return {
+            leaf_of(a.row.occurred_at_us) for arrived in self.arrived.values() for a in arrived if a.row is not None
+        }
+
+    @property
     def received_from_us(self) -> int | None:
         """When the first of the events was received; None if none can be read."""
         return min((a.received_at_us for arrived in self.arrived.values() for a in arrived), default=None)
@@ -135,7 +146,8 @@ class Projector:
     epoch: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
     _settings: dict[int, Settings] = field(default_factory=dict)
-    _leaves: set[str] | None = None
+    _leaves: set[int] | None = None
+    _leaves_again_s: float = 0.0
     _agents: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     _readings: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     social_posts_max: int = SOCIAL_POSTS_MAX
@@ -164,6 +176,7 @@ class Projector:
         """
         after = batch.entries[-1].offset + 1
         kept: Counter[str] = Counter()
+        await self._make_room(connection, batch)
         try:
             async with connection.raw.transaction():
                 moved = await connection.execute(
@@ -193,6 +206,21 @@ class Projector:
         self.offset = entry.offset + 1
         self.kept += kept
 
+    async def _make_room(self, connection: Connection, batch: "Batch") -> None:
+        """Make the partitions of `touch` that the batch needs and that are not there, before the batch and outside of it.
+
+        Where one cannot be attached, because somebody reads for long, the default partition takes the rows for now.
+        """
+        needed = batch.leaves - (self._leaves or set())
+        if not needed or time.monotonic() < self._leaves_again_s:
+            return
+        self._leaves = await attached(connection.raw, connection.generation)
+        if missing := wanted(needed - self._leaves):
+            made = await attach_partitions(connection.raw, connection.generation, missing)
+            self._leaves |= made
+            if made != missing:
+                self._leaves_again_s = time.monotonic() + LEAVES_AGAIN_S
+
     async def _keep(self, connection: Connection, letters: Sequence[Letter]) -> Counter[str]:
         """Keep events aside, each with its place in the log and once, however often it is projected.
 
@@ -210,8 +238,6 @@ class Projector:
         ws = self._numbers.get(workspace)
         if ws is None:
             ws = self._numbers[workspace] = await workspace_number(connection, workspace)
-        if self._leaves is None:
-            self._leaves = {row["relname"] for row in await connection.fetch(LEAVES)}
         current = await self._settings_of(connection, ws)
         await save_agents(connection, ws, current.machine_rules, agents_of(arrived), self._agents[ws])
         change = await admit(connection, self.log, self.partition, ws, arrived)
@@ -225,7 +251,6 @@ class Projector:
             suit(change.all, current.urls)
         work.has_internal = bool(work.settings.internal_domains)
         sort_out(work)
-        self._leaves |= await make_leaves(work, self._leaves)
         await derive(work)
         self._settings[ws] = work.settings
         return kept

@@ -21,7 +21,6 @@ from shared.rules.influence import TouchType
 from shared.rules.keys import deal_key, visitor_key
 from shared.rules.order import Order
 from shared.rules.settled import counted
-from shared.store.projection import TOUCH_LEAF_DAYS
 
 TOUCH_COLUMNS = TouchRow.__struct_fields__
 touch_record = msgspec.structs.astuple
@@ -192,33 +191,3 @@ async def record_lateness(connection: Connection, ws: int, change: SetChange) ->
         await connection.execute(ADD_LATENESS, ws, list(late), list(late.values()))
     if gone:
         await connection.execute(DROP_NO_LATENESS, ws)
-
-
-LEAVES = sql("""
-SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = to_regclass('{g}.touch')
-""")
-LEAF_US = TOUCH_LEAF_DAYS * 86_400_000_000
-FIRST_LEAF, LAST_LEAF = 120, 240  # from 1999 to 2029; what lies outside goes to touch_other
-
-
-async def make_leaves(work: Work, known: set[str]) -> set[str]:
-    """Create the partitions of touch that the batch needs; answers the new ones' names."""
-    needed = {row.occurred_at_us // LEAF_US for row in work.touches}
-    needed |= {a.occurred_at_us // LEAF_US for a in work.change.outside}
-    return await make_quarters(work.connection, needed, known)
-
-
-async def make_quarters(connection: Connection, needed: set[int], known: set[str]) -> set[str]:
-    """Create partitions of touch by their numbers; answers the new ones' names."""
-    made = set()
-    for leaf in sorted(needed):
-        name = f"touch_{leaf}"
-        if FIRST_LEAF <= leaf <= LAST_LEAF and name not in known:
-            await connection.raw.execute(
-                f"CREATE TABLE IF NOT EXISTS {connection.generation}.{name} "
-                f"PARTITION OF {connection.generation}.touch "
-                f"FOR VALUES FROM ({leaf * LEAF_US}) TO ({(leaf + 1) * LEAF_US})"
-            )
-            made.add(name)
-    return made

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from shared.store.projection import create_statements, shape
+from shared.store.touch_partitions import create_partitions, present, tend_partitions
 
 LIVE = "SELECT name, shape, log, partitions FROM touchline.generation WHERE live"
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('touchline.generation'))"
@@ -43,6 +44,11 @@ class NoGeneration(Exception):
     """Nothing was projected into this database yet."""
 
 
+def lacks_model(name: str, model: str) -> str:
+    """What is said of a generation that holds no shares under a model, for it was made by a release without it."""
+    return f"generation {name} holds no shares under the model {model}: `touchline replay rebuild` makes them"
+
+
 async def live_generation(database: "asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]") -> Generation:
     """The live generation. Raises `NoGeneration` or `WrongShape`."""
     try:
@@ -69,6 +75,7 @@ async def open_generation(pool: "asyncpg.Pool[asyncpg.Record]", log: str, partit
         row = await connection.fetchrow(LIVE)
         if row is None:
             generation = Generation("g1", log, partitions)
+            await drop_generation(connection, generation.name)  # what a restore that was killed has left
             await create_generation(connection, generation, live=True)
             return generation
     found = _checked(row)
@@ -91,6 +98,7 @@ async def create_generation(
     """Make an empty generation."""
     for statement in create_statements(generation.name):
         await connection.execute(statement)
+    await create_partitions(connection, generation.name, present())
     await connection.execute(ADD, generation.name, live, shape(), generation.log, generation.partitions)
 
 
@@ -125,6 +133,13 @@ async def drop_expired(pool: "asyncpg.Pool[asyncpg.Record]") -> list[str]:
         async with pool.acquire() as connection:
             await drop_generation(connection, name)
     return gone
+
+
+async def tend_followed(pool: "asyncpg.Pool[asyncpg.Record]", log: str) -> None:
+    """Make the partitions ahead of need, in every generation that is projected. Raises what a database that is away raises."""
+    for name in await followed_generations(pool, log):
+        async with pool.acquire() as connection:
+            await tend_partitions(connection, name)
 
 
 def _checked(row: asyncpg.Record) -> Generation:

@@ -3,15 +3,27 @@
 from importlib.resources import files
 from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from shared.database import connect
+
+logger = structlog.stdlib.get_logger("touchline.store")
+
 
 async def migrate(url: str, partitions: int) -> None:
-    """Create or upgrade the schema `touchline`, and make sure that the log's partitions exist."""
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    """Create or upgrade the schema `touchline`, and make sure that the log's partitions exist.
+
+    Tables of a newer release are left alone. Raises `Unreachable` if no connection can be made.
+    """
+    engine = create_async_engine(
+        url.replace("postgresql://", "postgresql+asyncpg://", 1), connect_args={"async_creator_fn": connect}
+    )
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('touchline.migrate'))"))
@@ -33,4 +45,9 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(files("shared.store") / "migrations"))
     attributes: dict[str, Any] = config.attributes
     attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    found = MigrationContext.configure(connection, opts={"version_table_schema": "touchline"}).get_current_revision()
+    if found is not None and found not in known:  # migrations only add, so this release works with what is there
+        logger.warning("the durable tables are of a newer release and stay as they are", revision=found)
+        return
     command.upgrade(config, "head")

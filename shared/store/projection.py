@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from shared.rules.models import MODELS
+
 projection = sa.MetaData()
 
 OrderText = sa.Text(collation="C")  # compares as UTF-8 bytes, like rule **order**
@@ -206,6 +208,8 @@ contact = sa.Table(
     sa.Index("contact_internal", "ws", "contact", postgresql_where=sa.text("internal")),
 
     sa.Index("contact_conversion_session", "ws", "conversion_session"),
+    sa.Index("contact_conversion_utm", "ws", "conversion_utm"),
+    sa.Index("contact_first_visit", "ws", "first_visit_person", "first_visit_us"),
 )  # fmt: skip
 
 salesforce_member = sa.Table(
@@ -341,7 +345,10 @@ credit = sa.Table(
     _key("via"),
     _key("utm"),
     sa.Column("roles", postgresql.ARRAY(sa.Text), nullable=False),
-    sa.Column("shares_minor", postgresql.ARRAY(sa.BigInteger), comment="by model, in the order of MODELS"),
+    sa.Column("shares_minor", postgresql.JSONB, comment="minor units by the model's name; null if the deal has no amount"),
+    sa.Index("credit_target", "ws", "target", postgresql_where=sa.text("target IS NOT NULL")),
+    sa.Index("credit_via", "ws", "via", postgresql_where=sa.text("via IS NOT NULL")),
+    sa.Index("credit_utm", "ws", "utm", postgresql_where=sa.text("utm IS NOT NULL")),
     comment="the journey of every won deal, and what each of its touches earned",
 )  # fmt: skip
 
@@ -405,5 +412,9 @@ def indexes(schema: str, tables: Iterable[str]) -> list[Index]:
 
 @cache
 def shape() -> str:
-    """A digest of the tables and of what is in them: this release reads no other. Every read asks for it."""
-    return hashlib.sha256("\n".join([str(CONTENT), *create_statements("g")]).encode()).hexdigest()[:16]
+    """A digest of the tables and of what is in them: this release reads no other. Every read asks for it.
+
+    The names of the models are part of it: a store that holds no shares under one of them is to be built again.
+    """
+    content = [str(CONTENT), "models " + " ".join(sorted(MODELS)), *create_statements("g")]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import asyncpg
 import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -34,20 +35,22 @@ class Problem(Exception):
         return Response(orjson.dumps(body), self.status, self.headers, "application/problem+json")
 
 
-def unavailable(detail: str, retry_after_s: int = 1) -> Problem:
-    """503 with `Retry-After`."""
-    return Problem(503, "unavailable", detail, headers={"Retry-After": str(retry_after_s)})
+def unavailable(detail: str, retry_after_s: int = 1, code: str = "unavailable") -> Problem:
+    """503 with `Retry-After`; `code` says what is missing."""
+    return Problem(503, code, detail, headers={"Retry-After": str(retry_after_s)})
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Answer every error of the app as a problem; a log or database that is away, as 503 with `Retry-After`."""
+    """Answer every error of the app as a problem; a log or database that is away or full, as 503 with `Retry-After`."""
 
     async def away(_: Request, error: Exception) -> Response:
         logger.warning("not answered", error=told(error))
         if isinstance(error, LogUnavailable):
-            return unavailable(str(error), error.retry_after_s).response()
+            return unavailable(str(error), error.retry_after_s, error.code).response()
         if isinstance(error, (NoGeneration, WrongShape)):
             return unavailable(str(error), MAINTAINED_S).response()
+        if isinstance(error, asyncpg.DiskFullError):
+            return unavailable("the disk of the database is full", MAINTAINED_S, "disk_full").response()
         return unavailable("the database cannot be reached").response()
 
     for kind in (LogUnavailable, NoGeneration, WrongShape, *AWAY):

@@ -14,7 +14,8 @@ import orjson
 import pytest
 import zstandard
 
-from services.replay.backfill import Backfill, Tally
+from services.replay.backfill import Backfill, Mark, Tally
+from services.replay.sources import Unreadable
 from tests.conftest import Workspace
 from tests.processes import Up, start
 
@@ -77,6 +78,37 @@ def test_what_is_refused_is_written_beside_its_source_and_the_rest_counts(
         assert orjson.loads(refused[0]["event"])["odd"] == 1
 
     runner.run(check())
+
+
+RUBBISH = [b"", b"\x80", b"[]", b"12", b'"lines"', b'{"lines":']
+
+
+@pytest.mark.parametrize("rubbish", [*RUBBISH, b'{"lines":"many",OF}', b'{"lines":null,OF}', b"{OF}"])
+def test_a_mark_of_an_earlier_run_that_is_none_is_said_in_a_clear_word(
+    workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, rubbish: bytes
+) -> None:
+    path = write(tmp_path / "e.ndjson", visit(1))
+    of = orjson.dumps(dict(Mark(path, workspace.name, workspace.running.log.identity)._of)).strip(b"{}")
+    mark = tmp_path / "e.ndjson.backfill"
+    mark.write_bytes(rubbish.replace(b"OF", of))
+    with pytest.raises(Unreadable, match="should say how many lines an earlier run has sent"):
+        runner.run(backfill(workspace, path))
+    mark.unlink()
+    assert runner.run(backfill(workspace, path)).accepted.total() == 1
+
+
+@pytest.mark.parametrize("rubbish", [*RUBBISH[1:], b"{}", b'{"line":"x"}', b'{"line":1}\n\n'])
+def test_a_file_of_refusals_that_is_none_is_said_in_a_clear_word_and_left_alone(
+    workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, rubbish: bytes
+) -> None:
+    path = write(tmp_path / "e.ndjson", visit(1))
+    refused = tmp_path / "e.ndjson.refused.ndjson"
+    refused.write_bytes(rubbish)
+    with pytest.raises(Unreadable, match="is not what an earlier run has written there; move the file away"):
+        runner.run(backfill(workspace, path))
+    assert refused.read_bytes() == rubbish
+    refused.unlink()
+    assert runner.run(backfill(workspace, path)).accepted.total() == 1
 
 
 def test_a_dry_run_sends_and_writes_nothing(workspace: Workspace, runner: asyncio.Runner, tmp_path: Path) -> None:

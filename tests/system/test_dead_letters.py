@@ -111,9 +111,9 @@ def stopped(tmp_path: Path) -> Path:
 
 
 def test_the_commands_list_show_retry_and_drop(stopped: Path) -> None:
-    def run(*arguments: str, code: int = 0) -> str:
+    def run(*arguments: str, code: int = 0, says: str = "") -> str:
         command = [sys.executable, "-m", "touchline", "dead-letters", *arguments, "--data", str(stopped)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=says, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stderr
         return done.stdout
 
@@ -127,5 +127,9 @@ def test_the_commands_list_show_retry_and_drop(stopped: Path) -> None:
     run("retry", code=2)
     assert "sent again: 0" in run("retry", "--all", code=1)
     assert "dropped: 1" in run("drop", second)
-    assert "dropped: 1" in run("drop", "--all", "--reason", "unknown_field")
+    run("drop", "--all", code=1)  # nobody is there to say yes
+    run("drop", "--all", says="n\n", code=1)
+    assert len(orjson.loads(run("list", "--json"))["dead_letters"]) == 1
+    assert "dropped: 0" in run("drop", "--all", "--reason", "unknown_type", says="y\n")
+    assert "dropped: 1" in run("drop", "--all", "--reason", "unknown_field", "--yes")
     assert orjson.loads(run("list", "--json"))["dead_letters"] == []

@@ -5,6 +5,7 @@ import datetime as dt
 import gzip
 import os
 import random
+import stat
 import subprocess
 import sys
 import time
@@ -110,6 +111,31 @@ def test_random_worlds_survive_the_way_out_and_in(
 
     for _ in range(12):
         runner.run(check(random.randrange(2**32)))
+
+
+@pytest.mark.parametrize("name", ["e.ndjson", "e.ndjson.gz", "e.ndjson.zst", "e.parquet"])
+def test_an_export_is_its_owners_alone_and_one_that_fails_leaves_nothing(
+    workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    async def check() -> None:
+        visit = {"type": "page_visited", "visitor_id": "v", "url": "https://x.example/"}
+        assert (await workspace.send(visit, visit)).status_code == 202
+        await workspace.project()
+        assert await export(workspace, tmp_path / name) == 2
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+        monkeypatch.setattr("services.replay.export.complete", _fails)
+        whole = (tmp_path / name).read_bytes()
+        for target in (tmp_path / name, tmp_path / f"other-{name}"):
+            with pytest.raises(OSError, match="no space"):
+                await export(workspace, target)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert (tmp_path / name).read_bytes() == whole
+
+    runner.run(check())
+
+
+def _fails(_: object) -> bytes:
+    raise OSError("no space is left")
 
 
 def test_time_type_and_contact_choose(workspace: Workspace, runner: asyncio.Runner, tmp_path: Path) -> None:

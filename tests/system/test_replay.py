@@ -28,6 +28,9 @@ from services.replay.rebuild import Rebuild, drop, rollback
 from services.replay.verify import Verdict, verify
 from shared.log.port import LogUnavailable
 from shared.projection.bulk.split import Split
+from shared.projection.project import Projector, decode
+from shared.projection.sql import Connection
+from shared.store.generations import live_generation
 from tests.conftest import Workspace, new_workspace
 from tests.processes import ended, launch, start
 from tests.properties.worlds import world
@@ -236,6 +239,44 @@ def test_a_rebuilt_generation_becomes_the_live_one_amid_traffic_and_the_one_befo
         await asyncio.wait([projecting])
 
     runner.run(check())
+
+
+def test_a_rollback_holds_nothing_live_while_the_generation_before_catches_up(
+    own: Running, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(own, "lagging")
+        events = mix("l")[:600]
+        await send(workspace, events[:300])
+        await workspace.project()
+        await Rebuild(means(own), lambda _: None, lambda _: None).run()
+        await send(workspace, events[300:])
+        live = await live_generation(own.pool)
+        assert live.name == "g2"
+        await project_into(own, workspace, live.name)
+        async with own.pool.acquire() as slow:
+            held = slow.transaction()
+            await held.start()  # the generation before cannot move as long as this stands
+            await slow.execute("SELECT FROM g1.progress FOR UPDATE")
+            rolling = asyncio.create_task(rollback(means(own)))
+            for _ in range(10):
+                await asyncio.sleep(0.5)
+                await own.pool.execute("SELECT FROM g2.progress FOR UPDATE NOWAIT")  # live traffic passes
+            assert not rolling.done()
+            await held.rollback()
+        assert (await rolling).generation == "g1"
+        assert (await verified(own)).differing == []
+
+    runner.run(check())
+
+
+async def project_into(running: Running, workspace: Workspace, generation: str) -> None:
+    async with running.pool.acquire() as raw:
+        connection = Connection(raw, generation)
+        projector = Projector(running.log, workspace.partition)
+        await projector.take(connection)
+        while entries := await running.log.read(workspace.partition, projector.offset, 1000):
+            await projector.project(connection, decode(entries))
 
 
 def test_a_rebuild_repairs_what_was_corrupted_and_tells_it(own: Running, runner: asyncio.Runner) -> None:

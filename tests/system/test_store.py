@@ -8,7 +8,26 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.store.durable import durable
-from touchline.compose import Running
+from tests.conftest import new_workspace
+from touchline.compose import Running, compose
+from touchline.settings import Settings
+
+
+def test_durable_tables_of_a_newer_release_are_left_alone_and_worked_with(
+    own_database: str, runner: asyncio.Runner
+) -> None:
+    """So an upgrade can be taken back: migrations only add."""
+
+    async def check() -> None:
+        for _ in range(2):
+            running = await compose(own_database, Settings(kafka_bootstrap_servers=None))
+            workspace = await new_workspace(running, "back")
+            assert (await workspace.get("/v1/status")).status_code == 200
+            await running.pool.execute("ALTER TABLE touchline.dead_letter ADD COLUMN IF NOT EXISTS of_next_year text")
+            await running.pool.execute("UPDATE touchline.alembic_version SET version_num = '9999'")
+            await running.close()
+
+    runner.run(check())
 
 
 def test_the_schema_migrated_is_the_schema_declared(

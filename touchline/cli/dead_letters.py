@@ -106,10 +106,14 @@ def retry(
 @app.command("drop")
 def drop(
     numbers: Numbers = None, all_: All = False, reason: Reason = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask whether all are to be removed")] = False,
     data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Remove them for good."""
+    """Remove them for good. With --all it asks first."""
     _chosen(numbers, all_=all_)
+    if all_ and not yes:
+        of_reason = "" if reason is None else f" of the reason {reason}"
+        typer.confirm(f"Remove all dead letters of {workspace}{of_reason} for good?", abort=True, err=True)
 
     async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> int:
         chosen = [letter.number async for letter in _letters(pool, workspace, numbers, reason)]

@@ -1,6 +1,8 @@
 """`touchline export`: the events, to a file."""
 
+import asyncio
 import json
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -35,10 +37,16 @@ def export(
     chosen = Chosen(instant(from_, "--from"), instant(to, "--to"), frozenset(types or ()), contact)
 
     async def work(reach: Reach) -> int:
+        if (task := asyncio.current_task()) is not None:  # so that what was begun is removed when it is to end
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         await check_workspace(reach.means.pool, workspace)
         return await Export(reach.means, workspace, chosen, reach.begun, reach.advance).run(file)
 
-    count = on_store(data, work, quiet=as_json, doing="Exporting")
+    try:
+        count = on_store(data, work, quiet=as_json, doing="Exporting")
+    except asyncio.CancelledError as error:
+        errors.print("stopped by a signal; nothing was written", style="red")
+        raise typer.Exit(1) from error
     told = errors if file == STDIN else console  # standard output may be the export itself
     if as_json:
         said = json.dumps({"events": count, "file": None if file == STDIN else str(file)})

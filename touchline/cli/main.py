@@ -5,6 +5,7 @@ import typer
 from touchline import logs
 from touchline.cli import (
     backfill,
+    backup,
     dead_letters,
     demo,
     explain,
@@ -32,6 +33,7 @@ app.command("status")(status.status)
 app.command("backfill")(backfill.backfill)
 app.command("export")(export.export)
 app.command("identifiers")(identifiers.identifiers)
+app.add_typer(backup.app, name="backup")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
 replay.app.command("what-if")(what_if.what_if_)

@@ -8,6 +8,7 @@ import asyncpg
 import typer
 from rich.console import Console
 
+from services.replay.backup import BadBackup, NotEmpty
 from services.replay.build import Busy
 from services.replay.crew import CrewLost
 from services.replay.export import NoContact
@@ -20,11 +21,11 @@ from shared.log.kafka_topic import UnfitTopic
 from shared.log.port import LogDamaged, LogUnavailable
 from shared.store.generations import NoGeneration, WrongLog, WrongShape
 from shared.web.problems import Problem
-from touchline.embedded import InUse
+from touchline.embedded import DatabaseLost, InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    BadMapping, Busy, CrewLost, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
+    BadBackup, BadMapping, Busy, CrewLost, DatabaseLost, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
     asyncpg.InterfaceError, OSError,
 )  # fmt: skip
 

@@ -1,25 +1,34 @@
 """`touchline up`: everything in one process, on a PostgreSQL of its own."""
 
+import asyncio
 import json
 import socket
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 import uvloop
 from rich.console import Console
 
 from services.ingest.workspaces import DEFAULT_WORKSPACE
+from shared.database import told
 from touchline.cli.plainly import listening, plainly
 from touchline.compose import Role, compose_patiently
-from touchline.embedded import Embedded
+from touchline.embedded import DatabaseLost, Embedded
 from touchline.first_keys import KEYS_FILE, first_keys
 from touchline.serve import serve
 from touchline.settings import Settings
 
+WATCH_S = 0.5  # how soon a PostgreSQL that has ended is noticed
+RESTARTS_MAX, RESTARTS_WITHIN_S = 5, 600.0  # one that ends more often than this has something that a person must mend
+
 console = Console(highlight=False)
+logger = structlog.stdlib.get_logger("touchline")
 
 
 def up(
@@ -43,11 +52,12 @@ class Start:
 
 @dataclass(frozen=True)
 class Where:
-    """The database, the server's own address, and the data directory."""
+    """The database, the server's own address, the data directory, and the PostgreSQL in it (None: it is elsewhere)."""
 
     database: str
     url: str
     data: Path
+    embedded: Embedded | None
 
 
 def run(
@@ -69,7 +79,8 @@ def run(
             else:
                 embedded.data.mkdir(parents=True, exist_ok=True)
                 embedded.acquire()
-            where = Where(url, f"http://{host}:{sock.getsockname()[1]}", embedded.data)
+            own = embedded if settings.database_url is None else None
+            where = Where(url, f"http://{host}:{sock.getsockname()[1]}", embedded.data, own)
             uvloop.run(_run(where, settings, sock, name, then or _say(as_json=as_json)))
     finally:
         embedded.stop()
@@ -78,9 +89,37 @@ def run(
 async def _run(
     where: Where, settings: Settings, sock: socket.socket, name: str, then: Callable[[Start], Awaitable[None]]
 ) -> None:
-    running = await compose_patiently(where.database, settings, tuple(Role))
+    folder = None if where.embedded is None else where.data
+    running = await compose_patiently(where.database, settings, tuple(Role), folder)
     keys = await first_keys(running.pool, where.data, name)
-    await serve(running, sock, lambda: then(Start(where.url, where.data, keys)))
+    beside = [] if where.embedded is None else [keep_running(where.embedded)]
+    await serve(running, sock, lambda: then(Start(where.url, where.data, keys)), *beside)
+
+
+async def keep_running(embedded: Embedded) -> None:
+    """Start the embedded PostgreSQL again whenever it has ended. Raises `DatabaseLost` if that does not help.
+
+    Pools connect again by themselves; until then requests are answered 503, and projectors wait.
+    """
+    tries_s: deque[float] = deque(maxlen=RESTARTS_MAX)
+    while True:
+        await asyncio.sleep(WATCH_S)
+        if await asyncio.to_thread(embedded.is_running):
+            continue
+        now_s = time.monotonic()
+        if len(tries_s) == RESTARTS_MAX and now_s - tries_s[0] < RESTARTS_WITHIN_S:
+            raise DatabaseLost(
+                f"PostgreSQL in {embedded.data} has ended, and starting it {RESTARTS_MAX} times within "
+                f"{RESTARTS_WITHIN_S / 60:.0f} minutes did not help; its log is {embedded.data / 'postgres' / 'log'}"
+            )
+        tries_s.append(now_s)
+        logger.error("PostgreSQL has ended; it is started again", data=str(embedded.data))
+        try:
+            await asyncio.to_thread(embedded.start_again)
+        except DatabaseLost as error:
+            logger.error("PostgreSQL could not be started", error=told(error))
+        else:
+            logger.warning("PostgreSQL runs again", data=str(embedded.data))
 
 
 def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:

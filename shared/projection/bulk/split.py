@@ -18,11 +18,12 @@ from shared.events.codec import event_type
 from shared.log.port import Entry, EventLog, LogDamaged
 from shared.projection.bulk.spill import Block, Frame, Named, SpilledFact, SpilledTouch, SpillWriter
 from shared.projection.project import Batch, decode, workspace_number
-from shared.projection.record import LEAF_US, SEEN_COLUMNS, fact_body, seen_row
+from shared.projection.record import SEEN_COLUMNS, fact_body, seen_row
 from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, naming
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import visitor_key
 from shared.rules.settled import bucket as lateness_bucket
+from shared.store.touch_partitions import leaf_of
 
 READ_EVENTS = 5_000  # at a time
 
@@ -158,7 +159,7 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
         spilled: SpilledTouch | SpilledFact
         if (row := a.row) is not None:
             row.ws = ws
-            found.leaves.add(row.occurred_at_us // LEAF_US)
+            found.leaves.add(leaf_of(row.occurred_at_us))
             place = row.person
             spilled = SpilledTouch(a.offset, late, contacts, row)
         else:

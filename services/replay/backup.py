@@ -1,0 +1,230 @@
+"""How is a store kept safe, and made again? What cannot be made again goes into one file: the log, keys, workspaces, settings.
+
+A backup is a zip file. It holds a member for each durable table, as PostgreSQL's COPY writes it, packed with zstd, and last a
+manifest: of which release, up to where each partition of the log, and of every member its columns, rows, bytes and SHA-256. All
+tables are read in one snapshot, so the backup is of one moment though events come in meanwhile. Settings are events of the log.
+Not in it is the projection, which is made again from the log; and, where the log is Kafka's, the events.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+import time
+import zipfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import zstandard
+
+from services.replay.build import Build, Means
+from shared.log.postgres import PostgresLog
+from shared.store.durable import durable
+from shared.store.generations import Generation, create_generation, point_at
+
+FORMAT = 1
+TABLES = ("workspace", "access_key", "log_partition", "event_log", "dead_letter")
+MANIFEST = "manifest.json"
+NUMBERED = {"workspace": "number", "dead_letter": "dead_letter_id"}  # columns that PostgreSQL counts on
+COMPRESS_LEVEL = 3  # the log is packed already; keys and workspaces are few
+CHUNK_BYTES = 1024 * 1024
+
+REVISION = "SELECT version_num FROM touchline.alembic_version"
+FILLED = " UNION ALL ".join(
+    f"(SELECT '{table}' WHERE EXISTS (SELECT FROM touchline.{table}{' WHERE next_offset > 0' if table == 'log_partition' else ''}))"
+    for table in (*TABLES, "generation")
+)
+COUNT_ON = (
+    "SELECT setval(pg_get_serial_sequence('touchline.{table}', '{column}'), max({column})) FROM touchline.{table}"
+)
+
+
+class BadBackup(Exception):
+    """A file is no backup, is damaged, or does not fit the store."""
+
+
+class NotEmpty(Exception):
+    """The store holds something already; a backup is restored into an empty one."""
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A table in a backup; `size` is of the packed member, in bytes."""
+
+    columns: list[str]
+    rows: int
+    size: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a backup says of itself. `offsets`: where each partition of the log ends, if its events are in the backup."""
+
+    format: int
+    release: str
+    revision: str
+    made_at: str
+    log: str
+    log_included: bool
+    offsets: dict[int, int]
+    tables: dict[str, Member]
+
+
+async def create(means: Means, target: Path) -> tuple[Path, Manifest]:
+    """Write a backup to a file, or into a folder under a name with the time; answers where it is, and what is in it.
+
+    The file is its owner's alone (mode 0600). It is there whole, or not at all. Raises `OSError`.
+    """
+    made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    target = _named(target, made_at)
+    with _whole(target) as file:
+        manifest = await _write(means, file, made_at)
+    return target, manifest
+
+
+def _named(target: Path, made_at: str) -> Path:
+    """The file itself, or one in the folder, named by the time."""
+    return target / f"touchline-{re.sub('[-:]', '', made_at)}.backup" if target.is_dir() else target
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[IO[bytes]]:
+    """A new file that gets its name when all is written and on the disk; after an error nothing is left."""
+    if target.exists():
+        raise FileExistsError(f"{target} is there already; a backup replaces no file")
+    number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+async def _write(means: Means, file: IO[bytes], made_at: str) -> Manifest:
+    included = isinstance(means.log, PostgresLog)
+    tables: dict[str, Member] = {}
+    async with means.pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        rows = await connection.fetch("SELECT partition, next_offset FROM touchline.log_partition ORDER BY partition")
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for table in TABLES:
+                with archive.open(f"{table}.copy.zst", "w", force_zip64=True) as member:
+                    tables[table] = await _copy_out(connection, table, member)
+            manifest = Manifest(
+                FORMAT, version("touchline"), await connection.fetchval(REVISION), made_at, means.log.identity, included,
+                {row["partition"]: row["next_offset"] for row in rows} if included else {}, tables,
+            )  # fmt: skip
+            archive.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+    return manifest
+
+
+async def _copy_out(connection: Any, table: str, member: IO[bytes]) -> Member:
+    columns = [str(column.name) for column in durable.tables[f"touchline.{table}"].columns]
+    key = ", ".join(f'"{column.name}"' for column in durable.tables[f"touchline.{table}"].primary_key)
+    names = ", ".join(f'"{name}"' for name in columns)
+    packer, digest, size = zstandard.ZstdCompressor(level=COMPRESS_LEVEL).compressobj(), hashlib.sha256(), 0
+
+    async def write(data: bytes, *, last: bool = False) -> None:
+        nonlocal size
+        packed = packer.compress(data) + (packer.flush() if last else b"")
+        digest.update(packed)
+        size += len(packed)
+        member.write(packed)
+
+    query = f"SELECT {names} FROM touchline.{table} ORDER BY {key}"
+    told = await connection.copy_from_query(query, output=write, format="binary")
+    await write(b"", last=True)
+    return Member(columns, int(told.split()[-1]), size, digest.hexdigest())
+
+
+async def restore(means: Means, source: Path, begun: Callable[[int], None], advance: Callable[[int], None]) -> Manifest:
+    """Make a store from a backup: its tables in one transaction, then the projection from the log.
+
+    The whole file is checked before anything is written. `begun` is told how many events are projected, `advance` how many more
+    are. Raises `BadBackup`, `NotEmpty`, or `OSError`.
+    """
+    with _opened(source) as archive:
+        manifest = _checked(archive, source)
+        if manifest.log_included != isinstance(means.log, PostgresLog):
+            raise BadBackup(
+                f"{source} is of a store whose log is {manifest.log}; the log of this one is {means.log.identity}"
+            )
+        async with means.pool.acquire() as connection, connection.transaction():
+            if filled := [row[0] for row in await connection.fetch(FILLED)]:
+                raise NotEmpty(f"this store is not empty, it has rows in {', '.join(filled)}; restore into a new one")
+            await connection.execute("DELETE FROM touchline.log_partition")
+            for table, member in manifest.tables.items():
+                await _copy_in(connection, archive, table, member)
+    await _project(means, begun, advance)
+    return manifest
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(source)
+    except zipfile.BadZipFile as error:
+        raise BadBackup(f"{source} is no backup of Touchline, or is cut short: {error}") from error
+    with archive:
+        yield archive
+
+
+def _checked(archive: zipfile.ZipFile, source: Path) -> Manifest:
+    """The manifest, once every member is found to be what it says."""
+    try:
+        manifest = msgspec.json.decode(archive.read(MANIFEST), type=Manifest)
+    except (KeyError, zipfile.BadZipFile, msgspec.DecodeError) as error:
+        raise BadBackup(f"{source} is no backup of Touchline: its manifest cannot be read ({error})") from error
+    if manifest.format != FORMAT or set(manifest.tables) - set(TABLES):
+        raise BadBackup(f"{source} was made by Touchline {manifest.release}, whose backups this release cannot read")
+    for table, member in manifest.tables.items():
+        if unknown := set(member.columns) - set(durable.tables[f"touchline.{table}"].columns.keys()):
+            columns = ", ".join(sorted(unknown))
+            raise BadBackup(
+                f"{source} was made by a newer release: {table} has {columns}, which this one does not know"
+            )
+        try:
+            digest = hashlib.sha256()
+            with archive.open(f"{table}.copy.zst") as packed:
+                while data := packed.read(CHUNK_BYTES):
+                    digest.update(data)
+        except (KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise BadBackup(f"{source} is damaged: {table} cannot be read ({error})") from error
+        if digest.hexdigest() != member.sha256:
+            raise BadBackup(f"{source} is damaged: {table} is not what the manifest says")
+    return manifest
+
+
+async def _copy_in(connection: Any, archive: zipfile.ZipFile, table: str, member: Member) -> None:
+    async def unpacked() -> AsyncIterator[bytes]:
+        with archive.open(f"{table}.copy.zst") as packed:
+            reader = zstandard.ZstdDecompressor().stream_reader(packed)
+            while data := reader.read(CHUNK_BYTES):
+                yield data
+
+    told = await connection.copy_to_table(
+        table, schema_name="touchline", columns=member.columns, source=unpacked(), format="binary"
+    )
+    if int(told.split()[-1]) != member.rows:
+        raise BadBackup(f"{table} has {told.split()[-1]} rows, and should have {member.rows}")
+    if table in NUMBERED:
+        await connection.execute(COUNT_ON.format(table=table, column=NUMBERED[table]))
+
+
+async def _project(means: Means, begun: Callable[[int], None], advance: Callable[[int], None]) -> None:
+    """Make the projection of all that the log holds, and let it be the live one."""
+    log = means.log
+    ends = {partition: await log.end(partition) for partition in range(log.partitions)}
+    begun(sum(ends.values()))
+    generation = Generation("g1", log.identity, log.partitions)
+    async with means.pool.acquire() as connection, connection.transaction():
+        await create_generation(connection, generation, live=False)
+    await Build(means, generation, advance).run(ends)
+    async with means.pool.acquire() as connection, connection.transaction():
+        await point_at(connection, generation.name)
