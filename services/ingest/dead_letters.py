@@ -7,8 +7,9 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from shared.events.codec import Refusal, accept, decode_record, encode_record
+from shared.events.codec import Refusal, decode_record, encode_record
 from shared.log.port import EventLog, Position
+from shared.rules.acceptance import accept
 
 COLUMNS = """dead_letter_id AS number, workspace_id AS workspace, key_class AS key, reason, detail, event_id, partition,
 "offset", body, user_agent, (extract(epoch FROM received_at) * 1000000)::bigint AS received_us"""

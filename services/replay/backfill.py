@@ -19,9 +19,10 @@ import orjson
 
 from services.replay.mapping import TableMapping
 from services.replay.sources import STDIN, Line, read_lines
-from shared.events.codec import Record, Refusal, accept, canonical, encode_record, event_type
+from shared.events.codec import Record, Refusal, canonical, encode_record, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, LogUnavailable, partition_of
+from shared.rules.acceptance import accept
 from shared.store.generations import NoGeneration, WrongShape, live_generation
 
 CHUNK_EVENTS = 1_000  # in one append
@@ -56,7 +57,7 @@ class Tally:
 
 def event_of(line: bytes, now_us: int) -> Record | Refusal:
     """The record of one event of a backfill: checked as ingest does, with its own time, and an id that never changes."""
-    outcome = accept(line, 0, "server", now_us, None)
+    outcome = accept(line, 0, "server", now_us, None, restored=True)
     if isinstance(outcome, Refusal):
         return outcome
     if outcome.occurred_at is not None:

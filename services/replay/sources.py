@@ -3,7 +3,6 @@
 import csv
 import datetime as dt
 import gzip
-import io
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ import orjson
 import zstandard
 
 from services.replay.mapping import TableMapping
+from shared.compressed import zstd_reader
 from shared.events.codec import Refusal
 
 STDIN = Path("-")
@@ -77,7 +77,7 @@ def _opened(source: Path) -> Iterator[tuple[IO[bytes], Iterable[bytes]]]:
         if source.suffix == ".gz":
             yield raw, gzip.GzipFile(fileobj=raw)
         elif source.suffix == ".zst":
-            yield raw, io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+            yield raw, zstd_reader(raw)
         else:
             yield raw, raw
 

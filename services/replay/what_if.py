@@ -16,10 +16,11 @@ import orjson
 
 from services.replay.build import Build, Means, begin_scratch, drop_scratch
 from services.replay.verify import offsets_of
-from shared.events.codec import Record, Refusal, accept, encode_record
+from shared.events.codec import Record, Refusal, encode_record
 from shared.log.port import Entry, EventLog, Position, partition_of
 from shared.projection.bulk.split import Selection
 from shared.projection.sql import Connection, sql
+from shared.rules.acceptance import accept
 from shared.rules.keys import event_key
 from shared.store.generations import WHAT_IF, Generation, check_log, drop_expired, live_generation
 

@@ -4,63 +4,37 @@ Bytes become a typed event in one pass. What is refused is a value too: a `Refus
 expected, so that a request keeps whatever was good in it.
 """
 
-import re
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal, TypeVar
 
 import msgspec
 
+from shared.events.currencies import CURRENCIES
 from shared.events.instants import DAY_US, HOUR_US, to_micros, to_rfc3339
 from shared.events.limits import (
     COLLECT_AGE_DAYS_MAX,
+    COUNT_MAX,
     EVENT_BYTES_MAX,
-    EVENTS_PER_REQUEST_MAX,
     FUTURE_HOURS_MAX,
     OCCURRED_AT_MIN_US,
+    TEXT_CHARACTERS_MAX,
 )
 from shared.events.money import is_exact
-from shared.events.types import COLLECT_TYPES, EVENT_TYPES, Event, Touch
+from shared.events.refusal import UNDECODABLE, BadRequest, KeyClass, Refusal, known_fields_only, not_for_collect, refusal_of
+from shared.events.split import split_request
+from shared.events.types import EVENT_TYPES, Event, Touch, WorkspaceConfigured
+from shared.events.zones import zones
 
-KeyClass = Literal["server", "collect"]
-Code = Literal[
-    "not_json", "unknown_type", "unknown_field", "missing_field", "wrong_type", "bad_value", "too_large",
-    "in_the_future", "too_old", "not_allowed_for_key",
-]  # fmt: skip
+__all__ = ["BadRequest", "KeyClass", "Refusal", "split_request"]  # what else reads requests takes them from here
+
 COLLECT_PREFIX = "collect:"
 TOUCHES = frozenset(cls for cls in EVENT_TYPES.values() if issubclass(cls, Touch))  # isinstance of a struct is slow
 SCHEMA_VERSION = 1
 
 _decode_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 _decode_any = msgspec.json.Decoder().decode
-_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One event that was not accepted, as the wire tells it. `index` counts from 0 in the request."""
-
-    index: int
-    id: str | None
-    code: Code
-    field: str | None
-    message: str
-
-    @property
-    def detail(self) -> str:
-        """The message, and the field that it is about."""
-        return f"{self.field}: {self.message}" if self.field else self.message
-
-
-class BadRequest(Exception):
-    """The request as a whole cannot be read. `code` is stable, the message says what was expected."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -93,55 +67,55 @@ class Arrived(msgspec.Struct):
     is_touch: bool = False
 
 
-def split_request(body: bytes, *, ndjson: bool) -> list[bytes | msgspec.Raw]:
-    """The events of a request body, still undecoded: one object, an array, `{"events": [...]}`, or NDJSON lines.
-
-    Raises `BadRequest` where the body is none of these or holds too many events.
-    """
-    parts: Sequence[bytes | msgspec.Raw]
-    if ndjson:
-        parts = [line for line in body.splitlines() if line.strip()]
-    else:
-        start = body.lstrip()[:1]
-        try:
-            if start == b"[":
-                parts = _decode_list(body)
-            elif start == b"{":
-                outer = _decode_object(body)
-                parts = _decode_list(outer["events"]) if "events" in outer and "type" not in outer else [body]
-            else:
-                raise BadRequest("not_json", "the body must be a JSON object, an array of events, or NDJSON")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadRequest("not_json", f"the body is not valid JSON: {error}") from error
-    if not parts:
-        raise BadRequest("no_events", "the body holds no event")
-    if len(parts) > EVENTS_PER_REQUEST_MAX:
-        raise BadRequest("too_many_events", f"{len(parts)} events; a request takes {EVENTS_PER_REQUEST_MAX} at most")
-    return list(parts)
-
-
 def accept(
     part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None
 ) -> Record | Refusal:
-    """Decode and check one event as ingest does. The record keeps its bytes as sent."""
+    """Decode and check one event. The record keeps its bytes as sent.
+
+    Ingest asks `shared.rules.acceptance`, which also checks what the rules read from the event's URLs.
+    """
     raw = bytes(part)
+    event = decoded(raw, index, key)
+    if isinstance(event, Refusal):
+        return event
+    if isinstance(event, tuple):
+        event, raw = event
+    return record_of(event, raw, index, key, received_at_us, user_agent)
+
+
+def decoded(raw: bytes, index: int, key: KeyClass) -> Event | tuple[Event, bytes] | Refusal:
+    """The typed event of its bytes; where a collect key sent fields that its type does not have, also the bytes without.
+
+    Whatever is wrong with the bytes, and with whichever of our decoders it is found, is this event's own refusal.
+    """
     if len(raw) > EVENT_BYTES_MAX:
         return Refusal(index, None, "too_large", None, f"{len(raw)} bytes; an event has {EVENT_BYTES_MAX} at most")
+    trimmed = False
     try:
         event = _decode_event(raw)
-        if b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
-            return Refusal(index, event.id, "bad_value", None, "the character U+0000 is not allowed in text")
-    except UnicodeDecodeError as error:
-        return Refusal(index, None, "not_json", None, f"JSON is UTF-8: {error}")
-    except msgspec.DecodeError as error:
-        refusal = _refusal(index, raw, error)
+    except UNDECODABLE as error:
+        refusal = refusal_of(index, raw, key, error)
         if key == "server" or refusal.code != "unknown_field":
             return refusal
-        return accept(_known_fields_only(raw), index, key, received_at_us, user_agent)
-    tag = str(event.__struct_config__.tag)
-    if key == "collect" and (problem := _not_for_collect(event, tag)):
-        return Refusal(index, event.id, "not_allowed_for_key", problem[0], problem[1])
-    if problem := _bad_money(event):
+        trimmed = True
+    if trimmed:
+        try:
+            raw = known_fields_only(raw)
+            event = _decode_event(raw)
+        except UNDECODABLE as error:
+            return refusal_of(index, raw, key, error)
+    if b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
+        return Refusal(index, event.id, "bad_value", None, "the character U+0000 is not allowed in text")
+    if key == "collect" and (problem := not_for_collect(event)):
+        return Refusal(index, event.id, "not_allowed_for_key", *problem)
+    return (event, raw) if trimmed else event
+
+
+def record_of(
+    event: Event, raw: bytes, index: int, key: KeyClass, received_at_us: int, user_agent: str | None
+) -> Record | Refusal:
+    """The log's record of a typed event, if its values and its time are within bounds."""
+    if problem := _bad_value(event):
         return Refusal(index, event.id, "bad_value", *problem)
     occurred_at_us = None
     if event.occurred_at is not None:
@@ -165,7 +139,9 @@ def accept(
         event=msgspec.Raw(raw),
         id=None if event.id is not None else uuid7(received_at_us),
         occurred_at=None if occurred_at_us is not None else received_at_us,
-        user_agent=user_agent if key == "collect" and getattr(event, "user_agent", "") is None else None,
+        user_agent=user_agent[:TEXT_CHARACTERS_MAX]
+        if user_agent and key == "collect" and getattr(event, "user_agent", "") is None
+        else None,
     )
 
 
@@ -245,65 +221,24 @@ def _holds_nul(value: object) -> bool:
     return isinstance(value, list) and any(_holds_nul(v) for v in value)
 
 
-def _not_for_collect(event: Event, tag: str) -> tuple[str | None, str] | None:
-    if tag not in COLLECT_TYPES:
-        return "type", f"a collect key may send {', '.join(sorted(COLLECT_TYPES))}"
-    contact = getattr(event, "contact", None)
-    if contact is not None and contact.id is not None:
-        return "contact.id", "a collect key names contacts by email alone"
-    return None
-
-
-def _bad_money(event: Event) -> tuple[str, str] | None:
+def _bad_value(event: Event) -> tuple[str, str] | None:
+    """The field that is out of bounds though it has the right shape, and why. What is in the log already is not asked."""
+    if getattr(event, "count", 1) > COUNT_MAX:
+        return "count", f"from 1 to {COUNT_MAX}"
+    if type(event) is WorkspaceConfigured:
+        settings = event.settings
+        if settings.time_zone is not None and settings.time_zone not in zones():
+            return "settings.time_zone", f"{settings.time_zone!r} is no IANA time zone"
+        if settings.currency is not None and settings.currency not in CURRENCIES:
+            return "settings.currency", f"{settings.currency} is no currency of ISO 4217"
+        return None
     currency = getattr(event, "currency", None)
     if currency is None:
         return None
+    if currency not in CURRENCIES:
+        return "currency", f"{currency} is no currency of ISO 4217"
     for name in ("amount", "budget"):
         amount = getattr(event, name, None)
         if amount is not None and not is_exact(amount, currency):
             return name, f"{amount} has more decimals than {currency} has"
     return None
-
-
-def _known_fields_only(raw: bytes) -> bytes:
-    """The event without fields that its type does not have, in its contact object too (collect keys)."""
-    fields = _decode_object(raw)
-    cls = EVENT_TYPES[_decode_any(fields["type"])]
-    kept: dict[str, object] = {k: v for k, v in fields.items() if k in cls.__struct_fields__ or k == "type"}
-    if "contact" in kept:
-        contact = _decode_any(fields["contact"])
-        if isinstance(contact, dict):
-            kept["contact"] = {k: v for k, v in contact.items() if k in ("id", "email")}
-    return _encode(kept)
-
-
-_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
-_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
-
-
-def _refusal(index: int, raw: bytes, error: msgspec.DecodeError) -> Refusal:
-    text = str(error)
-    event_id = None
-    try:
-        sent = _decode_any(raw)
-    except msgspec.DecodeError:
-        return Refusal(index, None, "not_json", None, text)
-    if isinstance(sent, dict) and isinstance(sent.get("id"), str):
-        event_id = sent["id"]
-    path = m["path"] if (m := _PATH.search(text)) else ""
-    said = _PATH.sub("", text)
-    inner = (_UNKNOWN.search(said) or _MISSING.search(said)) if said.startswith("Object ") else None
-    field = ".".join(x for x in (path, inner["name"] if inner else "") if x) or None
-    code: Code
-    if _UNKNOWN.search(said):
-        code = "unknown_field"
-    elif _MISSING.search(said):
-        code = "missing_field"
-    elif said.startswith("Invalid value") and field in ("type", "", None):
-        code, field = "unknown_type", "type"
-    elif said.startswith("Expected") and ", got" in said and not re.search(r"length|matching|>=|<=", said):
-        code = "wrong_type"
-    else:
-        code = "bad_value"
-    return Refusal(index, event_id, code, field, said)

@@ -1,0 +1,62 @@
+"""Is this event accepted? By the codec's checks, and by what the rules read from its URLs: that is checked like what was sent.
+
+A tracking URL's asset or a campaign's value in a query string is percent-decoded, so it may hold what its URL does not show:
+a U+0000 that no table can keep, or an id longer than any that could be sent.
+"""
+
+import re
+
+import msgspec
+
+from shared.events.codec import COLLECT_PREFIX, KeyClass, Record, Refusal, decoded, record_of
+from shared.events.limits import ID_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
+from shared.events.types import Event
+from shared.rules.page import PageUrl, parse
+
+URL_FIELDS = ("url", "referrer", "target_url")
+_HIDDEN_NUL = re.compile(r"%(?:25)*00")  # however often it was encoded
+
+
+def accept(
+    part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
+    *, restored: bool = False,
+) -> Record | Refusal:  # fmt: skip
+    """Decode and check one event as ingest does. The record keeps its bytes as sent.
+
+    `restored`: it comes from an export, which tells the ids that a collect key's events have in the log.
+    """
+    raw = bytes(part)
+    event = decoded(raw, index, key)
+    if isinstance(event, Refusal):
+        return event
+    if isinstance(event, tuple):
+        event, raw = event
+    if key == "server" and not restored and event.id is not None and event.id.startswith(COLLECT_PREFIX):
+        message = f"ids that begin with {COLLECT_PREFIX!r} are those of events sent with a collect key"
+        return Refusal(index, event.id, "bad_value", "id", message)
+    if problem := bad_url(event):
+        return Refusal(index, event.id, "bad_value", *problem)
+    return record_of(event, raw, index, key, received_at_us, user_agent)
+
+
+def bad_url(event: Event) -> tuple[str, str] | None:
+    """The field whose URL tells what cannot be kept, and why; None if there is none."""
+    for field in URL_FIELDS:
+        url: str | None = getattr(event, field, None)
+        if url is None or (len(url) <= ID_CHARACTERS_MAX and ("%" not in url or not _HIDDEN_NUL.search(url))):
+            continue  # as nearly all: what is read from a URL is no longer than the URL
+        if problem := _unfit(parse(url)):
+            return field, problem
+    return None
+
+
+def _unfit(page: PageUrl) -> str | None:
+    """Why what was read from a URL cannot be kept."""
+    texts = [text for value in page for text in ([value] if isinstance(value, str) else value or ())]
+    if any("\0" in text for text in texts):
+        return "its query tells a text with the character U+0000, which is not allowed"
+    if page.via_asset_id is not None and len(page.via_asset_id) > ID_CHARACTERS_MAX:
+        return f"`tl_via` has {len(page.via_asset_id)} characters; an id has {ID_CHARACTERS_MAX} at most"
+    if (longest := max((len(value) for value in page.utm), default=0)) > TEXT_CHARACTERS_MAX:
+        return f"a utm value has {longest} characters; a text has {TEXT_CHARACTERS_MAX} at most"
+    return None
