@@ -26,9 +26,10 @@ from shared.log.port import Assignment, EventLog, LogUnavailable
 from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
 from shared.store.generations import Generation, drop_expired, followed_generations, open_generation
 from shared.store.migrate import migrate
+from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
-from shared.web.problems import add_handlers
+from shared.web.problems import Unexpected, add_handlers
 from touchline.settings import Settings
 
 WRITERS_MAX = 10  # connections of a process: for a log in the database, keys, dead letters and locks
@@ -169,6 +170,8 @@ def _app() -> FastAPI:
     add_handlers(app)
     app.add_middleware(Timed)
     app.add_middleware(WholeSegments)
+    app.add_middleware(Head)
+    app.add_middleware(Unexpected)  # within Starlette's own, which would answer in plain text
     return app
 
 
