@@ -21,7 +21,10 @@ TRACEBACK_CHARACTERS_MAX = 8_192
 _SECRETS = (
     re.compile(r"(?P<kept>tl[a-z]_)[A-Za-z0-9_-]{5,}"),  # keys; their first characters are shown where they are told apart
     re.compile(r"(?P<kept>\b(?:bearer|basic)(?:\s|%20|\+)+)[^\s'\"\\,;)\]}]+", re.IGNORECASE),
-    re.compile(r"(?P<kept>\b(?:proxy-)?authorization\b['\"]?\s*[:=,]\s*b?['\"]?)(?!bearer|basic)[^\s'\"\\,;)\]}]+", re.IGNORECASE),
+    re.compile(
+        r"(?P<kept>\b(?:proxy-)?authorization\b[\s'\"\\]*[:=,]\s*b?[\s'\"\\]*)(?:[a-z]+(?:\s|%20|\+)+)?[^\s'\"\\,;)\]}]+",
+        re.IGNORECASE,
+    ),
 )
 
 QUIET = (
