@@ -17,7 +17,7 @@ from shared.rules.order import Order
 from shared.rules.pre_association import KeptOut, Route, Standing
 from shared.rules.reassociation import cta_clicks_stay, former_asset_keeps
 
-SEEN = sql("SELECT occurred_at_us, place, is_touch, live FROM {g}.seen WHERE ws = $1 AND event_key = $2")
+SEEN = sql("SELECT occurred_at_us, place, is_touch, live, as_of_us FROM {g}.seen WHERE ws = $1 AND event_key = $2")
 TOUCH = sql("SELECT * FROM {g}.touch WHERE ws = $1 AND person = $2 AND occurred_at_us = $3 AND event_id = $4")
 FACT = sql("SELECT type, object FROM {g}.fact WHERE ws = $1 AND subject = $2 AND occurred_at_us = $3 AND event_id = $4")
 OWNER = sql("""
@@ -69,7 +69,8 @@ async def explain_event(read: Reading, event_id: str) -> dict[str, Any]:
         out |= {"counted": False, "reason": Verdict.RETRACTED.name.lower(), "campaigns": [],
                 "retracted_by": await _retracted_by(read, event_id)}  # fmt: skip
     lost = sum(letter["reason"] == "conflicting_duplicate" for letter in letters)
-    return {**out, "conflicting_duplicates": lost}
+    told_as_of = None if seen["as_of_us"] is None else to_rfc3339(seen["as_of_us"])
+    return {**out, "told_as_of": told_as_of, "conflicting_duplicates": lost}
 
 
 async def _retracted_by(read: Reading, event_id: str) -> list[str]:

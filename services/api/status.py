@@ -5,8 +5,9 @@ from fastapi import APIRouter, Request, Response
 from services.api.reading import Api, answer, reading
 
 DEAD_LETTERS = """
-SELECT count(*) FROM touchline.dead_letter d JOIN touchline.workspace w ON w.workspace_id = d.workspace_id
-WHERE w.number = $1
+SELECT d.reason, d.key_hint, count(*) AS events
+FROM touchline.dead_letter d JOIN touchline.workspace w ON w.workspace_id = d.workspace_id
+WHERE w.number = $1 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 """
 NAME = "SELECT name, workspace_id FROM touchline.workspace WHERE number = $1"
 
@@ -17,12 +18,15 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/v1/status", tags=["operations"])
     async def get_status(request: Request) -> Response:
-        """Lag, position, generation and dead letters of the workspace; while the log is away, its end is null."""
+        """Lag, position and generation of the workspace, and its dead letters by reason and by the key that sent them.
+
+        While the log is away, its end is null.
+        """
         async with reading(api, request) as read:
             partition = read.as_of.partition
             end = await api.log_end.of(partition)
             workspace = await read.connection.raw.fetchrow(NAME, read.ws)
-            dead_letters = await read.connection.raw.fetchval(DEAD_LETTERS, read.ws)
+            letters = await read.connection.raw.fetch(DEAD_LETTERS, read.ws)
             body = {
                 "workspace": {
                     "id": workspace["workspace_id"] if workspace else None,
@@ -30,7 +34,11 @@ def routes(api: Api) -> APIRouter:
                     "currency": read.settings.currency, "time_zone": read.settings.time_zone,
                 },
                 "generation": read.generation, "partition": partition, "projected_offset": read.as_of.offset,
-                "log_end_offset": end, "lag_events": None if end is None else max(0, end - read.as_of.offset), "dead_letters": dead_letters,
+                "log_end_offset": end, "lag_events": None if end is None else max(0, end - read.as_of.offset),
+                "dead_letters": sum(row["events"] for row in letters),
+                "dead_letters_by": [
+                    {"reason": row["reason"], "key": row["key_hint"], "events": row["events"]} for row in letters
+                ],
             }  # fmt: skip
             return answer(read, body)
 

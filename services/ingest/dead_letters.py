@@ -12,7 +12,7 @@ from shared.log.port import EventLog, Position
 from shared.rules.acceptance import accept
 
 COLUMNS = """dead_letter_id AS number, workspace_id AS workspace, key_class AS key, reason, detail, event_id, partition,
-"offset", body, user_agent, (extract(epoch FROM received_at) * 1000000)::bigint AS received_us"""
+"offset", body, user_agent, key_hint, (extract(epoch FROM received_at) * 1000000)::bigint AS received_us"""
 LIST = f"""
 SELECT {COLUMNS} FROM touchline.dead_letter
 WHERE workspace_id = $1 AND ($2::text IS NULL OR reason = $2) AND dead_letter_id > $3 ORDER BY dead_letter_id LIMIT $4
@@ -23,12 +23,18 @@ ORDER BY dead_letter_id
 """
 DROP = "DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND dead_letter_id = ANY($2::bigint[])"
 
-UNDECIDABLE = "another event has its id, and that does not change: send this one under an id of its own"
+UNDECIDABLE = (
+    "another event has its id, and sent as it is this one never counts: send it with an `as_of` that is later than the "
+    "other's, or under an id of its own"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One event that was kept aside. `body` is the event as sent or, with an `offset`, the log's record of it."""
+    """One event that was kept aside. `body` is the event as sent or, with an `offset`, the log's record of it.
+
+    `key_hint` tells which key sent it: its first characters, or `backfill`; None for letters of older releases.
+    """
 
     number: int
     workspace: str
@@ -40,6 +46,7 @@ class Letter:
     offset: int | None
     body: bytes
     user_agent: str | None
+    key_hint: str | None
     received_us: int
 
 
@@ -84,7 +91,7 @@ def _again(letter: Letter) -> bytes | str:
         except msgspec.DecodeError as error:
             return str(error)
         return letter.body
-    outcome = accept(letter.body, 0, letter.key, letter.received_us, letter.user_agent)
+    outcome = accept(letter.body, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint)
     if isinstance(outcome, Refusal):
         return outcome.detail
     if outcome.id is not None:  # it came without one; every try must give it the same

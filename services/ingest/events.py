@@ -50,7 +50,7 @@ def routes(ingest: "Ingest") -> APIRouter:
         records: list[Record] = []
         refused: list[tuple[Refusal, bytes]] = []
         for index, part in enumerate(parts):
-            outcome = accept(part, index, key, now_us, user_agent)
+            outcome = accept(part, index, key, now_us, user_agent, access.hint)
             if isinstance(outcome, Record):
                 records.append(outcome)
             else:

@@ -79,7 +79,8 @@ async def _record(ingest: "Ingest", request: Request) -> None:
         visitor_id=sent.get("v", ""), url=sent.get("u", "") or request.headers.get("referer", ""),
         referrer=sent.get("r") or None,
     )  # fmt: skip
-    outcome = accept(encode_event(event), 0, "collect", time.time_ns() // 1000, request.headers.get("user-agent"))
+    now_us, user_agent = time.time_ns() // 1000, request.headers.get("user-agent")
+    outcome = accept(encode_event(event), 0, "collect", now_us, user_agent, access.hint)
     if isinstance(outcome, Refusal):
         await _refuse(ingest, access, request, outcome.field, outcome.message)
         return

@@ -19,8 +19,8 @@ DEAD_LETTERS_MAX = {
 }
 
 KEEP = """
-INSERT INTO touchline.dead_letter (workspace_id, key_class, user_agent, reason, detail, event_id, body)
-SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::text[], $7::bytea[])
+INSERT INTO touchline.dead_letter (workspace_id, key_class, key_hint, user_agent, reason, detail, event_id, body)
+SELECT $1, $2, $3, $4, * FROM unnest($5::text[], $6::text[], $7::text[], $8::bytea[])
 """
 BOUND = """
 DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = $2 AND "offset" IS NULL AND dead_letter_id <= (
@@ -36,8 +36,8 @@ async def keep(
     """Write refused events to `dead_letter`; `user_agent` is that of their request where it is a browser's."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
-            KEEP, access.workspace, access.scope, _text(user_agent, TEXT_CHARACTERS_MAX), [r.code for r, _ in refused],
-            [_text(r.detail + _cut(body)) for r, body in refused],
+            KEEP, access.workspace, access.scope, access.hint, _text(user_agent, TEXT_CHARACTERS_MAX),
+            [r.code for r, _ in refused], [_text(r.detail + _cut(body)) for r, body in refused],
             [_text(r.id, EVENT_ID_CHARACTERS_MAX) for r, _ in refused], [body[:KEPT_BYTES_MAX] for _, body in refused],
         )  # fmt: skip
         await connection.execute(BOUND, access.workspace, access.scope, DEAD_LETTERS_MAX[access.scope])

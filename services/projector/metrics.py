@@ -19,4 +19,4 @@ LAG_SECONDS = Gauge(
     ["partition", "generation"],
 )
 RETRIES = Counter("touchline_projector_retries", "Batches begun again", ["why"])
-DEAD_LETTERS = Counter("touchline_projector_dead_letters", "Events kept aside", ["reason"])
+DEAD_LETTERS = Counter("touchline_projector_dead_letters", "Events kept aside, each once, by reason", ["reason"])

@@ -89,9 +89,10 @@ class Worker:
     async def _project(self, projector: Projector, batch: Batch) -> None:
         with metrics.BATCH_SECONDS.time():
             async with self._connection() as connection:
-                buried = await project_or_bury(connection, projector, batch)
-        metrics.DEAD_LETTERS.labels("cannot_be_decoded").inc(len(batch.unreadable))
-        metrics.DEAD_LETTERS.labels("cannot_be_projected").inc(buried)
+                await project_or_bury(connection, projector, batch)
+        for reason, count in projector.kept.items():
+            metrics.DEAD_LETTERS.labels(reason).inc(count)
+        projector.kept.clear()
         metrics.BATCH_EVENTS.observe(len(batch.entries))
         metrics.EVENTS.labels(self.partition).inc(len(batch.entries))
         self.waiting_since_us = None

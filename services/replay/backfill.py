@@ -17,11 +17,12 @@ import asyncpg
 import msgspec
 import orjson
 
+from services.replay.known import Compared, Known
 from services.replay.mapping import TableMapping
 from services.replay.sources import STDIN, Line, read_lines
 from shared.events.codec import Record, Refusal, canonical, encode_record, event_type
 from shared.events.codec import decode_event as typed
-from shared.log.port import EventLog, LogUnavailable, partition_of
+from shared.log.port import EventLog, LogUnavailable, Position, partition_of
 from shared.rules.acceptance import accept
 from shared.store.generations import NoGeneration, WrongShape, live_generation
 
@@ -30,6 +31,7 @@ LAG_EVENTS_MAX = 20_000  # that wait to be projected; live events come after the
 LAG_POLL_S = 0.1
 IDLE_S = 2.0  # having moved nowhere for so long, nobody projects, and there is nothing to keep fresh
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)
+KEY_HINT = "backfill"  # in the place of the key that sent an event, where dead letters are counted by key
 LINES_SHOWN = 10  # of what is wrong
 
 
@@ -42,6 +44,8 @@ class Tally:
     first: list[dict[str, Any]] = field(default_factory=list)
     resumed_at: int = 0
     """Lines that an earlier run had sent already."""
+    compared: Compared = field(default_factory=Compared)
+    """How many of the accepted events are new, and which of them conflict with what was told before."""
 
     def refuse(self, source: Path, line: Line, event: bytes | None, refusal: Refusal) -> dict[str, Any]:
         """Count a refusal; answers it as it is written beside the source, with the row of a table that told the event."""
@@ -57,11 +61,17 @@ class Tally:
 
 def event_of(line: bytes, now_us: int) -> Record | Refusal:
     """The record of one event of a backfill: checked as ingest does, with its own time, and an id that never changes."""
-    outcome = accept(line, 0, "server", now_us, None, restored=True)
+    outcome = accept(line, 0, "server", now_us, None, KEY_HINT, restored=True)
     if isinstance(outcome, Refusal):
         return outcome
     if outcome.occurred_at is not None:
-        return Refusal(0, None, "missing_field", "occurred_at", "an event of the past says when it happened")
+        return Refusal(
+            0,
+            None,
+            "missing_field",
+            "occurred_at",
+            "an event of the past says when it happened, or as of when it is told",
+        )
     if outcome.id is not None:
         digest = sha256(canonical(line)).hexdigest()[:32]
         return msgspec.structs.replace(outcome, id=f"backfill-{digest}")
@@ -80,6 +90,9 @@ class Backfill:
     dry_run: bool = False
     mapping: TableMapping | None = None
     """Says which events the rows of a table tell."""
+    known: Known | None = None
+    """What was told before: one for all sources of a run; None makes one for this source."""
+    _nobody_at: int | None = None
 
     async def run(self, source: Path) -> Tally:
         """Send a source from where an earlier run has ended.
@@ -91,14 +104,22 @@ class Backfill:
         done = 0 if self.dry_run else mark.read()
         tally.resumed_at = done
         began_s, sent, told_bytes = time.monotonic(), 0, 0
+        known = self.known or Known(self.pool, self.log, self.workspace)
+        await self._fresh()
+        await known.begin()
         with Refused(source, None if self.dry_run else done) as refused:
             for chunk in _chunks(read_lines(source, self.mapping)):
                 last = chunk[-1]
-                records = [
-                    record for line in chunk if line.number > done for record in _taken(source, line, tally, refused)
-                ]
+                taken = [
+                    (line.number, record)
+                    for line in chunk if line.number > done
+                    for record in _taken(source, line, tally, refused)
+                ]  # fmt: skip
+                records = [record for _, record in taken]
+                await known.judge(tally.compared, source, taken)
                 if not self.dry_run and last.number > done:
-                    await self._append(records)
+                    if (after := await self._append(records)) is not None:
+                        known.sent(after.offset)
                     refused.flush()
                     mark.write(last.number)
                     sent += len(records)
@@ -109,18 +130,16 @@ class Backfill:
         mark.remove()
         return tally
 
-    async def _append(self, records: list[Record]) -> None:
+    async def _append(self, records: list[Record]) -> Position | None:
         if not records:
-            return
+            return None
         values = [encode_record(record) for record in records]
         for pause_s in RETRY_S:
             try:
-                await self.log.append(self.workspace, values)
+                return await self.log.append(self.workspace, values)
             except LogUnavailable:
                 await asyncio.sleep(pause_s)
-            else:
-                return
-        await self.log.append(self.workspace, values)
+        return await self.log.append(self.workspace, values)
 
     async def _fresh(self) -> None:
         """Wait while too much waits to be projected, as long as somebody projects."""
@@ -133,11 +152,12 @@ class Backfill:
         last, idle_s = -1, 0.0
         while idle_s < IDLE_S:
             at = await self.pool.fetchval(statement, partition) or 0
-            if await self.log.end(partition) - at <= LAG_EVENTS_MAX:
+            if await self.log.end(partition) - at <= LAG_EVENTS_MAX or at == self._nobody_at:
                 return
             idle_s = 0.0 if at != last else idle_s + LAG_POLL_S
             last = at
             await asyncio.sleep(LAG_POLL_S)
+        self._nobody_at = last  # nobody has projected since it was waited for: it is not waited for again
 
 
 def _taken(source: Path, line: Line, tally: Tally, refused: "Refused") -> Iterator[Record]:

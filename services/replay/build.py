@@ -11,7 +11,7 @@ from services.replay.bulk import Bulk, forget_spill, is_empty
 from services.replay.crew import Crew, CrewLost, Opener, alone, processes
 from shared.log.port import EventLog, LogDamaged
 from shared.projection.bulk.spill import SpillLost
-from shared.projection.bulk.split import ALL, Selection
+from shared.projection.bulk.split import ALL, Selection, within
 from shared.projection.poison import NOT_ITS_FAULT, project_or_bury
 from shared.projection.project import Projector
 from shared.projection.sql import Connection
@@ -160,7 +160,8 @@ class Build:
             entries = await log.read(partition, projector.offset, min(BATCH_EVENTS_MAX, end - projector.offset))
             if not entries:
                 raise LogDamaged(f"partition {partition} ends at {projector.offset}; {end} was projected from it")
-            batch = await self.selection.chosen(connection, entries)
+            async with within(connection, self.selection.snapshot):
+                batch = await self.selection.chosen(connection, entries)
             await project_or_bury(connection, projector, batch, self.selection.batch)
             self.advance(len(entries))
         await log.leave(partition)

@@ -24,7 +24,7 @@ from shared.projection.bulk.admit import context_of, settle_ids, write_what_is_t
 from shared.projection.bulk.derive import DEALS, all_contacts, put_together, some_deals, whole_catalog
 from shared.projection.bulk.load import PARTS, Bucket, Context
 from shared.projection.bulk.spill import Block, SpillLost, read_frames
-from shared.projection.bulk.split import ALL, Selection, Span, Split, split
+from shared.projection.bulk.split import ALL, Selection, Span, Split, split, within
 from shared.projection.record import make_quarters
 from shared.projection.sql import Connection, Statement, sql
 from shared.rules.association import SOCIAL_POSTS_MAX
@@ -288,7 +288,7 @@ def _first(error: BaseException) -> BaseException:
 
 async def split_span(hands: Hands, name: str, span: Span, path: str, buckets: int, selection: Selection) -> Split:
     """Step: see `split`."""
-    async with hands.connection.raw.transaction():
+    async with within(hands.connection, selection.snapshot):
         found = await split(hands.connection, hands.log, span, Path(path), buckets, selection)
         await hands.connection.execute(DONE, name, _encode(found))
     return found

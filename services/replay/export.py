@@ -89,11 +89,15 @@ class Export:
         live = await live_generation(pool)
         check_log(live, log.identity, log.partitions)
         partition = partition_of(self.workspace, live.partitions)
-        end = (await offsets_of(pool, live.name)).get(partition, 0)
-        ws = await pool.fetchval(NUMBER, self.workspace) or 0
-        self.begun(end)
         selection = Selection(self.workspace, winners_in=live.name)
-        async with Connection.of(pool, live.name) as connection:
+        async with (
+            Connection.of(pool, live.name) as connection,
+            # one snapshot: an event that is told anew meanwhile is exported as it was told by then
+            connection.raw.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            end = (await offsets_of(connection.raw, live.name)).get(partition, 0)
+            ws = await connection.raw.fetchval(NUMBER, self.workspace) or 0
+            self.begun(end)
             contact = await _contact(connection, ws, self.chosen.contact)
             at = 0
             while at < end:
@@ -144,11 +148,14 @@ async def _contact(connection: Connection, ws: int, text: str | None) -> Contact
 
 
 def complete(arrived: Prepared) -> bytes:
-    """The event as it was sent, on one line, with what the server filled in: its id, its instant, its user agent."""
+    """The event as it was sent, on one line, with what the server filled in: its id, its instant, its user agent.
+
+    So it has its `as_of`, if it was sent with one, and counts against other tellings of its id wherever it is sent to.
+    """
     event, filled = arrived.event, {}
     if event.id != arrived.event_id:
         filled["id"] = arrived.event_id
-    if event.occurred_at is None:
+    if event.occurred_at is None and event.as_of is None:
         filled["occurred_at"] = to_rfc3339(arrived.occurred_at_us)
     if arrived.user_agent is not None and getattr(event, "user_agent", None) is None:
         filled["user_agent"] = arrived.user_agent

@@ -76,7 +76,10 @@ class Sample(Selection):
 
     @classmethod
     async def draw(cls, connection: Connection, of: int, place: int | None) -> "Sample":
-        """Draw one, as the connection's snapshot of a generation shows it; `place` chooses which."""
+        """Draw one, as the connection's snapshot of a generation shows it; `place` chooses which.
+
+        The connection is in a transaction of isolation level repeatable read, which lives as long as the sample is used.
+        """
         place = random.randrange(of) if place is None else place % of
         found: dict[str, set[int]] = defaultdict(set)
         numbered = []
@@ -84,9 +87,9 @@ class Sample(Selection):
             found[row["workspace_id"]].add(row["key"])
             numbered.append((row["ws"], row["key"]))
         numbered += [tuple(row) for row in await connection.fetch(OF_ALL)]
-        return cls(
-            None, None, connection.generation, of, place, {ws: frozenset(k) for ws, k in found.items()}, numbered
-        )
+        snapshot = await connection.raw.fetchval("SELECT pg_export_snapshot()")
+        keys = {ws: frozenset(k) for ws, k in found.items()}
+        return cls(None, None, connection.generation, snapshot, of, place, keys, numbered)
 
     def batch(self, entries: Sequence[Entry]) -> Batch:
         """See `Selection.batch`."""

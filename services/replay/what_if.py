@@ -16,12 +16,13 @@ import orjson
 
 from services.replay.build import Build, Means, begin_scratch, drop_scratch
 from services.replay.verify import offsets_of
-from shared.events.codec import Record, Refusal, encode_record
+from shared.events.codec import Arrived, Record, Refusal, decode_record, encode_record
 from shared.log.port import Entry, EventLog, Position, partition_of
 from shared.projection.bulk.split import Selection
 from shared.projection.sql import Connection, sql
 from shared.rules.acceptance import accept
 from shared.rules.keys import event_key
+from shared.rules.once import BEFORE_ALL_US, recency
 from shared.store.generations import WHAT_IF, Generation, check_log, drop_expired, live_generation
 
 LAST = "9999-12-31T23:59:59Z"  # what is told then has the last word
@@ -30,7 +31,7 @@ KNOWN = "SELECT true FROM touchline.generation WHERE name = $1 AND ready_at IS N
 READY = """
 UPDATE touchline.generation SET ready_at = now(), workspace_id = $2, changes = $3, expires_at = now() + $4 WHERE name = $1
 """
-SEEN = sql("SELECT event_key FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[])")
+SEEN = sql("SELECT event_key, as_of_us FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[])")
 STANDS_AT = sql("UPDATE {g}.progress SET next_offset = $2 WHERE partition = $1")
 
 
@@ -190,14 +191,21 @@ async def _extend(
         await connection.execute(STANDS_AT, at.partition, at.offset)
 
 
+def _as_of_us(record: Record) -> int | None:
+    arrived: Arrived = decode_record(encode_record(record))
+    return arrived.as_of_us
+
+
 async def _check(pool: "asyncpg.Pool[asyncpg.Record]", live: Generation, workspace: str, changes: Changes) -> None:
-    """Raise `Unfit` for an event to take out that is not there, or one to add that is."""
+    """Raise `Unfit` for an event to take out that is not there, or one to add that would not count."""
     ws = await pool.fetchval(NUMBER, workspace) or 0
-    added = [id_of(record) for record in changes.added]
+    added = {id_of(record): _as_of_us(record) for record in changes.added}
     async with Connection.of(pool, live.name) as connection:
         rows = await connection.fetch(SEEN, ws, [event_key(i) for i in (*added, *changes.without)])
-    known = {row["event_key"] for row in rows}
-    if there := [i for i in added if event_key(i) in known]:
-        raise Unfit(f"there is an event {there[0]} already, and an id counts once; add it under another id")
+    known = {row["event_key"]: recency(row["as_of_us"]) for row in rows}
+    if there := [i for i, as_of_us in added.items() if known.get(event_key(i), BEFORE_ALL_US - 1) >= recency(as_of_us)]:
+        raise Unfit(
+            f"there is an event {there[0]} already, and an id counts once; add it under another id, or with a later `as_of`"
+        )
     if missing := [i for i in changes.without if event_key(i) not in known and i not in added]:
         raise Unfit(f"there is no event {missing[0]} to take out")

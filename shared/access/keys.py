@@ -23,7 +23,7 @@ ASKED_AT_ONCE_MAX = 4  # keys; those who try out keys leave most connections to 
 STALE_S = 900.0  # while the database is away, a key that was good goes on being good for so long
 ASK_S = 2.0
 
-FIND = "SELECT workspace_id, scope FROM touchline.access_key WHERE sha256 = $1 AND revoked_at IS NULL"
+FIND = "SELECT workspace_id, scope, hint FROM touchline.access_key WHERE sha256 = $1 AND revoked_at IS NULL"
 ADD = "INSERT INTO touchline.access_key (sha256, workspace_id, scope, hint) VALUES ($1, $2, $3, $4)"
 LIST = """
 SELECT hint, scope, created_at, revoked_at FROM touchline.access_key WHERE workspace_id = $1 ORDER BY created_at, scope
@@ -39,10 +39,11 @@ ADD_WORKSPACE = (
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a key opens."""
+    """What a key opens. `hint` is the key's first characters, by which it is told apart and which open nothing."""
 
     workspace: str
     scope: Scope
+    hint: str
 
 
 def digest(key: str) -> bytes:
@@ -132,7 +133,7 @@ class KeyRing:
             self._known.pop(sha256_, None)
             _remember(self._unknown, sha256_, now_s)
             return None
-        access = Access(row["workspace_id"], row["scope"])
+        access = Access(row["workspace_id"], row["scope"], row["hint"])
         _remember(self._known, sha256_, _Known(access, now_s, now_s))
         return access
 

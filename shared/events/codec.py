@@ -6,7 +6,7 @@ expected, so that a request keeps whatever was good in it.
 
 import uuid
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,12 +16,13 @@ from shared.events.limits import (
     COLLECT_AGE_DAYS_MAX,
     COUNT_MAX,
     EVENT_BYTES_MAX,
+    EVENT_ID_CHARACTERS_MAX,
     FUTURE_HOURS_MAX,
     OCCURRED_AT_MIN_US,
     TEXT_CHARACTERS_MAX,
 )
 from shared.events.money import is_exact
-from shared.events.refusal import UNDECODABLE, BadRequest, KeyClass, Refusal, known_fields_only, not_for_collect, refusal_of
+from shared.events.refusal import UNDECODABLE, BadRequest, Code, KeyClass, Refusal, known_fields_only, not_for_collect, refusal_of
 from shared.events.split import split_request
 from shared.events.types import EVENT_TYPES, Event, Touch, WorkspaceConfigured
 from shared.events.zones import zones
@@ -40,7 +41,9 @@ _encode = msgspec.json.Encoder().encode
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the log keeps of one event: as it was sent, and beside it what the server filled in.
 
-    `sealed` is room for a personal part that is encrypted under a contact's key.
+    `key_hint` tells which access key sent it: the key's first characters, as `touchline keys list` shows them, or the name
+    of what sent it without a key, such as `backfill`. `sealed` is room for a personal part that is encrypted under a
+    contact's key.
     """
 
     v: int
@@ -51,10 +54,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     occurred_at: int | None = None
     user_agent: str | None = None
     sealed: msgspec.Raw | None = None
+    key_hint: str | None = None
 
 
 class Arrived(msgspec.Struct):
-    """An event with everything that the rules may ask of it. `occurred_at_us` and `event_id` are always known."""
+    """An event with everything that the rules may ask of it. `occurred_at_us` and `event_id` are always known.
+
+    `as_of_us` is None where the event has no `as_of`, `key_hint` where the log does not tell which key sent it.
+    """
 
     event: Event
     event_id: str
@@ -65,12 +72,15 @@ class Arrived(msgspec.Struct):
     user_agent: str | None = None
     offset: int = -1
     is_touch: bool = False
+    as_of_us: int | None = None
+    key_hint: str | None = None
 
 
 def accept(
-    part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None
-) -> Record | Refusal:
-    """Decode and check one event. The record keeps its bytes as sent.
+    part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
+    key_hint: str | None = None,
+) -> Record | Refusal:  # fmt: skip
+    """Decode and check one event. The record keeps its bytes as sent, and `key_hint` beside them.
 
     Ingest asks `shared.rules.acceptance`, which also checks what the rules read from the event's URLs.
     """
@@ -80,7 +90,7 @@ def accept(
         return event
     if isinstance(event, tuple):
         event, raw = event
-    return record_of(event, raw, index, key, received_at_us, user_agent)
+    return record_of(event, raw, index, key, received_at_us, user_agent, key_hint)
 
 
 def decoded(raw: bytes, index: int, key: KeyClass) -> Event | tuple[Event, bytes] | Refusal:
@@ -112,21 +122,18 @@ def decoded(raw: bytes, index: int, key: KeyClass) -> Event | tuple[Event, bytes
 
 
 def record_of(
-    event: Event, raw: bytes, index: int, key: KeyClass, received_at_us: int, user_agent: str | None
-) -> Record | Refusal:
+    event: Event, raw: bytes, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
+    key_hint: str | None = None,
+) -> Record | Refusal:  # fmt: skip
     """The log's record of a typed event, if its values and its time are within bounds."""
     if problem := _bad_value(event):
         return Refusal(index, event.id, "bad_value", *problem)
-    occurred_at_us = None
+    if event.as_of is not None and (late := _out_of_bounds(to_micros(event.as_of), "as_of", received_at_us)):
+        return Refusal(index, event.id, *late)
     if event.occurred_at is not None:
         occurred_at_us = to_micros(event.occurred_at)
-        if occurred_at_us < OCCURRED_AT_MIN_US:
-            return Refusal(index, event.id, "bad_value", "occurred_at", f"before {to_rfc3339(OCCURRED_AT_MIN_US)}")
-        if occurred_at_us > received_at_us + FUTURE_HOURS_MAX * HOUR_US:
-            return Refusal(
-                index, event.id, "in_the_future", "occurred_at",
-                f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}",
-            )  # fmt: skip
+        if wrong := _out_of_bounds(occurred_at_us, "occurred_at", received_at_us):
+            return Refusal(index, event.id, *wrong)
         if key == "collect" and occurred_at_us < received_at_us - COLLECT_AGE_DAYS_MAX * DAY_US:
             return Refusal(
                 index, event.id, "too_old", "occurred_at",
@@ -138,11 +145,22 @@ def record_of(
         received_at=received_at_us,
         event=msgspec.Raw(raw),
         id=None if event.id is not None else uuid7(received_at_us),
-        occurred_at=None if occurred_at_us is not None else received_at_us,
+        occurred_at=received_at_us if event.occurred_at is None and event.as_of is None else None,
         user_agent=user_agent[:TEXT_CHARACTERS_MAX]
         if user_agent and key == "collect" and getattr(event, "user_agent", "") is None
         else None,
+        key_hint=key_hint,
     )
+
+
+def _out_of_bounds(at_us: int, field: str, received_at_us: int) -> tuple[Code, str, str] | None:
+    """Why an instant of an event cannot be right: code, field and message. None where it can."""
+    if at_us < OCCURRED_AT_MIN_US:
+        return "bad_value", field, f"before {to_rfc3339(OCCURRED_AT_MIN_US)}"
+    if at_us > received_at_us + FUTURE_HOURS_MAX * HOUR_US:
+        said = f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}"
+        return "in_the_future", field, said
+    return None
 
 
 AnyArrived = TypeVar("AnyArrived", bound=Arrived)
@@ -162,17 +180,51 @@ def decode_record(value: bytes, offset: int = -1, kind: type[AnyArrived] = Arriv
     raw = bytes(record.event)
     event = _decode_event(upcast(record.v, raw))
     at_us = record.occurred_at
+    as_of_us = None if event.as_of is None else to_micros(event.as_of)
     if at_us is None:
-        if event.occurred_at is None:
+        at_us = as_of_us if event.occurred_at is None else to_micros(event.occurred_at)
+        if at_us is None:
             raise msgspec.ValidationError("`occurred_at` is neither in the event nor in its record")
-        at_us = to_micros(event.occurred_at)
     event_id = record.id if record.id is not None else event.id
     if event_id is None:
         raise msgspec.ValidationError("`id` is neither in the event nor in its record")
     if record.key == "collect":
         event_id = COLLECT_PREFIX + event_id
     user_agent = record.user_agent or getattr(event, "user_agent", None)
-    return kind(event, event_id, at_us, record.received_at, record.key, raw, user_agent, offset, type(event) in TOUCHES)
+    return kind(
+        event, event_id, at_us, record.received_at, record.key, raw, user_agent, offset, type(event) in TOUCHES, as_of_us,
+        record.key_hint,
+    )  # fmt: skip
+
+
+class Sender(NamedTuple):
+    """Who sent a log record, and under which id; None where the record does not tell it."""
+
+    key: KeyClass
+    key_hint: str | None
+    event_id: str | None
+
+
+class _Id(msgspec.Struct):
+    id: str | None = None
+
+
+_decode_id = msgspec.json.Decoder(_Id).decode
+
+
+def sender_of(value: bytes) -> Sender:
+    """Who sent a log record whose event may be unreadable."""
+    try:
+        record = _decode_record(value)
+    except UNDECODABLE:
+        return Sender("server", None, None)
+    try:
+        event_id = record.id if record.id is not None else _decode_id(record.event).id
+    except UNDECODABLE:
+        event_id = None
+    if event_id is not None and record.key == "collect":
+        event_id = COLLECT_PREFIX + event_id
+    return Sender(record.key, record.key_hint, None if event_id is None else event_id[: len(COLLECT_PREFIX) + EVENT_ID_CHARACTERS_MAX])
 
 
 def upcast(version: int, raw: bytes) -> bytes:
@@ -186,8 +238,14 @@ def upcast(version: int, raw: bytes) -> bytes:
 
 
 def canonical(raw: bytes) -> bytes:
-    """Canonical JSON of an event as sent: keys sorted, no white space, UTF-8 (rule **once**)."""
-    return msgspec.json.encode(_decode_any(raw), order="sorted")
+    """Canonical JSON of an event as sent, without `as_of`: keys sorted, no white space, UTF-8 (rule **once**).
+
+    So two events that say the same at different times have the same canonical JSON.
+    """
+    said = _decode_any(raw)
+    if isinstance(said, dict):
+        said.pop("as_of", None)
+    return msgspec.json.encode(said, order="sorted")
 
 
 def event_type(event: Event) -> str:

@@ -93,10 +93,15 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 class Envelope(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True
 ):
-    """What every event carries. `id` and `occurred_at` are filled in by ingest where absent."""
+    """What every event carries. `id` and `occurred_at` are filled in by ingest where absent.
+
+    `as_of` is the instant at which what the event says was true, such as the time of an export. Of several events with one
+    id the one with the latest `as_of` counts (rule **once**); without `occurred_at` the event occurred at `as_of`.
+    """
 
     id: EventIdField | None = None
     occurred_at: Instant | None = None
+    as_of: Instant | None = None
 
 
 class Touch(Envelope, kw_only=True, frozen=True):

@@ -7,6 +7,7 @@ n + 1 before n. Concurrent calls of one process share a transaction (group commi
 
 import asyncio
 import itertools
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -24,7 +25,7 @@ GROUP_EVENTS_MAX = 20_000  # in one transaction; bounds how long its row lock is
 GROUP_BYTES_MAX = 16 * 1024 * 1024
 LOCK_AGAIN_S = 1.0
 COMPRESS_LEVEL = 1  # zstd: a fifth of the bytes for about half a microsecond an event
-OFFSETS_AT_ONCE = 100  # looked up together; each may be of another append, which is packed and a few hundred KB at most
+LOOKED_UP_MAX = 250  # offsets in one query: each may be in a row of its own, of some 60 kB
 POLL_S = 0.02  # how often a reader looks for entries of other processes
 
 TAKE_OFFSETS = """
@@ -44,10 +45,12 @@ ORDER BY base_offset
 """  # from the row that holds offset $2 to those that begin before $3
 
 READ_SOME = """
-SELECT base_offset, workspace, payload FROM touchline.event_log WHERE partition = $1 AND base_offset IN (
-    SELECT (SELECT max(base_offset) FROM touchline.event_log WHERE partition = $1 AND base_offset <= at)
-    FROM unnest($2::bigint[]) AS at)
-"""  # the rows that hold some offsets, each once
+SELECT DISTINCT ON (r.base_offset) r.base_offset, r.workspace, r.payload
+FROM unnest($2::bigint[]) wanted CROSS JOIN LATERAL (
+    SELECT base_offset, workspace, payload FROM touchline.event_log
+    WHERE partition = $1 AND base_offset <= wanted ORDER BY base_offset DESC LIMIT 1) r
+ORDER BY r.base_offset
+"""  # the rows that hold some offsets
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.projector'), $1)"  # to wait for it would hold vacuum back
 END = "SELECT next_offset FROM touchline.log_partition WHERE partition = $1"
@@ -110,21 +113,21 @@ class PostgresLog:
 
     async def entries(self, partition: int, offsets: Sequence[int]) -> Sequence[Entry]:
         """See `EventLog.entries`."""
-        found: list[Entry] = []
-        for begin in range(0, len(offsets), OFFSETS_AT_ONCE):
-            some = offsets[begin : begin + OFFSETS_AT_ONCE]
+        found: dict[int, Entry] = {}
+        wanted = sorted(set(offsets))
+        for begin in range(0, len(wanted), LOOKED_UP_MAX):
+            part = wanted[begin : begin + LOOKED_UP_MAX]
             with _available():
-                rows = await self._pool.fetch(READ_SOME, partition, some)
-            there: dict[int, Entry] = {}
+                rows = await self._pool.fetch(READ_SOME, partition, part)
             for row in rows:
                 values = _decode(self._decompress(row["payload"]))
-                base, end = row["base_offset"], row["base_offset"] + len(values)
-                there |= {o: Entry(o, row["workspace"], values[o - base]) for o in some if base <= o < end}
-            for offset in some:
-                if offset not in there:
-                    raise LogDamaged(f"there is no entry at {Position(partition, offset)}")
-                found.append(there[offset])
-        return found
+                base = row["base_offset"]
+                of_row = part[bisect_left(part, base) : bisect_left(part, base + len(values))]
+                found |= {offset: Entry(offset, row["workspace"], values[offset - base]) for offset in of_row}
+        for offset in wanted:
+            if offset not in found:
+                raise LogDamaged(f"there is no entry at {Position(partition, offset)}")
+        return [found[offset] for offset in offsets]
 
     async def end(self, partition: int) -> int:
         """See `EventLog.end`."""

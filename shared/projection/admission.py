@@ -4,7 +4,7 @@ Gathers what is known of the batch's ids, decides, and answers with a `SetChange
 leave it, and those that stay outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -15,11 +15,12 @@ from shared.log.port import EventLog
 from shared.projection.rows import Prepared, prepared
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import event_key
+from shared.rules.once import Telling, is_plain, latest, winner
 from shared.rules.order import Order
 from shared.rules.retracted import Retraction, retracted
 
 SEEN = sql("""
-SELECT event_key, occurred_at_us, place, is_touch, live, log_offset, sent_hash FROM {g}.seen
+SELECT event_key, occurred_at_us, place, is_touch, live, log_offset, sent_hash, as_of_us FROM {g}.seen
 WHERE ws = $1 AND event_key = ANY($2::bytea[])
 """)  # which of a batch's ids are known
 
@@ -46,6 +47,11 @@ UPDATE {g}.seen s SET live = u.live FROM unnest($2::bytea[], $3::bool[]) u(event
 WHERE s.ws = $1 AND s.event_key = u.event_key
 """)
 REPLACE_SEEN = sql("DELETE FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[])")
+RENEW_SEEN = sql("""
+UPDATE {g}.seen s SET as_of_us = u.as_of_us, log_offset = u.log_offset, sent_hash = u.sent_hash
+FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[]) u(event_key, as_of_us, log_offset, sent_hash)
+WHERE s.ws = $1 AND s.event_key = u.event_key
+""")
 DROP_RETRACTION = sql("DELETE FROM {g}.retraction WHERE ws = $1 AND event_id = ANY($2::text[])")
 ADD_RETRACTION = sql("""
 INSERT INTO {g}.retraction (ws, target, event_id, occurred_at_us, met)
@@ -60,7 +66,9 @@ class SetChange:
 
     `entering` were outside and are in now; `leaving` were in and are out; `outside` arrived already retracted.
     Of these, `fresh` have no row yet; `replaced` lose their row (another event has won their id). `losers` never counted, or
-    count no more: an event with their id has precedence.
+    count no more: another event with their id and the same `as_of` (or none) has precedence. Who lost to a later `as_of` is
+    only counted (`superseded`). `renewed` say what was known of their id at a later `as_of`: no row but that of the id
+    changes. Each comes with the telling before it, which is None where both have an `as_of`.
     """
 
     entering: list[Prepared] = field(default_factory=list)
@@ -69,47 +77,108 @@ class SetChange:
     fresh: list[Prepared] = field(default_factory=list)
     replaced: list[Prepared] = field(default_factory=list)
     losers: list[Prepared] = field(default_factory=list)
+    renewed: list[tuple[Prepared | None, Prepared]] = field(default_factory=list)
     duplicates: int = 0
+    superseded: int = 0
+
+
+@dataclass
+class _Claim:
+    """The tellings of one id: those of a batch, in its order, and the one known before. `contenders` have the latest `as_of`."""
+
+    tellings: list[Prepared]
+    known: Any
+    contenders: list[Telling] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        told = [_telling(arrived) for arrived in self.tellings]
+        self.contenders = latest(told if self.known is None else [_known_telling(self.known), *told])
+
+    @property
+    def known_contends(self) -> bool:
+        """Whether the known telling has the latest `as_of` too; it is then the first of the contenders."""
+        return self.known is not None and self.contenders[0].offset == self.known["log_offset"]
+
+    @property
+    def renews(self) -> bool:
+        """Whether it is plain, without a look at the log, that a later telling says what was known."""
+        known = self.known
+        return known["as_of_us"] is not None and all(
+            c.sent_hash == known["sent_hash"] and c.occurred_at_us == known["occurred_at_us"] for c in self.contenders
+        )
+
+    @property
+    def needs_the_known(self) -> bool:
+        """Whether the known telling must be read from the log: to be compared, or to leave the set."""
+        if self.known is None:
+            return False
+        if not self.known_contends:
+            return not self.renews
+        return not is_plain(self.contenders) or winner(self.contenders, _no_digest) is not self.contenders[0]
+
+
+def _no_digest(_: Telling) -> bytes:
+    raise AssertionError("tellings of one content are settled without a digest")
 
 
 async def admit(connection: Connection, log: EventLog, partition: int, ws: int, batch: Sequence[Prepared]) -> SetChange:
     """Decide for every event of the batch whether it is in the set, and what that does to events already known."""
     change = SetChange()
     seen = await _seen(connection, ws, {arrived.key128: arrived.event_id for arrived in batch})
-    rivals = [seen[a.event_id]["log_offset"] for a in batch if a.event_id in seen and not _again(a, seen[a.event_id])]
-    claimed = await _from_log(log, partition, rivals)
-    fresh: dict[str, Prepared] = {}
-    replaced: dict[str, Prepared] = {}
-    was_live: dict[str, bool] = {}
+    told: dict[str, list[Prepared]] = {}
     for arrived in batch:
-        rival = fresh.get(arrived.event_id)
-        known = seen.get(arrived.event_id)
-        if rival is None and known is not None:
-            if _again(arrived, known):
-                change.duplicates += 1
-                continue
-            rival = claimed[known["log_offset"]]
-        if rival is None:
-            fresh[arrived.event_id] = arrived
-            continue
-        winner, loser = (arrived, rival) if _precedence(arrived) < _precedence(rival) else (rival, arrived)
-        if canonical(winner.raw) == canonical(loser.raw):
-            change.duplicates += 1
+        told.setdefault(arrived.event_id, []).append(arrived)
+    fresh: dict[str, Prepared] = {}
+    claims = []
+    for event_id, tellings in told.items():
+        known = seen.get(event_id)
+        if known is None and len(tellings) == 1:
+            fresh[event_id] = tellings[0]
         else:
-            change.losers.append(loser)
-        if winner is arrived:
-            if arrived.event_id not in fresh:
-                assert known is not None
-                replaced[arrived.event_id] = rival
-                was_live[arrived.event_id] = known["live"]
-            fresh[arrived.event_id] = arrived
+            claims.append(_Claim(tellings, known))
+    rivals = await _from_log(log, partition, [c.known["log_offset"] for c in claims if c.needs_the_known])
+    for claim in claims:
+        if (first := _settle(change, claim, rivals)) is not None:
+            fresh[first.event_id] = first
     change.fresh = list(fresh.values())
-    change.replaced = list(replaced.values())
-    change.leaving = [rival for event_id, rival in replaced.items() if was_live[event_id]]
-    if replaced:
-        await connection.execute(REPLACE_SEEN, ws, [event_key(event_id) for event_id in replaced])
+    if change.replaced:
+        await connection.execute(REPLACE_SEEN, ws, [rival.key128 for rival in change.replaced])
+    await _renew(connection, ws, [arrived for _, arrived in change.renewed])
     await _retract(connection, log, partition, ws, change, fresh)
     return change
+
+
+def _settle(change: SetChange, claim: _Claim, rivals: Mapping[int, Prepared]) -> Prepared | None:
+    """Note what becomes of the tellings of one id; answers the one that gets a row, if any does (rule **once**)."""
+    known, tellings = claim.known, {arrived.offset: arrived for arrived in claim.tellings}
+    rival = None if known is None else rivals.get(known["log_offset"])
+    in_hand = tellings if rival is None else {rival.offset: rival, **tellings}
+    digests: dict[int, bytes] = {}
+
+    def digest(telling: Telling) -> bytes:
+        if telling.offset not in digests:
+            digests[telling.offset] = sha256(canonical(in_hand[telling.offset].raw)).digest()
+        return digests[telling.offset]
+
+    counts = winner(claim.contenders, digest)
+    first = tellings.get(counts.offset)
+    for telling in claim.contenders:
+        if telling is counts:
+            continue
+        if telling.sent_hash == counts.sent_hash or digest(telling) == digest(counts):
+            change.duplicates += 1
+        else:
+            change.losers.append(in_hand[telling.offset])
+    change.superseded += len(tellings) + (known is not None) - len(claim.contenders)
+    if first is None or known is None:
+        return first
+    if rival is None or (rival.occurred_at_us == first.occurred_at_us and canonical(rival.raw) == canonical(first.raw)):
+        change.renewed.append((rival, first))
+        return None
+    change.replaced.append(rival)
+    if known["live"]:
+        change.leaving.append(rival)
+    return first
 
 
 async def _retract(
@@ -156,14 +225,19 @@ async def _seen(connection: Connection, ws: int, by_key: dict[bytes, str]) -> di
     return {by_key[row["event_key"]]: row for row in rows}
 
 
-def _again(arrived: Prepared, known: Any) -> bool:
-    """The same event once more, received no earlier."""
-    return bool(known["sent_hash"] == arrived.sent_hash and known["occurred_at_us"] <= arrived.occurred_at_us)
+def _telling(arrived: Prepared) -> Telling:
+    return Telling(arrived.as_of_us, arrived.sent_hash, arrived.occurred_at_us, arrived.offset)
 
 
-def _precedence(arrived: Prepared) -> tuple[bytes, int]:
-    """Of events that claim one id the one with the smaller digest counts; of the same event, its earliest receipt."""
-    return sha256(canonical(arrived.raw)).digest(), arrived.occurred_at_us
+def _known_telling(row: Any) -> Telling:
+    return Telling(row["as_of_us"], row["sent_hash"], row["occurred_at_us"], row["log_offset"])
+
+
+async def _renew(connection: Connection, ws: int, renewed: Sequence[Prepared]) -> None:
+    """Let ids be known by a later telling of the same content."""
+    if renewed:
+        rows = sorted((a.key128, a.as_of_us, a.offset, a.sent_hash) for a in renewed)
+        await connection.execute(RENEW_SEEN, ws, *map(list, zip(*rows, strict=True)))
 
 
 async def _from_log(log: EventLog, partition: int, offsets: Sequence[int]) -> dict[int, Prepared]:

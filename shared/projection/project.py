@@ -1,20 +1,23 @@
 """How does a batch of the log become rows? Gather, let the rules decide, apply: in one transaction with the offset."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from shared.events import types as e
-from shared.events.codec import decode_event
+from shared.events.codec import decode_event, sender_of
+from shared.events.limits import MESSAGE_CHARACTERS_MAX
+from shared.events.refusal import UNDECODABLE
 from shared.log.port import Entry, EventLog
 from shared.projection.admission import admit
 from shared.projection.catalog import derive_catalog
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
 from shared.projection.record import LEAVES, make_leaves, record_lateness, sort_out, write
-from shared.projection.rows import SETTINGS_SUBJECT, Prepared, agents_of, prepared
+from shared.projection.rows import SETTINGS_SUBJECT, Prepared, Unfit, agents_of, prepared
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
 from shared.projection.verdicts import apply_machine_rules, save_agents, settle_internal
@@ -45,18 +48,60 @@ INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $1)
 ON CONFLICT (workspace_id) DO UPDATE SET workspace_id = excluded.workspace_id RETURNING number
 """)  # of a workspace that the log knows and the database does not
 BURY = sql("""
-INSERT INTO touchline.dead_letter (workspace_id, key_class, reason, detail, event_id, partition, "offset", body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (partition, "offset") DO NOTHING
+INSERT INTO touchline.dead_letter
+    (workspace_id, key_class, key_hint, reason, detail, event_id, partition, "offset", body)
+SELECT u.workspace, u.key_class, u.key_hint, u.reason, u.detail, u.event_id, $1, u.at, u.body
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bytea[])
+    u(workspace, key_class, key_hint, reason, detail, event_id, at, body)
+ON CONFLICT (partition, "offset") DO NOTHING RETURNING reason
 """)
+
+
+class Letter(NamedTuple):
+    """An event to keep aside, in the order of the arguments of `BURY`. `key_hint` tells which key sent it."""
+
+    workspace: str
+    key_class: str
+    key_hint: str | None
+    reason: str
+    detail: str
+    event_id: str | None
+    offset: int
+    body: bytes
+
+
+def _unread(entry: Entry, reason: str, why: str) -> Letter:
+    """An entry of the log to keep aside as it is."""
+    sent = sender_of(entry.value)
+    return Letter(entry.workspace, sent.key, sent.key_hint, reason, why, sent.event_id, entry.offset, entry.value)
+
+
+Texts = TypeVar("Texts", str, str | None)
+
+
+def _cut(text: Texts) -> Texts:
+    """What a column takes: an error may tell what the event told."""
+    return None if text is None else text[:MESSAGE_CHARACTERS_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _lost(workspace: str, loser: Prepared) -> Letter:
+    return Letter(
+        workspace, loser.key, loser.key_hint, "conflicting_duplicate", "another event has claimed this id", loser.event_id,
+        loser.offset, loser.raw,
+    )  # fmt: skip
 
 
 @dataclass
 class Batch:
-    """Entries of the log, decoded; those that cannot be are to be kept as dead letters."""
+    """Entries of the log, decoded; those that cannot be, or tell what no row can hold, are to be kept as dead letters.
+
+    `unreadable` and `unfit` hold them, each with what is wrong with it.
+    """
 
     entries: Sequence[Entry]
     arrived: dict[str, list[Prepared]]
     unreadable: list[tuple[Entry, str]]
+    unfit: list[tuple[Entry, str]] = field(default_factory=list)
 
     @property
     def received_from_us(self) -> int | None:
@@ -78,7 +123,9 @@ def decode(entries: Sequence[Entry]) -> Batch:
             continue
         try:
             batch.arrived[entry.workspace].append(prepared(entry.value, entry.offset))
-        except msgspec.DecodeError as error:
+        except Unfit as error:
+            batch.unfit.append((entry, str(error)))
+        except UNDECODABLE as error:
             batch.unreadable.append((entry, str(error)))
     return batch
 
@@ -101,6 +148,8 @@ class Projector:
     _agents: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     social_posts_max: int = SOCIAL_POSTS_MAX
     keeps_dead_letters: bool = True
+    kept: Counter[str] = field(default_factory=Counter)
+    """The events kept aside so far, by reason; of what was rolled back none."""
 
     async def take(self, connection: Connection) -> None:
         """Take the partition over from whoever had it, and continue where the projection stands."""
@@ -121,6 +170,7 @@ class Projector:
         A batch is projected once: what it holds is worked on. To try again, decode it again.
         """
         after = batch.entries[-1].offset + 1
+        kept: Counter[str] = Counter()
         try:
             async with connection.raw.transaction():
                 moved = await connection.execute(
@@ -128,24 +178,42 @@ class Projector:
                 )
                 if moved != "UPDATE 1":
                     raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
-                for entry, why in batch.unreadable:
-                    await self.keep(connection, entry.workspace, "cannot_be_decoded", why, entry.offset, entry.value)
+                letters = [_unread(entry, "cannot_be_decoded", why) for entry, why in batch.unreadable]
+                letters += [_unread(entry, "cannot_be_projected", why) for entry, why in batch.unfit]
+                kept += await self._keep(connection, letters)
                 for workspace, arrived in batch.arrived.items():
-                    await self._project_workspace(connection, workspace, arrived)
+                    kept += await self._project_workspace(connection, workspace, arrived)
         except BaseException:
             self.forget()
             raise
         self.offset = after
+        self.kept += kept
 
-    async def keep(
-        self, connection: Connection, workspace: str, reason: str, why: str, offset: int, body: bytes,
-        key: str = "server", event_id: str | None = None,
-    ) -> None:  # fmt: skip
-        """Keep an event aside, with its place in the log; once, however often it is projected."""
-        if self.keeps_dead_letters:
-            await connection.execute(BURY, workspace, key, reason, why, event_id, self.partition, offset, body)
+    async def bury(self, connection: Connection, entry: Entry, why: str) -> None:
+        """Keep an event that no rule can take as a dead letter, and move past it. Raises `Fenced`."""
+        async with connection.raw.transaction():
+            moved = await connection.execute(MOVE, self.partition, self.offset, self.epoch, entry.offset + 1, 1, 0)
+            if moved != "UPDATE 1":
+                raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}")
+            kept = await self._keep(connection, [_unread(entry, "cannot_be_projected", why)])
+        self.offset = entry.offset + 1
+        self.kept += kept
 
-    async def _project_workspace(self, connection: Connection, workspace: str, arrived: list[Prepared]) -> None:
+    async def _keep(self, connection: Connection, letters: Sequence[Letter]) -> Counter[str]:
+        """Keep events aside, each with its place in the log and once, however often it is projected.
+
+        Answers how many of each reason were not kept before.
+        """
+        if not letters or not self.keeps_dead_letters:
+            return Counter()
+        told = [letter._replace(detail=_cut(letter.detail), event_id=_cut(letter.event_id)) for letter in letters]
+        rows = await connection.fetch(BURY, self.partition, *map(list, zip(*told, strict=True)))
+        return Counter(row["reason"] for row in rows)
+
+    async def _project_workspace(
+        self, connection: Connection, workspace: str, arrived: list[Prepared]
+    ) -> Counter[str]:  # fmt: skip
+        """Project the events of one workspace; answers what was kept aside of them, by reason."""
         ws = self._numbers.get(workspace)
         if ws is None:
             ws = self._numbers[workspace] = await workspace_number(connection, workspace)
@@ -154,20 +222,17 @@ class Projector:
         current = await self._settings_of(connection, ws)
         await save_agents(connection, ws, current.machine_rules, agents_of(arrived), self._agents[ws])
         change = await admit(connection, self.log, self.partition, ws, arrived)
-        for loser in change.losers:
-            await self.keep(
-                connection, workspace, "conflicting_duplicate", "another event has claimed this id", loser.offset,
-                loser.raw, loser.key, loser.event_id,
-            )  # fmt: skip
+        kept = await self._keep(connection, [_lost(workspace, loser) for loser in change.losers])
+        await record_lateness(connection, ws, change)
         if not change.fresh and not change.entering and not change.leaving:
-            return
+            return kept
         work = Work(connection, ws, change, current, self.social_posts_max)
         work.has_internal = bool(work.settings.internal_domains)
         sort_out(work)
         self._leaves |= await make_leaves(work, self._leaves)
-        await record_lateness(work)
         await derive(work)
         self._settings[ws] = work.settings
+        return kept
 
     async def _settings_of(self, connection: Connection, ws: int) -> Settings:
         if ws not in self._settings:
@@ -178,20 +243,6 @@ class Projector:
 async def workspace_number(connection: Connection, workspace: str) -> int:
     """The short key of a workspace."""
     return int(await connection.fetchval(NUMBER_OF, workspace) or await connection.fetchval(NEW_NUMBER, workspace))
-
-
-async def bury(connection: Connection, projector: Projector, entry: Entry, why: str) -> None:
-    """Keep an event that no rule can take as a dead letter, and move past it."""
-    async with connection.raw.transaction():
-        moved = await connection.execute(
-            MOVE, projector.partition, projector.offset, projector.epoch, entry.offset + 1, 1, 0
-        )
-        if moved != "UPDATE 1":
-            raise Fenced(f"partition {projector.partition} is no longer at offset {projector.offset}")
-        await projector.keep(
-            connection, entry.workspace, "cannot_be_projected", why, entry.offset, entry.value
-        )  # fmt: skip
-    projector.offset = entry.offset + 1
 
 
 async def derive(work: Work) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from shared.events import types as e
 from shared.events.codec import encode_event, event_type
+from shared.projection.admission import SetChange
 from shared.projection.rows import Prepared, TouchRow, naming
 from shared.projection.sql import Connection, sql
 from shared.projection.verdicts import judged
@@ -25,7 +26,7 @@ from shared.store.projection import TOUCH_LEAF_DAYS
 TOUCH_COLUMNS = TouchRow.__struct_fields__
 touch_record = msgspec.structs.astuple
 SEEN_COLUMNS = (
-    "ws", "event_key", "occurred_at_us", "place", "is_touch", "live", "log_offset", "sent_hash",
+    "ws", "event_key", "occurred_at_us", "place", "is_touch", "live", "log_offset", "sent_hash", "as_of_us",
 )  # fmt: skip
 FACT_COLUMNS = ("ws", "subject", "occurred_at_us", "event_id", "type", "object", "live", "body")
 
@@ -155,15 +156,15 @@ async def _write_facts(work: Work, restored: Iterable[Prepared]) -> None:
 
 
 def fact_body(event: e.Event) -> bytes:
-    """What a fact keeps of its event: all but id and instant, which have columns, whoever said them."""
-    return encode_event(msgspec.structs.replace(event, id=None, occurred_at=None))
+    """What a fact keeps of its event: all but id, instant and `as_of`, which have columns, whoever said them."""
+    return encode_event(msgspec.structs.replace(event, id=None, occurred_at=None, as_of=None))
 
 
 def seen_row(ws: int, arrived: Prepared, *, live: bool) -> tuple[object, ...]:
     """The row that knows an event's id."""
     return (
         ws, arrived.key128, arrived.occurred_at_us, arrived.place, arrived.is_touch, live, arrived.offset,
-        arrived.sent_hash,
+        arrived.sent_hash, arrived.as_of_us,
     )  # fmt: skip
 
 
@@ -181,15 +182,16 @@ ON CONFLICT (ws, bucket) DO UPDATE SET events = lateness.events + excluded.event
 DROP_NO_LATENESS = sql("DELETE FROM {g}.lateness WHERE ws = $1 AND events = 0")
 
 
-async def record_lateness(work: Work) -> None:
+async def record_lateness(connection: Connection, ws: int, change: SetChange) -> None:
     """Count how late the batch's live events came (rule **settled**), each id once."""
-    late = Counter(counted(a.late_us for a in work.change.fresh))
-    if work.change.replaced:
-        late.subtract(counted(a.late_us for a in work.change.replaced))
+    late = Counter(counted(a.late_us for a in change.fresh if a.is_punctual))
+    gone = [a for a in (*change.replaced, *(before for before, _ in change.renewed)) if a is not None and a.is_punctual]
+    if gone:
+        late.subtract(counted(a.late_us for a in gone))
     if late:
-        await work.connection.execute(ADD_LATENESS, work.ws, list(late), list(late.values()))
-    if work.change.replaced:
-        await work.connection.execute(DROP_NO_LATENESS, work.ws)
+        await connection.execute(ADD_LATENESS, ws, list(late), list(late.values()))
+    if gone:
+        await connection.execute(DROP_NO_LATENESS, ws)
 
 
 LEAVES = sql("""

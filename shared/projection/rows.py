@@ -1,13 +1,14 @@
 """What does an event become in the tables? Names become keys, URLs addresses and values; nothing is decided here."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
 
 from shared.events import types as e
-from shared.events.codec import Arrived, decode_record, event_type
+from shared.events.codec import Arrived, canonical, decode_record, event_type
 from shared.rules.excluded_traffic import FLAGGED_INTERNAL, FLAGGED_MACHINE, flagged, verdict
 from shared.rules.influence import TouchType
 from shared.rules.keys import (
@@ -44,6 +45,11 @@ class Prepared(Arrived):
     def late_us(self) -> int:
         """How long after it happened it was received."""
         return self.received_at_us - self.occurred_at_us
+
+    @property
+    def is_punctual(self) -> bool:
+        """Whether its lateness tells how late events come: what is told as of an instant comes when that is told (rule **settled**)."""
+        return self.as_of_us is None
 
     @property
     def place(self) -> int:
@@ -101,18 +107,48 @@ class Fact(NamedTuple):
     object: int | None
 
 
+class Unfit(Exception):
+    """An event tells what no row can hold. Ingest refuses it today; a log may hold it from before."""
+
+
+_HIDDEN_NUL = re.compile(rb"%(?:25)*00")  # of a URL, whose query is decoded
+
+
 def prepared(value: bytes, offset: int) -> Prepared:
     """The event of a log record, with its row and keys; its workspace and its session are still open.
 
-    Raises `msgspec.DecodeError` where the record does not hold one.
+    Raises one of `UNDECODABLE` where the record does not hold one, and `Unfit`.
     """
     arrived = decode_record(value, offset, Prepared)
-    arrived.key128, arrived.sent_hash = event_key(arrived.event_id), sent_hash(arrived.raw)
+    arrived.key128, arrived.sent_hash = event_key(arrived.event_id), sent_hash(arrived)
     if arrived.is_touch:
         arrived.row = touch_row(arrived)
     else:
         arrived.about = fact(arrived.event)
+    if b"\\u0000" in value or (b"%" in value and _HIDDEN_NUL.search(value)):
+        _check_texts(arrived)
     return arrived
+
+
+def _check_texts(arrived: Prepared) -> None:
+    """Raise `Unfit` for a text with U+0000, which PostgreSQL cannot keep."""
+    row = () if arrived.row is None else msgspec.structs.astuple(arrived.row)
+    texts = [arrived.event_id, arrived.user_agent, *row, *_texts(msgspec.to_builtins(arrived.event))]
+    if any(isinstance(text, str) and "\0" in text for text in texts):
+        raise Unfit("a text of the event, or one that its URL tells, holds the character U+0000")
+
+
+def _texts(told: Any) -> Iterator[str]:
+    """All texts of an event, the names of its properties among them."""
+    if isinstance(told, str):
+        yield told
+    elif isinstance(told, dict):
+        for name, value in told.items():
+            yield name
+            yield from _texts(value)
+    elif isinstance(told, list):
+        for value in told:
+            yield from _texts(value)
 
 
 def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:
@@ -244,6 +280,7 @@ def fact(event: e.Event) -> Fact:
     return _ABOUT[event_type(event)](event)
 
 
-def sent_hash(raw: bytes) -> int:
-    """64 bits of the bytes as sent."""
-    return int.from_bytes(blake2b(raw, digest_size=8).digest(), "little", signed=True)
+def sent_hash(arrived: Arrived) -> int:
+    """64 bits of the bytes as sent; of an event with `as_of`, of its canonical JSON, which is the same at any `as_of`."""
+    said = arrived.raw if arrived.as_of_us is None else canonical(arrived.raw)
+    return int.from_bytes(blake2b(said, digest_size=8).digest(), "little", signed=True)

@@ -19,9 +19,9 @@ _HIDDEN_NUL = re.compile(r"%(?:25)*00")  # however often it was encoded
 
 def accept(
     part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
-    *, restored: bool = False,
+    key_hint: str | None = None, *, restored: bool = False,
 ) -> Record | Refusal:  # fmt: skip
-    """Decode and check one event as ingest does. The record keeps its bytes as sent.
+    """Decode and check one event as ingest does. The record keeps its bytes as sent, and `key_hint` beside them.
 
     `restored`: it comes from an export, which tells the ids that a collect key's events have in the log.
     """
@@ -36,7 +36,7 @@ def accept(
         return Refusal(index, event.id, "bad_value", "id", message)
     if problem := bad_url(event):
         return Refusal(index, event.id, "bad_value", *problem)
-    return record_of(event, raw, index, key, received_at_us, user_agent)
+    return record_of(event, raw, index, key, received_at_us, user_agent, key_hint)
 
 
 def bad_url(event: Event) -> tuple[str, str] | None:

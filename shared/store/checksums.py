@@ -14,6 +14,11 @@ OF_RECEIPT = {
 }  # what tells when and how events came; None: all of it
 
 
+OF_THE_SET = {
+    "agent": "t.agent IN (SELECT agent FROM {generation}.touch WHERE ws = {ws} AND agent IS NOT NULL)",
+}  # which rows of a table say something of the set of events: agents are kept of tellings that lost their id, too
+
+
 class Checksum(NamedTuple):
     """How many rows, and the sum of their 64-bit hashes."""
 
@@ -77,7 +82,9 @@ async def set_checksums(
         left_out = OF_RECEIPT.get(table.name, ())
         if table.name not in UNCOMPARED and left_out is not None:
             columns = [column.name for column in table.columns if column.name not in (*left_out, "ws")]
-            found[table.name] = await _checksum(connection, f"{generation}.{table.name} t WHERE t.ws = {ws:d}", columns)
+            also = OF_THE_SET.get(table.name, "true").format(generation=generation, ws=f"{ws:d}")
+            rows = f"{generation}.{table.name} t WHERE t.ws = {ws:d} AND {also}"
+            found[table.name] = await _checksum(connection, rows, columns)
     return found
 
 

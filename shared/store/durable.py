@@ -56,8 +56,10 @@ dead_letter = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False, comment="the event as sent"),
     sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     sa.Column("user_agent", sa.Text, comment="of the request, where the event did not say it"),
+    sa.Column("key_hint", sa.Text, comment="the first characters of the key that sent it, or `backfill`"),
     sa.Index("dead_letter_workspace", "workspace_id", "dead_letter_id"),
     sa.Index("dead_letter_event", "workspace_id", "event_id"),
+    sa.Index("dead_letter_reason", "workspace_id", "reason", "key_hint"),
     sa.UniqueConstraint("partition", "offset", name="dead_letter_position"),
 )  # fmt: skip
 

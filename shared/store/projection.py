@@ -47,7 +47,11 @@ seen = sa.Table(
     sa.Column("is_touch", sa.Boolean, nullable=False),
     sa.Column("live", sa.Boolean, nullable=False, comment="false: retracted"),
     sa.Column("log_offset", sa.BigInteger, nullable=False),
-    sa.Column("sent_hash", sa.BigInteger, nullable=False, comment="of the bytes as sent: equal bytes are the same event"),
+    sa.Column(
+        "sent_hash", sa.BigInteger, nullable=False,
+        comment="of the bytes as sent, with an as_of of the canonical JSON: equal ones of one as_of are the same event",
+    ),
+    _key("as_of_us"),
     comment="every event id once; `place` is the touch's person or the fact's subject",
 )  # fmt: skip
 

@@ -1,12 +1,13 @@
 """The rules of `shared.rules` put together in memory, without a store: what the projection does with rows, done with lists."""
 
 from collections import defaultdict
+from hashlib import sha256
 from typing import Any
 
 import orjson
 
 from shared.events import types as e
-from shared.events.codec import Arrived, decode_event, event_type
+from shared.events.codec import Arrived, canonical, decode_event, event_type
 from shared.events.instants import to_micros
 from shared.events.money import to_minor
 from shared.projection.deals import members_of, told_of
@@ -23,6 +24,7 @@ from shared.rules.excluded_traffic import Verdict, internal_contact, is_machine,
 from shared.rules.influence import TouchType
 from shared.rules.keys import asset_key, campaign_key, page_key, utm_key
 from shared.rules.models import MODELS, weights
+from shared.rules.once import Telling, latest, winner
 from shared.rules.order import Order
 from shared.rules.owner import Owned, owned
 from shared.rules.pre_association import Standing, asset_pieces, kept_out, utm_pieces, within
@@ -31,16 +33,36 @@ from shared.rules.session import SESSION_TYPES, Session, after
 from shared.rules.settings import settings
 
 
+def settled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of every id the telling that counts."""
+    by_id: dict[str, list[tuple[Telling, dict[str, Any]]]] = defaultdict(list)
+    for offset, sent in enumerate(events):
+        event, raw = decode_event(orjson.dumps(sent)), orjson.dumps(sent)
+        as_of_us = None if event.as_of is None else to_micros(event.as_of)
+        instant = event.occurred_at or event.as_of
+        assert instant is not None
+        said = int.from_bytes(sha256(canonical(raw)).digest()[:8])
+        by_id[sent["id"]].append((Telling(as_of_us, said, to_micros(instant), offset), sent))
+    out = []
+    for told in by_id.values():
+        content = {telling: sha256(canonical(orjson.dumps(sent))).digest() for telling, sent in told}
+        counts = winner(latest(telling for telling, _ in told), content.__getitem__)
+        out.append(dict(told)[counts])
+    return out
+
+
 class InMemory:
-    """One world, derived by the rules. `events` holds one event for each id."""
+    """One world, derived by the rules. `events` are as sent, some of them told several times."""
 
     def __init__(self, events: list[dict[str, Any]], social_posts_max: int) -> None:
         self.social_posts_max = social_posts_max
         told = {}
-        for sent in events:
-            event = decode_event(orjson.dumps(sent))
-            assert event.occurred_at is not None
-            told[sent["id"]] = Order(to_micros(event.occurred_at), sent["id"]), event
+        for sent in map(orjson.dumps, settled(events)):
+            event = decode_event(sent)
+            instant = event.occurred_at or event.as_of
+            assert instant is not None
+            assert event.id is not None
+            told[event.id] = Order(to_micros(instant), event.id), event
         retractions = [Retraction(o, v.event_id) for o, v in told.values() if isinstance(v, e.EventRetracted)]
         self.out = retracted(retractions)
         self.events = sorted(((o, v) for i, (o, v) in told.items() if i not in self.out), key=lambda t: t[0])

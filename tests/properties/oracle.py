@@ -47,7 +47,7 @@ SITES = {
 
 
 def at(event):
-    return dt.datetime.fromisoformat(event["occurred_at"])
+    return dt.datetime.fromisoformat(event.get("occurred_at") or event["as_of"])
 
 
 def order(event):
@@ -92,8 +92,19 @@ def contact_objects(event):
 
 
 def sha(event):
-    sent = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    content = {field: value for field, value in event.items() if field != "as_of"}
+    sent = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(sent.encode()).hexdigest()
+
+
+def newer(event, other):
+    """Whether a telling of an id takes the place of another."""
+    mine, theirs = event.get("as_of"), other.get("as_of")
+    if mine is None or theirs is None:
+        mine, theirs = mine is not None, theirs is not None
+    else:
+        mine, theirs = dt.datetime.fromisoformat(mine), dt.datetime.fromisoformat(theirs)
+    return mine > theirs or (mine == theirs and sha(event) < sha(other))
 
 
 class Oracle:
@@ -105,7 +116,7 @@ class Oracle:
     def unique(self):
         by_id = {}
         for event in self.sent:
-            if event["id"] not in by_id or sha(event) < sha(by_id[event["id"]]):
+            if event["id"] not in by_id or newer(event, by_id[event["id"]]):
                 by_id[event["id"]] = event
         return by_id
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Workspace
-from tests.properties.oracle import Oracle
+from tests.properties.oracle import Oracle, order
 from tests.properties.test_store_agrees_with_oracle import play
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
@@ -62,7 +62,7 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
         return await contradictions(workspace, touches)
 
     found = runner.run(run())
-    assert not found, "\n".join([*found, *map(repr, sorted(events, key=lambda e: e["occurred_at"]))])
+    assert not found, "\n".join([*found, *map(repr, sorted(events, key=order))])
 
 
 @pytest.mark.timeout(7200)

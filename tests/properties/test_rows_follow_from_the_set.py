@@ -17,6 +17,7 @@ from shared.store.checksums import UNCOMPARED
 from shared.store.generations import Generation, create_generation, drop_generation
 from shared.store.projection import projection
 from tests.conftest import Workspace
+from tests.properties.oracle import order
 from tests.properties.test_store_agrees_with_oracle import play
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
@@ -84,7 +85,7 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
 
     found = runner.run(run())
     told = [f"{name}: live has {sorted(live)}, at once has {sorted(whole)}" for name, (live, whole) in found.items()]
-    assert not found, "\n".join([*told, *map(repr, sorted(events, key=lambda e: e["occurred_at"]))])
+    assert not found, "\n".join([*told, *map(repr, sorted(events, key=order))])
 
 
 @pytest.mark.timeout(7200)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.properties.in_memory import InMemory
-from tests.properties.oracle import Oracle
+from tests.properties.oracle import Oracle, order
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_MEMORY_EXAMPLES", "1000"))
@@ -16,7 +16,7 @@ EXAMPLES = int(os.environ.get("TOUCHLINE_MEMORY_EXAMPLES", "1000"))
 
 def differences(events: list[dict[str, object]]) -> list[str]:
     oracle = Oracle(events, SOCIAL_POSTS_MAX)
-    rules = InMemory(list(oracle.unique.values()), SOCIAL_POSTS_MAX)
+    rules = InMemory(events, SOCIAL_POSTS_MAX)
     out = []
 
     def check(what: str, wanted: object, got: object) -> None:
@@ -55,7 +55,7 @@ def differences(events: list[dict[str, object]]) -> list[str]:
 def check(rng: random.Random, size: int) -> None:
     events = world(rng, size)
     found = differences(events)
-    assert not found, "\n".join([*found, *map(repr, sorted(events, key=lambda e: e["occurred_at"]))])
+    assert not found, "\n".join([*found, *map(repr, sorted(events, key=order))])
 
 
 @pytest.mark.timeout(7200)

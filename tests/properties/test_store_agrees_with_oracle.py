@@ -1,6 +1,7 @@
 """Whatever the order, the batches, the duplicates and the crashes: the answers are the oracle's."""
 
 import asyncio
+import datetime as dt
 import os
 import random
 import time
@@ -17,7 +18,7 @@ from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
 from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences
-from tests.properties.oracle import Oracle
+from tests.properties.oracle import Oracle, order
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
@@ -61,10 +62,11 @@ async def play(running: Running, events: list[dict[str, Any]], rng: random.Rando
     workspace = await new_workspace(running, "world")
     sent = events + [e for e in events if rng.random() < 0.3]
     rng.shuffle(sent)
-    now_us = time.time_ns() // 1000
+    live = rng.random() < 0.5
     records = []
     for event in sent:
-        record = accept(_json(event), 0, "server", now_us, None)
+        received_us = received_soon(event, rng) if live else time.time_ns() // 1000
+        record = accept(_json(event), 0, "server", received_us, None)
         assert isinstance(record, Record), record
         records.append(encode_record(record))
     while records:
@@ -74,6 +76,12 @@ async def play(running: Running, events: list[dict[str, Any]], rng: random.Rando
     while await _project_some(running, workspace, rng):
         pass
     return workspace
+
+
+def received_soon(event: dict[str, Any], rng: random.Random) -> int:
+    """When a live event is received: from at once to more than a week after all that it tells of."""
+    told = max(dt.datetime.fromisoformat(event[name]) for name in ("occurred_at", "as_of") if name in event)
+    return int(told.timestamp()) * 1_000_000 + rng.choice([1, 5, 3_600, 800_000]) * 1_000_000
 
 
 async def _project_some(running: Running, workspace: Workspace, rng: random.Random) -> bool:
@@ -110,7 +118,7 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
             return await differences(client, Oracle(events, SOCIAL_POSTS_MAX), random.Random(seed))
 
     found = runner.run(run())
-    assert not found, "\n".join([*found, *map(repr, sorted(events, key=lambda e: e["occurred_at"]))])
+    assert not found, "\n".join([*found, *map(repr, sorted(events, key=order))])
 
 
 @pytest.mark.timeout(7200)

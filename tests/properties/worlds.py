@@ -242,6 +242,33 @@ def won_deal(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+EXPORTS = [f"2024-06-0{day}T12:00:00{zone}" for day in (1, 2, 3) for zone in ("Z", "+02:00")]
+
+
+def told_again(rng: random.Random, cast: Cast, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Other tellings of events of a world: of the same or other content, or of what was told before, as of several exports.
+
+    Some say no instant, so that they occurred at their `as_of`; some say no `as_of`, so that any other telling is newer.
+    """
+    out: list[dict[str, Any]] = []
+    for event in rng.sample(events, min(len(events), rng.choice([1, 2, 4, 8]))):
+        versions, timeless = [event], rng.random() < 0.25
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            make = rng.choices([touch, catalog, person, deal], cast.weights)[0]
+            other = make(rng, cast) if rng.random() < 0.6 else {**event, "occurred_at": instant(rng, cast)}
+            if rng.random() < 0.1:
+                other = {"type": "event_retracted", "event_id": rng.choice(events)["id"]}
+            versions.append({"occurred_at": instant(rng, cast), **other, "id": event["id"]})
+        for _ in range(rng.choice([1, 2, 3, 5])):
+            again = dict(rng.choice(versions))
+            if timeless or rng.random() < 0.9:
+                again["as_of"] = rng.choice(EXPORTS)
+                if timeless or rng.random() < 0.1:
+                    del again["occurred_at"]
+            out.append(again)
+    return out
+
+
 def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]]:
     """A set of events as sent; ids collide now and then, and retractions name events of the set."""
     cast = Cast(rng, days)
@@ -267,4 +294,6 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
             rival["url"] = url(rng, cast)
             rival["occurred_at"] = instant(rng, cast)
             events.append(rival)
+    if rng.random() < 0.35:
+        events += told_again(rng, cast, events)
     return events

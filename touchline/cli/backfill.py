@@ -23,6 +23,7 @@ from rich.progress import (
 
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import Backfill, Refused, Tally
+from services.replay.known import FATES, Compared, Fate, Known
 from services.replay.mapping import TableMapping, ready_mappings
 from services.replay.mapping import mapping as read_mapping
 from services.replay.sources import STDIN
@@ -31,6 +32,12 @@ from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, databa
 
 EVENTS_PER_S = 10_000
 MAPPING_HELP = f"which events the rows of a table tell: a TOML file, or {', '.join(ready_mappings())}"
+
+FATE_SAYS: dict[Fate, str] = {
+    "new": "of them new", "duplicates": "of them told before, unchanged",
+    "updated": "of them replace a telling with an older as_of",
+    "superseded": "of them without effect: a telling with a later as_of is there",
+}  # fmt: skip
 
 console = Console(highlight=False)
 
@@ -45,7 +52,8 @@ def backfill(
 ) -> None:  # fmt: skip
     """Send events of the past. What was sent before counts once, so that it may be sent again; a run that was stopped goes on.
 
-    Refused lines are written beside their source, with number and reason. Exits 1 if there are any.
+    Refused lines are written beside their source, with number and reason. Each event is compared with what was told before
+    under its id. Exits 1 if a line was refused, or an event conflicts with another of its id.
     """
     paths = _paths(sources)
     with plainly():
@@ -56,7 +64,7 @@ def backfill(
         print(json.dumps({"dry_run": dry_run, "sources": {str(path): _said(tally) for path, tally in tallies.items()}}))
     else:
         _tell(tallies, dry_run=dry_run)
-    if any(tally.refused for tally in tallies.values()):
+    if any(tally.refused or tally.compared.conflicts for tally in tallies.values()):
         raise typer.Exit(1)
 
 
@@ -88,11 +96,12 @@ async def _send(
     tallies = {}
     async with store_and_log(url, 3) as (pool, log):
         await check_workspace(pool, workspace)
+        known = Known(pool, log, workspace)
         with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
             for path in paths:
                 size = None if path == STDIN else path.stat().st_size
                 task = progress.add_task(path.name, total=size)
-                sender = Backfill(pool, log, workspace, rate, partial(progress.advance, task), dry_run, read_by)
+                sender = Backfill(pool, log, workspace, rate, partial(progress.advance, task), dry_run, read_by, known)
                 tallies[path] = await sender.run(path)
                 progress.update(task, completed=size, total=size)
     return tallies
@@ -101,8 +110,36 @@ async def _send(
 def _said(tally: Tally) -> dict[str, Any]:
     return {
         "accepted": dict(tally.accepted), "refused": dict(tally.refused), "resumed_at": tally.resumed_at,
-        "first_refusals": tally.first,
+        "first_refusals": tally.first, **_compared_said(tally.compared),
     }  # fmt: skip
+
+
+def _compared_said(compared: Compared) -> dict[str, Any]:
+    return {
+        "compared": {fate: compared.counts[fate] for fate in FATES}, "first_conflicts": compared.conflicts,
+        "not_compared": compared.unknown,
+    }  # fmt: skip
+
+
+def _tell_compared(tallies: dict[Path, Tally]) -> None:
+    """How many events are new, and which conflict with what was told before under their ids."""
+    all_compared = [tally.compared for tally in tallies.values()]
+    counts: Counter[Fate] = sum((compared.counts for compared in all_compared), Counter())
+    for fate in FATES:
+        if counts[fate] and fate != "conflicts":
+            console.print(f"  {counts[fate]:>12,}  {FATE_SAYS[fate]}")
+    if counts["conflicts"]:
+        errors.print(f"[red]conflicts[/]: {counts['conflicts']:,}")
+        errors.print(
+            "  another content has the same id and the same as_of, or none; of each id one content counts, the others are "
+            "kept as dead letters conflicting_duplicate",
+            soft_wrap=True,
+        )
+    for compared in all_compared:
+        for told in compared.conflicts:
+            errors.print(f"  {told['source']}, line {told['line']}: {told['id']}", markup=False, soft_wrap=True)
+    for unknown in sorted({compared.unknown for compared in all_compared if compared.unknown}):
+        errors.print(f"[yellow]not compared[/]: {escape(unknown)}", soft_wrap=True)
 
 
 def _tell(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
@@ -111,6 +148,7 @@ def _tell(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     console.print(f"[bold]{'would be sent' if dry_run else 'sent'}[/]: {accepted.total():,} events")
     for name, count in accepted.most_common():
         console.print(f"  {count:>12,}  {name}")
+    _tell_compared(tallies)
     if not refused:
         return
     errors.print(f"[red]refused[/]: {refused.total():,}")

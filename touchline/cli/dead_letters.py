@@ -142,10 +142,10 @@ async def _letters(
 
 def _said(letter: Letter) -> dict[str, Any]:
     return {
-        "number": letter.number, "workspace": letter.workspace, "key": letter.key, "reason": letter.reason,
-        "detail": letter.detail, "event_id": letter.event_id, "partition": letter.partition, "offset": letter.offset,
-        "received_at": to_rfc3339(letter.received_us), "user_agent": letter.user_agent,
-        "body": letter.body.decode(errors="replace"),
+        "number": letter.number, "workspace": letter.workspace, "key": letter.key,
+        "key_hint": letter.key_hint, "reason": letter.reason, "detail": letter.detail, "event_id": letter.event_id,
+        "partition": letter.partition, "offset": letter.offset, "received_at": to_rfc3339(letter.received_us),
+        "user_agent": letter.user_agent, "body": letter.body.decode(errors="replace"),
     }  # fmt: skip
 
 

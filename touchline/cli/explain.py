@@ -68,7 +68,7 @@ def _mark(holds: bool | None) -> str:
 def _tell_event(said: dict[str, Any]) -> None:
     console.print(f"[bold]{said['type'] or 'event'}[/] {escape(said['event_id'])}", soft_wrap=True)
     facts = {
-        "occurred at": said["occurred_at"], "contact": said["contact"], "session": said.get("session"),
+        "occurred at": said["occurred_at"], "told as of": said.get("told_as_of"), "contact": said["contact"], "session": said.get("session"),
         "brought by": " / ".join(filter(None, (said.get("source"), said.get("medium")))) or None,
         "channel": said.get("channel"), "influence": ", ".join(said.get("influence", [])) or None,
         "detail": said.get("detail"), "retracted by": ", ".join(said.get("retracted_by", [])) or None,

@@ -7,8 +7,10 @@ import asyncpg
 import typer
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from shared.access.keys import PREFIX
 from shared.database import open_pool, told
 from shared.events.instants import to_rfc3339
 from shared.log.port import LogUnavailable
@@ -20,13 +22,19 @@ from touchline.compose import open_log
 from touchline.settings import Settings
 
 PROGRESS = sql("SELECT partition, next_offset, events, received_us FROM {g}.progress ORDER BY partition")
-DEAD_LETTERS = "SELECT count(*) FROM touchline.dead_letter"
+DEAD_LETTERS = """
+SELECT workspace_id AS workspace, reason, key_hint AS key, count(*) AS events FROM touchline.dead_letter
+GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2, 3
+"""
 
 console = Console(highlight=False)
 
 
 def status(data: Data = None, as_json: AsJson = False) -> None:
-    """How far every partition is projected, and how much waits. Exits 1 if the log cannot tell its end."""
+    """How far every partition is projected, how much waits, and which keys sent what was kept aside.
+
+    Exits 1 if the log cannot tell its end.
+    """
     with plainly(), database(data) as url:
         said = uvloop.run(_status(url, Settings()))
     if as_json:
@@ -44,8 +52,10 @@ async def _status(url: str, settings: Settings) -> dict[str, Any]:
         generation = await live_generation(pool)
         async with Connection.of(pool, generation.name) as connection:
             rows = await connection.fetch(PROGRESS)
+        letters = [dict(row) for row in await pool.fetch(DEAD_LETTERS)]
         said = {
-            "generation": generation.name, "log": generation.log, "dead_letters": await pool.fetchval(DEAD_LETTERS),
+            "generation": generation.name, "log": generation.log,
+            "dead_letters": sum(each["events"] for each in letters), "dead_letters_by": letters,
             "partitions": {row["partition"]: _partition(row) for row in rows},
         }  # fmt: skip
         try:
@@ -88,3 +98,18 @@ def _tell(said: dict[str, Any]) -> None:
         table.add_row(str(number), f"{told_['projected']:,}", end, lag, told_["received_at"] or "")
     console.print(table)
     console.print(f"dead letters: {said['dead_letters']:,}")
+    if said["dead_letters_by"]:
+        _tell_letters(said["dead_letters_by"])
+
+
+def _tell_letters(letters: list[dict[str, Any]]) -> None:
+    """How many events of each reason each key sent; `touchline keys list` shows the keys alike."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("workspace", "reason", "key"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("events", justify="right")
+    for each in letters:
+        key = each["key"] or "unknown"
+        shown = f"{key}…" if key.startswith(tuple(PREFIX.values())) else key
+        table.add_row(escape(each["workspace"]), each["reason"], shown, f"{each['events']:,}")
+    console.print(table)

@@ -14,12 +14,14 @@ from shared.projection.sql import Connection, sql
 from shared.projection.verdicts import ADD_AGENTS, judged
 from shared.rules.excluded_traffic import MachineAgent
 from shared.rules.keys import event_key
+from shared.rules.once import Telling, is_plain, latest, winner
 from shared.rules.order import Order
 from shared.rules.retracted import Retraction, retracted
 from shared.rules.settings import Settings, settings
 
 CLAIMED_TWICE = sql("""
-SELECT ws, array_agg(log_offset) AS offsets, array_agg(occurred_at_us) AS occurred, array_agg(sent_hash) AS hashes
+SELECT ws, array_agg(log_offset) AS offsets, array_agg(occurred_at_us) AS occurred, array_agg(sent_hash) AS hashes,
+    array_agg(as_of_us) AS as_of
 FROM {g}.seen GROUP BY ws, event_key HAVING count(*) > 1
 """)
 MAKE_LOST = sql("CREATE TABLE {g}.part_lost (partition int, log_offset bigint, ws int)")
@@ -33,7 +35,7 @@ ROWS_AT_A_TIME = 5_000
 async def settle_ids(connection: Connection, log: EventLog, workspaces: Mapping[int, str]) -> None:
     """Let every id be one event's (rule **once**); what has lost its id is written down. In the caller's transaction.
 
-    Of the same bytes the earliest receipt counts, of different ones that with the smaller digest.
+    The log is only asked for the tellings of an id that share the latest `as_of` (or have none) and were sent differently.
     """
     await connection.execute(MAKE_LOST)
     cursor = await connection.raw.cursor(CLAIMED_TWICE.replace("{g}", connection.generation))
@@ -41,19 +43,21 @@ async def settle_ids(connection: Connection, log: EventLog, workspaces: Mapping[
         lost = []
         for row in rows:
             partition = partition_of(workspaces[row["ws"]], log.partitions)
-            rivals = sorted(zip(row["occurred"], row["offsets"], strict=True))
-            if len(set(row["hashes"])) > 1:
-                entries = await log.entries(partition, sorted(row["offsets"]))
-                rivals_by_digest = sorted(_precedence(entry.value, entry.offset) for entry in entries)
-                rivals = [(at_us, offset) for _, at_us, offset in rivals_by_digest]
-            lost += [(partition, offset, row["ws"]) for _, offset in rivals[1:]]
+            told = list(map(Telling, row["as_of"], row["hashes"], row["occurred"], row["offsets"]))
+            counts = await _winner(log, partition, latest(told))
+            lost += [(partition, telling.offset, row["ws"]) for telling in told if telling is not counts]
         await connection.copy("part_lost", ("partition", "log_offset", "ws"), lost)
     await connection.execute(DROP_LOST)
 
 
-def _precedence(value: bytes, offset: int) -> tuple[bytes, int, int]:
-    arrived: Arrived = decode_record(value, offset)
-    return sha256(canonical(arrived.raw)).digest(), arrived.occurred_at_us, offset
+async def _winner(log: EventLog, partition: int, contenders: list[Telling]) -> Telling:
+    digests: dict[int, bytes] = {}
+    if not is_plain(contenders):
+        entries = await log.entries(partition, sorted(telling.offset for telling in contenders))
+        for entry in entries:
+            arrived: Arrived = decode_record(entry.value, entry.offset)
+            digests[entry.offset] = sha256(canonical(arrived.raw)).digest()
+    return winner(contenders, lambda telling: digests[telling.offset])
 
 
 async def context_of(connection: Connection, splits: Iterable[Split], ends: Mapping[int, int]) -> Context:

@@ -5,9 +5,11 @@ depends on what the whole log says: which events are retracted, which lost their
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -35,6 +37,8 @@ class Selection:
     received_by_us: int | None = None
     winners_in: str | None = None
     """A generation that tells which event of several that claim one id counts; without it all are chosen."""
+    snapshot: str | None = None
+    """An exported snapshot in which it is asked: a telling that arrives later than what is read must not take an id away."""
 
     async def chosen(self, connection: Connection, entries: Sequence[Entry]) -> Batch:
         """As `batch`, and ask which events have their id."""
@@ -65,6 +69,16 @@ class Selection:
 
 
 ALL = Selection()
+
+
+@asynccontextmanager
+async def within(connection: Connection, snapshot: str | None) -> AsyncIterator[None]:
+    """A transaction, which sees what an exported snapshot shows if one is named."""
+    isolation: Any = None if snapshot is None else "repeatable_read"
+    async with connection.raw.transaction(isolation=isolation):
+        if snapshot is not None:
+            await connection.raw.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        yield
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
@@ -138,7 +152,7 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
     for a in arrived:
         named = naming(a.event)
         contacts: Named | None = None if named is None else named.contacts
-        late = lateness_bucket(a.late_us)
+        late = lateness_bucket(a.late_us) if a.is_punctual else None
         spilled: SpilledTouch | SpilledFact
         if (row := a.row) is not None:
             row.ws = ws

@@ -1,0 +1,245 @@
+"""What of a backfill is new? Each of its events is compared with what was told before under its id (rule **once**).
+
+Told before is what the live projection knows, what the log holds that nobody has projected yet, and what this run has read.
+Nothing is written. What other producers send meanwhile may be missed, so the answer is exact where nobody else uses these ids.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from struct import Struct
+from typing import Any, Literal, NamedTuple
+
+import asyncpg
+import msgspec
+
+from shared.events.codec import Arrived, Record, canonical, decode_record, encode_record
+from shared.log.port import Entry, EventLog, partition_of
+from shared.projection.rows import sent_hash
+from shared.projection.sql import Connection, sql
+from shared.rules.keys import event_key
+from shared.rules.once import recency
+from shared.store.generations import Generation, NoGeneration, WrongShape, live_generation
+
+IDS_MAX = 1_000_000  # remembered at a time, in some 200 MB: of events that the live projection does not know yet
+READ_EVENTS = 5_000  # of the log, at a time
+CONFLICTS_SHOWN = 10  # of each source
+
+SEEN = sql("""
+SELECT event_key, as_of_us, sent_hash, occurred_at_us, log_offset FROM {g}.seen
+WHERE ws = (SELECT number FROM touchline.workspace WHERE workspace_id = $1) AND event_key = ANY($2::bytea[])
+""")
+PROJECTED = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
+
+Fate = Literal["new", "duplicates", "updated", "superseded", "conflicts"]
+FATES: tuple[Fate, ...] = ("new", "duplicates", "updated", "superseded", "conflicts")
+"""`new`: its id is new. `duplicates`: the same was told before. `updated`: it replaces a telling with an older `as_of`.
+`superseded`: a telling with a later `as_of` is there. `conflicts`: another content with the same `as_of`, or none, is there;
+one of the two becomes a dead letter `conflicting_duplicate`."""
+
+_PACKED = Struct("<qqq")
+
+
+class Said(NamedTuple):
+    """What an event says, in short: how new it is (`shared.rules.once.recency`), 64 bits of its content, and its instant."""
+
+    recency: int
+    content: int
+    occurred_at_us: int
+
+
+@dataclass
+class Compared:
+    """How many events of a source are new, and how many not; and the first that conflict, each with source, line and id."""
+
+    counts: Counter[Fate] = field(default_factory=Counter)
+    conflicts: list[dict[str, Any]] = field(default_factory=list)
+    unknown: str | None = None
+    """What could not be compared and why; None: everything was."""
+
+    def add(self, source: Path, line: int, event_id: str, fate: Fate) -> None:
+        """Count one event."""
+        self.counts[fate] += 1
+        if fate == "conflicts" and len(self.conflicts) < CONFLICTS_SHOWN:
+            self.conflicts.append({"source": str(source), "line": line, "id": event_id})
+
+
+class Memory:
+    """What is told and not projected yet, by id, `IDS_MAX` ids at most. `forgotten` counts those that had no room.
+
+    Ids are kept in two parts by age, so that the older part can be dropped whole once it is projected, while more is told.
+    """
+
+    def __init__(self) -> None:
+        self.forgotten = 0
+        self._older: dict[bytes, bytes] = {}
+        self._younger: dict[bytes, bytes] = {}
+        self._older_until = 0
+        self._younger_until: int | None = 0
+
+    def get(self, key: bytes) -> Said | None:
+        """What an id said last that counts."""
+        packed = self._younger.get(key) or self._older.get(key)
+        return None if packed is None else Said(*_PACKED.unpack(packed))
+
+    def put(self, key: bytes, said: Said) -> None:
+        """An id says this now. Until `sent` is called it is in no log."""
+        self._younger[key] = _PACKED.pack(*said)
+        self._younger_until = None
+        if len(self._younger) + len(self._older) > IDS_MAX:
+            crowded = self._older or self._younger
+            del crowded[next(iter(crowded))]
+            self.forgotten += 1
+
+    def sent(self, offset: int) -> None:
+        """All that is kept is in the log, before this offset."""
+        self._younger_until = offset
+
+    def projected(self, offset: int) -> None:
+        """The live projection knows all before this offset: what lies there is not kept."""
+        for _ in ("older", "younger"):
+            if offset >= self._older_until and self._younger_until is not None:
+                self._older, self._older_until, self._younger = self._younger, self._younger_until, {}
+            if offset >= self._older_until:
+                self._older = {}
+
+
+class Known:
+    """What was told before in one workspace. One instance for all sources of a run."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, workspace: str) -> None:
+        self._pool, self._log, self._workspace = pool, log, workspace
+        self._partition = partition_of(workspace, log.partitions)
+        self._memory = Memory()
+        self._begun = False
+        self._unknown: str | None = None
+
+    @property
+    def unknown(self) -> str | None:
+        """What could not be compared and why, None if all could."""
+        if self._unknown is None and self._memory.forgotten:
+            return (
+                f"{self._memory.forgotten:,} ids were forgotten: no more than {IDS_MAX:,} ids that are not projected are kept "
+                "in memory, and what repeats a forgotten one was told as new"
+            )
+        return self._unknown
+
+    async def begin(self) -> None:
+        """Learn what the log holds that is not projected. Raises `LogUnavailable` or `LogDamaged`."""
+        if self._begun:
+            return
+        self._begun = True
+        end = await self._log.end(self._partition)
+        live = await self._live()
+        if self._unknown is not None:
+            return
+        at = await self._projected(live)
+        if end - at > IDS_MAX:
+            self._memory.forgotten, at = end - IDS_MAX - at, end - IDS_MAX
+        while at < end and (entries := await self._log.read(self._partition, at, min(READ_EVENTS, end - at))):
+            at = entries[-1].offset + 1
+            await self._judge(live, [_brief(arrived) for entry in entries if (arrived := self._decoded(entry))])
+        await self._log.leave(self._partition)
+        self._memory.sent(end)
+
+    async def judge(self, compared: Compared, source: Path, taken: Sequence[tuple[int, Record]]) -> None:
+        """Compare the events of some lines of a source, each after the others, and count them.
+
+        From now on they are told before, whether they are sent or not. If they are, `sent` says so.
+        """
+        live = await self._live()
+        self._memory.projected(await self._projected(live))
+        arrived: list[Arrived] = [decode_record(encode_record(record)) for _, record in taken]
+        for (line, _), each, fate in zip(
+            taken, arrived, await self._judge(live, list(map(_brief, arrived))), strict=True
+        ):
+            compared.add(source, line, each.event_id, fate)
+        compared.unknown = self.unknown
+
+    def sent(self, offset: int) -> None:
+        """All that was compared so far is in the log, before this offset."""
+        self._memory.sent(offset)
+
+    async def _judge(self, live: Generation | None, told: Sequence["_Brief"]) -> list[Fate]:
+        before = await self._seen(live, [each for each in told if self._memory.get(each.key) is None])
+        fates: list[Fate] = []
+        for each in told:
+            fate, counts = _fate(each.said, self._memory.get(each.key) or before.get(each.key))
+            fates.append(fate)
+            if counts:
+                self._memory.put(each.key, each.said)
+        return fates
+
+    async def _seen(self, live: Generation | None, told: Sequence["_Brief"]) -> dict[bytes, Said]:
+        """What the live projection knows of some ids."""
+        if live is None or not told:
+            return {}
+        async with Connection.of(self._pool, live.name) as connection:
+            rows = await connection.fetch(SEEN, self._workspace, [each.key for each in told])
+        mine = {each.key: each for each in told}
+        found: dict[bytes, Said] = {}
+        unlike: dict[int, bytes] = {}
+        for row in rows:
+            key = row["event_key"]
+            if row["as_of_us"] is None and row["sent_hash"] != mine[key].sent_hash:
+                unlike[row["log_offset"]] = key  # it may say the same in other bytes
+            else:
+                content = mine[key].said.content if row["as_of_us"] is None else row["sent_hash"]
+                found[key] = Said(recency(row["as_of_us"]), content, row["occurred_at_us"])
+        if unlike:
+            for entry in await self._log.entries(self._partition, list(unlike)):
+                arrived: Arrived = decode_record(entry.value, entry.offset)
+                found[unlike[entry.offset]] = _brief(arrived).said
+        return found
+
+    async def _live(self) -> Generation | None:
+        try:
+            return await live_generation(self._pool)
+        except NoGeneration:
+            return None  # the log is all there is
+        except WrongShape as error:
+            self._unknown = f"what the store knew before was not compared: {error}"
+            return None
+
+    async def _projected(self, live: Generation | None) -> int:
+        if live is None:
+            return 0
+        async with Connection.of(self._pool, live.name) as connection:
+            return int(await connection.fetchval(PROJECTED, self._partition) or 0)
+
+    def _decoded(self, entry: Entry) -> Arrived | None:
+        """The event of a log's entry; None where it is another workspace's, or cannot be read and so never counts."""
+        if entry.workspace != self._workspace:
+            return None
+        try:
+            return decode_record(entry.value, entry.offset)
+        except msgspec.DecodeError:
+            return None
+
+
+class _Brief(NamedTuple):
+    """An event's id, as a key, and what it says."""
+
+    key: bytes
+    said: Said
+    sent_hash: int
+
+
+def _brief(arrived: Arrived) -> _Brief:
+    content = int.from_bytes(blake2b(canonical(arrived.raw), digest_size=8).digest(), "little", signed=True)
+    said = Said(recency(arrived.as_of_us), content, arrived.occurred_at_us)
+    return _Brief(event_key(arrived.event_id), said, sent_hash(arrived))
+
+
+def _fate(said: Said, known: Said | None) -> tuple[Fate, bool]:
+    """What becomes of an event, and whether it is what counts of its id from now on. Of two that conflict the first stays."""
+    if known is None:
+        return "new", True
+    newer = said.recency > known.recency
+    if said[1:] == known[1:]:
+        return "duplicates", newer
+    if newer:
+        return "updated", True
+    return "superseded" if said.recency < known.recency else "conflicts", False
