@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from services.api import parameters as takes
 from services.api.explain import explain_deal
 from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
 from services.api.touches import counting, standings
@@ -44,7 +45,9 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/deals", tags=["deals"])
 
-    @router.get("/{deal_id:id}/attribution")
+    @router.get(
+        "/{deal_id:id}/attribution", openapi_extra=takes.read(takes.MODEL, takes.ALL, *takes.PAGE)
+    )
     async def get_attribution(deal_id: str, request: Request) -> Response:
         """Every touch of the journey with its exact share; the shares add up to the amount.
 
@@ -64,7 +67,7 @@ def routes(api: Api) -> APIRouter:
                 body |= await _others(read, deal)
             return answer(read, body)
 
-    @router.get("/{deal_id:id}/explain")
+    @router.get("/{deal_id:id}/explain", openapi_extra=takes.read(takes.CAMPAIGN))
     async def get_explain(deal_id: str, request: Request) -> Response:
         """The checklist: why the deal counts for the `campaign`, or does not, each check with the event that decides."""
         async with reading(api, request) as read:

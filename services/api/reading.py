@@ -23,10 +23,13 @@ from shared.rules.order import BEGINNING, Order
 from shared.rules.settings import Settings
 from shared.store.generations import Generation, NoGeneration, live_generation, named_generation
 from shared.web.access import allow
+from shared.web.parameters import check
 from shared.web.problems import Problem, unavailable
 
 AFTER_WAIT_S = 5.0  # how long a read waits for a position
 LIMIT_DEFAULT, LIMIT_MAX = 50, 1_000  # items of a page
+DIGITS_MAX = 4  # of a `limit`
+INT64 = range(-(2**63), 2**63)
 
 WORKSPACE = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
 SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
@@ -65,9 +68,12 @@ def instant(text: str, field: str, zone: ZoneInfo) -> int:
     """An RFC 3339 instant, or the beginning of a day in the workspace's time zone."""
     try:
         if len(text) == len("2024-01-31"):
-            return to_micros(dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), zone))
-        return to_micros(msgspec.convert(text.replace(" ", "+"), dt.datetime, strict=False))
-    except (ValueError, TypeError, msgspec.ValidationError) as error:
+            at_us = to_micros(dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), zone))
+        else:
+            at_us = to_micros(msgspec.convert(text.replace(" ", "+"), dt.datetime, strict=False))
+        to_rfc3339(at_us)  # with its zone it may lie before the first year or after the last
+        return at_us
+    except (ValueError, TypeError, OverflowError, msgspec.ValidationError) as error:
         raise Problem(
             422, "bad_parameter", f"`{field}` must be an instant or a date, not {text!r}", field=field
         ) from error
@@ -96,12 +102,12 @@ class Reading:
         """The request's `from` and `to`."""
         return Range(self.query.get("from"), self.query.get("to"), self.zone)
 
-    def choice(self, name: str, among: Sequence[str], default: str) -> str:
+    def choice(self, name: str, among: Sequence[str], default: str = "") -> str:
         """A query parameter that must be one of a few words."""
         value = self.query.get(name, default)
         if value not in among:
             raise Problem(
-                422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value!r}", field=name
+                422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value[:100]!r}", field=name
             )
         return value
 
@@ -113,8 +119,8 @@ class Reading:
     def limit(self) -> int:
         """The page's size."""
         text = self.query.get("limit", str(LIMIT_DEFAULT))
-        if not text.isdecimal() or not 1 <= int(text) <= LIMIT_MAX:
-            raise Problem(422, "bad_parameter", f"`limit` must be from 1 to {LIMIT_MAX}, not {text!r}", field="limit")
+        if not text.isdecimal() or len(text) > DIGITS_MAX or not 1 <= int(text) <= LIMIT_MAX:
+            raise Problem(422, "bad_parameter", f"`limit` must be from 1 to {LIMIT_MAX}, not {text[:20]!r}", field="limit")
         return int(text)
 
     @property
@@ -127,9 +133,13 @@ class Reading:
             value = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         except ValueError as error:
             raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor") from error
-        if not isinstance(value, list):
+        if not isinstance(value, list) or not all(_may_be_in_cursor(each) for each in value):
             raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor")
         return value
+
+    def check(self) -> None:
+        """Refuse what the request tells of a page or a range though nobody may ask for it. Raises a 422 `Problem`."""
+        _ = self.range, self.limit, self.cursor
 
     def page(self, items: Sequence[dict[str, Any]], keys: Sequence[list[Any]]) -> dict[str, Any]:
         """One page of a list that is in the order of `keys`; the cursor is the key of its last item."""
@@ -143,6 +153,11 @@ class Reading:
         chosen = items[begin : begin + limit]
         more = begin + limit < len(items)
         return {"items": list(chosen), "next_cursor": encode_cursor(keys[begin + limit - 1]) if more else None}
+
+
+def _may_be_in_cursor(value: Any) -> bool:
+    """Whether a key of a list's order may hold it: what a column can be compared with."""
+    return "\0" not in value if isinstance(value, str) else type(value) is int and value in INT64
 
 
 def encode_cursor(key: Sequence[Any]) -> str:
@@ -165,6 +180,7 @@ def order_of(cursor: list[Any] | None) -> Order:
 async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
     """Check the key, wait for `after`, and open a snapshot."""
     access = await allow(request, api.keys, "read", "server", "admin")
+    check(request)
     after = _after(request.query_params.get("after"), partition_of(access.workspace, api.partitions))
     if after and "generation" in request.query_params:
         raise Problem(
@@ -194,7 +210,9 @@ async def snapshot(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, query: 
         ws = await raw.fetchval(WORKSPACE, workspace) or 0
         body = await connection.fetchval(SETTINGS, ws)
         settings = msgspec.convert(body, Settings) if body else Settings()
-        yield Reading(connection, ws, Position(partition, offset), settings, query)
+        read = Reading(connection, ws, Position(partition, offset), settings, query)
+        read.check()
+        yield read
 
 
 async def _generation(connection: Any, workspace: str, name: str | None) -> Generation:

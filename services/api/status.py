@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from services.api import parameters as takes
 from services.api.reading import Api, answer, reading
 
 DEAD_LETTERS = """
@@ -16,7 +17,7 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter()
 
-    @router.get("/v1/status", tags=["operations"])
+    @router.get("/v1/status", tags=["operations"], openapi_extra=takes.read())
     async def get_status(request: Request) -> Response:
         """Lag, position and generation of the workspace, and its dead letters by reason and by the key that sent them.
 

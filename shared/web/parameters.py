@@ -55,6 +55,10 @@ def check(request: Request) -> None:
             raise Problem(422, "bad_parameter", f"`{name}` is told more than once", field=name)
         seen.add(name)
         _check_text(name, value)
+        among = parameter.schema.get("enum")
+        if among is not None and value not in among:
+            said = f"`{name}` must be one of {', '.join(among)}, not {value[:100]!r}"
+            raise Problem(422, "bad_parameter", said, field=name)
     for name, value in request.path_params.items():
         _check_text(name, value)
 
