@@ -32,6 +32,11 @@ def is_exact(amount: str, currency: str) -> bool:
     return scaled == scaled.to_integral_value()
 
 
+def exact_minor(amount: str, currency: str) -> int | None:
+    """The amount in minor units; None if the currency cannot express it: an amount is never cut (rule **deal**)."""
+    return to_minor(amount, currency) if is_exact(amount, currency) else None
+
+
 def to_amount(amount_minor: int, currency: str) -> str:
     """`to_amount(120050, "NOK") == "1200.50"`."""
     return f"{Decimal(amount_minor).scaleb(-decimals(currency)):f}"
