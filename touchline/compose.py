@@ -19,6 +19,7 @@ from services.ingest.events import event_schemas
 from services.projector.service import Projectors
 from services.projector.worker import Worker
 from shared.access.keys import KeyRing
+from shared.access.positions import Positions
 from shared.database import AWAY, open_pool, told
 from shared.log.kafka_group import KafkaGroup
 from shared.log.kafka_topic import open_kafka_log
@@ -76,7 +77,7 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
         stack.push_async_callback(log.close)
         generation = await open_generation(pool, log.identity, log.partitions)
         app = _app()
-        keys = KeyRing(pool)
+        keys, positions = KeyRing(pool), await Positions.of(pool)
         alone = list(roles) == [Role.INGEST]  # then events of known keys are taken without the database
         checks = {
             "log": Check(lambda: _log_check(log)),
@@ -84,12 +85,12 @@ async def compose(url: str, settings: Settings, roles: Sequence[Role] = tuple(Ro
         }
         projectors = None
         if Role.INGEST in roles:
-            app.include_router(ingest_router(Ingest(log, pool, keys)))
+            app.include_router(ingest_router(Ingest(log, pool, keys, positions)))
             _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX))
             progress = Progress(readers)
-            app.include_router(api_router(Api(readers, progress, keys, LogEnd(log), log.partitions)))
+            app.include_router(api_router(Api(readers, progress, keys, LogEnd(log), log.partitions, positions)))
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction

@@ -15,7 +15,8 @@ from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 
 from services.api.progress import PROGRESS, LogEnd, Progress
-from shared.access.keys import KeyRing
+from shared.access.keys import OPERATOR_WORKSPACE, KeyRing
+from shared.access.positions import Positions
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
 from shared.projection.sql import Connection, sql
@@ -44,6 +45,7 @@ class Api:
     keys: KeyRing
     log_end: LogEnd
     partitions: int
+    positions: Positions
 
 
 class Range:
@@ -87,6 +89,8 @@ class Reading:
     ) -> None:
         self.connection, self.ws, self.as_of, self.settings, self.query = connection, ws, as_of, settings, query
         self.generation = connection.generation
+        self.position = str(as_of)  # as this reader may know it
+        self.of_operator = True
         self.zone = ZoneInfo(settings.time_zone)
 
     async def fetch(self, statement: Any, *arguments: Any) -> list[Any]:
@@ -181,17 +185,19 @@ async def reading(api: Api, request: Request) -> AsyncIterator[Reading]:
     """Check the key, wait for `after`, and open a snapshot."""
     access = await allow(request, api.keys, "read", "server", "admin")
     check(request)
-    after = _after(request.query_params.get("after"), partition_of(access.workspace, api.partitions))
+    after = _after(request.query_params.get("after"), access.workspace, api)
     if after and "generation" in request.query_params:
         raise Problem(
             422, "bad_parameter", "`after` waits for the live generation, and goes with no other", field="after"
         )
     while True:
         if after and not await api.progress.passes(after.partition, after.offset, AFTER_WAIT_S):
-            raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
+            raise unavailable(f"the projection has not passed `after` within {AFTER_WAIT_S:g} s")
         async with snapshot(api.pool, access.workspace, request.query_params) as read:
             # another generation may just have become the live one
             if after is None or read.as_of.offset >= after.offset:
+                read.position = api.positions.tell(access.workspace, read.as_of)
+                read.of_operator = access.workspace == OPERATOR_WORKSPACE
                 yield read
                 return
 
@@ -224,24 +230,24 @@ async def _generation(connection: Any, workspace: str, name: str | None) -> Gene
         raise not_found("generation", name) from error
 
 
-def _after(after: str | None, partition: int) -> Position | None:
+def _after(after: str | None, workspace: str, api: Api) -> Position | None:
     """The position that an answer must show. Raises a 422 `Problem`."""
     if after is None:
         return None
     try:
-        position = Position.parse(after)
+        position = api.positions.read(workspace, after)
     except ValueError as error:
         raise Problem(422, "bad_parameter", str(error), field="after") from error
-    if position.partition != partition:
+    if position.partition != partition_of(workspace, api.partitions):
         raise Problem(422, "bad_parameter", "`after` is a position of another workspace", field="after")
     return position
 
 
 def answer(read: Reading, body: dict[str, Any]) -> Response:
     """JSON with the position that it shows, as `as_of` and as `ETag`."""
-    etag = f'"{read.generation}/{read.as_of}"'
+    etag = f'"{read.generation}/{read.position}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    return Response(orjson.dumps({**body, "as_of": str(read.as_of)}), media_type="application/json", headers=headers)
+    return Response(orjson.dumps({**body, "as_of": read.position}), media_type="application/json", headers=headers)
 
 
 def not_found(what: str, name: str) -> Problem:

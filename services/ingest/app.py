@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from services.ingest import events, pixel, workspaces
 from shared.access.keys import KeyRing
+from shared.access.positions import Positions
 from shared.log.port import EventLog
 
 
@@ -17,6 +18,7 @@ class Ingest:
     log: EventLog
     pool: "asyncpg.Pool[asyncpg.Record]"
     keys: KeyRing
+    positions: Positions
 
 
 def ingest_router(ingest: Ingest) -> APIRouter:

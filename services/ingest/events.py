@@ -69,7 +69,12 @@ async def answer(ingest: "Ingest", access: Access, records: list[Record], refuse
         raise Problem(422, "no_valid_event", "none of the events was accepted", accepted=0, rejected=rejected)
     position = await append(ingest, access.workspace, records)
     return Response(
-        orjson.dumps({"accepted": len(records), "position": str(position), "rejected": rejected}),
+        orjson.dumps(
+            {
+                "accepted": len(records), "position": ingest.positions.tell(access.workspace, position),
+                "rejected": rejected,
+            }
+        ),  # fmt: skip
         status_code=202,
         media_type="application/json",
     )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.ingest.events import append_event
-from shared.access.keys import create_workspace
+from shared.access.keys import OPERATOR_WORKSPACE, create_workspace
 from shared.events.currencies import CURRENCIES
 from shared.events.limits import WORKSPACE_BYTES_MAX
 from shared.events.types import SettingsField, WorkspaceConfigured
@@ -20,7 +20,7 @@ from shared.web.problems import Problem
 if TYPE_CHECKING:
     from services.ingest.app import Ingest
 
-DEFAULT_WORKSPACE = "default"
+DEFAULT_WORKSPACE = OPERATOR_WORKSPACE
 
 
 class NewWorkspace(BaseModel):

@@ -12,6 +12,7 @@ import asyncpg
 from shared.database import AWAY
 
 Scope = Literal["collect", "server", "read", "admin"]
+OPERATOR_WORKSPACE = "default"  # whoever has its keys runs the store
 SCOPES: tuple[Scope, ...] = ("collect", "server", "read", "admin")
 PREFIX: dict[Scope, str] = {"collect": "tlc_", "server": "tls_", "read": "tlr_", "admin": "tla_"}
 KEY_BYTES = 24  # of randomness; 32 characters
