@@ -41,6 +41,8 @@ HEADS = [
     b'{"type":"page_visited\\u0000","visitor_id":"v","url":"u"}', b'{"type":["page_visited"]}', b'{"type":{"type":"page_visited"}}', b'{"type":1}',
     b'{"type":null}', b'{"type":""}', b'{"type":"' + b"x" * 30_000 + b'"}', b'{"type":"\xe5"}', b'{"type":"page_visited","type":"deal_deleted"}',
     b'{"type":"page_visited","type":5,"visitor_id":"v","url":"u"}', b'{"visitor_id":"v","url":"u","type":"page_visited","type":[]}',
+    _OPEN + b',"x":1,"type":1}', _OPEN + b',"x":1,"type":"page_visited"}', b'{"type":"deal_deleted","x":1,"type":"page_visited","visitor_id":"v","url":"u"}',
+    _OPEN + b',"x":1,"\\u0074ype":"page_visited"}', _OPEN + b',"x":{"type":1,"type":2}}',
     b'{"id":"' + b"i" * 20_000 + b'","type":"nothing"}', b'{"id":"\\u0000","type":"nothing"}', b'{"id":5,"type":"nothing"}', b'{"id":"a\\u0000"}',
     _OPEN + b',"contact":{"email":"a@b","x":' + b"[" * 2_000 + b"]" * 2_000 + b"}}", _OPEN + b',"contact":[{"email":"a@b"}]}', _OPEN + b',"contact":"a@b"}',
     _OPEN + b',"contact":{"email":"a@b","\\u0000":1,"y":"\xe5"}}', _OPEN + b',"contact":{"email":"a\\u0000@b"}}', _OPEN + b"}}", _OPEN + b"} {}", _OPEN + b",}",

@@ -4,6 +4,7 @@ What is longer than any event is kept cut, and its reason says so. Of each class
 class sends pushes nothing of another out; what the projector keeps aside is never pushed out.
 """
 
+import random
 from collections.abc import Sequence
 
 import asyncpg
@@ -17,6 +18,7 @@ DEAD_LETTERS_MAX = {
     "collect": 10_000,  # of a workspace: 320 MB; anybody can send rubbish with a public key
     "server": 100_000,  # a bad backfill over HTTP is mended and sent again from here
 }
+BOUNDS_PER_FILL = 20  # to look for the oldest reads all: it is done so often while as many come as are kept, 5 % too late
 
 KEEP = """
 INSERT INTO touchline.dead_letter (workspace_id, key_class, key_hint, user_agent, reason, detail, event_id, body)
@@ -40,7 +42,9 @@ async def keep(
             [r.code for r, _ in refused], [_text(r.detail + _cut(body)) for r, body in refused],
             [_text(r.id, EVENT_ID_CHARACTERS_MAX) for r, _ in refused], [body[:KEPT_BYTES_MAX] for _, body in refused],
         )  # fmt: skip
-        await connection.execute(BOUND, access.workspace, access.scope, DEAD_LETTERS_MAX[access.scope])
+        most = DEAD_LETTERS_MAX[access.scope]
+        if random.random() < len(refused) * BOUNDS_PER_FILL / most:
+            await connection.execute(BOUND, access.workspace, access.scope, most)
     metrics.EVENTS.labels("refused").inc(len(refused))
     for refusal, _ in refused:
         metrics.DEAD_LETTERS.labels(refusal.code).inc()

@@ -57,6 +57,12 @@ def test_a_collect_key_is_told_of_the_scope_before_the_shape(event: bytes, code:
     assert refused(event, "collect")[0] == code
 
 
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("second", [b'"type":1', b'"type":"page_visited"', b'"\\u0074ype":"cta_clicked"', b'"type":null'])
+def test_a_type_that_is_told_twice_beside_an_unknown_field_is_refused(key: KeyClass, second: bytes) -> None:
+    assert isinstance(take(b'{"type":"page_visited","visitor_id":"v","url":"u","x":1,' + second + b"}", key), Refusal)
+
+
 def test_a_refusal_takes_no_time_whatever_the_event() -> None:
     began_s = time.perf_counter()
     for text in HEADS:
