@@ -42,8 +42,43 @@ TOKENS = [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\x00", b"\xff", b"\
 PATHS = ["/v1/campaigns", "/v1/campaigns/{}", "/v1/campaigns/{}/overview", "/v1/campaigns/{}/assets", "/v1/campaigns/{}/contacts", "/v1/campaigns/{}/deals",
          "/v1/campaigns/{}/refusals", "/v1/contacts", "/v1/contacts/{}", "/v1/contacts/{}/journey", "/v1/deals/{}/attribution", "/v1/deals/{}/explain",
          "/v1/events/{}/explain", "/v1/reports/attribution", "/v1/status", "/v1/p.gif", "/{}", "/dashboard/{}"]  # fmt: skip
-NAMES = ["q", "from", "to", "model", "metric", "cursor", "limit", "after", "generation", "currency", "group_by", "all", "campaign", "type", "k", "v", "u", "x"]
-VALUES = ["", "0", "1", "\0", "2024-01-01", "9999-12-31T23:59:59-23:59", "linear", "p0-1", "WzEsIngiXQ", "é", "%", "x" * 300, "EUR", "9" * 30, *NUMBERS[:20]]
+NAMES = [
+    "q",
+    "from",
+    "to",
+    "model",
+    "metric",
+    "cursor",
+    "limit",
+    "after",
+    "generation",
+    "currency",
+    "group_by",
+    "all",
+    "campaign",
+    "type",
+    "k",
+    "v",
+    "u",
+    "x",
+]
+VALUES = [
+    "",
+    "0",
+    "1",
+    "\0",
+    "2024-01-01",
+    "9999-12-31T23:59:59-23:59",
+    "linear",
+    "p0-1",
+    "WzEsIngiXQ",
+    "é",
+    "%",
+    "x" * 300,
+    "EUR",
+    "9" * 30,
+    *NUMBERS[:20],
+]
 
 
 @dataclass
@@ -55,7 +90,10 @@ class Mutator:
 
     def __post_init__(self) -> None:
         golden = Path(__file__).parent / "unit" / "golden"
-        told = [json.dumps(json.loads(path.read_text()), separators=(",", ":")).encode() for path in sorted(golden.glob("*.json"))]
+        told = [
+            json.dumps(json.loads(path.read_text()), separators=(",", ":")).encode()
+            for path in sorted(golden.glob("*.json"))
+        ]
         self.seeds = told * 20 + [text for text in odd_texts() if len(text) < 2_000]
 
     def payload(self) -> bytes:
@@ -139,7 +177,9 @@ async def send(client: httpx.AsyncClient, up: Up, mutator: Mutator, count: int, 
     told.accepted += answer["accepted"]
     told.rejected += len(answer["rejected"])
     if form == "lines" and answer["accepted"] + len(answer["rejected"]) != len(parts):
-        raise Wrong(f"{len(parts)} were sent, {answer['accepted']} accepted and {len(answer['rejected'])} rejected: {body!r}")
+        raise Wrong(
+            f"{len(parts)} were sent, {answer['accepted']} accepted and {len(answer['rejected'])} rejected: {body!r}"
+        )
     for _ in range(READS):
         await ask(client, up, mutator, told)
 
@@ -172,7 +212,9 @@ async def fuzz(up: Up, payloads: int, seed: int) -> Told:
         for number in range(LANES):
             group.create_task(lane(number))
     took_s = time.monotonic() - began_s
-    print(f"{told.sent:,} payloads in {took_s:.0f} s: {told.accepted:,} accepted, {told.rejected:,} rejected, in bodies refused whole {dict(told.whole)}")
+    print(
+        f"{told.sent:,} payloads in {took_s:.0f} s: {told.accepted:,} accepted, {told.rejected:,} rejected, in bodies refused whole {dict(told.whole)}"
+    )
     print(f"reads by status: {dict(sorted(told.reads.items()))}")
     tenth = max(1, len(levels) // 10)
     first, last = sum(levels[:tenth]) / tenth, sum(levels[-tenth:]) / tenth

@@ -30,7 +30,22 @@ VALUES = [
     "[" * 400 + "]" * 400, "[" * 990 + "]" * 990, "[" * 1_000 + "]" * 1_000, "[" * 3_000 + "]" * 3_000, "[" * 15_000 + "]" * 15_000,
     "[" * 3_000, "]" * 3_000, '{"a":' * 1_000 + "1" + "}" * 1_000, '{"a":' * 3_000, '[{"a":' * 1_500 + "1" + "}]" * 1_500, "[{}," * 500 + "1" + "]" * 500,
 ]  # fmt: skip
-FIELDS = ["x", "type", "id", "url", "title", "contact", "occurred_at", "machine", "a\\u0000b", "\\u0074ype", "", "\\ud83d\\ude00", "`", "`$.id`"]
+FIELDS = [
+    "x",
+    "type",
+    "id",
+    "url",
+    "title",
+    "contact",
+    "occurred_at",
+    "machine",
+    "a\\u0000b",
+    "\\u0074ype",
+    "",
+    "\\ud83d\\ude00",
+    "`",
+    "`$.id`",
+]
 HEADS = [
     b'{"type":"contact_merged","contact":{"id":"1"},"into":{"x":1}}', b'{"type":"workspace_configured","settings":{"bogus":1}}',
     b'{"type":"deal_created","deal_id":"d","contacts":[{"x":1}]}', b'{"type":"deal_created","deal_id":"d","contacts":[[[{"x":1}]]]}',

@@ -19,7 +19,9 @@ CHAIN_MAX = 3  # errors of which one caused the next
 TRACEBACK_CHARACTERS_MAX = 8_192
 
 _SECRETS = (
-    re.compile(r"(?P<kept>tl[a-z]_)[A-Za-z0-9_-]{5,}"),  # keys; their first characters are shown where they are told apart
+    re.compile(
+        r"(?P<kept>tl[a-z]_)[A-Za-z0-9_-]{5,}"
+    ),  # keys; their first characters are shown where they are told apart
     re.compile(r"(?P<kept>\b(?:bearer|basic)(?:\s|%20|\+)+)[^\s'\"\\,;)\]}]+", re.IGNORECASE),
     re.compile(
         r"(?P<kept>\b(?:proxy-)?authorization\b[\s'\"\\]*[:=,]\s*b?[\s'\"\\]*)(?:[a-z]+(?:\s|%20|\+)+)?[^\s'\"\\,;)\]}]+",
@@ -104,7 +106,10 @@ def configure(form: str, level: str) -> None:
     if form == "json":
         last: list[Any] = [short_traceback, structlog.processors.JSONRenderer()]
     else:
-        last = [short_traceback, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_no_traceback)]
+        last = [
+            short_traceback,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_no_traceback),
+        ]
     handler = logging.StreamHandler()
     handler.addFilter(_Seldom())
     handler.setFormatter(

@@ -102,9 +102,7 @@ def routes(api: Api) -> APIRouter:
     """The route of this file."""
     router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
 
-    @router.get(
-        "/{campaign_id:id}/assets", openapi_extra=takes.read(takes.ASSET_TYPE, *takes.RANGE, *takes.PAGE)
-    )
+    @router.get("/{campaign_id:id}/assets", openapi_extra=takes.read(takes.ASSET_TYPE, *takes.RANGE, *takes.PAGE))
     async def get_assets(campaign_id: str, request: Request) -> Response:
         """Each asset with its own statistics; former ones if they kept something; hidden ones with their reason."""
         async with reading(api, request) as read:

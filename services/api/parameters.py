@@ -22,8 +22,14 @@ def _one_of(words: Any, default: str | None = None) -> Mapping[str, Any]:
     return schema if default is None else {**schema, "default": default}
 
 
-AFTER = Parameter("after", "a position: wait up to 5 s until the answer shows all before it, else 503", {"type": "string", "maxLength": 64})
-GENERATION = Parameter("generation", "answer from this generation; goes with no `after`", {"type": "string", "maxLength": 63})
+AFTER = Parameter(
+    "after",
+    "a position: wait up to 5 s until the answer shows all before it, else 503",
+    {"type": "string", "maxLength": 64},
+)
+GENERATION = Parameter(
+    "generation", "answer from this generation; goes with no `after`", {"type": "string", "maxLength": 63}
+)
 FROM = Parameter("from", "the range begins with this instant, or day in the workspace's time zone", _INSTANT)
 TO = Parameter("to", "the range ends before this instant, or day in the workspace's time zone", _INSTANT)
 CURSOR = Parameter("cursor", "`next_cursor` of the page before")
@@ -31,7 +37,9 @@ LIMIT = Parameter(
     "limit", "items of a page", {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
 )
 MODEL = Parameter("model", "how revenue is shared out", _one_of(MODELS, "linear"))
-MODELS_ = Parameter("model", "how revenue is shared out; several stand side by side", _one_of(MODELS, "linear"), repeated=True)
+MODELS_ = Parameter(
+    "model", "how revenue is shared out; several stand side by side", _one_of(MODELS, "linear"), repeated=True
+)
 QUERY = Parameter("q", "only campaigns whose id or name holds this, in any case")
 CONTACT_METRIC = Parameter("metric", "the number", _one_of(CONTACT_METRICS, "influenced_contacts"))
 DEAL_METRIC = Parameter("metric", "the number", _one_of(DEAL_METRICS, "influenced_deals"))

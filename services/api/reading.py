@@ -74,11 +74,11 @@ def instant(text: str, field: str, zone: ZoneInfo) -> int:
         else:
             at_us = to_micros(msgspec.convert(text.replace(" ", "+"), dt.datetime, strict=False))
         to_rfc3339(at_us)  # with its zone it may lie before the first year or after the last
-        return at_us
     except (ValueError, TypeError, OverflowError, msgspec.ValidationError) as error:
         raise Problem(
             422, "bad_parameter", f"`{field}` must be an instant or a date, not {text!r}", field=field
         ) from error
+    return at_us
 
 
 class Reading:
@@ -124,7 +124,9 @@ class Reading:
         """The page's size."""
         text = self.query.get("limit", str(LIMIT_DEFAULT))
         if not text.isdecimal() or len(text) > DIGITS_MAX or not 1 <= int(text) <= LIMIT_MAX:
-            raise Problem(422, "bad_parameter", f"`limit` must be from 1 to {LIMIT_MAX}, not {text[:20]!r}", field="limit")
+            raise Problem(
+                422, "bad_parameter", f"`limit` must be from 1 to {LIMIT_MAX}, not {text[:20]!r}", field="limit"
+            )
         return int(text)
 
     @property

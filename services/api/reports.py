@@ -35,9 +35,7 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
-    @router.get(
-        "/attribution", openapi_extra=takes.read(takes.MODELS_, takes.GROUP_BY, takes.CURRENCY, *takes.RANGE)
-    )
+    @router.get("/attribution", openapi_extra=takes.read(takes.MODELS_, takes.GROUP_BY, takes.CURRENCY, *takes.RANGE))
     async def get_attribution(request: Request) -> Response:
         """Revenue, deals and contacts by group, for one `model` or several; one currency a call."""
         async with reading(api, request) as read:

@@ -68,16 +68,9 @@ async def answer(ingest: "Ingest", access: Access, records: list[Record], refuse
     if not records:
         raise Problem(422, "no_valid_event", "none of the events was accepted", accepted=0, rejected=rejected)
     position = await append(ingest, access.workspace, records)
-    return Response(
-        orjson.dumps(
-            {
-                "accepted": len(records), "position": ingest.positions.tell(access.workspace, position),
-                "rejected": rejected,
-            }
-        ),  # fmt: skip
-        status_code=202,
-        media_type="application/json",
-    )
+    told = ingest.positions.tell(access.workspace, position)
+    body = {"accepted": len(records), "position": told, "rejected": rejected}
+    return Response(orjson.dumps(body), status_code=202, media_type="application/json")
 
 
 async def append(ingest: "Ingest", workspace: str, records: list[Record]) -> Position:
@@ -123,7 +116,9 @@ def _parts_of(request: Request, sent: bytes, bytes_max: int) -> list[bytes | msg
         return split_request(body, ndjson=content_type in NDJSON_TYPES)
     except BadRequest as error:
         status = 413 if error.code == "too_many_events" else 422
-        raise Unreadable(status, error.code, str(error), kept=error.code == "not_json" and bool(body.strip())) from error
+        raise Unreadable(
+            status, error.code, str(error), kept=error.code == "not_json" and bool(body.strip())
+        ) from error
 
 
 def request_body() -> dict[str, Any]:

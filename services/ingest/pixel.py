@@ -68,7 +68,9 @@ async def _record(ingest: "Ingest", request: Request) -> None:
     if access is None or access.scope != "collect":
         logger.info("pixel without a valid collect key")
         if access is not None and IN_URL in request.query_params:
-            logger.warning("a secret key stands in a pixel's URL: revoke it", scope=access.scope, workspace=access.workspace)
+            logger.warning(
+                "a secret key stands in a pixel's URL: revoke it", scope=access.scope, workspace=access.workspace
+            )
             raise SecretInUrl
         return
     sent = request.query_params

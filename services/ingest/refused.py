@@ -18,7 +18,9 @@ DEAD_LETTERS_MAX = {
     "collect": 10_000,  # of a workspace: 320 MB; anybody can send rubbish with a public key
     "server": 100_000,  # a bad backfill over HTTP is mended and sent again from here
 }
-BOUNDS_PER_FILL = 20  # to look for the oldest reads all: it is done so often while as many come as are kept, 5 % too late
+BOUNDS_PER_FILL = (
+    20  # to look for the oldest reads all: it is done so often while as many come as are kept, 5 % too late
+)
 
 KEEP = """
 INSERT INTO touchline.dead_letter (workspace_id, key_class, key_hint, user_agent, reason, detail, event_id, body)

@@ -72,4 +72,6 @@ def _read(body: bytes) -> NewWorkspace:
 
 def document() -> dict[str, Any]:
     """The OpenAPI request body."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": NewWorkspace.model_json_schema()}}}}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": NewWorkspace.model_json_schema()}}}
+    }

@@ -20,7 +20,10 @@ OFFSET_BITS = 48  # 281 trillion events
 PREFIX = "q"
 DIGITS = 16
 
-SECRET = "SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) FROM pg_control_system()"  # noqa: E501
+IDENTIFIER = """
+SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())
+FROM pg_control_system()
+"""  # of the database; PostgreSQL made it with the store, and tells it to its own users alone
 
 
 class Positions:
@@ -31,8 +34,8 @@ class Positions:
 
     @classmethod
     async def of(cls, pool: "asyncpg.Pool[asyncpg.Record]") -> "Positions":
-        """Those of a database; PostgreSQL made its identifier when the store was made."""
-        return cls(str(await pool.fetchval(SECRET)).encode())
+        """Those of a database, whose identifier is the secret."""
+        return cls(str(await pool.fetchval(IDENTIFIER)).encode())
 
     def tell(self, workspace: str, position: Position) -> str:
         """The text of a position."""

@@ -22,7 +22,16 @@ from shared.events.limits import (
     TEXT_CHARACTERS_MAX,
 )
 from shared.events.money import is_exact
-from shared.events.refusal import UNDECODABLE, BadRequest, Code, KeyClass, Refusal, known_fields_only, not_for_collect, refusal_of
+from shared.events.refusal import (
+    UNDECODABLE,
+    BadRequest,
+    Code,
+    KeyClass,
+    Refusal,
+    known_fields_only,
+    not_for_collect,
+    refusal_of,
+)
 from shared.events.split import split_request
 from shared.events.types import EVENT_TYPES, Event, Touch, WorkspaceConfigured
 from shared.events.zones import zones
@@ -224,7 +233,11 @@ def sender_of(value: bytes) -> Sender:
         event_id = None
     if event_id is not None and record.key == "collect":
         event_id = COLLECT_PREFIX + event_id
-    return Sender(record.key, record.key_hint, None if event_id is None else event_id[: len(COLLECT_PREFIX) + EVENT_ID_CHARACTERS_MAX])
+    return Sender(
+        record.key,
+        record.key_hint,
+        None if event_id is None else event_id[: len(COLLECT_PREFIX) + EVENT_ID_CHARACTERS_MAX],
+    )
 
 
 def upcast(version: int, raw: bytes) -> bytes:

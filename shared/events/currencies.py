@@ -10,7 +10,7 @@ from babel.numbers import get_currency_precision
 from iso4217 import raw_table
 
 _IN_USE = {
-    code: int(told["CcyMnrUnts"]) for code, told in raw_table.items() if code and (told["CcyMnrUnts"] or "").isdigit()
+    code: int(str(told["CcyMnrUnts"])) for code, told in raw_table.items() if code and str(told["CcyMnrUnts"]).isdigit()
 }
 _EVER_TENDER = {
     code
@@ -18,7 +18,9 @@ _EVER_TENDER = {
     for code, _, _, tender in territory
     if tender and not code.startswith("X")
 }
-DECIMALS: dict[str, int] = {code: get_currency_precision(code) for code in _EVER_TENDER if code not in raw_table} | _IN_USE
+DECIMALS: dict[str, int] = {
+    code: get_currency_precision(code) for code in _EVER_TENDER if code not in raw_table
+} | _IN_USE
 """Decimals of the minor unit by code: 2 for EUR, 0 for JPY."""
 
 CURRENCIES = frozenset(DECIMALS)

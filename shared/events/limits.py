@@ -16,7 +16,9 @@ CONTACTS_PER_DEAL_EVENT_MAX = 100  # more are sent as deal_contact_associated
 EVENT_BYTES_MAX = 32 * 1024  # one event; a Kafka record stays far below the broker's default
 EVENTS_PER_REQUEST_MAX = 1_000  # one append; bounds the time that one request holds the log
 REQUEST_BYTES_MAX = 1024 * 1024  # collect keys, after decompression: they are public
-REQUEST_DEPTH_SYMBOLS_MAX = 500_000  # brackets, commas and strings of a body that is split by hand: a quarter of a second
+REQUEST_DEPTH_SYMBOLS_MAX = (
+    500_000  # brackets, commas and strings of a body that is split by hand: a quarter of a second
+)
 REQUEST_LINES_MAX = 100_000  # line breaks of an NDJSON body, empty lines among them; a list of more lines costs memory
 REQUEST_COMMAS_MAX = 100_000  # of a JSON body that is split at once: 1,000 events of 100 fields
 WORKSPACE_BYTES_MAX = 16 * 1024  # the body of POST /v1/workspaces: a name and two codes

@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from shared.events.currencies import DECIMALS
 
+
 class Money(TypedDict):
     """Money on the wire: `{"amount": "1200.50", "currency": "NOK"}`."""
 

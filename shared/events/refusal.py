@@ -130,7 +130,7 @@ def _known(raw: msgspec.Raw, cls: type[Any]) -> msgspec.Raw:
     """An object with the fields of its struct alone. What is no object is left for the decoder to refuse."""
     if bytes(raw).lstrip()[:1] != b"{":
         return raw
-    nested = _structs_in(cls)
+    nested = _structs_in(cls)  # type: ignore[arg-type]  # a class can be hashed
     kept = {
         name: _known_within(value, nested[name]) if name in nested else value
         for name, value in _decode_object(raw).items()

@@ -61,7 +61,9 @@ UserAgentPart = Annotated[
 Domain = Annotated[
     str,
     msgspec.Meta(
-        pattern=rf"^\s*@?[^\s@]+\.[^\s@]+\s*{END}", max_length=253, description="of e-mail addresses, such as ours.example"
+        pattern=rf"^\s*@?[^\s@]+\.[^\s@]+\s*{END}",
+        max_length=253,
+        description="of e-mail addresses, such as ours.example",
     ),
 ]
 _PERCENT = msgspec.Meta(ge=0, le=WEIGHT_MAX)

@@ -10,7 +10,9 @@ from shared.web.problems import Problem
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="touchline"'}
 IN_URL = "k"
-IN_URL_SAYS = "a key in a URL ends in logs and histories: send `Authorization: Bearer KEY`; only a pixel takes a collect key so"
+IN_URL_SAYS = (
+    "a key in a URL ends in logs and histories: send `Authorization: Bearer KEY`; only a pixel takes a collect key so"
+)
 
 
 def key_of(request: Request) -> str | None:

@@ -17,7 +17,13 @@ EXAMPLES = int(os.environ.get("TOUCHLINE_DOCUMENT_EXAMPLES", "25"))  # of each c
 NOTHING_WRONG = ("/healthz", "/readyz", "/metrics")  # they take nothing that could be wrong
 AWAY = "after"  # a read of a position that never comes waits, and then is 503
 
-CAMPAIGN = {"type": "campaign_created", "id": "c", "campaign_id": "c", "utm_campaign": "c", "occurred_at": "2024-01-01T00:00:00Z"}
+CAMPAIGN = {
+    "type": "campaign_created",
+    "id": "c",
+    "campaign_id": "c",
+    "utm_campaign": "c",
+    "occurred_at": "2024-01-01T00:00:00Z",
+}
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +74,8 @@ def test_the_document_tells_every_parameter_that_a_read_takes(workspace: Workspa
         if path.startswith("/v1/") and "get" in methods and path != "/v1/p.gif":
             told = {p["name"] for p in methods["get"]["parameters"] if p["in"] == "query"}
             assert {"after", "generation"} <= told, path
-    overview = {p["name"]: p["schema"] for p in document["paths"]["/v1/campaigns/{campaign_id}/overview"]["get"]["parameters"]}
+    overview = {
+        p["name"]: p["schema"] for p in document["paths"]["/v1/campaigns/{campaign_id}/overview"]["get"]["parameters"]
+    }
     assert "w_shaped" in overview["model"]["enum"]
     assert {"from", "to"} <= set(overview)

@@ -5,8 +5,10 @@ import gzip
 import json
 import logging
 import re
+import signal
 import time
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +23,7 @@ from shared.events.limits import EVENT_BYTES_MAX, HEADERS_BYTES_MAX, KEPT_BYTES_
 from shared.web import body as web_body
 from tests.conftest import Workspace, new_workspace
 from tests.odd_json import odd_texts
+from tests.processes import ended, start
 from tests.served import half_open, served, talk
 from touchline import http as touchline_http
 from touchline.compose import Running
@@ -272,7 +275,9 @@ def test_each_scope_opens_what_is_its_own_and_nothing_else(workspace: Workspace,
 @pytest.mark.parametrize("scope", SCOPES)
 def test_a_key_in_a_url_is_refused_everywhere_but_at_the_pixel(workspace: Workspace, run: Any, scope: str) -> None:
     async def ask() -> None:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(workspace.running.app), base_url="http://t") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(workspace.running.app), base_url="http://t"
+        ) as client:
             for method, path in endpoints(workspace.running):
                 response = await client.request(method, path, params={"k": workspace.keys[scope], "v": "v", "u": "u"})
                 if path == "/v1/p.gif":
@@ -286,7 +291,9 @@ def test_a_key_in_a_url_is_refused_everywhere_but_at_the_pixel(workspace: Worksp
     assert (run(workspace.running.log.end(workspace.partition)) > 0) or scope != "collect"
 
 
-@pytest.mark.parametrize("value", ["Basic " + "é", "Basic !!!", "Basic " + "A" * 9, "Bearer", "Basic", "", "Digest x", "Bearer a b"])
+@pytest.mark.parametrize(
+    "value", ["Basic " + "é", "Basic !!!", "Basic " + "A" * 9, "Bearer", "Basic", "", "Digest x", "Bearer a b"]
+)
 def test_an_odd_authorization_is_401(workspace: Workspace, run: Any, value: str) -> None:
     headers = {"Authorization": value.encode("latin-1")}
     assert run(post(workspace, content=GOOD, headers=headers)).status_code == 401
@@ -343,7 +350,9 @@ def test_a_head_at_the_limit_is_taken(running: Running, run: Any) -> None:
     assert run(ask(1)).startswith(b"HTTP/1.1 431 ")
 
 
-def test_half_a_head_and_no_head_are_not_waited_for(running: Running, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_head_and_no_head_are_not_waited_for(
+    running: Running, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(touchline_http, "HEAD_S", 0.5)
 
     async def ask() -> tuple[bytes, bytes, float]:
@@ -375,7 +384,9 @@ def test_half_a_body_is_408_and_no_error(
     assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
 
 
-def test_an_upload_that_breaks_off_is_no_error(workspace: Workspace, run: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_upload_that_breaks_off_is_no_error(
+    workspace: Workspace, run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     headers = (f"Authorization: Bearer {workspace.keys['server']}", "Content-Length: 1000")
 
     async def ask() -> None:
@@ -409,6 +420,25 @@ def test_a_server_ends_though_a_body_never_does(workspace: Workspace, run: Any) 
     assert run(ask()) < 9
 
 
+def test_a_process_ends_within_ten_seconds_though_bodies_and_heads_never_do(tmp_path: Path) -> None:
+    up = start(tmp_path / "data")
+    port = int(up.url.rsplit(":", 1)[1])
+    begun = head("/v1/events", f"Authorization: Bearer {up.keys['server']}", "Content-Length: 1000000", method="POST")
+    clients = [half_open(port) for _ in range(60)]
+    for n, client in enumerate(clients):
+        client.sendall((begun + b'{"type":', b"GET /healthz HT", b"")[n % 3])
+    with up.client("read") as client:
+        assert client.get("/v1/status").status_code == 200
+    began_s = time.monotonic()
+    up.process.send_signal(signal.SIGTERM)
+    code, said = ended(up.process)
+    assert time.monotonic() - began_s < 10
+    assert code == 0
+    assert "Traceback" not in said
+    for half in clients:
+        half.close()
+
+
 def test_a_body_that_nobody_reads_does_not_keep_its_connection(
     running: Running, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -440,7 +470,15 @@ def test_what_is_hardly_http_is_answered_and_never_500(running: Running, run: An
 def test_head_answers_like_get_without_a_body(workspace: Workspace, run: Any) -> None:
     async def ask() -> None:
         async with workspace.client() as client:
-            for path in ("/healthz", "/v1/status", "/v1/campaigns", "/openapi.json", "/v1/campaigns/none", "/dashboard/campaigns", "/metrics"):
+            for path in (
+                "/healthz",
+                "/v1/status",
+                "/v1/campaigns",
+                "/openapi.json",
+                "/v1/campaigns/none",
+                "/dashboard/campaigns",
+                "/metrics",
+            ):
                 got, headed = await client.get(path), await client.head(path)
                 assert (headed.status_code, headed.content) == (got.status_code, b"")
                 assert headed.headers["content-type"] == got.headers["content-type"]
@@ -452,7 +490,9 @@ def test_head_on_the_pixel_records_nothing(workspace: Workspace, run: Any) -> No
     async def ask() -> int:
         before = await workspace.running.log.end(workspace.partition)
         async with workspace.client("collect") as client:
-            response = await client.head("/v1/p.gif", params={"k": workspace.keys["collect"], "v": "v", "u": "https://x.example/"})
+            response = await client.head(
+                "/v1/p.gif", params={"k": workspace.keys["collect"], "v": "v", "u": "https://x.example/"}
+            )
             assert (response.status_code, response.headers["content-type"]) == (200, "image/gif")
         return await workspace.running.log.end(workspace.partition) - before
 

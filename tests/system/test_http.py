@@ -306,7 +306,8 @@ def test_an_amount_that_its_currency_cannot_express_is_never_cut(
     workspace: Workspace, run: Any, told: list[Any], amount: Any, refused: Any
 ) -> None:
     events = [
-        {"type": "deal_updated", "deal_id": "d", "occurred_at": f"2024-01-01T00:00:0{n}Z", **fields} for n, fields in enumerate(told)
+        {"type": "deal_updated", "deal_id": "d", "occurred_at": f"2024-01-01T00:00:0{n}Z", **fields}
+        for n, fields in enumerate(told)
     ]
     assert run(workspace.send(*events)).json()["rejected"] == []
     run(workspace.project())

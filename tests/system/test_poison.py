@@ -27,7 +27,9 @@ def records(count: int, poison: set[int], key: Any = "collect") -> list[bytes]:
     for n in range(count):
         url = "https://x.example/?tl_via=%00" if n in poison else "https://x.example/?tl_via=ad"
         event = msgspec.json.encode({**VISIT, "id": f"e{n}", "visitor_id": f"v{n % 50}", "url": url})
-        out.append(encode_record(Record(1, key, NOW_US + n, msgspec.Raw(event), occurred_at=NOW_US + n, key_hint="tlc_abcd")))
+        out.append(
+            encode_record(Record(1, key, NOW_US + n, msgspec.Raw(event), occurred_at=NOW_US + n, key_hint="tlc_abcd"))
+        )
     return out
 
 
@@ -44,14 +46,16 @@ async def take(workspace: Workspace) -> int:
 
 async def letters(workspace: Workspace) -> list[Any]:
     return await workspace.running.pool.fetch(
-        "SELECT key_class, key_hint, reason, event_id FROM touchline.dead_letter WHERE workspace_id = $1 ORDER BY 4", workspace.name
+        "SELECT key_class, key_hint, reason, event_id FROM touchline.dead_letter WHERE workspace_id = $1 ORDER BY 4",
+        workspace.name,
     )
 
 
 async def projected(workspace: Workspace) -> int:
     generation = workspace.running.generation.name
     return await workspace.running.pool.fetchval(
-        f"SELECT count(*) FROM {generation}.touch t JOIN touchline.workspace w ON w.number = t.ws WHERE w.workspace_id = $1", workspace.name
+        f"SELECT count(*) FROM {generation}.touch t JOIN touchline.workspace w ON w.number = t.ws WHERE w.workspace_id = $1",
+        workspace.name,
     )
 
 

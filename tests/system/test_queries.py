@@ -12,10 +12,29 @@ import pytest
 from tests.conftest import Workspace
 
 TOLD = [
-    {"type": "campaign_created", "id": "c", "campaign_id": "c", "utm_campaign": "c", "occurred_at": "2024-01-01T00:00:00Z"},
+    {
+        "type": "campaign_created",
+        "id": "c",
+        "campaign_id": "c",
+        "utm_campaign": "c",
+        "occurred_at": "2024-01-01T00:00:00Z",
+    },
     {"type": "contact_created", "id": "k", "contact": {"id": "7"}, "occurred_at": "2024-01-01T00:00:00Z"},
-    {"type": "deal_created", "id": "d", "deal_id": "d", "contacts": [{"id": "7"}], "occurred_at": "2024-01-01T00:00:00Z"},
-    {"type": "deal_closed", "id": "w", "deal_id": "d", "won": True, "amount": "5", "occurred_at": "2024-01-02T00:00:00Z"},
+    {
+        "type": "deal_created",
+        "id": "d",
+        "deal_id": "d",
+        "contacts": [{"id": "7"}],
+        "occurred_at": "2024-01-01T00:00:00Z",
+    },
+    {
+        "type": "deal_closed",
+        "id": "w",
+        "deal_id": "d",
+        "won": True,
+        "amount": "5",
+        "occurred_at": "2024-01-02T00:00:00Z",
+    },
 ]
 ID_OF = {"campaign_id": "c", "name": "7", "deal_id": "d", "event_id": "c"}
 MUST = {"campaign": "c"}
@@ -63,11 +82,17 @@ def reads(workspace: Workspace, name: str | None = None) -> list[tuple[str, list
 
 
 async def asked(client: Any, path: str, *pairs: tuple[str, str]) -> Any:
-    need = [(name, value) for name, value in MUST.items() if path.startswith("/v1/deals/") and path.endswith("/explain") and name not in dict(pairs)]
+    need = [
+        (name, value)
+        for name, value in MUST.items()
+        if path.startswith("/v1/deals/") and path.endswith("/explain") and name not in dict(pairs)
+    ]
     return await client.get(path, params=[*need, *pairs])
 
 
-def test_every_bad_value_of_every_parameter_of_every_read_is_422_with_its_name(told: Workspace, runner: asyncio.Runner) -> None:
+def test_every_bad_value_of_every_parameter_of_every_read_is_422_with_its_name(
+    told: Workspace, runner: asyncio.Runner
+) -> None:
     async def check() -> None:
         tried = set()
         async with told.client() as client:

@@ -58,7 +58,9 @@ def test_a_collect_key_is_told_of_the_scope_before_the_shape(event: bytes, code:
 
 
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("second", [b'"type":1', b'"type":"page_visited"', b'"\\u0074ype":"cta_clicked"', b'"type":null'])
+@pytest.mark.parametrize(
+    "second", [b'"type":1', b'"type":"page_visited"', b'"\\u0074ype":"cta_clicked"', b'"type":null']
+)
 def test_a_type_that_is_told_twice_beside_an_unknown_field_is_refused(key: KeyClass, second: bytes) -> None:
     assert isinstance(take(b'{"type":"page_visited","visitor_id":"v","url":"u","x":1,' + second + b"}", key), Refusal)
 
@@ -73,7 +75,9 @@ def test_a_refusal_takes_no_time_whatever_the_event() -> None:
 
 def test_unknown_fields_within_the_contact_of_a_collect_key_are_dropped_however_deep() -> None:
     deep = b'{"a":' * 50 + b"1" + b"}" * 50
-    record = take(b'{"type":"page_visited","visitor_id":"v","url":"u","contact":{"email":"a@b","x":' + deep + b"}}", "collect")
+    record = take(
+        b'{"type":"page_visited","visitor_id":"v","url":"u","contact":{"email":"a@b","x":' + deep + b"}}", "collect"
+    )
     assert isinstance(record, Record)
     assert json.loads(bytes(record.event))["contact"] == {"email": "a@b"}
 
