@@ -11,11 +11,20 @@ from services.ingest import metrics
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.compressed import BROKEN, TooLarge, unpacked
-from shared.events.codec import BadRequest, KeyClass, Record, Refusal, encode_event, encode_record, split_request
+from shared.events.codec import (
+    BadRequest,
+    KeyClass,
+    Record,
+    Refusal,
+    accept,
+    encode_event,
+    encode_record,
+    split_request,
+)
 from shared.events.limits import REQUEST_BYTES_MAX, REQUEST_BYTES_SERVER_MAX
 from shared.events.types import EVENT_TYPES, Event
 from shared.log.port import Position
-from shared.rules.acceptance import accept
+from shared.rules.acceptance import check_sent
 from shared.web.access import allow
 from shared.web.body import receive, too_large
 from shared.web.problems import Problem
@@ -50,7 +59,7 @@ def routes(ingest: "Ingest") -> APIRouter:
         records: list[Record] = []
         refused: list[tuple[Refusal, bytes]] = []
         for index, part in enumerate(parts):
-            outcome = accept(part, index, key, now_us, user_agent, access.hint)
+            outcome = accept(part, index, key, now_us, user_agent, access.hint, check_sent)
             if isinstance(outcome, Record):
                 records.append(outcome)
             else:
@@ -82,7 +91,7 @@ async def append(ingest: "Ingest", workspace: str, records: list[Record]) -> Pos
 
 async def append_event(ingest: "Ingest", workspace: str, event: Event) -> Position:
     """Append an event that the service itself tells, as a server key would."""
-    outcome = accept(encode_event(event), 0, "server", time.time_ns() // 1000, None)
+    outcome = accept(encode_event(event), 0, "server", time.time_ns() // 1000, None, check=check_sent)
     if isinstance(outcome, Refusal):
         raise Problem(422, outcome.code, outcome.message, field=outcome.field)
     return await append(ingest, workspace, [outcome])

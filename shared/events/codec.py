@@ -40,6 +40,9 @@ __all__ = ["BadRequest", "KeyClass", "Refusal", "split_request"]  # what else re
 
 COLLECT_PREFIX = "collect:"
 TOUCHES = frozenset(cls for cls in EVENT_TYPES.values() if issubclass(cls, Touch))  # isinstance of a struct is slow
+BOUNDED = frozenset(  # types with a field that ingest bounds more tightly than the decoder
+    cls for cls in EVENT_TYPES.values() if {"count", "currency", "settings"} & set(cls.__struct_fields__)
+)
 SCHEMA_VERSION = 1
 
 _decode_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
@@ -85,57 +88,36 @@ class Arrived(msgspec.Struct):
     key_hint: str | None = None
 
 
+Check = Callable[[Event, bytes, KeyClass], tuple[str | None, str] | None]
+"""What else is asked of an event: the field that is wrong and why, None if none is."""
+
+
 def accept(
     part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
-    key_hint: str | None = None,
+    key_hint: str | None = None, check: Check | None = None,
 ) -> Record | Refusal:  # fmt: skip
     """Decode and check one event. The record keeps its bytes as sent, and `key_hint` beside them.
 
-    Ingest asks `shared.rules.acceptance`, which also checks what the rules read from the event's URLs.
+    Whatever is wrong with the bytes, and whichever of our decoders finds it, is this event's own refusal. Who takes events
+    from outside asks `shared.rules.acceptance`, which also checks what the rules read from an event's URLs.
     """
     raw = bytes(part)
-    event = decoded(raw, index, key)
-    if isinstance(event, Refusal):
-        return event
-    if isinstance(event, tuple):
-        event, raw = event
-    return record_of(event, raw, index, key, received_at_us, user_agent, key_hint)
-
-
-def decoded(raw: bytes, index: int, key: KeyClass) -> Event | tuple[Event, bytes] | Refusal:
-    """The typed event of its bytes; where a collect key sent fields that its type does not have, also the bytes without.
-
-    Whatever is wrong with the bytes, and with whichever of our decoders it is found, is this event's own refusal.
-    """
     if len(raw) > EVENT_BYTES_MAX:
         return Refusal(index, None, "too_large", None, f"{len(raw)} bytes; an event has {EVENT_BYTES_MAX} at most")
-    trimmed = False
     try:
         event = _decode_event(raw)
     except UNDECODABLE as error:
-        refusal = refusal_of(index, raw, key, error)
-        if key == "server" or refusal.code != "unknown_field":
-            return refusal
-        trimmed = True
-    if trimmed:
-        try:
-            raw = known_fields_only(raw)
-            event = _decode_event(raw)
-        except UNDECODABLE as error:
-            return refusal_of(index, raw, key, error)
+        trimmed = _trimmed(raw, index, key, error)
+        if isinstance(trimmed, Refusal):
+            return trimmed
+        event, raw = trimmed
     if b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
         return Refusal(index, event.id, "bad_value", None, "the character U+0000 is not allowed in text")
     if key == "collect" and (problem := not_for_collect(event)):
         return Refusal(index, event.id, "not_allowed_for_key", *problem)
-    return (event, raw) if trimmed else event
-
-
-def record_of(
-    event: Event, raw: bytes, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
-    key_hint: str | None = None,
-) -> Record | Refusal:  # fmt: skip
-    """The log's record of a typed event, if its values and its time are within bounds."""
-    if problem := _bad_value(event):
+    if check is not None and (problem := check(event, raw, key)):
+        return Refusal(index, event.id, "bad_value", *problem)
+    if type(event) in BOUNDED and (problem := _bad_value(event)):
         return Refusal(index, event.id, "bad_value", *problem)
     if event.as_of is not None and (late := _out_of_bounds(to_micros(event.as_of), "as_of", received_at_us)):
         return Refusal(index, event.id, *late)
@@ -148,6 +130,9 @@ def record_of(
                 index, event.id, "too_old", "occurred_at",
                 f"more than {COLLECT_AGE_DAYS_MAX} days before its receipt at {to_rfc3339(received_at_us)}",
             )  # fmt: skip
+    agent = None
+    if user_agent and key == "collect" and getattr(event, "user_agent", "") is None:
+        agent = user_agent[:TEXT_CHARACTERS_MAX]
     return Record(
         v=SCHEMA_VERSION,
         key=key,
@@ -155,11 +140,21 @@ def record_of(
         event=msgspec.Raw(raw),
         id=None if event.id is not None else uuid7(received_at_us),
         occurred_at=received_at_us if event.occurred_at is None and event.as_of is None else None,
-        user_agent=user_agent[:TEXT_CHARACTERS_MAX]
-        if user_agent and key == "collect" and getattr(event, "user_agent", "") is None
-        else None,
+        user_agent=agent,
         key_hint=key_hint,
     )
+
+
+def _trimmed(raw: bytes, index: int, key: KeyClass, error: Exception) -> tuple[Event, bytes] | Refusal:
+    """An event of a collect key without the fields that its type does not have, and its bytes; else what is wrong."""
+    refusal = refusal_of(index, raw, key, error)
+    if key == "server" or refusal.code != "unknown_field":
+        return refusal
+    try:
+        known = known_fields_only(raw)
+        return _decode_event(known), known
+    except UNDECODABLE as still:
+        return refusal_of(index, raw, key, still)
 
 
 def _out_of_bounds(at_us: int, field: str, received_at_us: int) -> tuple[Code, str, str] | None:

@@ -55,7 +55,7 @@ def _parts(body: bytes) -> Sequence[Part]:
     if start not in (b"[", b"{"):
         raise BadRequest("not_json", "the body must be a JSON object, an array of events, or NDJSON")
     try:
-        if body.count(b",") > REQUEST_COMMAS_MAX:
+        if len(body) > REQUEST_COMMAS_MAX and body.count(b",") > REQUEST_COMMAS_MAX:
             return _by_hand(body, start)
         if start == b"[":
             return _decode_list(body)

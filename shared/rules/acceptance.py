@@ -8,41 +8,45 @@ import re
 
 import msgspec
 
-from shared.events.codec import COLLECT_PREFIX, KeyClass, Record, Refusal, decoded, record_of
+from shared.events import codec
+from shared.events.codec import COLLECT_PREFIX, KeyClass, Record, Refusal
 from shared.events.limits import ID_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
-from shared.events.types import Event
+from shared.events.types import EVENT_TYPES, Event
 from shared.rules.page import PageUrl, parse
 
-URL_FIELDS = ("url", "referrer", "target_url")
+URLS = {
+    cls: tuple(name for name in ("url", "referrer", "target_url") if name in cls.__struct_fields__)
+    for cls in EVENT_TYPES.values()
+}
+UNSUSPICIOUS_BYTES_MAX = ID_CHARACTERS_MAX + len('{"type":"","url":""}')  # too short to tell a long id by a URL
 _HIDDEN_NUL = re.compile(r"%(?:25)*00")  # however often it was encoded
+
+
+def check_sent(event: Event, raw: bytes, key: KeyClass) -> tuple[str | None, str] | None:
+    """What ingest asks of an event beside the codec's checks; see `shared.events.codec.Check`."""
+    if key == "server" and event.id is not None and event.id.startswith(COLLECT_PREFIX):
+        return "id", f"ids that begin with {COLLECT_PREFIX!r} are those of events sent with a collect key"
+    return bad_url(event) if len(raw) > UNSUSPICIOUS_BYTES_MAX or b"%" in raw else None
+
+
+def check_restored(event: Event, _: bytes, __: KeyClass) -> tuple[str | None, str] | None:
+    """As `check_sent`, of an event of an export, which tells the ids that a collect key's events have in the log."""
+    return bad_url(event)
 
 
 def accept(
     part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
     key_hint: str | None = None, *, restored: bool = False,
 ) -> Record | Refusal:  # fmt: skip
-    """Decode and check one event as ingest does. The record keeps its bytes as sent, and `key_hint` beside them.
-
-    `restored`: it comes from an export, which tells the ids that a collect key's events have in the log.
-    """
-    raw = bytes(part)
-    event = decoded(raw, index, key)
-    if isinstance(event, Refusal):
-        return event
-    if isinstance(event, tuple):
-        event, raw = event
-    if key == "server" and not restored and event.id is not None and event.id.startswith(COLLECT_PREFIX):
-        message = f"ids that begin with {COLLECT_PREFIX!r} are those of events sent with a collect key"
-        return Refusal(index, event.id, "bad_value", "id", message)
-    if problem := bad_url(event):
-        return Refusal(index, event.id, "bad_value", *problem)
-    return record_of(event, raw, index, key, received_at_us, user_agent, key_hint)
+    """Decode and check one event as ingest does, or as sent back from an export (`restored`)."""
+    check = check_restored if restored else check_sent
+    return codec.accept(part, index, key, received_at_us, user_agent, key_hint, check)
 
 
 def bad_url(event: Event) -> tuple[str, str] | None:
     """The field whose URL tells what cannot be kept, and why; None if there is none."""
-    for field in URL_FIELDS:
-        url: str | None = getattr(event, field, None)
+    for field in URLS[type(event)]:
+        url: str | None = getattr(event, field)
         if url is None or (len(url) <= ID_CHARACTERS_MAX and ("%" not in url or not _HIDDEN_NUL.search(url))):
             continue  # as nearly all: what is read from a URL is no longer than the URL
         if problem := _unfit(parse(url)):
