@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo up test lint format properties chaos benchmark kafka-up kafka-down clean help
+.PHONY: demo up test lint format properties fuzz chaos benchmark kafka-up kafka-down clean help
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -39,6 +39,9 @@ format: $(STAMP) ## put the code into shape
 
 properties: $(STAMP) ## the long property suites: 20,000 worlds on the rules, 1,000 through PostgreSQL
 	@TOUCHLINE_MEMORY_EXAMPLES=20000 TOUCHLINE_STORE_EXAMPLES=1000 $(BIN)/python -m pytest tests/properties -o timeout=7200
+
+fuzz: $(STAMP) ## hostile events and questions for a `touchline up`; PAYLOADS says how many, SEED which
+	@$(BIN)/python -m tests.fuzz --payloads $(or $(PAYLOADS),200000) $(if $(SEED),--seed $(SEED))
 
 chaos: $(STAMP) ## ten minutes of faults on three brokers and six processes under load; TOUCHLINE_CHAOS_S sets how long
 	@$(BIN)/python -m tests.chaos

@@ -18,9 +18,16 @@ from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
 from tests.kafka import a_cluster
+from touchline import logs
 from touchline.compose import Running, compose
 from touchline.embedded import Embedded
 from touchline.settings import Settings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logged() -> None:
+    """Log as the processes do; unconfigured, structlog draws every local variable of a traceback."""
+    logs.configure("json", "WARNING")
 
 
 @pytest.fixture(scope="session")

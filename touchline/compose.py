@@ -22,6 +22,7 @@ from services.ingest.events import event_schemas
 from services.projector.service import Projectors
 from services.projector.worker import Worker
 from shared.access.keys import KeyRing
+from shared.access.positions import Positions
 from shared.database import AWAY, open_pool, told
 from shared.log.kafka_group import KafkaGroup
 from shared.log.kafka_topic import open_kafka_log
@@ -29,9 +30,10 @@ from shared.log.port import Assignment, EventLog, LogUnavailable
 from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
 from shared.store.generations import Generation, drop_expired, followed_generations, open_generation, tend_followed
 from shared.store.migrate import migrate
+from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
-from shared.web.problems import add_handlers
+from shared.web.problems import Unexpected, add_handlers
 from touchline.settings import Settings
 
 WRITERS_MAX = 10  # connections of a process: for a log in the database, keys, dead letters and locks
@@ -81,7 +83,7 @@ async def compose(
         stack.push_async_callback(log.close)
         generation = await open_generation(pool, log.identity, log.partitions)
         app = _app()
-        keys = KeyRing(pool)
+        keys, positions = KeyRing(pool), await Positions.of(pool)
         alone = list(roles) == [Role.INGEST]  # then events of known keys are taken without the database
         checks = {
             "log": Check(lambda: _log_check(log)),
@@ -91,12 +93,12 @@ async def compose(
             checks["disk"] = Check(lambda: _disk_check(folder))
         projectors = None
         if Role.INGEST in roles:
-            app.include_router(ingest_router(Ingest(log, pool, keys)))
+            app.include_router(ingest_router(Ingest(log, pool, keys, positions)))
             _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
             progress = Progress(readers)
-            app.include_router(api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions)))
+            app.include_router(api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions, positions)))
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction
@@ -192,6 +194,8 @@ def _app() -> FastAPI:
     add_handlers(app)
     app.add_middleware(Timed)
     app.add_middleware(WholeSegments)
+    app.add_middleware(Head)
+    app.add_middleware(Unexpected)  # within Starlette's own, which would answer in plain text
     return app
 
 

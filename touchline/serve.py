@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from shared.collector import spare_the_collector
 from touchline.compose import Running
+from touchline.http import Protocol
+
+SHUTDOWN_S = 5  # for requests that have begun; a supervisor kills after ten, and the log and the database also end
 
 
 class _Server(uvicorn.Server):
@@ -35,6 +39,15 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
+def http_server(app: FastAPI) -> uvicorn.Server:
+    """A server for the app, within the bounds of `touchline.http`."""
+    config = uvicorn.Config(
+        app, log_level="warning", log_config=None, access_log=False, lifespan="off", http=Protocol, ws="none",
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )  # fmt: skip
+    return _Server(config)
+
+
 async def serve(
     running: Running, sock: socket.socket, ready: Callable[[], Awaitable[None]], *beside: Coroutine[Any, Any, None]
 ) -> None:
@@ -43,8 +56,7 @@ async def serve(
     A projector that ends with an error ends it all, and so does one of the tasks `beside`: the error is raised.
     """
     spare_the_collector()
-    config = uvicorn.Config(running.app, log_level="warning", log_config=None, access_log=False, lifespan="off")
-    server = _Server(config)
+    server = http_server(running.app)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))

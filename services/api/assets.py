@@ -3,13 +3,15 @@
 import datetime as dt
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import APIRouter, Request, Response
 
+from services.api import parameters as takes
 from services.api.campaigns import campaign_row
 from services.api.reading import Api, Reading, answer, reading
 from shared.events.instants import BEGINNING_US, END_US, from_micros, to_rfc3339
+from shared.events.types import AssetType
 from shared.projection.attribution import numbers as type_list
 from shared.projection.sql import sql
 from shared.rules.excluded_traffic import Verdict
@@ -115,13 +117,13 @@ def routes(api: Api) -> APIRouter:
     """The route of this file."""
     router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
 
-    @router.get("/{campaign_id:id}/assets")
+    @router.get("/{campaign_id:id}/assets", openapi_extra=takes.read(takes.ASSET_TYPE, *takes.RANGE, *takes.PAGE))
     async def get_assets(campaign_id: str, request: Request) -> Response:
         """Each asset with its own statistics; former ones if they kept something; hidden ones with their reason."""
         async with reading(api, request, heavy=True) as read:
             campaign = await campaign_row(read, campaign_id)
             held = {row["asset"]: row for row in await read.fetch(HELD, campaign["campaign"])}
-            wanted = read.query.get("type")
+            wanted = read.choice("type", get_args(AssetType)) if "type" in read.query else None
             held = {key: row for key, row in held.items() if wanted in (None, row["asset_type"])}
             sections = await _sections(read, campaign["campaign"], held)
             hidden = await _hidden(read, campaign, held)

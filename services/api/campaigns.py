@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from services.api import parameters as takes
 from services.api.overview import CONTACT_METRICS, DEAL_METRICS, Numbers, money, numbers, settled_through
 from services.api.reading import Api, Range, Reading, answer, not_found, reading
 from shared.events.codec import decode_event
@@ -52,7 +53,7 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
 
-    @router.get("")
+    @router.get("", openapi_extra=takes.read(takes.QUERY, *takes.RANGE, takes.MODEL, *takes.PAGE))
     async def list_campaigns(request: Request) -> Response:
         """Every campaign with its headline metrics; `q` searches id and name."""
         async with reading(api, request, heavy=True) as read:
@@ -72,7 +73,7 @@ def routes(api: Api) -> APIRouter:
             ]  # fmt: skip
             return answer(read, {**page, "items": items, **span.said, "model": model})
 
-    @router.get("/{campaign_id:id}")
+    @router.get("/{campaign_id:id}", openapi_extra=takes.read())
     async def get_campaign(campaign_id: str, request: Request) -> Response:
         """The campaign and its association history."""
         async with reading(api, request) as read:
@@ -89,7 +90,7 @@ def routes(api: Api) -> APIRouter:
             }  # fmt: skip
             return answer(read, body)
 
-    @router.get("/{campaign_id:id}/overview")
+    @router.get("/{campaign_id:id}/overview", openapi_extra=takes.read(*takes.RANGE, takes.MODEL))
     async def get_overview(campaign_id: str, request: Request) -> Response:
         """Every metric of the campaign, and what was kept out of them, by reason."""
         async with reading(api, request, heavy=True, log_end=True) as read:
@@ -101,7 +102,7 @@ def routes(api: Api) -> APIRouter:
             }  # fmt: skip
             return answer(read, body)
 
-    @router.get("/{campaign_id:id}/refusals")
+    @router.get("/{campaign_id:id}/refusals", openapi_extra=takes.read(*takes.PAGE))
     async def get_refusals(campaign_id: str, request: Request) -> Response:
         """The associations that the campaign was refused, in order, each with the reason (rules **interval**, **limit**)."""
         async with reading(api, request) as read:
@@ -114,7 +115,10 @@ def routes(api: Api) -> APIRouter:
             ]  # fmt: skip
             return answer(read, read.page(items, [[r["occurred_at_us"], r["event_id"]] for r in rows]))
 
-    @router.get("/{campaign_id:id}/contacts")
+    @router.get(
+        "/{campaign_id:id}/contacts",
+        openapi_extra=takes.read(takes.CONTACT_METRIC, takes.MODEL, *takes.RANGE, *takes.PAGE),
+    )
     async def get_contacts(campaign_id: str, request: Request) -> Response:
         """The contacts behind a number."""
         async with reading(api, request, heavy=True) as read:
@@ -124,7 +128,10 @@ def routes(api: Api) -> APIRouter:
             page = read.page(items, keys)
             return answer(read, {**page, "metric": metric})
 
-    @router.get("/{campaign_id:id}/deals")
+    @router.get(
+        "/{campaign_id:id}/deals",
+        openapi_extra=takes.read(takes.DEAL_METRIC, takes.MODEL, *takes.RANGE, *takes.PAGE),
+    )
     async def get_deals(campaign_id: str, request: Request) -> Response:
         """The deals behind a number, with the campaign's share of each."""
         async with reading(api, request, heavy=True) as read:

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from services.api import parameters as takes
 from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
 from services.api.touches import standings, touch_json, via_assets, what_brought
 from shared.events.emails import normalised_email
@@ -55,7 +56,7 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/contacts", tags=["contacts"])
 
-    @router.get("")
+    @router.get("", openapi_extra=takes.read(takes.SALESFORCE, *takes.PAGE))
     async def list_contacts(request: Request) -> Response:
         """The contacts by name; `salesforce_campaign_id` keeps those that are in that Salesforce campaign."""
         async with reading(api, request) as read:
@@ -71,7 +72,7 @@ def routes(api: Api) -> APIRouter:
             cursor = encode_cursor([rows[-1]["name"], rows[-1]["contact"]]) if more else None
             return answer(read, {"items": items, "next_cursor": cursor})
 
-    @router.get("/{name:id}")
+    @router.get("/{name:id}", openapi_extra=takes.read())
     async def get_contact(name: str, request: Request) -> Response:
         """The person, by any of its identifiers."""
         async with reading(api, request) as read:
@@ -87,7 +88,7 @@ def routes(api: Api) -> APIRouter:
             }  # fmt: skip
             return answer(read, body)
 
-    @router.get("/{name:id}/journey")
+    @router.get("/{name:id}/journey", openapi_extra=takes.read(*takes.PAGE))
     async def get_journey(name: str, request: Request) -> Response:
         """Every touch in order: its session, what brought it, the campaigns that it counts for, and why not for others."""
         async with reading(api, request) as read:

@@ -4,18 +4,22 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from services.api import parameters as takes
 from services.api.checklist import explain_deal
 from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
 from services.api.touches import counting, standings
+from shared.events.codec import decode_event
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
+from shared.projection.deals import FACTS, told_of
 from shared.projection.sql import sql
 from shared.rules.credit import uncredited
-from shared.rules.deal import State
+from shared.rules.deal import State, fold
 from shared.rules.excluded_traffic import Verdict
 from shared.rules.influence import TouchType
 from shared.rules.keys import deal_key
 from shared.rules.models import MODELS, Role, weights
+from shared.rules.order import Order
 from shared.store.generations import WrongShape, lacks_model
 from shared.web.problems import Problem
 
@@ -45,7 +49,7 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/deals", tags=["deals"])
 
-    @router.get("/{deal_id:id}/attribution")
+    @router.get("/{deal_id:id}/attribution", openapi_extra=takes.read(takes.MODEL, takes.ALL, *takes.PAGE))
     async def get_attribution(deal_id: str, request: Request) -> Response:
         """Every touch of the journey with its exact share; the shares add up to the amount.
 
@@ -55,9 +59,14 @@ def routes(api: Api) -> APIRouter:
             deal = await _deal_row(read, deal_id)
             model = read.choice("model", list(MODELS), "linear")
             shares = await _shares(read, deal, model)
-            amount = None if deal["amount_minor"] is None else to_money(deal["amount_minor"], deal["currency"])
+            amount, refused = None, None
+            if deal["amount_minor"] is not None:
+                amount = to_money(deal["amount_minor"], deal["currency"])
+            elif (told := await _amount_told(read, deal["deal"])) is not None:
+                refused = {"amount": told, "currency": deal["currency"]}
             body = {
                 "deal_id": deal_id, "name": deal["name"], "state": deal["state"], "model": model, "amount": amount,
+                "amount_refused": refused,
                 "created_at": to_rfc3339(deal["created_us"]),
                 "closed_at": None if deal["closed_us"] is None else to_rfc3339(deal["closed_us"]), "shares": shares,
             }  # fmt: skip
@@ -65,7 +74,7 @@ def routes(api: Api) -> APIRouter:
                 body |= await _others(read, deal)
             return answer(read, body)
 
-    @router.get("/{deal_id:id}/explain")
+    @router.get("/{deal_id:id}/explain", openapi_extra=takes.read(takes.CAMPAIGN))
     async def get_explain(deal_id: str, request: Request) -> Response:
         """The checklist: why the deal counts for the `campaign`, or does not, each check with the event that decides."""
         async with reading(api, request, heavy=True) as read:
@@ -75,6 +84,13 @@ def routes(api: Api) -> APIRouter:
             return answer(read, await explain_deal(read, deal_id, campaign_id))
 
     return router
+
+
+async def _amount_told(read: Reading, deal: int) -> str | None:
+    """The amount that the deal's events tell, though its currency may not be able to express it."""
+    rows = await read.fetch(FACTS, [deal])
+    told = ((Order(r["occurred_at_us"], r["event_id"]), r["type"], decode_event(r["body"])) for r in rows)
+    return fold(told_of(*fact) for fact in told).amount
 
 
 async def _deal_row(read: Reading, deal_id: str) -> Any:

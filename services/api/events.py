@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from services.api import parameters as takes
 from services.api.explain import explain_event
 from services.api.reading import Api, answer, reading
 
@@ -10,7 +11,7 @@ def routes(api: Api) -> APIRouter:
     """The route of this file."""
     router = APIRouter(prefix="/v1/events", tags=["events"])
 
-    @router.get("/{event_id:id}/explain")
+    @router.get("/{event_id:id}/explain", openapi_extra=takes.read())
     async def get_explain(event_id: str, request: Request) -> Response:
         """What the event counted for, in which campaigns, and why not in others."""
         async with reading(api, request) as read:

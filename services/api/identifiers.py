@@ -8,13 +8,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from services.api import parameters as takes
+from services.api.parameters import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN
 from services.api.reading import LIMIT_MAX, Api, Reading, answer, encode_cursor, reading
 from shared.projection.sql import sql
 from shared.web.problems import Problem
-
-JOINED_MIN = 2  # an id with one e-mail joins one other; the index holds who joins more
-JOINED_DEFAULT = 5
-JOINED_MAX = 2**31 - 1  # what the column holds
 
 JOINED = sql(f"""
 SELECT i.identifier, i.text, i.is_email, i.joined, c.name FROM {{g}}.identifier i
@@ -29,14 +27,14 @@ def routes(api: Api) -> APIRouter:
     """The route of this file."""
     router = APIRouter(prefix="/v1/identifiers", tags=["contacts"])
 
-    @router.get("")
+    @router.get("", openapi_extra=takes.read(takes.MIN_JOINED, *takes.PAGE))
     async def list_identifiers(request: Request) -> Response:
         """Identifiers that events join with at least `min_joined` others at once, most first."""
         async with reading(api, request) as read:
             text = read.query.get("min_joined", str(JOINED_DEFAULT))
-            if not text.isdecimal() or not JOINED_MIN <= int(text) <= JOINED_MAX:
+            if not text.isdecimal() or len(text) > len(str(JOINED_MAX)) or not JOINED_MIN <= int(text) <= JOINED_MAX:
                 raise Problem(
-                    422, "bad_parameter", f"`min_joined` must be from {JOINED_MIN} to {JOINED_MAX}, not {text!r}",
+                    422, "bad_parameter", f"`min_joined` must be from {JOINED_MIN} to {JOINED_MAX}, not {text[:20]!r}",
                     field="min_joined",
                 )  # fmt: skip
             return answer(read, await joined_identifiers(read, int(text), read.limit, read.cursor))

@@ -16,7 +16,8 @@ from starlette.datastructures import QueryParams
 
 from services.api.gate import Gate
 from services.api.progress import PROGRESS, LogEnd, Progress
-from shared.access.keys import KeyRing
+from shared.access.keys import OPERATOR_WORKSPACE, KeyRing
+from shared.access.positions import Positions
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
 from shared.projection.sql import Connection, sql
@@ -24,11 +25,14 @@ from shared.rules.order import BEGINNING, Order
 from shared.rules.settings import Settings
 from shared.store.generations import Generation, NoGeneration, live_generation, named_generation
 from shared.web.access import allow
+from shared.web.parameters import check
 from shared.web.problems import Problem, unavailable
 
 AFTER_WAIT_S = 5.0  # how long a read waits for a position
 FLIPS_MAX = 10  # how often another generation may become the live one while a read waits for a position
 LIMIT_DEFAULT, LIMIT_MAX = 50, 1_000  # items of a page
+DIGITS_MAX = 4  # of a `limit`
+INT64 = range(-(2**63), 2**63)
 
 WORKSPACE = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
 SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
@@ -43,6 +47,7 @@ class Api:
     keys: KeyRing
     log_end: LogEnd
     partitions: int
+    positions: Positions
 
 
 class Range:
@@ -67,12 +72,15 @@ def instant(text: str, field: str, zone: ZoneInfo) -> int:
     """An RFC 3339 instant, or the beginning of a day in the workspace's time zone."""
     try:
         if len(text) == len("2024-01-31"):
-            return to_micros(dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), zone))
-        return to_micros(msgspec.convert(text.replace(" ", "+"), dt.datetime, strict=False))
-    except (ValueError, TypeError, msgspec.ValidationError) as error:
+            at_us = to_micros(dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), zone))
+        else:
+            at_us = to_micros(msgspec.convert(text.replace(" ", "+"), dt.datetime, strict=False))
+        to_rfc3339(at_us)  # with its zone it may lie before the first year or after the last
+    except (ValueError, TypeError, OverflowError, msgspec.ValidationError) as error:
         raise Problem(
             422, "bad_parameter", f"`{field}` must be an instant or a date, not {text!r}", field=field
         ) from error
+    return at_us
 
 
 class Reading:
@@ -83,6 +91,8 @@ class Reading:
     ) -> None:
         self.connection, self.ws, self.as_of, self.settings, self.query = connection, ws, as_of, settings, query
         self.generation = connection.generation
+        self.position = str(as_of)  # as this reader may know it
+        self.of_operator = True
         self.zone = ZoneInfo(settings.time_zone)
         self.log_end_offset: int | None = None
         """The offset that the next event will get, as it was just before the snapshot; None if nobody asked or knows."""
@@ -100,12 +110,12 @@ class Reading:
         """The request's `from` and `to`."""
         return Range(self.query.get("from"), self.query.get("to"), self.zone)
 
-    def choice(self, name: str, among: Sequence[str], default: str) -> str:
+    def choice(self, name: str, among: Sequence[str], default: str = "") -> str:
         """A query parameter that must be one of a few words."""
         value = self.query.get(name, default)
         if value not in among:
             raise Problem(
-                422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value!r}", field=name
+                422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value[:100]!r}", field=name
             )
         return value
 
@@ -117,8 +127,10 @@ class Reading:
     def limit(self) -> int:
         """The page's size."""
         text = self.query.get("limit", str(LIMIT_DEFAULT))
-        if not text.isdecimal() or not 1 <= int(text) <= LIMIT_MAX:
-            raise Problem(422, "bad_parameter", f"`limit` must be from 1 to {LIMIT_MAX}, not {text!r}", field="limit")
+        if not text.isdecimal() or len(text) > DIGITS_MAX or not 1 <= int(text) <= LIMIT_MAX:
+            raise Problem(
+                422, "bad_parameter", f"`limit` must be from 1 to {LIMIT_MAX}, not {text[:20]!r}", field="limit"
+            )
         return int(text)
 
     @property
@@ -131,9 +143,13 @@ class Reading:
             value = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         except ValueError as error:
             raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor") from error
-        if not isinstance(value, list):
+        if not isinstance(value, list) or not all(_may_be_in_cursor(each) for each in value):
             raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor")
         return value
+
+    def check(self) -> None:
+        """Refuse what the request tells of a page or a range though nobody may ask for it. Raises a 422 `Problem`."""
+        _ = self.range, self.limit, self.cursor
 
     def page(self, items: Sequence[Any], keys: Sequence[list[Any]]) -> dict[str, Any]:
         """One page of a list that is in the order of `keys`; the cursor is the key of its last item."""
@@ -147,6 +163,11 @@ class Reading:
         chosen = items[begin : begin + limit]
         more = begin + limit < len(items)
         return {"items": list(chosen), "next_cursor": encode_cursor(keys[begin + limit - 1]) if more else None}
+
+
+def _may_be_in_cursor(value: Any) -> bool:
+    """Whether a key of a list's order may hold it: what a column can be compared with."""
+    return "\0" not in value if isinstance(value, str) else type(value) is int and value in INT64
 
 
 def encode_cursor(key: Sequence[Any]) -> str:
@@ -173,7 +194,8 @@ async def reading(api: Api, request: Request, *, heavy: bool = False, log_end: b
     the snapshot: nothing is waited for within one.
     """
     access = await allow(request, api.keys, "read", "server", "admin")
-    after = _after(request.query_params.get("after"), partition_of(access.workspace, api.partitions))
+    check(request)
+    after = _after(request.query_params.get("after"), access.workspace, api)
     if after and "generation" in request.query_params:
         raise Problem(
             422, "bad_parameter", "`after` waits for the live generation, and goes with no other", field="after"
@@ -181,7 +203,7 @@ async def reading(api: Api, request: Request, *, heavy: bool = False, log_end: b
     partition = partition_of(access.workspace, api.partitions)
     for _ in range(FLIPS_MAX):
         if after and not await api.progress.passes(after.partition, after.offset, AFTER_WAIT_S):
-            raise unavailable(f"the projection has not passed {after} within {AFTER_WAIT_S:g} s")
+            raise unavailable(f"the projection has not passed `after` within {AFTER_WAIT_S:g} s")
         end_offset = await api.log_end.of(partition) if log_end else None
         async with (
             api.gate.connection(heavy=heavy) as raw,
@@ -190,9 +212,11 @@ async def reading(api: Api, request: Request, *, heavy: bool = False, log_end: b
             # another generation may just have become the live one
             if after is None or read.as_of.offset >= after.offset:
                 read.log_end_offset = end_offset
+                read.position = api.positions.tell(access.workspace, read.as_of)
+                read.of_operator = access.workspace == OPERATOR_WORKSPACE
                 yield read
                 return
-    raise unavailable(f"the projection has passed {after}, and then another that has not took its place")
+    raise unavailable("the projection has passed `after`, and then another that has not took its place")
 
 
 @asynccontextmanager
@@ -218,7 +242,9 @@ async def snapshot_on(
         ws = await raw.fetchval(WORKSPACE, workspace) or 0
         body = await connection.fetchval(SETTINGS, ws)
         settings = msgspec.convert(body, Settings) if body else Settings()
-        yield Reading(connection, ws, Position(partition, offset), settings, query)
+        read = Reading(connection, ws, Position(partition, offset), settings, query)
+        read.check()
+        yield read
 
 
 async def _generation(connection: Any, workspace: str, name: str | None) -> Generation:
@@ -230,24 +256,24 @@ async def _generation(connection: Any, workspace: str, name: str | None) -> Gene
         raise not_found("generation", name) from error
 
 
-def _after(after: str | None, partition: int) -> Position | None:
+def _after(after: str | None, workspace: str, api: Api) -> Position | None:
     """The position that an answer must show. Raises a 422 `Problem`."""
     if after is None:
         return None
     try:
-        position = Position.parse(after)
+        position = api.positions.read(workspace, after)
     except ValueError as error:
         raise Problem(422, "bad_parameter", str(error), field="after") from error
-    if position.partition != partition:
+    if position.partition != partition_of(workspace, api.partitions):
         raise Problem(422, "bad_parameter", "`after` is a position of another workspace", field="after")
     return position
 
 
 def answer(read: Reading, body: dict[str, Any]) -> Response:
     """JSON with the position that it shows, as `as_of` and as `ETag`."""
-    etag = f'"{read.generation}/{read.as_of}"'
+    etag = f'"{read.generation}/{read.position}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    return Response(orjson.dumps({**body, "as_of": str(read.as_of)}), media_type="application/json", headers=headers)
+    return Response(orjson.dumps({**body, "as_of": read.position}), media_type="application/json", headers=headers)
 
 
 def not_found(what: str, name: str) -> Problem:

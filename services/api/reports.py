@@ -6,8 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from services.api import parameters as takes
 from services.api.overview import Share, shares_by_model
 from services.api.reading import Api, Reading, answer, reading
+from shared.events.currencies import CURRENCIES
 from shared.events.money import to_amount
 from shared.projection.sql import sql
 from shared.rules.models import MODELS
@@ -33,7 +35,7 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
-    @router.get("/attribution")
+    @router.get("/attribution", openapi_extra=takes.read(takes.MODELS_, takes.GROUP_BY, takes.CURRENCY, *takes.RANGE))
     async def get_attribution(request: Request) -> Response:
         """Revenue, deals and contacts by group, for one `model` or several; one currency a call."""
         async with reading(api, request, heavy=True) as read:
@@ -47,7 +49,7 @@ def routes(api: Api) -> APIRouter:
                         field="model",
                     )
             group_by = read.choice("group_by", GROUPS, "campaign")
-            currency = read.query.get("currency") or read.settings.currency
+            currency = read.choice("currency", sorted({*CURRENCIES, read.settings.currency}), read.settings.currency)
             return answer(read, await _report(read, models, group_by, currency))
 
     return router

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from services.api.reading import Api, answer, reading
+from services.api import parameters as takes
+from services.api.reading import Api, Reading, answer, reading
 
 DEAD_LETTERS = """
 SELECT d.reason, d.key_hint, count(*) AS events
@@ -16,14 +17,13 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter()
 
-    @router.get("/v1/status", tags=["operations"])
+    @router.get("/v1/status", tags=["operations"], openapi_extra=takes.read())
     async def get_status(request: Request) -> Response:
         """Lag, position and generation of the workspace, and its dead letters by reason and by the key that sent them.
 
         While the log is away, its end is null.
         """
         async with reading(api, request, log_end=True) as read:
-            partition = read.as_of.partition
             end = read.log_end_offset
             workspace = await read.connection.raw.fetchrow(NAME, read.ws)
             letters = await read.connection.raw.fetch(DEAD_LETTERS, read.ws)
@@ -33,8 +33,8 @@ def routes(api: Api) -> APIRouter:
                     "name": workspace["name"] if workspace else None,
                     "currency": read.settings.currency, "time_zone": read.settings.time_zone,
                 },
-                "generation": read.generation, "partition": partition, "projected_offset": read.as_of.offset,
-                "log_end_offset": end, "lag_events": None if end is None else max(0, end - read.as_of.offset),
+                "generation": read.generation, "up_to_date": None if end is None else end <= read.as_of.offset,
+                **(_of_partition(read, end) if read.of_operator else NOT_TOLD),
                 "dead_letters": sum(row["events"] for row in letters),
                 "dead_letters_by": [
                     {"reason": row["reason"], "key": row["key_hint"], "events": row["events"]} for row in letters
@@ -43,3 +43,14 @@ def routes(api: Api) -> APIRouter:
             return answer(read, body)
 
     return router
+
+
+NOT_TOLD = dict.fromkeys(("partition", "projected_offset", "log_end_offset", "lag_events"))
+"""Of a partition, which workspaces share: numbers that tell what the neighbours send are for the operator alone."""
+
+
+def _of_partition(read: Reading, end: int | None) -> dict[str, int | None]:
+    return {
+        "partition": read.as_of.partition, "projected_offset": read.as_of.offset, "log_end_offset": end,
+        "lag_events": None if end is None else max(0, end - read.as_of.offset),
+    }  # fmt: skip

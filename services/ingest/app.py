@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from services.ingest import events, pixel, workspaces
 from shared.access.keys import KeyRing
+from shared.access.positions import Positions
 from shared.log.port import EventLog
 from shared.projection.words import Words
 
@@ -18,6 +19,7 @@ class Ingest:
     log: EventLog
     pool: "asyncpg.Pool[asyncpg.Record]"
     keys: KeyRing
+    positions: Positions
     words: Words = field(init=False)
 
     def __post_init__(self) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from shared.events.codec import Refusal, accept, decode_record, encode_record
+from shared.events.codec import Refusal, decode_record, encode_record
+from shared.events.refusal import UNDECODABLE
 from shared.log.port import EventLog, Position
 from shared.projection.words import words_of
+from shared.rules.acceptance import accept
 
 COLUMNS = """dead_letter_id AS number, workspace_id AS workspace, key_class AS key, reason, detail, event_id, partition,
 "offset", body, user_agent, key_hint, (extract(epoch FROM received_at) * 1000000)::bigint AS received_us"""
@@ -88,7 +90,7 @@ def _again(letter: Letter, nobody: Collection[str]) -> bytes | str:
     if letter.offset is not None:
         try:
             decode_record(letter.body)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             return str(error)
         return letter.body
     outcome = accept(letter.body, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody)

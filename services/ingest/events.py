@@ -1,25 +1,22 @@
 """`POST /v1/events`: how do events come in?"""
 
-import gzip
-import io
 import time
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
-import zstandard
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
 from services.ingest.refused import keep
 from shared.access.keys import Access
+from shared.compressed import BROKEN, TooLarge, unpacked
 from shared.events.codec import (
     BadRequest,
     KeyClass,
     Record,
     Refusal,
-    accept,
+    Sent,
     encode_event,
     encode_record,
     read_request,
@@ -28,7 +25,9 @@ from shared.events.codec import (
 from shared.events.limits import REQUEST_BYTES_MAX, REQUEST_BYTES_SERVER_MAX
 from shared.events.types import EVENT_TYPES, Event
 from shared.log.port import Position
+from shared.rules.acceptance import accept
 from shared.web.access import allow
+from shared.web.body import receive, too_large
 from shared.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -47,14 +46,16 @@ def routes(ingest: "Ingest") -> APIRouter:
         """Send events: one, an array, `{"events": […]}`, or NDJSON. Valid ones are kept even where others are not."""
         access = await allow(request, ingest.keys, "server", "collect")
         key: KeyClass = "server" if access.scope == "server" else "collect"
-        body = await read_body(request, REQUEST_BYTES_SERVER_MAX if key == "server" else REQUEST_BYTES_MAX)
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        try:
-            sent = read_request(body, ndjson=content_type in NDJSON_TYPES)
-        except BadRequest as error:
-            status = 413 if error.code == "too_many_events" else 422
-            raise Problem(status, error.code, str(error)) from error
+        bytes_max = REQUEST_BYTES_SERVER_MAX if key == "server" else REQUEST_BYTES_MAX
         user_agent = request.headers.get("user-agent") if key == "collect" else None
+        body = await receive(request, bytes_max)
+        try:
+            sent = _events_of(request, body, bytes_max)
+        except Unreadable as error:
+            if error.kept:
+                refusal = Refusal(0, None, error.code, None, str(error))
+                await keep(ingest.pool, access, [(refusal, body)], user_agent)
+            raise Problem(error.status, error.code, str(error)) from error
         nobody = await ingest.words.of(access.workspace, time.monotonic())
         now_us = time.time_ns() // 1000
         records: list[Record] = []
@@ -80,11 +81,9 @@ async def answer(ingest: "Ingest", access: Access, records: list[Record], refuse
     if not records:
         raise Problem(422, "no_valid_event", "none of the events was accepted", accepted=0, rejected=rejected)
     position = await append(ingest, access.workspace, records)
-    return Response(
-        orjson.dumps({"accepted": len(records), "position": str(position), "rejected": rejected}),
-        status_code=202,
-        media_type="application/json",
-    )
+    told = ingest.positions.tell(access.workspace, position)
+    body = {"accepted": len(records), "position": told, "rejected": rejected}
+    return Response(orjson.dumps(body), status_code=202, media_type="application/json")
 
 
 async def append(ingest: "Ingest", workspace: str, records: list[Record]) -> Position:
@@ -102,35 +101,37 @@ async def append_event(ingest: "Ingest", workspace: str, event: Event) -> Positi
     return await append(ingest, workspace, [outcome])
 
 
-async def read_body(request: Request, bytes_max: int) -> bytes:
-    """The request's body, decompressed. Raises a 413 or 415 `Problem`; never holds more than the limit."""
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > bytes_max:
-            raise _too_large(bytes_max)
-        chunks.append(chunk)
-    body = b"".join(chunks)
+class Unreadable(BadRequest):
+    """A request body that holds no events that could be told apart. `kept`: it is kept as a dead letter."""
+
+    def __init__(self, status: int, code: Any, message: str, *, kept: bool) -> None:
+        super().__init__(code, message)
+        self.status, self.kept = status, kept
+
+
+def _events_of(request: Request, sent: bytes, bytes_max: int) -> Sent:
+    """The events of a body as it came. Raises `Unreadable`, or a 413 or 415 `Problem`."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding == "identity":
-        return body
+    if encoding in ("gzip", "zstd"):
+        try:
+            body = unpacked(sent, encoding, bytes_max)
+        except TooLarge as error:
+            raise too_large(bytes_max) from error
+        except BROKEN as error:
+            message = f"the body is not valid {encoding}, or not all of it: {error}"
+            raise Unreadable(400, "bad_encoding", message, kept=True) from error
+    elif encoding in ("identity", ""):
+        body = sent
+    else:
+        raise Problem(415, "unsupported_encoding", f"content-encoding {encoding!r}; gzip and zstd are understood")
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
-        if encoding == "gzip":
-            stream: Any = gzip.GzipFile(fileobj=io.BytesIO(body))
-        elif encoding == "zstd":
-            stream = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body))
-        else:
-            raise Problem(415, "unsupported_encoding", f"content-encoding {encoding!r}; gzip and zstd are understood")
-        body = bytes(stream.read(bytes_max + 1))
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise Problem(400, "bad_encoding", f"the body is not valid {encoding}: {error}") from error
-    if len(body) > bytes_max:
-        raise _too_large(bytes_max)
-    return body
-
-
-def _too_large(bytes_max: int) -> Problem:
-    return Problem(413, "too_large", f"a request has {bytes_max} bytes at most, after decompression")
+        return read_request(body, ndjson=content_type in NDJSON_TYPES)
+    except BadRequest as error:
+        status = 413 if error.code == "too_many_events" else 422
+        raise Unreadable(
+            status, error.code, str(error), kept=error.code == "not_json" and bool(body.strip())
+        ) from error
 
 
 def request_body() -> dict[str, Any]:
@@ -150,7 +151,7 @@ def request_body() -> dict[str, Any]:
                 "schema": {"anyOf": [one, {"type": "array", "items": one}, batch]},
                 "example": EXAMPLE,
             },
-            "application/x-ndjson": {"schema": one},
+            "application/x-ndjson": {"schema": {"type": "string", "description": "an event a line"}},
         },
     }
 

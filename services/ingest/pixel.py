@@ -12,10 +12,13 @@ from services.ingest.events import append
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.database import AWAY, told
-from shared.events.codec import Refusal, accept, encode_event
+from shared.events.codec import Refusal, encode_event
 from shared.events.types import PageVisited
 from shared.log.port import LogUnavailable
-from shared.web.access import key_of
+from shared.rules.acceptance import accept
+from shared.web.access import IN_URL, IN_URL_SAYS, key_of
+from shared.web.head import is_head
+from shared.web.parameters import Parameter, declared
 
 if TYPE_CHECKING:
     from services.ingest.app import Ingest
@@ -26,28 +29,49 @@ NO_STORE = {"Cache-Control": "no-store, private", "Cross-Origin-Resource-Policy"
 logger = structlog.stdlib.get_logger("touchline.ingest")
 
 
+PARAMETERS = (
+    Parameter(IN_URL, "the collect key", required=True),
+    Parameter("t", "what happened", {"type": "string", "enum": ["page"]}),
+    Parameter("v", "the visitor's id"), Parameter("u", "the page's URL; absent: the `Referer`"),
+    Parameter("r", "the page's referrer"),
+)  # fmt: skip
+
+
+class SecretInUrl(Exception):
+    """A URL holds a key that is not meant for browsers."""
+
+
 def routes(ingest: "Ingest") -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
-    @router.get("/v1/p.gif", tags=["ingest"], response_class=Response)
+    @router.get("/v1/p.gif", tags=["ingest"], response_class=Response, openapi_extra=declared(*PARAMETERS))
     async def pixel(request: Request) -> Response:
-        """Record a page visit: `k` collect key, `t=page`, `v` visitor, `u` URL, `r` referrer."""
+        """Record a page visit. The answer is always the picture; `Touchline-Refused` says so if the URL held a secret key."""
+        headers = NO_STORE
         try:
-            await _record(ingest, request)
+            if not is_head(request):
+                await _record(ingest, request)
+        except SecretInUrl:
+            headers = NO_STORE | {"Touchline-Refused": f"key_in_url; {IN_URL_SAYS}"}
         except (LogUnavailable, *AWAY) as error:
             metrics.EVENTS.labels("lost").inc()
             logger.warning("a page visit is lost", error=told(error))
-        return Response(GIF, media_type="image/gif", headers=NO_STORE)
+        return Response(GIF, media_type="image/gif", headers=headers)
 
     return router
 
 
 async def _record(ingest: "Ingest", request: Request) -> None:
-    key = key_of(request)
+    key = request.query_params.get(IN_URL) or key_of(request)
     access = await ingest.keys.find(key, time.monotonic()) if key else None
     if access is None or access.scope != "collect":
         logger.info("pixel without a valid collect key")
+        if access is not None and IN_URL in request.query_params:
+            logger.warning(
+                "a secret key stands in a pixel's URL: revoke it", scope=access.scope, workspace=access.workspace
+            )
+            raise SecretInUrl
         return
     sent = request.query_params
     if sent.get("t", "page") != "page":

@@ -1,5 +1,10 @@
-"""What happens to an event that was refused? It is kept whole, with its reason, so that nothing is lost with it."""
+"""What happens to an event that was refused? It is kept, with its reason, so that nothing is lost with it.
 
+What is longer than any event is kept cut, and its reason says so. Of each class of keys the latest are kept, so that what one
+class sends pushes nothing of another out; what the projector keeps aside is never pushed out.
+"""
+
+import random
 from collections.abc import Sequence
 
 import asyncpg
@@ -7,18 +12,25 @@ import asyncpg
 from services.ingest import metrics
 from shared.access.keys import Access
 from shared.events.codec import Refusal
+from shared.events.limits import EVENT_ID_CHARACTERS_MAX, KEPT_BYTES_MAX, TEXT_CHARACTERS_MAX
 
-COLLECT_DEAD_LETTERS_MAX = 10_000  # a workspace; anybody can send rubbish with a public key
+DEAD_LETTERS_MAX = {
+    "collect": 10_000,  # of a workspace: 320 MB; anybody can send rubbish with a public key
+    "server": 100_000,  # a bad backfill over HTTP is mended and sent again from here
+}
+BOUNDS_PER_FILL = (
+    20  # to look for the oldest reads all: it is done so often while as many come as are kept, 5 % too late
+)
 
 KEEP = """
 INSERT INTO touchline.dead_letter (workspace_id, key_class, key_hint, user_agent, reason, detail, event_id, body)
 SELECT $1, $2, $3, $4, * FROM unnest($5::text[], $6::text[], $7::text[], $8::bytea[])
 """
 BOUND = """
-DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = 'collect' AND dead_letter_id <= (
-    SELECT dead_letter_id FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = 'collect'
-    ORDER BY dead_letter_id DESC OFFSET $2 LIMIT 1)
-"""  # the oldest beyond the limit
+DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = $2 AND "offset" IS NULL AND dead_letter_id <= (
+    SELECT dead_letter_id FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = $2 AND "offset" IS NULL
+    ORDER BY dead_letter_id DESC OFFSET $3 LIMIT 1)
+"""  # the oldest beyond the limit, of those that ingest refused
 
 
 async def keep(
@@ -28,16 +40,22 @@ async def keep(
     """Write refused events to `dead_letter`; `user_agent` is that of their request where it is a browser's."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
-            KEEP, access.workspace, access.scope, access.hint, _text(user_agent), [r.code for r, _ in refused],
-            [r.detail for r, _ in refused], [_text(r.id) for r, _ in refused],
-            [body for _, body in refused],
+            KEEP, access.workspace, access.scope, access.hint, _text(user_agent, TEXT_CHARACTERS_MAX),
+            [r.code for r, _ in refused], [_text(r.detail + _cut(body)) for r, body in refused],
+            [_text(r.id, EVENT_ID_CHARACTERS_MAX) for r, _ in refused], [body[:KEPT_BYTES_MAX] for _, body in refused],
         )  # fmt: skip
-        if access.scope == "collect":
-            await connection.execute(BOUND, access.workspace, COLLECT_DEAD_LETTERS_MAX)
+        most = DEAD_LETTERS_MAX[access.scope]
+        if random.random() < len(refused) * BOUNDS_PER_FILL / most:
+            await connection.execute(BOUND, access.workspace, access.scope, most)
     metrics.EVENTS.labels("refused").inc(len(refused))
     for refusal, _ in refused:
         metrics.DEAD_LETTERS.labels(refusal.code).inc()
 
 
-def _text(value: str | None) -> str | None:
-    return None if value is None else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _cut(body: bytes) -> str:
+    """The mark of a body that is not kept whole."""
+    return "" if len(body) <= KEPT_BYTES_MAX else f" (kept: the first {KEPT_BYTES_MAX:,} of {len(body):,} bytes)"
+
+
+def _text(value: str | None, characters_max: int | None = None) -> str | None:
+    return None if value is None else value[:characters_max].replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -1,39 +1,43 @@
 """`POST /v1/workspaces`: how does a workspace begin?"""
 
 import secrets
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.ingest.events import append_event
-from shared.access.keys import create_workspace
+from shared.access.keys import OPERATOR_WORKSPACE, create_workspace
+from shared.events.currencies import CURRENCIES
+from shared.events.limits import WORKSPACE_BYTES_MAX
 from shared.events.types import SettingsField, WorkspaceConfigured
+from shared.events.zones import zones
 from shared.web.access import allow
+from shared.web.body import receive
 from shared.web.problems import Problem
 
 if TYPE_CHECKING:
     from services.ingest.app import Ingest
 
-DEFAULT_WORKSPACE = "default"
+DEFAULT_WORKSPACE = OPERATOR_WORKSPACE
 
 
 class NewWorkspace(BaseModel):
     """The body of `POST /v1/workspaces`."""
 
     model_config = ConfigDict(extra="forbid")
-    name: Annotated[str, Field(min_length=1, max_length=256)]
-    time_zone: str | None = None
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
+    time_zone: Annotated[str, Field(max_length=64)] | None = None
+    currency: Annotated[str, Field(max_length=3)] | None = None
 
 
 def routes(ingest: "Ingest") -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
-    @router.post("/v1/workspaces", status_code=201, tags=["workspaces"])
-    async def post_workspace(request: Request, body: NewWorkspace) -> Response:
+    @router.post("/v1/workspaces", status_code=201, tags=["workspaces"], openapi_extra=document())
+    async def post_workspace(request: Request) -> Response:
         """Make a workspace; its four keys are answered once. Takes an admin key of the workspace `default`.
 
         Keys and settings are there, or neither: after any other answer than 201 no key was made, and the request may be sent again.
@@ -41,10 +45,8 @@ def routes(ingest: "Ingest") -> APIRouter:
         access = await allow(request, ingest.keys, "admin")
         if access.workspace != DEFAULT_WORKSPACE:
             raise Problem(403, "forbidden", f"workspaces are made with an admin key of `{DEFAULT_WORKSPACE}`")
-        try:
-            settings = SettingsField(time_zone=body.time_zone, currency=body.currency)
-        except ValueError as error:
-            raise Problem(422, "bad_value", str(error), field="time_zone") from error
+        body = _read(await receive(request, WORKSPACE_BYTES_MAX))
+        settings = SettingsField(time_zone=body.time_zone, currency=body.currency)
         workspace = "ws_" + secrets.token_hex(8)
         if body.time_zone or body.currency:  # before the keys: nobody may get keys of a workspace without its settings
             await append_event(ingest, workspace, WorkspaceConfigured(settings=settings))
@@ -54,3 +56,25 @@ def routes(ingest: "Ingest") -> APIRouter:
         )
 
     return router
+
+
+def _read(body: bytes) -> NewWorkspace:
+    """What is asked for. Raises a 422 `Problem`."""
+    try:
+        asked = NewWorkspace.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])[:100] or None
+        raise Problem(422, "bad_value", first["msg"], field=field) from error
+    if asked.time_zone is not None and asked.time_zone not in zones():
+        raise Problem(422, "bad_value", f"{asked.time_zone!r} is no IANA time zone", field="time_zone")
+    if asked.currency is not None and asked.currency not in CURRENCIES:
+        raise Problem(422, "bad_value", f"{asked.currency!r} is no currency of ISO 4217", field="currency")
+    return asked
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI request body."""
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": NewWorkspace.model_json_schema()}}}
+    }

@@ -21,10 +21,11 @@ from services.replay.known import Compared, Known
 from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.sources import STDIN, Facts, Line, Unreadable, read_lines
 from services.replay.told import Deals, Rows
-from shared.events.codec import Record, Refusal, accept, canonical, encode_record, event_type
+from shared.events.codec import Record, Refusal, canonical, encode_record, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, LogUnavailable, Position, partition_of
 from shared.projection.words import words_of
+from shared.rules.acceptance import accept
 from shared.store.generations import NoGeneration, WrongShape, live_generation
 
 CHUNK_EVENTS = 1_000  # in one append
@@ -69,7 +70,7 @@ def event_of(line: bytes, now_us: int, nobody: Collection[str] = ()) -> Record |
 
     `nobody` are the workspace's own words that name nobody. A `sent_at` corrects nothing: a file is not received when it is sent.
     """
-    outcome = accept(line, 0, "server", now_us, None, KEY_HINT, nobody=nobody, live=False)
+    outcome = accept(line, 0, "server", now_us, None, KEY_HINT, restored=True, nobody=nobody, live=False)
     if isinstance(outcome, Refusal):
         return outcome
     if outcome.occurred_at is not None:

@@ -13,9 +13,9 @@ from struct import Struct
 from typing import Any, Literal, NamedTuple
 
 import asyncpg
-import msgspec
 
 from shared.events.codec import Arrived, Record, canonical, decode_record, encode_record
+from shared.events.refusal import UNDECODABLE
 from shared.log.port import Entry, EventLog, partition_of
 from shared.projection.rows import sent_hash
 from shared.projection.sql import Connection, sql
@@ -215,7 +215,7 @@ class Known:
             return None
         try:
             return decode_record(entry.value, entry.offset)
-        except msgspec.DecodeError:
+        except UNDECODABLE:
             return None
 
 

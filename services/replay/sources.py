@@ -13,7 +13,6 @@ import os
 import shutil
 import stat
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,10 +20,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import orjson
-import zstandard
 
 from services.replay.mapping.language import key_of
 from services.replay.mapping.table import Table, TableMapping
+from shared.compressed import BROKEN, zstd_reader
 from shared.events.codec import Refusal
 from shared.events.limits import EVENT_BYTES_MAX
 
@@ -87,7 +86,7 @@ def read_lines(source: Path, mapping: TableMapping | None = None, facts: Facts |
         else:
             with _opened(source) as (raw, text):
                 yield from _ndjson(raw, text)
-    except (EOFError, zlib.error, zstandard.ZstdError) as error:
+    except BROKEN as error:
         raise OSError(f"{source} cannot be unpacked: {error}") from error
 
 
@@ -123,7 +122,7 @@ def _unpacked(source: Path, raw: IO[bytes]) -> IO[bytes]:
     if source.suffix == ".gz":
         return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
     if source.suffix == ".zst":
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+        return zstd_reader(raw)
     return raw
 
 

@@ -1,21 +1,26 @@
 """Who may do what? A key belongs to one workspace and has one scope; only its SHA-256 is stored."""
 
 import asyncio
+import re
 import secrets
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import asyncpg
 
 from shared.database import AWAY
 
 Scope = Literal["collect", "server", "read", "admin"]
+OPERATOR_WORKSPACE = "default"  # whoever has its keys runs the store
 SCOPES: tuple[Scope, ...] = ("collect", "server", "read", "admin")
 PREFIX: dict[Scope, str] = {"collect": "tlc_", "server": "tls_", "read": "tlr_", "admin": "tla_"}
+KEY_BYTES = 24  # of randomness; 32 characters
+KEY_FORM = re.compile(r"tl[csra]_[A-Za-z0-9_-]{32}\Z")  # what has another form is no key of ours, and nobody is asked
 HINT_CHARACTERS = 8  # enough to tell keys apart, too few to guess one
-CACHED_KEYS_MAX = 10_000  # per process; a revoked key stops working within CACHE_S
-CACHE_S = 5.0
+CACHED_KEYS_MAX = 10_000  # per process, and as many that nobody has: about 2 MB each
+CACHE_S = 5.0  # a revoked key stops working within it
+ASKED_AT_ONCE_MAX = 4  # keys; those who try out keys leave most connections to others
 STALE_S = 900.0  # while the database is away, a key that was good goes on being good for so long
 ASK_S = 2.0
 
@@ -55,7 +60,7 @@ def digest(key: str) -> bytes:
 
 async def create_key(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str, scope: Scope) -> str:
     """A new key; it is answered here and nowhere else again."""
-    key = PREFIX[scope] + secrets.token_urlsafe(24)
+    key = PREFIX[scope] + secrets.token_urlsafe(KEY_BYTES)
     await connection.execute(ADD, digest(key), workspace, scope, key[:HINT_CHARACTERS])
     return key
 
@@ -70,7 +75,7 @@ async def create_workspace(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str,
 
 @dataclass(slots=True)
 class _Known:
-    access: Access | None
+    access: Access
     asked_s: float
     answered_s: float
 
@@ -102,30 +107,50 @@ async def revoke_keys(connection: "asyncpg.Connection[asyncpg.Record]", workspac
 
 
 class KeyRing:
-    """Looks keys up, remembering them for a few seconds."""
+    """Looks keys up, remembering digests for a few seconds: those of keys, and apart from them those that nobody has."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
-        self._known: dict[str, _Known] = {}
+        self._known: dict[bytes, _Known] = {}
+        self._unknown: dict[bytes, float] = {}
+        self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
 
     async def find(self, key: str, now_s: float) -> Access | None:
         """What the key opens, None if it is unknown or revoked. `now_s` is a monotonic clock.
 
         While the database is away a key that was found lately is believed; of another, what is raised is one of `AWAY`.
         """
-        known = self._known.get(key)
+        if not KEY_FORM.match(key):
+            return None
+        sha256_ = digest(key)
+        known = self._known.get(sha256_)
         if known is not None and now_s - known.asked_s < CACHE_S:
             return known.access
+        if now_s - self._unknown.get(sha256_, -CACHE_S) < CACHE_S:
+            return None
         try:
-            async with asyncio.timeout(ASK_S):
-                row = await self._pool.fetchrow(FIND, digest(key))
+            async with asyncio.timeout(ASK_S), self._asking:
+                row = await self._pool.fetchrow(FIND, sha256_)
         except AWAY:
-            if known is None or known.access is None or now_s - known.answered_s > STALE_S:
+            if known is None or now_s - known.answered_s > STALE_S:
                 raise
             known.asked_s = now_s
             return known.access
-        access = None if row is None else Access(row["workspace_id"], row["scope"], row["hint"])
-        if len(self._known) >= CACHED_KEYS_MAX:
-            self._known.clear()
-        self._known[key] = _Known(access, now_s, now_s)
+        if row is None:
+            self._known.pop(sha256_, None)
+            _remember(self._unknown, sha256_, now_s)
+            return None
+        access = Access(row["workspace_id"], row["scope"], row["hint"])
+        _remember(self._known, sha256_, _Known(access, now_s, now_s))
         return access
+
+
+Value = TypeVar("Value")
+
+
+def _remember(among: dict[bytes, Value], key: bytes, value: Value) -> None:
+    """Put it last; what was put there longest ago goes where there are too many."""
+    among.pop(key, None)
+    if len(among) >= CACHED_KEYS_MAX:
+        del among[next(iter(among))]
+    among[key] = value

@@ -4,66 +4,54 @@ Bytes become a typed event in one pass. What is refused is a value too: a `Refus
 expected, so that a request keeps whatever was good in it.
 """
 
-import re
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from shared.events.currencies import CURRENCIES
 from shared.events.emails import is_plausible, normalised_email
 from shared.events.instants import DAY_US, HOUR_US, to_micros, to_rfc3339
 from shared.events.limits import (
     COLLECT_AGE_DAYS_MAX,
+    COUNT_MAX,
     EVENT_BYTES_MAX,
-    EVENTS_PER_REQUEST_MAX,
+    EVENT_ID_CHARACTERS_MAX,
     FUTURE_HOURS_MAX,
     OCCURRED_AT_MIN_US,
+    TEXT_CHARACTERS_MAX,
 )
 from shared.events.money import is_exact
 from shared.events.nobody import names_nobody
-from shared.events.types import COLLECT_TYPES, EVENT_TYPES, Contact, ContactForgotten, Event, Instant, Touch
+from shared.events.refusal import (
+    UNDECODABLE,
+    BadRequest,
+    Code,
+    KeyClass,
+    Refusal,
+    known_fields_only,
+    not_for_collect,
+    refusal_of,
+)
+from shared.events.split import Sent, read_request, split_request, with_sent_at
+from shared.events.types import EVENT_TYPES, Contact, ContactForgotten, Event, Touch, WorkspaceConfigured
+from shared.events.zones import zones
 
-KeyClass = Literal["server", "collect"]
-Code = Literal[
-    "not_json", "unknown_type", "unknown_field", "missing_field", "wrong_type", "bad_value", "too_large",
-    "in_the_future", "too_old", "not_allowed_for_key", "names_nobody", "forgetting_not_supported",
+__all__ = [  # what else reads requests takes these from here
+    "BadRequest", "KeyClass", "Refusal", "Sent", "read_request", "split_request", "with_sent_at",
 ]  # fmt: skip
+
 COLLECT_PREFIX = "collect:"
 TOUCHES = frozenset(cls for cls in EVENT_TYPES.values() if issubclass(cls, Touch))  # isinstance of a struct is slow
+BOUNDED = frozenset(  # types with a field that ingest bounds more tightly than the decoder
+    cls for cls in EVENT_TYPES.values() if {"count", "currency", "settings"} & set(cls.__struct_fields__)
+)
 SCHEMA_VERSION = 1
 
 _decode_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 _decode_any = msgspec.json.Decoder().decode
-_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_instant = msgspec.json.Decoder(Instant).decode
-_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One event that was not accepted, as the wire tells it. `index` counts from 0 in the request."""
-
-    index: int
-    id: str | None
-    code: Code
-    field: str | None
-    message: str
-
-    @property
-    def detail(self) -> str:
-        """The message, and the field that it is about."""
-        return f"{self.field}: {self.message}" if self.field else self.message
-
-
-class BadRequest(Exception):
-    """The request as a whole cannot be read. `code` is stable, the message says what was expected."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -104,77 +92,19 @@ class Arrived(msgspec.Struct):
     key_hint: str | None = None
 
 
-class Sent(NamedTuple):
-    """The events of a request, still undecoded, and the sender's clock when it sent them, if the request says it once for all."""
-
-    parts: list[bytes | msgspec.Raw]
-    sent_at_us: int | None
-
-
-def split_request(body: bytes, *, ndjson: bool) -> list[bytes | msgspec.Raw]:
-    """The events of `read_request`."""
-    return read_request(body, ndjson=ndjson).parts
-
-
-def read_request(body: bytes, *, ndjson: bool) -> Sent:
-    """The events of a request body: one object, an array, `{"sent_at"?: ..., "events": [...]}`, or NDJSON lines.
-
-    Raises `BadRequest` where the body is none of these, holds too many events, or `sent_at` is no instant.
-    """
-    parts: Sequence[bytes | msgspec.Raw]
-    sent_at_us = None
-    if ndjson:
-        parts = [line for line in body.splitlines() if line.strip()]
-    else:
-        start = body.lstrip()[:1]
-        try:
-            if start == b"[":
-                parts = _decode_list(body)
-            elif start == b"{":
-                outer = _decode_object(body)
-                if "events" in outer and "type" not in outer:
-                    parts, sent_at_us = _decode_list(outer["events"]), _sent_at_us(outer.get("sent_at"))
-                else:
-                    parts = [body]
-            else:
-                raise BadRequest("not_json", "the body must be a JSON object, an array of events, or NDJSON")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadRequest("not_json", f"the body is not valid JSON: {error}") from error
-    if not parts:
-        raise BadRequest("no_events", "the body holds no event")
-    if len(parts) > EVENTS_PER_REQUEST_MAX:
-        raise BadRequest("too_many_events", f"{len(parts)} events; a request takes {EVENTS_PER_REQUEST_MAX} at most")
-    return Sent(list(parts), sent_at_us)
-
-
-def with_sent_at(part: bytes | msgspec.Raw, sent_at_us: int | None) -> bytes:
-    """An event as it is kept when it is refused: with what its request said of `sent_at`, so that it can be tried again."""
-    raw = bytes(part)
-    if sent_at_us is None or b'"sent_at"' in raw:
-        return raw
-    try:
-        return _encode({**_decode_object(raw), "sent_at": to_rfc3339(sent_at_us)})
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return raw  # no JSON object: it is kept as it came
-
-
-def _sent_at_us(told: msgspec.Raw | None) -> int | None:
-    if told is None or told == b"null":
-        return None
-    try:
-        return to_micros(_decode_instant(told))
-    except msgspec.DecodeError as error:
-        raise BadRequest(
-            "bad_value", f"`sent_at` of the request must be an RFC 3339 instant with zone: {error}"
-        ) from error
+Check = Callable[[Event, bytes, KeyClass], tuple[str | None, str] | None]
+"""What else is asked of an event: the field that is wrong and why, None if none is."""
 
 
 def accept(
     part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
-    key_hint: str | None = None, *, nobody: Collection[str] = (), sent_at_us: int | None = None, live: bool = True,
+    key_hint: str | None = None, check: Check | None = None, *,
+    nobody: Collection[str] = (), sent_at_us: int | None = None, live: bool = True,
 ) -> Record | Refusal:  # fmt: skip
-    """Decode and check one event as ingest does. The record keeps its bytes as sent, and `key_hint` beside them.
+    """Decode and check one event. The record keeps its bytes as sent, and `key_hint` beside them.
 
+    Whatever is wrong with the bytes, and whichever of our decoders finds it, is this event's own refusal. Who takes events
+    from outside asks `shared.rules.acceptance`, which also checks what the rules read from an event's URLs.
     `nobody` are the workspace's own words that name nobody, folded. `sent_at_us` is what the request says of all its events.
     An event that is not `live` was not received when it was sent (a backfill's), so its `sent_at` corrects nothing.
     """
@@ -183,26 +113,22 @@ def accept(
         return Refusal(index, None, "too_large", None, f"{len(raw)} bytes; an event has {EVENT_BYTES_MAX} at most")
     try:
         event = _decode_event(raw)
-        if b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
-            return Refusal(index, event.id, "bad_value", None, "the character U+0000 is not allowed in text")
-    except UnicodeDecodeError as error:
-        return Refusal(index, None, "not_json", None, f"JSON is UTF-8: {error}")
-    except msgspec.DecodeError as error:
-        refusal = _refusal(index, raw, error)
-        if key == "server" or refusal.code != "unknown_field":
-            return refusal
-        return accept(
-            _known_fields_only(raw), index, key, received_at_us, user_agent, key_hint,
-            nobody=nobody, sent_at_us=sent_at_us, live=live,
-        )  # fmt: skip
-    tag = str(event.__struct_config__.tag)
-    if key == "collect" and (problem := _not_for_collect(event, tag)):
-        return Refusal(index, event.id, "not_allowed_for_key", problem[0], problem[1])
+    except UNDECODABLE as error:
+        trimmed = _trimmed(raw, index, key, error)
+        if isinstance(trimmed, Refusal):
+            return trimmed
+        event, raw = trimmed
+    if b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
+        return Refusal(index, event.id, "bad_value", None, "the character U+0000 is not allowed in text")
+    if key == "collect" and (problem := not_for_collect(event)):
+        return Refusal(index, event.id, "not_allowed_for_key", *problem)
     if type(event) is ContactForgotten:
         return Refusal(index, event.id, "forgetting_not_supported", "type", FORGETTING)
     if refused := _bad_person(event, nobody):
         return Refusal(index, event.id, *refused)
-    if problem := _bad_money(event):
+    if check is not None and (problem := check(event, raw, key)):
+        return Refusal(index, event.id, "bad_value", *problem)
+    if type(event) in BOUNDED and (problem := _bad_value(event)):
         return Refusal(index, event.id, "bad_value", *problem)
     latest_us = received_at_us + FUTURE_HOURS_MAX * HOUR_US
     occurred_at, as_of = event.occurred_at, event.as_of
@@ -222,6 +148,9 @@ def accept(
                 index, event.id, "too_old", "occurred_at",
                 f"more than {COLLECT_AGE_DAYS_MAX} days before its receipt at {to_rfc3339(received_at_us)}",
             )  # fmt: skip
+    agent = None
+    if user_agent and key == "collect" and getattr(event, "user_agent", "") is None:
+        agent = user_agent[:TEXT_CHARACTERS_MAX]
     return Record(
         v=SCHEMA_VERSION,
         key=key,
@@ -229,9 +158,21 @@ def accept(
         event=msgspec.Raw(raw),
         id=None if event.id is not None else uuid7(received_at_us),
         occurred_at=_recorded_us(event, told_us, occurred_at_us, received_at_us),
-        user_agent=user_agent if key == "collect" and getattr(event, "user_agent", "") is None else None,
+        user_agent=agent,
         key_hint=key_hint,
     )
+
+
+def _trimmed(raw: bytes, index: int, key: KeyClass, error: Exception) -> tuple[Event, bytes] | Refusal:
+    """An event of a collect key without the fields that its type does not have, and its bytes; else what is wrong."""
+    refusal = refusal_of(index, raw, key, error)
+    if key == "server" or refusal.code != "unknown_field":
+        return refusal
+    try:
+        known = known_fields_only(raw)
+        return _decode_event(known), known
+    except UNDECODABLE as still:
+        return refusal_of(index, raw, key, still)
 
 
 def _recorded_us(event: Event, told_us: int | None, corrected_us: int | None, received_at_us: int) -> int | None:
@@ -291,12 +232,38 @@ def decode_record(value: bytes, offset: int = -1, kind: type[AnyArrived] = Arriv
     )  # fmt: skip
 
 
-def key_hint_of(value: bytes) -> str | None:
-    """Which key sent a log record whose event may be unreadable; None where the record does not tell it."""
+class Sender(NamedTuple):
+    """Who sent a log record, and under which id; None where the record does not tell it."""
+
+    key: KeyClass
+    key_hint: str | None
+    event_id: str | None
+
+
+class _Id(msgspec.Struct):
+    id: str | None = None
+
+
+_decode_id = msgspec.json.Decoder(_Id).decode
+
+
+def sender_of(value: bytes) -> Sender:
+    """Who sent a log record whose event may be unreadable."""
     try:
-        return _decode_record(value).key_hint
-    except msgspec.DecodeError:
-        return None
+        record = _decode_record(value)
+    except UNDECODABLE:
+        return Sender("server", None, None)
+    try:
+        event_id = record.id if record.id is not None else _decode_id(record.event).id
+    except UNDECODABLE:
+        event_id = None
+    if event_id is not None and record.key == "collect":
+        event_id = COLLECT_PREFIX + event_id
+    return Sender(
+        record.key,
+        record.key_hint,
+        None if event_id is None else event_id[: len(COLLECT_PREFIX) + EVENT_ID_CHARACTERS_MAX],
+    )
 
 
 def upcast(version: int, raw: bytes) -> bytes:
@@ -352,17 +319,6 @@ def _holds_nul(value: object) -> bool:
     return isinstance(value, list) and any(_holds_nul(v) for v in value)
 
 
-def _not_for_collect(event: Event, tag: str) -> tuple[str | None, str] | None:
-    if tag not in COLLECT_TYPES:
-        return "type", f"a collect key may send {', '.join(sorted(COLLECT_TYPES))}"
-    contact = getattr(event, "contact", None)
-    if contact is not None and contact.id is not None:
-        return "contact.id", "a collect key names contacts by email alone"
-    if event.as_of is not None:
-        return "as_of", "a collect key tells what happens now; only a server key may replace what was told before"
-    return None
-
-
 FORGETTING = (
     "contacts cannot be forgotten yet, and a contact that was told to be must not stay readable; the event changed nothing. "
     "It is kept as a dead letter: retry it with `touchline dead-letters retry` once a release forgets"
@@ -408,56 +364,24 @@ def _nobody(field: str, text: str) -> tuple[Code, str, str]:
     )
 
 
-def _bad_money(event: Event) -> tuple[str, str] | None:
+def _bad_value(event: Event) -> tuple[str, str] | None:
+    """The field that is out of bounds though it has the right shape, and why. What is in the log already is not asked."""
+    if getattr(event, "count", 1) > COUNT_MAX:
+        return "count", f"from 1 to {COUNT_MAX}"
+    if type(event) is WorkspaceConfigured:
+        settings = event.settings
+        if settings.time_zone is not None and settings.time_zone not in zones():
+            return "settings.time_zone", f"{settings.time_zone!r} is no IANA time zone"
+        if settings.currency is not None and settings.currency not in CURRENCIES:
+            return "settings.currency", f"{settings.currency} is no currency of ISO 4217"
+        return None
     currency = getattr(event, "currency", None)
     if currency is None:
         return None
+    if currency not in CURRENCIES:
+        return "currency", f"{currency} is no currency of ISO 4217"
     for name in ("amount", "budget"):
         amount = getattr(event, name, None)
         if amount is not None and not is_exact(amount, currency):
             return name, f"{amount} has more decimals than {currency} has"
     return None
-
-
-def _known_fields_only(raw: bytes) -> bytes:
-    """The event without fields that its type does not have, in its contact object too (collect keys)."""
-    fields = _decode_object(raw)
-    cls = EVENT_TYPES[_decode_any(fields["type"])]
-    kept: dict[str, object] = {k: v for k, v in fields.items() if k in cls.__struct_fields__ or k == "type"}
-    if "contact" in kept:
-        contact = _decode_any(fields["contact"])
-        if isinstance(contact, dict):
-            kept["contact"] = {k: v for k, v in contact.items() if k in ("id", "email")}
-    return _encode(kept)
-
-
-_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
-_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
-
-
-def _refusal(index: int, raw: bytes, error: msgspec.DecodeError) -> Refusal:
-    text = str(error)
-    event_id = None
-    try:
-        sent = _decode_any(raw)
-    except msgspec.DecodeError:
-        return Refusal(index, None, "not_json", None, text)
-    if isinstance(sent, dict) and isinstance(sent.get("id"), str):
-        event_id = sent["id"]
-    path = m["path"] if (m := _PATH.search(text)) else ""
-    said = _PATH.sub("", text)
-    inner = (_UNKNOWN.search(said) or _MISSING.search(said)) if said.startswith("Object ") else None
-    field = ".".join(x for x in (path, inner["name"] if inner else "") if x) or None
-    code: Code
-    if _UNKNOWN.search(said):
-        code = "unknown_field"
-    elif _MISSING.search(said):
-        code = "missing_field"
-    elif said.startswith("Invalid value") and field in ("type", "", None):
-        code, field = "unknown_type", "type"
-    elif said.startswith("Expected") and ", got" in said and not re.search(r"length|matching|>=|<=", said):
-        code = "wrong_type"
-    else:
-        code = "bad_value"
-    return Refusal(index, event_id, code, field, said)

@@ -4,7 +4,10 @@ EVENT_ID_CHARACTERS_MAX = 128  # an idempotency key: UUIDs, hashes and composed 
 ID_CHARACTERS_MAX = 256  # ids of other systems, kept opaque
 TEXT_CHARACTERS_MAX = 1_024  # names and titles, shown on one line
 URL_CHARACTERS_MAX = 8_192  # what browsers and proxies carry in practice
-COUNT_MAX = 1_000_000_000  # an increment; leaves room to add 9 billion of them in 64 bits
+COUNT_MAX = 1_000_000  # an increment: a day's impressions of one ad; more in one event is a mistake, or meant to harm
+COUNT_STORED_MAX = 1_000_000_000  # what a log may hold from before the limit above; 9 billion of them add up in 64 bits
+DAYS_MAX = 100 * 366  # a lookback or half-life: a century is for ever
+WEIGHT_MAX = 1_000_000  # of a model, in percent; only their proportion counts
 AMOUNT_DIGITS_MAX = 14  # major units; in minor units (4 decimals at most) still within 64 bits
 MACHINE_RULES_MAX = 100  # parts of user agents; each is looked for in each new agent
 INTERNAL_DOMAINS_MAX = 1_000  # of a holding with many brands
@@ -17,8 +20,19 @@ CONTACTS_PER_DEAL_EVENT_MAX = 100  # more are sent as deal_contact_associated
 EVENT_BYTES_MAX = 32 * 1024  # one event; a Kafka record stays far below the broker's default
 EVENTS_PER_REQUEST_MAX = 1_000  # one append; bounds the time that one request holds the log
 REQUEST_BYTES_MAX = 1024 * 1024  # collect keys, after decompression: they are public
+REQUEST_DEPTH_SYMBOLS_MAX = (
+    500_000  # brackets, commas and strings of a body that is split by hand: a quarter of a second
+)
+REQUEST_LINES_MAX = 100_000  # line breaks of an NDJSON body, empty lines among them; a list of more lines costs memory
+REQUEST_COMMAS_MAX = 100_000  # of a JSON body that is split at once: 1,000 events of 100 fields
+WORKSPACE_BYTES_MAX = 16 * 1024  # the body of POST /v1/workspaces: a name and two codes
 REQUEST_BYTES_SERVER_MAX = 10 * 1024 * 1024  # server keys, after decompression
 
 OCCURRED_AT_MIN_US = -(70 * 365 + 17) * 86_400_000_000  # 1900-01-01: an earlier instant is a mistake of its sender
 FUTURE_HOURS_MAX = 24  # rule future: clocks differ, calendars do not
 COLLECT_AGE_DAYS_MAX = 7  # rule future: a browser may hold events back while it is offline
+
+HEADERS_BYTES_MAX = 16 * 1024  # of a request, its first line included; what proxies and browsers keep to as well
+FIELD_SHOWN_CHARACTERS_MAX = 256  # of a field's name in a refusal; a sender recognises it by its beginning
+MESSAGE_CHARACTERS_MAX = 1_024  # of a refusal's message
+KEPT_BYTES_MAX = EVENT_BYTES_MAX  # of a body in a dead letter: any event that could be sent again is kept whole

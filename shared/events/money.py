@@ -6,13 +6,7 @@ The number of decimals follows ISO 4217.
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TypedDict
 
-_DECIMALS_OTHER_THAN_TWO = {
-    **dict.fromkeys(
-        ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF",
-         "XOF", "XPF"], 0),
-    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
-    **dict.fromkeys(["CLF", "UYW"], 4),
-}  # fmt: skip
+from shared.events.currencies import DECIMALS
 
 
 class Money(TypedDict):
@@ -24,7 +18,7 @@ class Money(TypedDict):
 
 def decimals(currency: str) -> int:
     """Decimals of the currency's minor unit: 2 for EUR, 0 for JPY."""
-    return _DECIMALS_OTHER_THAN_TWO.get(currency, 2)
+    return DECIMALS.get(currency, 2)  # a log may hold codes that are no longer accepted
 
 
 def to_minor(amount: str, currency: str) -> int:
@@ -37,6 +31,11 @@ def is_exact(amount: str, currency: str) -> bool:
     """Whether the currency can express the amount without rounding."""
     scaled = Decimal(amount).scaleb(decimals(currency))
     return scaled == scaled.to_integral_value()
+
+
+def exact_minor(amount: str, currency: str) -> int | None:
+    """The amount in minor units; None if the currency cannot express it: an amount is never cut (rule **deal**)."""
+    return to_minor(amount, currency) if is_exact(amount, currency) else None
 
 
 def to_amount(amount_minor: int, currency: str) -> str:

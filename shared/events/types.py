@@ -7,15 +7,18 @@ Unknown fields are refused. Instants are aware datetimes here and microseconds s
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal, Union
 
 import msgspec
 
+from shared.events.currencies import CURRENCIES
 from shared.events.limits import (
     AMOUNT_DIGITS_MAX,
     CONTACTS_PER_DEAL_EVENT_MAX,
     COUNT_MAX,
+    COUNT_STORED_MAX,
+    DAYS_MAX,
     EVENT_ID_CHARACTERS_MAX,
     ID_CHARACTERS_MAX,
     IGNORED_REFERRERS_MAX,
@@ -26,22 +29,33 @@ from shared.events.limits import (
     PAGE_PARAMETERS_MAX,
     TEXT_CHARACTERS_MAX,
     URL_CHARACTERS_MAX,
+    WEIGHT_MAX,
 )
 from shared.events.nobody import names_nobody
 
 Micros = int
+
+END = r"$(?!\n)"  # the end of the text: `$` alone also matches before a last line break
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)]
 EventIdField = Annotated[str, msgspec.Meta(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX)]
 Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARACTERS_MAX)]
 Url = Annotated[str, msgspec.Meta(min_length=1, max_length=URL_CHARACTERS_MAX)]
 Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=COUNT_MAX)]
-Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$", description="ISO 4217 code, such as EUR")]
+# Ingest holds to tighter bounds than the decoder, which must also read what a log holds from before: see `codec.record_of`.
+Count = Annotated[int, msgspec.Meta(ge=1, le=COUNT_STORED_MAX, extra_json_schema={"maximum": COUNT_MAX})]
+Currency = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^[A-Z]{{3}}{END}",
+        description="ISO 4217 code, such as EUR",
+        extra_json_schema={"enum": sorted(CURRENCIES)},
+    ),
+]
 Amount = Annotated[
     str,
     msgspec.Meta(
-        pattern=rf"^-?[0-9]{{1,{AMOUNT_DIGITS_MAX}}}(\.[0-9]{{1,4}})?$",
+        pattern=rf"^-?[0-9]{{1,{AMOUNT_DIGITS_MAX}}}(\.[0-9]{{1,4}})?{END}",
         description='decimal string in major units, such as "1200.50"',
     ),
 ]
@@ -51,20 +65,22 @@ UserAgentPart = Annotated[
 Domain = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^\s*@?[^\s@]+\.[^\s@]+\s*$", max_length=253, description="of e-mail addresses, such as ours.example"
+        pattern=rf"^\s*@?[^\s@]+\.[^\s@]+\s*{END}",
+        max_length=253,
+        description="of e-mail addresses, such as ours.example",
     ),
 ]
 Host = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^\s*(\*\.)?[^\s./:@?#\\*]+(\.[^\s./:@?#\\*]+)+\.?\s*$",
+        pattern=rf"^\s*(\*\.)?[^\s./:@?#\\*]+(\.[^\s./:@?#\\*]+)+\.?\s*{END}",
         max_length=253,
         description="a host without scheme, port and path, such as shop.example; it covers its subdomains",
     ),
 ]
 ParameterName = Annotated[
     str,
-    msgspec.Meta(pattern=r"^[^\s=&#?;]+$", max_length=100, description="the name of a query parameter, such as p"),
+    msgspec.Meta(pattern=rf"^[^\s=&#?;]+{END}", max_length=100, description="the name of a query parameter, such as p"),
 ]
 NobodyWord = Annotated[
     str,
@@ -72,7 +88,11 @@ NobodyWord = Annotated[
         min_length=1, max_length=ID_CHARACTERS_MAX, description="an id or e-mail that names nobody here, in any case"
     ),
 ]
-Weight = Annotated[int | float | str, msgspec.Meta(description="share of the model, in percent")]
+_PERCENT = msgspec.Meta(ge=0, le=WEIGHT_MAX)
+Weight = Annotated[
+    Annotated[int, _PERCENT] | Annotated[float, _PERCENT] | Annotated[str, msgspec.Meta(max_length=32)],
+    msgspec.Meta(description="share of the model, in percent"),
+]
 
 AssetType = Literal[
     "site_page", "landing_page", "blog_post", "case_study", "form", "cta", "marketing_email", "social_post",
@@ -430,7 +450,7 @@ class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     time_zone: Text | None = None
     currency: Currency | None = None
     session_gap_minutes: Annotated[int, msgspec.Meta(ge=1, le=24 * 60)] | None = None
-    lookback_days: Annotated[int, msgspec.Meta(ge=1, le=100 * 366)] | msgspec.UnsetType | None = msgspec.UNSET
+    lookback_days: Annotated[int, msgspec.Meta(ge=1, le=DAYS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
     machine_rules: MachineRulesField | None = None
     internal_domains: Annotated[tuple[Domain, ...], msgspec.Meta(max_length=INTERNAL_DOMAINS_MAX)] | None = None
     own_hosts: Annotated[tuple[Host, ...], msgspec.Meta(max_length=OWN_HOSTS_MAX)] | None = None
@@ -458,15 +478,18 @@ class WorkspaceConfigured(Envelope, kw_only=True, frozen=True, tag="workspace_co
 class ModelDefined(Envelope, kw_only=True, frozen=True, tag="model_defined"):
     """A credit model of the workspace's own: weights in percent of `first`, `lead_creation`, ..., `others`."""
 
-    model: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    model: Annotated[str, msgspec.Meta(pattern=rf"^[a-z][a-z0-9_]{{0,63}}{END}")]
     weights: dict[Literal["first", "lead_creation", "deal_creation", "last", "others"], Weight]
-    half_life_days: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    lookback_days: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    half_life_days: Annotated[int, msgspec.Meta(ge=1, le=DAYS_MAX)] | None = None
+    lookback_days: Annotated[int, msgspec.Meta(ge=1, le=DAYS_MAX)] | None = None
 
     def __post_init__(self) -> None:
-        weights = [Decimal(str(weight)) for weight in self.weights.values()]
-        if any(not w.is_finite() or w < 0 for w in weights) or sum(weights) <= 0:
-            raise ValueError("`weights` must not be negative and must add up to more than 0")
+        try:
+            weights = [Decimal(str(weight)) for weight in self.weights.values()]
+        except InvalidOperation as error:
+            raise ValueError("each of `weights` must be a decimal number") from error
+        if any(not w.is_finite() or not 0 <= w <= WEIGHT_MAX for w in weights) or sum(weights) <= 0:
+            raise ValueError(f"each of `weights` must be from 0 to {WEIGHT_MAX}, and together they must be more than 0")
 
 
 Event = Union[  # noqa: UP007 (a tagged union of this length reads best as a list)

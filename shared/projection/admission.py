@@ -37,6 +37,10 @@ WITH RECURSIVE near(id) AS (
 SELECT r.target, r.event_id, r.occurred_at_us FROM near JOIN {g}.retraction r ON r.ws = $1 AND r.target = near.id
 """)  # every retraction that can bear on these ids, through chains of retractions
 
+BY_INDEX = sql("SET LOCAL enable_seqscan = off")
+AS_BEFORE = sql("SET LOCAL enable_seqscan = on")
+# each step along a chain looks two rows up; by what the planner takes for a small table it reads all of it, at every step
+
 MEET = sql("UPDATE {g}.retraction SET met = true WHERE ws = $1 AND target = ANY($2::text[]) AND NOT met")
 SET_LIVE = sql("""
 UPDATE {g}.seen s SET live = u.live FROM unnest($2::bytea[], $3::bool[]) u(event_key, live)
@@ -204,7 +208,9 @@ async def _retract(
         change.entering = change.fresh
         return
     near = sorted({*touched, *met, *(a.event_id for a in (*told, *change.replaced))})
+    await connection.execute(BY_INDEX)
     rows = await connection.fetch(RETRACTIONS_NEAR, ws, near)
+    await connection.execute(AS_BEFORE)
     out = retracted(Retraction(Order(r["occurred_at_us"], r["event_id"]), r["target"]) for r in rows)
     await connection.execute(MEET, ws, [*met, *(t for t in touched if t in fresh)])
     for arrived in change.fresh:

@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.events import types as e
 from shared.events.codec import decode_event
-from shared.events.money import to_minor
+from shared.events.money import exact_minor
 from shared.projection.rows import registered
 from shared.projection.sql import Connection, sql
 from shared.projection.work import Work
@@ -145,7 +145,7 @@ def _campaign_row(key: int, facts: Iterable[Any], workspace_currency: str) -> tu
         key, first.campaign_id, lived.created_us,
         lived.deleted.at_us if lived.deleted else None, lived.deleted.event_id if lived.deleted else None,
         told.get("name"), told.get("starts_on"), told.get("ends_on"), told.get("owner"),
-        None if budget is None else to_minor(budget, currency), currency, told.get("notes"),
+        None if budget is None else exact_minor(budget, currency), currency, told.get("notes"),
     )  # fmt: skip
 
 

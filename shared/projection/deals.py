@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.events import types as e
 from shared.events.codec import decode_event
-from shared.events.money import to_minor
+from shared.events.money import exact_minor
 from shared.projection.sql import sql
 from shared.projection.work import Work
 from shared.rules.credit import Lead, Step, lookback_from_us, roles, roles_at
@@ -149,7 +149,7 @@ def keys_named(events: Iterable[tuple[Order, str, Any]]) -> set[int]:
 
 def _deal_columns(deal: Deal, workspace_currency: str) -> tuple[Any, ...]:
     currency = deal.currency or workspace_currency
-    amount = None if deal.amount is None else to_minor(deal.amount, currency)
+    amount = None if deal.amount is None else exact_minor(deal.amount, currency)
     closed = deal.closed or (None, None)
     return str(deal.state), deal.name, amount, currency, deal.created.at_us, *closed
 
@@ -174,8 +174,9 @@ async def _credits(
     ages_us = [closed_us - step.order.at_us for step in steps]
     by_model: dict[str, list[int]] = {}
     if deal.amount is not None:
-        amount = to_minor(deal.amount, deal.currency or work.settings.currency)
-        by_model = {name: shares(amount, weights(model, found, ages_us)) for name, model in MODELS.items()}
+        amount = exact_minor(deal.amount, deal.currency or work.settings.currency)
+        if amount is not None:
+            by_model = {name: shares(amount, weights(model, found, ages_us)) for name, model in MODELS.items()}
     return [
         (work.ws, key, i, r["person"], r["occurred_at_us"], r["event_id"], r["type"], r["contact"], r["asset_id"],
          r["target"], r["via"], r["utm"], [str(role) for role in roles_at(found, i)],

@@ -4,19 +4,21 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from shared.events import types as e
-from shared.events.codec import decode_event, key_hint_of
+from shared.events.codec import decode_event, sender_of
+from shared.events.limits import MESSAGE_CHARACTERS_MAX
+from shared.events.refusal import UNDECODABLE
 from shared.log.port import Entry, EventLog
 from shared.projection.admission import admit
 from shared.projection.catalog import derive_catalog, save_readings
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_ownership, record_namings
 from shared.projection.record import record_lateness, sort_out, write
-from shared.projection.rows import SETTINGS_SUBJECT, Prepared, agents_of, prepared, suit
+from shared.projection.rows import SETTINGS_SUBJECT, Prepared, Unfit, agents_of, prepared, suit
 from shared.projection.scanners import settle_scanners
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
@@ -76,7 +78,16 @@ class Letter(NamedTuple):
 
 def _unread(entry: Entry, reason: str, why: str) -> Letter:
     """An entry of the log to keep aside as it is."""
-    return Letter(entry.workspace, "server", key_hint_of(entry.value), reason, why, None, entry.offset, entry.value)
+    sent = sender_of(entry.value)
+    return Letter(entry.workspace, sent.key, sent.key_hint, reason, why, sent.event_id, entry.offset, entry.value)
+
+
+Texts = TypeVar("Texts", str, str | None)
+
+
+def _cut(text: Texts) -> Texts:
+    """What a column takes: an error may tell what the event told."""
+    return None if text is None else text[:MESSAGE_CHARACTERS_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _lost(workspace: str, loser: Prepared) -> Letter:
@@ -88,13 +99,17 @@ def _lost(workspace: str, loser: Prepared) -> Letter:
 
 @dataclass
 class Batch:
-    """Entries of the log, decoded; those that cannot be are to be kept as dead letters."""
+    """Entries of the log, decoded; those that cannot be, or tell what no row can hold, are to be kept as dead letters.
+
+    `unreadable` and `unfit` hold them, each with what is wrong with it.
+    """
 
     entries: Sequence[Entry]
     arrived: dict[str, list[Prepared]]
     readings: dict[str, dict[int, int]]
     """By workspace: utm values that read otherwise when they are decoded once more, of all touches that were read."""
     unreadable: list[tuple[Entry, str]]
+    unfit: list[tuple[Entry, str]] = field(default_factory=list)
 
     @property
     def leaves(self) -> set[int]:
@@ -123,7 +138,10 @@ def decode(entries: Sequence[Entry]) -> Batch:
             continue
         try:
             arrived = prepared(entry.value, entry.offset)
-        except msgspec.DecodeError as error:
+        except Unfit as error:
+            batch.unfit.append((entry, str(error)))
+            continue
+        except UNDECODABLE as error:
             batch.unreadable.append((entry, str(error)))
             continue
         batch.arrived[entry.workspace].append(arrived)
@@ -185,6 +203,7 @@ class Projector:
                 if moved != "UPDATE 1":
                     raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
                 letters = [_unread(entry, "cannot_be_decoded", why) for entry, why in batch.unreadable]
+                letters += [_unread(entry, "cannot_be_projected", why) for entry, why in batch.unfit]
                 kept += await self._keep(connection, letters)
                 for workspace, arrived in batch.arrived.items():
                     kept += await self._project_workspace(
@@ -228,7 +247,8 @@ class Projector:
         """
         if not letters or not self.keeps_dead_letters:
             return Counter()
-        rows = await connection.fetch(BURY, self.partition, *map(list, zip(*letters, strict=True)))
+        told = [letter._replace(detail=_cut(letter.detail), event_id=_cut(letter.event_id)) for letter in letters]
+        rows = await connection.fetch(BURY, self.partition, *map(list, zip(*told, strict=True)))
         return Counter(row["reason"] for row in rows)
 
     async def _project_workspace(

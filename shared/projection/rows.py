@@ -1,6 +1,7 @@
 """What does an event become in the tables? Names become keys, URLs addresses and values; nothing is decided here."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -117,10 +118,17 @@ class Fact(NamedTuple):
     leads_to: int | None = None
 
 
+class Unfit(Exception):
+    """An event tells what no row can hold. Ingest refuses it today; a log may hold it from before."""
+
+
+_HIDDEN_NUL = re.compile(rb"%(?:25)*00")  # of a URL, whose query is decoded
+
+
 def prepared(value: bytes, offset: int) -> Prepared:
     """The event of a log record, with its row and keys; its workspace and its session are still open.
 
-    Raises `msgspec.DecodeError` where the record does not hold one.
+    Raises one of `UNDECODABLE` where the record does not hold one, and `Unfit`.
     """
     arrived = decode_record(value, offset, Prepared)
     arrived.key128, arrived.sent_hash = event_key(arrived.event_id), sent_hash(arrived)
@@ -129,6 +137,8 @@ def prepared(value: bytes, offset: int) -> Prepared:
         arrived.reading = reading_of(arrived.row)
     else:
         arrived.about = fact(arrived.event)
+    if b"\\u0000" in value or (b"%" in value and _HIDDEN_NUL.search(value)):
+        _check_texts(arrived)
     return arrived
 
 
@@ -167,6 +177,27 @@ def keys_of_visit(
     target = page_key(address) if asset_id is None else asset_key(asset_id)
     via = link_of(page, address) if via_asset_id is None else asset_key(via_asset_id)
     return target, via, named_source(page, referrer, rules.referrers)
+
+
+def _check_texts(arrived: Prepared) -> None:
+    """Raise `Unfit` for a text with U+0000, which PostgreSQL cannot keep."""
+    row = () if arrived.row is None else msgspec.structs.astuple(arrived.row)
+    texts = [arrived.event_id, arrived.user_agent, *row, *_texts(msgspec.to_builtins(arrived.event))]
+    if any(isinstance(text, str) and "\0" in text for text in texts):
+        raise Unfit("a text of the event, or one that its URL tells, holds the character U+0000")
+
+
+def _texts(told: Any) -> Iterator[str]:
+    """All texts of an event, the names of its properties among them."""
+    if isinstance(told, str):
+        yield told
+    elif isinstance(told, dict):
+        for name, value in told.items():
+            yield name
+            yield from _texts(value)
+    elif isinstance(told, list):
+        for value in told:
+            yield from _texts(value)
 
 
 def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:

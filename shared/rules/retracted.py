@@ -4,7 +4,8 @@ An event is out if a retraction that is itself in the set names it. Where retrac
 last in order stands.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from shared.rules.order import Order
@@ -18,25 +19,37 @@ class Retraction(NamedTuple):
 
 
 def retracted(retractions: Iterable[Retraction]) -> frozenset[str]:
-    """The ids of all events that are out, retractions among them."""
+    """The ids of all events that are out, retractions among them. Linear in their number, however they name each other."""
     told = list(retractions)
-    by_target: dict[str, list[str]] = {}
+    orders = {r.order.event_id: r.order for r in told}
+    targets: dict[str, list[str]] = defaultdict(list)
+    waits_for = dict.fromkeys(orders, 0)  # how many that name it are not decided yet
     for retraction in told:
-        by_target.setdefault(retraction.target, []).append(retraction.order.event_id)
+        targets[retraction.order.event_id].append(retraction.target)
+        if retraction.target in waits_for:
+            waits_for[retraction.target] += 1
     stands: dict[str, bool] = {}
-    undecided = {r.order.event_id: r.order for r in told}
-    while undecided:
-        decided = [i for i in undecided if _decidable(by_target.get(i, ()), stands)]
-        if not decided:
-            last = max(undecided, key=undecided.__getitem__)
-            stands[last] = True
-            del undecided[last]
-            continue
-        for event_id in decided:
-            stands[event_id] = not any(stands.get(by, False) for by in by_target.get(event_id, ()))
-            del undecided[event_id]
+    last_first = sorted(orders, key=orders.__getitem__, reverse=True)
+    for begin in ([i for i in orders if not waits_for[i]], *([i] for i in last_first)):
+        _decide(begin, stands, waits_for, targets)
     return frozenset(r.target for r in told if stands[r.order.event_id])
 
 
-def _decidable(by: Sequence[str], stands: Mapping[str, bool]) -> bool:
-    return any(stands.get(i) for i in by) or all(i in stands for i in by)
+def _decide(
+    standing: list[str], stands: dict[str, bool], waits_for: dict[str, int], targets: dict[str, list[str]]
+) -> None:
+    """Let these stand that are not decided yet, and decide all that follows from it. `waits_for` is counted down."""
+    decided = deque((event_id, True) for event_id in standing)
+    while decided:
+        event_id, stand = decided.popleft()
+        if event_id in stands:
+            continue
+        stands[event_id] = stand
+        for target in targets[event_id]:
+            if target not in waits_for:
+                continue
+            waits_for[target] -= 1
+            if stand:
+                decided.append((target, False))
+            elif waits_for[target] == 0:
+                decided.append((target, True))

@@ -8,6 +8,8 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.database import AWAY, told
 from shared.log.port import LogUnavailable
@@ -56,6 +58,11 @@ def add_handlers(app: FastAPI) -> None:
     for kind in (LogUnavailable, NoGeneration, WrongShape, *AWAY):
         app.exception_handler(kind)(away)
 
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, _: Exception) -> Response:
+        logger.info("an upload broke off", path=request.url.path)
+        return Problem(400, "upload_broke_off", "the body ended before its time").response()
+
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> Response:
         return error.response()
@@ -70,3 +77,28 @@ def add_handlers(app: FastAPI) -> None:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:])
         return Problem(422, "bad_parameter", f"{field}: {first['msg']}", field=field).response()
+
+
+class Unexpected:
+    """Answers an error that nobody foresaw as a problem too, and tells it once, with a short traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception:
+            if scope["type"] != "http" or started:
+                raise
+            logger.exception("a request failed", method=scope["method"], path=scope["path"])
+            answer = Problem(500, "internal_error", "this is an error of the server; it was logged")
+            await answer.response()(scope, receive, send)

@@ -9,7 +9,7 @@ import orjson
 from shared.events import types as e
 from shared.events.codec import Arrived, canonical, decode_event, event_type
 from shared.events.instants import to_micros
-from shared.events.money import to_minor
+from shared.events.money import exact_minor
 from shared.projection.deals import members_of, told_of
 from shared.projection.rows import TouchRow, naming, reading_of, registered, suit_touch, touch_row
 from shared.recognition.referrers import site
@@ -313,5 +313,7 @@ class InMemory:
         leads = [Lead(self.created[c], self.name[c], c) for c in present]
         found = roles(journey, leads, deal.created.at_us)
         ages_us = [closed_us - step.order.at_us for step in journey]
-        minor = to_minor(deal.amount, deal.currency or self.settings.currency)
+        minor = exact_minor(deal.amount, deal.currency or self.settings.currency)
+        if minor is None:
+            return str(deal.state), ids, {}
         return str(deal.state), ids, {m: shares(minor, weights(model, found, ages_us)) for m, model in MODELS.items()}

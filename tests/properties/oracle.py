@@ -638,6 +638,10 @@ class Oracle:
                 d["state"], d["closed"] = ("won" if e["won"] else "lost"), at(e)
             elif e["type"] == "deal_reopened":
                 d["state"], d["closed"] = "open", None
+        if d["amount"] is not None:
+            minor = Decimal(d["amount"]) * (1 if d["currency"] == "JPY" else 100)
+            if minor != int(minor):
+                d["amount"] = None
         return d
 
     @property

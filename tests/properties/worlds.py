@@ -347,6 +347,8 @@ def deal(rng: random.Random, cast: Cast) -> dict[str, Any]:
         event["amount"] = rng.choice(["100", "1000.01", "0.07", "0", "33.33", "-100", "-1000.01", "0.01"])
         if rng.random() < 0.5:
             event["currency"] = rng.choice(["EUR", "NOK"])
+        elif rng.random() < 0.1:
+            event["amount"] = "7.125"  # which no currency here can express; only the deal's own says which it is
     if type_ == "deal_closed":
         event["won"] = rng.random() < 0.85
     return event

@@ -289,3 +289,27 @@ def test_many_readers_at_once_do_not_wait_for_each_other(workspace: Workspace, r
             return [answer.status_code for answer in answers]
 
     assert run(ask()) == [200] * 100
+
+
+@pytest.mark.parametrize(
+    ("told", "amount", "refused"),
+    [
+        ([{"amount": "1.2345"}], None, {"amount": "1.2345", "currency": "EUR"}),
+        ([{"amount": "1.2345"}, {"currency": "KWD"}], None, {"amount": "1.2345", "currency": "KWD"}),
+        ([{"amount": "1.234"}, {"currency": "KWD"}], {"amount": "1.234", "currency": "KWD"}, None),
+        ([{"amount": "1.50", "currency": "EUR"}, {"currency": "JPY"}], None, {"amount": "1.50", "currency": "JPY"}),
+        ([{"amount": "1.2345"}, {"amount": "1.23"}], {"amount": "1.23", "currency": "EUR"}, None),
+        ([{}], None, None),
+    ],
+)
+def test_an_amount_that_its_currency_cannot_express_is_never_cut(
+    workspace: Workspace, run: Any, told: list[Any], amount: Any, refused: Any
+) -> None:
+    events = [
+        {"type": "deal_updated", "deal_id": "d", "occurred_at": f"2024-01-01T00:00:0{n}Z", **fields}
+        for n, fields in enumerate(told)
+    ]
+    assert run(workspace.send(*events)).json()["rejected"] == []
+    run(workspace.project())
+    answer = run(workspace.get("/v1/deals/d/attribution")).json()
+    assert (answer["amount"], answer["amount_refused"]) == (amount, refused)

@@ -18,8 +18,8 @@ from shared.events.codec import (
     encode_event,
     encode_record,
     event_type,
-    key_hint_of,
     read_request,
+    sender_of,
     split_request,
     uuid7,
     with_sent_at,
@@ -183,12 +183,12 @@ def test_a_record_tells_which_key_sent_it_and_one_of_an_older_release_does_not()
     record = accept(json.dumps(VISIT).encode(), 0, "server", NOW_US, None, "tls_AbCd")
     assert isinstance(record, Record)
     value = encode_record(record)
-    assert decode_record(value).key_hint == key_hint_of(value) == "tls_AbCd"
-    assert key_hint_of(value.replace(b"page_visited", b"from_the_future")) == "tls_AbCd"
+    assert decode_record(value).key_hint == sender_of(value).key_hint == "tls_AbCd"
+    assert sender_of(value.replace(b"page_visited", b"from_the_future")).key_hint == "tls_AbCd"
     older = take(VISIT)
     assert isinstance(older, Record)
     assert decode_record(encode_record(older)).key_hint is None
-    assert key_hint_of(b"no record") is None
+    assert sender_of(b"no record").key_hint is None
 
 
 def test_an_unknown_schema_version_is_not_guessed_at() -> None:

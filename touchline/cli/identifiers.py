@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.api.identifiers import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, joined_identifiers
+from services.api.identifiers import joined_identifiers
+from services.api.parameters import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN
 from services.api.reading import LIMIT_DEFAULT, LIMIT_MAX
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from touchline.cli.plainly import plainly

@@ -72,8 +72,8 @@ function frame() {
 function showStatus(parts, status) {
   zone.name = status.workspace.time_zone;
   show(parts.workspace, h("b", {}, status.workspace.name), h("span", {}, `${status.workspace.currency}, ${zone.name}`));
-  show(parts.lag, status.lag_events === null ? "lag unknown" : status.lag_events ? `${num(status.lag_events)} events behind` : "up to date");
-  show(parts.generation, `Generation ${status.generation}, ${num(status.projected_offset)} events` +
+  show(parts.lag, status.up_to_date === null ? "lag unknown" : status.up_to_date ? "up to date" : status.lag_events ? `${num(status.lag_events)} events behind` : "catching up");
+  show(parts.generation, `Generation ${status.generation}` + (status.projected_offset === null ? "" : `, ${num(status.projected_offset)} events`) +
     (status.dead_letters ? `, ${num(status.dead_letters)} dead letters` : ""));
 }
 

@@ -1,0 +1,67 @@
+"""Which query parameters do the reads take? Each is told once; a route lists those that are its own."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from services.api.overview import CONTACT_METRICS, DEAL_METRICS
+from services.api.reading import LIMIT_DEFAULT, LIMIT_MAX
+from shared.events.currencies import CURRENCIES
+from shared.events.limits import ID_CHARACTERS_MAX
+from shared.events.types import AssetType
+from shared.rules.models import MODELS
+from shared.web.parameters import Declared, Parameter, declared
+
+JOINED_MIN = 2  # an id with one e-mail joins one other; the index holds who joins more
+JOINED_DEFAULT = 5
+JOINED_MAX = 2**31 - 1  # what the column holds
+
+_ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": ID_CHARACTERS_MAX}
+_INSTANT: Mapping[str, Any] = {
+    "type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}], "examples": ["2026-01-31", "2026-01-31T12:00:00Z"],
+}  # fmt: skip
+
+
+def _one_of(words: Any, default: str | None = None) -> Mapping[str, Any]:
+    schema: dict[str, Any] = {"type": "string", "enum": list(words)}
+    return schema if default is None else {**schema, "default": default}
+
+
+AFTER = Parameter(
+    "after",
+    "a position: wait up to 5 s until the answer shows all before it, else 503",
+    {"type": "string", "maxLength": 64},
+)
+GENERATION = Parameter(
+    "generation", "answer from this generation; goes with no `after`", {"type": "string", "maxLength": 63}
+)
+FROM = Parameter("from", "the range begins with this instant, or day in the workspace's time zone", _INSTANT)
+TO = Parameter("to", "the range ends before this instant, or day in the workspace's time zone", _INSTANT)
+CURSOR = Parameter("cursor", "`next_cursor` of the page before")
+LIMIT = Parameter(
+    "limit", "items of a page", {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
+)
+MODEL = Parameter("model", "how revenue is shared out", _one_of(MODELS, "linear"))
+MODELS_ = Parameter(
+    "model", "how revenue is shared out; several stand side by side", _one_of(MODELS, "linear"), repeated=True
+)
+QUERY = Parameter("q", "only campaigns whose id or name holds this, in any case")
+CONTACT_METRIC = Parameter("metric", "the number", _one_of(CONTACT_METRICS, "influenced_contacts"))
+DEAL_METRIC = Parameter("metric", "the number", _one_of(DEAL_METRICS, "influenced_deals"))
+ASSET_TYPE = Parameter("type", "only assets of this type", _one_of(get_args(AssetType)))
+SALESFORCE = Parameter("salesforce_campaign_id", "only contacts in this Salesforce campaign", _ID)
+MIN_JOINED = Parameter(
+    "min_joined", "only identifiers that events join with so many others at once",
+    {"type": "integer", "minimum": JOINED_MIN, "maximum": JOINED_MAX, "default": JOINED_DEFAULT},
+)  # fmt: skip
+ALL = Parameter("all", "the contacts' other touches too", {"type": "string", "enum": ["", "true", "false", "1", "0"]})
+CAMPAIGN = Parameter("campaign", "the campaign to explain the deal for", _ID, required=True)
+GROUP_BY = Parameter("group_by", "what the rows are of", _one_of(["campaign"], "campaign"))
+CURRENCY = Parameter("currency", "of the revenue; absent: the workspace's", _one_of(sorted(CURRENCIES)))
+
+RANGE = (FROM, TO)
+PAGE = (CURSOR, LIMIT)
+
+
+def read(*parameters: Parameter) -> Declared:
+    """The `openapi_extra` of a read: its own parameters, and those that every read takes."""
+    return declared(*parameters, AFTER, GENERATION)

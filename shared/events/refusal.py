@@ -1,0 +1,162 @@
+"""Why is an event refused? What a decoder says becomes a code, a field and a message; and what a collect key may not send.
+
+This is the slow way, taken only by events that could not be decoded as they are.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, get_args, get_type_hints
+
+import msgspec
+
+from shared.events.limits import EVENT_ID_CHARACTERS_MAX, FIELD_SHOWN_CHARACTERS_MAX, MESSAGE_CHARACTERS_MAX
+from shared.events.types import COLLECT_TYPES, EVENT_TYPES, Event
+
+KeyClass = Literal["server", "collect"]
+Code = Literal[
+    "not_json", "unknown_type", "unknown_field", "missing_field", "wrong_type", "bad_value", "too_large",
+    "in_the_future", "too_old", "not_allowed_for_key", "names_nobody", "forgetting_not_supported",
+    "no_events", "too_many_events", "bad_encoding",
+]  # fmt: skip
+
+UNDECODABLE = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
+"""What a decoder raises for bytes that are no event: bad JSON, bad UTF-8, a value out of range, nesting beyond the stack."""
+
+_decode_any = msgspec.json.Decoder().decode
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+_COLLECT_MAY = f"a collect key may send {', '.join(sorted(COLLECT_TYPES))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One event that was not accepted, as the wire tells it. `index` counts from 0 in the request."""
+
+    index: int
+    id: str | None
+    code: Code
+    field: str | None
+    message: str
+
+    @property
+    def detail(self) -> str:
+        """The message, and the field that it is about."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class BadRequest(Exception):
+    """The request as a whole cannot be read. `code` is stable, the message says what was expected."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code: Code = code
+
+
+def refusal_of(index: int, raw: bytes, key: KeyClass, error: Exception) -> Refusal:
+    """What is wrong with bytes that a decoder could not take. Whether the key may send their type comes before their shape."""
+    if isinstance(error, RecursionError):
+        return Refusal(index, None, "not_json", None, "nested too deeply")
+    try:
+        sent = _decode_any(raw)
+    except RecursionError:
+        return Refusal(index, None, "not_json", None, "nested too deeply")
+    except UnicodeDecodeError as broken:
+        return Refusal(index, None, "not_json", None, f"JSON is UTF-8: {broken}")
+    except UNDECODABLE as broken:
+        return Refusal(index, None, "not_json", None, cut(str(broken), MESSAGE_CHARACTERS_MAX))
+    event_id = None
+    if isinstance(sent, dict) and isinstance(sent.get("id"), str):
+        event_id = cut(sent["id"], EVENT_ID_CHARACTERS_MAX)
+    if key == "collect" and isinstance(sent, dict):
+        tag = sent.get("type")
+        if isinstance(tag, str) and tag in EVENT_TYPES and tag not in COLLECT_TYPES:
+            return Refusal(index, event_id, "not_allowed_for_key", "type", _COLLECT_MAY)
+    code, field, message = _said(str(error))
+    return Refusal(
+        index, event_id, code, None if field is None else cut(field, FIELD_SHOWN_CHARACTERS_MAX),
+        cut(message, MESSAGE_CHARACTERS_MAX),
+    )  # fmt: skip
+
+
+_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
+_UNKNOWN = re.compile(r"\AObject contains unknown field `(?P<name>.*)`\Z", re.DOTALL)
+_MISSING = re.compile(r"\AObject missing required field `(?P<name>.*)`\Z", re.DOTALL)
+_BOUNDS = re.compile(r"length|matching|>=|<=")
+
+
+def _said(text: str) -> tuple[Code, str | None, str]:
+    """Code, field and message of what msgspec says; a sender's own words stand in it last, and within back-ticks."""
+    path = m["path"] if (m := _PATH.search(text)) else ""
+    said = _PATH.sub("", text)
+    unknown, missing = _UNKNOWN.match(said), _MISSING.match(said)
+    inner = unknown or missing
+    field = ".".join(x for x in (path, inner["name"] if inner else "") if x) or None
+    if unknown:
+        return "unknown_field", field, said
+    if missing:
+        return "missing_field", field, said
+    if said.startswith("Invalid value") and field in ("type", None):
+        return "unknown_type", "type", said
+    if said.startswith("Expected") and ", got" in said and not _BOUNDS.search(said):
+        return "wrong_type", field, said
+    return "bad_value", field, said
+
+
+def not_for_collect(event: Event) -> tuple[str | None, str] | None:
+    """The field for which a collect key may not send an event, and why; None if it may."""
+    if event.__struct_config__.tag not in COLLECT_TYPES:
+        return "type", _COLLECT_MAY
+    contact = getattr(event, "contact", None)
+    if contact is not None and contact.id is not None:
+        return "contact.id", "a collect key names contacts by email alone"
+    if event.as_of is not None:
+        return "as_of", "a collect key tells what happens now; only a server key may replace what was told before"
+    return None
+
+
+def known_fields_only(raw: bytes) -> bytes:
+    """The event without fields that its type does not have, nor those within it (collect keys). Raises one of `UNDECODABLE`."""
+    if raw.count(b'"type"') > 1 or b"\\u00" in raw:
+        told = json.loads(raw, object_pairs_hook=list)
+        if sum(name == "type" for name, _ in told) > 1:
+            raise ValueError("Invalid value: `type` is told more than once")
+    tag = _decode_any(_decode_object(raw)["type"])
+    return bytes(_known(msgspec.Raw(raw), EVENT_TYPES[tag]))
+
+
+def _known(raw: msgspec.Raw, cls: type[Any]) -> msgspec.Raw:
+    """An object with the fields of its struct alone. What is no object is left for the decoder to refuse."""
+    if bytes(raw).lstrip()[:1] != b"{":
+        return raw
+    nested = _structs_in(cls)  # type: ignore[arg-type]  # a class can be hashed
+    kept = {
+        name: _known_within(value, nested[name]) if name in nested else value
+        for name, value in _decode_object(raw).items()
+        if name in cls.__struct_fields__ or name == cls.__struct_config__.tag_field
+    }
+    return msgspec.Raw(_encode(kept))
+
+
+def _known_within(raw: msgspec.Raw, cls: type[Any]) -> msgspec.Raw:
+    if bytes(raw).lstrip()[:1] == b"[":
+        return msgspec.Raw(_encode([_known(each, cls) for each in _decode_list(raw)]))
+    return _known(raw, cls)
+
+
+@lru_cache(128)
+def _structs_in(cls: type[Any]) -> dict[str, type[Any]]:
+    """The fields of a struct that hold structs, or lists of them."""
+    found = {}
+    for name, hint in get_type_hints(cls).items():
+        for kind in (hint, *get_args(hint), *(a for arg in get_args(hint) for a in get_args(arg))):
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                found[name] = kind
+    return found
+
+
+def cut(text: str, characters_max: int) -> str:
+    """The text, or its beginning with a mark that there was more."""
+    return text if len(text) <= characters_max else text[: characters_max - 1] + "…"

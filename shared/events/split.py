@@ -1,0 +1,168 @@
+"""Which events does a request body hold? One object, an array, `{"sent_at"?: ..., "events": [...]}`, or NDJSON lines; undecoded.
+
+A body is split by msgspec, at once. Where that fails because one event in it is nested beyond the stack, or would make a list
+of millions, the body is split symbol by symbol, so that the good events beside it are not lost and memory is not spent.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from shared.events.instants import to_micros, to_rfc3339
+from shared.events.limits import (
+    EVENTS_PER_REQUEST_MAX,
+    REQUEST_COMMAS_MAX,
+    REQUEST_DEPTH_SYMBOLS_MAX,
+    REQUEST_LINES_MAX,
+)
+from shared.events.refusal import UNDECODABLE, BadRequest
+from shared.events.types import Instant
+
+Part = bytes | msgspec.Raw
+
+_decode_any = msgspec.json.Decoder().decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_instant = msgspec.json.Decoder(Instant).decode
+_encode = msgspec.json.Encoder().encode
+_SYMBOL = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]++|[\]}]|,', re.DOTALL)  # of opening brackets, a run at once
+_MEMBER = re.compile(rb'\s*("(?:[^"\\]++|\\.)*+")\s*:\s*', re.DOTALL)
+_SPACE = b" \t\r\n"
+
+
+class Sent(NamedTuple):
+    """The events of a request, still undecoded, and the sender's clock when it sent them, if the request says it once for all."""
+
+    parts: list[Part]
+    sent_at_us: int | None
+
+
+def split_request(body: bytes, *, ndjson: bool) -> list[Part]:
+    """The events of `read_request`."""
+    return read_request(body, ndjson=ndjson).parts
+
+
+def read_request(body: bytes, *, ndjson: bool) -> Sent:
+    """The events of a request body, and what it says of all of them.
+
+    Raises `BadRequest` where the body is none of what it may be, holds too many events, or `sent_at` is no instant.
+    """
+    parts, sent_at = (_lines(body), None) if ndjson else _parts(body)
+    if not parts:
+        raise BadRequest("no_events", "the body holds no event")
+    if len(parts) > EVENTS_PER_REQUEST_MAX:
+        raise _too_many(f"{len(parts)}")
+    return Sent(list(parts), _sent_at_us(sent_at))
+
+
+def with_sent_at(part: Part, sent_at_us: int | None) -> bytes:
+    """An event as it is kept when it is refused: with what its request said of `sent_at`, so that it can be tried again."""
+    raw = bytes(part)
+    if sent_at_us is None or b'"sent_at"' in raw:
+        return raw
+    try:
+        return _encode({**_decode_object(raw), "sent_at": to_rfc3339(sent_at_us)})
+    except UNDECODABLE:
+        return raw  # no JSON object: it is kept as it came
+
+
+def _sent_at_us(told: Part | None) -> int | None:
+    if told is None or told == b"null":
+        return None
+    try:
+        return to_micros(_decode_instant(told))
+    except UNDECODABLE as error:
+        raise BadRequest(
+            "bad_value", f"`sent_at` of the request must be an RFC 3339 instant with zone: {error}"
+        ) from error
+
+
+def _too_many(how_many: str) -> BadRequest:
+    return BadRequest("too_many_events", f"{how_many} events; a request takes {EVENTS_PER_REQUEST_MAX} at most")
+
+
+def _lines(body: bytes) -> Sequence[Part]:
+    if body.count(b"\n") + body.count(b"\r") > REQUEST_LINES_MAX:
+        raise BadRequest("too_many_events", f"a request has {REQUEST_LINES_MAX} lines at most, empty ones among them")
+    return [line for line in body.splitlines() if line.strip()]
+
+
+def _parts(body: bytes) -> tuple[Sequence[Part], Part | None]:
+    """The events, and what stands beside them as `sent_at`."""
+    start = body.lstrip(_SPACE)[:1]
+    if start not in (b"[", b"{"):
+        raise BadRequest("not_json", "the body must be a JSON object, an array of events, or NDJSON")
+    try:
+        if len(body) > REQUEST_COMMAS_MAX and body.count(b",") > REQUEST_COMMAS_MAX:
+            return _by_hand(body, start)
+        if start == b"[":
+            return _decode_list(body), None
+        outer = _decode_object(body)
+        if "events" not in outer or "type" in outer:
+            return [body], None
+        return _decode_list(outer["events"]), outer.get("sent_at")
+    except RecursionError:
+        return _by_hand(body, start)
+    except UNDECODABLE as error:
+        raise BadRequest("not_json", f"the body is not valid JSON: {error}") from error
+
+
+def _by_hand(body: bytes, start: bytes) -> tuple[Sequence[Part], Part | None]:
+    """As `_parts`, without recursion. What each part holds is not looked at. Raises `BadRequest`."""
+    body = body.strip(_SPACE)
+    if start == b"[":
+        return _elements(body), None
+    members: dict[str, bytes] = {}
+    try:
+        elements = _elements(body)
+    except BadRequest as error:
+        if error.code == "too_many_events":  # one event with as many fields; it is refused by itself
+            return [body], None
+        raise
+    for element in elements:
+        name = _MEMBER.match(element)
+        try:
+            members[_decode_any(name[1] if name else b"")] = element[name.end() if name else 0 :]
+        except UNDECODABLE as error:
+            raise BadRequest("not_json", f"the body is not valid JSON: {error}") from error
+    if "events" not in members or "type" in members:
+        return [body], None
+    if members["events"][:1] != b"[":
+        raise BadRequest("not_json", "`events` must be an array")
+    return _elements(members["events"].strip(_SPACE)), members.get("sent_at")
+
+
+def _elements(body: bytes) -> list[bytes]:
+    """What the commas of an array or object separate, at its first level. Raises `BadRequest`."""
+    out: list[bytes] = []
+    begin = 1
+    for at, end in _separators(body):
+        out.append(body[begin:at].strip(_SPACE))
+        begin = at + 1
+        if len(out) > EVENTS_PER_REQUEST_MAX:
+            raise _too_many(f"more than {EVENTS_PER_REQUEST_MAX}")
+        if end:
+            if at != len(body) - 1:
+                raise BadRequest("not_json", "the body is not valid JSON: there is more behind its end")
+            return [] if out == [b""] else out
+    raise BadRequest("not_json", "the body is not valid JSON: it ends too early")
+
+
+def _separators(body: bytes) -> Iterator[tuple[int, bool]]:
+    """Where the first level has a comma, and where it ends."""
+    depth = 0
+    for count, symbol in enumerate(_SYMBOL.finditer(body)):
+        if count > REQUEST_DEPTH_SYMBOLS_MAX:
+            raise BadRequest("not_json", "the body is nested too deeply to be read")
+        first = body[symbol.start()]
+        if first in b"[{":
+            depth += symbol.end() - symbol.start()
+        elif first in b"]}":
+            depth -= 1
+            if depth == 0:
+                yield symbol.start(), True
+                return
+        elif first == ord(",") and depth == 1:
+            yield symbol.start(), False

@@ -1,0 +1,71 @@
+"""Is this event accepted? By the codec's checks, and by what the rules read from its URLs: that is checked like what was sent.
+
+A tracking URL's asset or a campaign's value in a query string is percent-decoded, so it may hold what its URL does not show:
+a U+0000 that no table can keep, or an id longer than any that could be sent.
+"""
+
+import re
+from collections.abc import Collection
+
+import msgspec
+
+from shared.events import codec
+from shared.events.codec import COLLECT_PREFIX, KeyClass, Record, Refusal
+from shared.events.limits import ID_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
+from shared.events.types import EVENT_TYPES, Event
+from shared.rules.page import PageUrl, parse
+
+URLS = {
+    cls: tuple(name for name in ("url", "referrer", "target_url") if name in cls.__struct_fields__)
+    for cls in EVENT_TYPES.values()
+}
+UNSUSPICIOUS_BYTES_MAX = ID_CHARACTERS_MAX + len('{"type":"","url":""}')  # too short to tell a long id by a URL
+_HIDDEN_NUL = re.compile(r"%(?:25)*00")  # however often it was encoded
+
+
+def check_sent(event: Event, raw: bytes, key: KeyClass) -> tuple[str | None, str] | None:
+    """What ingest asks of an event beside the codec's checks; see `shared.events.codec.Check`."""
+    if key == "server" and event.id is not None and event.id.startswith(COLLECT_PREFIX):
+        return "id", f"ids that begin with {COLLECT_PREFIX!r} are those of events sent with a collect key"
+    return bad_url(event) if len(raw) > UNSUSPICIOUS_BYTES_MAX or b"%" in raw else None
+
+
+def check_restored(event: Event, _: bytes, __: KeyClass) -> tuple[str | None, str] | None:
+    """As `check_sent`, of an event of an export, which tells the ids that a collect key's events have in the log."""
+    return bad_url(event)
+
+
+def accept(
+    part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
+    key_hint: str | None = None, *, restored: bool = False, nobody: Collection[str] = (), sent_at_us: int | None = None,
+    live: bool = True,
+) -> Record | Refusal:  # fmt: skip
+    """Decode and check one event as ingest does, or as sent back from an export (`restored`); see `shared.events.codec.accept`."""
+    check = check_restored if restored else check_sent
+    return codec.accept(
+        part, index, key, received_at_us, user_agent, key_hint, check, nobody=nobody, sent_at_us=sent_at_us, live=live
+    )
+
+
+def bad_url(event: Event) -> tuple[str, str] | None:
+    """The field whose URL tells what cannot be kept, and why; None if there is none."""
+    for field in URLS[type(event)]:
+        url: str | None = getattr(event, field)
+        if url is None or (len(url) <= ID_CHARACTERS_MAX and ("%" not in url or not _HIDDEN_NUL.search(url))):
+            continue  # as nearly all: what is read from a URL is no longer than the URL
+        if problem := _unfit(parse(url, "")):
+            return field, problem
+    return None
+
+
+def _unfit(page: PageUrl) -> str | None:
+    """Why what was read from a URL cannot be kept."""
+    values = (*page.utm, *page.told, page.source)
+    texts = (page.address, page.host, page.via_asset_id or "", *values)
+    if any("\0" in text for text in texts):
+        return "its query tells a text with the character U+0000, which is not allowed"
+    if page.via_asset_id is not None and len(page.via_asset_id) > ID_CHARACTERS_MAX:
+        return f"`tl_via` has {len(page.via_asset_id)} characters; an id has {ID_CHARACTERS_MAX} at most"
+    if (longest := max(map(len, values))) > TEXT_CHARACTERS_MAX:
+        return f"a utm value has {longest} characters; a text has {TEXT_CHARACTERS_MAX} at most"
+    return None

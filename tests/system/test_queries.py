@@ -1,0 +1,177 @@
+"""What a reader may ask: every other question is 422 and names the parameter, never an error of the server."""
+
+import asyncio
+import base64
+import json
+import re
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.conftest import Workspace
+
+TOLD = [
+    {
+        "type": "campaign_created",
+        "id": "c",
+        "campaign_id": "c",
+        "utm_campaign": "c",
+        "occurred_at": "2024-01-01T00:00:00Z",
+    },
+    {"type": "contact_created", "id": "k", "contact": {"id": "7"}, "occurred_at": "2024-01-01T00:00:00Z"},
+    {
+        "type": "deal_created",
+        "id": "d",
+        "deal_id": "d",
+        "contacts": [{"id": "7"}],
+        "occurred_at": "2024-01-01T00:00:00Z",
+    },
+    {
+        "type": "deal_closed",
+        "id": "w",
+        "deal_id": "d",
+        "won": True,
+        "amount": "5",
+        "occurred_at": "2024-01-02T00:00:00Z",
+    },
+]
+ID_OF = {"campaign_id": "c", "name": "7", "deal_id": "d", "event_id": "c"}
+MUST = {"campaign": "c"}
+
+
+def cursor(*values: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+
+
+BAD: dict[str, list[str]] = {
+    "limit": ["0", "-1", "1001", "9" * 5_000, "1.5", "", "ten", "1e2", "٣" * 5, "0x10", " 1", "\0"],
+    "cursor": ["!", "é", "\0", "W", cursor(2**63, "x"), cursor(-(2**63) - 1, "x"), cursor(1, "a\0"), cursor("a\0", 1), cursor(1.5, "x"), cursor({}),
+               cursor([[]]), cursor(None), base64.urlsafe_b64encode(b"[" * 5_000).decode(), base64.urlsafe_b64encode(b"\xff\xfe").decode(),
+               base64.urlsafe_b64encode(b"7").decode(), base64.urlsafe_b64encode(b"[" + b"9" * 400 + b"]").decode()],
+    "generation": ["\0", "a\0b"],
+    "after": ["\0", "p", "p0", "p0-", "p0--1", "p0-x", "p9-1", "p" + "9" * 5_000 + "-1", "p0-" + "9" * 5_000, "p٣-1", "0-1", ""],
+    "from": ["\0", "yesterday", "2024-13-01", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2024-01-01T00:00:00", "1e300", "9" * 400, "-" * 10,
+             "2024-01-01T25:00:00Z", "2024-02-30", "nan", "inf", ""],
+    "to": ["\0", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59.999999-00:01", "10000-01-01", "0000-01-01"],
+    "model": ["", "guess", "\0", "LINEAR", "l" * 8_000], "metric": ["", "guess", "\0"], "group_by": ["asset", "", "\0"],
+    "currency": ["ZZZ", "EUR\n", "\0", "eur", "E" * 5_000], "type": ["nothing", "", "\0"], "q": ["\0", "q" * 9_000],
+    "salesforce_campaign_id": ["\0"], "campaign": ["\0"], "all": ["\0"],
+}  # fmt: skip
+UNKNOWN = ["frm", "From", "limit ", "x", "", "\0", "é", "generation[]", "_", "k2", "model[]"]
+
+
+@pytest.fixture
+def told(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
+    async def tell() -> None:
+        await workspace.send(*TOLD)
+        await workspace.project()
+
+    runner.run(tell())
+    return workspace
+
+
+def reads(workspace: Workspace, name: str | None = None) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Every read with the parameters that the document tells, its ids filled in."""
+    out = []
+    for path, methods in workspace.running.app.openapi()["paths"].items():
+        if path.startswith("/v1/") and "get" in methods and path != "/v1/p.gif":
+            out.append((re.sub(r"\{([^}]*)\}", lambda m: name or ID_OF[m[1]], path), methods["get"]["parameters"]))
+    assert len(out) >= 14
+    return out
+
+
+async def asked(client: Any, path: str, *pairs: tuple[str, str]) -> Any:
+    need = [
+        (name, value)
+        for name, value in MUST.items()
+        if path.startswith("/v1/deals/") and path.endswith("/explain") and name not in dict(pairs)
+    ]
+    return await client.get(path, params=[*need, *pairs])
+
+
+def test_every_bad_value_of_every_parameter_of_every_read_is_422_with_its_name(
+    told: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        tried = set()
+        async with told.client() as client:
+            for path, parameters in reads(told):
+                for parameter in (p for p in parameters if p["in"] == "query"):
+                    name = parameter["name"]
+                    for value in BAD[name]:
+                        response = await asked(client, path, (name, value))
+                        if response.status_code == 200:
+                            assert name == "cursor", (path, name, value)  # that of a list in another order
+                            continue
+                        assert response.status_code == 422, (path, name, value[:50], response.text[:300])
+                        assert response.headers["content-type"] == "application/problem+json"
+                        assert (response.json()["code"], response.json()["field"]) == ("bad_parameter", name)
+                        assert len(response.text) < 10_000
+                    tried.add(name)
+        assert tried == set(BAD)
+
+    runner.run(check())
+
+
+def test_an_unknown_parameter_is_422_and_the_known_ones_are_named(told: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        async with told.client() as client:
+            for path, parameters in reads(told):
+                assert (await asked(client, path)).status_code == 200, path
+                for name in UNKNOWN:
+                    response = await asked(client, path, (name, "1"))
+                    answer = response.json()
+                    assert (response.status_code, answer["code"]) == (422, "unknown_parameter"), (path, name)
+                    assert all(p["name"] in answer["detail"] for p in parameters if p["in"] == "query")
+
+    runner.run(check())
+
+
+def test_a_parameter_that_is_told_twice_is_422_but_for_models(told: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        async with told.client() as client:
+            response = await client.get("/v1/campaigns?limit=1&limit=2")
+            assert (response.status_code, response.json()["field"]) == (422, "limit")
+            assert (await client.get("/v1/reports/attribution?model=linear&model=u_shaped")).status_code == 200
+
+    runner.run(check())
+
+
+@pytest.mark.parametrize("name", ["\0", "a\0b", "\0" * 50])
+def test_an_id_with_a_nul_is_422(told: Workspace, runner: asyncio.Runner, name: str) -> None:
+    async def check() -> None:
+        async with told.client() as client:
+            for path, parameters in reads(told, quote(name, safe="")):
+                if any(p["in"] == "path" for p in parameters):
+                    response = await asked(client, path)
+                    assert (response.status_code, response.json()["code"]) == (422, "bad_parameter"), path
+
+    runner.run(check())
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/events/%2500/explain", "/v1/contacts/" + "x" * 5_000, "/v1/contacts/%FF%FE", "/v1/contacts/%ED%A0%80", "/v1/%00", "/%00", "/dashboard/%00",
+     "/dashboard/static/%00", "/dashboard/static/" + "x" * 300, "/dashboard/static/..%2F..%2F__init__.py", "/dashboard/" + "x" * 5_000, "/v1/contacts/..%2F"],
+)  # fmt: skip
+def test_an_odd_path_is_404(told: Workspace, runner: asyncio.Runner, path: str) -> None:
+    response = runner.run(told.get(path))
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+def test_the_ends_of_time_may_be_asked_for(told: Workspace, runner: asyncio.Runner) -> None:
+    for path in ("0001-01-01&to=9999-12-31", "0001-01-01T00:00:00Z&to=9999-12-31T23:59:59.999999Z"):
+        assert runner.run(told.get(f"/v1/campaigns?from={path}")).status_code == 200
+
+
+def test_the_ends_of_time_may_be_asked_for_in_a_zone_west_of_greenwich(told: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
+            await told.send({"type": "workspace_configured", "settings": {"time_zone": zone}})
+            await told.project()
+            for day in ("0001-01-01", "9999-12-31"):
+                response = await told.get(f"/v1/campaigns?from={day}")
+                assert response.status_code in (200, 422), response.text
+
+    runner.run(check())

@@ -1,0 +1,95 @@
+"""No line of a log tells a key, nor what stood in local variables; and an error is told at once."""
+
+import io
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from touchline import logs
+
+KEY = "tls_ZmFrZWtleWZha2VrZXlmYWtla2V5MDEy"
+BASIC = "dGxzX1ptRnJaV3RsZVdaaGEyVnJaWGw6"
+SAID = [
+    f"Bearer {KEY}", f"Authorization: Bearer {KEY}", f"{{'authorization': 'Basic {BASIC}'}}", f"(b'authorization', b'Basic {BASIC}')",
+    f"GET /v1/p.gif?k={KEY}&t=page", f"authorization: {BASIC}", f'"Authorization":"Token {BASIC}"', f"bearer%20{BASIC}", f"BEARER  {BASIC}",
+    f"key={KEY};", f"{KEY}{KEY}", f"x{KEY}", f"Proxy-Authorization: Basic {BASIC}", f"tla_{KEY[4:]} tlc_{KEY[4:]} tlr_{KEY[4:]}",
+]  # fmt: skip
+
+
+@pytest.fixture(params=["console", "json"])
+def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    """What is logged, in one of the formats."""
+    root = logging.getLogger()
+    before, level = root.handlers, root.level
+    logs.configure(request.param, "INFO")
+    stream = io.StringIO()
+    (handler,) = root.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(stream)
+    yield stream
+    logs.configure("json", "WARNING")
+    root.handlers, root.level = before, level
+
+
+def secret(text: str) -> bool:
+    return KEY[4:] in text or BASIC in text
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_a_key_is_told_nowhere_in_a_line(written: io.StringIO, said: str) -> None:
+    logger = structlog.stdlib.get_logger("touchline.test")
+    logger.info(said)
+    logger.warning("x", headers=said, nested={"a": [said, {said: 1}]}, raw=said.encode(), **{f"of_{KEY}": 1})
+    logging.getLogger("uvicorn.error").error("of a library: %s", said)
+    try:
+        raise ValueError(said)
+    except ValueError as error:
+        logger.exception("it failed", why=error)
+        logging.getLogger("asyncio").exception("theirs failed")
+    text = written.getvalue()
+    assert text.count("ValueError") >= 2
+    assert not secret(text), text
+
+
+def test_a_traceback_tells_no_local_variables(written: io.StringIO) -> None:
+    hidden = "what-nobody-should-read"
+
+    def fails(argument: str) -> None:
+        raise RuntimeError(len(argument))
+
+    try:
+        fails(hidden)
+    except RuntimeError:
+        structlog.stdlib.get_logger("touchline.test").exception("it failed")
+        logging.getLogger("uvicorn.error").exception("theirs failed")
+    text = written.getvalue()
+    assert "in fails" in text
+    assert hidden not in text.replace("fails(hidden)", "")
+
+
+def test_an_endless_recursion_is_told_in_milliseconds(written: io.StringIO) -> None:
+    def endless(ballast: list[int]) -> None:
+        endless([*ballast, 1])
+
+    try:
+        endless([])
+    except RecursionError:
+        began_s = time.perf_counter()
+        structlog.stdlib.get_logger("touchline.test").exception("it failed", ballast="x" * 10_000)
+        assert time.perf_counter() - began_s < 0.1
+    assert len(written.getvalue()) < 40_000
+
+
+def test_the_cause_of_an_error_is_told_too(written: io.StringIO) -> None:
+    try:
+        try:
+            raise KeyError("the first")
+        except KeyError as error:
+            raise ValueError("the second") from error
+    except ValueError:
+        structlog.stdlib.get_logger("touchline.test").exception("it failed")
+    assert "the first" in written.getvalue()
+    assert "the second" in written.getvalue()

@@ -1,0 +1,139 @@
+"""How does a connection speak HTTP? As uvicorn does, within bounds: of a request's head, of patience, and of what follows.
+
+A head that is longer than `HEADERS_BYTES_MAX` is answered with 431, one that does not come in time with 408; a connection
+whose body was not read to its end is closed with the answer. What is answered before the app is asked is a problem too.
+"""
+
+import asyncio
+from http import HTTPStatus
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from shared.events.limits import HEADERS_BYTES_MAX
+
+HEAD_S = 10.0  # from the first moment of a connection, or the first byte of a further request, to the end of the head
+REST_S = 5.0  # a body that nobody reads may go on for so long: whoever sends it reads the answer afterwards
+ABANDON_S = 2.0  # at the end of the process, a body may take so long to come
+FEED_BYTES = 16 * 1024  # given to the parser at once while a head is read
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    _in_head = True
+    _head_bytes = 0
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a head."""
+        super().connection_made(transport)
+        self._wait(HEAD_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is over."""
+        self._rest()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; while a head is read, in pieces, so that none is held that is too long."""
+        if self.transport.is_closing():
+            return
+        if not self._in_head:
+            super().data_received(data)
+            return
+        if self._patience is None:
+            self._wait(HEAD_S)
+        for begin in range(0, len(data), FEED_BYTES):
+            piece = data[begin : begin + FEED_BYTES]
+            if self._in_head:
+                self._head_bytes += len(piece)
+            super().data_received(piece)
+            if self.transport.is_closing() or self.parser is None:
+                return
+            if self._in_head and self._head_bytes > HEADERS_BYTES_MAX:
+                self._too_long()
+                return
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        """A head is whole; the app is asked, unless it is too long."""
+        self._rest()
+        self._in_head, self._head_bytes = False, 0
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEADERS_BYTES_MAX:
+            self._too_long()
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body, if anybody reads it."""
+        if self.cycle is not None:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole; what follows is a head."""
+        if self.cycle is None:
+            return
+        super().on_message_complete()
+        self._in_head, self._head_bytes = True, 0
+        if self.cycle.response_complete:
+            self._rest()
+            self._wait(HEAD_S)
+
+    def on_response_complete(self) -> None:
+        """An answer is sent; a request that is not whole by then is not waited for long."""
+        super().on_response_complete()
+        if not self._in_head and not self.transport.is_closing():
+            self._rest()
+            self._patience = self.loop.call_later(REST_S, self.transport.close)
+
+    def shutdown(self) -> None:
+        """The process ends: answer what has come, and wait only briefly for what has not."""
+        super().shutdown()
+        if not self.transport.is_closing():
+            self.loop.call_later(ABANDON_S, self._abandon)
+
+    def _abandon(self) -> None:
+        if self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._answer(400, "bad_request", msg)
+
+    def _too_long(self) -> None:
+        message = f"the first line and the headers of a request have {HEADERS_BYTES_MAX:,} bytes at most"
+        self._answer(431, "headers_too_large", message)
+
+    def _too_slow(self) -> None:
+        self._patience = None
+        if self._head_bytes:
+            self._answer(408, "head_timeout", f"the headers of the request did not come within {HEAD_S:g} s")
+        else:
+            self.transport.close()
+
+    def _answer(self, status: int, code: str, detail: str) -> None:
+        """Answer without asking the app, and close."""
+        if self.transport.is_closing():
+            return
+        body = orjson.dumps({"type": "about:blank", "status": status, "code": code, "detail": detail})
+        lines = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "content-type: application/problem+json",
+            f"content-length: {len(body)}", "connection: close", "", "",
+        )  # fmt: skip
+        self.transport.write("\r\n".join(lines).encode() + body)
+        self.transport.close()
+
+    def _wait(self, seconds: float) -> None:
+        self._patience = self.loop.call_later(seconds, self._too_slow)
+
+    def _rest(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
