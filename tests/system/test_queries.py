@@ -45,6 +45,7 @@ def cursor(*values: Any) -> str:
 
 
 BAD: dict[str, list[str]] = {
+    "min_joined": ["1", "0", "-1", "", "x", "5.0", "2147483648", "9" * 5000],
     "limit": ["0", "-1", "1001", "9" * 5_000, "1.5", "", "ten", "1e2", "٣" * 5, "0x10", " 1", "\0"],
     "cursor": ["!", "é", "\0", "W", cursor(2**63, "x"), cursor(-(2**63) - 1, "x"), cursor(1, "a\0"), cursor("a\0", 1), cursor(1.5, "x"), cursor({}),
                cursor([[]]), cursor(None), base64.urlsafe_b64encode(b"[" * 5_000).decode(), base64.urlsafe_b64encode(b"\xff\xfe").decode(),
