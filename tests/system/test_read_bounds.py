@@ -18,6 +18,7 @@ from services.api.gate import SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, Progress
 from services.api.reading import Api, Reading
 from shared.access.keys import KeyRing
+from shared.access.positions import Positions
 from shared.database import open_pool
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.attribution import CAMPAIGN_NUMBERS, SHARES, SHARES_OF
@@ -53,9 +54,9 @@ class Store:
         pool = await open_pool(self.url, connections, **(settings or SERVER_SETTINGS))
         app = FastAPI()
         add_handlers(app)
-        log, keys = running.log, KeyRing(running.pool)
+        log, keys, positions = running.log, KeyRing(running.pool), await Positions.of(running.pool)
         app.include_router(
-            api_router(Api(Gate(pool, **bounds), Progress(running.pool), keys, LogEnd(log), log.partitions))
+            api_router(Api(Gate(pool, **bounds), Progress(running.pool), keys, LogEnd(log), log.partitions, positions))
         )
         headers = {"Authorization": f"Bearer {self.workspace.keys['read']}"}
         transport = httpx.ASGITransport(app)
