@@ -13,6 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.api import parameters
 from services.api.app import api_router
 from services.api.gate import SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, Progress
@@ -198,6 +199,7 @@ def test_a_new_model_makes_a_new_shape_and_existing_stores_say_what_to_do(
     async def check() -> None:
         before = shape()
         monkeypatch.setitem(MODELS, "of_next_year", MODELS["linear"])
+        monkeypatch.setitem(parameters.MODEL.schema, "enum", [*MODELS])  # a release with the model declares it too
         shape.cache_clear()
         assert shape() != before
         async with store.api(1) as (client, _):
