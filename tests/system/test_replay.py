@@ -26,6 +26,7 @@ from services.replay.bulk import split_span
 from services.replay.crew import CrewLost, Hands
 from services.replay.rebuild import Rebuild, drop, rollback
 from services.replay.verify import Verdict, verify
+from shared.access.positions import Positions
 from shared.log.port import LogUnavailable
 from shared.projection.bulk.split import Split
 from shared.projection.project import Projector, decode
@@ -181,10 +182,11 @@ async def views(workspace: Workspace) -> dict[str, int]:
 async def watch(workspace: Workspace, over: asyncio.Event) -> set[str]:
     """Read all the while: every answer is 200 and shows no less than the one before; answers the generations that were seen."""
     seen, last = set(), 0
+    positions = await Positions.of(workspace.running.pool)
     while not over.is_set():
         told = await workspace.get("/v1/status")
         assert told.status_code == 200, told.text
-        offset = told.json()["projected_offset"]
+        offset = positions.read(workspace.name, told.json()["as_of"]).offset
         assert offset >= last
         last = offset
         seen.add(told.json()["generation"])
