@@ -25,7 +25,10 @@ class Up:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return ended(self.process)[0]
+        code, said = ended(self.process)
+        if code:
+            print(f"touchline up ended with {code}: {said[-3000:]}")
+        return code
 
     def kill_group(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
