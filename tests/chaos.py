@@ -25,6 +25,7 @@ import orjson
 from deploy.kafka.brokers import Cluster
 from services.replay.build import Means
 from services.replay.verify import verify
+from shared.access.positions import Positions
 from shared.database import open_pool
 from shared.log.kafka import KafkaCluster
 from shared.log.kafka_topic import open_kafka_log
@@ -273,6 +274,9 @@ async def send(world: World, until_s: float) -> float:
 async def read(world: World) -> None:
     """Read all the while: an answer is right, or says that it cannot be given now; what was projected stays projected."""
     seen: dict[str, int] = {}
+    pool = await open_pool(world.database_url, 1)
+    positions = await Positions.of(pool)
+    await pool.close()
     async with httpx.AsyncClient(timeout=30) as client:
         while True:
             workspace = world.rng.choice(list(world.keys))
@@ -289,7 +293,7 @@ async def read(world: World) -> None:
             if answer.status_code not in (200, 503):
                 raise Wrong(f"{path} answered {answer.status_code}: {answer.text[:300]}")
             if answer.status_code == 200:
-                offset = int(answer.json()["as_of"].split("-")[1])
+                offset = positions.read(workspace, answer.json()["as_of"]).offset
                 if offset < seen.get(workspace, 0):
                     raise Wrong(f"{workspace} went back from offset {seen[workspace]} to {offset}")
                 seen[workspace] = offset
