@@ -16,7 +16,7 @@ from tests.properties.test_rows_follow_from_the_set import at_once, rows
 from tests.properties.test_store_agrees_with_oracle import _json, _project_some
 from touchline.compose import Running
 
-EXAMPLES = max(10, int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "300")) // 5)
+EXAMPLES = max(10, int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 5)
 BEGAN_US = 1_709_280_000 * SECOND_US
 SKEWS_US = (0, 0, 20 * 3600 * SECOND_US, 26 * 3600 * SECOND_US, -9 * DAY_US, 365 * DAY_US)
 

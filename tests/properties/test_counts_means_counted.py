@@ -26,7 +26,7 @@ NO_SCANNERS = {
     "type": "workspace_configured", "id": "no-scanners", "occurred_at": "2026-01-01T00:00:00Z",
     "settings": {"machine_rules": {"mail_scanners": False}},
 }  # fmt: skip
-EXAMPLES = int(os.environ.get("TOUCHLINE_COUNTS_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("TOUCHLINE_COUNTS_EXAMPLES", "60"))
 
 
 async def counts(client: httpx.AsyncClient) -> dict[str, dict[str, dict[str, int]]]:

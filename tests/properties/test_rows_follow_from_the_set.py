@@ -23,7 +23,7 @@ from tests.properties.test_store_agrees_with_oracle import play
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
-EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "300")) // 2
+EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 2
 NUMBER = itertools.count()
 
 

@@ -22,7 +22,7 @@ from tests.properties.oracle import Oracle, order
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
-EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200"))
 
 
 class Killed(Exception):
