@@ -25,7 +25,7 @@ TOUCHES = (
     "ad_clicked", "asset_interacted", "list_joined", "workflow_enrolled",
 )  # fmt: skip
 INFLUENCING = (
-    "page_visited", "form_submitted", "cta_clicked", "email_opened", "email_clicked", "social_clicked",
+    "page_visited", "form_submitted", "cta_viewed", "cta_clicked", "email_opened", "email_clicked", "social_clicked",
     "social_interacted", "ad_clicked", "asset_interacted", "workflow_enrolled",
 )  # fmt: skip
 STEPS = [
