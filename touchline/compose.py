@@ -93,7 +93,9 @@ async def compose(
             checks["disk"] = Check(lambda: _disk_check(folder))
         projectors = None
         if Role.INGEST in roles:
-            app.include_router(ingest_router(Ingest(log, pool, keys, positions)))
+            ingest = Ingest(log, pool, keys, positions)
+            stack.push_async_callback(ingest.counts.close)
+            app.include_router(ingest_router(ingest))
             _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))

@@ -6,10 +6,12 @@ import asyncpg
 from fastapi import APIRouter
 
 from services.ingest import events, pixel, workspaces
+from services.ingest.producers.counts import Counts
+from shared.access.accounts import Accounts
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.log.port import EventLog
-from shared.projection.words import Words
+from shared.projection.accepting import KnownAccepting
 
 
 @dataclass
@@ -20,10 +22,14 @@ class Ingest:
     pool: "asyncpg.Pool[asyncpg.Record]"
     keys: KeyRing
     positions: Positions
-    words: Words = field(init=False)
+    accepting: KnownAccepting = field(init=False)
+    counts: Counts = field(init=False)
+    accounts: Accounts = field(init=False)
 
     def __post_init__(self) -> None:
-        self.words = Words(self.pool)
+        self.accounts = Accounts(self.pool)
+        self.counts = Counts(self.pool)
+        self.accepting = KnownAccepting(self.pool)
 
 
 def ingest_router(ingest: Ingest) -> APIRouter:

@@ -10,7 +10,7 @@ import msgspec
 from shared.events.codec import Refusal, decode_record, encode_record
 from shared.events.refusal import UNDECODABLE
 from shared.log.port import EventLog, Position
-from shared.projection.words import words_of
+from shared.projection.accepting import accepting_of
 from shared.rules.acceptance import accept
 
 COLUMNS = """dead_letter_id AS number, workspace_id AS workspace, key_class AS key, reason, detail, event_id, partition,
@@ -75,7 +75,7 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
     A letter that was sent again is dropped. If that fails, the next try appends the same event, which counts once.
     Raises `LogUnavailable`.
     """
-    value = _again(letter, await words_of(pool, letter.workspace))
+    value = _again(letter, (await accepting_of(pool, letter.workspace)).nobody)
     if isinstance(value, str):
         return value
     position = await log.append(letter.workspace, [value])

@@ -56,7 +56,7 @@ def routes(ingest: "Ingest") -> APIRouter:
                 refusal = Refusal(0, None, error.code, None, str(error))
                 await keep(ingest.pool, access, [(refusal, body)], user_agent)
             raise Problem(error.status, error.code, str(error)) from error
-        nobody = await ingest.words.of(access.workspace, time.monotonic())
+        nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
         now_us = time.time_ns() // 1000
         records: list[Record] = []
         refused: list[tuple[Refusal, bytes]] = []

@@ -81,7 +81,7 @@ async def _record(ingest: "Ingest", request: Request) -> None:
         visitor_id=sent.get("v", ""), url=sent.get("u", "") or request.headers.get("referer", ""),
         referrer=sent.get("r") or None,
     )  # fmt: skip
-    nobody = await ingest.words.of(access.workspace, time.monotonic())
+    nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
     now_us, user_agent = time.time_ns() // 1000, request.headers.get("user-agent")
     outcome = accept(encode_event(event), 0, "collect", now_us, user_agent, access.hint, nobody=nobody)
     if isinstance(outcome, Refusal):

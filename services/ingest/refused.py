@@ -23,8 +23,8 @@ BOUNDS_PER_FILL = (
 )
 
 KEEP = """
-INSERT INTO touchline.dead_letter (workspace_id, key_class, key_hint, user_agent, reason, detail, event_id, body)
-SELECT $1, $2, $3, $4, * FROM unnest($5::text[], $6::text[], $7::text[], $8::bytea[])
+INSERT INTO touchline.dead_letter (workspace_id, key_class, key_hint, user_agent, producer, reason, detail, event_id, body)
+SELECT $1, $2, $3, $4, $9, * FROM unnest($5::text[], $6::text[], $7::text[], $8::bytea[])
 """
 BOUND = """
 DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = $2 AND "offset" IS NULL AND dead_letter_id <= (
@@ -35,14 +35,17 @@ DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = $2 AND
 
 async def keep(
     pool: "asyncpg.Pool[asyncpg.Record]", access: Access, refused: Sequence[tuple[Refusal, bytes]],
-    user_agent: str | None,
+    user_agent: str | None, *, producer: str | None = None,
 ) -> None:  # fmt: skip
-    """Write refused events to `dead_letter`; `user_agent` is that of their request where it is a browser's."""
+    """Write refused events to `dead_letter`; `user_agent` is that of their request where it is a browser's.
+
+    `producer` is whose message it was, where it is not one of our own events.
+    """
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
             KEEP, access.workspace, access.scope, access.hint, _text(user_agent, TEXT_CHARACTERS_MAX),
             [r.code for r, _ in refused], [_text(r.detail + _cut(body)) for r, body in refused],
-            [_text(r.id, EVENT_ID_CHARACTERS_MAX) for r, _ in refused], [body[:KEPT_BYTES_MAX] for _, body in refused],
+            [_text(r.id, EVENT_ID_CHARACTERS_MAX) for r, _ in refused], [body[:KEPT_BYTES_MAX] for _, body in refused], producer,
         )  # fmt: skip
         most = DEAD_LETTERS_MAX[access.scope]
         if random.random() < len(refused) * BOUNDS_PER_FILL / most:

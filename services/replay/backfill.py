@@ -24,7 +24,7 @@ from services.replay.told import Deals, Rows
 from shared.events.codec import Record, Refusal, canonical, encode_record, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, LogUnavailable, Position, partition_of
-from shared.projection.words import words_of
+from shared.projection.accepting import accepting_of
 from shared.rules.acceptance import accept
 from shared.store.generations import NoGeneration, WrongShape, live_generation
 
@@ -109,7 +109,7 @@ class Backfill:
         Raises `OSError`, `Unreadable`, `BadMapping` or, after a minute, `LogUnavailable`.
         """
         tally = Tally()
-        nobody = await words_of(self.pool, self.workspace)
+        nobody = (await accepting_of(self.pool, self.workspace)).nobody
         mark = Mark(source, self.workspace, self.log.identity)
         done = 0 if self.dry_run else mark.read()
         tally.resumed_at = done

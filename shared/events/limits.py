@@ -13,6 +13,7 @@ MACHINE_RULES_MAX = 100  # parts of user agents; each is looked for in each new 
 INTERNAL_DOMAINS_MAX = 1_000  # of a holding with many brands
 OWN_HOSTS_MAX = 1_000  # of a holding with many brands, each with its countries
 IGNORED_REFERRERS_MAX = 1_000  # beside the published ones: payment pages and sign-ins of a workspace's own
+STAGES_MAX = 200  # pipelines of a big company together
 PAGE_PARAMETERS_MAX = 50  # names that tell one page from another; a site has a few
 NOBODY_WORDS_MAX = 1_000  # a workspace's own; every ingest process holds them in memory for each workspace
 CONTACTS_PER_DEAL_EVENT_MAX = 100  # more are sent as deal_contact_associated

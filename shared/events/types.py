@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
@@ -27,6 +27,7 @@ from shared.events.limits import (
     NOBODY_WORDS_MAX,
     OWN_HOSTS_MAX,
     PAGE_PARAMETERS_MAX,
+    STAGES_MAX,
     TEXT_CHARACTERS_MAX,
     URL_CHARACTERS_MAX,
     WEIGHT_MAX,
@@ -81,6 +82,10 @@ Host = Annotated[
 ParameterName = Annotated[
     str,
     msgspec.Meta(pattern=rf"^[^\s=&#?;]+{END}", max_length=100, description="the name of a query parameter, such as p"),
+]
+Stages = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)], ...],
+    msgspec.Meta(max_length=STAGES_MAX),
 ]
 NobodyWord = Annotated[
     str,
@@ -431,6 +436,18 @@ class EventRetracted(Envelope, kw_only=True, frozen=True, tag="event_retracted")
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=EVENT_ID_CHARACTERS_MAX + len("collect:"))]
 
 
+class UnmappedEvent(Envelope, kw_only=True, frozen=True, tag="unmapped_event"):
+    """A message of an outside producer that no mapping of the workspace takes. It counts for nothing and is kept as sent.
+
+    `producer` names the format (`segment`, …), `name` what the producer calls such messages; `body` is the message. A mapping
+    told later takes it (`touchline producers map`).
+    """
+
+    producer: Annotated[str, msgspec.Meta(pattern=rf"^[a-z][a-z0-9_]{{0,31}}{END}")]
+    name: Text
+    body: dict[str, Any]
+
+
 class MachineRulesField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Who is a machine: by user agent (`always` and `never` are parts of their text), and mail scanners by what they do.
 
@@ -442,6 +459,19 @@ class MachineRulesField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     mail_scanners: bool | None = None
     always: Annotated[tuple[UserAgentPart, ...], msgspec.Meta(max_length=MACHINE_RULES_MAX)] | None = None
     never: Annotated[tuple[UserAgentPart, ...], msgspec.Meta(max_length=MACHINE_RULES_MAX)] | None = None
+
+
+class HubSpotField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How HubSpot's deals read: the stages in which one is won or lost, by internal name. Absent fields stay as they were."""
+
+    won_stages: Stages | None = None
+    lost_stages: Stages | None = None
+
+
+class ProducersField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How the messages of outside producers read, by producer. They are read as they arrive: what has arrived stays as it is."""
+
+    hubspot: HubSpotField | None = None
 
 
 class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -458,6 +488,7 @@ class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     page_parameters: Annotated[tuple[ParameterName, ...], msgspec.Meta(max_length=PAGE_PARAMETERS_MAX)] | None = None
     page_fragments: bool | None = None
     nobody: Annotated[tuple[NobodyWord, ...], msgspec.Meta(max_length=NOBODY_WORDS_MAX)] | None = None
+    producers: ProducersField | None = None
 
     def __post_init__(self) -> None:
         if self.time_zone is not None:
@@ -501,7 +532,7 @@ Event = Union[  # noqa: UP007 (a tagged union of this length reads best as a lis
     ContactCreated, ContactUpdated, ContactIdentified, ContactMerged, ContactForgotten, SalesforceCampaignJoined,
     SalesforceCampaignLeft,
     DealCreated, DealUpdated, DealContactAssociated, DealContactDissociated, DealClosed, DealReopened, DealDeleted,
-    EventRetracted, WorkspaceConfigured, ModelDefined,
+    EventRetracted, UnmappedEvent, WorkspaceConfigured, ModelDefined,
 ]  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Envelope]] = {
@@ -510,5 +541,13 @@ EVENT_TYPES: dict[str, type[Envelope]] = {
 }
 TOUCH_TYPES: tuple[str, ...] = tuple(name for name, cls in EVENT_TYPES.items() if issubclass(cls, Touch))
 COLLECT_TYPES = frozenset(
-    {"page_visited", "form_submitted", "cta_viewed", "cta_clicked", "ad_clicked", "contact_identified"}
+    {
+        "page_visited",
+        "form_submitted",
+        "cta_viewed",
+        "cta_clicked",
+        "ad_clicked",
+        "contact_identified",
+        "unmapped_event",
+    }
 )

@@ -3,7 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -329,7 +329,7 @@ async def _derive_settings(work: Work) -> None:
     if domains := was.internal_domains ^ now.internal_domains:
         rows = await work.connection.fetch(CONTACTS_AT, work.ws, list(domains))
         work.contacts |= {row["contact"] for row in rows if row["contact"] is not None}
-    work.all_deals = was != now
+    work.all_deals = replace(was, producers=now.producers) != now
 
 
 async def save_settings(connection: Connection, ws: int, now: Settings) -> None:

@@ -21,6 +21,7 @@ from shared.rules.keys import (
     event_key,
     identifiers,
     page_key,
+    unmapped_key,
     utm_key,
     visitor_key,
 )
@@ -319,6 +320,10 @@ def _merged(event: e.ContactMerged) -> Fact:
     return Fact(identifiers(event.contact)[0].key, identifiers(event.into)[0].key)
 
 
+def _unmapped(event: e.UnmappedEvent) -> Fact:
+    return Fact(unmapped_key(event.producer, event.name), None)
+
+
 def _workspace(_: e.WorkspaceConfigured) -> Fact:
     return Fact(SETTINGS_SUBJECT, None)
 
@@ -332,6 +337,7 @@ _ABOUT: dict[str, Callable[..., Fact]] = {
     "salesforce_campaign_left": _contact, "list_left": _contact, "deal_created": _deal, "deal_updated": _deal, "deal_contact_associated": _deal,
     "deal_contact_dissociated": _deal, "deal_closed": _deal, "deal_reopened": _deal, "deal_deleted": _deal,
     "event_retracted": _workspace, "workspace_configured": _workspace, "model_defined": _workspace,
+    "unmapped_event": _unmapped,
 }  # fmt: skip
 
 

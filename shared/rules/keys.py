@@ -73,6 +73,11 @@ def deal_key(deal_id: str) -> int:
     return _key(b"deal", deal_id)
 
 
+def unmapped_key(producer: str, name: str) -> int:
+    """Of the messages of a producer that no mapping takes, by what it calls them."""
+    return _key(b"unmapped", f"{producer}\x1f{name}")
+
+
 def event_key(event_id: str) -> bytes:
     """Of an event id, in 128 bits: this one decides whether an event is new, so it must not collide."""
     return blake2b(event_id.encode(), digest_size=16).digest()

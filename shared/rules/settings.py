@@ -9,7 +9,7 @@ import msgspec
 from shared.events.emails import normalised_host
 from shared.events.instants import MINUTE_US
 from shared.events.nobody import folded
-from shared.events.types import SettingsField
+from shared.events.types import HubSpotField, ProducersField, SettingsField
 from shared.rules.excluded_traffic import MachineRules
 from shared.rules.order import Order
 from shared.rules.page import AddressRules
@@ -21,6 +21,14 @@ class UrlRules(NamedTuple):
 
     addresses: AddressRules
     referrers: ReferrerRules
+
+
+@dataclass(frozen=True, slots=True)
+class Producers:
+    """How outside producers' messages read. Ingest and imports ask for it as they read one; no stored row depends on it."""
+
+    won_stages: tuple[str, ...] = ()
+    lost_stages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,8 @@ class Settings:
     page_fragments: bool = False
     nobody: tuple[str, ...] = ()
     """Words that name nobody, beside the published ones, as `folded` gives them, in order. Ingest refuses them."""
+
+    producers: Producers = field(default_factory=Producers)
 
     @property
     def session_gap_us(self) -> int:
@@ -80,8 +90,17 @@ def settings(told: Iterable[tuple[Order, SettingsField]]) -> Settings:
             page_parameters=_names(current.page_parameters, change.page_parameters),
             page_fragments=current.page_fragments if change.page_fragments is None else change.page_fragments,
             nobody=current.nobody if change.nobody is None else tuple(sorted({folded(word) for word in change.nobody})),
+            producers=_producers(current.producers, change.producers),
         )
     return current
+
+
+def _producers(current: Producers, change: ProducersField | None) -> Producers:
+    hubspot = HubSpotField() if change is None or change.hubspot is None else change.hubspot
+    return Producers(
+        won_stages=current.won_stages if hubspot.won_stages is None else hubspot.won_stages,
+        lost_stages=current.lost_stages if hubspot.lost_stages is None else hubspot.lost_stages,
+    )
 
 
 def _machine_rules(current: MachineRules, change: SettingsField) -> MachineRules:

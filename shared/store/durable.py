@@ -57,10 +57,32 @@ dead_letter = sa.Table(
     sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     sa.Column("user_agent", sa.Text, comment="of the request, where the event did not say it"),
     sa.Column("key_hint", sa.Text, comment="the first characters of the key that sent it, or `backfill`"),
+    sa.Column("producer", sa.Text, comment="whose format the body has; null: our own"),
     sa.Index("dead_letter_workspace", "workspace_id", "dead_letter_id"),
     sa.Index("dead_letter_event", "workspace_id", "event_id"),
     sa.Index("dead_letter_reason", "workspace_id", "reason", "key_hint"),
     sa.UniqueConstraint("partition", "offset", name="dead_letter_position"),
+)  # fmt: skip
+
+producer_account = sa.Table(
+    "producer_account", durable,
+    sa.Column("producer", sa.Text, primary_key=True, comment="the format: hubspot, sendgrid, …"),
+    sa.Column("account", sa.Text, primary_key=True, comment="what the producer's messages or their URL name"),
+    sa.Column("workspace_id", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False, comment="that signatures are checked with"),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+)  # fmt: skip
+
+producer_count = sa.Table(
+    "producer_count", durable,
+    sa.Column("workspace_id", sa.Text, primary_key=True),
+    sa.Column("producer", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True, comment="what the producer calls such messages"),
+    sa.Column("outcome", sa.Text, primary_key=True, comment="mapped, unmapped or refused"),
+    sa.Column("reason", sa.Text, primary_key=True, comment="the code of a refusal; else empty"),
+    sa.Column("messages", sa.BigInteger, nullable=False),
+    sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
 )  # fmt: skip
 
 generation = sa.Table(

@@ -1,0 +1,1 @@
+"""Where outside producers send to. One file a producer: how a request is authenticated and split into messages."""

@@ -1,0 +1,89 @@
+"""What becomes of a producer's messages? Their events are checked and appended, and every message is accounted for."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from services.ingest.events import append
+from services.ingest.producers.counts import Outcome
+from services.ingest.refused import keep
+from shared.access.keys import Access
+from shared.events.codec import KeyClass, Record, Refusal
+from shared.log.port import Position
+from shared.producers.message import Message, Told, Unmapped, Unreadable
+from shared.rules.acceptance import accept
+
+if TYPE_CHECKING:
+    from services.ingest.app import Ingest
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass
+class Taken:
+    """What became of the messages of one request. `refused` says why, by the message's place in the request."""
+
+    mapped: int = 0
+    unmapped: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    position: Position | None = None
+
+
+async def take(
+    ingest: "Ingest", access: Access, producer: str, messages: Sequence[Message], user_agent: str | None = None
+) -> Taken:
+    """Check and append what the messages mean; what is refused is kept as dead letters, and what is unmapped in the log.
+
+    Everything is durable when this returns. A message of which one event is refused is refused; its other events count.
+    `user_agent` is the browser's, where a browser sent the request. Raises `LogUnavailable`, or one of `AWAY`.
+    """
+    key: KeyClass = "server" if access.scope == "server" else "collect"
+    now_us = time.time_ns() // 1000
+    nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
+    taken, counts = Taken(), Counter[Outcome]()
+    records: list[Record] = []
+    letters: list[tuple[Refusal, bytes]] = []
+    for index, message in enumerate(messages):
+        refusals: list[tuple[Refusal, bytes]] = []
+        if isinstance(message.means, Unreadable):
+            wrong = message.means
+            refusals.append((Refusal(index, wrong.id, wrong.code, wrong.field, wrong.message), message.sent))
+        else:
+            for told in _events(producer, message):
+                raw = _encode(told)
+                outcome = accept(raw, index, key, now_us, user_agent, access.hint, nobody=nobody)
+                if isinstance(outcome, Record):
+                    records.append(outcome)
+                else:
+                    refusals.append((outcome, raw))
+        if refusals:
+            letters += refusals
+            taken.refused.append(refusals[0][0])
+            counts[Outcome(producer, message.name, "refused", refusals[0][0].code)] += 1
+        elif isinstance(message.means, Unmapped):
+            taken.unmapped += 1
+            counts[Outcome(producer, message.name, "unmapped")] += 1
+        else:
+            taken.mapped += 1
+            counts[Outcome(producer, message.name, "mapped")] += 1
+    if records:
+        taken.position = await append(ingest, access.workspace, records)
+    if letters:
+        await keep(ingest.pool, access, letters, user_agent, producer=producer)
+    ingest.counts.add(access.workspace, counts)
+    return taken
+
+
+def _events(producer: str, message: Message) -> Sequence[Told]:
+    """The events to append: those that the message means, or the one that keeps it as it is."""
+    means = message.means
+    if not isinstance(means, Unmapped):
+        assert not isinstance(means, Unreadable)
+        return means
+    envelope = {"id": means.id, "occurred_at": means.occurred_at, "sent_at": means.sent_at}
+    kept = {"producer": producer, "name": message.name, "body": msgspec.Raw(message.sent)}
+    return [{"type": "unmapped_event", **{name: told for name, told in envelope.items() if told}, **kept}]

@@ -1,0 +1,46 @@
+"""What is a message of an outside producer, and what can become of it?
+
+A file of this folder reads one producer's messages. It does no I/O and decides nothing that a rule decides: it says the same in
+our words. Who takes messages in (`services.ingest.producers`, an import) checks the events like those of anybody else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.events.refusal import Code
+
+Told = Mapping[str, Any]
+"""One of our events as it is sent: a JSON object with `type`, and an `id` that the same message always has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """No mapping takes the message. `id` and `told_at` are those of the event that keeps it as it is: its id, `occurred_at` and `sent_at`."""
+
+    id: str | None
+    occurred_at: str | None = None
+    sent_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The message cannot be what it says it is. `field` is where, the message says what was expected."""
+
+    code: Code
+    field: str | None
+    message: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message and what it means. `name` is what the producer calls such messages: they are counted by it.
+
+    `sent` is the message as JSON, to be kept where it is refused or unmapped. A tuple of events may be empty: the message is
+    understood, and says nothing that counts.
+    """
+
+    name: str
+    sent: bytes
+    means: tuple[Told, ...] | Unmapped | Unreadable

@@ -1,0 +1,69 @@
+"""Which of a workspace's settings decide what is accepted, and as what? As its stored settings say."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import asyncpg
+import msgspec
+
+from shared.database import AWAY
+from shared.rules.settings import Producers
+from shared.store.generations import NoGeneration, WrongShape, live_generation
+
+CACHE_S = 3.0  # a setting that a workspace changes is heeded within so long
+ASK_S = 2.0
+CACHED_WORKSPACES_MAX = 10_000  # per process
+
+ASK = """
+SELECT s.body->'nobody' AS nobody, s.body->'producers' AS producers
+FROM {}.settings s JOIN touchline.workspace w ON w.number = s.ws WHERE w.workspace_id = $1
+"""
+
+
+class Accepting(NamedTuple):
+    """The workspace's own words that name nobody, folded, and how it reads outside producers' messages."""
+
+    nobody: frozenset[str] = frozenset()
+    producers: Producers = Producers()
+
+
+async def accepting_of(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> Accepting:
+    """What the workspace has set; the defaults before anything was projected. Raises one of `AWAY`."""
+    try:
+        live = await live_generation(pool)
+        told = await pool.fetchrow(ASK.format(live.name), workspace)
+    except (NoGeneration, WrongShape, asyncpg.UndefinedTableError):  # a rebuild will make it, or has just replaced it
+        told = None
+    if told is None:
+        return Accepting()
+    return Accepting(frozenset(told["nobody"] or ()), msgspec.convert(told["producers"] or {}, Producers, strict=False))
+
+
+@dataclass(slots=True)
+class _Known:
+    accepting: Accepting
+    asked_s: float
+
+
+class KnownAccepting:
+    """Looks it up, remembering it for a few seconds; while the database is away, for as long as it is."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+        self._known: dict[str, _Known] = {}
+
+    async def of(self, workspace: str, now_s: float) -> Accepting:
+        """What the workspace has set; the defaults where the database is away and was never asked. `now_s` is a monotonic clock."""
+        known = self._known.get(workspace)
+        if known is not None and now_s - known.asked_s < CACHE_S:
+            return known.accepting
+        try:
+            async with asyncio.timeout(ASK_S):
+                accepting = await accepting_of(self._pool, workspace)
+        except AWAY:
+            accepting = Accepting() if known is None else known.accepting
+        if len(self._known) >= CACHED_WORKSPACES_MAX:
+            self._known.clear()
+        self._known[workspace] = _Known(accepting, now_s)
+        return accepting
