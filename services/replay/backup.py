@@ -27,7 +27,7 @@ from shared.store.durable import durable
 from shared.store.generations import Generation, create_generation, point_at
 
 FORMAT = 1
-TABLES = ("workspace", "access_key", "log_partition", "event_log", "dead_letter")
+TABLES = ("workspace", "access_key", "log_partition", "event_log", "dead_letter", "dead_letter_pushed_out")
 MANIFEST = "manifest.json"
 NUMBERED = {"workspace": "number", "dead_letter": "dead_letter_id"}  # columns that PostgreSQL counts on
 COMPRESS_LEVEL = 3  # the log is packed already; keys and workspaces are few

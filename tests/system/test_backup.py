@@ -22,7 +22,7 @@ from tests.system.test_read_bounds import history
 from touchline.compose import Running, compose
 from touchline.settings import Settings
 
-DURABLE = ("workspace", "access_key", "log_partition", "event_log", "dead_letter")
+DURABLE = ("workspace", "access_key", "log_partition", "event_log", "dead_letter", "dead_letter_pushed_out")
 
 
 @pytest.fixture
