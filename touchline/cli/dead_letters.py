@@ -58,8 +58,8 @@ def list_(
             escape(each.detail),
         )
     console.print(table)
-    for each in gone:
-        console.print(f"pushed out by later ones: {each['events']:,} of the key {shown_key(each['key'])}")
+    for key, events in (row.values() for row in gone):
+        console.print(f"pushed out by later ones: {events:,} of the key {shown_key(key)}")
 
 
 @app.command("show")
