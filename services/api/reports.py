@@ -21,7 +21,7 @@ SELECT d.deal, d.amount_minor, d.currency, EXISTS (SELECT FROM {g}.credit c WHER
 FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
 """)  # every deal won in a span, whatever its amount
 
-DEAL_IN = sql("SELECT FROM {g}.deal WHERE ws = $1 AND currency = $2 LIMIT 1")
+DEAL_IN = sql("SELECT 1 FROM {g}.deal WHERE ws = $1 AND currency = $2 LIMIT 1")
 
 
 @dataclass

@@ -204,7 +204,8 @@ def test_revenue_can_be_read_in_every_currency_that_the_workspace_has_and_in_no_
         await workspace.project()
         for currency, total in (("XXX", "12.50"), ("QQQ", "7.00"), ("EUR", "0.00"), ("HRK", "0.00")):
             answer = await workspace.get(f"/v1/reports/attribution?currency={currency}")
-            assert (answer.status_code, answer.json()["total"]) == (200, {"linear": total}), currency
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["total"] == {"linear": total}, currency
         assert (await workspace.get("/v1/reports/attribution")).json()["currency"] == "QQQ"
         refused = await workspace.get("/v1/reports/attribution?currency=ZZZ")
         assert (refused.status_code, refused.json()["field"]) == (422, "currency")
