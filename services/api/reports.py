@@ -64,7 +64,9 @@ async def _currency(read: Reading) -> str:
     currency = read.query.get("currency", read.settings.currency)
     if currency in CURRENCIES or currency == read.settings.currency or await read.fetchrow(DEAL_IN, currency):
         return currency
-    message = f"`currency` must be a code of ISO 4217 such as EUR, or a currency of the workspace, not {currency[:100]!r}"
+    message = (
+        f"`currency` must be a code of ISO 4217 such as EUR, or a currency of the workspace, not {currency[:100]!r}"
+    )
     raise Problem(422, "bad_parameter", message, field="currency")
 
 

@@ -5,5 +5,7 @@ from prometheus_client import Counter
 EVENTS = Counter("touchline_ingest_events", "Events that came in: accepted, refused, or lost by the pixel", ["outcome"])
 DEAD_LETTERS = Counter("touchline_ingest_dead_letters", "Refused events that were kept", ["reason"])
 PUSHED_OUT = Counter(
-    "touchline_ingest_dead_letters_pushed_out", "Dead letters that later ones pushed out, by class of key", ["key_class"]
+    "touchline_ingest_dead_letters_pushed_out",
+    "Dead letters that later ones pushed out, by class of key",
+    ["key_class"],
 )

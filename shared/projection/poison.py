@@ -19,7 +19,9 @@ GONE = (
 PASSING: tuple[type[Exception], ...] = (Fenced, LogUnavailable, *GONE, *ROLLED_BACK, *AWAY)
 """What passes by itself, and is no event's fault."""
 NOT_ITS_FAULT: tuple[type[Exception], ...] = (LogDamaged, *PASSING)
-LIKELY_GOOD = 0.7  # of so many events as stand between two bad ones, about every second lot is good: a trial then tells most
+LIKELY_GOOD = (
+    0.7  # of so many events as stand between two bad ones, about every second lot is good: a trial then tells most
+)
 
 logger = structlog.stdlib.get_logger("touchline.projector")
 

@@ -184,7 +184,9 @@ def test_the_ends_of_time_may_be_asked_for_in_a_zone_west_of_greenwich(told: Wor
 
 def of_an_older_release(event: dict[str, Any], n: int) -> bytes:
     """A record as a release wrote it that did not ask whether a currency is one."""
-    return encode_record(Record(1, "server", NOW_US + n, msgspec.Raw(json.dumps(event).encode()), occurred_at=NOW_US + n))
+    return encode_record(
+        Record(1, "server", NOW_US + n, msgspec.Raw(json.dumps(event).encode()), occurred_at=NOW_US + n)
+    )
 
 
 def test_revenue_can_be_read_in_every_currency_that_the_workspace_has_and_in_no_other(
