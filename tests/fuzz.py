@@ -266,7 +266,9 @@ async def fuzz(up: Up, payloads: int, seed: int, seconds: float = math.inf) -> T
         return told.sent >= payloads or time.monotonic() - began_s >= seconds
 
     async def lane(number: int) -> None:
-        async with httpx.AsyncClient(base_url=up.url, timeout=PATIENCE_S) as client:
+        # a connection for each request: on a busy machine the server may shut one that waits just as the next request is sent
+        once = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=up.url, timeout=PATIENCE_S, limits=once) as client:
             lane = Lane(client, await new_keys(client, up, number), Mutator(random.Random(f"{seed}/{number}")), told)
             while not is_over():
                 await lane.send(min(BATCH_PAYLOADS, payloads))
