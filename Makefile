@@ -40,8 +40,8 @@ format: $(STAMP) ## put the code into shape
 properties: $(STAMP) ## the long property suites: 20,000 worlds on the rules, 1,000 through PostgreSQL
 	@TOUCHLINE_MEMORY_EXAMPLES=20000 TOUCHLINE_STORE_EXAMPLES=1000 $(BIN)/python -m pytest tests/properties -o timeout=7200
 
-fuzz: $(STAMP) ## hostile events and questions for a `touchline up`; PAYLOADS says how many, SEED which
-	@$(BIN)/python -m tests.fuzz --payloads $(or $(PAYLOADS),200000) $(if $(SEED),--seed $(SEED))
+fuzz: $(STAMP) ## hostile events and questions for a `touchline up`; PAYLOADS says how many, SEED which, SECONDS how long at most
+	@$(BIN)/python -m tests.fuzz --payloads $(or $(PAYLOADS),200000) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 chaos: $(STAMP) ## ten minutes of faults on three brokers and six processes under load; TOUCHLINE_CHAOS_S sets how long
 	@$(BIN)/python -m tests.chaos

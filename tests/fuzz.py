@@ -1,13 +1,15 @@
 """`python -m tests.fuzz --payloads N --seed S`: mutated events and questions for a real `touchline up`, over HTTP.
 
-It fails if an answer is an error of the server, if an event of a request that could be read is neither accepted nor rejected,
-or if the process holds more and more memory. A failure prints the request; the same seed sends the same.
+It fails if an answer is an error of the server, if a payload is neither accepted, nor rejected, nor kept with a body that could
+not be told apart, if not as many dead letters are kept as that makes, or if the process holds more and more memory. A failure
+prints the request; the same seed sends the same.
 """
 
 import argparse
 import asyncio
 import gzip
 import json
+import math
 import random
 import signal
 import sys
@@ -24,6 +26,7 @@ import httpx
 import psutil
 import zstandard
 
+from shared.events.limits import REQUEST_BYTES_MAX, REQUEST_BYTES_SERVER_MAX
 from tests.odd_json import NUMBERS, odd_texts
 from tests.processes import Up, start
 
@@ -32,6 +35,10 @@ IDS = 100_000  # so that some are told twice, and differently
 READS = 4  # questions after each request of events
 BATCH_PAYLOADS = 250  # events of a request
 LANES = 6  # requests in flight
+KEPT_WHOLE = ("not_json", "bad_encoding")  # codes of bodies that cannot be told apart, and are kept as they are
+OF_PROJECTOR = ("conflicting_duplicate", "cannot_be_projected", "cannot_be_decoded")  # reasons that no answer told
+SAMPLE_S = 0.5  # between looks at the memory of the process
+TELL_S = 30.0  # between lines that say how far it is
 WARM_SHARE = 0.3  # of the payloads; memory is level from then on
 GROWTH_MAX_MB = 64
 PATIENCE_S = 60.0
@@ -130,11 +137,12 @@ class Mutator:
 
 @dataclass
 class Told:
-    """What came back."""
+    """What came back. Of the payloads sent, each is accepted, rejected, or kept within a body that could not be told apart."""
 
     sent: int = 0
     accepted: int = 0
     rejected: int = 0
+    kept: int = 0
     whole: Counter[str] = field(default_factory=Counter)
     reads: Counter[int] = field(default_factory=Counter)
 
@@ -143,85 +151,174 @@ class Wrong(Exception):
     """An answer that must not be."""
 
 
-async def send(client: httpx.AsyncClient, up: Up, mutator: Mutator, count: int, told: Told) -> None:
-    """One request of events, in one of the forms that a body may have, and now and then a question."""
-    rng = mutator.rng
-    parts = [mutator.payload() for _ in range(count)]
-    key = up.keys[rng.choice(("server", "server", "collect"))]
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    form = rng.choice(("lines", "lines", "lines", "lines", "array", "one"))
-    if form == "lines":
-        headers["Content-Type"] = "application/x-ndjson"
-        body = b"\n".join(parts)
-    elif form == "array":
-        body = b"[" + b",".join(parts) + b"]"
-    else:
-        parts = parts[:1]
-        body = parts[0]
-    pack = rng.choice((None, None, None, "gzip", "zstd", "broken"))
-    if pack:
-        body = gzip.compress(body, 1) if pack == "gzip" else zstandard.compress(body)
-        headers["Content-Encoding"] = "gzip" if pack == "gzip" else "zstd"
+@dataclass
+class Lane:
+    """Requests one after another, in a workspace of their own, so that what is kept of each can be counted."""
+
+    client: httpx.AsyncClient
+    keys: dict[str, str]
+    mutator: Mutator
+    told: Told
+    letters: int = 0
+    """How many dead letters the answers so far must have made."""
+
+    async def send(self, count: int) -> None:
+        """One request of events, in one of the forms that a body may have, and now and then questions. Raises `Wrong`."""
+        rng, told = self.mutator.rng, self.told
+        scope = rng.choice(("server", "server", "collect"))
+        form, parts, body = self._body(count, REQUEST_BYTES_MAX if scope == "collect" else REQUEST_BYTES_SERVER_MAX)
+        content_type = "application/x-ndjson" if form == "lines" else "application/json"
+        headers = {"Authorization": f"Bearer {self.keys[scope]}", "Content-Type": content_type}
+        events = len(parts) if form == "lines" else events_of(body)
+        pack = rng.choice((None, None, None, "gzip", "zstd", "broken"))
+        if pack:
+            body = gzip.compress(body, 1) if pack == "gzip" else zstandard.compress(body)
+            headers["Content-Encoding"] = "gzip" if pack == "gzip" else "zstd"
         if pack == "broken":
             body = body[: rng.randrange(1, len(body))]
-    response = await client.post("/v1/events", content=body, headers=headers)
-    told.sent += len(parts)
-    answer = response.json() if response.content else {}
-    if response.status_code >= 500:
-        raise Wrong(f"{response.status_code} {response.text[:500]} for {headers} {body!r}")
-    if "accepted" not in answer:
-        told.whole[answer["code"]] += len(parts)
-        if form == "lines" and pack != "broken" and response.status_code != 413:
-            raise Wrong(f"lines are read one by one, but {response.text[:500]} for {body!r}")
-        return
-    told.accepted += answer["accepted"]
-    told.rejected += len(answer["rejected"])
-    if form == "lines" and answer["accepted"] + len(answer["rejected"]) != len(parts):
-        raise Wrong(
-            f"{len(parts)} were sent, {answer['accepted']} accepted and {len(answer['rejected'])} rejected: {body!r}"
-        )
-    for _ in range(READS):
-        await ask(client, up, mutator, told)
+        response = await self.client.post("/v1/events", content=body, headers=headers)
+        answer = response.json() if response.content else {}
+        said = f"{response.status_code} {response.text[:500]} for {headers} {body!r}"
+        if response.status_code >= 500:
+            raise Wrong(said)
+        if "accepted" in answer:
+            taken = answer["accepted"] + len(answer["rejected"])
+            if pack == "broken" or events not in (None, taken):
+                raise Wrong(f"{events} were sent, but {said}")
+            told.sent += taken
+            told.accepted += answer["accepted"]
+            told.rejected += len(answer["rejected"])
+            self.letters += len(answer["rejected"])
+            for _ in range(READS):
+                await ask(self.client, self.keys, self.mutator, told)
+        elif form == "lines" and pack != "broken":
+            raise Wrong(f"lines are read one by one, but {said}")
+        else:
+            await self._refused_whole(answer["code"], len(parts), events, said)
+
+    def _body(self, count: int, bytes_max: int) -> tuple[str, list[bytes], bytes]:
+        """A body within the limit of its key, what it is made of, and its form."""
+        rng = self.mutator.rng
+        form = rng.choice(("lines", "lines", "lines", "lines", "array", "one"))
+        parts = [self.mutator.payload() for _ in range(1 if form == "one" else count)]
+        while len(parts) > 1 and sum(map(len, parts)) + len(parts) + 2 > bytes_max:
+            del parts[len(parts) // 2 :]
+        if form == "array":
+            return form, parts, b"[" + b",".join(parts) + b"]"
+        return form, parts, b"\n".join(parts)
+
+    async def _refused_whole(self, code: str, parts: int, events: int | None, said: str) -> None:
+        """A body that could not be told apart is kept as one dead letter; one that tells no event is not."""
+        told = self.told
+        told.whole[code] += 1
+        if code == "no_events":
+            if events not in (None, 0):
+                raise Wrong(f"{events} were sent, but {said}")
+            return
+        if code not in KEPT_WHOLE:
+            raise Wrong(said)
+        self.letters += 1
+        told.sent += parts
+        await self.check_letters()
+        told.kept += parts
+
+    async def check_letters(self) -> None:
+        """What ingest has kept, with what was pushed out since, is what the answers said. Raises `Wrong`."""
+        response = await self.client.get("/v1/status", headers={"Authorization": f"Bearer {self.keys['read']}"})
+        if response.status_code != 200:
+            raise Wrong(f"{response.status_code} {response.text[:500]} for /v1/status")
+        status = response.json()
+        by = [row for row in status["dead_letters_by"] if row["reason"] not in OF_PROJECTOR]
+        kept = sum(row["events"] for row in (*by, *status["dead_letters_pushed_out"]))
+        if kept != self.letters:
+            raise Wrong(f"{self.letters} dead letters should be kept, and {kept} are or were: {status}")
 
 
-async def ask(client: httpx.AsyncClient, up: Up, mutator: Mutator, told: Told) -> None:
+def events_of(body: bytes) -> int | None:
+    """How many events a body of JSON tells, by Python's own reading; None if that cannot tell."""
+    try:
+        told = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(told, dict) and "events" in told:
+        return len(told["events"]) if body.count(b'"events"') == 1 and isinstance(told["events"], list) else None
+    return len(told) if isinstance(told, list) else 1
+
+
+async def ask(client: httpx.AsyncClient, keys: dict[str, str], mutator: Mutator, told: Told) -> None:
     """One question, nearly right."""
     path = mutator.query()
-    key = up.keys[mutator.rng.choice(("read", "read", "read", "admin", "collect"))]
+    key = keys[mutator.rng.choice(("read", "read", "read", "admin", "collect"))]
+    if path.startswith("/v1/p.gif"):
+        key = keys["pixel"]  # of another workspace: its answer does not tell what was kept
     read = await client.get(path, headers={"Authorization": f"Bearer {key}"})
     told.reads[read.status_code] += 1
     if read.status_code >= 500 and not (read.status_code == 503 and "after" in path):
         raise Wrong(f"{read.status_code} {read.text[:500]} for {path}")
 
 
-async def fuzz(up: Up, payloads: int, seed: int) -> Told:
-    """Send so many payloads, a few requests at a time. Raises `Wrong`."""
-    told, process = Told(), psutil.Process(up.process.pid)
-    levels: list[float] = []
-    began_s = time.monotonic()
+async def fuzz(up: Up, payloads: int, seed: int, seconds: float = math.inf) -> Told:
+    """Send so many payloads, or as many as there is time for, a few requests at a time. Raises `Wrong`."""
+    told, began_s = Told(), time.monotonic()
+    levels: list[tuple[int, float]] = []
+
+    def is_over() -> bool:
+        return told.sent >= payloads or time.monotonic() - began_s >= seconds
 
     async def lane(number: int) -> None:
-        mutator = Mutator(random.Random(f"{seed}/{number}"))
-        async with httpx.AsyncClient(base_url=up.url, timeout=PATIENCE_S) as client:
-            while told.sent < payloads:
-                await send(client, up, mutator, min(BATCH_PAYLOADS, payloads), told)
-                if told.sent >= payloads * WARM_SHARE:
-                    levels.append(process.memory_info().rss / 2**20)
+        # a connection for each request: on a busy machine the server may shut one that waits just as the next request is sent
+        once = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=up.url, timeout=PATIENCE_S, limits=once) as client:
+            lane = Lane(client, await new_keys(client, up, number), Mutator(random.Random(f"{seed}/{number}")), told)
+            while not is_over():
+                await lane.send(min(BATCH_PAYLOADS, payloads))
+            await lane.check_letters()
+
+    async def watch() -> None:
+        process = psutil.Process(up.process.pid)
+        while not is_over():
+            levels.append((told.sent, process.memory_info().rss / 2**20))
+            await asyncio.sleep(SAMPLE_S)
+
+    async def tell() -> None:
+        while not is_over():
+            await asyncio.sleep(TELL_S)
+            print(f"{told.sent:,} payloads, {levels[-1][1]:.0f} MB", flush=True)
 
     async with asyncio.TaskGroup() as group:
-        for number in range(LANES):
-            group.create_task(lane(number))
+        watching = group.create_task(watch()), group.create_task(tell())
+        lanes = [group.create_task(lane(number)) for number in range(LANES)]
+        await asyncio.wait(lanes)
+        for task in watching:
+            task.cancel()
     took_s = time.monotonic() - began_s
-    print(
-        f"{told.sent:,} payloads in {took_s:.0f} s: {told.accepted:,} accepted, {told.rejected:,} rejected, in bodies refused whole {dict(told.whole)}"
-    )
+    print(f"{told.sent:,} payloads in {took_s:.0f} s: {told.accepted:,} accepted, {told.rejected:,} rejected, {told.kept:,} kept in bodies "
+          f"that could not be told apart; bodies refused whole: {dict(told.whole)}")  # fmt: skip
     print(f"reads by status: {dict(sorted(told.reads.items()))}")
-    tenth = max(1, len(levels) // 10)
-    first, last = sum(levels[:tenth]) / tenth, sum(levels[-tenth:]) / tenth
-    print(f"memory of the process: {first:.0f} MB after {WARM_SHARE:.0%}, {last:.0f} MB at the end")
+    if told.accepted + told.rejected + told.kept != told.sent:
+        raise Wrong("accepted, rejected and kept do not add up to what was sent")
+    check_level([mb for sent, mb in levels if sent >= told.sent * WARM_SHARE])
+    return told
+
+
+async def new_keys(client: httpx.AsyncClient, up: Up, number: int) -> dict[str, str]:
+    """The keys of a new workspace."""
+    headers = {"Authorization": f"Bearer {up.keys['admin']}"}
+    made = await client.post("/v1/workspaces", json={"name": f"lane {number}"}, headers=headers)
+    if made.status_code != 201:
+        raise Wrong(f"{made.status_code} {made.text[:500]} for a new workspace")
+    keys: dict[str, str] = made.json()["keys"]
+    return keys | {"pixel": up.keys["collect"]}
+
+
+def check_level(levels_mb: list[float]) -> None:
+    """Compare what the process held in the first and the last tenth of the samples. Raises `Wrong`."""
+    tenth = max(1, len(levels_mb) // 10)
+    first, last = sum(levels_mb[:tenth]) / tenth, sum(levels_mb[-tenth:]) / tenth
+    print(f"memory of the process: {first:.0f} MB after {WARM_SHARE:.0%}, {last:.0f} MB at the end, at most {max(levels_mb):.0f} MB "
+          f"in {len(levels_mb):,} samples")  # fmt: skip
     if last - first > GROWTH_MAX_MB:
         raise Wrong(f"the process has grown by {last - first:.0f} MB")
-    return told
 
 
 def main(arguments: Any = None) -> int:
@@ -229,6 +326,7 @@ def main(arguments: Any = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--payloads", type=int, default=PAYLOADS)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
+    parser.add_argument("--seconds", type=float, default=math.inf, help="end after so long, however many were sent")
     told = parser.parse_args(arguments)
     print(f"seed {told.seed}")
     with tempfile.TemporaryDirectory() as folder:
@@ -239,7 +337,7 @@ def main(arguments: Any = None) -> int:
         listener.start()
         code = 0
         try:
-            asyncio.run(fuzz(up, told.payloads, told.seed))
+            asyncio.run(fuzz(up, told.payloads, told.seed, told.seconds))
         except* Wrong as wrong:
             print(*(str(error)[:WRONG_SHOWN_CHARACTERS] for error in wrong.exceptions), sep="\n", file=sys.stderr)
             code = 1

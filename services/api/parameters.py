@@ -5,7 +5,6 @@ from typing import Any, get_args
 
 from services.api.overview import CONTACT_METRICS, DEAL_METRICS
 from services.api.reading import LIMIT_DEFAULT, LIMIT_MAX
-from shared.events.currencies import CURRENCIES
 from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
 from shared.rules.models import MODELS
@@ -56,7 +55,10 @@ MIN_JOINED = Parameter(
 ALL = Parameter("all", "the contacts' other touches too", {"type": "string", "enum": ["", "true", "false", "1", "0"]})
 CAMPAIGN = Parameter("campaign", "the campaign to explain the deal for", _ID, required=True)
 GROUP_BY = Parameter("group_by", "what the rows are of", _one_of(["campaign"], "campaign"))
-CURRENCY = Parameter("currency", "of the revenue; absent: the workspace's", _one_of(sorted(CURRENCIES)))
+CURRENCY = Parameter(
+    "currency", "of the revenue: one of ISO 4217, or another that the workspace's settings or deals have; absent: the workspace's",
+    {"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]},
+)  # fmt: skip
 
 RANGE = (FROM, TO)
 PAGE = (CURSOR, LIMIT)

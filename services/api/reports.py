@@ -21,6 +21,8 @@ SELECT d.deal, d.amount_minor, d.currency, EXISTS (SELECT FROM {g}.credit c WHER
 FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
 """)  # every deal won in a span, whatever its amount
 
+DEAL_IN = sql("SELECT 1 FROM {g}.deal WHERE ws = $1 AND currency = $2 LIMIT 1")
+
 
 @dataclass
 class Row:
@@ -49,10 +51,23 @@ def routes(api: Api) -> APIRouter:
                         field="model",
                     )
             group_by = read.choice("group_by", GROUPS, "campaign")
-            currency = read.choice("currency", sorted({*CURRENCIES, read.settings.currency}), read.settings.currency)
-            return answer(read, await _report(read, models, group_by, currency))
+            return answer(read, await _report(read, models, group_by, await _currency(read)))
 
     return router
+
+
+async def _currency(read: Reading) -> str:
+    """The currency that is asked for. Raises a 422 `Problem` for one that no event of the workspace can have told.
+
+    A log may hold deals in codes that are accepted no more, and their revenue can be read.
+    """
+    currency = read.query.get("currency", read.settings.currency)
+    if currency in CURRENCIES or currency == read.settings.currency or await read.fetchrow(DEAL_IN, currency):
+        return currency
+    message = (
+        f"`currency` must be a code of ISO 4217 such as EUR, or a currency of the workspace, not {currency[:100]!r}"
+    )
+    raise Problem(422, "bad_parameter", message, field="currency")
 
 
 async def _report(read: Reading, models: list[str], group_by: str, currency: str) -> dict[str, Any]:

@@ -10,6 +10,11 @@ SELECT d.reason, d.key_hint, count(*) AS events
 FROM touchline.dead_letter d JOIN touchline.workspace w ON w.workspace_id = d.workspace_id
 WHERE w.number = $1 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 """
+PUSHED_OUT = """
+SELECT nullif(p.key_hint, '') AS key, sum(p.events)::bigint AS events
+FROM touchline.dead_letter_pushed_out p JOIN touchline.workspace w ON w.workspace_id = p.workspace_id
+WHERE w.number = $1 GROUP BY 1 ORDER BY 2 DESC, 1
+"""
 NAME = "SELECT name, workspace_id FROM touchline.workspace WHERE number = $1"
 
 
@@ -19,7 +24,8 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/v1/status", tags=["operations"], openapi_extra=takes.read())
     async def get_status(request: Request) -> Response:
-        """Lag, position and generation of the workspace, and its dead letters by reason and by the key that sent them.
+        """Lag, position and generation of the workspace, and its dead letters by reason and by the key that sent them, and those
+        that later ones of a key pushed out.
 
         While the log is away, its end is null.
         """
@@ -27,6 +33,7 @@ def routes(api: Api) -> APIRouter:
             end = read.log_end_offset
             workspace = await read.connection.raw.fetchrow(NAME, read.ws)
             letters = await read.connection.raw.fetch(DEAD_LETTERS, read.ws)
+            pushed_out = await read.connection.raw.fetch(PUSHED_OUT, read.ws)
             body = {
                 "workspace": {
                     "id": workspace["workspace_id"] if workspace else None,
@@ -39,6 +46,7 @@ def routes(api: Api) -> APIRouter:
                 "dead_letters_by": [
                     {"reason": row["reason"], "key": row["key_hint"], "events": row["events"]} for row in letters
                 ],
+                "dead_letters_pushed_out": [dict(row) for row in pushed_out],
             }  # fmt: skip
             return answer(read, body)
 

@@ -24,6 +24,10 @@ SELECT {COLUMNS} FROM touchline.dead_letter WHERE workspace_id = $1 AND dead_let
 ORDER BY dead_letter_id
 """
 DROP = "DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND dead_letter_id = ANY($2::bigint[])"
+PUSHED_OUT = """
+SELECT nullif(key_hint, '') AS key, sum(events)::bigint AS events FROM touchline.dead_letter_pushed_out
+WHERE workspace_id = $1 GROUP BY 1 ORDER BY 2 DESC, 1
+"""
 
 UNDECIDABLE = (
     "another event has its id, and sent as it is this one never counts: send it with an `as_of` that is later than the "
@@ -62,6 +66,11 @@ async def list_letters(
 async def find_letters(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: Sequence[int]) -> list[Letter]:
     """Those of the letters that there are."""
     return [Letter(**row) for row in await pool.fetch(SOME, workspace, list(numbers))]
+
+
+async def pushed_out(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> list[dict[str, Any]]:
+    """How many letters of each key (its hint, or None) are gone, because later ones of the key or its class came."""
+    return [dict(row) for row in await pool.fetch(PUSHED_OUT, workspace)]
 
 
 async def drop_letters(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: Sequence[int]) -> int:

@@ -1,7 +1,9 @@
 """What happens to an event that was refused? It is kept, with its reason, so that nothing is lost with it.
 
-What is longer than any event is kept cut, and its reason says so. Of each class of keys the latest are kept, so that what one
-class sends pushes nothing of another out; what the projector keeps aside is never pushed out.
+What is longer than any event is kept cut, and its reason says so. Of each key the latest are kept, so that what one key sends
+pushes nothing of another out. Where a workspace has many keys, those of one class have room together too: what is beyond it is
+taken from the keys with the most, the oldest first. How many were pushed out is counted for each key; what the projector keeps
+aside is never pushed out.
 """
 
 import random
@@ -14,9 +16,13 @@ from shared.access.keys import Access
 from shared.events.codec import Refusal
 from shared.events.limits import EVENT_ID_CHARACTERS_MAX, KEPT_BYTES_MAX, TEXT_CHARACTERS_MAX
 
-DEAD_LETTERS_MAX = {
-    "collect": 10_000,  # of a workspace: 320 MB; anybody can send rubbish with a public key
+KEY_LETTERS_MAX = {
+    "collect": 10_000,  # of a key: 320 MB; anybody can send rubbish with a public key
     "server": 100_000,  # a bad backfill over HTTP is mended and sent again from here
+}
+CLASS_LETTERS_MAX = {
+    "collect": 30_000,  # of all keys of the class that a workspace has: 960 MB, however many keys there are
+    "server": 200_000,  # two bad backfills at once, whole
 }
 BOUNDS_PER_FILL = (
     20  # to look for the oldest reads all: it is done so often while as many come as are kept, 5 % too late
@@ -26,11 +32,27 @@ KEEP = """
 INSERT INTO touchline.dead_letter (workspace_id, key_class, key_hint, user_agent, producer, reason, detail, event_id, body)
 SELECT $1, $2, $3, $4, $9, * FROM unnest($5::text[], $6::text[], $7::text[], $8::bytea[])
 """
-BOUND = """
-DELETE FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = $2 AND "offset" IS NULL AND dead_letter_id <= (
-    SELECT dead_letter_id FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = $2 AND "offset" IS NULL
-    ORDER BY dead_letter_id DESC OFFSET $3 LIMIT 1)
-"""  # the oldest beyond the limit, of those that ingest refused
+OF_KEY = """
+SELECT dead_letter_id FROM touchline.dead_letter
+WHERE workspace_id = $1 AND key_class = $2 AND "offset" IS NULL AND key_hint = $4 ORDER BY dead_letter_id DESC OFFSET $3
+"""  # the oldest beyond the limit, of those of one key that ingest refused
+OF_CLASS = """
+SELECT dead_letter_id FROM (
+    SELECT dead_letter_id, row_number() OVER (PARTITION BY key_hint ORDER BY dead_letter_id DESC) AS place
+    FROM touchline.dead_letter WHERE workspace_id = $1 AND key_class = $2 AND "offset" IS NULL
+) d ORDER BY place, dead_letter_id DESC OFFSET $3
+"""  # every key's latest come first, so a key that has few keeps them all; of older releases the key is not known, as if it were one
+PUSH_OUT = """
+WITH surplus AS ({surplus}), found AS (
+    SELECT d.dead_letter_id FROM touchline.dead_letter d JOIN surplus USING (dead_letter_id) FOR UPDATE OF d SKIP LOCKED
+), gone AS (
+    DELETE FROM touchline.dead_letter WHERE dead_letter_id IN (SELECT dead_letter_id FROM found) RETURNING key_hint
+), counted AS (
+    INSERT INTO touchline.dead_letter_pushed_out AS p (workspace_id, key_class, key_hint, events)
+    SELECT $1, $2, coalesce(key_hint, ''), count(*) FROM gone GROUP BY 3 ORDER BY 3
+    ON CONFLICT (workspace_id, key_class, key_hint) DO UPDATE SET events = p.events + excluded.events
+) SELECT count(*) FROM gone
+"""  # in one order and past what another one removes, so that two of them never wait for each other
 
 
 async def keep(
@@ -41,15 +63,20 @@ async def keep(
 
     `producer` is whose message it was, where it is not one of our own events.
     """
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.acquire() as connection:
         await connection.execute(
             KEEP, access.workspace, access.scope, access.hint, _text(user_agent, TEXT_CHARACTERS_MAX),
             [r.code for r, _ in refused], [_text(r.detail + _cut(body)) for r, body in refused],
             [_text(r.id, EVENT_ID_CHARACTERS_MAX) for r, _ in refused], [body[:KEPT_BYTES_MAX] for _, body in refused], producer,
         )  # fmt: skip
-        most = DEAD_LETTERS_MAX[access.scope]
-        if random.random() < len(refused) * BOUNDS_PER_FILL / most:
-            await connection.execute(BOUND, access.workspace, access.scope, most)
+        for surplus, most, of in (
+            (OF_KEY, KEY_LETTERS_MAX[access.scope], (access.hint,)),
+            (OF_CLASS, CLASS_LETTERS_MAX[access.scope], ()),
+        ):
+            if random.random() < len(refused) * BOUNDS_PER_FILL / most:
+                statement = PUSH_OUT.format(surplus=surplus)
+                gone = await connection.fetchval(statement, access.workspace, access.scope, most, *of)
+                metrics.PUSHED_OUT.labels(access.scope).inc(gone)
     metrics.EVENTS.labels("refused").inc(len(refused))
     for refusal, _ in refused:
         metrics.DEAD_LETTERS.labels(refusal.code).inc()

@@ -3,7 +3,8 @@
 A backup is a zip file. It holds a member for each durable table, as PostgreSQL's COPY writes it, packed with zstd, and last a
 manifest: of which release, up to where each partition of the log, and of every member its columns, rows, bytes and SHA-256. All
 tables are read in one snapshot, so the backup is of one moment though events come in meanwhile. Settings are events of the log.
-Not in it is the projection, which is made again from the log; and, where the log is Kafka's, the events.
+Where the log is Kafka's, its events are one more member, as far as the topic reached when the tables had been read. Not in it is
+the projection, which is made again from the log.
 """
 
 import hashlib
@@ -21,13 +22,18 @@ from typing import IO, Any
 import msgspec
 import zstandard
 
+from services.replay import backup_topic
 from services.replay.build import Build, Means
-from shared.log.postgres import PostgresLog
+from shared.log.kafka import KafkaLog
+from shared.log.port import EventLog
 from shared.store.durable import durable
 from shared.store.generations import Generation, create_generation, point_at
 
 FORMAT = 1
-TABLES = ("workspace", "access_key", "log_partition", "event_log", "dead_letter", "producer_account", "producer_count")
+TABLES = (
+    "workspace", "access_key", "log_partition", "event_log", "dead_letter", "dead_letter_pushed_out", "producer_account",
+    "producer_count",
+)  # fmt: skip
 MANIFEST = "manifest.json"
 NUMBERED = {"workspace": "number", "dead_letter": "dead_letter_id"}  # columns that PostgreSQL counts on
 COMPRESS_LEVEL = 3  # the log is packed already; keys and workspaces are few
@@ -61,7 +67,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a backup says of itself. `offsets`: where each partition of the log ends, if its events are in the backup."""
+    """What a backup says of itself. `offsets`: where each partition of the log ends, if its events are in the backup.
+
+    `topic` is the member with the events of Kafka's log; a PostgreSQL log is among the tables.
+    """
 
     format: int
     release: str
@@ -71,6 +80,7 @@ class Manifest(msgspec.Struct, frozen=True):
     log_included: bool
     offsets: dict[int, int]
     tables: dict[str, Member]
+    topic: Member | None = None
 
 
 async def create(means: Means, target: Path) -> tuple[Path, Manifest]:
@@ -108,20 +118,33 @@ def _whole(target: Path) -> Iterator[IO[bytes]]:
 
 
 async def _write(means: Means, file: IO[bytes], made_at: str) -> Manifest:
-    included = isinstance(means.log, PostgresLog)
     tables: dict[str, Member] = {}
-    async with means.pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        rows = await connection.fetch("SELECT partition, next_offset FROM touchline.log_partition ORDER BY partition")
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    topic: Member | None = None
+    log = means.log
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        async with (
+            means.pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            rows = await connection.fetch("SELECT partition, next_offset FROM touchline.log_partition ORDER BY 1")
+            revision = await connection.fetchval(REVISION)
             for table in TABLES:
                 with archive.open(f"{table}.copy.zst", "w", force_zip64=True) as member:
                     tables[table] = await _copy_out(connection, table, member)
-            manifest = Manifest(
-                FORMAT, version("touchline"), await connection.fetchval(REVISION), made_at, means.log.identity, included,
-                {row["partition"]: row["next_offset"] for row in rows} if included else {}, tables,
-            )  # fmt: skip
-            archive.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+        offsets = {row["partition"]: row["next_offset"] for row in rows}
+        if isinstance(log, KafkaLog):
+            offsets = await _ends(log)  # after the snapshot, so that they reach beyond every place that the tables tell
+            with archive.open(backup_topic.NAME, "w", force_zip64=True) as member:
+                topic = Member([], *await backup_topic.write_topic(log, offsets, member))
+        manifest = Manifest(
+            FORMAT, version("touchline"), revision, made_at, log.identity, True, offsets, tables, topic
+        )  # fmt: skip
+        archive.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
     return manifest
+
+
+async def _ends(log: EventLog) -> dict[int, int]:
+    return {partition: await log.end(partition) for partition in range(log.partitions)}
 
 
 async def _copy_out(connection: Any, table: str, member: IO[bytes]) -> Member:
@@ -146,23 +169,53 @@ async def _copy_out(connection: Any, table: str, member: IO[bytes]) -> Member:
 async def restore(means: Means, source: Path, begun: Callable[[int], None], advance: Callable[[int], None]) -> Manifest:
     """Make a store from a backup: its tables in one transaction, then the projection from the log.
 
-    The whole file is checked before anything is written. `begun` is told how many events are projected, `advance` how many more
-    are. Raises `BadBackup`, `NotEmpty`, or `OSError`.
+    The whole file is checked before anything is written. A Kafka topic is filled first, unless it is the backup's own and holds its
+    events still. `begun` is told how many events are projected, `advance` how many more are. Raises `BadBackup`, `NotEmpty`,
+    `OSError`, `LogUnavailable` or `LogDamaged`.
     """
     with _opened(source) as archive:
         manifest = _checked(archive, source)
-        if manifest.log_included != isinstance(means.log, PostgresLog):
-            raise BadBackup(
-                f"{source} is of a store whose log is {manifest.log}; the log of this one is {means.log.identity}"
-            )
+        topic = await _topic_to_fill(means.log, manifest, source)
+        async with means.pool.acquire() as connection:
+            await _be_empty(connection)
+        if topic is not None:
+            with archive.open(backup_topic.NAME) as events:
+                await backup_topic.fill_topic(topic, events)
         async with means.pool.acquire() as connection, connection.transaction():
-            if filled := [row[0] for row in await connection.fetch(FILLED)]:
-                raise NotEmpty(f"this store is not empty, it has rows in {', '.join(filled)}; restore into a new one")
+            await _be_empty(connection)
             await connection.execute("DELETE FROM touchline.log_partition")
             for table, member in manifest.tables.items():
                 await _copy_in(connection, archive, table, member)
     await _project(means, begun, advance)
     return manifest
+
+
+async def _be_empty(connection: Any) -> None:
+    """Raise `NotEmpty` if the store has any row that a backup has."""
+    if filled := [row[0] for row in await connection.fetch(FILLED)]:
+        raise NotEmpty(f"this store is not empty, it has rows in {', '.join(filled)}; restore into a new one")
+
+
+async def _topic_to_fill(log: EventLog, manifest: Manifest, source: Path) -> KafkaLog | None:
+    """The topic that the backup's events must be written to; None if the log holds them, or gets them with the tables.
+
+    Raises `BadBackup` for a log that the backup does not fit, and `NotEmpty` for a topic that holds something else.
+    """
+    mine = f"{source} is of a store whose log is {manifest.log}; the log of this one is {log.identity}"
+    if not isinstance(log, KafkaLog):
+        if not manifest.log_included or manifest.topic is not None:
+            raise BadBackup(mine)
+        return None
+    ends = await _ends(log)
+    if log.identity == manifest.log and (not manifest.log_included or backup_topic.holds(ends, manifest.offsets)):
+        return None
+    if manifest.topic is None:
+        raise BadBackup(mine)
+    if set(ends) != set(manifest.offsets):
+        raise BadBackup(f"{mine}, which has {len(ends)} partitions and must have {len(manifest.offsets)}")
+    if not backup_topic.is_empty(ends):
+        raise NotEmpty(f"{log.identity} holds events already; restore into a new topic, or into the one of the backup")
+    return log
 
 
 @contextmanager
@@ -183,15 +236,19 @@ def _checked(archive: zipfile.ZipFile, source: Path) -> Manifest:
         raise BadBackup(f"{source} is no backup of Touchline: its manifest cannot be read ({error})") from error
     if manifest.format != FORMAT or set(manifest.tables) - set(TABLES):
         raise BadBackup(f"{source} was made by Touchline {manifest.release}, whose backups this release cannot read")
+    members = {f"{table}.copy.zst": (table, member) for table, member in manifest.tables.items()}
+    if manifest.topic is not None:
+        members[backup_topic.NAME] = "topic", manifest.topic
     for table, member in manifest.tables.items():
         if unknown := set(member.columns) - set(durable.tables[f"touchline.{table}"].columns.keys()):
             columns = ", ".join(sorted(unknown))
             raise BadBackup(
                 f"{source} was made by a newer release: {table} has {columns}, which this one does not know"
             )
+    for name, (table, member) in members.items():
         try:
             digest = hashlib.sha256()
-            with archive.open(f"{table}.copy.zst") as packed:
+            with archive.open(name) as packed:
                 while data := packed.read(CHUNK_BYTES):
                     digest.update(data)
         except (KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -220,7 +277,7 @@ async def _copy_in(connection: Any, archive: zipfile.ZipFile, table: str, member
 async def _project(means: Means, begun: Callable[[int], None], advance: Callable[[int], None]) -> None:
     """Make the projection of all that the log holds, and let it be the live one."""
     log = means.log
-    ends = {partition: await log.end(partition) for partition in range(log.partitions)}
+    ends = await _ends(log)
     begun(sum(ends.values()))
     generation = Generation("g1", log.identity, log.partitions)
     async with means.pool.acquire() as connection, connection.transaction():

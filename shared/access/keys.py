@@ -18,6 +18,7 @@ PREFIX: dict[Scope, str] = {"collect": "tlc_", "server": "tls_", "read": "tlr_",
 KEY_BYTES = 24  # of randomness; 32 characters
 KEY_FORM = re.compile(r"tl[csra]_[A-Za-z0-9_-]{32}\Z")  # what has another form is no key of ours, and nobody is asked
 HINT_CHARACTERS = 8  # enough to tell keys apart, too few to guess one
+HINT_DRAWS_MAX = 100  # for one that no key of the workspace has; there are 16 million, so the second draw is rare
 CACHED_KEYS_MAX = 10_000  # per process, and as many that nobody has: about 2 MB each
 CACHE_S = 5.0  # a revoked key stops working within it
 ASKED_AT_ONCE_MAX = 4  # keys; those who try out keys leave most connections to others
@@ -26,6 +27,7 @@ ASK_S = 2.0
 
 FIND = "SELECT workspace_id, scope, hint FROM touchline.access_key WHERE sha256 = $1 AND revoked_at IS NULL"
 ADD = "INSERT INTO touchline.access_key (sha256, workspace_id, scope, hint) VALUES ($1, $2, $3, $4)"
+HINTS = "SELECT hint FROM touchline.access_key WHERE workspace_id = $1 AND scope = $2"
 LIST = """
 SELECT hint, scope, created_at, revoked_at FROM touchline.access_key WHERE workspace_id = $1 ORDER BY created_at, scope
 """
@@ -59,8 +61,10 @@ def digest(key: str) -> bytes:
 
 
 async def create_key(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str, scope: Scope) -> str:
-    """A new key; it is answered here and nowhere else again."""
-    key = PREFIX[scope] + secrets.token_urlsafe(KEY_BYTES)
+    """A new key; it is answered here and nowhere else again. No other key that the workspace has or had has its hint."""
+    taken = {row["hint"] for row in await connection.fetch(HINTS, workspace, scope)}
+    drawn = (PREFIX[scope] + secrets.token_urlsafe(KEY_BYTES) for _ in range(HINT_DRAWS_MAX))
+    key = next(key for key in drawn if key[:HINT_CHARACTERS] not in taken)
     await connection.execute(ADD, digest(key), workspace, scope, key[:HINT_CHARACTERS])
     return key
 

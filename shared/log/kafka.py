@@ -7,7 +7,7 @@ partition share a record batch, and a call is never cut in two: its values becom
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -157,15 +157,23 @@ class KafkaLog:
         return await self._group.append(partition, workspace, len(values), sum(map(len, values)), values)
 
     async def _commit(self, partition: int, calls: Sequence[Call[Sequence[bytes]]]) -> int:
+        return await self._put(partition, ((call.workspace, value) for call in calls for value in call.payload))
+
+    async def fill(self, partition: int, entries: Sequence[Entry]) -> int:
+        """Append entries of another log, those that name no workspace too; answers the offset of the first.
+
+        For a topic that nobody else writes to. Raises `LogUnavailable`; what was to be appended may then be there all the same.
+        """
+        return await self._put(partition, ((entry.workspace, entry.value) for entry in entries))
+
+    async def _put(self, partition: int, values: Iterable[tuple[str, bytes]]) -> int:
         """Send one batch; the producer sends it again until it is in, however long that takes."""
         producer = await self._producing()
         batch = producer.create_batch()
         now_ms = time.time_ns() // 1_000_000
-        for call in calls:
-            key = call.workspace.encode()
-            for value in call.payload:
-                if batch.append(key=key, value=value, timestamp=now_ms) is None:
-                    raise LogUnavailable(f"{call.size} bytes do not fit into one batch of {BATCH_BYTES_MAX}")
+        for workspace, value in values:
+            if batch.append(key=workspace.encode(), value=value, timestamp=now_ms) is None:
+                raise LogUnavailable(f"the values do not fit into one batch of {BATCH_BYTES_MAX} bytes")
         count = batch.record_count()
         try:
             sent = await producer.send_batch(batch, self._cluster.topic, partition=partition)

@@ -61,6 +61,10 @@ dead_letter = sa.Table(
     sa.Index("dead_letter_workspace", "workspace_id", "dead_letter_id"),
     sa.Index("dead_letter_event", "workspace_id", "event_id"),
     sa.Index("dead_letter_reason", "workspace_id", "reason", "key_hint"),
+    sa.Index(
+        "dead_letter_key", "workspace_id", "key_class", "key_hint", "dead_letter_id",
+        postgresql_where=sa.text('"offset" IS NULL'),
+    ),
     sa.UniqueConstraint("partition", "offset", name="dead_letter_position"),
 )  # fmt: skip
 
@@ -83,6 +87,14 @@ producer_count = sa.Table(
     sa.Column("messages", sa.BigInteger, nullable=False),
     sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
     sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
+)  # fmt: skip
+
+dead_letter_pushed_out = sa.Table(
+    "dead_letter_pushed_out", durable,
+    sa.Column("workspace_id", sa.Text, primary_key=True),
+    sa.Column("key_class", sa.Text, primary_key=True),
+    sa.Column("key_hint", sa.Text, primary_key=True, comment="the first characters of the key; empty: it is not known"),
+    sa.Column("events", sa.BigInteger, nullable=False),
 )  # fmt: skip
 
 generation = sa.Table(

@@ -80,6 +80,23 @@ def test_what_is_refused_is_written_beside_its_source_and_the_rest_counts(
     runner.run(check())
 
 
+@pytest.mark.parametrize("weight", ["abc", "1e999999999", "nan", -1, None, [1]])
+def test_a_bad_weight_is_refused_by_its_line_and_the_rest_counts(
+    workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, weight: object
+) -> None:
+    model = {"type": "model_defined", "id": "m", "occurred_at": "2024-01-01T00:00:00Z", "model": "m"}
+
+    async def check() -> None:
+        path = write(tmp_path / "e.ndjson", CAMPAIGN, model | {"weights": {"first": weight}}, visit(1))
+        tally = await backfill(workspace, path)
+        assert (tally.accepted.total(), await views(workspace)) == (2, 1)
+        (refused,) = (tmp_path / "e.ndjson.refused.ndjson").read_bytes().splitlines()
+        assert orjson.loads(refused)["line"] == 2
+        assert "weights" in orjson.loads(refused)["message"] + str(orjson.loads(refused)["field"])
+
+    runner.run(check())
+
+
 RUBBISH = [b"", b"\x80", b"[]", b"12", b'"lines"', b'{"lines":']
 
 

@@ -1,6 +1,7 @@
 """A drill: a store is backed up while events come in, lost, and made again from the file."""
 
 import asyncio
+import json
 import os
 import stat
 import threading
@@ -12,17 +13,21 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from shared.database import open_pool
+from shared.log.kafka import KafkaCluster
 from shared.log.port import partition_of
 from tests.conftest import Workspace, new_workspace
+from tests.kafka import new_topic
 from tests.processes import start
 from tests.services import command, environment, fails
 from tests.system.test_read_bounds import history
 from touchline.compose import Running, compose
 from touchline.settings import Settings
 
-DURABLE = ("workspace", "access_key", "log_partition", "event_log", "dead_letter")
+KAFKA_PARTITIONS = 4
+DURABLE = ("workspace", "access_key", "log_partition", "event_log", "dead_letter", "dead_letter_pushed_out")
 
 
 @pytest.fixture
@@ -33,17 +38,24 @@ def source(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
 
 
 @pytest.fixture
-def empty(database_url: str, runner: asyncio.Runner) -> str:
-    """The URL of one more empty database."""
-    name = f"restored_{os.urandom(6).hex()}"
+def empties(database_url: str, runner: asyncio.Runner) -> list[str]:
+    """The URLs of more empty databases."""
+    names = [f"restored_{os.urandom(6).hex()}" for _ in range(3)]
 
     async def make() -> None:
         pool = await open_pool(database_url, 1)
-        await pool.execute(f"CREATE DATABASE {name}")
+        for name in names:
+            await pool.execute(f"CREATE DATABASE {name}")
         await pool.close()
 
     runner.run(make())
-    return database_url.replace("/postgres?", f"/{name}?")
+    return [database_url.replace("/postgres?", f"/{name}?") for name in names]
+
+
+@pytest.fixture
+def empty(empties: list[str]) -> str:
+    """The URL of one more empty database."""
+    return empties[0]
 
 
 async def filled(running: Running) -> Workspace:
@@ -132,6 +144,103 @@ def test_a_backup_is_of_one_moment_though_events_come_in_meanwhile(tmp_path: Pat
         visit = {"type": "page_visited", "visitor_id": "v", "url": "https://a.example/"}
         assert client.post("/v1/events", json=visit).status_code == 202
     assert again.stop() == 0
+
+
+def on_kafka(url: str, topic: KafkaCluster) -> tuple[Settings, dict[str, str]]:
+    """The settings of services on a database and a topic, in this process and in others."""
+    settings = Settings(
+        kafka_bootstrap_servers=topic.bootstrap_servers, kafka_topic=topic.topic, kafka_partitions=KAFKA_PARTITIONS
+    )
+    return settings, environment(url, topic, KAFKA_PARTITIONS=str(KAFKA_PARTITIONS))
+
+
+async def stranger(topic: KafkaCluster, partition: int) -> None:
+    """A record in the topic that is none of ours."""
+    producer = AIOKafkaProducer(**topic.client())
+    await producer.start()
+    await producer.send_and_wait(topic.topic, b"odd", key=b"\xff", partition=partition)
+    await producer.stop()
+
+
+def test_a_store_on_kafka_is_backed_up_while_events_come_in_and_made_again_in_an_empty_topic(
+    kafka: str, own_database: str, empties: list[str], tmp_path: Path, runner: asyncio.Runner
+) -> None:
+    topic, first, second = (new_topic(kafka) for _ in range(3))
+    settings, env = on_kafka(own_database, topic)
+    files = [tmp_path / name for name in ("moment", "quiet")]
+
+    async def sent_meanwhile(workspace: Workspace) -> tuple[int, dict[str, Any], int]:
+        """Back up while events are sent; answers what was accepted before, what the backup says, and what was accepted by its end."""
+        creating = asyncio.create_task(asyncio.to_thread(command, env, "backup", "create", str(files[0])))
+        accepted, before = 0, 0
+        while not creating.done():
+            visits = [{"type": "page_visited", "id": f"v{accepted + n}", "visitor_id": "v", "url": "https://a.example/"} for n in range(20)]  # fmt: skip
+            assert (await workspace.send(*visits)).status_code == 202
+            accepted += 20
+            before = before or accepted
+            await asyncio.sleep(0.02)
+        return before, await creating, accepted
+
+    async def check() -> None:
+        running = await compose(own_database, settings)
+        workspace = await filled(running)
+        await stranger(topic, workspace.partition)
+        begun = sum([await running.log.end(partition) for partition in range(KAFKA_PARTITIONS)])
+        before, told, accepted = await sent_meanwhile(workspace)
+        assert begun + before <= told["events"] <= begun + accepted
+        await workspace.project()
+        quiet = command(env, "backup", "create", str(files[1]))
+        assert quiet["events"] == begun + accepted
+        await running.close()
+
+        of_moment, of_quiet = on_kafka(empties[0], first)[1], on_kafka(empties[1], second)[1]
+        assert command(of_moment, "backup", "restore", str(files[0]))["events"] == told["events"]
+        command(of_moment, "replay", "verify")
+        command(
+            of_moment, "export", str(tmp_path / "e.ndjson"), "--type", "page_visited", "--workspace", workspace.name
+        )
+        ids = {json.loads(line)["id"] for line in (tmp_path / "e.ndjson").read_text().splitlines()}
+        assert {
+            f"v{n}" for n in range(told["events"] - begun)
+        } <= ids  # the first of what was sent meanwhile, and no more
+        assert f"v{told['events'] - begun}" not in ids
+        assert "holds events already" in fails(on_kafka(empties[2], first)[1], "backup", "restore", str(files[1]))
+
+        command(of_quiet, "backup", "restore", str(files[1]))
+        sums = [command(e, "replay", "checksums", "--workspace", workspace.name) for e in (env, of_quiet)]
+        assert sums[0]["digest"] == sums[1]["digest"]
+        assert sums[0]["tables"] == sums[1]["tables"]
+        again = await compose(empties[1], on_kafka(empties[1], second)[0])
+        same = Workspace(again, workspace.name, workspace.keys)
+        assert (await same.get("/v1/status")).json()["workspace"]["time_zone"] == "Europe/Oslo"
+        assert (await same.send({"type": "page_visited", "id": "new", "visitor_id": "v", "url": "https://a.example/"})).status_code == 202  # fmt: skip
+        await same.project()
+        assert (await same.get("/v1/events/new/explain")).json()["counted"]
+        await again.close()
+
+    runner.run(check())
+
+
+def test_a_lost_database_is_made_again_beside_the_topic_that_is_still_there(
+    kafka: str, own_database: str, empty: str, tmp_path: Path, runner: asyncio.Runner
+) -> None:
+    topic = new_topic(kafka)
+    settings, env = on_kafka(own_database, topic)
+
+    async def check() -> None:
+        running = await compose(own_database, settings)
+        workspace = await filled(running)
+        told = command(env, "backup", "create", str(tmp_path / "b"))
+        assert (await workspace.send({"type": "page_visited", "id": "later", "visitor_id": "v", "url": "https://a.example/"})).status_code == 202  # fmt: skip
+        await workspace.project()
+        await running.close()
+        there = on_kafka(empty, topic)[1]
+        assert command(there, "backup", "restore", str(tmp_path / "b"))["events"] == told["events"]
+        sums = [command(e, "replay", "checksums", "--workspace", workspace.name) for e in (env, there)]
+        assert sums[0]["tables"] == sums[1]["tables"]  # what came after the backup is in the topic
+        assert "whose log is kafka:" in fails(environment(empty, None), "backup", "restore", str(tmp_path / "b"))
+
+    runner.run(check())
 
 
 def test_a_store_with_anything_in_it_is_not_overwritten(

@@ -17,6 +17,7 @@ import pytest
 import zstandard
 
 from services.ingest import refused
+from services.ingest.dead_letters import pushed_out
 from shared.access import keys as access_keys
 from shared.access.keys import SCOPES, KeyRing
 from shared.events.limits import EVENT_BYTES_MAX, HEADERS_BYTES_MAX, KEPT_BYTES_MAX, TEXT_CHARACTERS_MAX
@@ -136,7 +137,7 @@ def test_a_long_event_is_kept_cut_and_one_that_could_be_sent_again_whole(workspa
 def test_what_one_class_of_keys_sends_pushes_nothing_of_another_out(
     workspace: Workspace, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refused, "DEAD_LETTERS_MAX", {"collect": 5, "server": 7})
+    monkeypatch.setattr(refused, "KEY_LETTERS_MAX", {"collect": 5, "server": 7})
     run(workspace.send({"type": "nothing", "id": "mine"}))
     run(workspace.send({**VISIT, "id": "x"}, {**VISIT, "id": "x", "title": "other"}, scope="collect"))
     run(workspace.project())
@@ -147,6 +148,91 @@ def test_what_one_class_of_keys_sends_pushes_nothing_of_another_out(
     for n in range(20):
         run(workspace.send({"type": "nothing", "id": f"m{n}"}))
     assert sum(row["key_class"] == "server" for row in run(letters(workspace))) == 7
+
+
+async def another_key(workspace: Workspace, scope: Any = "collect") -> Workspace:
+    """The same workspace, with one more key of a scope in place of the first."""
+    async with workspace.running.pool.acquire() as connection:
+        key = await access_keys.create_key(connection, workspace.name, scope)
+    return Workspace(workspace.running, workspace.name, {**workspace.keys, scope: key})
+
+
+def hint(workspace: Workspace, scope: str = "collect") -> str:
+    return workspace.keys[scope][: access_keys.HINT_CHARACTERS]
+
+
+async def by_key(workspace: Workspace) -> dict[str, list[str]]:
+    out: dict[str, list[str]] = {}
+    for row in await letters(workspace):
+        out.setdefault(row["key_hint"], []).append(row["event_id"])
+    return out
+
+
+async def rubbish(workspace: Workspace, count: int, name: str) -> None:
+    for n in range(count):
+        assert (await workspace.send({"type": "nothing", "id": f"{name}{n}"}, scope="collect")).status_code == 422
+
+
+def metric(text: str, name: str) -> float:
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_what_one_key_sends_pushes_nothing_of_another_key_of_its_class_out_and_is_counted(
+    workspace: Workspace, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refused, "KEY_LETTERS_MAX", {"collect": 5, "server": 5})
+    name = 'touchline_ingest_dead_letters_pushed_out_total{key_class="collect"}'
+
+    async def check() -> None:
+        site, other = workspace, await another_key(workspace)
+        before = metric((await workspace.get("/metrics")).text, name)
+        await rubbish(site, 3, "site")
+        await rubbish(other, 20, "other")
+        assert await by_key(workspace) == {hint(site): [f"site{n}" for n in range(3)], hint(other): [f"other{n}" for n in range(15, 20)]}  # fmt: skip
+        status = (await workspace.get("/v1/status")).json()
+        assert status["dead_letters"] == 8
+        assert status["dead_letters_pushed_out"] == [{"key": hint(other), "events": 15}]
+        assert await pushed_out(workspace.running.pool, workspace.name) == status["dead_letters_pushed_out"]
+        assert metric((await workspace.get("/metrics")).text, name) - before == 15
+
+    run(check())
+
+
+def test_many_keys_of_a_class_have_bounded_room_and_those_with_few_letters_keep_them(
+    workspace: Workspace, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refused, "KEY_LETTERS_MAX", {"collect": 6, "server": 6})
+    monkeypatch.setattr(refused, "CLASS_LETTERS_MAX", {"collect": 10, "server": 10})
+
+    async def check() -> None:
+        await workspace.send({"type": "nothing", "id": "mine"})
+        await rubbish(workspace, 2, "few")
+        many = [await another_key(workspace) for _ in range(4)]
+        for each in many:
+            await rubbish(each, 6, "many")
+        found = await by_key(workspace)
+        assert found.pop(hint(workspace, "server")) == ["mine"]
+        assert found.pop(hint(workspace)) == ["few0", "few1"]
+        assert {key: len(ids) for key, ids in found.items()} == {hint(each): 2 for each in many}
+        assert all(ids == ["many4", "many5"] for ids in found.values())
+        gone = {row["key"]: row["events"] for row in await pushed_out(workspace.running.pool, workspace.name)}
+        assert gone == {hint(each): 4 for each in many}
+
+    run(check())
+
+
+def test_keys_of_a_workspace_are_told_apart_by_their_hints(
+    workspace: Workspace, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter(["aaaa" + "1" * 28, "aaaa" + "2" * 28, "bbbb" + "3" * 28, "aaaa" + "4" * 28])
+    monkeypatch.setattr("shared.access.keys.secrets.token_urlsafe", lambda _: next(drawn))
+
+    async def check() -> None:
+        first, second = await another_key(workspace), await another_key(workspace)
+        assert (hint(first), hint(second)) == ("tlc_aaaa", "tlc_bbbb")
+        assert hint(await another_key(workspace, "read"), "read") == "tlr_aaaa"
+
+    run(check())
 
 
 BAD_WORKSPACES: list[Any] = [

@@ -5,11 +5,13 @@ import datetime as dt
 import gzip
 import os
 import random
+import signal
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,13 @@ from services.replay.export import Chosen, Export, NoContact
 from shared.events.codec import Record, accept, encode_record
 from shared.store.checksums import set_checksums
 from tests.conftest import Workspace, new_workspace
-from tests.processes import start
+from tests.processes import Up, start
 from tests.properties.worlds import world
 from touchline.compose import Running, compose
 from touchline.demo.mix import Mix
 from touchline.settings import Settings
 
+BEGIN_S = 300  # a busy machine is slow to start a process
 END = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
@@ -206,3 +209,91 @@ def test_the_commands_carry_a_store_into_a_new_directory(tmp_path: Path) -> None
     assert before["digest"] in run("replay", "checksums", "--data", str(two)).stdout
     assert run("export", str(tmp_path / "x"), "--type", "no_type", "--data", str(two)).returncode == 2
     assert again.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def much(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A `touchline up` with so many events that an export of them takes a while."""
+    up = start(tmp_path_factory.mktemp("much") / "data")
+    tell_much(up)
+    yield up
+    if up.process.poll() is None:
+        assert up.stop() == 0
+
+
+def tell_much(up: Up) -> None:
+    visit = {"type": "page_visited", "visitor_id": "v", "url": "https://x.example/" + "x" * 200}
+    with up.client("server") as client:
+        for _ in range(20):
+            answer = client.post("/v1/events", json=[visit] * 1_000)
+            assert answer.status_code == 202
+        deadline_s = time.monotonic() + 60
+        while client.get("/v1/status", params={"after": answer.json()["position"]}).status_code != 200:
+            assert time.monotonic() < deadline_s
+
+
+@contextmanager
+def exporting(up: Up, target: str) -> "Iterator[subprocess.Popen[str]]":
+    """A process that exports; it is ended with the test, whatever becomes of it."""
+    data = Path(up.process.args[up.process.args.index("--data") + 1])  # type: ignore[index, union-attr, operator]
+    command = [sys.executable, "-m", "touchline", "export", target, "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until_begun(folder: Path, process: "subprocess.Popen[str]", bytes_min: int = 0) -> None:
+    """Wait until a part of the export is on the disk."""
+    deadline_s = time.monotonic() + BEGIN_S
+    while not any(path.stat().st_size >= bytes_min for path in folder.iterdir()):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("name", ["e.ndjson", "e.parquet"])
+def test_a_signal_ends_an_export_within_ten_seconds_and_nothing_is_left(
+    much: Up, tmp_path: Path, number: int, name: str
+) -> None:
+    with exporting(much, str(tmp_path / name)) as process:
+        until_begun(tmp_path, process)
+        began_s = time.monotonic()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert time.monotonic() - began_s < 10
+    assert (process.returncode, list(tmp_path.iterdir())) == (130 if number == signal.SIGINT else 1, [])
+    assert number == signal.SIGINT or "stopped by a signal; nothing was written" in " ".join(said.split())
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_an_export_to_somebody_who_does_not_read(much: Up, number: int) -> None:
+    with exporting(much, "-") as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1)
+        time.sleep(1)  # the pipe is full by now
+        began_s = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(30) == 1
+        assert time.monotonic() - began_s < 10
+        assert "Traceback" not in process.communicate()[1]
+
+
+def test_up_ends_within_ten_seconds_though_an_export_runs_and_the_export_leaves_nothing(tmp_path: Path) -> None:
+    up, folder = start(tmp_path / "data"), tmp_path / "out"
+    folder.mkdir()
+    tell_much(up)
+    with exporting(up, str(folder / "e.ndjson")) as process:
+        until_begun(folder, process, 1)
+        process.send_signal(signal.SIGSTOP)
+        began_s = time.monotonic()
+        assert up.stop() == 0
+        assert time.monotonic() - began_s < 10
+        process.send_signal(signal.SIGCONT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, list(folder.iterdir())) == (1, [])
+    assert "the log's database: " in said
+    assert "Traceback" not in said

@@ -7,9 +7,13 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
+from shared.events.codec import Record, encode_record
 from tests.conftest import Workspace
+
+NOW_US = 1_800_000_000_000_000
 
 TOLD = [
     {
@@ -174,5 +178,39 @@ def test_the_ends_of_time_may_be_asked_for_in_a_zone_west_of_greenwich(told: Wor
             for day in ("0001-01-01", "9999-12-31"):
                 response = await told.get(f"/v1/campaigns?from={day}")
                 assert response.status_code in (200, 422), response.text
+
+    runner.run(check())
+
+
+def of_an_older_release(event: dict[str, Any], n: int) -> bytes:
+    """A record as a release wrote it that did not ask whether a currency is one."""
+    return encode_record(
+        Record(1, "server", NOW_US + n, msgspec.Raw(json.dumps(event).encode()), occurred_at=NOW_US + n)
+    )
+
+
+def test_revenue_can_be_read_in_every_currency_that_the_workspace_has_and_in_no_other(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    events: list[dict[str, Any]] = [
+        {"type": "workspace_configured", "id": "s", "settings": {"currency": "QQQ"}},
+        {"type": "deal_created", "id": "d", "deal_id": "d", "amount": "12.50", "currency": "XXX"},
+        {"type": "deal_closed", "id": "w", "deal_id": "d", "won": True},
+        {"type": "deal_created", "id": "e", "deal_id": "e", "amount": "7.00"},
+        {"type": "deal_closed", "id": "x", "deal_id": "e", "won": True},
+    ]
+
+    async def check() -> None:
+        log = workspace.running.log
+        await log.append(workspace.name, [of_an_older_release(event, n) for n, event in enumerate(events)])
+        await workspace.project()
+        for currency, total in (("XXX", "12.50"), ("QQQ", "7.00"), ("EUR", "0.00"), ("HRK", "0.00")):
+            answer = await workspace.get(f"/v1/reports/attribution?currency={currency}")
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["total"] == {"linear": total}, currency
+        assert (await workspace.get("/v1/reports/attribution")).json()["currency"] == "QQQ"
+        refused = await workspace.get("/v1/reports/attribution?currency=ZZZ")
+        assert (refused.status_code, refused.json()["field"]) == (422, "currency")
+        assert "'ZZZ'" in refused.json()["detail"]
 
     runner.run(check())

@@ -19,6 +19,7 @@ from tests.services import Service, command, environment, fails
 from touchline.embedded import Embedded
 
 SOON_S = 60
+SESSION_MS = 30_000  # longer than a busy machine takes to start a process, which keeps its partitions for so long
 
 
 @dataclass
@@ -72,7 +73,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     embedded = Embedded(directory / "data")
     for cluster in a_cluster(directory / "kafka"):
         topic = KafkaCluster(cluster.bootstrap_servers)
-        env = environment(embedded.start(), topic, KAFKA_PARTITIONS="4", KAFKA_SESSION_TIMEOUT_MS="4000")
+        env = environment(embedded.start(), topic, KAFKA_PARTITIONS="4", KAFKA_SESSION_TIMEOUT_MS=str(SESSION_MS))
         keys = command(env, "keys", "create")["keys"]
         steady = env | {"TOUCHLINE_KAFKA_GROUP_INSTANCE_ID": "steady"}
         services = [

@@ -145,6 +145,7 @@ def bad(type_: str, **fields: Any) -> dict[str, Any]:
         (bad("campaign_created", campaign_id="c", budget="1.001", currency="NOK"), "budget"),
         (bad("workspace_configured", settings={"currency": "ZZZ"}), "settings.currency"),
         (bad("workspace_configured", settings={"time_zone": "localtime"}), "settings.time_zone"),
+        (bad("workspace_configured", settings={"time_zone": "posixrules"}), "settings.time_zone"),
         (bad("workspace_configured", settings={"time_zone": "Factory"}), "settings.time_zone"),
         (bad("workspace_configured", settings={"internal_domains": ["ours.example\n\n"]}), None),
         (bad("model_defined", model="m\n", weights={"first": 1}), "model"),

@@ -23,10 +23,7 @@ def create_(
     target: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="a new file; in a folder it is named by the time")],
     data: Data = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Write a backup, while the services run. It is of one moment, and its owner alone can read it.
-
-    Where the log is Kafka's, its events are not in the backup: Kafka keeps them.
-    """
+    """Write a backup, while the services run. It is of one moment, and its owner alone can read it."""
 
     async def work(reach: Reach) -> tuple[Path, Manifest]:
         return await create(reach.means, target)
@@ -45,7 +42,10 @@ def restore_(
     data: Annotated[Path | None, typer.Option(help="of a new embedded store; without it, TOUCHLINE_DATABASE_URL")] = None,
     processes: Processes = CORES, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Make an empty store what the backup was, and project its log. Keys work as they did; start the services then."""
+    """Make an empty store what the backup was, and project its log. Keys work as they did; start the services then.
+
+    Where the log is Kafka's, the topic is empty too, or it is the one of the backup.
+    """
     if data is not None:
         (data / "postgres").mkdir(parents=True, exist_ok=True)
 
@@ -75,4 +75,7 @@ def _tell(manifest: Manifest) -> None:
         f"{rows['dead_letter']:,} dead letters", soft_wrap=True,
     )  # fmt: skip
     if not manifest.log_included:
-        errors.print(f"The log is {manifest.log}: its events are kept by Kafka, not by this backup.", soft_wrap=True)
+        errors.print(
+            f"The log is {manifest.log}: its events are not in this backup, which an older release made.",
+            soft_wrap=True,
+        )

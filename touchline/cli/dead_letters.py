@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.ingest.dead_letters import Letter, drop_letters, find_letters, list_letters, retry_letter
+from services.ingest.dead_letters import Letter, drop_letters, find_letters, list_letters, pushed_out, retry_letter
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.events.instants import to_rfc3339
 from shared.log.port import EventLog, Position
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, store_and_log
+from touchline.cli.status import shown_key
 
 PAGE = 500
 
@@ -36,10 +37,14 @@ def list_(
     reason: Reason = None, limit: Annotated[int, typer.Option(help="how many at most")] = 50,
     data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """What was kept aside, the oldest first."""
-    letters = _on(data, lambda pool, _: list_letters(pool, workspace, reason, 0, limit))
+    """What was kept aside, the oldest first, and how many of each key were pushed out by later ones."""
+
+    async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> tuple[list[Letter], list[dict[str, Any]]]:
+        return await list_letters(pool, workspace, reason, 0, limit), await pushed_out(pool, workspace)
+
+    letters, gone = _on(data, work)
     if as_json:
-        print(json.dumps({"dead_letters": [_said(letter) for letter in letters]}))
+        print(json.dumps({"dead_letters": [_said(letter) for letter in letters], "pushed_out": gone}))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("number", "received", "reason", "event", "detail"):
@@ -53,6 +58,8 @@ def list_(
             escape(each.detail),
         )
     console.print(table)
+    for key, events in (row.values() for row in gone):
+        console.print(f"pushed out by later ones: {events:,} of the key {shown_key(key)}")
 
 
 @app.command("show")

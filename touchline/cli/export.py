@@ -38,7 +38,8 @@ def export(
 
     async def work(reach: Reach) -> int:
         if (task := asyncio.current_task()) is not None:  # so that what was begun is removed when it is to end
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         await check_workspace(reach.means.pool, workspace)
         return await Export(reach.means, workspace, chosen, reach.begun, reach.advance).run(file)
 

@@ -16,7 +16,7 @@ from services.replay.mapping.errors import BadMapping
 from services.replay.rebuild import NothingBefore
 from services.replay.sources import Unreadable
 from services.replay.what_if import Taken, Unfit
-from shared.database import told
+from shared.database import AWAY, told
 from shared.log.kafka_topic import UnfitTopic
 from shared.log.port import LogDamaged, LogUnavailable
 from shared.store.generations import NoGeneration, WrongLog, WrongShape
@@ -26,7 +26,7 @@ from touchline.serve import listen
 
 FORESEEN = (
     BadBackup, BadMapping, Busy, CrewLost, DatabaseLost, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
-    asyncpg.InterfaceError, OSError,
+    *AWAY, OSError,
 )  # fmt: skip
 
 errors = Console(stderr=True, highlight=False)
@@ -38,7 +38,9 @@ def plainly() -> Iterator[None]:
     try:
         yield
     except FORESEEN as error:
-        errors.print(told(error), style="red", markup=False, soft_wrap=True)
+        # of a connection that is lost, asyncpg's own error is that the transaction cannot be ended: what came before says why
+        why = error.__context__ if isinstance(error, asyncpg.InternalClientError) and error.__context__ else error
+        errors.print(told(why), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
 
 

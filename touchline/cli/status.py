@@ -26,6 +26,10 @@ DEAD_LETTERS = """
 SELECT workspace_id AS workspace, reason, key_hint AS key, count(*) AS events FROM touchline.dead_letter
 GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2, 3
 """
+PUSHED_OUT = """
+SELECT workspace_id AS workspace, nullif(key_hint, '') AS key, sum(events)::bigint AS events
+FROM touchline.dead_letter_pushed_out GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
+"""
 
 console = Console(highlight=False)
 
@@ -56,6 +60,7 @@ async def _status(url: str, settings: Settings) -> dict[str, Any]:
         said = {
             "generation": generation.name, "log": generation.log,
             "dead_letters": sum(each["events"] for each in letters), "dead_letters_by": letters,
+            "dead_letters_pushed_out": [dict(row) for row in await pool.fetch(PUSHED_OUT)],
             "partitions": {row["partition"]: _partition(row) for row in rows},
         }  # fmt: skip
         try:
@@ -100,6 +105,11 @@ def _tell(said: dict[str, Any]) -> None:
     console.print(f"dead letters: {said['dead_letters']:,}")
     if said["dead_letters_by"]:
         _tell_letters(said["dead_letters_by"])
+    for each in said["dead_letters_pushed_out"]:
+        console.print(
+            f"pushed out by later ones: {each['events']:,} of the key {shown_key(each['key'])} of {each['workspace']}",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _tell_letters(letters: list[dict[str, Any]]) -> None:
@@ -109,7 +119,12 @@ def _tell_letters(letters: list[dict[str, Any]]) -> None:
         table.add_column(heading, overflow="fold")
     table.add_column("events", justify="right")
     for each in letters:
-        key = each["key"] or "unknown"
-        shown = f"{key}…" if key.startswith(tuple(PREFIX.values())) else key
-        table.add_row(escape(each["workspace"]), each["reason"], shown, f"{each['events']:,}")
+        table.add_row(escape(each["workspace"]), each["reason"], shown_key(each["key"]), f"{each['events']:,}")
     console.print(table)
+
+
+def shown_key(hint: str | None) -> str:
+    """A key as `touchline keys list` shows it."""
+    if hint is None:
+        return "unknown"
+    return f"{hint}…" if hint.startswith(tuple(PREFIX.values())) else hint

@@ -1,0 +1,97 @@
+"""How do the events of a Kafka topic get into a backup, and out of it?
+
+The member of the backup is a sequence of lots, packed with zstd as a whole. A lot has the length of what follows in bytes (4 bytes,
+the most significant first), and then as MessagePack its partition, the offset of its first entry, and every entry's workspace and
+value. A record that is none of ours has no workspace: it is kept too, because every later offset counts it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import IO, Any
+
+import msgspec
+import zstandard
+
+from shared.log.kafka import GROUP_BYTES_MAX, KafkaLog
+from shared.log.port import Entry, LogDamaged
+
+NAME = "topic.zst"
+COMPRESS_LEVEL = 3  # the values are JSON, and the brokers' own packing is undone as they are read
+LOT_EVENTS = 10_000  # of one partition, in a lot; some 5 MB
+LENGTH_BYTES = 4
+
+
+class Lot(msgspec.Struct, array_like=True, frozen=True):
+    """Neighbours in a partition."""
+
+    partition: int
+    offset: int
+    entries: list[tuple[str, bytes]]
+
+
+async def write_topic(log: KafkaLog, ends: Mapping[int, int], member: IO[bytes]) -> tuple[int, int, str]:
+    """Write all entries before the offsets `ends`; answers how many there are, the member's bytes, and its SHA-256.
+
+    Raises `LogUnavailable`, or `LogDamaged` where the topic no longer begins at 0.
+    """
+    packer, digest, size = zstandard.ZstdCompressor(level=COMPRESS_LEVEL).compressobj(), hashlib.sha256(), 0
+
+    def put(packed: bytes) -> None:
+        nonlocal size
+        digest.update(packed)
+        size += len(packed)
+        member.write(packed)
+
+    for partition, end in ends.items():
+        at = 0
+        while at < end:
+            entries = await log.read(partition, at, min(LOT_EVENTS, end - at))
+            lot = msgspec.msgpack.encode(Lot(partition, at, [(e.workspace, e.value) for e in entries]))
+            put(packer.compress(len(lot).to_bytes(LENGTH_BYTES, "big") + lot))
+            at = entries[-1].offset + 1
+        await log.leave(partition)
+    put(packer.flush())
+    return sum(ends.values()), size, digest.hexdigest()
+
+
+async def fill_topic(log: KafkaLog, member: IO[bytes]) -> None:
+    """Append all entries to an empty topic, each where it was. Raises `LogUnavailable`, or `LogDamaged` if one came elsewhere."""
+    for lot in _lots(member):
+        places = enumerate(lot.entries, lot.offset)
+        for some in _within(Entry(offset, workspace, value) for offset, (workspace, value) in places):
+            first = await log.fill(lot.partition, some)
+            if first != some[0].offset:
+                raise LogDamaged(
+                    f"an event of offset {some[0].offset} of partition {lot.partition} came to offset {first}: something else writes "
+                    "to the topic, or a broker's answer was lost; remove the topic, and restore once more"
+                )
+
+
+def _lots(member: IO[bytes]) -> Iterator[Lot]:
+    with zstandard.ZstdDecompressor().stream_reader(member) as reader:
+        while length := reader.read(LENGTH_BYTES):
+            yield msgspec.msgpack.decode(reader.read(int.from_bytes(length, "big")), type=Lot)
+
+
+def _within(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    """Neighbours, up to the bytes that one batch takes."""
+    size = 0
+
+    def batch(entry: Entry) -> int:
+        nonlocal size
+        size += len(entry.value)
+        return size // GROUP_BYTES_MAX
+
+    for _, some in groupby(entries, batch):
+        yield list(some)
+
+
+def is_empty(ends: Mapping[int, int]) -> bool:
+    """Whether a topic that ends at these offsets holds nothing."""
+    return not any(ends.values())
+
+
+def holds(ends: Mapping[int, int], offsets: Mapping[Any, int]) -> bool:
+    """Whether a topic that ends at these offsets reaches as far as a backup."""
+    return set(ends) == set(offsets) and all(ends[partition] >= offset for partition, offset in offsets.items())
