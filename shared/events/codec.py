@@ -5,7 +5,7 @@ expected, so that a request keeps whatever was good in it.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -48,10 +48,6 @@ TOUCHES = frozenset(cls for cls in EVENT_TYPES.values() if issubclass(cls, Touch
 BOUNDED = frozenset(  # types with a field that ingest bounds more tightly than the decoder
     cls for cls in EVENT_TYPES.values() if {"count", "currency", "settings"} & set(cls.__struct_fields__)
 )
-PERSONS = {  # by type: whether its events name a visitor, and whether contacts
-    cls: ("visitor_id" in cls.__struct_fields__, bool({"contact", "into", "contacts"} & set(cls.__struct_fields__)))
-    for cls in EVENT_TYPES.values()
-}
 CACHED_NAMES = 16_384  # about 4 MB; who has come once mostly comes again soon
 SCHEMA_VERSION = 1
 
@@ -331,30 +327,36 @@ FORGETTING = (
 )
 
 
-def contacts_of(event: Any) -> list[tuple[str, Contact]]:
-    """Every contact object of an event, with the name of its field."""
-    contact = getattr(event, "contact", None)
-    found = [] if contact is None else [("contact", contact)]
-    if (into := getattr(event, "into", None)) is not None:
-        found.append(("into", into))
-    return found + [(f"contacts[{n}]", contact) for n, contact in enumerate(getattr(event, "contacts", ()))]
+Wrong = tuple[Code, str, str]
+"""Code, field and message."""
 
 
-def _bad_person(event: Any, nobody: frozenset[str]) -> tuple[Code, str, str] | None:
-    """Code, field and message where a visitor or contact is named by what names nobody, or by what can be no e-mail."""
-    names_visitor, names_contacts = PERSONS[type(event)]
-    if names_visitor and event.visitor_id is not None and _names_nobody(event.visitor_id, nobody):
-        return _nobody("visitor_id", event.visitor_id)
-    if not names_contacts:
-        return None
-    for field, contact in contacts_of(event):
-        if contact.id is not None and _names_nobody(contact.id, nobody):
-            return _nobody(f"{field}.id", contact.id)
-        if contact.email is not None and (code := _bad_email(contact.email, nobody)):
-            if code == "names_nobody":
-                return _nobody(f"{field}.email", contact.email)
-            return code, f"{field}.email", f"{contact.email!r} is no e-mail address such as name@host.example"
+def _bad_person(event: Event, nobody: frozenset[str]) -> Wrong | None:
+    """What is wrong where a visitor or contact is named by what names nobody, or by what can be no e-mail."""
+    for field, bad in PERSONS[type(event)]:
+        named = getattr(event, field)
+        if named is not None and (wrong := bad(field, named, nobody)):
+            return wrong
     return None
+
+
+def _bad_id(field: str, text: str, nobody: frozenset[str]) -> Wrong | None:
+    return _nobody(field, text) if _names_nobody(text, nobody) else None
+
+
+def _bad_contact(field: str, contact: Contact, nobody: frozenset[str]) -> Wrong | None:
+    if contact.id is not None and _names_nobody(contact.id, nobody):
+        return _nobody(f"{field}.id", contact.id)
+    if contact.email is None or (code := _bad_email(contact.email, nobody)) is None:
+        return None
+    if code == "names_nobody":
+        return _nobody(f"{field}.email", contact.email)
+    return code, f"{field}.email", f"{contact.email!r} is no e-mail address such as name@host.example"
+
+
+def _bad_contacts(field: str, contacts: Sequence[Contact], nobody: frozenset[str]) -> Wrong | None:
+    wrongs = (_bad_contact(f"{field}[{n}]", contact, nobody) for n, contact in enumerate(contacts))
+    return next((wrong for wrong in wrongs if wrong), None)
 
 
 _names_nobody = lru_cache(CACHED_NAMES)(names_nobody)
@@ -369,12 +371,20 @@ def _bad_email(text: str, nobody: frozenset[str]) -> Code | None:
     return None if is_plausible(email) else "bad_value"
 
 
-def _nobody(field: str, text: str) -> tuple[Code, str, str]:
+def _nobody(field: str, text: str) -> Wrong:
     return (
         "names_nobody",
         field,
         f"{text!r} names nobody: whoever bears it would become one person; leave the field out",
     )
+
+
+_BAD: dict[str, Callable[[str, Any, frozenset[str]], Wrong | None]] = {
+    "visitor_id": _bad_id, "contact": _bad_contact, "into": _bad_contact, "contacts": _bad_contacts,
+}  # fmt: skip
+PERSONS = {  # by type: the fields that name visitors and contacts, each with what is asked of it
+    cls: [(field, _BAD[field]) for field in _BAD if field in cls.__struct_fields__] for cls in EVENT_TYPES.values()
+}
 
 
 def _bad_value(event: Event) -> tuple[str, str] | None:
