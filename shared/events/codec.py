@@ -120,7 +120,7 @@ def accept(
         if isinstance(trimmed, Refusal):
             return trimmed
         event, raw = trimmed
-    if b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
+    if b"\\" in raw and b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
         return Refusal(index, event.id, "bad_value", None, "the character U+0000 is not allowed in text")
     if key == "collect" and (problem := not_for_collect(event)):
         return Refusal(index, event.id, "not_allowed_for_key", *problem)

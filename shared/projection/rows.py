@@ -138,7 +138,7 @@ def prepared(value: bytes, offset: int) -> Prepared:
         arrived.reading = reading_of(arrived.row)
     else:
         arrived.about = fact(arrived.event)
-    if b"\\u0000" in value or (b"%" in value and _HIDDEN_NUL.search(value)):
+    if (b"\\" in value and b"\\u0000" in value) or (b"%" in value and _HIDDEN_NUL.search(value)):
         _check_texts(arrived)
     return arrived
 
