@@ -180,9 +180,7 @@ def keys_of_visit(
 
 
 @lru_cache(CACHED_URLS)
-def _keys_of_url(
-    url: str, utm_told: str, referrer: str | None, rules: UrlRules
-) -> tuple[int, int | None, int | None]:
+def _keys_of_url(url: str, utm_told: str, referrer: str | None, rules: UrlRules) -> tuple[int, int | None, int | None]:
     """The keys of a URL's address and of the link that it is, and the source that it and its referrer name."""
     page = parse(url, utm_told)
     address = page.address if rules.addresses == BY_PATH else address_of(url, rules.addresses)
