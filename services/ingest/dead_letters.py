@@ -1,6 +1,6 @@
 """What can be done with events that were kept aside? Look at them, send them again at their own time, or drop them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,7 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
     return position
 
 
-def _again(letter: Letter, nobody: Collection[str]) -> bytes | str:
+def _again(letter: Letter, nobody: frozenset[str]) -> bytes | str:
     """The record to append, or what is still wrong."""
     if letter.reason == "conflicting_duplicate":
         return UNDECIDABLE

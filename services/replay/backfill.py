@@ -7,7 +7,7 @@ What is refused is written beside its source, with line number and reason, and m
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -65,7 +65,7 @@ class Tally:
         return {**said, "event": None if event is None else event.decode(), "row": whole}
 
 
-def event_of(line: bytes, now_us: int, nobody: Collection[str] = ()) -> Record | Refusal:
+def event_of(line: bytes, now_us: int, nobody: frozenset[str] = frozenset()) -> Record | Refusal:
     """The record of one event of a backfill: checked as ingest does, with its own time, and an id that never changes.
 
     `nobody` are the workspace's own words that name nobody. A `sent_at` corrects nothing: a file is not received when it is sent.
@@ -170,7 +170,7 @@ class Backfill:
         self._nobody_at = last  # nobody has projected since it was waited for: it is not waited for again
 
 
-def _taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: Collection[str]) -> list[Record]:
+def _taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: frozenset[str]) -> list[Record]:
     """The records of what a row tells: all of them, or none if one is refused. What is refused is written down."""
     now_us = time.time_ns() // 1000
     outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody)) for told in line.told]

@@ -5,7 +5,8 @@ expected, so that a request keeps whatever was good in it.
 """
 
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -47,6 +48,7 @@ TOUCHES = frozenset(cls for cls in EVENT_TYPES.values() if issubclass(cls, Touch
 BOUNDED = frozenset(  # types with a field that ingest bounds more tightly than the decoder
     cls for cls in EVENT_TYPES.values() if {"count", "currency", "settings"} & set(cls.__struct_fields__)
 )
+CACHED_NAMES = 16_384  # about 4 MB; who has come once mostly comes again soon
 SCHEMA_VERSION = 1
 
 _decode_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
@@ -99,7 +101,7 @@ Check = Callable[[Event, bytes, KeyClass], tuple[str | None, str] | None]
 def accept(
     part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
     key_hint: str | None = None, check: Check | None = None, *,
-    nobody: Collection[str] = (), sent_at_us: int | None = None, live: bool = True,
+    nobody: frozenset[str] = frozenset(), sent_at_us: int | None = None, live: bool = True,
 ) -> Record | Refusal:  # fmt: skip
     """Decode and check one event. The record keeps its bytes as sent, and `key_hint` beside them.
 
@@ -118,7 +120,7 @@ def accept(
         if isinstance(trimmed, Refusal):
             return trimmed
         event, raw = trimmed
-    if b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
+    if b"\\" in raw and b"\\u0000" in raw and _holds_nul(_decode_any(raw)):
         return Refusal(index, event.id, "bad_value", None, "the character U+0000 is not allowed in text")
     if key == "collect" and (problem := not_for_collect(event)):
         return Refusal(index, event.id, "not_allowed_for_key", *problem)
@@ -325,43 +327,64 @@ FORGETTING = (
 )
 
 
-def contacts_of(event: Any) -> Iterator[tuple[str, Contact]]:
-    """Every contact object of an event, with the name of its field."""
-    for name in ("contact", "into"):
-        contact = getattr(event, name, None)
-        if contact is not None:
-            yield name, contact
-    for n, contact in enumerate(getattr(event, "contacts", ())):
-        yield f"contacts[{n}]", contact
+Wrong = tuple[Code, str, str]
+"""Code, field and message."""
 
 
-def _bad_person(event: Any, nobody: Collection[str]) -> tuple[Code, str, str] | None:
-    """Code, field and message where a visitor or contact is named by what names nobody, or by what can be no e-mail."""
-    visitor_id = getattr(event, "visitor_id", None)
-    if visitor_id is not None and names_nobody(visitor_id, nobody):
-        return _nobody("visitor_id", visitor_id)
-    for field, contact in contacts_of(event):
-        if contact.id is not None and names_nobody(contact.id, nobody):
-            return _nobody(f"{field}.id", contact.id)
-        if contact.email is not None:
-            email = normalised_email(contact.email)
-            if names_nobody(email, nobody):
-                return _nobody(f"{field}.email", contact.email)
-            if not is_plausible(email):
-                return (
-                    "bad_value",
-                    f"{field}.email",
-                    f"{contact.email!r} is no e-mail address such as name@host.example",
-                )
+def _bad_person(event: Event, nobody: frozenset[str]) -> Wrong | None:
+    """What is wrong where a visitor or contact is named by what names nobody, or by what can be no e-mail."""
+    for field, bad in PERSONS[type(event)]:
+        named = getattr(event, field)
+        if named is not None and (wrong := bad(field, named, nobody)):
+            return wrong
     return None
 
 
-def _nobody(field: str, text: str) -> tuple[Code, str, str]:
+def _bad_id(field: str, text: str, nobody: frozenset[str]) -> Wrong | None:
+    return _nobody(field, text) if _names_nobody(text, nobody) else None
+
+
+def _bad_contact(field: str, contact: Contact, nobody: frozenset[str]) -> Wrong | None:
+    if contact.id is not None and _names_nobody(contact.id, nobody):
+        return _nobody(f"{field}.id", contact.id)
+    if contact.email is None or (code := _bad_email(contact.email, nobody)) is None:
+        return None
+    if code == "names_nobody":
+        return _nobody(f"{field}.email", contact.email)
+    return code, f"{field}.email", f"{contact.email!r} is no e-mail address such as name@host.example"
+
+
+def _bad_contacts(field: str, contacts: Sequence[Contact], nobody: frozenset[str]) -> Wrong | None:
+    wrongs = (_bad_contact(f"{field}[{n}]", contact, nobody) for n, contact in enumerate(contacts))
+    return next((wrong for wrong in wrongs if wrong), None)
+
+
+_names_nobody = lru_cache(CACHED_NAMES)(names_nobody)
+
+
+@lru_cache(CACHED_NAMES)
+def _bad_email(text: str, nobody: frozenset[str]) -> Code | None:
+    """What is wrong with an e-mail address, None if nothing is."""
+    email = normalised_email(text)
+    if names_nobody(email, nobody):
+        return "names_nobody"
+    return None if is_plausible(email) else "bad_value"
+
+
+def _nobody(field: str, text: str) -> Wrong:
     return (
         "names_nobody",
         field,
         f"{text!r} names nobody: whoever bears it would become one person; leave the field out",
     )
+
+
+_BAD: dict[str, Callable[[str, Any, frozenset[str]], Wrong | None]] = {
+    "visitor_id": _bad_id, "contact": _bad_contact, "into": _bad_contact, "contacts": _bad_contacts,
+}  # fmt: skip
+PERSONS = {  # by type: the fields that name visitors and contacts, each with what is asked of it
+    cls: [(field, _BAD[field]) for field in _BAD if field in cls.__struct_fields__] for cls in EVENT_TYPES.values()
+}
 
 
 def _bad_value(event: Event) -> tuple[str, str] | None:

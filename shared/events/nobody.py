@@ -16,7 +16,8 @@ WORDS: frozenset[str] = frozenset(_LIST["words"])
 NO_MAILBOX: frozenset[str] = frozenset(_LIST["no_mailbox"])
 _PLACEHOLDERS: tuple[tuple[str, str], ...] = tuple((begin, end) for begin, end in _LIST["placeholders"])
 _BEGINNINGS = tuple({begin for begin, _ in _PLACEHOLDERS})
-_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+_BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001))))  # U+3000 is the last one
+_AROUND = _BLANKS + "\"'`\u2018\u2019\u201c\u201d"
 _NOTHING = "0@-.,:_/{}()[]\u2013\u2014 "
 
 
@@ -24,10 +25,7 @@ def folded(text: str) -> str:
     """The text as it is compared: without invisible characters, blanks and quotes around it, in lower case."""
     if not text.isascii():
         text = text.translate(INVISIBLE)
-    before = None
-    while text != before:  # quotes within blanks within quotes
-        before, text = text, text.strip().strip(_QUOTES)
-    return text.casefold()
+    return text.strip(_AROUND).casefold()
 
 
 def names_nobody(text: str, also: Collection[str] = ()) -> bool:
@@ -39,7 +37,7 @@ def names_nobody(text: str, also: Collection[str] = ()) -> bool:
     word = folded(text)
     if word in WORDS or word in also or not word.strip(_NOTHING):
         return True
-    if word.startswith(_BEGINNINGS) and _is_placeholder(word):
+    if _is_placeholder(word):
         return True
     name, at, host = word.rpartition("@")
     if not at:
@@ -54,4 +52,6 @@ def _is_word(text: str) -> bool:
 
 
 def _is_placeholder(word: str) -> bool:
-    return any(word.startswith(begin) and word.endswith(end) for begin, end in _PLACEHOLDERS)
+    return word.startswith(_BEGINNINGS) and any(
+        word.startswith(begin) and word.endswith(end) for begin, end in _PLACEHOLDERS
+    )

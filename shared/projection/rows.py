@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -26,7 +27,7 @@ from shared.rules.keys import (
     visitor_key,
 )
 from shared.rules.order import Order
-from shared.rules.page import BY_PATH, AddressRules, address_of, parse
+from shared.rules.page import BY_PATH, CACHED_URLS, AddressRules, address_of, parse
 from shared.rules.session import named_source
 from shared.rules.settings import NOTHING_SET, UrlRules
 from shared.rules.tracking_url import link_of
@@ -138,7 +139,7 @@ def prepared(value: bytes, offset: int) -> Prepared:
         arrived.reading = reading_of(arrived.row)
     else:
         arrived.about = fact(arrived.event)
-    if b"\\u0000" in value or (b"%" in value and _HIDDEN_NUL.search(value)):
+    if (b"\\" in value and b"\\u0000" in value) or (b"%" in value and _HIDDEN_NUL.search(value)):
         _check_texts(arrived)
     return arrived
 
@@ -173,11 +174,18 @@ def keys_of_visit(
     url: str, utm_told: str, referrer: str | None, asset_id: str | None, via_asset_id: str | None, rules: UrlRules
 ) -> tuple[int, int | None, int | None]:
     """What a page visit is of, what it came by, and the source that it names; each None if it is none."""
+    page, link, source = _keys_of_url(url, utm_told, referrer, rules)
+    target = page if asset_id is None else asset_key(asset_id)
+    via = link if via_asset_id is None else asset_key(via_asset_id)
+    return target, via, source
+
+
+@lru_cache(CACHED_URLS)
+def _keys_of_url(url: str, utm_told: str, referrer: str | None, rules: UrlRules) -> tuple[int, int | None, int | None]:
+    """The keys of a URL's address and of the link that it is, and the source that it and its referrer name."""
     page = parse(url, utm_told)
     address = page.address if rules.addresses == BY_PATH else address_of(url, rules.addresses)
-    target = page_key(address) if asset_id is None else asset_key(asset_id)
-    via = link_of(page, address) if via_asset_id is None else asset_key(via_asset_id)
-    return target, via, named_source(page, referrer, rules.referrers)
+    return page_key(address), link_of(page, address), named_source(page, referrer, rules.referrers)
 
 
 def _check_texts(arrived: Prepared) -> None:
@@ -228,10 +236,9 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
         target, via, source = keys_of_visit(url, utm_told or "", referrer, asset_id, via_asset_id, NOTHING_SET)
         utm = utm_key(page.campaign) if page.campaign else None
     else:
-        visitor_id, contact, url, asset_id, kind = (
-            getattr(event, name, None) for name in ("visitor_id", "contact", "url", "asset_id", "kind")
-        )
-        count = getattr(event, "count", 1)
+        visitor_id, contact = getattr(event, "visitor_id", None), getattr(event, "contact", None)
+        url, asset_id = getattr(event, "url", None), getattr(event, "asset_id", None)
+        kind, count = getattr(event, "kind", None), getattr(event, "count", 1)
         if type(event) is e.ListJoined:
             type_ = TouchType.LIST_JOINED_STATIC if event.list_type == "static" else TouchType.LIST_JOINED_ACTIVE
         else:

@@ -5,7 +5,6 @@ a U+0000 that no table can keep, or an id longer than any that could be sent.
 """
 
 import re
-from collections.abc import Collection
 
 import msgspec
 
@@ -37,7 +36,7 @@ def check_restored(event: Event, _: bytes, __: KeyClass) -> tuple[str | None, st
 
 def accept(
     part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
-    key_hint: str | None = None, *, restored: bool = False, nobody: Collection[str] = (), sent_at_us: int | None = None,
+    key_hint: str | None = None, *, restored: bool = False, nobody: frozenset[str] = frozenset(), sent_at_us: int | None = None,
     live: bool = True,
 ) -> Record | Refusal:  # fmt: skip
     """Decode and check one event as ingest does, or as sent back from an export (`restored`); see `shared.events.codec.accept`."""

@@ -109,6 +109,7 @@ def _identifier_key(is_email: bool, text: str) -> int:
     return _key(b"email" if is_email else b"contact", text)
 
 
+@lru_cache(CACHED_NAMES)
 def identifiers(contact: Contact) -> tuple[Identifier, ...]:
     """The identifiers that a contact object names; the `id`, if any, comes first (rule **contact**)."""
     named = []

@@ -292,7 +292,7 @@ def test_words_that_name_nobody_may_name_a_thing(event: object) -> None:
 def test_a_workspaces_own_words_are_refused_too() -> None:
     event = json.dumps({**VISIT, "visitor_id": "Kiosk"}).encode()
     assert isinstance(accept(event, 0, "collect", NOW_US, None), Record)
-    refusal = accept(event, 0, "collect", NOW_US, None, nobody={"kiosk"})
+    refusal = accept(event, 0, "collect", NOW_US, None, nobody=frozenset({"kiosk"}))
     assert isinstance(refusal, Refusal)
     assert refusal.code == "names_nobody"
 
