@@ -21,7 +21,7 @@ SLOW_PATHS = (
     "/v1/campaigns?limit=1000",
     "/openapi.json",
 )  # the one from the database, the other too long for any buffer
-SLOW_S = 8.0
+SLOW_S = 6.0
 SLOW_BYTES_PER_S = 1_024
 BUFFER_BYTES = 4_096  # of the slow client's socket, so that the answer waits at the server
 REST_WITHIN_S = 60.0
