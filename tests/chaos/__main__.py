@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.chaos import many, single
 from tests.chaos.checks import check
-from tests.chaos.load import read, send
+from tests.chaos.load import positions_of, read, send
 from tests.chaos.world import Fault, World, Wrong, fail
 
 SECONDS = float(os.environ.get("TOUCHLINE_CHAOS_S", "600"))
@@ -28,7 +28,7 @@ SAID_CHARACTERS = 3_000
 
 async def play(world: World, faults: Sequence[Fault], rate_min: float) -> None:
     """Run one stage. Raises `Wrong`, or what else has gone wrong."""
-    reading = asyncio.create_task(read(world))
+    reading = asyncio.create_task(read(world, await positions_of(world)))
     failing = asyncio.create_task(fail(world, faults))
     sending = asyncio.create_task(send(world))
     tasks = [reading, failing, sending]

@@ -96,11 +96,17 @@ async def _try(world: World, client: httpx.AsyncClient, workspace: str, body: by
     return min(2.0, float(answer.headers["retry-after"]) / 4)
 
 
-async def read(world: World) -> None:
-    """Read all the while: an answer is right, or says that it cannot be given now; what was projected stays projected."""
+async def positions_of(world: World) -> Positions:
+    """What reads the positions that answers tell."""
     pool = await open_pool(world.database_url(), 1)
-    positions = await Positions.of(pool)
-    await pool.close()
+    try:
+        return await Positions.of(pool)
+    finally:
+        await pool.close()
+
+
+async def read(world: World, positions: Positions) -> None:
+    """Read all the while: an answer is right, or says that it cannot be given now; what was projected stays projected."""
     seen: dict[str, int] = {}
     campaigns: dict[str, list[str]] = {}
     async with httpx.AsyncClient(timeout=READ_PATIENCE_S) as client, asyncio.TaskGroup() as group:

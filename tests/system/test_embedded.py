@@ -189,13 +189,14 @@ def test_a_postgresql_that_cannot_start_on_a_full_disk_is_tried_until_there_is_r
     monkeypatch.setattr("touchline.cli.up.WATCH_S", 0.01)
     monkeypatch.setattr("touchline.cli.up.FULL_AGAIN_S", 0.02)
     monkeypatch.setattr("touchline.compose.DISK_FREE_BYTES_MIN", 2**62)  # no disk has so much free
-    embedded, tries = Embedded(tmp_path / "data"), 0
+    embedded, tries, started = Embedded(tmp_path / "data"), 0, False
     broken, start_again = Broken(embedded), embedded.start_again
 
     def counted() -> None:
-        nonlocal tries
+        nonlocal tries, started
         tries += 1
         start_again()
+        started = True
 
     monkeypatch.setattr(embedded, "start_again", counted)
 
@@ -206,8 +207,9 @@ def test_a_postgresql_that_cannot_start_on_a_full_disk_is_tried_until_there_is_r
                 assert not keeping.done(), keeping.exception()
                 await asyncio.sleep(0.05)
             broken.mend()
-            while not await asyncio.to_thread(embedded.is_running):
+            while not started:
                 await asyncio.sleep(0.05)
+        assert embedded.is_running()
         keeping.cancel()
 
     runner.run(check())
