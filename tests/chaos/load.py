@@ -22,6 +22,7 @@ IN_FLIGHT_MAX = 64
 DUPLICATE_SHARE = 0.05  # of batches are sent once more, some time later
 WINDOW = 8  # batches of a workspace that may overtake one another
 SEND_PATIENCE_S = 15.0
+NOT_KEPT = httpx.Limits(max_keepalive_connections=0)  # a server closes what is idle, and a request may just meet that
 READERS = 3
 READ_EVERY_S = 0.25
 READ_PATIENCE_S = (
@@ -56,8 +57,7 @@ async def send(world: World) -> float:
     sources = [(name, batches(world, name)) for name in world.keys]
     room = asyncio.Semaphore(IN_FLIGHT_MAX)
     began_s = time.monotonic()
-    limits = httpx.Limits(max_connections=IN_FLIGHT_MAX)
-    async with httpx.AsyncClient(timeout=SEND_PATIENCE_S, limits=limits) as client, asyncio.TaskGroup() as group:
+    async with httpx.AsyncClient(timeout=SEND_PATIENCE_S, limits=NOT_KEPT) as client, asyncio.TaskGroup() as group:
 
         async def until_accepted(workspace: str, batch: list[dict[str, Any]]) -> None:
             body = orjson.dumps({"events": batch})
@@ -109,7 +109,7 @@ async def read(world: World, positions: Positions) -> None:
     """Read all the while: an answer is right, or says that it cannot be given now; what was projected stays projected."""
     seen: dict[str, int] = {}
     campaigns: dict[str, list[str]] = {}
-    async with httpx.AsyncClient(timeout=READ_PATIENCE_S) as client, asyncio.TaskGroup() as group:
+    async with httpx.AsyncClient(timeout=READ_PATIENCE_S, limits=NOT_KEPT) as client, asyncio.TaskGroup() as group:
         for _ in range(READERS):
             group.create_task(_read_on(world, client, positions, seen, campaigns))
 

@@ -171,16 +171,17 @@ async def fail(world: World, faults: Sequence[Fault]) -> None:
     The first round is never cut short: on a busy machine it lasts longer, and the load with it.
     """
     until_s = time.monotonic() + world.seconds - CALM_AT_THE_END_S
+    rng = random.Random(world.rng.random())  # its own, so that a seed sets the order whatever happens meanwhile
     first = list(faults)
-    world.rng.shuffle(first)
+    rng.shuffle(first)
     try:
         async with asyncio.timeout(world.seconds + OVERTIME_S):
             for fault in first:
-                await _inject(world, fault, FIRST_CALM_S)
+                await _inject(world, fault, rng.uniform(*FIRST_CALM_S))
             while time.monotonic() < until_s:
                 again = [fault for fault in faults if world.faults[fault.name] < fault.times_max]
                 if again:
-                    await _inject(world, world.rng.choice(again), CALM_S, until_s)
+                    await _inject(world, rng.choice(again), rng.uniform(*CALM_S), until_s)
                 else:
                     await asyncio.sleep(1)
     except TimeoutError as error:
@@ -189,8 +190,8 @@ async def fail(world: World, faults: Sequence[Fault]) -> None:
     world.over.set()
 
 
-async def _inject(world: World, fault: Fault, calm_s: tuple[float, float], until_s: float = math.inf) -> None:
-    await asyncio.sleep(world.rng.uniform(*calm_s))
+async def _inject(world: World, fault: Fault, calm_s: float, until_s: float = math.inf) -> None:
+    await asyncio.sleep(calm_s)
     if time.monotonic() > until_s:
         return
     began_s = time.monotonic()
