@@ -14,7 +14,7 @@ import orjson
 
 from shared.access.positions import Positions
 from shared.database import open_pool
-from tests.chaos.world import OVERTIME_S, World, Wrong
+from tests.chaos.world import World, Wrong
 from touchline.demo.mix import Mix
 
 BATCH_EVENTS = 100
@@ -34,10 +34,9 @@ END = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 def batches(world: World, workspace: str) -> Iterator[list[dict[str, Any]]]:
     """Batches of a company's year, some of them twice, none far from its place."""
     rng = random.Random(world.rng.random())
-    size = int((world.seconds + OVERTIME_S) * world.events_per_s / len(world.keys) * 1.2) + 20_000
-    events = (
-        {**event, "id": f"{workspace}-{n}"} for n, event in enumerate(Mix(rng.randrange(2**32), size, END).history())
-    )
+    size = int(world.seconds * world.events_per_s / len(world.keys)) + 20_000
+    years = (Mix(rng.randrange(2**32), size, END).history() for _ in itertools.count())  # another, if one is not enough
+    events = ({**event, "id": f"{workspace}-{n}"} for n, event in enumerate(itertools.chain.from_iterable(years)))
     window: deque[list[dict[str, Any]]] = deque()
     while batch := list(itertools.islice(events, BATCH_EVENTS)):
         window.append(batch)
