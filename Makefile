@@ -43,7 +43,7 @@ properties: $(STAMP) ## the long property suites: 20,000 worlds on the rules, 1,
 fuzz: $(STAMP) ## hostile events and questions for a `touchline up`; PAYLOADS says how many, SEED which, SECONDS how long at most
 	@$(BIN)/python -m tests.fuzz --payloads $(or $(PAYLOADS),200000) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
-chaos: $(STAMP) ## ten minutes of faults on three brokers and six processes under load; TOUCHLINE_CHAOS_S sets how long
+chaos: $(STAMP) ## ten minutes of faults under load: three brokers and six processes, then one `touchline up`; TOUCHLINE_CHAOS_S sets how long
 	@$(BIN)/python -m tests.chaos
 
 kafka-up: ## Apache Kafka on this machine, thrown away by kafka-down; BROKERS=3 for failover. Takes Java 17 and Maven

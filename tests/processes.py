@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,12 +39,15 @@ class Up:
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Wait for the end of a process: its exit code and what it said on standard error."""
     _, said = process.communicate(timeout=60)
-    return process.returncode, " ".join(said.split())
+    return process.returncode, " ".join((said or "").split())
 
 
-def start(data: Path, port: int = 0) -> Up:
-    """Start it in a process group of its own and wait until it says that it is up."""
-    process = launch(data, port)
+def start(data: Path, port: int = 0, said: Path | None = None) -> Up:
+    """Start it in a process group of its own and wait until it says that it is up.
+
+    `said` is the file of its standard error; None: a pipe, which must not be left unread by what says much.
+    """
+    process = launch(data, port, said)
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
@@ -53,7 +57,7 @@ def start(data: Path, port: int = 0) -> Up:
     return Up(process, said["url"], keys)
 
 
-def launch(data: Path, port: int = 0) -> subprocess.Popen[str]:
+def launch(data: Path, port: int = 0, said: Path | None = None) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         "-W",
@@ -68,6 +72,7 @@ def launch(data: Path, port: int = 0) -> subprocess.Popen[str]:
         "--json",
     ]
     env = {k: v for k, v in os.environ.items() if k != "TOUCHLINE_DATABASE_URL"}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=env
-    )
+    with said.open("a") if said is not None else nullcontext(subprocess.PIPE) as errors:
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True, env=env
+        )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ async def compose(
         stack.push_async_callback(log.close)
         generation = await open_generation(pool, log.identity, log.partitions)
         app = _app()
+        add_handlers(app, None if folder is None else partial(_lacks_room, folder, log))
         keys, positions = KeyRing(pool), await Positions.of(pool)
         alone = list(roles) == [Role.INGEST]  # then events of known keys are taken without the database
         checks = {
@@ -175,9 +177,25 @@ async def _log_check(log: EventLog) -> str:
     return "ok"
 
 
+async def free_bytes_of(folder: Path) -> int:
+    """How many bytes the disk of a folder has free."""
+    return (await asyncio.to_thread(shutil.disk_usage, folder)).free
+
+
+async def is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has so little free that PostgreSQL may stop, or not start."""
+    return await free_bytes_of(folder) < DISK_FREE_BYTES_MIN
+
+
+async def _lacks_room(folder: Path, log: EventLog, error: Exception) -> bool:
+    """Whether PostgreSQL, whose files are in a folder, is away because the disk is full. It stops where it cannot log ahead."""
+    of_database = not isinstance(error, LogUnavailable) or isinstance(log, PostgresLog)
+    return of_database and await is_full(folder)
+
+
 async def _disk_check(folder: Path) -> dict[str, int]:
     """How many bytes the disk has free. Raises `OSError` if so few that PostgreSQL may stop."""
-    free_bytes = (await asyncio.to_thread(shutil.disk_usage, folder)).free
+    free_bytes = await free_bytes_of(folder)
     if free_bytes < DISK_FREE_BYTES_MIN:
         raise OSError(f"the disk of {folder} is full: {free_bytes:,} bytes are free")
     return {"free_bytes": free_bytes}
@@ -193,7 +211,6 @@ def _app() -> FastAPI:
         title="Touchline", version="0.1.0", docs_url=None, redoc_url=None,
         description="Which campaign earned what, and why.",
     )  # fmt: skip
-    add_handlers(app)
     app.add_middleware(Timed)
     app.add_middleware(WholeSegments)
     app.add_middleware(Head)

@@ -1,5 +1,6 @@
 """What does an error look like on the wire? `application/problem+json` (RFC 9457) with a stable `code`."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -42,17 +43,20 @@ def unavailable(detail: str, retry_after_s: int = 1, code: str = "unavailable") 
     return Problem(503, code, detail, headers={"Retry-After": str(retry_after_s)})
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Answer every error of the app as a problem; a log or database that is away or full, as 503 with `Retry-After`."""
+def add_handlers(app: FastAPI, lacks_room: Callable[[Exception], Awaitable[bool]] | None = None) -> None:
+    """Answer every error of the app as a problem; a log or database that is away or full, as 503 with `Retry-After`.
+
+    `lacks_room` says whether what is away, by its error, is away because its disk is full; None where nobody can know.
+    """
 
     async def away(_: Request, error: Exception) -> Response:
         logger.warning("not answered", error=told(error))
-        if isinstance(error, LogUnavailable):
-            return unavailable(str(error), error.retry_after_s, error.code).response()
         if isinstance(error, (NoGeneration, WrongShape)):
             return unavailable(str(error), MAINTAINED_S).response()
-        if isinstance(error, asyncpg.DiskFullError):
+        if isinstance(error, asyncpg.DiskFullError) or (lacks_room is not None and await lacks_room(error)):
             return unavailable("the disk of the database is full", MAINTAINED_S, "disk_full").response()
+        if isinstance(error, LogUnavailable):
+            return unavailable(str(error), error.retry_after_s, error.code).response()
         return unavailable("the database cannot be reached").response()
 
     for kind in (LogUnavailable, NoGeneration, WrongShape, *AWAY):

@@ -13,9 +13,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import httpx
 import pytest
 
+from tests.conftest import new_workspace
 from tests.processes import Up, start
 from touchline.cli.up import RESTARTS_MAX, keep_running
+from touchline.compose import compose
 from touchline.embedded import SOCKET_NAME, DatabaseLost, Embedded
+from touchline.settings import Settings
 
 
 @pytest.fixture(params=["near", "far"])
@@ -138,15 +141,26 @@ def test_a_postgresql_that_is_killed_is_started_again_and_nothing_is_lost(
     assert up.stop() == 0
 
 
+class Broken:
+    """An embedded PostgreSQL that has ended and cannot start, until `mend` is called."""
+
+    def __init__(self, embedded: Embedded) -> None:
+        """Start it, end it, and take away a file that it needs."""
+        embedded.start()
+        self._control = embedded.data / "postgres" / "global" / "pg_control"
+        embedded._pg_ctl(embedded._server, "-m", "immediate", "stop")  # type: ignore[arg-type]
+        self._control.rename(self._control.with_name("away"))
+
+    def mend(self) -> None:
+        self._control.with_name("away").rename(self._control)
+
+
 def test_a_postgresql_that_cannot_be_started_again_ends_with_a_clear_line(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("touchline.cli.up.WATCH_S", 0.01)
     embedded = Embedded(tmp_path / "data")
-    embedded.start()
-    control = tmp_path / "data" / "postgres" / "global" / "pg_control"
-    embedded._pg_ctl(embedded._server, "-m", "immediate", "stop")  # type: ignore[arg-type]
-    control.rename(control.with_name("away"))
+    Broken(embedded)
     with pytest.raises(DatabaseLost, match=f"{RESTARTS_MAX} times within 10 minutes did not help; its log is"):
         runner.run(asyncio.wait_for(keep_running(embedded), 120))
     embedded.stop()
@@ -167,3 +181,60 @@ def test_a_connection_through_a_socket_that_is_not_there_is_told_as_such(
         runner.run(open_pool(f"postgresql://postgres@/postgres?host={tmp_path}"))
     assert isinstance(raised.value, AWAY)
     assert not isinstance(FileNotFoundError(), AWAY)
+
+
+def test_a_postgresql_that_cannot_start_on_a_full_disk_is_tried_until_there_is_room(
+    tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("touchline.cli.up.WATCH_S", 0.01)
+    monkeypatch.setattr("touchline.cli.up.FULL_AGAIN_S", 0.02)
+    monkeypatch.setattr("touchline.compose.DISK_FREE_BYTES_MIN", 2**62)  # no disk has so much free
+    embedded, tries, started = Embedded(tmp_path / "data"), 0, False
+    broken, start_again = Broken(embedded), embedded.start_again
+
+    def counted() -> None:
+        nonlocal tries, started
+        tries += 1
+        start_again()
+        started = True
+
+    monkeypatch.setattr(embedded, "start_again", counted)
+
+    async def check() -> None:
+        keeping = asyncio.create_task(keep_running(embedded))
+        async with asyncio.timeout(120):
+            while tries <= RESTARTS_MAX + 2:
+                assert not keeping.done(), keeping.exception()
+                await asyncio.sleep(0.05)
+            broken.mend()
+            while not started:
+                await asyncio.sleep(0.05)
+        assert embedded.is_running()
+        keeping.cancel()
+
+    runner.run(check())
+    embedded.stop()
+
+
+def test_a_database_that_is_away_because_the_disk_is_full_is_told_as_such(
+    tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = Embedded(tmp_path / "data")
+    url = embedded.start()
+
+    async def check() -> None:
+        running = await compose(url, Settings(kafka_bootstrap_servers=None), folder=embedded.data)
+        workspace = await new_workspace(running, "full")
+        event = {"type": "page_visited", "visitor_id": "v", "url": "https://a.example/"}
+        assert (await workspace.send(event)).status_code == 202
+        assert (await workspace.get("/v1/status")).status_code == 200
+        await asyncio.to_thread(embedded._pg_ctl, embedded._server, "-m", "immediate", "stop")
+        for free_bytes_min, code in ((0, "unavailable"), (2**62, "disk_full")):
+            monkeypatch.setattr("touchline.compose.DISK_FREE_BYTES_MIN", free_bytes_min)
+            for answer in (await workspace.send(event), await workspace.get("/v1/status")):
+                assert (answer.status_code, answer.json()["code"]) == (503, code)
+                assert int(answer.headers["retry-after"]) >= 1
+        await running.close()
+
+    runner.run(check())
+    embedded.stop()

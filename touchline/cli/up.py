@@ -18,13 +18,14 @@ from rich.console import Console
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.database import told
 from touchline.cli.plainly import listening, plainly
-from touchline.compose import Role, compose_patiently
+from touchline.compose import Role, compose_patiently, is_full
 from touchline.embedded import DatabaseLost, Embedded
 from touchline.first_keys import KEYS_FILE, first_keys
 from touchline.serve import serve
 from touchline.settings import Settings
 
 WATCH_S = 0.5  # how soon a PostgreSQL that has ended is noticed
+FULL_AGAIN_S = 10.0  # between two tries to start it on a full disk, unless there is room before
 RESTARTS_MAX, RESTARTS_WITHIN_S = 5, 600.0  # one that ends more often than this has something that a person must mend
 
 console = Console(highlight=False)
@@ -99,27 +100,45 @@ async def _run(
 async def keep_running(embedded: Embedded) -> None:
     """Start the embedded PostgreSQL again whenever it has ended. Raises `DatabaseLost` if that does not help.
 
-    Pools connect again by themselves; until then requests are answered 503, and projectors wait.
+    Pools connect again by themselves; until then requests are answered 503, and projectors wait. On a full disk PostgreSQL
+    ends, and cannot start: that is no fault of its own, so it is tried for as long as it takes until somebody has made room.
     """
     tries_s: deque[float] = deque(maxlen=RESTARTS_MAX)
     while True:
         await asyncio.sleep(WATCH_S)
         if await asyncio.to_thread(embedded.is_running):
             continue
-        now_s = time.monotonic()
-        if len(tries_s) == RESTARTS_MAX and now_s - tries_s[0] < RESTARTS_WITHIN_S:
-            raise DatabaseLost(
-                f"PostgreSQL in {embedded.data} has ended, and starting it {RESTARTS_MAX} times within "
-                f"{RESTARTS_WITHIN_S / 60:.0f} minutes did not help; its log is {embedded.data / 'postgres' / 'log'}"
-            )
-        tries_s.append(now_s)
-        logger.error("PostgreSQL has ended; it is started again", data=str(embedded.data))
+        if full := await is_full(embedded.data):
+            logger.error("PostgreSQL has ended, and the disk is full; it is started again", data=str(embedded.data))
+        else:
+            _count_a_try(tries_s, embedded)
+            logger.error("PostgreSQL has ended; it is started again", data=str(embedded.data))
         try:
             await asyncio.to_thread(embedded.start_again)
         except DatabaseLost as error:
             logger.error("PostgreSQL could not be started", error=told(error))
+            if full:
+                await _until_room(embedded.data)
         else:
             logger.warning("PostgreSQL runs again", data=str(embedded.data))
+
+
+def _count_a_try(tries_s: deque[float], embedded: Embedded) -> None:
+    """Raise `DatabaseLost` if there were too many within too short a time."""
+    now_s = time.monotonic()
+    if len(tries_s) == RESTARTS_MAX and now_s - tries_s[0] < RESTARTS_WITHIN_S:
+        raise DatabaseLost(
+            f"PostgreSQL in {embedded.data} has ended, and starting it {RESTARTS_MAX} times within "
+            f"{RESTARTS_WITHIN_S / 60:.0f} minutes did not help; its log is {embedded.data / 'postgres' / 'log'}"
+        )
+    tries_s.append(now_s)
+
+
+async def _until_room(folder: Path) -> None:
+    """Wait until the disk is full no more, but only so long: a little room may do."""
+    deadline_s = time.monotonic() + FULL_AGAIN_S
+    while time.monotonic() < deadline_s and await is_full(folder):
+        await asyncio.sleep(WATCH_S)
 
 
 def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:
