@@ -364,6 +364,27 @@ def test_a_contact_that_left_the_deal_before_its_close_earns_it_nothing(portal: 
     assert run(check())["closed_deals"] == 0
 
 
+@pytest.mark.parametrize(("close_day", "closed"), [(2, 0), (4, 1)])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_close_date_that_is_corrected_moves_the_close(
+    portal: Portal, run: Any, close_day: int, closed: int, backwards: bool
+) -> None:
+    events = [
+        portal.associated(7, 70, 1), portal.changed("deal", 70, 1, "closedate", str(BEGIN_MS + 90 * DAY_MS)),
+        portal.changed("deal", 70, 5, "closedate", str(BEGIN_MS + 5 * DAY_MS)), portal.changed("deal", 70, 5, "dealstage", "closedwon"),
+        portal.changed("deal", 70, 6, "closedate", str(BEGIN_MS + close_day * DAY_MS)),
+    ]  # fmt: skip
+
+    async def check() -> dict[str, Any]:
+        await portal.workspace.send(CAMPAIGN[0], clicked("click", "7", day=3))
+        async with hubspot(portal.workspace.running) as caller:
+            for event in reversed(events) if backwards else events:
+                await caller.taken(event)
+        return await overview(portal.workspace)
+
+    assert run(check())["closed_deals"] == closed
+
+
 def test_calculated_states_close_a_deal_whose_stage_nobody_named(portal: Portal, run: Any) -> None:
     async def check() -> dict[str, Any]:
         await portal.workspace.send(*CAMPAIGN)
