@@ -95,7 +95,7 @@ async def compose(
             checks["disk"] = Check(lambda: _disk_check(folder))
         projectors = None
         if Role.INGEST in roles:
-            ingest = Ingest(log, pool, keys, positions)
+            ingest = Ingest(log, pool, keys, positions, settings.public_url)
             stack.push_async_callback(ingest.counts.close)
             app.include_router(ingest_router(ingest))
             _document_events(app)

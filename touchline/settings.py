@@ -1,10 +1,20 @@
 """What can be set from outside? `TOUCHLINE_*` in the environment."""
 
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
+from pydantic import AfterValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.log.kafka import KafkaCluster
+
+
+def _address(told: str) -> str:
+    """An address that a path can be put behind. Raises `ValueError`."""
+    parts = urlsplit(told)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("an address such as https://events.shop.example is expected, with a path or without")
+    return told.rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -14,6 +24,9 @@ class Settings(BaseSettings):
 
     database_url: str | None = None
     """`postgresql://…` of a PostgreSQL 15 or later; without it, the data directory holds one of its own."""
+
+    public_url: Annotated[str, AfterValidator(_address)] | None = None
+    """The address by which producers call ingest, such as `https://events.shop.example`: signatures are made of it."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
     """What is told on standard error; INFO for a service, WARNING for other commands."""

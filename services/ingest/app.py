@@ -6,6 +6,7 @@ import asyncpg
 from fastapi import APIRouter
 
 from services.ingest import events, pixel, workspaces
+from services.ingest.producers import accounts, hubspot
 from services.ingest.producers.counts import Counts
 from shared.access.accounts import Accounts
 from shared.access.keys import KeyRing
@@ -22,6 +23,9 @@ class Ingest:
     pool: "asyncpg.Pool[asyncpg.Record]"
     keys: KeyRing
     positions: Positions
+    public_url: str | None = None
+    """What producers call this service by, without a slash behind it; None: as the request's `Host` says."""
+
     accepting: KnownAccepting = field(init=False)
     counts: Counts = field(init=False)
     accounts: Accounts = field(init=False)
@@ -38,4 +42,6 @@ def ingest_router(ingest: Ingest) -> APIRouter:
     router.include_router(events.routes(ingest))
     router.include_router(pixel.routes(ingest))
     router.include_router(workspaces.routes(ingest))
+    router.include_router(accounts.routes(ingest))
+    router.include_router(hubspot.routes(ingest))
     return router

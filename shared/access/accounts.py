@@ -5,8 +5,10 @@ are signed. An account belongs to one workspace. A secret is kept as it is, for 
 """
 
 import asyncio
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -15,9 +17,24 @@ from shared.database import AWAY
 CACHE_S = 5.0  # a new secret is heeded within so long
 CACHED_ACCOUNTS_MAX = 10_000  # per process, those that nobody has among them
 ASK_S = 2.0
+ASKED_AT_ONCE_MAX = 4  # look-ups; whoever tries out accounts leaves most connections to others
 ACCOUNT_CHARACTERS_MAX = 128
+SECRET_CHARACTERS_MAX = 4_096  # a key in PEM fits
 
-FIND = "SELECT workspace_id, secret FROM touchline.producer_account WHERE producer = $1 AND account = $2"
+
+class Kind(NamedTuple):
+    """What a producer's accounts are called, and what their names look like."""
+
+    called: str
+    form: re.Pattern[str]
+
+
+KINDS = {"hubspot": Kind("the portal's (Hub) ID, a number", re.compile(r"[1-9][0-9]{0,18}", re.ASCII))}
+"""The producers whose messages name an account and are signed. Any other one sends with an access key."""
+
+FIND = """
+SELECT account, workspace_id, secret FROM touchline.producer_account WHERE producer = $1 AND account = ANY($2::text[])
+"""
 CONNECT = """
 INSERT INTO touchline.producer_account AS a (producer, account, workspace_id, secret) VALUES ($1, $2, $3, $4)
 ON CONFLICT (producer, account) DO UPDATE SET secret = excluded.secret WHERE a.workspace_id = excluded.workspace_id
@@ -34,6 +51,18 @@ class Account:
 
     workspace: str
     secret: str = field(repr=False)
+
+
+def unfit(producer: str, account: str, secret: str) -> tuple[str, str] | None:
+    """Which of the three cannot be connected, and why; None if they can."""
+    kind = KINDS.get(producer)
+    if kind is None:
+        return "producer", f"{producer[:40]!r} takes no account; these do: {', '.join(sorted(KINDS))}"
+    if not kind.form.fullmatch(account):
+        return "account", f"{account[:40]!r} cannot be an account of {producer}: it is {kind.called}"
+    if not secret.strip() or len(secret) > SECRET_CHARACTERS_MAX or "\0" in secret:
+        return "secret", f"a secret has from 1 to {SECRET_CHARACTERS_MAX} characters, and no U+0000"
+    return None
 
 
 async def connect(
@@ -66,23 +95,34 @@ class Accounts:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._known: dict[tuple[str, str], _Known] = {}
+        self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
 
     async def find(self, producer: str, account: str, now_s: float) -> Account | None:
         """Whose it is, None if nobody's. `now_s` is a monotonic clock. Raises one of `AWAY` if it was never asked."""
-        if len(account) > ACCOUNT_CHARACTERS_MAX or "\0" in account:
-            return None
-        known = self._known.get((producer, account))
-        if known is not None and now_s - known.asked_s < CACHE_S:
-            return known.account
-        try:
-            async with asyncio.timeout(ASK_S):
-                row = await self._pool.fetchrow(FIND, producer, account)
-        except AWAY:
-            if known is None:
-                raise
-            return known.account
-        if len(self._known) >= CACHED_ACCOUNTS_MAX:
+        return (await self.find_all(producer, [account], now_s)).get(account)
+
+    async def find_all(self, producer: str, accounts: Iterable[str], now_s: float) -> dict[str, Account]:
+        """Those of the accounts that are somebody's, looked up at once. Raises one of `AWAY` if one was never asked."""
+        wanted = [a for a in dict.fromkeys(accounts) if len(a) <= ACCOUNT_CHARACTERS_MAX and "\0" not in a]
+        known = {account: self._known.get((producer, account)) for account in wanted}
+        asked = [account for account, k in known.items() if k is None or now_s - k.asked_s >= CACHE_S]
+        if asked:
+            try:
+                async with self._asking, asyncio.timeout(ASK_S):
+                    rows = await self._pool.fetch(FIND, producer, asked)
+            except AWAY:
+                if None in known.values():
+                    raise
+            else:
+                found = {row["account"]: Account(row["workspace_id"], row["secret"]) for row in rows}
+                known |= {account: _Known(found.get(account), now_s) for account in asked}
+                self._remember({(producer, account): k for account, k in known.items() if k is not None})
+        return {account: k.account for account, k in known.items() if k is not None and k.account is not None}
+
+    def _remember(self, known: dict[tuple[str, str], _Known]) -> None:
+        """Keep what was found. Accounts that nobody has make room first: they push no other one out."""
+        if len(self._known) + len(known) > CACHED_ACCOUNTS_MAX:
+            self._known = {name: k for name, k in self._known.items() if k.account is not None}
+        if len(self._known) + len(known) > CACHED_ACCOUNTS_MAX:
             self._known.clear()
-        found = None if row is None else Account(row["workspace_id"], row["secret"])
-        self._known[producer, account] = _Known(found, now_s)
-        return found
+        self._known |= known

@@ -27,8 +27,9 @@ class UrlRules(NamedTuple):
 class Producers:
     """How outside producers' messages read. Ingest and imports ask for it as they read one; no stored row depends on it."""
 
-    won_stages: tuple[str, ...] = ()
-    lost_stages: tuple[str, ...] = ()
+    won_stages: tuple[str, ...] = ("closedwon",)
+    lost_stages: tuple[str, ...] = ("closedlost",)
+    """HubSpot's deal stages, by internal name; the defaults are those of its first pipeline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from services.ingest.producers.counts import Outcome
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.events.codec import KeyClass, Record, Refusal
+from shared.events.limits import EVENTS_PER_REQUEST_MAX
 from shared.log.port import Position
 from shared.producers.message import Message, Told, Unmapped, Unreadable
 from shared.rules.acceptance import accept
@@ -70,8 +71,8 @@ async def take(
         else:
             taken.mapped += 1
             counts[Outcome(producer, message.name, "mapped")] += 1
-    if records:
-        taken.position = await append(ingest, access.workspace, records)
+    for begin in range(0, len(records), EVENTS_PER_REQUEST_MAX):  # a message may mean many events
+        taken.position = await append(ingest, access.workspace, records[begin : begin + EVENTS_PER_REQUEST_MAX])
     if letters:
         await keep(ingest.pool, access, letters, user_agent, producer=producer)
     ingest.counts.add(access.workspace, counts)
