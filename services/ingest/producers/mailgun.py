@@ -1,0 +1,105 @@
+"""`POST /mailgun/v1/webhooks/{account}`: Mailgun's webhooks, signed with the account's signing key.
+
+Mailgun signs a timestamp and a token, not the message. Whoever overhears a call could send another message with its signature, so
+a token that came with one message is not taken with another, as long as this process remembers it.
+"""
+
+import hmac
+import re
+import time
+from collections import OrderedDict
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from services.ingest.producers.mail import account_of, answer, check_age, forged
+from shared.events.limits import REQUEST_BYTES_MAX
+from shared.events.refusal import UNDECODABLE
+from shared.producers.mailgun import PRODUCER, messages
+from shared.web.body import receive
+from shared.web.problems import Problem
+
+if TYPE_CHECKING:
+    from services.ingest.app import Ingest
+
+OLD_S = 9 * 3600  # Mailgun repeats a call for 8 hours
+TOKENS_MAX = 100_000  # remembered by a process, some 250 bytes each: those of about three calls a second for 9 hours
+SECONDS = re.compile(r"[0-9]{1,12}\Z")
+
+
+class Signature(msgspec.Struct):
+    """What Mailgun says beside a message. `signature` is hexadecimal."""
+
+    timestamp: str | int
+    token: str
+    signature: str
+
+
+class Call(msgspec.Struct):
+    """The part of a call that is checked before the rest is read."""
+
+    signature: Signature
+    event: msgspec.Raw = msgspec.field(name="event-data", default=msgspec.Raw(b""))
+
+
+_decode = msgspec.json.Decoder(Call).decode
+
+
+def routes(ingest: "Ingest") -> APIRouter:
+    """The route of this file."""
+    router = APIRouter()
+    tokens = Tokens()
+
+    @router.post("/mailgun/v1/webhooks/{account:id}", tags=["producers"])
+    async def post_event(request: Request, account: str) -> Response:
+        """Mailgun's webhooks, of an account or a domain. The message is mapped, kept unmapped, or refused and kept: 200."""
+        access, known = await account_of(ingest, PRODUCER, account)
+        body = await receive(request, REQUEST_BYTES_MAX)
+        try:
+            call = _decode(body)
+        except UNDECODABLE as error:
+            said = f"the body must be JSON with `signature` and `event-data`; forms, as Mailgun sent them until 2018, are not: {error}"
+            raise Problem(400, "not_json", said) from error
+        check_signature(known.secret, call.signature)
+        tokens.check(account, call)
+        producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
+        answered = await answer(ingest, access, PRODUCER, messages(body, producers))
+        tokens.remember(account, call)
+        return answered
+
+    return router
+
+
+def check_signature(secret: str, told: Signature) -> None:
+    """Whether the holder of the signing key signed the timestamp and the token. Raises a 401 `Problem`."""
+    timestamp = str(told.timestamp)
+    if not SECONDS.match(timestamp):
+        raise forged("`signature.timestamp` must be whole seconds since 1970-01-01T00:00:00Z")
+    expected = hmac.new(secret.strip().encode(), (timestamp + told.token).encode(), sha256).hexdigest()
+    if not hmac.compare_digest(expected.encode(), told.signature.encode()):
+        raise forged("the signature is not that of the account's signing key for this timestamp and token")
+    check_age(int(timestamp), OLD_S)
+
+
+class Tokens:
+    """The tokens that came lately, and the digest of the message that each came with. The oldest are forgotten first."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+
+    def check(self, account: str, call: Call) -> None:
+        """Refuse a token that came with another message. Raises a 401 `Problem`."""
+        if self._seen.get((account, call.signature.token), digest := _digest(call)) != digest:
+            raise forged("`signature.token` came with another message before")
+
+    def remember(self, account: str, call: Call) -> None:
+        """Keep a token of a message that was taken."""
+        self._seen[account, call.signature.token] = _digest(call)
+        if len(self._seen) > TOKENS_MAX:
+            self._seen.popitem(last=False)
+
+
+def _digest(call: Call) -> bytes:
+    return sha256(bytes(call.event)).digest()
