@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 AT_S = 1_709_287_200  # 2024-03-01T10:00:00Z
 AT = "2024-03-01T10:00:00Z"
-PHONE = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/121.0 Mobile Safari/537.36"
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/121.0 Mobile Safari/537.36"
+)
 
 
 def sendgrid(event: str, n: int = 0, **more: Any) -> dict[str, Any]:

@@ -85,6 +85,8 @@ def array_elements(body: bytes, elements_max: int) -> list[Part]:
             if len(parts) > elements_max:
                 raise _too_many(f"{len(parts)}", elements_max)
             return list(parts)
+    if not body.endswith(b"]"):
+        raise BadRequest("not_json", "the body is not valid JSON: its array does not end")
     return list(_elements(body, elements_max))
 
 

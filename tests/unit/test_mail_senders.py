@@ -162,11 +162,15 @@ def test_an_email_that_nothing_names_is_unmapped_with_its_own_time_and_id(catego
 
 
 def test_an_empty_list_stands_for_no_user_variables() -> None:
-    assert kind(mailgun.one(from_mailgun("opened", **{"user-variables": [], "campaigns": {}}), DEFAULT)) == "email_opened"
+    assert (
+        kind(mailgun.one(from_mailgun("opened", **{"user-variables": [], "campaigns": {}}), DEFAULT)) == "email_opened"
+    )
 
 
 def test_a_message_of_mailgun_is_the_same_however_often_it_is_signed() -> None:
-    calls = [json.dumps({"signature": {"token": token}, "event-data": from_mailgun("complained")}).encode() for token in "ab"]
+    calls = [
+        json.dumps({"signature": {"token": token}, "event-data": from_mailgun("complained")}).encode() for token in "ab"
+    ]
     assert mailgun.messages(calls[0], DEFAULT) == mailgun.messages(calls[1], DEFAULT)
 
 
@@ -182,7 +186,12 @@ def test_a_message_of_postmark_has_the_same_id_each_time_and_another_has_another
         assert not isinstance(means, Unreadable)
         return str(means.id if isinstance(means, Unmapped) else means[0]["id"])
 
-    changes = [{}, {"MessageID": "other"}, {"Recipient": "ola@example.no"}, {postmark.INSTANTS[record]: "2024-03-01T10:00:00Z"}]
+    changes = [
+        {},
+        {"MessageID": "other"},
+        {"Recipient": "ola@example.no"},
+        {postmark.INSTANTS[record]: "2024-03-01T10:00:00Z"},
+    ]
     assert id_of() == id_of()
     assert len({id_of(**change) for change in changes}) == 4
 
@@ -222,7 +231,10 @@ def test_seconds_may_be_a_number_or_a_text(timestamp: object) -> None:
 
 
 def test_a_long_or_odd_id_of_a_sender_becomes_a_digest() -> None:
-    ids = {only(sendgrid.one(from_sendgrid("open", sg_event_id=own), DEFAULT))["id"] for own in ("x" * 500, "å", "a b", 7, [1])}
+    ids = {
+        only(sendgrid.one(from_sendgrid("open", sg_event_id=own), DEFAULT))["id"]
+        for own in ("x" * 500, "å", "a b", 7, [1])
+    }
     assert len(ids) == 5
     assert all(len(each) <= 60 for each in ids)
 
@@ -242,7 +254,10 @@ def test_more_messages_than_a_call_takes_are_refused_together() -> None:
 
 
 def test_the_latest_told_places_count_and_absent_ones_stay() -> None:
-    told = [SettingsField(producers=ProducersField(mail=MailField(asset_from=("campaign",)))), SettingsField(currency="NOK")]
+    told = [
+        SettingsField(producers=ProducersField(mail=MailField(asset_from=("campaign",)))),
+        SettingsField(currency="NOK"),
+    ]
     now = settings([(Order(n, "e"), each) for n, each in enumerate(told)])
     assert now.producers.mail_asset_from == ("campaign",)
     assert settings([]).producers.mail_asset_from == ("category",)
@@ -281,7 +296,12 @@ def test_whatever_a_message_says_it_is_mapped_unmapped_or_refused(message: dict[
         if isinstance(read.means, tuple):
             for event in read.means:
                 outcome = accept(json.dumps(event).encode(), 0, "server", NOW_US, None)
-                assert isinstance(outcome, Record) or outcome.code in ("bad_value", "names_nobody", "in_the_future", "too_large"), outcome
+                assert isinstance(outcome, Record) or outcome.code in (
+                    "bad_value",
+                    "names_nobody",
+                    "in_the_future",
+                    "too_large",
+                ), outcome
 
 
 @pytest.mark.parametrize("form", [sendgrid, mailgun, postmark])
