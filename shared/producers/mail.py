@@ -17,6 +17,7 @@ from shared.events.limits import MESSAGE_CHARACTERS_MAX, TEXT_CHARACTERS_MAX, WE
 from shared.events.refusal import UNDECODABLE, BadRequest, Code, cut
 from shared.events.split import array_elements
 from shared.producers.message import Message, Told, Unmapped, Unreadable
+from shared.rules.settings import Producers
 
 NAMELESS = "(unreadable)"  # by this messages are counted that do not say what they are
 NAME = re.compile(r"[A-Za-z0-9_. -]{1,64}\Z")
@@ -102,9 +103,14 @@ def _means(reading: Reading, asset_from: tuple[str, ...]) -> tuple[Told, ...] | 
         return ()
     asset_id = asset_of(reading.assets, asset_from)
     if reading.type == KEPT or asset_id is None:
-        return Unmapped(f"unmapped:{reading.id}", reading.occurred_at)
+        return Unmapped(f"{reading.id}:unmapped", reading.occurred_at)
     event = {"type": reading.type, "id": reading.id, "occurred_at": reading.occurred_at, "asset_id": asset_id}
     return ({**event, **reading.fields},)
+
+
+def may_be_mapped(type_: str | None, asset_from: tuple[str, ...]) -> bool:
+    """Whether messages that once were unmapped may be mapped now: whether one is depends on what it says, not on its name alone."""
+    return type_ not in (None, KEPT) and asset_from != Producers().mail_asset_from
 
 
 def asset_of(assets: Mapping[str, tuple[str, ...]], asset_from: tuple[str, ...]) -> str | None:

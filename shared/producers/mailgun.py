@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from shared.events.refusal import UNDECODABLE
+from shared.events.refusal import UNDECODABLE, KeyClass
 from shared.producers import mail
 from shared.producers.mail import KEPT, Format, Reading
 from shared.producers.message import Message, Unreadable
@@ -47,6 +47,16 @@ def messages(body: bytes, producers: Producers) -> list[Message]:
 def one(message: Mapping[str, Any], producers: Producers) -> Message:
     """One message: the `event-data` of a call."""
     return mail.one(message, FORMAT, producers.mail_asset_from)
+
+
+def read(sent: bytes, producers: Producers, _key: KeyClass = "server", _received_us: int = 0) -> Message:
+    """Read again what was kept: the `event-data` of a call. Never raises."""
+    return mail.message(sent, FORMAT, producers.mail_asset_from)
+
+
+def is_mapped(name: str, producers: Producers) -> bool:
+    """Whether messages of this name, if they were unmapped when they came, may be mapped now."""
+    return mail.may_be_mapped(MEANS.get(name), producers.mail_asset_from)
 
 
 def _name(told: Mapping[str, Any]) -> str:

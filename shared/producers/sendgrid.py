@@ -8,6 +8,7 @@ nor is a subscription that begins again: they are kept as sent.
 from collections.abc import Mapping
 from typing import Any
 
+from shared.events.refusal import KeyClass
 from shared.producers import mail
 from shared.producers.mail import KEPT, Format, Reading
 from shared.producers.message import Message
@@ -40,6 +41,16 @@ def messages(body: bytes, producers: Producers) -> list[Message]:
 def one(message: Mapping[str, Any], producers: Producers) -> Message:
     """One event of a call."""
     return mail.one(message, FORMAT, producers.mail_asset_from)
+
+
+def read(sent: bytes, producers: Producers, _key: KeyClass = "server", _received_us: int = 0) -> Message:
+    """Read again what was kept: one event of a call. Never raises."""
+    return mail.message(sent, FORMAT, producers.mail_asset_from)
+
+
+def is_mapped(name: str, producers: Producers) -> bool:
+    """Whether messages of this name, if they were unmapped when they came, may be mapped now."""
+    return mail.may_be_mapped(MEANS.get(name), producers.mail_asset_from)
 
 
 def _name(told: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import settings as times
 from hypothesis import strategies as st
 
 from shared.events.codec import Record
@@ -157,8 +158,25 @@ def test_arguments_of_sendgrid_are_also_found_in_an_object_of_their_own(beside: 
 @pytest.mark.parametrize("category", [None, [], "", " ", {}, [None, True]])
 def test_an_email_that_nothing_names_is_unmapped_with_its_own_time_and_id(category: object) -> None:
     message = sendgrid.one(from_sendgrid("open", category=category), DEFAULT)
-    assert message.means == Unmapped("unmapped:sendgrid:open-0-Zm9v", AT)
+    assert message.means == Unmapped("sendgrid:open-0-Zm9v:unmapped", AT)
     assert json.loads(message.sent)["sg_event_id"] == "open-0-Zm9v"
+
+
+@pytest.mark.parametrize("form", [sendgrid, mailgun, postmark])
+def test_what_was_kept_unmapped_is_mapped_once_a_place_names_its_asset(form: Any) -> None:
+    unnamed = {
+        "sendgrid": from_sendgrid("open", category=[], asset_id="mail-7"), "mailgun": from_mailgun("opened", tags=[]),
+        "postmark": from_postmark("Open", Tag=""),
+    }[form.PRODUCER]  # fmt: skip
+    kept = form.one(unnamed, DEFAULT)
+    now = Producers(mail_asset_from=("category", "argument:asset_id"))
+    assert kind(kept) == "unmapped"
+    assert only(form.read(kept.sent, now)) == only(form.one(unnamed, now))
+    assert (form.is_mapped(kept.name, DEFAULT), form.is_mapped(kept.name, now), form.is_mapped("complained", now)) == (
+        False,
+        True,
+        False,
+    )
 
 
 def test_an_empty_list_stands_for_no_user_variables() -> None:
@@ -288,6 +306,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
     return message
 
 
+@times(max_examples=400)
 @given(mutated())
 def test_whatever_a_message_says_it_is_mapped_unmapped_or_refused(message: dict[str, Any]) -> None:
     for form in (sendgrid, mailgun, postmark):

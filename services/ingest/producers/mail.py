@@ -1,5 +1,6 @@
 """What do the webhooks of mail senders have in common? How old a signed call may be, and what it is answered."""
 
+import re
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,16 +19,16 @@ from shared.web.problems import Problem
 if TYPE_CHECKING:
     from services.ingest.app import Ingest
 
+SECONDS = re.compile(r"[0-9]{1,12}\Z")
 FUTURE_S = 300  # clocks differ; a call is not signed long before it is sent
-REFUSALS_TOLD_MAX = 100  # in an answer that a mail sender logs at best; the dead letters hold them all
 
 
 async def account_of(ingest: "Ingest", producer: str, account: str) -> tuple[Access, Account]:
     """What a call to an account's address may do, once its signature is checked. Raises a 401 `Problem`."""
     found = await ingest.accounts.find(producer, account, time.monotonic())
     if found is None:
-        said = f"no workspace has this account: `touchline producers connect {producer} --account NAME` makes one"
-        raise Problem(401, "unknown_account", said)
+        said = f"no workspace has this account: `touchline producers connect {producer} --account NAME` connects one"
+        raise Problem(401, "account_not_connected", said)
     return Access(found.workspace, "server", producer), found
 
 
@@ -36,7 +37,16 @@ def check_age(at_s: int, old_s: int) -> None:
     age_s = int(time.time()) - at_s
     if not -FUTURE_S <= age_s <= old_s:
         said = f"signed {abs(age_s)} s {'ago' if age_s > 0 else 'from now'}; at most {old_s} s ago and {FUTURE_S} s from now are taken"
-        raise Problem(401, "stale_signature", said)
+        raise Problem(401, "signature_expired", said)
+
+
+def signed_at(timestamp: str) -> int:
+    """The seconds since 1970 that a signature names. Raises a 401 `Problem`."""
+    if not SECONDS.match(timestamp):
+        raise Problem(
+            401, "bad_timestamp", "the timestamp of the signature must be whole seconds since 1970-01-01T00:00:00Z"
+        )
+    return int(timestamp)
 
 
 def forged(said: str) -> Problem:
@@ -58,11 +68,10 @@ async def answer(ingest: "Ingest", access: Access, producer: str, messages: Sequ
         taken.position = some.position or taken.position
     told = None if taken.position is None else ingest.positions.tell(access.workspace, taken.position)
     refused = [
-        {"index": r.index, "id": r.id, "code": r.code, "field": r.field, "message": r.message}
-        for r in taken.refused[:REFUSALS_TOLD_MAX]
+        {"index": r.index, "id": r.id, "code": r.code, "field": r.field, "message": r.message} for r in taken.refused
     ]
-    body = {"mapped": taken.mapped, "unmapped": taken.unmapped, "refused": len(taken.refused), "position": told}
-    return Response(orjson.dumps({**body, "refusals": refused}), media_type="application/json")
+    body = {"mapped": taken.mapped, "unmapped": taken.unmapped, "refused": refused, "position": told}
+    return Response(orjson.dumps(body), media_type="application/json")
 
 
 def _at(begin: int, refusal: Refusal) -> Refusal:
