@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import Response
@@ -72,6 +72,14 @@ async def answer(ingest: "Ingest", access: Access, producer: str, messages: Sequ
     ]
     body = {"mapped": taken.mapped, "unmapped": taken.unmapped, "refused": refused, "position": told}
     return Response(orjson.dumps(body), media_type="application/json")
+
+
+def document(says: str, kind: str = "object") -> dict[str, Any]:
+    """The OpenAPI request body."""
+    schema: dict[str, Any] = {"type": kind, "description": says}
+    if kind == "array":
+        schema["items"] = {"type": "object"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _at(begin: int, refusal: Refusal) -> Refusal:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
-from services.ingest.producers.mail import answer
+from services.ingest.producers.mail import answer, document
 from shared.events.limits import REQUEST_BYTES_SERVER_MAX
 from shared.events.refusal import BadRequest
 from shared.producers.postmark import PRODUCER, messages
@@ -21,7 +21,7 @@ def routes(ingest: "Ingest") -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
-    @router.post("/postmark/v1/webhooks", tags=["producers"])
+    @router.post("/postmark/v1/webhooks", tags=["producers"], openapi_extra=document("a message of Postmark"))
     async def post_message(request: Request) -> Response:
         """Postmark's webhooks, with a server key as the user name. The message is mapped, kept unmapped, or refused and kept: 200."""
         access = await allow(request, ingest.keys, "server")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePub
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from fastapi import APIRouter, Request, Response
 
-from services.ingest.producers.mail import account_of, answer, check_age, forged, signed_at
+from services.ingest.producers.mail import account_of, answer, check_age, document, forged, signed_at
 from shared.events.refusal import BadRequest
 from shared.producers.sendgrid import PRODUCER, messages
 from shared.web.body import receive
@@ -36,7 +36,9 @@ def routes(ingest: "Ingest") -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
-    @router.post("/sendgrid/v1/webhooks/{account:id}", tags=["producers"])
+    @router.post(
+        "/sendgrid/v1/webhooks/{account:id}", tags=["producers"], openapi_extra=document("events of SendGrid", "array")
+    )
     async def post_events(request: Request, account: str) -> Response:
         """SendGrid's Event Webhook. Every event is mapped, kept unmapped, or refused and kept; the answer is 200."""
         access, known = await account_of(ingest, PRODUCER, account)
