@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from services.ingest.producers import mailgun as mailgun_route
 from services.ingest.producers import sendgrid as sendgrid_route
 from shared.access.accounts import connect
 from shared.projection import accepting
+from shared.web.problems import Problem
 from tests.conftest import Workspace, new_workspace
 from tests.mail_senders import SendGridKey, mailgun, mailgun_body, postmark, sendgrid, sendgrid_body
 from tests.odd_json import odd_texts
@@ -332,6 +334,22 @@ def test_an_overheard_signature_of_mailgun_takes_no_other_message(workspace: Wor
             assert (await shop.overview())["metrics"]["email_opens"] == 1
 
     run(check())
+
+
+def test_the_oldest_tokens_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailgun_route, "TOKENS_MAX", 2)
+    tokens = mailgun_route.Tokens()
+
+    def call(token: str, event: bytes) -> mailgun_route.Call:
+        return mailgun_route.Call(mailgun_route.Signature("1", token, ""), msgspec.Raw(event))
+
+    for token in "abb":
+        tokens.claim("shop", call(token, b"{}"))
+    for account, token in (("shop", "a"), ("shop", "b")):
+        with pytest.raises(Problem, match="came with another message"):
+            tokens.claim(account, call(token, b"[]"))
+    tokens.claim("other", call("a", b"[]"))
+    tokens.claim("shop", call("a", b"[]"))
 
 
 def test_postmark_needs_a_server_key_and_may_send_it_in_a_header(workspace: Workspace, run: Run) -> None:

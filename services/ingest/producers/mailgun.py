@@ -8,7 +8,7 @@ import hmac
 import time
 from collections import OrderedDict
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from services.ingest.app import Ingest
 
 OLD_S = 9 * 3600  # Mailgun repeats a call for 8 hours
+TOKEN_CHARACTERS_MAX = 256  # Mailgun's have 50
 TOKENS_MAX = 100_000  # remembered by a process, some 250 bytes each: those of about three calls a second for 9 hours
 
 
@@ -31,7 +32,7 @@ class Signature(msgspec.Struct):
     """What Mailgun says beside a message. `signature` is hexadecimal."""
 
     timestamp: str | int
-    token: str
+    token: Annotated[str, msgspec.Meta(max_length=TOKEN_CHARACTERS_MAX)]
     signature: str
 
 
@@ -63,11 +64,9 @@ def routes(ingest: "Ingest") -> APIRouter:
             said = f"the body must be JSON with `signature` and `event-data`; forms, as Mailgun sent them until 2018, are not: {error}"
             raise Problem(400, "not_json", said) from error
         check_signature(known.secret, call.signature)
-        tokens.check(account, call)
+        tokens.claim(account, call)
         producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
-        answered = await answer(ingest, access, PRODUCER, messages(body, producers))
-        tokens.remember(account, call)
-        return answered
+        return await answer(ingest, access, PRODUCER, messages(body, producers))
 
     return router
 
@@ -88,14 +87,11 @@ class Tokens:
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
-    def check(self, account: str, call: Call) -> None:
-        """Refuse a token that came with another message. Raises a 401 `Problem`."""
-        if self._seen.get((account, call.signature.token), digest := _digest(call)) != digest:
+    def claim(self, account: str, call: Call) -> None:
+        """Keep a token for this message. Raises a 401 `Problem` if it came with another one."""
+        digest = _digest(call)
+        if self._seen.setdefault((account, call.signature.token), digest) != digest:
             raise forged("`signature.token` came with another message before")
-
-    def remember(self, account: str, call: Call) -> None:
-        """Keep a token of a message that was taken."""
-        self._seen[account, call.signature.token] = _digest(call)
         if len(self._seen) > TOKENS_MAX:
             self._seen.popitem(last=False)
 
