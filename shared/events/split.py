@@ -68,6 +68,28 @@ def with_sent_at(part: Part, sent_at_us: int | None) -> bytes:
         return raw  # no JSON object: it is kept as it came
 
 
+def array_elements(body: bytes, elements_max: int) -> list[Part]:
+    """The elements of a JSON array, undecoded, whatever each of them holds; a body that is no array is the one element.
+
+    Raises `BadRequest` where there are more than `elements_max`, or where it cannot be told where the array ends.
+    """
+    body = body.strip(_SPACE)
+    if body[:1] != b"[":
+        return [body]
+    if body.count(b",") <= REQUEST_COMMAS_MAX:
+        try:
+            parts = list(_decode_list(body))
+        except UNDECODABLE:
+            pass  # one of them is no JSON, or nested beyond the stack: its neighbours need not be
+        else:
+            if len(parts) > elements_max:
+                raise _too_many(f"{len(parts)}", elements_max)
+            return list(parts)
+    if not body.endswith(b"]"):
+        raise BadRequest("not_json", "the body is not valid JSON: its array does not end")
+    return list(_elements(body, elements_max))
+
+
 def _sent_at_us(told: Part | None) -> int | None:
     if told is None or told == b"null":
         return None
@@ -79,8 +101,8 @@ def _sent_at_us(told: Part | None) -> int | None:
         ) from error
 
 
-def _too_many(how_many: str) -> BadRequest:
-    return BadRequest("too_many_events", f"{how_many} events; a request takes {EVENTS_PER_REQUEST_MAX} at most")
+def _too_many(how_many: str, events_max: int = EVENTS_PER_REQUEST_MAX) -> BadRequest:
+    return BadRequest("too_many_events", f"{how_many} events; a request takes {events_max} at most")
 
 
 def _lines(body: bytes) -> Sequence[Part]:
@@ -134,15 +156,15 @@ def _by_hand(body: bytes, start: bytes) -> tuple[Sequence[Part], Part | None]:
     return _elements(members["events"].strip(_SPACE)), members.get("sent_at")
 
 
-def _elements(body: bytes) -> list[bytes]:
+def _elements(body: bytes, elements_max: int = EVENTS_PER_REQUEST_MAX) -> list[bytes]:
     """What the commas of an array or object separate, at its first level. Raises `BadRequest`."""
     out: list[bytes] = []
     begin = 1
     for at, end in _separators(body):
         out.append(body[begin:at].strip(_SPACE))
         begin = at + 1
-        if len(out) > EVENTS_PER_REQUEST_MAX:
-            raise _too_many(f"more than {EVENTS_PER_REQUEST_MAX}")
+        if len(out) > elements_max:
+            raise _too_many(f"more than {elements_max}", elements_max)
         if end:
             if at != len(body) - 1:
                 raise BadRequest("not_json", "the body is not valid JSON: there is more behind its end")

@@ -24,6 +24,7 @@ from shared.events.limits import (
     IGNORED_REFERRERS_MAX,
     INTERNAL_DOMAINS_MAX,
     MACHINE_RULES_MAX,
+    MAIL_PLACES_MAX,
     NOBODY_WORDS_MAX,
     OWN_HOSTS_MAX,
     PAGE_PARAMETERS_MAX,
@@ -86,6 +87,14 @@ ParameterName = Annotated[
 Stages = Annotated[
     tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)], ...],
     msgspec.Meta(max_length=STAGES_MAX),
+]
+MailPlace = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^(category|category:[^\x00]+|campaign|argument:[^\x00]+){END}",
+        max_length=ID_CHARACTERS_MAX,
+        description="category, category:PREFIX, campaign, or argument:NAME",
+    ),
 ]
 NobodyWord = Annotated[
     str,
@@ -469,10 +478,22 @@ class HubSpotField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lost_stages: Stages | None = None
 
 
+class MailField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where the messages of mail senders name the marketing email: `asset_from`, the places in the order they are looked at.
+
+    `category` is SendGrid's category, Mailgun's or Postmark's tag; with `:PREFIX` only one that begins so counts, and the rest
+    of it is the asset's id. `campaign` is the campaign of SendGrid or Mailgun. `argument:NAME` is a custom argument of SendGrid,
+    a user variable of Mailgun, or metadata of Postmark. Absent, it stays as it was; of a new workspace it is `category` alone.
+    """
+
+    asset_from: Annotated[tuple[MailPlace, ...], msgspec.Meta(min_length=1, max_length=MAIL_PLACES_MAX)] | None = None
+
+
 class ProducersField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How the messages of outside producers read, by producer. They are read as they arrive: what has arrived stays as it is."""
 
     hubspot: HubSpotField | None = None
+    mail: MailField | None = None
 
 
 class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -9,7 +9,7 @@ import msgspec
 from shared.events.emails import normalised_host
 from shared.events.instants import MINUTE_US
 from shared.events.nobody import folded
-from shared.events.types import HubSpotField, ProducersField, SettingsField
+from shared.events.types import HubSpotField, MailField, ProducersField, SettingsField
 from shared.rules.excluded_traffic import MachineRules
 from shared.rules.order import Order
 from shared.rules.page import AddressRules
@@ -30,6 +30,8 @@ class Producers:
     won_stages: tuple[str, ...] = ("closedwon",)
     lost_stages: tuple[str, ...] = ("closedlost",)
     """HubSpot's deal stages, by internal name; the defaults are those of its first pipeline."""
+    mail_asset_from: tuple[str, ...] = ("category",)
+    """Where a mail sender's message names the marketing email, as `MailField.asset_from` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,11 @@ def settings(told: Iterable[tuple[Order, SettingsField]]) -> Settings:
 
 def _producers(current: Producers, change: ProducersField | None) -> Producers:
     hubspot = HubSpotField() if change is None or change.hubspot is None else change.hubspot
+    mail = MailField() if change is None or change.mail is None else change.mail
     return Producers(
         won_stages=current.won_stages if hubspot.won_stages is None else hubspot.won_stages,
         lost_stages=current.lost_stages if hubspot.lost_stages is None else hubspot.lost_stages,
+        mail_asset_from=current.mail_asset_from if mail.asset_from is None else mail.asset_from,
     )
 
 

@@ -1,0 +1,86 @@
+"""What do the webhooks of mail senders have in common? How old a signed call may be, and what it is answered."""
+
+import re
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from fastapi import Response
+
+from services.ingest.producers.taking import Taken, take
+from shared.access.accounts import Account
+from shared.access.keys import Access
+from shared.events.limits import EVENTS_PER_REQUEST_MAX
+from shared.events.refusal import Refusal
+from shared.producers.message import Message
+from shared.web.problems import Problem
+
+if TYPE_CHECKING:
+    from services.ingest.app import Ingest
+
+SECONDS = re.compile(r"[0-9]{1,12}\Z")
+FUTURE_S = 300  # clocks differ; a call is not signed long before it is sent
+
+
+async def account_of(ingest: "Ingest", producer: str, account: str) -> tuple[Access, Account]:
+    """What a call to an account's address may do, once its signature is checked. Raises a 401 `Problem`."""
+    found = await ingest.accounts.find(producer, account, time.monotonic())
+    if found is None:
+        said = f"no workspace has this account: `touchline producers connect {producer} --account NAME` connects one"
+        raise Problem(401, "account_not_connected", said)
+    return Access(found.workspace, "server", producer), found
+
+
+def check_age(at_s: int, old_s: int) -> None:
+    """Refuse a call that was signed too long ago, or in the future. Raises a 401 `Problem`."""
+    age_s = int(time.time()) - at_s
+    if not -FUTURE_S <= age_s <= old_s:
+        said = f"signed {abs(age_s)} s {'ago' if age_s > 0 else 'from now'}; at most {old_s} s ago and {FUTURE_S} s from now are taken"
+        raise Problem(401, "signature_expired", said)
+
+
+def signed_at(timestamp: str) -> int:
+    """The seconds since 1970 that a signature names. Raises a 401 `Problem`."""
+    if not SECONDS.match(timestamp):
+        raise Problem(
+            401, "bad_timestamp", "the timestamp of the signature must be whole seconds since 1970-01-01T00:00:00Z"
+        )
+    return int(timestamp)
+
+
+def forged(said: str) -> Problem:
+    """401: whoever sent the call does not know the secret, or the account has another one."""
+    return Problem(401, "bad_signature", said)
+
+
+async def answer(ingest: "Ingest", access: Access, producer: str, messages: Sequence[Message]) -> Response:
+    """Take the messages, a thousand at a time; 200 when all of them are durable, the refused ones as dead letters.
+
+    A sender repeats a whole call that is answered otherwise. Raises `LogUnavailable`, or one of `AWAY`: then it shall.
+    """
+    taken = Taken()
+    for begin in range(0, len(messages), EVENTS_PER_REQUEST_MAX):
+        some = await take(ingest, access, producer, messages[begin : begin + EVENTS_PER_REQUEST_MAX])
+        taken.mapped += some.mapped
+        taken.unmapped += some.unmapped
+        taken.refused += [_at(begin, refusal) for refusal in some.refused]
+        taken.position = some.position or taken.position
+    told = None if taken.position is None else ingest.positions.tell(access.workspace, taken.position)
+    refused = [
+        {"index": r.index, "id": r.id, "code": r.code, "field": r.field, "message": r.message} for r in taken.refused
+    ]
+    body = {"mapped": taken.mapped, "unmapped": taken.unmapped, "refused": refused, "position": told}
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+def document(says: str, kind: str = "object") -> dict[str, Any]:
+    """The OpenAPI request body."""
+    schema: dict[str, Any] = {"type": kind, "description": says}
+    if kind == "array":
+        schema["items"] = {"type": "object"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _at(begin: int, refusal: Refusal) -> Refusal:
+    return Refusal(begin + refusal.index, refusal.id, refusal.code, refusal.field, refusal.message)

@@ -1,0 +1,100 @@
+"""`POST /mailgun/v1/webhooks/{account}`: Mailgun's webhooks, signed with the account's signing key.
+
+Mailgun signs a timestamp and a token, not the message. Whoever overhears a call could send another message with its signature, so
+a token that came with one message is not taken with another, as long as this process remembers it.
+"""
+
+import hmac
+import time
+from collections import OrderedDict
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from services.ingest.producers.mail import account_of, answer, check_age, document, forged, signed_at
+from shared.events.limits import REQUEST_BYTES_MAX
+from shared.events.refusal import UNDECODABLE
+from shared.producers.mailgun import PRODUCER, messages
+from shared.web.body import receive
+from shared.web.problems import Problem
+
+if TYPE_CHECKING:
+    from services.ingest.app import Ingest
+
+OLD_S = 9 * 3600  # Mailgun repeats a call for 8 hours
+TOKEN_CHARACTERS_MAX = 256  # Mailgun's have 50
+TOKENS_MAX = 100_000  # remembered by a process, some 250 bytes each: those of about three calls a second for 9 hours
+
+
+class Signature(msgspec.Struct):
+    """What Mailgun says beside a message. `signature` is hexadecimal."""
+
+    timestamp: str | int
+    token: Annotated[str, msgspec.Meta(max_length=TOKEN_CHARACTERS_MAX)]
+    signature: str
+
+
+class Call(msgspec.Struct):
+    """The part of a call that is checked before the rest is read."""
+
+    signature: Signature
+    event: msgspec.Raw = msgspec.field(name="event-data", default=msgspec.Raw(b""))
+
+
+_decode = msgspec.json.Decoder(Call).decode
+
+
+def routes(ingest: "Ingest") -> APIRouter:
+    """The route of this file."""
+    router = APIRouter()
+    tokens = Tokens()
+
+    @router.post(
+        "/mailgun/v1/webhooks/{account:id}", tags=["producers"], openapi_extra=document("`signature` and `event-data`")
+    )
+    async def post_event(request: Request, account: str) -> Response:
+        """Mailgun's webhooks, of an account or a domain. The message is mapped, kept unmapped, or refused and kept: 200."""
+        access, known = await account_of(ingest, PRODUCER, account)
+        body = await receive(request, REQUEST_BYTES_MAX)
+        try:
+            call = _decode(body)
+        except UNDECODABLE as error:
+            said = f"the body must be JSON with `signature` and `event-data`; forms, as Mailgun sent them until 2018, are not: {error}"
+            raise Problem(400, "not_json", said) from error
+        check_signature(known.secret, call.signature)
+        tokens.claim(account, call)
+        producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
+        return await answer(ingest, access, PRODUCER, messages(body, producers))
+
+    return router
+
+
+def check_signature(secret: str, told: Signature) -> None:
+    """Whether the holder of the signing key signed the timestamp and the token. Raises a 401 `Problem`."""
+    timestamp = str(told.timestamp)
+    at_s = signed_at(timestamp)
+    expected = hmac.new(secret.strip().encode(), (timestamp + told.token).encode(), sha256).hexdigest()
+    if not hmac.compare_digest(expected.encode(), told.signature.encode()):
+        raise forged("the signature is not that of the account's signing key for this timestamp and token")
+    check_age(at_s, OLD_S)
+
+
+class Tokens:
+    """The tokens that came lately, and the digest of the message that each came with. The oldest are forgotten first."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+
+    def claim(self, account: str, call: Call) -> None:
+        """Keep a token for this message. Raises a 401 `Problem` if it came with another one."""
+        digest = _digest(call)
+        if self._seen.setdefault((account, call.signature.token), digest) != digest:
+            raise forged("`signature.token` came with another message before")
+        if len(self._seen) > TOKENS_MAX:
+            self._seen.popitem(last=False)
+
+
+def _digest(call: Call) -> bytes:
+    return sha256(bytes(call.event)).digest()

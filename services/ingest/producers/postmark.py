@@ -1,0 +1,36 @@
+"""`POST /postmark/v1/webhooks`: Postmark's webhooks. They are not signed: Postmark sends a server key, by Basic auth or a header."""
+
+import time
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request, Response
+
+from services.ingest.producers.mail import answer, document
+from shared.events.limits import REQUEST_BYTES_SERVER_MAX
+from shared.events.refusal import BadRequest
+from shared.producers.postmark import PRODUCER, messages
+from shared.web.access import allow
+from shared.web.body import receive
+from shared.web.problems import Problem
+
+if TYPE_CHECKING:
+    from services.ingest.app import Ingest
+
+
+def routes(ingest: "Ingest") -> APIRouter:
+    """The route of this file."""
+    router = APIRouter()
+
+    @router.post("/postmark/v1/webhooks", tags=["producers"], openapi_extra=document("a message of Postmark"))
+    async def post_message(request: Request) -> Response:
+        """Postmark's webhooks, with a server key as the user name. The message is mapped, kept unmapped, or refused and kept: 200."""
+        access = await allow(request, ingest.keys, "server")
+        body = await receive(request, REQUEST_BYTES_SERVER_MAX)
+        producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
+        try:
+            told = messages(body, producers)
+        except BadRequest as error:
+            raise Problem(413, error.code, str(error)) from error
+        return await answer(ingest, access, PRODUCER, told)
+
+    return router

@@ -1,0 +1,89 @@
+"""`POST /sendgrid/v1/webhooks/{account}`: SendGrid's Event Webhook, signed with a key of which the account has the public half.
+
+SendGrid repeats a call for 24 hours, and does not say whether it signs it anew. So a signature is good for a little longer. A call
+that is repeated, by SendGrid or by somebody who overheard it, changes nothing: its events have ids, and each counts once.
+"""
+
+import base64
+import binascii
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from fastapi import APIRouter, Request, Response
+
+from services.ingest.producers.mail import account_of, answer, check_age, document, forged, signed_at
+from shared.events.refusal import BadRequest
+from shared.producers.sendgrid import PRODUCER, messages
+from shared.web.body import receive
+from shared.web.problems import Problem
+
+if TYPE_CHECKING:
+    from services.ingest.app import Ingest
+
+SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
+TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
+OLD_S = 25 * 3600  # SendGrid repeats a call for 24 hours
+BODY_BYTES_MAX = 2 * 1024 * 1024  # SendGrid sends 768 KB at most
+KEYS_CACHED = 1_000  # parsed public keys, some 2 KB each
+
+
+def routes(ingest: "Ingest") -> APIRouter:
+    """The route of this file."""
+    router = APIRouter()
+
+    @router.post(
+        "/sendgrid/v1/webhooks/{account:id}", tags=["producers"], openapi_extra=document("events of SendGrid", "array")
+    )
+    async def post_events(request: Request, account: str) -> Response:
+        """SendGrid's Event Webhook. Every event is mapped, kept unmapped, or refused and kept; the answer is 200."""
+        access, known = await account_of(ingest, PRODUCER, account)
+        signature, timestamp = request.headers.get(SIGNATURE), request.headers.get(TIMESTAMP)
+        if not signature or not timestamp:
+            said = f"the headers {SIGNATURE} and {TIMESTAMP} are needed: turn on the signed event webhook"
+            raise Problem(401, "unsigned", said)
+        check_age(signed_at(timestamp), OLD_S)
+        body = await receive(request, BODY_BYTES_MAX)
+        check_signature(known.secret, signature, timestamp, body)
+        producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
+        try:
+            told = messages(body, producers)
+        except BadRequest as error:
+            raise Problem(413, error.code, str(error)) from error
+        return await answer(ingest, access, PRODUCER, told)
+
+    return router
+
+
+def check_signature(secret: str, signature: str, timestamp: str, body: bytes) -> None:
+    """Whether the holder of the private key signed the timestamp and the body. Raises a 401 `Problem`."""
+    try:
+        key = public_key(secret)
+    except ValueError as error:
+        raise Problem(
+            401, "bad_secret", f"{error}: connect the account with the public key that SendGrid shows"
+        ) from error
+    try:
+        key.verify(base64.b64decode(signature, validate=True), timestamp.encode() + body, ECDSA(hashes.SHA256()))
+    except (InvalidSignature, ValueError) as error:
+        raise forged("the signature is not that of the account's public key for this body and timestamp") from error
+
+
+@lru_cache(KEYS_CACHED)
+def public_key(secret: str) -> EllipticCurvePublicKey:
+    """The public key: base64 of its DER form, as SendGrid shows it, or PEM. Raises `ValueError` if it is none."""
+    text = "".join(secret.split())
+    try:
+        if "BEGIN" in text:
+            key = load_pem_public_key(secret.strip().encode())
+        else:
+            key = load_der_public_key(base64.b64decode(text, validate=True))
+    except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
+        raise ValueError("the account's secret is no public key") from error
+    if not isinstance(key, EllipticCurvePublicKey):
+        raise ValueError("the account's secret is a public key of another kind than elliptic curves")  # noqa: TRY004
+    return key
