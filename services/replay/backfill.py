@@ -27,6 +27,7 @@ from shared.log.port import EventLog, LogUnavailable, Position, partition_of
 from shared.projection.accepting import accepting_of
 from shared.rules.acceptance import accept
 from shared.store.generations import NoGeneration, WrongShape, live_generation
+from shared.store.producer_counts import Outcome, write_counts
 
 CHUNK_EVENTS = 1_000  # in one append
 LAG_EVENTS_MAX = 20_000  # that wait to be projected; live events come after them
@@ -34,6 +35,8 @@ LAG_POLL_S = 0.1
 IDLE_S = 2.0  # having moved nowhere for so long, nobody projects, and there is nothing to keep fresh
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)
 KEY_HINT = "backfill"  # in the place of the key that sent an event, where dead letters are counted by key
+PRODUCER = "backfill"  # as rows are counted, by the name of their mapping
+EVENTS = "events"  # what is counted where there is no mapping
 LINES_SHOWN = 10  # of what is wrong
 
 
@@ -52,6 +55,18 @@ class Tally:
     facts: Facts = field(default_factory=Facts)
     compared: Compared = field(default_factory=Compared)
     """How many of the accepted events are new, and which of them conflict with what was told before."""
+    name: str = EVENTS
+    """What the rows are counted by: their mapping's name."""
+    uncounted: Counter[Outcome] = field(default_factory=Counter)
+    """Rows whose events are in the log, and that are not written among those of producers (`touchline producers`)."""
+
+    def row(self, *, told: bool, reason: str | None) -> None:
+        """Count a row: one that told events, one that told none, or one that was refused, and why."""
+        self.rows.count(told=told, refused=reason is not None)
+        if reason is not None:
+            self.uncounted[Outcome(PRODUCER, self.name, "refused", reason)] += 1
+        else:
+            self.uncounted[Outcome(PRODUCER, self.name, "mapped" if told else "unmapped")] += 1
 
     def refuse(self, source: Path, line: Line, event: bytes | None, refusal: Refusal) -> dict[str, Any]:
         """Count a refusal; answers it as it is written beside the source, with the row of a table that told the event."""
@@ -108,7 +123,7 @@ class Backfill:
 
         Raises `OSError`, `Unreadable`, `BadMapping` or, after a minute, `LogUnavailable`.
         """
-        tally = Tally()
+        tally = Tally(name=EVENTS if self.mapping is None else Path(self.mapping.name).stem)
         nobody = (await accepting_of(self.pool, self.workspace)).nobody
         mark = Mark(source, self.workspace, self.log.identity)
         done = 0 if self.dry_run else mark.read()
@@ -132,6 +147,7 @@ class Backfill:
                         known.sent(after.offset)
                     refused.flush()
                     mark.write(last.number)
+                    await self._count(tally)
                     sent += len(records)
                     await asyncio.sleep(max(0.0, began_s + sent / self.events_per_s - time.monotonic()))
                     await self._fresh()
@@ -139,6 +155,11 @@ class Backfill:
                 told_bytes = last.bytes_read
         mark.remove()
         return tally
+
+    async def _count(self, tally: Tally) -> None:
+        """Write what became of the rows that are done. Raises one of `AWAY`; a run that is killed here leaves them uncounted."""
+        counts, tally.uncounted = tally.uncounted, Counter()
+        await write_counts(self.pool, {self.workspace: counts})
 
     async def _append(self, records: list[Record]) -> Position | None:
         if not records:
@@ -175,7 +196,7 @@ def _taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: C
     now_us = time.time_ns() // 1000
     outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody)) for told in line.told]
     wrong = [(told, outcome) for told, outcome in outcomes if isinstance(outcome, Refusal)]
-    tally.rows.count(told=bool(outcomes), refused=bool(wrong))
+    tally.row(told=bool(outcomes), reason=wrong[0][1].code if wrong else None)
     for column, value in line.unmet:
         tally.unmet.count(column, value)
     kept = len(outcomes) - len(wrong)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from services.ingest.events import append
-from services.ingest.producers.counts import Outcome
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.events.codec import KeyClass, Record, Refusal
 from shared.log.port import Position
 from shared.producers.message import Message, Told, Unmapped, Unreadable
 from shared.rules.acceptance import accept
+from shared.store.producer_counts import Outcome
 
 if TYPE_CHECKING:
     from services.ingest.app import Ingest
