@@ -37,6 +37,7 @@ RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)
 KEY_HINT = "backfill"  # in the place of the key that sent an event, where dead letters are counted by key
 PRODUCER = "backfill"  # as rows are counted, by the name of their mapping
 EVENTS = "events"  # what is counted where there is no mapping
+CAMPAIGNS_MAX = 1_000  # that nobody has created and that are told by name; all of their rows are refused all the same
 LINES_SHOWN = 10  # of what is wrong
 
 
@@ -55,6 +56,10 @@ class Tally:
     facts: Facts = field(default_factory=Facts)
     compared: Compared = field(default_factory=Compared)
     """How many of the accepted events are new, and which of them conflict with what was told before."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Rows that told nothing because they are none of the table's own, by a word for them: `totals`, `footer`."""
+    unknown_campaigns: Counter[str] = field(default_factory=Counter)
+    """Rows that were refused because nobody has created their campaign, by what the platform calls it."""
     name: str = EVENTS
     """What the rows are counted by: their mapping's name."""
     uncounted: Counter[Outcome] = field(default_factory=Counter)
@@ -132,8 +137,11 @@ class Backfill:
         known = self.known or Known(self.pool, self.log, self.workspace)
         await self._fresh()
         await known.begin()
+        by = self.mapping
+        if by is not None and by.asks_campaigns:
+            by = replace(by, campaigns=replace(by.campaigns, ids=await known.campaigns()))
         with Refused(source, None if self.dry_run else done) as refused:
-            for chunk in _chunks(read_lines(source, self.mapping, tally.facts)):
+            for chunk in _chunks(read_lines(source, by, tally.facts)):
                 last = chunk[-1]
                 taken = [
                     (line.number, record)
@@ -196,9 +204,14 @@ def _taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: C
     now_us = time.time_ns() // 1000
     outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody)) for told in line.told]
     wrong = [(told, outcome) for told, outcome in outcomes if isinstance(outcome, Refusal)]
-    tally.row(told=bool(outcomes), reason=wrong[0][1].code if wrong else None)
+    tally.row(told=bool(outcomes) or line.summed, reason=wrong[0][1].code if wrong else None)
     for column, value in line.unmet:
         tally.unmet.count(column, value)
+    if line.skipped:
+        tally.skipped[line.skipped] += 1
+    for campaign in line.unknown:
+        if campaign in tally.unknown_campaigns or len(tally.unknown_campaigns) < CAMPAIGNS_MAX:
+            tally.unknown_campaigns[campaign] += 1
     kept = len(outcomes) - len(wrong)
     for told, outcome in wrong:
         sent = None if isinstance(told, Refusal) else told

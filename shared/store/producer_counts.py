@@ -107,7 +107,7 @@ def _count(counted: dict[str, Any], row: Any) -> None:
 
 def _told(counted: dict[str, Any]) -> dict[str, Any]:
     by = sorted(counted["refused_by"].items(), key=lambda item: (-item[1], item[0]))
-    head = {name: counted[name] for name in ("producer", "name") if name in counted}
+    head = {name: counted[name] for name in counted.keys() & {"producer", "name"}}
     return {
         **head, "accepted": counted["mapped"] + counted["unmapped"], "mapped": counted["mapped"],
         "unmapped": counted["unmapped"], "refused": counted["refused"],

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -217,6 +218,8 @@ def test_what_is_counted_is_there_after_a_process_was_told_to_end(tmp_path: Path
     told = json.loads(subprocess.run([*command, "--json"], check=True, capture_output=True, text=True).stdout)
     found = by_producer(told["producers"])
     assert (found["events"]["accepted"], found["events"]["refused"], found["pixel"]["accepted"]) == (3, 3, 1)
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+    ).stdout
     assert "silent for" in text
     assert "unknown_type 3" in text
