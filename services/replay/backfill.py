@@ -18,6 +18,7 @@ import msgspec
 import orjson
 
 from services.replay.known import Compared, Known
+from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.sources import STDIN, Facts, Line, Unreadable, read_lines
 from services.replay.told import Deals, Rows
@@ -139,7 +140,9 @@ class Backfill:
         await known.begin()
         by = self.mapping
         if by is not None and by.asks_campaigns:
-            by = replace(by, campaigns=replace(by.campaigns, ids=await known.campaigns()))
+            if (ids := await known.campaigns()) is None:
+                raise BadMapping(f"{by.name}: which campaigns there are cannot be told: {known.unknown}")
+            by = replace(by, campaigns=replace(by.campaigns, ids=ids))
         with Refused(source, None if self.dry_run else done) as refused:
             for chunk in _chunks(read_lines(source, by, tally.facts)):
                 last = chunk[-1]

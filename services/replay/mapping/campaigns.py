@@ -22,7 +22,7 @@ class Campaigns:
 
     table: Mapping[str, str] = field(default_factory=dict)
     ids: Mapping[str, Sequence[str]] | None = None
-    """The ids of the campaigns that were created here, by what they are called; None where nobody knows them."""
+    """The ids of the campaigns that were created here, by what they are called; None where nobody asked for them."""
 
     def of(self, texts: Sequence[str]) -> str:
         """Our id of what a platform calls by these texts. Raises `UnknownCampaign` if nobody created it, or several were."""
@@ -35,7 +35,7 @@ class Campaigns:
                     )  # fmt: skip
                 return said
         if self.ids is None:
-            return texts[-1]
+            return texts[0]
         for text in texts:
             found = self.ids.get(_key(text), ())
             if text in found:

@@ -251,10 +251,12 @@ class CurrencyOf:
     template: Template
     amount: Text
 
-    def value(self, row: Row, reader: Reader) -> str:
-        """An ISO 4217 code. Raises `BadCell` if nothing tells one."""
+    def value(self, row: Row, reader: Reader) -> str | None:
+        """An ISO 4217 code; None where there is no amount. Raises `BadCell` if nothing tells one."""
         amount = self.amount.template
-        beside = _CODE.search(amount.text(row) or "")
+        if (text := amount.text(row)) is None or nothing(text):
+            return None
+        beside = _CODE.search(text)
         for found in (
             self.template.text(row),
             reader.named(amount, row),
