@@ -62,6 +62,8 @@ class Sums:
         assert told.sum is not None
         if told.sum not in event:
             return None, False
+        if "id" not in event:
+            return event, False  # a row without day or campaign: it is refused for what it lacks
         group = self._groups[told.number, event["id"]]
         if group.wrong is not None:
             if group.wrong_at == line:
