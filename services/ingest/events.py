@@ -1,6 +1,8 @@
 """`POST /v1/events`: how do events come in?"""
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,6 +28,7 @@ from shared.events.limits import REQUEST_BYTES_MAX, REQUEST_BYTES_SERVER_MAX
 from shared.events.types import EVENT_TYPES, Event
 from shared.log.port import Position
 from shared.rules.acceptance import accept
+from shared.store.producer_counts import Outcome
 from shared.web.access import allow
 from shared.web.body import receive, too_large
 from shared.web.problems import Problem
@@ -33,6 +36,7 @@ from shared.web.problems import Problem
 if TYPE_CHECKING:
     from services.ingest.app import Ingest
 
+PRODUCER = "events"  # as it is counted: what is sent to this route; the name is the key's first characters
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 EXAMPLE = {"type": "page_visited", "visitor_id": "v1", "url": "https://shop.example/?utm_campaign=spring"}
 
@@ -55,6 +59,7 @@ def routes(ingest: "Ingest") -> APIRouter:
             if error.kept:
                 refusal = Refusal(0, None, error.code, None, str(error))
                 await keep(ingest.pool, access, [(refusal, body)], user_agent)
+            count(ingest, access, 0, [error.code])
             raise Problem(error.status, error.code, str(error)) from error
         nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
         now_us = time.time_ns() // 1000
@@ -79,11 +84,21 @@ async def answer(ingest: "Ingest", access: Access, records: list[Record], refuse
     """Append what is good; 202 when it is durable, 422 if nothing was good."""
     rejected = [{"index": r.index, "id": r.id, "code": r.code, "field": r.field, "message": r.message} for r in refused]
     if not records:
+        count(ingest, access, 0, [refusal.code for refusal in refused])
         raise Problem(422, "no_valid_event", "none of the events was accepted", accepted=0, rejected=rejected)
     position = await append(ingest, access.workspace, records)
+    count(ingest, access, len(records), [refusal.code for refusal in refused])
     told = ingest.positions.tell(access.workspace, position)
     body = {"accepted": len(records), "position": told, "rejected": rejected}
     return Response(orjson.dumps(body), status_code=202, media_type="application/json")
+
+
+def count(ingest: "Ingest", access: Access, accepted: int, refused: Sequence[str], producer: str = PRODUCER) -> None:
+    """Count what came by a key: events that are durable, and the codes of those that were refused."""
+    counts = Counter(Outcome(producer, access.hint, "refused", code) for code in refused)
+    if accepted:
+        counts[Outcome(producer, access.hint, "mapped")] = accepted
+    ingest.counts.add(access.workspace, counts)
 
 
 async def append(ingest: "Ingest", workspace: str, records: list[Record]) -> Position:

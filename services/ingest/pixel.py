@@ -8,7 +8,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
-from services.ingest.events import append
+from services.ingest.events import append, count
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.database import AWAY, told
@@ -23,7 +23,9 @@ from shared.web.parameters import Parameter, declared
 if TYPE_CHECKING:
     from services.ingest.app import Ingest
 
+PRODUCER = "pixel"
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
+LOST = "unavailable"  # how a visit is counted that came while the log was away: a picture is not sent again
 NO_STORE = {"Cache-Control": "no-store, private", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 logger = structlog.stdlib.get_logger("touchline.ingest")
@@ -87,9 +89,15 @@ async def _record(ingest: "Ingest", request: Request) -> None:
     if isinstance(outcome, Refusal):
         await _refuse(ingest, access, request, outcome)
         return
-    await append(ingest, access.workspace, [outcome])
+    try:
+        await append(ingest, access.workspace, [outcome])
+    except (LogUnavailable, *AWAY):
+        count(ingest, access, 0, [LOST], PRODUCER)
+        raise
+    count(ingest, access, 1, [], PRODUCER)
 
 
 async def _refuse(ingest: "Ingest", access: Access, request: Request, refusal: Refusal) -> None:
     body = str(request.url.query).encode()
-    await keep(ingest.pool, access, [(refusal, body)], request.headers.get("user-agent"))
+    await keep(ingest.pool, access, [(refusal, body)], request.headers.get("user-agent"), producer=PRODUCER)
+    count(ingest, access, 0, [refusal.code], PRODUCER)

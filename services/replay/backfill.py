@@ -18,6 +18,7 @@ import msgspec
 import orjson
 
 from services.replay.known import Compared, Known
+from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.sources import STDIN, Facts, Line, Unreadable, read_lines
 from services.replay.told import Deals, Rows
@@ -27,6 +28,7 @@ from shared.log.port import EventLog, LogUnavailable, Position, partition_of
 from shared.projection.accepting import accepting_of
 from shared.rules.acceptance import accept
 from shared.store.generations import NoGeneration, WrongShape, live_generation
+from shared.store.producer_counts import Outcome, write_counts
 
 CHUNK_EVENTS = 1_000  # in one append
 LAG_EVENTS_MAX = 20_000  # that wait to be projected; live events come after them
@@ -34,6 +36,9 @@ LAG_POLL_S = 0.1
 IDLE_S = 2.0  # having moved nowhere for so long, nobody projects, and there is nothing to keep fresh
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)
 KEY_HINT = "backfill"  # in the place of the key that sent an event, where dead letters are counted by key
+PRODUCER = "backfill"  # as rows are counted, by the name of their mapping
+EVENTS = "events"  # what is counted where there is no mapping
+CAMPAIGNS_MAX = 1_000  # that nobody has created and that are told by name; all of their rows are refused all the same
 LINES_SHOWN = 10  # of what is wrong
 
 
@@ -52,6 +57,22 @@ class Tally:
     facts: Facts = field(default_factory=Facts)
     compared: Compared = field(default_factory=Compared)
     """How many of the accepted events are new, and which of them conflict with what was told before."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Rows that told nothing because they are none of the table's own, by a word for them: `totals`, `footer`."""
+    unknown_campaigns: Counter[str] = field(default_factory=Counter)
+    """Rows that were refused because nobody has created their campaign, by what the platform calls it."""
+    name: str = EVENTS
+    """What the rows are counted by: their mapping's name."""
+    uncounted: Counter[Outcome] = field(default_factory=Counter)
+    """Rows whose events are in the log, and that are not written among those of producers (`touchline producers`)."""
+
+    def row(self, *, told: bool, reason: str | None) -> None:
+        """Count a row: one that told events, one that told none, or one that was refused, and why."""
+        self.rows.count(told=told, refused=reason is not None)
+        if reason is not None:
+            self.uncounted[Outcome(PRODUCER, self.name, "refused", reason)] += 1
+        else:
+            self.uncounted[Outcome(PRODUCER, self.name, "mapped" if told else "unmapped")] += 1
 
     def refuse(self, source: Path, line: Line, event: bytes | None, refusal: Refusal) -> dict[str, Any]:
         """Count a refusal; answers it as it is written beside the source, with the row of a table that told the event."""
@@ -108,7 +129,7 @@ class Backfill:
 
         Raises `OSError`, `Unreadable`, `BadMapping` or, after a minute, `LogUnavailable`.
         """
-        tally = Tally()
+        tally = Tally(name=EVENTS if self.mapping is None else Path(self.mapping.name).stem)
         nobody = (await accepting_of(self.pool, self.workspace)).nobody
         mark = Mark(source, self.workspace, self.log.identity)
         done = 0 if self.dry_run else mark.read()
@@ -117,8 +138,13 @@ class Backfill:
         known = self.known or Known(self.pool, self.log, self.workspace)
         await self._fresh()
         await known.begin()
+        by = self.mapping
+        if by is not None and by.asks_campaigns:
+            if (ids := await known.campaigns()) is None:
+                raise BadMapping(f"{by.name}: which campaigns there are cannot be told: {known.unknown}")
+            by = replace(by, campaigns=replace(by.campaigns, ids=ids))
         with Refused(source, None if self.dry_run else done) as refused:
-            for chunk in _chunks(read_lines(source, self.mapping, tally.facts)):
+            for chunk in _chunks(read_lines(source, by, tally.facts)):
                 last = chunk[-1]
                 taken = [
                     (line.number, record)
@@ -132,6 +158,7 @@ class Backfill:
                         known.sent(after.offset)
                     refused.flush()
                     mark.write(last.number)
+                    await self._count(tally)
                     sent += len(records)
                     await asyncio.sleep(max(0.0, began_s + sent / self.events_per_s - time.monotonic()))
                     await self._fresh()
@@ -139,6 +166,11 @@ class Backfill:
                 told_bytes = last.bytes_read
         mark.remove()
         return tally
+
+    async def _count(self, tally: Tally) -> None:
+        """Write what became of the rows that are done. Raises one of `AWAY`; a run that is killed here leaves them uncounted."""
+        counts, tally.uncounted = tally.uncounted, Counter()
+        await write_counts(self.pool, {self.workspace: counts})
 
     async def _append(self, records: list[Record]) -> Position | None:
         if not records:
@@ -175,9 +207,14 @@ def _taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: f
     now_us = time.time_ns() // 1000
     outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody)) for told in line.told]
     wrong = [(told, outcome) for told, outcome in outcomes if isinstance(outcome, Refusal)]
-    tally.rows.count(told=bool(outcomes), refused=bool(wrong))
+    tally.row(told=bool(outcomes) or line.summed, reason=wrong[0][1].code if wrong else None)
     for column, value in line.unmet:
         tally.unmet.count(column, value)
+    if line.skipped:
+        tally.skipped[line.skipped] += 1
+    for campaign in line.unknown:
+        if campaign in tally.unknown_campaigns or len(tally.unknown_campaigns) < CAMPAIGNS_MAX:
+            tally.unknown_campaigns[campaign] += 1
     kept = len(outcomes) - len(wrong)
     for told, outcome in wrong:
         sent = None if isinstance(told, Refusal) else told

@@ -14,8 +14,10 @@ from typing import Any, Literal, NamedTuple
 
 import asyncpg
 
+from services.replay.mapping.campaigns import known
 from shared.events.codec import Arrived, Record, canonical, decode_record, encode_record
 from shared.events.refusal import UNDECODABLE
+from shared.events.types import CampaignCreated
 from shared.log.port import Entry, EventLog, partition_of
 from shared.projection.rows import sent_hash
 from shared.projection.sql import Connection, sql
@@ -31,6 +33,12 @@ SEEN = sql("""
 SELECT event_key, as_of_us, sent_hash, occurred_at_us, log_offset FROM {g}.seen
 WHERE ws = (SELECT number FROM touchline.workspace WHERE workspace_id = $1) AND event_key = ANY($2::bytea[])
 """)
+CAMPAIGNS = sql("""
+SELECT c.campaign_id, c.name FROM {g}.campaign c JOIN touchline.workspace w ON w.number = c.ws
+WHERE w.workspace_id = $1 AND EXISTS (
+    SELECT FROM {g}.fact f WHERE f.ws = c.ws AND f.subject = c.campaign AND f.live
+    AND f.type IN ('campaign_created', 'campaign_updated'))
+""")  # those that somebody created; others are only named by an association, or by what was spent
 PROJECTED = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
 
 Fate = Literal["new", "duplicates", "updated", "superseded", "conflicts"]
@@ -115,6 +123,7 @@ class Known:
         self._memory = Memory()
         self._begun = False
         self._unknown: str | None = None
+        self._created: dict[str, str | None] = {}
 
     @property
     def unknown(self) -> str | None:
@@ -140,9 +149,28 @@ class Known:
             self._memory.forgotten, at = end - IDS_MAX - at, end - IDS_MAX
         while at < end and (entries := await self._log.read(self._partition, at, min(READ_EVENTS, end - at))):
             at = entries[-1].offset + 1
-            await self._judge(live, [_brief(arrived) for entry in entries if (arrived := self._decoded(entry))])
+            unread = [arrived for entry in entries if (arrived := self._decoded(entry))]
+            for arrived in unread:
+                if isinstance(arrived.event, CampaignCreated):
+                    name = arrived.event.name or self._created.get(arrived.event.campaign_id)
+                    self._created[arrived.event.campaign_id] = name
+            await self._judge(live, list(map(_brief, unread)))
         await self._log.leave(self._partition)
         self._memory.sent(end)
+
+    async def campaigns(self) -> dict[str, list[str]] | None:
+        """The ids of the campaigns that were created, by their id and name; None if nobody knows them all. After `begin`."""
+        if self.unknown is not None:
+            return None
+        live = await self._live()
+        created: dict[str, str | None] = {}
+        if live is not None:
+            async with Connection.of(self._pool, live.name) as connection:
+                rows = await connection.fetch(CAMPAIGNS, self._workspace)
+            created = {row["campaign_id"]: row["name"] for row in rows}
+        for campaign_id, name in self._created.items():
+            created[campaign_id] = name or created.get(campaign_id)
+        return known(created.items())
 
     async def judge(self, compared: Compared, source: Path, taken: Sequence[tuple[int, Record]]) -> None:
         """Compare the events of some lines of a source, each after the others, and count them.

@@ -17,10 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 import orjson
 
+from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.language import key_of
 from services.replay.mapping.table import Table, TableMapping
 from shared.compressed import BROKEN, zstd_reader
@@ -30,6 +31,7 @@ from shared.events.limits import EVENT_BYTES_MAX
 STDIN = Path("-")
 PACKED = (".gz", ".zst")
 TABLES = (".csv", ".tsv", ".parquet")
+HEADER_ROWS = 50  # among which the header is; reports have a title, a time span and some lines of notes before it
 DELIMITERS = ",;\t|"
 SEPARATOR_HINT = "sep="  # a first line by which spreadsheets are told the delimiter
 LINE_CHARACTERS_MAX = 1024 * 1024  # of a table's line; a cell holds a name, a list, a URL
@@ -56,6 +58,12 @@ class Line:
     told: list[bytes | Refusal]
     bytes_read: int
     unmet: Sequence[tuple[str, str]] = ()
+    summed: bool = False
+    """Whether an event that a later row tells has this row's number in it."""
+    skipped: str = ""
+    """The word by which a row is counted that is none of the table's own: `totals`, `footer`."""
+    unknown: Sequence[str] = ()
+    """What an advertising platform calls campaigns that nobody has created."""
 
 
 @dataclass
@@ -66,6 +74,7 @@ class Facts:
     """The optional columns of the mapping that the file does not have."""
     names_contacts: bool = False
     """Whether its rows can name the contacts of deals."""
+    lines_before_header: int = 0
 
     def of(self, table: Table) -> None:
         """Take over what a table knows."""
@@ -153,6 +162,10 @@ class _Form:
     header: list[str]
     hinted: bool
     """Whether a first line tells the delimiter."""
+    before: int = 0
+    """Rows before the header, such as a report's title."""
+    line: int = 1
+    """That the header ends on."""
 
 
 def _table(source: Path, mapping: TableMapping, facts: Facts) -> Iterator[Line]:
@@ -161,12 +174,17 @@ def _table(source: Path, mapping: TableMapping, facts: Facts) -> Iterator[Line]:
         form = _form(source, raw, mapping)
         table = mapping.bind(form.header, delimiter=form.delimiter)
         facts.of(table)
-        for number, cells, _ in _rows(source, raw, form):
-            if cells is not None and len(cells) == len(form.header):
-                table.observe(cells, number)
+        facts.lines_before_header = form.line - 1
+        for row in _rows(source, raw, form):
+            if row.cells is not None and len(row.cells) == len(form.header):
+                table.observe(row.cells, row.number)
         table.settle()
-        for number, cells, wrong in _rows(source, raw, form):
-            yield _told(number, cells or [], wrong, table, form.header, _at(raw))
+        if mapping.sums:
+            for row in _rows(source, raw, form):
+                if row.cells is not None and len(row.cells) == len(form.header):
+                    table.add_up(row.cells, row.number)
+        for row in _rows(source, raw, form):
+            yield _told(row, table, form.header, _at(raw))
 
 
 def _form(source: Path, raw: IO[bytes], mapping: TableMapping) -> _Form:
@@ -175,22 +193,42 @@ def _form(source: Path, raw: IO[bytes], mapping: TableMapping) -> _Form:
     encoding = _encoding(head)
     asked = {key for event in mapping.events for template in event_templates(event) for key in template}
     hint = _hint(source, raw, encoding)
-    found: list[tuple[tuple[int, int], _Form]] = []
+    found: list[tuple[tuple[bool, int, bool, int], _Form]] = []
     wrong = ""
     for delimiter in [hint] if hint else DELIMITERS:
         rows = _Csv(_text(source, raw, encoding), delimiter)
         if hint:
             rows.skip_line()
-        number, cells, error = next(rows, (1, [], None))
-        if cells is None:
-            wrong = wrong or f"{source}, line {number}: the header cannot be read: {error}"
-            continue
-        header = [cell.strip() for cell in cells]
-        score = (len(asked & set(map(key_of, header))), len(header))
-        found.append((score, _Form(encoding, delimiter, header, bool(hint))))
+        for before in range(HEADER_ROWS):
+            number, cells, error = next(rows, (1, [], None) if before == 0 else (0, None, None))
+            if cells is None and number == 0:
+                break
+            if cells is None:
+                wrong = wrong or f"{source}, line {number}: the header cannot be read: {error}"
+                continue
+            header = [cell.strip() for cell in cells]
+            fits = _fits(mapping, header)
+            score = (
+                fits,
+                len(asked & set(map(key_of, header))) if fits or before == 0 else 0,
+                before == 0,
+                len(header),
+            )
+            found.append((score, _Form(encoding, delimiter, header, bool(hint), before, number)))
+            if fits:
+                break
     if not found:
         raise Unreadable(wrong)
     return max(found, key=lambda one: one[0])[1]
+
+
+def _fits(mapping: TableMapping, header: list[str]) -> bool:
+    """Whether a row names all the columns that a mapping asks for."""
+    try:
+        mapping.bind(header)
+    except BadMapping:
+        return False
+    return True
 
 
 def event_templates(event: Any) -> Iterator[tuple[str, ...]]:
@@ -295,30 +333,50 @@ class _Csv:
         return self._lines, cells, None
 
 
-def _rows(source: Path, raw: IO[bytes], form: _Form) -> Iterator[tuple[int, list[str] | None, str | None]]:
+class _Row(NamedTuple):
+    """A row below the header: the line that it ends on, and its cells, or None and what is wrong."""
+
+    number: int
+    cells: list[str] | None
+    wrong: str | None
+    after_empty: bool
+    """Whether an empty line is somewhere between it and the header."""
+
+
+def _rows(source: Path, raw: IO[bytes], form: _Form) -> Iterator[_Row]:
     """The rows below the header that are not empty lines."""
     rows = _Csv(_text(source, raw, form.encoding), form.delimiter)
     if form.hinted:
         rows.skip_line()
-    next(rows, None)
+    for _ in range(form.before + 1):
+        next(rows, None)
+    after_empty = False
     for number, cells, wrong in rows:
         if cells is None or len(cells) > 1 or (cells and cells[0].strip()):
-            yield number, cells, wrong
+            yield _Row(number, cells, wrong, after_empty)
+        else:
+            after_empty = True
 
 
-def _told(number: int, cells: list[str], wrong: str | None, table: Table, header: list[str], at: int) -> Line:
+def _told(row: _Row, table: Table, header: list[str], at: int) -> Line:
+    number, wrong = row.number, row.wrong
+    cells = row.cells or []
     body = orjson.dumps(dict(zip(header, cells, strict=False)))
     if wrong is None and len(cells) != len(header):
         if not any(cell.strip() for cell in cells):
             return Line(number, body, [], at)
+        if table.mapping.footer and row.after_empty and len(cells) == 1:
+            return Line(number, body, [], at, skipped="footer")
+        if len(cells) < len(header) and (word := table.skips(cells)):
+            return Line(number, body, [], at, skipped=word)
         few = "the row is cut short" if len(cells) < len(header) else "the row has more cells than the header names"
         wrong = f"{len(cells)} cells, and {len(header)} columns: {few}"
     if wrong is not None:
         return Line(number, body, [Refusal(0, None, "bad_value", None, wrong)], at)
     if not any(cell.strip() for cell in cells):
         return Line(number, body, [], at)
-    told = table.tells(cells)
-    return Line(number, body, told.events, at, told.unmet)
+    told = table.tells(cells, number)
+    return Line(number, body, told.events, at, told.unmet, told.summed, told.skipped, told.unknown)
 
 
 def _parquet(source: Path, mapping: TableMapping | None, facts: Facts) -> Iterator[Line]:
@@ -344,8 +402,12 @@ def _parquet(source: Path, mapping: TableMapping | None, facts: Facts) -> Iterat
     for number, values in enumerate(_parquet_rows(source, file, None), 1):
         table.observe([_cell(value) for value in values], number)
     table.settle()
+    if mapping.sums:
+        for number, values in enumerate(_parquet_rows(source, file, None), 1):
+            table.add_up([_cell(value) for value in values], number)
     for number, values in enumerate(_parquet_rows(source, file, None), 1):
-        yield _told(number, [_cell(value) for value in values], None, table, columns, size * number // rows)
+        row = _Row(number, [_cell(value) for value in values], None, after_empty=False)
+        yield _told(row, table, columns, size * number // rows)
 
 
 def _parquet_rows(source: Path, file: Any, columns: list[str] | None) -> Iterator[tuple[Any, ...]]:

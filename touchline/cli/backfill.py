@@ -3,6 +3,7 @@
 import glob
 import json
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from rich.progress import (
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import Backfill, Refused, Tally
 from services.replay.known import FATES, Compared, Fate, Known
+from services.replay.mapping.campaigns import read_table
 from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.numbers import Decimal
 from services.replay.mapping.ready import Said, ready_mappings
@@ -31,6 +33,7 @@ from services.replay.mapping.ready import mapping as read_mapping
 from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.sources import STDIN
 from services.replay.told import Deals, Rows
+from shared.events.currencies import CURRENCIES
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, instant, store_and_log
 
@@ -56,6 +59,8 @@ def backfill(
     decimal: Annotated[str | None, typer.Option("--decimal", metavar="SIGN", help="the decimal sign of a table's numbers: . or ,")] = None,
     won_stage: Annotated[list[str] | None, typer.Option("--won-stage", metavar="NAME", help="a stage whose deals are won; may be given several times")] = None,
     lost_stage: Annotated[list[str] | None, typer.Option("--lost-stage", metavar="NAME", help="a stage whose deals are lost; may be given several times")] = None,
+    currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="of a table's amounts that tell none, such as EUR")] = None,
+    campaigns: Annotated[Path | None, typer.Option("--campaigns", metavar="FILE", help="a CSV file with ad_campaign (an advertising platform's id or name) and campaign_id (ours)")] = None,
     rate: Annotated[float, typer.Option(min=1, help="events a second at most")] = EVENTS_PER_S,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check all, send nothing")] = False,
     data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
@@ -70,10 +75,10 @@ def backfill(
         raise typer.BadParameter("it excludes --month-first", param_hint="--day-first")
     said = Said(
         zone, "day_first" if day_first else "month_first" if month_first else None, _decimal(decimal),
-        instant(as_of, "--as-of"), {"won_stages": won_stage or [], "lost_stages": lost_stage or []},
+        instant(as_of, "--as-of"), {"won_stages": won_stage or [], "lost_stages": lost_stage or []}, _currency(currency),
     )  # fmt: skip
     with plainly():
-        read_by = _mapping(mapping, said)
+        read_by = _mapping(mapping, said if campaigns is None else replace(said, campaigns=read_table(campaigns)))
     with plainly(), database(data) as url:
         tallies = uvloop.run(_send(url, paths, workspace, rate, read_by, dry_run=dry_run, quiet=as_json))
     if as_json:
@@ -91,13 +96,20 @@ def _decimal(said: str | None) -> Decimal | None:
     raise typer.BadParameter(f"{said!r} is neither . nor ,", param_hint="--decimal")
 
 
+def _currency(said: str | None) -> str | None:
+    if said is None or said.upper() in CURRENCIES:
+        return said and said.upper()
+    raise typer.BadParameter(f"{said!r} is no currency; it is written as a code such as EUR", param_hint="--currency")
+
+
 def _mapping(named: str | None, said: Said) -> TableMapping | None:
     """The mapping that the command names; without one, none of what is said of tables means anything."""
     if named is not None:
         return read_mapping(named, said=said)
-    if said.zone or said.order or said.decimal or said.as_of_us is not None or any(said.lists.values()):
+    if said != Said(lists={name: [] for name in said.lists}):
         raise BadMapping(
-            "--zone, --as-of, --day-first, --month-first, --decimal, --won-stage and --lost-stage go with --mapping"
+            "--zone, --as-of, --day-first, --month-first, --decimal, --won-stage, --lost-stage, --currency and --campaigns go with "
+            "--mapping"
         )
     return None
 
@@ -144,7 +156,8 @@ async def _send(
 def _said(tally: Tally) -> dict[str, Any]:
     return {
         "accepted": dict(tally.accepted), "refused": dict(tally.refused), "resumed_at": tally.resumed_at,
-        "rows": vars(tally.rows), "unmet_values": tally.unmet.told(), "missing_columns": tally.facts.missing_columns,
+        "rows": vars(tally.rows), "skipped": dict(tally.skipped), "lines_before_header": tally.facts.lines_before_header,
+        "unknown_campaigns": dict(tally.unknown_campaigns.most_common()), "unmet_values": tally.unmet.told(), "missing_columns": tally.facts.missing_columns,
         "deals": tally.deals.told(names_contacts=tally.facts.names_contacts) if tally.deals.rows else None,
         "first_refusals": tally.first, **_compared_said(tally.compared),
     }  # fmt: skip
@@ -186,6 +199,7 @@ def _tell(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     _tell_compared(tallies)
     _tell_rows(tallies)
     _tell_unmet(tallies)
+    _tell_campaigns(tallies)
     _tell_deals(tallies)
     for missing, paths in _missing(tallies).items():
         where = "" if len(tallies) == 1 else f" ({', '.join(paths)})"
@@ -202,6 +216,23 @@ def _tell_rows(tallies: dict[Path, Tally]) -> None:
     )
     if resumed := sum(tally.resumed_at for tally in tallies.values()):
         console.print(f"  {resumed:,} lines before them were sent by an earlier run")
+    skipped: Counter[str] = sum((tally.skipped for tally in tallies.values()), Counter())
+    for word, count in skipped.most_common():
+        console.print(
+            f"  {count:>12,}  of those that told nothing are none of the table's own: {escape(word)}", soft_wrap=True
+        )
+    if before := sum(tally.facts.lines_before_header for tally in tallies.values()):
+        console.print(f"  {before:,} lines before the header are none of the table's", soft_wrap=True)
+
+
+def _tell_campaigns(tallies: dict[Path, Tally]) -> None:
+    """The campaigns of an advertising platform that nobody has created here."""
+    unknown: Counter[str] = sum((tally.unknown_campaigns for tally in tallies.values()), Counter())
+    if not unknown:
+        return
+    errors.print(f"[red]campaigns that nobody has created[/]: {len(unknown):,}; their rows are refused", soft_wrap=True)
+    for campaign, count in unknown.most_common():
+        errors.print(f"  {count:>12,}  {escape(campaign)}", soft_wrap=True)
 
 
 def _tell_unmet(tallies: dict[Path, Tally]) -> None:

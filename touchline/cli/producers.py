@@ -1,109 +1,93 @@
-"""`touchline producers`: which outside producers send to a workspace?"""
+"""`touchline producers`: what arrived from each producer, and what became of it?"""
 
+import datetime as dt
 import json
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+import time
+from typing import Any
 
-import asyncpg
+import msgspec
 import typer
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from services.ingest.workspaces import DEFAULT_WORKSPACE
-from shared.access.accounts import connect as connect_account
-from shared.access.accounts import disconnect as disconnect_account
-from shared.access.accounts import list_accounts, unfit
-from touchline.cli.plainly import errors, plainly
+from shared.events.instants import to_micros
+from shared.store.producer_counts import NAMES_MAX, OTHER, read_counts
+from touchline.cli import producer_accounts
+from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, tables
 
-app = typer.Typer(help="Which outside producers send to a workspace?", no_args_is_help=True)
+app = typer.Typer(
+    help="Who sends to this workspace: what arrived from each producer, and what became of it.", no_args_is_help=True
+)
+app.command("connect")(producer_accounts.connect)
+app.command("disconnect")(producer_accounts.disconnect)
+app.command("accounts")(producer_accounts.accounts)
 console = Console(highlight=False)
 
-Answer = TypeVar("Answer")
-
-# --- Accounts: whose are messages that are signed and carry no access key? --------------------------------------------
-
-Producer = Annotated[str, typer.Argument(help="whose account it is: hubspot")]
-Account = Annotated[str, typer.Option(help="what the producer calls the account: HubSpot's portal (Hub) ID")]
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+COLUMNS = ("accepted", "mapped", "unmapped", "refused")
 
 
-@app.command("connect")
-def connect(
-    producer: Producer, account: Account,
-    secret_file: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="holds the secret; without it, it is asked for")
-    ] = None,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Take an account's messages into the workspace, or replace its secret: that of the app which signs them."""
-    if problem := unfit(producer, account, "to be asked for"):
-        raise typer.BadParameter(problem[1], param_hint="PRODUCER" if problem[0] == "producer" else "--account")
-    if secret_file is None:
-        secret = typer.prompt("secret", hide_input=True, err=True)
-    else:
-        with plainly():
-            secret = secret_file.read_text("utf-8", errors="replace")
-    secret = secret.strip()
-    if problem := unfit(producer, account, secret):
-        raise typer.BadParameter(problem[1], param_hint="--secret-file")
+@app.command("list")
+def list_(data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False) -> None:
+    """Each producer's messages: accepted, mapped, unmapped, refused by code; by name too, and since when it is silent.
 
-    async def connected(pool: "asyncpg.Pool[asyncpg.Record]") -> bool:
-        return await connect_account(pool, producer, account, workspace, secret)
+    Messages are counted as they arrive, a file's rows as it is sent: one that is sent twice counts twice, and a dead letter
+    that is sent again or dropped later changes no count. A process that is killed loses the counts of its last second.
+    """
 
-    if not _on(data, workspace, connected):
-        errors.print(f"[red]{producer}'s account {account} is connected with another workspace[/]")
-        raise typer.Exit(1)
-    said = {"producer": producer, "account": account, "workspace": workspace}
-    print(json.dumps(said)) if as_json else console.print("connected; running services heed it within 5 seconds")
-
-
-@app.command("disconnect")
-def disconnect(
-    producer: Producer, account: Account, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE,
-    as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Refuse an account's messages from now on. What they have told stays."""
-
-    async def disconnected(pool: "asyncpg.Pool[asyncpg.Record]") -> bool:
-        return await disconnect_account(pool, producer, account, workspace)
-
-    if not _on(data, workspace, disconnected):
-        errors.print(f"{workspace} has no account {account} of {producer}", style="red", markup=False)
-        raise typer.Exit(1)
-    said = {"producer": producer, "account": account, "workspace": workspace}
-    print(json.dumps(said)) if as_json else console.print("disconnected; running services heed it within 5 seconds")
-
-
-@app.command("accounts")
-def accounts(data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False) -> None:
-    """The accounts of outside producers that are the workspace's, without their secrets."""
-
-    async def listed(pool: "asyncpg.Pool[asyncpg.Record]") -> list[dict[str, Any]]:
-        return await list_accounts(pool, workspace)
-
-    found = _on(data, workspace, listed)
-    if as_json:
-        print(json.dumps({"workspace": workspace, "items": found}))
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("producer", "account", "connected"):
-        table.add_column(heading, overflow="fold")
-    for each in found:
-        table.add_row(each["producer"], each["account"], each["created_at"])
-    console.print(table)
-
-
-def _on(
-    data: Any, workspace: str, work: "Callable[[asyncpg.Pool[asyncpg.Record]], Coroutine[Any, Any, Answer]]"
-) -> Answer:
-    """Work on the durable tables for a workspace that there is."""
-
-    async def worked(url: str) -> Answer:
+    async def asked(url: str) -> list[dict[str, Any]]:
         async with tables(url, 1) as pool:
             await check_workspace(pool, workspace)
-            return await work(pool)
+            return await read_counts(pool, workspace)
 
     with plainly(), database(data) as url:
-        return uvloop.run(worked(url))
+        items = uvloop.run(asked(url))
+    if as_json:
+        print(json.dumps({"workspace": workspace, "producers": items}))
+    elif not items:
+        console.print(f"nothing has arrived in {workspace}", markup=False)
+    else:
+        _tell(items, time.time_ns() // 1000)
+
+
+def _tell(items: list[dict[str, Any]], now_us: int) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("producer", overflow="fold")
+    table.add_column("name", overflow="fold")
+    for heading in COLUMNS:
+        table.add_column(heading, justify="right")
+    table.add_column("silent for", justify="right")
+    table.add_column("refused by", overflow="fold")
+    for item in items:
+        _row(table, f"[bold]{escape(item['producer'])}[/]", "", item, now_us)
+        for named in item["names"]:
+            _row(table, "", escape(named["name"]), named, now_us)
+    console.print(table)
+    for item in items:
+        if item["more_names"]:
+            console.print(
+                f"{item['producer']}: it sent more than {NAMES_MAX} names; those beyond are counted as {OTHER}",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip
+        if item["dead_letters"]:
+            console.print(
+                f"{item['producer']}: {item['dead_letters']:,} of what was refused is kept aside now: touchline dead-letters list",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip
+
+
+def _row(table: Table, producer: str, name: str, counted: dict[str, Any], now_us: int) -> None:
+    codes = ", ".join(f"{one['code']} {one['messages']:,}" for one in counted["refused_by"])
+    numbers = (f"{counted[column]:,}" for column in COLUMNS)
+    table.add_row(producer, name, *numbers, silent_for(counted["last_seen"], now_us), escape(codes))
+
+
+def silent_for(last_seen: str, now_us: int) -> str:
+    """How long ago an instant was, in its largest unit: `5 min`, `3 d`."""
+    seconds = max(0, now_us - to_micros(msgspec.convert(last_seen, dt.datetime, strict=False))) // 1_000_000
+    length, unit = next(((length, unit) for length, unit in UNITS if seconds >= length), UNITS[-1])
+    return f"{seconds // length} {unit}"

@@ -1,47 +1,24 @@
 """What arrived from each producer, and what became of it? Counted in memory and written once a second.
 
-A process that is killed loses the counts of its last second; it loses no event.
+A process that is killed loses the counts of its last second; it loses no event. One that is told to end writes them first.
 """
 
 import asyncio
 from collections import Counter, defaultdict
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from contextlib import suppress
 
 import asyncpg
 import structlog
 
 from services.ingest import metrics
 from shared.database import AWAY, told
+from shared.store.producer_counts import NAMES_MAX, OTHER, Outcome, kept_name, write_counts
 
 WRITE_S = 1.0
-NAMES_MAX = 500  # of a producer in a workspace: a public key may send any name; those beyond are counted as one
-OTHER = "(other names)"
-
-WRITE = f"""
-INSERT INTO touchline.producer_count AS c (workspace_id, producer, name, outcome, reason, messages, first_seen, last_seen)
-SELECT u.workspace, u.producer,
-    CASE WHEN EXISTS (SELECT FROM touchline.producer_count k
-                      WHERE k.workspace_id = u.workspace AND k.producer = u.producer AND k.name = u.name)
-           OR (SELECT count(DISTINCT k.name) FROM touchline.producer_count k
-               WHERE k.workspace_id = u.workspace AND k.producer = u.producer) < {NAMES_MAX}
-        THEN u.name ELSE '{OTHER}' END AS known, u.outcome, u.reason, sum(u.messages), now(), now()
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
-    u(workspace, producer, name, outcome, reason, messages)
-GROUP BY u.workspace, u.producer, known, u.outcome, u.reason
-ON CONFLICT (workspace_id, producer, name, outcome, reason) DO UPDATE
-SET messages = c.messages + excluded.messages, last_seen = excluded.last_seen
-"""
+OPEN_MAX = 2 * NAMES_MAX  # of a workspace, while the database is away: beyond them all names are counted as one
 
 logger = structlog.stdlib.get_logger("touchline.ingest")
-
-
-class Outcome(NamedTuple):
-    """What became of messages that a producer calls by one name. `reason` is the code of a refusal."""
-
-    producer: str
-    name: str
-    outcome: Literal["mapped", "unmapped", "refused"]
-    reason: str = ""
 
 
 class Counts:
@@ -52,42 +29,50 @@ class Counts:
         self._open: dict[str, Counter[Outcome]] = defaultdict(Counter)
         self._writing: asyncio.Task[None] | None = None
 
-    def add(self, workspace: str, counts: Counter[Outcome]) -> None:
+    def add(self, workspace: str, counts: Mapping[Outcome, int]) -> None:
         """Count messages; they are written within a second, or when the database is back."""
         for outcome, messages in counts.items():
             metrics.MESSAGES.labels(outcome.producer, outcome.outcome).inc(messages)
-        self._open[workspace] += counts
+        self._keep(workspace, counts)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._later())
 
+    def _keep(self, workspace: str, counts: Mapping[Outcome, int]) -> None:
+        open_ = self._open[workspace]
+        for outcome, messages in counts.items():
+            kept = outcome._replace(name=kept_name(outcome.name))
+            if kept not in open_ and len(open_) >= OPEN_MAX:
+                kept = kept._replace(name=OTHER)
+            open_[kept] += messages
+
     async def close(self) -> None:
-        """Write what is open."""
+        """Write what is open. If the database is away now, its last counts are lost, and the log says how many."""
         if self._writing is not None:
             self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
-        await self.write()
+            with suppress(asyncio.CancelledError):
+                await self._writing
+        try:
+            await self.write()
+        except AWAY as error:
+            lost = sum(counts.total() for counts in self._open.values())
+            logger.warning("counts of producers are lost", messages=lost, error=told(error))
 
     async def _later(self) -> None:
         while self._open:
             await asyncio.sleep(WRITE_S)
             try:
                 await self.write()
-            except AWAY as error:
+            except (*AWAY, asyncpg.PostgresError) as error:
                 logger.warning("the counts of producers are not written yet", error=told(error))
 
     async def write(self) -> None:
         """Write what is open. Raises one of `AWAY`; then it stays open."""
         if not self._open:
             return
-        rows = [
-            (workspace, o.producer, o.name[:256], o.outcome, o.reason, n)
-            for workspace, counts in self._open.items()
-            for o, n in counts.items()
-        ]
         taken, self._open = self._open, defaultdict(Counter)
         try:
-            await self._pool.execute(WRITE, *map(list, zip(*rows, strict=True)))
+            await write_counts(self._pool, taken)
         except BaseException:
             for workspace, counts in taken.items():
-                self._open[workspace] += counts
+                self._keep(workspace, counts)
             raise

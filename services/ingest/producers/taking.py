@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from services.ingest.events import append
-from services.ingest.producers.counts import Outcome
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.events.codec import KeyClass, Record, Refusal
@@ -17,6 +16,7 @@ from shared.events.limits import EVENTS_PER_REQUEST_MAX
 from shared.log.port import Position
 from shared.producers.message import Message, Told, Unmapped, Unreadable
 from shared.rules.acceptance import accept
+from shared.store.producer_counts import Outcome
 
 if TYPE_CHECKING:
     from services.ingest.app import Ingest

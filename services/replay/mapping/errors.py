@@ -11,3 +11,11 @@ class BadCell(Exception):
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class UnknownCampaign(BadCell):
+    """An advertising platform's campaign for which nobody has created one here. `campaign` is what the platform calls it."""
+
+    def __init__(self, message: str, campaign: str, field: str | None = None) -> None:
+        super().__init__(message, field)
+        self.campaign = campaign

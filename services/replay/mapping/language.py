@@ -16,6 +16,7 @@ import msgspec.inspect
 from services.replay.mapping.errors import BadCell, BadMapping
 from services.replay.mapping.ids import SEPARATORS, contacts_of, items_of, mended
 from services.replay.mapping.instants import Interval
+from shared.events.currencies import CURRENCIES
 from shared.events.instants import from_micros, to_rfc3339
 from shared.events.nobody import names_nobody
 from shared.events.types import EVENT_TYPES
@@ -23,8 +24,12 @@ from shared.events.types import EVENT_TYPES
 TEXTS_KEPT = 4_096  # of a column that a `when` asks, with the answer; stages and statuses are few
 TEXT_CHARACTERS_MAX = 256  # of a text that is kept so, and of a stage's name; longer ones are no status
 ITEM = "item"  # the name of a list's present item
+SAID = "$"  # in front of the name of what the user says beside a mapping, such as `{$currency}`
+OWN = "="  # in front of the name of a field of the event itself, in its id: `{=on}`
+ANY = "(*)"  # in a column's name: anything in parentheses, such as the currency in `Amount spent (USD)`
 _PLACE = re.compile(r"\{(\??)([^{}]+)\}")
 _BLANK = re.compile(r"\s+")
+_CODE = re.compile(r"(?<![A-Za-z])[A-Z]{3}(?![A-Za-z])", re.ASCII)
 
 
 def key_of(name: str) -> str:
@@ -44,6 +49,12 @@ class Reader(Protocol):
 
     def number(self, template: "Template", text: str) -> str:
         """A number as a decimal string; raises `BadCell`."""
+
+    def campaign(self, texts: Sequence[str]) -> str:
+        """The id of our campaign that an advertising platform calls so, by id or name; raises `BadCell`."""
+
+    def named(self, template: "Template", row: Row) -> str:
+        """What stands for the `(*)` in the name of the column that holds a row's text; empty if nothing does."""
 
 
 class Meaning(Enum):
@@ -203,17 +214,62 @@ class Number:
 
 @dataclass(frozen=True)
 class Day:
-    """The date of an instant in the zone of the mapping."""
+    """The date of an instant in the zone of the mapping. `until`: the last day of what the row is about, which must be the same."""
 
     template: Template
     zone: dt.tzinfo
+    until: "Day | None" = None
 
     def value(self, row: Row, reader: Reader) -> str | None:
-        """`2024-03-15`."""
+        """`2024-03-15`. Raises `BadCell` for a row that is about several days."""
         text = self.template.text(row)
         if text is None or nothing(text):
             return None
-        return from_micros(reader.instant(self.template, text).start_us).astimezone(self.zone).date().isoformat()
+        day = from_micros(reader.instant(self.template, text).start_us).astimezone(self.zone).date().isoformat()
+        last = None if self.until is None else self.until.value(row, reader)
+        if last is not None and last != day:
+            raise BadCell(f"the row is about several days, {day} to {last}: export the report by day")
+        return day
+
+
+@dataclass(frozen=True)
+class CampaignOf:
+    """Our campaign that an advertising platform calls by one of several texts: its id first, then its name."""
+
+    texts: tuple[Text, ...]
+
+    def value(self, row: Row, reader: Reader) -> str | None:
+        """Its id; None if all texts are empty."""
+        texts = [text for one in self.texts if (text := one.value(row, reader)) is not None]
+        return reader.campaign(texts) if texts else None
+
+
+@dataclass(frozen=True)
+class CurrencyOf:
+    """The currency of an amount: a column's, that in the name of the amount's column, or that beside the amount, or what is said."""
+
+    template: Template
+    amount: Text
+
+    def value(self, row: Row, reader: Reader) -> str | None:
+        """An ISO 4217 code; None where there is no amount. Raises `BadCell` if nothing tells one."""
+        amount = self.amount.template
+        if (text := amount.text(row)) is None or nothing(text):
+            return None
+        beside = _CODE.search(text)
+        for found in (
+            self.template.text(row),
+            reader.named(amount, row),
+            beside and beside[0],
+            row.get(SAID + "currency"),
+        ):
+            if found:
+                if (code := found.upper()) not in CURRENCIES:
+                    raise BadCell(f"{found!r} is no currency; it is written as a code such as EUR")
+                return code
+        raise BadCell(
+            f"no currency is told, neither by {self.template.columns} nor beside {amount.columns}: say --currency"
+        )
 
 
 @dataclass(frozen=True)
@@ -274,19 +330,36 @@ class Several:
 
 
 @dataclass(frozen=True)
+class OwnFields:
+    """A text with columns in it, and with fields of the event that it is the id of, as they are told: `{=on}`."""
+
+    template: Template
+
+    def value(self, row: Row, _: Reader) -> str | None:
+        """The text; `row` has the event's fields, each by its name with `=` in front."""
+        return self.template.text(row)
+
+    def beside(self, row: Row, made: Mapping[str, Any]) -> Row:
+        """A row with the fields that are made."""
+        return {**row, **{OWN + name: value for name, value in made.items() if isinstance(value, str)}}
+
+
+@dataclass(frozen=True)
 class Fields:
     """An object of several fields."""
 
     fields: Mapping[str, Expression]
 
-    def value(self, row: Row, reader: Reader) -> dict[str, Any] | None:
-        """The fields that are not empty."""
-        made = {}
+    def value(self, row: Row, reader: Reader, before: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """The fields that are not empty. `before` are fields of the same event that are made already."""
+        made: dict[str, Any] = {}
         for name, expression in self.fields.items():
             try:
-                value = expression.value(row, reader)
+                asked = expression.beside(row, {**(before or {}), **made}) if isinstance(expression, OwnFields) else row
+                value = expression.value(asked, reader)
             except BadCell as error:
-                raise BadCell(str(error), f"{name}.{error.field}" if error.field else name) from error
+                error.field = f"{name}.{error.field}" if error.field else name
+                raise
             if value is not None:
                 made[name] = value
         return made or None
@@ -306,6 +379,8 @@ class Term:
 
     place: Place
     test: Test
+    asks_empty: bool = False
+    """Whether it asks for an empty cell and nothing else: then what a filled one says is no value that should be known."""
 
     def holds(self, row: Row) -> bool:
         """Whether the row's text there is as asked."""
@@ -351,6 +426,8 @@ class ToldEvent:
     has_as_of: bool
     occurred_at: Expression | None
     fields: Fields
+    sum: str | None = None
+    """The field whose numbers are added up over all rows of a file that tell an event of this id."""
 
     @cached_property
     def expressions(self) -> tuple[Any, ...]:
@@ -371,6 +448,12 @@ def walk(expression: Any) -> Iterator[Any]:
             inner = [item]
         case BeforeEarliest(edges):
             inner = edges
+        case CampaignOf(texts):
+            inner = texts
+        case CurrencyOf(_, amount):
+            inner = [amount]
+        case Day(_, _, until) if until is not None:
+            inner = [until]
         case _:
             inner = []
     for one in inner:
@@ -439,7 +522,9 @@ class Compiler:
         terms = told.get(name, {})
         if not isinstance(terms, dict):
             raise self.bad(f"`{name}` is {{ Column = [texts] }}")
-        return tuple(Term(self.place(column), self.test(column, asked)) for column, asked in terms.items())
+        return tuple(
+            Term(self.place(column), self.test(column, asked), asked in ("", [""])) for column, asked in terms.items()
+        )
 
     def test(self, column: str, asked: Any) -> Test:
         """What is asked of a column's text: one of some texts, or a part of it."""
@@ -481,7 +566,7 @@ class Compiler:
         cls = EVENT_TYPES.get(kind) if isinstance(kind, str) else None
         if cls is None or not isinstance(kind, str):
             raise self.bad(f"{kind!r} is no type of event")
-        own = {"type", "when", "unless", "for_each", "only_with", "as_of"}
+        own = {"type", "when", "unless", "for_each", "only_with", "as_of", "sum"}
         known = {one.name: one for one in msgspec.inspect.type_info(cls).fields}  # type: ignore[attr-defined]
         if odd := told.keys() - known.keys() - own:
             raise self.bad(f"{kind} has no {', '.join(sorted(odd))}")
@@ -493,15 +578,36 @@ class Compiler:
         fields = {
             name: self._at(name, self.field, told[name], one.type, _meaning(name))
             for name, one in known.items()
-            if name in told and name not in {"occurred_at", "as_of"}
+            if name in told and name not in {"id", "occurred_at", "as_of"}
         }
+        if "id" in told:  # last: it may tell of the other fields
+            fields["id"] = self._at("id", self.own_id, told["id"], fields)
         return ToldEvent(
             number, kind, self.condition(told),
             self._for_each(told), self.place(told["only_with"]) if "only_with" in told else None,
             None if as_of is None or isinstance(as_of, bool) else self._at("as_of", self.edge, as_of, end=True),
             bool(as_of), self._at("occurred_at", self.instant, told["occurred_at"]) if "occurred_at" in told else None,
-            Fields({"type": Constant(kind), **fields}),
+            Fields({"type": Constant(kind), **fields}), self._sum(told, fields),
         )  # fmt: skip
+
+    def own_id(self, text: Any, fields: Mapping[str, Expression]) -> Expression:
+        """An event's id: a text with columns in it, and with the event's fields."""
+        template = self.template(text, Meaning.ID)
+        for name in (name for place in template.places for name in place.names):
+            if name.startswith(OWN) and name[1:] not in fields:
+                raise self.bad(f"{name!r}: the event says no field {name[1:]!r}")
+        return OwnFields(template)
+
+    def _sum(self, told: Mapping[str, Any], fields: Mapping[str, Expression]) -> str | None:
+        """The field that is added up. Rows whose sum is one event have one id, and no list of items."""
+        name = told.get("sum")
+        if name is None:
+            return None
+        if not isinstance(name, str) or not isinstance(fields.get(name), Number):
+            raise self.bad(f"sum: {name!r} is none of the event's fields that are {{ number = … }}")
+        if "id" not in fields or "for_each" in told:
+            raise self.bad("sum: the rows that are added up are those with one `id`; it goes with no `for_each`")
+        return name
 
     def _at(self, name: str, make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         before = self.where
@@ -547,8 +653,13 @@ class Compiler:
                 return Number(self.template(text))
             case {"integer": text, **rest} if not rest:
                 return Number(self.template(text), whole=True)
-            case {"date": text, **rest} if not rest:
-                return Day(self.template(text), self.zone)
+            case {"date": text, **rest} if not rest.keys() - {"until"}:
+                until = Day(self.template(rest["until"]), self.zone) if rest else None
+                return Day(self.template(text), self.zone, until)
+            case {"campaign": list(texts), **rest} if texts and not rest:
+                return CampaignOf(tuple(Text(self.template(text, Meaning.ID)) for text in texts))
+            case {"currency": text, "of": amount, **rest} if not rest:
+                return CurrencyOf(self.template(text), Text(self.template(amount)))
             case {"each": text, "as": item, **rest} if not rest.keys() - {"separator"} and list in kinds:
                 separators = rest.get("separator", list(SEPARATORS))
                 separators = [separators] if isinstance(separators, str) else separators

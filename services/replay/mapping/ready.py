@@ -2,20 +2,23 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from services.replay.mapping.campaigns import Campaigns
 from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.instants import Order, checked_forms
-from services.replay.mapping.language import Case, Compiler, key_of
+from services.replay.mapping.language import SAID, Case, Compiler, CurrencyOf, Text, key_of
 from services.replay.mapping.numbers import SIGNS, Decimal
 from services.replay.mapping.table import TableMapping
 
 READY = files("services.replay") / "mappings"
-KEYS = {"about", "as_of", "decimal", "events", "instants", "lists", "null", "values", "zone"}
+KEYS = {
+    "about", "as_of", "decimal", "events", "footer", "instants", "lists", "null", "salesforce_ids", "skip", "values", "zone",
+}  # fmt: skip
 MAPPING_BYTES_MAX = 1024 * 1024  # a mapping is written by hand
 
 
@@ -29,6 +32,10 @@ class Said:
     as_of_us: int | None = None
     lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Texts that are added to the mapping's `[lists]`, such as `won_stages`."""
+    currency: str | None = None
+    """Of amounts that tell none."""
+    campaigns: Mapping[str, str] | None = None
+    """Which campaign of ours an advertising platform means, by what it calls it."""
 
 
 def ready_mappings() -> list[str]:
@@ -54,7 +61,7 @@ def mapping(named: str, zone: str | None = None, said: Said | None = None) -> Ta
         raise BadMapping(f"{named}: it is no TOML: {error}") from error
     except ValueError as error:  # a path with U+0000 in it, or a number of too many digits
         raise BadMapping(f"{named!r}: {error}") from error
-    return _checked(named, told, Said(zone or said.zone, said.order, said.decimal, said.as_of_us, said.lists))
+    return _checked(named, told, replace(said, zone=zone or said.zone))
 
 
 def _checked(named: str, told: dict[str, Any], said: Said) -> TableMapping:
@@ -71,10 +78,46 @@ def _checked(named: str, told: dict[str, Any], said: Said) -> TableMapping:
         named, _text(named, told, "about"), zone, _instants(named, told.get("instants", [])),
         [compiler.event(number, event, as_of) for number, event in enumerate(events, 1)], values, said.order,
         said.decimal or _decimal(named, told.get("decimal")), _null(named, told.get("null", [])), said.as_of_us,
+        _skip(compiler, told.get("skip", [])), _footer(named, told.get("footer", False)),
+        [compiler.place(text) for text in _texts(named, "salesforce_ids", told.get("salesforce_ids", []))],
+        {} if said.currency is None else {"currency": said.currency}, Campaigns(said.campaigns or {}),
     )  # fmt: skip
+    if said.campaigns is not None and not mapping.asks_campaigns:
+        raise BadMapping(f"{named}: it asks for no campaigns of ours, so that --campaigns means nothing here")
+    if said.currency is not None and not _takes_currency(mapping):
+        raise BadMapping(f"{named}: it asks for no currency, so that --currency means nothing here")
     if said.as_of_us is not None and not mapping.has_as_of:
         raise BadMapping(f"{named}: it tells no present state (as_of), so that --as-of means nothing here")
     return mapping
+
+
+def _takes_currency(mapping: TableMapping) -> bool:
+    """Whether a currency that the user says means anything for it."""
+    told = [one for event in mapping.events for one in event.expressions]
+    named = {key for one in told if isinstance(one, Text) for place in one.template.places for key in place.keys}
+    return any(isinstance(one, CurrencyOf) for one in told) or SAID + "currency" in named
+
+
+def _skip(compiler: Compiler, told: Any) -> list[Case]:
+    """Which rows are none of the table's own, and by what word each is counted."""
+    if not isinstance(told, list) or not all(isinstance(case, dict) for case in told):
+        raise compiler.bad("skip: it is written [[skip]]")
+    cases = []
+    for number, case in enumerate(told, 1):
+        compiler.where = f"skip {number}"
+        if odd := case.keys() - {"as", "when", "unless"}:
+            raise compiler.bad(f"{', '.join(sorted(odd))}: a skip has as, when, unless")
+        if not isinstance(case.get("as"), str) or not case["as"].strip() or not case.get("when"):
+            raise compiler.bad("`as` is the word by which the rows are counted, and `when` says which")
+        cases.append(Case(case["as"], compiler.condition(case)))
+    compiler.where = ""
+    return cases
+
+
+def _footer(named: str, told: Any) -> bool:
+    if not isinstance(told, bool):
+        raise BadMapping(f"{named}: footer: {told!r} is neither true nor false")
+    return told
 
 
 def _text(named: str, told: Mapping[str, Any], key: str) -> str:

@@ -10,17 +10,23 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from services.replay.mapping.errors import BadCell, BadMapping
+from services.replay.mapping.campaigns import Campaigns
+from services.replay.mapping.errors import BadCell, BadMapping, UnknownCampaign
 from services.replay.mapping.ids import items_of
 from services.replay.mapping.instants import Instants, Interval, Order
 from services.replay.mapping.language import (
+    ANY,
     ITEM,
+    OWN,
+    SAID,
     BeforeEarliest,
+    CampaignOf,
     Case,
     Contacts,
     Day,
     Each,
     Edge,
+    Fields,
     Number,
     Place,
     Row,
@@ -32,10 +38,12 @@ from services.replay.mapping.language import (
     nothing,
 )
 from services.replay.mapping.numbers import Decimal, Numbers
+from services.replay.mapping.sums import Sums
 from shared.events.codec import Refusal
 from shared.events.instants import to_rfc3339
 from shared.events.limits import EVENT_ID_CHARACTERS_MAX
 from shared.events.nobody import names_nobody
+from shared.producers.salesforce import salesforce_id
 
 DIGEST_CHARACTERS = 32  # of an id that is too long; 128 bits
 
@@ -59,6 +67,24 @@ class TableMapping:
     """Texts that are empty in any column, case-folded."""
     as_of_us: int | None = None
     """When the export was made, where the user says it; it then counts for every row."""
+    skip: Sequence[Case] = ()
+    """Rows that are none of the table's own, such as totals: each with the word by which they are counted."""
+    footer: bool = False
+    """Whether what follows an empty line in a single cell is none of the table."""
+    salesforce_ids: Sequence[Place] = ()
+    said: Mapping[str, str] = field(default_factory=dict)
+    """What the user says beside the mapping, by name: `currency`."""
+    campaigns: Campaigns = field(default_factory=Campaigns)
+
+    @property
+    def asks_campaigns(self) -> bool:
+        """Whether it must know which campaigns there are."""
+        return any(isinstance(one, CampaignOf) for event in self.events for one in event.expressions)
+
+    @property
+    def sums(self) -> bool:
+        """Whether rows are added up, so that all are read before the first is told."""
+        return any(event.sum is not None for event in self.events)
 
     @property
     def has_as_of(self) -> bool:
@@ -74,7 +100,13 @@ class TellsOf(NamedTuple):
     """What a row tells: its events as JSON, or what of them cannot be read; and the values that no `when` met, by column."""
 
     events: list[bytes | Refusal]
-    unmet: list[tuple[str, str]]
+    unmet: Sequence[tuple[str, str]] = ()
+    summed: bool = False
+    """Whether an event that a later row tells has the row's number in it."""
+    skipped: str = ""
+    """The word by which the row is counted, where it is none of the table's own."""
+    unknown: Sequence[str] = ()
+    """What the platform calls campaigns that nobody has created."""
 
 
 class Table:
@@ -89,13 +121,17 @@ class Table:
             self._positions[key_of(name)].append(n)
         self.missing: list[str] = []
         """The optional columns that the file does not have, each with its alternatives."""
+        self._part_of_name: dict[str, str] = {}
+        """What stands for the `(*)` in the name of a column, by the key that asks for it."""
+        self._salesforce: list[str] = []
         self._asked = self._check()
+        self._sums = Sums()
         self._values = {key_of(name): cases for name, cases in mapping.values.items()}
         self._terms = [
             term
             for event in mapping.events
             for term in event.condition.terms
-            if self._values.keys().isdisjoint(term.place.keys)
+            if not term.asks_empty and self._values.keys().isdisjoint(term.place.keys)
         ]
         """What events ask of columns, apart from the mapping's own values."""
         self._told = [event for event in mapping.events if event.only_with is None or self.has(event.only_with)]
@@ -120,6 +156,8 @@ class Table:
         for name, cases in self.mapping.values.items():
             for case in cases:
                 yield from ((f"value {name}", term.place) for term in case.condition.terms)
+        for case in self.mapping.skip:
+            yield from ((f"skip {case.text}", term.place) for term in case.condition.terms)
         for event in self.mapping.events:
             where = f"event {event.number}"
             yield from ((where, term.place) for term in event.condition.terms)
@@ -128,12 +166,15 @@ class Table:
                     yield from ((where, place) for place in template.places)
             if event.for_each is not None:
                 yield from ((where, place) for place in event.for_each.places)
+            if event.only_with is not None:
+                self._resolve(where, event.only_with)
 
     def _check(self) -> dict[str, int]:
         """The positions of the columns that are asked for. Raises `BadMapping` if one is missing, or there twice."""
         asked: dict[str, int] = {}
         known = {ITEM, *map(key_of, self.mapping.values)}
         for where, place in self._places():
+            self._resolve(where, place)
             found = [key for key in place.keys if key in self._positions]
             for key in found:
                 if len(at := self._positions[key]) > 1:
@@ -143,7 +184,7 @@ class Table:
                         f"it {len(at)} times, as columns {several}: rename or remove all but one"
                     )
                 asked[key] = at[0]
-            if found or any(key in known for key in place.keys):
+            if found or any(key in known or key.startswith((SAID, OWN)) for key in place.keys):
                 continue
             names = "|".join(place.names)
             if place.optional:
@@ -154,7 +195,27 @@ class Table:
             raise BadMapping(
                 f"the mapping {self.mapping.name}, {where}, asks for the column {names!r}; the file has {has}"
             )
+        for place in self.mapping.salesforce_ids:
+            self._salesforce += [key for key in place.keys if key in asked and key not in self._salesforce]
         return asked
+
+    def _resolve(self, where: str, place: Place) -> None:
+        """Find the column whose name a place tells with `(*)` in it. Raises `BadMapping` if there are several."""
+        for key, name in zip(place.keys, place.names, strict=True):
+            if ANY not in key or key in self._positions:
+                continue
+            before, _, behind = key.partition(ANY)
+            found = [
+                column for column in self._positions
+                if column.startswith(before + "(") and column.endswith(")" + behind) and len(column) >= len(key)
+            ]  # fmt: skip
+            if len(found) > 1:
+                raise BadMapping(
+                    f"the mapping {self.mapping.name}, {where}, asks for the column {name!r}; the file has several: {', '.join(found)}"
+                )
+            for column in found:
+                self._positions[key] = self._positions[column]
+                self._part_of_name[key] = column[len(before) + 1 : len(column) - len(behind) - 1]
 
     def has(self, place: Place) -> bool:
         """Whether the file has a column."""
@@ -183,6 +244,9 @@ class Table:
         row = {key: cells[at].strip() for key, at in self._asked.items()}
         if null:
             row = {key: "" if text.casefold() in null else text for key, text in row.items()}
+        for key in self._salesforce:
+            row[key] = salesforce_id(row[key]) or row[key]
+        row.update({SAID + name: text for name, text in self.mapping.said.items()})
         for key, cases in self._values.items():
             row[key] = next((case.text for case in cases if case.condition.holds(row)), "")
         return row
@@ -190,6 +254,8 @@ class Table:
     def observe(self, cells: Sequence[str], line: int) -> None:
         """Learn from a row how instants and numbers are written."""
         row = self.row(cells)
+        if self._skipped(row):
+            return
         for event in self.mapping.events:
             told = (
                 bool(self._instants_of[event.number]) and event.number in self._sendable and event.condition.holds(row)
@@ -219,11 +285,52 @@ class Table:
         except BadCell as error:
             raise BadCell(f"{template.columns}: {error}") from error
 
-    def tells(self, cells: Sequence[str]) -> TellsOf:
+    def campaign(self, texts: Sequence[str]) -> str:
+        """The id of our campaign; raises `UnknownCampaign`."""
+        return self.mapping.campaigns.of(texts)
+
+    def named(self, template: Template, row: Row) -> str:
+        """What stands for the `(*)` in the name of the column that holds a row's text."""
+        found = (key for place in template.places for key in place.keys if row.get(key))
+        return self._part_of_name.get(next(found, ""), "")
+
+    def skips(self, cells: Sequence[str]) -> str:
+        """The word by which a row is counted that is none of the table's own; empty if it is. It may have too few cells."""
+        if not self.mapping.skip:
+            return ""
+        return self._skipped(self.row([*cells, *[""] * (len(self.columns) - len(cells))]))
+
+    def _skipped(self, row: Row) -> str:
+        return next((case.text for case in self.mapping.skip if case.condition.holds(row)), "")
+
+    def _not_salesforce(self, row: Row) -> Iterator[Refusal]:
+        """The cells that hold no id of Salesforce where one is meant."""
+        for key in self._salesforce:
+            if (text := row[key]) and not names_nobody(text) and salesforce_id(text) is None:
+                said = f"{key}: {text!r} is no id of Salesforce, which has 15 or 18 letters and digits"
+                yield Refusal(0, None, "bad_value", None, said)
+
+    def add_up(self, cells: Sequence[str], line: int) -> None:
+        """Take a row into the sums that the mapping asks for. Every row is taken in before the first is told."""
+        row = self.row(cells)
+        if self._skipped(row):
+            return
+        for event in self._told:
+            if event.sum is not None and event.condition.holds(row):
+                try:
+                    self._sums.add(event, self._event(event, row), line, None)
+                except BadCell as error:
+                    self._sums.add(event, self._readable(event, row), line, error)
+
+    def tells(self, cells: Sequence[str], line: int = 0) -> TellsOf:
         """The events that a row tells."""
         row = self.row(cells)
-        out: list[bytes | Refusal] = []
-        for event in self._told:
+        if word := self._skipped(row):
+            return TellsOf([], skipped=word)
+        out: list[bytes | Refusal] = list(self._not_salesforce(row))
+        unknown: list[str] = []
+        summed = False
+        for event in self._told if not out else ():
             if not event.condition.holds(row):
                 continue
             items: list[str | None] = [None]
@@ -233,10 +340,28 @@ class Table:
                 ]
             for item in items:
                 try:
-                    out.append(orjson.dumps(self._event(event, row if item is None else {**row, ITEM: item})))
+                    told: dict[str, Any] | None = self._event(event, row if item is None else {**row, ITEM: item})
+                    if told is not None and event.sum is not None:
+                        told, later = self._sums.tell(event, told, line)
+                        summed |= later
+                    if told is not None:
+                        out.append(orjson.dumps(told))
                 except BadCell as error:
+                    unknown += [error.campaign] if isinstance(error, UnknownCampaign) else []
                     out.append(_refused(event, error))
-        return TellsOf(out, list(self._unmet(row)))
+        return TellsOf(out, list(self._unmet(row)), summed, unknown=unknown)
+
+    def _readable(self, told: ToldEvent, row: Row) -> dict[str, Any]:
+        """The fields of an event that can be read, where one cannot."""
+        made: dict[str, Any] = {}
+        for name, expression in told.fields.fields.items():
+            try:
+                made |= Fields({name: expression}).value(row, self, made) or {}
+            except BadCell:
+                continue
+        if "id" in made:
+            made["id"] = _bounded(made["id"])
+        return made
 
     def _event(self, told: ToldEvent, row: Row) -> dict[str, Any]:
         fields = told.fields.value(row, self) or {}
