@@ -6,6 +6,7 @@ import asyncpg
 from fastapi import APIRouter
 
 from services.ingest import events, pixel, workspaces
+from services.ingest.producers import segment
 from services.ingest.producers.counts import Counts
 from shared.access.accounts import Accounts
 from shared.access.keys import KeyRing
@@ -38,4 +39,5 @@ def ingest_router(ingest: Ingest) -> APIRouter:
     router.include_router(events.routes(ingest))
     router.include_router(pixel.routes(ingest))
     router.include_router(workspaces.routes(ingest))
+    router.include_router(segment.routes(ingest))
     return router

@@ -54,7 +54,10 @@ class Counts:
 
     def add(self, workspace: str, counts: Counter[Outcome]) -> None:
         """Count messages; they are written within a second, or when the database is back."""
-        for outcome, messages in counts.items():
+        for outcome, messages in list(counts.items()):
+            if "\0" in outcome.name:  # no text of PostgreSQL holds it
+                del counts[outcome]
+                counts[outcome._replace(name=outcome.name.replace("\0", "\N{REPLACEMENT CHARACTER}"))] += messages
             metrics.MESSAGES.labels(outcome.producer, outcome.outcome).inc(messages)
         self._open[workspace] += counts
         if self._writing is None or self._writing.done():
