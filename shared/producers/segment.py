@@ -6,7 +6,7 @@ changes that by its settings. See docs/wire.md, "Segment".
 
 import datetime as dt
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from shared.events.emails import is_plausible, normalised_email
-from shared.events.instants import from_micros, to_micros, to_rfc3339
+from shared.events.instants import MINUTE_US, from_micros, to_micros, to_rfc3339
 from shared.events.limits import TEXT_CHARACTERS_MAX, URL_CHARACTERS_MAX
 from shared.events.mapped import Missing, bad_event, fields_of, folded_name, plain
 from shared.events.nobody import names_nobody
@@ -157,27 +157,33 @@ class _Segment:
             events = [event for mapped in mapping if (event := self._mapped(mapped)) is not None]
         else:
             events = getattr(self, f"_{self.call}")()
-        return tuple(self._enveloped(n, event) for n, event in enumerate(events))
+        last = len(events) - 1
+        return tuple(self._enveloped(n, last - n, event) for n, event in enumerate(events))
 
-    def _enveloped(self, n: int, event: dict[str, Any]) -> Told:
-        told = {"type": event["type"], **self._instants(), **event}
+    def _enveloped(self, n: int, before_us: int, event: dict[str, Any]) -> Told:
+        """The event with its id and instant: so many microseconds before the message's, for what it becomes happens in order.
+
+        A deal that is created and won by one message has its contacts before it closes.
+        """
+        told = {"type": event["type"], **self._instants(before_us), **event}
         if self.id is not None:
             told["id"] = self.id if n == 0 else f"{self.id}:{n + 1}"
         return told
 
-    def _instants(self) -> dict[str, str]:
-        """`occurred_at` and `sent_at`: what the clock's rule takes. Without `sentAt` nothing lies after the receipt."""
+    def _instants(self, before_us: int = 0) -> dict[str, str]:
+        """`occurred_at` and `sent_at`: what the rule **clock** takes. Without `sentAt` nothing lies after the receipt."""
         field = "originalTimestamp" if self.said.get("originalTimestamp") is not None else "timestamp"
         told = self.said.get(field)
-        if told is None or told == "":
-            return {}
+        if told in (None, ""):
+            # The receipt's instant, or so long before it by any clock: then what is sent again says the same.
+            return {"occurred_at": to_rfc3339(0), "sent_at": to_rfc3339(before_us)} if before_us else {}
         occurred_us = _instant(told)
         if occurred_us is None:
             raise _Refused("bad_value", field, f"{str(told)[:100]!r} is no instant of ISO 8601")
         sent_us = _instant(self.said.get("sentAt"))
         if sent_us is None:
-            return {"occurred_at": to_rfc3339(min(occurred_us, self.received_us))}
-        return {"occurred_at": to_rfc3339(occurred_us), "sent_at": to_rfc3339(sent_us)}
+            return {"occurred_at": to_rfc3339(min(occurred_us, self.received_us) - before_us)}
+        return {"occurred_at": to_rfc3339(min(occurred_us, sent_us) - before_us), "sent_at": to_rfc3339(sent_us)}
 
     # Where something stands in a message.
 
@@ -418,18 +424,21 @@ def _properties(traits: Mapping[str, Any]) -> dict[str, str | None]:
     return told
 
 
-def _instant(told: Any) -> int | None:
+def _instant(told: object) -> int | None:
     """Microseconds of an instant: ISO 8601, in UTC where it has no zone; or a number of seconds or milliseconds. None if it is none."""
     try:
-        if isinstance(told, str):
-            if told.strip().isdecimal() and len(told.strip()) > 8:
-                return _instant(int(told))
+        if isinstance(told, str) and not (told.strip().isdecimal() and len(told.strip()) > 8):
             at = dt.datetime.fromisoformat(told.strip())
             at_us = to_micros(at if at.tzinfo else at.replace(tzinfo=dt.UTC))
-        elif isinstance(told, (int, Decimal)) and not isinstance(told, bool) and abs(told) < NUMBER_MAX:
-            at_us = int(told * (1_000 if abs(told) >= MILLISECONDS_FROM else 1_000_000))
+        elif (
+            isinstance(told, (str, int, Decimal))
+            and not isinstance(told, bool)
+            and abs(number := Decimal(told)) < NUMBER_MAX
+        ):
+            at_us = int(number * (1_000 if abs(number) >= MILLISECONDS_FROM else 1_000_000))
         else:
             return None
-        return to_micros(from_micros(at_us))  # within the years that an instant can have
+        from_micros(at_us - MINUTE_US)  # with some room within the years that an instant can have
     except (ValueError, ArithmeticError):
         return None
+    return at_us

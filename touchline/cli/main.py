@@ -12,6 +12,7 @@ from touchline.cli import (
     export,
     identifiers,
     keys,
+    producers,
     replay,
     services,
     status,
@@ -36,6 +37,7 @@ app.command("identifiers")(identifiers.identifiers)
 app.add_typer(backup.app, name="backup")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
+app.add_typer(producers.app, name="producers")
 replay.app.command("what-if")(what_if.what_if_)
 replay.app.command("diff")(what_if.diff)
 app.add_typer(replay.app, name="replay")
