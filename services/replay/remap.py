@@ -21,9 +21,11 @@ from shared.producers.message import Unmapped, Unreadable, events_of
 from shared.producers.readings import READINGS, Reading
 from shared.projection.accepting import Accepting, accepting_of
 from shared.rules.acceptance import accept
+from shared.rules.keys import event_key
 
 READ_EVENTS = 2_000  # of the log, at a time, and so many messages at most in one append
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0)
+SEEN_MAX = 1_000_000  # ids of messages remembered, in some 70 MB: one that was sent twice is counted once
 MARK = b'"unmapped_event"'  # stands in the log's record of every one
 
 _record = msgspec.json.Decoder(Record).decode
@@ -79,7 +81,7 @@ class Remap:
         await known.begin()
         told = Remapped()
         partition = partition_of(self.workspace, self.log.partitions)
-        end, at, seen = await self.log.end(partition), 0, set[str]()
+        end, at, seen = await self.log.end(partition), 0, set[bytes]()
         while at < end and (entries := await self.log.read(partition, at, min(READ_EVENTS, end - at))):
             at = entries[-1].offset + 1
             kept = [each for entry in entries if (each := self._kept(entry, seen)) is not None]
@@ -88,7 +90,7 @@ class Remap:
         await self.log.leave(partition)
         return told
 
-    def _kept(self, entry: Entry, seen: set[str]) -> _Kept | None:
+    def _kept(self, entry: Entry, seen: set[bytes]) -> _Kept | None:
         """The message that an entry keeps; None if it keeps none of this producer's, or one that was met before."""
         if entry.workspace != self.workspace or MARK not in entry.value:
             return None
@@ -100,10 +102,12 @@ class Remap:
             sent = bytes(_body(record.event)["body"])
         except UNDECODABLE:  # another event, or one that cannot be read and so never counts
             return None
-        event_id = f"{record.key}:{event.id or record.id}"
-        if event_id in seen:
+        key = event_key(f"{record.key}:{event.id or record.id}")
+        if key in seen:
             return None
-        seen.add(event_id)
+        if len(seen) >= SEEN_MAX:
+            seen.clear()
+        seen.add(key)
         return _Kept(record, event.name, sent)
 
     async def _map(

@@ -139,10 +139,10 @@ def plain(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (Decimal, float)):
-        number = (
-            Context(prec=DOUBLE_DIGITS).create_decimal(value if isinstance(value, Decimal) else repr(value)).normalize()
-        )
-        return f"{number:f}" if abs(number.adjusted()) <= EXPONENT_MAX else str(number)
+        number = value if isinstance(value, Decimal) else Decimal(repr(value))
+        if not number.is_finite() or abs(number.adjusted()) > EXPONENT_MAX:
+            return str(number)
+        return f"{Context(prec=DOUBLE_DIGITS).create_decimal(number).normalize():f}"
     if isinstance(value, int):
         return str(value) if abs(value) < 10**EXPONENT_MAX else f"{Decimal(value):e}"
     return str(value)
@@ -157,7 +157,8 @@ def _amount(value: Any) -> str:
         return text
     if not number.is_finite() or abs(number.adjusted()) > EXPONENT_MAX:
         return text
-    return f"{number.normalize():f}"
+    written = f"{number:f}"
+    return written.rstrip("0").rstrip(".") if "." in written else written
 
 
 def _truth(value: Any) -> Any:

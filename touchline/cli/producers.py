@@ -127,8 +127,7 @@ def _tell(told: Remapped, *, dry_run: bool) -> None:
     console.print(f"{told.events:,} events {'would be' if dry_run else 'were'} appended")
     if told.conflicts:
         console.print(
-            f"{told.conflicts:,} events were told before with other content, by an earlier mapping: they stay as they are; "
-            "retract them, and map again under ids of their own"
+            f"{told.conflicts:,} events were told before with other content, by an earlier mapping: they stay as they are"
         )
     for name, why in told.reasons.items():
         console.print(f"  refused: {name}: {why}", markup=False, soft_wrap=True)
