@@ -20,6 +20,7 @@ from services.api.progress import LogEnd, Progress
 from services.api.reading import Api
 from services.ingest.app import Ingest, ingest_router
 from services.ingest.events import event_schemas
+from services.ingest.producers.browsers import OpenToBrowsers
 from services.projector.service import Projectors
 from services.projector.worker import Worker
 from shared.access.keys import KeyRing
@@ -98,6 +99,7 @@ async def compose(
             ingest = Ingest(log, pool, keys, positions, settings.public_url)
             stack.push_async_callback(ingest.counts.close)
             app.include_router(ingest_router(ingest))
+            app.add_middleware(OpenToBrowsers)
             _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))

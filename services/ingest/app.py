@@ -6,7 +6,7 @@ import asyncpg
 from fastapi import APIRouter
 
 from services.ingest import events, pixel, workspaces
-from services.ingest.producers import accounts, hubspot, mailgun, postmark, sendgrid
+from services.ingest.producers import accounts, hubspot, mailgun, postmark, segment, sendgrid
 from services.ingest.producers.counts import Counts
 from shared.access.accounts import Accounts
 from shared.access.keys import KeyRing
@@ -43,6 +43,6 @@ def ingest_router(ingest: Ingest) -> APIRouter:
     router.include_router(pixel.routes(ingest))
     router.include_router(workspaces.routes(ingest))
     router.include_router(accounts.routes(ingest))
-    for producer in (hubspot, sendgrid, mailgun, postmark):
+    for producer in (segment, hubspot, sendgrid, mailgun, postmark):
         router.include_router(producer.routes(ingest))
     return router

@@ -7,14 +7,16 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from shared.events.codec import Refusal, decode_record, encode_record
+from shared.events.codec import Record, Refusal, decode_record, encode_record
 from shared.events.refusal import UNDECODABLE
 from shared.log.port import EventLog, Position
-from shared.projection.accepting import accepting_of
+from shared.producers.message import Unreadable, events_of
+from shared.producers.readings import READINGS
+from shared.projection.accepting import Accepting, accepting_of
 from shared.rules.acceptance import accept
 
 COLUMNS = """dead_letter_id AS number, workspace_id AS workspace, key_class AS key, reason, detail, event_id, partition,
-"offset", body, user_agent, key_hint, (extract(epoch FROM received_at) * 1000000)::bigint AS received_us"""
+"offset", body, user_agent, key_hint, producer, (extract(epoch FROM received_at) * 1000000)::bigint AS received_us"""
 LIST = f"""
 SELECT {COLUMNS} FROM touchline.dead_letter
 WHERE workspace_id = $1 AND ($2::text IS NULL OR reason = $2) AND dead_letter_id > $3 ORDER BY dead_letter_id LIMIT $4
@@ -39,6 +41,8 @@ UNDECIDABLE = (
 class Letter:
     """One event that was kept aside. `body` is the event as sent or, with an `offset`, the log's record of it.
 
+    With a `producer`, `body` is the message of that outside producer.
+
     `key_hint` tells which key sent it: its first characters, or `backfill`; None for letters of older releases.
     """
 
@@ -53,6 +57,7 @@ class Letter:
     body: bytes
     user_agent: str | None
     key_hint: str | None
+    producer: str | None
     received_us: int
 
 
@@ -84,16 +89,16 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
     A letter that was sent again is dropped. If that fails, the next try appends the same event, which counts once.
     Raises `LogUnavailable`.
     """
-    value = _again(letter, (await accepting_of(pool, letter.workspace)).nobody)
-    if isinstance(value, str):
-        return value
-    position = await log.append(letter.workspace, [value])
+    values = _again(letter, await accepting_of(pool, letter.workspace))
+    if isinstance(values, str):
+        return values
+    position = await log.append(letter.workspace, values)
     await drop_letters(pool, letter.workspace, [letter.number])
     return position
 
 
-def _again(letter: Letter, nobody: frozenset[str]) -> bytes | str:
-    """The record to append, or what is still wrong."""
+def _again(letter: Letter, accepting: Accepting) -> list[bytes] | str:
+    """The records to append, or what is still wrong."""
     if letter.reason == "conflicting_duplicate":
         return UNDECIDABLE
     if letter.offset is not None:
@@ -101,10 +106,35 @@ def _again(letter: Letter, nobody: frozenset[str]) -> bytes | str:
             decode_record(letter.body)
         except UNDECODABLE as error:
             return str(error)
-        return letter.body
-    outcome = accept(letter.body, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody)
-    if isinstance(outcome, Refusal):
-        return outcome.detail
-    if outcome.id is not None:  # it came without one; every try must give it the same
-        outcome = msgspec.structs.replace(outcome, id=f"dead-letter-{letter.number}")
-    return encode_record(outcome)
+        return [letter.body]
+    events = [letter.body] if letter.producer is None else _read_again(letter, letter.producer, accepting)
+    if isinstance(events, str):
+        return events
+    values = []
+    for n, event in enumerate(events):
+        outcome = _accepted(
+            letter, event, f"dead-letter-{letter.number}" + (f":{n + 1}" if n else ""), accepting.nobody
+        )
+        if isinstance(outcome, Refusal):
+            return outcome.detail
+        values.append(encode_record(outcome))
+    return values
+
+
+def _accepted(letter: Letter, event: bytes, event_id: str, nobody: frozenset[str]) -> Record | Refusal:
+    """The event as ingest takes it now; `event_id` is its id if it has none, so that every try gives it the same."""
+    outcome = accept(event, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody)
+    if isinstance(outcome, Refusal) or outcome.id is None:
+        return outcome
+    return msgspec.structs.replace(outcome, id=event_id)
+
+
+def _read_again(letter: Letter, producer: str, accepting: Accepting) -> list[bytes] | str:
+    """The events that an outside producer's message means now, or why it means none."""
+    reading = READINGS.get(producer)
+    if reading is None:
+        return f"this release cannot read messages of {producer!r} again"
+    message = reading.read(letter.body, accepting.producers, letter.key, letter.received_us)
+    if isinstance(message.means, Unreadable):
+        return f"{message.means.field}: {message.means.message}" if message.means.field else message.means.message
+    return [msgspec.json.encode(told) for told in events_of(producer, message)]

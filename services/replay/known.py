@@ -177,14 +177,17 @@ class Known:
 
         From now on they are told before, whether they are sent or not. If they are, `sent` says so.
         """
+        for (line, _), (event_id, fate) in zip(taken, await self.fates([record for _, record in taken]), strict=True):
+            compared.add(source, line, event_id, fate)
+        compared.unknown = self.unknown
+
+    async def fates(self, records: Sequence[Record]) -> list[tuple[str, Fate]]:
+        """What becomes of some events, each after the others: their ids and fates. From now on they are told before."""
         live = await self._live()
         self._memory.projected(await self._projected(live))
-        arrived: list[Arrived] = [decode_record(encode_record(record)) for _, record in taken]
-        for (line, _), each, fate in zip(
-            taken, arrived, await self._judge(live, list(map(_brief, arrived))), strict=True
-        ):
-            compared.add(source, line, each.event_id, fate)
-        compared.unknown = self.unknown
+        arrived: list[Arrived] = [decode_record(encode_record(record)) for record in records]
+        fates = await self._judge(live, list(map(_brief, arrived)))
+        return [(each.event_id, fate) for each, fate in zip(arrived, fates, strict=True)]
 
     def sent(self, offset: int) -> None:
         """All that was compared so far is in the log, before this offset."""

@@ -23,6 +23,7 @@ from shared.events.limits import (
     FUTURE_HOURS_MAX,
     OCCURRED_AT_MIN_US,
     TEXT_CHARACTERS_MAX,
+    UNMAPPED_ENVELOPE_BYTES_MAX,
 )
 from shared.events.money import is_exact
 from shared.events.nobody import names_nobody
@@ -37,7 +38,7 @@ from shared.events.refusal import (
     refusal_of,
 )
 from shared.events.split import Sent, read_request, split_request, with_sent_at
-from shared.events.types import EVENT_TYPES, Contact, ContactForgotten, Event, Touch, WorkspaceConfigured
+from shared.events.types import EVENT_TYPES, Contact, ContactForgotten, Event, Touch, UnmappedEvent, WorkspaceConfigured
 from shared.events.zones import zones
 
 __all__ = [  # what else reads requests takes these from here
@@ -112,7 +113,7 @@ def accept(
     An event that is not `live` was not received when it was sent (a backfill's), so its `sent_at` corrects nothing.
     """
     raw = bytes(part)
-    if len(raw) > EVENT_BYTES_MAX:
+    if len(raw) > EVENT_BYTES_MAX and not _keeps_a_message(raw):
         return Refusal(index, None, "too_large", None, f"{len(raw)} bytes; an event has {EVENT_BYTES_MAX} at most")
     try:
         event = _decode_event(raw)
@@ -152,7 +153,7 @@ def accept(
                 f"more than {COLLECT_AGE_DAYS_MAX} days before its receipt at {to_rfc3339(received_at_us)}",
             )  # fmt: skip
     agent = None
-    if user_agent and key == "collect" and getattr(event, "user_agent", "") is None:
+    if user_agent and key == "collect" and (type(event) is UnmappedEvent or getattr(event, "user_agent", "") is None):
         agent = user_agent[:TEXT_CHARACTERS_MAX]
     return Record(
         v=SCHEMA_VERSION,
@@ -164,6 +165,11 @@ def accept(
         user_agent=agent,
         key_hint=key_hint,
     )
+
+
+def _keeps_a_message(raw: bytes) -> bool:
+    """Whether it is an `unmapped_event` that is larger than an event by no more than what it says around the message."""
+    return len(raw) <= EVENT_BYTES_MAX + UNMAPPED_ENVELOPE_BYTES_MAX and raw.startswith(b'{"type":"unmapped_event",')
 
 
 def _trimmed(raw: bytes, index: int, key: KeyClass, error: Exception) -> tuple[Event, bytes] | Refusal:

@@ -16,11 +16,16 @@ IGNORED_REFERRERS_MAX = 1_000  # beside the published ones: payment pages and si
 STAGES_MAX = 200  # pipelines of a big company together
 MAIL_PLACES_MAX = 10  # where a mail sender's message names its asset; each is looked at for each message
 WEBHOOK_MESSAGES_MAX = 10_000  # of one call: SendGrid sends 768 KB at most, and no event is shorter than some 100 bytes
+MAPPED_NAMES_MAX = 500  # of an outside producer's events in one setting: a tracking plan has dozens
+MAPPED_EVENTS_MAX = 5  # that one message becomes: a deal that is created and won is two
+MAPPED_DEPTH_MAX = 3  # a contact within a list within the fields
+TEMPLATE_CHARACTERS_MAX = 512  # where a field comes from: a few paths
 PAGE_PARAMETERS_MAX = 50  # names that tell one page from another; a site has a few
 NOBODY_WORDS_MAX = 1_000  # a workspace's own; every ingest process holds them in memory for each workspace
 CONTACTS_PER_DEAL_EVENT_MAX = 100  # more are sent as deal_contact_associated
 
 EVENT_BYTES_MAX = 32 * 1024  # one event; a Kafka record stays far below the broker's default
+UNMAPPED_ENVELOPE_BYTES_MAX = 2 * 1024  # around the message that an unmapped_event keeps: its name, id and instants
 EVENTS_PER_REQUEST_MAX = 1_000  # one append; bounds the time that one request holds the log
 REQUEST_BYTES_MAX = 1024 * 1024  # collect keys, after decompression: they are public
 REQUEST_DEPTH_SYMBOLS_MAX = (
@@ -40,3 +45,10 @@ HEADERS_BYTES_MAX = 16 * 1024  # of a request, its first line included; what pro
 FIELD_SHOWN_CHARACTERS_MAX = 256  # of a field's name in a refusal; a sender recognises it by its beginning
 MESSAGE_CHARACTERS_MAX = 1_024  # of a refusal's message
 KEPT_BYTES_MAX = EVENT_BYTES_MAX  # of a body in a dead letter: any event that could be sent again is kept whole
+
+SEGMENT_CALL_BYTES_MAX = 32 * 1024  # Segment's own limits: of a call, and of an event of a batch
+SEGMENT_BATCH_BYTES_MAX = 500 * 1024  # of a batch, after decompression
+SEGMENT_BATCH_EVENTS_MAX = 2_500  # of a batch
+SEGMENT_SHARED_BYTES_MAX = (
+    4 * 1024 * 1024
+)  # that a batch's own context adds to all its events together; SDKs add 100 bytes each

@@ -25,6 +25,8 @@ from shared.events.limits import (
     INTERNAL_DOMAINS_MAX,
     MACHINE_RULES_MAX,
     MAIL_PLACES_MAX,
+    MAPPED_EVENTS_MAX,
+    MAPPED_NAMES_MAX,
     NOBODY_WORDS_MAX,
     OWN_HOSTS_MAX,
     PAGE_PARAMETERS_MAX,
@@ -489,11 +491,43 @@ class MailField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     asset_from: Annotated[tuple[MailPlace, ...], msgspec.Meta(min_length=1, max_length=MAIL_PLACES_MAX)] | None = None
 
 
+class MappedEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One of our events that a message of an outside producer becomes: its type, and where its fields come from.
+
+    A text of `fields` may hold places, such as `{properties.form_id|properties.form}`: see `shared.events.mapped`.
+    """
+
+    type: Annotated[str, msgspec.Meta(max_length=64)]
+    fields: dict[str, Any] = {}
+
+
+MappedName = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX, description="what the producer calls such events")
+]
+
+
+class SegmentField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What track events of Segment's API become, by name, beside the published table.
+
+    An empty list: they say nothing here and are not listed as unmapped. null: as the published table has it. Names that are
+    not told stay as they were.
+    """
+
+    events: (
+        Annotated[
+            dict[MappedName, Annotated[tuple[MappedEvent, ...], msgspec.Meta(max_length=MAPPED_EVENTS_MAX)] | None],
+            msgspec.Meta(max_length=MAPPED_NAMES_MAX),
+        ]
+        | None
+    ) = None
+
+
 class ProducersField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How the messages of outside producers read, by producer. They are read as they arrive: what has arrived stays as it is."""
 
     hubspot: HubSpotField | None = None
     mail: MailField | None = None
+    segment: SegmentField | None = None
 
 
 class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -21,8 +21,9 @@ import msgspec
 
 from shared.events.instants import to_rfc3339
 from shared.events.limits import EVENT_ID_CHARACTERS_MAX
-from shared.events.refusal import UNDECODABLE, Code
+from shared.events.refusal import UNDECODABLE, Code, KeyClass
 from shared.producers.message import Message, Unmapped, Unreadable
+from shared.rules.settings import Producers
 
 PRODUCER = "hubspot"
 
@@ -35,6 +36,7 @@ PARTS_MAX = 250  # ids or e-mails in one statement: HubSpot takes part in 250 me
 ID_DIGITS_MAX = 19  # of HubSpot's numbers, which have 64 bits
 NAME_CHARACTERS_MAX = 200  # of what messages are called; HubSpot's property names have 100 at most
 NAMELESS = "(no type)"  # what messages are called that do not say what happened
+KEPT = ":unmapped"  # ends the id of the event that keeps an unmapped one; longer than `:250`, the last of the parts of one
 OCCURRED_MS_MAX = 253_402_300_799_999  # the year 9999
 
 CONTACT_NAMES = {  # those that Touchline itself, or the mapping of HubSpot's CSV exports, knows by another name
@@ -289,6 +291,16 @@ def read(raw: bytes, stages: Stages) -> Message:
         return Message(name, raw, Unreadable(wrong.code, wrong.field, str(wrong)))
 
 
+def read_again(sent: bytes, producers: Producers, _key: KeyClass, _received_us: int) -> Message:
+    """An event of a webhook that was kept, by the stages that the workspace names now."""
+    return read(sent, Stages(producers.won_stages, producers.lost_stages))
+
+
+def is_mapped(_name: str, _producers: Producers) -> bool:
+    """Of events that no release has read so far: a setting maps none of them."""
+    return False
+
+
 class _Kind(NamedTuple):
     """What an event is about (`contact`, `deal`, or an object type that is not read here), and what happened to it."""
 
@@ -337,7 +349,7 @@ def _meant(raw: bytes, said: Event, kind: _Kind, name: str, stages: Stages) -> M
         meant = None
     event_id = _event_id(said, kind, portal, occurred_ms)
     if meant is None:
-        return Message(name, _without_attempt(raw), Unmapped(event_id, at))
+        return Message(name, _without_attempt(raw), Unmapped(event_id + KEPT, at))
     return Message(
         name, raw, tuple({"id": f"{event_id}:{n}" if n else event_id, **event} for n, event in enumerate(meant))
     )
@@ -428,7 +440,7 @@ def _event_id(said: Event, kind: _Kind, portal: str, occurred_ms: int) -> str:
     removed = "-" if said.get("associationRemoved") is True else ""
     event, subscription = (_mark(said, field) for field in ("eventId", "subscriptionId"))
     begin, end = f"{PRODUCER}:{portal}:{kind.about}:{record}:{occurred_ms}:", f"{removed}{what}:{subscription}:{event}"
-    if len(begin) + len(end) + len(f":{PARTS_MAX}") <= EVENT_ID_CHARACTERS_MAX:
+    if len(begin) + len(end) + len(KEPT) <= EVENT_ID_CHARACTERS_MAX:
         return begin + end
     return f"{PRODUCER}:{portal}:{hashlib.sha256((begin + end).encode()).hexdigest()}"
 

@@ -4,9 +4,11 @@ A file of this folder reads one producer's messages. It does no I/O and decides 
 our words. Who takes messages in (`services.ingest.producers`, an import) checks the events like those of anybody else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from shared.events.refusal import Code
 
@@ -44,3 +46,14 @@ class Message:
     name: str
     sent: bytes
     means: tuple[Told, ...] | Unmapped | Unreadable
+
+
+def events_of(producer: str, message: Message) -> Sequence[Told]:
+    """The events to append: those that a message means, or the one that keeps it as it is. It must not be `Unreadable`."""
+    means = message.means
+    assert not isinstance(means, Unreadable)
+    if not isinstance(means, Unmapped):
+        return means
+    envelope = {"id": means.id, "occurred_at": means.occurred_at, "sent_at": means.sent_at}
+    kept = {"producer": producer, "name": message.name, "body": msgspec.Raw(message.sent)}
+    return [{"type": "unmapped_event", **{name: told for name, told in envelope.items() if told}, **kept}]

@@ -11,7 +11,8 @@ import msgspec
 from shared.events import codec
 from shared.events.codec import COLLECT_PREFIX, KeyClass, Record, Refusal
 from shared.events.limits import ID_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
-from shared.events.types import EVENT_TYPES, Event
+from shared.events.mapped import bad_mapping
+from shared.events.types import EVENT_TYPES, Event, WorkspaceConfigured
 from shared.rules.page import PageUrl, parse
 
 URLS = {
@@ -26,11 +27,23 @@ def check_sent(event: Event, raw: bytes, key: KeyClass) -> tuple[str | None, str
     """What ingest asks of an event beside the codec's checks; see `shared.events.codec.Check`."""
     if key == "server" and event.id is not None and event.id.startswith(COLLECT_PREFIX):
         return "id", f"ids that begin with {COLLECT_PREFIX!r} are those of events sent with a collect key"
+    if type(event) is WorkspaceConfigured and (problem := _bad_settings(event)):
+        return problem
     return bad_url(event) if len(raw) > UNSUSPICIOUS_BYTES_MAX or b"%" in raw else None
+
+
+def _bad_settings(event: WorkspaceConfigured) -> tuple[str, str] | None:
+    """The setting that nobody could use, and why."""
+    told = event.settings.producers
+    if told is None or told.segment is None or (problem := bad_mapping(told.segment)) is None:
+        return None
+    return f"settings.producers.segment.{problem[0]}", problem[1]
 
 
 def check_restored(event: Event, _: bytes, __: KeyClass) -> tuple[str | None, str] | None:
     """As `check_sent`, of an event of an export, which tells the ids that a collect key's events have in the log."""
+    if type(event) is WorkspaceConfigured and (problem := _bad_settings(event)):
+        return problem
     return bad_url(event)
 
 

@@ -1,6 +1,6 @@
 """What has the workspace set? Settings hold for all of its history; the latest told of each counts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -8,8 +8,9 @@ import msgspec
 
 from shared.events.emails import normalised_host
 from shared.events.instants import MINUTE_US
+from shared.events.mapped import folded_name
 from shared.events.nobody import folded
-from shared.events.types import HubSpotField, MailField, ProducersField, SettingsField
+from shared.events.types import HubSpotField, MailField, MappedEvent, ProducersField, SettingsField
 from shared.rules.excluded_traffic import MachineRules
 from shared.rules.order import Order
 from shared.rules.page import AddressRules
@@ -32,6 +33,8 @@ class Producers:
     """HubSpot's deal stages, by internal name; the defaults are those of its first pipeline."""
     mail_asset_from: tuple[str, ...] = ("category",)
     """Where a mail sender's message names the marketing email, as `MailField.asset_from` has it."""
+    segment_events: Mapping[str, tuple[MappedEvent, ...]] = field(default_factory=dict)
+    """What Segment's track events become, by `folded_name`, where the workspace has said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,19 @@ def _producers(current: Producers, change: ProducersField | None) -> Producers:
         won_stages=current.won_stages if hubspot.won_stages is None else hubspot.won_stages,
         lost_stages=current.lost_stages if hubspot.lost_stages is None else hubspot.lost_stages,
         mail_asset_from=current.mail_asset_from if mail.asset_from is None else mail.asset_from,
+        segment_events=_segment_events(current.segment_events, change),
     )
+
+
+def _segment_events(
+    current: Mapping[str, tuple[MappedEvent, ...]], change: ProducersField | None
+) -> Mapping[str, tuple[MappedEvent, ...]]:
+    """The workspace's own table of Segment's events; a name that is told anew replaces what was said of it."""
+    if change is None or change.segment is None or change.segment.events is None:
+        return current
+    told = {folded_name(name): events for name, events in change.segment.events.items()}
+    merged = {**current, **told}
+    return {name: events for name, events in sorted(merged.items()) if events is not None}
 
 
 def _machine_rules(current: MachineRules, change: SettingsField) -> MachineRules:

@@ -154,7 +154,7 @@ async def _letters(
 def _said(letter: Letter) -> dict[str, Any]:
     return {
         "number": letter.number, "workspace": letter.workspace, "key": letter.key,
-        "key_hint": letter.key_hint, "reason": letter.reason, "detail": letter.detail, "event_id": letter.event_id,
+        "key_hint": letter.key_hint, "producer": letter.producer, "reason": letter.reason, "detail": letter.detail, "event_id": letter.event_id,
         "partition": letter.partition, "offset": letter.offset, "received_at": to_rfc3339(letter.received_us),
         "user_agent": letter.user_agent, "body": letter.body.decode(errors="replace"),
     }  # fmt: skip

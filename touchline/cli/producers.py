@@ -15,7 +15,7 @@ from rich.table import Table
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.events.instants import to_micros
 from shared.store.producer_counts import NAMES_MAX, OTHER, read_counts
-from touchline.cli import producer_accounts
+from touchline.cli import producer_accounts, producer_unmapped
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, tables
 
@@ -25,6 +25,8 @@ app = typer.Typer(
 app.command("connect")(producer_accounts.connect)
 app.command("disconnect")(producer_accounts.disconnect)
 app.command("accounts")(producer_accounts.accounts)
+app.command("unmapped")(producer_unmapped.unmapped)
+app.command("map")(producer_unmapped.map_)
 console = Console(highlight=False)
 
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))

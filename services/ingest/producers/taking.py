@@ -14,7 +14,7 @@ from shared.access.keys import Access
 from shared.events.codec import KeyClass, Record, Refusal
 from shared.events.limits import EVENTS_PER_REQUEST_MAX
 from shared.log.port import Position
-from shared.producers.message import Message, Told, Unmapped, Unreadable
+from shared.producers.message import Message, Unmapped, Unreadable, events_of
 from shared.rules.acceptance import accept
 from shared.store.producer_counts import Outcome
 
@@ -35,36 +35,38 @@ class Taken:
 
 
 async def take(
-    ingest: "Ingest", access: Access, producer: str, messages: Sequence[Message], user_agent: str | None = None
-) -> Taken:
+    ingest: "Ingest", access: Access, producer: str, messages: Sequence[Message], user_agent: str | None = None, *,
+    now_us: int | None = None,
+) -> Taken:  # fmt: skip
     """Check and append what the messages mean; what is refused is kept as dead letters, and what is unmapped in the log.
 
-    Everything is durable when this returns. A message of which one event is refused is refused; its other events count.
-    `user_agent` is the browser's, where a browser sent the request. Raises `LogUnavailable`, or one of `AWAY`.
+    Everything is durable when this returns. A message of which one event is refused is refused; its other events count. Its
+    dead letter holds the message, which `shared.producers.readings` reads again when it is retried.
+    `user_agent` is the browser's, where a browser sent the request; `now_us` is when it was received, where the reading has asked
+    for it too. Raises `LogUnavailable`, or one of `AWAY`.
     """
     key: KeyClass = "server" if access.scope == "server" else "collect"
-    now_us = time.time_ns() // 1000
+    now_us = time.time_ns() // 1000 if now_us is None else now_us
     nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
     taken, counts = Taken(), Counter[Outcome]()
     records: list[Record] = []
     letters: list[tuple[Refusal, bytes]] = []
     for index, message in enumerate(messages):
-        refusals: list[tuple[Refusal, bytes]] = []
+        refusal: Refusal | None = None
         if isinstance(message.means, Unreadable):
             wrong = message.means
-            refusals.append((Refusal(index, wrong.id, wrong.code, wrong.field, wrong.message), message.sent))
+            refusal = Refusal(index, wrong.id, wrong.code, wrong.field, wrong.message)
         else:
-            for told in _events(producer, message):
-                raw = _encode(told)
-                outcome = accept(raw, index, key, now_us, user_agent, access.hint, nobody=nobody)
+            for told in events_of(producer, message):
+                outcome = accept(_encode(told), index, key, now_us, user_agent, access.hint, nobody=nobody)
                 if isinstance(outcome, Record):
                     records.append(outcome)
                 else:
-                    refusals.append((outcome, raw))
-        if refusals:
-            letters += refusals
-            taken.refused.append(refusals[0][0])
-            counts[Outcome(producer, message.name, "refused", refusals[0][0].code)] += 1
+                    refusal = refusal or outcome
+        if refusal:
+            letters.append((refusal, message.sent))
+            taken.refused.append(refusal)
+            counts[Outcome(producer, message.name, "refused", refusal.code)] += 1
         elif isinstance(message.means, Unmapped):
             taken.unmapped += 1
             counts[Outcome(producer, message.name, "unmapped")] += 1
@@ -77,14 +79,3 @@ async def take(
         await keep(ingest.pool, access, letters, user_agent, producer=producer)
     ingest.counts.add(access.workspace, counts)
     return taken
-
-
-def _events(producer: str, message: Message) -> Sequence[Told]:
-    """The events to append: those that the message means, or the one that keeps it as it is."""
-    means = message.means
-    if not isinstance(means, Unmapped):
-        assert not isinstance(means, Unreadable)
-        return means
-    envelope = {"id": means.id, "occurred_at": means.occurred_at, "sent_at": means.sent_at}
-    kept = {"producer": producer, "name": message.name, "body": msgspec.Raw(message.sent)}
-    return [{"type": "unmapped_event", **{name: told for name, told in envelope.items() if told}, **kept}]

@@ -1,0 +1,210 @@
+"""`/segment/v1/…`: Segment's HTTP API, as its SDKs and those of others speak it. A key of ours is the write key."""
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import orjson
+import structlog
+from fastapi import APIRouter, Request, Response
+
+from services.ingest.producers.browsers import keep_from_browsers
+from services.ingest.producers.taking import take
+from services.ingest.refused import keep
+from shared.access.keys import KEY_FORM, Access
+from shared.compressed import BROKEN, TooLarge, unpacked
+from shared.events.codec import KeyClass, Refusal, uuid7
+from shared.events.limits import SEGMENT_BATCH_BYTES_MAX
+from shared.events.refusal import BadRequest
+from shared.producers import segment
+from shared.producers.segment_body import message_of, read_body
+from shared.store.producer_counts import Outcome
+from shared.web.access import key_of
+from shared.web.body import receive
+from shared.web.head import is_head
+from shared.web.problems import Problem
+
+if TYPE_CHECKING:
+    from services.ingest.app import Ingest
+
+CALLS = {
+    **{call: call for call in segment.CALLS}, "batch": None, "import": None,
+    "t": "track", "p": "page", "s": "screen", "i": "identify", "a": "alias", "g": "group", "b": None,
+}  # fmt: skip
+"""By the path's last part, the long ones and those of the browser SDK: the type of its message; None: each message tells its own."""
+
+BODY = "(body)"  # what a body that holds no messages is counted by
+SENT_BYTES_MAX = (
+    2 * SEGMENT_BATCH_BYTES_MAX
+)  # of a request as it comes: base64 in a form is longer than the JSON within
+GZIP = b"\x1f\x8b"
+SUCCESS = orjson.dumps({"success": True})
+ALLOWED = "POST, HEAD, OPTIONS"
+
+logger = structlog.stdlib.get_logger("touchline.ingest")
+
+
+def routes(ingest: "Ingest") -> APIRouter:
+    """The routes of this file."""
+    router = APIRouter()
+
+    @router.post("/segment/v1/m", tags=["segment"])
+    async def metrics(request: Request) -> Response:
+        """What the browser SDK tells of itself: it is read, and not kept."""
+        await _received(request)
+        return _done()
+
+    @router.post("/segment/v1/{call}", tags=["segment"], openapi_extra=document())
+    async def post(call: str, request: Request) -> Response:
+        """Take a call of Segment's API, or a batch. 200 when all is durable, also where a message was refused: it is kept aside."""
+        if call not in CALLS:
+            raise Problem(404, "not_found", f"there is no call {call[:50]!r}; there are {', '.join(CALLS)}")
+        access = await _allowed(ingest, request, key_of(request))
+        sent = await _received(request)
+        try:
+            body = read_body(_plain(request, sent), batch=CALLS[call] is None)
+        except BadRequest as error:
+            if access is not None:
+                await _unreadable(ingest, access, sent, error)
+            raise Problem(400, error.code, str(error), message=str(error)) from error
+        if access is None:
+            access = await _allowed(ingest, request, body.key)
+        if access is None:
+            raise _no_key("no write key: send it as the user name of HTTP Basic, or as `writeKey` in the body")
+        key: KeyClass = "server" if access.scope == "server" else "collect"
+        now_us = time.time_ns() // 1_000
+        producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
+        messages = [
+            segment.read(message_of(raw, body.said, CALLS[call], lambda: uuid7(now_us)), producers, key, now_us)
+            for raw in body.messages
+        ]
+        agent = request.headers.get("user-agent") if key == "collect" else None
+        await take(ingest, access, segment.PRODUCER, messages, agent, now_us=now_us)
+        return _done()
+
+    @router.get("/segment/v1/projects/{write_key}/settings", tags=["segment"])
+    async def settings(write_key: str, request: Request) -> Response:
+        """The settings document that the browser SDK asks its CDN for: where it sends, and that nothing else is to be loaded."""
+        access = await ingest.keys.find(write_key, time.monotonic()) if KEY_FORM.match(write_key) else None
+        if access is None:
+            raise Problem(404, "not_found", "there is no collect key of this name")
+        if access.scope != "collect":
+            keep_from_browsers(request)
+            raise Problem(
+                401, "key_in_url", f"a {access.scope} key is a secret and stands in no browser: use a collect key"
+            )
+        return Response(orjson.dumps(_document(write_key, request)), media_type="application/json", headers=_CACHED)
+
+    @router.get("/segment/v1/{call}", include_in_schema=False)
+    async def asked(call: str, request: Request) -> Response:
+        """Some SDKs ask by HEAD whether the server is there."""
+        if call not in (*CALLS, "m"):
+            raise Problem(404, "not_found", f"there is no call {call[:50]!r}; there are {', '.join(CALLS)}")
+        if is_head(request):
+            return _done()
+        raise Problem(405, "method_not_allowed", "messages are sent by POST", headers={"Allow": ALLOWED})
+
+    @router.options("/segment/v1/{call}", include_in_schema=False)
+    async def options(call: str) -> Response:
+        """What can be done here; a browser's preflight is answered before (`services.ingest.producers.browsers`)."""
+        if call not in (*CALLS, "m"):
+            raise Problem(404, "not_found", f"there is no call {call[:50]!r}; there are {', '.join(CALLS)}")
+        return Response(status_code=204, headers={"Allow": ALLOWED})
+
+    return router
+
+
+_CACHED = {"Cache-Control": "private, max-age=60"}
+
+
+def _done() -> Response:
+    return Response(SUCCESS, media_type="application/json")
+
+
+def _no_key(message: str) -> Problem:
+    return Problem(
+        401, "unauthorized", message, headers={"WWW-Authenticate": 'Basic realm="touchline"'}, message=message
+    )
+
+
+async def _allowed(ingest: "Ingest", request: Request, key: str | None) -> Access | None:
+    """What a write key opens; None if there is none here, or what stands here has not the form of one. Raises a 401 or 403 `Problem`."""
+    if key is None or not KEY_FORM.match(key):
+        return None
+    access = await ingest.keys.find(key, time.monotonic())
+    if access is None:
+        raise _no_key("this write key is unknown, or was revoked")
+    if access.scope != "collect":
+        keep_from_browsers(request)
+    if access.scope not in ("collect", "server"):
+        message = f"a {access.scope} key cannot send; a write key is a collect or server key"
+        raise Problem(403, "forbidden", message, message=message)
+    if access.scope == "server" and "origin" in request.headers:
+        message = "a server key is a secret and stands in no browser: revoke it, and use a collect key there"
+        raise Problem(403, "secret_key_in_browser", message, message=message)
+    return access
+
+
+async def _received(request: Request) -> bytes:
+    """The body as it came. A longer one is 400, as Segment has it."""
+    try:
+        return await receive(request, SENT_BYTES_MAX)
+    except Problem as problem:
+        if problem.status != 413:
+            raise
+        raise Problem(400, "too_large", problem.detail, message=problem.detail) from problem
+
+
+def _plain(request: Request, sent: bytes) -> bytes:
+    """The body without its compression, whether a header tells of one or not. Raises `BadRequest`."""
+    told = request.headers.get("content-encoding", "").strip().lower()
+    encoding = "gzip" if sent[:2] == GZIP else "zstd" if told == "zstd" else None
+    if encoding is None:
+        if told not in ("", "identity", "gzip"):
+            raise BadRequest("bad_encoding", f"content-encoding {told[:50]!r}; gzip and zstd are understood")
+        return sent
+    try:
+        return unpacked(sent, encoding, SENT_BYTES_MAX)
+    except TooLarge as error:
+        raise BadRequest(
+            "too_large", f"a batch has {SEGMENT_BATCH_BYTES_MAX:,} bytes at most, after decompression"
+        ) from error
+    except BROKEN as error:
+        raise BadRequest("bad_encoding", f"the body is not valid {encoding}, or not all of it: {error}") from error
+
+
+async def _unreadable(ingest: "Ingest", access: Access, sent: bytes, error: BadRequest) -> None:
+    """Account for a body that holds no messages that could be told apart; one that is no JSON is kept, as of our own events."""
+    if error.code in ("not_json", "bad_encoding") and sent.strip():
+        letter = (Refusal(0, None, error.code, None, str(error)), sent)
+        await keep(ingest.pool, access, [letter], None, producer=segment.PRODUCER)
+    ingest.counts.add(access.workspace, Counter({Outcome(segment.PRODUCER, BODY, "refused", error.code): 1}))
+
+
+def _document(write_key: str, request: Request) -> dict[str, object]:
+    """What `@segment/analytics-next` reads: one integration, its own, which sends to where this was asked."""
+    host = urlsplit(str(request.base_url)).netloc
+    sending = {"apiKey": write_key, "apiHost": f"{host}/segment/v1", "protocol": request.url.scheme}
+    return {
+        "integrations": {
+            "Segment.io": {**sending, "unbundledIntegrations": [], "addBundledMetadata": False, "versionSettings": {}}
+        },
+        "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
+        "edgeFunction": {},
+        "analyticsNextEnabled": True,
+        "middlewareSettings": {},
+        "enabledMiddleware": {},
+        "metrics": {"sampleRate": 0, "host": f"{host}/segment/v1"},
+        "legacyVideoPluginsEnabled": False,
+        "remotePlugins": [],
+    }
+
+
+def document() -> dict[str, object]:
+    """The OpenAPI request body."""
+    message = {
+        "type": "object",
+        "description": "a message, or for `batch` and `import` an object with the list `batch`",
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": message}}}}

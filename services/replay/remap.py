@@ -1,0 +1,157 @@
+"""Which unmapped messages does a mapping take that was told later? They are read again from the log, and what they mean is appended.
+
+An event comes out as if its message had been mapped when it arrived: with the same id, the same receipt and so the same instant, of
+the same key. So this may run as often as one likes: what was appended before is known by its id, and is not appended again.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+import msgspec
+
+from services.replay.known import Known
+from shared.events.codec import Record, Refusal, encode_record
+from shared.events.refusal import UNDECODABLE
+from shared.events.types import UnmappedEvent
+from shared.log.port import Entry, EventLog, LogUnavailable, partition_of
+from shared.producers.message import Unmapped, Unreadable, events_of
+from shared.producers.readings import READINGS, Reading
+from shared.projection.accepting import Accepting, accepting_of
+from shared.rules.acceptance import accept
+from shared.rules.keys import event_key
+
+READ_EVENTS = 2_000  # of the log, at a time, and so many messages at most in one append
+RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0)
+SEEN_MAX = 1_000_000  # ids of messages remembered, in some 70 MB: one that was sent twice is counted once
+MARK = b'"unmapped_event"'  # stands in the log's record of every one
+
+_record = msgspec.json.Decoder(Record).decode
+_event = msgspec.json.Decoder(UnmappedEvent).decode
+_body = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass
+class Remapped:
+    """What became of the unmapped messages of a producer, by their names. `events` counts what was appended."""
+
+    mapped: Counter[str] = field(default_factory=Counter)
+    already: Counter[str] = field(default_factory=Counter)
+    unmapped: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why the first message of a name was refused."""
+    conflicts: int = 0
+    """Events whose id was told before with other content: by a mapping that has been changed since."""
+    events: int = 0
+
+    def refuse(self, name: str, why: str) -> None:
+        """Count a message that cannot be taken."""
+        self.refused[name] += 1
+        self.reasons.setdefault(name, why)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """One unmapped message of the log."""
+
+    record: Record
+    name: str
+    sent: bytes
+
+
+@dataclass
+class Remap:
+    """Reads a workspace's log from its beginning. `advance` is told how many of its entries were read, of how many."""
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    log: EventLog
+    workspace: str
+    producer: str
+    dry_run: bool = False
+    advance: Callable[[int, int], None] = lambda _, __: None
+
+    async def run(self) -> Remapped:
+        """Append what is mapped now. Raises `KeyError` for a producer that cannot be read again, `LogUnavailable`, `LogDamaged`."""
+        reading = READINGS[self.producer]
+        accepting = await accepting_of(self.pool, self.workspace)
+        known = Known(self.pool, self.log, self.workspace)
+        await known.begin()
+        told = Remapped()
+        partition = partition_of(self.workspace, self.log.partitions)
+        end, at, seen = await self.log.end(partition), 0, set[bytes]()
+        while at < end and (entries := await self.log.read(partition, at, min(READ_EVENTS, end - at))):
+            at = entries[-1].offset + 1
+            kept = [each for entry in entries if (each := self._kept(entry, seen)) is not None]
+            await self._map(told, reading, accepting, known, kept)
+            self.advance(at, end)
+        await self.log.leave(partition)
+        return told
+
+    def _kept(self, entry: Entry, seen: set[bytes]) -> _Kept | None:
+        """The message that an entry keeps; None if it keeps none of this producer's, or one that was met before."""
+        if entry.workspace != self.workspace or MARK not in entry.value:
+            return None
+        try:
+            record = _record(entry.value)
+            event = _event(record.event)
+            if event.producer != self.producer:
+                return None
+            sent = bytes(_body(record.event)["body"])
+        except UNDECODABLE:  # another event, or one that cannot be read and so never counts
+            return None
+        key = event_key(f"{record.key}:{event.id or record.id}")
+        if key in seen:
+            return None
+        if len(seen) >= SEEN_MAX:
+            seen.clear()
+        seen.add(key)
+        return _Kept(record, event.name, sent)
+
+    async def _map(
+        self, told: Remapped, reading: Reading, accepting: Accepting, known: Known, kept: Sequence[_Kept]
+    ) -> None:
+        """Read some messages again, and append those of their events that are new."""
+        taken: list[tuple[str, list[Record]]] = []
+        for each in kept:
+            record = each.record
+            message = reading.read(each.sent, accepting.producers, record.key, record.received_at)
+            if isinstance(message.means, Unmapped):
+                told.unmapped[each.name] += 1
+            elif isinstance(message.means, Unreadable):
+                told.refuse(each.name, message.means.message)
+            else:
+                outcomes = [
+                    accept(msgspec.json.encode(event), 0, record.key, record.received_at, record.user_agent, record.key_hint,
+                           nobody=accepting.nobody)
+                    for event in events_of(self.producer, message)
+                ]  # fmt: skip
+                wrong = next((outcome for outcome in outcomes if isinstance(outcome, Refusal)), None)
+                if wrong is not None:
+                    told.refuse(each.name, wrong.detail)
+                    continue
+                taken.append((each.name, [outcome for outcome in outcomes if isinstance(outcome, Record)]))
+        records = [record for _, of_message in taken for record in of_message]
+        fates = iter([fate for _, fate in await known.fates(records)])
+        new: list[Record] = []
+        for name, of_message in taken:
+            own = [(record, next(fates)) for record in of_message]
+            fresh = [record for record, fate in own if fate == "new"]
+            told.conflicts += sum(fate == "conflicts" for _, fate in own)
+            (told.mapped if fresh or not own else told.already)[name] += 1
+            new += fresh
+        told.events += len(new)
+        if new and not self.dry_run:
+            await self._append(known, [encode_record(record) for record in new])
+
+    async def _append(self, known: Known, values: list[bytes]) -> None:
+        for pause_s in RETRY_S:
+            try:
+                known.sent((await self.log.append(self.workspace, values)).offset)
+            except LogUnavailable:
+                await asyncio.sleep(pause_s)
+            else:
+                return
+        known.sent((await self.log.append(self.workspace, values)).offset)

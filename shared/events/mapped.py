@@ -1,0 +1,278 @@
+"""How does a message of an outside producer become our events by a table? The language of such a table, checked before it is used.
+
+A field's value is a constant, or a text with places in braces: `{properties.form_id}` is what the message holds there,
+`{properties.form_id|properties.form}` the first of both that it holds. A text that is one place alone keeps the message's type;
+with more, it becomes text. A field whose places the message does not hold is missing, and the message is refused; with a
+question mark, as in `{?properties.page_url}`, the field is left out instead. Objects and lists hold further values. null leaves out
+a field that would be filled in otherwise.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Context, Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+import msgspec
+
+from shared.events.limits import MAPPED_DEPTH_MAX, TEMPLATE_CHARACTERS_MAX
+from shared.events.types import EVENT_TYPES, Contact, MappedEvent, SegmentField
+
+UNMAPPABLE = frozenset(
+    {"workspace_configured", "model_defined", "unmapped_event", "event_retracted", "contact_forgotten"}
+)
+ENVELOPE = ("id", "occurred_at", "as_of", "sent_at")  # the message tells them
+FILLED_IN = frozenset({"visitor_id", "contact", "url"})
+"""Fields that an event must have and that a producer's reading fills in where the table does not tell them."""
+
+CONTACT_FIELDS = ("id", "email")
+DOUBLE_DIGITS = 15  # of a JSON number: so many decimal digits a double keeps; what lies behind them is its own noise
+EXPONENT_MAX = 30  # of a number that is written out as text
+_PLACE = re.compile(r"\{(\??)([^{}]*)\}")
+_SEPARATORS = re.compile(r"[\s_-]+")
+_CACHED_TEMPLATES = 4_096  # of all workspaces' tables
+
+
+def folded_name(name: str) -> str:
+    """The name of an event as it is compared: `Order Completed`, `order completed` and `order_completed` are one."""
+    return _SEPARATORS.sub(" ", name).strip().casefold()
+
+
+class BadTemplate(ValueError):
+    """A text of a table that cannot be read; the message says why."""
+
+
+class Missing(Exception):
+    """The message does not hold what a field needs. `places` names where it was looked for."""
+
+    def __init__(self, places: str) -> None:
+        super().__init__(places)
+        self.places = places
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The first of `paths` that the message holds. `optional`: the field is left out where it holds none."""
+
+    paths: tuple[tuple[str, ...], ...]
+    optional: bool
+    source: str
+
+    def value(self, message: Any) -> Any:
+        """What the message holds; None if nothing, or an empty text, an object or a list."""
+        for path in self.paths:
+            found = message
+            for key in path:
+                if isinstance(found, Mapping):
+                    found = found.get(key)
+                elif isinstance(found, list) and key.isdecimal() and len(key) < 6:
+                    found = found[int(key)] if int(key) < len(found) else None
+                else:
+                    found = None
+                    break
+            if isinstance(found, str):
+                found = found.strip() or None
+            if found is not None and not isinstance(found, (Mapping, list)):
+                return found
+        return None
+
+
+@lru_cache(_CACHED_TEMPLATES)
+def template(text: str) -> tuple[str | Place, ...]:
+    """The parts of a text. Raises `BadTemplate`."""
+    if len(text) > TEMPLATE_CHARACTERS_MAX:
+        raise BadTemplate(f"a text of a mapping has {TEMPLATE_CHARACTERS_MAX} characters at most")
+    parts: list[str | Place] = []
+    at = 0
+    for found in _PLACE.finditer(text):
+        parts += [text[at : found.start()]] if at < found.start() else []
+        paths = tuple(tuple(path.strip().split(".")) for path in found[2].split("|"))
+        if not all(all(path) for path in paths):
+            raise BadTemplate(
+                f"{found[0]!r} names nothing: a place reads {{properties.form_id}} or {{?properties.form_id}}"
+            )
+        parts.append(Place(paths, found[1] == "?", found[2]))
+        at = found.end()
+    parts += [text[at:]] if at < len(text) else []
+    if any(isinstance(part, str) and ("{" in part or "}" in part) for part in parts):
+        raise BadTemplate(f"{text!r} has a brace without its other one")
+    return tuple(parts)
+
+
+class _Absent:
+    """A field that is left out."""
+
+
+ABSENT = _Absent()
+
+
+def value_of(said: Any, message: Any) -> Any:
+    """What a field becomes for a message: JSON, or `ABSENT`. Raises `Missing`."""
+    if isinstance(said, str):
+        return _text_of(said, message)
+    if isinstance(said, Mapping):
+        told = {name: value_of(each, message) for name, each in said.items()}
+        return {name: value for name, value in told.items() if value is not ABSENT} or ABSENT
+    if isinstance(said, list):
+        return [value for each in said if (value := value_of(each, message)) is not ABSENT] or ABSENT
+    return ABSENT if said is None else said
+
+
+def _text_of(said: str, message: Any) -> Any:
+    values: list[Any] = []
+    for part in template(said):
+        if isinstance(part, str):
+            values.append(part)
+            continue
+        value = part.value(message)
+        if value is None:
+            if part.optional:
+                return ABSENT
+            raise Missing(part.source)
+        values.append(value)
+    return values[0] if len(values) == 1 else "".join(map(plain, values))
+
+
+def plain(value: Any) -> str:
+    """A text, number or truth value of JSON as text; a number without an exponent, and without a double's noise."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (Decimal, float)):
+        number = value if isinstance(value, Decimal) else Decimal(repr(value))
+        if not number.is_finite() or abs(number.adjusted()) > EXPONENT_MAX:
+            return str(number)
+        return f"{Context(prec=DOUBLE_DIGITS).create_decimal(number).normalize():f}"
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**EXPONENT_MAX else f"{Decimal(value):e}"
+    return str(value)
+
+
+def _amount(value: Any) -> str:
+    """A sum of money as a decimal string, whichever way it is written; left for the codec to refuse if it is none."""
+    text = plain(value)
+    try:
+        number = Decimal(text.replace(",", "") if isinstance(value, str) else text)
+    except InvalidOperation:
+        return text
+    if not number.is_finite() or abs(number.adjusted()) > EXPONENT_MAX:
+        return text
+    written = f"{number:f}"
+    return written.rstrip("0").rstrip(".") if "." in written else written
+
+
+def _truth(value: Any) -> Any:
+    return {"true": True, "false": False}.get(str(value).lower(), value)
+
+
+def _count(value: Any) -> Any:
+    text = plain(value)
+    return int(text) if text.isdecimal() and len(text) <= DOUBLE_DIGITS else value
+
+
+_KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "amount": _amount, "budget": _amount, "currency": lambda value: plain(value).strip().upper(),
+    "won": _truth, "machine": _truth, "internal": _truth, "count": _count, "on": lambda value: plain(value)[:10],
+}  # fmt: skip
+
+
+def fields_of(mapped: MappedEvent, message: Any) -> dict[str, Any]:
+    """The fields that a table gives an event for a message, None where it leaves a field out. Raises `Missing`."""
+    told: dict[str, Any] = {}
+    for name, said in mapped.fields.items():
+        value = value_of(said, message)
+        if value is ABSENT:
+            if said is None:
+                told[name] = None
+            continue
+        told[name] = _KINDS.get(name, _as_text)(value)
+    return told
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _as_text(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_as_text(each) for each in value]
+    return plain(value)
+
+
+def bad_mapping(told: SegmentField) -> tuple[str, str] | None:
+    """The place in the settings that cannot be used, and why; None if all can."""
+    for name, events in (told.events or {}).items():
+        for n, mapped in enumerate(events or ()):
+            if problem := bad_event(mapped):
+                return f"events[{name[:100]!r}][{n}].{problem[0]}", problem[1]
+    return None
+
+
+def bad_event(mapped: MappedEvent) -> tuple[str, str] | None:
+    """The part of a mapped event that cannot be used, and why; None if there is none."""
+    cls = EVENT_TYPES.get(mapped.type)
+    if cls is None or mapped.type in UNMAPPABLE:
+        among = ", ".join(sorted(set(EVENT_TYPES) - UNMAPPABLE))
+        return "type", f"{mapped.type!r} is no type that a message can become; these are: {among}"
+    names = [name for name in cls.__struct_fields__ if name not in ENVELOPE]
+    for name, said in mapped.fields.items():
+        if name not in names:
+            return f"fields.{name[:100]}", f"{mapped.type} has no such field; it has {', '.join(names)}"
+        if problem := _bad_value(said, 0):
+            return f"fields.{name}", problem
+        if problem := _bad_contact(name, said) or _bad_constant(cls, name, said):
+            return f"fields.{name}", problem
+    needed = {field.encode_name for field in msgspec.structs.fields(cls) if field.required}
+    if lacking := sorted(needed - set(mapped.fields) - FILLED_IN):
+        return "fields", f"{mapped.type} needs {', '.join(lacking)}"
+    return None
+
+
+def _bad_value(said: Any, depth: int) -> str | None:
+    if depth > MAPPED_DEPTH_MAX:
+        return f"nested more than {MAPPED_DEPTH_MAX} deep"
+    if isinstance(said, str):
+        try:
+            template(said)
+        except BadTemplate as error:
+            return str(error)
+        return None
+    within: Iterator[Any] = iter(said.values() if isinstance(said, dict) else said if isinstance(said, list) else ())
+    return next((problem for each in within if (problem := _bad_value(each, depth + 1))), None)
+
+
+def _bad_contact(name: str, said: Any) -> str | None:
+    """Why an object cannot name a contact."""
+    if name not in ("contact", "into", "contacts") or said is None:
+        return None
+    if name == "contacts" and not isinstance(said, list):
+        return 'a list of contacts, such as [{"email": "{properties.email}"}]'
+    for contact in said if name == "contacts" else [said]:
+        if not isinstance(contact, dict) or not contact or not set(contact) <= set(CONTACT_FIELDS):
+            return 'a contact is {"id": …}, {"email": …} or both'
+    return None
+
+
+@lru_cache(64)
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+def _bad_constant(cls: type[Any], name: str, said: Any) -> str | None:
+    """Why a value that holds no place cannot be the field's."""
+    if said is None or _has_places(said):
+        return None
+    try:
+        msgspec.convert(_KINDS.get(name, _as_text)(said), _hints(cls)[name])  # type: ignore[arg-type]  # a class can be hashed
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
+
+
+def _has_places(said: Any) -> bool:
+    if isinstance(said, str):
+        return any(isinstance(part, Place) for part in template(said))
+    if isinstance(said, dict):
+        return any(map(_has_places, said.values()))
+    return isinstance(said, list) and any(map(_has_places, said))
+
+
+assert set(CONTACT_FIELDS) == set(Contact.__struct_fields__)

@@ -1,0 +1,125 @@
+"""`touchline producers unmapped` and `map`: which messages does no mapping take, and what does the present one make of them?"""
+
+import json
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from services.ingest.workspaces import DEFAULT_WORKSPACE
+from services.replay.remap import Remap, Remapped
+from shared.log.port import EventLog
+from shared.producers.readings import READINGS
+from shared.projection.accepting import accepting_of
+from touchline.cli.plainly import errors, plainly
+from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, store_and_log
+
+CONNECTIONS_MAX = 4
+UNMAPPED = """
+SELECT producer, name, messages, first_seen, last_seen FROM touchline.producer_count
+WHERE workspace_id = $1 AND outcome = 'unmapped' AND ($2::text IS NULL OR producer = $2)
+ORDER BY messages DESC, producer, name
+"""
+
+console = Console(highlight=False)
+
+
+def unmapped(
+    producer: Annotated[str | None, typer.Option(help="only of this one, such as segment")] = None,
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Which messages no mapping took when they came, by name: how many, and from when to when. Most first."""
+
+    async def work(url: str) -> list[dict[str, Any]]:
+        async with store_and_log(url, CONNECTIONS_MAX) as (pool, _):
+            await check_workspace(pool, workspace)
+            settings = (await accepting_of(pool, workspace)).producers
+            return [
+                {
+                    **row, "first_seen": row["first_seen"].isoformat(), "last_seen": row["last_seen"].isoformat(),
+                    "mapped_now": row["producer"] in READINGS and READINGS[row["producer"]].is_mapped(row["name"], settings),
+                }
+                for row in await pool.fetch(UNMAPPED, workspace, producer)
+            ]  # fmt: skip
+
+    with plainly(), database(data) as url:
+        rows = uvloop.run(work(url))
+    if as_json:
+        print(json.dumps({"unmapped": rows}))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("producer", "name", "messages", "first", "last", ""):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        state = "mapped now" if row["mapped_now"] else ""
+        table.add_row(
+            row["producer"], escape(row["name"]), f"{row['messages']:,}", row["first_seen"], row["last_seen"], state
+        )
+    console.print(table)
+
+
+def map_(
+    producer: Annotated[str, typer.Argument(help="whose unmapped messages, such as segment")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="count, and append nothing")] = False,
+    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Read the log's unmapped messages again with the present mapping, and append what is mapped now.
+
+    It may run as often as you like: an event comes out as if it had been mapped when it arrived, and counts once. Exits 1 if
+    a message is refused; it stays in the log.
+    """
+    if producer not in READINGS:
+        raise typer.BadParameter(f"{producer!r} is none of {', '.join(READINGS)}", param_hint="PRODUCER")
+    columns = (TextColumn("reading the log"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=as_json) as progress:
+        task = progress.add_task("", total=None)
+
+        async def on(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> Remapped:
+            await check_workspace(pool, workspace)
+            return await Remap(
+                pool, log, workspace, producer, dry_run, lambda at, end: progress.update(task, completed=at, total=end)
+            ).run()
+
+        async def work(url: str) -> Remapped:
+            async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
+                return await on(pool, log)
+
+        with plainly(), database(data) as url:
+            told = uvloop.run(work(url))
+    if as_json:
+        print(json.dumps(_said(producer, told, dry_run=dry_run)))
+    else:
+        _tell(told, dry_run=dry_run)
+    if told.refused:
+        raise typer.Exit(1)
+
+
+def _said(producer: str, told: Remapped, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "producer": producer, "dry_run": dry_run, "events": told.events, "conflicts": told.conflicts,
+        "mapped": dict(told.mapped), "already": dict(told.already), "unmapped": dict(told.unmapped),
+        "refused": {name: {"messages": count, "reason": told.reasons[name]} for name, count in told.refused.items()},
+    }  # fmt: skip
+
+
+def _tell(told: Remapped, *, dry_run: bool) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    headings = ("name", "would be mapped" if dry_run else "mapped", "before", "unmapped", "refused")
+    counters = (told.mapped, told.already, told.unmapped, told.refused)
+    for heading in headings:
+        table.add_column(heading, overflow="fold", justify="left" if heading == "name" else "right")
+    for name in sorted({name for counter in counters for name in counter}):
+        table.add_row(escape(name), *(f"{counter[name]:,}" for counter in counters))
+    console.print(table)
+    console.print(f"{told.events:,} events {'would be' if dry_run else 'were'} appended")
+    if told.conflicts:
+        console.print(
+            f"{told.conflicts:,} events were told before with other content, by an earlier mapping: they stay as they are"
+        )
+    for name, why in told.reasons.items():
+        console.print(f"  refused: {name}: {why}", markup=False, soft_wrap=True)
