@@ -36,7 +36,9 @@ PARTS_MAX = 250  # ids or e-mails in one statement: HubSpot takes part in 250 me
 ID_DIGITS_MAX = 19  # of HubSpot's numbers, which have 64 bits
 NAME_CHARACTERS_MAX = 200  # of what messages are called; HubSpot's property names have 100 at most
 NAMELESS = "(no type)"  # what messages are called that do not say what happened
-KEPT = ":unmapped"  # ends the id of the event that keeps an unmapped one; longer than `:250`, the last of the parts of one
+KEPT = (
+    ":unmapped"  # ends the id of the event that keeps an unmapped one; longer than `:250`, the last of the parts of one
+)
 OCCURRED_MS_MAX = 253_402_300_799_999  # the year 9999
 
 CONTACT_NAMES = {  # those that Touchline itself, or the mapping of HubSpot's CSV exports, knows by another name
