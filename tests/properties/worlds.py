@@ -100,6 +100,7 @@ READINGS: list[dict[str, Any]] = [
 SETTINGS: list[dict[str, Any]] = [
     *DOMAINS, *MACHINES, *READINGS, {"session_gap_minutes": 31}, {"session_gap_minutes": 30}, {"currency": "NOK"},
     {"lookback_days": 1}, {"lookback_days": None}, {"time_zone": "Asia/Tokyo"},
+    {"producers": {"segment": {"events": {"Odd One": [], "Order Completed": None}}}},
 ]  # fmt: skip
 SOCIAL_POSTS_MAX = 2  # of the worlds: the limit must be reached
 MINUTES = [0, 0, 1, 10, 29, 30, 31, 60, 90]
