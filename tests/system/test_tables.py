@@ -165,7 +165,9 @@ def test_a_mapping_that_cannot_be_used_says_why(tmp_path: Path, text: str, said:
 
 def test_every_ready_mapping_is_sound() -> None:
     assert set(ready_mappings()) == {
-        "hubspot-contacts", "hubspot-deals", "segment-identifies", "segment-pages", "segment-users",
+        "google-ads", "hubspot-contacts", "hubspot-deals", "linkedin-ads", "meta-ads", "salesforce-campaign-members",
+        "salesforce-contact-roles", "salesforce-contacts", "salesforce-opportunities", "segment-identifies", "segment-pages",
+        "segment-users",
     }  # fmt: skip
     for name in ready_mappings():
         assert mapping(name).about
@@ -197,4 +199,4 @@ def test_the_command_names_what_it_takes(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "nor one of hubspot-contacts, hubspot-deals" in done.stderr
+    assert "nor one of google-ads, hubspot-contacts, hubspot-deals" in done.stderr

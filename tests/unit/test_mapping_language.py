@@ -20,6 +20,9 @@ from shared.events.types import EVENT_TYPES
 EVENT = '[[events]]\ntype = "deal_closed"\nid = "x-{A}"\ndeal_id = "{A}"\nwon = true\n'
 
 
+SPEND = '[[events]]\ntype = "spend_recorded"\nid = "x-{A}"\ncampaign_id = "c"\namount = { number = "{A}" }\ncurrency = "EUR"\non = { date = "{B}" }\n'
+
+
 def own(tmp_path: Path, text: str) -> str:
     (tmp_path / "own.toml").write_text(text)
     return str(tmp_path / "own.toml")
@@ -54,6 +57,14 @@ def own(tmp_path: Path, text: str) -> str:
         ('[[events]]\ntype = "deal_created"\ndeal_id = "{A}"\ncontacts = { each = "{A}", separator = "", as = { id = "{item}" } }', "`separator` is a text that is not empty"),
         ('[[events]]\ntype = "deal_created"\ndeal_id = "{A}"\ncontacts = { each = "{A}", as = { phone = "{item}" } }', "event 1, contacts: it has no phone"),
         ('[[events]]\ntype = ["deal_created"]', "is no type of event"), ("= 1", "it is no TOML"), ("a = " + "[" * 2_000, "it is no TOML"),
+        (SPEND + 'sum = "currency"\n', "event 1: sum: 'currency' is none of the event's fields that are"),
+        (SPEND.replace('id = "x-{A}"\n', "") + 'sum = "amount"\n', "sum: the rows that are added up are those with one `id`"),
+        (SPEND + 'sum = "amount"\nfor_each = "{A}"\n', "it goes with no `for_each`"), (SPEND.replace("x-{A}", "x-{=odd}"), "event 1: id: =odd: the event says no such field"),
+        (EVENT + '[[skip]]\nas = 5\nwhen = { A = [""] }\n', "skip 1: `as` is the word"), ('skip = "x"\n' + EVENT, "skip: it is written"),
+        (EVENT + '[[skip]]\nas = "x"\n', "skip 1: .* `when` says which"), (EVENT + '[[skip]]\nas = "x"\nif = 5\n', "skip 1: if: a skip has"),
+        ("footer = 5\n" + EVENT, "footer: 5 is neither true nor false"), ("salesforce_ids = 5\n" + EVENT, "salesforce_ids: 5 is no list of texts"),
+        (SPEND.replace('{ date = "{B}" }', '{ date = "{B}", from = "{A}" }'), "event 1, on: .* cannot be read"),
+        (SPEND.replace('"c"', "{ campaign = [] }"), "event 1, campaign_id: .* cannot be read"),
         (EVENT + "only_with = 5", "5 names no column"), (EVENT + 'when = { "" = ["x"] }', "names a column without a name"),
     ],
 )  # fmt: skip
@@ -66,7 +77,7 @@ def test_a_mapping_that_cannot_be_used_says_where_and_why(tmp_path: Path, text: 
     ("said", "message"),
     [
         (Said(lists={"won_stages": ["x"]}), "no list 'won_stages'"), (Said(as_of_us=5), "it tells no present state"),
-        (Said(zone="Mars/Base"), "is no time zone"),
+        (Said(zone="Mars/Base"), "is no time zone"), (Said(currency="EUR"), "it asks for no currency"), (Said(campaigns={}), "it asks for no campaigns of ours"),
     ],
 )  # fmt: skip
 def test_what_is_said_beside_a_mapping_must_fit_it(tmp_path: Path, said: Said, message: str) -> None:

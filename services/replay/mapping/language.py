@@ -578,10 +578,10 @@ class Compiler:
         fields = {
             name: self._at(name, self.field, told[name], one.type, _meaning(name))
             for name, one in known.items()
-            if name in told and name not in {"id", "occurred_at", "as_of"}
+            if name in told and name not in {"occurred_at", "as_of"}
         }
-        if "id" in told:  # last: it may tell of the other fields
-            fields["id"] = self._at("id", self.own_id, told["id"], fields)
+        if isinstance(fields.get("id"), Text):
+            fields = self._own_id_last(fields)
         return ToldEvent(
             number, kind, self.condition(told),
             self._for_each(told), self.place(told["only_with"]) if "only_with" in told else None,
@@ -590,13 +590,15 @@ class Compiler:
             Fields({"type": Constant(kind), **fields}), self._sum(told, fields),
         )  # fmt: skip
 
-    def own_id(self, text: Any, fields: Mapping[str, Expression]) -> Expression:
-        """An event's id: a text with columns in it, and with the event's fields."""
-        template = self.template(text, Meaning.ID)
-        for name in (name for place in template.places for name in place.names):
-            if name.startswith(OWN) and name[1:] not in fields:
-                raise self.bad(f"{name!r}: the event says no field {name[1:]!r}")
-        return OwnFields(template)
+    def _own_id_last(self, fields: dict[str, Expression]) -> dict[str, Expression]:
+        """The fields, with an id that tells of others behind them."""
+        told = fields["id"]
+        assert isinstance(told, Text)
+        own = [name for place in told.template.places for name in place.names if name.startswith(OWN)]
+        if odd := [name for name in own if name[1:] not in fields]:
+            raise self.bad(f"id: {', '.join(odd)}: the event says no such field")
+        others = {name: expression for name, expression in fields.items() if name != "id"}
+        return {**others, "id": OwnFields(told.template)} if own else fields
 
     def _sum(self, told: Mapping[str, Any], fields: Mapping[str, Expression]) -> str | None:
         """The field that is added up. Rows whose sum is one event have one id, and no list of items."""
