@@ -304,11 +304,9 @@ class History:
         if self.since_us is not None:
             found, after = await self._search("deals", "hs_lastmodifieddate", after, HISTORY_PAGE, ())
             inputs = [{"id": records.of(each, "id")} for each in _results(found)]
-            answer = (
-                await self.hubspot.post("/crm/v3/objects/deals/batch/read", {"inputs": inputs, **asked})
-                if inputs
-                else {}
-            )
+            answer: Json = {}
+            if inputs:
+                answer = await self.hubspot.post("/crm/v3/objects/deals/batch/read", {"inputs": inputs, **asked})
         else:
             params: dict[str, str | int] = {
                 "limit": HISTORY_PAGE,
