@@ -98,7 +98,7 @@ def company(seed: int = 1, people: int = 24, deals: int = 18) -> Company:
     found: list[Person] = []
     touches: list[Json] = []
     for n in range(people):
-        at = BEGIN + dt.timedelta(days=3 + 11 * n, hours=rng.randint(0, 9), minutes=rng.randint(0, 59))
+        at = BEGIN + dt.timedelta(days=3 + 264 * n // people, hours=rng.randint(0, 9), minutes=rng.randint(0, 59))
         person = Person(str(8001 + n), f"person{n}@kunde{n}.example", f"Person {n}", at + dt.timedelta(minutes=30))
         found.append(person)
         visitor = f"visitor-{n}"

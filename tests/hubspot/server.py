@@ -15,6 +15,8 @@ What it cannot show: whether HubSpot itself does what it publishes. So nothing h
 
 import json
 import random
+import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -50,7 +52,7 @@ class Account:
 class Moods:
     """How the server behaves. `fails` are shares of requests, by status; 0 breaks the connection off."""
 
-    token: str = "pat-eu1-right"  # noqa: S105
+    token: str = "pat-eu1-right"
     scopes: tuple[str, ...] = SCOPES
     requests_max: int = 100
     interval_s: float = 10.0
@@ -100,8 +102,7 @@ class FakeHubSpot:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -128,7 +129,7 @@ class FakeHubSpot:
             status, answer = said.status, said.body
         except BreakOff:
             request.close_connection = True
-            request.connection.close()
+            request.connection.shutdown(socket.SHUT_RDWR)
             return
         told = json.dumps(answer).encode()
         request.send_response(status)
@@ -330,6 +331,16 @@ class FakeHubSpot:
     def _known(self, query: dict[str, list[str]], *names: str) -> None:
         if unknown := set(query) - set(names):
             raise Answer(400, "VALIDATION_ERROR", f"unknown parameters {sorted(unknown)}")
+
+
+class Quiet(ThreadingHTTPServer):
+    """A server that says nothing of clients that are killed."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(*_)  # type: ignore[arg-type]
 
 
 class BreakOff(Exception):

@@ -94,12 +94,7 @@ class History:
         account = await self._account()
         accepting = await accepting_of(self.pool, self.workspace)
         self._nobody = accepting.nobody
-        of = {
-            "workspace": self.workspace,
-            "log": self.log.identity,
-            "base_url": self.hubspot.base_url,
-            "portal": account.portal,
-        }
+        of = {"workspace": self.workspace, "log": self.log.identity, "portal": account.portal}
         self._ledger = Ledger(self.state, of)
         cursor = Cursor(self.state, {**of, "since_us": self.since_us, "associated": self.associated}, _now_us())
         at = None if self.dry_run else cursor.read()
