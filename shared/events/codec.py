@@ -14,6 +14,7 @@ from shared.events.currencies import CURRENCIES
 from shared.events.emails import is_plausible, normalised_email
 from shared.events.instants import DAY_US, HOUR_US, to_micros, to_rfc3339
 from shared.events.limits import (
+    CLOSED_AT_MAX_US,
     COLLECT_AGE_DAYS_MAX,
     COUNT_MAX,
     EVENT_BYTES_MAX,
@@ -375,6 +376,9 @@ def _bad_value(event: Event) -> tuple[str, str] | None:
         if settings.currency is not None and settings.currency not in CURRENCIES:
             return "settings.currency", f"{settings.currency} is no currency of ISO 4217"
         return None
+    closed_at = getattr(event, "closed_at", None)
+    if closed_at is not None and not OCCURRED_AT_MIN_US <= to_micros(closed_at) <= CLOSED_AT_MAX_US:
+        return "closed_at", f"from {to_rfc3339(OCCURRED_AT_MIN_US)} to {to_rfc3339(CLOSED_AT_MAX_US)}"
     currency = getattr(event, "currency", None)
     if currency is None:
         return None

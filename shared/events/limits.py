@@ -30,6 +30,7 @@ WORKSPACE_BYTES_MAX = 16 * 1024  # the body of POST /v1/workspaces: a name and t
 REQUEST_BYTES_SERVER_MAX = 10 * 1024 * 1024  # server keys, after decompression
 
 OCCURRED_AT_MIN_US = -(70 * 365 + 17) * 86_400_000_000  # 1900-01-01: an earlier instant is a mistake of its sender
+CLOSED_AT_MAX_US = 230 * 365 * 86_400_000_000  # about 2199: a deal's close date may lie ahead, but not as far
 FUTURE_HOURS_MAX = 24  # rule future: clocks differ, calendars do not
 COLLECT_AGE_DAYS_MAX = 7  # rule future: a browser may hold events back while it is offline
 

@@ -387,13 +387,14 @@ class SalesforceCampaignLeft(Envelope, kw_only=True, frozen=True, tag="salesforc
 
 
 class DealCreated(Envelope, kw_only=True, frozen=True, tag="deal_created"):
-    """A deal opens; `contacts` are associated with it."""
+    """A deal opens; `contacts` are associated with it. `closed_at` is since when it counts as closed, once it is (rule **deal**)."""
 
     deal_id: Id
     name: Text | None = None
     amount: Amount | None = None
     currency: Currency | None = None
     contacts: Annotated[tuple[Contact, ...], msgspec.Meta(max_length=CONTACTS_PER_DEAL_EVENT_MAX)] = ()
+    closed_at: Instant | None = None
 
 
 class DealUpdated(DealCreated, kw_only=True, frozen=True, tag="deal_updated"):

@@ -42,7 +42,7 @@ CONTACT_NAMES = {  # those that Touchline itself, or the mapping of HubSpot's CS
     "hs_analytics_source": "original_source",
 }  # fmt: skip
 CONTACT_SAYS_NOTHING = frozenset({"hs_object_id", "lastmodifieddate", "hs_lastmodifieddate"})
-DEAL_SAYS_NOTHING = frozenset({"closedate", "hs_object_id", "hs_createdate", "hs_lastmodifieddate"})
+DEAL_SAYS_NOTHING = frozenset({"hs_object_id", "hs_createdate", "hs_lastmodifieddate"})
 CAMPAIGN_TEXTS = {"hs_name": "name", "hs_utm": "utm_campaign", "hs_owner": "owner", "hs_notes": "notes"}
 CAMPAIGN_DATES = {"hs_start_date": "starts_on", "hs_end_date": "ends_on"}
 
@@ -164,7 +164,7 @@ def deal_property(deal: str, name: str, value: str | None, at: str, stages: Stag
         return ({**closed, "won": False},) if _yes(told) else ()
     if name == "hs_is_closed":
         return () if not told or _yes(told) else (reopened,)
-    if name not in ("dealname", "deal_currency_code", "dealstage", "createdate"):
+    if name not in ("dealname", "deal_currency_code", "dealstage", "createdate", "closedate"):
         return None
     if not told:
         return ()
@@ -174,6 +174,8 @@ def deal_property(deal: str, name: str, value: str | None, at: str, stages: Stag
         return ({**updated, "currency": told.upper()},)
     if name == "createdate":
         return ({**says, "type": "deal_created", "occurred_at": instant(told)},)
+    if name == "closedate":  # of an open deal it is what is expected; it counts once the deal is closed
+        return ({**updated, "closed_at": instant(told)},)
     if told in stages.won or told in stages.lost:
         return ({**closed, "won": told in stages.won},)
     return (reopened,)

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.events import types as e
 from shared.events.codec import decode_event
+from shared.events.instants import to_micros
 from shared.events.money import exact_minor
 from shared.projection.sql import sql
 from shared.projection.work import Work
@@ -118,9 +119,10 @@ async def derive_deals(work: Work) -> None:
 
 def told_of(order: Order, kind: str, event: Any) -> Told:
     """What the rule reads of a deal event."""
+    closed_at = getattr(event, "closed_at", None)
     return Told(
         order, kind, getattr(event, "won", None), getattr(event, "name", None), getattr(event, "amount", None),
-        getattr(event, "currency", None),
+        getattr(event, "currency", None), None if closed_at is None else to_micros(closed_at),
     )  # fmt: skip
 
 

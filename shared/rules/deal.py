@@ -40,10 +40,11 @@ class Told(NamedTuple):
     name: str | None = None
     amount: str | None = None
     currency: str | None = None
+    closed_at_us: int | None = None
 
 
 class Deal(NamedTuple):
-    """A deal after all that was told of it. `closed` is the event of the close that counts, if it is closed."""
+    """A deal after all that was told of it. `closed` is the close that counts, if it is closed: since when, and its event."""
 
     state: State
     created: Order
@@ -92,11 +93,16 @@ class Decision(NamedTuple):
 
 
 def fold(told: Iterable[Told]) -> Deal:
-    """Apply a deal's events in order. The last close counts, a reopened deal is open, deletion is final."""
+    """Apply a deal's events in order. The last close counts, a reopened deal is open, deletion is final.
+
+    The close that counts is at the latest told `closed_at`, if one was told since the deal was last reopened.
+    """
     events = sorted(told)
     created = next((t.order for t in events if t.kind == "deal_created"), events[0].order)
     deal = Deal(State.OPEN, created, None, None, None, None, created)
+    closed_at_us: int | None = None
     for t in events:
+        closed_at_us = None if t.kind == "deal_reopened" else closed_at_us if t.closed_at_us is None else t.closed_at_us
         deal = deal._replace(
             name=deal.name if t.name is None else t.name,
             amount=deal.amount if t.amount is None else t.amount,
@@ -111,6 +117,8 @@ def fold(told: Iterable[Told]) -> Deal:
             deal = deal._replace(state=state, closed=t.order, decided_by=t.order)
         elif t.kind == "deal_reopened":
             deal = deal._replace(state=State.OPEN, closed=None, decided_by=t.order)
+    if deal.closed is not None and closed_at_us is not None:
+        deal = deal._replace(closed=deal.closed._replace(at_us=closed_at_us))
     return deal
 
 

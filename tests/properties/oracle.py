@@ -627,7 +627,12 @@ class Oracle:
         told = [e for e in events if e["type"] == "deal_created"]
         d = {"id": deal_id, "state": "open", "closed": None, "created": at((told or events)[0]), "amount": None,
              "currency": self.currency, "events": events}  # fmt: skip
+        close_told = None
         for e in events:
+            if "closed_at" in e:
+                close_told = dt.datetime.fromisoformat(e["closed_at"])
+            if e["type"] == "deal_reopened":
+                close_told = None
             d["amount"] = e.get("amount", d["amount"])
             d["currency"] = e.get("currency", d["currency"])
             if d["state"] == "deleted":
@@ -638,6 +643,8 @@ class Oracle:
                 d["state"], d["closed"] = ("won" if e["won"] else "lost"), at(e)
             elif e["type"] == "deal_reopened":
                 d["state"], d["closed"] = "open", None
+        if close_told is not None and d["closed"] is not None:
+            d["closed"] = close_told
         if d["amount"] is not None:
             minor = Decimal(d["amount"]) * (1 if d["currency"] == "JPY" else 100)
             if minor != int(minor):

@@ -341,6 +341,9 @@ def deal(rng: random.Random, cast: Cast) -> dict[str, Any]:
     event: dict[str, Any] = {"type": type_, "deal_id": rng.choice(cast.deals)}
     if type_ in ("deal_created", "deal_updated"):
         event["contacts"] = rng.sample(cast.contacts, min(len(cast.contacts), rng.choice([0, 1, 1, 2])))
+        if rng.random() < 0.2:
+            closed_at = BASE + dt.timedelta(days=rng.randint(-1, cast.days + 1), minutes=rng.choice(cast.minutes))
+            event["closed_at"] = closed_at.isoformat()
     if type_ in ("deal_contact_associated", "deal_contact_dissociated"):
         event["contact"] = rng.choice(cast.contacts)
     if type_ in ("deal_created", "deal_updated", "deal_closed") and rng.random() < 0.7:

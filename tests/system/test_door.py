@@ -246,12 +246,14 @@ def endpoints(running: Running) -> list[tuple[str, str]]:
 
 
 MAY = {  # what each scope may, by the kind of endpoint
-    "pixel": {"collect"}, "events": {"collect", "server"}, "workspaces": {"admin"}, "reads": {"read", "server", "admin"},
+    "pixel": {"collect"}, "events": {"collect", "server"}, "workspaces": {"admin"}, "accounts": {"admin"}, "reads": {"read", "server", "admin"},
 }  # fmt: skip
 
 
 def kind_of(method: str, path: str) -> str:
     known = {("GET", "/v1/p.gif"): "pixel", ("POST", "/v1/events"): "events", ("POST", "/v1/workspaces"): "workspaces"}
+    if path == "/v1/producers/accounts" or path.startswith("/v1/producers/x/accounts/"):
+        return "accounts"
     return known.get((method, path), "reads")
 
 

@@ -201,7 +201,9 @@ def test_a_privacy_deletion_is_refused_and_listed_until_forgetting_is_carried_ou
         ("hs_is_closed_lost", "false", []),
         ("hs_is_closed", "false", [{"type": "deal_reopened"}]),
         ("hs_is_closed", "true", []),
-        ("closedate", "1700000000000", []),
+        ("closedate", "1700000000000", [{"type": "deal_updated", "closed_at": AT}]),
+        ("closedate", "2023-11-14T22:13:20Z", [{"type": "deal_updated", "closed_at": "2023-11-14T22:13:20+00:00"}]),
+        ("closedate", "", []),
     ],
 )  # fmt: skip
 def test_what_a_deals_property_means(name: str, value: Any, events: list[dict[str, Any]]) -> None:
