@@ -61,10 +61,19 @@ class Deal:
     moves: list[tuple[dt.datetime, str]]
     joined: dt.datetime | None = None
     """When its contacts were associated; None: with its creation."""
+    corrected: tuple[dt.datetime, dt.datetime] | None = None
+    """When somebody corrected its close date, and to what."""
+
+    @property
+    def dates(self) -> list[tuple[dt.datetime, dt.datetime]]:
+        """Its close dates, each with when it was set: HubSpot sets one as a deal is closed."""
+        set_by_hubspot = [(at, at) for at, stage in self.moves if stage in (*WON, *LOST)]
+        return set_by_hubspot + ([self.corrected] if self.corrected else [])
 
     @property
     def closed(self) -> dt.datetime | None:
-        return self.moves[-1][0] if self.moves[-1][1] in (*WON, *LOST) else None
+        """Its close date, if it is closed."""
+        return self.dates[-1][1] if self.moves[-1][1] in (*WON, *LOST) else None
 
 
 @dataclass
@@ -135,7 +144,11 @@ def _deal(rng: random.Random, n: int, people: list[Person]) -> Deal:
         case 4:
             for stage in (won, opened):
                 move(stage)
-    return Deal(str(5001 + n), f"Deal {n}", created, among, f"{rng.randint(1, 90)}00.{rng.choice(['00', '50'])}", moves)
+    deal = Deal(str(5001 + n), f"Deal {n}", created, among, f"{rng.randint(1, 90)}00.{rng.choice(['00', '50'])}", moves)
+    if n % 6 == 1:
+        closed = moves[-1][0]
+        deal.corrected = (closed + dt.timedelta(days=2), created + (closed - created) / 2)
+    return deal
 
 
 # --- The ways ---------------------------------------------------------------------------------------------------------
@@ -186,6 +199,16 @@ def own_events(of: Company) -> list[Json]:
                 {"type": "deal_closed", "won": stage in WON} if stage in (*WON, *LOST) else {"type": "deal_reopened"}
             )
             out.append({**closed, "id": f"d-{deal.id}-{n}", "occurred_at": rfc(at), "deal_id": deal.id})
+        if deal.corrected:
+            out.append(
+                {
+                    "type": "deal_updated",
+                    "id": f"d-{deal.id}-date",
+                    "occurred_at": rfc(deal.corrected[0]),
+                    "deal_id": deal.id,
+                    "closed_at": rfc(deal.corrected[1]),
+                }
+            )
     return out
 
 
@@ -210,6 +233,8 @@ def webhooks(of: Company, portal: int = 4711) -> list[Json]:
         changed(deal.created, "deal", deal.id, "amount", deal.amount)
         for at, stage in deal.moves:
             changed(at, "deal", deal.id, "dealstage", stage)
+        for at, date in deal.dates:
+            changed(at, "deal", deal.id, "closedate", str(ms(date)))
         for n, person in enumerate(deal.people):
             ids = (int(deal.id), int(person.id)) if n % 2 else (int(person.id), int(deal.id))
             say(deal.joined or deal.created, "deal.associationChange" if n % 2 else "contact.associationChange", fromObjectId=ids[0], toObjectId=ids[1],
@@ -282,7 +307,7 @@ def account(of: Company) -> Account:
 
 def _api_deal(deal: Deal) -> Json:
     changed = max(at for at, _ in deal.moves)
-    closed = {} if deal.closed is None else {"closedate": rfc(deal.closed)}
+    closed = {} if not deal.dates else {"closedate": rfc(deal.dates[-1][1])}
     counted = (deal.joined or deal.created) + dt.timedelta(seconds=3)
     return {
         "id": deal.id, "createdAt": rfc(deal.created), "updatedAt": rfc(changed),
@@ -290,7 +315,7 @@ def _api_deal(deal: Deal) -> Json:
                        "num_associated_contacts": str(len(deal.people)), **closed},
         "history": {
             "dealstage": [_entry(at, stage) for at, stage in deal.moves], "amount": [_entry(deal.created, deal.amount)],
-            "dealname": [_entry(deal.created, deal.name)], "num_associated_contacts": [_entry(counted, str(len(deal.people)))],
+            "closedate": [_entry(at, rfc(date)) for at, date in deal.dates], "dealname": [_entry(deal.created, deal.name)], "num_associated_contacts": [_entry(counted, str(len(deal.people)))],
         },
     }  # fmt: skip
 

@@ -64,7 +64,9 @@ def test_no_call_of_the_document_is_an_error_of_the_server(up: Up, mode: Generat
     for result in schema.get_all_operations():
         operation = result.ok()
         scope = "admin" if "/accounts" in operation.path else SCOPES.get(operation.path, "read")
-        nothing_wrong = operation.path.startswith(NOTHING_WRONG) or operation.method.upper() == "DELETE"  # any id may be
+        nothing_wrong = (
+            operation.path.startswith(NOTHING_WRONG) or operation.method.upper() == "DELETE"
+        )  # any id may be
         if mode is GenerationMode.POSITIVE or not nothing_wrong:
             call(operation, mode, {"Authorization": f"Bearer {up.keys[scope]}"})()
             tried.add(operation.label)

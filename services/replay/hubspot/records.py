@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 from services.replay.hubspot.asset_types import AssetType
-from shared.events.instants import DAY_US, MINUTE_US, to_micros, to_rfc3339
+from shared.events.instants import MINUTE_US, to_micros, to_rfc3339
 from shared.events.limits import CONTACTS_PER_DEAL_EVENT_MAX, EVENT_ID_CHARACTERS_MAX
 from shared.producers import hubspot as said
 from shared.producers.hubspot import BadValue, Stages
@@ -34,9 +34,6 @@ DEAL_PROPERTIES = (
 DEAL_HISTORY = ("dealstage", "amount", "closedate", "dealname", "deal_currency_code", "num_associated_contacts")
 CAMPAIGN_PROPERTIES = (*said.CAMPAIGN_TEXTS, *said.CAMPAIGN_DATES, "hs_currency_code", "hs_budget_items_sum_amount")
 
-BACKDATED_US = (
-    DAY_US  # a close date further before the move of the stage is when the deal was closed; a nearer one only rounds it
-)
 LAG_US = 10 * MINUTE_US  # within which HubSpot counts the contacts that a deal was created with
 DIGEST_CHARACTERS = 16  # of an event's id that would be too long
 
@@ -139,15 +136,21 @@ def _about(event: Told) -> str:
 
 
 class Closing(NamedTuple):
-    """Moves between open, won and lost, in order, each at its own time: `won` None is open again."""
+    """Moves between open, won and lost, in order, each at its own time: `won` None is open again.
+
+    `since_us` is since when the deal is in its stage. `dated_us` is its close date, if it has one that counts (rule **deal**).
+    """
 
     moves: list[tuple[int, bool | None]]
     since_us: int
+    dated_us: int | None
 
     @property
     def closed_us(self) -> int | None:
         """When the deal was closed, if it is."""
-        return self.moves[-1][0] if self.moves and self.moves[-1][1] is not None else None
+        if not self.moves or self.moves[-1][1] is None:
+            return None
+        return self.moves[-1][0] if self.dated_us is None else self.dated_us
 
 
 def deal(
@@ -170,6 +173,7 @@ def deal(
         *_contacts(begun, deal_id, contacts, joined_us, slots),
         _state(record, values, deal_id, begun, account, created_us),
         *_moves(closing, deal_id, begun),
+        *_close_date(record, values, deal_id, begun, closing),
     ]
     merged = dict.fromkeys(each.strip() for each in values.get("hs_merged_object_ids", "").split(";"))
     out += [deal_presence(account, each, as_of_us, deleted=True) for each in merged if each and each != deal_id]
@@ -231,17 +235,37 @@ def _closing(record: Json, values: Mapping[str, str], stages: "StagesKnown", cre
         entries = [Entry(created_us, values["dealstage"])]
     moves: list[tuple[int, bool | None]] = []
     state: bool | None = None
+    opened_us: int | None = None
     for n, entry in enumerate(entries):
         now = stages.won(entry.value, values if n == len(entries) - 1 else {})
         if now is not state:
             moves.append((entry.at_us, now))
+        opened_us = entry.at_us if now is None else opened_us
         state = now
-    if moves and moves[-1][1] is not None and values.get("closedate"):
-        closed_us, moved_us = instant_us(values["closedate"], "closedate"), moves[-1][0]
-        before_us = moves[-2][0] if len(moves) > 1 else None
-        if closed_us < moved_us - BACKDATED_US and (before_us is None or before_us < closed_us):
-            moves[-1] = (closed_us, moves[-1][1])
-    return Closing(moves, entries[-1].at_us if entries else created_us)
+    if moves and state is None:
+        moves[-1] = (entries[-1].at_us, None)
+    dates = history(record, "closedate")
+    dated_us = None
+    if values.get("closedate") and (opened_us is None or (dates and dates[-1].at_us >= opened_us)):
+        dated_us = instant_us(values["closedate"], "closedate")
+    return Closing(moves, entries[-1].at_us if entries else created_us, dated_us)
+
+
+def _close_date(record: Json, values: Mapping[str, str], deal_id: str, begun: str, closing: Closing) -> list[Told]:
+    """The deal's close date, told when it was last changed; of an open deal it is what is expected, and counts once it is closed.
+
+    What was expected before the deal came to its last open stage does not count (rule **deal**), and is told as none.
+    """
+    entries = history(record, "closedate")
+    if not entries and "closedate" not in values:
+        return []
+    told: Told = {
+        "type": "deal_updated", "id": f"{begun}-closedate", "deal_id": deal_id,
+        "occurred_at": to_rfc3339(entries[-1].at_us if entries else closing.since_us),
+    }  # fmt: skip
+    if closing.dated_us is not None:
+        told["closed_at"] = to_rfc3339(closing.dated_us)
+    return [told]
 
 
 def _moves(closing: Closing, deal_id: str, begun: str) -> list[Told]:
