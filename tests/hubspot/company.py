@@ -100,7 +100,7 @@ def company(seed: int = 1, people: int = 24, deals: int = 18) -> Company:
     campaigns = [
         Campaign(f"9dbec438-53e2-4b28-8c0f-38f56574a6e{n}", name, utm, BEGIN + dt.timedelta(minutes=7 * n), {
             "MARKETING_EMAIL": (f"18{n}01", f"{name} letter"), "LANDING_PAGE": (f"18{n}02", f"{name} page"),
-            "FORM": (f"866a9eb0-c553-49c6-9374-431e82d71b{n}e", f"{name} form"), "AUTOMATION_PLATFORM_FLOW": (f"{n}5", f"{name} follow-up"),
+            "FORM": (f"866a9eb0-c553-49c6-9374-431e82d71b{n}e", f"{name} form"), "AUTOMATION_PLATFORM_FLOW": (str(5 + n), f"{name} follow-up"),
         })
         for n, (name, utm) in enumerate([("Heat pumps", "heat"), ("Autumn fair", "fair"), ("Service deal", "service")])
     ]  # fmt: skip

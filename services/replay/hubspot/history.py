@@ -218,9 +218,9 @@ class History:
                 kind = asset_types().get(name)
                 if kind is None:
                     self.found.unmapped[name] += 1
-                    events.append(records.unmapped_asset(asset, name, campaign_id, read_us))
+                    events.append(records.unmapped_asset(asset, name, record, read_us))
                     continue
-                events.append(records.asset(asset, kind, await self._address(kind, asset), read_us))
+                events.append(records.asset(asset, kind, await self._address(kind, asset), record, read_us))
                 found[events[-1]["asset_id"]] = None
             first_us = records.held_since_us(record, self.associated, self._account_read, read_us)
             known = self._ledger.kept.campaigns[campaign_id]

@@ -116,9 +116,9 @@ def contact(record: Json, as_of_us: int) -> list[Told]:
             else:
                 out.append({**event, "id": bounded(f"{begun}-{_about(event)}")})
     if state:
-        out.append(
-            {"type": "contact_updated", "id": f"{begun}-state", "contact": {"id": contact_id}, "properties": state}
-        )
+        changed = to_rfc3339(instant_us(record.get("updatedAt") or record.get("createdAt"), "updatedAt"))
+        told = {"occurred_at": changed, "contact": {"id": contact_id}, "properties": state}
+        out.append({"type": "contact_updated", "id": f"{begun}-state", **told})
     return as_of(_each_once(out), as_of_us)
 
 
@@ -402,15 +402,13 @@ def held_since_us(record: Json, associated: str, account: Account, read_us: int)
     return max(created_us, to_micros(begins))
 
 
-def asset(record: Json, kind: AssetType, url: str | None, as_of_us: int) -> Told:
-    """That an asset is there. Raises `BadValue`."""
+def asset(record: Json, kind: AssetType, url: str | None, campaign: Json, as_of_us: int) -> Told:
+    """That an asset of a campaign is there, told at the campaign's creation. Raises `BadValue`."""
     asset_id = kind.asset_id(of(record, "id"))
     told = {
-        "type": "asset_registered",
-        "id": bounded(f"hubspot-asset-{asset_id}"),
-        "asset_id": asset_id,
-        "asset_type": kind.type,
-    }
+        "type": "asset_registered", "id": bounded(f"hubspot-asset-{asset_id}"), "asset_id": asset_id, "asset_type": kind.type,
+        "occurred_at": to_rfc3339(instant_us(campaign.get("createdAt"), "createdAt")),
+    }  # fmt: skip
     name = record.get("name")
     if isinstance(name, str) and name:
         told["name"] = name
@@ -419,17 +417,14 @@ def asset(record: Json, kind: AssetType, url: str | None, as_of_us: int) -> Told
     return as_of([told], as_of_us)[0]
 
 
-def unmapped_asset(record: Json, kind: str, campaign_id: str, as_of_us: int) -> Told:
-    """An asset of a type that is not known here, kept as it is."""
-    event_id = bounded(f"hubspot-campaign-{campaign_id}-asset-{kind}-{of(record, 'id')}")
-    body = {"campaign": campaign_id, "assetType": kind, **record}
+def unmapped_asset(record: Json, kind: str, campaign: Json, as_of_us: int) -> Told:
+    """An asset of a type that is not known here, kept as it is. Raises `BadValue`."""
+    campaign_id = of(campaign, "id")
     told = {
-        "type": "unmapped_event",
-        "id": event_id,
-        "producer": said.PRODUCER,
-        "name": f"campaign asset:{kind}"[:200],
-        "body": body,
-    }
+        "type": "unmapped_event", "id": bounded(f"hubspot-campaign-{campaign_id}-asset-{kind}-{of(record, 'id')}"),
+        "occurred_at": to_rfc3339(instant_us(campaign.get("createdAt"), "createdAt")), "producer": said.PRODUCER,
+        "name": f"campaign asset:{kind}"[:200], "body": {"campaign": campaign_id, "assetType": kind, **record},
+    }  # fmt: skip
     return as_of([told], as_of_us)[0]
 
 

@@ -16,6 +16,7 @@ import msgspec.inspect
 from services.replay.mapping.errors import BadCell, BadMapping
 from services.replay.mapping.ids import SEPARATORS, contacts_of, items_of, mended
 from services.replay.mapping.instants import Interval
+from services.replay.mapping.numbers import currency_in
 from shared.events.instants import from_micros, to_rfc3339
 from shared.events.nobody import names_nobody
 from shared.events.types import EVENT_TYPES
@@ -202,6 +203,23 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Currency:
+    """A currency: what a text says, else what stands beside the number in another."""
+
+    told: Text
+    template: Template
+
+    def value(self, row: Row, reader: Reader) -> str | None:
+        """The ISO 4217 code as it is written in the column; None if neither names one."""
+        column, beside = self.told.value(row, reader), currency_in(self.template.text(row) or "")
+        if column and beside and column.strip().upper() != beside:
+            raise BadCell(
+                f"{self.template.columns} names the currency {beside}, and {self.told.template.columns} the currency {column}"
+            )
+        return column or beside
+
+
+@dataclass(frozen=True)
 class Day:
     """The date of an instant in the zone of the mapping."""
 
@@ -371,6 +389,8 @@ def walk(expression: Any) -> Iterator[Any]:
             inner = [item]
         case BeforeEarliest(edges):
             inner = edges
+        case Currency(told, _):
+            inner = [told]
         case _:
             inner = []
     for one in inner:
@@ -547,6 +567,8 @@ class Compiler:
                 return Number(self.template(text))
             case {"integer": text, **rest} if not rest:
                 return Number(self.template(text), whole=True)
+            case {"currency": text, "or_in": amount, **rest} if not rest:
+                return Currency(Text(self.template(text)), self.template(amount))
             case {"date": text, **rest} if not rest:
                 return Day(self.template(text), self.zone)
             case {"each": text, "as": item, **rest} if not rest.keys() - {"separator"} and list in kinds:
