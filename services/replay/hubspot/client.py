@@ -183,7 +183,7 @@ def _object(answer: httpx.Response) -> Json | None:
     """The JSON object of an answer; None if it is none."""
     try:
         found = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -3,6 +3,7 @@
 A file beside keeps how far a run has come, so that one that was stopped goes on; what it had sent is told again by the same ids.
 """
 
+import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -101,9 +102,14 @@ class History:
         self._began_us = cursor.began_us
         configured = accepting.producers
         pipelines = await self._pipelines()
-        self._stages = records.StagesKnown(
-            Stages((*configured.won_stages, *self.won), (*configured.lost_stages, *self.lost)), pipelines
+        said = Stages(
+            (*(stage for stage in configured.won_stages if stage not in self.lost), *self.won),
+            (*(stage for stage in configured.lost_stages if stage not in self.won), *self.lost),
         )
+        try:
+            self._stages = records.StagesKnown(said, pipelines)
+        except BadValue as wrong:
+            raise Unreadable(f"{self.hubspot.base_url} tells no pipelines of deals: {wrong.field}: {wrong}") from wrong
         self._account_read = account
         self._sender = Sender(self.pool, self.log, self.workspace)
         self._known = Known(self.pool, self.log, self.workspace)
@@ -211,7 +217,7 @@ class History:
             budget = await self._without_scope("budgets", self.hubspot.get(f"{path}/budget/totals"))
             assets = await self._assets(path)
             events = records.campaign(record, budget, self._account_read, read_us)
-            spend = [event["id"] for event in events if event["type"] == "spend_recorded"]
+            spend = [event for event in events if event["type"] == "spend_recorded"]
             events += self._ledger.spend(campaign_id, spend, read_us)
             found: dict[str, None] = {}
             for name, asset in assets:
@@ -456,8 +462,13 @@ def _wrong(wrong: BadValue) -> Refusal:
 
 
 def _line(number: int, record: Json, told: list[Told] | Refusal) -> Line:
-    events: list[bytes | Refusal] = [told] if isinstance(told, Refusal) else [orjson.dumps(event) for event in told]
-    return Line(number, orjson.dumps(record), events, 0)
+    events: list[bytes | Refusal] = [told] if isinstance(told, Refusal) else [_json(event) for event in told]
+    return Line(number, _json(record), events, 0)
+
+
+def _json(value: Any) -> bytes:
+    """JSON of whatever HubSpot's JSON held; the codec refuses what no event may hold, such as numbers beyond 64 bits."""
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _results(answer: Json) -> list[Json]:

@@ -28,12 +28,12 @@ class Held(msgspec.Struct):
 
 
 class Campaign(msgspec.Struct):
-    """What was found of a campaign, when it was read last, and when it was last there. `spend` are the ids of its spend items' events."""
+    """What was found of a campaign, when it was read last, and when it was last there. `spend` are currency and day of its spend items, by the ids of their events."""
 
     read_at_us: int
     seen_us: int = 0
     assets: dict[str, Held] = {}
-    spend: set[str] = set()
+    spend: dict[str, tuple[str | None, str]] = {}
     deleted: bool = False
 
 
@@ -108,14 +108,14 @@ class Ledger:
         campaign.read_at_us = read_us
         return records.as_of(out, read_us)
 
-    def spend(self, campaign_id: str, found: Collection[str], read_us: int) -> list[Told]:
-        """What takes back the spend items that are gone; `found` are the ids of their events that are there."""
+    def spend(self, campaign_id: str, found: Collection[Told], read_us: int) -> list[Told]:
+        """What takes back the spend items that are gone; `found` are the events of those that are there."""
         campaign = self.kept.campaigns.setdefault(campaign_id, Campaign(0))
-        gone = sorted(campaign.spend - set(found))
-        campaign.spend = set(found)
+        now = {event["id"]: (event["currency"], event["on"]) for event in found}
+        gone = {event_id: told for event_id, told in campaign.spend.items() if event_id not in now}
+        campaign.spend = now
         return records.as_of(
-            [{"type": "event_retracted", "id": records.bounded(f"{each}-gone"), "event_id": each} for each in gone],
-            read_us,
+            [records.spent(event_id, campaign_id, "0", *told) for event_id, told in gone.items()], read_us
         )
 
     def there(self, campaign_id: str, read_us: int) -> list[Told]:

@@ -6,7 +6,8 @@ CSV exports give them, so that an import also replaces what a table told more co
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -56,11 +57,21 @@ class Entry(NamedTuple):
     value: str
 
 
+@contextmanager
+def _about(field: str) -> Iterator[None]:
+    """Say of which field of a record it is that a value cannot be what it should be."""
+    try:
+        yield
+    except BadValue as wrong:
+        raise BadValue(field, str(wrong), wrong.code) from wrong
+
+
 def instant_us(text: Any, field: str) -> int:
     """An instant of HubSpot in microseconds since 1970. Raises `BadValue`."""
     if not isinstance(text, str) or not text:
         raise BadValue(field, "an instant is expected", "missing_field")
-    return to_micros(dt.datetime.fromisoformat(said.instant(text)))
+    with _about(field):
+        return to_micros(dt.datetime.fromisoformat(said.instant(text)))
 
 
 def of(record: Json, field: str) -> str:
@@ -70,6 +81,15 @@ def of(record: Json, field: str) -> str:
         return str(value)
     if not isinstance(value, str) or not value:
         raise BadValue(field, "a text is expected", "missing_field" if value is None else "wrong_type")
+    return value
+
+
+def objects(value: Any, field: str) -> list[Json]:
+    """A list of JSON objects; nothing is none. Raises `BadValue`."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise BadValue(field, "a list of objects is expected", "wrong_type")
     return value
 
 
@@ -110,11 +130,13 @@ def contact(record: Json, as_of_us: int) -> list[Told]:
     for name in CONTACT_PROPERTIES:
         if name == "createdate" or name not in values:
             continue
-        for event in said.contact_property(contact_id, name, values[name], created) or ():
+        with _about(name):
+            means = said.contact_property(contact_id, name, values[name], created) or ()
+        for event in means:
             if event["type"] == "contact_updated" and "properties" in event:
                 state |= event["properties"]
             else:
-                out.append({**event, "id": bounded(f"{begun}-{_about(event)}")})
+                out.append({**event, "id": bounded(f"{begun}-{_subject(event)}")})
     if state:
         changed = to_rfc3339(instant_us(record.get("updatedAt") or record.get("createdAt"), "updatedAt"))
         told = {"occurred_at": changed, "contact": {"id": contact_id}, "properties": state}
@@ -122,7 +144,7 @@ def contact(record: Json, as_of_us: int) -> list[Told]:
     return as_of(_each_once(out), as_of_us)
 
 
-def _about(event: Told) -> str:
+def _subject(event: Told) -> str:
     """What keeps the events of one contact apart that tell of another id or address of it."""
     match event["type"]:
         case "contact_merged":
@@ -216,7 +238,9 @@ def _state(
         changed_us = max([changed_us, *(entry.at_us for entry in entries[-1:])])
         if not value and not any(entry.value for entry in entries):
             continue  # it never had one
-        for event in said.deal_property(deal_id, name, value, "", Stages()) or ():
+        with _about(name):
+            means = said.deal_property(deal_id, name, value, "", Stages()) or ()
+        for event in means:
             told |= {field: event[field] for field in ("name", "amount", "currency") if field in event}
     if "amount" in told and "currency" not in told and account.currency is not None:
         told["currency"] = account.currency
@@ -302,13 +326,18 @@ def _associated_us(record: Json, contacts: int, created_us: int) -> int | None:
 
 
 class StagesKnown:
-    """Which deal stages are won or lost: what the workspace says comes first, then what HubSpot's pipelines say of each."""
+    """Which deal stages are won or lost: what the workspace says comes first, then what HubSpot's pipelines say of each.
+
+    Raises `BadValue` where a pipeline is none.
+    """
 
     def __init__(self, configured: Stages, pipelines: Iterable[Json]) -> None:
         self._won: dict[str, bool | None] = {}
         for pipeline in pipelines:
-            for stage in pipeline.get("stages") or ():
-                self._won[str(stage.get("id"))] = _won_by(stage.get("metadata") or {})
+            for stage in objects(pipeline.get("stages"), "pipelines.stages"):
+                self._won[str(stage.get("id"))] = _won_by(
+                    objects([stage.get("metadata") or {}], "pipelines.stages.metadata")[0]
+                )
         for stage_id in Stages().won:
             self._won.setdefault(stage_id, True)
         for stage_id in Stages().lost:
@@ -351,7 +380,9 @@ def campaign(record: Json, budget: Json | None, account: Account, as_of_us: int)
     created = to_rfc3339(instant_us(record.get("createdAt"), "createdAt"))
     fields: Told = {}
     for name in CAMPAIGN_PROPERTIES:
-        for event in said.campaign_property(campaign_id, name, values.get(name), created) or ():
+        with _about(name):
+            means = said.campaign_property(campaign_id, name, values.get(name), created) or ()
+        for event in means:
             fields |= {
                 field: value for field, value in event.items() if field not in ("type", "occurred_at", "campaign_id")
             }
@@ -363,16 +394,26 @@ def campaign(record: Json, budget: Json | None, account: Account, as_of_us: int)
     out: list[Told] = [
         {"type": "campaign_created", "id": begun, "occurred_at": created, "campaign_id": campaign_id, **fields}
     ]
-    out += [_spend(item, campaign_id, begun, currency) for item in (budget or {}).get("spendItems") or ()]
+    out += [
+        _spend(item, campaign_id, begun, currency) for item in objects((budget or {}).get("spendItems"), "spendItems")
+    ]
     return as_of(out, as_of_us)
 
 
 def _spend(item: Json, campaign_id: str, begun: str, currency: str | None) -> Told:
     """A spend item, on the day on which it was entered: HubSpot keeps no other."""
-    day = to_rfc3339(instant_us(str(item.get("createdAt") or ""), "spendItems.createdAt"))[:10]
+    at = item.get("createdAt")
+    day = to_rfc3339(instant_us(str(at) if isinstance(at, int) else at, "spendItems.createdAt"))[:10]
+    with _about("spendItems.amount"):
+        amount = said.amount(repr(item["amount"]) if isinstance(item.get("amount"), float) else of(item, "amount"))
+    return spent(spend_id(begun, of(item, "id")), campaign_id, amount, currency, day)
+
+
+def spent(event_id: str, campaign_id: str, amount: str, currency: str | None, day: str) -> Told:
+    """That so much was spent; an item that was deleted is told as 0, so that it may come back."""
     return {
-        "type": "spend_recorded", "id": spend_id(begun, of(item, "id")), "occurred_at": f"{day}T00:00:00Z", "campaign_id": campaign_id,
-        "amount": said.amount(of(item, "amount") if not isinstance(item.get("amount"), float) else repr(item["amount"])), "currency": currency, "on": day,
+        "type": "spend_recorded", "id": event_id, "occurred_at": f"{day}T00:00:00Z", "campaign_id": campaign_id, "amount": amount,
+        "currency": currency, "on": day,
     }  # fmt: skip
 
 
