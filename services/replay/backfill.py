@@ -20,21 +20,16 @@ import orjson
 from services.replay.known import Compared, Known
 from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.table import TableMapping, Unmet
+from services.replay.sending import CHUNK_EVENTS, Sender
 from services.replay.sources import STDIN, Facts, Line, Unreadable, read_lines
 from services.replay.told import Deals, Rows
-from shared.events.codec import Record, Refusal, canonical, encode_record, event_type
+from shared.events.codec import Record, Refusal, canonical, event_type
 from shared.events.codec import decode_event as typed
-from shared.log.port import EventLog, LogUnavailable, Position, partition_of
+from shared.log.port import EventLog, Position
 from shared.projection.accepting import accepting_of
 from shared.rules.acceptance import accept
-from shared.store.generations import NoGeneration, WrongShape, live_generation
 from shared.store.producer_counts import Outcome, write_counts
 
-CHUNK_EVENTS = 1_000  # in one append
-LAG_EVENTS_MAX = 20_000  # that wait to be projected; live events come after them
-LAG_POLL_S = 0.1
-IDLE_S = 2.0  # having moved nowhere for so long, nobody projects, and there is nothing to keep fresh
-RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)
 KEY_HINT = "backfill"  # in the place of the key that sent an event, where dead letters are counted by key
 PRODUCER = "backfill"  # as rows are counted, by the name of their mapping
 EVENTS = "events"  # what is counted where there is no mapping
@@ -122,7 +117,6 @@ class Backfill:
     """Says which events the rows of a table tell."""
     known: Known | None = None
     """What was told before: one for all sources of a run; None makes one for this source."""
-    _nobody_at: int | None = None
 
     async def run(self, source: Path) -> Tally:
         """Send a source from where an earlier run has ended.
@@ -136,7 +130,8 @@ class Backfill:
         tally.resumed_at = done
         began_s, sent, told_bytes = time.monotonic(), 0, 0
         known = self.known or Known(self.pool, self.log, self.workspace)
-        await self._fresh()
+        sender = self._sender = Sender(self.pool, self.log, self.workspace)
+        await sender.fresh()
         await known.begin()
         by = self.mapping
         if by is not None and by.asks_campaigns:
@@ -146,13 +141,13 @@ class Backfill:
         with Refused(source, None if self.dry_run else done) as refused:
             for chunk in _chunks(read_lines(source, by, tally.facts)):
                 last = chunk[-1]
-                taken = [
+                found = [
                     (line.number, record)
                     for line in chunk if line.number > done
-                    for record in _taken(source, line, tally, refused, nobody)
+                    for record in taken(source, line, tally, refused, nobody)
                 ]  # fmt: skip
-                records = [record for _, record in taken]
-                await known.judge(tally.compared, source, taken)
+                records = [record for _, record in found]
+                await known.judge(tally.compared, source, found)
                 if not self.dry_run and last.number > done:
                     if (after := await self._append(records)) is not None:
                         known.sent(after.offset)
@@ -161,7 +156,7 @@ class Backfill:
                     await self._count(tally)
                     sent += len(records)
                     await asyncio.sleep(max(0.0, began_s + sent / self.events_per_s - time.monotonic()))
-                    await self._fresh()
+                    await sender.fresh()
                 self.advance(last.bytes_read - told_bytes)
                 told_bytes = last.bytes_read
         mark.remove()
@@ -173,36 +168,10 @@ class Backfill:
         await write_counts(self.pool, {self.workspace: counts})
 
     async def _append(self, records: list[Record]) -> Position | None:
-        if not records:
-            return None
-        values = [encode_record(record) for record in records]
-        for pause_s in RETRY_S:
-            try:
-                return await self.log.append(self.workspace, values)
-            except LogUnavailable:
-                await asyncio.sleep(pause_s)
-        return await self.log.append(self.workspace, values)
-
-    async def _fresh(self) -> None:
-        """Wait while too much waits to be projected, as long as somebody projects."""
-        try:
-            live = await live_generation(self.pool)
-        except (NoGeneration, WrongShape):
-            return
-        partition = partition_of(self.workspace, self.log.partitions)
-        statement = f"SELECT next_offset FROM {live.name}.progress WHERE partition = $1"
-        last, idle_s = -1, 0.0
-        while idle_s < IDLE_S:
-            at = await self.pool.fetchval(statement, partition) or 0
-            if await self.log.end(partition) - at <= LAG_EVENTS_MAX or at == self._nobody_at:
-                return
-            idle_s = 0.0 if at != last else idle_s + LAG_POLL_S
-            last = at
-            await asyncio.sleep(LAG_POLL_S)
-        self._nobody_at = last  # nobody has projected since it was waited for: it is not waited for again
+        return await self._sender.append(records)
 
 
-def _taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: frozenset[str]) -> list[Record]:
+def taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: frozenset[str]) -> list[Record]:
     """The records of what a row tells: all of them, or none if one is refused. What is refused is written down."""
     now_us = time.time_ns() // 1000
     outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody)) for told in line.told]

@@ -200,3 +200,35 @@ def test_the_command_names_what_it_takes(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "nor one of google-ads, hubspot-contacts, hubspot-deals" in done.stderr
+
+
+def test_the_currency_of_a_deal_may_stand_beside_its_amount(tmp_path: Path) -> None:
+    header = [*DEALS[0][:3], "Deal Stage", "Create Date", "Close Date", "Currency"]
+    rows = [[str(n), "a", amount, "Open", "2024-03-01 09:00", "", currency] for n, (amount, currency) in enumerate(
+        [("1 200,50 NOK", ""), ("99,00", "SEK"), ("EUR 5,00", "EUR"), ("€ 5,00", "SEK")]
+    )]  # fmt: skip
+    lines = list(read_lines(table(tmp_path / "d.csv", header, *rows), mapping("hubspot-deals")))
+    states = [orjson.loads(line.told[1]) if isinstance(line.told[1], bytes) else line.told[1] for line in lines]
+    assert [(state["amount"], state["currency"]) for state in states[:3] if isinstance(state, dict)] == [
+        ("1200.50", "NOK"),
+        ("99.00", "SEK"),
+        ("5.00", "EUR"),
+    ]
+    assert states[3].field == "currency"
+    assert "names the currency EUR, and Currency" in states[3].message
+
+
+def test_a_deal_may_have_more_contacts_than_one_event_takes(
+    workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    row = ["9", "Fair", "1", "Open", "2024-03-02 09:00", "", ";".join(str(n) for n in range(1, 251))]
+    path = table(tmp_path / "d.csv", DEALS[0], row)
+
+    async def check() -> None:
+        tally = await backfill(workspace, path, mapping("hubspot-deals"))
+        assert (tally.rows.refused, tally.accepted["deal_updated"]) == (0, 4)
+        generation = workspace.running.generation.name
+        contacts = f"SELECT count(*) FROM {generation}.deal_contact WHERE ws = (SELECT number FROM touchline.workspace WHERE workspace_id = $1)"
+        assert await workspace.running.pool.fetchval(contacts, workspace.name) == 250
+
+    runner.run(check())

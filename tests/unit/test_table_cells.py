@@ -11,7 +11,7 @@ from services.replay.mapping.errors import BadCell, BadMapping
 from services.replay.mapping.ids import contacts_of, items_of, mended
 from services.replay.mapping.instants import EPOCHS, Instants
 from services.replay.mapping.language import stage_names
-from services.replay.mapping.numbers import Numbers, readings
+from services.replay.mapping.numbers import Numbers, currency_in, readings
 from shared.events.instants import EPOCH, from_micros, to_micros, to_rfc3339
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -270,3 +270,20 @@ def test_a_stage_has_names_with_and_without_its_pipeline(stage: str, name: str) 
 )
 def test_a_stage_that_only_speaks_of_winning_is_not_won(stage: str) -> None:
     assert "closedwon" not in stage_names(stage)
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"),
+    [
+        ("1 200,50 NOK", "NOK"), ("NOK 1200", "NOK"), ("€ 99", "EUR"), ("99 €", "EUR"), ("£1,200.50", "GBP"), ("(€ 99)", "EUR"), ("-99 EUR", "EUR"),
+        ("CA$ 12", "CAD"), ("₹ 5", "INR"), ("EUR 99 EUR", "EUR"), ("HRK 5", "HRK"),
+        ("$ 99", None), ("¥ 99", None), ("99 kr", None), ("99", None), ("XXX 99", None), ("ABC 99", None), ("", None), ("NOK", None), ("many €", None),
+    ],
+)  # fmt: skip
+def test_the_currency_beside_an_amount_is_one_that_is_meant_beyond_doubt(text: str, currency: str | None) -> None:
+    assert currency_in(text) == currency
+
+
+def test_an_amount_with_two_currencies_is_refused() -> None:
+    with pytest.raises(BadCell, match="names two currencies"):
+        currency_in("NOK 99 €")

@@ -11,6 +11,7 @@ from touchline.cli import (
     explain,
     export,
     identifiers,
+    importing,
     keys,
     producers,
     replay,
@@ -34,6 +35,7 @@ app.command("status")(status.status)
 app.command("backfill")(backfill.backfill)
 app.command("export")(export.export)
 app.command("identifiers")(identifiers.identifiers)
+app.add_typer(importing.app, name="import")
 app.add_typer(backup.app, name="backup")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")

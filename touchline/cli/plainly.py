@@ -12,6 +12,7 @@ from services.replay.backup import BadBackup, NotEmpty
 from services.replay.build import Busy
 from services.replay.crew import CrewLost
 from services.replay.export import NoContact
+from services.replay.hubspot.errors import HubSpotRefuses
 from services.replay.mapping.errors import BadMapping
 from services.replay.rebuild import NothingBefore
 from services.replay.sources import Unreadable
@@ -25,7 +26,7 @@ from touchline.embedded import DatabaseLost, InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    BadBackup, BadMapping, Busy, CrewLost, DatabaseLost, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
+    BadBackup, BadMapping, Busy, CrewLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
     *AWAY, OSError,
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ import msgspec.inspect
 from services.replay.mapping.errors import BadCell, BadMapping
 from services.replay.mapping.ids import SEPARATORS, contacts_of, items_of, mended
 from services.replay.mapping.instants import Interval
+from services.replay.mapping.numbers import currency_in
 from shared.events.currencies import CURRENCIES
 from shared.events.instants import from_micros, to_rfc3339
 from shared.events.nobody import names_nobody
@@ -29,7 +30,6 @@ OWN = "="  # in front of the name of a field of the event itself, in its id: `{=
 ANY = "(*)"  # in a column's name: anything in parentheses, such as the currency in `Amount spent (USD)`
 _PLACE = re.compile(r"\{(\??)([^{}]+)\}")
 _BLANK = re.compile(r"\s+")
-_CODE = re.compile(r"(?<![A-Za-z])[A-Z]{3}(?![A-Za-z])", re.ASCII)
 
 
 def key_of(name: str) -> str:
@@ -250,26 +250,26 @@ class CurrencyOf:
 
     template: Template
     amount: Text
+    required: bool
 
     def value(self, row: Row, reader: Reader) -> str | None:
-        """An ISO 4217 code; None where there is no amount. Raises `BadCell` if nothing tells one."""
+        """An ISO 4217 code; None where there is no amount, or nothing tells one. Raises `BadCell` where two are told, or one must be."""
         amount = self.amount.template
         if (text := amount.text(row)) is None or nothing(text):
             return None
-        beside = _CODE.search(text)
-        for found in (
-            self.template.text(row),
-            reader.named(amount, row),
-            beside and beside[0],
-            row.get(SAID + "currency"),
-        ):
-            if found:
-                if (code := found.upper()) not in CURRENCIES:
-                    raise BadCell(f"{found!r} is no currency; it is written as a code such as EUR")
-                return code
-        raise BadCell(
-            f"no currency is told, neither by {self.template.columns} nor beside {amount.columns}: say --currency"
-        )
+        column, beside = self.template.text(row), currency_in(text)
+        found = column or reader.named(amount, row) or beside or row.get(SAID + "currency")
+        if found and (code := found.strip().upper()) not in CURRENCIES:
+            raise BadCell(f"{found!r} is no currency; it is written as a code such as EUR")
+        if found and beside and beside != code:
+            raise BadCell(
+                f"{amount.columns} names the currency {beside}, and {self.template.columns} the currency {code}"
+            )
+        if not found and self.required:
+            raise BadCell(
+                f"no currency is told, neither by {self.template.columns} nor beside {amount.columns}: say --currency"
+            )
+        return code if found else None
 
 
 @dataclass(frozen=True)
@@ -660,8 +660,11 @@ class Compiler:
                 return Day(self.template(text), self.zone, until)
             case {"campaign": list(texts), **rest} if texts and not rest:
                 return CampaignOf(tuple(Text(self.template(text, Meaning.ID)) for text in texts))
-            case {"currency": text, "of": amount, **rest} if not rest:
-                return CurrencyOf(self.template(text), Text(self.template(amount)))
+            case {"currency": text, "of": amount, **rest} if not rest or rest in (
+                {"required": True},
+                {"required": False},
+            ):
+                return CurrencyOf(self.template(text), Text(self.template(amount)), rest.get("required", False))
             case {"each": text, "as": item, **rest} if not rest.keys() - {"separator"} and list in kinds:
                 separators = rest.get("separator", list(SEPARATORS))
                 separators = [separators] if isinstance(separators, str) else separators

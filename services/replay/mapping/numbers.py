@@ -5,9 +5,14 @@ The cells of a column are looked at together: one that can only be read in one w
 
 import re
 import unicodedata
+from collections import defaultdict
+from functools import cache
 from typing import Literal
 
+from babel import Locale
+
 from services.replay.mapping.errors import BadCell
+from shared.events.currencies import CURRENCIES
 
 Decimal = Literal[",", "."]
 SIGNS: tuple[Decimal, ...] = (".", ",")
@@ -15,10 +20,11 @@ SIGNS: tuple[Decimal, ...] = (".", ",")
 _CURRENCY_SIGNS = "".join(chr(code) for code in range(0x24, 0x10000) if unicodedata.category(chr(code)) == "Sc")
 _CURRENCY = rf"(?:[A-Za-z]{{0,3}}[{re.escape(_CURRENCY_SIGNS)}]|[A-Z]{{3}}|kr\.?|Kr\.?|Fr\.?|zł|Kč|Ft|lei|Rp\.?|RM)"
 _AROUND = re.compile(
-    rf"(?P<minus>-)? ?(?:{_CURRENCY} ?)?(?P<inner>-)? ?(?P<core>[\d.,' ]*\d(?:[.,]-)?)"
-    rf"(?P<behind>-)?(?: ?{_CURRENCY})?",
+    rf"(?P<minus>-)? ?(?:(?P<before>{_CURRENCY}) ?)?(?P<inner>-)? ?(?P<core>[\d.,' ]*\d(?:[.,]-)?)"
+    rf"(?P<behind>-)?(?: ?(?P<after>{_CURRENCY}))?",
     re.ASCII,
 )
+SIGNS_OF_MANY = ("$", "¥")  # which say one currency in English texts, and other ones at home
 TEXT_CHARACTERS_MAX = 64  # of a number with its currency; longer texts are none
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u202f\u2009\u2007\u2002\u2003\t"), " ")
 _LIKE = {**_BLANKS, ord("\u2212"): "-", ord("\u2013"): "-", ord("\u2014"): "-", ord("\u2019"): "'", ord("\u02bc"): "'"}
@@ -42,11 +48,7 @@ def readings(text: str) -> dict[Decimal, str]:
 
     `readings("1.200") == {".": "1.200", ",": "1200"}`
     """
-    if len(text) > TEXT_CHARACTERS_MAX:
-        return {}
-    plain = " ".join(text.translate(_LIKE).split())
-    negative = plain.startswith("(") and plain.endswith(")")
-    found = _AROUND.fullmatch(plain[1:-1].strip() if negative else plain)
+    found, negative = _around(text)
     if found is None:
         return {}
     signs = [bool(found[name]) for name in ("minus", "inner", "behind")]
@@ -61,6 +63,35 @@ def readings(text: str) -> dict[Decimal, str]:
             minus = "-" if any(signs) or negative else ""
             out[decimal] = minus + whole + (f".{fraction}" if fraction else "")
     return out
+
+
+def _around(text: str) -> tuple[re.Match[str] | None, bool]:
+    """A text as a number with what stands around it, and whether it is in parentheses, which make it negative."""
+    if len(text) > TEXT_CHARACTERS_MAX:
+        return None, False
+    plain = " ".join(text.translate(_LIKE).split())
+    negative = plain.startswith("(") and plain.endswith(")")
+    return _AROUND.fullmatch(plain[1:-1].strip() if negative else plain), negative
+
+
+@cache
+def _by_sign() -> dict[str, str]:
+    """Currencies by the signs that mean one of them alone, as CLDR has them in English (`€`, `£`, `CA$`)."""
+    signs: dict[str, set[str]] = defaultdict(set)
+    for code, sign in Locale("en").currency_symbols.items():
+        if code in CURRENCIES:
+            signs[sign].add(code)
+    return {sign: codes.pop() for sign, codes in signs.items() if len(codes) == 1 and sign not in SIGNS_OF_MANY}
+
+
+def currency_in(text: str) -> str | None:
+    """The currency that stands beside a number: `1 200,50 NOK`, `€ 99`. None if there is none, or a sign of several. Raises `BadCell`."""
+    found, _ = _around(text)
+    signs = [] if found is None else [sign for sign in (found["before"], found["after"]) if sign]
+    codes = {sign if sign in CURRENCIES else _by_sign().get(sign) for sign in signs} - {None}
+    if len(codes) > 1:
+        raise BadCell(f"{text!r} names two currencies")
+    return codes.pop() if codes else None
 
 
 class Numbers:

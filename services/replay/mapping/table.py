@@ -41,7 +41,7 @@ from services.replay.mapping.numbers import Decimal, Numbers
 from services.replay.mapping.sums import Sums
 from shared.events.codec import Refusal
 from shared.events.instants import to_rfc3339
-from shared.events.limits import EVENT_ID_CHARACTERS_MAX
+from shared.events.limits import CONTACTS_PER_DEAL_EVENT_MAX, EVENT_ID_CHARACTERS_MAX
 from shared.events.nobody import names_nobody
 from shared.producers.salesforce import salesforce_id
 
@@ -345,7 +345,7 @@ class Table:
                         told, later = self._sums.tell(event, told, line)
                         summed |= later
                     if told is not None:
-                        out.append(orjson.dumps(told))
+                        out += [orjson.dumps(part) for part in _parts(told)]
                 except BadCell as error:
                     unknown += [error.campaign] if isinstance(error, UnknownCampaign) else []
                     out.append(_refused(event, error))
@@ -410,6 +410,20 @@ class Table:
                     if (k == key if key else k in self._positions)
                 )
                 yield name, _short(row[key]) if key else EMPTY
+
+
+def _parts(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """An event of a deal with more contacts than one event takes, as several of them, each with an id of its own."""
+    contacts = told.get("contacts")
+    size = CONTACTS_PER_DEAL_EVENT_MAX
+    if not isinstance(contacts, list) or len(contacts) <= size:
+        yield told
+        return
+    yield {**told, "contacts": contacts[:size]}
+    more = {name: told[name] for name in ("occurred_at", "as_of", "deal_id") if name in told} | {"type": "deal_updated"}
+    for n, at in enumerate(range(size, len(contacts), size), 2):
+        named = {"id": _bounded(f"{told['id']}-{n}")} if isinstance(told.get("id"), str) else {}
+        yield {**more, **named, "contacts": contacts[at : at + size]}
 
 
 def _templates_in(event: ToldEvent, *kinds: type) -> Iterator[Template]:

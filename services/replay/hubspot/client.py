@@ -1,0 +1,235 @@
+"""How is HubSpot asked? One request at a time, within its limits, again where that may help, and never with the token in a message.
+
+HubSpot allows an app so many requests in ten seconds (100 or more, by subscription), and fewer searches in a second. What it says
+of this in the headers `X-HubSpot-RateLimit-Max` and `-Interval-Milliseconds` is heeded; search answers do not say it.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from services.replay.hubspot.errors import HubSpotRefuses
+
+BASE_URL = "https://api.hubapi.com"
+REQUESTS_MAX = 100  # in INTERVAL_S, until HubSpot's headers say another number
+INTERVAL_S = 10.0
+SHARE = 0.9  # of what HubSpot allows: its clock and ours cut the seconds differently
+SEARCHES_MAX = 4  # in a second; HubSpot allows 5
+TIMEOUT_S = 60.0  # of one request: a page of a hundred records with their history takes seconds
+AGAIN_S = (
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    20.0,
+    30.0,
+    30.0,
+)  # after a failure of HubSpot or of the way to it: a minute and a half
+RATE_LIMITED_MAX = 60  # times in a row that one request may be told to wait: some ten minutes
+WAIT_S = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}  # by the policy that a 429 names, where it has no Retry-After
+WAIT_MAX_S = 120.0  # a longer wait is not waited for but told
+LOCKED_S = 2.0  # what HubSpot asks of those who meet a locked record (423)
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+Json = dict[str, Any]
+
+
+class HubSpot:
+    """A HubSpot account, read with an access token. Use it as an async context manager."""
+
+    def __init__(self, token: str, base_url: str = BASE_URL) -> None:
+        """Raise `HubSpotRefuses` for a token or an address that cannot be one."""
+        if not token or not token.isascii() or any(sign.isspace() or not sign.isprintable() for sign in token):
+            raise HubSpotRefuses("the access token is empty, or has characters that no token has")
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise HubSpotRefuses(f"{base_url!r} is no address such as {BASE_URL}")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise HubSpotRefuses(f"{base_url!r} is not https: the access token would be readable on its way")
+        self.base_url = base_url.rstrip("/")
+        self._client = httpx.AsyncClient(
+            base_url=self.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S
+        )
+        self._pace = Pace()
+        self._search_pace = Pace(SEARCHES_MAX, 1.0, 1.0)
+        self.requests = 0
+        """That were sent, those that had to be sent again included."""
+        self.waited_s = 0.0
+        """Seconds that were waited because HubSpot asked for it or failed."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def get(self, path: str, params: Mapping[str, str | int | Sequence[str]] | None = None) -> Json:
+        """The JSON object that HubSpot answers. Raises `HubSpotRefuses`, `NotThere`, `NoScope` or `BadCursor`."""
+        return await self._ask("GET", path, params=params)
+
+    async def post(self, path: str, body: Json) -> Json:
+        """As `get`. Only reading calls of HubSpot are asked by POST here, so it is safe to ask again."""
+        return await self._ask("POST", path, body=body)
+
+    async def _ask(
+        self, method: str, path: str, params: Mapping[str, str | int | Sequence[str]] | None = None, body: Json | None = None
+    ) -> Json:  # fmt: skip
+        failed, limited = 0, 0
+        while True:
+            await self._pace.wait()
+            if path.endswith("/search"):
+                await self._search_pace.wait()
+            self.requests += 1
+            try:
+                answer = await self._client.request(method, path, params=params, json=body)
+            except httpx.TransportError as error:
+                if failed == len(AGAIN_S):
+                    raise HubSpotRefuses(
+                        f"{self.base_url} cannot be reached: {error or type(error).__name__}"
+                    ) from error
+                await self._sleep(AGAIN_S[failed])
+                failed += 1
+                continue
+            self._pace.heed(answer.headers)
+            if answer.is_success:
+                if (found := _object(answer)) is not None:
+                    return found
+                wait_s = None
+            elif answer.status_code in (429, 423, 477):
+                limited += 1
+                wait_s = self._asked_to_wait(answer)
+                if limited > RATE_LIMITED_MAX or wait_s > WAIT_MAX_S:
+                    raise HubSpotRefuses(_limited(answer, wait_s))
+            elif answer.status_code < 500 and answer.status_code != 408:
+                raise _refusal(answer, path)
+            else:
+                wait_s = None
+            if wait_s is None:
+                if failed == len(AGAIN_S):
+                    raise HubSpotRefuses(f"{_names(answer)} {len(AGAIN_S) + 1} times in a row to {method} {path}")
+                wait_s = max(AGAIN_S[failed], min(_retry_after(answer) or 0.0, WAIT_MAX_S))
+                failed += 1
+            await self._sleep(wait_s)
+
+    def _asked_to_wait(self, answer: httpx.Response) -> float:
+        told = _retry_after(answer)
+        if told is not None:
+            return told
+        if answer.status_code == 423:
+            return LOCKED_S
+        policy = str((_object(answer) or {}).get("policyName", ""))
+        if policy == "DAILY":
+            return WAIT_MAX_S + 1.0
+        return WAIT_S.get(policy, WAIT_S["SECONDLY" if answer.url.path.endswith("/search") else "TEN_SECONDLY_ROLLING"])
+
+    async def _sleep(self, wait_s: float) -> None:
+        self.waited_s += wait_s
+        await asyncio.sleep(wait_s)
+
+
+class NotThere(HubSpotRefuses):
+    """HubSpot has no such record, or none any more (404)."""
+
+
+class NoScope(HubSpotRefuses):
+    """The token may not read this (403)."""
+
+
+class BadRequest(HubSpotRefuses):
+    """HubSpot cannot read the question (400), which of a page is so where its cursor is too old."""
+
+
+class Pace:
+    """At most so many requests in so many seconds, over any such span."""
+
+    def __init__(self, requests_max: int = REQUESTS_MAX, interval_s: float = INTERVAL_S, share: float = SHARE) -> None:
+        self._max, self._interval_s, self._share = requests_max, interval_s, share
+        self._sent_s: deque[float] = deque()
+
+    async def wait(self) -> None:
+        """Wait until one more may be sent, and count it."""
+        now_s = time.monotonic()
+        while self._sent_s and now_s - self._sent_s[0] >= self._interval_s:
+            self._sent_s.popleft()
+        if len(self._sent_s) >= max(1, int(self._max * self._share)):
+            await asyncio.sleep(self._interval_s - (now_s - self._sent_s[0]))
+            self._sent_s.popleft()
+        self._sent_s.append(time.monotonic())
+
+    def heed(self, headers: httpx.Headers) -> None:
+        """Take over the limit that HubSpot tells."""
+        requests, interval_ms = (
+            headers.get("X-HubSpot-RateLimit-Max"),
+            headers.get("X-HubSpot-RateLimit-Interval-Milliseconds"),
+        )
+        if (
+            requests
+            and interval_ms
+            and requests.isdecimal()
+            and interval_ms.isdecimal()
+            and int(requests)
+            and int(interval_ms)
+        ):
+            self._max, self._interval_s = int(requests), min(int(interval_ms) / 1_000, 60.0)
+
+
+def _object(answer: httpx.Response) -> Json | None:
+    """The JSON object of an answer; None if it is none."""
+    try:
+        found = answer.json()
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    told = answer.headers.get("Retry-After", "").strip()
+    return float(told) if told.isdecimal() else None
+
+
+def _names(answer: httpx.Response) -> str:
+    return (
+        f"HubSpot answered {answer.status_code}" if not answer.is_success else "HubSpot answered what is no JSON object"
+    )
+
+
+def _limited(answer: httpx.Response, wait_s: float) -> str:
+    said = str((_object(answer) or {}).get("message", "")).strip()
+    until = "run the same command again tomorrow" if wait_s > WAIT_MAX_S else "run the same command again later"
+    return f"HubSpot's limit of requests is reached ({said or answer.status_code}); {until}, it goes on where it was"
+
+
+def _refusal(answer: httpx.Response, path: str) -> HubSpotRefuses:
+    """What is told of an answer that asking again would not change. The answer's own words never hold the token."""
+    body = _object(answer) or {}
+    said = str(body.get("message", ""))[:500].strip()
+    match answer.status_code:
+        case 401:
+            return HubSpotRefuses("HubSpot does not know the access token (401): it is wrong, expired or revoked")
+        case 403:
+            scopes = ", ".join(_scopes(body))
+            needs = f"needs the scope {scopes}" if scopes else f"says: {said or 'nothing more'}"
+            return NoScope(f"HubSpot does not let this access token read {path} (403): it {needs}")
+        case 404:
+            return NotThere(f"HubSpot has no {path} (404)")
+        case 400:
+            return BadRequest(f"HubSpot cannot read the question for {path} (400): {said}")
+    return HubSpotRefuses(f"HubSpot answered {answer.status_code} to {path}: {said}")
+
+
+def _scopes(body: Json) -> list[str]:
+    """The scopes that HubSpot says are missing."""
+    found: list[str] = []
+    for error in body.get("errors") or []:
+        context = error.get("context") if isinstance(error, dict) else None
+        if isinstance(context, dict):
+            for name in ("requiredGranularScopes", "requiredScopes", "missingScopes"):
+                told = context.get(name)
+                found += [str(scope) for scope in told] if isinstance(told, list) else []
+    return list(dict.fromkeys(found))

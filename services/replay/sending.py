@@ -1,0 +1,57 @@
+"""How is history sent into the log? In portions, again where the log is away for a moment, and never far ahead of the projection."""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+
+from shared.events.codec import Record, encode_record
+from shared.log.port import EventLog, LogUnavailable, Position, partition_of
+from shared.store.generations import NoGeneration, WrongShape, live_generation
+
+CHUNK_EVENTS = 1_000  # in one append
+LAG_EVENTS_MAX = 20_000  # that wait to be projected; live events come after them
+LAG_POLL_S = 0.1
+IDLE_S = 2.0  # having moved nowhere for so long, nobody projects, and there is nothing to keep fresh
+RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)
+
+
+class Sender:
+    """Sends events of one workspace into the log."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, workspace: str) -> None:
+        self._pool, self._log, self._workspace = pool, log, workspace
+        self._nobody_at: int | None = None
+
+    async def append(self, records: Sequence[Record]) -> Position | None:
+        """The position behind them, None if there are none. Raises `LogUnavailable` after a minute."""
+        position = None
+        for at in range(0, len(records), CHUNK_EVENTS):
+            position = await self._append([encode_record(record) for record in records[at : at + CHUNK_EVENTS]])
+        return position
+
+    async def _append(self, values: list[bytes]) -> Position:
+        for pause_s in RETRY_S:
+            try:
+                return await self._log.append(self._workspace, values)
+            except LogUnavailable:
+                await asyncio.sleep(pause_s)
+        return await self._log.append(self._workspace, values)
+
+    async def fresh(self) -> None:
+        """Wait while too much waits to be projected, as long as somebody projects."""
+        try:
+            live = await live_generation(self._pool)
+        except (NoGeneration, WrongShape):
+            return
+        partition = partition_of(self._workspace, self._log.partitions)
+        statement = f"SELECT next_offset FROM {live.name}.progress WHERE partition = $1"
+        last, idle_s = -1, 0.0
+        while idle_s < IDLE_S:
+            at = await self._pool.fetchval(statement, partition) or 0
+            if await self._log.end(partition) - at <= LAG_EVENTS_MAX or at == self._nobody_at:
+                return
+            idle_s = 0.0 if at != last else idle_s + LAG_POLL_S
+            last = at
+            await asyncio.sleep(LAG_POLL_S)
+        self._nobody_at = last  # nobody has projected since it was waited for: it is not waited for again
