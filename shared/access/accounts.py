@@ -29,7 +29,14 @@ class Kind(NamedTuple):
     form: re.Pattern[str]
 
 
-KINDS = {"hubspot": Kind("the portal's (Hub) ID, a number", re.compile(r"[1-9][0-9]{0,18}", re.ASCII))}
+_IN_URL = Kind(
+    "a name of your own in the webhook's URL: letters, digits, `.`, `_`, `-`",
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII),
+)
+KINDS = {
+    "hubspot": Kind("the portal's (Hub) ID, a number", re.compile(r"[1-9][0-9]{0,18}", re.ASCII)),
+    "mailgun": _IN_URL, "sendgrid": _IN_URL,
+}  # fmt: skip
 """The producers whose messages name an account and are signed. Any other one sends with an access key."""
 
 FIND = """
