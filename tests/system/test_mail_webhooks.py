@@ -423,7 +423,7 @@ def test_what_arrived_is_counted_by_name_and_outcome(workspace: Workspace, run: 
             )
             await asyncio.sleep(1.5)
             rows = await workspace.running.pool.fetch(
-                "SELECT name, outcome, reason, messages FROM touchline.producer_count WHERE workspace_id = $1",
+                "SELECT name, outcome, reason, messages FROM touchline.producer_count WHERE workspace_id = $1 AND producer = 'sendgrid'",
                 workspace.name,
             )
         assert {tuple(row) for row in rows} == {
