@@ -20,7 +20,7 @@ from shared.events.limits import SEGMENT_BATCH_BYTES_MAX
 from shared.events.refusal import BadRequest
 from shared.producers import segment
 from shared.producers.segment_body import message_of, read_body
-from shared.web.access import key_of
+from shared.web.access import IN_URL, IN_URL_SAYS, key_of
 from shared.web.body import receive
 from shared.web.head import is_head
 from shared.web.problems import Problem
@@ -60,6 +60,8 @@ def routes(ingest: "Ingest") -> APIRouter:
         """Take a call of Segment's API, or a batch. 200 when all is durable, also where a message was refused: it is kept aside."""
         if call not in CALLS:
             raise Problem(404, "not_found", f"there is no call {call[:50]!r}; there are {', '.join(CALLS)}")
+        if IN_URL in request.query_params:
+            raise Problem(401, "key_in_url", IN_URL_SAYS, field=IN_URL, message=IN_URL_SAYS)
         access = await _allowed(ingest, request, key_of(request))
         sent = await _received(request)
         try:
