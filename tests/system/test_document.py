@@ -14,7 +14,13 @@ from tests.conftest import Workspace
 from tests.processes import Up, start
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_DOCUMENT_EXAMPLES", "25"))  # of each call, valid ones and as many invalid
-NOTHING_WRONG = ("/healthz", "/readyz", "/metrics")  # they take nothing that could be wrong
+NOTHING_WRONG = (
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/segment/v1/m",
+    "/segment/v1/projects/",
+)  # they take nothing that could be wrong
 AWAY = "after"  # a read of a position that never comes waits, and then is 503
 
 CAMPAIGN = {
@@ -61,7 +67,9 @@ def test_no_call_of_the_document_is_an_error_of_the_server(up: Up, mode: Generat
     tried = set()
     for result in schema.get_all_operations():
         operation = result.ok()
-        scope = {"/v1/events": "server", "/v1/workspaces": "admin"}.get(operation.path, "read")
+        scope = {"/v1/events": "server", "/segment/v1/{call}": "server", "/v1/workspaces": "admin"}.get(
+            operation.path, "read"
+        )
         if mode is GenerationMode.POSITIVE or not operation.path.startswith(NOTHING_WRONG):
             call(operation, mode, {"Authorization": f"Bearer {up.keys[scope]}"})()
             tried.add(operation.label)
