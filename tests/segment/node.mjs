@@ -25,11 +25,14 @@ function rudder() {
 }
 
 const client = maker === 'segment-node' ? segment() : rudder()
+const AT_ONCE = 500 // messages that wait to be sent; RudderStack's SDK weighs all that wait with each one more
 let open = []
 for (let n = 0; n < events; n += 1) {
-  if (n === before) {
+  if (n === before || open.length >= AT_ONCE) {
     await Promise.all(open)
     open = []
+  }
+  if (n === before) {
     console.log('away')
     await once(process.stdin, 'data')
   }

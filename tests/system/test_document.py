@@ -14,9 +14,11 @@ from tests.conftest import Workspace
 from tests.processes import Up, start
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_DOCUMENT_EXAMPLES", "25"))  # of each call, valid ones and as many invalid
-NOTHING_WRONG = ("/healthz", "/readyz", "/metrics", "/v1/producers/accounts")  # they take nothing that could be wrong
+NOTHING_WRONG = (  # they take nothing that could be wrong
+    "/healthz", "/readyz", "/metrics", "/v1/producers/accounts", "/segment/v1/m", "/segment/v1/projects/",
+)  # fmt: skip
 NO_READS = ("/v1/p.gif", "/v1/producers/accounts")  # they take no position: they read no projection
-SCOPES = {"/v1/events": "server", "/v1/workspaces": "admin"}
+SCOPES = {"/v1/events": "server", "/v1/workspaces": "admin", "/segment/v1/{call}": "server"}
 AWAY = "after"  # a read of a position that never comes waits, and then is 503
 
 CAMPAIGN = {

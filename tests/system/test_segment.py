@@ -4,7 +4,10 @@ import asyncio
 import base64
 import gzip
 import json
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +21,7 @@ from services.ingest.dead_letters import list_letters, retry_letter
 from services.replay.remap import Remap, Remapped
 from shared.log.port import LogUnavailable, Position
 from tests.conftest import Workspace
+from tests.processes import start
 from tests.unit.test_segment_reading import JSON, SAID
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
@@ -448,6 +452,50 @@ def test_a_mapping_that_was_changed_leaves_what_an_earlier_one_told(
         assert (await metrics(workspace))["cta_clicks"] == 1
 
     runner.run(check())
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    """A store that holds two unmapped events of one name and one of another, and a mapping for the first name."""
+    data = tmp_path / "data"
+    up = start(data)
+    with up.client("server") as client:
+        batch = [ODD, ODD, ODD | {"event": "Odder"}]
+        assert client.post("/segment/v1/batch", json={"batch": batch}).json() == {"success": True}
+        told = {"type": "workspace_configured", "settings": {"producers": {"segment": {"events": ODD_CLICK}}}}
+        position = client.post("/v1/events", json=told).json()["position"]
+        assert client.get("/v1/status", params={"after": position}).status_code == 200
+    assert up.stop() == 0
+    return data
+
+
+def test_the_commands_list_unmapped_names_and_map_them(stopped: Path) -> None:
+    def run(*arguments: str, code: int = 0) -> str:
+        command = [sys.executable, "-m", "touchline", "producers", *arguments, "--data", str(stopped)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    listed = json.loads(run("unmapped", "--json"))["unmapped"]
+    assert [(each["producer"], each["name"], each["messages"], each["mapped_now"]) for each in listed] == [
+        ("segment", "Odd", 2, True), ("segment", "Odder", 1, False),
+    ]  # fmt: skip
+    assert "mapped now" in run("unmapped")
+    assert json.loads(run("unmapped", "--producer", "hubspot", "--json")) == {"unmapped": []}
+    expected = {
+        "producer": "segment",
+        "events": 2,
+        "conflicts": 0,
+        "mapped": {"Odd": 2},
+        "already": {},
+        "unmapped": {"Odder": 1},
+        "refused": {},
+    }
+    assert json.loads(run("map", "segment", "--dry-run", "--json")) == {**expected, "dry_run": True}
+    assert "events appended: 2" in run("map", "segment")
+    again = json.loads(run("map", "segment", "--json"))
+    assert again == {**expected, "dry_run": False, "events": 0, "mapped": {}, "already": {"Odd": 2}}
+    run("map", "nobody", code=2)
 
 
 def test_while_the_log_takes_nothing_the_sdk_is_told_to_come_again(

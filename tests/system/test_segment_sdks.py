@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.processes import Up, start
 
-EVENTS = 10_000  # of each SDK: half page views, four tenths clicks on a CTA, a tenth that no mapping takes
+EVENTS = (
+    10_000  # of each of Segment's SDKs: half page views, four tenths clicks on a CTA, a tenth that no mapping takes
+)
 BEFORE = 0.9  # of them are sent before the server goes away
 AWAY_S = 2.0
 PATIENCE_S = 240.0  # on a busy machine; the events are there within seconds
@@ -29,7 +32,10 @@ SDKS = Path(__file__).parents[1] / "segment"
 PYTHON = {"segment-python": "segment", "rudder-python": "rudder"}
 NODE = ("segment-node", "rudder-node")
 BROWSER = ("segment-browser", "segment-browser-cdn")
-SENT = dict.fromkeys((*PYTHON, *NODE, "segment-browser"), EVENTS) | {"segment-browser-cdn": 500}
+SENT = {
+    "segment-python": EVENTS, "segment-node": EVENTS, "segment-browser": EVENTS,
+    "segment-browser-cdn": 500, "rudder-python": 2_000, "rudder-node": 2_000,
+}  # fmt: skip
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 
 
@@ -151,17 +157,21 @@ def wait_for(up: Up, makers: tuple[str, ...], share: float) -> dict[str, tuple[i
 def delivered(packages: Path, site: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What was received of each SDK, and what its unmapped events are."""
     chromium, data = there("chromium", "chromium-browser", "google-chrome"), tmp_path_factory.mktemp("up")
-    up = start(data)
-    with up.client("server") as client:
-        for maker in SENT:
-            catalog = [
-                {"type": "campaign_created", "campaign_id": maker, "utm_campaign": utm_of(maker), "occurred_at": "2024-01-01T00:00:00Z"},
-                {"type": "asset_associated", "campaign_id": maker, "asset_id": f"cta-{utm_of(maker)}", "occurred_at": "2024-01-02T00:00:00Z"},
-            ]  # fmt: skip
-            assert client.post("/v1/events", json=catalog).json()["accepted"] == 2
-    processes = {maker: command(maker, up, packages) for maker in (*PYTHON, *NODE)}
-    with sync_playwright() as playwright:
+    with ExitStack() as stack:
+        up = begun(stack, data, 0)
+        with up.client("server") as client:
+            for maker in SENT:
+                catalog = [
+                    {"type": "campaign_created", "campaign_id": maker, "utm_campaign": utm_of(maker), "occurred_at": "2024-01-01T00:00:00Z"},
+                    {"type": "asset_associated", "campaign_id": maker, "asset_id": f"cta-{utm_of(maker)}", "occurred_at": "2024-01-02T00:00:00Z"},
+                ]  # fmt: skip
+                assert client.post("/v1/events", json=catalog).json()["accepted"] == 2
+        processes = {maker: command(maker, up, packages) for maker in (*PYTHON, *NODE)}
+        for process in processes.values():
+            stack.callback(process.kill)
+        playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        stack.callback(browser.close)
         pages = {maker: opened(browser, site, maker, up) for maker in BROWSER}
         for maker, page in pages.items():
             page.evaluate("([maker, n]) => send(maker, 0, n)", [maker, first_of(maker)])
@@ -178,17 +188,23 @@ def delivered(packages: Path, site: str, tmp_path_factory: pytest.TempPathFactor
         for maker, page in pages.items():
             page.evaluate("([maker, from, to]) => send(maker, from, to)", [maker, first_of(maker), SENT[maker]])
         time.sleep(AWAY_S)
-        up = start(data, int(up.url.rsplit(":", 1)[1]))
+        up = begun(stack, data, int(up.url.rsplit(":", 1)[1]))
         codes = {
             maker: (process.communicate(timeout=PATIENCE_S)[1], process.returncode)
             for maker, process in processes.items()
         }
         counted = wait_for(up, tuple(SENT), 1.0)
-        browser.close()
-    with up.client("read") as client:
-        status = client.get("/v1/status").json()
-    assert up.stop() == 0
+        with up.client("read") as client:
+            status = client.get("/v1/status").json()
+        assert up.stop() == 0
     return {"codes": codes, "counted": counted, "status": status, "unmapped": unmapped(data)}
+
+
+def begun(stack: ExitStack, data: Path, port: int) -> Up:
+    """A `touchline up` that does not outlive the stack."""
+    up = start(data, port)
+    stack.callback(lambda: up.kill_group() if up.process.poll() is None else None)
+    return up
 
 
 def utm_of(maker: str) -> str:

@@ -116,10 +116,10 @@ def _tell(told: Remapped, *, dry_run: bool) -> None:
     for name in sorted({name for counter in counters for name in counter}):
         table.add_row(escape(name), *(f"{counter[name]:,}" for counter in counters))
     console.print(table)
-    console.print(f"{told.events:,} events {'would be' if dry_run else 'were'} appended")
+    console.print(f"events {'that would be ' if dry_run else ''}appended: {told.events:,}")
     if told.conflicts:
         console.print(
-            f"{told.conflicts:,} events were told before with other content, by an earlier mapping: they stay as they are"
+            f"told before with other content, by an earlier mapping, and left as they are: {told.conflicts:,}"
         )
     for name, why in told.reasons.items():
         console.print(f"  refused: {name}: {why}", markup=False, soft_wrap=True)

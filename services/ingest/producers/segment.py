@@ -2,12 +2,12 @@
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import orjson
 import structlog
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from services.ingest.producers.browsers import keep_from_browsers
 from services.ingest.producers.taking import take
@@ -20,7 +20,7 @@ from shared.events.refusal import BadRequest
 from shared.producers import segment
 from shared.producers.segment_body import message_of, read_body
 from shared.store.producer_counts import Outcome
-from shared.web.access import key_of
+from shared.web.access import IN_URL, IN_URL_SAYS, key_of
 from shared.web.body import receive
 from shared.web.head import is_head
 from shared.web.problems import Problem
@@ -34,6 +34,7 @@ CALLS = {
 }  # fmt: skip
 """By the path's last part, the long ones and those of the browser SDK: the type of its message; None: each message tells its own."""
 
+Call = Annotated[str, Path(json_schema_extra={"enum": list(CALLS)})]
 BODY = "(body)"  # what a body that holds no messages is counted by
 SENT_BYTES_MAX = (
     2 * SEGMENT_BATCH_BYTES_MAX
@@ -56,10 +57,12 @@ def routes(ingest: "Ingest") -> APIRouter:
         return _done()
 
     @router.post("/segment/v1/{call}", tags=["segment"], openapi_extra=document())
-    async def post(call: str, request: Request) -> Response:
+    async def post(call: Call, request: Request) -> Response:
         """Take a call of Segment's API, or a batch. 200 when all is durable, also where a message was refused: it is kept aside."""
         if call not in CALLS:
             raise Problem(404, "not_found", f"there is no call {call[:50]!r}; there are {', '.join(CALLS)}")
+        if IN_URL in request.query_params:
+            raise Problem(401, "key_in_url", IN_URL_SAYS, field=IN_URL, message=IN_URL_SAYS)
         access = await _allowed(ingest, request, key_of(request))
         sent = await _received(request)
         try:
