@@ -363,7 +363,7 @@ def _deal_event(said: Event, happened: str, at: str, portal: str, stages: Stages
     if happened == "merge":
         merged, into = _merged(said)
         gone = tuple(deal_presence(portal, deal, at, deleted=True) for deal in merged if deal != into)
-        return ({"type": "deal_created", "occurred_at": at, "deal_id": into}, *gone)
+        return ({"type": "deal_updated", "occurred_at": at, "deal_id": into}, *gone)  # it may be older than the merge
     deal = _required(said, "objectId")
     if happened == "creation":
         return ({"type": "deal_created", "occurred_at": at, "deal_id": deal},)

@@ -308,6 +308,9 @@ async def derive_contacts(work: Work) -> None:
     rows = {
         r["identifier"]: r for r in await work.connection.fetch(COMPONENTS, work.ws, list(work.identifiers), list(old))
     }
+    old |= {
+        row["contact"] for row in rows.values() if row["contact"] in rows
+    }  # of those that were reached by links alone
     unnamed = [key for key, row in rows.items() if row["first_us"] is None]
     links = [(key, other) for key, row in rows.items() for other in row["linked"] if other in rows]
     persons = [

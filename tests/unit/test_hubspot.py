@@ -239,7 +239,7 @@ def test_deletion_and_restoration_of_a_deal_are_tellings_of_one_event() -> None:
 def test_of_merged_deals_the_one_that_they_became_stays() -> None:
     found = means(subscriptionType="deal.merge", primaryObjectId=1, mergedObjectIds=[2, 3], newObjectId=1)
     assert [(event["type"], event["deal_id"]) for event in found] == [
-        ("deal_created", "1"), ("deal_deleted", "2"), ("deal_deleted", "3")
+        ("deal_updated", "1"), ("deal_deleted", "2"), ("deal_deleted", "3")
     ]  # fmt: skip
 
 

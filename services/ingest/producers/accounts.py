@@ -40,7 +40,7 @@ def routes(ingest: "Ingest") -> APIRouter:
     async def put_account(request: Request, producer: str, account: str) -> Response:
         """Connect an account with this workspace, or replace its secret. It is heeded within 5 seconds."""
         access = await allow(request, ingest.keys, "admin")
-        secret = _read(await receive(request, BODY_BYTES_MAX)).secret
+        secret = _read(await receive(request, BODY_BYTES_MAX)).secret.strip()
         if problem := unfit(producer, account, secret):
             raise Problem(422, "bad_value", problem[1], field=problem[0])
         if not await connect(ingest.pool, producer, account, access.workspace, secret):
