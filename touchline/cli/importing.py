@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 import uvloop
@@ -46,7 +47,7 @@ def hubspot(
     associated_from: Annotated[str, typer.Option("--associated-from", metavar="|".join(SINCE), help="since when campaigns hold the assets that the first import finds: HubSpot does not tell it")] = "campaign-created",
     won_stage: Annotated[list[str] | None, typer.Option("--won-stage", metavar="ID", help="a stage, by its internal name, whose deals are won, whatever its pipeline says; may be given several times")] = None,
     lost_stage: Annotated[list[str] | None, typer.Option("--lost-stage", metavar="ID", help="a stage whose deals are lost; may be given several times")] = None,
-    state: Annotated[Path | None, typer.Option("--state", metavar="FILE", help="what is remembered between imports; without it, hubspot-WORKSPACE.import here")] = None,
+    state: Annotated[Path | None, typer.Option("--state", metavar="FILE", help="what is remembered between imports; without it, hubspot-WORKSPACE.import in the data directory, else here")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="read and check all, send nothing")] = False,
     data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -58,7 +59,7 @@ def hubspot(
     if associated_from not in SINCE:
         raise typer.BadParameter(f"{associated_from!r} is none of {', '.join(SINCE)}", param_hint="--associated-from")
     since_us = instant(f"{since}T00:00:00Z" if since is not None and _is_date(since) else since, "--since")
-    beside = state or Path(f"hubspot-{workspace}.import")
+    beside = state or (data or Path()) / f"hubspot-{quote(workspace, safe='')}.import"
     with plainly():
         secret = _token(token, token_file)
         with database(data) as url:

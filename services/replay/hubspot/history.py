@@ -498,17 +498,17 @@ def told_of(found: Found, associated: Since) -> list[str]:
             "now": "this import",
         }[associated]
         out.append(
-            f"{found.assets_assumed:,} assets: since when each belongs to its campaign. It is told to be so since {since}"
+            f"since when {found.assets_assumed:,} assets belong to their campaigns. It is told to be so since {since}"
         )
     if found.deals_without_times:
         out.append(
-            f"{found.deals_without_times:,} deals: since when their contacts are associated. They are told to be so since just before the deal "
-            "was created or closed, whichever is earlier"
+            f"since when the contacts of {found.deals_without_times:,} deals are associated. It is told to be so since just before the "
+            "deal was created or closed, whichever is earlier"
         )
     if found.pages_without_address:
         out.append(
-            f"{found.pages_without_address:,} pages: their address. A visit counts for such a page only if it names its asset_id"
+            f"the address of {found.pages_without_address:,} pages. A visit counts for such a page only if it names its asset_id"
         )
     for what, why in found.no_scope.items():
-        out.append(f"{what}: {why}")
+        out.append(f"{what}. {why}")
     return out

@@ -54,6 +54,7 @@ class Ledger:
     of: dict[str, str]
     """Which workspace, log and HubSpot account it is about."""
     kept: Kept = field(init=False)
+    _written: bytes = b""
 
     def __post_init__(self) -> None:
         """Raise `Unreadable` if the file is none, or another's."""
@@ -73,9 +74,13 @@ class Ledger:
 
     def write(self) -> None:
         """Keep what is known by now."""
+        told = msgspec.json.encode(self.kept, order="sorted")
+        if told == self._written:
+            return
         partial = self.path.with_name(self.path.name + ".partial")
-        partial.write_bytes(msgspec.json.encode(self.kept, order="sorted"))
+        partial.write_bytes(told)
         partial.replace(self.path)
+        self._written = told
 
     def assets(self, campaign_id: str, found: Collection[str], first_us: int, read_us: int) -> list[Told]:
         """The associations of a campaign's assets, and what was taken out of it since the last import.

@@ -36,6 +36,7 @@ DEAL_HISTORY = ("dealstage", "amount", "closedate", "dealname", "deal_currency_c
 CAMPAIGN_PROPERTIES = (*said.CAMPAIGN_TEXTS, *said.CAMPAIGN_DATES, "hs_currency_code", "hs_budget_items_sum_amount")
 
 LAG_US = 10 * MINUTE_US  # within which HubSpot counts the contacts that a deal was created with
+COUNT_DIGITS_MAX = 9  # of contacts of a deal
 DIGEST_CHARACTERS = 16  # of an event's id that would be too long
 
 Json = Mapping[str, Any]
@@ -186,10 +187,9 @@ def deal(
     begun = f"hubspot-deal-{deal_id}"
     created_us = instant_us(values.get("createdate") or record.get("createdAt"), "createdate")
     closing = _closing(record, values, stages, created_us)
-    joined_us = _associated_us(record, len(contacts), created_us)
-    known = joined_us is not None
-    if joined_us is None:
-        joined_us = min(created_us, created_us if closing.closed_us is None else closing.closed_us) - 1
+    before_us = min(created_us, created_us if closing.closed_us is None else closing.closed_us) - 1
+    associated_us = _associated_us(record, len(contacts), created_us, before_us)
+    joined_us = before_us if associated_us is None else associated_us
     out: list[Told] = [
         {"type": "deal_created", "id": begun, "occurred_at": to_rfc3339(created_us), "deal_id": deal_id},
         *_contacts(begun, deal_id, contacts, joined_us, slots),
@@ -199,7 +199,7 @@ def deal(
     ]
     merged = dict.fromkeys(each.strip() for each in values.get("hs_merged_object_ids", "").split(";"))
     out += [deal_presence(account, each, as_of_us, deleted=True) for each in merged if each and each != deal_id]
-    return as_of(out, as_of_us), known or not contacts
+    return as_of(out, as_of_us), associated_us is not None or not contacts
 
 
 def deal_presence(account: Account, deal_id: str, at_us: int, *, deleted: bool) -> Told:
@@ -308,21 +308,21 @@ def _moves(closing: Closing, deal_id: str, begun: str) -> list[Told]:
     return out
 
 
-def _associated_us(record: Json, contacts: int, created_us: int) -> int | None:
+def _associated_us(record: Json, contacts: int, created_us: int, before_us: int) -> int | None:
     """Since when all contacts are associated; None where HubSpot does not tell it.
 
     HubSpot keeps how many contacts a deal had and when. If all that it has now came at one instant, that is since when. What it
-    counted within minutes of the creation came with the creation.
+    counted within minutes of the creation came with it: `before_us`, for a deal may be closed as it is created.
     """
     counts = [
         (entry.at_us, int(entry.value))
         for entry in history(record, "num_associated_contacts")
-        if entry.value.isdecimal()
+        if entry.value.isdecimal() and len(entry.value) <= COUNT_DIGITS_MAX
     ]
     rises = [(at_us, count) for at_us, count in counts if count]
     if not contacts or len(rises) != 1 or rises[0][1] != contacts or counts[-1] != rises[0]:
         return None
-    return None if rises[0][0] <= created_us + LAG_US else rises[0][0]
+    return before_us if rises[0][0] <= created_us + LAG_US else rises[0][0]
 
 
 class StagesKnown:
