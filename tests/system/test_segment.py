@@ -60,7 +60,9 @@ async def counted(workspace: Workspace) -> Counter[tuple[str, str, str]]:
     """Messages by name, outcome and reason."""
     await ingest_counts(workspace)
     rows = await workspace.running.pool.fetch(
-        "SELECT name, outcome, reason, messages FROM touchline.producer_count WHERE workspace_id = $1", workspace.name
+        "SELECT name, outcome, reason, messages FROM touchline.producer_count "
+        "WHERE workspace_id = $1 AND producer = 'segment'",
+        workspace.name,
     )
     return Counter({(row["name"], row["outcome"], row["reason"]): row["messages"] for row in rows})
 
