@@ -27,7 +27,7 @@ from shared.events.codec import Record, Refusal, canonical, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, Position
 from shared.projection.accepting import accepting_of
-from shared.rules.acceptance import accept
+from shared.rules.acceptance import accept_restored
 from shared.store.producer_counts import Outcome, write_counts
 
 KEY_HINT = "backfill"  # in the place of the key that sent an event, where dead letters are counted by key
@@ -86,7 +86,7 @@ def event_of(line: bytes, now_us: int, nobody: frozenset[str] = frozenset()) -> 
 
     `nobody` are the workspace's own words that name nobody. A `sent_at` corrects nothing: a file is not received when it is sent.
     """
-    outcome = accept(line, 0, "server", now_us, None, KEY_HINT, restored=True, nobody=nobody, live=False)
+    outcome = accept_restored(line, 0, "server", now_us, None, KEY_HINT, nobody=nobody, live=False)
     if isinstance(outcome, Refusal):
         return outcome
     if outcome.occurred_at is not None:

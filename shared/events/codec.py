@@ -58,7 +58,7 @@ _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the log keeps of one event: as it was sent, and beside it what the server filled in.
 
     `key_hint` tells which access key sent it: the key's first characters, as `touchline keys list` shows them, or the name
@@ -156,15 +156,9 @@ def accept(
     if user_agent and key == "collect" and (type(event) is UnmappedEvent or getattr(event, "user_agent", "") is None):
         agent = user_agent[:TEXT_CHARACTERS_MAX]
     return Record(
-        v=SCHEMA_VERSION,
-        key=key,
-        received_at=received_at_us,
-        event=msgspec.Raw(raw),
-        id=None if event.id is not None else uuid7(received_at_us),
-        occurred_at=_recorded_us(event, told_us, occurred_at_us, received_at_us),
-        user_agent=agent,
-        key_hint=key_hint,
-    )
+        SCHEMA_VERSION, key, received_at_us, msgspec.Raw(raw), None if event.id is not None else uuid7(received_at_us),
+        _recorded_us(event, told_us, occurred_at_us, received_at_us), agent, None, key_hint,
+    )  # fmt: skip
 
 
 def _keeps_a_message(raw: bytes) -> bool:
@@ -342,40 +336,38 @@ def _bad_person(event: Event, nobody: frozenset[str]) -> Wrong | None:
     """What is wrong where a visitor or contact is named by what names nobody, or by what can be no e-mail."""
     for field, bad in PERSONS[type(event)]:
         named = getattr(event, field)
-        if named is not None and (wrong := bad(field, named, nobody)):
-            return wrong
+        if named is not None and (wrong := bad(named, nobody)):
+            code, within, message = wrong
+            return code, field + within, message
     return None
 
 
-def _bad_id(field: str, text: str, nobody: frozenset[str]) -> Wrong | None:
-    return _nobody(field, text) if _names_nobody(text, nobody) else None
-
-
-def _bad_contact(field: str, contact: Contact, nobody: frozenset[str]) -> Wrong | None:
-    if contact.id is not None and _names_nobody(contact.id, nobody):
-        return _nobody(f"{field}.id", contact.id)
-    if contact.email is None or (code := _bad_email(contact.email, nobody)) is None:
-        return None
-    if code == "names_nobody":
-        return _nobody(f"{field}.email", contact.email)
-    return code, f"{field}.email", f"{contact.email!r} is no e-mail address such as name@host.example"
-
-
-def _bad_contacts(field: str, contacts: Sequence[Contact], nobody: frozenset[str]) -> Wrong | None:
-    wrongs = (_bad_contact(f"{field}[{n}]", contact, nobody) for n, contact in enumerate(contacts))
-    return next((wrong for wrong in wrongs if wrong), None)
-
-
-_names_nobody = lru_cache(CACHED_NAMES)(names_nobody)
+@lru_cache(CACHED_NAMES)
+def _bad_id(text: str, nobody: frozenset[str]) -> Wrong | None:
+    """What is wrong with an id; the field is told from the one that holds it on."""
+    return _nobody("", text) if names_nobody(text, nobody) else None
 
 
 @lru_cache(CACHED_NAMES)
-def _bad_email(text: str, nobody: frozenset[str]) -> Code | None:
-    """What is wrong with an e-mail address, None if nothing is."""
-    email = normalised_email(text)
+def _bad_contact(contact: Contact, nobody: frozenset[str]) -> Wrong | None:
+    if contact.id is not None and names_nobody(contact.id, nobody):
+        return _nobody(".id", contact.id)
+    if contact.email is None:
+        return None
+    email = normalised_email(contact.email)
     if names_nobody(email, nobody):
-        return "names_nobody"
-    return None if is_plausible(email) else "bad_value"
+        return _nobody(".email", contact.email)
+    if is_plausible(email):
+        return None
+    return "bad_value", ".email", f"{contact.email!r} is no e-mail address such as name@host.example"
+
+
+def _bad_contacts(contacts: Sequence[Contact], nobody: frozenset[str]) -> Wrong | None:
+    for n, contact in enumerate(contacts):
+        if wrong := _bad_contact(contact, nobody):
+            code, within, message = wrong
+            return code, f"[{n}]{within}", message
+    return None
 
 
 def _nobody(field: str, text: str) -> Wrong:
@@ -386,7 +378,7 @@ def _nobody(field: str, text: str) -> Wrong:
     )
 
 
-_BAD: dict[str, Callable[[str, Any, frozenset[str]], Wrong | None]] = {
+_BAD: dict[str, Callable[[Any, frozenset[str]], Wrong | None]] = {
     "visitor_id": _bad_id, "contact": _bad_contact, "into": _bad_contact, "contacts": _bad_contacts,
 }  # fmt: skip
 PERSONS = {  # by type: the fields that name visitors and contacts, each with what is asked of it

@@ -5,11 +5,10 @@ a U+0000 that no table can keep, or an id longer than any that could be sent.
 """
 
 import re
-
-import msgspec
+from functools import partial
 
 from shared.events import codec
-from shared.events.codec import COLLECT_PREFIX, KeyClass, Record, Refusal
+from shared.events.codec import COLLECT_PREFIX, KeyClass
 from shared.events.limits import ID_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
 from shared.events.mapped import bad_mapping
 from shared.events.types import EVENT_TYPES, Event, WorkspaceConfigured
@@ -19,17 +18,16 @@ URLS = {
     cls: tuple(name for name in ("url", "referrer", "target_url") if name in cls.__struct_fields__)
     for cls in EVENT_TYPES.values()
 }
-UNSUSPICIOUS_BYTES_MAX = ID_CHARACTERS_MAX + len('{"type":"","url":""}')  # too short to tell a long id by a URL
 _HIDDEN_NUL = re.compile(r"%(?:25)*00")  # however often it was encoded
 
 
-def check_sent(event: Event, raw: bytes, key: KeyClass) -> tuple[str | None, str] | None:
+def check_sent(event: Event, _: bytes, key: KeyClass) -> tuple[str | None, str] | None:
     """What ingest asks of an event beside the codec's checks; see `shared.events.codec.Check`."""
     if key == "server" and event.id is not None and event.id.startswith(COLLECT_PREFIX):
         return "id", f"ids that begin with {COLLECT_PREFIX!r} are those of events sent with a collect key"
     if type(event) is WorkspaceConfigured and (problem := _bad_settings(event)):
         return problem
-    return bad_url(event) if len(raw) > UNSUSPICIOUS_BYTES_MAX or b"%" in raw else None
+    return bad_url(event)
 
 
 def _bad_settings(event: WorkspaceConfigured) -> tuple[str, str] | None:
@@ -47,26 +45,21 @@ def check_restored(event: Event, _: bytes, __: KeyClass) -> tuple[str | None, st
     return bad_url(event)
 
 
-def accept(
-    part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
-    key_hint: str | None = None, *, restored: bool = False, nobody: frozenset[str] = frozenset(), sent_at_us: int | None = None,
-    live: bool = True,
-) -> Record | Refusal:  # fmt: skip
-    """Decode and check one event as ingest does, or as sent back from an export (`restored`); see `shared.events.codec.accept`."""
-    check = check_restored if restored else check_sent
-    return codec.accept(
-        part, index, key, received_at_us, user_agent, key_hint, check, nobody=nobody, sent_at_us=sent_at_us, live=live
-    )
+accept = partial(codec.accept, check=check_sent)
+"""Decode and check one event as ingest does; see `shared.events.codec.accept`."""
+
+accept_restored = partial(codec.accept, check=check_restored)
+"""The same of an event of an export."""
 
 
 def bad_url(event: Event) -> tuple[str, str] | None:
     """The field whose URL tells what cannot be kept, and why; None if there is none."""
     for field in URLS[type(event)]:
         url: str | None = getattr(event, field)
-        if url is None or (len(url) <= ID_CHARACTERS_MAX and ("%" not in url or not _HIDDEN_NUL.search(url))):
-            continue  # as nearly all: what is read from a URL is no longer than the URL
-        if problem := _unfit(parse(url, "")):
-            return field, problem
+        # what is read from a URL is no longer than the URL, so nearly all are told to be fine by their looks
+        if url is not None and (len(url) > ID_CHARACTERS_MAX or ("%" in url and _HIDDEN_NUL.search(url))):
+            if problem := _unfit(parse(url, "")):
+                return field, problem
     return None
 
 

@@ -9,7 +9,7 @@ import pytest
 from shared.events.codec import BadRequest, KeyClass, Record, Refusal, decode_record, encode_record, split_request
 from shared.events.limits import COUNT_MAX, EVENTS_PER_REQUEST_MAX, TEXT_CHARACTERS_MAX
 from shared.events.refusal import Code
-from shared.rules.acceptance import accept
+from shared.rules.acceptance import accept, accept_restored
 from tests.odd_json import HEADS, VISIT, odd_texts
 
 NOW_US = 1_800_000_000_000_000
@@ -187,7 +187,7 @@ def test_a_value_within_bounds_is_taken(event: dict[str, Any]) -> None:
 
 def test_an_export_brings_back_the_ids_of_collect_keys() -> None:
     event = json.dumps({**VISIT, "id": "collect:x"}).encode()
-    assert isinstance(accept(event, 0, "server", NOW_US, None, restored=True), Record)
+    assert isinstance(accept_restored(event, 0, "server", NOW_US, None), Record)
 
 
 def test_a_user_agent_is_kept_as_long_as_its_field_is() -> None:
