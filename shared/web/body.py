@@ -3,6 +3,7 @@
 import asyncio
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from shared.web.problems import Problem
 
@@ -20,12 +21,18 @@ async def receive(request: Request, bytes_max: int) -> bytes:
     ends_s = loop.time() + BODY_S
     try:
         async with asyncio.timeout(PAUSE_S) as patience:
-            async for chunk in request.stream():
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                chunk = message.get("body", b"")
                 size += len(chunk)
                 if size > bytes_max:
                     raise too_large(bytes_max)
                 chunks.append(chunk)
-                patience.reschedule(min(ends_s, loop.time() + PAUSE_S))
+                if more := message.get("more_body", False):  # most bodies come at once: then no timer is set anew
+                    patience.reschedule(min(ends_s, loop.time() + PAUSE_S))
     except TimeoutError as error:
         message = f"the body did not come within {BODY_S:g} s, or nothing of it for {PAUSE_S:g} s"
         raise Problem(408, "body_timeout", message, headers={"Connection": "close"}) from error
