@@ -103,7 +103,7 @@ def count(ingest: "Ingest", access: Access, accepted: int, refused: Sequence[str
 
 async def append(ingest: "Ingest", workspace: str, records: list[Record]) -> Position:
     """Make records durable. Raises `LogUnavailable`."""
-    position = await ingest.log.append(workspace, [encode_record(record) for record in records])
+    position = await ingest.log.append(workspace, list(map(encode_record, records)))
     metrics.EVENTS.labels("accepted").inc(len(records))
     return position
 

@@ -57,9 +57,9 @@ def bad_url(event: Event) -> tuple[str, str] | None:
     for field in URLS[type(event)]:
         url: str | None = getattr(event, field)
         # what is read from a URL is no longer than the URL, so nearly all are told to be fine by their looks
-        if url is not None and (len(url) > ID_CHARACTERS_MAX or ("%" in url and _HIDDEN_NUL.search(url))):
-            if problem := _unfit(parse(url, "")):
-                return field, problem
+        looks_odd = url is not None and (len(url) > ID_CHARACTERS_MAX or ("%" in url and _HIDDEN_NUL.search(url)))
+        if url is not None and looks_odd and (problem := _unfit(parse(url, ""))):
+            return field, problem
     return None
 
 

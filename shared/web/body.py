@@ -34,8 +34,8 @@ async def receive(request: Request, bytes_max: int) -> bytes:
                 if more := message.get("more_body", False):  # most bodies come at once: then no timer is set anew
                     patience.reschedule(min(ends_s, loop.time() + PAUSE_S))
     except TimeoutError as error:
-        message = f"the body did not come within {BODY_S:g} s, or nothing of it for {PAUSE_S:g} s"
-        raise Problem(408, "body_timeout", message, headers={"Connection": "close"}) from error
+        detail = f"the body did not come within {BODY_S:g} s, or nothing of it for {PAUSE_S:g} s"
+        raise Problem(408, "body_timeout", detail, headers={"Connection": "close"}) from error
     return b"".join(chunks)
 
 
