@@ -10,6 +10,7 @@ import structlog
 from fastapi import APIRouter, Path, Request, Response
 
 from services.ingest.producers.browsers import keep_from_browsers
+from services.ingest.producers.openapi import problems, success
 from services.ingest.producers.taking import take
 from services.ingest.refused import keep
 from shared.access.keys import KEY_FORM, Access
@@ -227,9 +228,17 @@ def settings_document(write_key: str, request: Request, public_url: str | None) 
 
 
 def document() -> dict[str, object]:
-    """The OpenAPI request body."""
+    """What OpenAPI says of a call: the request body, the answers."""
     message = {
         "type": "object",
         "description": "a message, or for `batch` and `import` an object with the list `batch`",
     }
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": message}}}}
+    refusals = {
+        400: "not_json, bad_encoding, too_large, too_many_events, missing_field", 401: "unauthorized, key_in_url",
+        403: "forbidden, secret_key_in_browser", 404: "not_found",
+    }  # fmt: skip
+    done = {"type": "object", "properties": {"success": {"type": "boolean"}}}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": message}}},
+        "responses": {"200": success(done), **problems(refusals)},
+    }

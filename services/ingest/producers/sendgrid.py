@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from fastapi import APIRouter, Request, Response
 
 from services.ingest.producers.mail import account_of, answer, check_age, document, forged, signed_at
+from services.ingest.producers.openapi import header
 from shared.events.refusal import BadRequest
 from shared.producers.sendgrid import PRODUCER, messages
 from shared.web.body import receive
@@ -31,13 +32,20 @@ OLD_S = 25 * 3600  # SendGrid repeats a call for 24 hours
 BODY_BYTES_MAX = 2 * 1024 * 1024  # SendGrid sends 768 KB at most
 KEYS_CACHED = 1_000  # parsed public keys, some 2 KB each
 
+HEADERS = (
+    header(SIGNATURE, "by ECDSA and SHA-256 of the timestamp and the body, in base64"),
+    header(TIMESTAMP, "seconds since 1970"),
+)
+
 
 def routes(ingest: "Ingest") -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
     @router.post(
-        "/sendgrid/v1/webhooks/{account:id}", tags=["producers"], openapi_extra=document("events of SendGrid", "array")
+        "/sendgrid/v1/webhooks/{account:id}",
+        tags=["producers"],
+        openapi_extra=document("events of SendGrid", "array", HEADERS),
     )
     async def post_events(request: Request, account: str) -> Response:
         """SendGrid's Event Webhook. Every event is mapped, kept unmapped, or refused and kept; the answer is 200."""
