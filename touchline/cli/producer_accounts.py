@@ -33,7 +33,7 @@ def connect(
     data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Take an account's messages into the workspace, or replace its secret: that of the app which signs them."""
-    if problem := unfit(producer, account, "to be asked for"):
+    if problem := unfit(producer, account):
         raise typer.BadParameter(problem[1], param_hint="PRODUCER" if problem[0] == "producer" else "--account")
     if secret_file is None:
         secret = typer.prompt("secret", hide_input=True, err=True)
