@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from shared.access.public_keys import public_key
 from shared.database import AWAY
 
 CACHE_S = 5.0  # a new secret is heeded within so long
@@ -60,15 +61,22 @@ class Account:
     secret: str = field(repr=False)
 
 
-def unfit(producer: str, account: str, secret: str) -> tuple[str, str] | None:
-    """Which of the three cannot be connected, and why; None if they can."""
+def unfit(producer: str, account: str, secret: str | None = None) -> tuple[str, str] | None:
+    """Which of the three cannot be connected, and why; None if they can. Without a secret it is asked of the other two."""
     kind = KINDS.get(producer)
     if kind is None:
         return "producer", f"{producer[:40]!r} takes no account; these do: {', '.join(sorted(KINDS))}"
     if not kind.form.fullmatch(account):
         return "account", f"{account[:40]!r} cannot be an account of {producer}: it is {kind.called}"
+    if secret is None:
+        return None
     if not secret.strip() or len(secret) > SECRET_CHARACTERS_MAX or "\0" in secret:
         return "secret", f"a secret has from 1 to {SECRET_CHARACTERS_MAX} characters, and no U+0000"
+    if producer == "sendgrid":
+        try:
+            public_key(secret)
+        except ValueError as error:
+            return "secret", f"{error}: it is the verification key that SendGrid shows, as base64 or PEM"
     return None
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from shared.events.currencies import CURRENCIES
 from shared.events.instants import to_rfc3339
 from shared.events.limits import EVENT_ID_CHARACTERS_MAX
 from shared.events.refusal import UNDECODABLE, Code, KeyClass
@@ -175,6 +176,8 @@ def deal_property(deal: str, name: str, value: str | None, at: str, stages: Stag
     if name == "dealname":
         return ({**updated, "name": told},)
     if name == "deal_currency_code":
+        if told.upper() not in CURRENCIES:
+            raise BadValue("propertyValue", f"{told[:40]!r} is no currency of ISO 4217")
         return ({**updated, "currency": told.upper()},)
     if name == "createdate":
         return ({**says, "type": "deal_created", "occurred_at": instant(told)},)

@@ -19,7 +19,7 @@ import msgspec
 
 from shared.events.emails import is_plausible, normalised_email
 from shared.events.instants import MINUTE_US, from_micros, to_micros, to_rfc3339
-from shared.events.limits import TEXT_CHARACTERS_MAX, URL_CHARACTERS_MAX
+from shared.events.limits import SEGMENT_CALL_BYTES_MAX, TEXT_CHARACTERS_MAX, URL_CHARACTERS_MAX
 from shared.events.mapped import Missing, bad_event, fields_of, folded_name, plain
 from shared.events.nobody import names_nobody
 from shared.events.refusal import UNDECODABLE, Code, KeyClass
@@ -95,6 +95,15 @@ def read(sent: bytes, producers: Producers, key: KeyClass, received_us: int) -> 
     except Missing as missing:
         what = f"the mapping of {one.name!r} needs {missing.places}"
         return Message(one.name, sent, Unreadable("missing_field", missing.places.split("|")[0], what, one.id))
+
+
+def not_too_large(message: Message, sent_bytes: int) -> Message:
+    """The message, or that it is refused: it was sent in more bytes than a message may have, what its batch says for all aside."""
+    if sent_bytes <= SEGMENT_CALL_BYTES_MAX:
+        return message
+    means, said = message.means, f"{sent_bytes:,} bytes; a message has {SEGMENT_CALL_BYTES_MAX:,} at most"
+    known = str(means[0].get("id") or "") or None if isinstance(means, tuple) and means else None
+    return Message(message.name, message.sent, Unreadable("too_large", None, said, known))
 
 
 @dataclass

@@ -27,6 +27,7 @@ from shared.store.producer_counts import NAMES_MAX, OTHER, Outcome, read_counts,
 from tests.conftest import Workspace
 from tests.processes import start
 from touchline.cli.producers import silent_for
+from touchline.compose import Running
 
 WAIT_S = 10.0  # counts are written a second after they are made; a busy machine takes longer
 
@@ -223,3 +224,28 @@ def test_what_is_counted_is_there_after_a_process_was_told_to_end(tmp_path: Path
     ).stdout
     assert "silent for" in text
     assert "unknown_type 3" in text
+
+
+def test_the_openapi_document_tells_what_outside_producers_send_and_are_answered(running: Running) -> None:
+    paths = running.app.openapi()["paths"]
+    told = {
+        path: ([each["name"] for each in post.get("parameters", ())], sorted(post["responses"]))
+        for path, of in paths.items()
+        if (post := of.get("post"))
+        and path.startswith(("/segment/v1/{", "/hubspot", "/sendgrid", "/mailgun", "/postmark"))
+    }
+    signed = ["X-Twilio-Email-Event-Webhook-Signature", "X-Twilio-Email-Event-Webhook-Timestamp"]
+    assert told == {
+        "/segment/v1/{call}": (["call"], ["200", "400", "401", "403", "404", "422", "503"]),
+        "/hubspot/v1/webhooks": (
+            ["X-HubSpot-Signature-v3", "X-HubSpot-Request-Timestamp"],
+            ["200", "400", "401", "413", "503"],
+        ),
+        "/sendgrid/v1/webhooks/{account}": (["account", *signed], ["200", "401", "413", "422", "503"]),
+        "/mailgun/v1/webhooks/{account}": (["account"], ["200", "400", "401", "413", "422", "503"]),
+        "/postmark/v1/webhooks": ([], ["200", "401", "403", "413", "503"]),
+    }
+    hubspot = paths["/hubspot/v1/webhooks"]["post"]["responses"]["200"]
+    assert {"mapped", "unmapped", "refused", "dropped"} == set(
+        hubspot["content"]["application/json"]["schema"]["properties"]
+    )

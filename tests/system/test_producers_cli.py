@@ -5,10 +5,12 @@ import json
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from shared.store.producer_counts import Outcome, write_counts
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running
 
@@ -69,6 +71,7 @@ def test_an_account_of_another_workspace_is_refused(
         (("connect", "nobody", "--account", "5"), "takes no account"), (("connect", "hubspot", "--account", "shop"), "portal"),
         (("connect", "hubspot"), "--account"), (("connect", "hubspot", "--account", "5", "--workspace", "nowhere"), "no workspace"),
         (("connect", "hubspot", "--account", "5", "--secret-file", "/nowhere"), "/nowhere"),
+        (("connect", "sendgrid", "--account", "shop"), "no public key"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_connected_is_a_usage_error(
@@ -77,3 +80,17 @@ def test_what_cannot_be_connected_is_a_usage_error(
     done = told(database_url, *arguments, typed="secret\n")
     assert done.returncode == 2, done.stdout
     assert said in done.stderr
+
+
+def test_a_row_stays_on_one_line_where_no_terminal_says_how_wide_it_is(
+    workspace: Workspace, database_url: str, runner: asyncio.Runner
+) -> None:
+    name, code = "object.associationChange:0-3:hs_analytics_latest_source", "forgetting_not_supported"
+    outcomes = {Outcome("hubspot", name, "unmapped"): 1, Outcome("hubspot", name, "refused", code): 2}
+    runner.run(write_counts(workspace.running.pool, {workspace.name: Counter(outcomes)}))
+    for command, wanted in (("list", f"{code} 2"), ("unmapped", name)):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "touchline", "producers", command, "--workspace", workspace.name],
+            capture_output=True, text=True, timeout=120, check=True, env={"TOUCHLINE_DATABASE_URL": database_url},
+        )  # fmt: skip
+        assert any(name in line and wanted in line for line in done.stdout.splitlines()), done.stdout

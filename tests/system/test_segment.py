@@ -14,10 +14,12 @@ from urllib.parse import quote
 import httpx
 import pytest
 import zstandard
+from fastapi import Request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.ingest.dead_letters import list_letters, retry_letter
+from services.ingest.producers.segment import settings_document
 from services.replay.remap import Remap, Remapped
 from shared.log.port import LogUnavailable, Position
 from tests.conftest import Workspace
@@ -154,6 +156,28 @@ def test_a_batch_has_2500_messages_at_most(workspace: Workspace, runner: asyncio
     runner.run(check())
 
 
+def test_a_message_of_a_batch_that_is_too_large_is_refused_and_its_neighbours_count(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        large = PAGE | {"messageId": "large", "x": "y" * 32 * 1024}
+        said = {"batch": [PAGE, large, ODD, large | {"type": "track", "event": "Odd"}], "context": {"locale": "nb-NO"}}
+        assert answered(await call(workspace, "batch", json=said)) == SUCCESS
+        assert await counted(workspace) == {
+            ("page", "mapped", ""): 1, ("page", "refused", "too_large"): 1, ("Odd", "unmapped", ""): 1, ("Odd", "refused", "too_large"): 1,
+        }  # fmt: skip
+
+    runner.run(check())
+
+
+def test_a_request_that_is_longer_than_any_is_counted(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        assert (await call(workspace, "batch", content=b" " * 2_000_000)).status_code == 400
+        assert await counted(workspace) == {("(body)", "refused", "too_large"): 1}
+
+    runner.run(check())
+
+
 def test_the_write_key_may_stand_in_the_body_or_in_its_messages(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         await workspace.send(*CATALOG)
@@ -279,6 +303,13 @@ def test_the_settings_document_sends_the_browser_sdk_to_where_it_was_asked(
         assert (await call(workspace, "projects/nobodys/settings", key=None, method="GET")).status_code == 404
 
     runner.run(check())
+
+
+def test_the_settings_document_names_the_public_address_where_one_is_set() -> None:
+    request = Request({"type": "http", "scheme": "http", "server": ("10.0.0.7", 8301), "path": "/", "headers": []})
+    told: Any = settings_document("tlc_key", request, "https://events.shop.example/touchline")
+    sending = told["integrations"]["Segment.io"]
+    assert (sending["apiHost"], sending["protocol"]) == ("events.shop.example/touchline/segment/v1", "https")
 
 
 def test_a_message_counts_once_however_often_it_is_sent(workspace: Workspace, runner: asyncio.Runner) -> None:

@@ -226,6 +226,14 @@ def test_what_is_no_amount_is_refused_and_its_field_told(value: str) -> None:
     assert code == ("bad_value", "propertyValue")
 
 
+@pytest.mark.parametrize("value", ["zz", "XXX", "kroner", "N0K"])
+def test_what_is_no_currency_is_refused_and_its_field_told(value: str) -> None:
+    code = refusal(
+        subscriptionType="deal.propertyChange", objectId=7, propertyName="deal_currency_code", propertyValue=value
+    )
+    assert code == ("bad_value", "propertyValue")
+
+
 def test_deletion_and_restoration_of_a_deal_are_tellings_of_one_event() -> None:
     gone = message(subscriptionType="deal.deletion", objectId=7).means
     back = message(subscriptionType="deal.restore", objectId=7, occurredAt=AT_MS + 1, eventId=1).means

@@ -7,7 +7,6 @@ from typing import Annotated, Any, TypeVar
 import asyncpg
 import typer
 import uvloop
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,7 +14,7 @@ from services.ingest.dead_letters import Letter, drop_letters, find_letters, lis
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.events.instants import to_rfc3339
 from shared.log.port import EventLog, Position
-from touchline.cli.plainly import errors, plainly
+from touchline.cli.plainly import errors, for_tables, plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, store_and_log
 from touchline.cli.status import shown_key
 
@@ -24,7 +23,7 @@ PAGE = 500
 app = typer.Typer(
     help="Events that were kept aside: what is wrong with them, and what becomes of them.", no_args_is_help=True
 )
-console = Console(highlight=False)
+console = for_tables()
 
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER…", help="of letters, as `list` tells them")]
 All = Annotated[bool, typer.Option("--all", help="all of them, or all of one reason")]

@@ -1,6 +1,8 @@
 """What does a command say when it cannot go on? One line on standard error, and exit code 1."""
 
+import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,6 +33,14 @@ FORESEEN = (
 )  # fmt: skip
 
 errors = Console(stderr=True, highlight=False)
+
+PIPED_COLUMNS = 240  # of a table that goes into a file or another program: names and codes are to stay whole
+
+
+def for_tables() -> Console:
+    """Standard output as wide as the terminal; where it is none, wide enough for a row of a table to stay on one line."""
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, width=None if known else PIPED_COLUMNS)
 
 
 @contextmanager

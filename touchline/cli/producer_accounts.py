@@ -8,17 +8,16 @@ from typing import Annotated, Any, TypeVar
 import asyncpg
 import typer
 import uvloop
-from rich.console import Console
 from rich.table import Table
 
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.access.accounts import connect as connect_account
 from shared.access.accounts import disconnect as disconnect_account
 from shared.access.accounts import list_accounts, unfit
-from touchline.cli.plainly import errors, plainly
+from touchline.cli.plainly import errors, for_tables, plainly
 from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, tables
 
-console = Console(highlight=False)
+console = for_tables()
 
 Answer = TypeVar("Answer")
 
@@ -34,7 +33,7 @@ def connect(
     data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Take an account's messages into the workspace, or replace its secret: that of the app which signs them."""
-    if problem := unfit(producer, account, "to be asked for"):
+    if problem := unfit(producer, account):
         raise typer.BadParameter(problem[1], param_hint="PRODUCER" if problem[0] == "producer" else "--account")
     if secret_file is None:
         secret = typer.prompt("secret", hide_input=True, err=True)

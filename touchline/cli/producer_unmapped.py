@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 import uvloop
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -16,17 +15,18 @@ from services.replay.remap import Remap, Remapped
 from shared.log.port import EventLog
 from shared.producers.readings import READINGS
 from shared.projection.accepting import accepting_of
-from touchline.cli.plainly import errors, plainly
+from touchline.cli.plainly import errors, for_tables, plainly
 from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, store_and_log
 
 CONNECTIONS_MAX = 4
+SECONDS_CHARACTERS = len("2026-11-25T10:00:00")  # of an instant, in UTC: finer is not needed to be read by people
 UNMAPPED = """
 SELECT producer, name, messages, first_seen, last_seen FROM touchline.producer_count
 WHERE workspace_id = $1 AND outcome = 'unmapped' AND ($2::text IS NULL OR producer = $2)
 ORDER BY messages DESC, producer, name
 """
 
-console = Console(highlight=False)
+console = for_tables()
 
 
 def unmapped(
@@ -56,10 +56,9 @@ def unmapped(
     for heading in ("producer", "name", "messages", "first", "last", ""):
         table.add_column(heading, overflow="fold")
     for row in rows:
+        first, last = (row[seen][:SECONDS_CHARACTERS] for seen in ("first_seen", "last_seen"))
         state = "mapped now" if row["mapped_now"] else ""
-        table.add_row(
-            row["producer"], escape(row["name"]), f"{row['messages']:,}", row["first_seen"], row["last_seen"], state
-        )
+        table.add_row(row["producer"], escape(row["name"]), f"{row['messages']:,}", first, last, state)
     console.print(table)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import typer
 import uvloop
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,7 +15,7 @@ from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.events.instants import to_micros
 from shared.store.producer_counts import NAMES_MAX, OTHER, read_counts
 from touchline.cli import producer_accounts, producer_unmapped
-from touchline.cli.plainly import plainly
+from touchline.cli.plainly import for_tables, plainly
 from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, tables
 
 app = typer.Typer(
@@ -27,7 +26,7 @@ app.command("disconnect")(producer_accounts.disconnect)
 app.command("accounts")(producer_accounts.accounts)
 app.command("unmapped")(producer_unmapped.unmapped)
 app.command("map")(producer_unmapped.map_)
-console = Console(highlight=False)
+console = for_tables()
 
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 COLUMNS = ("accepted", "mapped", "unmapped", "refused")

@@ -15,6 +15,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
+from services.ingest.producers.openapi import answered, header
 from services.ingest.producers.taking import take
 from shared.access.accounts import Account
 from shared.access.keys import Access
@@ -176,7 +177,7 @@ def _dropped(dropped: "Counter[tuple[str, str | None]]") -> dict[str, int]:
 
 
 def document() -> dict[str, Any]:
-    """The OpenAPI request body."""
+    """What OpenAPI says of the route: the request body, the headers, the answers."""
     event = {
         "type": "object", "required": ["portalId", "occurredAt", "subscriptionType"],
         "properties": {
@@ -189,5 +190,16 @@ def document() -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"type": "array", "items": event}}},
-        }
-    }
+        },
+        "parameters": [
+            header("X-HubSpot-Signature-v3", "by HMAC-SHA256 of method, address, body and timestamp, in base64"),
+            header("X-HubSpot-Request-Timestamp", "milliseconds since 1970"),
+        ],
+        "responses": answered(
+            {"dropped": {"type": "object", "additionalProperties": {"type": "integer"}, "description": "events, by reason"}},
+            {
+                400: "not_json, no_events", 413: "too_large, too_many_events",
+                401: "unsigned, signature_version, bad_timestamp, signature_expired, account_not_connected, bad_signature",
+            },
+        ),
+    }  # fmt: skip

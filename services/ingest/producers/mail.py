@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from fastapi import Response
 
+from services.ingest.producers.openapi import answered
 from services.ingest.producers.taking import Taken, take
 from shared.access.accounts import Account
 from shared.access.keys import Access
@@ -74,12 +75,22 @@ async def answer(ingest: "Ingest", access: Access, producer: str, messages: Sequ
     return Response(orjson.dumps(body), media_type="application/json")
 
 
-def document(says: str, kind: str = "object") -> dict[str, Any]:
-    """The OpenAPI request body."""
+SIGNED = "account_not_connected, unsigned, bad_timestamp, signature_expired, bad_signature, bad_secret"
+TOLD = {"position": {"type": ["string", "null"], "description": "for `after`; null if nothing was appended"}}
+
+
+def document(
+    says: str, kind: str = "object", headers: Sequence[dict[str, Any]] = (), refusals: dict[int, str] | None = None
+) -> dict[str, Any]:
+    """What OpenAPI says of a route: the request body, the headers, the answers."""
     schema: dict[str, Any] = {"type": kind, "description": says}
     if kind == "array":
         schema["items"] = {"type": "object"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "parameters": list(headers),
+        "responses": answered(TOLD, {413: "too_large, too_many_events", **(refusals or {401: SIGNED})}),
+    }
 
 
 def _at(begin: int, refusal: Refusal) -> Refusal:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from services.ingest.producers.mail import account_of, answer, check_age, document, forged, signed_at
+from services.ingest.producers.mail import SIGNED, account_of, answer, check_age, document, forged, signed_at
 from shared.events.limits import REQUEST_BYTES_MAX
 from shared.events.refusal import UNDECODABLE
 from shared.producers.mailgun import PRODUCER, messages
@@ -52,7 +52,9 @@ def routes(ingest: "Ingest") -> APIRouter:
     tokens = Tokens()
 
     @router.post(
-        "/mailgun/v1/webhooks/{account:id}", tags=["producers"], openapi_extra=document("`signature` and `event-data`")
+        "/mailgun/v1/webhooks/{account:id}",
+        tags=["producers"],
+        openapi_extra=document("`signature` and `event-data`", refusals={400: "not_json", 401: SIGNED}),
     )
     async def post_event(request: Request, account: str) -> Response:
         """Mailgun's webhooks, of an account or a domain. The message is mapped, kept unmapped, or refused and kept: 200."""

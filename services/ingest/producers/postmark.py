@@ -21,7 +21,11 @@ def routes(ingest: "Ingest") -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
-    @router.post("/postmark/v1/webhooks", tags=["producers"], openapi_extra=document("a message of Postmark"))
+    @router.post(
+        "/postmark/v1/webhooks",
+        tags=["producers"],
+        openapi_extra=document("a message of Postmark", refusals={401: "unauthorized", 403: "forbidden"}),
+    )
     async def post_message(request: Request) -> Response:
         """Postmark's webhooks, with a server key as the user name. The message is mapped, kept unmapped, or refused and kept: 200."""
         access = await allow(request, ingest.keys, "server")

@@ -10,6 +10,7 @@ import structlog
 from fastapi import APIRouter, Path, Request, Response
 
 from services.ingest.producers.browsers import keep_from_browsers
+from services.ingest.producers.openapi import problems, success
 from services.ingest.producers.taking import take
 from services.ingest.refused import keep
 from shared.access.keys import KEY_FORM, Access
@@ -53,7 +54,10 @@ def routes(ingest: "Ingest") -> APIRouter:
     @router.post("/segment/v1/m", tags=["segment"])
     async def metrics(request: Request) -> Response:
         """What the browser SDK tells of itself: it is read, and not kept."""
-        await _received(request)
+        try:
+            await _received(request)
+        except BadRequest as error:
+            raise _bad(error) from error
         return _done()
 
     @router.post("/segment/v1/{call}", tags=["segment"], openapi_extra=document())
@@ -64,13 +68,14 @@ def routes(ingest: "Ingest") -> APIRouter:
         if IN_URL in request.query_params:
             raise Problem(401, "key_in_url", IN_URL_SAYS, field=IN_URL, message=IN_URL_SAYS)
         access = await _allowed(ingest, request, key_of(request))
-        sent = await _received(request)
+        sent = b""
         try:
+            sent = await _received(request)
             body = read_body(_plain(request, sent), batch=CALLS[call] is None)
         except BadRequest as error:
             if access is not None:
                 await _unreadable(ingest, access, sent, error)
-            raise Problem(400, error.code, str(error), message=str(error)) from error
+            raise _bad(error) from error
         if access is None:
             access = await _allowed(ingest, request, body.key)
         if access is None:
@@ -79,7 +84,10 @@ def routes(ingest: "Ingest") -> APIRouter:
         now_us = time.time_ns() // 1_000
         producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
         messages = [
-            segment.read(message_of(raw, body.said, CALLS[call], lambda: uuid7(now_us)), producers, key, now_us)
+            segment.not_too_large(
+                segment.read(message_of(raw, body.said, CALLS[call], lambda: uuid7(now_us)), producers, key, now_us),
+                len(bytes(raw)),
+            )
             for raw in body.messages
         ]
         agent = request.headers.get("user-agent") if key == "collect" else None
@@ -89,15 +97,12 @@ def routes(ingest: "Ingest") -> APIRouter:
     @router.get("/segment/v1/projects/{write_key}/settings", tags=["segment"])
     async def settings(write_key: str, request: Request) -> Response:
         """The settings document that the browser SDK asks its CDN for: where it sends, and that nothing else is to be loaded."""
-        access = await ingest.keys.find(write_key, time.monotonic()) if KEY_FORM.match(write_key) else None
-        if access is None:
-            raise Problem(404, "not_found", "there is no collect key of this name")
-        if access.scope != "collect":
-            keep_from_browsers(request)
-            raise Problem(
-                401, "key_in_url", f"a {access.scope} key is a secret and stands in no browser: use a collect key"
-            )
-        return Response(orjson.dumps(_document(write_key, request)), media_type="application/json", headers=_CACHED)
+        await _check_public(ingest, request, write_key)
+        return Response(
+            orjson.dumps(settings_document(write_key, request, ingest.public_url)),
+            media_type="application/json",
+            headers=_CACHED,
+        )
 
     @router.get("/segment/v1/{call}", include_in_schema=False)
     async def asked(call: str, request: Request) -> Response:
@@ -149,14 +154,31 @@ async def _allowed(ingest: "Ingest", request: Request, key: str | None) -> Acces
     return access
 
 
+async def _check_public(ingest: "Ingest", request: Request, write_key: str) -> None:
+    """Raise a 404 or 401 `Problem` if what a URL names is no collect key."""
+    access = await ingest.keys.find(write_key, time.monotonic()) if KEY_FORM.match(write_key) else None
+    if access is None:
+        raise Problem(404, "not_found", "there is no collect key of this name")
+    if access.scope != "collect":
+        keep_from_browsers(request)
+        raise Problem(
+            401, "key_in_url", f"a {access.scope} key is a secret and stands in no browser: use a collect key"
+        )
+
+
 async def _received(request: Request) -> bytes:
-    """The body as it came. A longer one is 400, as Segment has it."""
+    """The body as it came. Raises `BadRequest` if it is longer than any that is taken."""
     try:
         return await receive(request, SENT_BYTES_MAX)
     except Problem as problem:
         if problem.status != 413:
             raise
-        raise Problem(400, "too_large", problem.detail, message=problem.detail) from problem
+        raise BadRequest("too_large", f"a request has {SENT_BYTES_MAX:,} bytes at most") from problem
+
+
+def _bad(error: BadRequest) -> Problem:
+    """400, as Segment has it for whatever is wrong with a body."""
+    return Problem(400, error.code, str(error), message=str(error))
 
 
 def _plain(request: Request, sent: bytes) -> bytes:
@@ -185,10 +207,11 @@ async def _unreadable(ingest: "Ingest", access: Access, sent: bytes, error: BadR
     ingest.counts.add(access.workspace, Counter({Outcome(segment.PRODUCER, BODY, "refused", error.code): 1}))
 
 
-def _document(write_key: str, request: Request) -> dict[str, object]:
-    """What `@segment/analytics-next` reads: one integration, its own, which sends to where this was asked."""
-    host = urlsplit(str(request.base_url)).netloc
-    sending = {"apiKey": write_key, "apiHost": f"{host}/segment/v1", "protocol": request.url.scheme}
+def settings_document(write_key: str, request: Request, public_url: str | None) -> dict[str, object]:
+    """What `@segment/analytics-next` reads: one integration, its own, which sends to the public address, or where this was asked."""
+    address = urlsplit(public_url or str(request.base_url).rstrip("/"))
+    host = address.netloc + address.path
+    sending = {"apiKey": write_key, "apiHost": f"{host}/segment/v1", "protocol": address.scheme}
     return {
         "integrations": {
             "Segment.io": {**sending, "unbundledIntegrations": [], "addBundledMetadata": False, "versionSettings": {}}
@@ -205,9 +228,17 @@ def _document(write_key: str, request: Request) -> dict[str, object]:
 
 
 def document() -> dict[str, object]:
-    """The OpenAPI request body."""
+    """What OpenAPI says of a call: the request body, the answers."""
     message = {
         "type": "object",
         "description": "a message, or for `batch` and `import` an object with the list `batch`",
     }
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": message}}}}
+    refusals = {
+        400: "not_json, bad_encoding, too_large, too_many_events, missing_field", 401: "unauthorized, key_in_url",
+        403: "forbidden, secret_key_in_browser", 404: "not_found",
+    }  # fmt: skip
+    done = {"type": "object", "properties": {"success": {"type": "boolean"}}}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": message}}},
+        "responses": {"200": success(done), **problems(refusals)},
+    }

@@ -5,18 +5,17 @@ that is repeated, by SendGrid or by somebody who overheard it, changes nothing: 
 """
 
 import base64
-import binascii
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from fastapi import APIRouter, Request, Response
 
 from services.ingest.producers.mail import account_of, answer, check_age, document, forged, signed_at
+from services.ingest.producers.openapi import header
+from shared.access.public_keys import public_key
 from shared.events.refusal import BadRequest
 from shared.producers.sendgrid import PRODUCER, messages
 from shared.web.body import receive
@@ -29,7 +28,11 @@ SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
 OLD_S = 25 * 3600  # SendGrid repeats a call for 24 hours
 BODY_BYTES_MAX = 2 * 1024 * 1024  # SendGrid sends 768 KB at most
-KEYS_CACHED = 1_000  # parsed public keys, some 2 KB each
+
+HEADERS = (
+    header(SIGNATURE, "by ECDSA and SHA-256 of the timestamp and the body, in base64"),
+    header(TIMESTAMP, "seconds since 1970"),
+)
 
 
 def routes(ingest: "Ingest") -> APIRouter:
@@ -37,7 +40,9 @@ def routes(ingest: "Ingest") -> APIRouter:
     router = APIRouter()
 
     @router.post(
-        "/sendgrid/v1/webhooks/{account:id}", tags=["producers"], openapi_extra=document("events of SendGrid", "array")
+        "/sendgrid/v1/webhooks/{account:id}",
+        tags=["producers"],
+        openapi_extra=document("events of SendGrid", "array", HEADERS),
     )
     async def post_events(request: Request, account: str) -> Response:
         """SendGrid's Event Webhook. Every event is mapped, kept unmapped, or refused and kept; the answer is 200."""
@@ -71,19 +76,3 @@ def check_signature(secret: str, signature: str, timestamp: str, body: bytes) ->
         key.verify(base64.b64decode(signature, validate=True), timestamp.encode() + body, ECDSA(hashes.SHA256()))
     except (InvalidSignature, ValueError) as error:
         raise forged("the signature is not that of the account's public key for this body and timestamp") from error
-
-
-@lru_cache(KEYS_CACHED)
-def public_key(secret: str) -> EllipticCurvePublicKey:
-    """The public key: base64 of its DER form, as SendGrid shows it, or PEM. Raises `ValueError` if it is none."""
-    text = "".join(secret.split())
-    try:
-        if "BEGIN" in text:
-            key = load_pem_public_key(secret.strip().encode())
-        else:
-            key = load_der_public_key(base64.b64decode(text, validate=True))
-    except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
-        raise ValueError("the account's secret is no public key") from error
-    if not isinstance(key, EllipticCurvePublicKey):
-        raise ValueError("the account's secret is a public key of another kind than elliptic curves")  # noqa: TRY004
-    return key
