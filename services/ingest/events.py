@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from services.ingest.app import Ingest
 
 PRODUCER = "events"  # as it is counted: what is sent to this route; the name is the key's first characters
+TOO_LARGE = 413  # a body, as it came or unpacked
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 EXAMPLE = {"type": "page_visited", "visitor_id": "v1", "url": "https://shop.example/?utm_campaign=spring"}
 
@@ -52,9 +53,14 @@ def routes(ingest: "Ingest") -> APIRouter:
         key: KeyClass = "server" if access.scope == "server" else "collect"
         bytes_max = REQUEST_BYTES_SERVER_MAX if key == "server" else REQUEST_BYTES_MAX
         user_agent = request.headers.get("user-agent") if key == "collect" else None
-        body = await receive(request, bytes_max)
+        body = b""
         try:
+            body = await receive(request, bytes_max)
             sent = _events_of(request, body, bytes_max)
+        except Problem as problem:
+            if problem.status == TOO_LARGE:
+                count(ingest, access, 0, [problem.code])
+            raise
         except Unreadable as error:
             if error.kept:
                 refusal = Refusal(0, None, error.code, None, str(error))

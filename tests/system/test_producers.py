@@ -22,6 +22,7 @@ from services.replay.backfill import Backfill
 from services.replay.mapping.ready import mapping
 from shared.access.keys import Access, KeyRing
 from shared.access.positions import Positions
+from shared.events.limits import REQUEST_BYTES_MAX
 from shared.producers.message import Message, Unmapped, Unreadable
 from shared.store.producer_counts import NAMES_MAX, OTHER, Outcome, read_counts, write_counts
 from tests.conftest import Workspace
@@ -60,17 +61,19 @@ def test_events_and_pixel_are_counted_by_key(workspace: Workspace, runner: async
         await workspace.send({"type": "odd"})
         async with workspace.client("collect") as client:
             assert (await client.post("/v1/events", content=b"{")).status_code == 422
+            assert (await client.post("/v1/events", content=b" " * (REQUEST_BYTES_MAX + 1))).status_code == 413
             for query in ("v=a&u=https://x.example/", "v=b&u=https://x.example/", "t=click"):
                 await client.get(f"/v1/p.gif?k={workspace.keys['collect']}&{query}")
-        found = await counted(workspace, lambda found: total(found, "events") == 6 and total(found, "pixel") == 3)
+        found = await counted(workspace, lambda found: total(found, "events") == 7 and total(found, "pixel") == 3)
         events, pixel = found["events"], found["pixel"]
-        assert (events["accepted"], events["mapped"], events["unmapped"], events["refused"]) == (2, 2, 0, 4)
+        assert (events["accepted"], events["mapped"], events["unmapped"], events["refused"]) == (2, 2, 0, 5)
         assert events["refused_by"] == [
-            {"code": "unknown_type", "messages": 2}, {"code": "not_json", "messages": 1}, {"code": "unknown_field", "messages": 1},
+            {"code": "unknown_type", "messages": 2}, {"code": "not_json", "messages": 1}, {"code": "too_large", "messages": 1},
+            {"code": "unknown_field", "messages": 1},
         ]  # fmt: skip
         assert {name["name"]: name["refused"] for name in events["names"]} == {
             workspace.keys["server"][:8]: 3,
-            workspace.keys["collect"][:8]: 1,
+            workspace.keys["collect"][:8]: 2,
         }
         assert (pixel["accepted"], pixel["refused_by"]) == (2, [{"code": "bad_value", "messages": 1}])
         assert (events["dead_letters"], pixel["dead_letters"]) == (4, 1)
