@@ -69,12 +69,13 @@ deal_closed deal_id=open won=true amount="9.00"
 deal_reopened deal_id=d
 deal_deleted deal_id=d
 event_retracted event_id=visit
+unmapped_event producer=segment name=Odd body={"event":"Odd"}
 workspace_configured settings={"session_gap_minutes":10,"internal_domains":["example.no"],"currency":"NOK"}
 model_defined model=ours weights={"first":"50","last":"50"}
 """
 SENT = {line.split()[0]: line for line in EVENTS.strip().splitlines()}
 LATER = ("deal_updated", "deal_reopened", "deal_deleted", "deal_closed")  # said of a deal that is there
-UNSEEN = ("model_defined", "asset_unpublished")  # nothing that is read shows them
+UNSEEN = ("model_defined", "asset_unpublished", "unmapped_event")  # nothing that is read shows them
 
 
 async def everything(workspace: Workspace) -> dict[str, Any]:
