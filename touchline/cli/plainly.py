@@ -50,7 +50,9 @@ def plainly() -> Iterator[None]:
         yield
     except FORESEEN as error:
         # of a connection that is lost, asyncpg's own error is that the transaction cannot be ended: what came before says why
-        why = error.__context__ if isinstance(error, asyncpg.InternalClientError) and error.__context__ else error
+        why: BaseException = error
+        while isinstance(why, (asyncpg.InterfaceError, asyncpg.InternalClientError)) and why.__context__ is not None:
+            why = why.__context__
         errors.print(told(why), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
 
