@@ -44,11 +44,6 @@ def messages(body: bytes, producers: Producers) -> list[Message]:
     return [mail.message(bytes(event), FORMAT, producers.mail_asset_from)]
 
 
-def one(message: Mapping[str, Any], producers: Producers) -> Message:
-    """One message: the `event-data` of a call."""
-    return mail.one(message, FORMAT, producers.mail_asset_from)
-
-
 def read(sent: bytes, producers: Producers, _key: KeyClass = "server", _received_us: int = 0) -> Message:
     """Read again what was kept: the `event-data` of a call. Never raises."""
     return mail.message(sent, FORMAT, producers.mail_asset_from)

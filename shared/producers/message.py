@@ -18,7 +18,7 @@ Told = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
-    """No mapping takes the message. `id` and `told_at` are those of the event that keeps it as it is: its id, `occurred_at` and `sent_at`."""
+    """No mapping takes the message. The event that keeps it as it was sent has this `id`, `occurred_at` and `sent_at`."""
 
     id: str | None
     occurred_at: str | None = None

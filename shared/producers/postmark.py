@@ -47,11 +47,6 @@ def messages(body: bytes, producers: Producers) -> list[Message]:
     return [_kept(message) for message in mail.messages(body, FORMAT, producers.mail_asset_from)]
 
 
-def one(message: Mapping[str, Any], producers: Producers) -> Message:
-    """One message."""
-    return _kept(mail.one(message, FORMAT, producers.mail_asset_from))
-
-
 def read(sent: bytes, producers: Producers, _key: KeyClass = "server", _received_us: int = 0) -> Message:
     """Read again what was kept: one message. Never raises."""
     return _kept(mail.message(sent, FORMAT, producers.mail_asset_from))
