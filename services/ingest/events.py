@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -55,12 +56,9 @@ def routes(ingest: "Ingest") -> APIRouter:
         user_agent = request.headers.get("user-agent") if key == "collect" else None
         body = b""
         try:
-            body = await receive(request, bytes_max)
-            sent = _events_of(request, body, bytes_max)
-        except Problem as problem:
-            if problem.status == TOO_LARGE:
-                count(ingest, access, 0, [problem.code])
-            raise
+            with too_large_counted(ingest, access):
+                body = await receive(request, bytes_max)
+                sent = _events_of(request, body, bytes_max)
         except Unreadable as error:
             if error.kept:
                 refusal = Refusal(0, None, error.code, None, str(error))
@@ -105,6 +103,17 @@ def count(ingest: "Ingest", access: Access, accepted: int, refused: Sequence[str
     if accepted:
         counts[Outcome(producer, access.hint, "mapped")] = accepted
     ingest.counts.add(access.workspace, counts)
+
+
+@contextmanager
+def too_large_counted(ingest: "Ingest", access: Access, producer: str = PRODUCER) -> Iterator[None]:
+    """Count a body that is refused because it is too large; the 413 `Problem` goes on."""
+    try:
+        yield
+    except Problem as problem:
+        if problem.status == TOO_LARGE:
+            count(ingest, access, 0, [problem.code], producer)
+        raise
 
 
 async def append(ingest: "Ingest", workspace: str, records: list[Record]) -> Position:

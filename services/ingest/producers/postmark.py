@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
-from services.ingest.events import TOO_LARGE, count
+from services.ingest.events import too_large_counted
 from services.ingest.producers.mail import answer, document
 from shared.events.limits import REQUEST_BYTES_SERVER_MAX
 from shared.events.refusal import BadRequest
@@ -30,12 +30,8 @@ def routes(ingest: "Ingest") -> APIRouter:
     async def post_message(request: Request) -> Response:
         """Postmark's webhooks, with a server key as the user name. The message is mapped, kept unmapped, or refused and kept: 200."""
         access = await allow(request, ingest.keys, "server")
-        try:
+        with too_large_counted(ingest, access, PRODUCER):
             body = await receive(request, REQUEST_BYTES_SERVER_MAX)
-        except Problem as problem:
-            if problem.status == TOO_LARGE:
-                count(ingest, access, 0, [problem.code], PRODUCER)
-            raise
         producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
         try:
             told = messages(body, producers)
