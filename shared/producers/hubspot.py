@@ -85,6 +85,11 @@ class Stages(NamedTuple):
     won: Sequence[str] = ("closedwon",)
     lost: Sequence[str] = ("closedlost",)
 
+    @classmethod
+    def of(cls, producers: Producers) -> "Stages":
+        """The stages that a workspace has set."""
+        return cls(producers.won_stages, producers.lost_stages)
+
 
 # --- Signatures -------------------------------------------------------------------------------------------------------
 
@@ -298,7 +303,7 @@ def read(raw: bytes, stages: Stages) -> Message:
 
 def read_again(sent: bytes, producers: Producers, _key: KeyClass, _received_us: int) -> Message:
     """An event of a webhook that was kept, by the stages that the workspace names now."""
-    return read(sent, Stages(producers.won_stages, producers.lost_stages))
+    return read(sent, Stages.of(producers))
 
 
 def is_mapped(_name: str, _producers: Producers) -> bool:

@@ -152,8 +152,7 @@ async def _take(
             dropped[why, portal] += 1
     answer: dict[str, Any] = {"mapped": 0, "unmapped": 0, "refused": [], "dropped": _dropped(dropped)}
     for workspace, indexes in places.items():
-        told = (await ingest.accepting.of(workspace, time.monotonic())).producers
-        stages = Stages(told.won_stages, told.lost_stages)
+        stages = Stages.of((await ingest.accepting.of(workspace, time.monotonic())).producers)
         messages = [read(parts[index], stages) for index in indexes]
         taken = await take(ingest, Access(workspace, "server", PRODUCER), PRODUCER, messages)
         answer["mapped"] += taken.mapped
