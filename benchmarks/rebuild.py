@@ -180,6 +180,7 @@ async def _beside(server: Server, data: Path) -> None:
     verified = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     assert verified["equal"]
     print(
-        f"  in the end      {verified['tables']['seen']['rows']:,} events, and every row is what they make", flush=True
+        f"  in the end      {verified['tables']['event_index']['rows']:,} events, and every row is what they make",
+        flush=True,
     )
     server.stop()

@@ -30,7 +30,7 @@ async def connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncp
     try:
         return await asyncpg.connect(*arguments, **options)
     except OSError as error:
-        raise Unreachable(told(error)) from error
+        raise Unreachable(error_text(error)) from error
 
 
 async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -56,6 +56,6 @@ async def open_pool(url: str, connections_max: int = 10, **settings: str) -> "as
     )
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """What an error says, or its name if it says nothing."""
     return str(error) or type(error).__name__

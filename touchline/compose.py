@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from services.api.app import api_router
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
-from services.api.progress import LogEnd, Progress
+from services.api.progress import LogEnd, ProjectionPosition
 from services.api.reading import Api
 from services.ingest.app import Ingest, ingest_router
 from services.ingest.events import event_schemas
@@ -25,7 +25,7 @@ from services.projector.service import Projectors
 from services.projector.worker import Worker
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
-from shared.database import AWAY, open_pool, told
+from shared.database import AWAY, error_text, open_pool
 from shared.log.kafka_group import KafkaGroup
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import Assignment, EventLog, LogUnavailable
@@ -103,7 +103,7 @@ async def compose(
             _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
-            progress = Progress(readers)
+            progress = ProjectionPosition(readers)
             app.include_router(api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions, positions)))
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
@@ -130,7 +130,7 @@ async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role],
             pause_s = START_AGAIN_S[min(failures, len(START_AGAIN_S) - 1)]
             failures += 1
             away = "log" if isinstance(error, LogUnavailable) else "database"
-            logger.warning("cannot start yet", away=away, error=told(error), again_in_s=pause_s)
+            logger.warning("cannot start yet", away=away, error=error_text(error), again_in_s=pause_s)
             await asyncio.sleep(pause_s)
 
 

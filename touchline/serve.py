@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from shared.collector import spare_the_collector
+from shared.gc_tuning import collect_garbage_rarely
 from touchline.compose import Running
 from touchline.http import Protocol
 
@@ -55,7 +55,7 @@ async def serve(
 
     A projector that ends with an error ends it all, and so does one of the tasks `beside`: the error is raised.
     """
-    spare_the_collector()
+    collect_garbage_rarely()
     server = http_server(running.app)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

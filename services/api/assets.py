@@ -12,9 +12,9 @@ from services.api.campaigns import campaign_row
 from services.api.reading import Api, Reading, answer, reading
 from shared.events.instants import BEGINNING_US, END_US, from_micros, to_rfc3339
 from shared.events.types import AssetType
-from shared.projection.attribution import numbers as type_list
+from shared.projection.attribution import sql_list as type_list
 from shared.projection.sql import sql
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 from shared.rules.pre_association import Route
 from shared.rules.reassociation import CTA_TYPES, Held, cta_clicks_stay, former_asset_keeps, keepers
@@ -39,10 +39,10 @@ _SPAN = f"""
 _HISTORY = " UNION ".join(
     f"""
     SELECT s.asset, t.person, t.occurred_at_us, t.event_id, t.type, t.count
-    FROM span s JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = s.key AND t.verdict = {Verdict.COUNTED:d}
+    FROM span s JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = s.key AND t.traffic_class = {TrafficClass.COUNTED:d}
         AND t.occurred_at_us >= greatest(s.from_us, $3::bigint) AND t.occurred_at_us < least(s.to_us, $4::bigint)
     WHERE s.route = {route:d}"""
-    for route, column in ((Route.ASSET, "target"), (Route.VIA, "via"))
+    for route, column in ((Route.ASSET, "asset_or_page_key"), (Route.VIA, "via"))
 )
 
 # The history of assets ($2) in [$3, $4), by type; CTA events also by the change of holders that came last by then (none: the
@@ -56,7 +56,7 @@ WITH span AS MATERIALIZED ({_SPAN}
             SELECT max(change.at_us) FROM {{g}}.association a
             CROSS JOIN LATERAL (VALUES (a.from_us), (a.to_us)) change(at_us)
             WHERE a.ws = $1 AND a.asset = h.asset AND change.at_us <= h.occurred_at_us), '{BEGINNING_US}'::bigint) END AS since_us
-    FROM history h LEFT JOIN {{g}}.ownership o ON o.ws = $1 AND o.person = h.person
+    FROM history h LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = h.person
         AND (h.occurred_at_us, h.event_id) >= (o.from_us, o.from_event)
         AND (h.occurred_at_us, h.event_id) < (o.to_us, o.to_event)
 )
@@ -70,12 +70,12 @@ HOLDERS = sql("""
 SELECT asset, campaign, from_us, to_us FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])
 """)  # every time in which any campaign held these assets
 
-_A_VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.verdict = {Verdict.COUNTED:d}"
+_A_VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class = {TrafficClass.COUNTED:d}"
 _LATEST = " UNION ALL ".join(
     f"""
     (SELECT t.occurred_at_us FROM {{g}}.touch t WHERE t.ws = $1 AND t.{column} = u.asset AND {_A_VISIT}
     ORDER BY t.occurred_at_us DESC LIMIT 1)"""
-    for column in ("target", "via")
+    for column in ("asset_or_page_key", "via")
 )
 _LATEST_BY_LINK = f"""
     (SELECT l.occurred_at_us FROM {{g}}.address a CROSS JOIN LATERAL (

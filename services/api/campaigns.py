@@ -21,12 +21,12 @@ CAMPAIGNS = sql("SELECT * FROM {g}.campaign WHERE ws = $1 ORDER BY campaign_id")
 CAMPAIGN = sql("SELECT * FROM {g}.campaign WHERE ws = $1 AND campaign = $2")
 CLAIMED = sql("""
 SELECT object, min(occurred_at_us) AS since_us, (array_agg(body ORDER BY occurred_at_us, event_id))[1] AS body, subject
-FROM {g}.fact WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN ('campaign_created', 'campaign_updated') AND live
+FROM {g}.entity_event WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN ('campaign_created', 'campaign_updated') AND live
     AND object IS NOT NULL
 GROUP BY subject, object ORDER BY subject, 2
 """)  # the utm values that campaigns were told with, each since its first telling
 SPENT = sql("""
-SELECT body FROM {g}.fact WHERE ws = $1 AND subject = $2 AND type = 'spend_recorded' AND live
+SELECT body FROM {g}.entity_event WHERE ws = $1 AND subject = $2 AND type = 'spend_recorded' AND live
 """)
 ASSOCIATIONS = sql("""
 SELECT a.asset, s.asset_id, s.asset_type, s.name, a.from_us, a.to_us, a.event_id
@@ -35,7 +35,7 @@ WHERE a.ws = $1 AND a.campaign = $2 ORDER BY a.from_us, a.event_id
 """)
 REFUSALS = sql(f"""
 SELECT i.occurred_at_us, i.event_id, i.reason, s.asset_id, s.asset_type, s.name
-FROM {{g}}.ineffective i LEFT JOIN {{g}}.asset s ON s.ws = $1 AND s.asset = i.asset
+FROM {{g}}.ignored_association i LEFT JOIN {{g}}.asset s ON s.ws = $1 AND s.asset = i.asset
 WHERE i.ws = $1 AND i.campaign = $2 AND i.reason IN ({", ".join(f"'{reason}'" for reason in sorted(REFUSED))})
 ORDER BY i.occurred_at_us, i.event_id
 """)

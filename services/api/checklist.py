@@ -10,7 +10,7 @@ from services.api.sentences import Clock, Who
 from shared.events.codec import decode_event
 from shared.events.instants import END_US
 from shared.projection.attribution import KEPT_OUT_OF, REACHED
-from shared.projection.deals import CONTACTS_OF, FACTS, keys_named, members_of, told_of
+from shared.projection.deals import CONTACTS_OF, ENTITY_EVENTS, keys_named, members_of, told_of
 from shared.projection.sql import sql
 from shared.rules.deal import Deal, DealReason, Decision, Member, Met, decide, eligible, fold
 from shared.rules.influence import TouchType
@@ -52,18 +52,18 @@ async def explain_deal(read: Reading, deal_id: str, campaign_id: str) -> dict[st
 
     Raises a 404 `Problem` if either is unknown.
     """
-    facts = [
+    entity_events = [
         (Order(r["occurred_at_us"], r["event_id"]), r["type"], decode_event(r["body"]))
-        for r in await read.fetch(FACTS, [deal_key(deal_id)])
+        for r in await read.fetch(ENTITY_EVENTS, [deal_key(deal_id)])
     ]
-    if not facts:
+    if not entity_events:
         raise not_found("deal", deal_id)
     campaign = await read.fetchrow(CAMPAIGN, campaign_key(campaign_id))
     if campaign is None:
         raise not_found("campaign", campaign_id)
-    deal = fold(told_of(*fact) for fact in facts)
-    rows = {r["identifier"]: r["contact"] for r in await read.fetch(CONTACTS_OF, list(keys_named(facts)))}
-    found = await _found(read, deal_id, campaign, deal, members_of(facts, rows))
+    deal = fold(told_of(*entity_event) for entity_event in entity_events)
+    rows = {r["identifier"]: r["contact"] for r in await read.fetch(CONTACTS_OF, list(keys_named(entity_events)))}
+    found = await _found(read, deal_id, campaign, deal, members_of(entity_events, rows))
     why = found.decision.reason
     return {
         "deal_id": deal_id, "campaign_id": campaign_id, "counts": why is None, "reason": why,

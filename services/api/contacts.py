@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
 from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
-from services.api.touches import standings, touch_json, via_assets, what_brought
+from services.api.touches import touch_json, traffic_sources, via_assets, window_statuses
 from shared.events.emails import normalised_email
 from shared.events.instants import to_rfc3339
 from shared.projection.sql import sql
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.keys import Identifier
 from shared.web.problems import Problem
 
@@ -42,12 +42,12 @@ IN_SALESFORCE = sql(
     )
 )
 JOURNEY = sql(f"""
-SELECT t.* FROM {{g}}.ownership o JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
+SELECT t.* FROM {{g}}.identity_interval o JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
     AND t.occurred_at_us >= greatest(o.from_us, $3::bigint) AND t.occurred_at_us <= o.to_us
     AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
     AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
     AND (t.occurred_at_us, t.event_id) > ($3::bigint, $4 COLLATE "C")
-WHERE o.ws = $1 AND o.contact = $2 AND t.verdict <> {Verdict.RETRACTED:d}
+WHERE o.ws = $1 AND o.contact = $2 AND t.traffic_class <> {TrafficClass.RETRACTED:d}
 ORDER BY t.occurred_at_us, t.event_id LIMIT $5
 """)  # a page of all touches that a contact owns
 
@@ -96,7 +96,7 @@ def routes(api: Api) -> APIRouter:
             after = order_of(read.cursor)
             touches = await read.fetch(JOURNEY, row["contact"], *after, read.limit + 1)
             more, touches = len(touches) > read.limit, touches[: read.limit]
-            found, by = await standings(read, touches), await what_brought(read, touches)
+            found, by = await window_statuses(read, touches), await traffic_sources(read, touches)
             via = await via_assets(read, touches)
             items = [touch_json(touch, found[i], by[i], via[i]) for i, touch in enumerate(touches)]
             last = touches[-1] if touches else None

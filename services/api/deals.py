@@ -7,15 +7,15 @@ from fastapi import APIRouter, Request, Response
 from services.api import parameters as takes
 from services.api.checklist import explain_deal
 from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
-from services.api.touches import counting, standings
+from services.api.touches import counting, window_statuses
 from shared.events.codec import decode_event
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
-from shared.projection.deals import FACTS, told_of
+from shared.projection.deals import ENTITY_EVENTS, told_of
 from shared.projection.sql import sql
 from shared.rules.credit import uncredited
 from shared.rules.deal import State, fold
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 from shared.rules.keys import deal_key
 from shared.rules.models import MODELS, Role, weights
@@ -30,13 +30,13 @@ LEFT JOIN {g}.contact c ON c.ws = $1 AND c.contact = cr.contact
 WHERE cr.ws = $1 AND cr.deal = $2 ORDER BY cr.step
 """)
 OTHERS = sql(f"""
-SELECT t.event_id, t.type, t.occurred_at_us, t.verdict, t.asset_id, c.name AS contact_name,
+SELECT t.event_id, t.type, t.occurred_at_us, t.traffic_class, t.asset_id, c.name AS contact_name,
     EXISTS (SELECT FROM {{g}}.deal_contact d WHERE d.ws = $1 AND d.deal = $2 AND d.contact = c.contact) AS eligible
 FROM (SELECT DISTINCT i.contact FROM {{g}}.deal_named n
     JOIN {{g}}.identifier i ON i.ws = $1 AND i.identifier = n.identifier WHERE n.ws = $1 AND n.deal = $2) ever
 JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = ever.contact
-JOIN {{g}}.ownership o ON o.ws = $1 AND o.contact = c.contact
-JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person AND t.verdict <> {Verdict.RETRACTED:d}
+JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = c.contact
+JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person AND t.traffic_class <> {TrafficClass.RETRACTED:d}
     AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
     AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
     AND t.occurred_at_us >= $3::bigint AND (t.occurred_at_us, t.event_id) > ($3::bigint, $4 COLLATE "C")
@@ -88,9 +88,9 @@ def routes(api: Api) -> APIRouter:
 
 async def _amount_told(read: Reading, deal: int) -> str | None:
     """The amount that the deal's events tell, though its currency may not be able to express it."""
-    rows = await read.fetch(FACTS, [deal])
+    rows = await read.fetch(ENTITY_EVENTS, [deal])
     told = ((Order(r["occurred_at_us"], r["event_id"]), r["type"], decode_event(r["body"])) for r in rows)
-    return fold(told_of(*fact) for fact in told).amount
+    return fold(told_of(*entity_event) for entity_event in told).amount
 
 
 async def _deal_row(read: Reading, deal_id: str) -> Any:
@@ -107,13 +107,13 @@ async def _shares(read: Reading, deal: Any, model: str) -> list[dict[str, Any]]:
     found = {Role(role): i for i, touch in enumerate(journey) for role in touch["roles"]}
     ages_us = [deal["closed_us"] - touch["occurred_at_us"] for touch in journey]
     parts = weights(MODELS[model], found, ages_us)
-    campaigns = await standings(read, journey)
+    campaigns = await window_statuses(read, journey)
     return [
         {
             "event_id": touch["event_id"], "type": TouchType(touch["type"]).wire,
             "occurred_at": to_rfc3339(touch["occurred_at_us"]), "contact": touch["contact_name"],
             "asset_id": touch["asset_id"],
-            "campaigns": counting(Verdict.COUNTED, campaigns[i]),
+            "campaigns": counting(TrafficClass.COUNTED, campaigns[i]),
             "roles": touch["roles"], "weight": str(parts.fraction(i)),
             "share": to_money(share_under(read, touch, model), deal["currency"]) if touch["shares_minor"] else None,
         } for i, touch in enumerate(journey)
@@ -138,7 +138,7 @@ async def _others(read: Reading, deal: Any) -> dict[str, Any]:
             "event_id": r["event_id"], "type": TouchType(r["type"]).wire, "occurred_at": to_rfc3339(r["occurred_at_us"]),
             "contact": r["contact_name"], "asset_id": r["asset_id"],
             "reason": uncredited(
-                TouchType(r["type"]), Verdict(r["verdict"]), r["eligible"], r["occurred_at_us"], deal["closed_us"],
+                TouchType(r["type"]), TrafficClass(r["traffic_class"]), r["eligible"], r["occurred_at_us"], deal["closed_us"],
                 read.settings.lookback_days,
             ),
         } for r in rows

@@ -9,10 +9,10 @@ from services.api.sentences import Clock, Deed, Thing, Who, counts, kept_out
 from services.api.touches import Bearing, bearings, why_not
 from shared.projection.attribution import COUNTED_WHEN
 from shared.projection.sql import sql
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 from shared.rules.page import parse
-from shared.rules.pre_association import KeptOut, Route, Standing
+from shared.rules.pre_association import KeptOut, Route, WindowStatus
 
 TOUCHES = sql("""
 SELECT t.* FROM unnest($2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY u(person, at_us, event_id, n)
@@ -73,7 +73,7 @@ async def standpoints(
         points = {}
         for campaign_id, by_route in sorted(found[n].items()):
             route = _deciding(by_route)
-            why = why_not(Verdict(touch["verdict"]), {r: b.standing for r, b in by_route.items()})
+            why = why_not(TrafficClass(touch["traffic_class"]), {r: b.window_status for r, b in by_route.items()})
             deed = _deed(touch, owners[n], by_route, route, things)
             points[campaign_id] = Standpoint(why, deed, turns.get((n, campaign_id)))
         out.append(points)
@@ -82,7 +82,7 @@ async def standpoints(
 
 def _deciding(by_route: dict[Route, Bearing]) -> Route:
     """The route by which a touch counts, else the one that says why not: the first."""
-    return min(by_route, key=lambda route: (by_route[route].standing is not Standing.COUNTS, route))
+    return min(by_route, key=lambda route: (by_route[route].window_status is not WindowStatus.COUNTS, route))
 
 
 async def _turns(
@@ -94,7 +94,7 @@ async def _turns(
         for campaign_id, by_route in by_campaign.items():
             route = _deciding(by_route)
             bearing = by_route[route]
-            if bearing.standing is not Standing.COUNTS:
+            if bearing.window_status is not WindowStatus.COUNTS:
                 key = bearing.asset if route is Route.ASSET and bearing.asset is not None else bearing.key
                 asked.append((n, campaign_id, bearing.campaign, int(route), key))
     spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -104,10 +104,10 @@ async def _turns(
             spans[row["n"]].append((row["from_us"], row["to_us"]))
     out = {}
     for i, (n, campaign_id, _, _, _) in enumerate(asked):
-        at_us, standing = touches[n]["occurred_at_us"], found[n][campaign_id][Route(asked[i][3])].standing
+        at_us, window_status = touches[n]["occurred_at_us"], found[n][campaign_id][Route(asked[i][3])].window_status
         came = [from_us for from_us, _ in spans[i] if from_us > at_us]
         left = [to_us for _, to_us in spans[i] if to_us <= at_us]
-        if came and (standing is Standing.BEFORE_ASSOCIATION or not left):
+        if came and (window_status is WindowStatus.BEFORE_ASSOCIATION or not left):
             out[n, campaign_id] = min(came)
         elif left:
             out[n, campaign_id] = max(left)
@@ -117,7 +117,7 @@ async def _turns(
 async def _things(
     read: Reading, touches: Sequence[Any], found: dict[int, dict[str, dict[Route, Bearing]]]
 ) -> dict[int, Thing]:
-    keys = {touch[column] for touch in touches for column in ("target", "via")}
+    keys = {touch[column] for touch in touches for column in ("asset_or_page_key", "via")}
     keys |= {b.asset for by_campaign in found.values() for by in by_campaign.values() for b in by.values()}
     rows = await read.fetch(ASSETS, [key for key in keys if key is not None])
     return {row["asset"]: Thing(row["asset_id"], row["asset_type"], row["name"]) for row in rows}
@@ -125,7 +125,7 @@ async def _things(
 
 def _deed(touch: Any, who: Who | None, by_route: dict[Route, Bearing], route: Route, things: dict[int, Thing]) -> Deed:
     by_asset, by_via = by_route.get(Route.ASSET), by_route.get(Route.VIA)
-    thing = _first(things, [by_asset.asset if by_asset else None, touch["target"]], touch["asset_id"])
+    thing = _first(things, [by_asset.asset if by_asset else None, touch["asset_or_page_key"]], touch["asset_id"])
     via = _first(things, [by_via.asset if by_via else None, touch["via"]], touch["via_asset_id"])
     return Deed(
         who, TouchType(touch["type"]), touch["occurred_at_us"], thing, via,

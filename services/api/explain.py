@@ -8,34 +8,38 @@ from services.api.reading import Reading, not_found
 from services.api.sentences import Clock
 from services.api.touches import (
     bearings,
-    brought_json,
     campaigns_json,
     session_name,
-    standings_of,
+    traffic_source_json,
+    traffic_sources,
     via_assets,
-    what_brought,
+    window_statuses_of,
 )
 from shared.events.instants import END_US, to_rfc3339
 from shared.projection.sql import sql
-from shared.rules.excluded_traffic import FLAGGED_MACHINE, FLAGGED_SCANNER, Verdict
+from shared.rules.excluded_traffic import FLAGGED_MACHINE, FLAGGED_SCANNER, TrafficClass
 from shared.rules.influence import DEAL_TOUCHES, INFLUENCING, REVENUE_TOUCHES, TouchType
 from shared.rules.keys import event_key
 from shared.rules.reassociation import Held, cta_clicks_stay, former_asset_keeps, keepers
 
-SEEN = sql("SELECT occurred_at_us, place, is_touch, live, as_of_us FROM {g}.seen WHERE ws = $1 AND event_key = $2")
+SEEN = sql(
+    "SELECT occurred_at_us, place, is_touch, live, as_of_us FROM {g}.event_index WHERE ws = $1 AND event_key = $2"
+)
 TOUCH = sql("SELECT * FROM {g}.touch WHERE ws = $1 AND person = $2 AND occurred_at_us = $3 AND event_id = $4")
-FACT = sql("SELECT type, object FROM {g}.fact WHERE ws = $1 AND subject = $2 AND occurred_at_us = $3 AND event_id = $4")
+ENTITY_EVENT = sql(
+    "SELECT type, object FROM {g}.entity_event WHERE ws = $1 AND subject = $2 AND occurred_at_us = $3 AND event_id = $4"
+)
 OWNER = sql("""
-SELECT c.contact, c.name FROM {g}.ownership o JOIN {g}.contact c ON c.ws = $1 AND c.contact = o.contact
+SELECT c.contact, c.name FROM {g}.identity_interval o JOIN {g}.contact c ON c.ws = $1 AND c.contact = o.contact
 WHERE o.ws = $1 AND o.person = $2 AND (o.from_us, o.from_event) <= ($3::bigint, $4 COLLATE "C")
     AND (o.to_us, o.to_event) > ($3::bigint, $4 COLLATE "C")
 """)
 RETRACTED_BY = sql(
     "SELECT event_id FROM {g}.retraction WHERE ws = $1 AND target = $2 ORDER BY occurred_at_us, event_id"
 )
-LIVE = sql("SELECT event_key FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[]) AND live")
-INEFFECTIVE = sql("""
-SELECT reason FROM {g}.ineffective WHERE ws = $1 AND asset = $2 AND campaign = $3 AND occurred_at_us = $4 AND event_id = $5
+LIVE = sql("SELECT event_key FROM {g}.event_index WHERE ws = $1 AND event_key = ANY($2::bytea[]) AND live")
+IGNORED_ASSOCIATIONS = sql("""
+SELECT reason FROM {g}.ignored_association WHERE ws = $1 AND asset = $2 AND campaign = $3 AND occurred_at_us = $4 AND event_id = $5
 """)
 CAMPAIGN_NAMES = sql("SELECT campaign_id, name FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])")
 CAMPAIGN_ID = sql("SELECT campaign_id FROM {g}.campaign WHERE ws = $1 AND campaign = $2")
@@ -69,9 +73,9 @@ async def explain_event(read: Reading, event_id: str) -> dict[str, Any]:
             "reason": letters[0]["reason"], "detail": letters[0]["detail"], "campaigns": [],
         }  # fmt: skip
     place = (seen["place"], seen["occurred_at_us"], event_id)
-    out = await (_touch(read, place) if seen["is_touch"] else _fact(read, place))
+    out = await (_touch(read, place) if seen["is_touch"] else _entity_event(read, place))
     if not seen["live"]:
-        out |= {"counted": False, "reason": Verdict.RETRACTED.name.lower(), "campaigns": [],
+        out |= {"counted": False, "reason": TrafficClass.RETRACTED.name.lower(), "campaigns": [],
                 "retracted_by": await _retracted_by(read, event_id)}  # fmt: skip
     lost = sum(letter["reason"] == "conflicting_duplicate" for letter in letters)
     told_as_of = None if seen["as_of_us"] is None else to_rfc3339(seen["as_of_us"])
@@ -86,19 +90,19 @@ async def _retracted_by(read: Reading, event_id: str) -> list[str]:
 
 async def _touch(read: Reading, place: tuple[int, int, str]) -> dict[str, Any]:
     touch = await read.fetchrow(TOUCH, *place)
-    verdict, type_ = Verdict(touch["verdict"]), TouchType(touch["type"])
+    traffic_class, type_ = TrafficClass(touch["traffic_class"]), TouchType(touch["type"])
     owner = await read.fetchrow(OWNER, *place)
-    (by,) = await what_brought(read, [touch])
+    (by,) = await traffic_sources(read, [touch])
     (via_asset_id,) = await via_assets(read, [touch])
-    counted = verdict is Verdict.COUNTED
+    counted = traffic_class is TrafficClass.COUNTED
     return {
         "event_id": place[2], "type": type_.wire, "occurred_at": to_rfc3339(place[1]),
         "contact": owner["name"] if owner else None, "counted": counted,
-        "reason": None if counted else verdict.name.lower(),
-        "machine_by": _machine_by(touch["flags"]) if verdict is Verdict.MACHINE else None,
-        "campaigns": [] if verdict is Verdict.RETRACTED else await _campaigns(read, touch, owner),
+        "reason": None if counted else traffic_class.name.lower(),
+        "machine_by": _machine_by(touch["flags"]) if traffic_class is TrafficClass.MACHINE else None,
+        "campaigns": [] if traffic_class is TrafficClass.RETRACTED else await _campaigns(read, touch, owner),
         "asset_id": touch["asset_id"], "via_asset_id": via_asset_id,
-        "session": session_name(touch["session"]), **brought_json(by),
+        "session": session_name(touch["session"]), **traffic_source_json(by),
         "influence": [name for name, types in INFLUENCE if counted and type_ in types],
         "sections": await _sections(read, touch, type_) if counted else [],
     }  # fmt: skip
@@ -121,13 +125,13 @@ async def _campaigns(read: Reading, touch: Any, owner: Any) -> list[dict[str, An
     clock = Clock(read.zone)
     return [
         {**told, "says": points[told["campaign_id"]].said(clock, called[told["campaign_id"]] or told["campaign_id"])}
-        for told in campaigns_json(Verdict(touch["verdict"]), standings_of(found))
+        for told in campaigns_json(TrafficClass(touch["traffic_class"]), window_statuses_of(found))
     ]
 
 
 async def _sections(read: Reading, touch: Any, type_: TouchType) -> list[dict[str, Any]]:
     """In which campaigns' asset sections the touch shows, and in which it does not though the asset is there."""
-    rows = await read.fetch(HOLDERS, touch["target"], touch["via"], touch["occurred_at_us"])
+    rows = await read.fetch(HOLDERS, touch["asset_or_page_key"], touch["via"], touch["occurred_at_us"])
     held: dict[int, list[Held]] = defaultdict(list)
     for row in rows:
         held[row["asset"]].append(Held(row["campaign"], row["from_us"], row["to_us"]))
@@ -148,14 +152,14 @@ async def _sections(read: Reading, touch: Any, type_: TouchType) -> list[dict[st
     return out
 
 
-async def _fact(read: Reading, place: tuple[int, int, str]) -> dict[str, Any]:
-    row = await read.fetchrow(FACT, *place)
+async def _entity_event(read: Reading, place: tuple[int, int, str]) -> dict[str, Any]:
+    row = await read.fetchrow(ENTITY_EVENT, *place)
     said = {
         "event_id": place[2], "type": row["type"], "occurred_at": to_rfc3339(place[1]), "contact": None, "counted": True,
         "reason": None, "campaigns": [],
     }  # fmt: skip
     if row["type"] in ("asset_associated", "asset_dissociated"):
-        why = await read.connection.fetchval(INEFFECTIVE, read.ws, place[0], row["object"], place[1], place[2])
+        why = await read.connection.fetchval(IGNORED_ASSOCIATIONS, read.ws, place[0], row["object"], place[1], place[2])
         campaign_id = await read.connection.fetchval(CAMPAIGN_ID, read.ws, row["object"])
         said |= {"counted": why is None, "reason": why, "campaign_id": campaign_id}
     return said

@@ -13,9 +13,9 @@ from shared.projection.attribution import CAMPAIGN_NUMBERS, DEALS_OF_CONTACTS, S
 from shared.projection.sql import sql
 from shared.rules.deal import State, before_close
 from shared.rules.exact import split
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import INFLUENCING, TouchType
-from shared.rules.pre_association import KeptOut, Standing, kept_out
+from shared.rules.pre_association import KeptOut, WindowStatus, kept_out
 from shared.rules.settled import settled_through_us
 from shared.store.generations import WrongShape, lacks_model
 
@@ -122,8 +122,8 @@ def _take(one: Numbers, touched: dict[int, Touched], row: Any, span: Range) -> N
 
 
 def _take_touches(one: Numbers, row: Any) -> None:
-    standings = [None if row[column] is None else Standing(row[column]) for column in ("d", "e", "f")]
-    reason = kept_out(row["b"] == Verdict.MACHINE, row["b"] == Verdict.INTERNAL, *standings)
+    window_statuses = [None if row[column] is None else WindowStatus(row[column]) for column in ("d", "e", "f")]
+    reason = kept_out(row["b"] == TrafficClass.MACHINE, row["b"] == TrafficClass.INTERNAL, *window_statuses)
     if reason is not None:
         if row["a"] in INFLUENCING:
             one.excluded[str(reason)] += row["n"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import structlog
 
-from shared.database import told
+from shared.database import error_text
 from shared.log.port import EventLog, LogUnavailable
 from shared.projection.sql import sql
 from shared.store.generations import live_generation
@@ -27,7 +27,7 @@ class _Seen:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class Progress:
+class ProjectionPosition:
     """The offsets up to which the live generation is projected, as a reader of the next moment will find it or nearly so."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
@@ -75,5 +75,5 @@ class LogEnd:
                 return await self._log.end(partition)
         except (LogUnavailable, TimeoutError) as error:
             self._away_until_s = loop.time() + END_AGAIN_S
-            logger.warning("the end of the log is not known", error=told(error))
+            logger.warning("the end of the log is not known", error=error_text(error))
             return None

@@ -15,7 +15,7 @@ from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 
 from services.api.gate import Gate
-from services.api.progress import PROGRESS, LogEnd, Progress
+from services.api.progress import PROGRESS, LogEnd, ProjectionPosition
 from shared.access.keys import OPERATOR_WORKSPACE, KeyRing
 from shared.access.positions import Positions
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
@@ -43,7 +43,7 @@ class Api:
     """What the routes work with. `gate` has connections of the readers' own: what writes never waits for a slow read."""
 
     gate: Gate
-    progress: Progress
+    progress: ProjectionPosition
     keys: KeyRing
     log_end: LogEnd
     partitions: int

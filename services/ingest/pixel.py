@@ -11,7 +11,7 @@ from services.ingest import metrics
 from services.ingest.events import append, count
 from services.ingest.refused import keep
 from shared.access.keys import Access
-from shared.database import AWAY, told
+from shared.database import AWAY, error_text
 from shared.events.codec import Refusal, encode_event
 from shared.events.types import PageVisited
 from shared.log.port import LogUnavailable
@@ -58,7 +58,7 @@ def routes(ingest: "Ingest") -> APIRouter:
             headers = NO_STORE | {"Touchline-Refused": f"key_in_url; {IN_URL_SAYS}"}
         except (LogUnavailable, *AWAY) as error:
             metrics.EVENTS.labels("lost").inc()
-            logger.warning("a page visit is lost", error=told(error))
+            logger.warning("a page visit is lost", error=error_text(error))
         return Response(GIF, media_type="image/gif", headers=headers)
 
     return router

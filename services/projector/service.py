@@ -14,7 +14,7 @@ import structlog
 
 from services.projector import metrics
 from services.projector.worker import Worker
-from shared.database import AWAY, told
+from shared.database import AWAY, error_text
 from shared.log.port import Assignment, EventLog, LogUnavailable
 
 LAG_EVERY_S = 5.0
@@ -79,7 +79,7 @@ class Projectors:
             try:
                 self._generations = dict(await self._followed())
             except AWAY as error:
-                logger.warning("which generations are followed is not known", error=told(error))
+                logger.warning("which generations are followed is not known", error=error_text(error))
             else:
                 await self._stop([place for place in self._tasks if place[0] not in self._generations])
                 for partition in self._held:
@@ -140,7 +140,7 @@ class Projectors:
             try:
                 await self._tidy_up()
             except (asyncpg.PostgresError, *AWAY) as error:
-                logger.warning("what has expired, or will be needed, is seen to later", error=told(error))
+                logger.warning("what has expired, or will be needed, is seen to later", error=error_text(error))
             await asyncio.sleep(TIDY_EVERY_S)
 
     async def _tell_lag(self, place: Place, worker: Worker) -> None:
@@ -150,7 +150,7 @@ class Projectors:
         try:
             end = await self._log.end(partition)
         except LogUnavailable as error:
-            logger.warning("the lag is not known", partition=partition, error=told(error))
+            logger.warning("the lag is not known", partition=partition, error=error_text(error))
             return
         since_us = worker.waiting_since_us
         if self.workers.get(place) is worker:

@@ -11,9 +11,9 @@ import asyncpg
 import structlog
 
 from services.projector import metrics
-from shared.database import told
+from shared.database import error_text
 from shared.log.port import EventLog, LogDamaged, LogUnavailable
-from shared.projection.poison import GONE, PASSING, ROLLED_BACK, project_or_bury
+from shared.projection.poison import GONE, PASSING, ROLLED_BACK, project_or_dead_letter
 from shared.projection.project import Batch, Fenced, Projector, decode
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
@@ -63,7 +63,7 @@ class Worker:
                 why = _why(error)
                 metrics.RETRIES.labels(why).inc()
                 logger.warning(
-                    "projection pauses", why=why, error=told(error), partition=self.partition, again_in_s=pause_s
+                    "projection pauses", why=why, error=error_text(error), partition=self.partition, again_in_s=pause_s
                 )
                 await asyncio.sleep(pause_s)
 
@@ -89,7 +89,7 @@ class Worker:
     async def _project(self, projector: Projector, batch: Batch) -> None:
         with metrics.BATCH_SECONDS.time():
             async with self._connection() as connection:
-                await project_or_bury(connection, projector, batch)
+                await project_or_dead_letter(connection, projector, batch)
         for reason, count in projector.kept.items():
             metrics.DEAD_LETTERS.labels(reason).inc(count)
         projector.kept.clear()

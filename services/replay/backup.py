@@ -23,7 +23,7 @@ import msgspec
 import zstandard
 
 from services.replay import backup_topic
-from services.replay.build import Build, Means
+from services.replay.build import Build, Resources
 from shared.log.kafka import KafkaLog
 from shared.log.port import EventLog
 from shared.store.durable import durable
@@ -83,7 +83,7 @@ class Manifest(msgspec.Struct, frozen=True):
     topic: Member | None = None
 
 
-async def create(means: Means, target: Path) -> tuple[Path, Manifest]:
+async def create(resources: Resources, target: Path) -> tuple[Path, Manifest]:
     """Write a backup to a file, or into a folder under a name with the time; answers where it is, and what is in it.
 
     The file is its owner's alone (mode 0600). It is there whole, or not at all. Raises `OSError`.
@@ -91,7 +91,7 @@ async def create(means: Means, target: Path) -> tuple[Path, Manifest]:
     made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     target = _named(target, made_at)
     with _whole(target) as file:
-        manifest = await _write(means, file, made_at)
+        manifest = await _write(resources, file, made_at)
     return target, manifest
 
 
@@ -117,13 +117,13 @@ def _whole(target: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-async def _write(means: Means, file: IO[bytes], made_at: str) -> Manifest:
+async def _write(resources: Resources, file: IO[bytes], made_at: str) -> Manifest:
     tables: dict[str, Member] = {}
     topic: Member | None = None
-    log = means.log
+    log = resources.log
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         async with (
-            means.pool.acquire() as connection,
+            resources.pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             rows = await connection.fetch("SELECT partition, next_offset FROM touchline.log_partition ORDER BY 1")
@@ -166,7 +166,9 @@ async def _copy_out(connection: Any, table: str, member: IO[bytes]) -> Member:
     return Member(columns, int(told.split()[-1]), size, digest.hexdigest())
 
 
-async def restore(means: Means, source: Path, begun: Callable[[int], None], advance: Callable[[int], None]) -> Manifest:
+async def restore(
+    resources: Resources, source: Path, begun: Callable[[int], None], advance: Callable[[int], None]
+) -> Manifest:
     """Make a store from a backup: its tables in one transaction, then the projection from the log.
 
     The whole file is checked before anything is written. A Kafka topic is filled first, unless it is the backup's own and holds its
@@ -175,18 +177,18 @@ async def restore(means: Means, source: Path, begun: Callable[[int], None], adva
     """
     with _opened(source) as archive:
         manifest = _checked(archive, source)
-        topic = await _topic_to_fill(means.log, manifest, source)
-        async with means.pool.acquire() as connection:
+        topic = await _topic_to_fill(resources.log, manifest, source)
+        async with resources.pool.acquire() as connection:
             await _be_empty(connection)
         if topic is not None:
             with archive.open(backup_topic.NAME) as events:
                 await backup_topic.fill_topic(topic, events)
-        async with means.pool.acquire() as connection, connection.transaction():
+        async with resources.pool.acquire() as connection, connection.transaction():
             await _be_empty(connection)
             await connection.execute("DELETE FROM touchline.log_partition")
             for table, member in manifest.tables.items():
                 await _copy_in(connection, archive, table, member)
-    await _project(means, begun, advance)
+    await _project(resources, begun, advance)
     return manifest
 
 
@@ -274,14 +276,14 @@ async def _copy_in(connection: Any, archive: zipfile.ZipFile, table: str, member
         await connection.execute(COUNT_ON.format(table=table, column=NUMBERED[table]))
 
 
-async def _project(means: Means, begun: Callable[[int], None], advance: Callable[[int], None]) -> None:
+async def _project(resources: Resources, begun: Callable[[int], None], advance: Callable[[int], None]) -> None:
     """Make the projection of all that the log holds, and let it be the live one."""
-    log = means.log
+    log = resources.log
     ends = await _ends(log)
     begun(sum(ends.values()))
     generation = Generation("g1", log.identity, log.partitions)
-    async with means.pool.acquire() as connection, connection.transaction():
+    async with resources.pool.acquire() as connection, connection.transaction():
         await create_generation(connection, generation, live=False)
-    await Build(means, generation, advance).run(ends)
-    async with means.pool.acquire() as connection, connection.transaction():
+    await Build(resources, generation, advance).run(ends)
+    async with resources.pool.acquire() as connection, connection.transaction():
         await point_at(connection, generation.name)

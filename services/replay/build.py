@@ -8,11 +8,11 @@ import asyncpg
 import structlog
 
 from services.replay.bulk import Bulk, forget_spill, is_empty
-from services.replay.crew import Crew, CrewLost, Opener, alone, processes
+from services.replay.worker_pool import Opener, WorkerLost, WorkerPool, alone, processes
 from shared.log.port import EventLog, LogDamaged
 from shared.projection.bulk.spill import SpillLost
 from shared.projection.bulk.split import ALL, Selection, within
-from shared.projection.poison import NOT_ITS_FAULT, project_or_bury
+from shared.projection.poison import NOT_ITS_FAULT, project_or_dead_letter
 from shared.projection.project import Projector
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
@@ -26,7 +26,7 @@ ABANDONED = """
 SELECT name FROM touchline.generation WHERE ready_at IS NULL AND name <> $1 AND name !~ '^g\\d+$'
 """  # of makers that were killed, unless their locks say otherwise; a rebuild's is gone on with
 
-GONE_ON_WITH: tuple[type[Exception], ...] = (CrewLost, *NOT_ITS_FAULT)
+GONE_ON_WITH: tuple[type[Exception], ...] = (WorkerLost, *NOT_ITS_FAULT)
 """What ends a build, which the next run goes on with."""
 
 logger = structlog.stdlib.get_logger("touchline.replay")
@@ -77,7 +77,7 @@ async def drop_scratch(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Rec
 
 
 @dataclass(frozen=True)
-class Means:
+class Resources:
     """What builds: connections, the log, and how other processes reach both (None: there are none) and how many they are."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
@@ -93,7 +93,7 @@ class Build:
     It writes the generation and nothing else: dead letters are the live projection's to keep.
     """
 
-    means: Means
+    resources: Resources
     generation: Generation
     advance: Callable[[int], None]
     selection: Selection = ALL
@@ -102,7 +102,7 @@ class Build:
 
     async def run(self, upto: Mapping[int, int]) -> None:
         """Project every partition from where it stands up to its offset (exclusive). Raises `LogDamaged`."""
-        async with self.means.pool.acquire() as raw:
+        async with self.resources.pool.acquire() as raw:
             await raw.execute("SET synchronous_commit = off")  # what is lost with the machine is made again
             connection = Connection(raw, self.generation.name)
             if any(upto.values()) and await is_empty(connection):
@@ -120,8 +120,8 @@ class Build:
             self.advance(events)
 
         try:
-            async with self._crew(sum(upto.values())) as crew:
-                bulk = Bulk(connection, self.means.log, crew, advance, self.selection, self.social_posts_max)
+            async with self._pool_of_workers(sum(upto.values())) as worker_pool:
+                bulk = Bulk(connection, self.resources.log, worker_pool, advance, self.selection, self.social_posts_max)
                 await bulk.run(upto)
         except GONE_ON_WITH:
             raise
@@ -136,11 +136,11 @@ class Build:
         else:
             self._begun |= set(upto)
 
-    def _crew(self, events: int) -> AbstractAsyncContextManager[Crew]:
-        means = self.means
-        if means.opener is None or events <= ALONE_EVENTS_MAX:
-            return alone(means.pool, means.log, self.generation.name)
-        return processes(means.opener, self.generation.name, means.processes)
+    def _pool_of_workers(self, events: int) -> AbstractAsyncContextManager[WorkerPool]:
+        resources = self.resources
+        if resources.opener is None or events <= ALONE_EVENTS_MAX:
+            return alone(resources.pool, resources.log, self.generation.name)
+        return processes(resources.opener, self.generation.name, resources.processes)
 
     async def _empty(self, connection: Connection) -> None:
         """Begin the generation anew."""
@@ -150,7 +150,7 @@ class Build:
             await create_generation(connection.raw, self.generation, live=False)
 
     async def _partition(self, connection: Connection, partition: int, end: int) -> None:
-        log = self.means.log
+        log = self.resources.log
         projector = Projector(log, partition, social_posts_max=self.social_posts_max, keeps_dead_letters=False)
         await projector.take(connection)
         if partition not in self._begun:
@@ -162,6 +162,6 @@ class Build:
                 raise LogDamaged(f"partition {partition} ends at {projector.offset}; {end} was projected from it")
             async with within(connection, self.selection.snapshot):
                 batch = await self.selection.chosen(connection, entries)
-            await project_or_bury(connection, projector, batch, self.selection.batch)
+            await project_or_dead_letter(connection, projector, batch, self.selection.batch)
             self.advance(len(entries))
         await log.leave(partition)

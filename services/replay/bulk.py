@@ -18,7 +18,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from services.replay.crew import Crew, Hands
+from services.replay.worker_pool import WorkerContext, WorkerPool
 from shared.log.port import EventLog
 from shared.projection.bulk.admit import context_of, settle_ids, write_what_is_told
 from shared.projection.bulk.derive import DEALS, all_contacts, put_together, some_deals, whole_catalog
@@ -36,7 +36,16 @@ SPAN_EVENTS_MIN, SPANS = 25_000, 16  # a shorter log is cut so, that no process 
 BUCKET_EVENTS = 100_000  # about 100 MB while it is worked on
 BUCKETS_MAX = 1_024  # each holds a block in memory while the log is split
 DEALS_AT_A_TIME = 500
-LOADED = ("touch", "seen", "fact", "naming", "identifier", "visitor", "ownership", "link")  # written without indexes
+LOADED = (
+    "touch",
+    "event_index",
+    "entity_event",
+    "identifier_mention",
+    "identifier",
+    "visitor",
+    "identity_interval",
+    "identity_edge",
+)  # written without indexes
 ONLY_READ = ("touch_target", "touch_via", "touch_utm")  # no part of the projection looks by them
 SHARES = {"split": 45, "ids": 5, "load": 28, "index": 10, "contacts": 5, "deals": 7}  # of the work, in percent
 
@@ -53,7 +62,7 @@ FROM unnest($1::int[], $2::bigint[], $3::bigint[]) u(partition, next_offset, rec
 """)
 CLEAR = [
     sql(f"DROP TABLE IF EXISTS {{g}}.{name}")
-    for name in ("part_identifier", "part_link", "part_lateness", "part_lost", "bulk_step")
+    for name in ("part_identifier", "part_identity_edge", "part_lateness", "part_lost", "bulk_step")
 ]
 
 Answer = TypeVar("Answer")
@@ -75,7 +84,7 @@ _encode = msgspec.msgpack.encode
 logger = structlog.stdlib.get_logger("touchline.replay")
 
 
-class Progress:
+class ProgressReport:
     """Tells whole events of work that is done in shares."""
 
     def __init__(self, events: int, advance: Callable[[int], None]) -> None:
@@ -101,17 +110,17 @@ class Bulk:
     """Projects the first events of a log into an empty generation, up to given offsets."""
 
     def __init__(
-        self, connection: Connection, log: EventLog, crew: Crew, advance: Callable[[int], None],
+        self, connection: Connection, log: EventLog, worker_pool: WorkerPool, advance: Callable[[int], None],
         selection: Selection = ALL, social_posts_max: int = SOCIAL_POSTS_MAX,
     ) -> None:  # fmt: skip
-        self._connection, self._log, self._crew, self._advance = connection, log, crew, advance
+        self._connection, self._log, self._pool_of_workers, self._advance = connection, log, worker_pool, advance
         self._selection, self._social_posts_max = selection, social_posts_max
         self._done: dict[str, bytes] = {}
 
     async def run(self, upto: Mapping[int, int]) -> None:
         """Do what is not done yet. Raises `LogDamaged`, or `SpillLost` if what an earlier run has read is gone."""
         plan = await self._plan(upto)
-        self._progress = Progress(sum(plan.upto.values()), self._advance)
+        self._progress = ProgressReport(sum(plan.upto.values()), self._advance)
         with timed("read and split"):
             splits = await self._split(plan)
         with timed("settle ids"):
@@ -155,7 +164,7 @@ class Bulk:
             if name in self._done:
                 found = _checked(msgspec.msgpack.decode(self._done[name], type=Split))
             else:
-                found = await self._crew.do(split_span, name, span, str(path), plan.buckets, self._selection)
+                found = await self._pool_of_workers.do(split_span, name, span, str(path), plan.buckets, self._selection)
             self._progress.add("split", span.events / max(1, sum(plan.upto.values())))
             return found
 
@@ -165,7 +174,7 @@ class Bulk:
         """Let every id be one event's, and learn what the whole log says."""
         if "ids" not in self._done:
             workspaces = {ws: name for found in splits for ws, name in found.workspaces.items()}
-            await self._crew.do(index_ids, "ids", workspaces)
+            await self._pool_of_workers.do(index_ids, "ids", workspaces)
         context = await context_of(self._connection, splits, plan.upto)
         if "told" not in self._done:
             async with self._connection.raw.transaction():
@@ -185,7 +194,7 @@ class Bulk:
 
         async def one(bucket: int) -> None:
             if f"load {bucket}" not in self._done:
-                await self._crew.do(load_bucket, f"load {bucket}", path, sources[bucket])
+                await self._pool_of_workers.do(load_bucket, f"load {bucket}", path, sources[bucket])
             self._progress.add("load", 1 / len(sources))
 
         await _all([one(bucket) for bucket in sorted(sources)])
@@ -194,7 +203,7 @@ class Bulk:
         """Make the indexes that deriving needs, and put together what several buckets say of one row."""
         made = [
             i for i in indexes(self._connection.generation, LOADED)
-            if i.name not in ("seen_pkey", *ONLY_READ) and i.table not in ("identifier", "link")
+            if i.name not in ("event_index_pkey", *ONLY_READ) and i.table not in ("identifier", "identity_edge")
         ]  # fmt: skip
         steps: list[Named] = [("together", together, ())]
         steps += [(f"index {i.name}", make_index, (i.make,)) for i in made]
@@ -206,7 +215,7 @@ class Bulk:
 
         async def one(name: str, step: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
             if name not in self._done:
-                await self._crew.do(step, name, *arguments)
+                await self._pool_of_workers.do(step, name, *arguments)
             self._progress.add(kind, share / len(steps))
 
         await _all([one(*named) for named in steps])
@@ -237,7 +246,7 @@ class Bulk:
         await self._connection.raw.execute(f"ANALYZE {names}")
 
     async def _finish(self, plan: Plan, splits: Sequence[Split]) -> None:
-        await self._analyze(table for table in projection.tables if table not in ("touch", "seen"))
+        await self._analyze(table for table in projection.tables if table not in ("touch", "event_index"))
         received = dict.fromkeys(plan.upto, 0)
         for found in splits:
             received[found.span.partition] = max(received[found.span.partition], found.received_us)
@@ -287,25 +296,27 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-async def split_span(hands: Hands, name: str, span: Span, path: str, buckets: int, selection: Selection) -> Split:
+async def split_span(
+    worker: WorkerContext, name: str, span: Span, path: str, buckets: int, selection: Selection
+) -> Split:
     """Step: see `split`."""
-    async with within(hands.connection, selection.snapshot):
-        found = await split(hands.connection, hands.log, span, Path(path), buckets, selection)
-        await hands.connection.execute(DONE, name, _encode(found))
+    async with within(worker.connection, selection.snapshot):
+        found = await split(worker.connection, worker.log, span, Path(path), buckets, selection)
+        await worker.connection.execute(DONE, name, _encode(found))
     return found
 
 
-async def index_ids(hands: Hands, name: str, workspaces: dict[int, str]) -> None:
+async def index_ids(worker: WorkerContext, name: str, workspaces: dict[int, str]) -> None:
     """Step: the unique index of the ids; where some were claimed more than once, they are settled first."""
-    connection = hands.connection
-    (key,) = [index for index in indexes(connection.generation, ["seen"]) if index.name == "seen_pkey"]
+    connection = worker.connection
+    (key,) = [index for index in indexes(connection.generation, ["event_index"]) if index.name == "event_index_pkey"]
     make = f"SET LOCAL max_parallel_maintenance_workers = 2; {key.make}"
     try:
-        await make_index(hands, name, make)
+        await make_index(worker, name, make)
     except asyncpg.UniqueViolationError:
         async with connection.raw.transaction():
-            await settle_ids(connection, hands.log, workspaces)
-        await make_index(hands, name, make)
+            await settle_ids(connection, worker.log, workspaces)
+        await make_index(worker, name, make)
 
 
 _contexts: dict[str, Context] = {}
@@ -337,47 +348,51 @@ def _checked(found: Split) -> Split:
     return found
 
 
-async def load_bucket(hands: Hands, name: str, context: str, sources: Sequence[tuple[str, list[Block]]]) -> None:
+async def load_bucket(
+    worker: WorkerContext, name: str, context: str, sources: Sequence[tuple[str, list[Block]]]
+) -> None:
     """Step: the rows of a bucket."""
     bucket = Bucket(_context(context))
     for path, blocks in sources:
         bucket.take(read_frames(Path(path), blocks))
-    async with hands.connection.raw.transaction():
-        await bucket.derive().write(hands.connection)
-        await hands.connection.execute(DONE, name, b"")
+    async with worker.connection.raw.transaction():
+        await bucket.derive().write(worker.connection)
+        await worker.connection.execute(DONE, name, b"")
 
 
-async def together(hands: Hands, name: str) -> None:
+async def together(worker: WorkerContext, name: str) -> None:
     """Step: see `put_together`; with the indexes of what it writes."""
-    async with hands.connection.raw.transaction():
-        await put_together(hands.connection)
-        for index in indexes(hands.connection.generation, ["identifier", "link"]):
-            await hands.connection.raw.execute(index.make)
-        await hands.connection.execute(DONE, name, b"")
+    async with worker.connection.raw.transaction():
+        await put_together(worker.connection)
+        for index in indexes(worker.connection.generation, ["identifier", "identity_edge"]):
+            await worker.connection.raw.execute(index.make)
+        await worker.connection.execute(DONE, name, b"")
 
 
-async def make_index(hands: Hands, name: str, statement: str) -> None:
+async def make_index(worker: WorkerContext, name: str, statement: str) -> None:
     """Step: an index."""
-    async with hands.connection.raw.transaction():
-        await hands.connection.raw.execute(statement)
-        await hands.connection.execute(DONE, name, b"")
+    async with worker.connection.raw.transaction():
+        await worker.connection.raw.execute(statement)
+        await worker.connection.execute(DONE, name, b"")
 
 
-async def derive_contacts_of(hands: Hands, name: str, ws: int, settings: Settings) -> None:
+async def derive_contacts_of(worker: WorkerContext, name: str, ws: int, settings: Settings) -> None:
     """Step: see `all_contacts`. Stopped, it goes on with those that have none."""
-    await all_contacts(hands.connection, ws, settings)
-    await hands.connection.execute(DONE, name, b"")
+    await all_contacts(worker.connection, ws, settings)
+    await worker.connection.execute(DONE, name, b"")
 
 
-async def derive_catalog_of(hands: Hands, name: str, ws: int, settings: Settings, social_posts_max: int) -> None:
+async def derive_catalog_of(
+    worker: WorkerContext, name: str, ws: int, settings: Settings, social_posts_max: int
+) -> None:
     """Step: see `whole_catalog`."""
-    async with hands.connection.raw.transaction():
-        await whole_catalog(hands.connection, ws, settings, social_posts_max)
-        await hands.connection.execute(DONE, name, b"")
+    async with worker.connection.raw.transaction():
+        await whole_catalog(worker.connection, ws, settings, social_posts_max)
+        await worker.connection.execute(DONE, name, b"")
 
 
-async def derive_deals_of(hands: Hands, name: str, ws: int, settings: Settings, deals: list[int]) -> None:
+async def derive_deals_of(worker: WorkerContext, name: str, ws: int, settings: Settings, deals: list[int]) -> None:
     """Step: see `some_deals`."""
-    async with hands.connection.raw.transaction():
-        await some_deals(hands.connection, ws, settings, deals)
-        await hands.connection.execute(DONE, name, b"")
+    async with worker.connection.raw.transaction():
+        await some_deals(worker.connection, ws, settings, deals)
+        await worker.connection.execute(DONE, name, b"")

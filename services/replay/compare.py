@@ -25,7 +25,7 @@ EVENT_COLUMNS = (
 SUBJECT_COLUMNS = ("deal", "contact", "campaign", "asset", "key", "page", "visitor", "person", "identifier", "a")
 
 LATEST_FACT = """
-SELECT event_id FROM {schema}.fact WHERE ws = $1 AND (subject = ANY($2::bigint[]) OR object = ANY($2::bigint[]))
+SELECT event_id FROM {schema}.entity_event WHERE ws = $1 AND (subject = ANY($2::bigint[]) OR object = ANY($2::bigint[]))
 ORDER BY occurred_at_us DESC, event_id COLLATE "C" DESC LIMIT 1
 """  # the last thing that was said of what a row is about
 

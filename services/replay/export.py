@@ -18,7 +18,7 @@ from typing import IO, Any, Protocol, Self
 import orjson
 import zstandard
 
-from services.replay.build import Means
+from services.replay.build import Resources
 from services.replay.sources import EVENT_COLUMN, STDIN, Unreadable, kind
 from services.replay.verify import offsets_of
 from shared.events.codec import event_type
@@ -26,7 +26,7 @@ from shared.events.emails import normalised_email
 from shared.events.instants import from_micros, to_micros, to_rfc3339
 from shared.log.port import partition_of
 from shared.projection.bulk.split import Selection
-from shared.projection.rows import Prepared, naming
+from shared.projection.rows import Prepared, identifier_mention
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import Identifier
 from shared.rules.order import Order
@@ -41,7 +41,9 @@ SELECT contact FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($2::bigint
 ORDER BY is_email LIMIT 1
 """)  # an id wins over an email of the same text
 IDENTIFIERS = sql("SELECT identifier FROM {g}.identifier WHERE ws = $1 AND contact = $2")
-OWNED = sql("SELECT person, from_us, from_event, to_us, to_event FROM {g}.ownership WHERE ws = $1 AND contact = $2")
+OWNED = sql(
+    "SELECT person, from_us, from_event, to_us, to_event FROM {g}.identity_interval WHERE ws = $1 AND contact = $2"
+)
 
 
 class NoContact(Exception):
@@ -67,7 +69,7 @@ class Contact:
 
     def has(self, arrived: Prepared) -> bool:
         """Whether an event names the contact, or is a touch of a visitor that was the contact then."""
-        named = naming(arrived.event)
+        named = identifier_mention(arrived.event)
         if named is not None and any(i.key in self.identifiers for contact in named.contacts for i in contact):
             return True
         if arrived.row is None:
@@ -80,7 +82,7 @@ class Contact:
 class Export:
     """Exports what the live generation holds of a workspace. `begun` is told how many events are read, `advance` of them."""
 
-    means: Means
+    resources: Resources
     workspace: str
     chosen: Chosen
     begun: Callable[[int], None]
@@ -88,7 +90,7 @@ class Export:
 
     async def events(self) -> AsyncIterator[list[Prepared]]:
         """The events in the order of the log. Raises `NoContact`, `NoGeneration`, `WrongShape` or `WrongLog`."""
-        pool, log = self.means.pool, self.means.log
+        pool, log = self.resources.pool, self.resources.log
         live = await live_generation(pool)
         check_log(live, log.identity, log.partitions)
         partition = partition_of(self.workspace, live.partitions)

@@ -30,13 +30,13 @@ READ_EVENTS = 5_000  # of the log, at a time
 CONFLICTS_SHOWN = 10  # of each source
 
 SEEN = sql("""
-SELECT event_key, as_of_us, sent_hash, occurred_at_us, log_offset FROM {g}.seen
+SELECT event_key, as_of_us, sent_hash, occurred_at_us, log_offset FROM {g}.event_index
 WHERE ws = (SELECT number FROM touchline.workspace WHERE workspace_id = $1) AND event_key = ANY($2::bytea[])
 """)
 CAMPAIGNS = sql("""
 SELECT c.campaign_id, c.name FROM {g}.campaign c JOIN touchline.workspace w ON w.number = c.ws
 WHERE w.workspace_id = $1 AND EXISTS (
-    SELECT FROM {g}.fact f WHERE f.ws = c.ws AND f.subject = c.campaign AND f.live
+    SELECT FROM {g}.entity_event f WHERE f.ws = c.ws AND f.subject = c.campaign AND f.live
     AND f.type IN ('campaign_created', 'campaign_updated'))
 """)  # those that somebody created; others are only named by an association, or by what was spent
 PROJECTED = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from services.replay.build import Build, Busy, Means, drop_scratch
+from services.replay.build import Build, Busy, Resources, drop_scratch
 from services.replay.bulk import timed
-from services.replay.verify import Verdict, compared, offsets_of
+from services.replay.verify import Comparison, compared, offsets_of
 from shared.store.generations import (
     Generation,
     NoGeneration,
@@ -55,18 +55,18 @@ class NothingBefore(Exception):
 
 @dataclass
 class Rebuilt:
-    """`generation` is the live one now, `before` was it; `verdict` compares them, and is None where they cannot be."""
+    """`generation` is the live one now, `before` was it; `comparison` compares them, and is None where they cannot be."""
 
     generation: str
     before: str
-    verdict: Verdict | None
+    comparison: Comparison | None
 
 
 @dataclass
 class Rebuild:
     """Makes the live generation again. `begun` is told how many events there are, `advance` how many more are projected."""
 
-    means: Means
+    resources: Resources
     begun: Callable[[int], None]
     advance: Callable[[int], None]
 
@@ -75,7 +75,7 @@ class Rebuild:
 
         What a run that was killed has built is gone on from.
         """
-        async with self.means.pool.acquire() as guard:
+        async with self.resources.pool.acquire() as guard:
             await _guard(guard)
             try:
                 return await self._run()
@@ -83,7 +83,7 @@ class Rebuild:
                 await guard.execute(UNLOCK)
 
     async def _run(self) -> Rebuilt:
-        pool, log = self.means.pool, self.means.log
+        pool, log = self.resources.pool, self.resources.log
         before = await pool.fetchval(LIVE_NAME)
         if before is None:
             raise NoGeneration("no projector has begun here yet")
@@ -93,24 +93,24 @@ class Rebuild:
         except WrongShape:
             live = None  # another release's: its rows cannot be compared with ours
         made = await self._made()
-        build = Build(self.means, made, self.advance)
+        build = Build(self.resources, made, self.advance)
         with timed("project"):
             await self._approach(build, before)
-        verdict = None
+        comparison = None
         if live is not None:
             with timed("compare"):
-                verdict = await compared(self.means, live, build)
+                comparison = await compared(self.resources, live, build)
             await self._approach(build, before)
         async with pool.acquire() as connection, connection.transaction():
             await build.run(await _held_still(connection, before))
             await point_at(connection, made.name)
         for row in await pool.fetch(OLDER, made.name, before):
             await drop(pool, row["name"])
-        return Rebuilt(made.name, before, verdict)
+        return Rebuilt(made.name, before, comparison)
 
     async def _made(self) -> Generation:
         """The generation to build: one that was begun, or a new one."""
-        pool, log = self.means.pool, self.means.log
+        pool, log = self.resources.pool, self.resources.log
         begun = await pool.fetchval(UNFINISHED, shape(), log.identity, log.partitions)
         if begun is not None:
             return Generation(begun, log.identity, log.partitions)
@@ -123,23 +123,23 @@ class Rebuild:
     async def _approach(self, build: Build, before: str) -> None:
         """Come near to where the live generation is, which goes on meanwhile."""
         while True:
-            aim = await offsets_of(self.means.pool, before)
-            at = await offsets_of(self.means.pool, build.generation.name)
+            aim = await offsets_of(self.resources.pool, before)
+            at = await offsets_of(self.resources.pool, build.generation.name)
             self.begun(sum(aim.values()))
             await build.run(aim)
             if sum(aim.values()) - sum(at.values()) <= NEAR_EVENTS:
                 return
 
 
-async def rollback(means: Means) -> Rebuilt:
+async def rollback(resources: Resources) -> Rebuilt:
     """Point at the generation that was live before, brought to the same position. Raises `Busy` or `NothingBefore`.
 
     Live traffic is held up for a moment only: what the generation lacks is waited for first, with nothing held.
     """
-    async with means.pool.acquire() as guard:
+    async with resources.pool.acquire() as guard:
         await _guard(guard)
         try:
-            pool, log = means.pool, means.log
+            pool, log = resources.pool, resources.log
             live = await pool.fetchval(LIVE_NAME)
             row = await pool.fetchrow(BEFORE, shape())
             if row is None:
@@ -147,11 +147,11 @@ async def rollback(means: Means) -> Rebuilt:
             back = Generation(**row)
             check_log(back, log.identity, log.partitions)
             for _ in range(FLIPS_MAX):
-                if not await _bring(means, back, await offsets_of(pool, live), APPROACH_S):
+                if not await _bring(resources, back, await offsets_of(pool, live), APPROACH_S):
                     break
                 async with pool.acquire() as connection, connection.transaction():
                     offsets = await _held_still(connection, live)
-                    if await _bring(means, back, offsets, HELD_S) or await _take_the_last(means, back, offsets):
+                    if await _bring(resources, back, offsets, HELD_S) or await _take_the_last(resources, back, offsets):
                         await point_at(connection, back.name)
                         return Rebuilt(back.name, live, None)
             raise Busy(
@@ -161,26 +161,26 @@ async def rollback(means: Means) -> Rebuilt:
             await guard.execute(UNLOCK)
 
 
-async def _take_the_last(means: Means, back: Generation, offsets: Mapping[int, int]) -> bool:
+async def _take_the_last(resources: Resources, back: Generation, offsets: Mapping[int, int]) -> bool:
     """Project the last few events where the projectors did not in time; False if they are too many to be waited for."""
-    at = await offsets_of(means.pool, back.name)
+    at = await offsets_of(resources.pool, back.name)
     if sum(offsets.values()) - sum(at.values()) > NEAR_EVENTS:
         return False
-    await Build(means, back, lambda _: None).run(offsets)
+    await Build(resources, back, lambda _: None).run(offsets)
     return True
 
 
-async def _bring(means: Means, back: Generation, offsets: Mapping[int, int], within_s: float) -> bool:
+async def _bring(resources: Resources, back: Generation, offsets: Mapping[int, int], within_s: float) -> bool:
     """Wait until a followed generation has come as far, or take it there where nobody projects; False when the time is up."""
     deadline_s = time.monotonic() + within_s
-    last, idle_s = await offsets_of(means.pool, back.name), 0.0
+    last, idle_s = await offsets_of(resources.pool, back.name), 0.0
     while any(last.get(partition, 0) < offset for partition, offset in offsets.items()):
         if idle_s >= IDLE_S:
-            await Build(means, back, lambda _: None).run(offsets)
+            await Build(resources, back, lambda _: None).run(offsets)
         elif time.monotonic() > deadline_s:
             return False
         await asyncio.sleep(POLL_S)
-        at = await offsets_of(means.pool, back.name)
+        at = await offsets_of(resources.pool, back.name)
         last, idle_s = at, 0.0 if at != last else idle_s + POLL_S
     return True
 

@@ -14,7 +14,7 @@ from shared.events import types as e
 from shared.log.port import Entry
 from shared.projection.bulk.split import Selection
 from shared.projection.project import Batch
-from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, naming
+from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, identifier_mention
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import deal_key, visitor_key
 
@@ -34,10 +34,10 @@ WITH RECURSIVE near(ws, key) AS (
     ) every WHERE mod(key & 9223372036854775807, $1::bigint) = $2
     UNION
     SELECT near.ws, other.key FROM near CROSS JOIN LATERAL (
-        SELECT identifier AS key FROM {g}.naming n WHERE n.ws = near.ws AND n.visitor = near.key
-        UNION ALL SELECT visitor FROM {g}.naming n
+        SELECT identifier AS key FROM {g}.identifier_mention n WHERE n.ws = near.ws AND n.visitor = near.key
+        UNION ALL SELECT visitor FROM {g}.identifier_mention n
             WHERE n.ws = near.ws AND n.identifier = near.key AND n.visitor IS NOT NULL
-        UNION ALL SELECT b FROM {g}.link l WHERE l.ws = near.ws AND l.a = near.key
+        UNION ALL SELECT b FROM {g}.identity_edge l WHERE l.ws = near.ws AND l.a = near.key
         UNION ALL SELECT deal FROM {g}.deal_named d WHERE d.ws = near.ws AND d.identifier = near.key
         UNION ALL SELECT identifier FROM {g}.deal_named d WHERE d.ws = near.ws AND d.deal = near.key
     ) other
@@ -51,11 +51,20 @@ UNION SELECT number, {SETTINGS_SUBJECT} FROM touchline.workspace
 """)  # what the events are about that concern everyone
 
 COLUMN_OF = {
-    "touch": "person", "visitor": "visitor", "naming": "identifier", "link": "a", "identifier": "identifier",
-    "ownership": "person", "contact": "contact", "salesforce_member": "contact", "seen": "place", "fact": "subject",
+    "touch": "person", "visitor": "visitor", "identifier_mention": "identifier", "identity_edge": "a", "identifier": "identifier",
+    "identity_interval": "person", "contact": "contact", "salesforce_member": "contact", "event_index": "place", "entity_event": "subject",
     "deal": "deal", "deal_named": "deal", "deal_contact": "deal", "credit": "deal",
 }  # fmt: skip
-WHOLE = ("campaign", "asset", "association", "ineffective", "address", "utm_reading", "claim", "settings")
+WHOLE = (
+    "campaign",
+    "asset",
+    "association",
+    "ignored_association",
+    "address",
+    "utm_reading",
+    "attribution_window",
+    "settings",
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ class Sample(Selection):
             return True
         if isinstance(event, _DEAL_EVENTS) and self._has(deal_key(event.deal_id), known):
             return True
-        named = naming(event)
+        named = identifier_mention(event)
         return named is not None and any(self._has(i.key, known) for contact in named.contacts for i in contact)
 
     def _has(self, key: int, known: frozenset[int]) -> bool:
@@ -127,7 +136,7 @@ class Sample(Selection):
         if table in ("touch", "visitor"):  # whom the live generation knows nothing of, though the log does
             drawn = f"mod(t.{column} & 9223372036854775807, {self.of:d}) = {self.place:d}"
             return f"t.{column} <> {NOBODY} AND ({mine} OR {drawn})"
-        return f"NOT (t.is_touch AND t.place = {NOBODY}) AND {mine}" if table == "seen" else mine
+        return f"NOT (t.is_touch AND t.place = {NOBODY}) AND {mine}" if table == "event_index" else mine
 
     @property
     def arguments(self) -> list[Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from services.replay.build import Build, Means, scratch
+from services.replay.build import Build, Resources, scratch
 from services.replay.compare import Difference, Side, differing_rows
 from services.replay.sample import Sample
 from shared.projection.sql import Connection
@@ -19,7 +19,7 @@ Drawn = tuple[int, int | None]
 
 
 @dataclass
-class Verdict:
+class Comparison:
     """What was compared, and what differs: tables by name with both checksums, and rows of them."""
 
     generation: str
@@ -44,42 +44,42 @@ async def offsets_of(
 
 
 async def verify(
-    means: Means,
+    resources: Resources,
     number: str,
     begun: Callable[[int], None],
     advance: Callable[[int], None],
     sample: Drawn | None = None,
-) -> Verdict:
+) -> Comparison:
     """Compare the live generation, as it stands now, with one made from offset 0. Live traffic goes on meanwhile.
 
     With `sample`, one part of so many is compared: the log is read as a whole, and little of it projected.
     `begun` is told how many events there are to project, `advance` how many more are. `number` names the scratch generation.
     Raises `WrongLog`, `WrongShape`, `NoGeneration` or `LogDamaged`.
     """
-    live = await live_generation(means.pool)
-    check_log(live, means.log.identity, means.log.partitions)
-    async with scratch(means.pool, KIND, number, live) as rebuilt:
-        return await compared(means, live, Build(means, rebuilt, advance), begun, sample)
+    live = await live_generation(resources.pool)
+    check_log(live, resources.log.identity, resources.log.partitions)
+    async with scratch(resources.pool, KIND, number, live) as rebuilt:
+        return await compared(resources, live, Build(resources, rebuilt, advance), begun, sample)
 
 
 async def compared(
-    means: Means, live: Generation, build: Build, begun: Callable[[int], None] = lambda _: None,
+    resources: Resources, live: Generation, build: Build, begun: Callable[[int], None] = lambda _: None,
     sample: Drawn | None = None,
-) -> Verdict:  # fmt: skip
+) -> Comparison:  # fmt: skip
     """Build up to where the live generation stands, and compare. The snapshot of its rows is held all the while."""
     rebuilt = build.generation.name
-    async with means.pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
-        verdict = Verdict(live.name, await offsets_of(seen, live.name))
-        begun(sum(verdict.offsets.values()))
+    async with resources.pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
+        comparison = Comparison(live.name, await offsets_of(seen, live.name))
+        begun(sum(comparison.offsets.values()))
         part: Part = EVERYTHING
         if sample is not None:
-            part = verdict.sample = build.selection = await Sample.draw(Connection(seen, live.name), *sample)
+            part = comparison.sample = build.selection = await Sample.draw(Connection(seen, live.name), *sample)
         found = await checksums(seen, live.name, part)
-        await build.run(verdict.offsets)
-        async with means.pool.acquire() as connection:
+        await build.run(comparison.offsets)
+        async with resources.pool.acquire() as connection:
             wanted = await checksums(connection, rebuilt, part)
-            verdict.tables = {name: (found[name], wanted[name]) for name in found}
+            comparison.tables = {name: (found[name], wanted[name]) for name in found}
             one, other = Side(seen, live.name, part), Side(connection, rebuilt, part)
-            for table in verdict.differing:
-                verdict.rows += await differing_rows(one, other, table, means.log)
-    return verdict
+            for table in comparison.differing:
+                comparison.rows += await differing_rows(one, other, table, resources.log)
+    return comparison

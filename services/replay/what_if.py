@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 import orjson
 
-from services.replay.build import Build, Means, begin_scratch, drop_scratch
+from services.replay.build import Build, Resources, begin_scratch, drop_scratch
 from services.replay.verify import offsets_of
 from shared.events.codec import Arrived, Record, Refusal, decode_record, encode_record
 from shared.log.port import Entry, EventLog, Position, partition_of
@@ -31,7 +31,7 @@ KNOWN = "SELECT true FROM touchline.generation WHERE name = $1 AND ready_at IS N
 READY = """
 UPDATE touchline.generation SET ready_at = now(), workspace_id = $2, changes = $3, expires_at = now() + $4 WHERE name = $1
 """
-SEEN = sql("SELECT event_key, as_of_us FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[])")
+SEEN = sql("SELECT event_key, as_of_us FROM {g}.event_index WHERE ws = $1 AND event_key = ANY($2::bytea[])")
 STANDS_AT = sql("UPDATE {g}.progress SET next_offset = $2 WHERE partition = $1")
 
 
@@ -143,34 +143,34 @@ def _last(event: dict[str, Any], now_us: int) -> Record:
 
 
 async def what_if(
-    means: Means, name: str, workspace: str, changes: Changes, keep: dt.timedelta,
+    resources: Resources, name: str, workspace: str, changes: Changes, keep: dt.timedelta,
     begun: Callable[[int], None], advance: Callable[[int], None],
 ) -> Made:  # fmt: skip
     """Make the generation, of one workspace as the live one knows it now. Live traffic goes on meanwhile.
 
     Raises `Taken`, `Unfit`, `NoGeneration`, `WrongShape`, `WrongLog` or `LogDamaged`.
     """
-    await drop_expired(means.pool)
-    live = await live_generation(means.pool)
-    check_log(live, means.log.identity, means.log.partitions)
+    await drop_expired(resources.pool)
+    live = await live_generation(resources.pool)
+    check_log(live, resources.log.identity, resources.log.partitions)
     schema = WHAT_IF + name
-    if await means.pool.fetchval(KNOWN, schema):
+    if await resources.pool.fetchval(KNOWN, schema):
         raise Taken(f"there is a generation {name} already; `touchline replay drop {name}` removes it")
     partition = partition_of(workspace, live.partitions)
-    at = Position(partition, (await offsets_of(means.pool, live.name)).get(partition, 0))
-    await _check(means.pool, live, workspace, changes)
+    at = Position(partition, (await offsets_of(resources.pool, live.name)).get(partition, 0))
+    await _check(resources.pool, live, workspace, changes)
     now_us = time.time_ns() // 1000
     records = [*changes.added, *(_taken_out(event_id, now_us) for event_id in changes.without)]
     if changes.settings:
         records.append(settings_told(changes.settings, now_us))
     begun(at.offset + len(records))
     generation = Generation(schema, live.log, live.partitions)
-    async with begin_scratch(means.pool, generation) as connection:
+    async with begin_scratch(resources.pool, generation) as connection:
         try:
-            await Build(means, generation, advance, Selection(workspace, changes.received_by_us)).run(
+            await Build(resources, generation, advance, Selection(workspace, changes.received_by_us)).run(
                 {partition: at.offset}
             )
-            await _extend(means, generation, at, workspace, [encode_record(record) for record in records], advance)
+            await _extend(resources, generation, at, workspace, [encode_record(record) for record in records], advance)
             await connection.execute(READY, schema, workspace, changes.told(), keep)
         except BaseException:
             await drop_scratch(connection, schema)
@@ -179,15 +179,15 @@ async def what_if(
 
 
 async def _extend(
-    means: Means, generation: Generation, at: Position, workspace: str, values: Sequence[bytes],
+    resources: Resources, generation: Generation, at: Position, workspace: str, values: Sequence[bytes],
     advance: Callable[[int], None],
 ) -> None:  # fmt: skip
     """Project what is in no log, and stand where the log's part ends."""
-    log = Extended(means.log, at, workspace, values)
-    build = Build(Means(means.pool, log), generation, lambda _: None, Selection(workspace))
+    log = Extended(resources.log, at, workspace, values)
+    build = Build(Resources(resources.pool, log), generation, lambda _: None, Selection(workspace))
     await build.run({at.partition: at.offset + len(values)})
     advance(len(values))
-    async with Connection.of(means.pool, generation.name) as connection:
+    async with Connection.of(resources.pool, generation.name) as connection:
         await connection.execute(STANDS_AT, at.partition, at.offset)
 
 

@@ -18,7 +18,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import ConsumerRecord
 
-from shared.database import told
+from shared.database import error_text
 from shared.log.group_commit import Call, GroupCommit
 from shared.log.port import Entry, LogDamaged, LogUnavailable, Position, partition_of
 
@@ -180,7 +180,7 @@ class KafkaLog:
             offset = int((await sent).offset)
         except KafkaError as error:
             await self._discard(producer)
-            raise LogUnavailable(f"Kafka: {told(error)}") from error
+            raise LogUnavailable(f"Kafka: {error_text(error)}") from error
         # a batch that turns out to be in already, from an answer that was lost, may come without its offset
         return offset if offset >= 0 else await self.end(partition) - count
 
@@ -346,7 +346,7 @@ async def _available() -> AsyncIterator[None]:
     try:
         yield
     except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
-        raise LogUnavailable(f"Kafka: {told(error)}") from error
+        raise LogUnavailable(f"Kafka: {error_text(error)}") from error
 
 
 async def start_client(client: Any) -> None:
@@ -358,7 +358,7 @@ async def start_client(client: Any) -> None:
         await asyncio.wait([starting])
         await stop_client(client)
         if isinstance(error, (KafkaError, OSError)):
-            raise LogUnavailable(f"Kafka: {told(error)}") from error
+            raise LogUnavailable(f"Kafka: {error_text(error)}") from error
         raise
 
 

@@ -15,7 +15,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import IllegalStateError, KafkaError
 from prometheus_client import Counter
 
-from shared.database import told
+from shared.database import error_text
 from shared.log.kafka import FETCHING, KafkaCluster, start_client, stop_client
 from shared.log.port import LogUnavailable
 
@@ -59,7 +59,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             error = None if belonging.cancelled() else belonging.exception()
             if error and not isinstance(error, (KafkaError, LogUnavailable)):
                 raise error
-            logger.warning("out of the group", error=told(error or asyncio.CancelledError()))
+            logger.warning("out of the group", error=error_text(error or asyncio.CancelledError()))
             await asyncio.sleep(AGAIN_S)
 
     async def _belong(self) -> None:
@@ -121,4 +121,4 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await consumer.commit(offsets)
         except (KafkaError, IllegalStateError) as error:
-            logger.info("the group's offsets were not told", error=told(error))
+            logger.info("the group's offsets were not told", error=error_text(error))

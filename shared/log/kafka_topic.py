@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from shared.database import told
+from shared.database import error_text
 from shared.log.kafka import MESSAGE_BYTES_MAX, KafkaCluster, KafkaLog
 from shared.log.port import LogUnavailable
 
@@ -49,7 +49,7 @@ async def open_kafka_log(
             finally:
                 await admin.close()
     except (KafkaError, OSError, TimeoutError) as error:
-        raise LogUnavailable(f"Kafka at {cluster.bootstrap_servers}: {told(error)}") from error
+        raise LogUnavailable(f"Kafka at {cluster.bootstrap_servers}: {error_text(error)}") from error
     return KafkaLog(cluster, count, described["cluster_id"])
 
 

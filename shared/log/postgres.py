@@ -17,7 +17,7 @@ import msgspec
 import structlog
 import zstandard
 
-from shared.database import AWAY, told
+from shared.database import AWAY, error_text
 from shared.log.group_commit import Call, GroupCommit
 from shared.log.port import Entry, LogDamaged, LogUnavailable, Position, partition_of
 
@@ -195,7 +195,7 @@ def _available() -> Iterator[None]:
     except asyncpg.DiskFullError as error:
         raise _full() from error
     except (*AWAY, asyncpg.PostgresError) as error:
-        raise LogUnavailable(f"the log's database: {told(error)}") from error
+        raise LogUnavailable(f"the log's database: {error_text(error)}") from error
 
 
 def _full() -> LogUnavailable:
@@ -215,7 +215,7 @@ class EveryPartition:
                 async with self._pool.acquire() as connection:
                     await self._hold(connection, begin, end)
             except AWAY as error:
-                logger.warning("the locks on the partitions are lost", error=told(error))
+                logger.warning("the locks on the partitions are lost", error=error_text(error))
             await asyncio.sleep(LOCK_AGAIN_S)
 
     async def _hold(

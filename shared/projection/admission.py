@@ -20,7 +20,7 @@ from shared.rules.order import Order
 from shared.rules.retracted import Retraction, retracted
 
 SEEN = sql("""
-SELECT event_key, occurred_at_us, place, is_touch, live, log_offset, sent_hash, as_of_us FROM {g}.seen
+SELECT event_key, occurred_at_us, place, is_touch, live, log_offset, sent_hash, as_of_us FROM {g}.event_index
 WHERE ws = $1 AND event_key = ANY($2::bytea[])
 """)  # which of a batch's ids are known
 
@@ -43,19 +43,19 @@ AS_BEFORE = sql("SET LOCAL enable_seqscan = on")
 
 MEET = sql("UPDATE {g}.retraction SET met = true WHERE ws = $1 AND target = ANY($2::text[]) AND NOT met")
 SET_LIVE = sql("""
-UPDATE {g}.seen s SET live = u.live FROM unnest($2::bytea[], $3::bool[]) u(event_key, live)
+UPDATE {g}.event_index s SET live = u.live FROM unnest($2::bytea[], $3::bool[]) u(event_key, live)
 WHERE s.ws = $1 AND s.event_key = u.event_key
 """)
-REPLACE_SEEN = sql("DELETE FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[])")
-RENEW_SEEN = sql("""
-UPDATE {g}.seen s SET as_of_us = u.as_of_us, log_offset = u.log_offset, sent_hash = u.sent_hash
+DROP_FROM_EVENT_INDEX = sql("DELETE FROM {g}.event_index WHERE ws = $1 AND event_key = ANY($2::bytea[])")
+RENEW_IN_EVENT_INDEX = sql("""
+UPDATE {g}.event_index s SET as_of_us = u.as_of_us, log_offset = u.log_offset, sent_hash = u.sent_hash
 FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[]) u(event_key, as_of_us, log_offset, sent_hash)
 WHERE s.ws = $1 AND s.event_key = u.event_key
 """)
 DROP_RETRACTION = sql("DELETE FROM {g}.retraction WHERE ws = $1 AND event_id = ANY($2::text[])")
 ADD_RETRACTION = sql("""
 INSERT INTO {g}.retraction (ws, target, event_id, occurred_at_us, met)
-SELECT $1, t.target, t.event_id, t.at_us, EXISTS (SELECT FROM {g}.seen s WHERE s.ws = $1 AND s.event_key = t.key)
+SELECT $1, t.target, t.event_id, t.at_us, EXISTS (SELECT FROM {g}.event_index s WHERE s.ws = $1 AND s.event_key = t.key)
 FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[]) t(target, event_id, at_us, key)
 """)
 
@@ -148,7 +148,7 @@ async def admit(connection: Connection, log: EventLog, partition: int, ws: int, 
             fresh[first.event_id] = first
     change.fresh = list(fresh.values())
     if change.replaced:
-        await connection.execute(REPLACE_SEEN, ws, [rival.key128 for rival in change.replaced])
+        await connection.execute(DROP_FROM_EVENT_INDEX, ws, [rival.key128 for rival in change.replaced])
     await _renew(connection, ws, [arrived for _, arrived in change.renewed])
     await _retract(connection, log, partition, ws, change, fresh)
     return change
@@ -243,7 +243,7 @@ async def _renew(connection: Connection, ws: int, renewed: Sequence[Prepared]) -
     """Let ids be known by a later telling of the same content."""
     if renewed:
         rows = sorted((a.key128, a.as_of_us, a.offset, a.sent_hash) for a in renewed)
-        await connection.execute(RENEW_SEEN, ws, *map(list, zip(*rows, strict=True)))
+        await connection.execute(RENEW_IN_EVENT_INDEX, ws, *map(list, zip(*rows, strict=True)))
 
 
 async def _from_log(log: EventLog, partition: int, offsets: Sequence[int]) -> dict[int, Prepared]:

@@ -15,7 +15,7 @@ from shared.projection.rows import registered
 from shared.projection.sql import Connection, sql
 from shared.projection.work import Work
 from shared.rules import page, utm
-from shared.rules.association import Change, Idle, Ineffective, Interval, Life, intervals, life
+from shared.rules.association import Change, Idle, IgnoredAssociation, Interval, Life, intervals, life
 from shared.rules.keys import utm_key
 from shared.rules.order import Order
 from shared.rules.pre_association import Piece, Route, asset_pieces, utm_pieces, within
@@ -25,12 +25,12 @@ KNOWN_READINGS_MAX = 65_536  # keys that a projector remembers to have written; 
 CAMPAIGN_EVENTS = (e.CampaignCreated, e.CampaignDeleted, e.SpendRecorded, e.AssetAssociated)
 ASSET_EVENTS = (e.AssetRegistered, e.AssetPublished, e.AssetAssociated)
 
-FACTS_ABOUT = sql("""
-SELECT subject, object, type, occurred_at_us, event_id, body FROM {g}.fact
+EVENTS_ABOUT = sql("""
+SELECT subject, object, type, occurred_at_us, event_id, body FROM {g}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
 """)
-FACTS_WITH = sql("""
-SELECT subject, object, type, occurred_at_us, event_id, body FROM {g}.fact
+EVENTS_WITH = sql("""
+SELECT subject, object, type, occurred_at_us, event_id, body FROM {g}.entity_event
 WHERE ws = $1 AND object = ANY($2::bigint[]) AND live
 """)
 CAMPAIGNS = sql(
@@ -51,11 +51,11 @@ ASSET_TYPES = sql("SELECT asset, asset_type FROM {g}.asset WHERE ws = $1 AND ass
 
 CROWDED = sql(f"""
 SELECT EXISTS (
-    SELECT FROM {{g}}.fact WHERE ws = $1 AND object = ANY($2::bigint[]) AND type = 'asset_associated' AND live
+    SELECT FROM {{g}}.entity_event WHERE ws = $1 AND object = ANY($2::bigint[]) AND type = 'asset_associated' AND live
     GROUP BY object HAVING count(DISTINCT subject) > $3)
 OR EXISTS (
-    SELECT FROM {{g}}.ineffective WHERE ws = $1 AND campaign = ANY($2::bigint[])
-    AND reason = '{Ineffective.SOCIAL_POST_LIMIT}')
+    SELECT FROM {{g}}.ignored_association WHERE ws = $1 AND campaign = ANY($2::bigint[])
+    AND reason = '{IgnoredAssociation.SOCIAL_POST_LIMIT}')
 """)  # whether any of these campaigns may reach the limit of social posts, or did
 SOCIAL_POSTS = sql("SELECT asset FROM {g}.asset WHERE ws = $1 AND asset_type = 'social_post'")
 
@@ -66,12 +66,12 @@ INSERT INTO {g}.association SELECT $1, * FROM unnest($2::bigint[], $3::bigint[],
 ASSOCIATIONS = sql(
     "SELECT asset, campaign, from_us, to_us FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])"
 )
-DROP_INEFFECTIVE = sql("DELETE FROM {g}.ineffective WHERE ws = $1 AND asset = ANY($2::bigint[])")
-ADD_INEFFECTIVE = sql("""
-INSERT INTO {g}.ineffective SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
+DROP_IGNORED_ASSOCIATIONS = sql("DELETE FROM {g}.ignored_association WHERE ws = $1 AND asset = ANY($2::bigint[])")
+ADD_IGNORED_ASSOCIATIONS = sql("""
+INSERT INTO {g}.ignored_association SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
 """)
 REGISTRATIONS = sql("""
-SELECT subject, object, leads_to, occurred_at_us, event_id FROM {g}.fact
+SELECT subject, object, leads_to, occurred_at_us, event_id FROM {g}.entity_event
 WHERE ws = $1 AND type = 'asset_registered' AND live AND (object = ANY($2::bigint[]) OR leads_to = ANY($2::bigint[]))
 """)  # who registered these pages or links
 DROP_ADDRESSES = sql("DELETE FROM {g}.address WHERE ws = $1 AND page = ANY($2::bigint[])")
@@ -80,16 +80,16 @@ INSERT INTO {g}.address SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4:
 """)
 PAGES_OF = sql("SELECT DISTINCT page FROM {g}.address WHERE ws = $1 AND asset = ANY($2::bigint[])")
 VALUES_OF = sql("""
-SELECT DISTINCT key FROM {g}.claim WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND route = 3
+SELECT DISTINCT key FROM {g}.attribution_window WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND route = 3
 """)
 ADD_READINGS = sql("""
 INSERT INTO {g}.utm_reading SELECT $1, * FROM unnest($2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING RETURNING value
 """)
 READING_AS = sql("SELECT value FROM {g}.utm_reading WHERE ws = $1 AND decoded = ANY($2::bigint[])")
 READINGS_OF = sql("SELECT value, decoded FROM {g}.utm_reading WHERE ws = $1 AND value = ANY($2::bigint[])")
-DROP_CLAIMS = sql("DELETE FROM {g}.claim WHERE ws = $1 AND key = ANY($2::bigint[])")
-ADD_CLAIMS = sql("""
-INSERT INTO {g}.claim SELECT $1, * FROM unnest(
+DROP_WINDOWS = sql("DELETE FROM {g}.attribution_window WHERE ws = $1 AND key = ANY($2::bigint[])")
+ADD_WINDOWS = sql("""
+INSERT INTO {g}.attribution_window SELECT $1, * FROM unnest(
     $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::smallint[], $8::bigint[])
 """)
 
@@ -101,7 +101,7 @@ async def derive_catalog(work: Work) -> None:
     await _derive_campaigns(work)
     registered = await _derive_assets(work)
     await _derive_associations(work)
-    await _derive_claims(work, registered)
+    await _derive_windows(work, registered)
 
 
 async def _derive_campaigns(work: Work) -> None:
@@ -112,10 +112,10 @@ async def _derive_campaigns(work: Work) -> None:
     was = {r["campaign"]: (r["created_us"], r["deleted_us"], r["deleted_event"])
            for r in await work.connection.fetch(CAMPAIGNS, work.ws, keys)}  # fmt: skip
     told: dict[int, list[Any]] = defaultdict(list)
-    for row in await work.connection.fetch(FACTS_ABOUT, work.ws, keys):
+    for row in await work.connection.fetch(EVENTS_ABOUT, work.ws, keys):
         told[row["subject"]].append(row)
     held: dict[int, set[int]] = defaultdict(set)
-    for row in await work.connection.fetch(FACTS_WITH, work.ws, keys):
+    for row in await work.connection.fetch(EVENTS_WITH, work.ws, keys):
         told[row["object"]].append(row)
         held[row["object"]].add(row["subject"])
     rows = [_campaign_row(key, told[key], work.settings.currency) for key in keys if told[key]]
@@ -128,8 +128,10 @@ async def _derive_campaigns(work: Work) -> None:
             work.assets |= held[key]
 
 
-def _campaign_row(key: int, facts: Iterable[Any], workspace_currency: str) -> tuple[Any, ...]:
-    events = sorted(((_order(row), row["type"], decode_event(row["body"])) for row in facts), key=lambda t: t[0])
+def _campaign_row(key: int, entity_events: Iterable[Any], workspace_currency: str) -> tuple[Any, ...]:
+    events = sorted(
+        ((_order(row), row["type"], decode_event(row["body"])) for row in entity_events), key=lambda t: t[0]
+    )
     first = events[0][2]
     assert isinstance(first, CAMPAIGN_EVENTS)
     lived = life((order, kind) for order, kind, _ in events)
@@ -153,7 +155,7 @@ async def _derive_assets(work: Work) -> set[int]:
     """Asset rows; answers the page addresses and links that the assets ever registered, before or now."""
     assets = list(work.assets)
     told: dict[int, list[Any]] = defaultdict(list)
-    for row in await work.connection.fetch(FACTS_ABOUT, work.ws, assets):
+    for row in await work.connection.fetch(EVENTS_ABOUT, work.ws, assets):
         told[row["subject"]].append(row)
     rows: list[tuple[Any, ...]] = []
     pages: set[int] = set()
@@ -161,12 +163,12 @@ async def _derive_assets(work: Work) -> set[int]:
         events = sorted(((_order(row), decode_event(row["body"])) for row in told[key]), key=lambda t: t[0])
         if not events:
             continue
-        type_ = name = url = target = network = ad_type = None
+        type_ = name = url = asset_or_page_key = network = ad_type = None
         published, published_us = False, set()
         for order, event in events:
             if isinstance(event, e.AssetRegistered):
                 type_, name = event.asset_type, event.name or name
-                url, target = event.url or url, event.target_url or target
+                url, asset_or_page_key = event.url or url, event.target_url or asset_or_page_key
                 network, ad_type = event.network or network, event.ad_type or ad_type
                 pages.update(key for key in registered(event, work.settings.addresses)[1:] if key is not None)
             elif isinstance(event, e.AssetUnpublished):
@@ -177,7 +179,19 @@ async def _derive_assets(work: Work) -> set[int]:
         first = events[0][1]
         assert isinstance(first, ASSET_EVENTS)
         rows.append(
-            (work.ws, key, first.asset_id, type_, name, url, target, network, ad_type, published, sorted(published_us))
+            (
+                work.ws,
+                key,
+                first.asset_id,
+                type_,
+                name,
+                url,
+                asset_or_page_key,
+                network,
+                ad_type,
+                published,
+                sorted(published_us),
+            )
         )
     pages |= {row["page"] for row in await work.connection.fetch(PAGES_OF, work.ws, assets)}
     await work.connection.execute(DROP_ASSETS, work.ws, assets)
@@ -189,21 +203,21 @@ async def _derive_associations(work: Work) -> None:
     """Who held the marked assets when; where a campaign may be full of social posts, all of these together."""
     work.assets |= await _crowded(work)
     assets = list(work.assets)
-    facts = [r for r in await work.connection.fetch(FACTS_ABOUT, work.ws, assets)
+    entity_events = [r for r in await work.connection.fetch(EVENTS_ABOUT, work.ws, assets)
              if r["type"] in ("asset_associated", "asset_dissociated")]  # fmt: skip
-    changes = [Change(_order(r), r["subject"], r["object"], r["type"] == "asset_associated") for r in facts]
+    changes = [Change(_order(r), r["subject"], r["object"], r["type"] == "asset_associated") for r in entity_events]
     lives = await _lives(work, {change.campaign for change in changes})
     types = {r["asset"]: r["asset_type"] for r in await work.connection.fetch(ASSET_TYPES, work.ws, assets)}
     held, idle = intervals(changes, lives, types, work.social_posts_max)
     await work.connection.execute(DROP_ASSOCIATIONS, work.ws, assets)
-    await work.connection.execute(DROP_INEFFECTIVE, work.ws, assets)
+    await work.connection.execute(DROP_IGNORED_ASSOCIATIONS, work.ws, assets)
     await _add(work, ADD_ASSOCIATIONS, [Interval(i.asset, i.campaign, i.from_us, i.to_us, i.event_id) for i in held])
-    await _add(work, ADD_INEFFECTIVE, [_idle_row(change) for change in idle])
+    await _add(work, ADD_IGNORED_ASSOCIATIONS, [_idle_row(change) for change in idle])
 
 
 async def _crowded(work: Work) -> set[int]:
     """All social posts, where a campaign may be full of them: one post's refusal is another one's matter."""
-    rows = await work.connection.fetch(FACTS_ABOUT, work.ws, list(work.assets))
+    rows = await work.connection.fetch(EVENTS_ABOUT, work.ws, list(work.assets))
     campaigns = work.campaigns | {r["object"] for r in rows if r["type"] == "asset_associated"}
     if await work.connection.fetchval(CROWDED, work.ws, list(campaigns), work.social_posts_max):
         return {row["asset"] for row in await work.connection.fetch(SOCIAL_POSTS, work.ws)}
@@ -223,7 +237,7 @@ def _idle_row(idle: Idle) -> tuple[Any, ...]:
     return idle.asset, idle.campaign, idle.order.at_us, idle.order.event_id, str(idle.reason)
 
 
-async def _derive_claims(work: Work, pages: set[int]) -> None:
+async def _derive_windows(work: Work, pages: set[int]) -> None:
     """What a touch of each marked asset, address or value is to each campaign that ever held or claimed it."""
     held_addresses = await _derive_addresses(work, pages)
     assets = set(work.assets) | {h.asset for h, _ in held_addresses}
@@ -244,22 +258,22 @@ async def _derive_claims(work: Work, pages: set[int]) -> None:
     values, claimed = await _claimed_values(work)
     for (value, campaign), spans in claimed.items():
         rows += [(campaign, Route.UTM, value, *p, None) for p in utm_pieces(spans)]
-    await work.connection.execute(DROP_CLAIMS, work.ws, [*work.assets, *pages, *values])
-    await _add(work, ADD_CLAIMS, rows)
+    await work.connection.execute(DROP_WINDOWS, work.ws, [*work.assets, *pages, *values])
+    await _add(work, ADD_WINDOWS, rows)
 
 
 async def _derive_addresses(work: Work, pages: set[int]) -> list[tuple[page.Held, Route]]:
     """Whose the addresses and the links are, and by which route a visit of them is."""
     if not pages:
         return []
-    facts = await work.connection.fetch(REGISTRATIONS, work.ws, list(pages))
-    assets = {r["subject"] for r in facts}
+    entity_events = await work.connection.fetch(REGISTRATIONS, work.ws, list(pages))
+    assets = {r["subject"] for r in entity_events}
     types = {r["asset"]: r["asset_type"] for r in await work.connection.fetch(ASSET_TYPES, work.ws, list(assets))}
     held = []
     for route, column, of in ((Route.ASSET, "object", page.PAGE_TYPES), (Route.VIA, "leads_to", LINK_TYPES)):
         told = [
             page.Registration(_order(r), r[column], r["subject"])
-            for r in facts
+            for r in entity_events
             if r[column] in pages and types.get(r["subject"]) in of
         ]
         held += [(h, route) for h in page.addresses(told)]
@@ -274,7 +288,7 @@ async def _claimed_values(work: Work) -> tuple[set[int], dict[tuple[int, int], l
     campaigns, values = list(work.campaigns), set(work.values)
     if campaigns:
         values |= {r["key"] for r in await work.connection.fetch(VALUES_OF, work.ws, campaigns)}
-        told = await work.connection.fetch(FACTS_ABOUT, work.ws, campaigns)
+        told = await work.connection.fetch(EVENTS_ABOUT, work.ws, campaigns)
         values |= {r["object"] for r in told if r["object"] is not None}
     if not values:
         return values, out
@@ -292,7 +306,7 @@ async def _claimed_values(work: Work) -> tuple[set[int], dict[tuple[int, int], l
 async def _claimed(work: Work, values: set[int]) -> dict[int, list[utm.Span]]:
     """Who claimed each of these values when."""
     claims = []
-    for r in await work.connection.fetch(FACTS_WITH, work.ws, list(values)):
+    for r in await work.connection.fetch(EVENTS_WITH, work.ws, list(values)):
         event = decode_event(r["body"])
         assert isinstance(event, e.CampaignCreated)
         claims.append(utm.Claim(_order(r), utm.normalised(event.utm_campaign or ""), r["subject"]))

@@ -13,7 +13,7 @@ from shared.projection.work import Work
 from shared.rules.credit import Lead, Step, lookback_from_us, roles, roles_at
 from shared.rules.deal import Deal, Member, State, Told, eligible, fold
 from shared.rules.exact import shares
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import REVENUE_TOUCHES
 from shared.rules.keys import Identifier, identifiers
 from shared.rules.models import MODELS, weights
@@ -22,14 +22,14 @@ from shared.rules.order import Order
 LATEST_CLOSE = sql("SELECT max(closed_us) FROM {g}.deal WHERE ws = $1")
 DEALS_OF_LATE_TOUCHES = sql("""
 SELECT DISTINCT c.deal FROM unnest($2::bigint[], $3::bigint[]) u(person, at_us)
-JOIN {g}.ownership o ON o.ws = $1 AND o.person = u.person
+JOIN {g}.identity_interval o ON o.ws = $1 AND o.person = u.person
 JOIN {g}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
 JOIN {g}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.closed_us > u.at_us
 """)  # deals closed after a touch that has only now arrived, or left
 DEALS_NAMING = sql("SELECT DISTINCT deal FROM {g}.deal_named WHERE ws = $1 AND identifier = ANY($2::bigint[])")
 ALL_DEALS = sql("SELECT deal FROM {g}.deal WHERE ws = $1")
-FACTS = sql("""
-SELECT subject, type, occurred_at_us, event_id, body FROM {g}.fact
+ENTITY_EVENTS = sql("""
+SELECT subject, type, occurred_at_us, event_id, body FROM {g}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
 """)
 CONTACTS_OF = sql("""
@@ -38,12 +38,12 @@ FROM {g}.identifier i JOIN {g}.contact c ON c.ws = $1 AND c.contact = i.contact
 WHERE i.ws = $1 AND i.identifier = ANY($2::bigint[])
 """)
 JOURNEY = sql(f"""
-SELECT o.contact, t.person, t.occurred_at_us, t.event_id, t.type, t.asset_id, t.target, t.via, t.utm
-FROM {{g}}.ownership o JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
+SELECT o.contact, t.person, t.occurred_at_us, t.event_id, t.type, t.asset_id, t.asset_or_page_key, t.via, t.utm
+FROM {{g}}.identity_interval o JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
     AND t.occurred_at_us >= greatest(o.from_us, $3) AND t.occurred_at_us < $4
     AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
     AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
-    AND t.verdict = {Verdict.COUNTED:d} AND t.type = ANY('{{{",".join(str(int(t)) for t in sorted(REVENUE_TOUCHES))}}}'::smallint[])
+    AND t.traffic_class = {TrafficClass.COUNTED:d} AND t.type = ANY('{{{",".join(str(int(t)) for t in sorted(REVENUE_TOUCHES))}}}'::smallint[])
 WHERE o.ws = $1 AND o.contact = ANY($2::bigint[])
 ORDER BY t.occurred_at_us, t.event_id
 """)  # the revenue touches of a deal's eligible contacts, in [lookback, close), in order
@@ -53,7 +53,7 @@ DROP_DEALS = [
     for table in ("deal", "deal_contact", "deal_named", "credit")
 ]
 CREDIT_COLUMNS = (
-    "ws", "deal", "step", "person", "occurred_at_us", "event_id", "type", "contact", "asset_id", "target", "via", "utm",
+    "ws", "deal", "step", "person", "occurred_at_us", "event_id", "type", "contact", "asset_id", "asset_or_page_key", "via", "utm",
     "roles", "shares_minor",
 )  # fmt: skip
 DEAL_COLUMNS = (
@@ -88,7 +88,7 @@ async def derive_deals(work: Work) -> None:
         return
     keys = list(work.deals)
     told: dict[int, list[Any]] = defaultdict(list)
-    for row in await work.connection.fetch(FACTS, work.ws, keys):
+    for row in await work.connection.fetch(ENTITY_EVENTS, work.ws, keys):
         told[row["subject"]].append(
             (Order(row["occurred_at_us"], row["event_id"]), row["type"], decode_event(row["body"]))
         )
@@ -181,7 +181,7 @@ async def _credits(
             by_model = {name: shares(amount, weights(model, found, ages_us)) for name, model in MODELS.items()}
     return [
         (work.ws, key, i, r["person"], r["occurred_at_us"], r["event_id"], r["type"], r["contact"], r["asset_id"],
-         r["target"], r["via"], r["utm"], [str(role) for role in roles_at(found, i)],
+         r["asset_or_page_key"], r["via"], r["utm"], [str(role) for role in roles_at(found, i)],
          {name: paid[i] for name, paid in by_model.items()} or None)
         for i, r in enumerate(journey)
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.events import types as e
 from shared.events.codec import decode_event
-from shared.projection.rows import Naming
+from shared.projection.rows import IdentifierMention
 from shared.projection.sessions import VisitorState
 from shared.projection.sql import sql
 from shared.projection.work import VisitorChange, Work
@@ -21,7 +21,7 @@ from shared.rules.contact import (
     representative,
     salesforce_campaigns,
 )
-from shared.rules.excluded_traffic import Verdict, internal_contact
+from shared.rules.excluded_traffic import TrafficClass, internal_contact
 from shared.rules.influence import TouchType
 from shared.rules.keys import Identifier, event_key, identifiers, utm_key
 from shared.rules.order import BEGINNING, END, Order
@@ -29,10 +29,10 @@ from shared.rules.owner import owned
 from shared.rules.page import parse
 from shared.rules.settings import Settings
 
-NAMING_COLUMNS = ("ws", "identifier", "occurred_at_us", "event_id", "visitor")
+MENTION_COLUMNS = ("ws", "identifier", "occurred_at_us", "event_id", "visitor")
 
-DROP_NAMINGS = sql("""
-DELETE FROM {g}.naming n USING unnest($2::bigint[], $3::bigint[], $4::text[]) u(identifier, at_us, event_id)
+DROP_MENTIONS = sql("""
+DELETE FROM {g}.identifier_mention n USING unnest($2::bigint[], $3::bigint[], $4::text[]) u(identifier, at_us, event_id)
 WHERE n.ws = $1 AND n.identifier = u.identifier AND n.occurred_at_us = u.at_us AND n.event_id = u.event_id
 """)
 
@@ -48,26 +48,26 @@ FIRST_NAMED = sql(f"""
 SELECT i.identifier, f.occurred_at_us, f.event_id FROM unnest($2::bigint[]) i(identifier)
 LEFT JOIN LATERAL (
     SELECT occurred_at_us, event_id FROM (
-        (SELECT occurred_at_us, event_id FROM {{g}}.naming WHERE ws = $1 AND identifier = i.identifier
+        (SELECT occurred_at_us, event_id FROM {{g}}.identifier_mention WHERE ws = $1 AND identifier = i.identifier
          ORDER BY occurred_at_us, event_id LIMIT 1)
         UNION ALL
         (SELECT occurred_at_us, event_id FROM {{g}}.touch WHERE ws = $1 AND person = i.identifier
-            AND NOT by_visitor AND verdict <> {Verdict.RETRACTED:d} ORDER BY occurred_at_us, event_id LIMIT 1)) n
+            AND NOT by_visitor AND traffic_class <> {TrafficClass.RETRACTED:d} ORDER BY occurred_at_us, event_id LIMIT 1)) n
     ORDER BY 1, 2 LIMIT 1) f ON true
 """)  # the earliest event that names each identifier
 
-ADD_LINKS = sql("""
-INSERT INTO {g}.link SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::int[])
-ON CONFLICT (ws, a, b) DO UPDATE SET uses = link.uses + excluded.uses RETURNING a, xmax = 0 AS fresh
+ADD_EDGES = sql("""
+INSERT INTO {g}.identity_edge SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::int[])
+ON CONFLICT (ws, a, b) DO UPDATE SET uses = identity_edge.uses + excluded.uses RETURNING a, xmax = 0 AS fresh
 """)  # fresh: no event had said so before
-DROP_UNUSED_LINKS = sql("DELETE FROM {g}.link WHERE ws = $1 AND a = ANY($2::bigint[]) AND uses = 0")
+DROP_UNUSED_EDGES = sql("DELETE FROM {g}.identity_edge WHERE ws = $1 AND a = ANY($2::bigint[]) AND uses = 0")
 
 
-async def record_namings(work: Work) -> None:
+async def record_mentions(work: Work) -> None:
     """Write which identifiers the batch's events name, and mark those that it may change."""
     rows: list[tuple[int, int, int, str, int | None]] = []
     dropped: list[tuple[int, int, str]] = []
-    links: dict[tuple[int, int], int] = defaultdict(int)
+    edges: dict[tuple[int, int], int] = defaultdict(int)
     firsts: dict[Identifier, Order] = {}
     lost: dict[int, Order] = {}
     for arrived, named, leaves in work.named:
@@ -81,20 +81,20 @@ async def record_namings(work: Work) -> None:
                 firsts[identifier] = order
             if visitor is not None or not found_by_person(named, identifier, is_touch=arrived.is_touch):
                 rows.append((work.ws, identifier.key, *order, visitor))
-        for a, b in links_of(named):
-            links[a, b] += -1 if leaves else 1
+        for a, b in edges_of(named):
+            edges[a, b] += -1 if leaves else 1
             if leaves:
                 work.identifiers |= {a, b}
         if named.merge:
             work.identifiers |= {contact[0].key for contact in named.contacts}
     if dropped:
-        await work.connection.execute(DROP_NAMINGS, work.ws, *map(list, zip(*dropped, strict=True)))
-    await work.connection.copy("naming", NAMING_COLUMNS, rows)
-    await _record_firsts(work, firsts, lost, links)
-    await _record_links(work, links)
+        await work.connection.execute(DROP_MENTIONS, work.ws, *map(list, zip(*dropped, strict=True)))
+    await work.connection.copy("identifier_mention", MENTION_COLUMNS, rows)
+    await _record_firsts(work, firsts, lost, edges)
+    await _record_edges(work, edges)
 
 
-def named_once(named: Naming) -> dict[Identifier, int | None]:
+def named_once(named: IdentifierMention) -> dict[Identifier, int | None]:
     """Every identifier that the event names, once; the first with the visitor that it identifies."""
     out: dict[Identifier, int | None] = {}
     for i, contact in enumerate(named.contacts):
@@ -103,12 +103,12 @@ def named_once(named: Naming) -> dict[Identifier, int | None]:
     return out
 
 
-def found_by_person(named: Naming, identifier: Identifier, *, is_touch: bool) -> bool:
-    """Whether the touch's own row says that it names the identifier, so that no naming row is needed."""
+def found_by_person(named: IdentifierMention, identifier: Identifier, *, is_touch: bool) -> bool:
+    """Whether the touch's own row says that it names the identifier, so that no mention row is needed."""
     return is_touch and named.visitor is None and identifier == named.contacts[0][0]
 
 
-def links_of(named: Naming) -> Iterable[tuple[int, int]]:
+def edges_of(named: IdentifierMention) -> Iterable[tuple[int, int]]:
     """The pairs of identifiers that the event says are one contact, as keys."""
     for contact in named.contacts:
         if len(contact) > 1:
@@ -118,7 +118,7 @@ def links_of(named: Naming) -> Iterable[tuple[int, int]]:
 
 
 async def _record_firsts(
-    work: Work, firsts: dict[Identifier, Order], lost: dict[int, Order], links: dict[tuple[int, int], int]
+    work: Work, firsts: dict[Identifier, Order], lost: dict[int, Order], edges: dict[tuple[int, int], int]
 ) -> None:
     keys = {identifier.key for identifier in firsts} | set(lost)
     if not keys:
@@ -131,7 +131,7 @@ async def _record_firsts(
         if row is None or row["first_us"] is None or order < Order(row["first_us"], row["first_event"]):
             work.identifiers.add(identifier.key)
             save.append((identifier.key, *identifier, *order))
-    for a, b in links:
+    for a, b in edges:
         if a not in known or b not in known or known[a]["contact"] != known[b]["contact"]:
             work.identifiers |= {a, b}
     await _save_identifiers(work, save)
@@ -155,27 +155,27 @@ async def _save_identifiers(work: Work, rows: list[tuple[int, bool, str, int | N
         await work.connection.execute(SAVE_IDENTIFIERS, work.ws, *map(list, zip(*rows, strict=True)))
 
 
-async def _record_links(work: Work, links: dict[tuple[int, int], int]) -> None:
-    both_ways = [(a, b, n) for (a, b), n in links.items() if n] + [(b, a, n) for (a, b), n in links.items() if n]
+async def _record_edges(work: Work, edges: dict[tuple[int, int], int]) -> None:
+    both_ways = [(a, b, n) for (a, b), n in edges.items() if n] + [(b, a, n) for (a, b), n in edges.items() if n]
     uses: dict[tuple[int, int], int] = defaultdict(int)
     for a, b, n in both_ways:
         uses[a, b] += n
     if uses:
         columns = map(list, zip(*((a, b, n) for (a, b), n in uses.items()), strict=True))
-        added = await work.connection.fetch(ADD_LINKS, work.ws, *columns)
+        added = await work.connection.fetch(ADD_EDGES, work.ws, *columns)
         work.identifiers |= {row["a"] for row in added if row["fresh"]}
-        await work.connection.execute(DROP_UNUSED_LINKS, work.ws, [a for a, _ in uses])
+        await work.connection.execute(DROP_UNUSED_EDGES, work.ws, [a for a, _ in uses])
 
 
 IDENTIFICATIONS = sql("""
-SELECT visitor, occurred_at_us, event_id, identifier FROM {g}.naming WHERE ws = $1 AND visitor = ANY($2::bigint[])
+SELECT visitor, occurred_at_us, event_id, identifier FROM {g}.identifier_mention WHERE ws = $1 AND visitor = ANY($2::bigint[])
 """)
-OWNED = sql("SELECT person, contact FROM {g}.ownership WHERE ws = $1 AND person = ANY($2::bigint[])")
-DROP_OWNERSHIP = sql("""
-DELETE FROM {g}.ownership WHERE ws = $1 AND person = ANY($2::bigint[]) RETURNING contact
+OWNED = sql("SELECT person, contact FROM {g}.identity_interval WHERE ws = $1 AND person = ANY($2::bigint[])")
+DROP_IDENTITY_INTERVAL = sql("""
+DELETE FROM {g}.identity_interval WHERE ws = $1 AND person = ANY($2::bigint[]) RETURNING contact
 """)
-ADD_OWNERSHIP = sql("""
-INSERT INTO {g}.ownership SELECT $1, u.person, u.from_us, u.from_event, u.to_us, u.to_event, u.identifier,
+ADD_IDENTITY_INTERVAL = sql("""
+INSERT INTO {g}.identity_interval SELECT $1, u.person, u.from_us, u.from_event, u.to_us, u.to_event, u.identifier,
     coalesce(i.contact, u.identifier)
 FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::bigint[])
     u(person, from_us, from_event, to_us, to_event, identifier)
@@ -183,7 +183,9 @@ LEFT JOIN {g}.identifier i ON i.ws = $1 AND i.identifier = u.identifier
 """)
 
 
-async def derive_ownership(work: Work, states: dict[int, VisitorState], late: dict[int, VisitorChange]) -> None:
+async def derive_identity_intervals(
+    work: Work, states: dict[int, VisitorState], late: dict[int, VisitorChange]
+) -> None:
     """Whose the touches of the batch's visitors are; unchanged for a visitor identified in order as who it was."""
     changed = [
         visitor
@@ -199,7 +201,7 @@ async def derive_ownership(work: Work, states: dict[int, VisitorState], late: di
     for row in await work.connection.fetch(IDENTIFICATIONS, work.ws, changed):
         told[row["visitor"]].append((Order(row["occurred_at_us"], row["event_id"]), row["identifier"]))
     work.owned_anew |= set(changed)
-    dropped = await work.connection.fetch(DROP_OWNERSHIP, work.ws, changed)
+    dropped = await work.connection.fetch(DROP_IDENTITY_INTERVAL, work.ws, changed)
     work.contacts |= {row["contact"] for row in dropped}
     rows = []
     for visitor in changed:
@@ -209,25 +211,25 @@ async def derive_ownership(work: Work, states: dict[int, VisitorState], late: di
         rows += [(visitor, *o.start, *o.end, o.identifier) for o in intervals]
         work.identifiers |= {o.identifier for o in intervals}
     if rows:
-        await work.connection.execute(ADD_OWNERSHIP, work.ws, *map(list, zip(*rows, strict=True)))
+        await work.connection.execute(ADD_IDENTITY_INTERVAL, work.ws, *map(list, zip(*rows, strict=True)))
 
 
 COMPONENTS = sql("""
 WITH RECURSIVE near(identifier) AS (
     SELECT unnest($2::bigint[])
     UNION SELECT identifier FROM {g}.identifier WHERE ws = $1 AND contact = ANY($3::bigint[])
-    UNION SELECT l.b FROM near JOIN {g}.link l ON l.ws = $1 AND l.a = near.identifier
+    UNION SELECT l.b FROM near JOIN {g}.identity_edge l ON l.ws = $1 AND l.a = near.identifier
 )
-SELECT i.*, ARRAY(SELECT l.b FROM {g}.link l WHERE l.ws = $1 AND l.a = i.identifier) AS linked
+SELECT i.*, ARRAY(SELECT l.b FROM {g}.identity_edge l WHERE l.ws = $1 AND l.a = i.identifier) AS linked
 FROM near JOIN {g}.identifier i ON i.ws = $1 AND i.identifier = near.identifier
-""")  # the identifiers that the marked ones may belong together with, and what links them
+""")  # the identifiers that the marked ones may belong together with, and what edges them
 
 MERGES = sql("""
-SELECT subject, occurred_at_us, event_id, body FROM {g}.fact
+SELECT subject, occurred_at_us, event_id, body FROM {g}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = 'contact_merged' AND live
 """)
 TOLD = sql("""
-SELECT subject, occurred_at_us, event_id, body FROM {g}.fact
+SELECT subject, occurred_at_us, event_id, body FROM {g}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
     AND type IN ('contact_created', 'contact_updated', 'salesforce_campaign_joined', 'salesforce_campaign_left')
 """)
@@ -237,15 +239,15 @@ FROM unnest($2::bigint[], $3::bigint[], $4::int[]) u(identifier, contact, joined
 WHERE i.ws = $1 AND i.identifier = u.identifier AND (i.contact, i.joined) IS DISTINCT FROM (u.contact, u.joined)
 """)
 SET_OWNER = sql("""
-UPDATE {g}.ownership o SET contact = u.contact FROM unnest($2::bigint[], $3::bigint[]) u(identifier, contact)
+UPDATE {g}.identity_interval o SET contact = u.contact FROM unnest($2::bigint[], $3::bigint[]) u(identifier, contact)
 WHERE o.ws = $1 AND o.identifier = u.identifier AND o.contact <> u.contact
 """)
 OWN_THEMSELVES = sql(f"""
-INSERT INTO {{g}}.ownership
+INSERT INTO {{g}}.identity_interval
 SELECT $1, u.identifier, {BEGINNING.at_us}, '', {END.at_us}, '', u.identifier, u.contact
 FROM unnest($2::bigint[], $3::bigint[]) u(identifier, contact)
 ON CONFLICT (ws, person, from_us, from_event) DO UPDATE SET contact = excluded.contact
-WHERE ownership.contact <> excluded.contact
+WHERE identity_interval.contact <> excluded.contact
 """)
 DROP_IDENTIFIERS = sql("DELETE FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($2::bigint[])")
 DROP_CONTACTS = sql("DELETE FROM {g}.contact WHERE ws = $1 AND contact = ANY($2::bigint[])")
@@ -260,7 +262,7 @@ ON CONFLICT (ws, contact) DO UPDATE SET name = excluded.name, created_us = exclu
     properties = excluded.properties, internal = excluded.internal
 """)
 INTERNAL = sql("SELECT contact FROM {g}.contact WHERE ws = $1 AND contact = ANY($2::bigint[]) AND internal")
-PERSONS_OF = sql("SELECT DISTINCT person FROM {g}.ownership WHERE ws = $1 AND identifier = ANY($2::bigint[])")
+PERSONS_OF = sql("SELECT DISTINCT person FROM {g}.identity_interval WHERE ws = $1 AND identifier = ANY($2::bigint[])")
 DROP_MEMBERS = sql("DELETE FROM {g}.salesforce_member WHERE ws = $1 AND contact = ANY($2::bigint[])")
 MEMBER_COLUMNS = ("ws", "salesforce_campaign_id", "contact", "source", "joined_us", "joined_event")
 SALESFORCE_EVENTS = (e.SalesforceCampaignJoined, e.SalesforceCampaignLeft)
@@ -310,17 +312,17 @@ async def derive_contacts(work: Work) -> None:
     }
     old |= {
         row["contact"] for row in rows.values() if row["contact"] in rows
-    }  # of those that were reached by links alone
+    }  # of those that were reached by edges alone
     unnamed = [key for key, row in rows.items() if row["first_us"] is None]
-    links = [(key, other) for key, row in rows.items() for other in row["linked"] if other in rows]
+    edges = [(key, other) for key, row in rows.items() for other in row["linked"] if other in rows]
     persons = [
         Person([rows[key] for key in sorted(component)])
-        for component in components((key for key in rows if key not in unnamed), links)
+        for component in components((key for key in rows if key not in unnamed), edges)
     ]
     work.contacts = {person.key for person in persons}
     if unnamed:
         await work.connection.execute(DROP_IDENTIFIERS, work.ws, unnamed)
-        await work.connection.execute(DROP_OWNERSHIP, work.ws, unnamed)
+        await work.connection.execute(DROP_IDENTITY_INTERVAL, work.ws, unnamed)
     if work.has_internal:
         await _mark_owned_anew(work, persons, rows, old)
     for person in persons:
@@ -398,10 +400,10 @@ async def _gather_told(work: Work, persons: list[Person]) -> None:
 CONVERSIONS = sql("""
 SELECT u.contact, t.by_visitor, t.url, t.utm, t.type, t.session, coalesce(n.visitor, t.person) AS visitor
 FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bytea[]) u(contact, at_us, event_id, event_key)
-JOIN {g}.seen s ON s.ws = $1 AND s.event_key = u.event_key
+JOIN {g}.event_index s ON s.ws = $1 AND s.event_key = u.event_key
 LEFT JOIN {g}.touch t ON s.is_touch AND t.ws = $1 AND t.person = s.place AND t.occurred_at_us = u.at_us
     AND t.event_id = u.event_id
-LEFT JOIN {g}.naming n ON NOT s.is_touch AND n.ws = $1 AND n.identifier = s.place AND n.occurred_at_us = u.at_us
+LEFT JOIN {g}.identifier_mention n ON NOT s.is_touch AND n.ws = $1 AND n.identifier = s.place AND n.occurred_at_us = u.at_us
     AND n.event_id = u.event_id
 """)  # the event that made each contact: its touch, or the visitor that it identified
 
@@ -428,10 +430,10 @@ CROSS JOIN LATERAL (
 FIRST_VISITS = sql(f"""
 SELECT o.contact, o.person, t.occurred_at_us, t.event_id
 FROM unnest($2::bigint[], $3::bigint[], $4::text[]) u(contact, at_us, event_id)
-JOIN {{g}}.ownership o ON o.ws = $1 AND o.contact = u.contact
+JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = u.contact
 CROSS JOIN LATERAL (
     SELECT occurred_at_us, event_id FROM {{g}}.touch WHERE ws = $1 AND person = o.person
-        AND type = {TouchType.PAGE_VISITED:d} AND verdict = {Verdict.COUNTED:d}
+        AND type = {TouchType.PAGE_VISITED:d} AND traffic_class = {TrafficClass.COUNTED:d}
         AND occurred_at_us >= o.from_us AND occurred_at_us <= least(o.to_us, u.at_us)
         AND (occurred_at_us, event_id) >= (o.from_us, o.from_event)
         AND (occurred_at_us, event_id) < (o.to_us, o.to_event)

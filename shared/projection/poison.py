@@ -28,7 +28,7 @@ logger = structlog.stdlib.get_logger("touchline.projector")
 
 @dataclass
 class Search:
-    """How many entries are tried at once, so that few trials tell the bad from the good. See `project_or_bury`."""
+    """How many entries are tried at once, so that few trials tell the bad from the good. See `project_or_dead_letter`."""
 
     fails_before: int
     """Up to this place (exclusive) there is at least one bad entry, as far as is known."""
@@ -57,7 +57,7 @@ class Search:
             self.step = max(1, round(self._good_between * LIKELY_GOOD))
 
 
-async def project_or_bury(
+async def project_or_dead_letter(
     connection: Connection, projector: Projector, batch: Batch, decode: Callable[[Sequence[Entry]], Batch] = decode
 ) -> int:
     """Project a batch; of one that fails, every event that no rule can take is kept aside, and all others are projected.
@@ -72,17 +72,17 @@ async def project_or_bury(
         return 0
     # many commits follow, and what the machine loses of them is made again; the pool sets it back
     await connection.raw.execute("SET synchronous_commit = off")
-    buried = await _one_by_one(connection, projector, batch.entries, decode)
-    if buried > 1:
-        logger.error("more events cannot be projected and are kept as dead letters", events=buried - 1)
-    return buried
+    dead_lettered = await _one_by_one(connection, projector, batch.entries, decode)
+    if dead_lettered > 1:
+        logger.error("more events cannot be projected and are kept as dead letters", events=dead_lettered - 1)
+    return dead_lettered
 
 
 async def _one_by_one(
     connection: Connection, projector: Projector, entries: Sequence[Entry], decode: Callable[[Sequence[Entry]], Batch]
 ) -> int:
     """Project entries of which at least one is bad; answers how many were kept aside."""
-    at, buried, search = 0, 0, Search(len(entries), len(entries))
+    at, dead_lettered, search = 0, 0, Search(len(entries), len(entries))
     while at < len(entries):
         part = entries[at : at + search.size(at)]
         error = await _failure(connection, projector, decode(part))
@@ -92,12 +92,12 @@ async def _one_by_one(
             continue
         search.failed(at, len(part))
         if len(part) == 1:
-            if not buried:
+            if not dead_lettered:
                 message = "an event cannot be projected and is kept as a dead letter"
                 logger.error(message, offset=part[0].offset, exc_info=error)
-            await projector.bury(connection, part[0], f"{type(error).__name__}: {error}")
-            at, buried = at + 1, buried + 1
-    return buried
+            await projector.dead_letter(connection, part[0], f"{type(error).__name__}: {error}")
+            at, dead_lettered = at + 1, dead_lettered + 1
+    return dead_lettered
 
 
 async def _failure(connection: Connection, projector: Projector, batch: Batch) -> Exception | None:

@@ -16,14 +16,14 @@ from shared.log.port import Entry, EventLog
 from shared.projection.admission import admit
 from shared.projection.catalog import derive_catalog, save_readings
 from shared.projection.deals import derive_deals
-from shared.projection.persons import derive_contacts, derive_ownership, record_namings
+from shared.projection.persons import derive_contacts, derive_identity_intervals, record_mentions
 from shared.projection.record import record_lateness, sort_out, write
 from shared.projection.rows import SETTINGS_SUBJECT, Prepared, Unfit, agents_of, prepared, suit
 from shared.projection.scanners import settle_scanners
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
 from shared.projection.sql import Connection, sql
+from shared.projection.traffic_classes import apply_machine_rules, save_agents, settle_internal
 from shared.projection.urls import apply_url_rules
-from shared.projection.verdicts import apply_machine_rules, save_agents, settle_internal
 from shared.projection.work import Work
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.order import Order
@@ -41,7 +41,7 @@ INSERT INTO {g}.progress (partition, next_offset, epoch, events, received_us) VA
 ON CONFLICT (partition) DO UPDATE SET epoch = progress.epoch + 1 RETURNING next_offset, epoch
 """)  # from now on whoever held the partition before moves nothing
 SETTINGS_TOLD = sql(f"""
-SELECT occurred_at_us, event_id, body FROM {{g}}.fact
+SELECT occurred_at_us, event_id, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = 'workspace_configured' AND live
 """)
 SAVE_SETTINGS = sql("""
@@ -53,7 +53,7 @@ NEW_NUMBER = sql("""
 INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $1)
 ON CONFLICT (workspace_id) DO UPDATE SET workspace_id = excluded.workspace_id RETURNING number
 """)  # of a workspace that the log knows and the database does not
-BURY = sql("""
+ADD_DEAD_LETTERS = sql("""
 INSERT INTO touchline.dead_letter
     (workspace_id, key_class, key_hint, reason, detail, event_id, partition, "offset", body)
 SELECT u.workspace, u.key_class, u.key_hint, u.reason, u.detail, u.event_id, $1, u.at, u.body
@@ -64,7 +64,7 @@ ON CONFLICT (partition, "offset") DO NOTHING RETURNING reason
 
 
 class Letter(NamedTuple):
-    """An event to keep aside, in the order of the arguments of `BURY`. `key_hint` tells which key sent it."""
+    """An event to keep aside, in the order of the arguments of `ADD_DEAD_LETTERS`. `key_hint` tells which key sent it."""
 
     workspace: str
     key_class: str
@@ -215,7 +215,7 @@ class Projector:
         self.offset = after
         self.kept += kept
 
-    async def bury(self, connection: Connection, entry: Entry, why: str) -> None:
+    async def dead_letter(self, connection: Connection, entry: Entry, why: str) -> None:
         """Keep an event that no rule can take as a dead letter, and move past it. Raises `Fenced`."""
         async with connection.raw.transaction():
             moved = await connection.execute(MOVE, self.partition, self.offset, self.epoch, entry.offset + 1, 1, 0)
@@ -248,7 +248,7 @@ class Projector:
         if not letters or not self.keeps_dead_letters:
             return Counter()
         told = [letter._replace(detail=_cut(letter.detail), event_id=_cut(letter.event_id)) for letter in letters]
-        rows = await connection.fetch(BURY, self.partition, *map(list, zip(*told, strict=True)))
+        rows = await connection.fetch(ADD_DEAD_LETTERS, self.partition, *map(list, zip(*told, strict=True)))
         return Counter(row["reason"] for row in rows)
 
     async def _project_workspace(
@@ -290,9 +290,9 @@ async def derive(work: Work) -> None:
     """Record ▸ derive ▸ attribute for one workspace's part of a batch."""
     states, late = await in_order(work)
     await write(work)
-    await record_namings(work)
+    await record_mentions(work)
     await settle_late(work, states, late)
-    await derive_ownership(work, states, late)
+    await derive_identity_intervals(work, states, late)
     await save(work, states)
     if work.settings_told:
         await _derive_settings(work)
@@ -341,7 +341,7 @@ async def save_settings(connection: Connection, ws: int, now: Settings) -> None:
 
 
 async def read_settings(connection: Connection, ws: int) -> Settings:
-    """The settings that the workspace's facts make."""
+    """The settings that the workspace's entity events make."""
     told = []
     for row in await connection.fetch(SETTINGS_TOLD, ws):
         event = decode_event(row["body"])

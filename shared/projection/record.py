@@ -12,11 +12,11 @@ import msgspec
 from shared.events import types as e
 from shared.events.codec import encode_event, event_type
 from shared.projection.admission import SetChange
-from shared.projection.rows import Prepared, TouchRow, naming
+from shared.projection.rows import Prepared, TouchRow, identifier_mention
 from shared.projection.sql import Connection, sql
-from shared.projection.verdicts import judged
+from shared.projection.traffic_classes import judged
 from shared.projection.work import VisitorChange, Work
-from shared.rules.excluded_traffic import FLAGGED_SCANNER, Verdict, is_machine, verdict
+from shared.rules.excluded_traffic import FLAGGED_SCANNER, TrafficClass, is_machine, traffic_class
 from shared.rules.influence import TouchType
 from shared.rules.keys import deal_key, visitor_key
 from shared.rules.order import Order
@@ -24,26 +24,26 @@ from shared.rules.settled import counted
 
 TOUCH_COLUMNS = TouchRow.__struct_fields__
 touch_record = msgspec.structs.astuple
-SEEN_COLUMNS = (
+EVENT_INDEX_COLUMNS = (
     "ws", "event_key", "occurred_at_us", "place", "is_touch", "live", "log_offset", "sent_hash", "as_of_us",
 )  # fmt: skip
-FACT_COLUMNS = ("ws", "subject", "occurred_at_us", "event_id", "type", "object", "leads_to", "live", "body")
+ENTITY_EVENT_COLUMNS = ("ws", "subject", "occurred_at_us", "event_id", "type", "object", "leads_to", "live", "body")
 
 DROP_TOUCHES = sql("""
 DELETE FROM {g}.touch t USING unnest($2::bigint[], $3::bigint[], $4::text[]) u(person, at_us, event_id)
 WHERE t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
 """)
 RETRACT_TOUCHES = sql(f"""
-UPDATE {{g}}.touch t SET verdict = {Verdict.RETRACTED:d}, flags = t.flags & {~FLAGGED_SCANNER}, session = NULL, session_at_us = NULL, session_is_new = NULL
+UPDATE {{g}}.touch t SET traffic_class = {TrafficClass.RETRACTED:d}, flags = t.flags & {~FLAGGED_SCANNER}, session = NULL, session_at_us = NULL, session_is_new = NULL
 FROM unnest($2::bigint[], $3::bigint[], $4::text[]) u(person, at_us, event_id)
 WHERE t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
 """)
-DROP_FACTS = sql("""
-DELETE FROM {g}.fact f USING unnest($2::bigint[], $3::bigint[], $4::text[]) u(subject, at_us, event_id)
+DROP_ENTITY_EVENTS = sql("""
+DELETE FROM {g}.entity_event f USING unnest($2::bigint[], $3::bigint[], $4::text[]) u(subject, at_us, event_id)
 WHERE f.ws = $1 AND f.subject = u.subject AND f.occurred_at_us = u.at_us AND f.event_id = u.event_id
 """)
-RETRACT_FACTS = sql("""
-UPDATE {g}.fact f SET live = false FROM unnest($2::bigint[], $3::bigint[], $4::text[]) u(subject, at_us, event_id)
+RETRACT_ENTITY_EVENTS = sql("""
+UPDATE {g}.entity_event f SET live = false FROM unnest($2::bigint[], $3::bigint[], $4::text[]) u(subject, at_us, event_id)
 WHERE f.ws = $1 AND f.subject = u.subject AND f.occurred_at_us = u.at_us AND f.event_id = u.event_id
 """)
 
@@ -51,7 +51,7 @@ WHERE f.ws = $1 AND f.subject = u.subject AND f.occurred_at_us = u.at_us AND f.e
 def sort_out(work: Work) -> None:
     """Note what enters and leaves the set, and which entities that concerns. No I/O.
 
-    A touch has the verdict that its user agent gives; whose touch it is, is asked once that is known (`verdicts`).
+    A touch has the traffic class that its user agent gives; whose touch it is, is asked once that is known (`traffic_classes`).
     """
     for arrived in work.change.leaving:
         _concerns(work, arrived, leaves=True)
@@ -61,7 +61,7 @@ def sort_out(work: Work) -> None:
 
 def _concerns(work: Work, arrived: Prepared, *, leaves: bool) -> None:
     event = arrived.event
-    named = naming(event)
+    named = identifier_mention(event)
     if named is not None:
         work.named.append((arrived, named, leaves))
     visitor = None
@@ -71,12 +71,12 @@ def _concerns(work: Work, arrived: Prepared, *, leaves: bool) -> None:
         (work.left_touches if leaves else work.touches).append(row)
         if arrived.user_agent is not None:
             agent = judged(arrived.user_agent, work.settings.machine_rules)
-            row.verdict = verdict(row.flags, is_machine(agent, TouchType(row.type)), False)
+            row.traffic_class = traffic_class(row.flags, is_machine(agent, TouchType(row.type)), False)
         if row.by_visitor:
             visitor = _visitor_change(work, row.person, row.order)
             visitor.touches.append(row)
     else:
-        _fact_concerns(work, arrived)
+        _entity_event_concerns(work, arrived)
         if isinstance(event, e.ContactIdentified):
             visitor = _visitor_change(
                 work, visitor_key(event.visitor_id), Order(arrived.occurred_at_us, arrived.event_id)
@@ -98,7 +98,7 @@ def _visitor_change(work: Work, visitor: int, order: Order) -> VisitorChange:
     return change
 
 
-def _fact_concerns(work: Work, arrived: Prepared) -> None:
+def _entity_event_concerns(work: Work, arrived: Prepared) -> None:
     event, about = arrived.event, arrived.about
     assert about is not None
     match event:
@@ -119,7 +119,7 @@ def _fact_concerns(work: Work, arrived: Prepared) -> None:
 
 
 async def write(work: Work) -> None:
-    """Write the touches and facts; a row that another event replaces, or that comes back, is written anew."""
+    """Write the touches and entity events; a row that another event replaces, or that comes back, is written anew."""
     change = work.change
     connection, ws = work.connection, work.ws
     fresh = {a.event_id for a in change.fresh}
@@ -129,7 +129,7 @@ async def write(work: Work) -> None:
     retracted = [a for a in change.leaving if a.event_id not in replaced]
     for statement, kind, arrived in (
         (DROP_TOUCHES, True, gone), (RETRACT_TOUCHES, True, retracted),
-        (DROP_FACTS, False, gone), (RETRACT_FACTS, False, retracted),
+        (DROP_ENTITY_EVENTS, False, gone), (RETRACT_ENTITY_EVENTS, False, retracted),
     ):  # fmt: skip
         places = [(a.place, a.occurred_at_us, a.event_id) for a in arrived if a.is_touch == kind]
         if places:
@@ -138,28 +138,28 @@ async def write(work: Work) -> None:
     for arrived_out in change.outside:
         if (row := arrived_out.row) is not None:
             row.ws = ws
-            row.verdict = Verdict.RETRACTED
+            row.traffic_class = TrafficClass.RETRACTED
     await connection.copy("touch", TOUCH_COLUMNS, [touch_record(row) for row in (*work.touches, *outside)])
-    await _write_facts(work, restored)
-    await _write_seen(work)
+    await _write_entity_events(work, restored)
+    await _write_event_index(work)
 
 
-async def _write_facts(work: Work, restored: Iterable[Prepared]) -> None:
+async def _write_entity_events(work: Work, restored: Iterable[Prepared]) -> None:
     out = {a.event_id for a in work.change.outside}
     rows = [
         (work.ws, about.subject, a.occurred_at_us, a.event_id, event_type(a.event), about.object, about.leads_to,
-         a.event_id not in out, fact_body(a.event))
+         a.event_id not in out, entity_event_body(a.event))
         for a in (*work.change.fresh, *restored) if (about := a.about) is not None
     ]  # fmt: skip
-    await work.connection.copy("fact", FACT_COLUMNS, rows)
+    await work.connection.copy("entity_event", ENTITY_EVENT_COLUMNS, rows)
 
 
-def fact_body(event: e.Event) -> bytes:
-    """What a fact keeps of its event: all but id, instant, `as_of` and `sent_at`, which have columns or are used up."""
+def entity_event_body(event: e.Event) -> bytes:
+    """What an entity event keeps of its event: all but id, instant, `as_of` and `sent_at`, which have columns or are used up."""
     return encode_event(msgspec.structs.replace(event, id=None, occurred_at=None, as_of=None, sent_at=None))
 
 
-def seen_row(ws: int, arrived: Prepared, *, live: bool) -> tuple[object, ...]:
+def event_index_row(ws: int, arrived: Prepared, *, live: bool) -> tuple[object, ...]:
     """The row that knows an event's id."""
     return (
         ws, arrived.key128, arrived.occurred_at_us, arrived.place, arrived.is_touch, live, arrived.offset,
@@ -167,11 +167,11 @@ def seen_row(ws: int, arrived: Prepared, *, live: bool) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-async def _write_seen(work: Work) -> None:
+async def _write_event_index(work: Work) -> None:
     out = {a.event_id for a in work.change.outside}
-    rows = [seen_row(work.ws, a, live=a.event_id not in out) for a in work.change.fresh]
+    rows = [event_index_row(work.ws, a, live=a.event_id not in out) for a in work.change.fresh]
     rows.sort(key=itemgetter(1))  # neighbours in the index one after another
-    await work.connection.copy("seen", SEEN_COLUMNS, rows)
+    await work.connection.copy("event_index", EVENT_INDEX_COLUMNS, rows)
 
 
 ADD_LATENESS = sql("""

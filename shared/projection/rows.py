@@ -11,7 +11,7 @@ import msgspec
 
 from shared.events import types as e
 from shared.events.codec import Arrived, canonical, decode_record, event_type
-from shared.rules.excluded_traffic import FLAGGED_INTERNAL, FLAGGED_MACHINE, flagged, verdict
+from shared.rules.excluded_traffic import FLAGGED_INTERNAL, FLAGGED_MACHINE, flagged, traffic_class
 from shared.rules.influence import TouchType
 from shared.rules.keys import (
     Identifier,
@@ -34,7 +34,7 @@ from shared.rules.tracking_url import link_of
 from shared.rules.utm import decoded, normalised
 
 UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
-SETTINGS_SUBJECT = 0  # of the workspace's own facts: its settings and models
+SETTINGS_SUBJECT = 0  # of the workspace's own entity events: its settings and models
 
 _TYPE = {cls: TouchType[name.upper()] for name, cls in e.EVENT_TYPES.items() if name.upper() in TouchType.__members__}
 
@@ -49,7 +49,7 @@ class Prepared(Arrived):
     key128: bytes = b""
     sent_hash: int = 0
     row: "TouchRow | None" = None
-    about: "Fact | None" = None
+    about: "EntityEvent | None" = None
     reading: "tuple[int, int] | None" = None
 
     @property
@@ -64,7 +64,7 @@ class Prepared(Arrived):
 
     @property
     def place(self) -> int:
-        """Where its row is found: the touch's person, the fact's subject."""
+        """Where its row is found: the touch's person, the entity event's subject."""
         if self.row is not None:
             return self.row.person
         assert self.about is not None
@@ -79,13 +79,13 @@ class TouchRow(msgspec.Struct, array_like=True, gc=False):
     occurred_at_us: int
     event_id: str
     type: int
-    verdict: int
+    traffic_class: int
     flags: int
     agent: int | None
     by_visitor: bool
     session_is_new: bool | None
     count: int
-    target: int | None
+    asset_or_page_key: int | None
     via: int | None
     utm: int | None
     source: int | None
@@ -104,7 +104,7 @@ class TouchRow(msgspec.Struct, array_like=True, gc=False):
         return Order(self.occurred_at_us, self.event_id)
 
 
-class Naming(NamedTuple):
+class IdentifierMention(NamedTuple):
     """An event names contacts: each contact object as its identifiers, and the visitor that it identifies as the first."""
 
     contacts: tuple[tuple[Identifier, ...], ...]
@@ -112,7 +112,7 @@ class Naming(NamedTuple):
     merge: bool
 
 
-class Fact(NamedTuple):
+class EntityEvent(NamedTuple):
     """What an event that is no touch is about; `leads_to` is the link that a registered asset is (rule **tracking url**)."""
 
     subject: int
@@ -138,7 +138,7 @@ def prepared(value: bytes, offset: int) -> Prepared:
         arrived.row = touch_row(arrived)
         arrived.reading = reading_of(arrived.row)
     else:
-        arrived.about = fact(arrived.event)
+        arrived.about = entity_event(arrived.event)
     if (b"\\" in value and b"\\u0000" in value) or (b"%" in value and _HIDDEN_NUL.search(value)):
         _check_texts(arrived)
     return arrived
@@ -165,7 +165,7 @@ def suit(arrived: Iterable[Prepared], rules: UrlRules) -> None:
 def suit_touch(row: TouchRow, rules: UrlRules) -> None:
     """Give a page visit the keys that a workspace's settings give it; any other touch stays as it is."""
     if row.type == TouchType.PAGE_VISITED and row.url is not None:
-        row.target, row.via, row.source = keys_of_visit(
+        row.asset_or_page_key, row.via, row.source = keys_of_visit(
             row.url, row.utm_told or "", row.referrer, row.asset_id, row.via_asset_id, rules
         )
 
@@ -175,9 +175,9 @@ def keys_of_visit(
 ) -> tuple[int, int | None, int | None]:
     """What a page visit is of, what it came by, and the source that it names; each None if it is none."""
     page, link, source = _keys_of_url(url, utm_told, referrer, rules)
-    target = page if asset_id is None else asset_key(asset_id)
+    asset_or_page_key = page if asset_id is None else asset_key(asset_id)
     via = link if via_asset_id is None else asset_key(via_asset_id)
-    return target, via, source
+    return asset_or_page_key, via, source
 
 
 @lru_cache(CACHED_URLS)
@@ -219,9 +219,9 @@ def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:
 
 
 def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
-    """The row of a touch. Its session is still open, and its verdict says only what the event says of itself."""
+    """The row of a touch. Its session is still open, and its traffic class says only what the event says of itself."""
     event: Any = arrived.event
-    via_asset_id = referrer = utm_told = target = via = utm = source = kind = None
+    via_asset_id = referrer = utm_told = asset_or_page_key = via = utm = source = kind = None
     visitor_id: str | None
     url: str | None
     count = 1
@@ -233,7 +233,9 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
         utm_told = _utm_told(event)
         page = parse(event.url, utm_told or "")
         via_asset_id = event.via_asset_id or page.via_asset_id
-        target, via, source = keys_of_visit(url, utm_told or "", referrer, asset_id, via_asset_id, NOTHING_SET)
+        asset_or_page_key, via, source = keys_of_visit(
+            url, utm_told or "", referrer, asset_id, via_asset_id, NOTHING_SET
+        )
         utm = utm_key(page.campaign) if page.campaign else None
     else:
         visitor_id, contact = getattr(event, "visitor_id", None), getattr(event, "contact", None)
@@ -244,7 +246,7 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
         else:
             type_ = _TYPE[type(event)]
         if asset_id is not None:
-            target = asset_key(asset_id)
+            asset_or_page_key = asset_key(asset_id)
     if visitor_id is not None:
         person = visitor_key(visitor_id)
     elif contact is not None:
@@ -254,7 +256,7 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
     flags = flagged(event.machine, event.internal) if event.machine or event.internal else 0
     return TouchRow(
         ws, person, arrived.occurred_at_us, arrived.event_id, type_, _SAID[flags], flags,
-        None if arrived.user_agent is None else agent_key(arrived.user_agent), visitor_id is not None, None, count, target,
+        None if arrived.user_agent is None else agent_key(arrived.user_agent), visitor_id is not None, None, count, asset_or_page_key,
         via, utm, source, None, None, asset_id, via_asset_id, url,
         referrer, utm_told, kind,
     )  # fmt: skip
@@ -268,74 +270,74 @@ def _utm_told(event: e.PageVisited) -> str | None:
 
 
 _SAID = [
-    verdict(flags, False, False) for flags in range((FLAGGED_MACHINE | FLAGGED_INTERNAL) + 1)
+    traffic_class(flags, False, False) for flags in range((FLAGGED_MACHINE | FLAGGED_INTERNAL) + 1)
 ]  # by what it says of itself
 
 
 NOBODY = 0  # the person of a touch that names neither visitor nor contact
 
 
-def naming(event: Any) -> Naming | None:
+def identifier_mention(event: Any) -> IdentifierMention | None:
     """The contacts that an event names, None if it names none."""
     cls = type(event)
     if cls is e.ContactMerged:
-        return Naming((identifiers(event.contact), identifiers(event.into)), None, True)
+        return IdentifierMention((identifiers(event.contact), identifiers(event.into)), None, True)
     if cls is e.DealCreated or cls is e.DealUpdated:
-        return Naming(tuple(identifiers(c) for c in event.contacts), None, False) if event.contacts else None
+        return IdentifierMention(tuple(identifiers(c) for c in event.contacts), None, False) if event.contacts else None
     contact = getattr(event, "contact", None)
     if contact is None:
         return None
     visitor_id = getattr(event, "visitor_id", None)
-    return Naming((identifiers(contact),), None if visitor_id is None else visitor_key(visitor_id), False)
+    return IdentifierMention((identifiers(contact),), None if visitor_id is None else visitor_key(visitor_id), False)
 
 
-def _deal(event: e.DealReopened) -> Fact:
-    return Fact(deal_key(event.deal_id), None)
+def _deal(event: e.DealReopened) -> EntityEvent:
+    return EntityEvent(deal_key(event.deal_id), None)
 
 
-def _asset(event: e.AssetPublished) -> Fact:
-    return Fact(asset_key(event.asset_id), None)
+def _asset(event: e.AssetPublished) -> EntityEvent:
+    return EntityEvent(asset_key(event.asset_id), None)
 
 
-def registered(event: e.AssetRegistered, rules: AddressRules = BY_PATH) -> Fact:
+def registered(event: e.AssetRegistered, rules: AddressRules = BY_PATH) -> EntityEvent:
     """What a registration is about: the asset, its page's address, and the link that it is."""
     page = None if event.url is None else page_key(address_of(event.url, rules))
     link = None
     if event.target_url is not None:
         link = link_of(parse(event.target_url, ""), address_of(event.target_url, rules))
-    return Fact(asset_key(event.asset_id), page, link)
+    return EntityEvent(asset_key(event.asset_id), page, link)
 
 
-def _association(event: e.AssetAssociated) -> Fact:
-    return Fact(asset_key(event.asset_id), campaign_key(event.campaign_id))
+def _association(event: e.AssetAssociated) -> EntityEvent:
+    return EntityEvent(asset_key(event.asset_id), campaign_key(event.campaign_id))
 
 
-def _campaign(event: e.CampaignDeleted) -> Fact:
-    return Fact(campaign_key(event.campaign_id), None)
+def _campaign(event: e.CampaignDeleted) -> EntityEvent:
+    return EntityEvent(campaign_key(event.campaign_id), None)
 
 
-def _campaign_told(event: e.CampaignCreated) -> Fact:
+def _campaign_told(event: e.CampaignCreated) -> EntityEvent:
     value = normalised(event.utm_campaign or "")
-    return Fact(campaign_key(event.campaign_id), utm_key(value) if value else None)
+    return EntityEvent(campaign_key(event.campaign_id), utm_key(value) if value else None)
 
 
-def _contact(event: e.ContactCreated) -> Fact:
-    return Fact(identifiers(event.contact)[0].key, None)
+def _contact(event: e.ContactCreated) -> EntityEvent:
+    return EntityEvent(identifiers(event.contact)[0].key, None)
 
 
-def _merged(event: e.ContactMerged) -> Fact:
-    return Fact(identifiers(event.contact)[0].key, identifiers(event.into)[0].key)
+def _merged(event: e.ContactMerged) -> EntityEvent:
+    return EntityEvent(identifiers(event.contact)[0].key, identifiers(event.into)[0].key)
 
 
-def _unmapped(event: e.UnmappedEvent) -> Fact:
-    return Fact(unmapped_key(event.producer, event.name), None)
+def _unmapped(event: e.UnmappedEvent) -> EntityEvent:
+    return EntityEvent(unmapped_key(event.producer, event.name), None)
 
 
-def _workspace(_: e.WorkspaceConfigured) -> Fact:
-    return Fact(SETTINGS_SUBJECT, None)
+def _workspace(_: e.WorkspaceConfigured) -> EntityEvent:
+    return EntityEvent(SETTINGS_SUBJECT, None)
 
 
-_ABOUT: dict[str, Callable[..., Fact]] = {
+_ABOUT: dict[str, Callable[..., EntityEvent]] = {
     "campaign_created": _campaign_told, "campaign_updated": _campaign_told, "campaign_deleted": _campaign,
     "spend_recorded": _campaign, "asset_registered": registered, "asset_published": _asset,
     "asset_unpublished": _asset, "asset_associated": _association, "asset_dissociated": _association,
@@ -348,8 +350,8 @@ _ABOUT: dict[str, Callable[..., Fact]] = {
 }  # fmt: skip
 
 
-def fact(event: e.Event) -> Fact:
-    """What a fact is about."""
+def entity_event(event: e.Event) -> EntityEvent:
+    """What an entity event is about."""
     return _ABOUT[event_type(event)](event)
 
 

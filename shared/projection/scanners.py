@@ -11,7 +11,7 @@ from typing import Any
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.rows import TouchRow
 from shared.projection.sql import sql
-from shared.projection.verdicts import REJUDGE_TOUCHES
+from shared.projection.traffic_classes import RECLASSIFY_TOUCHES
 from shared.projection.work import Work
 from shared.rules.excluded_traffic import (
     FLAGGED_MACHINE,
@@ -19,7 +19,7 @@ from shared.rules.excluded_traffic import (
     SCAN_REACHED_US,
     Burst,
     Click,
-    Verdict,
+    TrafficClass,
     bursts,
     scanned,
 )
@@ -30,7 +30,7 @@ PERSONS_AT_A_TIME = 5_000
 _MAILED = frozenset(
     map(int, (TouchType.EMAIL_SENT, TouchType.EMAIL_DELIVERED, TouchType.EMAIL_OPENED, TouchType.EMAIL_CLICKED))
 )
-_LIVE = f"t.verdict <> {Verdict.RETRACTED:d}"
+_LIVE = f"t.traffic_class <> {TrafficClass.RETRACTED:d}"
 MEMBERS_BESIDE = sql("""
 SELECT identifier, contact FROM {g}.identifier WHERE ws = $1 AND contact = ANY(ARRAY(
     SELECT DISTINCT contact FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($2::bigint[])))
@@ -42,15 +42,15 @@ WHERE t.ws = $1 AND t.type = {TouchType.EMAIL_CLICKED:d} AND t.person > $2 ORDER
 """)
 # `+ 0`: by its person alone a touch is to be found; an asset's index would go through all that were mailed it
 CLICKS = sql(f"""
-SELECT t.person, t.target, t.occurred_at_us, t.event_id, t.url, t.flags FROM {{g}}.touch t
+SELECT t.person, t.asset_or_page_key, t.occurred_at_us, t.event_id, t.url, t.flags FROM {{g}}.touch t
 WHERE t.ws = $1 AND t.type = {TouchType.EMAIL_CLICKED:d} AND t.person = ANY($2::bigint[])
-    AND ($3::bigint[] IS NULL OR t.target + 0 = ANY($3::bigint[])) AND {_LIVE}
+    AND ($3::bigint[] IS NULL OR t.asset_or_page_key + 0 = ANY($3::bigint[])) AND {_LIVE}
 ORDER BY t.occurred_at_us, t.event_id
 """)
 STORY = sql(f"""
-SELECT t.person, t.target, t.type, t.occurred_at_us FROM {{g}}.touch t
+SELECT t.person, t.asset_or_page_key, t.type, t.occurred_at_us FROM {{g}}.touch t
 LEFT JOIN {{g}}.agent a ON a.ws = $1 AND a.agent = t.agent
-WHERE t.ws = $1 AND t.person = ANY($2::bigint[]) AND t.target + 0 = ANY($3::bigint[]) AND t.occurred_at_us <= $4 AND {_LIVE}
+WHERE t.ws = $1 AND t.person = ANY($2::bigint[]) AND t.asset_or_page_key + 0 = ANY($3::bigint[]) AND t.occurred_at_us <= $4 AND {_LIVE}
     AND (t.type IN ({TouchType.EMAIL_SENT:d}, {TouchType.EMAIL_DELIVERED:d}) OR t.type = {TouchType.EMAIL_OPENED:d}
         AND t.flags & {FLAGGED_MACHINE:d} = 0 AND NOT coalesce(a.opens, false))
 """)  # when mails were sent, delivered, and opened by persons
@@ -80,9 +80,9 @@ async def settle_scanners(work: Work) -> None:
     if near := _near(work):
         members = await _members(work, MEMBERS_BESIDE, [person for person, _ in near])
         spans: dict[Mail, list[Span]] = defaultdict(list)
-        for (person, target), some in near.items():
+        for (person, asset_or_page_key), some in near.items():
             if person in members:
-                spans[members[person], target] += some
+                spans[members[person], asset_or_page_key] += some
         await _settle(work, members, spans)
     if work.regrouped:
         await _settle(work, await _members(work, MEMBERS, list(work.regrouped)))
@@ -97,8 +97,8 @@ def _near(work: Work) -> dict[tuple[int, int], list[Span]]:
     """By whom and in what: when clicks may have been that a touch of the batch bears on, whether it came or went."""
     out: dict[tuple[int, int], list[Span]] = defaultdict(list)
     for row in (*work.touches, *work.left_touches):
-        if row.type in _MAILED and row.target is not None:
-            out[row.person, row.target].append(_bears_on(row))
+        if row.type in _MAILED and row.asset_or_page_key is not None:
+            out[row.person, row.asset_or_page_key].append(_bears_on(row))
     return out
 
 
@@ -114,10 +114,10 @@ async def _settle(work: Work, members: dict[int, int], spans: dict[Mail, list[Sp
     """Give the clicks of these contacts the bit that is now theirs: in mails with a click in one of its spans, or in all mails."""
     if not members:
         return
-    targets = None if spans is None else list({target for _, target in spans})
+    asset_or_page_keys = None if spans is None else list({asset_or_page_key for _, asset_or_page_key in spans})
     by_mail: dict[Mail, list[Any]] = defaultdict(list)
-    for row in await work.connection.fetch(CLICKS, work.ws, list(members), targets):
-        by_mail[members[row["person"]], row["target"]].append(row)
+    for row in await work.connection.fetch(CLICKS, work.ws, list(members), asset_or_page_keys):
+        by_mail[members[row["person"]], row["asset_or_page_key"]].append(row)
     if spans is not None:
         by_mail = {mail: rows for mail, rows in by_mail.items() if _any_within(rows, spans.get(mail, ()))}
     by_scanner = await _scanned(work, members, by_mail)
@@ -131,7 +131,7 @@ async def _settle(work: Work, members: dict[int, int], spans: dict[Mail, list[Sp
         return
     places = list(map(list, zip(*turned, strict=True)))
     await work.connection.execute(TURN, work.ws, *places)
-    await work.connection.fetch(REJUDGE_TOUCHES, work.ws, *places)
+    await work.connection.fetch(RECLASSIFY_TOUCHES, work.ws, *places)
     changed = {members[person] for person, _, _ in turned}
     work.identifiers |= {member for member, contact in members.items() if contact in changed}  # their deals may change
 
@@ -151,12 +151,15 @@ async def _scanned(work: Work, members: dict[int, int], by_mail: dict[Mail, list
     found: dict[Mail, list[Burst]] = {mail: some for mail, told in clicks.items() if (some := bursts(told))}
     if not found:
         return {}
-    contacts, targets = {contact for contact, _ in found}, {target for _, target in found}
+    contacts, asset_or_page_keys = (
+        {contact for contact, _ in found},
+        {asset_or_page_key for _, asset_or_page_key in found},
+    )
     persons = [member for member, contact in members.items() if contact in contacts]
     upto_us = max(some[-1].at_us for some in found.values())
     reached: dict[Mail, list[int]] = defaultdict(list)
     opened: dict[Mail, list[int]] = defaultdict(list)
-    for row in await work.connection.fetch(STORY, work.ws, persons, list(targets), upto_us):
+    for row in await work.connection.fetch(STORY, work.ws, persons, list(asset_or_page_keys), upto_us):
         into = opened if row["type"] == TouchType.EMAIL_OPENED else reached
-        into[members[row["person"]], row["target"]].append(row["occurred_at_us"])
+        into[members[row["person"]], row["asset_or_page_key"]].append(row["occurred_at_us"])
     return {mail: scanned(clicks[mail], some, reached[mail], opened[mail]) for mail, some in found.items()}

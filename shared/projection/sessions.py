@@ -9,7 +9,7 @@ from typing import Any
 from shared.projection.rows import TouchRow
 from shared.projection.sql import sql
 from shared.projection.work import VisitorChange, Work
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 from shared.rules.keys import session_key
 from shared.rules.order import BEGINNING, END, Order
@@ -46,7 +46,7 @@ SESSION_EVENTS = sql(f"""
 SELECT u.n, t.* FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[]) u(n, visitor, at_us, event_id)
 CROSS JOIN LATERAL (
     SELECT occurred_at_us, event_id, source, session, session_at_us, session_is_new FROM {{g}}.touch
-    WHERE ws = $1 AND person = u.visitor AND by_visitor AND verdict = {Verdict.COUNTED:d}
+    WHERE ws = $1 AND person = u.visitor AND by_visitor AND traffic_class = {TrafficClass.COUNTED:d}
         AND type IN ({",".join(map(str, SESSION_TYPE_NUMBERS))})
         AND occurred_at_us >= u.at_us AND (occurred_at_us, event_id) > (u.at_us, u.event_id COLLATE "C")
     ORDER BY occurred_at_us, event_id LIMIT $6) t
@@ -61,10 +61,10 @@ WHERE t.ws = $1 AND t.person = u.visitor AND t.occurred_at_us = u.at_us AND t.ev
 
 NEWEST = sql("""
 SELECT occurred_at_us, event_id FROM (
-    (SELECT occurred_at_us, event_id FROM {g}.touch WHERE ws = $1 AND person = $2 AND by_visitor AND verdict <> 3
+    (SELECT occurred_at_us, event_id FROM {g}.touch WHERE ws = $1 AND person = $2 AND by_visitor AND traffic_class <> 3
      ORDER BY occurred_at_us DESC, event_id DESC LIMIT 1)
     UNION ALL
-    (SELECT occurred_at_us, event_id FROM {g}.naming WHERE ws = $1 AND visitor = $2
+    (SELECT occurred_at_us, event_id FROM {g}.identifier_mention WHERE ws = $1 AND visitor = $2
      ORDER BY occurred_at_us DESC, event_id DESC LIMIT 1)) n
 ORDER BY 1 DESC, 2 DESC LIMIT 1
 """)  # a visitor's newest event of all that are in the set
@@ -122,22 +122,22 @@ async def in_order(work: Work) -> tuple[dict[int, VisitorState], dict[int, Visit
         if state is None:
             state = states[visitor] = VisitorState(change.latest, None, None)
         state.newest = change.latest
-        state.session = carry_on(state.session, change.touches, gap_us)
+        state.session = extend_session(state.session, change.touches, gap_us)
     return states, late
 
 
 def begin_alone(row: TouchRow) -> None:
     """Give a form submission without a visitor the session that it is."""
-    if not row.by_visitor and row.type == TouchType.FORM_SUBMITTED and row.verdict == Verdict.COUNTED:
+    if not row.by_visitor and row.type == TouchType.FORM_SUBMITTED and row.traffic_class == TrafficClass.COUNTED:
         row.session, row.session_at_us, row.session_is_new = session_key(row.event_id), row.occurred_at_us, False
 
 
-def carry_on(session: Session | None, touches: list[TouchRow], gap_us: int) -> Session | None:
+def extend_session(session: Session | None, touches: list[TouchRow], gap_us: int) -> Session | None:
     """Put touches of a visitor, all later than its session so far, in order and give them theirs; answers the last."""
     if len(touches) > 1:
         touches.sort(key=in_order_of)
     for row in touches:
-        if row.type in _IN_SESSION and row.verdict == Verdict.COUNTED:
+        if row.type in _IN_SESSION and row.traffic_class == TrafficClass.COUNTED:
             session = after(session, row.occurred_at_us, row.event_id, row.source, gap_us)
             row.session, row.session_at_us, row.session_is_new = session.key, session.started_at_us, session.is_new
     return session

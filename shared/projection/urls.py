@@ -16,20 +16,20 @@ from shared.rules.influence import TouchType
 CHUNK_ROWS = 5_000  # some 5 MB of URLs at a time
 
 VISITS = sql(f"""
-SELECT person, occurred_at_us, event_id, url, utm_told, referrer, asset_id, via_asset_id, target, via, source FROM {{g}}.touch
+SELECT person, occurred_at_us, event_id, url, utm_told, referrer, asset_id, via_asset_id, asset_or_page_key, via, source FROM {{g}}.touch
 WHERE ws = $1 AND type = {TouchType.PAGE_VISITED:d}
 """)
 SET_VISITS = sql("""
-UPDATE {g}.touch t SET target = u.target, via = u.via, source = u.source
+UPDATE {g}.touch t SET asset_or_page_key = u.asset_or_page_key, via = u.via, source = u.source
 FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
-    u(person, at_us, event_id, target, via, source)
+    u(person, at_us, event_id, asset_or_page_key, via, source)
 WHERE t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
 """)
 REGISTRATIONS = sql("""
-SELECT subject, occurred_at_us, event_id, object, leads_to, body FROM {g}.fact WHERE ws = $1 AND type = 'asset_registered'
+SELECT subject, occurred_at_us, event_id, object, leads_to, body FROM {g}.entity_event WHERE ws = $1 AND type = 'asset_registered'
 """)
 SET_REGISTRATIONS = sql("""
-UPDATE {g}.fact f SET object = u.object, leads_to = u.leads_to
+UPDATE {g}.entity_event f SET object = u.object, leads_to = u.leads_to
 FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[])
     u(subject, at_us, event_id, object, leads_to)
 WHERE f.ws = $1 AND f.subject = u.subject AND f.occurred_at_us = u.at_us AND f.event_id = u.event_id
@@ -55,7 +55,7 @@ def _visit(work: Work, row: Any) -> tuple[Any, ...] | None:
     keys = keys_of_visit(
         row["url"], row["utm_told"] or "", row["referrer"], row["asset_id"], row["via_asset_id"], work.settings.urls
     )
-    if keys == (row["target"], row["via"], row["source"]):
+    if keys == (row["asset_or_page_key"], row["via"], row["source"]):
         return None
     return row["person"], row["occurred_at_us"], row["event_id"], *keys
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from shared.projection.admission import SetChange
-from shared.projection.rows import Naming, Prepared, TouchRow
+from shared.projection.rows import IdentifierMention, Prepared, TouchRow
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.order import Order
@@ -37,7 +37,7 @@ class Work:
     social_posts_max: int = SOCIAL_POSTS_MAX
     touches: list[TouchRow] = field(default_factory=list)
     left_touches: list[TouchRow] = field(default_factory=list)
-    named: list[tuple[Prepared, Naming, bool]] = field(default_factory=list)
+    named: list[tuple[Prepared, IdentifierMention, bool]] = field(default_factory=list)
     visitors: dict[int, VisitorChange] = field(default_factory=dict)
     owned_anew: set[int] = field(default_factory=set)
     identifiers: set[int] = field(default_factory=set)

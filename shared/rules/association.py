@@ -13,7 +13,7 @@ from shared.rules.order import Order
 SOCIAL_POSTS_MAX = 10_000  # held by a campaign at a time
 
 
-class Ineffective(StrEnum):
+class IgnoredAssociation(StrEnum):
     """Why an association or a dissociation changed nothing."""
 
     CAMPAIGN_DELETED = "campaign_deleted"
@@ -24,7 +24,9 @@ class Ineffective(StrEnum):
     CAMPAIGN_NOT_YET_CREATED = "campaign_not_yet_created"
 
 
-REFUSED = frozenset({Ineffective.CAMPAIGN_DELETED, Ineffective.SOCIAL_POST_LIMIT})  # the others ask for nothing new
+REFUSED = frozenset(
+    {IgnoredAssociation.CAMPAIGN_DELETED, IgnoredAssociation.SOCIAL_POST_LIMIT}
+)  # the others ask for nothing new
 
 
 class Change(NamedTuple):
@@ -59,7 +61,7 @@ class Idle(NamedTuple):
     order: Order
     asset: int
     campaign: int
-    reason: Ineffective
+    reason: IgnoredAssociation
 
 
 def life(events: Iterable[tuple[Order, str]]) -> Life:
@@ -97,9 +99,9 @@ def intervals(
         if from_us < at_us:
             out.append(Interval(asset, campaign, from_us, at_us, begun.order.event_id))
         elif begun.order.at_us < at_us:
-            idle.append(Idle(begun.order, asset, campaign, Ineffective.CAMPAIGN_NOT_YET_CREATED))
+            idle.append(Idle(begun.order, asset, campaign, IgnoredAssociation.CAMPAIGN_NOT_YET_CREATED))
         else:
-            idle.append(Idle(begun.order, asset, campaign, Ineffective.ENDED_AT_ONCE))
+            idle.append(Idle(begun.order, asset, campaign, IgnoredAssociation.ENDED_AT_ONCE))
 
     deletions = [(told.deleted, None, campaign) for campaign, told in lives.items() if told.deleted is not None]
     steps = [(change.order, change, change.campaign) for change in changes]
@@ -114,13 +116,13 @@ def intervals(
             if campaign in present:
                 end(asset, campaign, order.at_us)
             else:
-                idle.append(Idle(order, asset, campaign, Ineffective.NOT_ASSOCIATED))
+                idle.append(Idle(order, asset, campaign, IgnoredAssociation.NOT_ASSOCIATED))
         elif campaign in present:
-            idle.append(Idle(order, asset, campaign, Ineffective.ALREADY_ASSOCIATED))
+            idle.append(Idle(order, asset, campaign, IgnoredAssociation.ALREADY_ASSOCIATED))
         elif (deleted := lives[campaign].deleted) is not None and deleted < order:
-            idle.append(Idle(order, asset, campaign, Ineffective.CAMPAIGN_DELETED))
+            idle.append(Idle(order, asset, campaign, IgnoredAssociation.CAMPAIGN_DELETED))
         elif types.get(asset) == "social_post" and posts.get(campaign, 0) >= social_posts_max:
-            idle.append(Idle(order, asset, campaign, Ineffective.SOCIAL_POST_LIMIT))
+            idle.append(Idle(order, asset, campaign, IgnoredAssociation.SOCIAL_POST_LIMIT))
         else:
             if types.get(asset) != "workflow":
                 for other in list(present):

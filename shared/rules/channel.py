@@ -45,7 +45,7 @@ class Channel(StrEnum):
     OFFLINE = "offline"
 
 
-class Brought(NamedTuple):
+class TrafficSource(NamedTuple):
     """What brought a visit; both are None if it came by itself, `medium` also if the utm names none."""
 
     source: str | None
@@ -121,9 +121,9 @@ _OF_MEDIUM = {Site.SEARCH: "organic", Site.SOCIAL: "social", Site.MAIL: "referra
 _OF_SITE = {"organic": Channel.ORGANIC_SEARCH, "social": Channel.ORGANIC_SOCIAL, "email": Channel.EMAIL}
 
 
-def brought(
+def traffic_source(
     page: PageUrl, referrer: str | None, site: Known, rules: ReferrerRules = NONE_ADDED, *, first: bool = False
-) -> Brought:
+) -> TrafficSource:
     """What brought a page visit: its utm; else a click id's network; else the host that its referrer names; else nothing.
 
     `site` knows hosts and names. The parameter `source`, which HubSpot reads beside the utm, counts only where it contains
@@ -131,25 +131,25 @@ def brought(
     sign-in page, it did not come back.
     """
     if not page.overrides:
-        return Brought(None, None, Channel.DIRECT)
+        return TrafficSource(None, None, Channel.DIRECT)
     campaign, source, medium = page.utm
     host = (source_host(page.host, referrer, rules, came_back=not first) if referrer else None) or ""
     if campaign or source or medium:
         seen = _Seen(campaign, source, medium, page.source, page.click, host, site)
-        return Brought(source or None, medium or None, _grouped(seen))
+        return TrafficSource(source or None, medium or None, _grouped(seen))
     click = page.click
     if _SEARCH_PAID & words(page.source):
-        return Brought(page.source, None, Channel.PAID_SEARCH)
+        return TrafficSource(page.source, None, Channel.PAID_SEARCH)
     if click is not None and click.paid:
-        return Brought(click.network, click.medium, _paid(site(click.network)))
+        return TrafficSource(click.network, click.medium, _paid(site(click.network)))
     if Word.EMAIL in words(page.source):
-        return Brought(page.source, None, Channel.EMAIL)
+        return TrafficSource(page.source, None, Channel.EMAIL)
     if click is not None:
-        return Brought(click.network, click.medium, _OF_SITE[click.medium])
+        return TrafficSource(click.network, click.medium, _OF_SITE[click.medium])
     if not host:
-        return Brought(None, None, Channel.DIRECT)
+        return TrafficSource(None, None, Channel.DIRECT)
     medium = _OF_MEDIUM[site(host)]
-    return Brought(host, medium, _OF_SITE.get(medium, Channel.REFERRAL))
+    return TrafficSource(host, medium, _OF_SITE.get(medium, Channel.REFERRAL))
 
 
 class _Seen(NamedTuple):
@@ -283,16 +283,16 @@ def words(text: str) -> frozenset[Word]:
     return frozenset(found)
 
 
-def of_touch(type_: TouchType, ad: Ad, of_session: Brought | None, site: Known) -> Brought:
+def of_touch(type_: TouchType, ad: Ad, of_session: TrafficSource | None, site: Known) -> TrafficSource:
     """What brought a touch that is no page visit: as its type says, else as its session was, else nothing that we know.
 
     `ad` tells an advertisement's place; `of_session` is what brought its session's first page visit.
     """
     if type_ in OF_TYPE:
-        return Brought(None, None, OF_TYPE[type_])
+        return TrafficSource(None, None, OF_TYPE[type_])
     if type_ in ADVERTISED:
-        return Brought(None, None, of_ad(ad, site))
-    return of_session or Brought(None, None, Channel.OFFLINE)
+        return TrafficSource(None, None, of_ad(ad, site))
+    return of_session or TrafficSource(None, None, Channel.OFFLINE)
 
 
 def of_ad(ad: Ad, site: Known) -> Channel:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from shared.events.instants import DAY_US
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import REVENUE_TOUCHES, TouchType
 from shared.rules.models import Role
 from shared.rules.order import Order
@@ -38,7 +38,7 @@ class Uncredited(StrEnum):
 
 
 def uncredited(
-    type_: TouchType, verdict: Verdict, eligible: bool, at_us: int, closed_us: int, lookback_days: int | None
+    type_: TouchType, traffic_class: TrafficClass, eligible: bool, at_us: int, closed_us: int, lookback_days: int | None
 ) -> Uncredited | None:
     """Why a touch of one of a deal's contacts is not in the journey of the deal won at `closed_us`; None if it is."""
     if type_ not in REVENUE_TOUCHES:
@@ -49,7 +49,7 @@ def uncredited(
         return Uncredited.AFTER_CLOSE
     if at_us < lookback_from_us(closed_us, lookback_days):
         return Uncredited.OUTSIDE_LOOKBACK
-    return None if verdict is Verdict.COUNTED else Uncredited[verdict.name]
+    return None if traffic_class is TrafficClass.COUNTED else Uncredited[traffic_class.name]
 
 
 def lookback_from_us(closed_us: int, lookback_days: int | None) -> int:

@@ -1,7 +1,7 @@
 """Rule **excluded traffic**: is this touch to be counted?
 
-A verdict is derived from the event, from what its user agent is known to be, and from whose touch it is. It is stored beside
-the touch, never in the log: other rules of the workspace give other verdicts of the same events.
+A traffic class is derived from the event, from what its user agent is known to be, and from whose touch it is. It is stored beside
+the touch, never in the log: other rules of the workspace give other traffic classes of the same events.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ SCAN_BURST_US = 10 * SECOND_US  # that these clicks take at most; nobody reads t
 SCAN_REACHED_US = 60 * SECOND_US  # since the mail was sent or delivered; scanners begin at once
 
 
-class Verdict(IntEnum):
+class TrafficClass(IntEnum):
     """What a touch is to the counts. Only `COUNTED` is in any metric, session or credit."""
 
     COUNTED = 0
@@ -91,13 +91,13 @@ def flagged(machine: bool, internal: bool) -> int:
     return FLAGGED_MACHINE * machine | FLAGGED_INTERNAL * internal
 
 
-def verdict(flags: int, by_machine: bool, internal_owner: bool) -> Verdict:
-    """The verdict on a touch; of two reasons `machine` is told first."""
+def traffic_class(flags: int, by_machine: bool, internal_owner: bool) -> TrafficClass:
+    """The traffic class on a touch; of two reasons `machine` is told first."""
     if flags & (FLAGGED_MACHINE | FLAGGED_SCANNER) or by_machine:
-        return Verdict.MACHINE
+        return TrafficClass.MACHINE
     if flags & FLAGGED_INTERNAL or internal_owner:
-        return Verdict.INTERNAL
-    return Verdict.COUNTED
+        return TrafficClass.INTERNAL
+    return TrafficClass.COUNTED
 
 
 class Click(NamedTuple):

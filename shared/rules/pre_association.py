@@ -18,7 +18,7 @@ class Route(IntEnum):
     UTM = 3
 
 
-class Standing(IntEnum):
+class WindowStatus(IntEnum):
     """What a touch at that time is to the campaign."""
 
     COUNTS = 0
@@ -42,18 +42,18 @@ class Piece(NamedTuple):
 
     from_us: int
     to_us: int
-    standing: Standing
+    window_status: WindowStatus
 
 
 def asset_pieces(held: Iterable[tuple[int, int]]) -> list[Piece]:
     """All time of one asset as seen by one campaign, from the `(from, to)` in which the campaign held it."""
     out: list[Piece] = []
-    at_us, outside = BEGINNING_US, Standing.BEFORE_ASSOCIATION
+    at_us, outside = BEGINNING_US, WindowStatus.BEFORE_ASSOCIATION
     for from_us, to_us in sorted(held):
         if at_us < from_us:
             out.append(Piece(at_us, from_us, outside))
-        out.append(Piece(from_us, to_us, Standing.COUNTS))
-        at_us, outside = to_us, Standing.AFTER_ASSOCIATION_ENDED
+        out.append(Piece(from_us, to_us, WindowStatus.COUNTS))
+        at_us, outside = to_us, WindowStatus.AFTER_ASSOCIATION_ENDED
     if at_us < END_US:
         out.append(Piece(at_us, END_US, outside))
     return out
@@ -61,8 +61,11 @@ def asset_pieces(held: Iterable[tuple[int, int]]) -> list[Piece]:
 
 def utm_pieces(claimed: Iterable[tuple[int, int]]) -> list[Piece]:
     """All time of one value as seen by one campaign that ever claimed it."""
-    not_then = Standing.UTM_NOT_CLAIMED_THEN
-    return [p if p.standing is Standing.COUNTS else p._replace(standing=not_then) for p in asset_pieces(claimed)]
+    not_then = WindowStatus.UTM_NOT_CLAIMED_THEN
+    return [
+        p if p.window_status is WindowStatus.COUNTS else p._replace(window_status=not_then)
+        for p in asset_pieces(claimed)
+    ]
 
 
 def within(pieces: Sequence[Piece], from_us: int, to_us: int) -> list[Piece]:
@@ -72,16 +75,20 @@ def within(pieces: Sequence[Piece], from_us: int, to_us: int) -> list[Piece]:
 
 
 def kept_out(
-    machine: bool, internal: bool, by_asset: Standing | None, by_via: Standing | None, by_utm: Standing | None
+    machine: bool,
+    internal: bool,
+    by_asset: WindowStatus | None,
+    by_via: WindowStatus | None,
+    by_utm: WindowStatus | None,
 ) -> KeptOut | None:
-    """Why a touch does not count for a campaign, None if it does. A standing is None where the route does not apply."""
+    """Why a touch does not count for a campaign, None if it does. A window status is None where the route does not apply."""
     if machine:
         return KeptOut.MACHINE
     if internal:
         return KeptOut.INTERNAL
-    if Standing.COUNTS in (by_asset, by_via, by_utm):
+    if WindowStatus.COUNTS in (by_asset, by_via, by_utm):
         return None
-    standing = by_asset or by_via or by_utm
-    if standing is None:
+    window_status = by_asset or by_via or by_utm
+    if window_status is None:
         raise ValueError("a touch without any route to the campaign is not one of its touches")
-    return KeptOut[standing.name]
+    return KeptOut[window_status.name]

@@ -36,10 +36,10 @@ def retracted(retractions: Iterable[Retraction]) -> frozenset[str]:
 
 
 def _decide(
-    standing: list[str], stands: dict[str, bool], waits_for: dict[str, int], targets: dict[str, list[str]]
+    window_status: list[str], stands: dict[str, bool], waits_for: dict[str, int], targets: dict[str, list[str]]
 ) -> None:
     """Let these stand that are not decided yet, and decide all that follows from it. `waits_for` is counted down."""
-    decided = deque((event_id, True) for event_id in standing)
+    decided = deque((event_id, True) for event_id in window_status)
     while decided:
         event_id, stand = decided.popleft()
         if event_id in stands:

@@ -10,7 +10,7 @@ from shared.store.projection import projection
 UNCOMPARED = ("progress",)  # it tells of the projectors: whose turn it was, and how often
 OF_RECEIPT = {
     "lateness": None,
-    "seen": ("log_offset", "sent_hash"),
+    "event_index": ("log_offset", "sent_hash"),
 }  # what tells when and how events came; None: all of it
 
 

@@ -41,8 +41,8 @@ progress = sa.Table(
     comment="how far each partition is projected; moved by compare-and-set in the batch's own transaction",
 )  # fmt: skip
 
-seen = sa.Table(
-    "seen", projection, _ws(),
+event_index = sa.Table(
+    "event_index", projection, _ws(),
     sa.Column("event_key", sa.LargeBinary, primary_key=True, comment="128-bit digest of the event id"),
     _key("occurred_at_us", nullable=False),
     _key("place", nullable=False),
@@ -54,7 +54,7 @@ seen = sa.Table(
         comment="of the bytes as sent, with an as_of of the canonical JSON: equal ones of one as_of are the same event",
     ),
     _key("as_of_us"),
-    comment="every event id once; `place` is the touch's person or the fact's subject",
+    comment="every event id once; `place` is the touch's person or the entity_event's subject",
 )  # fmt: skip
 
 retraction = sa.Table(
@@ -74,7 +74,7 @@ touch = sa.Table(
     _key("occurred_at_us", nullable=False),
     sa.Column("event_id", OrderText, nullable=False),
     sa.Column("type", sa.SmallInteger, nullable=False, comment="shared.rules.influence.TouchType"),
-    sa.Column("verdict", sa.SmallInteger, nullable=False, comment="shared.rules.excluded_traffic.Verdict"),
+    sa.Column("traffic_class", sa.SmallInteger, nullable=False, comment="shared.rules.excluded_traffic.TrafficClass"),
     sa.Column("flags", sa.SmallInteger, nullable=False, comment="what the event says of itself: 1 machine, 2 internal; 4: a mail scanner clicked"),
     _key("agent"),
     sa.Column("by_visitor", sa.Boolean, nullable=False, comment="whether person is a visitor or a contact's identifier"),
@@ -118,8 +118,8 @@ utm_reading = sa.Table(
     comment="every utm value that ever came and reads otherwise when it is decoded once more",
 )  # fmt: skip
 
-fact = sa.Table(
-    "fact", projection, _ws(),
+entity_event = sa.Table(
+    "entity_event", projection, _ws(),
     _key("subject", primary_key=True),
     _key("occurred_at_us", primary_key=True),
     sa.Column("event_id", OrderText, primary_key=True),
@@ -146,8 +146,8 @@ visitor = sa.Table(
     _key("session_source"),
 )  # fmt: skip
 
-naming = sa.Table(
-    "naming", projection, _ws(),
+identifier_mention = sa.Table(
+    "identifier_mention", projection, _ws(),
     _key("identifier", primary_key=True),
     _key("occurred_at_us", primary_key=True),
     sa.Column("event_id", OrderText, primary_key=True),
@@ -156,8 +156,8 @@ naming = sa.Table(
     comment="events that name an identifier and are not found by touch.person; with a visitor, it is identified",
 )  # fmt: skip
 
-link = sa.Table(
-    "link", projection, _ws(),
+identity_edge = sa.Table(
+    "identity_edge", projection, _ws(),
     _key("a", primary_key=True),
     _key("b", primary_key=True),
     sa.Column("uses", sa.Integer, nullable=False, comment="how many events say that a and b are one contact"),
@@ -176,8 +176,8 @@ identifier = sa.Table(
     sa.Index("identifier_joined", "ws", sa.text("joined DESC"), "identifier", postgresql_where=sa.text("joined >= 2")),
 )  # fmt: skip
 
-ownership = sa.Table(
-    "ownership", projection, _ws(),
+identity_interval = sa.Table(
+    "identity_interval", projection, _ws(),
     _key("person", primary_key=True),
     _key("from_us", primary_key=True),
     sa.Column("from_event", OrderText, primary_key=True),
@@ -185,8 +185,8 @@ ownership = sa.Table(
     sa.Column("to_event", OrderText, nullable=False),
     _key("identifier", nullable=False),
     _key("contact", nullable=False),
-    sa.Index("ownership_identifier", "ws", "identifier"),
-    sa.Index("ownership_contact", "ws", "contact"),
+    sa.Index("identity_interval_identifier", "ws", "identifier"),
+    sa.Index("identity_interval_contact", "ws", "contact"),
     comment="whose a person's touches are, from (inclusive) to (exclusive) in order",
 )  # fmt: skip
 
@@ -265,14 +265,14 @@ association = sa.Table(
     comment="the campaign holds the asset from (inclusive) to (exclusive)",
 )  # fmt: skip
 
-ineffective = sa.Table(
-    "ineffective", projection, _ws(),
+ignored_association = sa.Table(
+    "ignored_association", projection, _ws(),
     _key("asset", primary_key=True),
     _key("campaign", primary_key=True),
     _key("occurred_at_us", primary_key=True),
     sa.Column("event_id", OrderText, primary_key=True),
-    sa.Column("reason", sa.Text, nullable=False, comment="shared.rules.association.Ineffective"),
-    sa.Index("ineffective_campaign", "ws", "campaign"),
+    sa.Column("reason", sa.Text, nullable=False, comment="shared.rules.association.IgnoredAssociation"),
+    sa.Index("ignored_association_campaign", "ws", "campaign"),
     comment="associations and dissociations that changed nothing, and why",
 )  # fmt: skip
 
@@ -287,16 +287,16 @@ address = sa.Table(
     comment="whose a page's address or a link is, from (inclusive) to (exclusive)",
 )  # fmt: skip
 
-claim = sa.Table(
-    "claim", projection, _ws(),
+attribution_window = sa.Table(
+    "attribution_window", projection, _ws(),
     _key("campaign", primary_key=True),
     sa.Column("route", sa.SmallInteger, primary_key=True, comment="shared.rules.pre_association.Route"),
     _key("key", primary_key=True),
     _key("from_us", primary_key=True),
     _key("to_us", nullable=False),
-    sa.Column("standing", sa.SmallInteger, nullable=False, comment="shared.rules.pre_association.Standing"),
+    sa.Column("window_status", sa.SmallInteger, nullable=False, comment="shared.rules.pre_association.WindowStatus"),
     _key("asset"),
-    sa.Index("claim_key", "ws", "key", "from_us"),
+    sa.Index("attribution_window_key", "ws", "key", "from_us"),
     comment="what a touch of a key at a time is to a campaign that ever held or claimed the key",
 )  # fmt: skip
 

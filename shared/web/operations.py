@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Histogram, disable_created_metrics, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.database import told
+from shared.database import error_text
 
 CHECK_S = 3.0  # what has not answered by then is not ready
 
@@ -65,7 +65,7 @@ async def _checked(check: Check) -> tuple[bool, Any]:
         async with asyncio.timeout(CHECK_S):
             return True, await check.ask()
     except Exception as error:
-        return False, f"unavailable: {told(error)}"
+        return False, f"unavailable: {error_text(error)}"
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.database import AWAY, told
+from shared.database import AWAY, error_text
 from shared.log.port import LogUnavailable
 from shared.store.generations import NoGeneration, WrongShape
 
@@ -50,7 +50,7 @@ def add_handlers(app: FastAPI, lacks_room: Callable[[Exception], Awaitable[bool]
     """
 
     async def away(_: Request, error: Exception) -> Response:
-        logger.warning("not answered", error=told(error))
+        logger.warning("not answered", error=error_text(error))
         if isinstance(error, (NoGeneration, WrongShape)):
             return unavailable(str(error), MAINTAINED_S).response()
         if isinstance(error, asyncpg.DiskFullError) or (lacks_room is not None and await lacks_room(error)):

@@ -23,8 +23,8 @@ READABLE_WITHIN_S = 15.0  # a second or two; the rest is a busy machine's
 CAUGHT_WITHIN_S = 60.0
 VERIFIED_WITHIN_S = 120.0
 
-BEGUN = "SELECT to_regclass($1 || '.seen') IS NOT NULL"
-WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass($1 || '.seen') AND NOT granted)"
+BEGUN = "SELECT to_regclass($1 || '.event_index') IS NOT NULL"
+WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass($1 || '.event_index') AND NOT granted)"
 ROWS = "SELECT count(*) FROM ONLY {g}.touch_other WHERE occurred_at_us >= $1 AND occurred_at_us < $2"
 PROJECTED = "SELECT coalesce(sum(next_offset), 0) FROM {g}.progress"
 
@@ -43,12 +43,12 @@ async def birth(world: World) -> str:
     try:
         await _until(connection, BEGUN, own, process)
         async with lock.transaction():
-            await lock.execute(f"LOCK TABLE {own}.seen IN ACCESS EXCLUSIVE MODE")
+            await lock.execute(f"LOCK TABLE {own}.event_index IN ACCESS EXCLUSIVE MODE")
             await _until(connection, WAITS, own, process)
             showed, leaf = await _born(world, connection)
-        verdict = await _ended(process)
+        comparison = await _ended(process)
         world.leaves.add(leaf)
-        rows = sum(table["rows"] for table in verdict["tables"].values())
+        rows = sum(table["rows"] for table in comparison["tables"].values())
         return f"{showed}, beside the snapshot of a `verify` of {rows:,} rows, which then found no difference"
     finally:
         await connection.close()

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 import asyncpg
 
-from services.replay.build import Means
+from services.replay.build import Resources
 from services.replay.verify import verify
 from shared.database import open_pool
 from shared.log.port import EventLog
@@ -38,9 +38,9 @@ async def check(world: World) -> int:
         await _stepped(world, pool, generation)
         await _attached(world, pool, generation)
         async with asyncio.timeout(VERIFIED_WITHIN_S):
-            verdict = await verify(Means(pool, log), "chaos", lambda _: None, lambda _: None)
-        if verdict.differing:
-            raise Wrong(f"{', '.join(verdict.differing)} differ: {verdict.rows[:5]}")
+            comparison = await verify(Resources(pool, log), "chaos", lambda _: None, lambda _: None)
+        if comparison.differing:
+            raise Wrong(f"{', '.join(comparison.differing)} differ: {comparison.rows[:5]}")
         return sum(map(len, world.sent.values()))
     finally:
         await log.close()
@@ -58,18 +58,18 @@ async def _settled(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, generati
 
 
 async def _all_once(pool: "asyncpg.Pool[asyncpg.Record]", generation: str, workspace: str, sent: set[str]) -> None:
-    """Every event of a workspace was seen, and is one touch or one event's facts."""
+    """Every event of a workspace was seen, and is one touch or one entity event."""
     number = await pool.fetchval(NUMBER, workspace)
-    rows = await pool.fetch(f"SELECT event_key FROM {generation}.seen WHERE ws = $1", number)
+    rows = await pool.fetch(f"SELECT event_key FROM {generation}.event_index WHERE ws = $1", number)
     there, due = {row["event_key"] for row in rows}, {event_key(event_id) for event_id in sent}
     if there != due or len(rows) != len(due):
         raise Wrong(f"{workspace}: {len(due - there)} events are missing, {len(there - due)} were never sent")
     counts = await pool.fetchval(
         f"SELECT (SELECT count(*) FROM {generation}.touch WHERE ws = $1) "
-        f"+ (SELECT count(DISTINCT event_id) FROM {generation}.fact WHERE ws = $1)", number
+        f"+ (SELECT count(DISTINCT event_id) FROM {generation}.entity_event WHERE ws = $1)", number
     )  # fmt: skip
     if counts != len(due):
-        raise Wrong(f"{workspace}: {len(due)} events make {counts} touches and facts")
+        raise Wrong(f"{workspace}: {len(due)} events make {counts} touches and entity_events")
 
 
 async def _letters(world: World, pool: "asyncpg.Pool[asyncpg.Record]") -> None:

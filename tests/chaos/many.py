@@ -162,7 +162,7 @@ async def hold_lock(world: Many) -> str:
     try:
         async with connection.transaction():
             live = await connection.fetchval("SELECT name FROM touchline.generation WHERE live")
-            table, held_s = world.rng.choice(["progress", "seen", "touch", "contact"]), world.rng.uniform(2, 5)
+            table, held_s = world.rng.choice(["progress", "event_index", "touch", "contact"]), world.rng.uniform(2, 5)
             await connection.execute(f"LOCK TABLE {live}.{table} IN ACCESS EXCLUSIVE MODE")
             await asyncio.sleep(held_s)
     finally:

@@ -202,7 +202,7 @@ async def _event(client: httpx.AsyncClient, oracle: Oracle, event_id: str, check
         check(f"{event_id} explain", (False, "retracted"), (got["counted"], got["reason"]))
         return
     if event["type"] in ("asset_associated", "asset_dissociated"):
-        why = oracle.ineffective(event)
+        why = oracle.ignored_association(event)
         check(f"{event_id} explain", (why is None, why), (got["counted"], got["reason"]))
         return
     if event not in oracle.touches:

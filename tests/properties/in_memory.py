@@ -11,7 +11,7 @@ from shared.events.codec import Arrived, canonical, decode_event, event_type
 from shared.events.instants import to_micros
 from shared.events.money import exact_minor
 from shared.projection.deals import members_of, told_of
-from shared.projection.rows import TouchRow, naming, reading_of, registered, suit_touch, touch_row
+from shared.projection.rows import TouchRow, identifier_mention, reading_of, registered, suit_touch, touch_row
 from shared.recognition.referrers import site
 from shared.recognition.user_agents import known
 from shared.rules import channel, page, utm
@@ -33,13 +33,13 @@ from shared.rules.exact import shares
 from shared.rules.excluded_traffic import (
     FLAGGED_SCANNER,
     Click,
-    Verdict,
+    TrafficClass,
     bursts,
     internal_contact,
     is_machine,
     machine_agent,
     scanned,
-    verdict,
+    traffic_class,
 )
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.keys import asset_key, campaign_key, identifiers, session_key, utm_key
@@ -47,7 +47,7 @@ from shared.rules.models import MODELS, weights
 from shared.rules.once import Telling, latest, winner
 from shared.rules.order import Order
 from shared.rules.owner import Owned, owned
-from shared.rules.pre_association import Standing, asset_pieces, kept_out, utm_pieces, within
+from shared.rules.pre_association import WindowStatus, asset_pieces, kept_out, utm_pieces, within
 from shared.rules.reassociation import Held, keepers
 from shared.rules.retracted import Retraction, retracted
 from shared.rules.session import SESSION_TYPES, Session, after
@@ -102,7 +102,7 @@ class InMemory:
             suit_touch(row, self.settings.urls)
         self._persons()
         for row in self.rows.values():
-            row.verdict = self._verdict(row)
+            row.traffic_class = self._traffic_class(row)
         self._scanners()
         self._sessions()
         self.types: dict[int, str | None] = {}
@@ -113,7 +113,7 @@ class InMemory:
         first: dict[Any, Order] = {}
         links, merges, identified = [], [], defaultdict(list)
         for order, event in self.events:
-            named = naming(event)
+            named = identifier_mention(event)
             if named is None:
                 continue
             for contact in named.contacts:
@@ -148,49 +148,49 @@ class InMemory:
                 return self.contact_of[interval.identifier]
         return None
 
-    def _verdict(self, row: TouchRow) -> Verdict:
+    def _traffic_class(self, row: TouchRow) -> TrafficClass:
         agent, owner = self.agent[row.event_id], self.owner(row.event_id)
         machine = agent is not None and is_machine(
             machine_agent(agent, known(agent), self.settings.machine_rules), TouchType(row.type)
         )
         emails = [] if owner is None else self.emails[owner]
-        return verdict(row.flags, machine, internal_contact(emails, self.settings.internal_domains))
+        return traffic_class(row.flags, machine, internal_contact(emails, self.settings.internal_domains))
 
     def _scanners(self) -> None:
         """Clicks that a mail scanner made, by contact and mail."""
         mails: dict[Any, list[TouchRow]] = defaultdict(list)
         for row in sorted(self.rows.values(), key=lambda r: r.order):
             if row.type in MAILED:
-                mails[self.owner(row.event_id), row.target].append(row)
+                mails[self.owner(row.event_id), row.asset_or_page_key].append(row)
         for rows in mails.values() if self.settings.machine_rules.mail_scanners else ():
             clicks = [Click(*r.order, r.url) for r in rows if r.type == TouchType.EMAIL_CLICKED]
             reached = [r.occurred_at_us for r in rows if r.type in (TouchType.EMAIL_SENT, TouchType.EMAIL_DELIVERED)]
             opened = [r.occurred_at_us for r in rows
-                      if r.type == TouchType.EMAIL_OPENED and r.verdict != Verdict.MACHINE]  # fmt: skip
+                      if r.type == TouchType.EMAIL_OPENED and r.traffic_class != TrafficClass.MACHINE]  # fmt: skip
             for event_id in scanned(clicks, bursts(clicks), reached, opened):
                 row = self.rows[event_id]
-                row.verdict = verdict(row.flags | FLAGGED_SCANNER, False, False)
+                row.traffic_class = traffic_class(row.flags | FLAGGED_SCANNER, False, False)
 
     def _sessions(self) -> None:
         self.session: dict[str, Session] = {}
         now: dict[int, Session] = {}
         for row in sorted(self.rows.values(), key=lambda r: r.order):
-            counts = TouchType(row.type).wire in SESSION_TYPES and row.verdict == Verdict.COUNTED
+            counts = TouchType(row.type).wire in SESSION_TYPES and row.traffic_class == TrafficClass.COUNTED
             if row.by_visitor and counts:
                 now[row.person] = after(now.get(row.person), *row.order, row.source, self.settings.session_gap_us)
                 self.session[row.event_id] = now[row.person]
 
-    def brought(self, event_id: str) -> channel.Brought:
+    def traffic_source(self, event_id: str) -> channel.TrafficSource:
         """What brought a touch."""
         row, session = self.rows[event_id], self.session.get(event_id)
         if row.type == TouchType.PAGE_VISITED:
-            return channel.brought(
+            return channel.traffic_source(
                 page.parse(row.url or "", row.utm_told or ""), row.referrer, site, self.settings.referrers,
                 first=session is not None and session.is_new and session.key == session_key(event_id),
             )  # fmt: skip
         pages = [i for i, s in self.session.items() if session and s.key == session.key and self.rows[i].type == 1]
-        ad = self.ads.get(row.target or 0, channel.Ad())
-        return channel.of_touch(TouchType(row.type), ad, self.brought(pages[0]) if pages else None, site)
+        ad = self.ads.get(row.asset_or_page_key or 0, channel.Ad())
+        return channel.of_touch(TouchType(row.type), ad, self.traffic_source(pages[0]) if pages else None, site)
 
     def _catalog(self) -> None:
         types = self.types
@@ -247,23 +247,26 @@ class InMemory:
         """For each campaign that has to do with the touch: why it does not count, None if it does."""
         row = self.rows[event_id]
 
-        def standing(pieces: list[Any]) -> Standing | None:
-            return next((p.standing for p in pieces if p.from_us <= row.occurred_at_us < p.to_us), None)
+        def window_status(pieces: list[Any]) -> WindowStatus | None:
+            return next((p.window_status for p in pieces if p.from_us <= row.occurred_at_us < p.to_us), None)
 
-        found: dict[int, list[Standing | None]] = defaultdict(lambda: [None, None, None])
-        by_target = {**self.pieces.get(row.target or 0, {}), **self.pages.get(row.target or 0, {})}
+        found: dict[int, list[WindowStatus | None]] = defaultdict(lambda: [None, None, None])
+        by_target = {
+            **self.pieces.get(row.asset_or_page_key or 0, {}),
+            **self.pages.get(row.asset_or_page_key or 0, {}),
+        }
         by_via = {**self.pieces.get(row.via or 0, {}), **self.pages.get(row.via or 0, {})}
         for place, pieces in enumerate((by_target, by_via, self.values.get(row.utm or 0, {}))):
             for campaign, cut in pieces.items():
-                if (met := standing(cut)) is not None:
+                if (met := window_status(cut)) is not None:
                     found[campaign][place] = met
-        machine, internal = row.verdict == Verdict.MACHINE, row.verdict == Verdict.INTERNAL
+        machine, internal = row.traffic_class == TrafficClass.MACHINE, row.traffic_class == TrafficClass.INTERNAL
         return {self.campaign_ids[c]: kept_out(machine, internal, *routes) for c, routes in found.items()}
 
     def kept_by(self, event_id: str) -> set[str]:
         """The campaigns that keep a CTA's click or view."""
         row = self.rows[event_id]
-        return {self.campaign_ids[c] for c in keepers(self.held[row.target or 0], row.occurred_at_us)}
+        return {self.campaign_ids[c] for c in keepers(self.held[row.asset_or_page_key or 0], row.occurred_at_us)}
 
     def decision(self, deal_id: str, campaign_id: str) -> Decision:
         """Whether a deal counts for a campaign."""
@@ -274,7 +277,7 @@ class InMemory:
             if TouchType(row.type) in INFLUENCING and (owner := self.owner(event_id)) in {m.contact for m in members}
             and self.why_not(event_id).get(campaign_id, "none of its business") is None
         ]  # fmt: skip
-        return decide(fold(told_of(*fact) for fact in told), members, met)
+        return decide(fold(told_of(*entity_event) for entity_event in told), members, met)
 
     def salesforce(self, contact: int) -> dict[str, tuple[str, str]]:
         """The Salesforce campaigns that a contact is in: how it came in, and by which event."""
@@ -293,7 +296,7 @@ class InMemory:
     def deal(self, deal_id: str) -> tuple[str, list[str], dict[str, list[int]]]:
         """A deal's state, its journey, and each model's shares."""
         told = [(o, event_type(v), v) for o, v in self.events if getattr(v, "deal_id", None) == deal_id]
-        deal = fold(told_of(*fact) for fact in told)
+        deal = fold(told_of(*entity_event) for entity_event in told)
         members = members_of(told, self.contact_of)
         if deal.closed is None or deal.state != "won":
             return str(deal.state), [], {}
@@ -303,7 +306,7 @@ class InMemory:
             for event_id, row in self.rows.items()
             if (owner := self.owner(event_id)) is not None
             if uncredited(
-                TouchType(row.type), Verdict(row.verdict), owner in present, row.occurred_at_us, closed_us,
+                TouchType(row.type), TrafficClass(row.traffic_class), owner in present, row.occurred_at_us, closed_us,
                 self.settings.lookback_days,
             ) is None
         )  # fmt: skip

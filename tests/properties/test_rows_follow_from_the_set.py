@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from services.replay import bulk
-from services.replay.build import Build, Means
+from services.replay.build import Build, Resources
 from shared.projection import urls
 from shared.projection.bulk.split import Selection
 from shared.store.checksums import UNCOMPARED
@@ -46,7 +46,7 @@ async def at_once(running: Running, workspace: Workspace) -> dict[str, set[str]]
     upto = {workspace.partition: await running.log.end(workspace.partition)}
     advanced: list[int] = []
     build = Build(
-        Means(running.pool, running.log), generation, advanced.append, Selection(workspace.name), SOCIAL_POSTS_MAX
+        Resources(running.pool, running.log), generation, advanced.append, Selection(workspace.name), SOCIAL_POSTS_MAX
     )
     await build.run(upto)
     found = await rows(running, generation.name, workspace.name)
@@ -79,7 +79,7 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
     async def run() -> dict[str, tuple[set[str], set[str]]]:
         workspace = await play(running, events, random.Random(seed))
         live, whole = await rows(running, running.generation.name, workspace.name), await at_once(running, workspace)
-        assert live["seen"], "nothing was projected"
+        assert live["event_index"], "nothing was projected"
         return {
             name: (live[name] - whole[name], whole[name] - live[name]) for name in live if live[name] != whole[name]
         }

@@ -31,8 +31,8 @@ def differences(events: list[dict[str, object]]) -> list[str]:
     first = {t["id"]: (s["touches"][0]["id"], s["new"]) for s in oracle.sessions if s["visitor"] for t in s["touches"]}
     begun = {s.key: i for i, s in reversed(list(rules.session.items()))}
     check("sessions", first, {i: (begun[s.key], s.is_new) for i, s in rules.session.items()})
-    changes = [e for e in oracle.of("asset_associated", "asset_dissociated") if oracle.ineffective(e)]
-    wanted_idle = sorted((e["id"], oracle.ineffective(e)) for e in changes)
+    changes = [e for e in oracle.of("asset_associated", "asset_dissociated") if oracle.ignored_association(e)]
+    wanted_idle = sorted((e["id"], oracle.ignored_association(e)) for e in changes)
     check("idle changes", wanted_idle, sorted((i.order.event_id, str(i.reason)) for i in rules.idle))
     for touch in oracle.touches:
         check(f"{touch['id']} brought by", oracle.brought(touch), tuple(rules.brought(touch["id"])))

@@ -161,7 +161,7 @@ class Cast:
         elif mood < 0.48:  # who is a machine changes by settings
             self.agents, self.settings, self.talk = True, rng.choice([2, 4, 6]), MACHINES
             self.weights, self.utm, self.campaigns = [12, 4, 4, 1], 0.9, ["spring", "autumn"]
-        elif mood < 0.46:  # CTAs, and what is told of them on a workflow, change hands with gaps between
+        elif mood < 0.46:  # CTAs, and what is told of them on a workflow, change context with gaps between
             self.assets, self.campaigns = rng.sample(["cta", "flow", "form"], rng.choice([1, 2, 3])), CAMPAIGNS
             self.touches, self.weights, self.early = ["cta_clicked", "cta_viewed", "page_visited"], [10, 12, 1, 0], 0
             self.catalog = ["asset_associated"] * 5 + ["asset_dissociated"] * 5 + CATALOG

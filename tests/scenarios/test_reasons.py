@@ -5,11 +5,11 @@ from enum import StrEnum
 
 import pytest
 
-from shared.rules.association import Ineffective
+from shared.rules.association import IgnoredAssociation
 from shared.rules.channel import Channel
 from shared.rules.credit import Uncredited
 from shared.rules.deal import DealReason
-from shared.rules.excluded_traffic import Verdict
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.models import Role
 from shared.rules.pre_association import KeptOut
 from shared.rules.reassociation import NotShown
@@ -17,9 +17,20 @@ from shared.rules.visibility import HiddenReason
 from tests.scenarios.test_scenarios import SCENARIOS
 from tests.scenarios.worked import RULES, examples
 
-ENUMS: list[type[StrEnum]] = [Channel, DealReason, HiddenReason, Ineffective, KeptOut, NotShown, Role, Uncredited]
-VERDICTS = [verdict.name.lower() for verdict in Verdict if verdict is not Verdict.COUNTED]
-REASONS = sorted({str(member) for enum in ENUMS for member in enum} | set(VERDICTS))
+ENUMS: list[type[StrEnum]] = [
+    Channel,
+    DealReason,
+    HiddenReason,
+    IgnoredAssociation,
+    KeptOut,
+    NotShown,
+    Role,
+    Uncredited,
+]
+TRAFFIC_CLASSES = [
+    traffic_class.name.lower() for traffic_class in TrafficClass if traffic_class is not TrafficClass.COUNTED
+]
+REASONS = sorted({str(member) for enum in ENUMS for member in enum} | set(TRAFFIC_CLASSES))
 EXPECTED = json.dumps([s["expect"] for s in SCENARIOS] + [e.expect for e in examples()])
 
 

@@ -318,7 +318,7 @@ def test_a_restore_that_was_killed_before_its_end_leaves_a_store_that_can_be_sta
 ) -> None:
 
     from services.replay import backup
-    from services.replay.build import Build, Means
+    from services.replay.build import Build, Resources
     from shared.store.migrate import migrate
     from touchline.compose import PARTITIONS, reached
 
@@ -337,7 +337,7 @@ def test_a_restore_that_was_killed_before_its_end_leaves_a_store_that_can_be_sta
             with monkeypatch.context() as patch:
                 patch.setattr(Build, "run", kill)
                 with pytest.raises(Killed):
-                    await backup.restore(Means(pool, log), file, lambda _: None, lambda _: None)
+                    await backup.restore(Resources(pool, log), file, lambda _: None, lambda _: None)
         again = await compose(empty, Settings(kafka_bootstrap_servers=None))
         same = Workspace(again, workspace.name, workspace.keys)
         await same.project()

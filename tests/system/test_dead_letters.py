@@ -11,7 +11,7 @@ import pytest
 from services.ingest.dead_letters import UNDECIDABLE, find_letters, list_letters, retry_letter
 from shared.log.port import Position
 from shared.projection import project
-from shared.projection.poison import project_or_bury
+from shared.projection.poison import project_or_dead_letter
 from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
 from tests.conftest import Workspace
@@ -78,7 +78,7 @@ def test_an_event_that_no_rule_could_take_counts_when_the_rule_is_mended(
             projector = Projector(log, workspace.partition)
             await projector.take(connection)
             while entries := await log.read(workspace.partition, projector.offset, 1000):
-                await project_or_bury(connection, projector, decode(entries))
+                await project_or_dead_letter(connection, projector, decode(entries))
         assert await views(workspace) == 2
         (letter,) = await list_letters(pool, workspace.name, "cannot_be_projected", 0, 10)
         monkeypatch.setattr(project, "derive", derive)

@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from services.replay.backfill import Backfill
-from services.replay.build import Means
+from services.replay.build import Resources
 from services.replay.export import Chosen, Export, NoContact
 from shared.events.codec import Record, accept, encode_record
 from shared.store.checksums import set_checksums
@@ -44,8 +44,8 @@ def other(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
 async def export(workspace: Workspace, target: Path, **chosen: Any) -> int:
     running = workspace.running
     told: list[int] = []
-    means = Means(running.pool, running.log)
-    export = Export(means, workspace.name, Chosen(**chosen), told.append, lambda n: told.append(-n))
+    resources = Resources(running.pool, running.log)
+    export = Export(resources, workspace.name, Chosen(**chosen), told.append, lambda n: told.append(-n))
     count = await export.run(target)
     assert sum(told) == 0
     return count
@@ -89,7 +89,7 @@ def test_an_export_sent_into_an_empty_store_makes_the_same_rows(
         await workspace.project(300)
         before = await digests(workspace)
         count = await export(workspace, tmp_path / name)
-        assert before["seen"].rows == count
+        assert before["event_index"].rows == count
         assert before["agent"].rows > 1
         copy = await taken_in(other, tmp_path / name)
         assert await digests(copy) == before

@@ -16,7 +16,7 @@ import pytest
 
 from services.ingest.dead_letters import list_letters, retry_letter
 from services.replay.backfill import Backfill
-from services.replay.build import Means
+from services.replay.build import Resources
 from services.replay.export import Chosen, Export
 from shared.database import open_pool
 from shared.events.codec import Record, accept, encode_record
@@ -163,8 +163,8 @@ def test_one_address_in_many_forms_is_one_contact_wherever_it_is_asked_for(
 
 
 async def exported(workspace: Workspace, target: Path, **chosen: Any) -> int:
-    means = Means(workspace.running.pool, workspace.running.log)
-    return await Export(means, workspace.name, Chosen(**chosen), lambda _: None, lambda _: None).run(target)
+    resources = Resources(workspace.running.pool, workspace.running.log)
+    return await Export(resources, workspace.name, Chosen(**chosen), lambda _: None, lambda _: None).run(target)
 
 
 def test_an_identifier_that_joins_many_others_is_listed_until_they_are_taken_back(

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.replay.build import Build, Means, scratch
+from services.replay.build import Build, Resources, scratch
 from services.replay.verify import compared
 from shared.events.codec import Record, encode_record
 from shared.projection import project
-from shared.projection.poison import project_or_bury
+from shared.projection.poison import project_or_dead_letter
 from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
 from shared.store.generations import live_generation
@@ -46,13 +46,13 @@ def own_numbers(work: project.Work) -> set[int]:
 
 async def take(workspace: Workspace) -> int:
     """Project all that waits, as a projector does; answers how many were found by trial."""
-    log, buried = workspace.running.log, 0
+    log, dead_lettered = workspace.running.log, 0
     async with Connection.of(workspace.running.pool, workspace.running.generation.name) as connection:
         projector = Projector(log, workspace.partition)
         await projector.take(connection)
         while entries := await log.read(workspace.partition, projector.offset, 10_000):
-            buried += await project_or_bury(connection, projector, decode(entries))
-    return buried
+            dead_lettered += await project_or_dead_letter(connection, projector, decode(entries))
+    return dead_lettered
 
 
 @pytest.fixture
@@ -100,9 +100,9 @@ def test_a_thousand_texts_that_no_table_can_keep_take_seconds_in_the_projection_
         live = await live_generation(running.pool)
         began_s = time.perf_counter()
         async with scratch(running.pool, "verify", "poison", live) as rebuilt:
-            means = Means(running.pool, running.log)
-            verdict = await compared(means, live, Build(means, rebuilt, lambda _: None))
-        assert verdict.differing == []
+            resources = Resources(running.pool, running.log)
+            comparison = await compared(resources, live, Build(resources, rebuilt, lambda _: None))
+        assert comparison.differing == []
         assert time.perf_counter() - began_s < 60
 
     runner.run(check())

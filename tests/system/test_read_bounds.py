@@ -148,7 +148,7 @@ def test_heavy_reads_cannot_hold_what_light_ones_need(store: Store, runner: asyn
     async def check() -> None:
         await fill(store, 40, 3)
         async with store.api(3, heavy_max=2, wait_s=0.5) as (client, _):
-            async with store.locked("g1.claim"), store.locked("g1.association"):
+            async with store.locked("g1.attribution_window"), store.locked("g1.association"):
                 stuck = [asyncio.create_task(client.get(HEAVY[n % 2])) for n in range(6)]
                 await asyncio.sleep(0.2)
                 for path in ("/v1/contacts", "/v1/status"):

@@ -21,11 +21,11 @@ import orjson
 import pytest
 
 from services.replay import build, bulk
-from services.replay.build import Means
+from services.replay.build import Resources
 from services.replay.bulk import split_span
-from services.replay.crew import CrewLost, Hands
 from services.replay.rebuild import Rebuild, drop, rollback
-from services.replay.verify import Verdict, verify
+from services.replay.verify import Comparison, verify
+from services.replay.worker_pool import WorkerContext, WorkerLost
 from shared.access.positions import Positions
 from shared.log.port import LogUnavailable
 from shared.projection.bulk.split import Split
@@ -66,26 +66,26 @@ def _parts(events: list[dict]) -> Iterator[list[dict]]:
         yield events[n : n + 500]
 
 
-def means(running: Running) -> Means:
-    return Means(running.pool, running.log)
+def resources(running: Running) -> Resources:
+    return Resources(running.pool, running.log)
 
 
-async def verified(running: Running) -> Verdict:
+async def verified(running: Running) -> Comparison:
     told: list[int] = []
     advanced: list[int] = []
-    verdict = await verify(means(running), "test", told.append, advanced.append)
-    assert told == [sum(advanced)] == [sum(verdict.offsets.values())]
+    comparison = await verify(resources(running), "test", told.append, advanced.append)
+    assert told == [sum(advanced)] == [sum(comparison.offsets.values())]
     left = await running.pool.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'verify%'")
     assert left == 0
-    return verdict
+    return comparison
 
 
 CORRUPTIONS = {
     "contact": "UPDATE g1.contact SET name = name || '!' WHERE contact = (SELECT min(contact) FROM g1.contact)",
     "touch": "DELETE FROM g1.touch WHERE event_id = (SELECT max(event_id) FROM g1.touch)",
-    "claim": "UPDATE g1.claim SET to_us = to_us - 1 WHERE ctid = (SELECT min(ctid) FROM g1.claim)",
+    "attribution_window": "UPDATE g1.attribution_window SET to_us = to_us - 1 WHERE ctid = (SELECT min(ctid) FROM g1.attribution_window)",
     "credit": "UPDATE g1.credit SET step = step + 1000 WHERE ctid = (SELECT min(ctid) FROM g1.credit)",
-    "seen": "UPDATE g1.seen SET live = false WHERE ctid = (SELECT min(ctid) FROM g1.seen)",
+    "event_index": "UPDATE g1.event_index SET live = false WHERE ctid = (SELECT min(ctid) FROM g1.event_index)",
     "visitor": "DELETE FROM g1.visitor WHERE ctid = (SELECT min(ctid) FROM g1.visitor)",
 }
 
@@ -96,22 +96,22 @@ def test_a_sound_store_is_equal_and_a_corrupted_row_is_found_and_named(own: Runn
         sent = mix("a")
         await send(workspace, sent)
         await workspace.project(700)
-        verdict = await verified(own)
-        assert verdict.differing == []
-        assert verdict.tables["touch"][0].rows > EVENTS / 2
+        comparison = await verified(own)
+        assert comparison.differing == []
+        assert comparison.tables["touch"][0].rows > EVENTS / 2
         ids = {event["id"] for event in sent}
         for table, statement in CORRUPTIONS.items():
             async with own.pool.acquire() as connection:
                 await connection.execute(f"CREATE TEMP TABLE before AS SELECT * FROM g1.{table}")
                 assert await connection.execute(statement) in ("UPDATE 1", "DELETE 1"), table
-                verdict = await verified(own)
-                assert verdict.differing == [table]
-                rows = {row.table: row for row in verdict.rows}
+                comparison = await verified(own)
+                assert comparison.differing == [table]
+                rows = {row.table: row for row in comparison.rows}
                 assert rows.keys() == {table}
-                assert len(verdict.rows) == (
+                assert len(comparison.rows) == (
                     2 if table == "credit" else 1
                 )  # its key was changed: one gone, one too many
-                assert {row.event for row in verdict.rows} <= ids, table
+                assert {row.event for row in comparison.rows} <= ids, table
                 await connection.execute(f"TRUNCATE g1.{table}; INSERT INTO g1.{table} SELECT * FROM before")
                 await connection.execute("DROP TABLE before")
         assert (await verified(own)).differing == []
@@ -125,15 +125,15 @@ def test_it_compares_one_position_while_traffic_goes_on(own: Running, runner: as
         projecting = asyncio.create_task(own.projectors.run())
         workspaces = [await new_workspace(own, "live") for _ in range(3)]
         sending = asyncio.gather(*(send(w, mix(w.name[:12])) for w in workspaces))
-        verdicts = []
+        comparisons = []
         while not sending.done():
-            verdicts.append(await verified(own))
+            comparisons.append(await verified(own))
         await sending
-        verdicts.append(await verified(own))
+        comparisons.append(await verified(own))
         projecting.cancel()
         await asyncio.wait([projecting])
-        assert [verdict.differing for verdict in verdicts] == [[]] * len(verdicts)
-        assert any(sum(verdict.offsets.values()) for verdict in verdicts)
+        assert [comparison.differing for comparison in comparisons] == [[]] * len(comparisons)
+        assert any(sum(comparison.offsets.values()) for comparison in comparisons)
 
     runner.run(check())
 
@@ -214,20 +214,20 @@ def test_a_rebuilt_generation_becomes_the_live_one_amid_traffic_and_the_one_befo
         over = asyncio.Event()
         watching = asyncio.create_task(watch(workspace, over))
         sending = asyncio.gather(send(workspace, mix("during")), send(other, mix("other")))
-        rebuilt = await Rebuild(means(own), lambda _: None, lambda _: None).run()
+        rebuilt = await Rebuild(resources(own), lambda _: None, lambda _: None).run()
         assert (rebuilt.generation, rebuilt.before) == ("g2", "g1")
-        assert rebuilt.verdict is not None
-        assert rebuilt.verdict.differing == []
+        assert rebuilt.comparison is not None
+        assert rebuilt.comparison.differing == []
         await sending
         await all_shown(workspace)
         shown = await views(workspace)
         assert (await verified(own)).generation == "g2"
-        back = await rollback(means(own))
+        back = await rollback(resources(own))
         assert (back.generation, back.before) == ("g1", "g2")
         await all_shown(workspace)
         assert await views(workspace) == shown
-        verdict = await verified(own)
-        assert (verdict.generation, verdict.differing) == ("g1", [])
+        comparison = await verified(own)
+        assert (comparison.generation, comparison.differing) == ("g1", [])
         over.set()
         assert await watching == {"g1", "g2"}
         assert await drop(own.pool, "g2")
@@ -251,7 +251,7 @@ def test_a_rollback_holds_nothing_live_while_the_generation_before_catches_up(
         events = mix("l")[:600]
         await send(workspace, events[:300])
         await workspace.project()
-        await Rebuild(means(own), lambda _: None, lambda _: None).run()
+        await Rebuild(resources(own), lambda _: None, lambda _: None).run()
         await send(workspace, events[300:])
         live = await live_generation(own.pool)
         assert live.name == "g2"
@@ -260,7 +260,7 @@ def test_a_rollback_holds_nothing_live_while_the_generation_before_catches_up(
             held = slow.transaction()
             await held.start()  # the generation before cannot move as long as this stands
             await slow.execute("SELECT FROM g1.progress FOR UPDATE")
-            rolling = asyncio.create_task(rollback(means(own)))
+            rolling = asyncio.create_task(rollback(resources(own)))
             for _ in range(10):
                 await asyncio.sleep(0.5)
                 await own.pool.execute("SELECT FROM g2.progress FOR UPDATE NOWAIT")  # live traffic passes
@@ -288,11 +288,11 @@ def test_a_rebuild_repairs_what_was_corrupted_and_tells_it(own: Running, runner:
         await workspace.project()
         shown = await views(workspace)
         await own.pool.execute("DELETE FROM g1.touch")
-        rebuilt = await Rebuild(means(own), lambda _: None, lambda _: None).run()
-        assert rebuilt.verdict is not None
-        assert rebuilt.verdict.differing == ["touch"]
+        rebuilt = await Rebuild(resources(own), lambda _: None, lambda _: None).run()
+        assert rebuilt.comparison is not None
+        assert rebuilt.comparison.differing == ["touch"]
         assert await views(workspace) == shown
-        again = await Rebuild(means(own), lambda _: None, lambda _: None).run()
+        again = await Rebuild(resources(own), lambda _: None, lambda _: None).run()
         assert (again.generation, again.before) == ("g3", "g2")
         rows = await own.pool.fetch("SELECT name, live FROM touchline.generation ORDER BY name")
         assert [tuple(row) for row in rows] == [("g2", False), ("g3", True)]  # one is kept, to go back to
@@ -396,18 +396,18 @@ def test_a_sample_of_a_sound_store_is_equal_and_every_part_finds_its_corrupted_r
         await send(workspace, [sent[n] | {"id": sent[n + 1]["id"]} for n in range(0, 400, 8)])  # rivals for ids
         await workspace.project(700)
 
-        async def parts() -> list[Verdict]:
-            return [await verify(means(own), "part", lambda _: None, lambda _: None, (3, n)) for n in range(3)]
+        async def parts() -> list[Comparison]:
+            return [await verify(resources(own), "part", lambda _: None, lambda _: None, (3, n)) for n in range(3)]
 
         sound = await parts()
-        assert [verdict.differing for verdict in sound] == [[]] * 3
+        assert [comparison.differing for comparison in sound] == [[]] * 3
         rows = sound[0].tables["touch"][0].rows
         assert 0 < rows < len(sent) * 0.8
         async with own.pool.acquire() as connection:
             for table, statement in CORRUPTIONS.items():
                 await connection.execute(f"CREATE TEMP TABLE before AS SELECT * FROM g1.{table}")
                 assert await connection.execute(statement) in ("UPDATE 1", "DELETE 1"), table
-                found = [verdict.differing for verdict in await parts()]
+                found = [comparison.differing for comparison in await parts()]
                 assert [table] in found, table
                 assert all(differing in ([], [table]) for differing in found)
                 await connection.execute(f"TRUNCATE g1.{table}; INSERT INTO g1.{table} SELECT * FROM before")
@@ -431,9 +431,9 @@ def test_several_processes_make_the_same_rows(
     opener = partial(reached, own_database, Settings(kafka_bootstrap_servers=None), 3)
 
     async def check() -> None:
-        await sent_and_projected(own, "crew")
-        with_crew = Means(own.pool, own.log, opener, 3)
-        assert (await verify(with_crew, "crew", lambda _: None, lambda _: None)).differing == []
+        await sent_and_projected(own, "worker_pool")
+        with_crew = Resources(own.pool, own.log, opener, 3)
+        assert (await verify(with_crew, "worker_pool", lambda _: None, lambda _: None)).differing == []
 
     runner.run(check())
 
@@ -454,22 +454,22 @@ def test_a_crew_that_loses_a_process_says_so_and_what_it_did_is_gone_on_with(
             for member in multiprocessing.active_children():
                 member.kill()
 
-        with pytest.raises(CrewLost):
-            await Rebuild(Means(own.pool, own.log, opener, 2), lambda _: None, advance).run()
+        with pytest.raises(WorkerLost):
+            await Rebuild(Resources(own.pool, own.log, opener, 2), lambda _: None, advance).run()
         assert sum(done)
         steps = {row["name"] for row in await own.pool.fetch("SELECT name FROM g2.bulk_step")}
         assert any(name.startswith("split") for name in steps)
         assert "load 0" not in steps
         split: list[str] = []
 
-        async def counted(hands: Hands, name: str, *rest: Any) -> Split:
+        async def counted(context: WorkerContext, name: str, *rest: Any) -> Split:
             split.append(name)
-            return await split_span(hands, name, *rest)
+            return await split_span(context, name, *rest)
 
         monkeypatch.setattr(bulk, "split_span", counted)
-        rebuilt = await Rebuild(means(own), lambda _: None, lambda _: None).run()
-        assert rebuilt.verdict is not None
-        assert (rebuilt.generation, rebuilt.verdict.differing) == ("g2", [])
+        rebuilt = await Rebuild(resources(own), lambda _: None, lambda _: None).run()
+        assert rebuilt.comparison is not None
+        assert (rebuilt.generation, rebuilt.comparison.differing) == ("g2", [])
         assert not steps & set(split)
 
     runner.run(check())
@@ -487,16 +487,16 @@ def test_what_was_read_and_is_gone_is_read_again(
         with monkeypatch.context() as patched:
             patched.setattr(bulk, "load_bucket", away)
             with pytest.raises(LogUnavailable):
-                await Rebuild(means(own), lambda _: None, lambda _: None).run()
+                await Rebuild(resources(own), lambda _: None, lambda _: None).run()
         plan = msgspec.msgpack.decode(await own.pool.fetchval("SELECT result FROM g2.bulk_step WHERE name = 'plan'"))
         shutil.rmtree(plan["folder"])
-        rebuilt = await Rebuild(means(own), lambda _: None, lambda _: None).run()
-        assert rebuilt.verdict is not None
-        assert (rebuilt.generation, rebuilt.verdict.differing) == ("g2", [])
+        rebuilt = await Rebuild(resources(own), lambda _: None, lambda _: None).run()
+        assert rebuilt.comparison is not None
+        assert (rebuilt.generation, rebuilt.comparison.differing) == ("g2", [])
         with monkeypatch.context() as patched:
             patched.setattr(bulk, "load_bucket", away)
             with pytest.raises(LogUnavailable):
-                await Rebuild(means(own), lambda _: None, lambda _: None).run()
+                await Rebuild(resources(own), lambda _: None, lambda _: None).run()
         plan = msgspec.msgpack.decode(await own.pool.fetchval("SELECT result FROM g3.bulk_step WHERE name = 'plan'"))
         assert Path(plan["folder"]).is_dir()
         assert await drop(own.pool, "g3")
@@ -516,10 +516,10 @@ def test_a_history_with_what_no_rule_can_take_is_projected_batch_by_batch(
 
         monkeypatch.setattr(bulk, "load_bucket", poisoned)
         told: list[int] = []
-        verdict = await verify(means(own), "poison", lambda _: None, told.append)
-        assert verdict.differing == []
+        comparison = await verify(resources(own), "poison", lambda _: None, told.append)
+        assert comparison.differing == []
         assert min(told) < 0  # what was told is taken back
-        assert sum(told) == sum(verdict.offsets.values())
+        assert sum(told) == sum(comparison.offsets.values())
 
     runner.run(check())
 
@@ -536,9 +536,11 @@ def test_samples_of_random_worlds_are_equal(own: Running, runner: asyncio.Runner
             await workspace.send(*events, *(rng.choice(events) | {"id": rng.choice(events)["id"]} for _ in range(3)))
             await workspace.project(40)
         for _ in range(12):
-            verdict = await verify(
-                means(own), "worlds", lambda _: None, lambda _: None, (rng.choice([2, 3, 5, 20]), None)
+            comparison = await verify(
+                resources(own), "worlds", lambda _: None, lambda _: None, (rng.choice([2, 3, 5, 20]), None)
             )
-            assert verdict.differing == [], f"seed {seed}, {verdict.sample and verdict.sample.said}: {verdict.rows[:3]}"
+            assert comparison.differing == [], (
+                f"seed {seed}, {comparison.sample and comparison.sample.said}: {comparison.rows[:3]}"
+            )
 
     runner.run(check())

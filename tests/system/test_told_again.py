@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.replay.build import Build, Means
+from services.replay.build import Build, Resources
 from services.replay.export import Chosen, Export
 from services.replay.sample import Sample
 from services.replay.verify import compared, verify
@@ -221,7 +221,9 @@ def test_an_export_carries_as_of_so_that_another_store_settles_its_ids_alike(
         ]
         one = await played(running, told)
         exported = tmp_path / "all.ndjson"
-        await Export(Means(running.pool, running.log), one.name, Chosen(), lambda _: None, lambda _: None).run(exported)
+        await Export(Resources(running.pool, running.log), one.name, Chosen(), lambda _: None, lambda _: None).run(
+            exported
+        )
         lines = exported.read_bytes().splitlines()
         assert orjson.dumps(timeless) in lines
         other = await new_workspace(running, "imported")
@@ -263,12 +265,12 @@ def test_a_sample_is_compared_as_its_snapshot_knew_the_ids_while_they_are_told_a
 
         Sample.draw = drawn  # type: ignore[method-assign]
         try:
-            verdict = await compared(Means(running.pool, running.log), live, Build(Means(running.pool, running.log), sample, lambda _: None), sample=(3, 0))  # fmt: skip
+            traffic_class = await compared(Resources(running.pool, running.log), live, Build(Resources(running.pool, running.log), sample, lambda _: None), sample=(3, 0))  # fmt: skip
         finally:
             Sample.draw = draw  # type: ignore[method-assign]
-        assert verdict.tables["touch"][0].rows > 0
-        assert verdict.differing == []
-        whole = await verify(Means(running.pool, running.log), "2", lambda _: None, lambda _: None)
+        assert traffic_class.tables["touch"][0].rows > 0
+        assert traffic_class.differing == []
+        whole = await verify(Resources(running.pool, running.log), "2", lambda _: None, lambda _: None)
         assert whole.differing == []
 
     runner.run(on_its_own(own_database, check))
@@ -299,11 +301,13 @@ def test_a_what_if_may_tell_an_event_anew_and_refuses_what_would_not_count(
         workspace = await new_workspace(running, "what if")
         await workspace.send(MAIL, CLICK, WON, deal("100.00", 2))
         await workspace.project()
-        means = Means(running.pool, running.log)
+        resources = Resources(running.pool, running.log)
 
         async def made(name: str, event: dict[str, Any]) -> None:
             changes = Changes({}, [record(event)], [])
-            await what_if(means, name, workspace.name, changes, dt.timedelta(hours=1), lambda _: None, lambda _: None)
+            await what_if(
+                resources, name, workspace.name, changes, dt.timedelta(hours=1), lambda _: None, lambda _: None
+            )
 
         for older in (deal("7.00", 2), deal("7.00", 1), deal("7.00")):
             with pytest.raises(Unfit, match="later `as_of`"):

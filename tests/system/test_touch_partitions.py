@@ -17,7 +17,7 @@ from shared.store.touch_partitions import (
     tend_partitions,
 )
 from tests.conftest import Workspace, new_workspace
-from tests.system.test_replay import means, verified
+from tests.system.test_replay import resources, verified
 from touchline.compose import Running, compose
 from touchline.settings import Settings
 
@@ -151,7 +151,7 @@ def test_whatever_the_quarter_live_and_bulk_make_the_same_rows(own: Running, run
         await workspace.project(2)
         assert (await verified(own)).differing == []
         assert await rows_of(own, "touch_other") == 2  # what is before 2000
-        assert (await Rebuild(means(own), lambda _: None, lambda _: None).run()).generation == "g2"
+        assert (await Rebuild(resources(own), lambda _: None, lambda _: None).run()).generation == "g2"
         assert await rows_of(own, "touch_other", "g2") == 2
 
     runner.run(check())

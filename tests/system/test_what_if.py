@@ -16,7 +16,7 @@ from starlette.datastructures import QueryParams
 from services.api.difference import difference
 from services.api.reading import snapshot
 from services.replay.backfill import event_of
-from services.replay.build import Means
+from services.replay.build import Resources
 from services.replay.what_if import Changes, Taken, Unfit, what_if
 from shared.events.codec import Record
 from shared.store.checksums import checksums
@@ -71,8 +71,8 @@ async def make(running: Running, workspace: Workspace, name: str, keep: dt.timed
     advanced: list[int] = []
     begun: list[int] = []
     wanted = Changes(**({"settings": {}, "added": [], "without": []} | changes))
-    means = Means(running.pool, running.log)
-    await what_if(means, name, workspace.name, wanted, keep, begun.append, advanced.append)
+    resources = Resources(running.pool, running.log)
+    await what_if(resources, name, workspace.name, wanted, keep, begun.append, advanced.append)
     assert sum(advanced) == sum(begun)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.recognition.referrers import site
-from shared.rules.channel import Ad, Brought, Channel, brought, of_ad
+from shared.rules.channel import Ad, Channel, TrafficSource, of_ad, traffic_source
 from shared.rules.click_ids import CLICK_IDS, click_of
 from shared.rules.page import parse
 
@@ -13,8 +13,8 @@ O_SEARCH, P_SEARCH, O_SOCIAL, P_SOCIAL = (
 EMAIL, OTHER, REFERRAL, DIRECT = Channel.EMAIL, Channel.OTHER, Channel.REFERRAL, Channel.DIRECT
 
 
-def visit(query: str, referrer: str | None = None) -> Brought:
-    return brought(parse(f"https://s.example/?{query}"), referrer, site)
+def visit(query: str, referrer: str | None = None) -> TrafficSource:
+    return traffic_source(parse(f"https://s.example/?{query}"), referrer, site)
 
 
 @pytest.mark.parametrize(

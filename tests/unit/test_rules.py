@@ -5,13 +5,13 @@ import datetime as dt
 import pytest
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.rules.association import SOCIAL_POSTS_MAX, Change, Ineffective, Interval, Life, intervals
+from shared.rules.association import SOCIAL_POSTS_MAX, Change, IgnoredAssociation, Interval, Life, intervals
 from shared.rules.contact import Membership, SalesforceTold, salesforce_campaigns
 from shared.rules.deal import Deal, Member, Met, State, decide
 from shared.rules.influence import TouchType
 from shared.rules.order import Order
 from shared.rules.page import parse
-from shared.rules.pre_association import Piece, Standing, asset_pieces
+from shared.rules.pre_association import Piece, WindowStatus, asset_pieces
 from shared.rules.reassociation import Held, cta_clicks_stay, former_asset_keeps, keepers
 from shared.rules.session import after
 from shared.rules.utm import normalised
@@ -83,7 +83,7 @@ def test_a_deleted_campaign_refuses_associations_and_leaves_the_present_one() ->
     changes = [Change(Order(10, "a"), 7, 1, True), Change(Order(20, "b"), 7, 2, True)]
     held, refused = intervals(changes, lives, {})
     assert held == [Interval(7, 1, 10, END_US, "a")]
-    assert [r.reason for r in refused] == [Ineffective.CAMPAIGN_DELETED]
+    assert [r.reason for r in refused] == [IgnoredAssociation.CAMPAIGN_DELETED]
 
 
 def test_the_post_over_the_limit_is_refused_and_stays_where_it_was() -> None:
@@ -92,7 +92,7 @@ def test_the_post_over_the_limit_is_refused_and_stays_where_it_was() -> None:
     changes = [Change(Order(1, "z"), 2, 2, True)]
     changes += [Change(Order(10 + n, str(n)), n, 1, True) for n in range(3)]
     held, refused = intervals(changes, ALIVE, types, social_posts_max=2)
-    assert [(r.asset, r.reason) for r in refused] == [(2, Ineffective.SOCIAL_POST_LIMIT)]
+    assert [(r.asset, r.reason) for r in refused] == [(2, IgnoredAssociation.SOCIAL_POST_LIMIT)]
     assert Interval(2, 2, 1, END_US, "z") in held
 
 
@@ -104,9 +104,9 @@ def test_a_workflow_may_be_in_several_campaigns() -> None:
 
 def test_all_time_is_before_within_or_after() -> None:
     assert asset_pieces([(10, 20)]) == [
-        Piece(BEGINNING_US, 10, Standing.BEFORE_ASSOCIATION),
-        Piece(10, 20, Standing.COUNTS),
-        Piece(20, END_US, Standing.AFTER_ASSOCIATION_ENDED),
+        Piece(BEGINNING_US, 10, WindowStatus.BEFORE_ASSOCIATION),
+        Piece(10, 20, WindowStatus.COUNTS),
+        Piece(20, END_US, WindowStatus.AFTER_ASSOCIATION_ENDED),
     ]
 
 

@@ -26,7 +26,7 @@ def create_(
     """Write a backup, while the services run. It is of one moment, and its owner alone can read it."""
 
     async def work(reach: Reach) -> tuple[Path, Manifest]:
-        return await create(reach.means, target)
+        return await create(reach.resources, target)
 
     file, manifest = on_store(data, work, quiet=True)
     if as_json:
@@ -50,7 +50,7 @@ def restore_(
         (data / "postgres").mkdir(parents=True, exist_ok=True)
 
     async def work(reach: Reach) -> Manifest:
-        return await restore(reach.means, file, reach.begun, reach.advance)
+        return await restore(reach.resources, file, reach.begun, reach.advance)
 
     manifest = on_store(data, work, quiet=as_json, doing="Projecting", processes=processes)
     if as_json:

@@ -74,8 +74,8 @@ def _tell_event(said: dict[str, Any]) -> None:
         "machine by": (said.get("machine_by") or "").replace("_", " ") or None, "detail": said.get("detail"), "retracted by": ", ".join(said.get("retracted_by", [])) or None,
         "lost duplicates": said.get("conflicting_duplicates") or None,
     }  # fmt: skip
-    verdict = "counted" if said["counted"] else f"{_vain(said)}: {said['reason']}"
-    console.print(f"  {_mark(said['counted'])} {verdict}")
+    comparison = "counted" if said["counted"] else f"{_vain(said)}: {said['reason']}"
+    console.print(f"  {_mark(said['counted'])} {comparison}")
     for name, value in facts.items():
         if value is not None:
             console.print(f"  {name:15} {value}", soft_wrap=True, markup=False)
@@ -106,9 +106,9 @@ def _campaigns(told: list[dict[str, Any]]) -> Table:
 
 
 def _tell_deal(said: dict[str, Any]) -> None:
-    verdict = "counts" if said["counts"] else f"does not count: {said['reason']}"
+    comparison = "counts" if said["counts"] else f"does not count: {said['reason']}"
     console.print(f"[bold]deal[/] {escape(said['deal_id'])} [bold]for[/] {escape(said['campaign_id'])}", soft_wrap=True)
-    console.print(f"  {_mark(said['counts'])} {verdict}")
+    console.print(f"  {_mark(said['counts'])} {comparison}")
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("", "check", "decided by"):
         table.add_column(heading, overflow="fold")

@@ -40,8 +40,8 @@ def export(
         if (task := asyncio.current_task()) is not None:  # so that what was begun is removed when it is to end
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        await check_workspace(reach.means.pool, workspace)
-        return await Export(reach.means, workspace, chosen, reach.begun, reach.advance).run(file)
+        await check_workspace(reach.resources.pool, workspace)
+        return await Export(reach.resources, workspace, chosen, reach.begun, reach.advance).run(file)
 
     try:
         count = on_store(data, work, quiet=as_json, doing="Exporting")

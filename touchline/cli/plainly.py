@@ -12,14 +12,14 @@ from rich.console import Console
 
 from services.replay.backup import BadBackup, NotEmpty
 from services.replay.build import Busy
-from services.replay.crew import CrewLost
 from services.replay.export import NoContact
 from services.replay.hubspot.errors import HubSpotRefuses
 from services.replay.mapping.errors import BadMapping
 from services.replay.rebuild import NothingBefore
 from services.replay.sources import Unreadable
 from services.replay.what_if import Taken, Unfit
-from shared.database import AWAY, told
+from services.replay.worker_pool import WorkerLost
+from shared.database import AWAY, error_text
 from shared.log.kafka_topic import UnfitTopic
 from shared.log.port import LogDamaged, LogUnavailable
 from shared.store.generations import NoGeneration, WrongLog, WrongShape
@@ -28,7 +28,7 @@ from touchline.embedded import DatabaseLost, InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    BadBackup, BadMapping, Busy, CrewLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
+    BadBackup, BadMapping, Busy, WorkerLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, Problem, asyncpg.PostgresError,
     *AWAY, OSError,
 )  # fmt: skip
 
@@ -53,7 +53,7 @@ def plainly() -> Iterator[None]:
         why: BaseException = error
         while isinstance(why, (asyncpg.InterfaceError, asyncpg.InternalClientError)) and why.__context__ is not None:
             why = why.__context__
-        errors.print(told(why), style="red", markup=False, soft_wrap=True)
+        errors.print(error_text(why), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
 
 

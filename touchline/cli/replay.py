@@ -13,7 +13,7 @@ from rich.table import Table
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.compare import Difference
 from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
-from services.replay.verify import Drawn, Verdict, verify
+from services.replay.verify import Comparison, Drawn, verify
 from shared.store.checksums import Checksum, set_checksums
 from shared.store.generations import WHAT_IF
 from shared.store.projection import shape
@@ -50,15 +50,15 @@ def verify_(
     """
     drawn = _parts(sample)
 
-    async def work(reach: Reach) -> Verdict:
-        return await verify(reach.means, f"{os.getpid()}", reach.begun, reach.advance, drawn)
+    async def work(reach: Reach) -> Comparison:
+        return await verify(reach.resources, f"{os.getpid()}", reach.begun, reach.advance, drawn)
 
-    verdict = on_store(data, work, quiet=as_json, processes=processes)
+    comparison = on_store(data, work, quiet=as_json, processes=processes)
     if as_json:
-        print(json.dumps(_said(verdict)))
+        print(json.dumps(_said(comparison)))
     else:
-        _tell(verdict)
-    if verdict.differing:
+        _tell(comparison)
+    if comparison.differing:
         raise typer.Exit(DIFFERENT)
 
 
@@ -71,17 +71,17 @@ def rebuild_(processes: Processes = CORES, data: Data = None, as_json: AsJson = 
     """
 
     async def work(reach: Reach) -> Rebuilt:
-        return await Rebuild(reach.means, reach.begun, reach.advance).run()
+        return await Rebuild(reach.resources, reach.begun, reach.advance).run()
 
     rebuilt = on_store(data, work, quiet=as_json, processes=processes)
-    verdict = rebuilt.verdict
+    comparison = rebuilt.comparison
     if as_json:
-        compared = None if verdict is None else _said(verdict)
+        compared = None if comparison is None else _said(comparison)
         print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before, "compared": compared}))
         return
-    if verdict is not None and verdict.differing:
+    if comparison is not None and comparison.differing:
         console.print(f"[yellow]what {rebuilt.before} had otherwise:[/]")
-        _tell(verdict)
+        _tell(comparison)
     console.print(
         f"[green]live[/]: {rebuilt.generation}; {rebuilt.before} is kept, and `touchline replay rollback` goes back"
     )
@@ -92,7 +92,7 @@ def rollback_(data: Data = None, as_json: AsJson = False) -> None:
     """Make the generation before the live one again."""
 
     async def work(reach: Reach) -> Rebuilt:
-        return await rollback(reach.means)
+        return await rollback(reach.resources)
 
     rebuilt = on_store(data, work, quiet=True)
     if as_json:
@@ -131,7 +131,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
     """The generations that there are."""
 
     async def work(reach: Reach) -> list[dict[str, Any]]:
-        return [dict(row) for row in await reach.means.pool.fetch(GENERATIONS, shape())]
+        return [dict(row) for row in await reach.resources.pool.fetch(GENERATIONS, shape())]
 
     rows = [
         {**row, "name": row["name"].removeprefix(WHAT_IF),
@@ -158,7 +158,7 @@ def drop_(
     """Remove a generation for good."""
 
     async def work(reach: Reach) -> bool:
-        return await drop(reach.means.pool, name) or await drop(reach.means.pool, WHAT_IF + name)
+        return await drop(reach.resources.pool, name) or await drop(reach.resources.pool, WHAT_IF + name)
 
     if not on_store(data, work, quiet=True):
         errors.print(f"there is no generation {name} that is not the live one", style="red", markup=False)
@@ -186,18 +186,18 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _said(verdict: Verdict) -> dict[str, Any]:
+def _said(comparison: Comparison) -> dict[str, Any]:
     return {
-        "generation": verdict.generation, "offsets": verdict.offsets, "equal": not verdict.differing,
-        "sample": verdict.sample and verdict.sample.said,
+        "generation": comparison.generation, "offsets": comparison.offsets, "equal": not comparison.differing,
+        "sample": comparison.sample and comparison.sample.said,
         "tables": {
             name: {"rows": live.rows, "digest": str(live.digest), "equal": live == rebuilt}
-            for name, (live, rebuilt) in verdict.tables.items()
+            for name, (live, rebuilt) in comparison.tables.items()
         },
         "differences": [
             {"table": d.table, "key": _plain(d.key), "columns": d.columns, "live": _plain(d.live),
              "rebuilt": _plain(d.rebuilt), "event": d.event}
-            for d in verdict.rows
+            for d in comparison.rows
         ],
     }  # fmt: skip
 
@@ -209,27 +209,27 @@ def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
     return {name: value if isinstance(value, int | str | None) else str(value) for name, value in row.items()}
 
 
-def _tell(verdict: Verdict) -> None:
+def _tell(comparison: Comparison) -> None:
     table = _table("", "table", "rows", "rebuilt", "checksum")
-    for name, (live, rebuilt) in verdict.tables.items():
+    for name, (live, rebuilt) in comparison.tables.items():
         mark = "[green]✓[/]" if live == rebuilt else "[red]✗[/]"
         table.add_row(mark, name, f"{live.rows:,}", f"{rebuilt.rows:,}", f"{live.digest & MASK:016x}")
     console.print(table)
-    events = sum(verdict.offsets.values())
-    if verdict.sample is not None:
-        said = verdict.sample.said
+    events = sum(comparison.offsets.values())
+    if comparison.sample is not None:
+        said = comparison.sample.said
         console.print(
             f"a sample, part {said['place']} of {said['of']}: {said['persons_and_deals']:,} persons and deals"
         )
-    if not verdict.differing:
-        of_it = "of that part" if verdict.sample else "of it"
-        console.print(f"[green]equal[/]: {verdict.generation} is what its {events:,} events make {of_it}")
+    if not comparison.differing:
+        of_it = "of that part" if comparison.sample else "of it"
+        console.print(f"[green]equal[/]: {comparison.generation} is what its {events:,} events make {of_it}")
         return
-    console.print(f"[red]different[/]: {', '.join(verdict.differing)}")
-    for difference in verdict.rows[:ROWS_TOLD]:
+    console.print(f"[red]different[/]: {', '.join(comparison.differing)}")
+    for difference in comparison.rows[:ROWS_TOLD]:
         _tell_row(difference)
-    if len(verdict.rows) > ROWS_TOLD:
-        console.print(f"… and {len(verdict.rows) - ROWS_TOLD} more, at least; --json tells up to a hundred a table")
+    if len(comparison.rows) > ROWS_TOLD:
+        console.print(f"… and {len(comparison.rows) - ROWS_TOLD} more, at least; --json tells up to a hundred a table")
 
 
 def _tell_row(difference: Difference) -> None:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shared.access.keys import PREFIX
-from shared.database import open_pool, told
+from shared.database import error_text, open_pool
 from shared.events.instants import to_rfc3339
 from shared.log.port import LogUnavailable
 from shared.projection.sql import Connection, sql
@@ -66,7 +66,7 @@ async def _status(url: str, settings: Settings) -> dict[str, Any]:
         try:
             await _add_ends(said, pool, settings, generation)
         except LogUnavailable as error:
-            said["log_error"] = told(error)
+            said["log_error"] = error_text(error)
         return said
     finally:
         await pool.close()

@@ -16,7 +16,7 @@ import uvloop
 from rich.console import Console
 
 from services.ingest.workspaces import DEFAULT_WORKSPACE
-from shared.database import told
+from shared.database import error_text
 from touchline.cli.plainly import listening, plainly
 from touchline.compose import Role, compose_patiently, is_full
 from touchline.embedded import DatabaseLost, Embedded
@@ -116,7 +116,7 @@ async def keep_running(embedded: Embedded) -> None:
         try:
             await asyncio.to_thread(embedded.start_again)
         except DatabaseLost as error:
-            logger.error("PostgreSQL could not be started", error=told(error))
+            logger.error("PostgreSQL could not be started", error=error_text(error))
             if full:
                 await _until_room(embedded.data)
         else:

@@ -57,8 +57,8 @@ def what_if_(
     kept = _age(keep)
 
     async def work(reach: Reach) -> Made:
-        await check_workspace(reach.means.pool, workspace)
-        return await what_if(reach.means, name, workspace, changes, kept, reach.begun, reach.advance)
+        await check_workspace(reach.resources.pool, workspace)
+        return await what_if(reach.resources, name, workspace, changes, kept, reach.begun, reach.advance)
 
     made = on_store(data, work, quiet=as_json, processes=processes)
     if as_json:

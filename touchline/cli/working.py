@@ -22,8 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from services.replay.build import Means
-from shared.collector import spare_the_collector
+from services.replay.build import Resources
+from shared.gc_tuning import collect_garbage_rarely
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import database, store_and_log
 from touchline.compose import reached
@@ -44,7 +44,7 @@ Answer = TypeVar("Answer")
 class Reach:
     """What a command works with."""
 
-    means: Means
+    resources: Resources
     begun: Callable[[int], None]
     advance: Callable[[int], None]
 
@@ -65,7 +65,7 @@ def on_store(
     """Work on a store and its log, with a bar that tells how far it is."""
 
     async def worked(url: str) -> Answer:
-        spare_the_collector()
+        collect_garbage_rarely()
         columns = (
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn(), TextColumn("events"),
             Rate(), TimeRemainingColumn(),
@@ -74,8 +74,8 @@ def on_store(
             with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
                 task = progress.add_task(doing, total=None)
                 begun, advance = partial(_total, progress, task), partial(progress.advance, task)
-                means = Means(pool, log, partial(reached, url, Settings(), MEMBER_CONNECTIONS_MAX), processes)
-                return await work(Reach(means, begun, advance))
+                resources = Resources(pool, log, partial(reached, url, Settings(), MEMBER_CONNECTIONS_MAX), processes)
+                return await work(Reach(resources, begun, advance))
 
     with plainly(), database(data) as url:
         return uvloop.run(worked(url))

@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 
 from services.ingest import metrics
-from shared.database import AWAY, told
+from shared.database import AWAY, error_text
 from shared.store.producer_counts import NAMES_MAX, OTHER, Outcome, kept_name, write_counts
 
 WRITE_S = 1.0
@@ -55,7 +55,7 @@ class Counts:
             await self.write()
         except AWAY as error:
             lost = sum(counts.total() for counts in self._open.values())
-            logger.warning("counts of producers are lost", messages=lost, error=told(error))
+            logger.warning("counts of producers are lost", messages=lost, error=error_text(error))
 
     async def _later(self) -> None:
         while self._open:
@@ -63,7 +63,7 @@ class Counts:
             try:
                 await self.write()
             except (*AWAY, asyncpg.PostgresError) as error:
-                logger.warning("the counts of producers are not written yet", error=told(error))
+                logger.warning("the counts of producers are not written yet", error=error_text(error))
 
     async def write(self) -> None:
         """Write what is open. Raises one of `AWAY`; then it stays open."""

@@ -12,7 +12,7 @@ from shared.projection.bulk.load import Context
 from shared.projection.bulk.split import Split, Told
 from shared.projection.catalog import ADD_READINGS
 from shared.projection.sql import Connection, sql
-from shared.projection.verdicts import ADD_AGENTS, judged
+from shared.projection.traffic_classes import ADD_AGENTS, judged
 from shared.rules.excluded_traffic import MachineAgent
 from shared.rules.keys import event_key
 from shared.rules.once import Telling, is_plain, latest, winner
@@ -23,11 +23,11 @@ from shared.rules.settings import Settings, settings
 CLAIMED_TWICE = sql("""
 SELECT ws, array_agg(log_offset) AS offsets, array_agg(occurred_at_us) AS occurred, array_agg(sent_hash) AS hashes,
     array_agg(as_of_us) AS as_of
-FROM {g}.seen GROUP BY ws, event_key HAVING count(*) > 1
+FROM {g}.event_index GROUP BY ws, event_key HAVING count(*) > 1
 """)
 MAKE_LOST = sql("CREATE TABLE {g}.part_lost (partition int, log_offset bigint, ws int)")
 DROP_LOST = sql("""
-DELETE FROM {g}.seen s USING {g}.part_lost l WHERE s.ws = l.ws AND s.log_offset = l.log_offset
+DELETE FROM {g}.event_index s USING {g}.part_lost l WHERE s.ws = l.ws AND s.log_offset = l.log_offset
 """)
 LOST = sql("SELECT partition, log_offset FROM {g}.part_lost")
 ROWS_AT_A_TIME = 5_000

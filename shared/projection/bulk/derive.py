@@ -9,7 +9,7 @@ from shared.projection.persons import derive_contacts
 from shared.projection.project import save_settings
 from shared.projection.scanners import settle_scanners
 from shared.projection.sql import Connection, sql
-from shared.projection.verdicts import settle_internal
+from shared.projection.traffic_classes import settle_internal
 from shared.projection.work import Work
 from shared.rules.settings import Settings
 
@@ -21,23 +21,23 @@ INSERT INTO {g}.identifier (ws, identifier, is_email, text, first_us, first_even
 SELECT DISTINCT ON (ws, identifier) ws, identifier, is_email, text, first_us, first_event FROM {g}.part_identifier
 ORDER BY ws, identifier, first_us, first_event
 """),
-    sql("INSERT INTO {g}.link SELECT ws, a, b, sum(uses) FROM {g}.part_link GROUP BY ws, a, b"),
+    sql("INSERT INTO {g}.identity_edge SELECT ws, a, b, sum(uses) FROM {g}.part_identity_edge GROUP BY ws, a, b"),
     sql("INSERT INTO {g}.lateness SELECT ws, bucket, sum(events) FROM {g}.part_lateness GROUP BY ws, bucket"),
 ]
 WITHOUT_CONTACT = sql("""
 SELECT identifier FROM {g}.identifier WHERE ws = $1 AND contact IS NULL AND identifier > $2 ORDER BY identifier LIMIT $3
 """)
 ASSETS = sql("""
-SELECT DISTINCT subject FROM {g}.fact WHERE ws = $1 AND type IN
+SELECT DISTINCT subject FROM {g}.entity_event WHERE ws = $1 AND type IN
     ('asset_registered', 'asset_published', 'asset_unpublished', 'asset_associated', 'asset_dissociated')
 """)
 CAMPAIGNS = sql("""
-SELECT subject AS campaign FROM {g}.fact WHERE ws = $1 AND type IN
+SELECT subject AS campaign FROM {g}.entity_event WHERE ws = $1 AND type IN
     ('campaign_created', 'campaign_updated', 'campaign_deleted', 'spend_recorded')
-UNION SELECT object FROM {g}.fact WHERE ws = $1 AND type IN ('asset_associated', 'asset_dissociated')
+UNION SELECT object FROM {g}.entity_event WHERE ws = $1 AND type IN ('asset_associated', 'asset_dissociated')
 """)
 DEALS = sql("""
-SELECT DISTINCT subject FROM {g}.fact WHERE ws = $1 AND live AND type IN
+SELECT DISTINCT subject FROM {g}.entity_event WHERE ws = $1 AND live AND type IN
     ('deal_created', 'deal_updated', 'deal_contact_associated', 'deal_contact_dissociated', 'deal_closed',
      'deal_reopened', 'deal_deleted')
 ORDER BY subject

@@ -13,13 +13,13 @@ import msgspec
 
 from shared.events import types as e
 from shared.events.codec import decode_event
-from shared.projection.bulk.spill import Frame, Named, SpilledFact, SpilledTouch
-from shared.projection.persons import NAMING_COLUMNS, found_by_person, links_of, named_once
-from shared.projection.record import FACT_COLUMNS, TOUCH_COLUMNS, touch_record
-from shared.projection.rows import Naming, registered, suit_touch
-from shared.projection.sessions import VisitorState, begin_alone, carry_on, in_order_of
+from shared.projection.bulk.spill import Frame, Named, SpilledEntityEvent, SpilledTouch
+from shared.projection.persons import MENTION_COLUMNS, edges_of, found_by_person, named_once
+from shared.projection.record import ENTITY_EVENT_COLUMNS, TOUCH_COLUMNS, touch_record
+from shared.projection.rows import IdentifierMention, registered, suit_touch
+from shared.projection.sessions import VisitorState, begin_alone, extend_session, in_order_of
 from shared.projection.sql import Connection
-from shared.rules.excluded_traffic import MachineAgent, Verdict, is_machine, verdict
+from shared.rules.excluded_traffic import MachineAgent, TrafficClass, is_machine, traffic_class
 from shared.rules.influence import TouchType
 from shared.rules.keys import Identifier
 from shared.rules.order import BEGINNING, Order
@@ -30,13 +30,13 @@ VISITOR_COLUMNS = (
     "ws", "visitor", "newest_us", "newest_event", "owner", "session", "session_at_us", "session_is_new",
     "session_last_us", "session_source",
 )  # fmt: skip
-OWNERSHIP_COLUMNS = ("ws", "person", "from_us", "from_event", "to_us", "to_event", "identifier", "contact")
+IDENTITY_INTERVAL_COLUMNS = ("ws", "person", "from_us", "from_event", "to_us", "to_event", "identifier", "contact")
 PART_IDENTIFIER_COLUMNS = ("ws", "identifier", "is_email", "text", "first_us", "first_event")
 
 PARTS = """
 CREATE TABLE {g}.part_identifier (
     ws int, identifier bigint, is_email bool, text text, first_us bigint, first_event text COLLATE "C");
-CREATE TABLE {g}.part_link (ws int, a bigint, b bigint, uses int);
+CREATE TABLE {g}.part_identity_edge (ws int, a bigint, b bigint, uses int);
 CREATE TABLE {g}.part_lateness (ws int, bucket smallint, events bigint);
 """  # what several buckets say of one row, until they are put together
 
@@ -73,24 +73,26 @@ class Rows:
     """The rows that a bucket makes."""
 
     touches: list[Any] = field(default_factory=list)
-    facts: list[tuple[Any, ...]] = field(default_factory=list)
-    namings: list[tuple[Any, ...]] = field(default_factory=list)
+    entity_events: list[tuple[Any, ...]] = field(default_factory=list)
+    mentions: list[tuple[Any, ...]] = field(default_factory=list)
     visitors: list[tuple[Any, ...]] = field(default_factory=list)
-    ownership: list[tuple[Any, ...]] = field(default_factory=list)
+    identity_interval: list[tuple[Any, ...]] = field(default_factory=list)
     firsts: dict[tuple[int, Identifier], Order] = field(default_factory=dict)
-    links: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+    edges: Counter[tuple[int, int, int]] = field(default_factory=Counter)
     late: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     async def write(self, connection: Connection) -> None:
         """Write them all."""
         await connection.copy("touch", TOUCH_COLUMNS, [touch_record(row) for row in self.touches])
-        await connection.copy("fact", FACT_COLUMNS, self.facts)
-        await connection.copy("naming", NAMING_COLUMNS, self.namings)
+        await connection.copy("entity_event", ENTITY_EVENT_COLUMNS, self.entity_events)
+        await connection.copy("identifier_mention", MENTION_COLUMNS, self.mentions)
         await connection.copy("visitor", VISITOR_COLUMNS, self.visitors)
-        await connection.copy("ownership", OWNERSHIP_COLUMNS, self.ownership)
+        await connection.copy("identity_interval", IDENTITY_INTERVAL_COLUMNS, self.identity_interval)
         firsts = [(ws, i.key, *i, *order) for (ws, i), order in self.firsts.items()]
         await connection.copy("part_identifier", PART_IDENTIFIER_COLUMNS, firsts)
-        await connection.copy("part_link", ("ws", "a", "b", "uses"), [(*of, n) for of, n in self.links.items()])
+        await connection.copy(
+            "part_identity_edge", ("ws", "a", "b", "uses"), [(*of, n) for of, n in self.edges.items()]
+        )
         late = [(*of, n) for of, n in self.late.items()]
         await connection.copy("part_lateness", ("ws", "bucket", "events"), late)
 
@@ -112,9 +114,9 @@ class Bucket:
             for touch in frame.touches:
                 if lost is None or not self._context.is_lost(frame.partition, touch.offset):
                     self._touch(touch)
-            for fact in frame.facts:
-                if lost is None or not self._context.is_lost(frame.partition, fact.offset):
-                    self._fact(fact)
+            for entity_event in frame.entity_events:
+                if lost is None or not self._context.is_lost(frame.partition, entity_event.offset):
+                    self._entity_event(entity_event)
 
     def _touch(self, touch: SpilledTouch) -> None:
         row = touch.row
@@ -124,11 +126,11 @@ class Bucket:
         if touch.late is not None:
             self.rows.late[ws, touch.late] += 1
         if row.event_id in self._context.retracted.get(ws, ()):
-            row.verdict = Verdict.RETRACTED
+            row.traffic_class = TrafficClass.RETRACTED
             self.rows.touches.append(row)
             return
         if row.agent is not None and (agent := self._context.machines[ws].get(row.agent)) is not None:
-            row.verdict = verdict(row.flags, is_machine(agent, TouchType(row.type)), False)
+            row.traffic_class = traffic_class(row.flags, is_machine(agent, TouchType(row.type)), False)
         visitor = None
         if row.by_visitor:
             visitor = self._visitors[ws, row.person]
@@ -136,32 +138,36 @@ class Bucket:
         else:
             self._others.append(row)
         if touch.named is not None:
-            named = Naming(_identifiers(touch.named), row.person if row.by_visitor else None, False)
+            named = IdentifierMention(_identifiers(touch.named), row.person if row.by_visitor else None, False)
             self._name(ws, row.order, named, is_touch=True)
             if visitor is not None:
                 visitor.identified.append((row.order, named.contacts[0][0].key))
 
-    def _fact(self, fact: SpilledFact) -> None:
-        ws, order = fact.ws, Order(fact.occurred_at_us, fact.event_id)
-        if fact.late is not None:
-            self.rows.late[ws, fact.late] += 1
-        live = fact.event_id not in self._context.retracted.get(ws, ())
-        about = fact.object, fact.leads_to
-        if fact.type == "asset_registered" and (rules := self._urls.get(ws)) is not None:
-            event = decode_event(fact.body)
+    def _entity_event(self, entity_event: SpilledEntityEvent) -> None:
+        ws, order = entity_event.ws, Order(entity_event.occurred_at_us, entity_event.event_id)
+        if entity_event.late is not None:
+            self.rows.late[ws, entity_event.late] += 1
+        live = entity_event.event_id not in self._context.retracted.get(ws, ())
+        about = entity_event.object, entity_event.leads_to
+        if entity_event.type == "asset_registered" and (rules := self._urls.get(ws)) is not None:
+            event = decode_event(entity_event.body)
             assert isinstance(event, e.AssetRegistered)
             about = registered(event, rules.addresses)[1:]
-        self.rows.facts.append((ws, fact.subject, *order, fact.type, *about, live, fact.body))
-        if not live or fact.named is None:
+        self.rows.entity_events.append(
+            (ws, entity_event.subject, *order, entity_event.type, *about, live, entity_event.body)
+        )
+        if not live or entity_event.named is None:
             return
-        named = Naming(_identifiers(fact.named), fact.visitor, fact.type == "contact_merged")
+        named = IdentifierMention(
+            _identifiers(entity_event.named), entity_event.visitor, entity_event.type == "contact_merged"
+        )
         self._name(ws, order, named, is_touch=False)
-        if fact.visitor is not None:
-            visitor = self._visitors[ws, fact.visitor]
+        if entity_event.visitor is not None:
+            visitor = self._visitors[ws, entity_event.visitor]
             visitor.identified.append((order, named.contacts[0][0].key))
             visitor.newest = max(visitor.newest, order)
 
-    def _name(self, ws: int, order: Order, named: Naming, *, is_touch: bool) -> None:
+    def _name(self, ws: int, order: Order, named: IdentifierMention, *, is_touch: bool) -> None:
         """Note whom an event names, and which names it says are one contact's."""
         rows = self.rows
         for identifier, visitor in named_once(named).items():
@@ -169,23 +175,23 @@ class Bucket:
             if first is None or order < first:
                 rows.firsts[ws, identifier] = order
             if visitor is not None or not found_by_person(named, identifier, is_touch=is_touch):
-                rows.namings.append((ws, identifier.key, *order, visitor))
-        for a, b in links_of(named):
-            rows.links[ws, a, b] += 1
-            rows.links[ws, b, a] += 1
+                rows.mentions.append((ws, identifier.key, *order, visitor))
+        for a, b in edges_of(named):
+            rows.edges[ws, a, b] += 1
+            rows.edges[ws, b, a] += 1
 
     def derive(self) -> Rows:
         """Sessions and owners of all visitors, from their first event to their last."""
         rows = self.rows
         for (ws, key), visitor in self._visitors.items():
             gap_us = self._context.settings[ws].session_gap_us
-            session = carry_on(None, visitor.touches, gap_us)
+            session = extend_session(None, visitor.touches, gap_us)
             newest = max(visitor.newest, visitor.touches[-1].order) if visitor.touches else visitor.newest
             intervals = owned(visitor.identified)
             owner = intervals[-1].identifier if intervals else None
             rows.touches += visitor.touches
             rows.visitors.append((ws, *VisitorState(newest, owner, session).row(key)))
-            rows.ownership += [(ws, key, *o.start, *o.end, o.identifier, o.identifier) for o in intervals]
+            rows.identity_interval += [(ws, key, *o.start, *o.end, o.identifier, o.identifier) for o in intervals]
         for row in self._others:
             begin_alone(row)
         self._others.sort(key=lambda row: (row.person, *in_order_of(row)))

@@ -31,8 +31,8 @@ class SpilledTouch(msgspec.Struct, array_like=True, gc=False):
     row: TouchRow
 
 
-class SpilledFact(msgspec.Struct, array_like=True, gc=False):
-    """Any other event, in the order of the columns of `fact`; `visitor` is whom it identifies."""
+class SpilledEntityEvent(msgspec.Struct, array_like=True, gc=False):
+    """Any other event, in the order of the columns of `entity_event`; `visitor` is whom it identifies."""
 
     offset: int
     late: int | None
@@ -53,7 +53,7 @@ class Frame(msgspec.Struct, array_like=True, gc=False):
 
     partition: int
     touches: list[SpilledTouch]
-    facts: list[SpilledFact]
+    entity_events: list[SpilledEntityEvent]
 
 
 class Block(msgspec.Struct, array_like=True, frozen=True):

@@ -1,6 +1,6 @@
 """Pass one: what does a stretch of the log hold, and to which bucket does each event belong?
 
-Every id goes to `seen`, whose unique index tells afterwards whether any was claimed twice. The rest waits in files, for it
+Every id goes to `event_index`, whose unique index tells afterwards whether any was claimed twice. The rest waits in files, for it
 depends on what the whole log says: which events are retracted, which lost their id, what the workspace has set.
 """
 
@@ -16,10 +16,10 @@ import msgspec
 from shared.events import types as e
 from shared.events.codec import event_type
 from shared.log.port import Entry, EventLog, LogDamaged
-from shared.projection.bulk.spill import Block, Frame, Named, SpilledFact, SpilledTouch, SpillWriter
+from shared.projection.bulk.spill import Block, Frame, Named, SpilledEntityEvent, SpilledTouch, SpillWriter
 from shared.projection.project import Batch, decode, workspace_number
-from shared.projection.record import SEEN_COLUMNS, fact_body, seen_row
-from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, naming
+from shared.projection.record import EVENT_INDEX_COLUMNS, entity_event_body, event_index_row
+from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, identifier_mention
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import visitor_key
 from shared.rules.settled import bucket as lateness_bucket
@@ -27,7 +27,7 @@ from shared.store.touch_partitions import leaf_of
 
 READ_EVENTS = 5_000  # at a time
 
-OFFSETS = sql("SELECT event_key, log_offset FROM {g}.seen WHERE ws = $1 AND event_key = ANY($2::bytea[])")
+OFFSETS = sql("SELECT event_key, log_offset FROM {g}.event_index WHERE ws = $1 AND event_key = ANY($2::bytea[])")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,9 @@ async def split(
                 found.agents[ws] |= agents_of(arrived)
                 found.readings[ws] |= batch.readings.get(workspace, {})
                 _take(found, writer, ws, arrived, buckets)
-                await connection.copy("seen", SEEN_COLUMNS, [seen_row(ws, a, live=True) for a in arrived])
+                await connection.copy(
+                    "event_index", EVENT_INDEX_COLUMNS, [event_index_row(ws, a, live=True) for a in arrived]
+                )
             at = entries[-1].offset + 1
     found.blocks, found.size = dict(writer.blocks), writer.size
     return found
@@ -153,10 +155,10 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
     """Sort the events of one workspace into buckets."""
     frames: dict[int, Frame] = {}
     for a in arrived:
-        named = naming(a.event)
+        named = identifier_mention(a.event)
         contacts: Named | None = None if named is None else named.contacts
         late = lateness_bucket(a.late_us) if a.is_punctual else None
-        spilled: SpilledTouch | SpilledFact
+        spilled: SpilledTouch | SpilledEntityEvent
         if (row := a.row) is not None:
             row.ws = ws
             found.leaves.add(leaf_of(row.occurred_at_us))
@@ -166,16 +168,16 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
             assert a.about is not None
             visitor = visitor_key(a.event.visitor_id) if isinstance(a.event, e.ContactIdentified) else None
             place = a.about.subject if visitor is None else visitor
-            spilled = SpilledFact(
+            spilled = SpilledEntityEvent(
                 a.offset, late, contacts, visitor, ws, a.about.subject, a.occurred_at_us, a.event_id,
-                event_type(a.event), a.about.object, a.about.leads_to, fact_body(a.event),
+                event_type(a.event), a.about.object, a.about.leads_to, entity_event_body(a.event),
             )  # fmt: skip
             if place == SETTINGS_SUBJECT:
                 _tell(found, spilled, a.event)
         bucket = _bucket(place, a, buckets)
         if (frame := frames.get(bucket)) is None:
             frame = frames[bucket] = Frame(found.span.partition, [], [])
-        (frame.touches if a.row is not None else frame.facts).append(spilled)  # type: ignore[arg-type]
+        (frame.touches if a.row is not None else frame.entity_events).append(spilled)  # type: ignore[arg-type]
     for bucket, frame in frames.items():
         writer.add(bucket, frame)
 
@@ -187,7 +189,16 @@ def _bucket(place: int, arrived: Prepared, buckets: int) -> int:
     return place % buckets
 
 
-def _tell(found: Split, fact: SpilledFact, event: e.Event) -> None:
+def _tell(found: Split, entity_event: SpilledEntityEvent, event: e.Event) -> None:
     target = event.event_id if isinstance(event, e.EventRetracted) else ""
     if target or isinstance(event, e.WorkspaceConfigured):
-        found.told.append(Told(fact.ws, fact.offset, fact.occurred_at_us, fact.event_id, target, fact.body))
+        found.told.append(
+            Told(
+                entity_event.ws,
+                entity_event.offset,
+                entity_event.occurred_at_us,
+                entity_event.event_id,
+                target,
+                entity_event.body,
+            )
+        )

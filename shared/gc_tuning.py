@@ -3,7 +3,7 @@
 import gc
 
 
-def spare_the_collector() -> None:
+def collect_garbage_rarely() -> None:
     """Let the cyclic garbage collector run rarely.
 
     Rows live until their batch's commit; collecting while they are made took a third of the projector's time.

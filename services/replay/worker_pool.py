@@ -38,39 +38,39 @@ Opener = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 @dataclass(frozen=True)
-class Hands:
+class WorkerContext:
     """What a step works with: a connection to the generation that is made, and the log."""
 
     connection: Connection
     log: EventLog
 
 
-Step = Callable[Concatenate[Hands, P], Awaitable[Answer]]
+Step = Callable[Concatenate[WorkerContext, P], Awaitable[Answer]]
 
 
-class CrewLost(Exception):
-    """A process of the crew ended before its time; what it had done is written down, and the next run goes on."""
+class WorkerLost(Exception):
+    """A process of the worker pool ended before its time; what it had done is written down, and the next run goes on."""
 
 
-class Crew(Protocol):
-    """Carries out steps: functions of a module that take `Hands` first."""
+class WorkerPool(Protocol):
+    """Carries out steps: functions of a module that take `WorkerContext` first."""
 
     async def do(self, step: Step[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
-        """Carry out a step, and answer what it answers. Raises what it raises, or `CrewLost`."""
+        """Carry out a step, and answer what it answers. Raises what it raises, or `WorkerLost`."""
         ...
 
 
 class Alone:
     """The process at hand."""
 
-    def __init__(self, hands: Hands) -> None:
-        self._hands = hands
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
         self._turn = asyncio.Lock()
 
     async def do(self, step: Step[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
-        """See `Crew.do`."""
+        """See `WorkerPool.do`."""
         async with self._turn:
-            return await step(self._hands, *args, **kwargs)
+            return await step(self._context, *args, **kwargs)
 
 
 class Processes:
@@ -80,26 +80,26 @@ class Processes:
         self._executor = executor
 
     async def do(self, step: Step[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
-        """See `Crew.do`."""
+        """See `WorkerPool.do`."""
         loop = asyncio.get_running_loop()
         try:
             answer: Answer = await loop.run_in_executor(self._executor, _do, step, args, kwargs)
         except BrokenProcessPool as error:
-            raise CrewLost("a process that helps has ended; has the machine too little memory?") from error
+            raise WorkerLost("a process that helps has ended; has the machine too little memory?") from error
         return answer
 
 
 @asynccontextmanager
-async def alone(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, generation: str) -> AsyncIterator[Crew]:
-    """A crew of this process and one connection."""
+async def alone(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, generation: str) -> AsyncIterator[WorkerPool]:
+    """A worker pool of this process and one connection."""
     async with pool.acquire() as raw:
         await raw.execute(SESSION)
-        yield Alone(Hands(Connection(raw, generation), log))
+        yield Alone(WorkerContext(Connection(raw, generation), log))
 
 
 @asynccontextmanager
-async def processes(opener: Opener, generation: str, members: int) -> AsyncIterator[Crew]:
-    """A crew of so many processes."""
+async def processes(opener: Opener, generation: str, members: int) -> AsyncIterator[WorkerPool]:
+    """A worker pool of so many processes."""
     executor = ProcessPoolExecutor(
         members, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(opener, generation)
     )
@@ -110,33 +110,33 @@ async def processes(opener: Opener, generation: str, members: int) -> AsyncItera
 
 
 class _Member:
-    """One of a crew: the process at hand, which was started for it."""
+    """One of a worker pool: the process at hand, which was started for it."""
 
     def __init__(self, opener: Opener, generation: str) -> None:
         self._opener, self._generation = opener, generation
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._stack = contextlib.AsyncExitStack()
-        self._hands: Hands | None = None
+        self._context: WorkerContext | None = None
 
     def do(self, step: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> Any:
         return self._runner.run(self._done(step, args, kwargs))
 
     async def _done(self, step: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> Any:
-        if self._hands is None:
+        if self._context is None:
             pool, log = await self._stack.enter_async_context(self._opener())
             raw = await self._stack.enter_async_context(pool.acquire())
             await raw.execute(SESSION)
-            self._hands = Hands(Connection(raw, self._generation), log)
-        return await step(self._hands, *args, **kwargs)
+            self._context = WorkerContext(Connection(raw, self._generation), log)
+        return await step(self._context, *args, **kwargs)
 
 
 _member: _Member | None = None
 
 
 def _begin(opener: Opener, generation: str) -> None:
-    """Make this process a member of a crew."""
+    """Make this process a member of a worker pool."""
     global _member
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the crew's maker says when it is over
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker pool's maker says when it is over
     os.nice(NICENESS)
     threading.Thread(target=_end_with_the_maker, daemon=True).start()
     _member = _Member(opener, generation)

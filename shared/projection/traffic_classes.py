@@ -1,7 +1,7 @@
-"""Layer *derive*: verdicts that depend on more than the event: on the workspace's machine rules, and on whose touch it is.
+"""Layer *derive*: traffic classes that depend on more than the event: on the workspace's machine rules, and on whose touch it is.
 
-A touch is written with the verdict that its user agent gives. What the batch or new settings change is found by comparing
-stored verdicts with the rule's, set-based; the sessions and contacts that it concerns are then derived anew.
+A touch is written with the traffic class that its user agent gives. What the batch or new settings change is found by comparing
+stored traffic classes with the rule's, set-based; the sessions and contacts that it concerns are then derived anew.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ from shared.rules.excluded_traffic import (
     FLAGGED_SCANNER,
     MachineAgent,
     MachineRules,
-    Verdict,
+    TrafficClass,
     is_machine,
     machine_agent,
-    verdict,
+    traffic_class,
 )
 from shared.rules.influence import TouchType
 from shared.rules.keys import session_key
@@ -40,47 +40,49 @@ FROM unnest($2::bigint[], $3::bool[], $4::bool[]) u(agent, visits, opens) WHERE 
 """)
 INTERNAL_PERSONS = sql("""
 SELECT DISTINCT o.person FROM unnest($2::bigint[]) u(person)
-JOIN {g}.ownership o ON o.ws = $1 AND o.person = u.person
+JOIN {g}.identity_interval o ON o.ws = $1 AND o.person = u.person
 JOIN {g}.contact c ON c.ws = $1 AND c.contact = o.contact AND c.internal
 """)  # which of these persons are, or were for a time, the workspace's own people
 
-# The rule as a table, so that SQL looks verdicts up and decides none: by flags, then machine, then internal.
+# The rule as a table, so that SQL looks traffic classes up and decides none: by flags, then machine, then internal.
 _ALL_FLAGS = range((FLAGGED_MACHINE | FLAGGED_INTERNAL | FLAGGED_SCANNER) + 1)
-_TABLE = [verdict(flags, machine, internal) for internal in (False, True) for machine in (False, True) for flags in _ALL_FLAGS]  # fmt: skip
+_TABLE = [traffic_class(flags, machine, internal) for internal in (False, True) for machine in (False, True) for flags in _ALL_FLAGS]  # fmt: skip
 _OPENINGS = [int(type_) for type_ in TouchType if is_machine(MachineAgent(visits=False, opens=True), type_)]
-_VERDICT = f"""(ARRAY{[int(v) for v in _TABLE]}::smallint[])[1 + t.flags
+_TRAFFIC_CLASS = f"""(ARRAY{[int(v) for v in _TABLE]}::smallint[])[1 + t.flags
         + {len(_ALL_FLAGS)} * coalesce(CASE WHEN t.type IN ({", ".join(map(str, _OPENINGS))}) THEN a.opens ELSE a.visits END, false)::int
         + {2 * len(_ALL_FLAGS)} * coalesce(c.internal, false)::int]"""
 
 
-def _rejudge(scope: str) -> str:
-    """Give the touches of a scope the verdict that is now theirs; answers those that had another."""
+def _reclassify(scope: str) -> str:
+    """Give the touches of a scope the traffic class that is now theirs; answers those that had another."""
     return f"""
-UPDATE {{g}}.touch t SET verdict = j.verdict,
-    session = CASE WHEN j.verdict = {Verdict.COUNTED:d} THEN t.session END,
-    session_at_us = CASE WHEN j.verdict = {Verdict.COUNTED:d} THEN t.session_at_us END,
-    session_is_new = CASE WHEN j.verdict = {Verdict.COUNTED:d} THEN t.session_is_new END
+UPDATE {{g}}.touch t SET traffic_class = j.traffic_class,
+    session = CASE WHEN j.traffic_class = {TrafficClass.COUNTED:d} THEN t.session END,
+    session_at_us = CASE WHEN j.traffic_class = {TrafficClass.COUNTED:d} THEN t.session_at_us END,
+    session_is_new = CASE WHEN j.traffic_class = {TrafficClass.COUNTED:d} THEN t.session_is_new END
 FROM (
-    SELECT t.person, t.occurred_at_us, t.event_id, {_VERDICT} AS verdict
+    SELECT t.person, t.occurred_at_us, t.event_id, {_TRAFFIC_CLASS} AS traffic_class
     FROM {scope}
     LEFT JOIN {{g}}.agent a ON a.ws = $1 AND a.agent = t.agent
-    LEFT JOIN {{g}}.ownership o ON o.ws = $1 AND o.person = t.person
+    LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
         AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
         AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
     LEFT JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = o.contact
-    WHERE t.verdict <> {Verdict.RETRACTED:d}) j
+    WHERE t.traffic_class <> {TrafficClass.RETRACTED:d}) j
 WHERE t.ws = $1 AND t.person = j.person AND t.occurred_at_us = j.occurred_at_us AND t.event_id = j.event_id
-    AND t.verdict <> j.verdict
-RETURNING t.person, t.occurred_at_us, t.event_id, t.type, t.verdict, t.by_visitor
+    AND t.traffic_class <> j.traffic_class
+RETURNING t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.by_visitor
 """
 
 
-REJUDGE_AGENTS = sql(
-    _rejudge("unnest($2::bigint[]) u(agent) JOIN {g}.touch t ON t.ws = $1 AND t.agent = u.agent")
+RECLASSIFY_AGENTS = sql(
+    _reclassify("unnest($2::bigint[]) u(agent) JOIN {g}.touch t ON t.ws = $1 AND t.agent = u.agent")
 )  # reads all touches: new machine rules are rare
-REJUDGE_PERSONS = sql(_rejudge("unnest($2::bigint[]) u(person) JOIN {g}.touch t ON t.ws = $1 AND t.person = u.person"))
-REJUDGE_TOUCHES = sql(
-    _rejudge("""unnest($2::bigint[], $3::bigint[], $4::text[]) u(person, at_us, event_id)
+RECLASSIFY_PERSONS = sql(
+    _reclassify("unnest($2::bigint[]) u(person) JOIN {g}.touch t ON t.ws = $1 AND t.person = u.person")
+)
+RECLASSIFY_TOUCHES = sql(
+    _reclassify("""unnest($2::bigint[], $3::bigint[], $4::text[]) u(person, at_us, event_id)
     JOIN {g}.touch t ON t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id""")
 )
 
@@ -98,9 +100,14 @@ async def save_agents(
     new = {key: text for key, text in agents.items() if key not in remembered}
     if not new:
         return
-    verdicts = [judged(text, rules) for text in new.values()]
+    traffic_classes = [judged(text, rules) for text in new.values()]
     await connection.execute(
-        ADD_AGENTS, ws, list(new), list(new.values()), [v.visits for v in verdicts], [v.opens for v in verdicts]
+        ADD_AGENTS,
+        ws,
+        list(new),
+        list(new.values()),
+        [v.visits for v in traffic_classes],
+        [v.opens for v in traffic_classes],
     )
     if len(remembered) > KNOWN_AGENTS_MAX:
         remembered.clear()
@@ -117,7 +124,7 @@ async def apply_machine_rules(work: Work) -> None:
     if changed:
         agents, visits, opens = map(list, zip(*changed, strict=True))
         await work.connection.execute(SET_AGENTS, work.ws, agents, visits, opens)
-        await _settle(work, await work.connection.fetch(REJUDGE_AGENTS, work.ws, agents))
+        await _settle(work, await work.connection.fetch(RECLASSIFY_AGENTS, work.ws, agents))
 
 
 async def settle_internal(work: Work) -> None:
@@ -125,16 +132,16 @@ async def settle_internal(work: Work) -> None:
     if not work.has_internal:
         return
     whole = list(work.owned_anew)
-    changed = await work.connection.fetch(REJUDGE_PERSONS, work.ws, whole) if whole else []
+    changed = await work.connection.fetch(RECLASSIFY_PERSONS, work.ws, whole) if whole else []
     persons = {row.person for row in work.touches} - work.owned_anew
     own = {row["person"] for row in await work.connection.fetch(INTERNAL_PERSONS, work.ws, list(persons))}
     if touched := [(row.person, row.occurred_at_us, row.event_id) for row in work.touches if row.person in own]:
-        changed += await work.connection.fetch(REJUDGE_TOUCHES, work.ws, *map(list, zip(*touched, strict=True)))
+        changed += await work.connection.fetch(RECLASSIFY_TOUCHES, work.ws, *map(list, zip(*touched, strict=True)))
     await _settle(work, changed)
 
 
 async def _settle(work: Work, changed: list[Any]) -> None:
-    """Derive anew what changed verdicts concern: the visitors' sessions, and how their contacts came to be."""
+    """Derive anew what changed traffic classes concern: the visitors' sessions, and how their contacts came to be."""
     if not changed:
         return
     spans: dict[int, tuple[Order, Order]] = {}
@@ -144,7 +151,7 @@ async def _settle(work: Work, changed: list[Any]) -> None:
         if row["by_visitor"]:
             first, last = spans.get(person, (order, order))
             spans[person] = min(first, order), max(last, order)
-        elif row["type"] == TouchType.FORM_SUBMITTED and row["verdict"] == Verdict.COUNTED:
+        elif row["type"] == TouchType.FORM_SUBMITTED and row["traffic_class"] == TrafficClass.COUNTED:
             lone.append((person, *order, session_key(order.event_id), order.at_us, False))
     if lone:
         await work.connection.execute(SET_SESSIONS, work.ws, *map(list, zip(*lone, strict=True)))
