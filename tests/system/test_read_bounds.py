@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from services.api import parameters
 from services.api.app import api_router
 from services.api.gate import SERVER_SETTINGS, Gate
-from services.api.progress import LogEnd, Progress
+from services.api.progress import LogEnd, ProjectionPosition
 from services.api.reading import Api, Reading
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
@@ -57,7 +57,7 @@ class Store:
         add_handlers(app)
         log, keys, positions = running.log, KeyRing(running.pool), await Positions.of(running.pool)
         app.include_router(
-            api_router(Api(Gate(pool, **bounds), Progress(running.pool), keys, LogEnd(log), log.partitions, positions))
+            api_router(Api(Gate(pool, **bounds), ProjectionPosition(running.pool), keys, LogEnd(log), log.partitions, positions))
         )
         headers = {"Authorization": f"Bearer {self.workspace.keys['read']}"}
         transport = httpx.ASGITransport(app)
