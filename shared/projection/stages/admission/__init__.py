@@ -1,0 +1,1 @@
+"""Stage *admission*: see `apply`."""

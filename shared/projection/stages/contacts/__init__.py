@@ -1,0 +1,1 @@
+"""Stage *contacts*: see `apply`."""

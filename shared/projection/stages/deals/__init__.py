@@ -1,0 +1,1 @@
+"""Stage *deals*: see `apply`."""

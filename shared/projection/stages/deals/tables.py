@@ -1,0 +1,58 @@
+"""What became of each deal, whose it is, and what each touch of its journey earned."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from shared.projection.metadata import OrderText, key_column, projection, workspace_column
+
+deal = sa.Table(
+    "deal", projection, workspace_column(),
+    key_column("deal", primary_key=True),
+    sa.Column("deal_id", OrderText, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("amount_minor", sa.BigInteger),
+    sa.Column("currency", sa.Text, nullable=False),
+    key_column("created_us", nullable=False),
+    key_column("closed_us"),
+    sa.Column("closed_event", OrderText),
+    sa.Index("deal_closed", "ws", "closed_us"),
+)  # fmt: skip
+
+deal_named = sa.Table(
+    "deal_named", projection, workspace_column(),
+    key_column("identifier", primary_key=True),
+    key_column("deal", primary_key=True),
+    sa.Index("deal_named_deal", "ws", "deal"),
+    comment="every identifier that a deal's events ever named: whose change may change the deal",
+)  # fmt: skip
+
+deal_contact = sa.Table(
+    "deal_contact", projection, workspace_column(),
+    key_column("deal", primary_key=True),
+    key_column("contact", primary_key=True),
+    sa.Column("associated_event", OrderText, nullable=False),
+    sa.Index("deal_contact_contact", "ws", "contact"),
+    comment="the eligible contacts of a deal",
+)  # fmt: skip
+
+credit = sa.Table(
+    "credit", projection, workspace_column(),
+    key_column("deal", primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False, comment="the touch's place in the journey"),
+    key_column("person", nullable=False),
+    key_column("occurred_at_us", nullable=False),
+    sa.Column("event_id", OrderText, nullable=False),
+    sa.Column("type", sa.SmallInteger, nullable=False),
+    key_column("contact", nullable=False),
+    sa.Column("asset_id", sa.Text),
+    key_column("target"),
+    key_column("via"),
+    key_column("utm"),
+    sa.Column("roles", postgresql.ARRAY(sa.Text), nullable=False),
+    sa.Column("shares_minor", postgresql.JSONB, comment="minor units by the model's name; null if the deal has no amount"),
+    sa.Index("credit_target", "ws", "target", postgresql_where=sa.text("target IS NOT NULL")),
+    sa.Index("credit_via", "ws", "via", postgresql_where=sa.text("via IS NOT NULL")),
+    sa.Index("credit_utm", "ws", "utm", postgresql_where=sa.text("utm IS NOT NULL")),
+    comment="the journey of every won deal, and what each of its touches earned",
+)  # fmt: skip

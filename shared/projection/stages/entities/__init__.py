@@ -1,0 +1,1 @@
+"""Stage *entities*: see `apply`."""
