@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from shared.store.projection import create_statements
+from shared.projection.tables import create_statements
 
 LEAVES = """
 SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) AS bound FROM pg_inherits i

@@ -18,7 +18,7 @@ from deploy.kafka.brokers import Cluster
 from shared.log.kafka import KafkaCluster
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import partition_of
-from shared.store.projection import projection
+from shared.projection.tables import projection
 from tests.services import Service, command, environment
 from touchline.embedded import Embedded
 

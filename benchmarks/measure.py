@@ -28,7 +28,7 @@ from benchmarks.load import (
     waits_s,
     write_bodies,
 )
-from shared.store.projection import projection
+from shared.projection.tables import projection
 
 EVENTS = int(os.environ.get("BENCHMARK_EVENTS", "300000"))
 GROWTH_EVENTS = int(os.environ.get("BENCHMARK_GROWTH_EVENTS", "5200000"))

@@ -14,7 +14,8 @@ import uvloop
 
 from shared.access.keys import create_workspace
 from shared.log.port import partition_of
-from shared.projection.project import Projector, decode
+from shared.projection.batch import decode
+from shared.projection.projector import Projector
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
 from tests.kafka import a_cluster

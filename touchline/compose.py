@@ -30,7 +30,7 @@ from shared.log.kafka_group import KafkaGroup
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import Assignment, EventLog, LogUnavailable
 from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
-from shared.store.generations import Generation, drop_expired, followed_generations, open_generation, tend_followed
+from shared.projection.generations import Generation, drop_expired, followed_generations, open_generation, tend_followed
 from shared.store.migrate import migrate
 from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router

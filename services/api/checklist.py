@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from shared.projection.stages.deals.gather import CONTACTS_OF, ENTITY_EVENTS, keys_named, members_of, told_of
+
 from services.api import sentences
 from services.api.deeds import Standpoint, people, standpoints, touches_at
 from services.api.reading import Reading, not_found
@@ -10,7 +12,6 @@ from services.api.sentences import Clock, Who
 from shared.events.codec import decode_event
 from shared.events.instants import END_US
 from shared.projection.attribution import KEPT_OUT_OF, REACHED
-from shared.projection.deals import CONTACTS_OF, ENTITY_EVENTS, keys_named, members_of, told_of
 from shared.projection.sql import sql
 from shared.rules.deal import Deal, DealReason, Decision, Member, Met, decide, eligible, fold
 from shared.rules.influence import TouchType

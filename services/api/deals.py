@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from shared.projection.stages.deals.gather import ENTITY_EVENTS, told_of
 
 from services.api import parameters as takes
 from services.api.checklist import explain_deal
@@ -11,7 +12,7 @@ from services.api.touches import counting, window_statuses
 from shared.events.codec import decode_event
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
-from shared.projection.deals import ENTITY_EVENTS, told_of
+from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.sql import sql
 from shared.rules.credit import uncredited
 from shared.rules.deal import State, fold
@@ -20,7 +21,6 @@ from shared.rules.influence import TouchType
 from shared.rules.keys import deal_key
 from shared.rules.models import MODELS, Role, weights
 from shared.rules.order import Order
-from shared.store.generations import WrongShape, lacks_model
 from shared.web.problems import Problem
 
 DEAL = sql("SELECT * FROM {g}.deal WHERE ws = $1 AND deal = $2")

@@ -10,6 +10,7 @@ from services.api.reading import Range, Reading
 from shared.events.instants import BEGINNING_US, to_rfc3339
 from shared.events.money import Money, to_money
 from shared.projection.attribution import CAMPAIGN_NUMBERS, DEALS_OF_CONTACTS, SHARES, SHARES_OF
+from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.sql import sql
 from shared.rules.deal import State, before_close
 from shared.rules.exact import split
@@ -17,7 +18,6 @@ from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import KeptOut, WindowStatus, kept_out
 from shared.rules.settled import settled_through_us
-from shared.store.generations import WrongShape, lacks_model
 
 LATENESS = sql("SELECT bucket, events FROM {g}.lateness WHERE ws = $1")
 RECEIVED = sql("SELECT received_us FROM {g}.progress WHERE partition = $1")

@@ -8,8 +8,8 @@ import structlog
 
 from shared.database import error_text
 from shared.log.port import EventLog, LogUnavailable
+from shared.projection.generations import live_generation
 from shared.projection.sql import sql
-from shared.store.generations import live_generation
 
 PROGRESS = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
 POLL_S = 0.01

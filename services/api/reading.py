@@ -20,10 +20,10 @@ from shared.access.keys import OPERATOR_WORKSPACE, KeyRing
 from shared.access.positions import Positions
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
+from shared.projection.generations import Generation, NoGeneration, live_generation, named_generation
 from shared.projection.sql import Connection, sql
 from shared.rules.order import BEGINNING, Order
 from shared.rules.settings import Settings
-from shared.store.generations import Generation, NoGeneration, live_generation, named_generation
 from shared.web.access import allow
 from shared.web.parameters import check
 from shared.web.problems import Problem, unavailable

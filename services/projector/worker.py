@@ -13,8 +13,9 @@ import structlog
 from services.projector import metrics
 from shared.database import error_text
 from shared.log.port import EventLog, LogDamaged, LogUnavailable
+from shared.projection.batch import Batch, decode
 from shared.projection.poison import GONE, PASSING, ROLLED_BACK, project_or_dead_letter
-from shared.projection.project import Batch, Fenced, Projector, decode
+from shared.projection.projector import Fenced, Projector
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
 

@@ -26,8 +26,8 @@ from services.replay import backup_topic
 from services.replay.build import Build, Resources
 from shared.log.kafka import KafkaLog
 from shared.log.port import EventLog
+from shared.projection.generations import Generation, create_generation, point_at
 from shared.store.durable import durable
-from shared.store.generations import Generation, create_generation, point_at
 
 FORMAT = 1
 TABLES = (

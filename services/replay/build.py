@@ -12,11 +12,11 @@ from services.replay.worker_pool import Opener, WorkerLost, WorkerPool, alone, p
 from shared.log.port import EventLog, LogDamaged
 from shared.projection.bulk.spill import SpillLost
 from shared.projection.bulk.split import ALL, Selection, within
+from shared.projection.generations import Generation, create_generation, drop_generation
 from shared.projection.poison import NOT_ITS_FAULT, project_or_dead_letter
-from shared.projection.project import Projector
+from shared.projection.projector import Projector
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
-from shared.store.generations import Generation, create_generation, drop_generation
 
 BATCH_EVENTS_MAX = 10_000
 ALONE_EVENTS_MAX = 100_000  # fewer are projected sooner than other processes have begun

@@ -25,11 +25,11 @@ from shared.projection.bulk.derive import DEALS, all_contacts, put_together, som
 from shared.projection.bulk.load import PARTS, Bucket, Context
 from shared.projection.bulk.spill import Block, SpillLost, read_frames
 from shared.projection.bulk.split import ALL, Selection, Span, Split, split, within
+from shared.projection.partitions import create_partitions
 from shared.projection.sql import Connection, Statement, sql
+from shared.projection.tables import indexes, projection
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.settings import Settings
-from shared.store.projection import indexes, projection
-from shared.store.touch_partitions import create_partitions
 
 SPAN_EVENTS = 250_000  # of the log, in one step: some seconds of work that a kill can cost
 SPAN_EVENTS_MIN, SPANS = 25_000, 16  # a shorter log is cut so, that no process is left without

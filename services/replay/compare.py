@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from shared.events.codec import decode_record
 from shared.log.port import EventLog, partition_of
-from shared.store.checksums import EVERYTHING, Part, row_hash
-from shared.store.projection import projection
+from shared.projection.checksums import EVERYTHING, Part, row_hash
+from shared.projection.tables import projection
 
 BUCKETS = 4096
 ROWS_MAX = 100  # of one table that are told one by one

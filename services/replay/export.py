@@ -26,11 +26,11 @@ from shared.events.emails import normalised_email
 from shared.events.instants import from_micros, to_micros, to_rfc3339
 from shared.log.port import partition_of
 from shared.projection.bulk.split import Selection
+from shared.projection.generations import check_log, live_generation
 from shared.projection.rows import Prepared, identifier_mention
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import Identifier
 from shared.rules.order import Order
-from shared.store.generations import check_log, live_generation
 
 READ_EVENTS = 10_000  # at a time
 PARQUET_ROWS = 50_000  # of a row group

@@ -19,11 +19,11 @@ from shared.events.codec import Arrived, Record, canonical, decode_record, encod
 from shared.events.refusal import UNDECODABLE
 from shared.events.types import CampaignCreated
 from shared.log.port import Entry, EventLog, partition_of
+from shared.projection.generations import Generation, NoGeneration, WrongShape, live_generation
 from shared.projection.rows import sent_hash
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import event_key
 from shared.rules.once import recency
-from shared.store.generations import Generation, NoGeneration, WrongShape, live_generation
 
 IDS_MAX = 1_000_000  # remembered at a time, in some 200 MB: of events that the live projection does not know yet
 READ_EVENTS = 5_000  # of the log, at a time

@@ -15,7 +15,7 @@ import asyncpg
 from services.replay.build import Build, Busy, Resources, drop_scratch
 from services.replay.bulk import timed
 from services.replay.verify import Comparison, compared, offsets_of
-from shared.store.generations import (
+from shared.projection.generations import (
     Generation,
     NoGeneration,
     WrongShape,
@@ -24,7 +24,7 @@ from shared.store.generations import (
     live_generation,
     point_at,
 )
-from shared.store.projection import shape
+from shared.projection.tables import shape
 
 NEAR_EVENTS = 2_000  # so near to the live position that the last step takes a moment
 POLL_S = 0.05

@@ -12,8 +12,8 @@ from typing import Any
 
 from shared.events import types as e
 from shared.log.port import Entry
+from shared.projection.batch import Batch
 from shared.projection.bulk.split import Selection
-from shared.projection.project import Batch
 from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, identifier_mention
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import deal_key, visitor_key

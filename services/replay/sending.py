@@ -7,7 +7,7 @@ import asyncpg
 
 from shared.events.codec import Record, encode_record
 from shared.log.port import EventLog, LogUnavailable, Position, partition_of
-from shared.store.generations import NoGeneration, WrongShape, live_generation
+from shared.projection.generations import NoGeneration, WrongShape, live_generation
 
 CHUNK_EVENTS = 1_000  # in one append
 LAG_EVENTS_MAX = 20_000  # that wait to be projected; live events come after them

@@ -8,9 +8,9 @@ import asyncpg
 from services.replay.build import Build, Resources, scratch
 from services.replay.compare import Difference, Side, differing_rows
 from services.replay.sample import Sample
+from shared.projection.checksums import EVERYTHING, Checksum, Part, checksums
+from shared.projection.generations import Generation, check_log, live_generation
 from shared.projection.sql import Connection
-from shared.store.checksums import EVERYTHING, Checksum, Part, checksums
-from shared.store.generations import Generation, check_log, live_generation
 
 PROGRESS = "SELECT partition, next_offset FROM {schema}.progress WHERE next_offset > 0 ORDER BY partition"
 KIND = "verify"

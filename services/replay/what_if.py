@@ -19,11 +19,11 @@ from services.replay.verify import offsets_of
 from shared.events.codec import Arrived, Record, Refusal, decode_record, encode_record
 from shared.log.port import Entry, EventLog, Position, partition_of
 from shared.projection.bulk.split import Selection
+from shared.projection.generations import WHAT_IF, Generation, check_log, drop_expired, live_generation
 from shared.projection.sql import Connection, sql
 from shared.rules.acceptance import accept
 from shared.rules.keys import event_key
 from shared.rules.once import BEFORE_ALL_US, recency
-from shared.store.generations import WHAT_IF, Generation, check_log, drop_expired, live_generation
 
 LAST = "9999-12-31T23:59:59Z"  # what is told then has the last word
 NUMBER = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"

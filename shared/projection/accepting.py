@@ -8,8 +8,8 @@ import asyncpg
 import msgspec
 
 from shared.database import AWAY
+from shared.projection.generations import NoGeneration, WrongShape, live_generation
 from shared.rules.settings import Producers
-from shared.store.generations import NoGeneration, WrongShape, live_generation
 
 CACHE_S = 3.0  # a setting that a workspace changes is heeded within so long
 ASK_S = 2.0

@@ -8,7 +8,8 @@ import structlog
 
 from shared.database import AWAY
 from shared.log.port import Entry, LogDamaged, LogUnavailable
-from shared.projection.project import Batch, Fenced, Projector, decode
+from shared.projection.batch import Batch, decode
+from shared.projection.projector import Fenced, Projector
 from shared.projection.sql import Connection
 
 ROLLED_BACK = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)  # a deadlock, say: the same batch again

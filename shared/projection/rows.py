@@ -42,7 +42,7 @@ _TYPE = {cls: TouchType[name.upper()] for name, cls in e.EVENT_TYPES.items() if 
 class Prepared(Arrived):
     """An event of the log with what is worked out of it alone, before the database is asked anything.
 
-    Its keys are those of a workspace that has set nothing; `suit` makes them those of its settings. `reading` is the key of
+    Its keys are those of a workspace that has set nothing; `suit_touch` and `suit_entity_event` make them those of its settings. `reading` is the key of
     the utm value of its URL and that of the same value decoded once more, if that is another.
     """
 
@@ -153,13 +153,11 @@ def reading_of(row: TouchRow) -> tuple[int, int] | None:
     return None if again is None else (utm_key(value), utm_key(again))
 
 
-def suit(arrived: Iterable[Prepared], rules: UrlRules) -> None:
-    """Give events the keys that a workspace's settings give them."""
+def suit_entity_event(arrived: Iterable[Prepared], rules: AddressRules) -> None:
+    """Give registered addresses the keys that a workspace's settings give them."""
     for a in arrived:
-        if a.row is not None:
-            suit_touch(a.row, rules)
-        elif type(a.event) is e.AssetRegistered:
-            a.about = registered(a.event, rules.addresses)
+        if type(a.event) is e.AssetRegistered:
+            a.about = registered(a.event, rules)
 
 
 def suit_touch(row: TouchRow, rules: UrlRules) -> None:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.database import AWAY, error_text
 from shared.log.port import LogUnavailable
-from shared.store.generations import NoGeneration, WrongShape
+from shared.projection.generations import NoGeneration, WrongShape
 
 logger = structlog.stdlib.get_logger("touchline.web")
 

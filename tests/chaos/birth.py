@@ -12,8 +12,8 @@ import asyncpg
 import httpx
 import orjson
 
-from shared.store.generations import live_generation
-from shared.store.touch_partitions import attached, leaf_of
+from shared.projection.generations import live_generation
+from shared.projection.partitions import attached, leaf_of
 from tests.chaos.world import World, Wrong, send_until_accepted
 
 YEARS = range(2001, 2022)  # of which the load tells nothing

@@ -9,9 +9,9 @@ from services.replay.build import Resources
 from services.replay.verify import verify
 from shared.database import open_pool
 from shared.log.port import EventLog
+from shared.projection.generations import live_generation
+from shared.projection.partitions import LEAF_US, attached
 from shared.rules.keys import event_key
-from shared.store.generations import live_generation
-from shared.store.touch_partitions import LEAF_US, attached
 from tests.chaos.world import World, Wrong
 
 SETTLE_S = 240.0

@@ -5,12 +5,12 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
+from shared.projection.stages.deals.gather import members_of, told_of
 
 from shared.events import types as e
 from shared.events.codec import Arrived, canonical, decode_event, event_type
 from shared.events.instants import to_micros
 from shared.events.money import exact_minor
-from shared.projection.deals import members_of, told_of
 from shared.projection.rows import TouchRow, identifier_mention, reading_of, registered, suit_touch, touch_row
 from shared.recognition.referrers import site
 from shared.recognition.user_agents import known

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from services.replay import bulk
 from services.replay.build import Build, Resources
-from shared.projection import urls
 from shared.projection.bulk.split import Selection
-from shared.store.checksums import UNCOMPARED
-from shared.store.generations import Generation, create_generation, drop_generation
-from shared.store.projection import projection
+from shared.projection.checksums import UNCOMPARED
+from shared.projection.generations import Generation, create_generation, drop_generation
+from shared.projection.stages.entities import apply as entities
+from shared.projection.stages.touches import apply as touches
+from shared.projection.tables import projection
 from tests.conftest import Workspace
 from tests.properties.oracle import order
 from tests.properties.test_store_agrees_with_oracle import play
@@ -95,5 +96,6 @@ def test_rows_made_at_once_are_those_made_as_history_came(
 ) -> None:
     monkeypatch.setattr(bulk, "SPAN_EVENTS", 40)  # so that small worlds have many spans and buckets
     monkeypatch.setattr(bulk, "BUCKET_EVENTS", 15)
-    monkeypatch.setattr(urls, "CHUNK_ROWS", 3)  # and changed settings read them in several chunks
+    for stage in (entities, touches):
+        monkeypatch.setattr(stage, "CHUNK_ROWS", 3)  # and changed settings read them in several chunks
     check(running, runner)

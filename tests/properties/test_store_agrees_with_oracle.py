@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
-from shared.projection.project import Projector, decode
+from shared.projection.batch import decode
+from shared.projection.projector import Projector
 from shared.projection.sql import Connection
 from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences

@@ -16,7 +16,7 @@ from services.replay import known as known_module
 from services.replay.backfill import Backfill, Tally
 from services.replay.known import FATES, Known
 from shared.access.keys import HINT_CHARACTERS
-from shared.store.generations import NoGeneration
+from shared.projection.generations import NoGeneration
 from tests.conftest import Workspace
 from tests.processes import Up, start
 

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -10,9 +11,13 @@ import pytest
 
 from services.ingest.dead_letters import UNDECIDABLE, find_letters, list_letters, retry_letter
 from shared.log.port import Position
-from shared.projection import project
+from shared.projection import projector as projector_module
+from shared.projection.batch import decode
+from shared.projection.changes import Changes, EventsArrived
+from shared.projection.order import PIPELINE
+from shared.projection.pipeline import Context
 from shared.projection.poison import project_or_dead_letter
-from shared.projection.project import Projector, decode
+from shared.projection.projector import Projector
 from shared.projection.sql import Connection
 from tests.conftest import Workspace
 from tests.processes import start
@@ -63,17 +68,16 @@ def test_a_refused_event_counts_at_its_own_time_once_it_can_be_taken(
 def test_an_event_that_no_rule_could_take_counts_when_the_rule_is_mended(
     workspace: Workspace, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    derive = project.derive
-
-    async def broken(work: project.Work) -> None:
-        if any(arrived.event_id == "poison" for arrived in work.change.entering):
-            raise ZeroDivisionError("a rule is broken")
-        await derive(work)
+    class Broken:
+        async def run(self, context: Context, changes: Sequence[EventsArrived]) -> Changes:
+            if any(arrived.event_id == "poison" for change in changes for arrived in change.arrived):
+                raise ZeroDivisionError("a rule is broken")
+            return await PIPELINE.run(context, changes)
 
     async def check() -> None:
         pool, log = workspace.running.pool, workspace.running.log
         await workspace.send(CAMPAIGN, VISIT, VISIT | {"id": "poison"}, VISIT | {"id": "after"})
-        monkeypatch.setattr(project, "derive", broken)
+        monkeypatch.setattr(projector_module, "PIPELINE", Broken())
         async with Connection.of(pool, "g1") as connection:
             projector = Projector(log, workspace.partition)
             await projector.take(connection)
@@ -81,7 +85,7 @@ def test_an_event_that_no_rule_could_take_counts_when_the_rule_is_mended(
                 await project_or_dead_letter(connection, projector, decode(entries))
         assert await views(workspace) == 2
         (letter,) = await list_letters(pool, workspace.name, "cannot_be_projected", 0, 10)
-        monkeypatch.setattr(project, "derive", derive)
+        monkeypatch.setattr(projector_module, "PIPELINE", PIPELINE)
         assert isinstance(await retry_letter(pool, log, letter), Position)
         await workspace.project()
         assert await views(workspace) == 3

@@ -22,7 +22,7 @@ from services.replay.backfill import Backfill
 from services.replay.build import Resources
 from services.replay.export import Chosen, Export, NoContact
 from shared.events.codec import Record, accept, encode_record
-from shared.store.checksums import set_checksums
+from shared.projection.checksums import set_checksums
 from tests.conftest import Workspace, new_workspace
 from tests.processes import Up, start
 from tests.properties.worlds import world

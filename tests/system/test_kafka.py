@@ -16,7 +16,7 @@ from shared.log import group_commit
 from shared.log.kafka import MESSAGE_BYTES_MAX, KafkaCluster, KafkaLog
 from shared.log.kafka_topic import UnfitTopic, open_kafka_log
 from shared.log.port import Entry, LogDamaged, LogUnavailable, partition_of
-from shared.projection.project import decode
+from shared.projection.batch import decode
 from tests.kafka import a_cluster, new_topic
 
 Open = Callable[..., Awaitable[KafkaLog]]

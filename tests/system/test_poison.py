@@ -4,7 +4,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -13,11 +13,15 @@ import pytest
 from services.replay.build import Build, Resources, scratch
 from services.replay.verify import compared
 from shared.events.codec import Record, encode_record
-from shared.projection import project
+from shared.projection import projector as projector_module
+from shared.projection.batch import decode
+from shared.projection.changes import Changes, EventsArrived
+from shared.projection.generations import live_generation
+from shared.projection.order import PIPELINE
+from shared.projection.pipeline import Context
 from shared.projection.poison import project_or_dead_letter
-from shared.projection.project import Projector, decode
+from shared.projection.projector import Projector
 from shared.projection.sql import Connection
-from shared.store.generations import live_generation
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import compose
 from touchline.settings import Settings
@@ -38,9 +42,9 @@ def records(count: int, poison: set[int], key: Any = "collect") -> list[bytes]:
     return out
 
 
-def own_numbers(work: project.Work) -> set[int]:
+def own_numbers(changes: Sequence[EventsArrived]) -> set[int]:
     """The numbers of `records` that a part of a batch holds; other workspaces share the partition."""
-    found = (re.fullmatch(r"collect:e(\d+)", a.event_id) for a in work.change.entering)
+    found = (re.fullmatch(r"collect:e(\d+)", a.event_id) for change in changes for a in change.arrived)
     return {int(match[1]) for match in found if match is not None}
 
 
@@ -112,18 +116,19 @@ def test_a_thousand_texts_that_no_table_can_keep_take_seconds_in_the_projection_
 def test_events_on_which_a_rule_fails_are_found_and_all_others_projected(
     workspace: Workspace, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, poison: set[int]
 ) -> None:
-    derive, tried = project.derive, 0
+    tried = 0
 
-    async def broken(work: project.Work) -> None:
-        nonlocal tried
-        tried += 1
-        if own_numbers(work) & poison:
-            raise ZeroDivisionError("a rule is broken \0")
-        await derive(work)
+    class Broken:
+        async def run(self, context: Context, changes: Sequence[EventsArrived]) -> Changes:
+            nonlocal tried
+            tried += 1
+            if own_numbers(changes) & poison:
+                raise ZeroDivisionError("a rule is broken \0")
+            return await PIPELINE.run(context, changes)
 
     async def check() -> None:
         await workspace.running.log.append(workspace.name, records(500, set()))
-        monkeypatch.setattr(project, "derive", broken)
+        monkeypatch.setattr(projector_module, "PIPELINE", Broken())
         assert await take(workspace) == len(poison)
         assert await projected(workspace) == 500 - len(poison)
         found = await letters(workspace)
@@ -136,16 +141,18 @@ def test_events_on_which_a_rule_fails_are_found_and_all_others_projected(
 
 def breaks_on(monkeypatch: pytest.MonkeyPatch, poison: set[int]) -> list[int]:
     """Let a rule fail on some of the events; answers a list that gets the size of every trial."""
-    derive, trials = project.derive, []
+    trials: list[int] = []
 
-    async def broken(work: project.Work) -> None:
-        numbers = own_numbers(work)
-        trials.append(len(numbers))
-        await derive(work)
-        if numbers & poison:
-            raise ZeroDivisionError("a rule is broken")
+    class Broken:
+        async def run(self, context: Context, changes: Sequence[EventsArrived]) -> Changes:
+            numbers = own_numbers(changes)
+            trials.append(len(numbers))
+            told = await PIPELINE.run(context, changes)
+            if numbers & poison:
+                raise ZeroDivisionError("a rule is broken")
+            return told
 
-    monkeypatch.setattr(project, "derive", broken)
+    monkeypatch.setattr(projector_module, "PIPELINE", Broken())
     return trials
 
 

@@ -23,9 +23,9 @@ from shared.access.positions import Positions
 from shared.database import open_pool
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.attribution import CAMPAIGN_NUMBERS, SHARES, SHARES_OF
+from shared.projection.tables import shape
 from shared.rules.keys import campaign_key
 from shared.rules.models import MODELS
-from shared.store.projection import shape
 from shared.web.problems import add_handlers
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running, compose

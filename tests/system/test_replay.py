@@ -28,10 +28,11 @@ from services.replay.verify import Comparison, verify
 from services.replay.worker_pool import WorkerContext, WorkerLost
 from shared.access.positions import Positions
 from shared.log.port import LogUnavailable
+from shared.projection.batch import decode
 from shared.projection.bulk.split import Split
-from shared.projection.project import Projector, decode
+from shared.projection.generations import live_generation
+from shared.projection.projector import Projector
 from shared.projection.sql import Connection
-from shared.store.generations import live_generation
 from tests.conftest import Workspace, new_workspace
 from tests.processes import ended, launch, start
 from tests.properties.worlds import world

@@ -15,9 +15,9 @@ from services.replay.sample import Sample
 from services.replay.verify import compared, verify
 from services.replay.what_if import Changes, Unfit, what_if
 from shared.events.codec import Record, accept, encode_record
+from shared.projection.checksums import set_checksums
+from shared.projection.generations import Generation, create_generation, live_generation
 from shared.projection.sql import Connection
-from shared.store.checksums import set_checksums
-from shared.store.generations import Generation, create_generation, live_generation
 from tests.conftest import Workspace, new_workspace
 from tests.properties.test_rows_follow_from_the_set import at_once, rows
 from touchline.compose import Running

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.replay.rebuild import Rebuild
-from shared.store.touch_partitions import (
+from shared.projection.partitions import (
     AHEAD_LEAVES,
     LEAF_US,
     attached,
@@ -115,7 +115,7 @@ def test_partitions_are_made_ahead_of_need_and_never_run_out(
             assert await attached(connection, "g1") == set(range(now - 1, now + AHEAD_LEAVES + 1))
             assert await tend_partitions(connection, "g1") == set()
             in_2041_s = at_year(2041) / 1e6
-            monkeypatch.setattr("shared.store.touch_partitions.time.time_ns", lambda: int(in_2041_s * 1e9))
+            monkeypatch.setattr("shared.projection.partitions.time.time_ns", lambda: int(in_2041_s * 1e9))
             assert await tend_partitions(connection, "g1") == present()
             assert max(present()) == leaf_of(at_year(2041)) + AHEAD_LEAVES
 
@@ -160,7 +160,7 @@ def test_whatever_the_quarter_live_and_bulk_make_the_same_rows(own: Running, run
 def test_a_quarter_with_too_many_rows_to_move_at_once_keeps_them_and_stops_nobody(
     own: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.store.touch_partitions.STEP_MS", 1)
+    monkeypatch.setattr("shared.projection.partitions.STEP_MS", 1)
 
     async def check() -> None:
         workspace = await new_workspace(own, "many")

@@ -19,8 +19,8 @@ from services.replay.backfill import event_of
 from services.replay.build import Resources
 from services.replay.what_if import Changes, Taken, Unfit, what_if
 from shared.events.codec import Record
-from shared.store.checksums import checksums
-from shared.store.generations import drop_expired
+from shared.projection.checksums import checksums
+from shared.projection.generations import drop_expired
 from tests.conftest import Workspace, new_workspace
 from tests.processes import start
 from touchline.compose import Running, compose

@@ -22,7 +22,7 @@ from services.replay.worker_pool import WorkerLost
 from shared.database import AWAY, error_text
 from shared.log.kafka_topic import UnfitTopic
 from shared.log.port import LogDamaged, LogUnavailable
-from shared.store.generations import NoGeneration, WrongLog, WrongShape
+from shared.projection.generations import NoGeneration, WrongLog, WrongShape
 from shared.web.problems import Problem
 from touchline.embedded import DatabaseLost, InUse
 from touchline.serve import listen

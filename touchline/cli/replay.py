@@ -14,9 +14,9 @@ from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.compare import Difference
 from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
 from services.replay.verify import Comparison, Drawn, verify
-from shared.store.checksums import Checksum, set_checksums
-from shared.store.generations import WHAT_IF
-from shared.store.projection import shape
+from shared.projection.checksums import Checksum, set_checksums
+from shared.projection.generations import WHAT_IF
+from shared.projection.tables import shape
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
 from touchline.cli.working import CORES, Processes, Reach, on_store

@@ -14,8 +14,8 @@ from shared.access.keys import PREFIX
 from shared.database import error_text, open_pool
 from shared.events.instants import to_rfc3339
 from shared.log.port import LogUnavailable
+from shared.projection.generations import Generation, check_log, live_generation
 from shared.projection.sql import Connection, sql
-from shared.store.generations import Generation, check_log, live_generation
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, database
 from touchline.compose import open_log

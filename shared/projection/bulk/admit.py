@@ -7,12 +7,13 @@ from hashlib import sha256
 from shared.events import types as e
 from shared.events.codec import Arrived, canonical, decode_event, decode_record
 from shared.log.port import EventLog, partition_of
-from shared.projection.admission import ADD_RETRACTION, SET_LIVE
 from shared.projection.bulk.load import Context
 from shared.projection.bulk.split import Split, Told
-from shared.projection.catalog import ADD_READINGS
 from shared.projection.sql import Connection, sql
-from shared.projection.traffic_classes import ADD_AGENTS, judged
+from shared.projection.stages.admission.apply import ADD_RETRACTION, SET_LIVE
+from shared.projection.stages.touches.apply import ADD_UTM_READINGS
+from shared.projection.stages.traffic.apply import ADD_AGENTS
+from shared.recognition.judged import judged
 from shared.rules.excluded_traffic import MachineAgent
 from shared.rules.keys import event_key
 from shared.rules.once import Telling, is_plain, latest, winner
@@ -119,7 +120,7 @@ async def write_what_is_told(connection: Connection, splits: Iterable[Split], co
         for ws, values in found.readings.items():
             readings[ws] |= values
     for ws, values in readings.items():
-        await connection.execute(ADD_READINGS, ws, list(values), list(values.values()))
+        await connection.execute(ADD_UTM_READINGS, ws, list(values), list(values.values()))
     for ws, retractions in told.items():
         await connection.execute(
             ADD_RETRACTION, ws, [t.target for t in retractions], [t.event_id for t in retractions],

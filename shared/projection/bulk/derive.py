@@ -2,15 +2,11 @@
 
 from collections.abc import Sequence
 
-from shared.projection.admission import SetChange
-from shared.projection.catalog import derive_catalog
-from shared.projection.deals import derive_deals
-from shared.projection.persons import derive_contacts
-from shared.projection.project import save_settings
-from shared.projection.scanners import settle_scanners
+from shared.projection.changes import EntitiesChanged, IdentifiersMentioned
+from shared.projection.order import PIPELINE
+from shared.projection.pipeline import Context
 from shared.projection.sql import Connection, sql
-from shared.projection.traffic_classes import settle_internal
-from shared.projection.work import Work
+from shared.projection.stages.entities.apply import save_settings
 from shared.rules.settings import Settings
 
 IDENTIFIERS_AT_A_TIME = 5_000
@@ -56,30 +52,20 @@ async def all_contacts(connection: Connection, ws: int, settings: Settings) -> N
     while rows := await connection.fetch(WITHOUT_CONTACT, ws, after, IDENTIFIERS_AT_A_TIME):
         after = rows[-1]["identifier"]
         async with connection.raw.transaction():
-            work = _work(connection, ws, settings)
-            work.identifiers = {row["identifier"] for row in rows}
-            await derive_contacts(work)
-            work.regrouped = set(work.contacts)
-            await settle_internal(work)
-            await settle_scanners(work)
+            part = frozenset(row["identifier"] for row in rows)
+            mentioned = IdentifiersMentioned(part, whole_history=True)
+            await PIPELINE.run(Context(connection, ws, settings), [mentioned], "identity", "contacts")
 
 
 async def whole_catalog(connection: Connection, ws: int, settings: Settings, social_posts_max: int) -> None:
-    """Derive campaigns, assets and claims of a workspace, and keep its settings. In the caller's transaction."""
+    """Derive campaigns, assets and attribution windows of a workspace, and keep its settings. In the caller's transaction."""
     await save_settings(connection, ws, settings)
-    work = _work(connection, ws, settings)
-    work.social_posts_max = social_posts_max
-    work.assets = {row["subject"] for row in await connection.fetch(ASSETS, ws)}
-    work.campaigns = {row["campaign"] for row in await connection.fetch(CAMPAIGNS, ws)}
-    await derive_catalog(work)
+    assets = frozenset(row["subject"] for row in await connection.fetch(ASSETS, ws))
+    campaigns = frozenset(row["campaign"] for row in await connection.fetch(CAMPAIGNS, ws))
+    context = Context(connection, ws, settings, social_posts_max)
+    await PIPELINE.run(context, [EntitiesChanged(campaigns, assets)], "catalog", "catalog")
 
 
 async def some_deals(connection: Connection, ws: int, settings: Settings, deals: Sequence[int]) -> None:
     """Derive some deals and their credit. In the caller's transaction."""
-    work = _work(connection, ws, settings)
-    work.deals = set(deals)
-    await derive_deals(work)
-
-
-def _work(connection: Connection, ws: int, settings: Settings) -> Work:
-    return Work(connection, ws, SetChange(), settings, has_internal=bool(settings.internal_domains))
+    await PIPELINE.run(Context(connection, ws, settings), [EntitiesChanged(deals=frozenset(deals))], "deals", "deals")

@@ -14,11 +14,14 @@ import msgspec
 from shared.events import types as e
 from shared.events.codec import decode_event
 from shared.projection.bulk.spill import Frame, Named, SpilledEntityEvent, SpilledTouch
-from shared.projection.persons import MENTION_COLUMNS, edges_of, found_by_person, named_once
-from shared.projection.record import ENTITY_EVENT_COLUMNS, TOUCH_COLUMNS, touch_record
+from shared.projection.mentions import edges_of, found_by_person, named_once
 from shared.projection.rows import IdentifierMention, registered, suit_touch
-from shared.projection.sessions import VisitorState, begin_alone, extend_session, in_order_of
+from shared.projection.sessions_in_order import begin_alone, extend_session, in_order_of
 from shared.projection.sql import Connection
+from shared.projection.stages.entities.apply import ENTITY_EVENT_COLUMNS
+from shared.projection.stages.mentions.apply import MENTION_COLUMNS
+from shared.projection.stages.touches.apply import TOUCH_COLUMNS, touch_record
+from shared.projection.visitors import VisitorState
 from shared.rules.excluded_traffic import MachineAgent, TrafficClass, is_machine, traffic_class
 from shared.rules.influence import TouchType
 from shared.rules.keys import Identifier

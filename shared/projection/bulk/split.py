@@ -16,14 +16,16 @@ import msgspec
 from shared.events import types as e
 from shared.events.codec import event_type
 from shared.log.port import Entry, EventLog, LogDamaged
+from shared.projection.batch import Batch, decode
 from shared.projection.bulk.spill import Block, Frame, Named, SpilledEntityEvent, SpilledTouch, SpillWriter
-from shared.projection.project import Batch, decode, workspace_number
-from shared.projection.record import EVENT_INDEX_COLUMNS, entity_event_body, event_index_row
+from shared.projection.partitions import leaf_of
+from shared.projection.projector import workspace_number
 from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, identifier_mention
 from shared.projection.sql import Connection, sql
+from shared.projection.stages.admission.apply import EVENT_INDEX_COLUMNS, event_index_row
+from shared.projection.stages.entities.apply import entity_event_body
 from shared.rules.keys import visitor_key
 from shared.rules.settled import bucket as lateness_bucket
-from shared.store.touch_partitions import leaf_of
 
 READ_EVENTS = 5_000  # at a time
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import asyncpg
 
-from shared.store.projection import TOUCH_LEAF_DAYS
+from shared.projection.tables import TOUCH_LEAF_DAYS
 
 LEAF_US = TOUCH_LEAF_DAYS * 86_400_000_000
 FIRST_LEAF = 120  # begins in November 1999; partitions are numbered from 1970 on

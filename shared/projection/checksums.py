@@ -5,7 +5,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import asyncpg
 
-from shared.store.projection import projection
+from shared.projection.tables import projection
 
 UNCOMPARED = ("progress",)  # it tells of the projectors: whose turn it was, and how often
 OF_RECEIPT = {

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from shared.store.projection import create_statements, shape
-from shared.store.touch_partitions import create_partitions, present, tend_partitions
+from shared.projection.partitions import create_partitions, present, tend_partitions
+from shared.projection.tables import create_statements, shape
 
 LIVE = "SELECT name, shape, log, partitions FROM touchline.generation WHERE live"
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('touchline.generation'))"

@@ -1,0 +1,238 @@
+"""What one stage of the projection tells those after it: values that nobody changes once they are told.
+
+A change is told once a batch and workspace. A stage asks for one by its type; where no stage before has told it, it is empty.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
+
+from shared.projection.rows import Prepared, TouchRow
+from shared.projection.visitors import VisitorEvents, VisitorState
+from shared.rules.contact import Named
+from shared.rules.excluded_traffic import TrafficClass
+from shared.rules.order import Order
+from shared.rules.settings import Settings
+
+NO_KEYS: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class EventsArrived:
+    """What the pipeline starts from, live: events of one workspace as the log has them, not yet settled."""
+
+    arrived: tuple[Prepared, ...] = ()
+    readings: Mapping[int, int] = field(default_factory=dict)
+    """utm values that read otherwise when they are decoded once more: the key of either."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsAdmitted:
+    """What a batch does to the set of events (rules **once**, **retracted**).
+
+    `entering` were outside and are in now; `leaving` were in and are out; `outside` arrived already retracted. Of these,
+    `fresh` have no row yet; `replaced` lose their row, for another event has won their id. `losers` never counted, or count no
+    more: another event with their id and the same `as_of` (or none) has precedence; they are kept as dead letters.
+    """
+
+    entering: tuple[Prepared, ...] = ()
+    leaving: tuple[Prepared, ...] = ()
+    outside: tuple[Prepared, ...] = ()
+    fresh: tuple[Prepared, ...] = ()
+    replaced: tuple[Prepared, ...] = ()
+    losers: tuple[Prepared, ...] = ()
+
+    @property
+    def restored(self) -> list[Prepared]:
+        """Those that enter and have a row already: they were retracted and are so no longer."""
+        fresh = {a.event_id for a in self.fresh}
+        return [a for a in self.entering if a.event_id not in fresh]
+
+    @property
+    def without_row(self) -> list[Prepared]:
+        """Those whose row is taken away: replaced ones, and restored ones, whose row is written anew."""
+        return [*self.replaced, *self.restored]
+
+    @property
+    def retracted(self) -> list[Prepared]:
+        """Those whose row stays and says that it is retracted."""
+        replaced = {a.event_id for a in self.replaced}
+        return [a for a in self.leaving if a.event_id not in replaced]
+
+
+@dataclass(frozen=True, slots=True)
+class EntitiesChanged:
+    """The entities of which an event entered or left the set. Contacts by the first identifier that the event names."""
+
+    campaigns: frozenset[int] = NO_KEYS
+    assets: frozenset[int] = NO_KEYS
+    deals: frozenset[int] = NO_KEYS
+    contacts: frozenset[int] = NO_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """What the workspace had set before the batch, and what it has set now."""
+
+    was: Settings
+    now: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class TouchesAdded:
+    """Touches that entered the set, as they were written."""
+
+    touches: tuple[TouchRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TouchesRemoved:
+    """Touches that left the set: retracted, or their id was won by another event."""
+
+    touches: tuple[TouchRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UtmValuesAdded:
+    """utm values that came for the first time and read otherwise when they are decoded once more."""
+
+    values: frozenset[int] = NO_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorsChanged:
+    """The visitors that the batch's events concern.
+
+    `states` are their rows with what came in order. `late` are those of whom an event came out of order or left the set:
+    their sessions are derived anew from the touches.
+    """
+
+    events: Mapping[int, VisitorEvents] = field(default_factory=dict)
+    states: Mapping[int, VisitorState] = field(default_factory=dict)
+    late: frozenset[int] = NO_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiersMentioned:
+    """Identifiers whose contact may be another now, for an event that names them entered or left the set.
+
+    `whole_history`: they stand for all that is stored of them, as after a rebuild, and not for what a batch adds.
+    """
+
+    identifiers: frozenset[int] = NO_KEYS
+    whole_history: bool = False
+
+
+class ContactMembers(NamedTuple):
+    """A contact: its key, the keys of its identifiers, when each was named first, and the first event of all."""
+
+    key: int
+    members: tuple[int, ...]
+    named: tuple[Named, ...]
+    created: Order
+
+    @property
+    def emails(self) -> Iterable[str]:
+        """Its email addresses."""
+        return (named.identifier.text for named in self.named if named.identifier.is_email)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityChanged:
+    """Which identifiers are one contact now, and whose which visitor's touches are.
+
+    `contacts` were derived anew; `gone` are contacts that are none any more; `unnamed` are identifiers that no event names any
+    more. `regrouped` are contacts that gained or lost identifiers that were another's. `reassigned` are contacts that a
+    visitor's touches passed from. `owners` has the identifier that a visitor of the batch has now, if that changed.
+    `passed` are persons whose touches may have passed to, or from, the workspace's own people.
+    """
+
+    contacts: tuple[ContactMembers, ...] = ()
+    gone: frozenset[int] = NO_KEYS
+    unnamed: frozenset[int] = NO_KEYS
+    regrouped: frozenset[int] = NO_KEYS
+    reassigned: frozenset[int] = NO_KEYS
+    owners: Mapping[int, int | None] = field(default_factory=dict)
+    passed: frozenset[int] = NO_KEYS
+
+
+class ReclassifiedTouch(NamedTuple):
+    """A touch that has another traffic class now."""
+
+    person: int
+    occurred_at_us: int
+    event_id: str
+    type: int
+    traffic_class: TrafficClass
+    by_visitor: bool
+
+    @property
+    def order(self) -> Order:
+        """Its place among all events."""
+        return Order(self.occurred_at_us, self.event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficChanged:
+    """Stored touches whose traffic class is another now."""
+
+    touches: tuple[ReclassifiedTouch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsChanged:
+    """Persons whose stored touches may be in other sessions now. `all_persons`: those of the whole workspace."""
+
+    persons: frozenset[int] = NO_KEYS
+    all_persons: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsChanged:
+    """The identifiers of all contacts that were derived anew, and those that are nobody's any more."""
+
+    identifiers: frozenset[int] = NO_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogChanged:
+    """Keys of assets, pages, links and utm values whose attribution windows were written anew."""
+
+    keys: frozenset[int] = NO_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class DealsChanged:
+    """Deals that were derived anew, or are gone."""
+
+    deals: frozenset[int] = NO_KEYS
+
+
+Change = (
+    EventsArrived | EventsAdmitted | EntitiesChanged | SettingsChanged | TouchesAdded | TouchesRemoved | UtmValuesAdded
+    | VisitorsChanged | IdentifiersMentioned | IdentityChanged | TrafficChanged | SessionsChanged | ContactsChanged
+    | CatalogChanged | DealsChanged
+)  # fmt: skip
+C = TypeVar("C")
+
+
+class Changes:
+    """The changes that were told so far in a batch, by their type. Nobody changes one; `told` answers another with more."""
+
+    __slots__ = ("_by_type",)
+
+    def __init__(self, changes: Iterable[Change] = ()) -> None:
+        self._by_type: Mapping[type, Change] = MappingProxyType({type(change): change for change in changes})
+
+    def told(self, more: Iterable[Change]) -> "Changes":
+        """These and more."""
+        return Changes((*self._by_type.values(), *more))
+
+    def of(self, cls: type[C]) -> C:
+        """The change of a type; an empty one where none was told."""
+        return self._by_type.get(cls) or cls()  # type: ignore[return-value]
+
+    def settings(self) -> SettingsChanged | None:
+        """The changed settings, if they have changed."""
+        return self._by_type.get(SettingsChanged)  # type: ignore[return-value]

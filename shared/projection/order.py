@@ -1,0 +1,21 @@
+"""The stages of the projection, in their order: what one tells, those after it may take."""
+
+from shared.projection.stages.catalog.apply import STAGE as CATALOG
+from shared.projection.stages.deals.apply import STAGE as DEALS
+
+from shared.projection.changes import EventsArrived
+from shared.projection.pipeline import Pipeline
+from shared.projection.stages.admission.apply import STAGE as ADMISSION
+from shared.projection.stages.contacts.apply import STAGE as CONTACTS
+from shared.projection.stages.entities.apply import STAGE as ENTITIES
+from shared.projection.stages.identity.apply import STAGE as IDENTITY
+from shared.projection.stages.mentions.apply import STAGE as MENTIONS
+from shared.projection.stages.sessions.apply import STAGE as SESSIONS
+from shared.projection.stages.touches.apply import STAGE as TOUCHES
+from shared.projection.stages.traffic.apply import STAGE as TRAFFIC
+
+PIPELINE = Pipeline(
+    begins_with=[EventsArrived],
+    stages=[ADMISSION, ENTITIES, TOUCHES, MENTIONS, IDENTITY, TRAFFIC, SESSIONS, CONTACTS, CATALOG, DEALS],
+)
+"""Live all of them run; in bulk, those after `mentions` run on what was loaded."""

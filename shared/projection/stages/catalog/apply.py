@@ -1,0 +1,247 @@
+"""Stage *catalog*: what each campaign held and claimed, and when.
+
+A change of the catalog rewrites the attribution windows of the assets and values that it concerns. No touch is rewritten:
+touches meet windows when they are read, so moving an asset costs the same however much it was touched.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from shared.events import types as e
+from shared.events.money import exact_minor
+from shared.projection.changes import CatalogChanged, Change, Changes, EntitiesChanged, SettingsChanged, UtmValuesAdded
+from shared.projection.pipeline import Context, Stage
+from shared.projection.rows import registered
+from shared.projection.sql import Statement, sql
+from shared.projection.stages.catalog.gather import (
+    REGISTRATIONS,
+    CatalogEvent,
+    CatalogEvents,
+    all_campaigns,
+    asset_types,
+    claimed_values,
+    crowding_posts,
+    holdings,
+    lives,
+    order_of,
+    pages_of,
+)
+from shared.rules import association, page
+from shared.rules.order import Order
+from shared.rules.page import AddressRules
+from shared.rules.pre_association import Piece, Route, asset_pieces, utm_pieces, within
+from shared.rules.tracking_url import LINK_TYPES
+
+CAMPAIGN_EVENTS = (e.CampaignCreated, e.CampaignDeleted, e.SpendRecorded, e.AssetAssociated)
+ASSET_EVENTS = (e.AssetRegistered, e.AssetPublished, e.AssetAssociated)
+
+DROP_CAMPAIGNS = sql("DELETE FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])")
+SAVE_CAMPAIGNS = sql("""
+INSERT INTO {g}.campaign SELECT $1, * FROM unnest(
+    $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::date[], $9::date[], $10::text[],
+    $11::bigint[], $12::text[], $13::text[])
+""")
+ASSET_COLUMNS = (
+    "ws", "asset", "asset_id", "asset_type", "name", "url", "target_url", "network", "ad_type", "published",
+    "published_us",
+)  # fmt: skip
+DROP_ASSETS = sql("DELETE FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
+DROP_ASSOCIATIONS = sql("DELETE FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])")
+ADD_ASSOCIATIONS = sql("""
+INSERT INTO {g}.association SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
+""")
+DROP_IGNORED_ASSOCIATIONS = sql("DELETE FROM {g}.ignored_association WHERE ws = $1 AND asset = ANY($2::bigint[])")
+ADD_IGNORED_ASSOCIATIONS = sql("""
+INSERT INTO {g}.ignored_association SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
+""")
+DROP_ADDRESSES = sql("DELETE FROM {g}.address WHERE ws = $1 AND page = ANY($2::bigint[])")
+ADD_ADDRESSES = sql("""
+INSERT INTO {g}.address SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[])
+""")
+DROP_WINDOWS = sql("DELETE FROM {g}.attribution_window WHERE ws = $1 AND key = ANY($2::bigint[])")
+ADD_WINDOWS = sql("""
+INSERT INTO {g}.attribution_window SELECT $1, * FROM unnest(
+    $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::smallint[], $8::bigint[])
+""")
+
+
+async def run(context: Context, changes: Changes) -> Sequence[Change]:
+    """Derive the campaigns, assets and attribution windows that the changes concern; tell the keys of the windows."""
+    entities, values = changes.of(EntitiesChanged), changes.of(UtmValuesAdded).values
+    campaigns, assets = set(entities.campaigns), set(entities.assets)
+    settings = changes.settings()
+    if settings is not None and settings.was.currency != settings.now.currency:
+        campaigns |= await all_campaigns(context)
+    if not campaigns and not assets and not values:
+        return []
+    events = CatalogEvents(context)
+    assets |= await _derive_campaigns(context, events, campaigns)
+    pages = await _derive_assets(context, events, assets)
+    assets |= await crowding_posts(context, events, campaigns, assets)
+    await _derive_associations(context, events, assets)
+    claimed = await claimed_values(context, events, campaigns, values)
+    rows = await _windows_of_assets(context, assets, pages)
+    for (value, campaign), spans in claimed.spans.items():
+        rows += [(campaign, Route.UTM, value, *p, None) for p in utm_pieces(spans)]
+    keys = frozenset((*assets, *pages, *claimed.values))
+    await context.connection.execute(DROP_WINDOWS, context.ws, list(keys))
+    await _add(context, ADD_WINDOWS, rows)
+    return [CatalogChanged(keys)]
+
+
+async def _derive_campaigns(context: Context, events: CatalogEvents, campaigns: Collection[int]) -> set[int]:
+    """Campaign rows; answers every asset ever associated with a campaign whose life has changed."""
+    if not campaigns:
+        return set()
+    was = await lives(context, campaigns)
+    about, held = await events.about(campaigns), await events.with_object(campaigns)
+    told = {key: [*about[key], *held[key]] for key in campaigns}
+    rows = [_campaign_row(key, told[key], context.settings.currency) for key in campaigns if told[key]]
+    await context.connection.execute(DROP_CAMPAIGNS, context.ws, list(campaigns))
+    await _add(context, SAVE_CAMPAIGNS, rows)
+    now = await lives(context, campaigns)
+    changed = [key for key in campaigns if was.get(key) != now.get(key)]
+    return {event.subject for key in changed for event in held[key]}
+
+
+def _campaign_row(key: int, told: Iterable[CatalogEvent], workspace_currency: str) -> tuple[Any, ...]:
+    events = sorted(told, key=lambda t: t.order)
+    first = events[0].event
+    assert isinstance(first, CAMPAIGN_EVENTS)
+    lived = association.life((t.order, t.type) for t in events)
+    said: dict[str, Any] = {}
+    for t in events:
+        event = t.event
+        if isinstance(event, e.CampaignCreated):
+            for field in ("name", "starts_on", "ends_on", "owner", "budget", "currency", "notes"):
+                if (value := getattr(event, field)) is not None:
+                    said[field] = value
+    currency = said.get("currency", workspace_currency)
+    budget = said.get("budget")
+    return (
+        key, first.campaign_id, lived.created_us,
+        lived.deleted.at_us if lived.deleted else None, lived.deleted.event_id if lived.deleted else None,
+        said.get("name"), said.get("starts_on"), said.get("ends_on"), said.get("owner"),
+        None if budget is None else exact_minor(budget, currency), currency, said.get("notes"),
+    )  # fmt: skip
+
+
+async def _derive_assets(context: Context, events: CatalogEvents, assets: Collection[int]) -> set[int]:
+    """Asset rows; answers the page addresses and links that the assets ever registered, before or now."""
+    if not assets:
+        return set()
+    rows: list[tuple[Any, ...]] = []
+    pages: set[int] = set()
+    for key, told in (await events.about(assets)).items():
+        if told:
+            in_order = [(t.order, t.event) for t in sorted(told, key=lambda t: t.order)]
+            rows.append((context.ws, key, *_asset_columns(in_order)))
+            pages |= _pages_registered(in_order, context.settings.addresses)
+    pages |= await pages_of(context, assets)
+    await context.connection.execute(DROP_ASSETS, context.ws, list(assets))
+    await context.connection.copy("asset", ASSET_COLUMNS, rows)
+    return pages
+
+
+def _asset_columns(told: Sequence[tuple[Order, e.Event]]) -> tuple[Any, ...]:
+    """What an asset's events, in order, say of it: from `asset_id` on the columns of its row."""
+    type_ = name = url = target_url = network = ad_type = None
+    published, published_us = False, set()
+    for order, event in told:
+        if isinstance(event, e.AssetRegistered):
+            type_, name = event.asset_type, event.name or name
+            url, target_url = event.url or url, event.target_url or target_url
+            network, ad_type = event.network or network, event.ad_type or ad_type
+        elif isinstance(event, e.AssetUnpublished):
+            published = False
+        elif isinstance(event, e.AssetPublished):
+            published = True
+            published_us.add(order.at_us)
+    first = told[0][1]
+    assert isinstance(first, ASSET_EVENTS)
+    return first.asset_id, type_, name, url, target_url, network, ad_type, published, sorted(published_us)
+
+
+def _pages_registered(told: Iterable[tuple[Order, e.Event]], rules: AddressRules) -> set[int]:
+    return {
+        key
+        for _, event in told
+        if isinstance(event, e.AssetRegistered)
+        for key in registered(event, rules)[1:]
+        if key is not None
+    }
+
+
+async def _derive_associations(context: Context, events: CatalogEvents, assets: Collection[int]) -> None:
+    """Who held the assets when; where a campaign may be full of social posts, all of these are among them."""
+    if not assets:
+        return
+    changes = [
+        association.Change(t.order, asset, t.object, t.type == "asset_associated")
+        for asset, told in (await events.about(assets)).items()
+        for t in told
+        if t.type in ("asset_associated", "asset_dissociated") and t.object is not None
+    ]
+    lived = await lives(context, {change.campaign for change in changes})
+    types = await asset_types(context, assets)
+    held, ignored = association.intervals(changes, lived, types, context.social_posts_max)
+    await context.connection.execute(DROP_ASSOCIATIONS, context.ws, list(assets))
+    await context.connection.execute(DROP_IGNORED_ASSOCIATIONS, context.ws, list(assets))
+    await _add(context, ADD_ASSOCIATIONS, held)
+    await _add(context, ADD_IGNORED_ASSOCIATIONS, [_ignored_row(change) for change in ignored])
+
+
+def _ignored_row(ignored: association.Idle) -> tuple[Any, ...]:
+    return ignored.asset, ignored.campaign, ignored.order.at_us, ignored.order.event_id, str(ignored.reason)
+
+
+async def _windows_of_assets(
+    context: Context, assets: Collection[int], pages: Collection[int]
+) -> list[tuple[Any, ...]]:
+    """What a touch of each of these assets, addresses and links is to each campaign that ever held the asset."""
+    held_addresses = await _derive_addresses(context, pages)
+    pieces: dict[int, list[tuple[int, list[Piece]]]] = defaultdict(list)
+    for held in await holdings(context, {*assets, *(address.asset for address, _ in held_addresses)}):
+        pieces[held.asset].append((held.campaign, asset_pieces(held.spans)))
+    rows: list[tuple[Any, ...]] = []
+    for asset in assets:
+        for campaign, cut in pieces[asset]:
+            for route in (Route.ASSET, Route.VIA):
+                rows += [(campaign, route, asset, *p, asset) for p in cut]
+    for address, route in held_addresses:
+        for campaign, cut in pieces[address.asset]:
+            within_it = within(cut, address.from_us, address.to_us)
+            rows += [(campaign, route, address.key, *p, address.asset) for p in within_it]
+    return rows
+
+
+async def _derive_addresses(context: Context, pages: Collection[int]) -> list[tuple[page.Held, Route]]:
+    """Whose the addresses and the links are, and by which route a visit of them is."""
+    if not pages:
+        return []
+    registrations = await context.connection.fetch(REGISTRATIONS, context.ws, list(pages))
+    types = await asset_types(context, {r["subject"] for r in registrations})
+    held = []
+    for route, column, of in ((Route.ASSET, "object", page.PAGE_TYPES), (Route.VIA, "leads_to", LINK_TYPES)):
+        told = [
+            page.Registration(order_of(r), r[column], r["subject"])
+            for r in registrations
+            if r[column] in pages and types.get(r["subject"]) in of
+        ]
+        held += [(h, route) for h in page.addresses(told)]
+    await context.connection.execute(DROP_ADDRESSES, context.ws, list(pages))
+    await _add(context, ADD_ADDRESSES, [(h.key, h.from_us, h.to_us, h.asset, route) for h, route in held])
+    return held
+
+
+async def _add(context: Context, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        await context.connection.execute(statement, context.ws, *map(list, zip(*rows, strict=True)))
+
+
+STAGE = Stage(
+    "catalog", run, takes=(EntitiesChanged, SettingsChanged, UtmValuesAdded), tells=(CatalogChanged,), package=__package__,
+    owns=("campaign", "asset", "association", "ignored_association", "address", "attribution_window"),
+    reads=("entity_event", "utm_reading"),
+)  # fmt: skip

@@ -1,0 +1,238 @@
+"""Stage *contacts*: how did each contact come to be, what is it called, and what is known of it?
+
+Rules **contact** and **created** decide. A contact is derived anew when its identifiers changed, when something was told of it,
+or when touches that may be its first visit or its conversion changed.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from shared.events import types as e
+from shared.events.codec import decode_event
+from shared.projection.changes import (
+    Change,
+    Changes,
+    ContactMembers,
+    ContactsChanged,
+    EntitiesChanged,
+    IdentityChanged,
+    SessionsChanged,
+)
+from shared.projection.members import contact_of
+from shared.projection.pipeline import Context, Stage
+from shared.projection.sql import sql
+from shared.projection.stages.contacts.gather import (
+    ALL_CONTACTS,
+    CONTACTS_OF_IDENTIFIERS,
+    CONTACTS_OF_PERSONS,
+    CONVERSIONS,
+    FIRST_VISITS,
+    LAST_PAGE,
+    LAST_SESSION_EVENT,
+    MEMBERS,
+    MERGES,
+    TOLD,
+)
+from shared.rules.contact import SALESFORCE_PROPERTY, Merge, SalesforceTold, name, salesforce_campaigns
+from shared.rules.excluded_traffic import internal_contact
+from shared.rules.influence import TouchType
+from shared.rules.keys import event_key, identifiers, utm_key
+from shared.rules.order import Order
+from shared.rules.page import parse
+
+CONTACTS_AT_A_TIME = 5_000  # some 10 MB of rows
+
+DROP_CONTACTS = sql("DELETE FROM {g}.contact WHERE ws = $1 AND contact = ANY($2::bigint[])")
+SAVE_CONTACTS = sql("""
+INSERT INTO {g}.contact SELECT $1, * FROM unnest(
+    $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
+    $10::bigint[], $11::jsonb[], $12::bool[])
+ON CONFLICT (ws, contact) DO UPDATE SET name = excluded.name, created_us = excluded.created_us,
+    created_event = excluded.created_event, first_visit_person = excluded.first_visit_person,
+    first_visit_us = excluded.first_visit_us, first_visit_event = excluded.first_visit_event,
+    conversion_session = excluded.conversion_session, conversion_utm = excluded.conversion_utm,
+    properties = excluded.properties, internal = excluded.internal
+""")
+DROP_MEMBERS = sql("DELETE FROM {g}.salesforce_member WHERE ws = $1 AND contact = ANY($2::bigint[])")
+MEMBER_COLUMNS = ("ws", "salesforce_campaign_id", "contact", "source", "joined_us", "joined_event")
+SALESFORCE_EVENTS = (e.SalesforceCampaignJoined, e.SalesforceCampaignLeft)
+
+
+class _Contact:
+    """A contact as it is derived."""
+
+    def __init__(self, of: ContactMembers) -> None:
+        self.key, self.members, self.named, self.created = of
+        self.emails = of.emails
+        self.merges: list[Merge] = []
+        self.properties: dict[str, str] = {}
+        self.salesforce: list[SalesforceTold] = []
+        self.salesforce_property: list[tuple[Order, str | None]] = []
+        self.first_visit: tuple[int, int, str] | None = None
+        self.session: int | None = None
+        self.utm: int | None = None
+
+
+async def run(context: Context, changes: Changes) -> Sequence[Change]:
+    """Derive the contacts anew that the batch concerns, and tell their identifiers."""
+    identity, sessions = changes.of(IdentityChanged), changes.of(SessionsChanged)
+    if identity.gone:
+        await context.connection.execute(DROP_CONTACTS, context.ws, list(identity.gone))
+        await context.connection.execute(DROP_MEMBERS, context.ws, list(identity.gone))
+    known = {contact.key: contact for contact in identity.contacts}
+    others = (await _concerned(context, changes)) - known.keys() - identity.gone
+    found = [*identity.contacts, *await _members_of(context, others)]
+    for begin in range(0, len(found), CONTACTS_AT_A_TIME):
+        await _derive(context, found[begin : begin + CONTACTS_AT_A_TIME])
+    if sessions.all_persons:
+        await _derive_all(context)
+    changed = {member for contact in found for member in contact.members} | identity.unnamed
+    return [ContactsChanged(frozenset(changed))] if changed else []
+
+
+async def _concerned(context: Context, changes: Changes) -> set[int]:
+    """Contacts whose identifiers are as they were, and of which something else changed."""
+    out = set(changes.of(IdentityChanged).reassigned)
+    for statement, keys in (
+        (CONTACTS_OF_PERSONS, changes.of(SessionsChanged).persons),
+        (CONTACTS_OF_IDENTIFIERS, changes.of(EntitiesChanged).contacts),
+    ):
+        if keys:
+            out |= {row["contact"] for row in await context.connection.fetch(statement, context.ws, list(keys))}
+    return out
+
+
+async def _members_of(context: Context, contacts: Collection[int]) -> list[ContactMembers]:
+    """Contacts by their stored identifiers."""
+    if not contacts:
+        return []
+    by_contact: dict[int, list[Any]] = {}
+    for row in await context.connection.fetch(MEMBERS, context.ws, list(contacts)):
+        by_contact.setdefault(row["contact"], []).append(row)
+    return [contact_of(rows) for rows in by_contact.values()]
+
+
+async def _derive_all(context: Context) -> None:
+    after = -(2**63)
+    while rows := await context.connection.fetch(ALL_CONTACTS, context.ws, after, CONTACTS_AT_A_TIME):
+        after = rows[-1]["contact"]
+        await _derive(context, await _members_of(context, [row["contact"] for row in rows]))
+
+
+async def _derive(context: Context, found: Sequence[ContactMembers]) -> None:
+    """Derive contacts anew, and write them."""
+    contacts = [_Contact(of) for of in found]
+    await context.connection.execute(DROP_MEMBERS, context.ws, [contact.key for contact in contacts])
+    await _gather_told(context, contacts)
+    await _gather_conversions(context, contacts)
+    await _gather_first_visits(context, contacts)
+    domains = context.settings.internal_domains
+    saved = [
+        (
+            c.key,
+            name(c.named, c.merges),
+            *c.created,
+            *(c.first_visit or (None, None, None)),
+            c.session,
+            c.utm,
+            c.properties,
+            bool(domains) and internal_contact(c.emails, domains),
+        )
+        for c in contacts
+    ]
+    await context.connection.execute(SAVE_CONTACTS, context.ws, *map(list, zip(*saved, strict=True)))
+    joined = [
+        (context.ws, member.salesforce_campaign_id, c.key, member.source, *member.joined)
+        for c in contacts
+        for member in salesforce_campaigns(c.salesforce, c.salesforce_property)
+    ]
+    await context.connection.copy("salesforce_member", MEMBER_COLUMNS, joined)
+
+
+async def _gather_told(context: Context, contacts: list[_Contact]) -> None:
+    by_member = {member: contact for contact in contacts for member in contact.members}
+    for row in await context.connection.fetch(MERGES, context.ws, list(by_member)):
+        event = decode_event(row["body"])
+        assert isinstance(event, e.ContactMerged)
+        into = identifiers(event.into)[0].text
+        by_member[row["subject"]].merges.append(Merge(Order(row["occurred_at_us"], row["event_id"]), into))
+    told = await context.connection.fetch(TOLD, context.ws, list(by_member))
+    for row in sorted(told, key=lambda r: (r["occurred_at_us"], r["event_id"])):
+        event, contact = decode_event(row["body"]), by_member[row["subject"]]
+        order = Order(row["occurred_at_us"], row["event_id"])
+        if isinstance(event, SALESFORCE_EVENTS):
+            source = event.source if isinstance(event, e.SalesforceCampaignJoined) else None
+            contact.salesforce.append(SalesforceTold(order, event.salesforce_campaign_id, source))
+            continue
+        assert isinstance(event, e.ContactCreated)
+        properties = contact.properties
+        for key, value in (event.properties or {}).items():
+            if key == SALESFORCE_PROPERTY:
+                contact.salesforce_property.append((order, value))
+            if value is None:
+                properties.pop(key, None)
+            else:
+                properties[key] = value
+
+
+async def _gather_conversions(context: Context, contacts: list[_Contact]) -> None:
+    """The session that each contact converted in, and the utm of the page that it converted on."""
+    by_key = {contact.key: contact for contact in contacts}
+    rows = await context.connection.fetch(
+        CONVERSIONS, context.ws, list(by_key), [p.created.at_us for p in contacts], [p.created.event_id for p in contacts],
+        [event_key(p.created.event_id) for p in contacts],
+    )  # fmt: skip
+    visitors: dict[int, int] = {}
+    own_url: set[int] = set()
+    for row in rows:
+        contact = by_key[row["contact"]]
+        if (row["by_visitor"] or row["type"] is None) and row["visitor"] is not None:
+            visitors[contact.key] = row["visitor"]
+        contact.session = row["session"]
+        if row["url"] is not None:
+            own_url.add(contact.key)
+            value = parse(row["url"], "").campaign
+            contact.utm = row["utm"] if row["type"] == TouchType.PAGE_VISITED else utm_key(value) if value else None
+    outside = [by_key[key] for key in visitors if by_key[key].session is None]
+    for key, session, at_us in await _per_visitor(context, LAST_SESSION_EVENT, outside, visitors):
+        if by_key[key].created.at_us - at_us < context.settings.session_gap_us:
+            by_key[key].session = session
+    paged = [by_key[key] for key in visitors if by_key[key].session is not None and key not in own_url]
+    for key, utm in await _per_visitor(context, LAST_PAGE, paged, visitors, [p.session for p in paged]):
+        by_key[key].utm = utm
+    for contact in contacts:
+        if contact.session is None:
+            contact.utm = None
+
+
+async def _per_visitor(
+    context: Context, statement: Any, contacts: list[_Contact], visitors: dict[int, int], *more: list[Any]
+) -> list[Any]:
+    if not contacts:
+        return []
+    return await context.connection.fetch(
+        statement, context.ws, [p.key for p in contacts], [visitors[p.key] for p in contacts],
+        [p.created.at_us for p in contacts], [p.created.event_id for p in contacts], *more,
+    )  # fmt: skip
+
+
+async def _gather_first_visits(context: Context, contacts: list[_Contact]) -> None:
+    by_key = {contact.key: contact for contact in contacts}
+    rows = await context.connection.fetch(
+        FIRST_VISITS,
+        context.ws,
+        list(by_key),
+        [p.created.at_us for p in contacts],
+        [p.created.event_id for p in contacts],
+    )
+    for row in sorted(rows, key=lambda r: (r["occurred_at_us"], r["event_id"])):
+        contact = by_key[row["contact"]]
+        if contact.first_visit is None:
+            contact.first_visit = (row["person"], row["occurred_at_us"], row["event_id"])
+
+
+STAGE = Stage(
+    "contacts", run, takes=(EntitiesChanged, IdentityChanged, SessionsChanged), tells=(ContactsChanged,),
+    package=__package__, owns=("contact", "salesforce_member"),
+    reads=("identifier", "identity_interval", "identifier_mention", "entity_event", "event_index", "touch"),
+)  # fmt: skip

@@ -1,0 +1,150 @@
+"""Which deals may a batch change, and what is stored of them, their contacts and their journeys?"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from shared.events import types as e
+from shared.events.codec import decode_event
+from shared.events.instants import to_micros
+from shared.projection.changes import (
+    Changes,
+    ContactsChanged,
+    EntitiesChanged,
+    SettingsChanged,
+    TouchesAdded,
+    TouchesRemoved,
+    TrafficChanged,
+)
+from shared.projection.pipeline import Context
+from shared.projection.sql import sql
+from shared.rules.deal import Member, Told
+from shared.rules.excluded_traffic import TrafficClass
+from shared.rules.influence import REVENUE_TOUCHES
+from shared.rules.keys import Identifier, identifiers
+from shared.rules.order import Order
+
+LATEST_CLOSE = sql("SELECT max(closed_us) FROM {g}.deal WHERE ws = $1")
+DEALS_OF_LATE_TOUCHES = sql("""
+SELECT DISTINCT c.deal FROM unnest($2::bigint[], $3::bigint[]) u(person, at_us)
+JOIN {g}.identity_interval o ON o.ws = $1 AND o.person = u.person
+JOIN {g}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
+JOIN {g}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.closed_us > u.at_us
+""")  # deals closed after a touch that has only now arrived, left, or got another traffic class
+DEALS_NAMING = sql("SELECT DISTINCT deal FROM {g}.deal_named WHERE ws = $1 AND identifier = ANY($2::bigint[])")
+ALL_DEALS = sql("SELECT deal FROM {g}.deal WHERE ws = $1")
+ENTITY_EVENTS = sql("""
+SELECT subject, type, occurred_at_us, event_id, body FROM {g}.entity_event
+WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
+""")
+CONTACTS_OF = sql("""
+SELECT i.identifier, c.contact, c.name, c.created_us, c.created_event
+FROM {g}.identifier i JOIN {g}.contact c ON c.ws = $1 AND c.contact = i.contact
+WHERE i.ws = $1 AND i.identifier = ANY($2::bigint[])
+""")
+JOURNEY = sql(f"""
+SELECT o.contact, t.person, t.occurred_at_us, t.event_id, t.type, t.asset_id, t.asset_or_page_key, t.via, t.utm
+FROM {{g}}.identity_interval o JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
+    AND t.occurred_at_us >= greatest(o.from_us, $3) AND t.occurred_at_us < $4
+    AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
+    AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
+    AND t.traffic_class = {TrafficClass.COUNTED:d} AND t.type = ANY('{{{",".join(str(int(t)) for t in sorted(REVENUE_TOUCHES))}}}'::smallint[])
+WHERE o.ws = $1 AND o.contact = ANY($2::bigint[])
+ORDER BY t.occurred_at_us, t.event_id
+""")  # the revenue touches of a deal's eligible contacts, in [lookback, close), in order
+
+DealEvent = tuple[Order, str, Any]
+"""An event about a deal: its place among all events, its type, and the event itself."""
+
+
+async def deals_concerned(context: Context, changes: Changes) -> set[int]:
+    """The deals that the batch's events, touches, contacts or settings may change."""
+    deals = set(changes.of(EntitiesChanged).deals)
+    if _concerns_all(changes.settings()):
+        return deals | {row["deal"] for row in await context.connection.fetch(ALL_DEALS, context.ws)}
+    if named := changes.of(ContactsChanged).identifiers:
+        deals |= {row["deal"] for row in await context.connection.fetch(DEALS_NAMING, context.ws, list(named))}
+    return deals | await _deals_of_touches(context, changes)
+
+
+def _concerns_all(settings: SettingsChanged | None) -> bool:
+    """Whether anything has changed but how producers' events are told apart, which no deal depends on."""
+    return settings is not None and replace(settings.was, producers=settings.now.producers) != settings.now
+
+
+async def _deals_of_touches(context: Context, changes: Changes) -> set[int]:
+    """The deals that closed after a touch of their contacts which came, left, or has another traffic class now."""
+    places = [
+        (touch.person, touch.occurred_at_us)
+        for touches in (
+            changes.of(TouchesAdded).touches, changes.of(TouchesRemoved).touches, changes.of(TrafficChanged).touches,
+        )
+        for touch in touches
+    ]  # fmt: skip
+    if not places:
+        return set()
+    latest_us = await context.connection.fetchval(LATEST_CLOSE, context.ws)
+    if latest_us is None:
+        return set()
+    earliest: dict[int, int] = {}
+    for person, at_us in places:
+        if at_us < earliest.get(person, latest_us):
+            earliest[person] = at_us
+    if not earliest:
+        return set()
+    rows = await context.connection.fetch(DEALS_OF_LATE_TOUCHES, context.ws, list(earliest), list(earliest.values()))
+    return {row["deal"] for row in rows}
+
+
+async def events_of(context: Context, deals: Sequence[int]) -> Mapping[int, list[DealEvent]]:
+    """The events about each of these deals; a deal without any is absent."""
+    told: dict[int, list[DealEvent]] = defaultdict(list)
+    for row in await context.connection.fetch(ENTITY_EVENTS, context.ws, deals):
+        order = Order(row["occurred_at_us"], row["event_id"])
+        told[row["subject"]].append((order, row["type"], decode_event(row["body"])))
+    return dict(told)
+
+
+async def contacts_of(context: Context, named: Collection[int]) -> dict[int, Any]:
+    """The contact of each of these identifiers, as a row of `CONTACTS_OF`."""
+    if not named:
+        return {}
+    return {r["identifier"]: r for r in await context.connection.fetch(CONTACTS_OF, context.ws, list(named))}
+
+
+async def journey_of(context: Context, contacts: Iterable[int], from_us: int, closed_us: int) -> list[Any]:
+    """The revenue touches of these contacts from `from_us` (inclusive) to `closed_us` (exclusive), in order, as rows of `JOURNEY`."""
+    return await context.connection.fetch(JOURNEY, context.ws, list(contacts), from_us, closed_us)
+
+
+def told_of(order: Order, kind: str, event: Any) -> Told:
+    """What the rule reads of a deal event."""
+    closed_at = getattr(event, "closed_at", None)
+    return Told(
+        order, kind, getattr(event, "won", None), getattr(event, "name", None), getattr(event, "amount", None),
+        getattr(event, "currency", None), None if closed_at is None else to_micros(closed_at),
+    )  # fmt: skip
+
+
+def members_of(events: list[Any], contact_of: Mapping[int, int]) -> list[Member]:
+    """Who joined and left a deal, by contact."""
+    return [
+        Member(order, contact_of[named[0].key], kind != "deal_contact_dissociated")
+        for order, kind, event in events
+        for named in contacts_named(event)
+    ]
+
+
+def contacts_named(event: Any) -> list[tuple[Identifier, ...]]:
+    """The identifiers of each contact that a deal's event names."""
+    if isinstance(event, e.DealCreated):
+        return [identifiers(contact) for contact in event.contacts]
+    if isinstance(event, e.DealContactAssociated):
+        return [identifiers(event.contact)]
+    return []
+
+
+def keys_named(events: Iterable[DealEvent]) -> set[int]:
+    """The keys of all identifiers that a deal's events name."""
+    return {i.key for _, _, event in events for contact in contacts_named(event) for i in contact}

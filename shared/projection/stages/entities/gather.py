@@ -1,0 +1,28 @@
+"""What do the entity events say that the workspace has set?"""
+
+from typing import Any
+
+from shared.events import types as e
+from shared.events.codec import decode_event
+from shared.projection.rows import SETTINGS_SUBJECT
+from shared.projection.sql import Connection, sql
+from shared.rules.order import Order
+from shared.rules.settings import Settings, settings
+
+SETTINGS_TOLD = sql(f"""
+SELECT occurred_at_us, event_id, body FROM {{g}}.entity_event
+WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = 'workspace_configured' AND live
+""")
+REGISTRATIONS = sql("""
+SELECT subject, occurred_at_us, event_id, object, leads_to, body FROM {g}.entity_event WHERE ws = $1 AND type = 'asset_registered'
+""")
+
+
+async def read_settings(connection: Connection, ws: int) -> Settings:
+    """The settings that the workspace's entity events make."""
+    told = []
+    for row in await connection.fetch(SETTINGS_TOLD, ws):
+        event: Any = decode_event(row["body"])
+        assert isinstance(event, e.WorkspaceConfigured)
+        told.append((Order(row["occurred_at_us"], row["event_id"]), event.settings))
+    return settings(told)

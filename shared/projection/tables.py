@@ -1,0 +1,97 @@
+"""Which tables hold one complete projection?
+
+A generation is a schema with all of these: those of the stages, each beside its stage, and `progress`. They have no migrations:
+a new shape is a new generation, rebuilt from the log.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+import shared.projection.stages.admission.tables
+import shared.projection.stages.catalog.tables
+import shared.projection.stages.contacts.tables
+import shared.projection.stages.deals.tables
+import shared.projection.stages.entities.tables
+import shared.projection.stages.identity.tables
+import shared.projection.stages.mentions.tables
+import shared.projection.stages.sessions.tables
+import shared.projection.stages.touches.tables
+import shared.projection.stages.traffic.tables  # noqa: F401 - each puts its tables into `projection`
+from shared.projection.metadata import projection
+from shared.rules.models import MODELS
+
+__all__ = ["CONTENT", "Index", "create_statements", "indexes", "progress", "projection", "shape"]
+
+CONTENT = 5  # grows when the same events make other rows of the same tables
+TOUCH_LEAF_DAYS = 91  # a partition of touch; keeps the indexes that live traffic writes to small
+
+progress = sa.Table(
+    "progress", projection,
+    sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("next_offset", sa.BigInteger, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False, comment="grows with every projector that takes the partition"),
+    sa.Column("events", sa.BigInteger, nullable=False, comment="projected so far, duplicates among them"),
+    sa.Column("received_us", sa.BigInteger, nullable=False, comment="the latest receipt among them"),
+    comment="how far each partition is projected; moved by compare-and-set in the batch's own transaction",
+)  # fmt: skip
+
+
+def create_statements(schema: str) -> list[str]:
+    """The DDL of a new generation, in order."""
+    tables = sa.MetaData(schema=schema)
+    out = [f"CREATE SCHEMA {schema}"]
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    for table in projection.sorted_tables:
+        copy = table.to_metadata(tables)
+        out.append(str(CreateTable(copy).compile(dialect=dialect)))
+        out.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in sorted(copy.indexes, key=str))
+    out.append(f"CREATE TABLE {schema}.touch_other PARTITION OF {schema}.touch DEFAULT")
+    return out
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index or primary key of a table, that can be taken away and made again."""
+
+    name: str
+    table: str
+    drop: str
+    make: str
+
+
+def indexes(schema: str, tables: Iterable[str]) -> list[Index]:
+    """All of some tables: a whole history is written without them, and they are made from it at once."""
+    out = []
+    copies = sa.MetaData(schema=schema)
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    for name in tables:
+        table = projection.tables[name].to_metadata(copies)
+        if key := ", ".join(column.name for column in table.primary_key):
+            pkey = f"{name}_pkey"
+            out.append(
+                Index(
+                    pkey, name, f"ALTER TABLE {schema}.{name} DROP CONSTRAINT {pkey}",
+                    f"ALTER TABLE {schema}.{name} ADD CONSTRAINT {pkey} PRIMARY KEY ({key})",
+                )
+            )  # fmt: skip
+        out += [
+            Index(str(i.name), name, f"DROP INDEX {schema}.{i.name}", str(CreateIndex(i).compile(dialect=dialect)))
+            for i in sorted(table.indexes, key=str)
+        ]
+    return out
+
+
+@cache
+def shape() -> str:
+    """A digest of the tables and of what is in them: this release reads no other. Every read asks for it.
+
+    The names of the models are part of it: a store that holds no shares under one of them is to be built again.
+    """
+    content = [str(CONTENT), "models " + " ".join(sorted(MODELS)), *create_statements("g")]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
