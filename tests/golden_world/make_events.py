@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import orjson
 
 from shared.events.codec import Record, accept, encode_record
@@ -72,9 +73,7 @@ def arriving(events: list[dict[str, Any]], rng: random.Random, *, live: bool) ->
 def record_of(event: dict[str, Any], received_us: int) -> Record:
     """What the log keeps of an event. Of a type that ingest refuses today older logs hold records, so it is made by hand."""
     if event["type"] == "contact_forgotten":
-        from msgspec import Raw  # noqa: PLC0415 (only this old type needs it)
-
-        return Record(1, "server", received_us, Raw(orjson.dumps(event)))
+        return Record(1, "server", received_us, msgspec.Raw(orjson.dumps(event)))
     record = accept(orjson.dumps(event), 0, "server", received_us, None)
     assert isinstance(record, Record), record
     return record

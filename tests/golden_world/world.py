@@ -16,13 +16,12 @@ import msgspec
 
 from services.replay.build import Build, Resources
 from shared.access.keys import create_workspace
-from shared.log.port import partition_of
 from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
-from tests.properties.worlds import SOCIAL_POSTS_MAX
 from shared.store.checksums import OF_RECEIPT, OF_THE_SET, UNCOMPARED
 from shared.store.generations import Generation, create_generation
 from shared.store.projection import projection
+from tests.properties.worlds import SOCIAL_POSTS_MAX
 from touchline.compose import Running, compose
 from touchline.settings import Settings
 
