@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from shared.rules.models import MODELS
+from shared.store.content import content_parts
 
 projection = sa.MetaData()
 
@@ -415,9 +415,6 @@ def indexes(schema: str, tables: Iterable[str]) -> list[Index]:
 
 @cache
 def shape() -> str:
-    """A digest of the tables and of what is in them: this release reads no other. Every read asks for it.
-
-    The names of the models are part of it: a store that holds no shares under one of them is to be built again.
-    """
-    content = [str(CONTENT), "models " + " ".join(sorted(MODELS)), *create_statements("g")]
-    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+    """A digest of the tables and of what decides which rows are in them: this release reads no other. Every read asks for it."""
+    parts = [str(CONTENT), *content_parts(), *create_statements("g")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
