@@ -33,7 +33,7 @@ from shared.projection.project import Projector, decode
 from shared.projection.sql import Connection
 from shared.store.generations import live_generation
 from tests.conftest import Workspace, new_workspace
-from tests.processes import ended, launch, start
+from tests.processes import start
 from tests.properties.worlds import world
 from touchline.compose import Running, compose, reached
 from touchline.demo.mix import Mix
