@@ -62,34 +62,33 @@ class Traffic:
     reads: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
+    clients: dict[str, httpx.Client] = field(default_factory=dict, repr=False)
 
     def send(self) -> None:
-        clients: dict[str, httpx.Client] = {}
         while not self.over.wait(PAUSE_S):
             events = [
                 VISIT | {"id": f"t-{self.sent + n}", "visitor_id": f"v{(self.sent + n) % 7}"} for n in range(BATCH)
             ]
-            answer = self._client(clients, self.ingest, "server").post("/v1/events", json=events)
+            answer = self._client(self.ingest, "server").post("/v1/events", json=events)
             if answer.status_code != 202 or answer.json()["rejected"]:
                 self.refused.append(f"{answer.status_code}: {answer.text[:300]}")
                 return
             self.position, self.sent = answer.json()["position"], self.sent + BATCH
 
     def read(self) -> None:
-        clients: dict[str, httpx.Client] = {}
         while not self.over.wait(PAUSE_S):
             for api in list(self.apis):
-                answer = self._client(clients, api, "read").get("/v1/campaigns/c/overview")
+                answer = self._client(api, "read").get("/v1/campaigns/c/overview")
                 if answer.status_code != 200:
                     self.refused.append(f"{api.said.name}: {answer.status_code}: {answer.text[:300]}")
                     return
                 self.reads[api.said.name] = self.reads.get(api.said.name, 0) + 1
 
-    def _client(self, clients: dict[str, httpx.Client], service: Service, key: str) -> httpx.Client:
-        """A connection to a service that stays open, as a proxy's does."""
-        if service.url not in clients:
-            clients[service.url] = service.client(self.keys[key])
-        return clients[service.url]
+    def _client(self, service: Service, key: str) -> httpx.Client:
+        """A connection to a service that stays open, as a proxy's does; a service is asked by one thread alone."""
+        if service.url not in self.clients:
+            self.clients[service.url] = service.client(self.keys[key])
+        return self.clients[service.url]
 
 
 @dataclass
@@ -176,6 +175,8 @@ def go(env: dict[str, str], folder: Path, started: list[Service]) -> Upgrade:
         traffic.over.set()
         for thread in threads:
             thread.join()
+        for client in traffic.clients.values():
+            client.close()
     after_the_upgrade(seen, env, old, new, release)
     return seen
 
