@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo up test lint format properties fuzz chaos benchmark kafka-up kafka-down clean help
+.PHONY: demo up test lint format golden properties fuzz chaos benchmark kafka-up kafka-down clean help
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -36,6 +36,9 @@ lint: $(STAMP) ## style, types and the house's directions
 format: $(STAMP) ## put the code into shape
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix --quiet .
+
+golden: $(STAMP) ## note the rows of the golden world beside the CONTENT that they belong to
+	@$(BIN)/python -m tests.golden_world
 
 properties: $(STAMP) ## the long property suites: 20,000 worlds on the rules, 1,000 through PostgreSQL
 	@TOUCHLINE_MEMORY_EXAMPLES=20000 TOUCHLINE_STORE_EXAMPLES=1000 $(BIN)/python -m pytest tests/properties -o timeout=7200

@@ -27,11 +27,12 @@ def environment(database_url: str, kafka: KafkaCluster | None, **more: str) -> d
     return env | {f"TOUCHLINE_{name}": value for name, value in more.items()}
 
 
-def command(env: dict[str, str], *arguments: str) -> Any:
-    """Run a command of `touchline` to its end; answers its JSON."""
+def command(env: dict[str, str], *arguments: str, folder: Path | None = None) -> Any:
+    """Run a command of `touchline` to its end; answers its JSON. `folder` holds another release than this one."""
     done = subprocess.run(
-        [sys.executable, "-m", "touchline", *arguments, "--json"], env=env, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-m", "touchline", *arguments, "--json"], env=env, cwd=folder, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -59,13 +60,14 @@ def restart(embedded: Embedded, mode: str) -> None:
 
 @dataclass
 class Service:
-    """One process. `said` is the file of its standard error."""
+    """One process. `said` is the file of its standard error; `folder` holds another release than this one."""
 
     role: str
     env: dict[str, str]
     said: Path
     url: str = ""
     port: int = 0
+    folder: Path | None = None
     process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
 
     def launch(self) -> None:
@@ -73,7 +75,8 @@ class Service:
         with self.said.open("a") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "touchline", self.role, "--port", str(self.port), "--json"],
-                stdout=subprocess.PIPE, stderr=said, text=True, env=self.env, start_new_session=True,
+                stdout=subprocess.PIPE, stderr=said, text=True, env=self.env, cwd=self.folder,
+                start_new_session=True,
             )  # fmt: skip
 
     def until_ready(self) -> None:

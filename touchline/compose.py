@@ -30,7 +30,15 @@ from shared.log.kafka_group import KafkaGroup
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import Assignment, EventLog, LogUnavailable
 from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
-from shared.projection.generations import Generation, drop_expired, followed_generations, open_generation, tend_followed
+from shared.projection.generations import (
+    Generation,
+    drop_expired,
+    followed_generations,
+    live_generation,
+    open_generation,
+    tend_followed,
+)
+from shared.projection.tables import shape
 from shared.store.migrate import migrate
 from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router
@@ -56,12 +64,16 @@ class Role(StrEnum):
 
 @dataclass
 class Running:
-    """The services' shared parts while they run. `projectors` is None where nothing is projected."""
+    """The services' shared parts while they run.
+
+    `generation` was the live one at the start, None if there was none of this release's shape. `projectors` is None where
+    nothing is projected.
+    """
 
     app: FastAPI
     pool: "asyncpg.Pool[asyncpg.Record]"
     log: EventLog
-    generation: Generation
+    generation: Generation | None
     projectors: Projectors | None
     _open: AsyncExitStack
 
@@ -76,7 +88,7 @@ async def compose(
     """Bring database and log to the present release, and put the services together.
 
     `folder` is where the database keeps its files, if that is on this machine: `/readyz` then tells how full its disk is.
-    Raises `LogUnavailable`, one of `AWAY`, or what a person must decide on: `WrongShape`, `WrongLog`, `UnfitTopic`.
+    Raises `LogUnavailable`, one of `AWAY`, or what a person must decide on: `WrongLog`, `UnfitTopic`.
     """
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(url, WRITERS_MAX))
@@ -84,6 +96,10 @@ async def compose(
         log = await open_log(settings, pool)
         stack.push_async_callback(log.close)
         generation = await open_generation(pool, log.identity, log.partitions)
+        if generation is None:
+            logger.warning(
+                "no generation has this release's shape: `touchline replay rebuild` makes one", shape=shape()
+            )
         app = _app()
         add_handlers(app, None if folder is None else partial(_lacks_room, folder, log))
         keys, positions = KeyRing(pool), await Positions.of(pool)
@@ -92,6 +108,8 @@ async def compose(
             "log": Check(lambda: _log_check(log)),
             "store": Check(lambda: _store_check(pool), required=not (alone and settings.kafka)),
         }
+        if Role.API in roles or Role.PROJECTOR in roles:
+            checks["generation"] = Check(lambda: _generation_check(pool))
         if folder is not None:
             checks["disk"] = Check(lambda: _disk_check(folder))
         projectors = None
@@ -158,11 +176,11 @@ async def reached(
 
 
 def _assignment(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> Assignment:
-    """What says which of the log's partitions are this process's to project."""
+    """What says which of the log's partitions are this process's to project: releases of one shape share them."""
     if settings.kafka is None:
-        return EveryPartition(pool, PARTITIONS)
+        return EveryPartition(pool, PARTITIONS, shape())
     return KafkaGroup(
-        settings.kafka, settings.kafka_group, settings.kafka_group_instance_id,
+        settings.kafka, f"{settings.kafka_group}.{shape()}", settings.kafka_group_instance_id,
         settings.kafka_session_timeout_ms / 1000,
     )  # fmt: skip
 
@@ -204,8 +222,13 @@ async def _disk_check(folder: Path) -> dict[str, int]:
 
 
 async def _store_check(pool: "asyncpg.Pool[asyncpg.Record]") -> str:
-    await pool.fetchval("SELECT true FROM touchline.generation WHERE live")
+    await pool.fetchval("SELECT true FROM touchline.generation LIMIT 1")
     return "ok"
+
+
+async def _generation_check(pool: "asyncpg.Pool[asyncpg.Record]") -> str:
+    """The live generation's name. Raises `NoGeneration` or `WrongShape` until there is one of this release's shape."""
+    return (await live_generation(pool)).name
 
 
 def _app() -> FastAPI:

@@ -23,7 +23,7 @@ import msgspec
 import zstandard
 
 from services.replay import backup_topic
-from services.replay.build import Build, Resources
+from services.replay.build import Build, Resources, ends_of
 from shared.log.kafka import KafkaLog
 from shared.log.port import EventLog
 from shared.projection.generations import Generation, create_generation, point_at
@@ -133,7 +133,9 @@ async def _write(resources: Resources, file: IO[bytes], made_at: str) -> Manifes
                     tables[table] = await _copy_out(connection, table, member)
         offsets = {row["partition"]: row["next_offset"] for row in rows}
         if isinstance(log, KafkaLog):
-            offsets = await _ends(log)  # after the snapshot, so that they reach beyond every place that the tables tell
+            offsets = await ends_of(
+                log
+            )  # after the snapshot, so that they reach beyond every place that the tables tell
             with archive.open(backup_topic.NAME, "w", force_zip64=True) as member:
                 topic = Member([], *await backup_topic.write_topic(log, offsets, member))
         manifest = Manifest(
@@ -141,10 +143,6 @@ async def _write(resources: Resources, file: IO[bytes], made_at: str) -> Manifes
         )  # fmt: skip
         archive.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
     return manifest
-
-
-async def _ends(log: EventLog) -> dict[int, int]:
-    return {partition: await log.end(partition) for partition in range(log.partitions)}
 
 
 async def _copy_out(connection: Any, table: str, member: IO[bytes]) -> Member:
@@ -208,7 +206,7 @@ async def _topic_to_fill(log: EventLog, manifest: Manifest, source: Path) -> Kaf
         if not manifest.log_included or manifest.topic is not None:
             raise BadBackup(mine)
         return None
-    ends = await _ends(log)
+    ends = await ends_of(log)
     if log.identity == manifest.log and (not manifest.log_included or backup_topic.holds(ends, manifest.offsets)):
         return None
     if manifest.topic is None:
@@ -279,7 +277,7 @@ async def _copy_in(connection: Any, archive: zipfile.ZipFile, table: str, member
 async def _project(resources: Resources, begun: Callable[[int], None], advance: Callable[[int], None]) -> None:
     """Make the projection of all that the log holds, and let it be the live one."""
     log = resources.log
-    ends = await _ends(log)
+    ends = await ends_of(log)
     begun(sum(ends.values()))
     generation = Generation("g1", log.identity, log.partitions)
     async with resources.pool.acquire() as connection, connection.transaction():

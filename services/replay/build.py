@@ -76,6 +76,11 @@ async def drop_scratch(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Rec
     await drop_generation(connection, name)
 
 
+async def ends_of(log: EventLog) -> dict[int, int]:
+    """Where every partition of a log ends: the offset that its next event will get."""
+    return {partition: await log.end(partition) for partition in range(log.partitions)}
+
+
 @dataclass(frozen=True)
 class Resources:
     """What builds: connections, the log, and how other processes reach both (None: there are none) and how many they are."""

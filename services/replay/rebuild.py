@@ -3,6 +3,9 @@
 Built beside the live one, brought to the same position, compared, and pointed at, in one transaction that holds the live
 projection still for the last few events. Readers see one or the other, whole. The one before is projected on, so that it can
 be pointed at again, until the next one takes its place.
+
+All this is of the generations of this release's shape. Where there is none yet, the first one is brought to the end of the log
+and pointed at; those of other shapes, and the services of other releases that project and read them, are left alone.
 """
 
 import asyncio
@@ -12,18 +15,20 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from services.replay.build import Build, Busy, Resources, drop_scratch
-from services.replay.bulk import timed
+from services.replay.build import Build, Busy, Resources, ends_of
+from services.replay.bulk import forget_spill, timed
 from services.replay.verify import Comparison, compared, offsets_of
 from shared.projection.generations import (
     Generation,
-    NoGeneration,
     WrongShape,
     check_log,
     create_generation,
+    drop_generation,
+    forget_other_shapes_live,
     live_generation,
     point_at,
 )
+from shared.projection.sql import Connection
 from shared.projection.tables import shape
 
 NEAR_EVENTS = 2_000  # so near to the live position that the last step takes a moment
@@ -37,15 +42,18 @@ LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.rebuild'))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtext('touchline.rebuild'))"
 UNFINISHED = r"""
 SELECT name FROM touchline.generation
-WHERE NOT live AND NOT followed AND shape = $1 AND log = $2 AND partitions = $3 AND name ~ '^g\d+$' ORDER BY name
+WHERE NOT followed AND name NOT IN (SELECT name FROM touchline.live_generation)
+    AND shape = $1 AND log = $2 AND partitions = $3 AND name ~ '^g\d+$' ORDER BY name
 """  # what a rebuild that was killed has left
 LAST_NUMBER = r"SELECT coalesce(max(substr(name, 2)::int), 0) FROM touchline.generation WHERE name ~ '^g\d+$'"
+IS_NOT_LIVE = """
+SELECT true FROM touchline.generation g
+WHERE name = $1 AND (NOT live OR shape = $2) AND NOT EXISTS (SELECT FROM touchline.live_generation l WHERE l.name = g.name)
+"""
 HOLD_STILL = "SELECT partition, next_offset FROM {schema}.progress ORDER BY partition FOR UPDATE"
-LIVE_NAME = "SELECT name FROM touchline.generation WHERE live"
-OLDER = "SELECT name FROM touchline.generation WHERE followed AND name NOT IN ($1, $2)"
+OLDER = "SELECT name FROM touchline.generation WHERE followed AND shape = $1 AND name <> $2"
 BEFORE = """
-SELECT name, log, partitions FROM touchline.generation
-WHERE followed AND NOT live AND shape = $1 ORDER BY created_at DESC LIMIT 1
+SELECT name, log, partitions FROM touchline.generation WHERE followed AND shape = $1 ORDER BY created_at DESC LIMIT 1
 """
 
 
@@ -55,10 +63,10 @@ class NothingBefore(Exception):
 
 @dataclass
 class Rebuilt:
-    """`generation` is the live one now, `before` was it; `comparison` compares them, and is None where they cannot be."""
+    """`generation` is the live one of its shape now, `before` was it (None: there was none); `comparison` compares them."""
 
     generation: str
-    before: str
+    before: str | None
     comparison: Comparison | None
 
 
@@ -71,7 +79,7 @@ class Rebuild:
     advance: Callable[[int], None]
 
     async def run(self) -> Rebuilt:
-        """Build, compare, and flip. Raises `Busy`, `NoGeneration`, `WrongLog` or `LogDamaged`.
+        """Build, compare where there is what to compare with, and flip. Raises `Busy`, `NoGeneration`, `WrongLog` or `LogDamaged`.
 
         What a run that was killed has built is gone on from.
         """
@@ -84,14 +92,12 @@ class Rebuild:
 
     async def _run(self) -> Rebuilt:
         pool, log = self.resources.pool, self.resources.log
-        before = await pool.fetchval(LIVE_NAME)
-        if before is None:
-            raise NoGeneration("no projector has begun here yet")
         try:
             live = await live_generation(pool)
             check_log(live, log.identity, log.partitions)
         except WrongShape:
-            live = None  # another release's: its rows cannot be compared with ours
+            live = None  # there are other releases' only, whose rows cannot be compared with ours
+        before = None if live is None else live.name
         made = await self._made()
         build = Build(self.resources, made, self.advance)
         with timed("project"):
@@ -102,9 +108,10 @@ class Rebuild:
                 comparison = await compared(self.resources, live, build)
             await self._approach(build, before)
         async with pool.acquire() as connection, connection.transaction():
-            await build.run(await _held_still(connection, before))
+            if before is not None:
+                await build.run(await _held_still(connection, before))
             await point_at(connection, made.name)
-        for row in await pool.fetch(OLDER, made.name, before):
+        for row in await pool.fetch(OLDER, shape(), before):
             await drop(pool, row["name"])
         return Rebuilt(made.name, before, comparison)
 
@@ -120,10 +127,10 @@ class Rebuild:
             await create_generation(connection, generation, live=False)
         return generation
 
-    async def _approach(self, build: Build, before: str) -> None:
-        """Come near to where the live generation is, which goes on meanwhile."""
+    async def _approach(self, build: Build, before: str | None) -> None:
+        """Come near to where the live generation is, or, where there is none, the end of the log; either goes on meanwhile."""
         while True:
-            aim = await offsets_of(self.resources.pool, before)
+            aim = await (ends_of(self.resources.log) if before is None else offsets_of(self.resources.pool, before))
             at = await offsets_of(self.resources.pool, build.generation.name)
             self.begun(sum(aim.values()))
             await build.run(aim)
@@ -132,7 +139,9 @@ class Rebuild:
 
 
 async def rollback(resources: Resources) -> Rebuilt:
-    """Point at the generation that was live before, brought to the same position. Raises `Busy` or `NothingBefore`.
+    """Point at the generation that was live before, brought to the same position.
+
+    Raises `Busy`, `NothingBefore`, `NoGeneration` or `WrongShape`.
 
     Live traffic is held up for a moment only: what the generation lacks is waited for first, with nothing held.
     """
@@ -140,7 +149,7 @@ async def rollback(resources: Resources) -> Rebuilt:
         await _guard(guard)
         try:
             pool, log = resources.pool, resources.log
-            live = await pool.fetchval(LIVE_NAME)
+            live = (await live_generation(pool)).name
             row = await pool.fetchrow(BEFORE, shape())
             if row is None:
                 raise NothingBefore("there is no generation of this release to go back to")
@@ -185,15 +194,21 @@ async def _bring(resources: Resources, back: Generation, offsets: Mapping[int, i
     return True
 
 
-async def drop(pool: "asyncpg.Pool[asyncpg.Record]", name: str) -> bool:
-    """Remove a generation that is not the live one, and cannot be gone back to then; False if there is none such."""
+async def drop(pool: "asyncpg.Pool[asyncpg.Record]", name: str, *, other_shapes_live: bool = False) -> bool:
+    """Remove a generation that is not a live one, and cannot be gone back to then; False if there is none such.
+
+    With `other_shapes_live`, also the live one of another shape than this release's. A release that has that shape and runs
+    still puts it down at once, and answers reads with 503 from then on.
+    """
     async with pool.acquire() as connection:
-        known = await connection.fetchval("SELECT true FROM touchline.generation WHERE name = $1 AND NOT live", name)
-        if known:
-            await connection.execute("UPDATE touchline.generation SET followed = false WHERE name = $1", name)
-            await asyncio.sleep(UNFOLLOWED_S)
-            await drop_scratch(connection, name)
-        return bool(known)
+        if other_shapes_live:
+            await forget_other_shapes_live(connection, name)
+        if not await connection.fetchval(IS_NOT_LIVE, name, shape()):
+            return False
+        await connection.execute("UPDATE touchline.generation SET followed = false WHERE name = $1", name)
+        await asyncio.sleep(UNFOLLOWED_S)
+        await forget_spill(Connection(connection, name))
+        return await drop_generation(connection, name)
 
 
 async def _guard(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:

@@ -61,7 +61,9 @@ ORDER BY r.base_offset
 """  # the rows that hold some offsets
 
 DISK_FULL = "disk_full"
-TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.projector'), $1)"  # to wait for it would hold vacuum back
+TRY_LOCK = (
+    "SELECT pg_try_advisory_lock(hashtext('touchline.projector.' || $2), $1)"  # to wait for it would hold vacuum back
+)
 END = "SELECT next_offset FROM touchline.log_partition WHERE partition = $1"
 
 logger = structlog.stdlib.get_logger("touchline.log")
@@ -203,10 +205,13 @@ def _full() -> LogUnavailable:
 
 
 class EveryPartition:
-    """All partitions for one process, by locks in the database; the others stand by. See `shared.log.port.Assignment`."""
+    """All partitions for one process of a group, by locks in the database; the others of the group stand by.
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", partitions: int) -> None:
-        self._pool, self._partitions = pool, partitions
+    See `shared.log.port.Assignment`. Groups do not know of one another: each has all partitions.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", partitions: int, group: str) -> None:
+        self._pool, self._partitions, self._group = pool, partitions, group
 
     async def run(self, begin: Callable[[int], None], end: Callable[[Sequence[int]], Awaitable[None]]) -> None:
         """See `Assignment.run`. The locks live and die with their connection."""
@@ -228,7 +233,7 @@ class EveryPartition:
         held: list[int] = []
         try:
             for partition in range(self._partitions):
-                while not await connection.fetchval(TRY_LOCK, partition):
+                while not await connection.fetchval(TRY_LOCK, partition, self._group):
                     await asyncio.sleep(LOCK_AGAIN_S)
                 held.append(partition)
                 begin(partition)

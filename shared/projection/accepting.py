@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from shared.database import AWAY
-from shared.projection.generations import NoGeneration, WrongShape, live_generation
+from shared.projection.generations import NoGeneration, generation_of_any_shape
 from shared.rules.settings import Producers
 
 CACHE_S = 3.0  # a setting that a workspace changes is heeded within so long
@@ -29,11 +29,14 @@ class Accepting(NamedTuple):
 
 
 async def accepting_of(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> Accepting:
-    """What the workspace has set; the defaults before anything was projected. Raises one of `AWAY`."""
+    """What the workspace has set; the defaults before anything was projected. Raises one of `AWAY`.
+
+    Until there is a generation of this release's shape, another release's says it: what is accepted is kept for ever as what
+    it was accepted as.
+    """
     try:
-        live = await live_generation(pool)
-        told = await pool.fetchrow(ASK.format(live.name), workspace)
-    except (NoGeneration, WrongShape, asyncpg.UndefinedTableError):  # a rebuild will make it, or has just replaced it
+        told = await pool.fetchrow(ASK.format(await generation_of_any_shape(pool)), workspace)
+    except (NoGeneration, asyncpg.UndefinedTableError):  # a rebuild will make it, or has just replaced it
         told = None
     if told is None:
         return Accepting()

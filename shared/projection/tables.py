@@ -23,8 +23,8 @@ import shared.projection.stages.mentions.tables
 import shared.projection.stages.sessions.tables
 import shared.projection.stages.touches.tables
 import shared.projection.stages.traffic.tables  # noqa: F401 - each puts its tables into `projection`
+from shared.projection.content import content_parts
 from shared.projection.metadata import projection
-from shared.rules.models import MODELS
 
 __all__ = ["CONTENT", "Index", "create_statements", "indexes", "progress", "projection", "shape"]
 
@@ -89,9 +89,6 @@ def indexes(schema: str, tables: Iterable[str]) -> list[Index]:
 
 @cache
 def shape() -> str:
-    """A digest of the tables and of what is in them: this release reads no other. Every read asks for it.
-
-    The names of the models are part of it: a store that holds no shares under one of them is to be built again.
-    """
-    content = [str(CONTENT), "models " + " ".join(sorted(MODELS)), *create_statements("g")]
-    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+    """A digest of the tables and of what decides which rows are in them: this release reads no other. Every read asks for it."""
+    parts = [str(CONTENT), *content_parts(), *create_statements("g")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

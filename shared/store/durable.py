@@ -100,9 +100,12 @@ dead_letter_pushed_out = sa.Table(
 generation = sa.Table(
     "generation", durable,
     sa.Column("name", sa.Text, primary_key=True, comment="the schema that holds it"),
-    sa.Column("live", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column(
-        "followed", sa.Boolean, nullable=False, server_default=sa.false(), comment="whether projectors project into it"
+        "live", sa.Boolean, nullable=False, server_default=sa.false(), comment="as releases before 0010 know it; see live_generation"
+    ),
+    sa.Column(
+        "followed", sa.Boolean, nullable=False, server_default=sa.false(),
+        comment="whether projectors project into it though it is not the live one of its shape",
     ),
     sa.Column("shape", sa.Text, nullable=False, comment="digest of the projection tables that it was made with"),
     sa.Column("log", sa.Text, nullable=False, comment="the log that it is a projection of"),
@@ -112,5 +115,13 @@ generation = sa.Table(
     sa.Column("changes", postgresql.JSONB, comment="what its events have otherwise than the log"),
     sa.Column("ready_at", sa.DateTime(timezone=True), comment="since when it is whole and may be read"),
     sa.Column("expires_at", sa.DateTime(timezone=True), comment="when it is thrown away; null: never"),
+    sa.Column("lists", postgresql.JSONB, comment="packages of lists that it was begun with: name and version"),
     sa.Index("generation_live", "live", unique=True, postgresql_where=sa.text("live")),
+)  # fmt: skip
+
+live_generation = sa.Table(
+    "live_generation", durable,
+    sa.Column("shape", sa.Text, primary_key=True, comment="of the releases that read it"),
+    sa.Column("name", sa.Text, sa.ForeignKey("touchline.generation.name"), nullable=False, unique=True),
+    sa.Column("since", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
 )  # fmt: skip

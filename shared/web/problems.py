@@ -52,7 +52,7 @@ def add_handlers(app: FastAPI, lacks_room: Callable[[Exception], Awaitable[bool]
     async def away(_: Request, error: Exception) -> Response:
         logger.warning("not answered", error=error_text(error))
         if isinstance(error, (NoGeneration, WrongShape)):
-            return unavailable(str(error), MAINTAINED_S).response()
+            return unavailable(str(error), MAINTAINED_S, "no_generation").response()
         if isinstance(error, asyncpg.DiskFullError) or (lacks_room is not None and await lacks_room(error)):
             return unavailable("the disk of the database is full", MAINTAINED_S, "disk_full").response()
         if isinstance(error, LogUnavailable):

@@ -161,7 +161,7 @@ async def hold_lock(world: Many) -> str:
     connection = await asyncpg.connect(world.database_url())
     try:
         async with connection.transaction():
-            live = await connection.fetchval("SELECT name FROM touchline.generation WHERE live")
+            live = await connection.fetchval("SELECT name FROM touchline.live_generation")
             table, held_s = world.rng.choice(["progress", "event_index", "touch", "contact"]), world.rng.uniform(2, 5)
             await connection.execute(f"LOCK TABLE {live}.{table} IN ACCESS EXCLUSIVE MODE")
             await asyncio.sleep(held_s)

@@ -187,12 +187,12 @@ def test_a_projection_of_another_release_is_said_not_to_have_been_compared(
     async def check() -> None:
         pool = workspace.running.pool
         await sent(workspace, tmp_path / "before", deal(1))
-        shape = await pool.fetchval("SELECT shape FROM touchline.generation WHERE live")
-        await pool.execute("UPDATE touchline.generation SET shape = 'older' WHERE live")
+        shape = await pool.fetchval("SELECT shape FROM touchline.live_generation")
+        await pool.execute("UPDATE touchline.live_generation SET shape = 'older'")
         try:
             tally = await sent(workspace, tmp_path / "file", deal(1), deal(2), deal(2), project=False)
         finally:
-            await pool.execute("UPDATE touchline.generation SET shape = $1 WHERE live", shape)
+            await pool.execute("UPDATE touchline.live_generation SET shape = $1", shape)
         assert counts(tally) == {"new": 2, "duplicates": 1}
         assert "replay rebuild" in (tally.compared.unknown or "")
 

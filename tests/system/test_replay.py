@@ -34,7 +34,7 @@ from shared.projection.generations import live_generation
 from shared.projection.projector import Projector
 from shared.projection.sql import Connection
 from tests.conftest import Workspace, new_workspace
-from tests.processes import ended, launch, start
+from tests.processes import start
 from tests.properties.worlds import world
 from touchline.compose import Running, compose, reached
 from touchline.demo.mix import Mix
@@ -297,6 +297,7 @@ def test_a_rebuild_repairs_what_was_corrupted_and_tells_it(own: Running, runner:
         assert (again.generation, again.before) == ("g3", "g2")
         rows = await own.pool.fetch("SELECT name, live FROM touchline.generation ORDER BY name")
         assert [tuple(row) for row in rows] == [("g2", False), ("g3", True)]  # one is kept, to go back to
+        assert (await live_generation(own.pool)).name == "g3"
 
     runner.run(check())
 
@@ -355,7 +356,7 @@ def test_a_rebuild_that_is_killed_again_and_again_goes_on_and_loses_nothing(tmp_
     assert up.stop() == 0
 
 
-def test_a_store_of_another_release_is_refused_until_it_is_rebuilt(tmp_path: Path) -> None:
+def test_a_store_of_another_release_takes_events_and_is_read_once_it_is_rebuilt(tmp_path: Path) -> None:
     data = tmp_path / "data"
     up = start(data)
     with up.client("server") as client:
@@ -368,18 +369,25 @@ def test_a_store_of_another_release_is_refused_until_it_is_rebuilt(tmp_path: Pat
     async def age(url: str) -> None:
         connection = await asyncpg.connect(url)
         await connection.execute("UPDATE touchline.generation SET shape = 'older'")
+        await connection.execute("UPDATE touchline.live_generation SET shape = 'older'")
         await connection.close()
 
     asyncio.run(age(embedded.start()))
     embedded.stop()
-    code, said = ended(launch(data))
-    assert code == 1
-    assert "`touchline replay rebuild` makes one" in said
+    again = start(data)
+    with again.client("server") as client:
+        sent = client.post("/v1/events", json=mix("more")[:10])
+        assert sent.status_code == 202
+        position = sent.json()["position"]
+        assert client.get("/readyz").status_code == 503
+    with again.client("read") as client:
+        refused = client.get("/v1/status")
+        assert (refused.status_code, refused.json()["code"]) == (503, "no_generation")
+        assert "`touchline replay rebuild` makes one" in refused.json()["detail"]
     run = [sys.executable, "-m", "touchline", "replay", "rebuild", "--data", str(data)]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "live: g2; g1 is kept" in done.stdout
-    again = start(data)
+    assert "live: g2, the first one of this release's shape" in done.stdout
     with again.client("read") as client:
         assert client.get("/v1/status", params={"after": position}).json()["generation"] == "g2"
     assert again.stop() == 0

@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.kafka.brokers import Cluster
 from shared.log.kafka import KafkaCluster
+from shared.projection.tables import shape
 from tests.kafka import a_cluster, new_topic
 from tests.services import Service, command, environment, fails
 from touchline.embedded import Embedded
@@ -119,7 +120,10 @@ def dealt(deployment: Deployment) -> set[str]:
 
 def test_every_service_says_how_it_is(deployment: Deployment) -> None:
     assert deployment.ready(deployment.ingest) == (200, {"status": "ready", "log": "ok", "store": "ok"})
-    assert deployment.ready(deployment.api) == (200, {"status": "ready", "log": "ok", "store": "ok"})
+    assert deployment.ready(deployment.api) == (
+        200,
+        {"status": "ready", "log": "ok", "store": "ok", "generation": "g1"},
+    )
     soon(lambda: dealt(deployment) == {"0", "1", "2", "3"})
     for service in (deployment.ingest, *deployment.projectors, deployment.api):
         with service.client() as client:
@@ -155,7 +159,7 @@ def test_the_groups_offsets_follow_for_the_usual_tools(deployment: Deployment) -
     async def told() -> int:
         admin = AIOKafkaAdminClient(bootstrap_servers=deployment.cluster.bootstrap_servers)
         await admin.start()
-        offsets = await admin.list_consumer_group_offsets(deployment.env["TOUCHLINE_KAFKA_GROUP"])
+        offsets = await admin.list_consumer_group_offsets(f"{deployment.env['TOUCHLINE_KAFKA_GROUP']}.{shape()}")
         await admin.close()
         return max((each.offset for at, each in offsets.items() if at.partition == partition), default=0)
 

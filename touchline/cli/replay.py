@@ -12,11 +12,11 @@ from rich.table import Table
 
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.compare import Difference
+from services.replay.generations import Listed, State, generations
 from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
 from services.replay.verify import Comparison, Drawn, verify
 from shared.projection.checksums import Checksum, set_checksums
 from shared.projection.generations import WHAT_IF
-from shared.projection.tables import shape
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
 from touchline.cli.working import CORES, Processes, Reach, on_store
@@ -24,10 +24,6 @@ from touchline.cli.working import CORES, Processes, Reach, on_store
 DIFFERENT = 3  # the exit code
 MASK = 2**64 - 1  # digests are sums of 64-bit hashes; these bits of them are shown
 ROWS_TOLD = 20
-GENERATIONS = """
-SELECT name, live, followed, shape = $1 AS ours, created_at, ready_at IS NOT NULL AS ready, workspace_id, changes, expires_at
-FROM touchline.generation ORDER BY created_at
-"""
 
 app = typer.Typer(help="What does the log make of it?", no_args_is_help=True)
 console = Console(highlight=False)
@@ -67,7 +63,7 @@ def rebuild_(processes: Processes = CORES, data: Data = None, as_json: AsJson = 
     """Project the log from its beginning into a new generation, and make that the live one. Services go on meanwhile.
 
     One that was stopped is gone on with. What differs from the generation before is told; it is kept until the next rebuild,
-    and `rollback` goes back to it.
+    and `rollback` goes back to it. Generations of another release's shape stay as they are, and so do the services on them.
     """
 
     async def work(reach: Reach) -> Rebuilt:
@@ -82,9 +78,12 @@ def rebuild_(processes: Processes = CORES, data: Data = None, as_json: AsJson = 
     if comparison is not None and comparison.differing:
         console.print(f"[yellow]what {rebuilt.before} had otherwise:[/]")
         _tell(comparison)
-    console.print(
-        f"[green]live[/]: {rebuilt.generation}; {rebuilt.before} is kept, and `touchline replay rollback` goes back"
-    )
+    if rebuilt.before is None:
+        console.print(f"[green]live[/]: {rebuilt.generation}, the first one of this release's shape")
+    else:
+        console.print(
+            f"[green]live[/]: {rebuilt.generation}; {rebuilt.before} is kept, and `touchline replay rollback` goes back"
+        )
 
 
 @app.command("rollback")
@@ -130,38 +129,46 @@ def checksums_(
 def list_(data: Data = None, as_json: AsJson = False) -> None:
     """The generations that there are."""
 
-    async def work(reach: Reach) -> list[dict[str, Any]]:
-        return [dict(row) for row in await reach.resources.pool.fetch(GENERATIONS, shape())]
+    async def work(reach: Reach) -> list[Listed]:
+        return await generations(reach.resources.pool)
 
-    rows = [
-        {**row, "name": row["name"].removeprefix(WHAT_IF),
-         **{name: row[name] and row[name].isoformat() for name in ("created_at", "expires_at")}}
-        for row in on_store(data, work, quiet=True)
-    ]  # fmt: skip
+    found = on_store(data, work, quiet=True)
+    for each in found:
+        for name in ("created_at", "expires_at"):
+            each.row[name] = each.row[name] and each.row[name].isoformat()
     if as_json:
-        print(json.dumps({"generations": rows}))
+        print(json.dumps({"generations": [each.row | {"events": each.events} for each in found]}))
         return
-    table = _table("generation", "", "created")
-    for row in rows:
-        state = "live" if row["live"] else "projected on" if row["followed"] else "unfinished"
-        if row["ready"] and row["expires_at"]:
-            state = f"what-if of {row['workspace_id']}, until {row['expires_at']}"
-        table.add_row(row["name"], state if row["ours"] else f"{state}, of another release", row["created_at"])
+    table = _table("generation", "", "MB", "created")
+    for each in found:
+        state = str(each.state)
+        if each.state is State.WHAT_IF:
+            state = f"what-if of {each.row['workspace_id']}, until {each.row['expires_at']}"
+        state = state if each.ours else f"{state}, of another release's shape {each.row['shape']}"
+        table.add_row(each.name, state, f"{each.bytes / 1e6:,.0f}", each.row["created_at"])
     console.print(table)
 
 
 @app.command("drop")
 def drop_(
     name: Annotated[str, typer.Argument(help="of a generation that is not the live one")],
+    other_release: Annotated[bool, typer.Option("--other-release", help="also the live one of another release's shape, whose services have ended")] = False,
     data: Data = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Remove a generation for good."""
+    """Remove a generation for good. The live one of this release's shape stays."""
 
-    async def work(reach: Reach) -> bool:
-        return await drop(reach.resources.pool, name) or await drop(reach.resources.pool, WHAT_IF + name)
+    async def work(reach: Reach) -> str | None:
+        pool = reach.resources.pool
+        if await drop(pool, name, other_shapes_live=other_release) or await drop(pool, WHAT_IF + name):
+            return None
+        if any(each.name == name and not each.ours for each in await generations(pool)):
+            return (
+                f"{name} is the live one of another release's shape: once its services have ended, add --other-release"
+            )
+        return f"there is no generation {name} that is not the live one"
 
-    if not on_store(data, work, quiet=True):
-        errors.print(f"there is no generation {name} that is not the live one", style="red", markup=False)
+    if problem := on_store(data, work, quiet=True):
+        errors.print(problem, style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1)
     print(json.dumps({"dropped": name})) if as_json else console.print(f"{name} is gone")
 
@@ -182,7 +189,7 @@ def _parts(share: str | None) -> Drawn | None:
 def _table(*headings: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in ("rows", "rebuilt") else "left")
+        table.add_column(heading, justify="right" if heading in ("rows", "rebuilt", "MB") else "left")
     return table
 
 

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from services.replay.generations import Listed, generations
 from shared.access.keys import PREFIX
 from shared.database import error_text, open_pool
 from shared.events.instants import to_rfc3339
 from shared.log.port import LogUnavailable
-from shared.projection.generations import Generation, check_log, live_generation
+from shared.projection.generations import Generation, WrongShape, check_log, live_generation
 from shared.projection.sql import Connection, sql
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, database
@@ -35,9 +36,10 @@ console = Console(highlight=False)
 
 
 def status(data: Data = None, as_json: AsJson = False) -> None:
-    """How far every partition is projected, how much waits, and which keys sent what was kept aside.
+    """How far every partition is projected, how much waits, which generations there are besides, and which keys sent what
+    was kept aside.
 
-    Exits 1 if the log cannot tell its end.
+    Exits 1 if the log cannot tell its end, or if there is no generation of this release's shape.
     """
     with plainly(), database(data) as url:
         said = uvloop.run(_status(url, Settings()))
@@ -45,31 +47,51 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         print(json.dumps(said))
     else:
         _tell(said)
-    if "log_error" in said:
-        errors.print(said["log_error"], style="red", markup=False, soft_wrap=True)
+    wrong = [said[name] for name in ("generation_error", "log_error") if name in said]
+    for problem in wrong:
+        errors.print(problem, style="red", markup=False, soft_wrap=True)
+    if wrong:
         raise typer.Exit(1)
 
 
 async def _status(url: str, settings: Settings) -> dict[str, Any]:
     pool = await open_pool(url, 2)
     try:
-        generation = await live_generation(pool)
-        async with Connection.of(pool, generation.name) as connection:
-            rows = await connection.fetch(PROGRESS)
+        said, generation = await _stand(pool)
         letters = [dict(row) for row in await pool.fetch(DEAD_LETTERS)]
-        said = {
-            "generation": generation.name, "log": generation.log,
+        said |= {
+            "generations": [_listed(each) for each in await generations(pool)],
             "dead_letters": sum(each["events"] for each in letters), "dead_letters_by": letters,
             "dead_letters_pushed_out": [dict(row) for row in await pool.fetch(PUSHED_OUT)],
-            "partitions": {row["partition"]: _partition(row) for row in rows},
         }  # fmt: skip
-        try:
-            await _add_ends(said, pool, settings, generation)
-        except LogUnavailable as error:
-            said["log_error"] = error_text(error)
+        if generation is not None:
+            try:
+                await _add_ends(said, pool, settings, generation)
+            except LogUnavailable as error:
+                said["log_error"] = error_text(error)
         return said
     finally:
         await pool.close()
+
+
+async def _stand(pool: "asyncpg.Pool[asyncpg.Record]") -> tuple[dict[str, Any], Generation | None]:
+    """Where the live generation stands, and which one it is; None where there is none of this release's shape."""
+    try:
+        generation = await live_generation(pool)
+    except WrongShape as error:
+        return {"generation": None, "log": None, "partitions": {}, "generation_error": str(error)}, None
+    async with Connection.of(pool, generation.name) as connection:
+        rows = await connection.fetch(PROGRESS)
+    partitions = {row["partition"]: _partition(row) for row in rows}
+    return {"generation": generation.name, "log": generation.log, "partitions": partitions}, generation
+
+
+def _listed(each: Listed) -> dict[str, Any]:
+    return {
+        "generation": each.name, "state": str(each.state), "shape": each.row["shape"], "this_release": each.ours,
+        "events": each.events, "bytes": each.bytes,
+        "other_lists": {name: {"then": then, "now": now} for name, (then, now) in each.other_lists.items()},
+    }  # fmt: skip
 
 
 def _partition(row: Any) -> dict[str, Any]:
@@ -93,7 +115,10 @@ async def _add_ends(
 
 
 def _tell(said: dict[str, Any]) -> None:
-    console.print(f"[bold]generation[/] {said['generation']} of {said['log']}", soft_wrap=True)
+    if said["generation"] is not None:
+        console.print(f"[bold]generation[/] {said['generation']} of {said['log']}", soft_wrap=True)
+    for each in said["generations"]:
+        _tell_generation(each, live=said["generation"])
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("partition", "projected", "end of the log", "lag"):
         table.add_column(heading, justify="right")
@@ -110,6 +135,21 @@ def _tell(said: dict[str, Any]) -> None:
             f"pushed out by later ones: {each['events']:,} of the key {shown_key(each['key'])} of {each['workspace']}",
             markup=False, soft_wrap=True,
         )  # fmt: skip
+
+
+def _tell_generation(each: dict[str, Any], live: str | None) -> None:
+    """One that is there beside the live one; and of any of this release's, that lists are others than when it was begun."""
+    name, state = each["generation"], each["state"]
+    if name != live:
+        events = "" if each["events"] is None else f", {each['events']:,} events projected"
+        whose = "" if each["this_release"] else f" of another release's shape {each['shape']}"
+        console.print(f"{name}: {state}{whose}{events}, {each['bytes'] / 1e6:,.0f} MB", soft_wrap=True)
+    if name == live:
+        for package, versions in each["other_lists"].items():
+            console.print(
+                f"{name} was begun with {package} {versions['then']}, now {versions['now']} is installed: what is stored by the "
+                f"older list stays until `touchline replay rebuild`", soft_wrap=True,
+            )  # fmt: skip
 
 
 def _tell_letters(letters: list[dict[str, Any]]) -> None:

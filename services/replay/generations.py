@@ -1,0 +1,77 @@
+"""Which generations are there, of which shapes, and how far does each stand?"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import asyncpg
+
+from shared.projection.content import lists
+from shared.projection.generations import WHAT_IF
+from shared.projection.tables import shape
+
+GENERATIONS = """
+SELECT g.name, g.shape, g.log, l.name IS NOT NULL OR (g.live AND g.shape <> $1) AS live, g.followed, g.shape = $1 AS ours,
+    g.created_at, g.ready_at IS NOT NULL AS ready, g.workspace_id, g.changes, g.expires_at, g.lists,
+    (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = g.name AND c.relkind = 'r') AS bytes
+FROM touchline.generation g LEFT JOIN touchline.live_generation l ON l.name = g.name ORDER BY g.created_at
+"""
+STANDS = "SELECT coalesce(sum(next_offset), 0)::bigint FROM {schema}.progress"
+
+
+class State(StrEnum):
+    """What a generation is to its release."""
+
+    LIVE = "live"
+    PROJECTED_ON = "projected on"
+    UNFINISHED = "unfinished"
+    WHAT_IF = "what-if"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A generation as it is listed.
+
+    `ours` says whether it is of this release's shape; a row of `touchline.generation` is in `row`. `events` is how many of the
+    log's are projected into it, None where another release keeps that otherwise.
+    """
+
+    name: str
+    state: State
+    ours: bool
+    bytes: int
+    events: int | None
+    row: dict[str, Any]
+
+    @property
+    def other_lists(self) -> dict[str, tuple[str, str]]:
+        """The packages of lists whose version is another now than when it was begun: by name, then and now."""
+        then = self.row["lists"] or {}
+        return {name: (then[name], now) for name, now in lists().items() if name in then and then[name] != now}
+
+
+async def generations(pool: "asyncpg.Pool[asyncpg.Record]") -> list[Listed]:
+    """All generations, the oldest first."""
+    found = []
+    for row in await pool.fetch(GENERATIONS, shape()):
+        events = await _stands(pool, row["name"])
+        name = row["name"].removeprefix(WHAT_IF)
+        found.append(Listed(name, _state(row), row["ours"], row["bytes"], events, dict(row) | {"name": name}))
+    return found
+
+
+def _state(row: asyncpg.Record) -> State:
+    if row["ready"] and row["expires_at"]:
+        return State.WHAT_IF
+    if row["live"]:
+        return State.LIVE
+    return State.PROJECTED_ON if row["followed"] else State.UNFINISHED
+
+
+async def _stands(pool: "asyncpg.Pool[asyncpg.Record]", schema: str) -> int | None:
+    """How many events are projected; None where the tables of another release do not tell, or are just being dropped."""
+    try:
+        return int(await pool.fetchval(STANDS.format(schema=schema)))
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+        return None

@@ -1,0 +1,21 @@
+"""Every shape has a live generation of its own, so that two releases with other shapes serve side by side."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    """Releases before this one go on with `generation.live`: it is theirs, so nothing is taken over."""
+    op.create_table(
+        "live_generation",
+        sa.Column("shape", sa.Text, primary_key=True, comment="of the releases that read it"),
+        sa.Column("name", sa.Text, sa.ForeignKey("touchline.generation.name"), nullable=False, unique=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+        schema="touchline",
+    )
+    column = sa.Column("lists", postgresql.JSONB, comment="packages of lists that it was begun with: name and version")
+    op.add_column("generation", column, schema="touchline")

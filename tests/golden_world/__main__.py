@@ -1,0 +1,40 @@
+"""Note the digests of the golden world's rows beside the content that they belong to: `make golden`.
+
+It refuses where rows changed and `CONTENT` did not: stores that hold the old rows would not be rebuilt.
+"""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from shared.projection.tables import CONTENT
+from tests.golden_world.world import CHECKSUMS, Golden, changed, digest_of_events, found_in, golden, verdict
+from touchline.embedded import Embedded
+
+
+def main() -> None:
+    """Compare, and write the file unless content changed unsaid."""
+    with tempfile.TemporaryDirectory() as folder:
+        embedded = Embedded(Path(folder))
+        try:
+            found = asyncio.run(found_in(embedded.start()))
+        finally:
+            embedded.stop()
+    if others := changed(found.live, found.at_once):
+        sys.exit(f"made at once, the rows of these tables are others than made as events came: {', '.join(others)}")
+    events = digest_of_events()
+    if CHECKSUMS.exists():
+        committed = golden()
+        same_content = (committed.content, committed.events) == (CONTENT, events)
+        if same_content and changed(committed.tables, found.live):
+            sys.exit(verdict(committed, CONTENT, events, found.live))
+    told = Golden(CONTENT, events, found.live)
+    CHECKSUMS.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+    print(f"{CHECKSUMS.name}: {len(found.live)} tables, {sum(table.rows for table in found.live.values())} rows")
+
+
+if __name__ == "__main__":
+    main()
