@@ -16,9 +16,10 @@ import msgspec
 
 from services.replay.build import Build, Resources
 from shared.access.keys import create_workspace
+from shared.projection.batch import decode
 from shared.projection.checksums import OF_RECEIPT, OF_THE_SET, UNCOMPARED
 from shared.projection.generations import Generation, create_generation
-from shared.projection.project import Projector, decode
+from shared.projection.projector import Projector
 from shared.projection.sql import Connection
 from shared.projection.tables import projection
 from tests.properties.worlds import SOCIAL_POSTS_MAX

@@ -100,7 +100,7 @@ async def _derive_campaigns(context: Context, events: CatalogEvents, campaigns: 
     rows = [_campaign_row(key, told[key], context.settings.currency) for key in campaigns if told[key]]
     await context.connection.execute(DROP_CAMPAIGNS, context.ws, list(campaigns))
     await _add(context, SAVE_CAMPAIGNS, rows)
-    now = await lives(context, campaigns)
+    now = {row[0]: association.Life(row[2], None if row[3] is None else Order(row[3], row[4])) for row in rows}
     changed = [key for key in campaigns if was.get(key) != now.get(key)]
     return {event.subject for key in changed for event in held[key]}
 

@@ -69,7 +69,7 @@ async def deals_concerned(context: Context, changes: Changes) -> set[int]:
 
 
 def _concerns_all(settings: SettingsChanged | None) -> bool:
-    """Whether anything has changed but how producers' events are told apart, which no deal depends on."""
+    """Whether a setting has changed that a deal may depend on: any but how outside producers' messages read."""
     return settings is not None and replace(settings.was, producers=settings.now.producers) != settings.now
 
 

@@ -15,8 +15,8 @@ entity_event = sa.Table(
     key_column("leads_to"),
     sa.Column("live", sa.Boolean, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Index("fact_object", "ws", "object", postgresql_where=sa.text("object IS NOT NULL")),
-    sa.Index("fact_leads_to", "ws", "leads_to", postgresql_where=sa.text("leads_to IS NOT NULL")),
+    sa.Index("entity_event_object", "ws", "object", postgresql_where=sa.text("object IS NOT NULL")),
+    sa.Index("entity_event_leads_to", "ws", "leads_to", postgresql_where=sa.text("leads_to IS NOT NULL")),
     comment="every event that is no touch; subject and object are the entities that it is about, leads_to a registered link",
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ identifier_mention = sa.Table(
     key_column("occurred_at_us", primary_key=True),
     sa.Column("event_id", OrderText, primary_key=True),
     key_column("visitor"),
-    sa.Index("naming_visitor", "ws", "visitor", postgresql_where=sa.text("visitor IS NOT NULL")),
+    sa.Index("identifier_mention_visitor", "ws", "visitor", postgresql_where=sa.text("visitor IS NOT NULL")),
     comment="events that name an identifier and are not found by touch.person; with a visitor, it is identified",
 )  # fmt: skip
 

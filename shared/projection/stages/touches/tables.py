@@ -17,7 +17,7 @@ touch = sa.Table(
     sa.Column("by_visitor", sa.Boolean, nullable=False, comment="whether person is a visitor or a contact's identifier"),
     sa.Column("session_is_new", sa.Boolean, comment="whether it is the visitor's first session ever"),
     sa.Column("count", sa.Integer, nullable=False),
-    key_column("target"),
+    key_column("asset_or_page_key"),
     key_column("via"),
     key_column("utm"),
     key_column("source"),
@@ -31,11 +31,14 @@ touch = sa.Table(
     sa.Column("kind", sa.Text),
     sa.Index("touch_person", "ws", "person", "occurred_at_us"),
     sa.Index("touch_email_clicked", "ws", "person", postgresql_where=sa.text("type = 8")),  # TouchType.EMAIL_CLICKED
-    sa.Index("touch_target", "ws", "target", "occurred_at_us", postgresql_where=sa.text("target IS NOT NULL")),
+    sa.Index(
+        "touch_asset_or_page", "ws", "asset_or_page_key", "occurred_at_us",
+        postgresql_where=sa.text("asset_or_page_key IS NOT NULL"),
+    ),
     sa.Index("touch_via", "ws", "via", "occurred_at_us", postgresql_where=sa.text("via IS NOT NULL")),
     sa.Index("touch_utm", "ws", "utm", "occurred_at_us", postgresql_where=sa.text("utm IS NOT NULL")),
     postgresql_partition_by="RANGE (occurred_at_us)",
-    comment="every touch once, with its session; target is the asset named, else the page's address; via likewise, or the link",
+    comment="every touch once, with its session; asset_or_page_key is the asset named, else the page's address; via likewise, or the link",
 )  # fmt: skip
 
 utm_reading = sa.Table(
