@@ -57,7 +57,11 @@ class Store:
         add_handlers(app)
         log, keys, positions = running.log, KeyRing(running.pool), await Positions.of(running.pool)
         app.include_router(
-            api_router(Api(Gate(pool, **bounds), ProjectionPosition(running.pool), keys, LogEnd(log), log.partitions, positions))
+            api_router(
+                Api(
+                    Gate(pool, **bounds), ProjectionPosition(running.pool), keys, LogEnd(log), log.partitions, positions
+                )
+            )
         )
         headers = {"Authorization": f"Bearer {self.workspace.keys['read']}"}
         transport = httpx.ASGITransport(app)
