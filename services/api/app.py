@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from services.api import assets, campaigns, contacts, dashboard, deals, events, identifiers, producers, reports, status
-from services.api.reading import Api
+from services.api.requests import Api
 
 
 def api_router(api: Api) -> APIRouter:

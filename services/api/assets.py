@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
 from services.api.campaigns import campaign_row
-from services.api.reading import Api, Reading, answer, reading
+from services.api.requests import Api, Reading, answer, reading
 from shared.events.instants import BEGINNING_US, END_US, from_micros, to_rfc3339
 from shared.events.types import AssetType
-from shared.projection.attribution import sql_list as type_list
+from shared.reading.attribution import sql_list as type_list
 from shared.projection.sql import sql
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType

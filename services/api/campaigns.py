@@ -5,13 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.overview import CONTACT_METRICS, DEAL_METRICS, Numbers, money, numbers, settled_through
-from services.api.reading import Api, Range, Reading, answer, not_found, reading
+from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS, Numbers, money, numbers, settled_through
+from services.api.requests import Api, Range, Reading, answer, not_found, reading
 from shared.events.codec import decode_event
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.money import to_minor, to_money
 from shared.events.types import SpendRecorded
-from shared.projection.attribution import INFLUENCED_CONTACTS
+from shared.reading.attribution import INFLUENCED_CONTACTS
 from shared.projection.sql import sql
 from shared.rules.association import REFUSED
 from shared.rules.keys import campaign_key

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.api import sentences
-from services.api.deeds import Standpoint, people, standpoints, touches_at
-from services.api.reading import Reading, not_found
+from services.api.described_touches import Standpoint, people, standpoints, touches_at
+from services.api.requests import Reading, not_found
 from services.api.sentences import Clock, Who
 from shared.events.codec import decode_event
 from shared.events.instants import END_US
-from shared.projection.attribution import KEPT_OUT_OF, REACHED
+from shared.reading.attribution import KEPT_OUT_OF, REACHED
 from shared.projection.deals import CONTACTS_OF, ENTITY_EVENTS, keys_named, members_of, told_of
 from shared.projection.sql import sql
 from shared.rules.deal import Deal, DealReason, Decision, Member, Met, decide, eligible, fold

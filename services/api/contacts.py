@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
+from services.api.requests import Api, Reading, answer, encode_cursor, not_found, order_of, reading
 from services.api.touches import touch_json, traffic_sources, via_assets, window_statuses
 from shared.events.emails import normalised_email
 from shared.events.instants import to_rfc3339

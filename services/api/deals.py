@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
 from services.api.checklist import explain_deal
-from services.api.reading import Api, Reading, answer, encode_cursor, not_found, order_of, reading
+from services.api.requests import Api, Reading, answer, encode_cursor, not_found, order_of, reading
 from services.api.touches import counting, window_statuses
 from shared.events.codec import decode_event
 from shared.events.instants import to_rfc3339

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.api.overview import CONTACT_METRICS, Numbers, Share, numbers, shares
-from services.api.reading import Range, Reading
+from shared.reading.overview import CONTACT_METRICS, Numbers, Share, numbers, shares
+from services.api.requests import Range, Reading
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
-from shared.projection.attribution import REACHED
+from shared.reading.attribution import REACHED
 from shared.projection.sql import sql
 from shared.rules.influence import TouchType
 

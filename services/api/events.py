@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
 from services.api.explain import explain_event
-from services.api.reading import Api, answer, reading
+from services.api.requests import Api, answer, reading
 
 
 def routes(api: Api) -> APIRouter:

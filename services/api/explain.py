@@ -3,8 +3,8 @@
 from collections import defaultdict
 from typing import Any
 
-from services.api.deeds import people, standpoints
-from services.api.reading import Reading, not_found
+from services.api.described_touches import people, standpoints
+from services.api.requests import Reading, not_found
 from services.api.sentences import Clock
 from services.api.touches import (
     bearings,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
 from services.api.parameters import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN
-from services.api.reading import LIMIT_MAX, Api, Reading, answer, encode_cursor, reading
+from services.api.requests import LIMIT_MAX, Api, Reading, answer, encode_cursor, reading
 from shared.projection.sql import sql
 from shared.web.problems import Problem
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from services.api.overview import CONTACT_METRICS, DEAL_METRICS
-from services.api.reading import LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS
+from services.api.requests import LIMIT_DEFAULT, LIMIT_MAX
 from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
 from shared.rules.models import MODELS

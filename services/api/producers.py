@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.reading import Api, answer, reading
+from services.api.requests import Api, answer, reading
 from shared.store.producer_counts import read_counts
 
 WORKSPACE = "SELECT workspace_id FROM touchline.workspace WHERE number = $1"

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.overview import Share, shares_by_model
-from services.api.reading import Api, Reading, answer, reading
+from shared.reading.overview import Share, shares_by_model
+from services.api.requests import Api, Reading, answer, reading
 from shared.events.currencies import CURRENCIES
 from shared.events.money import to_amount
 from shared.projection.sql import sql

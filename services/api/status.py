@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.reading import Api, Reading, answer, reading
+from services.api.requests import Api, Reading, answer, reading
 
 DEAD_LETTERS = """
 SELECT d.reason, d.key_hint, count(*) AS events

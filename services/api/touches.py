@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from services.api.reading import Reading
+from services.api.requests import Reading
 from shared.events.instants import to_rfc3339
-from shared.projection.attribution import WINDOW_STATUSES
+from shared.reading.attribution import WINDOW_STATUSES
 from shared.projection.sql import sql
 from shared.recognition.referrers import site
 from shared.rules.channel import Ad, TrafficSource, of_touch, traffic_source

@@ -17,12 +17,12 @@ from services.api import parameters
 from services.api.app import api_router
 from services.api.gate import SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
-from services.api.reading import Api, Reading
+from services.api.requests import Api, Reading
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.database import open_pool
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.attribution import CAMPAIGN_NUMBERS, SHARES, SHARES_OF
+from shared.reading.attribution import CAMPAIGN_NUMBERS, SHARES, SHARES_OF
 from shared.rules.keys import campaign_key
 from shared.rules.models import MODELS
 from shared.store.projection import shape

@@ -14,7 +14,7 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from services.api.difference import difference
-from services.api.reading import snapshot
+from services.api.requests import snapshot
 from services.replay.backfill import event_of
 from services.replay.build import Resources
 from services.replay.what_if import Changes, Taken, Unfit, what_if

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from services.api.checklist import explain_deal
 from services.api.explain import explain_event
-from services.api.reading import Reading
+from services.api.requests import Reading
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, read_only

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from services.api.identifiers import joined_identifiers
 from services.api.parameters import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN
-from services.api.reading import LIMIT_DEFAULT, LIMIT_MAX
+from services.api.requests import LIMIT_DEFAULT, LIMIT_MAX
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, read_only

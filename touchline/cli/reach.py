@@ -11,7 +11,7 @@ import msgspec
 import typer
 from starlette.datastructures import QueryParams
 
-from services.api.reading import Reading, snapshot
+from services.api.requests import Reading, snapshot
 from shared.database import open_pool
 from shared.events.instants import to_micros
 from shared.log.port import EventLog

@@ -15,7 +15,7 @@ from rich.markup import escape
 from starlette.datastructures import QueryParams
 
 from services.api.difference import difference
-from services.api.reading import snapshot
+from services.api.requests import snapshot
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import event_of
 from services.replay.sources import read_lines

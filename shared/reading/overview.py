@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.api.reading import Range, Reading
+from services.api.requests import Range, Reading
 from shared.events.instants import BEGINNING_US, to_rfc3339
 from shared.events.money import Money, to_money
-from shared.projection.attribution import CAMPAIGN_NUMBERS, DEALS_OF_CONTACTS, SHARES, SHARES_OF
+from shared.reading.attribution import CAMPAIGN_NUMBERS, DEALS_OF_CONTACTS, SHARES, SHARES_OF
 from shared.projection.sql import sql
 from shared.rules.deal import State, before_close
 from shared.rules.exact import split

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from services.api.reading import Reading
+from services.api.requests import Reading
 from services.api.sentences import Clock, Deed, Thing, Who, counts, kept_out
 from services.api.touches import Bearing, bearings, why_not
-from shared.projection.attribution import COUNTED_WHEN
+from shared.reading.attribution import COUNTED_WHEN
 from shared.projection.sql import sql
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
