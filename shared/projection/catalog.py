@@ -1,7 +1,7 @@
 """Layer *attribute*: what each campaign held and claimed, and when.
 
 A change of the catalog rewrites the claims of the assets and values that it concerns. No touch is rewritten: touches meet
-claims when they are read (`shared.reading.attribution`), so moving an asset costs the same however much it was touched.
+claims when they are read (`shared.projection.attribution`), so moving an asset costs the same however much it was touched.
 """
 
 from collections import defaultdict

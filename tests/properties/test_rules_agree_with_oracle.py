@@ -45,6 +45,10 @@ def differences(events: list[dict[str, object]]) -> list[str]:
             check(f"{touch['id']} kept by", oracle.keepers(touch["asset_id"], at(touch)), rules.kept_by(touch["id"]))
     for contact in oracle.contacts:
         key = rules.contact_of[min(Identifier((kind == "email", text)).key for kind, text in contact)]
+        firsts = {c for c in oracle.campaigns if contact in oracle.first_touch(c)}
+        check(f"{contact} first touch", firsts, rules.first_touch(key))
+        lasts = {c for c in oracle.campaigns if contact in oracle.last_touch(c)}
+        check(f"{contact} last touch", lasts, rules.last_touch(key))
         check(f"{contact} in Salesforce", oracle.salesforce_of(contact), rules.salesforce(key))
     for deal in oracle.deals:
         for campaign in oracle.campaigns:
