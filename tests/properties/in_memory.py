@@ -286,10 +286,9 @@ class InMemory:
         """The campaigns that a contact is new to by its last touch."""
         conversion, out = self.created[contact], set[int]()
         event = next(event for order, event in self.events if order == conversion)
-        session = self._session_of(conversion, event)
-        if session is None:
+        done = self._session_up_to(conversion, event)
+        if done is None:
             return set()
-        done = [i for i, s in self.session.items() if s.key == session.key and self.rows[i].order <= conversion]
         for event_id in done:
             row = self.rows[event_id]
             kind = TouchType(row.type), TrafficClass(row.traffic_class)
@@ -309,8 +308,18 @@ class InMemory:
                 out.add(campaign)
         return {self.campaign_ids[campaign] for campaign in out}
 
+    def _session_up_to(self, conversion: Order, event: Any) -> list[str] | None:
+        """The touches up to a conversion of its session: its own, else the visitor's last one if it was less than the gap before."""
+        row = self.rows.get(conversion.event_id)
+        alone = row is not None and not row.by_visitor and row.type == TouchType.FORM_SUBMITTED
+        if row is not None and alone and row.traffic_class == TrafficClass.COUNTED:
+            return [conversion.event_id]
+        session = self._session_of(conversion, event)
+        if session is None:
+            return None
+        return [i for i, s in self.session.items() if s.key == session.key and self.rows[i].order <= conversion]
+
     def _session_of(self, conversion: Order, event: Any) -> Session | None:
-        """The session of a conversion: its own, else the visitor's last one if it was less than the gap before."""
         if conversion.event_id in self.session:
             return self.session[conversion.event_id]
         visitor = getattr(event, "visitor_id", None)
