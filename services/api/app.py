@@ -1,4 +1,4 @@
-"""The read API: it answers from the live generation, re-tells no rule, and can explain its numbers."""
+"""The read API: parameters, answers and errors of HTTP. What is read, and by which rules, is in `shared.reading`."""
 
 from fastapi import APIRouter
 

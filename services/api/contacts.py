@@ -1,4 +1,4 @@
-"""`/v1/contacts`: a person, and everything that it touched, in order."""
+"""`/v1/contacts`: contacts, what is known of one, and all its touches in order."""
 
 from typing import Any
 

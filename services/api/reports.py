@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.currencies import CURRENCIES
-from shared.reading.report import attribution_report, has_deal_in
+from shared.reading.reports import attribution_report, has_deal_in
 from shared.rules.models import MODELS
 from shared.web.problems import Problem
 

@@ -37,7 +37,7 @@ DIGITS_MAX = 4  # of a `limit`
 
 @dataclass
 class Api:
-    """What the routes work with. `gate` has connections of the readers' own: what writes never waits for a slow read."""
+    """What the routes need of the process. `gate` gives connections that only reads use, so that no writer waits for a slow read."""
 
     gate: Gate
     progress: ProjectionPosition

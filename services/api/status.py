@@ -43,7 +43,7 @@ def routes(api: Api) -> APIRouter:
 
 
 NOT_TOLD = dict.fromkeys(("partition", "projected_offset", "log_end_offset", "lag_events"))
-"""Of a partition, which workspaces share: numbers that tell what the neighbours send are for the operator alone."""
+"""The numbers of a partition for a workspace that is not the operator's: workspaces share it, so they would say what others send."""
 
 
 def _of_partition(read: ReadRequest, end: int | None) -> dict[str, int | None]:

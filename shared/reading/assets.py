@@ -26,7 +26,7 @@ HELD = sql("""
 SELECT a.asset, a.from_us, a.to_us, s.asset_id, s.asset_type, s.name, s.network, s.ad_type, s.published, s.published_us
 FROM {g}.association a LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
 WHERE a.ws = $1 AND a.campaign = $2 ORDER BY a.from_us
-""")  # every asset that the campaign ever held
+""")  # every time in which the campaign held an asset, in order
 
 _SPAN = f"""
     SELECT u.asset, {Route.ASSET:d} AS route, u.asset AS key, '{BEGINNING_US}'::bigint AS from_us, {END_US} AS to_us
@@ -92,9 +92,10 @@ GROUP BY u.asset
 
 @dataclass
 class AssetSection:
-    """What a campaign's asset section shows of one asset: counts and known contacts by event type.
+    """What a campaign's asset section shows of one asset: touches and contacts by event type.
 
-    `not_shown` counts by reason and type what happened to the asset but shows elsewhere.
+    `known` has the keys of the contacts, for the types whose contacts come in several groups. `not_shown` counts the touches of
+    the asset that another campaign shows, by reason and event type.
     """
 
     statistics: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -103,7 +104,7 @@ class AssetSection:
     not_shown: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
 
     def add(self, row: Any) -> None:
-        """Add a group of touches."""
+        """Add a row of `STATISTICS`."""
         name = TouchType(row["type"]).wire
         self.statistics[name] += row["n"]
         if row["known"] is None:

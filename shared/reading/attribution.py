@@ -106,8 +106,10 @@ def _by_lowest_route() -> str:
     return " UNION ALL ".join(parts)
 
 
-# The numbers of campaigns are gathered by the next statements, one after another in one snapshot. Each reads only what it needs:
-# together they take less time than one statement that first made all touches of the campaigns, with all columns, for all of them.
+# The numbers of campaigns are gathered by the next statements, one after another in one snapshot. Each reads only what it needs.
+# One statement that first made all touches of the campaigns, with all columns, took 1.4 times as long for 50 campaigns (2.6 times
+# for 30 days of them) and 1.4 times for 30 days of the largest; for all time of one campaign alone it took a seventh less. A
+# temporary table is no way out: a snapshot only reads. (PostgreSQL 18, 300,000 events, seconds of CPU.)
 
 # How many touches of each kind happened in [$3, $4). One row a campaign, type, class and statuses.
 TOUCH_COUNTS = sql(f"""

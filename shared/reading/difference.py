@@ -30,7 +30,7 @@ Pair = list[Any]
 
 
 @dataclass
-class Side:
+class GenerationNumbers:
     """What one generation says of the workspace: names by key, the deals' rows by id, and the numbers of all time."""
 
     snapshot: Snapshot
@@ -42,10 +42,10 @@ class Side:
     shares: dict[tuple[str, str], Share]
     """By the ids of the deal and of the touch's event."""
     earned: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
-    """What each contact earned each campaign (empty: none), by currency, in minor units."""
+    """In minor units, by the contact's name, the campaign's id (empty: no campaign), and the currency."""
 
     @classmethod
-    async def of(cls, snapshot: Snapshot, model: str) -> "Side":
+    async def of(cls, snapshot: Snapshot, model: str) -> "GenerationNumbers":
         """Read it from a snapshot; revenue is shared out under `model`."""
         campaigns = {row["campaign"]: row["campaign_id"] for row in await snapshot.fetch(CAMPAIGNS)}
         names = {row["contact"]: row["name"] for row in await snapshot.fetch(CONTACTS)}
@@ -65,7 +65,7 @@ class Side:
 
 async def difference(one: Snapshot, other: Snapshot, model: str) -> dict[str, Any]:
     """How `other` differs from `one`, revenue shared out under `model`. Every value is a pair: of `one`, and of `other`."""
-    a, b = await Side.of(one, model), await Side.of(other, model)
+    a, b = await GenerationNumbers.of(one, model), await GenerationNumbers.of(other, model)
     contacts = _contacts(a, b)
     return {
         "model": model,
@@ -76,7 +76,7 @@ async def difference(one: Snapshot, other: Snapshot, model: str) -> dict[str, An
     }
 
 
-def _campaigns(a: Side, b: Side) -> list[dict[str, Any]]:
+def _campaigns(a: GenerationNumbers, b: GenerationNumbers) -> list[dict[str, Any]]:
     out = []
     for campaign_id in sorted(a.numbers.keys() | b.numbers.keys()):
         was, now = a.numbers.get(campaign_id), b.numbers.get(campaign_id)
@@ -92,7 +92,7 @@ def _changed(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Pair]:
     return {key: [was.get(key), now.get(key)] for key in {**was, **now} if was.get(key) != now.get(key)}
 
 
-def _deals(a: Side, b: Side) -> list[dict[str, Any]]:
+def _deals(a: GenerationNumbers, b: GenerationNumbers) -> list[dict[str, Any]]:
     touches: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for deal, event_id in sorted(a.shares.keys() | b.shares.keys()):
         was, now = a.shares.get((deal, event_id)), b.shares.get((deal, event_id))
@@ -130,8 +130,8 @@ def _deal(row: dict[str, Any] | None) -> dict[str, Any] | None:
     return {"state": row["state"], "amount": amount}
 
 
-def _contacts(a: Side, b: Side) -> dict[str, dict[str, Any]]:
-    """By name: the campaigns that each contact newly counts for, or no longer, by metric; and what it earned them."""
+def _contacts(a: GenerationNumbers, b: GenerationNumbers) -> dict[str, dict[str, Any]]:
+    """By the contact's name: for which campaigns and metrics only `b` counts it, for which only `a` does, and what it earned in each."""
     out: dict[str, dict[str, Any]] = defaultdict(lambda: {"gains": [], "loses": [], "revenue": []})
     for campaign_id in sorted(a.numbers.keys() | b.numbers.keys()):
         for metric in CONTACT_METRICS:
@@ -148,13 +148,15 @@ def _contacts(a: Side, b: Side) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _behind(side: Side, campaign_id: str, metric: str) -> set[str]:
+def _behind(side: GenerationNumbers, campaign_id: str, metric: str) -> set[str]:
     one = side.numbers.get(campaign_id)
     return {side.names[contact] for contact in one.contacts[metric]} if one else set()
 
 
-async def _with_touches(a: Side, b: Side, contacts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The contacts, each with the touches that one side counts for a campaign and the other does not."""
+async def _with_touches(
+    a: GenerationNumbers, b: GenerationNumbers, contacts: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The contacts, each with the touches that only one of the two generations counts for a campaign."""
     concerned = {
         change["campaign_id"] for told in contacts.values() for kind in told for change in told[kind]
     } - {None}  # fmt: skip
@@ -173,9 +175,12 @@ async def _with_touches(a: Side, b: Side, contacts: dict[str, dict[str, Any]]) -
 
 
 async def _counted(
-    side: Side, campaigns: Iterable[str], names: Iterable[str]
+    side: GenerationNumbers, campaigns: Iterable[str], names: Iterable[str]
 ) -> dict[str, set[tuple[int, str, int, str]]]:
-    """The influencing touches of some contacts that count for some campaigns, by the contact's name."""
+    """The influencing touches of these contacts that count for these campaigns, by the contact's name.
+
+    Each as its instant in microseconds, its event id, its type, and the campaign's id.
+    """
     wanted = set(names)
     keys = [key for key, name in side.names.items() if name in wanted]
     out: dict[str, set[tuple[int, str, int, str]]] = defaultdict(set)

@@ -57,7 +57,7 @@ FROM touched t JOIN {g}.association a ON a.ws = $1 AND a.asset = t.asset
 JOIN {g}.asset s ON s.ws = $1 AND s.asset = t.asset
 JOIN {g}.campaign c ON c.ws = $1 AND c.campaign = a.campaign
 ORDER BY s.asset_id, c.campaign_id, a.from_us
-""")  # every time in which a campaign held what a touch is of ($2 its target, $3 what brought it, $4 when it was)
+""")  # every time in which a campaign held what was touched ($2 its asset or page, $3 what brought the visit, $4 the instant)
 INFLUENCE = (("influencing", INFLUENCING), ("deal_touch", DEAL_TOUCHES), ("revenue_touch", REVENUE_TOUCHES))
 
 

@@ -1,7 +1,7 @@
-"""How is an explanation said? Sentences that name people, assets, campaigns and days, for a reader who knows no reason code.
+"""Sentences that explain why something counts, or not. They name people, assets, campaigns and days instead of codes.
 
-Pure: a sentence is made of what it tells, and of the workspace's time zone. Days are told where they are enough; where two
-instants lie less than a day apart their times are told too, with the zone.
+Each is a pure function of what it names and of the workspace's time zone. An instant is given as a day; where two instants are
+less than a day apart, their times are given too, with the zone.
 """
 
 import datetime as dt
@@ -61,12 +61,12 @@ class NamedContact(NamedTuple):
 
     @property
     def begins(self) -> str:
-        """The same at the beginning of a sentence."""
+        """As `full`, with a capital letter where it begins with the word `contact`: for the beginning of a sentence."""
         return self.full[0].upper() + self.full[1:] if self.full.startswith("contact ") else self.full
 
     @property
     def short(self) -> str:
-        """What it is called where its full name was told before."""
+        """A short name, for a sentence that has given the full name before."""
         return self.first_name or self.last_name or self.email or f"contact {self.name}"
 
 
@@ -78,7 +78,7 @@ class NamedAsset(NamedTuple):
     name: str | None = None
 
     def kind(self, type_: T) -> str:
-        """What to call it where a touch of a type was told of it."""
+        """The word for the asset in a sentence about a touch of this type, such as `email`."""
         if type_ in _KINDS:
             return _KINDS[type_]
         if self.asset_type is not None:
@@ -86,15 +86,16 @@ class NamedAsset(NamedTuple):
         return "ad" if type_ in (T.AD_VIEWED, T.AD_CLICKED) else "asset"
 
     def said(self, type_: T) -> str:
-        """Such as `the email 'Spring mail'`."""
+        """The asset in a sentence about a touch of this type, such as `the email 'Spring mail'`."""
         return f"the {self.kind(type_)} '{self.name or self.asset_id}'"
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedTouch:
-    """A touch: whose (None: an anonymous visitor), of what, by which tracking URL or ad, with which utm value.
+    """What a sentence needs of a touch: the contact that owns it (None: an anonymous visitor), its type and its instant.
 
-    `through` says what of it is the campaign's: `asset`, `via` or `utm`; None where nothing is.
+    `asset` is what was touched, `via` the tracking URL or ad by which the visit came, `utm` its utm_campaign value, `kind` what the
+    event said of the interaction. `through` says which of them belongs to the campaign: `asset`, `via` or `utm`; None if none does.
     """
 
     who: NamedContact | None
@@ -108,7 +109,7 @@ class DescribedTouch:
     through: str | None = None
 
     def did(self, campaign: str | None = None) -> str:
-        """Such as `clicked the email 'Spring mail'`; with a campaign it is said what of it is the campaign's."""
+        """What was done, such as `clicked the email 'Spring mail'`. With a campaign's name it also says what belongs to the campaign."""
         of = f" of the campaign '{campaign}'" if campaign is not None else ""
         what = _DID[self.type].format(self._what()) + (of if self.through == "asset" else "")
         if self.kind is not None:
@@ -121,12 +122,12 @@ class DescribedTouch:
 
     @property
     def whole(self) -> str:
-        """With whose it was."""
+        """Who did it and what was done: the beginning of a sentence."""
         return f"{self.subject} {self.did()}"
 
     @property
     def subject(self) -> str:
-        """Whose it was."""
+        """Who did it, for the beginning of a sentence."""
         return "An anonymous visitor" if self.who is None else self.who.begins
 
     def _what(self) -> str:
@@ -141,19 +142,19 @@ class DescribedTouch:
 
 @dataclass(frozen=True, slots=True)
 class LocalTime:
-    """Tells instants in the workspace's time zone."""
+    """Writes instants, given in microseconds since 1970, in the workspace's time zone."""
 
     zone: ZoneInfo
 
     def day(self, at_us: int) -> str:
-        """Such as `3 March 2024`."""
+        """The day of an instant, such as `3 March 2024`."""
         at = self._local(at_us)
         return f"{at.day} {at:%B %Y}"
 
     def pair(self, at_us: int, other_us: int) -> tuple[str, str]:
-        """Two instants, so that a reader sees which is earlier: by day, or with their times if they are close.
+        """Two instants, so that a reader sees which is earlier: their days, or days and times if less than a day is between them.
 
-        Each begins with "on" or "at"; the second tells no day that the first has told, and the zone.
+        Each begins with "on" or "at". The second does not repeat the day of the first; where times are given, it ends with the zone.
         """
         one, other = self._local(at_us), self._local(other_us)
         same = one.date() == other.date()
@@ -163,7 +164,7 @@ class LocalTime:
         return f"on {self.day(at_us)} at {_time(one)}", f"{second} ({self.zone.key})"
 
     def apart(self, at_us: int, other_us: int) -> str:
-        """How far two instants are apart, such as `two days` or `35 minutes`."""
+        """How long it is between two instants, such as `two days` or `35 minutes`."""
         apart_us = abs(at_us - other_us)
         days = abs((self._local(at_us).date() - self._local(other_us).date()).days)
         if apart_us >= DAY_US and days:
@@ -183,7 +184,7 @@ class LocalTime:
         return more + _count(apart_us // unit_us, unit)
 
     def beside(self, at_us: int, other_us: int, what: str) -> str:
-        """One instant seen from another one, at which something was (`what`).
+        """When an instant was, and how long before or after another one at which `what` happened.
 
         Such as `on 3 March 2024, two days after the deal closed on 1 March 2024`.
         """
@@ -199,7 +200,7 @@ class LocalTime:
 
 @dataclass(frozen=True, slots=True)
 class DescribedDeal:
-    """What the sentences tell of a deal. `decided_us` is when its state was told last, its creation if nothing was."""
+    """What sentences need of a deal. `decided_us` is when an event last said its state, its creation if none did; in microseconds."""
 
     deal_id: str
     name: str | None
@@ -210,19 +211,19 @@ class DescribedDeal:
 
     @property
     def said(self) -> str:
-        """Such as `The deal 'Big order'`."""
+        """The deal at the beginning of a sentence, such as `The deal 'Big order'`."""
         return f"The deal '{self.name or self.deal_id}'"
 
 
 def deletion(clock: LocalTime, deal: DescribedDeal) -> str:
-    """Check `not_deleted`."""
+    """The sentence of the check `not_deleted`."""
     if deal.state is State.DELETED:
         return f"{deal.said} was deleted on {clock.day(deal.decided_us)}; a deleted deal counts for no campaign."
     return f"{deal.said} was created on {clock.day(deal.created_us)} and was not deleted."
 
 
 def outcome(clock: LocalTime, deal: DescribedDeal) -> str:
-    """Check `not_lost`."""
+    """The sentence of the check `not_lost`."""
     if deal.state is State.LOST:
         return f"{deal.said} was lost on {clock.day(deal.decided_us)}; a lost deal counts for no campaign."
     if deal.state is State.WON:
@@ -233,7 +234,7 @@ def outcome(clock: LocalTime, deal: DescribedDeal) -> str:
 
 
 def associated(clock: LocalTime, deal: DescribedDeal, who: NamedContact, joined_us: int, others: int) -> str:
-    """Check `contact_associated_before_close`, where it holds; `others` is how many other contacts were, too."""
+    """The sentence of the check `contact_associated_before_close` where it holds; `others` is how many other contacts were associated."""
     if deal.closed_us is None:
         too = f", as {'is' if others == 1 else 'are'} {_count(others, 'other contact')}" if others else ""
         return f"{who.begins} was associated with the deal on {clock.day(joined_us)} and still is{too}."
@@ -244,7 +245,7 @@ def associated(clock: LocalTime, deal: DescribedDeal, who: NamedContact, joined_
 def not_associated(
     clock: LocalTime, deal: DescribedDeal, reason: DealReason, who: NamedContact | None, changed_us: int | None, touch: DescribedTouch | None, campaign: str
 ) -> str:  # fmt: skip
-    """Check `contact_associated_before_close`, where it does not hold.
+    """The sentence of the check `contact_associated_before_close` where it does not hold.
 
     `who` was associated or dissociated at `changed_us`; `touch` is the touch of the campaign that would have counted, if any.
     """
@@ -264,7 +265,7 @@ def not_associated(
 
 
 def influenced(clock: LocalTime, deal: DescribedDeal, touch: DescribedTouch, campaign: str) -> str:
-    """Check `contact_influenced_before_close`, where it holds."""
+    """The sentence of the check `contact_influenced_before_close` where it holds."""
     if deal.closed_us is None:
         return f"{touch.subject} {touch.did(campaign)} on {clock.day(touch.at_us)}; the deal is open."
     return f"{touch.subject} {touch.did(campaign)} {clock.beside(touch.at_us, deal.closed_us, 'the deal closed')}."
@@ -274,7 +275,7 @@ def not_influenced(
     clock: LocalTime, deal: DescribedDeal, reason: DealReason, touch: DescribedTouch | None, people: Sequence[NamedContact], number: int, campaign: str,
     *, kept_out: bool,
 ) -> str:  # fmt: skip
-    """Check `contact_influenced_before_close`, where it does not hold.
+    """The sentence of the check `contact_influenced_before_close` where it does not hold.
 
     `touch` is the touch that came too late, or that influences no deal; `people` are the first of the `number` of contacts
     that are eligible.
@@ -300,12 +301,12 @@ def not_influenced(
 
 
 def counts(clock: LocalTime, touch: DescribedTouch, campaign: str) -> str:
-    """Why a touch counts for a campaign."""
+    """A sentence that says why a touch counts for a campaign."""
     return f"{touch.subject} {touch.did(campaign)} on {clock.day(touch.at_us)}."
 
 
 def kept_out(clock: LocalTime, why: KeptOut, touch: DescribedTouch, campaign: str, turned_us: int | None) -> str:
-    """Why a touch does not count for a campaign.
+    """A sentence that says why a touch does not count for a campaign.
 
     `turned_us` is when what it touched came into the campaign (or left it), or when its utm value began (or ceased) to be
     claimed; None if the campaign never held or claimed it while it counted.
