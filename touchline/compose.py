@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from services.api.app import api_router
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
-from services.api.reading import Api
+from services.api.requests import Api
 from services.ingest.app import Ingest, ingest_router
 from services.ingest.events import event_schemas
 from services.ingest.producers.browsers import OpenToBrowsers

@@ -1,9 +1,9 @@
-"""The read API: it answers from the live generation, re-tells no rule, and can explain its numbers."""
+"""The read API: parameters, answers and errors of HTTP. What is read, and by which rules, is in `shared.reading`."""
 
 from fastapi import APIRouter
 
 from services.api import assets, campaigns, contacts, dashboard, deals, events, identifiers, producers, reports, status
-from services.api.reading import Api
+from services.api.requests import Api
 
 
 def api_router(api: Api) -> APIRouter:

@@ -1,116 +1,15 @@
 """`/v1/campaigns/{id}/assets`: each asset with its own statistics, whoever held it (rule **reassociation**)."""
 
-import datetime as dt
-from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.campaigns import campaign_row
-from services.api.reading import Api, Reading, answer, reading
-from shared.events.instants import BEGINNING_US, END_US, from_micros, to_rfc3339
+from services.api.requests import Api, answer, read_request
+from shared.events.instants import END_US, to_rfc3339
 from shared.events.types import AssetType
-from shared.projection.attribution import sql_list as type_list
-from shared.projection.sql import sql
-from shared.rules.excluded_traffic import TrafficClass
-from shared.rules.influence import TouchType
-from shared.rules.pre_association import Route
-from shared.rules.reassociation import CTA_TYPES, Held, cta_clicks_stay, former_asset_keeps, keepers
-from shared.rules.visibility import NEEDS_A_VISIT, hidden_reason
-
-# Types whose numbers come in several groups: their contacts are joined as sets, for they cannot be added.
-IN_PARTS = CTA_TYPES | {TouchType.LIST_JOINED_STATIC, TouchType.LIST_JOINED_ACTIVE}
-
-HELD = sql("""
-SELECT a.asset, a.from_us, a.to_us, s.asset_id, s.asset_type, s.name, s.network, s.ad_type, s.published, s.published_us
-FROM {g}.association a LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
-WHERE a.ws = $1 AND a.campaign = $2 ORDER BY a.from_us
-""")  # every asset that the campaign ever held
-
-_SPAN = f"""
-    SELECT u.asset, {Route.ASSET:d} AS route, u.asset AS key, '{BEGINNING_US}'::bigint AS from_us, {END_US} AS to_us
-    FROM unnest($2::bigint[]) u(asset)
-    UNION ALL SELECT u.asset, {Route.VIA:d}, u.asset, '{BEGINNING_US}'::bigint, {END_US} FROM unnest($2::bigint[]) u(asset)
-    UNION ALL SELECT asset, route, page, from_us, to_us FROM {{g}}.address
-    WHERE ws = $1 AND asset = ANY($2::bigint[])"""
-
-_HISTORY = " UNION ".join(
-    f"""
-    SELECT s.asset, t.person, t.occurred_at_us, t.event_id, t.type, t.count
-    FROM span s JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = s.key AND t.traffic_class = {TrafficClass.COUNTED:d}
-        AND t.occurred_at_us >= greatest(s.from_us, $3::bigint) AND t.occurred_at_us < least(s.to_us, $4::bigint)
-    WHERE s.route = {route:d}"""
-    for route, column in ((Route.ASSET, "asset_or_page_key"), (Route.VIA, "via"))
-)
-
-# The history of assets ($2) in [$3, $4), by type; CTA events also by the change of holders that came last by then (none: the
-# beginning). A touch that is of an asset in two ways stands once (UNION).
-STATISTICS = sql(f"""
-WITH span AS MATERIALIZED ({_SPAN}
-), history AS ({_HISTORY}
-), owned AS (
-    SELECT h.asset, h.type, h.count, o.contact,
-        CASE WHEN h.type IN ({type_list(CTA_TYPES)}) THEN coalesce((
-            SELECT max(change.at_us) FROM {{g}}.association a
-            CROSS JOIN LATERAL (VALUES (a.from_us), (a.to_us)) change(at_us)
-            WHERE a.ws = $1 AND a.asset = h.asset AND change.at_us <= h.occurred_at_us), '{BEGINNING_US}'::bigint) END AS since_us
-    FROM history h LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = h.person
-        AND (h.occurred_at_us, h.event_id) >= (o.from_us, o.from_event)
-        AND (h.occurred_at_us, h.event_id) < (o.to_us, o.to_event)
-)
-SELECT asset, type, since_us, sum(count)::bigint AS n, count(DISTINCT contact) AS contacts,
-    CASE WHEN type IN ({type_list(IN_PARTS)}) THEN
-        coalesce(array_agg(DISTINCT contact) FILTER (WHERE contact IS NOT NULL), '{{}}') END AS known
-FROM owned GROUP BY asset, type, since_us
-""")
-
-HOLDERS = sql("""
-SELECT asset, campaign, from_us, to_us FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])
-""")  # every time in which any campaign held these assets
-
-_A_VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class = {TrafficClass.COUNTED:d}"
-_LATEST = " UNION ALL ".join(
-    f"""
-    (SELECT t.occurred_at_us FROM {{g}}.touch t WHERE t.ws = $1 AND t.{column} = u.asset AND {_A_VISIT}
-    ORDER BY t.occurred_at_us DESC LIMIT 1)"""
-    for column in ("asset_or_page_key", "via")
-)
-_LATEST_BY_LINK = f"""
-    (SELECT l.occurred_at_us FROM {{g}}.address a CROSS JOIN LATERAL (
-        SELECT t.occurred_at_us FROM {{g}}.touch t WHERE t.ws = $1 AND t.via = a.page AND {_A_VISIT}
-            AND t.occurred_at_us >= a.from_us AND t.occurred_at_us < a.to_us
-        ORDER BY t.occurred_at_us DESC LIMIT 1) l
-    WHERE a.ws = $1 AND a.asset = u.asset AND a.route = {Route.VIA:d})"""
-VISITED = sql(f"""
-SELECT u.asset, max(v.occurred_at_us) AS last_visit_us
-FROM unnest($2::bigint[]) u(asset) CROSS JOIN LATERAL ({_LATEST} UNION ALL {_LATEST_BY_LINK}) v
-GROUP BY u.asset
-""")  # which of these assets were ever visited, and when last
-
-
-@dataclass
-class Section:
-    """What a campaign's asset section shows of one asset: counts and known contacts by event type.
-
-    `not_shown` counts by reason and type what happened to the asset but shows elsewhere.
-    """
-
-    statistics: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    contacts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    known: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    not_shown: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
-
-    def add(self, row: Any) -> None:
-        """Add a group of touches."""
-        name = TouchType(row["type"]).wire
-        self.statistics[name] += row["n"]
-        if row["known"] is None:
-            self.contacts[name] += row["contacts"]
-        else:
-            self.known[name].update(row["known"])
-            self.contacts[name] = len(self.known[name])
+from shared.reading.assets import AssetSection, asset_sections, held_assets, hidden_reasons
+from shared.reading.campaigns import campaign_row
 
 
 def routes(api: Api) -> APIRouter:
@@ -120,63 +19,27 @@ def routes(api: Api) -> APIRouter:
     @router.get("/{campaign_id:id}/assets", openapi_extra=takes.read(takes.ASSET_TYPE, *takes.RANGE, *takes.PAGE))
     async def get_assets(campaign_id: str, request: Request) -> Response:
         """Each asset with its own statistics; former ones if they kept something; hidden ones with their reason."""
-        async with reading(api, request, heavy=True) as read:
-            campaign = await campaign_row(read, campaign_id)
-            held = {row["asset"]: row for row in await read.fetch(HELD, campaign["campaign"])}
+        async with read_request(api, request, heavy=True) as read:
+            campaign = await campaign_row(read.snapshot, campaign_id)
+            held = await held_assets(read.snapshot, campaign["campaign"])
             wanted = read.choice("type", get_args(AssetType)) if "type" in read.query else None
             held = {key: row for key, row in held.items() if wanted in (None, row["asset_type"])}
-            sections = await _sections(read, campaign["campaign"], held)
-            hidden = await _hidden(read, campaign, held)
+            sections = await asset_sections(read.snapshot, campaign["campaign"], held, read.range)
+            hidden = await hidden_reasons(read.snapshot, campaign, held)
             items, keys = [], []
             for key, row in sorted(held.items(), key=lambda h: (h[1]["asset_type"] or "", h[1]["asset_id"])):
                 former = row["to_us"] != END_US
-                section = sections.get(key, Section())
+                section = sections.get(key, AssetSection())
                 if former and not section.statistics:
                     continue
                 items.append(_item(row, section, former, None if former else hidden.get(key)))
                 keys.append([row["asset_type"] or "", row["asset_id"]])
-            return answer(read, {**read.page(items, keys), **read.range.said})
+            return answer(read, {**read.page(items, keys), **read.range.as_json()})
 
     return router
 
 
-async def _sections(read: Reading, campaign: int, held: dict[int, Any]) -> dict[int, Section]:
-    span = read.range
-    holders: dict[int, list[Held]] = defaultdict(list)
-    for row in await read.fetch(HOLDERS, list(held)):
-        holders[row["asset"]].append(Held(row["campaign"], row["from_us"], row["to_us"]))
-    sections: dict[int, Section] = defaultdict(Section)
-    for row in await read.fetch(STATISTICS, list(held), span.from_us, span.to_us):
-        type_, section = TouchType(row["type"]), sections[row["asset"]]
-        kept_by = frozenset[int]() if row["since_us"] is None else keepers(holders[row["asset"]], row["since_us"])
-        if held[row["asset"]]["to_us"] != END_US:
-            if former_asset_keeps(type_, kept_by, campaign):
-                section.add(row)
-        elif (why := cta_clicks_stay(type_, kept_by, campaign)) is None:
-            section.add(row)
-        else:
-            section.not_shown[str(why)][type_.wire] += row["n"]
-    return sections
-
-
-async def _hidden(read: Reading, campaign: Any, held: dict[int, Any]) -> dict[int, str | None]:
-    asking = [key for key, row in held.items() if row["asset_type"] in NEEDS_A_VISIT]
-    visited = {row["asset"]: row["last_visit_us"] for row in await read.fetch(VISITED, asking)}
-    return {
-        key: hidden_reason(
-            row["asset_type"], published=bool(row["published"]), last_visit_us=visited.get(key),
-            campaign_created_us=campaign["created_us"],
-            published_on={_day(read, at_us) for at_us in row["published_us"] or ()},
-            starts_on=campaign["starts_on"], ends_on=campaign["ends_on"],
-        ) for key, row in held.items()
-    }  # fmt: skip
-
-
-def _day(read: Reading, at_us: int) -> dt.date:
-    return from_micros(at_us).astimezone(read.zone).date()
-
-
-def _item(row: Any, section: Section, former: bool, hidden: str | None) -> dict[str, Any]:
+def _item(row: Any, section: AssetSection, former: bool, hidden: str | None) -> dict[str, Any]:
     return {
         "asset_id": row["asset_id"], "asset_type": row["asset_type"], "name": row["name"],
         "network": row["network"], "ad_type": row["ad_type"],

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.explain import explain_event
-from services.api.reading import Api, answer, reading
+from services.api.requests import Api, answer, read_request
+from shared.reading.explain import explain_event
 
 
 def routes(api: Api) -> APIRouter:
@@ -14,7 +14,7 @@ def routes(api: Api) -> APIRouter:
     @router.get("/{event_id:id}/explain", openapi_extra=takes.read())
     async def get_explain(event_id: str, request: Request) -> Response:
         """What the event counted for, in which campaigns, and why not in others."""
-        async with reading(api, request) as read:
-            return answer(read, await explain_event(read, event_id))
+        async with read_request(api, request) as read:
+            return answer(read, await explain_event(read.snapshot, event_id))
 
     return router

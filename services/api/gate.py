@@ -1,7 +1,7 @@
-"""How many reads may there be at a time, and how long may one take? What waits or reads too long is told to come again.
+"""How many requests may read at a time, and how long may one take? A request beyond that is answered 503 with a code.
 
-A heavy read gathers the touches of whole campaigns; a light one looks a few rows up. Heavy ones have only a part of the
-connections, so that they cannot hold what light ones need. Every wait is bounded, and every bound ends in a 503 with a code.
+A heavy read gathers the touches of whole campaigns; a light one looks a few rows up. Heavy reads get only a part of the
+connections, so that light ones always find one. Every wait has a limit.
 """
 
 import asyncio
@@ -24,14 +24,17 @@ SERVER_SETTINGS = {
     "statement_timeout": f"{READ_S:.0f}s",  # the server ends what this process could not, having been killed
     "idle_in_transaction_session_timeout": "60s",  # no snapshot is left open by a request that hangs
 }
-"""Of every connection that reads."""
+"""The settings of PostgreSQL for every connection that reads."""
 
 
 Answer = TypeVar("Answer")
 
 
 class Gate:
-    """Lets reads in: connections of `pool`, at most `heavy_max` of them for heavy reads at a time."""
+    """Gives connections of `pool` to requests, at most `heavy_max` of them to heavy reads at a time.
+
+    A request waits `wait_s` seconds for a connection, and keeps it for `read_s` seconds at most.
+    """
 
     def __init__(
         self, pool: "asyncpg.Pool[asyncpg.Record]", heavy_max: int = HEAVY_MAX, wait_s: float = WAIT_S,
@@ -42,7 +45,7 @@ class Gate:
 
     @asynccontextmanager
     async def connection(self, *, heavy: bool) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
-        """A connection for one request. Raises a 503 `Problem`: `busy` if there is none in time, `read_timeout` after it."""
+        """A connection for one request. Raises a 503 `Problem`: `busy` if none is free in time, `read_timeout` if it is kept too long."""
         deadline_s = asyncio.get_running_loop().time() + self._wait_s
         if heavy:
             await self._in_time(self._heavy.acquire(), deadline_s)

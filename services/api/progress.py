@@ -9,9 +9,8 @@ import structlog
 from shared.database import error_text
 from shared.log.port import EventLog, LogUnavailable
 from shared.projection.generations import live_generation
-from shared.projection.sql import sql
+from shared.reading.snapshot import PROGRESS
 
-PROGRESS = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
 POLL_S = 0.01
 LIVE_AGAIN_S = 1.0  # another generation may have become the live one
 END_WAIT_S = 1.0  # a read has its answer without the log, so it does not wait for one that is away

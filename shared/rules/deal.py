@@ -17,6 +17,10 @@ class State(StrEnum):
     DELETED = "deleted"
 
 
+COUNTING_STATES = frozenset({State.OPEN, State.WON})
+"""A lost deal and a deleted one count for no campaign."""
+
+
 class DealReason(StrEnum):
     """Why a deal does not count for a campaign; the first that is true."""
 
@@ -140,6 +144,27 @@ def before_close(at_us: int | None, closed_us: int | None) -> bool:
     return at_us is not None and (closed_us is None or at_us < closed_us)
 
 
+def counts(state: State, closed_us: int | None, deal_touch_us: int | None) -> bool:
+    """Whether a deal counts for a campaign.
+
+    `deal_touch_us` is the campaign's earliest deal touch of any contact that is eligible for the deal, None if there is none.
+    """
+    return state in COUNTING_STATES and before_close(deal_touch_us, closed_us)
+
+
+def brings_revenue(state: State, closed_us: int | None, revenue_touch_us: int | None) -> bool:
+    """Whether a deal makes one of its eligible contacts a contact with revenue of a campaign.
+
+    `revenue_touch_us` is the campaign's earliest revenue touch of that contact, None if there is none.
+    """
+    return state is State.WON and before_close(revenue_touch_us, closed_us)
+
+
+def dated_us(created_us: int, closed_us: int | None) -> int:
+    """The instant by which a deal lies in a range or does not: its close, or its creation while it is open."""
+    return created_us if closed_us is None else closed_us
+
+
 def absences(members: Sequence[Member], closed_us: int | None) -> dict[int, Absence]:
     """Why each contact that the deal ever had, but for the eligible ones, is not eligible.
 
@@ -178,10 +203,10 @@ def decide(deal: Deal, members: Sequence[Member], touches: Iterable[Met]) -> Dec
     if not present and not absent:
         return Decision(DealReason.NO_CONTACT, None)
     met = sorted(touches)
+    first = next((t for t in met if t.type in DEAL_TOUCHES and t.contact in present), None)
+    if first is not None and counts(deal.state, closed_us, first.order.at_us):
+        return Decision(None, first.order, first.contact, first)
     early = [t for t in met if t.type in DEAL_TOUCHES and before_close(t.order.at_us, closed_us)]
-    for touch in early:
-        if touch.contact in present:
-            return Decision(None, touch.order, touch.contact, touch)
     for why in (DealReason.CONTACT_ASSOCIATED_AFTER_CLOSE, DealReason.CONTACT_DISSOCIATED_BEFORE_CLOSE):
         for touch in early:
             if touch.contact in absent and absent[touch.contact].reason is why:

@@ -1,10 +1,48 @@
-"""Which routes and touches make a new contact the campaign's, by its first and by its last touch?"""
+"""Which touches make a new contact a campaign's, by its first and by its last touch (rule **first and last touch**)?
 
+A contact is new when it converts: with the event that created it. The window statuses are those of the campaign that is
+asked about, at the instant of the touch.
+"""
+
+from collections.abc import Mapping
+
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
-from shared.rules.pre_association import Route
+from shared.rules.order import Order
+from shared.rules.pre_association import Route, WindowStatus
 
 # Sessions and first touches are of the page's asset or the utm; what brought the visit (`via`) makes neither.
 FIRST_TOUCH_ROUTES = frozenset({Route.ASSET, Route.UTM})
 
 # Before converting, in the same session: visiting a page or submitting a form that the campaign then held.
 LAST_TOUCH_TYPES = frozenset({TouchType.PAGE_VISITED, TouchType.FORM_SUBMITTED})
+
+
+def is_first_touch(traffic_class: TrafficClass, by_route: Mapping[Route, WindowStatus]) -> bool:
+    """Whether a contact's first page visit, up to and including its conversion, makes it new by its first touch."""
+    return traffic_class is TrafficClass.COUNTED and any(
+        by_route.get(route) is WindowStatus.COUNTS for route in FIRST_TOUCH_ROUTES
+    )
+
+
+def is_last_touch(
+    touch: Order, type_: TouchType, traffic_class: TrafficClass, by_asset: WindowStatus | None, conversion: Order
+) -> bool:
+    """Whether a touch in the session of a contact's conversion makes the contact new by its last touch.
+
+    `by_asset` is what the asset touched, or the page, was to the campaign; None if it never was anything.
+    """
+    return (
+        touch <= conversion
+        and type_ in LAST_TOUCH_TYPES
+        and traffic_class is TrafficClass.COUNTED
+        and by_asset is WindowStatus.COUNTS
+    )
+
+
+def is_last_touch_by_utm(by_utm: WindowStatus | None) -> bool:
+    """Whether the page that a contact converted on makes it new by its last touch, whatever it visited before.
+
+    `by_utm` is what the page's utm value was to the campaign at the instant of the conversion; None if it never was anything.
+    """
+    return by_utm is WindowStatus.COUNTS

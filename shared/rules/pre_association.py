@@ -3,11 +3,12 @@
 For a campaign, the whole time of each key that it ever held or claimed is cut into pieces that say so.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 from shared.events.instants import BEGINNING_US, END_US
+from shared.rules.excluded_traffic import TrafficClass
 
 
 class Route(IntEnum):
@@ -74,21 +75,21 @@ def within(pieces: Sequence[Piece], from_us: int, to_us: int) -> list[Piece]:
     return [p for p in cut if p.from_us < p.to_us]
 
 
-def kept_out(
-    machine: bool,
-    internal: bool,
-    by_asset: WindowStatus | None,
-    by_via: WindowStatus | None,
-    by_utm: WindowStatus | None,
-) -> KeptOut | None:
-    """Why a touch does not count for a campaign, None if it does. A window status is None where the route does not apply."""
-    if machine:
+def kept_out(traffic_class: TrafficClass, by_route: Mapping[Route, WindowStatus]) -> KeptOut | None:
+    """Why a touch does not count for a campaign, None if it does.
+
+    `by_route` says what the touch was to the campaign by each route that applies: it counts if it counts by one of them, else
+    the lowest route gives the reason.
+    Raises `ValueError` for a retracted touch, and for one without any route: neither is a touch of the campaign.
+    """
+    if traffic_class is TrafficClass.MACHINE:
         return KeptOut.MACHINE
-    if internal:
+    if traffic_class is TrafficClass.INTERNAL:
         return KeptOut.INTERNAL
-    if WindowStatus.COUNTS in (by_asset, by_via, by_utm):
-        return None
-    window_status = by_asset or by_via or by_utm
-    if window_status is None:
+    if traffic_class is TrafficClass.RETRACTED:
+        raise ValueError("a retracted touch is no touch of any campaign")
+    if not by_route:
         raise ValueError("a touch without any route to the campaign is not one of its touches")
-    return KeptOut[window_status.name]
+    if WindowStatus.COUNTS in by_route.values():
+        return None
+    return KeptOut[by_route[min(by_route)].name]

@@ -5,13 +5,13 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from shared.projection.stages.deals.gather import members_of, told_of
 
 from shared.events import types as e
 from shared.events.codec import Arrived, canonical, decode_event, event_type
 from shared.events.instants import to_micros
 from shared.events.money import exact_minor
 from shared.projection.rows import TouchRow, identifier_mention, reading_of, registered, suit_touch, touch_row
+from shared.projection.stages.deals.gather import members_of, told_of
 from shared.recognition.referrers import site
 from shared.recognition.user_agents import known
 from shared.rules import channel, page, utm
@@ -41,13 +41,14 @@ from shared.rules.excluded_traffic import (
     scanned,
     traffic_class,
 )
+from shared.rules.first_and_last_touch import is_first_touch, is_last_touch, is_last_touch_by_utm
 from shared.rules.influence import INFLUENCING, TouchType
-from shared.rules.keys import asset_key, campaign_key, identifiers, session_key, utm_key
+from shared.rules.keys import asset_key, campaign_key, identifiers, session_key, utm_key, visitor_key
 from shared.rules.models import MODELS, weights
 from shared.rules.once import Telling, latest, winner
 from shared.rules.order import Order
 from shared.rules.owner import Owned, owned
-from shared.rules.pre_association import WindowStatus, asset_pieces, kept_out, utm_pieces, within
+from shared.rules.pre_association import Route, WindowStatus, asset_pieces, kept_out, utm_pieces, within
 from shared.rules.reassociation import Held, keepers
 from shared.rules.retracted import Retraction, retracted
 from shared.rules.session import SESSION_TYPES, Session, after
@@ -243,25 +244,95 @@ class InMemory:
                 spans_of[campaign].append((from_us, to_us))
             self.values[key] = {campaign: utm_pieces(spans) for campaign, spans in spans_of.items()}
 
-    def why_not(self, event_id: str) -> dict[str, str | None]:
-        """For each campaign that has to do with the touch: why it does not count, None if it does."""
+    def window_statuses(self, event_id: str) -> dict[int, dict[Route, WindowStatus]]:
+        """What a touch is to each campaign that ever held or claimed what it touched, by route."""
         row = self.rows[event_id]
 
         def window_status(pieces: list[Any]) -> WindowStatus | None:
             return next((p.window_status for p in pieces if p.from_us <= row.occurred_at_us < p.to_us), None)
 
-        found: dict[int, list[WindowStatus | None]] = defaultdict(lambda: [None, None, None])
+        found: dict[int, dict[Route, WindowStatus]] = defaultdict(dict)
         by_target = {
             **self.pieces.get(row.asset_or_page_key or 0, {}),
             **self.pages.get(row.asset_or_page_key or 0, {}),
         }
         by_via = {**self.pieces.get(row.via or 0, {}), **self.pages.get(row.via or 0, {})}
-        for place, pieces in enumerate((by_target, by_via, self.values.get(row.utm or 0, {}))):
+        by_utm = self.values.get(row.utm or 0, {})
+        for route, pieces in ((Route.ASSET, by_target), (Route.VIA, by_via), (Route.UTM, by_utm)):
             for campaign, cut in pieces.items():
                 if (met := window_status(cut)) is not None:
-                    found[campaign][place] = met
-        machine, internal = row.traffic_class == TrafficClass.MACHINE, row.traffic_class == TrafficClass.INTERNAL
-        return {self.campaign_ids[c]: kept_out(machine, internal, *routes) for c, routes in found.items()}
+                    found[campaign][route] = met
+        return found
+
+    def why_not(self, event_id: str) -> dict[str, str | None]:
+        """For each campaign that has to do with the touch: why it does not count, None if it does."""
+        class_ = TrafficClass(self.rows[event_id].traffic_class)
+        return {self.campaign_ids[c]: kept_out(class_, by) for c, by in self.window_statuses(event_id).items()}
+
+    def first_touch(self, contact: int) -> set[str]:
+        """The campaigns that a contact is new to by its first touch."""
+        visits = [
+            (row.order, event_id) for event_id, row in self.rows.items()
+            if row.type == TouchType.PAGE_VISITED and row.traffic_class == TrafficClass.COUNTED
+            and self.owner(event_id) == contact and row.order <= self.created[contact]
+        ]  # fmt: skip
+        if not visits:
+            return set()
+        _, first = min(visits)
+        class_ = TrafficClass(self.rows[first].traffic_class)
+        return {self.campaign_ids[c] for c, by in self.window_statuses(first).items() if is_first_touch(class_, by)}
+
+    def last_touch(self, contact: int) -> set[str]:
+        """The campaigns that a contact is new to by its last touch."""
+        conversion, out = self.created[contact], set[int]()
+        event = next(event for order, event in self.events if order == conversion)
+        done = self._session_up_to(conversion, event)
+        if done is None:
+            return set()
+        for event_id in done:
+            row = self.rows[event_id]
+            kind = TouchType(row.type), TrafficClass(row.traffic_class)
+            out |= {c for c, by in self.window_statuses(event_id).items()
+                    if is_last_touch(row.order, *kind, by.get(Route.ASSET), conversion)}  # fmt: skip
+        pages = [i for i in done if self.rows[i].type == TouchType.PAGE_VISITED]
+        if conversion.event_id in self.rows and self.rows[conversion.event_id].type == TouchType.PAGE_VISITED:
+            value = self.rows[conversion.event_id].utm
+        elif (url := getattr(event, "url", None)) is not None:
+            told = page.parse(url, "").campaign
+            value = utm_key(told) if told else None
+        else:
+            value = self.rows[max(pages, key=lambda i: self.rows[i].order)].utm if pages else None
+        for campaign, pieces in self.values.get(value or 0, {}).items():
+            status = next((p.window_status for p in pieces if p.from_us <= conversion.at_us < p.to_us), None)
+            if is_last_touch_by_utm(status):
+                out.add(campaign)
+        return {self.campaign_ids[campaign] for campaign in out}
+
+    def _session_up_to(self, conversion: Order, event: Any) -> list[str] | None:
+        """The touches up to a conversion of its session: its own, else the visitor's last one if it was less than the gap before."""
+        row = self.rows.get(conversion.event_id)
+        alone = row is not None and not row.by_visitor and row.type == TouchType.FORM_SUBMITTED
+        if row is not None and alone and row.traffic_class == TrafficClass.COUNTED:
+            return [conversion.event_id]
+        session = self._session_of(conversion, event)
+        if session is None:
+            return None
+        return [i for i, s in self.session.items() if s.key == session.key and self.rows[i].order <= conversion]
+
+    def _session_of(self, conversion: Order, event: Any) -> Session | None:
+        if conversion.event_id in self.session:
+            return self.session[conversion.event_id]
+        visitor = getattr(event, "visitor_id", None)
+        if visitor is None:
+            return None
+        before = [
+            i for i in self.session if self.rows[i].person == visitor_key(visitor) and self.rows[i].order <= conversion
+        ]
+        if not before:
+            return None
+        last = max(before, key=lambda i: self.rows[i].order)
+        near = conversion.at_us - self.rows[last].occurred_at_us < self.settings.session_gap_us
+        return self.session[last] if near else None
 
     def kept_by(self, event_id: str) -> set[str]:
         """The campaigns that keep a CTA's click or view."""

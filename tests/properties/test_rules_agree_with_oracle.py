@@ -35,7 +35,7 @@ def differences(events: list[dict[str, object]]) -> list[str]:
     wanted_idle = sorted((e["id"], oracle.ignored_association(e)) for e in changes)
     check("idle changes", wanted_idle, sorted((i.order.event_id, str(i.reason)) for i in rules.idle))
     for touch in oracle.touches:
-        check(f"{touch['id']} brought by", oracle.brought(touch), tuple(rules.brought(touch["id"])))
+        check(f"{touch['id']} brought by", oracle.brought(touch), tuple(rules.traffic_source(touch["id"])))
         owner, mine = oracle.owner(touch), rules.owner(touch["id"])
         check(f"{touch['id']} owner", owner and oracle.name(owner), mine and rules.name[mine])
         wanted = {c: oracle.why_not(touch, c) for c in oracle.campaigns}
@@ -45,6 +45,10 @@ def differences(events: list[dict[str, object]]) -> list[str]:
             check(f"{touch['id']} kept by", oracle.keepers(touch["asset_id"], at(touch)), rules.kept_by(touch["id"]))
     for contact in oracle.contacts:
         key = rules.contact_of[min(Identifier((kind == "email", text)).key for kind, text in contact)]
+        firsts = {c for c in oracle.campaigns if contact in oracle.first_touch(c)}
+        check(f"{contact} first touch", firsts, rules.first_touch(key))
+        lasts = {c for c in oracle.campaigns if contact in oracle.last_touch(c)}
+        check(f"{contact} last touch", lasts, rules.last_touch(key))
         check(f"{contact} in Salesforce", oracle.salesforce_of(contact), rules.salesforce(key))
     for deal in oracle.deals:
         for campaign in oracle.campaigns:

@@ -11,16 +11,15 @@ from typing import Any
 
 import orjson
 import pytest
-from starlette.datastructures import QueryParams
 
-from services.api.difference import difference
-from services.api.reading import snapshot
 from services.replay.backfill import event_of
 from services.replay.build import Resources
 from services.replay.what_if import Changes, Taken, Unfit, what_if
 from shared.events.codec import Record
 from shared.projection.checksums import checksums
 from shared.projection.generations import drop_expired
+from shared.reading.difference import difference
+from shared.reading.snapshot import snapshot
 from tests.conftest import Workspace, new_workspace
 from tests.processes import start
 from touchline.compose import Running, compose
@@ -117,10 +116,9 @@ def test_a_difference_names_campaign_deal_contact_and_the_touches(own: Running, 
         await make(own, workspace, "backdated", added=[record(BACKDATED)])
 
         async def between(one: str, other: str) -> dict[str, Any]:
-            queries = [QueryParams({"generation": name}) for name in (one, other)]
             async with (
-                snapshot(own.pool, workspace.name, queries[0]) as a,
-                snapshot(own.pool, workspace.name, queries[1]) as b,
+                snapshot(own.pool, workspace.name, one) as a,
+                snapshot(own.pool, workspace.name, other) as b,
             ):
                 return await difference(a, b, "linear")
 

@@ -5,19 +5,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.api import sentences
-from services.api.sentences import Clock, Deal, Deed, Thing, Who
 from shared.events.instants import to_micros
+from shared.reading import sentences
+from shared.reading.sentences import DescribedDeal, DescribedTouch, LocalTime, NamedAsset, NamedContact
 from shared.rules.deal import DealReason, State
 from shared.rules.influence import TouchType as T
 from shared.rules.pre_association import KeptOut
 
-OSLO = Clock(ZoneInfo("Europe/Oslo"))
-KARI = Who("8001", "kari@example.no", "Kari", "Nordmann")
-OLA = Who("ola@example.no", "ola@example.no", "Ola")
-PER = Who("8003")
-MAIL, LANDING = Thing("mail", "marketing_email", "Spring mail"), Thing("lp", "landing_page", "Offer")
-QR = Thing("qr", "tracking_url", "Flyer")
+OSLO = LocalTime(ZoneInfo("Europe/Oslo"))
+KARI = NamedContact("8001", "kari@example.no", "Kari", "Nordmann")
+OLA = NamedContact("ola@example.no", "ola@example.no", "Ola")
+PER = NamedContact("8003")
+MAIL, LANDING = NamedAsset("mail", "marketing_email", "Spring mail"), NamedAsset("lp", "landing_page", "Offer")
+QR = NamedAsset("qr", "tracking_url", "Flyer")
 SPRING = "Spring sale"
 
 
@@ -25,54 +25,60 @@ def us(text: str) -> int:
     return to_micros(dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC))
 
 
-def deal(closed: str | None = "2024-03-01T10:00", state: State = State.WON, decided: str | None = None) -> Deal:
+def deal(
+    closed: str | None = "2024-03-01T10:00", state: State = State.WON, decided: str | None = None
+) -> DescribedDeal:
     created_us = us("2024-02-10T10:00")
     closed_us = None if closed is None else us(closed)
-    return Deal("d", "Boat", state, created_us, closed_us, us(decided) if decided else closed_us or created_us)
+    return DescribedDeal("d", "Boat", state, created_us, closed_us, us(decided) if decided else closed_us or created_us)
 
 
-def click(at: str, who: Who | None = KARI, type_: T = T.EMAIL_CLICKED, thing: Thing | None = MAIL) -> Deed:
-    return Deed(who, type_, us(at), thing, through="asset")
+def click(
+    at: str, who: NamedContact | None = KARI, type_: T = T.EMAIL_CLICKED, asset: NamedAsset | None = MAIL
+) -> DescribedTouch:
+    return DescribedTouch(who, type_, us(at), asset, through="asset")
 
 
-def visit(through: str, url: str = "https://shop.example/offer/?x=1#top", thing: Thing | None = None) -> Deed:
+def visit(
+    through: str, url: str = "https://shop.example/offer/?x=1#top", asset: NamedAsset | None = None
+) -> DescribedTouch:
     via = QR if through == "via" else None
     utm = "spring" if through == "utm" else None
-    return Deed(OLA, T.PAGE_VISITED, us("2024-02-12T12:00"), thing, via, utm, url, None, through)
+    return DescribedTouch(OLA, T.PAGE_VISITED, us("2024-02-12T12:00"), asset, via, utm, url, None, through)
 
 
 @pytest.mark.parametrize(
     ("who", "said"),
     [
         (KARI, "Kari Nordmann (kari@example.no, 8001)"), (OLA, "Ola (ola@example.no)"), (PER, "contact 8003"),
-        (Who("7", "per@example.no"), "per@example.no (7)"), (Who("per@example.no", "per@example.no"), "per@example.no"),
-        (Who("8", None, "Siri", "Berg"), "Siri Berg (8)"), (Who("9", None, None, "Lie"), "Lie (9)"),
+        (NamedContact("7", "per@example.no"), "per@example.no (7)"), (NamedContact("per@example.no", "per@example.no"), "per@example.no"),
+        (NamedContact("8", None, "Siri", "Berg"), "Siri Berg (8)"), (NamedContact("9", None, None, "Lie"), "Lie (9)"),
     ],
 )  # fmt: skip
-def test_a_person_is_called_by_its_name_and_identifiers(who: Who, said: str) -> None:
+def test_a_person_is_called_by_its_name_and_identifiers(who: NamedContact, said: str) -> None:
     assert who.full == said
 
 
 @pytest.mark.parametrize(
-    ("deed", "said"),
+    ("touch", "said"),
     [
         (click("2024-03-03T10:00"), "clicked the email 'Spring mail' of the campaign 'Spring sale'"),
-        (click("2024-03-03T10:00", type_=T.EMAIL_OPENED, thing=Thing("m")), "opened the email 'm' of the campaign 'Spring sale'"),
-        (Deed(KARI, T.FORM_SUBMITTED, 0, Thing("f", "form", "Sign up"), through="asset"), "submitted the form 'Sign up' of the campaign 'Spring sale'"),
-        (Deed(KARI, T.CTA_VIEWED, 0, Thing("c", "cta"), through="asset"), "saw the call to action 'c' of the campaign 'Spring sale'"),
-        (Deed(KARI, T.AD_CLICKED, 0, Thing("a", "ad_campaign"), through="asset"), "clicked the ad campaign 'a' of the campaign 'Spring sale'"),
-        (Deed(KARI, T.AD_CLICKED, 0, Thing("a"), through="asset"), "clicked the ad 'a' of the campaign 'Spring sale'"),
-        (Deed(KARI, T.SOCIAL_INTERACTED, 0, Thing("p"), kind="like", through="asset"), "interacted with the social post 'p' of the campaign 'Spring sale' (like)"),
-        (Deed(KARI, T.ASSET_INTERACTED, 0, Thing("m", "meeting", "Demo"), kind="meeting_booked", through="asset"), "interacted with the meeting 'Demo' of the campaign 'Spring sale' (meeting booked)"),
-        (Deed(KARI, T.ASSET_INTERACTED, 0, Thing("x")), "interacted with the asset 'x'"),
-        (visit("asset", thing=LANDING), "visited the landing page 'Offer' of the campaign 'Spring sale'"),
+        (click("2024-03-03T10:00", type_=T.EMAIL_OPENED, asset=NamedAsset("m")), "opened the email 'm' of the campaign 'Spring sale'"),
+        (DescribedTouch(KARI, T.FORM_SUBMITTED, 0, NamedAsset("f", "form", "Sign up"), through="asset"), "submitted the form 'Sign up' of the campaign 'Spring sale'"),
+        (DescribedTouch(KARI, T.CTA_VIEWED, 0, NamedAsset("c", "cta"), through="asset"), "saw the call to action 'c' of the campaign 'Spring sale'"),
+        (DescribedTouch(KARI, T.AD_CLICKED, 0, NamedAsset("a", "ad_campaign"), through="asset"), "clicked the ad campaign 'a' of the campaign 'Spring sale'"),
+        (DescribedTouch(KARI, T.AD_CLICKED, 0, NamedAsset("a"), through="asset"), "clicked the ad 'a' of the campaign 'Spring sale'"),
+        (DescribedTouch(KARI, T.SOCIAL_INTERACTED, 0, NamedAsset("p"), kind="like", through="asset"), "interacted with the social post 'p' of the campaign 'Spring sale' (like)"),
+        (DescribedTouch(KARI, T.ASSET_INTERACTED, 0, NamedAsset("m", "meeting", "Demo"), kind="meeting_booked", through="asset"), "interacted with the meeting 'Demo' of the campaign 'Spring sale' (meeting booked)"),
+        (DescribedTouch(KARI, T.ASSET_INTERACTED, 0, NamedAsset("x")), "interacted with the asset 'x'"),
+        (visit("asset", asset=LANDING), "visited the landing page 'Offer' of the campaign 'Spring sale'"),
         (visit("via"), "visited the page shop.example/offer by the tracking URL 'Flyer' of the campaign 'Spring sale'"),
         (visit("utm"), "visited the page shop.example/offer with the utm_campaign 'spring' of the campaign 'Spring sale'"),
         (visit("utm", url="https://shop.example"), "visited the page shop.example with the utm_campaign 'spring' of the campaign 'Spring sale'"),
     ],
 )  # fmt: skip
-def test_a_touch_is_told_by_what_was_done_to_what(deed: Deed, said: str) -> None:
-    assert deed.did(SPRING) == said
+def test_a_touch_is_told_by_what_was_done_to_what(touch: DescribedTouch, said: str) -> None:
+    assert touch.did(SPRING) == said
 
 
 @pytest.mark.parametrize("type_", list(T))
@@ -125,16 +131,16 @@ DEALS = [
 ]  # fmt: skip
 
 
-def missing(reason: DealReason, who: Who | None, changed: str | None, deed: Deed | None, closed: str | None = "2024-03-01T10:00") -> str:  # fmt: skip
+def missing(reason: DealReason, who: NamedContact | None, changed: str | None, touch: DescribedTouch | None, closed: str | None = "2024-03-01T10:00") -> str:  # fmt: skip
     state = State.OPEN if closed is None else State.WON
     return sentences.not_associated(
-        OSLO, deal(closed, state), reason, who, us(changed) if changed else None, deed, SPRING
+        OSLO, deal(closed, state), reason, who, us(changed) if changed else None, touch, SPRING
     )
 
 
-def cold(reason: DealReason, deed: Deed | None, *people: Who, number: int = 0, kept_out: bool = False, closed: str | None = "2024-03-01T10:00") -> str:  # fmt: skip
+def cold(reason: DealReason, touch: DescribedTouch | None, *people: NamedContact, number: int = 0, kept_out: bool = False, closed: str | None = "2024-03-01T10:00") -> str:  # fmt: skip
     told = deal(closed, State.OPEN if closed is None else State.WON)
-    return sentences.not_influenced(OSLO, told, reason, deed, people, number or len(people), SPRING, kept_out=kept_out)
+    return sentences.not_influenced(OSLO, told, reason, touch, people, number or len(people), SPRING, kept_out=kept_out)
 
 
 R = DealReason
@@ -156,10 +162,10 @@ REASONS = [
     (cold(R.INFLUENCED_AFTER_CLOSE, click("2024-03-03T10:00"), OLA, KARI, kept_out=True),
      ("Kari Nordmann (kari@example.no, 8001) clicked the email 'Spring mail' of the campaign 'Spring sale' on 3 March 2024, two days after the deal closed on 1 March 2024; "
      "nobody in the deal has an earlier touch that counts for the campaign; what was kept out of the campaign is told below.")),
-    (cold(R.STATIC_LIST, click("2024-02-20T10:00", type_=T.LIST_JOINED_STATIC, thing=Thing("vip", "list", "VIPs")), KARI),
+    (cold(R.STATIC_LIST, click("2024-02-20T10:00", type_=T.LIST_JOINED_STATIC, asset=NamedAsset("vip", "list", "VIPs")), KARI),
      ("Kari Nordmann (kari@example.no, 8001) joined the static list 'VIPs' of the campaign 'Spring sale' on 20 February 2024. "
      "Joining a static list influences no deal, and nothing that Kari did in the campaign does.")),
-    (cold(R.WORKFLOW_ONLY, click("2024-02-20T10:00", PER, T.WORKFLOW_ENROLLED, Thing("flow", "workflow", "Welcome")), PER, KARI),
+    (cold(R.WORKFLOW_ONLY, click("2024-02-20T10:00", PER, T.WORKFLOW_ENROLLED, NamedAsset("flow", "workflow", "Welcome")), PER, KARI),
      ("Contact 8003 was enrolled in the workflow 'Welcome' of the campaign 'Spring sale' on 20 February 2024. "
      "Being enrolled in a workflow influences no deal, and nothing that anybody in the deal did in the campaign does.")),
     (cold(R.CONTACT_NOT_INFLUENCED, None, PER), "Before the deal closed on 1 March 2024, contact 8003 had no touch of the campaign 'Spring sale' that influences a deal."),
@@ -172,8 +178,8 @@ REASONS = [
 ]  # fmt: skip
 
 
-def kept(why: KeptOut, deed: Deed, turned: str | None = None) -> str:
-    return sentences.kept_out(OSLO, why, deed, SPRING, None if turned is None else us(turned))
+def kept(why: KeptOut, touch: DescribedTouch, turned: str | None = None) -> str:
+    return sentences.kept_out(OSLO, why, touch, SPRING, None if turned is None else us(turned))
 
 
 K, EARLY = KeptOut, click("2024-02-20T10:00")

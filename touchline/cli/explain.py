@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.api.checklist import explain_deal
-from services.api.explain import explain_event
-from services.api.reading import Reading
 from services.ingest.workspaces import DEFAULT_WORKSPACE
+from shared.reading.checklist import explain_deal
+from shared.reading.explain import explain_event
+from shared.reading.snapshot import Snapshot
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
 
@@ -29,7 +29,7 @@ def event(
     generation: Generation = None, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What an event counted for, in which campaigns, and why not in others."""
-    said = _asked(data, workspace, generation, lambda read: explain_event(read, event_id))
+    said = _asked(data, workspace, generation, lambda snapshot: explain_event(snapshot, event_id))
     if as_json:
         print(json.dumps(said))
     else:
@@ -43,7 +43,7 @@ def deal(
     generation: Generation = None, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Why a deal counts for a campaign, or does not: each check with the event that decides it."""
-    said = _asked(data, workspace, generation, lambda read: explain_deal(read, deal_id, campaign))
+    said = _asked(data, workspace, generation, lambda snapshot: explain_deal(snapshot, deal_id, campaign))
     if as_json:
         print(json.dumps(said))
     else:
@@ -51,11 +51,11 @@ def deal(
 
 
 def _asked(
-    data: Any, workspace: str, generation: str | None, ask: Callable[[Reading], Awaitable[dict[str, Any]]]
+    data: Any, workspace: str, generation: str | None, ask: Callable[[Snapshot], Awaitable[dict[str, Any]]]
 ) -> dict[str, Any]:
     async def answered(url: str) -> dict[str, Any]:
-        async with read_only(url, workspace, generation) as read:
-            return {**await ask(read), "as_of": str(read.as_of)}
+        async with read_only(url, workspace, generation) as snapshot:
+            return {**await ask(snapshot), "as_of": str(snapshot.as_of)}
 
     with plainly(), database(data) as url:
         return uvloop.run(answered(url))

@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.api.identifiers import joined_identifiers
-from services.api.parameters import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN
-from services.api.reading import LIMIT_DEFAULT, LIMIT_MAX
 from services.ingest.workspaces import DEFAULT_WORKSPACE
+from shared.reading.identifiers import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, joined_identifiers
+from shared.reading.pages import LIMIT_DEFAULT, LIMIT_MAX
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
 
@@ -29,8 +28,8 @@ def identifiers(
     """Identifiers that events join with many others, most first: words that name nobody, tills, shared addresses."""
 
     async def asked(url: str) -> dict[str, Any]:
-        async with read_only(url, workspace) as read:
-            return {**await joined_identifiers(read, min_joined, limit), "as_of": str(read.as_of)}
+        async with read_only(url, workspace) as snapshot:
+            return {**await joined_identifiers(snapshot, min_joined, limit), "as_of": str(snapshot.as_of)}
 
     with plainly(), database(data) as url:
         said = uvloop.run(asked(url))

@@ -9,13 +9,12 @@ from typing import Annotated
 import asyncpg
 import msgspec
 import typer
-from starlette.datastructures import QueryParams
 
-from services.api.reading import Reading, snapshot
 from shared.database import open_pool
 from shared.events.instants import to_micros
 from shared.log.port import EventLog
 from shared.log.postgres import PARTITIONS
+from shared.reading.snapshot import Snapshot, snapshot
 from shared.store.migrate import migrate
 from touchline.compose import reached
 from touchline.embedded import Embedded
@@ -80,13 +79,13 @@ async def store_and_log(
 
 
 @asynccontextmanager
-async def read_only(url: str, workspace: str, generation: str | None = None) -> AsyncIterator[Reading]:
+async def read_only(url: str, workspace: str, generation: str | None = None) -> AsyncIterator[Snapshot]:
     """A snapshot of the workspace, in the live generation or another, as the read API opens one for a request."""
     pool = await open_pool(url, 1)
     try:
         await check_workspace(pool, workspace)
-        async with snapshot(pool, workspace, QueryParams({"generation": generation} if generation else {})) as read:
-            yield read
+        async with snapshot(pool, workspace, generation) as opened:
+            yield opened
     finally:
         await pool.close()
 

@@ -12,16 +12,15 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.markup import escape
-from starlette.datastructures import QueryParams
 
-from services.api.difference import difference
-from services.api.reading import snapshot
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import event_of
 from services.replay.sources import read_lines
 from services.replay.what_if import Changes, Made, settings_told, what_if
 from shared.database import open_pool
 from shared.events.codec import Record, Refusal
+from shared.reading.difference import difference
+from shared.reading.snapshot import snapshot
 from shared.rules.models import MODELS
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, instant
@@ -117,7 +116,7 @@ def diff(
         pool = await open_pool(url, 2)
         try:
             await check_workspace(pool, workspace)
-            async with snapshot(pool, workspace, _query(one)) as a, snapshot(pool, workspace, _query(other)) as b:
+            async with snapshot(pool, workspace, _named(one)) as a, snapshot(pool, workspace, _named(other)) as b:
                 return {"generations": [one, other], **await difference(a, b, model)}
         finally:
             await pool.close()
@@ -132,8 +131,9 @@ def diff(
         raise typer.Exit(DIFFERENT)
 
 
-def _query(name: str) -> QueryParams:
-    return QueryParams({} if name == "live" else {"generation": name})
+def _named(name: str) -> str | None:
+    """The generation's name; None for the live one, as `snapshot` takes it."""
+    return None if name == "live" else name
 
 
 def _tell(found: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""What do two generations have otherwise? Which campaign, deal and contact gains or loses what, and through which touches.
+"""How do two generations of one workspace differ? Which campaign, deal and contact gains or loses what, by which touches.
 
-Asked of two snapshots of one workspace, by the functions that answer everything else.
+Both are read by the functions that answer all other reads.
 """
 
 from collections import defaultdict
@@ -8,48 +8,53 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.api.overview import CONTACT_METRICS, Numbers, Share, numbers, shares
-from services.api.reading import Range, Reading
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
-from shared.projection.attribution import REACHED
 from shared.projection.sql import sql
+from shared.reading.attribution import TOUCHES_OF_CONTACTS
+from shared.reading.overview import CONTACT_METRICS, CampaignNumbers, campaign_numbers
+from shared.reading.shares import Share, shares
+from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import ALL_TIME
+from shared.reading.touches import statuses_by_route
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
+from shared.rules.pre_association import kept_out
 
 CAMPAIGNS = sql("SELECT campaign, campaign_id FROM {g}.campaign WHERE ws = $1 ORDER BY campaign_id")
 DEALS = sql("SELECT deal, deal_id, state, amount_minor, currency FROM {g}.deal WHERE ws = $1")
 CONTACTS = sql("SELECT contact, name FROM {g}.contact WHERE ws = $1")
 
 Pair = list[Any]
-"""What the one says, and what the other says."""
+"""What the first generation says, and what the second one says."""
 
 
 @dataclass
-class Side:
-    """What one generation says of its workspace."""
+class GenerationNumbers:
+    """What one generation says of the workspace: names by key, the deals' rows by id, and the numbers of all time."""
 
-    read: Reading
+    snapshot: Snapshot
     campaigns: dict[int, str]
     names: dict[int, str]
     deals: dict[str, dict[str, Any]]
-    numbers: dict[str, Numbers]
+    numbers: dict[str, CampaignNumbers]
+    """By the campaign's id."""
     shares: dict[tuple[str, str], Share]
-    """By deal and touch."""
+    """By the ids of the deal and of the touch's event."""
     earned: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
-    """What each contact earned each campaign (empty: none), by currency, in minor units."""
+    """In minor units, by the contact's name, the campaign's id (empty: no campaign), and the currency."""
 
     @classmethod
-    async def of(cls, read: Reading, model: str) -> "Side":
-        """Gather it."""
-        campaigns = {row["campaign"]: row["campaign_id"] for row in await read.fetch(CAMPAIGNS)}
-        names = {row["contact"]: row["name"] for row in await read.fetch(CONTACTS)}
-        rows = await read.fetch(DEALS)
+    async def of(cls, snapshot: Snapshot, model: str) -> "GenerationNumbers":
+        """Read it from a snapshot; revenue is shared out under `model`."""
+        campaigns = {row["campaign"]: row["campaign_id"] for row in await snapshot.fetch(CAMPAIGNS)}
+        names = {row["contact"]: row["name"] for row in await snapshot.fetch(CONTACTS)}
+        rows = await snapshot.fetch(DEALS)
         deal_ids = {row["deal"]: row["deal_id"] for row in rows}
-        always = Range(None, None, read.zone)
-        found = await numbers(read, campaigns, always, model)
-        paid = [share for share in await shares(read, always, model) if share.has_amount]
+        found = await campaign_numbers(snapshot, campaigns, ALL_TIME, model)
+        paid = [share for share in await shares(snapshot, ALL_TIME, model) if share.has_amount]
         side = cls(
-            read, campaigns, names, {row["deal_id"]: dict(row) for row in rows},
+            snapshot, campaigns, names, {row["deal_id"]: dict(row) for row in rows},
             {campaigns[key]: one for key, one in found.items()}, {(deal_ids[s.deal], s.event_id): s for s in paid},
         )  # fmt: skip
         for share in paid:
@@ -58,9 +63,9 @@ class Side:
         return side
 
 
-async def difference(one: Reading, other: Reading, model: str) -> dict[str, Any]:
-    """What `other` has otherwise than `one`. Every value is told as a pair: of the one, of the other."""
-    a, b = await Side.of(one, model), await Side.of(other, model)
+async def difference(one: Snapshot, other: Snapshot, model: str) -> dict[str, Any]:
+    """How `other` differs from `one`, revenue shared out under `model`. Every value is a pair: of `one`, and of `other`."""
+    a, b = await GenerationNumbers.of(one, model), await GenerationNumbers.of(other, model)
     contacts = _contacts(a, b)
     return {
         "model": model,
@@ -71,7 +76,7 @@ async def difference(one: Reading, other: Reading, model: str) -> dict[str, Any]
     }
 
 
-def _campaigns(a: Side, b: Side) -> list[dict[str, Any]]:
+def _campaigns(a: GenerationNumbers, b: GenerationNumbers) -> list[dict[str, Any]]:
     out = []
     for campaign_id in sorted(a.numbers.keys() | b.numbers.keys()):
         was, now = a.numbers.get(campaign_id), b.numbers.get(campaign_id)
@@ -87,7 +92,7 @@ def _changed(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Pair]:
     return {key: [was.get(key), now.get(key)] for key in {**was, **now} if was.get(key) != now.get(key)}
 
 
-def _deals(a: Side, b: Side) -> list[dict[str, Any]]:
+def _deals(a: GenerationNumbers, b: GenerationNumbers) -> list[dict[str, Any]]:
     touches: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for deal, event_id in sorted(a.shares.keys() | b.shares.keys()):
         was, now = a.shares.get((deal, event_id)), b.shares.get((deal, event_id))
@@ -125,8 +130,8 @@ def _deal(row: dict[str, Any] | None) -> dict[str, Any] | None:
     return {"state": row["state"], "amount": amount}
 
 
-def _contacts(a: Side, b: Side) -> dict[str, dict[str, Any]]:
-    """By name: the campaigns that each contact newly counts for, or no longer, by metric; and what it earned them."""
+def _contacts(a: GenerationNumbers, b: GenerationNumbers) -> dict[str, dict[str, Any]]:
+    """By the contact's name: for which campaigns and metrics only `b` counts it, for which only `a` does, and what it earned in each."""
     out: dict[str, dict[str, Any]] = defaultdict(lambda: {"gains": [], "loses": [], "revenue": []})
     for campaign_id in sorted(a.numbers.keys() | b.numbers.keys()):
         for metric in CONTACT_METRICS:
@@ -143,13 +148,15 @@ def _contacts(a: Side, b: Side) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _behind(side: Side, campaign_id: str, metric: str) -> set[str]:
+def _behind(side: GenerationNumbers, campaign_id: str, metric: str) -> set[str]:
     one = side.numbers.get(campaign_id)
     return {side.names[contact] for contact in one.contacts[metric]} if one else set()
 
 
-async def _with_touches(a: Side, b: Side, contacts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The contacts, each with the touches that one side counts for a campaign and the other does not."""
+async def _with_touches(
+    a: GenerationNumbers, b: GenerationNumbers, contacts: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The contacts, each with the touches that only one of the two generations counts for a campaign."""
     concerned = {
         change["campaign_id"] for told in contacts.values() for kind in told for change in told[kind]
     } - {None}  # fmt: skip
@@ -168,15 +175,20 @@ async def _with_touches(a: Side, b: Side, contacts: dict[str, dict[str, Any]]) -
 
 
 async def _counted(
-    side: Side, campaigns: Iterable[str], names: Iterable[str]
+    side: GenerationNumbers, campaigns: Iterable[str], names: Iterable[str]
 ) -> dict[str, set[tuple[int, str, int, str]]]:
-    """The influencing touches of some contacts that count for some campaigns, by the contact's name."""
+    """The influencing touches of these contacts that count for these campaigns, by the contact's name.
+
+    Each as its instant in microseconds, its event id, its type, and the campaign's id.
+    """
     wanted = set(names)
     keys = [key for key, name in side.names.items() if name in wanted]
     out: dict[str, set[tuple[int, str, int, str]]] = defaultdict(set)
     for campaign, campaign_id in side.campaigns.items():
         if campaign_id in campaigns:
-            for row in await side.read.fetch(REACHED, [campaign], keys):
+            for row in await side.snapshot.fetch(TOUCHES_OF_CONTACTS, [campaign], keys):
+                if kept_out(TrafficClass(row["traffic_class"]), statuses_by_route(row)) is not None:
+                    continue
                 touch = (row["occurred_at_us"], row["event_id"], row["type"], campaign_id)
                 out[side.names[row["contact"]]].add(touch)
     return out

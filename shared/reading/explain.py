@@ -1,28 +1,28 @@
-"""Why is this event (not) in my campaign? Answered by the rules that decided it."""
+"""Why does an event count for a campaign, or not? Answered by the rules that decided it."""
 
 from collections import defaultdict
 from typing import Any
 
-from services.api.deeds import people, standpoints
-from services.api.reading import Reading, not_found
-from services.api.sentences import Clock
-from services.api.touches import (
-    bearings,
-    campaigns_json,
+from shared.events.instants import END_US, to_rfc3339
+from shared.projection.sql import sql
+from shared.reading.described_touches import named_contacts, touches_in_campaigns
+from shared.reading.sentences import LocalTime
+from shared.reading.snapshot import NotFound, Snapshot
+from shared.reading.touches import (
+    campaigns_of_touch,
+    route_statuses,
     session_name,
-    traffic_source_json,
+    traffic_source_fields,
     traffic_sources,
     via_assets,
     window_statuses_of,
 )
-from shared.events.instants import END_US, to_rfc3339
-from shared.projection.sql import sql
 from shared.rules.excluded_traffic import FLAGGED_MACHINE, FLAGGED_SCANNER, TrafficClass
 from shared.rules.influence import DEAL_TOUCHES, INFLUENCING, REVENUE_TOUCHES, TouchType
 from shared.rules.keys import event_key
 from shared.rules.reassociation import Held, cta_clicks_stay, former_asset_keeps, keepers
 
-SEEN = sql(
+INDEXED = sql(
     "SELECT occurred_at_us, place, is_touch, live, as_of_us FROM {g}.event_index WHERE ws = $1 AND event_key = $2"
 )
 TOUCH = sql("SELECT * FROM {g}.touch WHERE ws = $1 AND person = $2 AND occurred_at_us = $3 AND event_id = $4")
@@ -57,81 +57,89 @@ FROM touched t JOIN {g}.association a ON a.ws = $1 AND a.asset = t.asset
 JOIN {g}.asset s ON s.ws = $1 AND s.asset = t.asset
 JOIN {g}.campaign c ON c.ws = $1 AND c.campaign = a.campaign
 ORDER BY s.asset_id, c.campaign_id, a.from_us
-""")  # every time in which a campaign held what a touch is of ($2 its target, $3 what brought it, $4 when it was)
+""")  # every time in which a campaign held what was touched ($2 its asset or page, $3 what brought the visit, $4 the instant)
 INFLUENCE = (("influencing", INFLUENCING), ("deal_touch", DEAL_TOUCHES), ("revenue_touch", REVENUE_TOUCHES))
 
 
-async def explain_event(read: Reading, event_id: str) -> dict[str, Any]:
-    """What an event counted for, in which campaigns, and why not in others. Raises a 404 `Problem`."""
-    letters = await read.connection.raw.fetch(DEAD_LETTERS, read.ws, event_id)
-    seen = await read.fetchrow(SEEN, event_key(event_id))
-    if seen is None:
+async def explain_event(snapshot: Snapshot, event_id: str) -> dict[str, Any]:
+    """What an event counted for, in which campaigns, and why not in others: the answer of `/v1/events/{id}/explain`.
+
+    Raises `NotFound` for an event that never arrived.
+    """
+    letters = await snapshot.connection.raw.fetch(DEAD_LETTERS, snapshot.ws, event_id)
+    indexed = await snapshot.fetchrow(INDEXED, event_key(event_id))
+    if indexed is None:
         if not letters:
-            raise not_found("event", event_id)
+            raise NotFound("event", event_id)
         return {
             "event_id": event_id, "type": None, "occurred_at": None, "contact": None, "counted": False,
             "reason": letters[0]["reason"], "detail": letters[0]["detail"], "campaigns": [],
         }  # fmt: skip
-    place = (seen["place"], seen["occurred_at_us"], event_id)
-    out = await (_touch(read, place) if seen["is_touch"] else _entity_event(read, place))
-    if not seen["live"]:
+    place = (indexed["place"], indexed["occurred_at_us"], event_id)
+    out = await (_touch(snapshot, place) if indexed["is_touch"] else _entity_event(snapshot, place))
+    if not indexed["live"]:
         out |= {"counted": False, "reason": TrafficClass.RETRACTED.name.lower(), "campaigns": [],
-                "retracted_by": await _retracted_by(read, event_id)}  # fmt: skip
+                "retracted_by": await _retracted_by(snapshot, event_id)}  # fmt: skip
     lost = sum(letter["reason"] == "conflicting_duplicate" for letter in letters)
-    told_as_of = None if seen["as_of_us"] is None else to_rfc3339(seen["as_of_us"])
+    told_as_of = None if indexed["as_of_us"] is None else to_rfc3339(indexed["as_of_us"])
     return {**out, "told_as_of": told_as_of, "conflicting_duplicates": lost}
 
 
-async def _retracted_by(read: Reading, event_id: str) -> list[str]:
-    told = [row["event_id"] for row in await read.fetch(RETRACTED_BY, event_id)]
-    live = {row["event_key"] for row in await read.fetch(LIVE, [event_key(by) for by in told])}
+async def _retracted_by(snapshot: Snapshot, event_id: str) -> list[str]:
+    told = [row["event_id"] for row in await snapshot.fetch(RETRACTED_BY, event_id)]
+    live = {row["event_key"] for row in await snapshot.fetch(LIVE, [event_key(by) for by in told])}
     return [by for by in told if event_key(by) in live]
 
 
-async def _touch(read: Reading, place: tuple[int, int, str]) -> dict[str, Any]:
-    touch = await read.fetchrow(TOUCH, *place)
+async def _touch(snapshot: Snapshot, place: tuple[int, int, str]) -> dict[str, Any]:
+    touch = await snapshot.fetchrow(TOUCH, *place)
     traffic_class, type_ = TrafficClass(touch["traffic_class"]), TouchType(touch["type"])
-    owner = await read.fetchrow(OWNER, *place)
-    (by,) = await traffic_sources(read, [touch])
-    (via_asset_id,) = await via_assets(read, [touch])
+    owner = await snapshot.fetchrow(OWNER, *place)
+    (by,) = await traffic_sources(snapshot, [touch])
+    (via_asset_id,) = await via_assets(snapshot, [touch])
     counted = traffic_class is TrafficClass.COUNTED
     return {
         "event_id": place[2], "type": type_.wire, "occurred_at": to_rfc3339(place[1]),
         "contact": owner["name"] if owner else None, "counted": counted,
         "reason": None if counted else traffic_class.name.lower(),
         "machine_by": _machine_by(touch["flags"]) if traffic_class is TrafficClass.MACHINE else None,
-        "campaigns": [] if traffic_class is TrafficClass.RETRACTED else await _campaigns(read, touch, owner),
+        "campaigns": [] if traffic_class is TrafficClass.RETRACTED else await _campaigns(snapshot, touch, owner),
         "asset_id": touch["asset_id"], "via_asset_id": via_asset_id,
-        "session": session_name(touch["session"]), **traffic_source_json(by),
+        "session": session_name(touch["session"]), **traffic_source_fields(by),
         "influence": [name for name, types in INFLUENCE if counted and type_ in types],
-        "sections": await _sections(read, touch, type_) if counted else [],
+        "sections": await _sections(snapshot, touch, type_) if counted else [],
     }  # fmt: skip
 
 
 def _machine_by(flags: int) -> str:
-    """What tells that a machine made a touch: the event itself, what was done around it, or else its user agent."""
+    """What says that a machine made a touch: the event itself, the clicks around it in one mail, or its user agent."""
     if flags & FLAGGED_MACHINE:
         return "event"
     return "mail_scanner" if flags & FLAGGED_SCANNER else "user_agent"
 
 
-async def _campaigns(read: Reading, touch: Any, owner: Any) -> list[dict[str, Any]]:
-    """What the touch is to each campaign that ever held or claimed what it touched, each with a sentence."""
-    found = (await bearings(read, [touch]))[0]
-    who = (await people(read, [owner["contact"]]))[owner["contact"]] if owner else None
-    (points,) = await standpoints(read, [touch], [who])
-    names = {by.campaign for by_route in found.values() for by in by_route.values()}
-    called = {r["campaign_id"]: r["name"] for r in await read.fetch(CAMPAIGN_NAMES, list(names))}
-    clock = Clock(read.zone)
+async def _campaigns(snapshot: Snapshot, touch: Any, owner: Any) -> list[dict[str, Any]]:
+    """Whether a touch counts for each campaign that ever held or claimed what it touched, each with a sentence that says why."""
+    found = (await route_statuses(snapshot, [touch]))[0]
+    who = (await named_contacts(snapshot, [owner["contact"]]))[owner["contact"]] if owner else None
+    (in_campaigns,) = await touches_in_campaigns(snapshot, [touch], [who])
+    campaigns = {by.campaign for by_route in found.values() for by in by_route.values()}
+    names = {r["campaign_id"]: r["name"] for r in await snapshot.fetch(CAMPAIGN_NAMES, list(campaigns))}
+    clock = LocalTime(snapshot.zone)
     return [
-        {**told, "says": points[told["campaign_id"]].said(clock, called[told["campaign_id"]] or told["campaign_id"])}
-        for told in campaigns_json(TrafficClass(touch["traffic_class"]), window_statuses_of(found))
+        {
+            **one,
+            "says": in_campaigns[one["campaign_id"]].sentence(clock, names[one["campaign_id"]] or one["campaign_id"]),
+        }
+        for one in campaigns_of_touch(
+            TrafficClass(touch["traffic_class"]), {c: window_statuses_of(by_route) for c, by_route in found.items()}
+        )
     ]
 
 
-async def _sections(read: Reading, touch: Any, type_: TouchType) -> list[dict[str, Any]]:
-    """In which campaigns' asset sections the touch shows, and in which it does not though the asset is there."""
-    rows = await read.fetch(HOLDERS, touch["asset_or_page_key"], touch["via"], touch["occurred_at_us"])
+async def _sections(snapshot: Snapshot, touch: Any, type_: TouchType) -> list[dict[str, Any]]:
+    """In which campaigns' asset sections the touch is shown, and why not where a campaign has the asset and does not show it."""
+    rows = await snapshot.fetch(HOLDERS, touch["asset_or_page_key"], touch["via"], touch["occurred_at_us"])
     held: dict[int, list[Held]] = defaultdict(list)
     for row in rows:
         held[row["asset"]].append(Held(row["campaign"], row["from_us"], row["to_us"]))
@@ -152,14 +160,16 @@ async def _sections(read: Reading, touch: Any, type_: TouchType) -> list[dict[st
     return out
 
 
-async def _entity_event(read: Reading, place: tuple[int, int, str]) -> dict[str, Any]:
-    row = await read.fetchrow(ENTITY_EVENT, *place)
+async def _entity_event(snapshot: Snapshot, place: tuple[int, int, str]) -> dict[str, Any]:
+    row = await snapshot.fetchrow(ENTITY_EVENT, *place)
     said = {
         "event_id": place[2], "type": row["type"], "occurred_at": to_rfc3339(place[1]), "contact": None, "counted": True,
         "reason": None, "campaigns": [],
     }  # fmt: skip
     if row["type"] in ("asset_associated", "asset_dissociated"):
-        why = await read.connection.fetchval(IGNORED_ASSOCIATIONS, read.ws, place[0], row["object"], place[1], place[2])
-        campaign_id = await read.connection.fetchval(CAMPAIGN_ID, read.ws, row["object"])
+        why = await snapshot.connection.fetchval(
+            IGNORED_ASSOCIATIONS, snapshot.ws, place[0], row["object"], place[1], place[2]
+        )
+        campaign_id = await snapshot.connection.fetchval(CAMPAIGN_ID, snapshot.ws, row["object"])
         said |= {"counted": why is None, "reason": why, "campaign_id": campaign_id}
     return said

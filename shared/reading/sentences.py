@@ -1,7 +1,7 @@
-"""How is an explanation said? Sentences that name people, assets, campaigns and days, for a reader who knows no reason code.
+"""Sentences that explain why something counts, or not. They name people, assets, campaigns and days instead of codes.
 
-Pure: a sentence is made of what it tells, and of the workspace's time zone. Days are told where they are enough; where two
-instants lie less than a day apart their times are told too, with the zone.
+Each is a pure function of what it names and of the workspace's time zone. An instant is given as a day; where two instants are
+less than a day apart, their times are given too, with the zone.
 """
 
 import datetime as dt
@@ -41,7 +41,7 @@ _DID = {
 }  # fmt: skip
 
 
-class Who(NamedTuple):
+class NamedContact(NamedTuple):
     """A contact: its name by rule **contact**, its first e-mail address, and what its properties say it is called."""
 
     name: str
@@ -61,16 +61,16 @@ class Who(NamedTuple):
 
     @property
     def begins(self) -> str:
-        """The same at the beginning of a sentence."""
+        """As `full`, with a capital letter where it begins with the word `contact`: for the beginning of a sentence."""
         return self.full[0].upper() + self.full[1:] if self.full.startswith("contact ") else self.full
 
     @property
     def short(self) -> str:
-        """What it is called where its full name was told before."""
+        """A short name, for a sentence that has given the full name before."""
         return self.first_name or self.last_name or self.email or f"contact {self.name}"
 
 
-class Thing(NamedTuple):
+class NamedAsset(NamedTuple):
     """An asset: its id, its type and its name, as far as they are known."""
 
     asset_id: str
@@ -78,7 +78,7 @@ class Thing(NamedTuple):
     name: str | None = None
 
     def kind(self, type_: T) -> str:
-        """What to call it where a touch of a type was told of it."""
+        """The word for the asset in a sentence about a touch of this type, such as `email`."""
         if type_ in _KINDS:
             return _KINDS[type_]
         if self.asset_type is not None:
@@ -86,29 +86,30 @@ class Thing(NamedTuple):
         return "ad" if type_ in (T.AD_VIEWED, T.AD_CLICKED) else "asset"
 
     def said(self, type_: T) -> str:
-        """Such as `the email 'Spring mail'`."""
+        """The asset in a sentence about a touch of this type, such as `the email 'Spring mail'`."""
         return f"the {self.kind(type_)} '{self.name or self.asset_id}'"
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """A touch: whose (None: an anonymous visitor), of what, by which tracking URL or ad, with which utm value.
+class DescribedTouch:
+    """What a sentence needs of a touch: the contact that owns it (None: an anonymous visitor), its type and its instant.
 
-    `through` says what of it is the campaign's: `asset`, `via` or `utm`; None where nothing is.
+    `asset` is what was touched, `via` the tracking URL or ad by which the visit came, `utm` its utm_campaign value, `kind` what the
+    event said of the interaction. `through` says which of them belongs to the campaign: `asset`, `via` or `utm`; None if none does.
     """
 
-    who: Who | None
+    who: NamedContact | None
     type: T
     at_us: int
-    thing: Thing | None = None
-    via: Thing | None = None
+    asset: NamedAsset | None = None
+    via: NamedAsset | None = None
     utm: str | None = None
     url: str | None = None
     kind: str | None = None
     through: str | None = None
 
     def did(self, campaign: str | None = None) -> str:
-        """Such as `clicked the email 'Spring mail'`; with a campaign it is said what of it is the campaign's."""
+        """What was done, such as `clicked the email 'Spring mail'`. With a campaign's name it also says what belongs to the campaign."""
         of = f" of the campaign '{campaign}'" if campaign is not None else ""
         what = _DID[self.type].format(self._what()) + (of if self.through == "asset" else "")
         if self.kind is not None:
@@ -121,17 +122,17 @@ class Deed:
 
     @property
     def whole(self) -> str:
-        """With whose it was."""
+        """Who did it and what was done: the beginning of a sentence."""
         return f"{self.subject} {self.did()}"
 
     @property
     def subject(self) -> str:
-        """Whose it was."""
+        """Who did it, for the beginning of a sentence."""
         return "An anonymous visitor" if self.who is None else self.who.begins
 
     def _what(self) -> str:
-        if self.thing is not None:
-            return self.thing.said(self.type)
+        if self.asset is not None:
+            return self.asset.said(self.type)
         if self.url is not None:
             parts = urlsplit(self.url)
             shown = (parts.netloc + parts.path).rstrip("/") or self.url
@@ -140,20 +141,20 @@ class Deed:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """Tells instants in the workspace's time zone."""
+class LocalTime:
+    """Writes instants, given in microseconds since 1970, in the workspace's time zone."""
 
     zone: ZoneInfo
 
     def day(self, at_us: int) -> str:
-        """Such as `3 March 2024`."""
+        """The day of an instant, such as `3 March 2024`."""
         at = self._local(at_us)
         return f"{at.day} {at:%B %Y}"
 
     def pair(self, at_us: int, other_us: int) -> tuple[str, str]:
-        """Two instants, so that a reader sees which is earlier: by day, or with their times if they are close.
+        """Two instants, so that a reader sees which is earlier: their days, or days and times if less than a day is between them.
 
-        Each begins with "on" or "at"; the second tells no day that the first has told, and the zone.
+        Each begins with "on" or "at". The second does not repeat the day of the first; where times are given, it ends with the zone.
         """
         one, other = self._local(at_us), self._local(other_us)
         same = one.date() == other.date()
@@ -163,7 +164,7 @@ class Clock:
         return f"on {self.day(at_us)} at {_time(one)}", f"{second} ({self.zone.key})"
 
     def apart(self, at_us: int, other_us: int) -> str:
-        """How far two instants are apart, such as `two days` or `35 minutes`."""
+        """How long it is between two instants, such as `two days` or `35 minutes`."""
         apart_us = abs(at_us - other_us)
         days = abs((self._local(at_us).date() - self._local(other_us).date()).days)
         if apart_us >= DAY_US and days:
@@ -183,7 +184,7 @@ class Clock:
         return more + _count(apart_us // unit_us, unit)
 
     def beside(self, at_us: int, other_us: int, what: str) -> str:
-        """One instant seen from another one, at which something was (`what`).
+        """When an instant was, and how long before or after another one at which `what` happened.
 
         Such as `on 3 March 2024, two days after the deal closed on 1 March 2024`.
         """
@@ -198,8 +199,8 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Deal:
-    """What the sentences tell of a deal. `decided_us` is when its state was told last, its creation if nothing was."""
+class DescribedDeal:
+    """What sentences need of a deal. `decided_us` is when an event last said its state, its creation if none did; in microseconds."""
 
     deal_id: str
     name: str | None
@@ -210,19 +211,19 @@ class Deal:
 
     @property
     def said(self) -> str:
-        """Such as `The deal 'Big order'`."""
+        """The deal at the beginning of a sentence, such as `The deal 'Big order'`."""
         return f"The deal '{self.name or self.deal_id}'"
 
 
-def deletion(clock: Clock, deal: Deal) -> str:
-    """Check `not_deleted`."""
+def deletion(clock: LocalTime, deal: DescribedDeal) -> str:
+    """The sentence of the check `not_deleted`."""
     if deal.state is State.DELETED:
         return f"{deal.said} was deleted on {clock.day(deal.decided_us)}; a deleted deal counts for no campaign."
     return f"{deal.said} was created on {clock.day(deal.created_us)} and was not deleted."
 
 
-def outcome(clock: Clock, deal: Deal) -> str:
-    """Check `not_lost`."""
+def outcome(clock: LocalTime, deal: DescribedDeal) -> str:
+    """The sentence of the check `not_lost`."""
     if deal.state is State.LOST:
         return f"{deal.said} was lost on {clock.day(deal.decided_us)}; a lost deal counts for no campaign."
     if deal.state is State.WON:
@@ -232,8 +233,8 @@ def outcome(clock: Clock, deal: Deal) -> str:
     return f"{deal.said} is open."
 
 
-def associated(clock: Clock, deal: Deal, who: Who, joined_us: int, others: int) -> str:
-    """Check `contact_associated_before_close`, where it holds; `others` is how many other contacts were, too."""
+def associated(clock: LocalTime, deal: DescribedDeal, who: NamedContact, joined_us: int, others: int) -> str:
+    """The sentence of the check `contact_associated_before_close` where it holds; `others` is how many other contacts were associated."""
     if deal.closed_us is None:
         too = f", as {'is' if others == 1 else 'are'} {_count(others, 'other contact')}" if others else ""
         return f"{who.begins} was associated with the deal on {clock.day(joined_us)} and still is{too}."
@@ -242,11 +243,11 @@ def associated(clock: Clock, deal: Deal, who: Who, joined_us: int, others: int) 
 
 
 def not_associated(
-    clock: Clock, deal: Deal, reason: DealReason, who: Who | None, changed_us: int | None, deed: Deed | None, campaign: str
+    clock: LocalTime, deal: DescribedDeal, reason: DealReason, who: NamedContact | None, changed_us: int | None, touch: DescribedTouch | None, campaign: str
 ) -> str:  # fmt: skip
-    """Check `contact_associated_before_close`, where it does not hold.
+    """The sentence of the check `contact_associated_before_close` where it does not hold.
 
-    `who` was associated or dissociated at `changed_us`; `deed` is the touch of the campaign that would have counted, if any.
+    `who` was associated or dissociated at `changed_us`; `touch` is the touch of the campaign that would have counted, if any.
     """
     if who is None or changed_us is None:
         return f"Nobody was ever associated with the deal '{deal.name or deal.deal_id}'."
@@ -257,32 +258,32 @@ def not_associated(
         else clock.beside(changed_us, deal.closed_us, "it closed")
     )
     changed = f"{who.begins} was {'associated with' if late else 'removed from'} the deal {when}"
-    if deed is not None:
-        did, then = deed.did(campaign), clock.pair(deed.at_us, changed_us)[0]
+    if touch is not None:
+        did, then = touch.did(campaign), clock.pair(touch.at_us, changed_us)[0]
         return f"{changed}. So it does not count that {who.short} {did} {then}."
     return f"{changed}; {'nobody was associated with it earlier' if late else 'nobody was left in it'}."
 
 
-def influenced(clock: Clock, deal: Deal, deed: Deed, campaign: str) -> str:
-    """Check `contact_influenced_before_close`, where it holds."""
+def influenced(clock: LocalTime, deal: DescribedDeal, touch: DescribedTouch, campaign: str) -> str:
+    """The sentence of the check `contact_influenced_before_close` where it holds."""
     if deal.closed_us is None:
-        return f"{deed.subject} {deed.did(campaign)} on {clock.day(deed.at_us)}; the deal is open."
-    return f"{deed.subject} {deed.did(campaign)} {clock.beside(deed.at_us, deal.closed_us, 'the deal closed')}."
+        return f"{touch.subject} {touch.did(campaign)} on {clock.day(touch.at_us)}; the deal is open."
+    return f"{touch.subject} {touch.did(campaign)} {clock.beside(touch.at_us, deal.closed_us, 'the deal closed')}."
 
 
 def not_influenced(
-    clock: Clock, deal: Deal, reason: DealReason, deed: Deed | None, people: Sequence[Who], number: int, campaign: str,
+    clock: LocalTime, deal: DescribedDeal, reason: DealReason, touch: DescribedTouch | None, people: Sequence[NamedContact], number: int, campaign: str,
     *, kept_out: bool,
 ) -> str:  # fmt: skip
-    """Check `contact_influenced_before_close`, where it does not hold.
+    """The sentence of the check `contact_influenced_before_close` where it does not hold.
 
-    `deed` is the touch that came too late, or that influences no deal; `people` are the first of the `number` of contacts
+    `touch` is the touch that came too late, or that influences no deal; `people` are the first of the `number` of contacts
     that are eligible.
     `kept_out`: touches that were kept out of the campaign follow as checks of their own.
     """
     below = "; what was kept out of the campaign is told below" if kept_out else ""
     one = people[0] if number == 1 else None
-    if deed is None:
+    if touch is None:
         has = ("has", "had")[deal.closed_us is not None]
         who = f"{one.full} {has} no" if one else f"none of {_names(people, number)} {has} a"
         text = f"{who} touch of the campaign '{campaign}' that influences a deal{below}."
@@ -290,48 +291,50 @@ def not_influenced(
             return f"Before the deal closed on {clock.day(deal.closed_us)}, {text}"
         return f"{one.begins}{text.removeprefix(one.full)}" if one else f"N{text[1:]}"
     if reason is DealReason.INFLUENCED_AFTER_CLOSE:
-        said = influenced(clock, deal, deed, campaign).removesuffix(".")
+        said = influenced(clock, deal, touch, campaign).removesuffix(".")
         nobody = f"{one.short} has no" if one else "nobody in the deal has an"
         return f"{said}; {nobody} earlier touch that counts for the campaign{below}."
     what = "Joining a static list" if reason is DealReason.STATIC_LIST else "Being enrolled in a workflow"
-    did = f"{deed.subject} {deed.did(campaign)} on {clock.day(deed.at_us)}"
+    did = f"{touch.subject} {touch.did(campaign)} on {clock.day(touch.at_us)}"
     whoever = one.short if one else "anybody in the deal"
     return f"{did}. {what} influences no deal, and nothing that {whoever} did in the campaign does{below}."
 
 
-def counts(clock: Clock, deed: Deed, campaign: str) -> str:
-    """Why a touch counts for a campaign."""
-    return f"{deed.subject} {deed.did(campaign)} on {clock.day(deed.at_us)}."
+def counts(clock: LocalTime, touch: DescribedTouch, campaign: str) -> str:
+    """A sentence that says why a touch counts for a campaign."""
+    return f"{touch.subject} {touch.did(campaign)} on {clock.day(touch.at_us)}."
 
 
-def kept_out(clock: Clock, why: KeptOut, deed: Deed, campaign: str, turned_us: int | None) -> str:
-    """Why a touch does not count for a campaign.
+def kept_out(clock: LocalTime, why: KeptOut, touch: DescribedTouch, campaign: str, turned_us: int | None) -> str:
+    """A sentence that says why a touch does not count for a campaign.
 
     `turned_us` is when what it touched came into the campaign (or left it), or when its utm value began (or ceased) to be
     claimed; None if the campaign never held or claimed it while it counted.
     """
     if why is KeptOut.MACHINE:
-        return f"{deed.whole} on {clock.day(deed.at_us)}, but a machine did that and no person, so it does not count."
+        return f"{touch.whole} on {clock.day(touch.at_us)}, but a machine did that and no person, so it does not count."
     if why is KeptOut.INTERNAL:
-        day = clock.day(deed.at_us)
-        return f"{deed.whole} on {day}, but that is traffic of the workspace's own people, which does not count."
+        day = clock.day(touch.at_us)
+        return f"{touch.whole} on {day}, but that is traffic of the workspace's own people, which does not count."
     if why is KeptOut.UTM_NOT_CLAIMED_THEN:
-        return _not_claimed(clock, deed, campaign, turned_us)
-    thing, type_ = (deed.via, T.PAGE_VISITED) if deed.through == "via" else (deed.thing, deed.type)
-    it = "it" if thing is None else f"the {thing.kind(type_)}"
+        return _not_claimed(clock, touch, campaign, turned_us)
+    asset, type_ = (touch.via, T.PAGE_VISITED) if touch.through == "via" else (touch.asset, touch.type)
+    it = "it" if asset is None else f"the {asset.kind(type_)}"
     came = "came into" if why is KeptOut.BEFORE_ASSOCIATION else "left"
     if turned_us is not None:
         moved = f"{it} {came} the campaign '{campaign}'"
-        return f"{deed.whole} {clock.beside(deed.at_us, turned_us, moved)}."
-    return f"{deed.whole} on {clock.day(deed.at_us)}, when {it} was not in the campaign '{campaign}'."
+        return f"{touch.whole} {clock.beside(touch.at_us, turned_us, moved)}."
+    return f"{touch.whole} on {clock.day(touch.at_us)}, when {it} was not in the campaign '{campaign}'."
 
 
-def _not_claimed(clock: Clock, deed: Deed, campaign: str, turned_us: int | None) -> str:
+def _not_claimed(clock: LocalTime, touch: DescribedTouch, campaign: str, turned_us: int | None) -> str:
     if turned_us is None:
-        return f"{deed.whole} on {clock.day(deed.at_us)}, but the campaign '{campaign}' did not claim that value then."
-    when, turned = clock.pair(deed.at_us, turned_us)
-    ever = "claims that value only since" if turned_us > deed.at_us else "claimed that value only until"
-    return f"{deed.whole} {when}, but the campaign '{campaign}' {ever} {turned[3:]}."
+        return (
+            f"{touch.whole} on {clock.day(touch.at_us)}, but the campaign '{campaign}' did not claim that value then."
+        )
+    when, turned = clock.pair(touch.at_us, turned_us)
+    ever = "claims that value only since" if turned_us > touch.at_us else "claimed that value only until"
+    return f"{touch.whole} {when}, but the campaign '{campaign}' {ever} {turned[3:]}."
 
 
 def _time(at: dt.datetime) -> str:
@@ -345,7 +348,7 @@ def _count(n: int, unit: str) -> str:
     return f"{told} {unit}{'' if n == 1 else 's'}"
 
 
-def _names(people: Sequence[Who], number: int) -> str:
+def _names(people: Sequence[NamedContact], number: int) -> str:
     told = [who.full for who in people]
     if number > len(people):
         told.append(_count(number - len(people), "other contact"))

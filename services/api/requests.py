@@ -1,0 +1,219 @@
+"""How is a request that reads answered? Its key says of which workspace; one snapshot gives the whole answer.
+
+What the parameters ask for is read here, and what `shared.reading` raises becomes an answer of HTTP here.
+"""
+
+import datetime as dt
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import orjson
+from fastapi import Request, Response
+from starlette.datastructures import QueryParams
+
+from services.api.gate import Gate
+from services.api.progress import LogEnd, ProjectionPosition
+from shared.access.keys import OPERATOR_WORKSPACE, KeyRing
+from shared.access.positions import Positions
+from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
+from shared.log.port import Position, partition_of
+from shared.reading.pages import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
+from shared.reading.snapshot import NotFound, Snapshot, snapshot_on
+from shared.reading.time_range import TimeRange
+from shared.rules.models import MODELS
+from shared.rules.order import BEGINNING, Order
+from shared.web.access import allow
+from shared.web.parameters import check
+from shared.web.problems import Problem, unavailable
+
+AFTER_WAIT_S = 5.0  # how long a read waits for a position
+FLIPS_MAX = 10  # how often another generation may become the live one while a read waits for a position
+DIGITS_MAX = 4  # of a `limit`
+
+
+@dataclass
+class Api:
+    """What the routes need of the process. `gate` gives connections that only reads use, so that no writer waits for a slow read."""
+
+    gate: Gate
+    progress: ProjectionPosition
+    keys: KeyRing
+    log_end: LogEnd
+    partitions: int
+    positions: Positions
+
+
+def _range(from_: str | None, to: str | None, zone: ZoneInfo) -> TimeRange:
+    """The range that two parameters ask for. Raises a 422 `Problem`."""
+    asked = TimeRange(
+        BEGINNING_US if from_ is None else _instant(from_, "from", zone),
+        END_US if to is None else _instant(to, "to", zone),
+    )
+    if asked.from_us >= asked.to_us:
+        raise Problem(422, "bad_parameter", "`from` must be before `to`", field="from")
+    return asked
+
+
+def _instant(text: str, field: str, zone: ZoneInfo) -> int:
+    """The microseconds of an RFC 3339 instant, or of the beginning of a day in the zone. Raises a 422 `Problem`."""
+    try:
+        if len(text) == len("2024-01-31"):
+            at_us = to_micros(dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), zone))
+        else:
+            at_us = to_micros(msgspec.convert(text.replace(" ", "+"), dt.datetime, strict=False))
+        to_rfc3339(at_us)  # with its zone it may lie before the first year or after the last
+    except (ValueError, TypeError, OverflowError, msgspec.ValidationError) as error:
+        raise Problem(
+            422, "bad_parameter", f"`{field}` must be an instant or a date, not {text!r}", field=field
+        ) from error
+    return at_us
+
+
+@dataclass
+class ReadRequest:
+    """A request that reads: what it asks for, and a snapshot of its workspace to answer from."""
+
+    snapshot: Snapshot
+    query: QueryParams
+    position: str
+    """The position of the snapshot, as the workspace may know it."""
+    of_operator: bool
+    """Whether the workspace is the operator's, which may know what others send."""
+    log_end_offset: int | None
+    """The offset that the next event will get, as it was just before the snapshot; None if nobody asked or knows."""
+
+    @property
+    def range(self) -> TimeRange:
+        """The parameters `from` and `to`. Raises a 422 `Problem`."""
+        return _range(self.query.get("from"), self.query.get("to"), self.snapshot.zone)
+
+    @property
+    def model(self) -> str:
+        """The parameter `model`. Raises a 422 `Problem`."""
+        return self.choice("model", list(MODELS), "linear")
+
+    def choice(self, name: str, among: Sequence[str], default: str = "") -> str:
+        """A parameter that must be one of a few words. Raises a 422 `Problem`."""
+        value = self.query.get(name, default)
+        if value not in among:
+            raise Problem(
+                422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value[:100]!r}", field=name
+            )
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Whether a parameter is there, and says neither 0 nor false."""
+        return self.query.get(name, "false").lower() not in ("false", "0")
+
+    @property
+    def limit(self) -> int:
+        """The parameter `limit`: how many items a page has at most. Raises a 422 `Problem`."""
+        text = self.query.get("limit", str(LIMIT_DEFAULT))
+        if not text.isdecimal() or len(text) > DIGITS_MAX or not 1 <= int(text) <= LIMIT_MAX:
+            raise Problem(
+                422, "bad_parameter", f"`limit` must be from 1 to {LIMIT_MAX}, not {text[:20]!r}", field="limit"
+            )
+        return int(text)
+
+    @property
+    def cursor(self) -> list[Any] | None:
+        """The parameter `cursor`: the key of the last item of the page before, None for the first page. Raises a 422 `Problem`."""
+        text = self.query.get("cursor")
+        if text is None:
+            return None
+        try:
+            return decode_cursor(text)
+        except ValueError as error:
+            raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor") from error
+
+    def check(self) -> None:
+        """Refuse a page or a range that is badly asked for, whether or not the answer has them. Raises a 422 `Problem`."""
+        _ = self.range, self.limit, self.cursor
+
+    def page(self, items: Sequence[Any], keys: Sequence[list[Any]]) -> dict[str, Any]:
+        """One page of a list. Item i has the key i of `keys`, which are in order. Raises a 422 `Problem`."""
+        after, limit = self.cursor, self.limit
+        begin = 0
+        if after is not None:
+            try:
+                begin = next((i for i, key in enumerate(keys) if key > after), len(keys))
+            except TypeError as error:
+                raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor") from error
+        chosen = items[begin : begin + limit]
+        more = begin + limit < len(items)
+        return {"items": list(chosen), "next_cursor": encode_cursor(keys[begin + limit - 1]) if more else None}
+
+
+def order_of(cursor: list[Any] | None) -> Order:
+    """The event after which a page of events begins, by the cursor. Raises a 422 `Problem`."""
+    match cursor:
+        case None:
+            return BEGINNING
+        case [int(at_us), str(event_id)]:
+            return Order(at_us, event_id)
+        case _:
+            raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor")
+
+
+@asynccontextmanager
+async def read_request(
+    api: Api, request: Request, *, heavy: bool = False, log_end: bool = False
+) -> AsyncIterator[ReadRequest]:
+    """Check the key and the parameters, wait for `after`, and open a snapshot.
+
+    `heavy` reads gather the touches of whole campaigns; see `Gate`. With `log_end`, the log is asked where it ends, before
+    the snapshot: nothing is waited for within one. Raises a `Problem`: 401 and 403 of the key, 404 where `shared.reading` finds
+    nothing, 422 of the parameters, 503 of what cannot be read in time.
+    """
+    access = await allow(request, api.keys, "read", "server", "admin")
+    check(request)
+    after = _after(request.query_params.get("after"), access.workspace, api)
+    if after and "generation" in request.query_params:
+        raise Problem(
+            422, "bad_parameter", "`after` waits for the live generation, and goes with no other", field="after"
+        )
+    partition = partition_of(access.workspace, api.partitions)
+    for _ in range(FLIPS_MAX):
+        if after and not await api.progress.passes(after.partition, after.offset, AFTER_WAIT_S):
+            raise unavailable(f"the projection has not passed `after` within {AFTER_WAIT_S:g} s")
+        end_offset = await api.log_end.of(partition) if log_end else None
+        try:
+            async with (
+                api.gate.connection(heavy=heavy) as raw,
+                snapshot_on(raw, access.workspace, request.query_params.get("generation")) as snapshot,
+            ):
+                # another generation may just have become the live one
+                if after is None or snapshot.as_of.offset >= after.offset:
+                    position = api.positions.tell(access.workspace, snapshot.as_of)
+                    of_operator = access.workspace == OPERATOR_WORKSPACE
+                    read = ReadRequest(snapshot, request.query_params, position, of_operator, end_offset)
+                    read.check()
+                    yield read
+                    return
+        except NotFound as error:
+            raise Problem(404, "not_found", str(error)) from error
+    raise unavailable("the projection has passed `after`, and then another that has not took its place")
+
+
+def _after(after: str | None, workspace: str, api: Api) -> Position | None:
+    """The position that an answer must show. Raises a 422 `Problem`."""
+    if after is None:
+        return None
+    try:
+        position = api.positions.read(workspace, after)
+    except ValueError as error:
+        raise Problem(422, "bad_parameter", str(error), field="after") from error
+    if position.partition != partition_of(workspace, api.partitions):
+        raise Problem(422, "bad_parameter", "`after` is a position of another workspace", field="after")
+    return position
+
+
+def answer(read: ReadRequest, body: dict[str, Any]) -> Response:
+    """An answer in JSON; it tells the position that it shows as `as_of`, and generation and position in the `ETag`."""
+    etag = f'"{read.snapshot.generation}/{read.position}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    return Response(orjson.dumps({**body, "as_of": read.position}), media_type="application/json", headers=headers)

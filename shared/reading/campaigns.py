@@ -1,0 +1,117 @@
+"""What is known of campaigns, and which contacts and deals are behind a number?"""
+
+from typing import Any
+
+from shared.events.codec import decode_event
+from shared.events.instants import to_rfc3339
+from shared.events.money import to_minor
+from shared.events.types import SpendRecorded
+from shared.projection.sql import sql
+from shared.reading.attribution import INFLUENCED_CONTACTS
+from shared.reading.overview import CampaignNumbers, campaign_numbers
+from shared.reading.snapshot import NotFound, Snapshot
+from shared.reading.time_range import TimeRange
+from shared.rules.association import REFUSED
+from shared.rules.keys import campaign_key
+
+CAMPAIGNS = sql("SELECT * FROM {g}.campaign WHERE ws = $1 ORDER BY campaign_id")
+CAMPAIGN = sql("SELECT * FROM {g}.campaign WHERE ws = $1 AND campaign = $2")
+CLAIMED = sql("""
+SELECT object, min(occurred_at_us) AS since_us, (array_agg(body ORDER BY occurred_at_us, event_id))[1] AS body, subject
+FROM {g}.entity_event WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN ('campaign_created', 'campaign_updated') AND live
+    AND object IS NOT NULL
+GROUP BY subject, object ORDER BY subject, 2
+""")  # the utm values that campaigns were told with, each since its first telling
+SPENT = sql("""
+SELECT body FROM {g}.entity_event WHERE ws = $1 AND subject = $2 AND type = 'spend_recorded' AND live
+""")
+ASSOCIATIONS = sql("""
+SELECT a.asset, s.asset_id, s.asset_type, s.name, a.from_us, a.to_us, a.event_id
+FROM {g}.association a LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = a.asset
+WHERE a.ws = $1 AND a.campaign = $2 ORDER BY a.from_us, a.event_id
+""")
+REFUSALS = sql(f"""
+SELECT i.occurred_at_us, i.event_id, i.reason, s.asset_id, s.asset_type, s.name
+FROM {{g}}.ignored_association i LEFT JOIN {{g}}.asset s ON s.ws = $1 AND s.asset = i.asset
+WHERE i.ws = $1 AND i.campaign = $2 AND i.reason IN ({", ".join(f"'{reason}'" for reason in sorted(REFUSED))})
+ORDER BY i.occurred_at_us, i.event_id
+""")
+CONTACTS = sql(
+    "SELECT contact, name, created_us, created_event FROM {g}.contact WHERE ws = $1 AND contact = ANY($2::bigint[])"
+)
+CLOSES_OF_CONTACTS = sql("""
+SELECT dc.contact, d.closed_us, d.closed_event FROM {g}.deal_contact dc
+JOIN {g}.deal d ON d.ws = $1 AND d.deal = dc.deal AND d.state = 'won'
+WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) ORDER BY d.closed_us
+""")
+
+
+async def campaigns_with(snapshot: Snapshot, text: str) -> list[Any]:
+    """The rows of the campaigns whose id or name holds a text, in any case, in the order of their ids."""
+    wanted = text.casefold()
+    rows = await snapshot.fetch(CAMPAIGNS)
+    return [r for r in rows if wanted in r["campaign_id"].casefold() or wanted in (r["name"] or "").casefold()]
+
+
+async def campaign_row(snapshot: Snapshot, campaign_id: str) -> Any:
+    """The row of a campaign. Raises `NotFound`."""
+    row = await snapshot.fetchrow(CAMPAIGN, campaign_key(campaign_id))
+    if row is None:
+        raise NotFound("campaign", campaign_id)
+    return row
+
+
+async def numbers_of_campaign(snapshot: Snapshot, campaign_id: str, span: TimeRange, model: str) -> CampaignNumbers:
+    """The numbers of one campaign. Raises as `campaign_row` and `campaign_numbers`."""
+    row = await campaign_row(snapshot, campaign_id)
+    return (await campaign_numbers(snapshot, {row["campaign"]: campaign_id}, span, model))[row["campaign"]]
+
+
+async def associations(snapshot: Snapshot, campaign: int) -> list[Any]:
+    """The rows of all times in which a campaign, by its key, held an asset, in order."""
+    return await snapshot.fetch(ASSOCIATIONS, campaign)
+
+
+async def refusals(snapshot: Snapshot, campaign: int) -> list[Any]:
+    """The rows of the associations that a campaign, by its key, was refused, in order, with the reasons."""
+    return await snapshot.fetch(REFUSALS, campaign)
+
+
+async def claimed_values(snapshot: Snapshot, campaigns: list[int]) -> dict[int, list[dict[str, str]]]:
+    """The utm values that each campaign, by its key, was told with, as sent, each with the instant at which it was first told."""
+    out: dict[int, list[dict[str, str]]] = {}
+    for row in await snapshot.fetch(CLAIMED, campaigns):
+        value: str = getattr(decode_event(row["body"]), "utm_campaign", "")
+        out.setdefault(row["subject"], []).append({"value": value, "since": to_rfc3339(row["since_us"])})
+    return out
+
+
+async def spent_minor(snapshot: Snapshot, campaign: int) -> dict[str, int]:
+    """What was spent on a campaign, by its key, in minor units by currency."""
+    spent: dict[str, int] = {}
+    for row in await snapshot.fetch(SPENT, campaign):
+        event = decode_event(row["body"])
+        assert isinstance(event, SpendRecorded)
+        spent[event.currency] = spent.get(event.currency, 0) + to_minor(event.amount, event.currency)
+    return spent
+
+
+async def names_of_contacts(snapshot: Snapshot, contacts: list[int]) -> dict[int, str]:
+    """The names of contacts, by key."""
+    return {row["contact"]: row["name"] for row in await snapshot.fetch(CONTACTS, contacts)}
+
+
+async def deciding_events(
+    snapshot: Snapshot, campaign_id: str, metric: str, contacts: dict[int, int]
+) -> dict[int, str]:
+    """The id of the event by which each contact is behind a metric of `CONTACT_METRICS`.
+
+    `contacts` are those behind the metric, by key, each with the instant in microseconds that dates it.
+    """
+    if metric == "influenced_contacts":
+        touches = await snapshot.fetch(INFLUENCED_CONTACTS, [campaign_key(campaign_id)])
+        return {row["contact"]: row["event_id"] for row in touches}
+    if metric in ("contacts_with_revenue", "contacts_with_attributed_revenue"):
+        closes = await snapshot.fetch(CLOSES_OF_CONTACTS, list(contacts))
+        return {r["contact"]: r["closed_event"] for r in closes if r["closed_us"] <= contacts[r["contact"]]}
+    return {row["contact"]: row["created_event"] for row in await snapshot.fetch(CONTACTS, list(contacts))}

@@ -1,0 +1,42 @@
+"""Which identifier joins improbably many others?
+
+A contact has an id and an e-mail or two. An id that events told beside five e-mails is a word that names nobody, a shop's till, or a
+shared address; all its strangers are one contact until the events are retracted.
+"""
+
+from typing import Any
+
+from shared.projection.sql import sql
+from shared.reading.pages import LIMIT_MAX, encode_cursor
+from shared.reading.snapshot import Snapshot
+
+JOINED_MIN = 2  # an id with one e-mail joins one other; the index holds who joins more
+JOINED_DEFAULT = 5
+JOINED_MAX = 2**31 - 1  # what the column holds
+FIRST_PAGE = (JOINED_MAX, -(2**63))
+
+JOINED = sql(f"""
+SELECT i.identifier, i.text, i.is_email, i.joined, c.name FROM {{g}}.identifier i
+JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = i.contact
+WHERE i.ws = $1 AND i.joined >= {JOINED_MIN} AND i.joined >= $2 AND i.joined <= $3
+    AND (i.joined < $3 OR i.identifier > $4)
+ORDER BY i.joined DESC, i.identifier LIMIT $5
+""")  # a page, after one that joins $3 and has the key $4
+
+
+async def joined_identifiers(
+    snapshot: Snapshot, min_joined: int, limit: int, after: tuple[int, int] = FIRST_PAGE
+) -> dict[str, Any]:
+    """A page of at most `limit` identifiers that events join with `min_joined` others or more, most first; and its cursor.
+
+    `after` is the key of the last item of the page before: with how many it is joined, and the identifier's key.
+    """
+    assert limit <= LIMIT_MAX
+    rows = await snapshot.fetch(JOINED, min_joined, *after, limit + 1)
+    more, rows = len(rows) > limit, rows[:limit]
+    items = [
+        {"identifier": row["text"], "kind": "email" if row["is_email"] else "id", "joined": row["joined"],
+         "contact": row["name"]} for row in rows
+    ]  # fmt: skip
+    last = rows[-1] if more else None
+    return {"items": items, "next_cursor": last and encode_cursor([last["joined"], last["identifier"]])}

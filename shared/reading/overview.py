@@ -1,0 +1,238 @@
+"""What are the numbers of campaigns in a range of time?
+
+`campaign_numbers` is the only place where they are asked: for the list of campaigns and the overview of one, for the contacts and
+deals behind a number, and for the difference between two generations.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.events.instants import BEGINNING_US, to_rfc3339
+from shared.events.money import Money, to_money
+from shared.projection.sql import sql
+from shared.reading.attribution import (
+    CONVERSION_UTMS,
+    DEALS_OF_CONTACTS,
+    FIRST_VISITS,
+    LAST_TOUCHES,
+    REACHED_CONTACTS,
+    SESSION_COUNTS,
+    TOUCH_COUNTS,
+)
+from shared.reading.shares import Share, shares
+from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import TimeRange
+from shared.reading.touches import statuses_by_route
+from shared.rules.deal import State, brings_revenue, counts, dated_us
+from shared.rules.excluded_traffic import TrafficClass
+from shared.rules.first_and_last_touch import is_first_touch, is_last_touch, is_last_touch_by_utm
+from shared.rules.influence import INFLUENCING, TouchType
+from shared.rules.order import Order
+from shared.rules.pre_association import KeptOut, WindowStatus, kept_out
+from shared.rules.settled import settled_through_us
+
+LATENESS = sql("SELECT bucket, events FROM {g}.lateness WHERE ws = $1")
+RECEIVED = sql("SELECT received_us FROM {g}.progress WHERE partition = $1")
+METRIC_OF_TYPE = {
+    TouchType.PAGE_VISITED: "page_views",
+    TouchType.FORM_SUBMITTED: "form_submissions",
+    TouchType.CTA_CLICKED: "cta_clicks",
+    TouchType.EMAIL_OPENED: "email_opens",
+    TouchType.EMAIL_CLICKED: "email_clicks",
+}
+COUNTS = (
+    "sessions", "new_sessions", "page_views", "form_submissions", "cta_clicks", "email_opens", "email_clicks",
+    "new_contacts_first_touch", "new_contacts_last_touch", "influenced_contacts", "contacts_with_revenue",
+    "contacts_with_attributed_revenue", "influenced_deals", "closed_deals",
+)  # fmt: skip
+CONTACT_METRICS = (
+    "influenced_contacts", "new_contacts_first_touch", "new_contacts_last_touch", "contacts_with_revenue",
+    "contacts_with_attributed_revenue",
+)  # fmt: skip
+DEAL_METRICS = ("influenced_deals", "closed_deals")
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedContact:
+    """When a campaign's first touches of one contact were, in microseconds; None if it has none of that kind."""
+
+    influence_us: int
+    deal_touch_us: int | None
+    revenue_touch_us: int | None
+
+
+@dataclass
+class Earned:
+    """What a contact's touches earned a campaign in one currency, in minor units, and the latest close that earned more than 0."""
+
+    minor: int = 0
+    closed_us: int = BEGINNING_US
+
+
+@dataclass
+class CampaignNumbers:
+    """A campaign's metrics in a range, and the contacts and deals behind them.
+
+    `contacts` has by metric the contacts by key, each with the instant that dates it in microseconds; `deals` by metric the rows
+    of the deals by key. Amounts are in minor units by currency. `excluded` counts touches by why they were kept out.
+    """
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    touches: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    influenced_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    attributed_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    excluded: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in KeptOut})
+    contacts: dict[str, dict[int, int]] = field(default_factory=lambda: {m: {} for m in CONTACT_METRICS})
+    deals: dict[str, dict[int, Any]] = field(default_factory=lambda: {m: {} for m in DEAL_METRICS})
+    deal_shares_minor: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    earned: dict[tuple[int, str], Earned] = field(default_factory=lambda: defaultdict(Earned))
+    """By contact and currency."""
+
+    def metrics(self) -> dict[str, Any]:
+        """The metrics by name: counts, and amounts of money by currency."""
+        return {
+            **self.counts,
+            "influenced_revenue": money_by_currency(self.influenced_minor),
+            "attributed_revenue": money_by_currency(self.attributed_minor),
+        }
+
+
+def money_by_currency(minor: Mapping[str, int]) -> list[Money]:
+    """Amounts of several currencies, from minor units, in the order of the currencies. They are never added together."""
+    return [to_money(amount, currency) for currency, amount in sorted(minor.items())]
+
+
+async def campaign_numbers(
+    snapshot: Snapshot, campaigns: Mapping[int, str], span: TimeRange, model: str
+) -> dict[int, CampaignNumbers]:
+    """The numbers of campaigns (their ids by key) in a range, revenue shared out under a model. Answers them by key.
+
+    Raises `WrongShape` if the store lacks the model.
+    """
+    out = {key: CampaignNumbers() for key in campaigns}
+    await _count_touches(snapshot, out, span)
+    reached = await _count_reached(snapshot, out, span)
+    await _count_new_contacts(snapshot, out, {contact for contacts in reached.values() for contact in contacts}, span)
+    await _count_deals(snapshot, out, reached, span)
+    ids = {campaign_id: key for key, campaign_id in campaigns.items()}
+    for share in await shares(snapshot, span, model, list(campaigns)):
+        for campaign_id, part_minor in share.parts:
+            if share.has_amount and campaign_id in ids:
+                _add_share(out[ids[campaign_id]], share, part_minor)
+    for one in out.values():
+        one.contacts["contacts_with_attributed_revenue"] = _earners(one)
+        for metric in CONTACT_METRICS:
+            one.counts[metric] = len(one.contacts[metric])
+        for metric in DEAL_METRICS:
+            one.counts[metric] = len(one.deals[metric])
+    return out
+
+
+async def _count_touches(snapshot: Snapshot, out: dict[int, CampaignNumbers], span: TimeRange) -> None:
+    """Count touches by type, what was kept out by reason, and sessions."""
+    for row in await snapshot.fetch(TOUCH_COUNTS, list(out), span.from_us, span.to_us):
+        one, type_ = out[row["campaign"]], TouchType(row["type"])
+        reason = kept_out(TrafficClass(row["traffic_class"]), statuses_by_route(row))
+        if reason is None:
+            one.touches[type_.wire] += row["touches"]
+            if (metric := METRIC_OF_TYPE.get(type_)) is not None:
+                one.counts[metric] += row["touches"]
+        elif type_ in INFLUENCING:
+            one.excluded[str(reason)] += row["touches"]
+    for row in await snapshot.fetch(SESSION_COUNTS, list(out), span.from_us, span.to_us):
+        out[row["campaign"]].counts |= {"sessions": row["sessions"], "new_sessions": row["new_sessions"]}
+
+
+async def _count_reached(
+    snapshot: Snapshot, out: dict[int, CampaignNumbers], span: TimeRange
+) -> dict[int, dict[int, ReachedContact]]:
+    """Count influenced contacts. Answers all contacts that each campaign ever reached, whenever that was."""
+    reached: dict[int, dict[int, ReachedContact]] = {key: {} for key in out}
+    for row in await snapshot.fetch(REACHED_CONTACTS, list(out)):
+        first = ReachedContact(row["influence_us"], row["deal_touch_us"], row["revenue_touch_us"])
+        reached[row["campaign"]][row["contact"]] = first
+        if first.influence_us in span:
+            out[row["campaign"]].contacts["influenced_contacts"][row["contact"]] = first.influence_us
+    return reached
+
+
+async def _count_new_contacts(
+    snapshot: Snapshot, out: dict[int, CampaignNumbers], reached: set[int], span: TimeRange
+) -> None:
+    """Count the contacts created in the range by their first and by their last touch; `reached` are those of any campaign."""
+    asked = list(out), span.from_us, span.to_us
+    for row in await snapshot.fetch(FIRST_VISITS, *asked, list(reached)):
+        if is_first_touch(TrafficClass(row["traffic_class"]), statuses_by_route(row)):
+            out[row["campaign"]].contacts["new_contacts_first_touch"][row["contact"]] = row["created_us"]
+    for row in await snapshot.fetch(LAST_TOUCHES, *asked):
+        touch = Order(row["occurred_at_us"], row["event_id"])
+        kind = TouchType(row["type"]), TrafficClass(row["traffic_class"]), WindowStatus(row["window_status"])
+        if is_last_touch(touch, *kind, Order(row["created_us"], row["created_event"])):
+            out[row["campaign"]].contacts["new_contacts_last_touch"][row["contact"]] = row["created_us"]
+    for row in await snapshot.fetch(CONVERSION_UTMS, *asked):
+        if is_last_touch_by_utm(WindowStatus(row["window_status"])):
+            out[row["campaign"]].contacts["new_contacts_last_touch"][row["contact"]] = row["created_us"]
+
+
+async def _count_deals(
+    snapshot: Snapshot, out: dict[int, CampaignNumbers], reached: dict[int, dict[int, ReachedContact]], span: TimeRange
+) -> None:
+    """Count the deals of the contacts that each campaign reached."""
+    campaigns_of: dict[int, list[int]] = defaultdict(list)
+    for key, contacts in reached.items():
+        for contact in contacts:
+            campaigns_of[contact].append(key)
+    for deal in await snapshot.fetch(DEALS_OF_CONTACTS, list(campaigns_of)):
+        if dated_us(deal["created_us"], deal["closed_us"]) in span:
+            for key in campaigns_of[deal["contact"]]:
+                _add_deal(out[key], reached[key][deal["contact"]], deal)
+
+
+def _add_deal(one: CampaignNumbers, contact: ReachedContact, deal: Any) -> None:
+    """Add a deal of one of its eligible contacts to a campaign's numbers, if the rule says that it counts."""
+    state, closed_us = State(deal["state"]), deal["closed_us"]
+    if brings_revenue(state, closed_us, contact.revenue_touch_us):
+        latest_us = max(closed_us, one.contacts["contacts_with_revenue"].get(deal["contact"], closed_us))
+        one.contacts["contacts_with_revenue"][deal["contact"]] = latest_us
+    if not counts(state, closed_us, contact.deal_touch_us) or deal["deal"] in one.deals["influenced_deals"]:
+        return
+    one.deals["influenced_deals"][deal["deal"]] = deal
+    if state is State.WON:
+        one.deals["closed_deals"][deal["deal"]] = deal
+        if deal["amount_minor"] is not None:
+            one.influenced_minor[deal["currency"]] += deal["amount_minor"]
+
+
+def _add_share(one: CampaignNumbers, share: Share, part_minor: int) -> None:
+    one.attributed_minor[share.currency] += part_minor
+    one.deal_shares_minor[share.deal] += part_minor
+    earned = one.earned[share.contact, share.currency]
+    earned.minor += part_minor
+    if part_minor > 0:
+        earned.closed_us = max(share.closed_us, earned.closed_us)
+
+
+def _earners(one: CampaignNumbers) -> dict[int, int]:
+    """The contacts whose touches earned the campaign more than 0 of a currency, refunds deducted, by the latest such close."""
+    out: dict[int, int] = {}
+    for (contact, _), earned in one.earned.items():
+        if earned.minor > 0:
+            out[contact] = max(earned.closed_us, out.get(contact, earned.closed_us))
+    return out
+
+
+async def settled_through(snapshot: Snapshot, end_offset: int | None) -> str | None:
+    """The instant up to which the numbers will hardly change any more (rule **settled**); None before any live event.
+
+    Where the snapshot has all that the log held (its events end at `end_offset`; None if that is not known), lateness is counted
+    back from now, else from the latest receipt among the snapshot's events.
+    """
+    late = {row["bucket"]: row["events"] for row in await snapshot.fetch(LATENESS)}
+    now_us = time.time_ns() // 1000
+    if end_offset is None or snapshot.as_of.offset < end_offset:
+        now_us = await snapshot.connection.fetchval(RECEIVED, snapshot.as_of.partition)
+    at_us = settled_through_us(now_us, late)
+    return None if at_us is None else to_rfc3339(at_us)
