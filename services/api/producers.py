@@ -9,8 +9,6 @@ from services.api import parameters as takes
 from services.api.reading import Api, answer, reading
 from shared.store.producer_counts import read_counts
 
-WORKSPACE = "SELECT workspace_id FROM touchline.workspace WHERE number = $1"
-
 
 def routes(api: Api) -> APIRouter:
     """The route of this file."""
@@ -23,8 +21,7 @@ def routes(api: Api) -> APIRouter:
         They are counted as they arrive, so the answer is the same in every generation.
         """
         async with reading(api, request) as read:
-            workspace = await read.connection.raw.fetchval(WORKSPACE, read.ws)
-            items = await read_counts(read.connection.raw, workspace)
+            items = await read_counts(read.connection.raw, read.workspace)
             response = answer(read, {"items": items})
             # Messages that are refused move no position, and the answer changes all the same.
             digest = blake2b(orjson.dumps(items), digest_size=8).hexdigest()

@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -34,8 +34,22 @@ LIMIT_DEFAULT, LIMIT_MAX = 50, 1_000  # items of a page
 DIGITS_MAX = 4  # of a `limit`
 INT64 = range(-(2**63), 2**63)
 
-WORKSPACE = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
+WORKSPACE = sql("SELECT ws, times FROM {g}.workspace_rows WHERE workspace_id = $1")
 SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
+UNDER_WAY = sql("""
+SELECT told_offset, started_us, least(events_done, events_to_do) AS events_done, events_to_do
+FROM {g}.reprojection WHERE from_ws = $1
+""")  # while it goes on, more events come than there were to do
+
+
+class SettingsUnderWay(NamedTuple):
+    """Settings that were told at `told_offset`, and are not those of the rows yet: how far the new rows are made."""
+
+    told_offset: int
+    started_us: int
+    events_done: int | None
+    events_to_do: int | None
+    """Of the workspace, when it began; None: they are being counted."""
 
 
 @dataclass
@@ -87,9 +101,12 @@ class Reading:
     """One request's view of its workspace: a snapshot of one generation at one position."""
 
     def __init__(
-        self, connection: Connection, ws: int, as_of: Position, settings: Settings, query: QueryParams
+        self, connection: Connection, workspace: str, ws: int, as_of: Position, settings: Settings, query: QueryParams
     ) -> None:
-        self.connection, self.ws, self.as_of, self.settings, self.query = connection, ws, as_of, settings, query
+        self.connection, self.workspace, self.ws, self.as_of = connection, workspace, ws, as_of
+        self.settings, self.query = settings, query
+        self.under_way: SettingsUnderWay | None = None
+        self.made_anew = 0  # how often the workspace's rows were, for settings that concern all of history
         self.generation = connection.generation
         self.position = str(as_of)  # as this reader may know it
         self.of_operator = True
@@ -98,12 +115,16 @@ class Reading:
         """The offset that the next event will get, as it was just before the snapshot; None if nobody asked or knows."""
 
     async def fetch(self, statement: Any, *arguments: Any) -> list[Any]:
-        """All rows; the workspace's number is the first argument of every statement."""
+        """All rows; the first argument of every statement is the number `ws` of the workspace's rows."""
         return await self.connection.fetch(statement, self.ws, *arguments)
 
     async def fetchrow(self, statement: Any, *arguments: Any) -> Any:
         """The first row, None if there is none."""
         return await self.connection.fetchrow(statement, self.ws, *arguments)
+
+    def lacks_settings(self, offset: int) -> bool:
+        """Whether settings that were told before an offset of the log are not those of the snapshot's rows yet."""
+        return self.under_way is not None and self.under_way.told_offset < offset
 
     @property
     def range(self) -> Range:
@@ -202,7 +223,7 @@ async def reading(api: Api, request: Request, *, heavy: bool = False, log_end: b
         )
     partition = partition_of(access.workspace, api.partitions)
     for _ in range(FLIPS_MAX):
-        if after and not await api.progress.passes(after.partition, after.offset, AFTER_WAIT_S):
+        if after and not await api.progress.passes(access.workspace, after, AFTER_WAIT_S):
             raise unavailable(f"the projection has not passed `after` within {AFTER_WAIT_S:g} s")
         end_offset = await api.log_end.of(partition) if log_end else None
         async with (
@@ -210,7 +231,7 @@ async def reading(api: Api, request: Request, *, heavy: bool = False, log_end: b
             snapshot_on(raw, access.workspace, request.query_params) as read,
         ):
             # another generation may just have become the live one
-            if after is None or read.as_of.offset >= after.offset:
+            if after is None or (read.as_of.offset >= after.offset and not read.lacks_settings(after.offset)):
                 read.log_end_offset = end_offset
                 read.position = api.positions.tell(access.workspace, read.as_of)
                 read.of_operator = access.workspace == OPERATOR_WORKSPACE
@@ -239,10 +260,13 @@ async def snapshot_on(
         connection = Connection(raw, generation.name)
         partition = partition_of(workspace, generation.partitions)
         offset = await connection.fetchval(PROGRESS, partition) or 0
-        ws = await raw.fetchval(WORKSPACE, workspace) or 0
+        ws, times = await connection.fetchrow(WORKSPACE, workspace) or (0, 0)
         body = await connection.fetchval(SETTINGS, ws)
         settings = msgspec.convert(body, Settings) if body else Settings()
-        read = Reading(connection, ws, Position(partition, offset), settings, query)
+        read = Reading(connection, workspace, ws, Position(partition, offset), settings, query)
+        read.made_anew = times
+        if (row := await connection.fetchrow(UNDER_WAY, ws)) is not None:
+            read.under_way = SettingsUnderWay(*row)
         read.check()
         yield read
 
@@ -271,7 +295,7 @@ def _after(after: str | None, workspace: str, api: Api) -> Position | None:
 
 def answer(read: Reading, body: dict[str, Any]) -> Response:
     """JSON with the position that it shows, as `as_of` and as `ETag`."""
-    etag = f'"{read.generation}/{read.position}"'
+    etag = f'"{read.generation}/{read.made_anew}/{read.position}"'  # rows made anew at the same position are others
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     return Response(orjson.dumps({**body, "as_of": read.position}), media_type="application/json", headers=headers)
 

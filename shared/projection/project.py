@@ -1,12 +1,11 @@
 """How does a batch of the log become rows? Gather, let the rules decide, apply: in one transaction with the offset."""
 
+import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
-
-import msgspec
 
 from shared.events import types as e
 from shared.events.codec import decode_event, sender_of
@@ -18,6 +17,7 @@ from shared.projection.catalog import derive_catalog, save_readings
 from shared.projection.deals import derive_deals
 from shared.projection.persons import derive_contacts, derive_identity_intervals, record_mentions
 from shared.projection.record import record_lateness, sort_out, write
+from shared.projection.reprojection import IN_BATCH, Heed, Limits, Noting, as_stored, settings_until_then
 from shared.projection.rows import SETTINGS_SUBJECT, Prepared, Unfit, agents_of, prepared, suit
 from shared.projection.scanners import settle_scanners
 from shared.projection.sessions import in_order, rederive_all, save, settle_late
@@ -48,7 +48,7 @@ SAVE_SETTINGS = sql("""
 INSERT INTO {g}.settings VALUES ($1, $2) ON CONFLICT (ws) DO UPDATE SET body = excluded.body
 """)
 DROP_SETTINGS = sql("DELETE FROM {g}.settings WHERE ws = $1")
-NUMBER_OF = sql("SELECT number FROM touchline.workspace WHERE workspace_id = $1")
+NUMBER_OF = sql("SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1")
 NEW_NUMBER = sql("""
 INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $1)
 ON CONFLICT (workspace_id) DO UPDATE SET workspace_id = excluded.workspace_id RETURNING number
@@ -168,8 +168,13 @@ class Projector:
     _leaves_again_s: float = 0.0
     _agents: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     _readings: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    _has_noted: bool = False
     social_posts_max: int = SOCIAL_POSTS_MAX
     keeps_dead_letters: bool = True
+    limits: Limits | None = IN_BATCH
+    """Up to how much history new settings are applied in their batch; None: however much there is."""
+    noted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when rows are to be made anew for new settings; see `shared.projection.reprojector`."""
     kept: Counter[str] = field(default_factory=Counter)
     """The events kept aside so far, by reason; of what was rolled back none."""
 
@@ -186,6 +191,7 @@ class Projector:
         self._leaves = None
         self._agents.clear()
         self._readings.clear()
+        self._has_noted = False
 
     async def project(self, connection: Connection, batch: "Batch") -> None:
         """Project a batch and move the offset, all or nothing. Raises `Fenced` if the partition has a new owner.
@@ -197,11 +203,7 @@ class Projector:
         await self._make_room(connection, batch)
         try:
             async with connection.raw.transaction():
-                moved = await connection.execute(
-                    MOVE, self.partition, self.offset, self.epoch, after, len(batch.entries), batch.received_us
-                )
-                if moved != "UPDATE 1":
-                    raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
+                await self._move(connection, batch.entries, batch.received_us)
                 letters = [_unread(entry, "cannot_be_decoded", why) for entry, why in batch.unreadable]
                 letters += [_unread(entry, "cannot_be_projected", why) for entry, why in batch.unfit]
                 kept += await self._keep(connection, letters)
@@ -214,16 +216,26 @@ class Projector:
             raise
         self.offset = after
         self.kept += kept
+        if self._has_noted:
+            self._has_noted = False
+            self.noted.set()
 
     async def dead_letter(self, connection: Connection, entry: Entry, why: str) -> None:
         """Keep an event that no rule can take as a dead letter, and move past it. Raises `Fenced`."""
         async with connection.raw.transaction():
-            moved = await connection.execute(MOVE, self.partition, self.offset, self.epoch, entry.offset + 1, 1, 0)
-            if moved != "UPDATE 1":
-                raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}")
+            await self._move(connection, [entry], 0)
             kept = await self._keep(connection, [_unread(entry, "cannot_be_projected", why)])
         self.offset = entry.offset + 1
         self.kept += kept
+
+    async def _move(self, connection: Connection, entries: Sequence[Entry], received_us: int) -> None:
+        """Hold the partition's place, and let it be behind these entries. Raises `Fenced`."""
+        after = entries[-1].offset + 1
+        moved = await connection.execute(
+            MOVE, self.partition, self.offset, self.epoch, after, len(entries), received_us
+        )
+        if moved != "UPDATE 1":
+            raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
 
     async def _make_room(self, connection: Connection, batch: "Batch") -> None:
         """Make the partitions of `touch` that the batch needs and that are not there, before the batch and outside of it.
@@ -255,15 +267,14 @@ class Projector:
         self, connection: Connection, workspace: str, arrived: list[Prepared], readings: dict[int, int]
     ) -> Counter[str]:
         """Project the events of one workspace; answers what was kept aside of them, by reason."""
-        ws = self._numbers.get(workspace)
-        if ws is None:
-            ws = self._numbers[workspace] = await workspace_number(connection, workspace)
+        ws = await self._rows_of(connection, workspace)
         current = await self._settings_of(connection, ws)
         await save_agents(connection, ws, current.machine_rules, agents_of(arrived), self._agents[ws])
         change = await admit(connection, self.log, self.partition, ws, arrived)
         kept = await self._keep(connection, [_lost(workspace, loser) for loser in change.losers])
         await record_lateness(connection, ws, change)
-        work = Work(connection, ws, change, current, self.social_posts_max)
+        heed = self._heed(workspace, arrived)
+        work = Work(connection, ws, change, current, self.social_posts_max, heed=heed)
         work.values = await save_readings(connection, ws, readings, self._readings[ws])
         if not change.fresh and not change.entering and not change.leaving and not work.values:
             return kept
@@ -273,16 +284,28 @@ class Projector:
         sort_out(work)
         await derive(work)
         self._settings[ws] = work.settings
+        self._has_noted |= isinstance(heed, Noting) and heed.noted
         return kept
+
+    async def _rows_of(self, connection: Connection, workspace: str) -> int:
+        """Under which number the workspace's rows stand."""
+        if workspace not in self._numbers:
+            self._numbers[workspace] = await workspace_number(connection, workspace)
+        return self._numbers[workspace]
+
+    def _heed(self, workspace: str, arrived: Sequence[Prepared]) -> Heed:
+        """Decides which settings apply where these events tell others."""
+        return Noting(workspace, self.partition, arrived, self.limits)
 
     async def _settings_of(self, connection: Connection, ws: int) -> Settings:
         if ws not in self._settings:
-            self._settings[ws] = await read_settings(connection, ws)
+            until_then = await settings_until_then(connection, ws)
+            self._settings[ws] = await read_settings(connection, ws) if until_then is None else until_then
         return self._settings[ws]
 
 
 async def workspace_number(connection: Connection, workspace: str) -> int:
-    """The short key of a workspace."""
+    """Under which number a workspace's rows stand: its own, or another since they were made anew."""
     return int(await connection.fetchval(NUMBER_OF, workspace) or await connection.fetchval(NEW_NUMBER, workspace))
 
 
@@ -311,8 +334,9 @@ ALL_CAMPAIGNS = sql("SELECT campaign FROM {g}.campaign WHERE ws = $1")
 
 
 async def _derive_settings(work: Work) -> None:
-    """Apply changed settings to all of the workspace's history."""
-    was, now = work.settings, await read_settings(work.connection, work.ws)
+    """Apply changed settings to all of the workspace's history, as far as the batch is to do that (`Work.heed`)."""
+    was = work.settings
+    now = await work.heed(work, was, await read_settings(work.connection, work.ws))
     work.settings = now
     work.has_internal = bool(was.internal_domains or now.internal_domains)
     await save_settings(work.connection, work.ws, now)
@@ -329,7 +353,7 @@ async def _derive_settings(work: Work) -> None:
     if domains := was.internal_domains ^ now.internal_domains:
         rows = await work.connection.fetch(CONTACTS_AT, work.ws, list(domains))
         work.contacts |= {row["contact"] for row in rows if row["contact"] is not None}
-    work.all_deals = replace(was, producers=now.producers) != now
+    work.all_deals = was.of_history != now.of_history
 
 
 async def save_settings(connection: Connection, ws: int, now: Settings) -> None:
@@ -337,7 +361,7 @@ async def save_settings(connection: Connection, ws: int, now: Settings) -> None:
     if now == Settings():
         await connection.execute(DROP_SETTINGS, ws)
     else:
-        await connection.execute(SAVE_SETTINGS, ws, msgspec.to_builtins(now, order="deterministic"))
+        await connection.execute(SAVE_SETTINGS, ws, as_stored(now))
 
 
 async def read_settings(connection: Connection, ws: int) -> Settings:

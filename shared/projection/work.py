@@ -1,5 +1,6 @@
 """What does one batch of one workspace carry from step to step?"""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from shared.projection.admission import SetChange
@@ -21,13 +22,19 @@ class VisitorChange:
     loses: bool = False
 
 
+async def apply_at_once(_: "Work", __: Settings, told: Settings) -> Settings:
+    """Apply settings in the batch that tells them."""
+    return told
+
+
 @dataclass
 class Work:
     """The batch, and which entities must be derived anew because of it.
 
     `owned_anew` are persons whose touches may have passed to, or from, the workspace's own people. `has_internal`: the
     settings name, or have named until now, domains of these people. `regrouped` are contacts that have gained or lost
-    identifiers that were others'. `all_clicks`: the machine rules have changed, so any click may be a mail scanner's now.
+    identifiers that were others'. `all_clicks`: the machine rules have changed, so any click may be a mail scanner's now. `heed` decides
+    which settings apply where the batch tells others (`shared.projection.reprojection`).
     """
 
     connection: Connection
@@ -51,3 +58,4 @@ class Work:
     has_internal: bool = False
     regrouped: set[int] = field(default_factory=set)
     all_clicks: bool = False
+    heed: Callable[["Work", Settings, Settings], Awaitable[Settings]] = apply_at_once
