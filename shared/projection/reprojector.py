@@ -105,6 +105,8 @@ class Reprojector:
     live: Projector
     turn: asyncio.Lock
     near_entries: int = NEAR_ENTRIES
+    under_way: Any = None
+    """The row of `reprojection` that the last step worked on; None: it had none."""
     _making: NewRows | None = None
     _ahead: Sequence[Entry] = ()
     _nearest: int = 0
@@ -135,7 +137,7 @@ class Reprojector:
 
     async def _next(self, connection: Connection) -> NewRows | None:
         """What is to be made, as the database knows it."""
-        row = await connection.fetchrow(OLDEST, self.live.partition)
+        row = self.under_way = await connection.fetchrow(OLDEST, self.live.partition)
         if row is None:
             self._making = None
             return None
