@@ -49,7 +49,7 @@ class Worker:
     reprojecting: AbstractAsyncContextManager[object] = field(default_factory=lambda: asyncio.Semaphore(1))
     """Held while a workspace's rows are made anew beside the live ones; the workers of a process share it."""
     limits: Limits = IN_BATCH
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self) -> Never:
         """Project for ever. What is away is waited for; a partition that was taken is taken again after a pause.
