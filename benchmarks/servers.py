@@ -19,6 +19,7 @@ from fastapi import FastAPI, Request, Response
 from services.projector.worker import Worker
 from shared.events.codec import Record, accept, split_request
 from shared.projection.reprojection import Limits
+from touchline import logs
 from touchline.compose import Running, compose
 from touchline.embedded import Embedded
 from touchline.first_keys import first_keys
@@ -72,6 +73,7 @@ def _apply_within_batches(running: Running) -> None:
 
 def main() -> None:
     """Serve until SIGTERM, on a data directory that is thrown away."""
+    logs.configure("json", "WARNING")
     with tempfile.TemporaryDirectory() as data:
         embedded = Embedded(Path(data))
         url = embedded.start()

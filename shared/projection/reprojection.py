@@ -30,8 +30,8 @@ IN_BATCH = Limits()
 
 PENDING = sql("SELECT * FROM {g}.reprojection WHERE from_ws = $1 FOR UPDATE")
 IS_BIG = sql("""
-SELECT (SELECT count(*) FROM (SELECT FROM {g}.event_index WHERE ws = $1 LIMIT $2 + 1) e) > $2
-    OR (SELECT count(*) FROM (SELECT FROM {g}.deal WHERE ws = $1 LIMIT $3 + 1) d) > $3
+SELECT (SELECT count(*) FROM (SELECT FROM {g}.event_index WHERE ws = $1 LIMIT $2::bigint + 1) e) > $2
+    OR (SELECT count(*) FROM (SELECT FROM {g}.deal WHERE ws = $1 LIMIT $3::bigint + 1) d) > $3
 """)  # reads no more rows than the limits
 NEW_WS = "nextval(pg_get_serial_sequence('touchline.workspace', 'number'))"
 BEGIN = sql(f"""
