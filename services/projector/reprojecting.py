@@ -84,7 +84,8 @@ class Reprojecting:
             reprojector = Reprojector(log, self.live, self.turn)
             while await self._step(reprojector):
                 told.tell(reprojector.under_way)
-                await asyncio.sleep(0)  # a live batch that has come goes first
+                async with self.turn:  # a live batch that is under way is waited for, rather than slowed down
+                    pass
         finally:
             told.tell(None)
             await log.leave(self.live.partition)
