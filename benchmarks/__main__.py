@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ingest] [end-to-end] [freshness] [reads] [contact] [history] [growth] [rebuild] [rebuild-live] [kafka-…]`: all of them if none is named."""
+"""`python -m benchmarks [ingest] [end-to-end] [freshness] [reads] [contact] [history] [growth] [settings] [rebuild] [rebuild-live] [kafka-…]`: all of them if none is named."""
 
 import asyncio
 import itertools
@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks import kafka, measure, rebuild
 from benchmarks.history import history
+from benchmarks.settings import settings
 
 BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "ingest": measure.ingest,
@@ -19,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "contact": measure.contact,
     "history": history,
     "growth": measure.growth,
+    "settings": settings,
     "rebuild": rebuild.rebuild,
     "rebuild-live": rebuild.beside_live_traffic,
     "kafka-ingest": kafka.ingest,

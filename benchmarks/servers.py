@@ -1,4 +1,8 @@
-"""Servers to compare: ingest alone, and an endpoint that only decodes. Run as `python -m benchmarks.servers decode|ingest`."""
+"""Servers to compare, run as `python -m benchmarks.servers MODE`.
+
+`ingest`: ingest alone. `decode`: an endpoint that only decodes. `in-batch` and `in-background`: all services; settings that
+concern all of a history are applied within the batch that brings them, whatever its size, or as in production.
+"""
 
 import asyncio
 import json
@@ -7,12 +11,16 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from fastapi import FastAPI, Request, Response
 
+from services.projector.worker import Worker
 from shared.events.codec import Record, accept, split_request
-from touchline.compose import compose
+from shared.projection.reprojection import Limits
+from touchline import logs
+from touchline.compose import Running, compose
 from touchline.embedded import Embedded
 from touchline.first_keys import first_keys
 from touchline.serve import listen, serve
@@ -45,11 +53,27 @@ async def _serve(mode: str, url: str, data: Path) -> None:
         print(json.dumps({"url": f"http://127.0.0.1:{sock.getsockname()[1]}", "keys": keys}), flush=True)
         await asyncio.sleep(0)
 
-    await serve(replace(running, projectors=None), sock, ready)
+    if mode in ("decode", "ingest"):
+        running = replace(running, projectors=None)
+    elif mode == "in-batch":
+        _apply_within_batches(running)
+    await serve(running, sock, ready)
+
+
+def _apply_within_batches(running: Running) -> None:
+    """Let no history be too big for the batch."""
+    assert running.projectors is not None
+    make = running.projectors.make
+
+    def unlimited(*arguments: Any) -> Worker:
+        return replace(make(*arguments), limits=Limits(events=10**12, deals=10**12))
+
+    running.projectors.make = unlimited
 
 
 def main() -> None:
     """Serve until SIGTERM, on a data directory that is thrown away."""
+    logs.configure("json", "WARNING")
     with tempfile.TemporaryDirectory() as data:
         embedded = Embedded(Path(data))
         url = embedded.start()

@@ -21,6 +21,7 @@ from services.api.requests import Api
 from services.ingest.app import Ingest, ingest_router
 from services.ingest.events import event_schemas
 from services.ingest.producers.browsers import OpenToBrowsers
+from services.projector.reprojecting import AT_ONCE_MAX
 from services.projector.service import Projectors
 from services.projector.worker import Worker
 from shared.access.keys import KeyRing
@@ -127,10 +128,12 @@ async def compose(
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction
             )
-            assignment = _assignment(settings, pool)
+            assignment, reprojecting = _assignment(settings, pool), asyncio.Semaphore(AT_ONCE_MAX)
             projectors = Projectors(
                 log, assignment, lambda: followed_generations(pool, log.identity),
-                lambda reader, generation, p, passed: Worker(projecting, reader, generation, p, passed),
+                lambda reader, generation, p, passed: Worker(
+                    projecting, reader, generation, p, passed, reprojecting=reprojecting
+                ),
                 lambda: _tidy(pool, log),
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)

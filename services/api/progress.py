@@ -7,9 +7,8 @@ import asyncpg
 import structlog
 
 from shared.database import error_text
-from shared.log.port import EventLog, LogUnavailable
-from shared.projection.generations import live_generation
-from shared.reading.snapshot import PROGRESS
+from shared.log.port import EventLog, LogUnavailable, Position
+from shared.reading.snapshot import PROGRESS_AND_SETTINGS, live_generation_name
 
 POLL_S = 0.01
 LIVE_AGAIN_S = 1.0  # another generation may have become the live one
@@ -22,39 +21,50 @@ logger = structlog.stdlib.get_logger("touchline.api")
 @dataclass
 class _Seen:
     offset: int = 0
+    settings: dict[str, int] = field(default_factory=dict)
+    """By workspace: where settings were told that its rows do not show yet."""
     at_s: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class ProjectionPosition:
-    """The offsets up to which the live generation is projected, as a reader of the next moment will find it or nearly so."""
+    """How far the live generation is projected, as a reader of the next moment will find it or nearly so."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._live, self._live_at_s = "", -LIVE_AGAIN_S
         self._seen: dict[int, _Seen] = {}
 
-    async def passes(self, partition: int, offset: int, timeout_s: float) -> bool:
-        """Wait, without holding a connection, until all before `offset` is projected; False if `timeout_s` goes by."""
+    async def passes(self, workspace: str, after: Position, timeout_s: float) -> bool:
+        """Wait, without holding a connection, until all before a position of the workspace is projected and shown.
+
+        Settings that were told before it are shown once the rows that are made anew for them are read. False if `timeout_s`
+        goes by.
+        """
         try:
             async with asyncio.timeout(timeout_s):
-                while await self._offset(partition) < offset:
+                while True:
+                    seen = await self._look(after.partition)
+                    if seen.offset >= after.offset and seen.settings.get(workspace, after.offset) >= after.offset:
+                        break
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             return False
         return True
 
-    async def _offset(self, partition: int) -> int:
-        """The offset as it was within the last `POLL_S`."""
+    async def _look(self, partition: int) -> _Seen:
+        """How far it is, as it was within the last `POLL_S`."""
         seen = self._seen.setdefault(partition, _Seen())
         async with seen.lock:
             now_s = asyncio.get_running_loop().time()
             if now_s - seen.at_s >= POLL_S:
                 if now_s - self._live_at_s >= LIVE_AGAIN_S:
-                    self._live, self._live_at_s = (await live_generation(self._pool)).name, now_s
-                seen.offset = int(await self._pool.fetchval(PROGRESS.replace("{g}", self._live), partition) or 0)
+                    self._live, self._live_at_s = await live_generation_name(self._pool), now_s
+                rows = await self._pool.fetch(PROGRESS_AND_SETTINGS.replace("{g}", self._live), partition)
+                seen.offset = rows[0]["next_offset"] if rows else 0
+                seen.settings = {r["workspace_id"]: r["told_offset"] for r in rows if r["workspace_id"] is not None}
                 seen.at_s = now_s
-        return seen.offset
+        return seen
 
 
 class LogEnd:

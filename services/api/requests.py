@@ -178,7 +178,7 @@ async def read_request(
         )
     partition = partition_of(access.workspace, api.partitions)
     for _ in range(FLIPS_MAX):
-        if after and not await api.progress.passes(after.partition, after.offset, AFTER_WAIT_S):
+        if after and not await api.progress.passes(access.workspace, after, AFTER_WAIT_S):
             raise unavailable(f"the projection has not passed `after` within {AFTER_WAIT_S:g} s")
         end_offset = await api.log_end.of(partition) if log_end else None
         try:
@@ -187,7 +187,9 @@ async def read_request(
                 snapshot_on(raw, access.workspace, request.query_params.get("generation")) as snapshot,
             ):
                 # another generation may just have become the live one
-                if after is None or snapshot.as_of.offset >= after.offset:
+                if after is None or (
+                    snapshot.as_of.offset >= after.offset and not snapshot.lacks_settings(after.offset)
+                ):
                     position = api.positions.tell(access.workspace, snapshot.as_of)
                     of_operator = access.workspace == OPERATOR_WORKSPACE
                     read = ReadRequest(snapshot, request.query_params, position, of_operator, end_offset)
@@ -214,6 +216,6 @@ def _after(after: str | None, workspace: str, api: Api) -> Position | None:
 
 def answer(read: ReadRequest, body: dict[str, Any]) -> Response:
     """An answer in JSON; it tells the position that it shows as `as_of`, and generation and position in the `ETag`."""
-    etag = f'"{read.snapshot.generation}/{read.position}"'
+    etag = f'"{read.snapshot.generation}/{read.snapshot.made_anew}/{read.position}"'  # rows made anew at the same position are others
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     return Response(orjson.dumps({**body, "as_of": read.position}), media_type="application/json", headers=headers)

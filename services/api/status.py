@@ -4,6 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
+from shared.events.instants import to_rfc3339
+from shared.reading.snapshot import Snapshot
 from shared.reading.status import dead_letters, dead_letters_pushed_out, workspace_row
 
 
@@ -16,7 +18,8 @@ def routes(api: Api) -> APIRouter:
         """Lag, position and generation of the workspace, and its dead letters by reason and by the key that sent them, and those
         that later ones of a key pushed out.
 
-        While the log is away, its end is null.
+        While the log is away, its end is null. `settings_under_way` is null unless settings were changed that concern all of
+        a large history: then all numbers are those of the settings before, until its events are projected anew.
         """
         async with read_request(api, request, log_end=True) as read:
             end = read.log_end_offset
@@ -31,6 +34,7 @@ def routes(api: Api) -> APIRouter:
                 },
                 "generation": read.snapshot.generation, "up_to_date": None if end is None else end <= read.snapshot.as_of.offset,
                 **(_of_partition(read, end) if read.of_operator else NOT_TOLD),
+                "settings_under_way": _under_way(read.snapshot),
                 "dead_letters": sum(row["events"] for row in letters),
                 "dead_letters_by": [
                     {"reason": row["reason"], "key": row["key_hint"], "events": row["events"]} for row in letters
@@ -44,6 +48,14 @@ def routes(api: Api) -> APIRouter:
 
 NOT_TOLD = dict.fromkeys(("partition", "projected_offset", "log_end_offset", "lag_events"))
 """The numbers of a partition for a workspace that is not the operator's: workspaces share it, so they would say what others send."""
+
+
+def _under_way(snapshot: Snapshot) -> dict[str, str | int | None] | None:
+    under_way = snapshot.under_way
+    if under_way is None:
+        return None
+    since = to_rfc3339(under_way.started_us)
+    return {"since": since, "events_done": under_way.events_done, "events_to_do": under_way.events_to_do}
 
 
 def _of_partition(read: ReadRequest, end: int | None) -> dict[str, int | None]:

@@ -18,5 +18,16 @@ LAG_SECONDS = Gauge(
     "How long ago the oldest event that is not projected was received",
     ["partition", "generation"],
 )
+REPROJECTION_EVENTS_DONE = Gauge(
+    "touchline_projector_reprojection_events_done",
+    "Events of a workspace that are projected anew, for settings that concern all of its history",
+    ["workspace", "generation"],
+)
+REPROJECTION_EVENTS_TO_DO = Gauge(
+    "touchline_projector_reprojection_events_to_do", "Of how many, when it began", ["workspace", "generation"]
+)
+REPROJECTION_STARTED = Gauge(
+    "touchline_projector_reprojection_started_timestamp_seconds", "When it began", ["workspace", "generation"]
+)
 RETRIES = Counter("touchline_projector_retries", "Batches begun again", ["why"])
 DEAD_LETTERS = Counter("touchline_projector_dead_letters", "Events kept aside, each once, by reason", ["reason"])

@@ -40,7 +40,7 @@ class Projectors:
         make: Callable[[EventLog, str, int, Passed], Worker], tidy: Callable[[], Awaitable[object]],
     ) -> None:  # fmt: skip
         """`tidy` is called now and then: it removes generations whose time is over, and makes partitions ahead of need."""
-        self._log, self._assignment, self._followed, self._make = log, assignment, followed, make
+        self._log, self._assignment, self._followed, self.make = log, assignment, followed, make
         self._tidy_up = tidy
         self._held: set[int] = set()
         self._generations: dict[str, bool] = {}
@@ -108,7 +108,7 @@ class Projectors:
                 if self._generations.get(generation):
                     self._assignment.passed(partition, offset)
 
-            worker = self.workers[place] = self._make(self._readers[generation], generation, partition, passed)
+            worker = self.workers[place] = self.make(self._readers[generation], generation, partition, passed)
             task = self._tasks[place] = asyncio.create_task(worker.run(), name=f"{generation}, partition {partition}")
             task.add_done_callback(self._ended)
 

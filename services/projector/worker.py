@@ -4,18 +4,20 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Never
 
 import asyncpg
 import structlog
 
 from services.projector import metrics
+from services.projector.reprojecting import Reprojecting
 from shared.database import error_text
 from shared.log.port import EventLog, LogDamaged, LogUnavailable
 from shared.projection.batch import Batch, decode
 from shared.projection.poison import GONE, PASSING, ROLLED_BACK, project_or_dead_letter
 from shared.projection.projector import Fenced, Projector
+from shared.projection.reprojection import IN_BATCH, Limits
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
 
@@ -45,6 +47,10 @@ class Worker:
     """Up to where it is projected, None before it is known."""
     waiting_since_us: int | None = None
     """When the first event of the batch at hand was received; None while there is none."""
+    reprojecting: AbstractAsyncContextManager[object] = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Held while a workspace's rows are made anew beside the live ones; the workers of a process share it."""
+    limits: Limits = IN_BATCH
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self) -> Never:
         """Project for ever. What is away is waited for; a partition that was taken is taken again after a pause.
@@ -69,13 +75,27 @@ class Worker:
                 await asyncio.sleep(pause_s)
 
     async def _follow(self) -> Never:
-        """Project batch after batch; the next one is read and decoded while the database works on the present one."""
-        projector = Projector(self.log, self.partition, social_posts_max=self.social_posts_max)
+        """Project live, and beside it what is to be made anew; what ends one ends the other."""
+        projector = Projector(self.log, self.partition, social_posts_max=self.social_posts_max, limits=self.limits)
         async with self._connection() as connection:
             await projector.take(connection)
         self._now_at(projector.offset)
         if projector.offset > (end := await self.log.end(self.partition)):
             raise LogDamaged(f"partition {self.partition} ends at {end}, but {projector.offset} was projected already")
+        beside = Reprojecting(self.pool, self.generation, self.log, projector, self._turn, self.reprojecting)
+        tasks = [asyncio.create_task(self._project_all(projector)), asyncio.create_task(beside.run())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
+            raise AssertionError("neither ends by itself")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _project_all(self, projector: Projector) -> Never:
+        """Project batch after batch; the next one is read and decoded while the database works on the present one."""
         batch = await self._next(projector.offset)
         while True:
             self.waiting_since_us = batch.received_from_us
@@ -89,7 +109,7 @@ class Worker:
 
     async def _project(self, projector: Projector, batch: Batch) -> None:
         with metrics.BATCH_SECONDS.time():
-            async with self._connection() as connection:
+            async with self._turn, self._connection() as connection:
                 await project_or_dead_letter(connection, projector, batch)
         for reason, count in projector.kept.items():
             metrics.DEAD_LETTERS.labels(reason).inc(count)

@@ -156,7 +156,9 @@ class Build:
 
     async def _partition(self, connection: Connection, partition: int, end: int) -> None:
         log = self.resources.log
-        projector = Projector(log, partition, social_posts_max=self.social_posts_max, keeps_dead_letters=False)
+        projector = Projector(
+            log, partition, social_posts_max=self.social_posts_max, keeps_dead_letters=False, limits=None
+        )
         await projector.take(connection)
         if partition not in self._begun:
             self._begun.add(partition)

@@ -4,6 +4,7 @@ Tables are compared by checksum, tables that differ by bucket of keys, and bucke
 with a few wrong rows, little more than those is fetched.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from shared.events.codec import decode_record
 from shared.log.port import EventLog, partition_of
-from shared.projection.checksums import EVERYTHING, Part, row_hash
+from shared.projection.checksums import EVERYTHING, Part, column, row_hash, rows_to_compare
 from shared.projection.tables import projection
 
 BUCKETS = 4096
@@ -25,7 +26,8 @@ EVENT_COLUMNS = (
 SUBJECT_COLUMNS = ("deal", "contact", "campaign", "asset", "key", "page", "visitor", "person", "identifier", "a")
 
 LATEST_FACT = """
-SELECT event_id FROM {schema}.entity_event WHERE ws = $1 AND (subject = ANY($2::bigint[]) OR object = ANY($2::bigint[]))
+SELECT event_id FROM {schema}.entity_event
+WHERE ws = (SELECT ws FROM {schema}.workspace_rows WHERE workspace = $1) AND (subject = ANY($2::bigint[]) OR object = ANY($2::bigint[]))
 ORDER BY occurred_at_us DESC, event_id COLLATE "C" DESC LIMIT 1
 """  # the last thing that was said of what a row is about
 
@@ -37,10 +39,12 @@ class Side:
     connection: "asyncpg.Connection[asyncpg.Record]"
     schema: str
     part: Part = EVERYTHING
+    left_out: Sequence[int] = ()
+    """Numbers of workspaces that are not compared."""
 
     def rows(self, table: str) -> str:
         """SQL for the rows of a table `t` that are compared."""
-        return f"{self.schema}.{table} t WHERE {self.part.condition(table)}"
+        return rows_to_compare(self.schema, table, self.part.condition(table) or "false", self.left_out)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Difference:
 
 
 def _key_of(table: sa.Table) -> tuple[str, ...]:
-    return tuple(column.name for column in table.primary_key) or OF_TOUCH
+    return tuple(each.name for each in table.primary_key) or OF_TOUCH
 
 
 async def differing_rows(live: Side, rebuilt: Side, table: str, log: EventLog) -> list[Difference]:
@@ -97,7 +101,7 @@ async def _buckets(side: Side, table: sa.Table) -> dict[int, tuple[int, int]]:
 
 async def _rows(side: Side, table: sa.Table, bucket: int) -> dict[tuple[Any, ...], dict[str, Any]]:
     key = _key_of(table)
-    names = ", ".join(f"t.{column.name}" for column in table.columns)
+    names = ", ".join(f"{column(each.name)} AS {each.name}" for each in table.columns)
     rows = await side.connection.fetch(
         f"SELECT {names} FROM {side.rows(table.name)} AND {row_hash(key)} & {BUCKETS - 1} = {bucket:d}",
         *side.part.arguments,
@@ -106,16 +110,16 @@ async def _rows(side: Side, table: sa.Table, bucket: int) -> dict[tuple[Any, ...
 
 
 async def _event(side: Side, row: dict[str, Any], log: EventLog) -> str | None:
-    for column in EVENT_COLUMNS:
-        if row.get(column):
-            return str(row[column])
+    for name in EVENT_COLUMNS:
+        if row.get(name):
+            return str(row[name])
     if "log_offset" in row:
         workspace = await side.connection.fetchval(
-            "SELECT workspace_id FROM touchline.workspace WHERE number = $1", row["ws"]
+            f"SELECT workspace_id FROM {side.schema}.workspace_rows WHERE workspace = $1", row["ws"]
         )
         (entry,) = await log.entries(partition_of(workspace, log.partitions), [row["log_offset"]])
         return decode_record(entry.value, entry.offset).event_id
-    subjects = [row[column] for column in SUBJECT_COLUMNS if row.get(column) is not None]
+    subjects = [row[name] for name in SUBJECT_COLUMNS if row.get(name) is not None]
     if not subjects:
         return None
     found = await side.connection.fetchval(LATEST_FACT.replace("{schema}", side.schema), row["ws"], subjects)

@@ -35,7 +35,7 @@ from shared.rules.order import Order
 READ_EVENTS = 10_000  # at a time
 PARQUET_ROWS = 50_000  # of a row group
 
-NUMBER = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
+NUMBER = sql("SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1")
 CONTACT = sql("""
 SELECT contact FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($2::bigint[]) AND contact IS NOT NULL
 ORDER BY is_email LIMIT 1
@@ -101,7 +101,7 @@ class Export:
             connection.raw.transaction(isolation="repeatable_read", readonly=True),
         ):
             end = (await offsets_of(connection.raw, live.name)).get(partition, 0)
-            ws = await connection.raw.fetchval(NUMBER, self.workspace) or 0
+            ws = await connection.fetchval(NUMBER, self.workspace) or 0
             self.begun(end)
             contact = await _contact(connection, ws, self.chosen.contact)
             at = 0

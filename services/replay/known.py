@@ -31,10 +31,10 @@ CONFLICTS_SHOWN = 10  # of each source
 
 SEEN = sql("""
 SELECT event_key, as_of_us, sent_hash, occurred_at_us, log_offset FROM {g}.event_index
-WHERE ws = (SELECT number FROM touchline.workspace WHERE workspace_id = $1) AND event_key = ANY($2::bytea[])
+WHERE ws = (SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1) AND event_key = ANY($2::bytea[])
 """)
 CAMPAIGNS = sql("""
-SELECT c.campaign_id, c.name FROM {g}.campaign c JOIN touchline.workspace w ON w.number = c.ws
+SELECT c.campaign_id, c.name FROM {g}.campaign c JOIN {g}.workspace_rows w ON w.ws = c.ws
 WHERE w.workspace_id = $1 AND EXISTS (
     SELECT FROM {g}.entity_event f WHERE f.ws = c.ws AND f.subject = c.campaign AND f.live
     AND f.type IN ('campaign_created', 'campaign_updated'))

@@ -42,13 +42,18 @@ WITH RECURSIVE near(ws, key) AS (
         UNION ALL SELECT identifier FROM {g}.deal_named d WHERE d.ws = near.ws AND d.deal = near.key
     ) other
 )
-SELECT w.workspace_id, near.ws, near.key FROM near JOIN touchline.workspace w ON w.number = near.ws
+SELECT w.workspace_id, w.workspace, near.key FROM near JOIN {g}.workspace_rows w ON w.ws = near.ws
 """)  # the drawn ones, and whoever is linked with them
 
 OF_ALL = sql(f"""
-SELECT ws, asset AS key FROM {{g}}.asset UNION SELECT ws, campaign FROM {{g}}.campaign
+SELECT w.workspace, a.asset AS key FROM {{g}}.asset a JOIN {{g}}.workspace_rows w USING (ws)
+UNION SELECT w.workspace, c.campaign FROM {{g}}.campaign c JOIN {{g}}.workspace_rows w USING (ws)
 UNION SELECT number, {SETTINGS_SUBJECT} FROM touchline.workspace
 """)  # what the events are about that concern everyone
+
+MINE = """
+SELECT w.ws, u.key FROM unnest($1::int[], $2::bigint[]) u(workspace, key) JOIN {g}.workspace_rows w USING (workspace)
+""".strip()
 
 COLUMN_OF = {
     "touch": "person", "visitor": "visitor", "identifier_mention": "identifier", "identity_edge": "a", "identifier": "identifier",
@@ -94,7 +99,7 @@ class Sample(Selection):
         numbered = []
         for row in await connection.fetch(PART, of, place):
             found[row["workspace_id"]].add(row["key"])
-            numbered.append((row["ws"], row["key"]))
+            numbered.append((row["workspace"], row["key"]))
         numbered += [tuple(row) for row in await connection.fetch(OF_ALL)]
         snapshot = await connection.raw.fetchval("SELECT pg_export_snapshot()")
         keys = {ws: frozenset(k) for ws, k in found.items()}
@@ -126,13 +131,16 @@ class Sample(Selection):
         return key in known or (key & 0x7FFFFFFFFFFFFFFF) % self.of == self.place
 
     def condition(self, table: str) -> str | None:
-        """SQL for the rows of a table `t` that the part has; its arguments are `arguments`. None: it has none of its own."""
+        """SQL for the rows of a table `t` of a generation `{g}` that the part has; its arguments are `arguments`.
+
+        None: it has none of its own.
+        """
         if table in WHOLE:
             return "$1::int[] IS NOT NULL AND $2::bigint[] IS NOT NULL"
         column = COLUMN_OF.get(table)
         if column is None:
             return None
-        mine = f"(t.ws, t.{column}) IN (SELECT * FROM unnest($1::int[], $2::bigint[]))"
+        mine = f"(t.ws, t.{column}) IN ({MINE})"
         if table in ("touch", "visitor"):  # whom the live generation knows nothing of, though the log does
             drawn = f"mod(t.{column} & 9223372036854775807, {self.of:d}) = {self.place:d}"
             return f"t.{column} <> {NOBODY} AND ({mine} OR {drawn})"

@@ -8,7 +8,7 @@ import asyncpg
 from services.replay.build import Build, Resources, scratch
 from services.replay.compare import Difference, Side, differing_rows
 from services.replay.sample import Sample
-from shared.projection.checksums import EVERYTHING, Checksum, Part, checksums
+from shared.projection.checksums import EVERYTHING, Checksum, Part, checksums, made_anew_now
 from shared.projection.generations import Generation, check_log, live_generation
 from shared.projection.sql import Connection
 
@@ -28,6 +28,8 @@ class Comparison:
     rows: list[Difference] = field(default_factory=list)
     sample: Sample | None = None
     """The part that was compared; None: all."""
+    left_out: dict[int, str] = field(default_factory=dict)
+    """Workspaces, by number, that were not compared: their rows are being made anew for settings that the log tells already."""
 
     @property
     def differing(self) -> list[str]:
@@ -70,16 +72,18 @@ async def compared(
     rebuilt = build.generation.name
     async with resources.pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
         comparison = Comparison(live.name, await offsets_of(seen, live.name))
+        comparison.left_out = await made_anew_now(seen, live.name)
+        left_out = list(comparison.left_out)
         begun(sum(comparison.offsets.values()))
         part: Part = EVERYTHING
         if sample is not None:
             part = comparison.sample = build.selection = await Sample.draw(Connection(seen, live.name), *sample)
-        found = await checksums(seen, live.name, part)
+        found = await checksums(seen, live.name, part, left_out)
         await build.run(comparison.offsets)
         async with resources.pool.acquire() as connection:
-            wanted = await checksums(connection, rebuilt, part)
+            wanted = await checksums(connection, rebuilt, part, left_out)
             comparison.tables = {name: (found[name], wanted[name]) for name in found}
-            one, other = Side(seen, live.name, part), Side(connection, rebuilt, part)
+            one, other = Side(seen, live.name, part, left_out), Side(connection, rebuilt, part, left_out)
             for table in comparison.differing:
                 comparison.rows += await differing_rows(one, other, table, resources.log)
     return comparison

@@ -26,7 +26,7 @@ from shared.rules.keys import event_key
 from shared.rules.once import BEFORE_ALL_US, recency
 
 LAST = "9999-12-31T23:59:59Z"  # what is told then has the last word
-NUMBER = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
+NUMBER = sql("SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1")
 KNOWN = "SELECT true FROM touchline.generation WHERE name = $1 AND ready_at IS NOT NULL"
 READY = """
 UPDATE touchline.generation SET ready_at = now(), workspace_id = $2, changes = $3, expires_at = now() + $4 WHERE name = $1
@@ -198,9 +198,9 @@ def _as_of_us(record: Record) -> int | None:
 
 async def _check(pool: "asyncpg.Pool[asyncpg.Record]", live: Generation, workspace: str, changes: Changes) -> None:
     """Raise `Unfit` for an event to take out that is not there, or one to add that would not count."""
-    ws = await pool.fetchval(NUMBER, workspace) or 0
     added = {id_of(record): _as_of_us(record) for record in changes.added}
     async with Connection.of(pool, live.name) as connection:
+        ws = await connection.fetchval(NUMBER, workspace) or 0
         rows = await connection.fetch(SEEN, ws, [event_key(i) for i in (*added, *changes.without)])
     known = {row["event_key"]: recency(row["as_of_us"]) for row in rows}
     if there := [i for i, as_of_us in added.items() if known.get(event_key(i), BEFORE_ALL_US - 1) >= recency(as_of_us)]:

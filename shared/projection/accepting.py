@@ -17,7 +17,7 @@ CACHED_WORKSPACES_MAX = 10_000  # per process
 
 ASK = """
 SELECT s.body->'nobody' AS nobody, s.body->'producers' AS producers
-FROM {}.settings s JOIN touchline.workspace w ON w.number = s.ws WHERE w.workspace_id = $1
+FROM {0}.settings s JOIN {0}.workspace_rows w ON w.ws = s.ws WHERE w.workspace_id = $1
 """
 
 

@@ -5,9 +5,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import asyncpg
 
-from shared.projection.tables import projection
+from shared.projection.tables import NOT_ROWS, projection
 
-UNCOMPARED = ("progress",)  # it tells of the projectors: whose turn it was, and how often
+UNCOMPARED = NOT_ROWS
 OF_RECEIPT = {
     "lateness": None,
     "event_index": ("log_offset", "sent_hash"),
@@ -26,16 +26,40 @@ class Checksum(NamedTuple):
     digest: int
 
 
+def column(name: str) -> str:
+    """SQL for a column of a row of `rows_to_compare`; `ws` is the workspace's own number, wherever its rows stand."""
+    return "coalesce(own.workspace, t.ws)" if name == "ws" else f"t.{name}"
+
+
 def row_hash(columns: Iterable[str]) -> str:
-    """SQL for a 64-bit hash of these columns of a table `t`."""
-    return f"hashtextextended(ROW({', '.join(f't.{name}' for name in columns)})::text, 0)"
+    """SQL for a 64-bit hash of these columns of a row of `rows_to_compare`."""
+    return f"hashtextextended(ROW({', '.join(map(column, columns))})::text, 0)"
+
+
+def rows_to_compare(generation: str, table: str, condition: str, left_out: Sequence[int] = ()) -> str:
+    """SQL for the rows `t` of a table that are read, now or ever: `FROM` and `WHERE`. `{g}` in the condition is the generation.
+
+    `left_out` are numbers of workspaces. Rows that are being made anew, or that others have replaced, are none of them.
+    """
+    hidden = f"SELECT ws FROM {generation}.reprojection UNION ALL SELECT ws FROM {generation}.superseded_rows"
+    others = f" AND {column('ws')} <> ALL('{{{','.join(map(str, left_out))}}}'::int[])" if left_out else ""
+    return (
+        f"{generation}.{table} t LEFT JOIN {generation}.rows_of own ON own.ws = t.ws "
+        f"WHERE t.ws NOT IN ({hidden}){others} AND {condition.replace('{g}', generation)}"
+    )
+
+
+async def made_anew_now(connection: "asyncpg.Connection[asyncpg.Record]", generation: str) -> dict[int, str]:
+    """The workspaces whose rows are being made anew for changed settings, by number: until then their rows are of others."""
+    rows = await connection.fetch(f"SELECT workspace, workspace_id FROM {generation}.reprojection")
+    return {row["workspace"]: row["workspace_id"] for row in rows}
 
 
 class Part(Protocol):
     """Which rows of every table are compared."""
 
     def condition(self, table: str) -> str | None:
-        """SQL for the rows of a table `t`; None: none of them."""
+        """SQL for the rows of a table `t` of a generation `{g}`; None: none of them."""
         ...
 
     @property
@@ -58,14 +82,18 @@ EVERYTHING = Everything()
 
 
 async def checksums(
-    connection: "asyncpg.Connection[asyncpg.Record]", generation: str, part: Part = EVERYTHING
-) -> dict[str, Checksum]:
-    """The checksum of every table of a generation. Compare within one snapshot, at one position."""
+    connection: "asyncpg.Connection[asyncpg.Record]", generation: str, part: Part = EVERYTHING,
+    left_out: Sequence[int] = (),
+) -> dict[str, Checksum]:  # fmt: skip
+    """The checksum of every table of a generation. Compare within one snapshot, at one position.
+
+    `left_out` are numbers of workspaces whose rows do not count.
+    """
     found = {}
     for table in projection.sorted_tables:
         if (condition := part.condition(table.name)) is not None:
-            columns = [column.name for column in table.columns]
-            rows = f"{generation}.{table.name} t WHERE {condition}"
+            columns = [each.name for each in table.columns]
+            rows = rows_to_compare(generation, table.name, condition, left_out)
             found[table.name] = await _checksum(connection, rows, columns, part.arguments)
     return found
 
@@ -73,7 +101,7 @@ async def checksums(
 async def set_checksums(
     connection: "asyncpg.Connection[asyncpg.Record]", generation: str, ws: int
 ) -> dict[str, Checksum]:
-    """The checksums of a workspace's rows, without what tells when and how its events came.
+    """The checksums of the rows that stand under a number `ws`, without what tells when and how its events came.
 
     Two stores that hold the same set of events of a workspace agree in all of them, however the events came.
     """
@@ -81,7 +109,7 @@ async def set_checksums(
     for table in projection.sorted_tables:
         left_out = OF_RECEIPT.get(table.name, ())
         if table.name not in UNCOMPARED and left_out is not None:
-            columns = [column.name for column in table.columns if column.name not in (*left_out, "ws")]
+            columns = [each.name for each in table.columns if each.name not in (*left_out, "ws")]
             also = OF_THE_SET.get(table.name, "true").format(generation=generation, ws=f"{ws:d}")
             rows = f"{generation}.{table.name} t WHERE t.ws = {ws:d} AND {also}"
             found[table.name] = await _checksum(connection, rows, columns)

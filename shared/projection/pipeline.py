@@ -26,9 +26,20 @@ class Remembered:
     utm_values: set[int] = field(default_factory=set)
 
 
+async def apply_at_once(_: "Context", told: Settings) -> Settings:
+    """Apply settings in the batch that tells them."""
+    return told
+
+
+Heed = Callable[["Context", Settings], Awaitable[Settings]]
+"""Given the settings that are told now: which does the batch apply? `context.settings` are those so far."""
+
+
 @dataclass(frozen=True)
 class Context:
-    """Where the stages work: a connection within a transaction, the workspace's number and settings, and its log's partition."""
+    """Where the stages work: a connection within a transaction, the number `ws` of the workspace's rows, its settings, and its
+    log's partition. `heed` decides which settings apply where the batch tells others.
+    """
 
     connection: Connection
     ws: int
@@ -37,6 +48,7 @@ class Context:
     log: EventLog | None = None
     partition: int = 0
     remembered: Remembered = field(default_factory=Remembered)
+    heed: Heed = apply_at_once
 
 
 Run = Callable[[Context, Changes], Awaitable[Sequence[Change]]]

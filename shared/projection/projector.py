@@ -1,5 +1,6 @@
 """How does a batch of the log become rows? Its workspaces go through the pipeline, in one transaction with the offset."""
 
+import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from shared.projection.batch import Batch
 from shared.projection.changes import EventsAdmitted, EventsArrived
 from shared.projection.order import PIPELINE
 from shared.projection.partitions import attach_partitions, attached, wanted
-from shared.projection.pipeline import Context, Remembered
+from shared.projection.pipeline import Context, Heed, Remembered
+from shared.projection.reprojection import IN_BATCH, Limits, Noting, settings_until_then
 from shared.projection.rows import Prepared
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.entities.gather import read_settings
@@ -30,7 +32,7 @@ TAKE = sql("""
 INSERT INTO {g}.progress (partition, next_offset, epoch, events, received_us) VALUES ($1, 0, 1, 0, 0)
 ON CONFLICT (partition) DO UPDATE SET epoch = progress.epoch + 1 RETURNING next_offset, epoch
 """)  # from now on whoever held the partition before moves nothing
-NUMBER_OF = sql("SELECT number FROM touchline.workspace WHERE workspace_id = $1")
+NUMBER_OF = sql("SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1")
 NEW_NUMBER = sql("""
 INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $1)
 ON CONFLICT (workspace_id) DO UPDATE SET workspace_id = excluded.workspace_id RETURNING number
@@ -96,8 +98,13 @@ class Projector:
     _leaves: set[int] | None = None
     _leaves_again_s: float = 0.0
     _remembered: dict[int, Remembered] = field(default_factory=lambda: defaultdict(Remembered))
+    _has_noted: bool = False
     social_posts_max: int = SOCIAL_POSTS_MAX
     keeps_dead_letters: bool = True
+    limits: Limits | None = IN_BATCH
+    """Up to how much history new settings are applied in their batch; None: however much there is."""
+    noted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when rows are to be made anew for new settings; see `shared.projection.reprojector`."""
     kept: Counter[str] = field(default_factory=Counter)
     """The events kept aside so far, by reason; of what was rolled back none."""
 
@@ -113,6 +120,7 @@ class Projector:
         self._settings.clear()
         self._leaves = None
         self._remembered.clear()
+        self._has_noted = False
 
     async def project(self, connection: Connection, batch: Batch) -> None:
         """Project a batch and move the offset, all or nothing. Raises `Fenced` if the partition has a new owner.
@@ -124,11 +132,7 @@ class Projector:
         await self._make_room(connection, batch)
         try:
             async with connection.raw.transaction():
-                moved = await connection.execute(
-                    MOVE, self.partition, self.offset, self.epoch, after, len(batch.entries), batch.received_us
-                )
-                if moved != "UPDATE 1":
-                    raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
+                await self._move(connection, batch.entries, batch.received_us)
                 letters = [_unread(entry, "cannot_be_decoded", why) for entry, why in batch.unreadable]
                 letters += [_unread(entry, "cannot_be_projected", why) for entry, why in batch.unfit]
                 kept += await self._keep(connection, letters)
@@ -141,16 +145,26 @@ class Projector:
             raise
         self.offset = after
         self.kept += kept
+        if self._has_noted:
+            self._has_noted = False
+            self.noted.set()
 
     async def dead_letter(self, connection: Connection, entry: Entry, why: str) -> None:
         """Keep an event that no rule can take as a dead letter, and move past it. Raises `Fenced`."""
         async with connection.raw.transaction():
-            moved = await connection.execute(MOVE, self.partition, self.offset, self.epoch, entry.offset + 1, 1, 0)
-            if moved != "UPDATE 1":
-                raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}")
+            await self._move(connection, [entry], 0)
             kept = await self._keep(connection, [_unread(entry, "cannot_be_projected", why)])
         self.offset = entry.offset + 1
         self.kept += kept
+
+    async def _move(self, connection: Connection, entries: Sequence[Entry], received_us: int) -> None:
+        """Hold the partition's place, and let it be behind these entries. Raises `Fenced`."""
+        after = entries[-1].offset + 1
+        moved = await connection.execute(
+            MOVE, self.partition, self.offset, self.epoch, after, len(entries), received_us
+        )
+        if moved != "UPDATE 1":
+            raise Fenced(f"partition {self.partition} is no longer at offset {self.offset}, epoch {self.epoch}")
 
     async def _make_room(self, connection: Connection, batch: Batch) -> None:
         """Make the partitions of `touch` that the batch needs and that are not there, before the batch and outside of it.
@@ -182,20 +196,35 @@ class Projector:
         self, connection: Connection, workspace: str, arrived: list[Prepared], readings: dict[int, int]
     ) -> Counter[str]:
         """Project the events of one workspace; answers what was kept aside of them, by reason."""
-        ws = self._numbers.get(workspace)
-        if ws is None:
-            ws = self._numbers[workspace] = await workspace_number(connection, workspace)
-        if ws not in self._settings:
-            self._settings[ws] = await read_settings(connection, ws)
+        ws = await self._rows_of(connection, workspace)
+        heed = self._heed(workspace, arrived)
         context = Context(
-            connection, ws, self._settings[ws], self.social_posts_max, self.log, self.partition, self._remembered[ws]
-        )
+            connection, ws, await self._settings_of(connection, ws), self.social_posts_max, self.log, self.partition,
+            self._remembered[ws], heed,
+        )  # fmt: skip
         changes = await PIPELINE.run(context, [EventsArrived(tuple(arrived), readings)])
         if (settings := changes.settings()) is not None:
             self._settings[ws] = settings.now
+        self._has_noted |= isinstance(heed, Noting) and heed.noted
         return await self._keep(connection, [_lost(workspace, loser) for loser in changes.of(EventsAdmitted).losers])
+
+    async def _rows_of(self, connection: Connection, workspace: str) -> int:
+        """Under which number the workspace's rows stand."""
+        if workspace not in self._numbers:
+            self._numbers[workspace] = await workspace_number(connection, workspace)
+        return self._numbers[workspace]
+
+    def _heed(self, workspace: str, arrived: Sequence[Prepared]) -> Heed:
+        """Decides which settings apply where these events tell others."""
+        return Noting(workspace, self.partition, arrived, self.limits)
+
+    async def _settings_of(self, connection: Connection, ws: int) -> Settings:
+        if ws not in self._settings:
+            until_then = await settings_until_then(connection, ws)
+            self._settings[ws] = await read_settings(connection, ws) if until_then is None else until_then
+        return self._settings[ws]
 
 
 async def workspace_number(connection: Connection, workspace: str) -> int:
-    """The short key of a workspace."""
+    """Under which number a workspace's rows stand: its own, or another since they were made anew."""
     return int(await connection.fetchval(NUMBER_OF, workspace) or await connection.fetchval(NEW_NUMBER, workspace))

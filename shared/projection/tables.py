@@ -26,7 +26,7 @@ import shared.projection.stages.traffic.tables  # noqa: F401 - each puts its tab
 from shared.projection.content import content_parts
 from shared.projection.metadata import projection
 
-__all__ = ["CONTENT", "Index", "create_statements", "indexes", "progress", "projection", "shape"]
+__all__ = ["CONTENT", "NOT_ROWS", "Index", "create_statements", "indexes", "projection", "shape"]
 
 CONTENT = 6  # grows when the same events make other rows of the same tables
 TOUCH_LEAF_DAYS = 91  # a partition of touch; keeps the indexes that live traffic writes to small
@@ -41,6 +41,47 @@ progress = sa.Table(
     comment="how far each partition is projected; moved by compare-and-set in the batch's own transaction",
 )  # fmt: skip
 
+rows_of = sa.Table(
+    "rows_of", projection,
+    sa.Column("workspace", sa.Integer, primary_key=True, autoincrement=False, comment="touchline.workspace.number"),
+    sa.Column("ws", sa.Integer, nullable=False, unique=True, comment="of the same sequence, so that no two are alike"),
+    sa.Column("times", sa.Integer, nullable=False, comment="how often they were made anew"),
+    comment="under which `ws` a workspace's rows stand, where they were made anew for changed settings; else its own number",
+)  # fmt: skip
+
+reprojection = sa.Table(
+    "reprojection", projection,
+    sa.Column("workspace", sa.Integer, primary_key=True, autoincrement=False, comment="touchline.workspace.number"),
+    sa.Column("workspace_id", sa.Text, nullable=False),
+    sa.Column("from_ws", sa.Integer, nullable=False, unique=True, comment="the rows that are read until then"),
+    sa.Column("ws", sa.Integer, nullable=False, comment="the rows that are made"),
+    sa.Column("partition", sa.Integer, nullable=False),
+    sa.Column("next_offset", sa.BigInteger, nullable=False, comment="all before it is projected into the new rows"),
+    sa.Column("told_offset", sa.BigInteger, nullable=False, comment="of the first event that told what waits for this"),
+    sa.Column("settings", postgresql.JSONB, nullable=False, comment="all of the workspace's, as the new rows have them"),
+    sa.Column("started_us", sa.BigInteger, nullable=False),
+    sa.Column("events_done", sa.BigInteger, nullable=False),
+    sa.Column("events_to_do", sa.BigInteger, comment="of the workspace, when it began; null: not counted yet"),
+    sa.Index("reprojection_partition", "partition"),
+    comment="workspaces whose rows are being made anew, beside those that are read, for settings that concern all of history",
+)  # fmt: skip
+
+superseded_rows = sa.Table(
+    "superseded_rows", projection,
+    sa.Column("ws", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("partition", sa.Integer, nullable=False),
+    comment="rows that nobody reads any more, or ever did: they are deleted piece by piece",
+)  # fmt: skip
+
+NOT_ROWS = ("progress", "rows_of", "reprojection", "superseded_rows")
+"""Tables that tell how the projection goes on, and nothing of what the events say."""
+
+WORKSPACE_ROWS = """
+CREATE VIEW {schema}.workspace_rows AS
+SELECT w.workspace_id, w.number AS workspace, coalesce(r.ws, w.number) AS ws, coalesce(r.times, 0) AS times
+FROM touchline.workspace w LEFT JOIN {schema}.rows_of r ON r.workspace = w.number
+"""  # whoever asks for the rows of a workspace asks here under which `ws` they stand
+
 
 def create_statements(schema: str) -> list[str]:
     """The DDL of a new generation, in order."""
@@ -52,6 +93,7 @@ def create_statements(schema: str) -> list[str]:
         out.append(str(CreateTable(copy).compile(dialect=dialect)))
         out.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in sorted(copy.indexes, key=str))
     out.append(f"CREATE TABLE {schema}.touch_other PARTITION OF {schema}.touch DEFAULT")
+    out.append(WORKSPACE_ROWS.strip().format(schema=schema))
     return out
 
 

@@ -44,8 +44,8 @@ SELECT reason FROM {g}.ignored_association WHERE ws = $1 AND asset = $2 AND camp
 CAMPAIGN_NAMES = sql("SELECT campaign_id, name FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])")
 CAMPAIGN_ID = sql("SELECT campaign_id FROM {g}.campaign WHERE ws = $1 AND campaign = $2")
 DEAD_LETTERS = """
-SELECT d.reason, d.detail FROM touchline.dead_letter d JOIN touchline.workspace w ON w.workspace_id = d.workspace_id
-WHERE w.number = $1 AND d.event_id = $2 ORDER BY d.dead_letter_id DESC
+SELECT d.reason, d.detail FROM touchline.dead_letter d
+WHERE d.workspace_id = $1 AND d.event_id = $2 ORDER BY d.dead_letter_id DESC
 """
 HOLDERS = sql("""
 WITH touched(asset) AS (
@@ -66,7 +66,7 @@ async def explain_event(snapshot: Snapshot, event_id: str) -> dict[str, Any]:
 
     Raises `NotFound` for an event that never arrived.
     """
-    letters = await snapshot.connection.raw.fetch(DEAD_LETTERS, snapshot.ws, event_id)
+    letters = await snapshot.connection.raw.fetch(DEAD_LETTERS, snapshot.workspace, event_id)
     indexed = await snapshot.fetchrow(INDEXED, event_key(event_id))
     if indexed is None:
         if not letters:

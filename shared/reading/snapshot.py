@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -15,8 +15,26 @@ from shared.projection.sql import Connection, Statement, sql
 from shared.rules.settings import Settings
 
 PROGRESS = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
-WORKSPACE = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
+PROGRESS_AND_SETTINGS = sql("""
+SELECT p.next_offset, r.workspace_id, r.told_offset
+FROM {g}.progress p LEFT JOIN {g}.reprojection r ON r.partition = p.partition WHERE p.partition = $1
+""")  # how far a partition is projected, and where settings were told that rows do not show yet
+WORKSPACE = sql("SELECT ws, times FROM {g}.workspace_rows WHERE workspace_id = $1")
 SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
+UNDER_WAY = sql("""
+SELECT told_offset, started_us, least(events_done, events_to_do) AS events_done, events_to_do
+FROM {g}.reprojection WHERE from_ws = $1
+""")  # while it goes on, more events come than there were to do
+
+
+class SettingsUnderWay(NamedTuple):
+    """Settings that were told at `told_offset`, and are not those of the rows yet: how far the new rows are made."""
+
+    told_offset: int
+    started_us: int
+    events_done: int | None
+    events_to_do: int | None
+    """Of the workspace, when it began; None: they are being counted."""
 
 
 class NotFound(LookupError):
@@ -34,9 +52,12 @@ class Snapshot:
     workspace: str
     """The id of the workspace."""
     ws: int
-    """The number of the workspace in the tables; 0 if there is no such workspace."""
+    """The number under which the workspace's rows stand; 0 if there is no such workspace."""
     as_of: Position
     settings: Settings
+    made_anew: int = 0
+    """How often the workspace's rows were made anew, for settings that concern all of history."""
+    under_way: SettingsUnderWay | None = None
 
     @property
     def generation(self) -> str:
@@ -48,8 +69,12 @@ class Snapshot:
         """The workspace's time zone."""
         return ZoneInfo(self.settings.time_zone)
 
+    def lacks_settings(self, offset: int) -> bool:
+        """Whether settings that were told before an offset of the log are not those of the snapshot's rows yet."""
+        return self.under_way is not None and self.under_way.told_offset < offset
+
     async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:
-        """All rows of a statement whose first argument is the workspace's number; `arguments` are the others."""
+        """All rows of a statement whose first argument is the number `ws` of the workspace's rows; `arguments` are the others."""
         return await self.connection.fetch(statement, self.ws, *arguments)
 
     async def fetchrow(self, statement: Statement, *arguments: Any) -> Any:
@@ -80,10 +105,14 @@ async def snapshot_on(
         connection = Connection(raw, found.name)
         partition = partition_of(workspace, found.partitions)
         offset = await connection.fetchval(PROGRESS, partition) or 0
-        ws = await raw.fetchval(WORKSPACE, workspace) or 0
+        ws, times = await connection.fetchrow(WORKSPACE, workspace) or (0, 0)
         body = await connection.fetchval(SETTINGS, ws)
         settings = msgspec.convert(body, Settings) if body else Settings()
-        yield Snapshot(connection, workspace, ws, Position(partition, offset), settings)
+        under_way = await connection.fetchrow(UNDER_WAY, ws)
+        yield Snapshot(
+            connection, workspace, ws, Position(partition, offset), settings, times,
+            None if under_way is None else SettingsUnderWay(*under_way),
+        )  # fmt: skip
 
 
 async def _generation(connection: Any, workspace: str, name: str | None) -> Generation:
@@ -93,3 +122,8 @@ async def _generation(connection: Any, workspace: str, name: str | None) -> Gene
         return await named_generation(connection, name, workspace)
     except NoGeneration as error:
         raise NotFound("generation", name) from error
+
+
+async def live_generation_name(pool: "asyncpg.Pool[asyncpg.Record]") -> str:
+    """The name of the live generation. Raises `NoGeneration` or `WrongShape`."""
+    return (await live_generation(pool)).name

@@ -1,7 +1,7 @@
 """What has the workspace set? Settings hold for all of its history; the latest told of each counts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import msgspec
@@ -55,6 +55,11 @@ class Settings:
     """Words that name nobody, beside the published ones, as `folded` gives them, in order. Ingest refuses them."""
 
     producers: Producers = field(default_factory=Producers)
+
+    @property
+    def of_history(self) -> "Settings":
+        """What stored rows depend on; the rest is as of a new workspace, for it is heeded as events are accepted or read."""
+        return replace(self, time_zone="UTC", nobody=(), producers=Producers())
 
     @property
     def session_gap_us(self) -> int:

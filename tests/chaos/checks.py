@@ -19,7 +19,7 @@ VERIFIED_WITHIN_S = 600.0
 CONNECTIONS_MAX = 12  # as the command has that verifies
 ATTACHED_WITHIN_S = 75.0  # projectors look every 30 s
 
-NUMBER = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
+NUMBER = "SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1"
 LETTERS = "SELECT workspace_id, reason, count(*) AS events FROM touchline.dead_letter GROUP BY 1, 2"
 STEPPED = "SELECT event_id, person, session, occurred_at_us FROM {g}.touch WHERE ws = $1 AND event_id = ANY($2::text[])"
 LEFT = "SELECT count(*) FROM ONLY {g}.touch_other WHERE occurred_at_us / $1 = ANY($2::bigint[])"
@@ -59,7 +59,7 @@ async def _settled(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, generati
 
 async def _all_once(pool: "asyncpg.Pool[asyncpg.Record]", generation: str, workspace: str, sent: set[str]) -> None:
     """Every event of a workspace was seen, and is one touch or one entity event."""
-    number = await pool.fetchval(NUMBER, workspace)
+    number = await pool.fetchval(NUMBER.replace("{g}", generation), workspace)
     rows = await pool.fetch(f"SELECT event_key FROM {generation}.event_index WHERE ws = $1", number)
     there, due = {row["event_key"] for row in rows}, {event_key(event_id) for event_id in sent}
     if there != due or len(rows) != len(due):
@@ -92,7 +92,7 @@ async def _stepped(world: World, pool: "asyncpg.Pool[asyncpg.Record]", generatio
     for event_id, (workspace, _, _) in world.stepped.items():
         by_workspace[workspace].append(event_id)
     for workspace, ids in by_workspace.items():
-        number = await pool.fetchval(NUMBER, workspace)
+        number = await pool.fetchval(NUMBER.replace("{g}", generation), workspace)
         rows = await pool.fetch(STEPPED.replace("{g}", generation), number, ids)
         for row in rows:
             _, least_us, most_us = world.stepped[row["event_id"]]

@@ -29,12 +29,12 @@ NUMBER = itertools.count()
 
 
 async def rows(running: Running, schema: str, workspace: str) -> dict[str, set[str]]:
-    """All rows of a workspace as text, by table."""
+    """All rows of a workspace as text, by table; without the number that they stand under."""
     found = {}
     for table in projection.sorted_tables:
         if table.name not in UNCOMPARED:
-            columns = ", ".join(f"t.{column.name}" for column in table.columns)
-            statement = f"SELECT ROW({columns})::text FROM {schema}.{table.name} t JOIN touchline.workspace w ON w.number = t.ws WHERE w.workspace_id = $1"
+            columns = ", ".join(f"t.{column.name}" for column in table.columns if column.name != "ws")
+            statement = f"SELECT ROW({columns})::text FROM {schema}.{table.name} t JOIN {schema}.workspace_rows w USING (ws) WHERE w.workspace_id = $1"
             found[table.name] = {row[0] for row in await running.pool.fetch(statement, workspace)}
     return found
 

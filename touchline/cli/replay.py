@@ -197,6 +197,7 @@ def _said(comparison: Comparison) -> dict[str, Any]:
     return {
         "generation": comparison.generation, "offsets": comparison.offsets, "equal": not comparison.differing,
         "sample": comparison.sample and comparison.sample.said,
+        "left_out": sorted(comparison.left_out.values()),
         "tables": {
             name: {"rows": live.rows, "digest": str(live.digest), "equal": live == rebuilt}
             for name, (live, rebuilt) in comparison.tables.items()
@@ -228,6 +229,11 @@ def _tell(comparison: Comparison) -> None:
         console.print(
             f"a sample, part {said['place']} of {said['of']}: {said['persons_and_deals']:,} persons and deals"
         )
+    for workspace in sorted(comparison.left_out.values()):
+        console.print(
+            f"not compared: {workspace}, whose rows are being made anew for changed settings; `touchline status` says how far",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
     if not comparison.differing:
         of_it = "of that part" if comparison.sample else "of it"
         console.print(f"[green]equal[/]: {comparison.generation} is what its {events:,} events make {of_it}")

@@ -23,6 +23,10 @@ from touchline.compose import open_log
 from touchline.settings import Settings
 
 PROGRESS = sql("SELECT partition, next_offset, events, received_us FROM {g}.progress ORDER BY partition")
+REPROJECTIONS = sql("""
+SELECT workspace_id, started_us, least(events_done, events_to_do) AS events_done, events_to_do
+FROM {g}.reprojection ORDER BY workspace_id
+""")
 DEAD_LETTERS = """
 SELECT workspace_id AS workspace, reason, key_hint AS key, count(*) AS events FROM touchline.dead_letter
 GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2, 3
@@ -79,11 +83,24 @@ async def _stand(pool: "asyncpg.Pool[asyncpg.Record]") -> tuple[dict[str, Any], 
     try:
         generation = await live_generation(pool)
     except WrongShape as error:
-        return {"generation": None, "log": None, "partitions": {}, "generation_error": str(error)}, None
+        return {
+            "generation": None,
+            "log": None,
+            "partitions": {},
+            "settings_under_way": [],
+            "generation_error": str(error),
+        }, None
     async with Connection.of(pool, generation.name) as connection:
         rows = await connection.fetch(PROGRESS)
+        under_way = [_under_way(row) for row in await connection.fetch(REPROJECTIONS)]
     partitions = {row["partition"]: _partition(row) for row in rows}
-    return {"generation": generation.name, "log": generation.log, "partitions": partitions}, generation
+    said = {
+        "generation": generation.name,
+        "log": generation.log,
+        "partitions": partitions,
+        "settings_under_way": under_way,
+    }
+    return said, generation
 
 
 def _listed(each: Listed) -> dict[str, Any]:
@@ -92,6 +109,13 @@ def _listed(each: Listed) -> dict[str, Any]:
         "events": each.events, "bytes": each.bytes,
         "other_lists": {name: {"then": then, "now": now} for name, (then, now) in each.other_lists.items()},
     }  # fmt: skip
+
+
+def _under_way(row: Any) -> dict[str, Any]:
+    """A workspace whose rows are being made anew for changed settings; the numbers of events are null until counted."""
+    since = to_rfc3339(row["started_us"])
+    done, to_do = row["events_done"], row["events_to_do"]
+    return {"workspace": row["workspace_id"], "since": since, "events_done": done, "events_to_do": to_do}
 
 
 def _partition(row: Any) -> dict[str, Any]:
@@ -127,6 +151,11 @@ def _tell(said: dict[str, Any]) -> None:
         end, lag = (f"{told_[name]:,}" if told_[name] is not None else "unknown" for name in ("end", "lag"))
         table.add_row(str(number), f"{told_['projected']:,}", end, lag, told_["received_at"] or "")
     console.print(table)
+    for each in said["settings_under_way"]:
+        far = "" if each["events_to_do"] is None else f", {each['events_done']:,} of {each['events_to_do']:,} events"
+        console.print(
+            f"settings under way: {each['workspace']}, since {each['since']}{far}", markup=False, soft_wrap=True
+        )
     console.print(f"dead letters: {said['dead_letters']:,}")
     if said["dead_letters_by"]:
         _tell_letters(said["dead_letters_by"])

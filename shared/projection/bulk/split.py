@@ -49,7 +49,7 @@ class Selection:
         if self.winners_in is not None:
             known = Connection(connection.raw, self.winners_in)
             for workspace, arrived in batch.arrived.items():
-                ws = await workspace_number(connection, workspace)
+                ws = await workspace_number(known, workspace)
                 rows = await known.fetch(OFFSETS, ws, [a.key128 for a in arrived])
                 counts = {row["event_key"]: row["log_offset"] for row in rows}
                 batch.arrived[workspace] = [a for a in arrived if counts.get(a.key128) == a.offset]

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from shared.events import types as e
@@ -70,7 +69,7 @@ async def deals_concerned(context: Context, changes: Changes) -> set[int]:
 
 def _concerns_all(settings: SettingsChanged | None) -> bool:
     """Whether a setting has changed that a deal may depend on: any but how outside producers' messages read."""
-    return settings is not None and replace(settings.was, producers=settings.now.producers) != settings.now
+    return settings is not None and settings.was.of_history != settings.now.of_history
 
 
 async def _deals_of_touches(context: Context, changes: Changes) -> set[int]:

@@ -14,7 +14,7 @@ from shared.projection.changes import Change, Changes, EntitiesChanged, EventsAd
 from shared.projection.pipeline import Context, Stage
 from shared.projection.rows import Prepared, registered, suit_entity_event
 from shared.projection.sql import Connection, sql
-from shared.projection.stages.entities.gather import REGISTRATIONS, read_settings
+from shared.projection.stages.entities.gather import REGISTRATIONS, as_stored, read_settings
 from shared.rules.page import AddressRules
 from shared.rules.settings import NOTHING_SET, Settings
 
@@ -50,7 +50,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     await _write(context, admitted)
     concerned = [a for a in (*admitted.leaving, *admitted.entering) if not a.is_touch]
     if any(isinstance(a.event, e.WorkspaceConfigured) for a in concerned):
-        now = await read_settings(context.connection, context.ws)
+        now = await context.heed(context, await read_settings(context.connection, context.ws))
         if now != context.settings:
             assets = await _apply_settings(context, now)
             return [_entities_of(concerned, assets), SettingsChanged(context.settings, now)]
@@ -131,7 +131,7 @@ async def save_settings(connection: Connection, ws: int, now: Settings) -> None:
     if now == Settings():
         await connection.execute(DROP_SETTINGS, ws)
     else:
-        await connection.execute(SAVE_SETTINGS, ws, msgspec.to_builtins(now, order="deterministic"))
+        await connection.execute(SAVE_SETTINGS, ws, as_stored(now))
 
 
 STAGE = Stage(

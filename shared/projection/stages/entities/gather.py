@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from shared.events import types as e
 from shared.events.codec import decode_event
 from shared.projection.rows import SETTINGS_SUBJECT
@@ -26,3 +28,13 @@ async def read_settings(connection: Connection, ws: int) -> Settings:
         assert isinstance(event, e.WorkspaceConfigured)
         told.append((Order(row["occurred_at_us"], row["event_id"]), event.settings))
     return settings(told)
+
+
+def as_stored(settings: Settings) -> Any:
+    """Settings as a column holds them."""
+    return msgspec.to_builtins(settings, order="deterministic")
+
+
+def as_read(body: Any) -> Settings:
+    """The settings that a column holds; None are those of a workspace that has set nothing."""
+    return Settings() if body is None else msgspec.convert(body, Settings)
