@@ -18,8 +18,9 @@ from services.api.app import api_router
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
 from services.api.reading import Api
-from services.ingest.app import Ingest, ingest_router
+from services.ingest.app import ingest_router
 from services.ingest.events import event_schemas
+from services.ingest.ingest import Ingest
 from services.ingest.producers.browsers import OpenToBrowsers
 from services.projector.service import Projectors
 from services.projector.worker import Worker

@@ -4,13 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
+from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.compressed import BROKEN, TooLarge, unpacked
@@ -34,16 +35,13 @@ from shared.web.access import allow
 from shared.web.body import receive, too_large
 from shared.web.problems import Problem
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
-
 PRODUCER = "events"  # as it is counted: what is sent to this route; the name is the key's first characters
 TOO_LARGE = 413  # a body, as it came or unpacked
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 EXAMPLE = {"type": "page_visited", "visitor_id": "v1", "url": "https://shop.example/?utm_campaign=spring"}
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
@@ -84,7 +82,7 @@ def routes(ingest: "Ingest") -> APIRouter:
     return router
 
 
-async def answer(ingest: "Ingest", access: Access, records: list[Record], refused: list[Refusal]) -> Response:
+async def answer(ingest: Ingest, access: Access, records: list[Record], refused: list[Refusal]) -> Response:
     """Append what is good; 202 when it is durable, 422 if nothing was good."""
     rejected = [{"index": r.index, "id": r.id, "code": r.code, "field": r.field, "message": r.message} for r in refused]
     if not records:
@@ -97,7 +95,7 @@ async def answer(ingest: "Ingest", access: Access, records: list[Record], refuse
     return Response(orjson.dumps(body), status_code=202, media_type="application/json")
 
 
-def count(ingest: "Ingest", access: Access, accepted: int, refused: Sequence[str], producer: str = PRODUCER) -> None:
+def count(ingest: Ingest, access: Access, accepted: int, refused: Sequence[str], producer: str = PRODUCER) -> None:
     """Count what came by a key: events that are durable, and the codes of those that were refused."""
     counts = Counter(Outcome(producer, access.hint, "refused", code) for code in refused)
     if accepted:
@@ -106,7 +104,7 @@ def count(ingest: "Ingest", access: Access, accepted: int, refused: Sequence[str
 
 
 @contextmanager
-def too_large_counted(ingest: "Ingest", access: Access, producer: str = PRODUCER) -> Iterator[None]:
+def too_large_counted(ingest: Ingest, access: Access, producer: str = PRODUCER) -> Iterator[None]:
     """Count a body that is refused because it is too large; the 413 `Problem` goes on."""
     try:
         yield
@@ -116,14 +114,14 @@ def too_large_counted(ingest: "Ingest", access: Access, producer: str = PRODUCER
         raise
 
 
-async def append(ingest: "Ingest", workspace: str, records: list[Record]) -> Position:
+async def append(ingest: Ingest, workspace: str, records: list[Record]) -> Position:
     """Make records durable. Raises `LogUnavailable`."""
     position = await ingest.log.append(workspace, list(map(encode_record, records)))
     metrics.EVENTS.labels("accepted").inc(len(records))
     return position
 
 
-async def append_event(ingest: "Ingest", workspace: str, event: Event) -> Position:
+async def append_event(ingest: Ingest, workspace: str, event: Event) -> Position:
     """Append an event that the service itself tells, as a server key would."""
     outcome = accept(encode_event(event), 0, "server", time.time_ns() // 1000, None)
     if isinstance(outcome, Refusal):

@@ -2,13 +2,13 @@
 
 import base64
 import time
-from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
 from services.ingest.events import append, count
+from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.database import AWAY, error_text
@@ -19,9 +19,6 @@ from shared.rules.acceptance import accept
 from shared.web.access import IN_URL, IN_URL_SAYS, key_of
 from shared.web.head import is_head
 from shared.web.parameters import Parameter, declared
-
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
 PRODUCER = "pixel"
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
@@ -43,7 +40,7 @@ class SecretInUrl(Exception):
     """A URL holds a key that is not meant for browsers."""
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
@@ -64,7 +61,7 @@ def routes(ingest: "Ingest") -> APIRouter:
     return router
 
 
-async def _record(ingest: "Ingest", request: Request) -> None:
+async def _record(ingest: Ingest, request: Request) -> None:
     key = request.query_params.get(IN_URL) or key_of(request)
     access = await ingest.keys.find(key, time.monotonic()) if key else None
     if access is None or access.scope != "collect":
@@ -97,7 +94,7 @@ async def _record(ingest: "Ingest", request: Request) -> None:
     count(ingest, access, 1, [], PRODUCER)
 
 
-async def _refuse(ingest: "Ingest", access: Access, request: Request, refusal: Refusal) -> None:
+async def _refuse(ingest: Ingest, access: Access, request: Request, refusal: Refusal) -> None:
     body = str(request.url.query).encode()
     await keep(ingest.pool, access, [(refusal, body)], request.headers.get("user-agent"), producer=PRODUCER)
     count(ingest, access, 0, [refusal.code], PRODUCER)

@@ -1,13 +1,14 @@
 """`POST /v1/workspaces`: how does a workspace begin?"""
 
 import secrets
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.ingest.events import append_event
+from services.ingest.ingest import Ingest
 from shared.access.keys import OPERATOR_WORKSPACE, create_workspace
 from shared.events.currencies import CURRENCIES
 from shared.events.limits import WORKSPACE_BYTES_MAX
@@ -16,9 +17,6 @@ from shared.events.zones import zones
 from shared.web.access import allow
 from shared.web.body import receive
 from shared.web.problems import Problem
-
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
 DEFAULT_WORKSPACE = OPERATOR_WORKSPACE
 
@@ -32,7 +30,7 @@ class NewWorkspace(BaseModel):
     currency: Annotated[str, Field(max_length=3)] | None = None
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 

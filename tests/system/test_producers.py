@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.ingest.app import Ingest
+from services.ingest.ingest import Ingest
 from services.ingest.dead_letters import drop_letters, list_letters
 from services.ingest.producers.counts import OPEN_MAX, Counts
 from services.ingest.producers.taking import take

@@ -1,18 +1,16 @@
 """`/v1/producers/…/accounts`: which accounts of outside producers are this workspace's? A secret is taken and never answered."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from services.ingest.ingest import Ingest
 from shared.access.accounts import SECRET_CHARACTERS_MAX, connect, disconnect, list_accounts, unfit
 from shared.web.access import allow
 from shared.web.body import receive
 from shared.web.problems import Problem
-
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
 BODY_BYTES_MAX = 8 * SECRET_CHARACTERS_MAX  # each of its characters may be escaped
 ONE = "/v1/producers/{producer:id}/accounts/{account:id}"
@@ -25,7 +23,7 @@ class Connection(BaseModel):
     secret: Annotated[str, Field(min_length=1, max_length=SECRET_CHARACTERS_MAX)]
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The routes of this file. All take an admin key."""
     router = APIRouter()
 

@@ -8,13 +8,14 @@ is stored for this portal is the one that signed it: who knows one app's secret 
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
+from services.ingest.ingest import Ingest
 from services.ingest.producers.openapi import answered, header
 from services.ingest.producers.taking import take
 from shared.access.accounts import Account
@@ -24,9 +25,6 @@ from shared.events.split import read_request
 from shared.producers.hubspot import PRODUCER, Stages, is_signed, is_timely, portal_of, read
 from shared.web.body import receive
 from shared.web.problems import Problem
-
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
 PATH = "/hubspot/v1/webhooks"
 BODY_BYTES_MAX = (
@@ -48,7 +46,7 @@ class Signed(NamedTuple):
     timestamp: str
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
@@ -132,7 +130,7 @@ def _addresses(request: Request, public_url: str | None) -> Sequence[str]:
 
 
 async def _take(
-    ingest: "Ingest", parts: Sequence[bytes], portals: Sequence[str | None], accounts: Mapping[str, Account], verified: set[str]
+    ingest: Ingest, parts: Sequence[bytes], portals: Sequence[str | None], accounts: Mapping[str, Account], verified: set[str]
 ) -> dict[str, Any]:  # fmt: skip
     """Take in what verified portals tell; what became of every event, for the answer.
 

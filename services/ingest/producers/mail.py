@@ -3,11 +3,12 @@
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from fastapi import Response
 
+from services.ingest.ingest import Ingest
 from services.ingest.producers.openapi import answered
 from services.ingest.producers.taking import Taken, take
 from shared.access.accounts import Account
@@ -17,14 +18,11 @@ from shared.events.refusal import Refusal
 from shared.producers.message import Message
 from shared.web.problems import Problem
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
-
 SECONDS = re.compile(r"[0-9]{1,12}\Z")
 FUTURE_S = 300  # clocks differ; a call is not signed long before it is sent
 
 
-async def account_of(ingest: "Ingest", producer: str, account: str) -> tuple[Access, Account]:
+async def account_of(ingest: Ingest, producer: str, account: str) -> tuple[Access, Account]:
     """What a call to an account's address may do, once its signature is checked. Raises a 401 `Problem`."""
     found = await ingest.accounts.find(producer, account, time.monotonic())
     if found is None:
@@ -55,7 +53,7 @@ def forged(said: str) -> Problem:
     return Problem(401, "bad_signature", said)
 
 
-async def answer(ingest: "Ingest", access: Access, producer: str, messages: Sequence[Message]) -> Response:
+async def answer(ingest: Ingest, access: Access, producer: str, messages: Sequence[Message]) -> Response:
     """Take the messages, a thousand at a time; 200 when all of them are durable, the refused ones as dead letters.
 
     A sender repeats a whole call that is answered otherwise. Raises `LogUnavailable`, or one of `AWAY`: then it shall.

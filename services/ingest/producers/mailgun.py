@@ -8,20 +8,18 @@ import hmac
 import time
 from collections import OrderedDict
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from services.ingest.ingest import Ingest
 from services.ingest.producers.mail import SIGNED, account_of, answer, check_age, document, forged, signed_at
 from shared.events.limits import REQUEST_BYTES_MAX
 from shared.events.refusal import UNDECODABLE
 from shared.producers.mailgun import PRODUCER, messages
 from shared.web.body import receive
 from shared.web.problems import Problem
-
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
 OLD_S = 9 * 3600  # Mailgun repeats a call for 8 hours
 TOKEN_CHARACTERS_MAX = 256  # Mailgun's have 50
@@ -46,7 +44,7 @@ class Call(msgspec.Struct):
 _decode = msgspec.json.Decoder(Call).decode
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
     tokens = Tokens()

@@ -1,11 +1,11 @@
 """`POST /postmark/v1/webhooks`: Postmark's webhooks. They are not signed: Postmark sends a server key, by Basic auth or a header."""
 
 import time
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
 from services.ingest.events import too_large_counted
+from services.ingest.ingest import Ingest
 from services.ingest.producers.mail import answer, document
 from shared.events.limits import REQUEST_BYTES_SERVER_MAX
 from shared.events.refusal import BadRequest
@@ -14,11 +14,8 @@ from shared.web.access import allow
 from shared.web.body import receive
 from shared.web.problems import Problem
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
-
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 

@@ -2,13 +2,14 @@
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import orjson
 import structlog
 from fastapi import APIRouter, Path, Request, Response
 
+from services.ingest.ingest import Ingest
 from services.ingest.producers.browsers import keep_from_browsers
 from services.ingest.producers.openapi import problems, success
 from services.ingest.producers.taking import take
@@ -25,9 +26,6 @@ from shared.web.access import IN_URL, IN_URL_SAYS, key_of
 from shared.web.body import receive
 from shared.web.head import is_head
 from shared.web.problems import Problem
-
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
 CALLS = {
     **{call: call for call in segment.CALLS}, "batch": None, "import": None,
@@ -47,7 +45,7 @@ ALLOWED = "POST, HEAD, OPTIONS"
 logger = structlog.stdlib.get_logger("touchline.ingest")
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The routes of this file."""
     router = APIRouter()
 
@@ -136,7 +134,7 @@ def _no_key(message: str) -> Problem:
     )
 
 
-async def _allowed(ingest: "Ingest", request: Request, key: str | None) -> Access | None:
+async def _allowed(ingest: Ingest, request: Request, key: str | None) -> Access | None:
     """What a write key opens; None if there is none here, or what stands here has not the form of one. Raises a 401 or 403 `Problem`."""
     if key is None or not KEY_FORM.match(key):
         return None
@@ -154,7 +152,7 @@ async def _allowed(ingest: "Ingest", request: Request, key: str | None) -> Acces
     return access
 
 
-async def _check_public(ingest: "Ingest", request: Request, write_key: str) -> None:
+async def _check_public(ingest: Ingest, request: Request, write_key: str) -> None:
     """Raise a 404 or 401 `Problem` if what a URL names is no collect key."""
     access = await ingest.keys.find(write_key, time.monotonic()) if KEY_FORM.match(write_key) else None
     if access is None:
@@ -199,7 +197,7 @@ def _plain(request: Request, sent: bytes) -> bytes:
         raise BadRequest("bad_encoding", f"the body is not valid {encoding}, or not all of it: {error}") from error
 
 
-async def _unreadable(ingest: "Ingest", access: Access, sent: bytes, error: BadRequest) -> None:
+async def _unreadable(ingest: Ingest, access: Access, sent: bytes, error: BadRequest) -> None:
     """Account for a body that holds no messages that could be told apart; one that is no JSON is kept, as of our own events."""
     if error.code in ("not_json", "bad_encoding") and sent.strip():
         letter = (Refusal(0, None, error.code, None, str(error)), sent)

@@ -6,13 +6,13 @@ that is repeated, by SendGrid or by somebody who overheard it, changes nothing: 
 
 import base64
 import time
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from fastapi import APIRouter, Request, Response
 
+from services.ingest.ingest import Ingest
 from services.ingest.producers.mail import account_of, answer, check_age, document, forged, signed_at
 from services.ingest.producers.openapi import header
 from shared.access.public_keys import public_key
@@ -20,9 +20,6 @@ from shared.events.refusal import BadRequest
 from shared.producers.sendgrid import PRODUCER, messages
 from shared.web.body import receive
 from shared.web.problems import Problem
-
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
@@ -35,7 +32,7 @@ HEADERS = (
 )
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 

@@ -4,11 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from services.ingest.events import append
+from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.events.codec import KeyClass, Record, Refusal
@@ -17,9 +17,6 @@ from shared.log.port import Position
 from shared.producers.message import Message, Unmapped, Unreadable, events_of
 from shared.rules.acceptance import accept
 from shared.store.producer_counts import Outcome
-
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
 _encode = msgspec.json.Encoder().encode
 
@@ -35,7 +32,7 @@ class Taken:
 
 
 async def take(
-    ingest: "Ingest", access: Access, producer: str, messages: Sequence[Message], user_agent: str | None = None, *,
+    ingest: Ingest, access: Access, producer: str, messages: Sequence[Message], user_agent: str | None = None, *,
     now_us: int | None = None,
 ) -> Taken:  # fmt: skip
     """Check and append what the messages mean; what is refused is kept as dead letters, and what is unmapped in the log.
