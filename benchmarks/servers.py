@@ -13,10 +13,10 @@ from fastapi import FastAPI, Request, Response
 
 from shared.events.codec import Record, accept, split_request
 from touchline.compose import compose
+from touchline.configuration import Configuration
 from touchline.embedded import Embedded
 from touchline.first_keys import first_keys
 from touchline.serve import listen, serve
-from touchline.settings import Settings
 
 
 def decode_only() -> FastAPI:
@@ -35,7 +35,7 @@ def decode_only() -> FastAPI:
 
 
 async def _serve(mode: str, url: str, data: Path) -> None:
-    running = await compose(url, Settings())
+    running = await compose(url, Configuration())
     keys = await first_keys(running.pool, data, "default")
     sock = listen("127.0.0.1", 0)
     if mode == "decode":

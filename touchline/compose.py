@@ -37,7 +37,7 @@ from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
 from shared.web.problems import Unexpected, add_handlers
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 WRITERS_MAX = 10  # connections of a process: for a log in the database, keys, dead letters and locks
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
@@ -72,7 +72,7 @@ class Running:
 
 
 async def compose(
-    url: str, settings: Settings, roles: Sequence[Role] = tuple(Role), folder: Path | None = None
+    url: str, configuration: Configuration, roles: Sequence[Role] = tuple(Role), folder: Path | None = None
 ) -> Running:
     """Bring database and log to the present release, and put the services together.
 
@@ -82,7 +82,7 @@ async def compose(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(url, WRITERS_MAX))
         await migrate(url, PARTITIONS)
-        log = await open_log(settings, pool)
+        log = await open_log(configuration, pool)
         stack.push_async_callback(log.close)
         generation = await open_generation(pool, log.identity, log.partitions)
         app = _app()
@@ -91,13 +91,13 @@ async def compose(
         alone = list(roles) == [Role.INGEST]  # then events of known keys are taken without the database
         checks = {
             "log": Check(lambda: _log_check(log)),
-            "store": Check(lambda: _store_check(pool), required=not (alone and settings.kafka)),
+            "store": Check(lambda: _store_check(pool), required=not (alone and configuration.kafka)),
         }
         if folder is not None:
             checks["disk"] = Check(lambda: _disk_check(folder))
         projectors = None
         if Role.INGEST in roles:
-            ingest = Ingest(log, pool, keys, positions, settings.public_url)
+            ingest = Ingest(log, pool, keys, positions, configuration.public_url)
             stack.push_async_callback(ingest.counts.close)
             app.include_router(ingest_router(ingest))
             app.add_middleware(OpenToBrowsers)
@@ -110,7 +110,7 @@ async def compose(
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction
             )
-            assignment = _assignment(settings, pool)
+            assignment = _assignment(configuration, pool)
             projectors = Projectors(
                 log, assignment, lambda: followed_generations(pool, log.identity),
                 lambda reader, generation, p, passed: Worker(projecting, reader, generation, p, passed),
@@ -121,12 +121,14 @@ async def compose(
         return Running(app, pool, log, generation, projectors, stack.pop_all())
 
 
-async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role], folder: Path | None = None) -> Running:
+async def compose_patiently(
+    url: str, configuration: Configuration, roles: Sequence[Role], folder: Path | None = None
+) -> Running:
     """As `compose`, but wait for a database or a log that is away."""
     failures = 0
     while True:
         try:
-            return await compose(url, settings, roles, folder)
+            return await compose(url, configuration, roles, folder)
         except (LogUnavailable, *AWAY) as error:
             pause_s = START_AGAIN_S[min(failures, len(START_AGAIN_S) - 1)]
             failures += 1
@@ -135,21 +137,23 @@ async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role],
             await asyncio.sleep(pause_s)
 
 
-async def open_log(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> EventLog:
-    """The log that the settings name: Kafka's, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`."""
-    if settings.kafka is None:
+async def open_log(configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]") -> EventLog:
+    """The log that the configuration names: Kafka's, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`."""
+    if configuration.kafka is None:
         return PostgresLog(pool, PARTITIONS)
-    return await open_kafka_log(settings.kafka, settings.kafka_partitions, settings.kafka_replication_factor)
+    return await open_kafka_log(
+        configuration.kafka, configuration.kafka_partitions, configuration.kafka_replication_factor
+    )
 
 
 @asynccontextmanager
 async def reached(
-    url: str, settings: Settings, connections_max: int
+    url: str, configuration: Configuration, connections_max: int
 ) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
-    """A database that is up to date, and the log that the settings name."""
+    """A database that is up to date, and the log that the configuration names."""
     pool = await open_pool(url, connections_max)
     try:
-        log = await open_log(settings, pool)
+        log = await open_log(configuration, pool)
         try:
             yield pool, log
         finally:
@@ -158,13 +162,13 @@ async def reached(
         await pool.close()
 
 
-def _assignment(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> Assignment:
+def _assignment(configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]") -> Assignment:
     """What says which of the log's partitions are this process's to project."""
-    if settings.kafka is None:
+    if configuration.kafka is None:
         return EveryPartition(pool, PARTITIONS)
     return KafkaGroup(
-        settings.kafka, settings.kafka_group, settings.kafka_group_instance_id,
-        settings.kafka_session_timeout_ms / 1000,
+        configuration.kafka, configuration.kafka_group, configuration.kafka_group_instance_id,
+        configuration.kafka_session_timeout_ms / 1000,
     )  # fmt: skip
 
 

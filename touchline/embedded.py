@@ -51,7 +51,7 @@ class DatabaseLost(Exception):
     """The embedded PostgreSQL cannot be started, or ends again and again; a person must look at its log."""
 
 
-def _settings() -> str:
+def _postgres_settings() -> str:
     shared_mb = min(SHARED_BUFFERS_MAX_MB, psutil.virtual_memory().total // 2**20 // MEMORY_SHARE)
     return f"""
 {SETTINGS_MARK}: checkpoints far apart, for each makes every page that follows be logged whole once more
@@ -106,7 +106,7 @@ class Embedded:
         configuration = directory / "postgresql.conf"
         if SETTINGS_MARK not in configuration.read_text():
             with configuration.open("a") as file:
-                file.write(_settings())
+                file.write(_postgres_settings())
         self._server = server
         self._let_in_only_its_users(server)
         return self._until_ready(server)

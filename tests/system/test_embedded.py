@@ -17,8 +17,8 @@ from tests.conftest import new_workspace
 from tests.processes import Up, start
 from touchline.cli.up import RESTARTS_MAX, keep_running
 from touchline.compose import compose
+from touchline.configuration import Configuration
 from touchline.embedded import SOCKET_NAME, DatabaseLost, Embedded
-from touchline.settings import Settings
 
 
 @pytest.fixture(params=["near", "far"])
@@ -223,7 +223,7 @@ def test_a_database_that_is_away_because_the_disk_is_full_is_told_as_such(
     url = embedded.start()
 
     async def check() -> None:
-        running = await compose(url, Settings(kafka_bootstrap_servers=None), folder=embedded.data)
+        running = await compose(url, Configuration(kafka_bootstrap_servers=None), folder=embedded.data)
         workspace = await new_workspace(running, "full")
         event = {"type": "page_visited", "visitor_id": "v", "url": "https://a.example/"}
         assert (await workspace.send(event)).status_code == 202

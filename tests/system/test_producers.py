@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from services.ingest.ingest import Ingest
 from services.ingest.dead_letters import drop_letters, list_letters
+from services.ingest.ingest import Ingest
 from services.ingest.producers.counts import OPEN_MAX, Counts
 from services.ingest.producers.taking import take
 from services.replay.backfill import Backfill

@@ -29,7 +29,7 @@ from shared.store.projection import shape
 from shared.web.problems import add_handlers
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 CAMPAIGNS = 5
 DAY_US = 86_400_000_000
@@ -57,7 +57,11 @@ class Store:
         add_handlers(app)
         log, keys, positions = running.log, KeyRing(running.pool), await Positions.of(running.pool)
         app.include_router(
-            api_router(Api(Gate(pool, **bounds), ProjectionPosition(running.pool), keys, LogEnd(log), log.partitions, positions))
+            api_router(
+                Api(
+                    Gate(pool, **bounds), ProjectionPosition(running.pool), keys, LogEnd(log), log.partitions, positions
+                )
+            )
         )
         headers = {"Authorization": f"Bearer {self.workspace.keys['read']}"}
         transport = httpx.ASGITransport(app)
@@ -77,7 +81,7 @@ class Store:
 
 @pytest.fixture
 def store(own_database: str, runner: asyncio.Runner) -> Iterator[Store]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     workspace = runner.run(new_workspace(running, "bounds"))
     yield Store(own_database, running, workspace)
     runner.run(running.close())

@@ -20,7 +20,7 @@ from touchline.cli import (
     up,
     what_if,
 )
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 app = typer.Typer(
     name="touchline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -49,5 +49,5 @@ app.add_typer(explain.app, name="explain")
 @app.callback()
 def main() -> None:
     """Exit codes: 0 done, 1 failed, 2 usage, 3 differences found."""
-    settings = Settings()
-    logs.configure(settings.log_format, settings.log_level or "WARNING")
+    configuration = Configuration()
+    logs.configure(configuration.log_format, configuration.log_level or "WARNING")

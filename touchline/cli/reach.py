@@ -18,8 +18,8 @@ from shared.log.port import EventLog
 from shared.log.postgres import PARTITIONS
 from shared.store.migrate import migrate
 from touchline.compose import reached
+from touchline.configuration import Configuration
 from touchline.embedded import Embedded
-from touchline.settings import Settings
 
 Data = Annotated[
     Path | None,
@@ -50,7 +50,7 @@ def database(data: Path | None) -> Iterator[str]:
             raise typer.BadParameter(f"{data} holds no embedded store", param_hint="--data")
         with Embedded(data).reached() as url:
             yield url
-    elif configured := Settings().database_url:
+    elif configured := Configuration().database_url:
         yield configured
     else:
         raise typer.BadParameter(
@@ -75,7 +75,7 @@ async def store_and_log(
 ) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
     """Connections to a store, and the log that the environment names."""
     await migrate(url, PARTITIONS)
-    async with reached(url, Settings(), connections_max) as both:
+    async with reached(url, Configuration(), connections_max) as both:
         yield both
 
 

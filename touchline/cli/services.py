@@ -12,8 +12,8 @@ from touchline import logs
 from touchline.cli.plainly import listening, plainly
 from touchline.cli.reach import database
 from touchline.compose import Role, compose_patiently
+from touchline.configuration import Configuration
 from touchline.serve import serve
-from touchline.settings import Settings
 
 Host = Annotated[str, typer.Option(help="the address to listen on")]
 Port = Annotated[int, typer.Option(help="of the HTTP server; 0 takes a free one")]
@@ -38,15 +38,15 @@ def api(port: Port = 8303, host: Host = "127.0.0.1", as_json: AsJson = False) ->
 
 
 def _serve(role: Role, host: str, port: int, *, as_json: bool) -> None:
-    settings = Settings()
-    logs.configure(settings.log_format, settings.log_level or "INFO")
+    configuration = Configuration()
+    logs.configure(configuration.log_format, configuration.log_level or "INFO")
     with database(None) as url, plainly():
         sock = listening(host, port)
-        uvloop.run(_run(role, url, settings, sock, as_json=as_json))
+        uvloop.run(_run(role, url, configuration, sock, as_json=as_json))
 
 
-async def _run(role: Role, url: str, settings: Settings, sock: socket.socket, *, as_json: bool) -> None:
-    running = await compose_patiently(url, settings, [role])
+async def _run(role: Role, url: str, configuration: Configuration, sock: socket.socket, *, as_json: bool) -> None:
+    running = await compose_patiently(url, configuration, [role])
 
     async def ready() -> None:
         host, port = sock.getsockname()[:2]

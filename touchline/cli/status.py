@@ -19,7 +19,7 @@ from shared.store.generations import Generation, check_log, live_generation
 from touchline.cli.plainly import errors, plainly
 from touchline.cli.reach import AsJson, Data, database
 from touchline.compose import open_log
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 PROGRESS = sql("SELECT partition, next_offset, events, received_us FROM {g}.progress ORDER BY partition")
 DEAD_LETTERS = """
@@ -40,7 +40,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     Exits 1 if the log cannot tell its end.
     """
     with plainly(), database(data) as url:
-        said = uvloop.run(_status(url, Settings()))
+        said = uvloop.run(_status(url, Configuration()))
     if as_json:
         print(json.dumps(said))
     else:
@@ -50,7 +50,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-async def _status(url: str, settings: Settings) -> dict[str, Any]:
+async def _status(url: str, configuration: Configuration) -> dict[str, Any]:
     pool = await open_pool(url, 2)
     try:
         generation = await live_generation(pool)
@@ -64,7 +64,7 @@ async def _status(url: str, settings: Settings) -> dict[str, Any]:
             "partitions": {row["partition"]: _partition(row) for row in rows},
         }  # fmt: skip
         try:
-            await _add_ends(said, pool, settings, generation)
+            await _add_ends(said, pool, configuration, generation)
         except LogUnavailable as error:
             said["log_error"] = error_text(error)
         return said
@@ -78,9 +78,9 @@ def _partition(row: Any) -> dict[str, Any]:
 
 
 async def _add_ends(
-    said: dict[str, Any], pool: "asyncpg.Pool[asyncpg.Record]", settings: Settings, generation: Generation
+    said: dict[str, Any], pool: "asyncpg.Pool[asyncpg.Record]", configuration: Configuration, generation: Generation
 ) -> None:
-    log = await open_log(settings, pool)
+    log = await open_log(configuration, pool)
     try:
         check_log(generation, log.identity, log.partitions)
         for number in range(generation.partitions):

@@ -19,10 +19,10 @@ from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.database import error_text
 from touchline.cli.plainly import listening, plainly
 from touchline.compose import Role, compose_patiently, is_full
+from touchline.configuration import Configuration
 from touchline.embedded import DatabaseLost, Embedded
 from touchline.first_keys import KEYS_FILE, first_keys
 from touchline.serve import serve
-from touchline.settings import Settings
 
 WATCH_S = 0.5  # how soon a PostgreSQL that has ended is noticed
 FULL_AGAIN_S = 10.0  # between two tries to start it on a full disk, unless there is room before
@@ -71,27 +71,27 @@ def run(
     """
     embedded = Embedded(data)
     sock = listening(host, port)
-    settings = Settings()
+    configuration = Configuration()
     try:
         with plainly():
-            url = settings.database_url
+            url = configuration.database_url
             if url is None:
                 url = embedded.start()
             else:
                 embedded.data.mkdir(parents=True, exist_ok=True)
                 embedded.acquire()
-            own = embedded if settings.database_url is None else None
+            own = embedded if configuration.database_url is None else None
             where = Where(url, f"http://{host}:{sock.getsockname()[1]}", embedded.data, own)
-            uvloop.run(_run(where, settings, sock, name, then or _say(as_json=as_json)))
+            uvloop.run(_run(where, configuration, sock, name, then or _say(as_json=as_json)))
     finally:
         embedded.stop()
 
 
 async def _run(
-    where: Where, settings: Settings, sock: socket.socket, name: str, then: Callable[[Start], Awaitable[None]]
+    where: Where, configuration: Configuration, sock: socket.socket, name: str, then: Callable[[Start], Awaitable[None]]
 ) -> None:
     folder = None if where.embedded is None else where.data
-    running = await compose_patiently(where.database, settings, tuple(Role), folder)
+    running = await compose_patiently(where.database, configuration, tuple(Role), folder)
     keys = await first_keys(running.pool, where.data, name)
     beside = [] if where.embedded is None else [keep_running(where.embedded)]
     await serve(running, sock, lambda: then(Start(where.url, where.data, keys)), *beside)

@@ -27,7 +27,7 @@ from shared.gc_tuning import collect_garbage_rarely
 from touchline.cli.plainly import plainly
 from touchline.cli.reach import database, store_and_log
 from touchline.compose import reached
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 CONNECTIONS_MAX = 8  # the snapshot, the lock, the projection, the comparison, and the log's
 MEMBER_CONNECTIONS_MAX = 2  # of another process that helps: one that writes, and the log's
@@ -74,7 +74,9 @@ def on_store(
             with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
                 task = progress.add_task(doing, total=None)
                 begun, advance = partial(_total, progress, task), partial(progress.advance, task)
-                resources = Resources(pool, log, partial(reached, url, Settings(), MEMBER_CONNECTIONS_MAX), processes)
+                resources = Resources(
+                    pool, log, partial(reached, url, Configuration(), MEMBER_CONNECTIONS_MAX), processes
+                )
                 return await work(Reach(resources, begun, advance))
 
     with plainly(), database(data) as url:
