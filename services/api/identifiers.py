@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.parameters import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN
-from services.api.reading import LIMIT_MAX, Api, Reading, answer, encode_cursor, reading
+from services.api.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_MAX
+from services.api.reading import Api, Reading, answer, encode_cursor, reading
 from shared.projection.sql import sql
 from shared.web.problems import Problem
 

@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from services.api.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
 from services.api.overview import CONTACT_METRICS, DEAL_METRICS
-from services.api.reading import LIMIT_DEFAULT, LIMIT_MAX
 from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
 from shared.rules.models import MODELS
 from shared.web.parameters import Declared, Parameter, declared
-
-JOINED_MIN = 2  # an id with one e-mail joins one other; the index holds who joins more
-JOINED_DEFAULT = 5
-JOINED_MAX = 2**31 - 1  # what the column holds
 
 _ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": ID_CHARACTERS_MAX}
 _INSTANT: Mapping[str, Any] = {

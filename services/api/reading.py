@@ -14,10 +14,12 @@ import orjson
 from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 
+from services.api.bounds import LIMIT_DEFAULT, LIMIT_MAX
 from services.api.gate import Gate
 from services.api.progress import PROGRESS, LogEnd, ProjectionPosition
-from shared.access.keys import OPERATOR_WORKSPACE, KeyRing
+from shared.access.keys import KeyRing
 from shared.access.positions import Positions
+from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
 from shared.projection.sql import Connection, sql
@@ -30,7 +32,6 @@ from shared.web.problems import Problem, unavailable
 
 AFTER_WAIT_S = 5.0  # how long a read waits for a position
 FLIPS_MAX = 10  # how often another generation may become the live one while a read waits for a position
-LIMIT_DEFAULT, LIMIT_MAX = 50, 1_000  # items of a page
 DIGITS_MAX = 4  # of a `limit`
 INT64 = range(-(2**63), 2**63)
 

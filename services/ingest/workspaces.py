@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.ingest.events import append_event
 from services.ingest.ingest import Ingest
-from shared.access.keys import OPERATOR_WORKSPACE, create_workspace
+from shared.access.keys import create_workspace
+from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.events.currencies import CURRENCIES
 from shared.events.limits import WORKSPACE_BYTES_MAX
 from shared.events.types import SettingsField, WorkspaceConfigured
@@ -17,8 +18,6 @@ from shared.events.zones import zones
 from shared.web.access import allow
 from shared.web.body import receive
 from shared.web.problems import Problem
-
-DEFAULT_WORKSPACE = OPERATOR_WORKSPACE
 
 
 class NewWorkspace(BaseModel):
@@ -41,8 +40,8 @@ def routes(ingest: Ingest) -> APIRouter:
         Keys and settings are there, or neither: after any other answer than 201 no key was made, and the request may be sent again.
         """
         access = await allow(request, ingest.keys, "admin")
-        if access.workspace != DEFAULT_WORKSPACE:
-            raise Problem(403, "forbidden", f"workspaces are made with an admin key of `{DEFAULT_WORKSPACE}`")
+        if access.workspace != OPERATOR_WORKSPACE:
+            raise Problem(403, "forbidden", f"workspaces are made with an admin key of `{OPERATOR_WORKSPACE}`")
         body = _read(await receive(request, WORKSPACE_BYTES_MAX))
         settings = SettingsField(time_zone=body.time_zone, currency=body.currency)
         workspace = "ws_" + secrets.token_hex(8)

@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 
 from shared.access import accounts as access_accounts
 from shared.access.accounts import CACHED_ACCOUNTS_MAX, Accounts, connect
-from shared.access.keys import SCOPES
+from shared.access.scopes import SCOPES
 from shared.events.limits import EVENTS_PER_REQUEST_MAX
 from shared.producers.hubspot import signature_v3
 from tests.conftest import Workspace, new_workspace

@@ -27,7 +27,7 @@ from shared.producers.message import Message, Unmapped, Unreadable
 from shared.store.producer_counts import NAMES_MAX, OTHER, Outcome, read_counts, write_counts
 from tests.conftest import Workspace
 from tests.processes import start
-from touchline.cli.producers import silent_for
+from touchline.commands.producers import silent_for
 from touchline.compose import Running
 
 WAIT_S = 10.0  # counts are written a second after they are made; a busy machine takes longer

@@ -1,32 +1,24 @@
-"""`touchline identifiers`: which identifier joins improbably many others?"""
+"""`touchline identifiers`: the identifiers that events join with so many others that they may not name one person."""
 
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
-import typer
 import uvloop
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from services.api.bounds import LIMIT_MAX
 from services.api.identifiers import joined_identifiers
-from services.api.parameters import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN
-from services.api.reading import LIMIT_DEFAULT, LIMIT_MAX
-from services.ingest.workspaces import DEFAULT_WORKSPACE
-from touchline.cli.plainly import plainly
-from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
+from touchline.commands.plainly import plainly
+from touchline.commands.reach import database, read_only
 
 console = Console(highlight=False)
 
 
-def identifiers(
-    min_joined: Annotated[
-        int, typer.Option(min=JOINED_MIN, max=JOINED_MAX, help="how many others an identifier is joined with at least")
-    ] = JOINED_DEFAULT,
-    limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="how many are listed at most")] = LIMIT_DEFAULT,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Identifiers that events join with many others, most first: words that name nobody, tills, shared addresses."""
+def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Print at most `limit` identifiers that events join with at least `min_joined` others, the most joined first."""
 
     async def asked(url: str) -> dict[str, Any]:
         async with read_only(url, workspace) as read:

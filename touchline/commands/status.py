@@ -1,6 +1,7 @@
-"""`touchline status`: how far is the projection?"""
+"""`touchline status`: how far the projection is behind the log, and how many dead letters there are."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -16,8 +17,8 @@ from shared.events.instants import to_rfc3339
 from shared.log.port import LogUnavailable
 from shared.projection.sql import Connection, sql
 from shared.store.generations import Generation, check_log, live_generation
-from touchline.cli.plainly import errors, plainly
-from touchline.cli.reach import AsJson, Data, database
+from touchline.commands.plainly import errors, plainly
+from touchline.commands.reach import database
 from touchline.compose import open_log
 from touchline.configuration import Configuration
 
@@ -34,11 +35,8 @@ FROM touchline.dead_letter_pushed_out GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
 console = Console(highlight=False)
 
 
-def status(data: Data = None, as_json: AsJson = False) -> None:
-    """How far every partition is projected, how much waits, and which keys sent what was kept aside.
-
-    Exits 1 if the log cannot tell its end.
-    """
+def status(data: Path | None, *, as_json: bool) -> None:
+    """Print how far each partition of the log is projected, and the dead letters. Exits 1 if the log does not tell its end."""
     with plainly(), database(data) as url:
         said = uvloop.run(_status(url, Configuration()))
     if as_json:
@@ -113,7 +111,7 @@ def _tell(said: dict[str, Any]) -> None:
 
 
 def _tell_letters(letters: list[dict[str, Any]]) -> None:
-    """How many events of each reason each key sent; `touchline keys list` shows the keys alike."""
+    """Print how many dead letters each key has of each reason."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("workspace", "reason", "key"):
         table.add_column(heading, overflow="fold")
@@ -124,7 +122,7 @@ def _tell_letters(letters: list[dict[str, Any]]) -> None:
 
 
 def shown_key(hint: str | None) -> str:
-    """A key as `touchline keys list` shows it."""
+    """A key by its first characters, as `touchline keys list` shows it; `unknown` if the dead letter does not name its key."""
     if hint is None:
         return "unknown"
     return f"{hint}…" if hint.startswith(tuple(PREFIX.values())) else hint

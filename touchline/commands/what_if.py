@@ -1,11 +1,11 @@
-"""`touchline replay what-if` and `diff`: what would the numbers be, had it been otherwise?"""
+"""`touchline replay what-if` and `diff`: what the numbers would be with other settings or other events."""
 
 import datetime as dt
 import json
 import re
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import typer
@@ -16,41 +16,39 @@ from starlette.datastructures import QueryParams
 
 from services.api.difference import difference
 from services.api.reading import snapshot
-from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import event_of
 from services.replay.sources import read_lines
 from services.replay.what_if import Changes, Made, settings_told, what_if
 from shared.database import open_pool
 from shared.events.codec import Record, Refusal
 from shared.rules.models import MODELS
-from touchline.cli.plainly import plainly
-from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, instant
-from touchline.cli.working import CORES, Processes, Reach, on_store
+from touchline.commands.plainly import plainly
+from touchline.commands.reach import check_workspace, database, instant
+from touchline.commands.working import Reach, on_store
 
 DIFFERENT = 3  # the exit code
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 AGE = re.compile(r"(\d+)(m|h|d)")
 UNIT = {"m": "minutes", "h": "hours", "d": "days"}
-ROWS_TOLD = 20  # of each kind; --json tells all
+ROWS_TOLD = 20  # of campaigns, of deals and of contacts each; --json tells all
 
 console = Console(highlight=False)
 
 
 def what_if_(
-    name: Annotated[str, typer.Argument(help="that it will have; reads take it as ?generation=")],
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting, such as session_gap_minutes=60")] = None,
-    with_: Annotated[list[Path] | None, typer.Option("--with", metavar="FILE", help="NDJSON of events that are added")] = None,
-    without: Annotated[list[str] | None, typer.Option(metavar="ID", help="of an event that is taken out")] = None,
-    received_by: Annotated[str | None, typer.Option(metavar="INSTANT", help="only what was received by then")] = None,
-    keep: Annotated[str, typer.Option(metavar="AGE", help="until it is thrown away: so many m, h or d")] = "7d",
-    processes: Processes = CORES, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    name: str, set_: list[str], with_: list[Path], without: list[str], received_by: str | None, keep: str, processes: int,
+    data: Path | None, workspace: str, *, as_json: bool,
 ) -> None:  # fmt: skip
-    """Project one workspace's events into a generation of their own, with changes. The live one never hears of it."""
+    """Project one workspace's events, with changes, into a generation of its own. The live generation is not changed.
+
+    `set_` has settings as `NAME=VALUE`, `with_` files of events that are added, `without` ids of events that are left out;
+    `received_by` is an RFC 3339 instant, `keep` an age such as `7d`. Raises `typer.BadParameter`.
+    """
     if not NAME.fullmatch(name) or re.fullmatch(r"g\d+", name):
         raise typer.BadParameter(
             "a name is of a-z, 0-9 and _, begins with a letter, and is not that of a rebuild", param_hint="NAME"
         )
-    changes = Changes(_settings(set_ or []), _added(with_ or []), without or [], instant(received_by, "--received-by"))
+    changes = Changes(_settings(set_), _added(with_), without, instant(received_by, "--received-by"))
     if changes.settings:
         with plainly():
             settings_told(changes.settings, 0)
@@ -103,13 +101,11 @@ def _age(text: str) -> dt.timedelta:
     return dt.timedelta(**{UNIT[found[2]]: int(found[1])})
 
 
-def diff(
-    one: Annotated[str, typer.Argument(help="a generation; `live` is the live one")],
-    other: Annotated[str, typer.Argument(help="the generation that it is compared with")],
-    model: Annotated[str, typer.Option(help="of credit")] = "linear",
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Which campaign, deal and contact gains or loses what, and through which touches. Exits 3 if any does."""
+def diff(one: str, other: str, model: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Print what each campaign, deal and contact gains or loses from one generation to the other. Exits 3 if there is a difference.
+
+    `model` is the attribution model. Raises `typer.BadParameter`.
+    """
     if model not in MODELS:
         raise typer.BadParameter(f"it must be one of {', '.join(MODELS)}", param_hint="--model")
 

@@ -8,16 +8,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import structlog
-import typer
 import uvloop
 from rich.console import Console
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
+from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.database import error_text
-from touchline.cli.plainly import listening, plainly
+from touchline.commands.plainly import listening, plainly
 from touchline.compose import Role, compose_patiently, is_full
 from touchline.configuration import Configuration
 from touchline.embedded import DatabaseLost, Embedded
@@ -30,16 +28,6 @@ RESTARTS_MAX, RESTARTS_WITHIN_S = 5, 600.0  # one that ends more often than this
 
 console = Console(highlight=False)
 logger = structlog.stdlib.get_logger("touchline")
-
-
-def up(
-    data: Annotated[Path, typer.Option(help="the data directory")] = Path("touchline-data"),
-    port: Annotated[int, typer.Option(help="of the HTTP server")] = 8300,
-    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON line when ready")] = False,
-) -> None:
-    """Run ingest, projector, read API and dashboard in one process."""
-    run(data, port, host, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -62,7 +50,7 @@ class Where:
 
 
 def run(
-    data: Path, port: int, host: str, *, as_json: bool, name: str = DEFAULT_WORKSPACE,
+    data: Path, port: int, host: str, *, as_json: bool, name: str = OPERATOR_WORKSPACE,
     then: Callable[[Start], Awaitable[None]] | None = None,
 ) -> None:  # fmt: skip
     """Start everything, say where it is, and serve until a signal. Exits 1 with one line if it cannot.
