@@ -16,8 +16,6 @@ import asyncpg
 import orjson
 
 from services.replay.backfill import Refused, Tally, taken
-from services.replay.hubspot import records
-from services.replay.hubspot.asset_types import AssetType, asset_types
 from services.replay.hubspot.client import BadRequest, HubSpot, NoScope, NotThere
 from services.replay.hubspot.ledger import Ledger
 from services.replay.hubspot.options import Since
@@ -27,7 +25,9 @@ from services.replay.sources import Line, Unreadable
 from shared.events.codec import Refusal
 from shared.events.currencies import CURRENCIES
 from shared.log.port import EventLog
+from shared.producers import hubspot_records as records
 from shared.producers.hubspot import BadValue, Stages
+from shared.producers.hubspot_asset_types import AssetType, asset_types
 from shared.projection.accepting import accepting_of
 
 Step = Literal["campaigns", "contacts", "deals", "deleted_deals"]
