@@ -1,4 +1,4 @@
-"""`GET /v1/p.gif`: the page-visit pixel. It always answers its picture, whatever was wrong."""
+"""`GET /v1/p.gif`: the pixel that records page visits. It answers with its picture even if the visit is refused or lost."""
 
 import base64
 import time
@@ -22,7 +22,7 @@ from shared.web.parameters import Parameter, declared
 
 PRODUCER = "pixel"
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
-LOST = "unavailable"  # how a visit is counted that came while the log was away: a picture is not sent again
+LOST = "unavailable"  # the code by which a lost visit is counted; a browser does not ask for the picture again
 NO_STORE = {"Cache-Control": "no-store, private", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 logger = structlog.stdlib.get_logger("touchline.ingest")
@@ -37,7 +37,7 @@ PARAMETERS = (
 
 
 class SecretInUrl(Exception):
-    """A URL holds a key that is not meant for browsers."""
+    """The URL of a pixel holds a secret key, which everybody who sees the page can read."""
 
 
 def routes(ingest: Ingest) -> APIRouter:
@@ -46,7 +46,7 @@ def routes(ingest: Ingest) -> APIRouter:
 
     @router.get("/v1/p.gif", tags=["ingest"], response_class=Response, openapi_extra=declared(*PARAMETERS))
     async def pixel(request: Request) -> Response:
-        """Record a page visit. The answer is always the picture; `Touchline-Refused` says so if the URL held a secret key."""
+        """Record a page visit. The answer is always the picture; its header `Touchline-Refused` tells if the URL held a secret key."""
         headers = NO_STORE
         try:
             if not is_head(request):
@@ -62,6 +62,10 @@ def routes(ingest: Ingest) -> APIRouter:
 
 
 async def _record(ingest: Ingest, request: Request) -> None:
+    """Append the visit that the request's parameters tell, or keep it as a dead letter. Without a collect key, nothing is kept.
+
+    Raises `SecretInUrl`, and `LogUnavailable` or one of `AWAY` if the visit is lost.
+    """
     key = request.query_params.get(IN_URL) or key_of(request)
     access = await ingest.keys.find(key, time.monotonic()) if key else None
     if access is None or access.scope != "collect":

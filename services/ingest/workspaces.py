@@ -1,4 +1,4 @@
-"""`POST /v1/workspaces`: how does a workspace begin?"""
+"""`POST /v1/workspaces`: make a workspace with its keys and its first settings."""
 
 import secrets
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ from shared.web.problems import Problem
 
 
 class NewWorkspace(BaseModel):
-    """The body of `POST /v1/workspaces`."""
+    """The body of `POST /v1/workspaces`: a name, an IANA time zone and a currency code of ISO 4217."""
 
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
@@ -35,9 +35,9 @@ def routes(ingest: Ingest) -> APIRouter:
 
     @router.post("/v1/workspaces", status_code=201, tags=["workspaces"], openapi_extra=document())
     async def post_workspace(request: Request) -> Response:
-        """Make a workspace; its four keys are answered once. Takes an admin key of the workspace `default`.
+        """Make a workspace, and answer its four keys, which no other request can read. Takes an admin key of the workspace `default`.
 
-        Keys and settings are there, or neither: after any other answer than 201 no key was made, and the request may be sent again.
+        If the answer is not 201, no key was made, and the request may be sent again.
         """
         access = await allow(request, ingest.keys, "admin")
         if access.workspace != OPERATOR_WORKSPACE:
@@ -56,7 +56,7 @@ def routes(ingest: Ingest) -> APIRouter:
 
 
 def _read(body: bytes) -> NewWorkspace:
-    """What is asked for. Raises a 422 `Problem`."""
+    """The body, checked. Raises a 422 `Problem`."""
     try:
         asked = NewWorkspace.model_validate_json(body)
     except ValidationError as error:
@@ -71,7 +71,7 @@ def _read(body: bytes) -> NewWorkspace:
 
 
 def document() -> dict[str, Any]:
-    """The OpenAPI request body."""
+    """What the OpenAPI document says of the request body."""
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": NewWorkspace.model_json_schema()}}}
     }

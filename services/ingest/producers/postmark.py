@@ -1,4 +1,4 @@
-"""`POST /postmark/v1/webhooks`: Postmark's webhooks. They are not signed: Postmark sends a server key, by Basic auth or a header."""
+"""`POST /postmark/v1/webhooks`: Postmark's webhooks. They are not signed: a call carries a server key in HTTP Basic or in a header."""
 
 import time
 
@@ -25,7 +25,7 @@ def routes(ingest: Ingest) -> APIRouter:
         openapi_extra=document("a message of Postmark", refusals={401: "unauthorized", 403: "forbidden"}),
     )
     async def post_message(request: Request) -> Response:
-        """Postmark's webhooks, with a server key as the user name. The message is mapped, kept unmapped, or refused and kept: 200."""
+        """Take a call of Postmark's webhooks, with a server key as the user name. 200: its message is mapped, or kept as unmapped or as a dead letter."""
         access = await allow(request, ingest.keys, "server")
         with too_large_counted(ingest, access, PRODUCER):
             body = await receive(request, REQUEST_BYTES_SERVER_MAX)
