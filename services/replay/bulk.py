@@ -46,7 +46,7 @@ LOADED = (
     "identity_interval",
     "identity_edge",
 )  # written without indexes
-ONLY_READ = ("touch_target", "touch_via", "touch_utm")  # no part of the projection looks by them
+ONLY_READ = ("touch_asset_or_page", "touch_via", "touch_utm")  # no part of the projection looks by them
 SHARES = {"split": 45, "ids": 5, "load": 28, "index": 10, "contacts": 5, "deals": 7}  # of the work, in percent
 
 STEPS = sql("CREATE TABLE {g}.bulk_step (name text PRIMARY KEY, result bytea NOT NULL)")

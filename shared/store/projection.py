@@ -80,7 +80,7 @@ touch = sa.Table(
     sa.Column("by_visitor", sa.Boolean, nullable=False, comment="whether person is a visitor or a contact's identifier"),
     sa.Column("session_is_new", sa.Boolean, comment="whether it is the visitor's first session ever"),
     sa.Column("count", sa.Integer, nullable=False),
-    _key("target"),
+    _key("asset_or_page_key"),
     _key("via"),
     _key("utm"),
     _key("source"),
@@ -94,11 +94,14 @@ touch = sa.Table(
     sa.Column("kind", sa.Text),
     sa.Index("touch_person", "ws", "person", "occurred_at_us"),
     sa.Index("touch_email_clicked", "ws", "person", postgresql_where=sa.text("type = 8")),  # TouchType.EMAIL_CLICKED
-    sa.Index("touch_target", "ws", "target", "occurred_at_us", postgresql_where=sa.text("target IS NOT NULL")),
+    sa.Index(
+        "touch_asset_or_page", "ws", "asset_or_page_key", "occurred_at_us",
+        postgresql_where=sa.text("asset_or_page_key IS NOT NULL"),
+    ),
     sa.Index("touch_via", "ws", "via", "occurred_at_us", postgresql_where=sa.text("via IS NOT NULL")),
     sa.Index("touch_utm", "ws", "utm", "occurred_at_us", postgresql_where=sa.text("utm IS NOT NULL")),
     postgresql_partition_by="RANGE (occurred_at_us)",
-    comment="every touch once, with its session; target is the asset named, else the page's address; via likewise, or the link",
+    comment="every touch once, with its session; asset_or_page_key is the asset named, else the page's address; via likewise, or the link",
 )  # fmt: skip
 
 agent = sa.Table(
@@ -128,8 +131,8 @@ entity_event = sa.Table(
     _key("leads_to"),
     sa.Column("live", sa.Boolean, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Index("fact_object", "ws", "object", postgresql_where=sa.text("object IS NOT NULL")),
-    sa.Index("fact_leads_to", "ws", "leads_to", postgresql_where=sa.text("leads_to IS NOT NULL")),
+    sa.Index("entity_event_object", "ws", "object", postgresql_where=sa.text("object IS NOT NULL")),
+    sa.Index("entity_event_leads_to", "ws", "leads_to", postgresql_where=sa.text("leads_to IS NOT NULL")),
     comment="every event that is no touch; subject and object are the entities that it is about, leads_to a registered link",
 )  # fmt: skip
 
@@ -152,7 +155,7 @@ identifier_mention = sa.Table(
     _key("occurred_at_us", primary_key=True),
     sa.Column("event_id", OrderText, primary_key=True),
     _key("visitor"),
-    sa.Index("naming_visitor", "ws", "visitor", postgresql_where=sa.text("visitor IS NOT NULL")),
+    sa.Index("identifier_mention_visitor", "ws", "visitor", postgresql_where=sa.text("visitor IS NOT NULL")),
     comment="events that name an identifier and are not found by touch.person; with a visitor, it is identified",
 )  # fmt: skip
 
@@ -341,12 +344,12 @@ credit = sa.Table(
     sa.Column("type", sa.SmallInteger, nullable=False),
     _key("contact", nullable=False),
     sa.Column("asset_id", sa.Text),
-    _key("target"),
+    _key("asset_or_page_key"),
     _key("via"),
     _key("utm"),
     sa.Column("roles", postgresql.ARRAY(sa.Text), nullable=False),
     sa.Column("shares_minor", postgresql.JSONB, comment="minor units by the model's name; null if the deal has no amount"),
-    sa.Index("credit_target", "ws", "target", postgresql_where=sa.text("target IS NOT NULL")),
+    sa.Index("credit_asset_or_page", "ws", "asset_or_page_key", postgresql_where=sa.text("asset_or_page_key IS NOT NULL")),
     sa.Index("credit_via", "ws", "via", postgresql_where=sa.text("via IS NOT NULL")),
     sa.Index("credit_utm", "ws", "utm", postgresql_where=sa.text("utm IS NOT NULL")),
     comment="the journey of every won deal, and what each of its touches earned",
