@@ -1,4 +1,4 @@
-"""What composes the services: one of them, or all in one process, on a database and a log."""
+"""How is a process put together? From one service or all of them, a database and a log."""
 
 import asyncio
 import shutil
@@ -48,7 +48,7 @@ logger = structlog.stdlib.get_logger("touchline")
 
 
 class Role(StrEnum):
-    """What a process does."""
+    """A service that a process runs."""
 
     INGEST = "ingest"
     PROJECTOR = "projector"
@@ -57,7 +57,7 @@ class Role(StrEnum):
 
 @dataclass
 class Running:
-    """The services' shared parts while they run. `projectors` is None where nothing is projected."""
+    """The parts of a running process. `projectors` is None if the process is no projector."""
 
     app: FastAPI
     pool: "asyncpg.Pool[asyncpg.Record]"
@@ -67,17 +67,17 @@ class Running:
     _open: AsyncExitStack
 
     async def close(self) -> None:
-        """Finish what was accepted, and let the log and the database go."""
+        """Write what was accepted, and close the connections to the log and to the database."""
         await self._open.aclose()
 
 
 async def compose(
     url: str, configuration: Configuration, roles: Sequence[Role] = tuple(Role), folder: Path | None = None
 ) -> Running:
-    """Bring database and log to the present release, and put the services together.
+    """Migrate the database to this release, open the log, and put the services of `roles` together.
 
-    `folder` is where the database keeps its files, if that is on this machine: `/readyz` then tells how full its disk is.
-    Raises `LogUnavailable`, one of `AWAY`, or what a person must decide on: `WrongShape`, `WrongLog`, `UnfitTopic`.
+    `folder` has the files of the database, if they are on this machine: `/readyz` then tells how many bytes the disk has free.
+    Raises `LogUnavailable` or one of `AWAY`, which may pass, or `WrongShape`, `WrongLog` or `UnfitTopic`, which the operator must solve.
     """
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(url, WRITERS_MAX))
@@ -124,7 +124,7 @@ async def compose(
 async def compose_patiently(
     url: str, configuration: Configuration, roles: Sequence[Role], folder: Path | None = None
 ) -> Running:
-    """As `compose`, but wait for a database or a log that is away."""
+    """As `compose`, but if the database or the log cannot be reached, try again until it can."""
     failures = 0
     while True:
         try:
@@ -138,7 +138,7 @@ async def compose_patiently(
 
 
 async def open_log(configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]") -> EventLog:
-    """The log that the configuration names: Kafka's, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`."""
+    """The log that the configuration names: Kafka, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`."""
     if configuration.kafka is None:
         return PostgresLog(pool, PARTITIONS)
     return await open_kafka_log(
@@ -150,7 +150,7 @@ async def open_log(configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Rec
 async def reached(
     url: str, configuration: Configuration, connections_max: int
 ) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
-    """A database that is up to date, and the log that the configuration names."""
+    """A pool of connections to a database that is migrated already, and the log that the configuration names."""
     pool = await open_pool(url, connections_max)
     try:
         log = await open_log(configuration, pool)
@@ -163,7 +163,7 @@ async def reached(
 
 
 def _assignment(configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]") -> Assignment:
-    """What says which of the log's partitions are this process's to project."""
+    """What decides which partitions of the log this process projects."""
     if configuration.kafka is None:
         return EveryPartition(pool, PARTITIONS)
     return KafkaGroup(
@@ -195,13 +195,16 @@ async def is_full(folder: Path) -> bool:
 
 
 async def _lacks_room(folder: Path, log: EventLog, error: Exception) -> bool:
-    """Whether PostgreSQL, whose files are in a folder, is away because the disk is full. It stops where it cannot log ahead."""
+    """Whether an error is that PostgreSQL, whose files are in `folder`, has stopped because the disk is full.
+
+    It stops when it cannot write its write-ahead log.
+    """
     of_database = not isinstance(error, LogUnavailable) or isinstance(log, PostgresLog)
     return of_database and await is_full(folder)
 
 
 async def _disk_check(folder: Path) -> dict[str, int]:
-    """How many bytes the disk has free. Raises `OSError` if so few that PostgreSQL may stop."""
+    """How many bytes the disk has free. Raises `OSError` if they are so few that PostgreSQL may stop."""
     free_bytes = await free_bytes_of(folder)
     if free_bytes < DISK_FREE_BYTES_MIN:
         raise OSError(f"the disk of {folder} is full: {free_bytes:,} bytes are free")
@@ -226,7 +229,7 @@ def _app() -> FastAPI:
 
 
 def _document_events(app: FastAPI) -> None:
-    """Put the real event schemas into `/openapi.json`."""
+    """Add the schemas of all event types to `/openapi.json`."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

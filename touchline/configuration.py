@@ -1,4 +1,7 @@
-"""The configuration of a process: the environment variables `TOUCHLINE_*`. What a workspace sets is an event (`workspace_configured`)."""
+"""The configuration of a process: the environment variables `TOUCHLINE_*`.
+
+What a workspace sets is an event (`workspace_configured`).
+"""
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit

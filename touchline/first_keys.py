@@ -1,4 +1,4 @@
-"""What is told of the keys of a new data directory? Once, and in a file that its owner alone can read."""
+"""The first keys of a new data directory: they are printed once, and kept in a file that only its owner can read."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,10 @@ KEYS_FILE = "keys.json"
 
 
 async def first_keys(pool: "asyncpg.Pool[asyncpg.Record]", data: Path, name: str) -> dict[str, str] | None:
-    """The keys of a new data directory's workspace `default`, also written to `keys.json`; None if it had them."""
+    """Make the workspace `default`, called `name`, and its keys, and write them to `keys.json` in the directory `data`.
+
+    Answers the keys by scope, or None if the workspace exists already.
+    """
     keys = await create_workspace(pool, OPERATOR_WORKSPACE, name)
     if keys is None:
         return None

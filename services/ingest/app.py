@@ -1,4 +1,7 @@
-"""The ingest service: the routes that producers send events to. An event that was accepted is in the log; the service keeps nothing else."""
+"""The ingest service: the routes that producers send events to.
+
+An event that was accepted is in the log; the service keeps nothing else.
+"""
 
 from fastapi import APIRouter
 

@@ -64,7 +64,7 @@ class Letter:
 async def list_letters(
     pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, reason: str | None, after: int, limit: int
 ) -> list[Letter]:
-    """At most `limit` dead letters of a workspace with numbers above `after`, in the order of their numbers; `reason` None: of all reasons."""
+    """At most `limit` dead letters of a workspace with numbers above `after`, in order; `reason` None: of all reasons."""
     return [Letter(**row) for row in await pool.fetch(LIST, workspace, reason, after, limit)]
 
 

@@ -49,7 +49,10 @@ def routes(ingest: Ingest) -> APIRouter:
 
     @router.post("/v1/events", status_code=202, tags=["ingest"], openapi_extra={"requestBody": request_body()})
     async def post_events(request: Request) -> Response:
-        """Send events: one, an array, `{"events": […]}`, or NDJSON. Valid events are accepted even if others in the request are refused."""
+        """Send events: one, an array, `{"events": […]}`, or NDJSON.
+
+        Valid events are accepted even if others in the request are refused.
+        """
         access = await allow(request, ingest.keys, "server", "collect")
         key: KeyClass = "server" if access.scope == "server" else "collect"
         bytes_max = REQUEST_BYTES_SERVER_MAX if key == "server" else REQUEST_BYTES_MAX
@@ -124,7 +127,10 @@ async def append(ingest: Ingest, workspace: str, records: list[Record]) -> Posit
 
 
 async def append_event(ingest: Ingest, workspace: str, event: Event) -> Position:
-    """Append an event that the service itself makes, as if a server key had sent it. Raises a 422 `Problem` or `LogUnavailable`."""
+    """Append an event that the service itself makes, as if a server key had sent it.
+
+    Raises a 422 `Problem` or `LogUnavailable`.
+    """
     outcome = accept(encode_event(event), 0, "server", time.time_ns() // 1000, None)
     if isinstance(outcome, Refusal):
         raise Problem(422, outcome.code, outcome.message, field=outcome.field)

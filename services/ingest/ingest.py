@@ -14,14 +14,20 @@ from shared.projection.accepting import KnownAccepting
 
 @dataclass
 class Ingest:
-    """The log, the database and the caches of one ingest process. Each file of routes gets it once, when the service is put together."""
+    """The log, the database and the caches of one ingest process.
+
+    Each file of routes gets it once, when the service is put together.
+    """
 
     log: EventLog
     pool: "asyncpg.Pool[asyncpg.Record]"
     keys: KeyRing
     positions: Positions
     public_url: str | None = None
-    """The address by which producers call this service, without a slash at its end. None: the `Host` header of each request names it."""
+    """The address by which producers call this service, without a slash at its end.
+
+    None: the `Host` header of each request names it.
+    """
 
     accepting: KnownAccepting = field(init=False)
     counts: Counts = field(init=False)

@@ -46,7 +46,10 @@ def routes(ingest: Ingest) -> APIRouter:
 
     @router.get("/v1/p.gif", tags=["ingest"], response_class=Response, openapi_extra=declared(*PARAMETERS))
     async def pixel(request: Request) -> Response:
-        """Record a page visit. The answer is always the picture; its header `Touchline-Refused` tells if the URL held a secret key."""
+        """Record a page visit.
+
+        The answer is always the picture; its header `Touchline-Refused` tells if the URL held a secret key.
+        """
         headers = NO_STORE
         try:
             if not is_head(request):

@@ -60,7 +60,10 @@ def unmapped(
     producer: Annotated[str | None, typer.Option(help="only messages of this producer, such as segment")] = None,
     data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """List the messages that no mapping took when they came, by name: how many, first and last seen. The most frequent first."""
+    """List the messages that no mapping took when they came, by name: how many, first and last seen.
+
+    The most frequent first.
+    """
     from touchline.commands import producer_unmapped
 
     producer_unmapped.unmapped(producer, data, workspace, as_json=as_json)

@@ -33,8 +33,8 @@ from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.sources import STDIN
 from services.replay.told import Deals, Rows
 from shared.events.currencies import CURRENCIES
-from touchline.commands.plainly import errors, plainly
-from touchline.commands.reach import check_workspace, database, instant, store_and_log
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import check_workspace, database, instant, store_and_log
 
 FATE_SAYS: dict[Fate, str] = {
     "new": "of them new", "duplicates": "of them told before, unchanged",
@@ -84,16 +84,18 @@ def backfill(
     """
     paths = _paths(sources)
     said = given.said()
-    with plainly():
+    with errors_in_one_line():
         read_by = _mapping(
             mapping, said if given.campaigns is None else replace(said, campaigns=read_table(given.campaigns))
         )
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         tallies = uvloop.run(_send(url, paths, workspace, rate, read_by, dry_run=dry_run, quiet=as_json))
     if as_json:
-        print(json.dumps({"dry_run": dry_run, "sources": {str(path): _said(tally) for path, tally in tallies.items()}}))
+        print(
+            json.dumps({"dry_run": dry_run, "sources": {str(path): _as_json(tally) for path, tally in tallies.items()}})
+        )
     else:
-        _tell(tallies, dry_run=dry_run)
+        _print_text(tallies, dry_run=dry_run)
     if any(tally.refused or tally.compared.conflicts for tally in tallies.values()):
         raise typer.Exit(1)
 
@@ -162,24 +164,24 @@ async def _send(
     return tallies
 
 
-def _said(tally: Tally) -> dict[str, Any]:
+def _as_json(tally: Tally) -> dict[str, Any]:
     return {
         "accepted": dict(tally.accepted), "refused": dict(tally.refused), "resumed_at": tally.resumed_at,
         "rows": vars(tally.rows), "skipped": dict(tally.skipped), "lines_before_header": tally.facts.lines_before_header,
         "unknown_campaigns": dict(tally.unknown_campaigns.most_common()), "unmet_values": tally.unmet.told(), "missing_columns": tally.facts.missing_columns,
         "deals": tally.deals.told(names_contacts=tally.facts.names_contacts) if tally.deals.rows else None,
-        "first_refusals": tally.first, **_compared_said(tally.compared),
+        "first_refusals": tally.first, **_compared_as_json(tally.compared),
     }  # fmt: skip
 
 
-def _compared_said(compared: Compared) -> dict[str, Any]:
+def _compared_as_json(compared: Compared) -> dict[str, Any]:
     return {
         "compared": {fate: compared.counts[fate] for fate in FATES}, "first_conflicts": compared.conflicts,
         "not_compared": compared.unknown,
     }  # fmt: skip
 
 
-def _tell_compared(tallies: dict[Path, Tally]) -> None:
+def _print_compared(tallies: dict[Path, Tally]) -> None:
     """Print how many events are new, and which conflict with the stored event of their id."""
     all_compared = [tally.compared for tally in tallies.values()]
     counts: Counter[Fate] = sum((compared.counts for compared in all_compared), Counter())
@@ -200,23 +202,23 @@ def _tell_compared(tallies: dict[Path, Tally]) -> None:
         errors.print(f"[yellow]not compared[/]: {escape(unknown)}", soft_wrap=True)
 
 
-def _tell(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
+def _print_text(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     accepted: Counter[str] = sum((tally.accepted for tally in tallies.values()), Counter())
     console.print(f"[bold]{'would be sent' if dry_run else 'sent'}[/]: {accepted.total():,} events")
     for name, count in accepted.most_common():
         console.print(f"  {count:>12,}  {name}")
-    _tell_compared(tallies)
-    _tell_rows(tallies)
-    _tell_unmet(tallies)
-    _tell_campaigns(tallies)
-    _tell_deals(tallies)
+    _print_compared(tallies)
+    _print_rows(tallies)
+    _print_unmet(tallies)
+    _print_campaigns(tallies)
+    _print_deals(tallies)
     for missing, paths in _missing(tallies).items():
         where = "" if len(tallies) == 1 else f" ({', '.join(paths)})"
         console.print(f"[bold]no column[/]: {escape(missing + where)}", soft_wrap=True)
-    _tell_refused(tallies, dry_run=dry_run)
+    _print_refused(tallies, dry_run=dry_run)
 
 
-def _tell_rows(tallies: dict[Path, Tally]) -> None:
+def _print_rows(tallies: dict[Path, Tally]) -> None:
     rows = Rows()
     for tally in tallies.values():
         rows.add(tally.rows)
@@ -234,7 +236,7 @@ def _tell_rows(tallies: dict[Path, Tally]) -> None:
         console.print(f"  {before:,} lines before the header are none of the table's", soft_wrap=True)
 
 
-def _tell_campaigns(tallies: dict[Path, Tally]) -> None:
+def _print_campaigns(tallies: dict[Path, Tally]) -> None:
     """Print the campaigns of an advertising platform that do not exist in the workspace."""
     unknown: Counter[str] = sum((tally.unknown_campaigns for tally in tallies.values()), Counter())
     if not unknown:
@@ -244,7 +246,7 @@ def _tell_campaigns(tallies: dict[Path, Tally]) -> None:
         errors.print(f"  {count:>12,}  {escape(campaign)}", soft_wrap=True)
 
 
-def _tell_unmet(tallies: dict[Path, Tally]) -> None:
+def _print_unmet(tallies: dict[Path, Tally]) -> None:
     unmet = Unmet()
     for tally in tallies.values():
         unmet.add(tally.unmet)
@@ -256,7 +258,7 @@ def _tell_unmet(tallies: dict[Path, Tally]) -> None:
             console.print(f"  {count:>12,}  {escape(value)}", soft_wrap=True)
 
 
-def _tell_deals(tallies: dict[Path, Tally]) -> None:
+def _print_deals(tallies: dict[Path, Tally]) -> None:
     deals, names_contacts = Deals(), False
     for tally in tallies.values():
         deals.add(tally.deals)
@@ -285,7 +287,7 @@ def _missing(tallies: dict[Path, Tally]) -> dict[str, list[str]]:
     return found
 
 
-def _tell_refused(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
+def _print_refused(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     refused: Counter[str] = sum((tally.refused for tally in tallies.values()), Counter())
     if not refused:
         return

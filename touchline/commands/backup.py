@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from services.replay.backup import Manifest, create, restore
-from touchline.commands.plainly import errors
-from touchline.commands.working import Reach, on_store
+from touchline.commands.on_store import StoreAccess, on_store
+from touchline.commands.output import errors
 
 console = Console(highlight=False)
 
@@ -15,15 +15,15 @@ console = Console(highlight=False)
 def create_(target: Path, data: Path | None, *, as_json: bool) -> None:
     """Write a backup into the file `target`, or into a new file in the folder `target`; print what it holds."""
 
-    async def work(reach: Reach) -> tuple[Path, Manifest]:
-        return await create(reach.resources, target)
+    async def work(access: StoreAccess) -> tuple[Path, Manifest]:
+        return await create(access.resources, target)
 
     file, manifest = on_store(data, work, quiet=True)
     if as_json:
-        print(json.dumps({"file": str(file), **_said(manifest)}))
+        print(json.dumps({"file": str(file), **_as_json(manifest)}))
         return
     console.print(f"[green]backed up[/] to {file}", soft_wrap=True)
-    _tell(manifest)
+    _print_text(manifest)
 
 
 def restore_(file: Path, data: Path | None, processes: int, *, as_json: bool) -> None:
@@ -31,25 +31,25 @@ def restore_(file: Path, data: Path | None, processes: int, *, as_json: bool) ->
     if data is not None:
         (data / "postgres").mkdir(parents=True, exist_ok=True)
 
-    async def work(reach: Reach) -> Manifest:
-        return await restore(reach.resources, file, reach.begun, reach.advance)
+    async def work(access: StoreAccess) -> Manifest:
+        return await restore(access.resources, file, access.begun, access.advance)
 
     manifest = on_store(data, work, quiet=as_json, doing="Projecting", processes=processes)
     if as_json:
-        print(json.dumps(_said(manifest)))
+        print(json.dumps(_as_json(manifest)))
         return
     console.print(f"[green]restored[/] what {file} holds", soft_wrap=True)
-    _tell(manifest)
+    _print_text(manifest)
 
 
-def _said(manifest: Manifest) -> dict[str, object]:
+def _as_json(manifest: Manifest) -> dict[str, object]:
     return {
         "made_at": manifest.made_at, "release": manifest.release, "log": manifest.log, "log_included": manifest.log_included,
         "events": sum(manifest.offsets.values()), "rows": {name: member.rows for name, member in manifest.tables.items()},
     }  # fmt: skip
 
 
-def _tell(manifest: Manifest) -> None:
+def _print_text(manifest: Manifest) -> None:
     rows = {name: member.rows for name, member in manifest.tables.items()}
     events = f"{sum(manifest.offsets.values()):,} events" if manifest.log_included else "no events"
     console.print(

@@ -14,9 +14,9 @@ from rich.table import Table
 from services.ingest.dead_letters import Letter, drop_letters, find_letters, list_letters, pushed_out, retry_letter
 from shared.events.instants import to_rfc3339
 from shared.log.port import EventLog, Position
-from touchline.commands.plainly import errors, for_tables, plainly
-from touchline.commands.reach import database, store_and_log
+from touchline.commands.output import errors, errors_in_one_line, for_tables
 from touchline.commands.status import shown_key
+from touchline.commands.store import database, store_and_log
 
 PAGE = 500
 
@@ -33,7 +33,7 @@ def list_(reason: str | None, limit: int, data: Path | None, workspace: str, *, 
 
     letters, gone = _on(data, work)
     if as_json:
-        print(json.dumps({"dead_letters": [_said(letter) for letter in letters], "pushed_out": gone}))
+        print(json.dumps({"dead_letters": [_as_json(letter) for letter in letters], "pushed_out": gone}))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("number", "received", "reason", "event", "detail"):
@@ -57,7 +57,7 @@ def show(number: int, data: Path | None, workspace: str, *, as_json: bool) -> No
     if not letters:
         errors.print(f"{workspace} has no dead letter {number}", style="red", markup=False)
         raise typer.Exit(1)
-    said = _said(letters[0])
+    said = _as_json(letters[0])
     if as_json:
         print(json.dumps(said))
         return
@@ -119,7 +119,7 @@ def _chosen(numbers: list[int] | None, *, all_: bool) -> None:
 async def _letters(
     pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: list[int] | None, reason: str | None
 ) -> AsyncIterator[Letter]:
-    """The dead letters of these numbers, or all of the workspace, read page by page; only those of the reason, if one is given."""
+    """The dead letters of these numbers or, without numbers, all of the workspace; `reason` None: of all reasons."""
     if numbers:
         for letter in await find_letters(pool, workspace, numbers):
             if reason in (None, letter.reason):
@@ -132,7 +132,7 @@ async def _letters(
         last = page[-1].number
 
 
-def _said(letter: Letter) -> dict[str, Any]:
+def _as_json(letter: Letter) -> dict[str, Any]:
     return {
         "number": letter.number, "workspace": letter.workspace, "key": letter.key,
         "key_hint": letter.key_hint, "producer": letter.producer, "reason": letter.reason, "detail": letter.detail, "event_id": letter.event_id,
@@ -148,5 +148,5 @@ def _on(data: Path | None, work: Callable[["asyncpg.Pool[asyncpg.Record]", Event
         async with store_and_log(url, 2) as (pool, log):
             return await work(pool, log)
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         return uvloop.run(worked(url))

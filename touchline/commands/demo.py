@@ -15,7 +15,7 @@ from touchline.first_keys import KEYS_FILE
 
 
 def demo(data: Path, port: int, host: str, *, as_json: bool) -> None:
-    """Run everything in one process, send the events of the sample company's year to it, then its live traffic until a signal."""
+    """Run everything in one process; send a year of the invented company's events, then live traffic until a signal."""
 
     async def fill(start: Start) -> None:
         keys = json.loads((start.data / KEYS_FILE).read_text())["keys"]

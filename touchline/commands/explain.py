@@ -13,8 +13,8 @@ from rich.table import Table
 from services.api.checklist import explain_deal
 from services.api.explain import explain_event
 from services.api.reading import Reading
-from touchline.commands.plainly import plainly
-from touchline.commands.reach import database, read_only
+from touchline.commands.output import errors_in_one_line
+from touchline.commands.store import database, read_only
 
 console = Console(highlight=False)
 
@@ -25,7 +25,7 @@ def event(event_id: str, generation: str | None, data: Path | None, workspace: s
     if as_json:
         print(json.dumps(said))
     else:
-        _tell_event(said)
+        _print_event(said)
 
 
 def deal(
@@ -36,7 +36,7 @@ def deal(
     if as_json:
         print(json.dumps(said))
     else:
-        _tell_deal(said)
+        _print_deal(said)
 
 
 def _asked(
@@ -46,7 +46,7 @@ def _asked(
         async with read_only(url, workspace, generation) as read:
             return {**await ask(read), "as_of": str(read.as_of)}
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         return uvloop.run(answered(url))
 
 
@@ -54,7 +54,7 @@ def _mark(holds: bool | None) -> str:
     return {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}[holds]
 
 
-def _tell_event(said: dict[str, Any]) -> None:
+def _print_event(said: dict[str, Any]) -> None:
     console.print(f"[bold]{said['type'] or 'event'}[/] {escape(said['event_id'])}", soft_wrap=True)
     facts = {
         "occurred at": said["occurred_at"], "told as of": said.get("told_as_of"), "contact": said["contact"], "session": said.get("session"),
@@ -94,7 +94,7 @@ def _campaigns(told: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _tell_deal(said: dict[str, Any]) -> None:
+def _print_deal(said: dict[str, Any]) -> None:
     comparison = "counts" if said["counts"] else f"does not count: {said['reason']}"
     console.print(f"[bold]deal[/] {escape(said['deal_id'])} [bold]for[/] {escape(said['campaign_id'])}", soft_wrap=True)
     console.print(f"  {_mark(said['counts'])} {comparison}")

@@ -11,9 +11,9 @@ from rich.console import Console
 from services.replay.export import Chosen, Export
 from services.replay.sources import STDIN
 from shared.events.types import EVENT_TYPES
-from touchline.commands.plainly import errors
-from touchline.commands.reach import check_workspace, instant
-from touchline.commands.working import Reach, on_store
+from touchline.commands.on_store import StoreAccess, on_store
+from touchline.commands.output import errors
+from touchline.commands.store import check_workspace, instant
 
 console = Console(highlight=False)
 
@@ -31,12 +31,12 @@ def export(
         raise typer.BadParameter(f"there is no type {', '.join(sorted(unknown))}", param_hint="--type")
     chosen = Chosen(instant(from_, "--from"), instant(to, "--to"), frozenset(types), contact)
 
-    async def work(reach: Reach) -> int:
+    async def work(access: StoreAccess) -> int:
         if (task := asyncio.current_task()) is not None:  # so that a signal removes the file that is half written
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        await check_workspace(reach.resources.pool, workspace)
-        return await Export(reach.resources, workspace, chosen, reach.begun, reach.advance).run(file)
+        await check_workspace(access.resources.pool, workspace)
+        return await Export(access.resources, workspace, chosen, access.begun, access.advance).run(file)
 
     try:
         count = on_store(data, work, quiet=as_json, doing="Exporting")

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from services.api.bounds import LIMIT_MAX
 from services.api.identifiers import joined_identifiers
-from touchline.commands.plainly import plainly
-from touchline.commands.reach import database, read_only
+from touchline.commands.output import errors_in_one_line
+from touchline.commands.store import database, read_only
 
 console = Console(highlight=False)
 
@@ -24,17 +24,17 @@ def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, 
         async with read_only(url, workspace) as read:
             return {**await joined_identifiers(read, min_joined, limit), "as_of": str(read.as_of)}
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         said = uvloop.run(asked(url))
     if as_json:
         print(json.dumps(said))
     elif not said["items"]:
         console.print(f"no identifier is joined with {min_joined} others or more")
     else:
-        _tell(said)
+        _print_text(said)
 
 
-def _tell(said: dict[str, Any]) -> None:
+def _print_text(said: dict[str, Any]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("joins", "kind", "identifier", "of the contact"):
         table.add_column(heading, overflow="fold")

@@ -25,8 +25,8 @@ from services.replay.told import Deals
 from shared.events.instants import to_rfc3339
 from touchline.cli.history import TOKEN_VARIABLE
 from touchline.commands.backfill import FATE_SAYS
-from touchline.commands.plainly import errors, plainly
-from touchline.commands.reach import check_workspace, database, instant, store_and_log
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import check_workspace, database, instant, store_and_log
 
 TOKEN_BYTES_MAX = 4_096  # of a token's file; a token has some hundred
 
@@ -63,7 +63,7 @@ def hubspot(given: Given, data: Path | None, workspace: str, *, dry_run: bool, a
     since = given.since
     since_us = instant(f"{since}T00:00:00Z" if since is not None and _is_date(since) else since, "--since")
     beside = given.state or (data or Path()) / f"hubspot-{quote(workspace, safe='')}.import"
-    with plainly():
+    with errors_in_one_line():
         secret = _token(given.token, given.token_file)
         with database(data) as url:
             history = uvloop.run(
@@ -71,9 +71,9 @@ def hubspot(given: Given, data: Path | None, workspace: str, *, dry_run: bool, a
                         dry_run=dry_run, quiet=as_json)
             )  # fmt: skip
     if as_json:
-        print(json.dumps(_said(history)))
+        print(json.dumps(_as_json(history)))
     else:
-        _tell(history)
+        _print_text(history)
     if any(tally.refused or tally.compared.conflicts for tally in history.tallies.values()):
         raise typer.Exit(1)
 
@@ -120,7 +120,7 @@ async def _import(
         return history
 
 
-def _said(history: History) -> dict[str, Any]:
+def _as_json(history: History) -> dict[str, Any]:
     found = history.found
     return {
         "dry_run": history.dry_run, "state": str(history.state),
@@ -147,7 +147,7 @@ def _deals(history: History) -> Deals:
     return Deals() if tally is None else tally.deals
 
 
-def _tell(history: History) -> None:
+def _print_text(history: History) -> None:
     tallies = list(history.tallies.values())
     accepted: Counter[str] = sum((tally.accepted for tally in tallies), Counter())
     for step, tally in history.tallies.items():
@@ -160,7 +160,7 @@ def _tell(history: History) -> None:
     for fate in FATES:
         if fates[fate] and fate != "conflicts":
             console.print(f"  {fates[fate]:>12,}  {FATE_SAYS[fate]}")
-    _tell_deals(history)
+    _print_deals(history)
     for name, count in history.found.unmapped.most_common():
         console.print(
             f"[bold]unmapped[/]: {count:,} assets of the type {escape(name)}; they are kept, and count for nothing",
@@ -173,10 +173,10 @@ def _tell(history: History) -> None:
         )
     for sentence in told_of(history.found, history.associated):
         console.print(f"[bold]HubSpot does not tell[/] {escape(sentence)}", soft_wrap=True)
-    _tell_wrong(history, fates["conflicts"])
+    _print_wrong(history, fates["conflicts"])
 
 
-def _tell_deals(history: History) -> None:
+def _print_deals(history: History) -> None:
     deals = _deals(history).told(names_contacts=True)
     if not deals["rows"]:
         return
@@ -191,17 +191,17 @@ def _tell_deals(history: History) -> None:
         console.print(f"  {count:>12,}  cannot count for any campaign as they are: {reason}", soft_wrap=True)
 
 
-def _tell_wrong(history: History, conflicts: int) -> None:
+def _print_wrong(history: History, conflicts: int) -> None:
     """Print what was refused, what conflicts with a stored event, and what could not be compared."""
     for unknown in sorted({tally.compared.unknown for tally in history.tallies.values() if tally.compared.unknown}):
         errors.print(f"[yellow]not compared[/]: {escape(unknown)}", soft_wrap=True)
     if conflicts:
         errors.print(f"[red]conflicts[/]: {conflicts:,}")
     for step, tally in history.tallies.items():
-        _tell_refused(history, step, tally)
+        _print_refused(history, step, tally)
 
 
-def _tell_refused(history: History, step: Step, tally: Tally) -> None:
+def _print_refused(history: History, step: Step, tally: Tally) -> None:
     for told in tally.compared.conflicts:
         errors.print(f"  {step}, record {told['line']}: {told['id']}", markup=False, soft_wrap=True)
     if not tally.refused:

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from shared.access.keys import create_key, ensure_workspace, list_keys, revoke_keys
 from shared.access.scopes import SCOPES, Scope
-from touchline.commands.plainly import errors, plainly
-from touchline.commands.reach import database, tables
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import database, tables
 
 console = Console(highlight=False)
 
@@ -77,5 +77,5 @@ def _on(
         async with tables(url, 1) as pool, pool.acquire() as connection:
             return await work(connection)
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         return uvloop.run(worked(url))

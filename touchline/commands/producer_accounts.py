@@ -1,4 +1,4 @@
-"""`touchline producers connect`, `disconnect`, `accounts`: which workspace gets the messages that are signed and carry no access key."""
+"""`touchline producers connect`, `disconnect`, `accounts`: the accounts whose signed messages a workspace takes."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -13,8 +13,8 @@ from rich.table import Table
 from shared.access.accounts import connect as connect_account
 from shared.access.accounts import disconnect as disconnect_account
 from shared.access.accounts import list_accounts, unfit
-from touchline.commands.plainly import errors, for_tables, plainly
-from touchline.commands.reach import check_workspace, database, tables
+from touchline.commands.output import errors, errors_in_one_line, for_tables
+from touchline.commands.store import check_workspace, database, tables
 
 console = for_tables()
 
@@ -33,7 +33,7 @@ def connect(
     if secret_file is None:
         secret = typer.prompt("secret", hide_input=True, err=True)
     else:
-        with plainly():
+        with errors_in_one_line():
             secret = secret_file.read_text("utf-8", errors="replace")
     secret = secret.strip()
     if problem := unfit(producer, account, secret):
@@ -83,12 +83,15 @@ def accounts(data: Path | None, workspace: str, *, as_json: bool) -> None:
 def _on(
     data: Path | None, workspace: str, work: "Callable[[asyncpg.Pool[asyncpg.Record]], Coroutine[Any, Any, Answer]]"
 ) -> Answer:
-    """Do work on the durable tables; answers what the work answers. Raises `typer.BadParameter` if there is no such workspace."""
+    """Do work on the durable tables; answers what the work answers.
+
+    Raises `typer.BadParameter` if there is no such workspace.
+    """
 
     async def worked(url: str) -> Answer:
         async with tables(url, 1) as pool:
             await check_workspace(pool, workspace)
             return await work(pool)
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         return uvloop.run(worked(url))

@@ -1,4 +1,4 @@
-"""`touchline producers unmapped` and `map`: the messages that no mapping took, and the events that the present mapping makes of them."""
+"""`touchline producers unmapped` and `map`: the messages that no mapping took when they came."""
 
 import json
 from pathlib import Path
@@ -15,8 +15,8 @@ from services.replay.remap import Remap, Remapped
 from shared.log.port import EventLog
 from shared.producers.readings import READINGS
 from shared.projection.accepting import accepting_of
-from touchline.commands.plainly import errors, for_tables, plainly
-from touchline.commands.reach import check_workspace, database, store_and_log
+from touchline.commands.output import errors, errors_in_one_line, for_tables
+from touchline.commands.store import check_workspace, database, store_and_log
 
 CONNECTIONS_MAX = 4
 SECONDS_CHARACTERS = len("2026-11-25T10:00:00")  # of an instant, in UTC: finer is not needed to be read by people
@@ -30,7 +30,10 @@ console = for_tables()
 
 
 def unmapped(producer: str | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
-    """Print the messages that no mapping took when they came, by name: how many, first and last seen. `producer` None: of all producers."""
+    """Print the messages that no mapping took when they came, by name: how many, first and last seen.
+
+    `producer` None: of all producers.
+    """
 
     async def work(url: str) -> list[dict[str, Any]]:
         async with store_and_log(url, CONNECTIONS_MAX) as (pool, _):
@@ -44,7 +47,7 @@ def unmapped(producer: str | None, data: Path | None, workspace: str, *, as_json
                 for row in await pool.fetch(UNMAPPED, workspace, producer)
             ]  # fmt: skip
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         rows = uvloop.run(work(url))
     if as_json:
         print(json.dumps({"unmapped": rows}))
@@ -80,17 +83,17 @@ def map_(producer: str, data: Path | None, workspace: str, *, dry_run: bool, as_
             async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
                 return await on(pool, log)
 
-        with plainly(), database(data) as url:
+        with errors_in_one_line(), database(data) as url:
             told = uvloop.run(work(url))
     if as_json:
-        print(json.dumps(_said(producer, told, dry_run=dry_run)))
+        print(json.dumps(_as_json(producer, told, dry_run=dry_run)))
     else:
-        _tell(told, dry_run=dry_run)
+        _print_text(told, dry_run=dry_run)
     if told.refused:
         raise typer.Exit(1)
 
 
-def _said(producer: str, told: Remapped, *, dry_run: bool) -> dict[str, Any]:
+def _as_json(producer: str, told: Remapped, *, dry_run: bool) -> dict[str, Any]:
     return {
         "producer": producer, "dry_run": dry_run, "events": told.events, "conflicts": told.conflicts,
         "mapped": dict(told.mapped), "already": dict(told.already), "unmapped": dict(told.unmapped),
@@ -98,7 +101,7 @@ def _said(producer: str, told: Remapped, *, dry_run: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tell(told: Remapped, *, dry_run: bool) -> None:
+def _print_text(told: Remapped, *, dry_run: bool) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     headings = ("name", "would be mapped" if dry_run else "mapped", "before", "unmapped", "refused")
     counters = (told.mapped, told.already, told.unmapped, told.refused)

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from shared.events.instants import to_micros
 from shared.store.producer_counts import NAMES_MAX, OTHER, read_counts
-from touchline.commands.plainly import for_tables, plainly
-from touchline.commands.reach import check_workspace, database, tables
+from touchline.commands.output import errors_in_one_line, for_tables
+from touchline.commands.store import check_workspace, database, tables
 
 console = for_tables()
 
@@ -30,17 +30,17 @@ def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
             await check_workspace(pool, workspace)
             return await read_counts(pool, workspace)
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         items = uvloop.run(asked(url))
     if as_json:
         print(json.dumps({"workspace": workspace, "producers": items}))
     elif not items:
         console.print(f"nothing has arrived in {workspace}", markup=False)
     else:
-        _tell(items, time.time_ns() // 1000)
+        _print_text(items, time.time_ns() // 1000)
 
 
-def _tell(items: list[dict[str, Any]], now_us: int) -> None:
+def _print_text(items: list[dict[str, Any]], now_us: int) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("producer", overflow="fold")
     table.add_column("name", overflow="fold")

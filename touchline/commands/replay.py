@@ -17,13 +17,13 @@ from services.replay.verify import Comparison, Drawn, verify
 from shared.store.checksums import Checksum, set_checksums
 from shared.store.generations import WHAT_IF
 from shared.store.projection import shape
-from touchline.commands.plainly import errors, plainly
-from touchline.commands.reach import database, read_only
-from touchline.commands.working import Reach, on_store
+from touchline.commands.on_store import StoreAccess, on_store
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import database, read_only
 
 DIFFERENT = 3  # the exit code
 MASK = 2**64 - 1  # digests are sums of 64-bit hashes; these bits of them are shown
-ROWS_TOLD = 20  # that differ; --json tells more
+ROWS_PRINTED = 20  # that differ; --json tells more
 GENERATIONS = """
 SELECT name, live, followed, shape = $1 AS ours, created_at, ready_at IS NOT NULL AS ready, workspace_id, changes, expires_at
 FROM touchline.generation ORDER BY created_at
@@ -39,14 +39,14 @@ def verify_(sample: str | None, processes: int, data: Path | None, *, as_json: b
     """
     drawn = _parts(sample)
 
-    async def work(reach: Reach) -> Comparison:
-        return await verify(reach.resources, f"{os.getpid()}", reach.begun, reach.advance, drawn)
+    async def work(access: StoreAccess) -> Comparison:
+        return await verify(access.resources, f"{os.getpid()}", access.begun, access.advance, drawn)
 
     comparison = on_store(data, work, quiet=as_json, processes=processes)
     if as_json:
-        print(json.dumps(_said(comparison)))
+        print(json.dumps(_as_json(comparison)))
     else:
-        _tell(comparison)
+        _print_text(comparison)
     if comparison.differing:
         raise typer.Exit(DIFFERENT)
 
@@ -54,18 +54,18 @@ def verify_(sample: str | None, processes: int, data: Path | None, *, as_json: b
 def rebuild_(processes: int, data: Path | None, *, as_json: bool) -> None:
     """Project the log into a new generation, make it the live one, and print the rows that differ from the generation before."""
 
-    async def work(reach: Reach) -> Rebuilt:
-        return await Rebuild(reach.resources, reach.begun, reach.advance).run()
+    async def work(access: StoreAccess) -> Rebuilt:
+        return await Rebuild(access.resources, access.begun, access.advance).run()
 
     rebuilt = on_store(data, work, quiet=as_json, processes=processes)
     comparison = rebuilt.comparison
     if as_json:
-        compared = None if comparison is None else _said(comparison)
+        compared = None if comparison is None else _as_json(comparison)
         print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before, "compared": compared}))
         return
     if comparison is not None and comparison.differing:
         console.print(f"[yellow]what {rebuilt.before} had otherwise:[/]")
-        _tell(comparison)
+        _print_text(comparison)
     console.print(
         f"[green]live[/]: {rebuilt.generation}; {rebuilt.before} is kept, and `touchline replay rollback` goes back"
     )
@@ -74,8 +74,8 @@ def rebuild_(processes: int, data: Path | None, *, as_json: bool) -> None:
 def rollback_(data: Path | None, *, as_json: bool) -> None:
     """Make the generation that was live before the last rebuild the live one again."""
 
-    async def work(reach: Reach) -> Rebuilt:
-        return await rollback(reach.resources)
+    async def work(access: StoreAccess) -> Rebuilt:
+        return await rollback(access.resources)
 
     rebuilt = on_store(data, work, quiet=True)
     if as_json:
@@ -91,7 +91,7 @@ def checksums_(generation: str | None, data: Path | None, workspace: str, *, as_
         async with read_only(url, workspace, generation) as read:
             return str(read.as_of), await set_checksums(read.connection.raw, read.generation, read.ws)
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         as_of, found = uvloop.run(asked(url))
     whole = f"{sum(checksum.digest for checksum in found.values()) & MASK:016x}"
     tables = {name: {"rows": c.rows, "digest": f"{c.digest & MASK:016x}"} for name, c in found.items()}
@@ -108,8 +108,8 @@ def checksums_(generation: str | None, data: Path | None, workspace: str, *, as_
 def list_(data: Path | None, *, as_json: bool) -> None:
     """Print the generations of the store and the state of each."""
 
-    async def work(reach: Reach) -> list[dict[str, Any]]:
-        return [dict(row) for row in await reach.resources.pool.fetch(GENERATIONS, shape())]
+    async def work(access: StoreAccess) -> list[dict[str, Any]]:
+        return [dict(row) for row in await access.resources.pool.fetch(GENERATIONS, shape())]
 
     rows = [
         {**row, "name": row["name"].removeprefix(WHAT_IF),
@@ -131,8 +131,8 @@ def list_(data: Path | None, *, as_json: bool) -> None:
 def drop_(name: str, data: Path | None, *, as_json: bool) -> None:
     """Delete a generation for ever. Exits 1 if there is none of this name, or if it is the live one."""
 
-    async def work(reach: Reach) -> bool:
-        return await drop(reach.resources.pool, name) or await drop(reach.resources.pool, WHAT_IF + name)
+    async def work(access: StoreAccess) -> bool:
+        return await drop(access.resources.pool, name) or await drop(access.resources.pool, WHAT_IF + name)
 
     if not on_store(data, work, quiet=True):
         errors.print(f"there is no generation {name} that is not the live one", style="red", markup=False)
@@ -160,7 +160,7 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _said(comparison: Comparison) -> dict[str, Any]:
+def _as_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "generation": comparison.generation, "offsets": comparison.offsets, "equal": not comparison.differing,
         "sample": comparison.sample and comparison.sample.said,
@@ -183,7 +183,7 @@ def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
     return {name: value if isinstance(value, int | str | None) else str(value) for name, value in row.items()}
 
 
-def _tell(comparison: Comparison) -> None:
+def _print_text(comparison: Comparison) -> None:
     table = _table("", "table", "rows", "rebuilt", "checksum")
     for name, (live, rebuilt) in comparison.tables.items():
         mark = "[green]✓[/]" if live == rebuilt else "[red]✗[/]"
@@ -200,13 +200,15 @@ def _tell(comparison: Comparison) -> None:
         console.print(f"[green]equal[/]: {comparison.generation} is what its {events:,} events make {of_it}")
         return
     console.print(f"[red]different[/]: {', '.join(comparison.differing)}")
-    for difference in comparison.rows[:ROWS_TOLD]:
-        _tell_row(difference)
-    if len(comparison.rows) > ROWS_TOLD:
-        console.print(f"… and {len(comparison.rows) - ROWS_TOLD} more, at least; --json tells up to a hundred a table")
+    for difference in comparison.rows[:ROWS_PRINTED]:
+        _print_row(difference)
+    if len(comparison.rows) > ROWS_PRINTED:
+        console.print(
+            f"… and {len(comparison.rows) - ROWS_PRINTED} more, at least; --json tells up to a hundred a table"
+        )
 
 
-def _tell_row(difference: Difference) -> None:
+def _print_row(difference: Difference) -> None:
     key = ", ".join(f"{name} {value}" for name, value in difference.key.items())
     console.print(f"\n[bold]{difference.table}[/] {escape(key)}", soft_wrap=True)
     if difference.live is None:

@@ -1,4 +1,4 @@
-"""`touchline ingest`, `touchline projector`, `touchline api`: each process runs one service; any number of processes may run."""
+"""`touchline ingest`, `touchline projector`, `touchline api`: a process that runs one of the services."""
 
 import json
 import socket
@@ -7,8 +7,8 @@ import structlog
 import uvloop
 
 from touchline.commands.log_lines import set_up
-from touchline.commands.plainly import listening, plainly
-from touchline.commands.reach import database
+from touchline.commands.output import errors_in_one_line, listening
+from touchline.commands.store import database
 from touchline.compose import Role, compose_patiently
 from touchline.configuration import Configuration
 from touchline.serve import serve
@@ -33,7 +33,7 @@ def api(port: int, host: str, *, as_json: bool) -> None:
 
 def _serve(role: Role, host: str, port: int, *, as_json: bool) -> None:
     configuration = set_up("INFO")
-    with database(None) as url, plainly():
+    with database(None) as url, errors_in_one_line():
         sock = listening(host, port)
         uvloop.run(_run(role, url, configuration, sock, as_json=as_json))
 

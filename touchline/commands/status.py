@@ -17,8 +17,8 @@ from shared.events.instants import to_rfc3339
 from shared.log.port import LogUnavailable
 from shared.projection.sql import Connection, sql
 from shared.store.generations import Generation, check_log, live_generation
-from touchline.commands.plainly import errors, plainly
-from touchline.commands.reach import database
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import database
 from touchline.compose import open_log
 from touchline.configuration import Configuration
 
@@ -37,12 +37,12 @@ console = Console(highlight=False)
 
 def status(data: Path | None, *, as_json: bool) -> None:
     """Print how far each partition of the log is projected, and the dead letters. Exits 1 if the log does not tell its end."""
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         said = uvloop.run(_status(url, Configuration()))
     if as_json:
         print(json.dumps(said))
     else:
-        _tell(said)
+        _print_text(said)
     if "log_error" in said:
         errors.print(said["log_error"], style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1)
@@ -90,7 +90,7 @@ async def _add_ends(
         await log.close()
 
 
-def _tell(said: dict[str, Any]) -> None:
+def _print_text(said: dict[str, Any]) -> None:
     console.print(f"[bold]generation[/] {said['generation']} of {said['log']}", soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("partition", "projected", "end of the log", "lag"):
@@ -102,7 +102,7 @@ def _tell(said: dict[str, Any]) -> None:
     console.print(table)
     console.print(f"dead letters: {said['dead_letters']:,}")
     if said["dead_letters_by"]:
-        _tell_letters(said["dead_letters_by"])
+        _print_letters(said["dead_letters_by"])
     for each in said["dead_letters_pushed_out"]:
         console.print(
             f"pushed out by later ones: {each['events']:,} of the key {shown_key(each['key'])} of {each['workspace']}",
@@ -110,7 +110,7 @@ def _tell(said: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _tell_letters(letters: list[dict[str, Any]]) -> None:
+def _print_letters(letters: list[dict[str, Any]]) -> None:
     """Print how many dead letters each key has of each reason."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("workspace", "reason", "key"):

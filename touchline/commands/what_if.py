@@ -22,15 +22,15 @@ from services.replay.what_if import Changes, Made, settings_told, what_if
 from shared.database import open_pool
 from shared.events.codec import Record, Refusal
 from shared.rules.models import MODELS
-from touchline.commands.plainly import plainly
-from touchline.commands.reach import check_workspace, database, instant
-from touchline.commands.working import Reach, on_store
+from touchline.commands.on_store import StoreAccess, on_store
+from touchline.commands.output import errors_in_one_line
+from touchline.commands.store import check_workspace, database, instant
 
 DIFFERENT = 3  # the exit code
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 AGE = re.compile(r"(\d+)(m|h|d)")
 UNIT = {"m": "minutes", "h": "hours", "d": "days"}
-ROWS_TOLD = 20  # of campaigns, of deals and of contacts each; --json tells all
+ROWS_PRINTED = 20  # of campaigns, of deals and of contacts each; --json tells all
 
 console = Console(highlight=False)
 
@@ -50,13 +50,13 @@ def what_if_(
         )
     changes = Changes(_settings(set_), _added(with_), without, instant(received_by, "--received-by"))
     if changes.settings:
-        with plainly():
+        with errors_in_one_line():
             settings_told(changes.settings, 0)
     kept = _age(keep)
 
-    async def work(reach: Reach) -> Made:
-        await check_workspace(reach.resources.pool, workspace)
-        return await what_if(reach.resources, name, workspace, changes, kept, reach.begun, reach.advance)
+    async def work(access: StoreAccess) -> Made:
+        await check_workspace(access.resources.pool, workspace)
+        return await what_if(access.resources, name, workspace, changes, kept, access.begun, access.advance)
 
     made = on_store(data, work, quiet=as_json, processes=processes)
     if as_json:
@@ -85,7 +85,7 @@ def _settings(told: list[str]) -> dict[str, Any]:
 
 def _added(files: list[Path]) -> list[Record]:
     records = []
-    with plainly():
+    with errors_in_one_line():
         for file in files:
             for line in read_lines(file):
                 outcome = event_of(line.body, time.time_ns() // 1000)
@@ -118,12 +118,12 @@ def diff(one: str, other: str, model: str, data: Path | None, workspace: str, *,
         finally:
             await pool.close()
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         found = uvloop.run(compared(url))
     if as_json:
         print(json.dumps(found))
     else:
-        _tell(found)
+        _print_text(found)
     if found["campaigns"] or found["deals"] or found["contacts"]:
         raise typer.Exit(DIFFERENT)
 
@@ -132,7 +132,7 @@ def _query(name: str) -> QueryParams:
     return QueryParams({} if name == "live" else {"generation": name})
 
 
-def _tell(found: dict[str, Any]) -> None:
+def _print_text(found: dict[str, Any]) -> None:
     one, other = found["generations"]
     console.print(
         f"{escape(one)} as of {found['as_of'][0]} → {escape(other)} as of {found['as_of'][1]}, {found['model']}"
@@ -141,22 +141,22 @@ def _tell(found: dict[str, Any]) -> None:
         console.print(
             "  what came in between is told as a difference too; make both with one --received-by to leave it out"
         )
-    _tell_some("campaigns", found["campaigns"], _campaign)
-    _tell_some("deals", found["deals"], _deal)
-    _tell_some("contacts", found["contacts"], _contact)
+    _print_some("campaigns", found["campaigns"], _campaign)
+    _print_some("deals", found["deals"], _deal)
+    _print_some("contacts", found["contacts"], _contact)
     if not (found["campaigns"] or found["deals"] or found["contacts"]):
         console.print("[green]no difference[/]")
 
 
-def _tell_some(kind: str, rows: list[dict[str, Any]], tell: Any) -> None:
+def _print_some(kind: str, rows: list[dict[str, Any]], tell: Any) -> None:
     if not rows:
         return
     console.print(f"\n[bold]{kind}[/]: {len(rows):,}")
-    for row in rows[:ROWS_TOLD]:
+    for row in rows[:ROWS_PRINTED]:
         for line in tell(row):
             console.print(f"  {line}", soft_wrap=True, markup=False)
-    if len(rows) > ROWS_TOLD:
-        console.print(f"  … and {len(rows) - ROWS_TOLD:,} more; --json tells all")
+    if len(rows) > ROWS_PRINTED:
+        console.print(f"  … and {len(rows) - ROWS_PRINTED:,} more; --json tells all")
 
 
 def _campaign(row: dict[str, Any]) -> list[str]:

@@ -46,7 +46,10 @@ class Counts:
             open_[kept] += messages
 
     async def close(self) -> None:
-        """Write the counts, at the end of the process. If the database cannot be reached, they are lost, and a log line tells how many."""
+        """Write the counts, at the end of the process.
+
+        If the database cannot be reached, they are lost, and a log line tells how many.
+        """
         if self._writing is not None:
             self._writing.cancel()
             with suppress(asyncio.CancelledError):

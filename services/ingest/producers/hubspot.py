@@ -162,7 +162,10 @@ async def _take(
 
 
 def _dropped(dropped: "Counter[tuple[str, str | None]]") -> dict[str, int]:
-    """How many events were dropped, by reason. They are also counted in the metrics, and a log line tells them to the operator."""
+    """How many events were dropped, by reason.
+
+    They are also counted in the metrics, and a log line tells them to the operator.
+    """
     by_reason: Counter[str] = Counter()
     for (why, _), messages in dropped.items():
         by_reason[why] += messages

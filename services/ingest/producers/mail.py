@@ -1,4 +1,7 @@
-"""What do the webhooks of the mail services (SendGrid, Mailgun, Postmark) have in common? The age of a signature, and the answer."""
+"""What do the webhooks of the mail services (SendGrid, Mailgun, Postmark) have in common?
+
+The age of a signature, and the answer.
+"""
 
 import re
 import time

@@ -55,7 +55,10 @@ def routes(ingest: Ingest) -> APIRouter:
         openapi_extra=document("`signature` and `event-data`", refusals={400: "not_json", 401: SIGNED}),
     )
     async def post_event(request: Request, account: str) -> Response:
-        """Take a call of Mailgun's webhooks, of an account or a domain. 200: its message is mapped, or kept as unmapped or as a dead letter."""
+        """Take a call of Mailgun's webhooks, of an account or a domain.
+
+        200: its message is mapped, or kept as unmapped or as a dead letter.
+        """
         access, known = await account_of(ingest, PRODUCER, account)
         body = await receive(request, REQUEST_BYTES_MAX)
         try:

@@ -1,4 +1,7 @@
-"""`POST /postmark/v1/webhooks`: Postmark's webhooks. They are not signed: a call carries a server key in HTTP Basic or in a header."""
+"""`POST /postmark/v1/webhooks`: Postmark's webhooks.
+
+They are not signed: a call carries a server key in HTTP Basic or in a header.
+"""
 
 import time
 
@@ -25,7 +28,10 @@ def routes(ingest: Ingest) -> APIRouter:
         openapi_extra=document("a message of Postmark", refusals={401: "unauthorized", 403: "forbidden"}),
     )
     async def post_message(request: Request) -> Response:
-        """Take a call of Postmark's webhooks, with a server key as the user name. 200: its message is mapped, or kept as unmapped or as a dead letter."""
+        """Take a call of Postmark's webhooks, with a server key as the user name.
+
+        200: its message is mapped, or kept as unmapped or as a dead letter.
+        """
         access = await allow(request, ingest.keys, "server")
         with too_large_counted(ingest, access, PRODUCER):
             body = await receive(request, REQUEST_BYTES_SERVER_MAX)

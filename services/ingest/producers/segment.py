@@ -1,4 +1,7 @@
-"""`/segment/v1/…`: Segment's HTTP API, for Segment's SDKs and others that speak it. The write key is a collect or server key."""
+"""`/segment/v1/…`: Segment's HTTP API, for Segment's SDKs and others that speak it.
+
+The write key is a collect or server key.
+"""
 
 import time
 from collections import Counter
@@ -31,7 +34,10 @@ CALLS = {
     **{call: call for call in segment.CALLS}, "batch": None, "import": None,
     "t": "track", "p": "page", "s": "screen", "i": "identify", "a": "alias", "g": "group", "b": None,
 }  # fmt: skip
-"""The type of the messages by the last part of the path, which is a name or the browser SDK's letter. None: each message names its own."""
+"""The type of the messages by the last part of the path, which is a name or the browser SDK's letter.
+
+None: each message names its own.
+"""
 
 Call = Annotated[str, Path(json_schema_extra={"enum": list(CALLS)})]
 BODY = "(body)"  # the name by which a body without messages is counted
@@ -135,7 +141,10 @@ def _no_key(message: str) -> Problem:
 
 
 async def _allowed(ingest: Ingest, request: Request, key: str | None) -> Access | None:
-    """The access that a write key gives; None if there is no key, or if the text has not the form of a key. Raises a 401 or 403 `Problem`."""
+    """The access that a write key gives; None if there is no key, or if the text has not the form of a key.
+
+    Raises a 401 or 403 `Problem`.
+    """
     if key is None or not KEY_FORM.match(key):
         return None
     access = await ingest.keys.find(key, time.monotonic())
@@ -180,7 +189,10 @@ def _bad(error: BadRequest) -> Problem:
 
 
 def _plain(request: Request, sent: bytes) -> bytes:
-    """The body decompressed, if it is compressed: gzip is recognised by its first bytes, for some SDKs send no header. Raises `BadRequest`."""
+    """The body decompressed, if it is compressed: gzip is recognised by its first bytes, for some SDKs send no header.
+
+    Raises `BadRequest`.
+    """
     told = request.headers.get("content-encoding", "").strip().lower()
     encoding = "gzip" if sent[:2] == GZIP else "zstd" if told == "zstd" else None
     if encoding is None:
@@ -206,7 +218,7 @@ async def _unreadable(ingest: Ingest, access: Access, sent: bytes, error: BadReq
 
 
 def settings_document(write_key: str, request: Request, public_url: str | None) -> dict[str, object]:
-    """The settings for the SDK `@segment/analytics-next`: it sends to the public address or, if none is configured, to that of this request."""
+    """The settings for the SDK `@segment/analytics-next`: it sends to `public_url` (None: to the address of this request)."""
     address = urlsplit(public_url or str(request.base_url).rstrip("/"))
     host = address.netloc + address.path
     sending = {"apiKey": write_key, "apiHost": f"{host}/segment/v1", "protocol": address.scheme}

@@ -1,4 +1,4 @@
-"""What does a command print when an error ends it? One line on standard error, and it exits 1."""
+"""What does a command print? Tables on standard output; an error that ends it as one line on standard error, and it exits 1."""
 
 import os
 import socket
@@ -44,7 +44,7 @@ def for_tables() -> Console:
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
+def errors_in_one_line() -> Iterator[None]:
     """Print an error that can be foreseen as one line and exit 1. Any other error is raised, and ends in a traceback."""
     try:
         yield

@@ -23,8 +23,8 @@ from rich.text import Text
 
 from services.replay.build import Resources
 from shared.gc_tuning import collect_garbage_rarely
-from touchline.commands.plainly import plainly
-from touchline.commands.reach import database, store_and_log
+from touchline.commands.output import errors_in_one_line
+from touchline.commands.store import database, store_and_log
 from touchline.compose import reached
 from touchline.configuration import Configuration
 
@@ -35,7 +35,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Reach:
+class StoreAccess:
     """What a command works with. `begun` is told the number of events, `advance` how many more of them are done."""
 
     resources: Resources
@@ -53,12 +53,12 @@ class Rate(ProgressColumn):
 
 
 def on_store(
-    data: Path | None, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool, doing: str = "Projecting again",
+    data: Path | None, work: Callable[[StoreAccess], Awaitable[Answer]], *, quiet: bool, doing: str = "Projecting again",
     processes: int = 1,
 ) -> Answer:  # fmt: skip
     """Do work on a store and its log with so many processes, and show a progress bar unless `quiet`; answers what the work answers.
 
-    Exits 1 with one line if an error that can be foreseen ends it (`plainly`).
+    Exits 1 with one line if an error that can be foreseen ends it (`errors_in_one_line`).
     """
 
     async def worked(url: str) -> Answer:
@@ -74,9 +74,9 @@ def on_store(
                 resources = Resources(
                     pool, log, partial(reached, url, Configuration(), MEMBER_CONNECTIONS_MAX), processes
                 )
-                return await work(Reach(resources, begun, advance))
+                return await work(StoreAccess(resources, begun, advance))
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         return uvloop.run(worked(url))
 
 
