@@ -21,10 +21,10 @@ from shared.events.codec import Record, accept, split_request
 from shared.projection.reprojection import Limits
 from touchline import logs
 from touchline.compose import Running, compose
+from touchline.configuration import Configuration
 from touchline.embedded import Embedded
 from touchline.first_keys import first_keys
 from touchline.serve import listen, serve
-from touchline.settings import Settings
 
 
 def decode_only() -> FastAPI:
@@ -43,7 +43,7 @@ def decode_only() -> FastAPI:
 
 
 async def _serve(mode: str, url: str, data: Path) -> None:
-    running = await compose(url, Settings())
+    running = await compose(url, Configuration())
     keys = await first_keys(running.pool, data, "default")
     sock = listen("127.0.0.1", 0)
     if mode == "decode":

@@ -21,8 +21,8 @@ from shared.rules.association import SOCIAL_POSTS_MAX
 from tests.kafka import a_cluster
 from touchline import logs
 from touchline.compose import Running, compose
+from touchline.configuration import Configuration
 from touchline.embedded import Embedded
-from touchline.settings import Settings
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,7 +84,7 @@ def runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture(scope="session")
 def running(database_url: str, runner: asyncio.Runner) -> Iterator[Running]:
     """The services, without a server and without projectors: tests project when they want to."""
-    running = runner.run(compose(database_url, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(database_url, Configuration(kafka_bootstrap_servers=None)))
     yield running
     runner.run(running.close())
 

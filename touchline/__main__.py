@@ -1,4 +1,4 @@
-"""`python -m touchline`."""
+"""`python -m touchline` is the command `touchline`."""
 
 from touchline.cli.main import app
 

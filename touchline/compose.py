@@ -1,4 +1,4 @@
-"""What composes the services: one of them, or all in one process, on a database and a log."""
+"""How is a process put together? From one service or all of them, a database and a log."""
 
 import asyncio
 import shutil
@@ -18,8 +18,9 @@ from services.api.app import api_router
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
 from services.api.requests import Api
-from services.ingest.app import Ingest, ingest_router
+from services.ingest.app import ingest_router
 from services.ingest.events import event_schemas
+from services.ingest.ingest import Ingest
 from services.ingest.producers.browsers import OpenToBrowsers
 from services.projector.reprojecting import AT_ONCE_MAX
 from services.projector.service import Projectors
@@ -45,7 +46,7 @@ from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
 from shared.web.problems import Unexpected, add_handlers
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 WRITERS_MAX = 10  # connections of a process: for a log in the database, keys, dead letters and locks
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
@@ -56,7 +57,7 @@ logger = structlog.stdlib.get_logger("touchline")
 
 
 class Role(StrEnum):
-    """What a process does."""
+    """A service that a process runs."""
 
     INGEST = "ingest"
     PROJECTOR = "projector"
@@ -65,10 +66,10 @@ class Role(StrEnum):
 
 @dataclass
 class Running:
-    """The services' shared parts while they run.
+    """The parts of a running process.
 
-    `generation` was the live one at the start, None if there was none of this release's shape. `projectors` is None where
-    nothing is projected.
+    `generation` was the live one at the start, None if there was none of this release's shape. `projectors` is None if the
+    process is no projector.
     """
 
     app: FastAPI
@@ -79,22 +80,22 @@ class Running:
     _open: AsyncExitStack
 
     async def close(self) -> None:
-        """Finish what was accepted, and let the log and the database go."""
+        """Write what was accepted, and close the connections to the log and to the database."""
         await self._open.aclose()
 
 
 async def compose(
-    url: str, settings: Settings, roles: Sequence[Role] = tuple(Role), folder: Path | None = None
+    url: str, configuration: Configuration, roles: Sequence[Role] = tuple(Role), folder: Path | None = None
 ) -> Running:
-    """Bring database and log to the present release, and put the services together.
+    """Migrate the database to this release, open the log, and put the services of `roles` together.
 
-    `folder` is where the database keeps its files, if that is on this machine: `/readyz` then tells how full its disk is.
-    Raises `LogUnavailable`, one of `AWAY`, or what a person must decide on: `WrongLog`, `UnfitTopic`.
+    `folder` has the files of the database, if they are on this machine: `/readyz` then tells how many bytes the disk has free.
+    Raises `LogUnavailable` or one of `AWAY`, which may pass, or `WrongLog` or `UnfitTopic`, which the operator must solve.
     """
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(url, WRITERS_MAX))
         await migrate(url, PARTITIONS)
-        log = await open_log(settings, pool)
+        log = await open_log(configuration, pool)
         stack.push_async_callback(log.close)
         generation = await open_generation(pool, log.identity, log.partitions)
         if generation is None:
@@ -107,7 +108,7 @@ async def compose(
         alone = list(roles) == [Role.INGEST]  # then events of known keys are taken without the database
         checks = {
             "log": Check(lambda: _log_check(log)),
-            "store": Check(lambda: _store_check(pool), required=not (alone and settings.kafka)),
+            "store": Check(lambda: _store_check(pool), required=not (alone and configuration.kafka)),
         }
         if Role.API in roles or Role.PROJECTOR in roles:
             checks["generation"] = Check(lambda: _generation_check(pool))
@@ -115,7 +116,7 @@ async def compose(
             checks["disk"] = Check(lambda: _disk_check(folder))
         projectors = None
         if Role.INGEST in roles:
-            ingest = Ingest(log, pool, keys, positions, settings.public_url)
+            ingest = Ingest(log, pool, keys, positions, configuration.public_url)
             stack.push_async_callback(ingest.counts.close)
             app.include_router(ingest_router(ingest))
             app.add_middleware(OpenToBrowsers)
@@ -128,7 +129,7 @@ async def compose(
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction
             )
-            assignment, reprojecting = _assignment(settings, pool), asyncio.Semaphore(AT_ONCE_MAX)
+            assignment, reprojecting = _assignment(configuration, pool), asyncio.Semaphore(AT_ONCE_MAX)
             projectors = Projectors(
                 log, assignment, lambda: followed_generations(pool, log.identity),
                 lambda reader, generation, p, passed: Worker(
@@ -141,12 +142,14 @@ async def compose(
         return Running(app, pool, log, generation, projectors, stack.pop_all())
 
 
-async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role], folder: Path | None = None) -> Running:
-    """As `compose`, but wait for a database or a log that is away."""
+async def compose_patiently(
+    url: str, configuration: Configuration, roles: Sequence[Role], folder: Path | None = None
+) -> Running:
+    """As `compose`, but if the database or the log cannot be reached, try again until it can."""
     failures = 0
     while True:
         try:
-            return await compose(url, settings, roles, folder)
+            return await compose(url, configuration, roles, folder)
         except (LogUnavailable, *AWAY) as error:
             pause_s = START_AGAIN_S[min(failures, len(START_AGAIN_S) - 1)]
             failures += 1
@@ -155,21 +158,23 @@ async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role],
             await asyncio.sleep(pause_s)
 
 
-async def open_log(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> EventLog:
-    """The log that the settings name: Kafka's, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`."""
-    if settings.kafka is None:
+async def open_log(configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]") -> EventLog:
+    """The log that the configuration names: Kafka, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`."""
+    if configuration.kafka is None:
         return PostgresLog(pool, PARTITIONS)
-    return await open_kafka_log(settings.kafka, settings.kafka_partitions, settings.kafka_replication_factor)
+    return await open_kafka_log(
+        configuration.kafka, configuration.kafka_partitions, configuration.kafka_replication_factor
+    )
 
 
 @asynccontextmanager
 async def reached(
-    url: str, settings: Settings, connections_max: int
+    url: str, configuration: Configuration, connections_max: int
 ) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
-    """A database that is up to date, and the log that the settings name."""
+    """A pool of connections to a database that is migrated already, and the log that the configuration names."""
     pool = await open_pool(url, connections_max)
     try:
-        log = await open_log(settings, pool)
+        log = await open_log(configuration, pool)
         try:
             yield pool, log
         finally:
@@ -178,13 +183,13 @@ async def reached(
         await pool.close()
 
 
-def _assignment(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> Assignment:
-    """What says which of the log's partitions are this process's to project: releases of one shape share them."""
-    if settings.kafka is None:
+def _assignment(configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]") -> Assignment:
+    """What says which of the log's partitions this process projects: releases of one shape share them."""
+    if configuration.kafka is None:
         return EveryPartition(pool, PARTITIONS, shape())
     return KafkaGroup(
-        settings.kafka, f"{settings.kafka_group}.{shape()}", settings.kafka_group_instance_id,
-        settings.kafka_session_timeout_ms / 1000,
+        configuration.kafka, f"{configuration.kafka_group}.{shape()}", configuration.kafka_group_instance_id,
+        configuration.kafka_session_timeout_ms / 1000,
     )  # fmt: skip
 
 
@@ -211,13 +216,16 @@ async def is_full(folder: Path) -> bool:
 
 
 async def _lacks_room(folder: Path, log: EventLog, error: Exception) -> bool:
-    """Whether PostgreSQL, whose files are in a folder, is away because the disk is full. It stops where it cannot log ahead."""
+    """Whether an error is that PostgreSQL, whose files are in `folder`, has stopped because the disk is full.
+
+    It stops when it cannot write its write-ahead log.
+    """
     of_database = not isinstance(error, LogUnavailable) or isinstance(log, PostgresLog)
     return of_database and await is_full(folder)
 
 
 async def _disk_check(folder: Path) -> dict[str, int]:
-    """How many bytes the disk has free. Raises `OSError` if so few that PostgreSQL may stop."""
+    """How many bytes the disk has free. Raises `OSError` if they are so few that PostgreSQL may stop."""
     free_bytes = await free_bytes_of(folder)
     if free_bytes < DISK_FREE_BYTES_MIN:
         raise OSError(f"the disk of {folder} is full: {free_bytes:,} bytes are free")
@@ -247,7 +255,7 @@ def _app() -> FastAPI:
 
 
 def _document_events(app: FastAPI) -> None:
-    """Put the real event schemas into `/openapi.json`."""
+    """Add the schemas of all event types to `/openapi.json`."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

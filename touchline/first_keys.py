@@ -1,22 +1,25 @@
-"""What is told of the keys of a new data directory? Once, and in a file that its owner alone can read."""
+"""The first keys of a new data directory: they are printed once, and kept in a file that only its owner can read."""
 
 import json
 from pathlib import Path
 
 import asyncpg
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.access.keys import create_workspace
+from shared.access.scopes import OPERATOR_WORKSPACE
 
 KEYS_FILE = "keys.json"
 
 
 async def first_keys(pool: "asyncpg.Pool[asyncpg.Record]", data: Path, name: str) -> dict[str, str] | None:
-    """The keys of a new data directory's workspace `default`, also written to `keys.json`; None if it had them."""
-    keys = await create_workspace(pool, DEFAULT_WORKSPACE, name)
+    """Make the workspace `default`, called `name`, and its keys, and write them to `keys.json` in the directory `data`.
+
+    Answers the keys by scope, or None if the workspace exists already.
+    """
+    keys = await create_workspace(pool, OPERATOR_WORKSPACE, name)
     if keys is None:
         return None
     path = data / KEYS_FILE
     path.touch(mode=0o600)
-    path.write_text(json.dumps({"workspace": DEFAULT_WORKSPACE, "keys": keys}, indent=2) + "\n")
+    path.write_text(json.dumps({"workspace": OPERATOR_WORKSPACE, "keys": keys}, indent=2) + "\n")
     return {str(scope): key for scope, key in keys.items()}

@@ -1,7 +1,8 @@
-"""How does a connection speak HTTP? As uvicorn does, within bounds: of a request's head, of patience, and of what follows.
+"""HTTP connections: uvicorn's protocol, with limits on the size and the time of a request's head, and on a body that nobody reads.
 
-A head that is longer than `HEADERS_BYTES_MAX` is answered with 431, one that does not come in time with 408; a connection
-whose body was not read to its end is closed with the answer. What is answered before the app is asked is a problem too.
+The head is the request line with the headers. One that is longer than `HEADERS_BYTES_MAX` is answered with 431, one that does not come
+within `HEAD_S` seconds with 408. If the body was not read to its end, the connection is closed after the answer. These answers, which
+the application does not see, have the form of a problem (`application/problem+json`) like all others.
 """
 
 import asyncio
@@ -19,24 +20,27 @@ FEED_BYTES = 16 * 1024  # given to the parser at once while a head is read
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection."""
+    """The protocol of one connection."""
 
     _in_head = True
     _head_bytes = 0
     _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a head."""
+        """A connection is open: start to wait for a head."""
         super().connection_made(transport)
         self._wait(HEAD_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
+        """The connection is closed: stop all timers."""
         self._rest()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser; while a head is read, in pieces, so that none is held that is too long."""
+        """Give data to the parser.
+
+        While a head is read it gets small pieces, so that a head that is too long is not kept in memory.
+        """
         if self.transport.is_closing():
             return
         if not self._in_head:
@@ -61,7 +65,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
 
     def on_headers_complete(self) -> None:
-        """A head is whole; the app is asked, unless it is too long."""
+        """A head is complete: call the application, unless the head is too long."""
         self._rest()
         self._in_head, self._head_bytes = False, 0
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEADERS_BYTES_MAX:
@@ -70,12 +74,12 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of a body, if anybody reads it."""
+        """A part of a body has come: pass it on, if the application still reads."""
         if self.cycle is not None:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A request is whole; what follows is a head."""
+        """A request is complete: the next data is a head."""
         if self.cycle is None:
             return
         super().on_message_complete()
@@ -85,14 +89,14 @@ class Protocol(HttpToolsProtocol):
             self._wait(HEAD_S)
 
     def on_response_complete(self) -> None:
-        """An answer is sent; a request that is not whole by then is not waited for long."""
+        """An answer is sent: if the request is not complete, close the connection after `REST_S` seconds."""
         super().on_response_complete()
         if not self._in_head and not self.transport.is_closing():
             self._rest()
             self._patience = self.loop.call_later(REST_S, self.transport.close)
 
     def shutdown(self) -> None:
-        """The process ends: answer what has come, and wait only briefly for what has not."""
+        """The process ends: answer the requests that are complete, and wait `ABANDON_S` seconds for the others."""
         super().shutdown()
         if not self.transport.is_closing():
             self.loop.call_later(ABANDON_S, self._abandon)
@@ -104,7 +108,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
+        """Answer 400 to data that is not HTTP."""
         self._answer(400, "bad_request", msg)
 
     def _too_long(self) -> None:
@@ -119,7 +123,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def _answer(self, status: int, code: str, detail: str) -> None:
-        """Answer without asking the app, and close."""
+        """Send a problem without calling the application, and close the connection."""
         if self.transport.is_closing():
             return
         body = orjson.dumps({"type": "about:blank", "status": status, "code": code, "detail": detail})

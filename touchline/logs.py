@@ -1,6 +1,6 @@
-"""How do the processes tell what they do? Structured lines on standard error, for a person or as JSON.
+"""The log lines of a process: structured lines on standard error, for people or as JSON.
 
-No line tells a key, wherever it stood, nor the values of local variables, among which keys stand.
+No line holds an access key, and no traceback holds the values of local variables, for some of them are keys.
 """
 
 import logging
@@ -12,9 +12,9 @@ from typing import Any
 
 import structlog
 
-REPEATED_S = 10.0  # a library's line that repeats is told once in so long; clients of a broker that is away are many
+REPEATED_S = 10.0  # a library's line that repeats is written once in this time; all clients of a broker that is away would write it
 
-FRAMES_MAX = 20  # of a traceback, the innermost; the first of an endless recursion tell nothing more
+FRAMES_MAX = 20  # of a traceback: the innermost ones, for those of an endless recursion are all the same
 CHAIN_MAX = 3  # errors of which one caused the next
 TRACEBACK_CHARACTERS_MAX = 8_192
 
@@ -40,14 +40,14 @@ QUIET = (
 
 
 class _Seldom(logging.Filter):
-    """Lets a library's line through unless the same one, whatever its arguments, was told just before."""
+    """Drops a library's line if the same line, with any arguments, was written in the last `REPEATED_S` seconds."""
 
     def __init__(self) -> None:
         super().__init__()
         self._told_s: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to tell it."""
+        """Whether the line is written."""
         if not record.name.startswith(QUIET):
             return True
         line = (record.name, str(record.msg))
@@ -58,22 +58,22 @@ class _Seldom(logging.Filter):
 
 
 def redacted(text: str) -> str:
-    """The text without keys and without what an `Authorization` header said."""
+    """The text with `…` in place of access keys and of the values of `Authorization` headers."""
     for secret in _SECRETS:
         text = secret.sub(r"\g<kept>…", text)
     return text
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Redacts the line as it will be read, so that nothing in it is forgotten: message, fields, error, traceback."""
+    """Removes secrets from the finished line: its message, fields, error and traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The line, without secrets."""
         return redacted(super().format(record))
 
 
 def short_traceback(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Put the error as text into `exception`: the innermost frames, without local variables."""
+    """Put the error of a line as text into its field `exception`: the innermost frames, without local variables."""
     told = event.pop("exc_info", None)
     if told is True:
         told = sys.exc_info()
@@ -91,7 +91,7 @@ def short_traceback(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutable
 
 
 def configure(form: str, level: str) -> None:
-    """Let every logger, ours or a library's, write in one form. `form` is `console` or `json`."""
+    """Set up all loggers, also those of libraries. `form` is `console` or `json`, `level` the least level that is written."""
     chain: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -125,4 +125,4 @@ def configure(form: str, level: str) -> None:
 
 
 def _no_traceback(*_: Any) -> None:
-    """The error is text by then."""
+    """Print no traceback: `short_traceback` has made it a text already."""

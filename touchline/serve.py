@@ -1,4 +1,4 @@
-"""How does a process serve, and how does it end? One HTTP server, and the projectors beside it, until a signal."""
+"""Run the HTTP server of a process, and its projectors, until a signal ends it."""
 
 import asyncio
 import signal
@@ -18,16 +18,16 @@ SHUTDOWN_S = 5  # for requests that have begun; a supervisor kills after ten, an
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: a signal ends the whole composition, not the server alone."""
+    """uvicorn without its signal handlers: a signal must end the whole process in order, not only the server."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the composition."""
+        """Leave the signal handlers as `serve` has set them."""
         yield
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `OSError` if the port is taken."""
+    """A listening TCP socket. Raises `OSError` if the address cannot be used, such as a port that is taken."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -40,7 +40,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def http_server(app: FastAPI) -> uvicorn.Server:
-    """A server for the app, within the bounds of `touchline.http`."""
+    """A server for the application, with the limits of `touchline.http`."""
     config = uvicorn.Config(
         app, log_level="warning", log_config=None, access_log=False, lifespan="off", http=Protocol, ws="none",
         timeout_graceful_shutdown=SHUTDOWN_S,
@@ -51,9 +51,10 @@ def http_server(app: FastAPI) -> uvicorn.Server:
 async def serve(
     running: Running, sock: socket.socket, ready: Callable[[], Awaitable[None]], *beside: Coroutine[Any, Any, None]
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then finish what was accepted and stop.
+    """Answer requests until SIGTERM or SIGINT; then finish the requests that have begun, and close everything.
 
-    A projector that ends with an error ends it all, and so does one of the tasks `beside`: the error is raised.
+    `ready` is called when the server starts, `beside` runs meanwhile. If a projector or a task of `beside` ends with an error, the
+    process ends too, and the error is raised.
     """
     collect_garbage_rarely()
     server = http_server(running.app)

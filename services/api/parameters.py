@@ -5,9 +5,8 @@ from typing import Any, get_args
 
 from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
-from shared.reading.identifiers import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN
+from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
 from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS
-from shared.reading.pages import LIMIT_DEFAULT, LIMIT_MAX
 from shared.rules.models import MODELS
 from shared.web.parameters import Declared, Parameter, declared
 

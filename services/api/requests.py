@@ -17,11 +17,13 @@ from starlette.datastructures import QueryParams
 
 from services.api.gate import Gate
 from services.api.progress import LogEnd, ProjectionPosition
-from shared.access.keys import OPERATOR_WORKSPACE, KeyRing
+from shared.access.keys import KeyRing
 from shared.access.positions import Positions
+from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
-from shared.reading.pages import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
+from shared.reading.bounds import LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.pages import decode_cursor, encode_cursor
 from shared.reading.snapshot import NotFound, Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange
 from shared.rules.models import MODELS

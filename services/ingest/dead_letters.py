@@ -1,4 +1,4 @@
-"""What can be done with events that were kept aside? Look at them, send them again at their own time, or drop them."""
+"""What can be done with dead letters? Read them, send them again with the time at which they were received, or delete them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,11 +39,11 @@ UNDECIDABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One event that was kept aside. `body` is the event as sent or, with an `offset`, the log's record of it.
+    """One dead letter.
 
-    With a `producer`, `body` is the message of that outside producer.
-
-    `key_hint` tells which key sent it: its first characters, or `backfill`; None for letters of older releases.
+    `body` is the event as it was sent. With an `offset`, which the projector writes, it is the record of the log at `partition` and
+    `offset`; with a `producer`, it is the message of that outside producer. `key` is the class of the key that sent it; `key_hint`
+    is its first characters, or `backfill`, or None in dead letters of older releases. `received_us` is in microseconds since 1970.
     """
 
     number: int
@@ -64,30 +64,30 @@ class Letter:
 async def list_letters(
     pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, reason: str | None, after: int, limit: int
 ) -> list[Letter]:
-    """Letters of a workspace in the order in which they were kept, those after the number `after`."""
+    """At most `limit` dead letters of a workspace with numbers above `after`, in order; `reason` None: of all reasons."""
     return [Letter(**row) for row in await pool.fetch(LIST, workspace, reason, after, limit)]
 
 
 async def find_letters(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: Sequence[int]) -> list[Letter]:
-    """Those of the letters that there are."""
+    """The dead letters of a workspace with these numbers. A number without a dead letter is left out."""
     return [Letter(**row) for row in await pool.fetch(SOME, workspace, list(numbers))]
 
 
 async def pushed_out(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> list[dict[str, Any]]:
-    """How many letters of each key (its hint, or None) are gone, because later ones of the key or its class came."""
+    """How many dead letters of each key (its first characters, or None) were deleted because newer ones took their place."""
     return [dict(row) for row in await pool.fetch(PUSHED_OUT, workspace)]
 
 
 async def drop_letters(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: Sequence[int]) -> int:
-    """Remove letters for good; answers how many there were."""
+    """Delete dead letters for ever; answers how many there were."""
     return int((await pool.execute(DROP, workspace, list(numbers))).split()[1])
 
 
 async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, letter: Letter) -> Position | str:
-    """Append the event as if it had just been received when it was; answers where it is, or why it still cannot be.
+    """Append the letter's event to the log with the time at which it was received, and delete the letter.
 
-    A letter that was sent again is dropped. If that fails, the next try appends the same event, which counts once.
-    Raises `LogUnavailable`.
+    Answers the position after the event, or the reason why it is refused again; then the letter stays. If the letter cannot be
+    deleted after the append, the next try appends the same event, which counts once. Raises `LogUnavailable`.
     """
     values = _again(letter, await accepting_of(pool, letter.workspace))
     if isinstance(values, str):
@@ -98,7 +98,7 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
 
 
 def _again(letter: Letter, accepting: Accepting) -> list[bytes] | str:
-    """The records to append, or what is still wrong."""
+    """The records to append, or the reason why the letter is refused again."""
     if letter.reason == "conflicting_duplicate":
         return UNDECIDABLE
     if letter.offset is not None:
@@ -122,7 +122,7 @@ def _again(letter: Letter, accepting: Accepting) -> list[bytes] | str:
 
 
 def _accepted(letter: Letter, event: bytes, event_id: str, nobody: frozenset[str]) -> Record | Refusal:
-    """The event as ingest takes it now; `event_id` is its id if it has none, so that every try gives it the same."""
+    """Check an event as ingest does now. `event_id` becomes its id if it has none, so that every try gives it the same id."""
     outcome = accept(event, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody)
     if isinstance(outcome, Refusal) or outcome.id is None:
         return outcome
@@ -130,7 +130,7 @@ def _accepted(letter: Letter, event: bytes, event_id: str, nobody: frozenset[str
 
 
 def _read_again(letter: Letter, producer: str, accepting: Accepting) -> list[bytes] | str:
-    """The events that an outside producer's message means now, or why it means none."""
+    """The events that this release makes of an outside producer's message, or the reason why it makes none."""
     reading = READINGS.get(producer)
     if reading is None:
         return f"this release cannot read messages of {producer!r} again"

@@ -1,16 +1,17 @@
-"""`POST /v1/events`: how do events come in?"""
+"""`POST /v1/events`: read the events of a request, check each, and append the good ones to the log."""
 
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
+from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.compressed import BROKEN, TooLarge, unpacked
@@ -34,22 +35,24 @@ from shared.web.access import allow
 from shared.web.body import receive, too_large
 from shared.web.problems import Problem
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
-
-PRODUCER = "events"  # as it is counted: what is sent to this route; the name is the key's first characters
-TOO_LARGE = 413  # a body, as it came or unpacked
+PRODUCER = (
+    "events"  # in the counts of messages: what is sent to this route; the name beside it is the key's first characters
+)
+TOO_LARGE = 413  # the status for a body that is too large, as it came or decompressed
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 EXAMPLE = {"type": "page_visited", "visitor_id": "v1", "url": "https://shop.example/?utm_campaign=spring"}
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
     @router.post("/v1/events", status_code=202, tags=["ingest"], openapi_extra={"requestBody": request_body()})
     async def post_events(request: Request) -> Response:
-        """Send events: one, an array, `{"events": […]}`, or NDJSON. Valid ones are kept even where others are not."""
+        """Send events: one, an array, `{"events": […]}`, or NDJSON.
+
+        Valid events are accepted even if others in the request are refused.
+        """
         access = await allow(request, ingest.keys, "server", "collect")
         key: KeyClass = "server" if access.scope == "server" else "collect"
         bytes_max = REQUEST_BYTES_SERVER_MAX if key == "server" else REQUEST_BYTES_MAX
@@ -59,7 +62,7 @@ def routes(ingest: "Ingest") -> APIRouter:
             with too_large_counted(ingest, access):
                 body = await receive(request, bytes_max)
                 sent = _events_of(request, body, bytes_max)
-        except Unreadable as error:
+        except UnreadableBody as error:
             if error.kept:
                 refusal = Refusal(0, None, error.code, None, str(error))
                 await keep(ingest.pool, access, [(refusal, body)], user_agent)
@@ -84,8 +87,8 @@ def routes(ingest: "Ingest") -> APIRouter:
     return router
 
 
-async def answer(ingest: "Ingest", access: Access, records: list[Record], refused: list[Refusal]) -> Response:
-    """Append what is good; 202 when it is durable, 422 if nothing was good."""
+async def answer(ingest: Ingest, access: Access, records: list[Record], refused: list[Refusal]) -> Response:
+    """Append the records; answer 202 when they are durable. Raises a 422 `Problem` if there is none, or `LogUnavailable`."""
     rejected = [{"index": r.index, "id": r.id, "code": r.code, "field": r.field, "message": r.message} for r in refused]
     if not records:
         count(ingest, access, 0, [refusal.code for refusal in refused])
@@ -97,8 +100,8 @@ async def answer(ingest: "Ingest", access: Access, records: list[Record], refuse
     return Response(orjson.dumps(body), status_code=202, media_type="application/json")
 
 
-def count(ingest: "Ingest", access: Access, accepted: int, refused: Sequence[str], producer: str = PRODUCER) -> None:
-    """Count what came by a key: events that are durable, and the codes of those that were refused."""
+def count(ingest: Ingest, access: Access, accepted: int, refused: Sequence[str], producer: str = PRODUCER) -> None:
+    """Add to the counts of a key: how many events were accepted, and one for each code of a refusal."""
     counts = Counter(Outcome(producer, access.hint, "refused", code) for code in refused)
     if accepted:
         counts[Outcome(producer, access.hint, "mapped")] = accepted
@@ -106,8 +109,8 @@ def count(ingest: "Ingest", access: Access, accepted: int, refused: Sequence[str
 
 
 @contextmanager
-def too_large_counted(ingest: "Ingest", access: Access, producer: str = PRODUCER) -> Iterator[None]:
-    """Count a body that is refused because it is too large; the 413 `Problem` goes on."""
+def too_large_counted(ingest: Ingest, access: Access, producer: str = PRODUCER) -> Iterator[None]:
+    """Count a body that is refused because it is too large. The 413 `Problem` is raised again."""
     try:
         yield
     except Problem as problem:
@@ -116,23 +119,26 @@ def too_large_counted(ingest: "Ingest", access: Access, producer: str = PRODUCER
         raise
 
 
-async def append(ingest: "Ingest", workspace: str, records: list[Record]) -> Position:
-    """Make records durable. Raises `LogUnavailable`."""
+async def append(ingest: Ingest, workspace: str, records: list[Record]) -> Position:
+    """Append records to the log; answers the position after them when they are durable. Raises `LogUnavailable`."""
     position = await ingest.log.append(workspace, list(map(encode_record, records)))
     metrics.EVENTS.labels("accepted").inc(len(records))
     return position
 
 
-async def append_event(ingest: "Ingest", workspace: str, event: Event) -> Position:
-    """Append an event that the service itself tells, as a server key would."""
+async def append_event(ingest: Ingest, workspace: str, event: Event) -> Position:
+    """Append an event that the service itself makes, as if a server key had sent it.
+
+    Raises a 422 `Problem` or `LogUnavailable`.
+    """
     outcome = accept(encode_event(event), 0, "server", time.time_ns() // 1000, None)
     if isinstance(outcome, Refusal):
         raise Problem(422, outcome.code, outcome.message, field=outcome.field)
     return await append(ingest, workspace, [outcome])
 
 
-class Unreadable(BadRequest):
-    """A request body that holds no events that could be told apart. `kept`: it is kept as a dead letter."""
+class UnreadableBody(BadRequest):
+    """A request body that cannot be split into events. `kept`: the whole body is kept as one dead letter."""
 
     def __init__(self, status: int, code: Any, message: str, *, kept: bool) -> None:
         super().__init__(code, message)
@@ -140,7 +146,7 @@ class Unreadable(BadRequest):
 
 
 def _events_of(request: Request, sent: bytes, bytes_max: int) -> Sent:
-    """The events of a body as it came. Raises `Unreadable`, or a 413 or 415 `Problem`."""
+    """Decompress a body and split it into events. Raises `UnreadableBody`, or a 413 or 415 `Problem`."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("gzip", "zstd"):
         try:
@@ -149,7 +155,7 @@ def _events_of(request: Request, sent: bytes, bytes_max: int) -> Sent:
             raise too_large(bytes_max) from error
         except BROKEN as error:
             message = f"the body is not valid {encoding}, or not all of it: {error}"
-            raise Unreadable(400, "bad_encoding", message, kept=True) from error
+            raise UnreadableBody(400, "bad_encoding", message, kept=True) from error
     elif encoding in ("identity", ""):
         body = sent
     else:
@@ -159,13 +165,13 @@ def _events_of(request: Request, sent: bytes, bytes_max: int) -> Sent:
         return read_request(body, ndjson=content_type in NDJSON_TYPES)
     except BadRequest as error:
         status = 413 if error.code == "too_many_events" else 422
-        raise Unreadable(
+        raise UnreadableBody(
             status, error.code, str(error), kept=error.code == "not_json" and bool(body.strip())
         ) from error
 
 
 def request_body() -> dict[str, Any]:
-    """The OpenAPI request body, with the schema of every event type."""
+    """What the OpenAPI document says of the request body; the schemas of the events are its components."""
     one = {"$ref": "#/components/schemas/Event"}
     batch = {
         "type": "object", "required": ["events"],
@@ -187,7 +193,7 @@ def request_body() -> dict[str, Any]:
 
 
 def event_schemas() -> dict[str, Any]:
-    """JSON Schema of every event, for the OpenAPI document's components."""
+    """The JSON Schema of every event type by its name, and `Event`, which is any of them: components of the OpenAPI document."""
     (union,), schemas = msgspec.json.schema_components((Event,), ref_template="#/components/schemas/{name}")
     assert len(EVENT_TYPES) <= len(schemas)
     return {**schemas, "Event": union}

@@ -1,12 +1,18 @@
-"""What does ingest tell of itself, beside its requests and the log?"""
+"""The counters of the ingest service at `/metrics`, beside those of its HTTP requests and of the log."""
 
 from prometheus_client import Counter
 
-EVENTS = Counter("touchline_ingest_events", "Events that came in: accepted, refused, or lost by the pixel", ["outcome"])
-MESSAGES = Counter("touchline_producer_messages", "Messages of outside producers", ["producer", "outcome"])
-DEAD_LETTERS = Counter("touchline_ingest_dead_letters", "Refused events that were kept", ["reason"])
+EVENTS = Counter(
+    "touchline_ingest_events",
+    "Events that came in, by outcome: accepted, refused, or lost (the pixel, while the log cannot be reached)",
+    ["outcome"],
+)
+MESSAGES = Counter("touchline_producer_messages", "Messages of outside producers, by outcome", ["producer", "outcome"])
+DEAD_LETTERS = Counter(
+    "touchline_ingest_dead_letters", "Refused events that were kept as dead letters, by reason", ["reason"]
+)
 PUSHED_OUT = Counter(
     "touchline_ingest_dead_letters_pushed_out",
-    "Dead letters that later ones pushed out, by class of key",
+    "Dead letters that were deleted because newer ones took their place, by class of key",
     ["key_class"],
 )

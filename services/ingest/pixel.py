@@ -1,14 +1,14 @@
-"""`GET /v1/p.gif`: the page-visit pixel. It always answers its picture, whatever was wrong."""
+"""`GET /v1/p.gif`: the pixel that records page visits. It answers with its picture even if the visit is refused or lost."""
 
 import base64
 import time
-from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
 from services.ingest.events import append, count
+from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.database import AWAY, error_text
@@ -20,12 +20,9 @@ from shared.web.access import IN_URL, IN_URL_SAYS, key_of
 from shared.web.head import is_head
 from shared.web.parameters import Parameter, declared
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
-
 PRODUCER = "pixel"
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
-LOST = "unavailable"  # how a visit is counted that came while the log was away: a picture is not sent again
+LOST = "unavailable"  # the code by which a lost visit is counted; a browser does not ask for the picture again
 NO_STORE = {"Cache-Control": "no-store, private", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 logger = structlog.stdlib.get_logger("touchline.ingest")
@@ -40,16 +37,19 @@ PARAMETERS = (
 
 
 class SecretInUrl(Exception):
-    """A URL holds a key that is not meant for browsers."""
+    """The URL of a pixel holds a secret key, which everybody who sees the page can read."""
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
     @router.get("/v1/p.gif", tags=["ingest"], response_class=Response, openapi_extra=declared(*PARAMETERS))
     async def pixel(request: Request) -> Response:
-        """Record a page visit. The answer is always the picture; `Touchline-Refused` says so if the URL held a secret key."""
+        """Record a page visit.
+
+        The answer is always the picture; its header `Touchline-Refused` tells if the URL held a secret key.
+        """
         headers = NO_STORE
         try:
             if not is_head(request):
@@ -64,7 +64,11 @@ def routes(ingest: "Ingest") -> APIRouter:
     return router
 
 
-async def _record(ingest: "Ingest", request: Request) -> None:
+async def _record(ingest: Ingest, request: Request) -> None:
+    """Append the visit that the request's parameters tell, or keep it as a dead letter. Without a collect key, nothing is kept.
+
+    Raises `SecretInUrl`, and `LogUnavailable` or one of `AWAY` if the visit is lost.
+    """
     key = request.query_params.get(IN_URL) or key_of(request)
     access = await ingest.keys.find(key, time.monotonic()) if key else None
     if access is None or access.scope != "collect":
@@ -97,7 +101,7 @@ async def _record(ingest: "Ingest", request: Request) -> None:
     count(ingest, access, 1, [], PRODUCER)
 
 
-async def _refuse(ingest: "Ingest", access: Access, request: Request, refusal: Refusal) -> None:
+async def _refuse(ingest: Ingest, access: Access, request: Request, refusal: Refusal) -> None:
     body = str(request.url.query).encode()
     await keep(ingest.pool, access, [(refusal, body)], request.headers.get("user-agent"), producer=PRODUCER)
     count(ingest, access, 0, [refusal.code], PRODUCER)

@@ -1,9 +1,9 @@
-"""What happens to an event that was refused? It is kept, with its reason, so that nothing is lost with it.
+"""What happens to an event that was refused? It is kept as a dead letter, with the reason.
 
-What is longer than any event is kept cut, and its reason says so. Of each key the latest are kept, so that what one key sends
-pushes nothing of another out. Where a workspace has many keys, those of one class have room together too: what is beyond it is
-taken from the keys with the most, the oldest first. How many were pushed out is counted for each key; what the projector keeps
-aside is never pushed out.
+A body that is longer than any event may be is cut, and its reason says so. There is a limit of dead letters for each key, so that one
+key cannot take the room of another, and a limit for all keys of one class in a workspace. Beyond a limit the oldest dead letters are
+deleted; beyond the limit of a class, those of the keys that have the most. The deleted ones are counted for each key. Dead letters
+that the projector wrote are never deleted here.
 """
 
 import random
@@ -59,9 +59,10 @@ async def keep(
     pool: "asyncpg.Pool[asyncpg.Record]", access: Access, refused: Sequence[tuple[Refusal, bytes]],
     user_agent: str | None, *, producer: str | None = None,
 ) -> None:  # fmt: skip
-    """Write refused events to `dead_letter`; `user_agent` is that of their request where it is a browser's.
+    """Write refused events, each with its body, to `touchline.dead_letter`, and now and then delete those beyond the limits.
 
-    `producer` is whose message it was, where it is not one of our own events.
+    `user_agent` is that of the request if a browser sent it. `producer` names the outside producer whose messages these are; None:
+    they are our own events. Raises `asyncpg.PostgresError` or one of `AWAY`; then none is written.
     """
     async with pool.acquire() as connection:
         await connection.execute(
@@ -83,9 +84,10 @@ async def keep(
 
 
 def _cut(body: bytes) -> str:
-    """The mark of a body that is not kept whole."""
+    """What is added to the reason of a body that is cut; empty if it is kept whole."""
     return "" if len(body) <= KEPT_BYTES_MAX else f" (kept: the first {KEPT_BYTES_MAX:,} of {len(body):,} bytes)"
 
 
 def _text(value: str | None, characters_max: int | None = None) -> str | None:
+    """A text that a column of PostgreSQL can hold: cut, and without null characters."""
     return None if value is None else value[:characters_max].replace("\0", "\N{REPLACEMENT CHARACTER}")

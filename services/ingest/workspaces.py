@@ -1,14 +1,16 @@
-"""`POST /v1/workspaces`: how does a workspace begin?"""
+"""`POST /v1/workspaces`: make a workspace with its keys and its first settings."""
 
 import secrets
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.ingest.events import append_event
-from shared.access.keys import OPERATOR_WORKSPACE, create_workspace
+from services.ingest.ingest import Ingest
+from shared.access.keys import create_workspace
+from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.events.currencies import CURRENCIES
 from shared.events.limits import WORKSPACE_BYTES_MAX
 from shared.events.types import SettingsField, WorkspaceConfigured
@@ -17,14 +19,9 @@ from shared.web.access import allow
 from shared.web.body import receive
 from shared.web.problems import Problem
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
-
-DEFAULT_WORKSPACE = OPERATOR_WORKSPACE
-
 
 class NewWorkspace(BaseModel):
-    """The body of `POST /v1/workspaces`."""
+    """The body of `POST /v1/workspaces`: a name, an IANA time zone and a currency code of ISO 4217."""
 
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
@@ -32,19 +29,19 @@ class NewWorkspace(BaseModel):
     currency: Annotated[str, Field(max_length=3)] | None = None
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
     @router.post("/v1/workspaces", status_code=201, tags=["workspaces"], openapi_extra=document())
     async def post_workspace(request: Request) -> Response:
-        """Make a workspace; its four keys are answered once. Takes an admin key of the workspace `default`.
+        """Make a workspace, and answer its four keys, which no other request can read. Takes an admin key of the workspace `default`.
 
-        Keys and settings are there, or neither: after any other answer than 201 no key was made, and the request may be sent again.
+        If the answer is not 201, no key was made, and the request may be sent again.
         """
         access = await allow(request, ingest.keys, "admin")
-        if access.workspace != DEFAULT_WORKSPACE:
-            raise Problem(403, "forbidden", f"workspaces are made with an admin key of `{DEFAULT_WORKSPACE}`")
+        if access.workspace != OPERATOR_WORKSPACE:
+            raise Problem(403, "forbidden", f"workspaces are made with an admin key of `{OPERATOR_WORKSPACE}`")
         body = _read(await receive(request, WORKSPACE_BYTES_MAX))
         settings = SettingsField(time_zone=body.time_zone, currency=body.currency)
         workspace = "ws_" + secrets.token_hex(8)
@@ -59,7 +56,7 @@ def routes(ingest: "Ingest") -> APIRouter:
 
 
 def _read(body: bytes) -> NewWorkspace:
-    """What is asked for. Raises a 422 `Problem`."""
+    """The body, checked. Raises a 422 `Problem`."""
     try:
         asked = NewWorkspace.model_validate_json(body)
     except ValidationError as error:
@@ -74,7 +71,7 @@ def _read(body: bytes) -> NewWorkspace:
 
 
 def document() -> dict[str, Any]:
-    """The OpenAPI request body."""
+    """What the OpenAPI document says of the request body."""
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": NewWorkspace.model_json_schema()}}}
     }

@@ -5,15 +5,13 @@ import re
 import secrets
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 
+from shared.access.scopes import SCOPES, Scope
 from shared.database import AWAY
 
-Scope = Literal["collect", "server", "read", "admin"]
-OPERATOR_WORKSPACE = "default"  # whoever has its keys runs the store
-SCOPES: tuple[Scope, ...] = ("collect", "server", "read", "admin")
 PREFIX: dict[Scope, str] = {"collect": "tlc_", "server": "tls_", "read": "tlr_", "admin": "tla_"}
 KEY_BYTES = 24  # of randomness; 32 characters
 KEY_FORM = re.compile(r"tl[csra]_[A-Za-z0-9_-]{32}\Z")  # what has another form is no key of ours, and nobody is asked

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import asyncpg
 
-from shared.access.keys import OPERATOR_WORKSPACE
+from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.log.port import Position
 
 ROUNDS = 6  # of a Feistel network on halves of 32 bits; four are enough for one that cannot be told from chance

@@ -7,12 +7,10 @@ shared address; all its strangers are one contact until the events are retracted
 from typing import Any
 
 from shared.projection.sql import sql
-from shared.reading.pages import LIMIT_MAX, encode_cursor
+from shared.reading.bounds import JOINED_MAX, JOINED_MIN, LIMIT_MAX
+from shared.reading.pages import encode_cursor
 from shared.reading.snapshot import Snapshot
 
-JOINED_MIN = 2  # an id with one e-mail joins one other; the index holds who joins more
-JOINED_DEFAULT = 5
-JOINED_MAX = 2**31 - 1  # what the column holds
 FIRST_PAGE = (JOINED_MAX, -(2**63))
 
 JOINED = sql(f"""

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 
-LIMIT_DEFAULT, LIMIT_MAX = 50, 1_000  # items of a page
 INT64 = range(-(2**63), 2**63)
 
 

@@ -5,7 +5,8 @@ import time
 
 from fastapi import Request
 
-from shared.access.keys import Access, KeyRing, Scope
+from shared.access.keys import Access, KeyRing
+from shared.access.scopes import Scope
 from shared.web.problems import Problem
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="touchline"'}

@@ -13,7 +13,7 @@ from shared.log.postgres import PARTITIONS, PostgresLog
 from tests.conftest import new_workspace
 from tests.contract.event_log import EventLogContract
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 
 class TestPostgresLog(EventLogContract):
@@ -87,7 +87,7 @@ class TestPostgresLog(EventLogContract):
         """PostgreSQL itself raises the error, from a trigger: to fill a disk takes a disk of the test's own."""
 
         async def check() -> None:
-            running = await compose(own_database, Settings(kafka_bootstrap_servers=None))
+            running = await compose(own_database, Configuration(kafka_bootstrap_servers=None))
             workspace = await new_workspace(running, "full")
             event = {"type": "page_visited", "visitor_id": "v", "url": "https://a.example/"}
             transport = httpx.ASGITransport(running.app)

@@ -24,7 +24,7 @@ from shared.projection.sql import Connection
 from shared.projection.tables import projection
 from tests.properties.worlds import SOCIAL_POSTS_MAX
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 FOLDER = Path(__file__).parent
 EVENTS = FOLDER / "events.ndjson"
@@ -171,7 +171,7 @@ class Found(NamedTuple):
 
 async def found_in(url: str) -> Found:
     """Project the golden world twice into an empty database."""
-    running = await compose(url, Settings(kafka_bootstrap_servers=None))
+    running = await compose(url, Configuration(kafka_bootstrap_servers=None))
     try:
         workspaces = await send(running)
         await project_live(running)

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.replay.backfill import event_of
-from services.replay.hubspot import records
-from services.replay.hubspot.asset_types import asset_types
 from services.replay.hubspot.history import _json
-from services.replay.hubspot.records import Account, StagesKnown
 from services.replay.mapping import mapping
 from shared.events.codec import Record
 from shared.events.instants import to_micros, to_rfc3339
 from shared.events.types import AssetType
+from shared.producers import hubspot_records as records
 from shared.producers.hubspot import BadValue, Stages
+from shared.producers.hubspot_asset_types import asset_types
+from shared.producers.hubspot_records import Account, StagesKnown
 from tests.hubspot.company import PIPELINES
 
 ACCOUNT = Account("4711", "NOK", "Europe/Oslo")

@@ -17,7 +17,7 @@ from tests.properties.compare import differences
 from tests.properties.oracle import Oracle
 from tests.properties.worlds import world
 from touchline.compose import Role, Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 ROUNDS = int(os.environ.get("TOUCHLINE_KAFKA_EXAMPLES", "6"))
 WORKSPACES = 6
@@ -33,7 +33,7 @@ class Member:
     task: "asyncio.Task[None]"
 
     @classmethod
-    async def join(cls, url: str, settings: Settings) -> "Member":
+    async def join(cls, url: str, settings: Configuration) -> "Member":
         running = await compose(url, settings, [Role.PROJECTOR])
         assert isinstance(running.projectors, Projectors)
         return cls(running, asyncio.create_task(running.projectors.run()))
@@ -71,7 +71,7 @@ async def projected(running: Running, workspace: Workspace) -> None:
             await asyncio.sleep(0.05)
 
 
-async def play(running: Running, url: str, settings: Settings, rng: random.Random) -> tuple[list[str], int]:
+async def play(running: Running, url: str, settings: Configuration, rng: random.Random) -> tuple[list[str], int]:
     """One round: what differs, and how often a projector came or went meanwhile."""
     worlds = [world(rng, rng.randint(20, 60)) for _ in range(WORKSPACES)]
     workspaces = [await new_workspace(running, "world") for _ in worlds]
@@ -104,7 +104,7 @@ def test_several_workspaces_on_several_projectors_rebalanced_in_mid_flight(
     seed = int(os.environ.get("TOUCHLINE_SEED", random.randrange(2**32)))
     rng = random.Random(seed)
     topic = new_topic(kafka)
-    settings = Settings(
+    settings = Configuration(
         database_url=own_database, kafka_bootstrap_servers=kafka, kafka_topic=topic.topic, kafka_group=topic.topic,
         kafka_partitions=PARTITIONS, kafka_replication_factor=1,
     )  # fmt: skip

@@ -24,7 +24,7 @@ from tests.processes import start
 from tests.services import command, environment, fails
 from tests.system.test_read_bounds import history
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 KAFKA_PARTITIONS = 4
 DURABLE = ("workspace", "access_key", "log_partition", "event_log", "dead_letter", "dead_letter_pushed_out")
@@ -32,7 +32,7 @@ DURABLE = ("workspace", "access_key", "log_partition", "event_log", "dead_letter
 
 @pytest.fixture
 def source(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     yield running
     runner.run(running.close())
 
@@ -86,7 +86,7 @@ def test_a_store_that_is_lost_is_made_again_from_its_backup(
     assert after["tables"] == before["tables"]
 
     async def check() -> None:
-        again = await compose(empty, Settings(kafka_bootstrap_servers=None))
+        again = await compose(empty, Configuration(kafka_bootstrap_servers=None))
         for table in DURABLE:
             rows = [
                 await pool.fetch(f"SELECT * FROM touchline.{table} t ORDER BY t::text")
@@ -146,9 +146,9 @@ def test_a_backup_is_of_one_moment_though_events_come_in_meanwhile(tmp_path: Pat
     assert again.stop() == 0
 
 
-def on_kafka(url: str, topic: KafkaCluster) -> tuple[Settings, dict[str, str]]:
+def on_kafka(url: str, topic: KafkaCluster) -> tuple[Configuration, dict[str, str]]:
     """The settings of services on a database and a topic, in this process and in others."""
-    settings = Settings(
+    settings = Configuration(
         kafka_bootstrap_servers=topic.bootstrap_servers, kafka_topic=topic.topic, kafka_partitions=KAFKA_PARTITIONS
     )
     return settings, environment(url, topic, KAFKA_PARTITIONS=str(KAFKA_PARTITIONS))
@@ -333,12 +333,12 @@ def test_a_restore_that_was_killed_before_its_end_leaves_a_store_that_can_be_sta
 
     async def check() -> None:
         await migrate(empty, PARTITIONS)
-        async with reached(empty, Settings(), 4) as (pool, log):
+        async with reached(empty, Configuration(), 4) as (pool, log):
             with monkeypatch.context() as patch:
                 patch.setattr(Build, "run", kill)
                 with pytest.raises(Killed):
                     await backup.restore(Resources(pool, log), file, lambda _: None, lambda _: None)
-        again = await compose(empty, Settings(kafka_bootstrap_servers=None))
+        again = await compose(empty, Configuration(kafka_bootstrap_servers=None))
         same = Workspace(again, workspace.name, workspace.keys)
         await same.project()
         assert (await same.get("/v1/campaigns/c1/overview")).json()["metrics"] == (await workspace.get("/v1/campaigns/c1/overview")).json()["metrics"]  # fmt: skip

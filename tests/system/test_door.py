@@ -19,7 +19,8 @@ import zstandard
 from services.ingest import refused
 from services.ingest.dead_letters import pushed_out
 from shared.access import keys as access_keys
-from shared.access.keys import SCOPES, KeyRing
+from shared.access.keys import KeyRing
+from shared.access.scopes import SCOPES
 from shared.events.limits import EVENT_BYTES_MAX, HEADERS_BYTES_MAX, KEPT_BYTES_MAX, TEXT_CHARACTERS_MAX
 from shared.web import body as web_body
 from tests.conftest import Workspace, new_workspace

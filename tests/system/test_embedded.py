@@ -15,10 +15,10 @@ import pytest
 
 from tests.conftest import new_workspace
 from tests.processes import Up, start
-from touchline.cli.up import RESTARTS_MAX, keep_running
+from touchline.commands.up import RESTARTS_MAX, keep_running
 from touchline.compose import compose
+from touchline.configuration import Configuration
 from touchline.embedded import SOCKET_NAME, DatabaseLost, Embedded
-from touchline.settings import Settings
 
 
 @pytest.fixture(params=["near", "far"])
@@ -158,7 +158,7 @@ class Broken:
 def test_a_postgresql_that_cannot_be_started_again_ends_with_a_clear_line(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("touchline.cli.up.WATCH_S", 0.01)
+    monkeypatch.setattr("touchline.commands.up.WATCH_S", 0.01)
     embedded = Embedded(tmp_path / "data")
     Broken(embedded)
     with pytest.raises(DatabaseLost, match=f"{RESTARTS_MAX} times within 10 minutes did not help; its log is"):
@@ -186,8 +186,8 @@ def test_a_connection_through_a_socket_that_is_not_there_is_told_as_such(
 def test_a_postgresql_that_cannot_start_on_a_full_disk_is_tried_until_there_is_room(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("touchline.cli.up.WATCH_S", 0.01)
-    monkeypatch.setattr("touchline.cli.up.FULL_AGAIN_S", 0.02)
+    monkeypatch.setattr("touchline.commands.up.WATCH_S", 0.01)
+    monkeypatch.setattr("touchline.commands.up.FULL_AGAIN_S", 0.02)
     monkeypatch.setattr("touchline.compose.DISK_FREE_BYTES_MIN", 2**62)  # no disk has so much free
     embedded, tries, started = Embedded(tmp_path / "data"), 0, False
     broken, start_again = Broken(embedded), embedded.start_again
@@ -223,7 +223,7 @@ def test_a_database_that_is_away_because_the_disk_is_full_is_told_as_such(
     url = embedded.start()
 
     async def check() -> None:
-        running = await compose(url, Settings(kafka_bootstrap_servers=None), folder=embedded.data)
+        running = await compose(url, Configuration(kafka_bootstrap_servers=None), folder=embedded.data)
         workspace = await new_workspace(running, "full")
         event = {"type": "page_visited", "visitor_id": "v", "url": "https://a.example/"}
         assert (await workspace.send(event)).status_code == 202

@@ -27,8 +27,8 @@ from tests.conftest import Workspace, new_workspace
 from tests.processes import Up, start
 from tests.properties.worlds import world
 from touchline.compose import Running, compose
+from touchline.configuration import Configuration
 from touchline.demo.mix import Mix
-from touchline.settings import Settings
 
 BEGIN_S = 300  # a busy machine is slow to start a process
 END = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -36,7 +36,7 @@ END = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 @pytest.fixture
 def other(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     yield running
     runner.run(running.close())
 

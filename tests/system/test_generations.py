@@ -22,7 +22,7 @@ from shared.projection.generations import (
 from shared.store import generations
 from tests.conftest import new_workspace
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 BEFORE_0010_LIVE = "SELECT name FROM touchline.generation WHERE live"
 BEFORE_0010_OLDER = "SELECT name FROM touchline.generation WHERE followed AND name NOT IN ($1, $2)"
@@ -30,7 +30,7 @@ BEFORE_0010_OLDER = "SELECT name FROM touchline.generation WHERE followed AND na
 
 @pytest.fixture
 def own(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     yield running
     runner.run(running.close())
 

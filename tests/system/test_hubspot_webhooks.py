@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 
 from shared.access import accounts as access_accounts
 from shared.access.accounts import CACHED_ACCOUNTS_MAX, Accounts, connect
-from shared.access.keys import SCOPES
+from shared.access.scopes import SCOPES
 from shared.events.limits import EVENTS_PER_REQUEST_MAX
 from shared.producers.hubspot import signature_v3
 from tests.conftest import Workspace, new_workspace
@@ -24,7 +24,7 @@ from tests.odd_json import odd_texts
 from tests.served import served
 from tests.unit.test_hubspot import EVERY, NOT_OURS
 from touchline.compose import Role, Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 PATH = "/hubspot/v1/webhooks"
 SECRET = "3f1c0a2e-secret-of-the-app"
@@ -555,7 +555,7 @@ def test_behind_a_proxy_that_rewrites_the_host_the_public_address_is_what_is_sig
 
     async def check() -> httpx.Response:
         running = await compose(
-            database_url, Settings(kafka_bootstrap_servers=None, public_url=public_url), [Role.INGEST]
+            database_url, Configuration(kafka_bootstrap_servers=None, public_url=public_url), [Role.INGEST]
         )
         try:
             async with served(running) as port, proxy(port, b"10.0.0.7:8301") as outside, httpx.AsyncClient() as client:
@@ -582,7 +582,7 @@ def test_a_proxy_that_only_ends_tls_needs_no_setting(portal: Portal, run: Any) -
 )
 def test_a_public_address_that_is_none_is_refused_at_the_start(told: str) -> None:
     with pytest.raises(ValueError, match="an address such as"):
-        Settings(public_url=told)
+        Configuration(public_url=told)
 
 
 # --- Anything at all --------------------------------------------------------------------------------------------------
@@ -591,7 +591,7 @@ def test_a_public_address_that_is_none_is_refused_at_the_start(told: str) -> Non
 @pytest.fixture
 def own(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
     """Services on a database of their own, of which a part can be made to fail."""
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     yield running
     runner.run(running.close())
 

@@ -26,7 +26,7 @@ from tests.mail_senders import SendGridKey, mailgun, mailgun_body, postmark, sen
 from tests.odd_json import odd_texts
 from tests.served import served
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_MAIL_EXAMPLES", "60"))
 SIGNING_KEY = "key-0f1e2d3c4b5a"
@@ -451,7 +451,7 @@ def test_a_call_of_thousands_is_taken_whole_and_one_of_too_many_is_refused_whole
 
 @pytest.fixture
 def own(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     runner.run(running.pool.execute(FULL))
     yield running
     runner.run(running.close())

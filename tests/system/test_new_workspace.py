@@ -10,7 +10,7 @@ import pytest
 from shared.access.keys import create_workspace
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 FULL = """
 CREATE FUNCTION touchline.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -21,7 +21,7 @@ ASKED = {"name": "Shop", "time_zone": "Europe/Oslo", "currency": "NOK"}
 
 @pytest.fixture
 def own(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     runner.run(running.pool.execute(FULL))
     yield running
     runner.run(running.close())

@@ -24,7 +24,7 @@ from shared.projection.projector import Projector
 from shared.projection.sql import Connection
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 VISIT = {"type": "page_visited", "visitor_id": "v", "url": "https://x.example/"}
 NOW_US = 1_800_000_000_000_000
@@ -62,7 +62,7 @@ async def take(workspace: Workspace) -> int:
 @pytest.fixture
 def alone(own_database: str, runner: asyncio.Runner) -> Iterator[Workspace]:
     """A workspace in a database where there is no other: what is compared with a rebuild is its events alone."""
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     yield runner.run(new_workspace(running, "alone"))
     runner.run(running.close())
 

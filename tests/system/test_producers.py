@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from services.ingest.app import Ingest
 from services.ingest.dead_letters import drop_letters, list_letters
+from services.ingest.ingest import Ingest
 from services.ingest.producers.counts import OPEN_MAX, Counts
 from services.ingest.producers.taking import take
 from services.replay.backfill import Backfill
@@ -27,7 +27,7 @@ from shared.producers.message import Message, Unmapped, Unreadable
 from shared.store.producer_counts import NAMES_MAX, OTHER, Outcome, read_counts, write_counts
 from tests.conftest import Workspace
 from tests.processes import start
-from touchline.cli.producers import silent_for
+from touchline.commands.producers import silent_for
 from touchline.compose import Running
 
 WAIT_S = 10.0  # counts are written a second after they are made; a busy machine takes longer

@@ -39,7 +39,7 @@ from shared.rules.models import MODELS
 from shared.web.problems import add_handlers
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 CAMPAIGNS = 5
 DAY_US = 86_400_000_000
@@ -91,7 +91,7 @@ class Store:
 
 @pytest.fixture
 def store(own_database: str, runner: asyncio.Runner) -> Iterator[Store]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     workspace = runner.run(new_workspace(running, "bounds"))
     yield Store(own_database, running, workspace)
     runner.run(running.close())

@@ -37,9 +37,9 @@ from tests.conftest import Workspace, new_workspace
 from tests.processes import start
 from tests.properties.worlds import world
 from touchline.compose import Running, compose, reached
+from touchline.configuration import Configuration
 from touchline.demo.mix import Mix
 from touchline.embedded import Embedded
-from touchline.settings import Settings
 
 EVENTS = 4_000
 KILLS = 10
@@ -52,7 +52,7 @@ def mix(name: str) -> list[dict]:
 
 @pytest.fixture
 def own(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     yield running
     runner.run(running.close())
 
@@ -437,7 +437,7 @@ def test_several_processes_make_the_same_rows(
     monkeypatch.setattr(build, "ALONE_EVENTS_MAX", 0)
     monkeypatch.setattr(bulk, "SPAN_EVENTS", 300)
     monkeypatch.setattr(bulk, "BUCKET_EVENTS", 500)
-    opener = partial(reached, own_database, Settings(kafka_bootstrap_servers=None), 3)
+    opener = partial(reached, own_database, Configuration(kafka_bootstrap_servers=None), 3)
 
     async def check() -> None:
         await sent_and_projected(own, "worker_pool")
@@ -452,7 +452,7 @@ def test_a_crew_that_loses_a_process_says_so_and_what_it_did_is_gone_on_with(
 ) -> None:
     monkeypatch.setattr(build, "ALONE_EVENTS_MAX", 0)
     monkeypatch.setattr(bulk, "SPAN_EVENTS", 300)
-    opener = partial(reached, own_database, Settings(kafka_bootstrap_servers=None), 3)
+    opener = partial(reached, own_database, Configuration(kafka_bootstrap_servers=None), 3)
 
     async def check() -> None:
         await sent_and_projected(own, "lost")

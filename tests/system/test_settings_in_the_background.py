@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from touchline.cli.status import _status
 
 from services.api import reading
 from services.projector.worker import Worker
@@ -24,9 +25,8 @@ from shared.projection.tables import NOT_ROWS, projection
 from shared.reading.snapshot import snapshot
 from tests.conftest import Workspace, new_workspace
 from tests.system.test_replay import mix, resources, send
-from touchline.cli.status import _status
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 SESSIONS = sql("SELECT count(DISTINCT session) FROM {g}.touch WHERE ws = $1")
 NOTHING_AT_ONCE = Limits(events=0, deals=0)
@@ -35,7 +35,7 @@ GAP = {"session_gap_minutes": 1}
 
 @pytest.fixture
 def own(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     yield running
     runner.run(running.close())
 
@@ -164,10 +164,10 @@ def test_the_status_command_tells_every_workspace_that_it_is_under_way_for(
     async def check() -> None:
         async with beside(own) as both:
             await both.configure("gap", GAP)
-            (told,) = (await _status(own_database, Settings(kafka_bootstrap_servers=None)))["settings_under_way"]
+            (told,) = (await _status(own_database, Configuration(kafka_bootstrap_servers=None)))["settings_under_way"]
             assert told["workspace"] == both.workspace.name
             await both.finish()
-            assert (await _status(own_database, Settings(kafka_bootstrap_servers=None)))["settings_under_way"] == []
+            assert (await _status(own_database, Configuration(kafka_bootstrap_servers=None)))["settings_under_way"] == []
 
     runner.run(check())
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from shared.store.durable import durable
 from tests.conftest import new_workspace
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 
 def test_durable_tables_of_a_newer_release_are_left_alone_and_worked_with(
@@ -20,7 +20,7 @@ def test_durable_tables_of_a_newer_release_are_left_alone_and_worked_with(
 
     async def check() -> None:
         for _ in range(2):
-            running = await compose(own_database, Settings(kafka_bootstrap_servers=None))
+            running = await compose(own_database, Configuration(kafka_bootstrap_servers=None))
             workspace = await new_workspace(running, "back")
             assert (await workspace.get("/v1/status")).status_code == 200
             await running.pool.execute("ALTER TABLE touchline.dead_letter ADD COLUMN IF NOT EXISTS of_next_year text")

@@ -17,8 +17,9 @@ from pyarrow import parquet
 
 from services.replay.backfill import Backfill, Tally
 from services.replay.mapping.errors import BadMapping
-from services.replay.mapping.ready import mapping, ready_mappings
+from services.replay.mapping.ready import mapping
 from services.replay.mapping.table import TableMapping
+from services.replay.ready_mappings import ready_mappings
 from services.replay.sources import Unreadable, read_lines
 from tests.conftest import Workspace
 

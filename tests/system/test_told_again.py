@@ -278,9 +278,9 @@ def test_a_sample_is_compared_as_its_snapshot_knew_the_ids_while_they_are_told_a
 
 async def on_its_own(url: str, check: Any) -> None:
     from touchline.compose import compose
-    from touchline.settings import Settings
+    from touchline.configuration import Configuration
 
-    running = await compose(url, Settings(kafka_bootstrap_servers=None))
+    running = await compose(url, Configuration(kafka_bootstrap_servers=None))
     try:
         await check(running)
     finally:

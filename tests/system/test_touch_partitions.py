@@ -19,14 +19,14 @@ from shared.projection.partitions import (
 from tests.conftest import Workspace, new_workspace
 from tests.system.test_replay import resources, verified
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 SHORT_MS = 300  # longer than the lock of an attachment is waited for, and far shorter than a `verify`
 
 
 @pytest.fixture
 def own(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     yield running
     runner.run(running.close())
 

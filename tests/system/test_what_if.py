@@ -23,7 +23,7 @@ from shared.reading.snapshot import snapshot
 from tests.conftest import Workspace, new_workspace
 from tests.processes import start
 from touchline.compose import Running, compose
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 WEEK = dt.timedelta(days=7)
 
@@ -48,7 +48,7 @@ BACKDATED = {"type": "asset_associated", "id": "earlier", "asset_id": "lp", "cam
 
 @pytest.fixture
 def own(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
-    running = runner.run(compose(own_database, Settings(kafka_bootstrap_servers=None)))
+    running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     yield running
     runner.run(running.close())
 

@@ -25,3 +25,9 @@ def test_every_function_fits_a_screen(file: Path) -> None:
 @pytest.mark.parametrize("file", [f for f in FILES if f.name != "__init__.py"], ids=lambda f: str(f.relative_to(ROOT)))
 def test_every_file_says_what_it_settles(file: Path) -> None:
     assert ast.get_docstring(ast.parse(file.read_text()))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_no_file_hides_a_circle_of_imports_from_the_interpreter(file: Path) -> None:
+    names = {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
+    assert "TYPE_CHECKING" not in names

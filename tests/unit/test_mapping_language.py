@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.replay.mapping.errors import BadMapping
-from services.replay.mapping.ready import READY, Said, mapping, ready_mappings
+from services.replay.mapping.ready import Said, mapping
+from services.replay.ready_mappings import READY, ready_mappings
 from services.replay.sources import Unreadable, read_lines
 from shared.events.codec import Refusal
 from shared.events.types import EVENT_TYPES

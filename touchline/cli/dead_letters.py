@@ -1,168 +1,71 @@
-"""`touchline dead-letters`: what was kept aside, and what becomes of it."""
+"""`touchline dead-letters`: the events that were refused and kept."""
 
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-import asyncpg
 import typer
-import uvloop
-from rich.markup import escape
-from rich.table import Table
 
-from services.ingest.dead_letters import Letter, drop_letters, find_letters, list_letters, pushed_out, retry_letter
-from services.ingest.workspaces import DEFAULT_WORKSPACE
-from shared.events.instants import to_rfc3339
-from shared.log.port import EventLog, Position
-from touchline.cli.plainly import errors, for_tables, plainly
-from touchline.cli.reach import AsJson, Data, Workspace, database, store_and_log
-from touchline.cli.status import shown_key
+from shared.access.scopes import OPERATOR_WORKSPACE
+from touchline.cli.groups import command, group
+from touchline.cli.options import AsJson, Data, Workspace
 
-PAGE = 500
+app = group("List, resend or delete dead letters: events that were refused and kept.")
 
-app = typer.Typer(
-    help="Events that were kept aside: what is wrong with them, and what becomes of them.", no_args_is_help=True
-)
-console = for_tables()
-
-Numbers = Annotated[list[int] | None, typer.Argument(metavar="NUMBER…", help="of letters, as `list` tells them")]
-All = Annotated[bool, typer.Option("--all", help="all of them, or all of one reason")]
-Reason = Annotated[str | None, typer.Option(help="only those of this reason, such as unknown_field")]
-Answer = TypeVar("Answer")
+Numbers = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="NUMBER…", help="the numbers of dead letters, as `touchline dead-letters list` shows them"),
+]
+All = Annotated[
+    bool, typer.Option("--all", help="all dead letters of the workspace or, with --reason, all of this reason")
+]
+Reason = Annotated[str | None, typer.Option(help="only dead letters with this reason, such as unknown_field")]
 
 
-@app.command("list")
+@command(app, "list")
 def list_(
-    reason: Reason = None, limit: Annotated[int, typer.Option(help="how many at most")] = 50,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    reason: Reason = None, limit: Annotated[int, typer.Option(help="how many are listed at most")] = 50,
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """What was kept aside, the oldest first, and how many of each key were pushed out by later ones."""
+    """List dead letters, the oldest first.
 
-    async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> tuple[list[Letter], list[dict[str, Any]]]:
-        return await list_letters(pool, workspace, reason, 0, limit), await pushed_out(pool, workspace)
+    Also tells how many dead letters of each key were deleted because newer ones took their place.
+    """
+    from touchline.commands import dead_letters
 
-    letters, gone = _on(data, work)
-    if as_json:
-        print(json.dumps({"dead_letters": [_said(letter) for letter in letters], "pushed_out": gone}))
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("number", "received", "reason", "event", "detail"):
-        table.add_column(heading, overflow="fold")
-    for each in letters:
-        table.add_row(
-            str(each.number),
-            to_rfc3339(each.received_us),
-            each.reason,
-            escape(each.event_id or ""),
-            escape(each.detail),
-        )
-    console.print(table)
-    for key, events in (row.values() for row in gone):
-        console.print(f"pushed out by later ones: {events:,} of the key {shown_key(key)}")
+    dead_letters.list_(reason, limit, data, workspace, as_json=as_json)
 
 
-@app.command("show")
+@command(app, "show")
 def show(
-    number: Annotated[int, typer.Argument(help="of the letter")],
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    number: Annotated[int, typer.Argument(help="the number of the dead letter, as `touchline dead-letters list` shows it")],
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """One letter whole, with the event as it was sent."""
-    letters = _on(data, lambda pool, _: find_letters(pool, workspace, [number]))
-    if not letters:
-        errors.print(f"{workspace} has no dead letter {number}", style="red", markup=False)
-        raise typer.Exit(1)
-    said = _said(letters[0])
-    if as_json:
-        print(json.dumps(said))
-        return
-    for name, value in said.items():
-        if value is not None:
-            console.print(f"{name:12} {value}", markup=False, soft_wrap=True)
+    """Show one dead letter with all its fields and the event as it was sent. Exits 1 if there is no such dead letter."""
+    from touchline.commands import dead_letters
+
+    dead_letters.show(number, data, workspace, as_json=as_json)
 
 
-@app.command("retry")
+@command(app, "retry")
 def retry(
     numbers: Numbers = None, all_: All = False, reason: Reason = None,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Send them again, each at its own time. Exits 1 if one still cannot be; it is kept."""
-    _chosen(numbers, all_=all_)
+    """Send dead letters again, each with the time at which it was first received.
 
-    async def work(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> tuple[int, dict[int, str]]:
-        sent, refused = 0, {}
-        async for letter in _letters(pool, workspace, numbers, reason):
-            outcome = await retry_letter(pool, log, letter)
-            if isinstance(outcome, Position):
-                sent += 1
-            else:
-                refused[letter.number] = outcome
-        return sent, refused
+    Exits 1 if one is refused again; it is kept as it was.
+    """
+    from touchline.commands import dead_letters
 
-    sent, refused = _on(data, work)
-    if as_json:
-        print(json.dumps({"sent": sent, "refused": refused}))
-    else:
-        console.print(f"sent again: {sent:,}")
-        for number, why in refused.items():
-            console.print(f"  {number} {why}", markup=False, soft_wrap=True)
-    if refused:
-        raise typer.Exit(1)
+    dead_letters.retry(numbers, reason, data, workspace, all_=all_, as_json=as_json)
 
 
-@app.command("drop")
+@command(app, "drop")
 def drop(
     numbers: Numbers = None, all_: All = False, reason: Reason = None,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask whether all are to be removed")] = False,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    yes: Annotated[bool, typer.Option("--yes", help="with --all: do not ask for confirmation")] = False,
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Remove them for good. With --all it asks first."""
-    _chosen(numbers, all_=all_)
-    if all_ and not yes:
-        of_reason = "" if reason is None else f" of the reason {reason}"
-        typer.confirm(f"Remove all dead letters of {workspace}{of_reason} for good?", abort=True, err=True)
+    """Delete dead letters for ever. With --all it asks for confirmation first."""
+    from touchline.commands import dead_letters
 
-    async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> int:
-        chosen = [letter.number async for letter in _letters(pool, workspace, numbers, reason)]
-        return await drop_letters(pool, workspace, chosen)
-
-    dropped = _on(data, work)
-    print(json.dumps({"dropped": dropped})) if as_json else console.print(f"dropped: {dropped:,}")
-
-
-def _chosen(numbers: list[int] | None, *, all_: bool) -> None:
-    if bool(numbers) == all_:
-        raise typer.BadParameter("name letters by their numbers, or say --all", param_hint="NUMBER")
-
-
-async def _letters(
-    pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: list[int] | None, reason: str | None
-) -> AsyncIterator[Letter]:
-    """Those that are named, else all, page by page."""
-    if numbers:
-        for letter in await find_letters(pool, workspace, numbers):
-            if reason in (None, letter.reason):
-                yield letter
-        return
-    last = 0
-    while page := await list_letters(pool, workspace, reason, last, PAGE):
-        for letter in page:
-            yield letter
-        last = page[-1].number
-
-
-def _said(letter: Letter) -> dict[str, Any]:
-    return {
-        "number": letter.number, "workspace": letter.workspace, "key": letter.key,
-        "key_hint": letter.key_hint, "producer": letter.producer, "reason": letter.reason, "detail": letter.detail, "event_id": letter.event_id,
-        "partition": letter.partition, "offset": letter.offset, "received_at": to_rfc3339(letter.received_us),
-        "user_agent": letter.user_agent, "body": letter.body.decode(errors="replace"),
-    }  # fmt: skip
-
-
-def _on(data: Any, work: Callable[["asyncpg.Pool[asyncpg.Record]", EventLog], Awaitable[Answer]]) -> Answer:
-    async def worked(url: str) -> Answer:
-        async with store_and_log(url, 2) as (pool, log):
-            return await work(pool, log)
-
-    with plainly(), database(data) as url:
-        return uvloop.run(worked(url))
+    dead_letters.drop(numbers, reason, data, workspace, all_=all_, yes=yes, as_json=as_json)

@@ -1,117 +1,34 @@
-"""`touchline explain`: why is this (not) in my campaign?"""
+"""`touchline explain`: why an event or a deal counts for a campaign, or does not."""
 
-import json
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import uvloop
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
-from shared.reading.checklist import explain_deal
-from shared.reading.explain import explain_event
-from shared.reading.snapshot import Snapshot
-from touchline.cli.plainly import plainly
-from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
+from shared.access.scopes import OPERATOR_WORKSPACE
+from touchline.cli.groups import command, group
+from touchline.cli.options import AsJson, Data, Generation, Workspace
 
-Generation = Annotated[str | None, typer.Option(help="another one than the live one, such as a what-if's")]
-
-app = typer.Typer(help="Why is this (not) in my campaign?", no_args_is_help=True)
-console = Console(highlight=False)
+app = group("Explain why an event or a deal counts for a campaign, or does not.")
 
 
-@app.command("event")
+@command(app, "event")
 def event(
-    event_id: Annotated[str, typer.Argument(metavar="ID", help="of the event")],
-    generation: Generation = None, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="the id of the event")],
+    generation: Generation = None, data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """What an event counted for, in which campaigns, and why not in others."""
-    said = _asked(data, workspace, generation, lambda snapshot: explain_event(snapshot, event_id))
-    if as_json:
-        print(json.dumps(said))
-    else:
-        _tell_event(said)
+    """Tell what an event counted for and in which campaigns, and why it does not count in others."""
+    from touchline.commands import explain
+
+    explain.event(event_id, generation, data, workspace, as_json=as_json)
 
 
-@app.command("deal")
+@command(app, "deal")
 def deal(
-    deal_id: Annotated[str, typer.Argument(metavar="ID", help="of the deal")],
-    campaign: Annotated[str, typer.Option(help="the campaign that the deal counts for, or not")],
-    generation: Generation = None, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    deal_id: Annotated[str, typer.Argument(metavar="ID", help="the id of the deal")],
+    campaign: Annotated[str, typer.Option(help="the id of the campaign that the question is about")],
+    generation: Generation = None, data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Why a deal counts for a campaign, or does not: each check with the event that decides it."""
-    said = _asked(data, workspace, generation, lambda snapshot: explain_deal(snapshot, deal_id, campaign))
-    if as_json:
-        print(json.dumps(said))
-    else:
-        _tell_deal(said)
+    """Tell why a deal counts for a campaign, or does not: each condition, with the event that decides it."""
+    from touchline.commands import explain
 
-
-def _asked(
-    data: Any, workspace: str, generation: str | None, ask: Callable[[Snapshot], Awaitable[dict[str, Any]]]
-) -> dict[str, Any]:
-    async def answered(url: str) -> dict[str, Any]:
-        async with read_only(url, workspace, generation) as snapshot:
-            return {**await ask(snapshot), "as_of": str(snapshot.as_of)}
-
-    with plainly(), database(data) as url:
-        return uvloop.run(answered(url))
-
-
-def _mark(holds: bool | None) -> str:
-    return {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}[holds]
-
-
-def _tell_event(said: dict[str, Any]) -> None:
-    console.print(f"[bold]{said['type'] or 'event'}[/] {escape(said['event_id'])}", soft_wrap=True)
-    facts = {
-        "occurred at": said["occurred_at"], "told as of": said.get("told_as_of"), "contact": said["contact"], "session": said.get("session"),
-        "brought by": " / ".join(filter(None, (said.get("source"), said.get("medium")))) or None,
-        "channel": said.get("channel"), "influence": ", ".join(said.get("influence", [])) or None,
-        "machine by": (said.get("machine_by") or "").replace("_", " ") or None, "detail": said.get("detail"), "retracted by": ", ".join(said.get("retracted_by", [])) or None,
-        "lost duplicates": said.get("conflicting_duplicates") or None,
-    }  # fmt: skip
-    comparison = "counted" if said["counted"] else f"{_vain(said)}: {said['reason']}"
-    console.print(f"  {_mark(said['counted'])} {comparison}")
-    for name, value in facts.items():
-        if value is not None:
-            console.print(f"  {name:15} {value}", soft_wrap=True, markup=False)
-    if said["campaigns"]:
-        console.print(_campaigns(said["campaigns"]))
-    for section in said.get("sections", []):
-        where = escape(f"section of asset {section['asset_id']} in {section['campaign_id']}")
-        told = " as a former asset" if section["former"] else ""
-        console.print(f"  {_mark(section['shown'])} {where}{told}{_why(section['reason'])}", soft_wrap=True)
-
-
-def _vain(said: dict[str, Any]) -> str:
-    return "changed nothing" if "campaign_id" in said else "not counted"  # an association; its reason is why
-
-
-def _why(reason: str | None) -> str:
-    return "" if reason is None else f": {reason}"
-
-
-def _campaigns(told: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("", "campaign", "because"):
-        table.add_column(heading, overflow="fold")
-    for row in told:
-        why = f"through {', '.join(row['through'])}" if row["counts"] else row["reason"]
-        table.add_row(f"  {_mark(row['counts'])}", escape(row["campaign_id"]), escape(f"{why}: {row['says']}"))
-    return table
-
-
-def _tell_deal(said: dict[str, Any]) -> None:
-    comparison = "counts" if said["counts"] else f"does not count: {said['reason']}"
-    console.print(f"[bold]deal[/] {escape(said['deal_id'])} [bold]for[/] {escape(said['campaign_id'])}", soft_wrap=True)
-    console.print(f"  {_mark(said['counts'])} {comparison}")
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("", "check", "decided by"):
-        table.add_column(heading, overflow="fold")
-    for check in said["checks"]:
-        table.add_row(f"  {_mark(check['holds'])}", escape(check["says"]), escape(check["deciding_event"] or ""))
-    console.print(table)
+    explain.deal(deal_id, campaign, generation, data, workspace, as_json=as_json)

@@ -1,94 +1,97 @@
-"""`touchline producers`: what arrived from each producer, and what became of it?"""
+"""`touchline producers`: what outside producers send to a workspace, and which accounts of theirs may send."""
 
-import datetime as dt
-import json
-import time
-from typing import Any
+from pathlib import Path
+from typing import Annotated
 
-import msgspec
 import typer
-import uvloop
-from rich.markup import escape
-from rich.table import Table
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
-from shared.events.instants import to_micros
-from shared.store.producer_counts import NAMES_MAX, OTHER, read_counts
-from touchline.cli import producer_accounts, producer_unmapped
-from touchline.cli.plainly import for_tables, plainly
-from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, tables
+from shared.access.scopes import OPERATOR_WORKSPACE
+from touchline.cli.groups import command, group
+from touchline.cli.options import AsJson, Data, Workspace
 
-app = typer.Typer(
-    help="Who sends to this workspace: what arrived from each producer, and what became of it.", no_args_is_help=True
-)
-app.command("connect")(producer_accounts.connect)
-app.command("disconnect")(producer_accounts.disconnect)
-app.command("accounts")(producer_accounts.accounts)
-app.command("unmapped")(producer_unmapped.unmapped)
-app.command("map")(producer_unmapped.map_)
-console = for_tables()
+app = group("List what each producer has sent to a workspace, and connect the accounts of outside producers.")
 
-UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-COLUMNS = ("accepted", "mapped", "unmapped", "refused")
+Producer = Annotated[str, typer.Argument(help="the producer that the account is at: hubspot, mailgun or sendgrid")]
+Account = Annotated[
+    str,
+    typer.Option(help="for hubspot the portal ID (Hub ID); for mailgun and sendgrid the account name in the webhook's URL"),
+]  # fmt: skip
 
 
-@app.command("list")
-def list_(data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False) -> None:
-    """Each producer's messages: accepted, mapped, unmapped, refused by code; by name too, and since when it is silent.
+@command(app, "connect")
+def connect(
+    producer: Producer, account: Account,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="a file that holds the secret which the messages are signed with; without it, you are asked for the secret"),
+    ] = None,
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Accept an account's signed messages for the workspace. If the account is connected already, replace its secret.
 
-    Messages are counted as they arrive, a file's rows as it is sent: one that is sent twice counts twice, and a dead letter
-    that is sent again or dropped later changes no count. A process that is killed loses the counts of its last second.
+    Exits 1 if the account is connected with another workspace.
     """
+    from touchline.commands import producer_accounts
 
-    async def asked(url: str) -> list[dict[str, Any]]:
-        async with tables(url, 1) as pool:
-            await check_workspace(pool, workspace)
-            return await read_counts(pool, workspace)
-
-    with plainly(), database(data) as url:
-        items = uvloop.run(asked(url))
-    if as_json:
-        print(json.dumps({"workspace": workspace, "producers": items}))
-    elif not items:
-        console.print(f"nothing has arrived in {workspace}", markup=False)
-    else:
-        _tell(items, time.time_ns() // 1000)
+    producer_accounts.connect(producer, account, secret_file, data, workspace, as_json=as_json)
 
 
-def _tell(items: list[dict[str, Any]], now_us: int) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("producer", overflow="fold")
-    table.add_column("name", overflow="fold")
-    for heading in COLUMNS:
-        table.add_column(heading, justify="right")
-    table.add_column("silent for", justify="right")
-    table.add_column("refused by", overflow="fold")
-    for item in items:
-        _row(table, f"[bold]{escape(item['producer'])}[/]", "", item, now_us)
-        for named in item["names"]:
-            _row(table, "", escape(named["name"]), named, now_us)
-    console.print(table)
-    for item in items:
-        if item["more_names"]:
-            console.print(
-                f"{item['producer']}: it sent more than {NAMES_MAX} names; those beyond are counted as {OTHER}",
-                markup=False, soft_wrap=True,
-            )  # fmt: skip
-        if item["dead_letters"]:
-            console.print(
-                f"{item['producer']}: {item['dead_letters']:,} of what was refused is kept aside now: touchline dead-letters list",
-                markup=False, soft_wrap=True,
-            )  # fmt: skip
+@command(app, "disconnect")
+def disconnect(
+    producer: Producer, account: Account, data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Refuse an account's messages from now on. Events from its earlier messages stay."""
+    from touchline.commands import producer_accounts
+
+    producer_accounts.disconnect(producer, account, data, workspace, as_json=as_json)
 
 
-def _row(table: Table, producer: str, name: str, counted: dict[str, Any], now_us: int) -> None:
-    codes = ", ".join(f"{one['code']} {one['messages']:,}" for one in counted["refused_by"])
-    numbers = (f"{counted[column]:,}" for column in COLUMNS)
-    table.add_row(producer, name, *numbers, silent_for(counted["last_seen"], now_us), escape(codes))
+@command(app, "accounts")
+def accounts(data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False) -> None:
+    """List the connected accounts of the workspace, without their secrets."""
+    from touchline.commands import producer_accounts
+
+    producer_accounts.accounts(data, workspace, as_json=as_json)
 
 
-def silent_for(last_seen: str, now_us: int) -> str:
-    """How long ago an instant was, in its largest unit: `5 min`, `3 d`."""
-    seconds = max(0, now_us - to_micros(msgspec.convert(last_seen, dt.datetime, strict=False))) // 1_000_000
-    length, unit = next(((length, unit) for length, unit in UNITS if seconds >= length), UNITS[-1])
-    return f"{seconds // length} {unit}"
+@command(app, "unmapped")
+def unmapped(
+    producer: Annotated[str | None, typer.Option(help="only messages of this producer, such as segment")] = None,
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """List the messages that no mapping took when they came, by name: how many, first and last seen.
+
+    The most frequent first.
+    """
+    from touchline.commands import producer_unmapped
+
+    producer_unmapped.unmapped(producer, data, workspace, as_json=as_json)
+
+
+@command(app, "map")
+def map_(
+    producer: Annotated[str, typer.Argument(help="the producer whose unmapped messages are read, such as segment")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only count; append nothing to the log")] = False,
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Read the unmapped messages in the log again, and append the events that the present mapping makes of them.
+
+    Such an event is the same as if the message had been mapped when it came. It counts once, however often you run this. Exits 1
+    if a message is refused; it stays in the log.
+    """
+    from touchline.commands import producer_unmapped
+
+    producer_unmapped.map_(producer, data, workspace, dry_run=dry_run, as_json=as_json)
+
+
+@command(app, "list")
+def list_(data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False) -> None:
+    """List each producer's messages: accepted, mapped, unmapped, refused by code, and the time since the last one.
+
+    Messages are counted when they come, and rows of a file when they are sent: what is sent twice counts twice. Retrying or
+    dropping a dead letter changes no count. A process that is killed loses the counts of its last second.
+    """
+    from touchline.commands import producers
+
+    producers.list_(data, workspace, as_json=as_json)

@@ -1,260 +1,115 @@
-"""`touchline replay`: what does the log make of it?"""
+"""`touchline replay`: projections of the whole log, made beside the live one."""
 
-import json
-import os
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
-import uvloop
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
-from services.replay.compare import Difference
-from services.replay.generations import Listed, State, generations
-from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
-from services.replay.verify import Comparison, Drawn, verify
-from shared.projection.checksums import Checksum, set_checksums
-from shared.projection.generations import WHAT_IF
-from touchline.cli.plainly import errors, plainly
-from touchline.cli.reach import AsJson, Data, Workspace, database, read_only
-from touchline.cli.working import CORES, Processes, Reach, on_store
+from shared.access.scopes import OPERATOR_WORKSPACE
+from touchline.cli.groups import command, group
+from touchline.cli.options import CORES, INSTANT, AsJson, Data, Generation, Processes, Workspace
 
-DIFFERENT = 3  # the exit code
-MASK = 2**64 - 1  # digests are sums of 64-bit hashes; these bits of them are shown
-ROWS_TOLD = 20
-
-app = typer.Typer(help="What does the log make of it?", no_args_is_help=True)
-console = Console(highlight=False)
+app = group("Project the log again beside the live tables: to check them, to replace them, or to try changes.")
 
 
-@app.callback()
-def replay() -> None:
-    """Project the log again, beside the live data."""
-
-
-@app.command("verify")
-def verify_(
-    sample: Annotated[str | None, typer.Option(metavar="SHARE", help="only so much of it, such as 1%, drawn anew each time")] = None,
+@command(app, "verify")
+def verify(
+    sample: Annotated[str | None, typer.Option(metavar="SHARE", help="compare only this share of the persons and deals, such as 1%; each run draws another one")] = None,
     processes: Processes = CORES, data: Data = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Project the log from its beginning, and compare every table with the live one at the same position.
+    """Project the log from its beginning, and compare every table with the live one at the same position of the log.
 
-    Services go on meanwhile. Exits 3 if a row differs; each is told with the event that explains it. Of a big store a sample
-    is projected and compared: some persons and deals, with all that hangs together with them.
+    The services may run meanwhile. Exits 3 if a row differs; each such row is told with the event that it follows from. With
+    --sample only some persons and deals are projected and compared, with everything that belongs to them.
     """
-    drawn = _parts(sample)
+    from touchline.commands import replay
 
-    async def work(reach: Reach) -> Comparison:
-        return await verify(reach.resources, f"{os.getpid()}", reach.begun, reach.advance, drawn)
-
-    comparison = on_store(data, work, quiet=as_json, processes=processes)
-    if as_json:
-        print(json.dumps(_said(comparison)))
-    else:
-        _tell(comparison)
-    if comparison.differing:
-        raise typer.Exit(DIFFERENT)
+    replay.verify_(sample, processes, data, as_json=as_json)
 
 
-@app.command("rebuild")
-def rebuild_(processes: Processes = CORES, data: Data = None, as_json: AsJson = False) -> None:
-    """Project the log from its beginning into a new generation, and make that the live one. Services go on meanwhile.
+@command(app, "rebuild")
+def rebuild(processes: Processes = CORES, data: Data = None, as_json: AsJson = False) -> None:
+    """Project the log from its beginning into a new generation, and make that the live one. The services may run meanwhile.
 
-    One that was stopped is gone on with. What differs from the generation before is told; it is kept until the next rebuild,
-    and `rollback` goes back to it. Generations of another release's shape stay as they are, and so do the services on them.
+    A rebuild that was stopped is continued. The rows that differ from the generation before are told. That generation is kept
+    until the next rebuild, and `touchline replay rollback` makes it the live one again. Generations of another release's shape
+    stay as they are, and so do the services that use them.
     """
+    from touchline.commands import replay
 
-    async def work(reach: Reach) -> Rebuilt:
-        return await Rebuild(reach.resources, reach.begun, reach.advance).run()
-
-    rebuilt = on_store(data, work, quiet=as_json, processes=processes)
-    comparison = rebuilt.comparison
-    if as_json:
-        compared = None if comparison is None else _said(comparison)
-        print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before, "compared": compared}))
-        return
-    if comparison is not None and comparison.differing:
-        console.print(f"[yellow]what {rebuilt.before} had otherwise:[/]")
-        _tell(comparison)
-    if rebuilt.before is None:
-        console.print(f"[green]live[/]: {rebuilt.generation}, the first one of this release's shape")
-    else:
-        console.print(
-            f"[green]live[/]: {rebuilt.generation}; {rebuilt.before} is kept, and `touchline replay rollback` goes back"
-        )
+    replay.rebuild_(processes, data, as_json=as_json)
 
 
-@app.command("rollback")
-def rollback_(data: Data = None, as_json: AsJson = False) -> None:
-    """Make the generation before the live one again."""
+@command(app, "rollback")
+def rollback(data: Data = None, as_json: AsJson = False) -> None:
+    """Make the generation that was live before the last rebuild the live one again."""
+    from touchline.commands import replay
 
-    async def work(reach: Reach) -> Rebuilt:
-        return await rollback(reach.resources)
-
-    rebuilt = on_store(data, work, quiet=True)
-    if as_json:
-        print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before}))
-    else:
-        console.print(f"[green]live[/]: {rebuilt.generation}, and no longer {rebuilt.before}")
+    replay.rollback_(data, as_json=as_json)
 
 
-@app.command("checksums")
-def checksums_(
-    generation: Annotated[str | None, typer.Option(help="another one than the live one")] = None,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+@command(app, "checksums")
+def checksums(
+    generation: Generation = None, data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Checksums of what a workspace's events make. Stores with the same set of events agree, however these came."""
+    """Print a checksum of every table of a workspace.
 
-    async def asked(url: str) -> tuple[str, dict[str, Checksum]]:
-        async with read_only(url, workspace, generation) as read:
-            return str(read.as_of), await set_checksums(read.connection.raw, read.generation, read.ws)
+    Two stores that hold the same set of events have equal checksums, in whatever order the events came.
+    """
+    from touchline.commands import replay
 
-    with plainly(), database(data) as url:
-        as_of, found = uvloop.run(asked(url))
-    whole = f"{sum(checksum.digest for checksum in found.values()) & MASK:016x}"
-    tables = {name: {"rows": c.rows, "digest": f"{c.digest & MASK:016x}"} for name, c in found.items()}
-    if as_json:
-        print(json.dumps({"workspace": workspace, "as_of": as_of, "digest": whole, "tables": tables}))
-        return
-    table = _table("table", "rows", "checksum")
-    for name, one in tables.items():
-        table.add_row(name, f"{one['rows']:,}", str(one["digest"]))
-    console.print(table)
-    console.print(f"{workspace} as of {as_of}: [bold]{whole}[/]")
+    replay.checksums_(generation, data, workspace, as_json=as_json)
 
 
-@app.command("list")
+@command(app, "list")
 def list_(data: Data = None, as_json: AsJson = False) -> None:
-    """The generations that there are."""
+    """List the generations of the store, and the state of each."""
+    from touchline.commands import replay
 
-    async def work(reach: Reach) -> list[Listed]:
-        return await generations(reach.resources.pool)
-
-    found = on_store(data, work, quiet=True)
-    for each in found:
-        for name in ("created_at", "expires_at"):
-            each.row[name] = each.row[name] and each.row[name].isoformat()
-    if as_json:
-        print(json.dumps({"generations": [each.row | {"events": each.events} for each in found]}))
-        return
-    table = _table("generation", "", "MB", "created")
-    for each in found:
-        state = str(each.state)
-        if each.state is State.WHAT_IF:
-            state = f"what-if of {each.row['workspace_id']}, until {each.row['expires_at']}"
-        state = state if each.ours else f"{state}, of another release's shape {each.row['shape']}"
-        table.add_row(each.name, state, f"{each.bytes / 1e6:,.0f}", each.row["created_at"])
-    console.print(table)
+    replay.list_(data, as_json=as_json)
 
 
-@app.command("drop")
-def drop_(
-    name: Annotated[str, typer.Argument(help="of a generation that is not the live one")],
-    other_release: Annotated[bool, typer.Option("--other-release", help="also the live one of another release's shape, whose services have ended")] = False,
+@command(app, "drop")
+def drop(
+    name: Annotated[str, typer.Argument(help="the name of a generation that is not the live one")],
+    other_release: Annotated[bool, typer.Option("--other-release", help="delete it even if it is the live one of another release's shape, whose services have ended")] = False,
     data: Data = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Remove a generation for good. The live one of this release's shape stays."""
+    """Delete a generation for ever. Exits 1 if there is none of this name, or if it is the live one of this release's shape."""
+    from touchline.commands import replay
 
-    async def work(reach: Reach) -> str | None:
-        pool = reach.resources.pool
-        if await drop(pool, name, other_shapes_live=other_release) or await drop(pool, WHAT_IF + name):
-            return None
-        if any(each.name == name and not each.ours for each in await generations(pool)):
-            return (
-                f"{name} is the live one of another release's shape: once its services have ended, add --other-release"
-            )
-        return f"there is no generation {name} that is not the live one"
-
-    if problem := on_store(data, work, quiet=True):
-        errors.print(problem, style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1)
-    print(json.dumps({"dropped": name})) if as_json else console.print(f"{name} is gone")
+    replay.drop_(name, data, other_release=other_release, as_json=as_json)
 
 
-def _parts(share: str | None) -> Drawn | None:
-    """A share in percent as any one of so many parts. Raises `typer.BadParameter`."""
-    if share is None:
-        return None
-    try:
-        percent = float(share.removesuffix("%"))
-    except ValueError:
-        percent = 0
-    if not 0 < percent <= 100:
-        raise typer.BadParameter(f"{share!r} is no share such as 1%", param_hint="--sample")
-    return max(1, round(100 / percent)), None
+@command(app, "what-if")
+def what_if(
+    name: Annotated[str, typer.Argument(help="the name of the new generation; reads ask for it by ?generation=NAME")],
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting of the workspace, such as session_gap_minutes=60; may be given several times")] = None,
+    with_: Annotated[list[Path] | None, typer.Option("--with", metavar="FILE", help="a file of events (NDJSON) that are added; may be given several times")] = None,
+    without: Annotated[list[str] | None, typer.Option(metavar="ID", help="the id of an event that is left out; may be given several times")] = None,
+    received_by: Annotated[str | None, typer.Option(metavar=INSTANT, help="leave out the events that were received after this instant")] = None,
+    keep: Annotated[str, typer.Option(metavar="AGE", help="how long the generation is kept, in minutes, hours or days: 30m, 12h, 7d")] = "7d",
+    processes: Processes = CORES, data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Project the events of one workspace with changes, into a generation of its own. The live numbers stay as they are."""
+    from touchline.commands import what_if
+
+    what_if.what_if_(
+        name, set_ or [], with_ or [], without or [], received_by, keep, processes, data, workspace, as_json=as_json
+    )
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading in ("rows", "rebuilt", "MB") else "left")
-    return table
+@command(app, "diff")
+def diff(
+    one: Annotated[str, typer.Argument(help="the name of a generation, or `live` for the live one")],
+    other: Annotated[str, typer.Argument(help="the name of the generation that it is compared with")],
+    model: Annotated[str, typer.Option(help="the attribution model that shares the revenue of deals among touches")] = "linear",
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Compare two generations: what each campaign, deal and contact gains or loses, and through which touches.
 
+    Exits 3 if there is a difference.
+    """
+    from touchline.commands import what_if
 
-def _said(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "generation": comparison.generation, "offsets": comparison.offsets, "equal": not comparison.differing,
-        "sample": comparison.sample and comparison.sample.said,
-        "left_out": sorted(comparison.left_out.values()),
-        "tables": {
-            name: {"rows": live.rows, "digest": str(live.digest), "equal": live == rebuilt}
-            for name, (live, rebuilt) in comparison.tables.items()
-        },
-        "differences": [
-            {"table": d.table, "key": _plain(d.key), "columns": d.columns, "live": _plain(d.live),
-             "rebuilt": _plain(d.rebuilt), "event": d.event}
-            for d in comparison.rows
-        ],
-    }  # fmt: skip
-
-
-def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A row as JSON has it: what is no number, truth or text is told as text."""
-    if row is None:
-        return None
-    return {name: value if isinstance(value, int | str | None) else str(value) for name, value in row.items()}
-
-
-def _tell(comparison: Comparison) -> None:
-    table = _table("", "table", "rows", "rebuilt", "checksum")
-    for name, (live, rebuilt) in comparison.tables.items():
-        mark = "[green]✓[/]" if live == rebuilt else "[red]✗[/]"
-        table.add_row(mark, name, f"{live.rows:,}", f"{rebuilt.rows:,}", f"{live.digest & MASK:016x}")
-    console.print(table)
-    events = sum(comparison.offsets.values())
-    if comparison.sample is not None:
-        said = comparison.sample.said
-        console.print(
-            f"a sample, part {said['place']} of {said['of']}: {said['persons_and_deals']:,} persons and deals"
-        )
-    for workspace in sorted(comparison.left_out.values()):
-        console.print(
-            f"not compared: {workspace}, whose rows are being made anew for changed settings; `touchline status` says how far",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
-    if not comparison.differing:
-        of_it = "of that part" if comparison.sample else "of it"
-        console.print(f"[green]equal[/]: {comparison.generation} is what its {events:,} events make {of_it}")
-        return
-    console.print(f"[red]different[/]: {', '.join(comparison.differing)}")
-    for difference in comparison.rows[:ROWS_TOLD]:
-        _tell_row(difference)
-    if len(comparison.rows) > ROWS_TOLD:
-        console.print(f"… and {len(comparison.rows) - ROWS_TOLD} more, at least; --json tells up to a hundred a table")
-
-
-def _tell_row(difference: Difference) -> None:
-    key = ", ".join(f"{name} {value}" for name, value in difference.key.items())
-    console.print(f"\n[bold]{difference.table}[/] {escape(key)}", soft_wrap=True)
-    if difference.live is None:
-        console.print("  is missing from the live generation")
-    elif difference.rebuilt is None:
-        console.print("  is in the live generation alone")
-    else:
-        for name in difference.columns:
-            live, rebuilt = difference.live[name], difference.rebuilt[name]
-            console.print(f"  {name}: {escape(repr(live))}, must be {escape(repr(rebuilt))}", soft_wrap=True)
-    if difference.event is not None:
-        console.print(f"  by event {escape(difference.event)}; `touchline explain event` tells more", soft_wrap=True)
+    what_if.diff(one, other, model, data, workspace, as_json=as_json)

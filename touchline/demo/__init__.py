@@ -1,1 +1,1 @@
-"""A believable year of a small company, made up from a seed."""
+"""The events of one year of an invented small company, drawn at random from a seed."""

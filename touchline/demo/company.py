@@ -1,4 +1,4 @@
-"""Who is the sample company: its campaigns, assets, and the people it meets. All names are invented."""
+"""The invented company of the demo: its campaigns, its assets, and the people who visit it."""
 
 import datetime as dt
 import random
@@ -62,7 +62,7 @@ PAGE_TYPES = ("landing_page", "site_page", "blog_post", "case_study")
 
 @dataclass
 class Asset:
-    """Something that can be touched."""
+    """A page, an e-mail, a form or another asset that people visit, open or fill in."""
 
     id: str
     type: str
@@ -73,7 +73,7 @@ class Asset:
 
 @dataclass
 class Campaign:
-    """What assets are held by; `utm` is the value that its links carry."""
+    """A campaign with its assets by type. `utm` is the value of `utm_campaign` in its links."""
 
     id: str
     name: str
@@ -84,14 +84,14 @@ class Campaign:
     assets: dict[str, list[Asset]] = field(default_factory=dict)
 
     def pick(self, rng: random.Random, *types: str) -> Asset | None:
-        """One of its assets of these types, None if it has none."""
+        """A random one of its assets of these types; None if it has none."""
         found = [asset for type_ in types for asset in self.assets.get(type_, ())]
         return rng.choice(found) if found else None
 
 
 @dataclass
 class Person:
-    """A visitor, known or not. `email` is what it identifies itself by, `id` what the CRM calls it."""
+    """A visitor. `email` is the address by which it has identified itself, `id` its id in the CRM; None if it is not known."""
 
     visitor: str
     email: str | None = None
@@ -99,7 +99,7 @@ class Person:
 
 
 def campaigns(rng: random.Random, count: int, begin: dt.datetime, end: dt.datetime) -> list[Campaign]:
-    """Campaigns over the whole span: a few run always, most for some weeks."""
+    """Make campaigns between `begin` and `end`: a few run all the time, most for some weeks."""
     out = []
     for n in range(count):
         theme = THEMES[n % len(THEMES)]
@@ -113,7 +113,7 @@ def campaigns(rng: random.Random, count: int, begin: dt.datetime, end: dt.dateti
 
 
 def assets(rng: random.Random, count: int, among: list[Campaign]) -> list[Asset]:
-    """Assets, given to campaigns by weight."""
+    """Make assets. A campaign with a greater weight gets more of them."""
     types = rng.choices(list(ASSET_SHARE), list(ASSET_SHARE.values()), k=count)
     weights = [campaign.weight for campaign in among]
     out = []
@@ -129,6 +129,6 @@ def assets(rng: random.Random, count: int, among: list[Campaign]) -> list[Asset]
 
 
 def email_of(rng: random.Random, n: int) -> str:
-    """An address of nobody."""
+    """An e-mail address that nobody has: its domain ends in `.example`."""
     firm = rng.choice(FIRMS).lower() + "-" + rng.choice(TRADES).lower().replace(" ", "")
     return f"{rng.choice(FIRST).lower()}.{rng.choice(LAST).lower()}{n}@{firm}.example"

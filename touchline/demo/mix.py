@@ -44,12 +44,12 @@ DAY = dt.timedelta(days=1)
 
 
 def rfc3339(instant: dt.datetime) -> str:
-    """As events carry it, to the millisecond."""
+    """An instant as events carry it: RFC 3339 in UTC, with milliseconds."""
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Mix:
-    """A company's traffic between `end` minus a year and `end`, about `events` events of it."""
+    """About `events` events of a company in the `days` days before `end`."""
 
     def __init__(self, seed: int, events: int, end: dt.datetime, days: int = 365) -> None:
         self.rng = random.Random(seed)
@@ -69,7 +69,7 @@ class Mix:
         return {"type": type_, "id": self._id(), "occurred_at": rfc3339(at), **fields}
 
     def history(self) -> Iterator[Sent]:
-        """The whole span, in the order in which it is sent: by time, but for the late ones."""
+        """All events in the order in which they are sent: by the time at which they happened, except the late ones."""
         later: list[tuple[str, int, Sent]] = []  # made today, to happen on another day
         late: list[tuple[str, int, Sent]] = []  # happened before, to be sent on another day
         n, end = 0, rfc3339(self.end)
@@ -106,7 +106,7 @@ class Mix:
                 yield from self._deal(self._moment(start))
 
     def _times(self, mean: float) -> int:
-        """A whole number with this mean."""
+        """A random whole number with this mean."""
         whole = int(mean)
         return whole + (self.rng.random() < mean - whole)
 
@@ -177,7 +177,7 @@ class Mix:
         yield self._event(held_from, "asset_associated", asset_id=asset.id, campaign_id=campaign.id)
 
     def _move(self, at: dt.datetime) -> Iterator[Sent]:
-        """An asset goes to another campaign, or to none."""
+        """An asset is moved to another campaign, or removed from its campaign."""
         running = self._running(at)
         asset = self.rng.choice(self.assets)
         if len(running) < 2 or asset.campaign is None or asset.campaign.begins > at - 4 * DAY:
@@ -211,7 +211,7 @@ class Mix:
         return rng.choice(self.people[-4000:])
 
     def visit(self, at: dt.datetime) -> Iterator[Sent]:
-        """One session: some pages, perhaps a call to action, perhaps a form."""
+        """The events of one session: some pages, sometimes a call to action, sometimes a form."""
         rng = self.rng
         person, campaign = self._person(), self._campaign(at)
         agent = AGENTS[int(person.visitor[-2:], 16) % len(AGENTS)]
@@ -276,7 +276,7 @@ class Mix:
                 yield self._event(at + 2 * DAY, "contact_merged", contact={"email": other.email}, into=contact)
 
     def _mailing(self, at: dt.datetime) -> Iterator[Sent]:
-        """An email to a part of the known contacts."""
+        """The events of an e-mail to some of the known contacts."""
         rng, campaign = self.rng, self._campaign(at)
         email = campaign.pick(rng, "marketing_email") if campaign else None
         if email is None or not self.known:
@@ -300,7 +300,7 @@ class Mix:
                     yield self._event(opened + MINUTE, "email_unsubscribed", asset_id=email.id, contact=contact)
 
     def _other(self, at: dt.datetime) -> Iterator[Sent]:
-        """Social posts, ads, meetings, lists and workflows."""
+        """An event of a social post, an ad, a meeting, a list or a workflow."""
         rng, campaign = self.rng, self._campaign(at)
         if campaign is None:
             return
@@ -333,7 +333,7 @@ class Mix:
             yield self._event(at + DAY, "contact_updated", contact={"id": person.id}, properties={"stage": "engaged"})
 
     def _deal(self, at: dt.datetime) -> Iterator[Sent]:
-        """A deal of one to three contacts: most are won or lost within two months, some stay open."""
+        """The events of a deal with one to three contacts. Most deals are won or lost within two months, some stay open."""
         rng = self.rng
         people = [p for p in rng.sample(self.known, min(len(self.known), 6)) if p.email][: rng.choice([1, 1, 2, 3])]
         if not people:

@@ -1,4 +1,4 @@
-"""How does the sample reach the service? As any producer's events do: by `POST /v1/events`."""
+"""Send the events of the demo to the service by `POST /v1/events`, as any producer does."""
 
 import asyncio
 import datetime as dt
@@ -22,7 +22,7 @@ MADE_FILE = "demo.json"
 
 
 class Sample:
-    """The sample of one data directory: the same events at every start, so that sending them again changes nothing."""
+    """The events for one data directory. They are the same at every start, so that sending them again changes nothing."""
 
     def __init__(self, data: Path) -> None:
         self._file = data / MADE_FILE
@@ -37,19 +37,22 @@ class Sample:
         self._file.write_text(json.dumps({"end": self.end.isoformat(), "complete": self.complete}) + "\n")
 
     def done(self) -> None:
-        """Remember that the history has been sent."""
+        """Write into the data directory that the whole year was sent."""
         self.complete = True
         self._save()
 
     def batches(self) -> Iterator[list[Sent]]:
-        """The whole history in batches, in sending order."""
+        """All events of the year in batches of `BATCH_EVENTS`, in the order in which they are sent."""
         events = self.mix.history()
         while batch := list(itertools.islice(events, BATCH_EVENTS)):
             yield batch
 
 
 async def send_history(client: httpx.AsyncClient, batches: Iterator[list[Sent]], sent: Callable[[int], None]) -> str:
-    """Send every batch; answers the position after the last. `sent` is told the events of each answered batch."""
+    """Send every batch; answers the position after the last.
+
+    `sent` is called with the number of events of each accepted batch.
+    """
     position, offset = "", -1
 
     async def lane() -> None:
@@ -67,7 +70,7 @@ async def send_history(client: httpx.AsyncClient, batches: Iterator[list[Sent]],
 
 
 async def send_live(client: httpx.AsyncClient, mix: Mix) -> None:
-    """Today's traffic, for ever: visits begin at random, their events are sent when they happen."""
+    """Send visits that begin at random times, without end. Each event is sent at the time at which it happens."""
     waiting: list[tuple[str, int, Sent]] = []
     number = itertools.count()
     while True:

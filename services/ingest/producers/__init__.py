@@ -1,1 +1,4 @@
-"""Where outside producers send to. One file a producer: how a request is authenticated and split into messages."""
+"""The routes that outside producers send to, one file for each producer: who sent a request, and which messages are in it?
+
+What a message means is in `shared.producers`.
+"""

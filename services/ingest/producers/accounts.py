@@ -1,31 +1,29 @@
-"""`/v1/producers/…/accounts`: which accounts of outside producers are this workspace's? A secret is taken and never answered."""
+"""`/v1/producers/…/accounts`: connect accounts of outside producers with a workspace. No answer holds a secret."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from services.ingest.ingest import Ingest
 from shared.access.accounts import SECRET_CHARACTERS_MAX, connect, disconnect, list_accounts, unfit
 from shared.web.access import allow
 from shared.web.body import receive
 from shared.web.problems import Problem
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
-
 BODY_BYTES_MAX = 8 * SECRET_CHARACTERS_MAX  # each of its characters may be escaped
 ONE = "/v1/producers/{producer:id}/accounts/{account:id}"
 
 
-class Connection(BaseModel):
+class AccountSecret(BaseModel):
     """The body of `PUT`: the secret that the account's messages are signed with."""
 
     model_config = ConfigDict(extra="forbid")
     secret: Annotated[str, Field(min_length=1, max_length=SECRET_CHARACTERS_MAX)]
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The routes of this file. All take an admin key."""
     router = APIRouter()
 
@@ -38,7 +36,7 @@ def routes(ingest: "Ingest") -> APIRouter:
 
     @router.put(ONE, tags=["producers"], openapi_extra=document())
     async def put_account(request: Request, producer: str, account: str) -> Response:
-        """Connect an account with this workspace, or replace its secret. It is heeded within 5 seconds."""
+        """Connect an account with this workspace, or replace its secret. All processes know it within 5 seconds."""
         access = await allow(request, ingest.keys, "admin")
         secret = _read(await receive(request, BODY_BYTES_MAX)).secret.strip()
         if problem := unfit(producer, account, secret):
@@ -49,7 +47,7 @@ def routes(ingest: "Ingest") -> APIRouter:
 
     @router.delete(ONE, tags=["producers"], status_code=204)
     async def delete_account(request: Request, producer: str, account: str) -> Response:
-        """Disconnect an account: its messages are refused within 5 seconds. What it has told stays."""
+        """Disconnect an account: its messages are refused within 5 seconds. Events of its earlier messages stay."""
         access = await allow(request, ingest.keys, "admin")
         if "\0" in producer + account or not await disconnect(ingest.pool, producer, account, access.workspace):
             raise Problem(404, "not_found", "no such account is connected with this workspace")
@@ -58,10 +56,10 @@ def routes(ingest: "Ingest") -> APIRouter:
     return router
 
 
-def _read(body: bytes) -> Connection:
-    """What is asked for. Raises a 422 `Problem`, which does not repeat what was sent."""
+def _read(body: bytes) -> AccountSecret:
+    """The body, checked. Raises a 422 `Problem`, whose text holds nothing of the body, for that may be a secret."""
     try:
-        return Connection.model_validate_json(body)
+        return AccountSecret.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])[:100] or None
@@ -69,7 +67,10 @@ def _read(body: bytes) -> Connection:
 
 
 def document() -> dict[str, Any]:
-    """The OpenAPI request body."""
+    """What the OpenAPI document says of the request body."""
     return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": Connection.model_json_schema()}}}
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": AccountSecret.model_json_schema()}},
+        }
     }

@@ -1,7 +1,7 @@
-"""Which answers may a page of another origin read? Those to collect keys, on the paths that browser SDKs send to (CORS).
+"""Cross-origin requests (CORS): which answers may a web page of another origin read?
 
-A collect key is public, so every origin may use it. An answer to a secret key opens to no other origin: a page that holds one is
-told so by nothing that it could work with.
+On the paths that browser SDKs send to, a page of any origin may read the answers to a collect key, which is public. The answers to a
+secret key get no CORS header, so that a page which wrongly holds one does not work.
 """
 
 from fastapi import Request
@@ -15,7 +15,10 @@ _ALLOW = b"access-control-allow-origin"
 
 
 class OpenToBrowsers:
-    """Answers preflights of `PATHS` and lets every origin read the answers there, but those that `keep_from_browsers` closed."""
+    """Middleware: answers preflight requests to `PATHS`, and adds the CORS headers to the answers there.
+
+    Answers to requests that were given to `keep_from_browsers` get none.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -25,7 +28,7 @@ class OpenToBrowsers:
         )  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
+        """Handle one request."""
         if scope["type"] != "http" or not scope["path"].startswith(PATHS):
             await self.app(scope, receive, send)
             return
@@ -40,7 +43,7 @@ class OpenToBrowsers:
 
 
 def keep_from_browsers(request: Request) -> None:
-    """Let no page of another origin read the answer to this request."""
+    """Leave the CORS headers out of the answer to this request."""
     secret: list[bool] | None = request.scope.get(_SECRET)
     if secret is not None:
         secret.append(True)

@@ -1,6 +1,6 @@
-"""What arrived from each producer, and what became of it? Counted in memory and written once a second.
+"""How many messages came from each producer, and what became of them? They are counted in memory, and written once a second.
 
-A process that is killed loses the counts of its last second; it loses no event. One that is told to end writes them first.
+A process that is killed loses the counts of its last second, but no event. A process that a signal ends writes them first.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ logger = structlog.stdlib.get_logger("touchline.ingest")
 
 
 class Counts:
-    """The counts that are not written yet, by workspace."""
+    """The counts that are not written to the database yet, by workspace."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
@@ -30,7 +30,7 @@ class Counts:
         self._writing: asyncio.Task[None] | None = None
 
     def add(self, workspace: str, counts: Mapping[Outcome, int]) -> None:
-        """Count messages; they are written within a second, or when the database is back."""
+        """Add numbers of messages. They are written within a second, or when the database can be reached again."""
         for outcome, messages in counts.items():
             metrics.MESSAGES.labels(outcome.producer, outcome.outcome).inc(messages)
         self._keep(workspace, counts)
@@ -46,7 +46,10 @@ class Counts:
             open_[kept] += messages
 
     async def close(self) -> None:
-        """Write what is open. If the database is away now, its last counts are lost, and the log says how many."""
+        """Write the counts, at the end of the process.
+
+        If the database cannot be reached, they are lost, and a log line tells how many.
+        """
         if self._writing is not None:
             self._writing.cancel()
             with suppress(asyncio.CancelledError):
@@ -66,7 +69,7 @@ class Counts:
                 logger.warning("the counts of producers are not written yet", error=error_text(error))
 
     async def write(self) -> None:
-        """Write what is open. Raises one of `AWAY`; then it stays open."""
+        """Write the counts. Raises one of `AWAY` or `asyncpg.PostgresError`; then they are kept for the next try."""
         if not self._open:
             return
         taken, self._open = self._open, defaultdict(Counter)

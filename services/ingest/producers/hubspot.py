@@ -1,20 +1,21 @@
-"""`POST /hubspot/v1/webhooks`: is a call HubSpot's, and whose are its events?
+"""`POST /hubspot/v1/webhooks`: did HubSpot send a call, and which workspaces do its events belong to?
 
-HubSpot signs a call with the secret of the app that sends it, and says in the body alone which portals (accounts) its events are
-of. So the body is read first to learn which secrets it may be signed with, and believed of a portal only where the secret that
-is stored for this portal is the one that signed it: who knows one app's secret tells nothing of the portals of another.
+HubSpot signs a call with the secret of the app that sends it. Only the body says which portals (accounts) the events are of. So the
+body is read first, to find the secrets that may have signed it. The events of a portal are taken only if the secret that is stored
+for this portal signed the call: somebody who knows the secret of one app cannot send events for the portals of another.
 """
 
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
+from services.ingest.ingest import Ingest
 from services.ingest.producers.openapi import answered, header
 from services.ingest.producers.taking import take
 from shared.access.accounts import Account
@@ -24,9 +25,6 @@ from shared.events.split import read_request
 from shared.producers.hubspot import PRODUCER, Stages, is_signed, is_timely, portal_of, read
 from shared.web.body import receive
 from shared.web.problems import Problem
-
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
 PATH = "/hubspot/v1/webhooks"
 BODY_BYTES_MAX = (
@@ -42,21 +40,21 @@ logger = structlog.stdlib.get_logger("touchline.ingest")
 
 
 class Signed(NamedTuple):
-    """What a request says to show whose it is."""
+    """The signature of a request, and its time in milliseconds since 1970, both as the headers have them."""
 
     signature: str
     timestamp: str
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
     @router.post(PATH, tags=["producers"], openapi_extra=document())
     async def post_webhooks(request: Request) -> Response:
-        """Take the events of HubSpot's webhooks. 200 says that all of them are kept, those that are refused among them.
+        """Take a call of HubSpot's webhooks. 200: all its events are kept, the refused ones as dead letters.
 
-        A call is signed by HubSpot's signature of version 3; portals are connected by `PUT /v1/producers/hubspot/accounts/PORTAL`.
+        A call must have HubSpot's signature of version 3. `PUT /v1/producers/hubspot/accounts/PORTAL` connects a portal.
         """
         signed = _signed(request, time.time_ns() // 1_000_000)
         body = await receive(request, BODY_BYTES_MAX)
@@ -87,7 +85,7 @@ BAD_SIGNATURE = (
 
 
 def _signed(request: Request, now_ms: int) -> Signed:
-    """The signature and its time. Raises a 401 `Problem` where there is none of version 3, or none of now."""
+    """The signature of a request and its time. Raises a 401 `Problem` if there is none of version 3, or if it is too old."""
     signature = request.headers.get("x-hubspot-signature-v3")
     if signature is None and "x-hubspot-signature" in request.headers:
         message = "signatures of versions 1 and 2 hold for ever and are not taken; send X-HubSpot-Signature-v3"
@@ -118,9 +116,9 @@ def _verified(
 
 
 def _addresses(request: Request, public_url: str | None) -> Sequence[str]:
-    """By which addresses HubSpot may have called: the public one or, where none is set, the one that `Host` tells.
+    """The addresses that HubSpot may have called: the public one or, if none is configured, the one in the header `Host`.
 
-    HubSpot calls by https alone, also where a proxy in between ends it. `X-Forwarded-Host` is not heeded.
+    HubSpot always calls by https, even if a proxy passes the request on by http. `X-Forwarded-Host` is not used: anybody can set it.
     """
     path = request.scope.get("raw_path") or request.scope["path"].encode()
     query = request.scope["query_string"]
@@ -132,12 +130,12 @@ def _addresses(request: Request, public_url: str | None) -> Sequence[str]:
 
 
 async def _take(
-    ingest: "Ingest", parts: Sequence[bytes], portals: Sequence[str | None], accounts: Mapping[str, Account], verified: set[str]
+    ingest: Ingest, parts: Sequence[bytes], portals: Sequence[str | None], accounts: Mapping[str, Account], verified: set[str]
 ) -> dict[str, Any]:  # fmt: skip
-    """Take in what verified portals tell; what became of every event, for the answer.
+    """Take the events of verified portals; answers what became of every event.
 
-    What names no portal is the workspace's that all verified ones belong to. Where that is not one workspace it is nobody's, and
-    counted in the log and the metrics alone, as are the events of other portals.
+    An event that names no portal belongs to the workspace of the verified portals, if that is one workspace. Otherwise it is dropped,
+    as are the events of portals that are not verified. Dropped events are counted in the metrics, and a log line tells them.
     """
     workspaces = {accounts[portal].workspace for portal in verified}
     sole = next(iter(workspaces)) if len(workspaces) == 1 else None
@@ -164,7 +162,10 @@ async def _take(
 
 
 def _dropped(dropped: "Counter[tuple[str, str | None]]") -> dict[str, int]:
-    """How many events belong to no workspace, by why; told in the log and the metrics as well, where their operator looks."""
+    """How many events were dropped, by reason.
+
+    They are also counted in the metrics, and a log line tells them to the operator.
+    """
     by_reason: Counter[str] = Counter()
     for (why, _), messages in dropped.items():
         by_reason[why] += messages
@@ -176,7 +177,7 @@ def _dropped(dropped: "Counter[tuple[str, str | None]]") -> dict[str, int]:
 
 
 def document() -> dict[str, Any]:
-    """What OpenAPI says of the route: the request body, the headers, the answers."""
+    """What the OpenAPI document says of the route: the request body, the headers, the answers."""
     event = {
         "type": "object", "required": ["portalId", "occurredAt", "subscriptionType"],
         "properties": {

@@ -1,13 +1,17 @@
-"""What do the webhooks of mail senders have in common? How old a signed call may be, and what it is answered."""
+"""What do the webhooks of the mail services (SendGrid, Mailgun, Postmark) have in common?
+
+The age of a signature, and the answer.
+"""
 
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from fastapi import Response
 
+from services.ingest.ingest import Ingest
 from services.ingest.producers.openapi import answered
 from services.ingest.producers.taking import Taken, take
 from shared.access.accounts import Account
@@ -17,15 +21,12 @@ from shared.events.refusal import Refusal
 from shared.producers.message import Message
 from shared.web.problems import Problem
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
-
 SECONDS = re.compile(r"[0-9]{1,12}\Z")
 FUTURE_S = 300  # clocks differ; a call is not signed long before it is sent
 
 
-async def account_of(ingest: "Ingest", producer: str, account: str) -> tuple[Access, Account]:
-    """What a call to an account's address may do, once its signature is checked. Raises a 401 `Problem`."""
+async def account_of(ingest: Ingest, producer: str, account: str) -> tuple[Access, Account]:
+    """The account of a webhook's URL, and the access that a call has once its signature is checked. Raises a 401 `Problem`."""
     found = await ingest.accounts.find(producer, account, time.monotonic())
     if found is None:
         said = f"no workspace has this account: `touchline producers connect {producer} --account NAME` connects one"
@@ -34,7 +35,7 @@ async def account_of(ingest: "Ingest", producer: str, account: str) -> tuple[Acc
 
 
 def check_age(at_s: int, old_s: int) -> None:
-    """Refuse a call that was signed too long ago, or in the future. Raises a 401 `Problem`."""
+    """Raise a 401 `Problem` if a call was signed more than `old_s` seconds ago, or more than `FUTURE_S` seconds from now."""
     age_s = int(time.time()) - at_s
     if not -FUTURE_S <= age_s <= old_s:
         said = f"signed {abs(age_s)} s {'ago' if age_s > 0 else 'from now'}; at most {old_s} s ago and {FUTURE_S} s from now are taken"
@@ -42,7 +43,7 @@ def check_age(at_s: int, old_s: int) -> None:
 
 
 def signed_at(timestamp: str) -> int:
-    """The seconds since 1970 that a signature names. Raises a 401 `Problem`."""
+    """The time of a signature in seconds since 1970. Raises a 401 `Problem` if the text is none."""
     if not SECONDS.match(timestamp):
         raise Problem(
             401, "bad_timestamp", "the timestamp of the signature must be whole seconds since 1970-01-01T00:00:00Z"
@@ -51,14 +52,14 @@ def signed_at(timestamp: str) -> int:
 
 
 def forged(said: str) -> Problem:
-    """401: whoever sent the call does not know the secret, or the account has another one."""
+    """The 401 `Problem` for a wrong signature: the sender does not know the secret, or the stored secret is another."""
     return Problem(401, "bad_signature", said)
 
 
-async def answer(ingest: "Ingest", access: Access, producer: str, messages: Sequence[Message]) -> Response:
-    """Take the messages, a thousand at a time; 200 when all of them are durable, the refused ones as dead letters.
+async def answer(ingest: Ingest, access: Access, producer: str, messages: Sequence[Message]) -> Response:
+    """Take all messages of a call; answer 200 when all of them are durable, the refused ones as dead letters.
 
-    A sender repeats a whole call that is answered otherwise. Raises `LogUnavailable`, or one of `AWAY`: then it shall.
+    Raises `LogUnavailable` or one of `AWAY`. The answer is 503 then, and the mail service sends the whole call again.
     """
     taken = Taken()
     for begin in range(0, len(messages), EVENTS_PER_REQUEST_MAX):
@@ -82,7 +83,7 @@ TOLD = {"position": {"type": ["string", "null"], "description": "for `after`; nu
 def document(
     says: str, kind: str = "object", headers: Sequence[dict[str, Any]] = (), refusals: dict[int, str] | None = None
 ) -> dict[str, Any]:
-    """What OpenAPI says of a route: the request body, the headers, the answers."""
+    """What the OpenAPI document says of a route: the request body, the headers, the answers, the problems by status."""
     schema: dict[str, Any] = {"type": kind, "description": says}
     if kind == "array":
         schema["items"] = {"type": "object"}

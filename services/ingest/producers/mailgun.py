@@ -1,18 +1,19 @@
 """`POST /mailgun/v1/webhooks/{account}`: Mailgun's webhooks, signed with the account's signing key.
 
-Mailgun signs a timestamp and a token, not the message. Whoever overhears a call could send another message with its signature, so
-a token that came with one message is not taken with another, as long as this process remembers it.
+Mailgun signs a timestamp and a token, but not the message. Somebody who has seen a call could send another message with its signature.
+So this process remembers tokens, and refuses a token that came with another message before.
 """
 
 import hmac
 import time
 from collections import OrderedDict
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from services.ingest.ingest import Ingest
 from services.ingest.producers.mail import SIGNED, account_of, answer, check_age, document, forged, signed_at
 from shared.events.limits import REQUEST_BYTES_MAX
 from shared.events.refusal import UNDECODABLE
@@ -20,16 +21,13 @@ from shared.producers.mailgun import PRODUCER, messages
 from shared.web.body import receive
 from shared.web.problems import Problem
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
-
 OLD_S = 9 * 3600  # Mailgun repeats a call for 8 hours
 TOKEN_CHARACTERS_MAX = 256  # Mailgun's have 50
 TOKENS_MAX = 100_000  # remembered by a process, some 250 bytes each: those of about three calls a second for 9 hours
 
 
 class Signature(msgspec.Struct):
-    """What Mailgun says beside a message. `signature` is hexadecimal."""
+    """The signature in a call: `timestamp` in seconds since 1970, a random `token`, and `signature` in hexadecimal."""
 
     timestamp: str | int
     token: Annotated[str, msgspec.Meta(max_length=TOKEN_CHARACTERS_MAX)]
@@ -37,7 +35,7 @@ class Signature(msgspec.Struct):
 
 
 class Call(msgspec.Struct):
-    """The part of a call that is checked before the rest is read."""
+    """The parts of a call: the signature is checked before the event is read."""
 
     signature: Signature
     event: msgspec.Raw = msgspec.field(name="event-data", default=msgspec.Raw(b""))
@@ -46,7 +44,7 @@ class Call(msgspec.Struct):
 _decode = msgspec.json.Decoder(Call).decode
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
     tokens = Tokens()
@@ -57,7 +55,10 @@ def routes(ingest: "Ingest") -> APIRouter:
         openapi_extra=document("`signature` and `event-data`", refusals={400: "not_json", 401: SIGNED}),
     )
     async def post_event(request: Request, account: str) -> Response:
-        """Mailgun's webhooks, of an account or a domain. The message is mapped, kept unmapped, or refused and kept: 200."""
+        """Take a call of Mailgun's webhooks, of an account or a domain.
+
+        200: its message is mapped, or kept as unmapped or as a dead letter.
+        """
         access, known = await account_of(ingest, PRODUCER, account)
         body = await receive(request, REQUEST_BYTES_MAX)
         try:
@@ -74,7 +75,7 @@ def routes(ingest: "Ingest") -> APIRouter:
 
 
 def check_signature(secret: str, told: Signature) -> None:
-    """Whether the holder of the signing key signed the timestamp and the token. Raises a 401 `Problem`."""
+    """Raise a 401 `Problem` unless the signing key made this signature of the timestamp and the token, and not too long ago."""
     timestamp = str(told.timestamp)
     at_s = signed_at(timestamp)
     expected = hmac.new(secret.strip().encode(), (timestamp + told.token).encode(), sha256).hexdigest()
@@ -84,13 +85,13 @@ def check_signature(secret: str, told: Signature) -> None:
 
 
 class Tokens:
-    """The tokens that came lately, and the digest of the message that each came with. The oldest are forgotten first."""
+    """The last `TOKENS_MAX` tokens, each with the digest of the message that it came with."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
     def claim(self, account: str, call: Call) -> None:
-        """Keep a token for this message. Raises a 401 `Problem` if it came with another one."""
+        """Remember the token of a call. Raises a 401 `Problem` if it came with another message before."""
         digest = _digest(call)
         if self._seen.setdefault((account, call.signature.token), digest) != digest:
             raise forged("`signature.token` came with another message before")

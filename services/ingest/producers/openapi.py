@@ -1,4 +1,4 @@
-"""What does `/openapi.json` say of the routes that outside producers send to? Their headers, and what they are answered."""
+"""What the OpenAPI document says of the routes that outside producers send to: their headers and answers."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ REFUSED = {
 
 
 def header(name: str, says: str) -> dict[str, Any]:
-    """A header that a call must have."""
+    """A required header of a call. `says` is its description."""
     return {"name": name, "in": "header", "required": True, "description": says, "schema": {"type": "string"}}
 
 
 def answered(more: dict[str, Any], refusals: dict[int, str]) -> dict[str, Any]:
-    """The answers of a route: what became of the messages, with what it tells beside that, and the problems by status."""
+    """The answers of a route: what became of the messages, the properties `more`, and the codes of the problems by status."""
     told = {
         "mapped": {"type": "integer"}, "unmapped": {"type": "integer"}, "refused": {"type": "array", "items": REFUSED}, **more,
     }  # fmt: skip
@@ -29,14 +29,14 @@ def answered(more: dict[str, Any], refusals: dict[int, str]) -> dict[str, Any]:
 
 
 def success(schema: dict[str, Any]) -> dict[str, Any]:
-    """The answer when everything is durable."""
+    """The answer 200, which is sent when everything is durable."""
     says = "Everything is durable; what was refused is kept as dead letters."
     return {"description": says, "content": {"application/json": {"schema": schema}}}
 
 
 def problems(refusals: dict[int, str]) -> dict[str, Any]:
-    """The problems by status, each with its codes; the log can be away of every route."""
-    away = {503: "unavailable, disk_full: come again after `Retry-After`"}
+    """The problems by status, each with its codes; 503 is added, for the log of every route may be unreachable."""
+    away = {503: "unavailable, disk_full: send it again after the seconds of `Retry-After`"}
     return {
         str(status): {"description": says, "content": {"application/problem+json": {"schema": PROBLEM}}}
         for status, says in (refusals | away).items()

@@ -1,11 +1,14 @@
-"""`POST /postmark/v1/webhooks`: Postmark's webhooks. They are not signed: Postmark sends a server key, by Basic auth or a header."""
+"""`POST /postmark/v1/webhooks`: Postmark's webhooks.
+
+They are not signed: a call carries a server key in HTTP Basic or in a header.
+"""
 
 import time
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
 from services.ingest.events import too_large_counted
+from services.ingest.ingest import Ingest
 from services.ingest.producers.mail import answer, document
 from shared.events.limits import REQUEST_BYTES_SERVER_MAX
 from shared.events.refusal import BadRequest
@@ -14,11 +17,8 @@ from shared.web.access import allow
 from shared.web.body import receive
 from shared.web.problems import Problem
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
-
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
@@ -28,7 +28,10 @@ def routes(ingest: "Ingest") -> APIRouter:
         openapi_extra=document("a message of Postmark", refusals={401: "unauthorized", 403: "forbidden"}),
     )
     async def post_message(request: Request) -> Response:
-        """Postmark's webhooks, with a server key as the user name. The message is mapped, kept unmapped, or refused and kept: 200."""
+        """Take a call of Postmark's webhooks, with a server key as the user name.
+
+        200: its message is mapped, or kept as unmapped or as a dead letter.
+        """
         access = await allow(request, ingest.keys, "server")
         with too_large_counted(ingest, access, PRODUCER):
             body = await receive(request, REQUEST_BYTES_SERVER_MAX)

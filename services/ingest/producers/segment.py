@@ -1,14 +1,18 @@
-"""`/segment/v1/…`: Segment's HTTP API, as its SDKs and those of others speak it. A key of ours is the write key."""
+"""`/segment/v1/…`: Segment's HTTP API, for Segment's SDKs and others that speak it.
+
+The write key is a collect or server key.
+"""
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import orjson
 import structlog
 from fastapi import APIRouter, Path, Request, Response
 
+from services.ingest.ingest import Ingest
 from services.ingest.producers.browsers import keep_from_browsers
 from services.ingest.producers.openapi import problems, success
 from services.ingest.producers.taking import take
@@ -26,17 +30,17 @@ from shared.web.body import receive
 from shared.web.head import is_head
 from shared.web.problems import Problem
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
-
 CALLS = {
     **{call: call for call in segment.CALLS}, "batch": None, "import": None,
     "t": "track", "p": "page", "s": "screen", "i": "identify", "a": "alias", "g": "group", "b": None,
 }  # fmt: skip
-"""By the path's last part, the long ones and those of the browser SDK: the type of its message; None: each message tells its own."""
+"""The type of the messages by the last part of the path, which is a name or the browser SDK's letter.
+
+None: each message names its own.
+"""
 
 Call = Annotated[str, Path(json_schema_extra={"enum": list(CALLS)})]
-BODY = "(body)"  # what a body that holds no messages is counted by
+BODY = "(body)"  # the name by which a body without messages is counted
 SENT_BYTES_MAX = (
     2 * SEGMENT_BATCH_BYTES_MAX
 )  # of a request as it comes: base64 in a form is longer than the JSON within
@@ -47,13 +51,13 @@ ALLOWED = "POST, HEAD, OPTIONS"
 logger = structlog.stdlib.get_logger("touchline.ingest")
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The routes of this file."""
     router = APIRouter()
 
     @router.post("/segment/v1/m", tags=["segment"])
     async def metrics(request: Request) -> Response:
-        """What the browser SDK tells of itself: it is read, and not kept."""
+        """Take the measurements that the browser SDK sends about itself. They are not kept."""
         try:
             await _received(request)
         except BadRequest as error:
@@ -62,7 +66,7 @@ def routes(ingest: "Ingest") -> APIRouter:
 
     @router.post("/segment/v1/{call}", tags=["segment"], openapi_extra=document())
     async def post(call: Call, request: Request) -> Response:
-        """Take a call of Segment's API, or a batch. 200 when all is durable, also where a message was refused: it is kept aside."""
+        """Take a call of Segment's API, or a batch. 200: everything is durable, refused messages as dead letters."""
         if call not in CALLS:
             raise Problem(404, "not_found", f"there is no call {call[:50]!r}; there are {', '.join(CALLS)}")
         if IN_URL in request.query_params:
@@ -96,7 +100,7 @@ def routes(ingest: "Ingest") -> APIRouter:
 
     @router.get("/segment/v1/projects/{write_key}/settings", tags=["segment"])
     async def settings(write_key: str, request: Request) -> Response:
-        """The settings document that the browser SDK asks its CDN for: where it sends, and that nothing else is to be loaded."""
+        """The settings that the browser SDK asks its CDN for: the address that it sends to, and no further code to load."""
         await _check_public(ingest, request, write_key)
         return Response(
             orjson.dumps(settings_document(write_key, request, ingest.public_url)),
@@ -106,7 +110,7 @@ def routes(ingest: "Ingest") -> APIRouter:
 
     @router.get("/segment/v1/{call}", include_in_schema=False)
     async def asked(call: str, request: Request) -> Response:
-        """Some SDKs ask by HEAD whether the server is there."""
+        """Answer HEAD, by which some SDKs ask whether the server runs, and refuse GET."""
         if call not in (*CALLS, "m"):
             raise Problem(404, "not_found", f"there is no call {call[:50]!r}; there are {', '.join(CALLS)}")
         if is_head(request):
@@ -115,7 +119,7 @@ def routes(ingest: "Ingest") -> APIRouter:
 
     @router.options("/segment/v1/{call}", include_in_schema=False)
     async def options(call: str) -> Response:
-        """What can be done here; a browser's preflight is answered before (`services.ingest.producers.browsers`)."""
+        """Name the allowed methods. A browser's preflight request is answered before (`services.ingest.producers.browsers`)."""
         if call not in (*CALLS, "m"):
             raise Problem(404, "not_found", f"there is no call {call[:50]!r}; there are {', '.join(CALLS)}")
         return Response(status_code=204, headers={"Allow": ALLOWED})
@@ -136,8 +140,11 @@ def _no_key(message: str) -> Problem:
     )
 
 
-async def _allowed(ingest: "Ingest", request: Request, key: str | None) -> Access | None:
-    """What a write key opens; None if there is none here, or what stands here has not the form of one. Raises a 401 or 403 `Problem`."""
+async def _allowed(ingest: Ingest, request: Request, key: str | None) -> Access | None:
+    """The access that a write key gives; None if there is no key, or if the text has not the form of a key.
+
+    Raises a 401 or 403 `Problem`.
+    """
     if key is None or not KEY_FORM.match(key):
         return None
     access = await ingest.keys.find(key, time.monotonic())
@@ -154,8 +161,8 @@ async def _allowed(ingest: "Ingest", request: Request, key: str | None) -> Acces
     return access
 
 
-async def _check_public(ingest: "Ingest", request: Request, write_key: str) -> None:
-    """Raise a 404 or 401 `Problem` if what a URL names is no collect key."""
+async def _check_public(ingest: Ingest, request: Request, write_key: str) -> None:
+    """Raise a 404 or 401 `Problem` if the write key in a URL is no collect key."""
     access = await ingest.keys.find(write_key, time.monotonic()) if KEY_FORM.match(write_key) else None
     if access is None:
         raise Problem(404, "not_found", "there is no collect key of this name")
@@ -177,12 +184,15 @@ async def _received(request: Request) -> bytes:
 
 
 def _bad(error: BadRequest) -> Problem:
-    """400, as Segment has it for whatever is wrong with a body."""
+    """The 400 `Problem` for a bad body; Segment has no other status for it."""
     return Problem(400, error.code, str(error), message=str(error))
 
 
 def _plain(request: Request, sent: bytes) -> bytes:
-    """The body without its compression, whether a header tells of one or not. Raises `BadRequest`."""
+    """The body decompressed, if it is compressed: gzip is recognised by its first bytes, for some SDKs send no header.
+
+    Raises `BadRequest`.
+    """
     told = request.headers.get("content-encoding", "").strip().lower()
     encoding = "gzip" if sent[:2] == GZIP else "zstd" if told == "zstd" else None
     if encoding is None:
@@ -199,8 +209,8 @@ def _plain(request: Request, sent: bytes) -> bytes:
         raise BadRequest("bad_encoding", f"the body is not valid {encoding}, or not all of it: {error}") from error
 
 
-async def _unreadable(ingest: "Ingest", access: Access, sent: bytes, error: BadRequest) -> None:
-    """Account for a body that holds no messages that could be told apart; one that is no JSON is kept, as of our own events."""
+async def _unreadable(ingest: Ingest, access: Access, sent: bytes, error: BadRequest) -> None:
+    """Count a body that cannot be split into messages. If it is no JSON or cannot be decompressed, keep it as a dead letter."""
     if error.code in ("not_json", "bad_encoding") and sent.strip():
         letter = (Refusal(0, None, error.code, None, str(error)), sent)
         await keep(ingest.pool, access, [letter], None, producer=segment.PRODUCER)
@@ -208,7 +218,7 @@ async def _unreadable(ingest: "Ingest", access: Access, sent: bytes, error: BadR
 
 
 def settings_document(write_key: str, request: Request, public_url: str | None) -> dict[str, object]:
-    """What `@segment/analytics-next` reads: one integration, its own, which sends to the public address, or where this was asked."""
+    """The settings for the SDK `@segment/analytics-next`: it sends to `public_url` (None: to the address of this request)."""
     address = urlsplit(public_url or str(request.base_url).rstrip("/"))
     host = address.netloc + address.path
     sending = {"apiKey": write_key, "apiHost": f"{host}/segment/v1", "protocol": address.scheme}
@@ -228,7 +238,7 @@ def settings_document(write_key: str, request: Request, public_url: str | None) 
 
 
 def document() -> dict[str, object]:
-    """What OpenAPI says of a call: the request body, the answers."""
+    """What the OpenAPI document says of a call: the request body, the answers."""
     message = {
         "type": "object",
         "description": "a message, or for `batch` and `import` an object with the list `batch`",

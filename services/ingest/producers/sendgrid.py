@@ -1,18 +1,18 @@
-"""`POST /sendgrid/v1/webhooks/{account}`: SendGrid's Event Webhook, signed with a key of which the account has the public half.
+"""`POST /sendgrid/v1/webhooks/{account}`: SendGrid's Event Webhook. It is signed with a private key; the account stores the public key.
 
-SendGrid repeats a call for 24 hours, and does not say whether it signs it anew. So a signature is good for a little longer. A call
-that is repeated, by SendGrid or by somebody who overheard it, changes nothing: its events have ids, and each counts once.
+SendGrid repeats a call for up to 24 hours, and does not say whether it signs it again. So a signature is accepted for a little longer.
+A repeated call, from SendGrid or from somebody who has seen it, changes nothing: its events have ids, and each id counts once.
 """
 
 import base64
 import time
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from fastapi import APIRouter, Request, Response
 
+from services.ingest.ingest import Ingest
 from services.ingest.producers.mail import account_of, answer, check_age, document, forged, signed_at
 from services.ingest.producers.openapi import header
 from shared.access.public_keys import public_key
@@ -20,9 +20,6 @@ from shared.events.refusal import BadRequest
 from shared.producers.sendgrid import PRODUCER, messages
 from shared.web.body import receive
 from shared.web.problems import Problem
-
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
 
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
@@ -35,7 +32,7 @@ HEADERS = (
 )
 
 
-def routes(ingest: "Ingest") -> APIRouter:
+def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
@@ -45,7 +42,7 @@ def routes(ingest: "Ingest") -> APIRouter:
         openapi_extra=document("events of SendGrid", "array", HEADERS),
     )
     async def post_events(request: Request, account: str) -> Response:
-        """SendGrid's Event Webhook. Every event is mapped, kept unmapped, or refused and kept; the answer is 200."""
+        """Take a call of SendGrid's Event Webhook. 200: every event is mapped, or kept as unmapped or as a dead letter."""
         access, known = await account_of(ingest, PRODUCER, account)
         signature, timestamp = request.headers.get(SIGNATURE), request.headers.get(TIMESTAMP)
         if not signature or not timestamp:
@@ -65,7 +62,7 @@ def routes(ingest: "Ingest") -> APIRouter:
 
 
 def check_signature(secret: str, signature: str, timestamp: str, body: bytes) -> None:
-    """Whether the holder of the private key signed the timestamp and the body. Raises a 401 `Problem`."""
+    """Raise a 401 `Problem` unless the private key of this public key made the signature of the timestamp and the body."""
     try:
         key = public_key(secret)
     except ValueError as error:

@@ -1,14 +1,14 @@
-"""What becomes of a producer's messages? Their events are checked and appended, and every message is accounted for."""
+"""What becomes of an outside producer's messages? Their events are checked and appended, and every message is counted."""
 
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from services.ingest.events import append
+from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.events.codec import KeyClass, Record, Refusal
@@ -18,15 +18,15 @@ from shared.producers.message import Message, Unmapped, Unreadable, events_of
 from shared.rules.acceptance import accept
 from shared.store.producer_counts import Outcome
 
-if TYPE_CHECKING:
-    from services.ingest.app import Ingest
-
 _encode = msgspec.json.Encoder().encode
 
 
 @dataclass
 class Taken:
-    """What became of the messages of one request. `refused` says why, by the message's place in the request."""
+    """What became of the messages of one request: how many were mapped and unmapped, and a refusal for each refused one.
+
+    The index of a refusal is the message's place in the request. `position` is after the last event; None if none was appended.
+    """
 
     mapped: int = 0
     unmapped: int = 0
@@ -35,15 +35,15 @@ class Taken:
 
 
 async def take(
-    ingest: "Ingest", access: Access, producer: str, messages: Sequence[Message], user_agent: str | None = None, *,
+    ingest: Ingest, access: Access, producer: str, messages: Sequence[Message], user_agent: str | None = None, *,
     now_us: int | None = None,
 ) -> Taken:  # fmt: skip
-    """Check and append what the messages mean; what is refused is kept as dead letters, and what is unmapped in the log.
+    """Check and append the events that the messages mean. Everything is durable when this returns.
 
-    Everything is durable when this returns. A message of which one event is refused is refused; its other events count. Its
-    dead letter holds the message, which `shared.producers.readings` reads again when it is retried.
-    `user_agent` is the browser's, where a browser sent the request; `now_us` is when it was received, where the reading has asked
-    for it too. Raises `LogUnavailable`, or one of `AWAY`.
+    An unmapped message is kept in the log. A refused message is kept as a dead letter, and `touchline dead-letters retry` reads it
+    again. A message is refused if one of its events is refused; its other events are appended.
+    `user_agent` is the browser's, if a browser sent the request. `now_us` is when the request was received, in microseconds since
+    1970; None: now. Raises `LogUnavailable` or one of `AWAY`.
     """
     key: KeyClass = "server" if access.scope == "server" else "collect"
     now_us = time.time_ns() // 1000 if now_us is None else now_us

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from services.replay.hubspot.errors import HubSpotRefuses
+from services.replay.hubspot.options import BASE_URL
 
-BASE_URL = "https://api.hubapi.com"
 REQUESTS_MAX = 100  # in INTERVAL_S, until HubSpot's headers say another number
 INTERVAL_S = 10.0
 SHARE = 0.9  # of what HubSpot allows: its clock and ours cut the seconds differently

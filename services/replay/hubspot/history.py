@@ -16,23 +16,22 @@ import asyncpg
 import orjson
 
 from services.replay.backfill import Refused, Tally, taken
-from services.replay.hubspot import records
-from services.replay.hubspot.asset_types import AssetType, asset_types
 from services.replay.hubspot.client import BadRequest, HubSpot, NoScope, NotThere
 from services.replay.hubspot.ledger import Ledger
+from services.replay.hubspot.options import Since
 from services.replay.known import Known
 from services.replay.sending import Sender
 from services.replay.sources import Line, Unreadable
 from shared.events.codec import Refusal
 from shared.events.currencies import CURRENCIES
 from shared.log.port import EventLog
+from shared.producers import hubspot_records as records
 from shared.producers.hubspot import BadValue, Stages
+from shared.producers.hubspot_asset_types import AssetType, asset_types
 from shared.projection.accepting import accepting_of
 
 Step = Literal["campaigns", "contacts", "deals", "deleted_deals"]
 STEPS: tuple[Step, ...] = ("campaigns", "contacts", "deals", "deleted_deals")
-Since = Literal["campaign-created", "campaign-start", "now"]
-SINCE: tuple[Since, ...] = ("campaign-created", "campaign-start", "now")
 
 CAMPAIGNS_PAGE = 20  # each of them needs requests of its own; the page is what is read again after a stop
 RECORDS_PAGE = 100  # HubSpot's bound

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from services.replay.hubspot import records
 from services.replay.sources import Unreadable
 from shared.events.instants import to_rfc3339
+from shared.producers import hubspot_records as records
 
 Told = dict[str, Any]
 

@@ -4,7 +4,7 @@
 """
 
 from services.replay.mapping.errors import BadCell, BadMapping
-from services.replay.mapping.ready import Said, mapping, ready_mappings
+from services.replay.mapping.ready import Said, mapping
 from services.replay.mapping.table import TableMapping
 
-__all__ = ["BadCell", "BadMapping", "Said", "TableMapping", "mapping", "ready_mappings"]
+__all__ = ["BadCell", "BadMapping", "Said", "TableMapping", "mapping"]

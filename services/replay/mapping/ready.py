@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,8 +13,8 @@ from services.replay.mapping.instants import Order, checked_forms
 from services.replay.mapping.language import SAID, Case, Compiler, CurrencyOf, Text, key_of
 from services.replay.mapping.numbers import SIGNS, Decimal
 from services.replay.mapping.table import TableMapping
+from services.replay.ready_mappings import READY, ready_mappings
 
-READY = files("services.replay") / "mappings"
 KEYS = {
     "about", "as_of", "decimal", "events", "footer", "instants", "lists", "null", "salesforce_ids", "skip", "values", "zone",
 }  # fmt: skip
@@ -36,11 +35,6 @@ class Said:
     """Of amounts that tell none."""
     campaigns: Mapping[str, str] | None = None
     """Which campaign of ours an advertising platform means, by what it calls it."""
-
-
-def ready_mappings() -> list[str]:
-    """The names of the mappings that come with Touchline; every command asks for them, so none is read."""
-    return sorted(file.name.removesuffix(".toml") for file in READY.iterdir() if file.name.endswith(".toml"))
 
 
 def mapping(named: str, zone: str | None = None, said: Said | None = None) -> TableMapping:

@@ -1,11 +1,12 @@
-"""`touchline import`: the history that another system keeps, by its API."""
+"""`touchline import`: read the history that another system keeps from its API."""
 
 import datetime as dt
 import json
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 import typer
@@ -14,63 +15,65 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import Refused, Tally
-from services.replay.hubspot.client import BASE_URL, HubSpot
+from services.replay.hubspot.client import HubSpot
 from services.replay.hubspot.errors import HubSpotRefuses
-from services.replay.hubspot.history import SINCE, STEPS, History, Since, Step, told_of
+from services.replay.hubspot.history import STEPS, History, Step, told_of
+from services.replay.hubspot.options import SINCE, Since
 from services.replay.known import FATES
 from services.replay.told import Deals
 from shared.events.instants import to_rfc3339
-from touchline.cli.backfill import FATE_SAYS
-from touchline.cli.plainly import errors, plainly
-from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, instant, store_and_log
+from touchline.cli.history import TOKEN_VARIABLE
+from touchline.commands.backfill import FATE_SAYS
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import check_workspace, database, instant, store_and_log
 
-TOKEN_VARIABLE = "TOUCHLINE_HUBSPOT_TOKEN"  # noqa: S105 - the name of a variable
 TOKEN_BYTES_MAX = 4_096  # of a token's file; a token has some hundred
 
-app = typer.Typer(no_args_is_help=True, help="Bring in the history that another system keeps, by its API.")
 console = Console(highlight=False)
 
 
-@app.callback()
-def importing() -> None:
-    """Bring in the history that another system keeps, by its API."""
+@dataclass(frozen=True)
+class Given:
+    """The options of `touchline import hubspot` as they were typed; None or empty: not given.
 
-
-@app.command("hubspot")
-def hubspot(
-    token: Annotated[str | None, typer.Option("--token", help=f"HubSpot's access token; others on this machine may see it, so rather set {TOKEN_VARIABLE} or use --token-file", show_default=False)] = None,
-    token_file: Annotated[Path | None, typer.Option("--token-file", metavar="FILE", help="a file that holds the access token")] = None,
-    base_url: Annotated[str, typer.Option("--base-url", help="where HubSpot's API is")] = BASE_URL,
-    since: Annotated[str | None, typer.Option("--since", metavar="INSTANT|DATE", help="only contacts and deals that have changed since; campaigns are read whole")] = None,
-    associated_from: Annotated[str, typer.Option("--associated-from", metavar="|".join(SINCE), help="since when campaigns hold the assets that the first import finds: HubSpot does not tell it")] = "campaign-created",
-    won_stage: Annotated[list[str] | None, typer.Option("--won-stage", metavar="ID", help="a stage, by its internal name, whose deals are won, whatever its pipeline says; may be given several times")] = None,
-    lost_stage: Annotated[list[str] | None, typer.Option("--lost-stage", metavar="ID", help="a stage whose deals are lost; may be given several times")] = None,
-    state: Annotated[Path | None, typer.Option("--state", metavar="FILE", help="what is remembered between imports; without it, hubspot-WORKSPACE.import in the data directory, else here")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="read and check all, send nothing")] = False,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Campaigns with their assets and spend, contacts and deals of a HubSpot account, with their own times.
-
-    Run it again at any time: what has changed replaces what was told before, and nothing counts twice. A run that was stopped goes
-    on where it was. Exits 1 if HubSpot cannot be read, or a record was refused.
+    `since` is an RFC 3339 instant or a date, `associated_from` one of `SINCE`; the stages are internal names.
     """
-    if associated_from not in SINCE:
-        raise typer.BadParameter(f"{associated_from!r} is none of {', '.join(SINCE)}", param_hint="--associated-from")
+
+    token: str | None
+    token_file: Path | None
+    base_url: str
+    since: str | None
+    associated_from: str
+    won_stages: list[str]
+    lost_stages: list[str]
+    state: Path | None
+
+
+def hubspot(given: Given, data: Path | None, workspace: str, *, dry_run: bool, as_json: bool) -> None:
+    """Import the history of a HubSpot account; print what was read and sent.
+
+    Exits 1 if HubSpot cannot be read, or if a record was refused. Raises `typer.BadParameter`.
+    """
+    associated_from: Since | None = next((each for each in SINCE if each == given.associated_from), None)
+    if associated_from is None:
+        raise typer.BadParameter(
+            f"{given.associated_from!r} is none of {', '.join(SINCE)}", param_hint="--associated-from"
+        )
+    since = given.since
     since_us = instant(f"{since}T00:00:00Z" if since is not None and _is_date(since) else since, "--since")
-    beside = state or (data or Path()) / f"hubspot-{quote(workspace, safe='')}.import"
-    with plainly():
-        secret = _token(token, token_file)
+    beside = given.state or (data or Path()) / f"hubspot-{quote(workspace, safe='')}.import"
+    with errors_in_one_line():
+        secret = _token(given.token, given.token_file)
         with database(data) as url:
             history = uvloop.run(
-                _import(url, workspace, secret, base_url, beside, since_us, associated_from, won_stage or [], lost_stage or [],
+                _import(url, workspace, secret, given.base_url, beside, since_us, associated_from, given.won_stages, given.lost_stages,
                         dry_run=dry_run, quiet=as_json)
             )  # fmt: skip
     if as_json:
-        print(json.dumps(_said(history)))
+        print(json.dumps(_as_json(history)))
     else:
-        _tell(history)
+        _print_text(history)
     if any(tally.refused or tally.compared.conflicts for tally in history.tallies.values()):
         raise typer.Exit(1)
 
@@ -84,7 +87,10 @@ def _is_date(text: str) -> bool:
 
 
 def _token(given: str | None, file: Path | None) -> str:
-    """The access token: as given, of a file, or of the environment. Raises `HubSpotRefuses` or `OSError`; neither tells the token."""
+    """The access token: the one given, that in the file, or that of the environment.
+
+    Raises `typer.BadParameter`, `HubSpotRefuses` or `OSError`; none of their texts holds the token.
+    """
     if given is not None and file is not None:
         raise typer.BadParameter("it excludes --token-file", param_hint="--token")
     if file is not None:
@@ -114,7 +120,7 @@ async def _import(
         return history
 
 
-def _said(history: History) -> dict[str, Any]:
+def _as_json(history: History) -> dict[str, Any]:
     found = history.found
     return {
         "dry_run": history.dry_run, "state": str(history.state),
@@ -141,7 +147,7 @@ def _deals(history: History) -> Deals:
     return Deals() if tally is None else tally.deals
 
 
-def _tell(history: History) -> None:
+def _print_text(history: History) -> None:
     tallies = list(history.tallies.values())
     accepted: Counter[str] = sum((tally.accepted for tally in tallies), Counter())
     for step, tally in history.tallies.items():
@@ -154,7 +160,7 @@ def _tell(history: History) -> None:
     for fate in FATES:
         if fates[fate] and fate != "conflicts":
             console.print(f"  {fates[fate]:>12,}  {FATE_SAYS[fate]}")
-    _tell_deals(history)
+    _print_deals(history)
     for name, count in history.found.unmapped.most_common():
         console.print(
             f"[bold]unmapped[/]: {count:,} assets of the type {escape(name)}; they are kept, and count for nothing",
@@ -167,10 +173,10 @@ def _tell(history: History) -> None:
         )
     for sentence in told_of(history.found, history.associated):
         console.print(f"[bold]HubSpot does not tell[/] {escape(sentence)}", soft_wrap=True)
-    _tell_wrong(history, fates["conflicts"])
+    _print_wrong(history, fates["conflicts"])
 
 
-def _tell_deals(history: History) -> None:
+def _print_deals(history: History) -> None:
     deals = _deals(history).told(names_contacts=True)
     if not deals["rows"]:
         return
@@ -185,17 +191,17 @@ def _tell_deals(history: History) -> None:
         console.print(f"  {count:>12,}  cannot count for any campaign as they are: {reason}", soft_wrap=True)
 
 
-def _tell_wrong(history: History, conflicts: int) -> None:
-    """What was refused, what conflicts, and what was not compared."""
+def _print_wrong(history: History, conflicts: int) -> None:
+    """Print what was refused, what conflicts with a stored event, and what could not be compared."""
     for unknown in sorted({tally.compared.unknown for tally in history.tallies.values() if tally.compared.unknown}):
         errors.print(f"[yellow]not compared[/]: {escape(unknown)}", soft_wrap=True)
     if conflicts:
         errors.print(f"[red]conflicts[/]: {conflicts:,}")
     for step, tally in history.tallies.items():
-        _tell_refused(history, step, tally)
+        _print_refused(history, step, tally)
 
 
-def _tell_refused(history: History, step: Step, tally: Tally) -> None:
+def _print_refused(history: History, step: Step, tally: Tally) -> None:
     for told in tally.compared.conflicts:
         errors.print(f"  {step}, record {told['line']}: {told['id']}", markup=False, soft_wrap=True)
     if not tally.refused:

@@ -1,4 +1,4 @@
-"""What does a command say when it cannot go on? One line on standard error, and exit code 1."""
+"""What does a command print? Tables on standard output; an error that ends it as one line on standard error, and it exits 1."""
 
 import os
 import socket
@@ -38,14 +38,14 @@ PIPED_COLUMNS = 240  # of a table that goes into a file or another program: name
 
 
 def for_tables() -> Console:
-    """Standard output as wide as the terminal; where it is none, wide enough for a row of a table to stay on one line."""
+    """Standard output for tables: as wide as the terminal or, if it is none, so wide that a row stays on one line."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(highlight=False, width=None if known else PIPED_COLUMNS)
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
-    """Tell what can be foreseen to go wrong in one line, and exit 1; a traceback is for what cannot."""
+def errors_in_one_line() -> Iterator[None]:
+    """Print an error that can be foreseen as one line and exit 1. Any other error is raised, and ends in a traceback."""
     try:
         yield
     except FORESEEN as error:
@@ -58,7 +58,7 @@ def plainly() -> Iterator[None]:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A listening socket, or one line and exit 1."""
+    """A listening TCP socket. If there cannot be one, prints one line and exits 1."""
     try:
         return listen(host, port)
     except OSError as error:

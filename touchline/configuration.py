@@ -1,4 +1,7 @@
-"""What can be set from outside? `TOUCHLINE_*` in the environment."""
+"""The configuration of a process: the environment variables `TOUCHLINE_*`.
+
+What a workspace sets is an event (`workspace_configured`).
+"""
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -9,41 +12,49 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from shared.log.kafka import KafkaCluster
 
 
-def _address(told: str) -> str:
-    """An address that a path can be put behind. Raises `ValueError`."""
-    parts = urlsplit(told)
+def _address(given: str) -> str:
+    """A web address without a slash at its end, so that a path can be appended. Raises `ValueError` if it is none."""
+    parts = urlsplit(given)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise ValueError("an address such as https://events.shop.example is expected, with a path or without")
-    return told.rstrip("/")
+    return given.rstrip("/")
 
 
-class Settings(BaseSettings):
-    """The environment's say. `TOUCHLINE_KAFKA_*` bear the names that Kafka's own clients use."""
+class Configuration(BaseSettings):
+    """One field for each variable `TOUCHLINE_<FIELD>`. The names of `TOUCHLINE_KAFKA_*` are those of Kafka's own clients.
+
+    Raises `pydantic.ValidationError` if a variable has a value that its field cannot have.
+    """
 
     model_config = SettingsConfigDict(env_prefix="TOUCHLINE_", extra="ignore")
 
     database_url: str | None = None
-    """`postgresql://…` of a PostgreSQL 15 or later; without it, the data directory holds one of its own."""
+    """The URL `postgresql://…` of a PostgreSQL server, version 15 or later. None: Touchline runs one in the data directory."""
 
     public_url: Annotated[str, AfterValidator(_address)] | None = None
-    """The address by which producers call ingest, such as `https://events.shop.example`: signatures are made of it."""
+    """The address by which producers call the ingest service, such as `https://events.shop.example`.
+
+    HubSpot and other producers sign this address together with the body, so a wrong one makes every signature wrong.
+    """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
-    """What is told on standard error; INFO for a service, WARNING for other commands."""
+    """The least level that is written to standard error. None: INFO for a service, WARNING for other commands."""
     log_format: Literal["console", "json"] = "console"
+    """`console`: lines for people. `json`: one JSON object a line."""
 
     kafka_bootstrap_servers: str | None = None
-    """`host:port,…` of Apache Kafka; without it, the log is a table of the database."""
+    """`host:port,…` of Apache Kafka, which then is the log. None: the log is a table of the database."""
     kafka_topic: str = "touchline.events.v1"
     kafka_partitions: int | None = None
-    """Of a new topic, 32 if unset; of one that is there, checked."""
+    """How many partitions a new topic gets (None: 32). A topic that exists must have this number, if one is given."""
     kafka_replication_factor: int | None = None
-    """Of a new topic; 3 if unset and there are as many brokers."""
+    """How many replicas a new topic gets (None: 3, or the number of brokers if there are fewer)."""
     kafka_group: str = "touchline.projector"
+    """The consumer group of the projectors, which share the partitions among them."""
     kafka_group_instance_id: str | None = None
-    """A name that this projector keeps over restarts; its partitions then wait for it as long as its session lasts."""
+    """A fixed name of this projector. When it restarts within the session timeout, it gets the same partitions back."""
     kafka_session_timeout_ms: int = 10_000
-    """How long a projector may be silent before its partitions go to others."""
+    """Milliseconds without a heartbeat after which Kafka gives a projector's partitions to others."""
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     kafka_sasl_username: str | None = None
@@ -54,7 +65,7 @@ class Settings(BaseSettings):
 
     @property
     def kafka(self) -> KafkaCluster | None:
-        """Where Kafka is, if it is used."""
+        """How Kafka is reached; None where the log is a table of the database."""
         if self.kafka_bootstrap_servers is None:
             return None
         return KafkaCluster(

@@ -1,8 +1,10 @@
-"""Which of our events does a record of HubSpot tell? What its properties mean is `shared.producers.hubspot`'s; here are whole records.
+"""Which of our events does a whole record of HubSpot mean: a contact, a deal, a campaign, an asset?
 
-A record tells what is so of it as of the instant at which HubSpot was asked: ids are the record's, and every event says `as_of`, so
-that a later import replaces what an earlier one told (rule **once**). Contacts and deals have the ids that the mappings of HubSpot's
-CSV exports give them, so that an import also replaces what a table told more coarsely.
+`shared.producers.hubspot` says what a single property means; here all properties of a record are read together.
+
+A record tells the state at the instant at which HubSpot was asked. Every event has the record's id in its own id, and this instant as
+`as_of`, so that the events of a later import replace those of an earlier one (rule **once**). Contacts and deals have the ids that
+the mappings of HubSpot's CSV exports give them, so that an import also replaces the coarser events of a table.
 """
 
 import datetime as dt
@@ -13,11 +15,11 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
-from services.replay.hubspot.asset_types import AssetType
 from shared.events.instants import MINUTE_US, to_micros, to_rfc3339
 from shared.events.limits import CONTACTS_PER_DEAL_EVENT_MAX, EVENT_ID_CHARACTERS_MAX
 from shared.producers import hubspot as said
 from shared.producers.hubspot import BadValue, Stages
+from shared.producers.hubspot_asset_types import AssetType
 
 CONTACT_PROPERTIES = (
     "createdate", "email", "hs_additional_emails", "hs_merged_object_ids", "hs_calculated_merged_vids", "firstname", "lastname",

@@ -1,11 +1,11 @@
-"""`touchline replay what-if` and `diff`: what would the numbers be, had it been otherwise?"""
+"""`touchline replay what-if` and `diff`: what the numbers would be with other settings or other events."""
 
 import datetime as dt
 import json
 import re
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import typer
@@ -13,7 +13,6 @@ import uvloop
 from rich.console import Console
 from rich.markup import escape
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import event_of
 from services.replay.sources import read_lines
 from services.replay.what_if import Changes, Made, settings_told, what_if
@@ -22,42 +21,41 @@ from shared.events.codec import Record, Refusal
 from shared.reading.difference import difference
 from shared.reading.snapshot import snapshot
 from shared.rules.models import MODELS
-from touchline.cli.plainly import plainly
-from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, instant
-from touchline.cli.working import CORES, Processes, Reach, on_store
+from touchline.commands.on_store import StoreAccess, on_store
+from touchline.commands.output import errors_in_one_line
+from touchline.commands.store import check_workspace, database, instant
 
 DIFFERENT = 3  # the exit code
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 AGE = re.compile(r"(\d+)(m|h|d)")
 UNIT = {"m": "minutes", "h": "hours", "d": "days"}
-ROWS_TOLD = 20  # of each kind; --json tells all
+ROWS_PRINTED = 20  # of campaigns, of deals and of contacts each; --json tells all
 
 console = Console(highlight=False)
 
 
 def what_if_(
-    name: Annotated[str, typer.Argument(help="that it will have; reads take it as ?generation=")],
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting, such as session_gap_minutes=60")] = None,
-    with_: Annotated[list[Path] | None, typer.Option("--with", metavar="FILE", help="NDJSON of events that are added")] = None,
-    without: Annotated[list[str] | None, typer.Option(metavar="ID", help="of an event that is taken out")] = None,
-    received_by: Annotated[str | None, typer.Option(metavar="INSTANT", help="only what was received by then")] = None,
-    keep: Annotated[str, typer.Option(metavar="AGE", help="until it is thrown away: so many m, h or d")] = "7d",
-    processes: Processes = CORES, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
+    name: str, set_: list[str], with_: list[Path], without: list[str], received_by: str | None, keep: str, processes: int,
+    data: Path | None, workspace: str, *, as_json: bool,
 ) -> None:  # fmt: skip
-    """Project one workspace's events into a generation of their own, with changes. The live one never hears of it."""
+    """Project one workspace's events, with changes, into a generation of its own. The live generation is not changed.
+
+    `set_` has settings as `NAME=VALUE`, `with_` files of events that are added, `without` ids of events that are left out;
+    `received_by` is an RFC 3339 instant, `keep` an age such as `7d`. Raises `typer.BadParameter`.
+    """
     if not NAME.fullmatch(name) or re.fullmatch(r"g\d+", name):
         raise typer.BadParameter(
             "a name is of a-z, 0-9 and _, begins with a letter, and is not that of a rebuild", param_hint="NAME"
         )
-    changes = Changes(_settings(set_ or []), _added(with_ or []), without or [], instant(received_by, "--received-by"))
+    changes = Changes(_settings(set_), _added(with_), without, instant(received_by, "--received-by"))
     if changes.settings:
-        with plainly():
+        with errors_in_one_line():
             settings_told(changes.settings, 0)
     kept = _age(keep)
 
-    async def work(reach: Reach) -> Made:
-        await check_workspace(reach.resources.pool, workspace)
-        return await what_if(reach.resources, name, workspace, changes, kept, reach.begun, reach.advance)
+    async def work(access: StoreAccess) -> Made:
+        await check_workspace(access.resources.pool, workspace)
+        return await what_if(access.resources, name, workspace, changes, kept, access.begun, access.advance)
 
     made = on_store(data, work, quiet=as_json, processes=processes)
     if as_json:
@@ -86,7 +84,7 @@ def _settings(told: list[str]) -> dict[str, Any]:
 
 def _added(files: list[Path]) -> list[Record]:
     records = []
-    with plainly():
+    with errors_in_one_line():
         for file in files:
             for line in read_lines(file):
                 outcome = event_of(line.body, time.time_ns() // 1000)
@@ -102,13 +100,11 @@ def _age(text: str) -> dt.timedelta:
     return dt.timedelta(**{UNIT[found[2]]: int(found[1])})
 
 
-def diff(
-    one: Annotated[str, typer.Argument(help="a generation; `live` is the live one")],
-    other: Annotated[str, typer.Argument(help="the generation that it is compared with")],
-    model: Annotated[str, typer.Option(help="of credit")] = "linear",
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Which campaign, deal and contact gains or loses what, and through which touches. Exits 3 if any does."""
+def diff(one: str, other: str, model: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Print what each campaign, deal and contact gains or loses from one generation to the other. Exits 3 if there is a difference.
+
+    `model` is the attribution model. Raises `typer.BadParameter`.
+    """
     if model not in MODELS:
         raise typer.BadParameter(f"it must be one of {', '.join(MODELS)}", param_hint="--model")
 
@@ -121,12 +117,12 @@ def diff(
         finally:
             await pool.close()
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         found = uvloop.run(compared(url))
     if as_json:
         print(json.dumps(found))
     else:
-        _tell(found)
+        _print_text(found)
     if found["campaigns"] or found["deals"] or found["contacts"]:
         raise typer.Exit(DIFFERENT)
 
@@ -136,7 +132,7 @@ def _named(name: str) -> str | None:
     return None if name == "live" else name
 
 
-def _tell(found: dict[str, Any]) -> None:
+def _print_text(found: dict[str, Any]) -> None:
     one, other = found["generations"]
     console.print(
         f"{escape(one)} as of {found['as_of'][0]} → {escape(other)} as of {found['as_of'][1]}, {found['model']}"
@@ -145,22 +141,22 @@ def _tell(found: dict[str, Any]) -> None:
         console.print(
             "  what came in between is told as a difference too; make both with one --received-by to leave it out"
         )
-    _tell_some("campaigns", found["campaigns"], _campaign)
-    _tell_some("deals", found["deals"], _deal)
-    _tell_some("contacts", found["contacts"], _contact)
+    _print_some("campaigns", found["campaigns"], _campaign)
+    _print_some("deals", found["deals"], _deal)
+    _print_some("contacts", found["contacts"], _contact)
     if not (found["campaigns"] or found["deals"] or found["contacts"]):
         console.print("[green]no difference[/]")
 
 
-def _tell_some(kind: str, rows: list[dict[str, Any]], tell: Any) -> None:
+def _print_some(kind: str, rows: list[dict[str, Any]], tell: Any) -> None:
     if not rows:
         return
     console.print(f"\n[bold]{kind}[/]: {len(rows):,}")
-    for row in rows[:ROWS_TOLD]:
+    for row in rows[:ROWS_PRINTED]:
         for line in tell(row):
             console.print(f"  {line}", soft_wrap=True, markup=False)
-    if len(rows) > ROWS_TOLD:
-        console.print(f"  … and {len(rows) - ROWS_TOLD:,} more; --json tells all")
+    if len(rows) > ROWS_PRINTED:
+        console.print(f"  … and {len(rows) - ROWS_PRINTED:,} more; --json tells all")
 
 
 def _campaign(row: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`touchline up`: everything in one process, on a PostgreSQL of its own."""
+"""`touchline up`: all services in one process and, unless a database is configured, an embedded PostgreSQL."""
 
 import asyncio
 import json
@@ -8,43 +8,31 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import structlog
-import typer
 import uvloop
 from rich.console import Console
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
+from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.database import error_text
-from touchline.cli.plainly import listening, plainly
+from touchline.commands.output import errors_in_one_line, listening
 from touchline.compose import Role, compose_patiently, is_full
+from touchline.configuration import Configuration
 from touchline.embedded import DatabaseLost, Embedded
 from touchline.first_keys import KEYS_FILE, first_keys
 from touchline.serve import serve
-from touchline.settings import Settings
 
-WATCH_S = 0.5  # how soon a PostgreSQL that has ended is noticed
+WATCH_S = 0.5  # between two looks whether PostgreSQL runs
 FULL_AGAIN_S = 10.0  # between two tries to start it on a full disk, unless there is room before
-RESTARTS_MAX, RESTARTS_WITHIN_S = 5, 600.0  # one that ends more often than this has something that a person must mend
+RESTARTS_MAX, RESTARTS_WITHIN_S = 5, 600.0  # if it ends more often, the operator must find out why
 
 console = Console(highlight=False)
 logger = structlog.stdlib.get_logger("touchline")
 
 
-def up(
-    data: Annotated[Path, typer.Option(help="the data directory")] = Path("touchline-data"),
-    port: Annotated[int, typer.Option(help="of the HTTP server")] = 8300,
-    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON line when ready")] = False,
-) -> None:
-    """Run ingest, projector, read API and dashboard in one process."""
-    run(data, port, host, as_json=as_json)
-
-
 @dataclass(frozen=True)
 class Start:
-    """Where the services have come up; `keys` are those of a new data directory."""
+    """The address of the services, the data directory, and the keys if the directory is new (None: it is not)."""
 
     url: str
     data: Path
@@ -53,7 +41,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Where:
-    """The database, the server's own address, the data directory, and the PostgreSQL in it (None: it is elsewhere)."""
+    """The URL of the database, the address of the HTTP server, the data directory, and the embedded PostgreSQL, if any."""
 
     database: str
     url: str
@@ -62,46 +50,46 @@ class Where:
 
 
 def run(
-    data: Path, port: int, host: str, *, as_json: bool, name: str = DEFAULT_WORKSPACE,
+    data: Path, port: int, host: str, *, as_json: bool, name: str = OPERATOR_WORKSPACE,
     then: Callable[[Start], Awaitable[None]] | None = None,
 ) -> None:  # fmt: skip
-    """Start everything, say where it is, and serve until a signal. Exits 1 with one line if it cannot.
+    """Start all services, print their address, and serve until a signal. Exits 1 with one line if they cannot be started.
 
-    `name` is what the first workspace is called; `then` runs beside the services once they are up.
+    `name` is the name of the first workspace. `then` runs beside the services as soon as they answer; None: the address is printed.
     """
     embedded = Embedded(data)
     sock = listening(host, port)
-    settings = Settings()
+    configuration = Configuration()
     try:
-        with plainly():
-            url = settings.database_url
+        with errors_in_one_line():
+            url = configuration.database_url
             if url is None:
                 url = embedded.start()
             else:
                 embedded.data.mkdir(parents=True, exist_ok=True)
                 embedded.acquire()
-            own = embedded if settings.database_url is None else None
+            own = embedded if configuration.database_url is None else None
             where = Where(url, f"http://{host}:{sock.getsockname()[1]}", embedded.data, own)
-            uvloop.run(_run(where, settings, sock, name, then or _say(as_json=as_json)))
+            uvloop.run(_run(where, configuration, sock, name, then or _say(as_json=as_json)))
     finally:
         embedded.stop()
 
 
 async def _run(
-    where: Where, settings: Settings, sock: socket.socket, name: str, then: Callable[[Start], Awaitable[None]]
+    where: Where, configuration: Configuration, sock: socket.socket, name: str, then: Callable[[Start], Awaitable[None]]
 ) -> None:
     folder = None if where.embedded is None else where.data
-    running = await compose_patiently(where.database, settings, tuple(Role), folder)
+    running = await compose_patiently(where.database, configuration, tuple(Role), folder)
     keys = await first_keys(running.pool, where.data, name)
     beside = [] if where.embedded is None else [keep_running(where.embedded)]
     await serve(running, sock, lambda: then(Start(where.url, where.data, keys)), *beside)
 
 
 async def keep_running(embedded: Embedded) -> None:
-    """Start the embedded PostgreSQL again whenever it has ended. Raises `DatabaseLost` if that does not help.
+    """Start the embedded PostgreSQL again whenever it has ended. Raises `DatabaseLost` if it ends again and again.
 
-    Pools connect again by themselves; until then requests are answered 503, and projectors wait. On a full disk PostgreSQL
-    ends, and cannot start: that is no fault of its own, so it is tried for as long as it takes until somebody has made room.
+    Until it runs, requests are answered with 503 and projectors wait; the pools connect again by themselves. When the disk is full,
+    PostgreSQL ends and cannot start. Then there is no limit of tries: it is started as soon as somebody has made room.
     """
     tries_s: deque[float] = deque(maxlen=RESTARTS_MAX)
     while True:
@@ -124,7 +112,10 @@ async def keep_running(embedded: Embedded) -> None:
 
 
 def _count_a_try(tries_s: deque[float], embedded: Embedded) -> None:
-    """Raise `DatabaseLost` if there were too many within too short a time."""
+    """Count a start of PostgreSQL.
+
+    Raises `DatabaseLost` if it is one more than `RESTARTS_MAX` within `RESTARTS_WITHIN_S` seconds.
+    """
     now_s = time.monotonic()
     if len(tries_s) == RESTARTS_MAX and now_s - tries_s[0] < RESTARTS_WITHIN_S:
         raise DatabaseLost(
@@ -135,7 +126,7 @@ def _count_a_try(tries_s: deque[float], embedded: Embedded) -> None:
 
 
 async def _until_room(folder: Path) -> None:
-    """Wait until the disk is full no more, but only so long: a little room may do."""
+    """Wait until the disk is no longer full, but `FULL_AGAIN_S` seconds at most: PostgreSQL may start with less room."""
     deadline_s = time.monotonic() + FULL_AGAIN_S
     while time.monotonic() < deadline_s and await is_full(folder):
         await asyncio.sleep(WATCH_S)

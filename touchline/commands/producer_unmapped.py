@@ -1,7 +1,8 @@
-"""`touchline producers unmapped` and `map`: which messages does no mapping take, and what does the present one make of them?"""
+"""`touchline producers unmapped` and `map`: the messages that no mapping took when they came."""
 
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import typer
@@ -10,13 +11,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.remap import Remap, Remapped
 from shared.log.port import EventLog
 from shared.producers.readings import READINGS
 from shared.projection.accepting import accepting_of
-from touchline.cli.plainly import errors, for_tables, plainly
-from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, store_and_log
+from touchline.commands.output import errors, errors_in_one_line, for_tables
+from touchline.commands.store import check_workspace, database, store_and_log
 
 CONNECTIONS_MAX = 4
 SECONDS_CHARACTERS = len("2026-11-25T10:00:00")  # of an instant, in UTC: finer is not needed to be read by people
@@ -29,11 +29,11 @@ ORDER BY messages DESC, producer, name
 console = for_tables()
 
 
-def unmapped(
-    producer: Annotated[str | None, typer.Option(help="only of this one, such as segment")] = None,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Which messages no mapping took when they came, by name: how many, and from when to when. Most first."""
+def unmapped(producer: str | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Print the messages that no mapping took when they came, by name: how many, first and last seen.
+
+    `producer` None: of all producers.
+    """
 
     async def work(url: str) -> list[dict[str, Any]]:
         async with store_and_log(url, CONNECTIONS_MAX) as (pool, _):
@@ -47,7 +47,7 @@ def unmapped(
                 for row in await pool.fetch(UNMAPPED, workspace, producer)
             ]  # fmt: skip
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         rows = uvloop.run(work(url))
     if as_json:
         print(json.dumps({"unmapped": rows}))
@@ -62,15 +62,10 @@ def unmapped(
     console.print(table)
 
 
-def map_(
-    producer: Annotated[str, typer.Argument(help="whose unmapped messages, such as segment")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="count, and append nothing")] = False,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Read the log's unmapped messages again with the present mapping, and append what is mapped now.
+def map_(producer: str, data: Path | None, workspace: str, *, dry_run: bool, as_json: bool) -> None:
+    """Append the events that the present mapping makes of the unmapped messages in the log. Exits 1 if a message is refused.
 
-    It may run as often as you like: an event comes out as if it had been mapped when it arrived, and counts once. Exits 1 if
-    a message is refused; it stays in the log.
+    With `dry_run` they are only counted. Raises `typer.BadParameter`.
     """
     if producer not in READINGS:
         raise typer.BadParameter(f"{producer!r} is none of {', '.join(READINGS)}", param_hint="PRODUCER")
@@ -88,17 +83,17 @@ def map_(
             async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
                 return await on(pool, log)
 
-        with plainly(), database(data) as url:
+        with errors_in_one_line(), database(data) as url:
             told = uvloop.run(work(url))
     if as_json:
-        print(json.dumps(_said(producer, told, dry_run=dry_run)))
+        print(json.dumps(_as_json(producer, told, dry_run=dry_run)))
     else:
-        _tell(told, dry_run=dry_run)
+        _print_text(told, dry_run=dry_run)
     if told.refused:
         raise typer.Exit(1)
 
 
-def _said(producer: str, told: Remapped, *, dry_run: bool) -> dict[str, Any]:
+def _as_json(producer: str, told: Remapped, *, dry_run: bool) -> dict[str, Any]:
     return {
         "producer": producer, "dry_run": dry_run, "events": told.events, "conflicts": told.conflicts,
         "mapped": dict(told.mapped), "already": dict(told.already), "unmapped": dict(told.unmapped),
@@ -106,7 +101,7 @@ def _said(producer: str, told: Remapped, *, dry_run: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tell(told: Remapped, *, dry_run: bool) -> None:
+def _print_text(told: Remapped, *, dry_run: bool) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     headings = ("name", "would be mapped" if dry_run else "mapped", "before", "unmapped", "refused")
     counters = (told.mapped, told.already, told.unmapped, told.refused)

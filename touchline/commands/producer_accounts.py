@@ -1,44 +1,39 @@
-"""`touchline producers connect`, `disconnect`, `accounts`: whose are messages that are signed and carry no access key?"""
+"""`touchline producers connect`, `disconnect`, `accounts`: the accounts whose signed messages a workspace takes."""
 
 import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import typer
 import uvloop
 from rich.table import Table
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
 from shared.access.accounts import connect as connect_account
 from shared.access.accounts import disconnect as disconnect_account
 from shared.access.accounts import list_accounts, unfit
-from touchline.cli.plainly import errors, for_tables, plainly
-from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, tables
+from touchline.commands.output import errors, errors_in_one_line, for_tables
+from touchline.commands.store import check_workspace, database, tables
 
 console = for_tables()
 
 Answer = TypeVar("Answer")
 
-Producer = Annotated[str, typer.Argument(help="whose account it is: hubspot, mailgun or sendgrid")]
-Account = Annotated[str, typer.Option(help="HubSpot's portal (Hub) ID; of a mail sender the name in the webhook's URL")]
-
 
 def connect(
-    producer: Producer, account: Account,
-    secret_file: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="holds the secret; without it, it is asked for")
-    ] = None,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Take an account's messages into the workspace, or replace its secret: that of the app which signs them."""
+    producer: str, account: str, secret_file: Path | None, data: Path | None, workspace: str, *, as_json: bool
+) -> None:
+    """Store an account and its secret, which is read from the file or, without one, from the terminal.
+
+    Exits 1 if the account is connected with another workspace. Raises `typer.BadParameter`.
+    """
     if problem := unfit(producer, account):
         raise typer.BadParameter(problem[1], param_hint="PRODUCER" if problem[0] == "producer" else "--account")
     if secret_file is None:
         secret = typer.prompt("secret", hide_input=True, err=True)
     else:
-        with plainly():
+        with errors_in_one_line():
             secret = secret_file.read_text("utf-8", errors="replace")
     secret = secret.strip()
     if problem := unfit(producer, account, secret):
@@ -54,11 +49,8 @@ def connect(
     print(json.dumps(said)) if as_json else console.print("connected; running services heed it within 5 seconds")
 
 
-def disconnect(
-    producer: Producer, account: Account, data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE,
-    as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Refuse an account's messages from now on. What they have told stays."""
+def disconnect(producer: str, account: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Delete an account and its secret. Exits 1 if the workspace has no such account."""
 
     async def disconnected(pool: "asyncpg.Pool[asyncpg.Record]") -> bool:
         return await disconnect_account(pool, producer, account, workspace)
@@ -70,8 +62,8 @@ def disconnect(
     print(json.dumps(said)) if as_json else console.print("disconnected; running services heed it within 5 seconds")
 
 
-def accounts(data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False) -> None:
-    """The accounts of outside producers that are the workspace's, without their secrets."""
+def accounts(data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Print the connected accounts of a workspace, without their secrets."""
 
     async def listed(pool: "asyncpg.Pool[asyncpg.Record]") -> list[dict[str, Any]]:
         return await list_accounts(pool, workspace)
@@ -89,14 +81,17 @@ def accounts(data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_jso
 
 
 def _on(
-    data: Any, workspace: str, work: "Callable[[asyncpg.Pool[asyncpg.Record]], Coroutine[Any, Any, Answer]]"
+    data: Path | None, workspace: str, work: "Callable[[asyncpg.Pool[asyncpg.Record]], Coroutine[Any, Any, Answer]]"
 ) -> Answer:
-    """Work on the durable tables for a workspace that there is."""
+    """Do work on the durable tables; answers what the work answers.
+
+    Raises `typer.BadParameter` if there is no such workspace.
+    """
 
     async def worked(url: str) -> Answer:
         async with tables(url, 1) as pool:
             await check_workspace(pool, workspace)
             return await work(pool)
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         return uvloop.run(worked(url))

@@ -1,6 +1,7 @@
-"""`touchline status`: how far is the projection?"""
+"""`touchline status`: how far the projection is behind the log, and how many dead letters there are."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -17,10 +18,10 @@ from shared.events.instants import to_rfc3339
 from shared.log.port import LogUnavailable
 from shared.projection.generations import Generation, WrongShape, check_log, live_generation
 from shared.projection.sql import Connection, sql
-from touchline.cli.plainly import errors, plainly
-from touchline.cli.reach import AsJson, Data, database
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import database
 from touchline.compose import open_log
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 PROGRESS = sql("SELECT partition, next_offset, events, received_us FROM {g}.progress ORDER BY partition")
 REPROJECTIONS = sql("""
@@ -39,18 +40,17 @@ FROM touchline.dead_letter_pushed_out GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
 console = Console(highlight=False)
 
 
-def status(data: Data = None, as_json: AsJson = False) -> None:
-    """How far every partition is projected, how much waits, which generations there are besides, and which keys sent what
-    was kept aside.
+def status(data: Path | None, *, as_json: bool) -> None:
+    """Print how far each partition of the log is projected, the other generations, and the dead letters by key.
 
-    Exits 1 if the log cannot tell its end, or if there is no generation of this release's shape.
+    Exits 1 if the log does not tell its end, or if there is no generation of this release's shape.
     """
-    with plainly(), database(data) as url:
-        said = uvloop.run(_status(url, Settings()))
+    with errors_in_one_line(), database(data) as url:
+        said = uvloop.run(_status(url, Configuration()))
     if as_json:
         print(json.dumps(said))
     else:
-        _tell(said)
+        _print_text(said)
     wrong = [said[name] for name in ("generation_error", "log_error") if name in said]
     for problem in wrong:
         errors.print(problem, style="red", markup=False, soft_wrap=True)
@@ -58,7 +58,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-async def _status(url: str, settings: Settings) -> dict[str, Any]:
+async def _status(url: str, configuration: Configuration) -> dict[str, Any]:
     pool = await open_pool(url, 2)
     try:
         said, generation = await _stand(pool)
@@ -70,7 +70,7 @@ async def _status(url: str, settings: Settings) -> dict[str, Any]:
         }  # fmt: skip
         if generation is not None:
             try:
-                await _add_ends(said, pool, settings, generation)
+                await _add_ends(said, pool, configuration, generation)
             except LogUnavailable as error:
                 said["log_error"] = error_text(error)
         return said
@@ -124,9 +124,9 @@ def _partition(row: Any) -> dict[str, Any]:
 
 
 async def _add_ends(
-    said: dict[str, Any], pool: "asyncpg.Pool[asyncpg.Record]", settings: Settings, generation: Generation
+    said: dict[str, Any], pool: "asyncpg.Pool[asyncpg.Record]", configuration: Configuration, generation: Generation
 ) -> None:
-    log = await open_log(settings, pool)
+    log = await open_log(configuration, pool)
     try:
         check_log(generation, log.identity, log.partitions)
         for number in range(generation.partitions):
@@ -138,11 +138,11 @@ async def _add_ends(
         await log.close()
 
 
-def _tell(said: dict[str, Any]) -> None:
+def _print_text(said: dict[str, Any]) -> None:
     if said["generation"] is not None:
         console.print(f"[bold]generation[/] {said['generation']} of {said['log']}", soft_wrap=True)
     for each in said["generations"]:
-        _tell_generation(each, live=said["generation"])
+        _print_generation(each, live=said["generation"])
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("partition", "projected", "end of the log", "lag"):
         table.add_column(heading, justify="right")
@@ -158,7 +158,7 @@ def _tell(said: dict[str, Any]) -> None:
         )
     console.print(f"dead letters: {said['dead_letters']:,}")
     if said["dead_letters_by"]:
-        _tell_letters(said["dead_letters_by"])
+        _print_letters(said["dead_letters_by"])
     for each in said["dead_letters_pushed_out"]:
         console.print(
             f"pushed out by later ones: {each['events']:,} of the key {shown_key(each['key'])} of {each['workspace']}",
@@ -166,7 +166,7 @@ def _tell(said: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _tell_generation(each: dict[str, Any], live: str | None) -> None:
+def _print_generation(each: dict[str, Any], live: str | None) -> None:
     """One that is there beside the live one; and of any of this release's, that lists are others than when it was begun."""
     name, state = each["generation"], each["state"]
     if name != live:
@@ -181,8 +181,8 @@ def _tell_generation(each: dict[str, Any], live: str | None) -> None:
             )  # fmt: skip
 
 
-def _tell_letters(letters: list[dict[str, Any]]) -> None:
-    """How many events of each reason each key sent; `touchline keys list` shows the keys alike."""
+def _print_letters(letters: list[dict[str, Any]]) -> None:
+    """Print how many dead letters each key has of each reason."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("workspace", "reason", "key"):
         table.add_column(heading, overflow="fold")
@@ -193,7 +193,7 @@ def _tell_letters(letters: list[dict[str, Any]]) -> None:
 
 
 def shown_key(hint: str | None) -> str:
-    """A key as `touchline keys list` shows it."""
+    """A key by its first characters, as `touchline keys list` shows it; `unknown` if the dead letter does not name its key."""
     if hint is None:
         return "unknown"
     return f"{hint}…" if hint.startswith(tuple(PREFIX.values())) else hint

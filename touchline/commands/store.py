@@ -1,10 +1,9 @@
-"""How does a command reach the store? An embedded one by its directory, running or stopped; else by the environment."""
+"""How does a command reach the store? By its data directory if it is embedded, else by the environment variables."""
 
 import datetime as dt
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import asyncpg
 import msgspec
@@ -17,19 +16,12 @@ from shared.log.postgres import PARTITIONS
 from shared.reading.snapshot import Snapshot, snapshot
 from shared.store.migrate import migrate
 from touchline.compose import reached
+from touchline.configuration import Configuration
 from touchline.embedded import Embedded
-from touchline.settings import Settings
-
-Data = Annotated[
-    Path | None,
-    typer.Option(help="of an embedded store, running or stopped; without it, TOUCHLINE_DATABASE_URL"),
-]
-Workspace = Annotated[str, typer.Option(help="the workspace")]
-AsJson = Annotated[bool, typer.Option("--json", help="print the answer as one JSON line")]
 
 
 def instant(text: str | None, option: str) -> int | None:
-    """An RFC 3339 instant in microseconds. Raises `typer.BadParameter`."""
+    """An RFC 3339 instant in microseconds since 1970. Raises `typer.BadParameter`, which names the option."""
     if text is None:
         return None
     try:
@@ -43,13 +35,16 @@ def instant(text: str | None, option: str) -> int | None:
 
 @contextmanager
 def database(data: Path | None) -> Iterator[str]:
-    """The URL of the store that a command works on. Raises `typer.BadParameter`."""
+    """The URL of the database that a command works on. An embedded PostgreSQL that does not run is started for so long.
+
+    Raises `typer.BadParameter` if no database is named, or if the directory has none.
+    """
     if data is not None:
         if not (data / "postgres").is_dir():
             raise typer.BadParameter(f"{data} holds no embedded store", param_hint="--data")
         with Embedded(data).reached() as url:
             yield url
-    elif configured := Settings().database_url:
+    elif configured := Configuration().database_url:
         yield configured
     else:
         raise typer.BadParameter(
@@ -59,7 +54,7 @@ def database(data: Path | None) -> Iterator[str]:
 
 @asynccontextmanager
 async def tables(url: str, connections_max: int) -> "AsyncIterator[asyncpg.Pool[asyncpg.Record]]":
-    """Connections to the durable tables, which are made or brought to the present release."""
+    """A pool of connections to a database whose durable tables are made, or migrated to this release."""
     pool = await open_pool(url, connections_max)
     try:
         await migrate(url, PARTITIONS)
@@ -72,15 +67,18 @@ async def tables(url: str, connections_max: int) -> "AsyncIterator[asyncpg.Pool[
 async def store_and_log(
     url: str, connections_max: int
 ) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
-    """Connections to a store, and the log that the environment names."""
+    """A pool of connections to a migrated database, and the log that the environment variables name."""
     await migrate(url, PARTITIONS)
-    async with reached(url, Settings(), connections_max) as both:
+    async with reached(url, Configuration(), connections_max) as both:
         yield both
 
 
 @asynccontextmanager
 async def read_only(url: str, workspace: str, generation: str | None = None) -> AsyncIterator[Snapshot]:
-    """A snapshot of the workspace, in the live generation or another, as the read API opens one for a request."""
+    """A snapshot of a workspace in one generation (None: the live one), as the read API opens it for a request.
+
+    Raises `typer.BadParameter` if there is no such workspace, `NotFound` if there is no such generation.
+    """
     pool = await open_pool(url, 1)
     try:
         await check_workspace(pool, workspace)

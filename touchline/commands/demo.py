@@ -1,28 +1,21 @@
-"""`touchline demo`: everything in one process, with a lively sample workspace."""
+"""`touchline demo`: everything in one process, with the events of an invented company."""
 
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated
 
 import httpx
-import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from touchline.cli.up import Start, console, run
+from touchline.commands.up import Start, console, run
 from touchline.demo.company import COMPANY
 from touchline.demo.mix import YEAR_EVENTS
 from touchline.demo.send import Sample, send_history, send_live
 from touchline.first_keys import KEYS_FILE
 
 
-def demo(
-    data: Annotated[Path, typer.Option(help="the data directory")] = Path("touchline-demo"),
-    port: Annotated[int, typer.Option(help="of the HTTP server")] = 8300,
-    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON line when ready")] = False,
-) -> None:
-    """Run everything with a believable year of a small company, then its traffic of today, live."""
+def demo(data: Path, port: int, host: str, *, as_json: bool) -> None:
+    """Run everything in one process; send a year of the invented company's events, then live traffic until a signal."""
 
     async def fill(start: Start) -> None:
         keys = json.loads((start.data / KEYS_FILE).read_text())["keys"]
@@ -45,7 +38,10 @@ def demo(
 
 
 async def _history(client: httpx.AsyncClient, sample: Sample, *, quiet: bool) -> None:
-    """Send the sample's year; of one that was sent before, only recall who is in it."""
+    """Send the events of the sample's year, and wait until they are projected.
+
+    If an earlier run has sent them, they are only made again: the live traffic needs the people and campaigns in them.
+    """
     if sample.complete:
         await asyncio.to_thread(lambda: [None for _ in sample.batches()])
         return

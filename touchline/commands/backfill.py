@@ -1,12 +1,12 @@
-"""`touchline backfill`: history, from files."""
+"""`touchline backfill`: send events of the past from files."""
 
 import glob
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 import uvloop
@@ -22,23 +22,19 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.backfill import Backfill, Refused, Tally
 from services.replay.known import FATES, Compared, Fate, Known
 from services.replay.mapping.campaigns import read_table
 from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.numbers import Decimal
-from services.replay.mapping.ready import Said, ready_mappings
+from services.replay.mapping.ready import Said
 from services.replay.mapping.ready import mapping as read_mapping
 from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.sources import STDIN
 from services.replay.told import Deals, Rows
 from shared.events.currencies import CURRENCIES
-from touchline.cli.plainly import errors, plainly
-from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, database, instant, store_and_log
-
-EVENTS_PER_S = 10_000
-MAPPING_HELP = f"which events the rows of a table tell: a TOML file, or {', '.join(ready_mappings())}"
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import check_workspace, database, instant, store_and_log
 
 FATE_SAYS: dict[Fate, str] = {
     "new": "of them new", "duplicates": "of them told before, unchanged",
@@ -49,42 +45,57 @@ FATE_SAYS: dict[Fate, str] = {
 console = Console(highlight=False)
 
 
-def backfill(
-    sources: Annotated[list[str], typer.Argument(metavar="FILE…", help="NDJSON, CSV or Parquet, or .gz or .zst of it; globs; - is standard input")],
-    mapping: Annotated[str | None, typer.Option("--mapping", metavar="NAME|FILE", help=MAPPING_HELP)] = None,
-    zone: Annotated[str | None, typer.Option("--zone", help="the time zone of a table's instants that say none")] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", metavar="INSTANT", help="when a table was exported; without it its column of the last change counts, else now")] = None,
-    day_first: Annotated[bool, typer.Option("--day-first", help="05/04/2024 in a table is 5 April")] = False,
-    month_first: Annotated[bool, typer.Option("--month-first", help="05/04/2024 in a table is 4 May")] = False,
-    decimal: Annotated[str | None, typer.Option("--decimal", metavar="SIGN", help="the decimal sign of a table's numbers: . or ,")] = None,
-    won_stage: Annotated[list[str] | None, typer.Option("--won-stage", metavar="NAME", help="a stage whose deals are won; may be given several times")] = None,
-    lost_stage: Annotated[list[str] | None, typer.Option("--lost-stage", metavar="NAME", help="a stage whose deals are lost; may be given several times")] = None,
-    currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="of a table's amounts that tell none, such as EUR")] = None,
-    campaigns: Annotated[Path | None, typer.Option("--campaigns", metavar="FILE", help="a CSV file with ad_campaign (an advertising platform's id or name) and campaign_id (ours)")] = None,
-    rate: Annotated[float, typer.Option(min=1, help="events a second at most")] = EVENTS_PER_S,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="check all, send nothing")] = False,
-    data: Data = None, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Send events of the past. What was sent before counts once, so that it may be sent again; a run that was stopped goes on.
+@dataclass(frozen=True)
+class Given:
+    """The options that say how a table is read, as they were typed; None or empty: not given.
 
-    Refused rows are written beside their source, with number and reason. Each event is compared with what was told before
-    under its id. Exits 1 if a row was refused, or an event conflicts with another of its id.
+    `as_of` is an RFC 3339 instant, `decimal` one of `.` and `,`, `currency` a code such as EUR, `zone` the name of a time zone,
+    `campaigns` a CSV file.
+    """
+
+    zone: str | None
+    as_of: str | None
+    day_first: bool
+    month_first: bool
+    decimal: str | None
+    won_stages: list[str]
+    lost_stages: list[str]
+    currency: str | None
+    campaigns: Path | None
+
+    def said(self) -> Said:
+        """The options as a mapping takes them, without the table of campaigns. Raises `typer.BadParameter`."""
+        if self.day_first and self.month_first:
+            raise typer.BadParameter("it excludes --month-first", param_hint="--day-first")
+        return Said(
+            self.zone, "day_first" if self.day_first else "month_first" if self.month_first else None, _decimal(self.decimal),
+            instant(self.as_of, "--as-of"), {"won_stages": self.won_stages, "lost_stages": self.lost_stages}, _currency(self.currency),
+        )  # fmt: skip
+
+
+def backfill(
+    sources: list[str], mapping: str | None, given: Given, rate: float, data: Path | None, workspace: str,
+    *, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Send the events of files to the log, at most `rate` a second; print what became of them.
+
+    `sources` are paths, patterns, or `-` for standard input; `mapping` is a name or a file. Exits 1 if a row was refused, or if an
+    event conflicts with another of its id. Raises `typer.BadParameter`.
     """
     paths = _paths(sources)
-    if day_first and month_first:
-        raise typer.BadParameter("it excludes --month-first", param_hint="--day-first")
-    said = Said(
-        zone, "day_first" if day_first else "month_first" if month_first else None, _decimal(decimal),
-        instant(as_of, "--as-of"), {"won_stages": won_stage or [], "lost_stages": lost_stage or []}, _currency(currency),
-    )  # fmt: skip
-    with plainly():
-        read_by = _mapping(mapping, said if campaigns is None else replace(said, campaigns=read_table(campaigns)))
-    with plainly(), database(data) as url:
+    said = given.said()
+    with errors_in_one_line():
+        read_by = _mapping(
+            mapping, said if given.campaigns is None else replace(said, campaigns=read_table(given.campaigns))
+        )
+    with errors_in_one_line(), database(data) as url:
         tallies = uvloop.run(_send(url, paths, workspace, rate, read_by, dry_run=dry_run, quiet=as_json))
     if as_json:
-        print(json.dumps({"dry_run": dry_run, "sources": {str(path): _said(tally) for path, tally in tallies.items()}}))
+        print(
+            json.dumps({"dry_run": dry_run, "sources": {str(path): _as_json(tally) for path, tally in tallies.items()}})
+        )
     else:
-        _tell(tallies, dry_run=dry_run)
+        _print_text(tallies, dry_run=dry_run)
     if any(tally.refused or tally.compared.conflicts for tally in tallies.values()):
         raise typer.Exit(1)
 
@@ -103,7 +114,7 @@ def _currency(said: str | None) -> str | None:
 
 
 def _mapping(named: str | None, said: Said) -> TableMapping | None:
-    """The mapping that the command names; without one, none of what is said of tables means anything."""
+    """The mapping that the command names, or None. Raises `BadMapping` if there is none and options for tables are given."""
     if named is not None:
         return read_mapping(named, said=said)
     if said != Said(lists={name: [] for name in said.lists}):
@@ -115,7 +126,7 @@ def _mapping(named: str | None, said: Said) -> TableMapping | None:
 
 
 def _paths(sources: list[str]) -> list[Path]:
-    """The files that are meant, each once, in the order given. Raises `typer.BadParameter`."""
+    """The files that paths and patterns name, each once, in the order given. Raises `typer.BadParameter` if there is none."""
     paths: dict[Path, None] = {}
     for source in sources:
         found = [source] if source == "-" or Path(source).exists() else sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - absolute ones too
@@ -153,25 +164,25 @@ async def _send(
     return tallies
 
 
-def _said(tally: Tally) -> dict[str, Any]:
+def _as_json(tally: Tally) -> dict[str, Any]:
     return {
         "accepted": dict(tally.accepted), "refused": dict(tally.refused), "resumed_at": tally.resumed_at,
         "rows": vars(tally.rows), "skipped": dict(tally.skipped), "lines_before_header": tally.facts.lines_before_header,
         "unknown_campaigns": dict(tally.unknown_campaigns.most_common()), "unmet_values": tally.unmet.told(), "missing_columns": tally.facts.missing_columns,
         "deals": tally.deals.told(names_contacts=tally.facts.names_contacts) if tally.deals.rows else None,
-        "first_refusals": tally.first, **_compared_said(tally.compared),
+        "first_refusals": tally.first, **_compared_as_json(tally.compared),
     }  # fmt: skip
 
 
-def _compared_said(compared: Compared) -> dict[str, Any]:
+def _compared_as_json(compared: Compared) -> dict[str, Any]:
     return {
         "compared": {fate: compared.counts[fate] for fate in FATES}, "first_conflicts": compared.conflicts,
         "not_compared": compared.unknown,
     }  # fmt: skip
 
 
-def _tell_compared(tallies: dict[Path, Tally]) -> None:
-    """How many events are new, and which conflict with what was told before under their ids."""
+def _print_compared(tallies: dict[Path, Tally]) -> None:
+    """Print how many events are new, and which conflict with the stored event of their id."""
     all_compared = [tally.compared for tally in tallies.values()]
     counts: Counter[Fate] = sum((compared.counts for compared in all_compared), Counter())
     for fate in FATES:
@@ -191,23 +202,23 @@ def _tell_compared(tallies: dict[Path, Tally]) -> None:
         errors.print(f"[yellow]not compared[/]: {escape(unknown)}", soft_wrap=True)
 
 
-def _tell(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
+def _print_text(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     accepted: Counter[str] = sum((tally.accepted for tally in tallies.values()), Counter())
     console.print(f"[bold]{'would be sent' if dry_run else 'sent'}[/]: {accepted.total():,} events")
     for name, count in accepted.most_common():
         console.print(f"  {count:>12,}  {name}")
-    _tell_compared(tallies)
-    _tell_rows(tallies)
-    _tell_unmet(tallies)
-    _tell_campaigns(tallies)
-    _tell_deals(tallies)
+    _print_compared(tallies)
+    _print_rows(tallies)
+    _print_unmet(tallies)
+    _print_campaigns(tallies)
+    _print_deals(tallies)
     for missing, paths in _missing(tallies).items():
         where = "" if len(tallies) == 1 else f" ({', '.join(paths)})"
         console.print(f"[bold]no column[/]: {escape(missing + where)}", soft_wrap=True)
-    _tell_refused(tallies, dry_run=dry_run)
+    _print_refused(tallies, dry_run=dry_run)
 
 
-def _tell_rows(tallies: dict[Path, Tally]) -> None:
+def _print_rows(tallies: dict[Path, Tally]) -> None:
     rows = Rows()
     for tally in tallies.values():
         rows.add(tally.rows)
@@ -225,8 +236,8 @@ def _tell_rows(tallies: dict[Path, Tally]) -> None:
         console.print(f"  {before:,} lines before the header are none of the table's", soft_wrap=True)
 
 
-def _tell_campaigns(tallies: dict[Path, Tally]) -> None:
-    """The campaigns of an advertising platform that nobody has created here."""
+def _print_campaigns(tallies: dict[Path, Tally]) -> None:
+    """Print the campaigns of an advertising platform that do not exist in the workspace."""
     unknown: Counter[str] = sum((tally.unknown_campaigns for tally in tallies.values()), Counter())
     if not unknown:
         return
@@ -235,7 +246,7 @@ def _tell_campaigns(tallies: dict[Path, Tally]) -> None:
         errors.print(f"  {count:>12,}  {escape(campaign)}", soft_wrap=True)
 
 
-def _tell_unmet(tallies: dict[Path, Tally]) -> None:
+def _print_unmet(tallies: dict[Path, Tally]) -> None:
     unmet = Unmet()
     for tally in tallies.values():
         unmet.add(tally.unmet)
@@ -247,7 +258,7 @@ def _tell_unmet(tallies: dict[Path, Tally]) -> None:
             console.print(f"  {count:>12,}  {escape(value)}", soft_wrap=True)
 
 
-def _tell_deals(tallies: dict[Path, Tally]) -> None:
+def _print_deals(tallies: dict[Path, Tally]) -> None:
     deals, names_contacts = Deals(), False
     for tally in tallies.values():
         deals.add(tally.deals)
@@ -268,7 +279,7 @@ def _tell_deals(tallies: dict[Path, Tally]) -> None:
 
 
 def _missing(tallies: dict[Path, Tally]) -> dict[str, list[str]]:
-    """The optional columns that files do not have, each with the files."""
+    """The optional columns that files lack, each with the names of these files."""
     found: dict[str, list[str]] = {}
     for path, tally in tallies.items():
         for name in tally.facts.missing_columns:
@@ -276,7 +287,7 @@ def _missing(tallies: dict[Path, Tally]) -> dict[str, list[str]]:
     return found
 
 
-def _tell_refused(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
+def _print_refused(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     refused: Counter[str] = sum((tally.refused for tally in tallies.values()), Counter())
     if not refused:
         return

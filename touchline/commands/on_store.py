@@ -1,12 +1,11 @@
-"""How does a command that works on a whole log tell how far it is?"""
+"""How does a command that reads a whole log reach it, and show its progress?"""
 
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
-import typer
 import uvloop
 from rich.console import Console
 from rich.progress import (
@@ -24,25 +23,20 @@ from rich.text import Text
 
 from services.replay.build import Resources
 from shared.gc_tuning import collect_garbage_rarely
-from touchline.cli.plainly import plainly
-from touchline.cli.reach import database, store_and_log
+from touchline.commands.output import errors_in_one_line
+from touchline.commands.store import database, store_and_log
 from touchline.compose import reached
-from touchline.settings import Settings
+from touchline.configuration import Configuration
 
 CONNECTIONS_MAX = 8  # the snapshot, the lock, the projection, the comparison, and the log's
 MEMBER_CONNECTIONS_MAX = 2  # of another process that helps: one that writes, and the log's
 
-CORES = min(8, os.cpu_count() or 1)  # an embedded PostgreSQL takes 60 connections, half of them the services
-
-Processes = Annotated[
-    int, typer.Option(min=1, help="that do the work, where there is much; fewer leave more to what is live")
-]
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Reach:
-    """What a command works with."""
+class StoreAccess:
+    """What a command works with. `begun` is told the number of events, `advance` how many more of them are done."""
 
     resources: Resources
     begun: Callable[[int], None]
@@ -50,19 +44,22 @@ class Reach:
 
 
 class Rate(ProgressColumn):
-    """How many a second; rich has a column for bytes alone."""
+    """A column with the events per second; rich has one for bytes only."""
 
     def render(self, task: Task) -> Text:
-        """Of late, and in the end of all."""
+        """The present rate or, when all is done, the mean rate."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f}/s")
 
 
 def on_store(
-    data: Any, work: Callable[[Reach], Awaitable[Answer]], *, quiet: bool, doing: str = "Projecting again",
+    data: Path | None, work: Callable[[StoreAccess], Awaitable[Answer]], *, quiet: bool, doing: str = "Projecting again",
     processes: int = 1,
 ) -> Answer:  # fmt: skip
-    """Work on a store and its log, with a bar that tells how far it is."""
+    """Do work on a store and its log with so many processes, and show a progress bar unless `quiet`; answers what the work answers.
+
+    Exits 1 with one line if an error that can be foreseen ends it (`errors_in_one_line`).
+    """
 
     async def worked(url: str) -> Answer:
         collect_garbage_rarely()
@@ -74,10 +71,12 @@ def on_store(
             with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
                 task = progress.add_task(doing, total=None)
                 begun, advance = partial(_total, progress, task), partial(progress.advance, task)
-                resources = Resources(pool, log, partial(reached, url, Settings(), MEMBER_CONNECTIONS_MAX), processes)
-                return await work(Reach(resources, begun, advance))
+                resources = Resources(
+                    pool, log, partial(reached, url, Configuration(), MEMBER_CONNECTIONS_MAX), processes
+                )
+                return await work(StoreAccess(resources, begun, advance))
 
-    with plainly(), database(data) as url:
+    with errors_in_one_line(), database(data) as url:
         return uvloop.run(worked(url))
 
 

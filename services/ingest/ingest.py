@@ -1,0 +1,39 @@
+"""What every route of the ingest service works with."""
+
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from services.ingest.producers.counts import Counts
+from shared.access.accounts import Accounts
+from shared.access.keys import KeyRing
+from shared.access.positions import Positions
+from shared.log.port import EventLog
+from shared.projection.accepting import KnownAccepting
+
+
+@dataclass
+class Ingest:
+    """The log, the database and the caches of one ingest process.
+
+    Each file of routes gets it once, when the service is put together.
+    """
+
+    log: EventLog
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    keys: KeyRing
+    positions: Positions
+    public_url: str | None = None
+    """The address by which producers call this service, without a slash at its end.
+
+    None: the `Host` header of each request names it.
+    """
+
+    accepting: KnownAccepting = field(init=False)
+    counts: Counts = field(init=False)
+    accounts: Accounts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.accounts = Accounts(self.pool)
+        self.counts = Counts(self.pool)
+        self.accepting = KnownAccepting(self.pool)

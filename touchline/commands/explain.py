@@ -1,0 +1,106 @@
+"""`touchline explain`: why an event or a deal counts for a campaign, or does not."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from shared.reading.checklist import explain_deal
+from shared.reading.explain import explain_event
+from shared.reading.snapshot import Snapshot
+from touchline.commands.output import errors_in_one_line
+from touchline.commands.store import database, read_only
+
+console = Console(highlight=False)
+
+
+def event(event_id: str, generation: str | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Print what an event counted for and in which campaigns, and why it does not count in others."""
+    said = _asked(data, workspace, generation, lambda snapshot: explain_event(snapshot, event_id))
+    if as_json:
+        print(json.dumps(said))
+    else:
+        _print_event(said)
+
+
+def deal(
+    deal_id: str, campaign: str, generation: str | None, data: Path | None, workspace: str, *, as_json: bool
+) -> None:
+    """Print why a deal counts for a campaign, or does not: each condition, with the event that decides it."""
+    said = _asked(data, workspace, generation, lambda snapshot: explain_deal(snapshot, deal_id, campaign))
+    if as_json:
+        print(json.dumps(said))
+    else:
+        _print_deal(said)
+
+
+def _asked(
+    data: Path | None, workspace: str, generation: str | None, ask: Callable[[Snapshot], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    async def answered(url: str) -> dict[str, Any]:
+        async with read_only(url, workspace, generation) as snapshot:
+            return {**await ask(snapshot), "as_of": str(snapshot.as_of)}
+
+    with errors_in_one_line(), database(data) as url:
+        return uvloop.run(answered(url))
+
+
+def _mark(holds: bool | None) -> str:
+    return {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}[holds]
+
+
+def _print_event(said: dict[str, Any]) -> None:
+    console.print(f"[bold]{said['type'] or 'event'}[/] {escape(said['event_id'])}", soft_wrap=True)
+    facts = {
+        "occurred at": said["occurred_at"], "told as of": said.get("told_as_of"), "contact": said["contact"], "session": said.get("session"),
+        "brought by": " / ".join(filter(None, (said.get("source"), said.get("medium")))) or None,
+        "channel": said.get("channel"), "influence": ", ".join(said.get("influence", [])) or None,
+        "machine by": (said.get("machine_by") or "").replace("_", " ") or None, "detail": said.get("detail"), "retracted by": ", ".join(said.get("retracted_by", [])) or None,
+        "lost duplicates": said.get("conflicting_duplicates") or None,
+    }  # fmt: skip
+    comparison = "counted" if said["counted"] else f"{_vain(said)}: {said['reason']}"
+    console.print(f"  {_mark(said['counted'])} {comparison}")
+    for name, value in facts.items():
+        if value is not None:
+            console.print(f"  {name:15} {value}", soft_wrap=True, markup=False)
+    if said["campaigns"]:
+        console.print(_campaigns(said["campaigns"]))
+    for section in said.get("sections", []):
+        where = escape(f"section of asset {section['asset_id']} in {section['campaign_id']}")
+        told = " as a former asset" if section["former"] else ""
+        console.print(f"  {_mark(section['shown'])} {where}{told}{_why(section['reason'])}", soft_wrap=True)
+
+
+def _vain(said: dict[str, Any]) -> str:
+    return "changed nothing" if "campaign_id" in said else "not counted"  # an association; its reason is why
+
+
+def _why(reason: str | None) -> str:
+    return "" if reason is None else f": {reason}"
+
+
+def _campaigns(told: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("", "campaign", "because"):
+        table.add_column(heading, overflow="fold")
+    for row in told:
+        why = f"through {', '.join(row['through'])}" if row["counts"] else row["reason"]
+        table.add_row(f"  {_mark(row['counts'])}", escape(row["campaign_id"]), escape(f"{why}: {row['says']}"))
+    return table
+
+
+def _print_deal(said: dict[str, Any]) -> None:
+    comparison = "counts" if said["counts"] else f"does not count: {said['reason']}"
+    console.print(f"[bold]deal[/] {escape(said['deal_id'])} [bold]for[/] {escape(said['campaign_id'])}", soft_wrap=True)
+    console.print(f"  {_mark(said['counts'])} {comparison}")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("", "check", "decided by"):
+        table.add_column(heading, overflow="fold")
+    for check in said["checks"]:
+        table.add_row(f"  {_mark(check['holds'])}", escape(check["says"]), escape(check["deciding_event"] or ""))
+    console.print(table)

@@ -1,0 +1,45 @@
+"""`touchline identifiers`: the identifiers that events join with so many others that they may not name one person."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from shared.reading.bounds import LIMIT_MAX
+from shared.reading.identifiers import joined_identifiers
+from touchline.commands.output import errors_in_one_line
+from touchline.commands.store import database, read_only
+
+console = Console(highlight=False)
+
+
+def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Print at most `limit` identifiers that events join with at least `min_joined` others, the most joined first."""
+
+    async def asked(url: str) -> dict[str, Any]:
+        async with read_only(url, workspace) as snapshot:
+            return {**await joined_identifiers(snapshot, min_joined, limit), "as_of": str(snapshot.as_of)}
+
+    with errors_in_one_line(), database(data) as url:
+        said = uvloop.run(asked(url))
+    if as_json:
+        print(json.dumps(said))
+    elif not said["items"]:
+        console.print(f"no identifier is joined with {min_joined} others or more")
+    else:
+        _print_text(said)
+
+
+def _print_text(said: dict[str, Any]) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("joins", "kind", "identifier", "of the contact"):
+        table.add_column(heading, overflow="fold")
+    for item in said["items"]:
+        table.add_row(str(item["joined"]), item["kind"], escape(item["identifier"]), escape(item["contact"]))
+    console.print(table)
+    if said["next_cursor"] is not None:
+        console.print(f"and more: --limit takes up to {LIMIT_MAX}")

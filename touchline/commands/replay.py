@@ -1,0 +1,238 @@
+"""`touchline replay`: projections of the whole log, made beside the live one."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from services.replay.compare import Difference
+from services.replay.generations import Listed, State, generations
+from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
+from services.replay.verify import Comparison, Drawn, verify
+from shared.projection.checksums import Checksum, set_checksums
+from shared.projection.generations import WHAT_IF
+from touchline.commands.on_store import StoreAccess, on_store
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import database, read_only
+
+DIFFERENT = 3  # the exit code
+MASK = 2**64 - 1  # digests are sums of 64-bit hashes; these bits of them are shown
+ROWS_PRINTED = 20  # that differ; --json tells more
+
+console = Console(highlight=False)
+
+
+def verify_(sample: str | None, processes: int, data: Path | None, *, as_json: bool) -> None:
+    """Project the log, or a sample of it, and compare the tables with the live ones. Exits 3 if a row differs.
+
+    `sample` is a share such as `1%`; None: the whole log.
+    """
+    drawn = _parts(sample)
+
+    async def work(access: StoreAccess) -> Comparison:
+        return await verify(access.resources, f"{os.getpid()}", access.begun, access.advance, drawn)
+
+    comparison = on_store(data, work, quiet=as_json, processes=processes)
+    if as_json:
+        print(json.dumps(_as_json(comparison)))
+    else:
+        _print_text(comparison)
+    if comparison.differing:
+        raise typer.Exit(DIFFERENT)
+
+
+def rebuild_(processes: int, data: Path | None, *, as_json: bool) -> None:
+    """Project the log into a new generation, make it the live one, and print the rows that differ from the generation before."""
+
+    async def work(access: StoreAccess) -> Rebuilt:
+        return await Rebuild(access.resources, access.begun, access.advance).run()
+
+    rebuilt = on_store(data, work, quiet=as_json, processes=processes)
+    comparison = rebuilt.comparison
+    if as_json:
+        compared = None if comparison is None else _as_json(comparison)
+        print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before, "compared": compared}))
+        return
+    if comparison is not None and comparison.differing:
+        console.print(f"[yellow]what {rebuilt.before} had otherwise:[/]")
+        _print_text(comparison)
+    if rebuilt.before is None:
+        console.print(f"[green]live[/]: {rebuilt.generation}, the first one of this release's shape")
+    else:
+        console.print(
+            f"[green]live[/]: {rebuilt.generation}; {rebuilt.before} is kept, and `touchline replay rollback` goes back"
+        )
+
+
+def rollback_(data: Path | None, *, as_json: bool) -> None:
+    """Make the generation that was live before the last rebuild the live one again."""
+
+    async def work(access: StoreAccess) -> Rebuilt:
+        return await rollback(access.resources)
+
+    rebuilt = on_store(data, work, quiet=True)
+    if as_json:
+        print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before}))
+    else:
+        console.print(f"[green]live[/]: {rebuilt.generation}, and no longer {rebuilt.before}")
+
+
+def checksums_(generation: str | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Print a checksum of every table of a workspace in a generation (None: the live one)."""
+
+    async def asked(url: str) -> tuple[str, dict[str, Checksum]]:
+        async with read_only(url, workspace, generation) as read:
+            return str(read.as_of), await set_checksums(read.connection.raw, read.generation, read.ws)
+
+    with errors_in_one_line(), database(data) as url:
+        as_of, found = uvloop.run(asked(url))
+    whole = f"{sum(checksum.digest for checksum in found.values()) & MASK:016x}"
+    tables = {name: {"rows": c.rows, "digest": f"{c.digest & MASK:016x}"} for name, c in found.items()}
+    if as_json:
+        print(json.dumps({"workspace": workspace, "as_of": as_of, "digest": whole, "tables": tables}))
+        return
+    table = _table("table", "rows", "checksum")
+    for name, one in tables.items():
+        table.add_row(name, f"{one['rows']:,}", str(one["digest"]))
+    console.print(table)
+    console.print(f"{workspace} as of {as_of}: [bold]{whole}[/]")
+
+
+def list_(data: Path | None, *, as_json: bool) -> None:
+    """Print the generations of the store and the state of each."""
+
+    async def work(access: StoreAccess) -> list[Listed]:
+        return await generations(access.resources.pool)
+
+    found = on_store(data, work, quiet=True)
+    for each in found:
+        for name in ("created_at", "expires_at"):
+            each.row[name] = each.row[name] and each.row[name].isoformat()
+    if as_json:
+        print(json.dumps({"generations": [each.row | {"events": each.events} for each in found]}))
+        return
+    table = _table("generation", "", "MB", "created")
+    for each in found:
+        state = str(each.state)
+        if each.state is State.WHAT_IF:
+            state = f"what-if of {each.row['workspace_id']}, until {each.row['expires_at']}"
+        state = state if each.ours else f"{state}, of another release's shape {each.row['shape']}"
+        table.add_row(each.name, state, f"{each.bytes / 1e6:,.0f}", each.row["created_at"])
+    console.print(table)
+
+
+def drop_(name: str, data: Path | None, *, other_release: bool, as_json: bool) -> None:
+    """Delete a generation for ever. Exits 1 if there is none of this name, or if it is the live one.
+
+    With `other_release`, the live one of another release's shape may be deleted.
+    """
+
+    async def work(access: StoreAccess) -> str | None:
+        pool = access.resources.pool
+        if await drop(pool, name, other_shapes_live=other_release) or await drop(pool, WHAT_IF + name):
+            return None
+        if any(each.name == name and not each.ours for each in await generations(pool)):
+            return (
+                f"{name} is the live one of another release's shape: once its services have ended, add --other-release"
+            )
+        return f"there is no generation {name} that is not the live one"
+
+    if problem := on_store(data, work, quiet=True):
+        errors.print(problem, style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+    print(json.dumps({"dropped": name})) if as_json else console.print(f"{name} is gone")
+
+
+def _parts(share: str | None) -> Drawn | None:
+    """Which sample `verify` draws: one of so many parts, any of them. `1%` is one of 100. Raises `typer.BadParameter`."""
+    if share is None:
+        return None
+    try:
+        percent = float(share.removesuffix("%"))
+    except ValueError:
+        percent = 0
+    if not 0 < percent <= 100:
+        raise typer.BadParameter(f"{share!r} is no share such as 1%", param_hint="--sample")
+    return max(1, round(100 / percent)), None
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in ("rows", "rebuilt", "MB") else "left")
+    return table
+
+
+def _as_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "generation": comparison.generation, "offsets": comparison.offsets, "equal": not comparison.differing,
+        "sample": comparison.sample and comparison.sample.said,
+        "left_out": sorted(comparison.left_out.values()),
+        "tables": {
+            name: {"rows": live.rows, "digest": str(live.digest), "equal": live == rebuilt}
+            for name, (live, rebuilt) in comparison.tables.items()
+        },
+        "differences": [
+            {"table": d.table, "key": _plain(d.key), "columns": d.columns, "live": _plain(d.live),
+             "rebuilt": _plain(d.rebuilt), "event": d.event}
+            for d in comparison.rows
+        ],
+    }  # fmt: skip
+
+
+def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A row for JSON: values that are no number, boolean or text become text."""
+    if row is None:
+        return None
+    return {name: value if isinstance(value, int | str | None) else str(value) for name, value in row.items()}
+
+
+def _print_text(comparison: Comparison) -> None:
+    table = _table("", "table", "rows", "rebuilt", "checksum")
+    for name, (live, rebuilt) in comparison.tables.items():
+        mark = "[green]✓[/]" if live == rebuilt else "[red]✗[/]"
+        table.add_row(mark, name, f"{live.rows:,}", f"{rebuilt.rows:,}", f"{live.digest & MASK:016x}")
+    console.print(table)
+    events = sum(comparison.offsets.values())
+    if comparison.sample is not None:
+        said = comparison.sample.said
+        console.print(
+            f"a sample, part {said['place']} of {said['of']}: {said['persons_and_deals']:,} persons and deals"
+        )
+    for workspace in sorted(comparison.left_out.values()):
+        console.print(
+            f"not compared: {workspace}, whose rows are being made anew for changed settings; `touchline status` says how far",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+    if not comparison.differing:
+        of_it = "of that part" if comparison.sample else "of it"
+        console.print(f"[green]equal[/]: {comparison.generation} is what its {events:,} events make {of_it}")
+        return
+    console.print(f"[red]different[/]: {', '.join(comparison.differing)}")
+    for difference in comparison.rows[:ROWS_PRINTED]:
+        _print_row(difference)
+    if len(comparison.rows) > ROWS_PRINTED:
+        console.print(
+            f"… and {len(comparison.rows) - ROWS_PRINTED} more, at least; --json tells up to a hundred a table"
+        )
+
+
+def _print_row(difference: Difference) -> None:
+    key = ", ".join(f"{name} {value}" for name, value in difference.key.items())
+    console.print(f"\n[bold]{difference.table}[/] {escape(key)}", soft_wrap=True)
+    if difference.live is None:
+        console.print("  is missing from the live generation")
+    elif difference.rebuilt is None:
+        console.print("  is in the live generation alone")
+    else:
+        for name in difference.columns:
+            live, rebuilt = difference.live[name], difference.rebuilt[name]
+            console.print(f"  {name}: {escape(repr(live))}, must be {escape(repr(rebuilt))}", soft_wrap=True)
+    if difference.event is not None:
+        console.print(f"  by event {escape(difference.event)}; `touchline explain event` tells more", soft_wrap=True)
