@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,13 +32,14 @@ from shared.log.port import Assignment, EventLog, LogUnavailable
 from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
 from shared.store.generations import Generation, drop_expired, followed_generations, open_generation, tend_followed
 from shared.store.migrate import migrate
+from shared.wakeups import Wakeups, projected
 from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
 from shared.web.problems import Unexpected, add_handlers
 from touchline.settings import Settings
 
-WRITERS_MAX = 10  # connections of a process: for a log in the database, keys, dead letters and locks
+WRITERS_MAX = 11  # connections of a process: for a log in the database, keys, dead letters, locks and notifications
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
 DISK_FREE_BYTES_MIN = 64 * 1024 * 1024  # a few segments of PostgreSQL's write-ahead log, of 16 MiB each
 START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -81,7 +82,9 @@ async def compose(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(url, WRITERS_MAX))
         await migrate(url, PARTITIONS)
-        log = await open_log(settings, pool)
+        wakeups = Wakeups(pool)
+        stack.push_async_callback(wakeups.close)
+        log = await open_log(settings, pool, wakeups)
         stack.push_async_callback(log.close)
         generation = await open_generation(pool, log.identity, log.partitions)
         app = _app()
@@ -103,7 +106,7 @@ async def compose(
             _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
-            progress = ProjectionPosition(readers)
+            progress = ProjectionPosition(readers, wakeups)
             app.include_router(api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions, positions)))
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
@@ -112,7 +115,9 @@ async def compose(
             assignment = _assignment(settings, pool)
             projectors = Projectors(
                 log, assignment, lambda: followed_generations(pool, log.identity),
-                lambda reader, generation, p, passed: Worker(projecting, reader, generation, p, passed),
+                lambda reader, generation, p, passed: Worker(
+                    projecting, reader, generation, p, _announced(wakeups, passed)
+                ),
                 lambda: _tidy(pool, log),
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)
@@ -134,10 +139,15 @@ async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role],
             await asyncio.sleep(pause_s)
 
 
-async def open_log(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> EventLog:
-    """The log that the settings name: Kafka's, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`."""
+async def open_log(
+    settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]", wakeups: Wakeups | None = None
+) -> EventLog:
+    """The log that the settings name: Kafka's, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`.
+
+    A log in the database wakes and is woken by `wakeups`, which is its maker's to close; without it by one of its own.
+    """
     if settings.kafka is None:
-        return PostgresLog(pool, PARTITIONS)
+        return PostgresLog(pool, PARTITIONS, wakeups)
     return await open_kafka_log(settings.kafka, settings.kafka_partitions, settings.kafka_replication_factor)
 
 
@@ -155,6 +165,16 @@ async def reached(
             await log.close()
     finally:
         await pool.close()
+
+
+def _announced(wakeups: Wakeups, passed: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """`passed`, and then wake who waits for the partition to be projected."""
+
+    def announced(partition: int, offset: int) -> None:
+        passed(partition, offset)
+        wakeups.announce(projected(partition))
+
+    return announced
 
 
 def _assignment(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> Assignment:

@@ -10,9 +10,11 @@ from shared.database import error_text
 from shared.log.port import EventLog, LogUnavailable
 from shared.projection.sql import sql
 from shared.store.generations import live_generation
+from shared.wakeups import Wakeups, projected
 
 PROGRESS = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
-POLL_S = 0.01
+SEEN_S = 0.01  # so long all who wait share an answer, unless something was projected since
+WAIT_S = 0.25  # who was not woken looks again after so long
 LIVE_AGAIN_S = 1.0  # another generation may have become the live one
 END_WAIT_S = 1.0  # a read has its answer without the log, so it does not wait for one that is away
 END_AGAIN_S = 5.0
@@ -24,14 +26,17 @@ logger = structlog.stdlib.get_logger("touchline.api")
 class _Seen:
     offset: int = 0
     at_s: float = 0.0
+    heard: int = 0
+    """How often it was heard before that the partition was projected further."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class ProjectionPosition:
     """The offsets up to which the live generation is projected, as a reader of the next moment will find it or nearly so."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        self._pool = pool
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", wakeups: Wakeups) -> None:
+        """`wakeups` tells when a partition was projected further (`shared.wakeups.projected`)."""
+        self._pool, self._wakeups = pool, wakeups
         self._live, self._live_at_s = "", -LIVE_AGAIN_S
         self._seen: dict[int, _Seen] = {}
 
@@ -39,22 +44,24 @@ class ProjectionPosition:
         """Wait, without holding a connection, until all before `offset` is projected; False if `timeout_s` goes by."""
         try:
             async with asyncio.timeout(timeout_s):
-                while await self._offset(partition) < offset:
-                    await asyncio.sleep(POLL_S)
+                while True:
+                    heard = self._wakeups.count(projected(partition))
+                    if await self._offset(partition) >= offset:
+                        return True
+                    await self._wakeups.changed(projected(partition), heard, WAIT_S)
         except TimeoutError:
             return False
-        return True
 
     async def _offset(self, partition: int) -> int:
-        """The offset as it was within the last `POLL_S`."""
+        """The offset as it was within the last `SEEN_S`, and after all that was heard of until now."""
         seen = self._seen.setdefault(partition, _Seen())
         async with seen.lock:
-            now_s = asyncio.get_running_loop().time()
-            if now_s - seen.at_s >= POLL_S:
+            now_s, heard = asyncio.get_running_loop().time(), self._wakeups.count(projected(partition))
+            if now_s - seen.at_s >= SEEN_S or heard != seen.heard:
                 if now_s - self._live_at_s >= LIVE_AGAIN_S:
                     self._live, self._live_at_s = (await live_generation(self._pool)).name, now_s
                 seen.offset = int(await self._pool.fetchval(PROGRESS.replace("{g}", self._live), partition) or 0)
-                seen.at_s = now_s
+                seen.at_s, seen.heard = now_s, heard
         return seen.offset
 
 

@@ -19,7 +19,7 @@ from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
 
 BATCH_EVENTS_MAX = 10_000  # in one transaction: the larger, the cheaper an event; this many still take under a second
-IDLE_WAIT_S = 1.0
+IDLE_WAIT_S = 10.0  # the log wakes who waits; should that fail, the next events are read after so long
 BACKOFF_S = (0.1, 0.3, 1.0, 3.0)
 WELL_AGAIN_S = 60.0  # having worked this long, the next failure is a first one
 
