@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import structlog
 from fastapi import FastAPI
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
 
 from services.api.app import api_router
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
@@ -42,7 +43,7 @@ from touchline.settings import Settings
 WRITERS_MAX = 11  # connections of a process: for a log in the database, keys, dead letters, locks and notifications
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
 DISK_FREE_BYTES_MIN = 64 * 1024 * 1024  # a few segments of PostgreSQL's write-ahead log, of 16 MiB each
-START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)  # pauses between tries to start; the last one again and again
 
 logger = structlog.stdlib.get_logger("touchline")
 
@@ -127,16 +128,19 @@ async def compose(
 
 async def compose_patiently(url: str, settings: Settings, roles: Sequence[Role], folder: Path | None = None) -> Running:
     """As `compose`, but wait for a database or a log that is away."""
-    failures = 0
-    while True:
-        try:
-            return await compose(url, settings, roles, folder)
-        except (LogUnavailable, *AWAY) as error:
-            pause_s = START_AGAIN_S[min(failures, len(START_AGAIN_S) - 1)]
-            failures += 1
-            away = "log" if isinstance(error, LogUnavailable) else "database"
-            logger.warning("cannot start yet", away=away, error=error_text(error), again_in_s=pause_s)
-            await asyncio.sleep(pause_s)
+    again = AsyncRetrying(
+        retry=retry_if_exception_type((LogUnavailable, *AWAY)), wait=wait_chain(*map(wait_fixed, START_AGAIN_S)),
+        before_sleep=_cannot_start_yet, reraise=True,
+    )  # fmt: skip
+    return await again(compose, url, settings, roles, folder)
+
+
+def _cannot_start_yet(state: RetryCallState) -> None:
+    assert state.outcome is not None
+    error = state.outcome.exception()
+    assert error is not None
+    away = "log" if isinstance(error, LogUnavailable) else "database"
+    logger.warning("cannot start yet", away=away, error=error_text(error), again_in_s=state.upcoming_sleep)
 
 
 async def open_log(
