@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import structlog
 from fastapi import FastAPI
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
 
 from services.api.app import api_router
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
@@ -42,16 +43,17 @@ from shared.projection.generations import (
 )
 from shared.projection.tables import shape
 from shared.store.migrate import migrate
+from shared.wakeups import Wakeups, projected
 from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
 from shared.web.problems import Unexpected, add_handlers
 from touchline.configuration import Configuration
 
-WRITERS_MAX = 10  # connections of a process: for a log in the database, keys, dead letters and locks
+WRITERS_MAX = 11  # connections of a process: for a log in the database, keys, dead letters, locks and notifications
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
 DISK_FREE_BYTES_MIN = 64 * 1024 * 1024  # a few segments of PostgreSQL's write-ahead log, of 16 MiB each
-START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)  # pauses between tries to start; the last one again and again
 
 logger = structlog.stdlib.get_logger("touchline")
 
@@ -95,7 +97,9 @@ async def compose(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(url, WRITERS_MAX))
         await migrate(url, PARTITIONS)
-        log = await open_log(configuration, pool)
+        wakeups = Wakeups(pool)
+        stack.push_async_callback(wakeups.close)
+        log = await open_log(configuration, pool, wakeups)
         stack.push_async_callback(log.close)
         generation = await open_generation(pool, log.identity, log.partitions)
         if generation is None:
@@ -123,7 +127,7 @@ async def compose(
             _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
-            progress = ProjectionPosition(readers)
+            progress = ProjectionPosition(readers, wakeups)
             app.include_router(api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions, positions)))
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
@@ -133,7 +137,7 @@ async def compose(
             projectors = Projectors(
                 log, assignment, lambda: followed_generations(pool, log.identity),
                 lambda reader, generation, p, passed: Worker(
-                    projecting, reader, generation, p, passed, reprojecting=reprojecting
+                    projecting, reader, generation, p, _announced(wakeups, passed), reprojecting=reprojecting
                 ),
                 lambda: _tidy(pool, log),
             )  # fmt: skip
@@ -145,23 +149,31 @@ async def compose(
 async def compose_patiently(
     url: str, configuration: Configuration, roles: Sequence[Role], folder: Path | None = None
 ) -> Running:
-    """As `compose`, but if the database or the log cannot be reached, try again until it can."""
-    failures = 0
-    while True:
-        try:
-            return await compose(url, configuration, roles, folder)
-        except (LogUnavailable, *AWAY) as error:
-            pause_s = START_AGAIN_S[min(failures, len(START_AGAIN_S) - 1)]
-            failures += 1
-            away = "log" if isinstance(error, LogUnavailable) else "database"
-            logger.warning("cannot start yet", away=away, error=error_text(error), again_in_s=pause_s)
-            await asyncio.sleep(pause_s)
+    """As `compose`, but wait for a database or a log that is away."""
+    again = AsyncRetrying(
+        retry=retry_if_exception_type((LogUnavailable, *AWAY)), wait=wait_chain(*map(wait_fixed, START_AGAIN_S)),
+        before_sleep=_cannot_start_yet, reraise=True,
+    )  # fmt: skip
+    return await again(compose, url, configuration, roles, folder)
 
 
-async def open_log(configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]") -> EventLog:
-    """The log that the configuration names: Kafka, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`."""
+def _cannot_start_yet(state: RetryCallState) -> None:
+    assert state.outcome is not None
+    error = state.outcome.exception()
+    assert error is not None
+    away = "log" if isinstance(error, LogUnavailable) else "database"
+    logger.warning("cannot start yet", away=away, error=error_text(error), again_in_s=state.upcoming_sleep)
+
+
+async def open_log(
+    configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]", wakeups: Wakeups | None = None
+) -> EventLog:
+    """The log that the configuration names: Kafka's, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`.
+
+    A log in the database wakes and is woken by `wakeups`, which is its maker's to close; without it by one of its own.
+    """
     if configuration.kafka is None:
-        return PostgresLog(pool, PARTITIONS)
+        return PostgresLog(pool, PARTITIONS, wakeups)
     return await open_kafka_log(
         configuration.kafka, configuration.kafka_partitions, configuration.kafka_replication_factor
     )
@@ -181,6 +193,16 @@ async def reached(
             await log.close()
     finally:
         await pool.close()
+
+
+def _announced(wakeups: Wakeups, passed: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """`passed`, and then wake who waits for the partition to be projected."""
+
+    def announced(partition: int, offset: int) -> None:
+        passed(partition, offset)
+        wakeups.announce(projected(partition))
+
+    return announced
 
 
 def _assignment(configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]") -> Assignment:

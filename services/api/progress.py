@@ -9,8 +9,10 @@ import structlog
 from shared.database import error_text
 from shared.log.port import EventLog, LogUnavailable, Position
 from shared.reading.snapshot import PROGRESS_AND_SETTINGS, live_generation_name
+from shared.wakeups import Wakeups, projected
 
-POLL_S = 0.01
+SEEN_S = 0.01  # so long all who wait share an answer, unless something was projected since
+WAIT_S = 0.25  # who was not woken looks again after so long
 LIVE_AGAIN_S = 1.0  # another generation may have become the live one
 END_WAIT_S = 1.0  # a read has its answer without the log, so it does not wait for one that is away
 END_AGAIN_S = 5.0
@@ -24,14 +26,17 @@ class _Seen:
     settings: dict[str, int] = field(default_factory=dict)
     """By workspace: where settings were told that its rows do not show yet."""
     at_s: float = 0.0
+    heard: int = 0
+    """How often it was heard before that the partition was projected further."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class ProjectionPosition:
     """How far the live generation is projected, as a reader of the next moment will find it or nearly so."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        self._pool = pool
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", wakeups: Wakeups) -> None:
+        """`wakeups` tells when a partition was projected further (`shared.wakeups.projected`)."""
+        self._pool, self._wakeups = pool, wakeups
         self._live, self._live_at_s = "", -LIVE_AGAIN_S
         self._seen: dict[int, _Seen] = {}
 
@@ -44,26 +49,26 @@ class ProjectionPosition:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
+                    heard = self._wakeups.count(projected(after.partition))
                     seen = await self._look(after.partition)
                     if seen.offset >= after.offset and seen.settings.get(workspace, after.offset) >= after.offset:
-                        break
-                    await asyncio.sleep(POLL_S)
+                        return True
+                    await self._wakeups.changed(projected(after.partition), heard, WAIT_S)
         except TimeoutError:
             return False
-        return True
 
     async def _look(self, partition: int) -> _Seen:
-        """How far it is, as it was within the last `POLL_S`."""
+        """How far it is, as it was within the last `SEEN_S`, and after all that was heard of until now."""
         seen = self._seen.setdefault(partition, _Seen())
         async with seen.lock:
-            now_s = asyncio.get_running_loop().time()
-            if now_s - seen.at_s >= POLL_S:
+            now_s, heard = asyncio.get_running_loop().time(), self._wakeups.count(projected(partition))
+            if now_s - seen.at_s >= SEEN_S or heard != seen.heard:
                 if now_s - self._live_at_s >= LIVE_AGAIN_S:
                     self._live, self._live_at_s = await live_generation_name(self._pool), now_s
                 rows = await self._pool.fetch(PROGRESS_AND_SETTINGS.replace("{g}", self._live), partition)
                 seen.offset = rows[0]["next_offset"] if rows else 0
                 seen.settings = {r["workspace_id"]: r["told_offset"] for r in rows if r["workspace_id"] is not None}
-                seen.at_s = now_s
+                seen.at_s, seen.heard = now_s, heard
         return seen
 
 

@@ -9,6 +9,7 @@ from typing import Never
 
 import asyncpg
 import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
 
 from services.projector import metrics
 from services.projector.reprojecting import Reprojecting
@@ -22,8 +23,8 @@ from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
 
 BATCH_EVENTS_MAX = 10_000  # in one transaction: the larger, the cheaper an event; this many still take under a second
-IDLE_WAIT_S = 1.0
-BACKOFF_S = (0.1, 0.3, 1.0, 3.0)
+IDLE_WAIT_S = 10.0  # the log wakes who waits; should that fail, the next events are read after so long
+BACKOFF_S = (0.1, 0.3, 1.0, 3.0)  # pauses after failures in a row; the last one again and again
 WELL_AGAIN_S = 60.0  # having worked this long, the next failure is a first one
 
 logger = structlog.stdlib.get_logger("touchline.projector")
@@ -51,31 +52,40 @@ class Worker:
     """Held while a workspace's rows are made anew beside the live ones; the workers of a process share it."""
     limits: Limits = IN_BATCH
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _began_s: float = 0.0
+    """When it began to work, after its last pause."""
 
     async def run(self) -> Never:
         """Project for ever. What is away is waited for; a partition that was taken is taken again after a pause.
 
         Whoever runs this was told that the partition is its own, so another owner is one that does not know yet.
         """
-        failures = 0
-        while True:
-            began_s = time.monotonic()
-            try:
-                await self._follow()
-            except PASSING as error:
-                if time.monotonic() - began_s > WELL_AGAIN_S:
-                    failures = 0
-                pause_s = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
-                failures += 1
-                why = _why(error)
-                metrics.RETRIES.labels(why).inc()
-                logger.warning(
-                    "projection pauses", why=why, error=error_text(error), partition=self.partition, again_in_s=pause_s
-                )
-                await asyncio.sleep(pause_s)
+        again = AsyncRetrying(
+            retry=retry_if_exception_type(PASSING), wait=wait_chain(*map(wait_fixed, BACKOFF_S)), after=self._failed,
+            before_sleep=self._pauses, reraise=True,
+        )  # fmt: skip
+        await again(self._follow)
+        raise AssertionError("a worker follows its log for ever")
+
+    def _failed(self, state: RetryCallState) -> None:
+        """Let a failure be a first one where all went well for long."""
+        if time.monotonic() - self._began_s > WELL_AGAIN_S:
+            state.attempt_number = 1
+
+    def _pauses(self, state: RetryCallState) -> None:
+        assert state.outcome is not None
+        error = state.outcome.exception()
+        assert isinstance(error, Exception)
+        why = _why(error)
+        metrics.RETRIES.labels(why).inc()
+        logger.warning(
+            "projection pauses", why=why, error=error_text(error), partition=self.partition,
+            again_in_s=state.upcoming_sleep,
+        )  # fmt: skip
 
     async def _follow(self) -> Never:
         """Project live, and beside it what is to be made anew; what ends one ends the other."""
+        self._began_s = time.monotonic()
         projector = Projector(self.log, self.partition, social_posts_max=self.social_posts_max, limits=self.limits)
         async with self._connection() as connection:
             await projector.take(connection)

@@ -4,7 +4,6 @@ An event comes out as if its message had been mapped when it arrived: with the s
 the same key. So this may run as often as one likes: what was appended before is known by its id, and is not appended again.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,11 @@ import asyncpg
 import msgspec
 
 from services.replay.known import Known
+from services.replay.sending import append_patiently
 from shared.events.codec import Record, Refusal, encode_record
 from shared.events.refusal import UNDECODABLE
 from shared.events.types import UnmappedEvent
-from shared.log.port import Entry, EventLog, LogUnavailable, partition_of
+from shared.log.port import Entry, EventLog, partition_of
 from shared.producers.message import Unmapped, Unreadable, events_of
 from shared.producers.readings import READINGS, Reading
 from shared.projection.accepting import Accepting, accepting_of
@@ -24,7 +24,6 @@ from shared.rules.acceptance import accept
 from shared.rules.keys import event_key
 
 READ_EVENTS = 2_000  # of the log, at a time, and so many messages at most in one append
-RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0)
 SEEN_MAX = 1_000_000  # ids of messages remembered, in some 70 MB: one that was sent twice is counted once
 MARK = b'"unmapped_event"'  # stands in the log's record of every one
 
@@ -144,14 +143,5 @@ class Remap:
             new += fresh
         told.events += len(new)
         if new and not self.dry_run:
-            await self._append(known, [encode_record(record) for record in new])
-
-    async def _append(self, known: Known, values: list[bytes]) -> None:
-        for pause_s in RETRY_S:
-            try:
-                known.sent((await self.log.append(self.workspace, values)).offset)
-            except LogUnavailable:
-                await asyncio.sleep(pause_s)
-            else:
-                return
-        known.sent((await self.log.append(self.workspace, values)).offset)
+            values = [encode_record(record) for record in new]
+            known.sent((await append_patiently(self.log, self.workspace, values)).offset)

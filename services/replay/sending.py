@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import asyncpg
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_chain, wait_fixed
 
 from shared.events.codec import Record, encode_record
 from shared.log.port import EventLog, LogUnavailable, Position, partition_of
@@ -13,7 +14,18 @@ CHUNK_EVENTS = 1_000  # in one append
 LAG_EVENTS_MAX = 20_000  # that wait to be projected; live events come after them
 LAG_POLL_S = 0.1
 IDLE_S = 2.0  # having moved nowhere for so long, nobody projects, and there is nothing to keep fresh
-RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)
+RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)  # pauses between tries to append: most of a minute
+
+
+@retry(
+    retry=retry_if_exception_type(LogUnavailable),
+    wait=wait_chain(*map(wait_fixed, RETRY_S)),
+    stop=stop_after_attempt(len(RETRY_S) + 1),
+    reraise=True,
+)
+async def append_patiently(log: EventLog, workspace: str, values: Sequence[bytes]) -> Position:
+    """Append as `EventLog.append` does, again where the log is away. Raises `LogUnavailable` after a minute."""
+    return await log.append(workspace, values)
 
 
 class Sender:
@@ -27,16 +39,9 @@ class Sender:
         """The position behind them, None if there are none. Raises `LogUnavailable` after a minute."""
         position = None
         for at in range(0, len(records), CHUNK_EVENTS):
-            position = await self._append([encode_record(record) for record in records[at : at + CHUNK_EVENTS]])
+            values = [encode_record(record) for record in records[at : at + CHUNK_EVENTS]]
+            position = await append_patiently(self._log, self._workspace, values)
         return position
-
-    async def _append(self, values: list[bytes]) -> Position:
-        for pause_s in RETRY_S:
-            try:
-                return await self._log.append(self._workspace, values)
-            except LogUnavailable:
-                await asyncio.sleep(pause_s)
-        return await self._log.append(self._workspace, values)
 
     async def fresh(self) -> None:
         """Wait while too much waits to be projected, as long as somebody projects."""

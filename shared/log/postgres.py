@@ -20,6 +20,7 @@ import zstandard
 from shared.database import AWAY, error_text
 from shared.log.group_commit import Call, GroupCommit
 from shared.log.port import Entry, LogDamaged, LogUnavailable, Position, partition_of
+from shared.wakeups import Wakeups, appended
 
 PARTITIONS = 4  # fixed for the life of a database
 GROUP_EVENTS_MAX = 20_000  # in one transaction; bounds how long its row lock is held
@@ -31,7 +32,6 @@ READ_BYTES_MAX = (
     16 * 1024 * 1024
 )  # of values that one read answers; a projector holds two reads of a partition at a time
 FULL_RETRY_AFTER_S = 30  # somebody must make room first; so long it is told, for no later append may come to find out
-POLL_S = 0.02  # how often a reader looks for entries of other processes
 
 TAKE_OFFSETS = """
 UPDATE touchline.log_partition SET next_offset = next_offset + $2 WHERE partition = $1 RETURNING next_offset
@@ -77,11 +77,12 @@ class PostgresLog:
 
     identity = "postgres"
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", partitions: int) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", partitions: int, wakeups: Wakeups | None = None) -> None:
+        """`wakeups` is told of appends and wakes who waits for them; without it the log has one of its own."""
         self.partitions = partitions
-        self._pool = pool
+        self._pool, self._owns_wakeups = pool, wakeups is None
+        self._wakeups = wakeups or Wakeups(pool)
         self._group = GroupCommit[bytes](self._commit, GROUP_EVENTS_MAX, GROUP_BYTES_MAX)
-        self._appended = asyncio.Condition()
         self._full_at_s: float | None = None
         self._compress = zstandard.ZstdCompressor(level=COMPRESS_LEVEL).compress
         self._decompress = zstandard.ZstdDecompressor().decompress
@@ -106,8 +107,7 @@ class PostgresLog:
                     INSERT_VALUES, partition, bases, [c.count for c in calls], [c.workspace for c in calls],
                     [c.payload for c in calls],
                 )  # fmt: skip
-        async with self._appended:
-            self._appended.notify_all()
+        self._wakeups.announce(appended(partition))
         return int(after) - total
 
     @contextmanager
@@ -168,14 +168,10 @@ class PostgresLog:
             return int(await self._pool.fetchval(END, partition) or 0)
 
     async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
-        """See `EventLog.wait`: woken at once by this process's appends, within `POLL_S` by another's."""
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while await self.end(partition) <= offset and (left := deadline - asyncio.get_running_loop().time()) > 0:
-            try:
-                async with asyncio.timeout(min(POLL_S, left)), self._appended:
-                    await self._appended.wait()
-            except TimeoutError:
-                continue
+        """See `EventLog.wait`: woken by the next append, of this process or of another (`shared.wakeups`)."""
+        heard = self._wakeups.count(appended(partition))
+        if await self.end(partition) <= offset:
+            await self._wakeups.changed(appended(partition), heard, timeout_s)
 
     def another(self) -> "PostgresLog":
         """See `EventLog.another`: nothing is kept for a reader, so this one serves all."""
@@ -185,8 +181,10 @@ class PostgresLog:
         """See `EventLog.leave`: nothing is kept for a reader."""
 
     async def close(self) -> None:
-        """See `EventLog.close`. The pool is its maker's to close."""
+        """See `EventLog.close`. The pool, and wakeups that were given, are their maker's to close."""
         await self._group.close()
+        if self._owns_wakeups:
+            await self._wakeups.close()
 
 
 @contextmanager

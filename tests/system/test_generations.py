@@ -8,6 +8,7 @@ import pytest
 from services.replay.generations import State
 from services.replay.generations import generations as listed
 from services.replay.rebuild import drop
+from shared.projection import generations
 from shared.projection.accepting import accepting_of
 from shared.projection.generations import (
     Generation,
@@ -19,7 +20,6 @@ from shared.projection.generations import (
     live_generation,
     open_generation,
 )
-from shared.store import generations
 from tests.conftest import new_workspace
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration

@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from shared.access.keys import OPERATOR_WORKSPACE
 from shared.access.positions import Positions
+from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.log.port import Position
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running

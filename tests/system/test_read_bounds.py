@@ -36,6 +36,7 @@ from shared.reading.attribution import (
 from shared.reading.snapshot import Snapshot
 from shared.rules.keys import campaign_key
 from shared.rules.models import MODELS
+from shared.wakeups import Wakeups
 from shared.web.problems import add_handlers
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running, compose
@@ -66,10 +67,16 @@ class Store:
         app = FastAPI()
         add_handlers(app)
         log, keys, positions = running.log, KeyRing(running.pool), await Positions.of(running.pool)
+        wakeups = Wakeups(running.pool)
         app.include_router(
             api_router(
                 Api(
-                    Gate(pool, **bounds), ProjectionPosition(running.pool), keys, LogEnd(log), log.partitions, positions
+                    Gate(pool, **bounds),
+                    ProjectionPosition(running.pool, wakeups),
+                    keys,
+                    LogEnd(log),
+                    log.partitions,
+                    positions,
                 )
             )
         )
@@ -79,6 +86,7 @@ class Store:
             async with httpx.AsyncClient(transport=transport, base_url="http://touchline", headers=headers) as client:
                 yield client, pool
         finally:
+            await wakeups.close()
             await pool.close()
 
     @asynccontextmanager

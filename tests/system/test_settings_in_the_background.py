@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from touchline.cli.status import _status
 
 from services.api import reading
 from services.projector.worker import Worker
@@ -25,6 +24,7 @@ from shared.projection.tables import NOT_ROWS, projection
 from shared.reading.snapshot import snapshot
 from tests.conftest import Workspace, new_workspace
 from tests.system.test_replay import mix, resources, send
+from touchline.commands.status import _status
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 
@@ -167,7 +167,9 @@ def test_the_status_command_tells_every_workspace_that_it_is_under_way_for(
             (told,) = (await _status(own_database, Configuration(kafka_bootstrap_servers=None)))["settings_under_way"]
             assert told["workspace"] == both.workspace.name
             await both.finish()
-            assert (await _status(own_database, Configuration(kafka_bootstrap_servers=None)))["settings_under_way"] == []
+            assert (await _status(own_database, Configuration(kafka_bootstrap_servers=None)))[
+                "settings_under_way"
+            ] == []
 
     runner.run(check())
 

@@ -8,10 +8,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from services.replay.hubspot.errors import HubSpotRefuses
 from services.replay.hubspot.options import BASE_URL
@@ -80,42 +82,37 @@ class HubSpot:
     async def _ask(
         self, method: str, path: str, params: Mapping[str, str | int | Sequence[str]] | None = None, body: Json | None = None
     ) -> Json:  # fmt: skip
-        failed, limited = 0, 0
-        while True:
-            await self._pace.wait()
-            if path.endswith("/search"):
-                await self._search_pace.wait()
-            self.requests += 1
-            try:
-                answer = await self._client.request(method, path, params=params, json=body)
-            except httpx.TransportError as error:
-                if failed == len(AGAIN_S):
-                    raise HubSpotRefuses(
-                        f"{self.base_url} cannot be reached: {error or type(error).__name__}"
-                    ) from error
-                await self._sleep(AGAIN_S[failed])
-                failed += 1
-                continue
-            self._pace.heed(answer.headers)
-            if answer.is_success:
-                if (found := _object(answer)) is not None:
-                    return found
-                wait_s = None
-            elif answer.status_code in (429, 423, 477):
-                limited += 1
-                wait_s = self._asked_to_wait(answer)
-                if limited > RATE_LIMITED_MAX or wait_s > WAIT_MAX_S:
-                    raise HubSpotRefuses(_limited(answer, wait_s))
-            elif answer.status_code < 500 and answer.status_code != 408:
-                raise _refusal(answer, path)
-            else:
-                wait_s = None
-            if wait_s is None:
-                if failed == len(AGAIN_S):
-                    raise HubSpotRefuses(f"{_names(answer)} {len(AGAIN_S) + 1} times in a row to {method} {path}")
-                wait_s = max(AGAIN_S[failed], min(_retry_after(answer) or 0.0, WAIT_MAX_S))
-                failed += 1
-            await self._sleep(wait_s)
+        patience = _Patience()
+        again = AsyncRetrying(
+            retry=retry_if_exception_type(_PassingRefusal), wait=patience.pause_s, stop=patience.is_over, sleep=self._sleep,
+            reraise=True,
+        )  # fmt: skip
+        found: Json = await again(self._ask_once, method, path, params, body)
+        return found
+
+    async def _ask_once(
+        self, method: str, path: str, params: Mapping[str, str | int | Sequence[str]] | None, body: Json | None
+    ) -> Json:
+        """As `_ask`, but by one request. Raises `_PassingRefusal` where another one may be answered."""
+        await self._pace.wait()
+        if path.endswith("/search"):
+            await self._search_pace.wait()
+        self.requests += 1
+        try:
+            answer = await self._client.request(method, path, params=params, json=body)
+        except httpx.TransportError as error:
+            away = f"{self.base_url} cannot be reached: {error or type(error).__name__}"
+            raise _PassingRefusal(away) from error
+        self._pace.heed(answer.headers)
+        if answer.is_success and (found := _object(answer)) is not None:
+            return found
+        if answer.status_code in (429, 423, 477):
+            wait_s = self._asked_to_wait(answer)
+            raise _PassingRefusal(_limited(answer, wait_s), wait_s, limited=True)
+        if not answer.is_success and answer.status_code < 500 and answer.status_code != 408:
+            raise _refusal(answer, path)
+        said = f"{_names(answer)} {len(AGAIN_S) + 1} times in a row to {method} {path}"
+        raise _PassingRefusal(said, min(_retry_after(answer) or 0.0, WAIT_MAX_S))
 
     def _asked_to_wait(self, answer: httpx.Response) -> float:
         told = _retry_after(answer)
@@ -131,6 +128,45 @@ class HubSpot:
     async def _sleep(self, wait_s: float) -> None:
         self.waited_s += wait_s
         await asyncio.sleep(wait_s)
+
+
+class _PassingRefusal(HubSpotRefuses):
+    """No answer this time. HubSpot asks to wait `asked_s` seconds; `limited` if it is well, but was asked too often or for what is locked."""
+
+    def __init__(self, message: str, asked_s: float = 0.0, *, limited: bool = False) -> None:
+        super().__init__(message)
+        self.asked_s, self.limited = asked_s, limited
+
+
+@dataclass
+class _Patience:
+    """For how long, and how often, one request is sent again. Failures are counted apart from being asked to wait."""
+
+    failed: int = 0
+    limited: int = 0
+
+    def pause_s(self, state: RetryCallState) -> float:
+        """Count what was raised; answers the seconds to wait before the next try: what HubSpot asks for, and after failures more and more."""
+        refusal = _passing(state)
+        if refusal.limited:
+            self.limited += 1
+            return refusal.asked_s
+        self.failed += 1
+        return max(AGAIN_S[min(self.failed, len(AGAIN_S)) - 1], refusal.asked_s)
+
+    def is_over(self, state: RetryCallState) -> bool:
+        """Whether what was raised, and counted, is not waited for any more."""
+        refusal = _passing(state)
+        if refusal.limited:
+            return self.limited > RATE_LIMITED_MAX or refusal.asked_s > WAIT_MAX_S
+        return self.failed > len(AGAIN_S)
+
+
+def _passing(state: RetryCallState) -> _PassingRefusal:
+    assert state.outcome is not None
+    refusal = state.outcome.exception()
+    assert isinstance(refusal, _PassingRefusal)
+    return refusal
 
 
 class NotThere(HubSpotRefuses):
