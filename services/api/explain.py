@@ -16,6 +16,8 @@ from services.api.touches import (
     window_statuses_of,
 )
 from shared.events.instants import END_US, to_rfc3339
+from shared.events.registry import names_like
+from shared.events.types import AssetAssociated
 from shared.projection.sql import sql
 from shared.rules.excluded_traffic import FLAGGED_MACHINE, FLAGGED_SCANNER, TrafficClass
 from shared.rules.influence import DEAL_TOUCHES, INFLUENCING, REVENUE_TOUCHES, TouchType
@@ -58,6 +60,7 @@ JOIN {g}.asset s ON s.ws = $1 AND s.asset = t.asset
 JOIN {g}.campaign c ON c.ws = $1 AND c.campaign = a.campaign
 ORDER BY s.asset_id, c.campaign_id, a.from_us
 """)  # every time in which a campaign held what a touch is of ($2 its target, $3 what brought it, $4 when it was)
+ASSOCIATIONS_TOLD = names_like(AssetAssociated)
 INFLUENCE = (("influencing", INFLUENCING), ("deal_touch", DEAL_TOUCHES), ("revenue_touch", REVENUE_TOUCHES))
 
 
@@ -158,7 +161,7 @@ async def _entity_event(read: Reading, place: tuple[int, int, str]) -> dict[str,
         "event_id": place[2], "type": row["type"], "occurred_at": to_rfc3339(place[1]), "contact": None, "counted": True,
         "reason": None, "campaigns": [],
     }  # fmt: skip
-    if row["type"] in ("asset_associated", "asset_dissociated"):
+    if row["type"] in ASSOCIATIONS_TOLD:
         why = await read.connection.fetchval(IGNORED_ASSOCIATIONS, read.ws, place[0], row["object"], place[1], place[2])
         campaign_id = await read.connection.fetchval(CAMPAIGN_ID, read.ws, row["object"])
         said |= {"counted": why is None, "reason": why, "campaign_id": campaign_id}

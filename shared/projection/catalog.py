@@ -11,7 +11,8 @@ from typing import Any
 from shared.events import types as e
 from shared.events.codec import decode_event
 from shared.events.money import exact_minor
-from shared.projection.rows import registered
+from shared.events.registry import name_of, names_like, names_with, sql_names
+from shared.projection.rows import entity_event
 from shared.projection.sql import Connection, sql
 from shared.projection.work import Work
 from shared.rules import page, utm
@@ -22,8 +23,8 @@ from shared.rules.pre_association import Piece, Route, asset_pieces, utm_pieces,
 from shared.rules.tracking_url import LINK_TYPES
 
 KNOWN_READINGS_MAX = 65_536  # keys that a projector remembers to have written; about 6 MB
-CAMPAIGN_EVENTS = (e.CampaignCreated, e.CampaignDeleted, e.SpendRecorded, e.AssetAssociated)
-ASSET_EVENTS = (e.AssetRegistered, e.AssetPublished, e.AssetAssociated)
+ASSOCIATIONS_TOLD = names_like(e.AssetAssociated)
+ASSOCIATED = name_of(e.AssetAssociated)  # the others end one
 
 EVENTS_ABOUT = sql("""
 SELECT subject, object, type, occurred_at_us, event_id, body FROM {g}.entity_event
@@ -51,7 +52,7 @@ ASSET_TYPES = sql("SELECT asset, asset_type FROM {g}.asset WHERE ws = $1 AND ass
 
 CROWDED = sql(f"""
 SELECT EXISTS (
-    SELECT FROM {{g}}.entity_event WHERE ws = $1 AND object = ANY($2::bigint[]) AND type = 'asset_associated' AND live
+    SELECT FROM {{g}}.entity_event WHERE ws = $1 AND object = ANY($2::bigint[]) AND type = '{ASSOCIATED}' AND live
     GROUP BY object HAVING count(DISTINCT subject) > $3)
 OR EXISTS (
     SELECT FROM {{g}}.ignored_association WHERE ws = $1 AND campaign = ANY($2::bigint[])
@@ -70,9 +71,9 @@ DROP_IGNORED_ASSOCIATIONS = sql("DELETE FROM {g}.ignored_association WHERE ws = 
 ADD_IGNORED_ASSOCIATIONS = sql("""
 INSERT INTO {g}.ignored_association SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
 """)
-REGISTRATIONS = sql("""
-SELECT subject, object, leads_to, occurred_at_us, event_id FROM {g}.entity_event
-WHERE ws = $1 AND type = 'asset_registered' AND live AND (object = ANY($2::bigint[]) OR leads_to = ANY($2::bigint[]))
+REGISTRATIONS = sql(f"""
+SELECT subject, object, leads_to, occurred_at_us, event_id FROM {{g}}.entity_event
+WHERE ws = $1 AND type IN {sql_names(names_with("page", "link"))} AND live AND (object = ANY($2::bigint[]) OR leads_to = ANY($2::bigint[]))
 """)  # who registered these pages or links
 DROP_ADDRESSES = sql("DELETE FROM {g}.address WHERE ws = $1 AND page = ANY($2::bigint[])")
 ADD_ADDRESSES = sql("""
@@ -132,8 +133,7 @@ def _campaign_row(key: int, entity_events: Iterable[Any], workspace_currency: st
     events = sorted(
         ((_order(row), row["type"], decode_event(row["body"])) for row in entity_events), key=lambda t: t[0]
     )
-    first = events[0][2]
-    assert isinstance(first, CAMPAIGN_EVENTS)
+    first: Any = events[0][2]
     lived = life((order, kind) for order, kind, _ in events)
     told: dict[str, Any] = {}
     for _, _, event in events:
@@ -170,14 +170,13 @@ async def _derive_assets(work: Work) -> set[int]:
                 type_, name = event.asset_type, event.name or name
                 url, asset_or_page_key = event.url or url, event.target_url or asset_or_page_key
                 network, ad_type = event.network or network, event.ad_type or ad_type
-                pages.update(key for key in registered(event, work.settings.addresses)[1:] if key is not None)
+                pages.update(key for key in entity_event(event, work.settings.addresses)[1:] if key is not None)
             elif isinstance(event, e.AssetUnpublished):
                 published = False
             elif isinstance(event, e.AssetPublished):
                 published = True
                 published_us.add(order.at_us)
-        first = events[0][1]
-        assert isinstance(first, ASSET_EVENTS)
+        first: Any = events[0][1]
         rows.append(
             (
                 work.ws,
@@ -204,8 +203,8 @@ async def _derive_associations(work: Work) -> None:
     work.assets |= await _crowded(work)
     assets = list(work.assets)
     entity_events = [r for r in await work.connection.fetch(EVENTS_ABOUT, work.ws, assets)
-             if r["type"] in ("asset_associated", "asset_dissociated")]  # fmt: skip
-    changes = [Change(_order(r), r["subject"], r["object"], r["type"] == "asset_associated") for r in entity_events]
+             if r["type"] in ASSOCIATIONS_TOLD]  # fmt: skip
+    changes = [Change(_order(r), r["subject"], r["object"], r["type"] == ASSOCIATED) for r in entity_events]
     lives = await _lives(work, {change.campaign for change in changes})
     types = {r["asset"]: r["asset_type"] for r in await work.connection.fetch(ASSET_TYPES, work.ws, assets)}
     held, idle = intervals(changes, lives, types, work.social_posts_max)
@@ -218,7 +217,7 @@ async def _derive_associations(work: Work) -> None:
 async def _crowded(work: Work) -> set[int]:
     """All social posts, where a campaign may be full of them: one post's refusal is another one's matter."""
     rows = await work.connection.fetch(EVENTS_ABOUT, work.ws, list(work.assets))
-    campaigns = work.campaigns | {r["object"] for r in rows if r["type"] == "asset_associated"}
+    campaigns = work.campaigns | {r["object"] for r in rows if r["type"] == ASSOCIATED}
     if await work.connection.fetchval(CROWDED, work.ws, list(campaigns), work.social_posts_max):
         return {row["asset"] for row in await work.connection.fetch(SOCIAL_POSTS, work.ws)}
     return set()

@@ -8,6 +8,7 @@ from shared.events import types as e
 from shared.events.codec import decode_event
 from shared.events.instants import to_micros
 from shared.events.money import exact_minor
+from shared.events.registry import name_of
 from shared.projection.sql import sql
 from shared.projection.work import Work
 from shared.rules.credit import Lead, Step, lookback_from_us, roles, roles_at
@@ -19,6 +20,7 @@ from shared.rules.keys import Identifier, identifiers
 from shared.rules.models import MODELS, weights
 from shared.rules.order import Order
 
+DISSOCIATED = name_of(e.DealContactDissociated)
 LATEST_CLOSE = sql("SELECT max(closed_us) FROM {g}.deal WHERE ws = $1")
 DEALS_OF_LATE_TOUCHES = sql("""
 SELECT DISTINCT c.deal FROM unnest($2::bigint[], $3::bigint[]) u(person, at_us)
@@ -129,7 +131,7 @@ def told_of(order: Order, kind: str, event: Any) -> Told:
 def members_of(events: list[Any], contact_of: dict[int, int]) -> list[Member]:
     """Who joined and left a deal, by contact."""
     return [
-        Member(order, contact_of[named[0].key], kind != "deal_contact_dissociated")
+        Member(order, contact_of[named[0].key], kind != DISSOCIATED)
         for order, kind, event in events
         for named in contacts_named(event)
     ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.events import types as e
 from shared.events.codec import decode_event
+from shared.events.registry import EVENT_TYPES, REGISTRY, name_of, names_about, sql_names
 from shared.projection.rows import IdentifierMention
 from shared.projection.sessions import VisitorState
 from shared.projection.sql import sql
@@ -224,14 +225,17 @@ SELECT i.*, ARRAY(SELECT l.b FROM {g}.identity_edge l WHERE l.ws = $1 AND l.a = 
 FROM near JOIN {g}.identifier i ON i.ws = $1 AND i.identifier = near.identifier
 """)  # the identifiers that the marked ones may belong together with, and what edges them
 
-MERGES = sql("""
-SELECT subject, occurred_at_us, event_id, body FROM {g}.entity_event
-WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = 'contact_merged' AND live
+ABOUT_CONTACTS = tuple(
+    name for name in names_about("contact", stage="contacts") if not REGISTRY[name].merges_contacts
+)  # what is told of a contact itself; merges concern its name
+_ABOUT_CONTACTS = frozenset(EVENT_TYPES[name] for name in ABOUT_CONTACTS)
+MERGES = sql(f"""
+SELECT subject, occurred_at_us, event_id, body FROM {{g}}.entity_event
+WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = '{name_of(e.ContactMerged)}' AND live
 """)
-TOLD = sql("""
-SELECT subject, occurred_at_us, event_id, body FROM {g}.entity_event
-WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
-    AND type IN ('contact_created', 'contact_updated', 'salesforce_campaign_joined', 'salesforce_campaign_left')
+TOLD = sql(f"""
+SELECT subject, occurred_at_us, event_id, body FROM {{g}}.entity_event
+WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live AND type IN {sql_names(ABOUT_CONTACTS)}
 """)
 SET_CONTACT = sql("""
 UPDATE {g}.identifier i SET contact = u.contact, joined = u.joined
@@ -301,7 +305,7 @@ class Person:
 async def derive_contacts(work: Work) -> None:
     """Derive every marked contact anew, and mark the deals that it may concern."""
     for arrived, named, _ in work.named:
-        if isinstance(arrived.event, (e.ContactCreated, *SALESFORCE_EVENTS)):
+        if type(arrived.event) in _ABOUT_CONTACTS:
             work.identifiers.add(named.contacts[0][0].key)
     if not work.identifiers and not work.contacts:
         return
@@ -386,7 +390,8 @@ async def _gather_told(work: Work, persons: list[Person]) -> None:
             source = event.source if isinstance(event, e.SalesforceCampaignJoined) else None
             person.salesforce.append(SalesforceTold(order, event.salesforce_campaign_id, source))
             continue
-        assert isinstance(event, e.ContactCreated)
+        if not isinstance(event, e.ContactCreated):
+            continue  # it tells no property
         properties = person.properties
         for key, value in (event.properties or {}).items():
             if key == SALESFORCE_PROPERTY:

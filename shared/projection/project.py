@@ -12,6 +12,7 @@ from shared.events import types as e
 from shared.events.codec import decode_event, sender_of
 from shared.events.limits import MESSAGE_CHARACTERS_MAX
 from shared.events.refusal import UNDECODABLE
+from shared.events.registry import name_of
 from shared.log.port import Entry, EventLog
 from shared.projection.admission import admit
 from shared.projection.catalog import derive_catalog, save_readings
@@ -42,7 +43,7 @@ ON CONFLICT (partition) DO UPDATE SET epoch = progress.epoch + 1 RETURNING next_
 """)  # from now on whoever held the partition before moves nothing
 SETTINGS_TOLD = sql(f"""
 SELECT occurred_at_us, event_id, body FROM {{g}}.entity_event
-WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = 'workspace_configured' AND live
+WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = '{name_of(e.WorkspaceConfigured)}' AND live
 """)
 SAVE_SETTINGS = sql("""
 INSERT INTO {g}.settings VALUES ($1, $2) ON CONFLICT (ws) DO UPDATE SET body = excluded.body

@@ -11,14 +11,14 @@ import msgspec
 
 from shared.events import types as e
 from shared.events.codec import encode_event, event_type
+from shared.events.registry import BY_STRUCT
 from shared.projection.admission import SetChange
-from shared.projection.rows import Prepared, TouchRow, identifier_mention
+from shared.projection.rows import Prepared, TouchRow, identified_visitor, identifier_mention
 from shared.projection.sql import Connection, sql
 from shared.projection.traffic_classes import judged
 from shared.projection.work import VisitorChange, Work
 from shared.rules.excluded_traffic import FLAGGED_SCANNER, TrafficClass, is_machine, traffic_class
 from shared.rules.influence import TouchType
-from shared.rules.keys import deal_key, visitor_key
 from shared.rules.order import Order
 from shared.rules.settled import counted
 
@@ -77,10 +77,8 @@ def _concerns(work: Work, arrived: Prepared, *, leaves: bool) -> None:
             visitor.touches.append(row)
     else:
         _entity_event_concerns(work, arrived)
-        if isinstance(event, e.ContactIdentified):
-            visitor = _visitor_change(
-                work, visitor_key(event.visitor_id), Order(arrived.occurred_at_us, arrived.event_id)
-            )
+        if (identified := identified_visitor(event)) is not None:
+            visitor = _visitor_change(work, identified, Order(arrived.occurred_at_us, arrived.event_id))
     if visitor is not None:
         visitor.loses |= leaves
         if named is not None:
@@ -99,23 +97,19 @@ def _visitor_change(work: Work, visitor: int, order: Order) -> VisitorChange:
 
 
 def _entity_event_concerns(work: Work, arrived: Prepared) -> None:
-    event, about = arrived.event, arrived.about
+    told, about = BY_STRUCT[type(arrived.event)], arrived.about
     assert about is not None
-    match event:
-        case e.AssetRegistered() | e.AssetPublished():
+    if "catalog" in told.stages:
+        if told.entity == "asset":
             work.assets.add(about.subject)
-        case e.AssetAssociated():
-            work.assets.add(about.subject)
-            if about.object is not None:
-                work.campaigns.add(about.object)
-        case e.CampaignCreated() | e.CampaignDeleted() | e.SpendRecorded():
+        elif told.entity == "campaign":
             work.campaigns.add(about.subject)
-        case e.DealCreated() | e.DealContactAssociated() | e.DealClosed() | e.DealReopened():
-            work.deals.add(deal_key(event.deal_id))
-        case e.WorkspaceConfigured() | e.ModelDefined():
-            work.settings_told = True
-        case _:
-            pass
+        if told.object_key is not None and told.object_key.kind == "campaign" and about.object is not None:
+            work.campaigns.add(about.object)
+    if told.entity == "deal" and "deals" in told.stages:
+        work.deals.add(about.subject)
+    if isinstance(arrived.event, e.WorkspaceConfigured):
+        work.settings_told = True
 
 
 async def write(work: Work) -> None:

@@ -6,9 +6,9 @@ all registrations once, a chunk at a time, and write what has other keys now.
 
 from typing import Any
 
-from shared.events import types as e
 from shared.events.codec import decode_event
-from shared.projection.rows import keys_of_visit, registered
+from shared.events.registry import names_with, sql_names
+from shared.projection.rows import entity_event, keys_of_visit
 from shared.projection.sql import Statement, sql
 from shared.projection.work import Work
 from shared.rules.influence import TouchType
@@ -25,8 +25,9 @@ FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], 
     u(person, at_us, event_id, asset_or_page_key, via, source)
 WHERE t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
 """)
-REGISTRATIONS = sql("""
-SELECT subject, occurred_at_us, event_id, object, leads_to, body FROM {g}.entity_event WHERE ws = $1 AND type = 'asset_registered'
+REGISTRATIONS = sql(f"""
+SELECT subject, occurred_at_us, event_id, object, leads_to, body FROM {{g}}.entity_event
+WHERE ws = $1 AND type IN {sql_names(names_with("page", "link"))}
 """)
 SET_REGISTRATIONS = sql("""
 UPDATE {g}.entity_event f SET object = u.object, leads_to = u.leads_to
@@ -61,10 +62,8 @@ def _visit(work: Work, row: Any) -> tuple[Any, ...] | None:
 
 
 def _registration(work: Work, row: Any) -> tuple[Any, ...] | None:
-    event = decode_event(row["body"])
-    assert isinstance(event, e.AssetRegistered)
     work.assets.add(row["subject"])
-    about = registered(event, work.settings.addresses)
+    about = entity_event(decode_event(row["body"]), work.settings.addresses)
     if (about.object, about.leads_to) == (row["object"], row["leads_to"]):
         return None
     return about.subject, row["occurred_at_us"], row["event_id"], about.object, about.leads_to

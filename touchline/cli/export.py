@@ -12,7 +12,7 @@ from rich.console import Console
 from services.ingest.workspaces import DEFAULT_WORKSPACE
 from services.replay.export import Chosen, Export
 from services.replay.sources import STDIN
-from shared.events.types import EVENT_TYPES
+from shared.events.registry import EVENT_TYPES
 from touchline.cli.plainly import errors
 from touchline.cli.reach import AsJson, Data, Workspace, check_workspace, instant
 from touchline.cli.working import Reach, on_store

@@ -19,9 +19,8 @@ from shared.log.port import Entry, EventLog, LogDamaged
 from shared.projection.bulk.spill import Block, Frame, Named, SpilledEntityEvent, SpilledTouch, SpillWriter
 from shared.projection.project import Batch, decode, workspace_number
 from shared.projection.record import EVENT_INDEX_COLUMNS, entity_event_body, event_index_row
-from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, identifier_mention
+from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, identified_visitor, identifier_mention
 from shared.projection.sql import Connection, sql
-from shared.rules.keys import visitor_key
 from shared.rules.settled import bucket as lateness_bucket
 from shared.store.touch_partitions import leaf_of
 
@@ -166,7 +165,7 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
             spilled = SpilledTouch(a.offset, late, contacts, row)
         else:
             assert a.about is not None
-            visitor = visitor_key(a.event.visitor_id) if isinstance(a.event, e.ContactIdentified) else None
+            visitor = identified_visitor(a.event)
             place = a.about.subject if visitor is None else visitor
             spilled = SpilledEntityEvent(
                 a.offset, late, contacts, visitor, ws, a.about.subject, a.occurred_at_us, a.event_id,
