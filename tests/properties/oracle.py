@@ -444,7 +444,7 @@ class Oracle:
             out.append((e, state, why))
         return out
 
-    def ineffective(self, event):
+    def ignored_association(self, event):
         """Why an association or a dissociation changed nothing, None if it did."""
         i, why = next((i, why) for i, (e, _, why) in enumerate(self.changes) if e is event)
         if why or event["type"] == "asset_dissociated":

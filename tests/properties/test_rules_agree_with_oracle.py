@@ -35,7 +35,7 @@ def differences(events: list[dict[str, object]]) -> list[str]:
     wanted_idle = sorted((e["id"], oracle.ignored_association(e)) for e in changes)
     check("idle changes", wanted_idle, sorted((i.order.event_id, str(i.reason)) for i in rules.idle))
     for touch in oracle.touches:
-        check(f"{touch['id']} brought by", oracle.brought(touch), tuple(rules.brought(touch["id"])))
+        check(f"{touch['id']} brought by", oracle.brought(touch), tuple(rules.traffic_source(touch["id"])))
         owner, mine = oracle.owner(touch), rules.owner(touch["id"])
         check(f"{touch['id']} owner", owner and oracle.name(owner), mine and rules.name[mine])
         wanted = {c: oracle.why_not(touch, c) for c in oracle.campaigns}
