@@ -110,7 +110,7 @@ class Deed:
     def did(self, campaign: str | None = None) -> str:
         """Such as `clicked the email 'Spring mail'`; with a campaign it is said what of it is the campaign's."""
         of = f" of the campaign '{campaign}'" if campaign is not None else ""
-        what = _DID[self.type].format(self._what()) + (of if self.through == "asset" else "")
+        what = _DID.get(self.type, "interacted with {}").format(self._what()) + (of if self.through == "asset" else "")
         if self.kind is not None:
             what += f" ({self.kind.replace('_', ' ')})"
         if self.via is not None:

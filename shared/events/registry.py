@@ -56,10 +56,11 @@ class Key:
 class EventType:
     """What is known of one type of events.
 
-    `stages` are those that read such an event, or the row that it has in `touch` or `entity_event`. `sent_by` are the classes of access
-    keys that may send it. `object_key` and `leads_to_key` say of what the columns `object` and `leads_to` of its row in `entity_event` are made. `mappable` says
-    whether a message of an outside producer may become one. `url` says what its field `url` is: the page on which it happened, or the
-    target of a link or the address of an asset; None if it has no such field.
+    `stages` are those that read such an event, or the row that it has in `touch` or `entity_event`. `sent_by` are the classes
+    of access keys that may send it. `object_key` and `leads_to_key` say of what the columns `object` and `leads_to` of its row
+    in `entity_event` are made; None leaves a column null. `mappable` says whether a message of an outside producer may become
+    such an event. `url` says what its field `url` is: `page`, on which it happened, or `target`, where a link leads or what an
+    asset's address is; None if it has no such field.
     """
 
     name: str
@@ -214,6 +215,10 @@ def _problem(one: EventType) -> str | None:
     for field in (*ID_FIELDS[one.entity], *(key.field for key in keys)):
         if field not in fields:
             return f"it has no field {field!r}, of which a key of its row is made"
+    if one.entity != "asset" and one.follows_addresses:
+        return (
+            "only an event about an asset may have a key of the kind page or link: the catalog reads them as an asset's"
+        )
     if one.is_touch and keys:
         return f"a touch has no second key; only the rows of the stage {other!r} have one"
     if ("url" in fields) != (one.url is not None):
