@@ -17,6 +17,7 @@ import asyncpg
 from services.replay.mapping.campaigns import known
 from shared.events.codec import Arrived, Record, canonical, decode_record, encode_record
 from shared.events.refusal import UNDECODABLE
+from shared.events.registry import names_like, sql_names
 from shared.events.types import CampaignCreated
 from shared.log.port import Entry, EventLog, partition_of
 from shared.projection.generations import Generation, NoGeneration, WrongShape, live_generation
@@ -33,11 +34,11 @@ SEEN = sql("""
 SELECT event_key, as_of_us, sent_hash, occurred_at_us, log_offset FROM {g}.event_index
 WHERE ws = (SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1) AND event_key = ANY($2::bytea[])
 """)
-CAMPAIGNS = sql("""
-SELECT c.campaign_id, c.name FROM {g}.campaign c JOIN {g}.workspace_rows w ON w.ws = c.ws
+CAMPAIGNS = sql(f"""
+SELECT c.campaign_id, c.name FROM {{g}}.campaign c JOIN {{g}}.workspace_rows w ON w.ws = c.ws
 WHERE w.workspace_id = $1 AND EXISTS (
-    SELECT FROM {g}.entity_event f WHERE f.ws = c.ws AND f.subject = c.campaign AND f.live
-    AND f.type IN ('campaign_created', 'campaign_updated'))
+    SELECT FROM {{g}}.entity_event f WHERE f.ws = c.ws AND f.subject = c.campaign AND f.live
+    AND f.type IN {sql_names(names_like(CampaignCreated))})
 """)  # those that somebody created; others are only named by an association, or by what was spent
 PROJECTED = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
 

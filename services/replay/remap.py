@@ -15,6 +15,7 @@ from services.replay.known import Known
 from services.replay.sending import append_patiently
 from shared.events.codec import Record, Refusal, encode_record
 from shared.events.refusal import UNDECODABLE
+from shared.events.registry import name_of
 from shared.events.types import UnmappedEvent
 from shared.log.port import Entry, EventLog, partition_of
 from shared.producers.message import Unmapped, Unreadable, events_of
@@ -25,7 +26,7 @@ from shared.rules.keys import event_key
 
 READ_EVENTS = 2_000  # of the log, at a time, and so many messages at most in one append
 SEEN_MAX = 1_000_000  # ids of messages remembered, in some 70 MB: one that was sent twice is counted once
-MARK = b'"unmapped_event"'  # stands in the log's record of every one
+MARK = f'"{name_of(UnmappedEvent)}"'.encode()  # stands in the log's record of every one
 
 _record = msgspec.json.Decoder(Record).decode
 _event = msgspec.json.Decoder(UnmappedEvent).decode

@@ -10,21 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.events import types as e
+from shared.events.registry import BY_STRUCT
 from shared.log.port import Entry
 from shared.projection.batch import Batch
 from shared.projection.bulk.split import Selection
-from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, identifier_mention
+from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, identified_visitor, identifier_mention
 from shared.projection.sql import Connection, sql
-from shared.rules.keys import deal_key, visitor_key
 
-ABOUT_ALL = (
-    "asset_registered", "asset_published", "asset_unpublished", "asset_associated", "asset_dissociated",
-    "campaign_created", "campaign_updated", "campaign_deleted", "spend_recorded", "event_retracted",
-    "workspace_configured", "model_defined",
-)  # fmt: skip
-_ABOUT_ALL = tuple(e.EVENT_TYPES[name] for name in ABOUT_ALL)
-_DEAL_EVENTS = (e.DealCreated, e.DealContactAssociated, e.DealClosed, e.DealReopened)
+_ABOUT_ALL = frozenset(cls for cls, one in BY_STRUCT.items() if one.entity in ("asset", "campaign", "workspace"))
+_ABOUT_DEALS = frozenset(cls for cls, one in BY_STRUCT.items() if one.entity == "deal")
 
 PART = sql("""
 WITH RECURSIVE near(ws, key) AS (
@@ -116,13 +110,13 @@ class Sample(Selection):
     def _concerns(self, arrived: Prepared, known: frozenset[int]) -> bool:
         """Whether an event is about anyone of the part, or about all."""
         event = arrived.event
-        if isinstance(event, _ABOUT_ALL):
+        if type(event) in _ABOUT_ALL:
             return True
         if arrived.row is not None and arrived.row.person != NOBODY and self._has(arrived.row.person, known):
             return True
-        if isinstance(event, e.ContactIdentified) and self._has(visitor_key(event.visitor_id), known):
+        if (visitor := identified_visitor(event)) is not None and self._has(visitor, known):
             return True
-        if isinstance(event, _DEAL_EVENTS) and self._has(deal_key(event.deal_id), known):
+        if arrived.about is not None and type(event) in _ABOUT_DEALS and self._has(arrived.about.subject, known):
             return True
         named = identifier_mention(event)
         return named is not None and any(self._has(i.key, known) for contact in named.contacts for i in contact)

@@ -31,14 +31,14 @@ from shared.events.refusal import (
     UNDECODABLE,
     BadRequest,
     Code,
-    KeyClass,
     Refusal,
     known_fields_only,
     not_for_collect,
     refusal_of,
 )
+from shared.events.registry import EVENT_TYPES, TOUCHES, KeyClass, name_of
 from shared.events.split import Sent, read_request, split_request, with_sent_at
-from shared.events.types import EVENT_TYPES, Contact, ContactForgotten, Event, Touch, UnmappedEvent, WorkspaceConfigured
+from shared.events.types import Contact, ContactForgotten, Event, UnmappedEvent, WorkspaceConfigured
 from shared.events.zones import zones
 
 __all__ = [  # what else reads requests takes these from here
@@ -46,12 +46,12 @@ __all__ = [  # what else reads requests takes these from here
 ]  # fmt: skip
 
 COLLECT_PREFIX = "collect:"
-TOUCHES = frozenset(cls for cls in EVENT_TYPES.values() if issubclass(cls, Touch))  # isinstance of a struct is slow
 BOUNDED = frozenset(  # types with a field that ingest bounds more tightly than the decoder
     cls for cls in EVENT_TYPES.values() if {"count", "currency", "settings"} & set(cls.__struct_fields__)
 )
 CACHED_NAMES = 16_384  # about 4 MB; who has come once mostly comes again soon
 SCHEMA_VERSION = 1
+_UNMAPPED = f'{{"type":"{name_of(UnmappedEvent)}",'.encode()  # so begins every one that we write
 
 _decode_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -163,7 +163,7 @@ def accept(
 
 def _keeps_a_message(raw: bytes) -> bool:
     """Whether it is an `unmapped_event` that is larger than an event by no more than what it says around the message."""
-    return len(raw) <= EVENT_BYTES_MAX + UNMAPPED_ENVELOPE_BYTES_MAX and raw.startswith(b'{"type":"unmapped_event",')
+    return len(raw) <= EVENT_BYTES_MAX + UNMAPPED_ENVELOPE_BYTES_MAX and raw.startswith(_UNMAPPED)
 
 
 def _trimmed(raw: bytes, index: int, key: KeyClass, error: Exception) -> tuple[Event, bytes] | Refusal:

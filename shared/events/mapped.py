@@ -17,11 +17,9 @@ from typing import Any, get_type_hints
 import msgspec
 
 from shared.events.limits import MAPPED_DEPTH_MAX, TEMPLATE_CHARACTERS_MAX
-from shared.events.types import EVENT_TYPES, Contact, MappedEvent, SegmentField
+from shared.events.registry import EVENT_TYPES, UNMAPPABLE
+from shared.events.types import Contact, MappedEvent, SegmentField
 
-UNMAPPABLE = frozenset(
-    {"workspace_configured", "model_defined", "unmapped_event", "event_retracted", "contact_forgotten"}
-)
 ENVELOPE = ("id", "occurred_at", "as_of", "sent_at")  # the message tells them
 FILLED_IN = frozenset({"visitor_id", "contact", "url"})
 """Fields that an event must have and that a producer's reading fills in where the table does not tell them."""

@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args, get_type_hints
 import msgspec
 
 from shared.events.limits import EVENT_ID_CHARACTERS_MAX, FIELD_SHOWN_CHARACTERS_MAX, MESSAGE_CHARACTERS_MAX
-from shared.events.types import COLLECT_TYPES, EVENT_TYPES, Event
+from shared.events.registry import COLLECT_TYPES, EVENT_TYPES, KeyClass
+from shared.events.types import Event
 
-KeyClass = Literal["server", "collect"]
 Code = Literal[
     "not_json", "unknown_type", "unknown_field", "missing_field", "wrong_type", "bad_value", "too_large",
     "in_the_future", "too_old", "not_allowed_for_key", "names_nobody", "forgetting_not_supported",

@@ -1,6 +1,6 @@
 """Which events exist, and which fields does each carry?
 
-Every event is a frozen msgspec struct; `Event` is their tagged union, told apart by `type`. Field names are the wire's.
+Every event is a frozen msgspec struct; `Event` is their tagged union, told apart by `type`. What else is known of each type stands in `shared/events/registry.py`. Field names are the wire's.
 Unknown fields are refused. Instants are aware datetimes here and microseconds since 1970 UTC (`Micros`) everywhere else.
 """
 
@@ -590,20 +590,3 @@ Event = Union[  # noqa: UP007 (a tagged union of this length reads best as a lis
     DealCreated, DealUpdated, DealContactAssociated, DealContactDissociated, DealClosed, DealReopened, DealDeleted,
     EventRetracted, UnmappedEvent, WorkspaceConfigured, ModelDefined,
 ]  # fmt: skip
-
-EVENT_TYPES: dict[str, type[Envelope]] = {
-    str(cls.__struct_config__.tag): cls
-    for cls in Event.__args__  # type: ignore[attr-defined]
-}
-TOUCH_TYPES: tuple[str, ...] = tuple(name for name, cls in EVENT_TYPES.items() if issubclass(cls, Touch))
-COLLECT_TYPES = frozenset(
-    {
-        "page_visited",
-        "form_submitted",
-        "cta_viewed",
-        "cta_clicked",
-        "ad_clicked",
-        "contact_identified",
-        "unmapped_event",
-    }
-)

@@ -22,7 +22,8 @@ import msgspec
 from shared.events.currencies import CURRENCIES
 from shared.events.instants import to_rfc3339
 from shared.events.limits import EVENT_ID_CHARACTERS_MAX
-from shared.events.refusal import UNDECODABLE, Code, KeyClass
+from shared.events.refusal import UNDECODABLE, Code
+from shared.events.registry import KeyClass
 from shared.producers.message import Message, Unmapped, Unreadable
 from shared.rules.settings import Producers
 

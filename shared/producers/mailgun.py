@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from shared.events.refusal import UNDECODABLE, KeyClass
+from shared.events.refusal import UNDECODABLE
+from shared.events.registry import KeyClass
 from shared.producers import mail
 from shared.producers.mail import KEPT, Format, Reading
 from shared.producers.message import Message, Unreadable

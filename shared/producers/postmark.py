@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shared.events.refusal import KeyClass
+from shared.events.registry import KeyClass
 from shared.producers import mail
 from shared.producers.mail import KEPT, Format, Reading
 from shared.producers.message import Message

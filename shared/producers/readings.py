@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from shared.events.refusal import KeyClass
+from shared.events.registry import KeyClass
 from shared.producers import hubspot, mailgun, postmark, segment, sendgrid
 from shared.producers.message import Message
 from shared.rules.settings import Producers

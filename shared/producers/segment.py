@@ -22,8 +22,9 @@ from shared.events.instants import MINUTE_US, from_micros, to_micros, to_rfc3339
 from shared.events.limits import SEGMENT_CALL_BYTES_MAX, TEXT_CHARACTERS_MAX, URL_CHARACTERS_MAX
 from shared.events.mapped import Missing, bad_event, fields_of, folded_name, plain
 from shared.events.nobody import names_nobody
-from shared.events.refusal import UNDECODABLE, Code, KeyClass
-from shared.events.types import COLLECT_TYPES, EVENT_TYPES, MappedEvent
+from shared.events.refusal import UNDECODABLE, Code
+from shared.events.registry import COLLECT_TYPES, EVENT_TYPES, REGISTRY, KeyClass
+from shared.events.types import MappedEvent
 from shared.producers.message import Message, Told, Unmapped, Unreadable
 from shared.rules.settings import Producers
 
@@ -385,11 +386,7 @@ class _Segment:
         return {name: value for name, value in known.items() if value is not None and name in fields}
 
 
-_OF_NO_PAGE = frozenset(
-    name
-    for name, cls in EVENT_TYPES.items()
-    if "url" in cls.__struct_fields__ and (name.startswith("email_") or name == "asset_registered")
-)
+_OF_NO_PAGE = frozenset(name for name, one in REGISTRY.items() if one.url == "target")
 """Types whose `url` is a link's, or an asset's own: not the page on which it happened."""
 
 

@@ -8,7 +8,7 @@ nor is a subscription that begins again: they are kept as sent.
 from collections.abc import Mapping
 from typing import Any
 
-from shared.events.refusal import KeyClass
+from shared.events.registry import KeyClass
 from shared.producers import mail
 from shared.producers.mail import KEPT, Format, Reading
 from shared.producers.message import Message

@@ -1,12 +1,12 @@
 """The stages of the projection, in their order: what one tells, those after it may take."""
 
-from shared.projection.stages.catalog.apply import STAGE as CATALOG
-from shared.projection.stages.deals.apply import STAGE as DEALS
-
+from shared.events.registry import STAGES
 from shared.projection.changes import EventsArrived
-from shared.projection.pipeline import Pipeline
+from shared.projection.pipeline import BadPipeline, Pipeline
 from shared.projection.stages.admission.apply import STAGE as ADMISSION
+from shared.projection.stages.catalog.apply import STAGE as CATALOG
 from shared.projection.stages.contacts.apply import STAGE as CONTACTS
+from shared.projection.stages.deals.apply import STAGE as DEALS
 from shared.projection.stages.entities.apply import STAGE as ENTITIES
 from shared.projection.stages.identity.apply import STAGE as IDENTITY
 from shared.projection.stages.mentions.apply import STAGE as MENTIONS
@@ -19,3 +19,6 @@ PIPELINE = Pipeline(
     stages=[ADMISSION, ENTITIES, TOUCHES, MENTIONS, IDENTITY, TRAFFIC, SESSIONS, CONTACTS, CATALOG, DEALS],
 )
 """Live all of them run; in bulk, those after `mentions` run on what was loaded."""
+
+if (names := tuple(stage.name for stage in PIPELINE.stages)) != STAGES:
+    raise BadPipeline(f"the stages are {', '.join(names)}; shared/events/registry.py has {', '.join(STAGES)}")

@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from shared.events import types as e
-from shared.events.codec import Arrived, canonical, decode_record, event_type
+from shared.events.codec import Arrived, canonical, decode_record
+from shared.events.registry import BY_STRUCT, EVENT_TYPES, ID_FIELDS, Entity, Key, KeyKind
 from shared.rules.excluded_traffic import FLAGGED_INTERNAL, FLAGGED_MACHINE, flagged, traffic_class
 from shared.rules.influence import TouchType
 from shared.rules.keys import (
@@ -36,7 +37,11 @@ from shared.rules.utm import decoded, normalised
 UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 SETTINGS_SUBJECT = 0  # of the workspace's own entity events: its settings and models
 
-_TYPE = {cls: TouchType[name.upper()] for name, cls in e.EVENT_TYPES.items() if name.upper() in TouchType.__members__}
+_TYPE = {EVENT_TYPES[type_.wire]: type_ for type_ in TouchType}  # joining a list has two: its event tells which
+_MERGING = frozenset(cls for cls, one in BY_STRUCT.items() if one.merges_contacts)
+_IDENTIFYING = frozenset(cls for cls, one in BY_STRUCT.items() if one.identifies_visitor)
+_NAMING_SEVERAL = frozenset(cls for cls, one in BY_STRUCT.items() if "contacts" in one.contact_fields)
+_FOLLOWING_ADDRESSES = frozenset(cls for cls, one in BY_STRUCT.items() if one.follows_addresses)
 
 
 class Prepared(Arrived):
@@ -156,8 +161,8 @@ def reading_of(row: TouchRow) -> tuple[int, int] | None:
 def suit_entity_event(arrived: Iterable[Prepared], rules: AddressRules) -> None:
     """Give registered addresses the keys that a workspace's settings give them."""
     for a in arrived:
-        if type(a.event) is e.AssetRegistered:
-            a.about = registered(a.event, rules)
+        if type(a.event) in _FOLLOWING_ADDRESSES:
+            a.about = entity_event(a.event, rules)
 
 
 def suit_touch(row: TouchRow, rules: UrlRules) -> None:
@@ -278,9 +283,9 @@ NOBODY = 0  # the person of a touch that names neither visitor nor contact
 def identifier_mention(event: Any) -> IdentifierMention | None:
     """The contacts that an event names, None if it names none."""
     cls = type(event)
-    if cls is e.ContactMerged:
+    if cls in _MERGING:
         return IdentifierMention((identifiers(event.contact), identifiers(event.into)), None, True)
-    if cls is e.DealCreated or cls is e.DealUpdated:
+    if cls in _NAMING_SEVERAL:
         return IdentifierMention(tuple(identifiers(c) for c in event.contacts), None, False) if event.contacts else None
     contact = getattr(event, "contact", None)
     if contact is None:
@@ -289,68 +294,52 @@ def identifier_mention(event: Any) -> IdentifierMention | None:
     return IdentifierMention((identifiers(contact),), None if visitor_id is None else visitor_key(visitor_id), False)
 
 
-def _deal(event: e.DealReopened) -> EntityEvent:
-    return EntityEvent(deal_key(event.deal_id), None)
+def identified_visitor(event: Any) -> int | None:
+    """The key of the visitor whose contact an entity event tells; None if it tells of none."""
+    return visitor_key(event.visitor_id) if type(event) in _IDENTIFYING else None
 
 
-def _asset(event: e.AssetPublished) -> EntityEvent:
-    return EntityEvent(asset_key(event.asset_id), None)
+def _utm_key(value: str) -> int | None:
+    """The key of a campaign's utm value, None if it has none once normalised."""
+    known = normalised(value)
+    return utm_key(known) if known else None
 
 
-def registered(event: e.AssetRegistered, rules: AddressRules = BY_PATH) -> EntityEvent:
-    """What a registration is about: the asset, its page's address, and the link that it is."""
-    page = None if event.url is None else page_key(address_of(event.url, rules))
-    link = None
-    if event.target_url is not None:
-        link = link_of(parse(event.target_url, ""), address_of(event.target_url, rules))
-    return EntityEvent(asset_key(event.asset_id), page, link)
+def _link_key(url: str, rules: AddressRules) -> int | None:
+    return link_of(parse(url, ""), address_of(url, rules))
 
 
-def _association(event: e.AssetAssociated) -> EntityEvent:
-    return EntityEvent(asset_key(event.asset_id), campaign_key(event.campaign_id))
-
-
-def _campaign(event: e.CampaignDeleted) -> EntityEvent:
-    return EntityEvent(campaign_key(event.campaign_id), None)
-
-
-def _campaign_told(event: e.CampaignCreated) -> EntityEvent:
-    value = normalised(event.utm_campaign or "")
-    return EntityEvent(campaign_key(event.campaign_id), utm_key(value) if value else None)
-
-
-def _contact(event: e.ContactCreated) -> EntityEvent:
-    return EntityEvent(identifiers(event.contact)[0].key, None)
-
-
-def _merged(event: e.ContactMerged) -> EntityEvent:
-    return EntityEvent(identifiers(event.contact)[0].key, identifiers(event.into)[0].key)
-
-
-def _unmapped(event: e.UnmappedEvent) -> EntityEvent:
-    return EntityEvent(unmapped_key(event.producer, event.name), None)
-
-
-def _workspace(_: e.WorkspaceConfigured) -> EntityEvent:
-    return EntityEvent(SETTINGS_SUBJECT, None)
-
-
-_ABOUT: dict[str, Callable[..., EntityEvent]] = {
-    "campaign_created": _campaign_told, "campaign_updated": _campaign_told, "campaign_deleted": _campaign,
-    "spend_recorded": _campaign, "asset_registered": registered, "asset_published": _asset,
-    "asset_unpublished": _asset, "asset_associated": _association, "asset_dissociated": _association,
-    "contact_created": _contact, "contact_updated": _contact, "contact_identified": _contact,
-    "contact_merged": _merged, "contact_forgotten": _contact, "salesforce_campaign_joined": _contact,
-    "salesforce_campaign_left": _contact, "list_left": _contact, "deal_created": _deal, "deal_updated": _deal, "deal_contact_associated": _deal,
-    "deal_contact_dissociated": _deal, "deal_closed": _deal, "deal_reopened": _deal, "deal_deleted": _deal,
-    "event_retracted": _workspace, "workspace_configured": _workspace, "model_defined": _workspace,
-    "unmapped_event": _unmapped,
+_SUBJECT: dict[Entity, Callable[..., int]] = {
+    "campaign": campaign_key, "asset": asset_key, "deal": deal_key, "contact": lambda contact: identifiers(contact)[0].key,
+    "workspace": lambda: SETTINGS_SUBJECT, "unmapped": unmapped_key,
 }  # fmt: skip
+"""The key of each entity, made of its `ID_FIELDS`."""
+
+_KEY: dict[KeyKind, Callable[..., int | None]] = {
+    "campaign": campaign_key, "asset": asset_key, "deal": deal_key, "contact": _SUBJECT["contact"], "utm": _utm_key,
+}  # fmt: skip
+_KEY_OF_URL: dict[KeyKind, Callable[[str, AddressRules], int | None]] = {
+    "page": lambda url, rules: page_key(address_of(url, rules)), "link": _link_key,
+}  # fmt: skip
+"""The second key of each kind, made of one field; those of URLs follow the workspace's rules of addresses."""
 
 
-def entity_event(event: e.Event) -> EntityEvent:
-    """What an entity event is about."""
-    return _ABOUT[event_type(event)](event)
+def entity_event(event: e.Event, rules: AddressRules = BY_PATH) -> EntityEvent:
+    """What an entity event is about, as the registry of event types tells it."""
+    told = BY_STRUCT[type(event)]
+    subject = _SUBJECT[told.entity](*(getattr(event, field) for field in ID_FIELDS[told.entity]))
+    return EntityEvent(
+        subject, _second_key(event, told.object_key, rules), _second_key(event, told.leads_to_key, rules)
+    )
+
+
+def _second_key(event: e.Event, key: Key | None, rules: AddressRules) -> int | None:
+    """A second key of an event's row; None if it has none, or if the event leaves out what it is made of."""
+    if key is None or (value := getattr(event, key.field)) is None:
+        return None
+    if key.kind in _KEY_OF_URL:
+        return _KEY_OF_URL[key.kind](value, rules)
+    return _KEY[key.kind](value)
 
 
 def sent_hash(arrived: Arrived) -> int:

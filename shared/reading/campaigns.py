@@ -5,7 +5,8 @@ from typing import Any
 from shared.events.codec import decode_event
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_minor
-from shared.events.types import SpendRecorded
+from shared.events.registry import name_of, names_like, sql_names
+from shared.events.types import CampaignCreated, SpendRecorded
 from shared.projection.sql import sql
 from shared.reading.attribution import INFLUENCED_CONTACTS
 from shared.reading.overview import CampaignNumbers, campaign_numbers
@@ -16,14 +17,14 @@ from shared.rules.keys import campaign_key
 
 CAMPAIGNS = sql("SELECT * FROM {g}.campaign WHERE ws = $1 ORDER BY campaign_id")
 CAMPAIGN = sql("SELECT * FROM {g}.campaign WHERE ws = $1 AND campaign = $2")
-CLAIMED = sql("""
+CLAIMED = sql(f"""
 SELECT object, min(occurred_at_us) AS since_us, (array_agg(body ORDER BY occurred_at_us, event_id))[1] AS body, subject
-FROM {g}.entity_event WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN ('campaign_created', 'campaign_updated') AND live
+FROM {{g}}.entity_event WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN {sql_names(names_like(CampaignCreated))} AND live
     AND object IS NOT NULL
 GROUP BY subject, object ORDER BY subject, 2
 """)  # the utm values that campaigns were told with, each since its first telling
-SPENT = sql("""
-SELECT body FROM {g}.entity_event WHERE ws = $1 AND subject = $2 AND type = 'spend_recorded' AND live
+SPENT = sql(f"""
+SELECT body FROM {{g}}.entity_event WHERE ws = $1 AND subject = $2 AND type = '{name_of(SpendRecorded)}' AND live
 """)
 ASSOCIATIONS = sql("""
 SELECT a.asset, s.asset_id, s.asset_type, s.name, a.from_us, a.to_us, a.event_id

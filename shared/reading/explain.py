@@ -4,6 +4,8 @@ from collections import defaultdict
 from typing import Any
 
 from shared.events.instants import END_US, to_rfc3339
+from shared.events.registry import names_like
+from shared.events.types import AssetAssociated
 from shared.projection.sql import sql
 from shared.reading.described_touches import named_contacts, touches_in_campaigns
 from shared.reading.sentences import LocalTime
@@ -58,6 +60,7 @@ JOIN {g}.asset s ON s.ws = $1 AND s.asset = t.asset
 JOIN {g}.campaign c ON c.ws = $1 AND c.campaign = a.campaign
 ORDER BY s.asset_id, c.campaign_id, a.from_us
 """)  # every time in which a campaign held what was touched ($2 its asset or page, $3 what brought the visit, $4 the instant)
+ASSOCIATIONS_TOLD = names_like(AssetAssociated)
 INFLUENCE = (("influencing", INFLUENCING), ("deal_touch", DEAL_TOUCHES), ("revenue_touch", REVENUE_TOUCHES))
 
 
@@ -166,7 +169,7 @@ async def _entity_event(snapshot: Snapshot, place: tuple[int, int, str]) -> dict
         "event_id": place[2], "type": row["type"], "occurred_at": to_rfc3339(place[1]), "contact": None, "counted": True,
         "reason": None, "campaigns": [],
     }  # fmt: skip
-    if row["type"] in ("asset_associated", "asset_dissociated"):
+    if row["type"] in ASSOCIATIONS_TOLD:
         why = await snapshot.connection.fetchval(
             IGNORED_ASSOCIATIONS, snapshot.ws, place[0], row["object"], place[1], place[2]
         )

@@ -111,7 +111,7 @@ class DescribedTouch:
     def did(self, campaign: str | None = None) -> str:
         """What was done, such as `clicked the email 'Spring mail'`. With a campaign's name it also says what belongs to the campaign."""
         of = f" of the campaign '{campaign}'" if campaign is not None else ""
-        what = _DID[self.type].format(self._what()) + (of if self.through == "asset" else "")
+        what = _DID.get(self.type, "interacted with {}").format(self._what()) + (of if self.through == "asset" else "")
         if self.kind is not None:
             what += f" ({self.kind.replace('_', ' ')})"
         if self.via is not None:

@@ -11,7 +11,8 @@ from shared.events import codec
 from shared.events.codec import COLLECT_PREFIX, KeyClass
 from shared.events.limits import ID_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
 from shared.events.mapped import bad_mapping
-from shared.events.types import EVENT_TYPES, Event, WorkspaceConfigured
+from shared.events.registry import EVENT_TYPES
+from shared.events.types import Event, WorkspaceConfigured
 from shared.rules.page import PageUrl, parse
 
 URLS = {

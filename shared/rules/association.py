@@ -8,8 +8,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from shared.events.instants import END_US
+from shared.events.registry import check_known
 from shared.rules.order import Order
 
+CREATED, DELETED = check_known(("campaign_created", "campaign_deleted"), "shared/rules/association.py", stage="catalog")
 SOCIAL_POSTS_MAX = 10_000  # held by a campaign at a time
 
 
@@ -70,8 +72,8 @@ def life(events: Iterable[tuple[Order, str]]) -> Life:
     It is created by its earliest `campaign_created`, else by the first event that names it. Deletion is final.
     """
     told = sorted(events)
-    created = next((order for order, kind in told if kind == "campaign_created"), told[0][0])
-    return Life(created.at_us, next((order for order, kind in told if kind == "campaign_deleted"), None))
+    created = next((order for order, kind in told if kind == CREATED), told[0][0])
+    return Life(created.at_us, next((order for order, kind in told if kind == DELETED), None))
 
 
 def intervals(

@@ -4,8 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from shared.events.registry import check_known
 from shared.rules.influence import DEAL_TOUCHES, TouchType
 from shared.rules.order import Order
+
+CREATED, CLOSED, REOPENED, DELETED = check_known(
+    ("deal_created", "deal_closed", "deal_reopened", "deal_deleted"), "shared/rules/deal.py", stage="deals"
+)
 
 
 class State(StrEnum):
@@ -102,11 +107,11 @@ def fold(told: Iterable[Told]) -> Deal:
     The close that counts is at the latest told `closed_at`, if one was told since the deal was last reopened.
     """
     events = sorted(told)
-    created = next((t.order for t in events if t.kind == "deal_created"), events[0].order)
+    created = next((t.order for t in events if t.kind == CREATED), events[0].order)
     deal = Deal(State.OPEN, created, None, None, None, None, created)
     closed_at_us: int | None = None
     for t in events:
-        closed_at_us = None if t.kind == "deal_reopened" else closed_at_us if t.closed_at_us is None else t.closed_at_us
+        closed_at_us = None if t.kind == REOPENED else closed_at_us if t.closed_at_us is None else t.closed_at_us
         deal = deal._replace(
             name=deal.name if t.name is None else t.name,
             amount=deal.amount if t.amount is None else t.amount,
@@ -114,12 +119,12 @@ def fold(told: Iterable[Told]) -> Deal:
         )
         if deal.state is State.DELETED:
             continue
-        if t.kind == "deal_deleted":
+        if t.kind == DELETED:
             deal = deal._replace(state=State.DELETED, decided_by=t.order)
-        elif t.kind == "deal_closed":
+        elif t.kind == CLOSED:
             state = State.WON if t.won else State.LOST
             deal = deal._replace(state=state, closed=t.order, decided_by=t.order)
-        elif t.kind == "deal_reopened":
+        elif t.kind == REOPENED:
             deal = deal._replace(state=State.OPEN, closed=None, decided_by=t.order)
     if deal.closed is not None and closed_at_us is not None:
         deal = deal._replace(closed=deal.closed._replace(at_us=closed_at_us))

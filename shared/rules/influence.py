@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from shared.events.registry import TOUCH_TYPES, BadRegistry, check_known
+
 
 class TouchType(IntEnum):
     """The stored number of a touch's type; joining a static and an active list are two."""
@@ -31,6 +33,18 @@ class TouchType(IntEnum):
         return "list_joined" if self.name.startswith("LIST_JOINED") else self.name.lower()
 
 
+def check_numbers(numbered: set[str]) -> None:
+    """Raise `BadRegistry` unless these are the registered types of touches, which must have a number each."""
+    if lacking := sorted(TOUCH_TYPES - numbered):
+        raise BadRegistry(f"{', '.join(lacking)}: touches without a number in TouchType (shared/rules/influence.py)")
+    if unknown := sorted(numbered - TOUCH_TYPES):
+        raise BadRegistry(
+            f"{', '.join(unknown)}: numbers of TouchType (shared/rules/influence.py) for no touch of shared/events/registry.py"
+        )
+
+
+check_numbers({type_.wire for type_ in TouchType})
+
 T = TouchType
 INFLUENCING = frozenset(
     {
@@ -41,3 +55,5 @@ INFLUENCING = frozenset(
 )  # fmt: skip
 DEAL_TOUCHES = INFLUENCING - {T.LIST_JOINED_STATIC, T.WORKFLOW_ENROLLED}
 REVENUE_TOUCHES = DEAL_TOUCHES - {T.CTA_VIEWED, T.EMAIL_OPENED, T.SOCIAL_INTERACTED}
+check_known(tuple(t.wire for t in INFLUENCING), "shared/rules/influence.py: INFLUENCING")
+check_known(tuple(t.wire for t in REVENUE_TOUCHES), "shared/rules/influence.py: REVENUE_TOUCHES", stage="deals")

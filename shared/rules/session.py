@@ -2,11 +2,16 @@
 
 from typing import NamedTuple
 
+from shared.events.registry import check_known
 from shared.rules.keys import session_key, source_key
 from shared.rules.page import PageUrl
 from shared.rules.referrer import NONE_ADDED, ReferrerRules, source_host
 
-SESSION_TYPES = frozenset({"page_visited", "form_submitted", "cta_viewed", "cta_clicked"})
+SESSION_TYPES = frozenset(
+    check_known(
+        ("page_visited", "form_submitted", "cta_viewed", "cta_clicked"), "shared/rules/session.py", stage="sessions"
+    )
+)
 
 
 class Session(NamedTuple):

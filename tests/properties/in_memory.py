@@ -10,7 +10,7 @@ from shared.events import types as e
 from shared.events.codec import Arrived, canonical, decode_event, event_type
 from shared.events.instants import to_micros
 from shared.events.money import exact_minor
-from shared.projection.rows import TouchRow, identifier_mention, reading_of, registered, suit_touch, touch_row
+from shared.projection.rows import TouchRow, entity_event, identifier_mention, reading_of, suit_touch, touch_row
 from shared.projection.stages.deals.gather import members_of, told_of
 from shared.recognition.referrers import site
 from shared.recognition.user_agents import known
@@ -203,7 +203,7 @@ class InMemory:
                 types[key] = event.asset_type
                 _, network, ad_type = self.ads.get(key, channel.Ad())
                 self.ads[key] = channel.Ad(event.asset_type, event.network or network, event.ad_type or ad_type)
-                registrations.append((order, registered(event, self.settings.addresses)))
+                registrations.append((order, entity_event(event, self.settings.addresses)))
             campaign_id = getattr(event, "campaign_id", None)
             if campaign_id is not None:
                 self.campaign_ids[campaign_key(campaign_id)] = campaign_id

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from shared.events.codec import decode_record
-from shared.events.types import EVENT_TYPES, EventRetracted, SettingsField, WorkspaceConfigured
+from shared.events.registry import EVENT_TYPES
+from shared.events.types import EventRetracted, SettingsField, WorkspaceConfigured
 from shared.projection.checksums import UNCOMPARED
 from shared.projection.tables import CONTENT, projection
 from tests.golden_world.world import Digest, Found, Golden, changed, digest_of_events, found_in, golden, lines, verdict

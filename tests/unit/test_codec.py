@@ -26,7 +26,7 @@ from shared.events.codec import (
 )
 from shared.events.instants import DAY_US, HOUR_US, to_micros, to_rfc3339
 from shared.events.limits import EVENT_BYTES_MAX, EVENTS_PER_REQUEST_MAX
-from shared.events.types import EVENT_TYPES
+from shared.events.registry import EVENT_TYPES
 
 NOW_US = to_micros(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
 GOLDEN = Path(__file__).parent / "golden"

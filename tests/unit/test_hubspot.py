@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events.codec import Record, Refusal
-from shared.events.types import EVENT_TYPES
+from shared.events.registry import EVENT_TYPES
 from shared.producers import hubspot
 from shared.producers.hubspot import BadValue, Stages, read
 from shared.producers.message import Message, Unmapped, Unreadable

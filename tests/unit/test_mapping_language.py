@@ -16,7 +16,7 @@ from services.replay.mapping.ready import Said, mapping
 from services.replay.ready_mappings import READY, ready_mappings
 from services.replay.sources import Unreadable, read_lines
 from shared.events.codec import Refusal
-from shared.events.types import EVENT_TYPES
+from shared.events.registry import EVENT_TYPES
 
 EVENT = '[[events]]\ntype = "deal_closed"\nid = "x-{A}"\ndeal_id = "{A}"\nwon = true\n'
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.events.types import EVENT_TYPES
+from shared.events.registry import EVENT_TYPES
 from shared.projection.content import content_parts, data_files, vocabulary
 from shared.projection.tables import shape
 from shared.rules import keys

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from services.replay.export import Chosen, Export
 from services.replay.sources import STDIN
-from shared.events.types import EVENT_TYPES
+from shared.events.registry import EVENT_TYPES
 from touchline.commands.on_store import StoreAccess, on_store
 from touchline.commands.output import errors
 from touchline.commands.store import check_workspace, instant

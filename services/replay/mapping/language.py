@@ -20,7 +20,7 @@ from services.replay.mapping.numbers import currency_in
 from shared.events.currencies import CURRENCIES
 from shared.events.instants import from_micros, to_rfc3339
 from shared.events.nobody import names_nobody
-from shared.events.types import EVENT_TYPES
+from shared.events.registry import EVENT_TYPES
 
 TEXTS_KEPT = 4_096  # of a column that a `when` asks, with the answer; stages and statuses are few
 TEXT_CHARACTERS_MAX = 256  # of a text that is kept so, and of a stage's name; longer ones are no status

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from shared.events.registry import names_about, names_with, sql_names
 from shared.projection.changes import EntitiesChanged, IdentifiersMentioned
 from shared.projection.order import PIPELINE
 from shared.projection.pipeline import Context
@@ -23,19 +24,17 @@ ORDER BY ws, identifier, first_us, first_event
 WITHOUT_CONTACT = sql("""
 SELECT identifier FROM {g}.identifier WHERE ws = $1 AND contact IS NULL AND identifier > $2 ORDER BY identifier LIMIT $3
 """)
-ASSETS = sql("""
-SELECT DISTINCT subject FROM {g}.entity_event WHERE ws = $1 AND type IN
-    ('asset_registered', 'asset_published', 'asset_unpublished', 'asset_associated', 'asset_dissociated')
+ASSETS = sql(f"""
+SELECT DISTINCT subject FROM {{g}}.entity_event WHERE ws = $1 AND type IN {sql_names(names_about("asset", stage="catalog"))}
 """)
-CAMPAIGNS = sql("""
-SELECT subject AS campaign FROM {g}.entity_event WHERE ws = $1 AND type IN
-    ('campaign_created', 'campaign_updated', 'campaign_deleted', 'spend_recorded')
-UNION SELECT object FROM {g}.entity_event WHERE ws = $1 AND type IN ('asset_associated', 'asset_dissociated')
+CAMPAIGNS = sql(f"""
+SELECT subject AS campaign FROM {{g}}.entity_event
+WHERE ws = $1 AND type IN {sql_names(names_about("campaign", stage="catalog"))}
+UNION SELECT object FROM {{g}}.entity_event WHERE ws = $1 AND type IN {sql_names(names_with("campaign"))}
 """)
-DEALS = sql("""
-SELECT DISTINCT subject FROM {g}.entity_event WHERE ws = $1 AND live AND type IN
-    ('deal_created', 'deal_updated', 'deal_contact_associated', 'deal_contact_dissociated', 'deal_closed',
-     'deal_reopened', 'deal_deleted')
+DEALS = sql(f"""
+SELECT DISTINCT subject FROM {{g}}.entity_event
+WHERE ws = $1 AND live AND type IN {sql_names(names_about("deal", stage="deals"))}
 ORDER BY subject
 """)
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from shared.events import types as e
 from shared.events.codec import decode_event
+from shared.events.registry import REGISTRY
 from shared.projection.bulk.spill import Frame, Named, SpilledEntityEvent, SpilledTouch
 from shared.projection.mentions import edges_of, found_by_person, named_once
-from shared.projection.rows import IdentifierMention, registered, suit_touch
+from shared.projection.rows import IdentifierMention, suit_touch
+from shared.projection.rows import entity_event as about_of
 from shared.projection.sessions_in_order import begin_alone, extend_session, in_order_of
 from shared.projection.sql import Connection
 from shared.projection.stages.entities.apply import ENTITY_EVENT_COLUMNS
@@ -152,17 +153,15 @@ class Bucket:
             self.rows.late[ws, entity_event.late] += 1
         live = entity_event.event_id not in self._context.retracted.get(ws, ())
         about = entity_event.object, entity_event.leads_to
-        if entity_event.type == "asset_registered" and (rules := self._urls.get(ws)) is not None:
-            event = decode_event(entity_event.body)
-            assert isinstance(event, e.AssetRegistered)
-            about = registered(event, rules.addresses)[1:]
+        if REGISTRY[entity_event.type].follows_addresses and (rules := self._urls.get(ws)) is not None:
+            about = about_of(decode_event(entity_event.body), rules.addresses)[1:]
         self.rows.entity_events.append(
             (ws, entity_event.subject, *order, entity_event.type, *about, live, entity_event.body)
         )
         if not live or entity_event.named is None:
             return
         named = IdentifierMention(
-            _identifiers(entity_event.named), entity_event.visitor, entity_event.type == "contact_merged"
+            _identifiers(entity_event.named), entity_event.visitor, REGISTRY[entity_event.type].merges_contacts
         )
         self._name(ws, order, named, is_touch=False)
         if entity_event.visitor is not None:

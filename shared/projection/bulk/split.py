@@ -20,11 +20,10 @@ from shared.projection.batch import Batch, decode
 from shared.projection.bulk.spill import Block, Frame, Named, SpilledEntityEvent, SpilledTouch, SpillWriter
 from shared.projection.partitions import leaf_of
 from shared.projection.projector import workspace_number
-from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, identifier_mention
+from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, identified_visitor, identifier_mention
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.admission.apply import EVENT_INDEX_COLUMNS, event_index_row
 from shared.projection.stages.entities.apply import entity_event_body
-from shared.rules.keys import visitor_key
 from shared.rules.settled import bucket as lateness_bucket
 
 READ_EVENTS = 5_000  # at a time
@@ -168,7 +167,7 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
             spilled = SpilledTouch(a.offset, late, contacts, row)
         else:
             assert a.about is not None
-            visitor = visitor_key(a.event.visitor_id) if isinstance(a.event, e.ContactIdentified) else None
+            visitor = identified_visitor(a.event)
             place = a.about.subject if visitor is None else visitor
             spilled = SpilledEntityEvent(
                 a.offset, late, contacts, visitor, ws, a.about.subject, a.occurred_at_us, a.event_id,

@@ -12,9 +12,11 @@ from shared.events import types as e
 from shared.events.money import exact_minor
 from shared.projection.changes import CatalogChanged, Change, Changes, EntitiesChanged, SettingsChanged, UtmValuesAdded
 from shared.projection.pipeline import Context, Stage
-from shared.projection.rows import registered
+from shared.projection.rows import entity_event
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.catalog.gather import (
+    ASSOCIATED,
+    ASSOCIATIONS_TOLD,
     REGISTRATIONS,
     CatalogEvent,
     CatalogEvents,
@@ -32,9 +34,6 @@ from shared.rules.order import Order
 from shared.rules.page import AddressRules
 from shared.rules.pre_association import Piece, Route, asset_pieces, utm_pieces, within
 from shared.rules.tracking_url import LINK_TYPES
-
-CAMPAIGN_EVENTS = (e.CampaignCreated, e.CampaignDeleted, e.SpendRecorded, e.AssetAssociated)
-ASSET_EVENTS = (e.AssetRegistered, e.AssetPublished, e.AssetAssociated)
 
 DROP_CAMPAIGNS = sql("DELETE FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])")
 SAVE_CAMPAIGNS = sql("""
@@ -107,8 +106,7 @@ async def _derive_campaigns(context: Context, events: CatalogEvents, campaigns: 
 
 def _campaign_row(key: int, told: Iterable[CatalogEvent], workspace_currency: str) -> tuple[Any, ...]:
     events = sorted(told, key=lambda t: t.order)
-    first = events[0].event
-    assert isinstance(first, CAMPAIGN_EVENTS)
+    first: Any = events[0].event
     lived = association.life((t.order, t.type) for t in events)
     said: dict[str, Any] = {}
     for t in events:
@@ -158,8 +156,7 @@ def _asset_columns(told: Sequence[tuple[Order, e.Event]]) -> tuple[Any, ...]:
         elif isinstance(event, e.AssetPublished):
             published = True
             published_us.add(order.at_us)
-    first = told[0][1]
-    assert isinstance(first, ASSET_EVENTS)
+    first: Any = told[0][1]
     return first.asset_id, type_, name, url, target_url, network, ad_type, published, sorted(published_us)
 
 
@@ -168,7 +165,7 @@ def _pages_registered(told: Iterable[tuple[Order, e.Event]], rules: AddressRules
         key
         for _, event in told
         if isinstance(event, e.AssetRegistered)
-        for key in registered(event, rules)[1:]
+        for key in entity_event(event, rules)[1:]
         if key is not None
     }
 
@@ -178,10 +175,10 @@ async def _derive_associations(context: Context, events: CatalogEvents, assets: 
     if not assets:
         return
     changes = [
-        association.Change(t.order, asset, t.object, t.type == "asset_associated")
+        association.Change(t.order, asset, t.object, t.type == ASSOCIATED)
         for asset, told in (await events.about(assets)).items()
         for t in told
-        if t.type in ("asset_associated", "asset_dissociated") and t.object is not None
+        if t.type in ASSOCIATIONS_TOLD and t.object is not None
     ]
     lived = await lives(context, {change.campaign for change in changes})
     types = await asset_types(context, assets)

@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 
 from shared.events import types as e
 from shared.events.codec import decode_event
+from shared.events.registry import name_of, names_like, names_with, sql_names
 from shared.projection.pipeline import Context
 from shared.projection.sql import Statement, sql
 from shared.rules import utm
 from shared.rules.association import IgnoredAssociation, Life
 from shared.rules.keys import utm_key
 from shared.rules.order import Order
+
+ASSOCIATIONS_TOLD = names_like(e.AssetAssociated)
+ASSOCIATED = name_of(e.AssetAssociated)  # the others end one
 
 EVENTS_ABOUT = sql("""
 SELECT subject, object, type, occurred_at_us, event_id, body FROM {g}.entity_event
@@ -30,7 +34,7 @@ CAMPAIGNS = sql(
 ASSET_TYPES = sql("SELECT asset, asset_type FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 CROWDED = sql(f"""
 SELECT EXISTS (
-    SELECT FROM {{g}}.entity_event WHERE ws = $1 AND object = ANY($2::bigint[]) AND type = 'asset_associated' AND live
+    SELECT FROM {{g}}.entity_event WHERE ws = $1 AND object = ANY($2::bigint[]) AND type = '{ASSOCIATED}' AND live
     GROUP BY object HAVING count(DISTINCT subject) > $3)
 OR EXISTS (
     SELECT FROM {{g}}.ignored_association WHERE ws = $1 AND campaign = ANY($2::bigint[])
@@ -40,9 +44,9 @@ SOCIAL_POSTS = sql("SELECT asset FROM {g}.asset WHERE ws = $1 AND asset_type = '
 ASSOCIATIONS = sql(
     "SELECT asset, campaign, from_us, to_us FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])"
 )
-REGISTRATIONS = sql("""
-SELECT subject, object, leads_to, occurred_at_us, event_id FROM {g}.entity_event
-WHERE ws = $1 AND type = 'asset_registered' AND live AND (object = ANY($2::bigint[]) OR leads_to = ANY($2::bigint[]))
+REGISTRATIONS = sql(f"""
+SELECT subject, object, leads_to, occurred_at_us, event_id FROM {{g}}.entity_event
+WHERE ws = $1 AND type IN {sql_names(names_with("page", "link"))} AND live AND (object = ANY($2::bigint[]) OR leads_to = ANY($2::bigint[]))
 """)  # who registered these pages or links
 PAGES_OF = sql("SELECT DISTINCT page FROM {g}.address WHERE ws = $1 AND asset = ANY($2::bigint[])")
 VALUES_OF = sql("""
@@ -146,7 +150,7 @@ async def crowding_posts(
     """All social posts, where a campaign may be full of them: one post's refusal is another one's matter."""
     concerned = set(campaigns)
     for told in (await events.about(assets)).values():
-        concerned |= {event.object for event in told if event.type == "asset_associated" and event.object is not None}
+        concerned |= {event.object for event in told if event.type == ASSOCIATED and event.object is not None}
     if not concerned:
         return set()
     if await context.connection.fetchval(CROWDED, context.ws, list(concerned), context.social_posts_max):

@@ -164,7 +164,8 @@ async def _gather_told(context: Context, contacts: list[_Contact]) -> None:
             source = event.source if isinstance(event, e.SalesforceCampaignJoined) else None
             contact.salesforce.append(SalesforceTold(order, event.salesforce_campaign_id, source))
             continue
-        assert isinstance(event, e.ContactCreated)
+        if not isinstance(event, e.ContactCreated):
+            continue  # it tells no property
         properties = contact.properties
         for key, value in (event.properties or {}).items():
             if key == SALESFORCE_PROPERTY:

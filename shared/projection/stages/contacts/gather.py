@@ -1,5 +1,7 @@
 """How did contacts come to be, and what was told of them?"""
 
+from shared.events import types as e
+from shared.events.registry import REGISTRY, name_of, names_about, sql_names
 from shared.projection.sql import sql
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
@@ -12,14 +14,16 @@ CONTACTS_OF_IDENTIFIERS = sql("""
 SELECT DISTINCT contact FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($2::bigint[]) AND contact IS NOT NULL
 """)
 MEMBERS = sql("SELECT * FROM {g}.identifier WHERE ws = $1 AND contact = ANY($2::bigint[]) ORDER BY identifier")
-MERGES = sql("""
-SELECT subject, occurred_at_us, event_id, body FROM {g}.entity_event
-WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = 'contact_merged' AND live
+ABOUT_CONTACTS = tuple(
+    name for name in names_about("contact", stage="contacts") if not REGISTRY[name].merges_contacts
+)  # what is told of a contact itself; merges concern its name
+MERGES = sql(f"""
+SELECT subject, occurred_at_us, event_id, body FROM {{g}}.entity_event
+WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = '{name_of(e.ContactMerged)}' AND live
 """)
-TOLD = sql("""
-SELECT subject, occurred_at_us, event_id, body FROM {g}.entity_event
-WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
-    AND type IN ('contact_created', 'contact_updated', 'salesforce_campaign_joined', 'salesforce_campaign_left')
+TOLD = sql(f"""
+SELECT subject, occurred_at_us, event_id, body FROM {{g}}.entity_event
+WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live AND type IN {sql_names(ABOUT_CONTACTS)}
 """)
 CONVERSIONS = sql("""
 SELECT u.contact, t.by_visitor, t.url, t.utm, t.type, t.session, coalesce(n.visitor, t.person) AS visitor

@@ -7,6 +7,7 @@ from typing import Any
 from shared.events import types as e
 from shared.events.codec import decode_event
 from shared.events.instants import to_micros
+from shared.events.registry import name_of
 from shared.projection.changes import (
     Changes,
     ContactsChanged,
@@ -23,6 +24,8 @@ from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import REVENUE_TOUCHES
 from shared.rules.keys import Identifier, identifiers
 from shared.rules.order import Order
+
+DISSOCIATED = name_of(e.DealContactDissociated)
 
 LATEST_CLOSE = sql("SELECT max(closed_us) FROM {g}.deal WHERE ws = $1")
 DEALS_OF_LATE_TOUCHES = sql("""
@@ -129,7 +132,7 @@ def told_of(order: Order, kind: str, event: Any) -> Told:
 def members_of(events: list[Any], contact_of: Mapping[int, int]) -> list[Member]:
     """Who joined and left a deal, by contact."""
     return [
-        Member(order, contact_of[named[0].key], kind != "deal_contact_dissociated")
+        Member(order, contact_of[named[0].key], kind != DISSOCIATED)
         for order, kind, event in events
         for named in contacts_named(event)
     ]

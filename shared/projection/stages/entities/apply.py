@@ -3,22 +3,25 @@
 An entity event is written once and never changes, but for the keys of a registered address, which follow the settings of URLs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from shared.events import types as e
 from shared.events.codec import decode_event, encode_event, event_type
+from shared.events.registry import BY_STRUCT
 from shared.projection.changes import Change, Changes, EntitiesChanged, EventsAdmitted, SettingsChanged
 from shared.projection.pipeline import Context, Stage
-from shared.projection.rows import Prepared, registered, suit_entity_event
+from shared.projection.rows import Prepared, entity_event, suit_entity_event
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.entities.gather import REGISTRATIONS, as_stored, read_settings
 from shared.rules.page import AddressRules
 from shared.rules.settings import NOTHING_SET, Settings
 
 CHUNK_ROWS = 5_000  # of registrations whose keys follow changed settings: some 5 MB at a time
+DERIVED_BY: Mapping[str, str] = {"campaign": "catalog", "asset": "catalog", "deal": "deals", "contact": "contacts"}
+"""The stage that derives the rows of each entity: it is told of the events that it takes."""
 
 ENTITY_EVENT_COLUMNS = ("ws", "subject", "occurred_at_us", "event_id", "type", "object", "leads_to", "live", "body")
 
@@ -81,24 +84,14 @@ def entity_event_body(event: e.Event) -> bytes:
 
 def _entities_of(concerned: Iterable[Prepared], assets_too: Iterable[int]) -> EntitiesChanged:
     campaigns, assets, deals, contacts = set[int](), set(assets_too), set[int](), set[int]()
+    changed = {"campaign": campaigns, "asset": assets, "deal": deals, "contact": contacts}
     for arrived in concerned:
-        about = arrived.about
+        told, about = BY_STRUCT[type(arrived.event)], arrived.about
         assert about is not None
-        match arrived.event:
-            case e.AssetAssociated():
-                assets.add(about.subject)
-                if about.object is not None:
-                    campaigns.add(about.object)
-            case e.AssetRegistered() | e.AssetPublished():
-                assets.add(about.subject)
-            case e.CampaignCreated() | e.CampaignDeleted() | e.SpendRecorded():
-                campaigns.add(about.subject)
-            case e.DealCreated() | e.DealContactAssociated() | e.DealClosed() | e.DealReopened():
-                deals.add(about.subject)
-            case e.ContactCreated() | e.SalesforceCampaignJoined() | e.SalesforceCampaignLeft():
-                contacts.add(about.subject)
-            case _:
-                pass
+        if told.entity in changed and DERIVED_BY[told.entity] in told.stages:
+            changed[told.entity].add(about.subject)
+        if told.object_key is not None and told.object_key.kind == "campaign" and about.object is not None:
+            campaigns.add(about.object)
     return EntitiesChanged(frozenset(campaigns), frozenset(assets), frozenset(deals), frozenset(contacts))
 
 
@@ -118,9 +111,7 @@ async def _apply_settings(context: Context, now: Settings) -> set[int]:
 
 
 def _registration(row: Any, rules: AddressRules) -> tuple[Any, ...] | None:
-    event = decode_event(row["body"])
-    assert isinstance(event, e.AssetRegistered)
-    about = registered(event, rules)
+    about = entity_event(decode_event(row["body"]), rules)
     if (about.object, about.leads_to) == (row["object"], row["leads_to"]):
         return None
     return about.subject, row["occurred_at_us"], row["event_id"], about.object, about.leads_to

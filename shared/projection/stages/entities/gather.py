@@ -6,6 +6,7 @@ import msgspec
 
 from shared.events import types as e
 from shared.events.codec import decode_event
+from shared.events.registry import name_of, names_with, sql_names
 from shared.projection.rows import SETTINGS_SUBJECT
 from shared.projection.sql import Connection, sql
 from shared.rules.order import Order
@@ -13,10 +14,11 @@ from shared.rules.settings import Settings, settings
 
 SETTINGS_TOLD = sql(f"""
 SELECT occurred_at_us, event_id, body FROM {{g}}.entity_event
-WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = 'workspace_configured' AND live
+WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = '{name_of(e.WorkspaceConfigured)}' AND live
 """)
-REGISTRATIONS = sql("""
-SELECT subject, occurred_at_us, event_id, object, leads_to, body FROM {g}.entity_event WHERE ws = $1 AND type = 'asset_registered'
+REGISTRATIONS = sql(f"""
+SELECT subject, occurred_at_us, event_id, object, leads_to, body FROM {{g}}.entity_event
+WHERE ws = $1 AND type IN {sql_names(names_with("page", "link"))}
 """)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from shared.events import types as e
 from shared.projection.changes import (
     Change,
     Changes,
@@ -23,7 +22,7 @@ from shared.projection.changes import (
     VisitorsChanged,
 )
 from shared.projection.pipeline import Context, Stage
-from shared.projection.rows import Prepared, TouchRow, identifier_mention, keys_of_visit, suit_touch
+from shared.projection.rows import Prepared, TouchRow, identified_visitor, identifier_mention, keys_of_visit, suit_touch
 from shared.projection.sessions_in_order import begin_alone, extend_session
 from shared.projection.sql import sql
 from shared.projection.stages.touches.gather import VISITS, visitor_states
@@ -31,7 +30,6 @@ from shared.projection.visitors import VisitorEvents, VisitorState
 from shared.recognition.judged import judged
 from shared.rules.excluded_traffic import FLAGGED_SCANNER, MachineRules, TrafficClass, is_machine, traffic_class
 from shared.rules.influence import TouchType
-from shared.rules.keys import visitor_key
 from shared.rules.order import Order
 from shared.rules.settings import NOTHING_SET, UrlRules
 
@@ -74,8 +72,8 @@ class _Visitors:
         if row is not None and row.by_visitor:
             of = self._of(row.person, row.order)
             of.touches.append(row)
-        elif isinstance(event, e.ContactIdentified):
-            of = self._of(visitor_key(event.visitor_id), Order(arrived.occurred_at_us, arrived.event_id))
+        elif row is None and (visitor := identified_visitor(event)) is not None:
+            of = self._of(visitor, Order(arrived.occurred_at_us, arrived.event_id))
         else:
             return
         of.loses |= leaves
