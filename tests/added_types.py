@@ -9,11 +9,10 @@ import json
 import sys
 from typing import Any
 
-from touchline.settings import Settings
-
 from tests.conftest import Workspace, new_workspace
 from tests.properties.test_rows_follow_from_the_set import at_once, rows
 from touchline.compose import Running, compose
+from touchline.configuration import Configuration
 
 EVENTS: list[dict[str, object]] = [
     {"type": "campaign_paused", "id": "p", "occurred_at": "2025-03-01T10:00:00Z", "campaign_id": "spring", "reason": "sold out"},
@@ -34,7 +33,7 @@ async def _table(running: Running, schema: str, workspace: Workspace, table: str
 
 async def main(database_url: str) -> dict[str, Any]:
     """Send the events, project them live and at once, and answer what became of them."""
-    running = await compose(database_url, Settings(kafka_bootstrap_servers=None))
+    running = await compose(database_url, Configuration(kafka_bootstrap_servers=None))
     workspace = await new_workspace(running, "added")
     answer = (await workspace.send(*EVENTS)).json()
     await workspace.project()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.api import reading
+from services.api import requests
 from services.projector.worker import Worker
 from services.replay.export import Chosen, Export
 from services.replay.verify import Comparison, Drawn, verify
@@ -177,7 +177,7 @@ def test_the_status_command_tells_every_workspace_that_it_is_under_way_for(
 def test_a_read_that_must_show_the_change_waits_for_it(
     running: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "AFTER_WAIT_S", 0.2)
+    monkeypatch.setattr(requests, "AFTER_WAIT_S", 0.2)
 
     async def check() -> None:
         async with beside(running) as both:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import asyncpg
 import pytest
-from touchline.settings import Settings
 
 from services.api.progress import ProjectionPosition
 from shared.database import open_pool
@@ -17,6 +16,7 @@ from shared.log.postgres import PARTITIONS, PostgresLog
 from shared.wakeups import CHANNEL, Wakeups, appended, projected
 from tests.conftest import Workspace
 from touchline.compose import compose
+from touchline.configuration import Configuration
 
 NEVER_S = 100.0
 AT_REST_S = 6.0
@@ -154,7 +154,7 @@ def test_a_process_listens_again_after_its_connection_was_cut(
     database_url: str, own_database: str, name: str, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        running = await compose(own_database, Settings(kafka_bootstrap_servers=None))
+        running = await compose(own_database, Configuration(kafka_bootstrap_servers=None))
         try:
             async with a_process(own_database) as one, a_process(own_database) as other:
                 await listens(other)
@@ -253,7 +253,7 @@ def test_at_rest_a_process_makes_fewer_than_ten_transactions_a_second(
     own_database: str, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        running = await compose(own_database, Settings(kafka_bootstrap_servers=None))
+        running = await compose(own_database, Configuration(kafka_bootstrap_servers=None))
         assert running.projectors is not None
         projecting = asyncio.ensure_future(running.projectors.run())
         try:

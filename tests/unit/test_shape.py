@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from shared.events.registry import EVENT_TYPES
+from shared.projection import content
+from shared.projection import tables as projection
 from shared.projection.content import content_parts, data_files, vocabulary
 from shared.projection.tables import shape
 from shared.rules import keys
 from shared.rules.keys import answers
-from shared.store import content, projection
 
 KEY_FUNCTIONS = sorted(
     name for name, found in vars(keys).items()

@@ -7,12 +7,12 @@ from typing import Never
 import pytest
 from shared.projection.project import Fenced
 from structlog.testing import capture_logs
-from touchline.settings import Settings
 
 from services.projector.worker import Worker
 from services.replay.sending import append_patiently
 from shared.log.port import LogDamaged, LogUnavailable, Position
 from touchline import compose as composing
+from touchline.configuration import Configuration
 
 
 class Failing(Worker):
@@ -110,7 +110,7 @@ def test_a_start_waits_for_what_is_away_and_raises_what_a_person_must_decide_on(
     monkeypatch.setattr(composing, "compose", compose)
     monkeypatch.setattr(composing, "START_AGAIN_S", (0.001, 0.002))
     with capture_logs() as logs, pytest.raises(LogDamaged, match="a person must look"):
-        asyncio.run(composing.compose_patiently("postgresql://nowhere", Settings(), ()))
+        asyncio.run(composing.compose_patiently("postgresql://nowhere", Configuration(), ()))
     assert [(log["event"], log["away"], log["error"], log["again_in_s"]) for log in logs] == [
         ("cannot start yet", "database", "a", 0.001), ("cannot start yet", "log", "b", 0.002),
         ("cannot start yet", "database", "c", 0.002),
