@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Never
 
 import pytest
-from shared.projection.project import Fenced
+from shared.projection.projector import Fenced
 from structlog.testing import capture_logs
 
 from services.projector.worker import Worker
