@@ -27,7 +27,7 @@ from shared.events.instants import from_micros, to_micros, to_rfc3339
 from shared.log.port import partition_of
 from shared.projection.bulk.split import Selection
 from shared.projection.generations import check_log, live_generation
-from shared.projection.rows import Prepared, identifier_mention
+from shared.projection.rows import Prepared
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import Identifier
 from shared.rules.order import Order
@@ -69,7 +69,7 @@ class Contact:
 
     def has(self, arrived: Prepared) -> bool:
         """Whether an event names the contact, or is a touch of a visitor that was the contact then."""
-        named = identifier_mention(arrived.event)
+        named = arrived.mention
         if named is not None and any(i.key in self.identifiers for contact in named.contacts for i in contact):
             return True
         if arrived.row is None:

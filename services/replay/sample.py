@@ -14,7 +14,7 @@ from shared.events.registry import BY_STRUCT
 from shared.log.port import Entry
 from shared.projection.batch import Batch
 from shared.projection.bulk.split import Selection
-from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, identified_visitor, identifier_mention
+from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, identified_visitor
 from shared.projection.sql import Connection, sql
 
 _ABOUT_ALL = frozenset(cls for cls, one in BY_STRUCT.items() if one.entity in ("asset", "campaign", "workspace"))
@@ -118,7 +118,7 @@ class Sample(Selection):
             return True
         if arrived.about is not None and type(event) in _ABOUT_DEALS and self._has(arrived.about.subject, known):
             return True
-        named = identifier_mention(event)
+        named = arrived.mention
         return named is not None and any(self._has(i.key, known) for contact in named.contacts for i in contact)
 
     def _has(self, key: int, known: frozenset[int]) -> bool:

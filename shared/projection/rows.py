@@ -56,6 +56,7 @@ class Prepared(Arrived):
     row: "TouchRow | None" = None
     about: "EntityEvent | None" = None
     reading: "tuple[int, int] | None" = None
+    mention: "IdentifierMention | None" = None
 
     @property
     def late_us(self) -> int:
@@ -139,6 +140,7 @@ def prepared(value: bytes, offset: int) -> Prepared:
     """
     arrived = decode_record(value, offset, Prepared)
     arrived.key128, arrived.sent_hash = event_key(arrived.event_id), sent_hash(arrived)
+    arrived.mention = identifier_mention(arrived.event)
     if arrived.is_touch:
         arrived.row = touch_row(arrived)
         arrived.reading = reading_of(arrived.row)

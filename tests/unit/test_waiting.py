@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Never
 
 import pytest
-from shared.projection.projector import Fenced
 from structlog.testing import capture_logs
 
 from services.projector.worker import Worker
 from services.replay.sending import append_patiently
 from shared.log.port import LogDamaged, LogUnavailable, Position
+from shared.projection.projector import Fenced
 from touchline import compose as composing
 from touchline.configuration import Configuration
 

@@ -20,7 +20,7 @@ from shared.projection.batch import Batch, decode
 from shared.projection.bulk.spill import Block, Frame, Named, SpilledEntityEvent, SpilledTouch, SpillWriter
 from shared.projection.partitions import leaf_of
 from shared.projection.projector import workspace_number
-from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, identified_visitor, identifier_mention
+from shared.projection.rows import NOBODY, SETTINGS_SUBJECT, Prepared, agents_of, identified_visitor
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.admission.apply import EVENT_INDEX_COLUMNS, event_index_row
 from shared.projection.stages.entities.apply import entity_event_body
@@ -156,7 +156,7 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
     """Sort the events of one workspace into buckets."""
     frames: dict[int, Frame] = {}
     for a in arrived:
-        named = identifier_mention(a.event)
+        named = a.mention
         contacts: Named | None = None if named is None else named.contacts
         late = lateness_bucket(a.late_us) if a.is_punctual else None
         spilled: SpilledTouch | SpilledEntityEvent

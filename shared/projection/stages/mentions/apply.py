@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from shared.projection.changes import Change, Changes, EventsAdmitted, IdentifiersMentioned
 from shared.projection.mentions import edges_of, found_by_person, named_once
 from shared.projection.pipeline import Context, Stage
-from shared.projection.rows import identifier_mention
 from shared.projection.sql import sql
 from shared.projection.stages.mentions.gather import FIRST_NAMED, IDENTIFIERS
 from shared.rules.keys import Identifier
@@ -46,7 +45,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     firsts: dict[Identifier, Order] = {}
     lost: set[int] = set()
     for arrived, leaves in (*((a, True) for a in admitted.leaving), *((a, False) for a in admitted.entering)):
-        named = identifier_mention(arrived.event)
+        named = arrived.mention
         if named is None:
             continue
         order = Order(arrived.occurred_at_us, arrived.event_id)

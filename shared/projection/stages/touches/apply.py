@@ -22,7 +22,7 @@ from shared.projection.changes import (
     VisitorsChanged,
 )
 from shared.projection.pipeline import Context, Stage
-from shared.projection.rows import Prepared, TouchRow, identified_visitor, identifier_mention, keys_of_visit, suit_touch
+from shared.projection.rows import Prepared, TouchRow, identified_visitor, keys_of_visit, suit_touch
 from shared.projection.sessions_in_order import begin_alone, extend_session
 from shared.projection.sql import sql
 from shared.projection.stages.touches.gather import VISITS, visitor_states
@@ -77,9 +77,8 @@ class _Visitors:
         else:
             return
         of.loses |= leaves
-        named = identifier_mention(event)
-        if named is not None:
-            of.identified_as.append(named.contacts[0][0].key)
+        if arrived.mention is not None:
+            of.identified_as.append(arrived.mention.contacts[0][0].key)
 
     def _of(self, visitor: int, order: Order) -> VisitorEvents:
         of = self.events.get(visitor)
