@@ -5,18 +5,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo up test lint format golden properties fuzz chaos benchmark kafka-up kafka-down clean help
+.PHONY: demo up constraints test lint format golden properties fuzz chaos benchmark kafka-up kafka-down clean help
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	@echo "Making the environment in $(VENV) (once)."
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Touchline needs Python 3.11 or later; set PYTHON=")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[parquet]' --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[parquet]' --group dev
 	@touch $(STAMP)
+
+constraints: $(STAMP) ## write constraints.txt anew: the newest version of every package that pyproject.toml allows, on Python 3.11 and later
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml --output-file constraints.txt
 
 demo: $(STAMP) ## a lively sample workspace with its dashboard
 	@$(BIN)/touchline demo

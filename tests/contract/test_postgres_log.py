@@ -19,19 +19,21 @@ from touchline.configuration import Configuration
 class TestPostgresLog(EventLogContract):
     @pytest.fixture(autouse=True)
     def url(self, database_url: str, runner: asyncio.Runner) -> Iterator[None]:
-        self._url, self._pools = database_url, []
+        self._url, self._reopened = database_url, []
         yield
-        for pool in self._pools:
+        for pool, log in self._reopened:
+            runner.run(log.close())
             runner.run(pool.close())
 
     @pytest.fixture
     def log(self, running: Running) -> EventLog:
         return running.log
 
-    async def reopened(self, log: EventLog) -> EventLog:
+    async def reopened(self, _: EventLog) -> EventLog:
         pool = await open_pool(self._url, 4)
-        self._pools.append(pool)
-        return PostgresLog(pool, PARTITIONS)
+        log = PostgresLog(pool, PARTITIONS)
+        self._reopened.append((pool, log))
+        return log
 
     def test_a_read_is_bounded_by_bytes_and_leaves_nothing_out(
         self, log: EventLog, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch

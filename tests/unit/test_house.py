@@ -1,9 +1,12 @@
 """Is the house kept? Functions fit a screen, files say which question they settle."""
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 FILES = [
@@ -31,3 +34,17 @@ def test_every_file_says_what_it_settles(file: Path) -> None:
 def test_no_file_hides_a_circle_of_imports_from_the_interpreter(file: Path) -> None:
     names = {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
     assert "TYPE_CHECKING" not in names
+
+
+def test_every_package_that_pyproject_names_has_one_version_in_the_constraints_that_it_allows() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = [*told["project"]["optional-dependencies"].values(), *told["dependency-groups"].values()]
+    named = [*told["project"]["dependencies"], *(text for group in groups for text in group if isinstance(text, str))]
+    versions = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    wanted = [Requirement(text) for text in named]
+    assert [r.name for r in wanted if not r.specifier.contains(versions.get(r.name.lower(), "0"))] == []
+
+
+def test_the_constraints_name_versions_and_no_host() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [\w ._'!=<>()]+)?", line)] == []
