@@ -24,9 +24,7 @@ HEARTBEAT_S = 1.0
 REBALANCE_S = 30.0  # for members to stop the workers of their partitions
 TELL_S = 2.0  # between two commits of the group's offsets
 AGAIN_S = 1.0
-NO_POLL_LIMIT_MS = (
-    2**31 - 1
-)  # not needed: heartbeats share the event loop with the work, so a process that hangs sends none
+NO_POLL_LIMIT_MS = 2**31 - 1  # not needed: a hanging event loop sends no heartbeats
 
 REBALANCES = Counter("touchline_projector_rebalances", "Assignments of partitions by the consumer group")
 
