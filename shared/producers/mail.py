@@ -16,7 +16,7 @@ from shared.events.instants import SECOND_US, to_micros, to_rfc3339
 from shared.events.limits import MESSAGE_CHARACTERS_MAX, TEXT_CHARACTERS_MAX, WEBHOOK_MESSAGES_MAX
 from shared.events.refusal import UNDECODABLE, BadRequest, Code, cut
 from shared.events.split import array_elements
-from shared.producers.message import Message, Told, Unmapped, Unreadable
+from shared.producers.message import EventJson, Message, Unmapped, Unreadable
 from shared.rules.settings import Producers
 
 NAMELESS = "(unreadable)"  # by this messages are counted that do not say what they are
@@ -51,7 +51,7 @@ class Reading(NamedTuple):
     id: str
     occurred_at: str | None
     type: str | None
-    fields: Told = MappingProxyType({})
+    fields: EventJson = MappingProxyType({})
     assets: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """What may name the marketing email, by place: `category`, `campaign`, and `argument:NAME` of each argument."""
 
@@ -98,7 +98,7 @@ def one(told: Mapping[str, Any], form: Format, asset_from: tuple[str, ...], raw:
         return Message(name, sent, Unreadable(wrong.code, wrong.field, str(wrong)))
 
 
-def _means(reading: Reading, asset_from: tuple[str, ...]) -> tuple[Told, ...] | Unmapped:
+def _means(reading: Reading, asset_from: tuple[str, ...]) -> tuple[EventJson, ...] | Unmapped:
     if reading.type is None:
         return ()
     asset_id = asset_of(reading.assets, asset_from)

@@ -12,7 +12,7 @@ import msgspec
 
 from shared.events.refusal import Code
 
-Told = Mapping[str, Any]
+EventJson = Mapping[str, Any]
 """One of our events as it is sent: a JSON object with `type`, and an `id` that the same message always has."""
 
 
@@ -45,10 +45,10 @@ class Message:
 
     name: str
     sent: bytes
-    means: tuple[Told, ...] | Unmapped | Unreadable
+    means: tuple[EventJson, ...] | Unmapped | Unreadable
 
 
-def events_of(producer: str, message: Message) -> Sequence[Told]:
+def events_of(producer: str, message: Message) -> Sequence[EventJson]:
     """The events to append: those that a message means, or the one that keeps it as it is. It must not be `Unreadable`."""
     means = message.means
     assert not isinstance(means, Unreadable)
