@@ -10,7 +10,7 @@ SALESFORCE_PROPERTY = "salesforce_campaign_id"
 PROPERTY_SOURCE = "property"  # the source of a membership that a contact's property gives
 
 
-class Named(NamedTuple):
+class NamedIdentifier(NamedTuple):
     """An identifier and the earliest event that names it."""
 
     identifier: Identifier
@@ -24,7 +24,7 @@ class Merge(NamedTuple):
     into: str
 
 
-class SalesforceTold(NamedTuple):
+class SalesforceChange(NamedTuple):
     """A contact joined a Salesforce campaign by way of `source`, or left it (None)."""
 
     order: Order
@@ -63,7 +63,7 @@ def representative(component: Iterable[int]) -> int:
     return min(component)
 
 
-def name(named: Sequence[Named], merges: Iterable[Merge]) -> str:
+def name(named: Sequence[NamedIdentifier], merges: Iterable[Merge]) -> str:
     """The name of a contact: the `into` of its latest merge, else the id that was named earliest, else such an email."""
     latest = max(merges, default=None)
     if latest is not None:
@@ -72,13 +72,13 @@ def name(named: Sequence[Named], merges: Iterable[Merge]) -> str:
     return min((n.first, n.identifier.text) for n in ids or named)[1]
 
 
-def created(named: Iterable[Named]) -> Order:
+def created(named: Iterable[NamedIdentifier]) -> Order:
     """The contact's conversion: the earliest event that names any of its identifiers."""
     return min(n.first for n in named)
 
 
 def salesforce_campaigns(
-    told: Iterable[SalesforceTold], property_told: Iterable[tuple[Order, str | None]]
+    told: Iterable[SalesforceChange], property_told: Iterable[tuple[Order, str | None]]
 ) -> list[Membership]:
     """The Salesforce campaigns that a contact is in, by their ids: those that it joined and did not leave since, and the
     one that its property names.

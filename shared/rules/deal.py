@@ -40,7 +40,7 @@ class DealReason(StrEnum):
     CONTACT_NOT_INFLUENCED = "contact_not_influenced"
 
 
-class Told(NamedTuple):
+class DealFields(NamedTuple):
     """The fields of one deal event; absent fields are None."""
 
     order: Order
@@ -101,7 +101,7 @@ class Decision(NamedTuple):
     touch: Met | None = None
 
 
-def fold(told: Iterable[Told]) -> Deal:
+def fold(told: Iterable[DealFields]) -> Deal:
     """Apply a deal's events in order. The last close counts, a reopened deal is open, deletion is final.
 
     The close that counts is at the latest `closed_at` of an event since the deal was last reopened, if there is one.

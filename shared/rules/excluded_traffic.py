@@ -41,7 +41,7 @@ class MachineRules:
     never: tuple[str, ...] = ()
 
 
-class Known(NamedTuple):
+class AgentKinds(NamedTuple):
     """The kinds of program that a user agent belongs to: a crawler; a program that prefetches mail; a proxy that fetches a mail's
     images when a person opens the mail; a security scanner of mail.
     """
@@ -59,7 +59,7 @@ class MachineAgent(NamedTuple):
     opens: bool
 
 
-def machine_agent(user_agent: str, known: Known, rules: MachineRules) -> MachineAgent:
+def machine_agent(user_agent: str, known: AgentKinds, rules: MachineRules) -> MachineAgent:
     """Whether a user agent is a machine to the workspace; `never` overrides `always`, and both override the kind of program.
 
     An open by a program that prefetches mail is a machine's; an open through an image proxy is a person's, but a page visit
