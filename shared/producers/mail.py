@@ -1,6 +1,6 @@
-"""What do the messages of mail senders have in common? An address, an instant, and a place that names the marketing email.
+"""What do the messages of mail senders have in common? An address, an instant, and places that may name the marketing email.
 
-A reading tells what a message is called and what it means; what it needs and does not find there it raises as `Wrong`.
+Each sender's reading gives a message's name and the event that it becomes; it raises `Wrong` for a field that is missing or bad.
 """
 
 import datetime as dt
@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Wrong(Exception):
-    """A message does not have what it must have. `field` is where, the message says what was expected."""
+    """A message lacks a field, or has a bad value. `field` is its place, the message says what was expected."""
 
     def __init__(self, code: Code, field: str | None, message: str) -> None:
         super().__init__(message)
@@ -43,9 +43,9 @@ KEPT = "unmapped_event"
 
 
 class Reading(NamedTuple):
-    """What a message says: the id that it always gets, its instant if it tells one, and what it means.
+    """The content of a message: its event id, which is the same in every delivery, its instant if it has one, and its event.
 
-    `type` is the event of ours that it means: `KEPT` if there is none but it is kept, None if it says nothing that counts.
+    `type` is the type of our event: `KEPT` if there is none but the message is stored, None if the message is ignored.
     """
 
     id: str

@@ -68,7 +68,7 @@ def is_mapped(name: str, producers: Producers) -> bool:
 
 
 class _Refused(Exception):
-    """The message cannot be what it says it is, or a key of its class may not send it."""
+    """The message is not valid, or a key of its class may not send it."""
 
     def __init__(self, code: Code, field: str | None, message: str) -> None:
         super().__init__(message)
@@ -308,7 +308,7 @@ class _Segment:
         return [identified, updated] if properties else [identified]
 
     def _alias(self) -> list[dict[str, Any]]:
-        """`previousId` is a visitor's or a contact's: nobody can tell which, so both are this contact from now on."""
+        """`previousId` may be a visitor's or a contact's id: the message does not say which, so both become this contact's."""
         previous = self._at("previousId")
         if previous is None:
             raise _Refused("missing_field", "previousId", "an alias call tells the `previousId`")

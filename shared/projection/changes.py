@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from shared.projection.rows import Prepared, TouchRow
 from shared.projection.visitors import VisitorEvents, VisitorState
-from shared.rules.contact import Named
+from shared.rules.contact import NamedIdentifier
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.order import Order
 from shared.rules.settings import Settings
@@ -127,7 +127,7 @@ class ContactMembers(NamedTuple):
 
     key: int
     members: tuple[int, ...]
-    named: tuple[Named, ...]
+    named: tuple[NamedIdentifier, ...]
     created: Order
 
     @property

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from crawleruseragents import is_crawler
 
-from shared.rules.excluded_traffic import Known
+from shared.rules.excluded_traffic import AgentKinds
 
 CACHED_AGENTS = 16_384  # about 5 MB; a busy site gets some thousands of different user agents a day
 MAIL_IMAGE_PROXIES = ("googleimageproxy", "yahoomailproxy")  # fetch a mail's images when a person opens it
@@ -22,11 +22,11 @@ MAIL_SCANNERS: tuple[str, ...] = tuple(
 
 
 @lru_cache(CACHED_AGENTS)
-def known(user_agent: str) -> Known:
+def known(user_agent: str) -> AgentKinds:
     """Which kinds of program a user agent belongs to, before any workspace's rules."""
     text = user_agent.strip().lower()
     proxy = any(name in text for name in MAIL_IMAGE_PROXIES)
-    return Known(
+    return AgentKinds(
         crawler=not proxy and is_crawler(user_agent),
         mail_prefetcher=text in MAIL_PREFETCHERS,
         mail_image_proxy=proxy,
