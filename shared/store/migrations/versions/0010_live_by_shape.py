@@ -19,3 +19,8 @@ def upgrade() -> None:
     )
     column = sa.Column("lists", postgresql.JSONB, comment="packages of lists that it was begun with: name and version")
     op.add_column("generation", column, schema="touchline")
+    for name, comment in (
+        ("live", "as releases before 0010 know it; see live_generation"),
+        ("followed", "whether projectors project into it though it is not the live one of its shape"),
+    ):
+        op.alter_column("generation", name, comment=comment, schema="touchline")
