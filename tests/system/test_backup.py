@@ -252,7 +252,7 @@ def test_a_store_with_anything_in_it_is_not_overwritten(
     said = fails(env, "backup", "restore", str(file))
     assert "this store is not empty" in said
     assert runner.run(source.log.end(partition_of(workspace.name, source.log.partitions))) > 0
-    assert "is there already" in fails(env, "backup", "create", str(file))
+    assert "exists already" in fails(env, "backup", "create", str(file))
 
 
 def damaged(file: Path, how: str) -> None:
