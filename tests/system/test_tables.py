@@ -148,7 +148,7 @@ def test_rows_that_cannot_be_read_are_written_beside_their_source_and_the_rest_c
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("events = 1", r"tells no \[\[events\]\]"),
+        ("events = 1", r"it has no \[\[events\]\]"),
         ('[[events]]\ntype = "no_type"', "'no_type' is not a type of event"),
         ('[[events]]\ntype = "deal_closed"\nodd = "{x}"', "deal_closed has no odd"),
         ('zone = "Mars/Base"\n[[events]]\ntype = "deal_closed"', "'Mars/Base' is not a time zone"),
