@@ -330,7 +330,7 @@ def test_the_file_of_another_account_is_not_taken(workspace: Workspace, runner: 
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("http://api.hubapi.com", "not https"), ("ftp://x", "no address"), ("api.hubapi.com", "no address")],
+    [("http://api.hubapi.com", "not https"), ("ftp://x", "not an address"), ("api.hubapi.com", "not an address")],
 )
 def test_the_token_goes_only_where_nobody_can_read_it_on_the_way(url: str, said: str) -> None:
     with pytest.raises(HubSpotRefuses, match=said):
