@@ -1,7 +1,7 @@
-"""How is something compressed read, whole and within bounds? gzip of several members, zstd of several frames.
+"""How is compressed data read, completely and within a size limit? gzip with several members, zstd with several frames.
 
-A reader of the libraries' own stops silently after the first zstd frame, or where a frame breaks off. Here every frame is
-read, and a stream that ends within one raises.
+The zstd library's own reader stops silently after the first frame, or where a frame is cut off. Here every frame is read,
+and a stream that ends within a frame raises an error.
 """
 
 import gzip
@@ -12,19 +12,19 @@ from typing import IO, Any
 
 import zstandard
 
-STEP_BYTES = 256  # of zstd, decompressed at a time: 4 bytes may tell 128 KiB, so this is 8 MiB at most
+STEP_BYTES = 256  # of zstd, decompressed at a time: 4 bytes can expand to 128 KiB, so this gives 8 MiB at most
 READ_BYTES = 256 * 1024  # of a file, read at a time
 
 BROKEN: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
-"""What is raised for bytes that are not what they are said to be."""
+"""The errors raised for bytes that are not valid gzip or zstd."""
 
 
 class TooLarge(Exception):
-    """There is more than was asked for."""
+    """The decompressed data is larger than the limit."""
 
 
 def unpacked(body: bytes, encoding: str, bytes_max: int) -> bytes:
-    """All of a compressed body; `encoding` is `gzip` or `zstd`. Raises `TooLarge` or one of `BROKEN`."""
+    """Decompress a whole body; `encoding` is `gzip` or `zstd`. Raises `TooLarge` above `bytes_max`, or one of `BROKEN`."""
     if encoding == "gzip":
         out = gzip.GzipFile(fileobj=io.BytesIO(body)).read(bytes_max + 1)
     else:
@@ -41,18 +41,18 @@ def unpacked(body: bytes, encoding: str, bytes_max: int) -> bytes:
 
 
 def zstd_reader(raw: IO[bytes]) -> io.BufferedReader:
-    """The content of a zstd file as a file. Reading raises one of `BROKEN`."""
+    """A file that reads the decompressed content of a zstd file. Reading raises one of `BROKEN`."""
     return io.BufferedReader(_Zstd(raw), READ_BYTES)
 
 
 def _frames(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """What the frames of a stream hold. Raises `EOFError` where the last one is not whole."""
+    """The decompressed content of all frames of a stream. Raises `EOFError` if the last frame is not complete."""
     decompressor = zstandard.ZstdDecompressor()
     frame: Any = None
     for chunk in chunks:
         for begin in range(0, len(chunk), STEP_BYTES):
             rest = chunk[begin : begin + STEP_BYTES]
-            while rest:  # each turn ends a frame or uses all: bounded by the frames in a step
+            while rest:  # each turn ends a frame or uses all bytes, so there are no more turns than frames in a step
                 frame = frame or decompressor.decompressobj(write_size=STEP_BYTES * 64)
                 if part := frame.decompress(rest):
                     yield part
@@ -60,22 +60,22 @@ def _frames(chunks: Iterator[bytes]) -> Iterator[bytes]:
                 if frame.eof:
                     frame = None
     if frame is not None:
-        raise EOFError("the last zstd frame is not whole")
+        raise EOFError("the last zstd frame is not complete")
 
 
 class _Zstd(io.RawIOBase):
-    """Decompresses as it is read."""
+    """A raw file that decompresses while it is read."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._parts = _frames(iter(lambda: raw.read(READ_BYTES), b""))
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
-        """It is."""
+        """True, always."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer, as far as what is at hand goes; 0 at the end."""
+        """Fill the buffer with the bytes that are ready; returns how many, 0 at the end."""
         if not self._rest:
             self._rest = memoryview(next(self._parts, b""))
         count = min(len(buffer), len(self._rest))

@@ -1,32 +1,32 @@
-"""How do the services reach PostgreSQL? By asyncpg pools and plain SQL; and what says that it is away?"""
+"""How do the services reach PostgreSQL, and which errors say that it is unreachable? They use asyncpg pools and plain SQL."""
 
 from typing import Any
 
 import asyncpg
 import orjson
 
-STATEMENTS_CACHED = 512  # prepared statements a connection keeps; one process has fewer
-CONNECT_S = 5.0  # a server that has not let us in by then is away
+STATEMENTS_CACHED = 512  # prepared statements that a connection keeps; a process uses fewer
+CONNECT_S = 5.0  # a server that has not accepted the connection by then counts as unreachable
 
 
 class Unreachable(ConnectionError):
-    """No connection to PostgreSQL could be made: its socket is not there, its host is unknown, or it does not answer."""
+    """No connection to PostgreSQL could be made: its socket does not exist, its host is unknown, or it does not answer."""
 
 
 AWAY = (
     ConnectionError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError, asyncpg.InternalClientError,
 )  # fmt: skip
-"""What is raised while the database is away: restarting, out of connections or memory, or not to be reached.
+"""The errors raised while the database cannot serve: it restarts, is out of connections or memory, or is unreachable.
 
-asyncpg's internal error is that of a connection which was cut just as a statement began: it is thrown away, as all others are.
+asyncpg raises `InternalClientError` for a connection that was cut just as a statement began; the pool discards that connection.
 
-Of the operating system's errors only those of connections: a file that is not there says nothing of the database.
+Of the operating system's errors only `ConnectionError` counts: `FileNotFoundError`, for instance, may have another cause.
 """
 
 
 async def connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection, as `asyncpg.connect` makes it. Raises `Unreachable` where the system says that there is none to be had."""
+    """A connection, as `asyncpg.connect` makes it. Raises `Unreachable` for every `OSError`."""
     try:
         return await asyncpg.connect(*arguments, **options)
     except OSError as error:
@@ -34,7 +34,7 @@ async def connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncp
 
 
 async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """JSONB as Python objects; binary, so that COPY takes them too: the version of the format, 1, and the text."""
+    """Map JSONB to Python objects, in the binary format, which COPY needs: one byte with the format's version, 1, then the text."""
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", format="binary", encoder=lambda value: b"\x01" + orjson.dumps(value),
         decoder=lambda value: orjson.loads(value[1:]),
@@ -57,5 +57,5 @@ async def open_pool(url: str, connections_max: int = 10, **settings: str) -> "as
 
 
 def error_text(error: BaseException) -> str:
-    """What an error says, or its name if it says nothing."""
+    """An error's message, or the name of its class if the message is empty."""
     return str(error) or type(error).__name__

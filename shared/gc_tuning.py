@@ -1,4 +1,4 @@
-"""How often does Python look for garbage? Rarely: a batch makes a hundred thousand rows that hold no cycles."""
+"""How often does Python's cyclic garbage collector run? Rarely: a batch makes 100,000 rows, which hold no cycles."""
 
 import gc
 
@@ -6,7 +6,7 @@ import gc
 def collect_garbage_rarely() -> None:
     """Let the cyclic garbage collector run rarely.
 
-    Rows live until their batch's commit; collecting while they are made took a third of the projector's time.
+    Rows stay in memory until their batch commits; collections while rows are made took a third of the projector's time.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""A real PostgreSQL, one event loop, and the services in this process: what most tests stand on."""
+"""The fixtures of most tests: a real PostgreSQL, one event loop, and the services in this process."""
 
 import asyncio
 import os

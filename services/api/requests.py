@@ -192,7 +192,7 @@ async def read_request(
                 if after is None or (
                     snapshot.as_of.offset >= after.offset and not snapshot.lacks_settings(after.offset)
                 ):
-                    position = api.positions.tell(access.workspace, snapshot.as_of)
+                    position = api.positions.write(access.workspace, snapshot.as_of)
                     of_operator = access.workspace == OPERATOR_WORKSPACE
                     read = ReadRequest(snapshot, request.query_params, position, of_operator, end_offset)
                     read.check()

@@ -1,13 +1,13 @@
-"""What does a projector tell of itself?"""
+"""Which metrics does a projector export?"""
 
 from prometheus_client import Counter, Gauge, Histogram
 
-EVENTS = Counter("touchline_projector_events", "Events projected, duplicates among them", ["partition"])
+EVENTS = Counter("touchline_projector_events", "Events projected, including duplicates", ["partition"])
 BATCH_EVENTS = Histogram(
     "touchline_projector_batch_events", "Events in a batch", buckets=(1, 10, 100, 1_000, 2_500, 5_000, 10_000)
 )
 BATCH_SECONDS = Histogram(
-    "touchline_projector_batch_seconds", "Until a batch was projected and committed",
+    "touchline_projector_batch_seconds", "Seconds until a batch was projected and committed",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )  # fmt: skip
 LAG_EVENTS = Gauge(
@@ -15,19 +15,25 @@ LAG_EVENTS = Gauge(
 )
 LAG_SECONDS = Gauge(
     "touchline_projector_lag_seconds",
-    "How long ago the oldest event that is not projected was received",
+    "Seconds since the oldest event that is not projected yet was received",
     ["partition", "generation"],
 )
 REPROJECTION_EVENTS_DONE = Gauge(
     "touchline_projector_reprojection_events_done",
-    "Events of a workspace that are projected anew, for settings that concern all of its history",
+    "Events of a workspace that are projected again so far, because a changed setting applies to all of its history",
     ["workspace", "generation"],
 )
 REPROJECTION_EVENTS_TO_DO = Gauge(
-    "touchline_projector_reprojection_events_to_do", "Of how many, when it began", ["workspace", "generation"]
+    "touchline_projector_reprojection_events_to_do",
+    "Events of the workspace that were to be projected again when it began",
+    ["workspace", "generation"],
 )
 REPROJECTION_STARTED = Gauge(
-    "touchline_projector_reprojection_started_timestamp_seconds", "When it began", ["workspace", "generation"]
+    "touchline_projector_reprojection_started_timestamp_seconds",
+    "Unix time when projecting a workspace again began",
+    ["workspace", "generation"],
 )
-RETRIES = Counter("touchline_projector_retries", "Batches begun again", ["why"])
-DEAD_LETTERS = Counter("touchline_projector_dead_letters", "Events kept aside, each once, by reason", ["reason"])
+RETRIES = Counter("touchline_projector_retries", "Batches that failed and were tried again, by reason", ["why"])
+DEAD_LETTERS = Counter(
+    "touchline_projector_dead_letters", "Events stored as dead letters, each counted once, by reason", ["reason"]
+)

@@ -1,4 +1,4 @@
-"""Beside the live projection of a partition: rows that are made anew for changed settings, and what they cost the others."""
+"""How are a workspace's rows projected again after a changed setting, while the live projection of its partition goes on?"""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -16,23 +16,21 @@ from shared.projection.projector import Projector
 from shared.projection.reprojector import Reprojector
 from shared.projection.sql import Connection
 
-AT_ONCE_MAX = (
-    2  # partitions of a process that do this at a time: each takes a connection, and its share of the processor
-)
-AGAIN_S = 30.0  # after an error that does not pass by itself; live events go on meanwhile
+AT_ONCE_MAX = 2  # partitions of a process that are reprojected at a time: each takes a connection and processor time
+AGAIN_S = 30.0  # pause after an error that does not pass by itself; the live projection goes on meanwhile
 
 logger = structlog.stdlib.get_logger("touchline.projector")
 
 
 @dataclass
-class _Told:
-    """Tells `/metrics` which workspace's rows are being made anew, and how far they are."""
+class _Progress:
+    """Shows in `/metrics` which workspace is being reprojected, and how far."""
 
     generation: str
     _workspace: str | None = None
 
-    def tell(self, row: Any) -> None:
-        """Tell what a row of `reprojection` says; None: there is none."""
+    def show(self, row: Any) -> None:
+        """Set the gauges from a row of `reprojection`; None removes them."""
         workspace = None if row is None else row["workspace_id"]
         if self._workspace not in (None, workspace):
             for gauge in (
@@ -48,10 +46,10 @@ class _Told:
 
 @dataclass
 class Reprojecting:
-    """Does a `Reprojector`'s steps, whenever there are some, until it is cancelled. Raises one of `PASSING`.
+    """Runs the steps of a `Reprojector`, whenever there are some, until it is cancelled. Raises one of `PASSING`.
 
-    `turn` is held by whoever drives `live`, for each of its batches; `at_once` is shared by the partitions of a process. The
-    log is read by a reader of its own.
+    The worker that drives `live` holds `turn` during each of its batches; the partitions of a process share `at_once`. The
+    log is read with a reader of its own.
     """
 
     pool: "asyncpg.Pool[asyncpg.Record]"
@@ -62,7 +60,7 @@ class Reprojecting:
     at_once: AbstractAsyncContextManager[object]
 
     async def run(self) -> Never:
-        """Begin with what a projector that was killed has left."""
+        """Run all steps, first those that a killed projector left unfinished; then wait for the next changed setting."""
         while True:
             self.live.noted.clear()
             try:
@@ -71,7 +69,9 @@ class Reprojecting:
             except PASSING:
                 raise
             except Exception as error:
-                logger.exception("rows cannot be made anew now", partition=self.live.partition, error=error_text(error))
+                logger.exception(
+                    "reprojection failed; it is tried again", partition=self.live.partition, error=error_text(error)
+                )
                 metrics.RETRIES.labels("reprojection").inc()
                 await asyncio.sleep(AGAIN_S)
             else:
@@ -79,15 +79,15 @@ class Reprojecting:
 
     async def _do_all(self) -> None:
         log = self.log.another()
-        told = _Told(self.generation)
+        progress = _Progress(self.generation)
         try:
             reprojector = Reprojector(log, self.live, self.turn)
             while await self._step(reprojector):
-                told.tell(reprojector.under_way)
-                async with self.turn:  # a live batch that is under way is waited for, rather than slowed down
+                progress.show(reprojector.under_way)
+                async with self.turn:  # wait for a running live batch, so that it is not slowed down
                     pass
         finally:
-            told.tell(None)
+            progress.show(None)
             await log.leave(self.live.partition)
             if log is not self.log:
                 await log.close()

@@ -1,7 +1,7 @@
-"""The projector service: a worker for each partition that is this process's, and how far behind they are.
+"""The projector service: one worker for each partition of this process, and a measure of how far behind the log they are.
 
-Where more than one generation is followed (one that has just become the live one, and the one before it), a partition has a
-worker for each, with a reader of its own.
+Where more than one generation is followed (one that has just become live, and the one before it), a partition has a worker
+for each of them, and each worker has its own reader of the log.
 """
 
 import asyncio
@@ -31,15 +31,15 @@ logger = structlog.stdlib.get_logger("touchline.projector")
 class Projectors:
     """Projects the partitions that `assignment` gives to this process, into every followed generation.
 
-    `followed` answers the generations' names, and whether each is the live one; `make` makes the worker of a generation's
-    partition.
+    `followed` returns the generations' names, and for each whether it is live; `make` makes the worker for a partition of a
+    generation.
     """
 
     def __init__(
         self, log: EventLog, assignment: Assignment, followed: Callable[[], Awaitable[Mapping[str, bool]]],
         make: Callable[[EventLog, str, int, Passed], Worker], tidy: Callable[[], Awaitable[object]],
     ) -> None:  # fmt: skip
-        """`tidy` is called now and then: it removes generations whose time is over, and makes partitions ahead of need."""
+        """`tidy` is called every `TIDY_EVERY_S`: it drops expired generations and adds table partitions before they are needed."""
         self._log, self._assignment, self._followed, self.make = log, assignment, followed, make
         self._tidy_up = tidy
         self._held: set[int] = set()
@@ -50,7 +50,7 @@ class Projectors:
         self.workers: dict[Place, Worker] = {}
 
     async def run(self) -> None:
-        """Project until cancelled. Raises what a worker cannot go on from, such as `LogDamaged`."""
+        """Project until cancelled. Raises the first error that stops a worker, such as `LogDamaged`."""
         self._failed = asyncio.get_running_loop().create_future()
         tasks: list[asyncio.Future[Any]] = [
             asyncio.create_task(self._follow()),
@@ -62,7 +62,7 @@ class Projectors:
             done, _ = await asyncio.wait([self._failed, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for ended in done:
                 if ended.cancelled():
-                    raise RuntimeError("a projector's work was cancelled from within")
+                    raise RuntimeError("a task of the projector was cancelled, but not by the projector")
                 ended.result()
         finally:
             self._failed.cancel()
@@ -74,12 +74,12 @@ class Projectors:
             self._readers.clear()
 
     async def _follow(self) -> Never:
-        """Project what is followed, and put down what is not any more."""
+        """Start workers for generations that are followed, and stop those of generations that are no longer followed."""
         while True:
             try:
                 self._generations = dict(await self._followed())
             except AWAY as error:
-                logger.warning("which generations are followed is not known", error=error_text(error))
+                logger.warning("the followed generations could not be read; it is tried again", error=error_text(error))
             else:
                 await self._stop([place for place in self._tasks if place[0] not in self._generations])
                 for partition in self._held:
@@ -91,12 +91,12 @@ class Projectors:
         self._start(partition)
 
     async def _end(self, partitions: Sequence[int]) -> None:
-        """Stop workers, and wait until they have put down what they hold."""
+        """Stop the workers of these partitions, and wait until they have ended."""
         self._held.difference_update(partitions)
         await self._stop([place for place in self._tasks if place[1] in partitions])
 
     def _start(self, partition: int) -> None:
-        """A worker for every followed generation that has none of this partition."""
+        """Start a worker of this partition for every followed generation that has none."""
         for generation in self._generations:
             place = generation, partition
             if place in self._tasks:
@@ -128,19 +128,19 @@ class Projectors:
         await asyncio.gather(*(self._readers[generation].leave(partition) for generation, partition in places))
 
     async def _watch(self) -> Never:
-        """Tell the lag of every partition again and again."""
+        """Update the lag metrics of every partition, every `LAG_EVERY_S`."""
         while True:
             for place, worker in list(self.workers.items()):
                 await self._tell_lag(place, worker)
             await asyncio.sleep(LAG_EVERY_S)
 
     async def _tidy(self) -> Never:
-        """Remove what has expired and make what will be needed, again and again."""
+        """Call `tidy` every `TIDY_EVERY_S`; after an error, the next call tries again."""
         while True:
             try:
                 await self._tidy_up()
             except (asyncpg.PostgresError, *AWAY) as error:
-                logger.warning("what has expired, or will be needed, is seen to later", error=error_text(error))
+                logger.warning("removing old generations or adding partitions failed", error=error_text(error))
             await asyncio.sleep(TIDY_EVERY_S)
 
     async def _tell_lag(self, place: Place, worker: Worker) -> None:
@@ -150,7 +150,7 @@ class Projectors:
         try:
             end = await self._log.end(partition)
         except LogUnavailable as error:
-            logger.warning("the lag is not known", partition=partition, error=error_text(error))
+            logger.warning("the lag of a partition could not be measured", partition=partition, error=error_text(error))
             return
         since_us = worker.waiting_since_us
         if self.workers.get(place) is worker:

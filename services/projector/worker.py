@@ -1,4 +1,4 @@
-"""The projector of one partition: take what the log holds, project it, and go on."""
+"""The worker of one partition: read events from the log, project them, and go on."""
 
 import asyncio
 import time
@@ -22,19 +22,19 @@ from shared.projection.reprojection import IN_BATCH, Limits
 from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
 
-BATCH_EVENTS_MAX = 10_000  # in one transaction: the larger, the cheaper an event; this many still take under a second
-IDLE_WAIT_S = 10.0  # the log wakes who waits; should that fail, the next events are read after so long
-BACKOFF_S = (0.1, 0.3, 1.0, 3.0)  # pauses after failures in a row; the last one again and again
-WELL_AGAIN_S = 60.0  # having worked this long, the next failure is a first one
+BATCH_EVENTS_MAX = 10_000  # in one transaction: larger batches cost less an event; this many take under a second
+IDLE_WAIT_S = 10.0  # the log wakes a waiting worker; should that fail, it reads again after so long
+BACKOFF_S = (0.1, 0.3, 1.0, 3.0)  # pauses after consecutive failures; the last one repeats
+WELL_AGAIN_S = 60.0  # after working without failure for so long, the next failure counts as the first
 
 logger = structlog.stdlib.get_logger("touchline.projector")
 
 
 @dataclass
 class Worker:
-    """Drives the projection of one partition until it is cancelled. Raises `LogDamaged`.
+    """Projects one partition until it is cancelled. Raises `LogDamaged`.
 
-    A connection of `pool` is held for a batch, so that many partitions share few.
+    It holds a connection of `pool` only during a batch, so that many partitions share few connections.
     """
 
     pool: "asyncpg.Pool[asyncpg.Record]"
@@ -45,30 +45,31 @@ class Worker:
     batch_events_max: int = BATCH_EVENTS_MAX
     social_posts_max: int = SOCIAL_POSTS_MAX
     offset: int | None = None
-    """Up to where it is projected, None before it is known."""
+    """The offset before which all events are projected; None before it is known."""
     waiting_since_us: int | None = None
-    """When the first event of the batch at hand was received; None while there is none."""
+    """When the first event of the current batch was received, in µs; None while there is no batch."""
     reprojecting: AbstractAsyncContextManager[object] = field(default_factory=lambda: asyncio.Semaphore(1))
-    """Held while a workspace's rows are made anew beside the live ones; the workers of a process share it."""
+    """Held while a workspace is reprojected beside the live projection; the workers of a process share it."""
     limits: Limits = IN_BATCH
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _began_s: float = 0.0
-    """When it began to work, after its last pause."""
+    """When the worker last began to project, after its last pause, in seconds of the monotonic clock."""
 
     async def run(self) -> Never:
-        """Project for ever. What is away is waited for; a partition that was taken is taken again after a pause.
+        """Project until cancelled. It waits while the log or database is unreachable; it takes a partition back that another took.
 
-        Whoever runs this was told that the partition is its own, so another owner is one that does not know yet.
+        It runs only while the partition is assigned to this process, so a process that took the partition has not noticed yet
+        that it lost it.
         """
         again = AsyncRetrying(
             retry=retry_if_exception_type(PASSING), wait=wait_chain(*map(wait_fixed, BACKOFF_S)), after=self._failed,
             before_sleep=self._pauses, reraise=True,
         )  # fmt: skip
         await again(self._follow)
-        raise AssertionError("a worker follows its log for ever")
+        raise AssertionError("a worker never ends by itself")
 
     def _failed(self, state: RetryCallState) -> None:
-        """Let a failure be a first one where all went well for long."""
+        """Count a failure as the first one if the worker worked for `WELL_AGAIN_S` before it."""
         if time.monotonic() - self._began_s > WELL_AGAIN_S:
             state.attempt_number = 1
 
@@ -79,12 +80,12 @@ class Worker:
         why = _why(error)
         metrics.RETRIES.labels(why).inc()
         logger.warning(
-            "projection pauses", why=why, error=error_text(error), partition=self.partition,
+            "projection failed; it is tried again", why=why, error=error_text(error), partition=self.partition,
             again_in_s=state.upcoming_sleep,
         )  # fmt: skip
 
     async def _follow(self) -> Never:
-        """Project live, and beside it what is to be made anew; what ends one ends the other."""
+        """Project new events, and reproject workspaces beside it; an error of one stops the other too."""
         self._began_s = time.monotonic()
         projector = Projector(self.log, self.partition, social_posts_max=self.social_posts_max, limits=self.limits)
         async with self._connection() as connection:
@@ -98,14 +99,14 @@ class Worker:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for ended in done:
                 ended.result()
-            raise AssertionError("neither ends by itself")
+            raise AssertionError("neither task ends by itself")
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _project_all(self, projector: Projector) -> Never:
-        """Project batch after batch; the next one is read and decoded while the database works on the present one."""
+        """Project batch after batch; the next one is read and decoded while the database works on the current one."""
         batch = await self._next(projector.offset)
         while True:
             self.waiting_since_us = batch.received_from_us
@@ -115,7 +116,7 @@ class Worker:
                 batch = await upcoming
             finally:
                 upcoming.cancel()
-                await asyncio.gather(upcoming, return_exceptions=True)  # it reads what the next one will read
+                await asyncio.gather(upcoming, return_exceptions=True)  # two reads must not overlap
 
     async def _project(self, projector: Projector, batch: Batch) -> None:
         with metrics.BATCH_SECONDS.time():

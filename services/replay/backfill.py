@@ -1,7 +1,7 @@
-"""How does history come in? From files, into the log, at a pace that leaves live traffic fresh.
+"""How is history imported? From files into the log, at a rate that does not delay the projection of live events.
 
-Every event has an id, its own or one made of what it says, so a file may be sent again, whole or in part: it counts once.
-What is refused is written beside its source, with line number and reason, and may be mended and sent.
+Every event has an id, its own or one made of its content, so a file may be sent again, whole or in part: each event counts once.
+Refused rows are written to a file beside the source, with line number and reason; they may be corrected and sent.
 """
 
 import asyncio
@@ -30,39 +30,39 @@ from shared.projection.accepting import accepting_of
 from shared.rules.acceptance import accept_restored
 from shared.store.producer_counts import Outcome, write_counts
 
-KEY_HINT = "backfill"  # in the place of the key that sent an event, where dead letters are counted by key
-PRODUCER = "backfill"  # as rows are counted, by the name of their mapping
-EVENTS = "events"  # what is counted where there is no mapping
-CAMPAIGNS_MAX = 1_000  # that nobody has created and that are told by name; all of their rows are refused all the same
-LINES_SHOWN = 10  # of what is wrong
+KEY_HINT = "backfill"  # instead of an access key's hint, where dead letters are counted by key
+PRODUCER = "backfill"  # the producer under which rows are counted; the message name is the mapping's
+EVENTS = "events"  # the message name where there is no mapping
+CAMPAIGNS_MAX = 1_000  # unknown campaigns that are listed by name; rows of further ones are refused too, but not listed
+LINES_SHOWN = 10  # of the refused lines
 
 
 @dataclass
 class Tally:
-    """What became of the rows of one source and of their events."""
+    """The outcome of the rows of one source and of their events."""
 
     accepted: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     first: list[dict[str, Any]] = field(default_factory=list)
     resumed_at: int = 0
-    """Lines that an earlier run had sent already."""
+    """Lines that an earlier run has sent."""
     rows: Rows = field(default_factory=Rows)
     deals: Deals = field(default_factory=Deals)
     unmet: Unmet = field(default_factory=Unmet)
     facts: Facts = field(default_factory=Facts)
     compared: Compared = field(default_factory=Compared)
-    """How many of the accepted events are new, and which of them conflict with what was told before."""
+    """How many of the accepted events are new, and which of them conflict with events stored before."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """Rows that told nothing because they are none of the table's own, by a word for them: `totals`, `footer`."""
+    """Rows that are not data, by the mapping's word for them: `totals`, `footer`."""
     unknown_campaigns: Counter[str] = field(default_factory=Counter)
-    """Rows that were refused because nobody has created their campaign, by what the platform calls it."""
+    """Rows that were refused because their campaign was not created, by the platform's name or id for it."""
     name: str = EVENTS
-    """What the rows are counted by: their mapping's name."""
+    """The message name under which rows are counted: their mapping's name."""
     uncounted: Counter[Outcome] = field(default_factory=Counter)
-    """Rows whose events are in the log, and that are not written among those of producers (`touchline producers`)."""
+    """Rows whose events are in the log, but that are not yet added to the counts of `touchline producers`."""
 
     def row(self, *, told: bool, reason: str | None) -> None:
-        """Count a row: one that told events, one that told none, or one that was refused, and why."""
+        """Count a row: `told` if it gave events; `reason` is the code if it was refused."""
         self.rows.count(told=told, refused=reason is not None)
         if reason is not None:
             self.uncounted[Outcome(PRODUCER, self.name, "refused", reason)] += 1
@@ -70,7 +70,7 @@ class Tally:
             self.uncounted[Outcome(PRODUCER, self.name, "mapped" if told else "unmapped")] += 1
 
     def refuse(self, source: Path, line: Line, event: bytes | None, refusal: Refusal) -> dict[str, Any]:
-        """Count a refusal; answers it as it is written beside the source, with the row of a table that told the event."""
+        """Count a refusal; returns it as it is written beside the source, with the row of the table that gave the event."""
         self.refused[refusal.code] += 1
         said = {"line": line.number, "code": refusal.code, "field": refusal.field, "message": refusal.message}
         if len(self.first) < LINES_SHOWN:
@@ -82,9 +82,9 @@ class Tally:
 
 
 def event_of(line: bytes, now_us: int, nobody: frozenset[str] = frozenset()) -> Record | Refusal:
-    """The record of one event of a backfill: checked as ingest does, with its own time, and an id that never changes.
+    """The record of one event of a backfill: checked as ingest does, with its own time, and an id that is the same in every run.
 
-    `nobody` are the workspace's own words that name nobody. A `sent_at` corrects nothing: a file is not received when it is sent.
+    `nobody` are the workspace's own words that identify nobody. `sent_at` corrects no clock: a file is received later than sent.
     """
     outcome = accept_restored(line, 0, "server", now_us, None, KEY_HINT, nobody=nobody, live=False)
     if isinstance(outcome, Refusal):
@@ -95,7 +95,7 @@ def event_of(line: bytes, now_us: int, nobody: frozenset[str] = frozenset()) -> 
             None,
             "missing_field",
             "occurred_at",
-            "an event of the past says when it happened, or as of when it is told",
+            "an event in a file needs `occurred_at` or `as_of`",
         )
     if outcome.id is not None:
         digest = sha256(canonical(line)).hexdigest()[:32]
@@ -105,7 +105,7 @@ def event_of(line: bytes, now_us: int, nobody: frozenset[str] = frozenset()) -> 
 
 @dataclass
 class Backfill:
-    """Sends sources to one workspace, at most `events_per_s`. `advance` is told the bytes of a source that are done."""
+    """Sends sources to one workspace, at most `events_per_s`. `advance` is called with the bytes of a source that are done."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     log: EventLog
@@ -114,12 +114,12 @@ class Backfill:
     advance: Callable[[int], None]
     dry_run: bool = False
     mapping: TableMapping | None = None
-    """Says which events the rows of a table tell."""
+    """Turns the rows of a table into events."""
     known: Known | None = None
-    """What was told before: one for all sources of a run; None makes one for this source."""
+    """The events stored before: one object for all sources of a run; None makes one for this source."""
 
     async def run(self, source: Path) -> Tally:
-        """Send a source from where an earlier run has ended.
+        """Send a source, beginning where an earlier run stopped.
 
         Raises `OSError`, `Unreadable`, `BadMapping` or, after a minute, `LogUnavailable`.
         """
@@ -136,7 +136,7 @@ class Backfill:
         by = self.mapping
         if by is not None and by.asks_campaigns:
             if (ids := await known.campaigns()) is None:
-                raise BadMapping(f"{by.name}: which campaigns there are cannot be told: {known.unknown}")
+                raise BadMapping(f"{by.name}: the list of campaigns could not be read: {known.unknown}")
             by = replace(by, campaigns=replace(by.campaigns, ids=ids))
         with Refused(source, None if self.dry_run else done) as refused:
             for chunk in _chunks(read_lines(source, by, tally.facts)):
@@ -163,7 +163,7 @@ class Backfill:
         return tally
 
     async def _count(self, tally: Tally) -> None:
-        """Write what became of the rows that are done. Raises one of `AWAY`; a run that is killed here leaves them uncounted."""
+        """Add the outcomes of the rows that are done to the producers' counts. Raises one of `AWAY`. If the run is killed here, they stay uncounted."""
         counts, tally.uncounted = tally.uncounted, Counter()
         await write_counts(self.pool, {self.workspace: counts})
 
@@ -172,7 +172,7 @@ class Backfill:
 
 
 def taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: frozenset[str]) -> list[Record]:
-    """The records of what a row tells: all of them, or none if one is refused. What is refused is written down."""
+    """The records of a row's events: all of them, or none if one is refused. Writes down the refusal."""
     now_us = time.time_ns() // 1000
     outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody)) for told in line.told]
     wrong = [(told, outcome) for told, outcome in outcomes if isinstance(outcome, Refusal)]
@@ -199,7 +199,7 @@ def taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: fr
 
 
 def _with_others(refusal: Refusal, kept: int) -> Refusal:
-    """A refusal that says what else of the row is not sent because of it."""
+    """A refusal that also says how many other events of the row are not sent because of it."""
     if not kept:
         return refusal
     others = "the row's other event is" if kept == 1 else f"the row's other {kept} events are"
@@ -207,7 +207,7 @@ def _with_others(refusal: Refusal, kept: int) -> Refusal:
 
 
 def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    """Rows, so many together that they tell `CHUNK_EVENTS` events; a row that tells none counts like one that tells one."""
+    """Rows in groups of about `CHUNK_EVENTS` events; a row without events counts as one."""
     chunk: list[Line] = []
     events = 0
     for line in lines:
@@ -221,7 +221,7 @@ def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
 
 
 class Mark:
-    """How many lines of a source are in the log: a small file beside it, gone when all are."""
+    """How many lines of a source are in the log: a small file beside it, which is removed when all are."""
 
     def __init__(self, source: Path, workspace: str, log: str) -> None:
         self._source = source
@@ -235,9 +235,9 @@ class Mark:
         return {"size": stat.st_size, "modified_ns": stat.st_mtime_ns}
 
     def read(self) -> int:
-        """The lines that are done; 0 where the source has changed since, or was for another workspace or log.
+        """The lines that are done; 0 where the source has changed since, or the run was for another workspace or log.
 
-        Raises `Unreadable` if the file says something else.
+        Raises `Unreadable` if the file has other content.
         """
         if self._path is None or not self._path.exists():
             return 0
@@ -251,7 +251,7 @@ class Mark:
             ) from error
 
     def write(self, lines: int) -> None:
-        """So many lines are done."""
+        """Record that this many lines are done."""
         if self._path is not None:
             partial = self._path.with_name(self._path.name + ".partial")
             partial.write_bytes(orjson.dumps({**self._of, "lines": lines}))
@@ -264,10 +264,10 @@ class Mark:
 
 
 class Refused:
-    """What was refused of a source: a file of NDJSON beside it, made when there is something to say."""
+    """The refused rows of a source: an NDJSON file beside it, created at the first refusal."""
 
     def __init__(self, source: Path, done: int | None) -> None:
-        """`done` lines were sent by an earlier run, whose refusals are kept; None writes nothing."""
+        """`done`: lines that an earlier run sent, whose refusals stay in the file; None writes no file."""
         self.path = (
             Path("stdin.refused.ndjson") if source == STDIN else source.with_name(source.name + ".refused.ndjson")
         )
@@ -302,7 +302,7 @@ class Refused:
             self._file.close()
 
     def write(self, refusal: Mapping[str, Any]) -> None:
-        """Keep one more."""
+        """Add one refusal."""
         if self._done is not None:
             self._write(orjson.dumps(refusal))
 
@@ -312,6 +312,6 @@ class Refused:
         self._file.write(line + b"\n")
 
     def flush(self) -> None:
-        """Let what was kept be there before its lines are told as done."""
+        """Write the refusals to disk, before their lines are recorded as done."""
         if self._file is not None:
             self._file.flush()

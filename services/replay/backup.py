@@ -1,10 +1,10 @@
-"""How is a store kept safe, and made again? What cannot be made again goes into one file: the log, keys, workspaces, settings.
+"""How is a store backed up and restored? Everything that cannot be rebuilt goes into one file: log, keys, workspaces, settings.
 
-A backup is a zip file. It holds a member for each durable table, as PostgreSQL's COPY writes it, packed with zstd, and last a
-manifest: of which release, up to where each partition of the log, and of every member its columns, rows, bytes and SHA-256. All
-tables are read in one snapshot, so the backup is of one moment though events come in meanwhile. Settings are events of the log.
-Where the log is Kafka's, its events are one more member, as far as the topic reached when the tables had been read. Not in it is
-the projection, which is made again from the log.
+A backup is a zip file. It holds a member for each durable table, as PostgreSQL's COPY writes it, compressed with zstd, and last a
+manifest: the release, the end of each partition of the log, and the columns, rows, bytes and SHA-256 of every member. All tables
+are read in one snapshot, so the backup shows one moment even if events arrive meanwhile. Settings are events of the log. Where
+the log is in Kafka, its events are one more member, up to the topic's end after the tables were read. The projection is not in
+the backup; it is rebuilt from the log.
 """
 
 import hashlib
@@ -35,8 +35,11 @@ TABLES = (
     "producer_count",
 )  # fmt: skip
 MANIFEST = "manifest.json"
-NUMBERED = {"workspace": "number", "dead_letter": "dead_letter_id"}  # columns that PostgreSQL counts on
-COMPRESS_LEVEL = 3  # the log is packed already; keys and workspaces are few
+NUMBERED = {
+    "workspace": "number",
+    "dead_letter": "dead_letter_id",
+}  # identity columns, whose sequences continue after the last number
+COMPRESS_LEVEL = 3  # the log's values are compressed already; keys and workspaces are few
 CHUNK_BYTES = 1024 * 1024
 
 REVISION = "SELECT version_num FROM touchline.alembic_version"
@@ -50,15 +53,15 @@ COUNT_ON = (
 
 
 class BadBackup(Exception):
-    """A file is no backup, is damaged, or does not fit the store."""
+    """A file is not a backup, is damaged, or does not fit the store."""
 
 
 class NotEmpty(Exception):
-    """The store holds something already; a backup is restored into an empty one."""
+    """The store holds rows or events already; a backup can only be restored into an empty one."""
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A table in a backup; `size` is of the packed member, in bytes."""
+    """A table in a backup; `size` is the compressed member's, in bytes."""
 
     columns: list[str]
     rows: int
@@ -67,9 +70,9 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a backup says of itself. `offsets`: where each partition of the log ends, if its events are in the backup.
+    """The description of a backup. `offsets`: where each partition of the log ends, if its events are in the backup.
 
-    `topic` is the member with the events of Kafka's log; a PostgreSQL log is among the tables.
+    `topic` is the member with the events of a Kafka log; a PostgreSQL log is among the tables.
     """
 
     format: int
@@ -84,9 +87,9 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 async def create(resources: Resources, target: Path) -> tuple[Path, Manifest]:
-    """Write a backup to a file, or into a folder under a name with the time; answers where it is, and what is in it.
+    """Write a backup to a file, or into a folder under a name with the time; returns its path and its manifest.
 
-    The file is its owner's alone (mode 0600). It is there whole, or not at all. Raises `OSError`.
+    Only its owner can read the file (mode 0600). After an error there is no file. Raises `OSError`.
     """
     made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     target = _named(target, made_at)
@@ -96,15 +99,15 @@ async def create(resources: Resources, target: Path) -> tuple[Path, Manifest]:
 
 
 def _named(target: Path, made_at: str) -> Path:
-    """The file itself, or one in the folder, named by the time."""
+    """The file given, or a file in the folder given, named by the time."""
     return target / f"touchline-{re.sub('[-:]', '', made_at)}.backup" if target.is_dir() else target
 
 
 @contextmanager
 def _whole(target: Path) -> Iterator[IO[bytes]]:
-    """A new file that gets its name when all is written and on the disk; after an error nothing is left."""
+    """A new file that gets its name once its content is on disk; after an error it is removed."""
     if target.exists():
-        raise FileExistsError(f"{target} is there already; a backup replaces no file")
+        raise FileExistsError(f"{target} exists already; a backup replaces no file")
     number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(number, "wb") as file:
@@ -133,9 +136,7 @@ async def _write(resources: Resources, file: IO[bytes], made_at: str) -> Manifes
                     tables[table] = await _copy_out(connection, table, member)
         offsets = {row["partition"]: row["next_offset"] for row in rows}
         if isinstance(log, KafkaLog):
-            offsets = await ends_of(
-                log
-            )  # after the snapshot, so that they reach beyond every place that the tables tell
+            offsets = await ends_of(log)  # read after the snapshot, so that no offset in the tables is beyond these
             with archive.open(backup_topic.NAME, "w", force_zip64=True) as member:
                 topic = Member([], *await backup_topic.write_topic(log, offsets, member))
         manifest = Manifest(
@@ -167,11 +168,11 @@ async def _copy_out(connection: Any, table: str, member: IO[bytes]) -> Member:
 async def restore(
     resources: Resources, source: Path, begun: Callable[[int], None], advance: Callable[[int], None]
 ) -> Manifest:
-    """Make a store from a backup: its tables in one transaction, then the projection from the log.
+    """Restore a store from a backup: its tables in one transaction, then the projection from the log.
 
-    The whole file is checked before anything is written. A Kafka topic is filled first, unless it is the backup's own and holds its
-    events still. `begun` is told how many events are projected, `advance` how many more are. Raises `BadBackup`, `NotEmpty`,
-    `OSError`, `LogUnavailable` or `LogDamaged`.
+    The whole file is checked before anything is written. A Kafka topic is filled first, unless it is the topic that was backed up and
+    still holds the events. `begun` is called with the number of events to project, `advance` with the number just projected. Raises
+    `BadBackup`, `NotEmpty`, `OSError`, `LogUnavailable` or `LogDamaged`.
     """
     with _opened(source) as archive:
         manifest = _checked(archive, source)
@@ -199,9 +200,9 @@ async def _be_empty(connection: Any) -> None:
 async def _topic_to_fill(log: EventLog, manifest: Manifest, source: Path) -> KafkaLog | None:
     """The topic that the backup's events must be written to; None if the log holds them, or gets them with the tables.
 
-    Raises `BadBackup` for a log that the backup does not fit, and `NotEmpty` for a topic that holds something else.
+    Raises `BadBackup` for a log that the backup does not fit, and `NotEmpty` for a topic that holds other events.
     """
-    mine = f"{source} is of a store whose log is {manifest.log}; the log of this one is {log.identity}"
+    mine = f"{source} is a backup of a store whose log is {manifest.log}; this store's log is {log.identity}"
     if not isinstance(log, KafkaLog):
         if not manifest.log_included or manifest.topic is not None:
             raise BadBackup(mine)
@@ -223,17 +224,17 @@ def _opened(source: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(source)
     except zipfile.BadZipFile as error:
-        raise BadBackup(f"{source} is no backup of Touchline, or is cut short: {error}") from error
+        raise BadBackup(f"{source} is not a backup of Touchline, or is incomplete: {error}") from error
     with archive:
         yield archive
 
 
 def _checked(archive: zipfile.ZipFile, source: Path) -> Manifest:
-    """The manifest, once every member is found to be what it says."""
+    """The manifest, after every member was checked against it."""
     try:
         manifest = msgspec.json.decode(archive.read(MANIFEST), type=Manifest)
     except (KeyError, zipfile.BadZipFile, msgspec.DecodeError) as error:
-        raise BadBackup(f"{source} is no backup of Touchline: its manifest cannot be read ({error})") from error
+        raise BadBackup(f"{source} is not a backup of Touchline: its manifest cannot be read ({error})") from error
     if manifest.format != FORMAT or set(manifest.tables) - set(TABLES):
         raise BadBackup(f"{source} was made by Touchline {manifest.release}, whose backups this release cannot read")
     members = {f"{table}.copy.zst": (table, member) for table, member in manifest.tables.items()}
@@ -243,7 +244,7 @@ def _checked(archive: zipfile.ZipFile, source: Path) -> Manifest:
         if unknown := set(member.columns) - set(durable.tables[f"touchline.{table}"].columns.keys()):
             columns = ", ".join(sorted(unknown))
             raise BadBackup(
-                f"{source} was made by a newer release: {table} has {columns}, which this one does not know"
+                f"{source} was made by a newer release: {table} has {columns}, which this release does not know"
             )
     for name, (table, member) in members.items():
         try:
@@ -254,7 +255,7 @@ def _checked(archive: zipfile.ZipFile, source: Path) -> Manifest:
         except (KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BadBackup(f"{source} is damaged: {table} cannot be read ({error})") from error
         if digest.hexdigest() != member.sha256:
-            raise BadBackup(f"{source} is damaged: {table} is not what the manifest says")
+            raise BadBackup(f"{source} is damaged: {table} does not match the manifest")
     return manifest
 
 
@@ -275,7 +276,7 @@ async def _copy_in(connection: Any, archive: zipfile.ZipFile, table: str, member
 
 
 async def _project(resources: Resources, begun: Callable[[int], None], advance: Callable[[int], None]) -> None:
-    """Make the projection of all that the log holds, and let it be the live one."""
+    """Project all events of the log into a new generation, and make it live."""
     log = resources.log
     ends = await ends_of(log)
     begun(sum(ends.values()))

@@ -1,8 +1,8 @@
-"""How do the events of a Kafka topic get into a backup, and out of it?
+"""How are the events of a Kafka topic written to a backup, and restored?
 
-The member of the backup is a sequence of lots, packed with zstd as a whole. A lot has the length of what follows in bytes (4 bytes,
-the most significant first), and then as MessagePack its partition, the offset of its first entry, and every entry's workspace and
-value. A record that is none of ours has no workspace: it is kept too, because every later offset counts it.
+The member of the backup is a sequence of lots, compressed as one zstd stream. A lot is the length of its content in bytes (4 bytes,
+the most significant first), and then, as MessagePack, its partition, the offset of its first entry, and every entry's workspace and
+value. A record that is not ours has an empty workspace: it is stored too, so that all offsets stay the same.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from shared.log.kafka import GROUP_BYTES_MAX, KafkaLog
 from shared.log.port import Entry, LogDamaged
 
 NAME = "topic.zst"
-COMPRESS_LEVEL = 3  # the values are JSON, and the brokers' own packing is undone as they are read
+COMPRESS_LEVEL = 3  # the values are JSON; the brokers' own compression is undone when they are read
 LOT_EVENTS = 10_000  # of one partition, in a lot; some 5 MB
 LENGTH_BYTES = 4
 
 
 class Lot(msgspec.Struct, array_like=True, frozen=True):
-    """Neighbours in a partition."""
+    """Consecutive entries of a partition."""
 
     partition: int
     offset: int
@@ -31,7 +31,7 @@ class Lot(msgspec.Struct, array_like=True, frozen=True):
 
 
 async def write_topic(log: KafkaLog, ends: Mapping[int, int], member: IO[bytes]) -> tuple[int, int, str]:
-    """Write all entries before the offsets `ends`; answers how many there are, the member's bytes, and its SHA-256.
+    """Write all entries before the offsets `ends`; returns their number, the member's bytes, and its SHA-256.
 
     Raises `LogUnavailable`, or `LogDamaged` where the topic no longer begins at 0.
     """
@@ -56,15 +56,15 @@ async def write_topic(log: KafkaLog, ends: Mapping[int, int], member: IO[bytes])
 
 
 async def fill_topic(log: KafkaLog, member: IO[bytes]) -> None:
-    """Append all entries to an empty topic, each where it was. Raises `LogUnavailable`, or `LogDamaged` if one came elsewhere."""
+    """Append all entries to an empty topic, each at its old offset. Raises `LogUnavailable`, or `LogDamaged` if one gets another offset."""
     for lot in _lots(member):
         places = enumerate(lot.entries, lot.offset)
         for some in _within(Entry(offset, workspace, value) for offset, (workspace, value) in places):
             first = await log.fill(lot.partition, some)
             if first != some[0].offset:
                 raise LogDamaged(
-                    f"an event of offset {some[0].offset} of partition {lot.partition} came to offset {first}: something else writes "
-                    "to the topic, or a broker's answer was lost; remove the topic, and restore once more"
+                    f"an event of offset {some[0].offset} of partition {lot.partition} got offset {first}: something else writes "
+                    "to the topic, or a broker's answer was lost; remove the topic, and restore again"
                 )
 
 
@@ -75,7 +75,7 @@ def _lots(member: IO[bytes]) -> Iterator[Lot]:
 
 
 def _within(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    """Neighbours, up to the bytes that one batch takes."""
+    """Consecutive entries in groups that fit into one record batch."""
     size = 0
 
     def batch(entry: Entry) -> int:
@@ -88,10 +88,10 @@ def _within(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
 
 
 def is_empty(ends: Mapping[int, int]) -> bool:
-    """Whether a topic that ends at these offsets holds nothing."""
+    """Whether a topic with these end offsets is empty."""
     return not any(ends.values())
 
 
 def holds(ends: Mapping[int, int], offsets: Mapping[Any, int]) -> bool:
-    """Whether a topic that ends at these offsets reaches as far as a backup."""
+    """Whether a topic with these end offsets holds all events of a backup."""
     return set(ends) == set(offsets) and all(ends[partition] >= offset for partition, offset in offsets.items())

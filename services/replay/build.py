@@ -1,4 +1,4 @@
-"""How is a generation made beside the live one? From the log, offset 0 on: at once as far as it may, then batch by batch."""
+"""How is a generation built beside the live one? From offset 0 of the log: in bulk as far as possible, then batch by batch."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,28 +19,28 @@ from shared.projection.sql import Connection
 from shared.rules.association import SOCIAL_POSTS_MAX
 
 BATCH_EVENTS_MAX = 10_000
-ALONE_EVENTS_MAX = 100_000  # fewer are projected sooner than other processes have begun
+ALONE_EVENTS_MAX = 100_000  # fewer are projected faster in this process than other processes start
 UNLOCK = "SELECT pg_advisory_unlock(hashtext('touchline.scratch'), hashtext($1))"
 LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.scratch'), hashtext($1))"
 ABANDONED = """
 SELECT name FROM touchline.generation WHERE ready_at IS NULL AND name <> $1 AND name !~ '^g\\d+$'
-"""  # of makers that were killed, unless their locks say otherwise; a rebuild's is gone on with
+"""  # left by builders that were killed, unless their locks are held; a rebuild continues its own
 
 GONE_ON_WITH: tuple[type[Exception], ...] = (WorkerLost, *NOT_ITS_FAULT)
-"""What ends a build, which the next run goes on with."""
+"""The errors that stop a build; the next run continues it."""
 
 logger = structlog.stdlib.get_logger("touchline.replay")
 
 
 class Busy(Exception):
-    """Somebody else is at it: a rebuild or a rollback, or a generation of this name is being made."""
+    """Another rebuild or rollback is running, or a generation of this name is being built."""
 
 
 @asynccontextmanager
 async def scratch(
     pool: "asyncpg.Pool[asyncpg.Record]", kind: str, number: str, of: Generation
 ) -> AsyncIterator[Generation]:
-    """An empty generation for the while, dropped at the end; so are those of its kind whose maker was killed."""
+    """A temporary, empty generation, dropped at the end. Also drops others of its kind whose builder was killed."""
     generation = Generation(f"{kind}_{number}", of.log, of.partitions)
     async with begin_scratch(pool, generation) as connection:
         try:
@@ -53,10 +53,10 @@ async def scratch(
 async def begin_scratch(
     pool: "asyncpg.Pool[asyncpg.Record]", generation: Generation
 ) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
-    """Make an empty generation, whose connection tells others that its maker lives; drop those of makers that do not."""
+    """Create an empty generation; a lock on its connection shows that its builder runs. Drops generations whose builder was killed."""
     async with pool.acquire() as connection:
         if not await connection.fetchval(LOCK, generation.name):
-            raise Busy(f"{generation.name} is being made")
+            raise Busy(f"{generation.name} is being built")
         try:
             for row in await connection.fetch(ABANDONED, generation.name):
                 if await connection.fetchval(LOCK, row["name"]):
@@ -71,19 +71,19 @@ async def begin_scratch(
 
 
 async def drop_scratch(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", name: str) -> None:
-    """Remove a generation, and what a stopped build of it has left in files."""
+    """Remove a generation, and the files that a stopped build of it has left."""
     await forget_spill(Connection(connection, name))
     await drop_generation(connection, name)
 
 
 async def ends_of(log: EventLog) -> dict[int, int]:
-    """Where every partition of a log ends: the offset that its next event will get."""
+    """The end of every partition of a log: the offset that its next event will get."""
     return {partition: await log.end(partition) for partition in range(log.partitions)}
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What builds: connections, the log, and how other processes reach both (None: there are none) and how many they are."""
+    """What a build needs: connections, the log, how worker processes open both (None: no worker processes), and their number."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     log: EventLog
@@ -93,9 +93,9 @@ class Resources:
 
 @dataclass
 class Build:
-    """Projects a log into a generation up to given offsets, and goes on from there.
+    """Projects a log into a generation up to given offsets; `run` again continues from there.
 
-    It writes the generation and nothing else: dead letters are the live projection's to keep.
+    It writes only the generation: the live projection stores the dead letters.
     """
 
     resources: Resources
@@ -106,9 +106,11 @@ class Build:
     _begun: set[int] = field(default_factory=set)
 
     async def run(self, upto: Mapping[int, int]) -> None:
-        """Project every partition from where it stands up to its offset (exclusive). Raises `LogDamaged`."""
+        """Project every partition from its current offset up to the given one (exclusive). Raises `LogDamaged`."""
         async with self.resources.pool.acquire() as raw:
-            await raw.execute("SET synchronous_commit = off")  # what is lost with the machine is made again
+            await raw.execute(
+                "SET synchronous_commit = off"
+            )  # rows that are lost when the machine fails are built again
             connection = Connection(raw, self.generation.name)
             if any(upto.values()) and await is_empty(connection):
                 await self._at_once(connection, upto)
@@ -116,7 +118,7 @@ class Build:
                 await self._partition(connection, partition, end)
 
     async def _at_once(self, connection: Connection, upto: Mapping[int, int]) -> None:
-        """The bulk path. What it cannot take is left to the other, which keeps a bad event aside."""
+        """The bulk path. Where it fails, the other path goes on, which stores a bad event as a dead letter."""
         done = 0
 
         def advance(events: int) -> None:
@@ -134,10 +136,10 @@ class Build:
             await self._empty(connection)
             self.advance(-done)
             if isinstance(error, SpillLost):
-                logger.warning("what was read before is gone; it is read again", error=str(error))
+                logger.warning("the files of an earlier run are gone; the log is read again", error=str(error))
                 await self._at_once(connection, upto)
             else:
-                logger.exception("the history cannot be projected at once; it is projected batch by batch")
+                logger.exception("the bulk projection failed; the log is projected batch by batch")
         else:
             self._begun |= set(upto)
 
@@ -148,7 +150,7 @@ class Build:
         return processes(resources.opener, self.generation.name, resources.processes)
 
     async def _empty(self, connection: Connection) -> None:
-        """Begin the generation anew."""
+        """Empty the generation, to begin again."""
         await forget_spill(connection)
         async with connection.raw.transaction():
             await drop_generation(connection.raw, self.generation.name)
@@ -162,11 +164,13 @@ class Build:
         await projector.take(connection)
         if partition not in self._begun:
             self._begun.add(partition)
-            self.advance(projector.offset)  # what an earlier run has built
+            self.advance(projector.offset)  # the events that an earlier run has projected
         while projector.offset < end:
             entries = await log.read(partition, projector.offset, min(BATCH_EVENTS_MAX, end - projector.offset))
             if not entries:
-                raise LogDamaged(f"partition {partition} ends at {projector.offset}; {end} was projected from it")
+                raise LogDamaged(
+                    f"partition {partition} ends at offset {projector.offset}, but the live projection is at offset {end}"
+                )
             async with within(connection, self.selection.snapshot):
                 batch = await self.selection.chosen(connection, entries)
             await project_or_dead_letter(connection, projector, batch, self.selection.batch)

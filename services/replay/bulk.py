@@ -1,7 +1,7 @@
-"""How is a whole history projected at once? Split by person, written bucket by bucket, indexed, and derived part by part.
+"""How is a whole history projected in bulk? Split by person, written bucket by bucket, indexed, and derived part by part.
 
-The rules are those of the live projection, and so are the functions that derive contacts, catalog and deals. A step that is
-done is written down in the transaction that does it, so that a rebuild that was killed goes on where it was.
+The rules are those of the live projection, and so are the functions that derive contacts, catalog and deals. Each step is
+recorded as done in its own transaction, so that a rebuild that was killed continues with the next step.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ from shared.projection.tables import indexes, projection
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.settings import Settings
 
-SPAN_EVENTS = 250_000  # of the log, in one step: some seconds of work that a kill can cost
-SPAN_EVENTS_MIN, SPANS = 25_000, 16  # a shorter log is cut so, that no process is left without
-BUCKET_EVENTS = 100_000  # about 100 MB while it is worked on
-BUCKETS_MAX = 1_024  # each holds a block in memory while the log is split
+SPAN_EVENTS = 250_000  # of the log, in one step: some seconds of work, which are lost if the process is killed
+SPAN_EVENTS_MIN, SPANS = 25_000, 16  # a shorter log is cut into `SPANS` spans, so that every process has work
+BUCKET_EVENTS = 100_000  # about 100 MB of memory while a bucket is processed
+BUCKETS_MAX = 1_024  # each needs a block of memory while the log is split
 DEALS_AT_A_TIME = 500
 LOADED = (
     "touch",
@@ -46,7 +46,7 @@ LOADED = (
     "identity_interval",
     "identity_edge",
 )  # written without indexes
-ONLY_READ = ("touch_asset_or_page", "touch_via", "touch_utm")  # no part of the projection looks by them
+ONLY_READ = ("touch_asset_or_page", "touch_via", "touch_utm")  # only readers use these indexes, not the projection
 SHARES = {"split": 45, "ids": 5, "load": 28, "index": 10, "contacts": 5, "deals": 7}  # of the work, in percent
 
 STEPS = sql("CREATE TABLE {g}.bulk_step (name text PRIMARY KEY, result bytea NOT NULL)")
@@ -62,16 +62,16 @@ FROM unnest($1::int[], $2::bigint[], $3::bigint[]) u(partition, next_offset, rec
 """)
 CLEAR = [
     sql(f"DROP TABLE IF EXISTS {{g}}.{name}")
-    for name in ("part_identifier", "part_identity_edge", "part_lateness", "part_lost", "bulk_step")
+    for name in ("part_identifier", "part_identity_edge", "part_lateness", "part_utm_reading", "part_lost", "bulk_step")
 ]
 
 Answer = TypeVar("Answer")
 Named = tuple[str, Callable[..., Awaitable[None]], tuple[Any, ...]]
-"""A step: its name, which tells that it is done, what it does, and with what."""
+"""A step: its name, under which it is recorded as done, its function, and the arguments."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is to be done: how far the log is read, in which spans, and where what waits is kept."""
+    """The plan of a bulk projection: up to where the log is read, in which spans, and the folder of the temporary files."""
 
     folder: str
     upto: dict[int, int]
@@ -85,19 +85,19 @@ logger = structlog.stdlib.get_logger("touchline.replay")
 
 
 class ProgressReport:
-    """Tells whole events of work that is done in shares."""
+    """Reports progress in whole events, for work that is measured in shares."""
 
     def __init__(self, events: int, advance: Callable[[int], None]) -> None:
         self._events, self._advance = events, advance
         self._done, self._told = 0.0, 0
 
     def add(self, kind: str, part: float) -> None:
-        """A part (of 1) of one kind of work is done."""
+        """Count a part (a fraction of 1) of one kind of work as done."""
         self._done += SHARES[kind] * min(part, 1.0) / 100
         self._tell(min(int(self._events * self._done), self._events))
 
     def finish(self) -> None:
-        """All is done."""
+        """Count all work as done."""
         self._tell(self._events)
 
     def _tell(self, events: int) -> None:
@@ -118,7 +118,7 @@ class Bulk:
         self._done: dict[str, bytes] = {}
 
     async def run(self, upto: Mapping[int, int]) -> None:
-        """Do what is not done yet. Raises `LogDamaged`, or `SpillLost` if what an earlier run has read is gone."""
+        """Do the steps that are not done yet. Raises `LogDamaged`, or `SpillLost` if the files of an earlier run are gone."""
         plan = await self._plan(upto)
         self._progress = ProgressReport(sum(plan.upto.values()), self._advance)
         with timed("read and split"):
@@ -171,7 +171,7 @@ class Bulk:
         return await _all([one(span) for span in plan.spans])
 
     async def _admit(self, plan: Plan, splits: Sequence[Split]) -> Context:
-        """Let every id be one event's, and learn what the whole log says."""
+        """Settle which event counts for each id, and collect what later steps need of the whole log, such as settings."""
         if "ids" not in self._done:
             workspaces = {ws: name for found in splits for ws, name in found.workspaces.items()}
             await self._pool_of_workers.do(index_ids, "ids", workspaces)
@@ -200,7 +200,7 @@ class Bulk:
         await _all([one(bucket) for bucket in sorted(sources)])
 
     async def _index(self) -> None:
-        """Make the indexes that deriving needs, and put together what several buckets say of one row."""
+        """Create the indexes that the later steps need, and merge the parts of rows that several buckets have written."""
         made = [
             i for i in indexes(self._connection.generation, LOADED)
             if i.name not in ("event_index_pkey", *ONLY_READ) and i.table not in ("identifier", "identity_edge")
@@ -211,7 +211,7 @@ class Bulk:
         await self._analyze(LOADED)
 
     async def _steps(self, kind: str, share: float, steps: Sequence[Named]) -> None:
-        """Do steps that are not done yet; they are `share` of their kind of work."""
+        """Do the steps that are not done yet; all of them are the fraction `share` of their kind of work."""
 
         async def one(name: str, step: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
             if name not in self._done:
@@ -221,7 +221,7 @@ class Bulk:
         await _all([one(*named) for named in steps])
 
     async def _derive(self, context: Context) -> None:
-        """Contacts and catalog beside the indexes that only reads need, then deals and their credit."""
+        """Derive contacts and catalog, while the indexes for readers are built; then deals and their credit."""
         contacts: list[Named] = []
         others: list[Named] = [
             (f"index {i.name}", make_index, (i.make,))
@@ -241,7 +241,7 @@ class Bulk:
         await self._steps("deals", 1, deals)
 
     async def _analyze(self, tables: Iterable[str]) -> None:
-        """Let the planner know what is in them: without, it reads whole tables where it should look rows up."""
+        """ANALYZE tables: without statistics the planner scans whole tables instead of using indexes."""
         names = ", ".join(f"{self._connection.generation}.{table}" for table in tables)
         await self._connection.raw.execute(f"ANALYZE {names}")
 
@@ -262,26 +262,26 @@ class Bulk:
 
 @contextmanager
 def timed(stage: str) -> Iterator[None]:
-    """Log how long a stage takes."""
+    """Log how long a stage takes, in seconds."""
     began_s = time.monotonic()
     yield
     logger.info("a stage is done", stage=stage, took_s=round(time.monotonic() - began_s, 2))
 
 
 async def is_empty(connection: Connection) -> bool:
-    """Whether nothing was projected into a generation batch by batch; a bulk that was stopped may have begun."""
+    """Whether nothing was projected into a generation batch by batch; a stopped bulk projection may have written rows."""
     return not await connection.fetchval(STANDS)
 
 
 async def forget_spill(connection: Connection) -> None:
-    """Remove the files of a bulk that was stopped, if they are on this machine."""
+    """Remove the files of a stopped bulk projection, if they are on this machine."""
     if await connection.fetchval(BEGUN):
         plan = msgspec.msgpack.decode(await connection.fetchval(PLAN), type=Plan)
         await asyncio.to_thread(shutil.rmtree, plan.folder, ignore_errors=True)
 
 
 async def _all(works: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
-    """Do all at once; where one fails, the others are waited for no longer and its error alone is raised."""
+    """Run all concurrently; if one fails, cancel the others and raise its error alone."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in works]
@@ -307,7 +307,7 @@ async def split_span(
 
 
 async def index_ids(worker: WorkerContext, name: str, workspaces: dict[int, str]) -> None:
-    """Step: the unique index of the ids; where some were claimed more than once, they are settled first."""
+    """Step: the unique index of the ids; where several events have one id, it first settles which one counts."""
     connection = worker.connection
     (key,) = [index for index in indexes(connection.generation, ["event_index"]) if index.name == "event_index_pkey"]
     make = f"SET LOCAL max_parallel_maintenance_workers = 2; {key.make}"
@@ -323,7 +323,7 @@ _contexts: dict[str, Context] = {}
 
 
 def _context(path: str) -> Context:
-    """The context of the present rebuild, read once."""
+    """The context of the current rebuild, read once per process."""
     if path not in _contexts:
         _contexts.clear()
         _contexts[path] = msgspec.msgpack.decode(Path(path).read_bytes(), type=Context)
@@ -338,13 +338,13 @@ def _write_context(plan: Plan, context: Context) -> str:
 
 def _check_folder(plan: Plan) -> None:
     if not Path(plan.folder).is_dir():
-        raise SpillLost(f"{plan.folder} is gone")
+        raise SpillLost(f"the folder {plan.folder} does not exist any more")
 
 
 def _checked(found: Split) -> Split:
     path = Path(found.path)
     if not path.exists() or path.stat().st_size != found.size:
-        raise SpillLost(f"{path} is not what was written")
+        raise SpillLost(f"the file {path} is missing or has changed since it was written")
     return found
 
 
@@ -361,7 +361,7 @@ async def load_bucket(
 
 
 async def together(worker: WorkerContext, name: str) -> None:
-    """Step: see `put_together`; with the indexes of what it writes."""
+    """Step: see `put_together`; also creates the indexes of the tables that it writes."""
     async with worker.connection.raw.transaction():
         await put_together(worker.connection)
         for index in indexes(worker.connection.generation, ["identifier", "identity_edge"]):
@@ -370,14 +370,14 @@ async def together(worker: WorkerContext, name: str) -> None:
 
 
 async def make_index(worker: WorkerContext, name: str, statement: str) -> None:
-    """Step: an index."""
+    """Step: create an index."""
     async with worker.connection.raw.transaction():
         await worker.connection.raw.execute(statement)
         await worker.connection.execute(DONE, name, b"")
 
 
 async def derive_contacts_of(worker: WorkerContext, name: str, ws: int, settings: Settings) -> None:
-    """Step: see `all_contacts`. Stopped, it goes on with those that have none."""
+    """Step: see `all_contacts`. After a stop it continues with the persons that have no contact yet."""
     await all_contacts(worker.connection, ws, settings)
     await worker.connection.execute(DONE, name, b"")
 

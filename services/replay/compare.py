@@ -1,7 +1,7 @@
 """Which rows of two generations differ, and which event is each about?
 
-Tables are compared by checksum, tables that differ by bucket of keys, and buckets that differ row by row: of a large store
-with a few wrong rows, little more than those is fetched.
+Tables are compared by checksum; tables that differ, by buckets of keys; buckets that differ, row by row. So of a large store
+with a few wrong rows, little more than those rows is fetched.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from shared.projection.checksums import EVERYTHING, Part, column, row_hash, rows
 from shared.projection.tables import projection
 
 BUCKETS = 4096
-ROWS_MAX = 100  # of one table that are told one by one
-OF_TOUCH = ("ws", "person", "occurred_at_us", "event_id")  # it has no primary key of its own
+ROWS_MAX = 100  # of one table that are reported one by one
+OF_TOUCH = ("ws", "person", "occurred_at_us", "event_id")  # the table has no primary key
 EVENT_COLUMNS = (
     "event_id", "created_event", "associated_event", "first_event", "closed_event", "newest_event", "from_event",
     "deleted_event",
@@ -29,12 +29,12 @@ LATEST_FACT = """
 SELECT event_id FROM {schema}.entity_event
 WHERE ws = (SELECT ws FROM {schema}.workspace_rows WHERE workspace = $1) AND (subject = ANY($2::bigint[]) OR object = ANY($2::bigint[]))
 ORDER BY occurred_at_us DESC, event_id COLLATE "C" DESC LIMIT 1
-"""  # the last thing that was said of what a row is about
+"""  # the last event about the entity of a row
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of two generations, seen through one snapshot."""
+    """One of the two generations, read in one snapshot."""
 
     connection: "asyncpg.Connection[asyncpg.Record]"
     schema: str
@@ -49,18 +49,18 @@ class Side:
 
 @dataclass(frozen=True)
 class Difference:
-    """A row that the live generation has otherwise, lacks (`live` is None), or has too many (`rebuilt` is None)."""
+    """A row that differs in the live generation, is missing there (`live` is None), or is only there (`rebuilt` is None)."""
 
     table: str
     key: dict[str, Any]
     live: dict[str, Any] | None
     rebuilt: dict[str, Any] | None
     event: str | None
-    """The event that the row comes from, or the last that was said of what it is about."""
+    """The event that the row comes from, or else the last event about its entity."""
 
     @property
     def columns(self) -> list[str]:
-        """The columns that differ; all of a row that only one side has."""
+        """The columns that differ; all columns of a row that only one side has."""
         if self.live is None or self.rebuilt is None:
             return sorted((self.live or self.rebuilt or {}).keys())
         return [name for name in self.live if self.live[name] != self.rebuilt[name]]
@@ -71,7 +71,7 @@ def _key_of(table: sa.Table) -> tuple[str, ...]:
 
 
 async def differing_rows(live: Side, rebuilt: Side, table: str, log: EventLog) -> list[Difference]:
-    """Up to `ROWS_MAX` rows of a table that the two do not have alike, by key."""
+    """Up to `ROWS_MAX` rows of a table that differ between the two, in the order of their keys."""
     of = projection.tables[table]
     one, other = await _buckets(live, of), await _buckets(rebuilt, of)
     differing = sorted(bucket for bucket in one.keys() | other.keys() if one.get(bucket) != other.get(bucket))

@@ -1,7 +1,7 @@
-"""Which events does a store hold? All of them, as they were sent, or those of a time, of some types, of one contact.
+"""How are a store's events exported? All of them, as sent, or those of a time span, of some types, or of one contact.
 
-What is exported is the *set*: each id once, as it counts, complete with what the server filled in. Sent into an empty store,
-it makes the same rows.
+The export is the *set* of events: each id once, as the event that counts, with the fields that the server added. Sent into an
+empty store, it makes the same rows.
 """
 
 import gzip
@@ -39,7 +39,7 @@ NUMBER = sql("SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1")
 CONTACT = sql("""
 SELECT contact FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($2::bigint[]) AND contact IS NOT NULL
 ORDER BY is_email LIMIT 1
-""")  # an id wins over an email of the same text
+""")  # an id counts before an email of the same text
 IDENTIFIERS = sql("SELECT identifier FROM {g}.identifier WHERE ws = $1 AND contact = $2")
 OWNED = sql(
     "SELECT person, from_us, from_event, to_us, to_event FROM {g}.identity_interval WHERE ws = $1 AND contact = $2"
@@ -47,12 +47,12 @@ OWNED = sql(
 
 
 class NoContact(Exception):
-    """Nobody is called so."""
+    """No contact has this id or email."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which events: that happened from `from_us` (inclusive) to `to_us` (exclusive), of some types, of a contact."""
+    """Which events to export: those that occurred from `from_us` (inclusive) to `to_us` (exclusive), of some types, of a contact."""
 
     from_us: int | None = None
     to_us: int | None = None
@@ -62,13 +62,13 @@ class Chosen:
 
 @dataclass
 class Contact:
-    """By what an event is told to be a contact's: the names that it has, and what it owned when."""
+    """What makes an event a contact's: the contact's identifiers, and the visitors that it owned, with the times."""
 
     identifiers: set[int]
     owned: dict[int, list[tuple[Order, Order]]] = field(default_factory=dict)
 
     def has(self, arrived: Prepared) -> bool:
-        """Whether an event names the contact, or is a touch of a visitor that was the contact then."""
+        """Whether an event names the contact, or is a touch of a visitor that belonged to the contact then."""
         named = arrived.mention
         if named is not None and any(i.key in self.identifiers for contact in named.contacts for i in contact):
             return True
@@ -80,7 +80,7 @@ class Contact:
 
 @dataclass
 class Export:
-    """Exports what the live generation holds of a workspace. `begun` is told how many events are read, `advance` of them."""
+    """Exports the events of a workspace. `begun` is called with the number of events to read, `advance` with the number just read."""
 
     resources: Resources
     workspace: str
@@ -97,7 +97,7 @@ class Export:
         selection = Selection(self.workspace, winners_in=live.name)
         async with (
             Connection.of(pool, live.name) as connection,
-            # one snapshot: an event that is told anew meanwhile is exported as it was told by then
+            # one snapshot: an event that is replaced meanwhile is exported as it was before
             connection.raw.transaction(isolation="repeatable_read", readonly=True),
         ):
             end = (await offsets_of(connection.raw, live.name)).get(partition, 0)
@@ -122,9 +122,9 @@ class Export:
         )
 
     async def run(self, target: Path) -> int:
-        """Write the events to a file, whole or not at all, or to standard output (`-`); answers how many there are.
+        """Write the events to a file, which after an error does not exist, or to standard output (`-`); returns their number.
 
-        The file tells of persons, so it is its owner's alone (mode 0600).
+        The file holds personal data, so only its owner can read it (mode 0600).
         """
         count = 0
         partial = target if target == STDIN else _private(target)
@@ -142,7 +142,7 @@ class Export:
 
 
 def _private(target: Path) -> Path:
-    """A new file beside another one, which only its owner can read."""
+    """A new file beside the target, which only its owner can read."""
     number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(number)
     return Path(name)
@@ -154,7 +154,7 @@ async def _contact(connection: Connection, ws: int, text: str | None) -> Contact
     names = [Identifier((False, text)), Identifier((True, normalised_email(text)))]
     key = await connection.fetchval(CONTACT, ws, [name.key for name in names])
     if key is None:
-        raise NoContact(f"there is no contact {text!r}")
+        raise NoContact(f"there is no contact with the id or email {text!r}")
     contact = Contact({row["identifier"] for row in await connection.fetch(IDENTIFIERS, ws, key)})
     for row in await connection.fetch(OWNED, ws, key):
         interval = Order(row["from_us"], row["from_event"]), Order(row["to_us"], row["to_event"])
@@ -163,10 +163,10 @@ async def _contact(connection: Connection, ws: int, text: str | None) -> Contact
 
 
 def complete(arrived: Prepared) -> bytes:
-    """The event as it was sent, on one line, with what the server filled in: its id, its instant, its user agent.
+    """The event as it was sent, on one line, with the fields that the server added: its id, its instant, its user agent.
 
-    So it has its `as_of`, if it was sent with one, and counts against other tellings of its id wherever it is sent to.
-    An instant that was corrected by `sent_at` is told as corrected, and `sent_at` no more: sent again, it would be corrected twice.
+    It keeps its `as_of`, if it was sent with one, so that another store compares it rightly with other events of the same id.
+    An instant that `sent_at` has corrected is written as corrected, without `sent_at`: else the next store would correct it again.
     """
     event = arrived.event
     filled: dict[str, str] = {}
@@ -188,7 +188,7 @@ class Writer(Protocol):
     """Writes events to a file."""
 
     def write(self, events: Sequence[Prepared]) -> None:
-        """Write some more."""
+        """Write more events."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -201,7 +201,7 @@ def _writer(target: Path, partial: Path) -> Writer:
 
 
 class _Ndjson:
-    """One event a line, packed as the file's name says."""
+    """Writes one event a line, compressed as the file's suffix says."""
 
     def __init__(self, target: Path, partial: Path) -> None:
         self._raw: AbstractContextManager[IO[bytes]]
@@ -229,7 +229,7 @@ class _Ndjson:
 
 
 class _Parquet:
-    """A row an event: the whole of it as JSON, and beside it the columns that analysts ask for first."""
+    """Writes one row an event: the whole event as JSON, and beside it the columns that analysts use most."""
 
     NAMES = ("visitor_id", "asset_id", "campaign_id", "deal_id", "url")
 
@@ -238,7 +238,7 @@ class _Parquet:
             import pyarrow as pa  # an extra: a wheel of 40 MB that few need
             from pyarrow import parquet
         except ImportError as error:
-            raise Unreadable("Parquet takes the extra `parquet`: pip install 'touchline[parquet]'") from error
+            raise Unreadable("Parquet needs the extra `parquet`: pip install 'touchline[parquet]'") from error
         instant = pa.timestamp("us", "UTC")
         texts = [(name, pa.string()) for name in ("contact_id", "contact_email", *self.NAMES, EVENT_COLUMN)]
         columns = [("id", pa.string()), ("type", pa.string()), ("occurred_at", instant), ("received_at", instant)]

@@ -1,4 +1,4 @@
-"""Which generations are there, of which shapes, and how far does each stand?"""
+"""Which generations exist, of which shapes, and how many events are projected into each?"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ STANDS = "SELECT coalesce(sum(next_offset), 0)::bigint FROM {schema}.progress"
 
 
 class State(StrEnum):
-    """What a generation is to its release."""
+    """The state of a generation for the releases of its shape."""
 
     LIVE = "live"
     PROJECTED_ON = "projected on"
@@ -31,10 +31,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Listed:
-    """A generation as it is listed.
+    """A generation in the list.
 
-    `ours` says whether it is of this release's shape; a row of `touchline.generation` is in `row`. `events` is how many of the
-    log's are projected into it, None where another release keeps that otherwise.
+    `ours` says whether it has this release's shape; `row` is its row of `touchline.generation`. `events` is how many events of
+    the log are projected into it; None where this release cannot read that.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Listed:
 
     @property
     def other_lists(self) -> dict[str, tuple[str, str]]:
-        """The packages of lists whose version is another now than when it was begun: by name, then and now."""
+        """The packages with lists whose version has changed since the generation was begun: by name, the version then and now."""
         then = self.row["lists"] or {}
         return {name: (then[name], now) for name, now in lists().items() if name in then and then[name] != now}
 
@@ -70,7 +70,7 @@ def _state(row: asyncpg.Record) -> State:
 
 
 async def _stands(pool: "asyncpg.Pool[asyncpg.Record]", schema: str) -> int | None:
-    """How many events are projected; None where the tables of another release do not tell, or are just being dropped."""
+    """How many events are projected; None where another release's tables differ, or the generation is being dropped."""
     try:
         return int(await pool.fetchval(STANDS.format(schema=schema)))
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):

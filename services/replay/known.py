@@ -1,7 +1,7 @@
-"""What of a backfill is new? Each of its events is compared with what was told before under its id (rule **once**).
+"""Which events of a backfill are new? Each is compared with the earlier event of the same id (rule **once**).
 
-Told before is what the live projection knows, what the log holds that nobody has projected yet, and what this run has read.
-Nothing is written. What other producers send meanwhile may be missed, so the answer is exact where nobody else uses these ids.
+Earlier events are those in the live projection, those in the log that are not projected yet, and those that this run has read.
+Nothing is written. Events that others send meanwhile may be missed, so the answer is exact only where nobody else uses these ids.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ from shared.projection.sql import Connection, sql
 from shared.rules.keys import event_key
 from shared.rules.once import recency
 
-IDS_MAX = 1_000_000  # remembered at a time, in some 200 MB: of events that the live projection does not know yet
+IDS_MAX = 1_000_000  # kept in some 200 MB of memory: ids of events that are not in the live projection yet
 READ_EVENTS = 5_000  # of the log, at a time
 CONFLICTS_SHOWN = 10  # of each source
 
@@ -39,20 +39,20 @@ SELECT c.campaign_id, c.name FROM {{g}}.campaign c JOIN {{g}}.workspace_rows w O
 WHERE w.workspace_id = $1 AND EXISTS (
     SELECT FROM {{g}}.entity_event f WHERE f.ws = c.ws AND f.subject = c.campaign AND f.live
     AND f.type IN {sql_names(names_like(CampaignCreated))})
-""")  # those that somebody created; others are only named by an association, or by what was spent
+""")  # only campaigns with a `campaign_created` event; others are only named by an association or a spend event
 PROJECTED = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
 
 Fate = Literal["new", "duplicates", "updated", "superseded", "conflicts"]
 FATES: tuple[Fate, ...] = ("new", "duplicates", "updated", "superseded", "conflicts")
-"""`new`: its id is new. `duplicates`: the same was told before. `updated`: it replaces a telling with an older `as_of`.
-`superseded`: a telling with a later `as_of` is there. `conflicts`: another content with the same `as_of`, or none, is there;
+"""`new`: its id is new. `duplicates`: an equal event exists. `updated`: it replaces an event with an older `as_of`.
+`superseded`: an event with a later `as_of` exists. `conflicts`: an event with other content and the same `as_of`, or none, exists;
 one of the two becomes a dead letter `conflicting_duplicate`."""
 
 _PACKED = Struct("<qqq")
 
 
-class Said(NamedTuple):
-    """What an event says, in short: how new it is (`shared.rules.once.recency`), 64 bits of its content, and its instant."""
+class EventSummary(NamedTuple):
+    """A summary of an event: how new it is (`shared.rules.once.recency`), 64 bits of a hash of its content, and its instant."""
 
     recency: int
     content: int
@@ -61,12 +61,12 @@ class Said(NamedTuple):
 
 @dataclass
 class Compared:
-    """How many events of a source are new, and how many not; and the first that conflict, each with source, line and id."""
+    """How many events of a source have each outcome; and the first ones that conflict, each with source, line and id."""
 
     counts: Counter[Fate] = field(default_factory=Counter)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     unknown: str | None = None
-    """What could not be compared and why; None: everything was."""
+    """What could not be compared, and why; None: everything was compared."""
 
     def add(self, source: Path, line: int, event_id: str, fate: Fate) -> None:
         """Count one event."""
@@ -76,9 +76,9 @@ class Compared:
 
 
 class Memory:
-    """What is told and not projected yet, by id, `IDS_MAX` ids at most. `forgotten` counts those that had no room.
+    """The events that are not projected yet, by id, at most `IDS_MAX` ids. `forgotten` counts the ids beyond that.
 
-    Ids are kept in two parts by age, so that the older part can be dropped whole once it is projected, while more is told.
+    Ids are kept in two parts by age, so that the whole older part can be dropped once it is projected, while more ids come.
     """
 
     def __init__(self) -> None:
@@ -88,13 +88,13 @@ class Memory:
         self._older_until = 0
         self._younger_until: int | None = 0
 
-    def get(self, key: bytes) -> Said | None:
-        """What an id said last that counts."""
+    def get(self, key: bytes) -> EventSummary | None:
+        """The summary of the event that counts for an id."""
         packed = self._younger.get(key) or self._older.get(key)
-        return None if packed is None else Said(*_PACKED.unpack(packed))
+        return None if packed is None else EventSummary(*_PACKED.unpack(packed))
 
-    def put(self, key: bytes, said: Said) -> None:
-        """An id says this now. Until `sent` is called it is in no log."""
+    def put(self, key: bytes, said: EventSummary) -> None:
+        """Set the event that counts for an id. It is not in the log before `sent` is called."""
         self._younger[key] = _PACKED.pack(*said)
         self._younger_until = None
         if len(self._younger) + len(self._older) > IDS_MAX:
@@ -103,11 +103,11 @@ class Memory:
             self.forgotten += 1
 
     def sent(self, offset: int) -> None:
-        """All that is kept is in the log, before this offset."""
+        """All ids put so far are in the log, before this offset."""
         self._younger_until = offset
 
     def projected(self, offset: int) -> None:
-        """The live projection knows all before this offset: what lies there is not kept."""
+        """Drop ids before this offset: the live projection has them."""
         for _ in ("older", "younger"):
             if offset >= self._older_until and self._younger_until is not None:
                 self._older, self._older_until, self._younger = self._younger, self._younger_until, {}
@@ -116,7 +116,7 @@ class Memory:
 
 
 class Known:
-    """What was told before in one workspace. One instance for all sources of a run."""
+    """The earlier events of one workspace. One instance serves all sources of a run."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, workspace: str) -> None:
         self._pool, self._log, self._workspace = pool, log, workspace
@@ -128,16 +128,16 @@ class Known:
 
     @property
     def unknown(self) -> str | None:
-        """What could not be compared and why, None if all could."""
+        """What could not be compared, and why; None if everything could."""
         if self._unknown is None and self._memory.forgotten:
             return (
-                f"{self._memory.forgotten:,} ids were forgotten: no more than {IDS_MAX:,} ids that are not projected are kept "
-                "in memory, and what repeats a forgotten one was told as new"
+                f"{self._memory.forgotten:,} ids were dropped: no more than {IDS_MAX:,} ids that are not projected are kept "
+                "in memory, and events that repeat a dropped id were counted as new"
             )
         return self._unknown
 
     async def begin(self) -> None:
-        """Learn what the log holds that is not projected. Raises `LogUnavailable` or `LogDamaged`."""
+        """Read the events of the log that are not projected yet. Raises `LogUnavailable` or `LogDamaged`."""
         if self._begun:
             return
         self._begun = True
@@ -160,7 +160,7 @@ class Known:
         self._memory.sent(end)
 
     async def campaigns(self) -> dict[str, list[str]] | None:
-        """The ids of the campaigns that were created, by their id and name; None if nobody knows them all. After `begin`."""
+        """The ids of the created campaigns, by their id and by their name; None if they cannot be read. Call `begin` first."""
         if self.unknown is not None:
             return None
         live = await self._live()
@@ -174,16 +174,16 @@ class Known:
         return known(created.items())
 
     async def judge(self, compared: Compared, source: Path, taken: Sequence[tuple[int, Record]]) -> None:
-        """Compare the events of some lines of a source, each after the others, and count them.
+        """Compare the events of some lines of a source, in order, and count the outcomes.
 
-        From now on they are told before, whether they are sent or not. If they are, `sent` says so.
+        From now on they count as earlier events, whether they are sent or not. Call `sent` when they are.
         """
         for (line, _), (event_id, fate) in zip(taken, await self.fates([record for _, record in taken]), strict=True):
             compared.add(source, line, event_id, fate)
         compared.unknown = self.unknown
 
     async def fates(self, records: Sequence[Record]) -> list[tuple[str, Fate]]:
-        """What becomes of some events, each after the others: their ids and fates. From now on they are told before."""
+        """The outcome of some events, compared in order: their ids and fates. From now on they count as earlier events."""
         live = await self._live()
         self._memory.projected(await self._projected(live))
         arrived: list[Arrived] = [decode_record(encode_record(record)) for record in records]
@@ -191,7 +191,7 @@ class Known:
         return [(each.event_id, fate) for each, fate in zip(arrived, fates, strict=True)]
 
     def sent(self, offset: int) -> None:
-        """All that was compared so far is in the log, before this offset."""
+        """All events compared so far are in the log, before this offset."""
         self._memory.sent(offset)
 
     async def _judge(self, live: Generation | None, told: Sequence["_Brief"]) -> list[Fate]:
@@ -204,22 +204,22 @@ class Known:
                 self._memory.put(each.key, each.said)
         return fates
 
-    async def _seen(self, live: Generation | None, told: Sequence["_Brief"]) -> dict[bytes, Said]:
-        """What the live projection knows of some ids."""
+    async def _seen(self, live: Generation | None, told: Sequence["_Brief"]) -> dict[bytes, EventSummary]:
+        """The events of some ids in the live projection."""
         if live is None or not told:
             return {}
         async with Connection.of(self._pool, live.name) as connection:
             rows = await connection.fetch(SEEN, self._workspace, [each.key for each in told])
         mine = {each.key: each for each in told}
-        found: dict[bytes, Said] = {}
+        found: dict[bytes, EventSummary] = {}
         unlike: dict[int, bytes] = {}
         for row in rows:
             key = row["event_key"]
             if row["as_of_us"] is None and row["sent_hash"] != mine[key].sent_hash:
-                unlike[row["log_offset"]] = key  # it may say the same in other bytes
+                unlike[row["log_offset"]] = key  # the content may be equal in other bytes
             else:
                 content = mine[key].said.content if row["as_of_us"] is None else row["sent_hash"]
-                found[key] = Said(recency(row["as_of_us"]), content, row["occurred_at_us"])
+                found[key] = EventSummary(recency(row["as_of_us"]), content, row["occurred_at_us"])
         if unlike:
             for entry in await self._log.entries(self._partition, list(unlike)):
                 arrived: Arrived = decode_record(entry.value, entry.offset)
@@ -230,9 +230,9 @@ class Known:
         try:
             return await live_generation(self._pool)
         except NoGeneration:
-            return None  # the log is all there is
+            return None  # nothing is projected yet
         except WrongShape as error:
-            self._unknown = f"what the store knew before was not compared: {error}"
+            self._unknown = f"events in the store were not compared: {error}"
             return None
 
     async def _projected(self, live: Generation | None) -> int:
@@ -242,7 +242,7 @@ class Known:
             return int(await connection.fetchval(PROJECTED, self._partition) or 0)
 
     def _decoded(self, entry: Entry) -> Arrived | None:
-        """The event of a log's entry; None where it is another workspace's, or cannot be read and so never counts."""
+        """The event of an entry of the log; None where it is another workspace's, or is not valid and so never counts."""
         if entry.workspace != self._workspace:
             return None
         try:
@@ -252,21 +252,21 @@ class Known:
 
 
 class _Brief(NamedTuple):
-    """An event's id, as a key, and what it says."""
+    """An event's id, as a key, and its summary."""
 
     key: bytes
-    said: Said
+    said: EventSummary
     sent_hash: int
 
 
 def _brief(arrived: Arrived) -> _Brief:
     content = int.from_bytes(blake2b(canonical(arrived.raw), digest_size=8).digest(), "little", signed=True)
-    said = Said(recency(arrived.as_of_us), content, arrived.occurred_at_us)
+    said = EventSummary(recency(arrived.as_of_us), content, arrived.occurred_at_us)
     return _Brief(event_key(arrived.event_id), said, sent_hash(arrived))
 
 
-def _fate(said: Said, known: Said | None) -> tuple[Fate, bool]:
-    """What becomes of an event, and whether it is what counts of its id from now on. Of two that conflict the first stays."""
+def _fate(said: EventSummary, known: EventSummary | None) -> tuple[Fate, bool]:
+    """The outcome of an event, and whether it counts for its id from now on. Of two events that conflict, the first counts."""
     if known is None:
         return "new", True
     newer = said.recency > known.recency

@@ -6,5 +6,5 @@ READY = Path(__file__).with_name("mappings")
 
 
 def ready_mappings() -> list[str]:
-    """The names of the mappings that come with Touchline. `touchline backfill --help` names them too, so no file is read."""
+    """The names of the mappings that come with Touchline. `touchline backfill --help` lists them, so this reads no file."""
     return sorted(file.stem for file in READY.glob("*.toml"))

@@ -1,11 +1,11 @@
-"""How does a generation that was made again become the live one, and how does the one before come back?
+"""How does a rebuilt generation become the live one, and how is the previous one restored?
 
-Built beside the live one, brought to the same position, compared, and pointed at, in one transaction that holds the live
-projection still for the last few events. Readers see one or the other, whole. The one before is projected on, so that it can
-be pointed at again, until the next one takes its place.
+The new generation is built beside the live one, brought to the same position, compared, and made live in one transaction, which
+locks the live projection while the last few events are projected. Readers see either the one or the other generation, complete.
+Projectors keep writing the previous one, so that a rollback can make it live again, until the next rebuild replaces it.
 
-All this is of the generations of this release's shape. Where there is none yet, the first one is brought to the end of the log
-and pointed at; those of other shapes, and the services of other releases that project and read them, are left alone.
+All this concerns the generations of this release's shape. Where there is none yet, the first one is brought to the end of the log
+and made live. Generations of other shapes, and services of other releases that use them, are not touched.
 """
 
 import asyncio
@@ -31,20 +31,20 @@ from shared.projection.generations import (
 from shared.projection.sql import Connection
 from shared.projection.tables import shape
 
-NEAR_EVENTS = 2_000  # so near to the live position that the last step takes a moment
+NEAR_EVENTS = 2_000  # so near to the live position that the last step takes only a moment
 POLL_S = 0.05
-IDLE_S = 3.0  # having moved nowhere for so long, a generation has no projector
-APPROACH_S = 6 * 3600.0  # the generation before may be far behind; nothing is held while it is waited for
-HELD_S = 1.0  # how long the live projection is held still for the events of the last moment
-FLIPS_MAX = 20  # tries of the last step; then the generation before is too slow for what comes in
-UNFOLLOWED_S = 3.0  # projectors have put down by then what is followed no more
+IDLE_S = 3.0  # a generation without progress for so long has no projector
+APPROACH_S = 6 * 3600.0  # the previous generation may be far behind; no lock is held while waiting for it
+HELD_S = 1.0  # how long the live projection is locked while the last events are projected
+FLIPS_MAX = 20  # attempts of the last step; after that, the previous generation is too slow for the arriving events
+UNFOLLOWED_S = 3.0  # by then projectors have stopped the workers of generations that are no longer followed
 LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.rebuild'))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtext('touchline.rebuild'))"
 UNFINISHED = r"""
 SELECT name FROM touchline.generation
 WHERE NOT followed AND name NOT IN (SELECT name FROM touchline.live_generation)
     AND shape = $1 AND log = $2 AND partitions = $3 AND name ~ '^g\d+$' ORDER BY name
-"""  # what a rebuild that was killed has left
+"""  # left by a rebuild that was killed
 LAST_NUMBER = r"SELECT coalesce(max(substr(name, 2)::int), 0) FROM touchline.generation WHERE name ~ '^g\d+$'"
 IS_NOT_LIVE = """
 SELECT true FROM touchline.generation g
@@ -58,12 +58,12 @@ SELECT name, log, partitions FROM touchline.generation WHERE followed AND shape 
 
 
 class NothingBefore(Exception):
-    """There is no generation to go back to."""
+    """There is no previous generation to go back to."""
 
 
 @dataclass
 class Rebuilt:
-    """`generation` is the live one of its shape now, `before` was it (None: there was none); `comparison` compares them."""
+    """`generation` is now the live one of its shape, `before` was live until now (None: none was); `comparison` compares the two."""
 
     generation: str
     before: str | None
@@ -72,16 +72,16 @@ class Rebuilt:
 
 @dataclass
 class Rebuild:
-    """Makes the live generation again. `begun` is told how many events there are, `advance` how many more are projected."""
+    """Rebuilds the live generation. `begun` is called with the number of events, `advance` with the number just projected."""
 
     resources: Resources
     begun: Callable[[int], None]
     advance: Callable[[int], None]
 
     async def run(self) -> Rebuilt:
-        """Build, compare where there is what to compare with, and flip. Raises `Busy`, `NoGeneration`, `WrongLog` or `LogDamaged`.
+        """Build, compare with the live generation if there is one, and switch. Raises `Busy`, `NoGeneration`, `WrongLog` or `LogDamaged`.
 
-        What a run that was killed has built is gone on from.
+        It continues the work of a run that was killed.
         """
         async with self.resources.pool.acquire() as guard:
             await _guard(guard)
@@ -96,7 +96,7 @@ class Rebuild:
             live = await live_generation(pool)
             check_log(live, log.identity, log.partitions)
         except WrongShape:
-            live = None  # there are other releases' only, whose rows cannot be compared with ours
+            live = None  # only generations of other releases exist, whose rows cannot be compared with ours
         before = None if live is None else live.name
         made = await self._made()
         build = Build(self.resources, made, self.advance)
@@ -116,7 +116,7 @@ class Rebuild:
         return Rebuilt(made.name, before, comparison)
 
     async def _made(self) -> Generation:
-        """The generation to build: one that was begun, or a new one."""
+        """The generation to build: an unfinished one, or a new one."""
         pool, log = self.resources.pool, self.resources.log
         begun = await pool.fetchval(UNFINISHED, shape(), log.identity, log.partitions)
         if begun is not None:
@@ -128,7 +128,7 @@ class Rebuild:
         return generation
 
     async def _approach(self, build: Build, before: str | None) -> None:
-        """Come near to where the live generation is, or, where there is none, the end of the log; either goes on meanwhile."""
+        """Project until near the live generation's position or, without a live one, near the end of the log; both move meanwhile."""
         while True:
             aim = await (ends_of(self.resources.log) if before is None else offsets_of(self.resources.pool, before))
             at = await offsets_of(self.resources.pool, build.generation.name)
@@ -139,11 +139,11 @@ class Rebuild:
 
 
 async def rollback(resources: Resources) -> Rebuilt:
-    """Point at the generation that was live before, brought to the same position.
+    """Make the previous generation live again, after bringing it to the same position.
 
     Raises `Busy`, `NothingBefore`, `NoGeneration` or `WrongShape`.
 
-    Live traffic is held up for a moment only: what the generation lacks is waited for first, with nothing held.
+    Live events are delayed for a moment only: it first waits, without a lock, until the previous generation has caught up.
     """
     async with resources.pool.acquire() as guard:
         await _guard(guard)
@@ -164,14 +164,14 @@ async def rollback(resources: Resources) -> Rebuilt:
                         await point_at(connection, back.name)
                         return Rebuilt(back.name, live, None)
             raise Busy(
-                f"{back.name} does not come as far as {live} while events come in; call again when there are fewer"
+                f"{back.name} does not catch up with {live} while events arrive; try again when fewer events arrive"
             )
         finally:
             await guard.execute(UNLOCK)
 
 
 async def _take_the_last(resources: Resources, back: Generation, offsets: Mapping[int, int]) -> bool:
-    """Project the last few events where the projectors did not in time; False if they are too many to be waited for."""
+    """Project the last few events that the projectors have not projected in time; False if there are too many."""
     at = await offsets_of(resources.pool, back.name)
     if sum(offsets.values()) - sum(at.values()) > NEAR_EVENTS:
         return False
@@ -180,7 +180,7 @@ async def _take_the_last(resources: Resources, back: Generation, offsets: Mappin
 
 
 async def _bring(resources: Resources, back: Generation, offsets: Mapping[int, int], within_s: float) -> bool:
-    """Wait until a followed generation has come as far, or take it there where nobody projects; False when the time is up."""
+    """Wait until a followed generation reaches the offsets, or project it if no projector runs; False after `within_s` seconds."""
     deadline_s = time.monotonic() + within_s
     last, idle_s = await offsets_of(resources.pool, back.name), 0.0
     while any(last.get(partition, 0) < offset for partition, offset in offsets.items()):
@@ -195,10 +195,10 @@ async def _bring(resources: Resources, back: Generation, offsets: Mapping[int, i
 
 
 async def drop(pool: "asyncpg.Pool[asyncpg.Record]", name: str, *, other_shapes_live: bool = False) -> bool:
-    """Remove a generation that is not a live one, and cannot be gone back to then; False if there is none such.
+    """Remove a generation that is not live; a rollback to it is then impossible. False if there is no such generation.
 
-    With `other_shapes_live`, also the live one of another shape than this release's. A release that has that shape and runs
-    still puts it down at once, and answers reads with 503 from then on.
+    With `other_shapes_live`, also the live one of a shape other than this release's. If a release with that shape still runs,
+    it stops projecting at once, and answers reads with 503 from then on.
     """
     async with pool.acquire() as connection:
         if other_shapes_live:
@@ -213,10 +213,10 @@ async def drop(pool: "asyncpg.Pool[asyncpg.Record]", name: str, *, other_shapes_
 
 async def _guard(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
     if not await connection.fetchval(LOCK):
-        raise Busy("another rebuild or rollback is under way")
+        raise Busy("another rebuild or rollback is running")
 
 
 async def _held_still(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", schema: str) -> Mapping[int, int]:
-    """Let no projector move a generation until the transaction ends; answers where it stands."""
+    """Lock a generation against projectors until the transaction ends; returns its offsets by partition."""
     rows = await connection.fetch(HOLD_STILL.replace("{schema}", schema))
     return {row["partition"]: row["next_offset"] for row in rows if row["next_offset"]}

@@ -1,7 +1,7 @@
-"""Which unmapped messages does a mapping take that was told later? They are read again from the log, and what they mean is appended.
+"""How are unmapped messages mapped after their mapping was added? They are read again from the log, and their events are appended.
 
-An event comes out as if its message had been mapped when it arrived: with the same id, the same receipt and so the same instant, of
-the same key. So this may run as often as one likes: what was appended before is known by its id, and is not appended again.
+An event is the same as if its message had been mapped when it arrived: the same id, time of receipt, and so the same instant, and
+the same key. So this can run any number of times: an event that was appended before is found by its id, and not appended again.
 """
 
 from collections import Counter
@@ -25,8 +25,8 @@ from shared.rules.acceptance import accept
 from shared.rules.keys import event_key
 
 READ_EVENTS = 2_000  # of the log, at a time, and so many messages at most in one append
-SEEN_MAX = 1_000_000  # ids of messages remembered, in some 70 MB: one that was sent twice is counted once
-MARK = f'"{name_of(UnmappedEvent)}"'.encode()  # stands in the log's record of every one
+SEEN_MAX = 1_000_000  # ids of messages kept in some 70 MB of memory: a message that was sent twice is counted once
+MARK = f'"{name_of(UnmappedEvent)}"'.encode()  # occurs in the log's record of every unmapped message
 
 _record = msgspec.json.Decoder(Record).decode
 _event = msgspec.json.Decoder(UnmappedEvent).decode
@@ -35,27 +35,27 @@ _body = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 @dataclass
 class Remapped:
-    """What became of the unmapped messages of a producer, by their names. `events` counts what was appended."""
+    """The outcome of the unmapped messages of a producer, by their names. `events` counts the appended events."""
 
     mapped: Counter[str] = field(default_factory=Counter)
     already: Counter[str] = field(default_factory=Counter)
     unmapped: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
-    """Why the first message of a name was refused."""
+    """Why the first refused message of each name was refused."""
     conflicts: int = 0
-    """Events whose id was told before with other content: by a mapping that has been changed since."""
+    """Events whose id exists with other content, because the mapping has changed since."""
     events: int = 0
 
     def refuse(self, name: str, why: str) -> None:
-        """Count a message that cannot be taken."""
+        """Count a message that is refused."""
         self.refused[name] += 1
         self.reasons.setdefault(name, why)
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """One unmapped message of the log."""
+class _UnmappedMessage:
+    """An unmapped message in the log."""
 
     record: Record
     name: str
@@ -64,7 +64,7 @@ class _Kept:
 
 @dataclass
 class Remap:
-    """Reads a workspace's log from its beginning. `advance` is told how many of its entries were read, of how many."""
+    """Reads a workspace's partition from its beginning. `advance` is called with the number of entries read, and of all."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     log: EventLog
@@ -74,7 +74,7 @@ class Remap:
     advance: Callable[[int, int], None] = lambda _, __: None
 
     async def run(self) -> Remapped:
-        """Append what is mapped now. Raises `KeyError` for a producer that cannot be read again, `LogUnavailable`, `LogDamaged`."""
+        """Append the events of messages that can be mapped now. Raises `KeyError` for a producer without remapping, `LogUnavailable`, `LogDamaged`."""
         reading = READINGS[self.producer]
         accepting = await accepting_of(self.pool, self.workspace)
         known = Known(self.pool, self.log, self.workspace)
@@ -90,8 +90,8 @@ class Remap:
         await self.log.leave(partition)
         return told
 
-    def _kept(self, entry: Entry, seen: set[bytes]) -> _Kept | None:
-        """The message that an entry keeps; None if it keeps none of this producer's, or one that was met before."""
+    def _kept(self, entry: Entry, seen: set[bytes]) -> _UnmappedMessage | None:
+        """The message in an entry; None if the entry holds no unmapped message of this producer, or one that was read before."""
         if entry.workspace != self.workspace or MARK not in entry.value:
             return None
         try:
@@ -100,7 +100,7 @@ class Remap:
             if event.producer != self.producer:
                 return None
             sent = bytes(_body(record.event)["body"])
-        except UNDECODABLE:  # another event, or one that cannot be read and so never counts
+        except UNDECODABLE:  # another event, or one that is not valid and so never counts
             return None
         key = event_key(f"{record.key}:{event.id or record.id}")
         if key in seen:
@@ -108,12 +108,12 @@ class Remap:
         if len(seen) >= SEEN_MAX:
             seen.clear()
         seen.add(key)
-        return _Kept(record, event.name, sent)
+        return _UnmappedMessage(record, event.name, sent)
 
     async def _map(
-        self, told: Remapped, reading: Reading, accepting: Accepting, known: Known, kept: Sequence[_Kept]
+        self, told: Remapped, reading: Reading, accepting: Accepting, known: Known, kept: Sequence[_UnmappedMessage]
     ) -> None:
-        """Read some messages again, and append those of their events that are new."""
+        """Map some messages again, and append those of their events that are new."""
         taken: list[tuple[str, list[Record]]] = []
         for each in kept:
             record = each.record

@@ -1,7 +1,7 @@
-"""Which part of a big store is enough to look at today? Some persons and deals, with all that they hang together with.
+"""Which part of a large store does a sampled check use? Some persons and deals, with everything that is linked to them.
 
-A share of all visitors, contacts and deals, drawn by their keys, and whoever is linked with them: what is derived of such a
-part depends on the events that concern it, on the catalog and the settings, and on nothing else. So it can be projected alone.
+The sample is a share of all visitors, contacts and deals, drawn by their keys, and all that are linked with them. The derived
+rows of such a sample depend only on its own events, the catalog and the settings. So it can be projected alone.
 """
 
 import random
@@ -37,13 +37,13 @@ WITH RECURSIVE near(ws, key) AS (
     ) other
 )
 SELECT w.workspace_id, w.workspace, near.key FROM near JOIN {g}.workspace_rows w ON w.ws = near.ws
-""")  # the drawn ones, and whoever is linked with them
+""")  # the drawn keys, and all that are linked with them
 
 OF_ALL = sql(f"""
 SELECT w.workspace, a.asset AS key FROM {{g}}.asset a JOIN {{g}}.workspace_rows w USING (ws)
 UNION SELECT w.workspace, c.campaign FROM {{g}}.campaign c JOIN {{g}}.workspace_rows w USING (ws)
 UNION SELECT number, {SETTINGS_SUBJECT} FROM touchline.workspace
-""")  # what the events are about that concern everyone
+""")  # the subjects of events that concern every person
 
 MINE = """
 SELECT w.ws, u.key FROM unnest($1::int[], $2::bigint[]) u(workspace, key) JOIN {g}.workspace_rows w USING (workspace)
@@ -68,25 +68,25 @@ WHOLE = (
 
 @dataclass(frozen=True)
 class Sample(Selection):
-    """One part of `of`, drawn at random: every `of`-th key from `place` on, and all that is linked with it."""
+    """One of `of` parts, drawn at random: the keys whose remainder modulo `of` is `place`, and all that are linked with them."""
 
     of: int = 1
     place: int = 0
     keys: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    """By workspace: the visitors, identifiers and deals."""
+    """The keys of visitors, identifiers and deals, by workspace."""
     numbered: Sequence[tuple[int, int]] = ()
-    """The same by the workspace's number, and what concerns everyone."""
+    """The same keys by the workspace's number, and those that concern every person."""
 
     @property
     def said(self) -> dict[str, int]:
-        """Which part it is."""
+        """The description of the sample, for reports."""
         return {"of": self.of, "place": self.place, "persons_and_deals": sum(map(len, self.keys.values()))}
 
     @classmethod
     async def draw(cls, connection: Connection, of: int, place: int | None) -> "Sample":
-        """Draw one, as the connection's snapshot of a generation shows it; `place` chooses which.
+        """Draw a sample from the connection's snapshot of a generation; `place` chooses the part, None a random one.
 
-        The connection is in a transaction of isolation level repeatable read, which lives as long as the sample is used.
+        The connection must be in a REPEATABLE READ transaction, which must stay open as long as the sample is used.
         """
         place = random.randrange(of) if place is None else place % of
         found: dict[str, set[int]] = defaultdict(set)
@@ -108,7 +108,7 @@ class Sample(Selection):
         return batch
 
     def _concerns(self, arrived: Prepared, known: frozenset[int]) -> bool:
-        """Whether an event is about anyone of the part, or about all."""
+        """Whether an event concerns somebody in the sample, or everybody."""
         event = arrived.event
         if type(event) in _ABOUT_ALL:
             return True
@@ -125,9 +125,9 @@ class Sample(Selection):
         return key in known or (key & 0x7FFFFFFFFFFFFFFF) % self.of == self.place
 
     def condition(self, table: str) -> str | None:
-        """SQL for the rows of a table `t` of a generation `{g}` that the part has; its arguments are `arguments`.
+        """SQL condition for the rows of a table `t` of a generation `{g}` that belong to the sample; its arguments are `arguments`.
 
-        None: it has none of its own.
+        None: the table's rows are not compared.
         """
         if table in WHOLE:
             return "$1::int[] IS NOT NULL AND $2::bigint[] IS NOT NULL"
@@ -135,7 +135,7 @@ class Sample(Selection):
         if column is None:
             return None
         mine = f"(t.ws, t.{column}) IN ({MINE})"
-        if table in ("touch", "visitor"):  # whom the live generation knows nothing of, though the log does
+        if table in ("touch", "visitor"):  # also those that are missing in the live generation but are in the log
             drawn = f"mod(t.{column} & 9223372036854775807, {self.of:d}) = {self.place:d}"
             return f"t.{column} <> {NOBODY} AND ({mine} OR {drawn})"
         return f"NOT (t.is_touch AND t.place = {NOBODY}) AND {mine}" if table == "event_index" else mine

@@ -1,4 +1,4 @@
-"""How is history sent into the log? In portions, again where the log is away for a moment, and never far ahead of the projection."""
+"""How is history sent into the log? In portions, repeated if the log is unavailable for a moment, never far ahead of the projection."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,10 +11,21 @@ from shared.log.port import EventLog, LogUnavailable, Position, partition_of
 from shared.projection.generations import NoGeneration, WrongShape, live_generation
 
 CHUNK_EVENTS = 1_000  # in one append
-LAG_EVENTS_MAX = 20_000  # that wait to be projected; live events come after them
+LAG_EVENTS_MAX = 20_000  # events that wait to be projected; live events are projected only after them
 LAG_POLL_S = 0.1
-IDLE_S = 2.0  # having moved nowhere for so long, nobody projects, and there is nothing to keep fresh
-RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)  # pauses between tries to append: most of a minute
+IDLE_S = 2.0  # without progress for so long, no projector runs, and waiting would be useless
+RETRY_S = (
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    5.0,
+    5.0,
+    10.0,
+    10.0,
+    10.0,
+)  # pauses between attempts to append: most of a minute in all
 
 
 @retry(
@@ -24,7 +35,7 @@ RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0)  # pauses betwee
     reraise=True,
 )
 async def append_patiently(log: EventLog, workspace: str, values: Sequence[bytes]) -> Position:
-    """Append as `EventLog.append` does, again where the log is away. Raises `LogUnavailable` after a minute."""
+    """Like `EventLog.append`, repeated while the log is unavailable. Raises `LogUnavailable` after a minute."""
     return await log.append(workspace, values)
 
 
@@ -36,7 +47,7 @@ class Sender:
         self._nobody_at: int | None = None
 
     async def append(self, records: Sequence[Record]) -> Position | None:
-        """The position behind them, None if there are none. Raises `LogUnavailable` after a minute."""
+        """Append records; returns the position after them, None if there are none. Raises `LogUnavailable` after a minute."""
         position = None
         for at in range(0, len(records), CHUNK_EVENTS):
             values = [encode_record(record) for record in records[at : at + CHUNK_EVENTS]]
@@ -44,7 +55,7 @@ class Sender:
         return position
 
     async def fresh(self) -> None:
-        """Wait while too much waits to be projected, as long as somebody projects."""
+        """Wait while more than `LAG_EVENTS_MAX` events are not projected, as long as a projector runs."""
         try:
             live = await live_generation(self._pool)
         except (NoGeneration, WrongShape):
@@ -59,4 +70,4 @@ class Sender:
             idle_s = 0.0 if at != last else idle_s + LAG_POLL_S
             last = at
             await asyncio.sleep(LAG_POLL_S)
-        self._nobody_at = last  # nobody has projected since it was waited for: it is not waited for again
+        self._nobody_at = last  # no projector runs: do not wait again before the offset changes

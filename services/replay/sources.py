@@ -1,7 +1,7 @@
-"""What does a file of history hold? NDJSON, CSV or Parquet, packed or not: rows, each with the events that it tells.
+"""How is a file of history read? As NDJSON, CSV or Parquet, compressed or not: rows, each with its events.
 
-A table is read twice: first to learn how its instants and numbers are written, then to tell its events. Both times it is
-streamed, so that memory stays the same however long it is.
+A table is read twice: first to learn how it writes instants and numbers, then to make its events. Both times it is streamed,
+so that memory does not grow with the file.
 """
 
 import codecs
@@ -31,26 +31,26 @@ from shared.events.limits import EVENT_BYTES_MAX
 STDIN = Path("-")
 PACKED = (".gz", ".zst")
 TABLES = (".csv", ".tsv", ".parquet")
-HEADER_ROWS = 50  # among which the header is; reports have a title, a time span and some lines of notes before it
+HEADER_ROWS = 50  # the header is one of these; reports have a title, a time span and some lines of notes before it
 DELIMITERS = ",;\t|"
-SEPARATOR_HINT = "sep="  # a first line by which spreadsheets are told the delimiter
+SEPARATOR_HINT = "sep="  # a first line that names the delimiter, for spreadsheets
 LINE_CHARACTERS_MAX = 1024 * 1024  # of a table's line; a cell holds a name, a list, a URL
-CELL_CHARACTERS_MAX = 256 * 1024  # of a table's cell, over all of its lines; an event takes 32 KiB
-NDJSON_BYTES_MAX = 2 * EVENT_BYTES_MAX  # of a line that is kept to say what was refused of it
-HEAD_BYTES = 4_096  # by which the encoding is told
+CELL_CHARACTERS_MAX = 256 * 1024  # of a cell, with all of its lines; an event may have 32 KiB
+NDJSON_BYTES_MAX = 2 * EVENT_BYTES_MAX  # of a line that is stored with its refusal
+HEAD_BYTES = 4_096  # from which the encoding is recognised
 PARQUET_ROWS = 10_000  # at a time
 EVENT_COLUMN = "event"  # of a Parquet file that holds whole events, as an export writes it
 
 
 class Unreadable(Exception):
-    """A source that cannot be read as what it is said to be."""
+    """A source that cannot be read in the expected format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a source that is not empty, counted from 1 (of CSV, the line that it ends on), and what it tells.
+    """A row of a source that is not empty, with its number from 1 (in CSV, of the row's last line), and its events.
 
-    `bytes_read` is how far into the file, as stored, it is. `unmet` are the values, by column, that no `when` met.
+    `bytes_read`: bytes of the stored file read up to it. `unmet`: the values, by column, that no `when` matched.
     """
 
     number: int
@@ -59,25 +59,25 @@ class Line:
     bytes_read: int
     unmet: Sequence[tuple[str, str]] = ()
     summed: bool = False
-    """Whether an event that a later row tells has this row's number in it."""
+    """Whether this row's number is part of a sum that a later row gives."""
     skipped: str = ""
-    """The word by which a row is counted that is none of the table's own: `totals`, `footer`."""
+    """The word under which a row that is not data is counted: `totals`, `footer`."""
     unknown: Sequence[str] = ()
-    """What an advertising platform calls campaigns that nobody has created."""
+    """The advertising platform's names or ids of campaigns that were not created here."""
 
 
 @dataclass
 class Facts:
-    """What is found out about a table beside its rows."""
+    """Facts about a table beside its rows."""
 
     missing_columns: list[str] = field(default_factory=list)
-    """The optional columns of the mapping that the file does not have."""
+    """The optional columns of the mapping that the file lacks."""
     names_contacts: bool = False
     """Whether its rows can name the contacts of deals."""
     lines_before_header: int = 0
 
     def of(self, table: Table) -> None:
-        """Take over what a table knows."""
+        """Copy the facts from a table."""
         self.missing_columns, self.names_contacts = table.missing, table.names_contacts
 
 
@@ -91,21 +91,21 @@ def read_lines(source: Path, mapping: TableMapping | None = None, facts: Facts |
         elif mapping is not None:
             yield from _table(source, mapping, facts)
         elif suffix in TABLES:
-            raise Unreadable(f"{source} is a table: a mapping must say which events its rows tell")
+            raise Unreadable(f"{source} is a table: it needs a mapping, which says which events its rows become")
         else:
             with _opened(source) as (raw, text):
                 yield from _ndjson(raw, text)
     except BROKEN as error:
-        raise OSError(f"{source} cannot be unpacked: {error}") from error
+        raise OSError(f"{source} cannot be decompressed: {error}") from error
 
 
 def kind(source: Path) -> str:
-    """The suffix that says what a file holds, whatever it is packed as."""
+    """The suffix that gives a file's format, without a suffix of compression."""
     return Path(source.stem).suffix if source.suffix in PACKED else source.suffix
 
 
 def _ndjson(raw: IO[bytes], text: IO[bytes]) -> Iterator[Line]:
-    """Lines of JSON. One that is too long for an event is refused, and not kept whole."""
+    """Lines of JSON. A line that is too long for an event is refused, and only its beginning is kept."""
     number = 0
     while line := text.readline(NDJSON_BYTES_MAX):
         number += 1
@@ -121,7 +121,7 @@ def _ndjson(raw: IO[bytes], text: IO[bytes]) -> Iterator[Line]:
 
 @contextmanager
 def _opened(source: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """The file as it is stored, and what it holds."""
+    """The file as stored, and its decompressed content."""
     raw: IO[bytes] = os.fdopen(os.dup(0), "rb") if source == STDIN else source.open("rb")
     with raw:
         yield raw, _unpacked(source, raw)
@@ -141,7 +141,7 @@ def _at(raw: IO[bytes]) -> int:
 
 @contextmanager
 def _rereadable(source: Path) -> Iterator[IO[bytes]]:
-    """A file that can be read twice; what cannot (standard input, a pipe) is kept in a temporary file meanwhile."""
+    """A file that can be read twice; standard input or a pipe is first copied to a temporary file."""
     with ExitStack() as stack:
         raw: IO[bytes] = stack.enter_context(os.fdopen(os.dup(0), "rb") if source == STDIN else source.open("rb"))
         if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
@@ -155,17 +155,17 @@ def _rereadable(source: Path) -> Iterator[IO[bytes]]:
 
 @dataclass(frozen=True)
 class _Form:
-    """How a file of CSV is written."""
+    """The format of a CSV file."""
 
     encoding: str
     delimiter: str
     header: list[str]
     hinted: bool
-    """Whether a first line tells the delimiter."""
+    """Whether the first line names the delimiter."""
     before: int = 0
     """Rows before the header, such as a report's title."""
     line: int = 1
-    """That the header ends on."""
+    """The line on which the header ends."""
 
 
 def _table(source: Path, mapping: TableMapping, facts: Facts) -> Iterator[Line]:
@@ -188,7 +188,7 @@ def _table(source: Path, mapping: TableMapping, facts: Facts) -> Iterator[Line]:
 
 
 def _form(source: Path, raw: IO[bytes], mapping: TableMapping) -> _Form:
-    """How a file is written, by its beginning. The delimiter is what finds the most of the columns that are asked for."""
+    """Find a file's format from its beginning. The delimiter is the one that gives the most columns that the mapping uses."""
     head = _begun(source, raw).read(HEAD_BYTES)
     encoding = _encoding(head)
     asked = {key for event in mapping.events for template in event_templates(event) for key in template}
@@ -223,7 +223,7 @@ def _form(source: Path, raw: IO[bytes], mapping: TableMapping) -> _Form:
 
 
 def _fits(mapping: TableMapping, header: list[str]) -> bool:
-    """Whether a row names all the columns that a mapping asks for."""
+    """Whether a row names all columns that a mapping needs."""
     try:
         mapping.bind(header)
     except BadMapping:
@@ -232,7 +232,7 @@ def _fits(mapping: TableMapping, header: list[str]) -> bool:
 
 
 def event_templates(event: Any) -> Iterator[tuple[str, ...]]:
-    """The keys of the columns that an event of a mapping asks for."""
+    """The keys of the columns that an event of a mapping uses."""
     for expression in event.expressions:
         if (template := getattr(expression, "template", None)) is not None:
             yield from (place.keys for place in template.places)
@@ -255,13 +255,13 @@ def _text(source: Path, raw: IO[bytes], encoding: str) -> io.TextIOWrapper:
 
 
 def _begun(source: Path, raw: IO[bytes]) -> IO[bytes]:
-    """What a file holds, from its beginning; closing it leaves the file open."""
+    """The decompressed content of a file, from its beginning; closing it leaves the file open."""
     raw.seek(0)
-    return _unpacked(source, cast("IO[bytes]", io.BufferedReader(_Kept(raw))))
+    return _unpacked(source, cast("IO[bytes]", io.BufferedReader(_KeptOpen(raw))))
 
 
-class _Kept(io.RawIOBase):
-    """A file that stays open when what reads it is closed."""
+class _KeptOpen(io.RawIOBase):
+    """A file that stays open when its reader is closed."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -276,7 +276,7 @@ class _Kept(io.RawIOBase):
 
 
 def _hint(source: Path, raw: IO[bytes], encoding: str) -> str | None:
-    """The delimiter that a first line such as `sep=;` tells."""
+    """The delimiter that a first line such as `sep=;` names."""
     try:
         first = _text(source, raw, encoding).readline(LINE_CHARACTERS_MAX).strip("\r\n\ufeff").strip('"')
     except UnicodeDecodeError:
@@ -287,7 +287,7 @@ def _hint(source: Path, raw: IO[bytes], encoding: str) -> str | None:
 
 
 class _Csv:
-    """Rows of CSV, each with the line that it ends on: cells, or None and what is wrong."""
+    """Rows of CSV, each with the number of its last line: its cells, or None and the error."""
 
     def __init__(self, text: io.TextIOWrapper, delimiter: str) -> None:
         csv.field_size_limit(CELL_CHARACTERS_MAX)
@@ -295,7 +295,7 @@ class _Csv:
         self._rows = csv.reader(self._bounded(), delimiter=delimiter, strict=True)
 
     def skip_line(self) -> None:
-        """Go past a line that is none of the table."""
+        """Skip a line that is not part of the table."""
         next(self._bounded(), "")
 
     def _bounded(self) -> Iterator[str]:
@@ -334,13 +334,13 @@ class _Csv:
 
 
 class _Row(NamedTuple):
-    """A row below the header: the line that it ends on, and its cells, or None and what is wrong."""
+    """A row below the header: the number of its last line, and its cells, or None and the error."""
 
     number: int
     cells: list[str] | None
     wrong: str | None
     after_empty: bool
-    """Whether an empty line is somewhere between it and the header."""
+    """Whether there is an empty line between the row and the header."""
 
 
 def _rows(source: Path, raw: IO[bytes], form: _Form) -> Iterator[_Row]:
@@ -390,7 +390,9 @@ def _parquet(source: Path, mapping: TableMapping | None, facts: Facts) -> Iterat
     size, rows = source.stat().st_size, max(1, file.metadata.num_rows)
     if mapping is None:
         if EVENT_COLUMN not in columns:
-            raise Unreadable(f"{source} has no column {EVENT_COLUMN}: a mapping must say which events its rows tell")
+            raise Unreadable(
+                f"{source} has no column {EVENT_COLUMN}: it needs a mapping, which says which events its rows become"
+            )
         for number, (event,) in enumerate(_parquet_rows(source, file, [EVENT_COLUMN]), 1):
             body = event.encode() if isinstance(event, str) else _cell(event).encode()
             yield Line(number, body, [body], size * number // rows)
@@ -427,7 +429,7 @@ def _is_number(kind: Any) -> bool:
 
 
 def _cell(value: Any) -> str:
-    """A value of a Parquet column as a mapping reads it."""
+    """A value of a Parquet column as a text, for the mapping."""
     match value:
         case None:
             return ""
@@ -448,5 +450,5 @@ def _library() -> Any:
     try:
         from pyarrow import parquet  # an extra: a wheel of 40 MB that few need
     except ImportError as error:
-        raise Unreadable("Parquet takes the extra `parquet`: pip install 'touchline[parquet]'") from error
+        raise Unreadable("Parquet needs the extra `parquet`: pip install 'touchline[parquet]'") from error
     return parquet

@@ -1,4 +1,4 @@
-"""What did a source tell? Every row of it is accounted for, and the deals that can never count are told with the reason."""
+"""What is the outcome of a source? Counts every row, and the deals that can never count for a campaign, with the reason."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from shared.rules.deal import DealReason
 
 @dataclass
 class Rows:
-    """Rows of a source: those read are those told, those that told nothing and those refused."""
+    """Counts of a source's rows: read = with events + without events + refused."""
 
     read: int = 0
     told: int = 0
@@ -20,7 +20,7 @@ class Rows:
     refused: int = 0
 
     def count(self, *, told: bool, refused: bool) -> None:
-        """One more row was read."""
+        """Count one row: whether it gave events, and whether it was refused."""
         self.read += 1
         if refused:
             self.refused += 1
@@ -37,19 +37,19 @@ class Rows:
 
 @dataclass
 class Deals:
-    """Rows that tell of a deal, by what they tell of it. A row is one deal's."""
+    """Counts of rows about a deal, by what they say of it. A row is about one deal."""
 
     rows: int = 0
     without_contact: int = 0
     without_amount: int = 0
-    """Of those won: they count, with no revenue."""
+    """Won deals without an amount: they count, with no revenue."""
     states: Counter[str] = field(default_factory=Counter)
     """Won, lost and open."""
     never: Counter[str] = field(default_factory=Counter)
-    """Deals that, by this row, can count for no campaign: why (rule **deal**)."""
+    """Deals that, by their row, can count for no campaign, by reason (rule **deal**)."""
 
     def observe(self, events: Sequence[e.Event]) -> None:
-        """Take in the events of one row."""
+        """Count a row by its events."""
         if not any(isinstance(event, e.DealCreated) for event in events):
             return
         self.rows += 1
@@ -73,7 +73,7 @@ class Deals:
             setattr(self, name, getattr(self, name) + count)
 
     def told(self, *, names_contacts: bool) -> dict[str, Any]:
-        """The counts; where a file cannot name contacts, that says nothing of a deal that has none in it."""
+        """The counts for the report; if the file cannot name contacts, a deal without contacts in it is not reported."""
         never = {reason: n for reason, n in self.never.items() if names_contacts or reason != DealReason.NO_CONTACT}
         return {
             "rows": self.rows, **{state: self.states[state] for state in ("won", "lost", "open")},
@@ -98,6 +98,6 @@ def _names_contact(event: e.Event) -> bool:
 
 
 def _at_us(event: e.Event) -> int:
-    """When an event occurred, which without `occurred_at` is as of when it is told; 0 if it says neither."""
+    """`occurred_at` of an event, or else its `as_of`, in µs; 0 if it has neither."""
     at = event.occurred_at or event.as_of
     return 0 if at is None else to_micros(at)

@@ -1,4 +1,4 @@
-"""Is the live projection what the log makes of it? Rebuild it beside the live one, up to the same position, and compare."""
+"""Does the live projection match the log? Projects the log again beside the live one, up to the same position, and compares."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,21 +15,21 @@ from shared.projection.sql import Connection
 PROGRESS = "SELECT partition, next_offset FROM {schema}.progress WHERE next_offset > 0 ORDER BY partition"
 KIND = "verify"
 Drawn = tuple[int, int | None]
-"""Of how many parts one is drawn, and which; None: any."""
+"""The number of parts, and which part to check; None: a random one."""
 
 
 @dataclass
 class Comparison:
-    """What was compared, and what differs: tables by name with both checksums, and rows of them."""
+    """The result of a comparison: the tables by name with both checksums, and the rows that differ."""
 
     generation: str
     offsets: dict[int, int]
     tables: dict[str, tuple[Checksum, Checksum]] = field(default_factory=dict)
     rows: list[Difference] = field(default_factory=list)
     sample: Sample | None = None
-    """The part that was compared; None: all."""
+    """The sample that was compared; None: everything."""
     left_out: dict[int, str] = field(default_factory=dict)
-    """Workspaces, by number, that were not compared: their rows are being made anew for settings that the log tells already."""
+    """Numbers of workspaces that were not compared, because they are being projected again after a changed setting."""
 
     @property
     def differing(self) -> list[str]:
@@ -40,7 +40,7 @@ class Comparison:
 async def offsets_of(
     database: "asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]", schema: str
 ) -> dict[int, int]:
-    """Where a generation stands, by partition; those that hold nothing are left out."""
+    """The offsets of a generation by partition, without partitions at offset 0."""
     rows = await database.fetch(PROGRESS.replace("{schema}", schema))
     return {row["partition"]: row["next_offset"] for row in rows}
 
@@ -52,10 +52,10 @@ async def verify(
     advance: Callable[[int], None],
     sample: Drawn | None = None,
 ) -> Comparison:
-    """Compare the live generation, as it stands now, with one made from offset 0. Live traffic goes on meanwhile.
+    """Compare the live generation, as it is now, with one projected from offset 0. Live events are projected meanwhile.
 
-    With `sample`, one part of so many is compared: the log is read as a whole, and little of it projected.
-    `begun` is told how many events there are to project, `advance` how many more are. `number` names the scratch generation.
+    With `sample`, only one part is compared: the whole log is read, but little of it is projected.
+    `begun` is called with the number of events, `advance` with the number just projected. `number` names the scratch generation.
     Raises `WrongLog`, `WrongShape`, `NoGeneration` or `LogDamaged`.
     """
     live = await live_generation(resources.pool)
@@ -68,7 +68,7 @@ async def compared(
     resources: Resources, live: Generation, build: Build, begun: Callable[[int], None] = lambda _: None,
     sample: Drawn | None = None,
 ) -> Comparison:  # fmt: skip
-    """Build up to where the live generation stands, and compare. The snapshot of its rows is held all the while."""
+    """Build up to the live generation's offsets, and compare. The snapshot of its rows stays open meanwhile."""
     rebuilt = build.generation.name
     async with resources.pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
         comparison = Comparison(live.name, await offsets_of(seen, live.name))

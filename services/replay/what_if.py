@@ -1,7 +1,7 @@
-"""What would the numbers be, had it been otherwise? A generation beside the live one, of other events or other settings.
+"""What would the numbers be with other events or settings? Builds a generation beside the live one, with the changes.
 
-Other settings are told, events are taken out and others added as the log itself would have it done: by events, which come
-after all others and are in no log. So every rule holds of them, and the live projection never hears of it.
+Settings are changed, events retracted and events added as in the log: by events, which are projected after all others but are
+in no log. So every rule applies to them, and the live projection is not affected.
 """
 
 import datetime as dt
@@ -25,7 +25,7 @@ from shared.rules.acceptance import accept
 from shared.rules.keys import event_key
 from shared.rules.once import BEFORE_ALL_US, recency
 
-LAST = "9999-12-31T23:59:59Z"  # what is told then has the last word
+LAST = "9999-12-31T23:59:59Z"  # later than all other events, so it overrides them
 NUMBER = sql("SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1")
 KNOWN = "SELECT true FROM touchline.generation WHERE name = $1 AND ready_at IS NOT NULL"
 READY = """
@@ -36,16 +36,16 @@ STANDS_AT = sql("UPDATE {g}.progress SET next_offset = $2 WHERE partition = $1")
 
 
 class Taken(Exception):
-    """There is a generation of this name."""
+    """A generation of this name exists already."""
 
 
 class Unfit(Exception):
-    """What is to be otherwise cannot be so; it says what and why."""
+    """A change that is not possible; the message says which and why."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What is to be otherwise: settings told last, events added, events (by id) taken out, nothing received after an instant."""
+    """The changes: settings, events to add, events (by id) to leave out, and an instant after which received events are left out."""
 
     settings: dict[str, Any]
     added: Sequence[Record]
@@ -53,7 +53,7 @@ class Changes:
     received_by_us: int | None = None
 
     def told(self) -> dict[str, Any]:
-        """For whoever asks later what this generation is."""
+        """The changes as JSON, stored with the generation."""
         return {
             "settings": self.settings, "added": [id_of(record) for record in self.added],
             "without": list(self.without), "received_by_us": self.received_by_us,
@@ -62,7 +62,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class Made:
-    """A generation that answers `?generation=name`; it stands where the live one stood when it was asked for."""
+    """A generation for `?generation=name`, projected up to the live generation's position at the time of the request."""
 
     name: str
     position: Position
@@ -70,7 +70,7 @@ class Made:
 
 
 class Extended:
-    """A log with a few more records at the end of one partition, which nobody else sees. See `EventLog`."""
+    """A log with some records added at the end of one partition, only in this object. See `EventLog`."""
 
     def __init__(self, log: EventLog, at: Position, workspace: str, values: Sequence[bytes]) -> None:
         self.partitions, self.identity = log.partitions, log.identity
@@ -78,7 +78,7 @@ class Extended:
         self._more = [Entry(at.offset + n, workspace, value) for n, value in enumerate(values)]
 
     async def append(self, workspace: str, values: Sequence[bytes]) -> Position:
-        """Nothing is appended here."""
+        """Not possible: this log is read-only."""
         raise NotImplementedError
 
     async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
@@ -116,7 +116,7 @@ class Extended:
         await self._log.leave(partition)
 
     async def close(self) -> None:
-        """See `EventLog.close`; the log is its maker's to close."""
+        """See `EventLog.close`: does nothing, the underlying log stays open."""
 
 
 def id_of(record: Record) -> str:
@@ -126,7 +126,7 @@ def id_of(record: Record) -> str:
 
 
 def settings_told(settings: dict[str, Any], now_us: int) -> Record:
-    """An event that sets these last. Raises `Unfit`."""
+    """An event that sets these settings, later than all others. Raises `Unfit`."""
     return _last({"type": "workspace_configured", "id": "what-if:set", "settings": settings}, now_us)
 
 
@@ -146,7 +146,7 @@ async def what_if(
     resources: Resources, name: str, workspace: str, changes: Changes, keep: dt.timedelta,
     begun: Callable[[int], None], advance: Callable[[int], None],
 ) -> Made:  # fmt: skip
-    """Make the generation, of one workspace as the live one knows it now. Live traffic goes on meanwhile.
+    """Build the generation, for one workspace, up to the live generation's current position. Live events are projected meanwhile.
 
     Raises `Taken`, `Unfit`, `NoGeneration`, `WrongShape`, `WrongLog` or `LogDamaged`.
     """
@@ -155,7 +155,7 @@ async def what_if(
     check_log(live, resources.log.identity, resources.log.partitions)
     schema = WHAT_IF + name
     if await resources.pool.fetchval(KNOWN, schema):
-        raise Taken(f"there is a generation {name} already; `touchline replay drop {name}` removes it")
+        raise Taken(f"a generation {name} exists already; `touchline replay drop {name}` removes it")
     partition = partition_of(workspace, live.partitions)
     at = Position(partition, (await offsets_of(resources.pool, live.name)).get(partition, 0))
     await _check(resources.pool, live, workspace, changes)
@@ -182,7 +182,7 @@ async def _extend(
     resources: Resources, generation: Generation, at: Position, workspace: str, values: Sequence[bytes],
     advance: Callable[[int], None],
 ) -> None:  # fmt: skip
-    """Project what is in no log, and stand where the log's part ends."""
+    """Project the added records, then set the generation's offset to the end of the real log's part."""
     log = Extended(resources.log, at, workspace, values)
     build = Build(Resources(resources.pool, log), generation, lambda _: None, Selection(workspace))
     await build.run({at.partition: at.offset + len(values)})
@@ -197,7 +197,7 @@ def _as_of_us(record: Record) -> int | None:
 
 
 async def _check(pool: "asyncpg.Pool[asyncpg.Record]", live: Generation, workspace: str, changes: Changes) -> None:
-    """Raise `Unfit` for an event to take out that is not there, or one to add that would not count."""
+    """Raise `Unfit` for an event to leave out that does not exist, or one to add that would not count."""
     added = {id_of(record): _as_of_us(record) for record in changes.added}
     async with Connection.of(pool, live.name) as connection:
         ws = await connection.fetchval(NUMBER, workspace) or 0
@@ -205,7 +205,7 @@ async def _check(pool: "asyncpg.Pool[asyncpg.Record]", live: Generation, workspa
     known = {row["event_key"]: recency(row["as_of_us"]) for row in rows}
     if there := [i for i, as_of_us in added.items() if known.get(event_key(i), BEFORE_ALL_US - 1) >= recency(as_of_us)]:
         raise Unfit(
-            f"there is an event {there[0]} already, and an id counts once; add it under another id, or with a later `as_of`"
+            f"an event with the id {there[0]} exists already, and an id counts once; use another id, or a later `as_of`"
         )
     if missing := [i for i in changes.without if event_key(i) not in known and i not in added]:
         raise Unfit(f"there is no event {missing[0]} to take out")

@@ -1,4 +1,4 @@
-"""Who does the work of a rebuild? Processes of its own, one a core; or, where there is little to do, the process at hand."""
+"""Which processes do the work of a rebuild? Worker processes, one a core; or, for little work, the current process."""
 
 import asyncio
 import contextlib
@@ -21,14 +21,14 @@ import uvloop
 from shared.log.port import EventLog
 from shared.projection.sql import Connection
 
-NICENESS = 5  # what is live goes first
+NICENESS = 5  # live services have priority
 SESSION = """
 SET synchronous_commit = off;
 SET maintenance_work_mem = '256MB';
 SET work_mem = '64MB';
 SET max_parallel_maintenance_workers = 0;
 SELECT set_config('wal_compression', 'off', false) WHERE has_parameter_privilege('wal_compression', 'SET')
-"""  # what is lost with the machine is made again; several indexes are built at once, each by one; whole pages are all that a new index logs, and packing them takes longer than writing
+"""  # rows lost with the machine are built again; indexes are built at the same time, each by one process; compressing their WAL takes longer than writing it
 
 Answer = TypeVar("Answer")
 P = ParamSpec("P")
@@ -39,7 +39,7 @@ Opener = Callable[[], AbstractAsyncContextManager[Any]]
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What a step works with: a connection to the generation that is made, and the log."""
+    """What a step works with: a connection to the generation that is built, and the log."""
 
     connection: Connection
     log: EventLog
@@ -49,19 +49,19 @@ Step = Callable[Concatenate[WorkerContext, P], Awaitable[Answer]]
 
 
 class WorkerLost(Exception):
-    """A process of the worker pool ended before its time; what it had done is written down, and the next run goes on."""
+    """A worker process ended unexpectedly; its finished steps are recorded, and the next run continues."""
 
 
 class WorkerPool(Protocol):
-    """Carries out steps: functions of a module that take `WorkerContext` first."""
+    """Runs steps: module-level functions whose first argument is a `WorkerContext`."""
 
     async def do(self, step: Step[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
-        """Carry out a step, and answer what it answers. Raises what it raises, or `WorkerLost`."""
+        """Run a step, and return its result. Raises the step's error, or `WorkerLost`."""
         ...
 
 
 class Alone:
-    """The process at hand."""
+    """Runs steps in the current process."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
@@ -74,7 +74,7 @@ class Alone:
 
 
 class Processes:
-    """Processes of their own, which end with this one, however it ends."""
+    """Runs steps in worker processes, which end when this process ends, also if it is killed."""
 
     def __init__(self, executor: ProcessPoolExecutor) -> None:
         self._executor = executor
@@ -85,7 +85,9 @@ class Processes:
         try:
             answer: Answer = await loop.run_in_executor(self._executor, _do, step, args, kwargs)
         except BrokenProcessPool as error:
-            raise WorkerLost("a process that helps has ended; has the machine too little memory?") from error
+            raise WorkerLost(
+                "a worker process has ended unexpectedly; does the machine have too little memory?"
+            ) from error
         return answer
 
 
@@ -99,7 +101,7 @@ async def alone(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, generation:
 
 @asynccontextmanager
 async def processes(opener: Opener, generation: str, members: int) -> AsyncIterator[WorkerPool]:
-    """A worker pool of so many processes."""
+    """A worker pool of `members` processes."""
     executor = ProcessPoolExecutor(
         members, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(opener, generation)
     )
@@ -110,7 +112,7 @@ async def processes(opener: Opener, generation: str, members: int) -> AsyncItera
 
 
 class _Member:
-    """One of a worker pool: the process at hand, which was started for it."""
+    """The state of a worker process: it runs in the process that was started for it."""
 
     def __init__(self, opener: Opener, generation: str) -> None:
         self._opener, self._generation = opener, generation
@@ -134,13 +136,13 @@ _member: _Member | None = None
 
 
 def _begin(opener: Opener, generation: str) -> None:
-    """Make this process a member of a worker pool."""
+    """Set up this process as a worker."""
     global _member
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker pool's maker says when it is over
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that made the pool ends the workers
     os.nice(NICENESS)
     threading.Thread(target=_end_with_the_maker, daemon=True).start()
     _member = _Member(opener, generation)
-    gc.disable()  # it lives for one rebuild, and what it makes holds no cycles
+    gc.disable()  # a worker runs for one rebuild only, and its objects hold no cycles
 
 
 def _end_with_the_maker() -> None:

@@ -1,7 +1,8 @@
-"""Whose is the account that a producer's message names, and with which secret is it signed?
+"""To which workspace does the account that a producer's message names belong, and which secret signs the message?
 
 Some producers cannot send an access key: their messages name an account (HubSpot's portal, or a name in the webhook's URL) and
-are signed. An account belongs to one workspace. A secret is kept as it is, for signatures are checked with it; it opens no read.
+are signed. An account belongs to one workspace. A secret is stored unhashed, because signatures are checked with it; nobody
+can read data with it.
 """
 
 import asyncio
@@ -15,10 +16,10 @@ import asyncpg
 from shared.access.public_keys import public_key
 from shared.database import AWAY
 
-CACHE_S = 5.0  # a new secret is heeded within so long
-CACHED_ACCOUNTS_MAX = 10_000  # per process, those that nobody has among them
+CACHE_S = 5.0  # a new secret is in use after so long at the latest
+CACHED_ACCOUNTS_MAX = 10_000  # per process, including names that no workspace has
 ASK_S = 2.0
-ASKED_AT_ONCE_MAX = 4  # look-ups; whoever tries out accounts leaves most connections to others
+ASKED_AT_ONCE_MAX = 4  # look-ups at a time, so that somebody who tries out accounts leaves most connections to others
 ACCOUNT_CHARACTERS_MAX = 128
 SECRET_CHARACTERS_MAX = 4_096  # a key in PEM fits
 
@@ -38,7 +39,7 @@ KINDS = {
     "hubspot": Kind("the portal's (Hub) ID, a number", re.compile(r"[1-9][0-9]{0,18}", re.ASCII)),
     "mailgun": _IN_URL, "sendgrid": _IN_URL,
 }  # fmt: skip
-"""The producers whose messages name an account and are signed. Any other one sends with an access key."""
+"""The producers whose messages name an account and are signed. All others send an access key."""
 
 FIND = """
 SELECT account, workspace_id, secret FROM touchline.producer_account WHERE producer = $1 AND account = ANY($2::text[])
@@ -55,14 +56,14 @@ SELECT producer, account, created_at FROM touchline.producer_account WHERE works
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose it is. The secret is left out of what is printed."""
+    """The workspace of an account and its secret. `repr` leaves the secret out."""
 
     workspace: str
     secret: str = field(repr=False)
 
 
 def unfit(producer: str, account: str, secret: str | None = None) -> tuple[str, str] | None:
-    """Which of the three cannot be connected, and why; None if they can. Without a secret it is asked of the other two."""
+    """The name of the first of the three values that is not valid, and why; None if all are. Checks no secret where none is given."""
     kind = KINDS.get(producer)
     if kind is None:
         return "producer", f"{producer[:40]!r} takes no account; these do: {', '.join(sorted(KINDS))}"
@@ -83,12 +84,12 @@ def unfit(producer: str, account: str, secret: str | None = None) -> tuple[str, 
 async def connect(
     pool: "asyncpg.Pool[asyncpg.Record]", producer: str, account: str, workspace: str, secret: str
 ) -> bool:
-    """Make an account the workspace's, or replace its secret; False if it is another workspace's already."""
+    """Connect an account to the workspace, or replace its secret; False if it belongs to another workspace."""
     return bool(await pool.execute(CONNECT, producer, account, workspace, secret) == "INSERT 0 1")
 
 
 async def disconnect(pool: "asyncpg.Pool[asyncpg.Record]", producer: str, account: str, workspace: str) -> bool:
-    """Forget an account of the workspace; False if it has none of this name."""
+    """Delete an account of the workspace; False if it has none of this name."""
     return bool(await pool.execute(DISCONNECT, producer, account, workspace) == "DELETE 1")
 
 
@@ -99,25 +100,25 @@ async def list_accounts(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) ->
 
 
 @dataclass(slots=True)
-class _Known:
+class _CachedAccount:
     account: Account | None
     asked_s: float
 
 
 class Accounts:
-    """Looks accounts up, remembering them for a few seconds; while the database is away, for as long as it is."""
+    """Looks accounts up and caches them for `CACHE_S` seconds, or for as long as the database cannot be reached."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._known: dict[tuple[str, str], _CachedAccount] = {}
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
 
     async def find(self, producer: str, account: str, now_s: float) -> Account | None:
-        """Whose it is, None if nobody's. `now_s` is a monotonic clock. Raises one of `AWAY` if it was never asked."""
+        """The account; None if no workspace has it. `now_s` is a monotonic clock. Raises one of `AWAY` if it is not cached."""
         return (await self.find_all(producer, [account], now_s)).get(account)
 
     async def find_all(self, producer: str, accounts: Iterable[str], now_s: float) -> dict[str, Account]:
-        """Those of the accounts that are somebody's, looked up at once. Raises one of `AWAY` if one was never asked."""
+        """Those of the accounts that a workspace has, in one query. Raises one of `AWAY` if one of them is not cached."""
         wanted = [a for a in dict.fromkeys(accounts) if len(a) <= ACCOUNT_CHARACTERS_MAX and "\0" not in a]
         known = {account: self._known.get((producer, account)) for account in wanted}
         asked = [account for account, k in known.items() if k is None or now_s - k.asked_s >= CACHE_S]
@@ -130,12 +131,12 @@ class Accounts:
                     raise
             else:
                 found = {row["account"]: Account(row["workspace_id"], row["secret"]) for row in rows}
-                known |= {account: _Known(found.get(account), now_s) for account in asked}
+                known |= {account: _CachedAccount(found.get(account), now_s) for account in asked}
                 self._remember({(producer, account): k for account, k in known.items() if k is not None})
         return {account: k.account for account, k in known.items() if k is not None and k.account is not None}
 
-    def _remember(self, known: dict[tuple[str, str], _Known]) -> None:
-        """Keep what was found. Accounts that nobody has make room first: they push no other one out."""
+    def _remember(self, known: dict[tuple[str, str], _CachedAccount]) -> None:
+        """Cache the answers. Where the cache is full, names that no workspace has are dropped first."""
         if len(self._known) + len(known) > CACHED_ACCOUNTS_MAX:
             self._known = {name: k for name, k in self._known.items() if k.account is not None}
         if len(self._known) + len(known) > CACHED_ACCOUNTS_MAX:

@@ -1,4 +1,4 @@
-"""Who may do what? A key belongs to one workspace and has one scope; only its SHA-256 is stored."""
+"""What may a request's sender do? A key belongs to one workspace and has one scope; only its SHA-256 is stored."""
 
 import asyncio
 import re
@@ -14,13 +14,13 @@ from shared.database import AWAY
 
 PREFIX: dict[Scope, str] = {"collect": "tlc_", "server": "tls_", "read": "tlr_", "admin": "tla_"}
 KEY_BYTES = 24  # of randomness; 32 characters
-KEY_FORM = re.compile(r"tl[csra]_[A-Za-z0-9_-]{32}\Z")  # what has another form is no key of ours, and nobody is asked
+KEY_FORM = re.compile(r"tl[csra]_[A-Za-z0-9_-]{32}\Z")  # other texts are refused without a query
 HINT_CHARACTERS = 8  # enough to tell keys apart, too few to guess one
-HINT_DRAWS_MAX = 100  # for one that no key of the workspace has; there are 16 million, so the second draw is rare
-CACHED_KEYS_MAX = 10_000  # per process, and as many that nobody has: about 2 MB each
-CACHE_S = 5.0  # a revoked key stops working within it
-ASKED_AT_ONCE_MAX = 4  # keys; those who try out keys leave most connections to others
-STALE_S = 900.0  # while the database is away, a key that was good goes on being good for so long
+HINT_DRAWS_MAX = 100  # for a hint that is new in the workspace; there are 16 million, so a second draw is rare
+CACHED_KEYS_MAX = 10_000  # per process, and as many unknown keys: about 2 MB each
+CACHE_S = 5.0  # a revoked key stops working after so long at the latest
+ASKED_AT_ONCE_MAX = 4  # look-ups at a time, so that somebody who tries out keys leaves most connections to others
+STALE_S = 900.0  # while the database cannot be reached, a key that was valid stays valid for so long
 ASK_S = 2.0
 
 FIND = "SELECT workspace_id, scope, hint FROM touchline.access_key WHERE sha256 = $1 AND revoked_at IS NULL"
@@ -41,12 +41,12 @@ INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $2)
 ON CONFLICT (workspace_id) DO UPDATE SET name = excluded.name
     WHERE NOT EXISTS (SELECT FROM touchline.access_key k WHERE k.workspace_id = workspace.workspace_id)
 RETURNING number
-"""  # a projector may have met its first event already, and knows its id alone
+"""  # a projector may have created the workspace at its first event; then its name is its id
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a key opens. `hint` is the key's first characters, by which it is told apart and which open nothing."""
+    """What a key gives access to. `hint` is the key's first characters, which identify it but give no access."""
 
     workspace: str
     scope: Scope
@@ -54,12 +54,12 @@ class Access:
 
 
 def digest(key: str) -> bytes:
-    """What is stored of a key."""
+    """The SHA-256 that is stored instead of the key."""
     return sha256(key.encode()).digest()
 
 
 async def create_key(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str, scope: Scope) -> str:
-    """A new key; it is answered here and nowhere else again. No other key that the workspace has or had has its hint."""
+    """A new key; it cannot be read again later. Its hint is unique among all keys, also the revoked ones, of the workspace."""
     taken = {row["hint"] for row in await connection.fetch(HINTS, workspace, scope)}
     drawn = (PREFIX[scope] + secrets.token_urlsafe(KEY_BYTES) for _ in range(HINT_DRAWS_MAX))
     key = next(key for key in drawn if key[:HINT_CHARACTERS] not in taken)
@@ -68,7 +68,7 @@ async def create_key(connection: "asyncpg.Connection[asyncpg.Record]", workspace
 
 
 async def create_workspace(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, name: str) -> dict[Scope, str] | None:
-    """A workspace with one key of each scope; None if it has, or had, keys already."""
+    """Create a workspace with one key of each scope; None if it has, or had, keys already."""
     async with pool.acquire() as connection, connection.transaction():
         if await connection.fetchval(BEGIN_WORKSPACE, workspace, name) is None:
             return None
@@ -76,14 +76,14 @@ async def create_workspace(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str,
 
 
 @dataclass(slots=True)
-class _Known:
+class _CachedKey:
     access: Access
     asked_s: float
     answered_s: float
 
 
 async def ensure_workspace(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str) -> None:
-    """A workspace called by its id, unless there is one."""
+    """Create a workspace, named by its id, unless it exists."""
     await connection.execute(ADD_WORKSPACE, workspace, workspace)
 
 
@@ -100,7 +100,7 @@ async def list_keys(connection: "asyncpg.Connection[asyncpg.Record]", workspace:
 
 
 async def revoke_keys(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str, beginning: str) -> int:
-    """Revoke the one key in force that is, or whose hint is, `beginning`; answers how many there are, 1 if it is done."""
+    """Revoke the valid key that is `beginning` or has it as hint. Returns how many keys match; only a single match is revoked."""
     async with connection.transaction():
         rows = await connection.fetch(IN_FORCE, workspace, digest(beginning), beginning)
         if len(rows) == 1:
@@ -109,18 +109,18 @@ async def revoke_keys(connection: "asyncpg.Connection[asyncpg.Record]", workspac
 
 
 class KeyRing:
-    """Looks keys up, remembering digests for a few seconds: those of keys, and apart from them those that nobody has."""
+    """Looks keys up and caches their digests for `CACHE_S` seconds; digests of unknown keys have a cache of their own."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
-        self._known: dict[bytes, _Known] = {}
+        self._known: dict[bytes, _CachedKey] = {}
         self._unknown: dict[bytes, float] = {}
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
 
     async def find(self, key: str, now_s: float) -> Access | None:
-        """What the key opens, None if it is unknown or revoked. `now_s` is a monotonic clock.
+        """What the key gives access to; None if it is unknown or revoked. `now_s` is a monotonic clock.
 
-        While the database is away a key that was found lately is believed; of another, what is raised is one of `AWAY`.
+        While the database cannot be reached, a key found in the last `STALE_S` stays valid; any other raises one of `AWAY`.
         """
         if not KEY_FORM.match(key):
             return None
@@ -143,7 +143,7 @@ class KeyRing:
             _remember(self._unknown, sha256_, now_s)
             return None
         access = Access(row["workspace_id"], row["scope"], row["hint"])
-        _remember(self._known, sha256_, _Known(access, now_s, now_s))
+        _remember(self._known, sha256_, _CachedKey(access, now_s, now_s))
         return access
 
 
@@ -151,7 +151,7 @@ Value = TypeVar("Value")
 
 
 def _remember(among: dict[bytes, Value], key: bytes, value: Value) -> None:
-    """Put it last; what was put there longest ago goes where there are too many."""
+    """Add an entry at the end; where the cache is full, drop the oldest entry."""
     among.pop(key, None)
     if len(among) >= CACHED_KEYS_MAX:
         del among[next(iter(among))]

@@ -1,8 +1,8 @@
-"""How is a position told to those who may not know the whole log?
+"""How is a position of the log shown to a client that may see one workspace only?
 
-Workspaces share partitions, so an offset counts what the neighbours have sent. In the operator's workspace a position is
-plain, `pPARTITION-OFFSET`, as `touchline status` tells it. In every other it is the same, enciphered under a secret of the
-database and the workspace's id: equal positions are equal texts, and nothing else can be read from them.
+Workspaces share partitions, so a plain offset would show how much other workspaces send. In the operator's workspace a position
+is plain, `pPARTITION-OFFSET`, as `touchline status` prints it. In every other workspace it is encrypted with a secret of the
+database and the workspace's id: equal positions give equal texts, and a client can read nothing else from them.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import asyncpg
 from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.log.port import Position
 
-ROUNDS = 6  # of a Feistel network on halves of 32 bits; four are enough for one that cannot be told from chance
+ROUNDS = 6  # of a Feistel network on halves of 32 bits; four are enough for a permutation that looks random
 HALF_BITS = 32
 HALF = (1 << HALF_BITS) - 1
 OFFSET_BITS = 48  # 281 trillion events
@@ -23,22 +23,22 @@ DIGITS = 16
 IDENTIFIER = """
 SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())
 FROM pg_control_system()
-"""  # of the database; PostgreSQL made it with the store, and tells it to its own users alone
+"""  # of the database; PostgreSQL made it with the cluster, and only its own users can read it
 
 
 class Positions:
-    """Tells and reads positions; every process on the same database agrees. `secret` is known to none of its users."""
+    """Writes positions as text and reads them; all processes on the same database agree. Clients must not know `secret`."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = blake2b(secret, digest_size=32).digest()
 
     @classmethod
     async def of(cls, pool: "asyncpg.Pool[asyncpg.Record]") -> "Positions":
-        """Those of a database, whose identifier is the secret."""
+        """For a database; its identifier is the secret."""
         return cls(str(await pool.fetchval(IDENTIFIER)).encode())
 
-    def tell(self, workspace: str, position: Position) -> str:
-        """The text of a position."""
+    def write(self, workspace: str, position: Position) -> str:
+        """A position as the text that clients of the workspace get."""
         if workspace == OPERATOR_WORKSPACE:
             return str(position)
         block = position.partition << OFFSET_BITS | position.offset
@@ -48,11 +48,11 @@ class Positions:
         return f"{PREFIX}{left << HALF_BITS | right:0{DIGITS}x}"
 
     def read(self, workspace: str, text: str) -> Position:
-        """The position of a text. Raises `ValueError` on anything else."""
+        """The position that `write` made this text of. Raises `ValueError` on anything else."""
         if workspace == OPERATOR_WORKSPACE:
             return Position.parse(text)
         if len(text) != len(PREFIX) + DIGITS or not text.startswith(PREFIX) or not text.isascii() or not text.isalnum():
-            raise ValueError(f"{text[:50]!r} is no position")
+            raise ValueError(f"{text[:50]!r} is not a position")
         block = int(text[len(PREFIX) :], 16)
         left, right = block >> HALF_BITS, block & HALF
         for key in reversed(list(self._keys(workspace))):

@@ -1,4 +1,4 @@
-"""Which public key does an account's secret hold? SendGrid signs with the private half of it."""
+"""Which public key does an account's secret hold? SendGrid signs with the matching private key."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ KEYS_CACHED = 1_000  # parsed public keys, some 2 KB each
 
 @lru_cache(KEYS_CACHED)
 def public_key(secret: str) -> EllipticCurvePublicKey:
-    """The public key: base64 of its DER form, as SendGrid shows it, or PEM. Raises `ValueError` if it is none."""
+    """Parse a public key: base64 of its DER form, as SendGrid shows it, or PEM. Raises `ValueError` if it cannot be parsed."""
     text = "".join(secret.split())
     try:
         if "BEGIN" in text:
@@ -21,7 +21,7 @@ def public_key(secret: str) -> EllipticCurvePublicKey:
         else:
             key = load_der_public_key(base64.b64decode(text, validate=True))
     except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
-        raise ValueError("the account's secret is no public key") from error
+        raise ValueError("the account's secret is not a public key") from error
     if not isinstance(key, EllipticCurvePublicKey):
-        raise ValueError("the account's secret is a public key of another kind than elliptic curves")  # noqa: TRY004
+        raise ValueError("the account's secret is a public key, but not an elliptic-curve key")  # noqa: TRY004
     return key

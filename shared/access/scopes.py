@@ -1,7 +1,7 @@
-"""What is a key for? The four scopes of access keys, and the workspace of whoever runs the store."""
+"""What may a key be used for? The four scopes of access keys, and the operator's workspace."""
 
 from typing import Literal
 
 Scope = Literal["collect", "server", "read", "admin"]
 SCOPES: tuple[Scope, ...] = ("collect", "server", "read", "admin")
-OPERATOR_WORKSPACE = "default"  # whoever has its keys runs the store
+OPERATOR_WORKSPACE = "default"  # its keys are the operator's

@@ -1,7 +1,7 @@
 """Is this an event, and if not, what is wrong with it and where?
 
-Bytes become a typed event in one pass. What is refused is a value too: a `Refusal` names index, field, code and what was
-expected, so that a request keeps whatever was good in it.
+Bytes are decoded to a typed event in one pass. A refusal is a value too: a `Refusal` has the index, field, code and what was
+expected, so that the valid events of a request are still accepted.
 """
 
 import uuid
@@ -41,7 +41,7 @@ from shared.events.split import Sent, read_request, split_request, with_sent_at
 from shared.events.types import Contact, ContactForgotten, Event, UnmappedEvent, WorkspaceConfigured
 from shared.events.zones import zones
 
-__all__ = [  # what else reads requests takes these from here
+__all__ = [  # other modules that read requests import these from here
     "BadRequest", "KeyClass", "Refusal", "Sent", "read_request", "split_request", "with_sent_at",
 ]  # fmt: skip
 
@@ -49,9 +49,9 @@ COLLECT_PREFIX = "collect:"
 BOUNDED = frozenset(  # types with a field that ingest bounds more tightly than the decoder
     cls for cls in EVENT_TYPES.values() if {"count", "currency", "settings"} & set(cls.__struct_fields__)
 )
-CACHED_NAMES = 16_384  # about 4 MB; who has come once mostly comes again soon
+CACHED_NAMES = 16_384  # about 4 MB; a visitor or contact is mostly named again soon
 SCHEMA_VERSION = 1
-_UNMAPPED = f'{{"type":"{name_of(UnmappedEvent)}",'.encode()  # so begins every one that we write
+_UNMAPPED = f'{{"type":"{name_of(UnmappedEvent)}",'.encode()  # the beginning of every unmapped event that we write
 
 _decode_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -59,10 +59,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What the log keeps of one event: as it was sent, and beside it what the server filled in.
+    """What the log stores of one event: the bytes as sent, and beside them the fields that the server added.
 
-    `key_hint` tells which access key sent it: the key's first characters, as `touchline keys list` shows them, or the name
-    of what sent it without a key, such as `backfill`. `sealed` is room for a personal part that is encrypted under a
+    `key_hint` says which access key sent it: the key's first characters, as `touchline keys list` shows them, or the name
+    of a sender without a key, such as `backfill`. `sealed` is reserved for a personal part that is encrypted under a
     contact's key.
     """
 
@@ -78,9 +78,9 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Arrived(msgspec.Struct):
-    """An event with everything that the rules may ask of it. `occurred_at_us` and `event_id` are always known.
+    """An event with everything that the rules need. `occurred_at_us` and `event_id` are always set.
 
-    `as_of_us` is None where the event has no `as_of`, `key_hint` where the log does not tell which key sent it.
+    `as_of_us` is None where the event has no `as_of`, `key_hint` where the log does not record which key sent it.
     """
 
     event: Event
@@ -97,7 +97,7 @@ class Arrived(msgspec.Struct):
 
 
 Check = Callable[[Event, bytes, KeyClass], tuple[str | None, str] | None]
-"""What else is asked of an event: the field that is wrong and why, None if none is."""
+"""A further check of an event: returns the field that is wrong and why, None if the event is valid."""
 
 
 def accept(
@@ -107,10 +107,10 @@ def accept(
 ) -> Record | Refusal:  # fmt: skip
     """Decode and check one event. The record keeps its bytes as sent, and `key_hint` beside them.
 
-    Whatever is wrong with the bytes, and whichever of our decoders finds it, is this event's own refusal. Who takes events
+    Any error in the bytes, whichever decoder finds it, refuses this event only. Who takes events
     from outside asks `shared.rules.acceptance`, which also checks what the rules read from an event's URLs.
-    `nobody` are the workspace's own words that name nobody, folded. `sent_at_us` is what the request says of all its events.
-    An event that is not `live` was not received when it was sent (a backfill's), so its `sent_at` corrects nothing.
+    `nobody` are the workspace's own words that identify nobody, folded. `sent_at_us` is the request's `sent_at` for all its events.
+    An event that is not `live` (of a backfill) is received later than it was sent, so its `sent_at` corrects no clock.
     """
     raw = bytes(part)
     if len(raw) > EVENT_BYTES_MAX and not _keeps_a_message(raw):
@@ -162,7 +162,7 @@ def accept(
 
 
 def _keeps_a_message(raw: bytes) -> bool:
-    """Whether it is an `unmapped_event` that is larger than an event by no more than what it says around the message."""
+    """Whether it is an `unmapped_event` that exceeds the limit of an event only by the fields around its message."""
     return len(raw) <= EVENT_BYTES_MAX + UNMAPPED_ENVELOPE_BYTES_MAX and raw.startswith(_UNMAPPED)
 
 
@@ -179,14 +179,14 @@ def _trimmed(raw: bytes, index: int, key: KeyClass, error: Exception) -> tuple[E
 
 
 def _recorded_us(event: Event, told_us: int | None, corrected_us: int | None, received_at_us: int) -> int | None:
-    """The instant that the record adds: the receipt's where the event says none, the corrected one where it differs."""
+    """The instant that the record adds: the receipt's if the event has none, the corrected one if it differs; else None."""
     if told_us is None:
         return received_at_us if event.as_of is None else None
     return corrected_us if corrected_us != told_us else None
 
 
 def _out_of_bounds(index: int, event_id: str | None, field: str, at_us: int, received_at_us: int) -> Refusal:
-    """Why an instant of an event cannot be right: it is too early, or else too late."""
+    """The refusal of an instant that is out of bounds: too early, or else too late."""
     if at_us < OCCURRED_AT_MIN_US:
         return Refusal(index, event_id, "bad_value", field, f"before {to_rfc3339(OCCURRED_AT_MIN_US)}")
     said = f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}"
@@ -194,9 +194,9 @@ def _out_of_bounds(index: int, event_id: str | None, field: str, at_us: int, rec
 
 
 def corrected(occurred_at_us: int, sent_at_us: int, received_at_us: int) -> int:
-    """When it happened by our clock: as long before its receipt as it was, by the sender's, before it was sent (rule **clock**).
+    """When it occurred by our clock: as long before its receipt as it was before its sending by the sender's (rule **clock**).
 
-    Nothing happens after its receipt: what the sender says happened after it was sent, happened when it was received.
+    No event occurs after its receipt: one that the sender dates after its sending is dated at its receipt.
     """
     return received_at_us - max(0, sent_at_us - occurred_at_us)
 
@@ -236,7 +236,7 @@ def decode_record(value: bytes, offset: int = -1, kind: type[AnyArrived] = Arriv
 
 
 class Sender(NamedTuple):
-    """Who sent a log record, and under which id; None where the record does not tell it."""
+    """Which key sent a log record, and under which event id; None where the record does not contain it."""
 
     key: KeyClass
     key_hint: str | None
@@ -251,7 +251,7 @@ _decode_id = msgspec.json.Decoder(_Id).decode
 
 
 def sender_of(value: bytes) -> Sender:
-    """Who sent a log record whose event may be unreadable."""
+    """Which key sent a log record, also if its event cannot be decoded."""
     try:
         record = _decode_record(value)
     except UNDECODABLE:
@@ -270,9 +270,9 @@ def sender_of(value: bytes) -> Sender:
 
 
 def upcast(version: int, raw: bytes) -> bytes:
-    """Bring an event's bytes of an older schema version to the present one.
+    """Convert an event's bytes of an older schema version to the current one.
 
-    There is one version so far; a step from v to v + 1 goes here, so that the log never needs rewriting.
+    There is one version so far; steps from v to v + 1 go here, so that the log never needs rewriting.
     """
     if version != SCHEMA_VERSION:
         raise msgspec.ValidationError(f"schema version {version} is unknown; this release reads {SCHEMA_VERSION}")
@@ -282,7 +282,7 @@ def upcast(version: int, raw: bytes) -> bytes:
 def canonical(raw: bytes) -> bytes:
     """Canonical JSON of an event as sent, without `as_of` and `sent_at`: keys sorted, no white space, UTF-8 (rule **once**).
 
-    So two events that say the same at different times, or that are sent again, have the same canonical JSON.
+    So two events with the same content and another `as_of` or `sent_at` have the same canonical JSON.
     """
     said = _decode_any(raw)
     if isinstance(said, dict):
@@ -333,7 +333,7 @@ Wrong = tuple[Code, str, str]
 
 
 def _bad_person(event: Event, nobody: frozenset[str]) -> Wrong | None:
-    """What is wrong where a visitor or contact is named by what names nobody, or by what can be no e-mail."""
+    """The error of a visitor or contact whose id identifies nobody, or whose e-mail address is not valid; None if there is none."""
     for field, bad in PERSONS[type(event)]:
         named = getattr(event, field)
         if named is not None and (wrong := bad(named, nobody)):
@@ -344,7 +344,7 @@ def _bad_person(event: Event, nobody: frozenset[str]) -> Wrong | None:
 
 @lru_cache(CACHED_NAMES)
 def _bad_id(text: str, nobody: frozenset[str]) -> Wrong | None:
-    """What is wrong with an id; the field is told from the one that holds it on."""
+    """The error of an id; its field is relative to the field that holds the id."""
     return _nobody("", text) if names_nobody(text, nobody) else None
 
 
@@ -381,13 +381,13 @@ def _nobody(field: str, text: str) -> Wrong:
 _BAD: dict[str, Callable[[Any, frozenset[str]], Wrong | None]] = {
     "visitor_id": _bad_id, "contact": _bad_contact, "into": _bad_contact, "contacts": _bad_contacts,
 }  # fmt: skip
-PERSONS = {  # by type: the fields that name visitors and contacts, each with what is asked of it
+PERSONS = {  # by type: the fields that name visitors and contacts, each with its check
     cls: [(field, _BAD[field]) for field in _BAD if field in cls.__struct_fields__] for cls in EVENT_TYPES.values()
 }
 
 
 def _bad_value(event: Event) -> tuple[str, str] | None:
-    """The field that is out of bounds though it has the right shape, and why. What is in the log already is not asked."""
+    """The field that is out of bounds though its type is right, and why. Events that are in the log already are not checked."""
     if getattr(event, "count", 1) > COUNT_MAX:
         return "count", f"from 1 to {COUNT_MAX}"
     if type(event) is WorkspaceConfigured:

@@ -1,10 +1,10 @@
-"""Which currencies are there, and how many decimals has each? ISO 4217, the retired ones included.
+"""Which currencies exist, and how many decimals has each? ISO 4217, including retired currencies.
 
-Currencies that are in use and their decimals come from the package `iso4217`, which carries ISO's own table. Deals of the
-past were made in currencies that are gone (the kuna, the Bulgarian lev): which were ever legal tender, the package `babel`
-says. The decimals of currencies in use are not taken from `babel`: CLDR tells how many are written in practice, which for 13 of
-them is none where ISO has 2 or 3 (AFN, ALL, IQD, IRR, KPW, LAK, LBP, MGA, MMK, RSD, SOS, SYP, YER). Codes that are no money
-(`XXX`, `XTS`, gold) have no decimals in ISO's table and are no currency here.
+Current currencies and their decimals come from the package `iso4217`, which contains ISO's own table. Old deals may be in
+retired currencies (the kuna, the Bulgarian lev): the package `babel` lists all that were ever legal tender. The decimals of
+current currencies are not taken from `babel`: CLDR gives how many are written in practice, which for 13 of them is none where
+ISO has 2 or 3 (AFN, ALL, IQD, IRR, KPW, LAK, LBP, MGA, MMK, RSD, SOS, SYP, YER). Codes that are not money (`XXX`, `XTS`, gold)
+have no decimals in ISO's table and are not currencies here.
 """
 
 from babel.core import get_global

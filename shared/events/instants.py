@@ -1,4 +1,4 @@
-"""When was it? Instants are kept as microseconds since 1970-01-01T00:00:00Z."""
+"""How are instants represented? As integers: microseconds since 1970-01-01T00:00:00Z."""
 
 import datetime as dt
 

@@ -1,32 +1,34 @@
-"""How large may a thing be? Every limit has its unit in its name and its reason beside it."""
+"""Which limits apply to events and requests? Every limit has its unit in its name and its reason beside it."""
 
 EVENT_ID_CHARACTERS_MAX = 128  # an idempotency key: UUIDs, hashes and composed keys fit
 ID_CHARACTERS_MAX = 256  # ids of other systems, kept opaque
 TEXT_CHARACTERS_MAX = 1_024  # names and titles, shown on one line
 URL_CHARACTERS_MAX = 8_192  # what browsers and proxies carry in practice
-COUNT_MAX = 1_000_000  # an increment: a day's impressions of one ad; more in one event is a mistake, or meant to harm
-COUNT_STORED_MAX = 1_000_000_000  # what a log may hold from before the limit above; 9 billion of them add up in 64 bits
-DAYS_MAX = 100 * 366  # a lookback or half-life: a century is for ever
+COUNT_MAX = 1_000_000  # an increment: a day's impressions of one ad; more in one event is an error or an attack
+COUNT_STORED_MAX = (
+    1_000_000_000  # older logs may hold counts above the limit of today; 9 billion such counts add up in 64 bits
+)
+DAYS_MAX = 100 * 366  # a lookback or half-life: a century, longer than any data
 WEIGHT_MAX = 1_000_000  # of a model, in percent; only their proportion counts
 AMOUNT_DIGITS_MAX = 14  # major units; in minor units (4 decimals at most) still within 64 bits
-MACHINE_RULES_MAX = 100  # parts of user agents; each is looked for in each new agent
+MACHINE_RULES_MAX = 100  # parts of user agents; each is searched in each new user agent
 INTERNAL_DOMAINS_MAX = 1_000  # of a holding with many brands
 OWN_HOSTS_MAX = 1_000  # of a holding with many brands, each with its countries
-IGNORED_REFERRERS_MAX = 1_000  # beside the published ones: payment pages and sign-ins of a workspace's own
-STAGES_MAX = 200  # pipelines of a big company together
-MAIL_PLACES_MAX = 10  # where a mail sender's message names its asset; each is looked at for each message
-WEBHOOK_MESSAGES_MAX = 10_000  # of one call: SendGrid sends 768 KB at most, and no event is shorter than some 100 bytes
+IGNORED_REFERRERS_MAX = 1_000  # beside the published ones: a workspace's own payment and sign-in pages
+STAGES_MAX = 200  # of all pipelines of a large company together
+MAIL_PLACES_MAX = 10  # where a mail sender's message may name its asset; each is checked for each message
+WEBHOOK_MESSAGES_MAX = 10_000  # of one call: SendGrid sends at most 768 KB, and an event has at least some 100 bytes
 MAPPED_NAMES_MAX = 500  # of an outside producer's events in one setting: a tracking plan has dozens
-MAPPED_EVENTS_MAX = 5  # that one message becomes: a deal that is created and won is two
+MAPPED_EVENTS_MAX = 5  # events made of one message: a deal that is created and won is two
 MAPPED_DEPTH_MAX = 3  # a contact within a list within the fields
 TEMPLATE_CHARACTERS_MAX = 512  # where a field comes from: a few paths
-PAGE_PARAMETERS_MAX = 50  # names that tell one page from another; a site has a few
+PAGE_PARAMETERS_MAX = 50  # query parameters that distinguish pages; a site has a few
 NOBODY_WORDS_MAX = 1_000  # a workspace's own; every ingest process holds them in memory for each workspace
 CONTACTS_PER_DEAL_EVENT_MAX = 100  # more are sent as deal_contact_associated
 
 EVENT_BYTES_MAX = 32 * 1024  # one event; a Kafka record stays far below the broker's default
-UNMAPPED_ENVELOPE_BYTES_MAX = 2 * 1024  # around the message that an unmapped_event keeps: its name, id and instants
-EVENTS_PER_REQUEST_MAX = 1_000  # one append; bounds the time that one request holds the log
+UNMAPPED_ENVELOPE_BYTES_MAX = 2 * 1024  # of an unmapped_event without its message: name, id and instants
+EVENTS_PER_REQUEST_MAX = 1_000  # in one append; bounds how long one request locks the log
 REQUEST_BYTES_MAX = 1024 * 1024  # collect keys, after decompression: they are public
 REQUEST_DEPTH_SYMBOLS_MAX = (
     500_000  # brackets, commas and strings of a body that is split by hand: a quarter of a second
@@ -42,9 +44,11 @@ FUTURE_HOURS_MAX = 24  # rule future: clocks differ, calendars do not
 COLLECT_AGE_DAYS_MAX = 7  # rule future: a browser may hold events back while it is offline
 
 HEADERS_BYTES_MAX = 16 * 1024  # of a request, its first line included; what proxies and browsers keep to as well
-FIELD_SHOWN_CHARACTERS_MAX = 256  # of a field's name in a refusal; a sender recognises it by its beginning
+FIELD_SHOWN_CHARACTERS_MAX = 256  # of a field's name in a refusal; its beginning is enough to recognise it
 MESSAGE_CHARACTERS_MAX = 1_024  # of a refusal's message
-KEPT_BYTES_MAX = EVENT_BYTES_MAX  # of a body in a dead letter: any event that could be sent again is kept whole
+KEPT_BYTES_MAX = (
+    EVENT_BYTES_MAX  # of a body in a dead letter: every event that could be sent again is stored completely
+)
 
 SEGMENT_CALL_BYTES_MAX = 32 * 1024  # Segment's own limits: of a call, and of an event of a batch
 SEGMENT_BATCH_BYTES_MAX = 500 * 1024  # of a batch, after decompression

@@ -1,10 +1,10 @@
 """How does a message of an outside producer become our events by a table? The language of such a table, checked before it is used.
 
-A field's value is a constant, or a text with places in braces: `{properties.form_id}` is what the message holds there,
-`{properties.form_id|properties.form}` the first of both that it holds. A text that is one place alone keeps the message's type;
-with more, it becomes text. A field whose places the message does not hold is missing, and the message is refused; with a
-question mark, as in `{?properties.page_url}`, the field is left out instead. Objects and lists hold further values. null leaves out
-a field that would be filled in otherwise.
+A field's value is a constant, or a text with places in braces: `{properties.form_id}` is the message's value at this path,
+`{properties.form_id|properties.form}` the first of both that it has. A text that is only one place keeps the type of the
+message's value; any other text gives a text. If the message has no value for a place, the message is refused; with a question
+mark, as in `{?properties.page_url}`, the field is left out instead. Objects and lists hold further values. null leaves out a field
+that would be filled in otherwise.
 """
 
 import re
@@ -20,9 +20,9 @@ from shared.events.limits import MAPPED_DEPTH_MAX, TEMPLATE_CHARACTERS_MAX
 from shared.events.registry import EVENT_TYPES, UNMAPPABLE
 from shared.events.types import Contact, MappedEvent, SegmentField
 
-ENVELOPE = ("id", "occurred_at", "as_of", "sent_at")  # the message tells them
+ENVELOPE = ("id", "occurred_at", "as_of", "sent_at")  # taken from the message, never from the table
 FILLED_IN = frozenset({"visitor_id", "contact", "url"})
-"""Fields that an event must have and that a producer's reading fills in where the table does not tell them."""
+"""Fields that an event must have and that the producer's reading fills in where the table does not."""
 
 CONTACT_FIELDS = ("id", "email")
 DOUBLE_DIGITS = 15  # of a JSON number: so many decimal digits a double keeps; what lies behind them is its own noise
@@ -33,16 +33,16 @@ _CACHED_TEMPLATES = 4_096  # of all workspaces' tables
 
 
 def folded_name(name: str) -> str:
-    """The name of an event as it is compared: `Order Completed`, `order completed` and `order_completed` are one."""
+    """The name of an event as it is compared: `Order Completed`, `order completed` and `order_completed` are equal."""
     return _SEPARATORS.sub(" ", name).strip().casefold()
 
 
 class BadTemplate(ValueError):
-    """A text of a table that cannot be read; the message says why."""
+    """A text of a table that is not a valid template; the message says why."""
 
 
 class Missing(Exception):
-    """The message does not hold what a field needs. `places` names where it was looked for."""
+    """The message lacks a value that a field needs. `places` are the paths that were tried."""
 
     def __init__(self, places: str) -> None:
         super().__init__(places)
@@ -51,14 +51,14 @@ class Missing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The first of `paths` that the message holds. `optional`: the field is left out where it holds none."""
+    """The first of `paths` at which the message has a value. `optional`: the field is left out if it has none."""
 
     paths: tuple[tuple[str, ...], ...]
     optional: bool
     source: str
 
     def value(self, message: Any) -> Any:
-        """What the message holds; None if nothing, or an empty text, an object or a list."""
+        """The message's value; None if there is none, or it is an empty text, an object or a list."""
         for path in self.paths:
             found = message
             for key in path:
@@ -106,7 +106,7 @@ ABSENT = _Absent()
 
 
 def value_of(said: Any, message: Any) -> Any:
-    """What a field becomes for a message: JSON, or `ABSENT`. Raises `Missing`."""
+    """The value of a field for a message: JSON, or `ABSENT`. Raises `Missing`."""
     if isinstance(said, str):
         return _text_of(said, message)
     if isinstance(said, Mapping):
@@ -133,7 +133,7 @@ def _text_of(said: str, message: Any) -> Any:
 
 
 def plain(value: Any) -> str:
-    """A text, number or truth value of JSON as text; a number without an exponent, and without a double's noise."""
+    """A text, number or truth value of JSON as text; a number without an exponent, and without a double's rounding errors."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (Decimal, float)):
@@ -147,7 +147,7 @@ def plain(value: Any) -> str:
 
 
 def _amount(value: Any) -> str:
-    """A sum of money as a decimal string, whichever way it is written; left for the codec to refuse if it is none."""
+    """An amount of money as a decimal string, if it can be read; else the value unchanged, which the codec refuses."""
     text = plain(value)
     try:
         number = Decimal(text.replace(",", "") if isinstance(value, str) else text)
@@ -255,7 +255,7 @@ def _hints(cls: type[Any]) -> dict[str, Any]:
 
 
 def _bad_constant(cls: type[Any], name: str, said: Any) -> str | None:
-    """Why a value that holds no place cannot be the field's."""
+    """Why a value without places is not valid for the field; None if it is."""
     if said is None or _has_places(said):
         return None
     try:

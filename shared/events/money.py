@@ -1,4 +1,4 @@
-"""How much is it, exactly? Money is an integer of minor units with its currency; never a float.
+"""How are amounts represented exactly? As an integer of minor units with a currency, never a float.
 
 The number of decimals follows ISO 4217.
 """
@@ -34,7 +34,7 @@ def is_exact(amount: str, currency: str) -> bool:
 
 
 def exact_minor(amount: str, currency: str) -> int | None:
-    """The amount in minor units; None if the currency cannot express it: an amount is never cut (rule **deal**)."""
+    """The amount in minor units; None if the currency has too few decimals for it: an amount is never rounded (rule **deal**)."""
     return to_minor(amount, currency) if is_exact(amount, currency) else None
 
 
@@ -44,5 +44,5 @@ def to_amount(amount_minor: int, currency: str) -> str:
 
 
 def to_money(amount_minor: int, currency: str) -> Money:
-    """The wire's form of an amount in minor units."""
+    """An amount in minor units, as the wire has it."""
     return {"amount": to_amount(amount_minor, currency), "currency": currency}

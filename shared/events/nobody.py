@@ -1,7 +1,7 @@
-r"""Which texts name nobody? Words that a program or a table writes where an id should be: `undefined`, `NULL`, `\N`, `0`.
+r"""Which texts identify nobody? Words that a program or a table writes where an id should be: `undefined`, `NULL`, `\N`, `0`.
 
-Two persons that both bear such a word would become one, and stay it. The list is `nobody.json`, with its sources; a workspace adds
-words of its own (setting `nobody`).
+All persons with such a word as id would be merged into one, for ever. The list is `nobody.json`, with its sources; a workspace
+can add words (setting `nobody`).
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Collection
 from importlib.resources import files
 
 INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
-"""Characters without width, for `str.translate`: they are copied along and nobody sees them."""
+"""Invisible characters, which are copied along unnoticed, for `str.translate`."""
 
 _LIST = json.loads((files("shared.events") / "nobody.json").read_text())
 WORDS: frozenset[str] = frozenset(_LIST["words"])
@@ -29,10 +29,10 @@ def folded(text: str) -> str:
 
 
 def names_nobody(text: str, also: Collection[str] = ()) -> bool:
-    """Whether an id or e-mail names nobody; `also` are a workspace's own words, each as `folded` gives it.
+    """Whether an id or e-mail identifies nobody; `also` are a workspace's own words, each as `folded` returns it.
 
-    An e-mail names nobody if its host is such a word (`kari@undefined`), if the name before the host and the host's first
-    label are (`null@null.com`), or if the name is one that no mailbox has (`undefined@shop.example`).
+    An e-mail identifies nobody if its host is such a word (`kari@undefined`), if both the part before the host and the host's
+    first label are (`null@null.com`), or if that part is one that no mailbox has (`undefined@shop.example`).
     """
     word = folded(text)
     if word in WORDS or word in also or not word.strip(_NOTHING):

@@ -1,6 +1,6 @@
-"""Why is an event refused? What a decoder says becomes a code, a field and a message; and what a collect key may not send.
+"""Why is an event refused? Turns a decoder's error into a code, a field and a message; also checks what a collect key may send.
 
-This is the slow way, taken only by events that could not be decoded as they are.
+This is slow code, used only for events that could not be decoded.
 """
 
 import json
@@ -22,7 +22,7 @@ Code = Literal[
 ]  # fmt: skip
 
 UNDECODABLE = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
-"""What a decoder raises for bytes that are no event: bad JSON, bad UTF-8, a value out of range, nesting beyond the stack."""
+"""The errors of a decoder for bytes that are not an event: bad JSON, bad UTF-8, a value out of range, too deep nesting."""
 
 _decode_any = msgspec.json.Decoder().decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -33,7 +33,7 @@ _COLLECT_MAY = f"a collect key may send {', '.join(sorted(COLLECT_TYPES))}"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One event that was not accepted, as the wire tells it. `index` counts from 0 in the request."""
+    """An event that was not accepted, as the answer shows it. `index` counts from 0 in the request."""
 
     index: int
     id: str | None
@@ -56,7 +56,7 @@ class BadRequest(Exception):
 
 
 def refusal_of(index: int, raw: bytes, key: KeyClass, error: Exception) -> Refusal:
-    """What is wrong with bytes that a decoder could not take. Whether the key may send their type comes before their shape."""
+    """The refusal of bytes that could not be decoded. It first checks whether the key may send the type, then the fields."""
     if isinstance(error, RecursionError):
         return Refusal(index, None, "not_json", None, "nested too deeply")
     try:
@@ -88,7 +88,7 @@ _BOUNDS = re.compile(r"length|matching|>=|<=")
 
 
 def _said(text: str) -> tuple[Code, str | None, str]:
-    """Code, field and message of what msgspec says; a sender's own words stand in it last, and within back-ticks."""
+    """Code, field and message for an error text of msgspec, in which the sender's own words come last, in back-ticks."""
     path = m["path"] if (m := _PATH.search(text)) else ""
     said = _PATH.sub("", text)
     unknown, missing = _UNKNOWN.match(said), _MISSING.match(said)
@@ -128,7 +128,7 @@ def known_fields_only(raw: bytes) -> bytes:
 
 
 def _known(raw: msgspec.Raw, cls: type[Any]) -> msgspec.Raw:
-    """An object with the fields of its struct alone. What is no object is left for the decoder to refuse."""
+    """An object with only the fields of its struct. Any other value is unchanged, and the decoder refuses it."""
     if bytes(raw).lstrip()[:1] != b"{":
         return raw
     nested = _structs_in(cls)  # type: ignore[arg-type]  # a class can be hashed
@@ -158,5 +158,5 @@ def _structs_in(cls: type[Any]) -> dict[str, type[Any]]:
 
 
 def cut(text: str, characters_max: int) -> str:
-    """The text, or its beginning with a mark that there was more."""
+    """The text, or its beginning with a mark that it was cut."""
     return text if len(text) <= characters_max else text[: characters_max - 1] + "…"

@@ -1,4 +1,4 @@
-"""Which types of events are there, what is each about, who may send it, and which stages of the projection take it?
+"""Which types of events exist, what is each about, who may send it, and which stages of the projection process it?
 
 This is the one list of event types: every other list of them is derived from it, in Python and in SQL. A rule that names types
 of its own (rule **session**, rule **influence**, …) names them in its own file, and checks them with `check_known`.
@@ -56,11 +56,11 @@ class Key:
 class EventType:
     """What is known of one type of events.
 
-    `stages` are those that read such an event, or the row that it has in `touch` or `entity_event`. `sent_by` are the classes
-    of access keys that may send it. `object_key` and `leads_to_key` say of what the columns `object` and `leads_to` of its row
-    in `entity_event` are made; None leaves a column null. `mappable` says whether a message of an outside producer may become
-    such an event. `url` says what its field `url` is: `page`, on which it happened, or `target`, where a link leads or what an
-    asset's address is; None if it has no such field.
+    `stages` are those that read such an event, or its row in `touch` or `entity_event`. `sent_by` are the classes of access keys
+    that may send it. `object_key` and `leads_to_key` say from what the columns `object` and `leads_to` of its row in
+    `entity_event` are computed; None leaves a column null. `mappable` says whether a message of an outside producer may become
+    such an event. `url` is the meaning of its field `url`: `page`, on which it happened, or `target`, the target of a link or
+    the address of an asset; None if it has no such field.
     """
 
     name: str
@@ -75,7 +75,7 @@ class EventType:
 
     @property
     def is_touch(self) -> bool:
-        """Whether it tells what a person did, rather than what is so of an entity."""
+        """Whether it is an action of a person, not a change of an entity."""
         return self.entity == "touch"
 
     @property
@@ -90,12 +90,12 @@ class EventType:
 
     @property
     def identifies_visitor(self) -> bool:
-        """Whether it is no touch and says which contact a visitor is."""
+        """Whether it says which contact a visitor is, without being a touch."""
         return not self.is_touch and "visitor_id" in self.struct.__struct_fields__
 
     @property
     def follows_addresses(self) -> bool:
-        """Whether a key of its row is that of an address, so that settings decide it (rule **page**)."""
+        """Whether a key of its row is computed from an address, so that it depends on settings (rule **page**)."""
         return any(key is not None and key.kind in ("page", "link") for key in (self.object_key, self.leads_to_key))
 
 

@@ -1,7 +1,7 @@
 """Which events does a request body hold? One object, an array, `{"sent_at"?: ..., "events": [...]}`, or NDJSON lines; undecoded.
 
-A body is split by msgspec, at once. Where that fails because one event in it is nested beyond the stack, or would make a list
-of millions, the body is split symbol by symbol, so that the good events beside it are not lost and memory is not spent.
+msgspec splits the body. Where that fails, because an event is nested too deeply or the list has millions of elements, this file
+splits the body symbol by symbol, so that the valid events are not lost and little memory is used.
 """
 
 import re
@@ -33,7 +33,7 @@ _SPACE = b" \t\r\n"
 
 
 class Sent(NamedTuple):
-    """The events of a request, still undecoded, and the sender's clock when it sent them, if the request says it once for all."""
+    """The events of a request, still undecoded, and the request's `sent_at`, the sender's clock at sending, if it has one."""
 
     parts: list[Part]
     sent_at_us: int | None
@@ -47,7 +47,7 @@ def split_request(body: bytes, *, ndjson: bool) -> list[Part]:
 def read_request(body: bytes, *, ndjson: bool) -> Sent:
     """The events of a request body, and what it says of all of them.
 
-    Raises `BadRequest` where the body is none of what it may be, holds too many events, or `sent_at` is no instant.
+    Raises `BadRequest` where the body has none of these forms, holds too many events, or `sent_at` is not an instant.
     """
     parts, sent_at = (_lines(body), None) if ndjson else _parts(body)
     if not parts:
@@ -58,20 +58,20 @@ def read_request(body: bytes, *, ndjson: bool) -> Sent:
 
 
 def with_sent_at(part: Part, sent_at_us: int | None) -> bytes:
-    """An event as it is kept when it is refused: with what its request said of `sent_at`, so that it can be tried again."""
+    """A refused event as it is stored: with the `sent_at` of its request, so that it can be sent again."""
     raw = bytes(part)
     if sent_at_us is None or b'"sent_at"' in raw:
         return raw
     try:
         return _encode({**_decode_object(raw), "sent_at": to_rfc3339(sent_at_us)})
     except UNDECODABLE:
-        return raw  # no JSON object: it is kept as it came
+        return raw  # not a JSON object: it is stored as sent
 
 
 def array_elements(body: bytes, elements_max: int) -> list[Part]:
-    """The elements of a JSON array, undecoded, whatever each of them holds; a body that is no array is the one element.
+    """The elements of a JSON array, undecoded, also elements that are not valid; a body that is not an array is one element.
 
-    Raises `BadRequest` where there are more than `elements_max`, or where it cannot be told where the array ends.
+    Raises `BadRequest` where there are more than `elements_max`, or where the end of the array cannot be found.
     """
     body = body.strip(_SPACE)
     if body[:1] != b"[":
@@ -80,7 +80,7 @@ def array_elements(body: bytes, elements_max: int) -> list[Part]:
         try:
             parts = list(_decode_list(body))
         except UNDECODABLE:
-            pass  # one of them is no JSON, or nested beyond the stack: its neighbours need not be
+            pass  # one element is not JSON, or nested too deeply; the others may be valid
         else:
             if len(parts) > elements_max:
                 raise _too_many(f"{len(parts)}", elements_max)
@@ -112,7 +112,7 @@ def _lines(body: bytes) -> Sequence[Part]:
 
 
 def _parts(body: bytes) -> tuple[Sequence[Part], Part | None]:
-    """The events, and what stands beside them as `sent_at`."""
+    """The events, and the undecoded `sent_at` beside them."""
     start = body.lstrip(_SPACE)[:1]
     if start not in (b"[", b"{"):
         raise BadRequest("not_json", "the body must be a JSON object, an array of events, or NDJSON")
@@ -132,7 +132,7 @@ def _parts(body: bytes) -> tuple[Sequence[Part], Part | None]:
 
 
 def _by_hand(body: bytes, start: bytes) -> tuple[Sequence[Part], Part | None]:
-    """As `_parts`, without recursion. What each part holds is not looked at. Raises `BadRequest`."""
+    """Like `_parts`, without recursion; the content of the parts is not checked. Raises `BadRequest`."""
     body = body.strip(_SPACE)
     if start == b"[":
         return _elements(body), None
@@ -140,7 +140,7 @@ def _by_hand(body: bytes, start: bytes) -> tuple[Sequence[Part], Part | None]:
     try:
         elements = _elements(body)
     except BadRequest as error:
-        if error.code == "too_many_events":  # one event with as many fields; it is refused by itself
+        if error.code == "too_many_events":  # a single event with so many fields; it is refused later
             return [body], None
         raise
     for element in elements:
@@ -157,7 +157,7 @@ def _by_hand(body: bytes, start: bytes) -> tuple[Sequence[Part], Part | None]:
 
 
 def _elements(body: bytes, elements_max: int = EVENTS_PER_REQUEST_MAX) -> list[bytes]:
-    """What the commas of an array or object separate, at its first level. Raises `BadRequest`."""
+    """The parts between the commas at the first level of an array or object. Raises `BadRequest`."""
     out: list[bytes] = []
     begin = 1
     for at, end in _separators(body):
@@ -173,7 +173,7 @@ def _elements(body: bytes, elements_max: int = EVENTS_PER_REQUEST_MAX) -> list[b
 
 
 def _separators(body: bytes) -> Iterator[tuple[int, bool]]:
-    """Where the first level has a comma, and where it ends."""
+    """The positions of the commas at the first level, and of its end."""
     depth = 0
     for count, symbol in enumerate(_SYMBOL.finditer(body)):
         if count > REQUEST_DEPTH_SYMBOLS_MAX:

@@ -1,6 +1,7 @@
 """Which events exist, and which fields does each carry?
 
-Every event is a frozen msgspec struct; `Event` is their tagged union, told apart by `type`. What else is known of each type stands in `shared/events/registry.py`. Field names are the wire's.
+Every event is a frozen msgspec struct; `Event` is their union, tagged by `type`. `shared/events/registry.py` has the other
+properties of each type. Field names are those of the wire.
 Unknown fields are refused. Instants are aware datetimes here and microseconds since 1970 UTC (`Micros`) everywhere else.
 """
 
@@ -46,7 +47,7 @@ EventIdField = Annotated[str, msgspec.Meta(min_length=1, max_length=EVENT_ID_CHA
 Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARACTERS_MAX)]
 Url = Annotated[str, msgspec.Meta(min_length=1, max_length=URL_CHARACTERS_MAX)]
 Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
-# Ingest holds to tighter bounds than the decoder, which must also read what a log holds from before: see `codec.record_of`.
+# Ingest has tighter bounds than the decoder, which must also read older events of the log: see `codec.accept`.
 Count = Annotated[int, msgspec.Meta(ge=1, le=COUNT_STORED_MAX, extra_json_schema={"maximum": COUNT_MAX})]
 Currency = Annotated[
     str,
@@ -134,11 +135,11 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 class Envelope(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True
 ):
-    """What every event carries. `id` and `occurred_at` are filled in by ingest where absent.
+    """The fields of every event. Ingest fills in `id` and `occurred_at` where they are absent.
 
-    `as_of` is the instant at which what the event says was true, such as the time of an export. Of several events with one
-    id the one with the latest `as_of` counts (rule **once**); without `occurred_at` the event occurred at `as_of`.
-    `sent_at` is the sender's clock when it sent the event; by it ingest corrects `occurred_at` (rule **clock**).
+    `as_of` is the instant at which the event's content was true, such as the time of an export. Of several events with the same
+    id, the one with the latest `as_of` counts (rule **once**); without `occurred_at` the event occurred at `as_of`.
+    `sent_at` is the sender's clock when it sent the event; ingest uses it to correct `occurred_at` (rule **clock**).
     """
 
     id: EventIdField | None = None
@@ -148,7 +149,7 @@ class Envelope(
 
 
 class Touch(Envelope, kw_only=True, frozen=True):
-    """A touch may say that it is not to be counted (rule **excluded traffic**)."""
+    """An action of a person. A touch may say that it must not be counted (rule **excluded traffic**)."""
 
     machine: bool = False
     internal: bool = False
@@ -178,7 +179,7 @@ class PageVisited(VisitorTouch, kw_only=True, frozen=True, tag="page_visited"):
 
 
 class FormSubmitted(VisitorTouch, kw_only=True, frozen=True, tag="form_submitted"):
-    """A form was sent; `url` is the page that it sat on."""
+    """A form was submitted; `url` is its page."""
 
     asset_id: Id
     visitor_id: Id | None = None
@@ -194,7 +195,7 @@ class CtaClicked(FormSubmitted, kw_only=True, frozen=True, tag="cta_clicked"):
 
 
 class EmailSent(Touch, kw_only=True, frozen=True, tag="email_sent"):
-    """An email left for a contact."""
+    """An email was sent to a contact."""
 
     asset_id: Id
     contact: Contact
@@ -202,11 +203,11 @@ class EmailSent(Touch, kw_only=True, frozen=True, tag="email_sent"):
 
 
 class EmailDelivered(EmailSent, kw_only=True, frozen=True, tag="email_delivered"):
-    """An email arrived."""
+    """An email was delivered."""
 
 
 class EmailOpened(EmailSent, kw_only=True, frozen=True, tag="email_opened"):
-    """An email was opened; `machine` says that the opener is no person."""
+    """An email was opened; `machine` says that a machine opened it, not a person."""
 
     user_agent: Text | None = None
 
@@ -218,7 +219,7 @@ class EmailClicked(EmailSent, kw_only=True, frozen=True, tag="email_clicked"):
 
 
 class EmailBounced(EmailSent, kw_only=True, frozen=True, tag="email_bounced"):
-    """An email came back."""
+    """An email bounced."""
 
 
 class EmailUnsubscribed(EmailSent, kw_only=True, frozen=True, tag="email_unsubscribed"):
@@ -296,11 +297,11 @@ class CampaignCreated(Envelope, kw_only=True, frozen=True, tag="campaign_created
 
 
 class CampaignUpdated(CampaignCreated, kw_only=True, frozen=True, tag="campaign_updated"):
-    """A campaign's particulars change; absent fields stay."""
+    """Fields of a campaign change; absent fields keep their values."""
 
 
 class CampaignDeleted(Envelope, kw_only=True, frozen=True, tag="campaign_deleted"):
-    """A campaign ends for good."""
+    """A campaign is deleted; this is final."""
 
     campaign_id: Id
 
@@ -316,9 +317,9 @@ class SpendRecorded(Envelope, kw_only=True, frozen=True, tag="spend_recorded"):
 
 
 class AssetRegistered(Envelope, kw_only=True, frozen=True, tag="asset_registered"):
-    """An asset is told of, or told anew: the latest registration decides its type, absent other fields stay.
+    """An asset is registered, or registered again: the latest registration decides its type; absent other fields keep their values.
 
-    `network` (google, facebook, …) and `ad_type` (search, display, …) say what kind of advertisement it is (rule **channel**).
+    `network` (google, facebook, …) and `ad_type` (search, display, …) give the kind of advertisement (rule **channel**).
     """
 
     asset_id: Id
@@ -331,13 +332,13 @@ class AssetRegistered(Envelope, kw_only=True, frozen=True, tag="asset_registered
 
 
 class AssetPublished(Envelope, kw_only=True, frozen=True, tag="asset_published"):
-    """An asset went public."""
+    """An asset was published."""
 
     asset_id: Id
 
 
 class AssetUnpublished(AssetPublished, kw_only=True, frozen=True, tag="asset_unpublished"):
-    """An asset was taken back."""
+    """An asset was unpublished."""
 
 
 class AssetAssociated(Envelope, kw_only=True, frozen=True, tag="asset_associated"):
@@ -352,14 +353,14 @@ class AssetDissociated(AssetAssociated, kw_only=True, frozen=True, tag="asset_di
 
 
 class ContactCreated(Envelope, kw_only=True, frozen=True, tag="contact_created"):
-    """A contact is told of."""
+    """A contact exists."""
 
     contact: Contact
     properties: dict[str, str | None] | None = None
 
 
 class ContactUpdated(ContactCreated, kw_only=True, frozen=True, tag="contact_updated"):
-    """A contact's properties change; absent ones stay."""
+    """A contact's properties change; absent ones keep their values."""
 
 
 class ContactIdentified(Envelope, kw_only=True, frozen=True, tag="contact_identified"):
@@ -370,14 +371,14 @@ class ContactIdentified(Envelope, kw_only=True, frozen=True, tag="contact_identi
 
 
 class ContactMerged(Envelope, kw_only=True, frozen=True, tag="contact_merged"):
-    """Two contacts are one; `into` names it."""
+    """Two contacts are merged into one; `into` names it."""
 
     contact: Contact
     into: Contact
 
 
 class ContactForgotten(Envelope, kw_only=True, frozen=True, tag="contact_forgotten"):
-    """A contact asked to be forgotten. Refused until it is carried out (rule **forgotten**); older logs may hold it."""
+    """A contact asked to be forgotten. Refused, because it is not implemented yet (rule **forgotten**); older logs may hold it."""
 
     contact: Contact
 
@@ -398,7 +399,7 @@ class SalesforceCampaignLeft(Envelope, kw_only=True, frozen=True, tag="salesforc
 
 
 class DealCreated(Envelope, kw_only=True, frozen=True, tag="deal_created"):
-    """A deal opens; `contacts` are associated with it. `closed_at` is since when it counts as closed, once it is (rule **deal**)."""
+    """A deal opens; `contacts` are associated with it. `closed_at` is the instant from which it counts as closed, once it is closed (rule **deal**)."""
 
     deal_id: Id
     name: Text | None = None
@@ -409,7 +410,7 @@ class DealCreated(Envelope, kw_only=True, frozen=True, tag="deal_created"):
 
 
 class DealUpdated(DealCreated, kw_only=True, frozen=True, tag="deal_updated"):
-    """A deal's particulars change; absent fields stay, contacts are added."""
+    """Fields of a deal change; absent fields keep their values, contacts are added."""
 
 
 class DealContactAssociated(Envelope, kw_only=True, frozen=True, tag="deal_contact_associated"):
@@ -439,7 +440,7 @@ class DealReopened(Envelope, kw_only=True, frozen=True, tag="deal_reopened"):
 
 
 class DealDeleted(DealReopened, kw_only=True, frozen=True, tag="deal_deleted"):
-    """A deal is gone for good."""
+    """A deal is deleted; this is final."""
 
 
 class EventRetracted(Envelope, kw_only=True, frozen=True, tag="event_retracted"):
@@ -449,10 +450,10 @@ class EventRetracted(Envelope, kw_only=True, frozen=True, tag="event_retracted")
 
 
 class UnmappedEvent(Envelope, kw_only=True, frozen=True, tag="unmapped_event"):
-    """A message of an outside producer that no mapping of the workspace takes. It counts for nothing and is kept as sent.
+    """A message of an outside producer that the workspace has no mapping for. It does not count and is stored as sent.
 
-    `producer` names the format (`segment`, …), `name` what the producer calls such messages; `body` is the message. A mapping
-    told later takes it (`touchline producers map`).
+    `producer` names the format (`segment`, …), `name` is the producer's name of such messages; `body` is the message. It can be
+    mapped later, once there is a mapping (`touchline producers map`).
     """
 
     producer: Annotated[str, msgspec.Meta(pattern=rf"^[a-z][a-z0-9_]{{0,31}}{END}")]
@@ -461,7 +462,7 @@ class UnmappedEvent(Envelope, kw_only=True, frozen=True, tag="unmapped_event"):
 
 
 class MachineRulesField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Who is a machine: by user agent (`always` and `never` are parts of their text), and mail scanners by what they do.
+    """Which touches are made by machines: by user agent (`always` and `never` are parts of its text), and by a mail scanner's behaviour.
 
     Absent fields stay as they were.
     """
@@ -474,14 +475,14 @@ class MachineRulesField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class HubSpotField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How HubSpot's deals read: the stages in which one is won or lost, by internal name. Absent fields stay as they were."""
+    """How HubSpot's deals are read: the internal names of the stages of won and of lost deals. Absent fields stay as they were."""
 
     won_stages: Stages | None = None
     lost_stages: Stages | None = None
 
 
 class MailField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Where the messages of mail senders name the marketing email: `asset_from`, the places in the order they are looked at.
+    """Where the messages of mail senders name the marketing email: `asset_from`, the places in the order in which they are tried.
 
     `category` is SendGrid's category, Mailgun's or Postmark's tag; with `:PREFIX` only one that begins so counts, and the rest
     of it is the asset's id. `campaign` is the campaign of SendGrid or Mailgun. `argument:NAME` is a custom argument of SendGrid,
@@ -507,10 +508,10 @@ MappedName = Annotated[
 
 
 class SegmentField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What track events of Segment's API become, by name, beside the published table.
+    """The events that track events of Segment's API become, by name, in addition to the published table.
 
-    An empty list: they say nothing here and are not listed as unmapped. null: as the published table has it. Names that are
-    not told stay as they were.
+    An empty list: such events become nothing and are not listed as unmapped. null: as in the published table. Names that are
+    absent stay as they were.
     """
 
     events: (
@@ -523,7 +524,7 @@ class SegmentField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class ProducersField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How the messages of outside producers read, by producer. They are read as they arrive: what has arrived stays as it is."""
+    """How messages of outside producers are read, by producer. A change applies to messages that arrive after it."""
 
     hubspot: HubSpotField | None = None
     mail: MailField | None = None
@@ -557,7 +558,7 @@ class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class WorkspaceConfigured(Envelope, kw_only=True, frozen=True, tag="workspace_configured"):
-    """Settings of the workspace change, for all of its history."""
+    """Settings of the workspace change; they apply to all of its history."""
 
     settings: SettingsField
 

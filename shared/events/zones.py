@@ -1,7 +1,7 @@
-"""Which time zones are there? Those of the IANA database, as the package `tzdata` lists them.
+"""Which time zones exist? Those of the IANA database, as the package `tzdata` lists them.
 
-What a machine adds to its own copy (`localtime`, `posixrules`) is another zone on every machine, and `Factory` says that
-nobody has chosen one.
+Names that a machine adds to its own copy (`localtime`, `posixrules`) mean a different zone on every machine, and `Factory` means
+that no zone was chosen; they are left out.
 """
 
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""How do many small appends become few large ones? Those that come while one is under way form the next, together."""
+"""How do many small appends become few large ones? Appends that arrive while a write is running are written together, next."""
 
 import asyncio
 from collections import defaultdict
@@ -10,18 +10,18 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from shared.log.port import LogUnavailable, Position
 
-PENDING_BYTES_MAX = 64 * 1024 * 1024  # accepted and not yet durable, in a process; beyond it callers are told to retry
-APPEND_WAIT_S = 10.0  # how long a caller waits for durability; then it is told to retry
+PENDING_BYTES_MAX = 64 * 1024 * 1024  # accepted but not yet durable, per process; above it, appends are refused
+APPEND_WAIT_S = 10.0  # how long a caller waits until its values are durable; then it gets `LogUnavailable` and retries
 
 COMMIT_SECONDS = Histogram(
-    "touchline_log_append_seconds", "Until a group of appends was durable",
+    "touchline_log_append_seconds", "Seconds from the start of a group's write until it was durable",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )  # fmt: skip
 COMMIT_EVENTS = Histogram(
     "touchline_log_append_events", "Events in a group of appends", buckets=(1, 10, 100, 1_000, 10_000, 100_000)
 )
-PENDING_BYTES = Gauge("touchline_log_pending_bytes", "Accepted and not yet durable")
-UNAVAILABLE = Counter("touchline_log_unavailable", "Appends that were told to come again", ["why"])
+PENDING_BYTES = Gauge("touchline_log_pending_bytes", "Bytes accepted but not yet durable")
+UNAVAILABLE = Counter("touchline_log_unavailable", "Appends that were refused and must be sent again", ["why"])
 
 Payload = TypeVar("Payload")
 
@@ -38,11 +38,11 @@ class Call(Generic[Payload]):
 
 
 Commit = Callable[[int, Sequence[Call[Payload]]], Awaitable[int]]
-"""Makes calls durable in one partition, in order, and answers the offset of the first value."""
+"""Makes calls durable in one partition, in order, and returns the offset of the first value."""
 
 
 class GroupCommit(Generic[Payload]):
-    """Bounds and groups appends. `commit` raises `LogUnavailable` when it fails; its group is told so."""
+    """Bounds and groups appends. `commit` raises `LogUnavailable` when it fails; every append of the group raises it then."""
 
     def __init__(self, commit: Commit[Payload], events_max: int, bytes_max: int) -> None:
         self._commit = commit
@@ -53,7 +53,7 @@ class GroupCommit(Generic[Payload]):
         self._pending_bytes = 0
 
     async def append(self, partition: int, workspace: str, count: int, size: int, payload: Payload) -> Position:
-        """Wait until the values are durable: the position after the last. Raises `LogUnavailable`."""
+        """Wait until the values are durable; returns the position after the last one. Raises `LogUnavailable`."""
         loop = asyncio.get_running_loop()
         if self._pending_bytes + size > PENDING_BYTES_MAX:
             UNAVAILABLE.labels("full").inc()
@@ -80,7 +80,7 @@ class GroupCommit(Generic[Payload]):
         PENDING_BYTES.inc(size)
 
     async def _write(self, partition: int) -> None:
-        """Commit what waits, again and again until nothing does."""
+        """Commit the waiting calls, group after group, until none is left."""
         try:
             while calls := self._take(partition):
                 self._began_s[partition] = asyncio.get_running_loop().time()
@@ -91,7 +91,7 @@ class GroupCommit(Generic[Payload]):
                     UNAVAILABLE.labels("failed").inc(len(calls))
                     for call in calls:
                         call.done.set_exception(error)
-                        call.done.exception()  # its caller may have given up
+                        call.done.exception()  # marks it as retrieved: the caller may no longer wait for it
                 else:
                     COMMIT_EVENTS.observe(sum(call.count for call in calls))
                     for call in calls:
@@ -104,7 +104,7 @@ class GroupCommit(Generic[Payload]):
             self._began_s.pop(partition, None)
 
     def _take(self, partition: int) -> list[Call[Payload]]:
-        """The first call, and those after it that fit with it."""
+        """The first waiting call, and the calls after it that fit into the same group."""
         waiting = self._waiting[partition]
         events = size = taken = 0
         for call in waiting:
@@ -116,6 +116,6 @@ class GroupCommit(Generic[Payload]):
         return waiting[:taken]
 
     async def close(self, timeout_s: float | None = None) -> None:
-        """Wait until all that was accepted is durable, or the time is up."""
+        """Wait until all accepted values are durable, at most `timeout_s` seconds."""
         if self._writers:
             await asyncio.wait(list(self._writers.values()), timeout=timeout_s)

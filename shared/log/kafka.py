@@ -1,8 +1,8 @@
 """How is a Kafka topic a log?
 
-One record an event, keyed by its workspace, in the partition that `partition_of` names; a producer that is idempotent and
-waits for all replicas in sync. Without transactions no offset is ever left out. Concurrent appends of one process to a
-partition share a record batch, and a call is never cut in two: its values become readable together or not at all.
+Each event is one record; its key is the workspace and `partition_of` gives its partition. The producer is idempotent and
+waits for all in-sync replicas. It uses no transactions, so the offsets have no gaps. Concurrent appends of one process to a
+partition share a record batch, and an append is never split: its values become readable together or not at all.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ from shared.log.group_commit import Call, GroupCommit
 from shared.log.port import Entry, LogDamaged, LogUnavailable, Position, partition_of
 
 GROUP_EVENTS_MAX = 10_000
-GROUP_BYTES_MAX = 1024 * 1024  # several calls share a batch up to here, before compression
-BATCH_BYTES_MAX = 14 * 1024 * 1024  # one call alone: a request of 10 MB and what its records add
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # the topic's `max.message.bytes`: one batch, whatever it is compressed to
+GROUP_BYTES_MAX = 1024 * 1024  # several appends share a batch up to this size, before compression
+BATCH_BYTES_MAX = 14 * 1024 * 1024  # of a single append: a request of 10 MB, and the overhead of its records
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # the topic's `max.message.bytes`: one batch, even uncompressed
 FETCH_BYTES = 2 * 1024 * 1024  # of one partition at a time; some 20,000 compressed events
 LOOKUP_FETCH_BYTES = 64 * 1024
-LOOKUP_WAIT_MS = 10  # what is looked up is there; a fetch beyond the end must not hold up the next
+LOOKUP_WAIT_MS = 10  # looked-up records exist already; a fetch beyond the end of the log must not delay the next one
 LOOKUP_RECORDS = 500
 FETCH_WAIT_MS = 500  # how long a broker holds an empty fetch open
 WORKSPACES_KNOWN_MAX = 65_536
-ANSWER_S = 5.0  # a broker that has not answered by then is away
+ANSWER_S = 5.0  # a broker that has not answered by then counts as unreachable
 AWAY_POLL_S = 0.1
 CLOSE_S = 10.0
 
@@ -41,7 +41,7 @@ logger = structlog.stdlib.get_logger("touchline.log")
 
 @dataclass(frozen=True, slots=True)
 class KafkaCluster:
-    """Which brokers, which topic, and how they are reached. Fields bear Kafka's names."""
+    """Which brokers and topic to use, and how to connect. Fields have the names of Kafka's settings."""
 
     bootstrap_servers: str
     topic: str = "touchline.events.v1"
@@ -76,7 +76,7 @@ class KafkaCluster:
 
 
 class Tail:
-    """Reads one partition on and on, by a consumer of its own: what one reader leaves unread holds up no other."""
+    """Reads one partition continuously with its own consumer, so that a slow reader does not block the others."""
 
     def __init__(self, consumer: AIOKafkaConsumer, at: TopicPartition) -> None:
         self._consumer, self._at = consumer, at
@@ -85,17 +85,17 @@ class Tail:
         self._held: list[ConsumerRecord[bytes, bytes]] = []
 
     def stands_at(self, offset: int) -> bool:
-        """Whether the next record that comes is the one at this offset."""
+        """Whether the next record that is read is the one at this offset."""
         return self._next == offset
 
     def go_to(self, offset: int) -> None:
-        """Continue at this offset."""
+        """Read on from this offset."""
         self._held = []
         self._consumer.seek(self._at, offset)
         self._next = offset
 
     async def take(self, events_max: int, timeout_s: float) -> Sequence[ConsumerRecord[bytes, bytes]]:
-        """The next records, none if none came in time. Raises `LogDamaged` if others came than were due."""
+        """The next records; empty if none came in time. Raises `LogDamaged` if the records have other offsets than expected."""
         records, self._held = self._held, []
         if not records:
             fetched = await self._consumer.getmany(self._at, timeout_ms=int(timeout_s * 1000), max_records=events_max)
@@ -111,23 +111,26 @@ class Tail:
         return records
 
     def _out_of_turn(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> Sequence[ConsumerRecord[bytes, bytes]]:
-        """A call that was cancelled may have taken records with it. Asked for again, they come, or they are lost."""
+        """Fetch again from the expected offset, once: a cancelled call may have lost records that it had fetched.
+
+        Raises `LogDamaged` if the second fetch has other offsets too.
+        """
         if self._sought or self._next is None:
             due, self._next, self._sought = self._next, None, False
             raise LogDamaged(
-                f"{self._at.topic} partition {self._at.partition} answers {len(records)} records at offsets "
-                f"{records[0].offset} to {records[-1].offset} where {due} is due"
+                f"{self._at.topic} partition {self._at.partition} returns {len(records)} records at offsets "
+                f"{records[0].offset} to {records[-1].offset} where offset {due} is expected"
             )
         self.go_to(self._next)
         self._sought = True
         return []
 
     async def close(self) -> None:
-        """Let go of the broker."""
+        """Close the consumer."""
         await stop_client(self._consumer)
 
     async def peek(self, events_max: int, timeout_s: float) -> None:
-        """Wait until a record has come, and keep it."""
+        """Wait until a record has arrived, and keep it for the next `take`."""
         due = self._next
         taken = await self.take(events_max, timeout_s)
         self._held, self._next = [*taken, *self._held], due
@@ -160,14 +163,14 @@ class KafkaLog:
         return await self._put(partition, ((call.workspace, value) for call in calls for value in call.payload))
 
     async def fill(self, partition: int, entries: Sequence[Entry]) -> int:
-        """Append entries of another log, those that name no workspace too; answers the offset of the first.
+        """Append entries of another log, also those without a workspace; returns the offset of the first.
 
-        For a topic that nobody else writes to. Raises `LogUnavailable`; what was to be appended may then be there all the same.
+        Only for a topic that nobody else writes to. Raises `LogUnavailable`; the entries may have been written all the same.
         """
         return await self._put(partition, ((entry.workspace, entry.value) for entry in entries))
 
     async def _put(self, partition: int, values: Iterable[tuple[str, bytes]]) -> int:
-        """Send one batch; the producer sends it again until it is in, however long that takes."""
+        """Send one batch; the producer repeats it until the broker has it, without a time limit."""
         producer = await self._producing()
         batch = producer.create_batch()
         now_ms = time.time_ns() // 1_000_000
@@ -181,7 +184,7 @@ class KafkaLog:
         except KafkaError as error:
             await self._discard(producer)
             raise LogUnavailable(f"Kafka: {error_text(error)}") from error
-        # a batch that turns out to be in already, from an answer that was lost, may come without its offset
+        # where an answer was lost and the broker already has the batch, its second answer may lack the offset
         return offset if offset >= 0 else await self.end(partition) - count
 
     async def _producing(self) -> AIOKafkaProducer:
@@ -196,7 +199,7 @@ class KafkaLog:
             return self._producer
 
     async def _discard(self, producer: AIOKafkaProducer) -> None:
-        """An idempotent producer that failed may not go on: its sequence is broken. The next append makes another."""
+        """Stop an idempotent producer that failed: its sequence numbers are broken. The next append starts a new one."""
         if self._producer is producer:
             self._producer = None
             logger.warning("a producer is replaced")
@@ -221,7 +224,7 @@ class KafkaLog:
         return Entry(record.offset, workspace if partition == record.partition else "", record.value or b"")
 
     def _workspace(self, key: bytes) -> tuple[int, str]:
-        """Where the workspace of a record's key lives, and its name."""
+        """The partition and the id of the workspace that a record's key names."""
         workspace = key.decode(errors="replace")
         if len(self._workspaces) >= WORKSPACES_KNOWN_MAX:
             self._workspaces.clear()
@@ -229,7 +232,7 @@ class KafkaLog:
         return self._workspaces[key]
 
     async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
-        """See `EventLog.wait`: the broker answers as soon as something is there."""
+        """See `EventLog.wait`: the broker answers as soon as it has a record."""
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
         async with _available():
@@ -241,7 +244,7 @@ class KafkaLog:
             await tail.peek(GROUP_EVENTS_MAX, max(0.0, deadline_s - loop.time()))
 
     async def _reach(self, tail: Tail, partition: int, offset: int) -> bool:
-        """Let the tail stand at an offset; False if the log does not reach so far."""
+        """Move the tail to an offset; False if the log ends before it."""
         if not tail.stands_at(offset):
             if offset > await self.end(partition):
                 return False
@@ -267,7 +270,7 @@ class KafkaLog:
             await tail.close()
 
     async def entries(self, partition: int, offsets: Sequence[int]) -> Sequence[Entry]:
-        """See `EventLog.entries`: in the order of the log, so that neighbours are fetched once."""
+        """See `EventLog.entries`: in the order of the log, so that one fetch serves neighbouring offsets."""
         at = TopicPartition(self._cluster.topic, partition)
         found: dict[int, Entry] = {}
         async with self._entries_lock, _available():
@@ -281,7 +284,7 @@ class KafkaLog:
                     if offset not in found:
                         await self._missing(at, offset)
             finally:
-                consumer.unsubscribe()  # it would go on fetching
+                consumer.unsubscribe()  # else it keeps fetching
         return [found[offset] for offset in offsets]
 
     async def _missing(self, at: TopicPartition, offset: int) -> None:
@@ -289,7 +292,9 @@ class KafkaLog:
         begins, ends = await self._bounds(at)
         if begins <= offset < ends:
             raise LogUnavailable(f"Kafka: partition {at.partition} does not answer")
-        raise LogDamaged(f"there is no entry at {Position(at.partition, offset)}: the log is from {begins} to {ends}")
+        raise LogDamaged(
+            f"there is no entry at {Position(at.partition, offset)}: the offsets are {begins} to {ends - 1}"
+        )
 
     async def end(self, partition: int) -> int:
         """See `EventLog.end`."""
@@ -315,7 +320,7 @@ class KafkaLog:
             return self._lookup
 
     async def close(self) -> None:
-        """See `EventLog.close`. What a broker that is away has not confirmed by `CLOSE_S` was never answered for."""
+        """See `EventLog.close`. Appends that the broker has not confirmed after `CLOSE_S` are given up: their callers got no answer."""
         await self._group.close(CLOSE_S)
         clients = [client for client in (self._producer, self._lookup) if client is not None]
         await asyncio.gather(
@@ -325,7 +330,7 @@ class KafkaLog:
 
 FETCHING: dict[str, Any] = {
     "enable_auto_commit": False,
-    "auto_offset_reset": "earliest",  # never relied upon: what comes out of turn is `LogDamaged`
+    "auto_offset_reset": "earliest",  # never relied upon: an unexpected offset raises `LogDamaged`
     "max_partition_fetch_bytes": FETCH_BYTES,
     "fetch_max_wait_ms": FETCH_WAIT_MS,
 }
@@ -334,7 +339,7 @@ FETCHING: dict[str, Any] = {
 async def _fetch(
     consumer: AIOKafkaConsumer, at: TopicPartition, offset: int
 ) -> "Sequence[ConsumerRecord[bytes, bytes]]":
-    """Records from an offset on, as they come."""
+    """The records that one fetch from an offset on returns."""
     consumer.seek(at, offset)
     fetched = await consumer.getmany(at, timeout_ms=int(ANSWER_S * 1000), max_records=LOOKUP_RECORDS)
     return fetched.get(at, [])  # type: ignore[no-any-return]
@@ -342,7 +347,7 @@ async def _fetch(
 
 @asynccontextmanager
 async def _available() -> AsyncIterator[None]:
-    """Tell brokers that are away, and partitions that have just gone elsewhere, as a log that is unavailable."""
+    """Raise `LogUnavailable` for brokers that cannot be reached and for partitions that have just moved to another broker."""
     try:
         yield
     except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
@@ -350,8 +355,8 @@ async def _available() -> AsyncIterator[None]:
 
 
 async def start_client(client: Any) -> None:
-    """Start a client. Raises `LogUnavailable`; whatever ends it, nothing is left behind."""
-    starting = asyncio.ensure_future(client.start())  # cut short, it would leave its connection open
+    """Start a client. Raises `LogUnavailable`; leaves no open connection, however it ends."""
+    starting = asyncio.ensure_future(client.start())  # if cancelled midway, it would leave its connection open
     try:
         await asyncio.shield(starting)
     except BaseException as error:
@@ -363,7 +368,7 @@ async def start_client(client: Any) -> None:
 
 
 async def stop_client(client: Any) -> None:
-    """Stop a client, whatever state it is in; what it raises, cancellations of its own among it, is told and no more."""
+    """Stop a client in any state; what it raises, also its own cancellations, is only logged."""
     stopping = asyncio.ensure_future(client.stop())
     done, _ = await asyncio.wait([stopping], timeout=CLOSE_S)
     if not done:

@@ -1,8 +1,8 @@
-"""Which partitions are this process's? A Kafka consumer group says so, and says nothing else.
+"""Which partitions does this process project? A Kafka consumer group assigns them, and is used for nothing else.
 
-The group's consumer reads nothing; the log's own readers do. What was projected stands in PostgreSQL, in the transaction of
-the batch. The group's offsets are told afterwards, for the usual tools that show lag. A rebalance takes all partitions from
-all members for a moment and deals them anew.
+The group's consumer reads no records; the log's own readers do. The projected offset is stored in PostgreSQL, in the
+transaction of the batch. The group's offsets are committed afterwards, only for the usual tools that show lag. A rebalance
+takes all partitions from all members for a moment and assigns them again.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from shared.database import error_text
 from shared.log.kafka import FETCHING, KafkaCluster, start_client, stop_client
 from shared.log.port import LogUnavailable
 
-SESSION_S = 10.0  # a member that was not heard of for so long has lost its partitions
+SESSION_S = 10.0  # a member that sends no heartbeat for so long loses its partitions
 HEARTBEAT_S = 1.0
-REBALANCE_S = 30.0  # for members to put down what they hold
-TELL_S = 2.0  # how often offsets are told
+REBALANCE_S = 30.0  # for members to stop the workers of their partitions
+TELL_S = 2.0  # between two commits of the group's offsets
 AGAIN_S = 1.0
-NO_POLL_LIMIT_MS = 2**31 - 1  # heartbeats come from the loop that works: one that hangs is heard of by its silence
+NO_POLL_LIMIT_MS = 2**31 - 1  # not needed: a hanging event loop sends no heartbeats
 
 REBALANCES = Counter("touchline_projector_rebalances", "Assignments of partitions by the consumer group")
 
@@ -34,7 +34,7 @@ logger = structlog.stdlib.get_logger("touchline.group")
 class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     """Membership in the consumer group `group`; see `shared.log.port.Assignment`.
 
-    With `instance`, a name that a process keeps over restarts, partitions wait for it up to `session_s`.
+    With `instance`, a name that a process keeps when it restarts, its partitions stay assigned to it for up to `session_s`.
     """
 
     def __init__(
@@ -52,14 +52,17 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             belonging = asyncio.ensure_future(self._belong())
             try:
-                await asyncio.wait([belonging])  # a membership may be cancelled from within
+                await asyncio.wait([belonging])  # aiokafka may cancel the membership itself
             finally:
                 belonging.cancel()
                 await asyncio.wait([belonging])
             error = None if belonging.cancelled() else belonging.exception()
             if error and not isinstance(error, (KafkaError, LogUnavailable)):
                 raise error
-            logger.warning("out of the group", error=error_text(error or asyncio.CancelledError()))
+            logger.warning(
+                "this process is no longer in the consumer group; it joins again",
+                error=error_text(error or asyncio.CancelledError()),
+            )
             await asyncio.sleep(AGAIN_S)
 
     async def _belong(self) -> None:
@@ -70,7 +73,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             consumer.subscribe([self._cluster.topic], listener=self)
             while True:
                 await asyncio.sleep(TELL_S)
-                consumer._coordinator.check_errors()  # what ended the membership is else told to readers alone
+                consumer._coordinator.check_errors()  # else only readers see the error that ended the membership
                 await self._tell(consumer)
         finally:
             await self._end_all()
@@ -88,11 +91,11 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         }
 
     async def on_partitions_revoked(self, _: frozenset[TopicPartition]) -> None:
-        """A rebalance begins: put down all partitions."""
+        """A rebalance begins: stop the workers of all partitions."""
         await self._end_all()
 
     async def on_partitions_assigned(self, assigned: frozenset[TopicPartition]) -> None:
-        """A rebalance is over: take up these."""
+        """A rebalance is over: start the workers of the assigned partitions."""
         await self._end_all()
         REBALANCES.inc()
         assert self._consumer is not None
@@ -113,7 +116,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self._passed[partition] = offset
 
     async def _tell(self, consumer: AIOKafkaConsumer) -> None:
-        """Commit the group's offsets. Nothing depends on them, so a failure is only told."""
+        """Commit the group's offsets. Nothing depends on them, so a failure is only logged."""
         offsets = {TopicPartition(self._cluster.topic, p): offset for p, offset in self._passed.items()}
         self._passed.clear()
         if not offsets:
@@ -121,4 +124,4 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await consumer.commit(offsets)
         except (KafkaError, IllegalStateError) as error:
-            logger.info("the group's offsets were not told", error=error_text(error))
+            logger.info("the consumer group's offsets were not committed", error=error_text(error))

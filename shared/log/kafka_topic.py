@@ -1,4 +1,4 @@
-"""Is the topic what a log must be? Made if it is missing, and checked at every start: a log is kept for ever."""
+"""Is the topic fit for a log? It is created if it is missing, and checked at every start: a log is kept for ever."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from shared.database import error_text
 from shared.log.kafka import MESSAGE_BYTES_MAX, KafkaCluster, KafkaLog
 from shared.log.port import LogUnavailable
 
-PARTITIONS = 32  # of a new topic; a workspace lives in one, so this bounds how many projectors share the work
+PARTITIONS = 32  # of a new topic; it bounds how many projectors can share the work
 REPLICATION_MAX = 3  # replicas of a new topic, if there are as many brokers
 CREATE_S = 30.0
 
@@ -24,15 +24,15 @@ CONFIG = {
 
 
 class UnfitTopic(Exception):
-    """The topic would lose events, or cannot hold them; somebody must decide what to do."""
+    """The topic's settings would lose or refuse events; the operator must change them or name another topic."""
 
 
 async def open_kafka_log(
     cluster: KafkaCluster, partitions: int | None = None, replication_factor: int | None = None
 ) -> KafkaLog:
-    """The log of a topic, which is made if it is missing. Raises `LogUnavailable` or `UnfitTopic`.
+    """The log of a topic, which is created if it is missing. Raises `LogUnavailable` or `UnfitTopic`.
 
-    `partitions` is checked where it is given; `replication_factor` is of a new topic alone.
+    `partitions`, where given, must be the topic's count; `replication_factor` is used only to create a topic.
     """
     admin = AIOKafkaAdminClient(**cluster.client())
     try:
@@ -64,31 +64,31 @@ async def _partitions(admin: AIOKafkaAdminClient, topic: str) -> int | None:
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: str, partitions: int, replicas: int) -> int:
-    """Make the topic, unless another process is faster; answers how many partitions it has."""
+    """Create the topic, unless another process has just done so; returns how many partitions it has."""
     config = CONFIG | {"min.insync.replicas": str(max(1, replicas - 1))}
     answer = await admin.create_topics([NewTopic(topic, partitions, replicas, topic_configs=config)])
     for _, code, *message in answer.topic_errors:
         if code and for_code(code) is not TopicAlreadyExistsError:
             raise UnfitTopic(
-                f"the topic {topic} cannot be made: {for_code(code).__name__} {' '.join(map(str, message))}"
+                f"the topic {topic} cannot be created: {for_code(code).__name__} {' '.join(map(str, message))}"
             )
     while (count := await _partitions(admin, topic)) is None:
-        await asyncio.sleep(0.1)  # brokers hear of it one after another
+        await asyncio.sleep(0.1)  # the brokers learn of a new topic one after another
     return count
 
 
 async def _check(admin: AIOKafkaAdminClient, topic: str, count: int, partitions: int | None) -> None:
-    """Raise `UnfitTopic` with all that is wrong with the topic."""
+    """Raise `UnfitTopic` that lists every wrong setting of the topic."""
     wrong = []
     if partitions is not None and count != partitions:
         wrong.append(f"it has {count} partitions, {partitions} are asked for; a workspace would change its partition")
     (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     (resource,) = answer.resources
     if resource[0]:
-        raise for_code(resource[0])(topic)  # a broker that has just come up knows no topic yet
+        raise for_code(resource[0])(topic)  # a broker that has just started may not know the topic yet
     wrong += _misfits({name: value for name, value, *_ in resource[4]})
     if wrong:
-        raise UnfitTopic(f"the topic {topic} is no place for a log that is kept for ever: " + "; ".join(wrong))
+        raise UnfitTopic(f"the topic {topic} cannot hold a log that is kept for ever: " + "; ".join(wrong))
 
 
 def _misfits(config: Mapping[str, str]) -> list[str]:

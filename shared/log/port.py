@@ -1,8 +1,8 @@
 """What must a log of events be able to do?
 
-A log has partitions; a partition is a sequence of entries numbered by `offset` from 0 without gaps; a workspace lives in
-one partition, so its entries have one order. `append` answers only when the entries are durable: what it has answered is
-never lost and never moves.
+A log has partitions; a partition is a sequence of entries numbered by `offset` from 0 without gaps; all entries of a
+workspace are in one partition, so they have one order. `append` returns only when the entries are durable: from then on
+they are never lost and keep their offsets.
 """
 
 import zlib
@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 class Entry(NamedTuple):
     """One record of the log. `value` is what was appended, byte for byte.
 
-    `workspace` is empty where the record is none of ours: it names no workspace, or one of another partition.
+    `workspace` is empty where the record is not ours: its key names no workspace, or a workspace of another partition.
     """
 
     offset: int
@@ -37,14 +37,14 @@ class Position:
         """The position that `str` wrote. Raises `ValueError` on anything else."""
         partition, _, offset = text.removeprefix("p").partition("-")
         if not (text.startswith("p") and partition.isdecimal() and offset.isdecimal()):
-            raise ValueError(f"{text!r} is no position")
+            raise ValueError(f"{text!r} is not a position")
         return cls(int(partition), int(offset))
 
 
 class LogUnavailable(Exception):
-    """The log did not answer in time or cannot take more now; `retry_after_s` is a suggestion, `code` what a client is told.
+    """The log did not answer in time or cannot take more now. `retry_after_s` is a suggestion; `code` goes into the HTTP answer.
 
-    What was to be appended may be there all the same, as always where an answer is lost: send it again, with its ids.
+    The events may have been appended all the same, as always where an answer is lost: send them again with the same ids.
     """
 
     def __init__(self, message: str, retry_after_s: int = 1, code: str = "unavailable") -> None:
@@ -53,7 +53,7 @@ class LogUnavailable(Exception):
 
 
 class LogDamaged(Exception):
-    """The log does not hold what it once held. Nothing goes on by itself: what follows would be wrong numbers."""
+    """The log lacks entries that it once held. Projection stops, because going on would make wrong numbers."""
 
 
 class EventLog(Protocol):
@@ -61,21 +61,21 @@ class EventLog(Protocol):
 
     partitions: int
     identity: str
-    """Tells this log from any other: a projection is of one log."""
+    """Identifies this log among all others: a projection belongs to one log."""
 
     async def append(self, workspace: str, values: Sequence[bytes]) -> Position:
-        """Append in order, all or nothing, and answer when durable: the position after the last value."""
+        """Append in order, all or nothing. Returns, once the values are durable, the position after the last one."""
         ...
 
     async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
         """Up to `events_max` entries from `offset` on; empty at the end. Never skips: raises `LogDamaged` instead.
 
-        For one who reads on and on; a partition has one such reader, and `another` makes a log for one more.
+        For a reader that reads a partition continuously. A log has one such reader a partition; `another` gives a log for one more.
         """
         ...
 
     async def entries(self, partition: int, offsets: Sequence[int]) -> Sequence[Entry]:
-        """The entries at some offsets, in their order, without disturbing the reader. Raises `LogDamaged`."""
+        """The entries at these offsets, in the order given; leaves the place of `read` as it is. Raises `LogDamaged`."""
         ...
 
     async def end(self, partition: int) -> int:
@@ -83,40 +83,40 @@ class EventLog(Protocol):
         ...
 
     async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
-        """Return when an entry at `offset` may be there, or after the time given."""
+        """Return when an entry at `offset` may exist, or after `timeout_s` seconds."""
         ...
 
     def another(self) -> "EventLog":
-        """The same log for one more reader of its partitions, to be closed by itself."""
+        """The same log for one more reader of its partitions. The caller closes it."""
         ...
 
     async def leave(self, partition: int) -> None:
-        """Let go of what `read` and `wait` keep for a partition's reader, who has ended."""
+        """Free what `read` and `wait` keep for a partition, whose reader has ended."""
         ...
 
     async def close(self) -> None:
-        """Finish what was accepted, then let go of all connections."""
+        """Write everything that was accepted, then close all connections."""
         ...
 
 
 class Assignment(Protocol):
     """The port by which processes share a log's partitions. Adapters: `shared.log.postgres`, `shared.log.kafka_group`.
 
-    It only says who should project what. That nobody projects twice is the projection's own doing.
+    It only says which process should project which partition. The projection itself makes sure that no event is projected twice.
     """
 
     async def run(self, begin: Callable[[int], None], end: Callable[[Sequence[int]], Awaitable[None]]) -> None:
-        """Call `begin` with each partition that is this process's from now on, `end` with those that are no more.
+        """Call `begin` with each partition that this process gets, `end` with those that it loses.
 
-        Runs until it is cancelled, and then ends all. What is lost while away is asked for again.
+        Runs until it is cancelled, and then ends all partitions. After a lost connection it asks for partitions again.
         """
         ...
 
     def passed(self, partition: int, offset: int) -> None:
-        """Tell whom it may concern that all before `offset` is projected."""
+        """Report that every entry of the partition before `offset` is projected."""
         ...
 
 
 def partition_of(workspace: str, partitions: int) -> int:
-    """The partition of a workspace: CRC-32 of its id, so that every process agrees."""
+    """The partition of a workspace: CRC-32 of its id, modulo the count, so that every process gets the same."""
     return zlib.crc32(workspace.encode()) % partitions

@@ -1,8 +1,8 @@
 """How is a PostgreSQL table a log?
 
-One row holds the values of one append, as Kafka keeps record batches: a row costs the same for one event or a thousand.
+One row holds the values of one append, like a record batch of Kafka: a row costs the same for one event as for a thousand.
 Appends to a partition are serialised by the row lock on its counter, held until the commit, so no reader can see offset
-n + 1 before n. Concurrent calls of one process share a transaction (group commit).
+n + 1 before n. Concurrent appends of one process share a transaction (group commit).
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from shared.log.group_commit import Call, GroupCommit
 from shared.log.port import Entry, LogDamaged, LogUnavailable, Position, partition_of
 from shared.wakeups import Wakeups, appended
 
-PARTITIONS = 4  # fixed for the life of a database
+PARTITIONS = 4  # cannot change once the database is created
 GROUP_EVENTS_MAX = 20_000  # in one transaction; bounds how long its row lock is held
 GROUP_BYTES_MAX = 16 * 1024 * 1024
 LOCK_AGAIN_S = 1.0
-COMPRESS_LEVEL = 1  # zstd: a fifth of the bytes for about half a microsecond an event
-LOOKED_UP_MAX = 250  # offsets in one query: each may be in a row of its own, of some 60 kB
+COMPRESS_LEVEL = 1  # zstd: leaves a fifth of the bytes, for about half a microsecond an event
+LOOKED_UP_MAX = 250  # offsets in one query: each may be in another row, of some 60 kB
 READ_BYTES_MAX = (
     16 * 1024 * 1024
-)  # of values that one read answers; a projector holds two reads of a partition at a time
-FULL_RETRY_AFTER_S = 30  # somebody must make room first; so long it is told, for no later append may come to find out
+)  # of values that one read returns; a projector holds the results of two reads of a partition at a time
+FULL_RETRY_AFTER_S = 30  # for so long `check_room` refuses appends: the operator must free space first
 
 TAKE_OFFSETS = """
 UPDATE touchline.log_partition SET next_offset = next_offset + $2 WHERE partition = $1 RETURNING next_offset
@@ -50,7 +50,7 @@ SELECT base_offset, workspace, payload FROM (
     WHERE partition = $1 AND base_offset < $3 AND base_offset >= (
         SELECT coalesce(max(base_offset), 0) FROM touchline.event_log WHERE partition = $1 AND base_offset <= $2)) r
 WHERE bytes_before < $4 ORDER BY base_offset
-"""  # from the row that holds offset $2 to those that begin before $3, until they have $4 packed bytes
+"""  # from the row that holds offset $2 to the last row that begins before $3, until the rows have $4 compressed bytes
 
 READ_SOME = """
 SELECT DISTINCT ON (r.base_offset) r.base_offset, r.workspace, r.payload
@@ -58,12 +58,10 @@ FROM unnest($2::bigint[]) wanted CROSS JOIN LATERAL (
     SELECT base_offset, workspace, payload FROM touchline.event_log
     WHERE partition = $1 AND base_offset <= wanted ORDER BY base_offset DESC LIMIT 1) r
 ORDER BY r.base_offset
-"""  # the rows that hold some offsets
+"""  # the rows that hold the offsets $2
 
 DISK_FULL = "disk_full"
-TRY_LOCK = (
-    "SELECT pg_try_advisory_lock(hashtext('touchline.projector.' || $2), $1)"  # to wait for it would hold vacuum back
-)
+TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.projector.' || $2), $1)"  # waiting would hold vacuum back
 END = "SELECT next_offset FROM touchline.log_partition WHERE partition = $1"
 
 logger = structlog.stdlib.get_logger("touchline.log")
@@ -78,7 +76,7 @@ class PostgresLog:
     identity = "postgres"
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", partitions: int, wakeups: Wakeups | None = None) -> None:
-        """`wakeups` is told of appends and wakes who waits for them; without it the log has one of its own."""
+        """`wakeups` announces appends and wakes the readers that wait for them; without it the log makes its own."""
         self.partitions = partitions
         self._pool, self._owns_wakeups = pool, wakeups is None
         self._wakeups = wakeups or Wakeups(pool)
@@ -112,7 +110,7 @@ class PostgresLog:
 
     @contextmanager
     def _room(self) -> Iterator[None]:
-        """Remember when the disk was found to be full."""
+        """Remember the time when an append found the disk full; a successful append clears it."""
         try:
             yield
         except LogUnavailable as error:
@@ -127,7 +125,7 @@ class PostgresLog:
             raise _full()
 
     async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
-        """See `EventLog.read`. It answers less where the values exceed `READ_BYTES_MAX`, but always the first append's."""
+        """See `EventLog.read`. It returns fewer where the values exceed `READ_BYTES_MAX`, but always those of the first append."""
         entries: list[Entry] = []
         with _available():
             rows = await self._pool.fetch(READ, partition, offset, offset + events_max, READ_BYTES_MAX)
@@ -168,20 +166,20 @@ class PostgresLog:
             return int(await self._pool.fetchval(END, partition) or 0)
 
     async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
-        """See `EventLog.wait`: woken by the next append, of this process or of another (`shared.wakeups`)."""
+        """See `EventLog.wait`: the next append, of this process or of another, ends the wait (`shared.wakeups`)."""
         heard = self._wakeups.count(appended(partition))
         if await self.end(partition) <= offset:
             await self._wakeups.changed(appended(partition), heard, timeout_s)
 
     def another(self) -> "PostgresLog":
-        """See `EventLog.another`: nothing is kept for a reader, so this one serves all."""
+        """See `EventLog.another`: a reader has no state here, so all readers share this one."""
         return self
 
     async def leave(self, partition: int) -> None:
-        """See `EventLog.leave`: nothing is kept for a reader."""
+        """See `EventLog.leave`: a reader has no state here."""
 
     async def close(self) -> None:
-        """See `EventLog.close`. The pool, and wakeups that were given, are their maker's to close."""
+        """See `EventLog.close`. Who made the pool, and the wakeups if they were given, closes them."""
         await self._group.close()
         if self._owns_wakeups:
             await self._wakeups.close()
@@ -189,7 +187,7 @@ class PostgresLog:
 
 @contextmanager
 def _available() -> Iterator[None]:
-    """Tell a database that is away as a log that is."""
+    """Raise `LogUnavailable` where the database cannot be reached or fails."""
     try:
         yield
     except asyncpg.DiskFullError as error:
@@ -203,22 +201,22 @@ def _full() -> LogUnavailable:
 
 
 class EveryPartition:
-    """All partitions for one process of a group, by locks in the database; the others of the group stand by.
+    """Gives all partitions to one process of a group, by advisory locks; the group's other processes stand by.
 
-    See `shared.log.port.Assignment`. Groups do not know of one another: each has all partitions.
+    See `shared.log.port.Assignment`. Groups are independent: each projects all partitions.
     """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", partitions: int, group: str) -> None:
         self._pool, self._partitions, self._group = pool, partitions, group
 
     async def run(self, begin: Callable[[int], None], end: Callable[[Sequence[int]], Awaitable[None]]) -> None:
-        """See `Assignment.run`. The locks live and die with their connection."""
+        """See `Assignment.run`. The locks end with their connection."""
         while True:
             try:
                 async with self._pool.acquire() as connection:
                     await self._hold(connection, begin, end)
             except AWAY as error:
-                logger.warning("the locks on the partitions are lost", error=error_text(error))
+                logger.warning("the locks on the partitions are lost; they are taken again", error=error_text(error))
             await asyncio.sleep(LOCK_AGAIN_S)
 
     async def _hold(
@@ -227,7 +225,7 @@ class EveryPartition:
         begin: Callable[[int], None],
         end: Callable[[Sequence[int]], Awaitable[None]],
     ) -> None:
-        """Lock partition after partition, and keep them until the connection is lost."""
+        """Lock one partition after another, and keep the locks until the connection is lost."""
         held: list[int] = []
         try:
             for partition in range(self._partitions):
@@ -241,4 +239,4 @@ class EveryPartition:
             await end(held)
 
     def passed(self, partition: int, offset: int) -> None:
-        """See `Assignment.passed`: the projection's own offset is all there is to know."""
+        """See `Assignment.passed`: nothing to do, for the projection stores its own offset."""

@@ -1,1 +1,1 @@
-"""What do the messages of outside producers mean in our events? One file a producer: for ingest and for imports alike."""
+"""Which of our events do the messages of outside producers become? One file for each producer, for ingest and imports."""

@@ -1,11 +1,11 @@
-"""What does HubSpot say? What its properties, associations and merges mean, for webhooks and for imports of its history.
+"""Which of our events do HubSpot's properties, associations and merges become, in webhooks and in imports of its history?
 
 HubSpot describes its webhooks at https://developers.hubspot.com/docs/api/webhooks and their signature at
-https://developers.hubspot.com/docs/api/webhooks/validating-requests. A contact is called by its record ID, and so is a deal.
+https://developers.hubspot.com/docs/api/webhooks/validating-requests. The record ID is our id of a contact or a deal.
 
-`contact_property`, `deal_property`, `campaign_property` and `association` answer what one statement of HubSpot means: our events
-without ids, which whoever asks adds. An empty tuple is understood and says nothing that counts; None is not mapped. They raise
-`BadValue` where a value cannot be what its property holds. `read` does all of it for one event of a webhook.
+`contact_property`, `deal_property`, `campaign_property` and `association` map one change in HubSpot to our events, without ids,
+which the caller adds. An empty tuple: the change is known and becomes no event; None: it is not mapped. They raise `BadValue`
+where a value is not valid for its property. `read` maps one event of a webhook.
 """
 
 import base64
@@ -73,7 +73,7 @@ _URI_ENCODED = re.compile("|".join(_URI_DECODED), re.IGNORECASE)
 
 
 class BadValue(ValueError):
-    """A value that its field cannot have. `field` is where in the message, the text says what was expected."""
+    """A value that is not valid for its field. `field` is its place in the message, the text says what was expected."""
 
     def __init__(self, field: str, message: str, code: Code = "bad_value") -> None:
         super().__init__(message)
@@ -105,7 +105,7 @@ def signature_v3(secret: str, method: str, uri: str, body: bytes, timestamp: str
 
 
 def is_signed(signature: str, secret: str, method: str, uri: str, body: bytes, timestamp: str) -> bool:
-    """Whether the signature is the request's own. It takes as long for a wrong signature as for the right one."""
+    """Whether the signature is right for the request; compared in constant time."""
     return hmac.compare_digest(
         signature_v3(secret, method, uri, body, timestamp).encode(), signature.encode("utf-8", "surrogateescape")
     )
@@ -148,7 +148,7 @@ def contact_property(contact: str, name: str, value: str | None, at: str) -> Mea
 
 
 def contacts_merged(merged: Sequence[str], into: str, at: str) -> tuple[Event, ...]:
-    """What it means that contacts became one. One that is merged into itself says nothing."""
+    """The events for contacts that were merged. A contact merged into itself gives none."""
     return tuple(
         {"type": "contact_merged", "occurred_at": at, "contact": {"id": each}, "into": {"id": into}}
         for each in dict.fromkeys(merged)
@@ -197,8 +197,8 @@ def deal_property(deal: str, name: str, value: str | None, at: str, stages: Stag
 def deal_presence(portal: str, deal: str, at: str, *, deleted: bool) -> Event:
     """What it means that a deal was deleted, or restored, with its id.
 
-    `deal_deleted` is final, and HubSpot's deletion is not. So both are tellings of one event, of which the latest counts
-    (rule **once**), in whatever order they arrive.
+    `deal_deleted` is final, but HubSpot's deletion is not. So both events have the same id, and the latest counts (rule
+    **once**), in whatever order they arrive.
     """
     return {
         "type": "deal_deleted" if deleted else "deal_updated", "id": f"{PRODUCER}:{portal}:deal:{deal}:presence",
@@ -286,7 +286,7 @@ def portal_of(raw: bytes) -> str | None:
 
 
 def read(raw: bytes, stages: Stages) -> Message:
-    """One event of a webhook. Whatever it is, it becomes a message: bad JSON and bad fields are `Unreadable`."""
+    """Read one event of a webhook. Never raises: for bad JSON and bad fields the message is `Unreadable`."""
     try:
         said = _decode_fields(raw)
     except UNDECODABLE as error:
@@ -303,7 +303,7 @@ def read(raw: bytes, stages: Stages) -> Message:
 
 
 def read_again(sent: bytes, producers: Producers, _key: KeyClass, _received_us: int) -> Message:
-    """An event of a webhook that was kept, by the stages that the workspace names now."""
+    """Read a stored event of a webhook again, with the deal stages that the workspace has set now."""
     return read(sent, Stages.of(producers))
 
 
@@ -457,7 +457,7 @@ def _event_id(said: Event, kind: _Kind, portal: str, occurred_ms: int) -> str:
 
 
 def _without_attempt(raw: bytes) -> bytes:
-    """The event without which attempt to send it this is: so all attempts are one event."""
+    """The event without the number of its delivery attempt, so that all attempts are the same event."""
     said = _decode_raws(raw)
     said.pop("attemptNumber", None)
     return _encode(said)
@@ -490,7 +490,7 @@ def _text(said: Event, field: str) -> str | None:
 
 
 def _mark(said: Event, field: str) -> str:
-    """A value that only tells one event from another."""
+    """A value that is only used to distinguish events."""
     value = said.get(field)
     if value is None:
         return ""

@@ -42,7 +42,7 @@ COUNT_DIGITS_MAX = 9  # of contacts of a deal
 DIGEST_CHARACTERS = 16  # of an event's id that would be too long
 
 Json = Mapping[str, Any]
-Told = dict[str, Any]
+EventJson = dict[str, Any]
 
 
 class Account(NamedTuple):
@@ -123,12 +123,14 @@ def history(record: Json, name: str) -> list[Entry]:
 # --- Contacts ---------------------------------------------------------------------------------------------------------
 
 
-def contact(record: Json, as_of_us: int) -> list[Told]:
+def contact(record: Json, as_of_us: int) -> list[EventJson]:
     """What a contact's record tells. Raises `BadValue`."""
     contact_id, values = of(record, "id"), properties(record)
     begun = f"hubspot-contact-{contact_id}"
     created = to_rfc3339(instant_us(values.get("createdate") or record.get("createdAt"), "createdate"))
-    out: list[Told] = [{"type": "contact_created", "id": begun, "occurred_at": created, "contact": {"id": contact_id}}]
+    out: list[EventJson] = [
+        {"type": "contact_created", "id": begun, "occurred_at": created, "contact": {"id": contact_id}}
+    ]
     state: dict[str, str | None] = {}
     for name in CONTACT_PROPERTIES:
         if name == "createdate" or name not in values:
@@ -147,7 +149,7 @@ def contact(record: Json, as_of_us: int) -> list[Told]:
     return as_of(_each_once(out), as_of_us)
 
 
-def _subject(event: Told) -> str:
+def _subject(event: EventJson) -> str:
     """What keeps the events of one contact apart that tell of another id or address of it."""
     match event["type"]:
         case "contact_merged":
@@ -180,7 +182,7 @@ class Closing(NamedTuple):
 
 def deal(
     record: Json, contacts: Sequence[str], stages: "StagesKnown", account: Account, as_of_us: int, slots: int = 1
-) -> tuple[list[Told], bool]:
+) -> tuple[list[EventJson], bool]:
     """What a deal's record and its contacts tell, and whether HubSpot told since when they are associated.
 
     `slots` is how many events told its contacts before, so that none of them stays. Raises `BadValue`.
@@ -192,7 +194,7 @@ def deal(
     before_us = min(created_us, created_us if closing.closed_us is None else closing.closed_us) - 1
     associated_us = _associated_us(record, len(contacts), created_us, before_us)
     joined_us = before_us if associated_us is None else associated_us
-    out: list[Told] = [
+    out: list[EventJson] = [
         {"type": "deal_created", "id": begun, "occurred_at": to_rfc3339(created_us), "deal_id": deal_id},
         *_contacts(begun, deal_id, contacts, joined_us, slots),
         _state(record, values, deal_id, begun, account, created_us),
@@ -204,12 +206,12 @@ def deal(
     return as_of(out, as_of_us), associated_us is not None or not contacts
 
 
-def deal_presence(account: Account, deal_id: str, at_us: int, *, deleted: bool) -> Told:
+def deal_presence(account: Account, deal_id: str, at_us: int, *, deleted: bool) -> EventJson:
     """That a deal is deleted, or there again; the same event as a webhook's."""
     return said.deal_presence(account.portal, deal_id, to_rfc3339(at_us), deleted=deleted)
 
 
-def _contacts(begun: str, deal_id: str, contacts: Sequence[str], joined_us: int, slots: int) -> list[Told]:
+def _contacts(begun: str, deal_id: str, contacts: Sequence[str], joined_us: int, slots: int) -> list[EventJson]:
     """All contacts, so many in one event as it takes; empty events for those that were told before."""
     size = CONTACTS_PER_DEAL_EVENT_MAX
     parts = [contacts[at : at + size] for at in range(0, len(contacts), size)]
@@ -230,9 +232,9 @@ def contact_slots(contacts: int) -> int:
 
 def _state(
     record: Json, values: Mapping[str, str], deal_id: str, begun: str, account: Account, created_us: int
-) -> Told:
+) -> EventJson:
     """Name, amount and currency as they are now, told at the last change of any of them."""
-    told: Told = {}
+    told: EventJson = {}
     changed_us = created_us
     for name in ("dealname", "amount", "deal_currency_code"):
         entries = history(record, name)
@@ -277,7 +279,7 @@ def _closing(record: Json, values: Mapping[str, str], stages: "StagesKnown", cre
     return Closing(moves, entries[-1].at_us if entries else created_us, dated_us)
 
 
-def _close_date(record: Json, values: Mapping[str, str], deal_id: str, begun: str, closing: Closing) -> list[Told]:
+def _close_date(record: Json, values: Mapping[str, str], deal_id: str, begun: str, closing: Closing) -> list[EventJson]:
     """The deal's close date, told when it was last changed; of an open deal it is what is expected, and counts once it is closed.
 
     What was expected before the deal came to its last open stage does not count (rule **deal**), and is told as none.
@@ -285,7 +287,7 @@ def _close_date(record: Json, values: Mapping[str, str], deal_id: str, begun: st
     entries = history(record, "closedate")
     if not entries and "closedate" not in values:
         return []
-    told: Told = {
+    told: EventJson = {
         "type": "deal_updated", "id": f"{begun}-closedate", "deal_id": deal_id,
         "occurred_at": to_rfc3339(entries[-1].at_us if entries else closing.since_us),
     }  # fmt: skip
@@ -294,13 +296,13 @@ def _close_date(record: Json, values: Mapping[str, str], deal_id: str, begun: st
     return [told]
 
 
-def _moves(closing: Closing, deal_id: str, begun: str) -> list[Told]:
+def _moves(closing: Closing, deal_id: str, begun: str) -> list[EventJson]:
     """A close or reopening for each move, the last of them by an id of its own: what stands now."""
     moves = closing.moves or [(closing.since_us, None)]
-    out: list[Told] = []
+    out: list[EventJson] = []
     for n, (at_us, won) in enumerate(moves, 1):
         event_id = f"{begun}-stage" if n == len(moves) else f"{begun}-stage-{at_us}"
-        event: Told = {
+        event: EventJson = {
             "type": "deal_reopened" if won is None else "deal_closed",
             "id": event_id,
             "occurred_at": to_rfc3339(at_us),
@@ -375,12 +377,12 @@ def _won_by(metadata: Json) -> bool | None:
 # --- Campaigns --------------------------------------------------------------------------------------------------------
 
 
-def campaign(record: Json, budget: Json | None, account: Account, as_of_us: int) -> list[Told]:
+def campaign(record: Json, budget: Json | None, account: Account, as_of_us: int) -> list[EventJson]:
     """What a campaign and its budget tell, without its assets. Raises `BadValue`."""
     campaign_id, values = of(record, "id"), properties(record)
     begun = f"hubspot-campaign-{campaign_id}"
     created = to_rfc3339(instant_us(record.get("createdAt"), "createdAt"))
-    fields: Told = {}
+    fields: EventJson = {}
     for name in CAMPAIGN_PROPERTIES:
         with _about(name):
             means = said.campaign_property(campaign_id, name, values.get(name), created) or ()
@@ -393,7 +395,7 @@ def campaign(record: Json, budget: Json | None, account: Account, as_of_us: int)
     currency = fields.get("currency") or (budget or {}).get("currencyCode") or account.currency
     if "budget" in fields and currency:
         fields["currency"] = currency
-    out: list[Told] = [
+    out: list[EventJson] = [
         {"type": "campaign_created", "id": begun, "occurred_at": created, "campaign_id": campaign_id, **fields}
     ]
     out += [
@@ -402,7 +404,7 @@ def campaign(record: Json, budget: Json | None, account: Account, as_of_us: int)
     return as_of(out, as_of_us)
 
 
-def _spend(item: Json, campaign_id: str, begun: str, currency: str | None) -> Told:
+def _spend(item: Json, campaign_id: str, begun: str, currency: str | None) -> EventJson:
     """A spend item, on the day on which it was entered: HubSpot keeps no other."""
     at = item.get("createdAt")
     day = to_rfc3339(instant_us(str(at) if isinstance(at, int) else at, "spendItems.createdAt"))[:10]
@@ -411,7 +413,7 @@ def _spend(item: Json, campaign_id: str, begun: str, currency: str | None) -> To
     return spent(spend_id(begun, of(item, "id")), campaign_id, amount, currency, day)
 
 
-def spent(event_id: str, campaign_id: str, amount: str, currency: str | None, day: str) -> Told:
+def spent(event_id: str, campaign_id: str, amount: str, currency: str | None, day: str) -> EventJson:
     """That so much was spent; an item that was deleted is told as 0, so that it may come back."""
     return {
         "type": "spend_recorded", "id": event_id, "occurred_at": f"{day}T00:00:00Z", "campaign_id": campaign_id, "amount": amount,
@@ -445,7 +447,7 @@ def held_since_us(record: Json, associated: str, account: Account, read_us: int)
     return max(created_us, to_micros(begins))
 
 
-def asset(record: Json, kind: AssetType, url: str | None, campaign: Json, as_of_us: int) -> Told:
+def asset(record: Json, kind: AssetType, url: str | None, campaign: Json, as_of_us: int) -> EventJson:
     """That an asset of a campaign is there, told at the campaign's creation. Raises `BadValue`."""
     asset_id = kind.asset_id(of(record, "id"))
     told = {
@@ -460,7 +462,7 @@ def asset(record: Json, kind: AssetType, url: str | None, campaign: Json, as_of_
     return as_of([told], as_of_us)[0]
 
 
-def unmapped_asset(record: Json, kind: str, campaign: Json, as_of_us: int) -> Told:
+def unmapped_asset(record: Json, kind: str, campaign: Json, as_of_us: int) -> EventJson:
     """An asset of a type that is not known here, kept as it is. Raises `BadValue`."""
     campaign_id = of(campaign, "id")
     told = {
@@ -474,13 +476,13 @@ def unmapped_asset(record: Json, kind: str, campaign: Json, as_of_us: int) -> To
 # --- Ids and instants -------------------------------------------------------------------------------------------------
 
 
-def as_of(events: list[Told], as_of_us: int) -> list[Told]:
+def as_of(events: list[EventJson], as_of_us: int) -> list[EventJson]:
     """The events, as told at an instant in microseconds, if they do not say their own."""
     told = to_rfc3339(as_of_us)
     return [{"as_of": told, **event} for event in events]
 
 
-def _each_once(events: list[Told]) -> list[Told]:
+def _each_once(events: list[EventJson]) -> list[EventJson]:
     """Events of one id are told once: an address may stand both in `email` and in `hs_additional_emails`."""
     return list({event["id"]: event for event in reversed(events)}.values())[::-1]
 

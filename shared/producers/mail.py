@@ -1,6 +1,6 @@
-"""What do the messages of mail senders have in common? An address, an instant, and a place that names the marketing email.
+"""What do the messages of mail senders have in common? An address, an instant, and places that may name the marketing email.
 
-A reading tells what a message is called and what it means; what it needs and does not find there it raises as `Wrong`.
+Each sender's reading gives a message's name and the event that it becomes; it raises `Wrong` for a field that is missing or bad.
 """
 
 import datetime as dt
@@ -16,7 +16,7 @@ from shared.events.instants import SECOND_US, to_micros, to_rfc3339
 from shared.events.limits import MESSAGE_CHARACTERS_MAX, TEXT_CHARACTERS_MAX, WEBHOOK_MESSAGES_MAX
 from shared.events.refusal import UNDECODABLE, BadRequest, Code, cut
 from shared.events.split import array_elements
-from shared.producers.message import Message, Told, Unmapped, Unreadable
+from shared.producers.message import EventJson, Message, Unmapped, Unreadable
 from shared.rules.settings import Producers
 
 NAMELESS = "(unreadable)"  # by this messages are counted that do not say what they are
@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Wrong(Exception):
-    """A message does not have what it must have. `field` is where, the message says what was expected."""
+    """A message lacks a field, or has a bad value. `field` is its place, the message says what was expected."""
 
     def __init__(self, code: Code, field: str | None, message: str) -> None:
         super().__init__(message)
@@ -43,15 +43,15 @@ KEPT = "unmapped_event"
 
 
 class Reading(NamedTuple):
-    """What a message says: the id that it always gets, its instant if it tells one, and what it means.
+    """The content of a message: its event id, which is the same in every delivery, its instant if it has one, and its event.
 
-    `type` is the event of ours that it means: `KEPT` if there is none but it is kept, None if it says nothing that counts.
+    `type` is the type of our event: `KEPT` if there is none but the message is stored, None if the message is ignored.
     """
 
     id: str
     occurred_at: str | None
     type: str | None
-    fields: Told = MappingProxyType({})
+    fields: EventJson = MappingProxyType({})
     assets: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """What may name the marketing email, by place: `category`, `campaign`, and `argument:NAME` of each argument."""
 
@@ -98,7 +98,7 @@ def one(told: Mapping[str, Any], form: Format, asset_from: tuple[str, ...], raw:
         return Message(name, sent, Unreadable(wrong.code, wrong.field, str(wrong)))
 
 
-def _means(reading: Reading, asset_from: tuple[str, ...]) -> tuple[Told, ...] | Unmapped:
+def _means(reading: Reading, asset_from: tuple[str, ...]) -> tuple[EventJson, ...] | Unmapped:
     if reading.type is None:
         return ()
     asset_id = asset_of(reading.assets, asset_from)

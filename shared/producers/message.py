@@ -1,7 +1,7 @@
-"""What is a message of an outside producer, and what can become of it?
+"""What is a message of an outside producer, and what can it become?
 
-A file of this folder reads one producer's messages. It does no I/O and decides nothing that a rule decides: it says the same in
-our words. Who takes messages in (`services.ingest.producers`, an import) checks the events like those of anybody else.
+Each file of this folder reads one producer's messages. It does no I/O and applies no rule: it only translates messages into our
+events. The receiver (`services.ingest.producers`, an import) checks these events like those of any other sender.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ import msgspec
 
 from shared.events.refusal import Code
 
-Told = Mapping[str, Any]
+EventJson = Mapping[str, Any]
 """One of our events as it is sent: a JSON object with `type`, and an `id` that the same message always has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
-    """No mapping takes the message. The event that keeps it as it was sent has this `id`, `occurred_at` and `sent_at`."""
+    """The message has no mapping. The event that stores it as sent has this `id`, `occurred_at` and `sent_at`."""
 
     id: str | None
     occurred_at: str | None = None
@@ -27,7 +27,7 @@ class Unmapped:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """The message cannot be what it says it is. `field` is where, the message says what was expected."""
+    """The message is not valid. `field` is the place of the error, the message says what was expected."""
 
     code: Code
     field: str | None
@@ -37,19 +37,19 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message and what it means. `name` is what the producer calls such messages: they are counted by it.
+    """One message and its events. `name` is the producer's name of such messages, under which they are counted.
 
-    `sent` is the message as JSON, to be kept where it is refused or unmapped. A tuple of events may be empty: the message is
-    understood, and says nothing that counts.
+    `sent` is the message as JSON, which is stored if the message is refused or unmapped. A tuple of events may be empty: the
+    message is known, and becomes no event.
     """
 
     name: str
     sent: bytes
-    means: tuple[Told, ...] | Unmapped | Unreadable
+    means: tuple[EventJson, ...] | Unmapped | Unreadable
 
 
-def events_of(producer: str, message: Message) -> Sequence[Told]:
-    """The events to append: those that a message means, or the one that keeps it as it is. It must not be `Unreadable`."""
+def events_of(producer: str, message: Message) -> Sequence[EventJson]:
+    """The events to append: those that a message becomes, or the one that stores it unmapped. It must not be `Unreadable`."""
     means = message.means
     assert not isinstance(means, Unreadable)
     if not isinstance(means, Unmapped):

@@ -1,4 +1,4 @@
-"""How is a message read again that was kept? By its producer's own reading: a dead letter that is retried, an unmapped event."""
+"""How is a stored message (a dead letter that is retried, an unmapped event) read again? By its producer's reading."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple

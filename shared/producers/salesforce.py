@@ -1,7 +1,7 @@
-"""What does Salesforce mean? Its ids: 15 characters in which case counts, or 18, of which the last three tell the case.
+"""How are Salesforce ids compared? They have 15 case-sensitive characters, or 18, of which the last three encode the case.
 
-Reports show 15, exports and the API 18. The longer form is the one that is kept, so that both name the same record; each of
-its last three characters tells, for five of the first fifteen, which are capital letters.
+Reports show 15, exports and the API 18. We store the longer form, so that both name the same record; each of its last three
+characters encodes which of five of the first fifteen are capital letters.
 """
 
 import re

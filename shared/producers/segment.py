@@ -25,7 +25,7 @@ from shared.events.nobody import names_nobody
 from shared.events.refusal import UNDECODABLE, Code
 from shared.events.registry import COLLECT_TYPES, EVENT_TYPES, REGISTRY, KeyClass
 from shared.events.types import MappedEvent
-from shared.producers.message import Message, Told, Unmapped, Unreadable
+from shared.producers.message import EventJson, Message, Unmapped, Unreadable
 from shared.rules.settings import Producers
 
 PRODUCER = "segment"
@@ -68,7 +68,7 @@ def is_mapped(name: str, producers: Producers) -> bool:
 
 
 class _Refused(Exception):
-    """The message cannot be what it says it is, or a key of its class may not send it."""
+    """The message is not valid, or a key of its class may not send it."""
 
     def __init__(self, code: Code, field: str | None, message: str) -> None:
         super().__init__(message)
@@ -156,7 +156,7 @@ class _Segment:
             told = sha256(told.encode()).hexdigest()
         return f"{PRODUCER}:{told}"
 
-    def means(self) -> tuple[Told, ...] | Unmapped:
+    def means(self) -> tuple[EventJson, ...] | Unmapped:
         """Our events, or `Unmapped`. Raises `_Refused` or `Missing`."""
         assert self.name
         if self.call == "track":
@@ -170,7 +170,7 @@ class _Segment:
         last = len(events) - 1
         return tuple(self._enveloped(n, last - n, event) for n, event in enumerate(events))
 
-    def _enveloped(self, n: int, before_us: int, event: dict[str, Any]) -> Told:
+    def _enveloped(self, n: int, before_us: int, event: dict[str, Any]) -> EventJson:
         """The event with its id and instant: so many microseconds before the message's, for what it becomes happens in order.
 
         A deal that is created and won by one message has its contacts before it closes.
@@ -308,7 +308,7 @@ class _Segment:
         return [identified, updated] if properties else [identified]
 
     def _alias(self) -> list[dict[str, Any]]:
-        """`previousId` is a visitor's or a contact's: nobody can tell which, so both are this contact from now on."""
+        """`previousId` may be a visitor's or a contact's id: the message does not say which, so both become this contact's."""
         previous = self._at("previousId")
         if previous is None:
             raise _Refused("missing_field", "previousId", "an alias call tells the `previousId`")

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from shared.projection.rows import Prepared, TouchRow
 from shared.projection.visitors import VisitorEvents, VisitorState
-from shared.rules.contact import Named
+from shared.rules.contact import NamedIdentifier
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.order import Order
 from shared.rules.settings import Settings
@@ -23,8 +23,6 @@ class EventsArrived:
     """What the pipeline starts from, live: events of one workspace as the log has them, not yet settled."""
 
     arrived: tuple[Prepared, ...] = ()
-    readings: Mapping[int, int] = field(default_factory=dict)
-    """utm values that read otherwise when they are decoded once more: the key of either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +92,8 @@ class TouchesRemoved:
 
 
 @dataclass(frozen=True, slots=True)
-class UtmValuesAdded:
-    """utm values that came for the first time and read otherwise when they are decoded once more."""
+class UtmValuesChanged:
+    """utm values that read otherwise when they are decoded once more, and that the first touch came with or the last one lost."""
 
     values: frozenset[int] = NO_KEYS
 
@@ -129,7 +127,7 @@ class ContactMembers(NamedTuple):
 
     key: int
     members: tuple[int, ...]
-    named: tuple[Named, ...]
+    named: tuple[NamedIdentifier, ...]
     created: Order
 
     @property
@@ -210,7 +208,7 @@ class DealsChanged:
 
 
 Change = (
-    EventsArrived | EventsAdmitted | EntitiesChanged | SettingsChanged | TouchesAdded | TouchesRemoved | UtmValuesAdded
+    EventsArrived | EventsAdmitted | EntitiesChanged | SettingsChanged | TouchesAdded | TouchesRemoved | UtmValuesChanged
     | VisitorsChanged | IdentifiersMentioned | IdentityChanged | TrafficChanged | SessionsChanged | ContactsChanged
     | CatalogChanged | DealsChanged
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is a user agent to a workspace? What packages know of it, and what the workspace's machine rules make of that."""
+"""Is a user agent a machine for a workspace? Combines what packages know of it with the workspace's machine rules."""
 
 from functools import lru_cache
 
@@ -8,5 +8,5 @@ from shared.rules.excluded_traffic import MachineAgent, MachineRules, machine_ag
 
 @lru_cache(CACHED_AGENTS)
 def judged(user_agent: str, rules: MachineRules) -> MachineAgent:
-    """What a user agent is to a workspace with these rules."""
+    """How a workspace with these rules classifies the touches of a user agent."""
     return machine_agent(user_agent, known(user_agent), rules)

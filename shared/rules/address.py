@@ -1,6 +1,6 @@
 """Rule **address**: which addresses are the same?
 
-A URL is cut into its parts as RFC 3986 does, but any text can be cut: what is odd in one part leaves the others readable.
+A URL is split into its parts as in RFC 3986, but any text can be split: an error in one part does not affect the others.
 """
 
 import re
@@ -12,22 +12,22 @@ from urllib.parse import unquote
 import idna
 
 CACHED_HOSTS = 16_384  # about 3 MB
-HOST_CHARACTERS_MAX = 253  # of DNS; a longer text is no host, and encoding it would take the square of its length
+HOST_CHARACTERS_MAX = 253  # of DNS; a longer text is not a host, and encoding it would take quadratic time
 DEFAULT_PORTS = ("80", "443")  # of http and https: the scheme is no part of an address
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # A path that is written as the rule compares it: nothing encoded, no dot segment, no empty segment.
 _PLAIN = re.compile(r"(?:/(?![.])[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?")
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_TO_ENCODE = re.compile(r"%(?![0-9A-F]{2})|[\x00-\x20\"<>\\^`{|}\x7f]")  # what no URL has in it as it stands
+_TO_ENCODE = re.compile(r"%(?![0-9A-F]{2})|[\x00-\x20\"<>\\^`{|}\x7f]")  # characters that must be encoded in a URL
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")  # what separates the labels of a host in any script
-_BREAKS = re.compile("[\t\r\n]")  # browsers leave them out
+_BREAKS = re.compile("[\t\r\n]")  # browsers remove them
 _SLASHES = re.compile("//+")
 
 
 class Parts(NamedTuple):
-    """A URL's parts as they stand; what is not there is empty."""
+    """A URL's parts, unchanged; absent parts are empty."""
 
     scheme: str
     authority: str
@@ -62,7 +62,7 @@ def split(url: str) -> Parts:
 
 @lru_cache(CACHED_HOSTS)
 def host_of(authority: str) -> Host:
-    """The host and port of an authority such as `user@www.Shop.example:443`. A port that cannot be one is kept as text."""
+    """The host and port of an authority such as `user@www.Shop.example:443`. A port that is not valid is kept as text."""
     where = authority.rpartition("@")[2]
     if where.startswith("[") and "]" in where:
         name, _, port = where.partition("]")
@@ -74,7 +74,7 @@ def host_of(authority: str) -> Host:
 
 
 def ascii_host(name: str) -> str:
-    """A host as IDNA (UTS 46) writes it in ASCII: lower case, no dot at its end. What is no host name is lower-cased alone."""
+    """A host as IDNA (UTS 46) writes it in ASCII: lower case, no dot at its end. A text that is not a host name is only lower-cased."""
     name = unquote(name) if "%" in name else name
     if name.isascii() or len(name) > HOST_CHARACTERS_MAX:
         return name.lower().rstrip(".")
@@ -86,7 +86,7 @@ def ascii_host(name: str) -> str:
 
 
 def _label(label: str) -> str:
-    """One label in ASCII; one that IDNA does not know, such as an emoji, as browsers encode it."""
+    """One label in ASCII; a label that IDNA does not allow, such as an emoji, is encoded as browsers do."""
     if label.isascii():
         return label
     try:
@@ -101,10 +101,10 @@ def without_www(host: str) -> str:
 
 
 def same_path(path: str) -> str:
-    """A path as all equal ones are written: RFC 3986's normalisation, non-ASCII octets as the UTF-8 that they are, NFC.
+    """The normal form of a path, the same for all equal paths: RFC 3986's normalisation, UTF-8 octets decoded, NFC.
 
-    Encoded reserved characters stay encoded (`%2F` is no slash), so do octets that are no UTF-8. Repeated slashes are one, and
-    one at the end does not matter.
+    Encoded reserved characters stay encoded (`%2F` is not a slash), and so do octets that are not UTF-8. Repeated slashes become
+    one, and a slash at the end is removed.
     """
     if _PLAIN.fullmatch(path) is None:
         path = _TO_ENCODE.sub(lambda m: f"%{ord(m[0]):02X}", _ENCODED.sub(_decoded, path))
@@ -115,7 +115,7 @@ def same_path(path: str) -> str:
 
 
 def _decoded(run: re.Match[str]) -> str:
-    """A run of encoded octets, each decoded if an address says the same without its encoding."""
+    """A run of encoded octets, each decoded if that does not change the meaning of the address."""
     out = []
     for char in bytes.fromhex(run[0].replace("%", "")).decode("utf-8", "surrogateescape"):
         code = ord(char)

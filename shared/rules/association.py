@@ -28,7 +28,7 @@ class IgnoredAssociation(StrEnum):
 
 REFUSED = frozenset(
     {IgnoredAssociation.CAMPAIGN_DELETED, IgnoredAssociation.SOCIAL_POST_LIMIT}
-)  # the others ask for nothing new
+)  # the other reasons mean that the state was already as wanted
 
 
 class Change(NamedTuple):
@@ -58,7 +58,7 @@ class Interval(NamedTuple):
 
 
 class Idle(NamedTuple):
-    """A change that changed nothing."""
+    """A change without effect, and why."""
 
     order: Order
     asset: int
@@ -82,10 +82,10 @@ def intervals(
     types: Mapping[int, str | None],
     social_posts_max: int = SOCIAL_POSTS_MAX,
 ) -> tuple[list[Interval], list[Idle]]:
-    """Who holds what when, and which changes changed nothing.
+    """When each campaign holds each asset, and which changes had no effect.
 
-    `lives` knows every campaign of the changes, `types` each asset's type (None: unknown). Assets are independent of each
-    other but for the limit of social posts.
+    `lives` has every campaign of the changes, `types` each asset's type (None: unknown). Assets are independent of each other,
+    except for the limit of social posts.
     """
     held: dict[int, dict[int, Change]] = {}  # asset -> campaign -> the association in force
     posts: dict[int, int] = {}

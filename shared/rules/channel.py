@@ -1,7 +1,7 @@
-"""Rule **channel**: what brought this visit, and in which of the usual channels does that fall?
+"""Rule **channel**: what is the source of this visit, and to which of the usual channels does the source belong?
 
-The order is HubSpot's: the first of its rules that fits decides. Where its last but one says "any other utm", the words that
-people write as `utm_medium` are read further, each group of them by a table of this file.
+The order is HubSpot's: the first of its rules that matches decides. For HubSpot's last rule but one, "any other utm", common
+words in `utm_medium` are used too, by the tables of this file.
 """
 
 import re
@@ -19,7 +19,7 @@ CACHED_TEXTS = 4_096  # values of utm parameters; about 2 MB
 
 
 class Site(StrEnum):
-    """What a source is known to be."""
+    """The kind of site of a source."""
 
     SEARCH = "search"
     SOCIAL = "social"
@@ -28,7 +28,7 @@ class Site(StrEnum):
 
 
 Known = Callable[[str], Site]
-"""Tells what a host, or the name that a utm gives to a site, is."""
+"""Returns the kind of site of a host, or of a name in a utm value."""
 
 
 class Channel(StrEnum):
@@ -46,7 +46,7 @@ class Channel(StrEnum):
 
 
 class TrafficSource(NamedTuple):
-    """What brought a visit; both are None if it came by itself, `medium` also if the utm names none."""
+    """The source of a visit; both fields are None for a direct visit, `medium` also if the utm gives none."""
 
     source: str | None
     medium: str | None
@@ -54,7 +54,7 @@ class TrafficSource(NamedTuple):
 
 
 class Ad(NamedTuple):
-    """What the registration of an advertisement tells of it; None is not told."""
+    """The fields of an advertisement's registration; None where absent."""
 
     asset_type: str | None = None
     network: str | None = None
@@ -62,7 +62,7 @@ class Ad(NamedTuple):
 
 
 class Word(StrEnum):
-    """What the words of a `utm_medium`, `utm_source` or `utm_campaign` mean."""
+    """The meanings of words in `utm_medium`, `utm_source` or `utm_campaign`."""
 
     PAID_SOCIAL = "paid social"
     ADWORDS = "adword"
@@ -78,7 +78,7 @@ class Word(StrEnum):
     REFERRING = "referral"
 
 
-# HubSpot asks what a text contains. Words that contain one by chance, or mean the contrary, are no match.
+# HubSpot checks whether a text contains these. Words that contain one by chance, or mean the opposite, do not match.
 _CLICK_PRICE = re.compile(r"cpc|(?<!a)ppc")  # not the "app" of appcast
 _PAID = re.compile(r"(?<!un)(?<!pre)(?<!post)(?<!non)(?<!over)(?<!under)(?<!\bre)paid")
 _EMAIL = re.compile(r"(?<!voic)email|(?<![^\W_])e[\W_]+mail")
@@ -104,13 +104,15 @@ _WORDS: Mapping[Word, frozenset[str]] = {
 }  # fmt: skip
 _SEARCH_PAID = frozenset({Word.ADWORDS, Word.CLICK_PRICE})
 _ADVERTISING = frozenset({*_SEARCH_PAID, Word.PAID, Word.PRICED, Word.ADVERTISED, Word.DISPLAYED})
-_PAPER = frozenset({"direct", "postal", "post", "snail", "print", "mailer", "mailers"})  # they make "mail" a letter
+_PAPER = frozenset(
+    {"direct", "postal", "post", "snail", "print", "mailer", "mailers"}
+)  # with these words, "mail" means a paper letter
 
 SEARCH_ADS = re.compile(
     r"(?<![a-z])(?:search|shopping|performance_max|pmax)(?![a-z])"
 )  # kinds of advertisements beside results
 
-# Touches that say by their type what brought them.
+# Touches whose type gives their source.
 OF_TYPE: Mapping[TouchType, Channel] = {
     **dict.fromkeys((t for t in TouchType if t.name.startswith("EMAIL_")), Channel.EMAIL),
     TouchType.SOCIAL_CLICKED: Channel.ORGANIC_SOCIAL,
@@ -124,11 +126,11 @@ _OF_SITE = {"organic": Channel.ORGANIC_SEARCH, "social": Channel.ORGANIC_SOCIAL,
 def traffic_source(
     page: PageUrl, referrer: str | None, site: Known, rules: ReferrerRules = NONE_ADDED, *, first: bool = False
 ) -> TrafficSource:
-    """What brought a page visit: its utm; else a click id's network; else the host that its referrer names; else nothing.
+    """The source of a page visit: its utm; else the network of a click id; else its referrer's host; else none.
 
-    `site` knows hosts and names. The parameter `source`, which HubSpot reads beside the utm, counts only where it contains
-    one of the words that HubSpot asks for. `first` says that it is the first that the visitor was ever seen to do: from a
-    sign-in page, it did not come back.
+    `site` classifies hosts and names. The parameter `source`, which HubSpot reads beside the utm, counts only if it contains
+    one of the words that HubSpot's rules name. `first` says that it is the visitor's first touch, so that a referrer of a
+    sign-in page does not mean that the visitor came back.
     """
     if not page.overrides:
         return TrafficSource(None, None, Channel.DIRECT)
@@ -153,7 +155,7 @@ def traffic_source(
 
 
 class _Seen(NamedTuple):
-    """What a visit with a utm tells; `told` is its parameter `source`, `host` that of an external referrer."""
+    """The values of a visit with a utm; `told` is its parameter `source`, `host` the host of an external referrer."""
 
     campaign: str
     source: str
@@ -165,7 +167,7 @@ class _Seen(NamedTuple):
 
     @property
     def of_network(self) -> bool:
-        """Whether it came from a social network: by its source, its medium, its referrer, or the mark of a click."""
+        """Whether it came from a social network: by its source, its medium, its referrer, or a click id."""
         if Site.SOCIAL in (self.site(self.source), self._by_medium) or (
             self.host and self.site(self.host) is Site.SOCIAL
         ):
@@ -175,7 +177,9 @@ class _Seen(NamedTuple):
 
     @property
     def _by_medium(self) -> Site:
-        return self.site(self.medium) if len(self.medium) > 1 else Site.OTHER  # `x` alone is no medium of a network
+        return (
+            self.site(self.medium) if len(self.medium) > 1 else Site.OTHER
+        )  # `x` alone as a medium does not mean the network
 
     @property
     def of_engine(self) -> bool:
@@ -222,7 +226,7 @@ def _grouped(seen: _Seen) -> Channel:
 
 
 def _meant(medium: frozenset[Word], seen: _Seen) -> Channel | None:
-    """What a medium means by words that HubSpot does not publish; None if by none."""
+    """The channel of a medium with words that HubSpot does not publish; None if it has none."""
     if Word.MAILED in medium:
         return Channel.EMAIL
     if _ADVERTISING & medium:
@@ -244,7 +248,7 @@ def _meant(medium: frozenset[Word], seen: _Seen) -> Channel | None:
 
 
 def _by_source(seen: _Seen) -> Channel:
-    """What the site that the source names says, where the words of the utm say nothing."""
+    """The channel by the site in the source, where the words of the utm decide nothing."""
     of = seen.site(seen.source) if seen.source else Site.OTHER
     if of is Site.SOCIAL:
         return Channel.ORGANIC_SOCIAL
@@ -259,7 +263,7 @@ def _paid(of: Site) -> Channel:
 
 @lru_cache(CACHED_TEXTS)
 def words(text: str) -> frozenset[Word]:
-    """What the words of a value mean; the value is normalised as in rule **utm**."""
+    """The meanings of the words in a value; the value is normalised as in rule **utm**."""
     found = set()
     each = [word for word in re.split(r"[\W_]+", text) if word]
     joined = "".join(each)
@@ -284,9 +288,9 @@ def words(text: str) -> frozenset[Word]:
 
 
 def of_touch(type_: TouchType, ad: Ad, of_session: TrafficSource | None, site: Known) -> TrafficSource:
-    """What brought a touch that is no page visit: as its type says, else as its session was, else nothing that we know.
+    """The source of a touch other than a page visit: by its type, else its session's source, else unknown.
 
-    `ad` tells an advertisement's place; `of_session` is what brought its session's first page visit.
+    `ad` is the advertisement's registration; `of_session` is the source of its session's first page visit.
     """
     if type_ in OF_TYPE:
         return TrafficSource(None, None, OF_TYPE[type_])

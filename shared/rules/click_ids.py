@@ -1,6 +1,6 @@
-"""Rule **channel**: what does a parameter that a network added to the link say of the click?
+"""Rule **channel**: what does a click id, a parameter that an advertising network added to the link, say about the click?
 
-The parameters, and where each network publishes what its own means, stand in `click_ids.toml` beside this file.
+`click_ids.toml` beside this file lists the parameters, and where each network documents them.
 """
 
 import tomllib
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Click(NamedTuple):
-    """The network that marked a click, the medium that its mark stands for, and whether advertisements alone get it."""
+    """The network that added a click id, the medium that the id means, and whether only advertisements get it."""
 
     network: str
     medium: str
@@ -23,15 +23,15 @@ CLICK_IDS: Mapping[str, Click] = {
         files(__package__ or "shared.rules").joinpath("click_ids.toml").read_text("utf-8")
     ).items()
 }
-"""By the parameter's name in lower case; a parameter that proves a payment comes before one that proves none."""
+"""By the parameter's name in lower case; parameters that only advertisements get come first."""
 
 _NO_VALUE = frozenset({"", "undefined", "null", "none", "nan", "false"})  # what scripts write where there is no id
 
 
 def click_of(parameters: Mapping[str, str]) -> Click | None:
-    """What the click ids among a URL's parameters (by lower-case name) say; None if there is none with a value.
+    """The click id among a URL's parameters (by lower-case name); None if there is none with a value.
 
-    A value that is a template's placeholder (`{gclid}`) or a word for nothing is none: no network gave it.
+    A template's placeholder (`{gclid}`) or a word such as `null` is not a value: no network wrote it.
     """
     for name, click in CLICK_IDS.items():
         value = parameters.get(name)

@@ -1,4 +1,4 @@
-"""Rules **contact** and **created**: which identifiers are one contact, what is it called, and since when does it exist?"""
+"""Rules **contact** and **created**: which identifiers belong to one contact, what is its name, and since when does it exist?"""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -7,10 +7,10 @@ from shared.rules.keys import Identifier
 from shared.rules.order import Order
 
 SALESFORCE_PROPERTY = "salesforce_campaign_id"
-PROPERTY_SOURCE = "property"  # how a contact came into the Salesforce campaign that its property names
+PROPERTY_SOURCE = "property"  # the source of a membership that a contact's property gives
 
 
-class Named(NamedTuple):
+class NamedIdentifier(NamedTuple):
     """An identifier and the earliest event that names it."""
 
     identifier: Identifier
@@ -24,7 +24,7 @@ class Merge(NamedTuple):
     into: str
 
 
-class SalesforceTold(NamedTuple):
+class SalesforceChange(NamedTuple):
     """A contact joined a Salesforce campaign by way of `source`, or left it (None)."""
 
     order: Order
@@ -59,12 +59,12 @@ def components(nodes: Iterable[int], links: Iterable[tuple[int, int]]) -> list[f
 
 
 def representative(component: Iterable[int]) -> int:
-    """The key that stands for a contact: the smallest of its identifiers' keys."""
+    """The key of a contact: the smallest of its identifiers' keys."""
     return min(component)
 
 
-def name(named: Sequence[Named], merges: Iterable[Merge]) -> str:
-    """What a contact is called: by the `into` of its latest merge, else its earliest-named id, else email."""
+def name(named: Sequence[NamedIdentifier], merges: Iterable[Merge]) -> str:
+    """The name of a contact: the `into` of its latest merge, else the id that was named earliest, else such an email."""
     latest = max(merges, default=None)
     if latest is not None:
         return latest.into
@@ -72,19 +72,19 @@ def name(named: Sequence[Named], merges: Iterable[Merge]) -> str:
     return min((n.first, n.identifier.text) for n in ids or named)[1]
 
 
-def created(named: Iterable[Named]) -> Order:
+def created(named: Iterable[NamedIdentifier]) -> Order:
     """The contact's conversion: the earliest event that names any of its identifiers."""
     return min(n.first for n in named)
 
 
 def salesforce_campaigns(
-    told: Iterable[SalesforceTold], property_told: Iterable[tuple[Order, str | None]]
+    told: Iterable[SalesforceChange], property_told: Iterable[tuple[Order, str | None]]
 ) -> list[Membership]:
     """The Salesforce campaigns that a contact is in, by their ids: those that it joined and did not leave since, and the
     one that its property names.
 
-    A membership is told by the event that began it: the first joining after which it has not left, or the first of the
-    tellings of the property since which this has named the campaign without a break; of the two the earlier.
+    A membership has the event that began it: the first joining after which the contact has not left, or the first event since
+    which the property has named this campaign without interruption; the earlier of the two.
     """
     joined: dict[str, Membership] = {}
     for event in sorted(told):

@@ -1,4 +1,4 @@
-"""Rules **credit** and **key interactions**: which touches earned a won deal, and what were they?"""
+"""Rules **credit** and **key interactions**: which touches get credit for a won deal, and which are key interactions?"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -53,7 +53,7 @@ def uncredited(
 
 
 def lookback_from_us(closed_us: int, lookback_days: int | None) -> int:
-    """The first instant whose touches still earn; without a lookback, the beginning of time."""
+    """The first instant whose touches still get credit; without a lookback, `BEGINNING_US`."""
     return -(2**63) if lookback_days is None else closed_us - lookback_days * DAY_US
 
 
@@ -72,5 +72,5 @@ def roles(journey: Sequence[Step], leads: Iterable[Lead], deal_created_us: int) 
 
 
 def roles_at(found: Mapping[Role, int], index: int) -> list[Role]:
-    """The key interactions that the touch at `index` is, whatever a model weighs."""
+    """The key interactions that the touch at `index` is, also those that a model gives no weight."""
     return [role for role in Role if found.get(role) == index]

@@ -1,4 +1,4 @@
-"""Rule **deal**: what became of a deal, whose was it, and does it count for a campaign?"""
+"""Rule **deal**: what is a deal's state, which contacts are eligible, and does it count for a campaign?"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -14,7 +14,7 @@ CREATED, CLOSED, REOPENED, DELETED = check_known(
 
 
 class State(StrEnum):
-    """Where a deal stands."""
+    """The state of a deal."""
 
     OPEN = "open"
     WON = "won"
@@ -40,8 +40,8 @@ class DealReason(StrEnum):
     CONTACT_NOT_INFLUENCED = "contact_not_influenced"
 
 
-class Told(NamedTuple):
-    """What one deal event tells; fields that it does not carry are None."""
+class DealFields(NamedTuple):
+    """The fields of one deal event; absent fields are None."""
 
     order: Order
     kind: str
@@ -53,7 +53,7 @@ class Told(NamedTuple):
 
 
 class Deal(NamedTuple):
-    """A deal after all that was told of it. `closed` is the close that counts, if it is closed: since when, and its event."""
+    """A deal after all its events. `closed` is the close that counts, if it is closed: since when, and its event."""
 
     state: State
     created: Order
@@ -73,7 +73,7 @@ class Member(NamedTuple):
 
 
 class Met(NamedTuple):
-    """An influencing touch that counts for the campaign, and whose it is."""
+    """An influencing touch that counts for the campaign, and its contact."""
 
     order: Order
     contact: int
@@ -90,9 +90,9 @@ class Absence(NamedTuple):
 class Decision(NamedTuple):
     """Whether a deal counts for a campaign.
 
-    `reason` says why not, None if it counts. `decided_by` is the event that a person would name, None if there is none:
-    what became of the deal, when a contact joined or left it, or a touch. `contact` is whose event that is, `touch` the
-    touch of the campaign that made the deal count, or would have.
+    `reason` says why not, None if it counts. `decided_by` is the event that decided it, None if there is none: an event of the
+    deal, of a contact that joined or left it, or a touch. `contact` is the contact of that event, `touch` the touch of the
+    campaign that made the deal count, or would have.
     """
 
     reason: DealReason | None
@@ -101,10 +101,10 @@ class Decision(NamedTuple):
     touch: Met | None = None
 
 
-def fold(told: Iterable[Told]) -> Deal:
+def fold(told: Iterable[DealFields]) -> Deal:
     """Apply a deal's events in order. The last close counts, a reopened deal is open, deletion is final.
 
-    The close that counts is at the latest told `closed_at`, if one was told since the deal was last reopened.
+    The close that counts is at the latest `closed_at` of an event since the deal was last reopened, if there is one.
     """
     events = sorted(told)
     created = next((t.order for t in events if t.kind == CREATED), events[0].order)
@@ -145,7 +145,7 @@ def eligible(members: Iterable[Member], closed_us: int | None) -> dict[int, Orde
 
 
 def before_close(at_us: int | None, closed_us: int | None) -> bool:
-    """Whether a touch (None: there is none) came strictly before the close; a deal that is open has none yet."""
+    """Whether a touch (None: there is none) came strictly before the close; every touch did if the deal is open."""
     return at_us is not None and (closed_us is None or at_us < closed_us)
 
 
@@ -166,12 +166,12 @@ def brings_revenue(state: State, closed_us: int | None, revenue_touch_us: int | 
 
 
 def dated_us(created_us: int, closed_us: int | None) -> int:
-    """The instant by which a deal lies in a range or does not: its close, or its creation while it is open."""
+    """The instant of a deal, for ranges of time: its close, or its creation while it is open."""
     return created_us if closed_us is None else closed_us
 
 
 def absences(members: Sequence[Member], closed_us: int | None) -> dict[int, Absence]:
-    """Why each contact that the deal ever had, but for the eligible ones, is not eligible.
+    """For each contact that the deal ever had and that is not eligible: why it is not.
 
     It was associated only at or after the close (decided by the first time), or it was dissociated before the close
     (decided by the last dissociation before it that ended an association).

@@ -1,15 +1,15 @@
-"""Rule **exact**: how is an amount shared so that the shares add up to it?
+"""Rule **exact**: how is an amount divided so that the shares add up to it exactly?
 
-A negative amount is shared as its absolute amount is, each share with the sign: a refund takes back exactly what the sale gave.
+A negative amount is divided like its absolute value, each share with a minus sign: a refund cancels exactly the shares of the sale.
 """
 
 from shared.rules.models import Parts
 
 
 def shares(amount_minor: int, weights: Parts) -> list[int]:
-    """Pay `amount_minor` by weight, in minor units, by largest remainder; at equal remainders the earlier one gains.
+    """Divide `amount_minor` by weight, in minor units, by largest remainder; of equal remainders the earlier gets the unit.
 
-    Linear in the number of weights but for a sort of the remainders.
+    Linear in the number of weights, except for a sort of the remainders.
     """
     paid, short = [], []
     for i, part in enumerate(weights.parts):
@@ -23,7 +23,7 @@ def shares(amount_minor: int, weights: Parts) -> list[int]:
 
 
 def split(share_minor: int, campaigns: int) -> list[int]:
-    """A touch's paid share among its campaigns, in the order of their ids: equal parts, the first ones gain the rest."""
+    """Divide a touch's share equally among its campaigns, in the order of their ids; the first ones get one more minor unit each."""
     part, rest = divmod(abs(share_minor), campaigns)
     parts = [part + (i < rest) for i in range(campaigns)]
     return parts if share_minor >= 0 else [-part for part in parts]

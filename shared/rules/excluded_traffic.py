@@ -1,7 +1,7 @@
-"""Rule **excluded traffic**: is this touch to be counted?
+"""Rule **excluded traffic**: is this touch counted?
 
-A traffic class is derived from the event, from what its user agent is known to be, and from whose touch it is. It is stored beside
-the touch, never in the log: other rules of the workspace give other traffic classes of the same events.
+A traffic class is derived from the event, from the kind of its user agent, and from the touch's contact. It is stored with the
+touch, never in the log: with other settings of the workspace the same events get other traffic classes.
 """
 
 from collections import Counter
@@ -13,8 +13,8 @@ from typing import NamedTuple
 from shared.events.instants import SECOND_US
 from shared.rules.influence import TouchType
 
-FLAGGED_MACHINE, FLAGGED_INTERNAL = 1, 2  # bits of what an event says of itself
-FLAGGED_SCANNER = 4  # beside them: that a click is a mail scanner's, by what was done around it
+FLAGGED_MACHINE, FLAGGED_INTERNAL = 1, 2  # bits for the event's own fields `machine` and `internal`
+FLAGGED_SCANNER = 4  # a further bit: a mail scanner made the click, by the clicks around it
 
 SCAN_URLS_MIN = 3  # different links of one mail; people follow two within seconds, a scanner follows all
 SCAN_BURST_US = 10 * SECOND_US  # that these clicks take at most; nobody reads three pages in that time
@@ -22,7 +22,7 @@ SCAN_REACHED_US = 60 * SECOND_US  # since the mail was sent or delivered; scanne
 
 
 class TrafficClass(IntEnum):
-    """What a touch is to the counts. Only `COUNTED` is in any metric, session or credit."""
+    """Whether and why a touch is excluded. Only `COUNTED` touches are in metrics, sessions and credit."""
 
     COUNTED = 0
     MACHINE = 1
@@ -32,7 +32,7 @@ class TrafficClass(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class MachineRules:
-    """Which user agents a workspace takes for machines. `always` and `never` are parts of their text, in any case."""
+    """Which user agents a workspace treats as machines. `always` and `never` are parts of their text, in any case."""
 
     crawlers: bool = True
     mail_prefetchers: bool = True
@@ -41,9 +41,9 @@ class MachineRules:
     never: tuple[str, ...] = ()
 
 
-class Known(NamedTuple):
-    """What is known of a user agent: it crawls; it fetches mail unasked; it fetches a mail's images when a person opens it;
-    it belongs to what scans mail for dangers.
+class AgentKinds(NamedTuple):
+    """The kinds of program that a user agent belongs to: a crawler; a program that prefetches mail; a proxy that fetches a mail's
+    images when a person opens the mail; a security scanner of mail.
     """
 
     crawler: bool
@@ -53,16 +53,17 @@ class Known(NamedTuple):
 
 
 class MachineAgent(NamedTuple):
-    """What a user agent's touches are: of any type but the opening of an email, and that."""
+    """Whether a user agent's touches are a machine's: `opens` for email opens, `visits` for all other types."""
 
     visits: bool
     opens: bool
 
 
-def machine_agent(user_agent: str, known: Known, rules: MachineRules) -> MachineAgent:
-    """Whether a user agent is a machine to the workspace; `never` wins over `always`, both over what is known.
+def machine_agent(user_agent: str, known: AgentKinds, rules: MachineRules) -> MachineAgent:
+    """Whether a user agent is a machine to the workspace; `never` overrides `always`, and both override the kind of program.
 
-    What fetches mail unasked opens it like nobody; through an image proxy a person opens it, but nobody visits a page.
+    An open by a program that prefetches mail is a machine's; an open through an image proxy is a person's, but a page visit
+    by such a proxy is a machine's.
     """
     text = user_agent.lower()
     if any(part.lower() in text for part in rules.never):
@@ -87,12 +88,12 @@ def internal_contact(emails: Iterable[str], domains: Collection[str]) -> bool:
 
 
 def flagged(machine: bool, internal: bool) -> int:
-    """What an event says of itself, as bits."""
+    """The event's own fields `machine` and `internal`, as bits."""
     return FLAGGED_MACHINE * machine | FLAGGED_INTERNAL * internal
 
 
 def traffic_class(flags: int, by_machine: bool, internal_owner: bool) -> TrafficClass:
-    """The traffic class on a touch; of two reasons `machine` is told first."""
+    """The traffic class of a touch; if both apply, it is `machine`."""
     if flags & (FLAGGED_MACHINE | FLAGGED_SCANNER) or by_machine:
         return TrafficClass.MACHINE
     if flags & FLAGGED_INTERNAL or internal_owner:
@@ -101,7 +102,7 @@ def traffic_class(flags: int, by_machine: bool, internal_owner: bool) -> Traffic
 
 
 class Click(NamedTuple):
-    """A click in a mail, in order; `url` is the link, None where it was not told."""
+    """A click in a mail, in order; `url` is the link, None where the event has none."""
 
     at_us: int
     event_id: str

@@ -1,4 +1,4 @@
-"""Which published facts does a rule know? Lists of names are data files beside the rules, each with its sources named in it."""
+"""Where are the published lists that rules use? In TOML files beside the rules; each names its sources."""
 
 import tomllib
 from importlib.resources import files

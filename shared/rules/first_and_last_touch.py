@@ -1,7 +1,7 @@
-"""Which touches make a new contact a campaign's, by its first and by its last touch (rule **first and last touch**)?
+"""For which campaigns does a new contact count, by its first and by its last touch (rule **first and last touch**)?
 
-A contact is new when it converts: with the event that created it. The window statuses are those of the campaign that is
-asked about, at the instant of the touch.
+A contact is new when it converts: with the event that created it. The window statuses are those of one campaign, at the instant
+of the touch.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def is_last_touch(
 ) -> bool:
     """Whether a touch in the session of a contact's conversion makes the contact new by its last touch.
 
-    `by_asset` is what the asset touched, or the page, was to the campaign; None if it never was anything.
+    `by_asset` is the window status of the touched asset or page for the campaign; None if the campaign never held it.
     """
     return (
         touch <= conversion
@@ -43,6 +43,6 @@ def is_last_touch(
 def is_last_touch_by_utm(by_utm: WindowStatus | None) -> bool:
     """Whether the page that a contact converted on makes it new by its last touch, whatever it visited before.
 
-    `by_utm` is what the page's utm value was to the campaign at the instant of the conversion; None if it never was anything.
+    `by_utm` is the window status of the page's utm value at the conversion; None if the campaign never claimed it.
     """
     return by_utm is WindowStatus.COUNTS

@@ -1,4 +1,4 @@
-"""Rule **influence**: which touches influence a contact, bring a deal, earn revenue?"""
+"""Rule **influence**: which touches influence a contact, make a deal count, and earn revenue?"""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ from shared.events.registry import TOUCH_TYPES, BadRegistry, check_known
 
 
 class TouchType(IntEnum):
-    """The stored number of a touch's type; joining a static and an active list are two."""
+    """The stored number of a touch's type; joining a static list and joining an active list have different numbers."""
 
     PAGE_VISITED = 1
     FORM_SUBMITTED = 2
@@ -29,7 +29,7 @@ class TouchType(IntEnum):
 
     @property
     def wire(self) -> str:
-        """The event type that it is told by."""
+        """The event type of such a touch."""
         return "list_joined" if self.name.startswith("LIST_JOINED") else self.name.lower()
 
 

@@ -1,6 +1,6 @@
-"""Which number stands for this name? Rows point at persons, assets and values by a signed 64-bit digest of their name.
+"""What is the key of this name? Rows refer to persons, assets and values by a signed 64-bit digest of their name.
 
-The kinds are apart: a contact called `x` and an asset called `x` have different keys.
+Each kind has its own keys: a contact `x` and an asset `x` have different keys.
 """
 
 from functools import lru_cache
@@ -24,7 +24,7 @@ def visitor_key(visitor_id: str) -> int:
 
 @lru_cache(CACHED_NAMES)
 def asset_key(asset_id: str) -> int:
-    """Of an asset, as what a touch touched or as what brought it."""
+    """Of an asset, whether it was touched or led to the touch."""
     return _key(b"asset", asset_id)
 
 
@@ -74,12 +74,12 @@ def deal_key(deal_id: str) -> int:
 
 
 def unmapped_key(producer: str, name: str) -> int:
-    """Of the messages of a producer that no mapping takes, by what it calls them."""
+    """Of unmapped messages of a producer, by their name."""
     return _key(b"unmapped", f"{producer}\x1f{name}")
 
 
 def event_key(event_id: str) -> bytes:
-    """Of an event id, in 128 bits: this one decides whether an event is new, so it must not collide."""
+    """Of an event id, in 128 bits: it decides whether an event is new, so it must not collide."""
     return blake2b(event_id.encode(), digest_size=16).digest()
 
 
@@ -121,7 +121,7 @@ def identifiers(contact: Contact) -> tuple[Identifier, ...]:
 
 
 def answers() -> tuple[object, ...]:
-    """What every function of this file answers for fixed names. Stored rows hold such keys, so it is part of their shape."""
+    """The result of every function of this file for fixed names. Stored rows hold such keys, so it is part of their shape."""
     text = "Blå c++"
     named = identifiers(Contact(id=text, email=" Kari@Example.no"))
     return (

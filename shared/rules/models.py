@@ -1,6 +1,6 @@
-"""Rule **models**: what is each touch of a journey worth?
+"""Rule **models**: which share of a deal does each touch of a journey get?
 
-A model weighs the key interactions of a journey and shares the rest among the others.
+A model gives weights to the key interactions of a journey, and divides the rest among the other touches.
 """
 
 import math
@@ -15,7 +15,7 @@ from shared.events.instants import DAY_US
 
 TIME_DECAY_DIGITS = 12
 WORKING_DIGITS = 3 * TIME_DECAY_DIGITS  # so many before rounding that the last one is right
-PLACE_BITS = 10  # an age is told in microseconds, and powers are remembered by its digits to the base of 1024
+PLACE_BITS = 10  # ages are in microseconds; powers are cached by the digits of the age in base 1024
 PLACE = (1 << PLACE_BITS) - 1
 POWERS_REMEMBERED = 16_384  # about 3 MB; a half-life of a week has 3,700 digits and a few dozen whole halvings
 
@@ -56,18 +56,18 @@ MODELS: dict[str, Model] = {
 
 
 class Parts(NamedTuple):
-    """What each touch is worth, as whole numbers of `total`: exact, and faster than fractions."""
+    """Each touch's share, as an integer out of `total`: exact, and faster than fractions."""
 
     parts: Sequence[int]
     total: int
 
     def fraction(self, index: int) -> Fraction:
-        """One touch's part of the deal."""
+        """One touch's share of the deal."""
         return Fraction(self.parts[index], self.total)
 
 
 def weights(model: Model, roles: Mapping[Role, int], ages_us: Sequence[int]) -> Parts:
-    """Each touch's part of the deal; `total` is 0 for an empty journey alone.
+    """Each touch's share of the deal; `total` is 0 only for an empty journey.
 
     `roles` gives the index of each key interaction that exists, `ages_us` how long before the close each touch was.
     """
@@ -115,5 +115,5 @@ def decay(ages_us: Sequence[int], half_life_days: int) -> list[int]:
 
 @lru_cache(POWERS_REMEMBERED)
 def _power(half_life_us: int, age_us: int) -> Decimal:
-    """A factor of a power; ages are sums of few of them, so that a new age costs products and no exponentiation."""
+    """One factor of the decay; an age is a sum of a few digits, so a new age needs only multiplications of cached factors."""
     return Decimal(2) ** (-Decimal(age_us) / Decimal(half_life_us))

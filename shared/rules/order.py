@@ -9,7 +9,7 @@ from shared.events.instants import BEGINNING_US, END_US
 
 
 class Order(NamedTuple):
-    """An event's place among all events."""
+    """An event's position in the order of all events."""
 
     at_us: int
     event_id: str

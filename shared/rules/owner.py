@@ -1,7 +1,7 @@
-"""Rule **owner**: whose touch is it?
+"""Rule **owner**: to which contact does a visitor's touch belong?
 
-A visitor's touch is of the contact that it was last identified as up to then; what it did before its first identification
-belongs to that first contact too.
+To the contact that the visitor was last identified as, up to the touch; touches before the first identification belong to the
+first contact.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from shared.rules.order import BEGINNING, END, Order
 
 
 class Owned(NamedTuple):
-    """From `start` (inclusive) to `end` (exclusive), in order, the visitor was the contact of this identifier."""
+    """The visitor belonged to the contact of this identifier from `start` (inclusive) to `end` (exclusive), in order."""
 
     start: Order
     end: Order

@@ -1,4 +1,4 @@
-"""Rule **page**: which page asset is this address, and since when?"""
+"""Rule **page**: which page asset has this address, and since when?"""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -13,14 +13,14 @@ from shared.rules.order import Order
 from shared.rules.utm import NOTHING, Utm, in_fragment, normalised, parameters, path_alone, utm_of
 
 PAGE_TYPES = frozenset({"site_page", "landing_page", "blog_post", "case_study", "knowledge_article", "external_page"})
-CACHED_URLS = 16_384  # about 15 MB; most visits are of few addresses
+CACHED_URLS = 16_384  # about 15 MB; most visits are to few addresses
 
 
 class PageUrl(NamedTuple):
     """What the rules read from a URL. `utm` is (campaign, source, medium), normalised; empty is absent.
 
-    `click` is what the click id in it says; `source` the parameter of that name, normalised, which HubSpot reads beside the utm.
-    `told` is all that it says of a campaign, and `overrides` False where it says (`utm_nooverride=1`) that it names no source.
+    `click` is its click id, if any; `source` the parameter of that name, normalised, which HubSpot reads beside the utm. `told` is
+    all of its utm values, and `overrides` is False if `utm_nooverride=1` says that the visit has no new source.
     """
 
     address: str
@@ -42,7 +42,7 @@ class PageUrl(NamedTuple):
 def parse(url: str, utm_told: str = "") -> PageUrl:
     """Read a URL; any text can be read.
 
-    `utm_told` holds utm fields that stood beside the URL, as a query: each counts where the URL has no value of that name.
+    `utm_told` holds the event's utm fields, as a query string: each counts where the URL has no value of that name.
     """
     parts, path, first = _parameters_of(url)
     host = host_of(parts.authority)
@@ -68,14 +68,14 @@ def _parameters_of(url: str) -> tuple[Parts, str, dict[str, str]]:
 
 
 def _beside(first: dict[str, str], utm_told: str) -> dict[str, str]:
-    """The parameters, and the fields for what no parameter tells, by whichever name."""
+    """The parameters, and those utm fields that no parameter gives, by any of its names."""
     url = utm_of(first)
     fields = {name: value for name, value in parse_qsl(utm_told) if not getattr(url, name.removeprefix("utm_"))}
     return first | fields
 
 
 class AddressRules(NamedTuple):
-    """What of a URL is part of a page's address besides host and path: parameters by name, the route in the fragment."""
+    """Which parts of a URL belong to a page's address besides host and path: parameters by name, the route in the fragment."""
 
     parameters: tuple[str, ...] = ()
     fragments: bool = False
@@ -85,7 +85,7 @@ BY_PATH = AddressRules()
 
 
 def address_of(url: str, rules: AddressRules) -> str:
-    """A URL's address as a workspace's rules have it."""
+    """The address of a URL by a workspace's rules."""
     return parse(url, "").address if rules == BY_PATH else _longer_address(url, rules)
 
 
@@ -103,7 +103,7 @@ def _longer_address(url: str, rules: AddressRules) -> str:
 
 
 class Registration(NamedTuple):
-    """A page asset told its address, or a tracking URL where it leads; `key` stands for either."""
+    """The registration of a page asset's address, or of a tracking URL's target; `key` is the key of either."""
 
     order: Order
     key: int
@@ -111,7 +111,7 @@ class Registration(NamedTuple):
 
 
 class Held(NamedTuple):
-    """From `from_us` (inclusive) to `to_us` (exclusive) the address, or the link, was this asset's."""
+    """The address, or the link, belonged to this asset from `from_us` (inclusive) to `to_us` (exclusive)."""
 
     key: int
     asset: int
@@ -120,7 +120,7 @@ class Held(NamedTuple):
 
 
 def addresses(registrations: Iterable[Registration]) -> list[Held]:
-    """Who had each address when: the asset that registered it last; before anyone did, the first that did."""
+    """Which asset each address belongs to, and when: the asset that registered it last; before any registration, the first one."""
     by_key: dict[int, list[Registration]] = {}
     for registration in sorted(registrations):
         by_key.setdefault(registration.key, []).append(registration)
@@ -135,7 +135,7 @@ def addresses(registrations: Iterable[Registration]) -> list[Held]:
 
 
 def _joined(held: Sequence[Held]) -> list[Held]:
-    """Neighbouring pieces of the same asset as one."""
+    """Merge adjacent intervals of the same asset."""
     out: list[Held] = []
     for piece in held:
         last = out[-1] if out else None

@@ -1,6 +1,6 @@
 """Rule **pre-association**: does a touch of this asset or value count for the campaign, and if not, why?
 
-For a campaign, the whole time of each key that it ever held or claimed is cut into pieces that say so.
+For a campaign, the time of each key that it ever held or claimed is divided into pieces, each with the window status.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ class Route(IntEnum):
 
 
 class WindowStatus(IntEnum):
-    """What a touch at that time is to the campaign."""
+    """Whether a touch at that time counts for the campaign, and if not, why."""
 
     COUNTS = 0
     BEFORE_ASSOCIATION = 1
@@ -39,7 +39,7 @@ class KeptOut(StrEnum):
 
 
 class Piece(NamedTuple):
-    """A stretch of time, `[from_us, to_us)`, and what it means."""
+    """An interval of time, `[from_us, to_us)`, and its window status."""
 
     from_us: int
     to_us: int
@@ -47,7 +47,7 @@ class Piece(NamedTuple):
 
 
 def asset_pieces(held: Iterable[tuple[int, int]]) -> list[Piece]:
-    """All time of one asset as seen by one campaign, from the `(from, to)` in which the campaign held it."""
+    """The pieces of one asset for one campaign, from the intervals `(from, to)` in which the campaign held it."""
     out: list[Piece] = []
     at_us, outside = BEGINNING_US, WindowStatus.BEFORE_ASSOCIATION
     for from_us, to_us in sorted(held):
@@ -61,7 +61,7 @@ def asset_pieces(held: Iterable[tuple[int, int]]) -> list[Piece]:
 
 
 def utm_pieces(claimed: Iterable[tuple[int, int]]) -> list[Piece]:
-    """All time of one value as seen by one campaign that ever claimed it."""
+    """The pieces of one utm value for one campaign that ever claimed it."""
     not_then = WindowStatus.UTM_NOT_CLAIMED_THEN
     return [
         p if p.window_status is WindowStatus.COUNTS else p._replace(window_status=not_then)
@@ -70,7 +70,7 @@ def utm_pieces(claimed: Iterable[tuple[int, int]]) -> list[Piece]:
 
 
 def within(pieces: Sequence[Piece], from_us: int, to_us: int) -> list[Piece]:
-    """The pieces, cut to `[from_us, to_us)`: a page's address belongs to an asset for a while only."""
+    """The pieces within `[from_us, to_us)`: a page's address belongs to an asset only for some time."""
     cut = (p._replace(from_us=max(p.from_us, from_us), to_us=min(p.to_us, to_us)) for p in pieces)
     return [p for p in cut if p.from_us < p.to_us]
 
@@ -78,8 +78,8 @@ def within(pieces: Sequence[Piece], from_us: int, to_us: int) -> list[Piece]:
 def kept_out(traffic_class: TrafficClass, by_route: Mapping[Route, WindowStatus]) -> KeptOut | None:
     """Why a touch does not count for a campaign, None if it does.
 
-    `by_route` says what the touch was to the campaign by each route that applies: it counts if it counts by one of them, else
-    the lowest route gives the reason.
+    `by_route` has the window status by each route that applies: the touch counts if it counts by one of them, else the lowest
+    route gives the reason.
     Raises `ValueError` for a retracted touch, and for one without any route: neither is a touch of the campaign.
     """
     if traffic_class is TrafficClass.MACHINE:

@@ -1,7 +1,7 @@
-"""Rule **reassociation**: which of an asset's touches show in a campaign's asset section?
+"""Rule **reassociation**: which of an asset's touches are shown in a campaign's asset section?
 
-Moving an asset moves nothing already attributed. Its section shows its history where it is held now: email and social
-statistics follow the asset, CTA clicks and views do not.
+Moving an asset does not change attributed touches. The campaign that holds it now shows its history: email and social
+statistics move with the asset, CTA clicks and views do not.
 """
 
 from collections.abc import Iterable
@@ -28,10 +28,10 @@ class Held(NamedTuple):
 
 
 def keepers(held: Iterable[Held], at_us: int) -> frozenset[int]:
-    """The campaigns that keep a CTA touch of that instant: who held the asset then, else who came to hold it next.
+    """The campaigns that keep a CTA touch of that instant: those that held the asset then, else those that held it next.
 
-    Empty if nobody has held it since. Of a workflow there may be several; they came to hold it next if they began to at
-    one and the same instant. `held` are all times in which anybody held the asset, in any order.
+    Empty if no campaign has held it since. A workflow may have several; several are "next" if they began to hold it at the same
+    instant. `held` are all intervals in which any campaign held the asset, in any order.
     """
     since = [h for h in held if h.to_us > at_us]
     if not since:
@@ -48,5 +48,5 @@ def cta_clicks_stay(type_: TouchType, kept_by: frozenset[int], campaign: int) ->
 
 
 def former_asset_keeps(type_: TouchType, kept_by: frozenset[int], campaign: int) -> bool:
-    """What a campaign keeps of an asset that it no longer holds: the CTA touches whose keeper it is."""
+    """Whether a campaign keeps a touch of an asset that it no longer holds: only CTA touches that belong to it."""
     return type_ in CTA_TYPES and campaign in kept_by

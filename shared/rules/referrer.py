@@ -1,4 +1,4 @@
-"""Rule **referrer**: does this referrer name the source of a visit, or did the visitor only come back?"""
+"""Rule **referrer**: is this referrer the source of a visit, or did the visitor only return from it?"""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _AMP_CACHE = re.compile(r"/[a-z]+/(?:s/)?(?P<host>[^/]+)")  # of cdn.ampproject.
 
 
 class ReferrerRules(NamedTuple):
-    """What a workspace adds: its own hosts, and hosts that name no source. Each covers its subdomains."""
+    """A workspace's own hosts, and its hosts that are never a source. Each includes its subdomains."""
 
     own_hosts: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
@@ -44,9 +44,9 @@ NONE_ADDED = ReferrerRules()
 def source_host(
     page_host: str, referrer: str, rules: ReferrerRules = NONE_ADDED, *, came_back: bool = True
 ) -> str | None:
-    """The host, or the app, that a referrer names as the source of a visit to a page of `page_host`; None if it names none.
+    """The host, or the app, of a referrer that is the source of a visit to a page of `page_host`; None if it is not a source.
 
-    `came_back` is False of a visitor who was never seen before: it did not come back from where one signs in.
+    `came_back` is False for the first touch of a visitor, who cannot have returned from a sign-in page.
     """
     host = host_named(referrer)
     if host is None or passes_through(host) or (came_back and signs_in(host)) or _covered(host, rules.ignored):
@@ -70,18 +70,18 @@ def host_named(referrer: str) -> str | None:
 
 @lru_cache(CACHED_REFERRERS)
 def signs_in(host: str) -> bool:
-    """Whether it is a host where people sign in to other sites, by the published list."""
+    """Whether people sign in to other sites on this host, by the published list."""
     return _covered(host, SIGN_IN) or _has_label(host, SIGN_IN_LABEL)
 
 
 @lru_cache(CACHED_REFERRERS)
 def passes_through(host: str) -> bool:
-    """Whether people pay or prove who they are there, and come back, by the published list."""
+    """Whether people pay or confirm their identity on this host and then return, by the published list."""
     return _covered(host, PASSED) or _has_label(host, PASSED_LABEL)
 
 
 def host_told(text: str) -> str:
-    """A host as a setting tells it (`www.Shop.example`, `*.shop.example`, `bücher.example`), as it is compared."""
+    """Normalise a host of a setting (`www.Shop.example`, `*.shop.example`, `bücher.example`) for comparison."""
     return host_of(ascii_host(text.strip().removeprefix("*.").removeprefix("."))).name
 
 
@@ -96,7 +96,7 @@ def _is_public(host: str) -> bool:
 
 
 def _covered(host: str, names: frozenset[str]) -> bool:
-    """Whether a host is one of these names, or below one."""
+    """Whether a host is one of these names, or a subdomain of one."""
     return bool(names) and any(name in names for name in _and_above(host))
 
 
@@ -108,7 +108,7 @@ def _and_above(host: str) -> Iterator[str]:
 
 
 def _has_label(host: str, label: re.Pattern[str]) -> bool:
-    """Whether such a label stands below the registrable domain: `acs.bank.example`, but not `acs.example`."""
+    """Whether the host has such a label before its registrable domain: `acs.bank.example`, but not `acs.example`."""
     below = host.removesuffix(_site(host)).rstrip(".")
     return bool(below) and any(map(label.fullmatch, below.split(".")))
 
@@ -121,12 +121,12 @@ def _site(host: str) -> str:
 
 @cache
 def _suffixes() -> PublicSuffixList:
-    """The public suffix list that the package carries, private suffixes such as `github.io` among them. Never the network."""
+    """The public suffix list in the package, with private suffixes such as `github.io`. Uses no network."""
     return PublicSuffixList()
 
 
 def _original(host: str, url: str) -> str:
-    """The host of which a translated page or an AMP page is a copy; of any other page its own."""
+    """The original host of a translated page or an AMP page; any other host unchanged."""
     if host.endswith(".translate.goog"):
         return host_of(_unfolded(host.removesuffix(".translate.goog"))).name
     if host in ("translate.google.com", "translate.googleusercontent.com"):
@@ -141,5 +141,5 @@ def _original(host: str, url: str) -> str:
 
 
 def _unfolded(label: str) -> str:
-    """A host that was made one label: `-` was a dot, `--` a hyphen."""
+    """Decode a host that was written as one label: `-` is a dot, `--` a hyphen."""
     return label.replace("--", "\0").replace("-", ".").replace("\0", "-")

@@ -1,7 +1,7 @@
-"""Rule **retracted**: which events are out of the set?
+"""Rule **retracted**: which events are retracted?
 
-An event is out if a retraction that is itself in the set names it. Where retractions name each other in a circle, the
-last in order stands.
+An event is retracted if a retraction names it that is not retracted itself. Where retractions name each other in a circle, the
+last one in order stays valid.
 """
 
 from collections import defaultdict, deque
@@ -12,18 +12,18 @@ from shared.rules.order import Order
 
 
 class Retraction(NamedTuple):
-    """An `event_retracted` and the id that it takes out."""
+    """An `event_retracted` and the id of the event that it retracts."""
 
     order: Order
     target: str
 
 
 def retracted(retractions: Iterable[Retraction]) -> frozenset[str]:
-    """The ids of all events that are out, retractions among them. Linear in their number, however they name each other."""
+    """The ids of all retracted events, including retractions. Linear in their number, however they name each other."""
     told = list(retractions)
     orders = {r.order.event_id: r.order for r in told}
     targets: dict[str, list[str]] = defaultdict(list)
-    waits_for = dict.fromkeys(orders, 0)  # how many that name it are not decided yet
+    waits_for = dict.fromkeys(orders, 0)  # how many retractions that name it are not decided yet
     for retraction in told:
         targets[retraction.order.event_id].append(retraction.target)
         if retraction.target in waits_for:
@@ -38,7 +38,7 @@ def retracted(retractions: Iterable[Retraction]) -> frozenset[str]:
 def _decide(
     window_status: list[str], stands: dict[str, bool], waits_for: dict[str, int], targets: dict[str, list[str]]
 ) -> None:
-    """Let these stand that are not decided yet, and decide all that follows from it. `waits_for` is counted down."""
+    """Decide that these undecided retractions are valid, and decide all that follows from it. Counts `waits_for` down."""
     decided = deque((event_id, True) for event_id in window_status)
     while decided:
         event_id, stand = decided.popleft()

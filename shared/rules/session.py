@@ -15,7 +15,7 @@ SESSION_TYPES = frozenset(
 
 
 class Session(NamedTuple):
-    """A visitor's session so far. `source` is that of its first event; None if that named none."""
+    """A visitor's session so far. `source` is the source of its first event; None if that has none."""
 
     key: int
     started_at_us: int
@@ -25,7 +25,7 @@ class Session(NamedTuple):
 
 
 def named_source(page: PageUrl, referrer: str | None, rules: ReferrerRules = NONE_ADDED) -> int | None:
-    """The source that a page visit names: its utm, else the host that its referrer names (rule **referrer**), else none."""
+    """The key of a page visit's source: its utm, else its referrer's host (rule **referrer**); None if it has neither."""
     if not page.overrides:
         return None
     if page.campaign or any(page.utm):
@@ -38,7 +38,7 @@ def named_source(page: PageUrl, referrer: str | None, rules: ReferrerRules = NON
 def after(session: Session | None, at_us: int, event_id: str, source: int | None, gap_us: int) -> Session:
     """The session of a visitor's next event, given that of the one before (None: it is the visitor's first).
 
-    `source` is what a page visit names, None for other events. A gap of exactly `gap_us` begins a new session.
+    `source` is a page visit's source, None for other events. A gap of exactly `gap_us` begins a new session.
     """
     if session is not None and at_us - session.last_at_us < gap_us and (source is None or source == session.source):
         return Session(session.key, session.started_at_us, session.is_new, at_us, session.source)

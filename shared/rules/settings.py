@@ -1,4 +1,4 @@
-"""What has the workspace set? Settings hold for all of its history; the latest told of each counts."""
+"""Which settings has a workspace? They apply to all of its history; the latest value of each counts."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from shared.rules.referrer import ReferrerRules, host_told
 
 
 class UrlRules(NamedTuple):
-    """How a workspace reads URLs: what is part of an address, and which referrers name no source."""
+    """How a workspace reads URLs: which parts belong to an address, and which referrers are not a source."""
 
     addresses: AddressRules
     referrers: ReferrerRules
@@ -26,7 +26,7 @@ class UrlRules(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Producers:
-    """How outside producers' messages read. Ingest and imports ask for it as they read one; no stored row depends on it."""
+    """How messages of outside producers are read. Ingest and imports use it when they read a message; no stored row depends on it."""
 
     won_stages: tuple[str, ...] = ("closedwon",)
     lost_stages: tuple[str, ...] = ("closedlost",)
@@ -34,7 +34,7 @@ class Producers:
     mail_asset_from: tuple[str, ...] = ("category",)
     """Where a mail sender's message names the marketing email, as `MailField.asset_from` has it."""
     segment_events: Mapping[str, tuple[MappedEvent, ...]] = field(default_factory=dict)
-    """What Segment's track events become, by `folded_name`, where the workspace has said so."""
+    """The events that Segment's track events become, by `folded_name`, where the workspace has set them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,13 @@ class Settings:
     page_parameters: tuple[str, ...] = ()
     page_fragments: bool = False
     nobody: tuple[str, ...] = ()
-    """Words that name nobody, beside the published ones, as `folded` gives them, in order. Ingest refuses them."""
+    """Words that identify nobody, beside the published ones, as `folded` returns them, in order. Ingest refuses them."""
 
     producers: Producers = field(default_factory=Producers)
 
     @property
     def of_history(self) -> "Settings":
-        """What stored rows depend on; the rest is as of a new workspace, for it is heeded as events are accepted or read."""
+        """Only the settings that stored rows depend on; the others, which are used when events are accepted or read, have their defaults."""
         return replace(self, time_zone="UTC", nobody=(), producers=Producers())
 
     @property
@@ -68,17 +68,17 @@ class Settings:
 
     @property
     def urls(self) -> UrlRules:
-        """All that decides how URLs are read: if it changes, the keys of stored visits do."""
+        """The settings that decide how URLs are read: if they change, the keys of stored visits change."""
         return UrlRules(self.addresses, self.referrers)
 
     @property
     def referrers(self) -> ReferrerRules:
-        """Which referrers name no source, besides the published ones."""
+        """Which referrers are not a source, besides the published ones."""
         return ReferrerRules(self.own_hosts, self.ignored_referrers)
 
     @property
     def addresses(self) -> AddressRules:
-        """What is part of a page's address besides its host and path."""
+        """Which parts of a URL belong to a page's address besides its host and path."""
         return AddressRules(self.page_parameters, self.page_fragments)
 
 
@@ -120,7 +120,7 @@ def _producers(current: Producers, change: ProducersField | None) -> Producers:
 def _segment_events(
     current: Mapping[str, tuple[MappedEvent, ...]], change: ProducersField | None
 ) -> Mapping[str, tuple[MappedEvent, ...]]:
-    """The workspace's own table of Segment's events; a name that is told anew replaces what was said of it."""
+    """The workspace's own table of Segment's events; a later entry for a name replaces the earlier one."""
     if change is None or change.segment is None or change.segment.events is None:
         return current
     told = {folded_name(name): events for name, events in change.segment.events.items()}
@@ -152,5 +152,5 @@ def _hosts(current: frozenset[str], told: Iterable[str] | None) -> frozenset[str
 
 
 def _names(current: tuple[str, ...], told: Iterable[str] | None) -> tuple[str, ...]:
-    """Names of parameters in one order, so that an address says the same in whatever order they are told."""
+    """Names of parameters, sorted, so that their order in the setting does not change an address."""
     return current if told is None else tuple(sorted({name.lower() for name in told}))

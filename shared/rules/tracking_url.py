@@ -1,7 +1,7 @@
-"""Rule **tracking url**: which link is this, that a visit may have come by without saying so?
+"""Rule **tracking url**: which tracking URL led to a visit that does not name it?
 
-A tracking URL, or a paid-search campaign, leads to an address with utm values. A visit of that address with the same values
-came by it.
+A tracking URL, or a paid-search campaign, leads to an address with utm values. A visit to that address with the same values
+came through it.
 """
 
 from unicodedata import normalize
@@ -16,7 +16,7 @@ LINK_TYPES = frozenset({"tracking_url", "paid_search"})
 def link_of(page: PageUrl, address: str) -> int | None:
     """The key of the link that leads to a page with this address; None if its URL has no utm value at all.
 
-    Each value is decoded once more if it can be, on both sides: a redirector may have encoded it again.
+    Each value is URL-decoded once more if possible, on both sides: a redirect may have encoded it twice.
     """
     told = page.told[:5]
     return link_key((address, *map(_compared, told))) if any(told) else None

@@ -1,4 +1,4 @@
-"""Rule **utm**: what do a URL's parameters say of a campaign, and which campaign claims a `utm_campaign` value since when?"""
+"""Rule **utm**: which utm values are in a URL, and which campaign claims a `utm_campaign` value since when?"""
 
 import re
 import unicodedata
@@ -13,13 +13,13 @@ from shared.rules.order import Order
 _FACTS = facts("campaign_parameters")
 UTM: Mapping[str, Sequence[str]] = _FACTS["utm"]
 IDS: Sequence[str] = _FACTS["ids"]["campaign"]
-OWN = ("tl_via", "utm_nooverride")  # what Touchline reads besides
+OWN = ("tl_via", "utm_nooverride")  # Touchline's own parameters
 
-# What separates besides `&`: a `;` before any name, and before a name of ours a second `?` or an encoded `&`.
+# Separators besides `&`: a `;` before any name, and a second `?` or an encoded `&` before a name that we read.
 _NAMES = "|".join(sorted({*IDS, *OWN, *(name for names in UTM.values() for name in names)}))
 _NAMED = rf"(?:amp;)?(?:{_NAMES})(?:\[[0-9]*\]|%5B[0-9]*%5D)?="
 _SEPARATOR = re.compile(rf";(?=[a-z_][\w.-]*=)|(?:[;?]|%26|%3B)(?={_NAMED})", re.IGNORECASE)
-_GLUED = re.compile(rf"(?:[&;]|%3F|%26)(?={_NAMED})", re.IGNORECASE)  # parameters behind a path, though no `?` is there
+_GLUED = re.compile(rf"(?:[&;]|%3F|%26)(?={_NAMED})", re.IGNORECASE)  # parameters after a path without a `?`
 _LIST = re.compile(r"\[[0-9]*\]$")
 
 
@@ -30,7 +30,7 @@ def normalised(value: str) -> str:
 
 
 def decoded(value: str) -> str | None:
-    """What a normalised value says if it is URL-decoded once more; None if that is the same, or nothing."""
+    """A normalised value, URL-decoded once more; None if that is the same, or empty."""
     if "%" not in value and "+" not in value:
         return None
     again = normalised(unquote_plus(value))
@@ -38,14 +38,14 @@ def decoded(value: str) -> str | None:
 
 
 def path_alone(path: str) -> tuple[str, str]:
-    """A path without the parameters that were glued to it (`/lp&utm_source=x`), and these as a query."""
+    """A path without the parameters appended to it (`/lp&utm_source=x`), and these parameters as a query."""
     if "=" not in path or (found := _GLUED.search(path)) is None:
         return path, ""
     return path[: found.start()], path[found.end() :]
 
 
 def parameters(*texts: str) -> dict[str, str]:
-    """The parameters that some queries tell, decoded, names in lower case; of a name the first value that is not blank."""
+    """The parameters of some queries, decoded, names in lower case; for each name the first value that is not blank."""
     first: dict[str, str] = {}
     for text in texts:
         if not text:
@@ -64,7 +64,7 @@ def parameters(*texts: str) -> dict[str, str]:
 
 
 def _name(name: str) -> str:
-    """A parameter's name, without what HTML (`amp;`) and PHP (`[]`, `[0]`) leave at it."""
+    """A parameter's name, without additions of HTML (`amp;`) and PHP (`[]`, `[0]`)."""
     if not name.isidentifier():
         name = unquote_plus(name)
         while name.lower().startswith("amp;"):
@@ -74,13 +74,13 @@ def _name(name: str) -> str:
 
 
 def in_fragment(fragment: str) -> str:
-    """The part of a fragment that may hold parameters: behind its `?`, else all of it."""
+    """The part of a fragment that may hold parameters: after its `?`, else all of it."""
     _, mark, behind = fragment.partition("?")
     return behind if mark else fragment.lstrip("!/")
 
 
 class Utm(NamedTuple):
-    """What parameters say of a campaign, normalised; what they do not say is empty. `id` is that of an advertising tool."""
+    """The utm values, normalised; absent ones are empty. `id` is the campaign id of an advertising tool."""
 
     campaign: str = ""
     source: str = ""
@@ -99,7 +99,7 @@ _PLACES = {
 
 
 def utm_of(first: Mapping[str, str]) -> Utm:
-    """What parameters say, each by the first of its names that has a value."""
+    """The utm values of parameters, each from the first of its names that has a value."""
     found: dict[int, tuple[int, str]] = {}
     for name, value in first.items():
         if (known := _PLACES.get(name)) is not None:
@@ -115,7 +115,7 @@ def utm_of(first: Mapping[str, str]) -> Utm:
 
 
 class Claim(NamedTuple):
-    """A campaign was created or updated with a value."""
+    """A campaign was created or updated with a utm value."""
 
     order: Order
     value: str
@@ -123,7 +123,7 @@ class Claim(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """From `from_us` (inclusive) to `to_us` (exclusive) the value was this campaign's."""
+    """One campaign claimed the value from `from_us` (inclusive) to `to_us` (exclusive)."""
 
     value: str
     campaign: int
@@ -132,7 +132,7 @@ class Claimed(NamedTuple):
 
 
 def claimed(claims: Iterable[Claim], deleted: Mapping[int, Order]) -> list[Claimed]:
-    """Who claimed each value when: the campaign that claimed it last; nobody once that one is deleted."""
+    """Which campaign claimed each value when: the one that claimed it last; none after that campaign is deleted."""
     by_value: dict[str, list[Claim]] = {}
     for claim in sorted(claims):
         end = deleted.get(claim.campaign)
@@ -154,7 +154,7 @@ Span = tuple[int, int, int]
 
 
 def read_as_either(literal: Iterable[Span], decoded: Iterable[Span]) -> list[Span]:
-    """Who a value is of that reads otherwise when it is decoded once more: whoever claims it as it stands, else the other."""
+    """Which campaign claims a value that can be decoded once more: the one that claims it literally, else the one that claims it decoded."""
     own = sorted(literal, key=lambda span: span[1])
     out = list(own)
     for campaign, begin_us, end_us in decoded:

@@ -26,10 +26,10 @@ def hidden_reason(
     starts_on: dt.date | None,
     ends_on: dt.date | None,
 ) -> HiddenReason | None:
-    """None if the asset is shown. Hidden changes what is shown, never what counts.
+    """None if the asset is shown. A hidden asset still counts in all numbers.
 
-    `published` is the latest word on it; `last_visit_us` is its latest page visit, None if it has none; `published_on` are
-    the days of all its publications. The campaign's days are inclusive, None is open.
+    `published` is its latest state; `last_visit_us` is its latest page visit, None if it has none; `published_on` are the days
+    of all its publications. The campaign's first and last day are inclusive, None is open.
     """
     if asset_type == "social_post" and not published:
         return HiddenReason.NOT_PUBLISHED

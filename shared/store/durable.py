@@ -1,6 +1,6 @@
-"""Which tables outlive every projection?
+"""Which tables are kept whatever becomes of the projections?
 
-These, in the schema `touchline`, changed by Alembic migrations only. Everything else can be rebuilt from the log.
+These, in the schema `touchline`, changed by Alembic migrations only. All other tables can be rebuilt from the log.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""How do the durable tables reach the present release? By Alembic, at every start, under a lock."""
+"""How are the durable tables brought up to the installed release? By Alembic, at every start, under a lock."""
 
 from importlib.resources import files
 from typing import Any
@@ -19,7 +19,7 @@ logger = structlog.stdlib.get_logger("touchline.store")
 async def migrate(url: str, partitions: int) -> None:
     """Create or upgrade the schema `touchline`, and make sure that the log's partitions exist.
 
-    Tables of a newer release are left alone. Raises `Unreachable` if no connection can be made.
+    Tables of a newer release are not changed. Raises `Unreachable` if no connection can be made.
     """
     engine = create_async_engine(
         url.replace("postgresql://", "postgresql+asyncpg://", 1), connect_args={"async_creator_fn": connect}
@@ -47,7 +47,7 @@ def _upgrade(connection: Connection) -> None:
     attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     found = MigrationContext.configure(connection, opts={"version_table_schema": "touchline"}).get_current_revision()
-    if found is not None and found not in known:  # migrations only add, so this release works with what is there
-        logger.warning("the durable tables are of a newer release and stay as they are", revision=found)
+    if found is not None and found not in known:  # migrations only add, so this release works with a newer schema
+        logger.warning("the durable tables belong to a newer release and are not changed", revision=found)
         return
     command.upgrade(config, "head")

@@ -1,7 +1,7 @@
-"""What arrived from each producer, and what became of it? The table `touchline.producer_count`: how it is written and read.
+"""How many messages arrived from each producer, with which outcome? Writes and reads the table `touchline.producer_count`.
 
-A count is of messages that arrived, at the moment at which they were taken in: one that is sent twice counts twice, and what
-becomes of a dead letter later changes none. A file's messages are its rows.
+A message is counted when ingest handles it: a message that is sent twice counts twice, and retrying or deleting a dead letter
+later changes no count. In a file, each row is a message.
 """
 
 from collections import Counter
@@ -12,29 +12,29 @@ import asyncpg
 
 from shared.events.instants import to_rfc3339
 
-NAMES_MAX = 500  # of a producer in a workspace: a public key may send any name; those beyond are counted as one
-NAME_CHARACTERS_MAX = 256  # an id's length; what calls a message by a longer name means no name
+NAMES_MAX = 500  # of a producer in a workspace: a public key may send any name; further names are counted as one
+NAME_CHARACTERS_MAX = 256  # as long as an id may be; a longer text is cut, for it is hardly a name
 OTHER = "(other names)"
 UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 
-# Ordered, so that two processes that write the same rows wait for one another and never both.
+# Ordered, so that two processes that write the same rows lock them in one order and cannot deadlock.
 WRITE = f"""
-WITH told AS (
+WITH arrived AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
         u(workspace, producer, name, outcome, reason, messages)
 ), known AS (
     SELECT DISTINCT workspace_id AS workspace, producer, name FROM touchline.producer_count
-    WHERE (workspace_id, producer) IN (SELECT workspace, producer FROM told)
+    WHERE (workspace_id, producer) IN (SELECT workspace, producer FROM arrived)
 ), named AS (
     SELECT workspace, producer, name, row_number() OVER (PARTITION BY workspace, producer ORDER BY name) + (
         SELECT count(*) FROM known k WHERE k.workspace = t.workspace AND k.producer = t.producer AND k.name <> '{OTHER}'
     ) <= {NAMES_MAX} AS fits
-    FROM (SELECT DISTINCT workspace, producer, name FROM told EXCEPT SELECT * FROM known) t WHERE name <> '{OTHER}'
+    FROM (SELECT DISTINCT workspace, producer, name FROM arrived EXCEPT SELECT * FROM known) t WHERE name <> '{OTHER}'
 )
 INSERT INTO touchline.producer_count AS c (workspace_id, producer, name, outcome, reason, messages, first_seen, last_seen)
 SELECT workspace, producer, CASE WHEN coalesce(n.fits, true) THEN t.name ELSE '{OTHER}' END, outcome, reason, sum(messages),
     now(), now()
-FROM told t LEFT JOIN named n USING (workspace, producer, name) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+FROM arrived t LEFT JOIN named n USING (workspace, producer, name) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (workspace_id, producer, name, outcome, reason) DO UPDATE
 SET messages = c.messages + excluded.messages, last_seen = greatest(c.last_seen, excluded.last_seen)
 """
@@ -46,11 +46,11 @@ FROM touchline.producer_count WHERE workspace_id = $1 ORDER BY producer, name, o
 LETTERS = """
 SELECT coalesce(producer, 'events') AS producer, count(*) AS letters FROM touchline.dead_letter
 WHERE workspace_id = $1 AND "offset" IS NULL GROUP BY 1
-"""  # those that ingest refused; what the projector keeps aside arrived well, and is counted as mapped
+"""  # events that ingest refused; what only the projector refused was accepted by ingest and counts as mapped
 
 
 class Outcome(NamedTuple):
-    """What became of messages that a producer calls by one name. `reason` is the code of a refusal."""
+    """The outcome of messages of one name, which the producer gives. `reason` is the code of a refusal, else empty."""
 
     producer: str
     name: str
@@ -59,12 +59,12 @@ class Outcome(NamedTuple):
 
 
 def kept_name(name: str) -> str:
-    """A name as the table keeps it: cut to `NAME_CHARACTERS_MAX`, and without what PostgreSQL takes in no text."""
+    """A name as the table stores it: cut to `NAME_CHARACTERS_MAX`, without characters that PostgreSQL refuses in text."""
     return name[:NAME_CHARACTERS_MAX].replace("\0", UNPRINTABLE).encode(errors="replace").decode()
 
 
 async def write_counts(pool: "asyncpg.Pool[asyncpg.Record]", counts: Mapping[str, Counter[Outcome]]) -> None:
-    """Add counts, by workspace, to what is counted. All or none of it is written. Raises one of `AWAY`."""
+    """Add counts, given by workspace, to the stored counts, all or nothing. Raises one of `AWAY`."""
     rows = [
         (workspace, o.producer, kept_name(o.name), o.outcome, o.reason, messages)
         for workspace, counted in counts.items()
@@ -75,9 +75,9 @@ async def write_counts(pool: "asyncpg.Pool[asyncpg.Record]", counts: Mapping[str
 
 
 async def read_counts(connection: Any, workspace: str) -> list[dict[str, Any]]:
-    """Each producer of a workspace with what became of its messages, by name too, as JSON has it.
+    """The counts of each producer of a workspace, in all and by message name, as the JSON answer shows them.
 
-    `dead_letters` is how many of the refused are kept aside now.
+    `dead_letters` is how many of the refused messages are stored as dead letters now.
     """
     letters = {row["producer"]: row["letters"] for row in await connection.fetch(LETTERS, workspace)}
     producers: dict[str, dict[str, Any]] = {}
@@ -87,8 +87,8 @@ async def read_counts(connection: Any, workspace: str) -> list[dict[str, Any]]:
         for counted in (producer, named):
             _count(counted, row)
     return [
-        {**_told({**counted, "names": None}), "dead_letters": letters.get(name, 0),
-         "more_names": OTHER in counted["names"], "names": [_told(one) for one in counted["names"].values()]}
+        {**_document({**counted, "names": None}), "dead_letters": letters.get(name, 0),
+         "more_names": OTHER in counted["names"], "names": [_document(one) for one in counted["names"].values()]}
         for name, counted in producers.items()
     ]  # fmt: skip
 
@@ -105,7 +105,7 @@ def _count(counted: dict[str, Any], row: Any) -> None:
     counted["last_us"] = max(filter(None, (counted["last_us"], row["last_us"])))
 
 
-def _told(counted: dict[str, Any]) -> dict[str, Any]:
+def _document(counted: dict[str, Any]) -> dict[str, Any]:
     by = sorted(counted["refused_by"].items(), key=lambda item: (-item[1], item[0]))
     head = {name: counted[name] for name in counted.keys() & {"producer", "name"}}
     return {

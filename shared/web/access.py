@@ -11,26 +11,24 @@ from shared.web.problems import Problem
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="touchline"'}
 IN_URL = "k"
-IN_URL_SAYS = (
-    "a key in a URL ends in logs and histories: send `Authorization: Bearer KEY`; only a pixel takes a collect key so"
-)
+IN_URL_SAYS = "a key in a URL ends up in logs and histories: send `Authorization: Bearer KEY`; only a pixel takes a collect key in its URL"
 
 
 def key_of(request: Request) -> str | None:
-    """From `Authorization: Bearer`, or from HTTP Basic's user name."""
+    """The key in `Authorization: Bearer`, or in HTTP Basic's user name; None if there is none."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip() or None
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(value, validate=True).decode().partition(":")[0] or None
-        except ValueError:  # no base64, or no UTF-8 in it
+        except ValueError:  # not base64, or not UTF-8 in it
             return None
     return None
 
 
 async def allow(request: Request, keys: KeyRing, *scopes: Scope) -> Access:
-    """What the request's key opens. Raises a 401 or 403 `Problem`. Nothing of the body is read before."""
+    """What the request's key gives access to. Raises a 401 or 403 `Problem`. Called before the body is read."""
     if request.scope["query_string"] and IN_URL in request.query_params:
         raise Problem(401, "key_in_url", IN_URL_SAYS, field=IN_URL, headers=_CHALLENGE)
     key = key_of(request)

@@ -7,7 +7,7 @@ _WAS_HEAD = "touchline.head"
 
 
 class Head:
-    """Asks the app as for GET, and keeps the body back."""
+    """Passes a HEAD request to the app as a GET, and drops the body of the answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -27,5 +27,5 @@ class Head:
 
 
 def is_head(request: Request) -> bool:
-    """Whether it is asked for what a GET would answer; such a question changes nothing."""
+    """Whether the request was a HEAD; such a request must change nothing."""
     return bool(request.scope.get(_WAS_HEAD))

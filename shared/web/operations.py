@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`: is a process well? And how long does it take to answer?"""
+"""`/healthz`, `/readyz` and `/metrics`: does a process work, and how long does it take to answer?"""
 
 import asyncio
 import time
@@ -13,21 +13,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.database import error_text
 
-CHECK_S = 3.0  # what has not answered by then is not ready
+CHECK_S = 3.0  # a check that has not answered by then has failed
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # every series would be told twice
+disable_created_metrics()  # type: ignore[no-untyped-call]  # else every series gets a second one, its creation time
 
 REQUEST_SECONDS = Histogram(
-    "touchline_http_request_seconds", "Until a request was answered", ["method", "route", "status"],
+    "touchline_http_request_seconds", "Seconds from a request's arrival until it was answered", ["method", "route", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that a process needs. `ask` answers what is to be told of it, and raises if it is not well.
+    """Something that a process needs. `ask` returns what `/readyz` shows of it, and raises if it does not work.
 
-    A process can go on for a while without what is not `required`: that is told, and the process stays ready.
+    A process can work for a while without what is not `required`: `/readyz` shows its failure, and the process stays ready.
     """
 
     ask: Callable[[], Awaitable[Any]]
@@ -35,7 +35,7 @@ class Check:
 
 
 def operations_router(checks: Mapping[str, Check]) -> APIRouter:
-    """The routes of this file, with the checks of `/readyz` by name."""
+    """The three routes; `checks` are those of `/readyz`, by name."""
     router = APIRouter()
 
     @router.get("/healthz", tags=["operations"])
@@ -60,7 +60,7 @@ def operations_router(checks: Mapping[str, Check]) -> APIRouter:
 
 
 async def _checked(check: Check) -> tuple[bool, Any]:
-    """Whether it is well, and what it says."""
+    """Whether a check passed, and what `/readyz` shows of it."""
     try:
         async with asyncio.timeout(CHECK_S):
             return True, await check.ask()
@@ -73,7 +73,7 @@ def _json(body: dict[str, Any], status: int = 200) -> Response:
 
 
 class Timed:
-    """Measures every request, by its route."""
+    """Measures how long every request takes, by its route."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Which query parameters does a route take? Declared once, beside it: what is checked, and what `/openapi.json` tells."""
+"""Which query parameters does a route take? Declared once, beside the route: for the check and for `/openapi.json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ TEXT: Mapping[str, Any] = {"type": "string", "maxLength": URL_CHARACTERS_MAX}
 
 @dataclass(frozen=True)
 class Parameter:
-    """A query parameter: what it says, its JSON Schema, and whether it may be told several times."""
+    """A query parameter: its description, its JSON Schema, and whether a request may give it several times."""
 
     name: str
     says: str
@@ -24,7 +24,7 @@ class Parameter:
 
     @property
     def document(self) -> dict[str, Any]:
-        """As OpenAPI tells it."""
+        """The parameter as an OpenAPI object."""
         schema = {"type": "array", "items": dict(self.schema)} if self.repeated else dict(self.schema)
         return {"name": self.name, "in": "query", "required": self.required, "description": self.says, "schema": schema}
 
@@ -43,7 +43,7 @@ def declared(*parameters: Parameter) -> Declared:
 
 
 def check(request: Request) -> None:
-    """Refuse parameters that the request's route does not take, and what no text may hold. Raises a 422 `Problem`."""
+    """Refuse parameters that the request's route does not take, and bad values. Raises a 422 `Problem`."""
     known: dict[str, Parameter] = request.scope["route"].openapi_extra.by_name
     seen = set()
     for name, value in request.query_params.multi_items():
@@ -52,19 +52,19 @@ def check(request: Request) -> None:
             takes = f"this takes {', '.join(known)}" if known else "this takes none"
             raise Problem(422, "unknown_parameter", f"there is no parameter {name[:100]!r}; {takes}", field=name[:100])
         if name in seen and not parameter.repeated:
-            raise Problem(422, "bad_parameter", f"`{name}` is told more than once", field=name)
+            raise Problem(422, "bad_parameter", f"`{name}` is given more than once", field=name)
         seen.add(name)
         _check_text(name, value)
         among = parameter.schema.get("enum")
         if among is not None and value not in among:
-            said = f"`{name}` must be one of {', '.join(among)}, not {value[:100]!r}"
-            raise Problem(422, "bad_parameter", said, field=name)
+            detail = f"`{name}` must be one of {', '.join(among)}, not {value[:100]!r}"
+            raise Problem(422, "bad_parameter", detail, field=name)
     for name, value in request.path_params.items():
         _check_text(name, value)
 
 
 def _check_text(name: str, value: str) -> None:
     if "\0" in value:
-        raise Problem(422, "bad_parameter", f"`{name}` holds the character U+0000, which no text has", field=name)
+        raise Problem(422, "bad_parameter", f"`{name}` holds the character U+0000, which is not allowed", field=name)
     if len(value) > URL_CHARACTERS_MAX:
         raise Problem(422, "bad_parameter", f"`{name}` has more than {URL_CHARACTERS_MAX} characters", field=name)

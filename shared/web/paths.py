@@ -1,4 +1,4 @@
-"""How does a path name something whose id holds a slash? URL-encoded, and decoded only within its own segment."""
+"""How does a path name an id that holds a slash? URL-encoded; it is decoded after the path was split into segments."""
 
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 class _Id(StringConvertor):
     def convert(self, value: str) -> str:
-        """The id itself."""
+        """The id, URL-decoded."""
         return unquote(value)
 
 
@@ -16,7 +16,7 @@ register_url_convertor("id", _Id())  # a route's `{name:id}`
 
 
 class WholeSegments:
-    """Leave `%2F`, and the `%25` that could tell of one, encoded until a segment is told from the next."""
+    """Leaves `%2F` and `%25` encoded until the router has split the path into segments."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

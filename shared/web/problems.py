@@ -18,13 +18,13 @@ from shared.projection.generations import NoGeneration, WrongShape
 
 logger = structlog.stdlib.get_logger("touchline.web")
 
-MAINTAINED_S = 10  # somebody must do something first
+MAINTAINED_S = 10  # the operator must act first
 
 _CODES = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 
 
 class Problem(Exception):
-    """An answer that is an error. `code` is stable, `detail` says what and where."""
+    """An error answer. `code` is stable, `detail` says what is wrong and where."""
 
     def __init__(
         self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any
@@ -39,18 +39,18 @@ class Problem(Exception):
 
 
 def unavailable(detail: str, retry_after_s: int = 1, code: str = "unavailable") -> Problem:
-    """503 with `Retry-After`; `code` says what is missing."""
+    """503 with `Retry-After`; `code` says what cannot be reached."""
     return Problem(503, code, detail, headers={"Retry-After": str(retry_after_s)})
 
 
 def add_handlers(app: FastAPI, lacks_room: Callable[[Exception], Awaitable[bool]] | None = None) -> None:
-    """Answer every error of the app as a problem; a log or database that is away or full, as 503 with `Retry-After`.
+    """Answer every error of the app as a problem; a log or database that is unreachable or full, as 503 with `Retry-After`.
 
-    `lacks_room` says whether what is away, by its error, is away because its disk is full; None where nobody can know.
+    `lacks_room` says whether the error of a database that cannot be reached comes from a full disk; None if that cannot be found out.
     """
 
     async def away(_: Request, error: Exception) -> Response:
-        logger.warning("not answered", error=error_text(error))
+        logger.warning("a request is answered with 503", error=error_text(error))
         if isinstance(error, (NoGeneration, WrongShape)):
             return unavailable(str(error), MAINTAINED_S, "no_generation").response()
         if isinstance(error, asyncpg.DiskFullError) or (lacks_room is not None and await lacks_room(error)):
@@ -64,8 +64,8 @@ def add_handlers(app: FastAPI, lacks_room: Callable[[Exception], Awaitable[bool]
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, _: Exception) -> Response:
-        logger.info("an upload broke off", path=request.url.path)
-        return Problem(400, "upload_broke_off", "the body ended before its time").response()
+        logger.info("a client closed the connection before its body was complete", path=request.url.path)
+        return Problem(400, "upload_broke_off", "the body ended before it was complete").response()
 
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> Response:
@@ -84,7 +84,7 @@ def add_handlers(app: FastAPI, lacks_room: Callable[[Exception], Awaitable[bool]
 
 
 class Unexpected:
-    """Answers an error that nobody foresaw as a problem too, and tells it once, with a short traceback."""
+    """Answers an unexpected error as a 500 problem, and logs it once, with its traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

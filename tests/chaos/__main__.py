@@ -1,4 +1,4 @@
-"""Whatever fails, what was accepted is counted, once, and as if nothing had failed.
+"""Whatever fails, every accepted event is counted exactly once, as if nothing had failed.
 
 `python -m tests.chaos` keeps the services under load and lets one thing after another go wrong, in two stages: three brokers, a
 PostgreSQL and two processes of each service; then one `touchline up` on a small disk. Every kind of fault is injected, in an

@@ -1,4 +1,4 @@
-"""What must be so at the end, whatever went wrong before."""
+"""What must be true at the end, whatever failed before."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -73,7 +73,7 @@ async def _all_once(pool: "asyncpg.Pool[asyncpg.Record]", generation: str, works
 
 
 async def _letters(world: World, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-    """Every event that no rule can take was kept aside once, for its reason, and no other event."""
+    """Every event that cannot be projected is a dead letter once, with its reason, and no other event is one."""
     kept: dict[str, Counter[str]] = defaultdict(Counter)
     for row in await pool.fetch(LETTERS):
         kept[row["workspace_id"]][row["reason"]] += row["events"]

@@ -1,4 +1,4 @@
-"""Who sends, and who reads, all the while."""
+"""The load: clients that send events and clients that read, during all faults."""
 
 import asyncio
 import datetime as dt

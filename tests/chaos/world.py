@@ -1,4 +1,4 @@
-"""What runs, what was sent, what was read, and what went wrong: that which both stages have in common."""
+"""What both stages share: the running processes, the events sent, the reads, and the errors."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ OVERTIME_S = 900.0  # after which the first round must be over; a busy machine t
 
 @dataclass
 class Wrong(Exception):
-    """What must never be was seen."""
+    """Something happened that must never happen."""
 
     what: str
 

@@ -307,7 +307,7 @@ def test_a_file_of_an_earlier_import_that_is_none_is_said_in_a_clear_word(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, rubbish: bytes
 ) -> None:
     (tmp_path / "s").write_bytes(rubbish)
-    with pytest.raises(Unreadable, match=r"is not what an earlier import has written there|of another HubSpot account"):
+    with pytest.raises(Unreadable, match=r"was not written by an import|of another HubSpot account"):
         runner.run(import_(workspace, an_account(), tmp_path / "s"))
 
 
@@ -330,7 +330,7 @@ def test_the_file_of_another_account_is_not_taken(workspace: Workspace, runner: 
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("http://api.hubapi.com", "not https"), ("ftp://x", "no address"), ("api.hubapi.com", "no address")],
+    [("http://api.hubapi.com", "not https"), ("ftp://x", "not an address"), ("api.hubapi.com", "not an address")],
 )
 def test_the_token_goes_only_where_nobody_can_read_it_on_the_way(url: str, said: str) -> None:
     with pytest.raises(HubSpotRefuses, match=said):
@@ -375,7 +375,7 @@ def run(arguments: list[str], env: Mapping[str, str]) -> "subprocess.CompletedPr
         (TOKEN, SCOPES[1:], "needs the scope marketing.campaigns.read"),
         (TOKEN, SCOPES[:1] + SCOPES[2:], "needs the scope crm.objects.contacts.read"),
         ("", SCOPES, "no access token is given: set TOUCHLINE_HUBSPOT_TOKEN"),
-        ("two words", SCOPES, "the access token is empty, or has characters that no token has"),
+        ("two words", SCOPES, "the access token is empty, or has characters that are not allowed in a token"),
     ],
 )  # fmt: skip
 def test_a_token_that_does_not_do_is_said_in_one_line_and_exits_1(

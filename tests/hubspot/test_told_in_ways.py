@@ -12,7 +12,7 @@ import pytest
 from services.replay.backfill import Backfill
 from services.replay.hubspot.client import HubSpot
 from services.replay.hubspot.history import History
-from services.replay.mapping import Said, mapping
+from services.replay.mapping import MappingOptions, mapping
 from shared.producers.hubspot import Stages, read
 from tests.conftest import Workspace, new_workspace
 from tests.hubspot import company as told
@@ -69,7 +69,7 @@ async def tell(way: str, of: Company, workspace: Workspace, folder: Path) -> Non
                 workspace.name,
                 1e9,
                 lambda _: None,
-                mapping=mapping(name, said=Said(lists=stages)),
+                mapping=mapping(name, said=MappingOptions(lists=stages)),
             ).run(path)
             assert not tally.refused
     else:

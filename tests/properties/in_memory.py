@@ -20,7 +20,7 @@ from shared.rules.contact import (
     SALESFORCE_PROPERTY,
     Merge,
     Named,
-    SalesforceTold,
+    SalesforceChange,
     components,
     created,
     name,
@@ -357,9 +357,9 @@ class InMemory:
             if self.contact_of.get(getattr(event, "contact", None) and identifiers(event.contact)[0].key) != contact:
                 continue
             if isinstance(event, e.SalesforceCampaignJoined):
-                told.append(SalesforceTold(order, event.salesforce_campaign_id, event.source))
+                told.append(SalesforceChange(order, event.salesforce_campaign_id, event.source))
             elif isinstance(event, e.SalesforceCampaignLeft):
-                told.append(SalesforceTold(order, event.salesforce_campaign_id, None))
+                told.append(SalesforceChange(order, event.salesforce_campaign_id, None))
             elif isinstance(event, e.ContactCreated) and SALESFORCE_PROPERTY in (event.properties or {}):
                 named.append((order, (event.properties or {})[SALESFORCE_PROPERTY]))
         return {m.salesforce_campaign_id: (m.source, m.joined.event_id) for m in salesforce_campaigns(told, named)}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from services.replay.backfill import Backfill, Tally
 from services.replay.mapping.campaigns import Campaigns, known, read_table
 from services.replay.mapping.errors import BadMapping, UnknownCampaign
-from services.replay.mapping.ready import Said, mapping
+from services.replay.mapping.ready import MappingOptions, mapping
 from services.replay.sources import Facts, Line, read_lines
 from shared.events.codec import Refusal
 from shared.producers.salesforce import salesforce_id
@@ -24,15 +24,15 @@ from tests.conftest import Workspace
 EXPORTS = Path(__file__).parent.parent / "exports"
 
 
-def lines(path: Path, by: str, said: Said | None = None) -> list[Line]:
+def lines(path: Path, by: str, said: MappingOptions | None = None) -> list[Line]:
     return list(read_lines(path, mapping(by, said=said)))
 
 
-def events(path: Path, by: str, said: Said | None = None) -> list[dict[str, Any]]:
+def events(path: Path, by: str, said: MappingOptions | None = None) -> list[dict[str, Any]]:
     return [orjson.loads(told) for line in lines(path, by, said) for told in line.told if isinstance(told, bytes)]
 
 
-def refusals(path: Path, by: str, said: Said | None = None) -> list[tuple[int, str | None, str]]:
+def refusals(path: Path, by: str, said: MappingOptions | None = None) -> list[tuple[int, str | None, str]]:
     return [
         (line.number, told.field, told.message)
         for line in lines(path, by, said)
@@ -41,7 +41,7 @@ def refusals(path: Path, by: str, said: Said | None = None) -> list[tuple[int, s
     ]
 
 
-def spent(path: Path, by: str, said: Said | None = None) -> list[tuple[str, str, str, str]]:
+def spent(path: Path, by: str, said: MappingOptions | None = None) -> list[tuple[str, str, str, str]]:
     return [(e["id"], e["on"], e["amount"], e["currency"]) for e in events(path, by, said)]
 
 
@@ -118,7 +118,7 @@ def test_a_currency_is_found_beside_the_amount_or_in_its_columns_name_or_is_said
     tmp_path: Path, header: str, cost: str, said: str | None, wanted: str
 ) -> None:
     path = write(tmp_path / "g.csv", f"Day,Campaign,{header}", f"2026-01-31,c,{cost}")
-    assert spent(path, "google-ads", Said(currency=said)) == [
+    assert spent(path, "google-ads", MappingOptions(currency=said)) == [
         ("google-ads-c-2026-01-31", "2026-01-31", "12.40", wanted)
     ]
 
@@ -127,12 +127,12 @@ def test_an_amount_without_any_currency_is_refused_and_says_what_to_do(tmp_path:
     path = write(tmp_path / "g.csv", "Day,Campaign,Cost", "2026-01-31,c,12.40")
     ((line, field, message),) = refusals(path, "google-ads")
     assert (line, field) == (2, "currency")
-    assert "say --currency" in message
+    assert "give --currency" in message
 
 
 def test_a_report_by_week_is_refused_as_a_whole(tmp_path: Path) -> None:
     path = write(tmp_path / "g.csv", "Campaign report", "Week,Campaign,Currency code,Cost", "2026-01-26,c,EUR,1.00")
-    with pytest.raises(BadMapping, match=r"asks for the column 'Day\|Tag"):
+    with pytest.raises(BadMapping, match=r"needs the column 'Day\|Tag"):
         lines(path, "google-ads")
 
 
@@ -160,12 +160,14 @@ def test_a_row_that_cannot_be_read_takes_its_sum_with_it_and_no_other(tmp_path: 
         (6, "amount"),
         (7, None),
     ]
-    assert "'five' is no number" in told[1][2]
-    assert "because line 3 is one of its rows" in told[0][2]
+    assert "'five' is not a number" in told[1][2]
+    assert "because line 3, one of its rows, cannot be read" in told[0][2]
     assert "it says currency 'USD', not 'EUR', as line 6 does" in told[4][2]
 
 
-def tally_of(workspace: Workspace, runner: asyncio.Runner, path: Path, by: str, said: Said | None = None) -> Tally:
+def tally_of(
+    workspace: Workspace, runner: asyncio.Runner, path: Path, by: str, said: MappingOptions | None = None
+) -> Tally:
     async def run() -> Tally:
         running = workspace.running
         sender = Backfill(
@@ -199,7 +201,7 @@ def test_an_export_told_again_replaces_what_was_spent_and_adds_nothing(
 ) -> None:
     create(workspace, runner, "spring")
     head = "Day,Campaign,Campaign ID,Currency code,Cost"
-    said = Said(campaigns={"21": "spring"})
+    said = MappingOptions(campaigns={"21": "spring"})
     first = write(tmp_path / "1.csv", head, "2026-01-30,s,21,EUR,10.00", "2026-01-31,s,21,EUR,20.00")
     tally_of(workspace, runner, first, "google-ads", said)
     assert spends(workspace, runner, "spring") == money("30.00")
@@ -220,7 +222,7 @@ def test_spend_that_was_put_on_the_wrong_campaign_moves(
     create(workspace, runner, "spring", "autumn")
     path = write(tmp_path / "g.csv", "Day,Campaign,Currency code,Cost", "2026-01-31,s,EUR,10.00")
     for ours in ("spring", "autumn"):
-        tally_of(workspace, runner, path, "google-ads", Said(campaigns={"s": ours}))
+        tally_of(workspace, runner, path, "google-ads", MappingOptions(campaigns={"s": ours}))
     assert (spends(workspace, runner, "spring"), spends(workspace, runner, "autumn")) == ([], money("10.00"))
 
 
@@ -248,11 +250,11 @@ def test_a_table_of_campaigns_is_read_in_any_case_and_says_what_is_wrong(tmp_pat
     path = write(tmp_path / "c.csv", "ad_campaign;campaign_id", "Spring | Search;spring", "21000000002;brand", ";")
     told = Campaigns(read_table(path), known([("spring", None), ("Brand", "Our brand")]))
     assert told.of(["99", "spring | SEARCH"]) == "spring"
-    with pytest.raises(UnknownCampaign, match="nobody has created a campaign 'brand'"):
+    with pytest.raises(UnknownCampaign, match="no campaign 'brand' was created"):
         told.of(["21000000002"])
     assert told.of(["our BRAND"]) == "Brand"
     for rows, said in (
-        (("a,b", "1,2"), "has the columns ad_campaign and campaign_id"), (("ad_campaign,campaign_id", "x,"), "line 2: a row says both"),
+        (("a,b", "1,2"), "needs the columns ad_campaign and campaign_id"), (("ad_campaign,campaign_id", "x,"), "line 2: a row needs both"),
         (("ad_campaign,campaign_id", "x,a", "X,b"), "line 3: 'X' is 'a' on an earlier line, and 'b' here"),
     ):  # fmt: skip
         with pytest.raises(BadMapping, match=said):
@@ -260,7 +262,7 @@ def test_a_table_of_campaigns_is_read_in_any_case_and_says_what_is_wrong(tmp_pat
 
 
 def test_names_that_several_campaigns_bear_are_refused() -> None:
-    with pytest.raises(UnknownCampaign, match="names several campaigns: a, b"):
+    with pytest.raises(UnknownCampaign, match="is the name of several campaigns: a, b"):
         Campaigns({}, known([("a", "Spring"), ("b", "spring")])).of(["Spring"])
 
 
@@ -283,7 +285,7 @@ def test_every_row_of_a_random_report_is_accounted_for(
     text.writelines(f"Title {n}\n" for n in range(titles))
     csv.writer(text, delimiter=delimiter).writerows([("Day", "Campaign", "Currency code", "Cost"), *rows])
     (tmp_path / "r.csv").write_bytes(text.getvalue().encode(encoding))
-    said = mapping("google-ads", said=Said(decimal="."))
+    said = mapping("google-ads", said=MappingOptions(decimal="."))
     read = list(read_lines(tmp_path / "r.csv", said))
     refused = [line for line in read if any(isinstance(told, Refusal) for told in line.told)]
     told = [line for line in read if line not in refused and (line.told or line.summed)]
@@ -354,7 +356,7 @@ def test_a_cell_that_is_no_id_of_salesforce_is_refused(tmp_path: Path) -> None:
     )
     ((line, _, message),) = refusals(path, "salesforce-contact-roles")
     assert line == 2
-    assert "'0035e00000AbCd' is no id of Salesforce" in message
+    assert "'0035e00000AbCd' is not a Salesforce id" in message
     assert [event["occurred_at"] for event in events(path, "salesforce-contact-roles")] == ["1970-01-01T00:00:00Z"]
 
 

@@ -132,7 +132,7 @@ def test_ids_beyond_the_limit_are_said_to_be_forgotten_and_the_last_ones_are_rem
         tally = await sent(workspace, tmp_path / "file", *events, deal(24, "7"), deal(0, "7"), project=False)
         assert counts(tally) == {"new": 26, "conflicts": 1}
         assert tally.compared.unknown is not None
-        assert tally.compared.unknown.startswith("16 ids were forgotten")
+        assert tally.compared.unknown.startswith("16 ids were dropped")
         again = await sent(workspace, tmp_path / "file", deal(24), deal(3), project=False)
         assert counts(again) == {"new": 1, "duplicates": 1}
         assert again.compared.unknown is not None

@@ -252,7 +252,7 @@ def test_a_store_with_anything_in_it_is_not_overwritten(
     said = fails(env, "backup", "restore", str(file))
     assert "this store is not empty" in said
     assert runner.run(source.log.end(partition_of(workspace.name, source.log.partitions))) > 0
-    assert "is there already" in fails(env, "backup", "create", str(file))
+    assert "exists already" in fails(env, "backup", "create", str(file))
 
 
 def damaged(file: Path, how: str) -> None:
@@ -285,8 +285,8 @@ def rewritten(file: Path, *pairs: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("how", "said"),
-    [("cut", "is no backup of Touchline, or is cut short"), ("changed", "is damaged: event_log"),
-     ("another", "is no backup of Touchline"), ("newer", "made by a newer release")],
+    [("cut", "is not a backup of Touchline, or is incomplete"), ("changed", "is damaged: event_log"),
+     ("another", "is not a backup of Touchline"), ("newer", "made by a newer release")],
 )  # fmt: skip
 def test_a_file_that_is_no_sound_backup_is_refused_before_anything_is_written(
     source: Running, own_database: str, empty: str, tmp_path: Path, runner: asyncio.Runner, how: str, said: str

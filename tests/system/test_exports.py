@@ -11,7 +11,7 @@ import pytest
 
 from services.replay.backfill import Backfill, Tally
 from services.replay.mapping.errors import BadMapping
-from services.replay.mapping.ready import Said, mapping
+from services.replay.mapping.ready import MappingOptions, mapping
 from shared.events.instants import to_micros
 from tests.conftest import Workspace
 
@@ -57,12 +57,12 @@ class Store:
         assert answer.status_code == 202, answer.text
 
     async def take(
-        self, *rows: dict[str, str], by: str = "hubspot-deals", said: Said | None = None, delimiter: str = ","
+        self, *rows: dict[str, str], by: str = "hubspot-deals", said: MappingOptions | None = None, delimiter: str = ","
     ) -> Tally:
         self.sent += 1
         return await self.take_file(table(self.folder / f"{self.sent}.csv", *rows, delimiter=delimiter), by, said)
 
-    async def take_file(self, path: Path, by: str = "hubspot-deals", said: Said | None = None) -> Tally:
+    async def take_file(self, path: Path, by: str = "hubspot-deals", said: MappingOptions | None = None) -> Tally:
         running = self.workspace.running
         read_by = mapping(by, said=said)
         tally = await Backfill(
@@ -103,7 +103,9 @@ def test_the_same_deals_a_week_later_count_as_they_are_now(store: Store, runner:
 def test_exports_are_ordered_by_as_of_and_not_by_when_they_come(store: Store, runner: asyncio.Runner) -> None:
     async def check() -> None:
         for week, amount in ((2, "250"), (1, "100")):
-            await store.take(deal(Amount=amount), said=Said(as_of_us=1_710_000_000_000_000 + week * 604_800_000_000))
+            await store.take(
+                deal(Amount=amount), said=MappingOptions(as_of_us=1_710_000_000_000_000 + week * 604_800_000_000)
+            )
         assert await store.revenue() == "250.00"
 
     runner.run(check())
@@ -122,7 +124,7 @@ def test_rows_are_ordered_by_their_own_last_change(store: Store, runner: asyncio
 def test_what_the_user_says_of_the_export_counts_before_a_column(store: Store, runner: asyncio.Runner) -> None:
     async def check() -> None:
         await store.take({**deal(Amount="100"), "Last Modified Date": "2024-03-10 10:00"})
-        late = Said(zone="Europe/Oslo", as_of_us=1_720_000_000_000_000)
+        late = MappingOptions(zone="Europe/Oslo", as_of_us=1_720_000_000_000_000)
         await store.take({**deal(Amount="250"), "Last Modified Date": "2024-03-10 10:00"}, said=late)
         assert await store.revenue() == "250.00"
 
@@ -154,7 +156,7 @@ def test_a_changed_deal_counts_as_it_is_now(
     async def check() -> None:
         weeks = [(1_710_000_000_000_000, before), (1_720_000_000_000_000, after)]
         for as_of_us, cells in reversed(weeks) if newest_first else weeks:
-            assert not (await store.take({**DEAL, **cells}, said=Said(as_of_us=as_of_us))).refused
+            assert not (await store.take({**DEAL, **cells}, said=MappingOptions(as_of_us=as_of_us))).refused
         assert await store.revenue() == revenue
         if reason is not None:
             assert await store.reason("7000") == reason
@@ -181,9 +183,9 @@ def test_a_zone_that_is_put_right_counts(store: Store, runner: asyncio.Runner) -
         row = deal(Close_Date="2024-02-01 00:30", Create_Date="2024-01-05")
         await store.take(row)
         assert await store.revenue() == "100.00"
-        await store.take(row, said=Said(zone="Europe/Oslo"))
+        await store.take(row, said=MappingOptions(zone="Europe/Oslo"))
         assert await store.reason("7000") == "influenced_after_close"  # 23:30 UTC, before the click
-        await store.take(row, said=Said(zone="America/New_York"))
+        await store.take(row, said=MappingOptions(zone="America/New_York"))
         assert await store.revenue() == "100.00"
 
     runner.run(check())
@@ -254,7 +256,7 @@ def test_a_deal_closed_in_the_hour_or_on_the_day_of_its_creation_or_before_it_co
     store: Store, runner: asyncio.Runner, close: str, create: str, zone: str
 ) -> None:
     async def check() -> None:
-        tally = await store.take(deal(Close_Date=close, Create_Date=create), said=Said(zone=zone))
+        tally = await store.take(deal(Close_Date=close, Create_Date=create), said=MappingOptions(zone=zone))
         assert (tally.rows.told, await store.revenue()) == (1, "100.00")
         assert tally.deals.never == {}
 
@@ -361,7 +363,7 @@ def test_an_amount_that_can_be_two_is_refused_and_its_row_with_it(
 @pytest.mark.parametrize(("sign", "revenue"), [(",", "1200.00"), (".", "1.20")])
 def test_the_decimal_sign_can_be_said(store: Store, runner: asyncio.Runner, sign: Any, revenue: str) -> None:
     async def check() -> None:
-        await store.take(deal(Amount="1.200" if sign == "," else "1.20"), said=Said(decimal=sign))
+        await store.take(deal(Amount="1.200" if sign == "," else "1.20"), said=MappingOptions(decimal=sign))
         assert await store.revenue() == revenue
 
     runner.run(check())
@@ -416,7 +418,7 @@ def test_stages_can_be_said(
     store: Store, runner: asyncio.Runner, won: list[str], lost: list[str], stage: str, revenue: str, reason: str | None
 ) -> None:
     async def check() -> None:
-        await store.take(deal(Deal_Stage=stage), said=Said(lists={"won_stages": won, "lost_stages": lost}))
+        await store.take(deal(Deal_Stage=stage), said=MappingOptions(lists={"won_stages": won, "lost_stages": lost}))
         assert await store.revenue() == revenue
         assert await store.reason("7000") == reason
 
@@ -546,7 +548,7 @@ def test_a_page_is_of_the_campaign_that_its_row_names(store: Store, runner: asyn
 # ---- instants
 
 
-async def closes(store: Store, *cells: str, said: Said | None = None) -> list[str]:
+async def closes(store: Store, *cells: str, said: MappingOptions | None = None) -> list[str]:
     """When deals with these close dates are closed, by their numbers."""
     rows = [deal(Record_ID=str(n), Close_Date=text, Create_Date="2024-01-05 09:00") for n, text in enumerate(cells)]
     assert not (await store.take(*rows, said=said)).first
@@ -600,7 +602,7 @@ def test_a_date_that_can_be_two_is_asked_about_and_nothing_is_sent(
 @pytest.mark.parametrize(("order", "day"), [("day_first", "2024-04-05T14:30"), ("month_first", "2024-05-04T14:30")])
 def test_the_order_of_day_and_month_can_be_said(store: Store, runner: asyncio.Runner, order: Any, day: str) -> None:
     async def check() -> None:
-        assert await closes(store, "05/04/2024 14:30", "5/4/24 14:30", said=Said(order=order)) == [day, day]
+        assert await closes(store, "05/04/2024 14:30", "5/4/24 14:30", said=MappingOptions(order=order)) == [day, day]
 
     runner.run(check())
 

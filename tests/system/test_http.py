@@ -85,7 +85,13 @@ def test_bodies_that_are_understood(workspace: Workspace, run: Any, content: byt
         ("server", b"x", {"Content-Encoding": "br"}, 415, "unsupported_encoding"),
         ("server", json.dumps([VISIT] * 1001).encode(), {}, 413, "too_many_events"),
         ("collect", b" " * (REQUEST_BYTES_MAX + 1), {}, 413, "too_large"),
-        ("collect", gzip.compress(b" " * (REQUEST_BYTES_MAX + 1), mtime=0), {"Content-Encoding": "gzip"}, 413, "too_large"),
+        (
+            "collect",
+            gzip.compress(b" " * (REQUEST_BYTES_MAX + 1), mtime=0),
+            {"Content-Encoding": "gzip"},
+            413,
+            "too_large",
+        ),
         ("read", json.dumps(VISIT).encode(), {}, 403, "forbidden"),
     ],
 )

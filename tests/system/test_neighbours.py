@@ -50,19 +50,19 @@ def test_what_the_neighbours_send_shows_in_no_number(running: Running, runner: a
 
 def test_a_position_is_read_back_and_tells_nothing_of_its_offset() -> None:
     positions, others = Positions(b"a secret"), Positions(b"another")
-    told = [positions.tell("w", Position(3, offset)) for offset in range(2_000)]
+    told = [positions.write("w", Position(3, offset)) for offset in range(2_000)]
     assert [positions.read("w", text) for text in told] == [Position(3, offset) for offset in range(2_000)]
     assert len(set(told)) == 2_000
     assert abs(sum(a < b for a, b in itertools.pairwise(told)) - 1_000) < 150  # no order
-    assert told[5] != positions.tell("x", Position(3, 5))
-    assert told[5] != others.tell("w", Position(3, 5))
-    assert positions.tell("w", Position(65_535, 2**48 - 1)) == positions.tell(
-        "w", positions.read("w", positions.tell("w", Position(65_535, 2**48 - 1)))
+    assert told[5] != positions.write("x", Position(3, 5))
+    assert told[5] != others.write("w", Position(3, 5))
+    assert positions.write("w", Position(65_535, 2**48 - 1)) == positions.write(
+        "w", positions.read("w", positions.write("w", Position(65_535, 2**48 - 1)))
     )
 
 
 def test_the_operator_reads_positions_as_they_are() -> None:
-    assert Positions(b"a secret").tell(OPERATOR_WORKSPACE, Position(1, 22)) == "p1-22"
+    assert Positions(b"a secret").write(OPERATOR_WORKSPACE, Position(1, 22)) == "p1-22"
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_an_account_of_another_workspace_is_refused(
         (("connect", "nobody", "--account", "5"), "takes no account"), (("connect", "hubspot", "--account", "shop"), "portal"),
         (("connect", "hubspot"), "--account"), (("connect", "hubspot", "--account", "5", "--workspace", "nowhere"), "no workspace"),
         (("connect", "hubspot", "--account", "5", "--secret-file", "/nowhere"), "/nowhere"),
-        (("connect", "sendgrid", "--account", "shop"), "no public key"),
+        (("connect", "sendgrid", "--account", "shop"), "not a public key"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_connected_is_a_usage_error(

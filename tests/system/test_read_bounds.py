@@ -208,7 +208,7 @@ def test_a_store_made_without_a_model_says_so_where_it_is_asked_for(store: Store
                 "/v1/campaigns/c3/overview?model=u_shaped", "/v1/deals/d1/attribution?model=u_shaped",
             ):  # fmt: skip
                 answer = await client.get(path)
-                assert told(answer) == (503, "unavailable"), path
+                assert told(answer) == (503, "no_generation"), path
                 assert "holds no shares under the model u_shaped: `touchline replay rebuild` makes them" in answer.text
             assert (await client.get("/v1/campaigns/c3/overview?model=linear")).status_code == 200
 
@@ -226,7 +226,7 @@ def test_a_new_model_makes_a_new_shape_and_existing_stores_say_what_to_do(
         assert shape() != before
         async with store.api(1) as (client, _):
             answer = await client.get("/v1/campaigns?model=of_next_year")
-        assert told(answer) == (503, "unavailable")
+        assert told(answer) == (503, "no_generation")
         assert "`touchline replay rebuild`" in answer.json()["detail"]
 
     try:

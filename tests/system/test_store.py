@@ -44,8 +44,10 @@ def test_the_schema_migrated_is_the_schema_declared(
 
     async def check() -> None:
         engine = create_async_engine(database_url.replace("postgresql://", "postgresql+asyncpg://", 1))
-        async with engine.connect() as connection:
-            assert await connection.run_sync(compare) == []
-        await engine.dispose()
+        try:
+            async with engine.connect() as connection:
+                assert await connection.run_sync(compare) == []
+        finally:
+            await engine.dispose()
 
     runner.run(check())

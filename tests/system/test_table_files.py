@@ -99,11 +99,11 @@ def test_rows_of_blanks_are_read_and_tell_nothing(tmp_path: Path, own: str) -> N
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ("No,Day,Mail,mail ", r"event 1, asks for the column 'Mail'; the file has it 2 times, as columns 3 and 4"),
+        ("No,Day,Mail,mail ", r"event 1, needs the column 'Mail'; the file has it 2 times, as columns 3 and 4"),
         ("No,Day,Mail,MAIL,\ufeffMail", r"it 3 times, as columns 3 and 4 and 5"),
-        ("No,Day,E-Mail", r"event 1, asks for the column 'Mail'; the file has Day, E-Mail, No"),
-        ("", "asks for the column 'No'; the file has none"),
-        ("Export of 5 November", "asks for the column 'No'; the file has Export of 5 November"),
+        ("No,Day,E-Mail", r"event 1, needs the column 'Mail'; the file has Day, E-Mail, No"),
+        ("", "needs the column 'No'; the file has none"),
+        ("Export of 5 November", "needs the column 'No'; the file has Export of 5 November"),
     ],
 )
 def test_a_file_that_does_not_have_a_column_once_is_refused(tmp_path: Path, own: str, header: str, said: str) -> None:

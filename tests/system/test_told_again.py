@@ -174,7 +174,7 @@ def test_an_unchanged_telling_moves_only_the_row_of_its_id(
         await workspace.send(deal("100.00", 2))
         await workspace.project()
         after = await rows(running, running.generation.name, workspace.name)
-        assert {name for name in after if after[name] != before[name]} == {"seen"}
+        assert {name for name in after if after[name] != before[name]} == {"event_index"}
         assert read == []
 
     runner.run(check())

@@ -11,7 +11,7 @@ import pytest
 
 from services.api.progress import ProjectionPosition
 from shared.database import open_pool
-from shared.log.port import partition_of
+from shared.log.port import Position, partition_of
 from shared.log.postgres import PARTITIONS, PostgresLog
 from shared.wakeups import CHANNEL, Wakeups, appended, projected
 from tests.conftest import Workspace
@@ -221,14 +221,14 @@ def test_a_reader_that_waits_for_a_position_is_woken_when_it_is_projected(
             await workspace.project()
             await listens(other, projected(workspace.partition))
             await workspace.send({"type": "page_visited", "url": "https://s.example/", "visitor_id": "v"})
-            end = await other.log.end(workspace.partition)
+            end = Position(workspace.partition, await other.log.end(workspace.partition))
             position = ProjectionPosition(other.pool, other.wakeups)
 
             async def project() -> None:
                 await workspace.project()
                 one.wakeups.announce(projected(workspace.partition))
 
-            waiting = asyncio.ensure_future(position.passes(workspace.partition, end, NEVER_S))
+            waiting = asyncio.ensure_future(position.passes(workspace.name, end, NEVER_S))
             assert await seconds(waiting, project) < 10
             assert waiting.result() is True
 
@@ -242,8 +242,8 @@ def test_a_reader_that_is_not_woken_looks_for_itself(
         async with a_process(database_url) as other:
             await workspace.project()
             await workspace.send({"type": "page_visited", "url": "https://s.example/", "visitor_id": "v"})
-            end = await other.log.end(workspace.partition)
-            waiting = ProjectionPosition(other.pool, other.wakeups).passes(workspace.partition, end, NEVER_S)
+            end = Position(workspace.partition, await other.log.end(workspace.partition))
+            waiting = ProjectionPosition(other.pool, other.wakeups).passes(workspace.name, end, NEVER_S)
             assert await seconds(waiting, workspace.project) < 10
 
     runner.run(check())

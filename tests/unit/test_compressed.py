@@ -55,5 +55,5 @@ def test_a_backfill_file_of_two_frames_is_read_whole_and_a_broken_one_says_so(su
     path.write_bytes(pack(LINES[:333]) + pack(LINES[333:]))
     assert len(list(read_lines(path))) == 900
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(OSError, match="cannot be unpacked"):
+    with pytest.raises(OSError, match="cannot be decompressed"):
         list(read_lines(path))

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.replay.mapping.errors import BadMapping
-from services.replay.mapping.ready import Said, mapping
+from services.replay.mapping.ready import MappingOptions, mapping
 from services.replay.ready_mappings import READY, ready_mappings
 from services.replay.sources import Unreadable, read_lines
 from shared.events.codec import Refusal
@@ -32,41 +32,41 @@ def own(tmp_path: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("bogus = 1\n" + EVENT, "bogus: a mapping has"), ("events = []", r"tells no \[\[events\]\]"), ('events = ["x"]', "event 1: None is no type"),
+        ("bogus = 1\n" + EVENT, "bogus: a mapping has"), ("events = []", r"has no \[\[events\]\]"), ('events = ["x"]', "event 1: None is not a type"),
         (EVENT + 'odd = "{A}"', "event 1: deal_closed has no odd"), (EVENT.replace("won = true\n", ""), "event 1: deal_closed needs won"),
-        (EVENT + 'amount = ["{A}"]', "event 1, amount: .* it takes no list"), (EVENT + 'amount = { nummer = "{A}" }', "event 1, amount: .* cannot be read"),
-        (EVENT + 'amount = { number = "{A}", sign = "," }', "event 1, amount"), (EVENT + "amount = { number = 5 }", "event 1, amount: 5 is no text"),
+        (EVENT + 'amount = ["{A}"]', "event 1, amount: .* this field takes no list"), (EVENT + 'amount = { nummer = "{A}" }', "event 1, amount: .* cannot be read"),
+        (EVENT + 'amount = { number = "{A}", sign = "," }', "event 1, amount"), (EVENT + "amount = { number = 5 }", "event 1, amount: 5 is not a text"),
         (EVENT + 'currency = "{A"', "event 1, currency: .* a brace is not closed"), (EVENT + 'currency = "{}"', "a brace is not closed"),
         (EVENT + 'currency = "{A|}"', "names a column without a name"), (EVENT + 'when = ["A"]', "`when` is"),
-        (EVENT + "when = { A = 5 }", "event 1: A: 5: it is asked by a list of texts"), (EVENT + 'when = { A = { like = ["x"] } }', "A: like: it is asked"),
-        (EVENT + "when = { A = [5] }", "is no list of texts"), (EVENT + 'when = { A = ["$odd"] }', "there is no list 'odd'"),
-        (EVENT + 'when = { A = { contains = "" } }', "an empty text is asked by `is` alone"),
-        (EVENT + 'occurred_at = { middle_of = "{A}" }', "event 1, occurred_at: .* is no instant"), (EVENT + "occurred_at = { before_earliest_of = [] }", "is no instant"),
-        (EVENT + "occurred_at = { before_earliest_of = [5] }", "event 1, occurred_at: 5 is no instant"), (EVENT + "for_each = 5", "event 1, for_each: 5 is no text"),
-        (EVENT.replace('id = "x-{A}"\n', "as_of = true\n"), "what has `as_of` needs an `id`"), ("as_of = 5\n" + EVENT, "event 1, as_of: 5 is no instant"),
-        ('instants = ["d.m.Y"]\n' + EVENT, "instants: 'd.m.Y' is neither a form"), ('instants = ["%d.%m"]\n' + EVENT, "does not tell year"),
-        ('instants = ["%Y-%m-%d %I:%M"]\n' + EVENT, "does not tell year"), ('instants = ["%Q"]\n' + EVENT, "is no form"), ('instants = "%Y"\n' + EVENT, "is no list of texts"),
+        (EVENT + "when = { A = 5 }", "event 1: A: 5: a test is a list of texts"), (EVENT + 'when = { A = { like = ["x"] } }', "A: like: a test is"),
+        (EVENT + "when = { A = [5] }", "is not a list of texts"), (EVENT + 'when = { A = ["$odd"] }', "there is no list 'odd'"),
+        (EVENT + 'when = { A = { contains = "" } }', "only `is` can test for an empty text"),
+        (EVENT + 'occurred_at = { middle_of = "{A}" }', "event 1, occurred_at: .* is not an instant"), (EVENT + "occurred_at = { before_earliest_of = [] }", "is not an instant"),
+        (EVENT + "occurred_at = { before_earliest_of = [5] }", "event 1, occurred_at: 5 is not an instant"), (EVENT + "for_each = 5", "event 1, for_each: 5 is not a text"),
+        (EVENT.replace('id = "x-{A}"\n', "as_of = true\n"), "an event with `as_of` needs an `id`"), ("as_of = 5\n" + EVENT, "event 1, as_of: 5 is not an instant"),
+        ('instants = ["d.m.Y"]\n' + EVENT, "instants: 'd.m.Y' is neither a form"), ('instants = ["%d.%m"]\n' + EVENT, "lacks year"),
+        ('instants = ["%Y-%m-%d %I:%M"]\n' + EVENT, "lacks year"), ('instants = ["%Q"]\n' + EVENT, "is not a valid format"), ('instants = "%Y"\n' + EVENT, "is not a list of texts"),
         ('instants = ["day_first", "month_first"]\n' + EVENT, "exclude one another"), ('instants = ["%Y-%m-%d %Z"]\n' + EVENT, "leave %Z out"),
-        ('decimal = ";"\n' + EVENT, "decimal: ';' is neither"), ('null = "-"\n' + EVENT, "null: '-' is no list"), ('zone = "Mars/Base"\n' + EVENT, "is no time zone"),
-        ("zone = 5\n" + EVENT, "5 is no time zone"), ('zone = "/etc/passwd"\n' + EVENT, "is no time zone"), ("about = 5\n" + EVENT, "about: 5 is no text"),
-        ("lists = 5\n" + EVENT, "lists: it is a table"), ("[lists]\na = 5\n" + EVENT, r"lists\.a: 5 is no list"), ("values = 5\n" + EVENT, "values: it is written"),
-        ("values = { state = [] }\n" + EVENT, "value state: it is written"), ('[[values.state]]\nwhen = { A = ["x"] }\n' + EVENT, "value state: `is` is the text"),
+        ('decimal = ";"\n' + EVENT, "decimal: ';' is neither"), ('null = "-"\n' + EVENT, "null: '-' is not a list"), ('zone = "Mars/Base"\n' + EVENT, "is not a time zone"),
+        ("zone = 5\n" + EVENT, "5 is not a time zone"), ('zone = "/etc/passwd"\n' + EVENT, "is not a time zone"), ("about = 5\n" + EVENT, "about: 5 is not a text"),
+        ("lists = 5\n" + EVENT, "lists: it is a table"), ("[lists]\na = 5\n" + EVENT, r"lists\.a: 5 is not a list"), ("values = 5\n" + EVENT, "values: it is written"),
+        ("values = { state = [] }\n" + EVENT, "value state: a value is written"), ('[[values.state]]\nwhen = { A = ["x"] }\n' + EVENT, "value state: `is` is the text"),
         ('[[values.state]]\nis = "x"\nif = 5\n' + EVENT, "value state: if: a case has"), ('[[values.a]]\nis = "x"\n[[values.A]]\nis = "x"\n' + EVENT, "two values have one name"),
         ('[[events]]\ntype = "contact_created"\ncontact = { phone = "{A}" }', "event 1, contact: it has no phone; it has id, email"),
-        ('[[events]]\ntype = "contact_created"\ncontact = "{A}"', "event 1, contact: .* it is no text"),
-        ('[[events]]\ntype = "deal_created"\ndeal_id = "{A}"\ncontacts = "{A}"', "event 1, contacts: .* it is no text"),
+        ('[[events]]\ntype = "contact_created"\ncontact = "{A}"', "event 1, contact: .* this field is not a text"),
+        ('[[events]]\ntype = "deal_created"\ndeal_id = "{A}"\ncontacts = "{A}"', "event 1, contacts: .* this field is not a text"),
         ('[[events]]\ntype = "deal_created"\ndeal_id = "{A}"\ncontacts = { each = "{A}", separator = "", as = { id = "{item}" } }', "`separator` is a text that is not empty"),
         ('[[events]]\ntype = "deal_created"\ndeal_id = "{A}"\ncontacts = { each = "{A}", as = { phone = "{item}" } }', "event 1, contacts: it has no phone"),
-        ('[[events]]\ntype = ["deal_created"]', "is no type of event"), ("= 1", "it is no TOML"), ("a = " + "[" * 2_000, "it is no TOML"),
-        (SPEND + 'sum = "currency"\n', "event 1: sum: 'currency' is none of the event's fields that are"),
-        (SPEND.replace('id = "x-{A}"\n', "") + 'sum = "amount"\n', "sum: the rows that are added up are those with one `id`"),
-        (SPEND + 'sum = "amount"\nfor_each = "{A}"\n', "it goes with no `for_each`"), (SPEND.replace("x-{A}", "x-{=odd}"), "event 1: id: =odd: the event says no such field"),
+        ('[[events]]\ntype = ["deal_created"]', "is not a type of event"), ("= 1", "it is not valid TOML"), ("a = " + "[" * 2_000, "it is not valid TOML"),
+        (SPEND + 'sum = "currency"\n', "event 1: sum: 'currency' is not one of the event's fields that are"),
+        (SPEND.replace('id = "x-{A}"\n', "") + 'sum = "amount"\n', "sum: rows with the same `id` are added up, so it needs an `id`"),
+        (SPEND + 'sum = "amount"\nfor_each = "{A}"\n', "cannot be used with `for_each`"), (SPEND.replace("x-{A}", "x-{=odd}"), "event 1: id: =odd: the event has no such field"),
         (EVENT + '[[skip]]\nas = 5\nwhen = { A = [""] }\n', "skip 1: `as` is the word"), ('skip = "x"\n' + EVENT, "skip: it is written"),
         (EVENT + '[[skip]]\nas = "x"\n', "skip 1: .* `when` says which"), (EVENT + '[[skip]]\nas = "x"\nif = 5\n', "skip 1: if: a skip has"),
-        ("footer = 5\n" + EVENT, "footer: 5 is neither true nor false"), ("salesforce_ids = 5\n" + EVENT, "salesforce_ids: 5 is no list of texts"),
+        ("footer = 5\n" + EVENT, "footer: 5 is neither true nor false"), ("salesforce_ids = 5\n" + EVENT, "salesforce_ids: 5 is not a list of texts"),
         (SPEND.replace('{ date = "{B}" }', '{ date = "{B}", from = "{A}" }'), "event 1, on: .* cannot be read"),
         (SPEND.replace('"c"', "{ campaign = [] }"), "event 1, campaign_id: .* cannot be read"),
-        (EVENT + "only_with = 5", "5 names no column"), (EVENT + 'when = { "" = ["x"] }', "names a column without a name"),
+        (EVENT + "only_with = 5", "5 is not the name of a column"), (EVENT + 'when = { "" = ["x"] }', "names a column without a name"),
     ],
 )  # fmt: skip
 def test_a_mapping_that_cannot_be_used_says_where_and_why(tmp_path: Path, text: str, said: str) -> None:
@@ -77,11 +77,11 @@ def test_a_mapping_that_cannot_be_used_says_where_and_why(tmp_path: Path, text: 
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (Said(lists={"won_stages": ["x"]}), "no list 'won_stages'"), (Said(as_of_us=5), "it tells no present state"),
-        (Said(zone="Mars/Base"), "is no time zone"), (Said(currency="EUR"), "it asks for no currency"), (Said(campaigns={}), "it asks for no campaigns of ours"),
+        (MappingOptions(lists={"won_stages": ["x"]}), "no list 'won_stages'"), (MappingOptions(as_of_us=5), "none of its events has"),
+        (MappingOptions(zone="Mars/Base"), "is not a time zone"), (MappingOptions(currency="EUR"), "it uses no currency"), (MappingOptions(campaigns={}), "it uses no campaigns of ours"),
     ],
 )  # fmt: skip
-def test_what_is_said_beside_a_mapping_must_fit_it(tmp_path: Path, said: Said, message: str) -> None:
+def test_what_is_said_beside_a_mapping_must_fit_it(tmp_path: Path, said: MappingOptions, message: str) -> None:
     with pytest.raises(BadMapping, match=message):
         mapping(own(tmp_path, EVENT), said=said)
 
@@ -145,8 +145,8 @@ def test_a_cell_that_cannot_be_read_names_column_event_and_field(tmp_path: Path)
     by = '[[events]]\ntype = "spend_recorded"\ncampaign_id = "c"\namount = { number = "{Cost}" }\ncurrency = "EUR"\non = { date = "{Day}" }\n'
     assert told(tmp_path, by, "Cost,Day", "5.50,15.03.2024", "five,2024-03-16", "5,tomorrow") == [
         {"type": "spend_recorded", "campaign_id": "c", "amount": "5.50", "currency": "EUR", "on": "2024-03-15"},
-        "amount: Cost: 'five' is no number such as 1200.50 or 1,200.50 (event 1, spend_recorded)",
-        "on: Day: 'tomorrow' is no instant: neither RFC 3339 nor a date and time such as 15 March 2024 14:30 (event 1, spend_recorded)",
+        "amount: Cost: 'five' is not a number such as 1200.50 or 1,200.50 (event 1, spend_recorded)",
+        "on: Day: 'tomorrow' is not an instant: neither RFC 3339 nor a date and time such as 15 March 2024 14:30 (event 1, spend_recorded)",
     ]
 
 
@@ -161,7 +161,7 @@ def test_whole_numbers_lists_and_items_are_made(tmp_path: Path) -> None:
     ]
     assert found[2]["contacts"] == [{"email": "a@x.no"}, {"email": "b@x.no"}]
     assert found[3] == {"type": "deal_created", "deal_id": "2"}
-    assert "is no whole number" in found[4]
+    assert "is not a whole number" in found[4]
 
 
 def test_an_id_that_is_too_long_is_cut_and_stays_apart_from_others(tmp_path: Path) -> None:

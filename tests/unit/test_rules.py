@@ -6,7 +6,7 @@ import pytest
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.rules.association import SOCIAL_POSTS_MAX, Change, IgnoredAssociation, Interval, Life, intervals
-from shared.rules.contact import Membership, SalesforceTold, salesforce_campaigns
+from shared.rules.contact import Membership, SalesforceChange, salesforce_campaigns
 from shared.rules.deal import Deal, Member, Met, State, decide
 from shared.rules.influence import TouchType
 from shared.rules.order import Order
@@ -173,7 +173,7 @@ def test_what_is_hidden_and_why(
 
 
 def joined(*events: tuple[int, str, str | None]) -> list[tuple[str, str, int]]:
-    told = [SalesforceTold(Order(at_us, "e"), campaign, source) for at_us, campaign, source in events]
+    told = [SalesforceChange(Order(at_us, "e"), campaign, source) for at_us, campaign, source in events]
     return [(m.salesforce_campaign_id, m.source, m.joined.at_us) for m in salesforce_campaigns(told, [])]
 
 
@@ -184,7 +184,7 @@ def test_who_left_a_salesforce_campaign_is_in_it_again_since_the_next_joining() 
 
 
 def test_leaving_a_salesforce_campaign_takes_no_property_back() -> None:
-    left = [SalesforceTold(Order(3, "e"), "701", None)]
+    left = [SalesforceChange(Order(3, "e"), "701", None)]
     said = [(Order(1, "a"), "701"), (Order(2, "b"), "701")]
     assert salesforce_campaigns(left, said) == [Membership("701", "property", Order(1, "a"))]
 

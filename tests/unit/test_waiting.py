@@ -32,7 +32,7 @@ def paused(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, f
     monkeypatch.setattr("services.projector.worker.BACKOFF_S", (0.001, 0.002, 0.003))
     with capture_logs() as logs, pytest.raises(LogDamaged, match="the end"):
         asyncio.run(worker.run())
-    assert {(log["event"], log["partition"]) for log in logs} == {("projection pauses", 3)}
+    assert {(log["event"], log["partition"]) for log in logs} == {("projection failed; it is tried again", 3)}
     return [(log["why"], log["again_in_s"]) for log in logs]
 
 

@@ -27,7 +27,7 @@ from services.replay.known import FATES, Compared, Fate, Known
 from services.replay.mapping.campaigns import read_table
 from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.numbers import Decimal
-from services.replay.mapping.ready import Said
+from services.replay.mapping.ready import MappingOptions
 from services.replay.mapping.ready import mapping as read_mapping
 from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.sources import STDIN
@@ -63,11 +63,11 @@ class Given:
     currency: str | None
     campaigns: Path | None
 
-    def said(self) -> Said:
+    def said(self) -> MappingOptions:
         """The options as a mapping takes them, without the table of campaigns. Raises `typer.BadParameter`."""
         if self.day_first and self.month_first:
             raise typer.BadParameter("it excludes --month-first", param_hint="--day-first")
-        return Said(
+        return MappingOptions(
             self.zone, "day_first" if self.day_first else "month_first" if self.month_first else None, _decimal(self.decimal),
             instant(self.as_of, "--as-of"), {"won_stages": self.won_stages, "lost_stages": self.lost_stages}, _currency(self.currency),
         )  # fmt: skip
@@ -110,14 +110,16 @@ def _decimal(said: str | None) -> Decimal | None:
 def _currency(said: str | None) -> str | None:
     if said is None or said.upper() in CURRENCIES:
         return said and said.upper()
-    raise typer.BadParameter(f"{said!r} is no currency; it is written as a code such as EUR", param_hint="--currency")
+    raise typer.BadParameter(
+        f"{said!r} is not a currency; a currency is written as a code such as EUR", param_hint="--currency"
+    )
 
 
-def _mapping(named: str | None, said: Said) -> TableMapping | None:
+def _mapping(named: str | None, said: MappingOptions) -> TableMapping | None:
     """The mapping that the command names, or None. Raises `BadMapping` if there is none and options for tables are given."""
     if named is not None:
         return read_mapping(named, said=said)
-    if said != Said(lists={name: [] for name in said.lists}):
+    if said != MappingOptions(lists={name: [] for name in said.lists}):
         raise BadMapping(
             "--zone, --as-of, --day-first, --month-first, --decimal, --won-stage, --lost-stage, --currency and --campaigns go with "
             "--mapping"

@@ -129,6 +129,6 @@ def assets(rng: random.Random, count: int, among: list[Campaign]) -> list[Asset]
 
 
 def email_of(rng: random.Random, n: int) -> str:
-    """An e-mail address that nobody has: its domain ends in `.example`."""
+    """An e-mail address that cannot exist: its domain ends in `.example`."""
     firm = rng.choice(FIRMS).lower() + "-" + rng.choice(TRADES).lower().replace(" ", "")
     return f"{rng.choice(FIRST).lower()}.{rng.choice(LAST).lower()}{n}@{firm}.example"

@@ -1,7 +1,7 @@
-"""How is HubSpot asked? One request at a time, within its limits, again where that may help, and never with the token in a message.
+"""How is HubSpot's API called? One request at a time, within its limits, repeated where that may help; no message shows the token.
 
-HubSpot allows an app so many requests in ten seconds (100 or more, by subscription), and fewer searches in a second. What it says
-of this in the headers `X-HubSpot-RateLimit-Max` and `-Interval-Milliseconds` is heeded; search answers do not say it.
+HubSpot limits the requests of an app in ten seconds (100 or more, by subscription), and its searches in a second. The client obeys
+the limit in the headers `X-HubSpot-RateLimit-Max` and `-Interval-Milliseconds`; answers to searches have no such headers.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from services.replay.hubspot.errors import HubSpotRefuses
 from services.replay.hubspot.options import BASE_URL
 
-REQUESTS_MAX = 100  # in INTERVAL_S, until HubSpot's headers say another number
+REQUESTS_MAX = 100  # in INTERVAL_S, until HubSpot's headers give another limit
 INTERVAL_S = 10.0
-SHARE = 0.9  # of what HubSpot allows: its clock and ours cut the seconds differently
+SHARE = 0.9  # of what HubSpot allows: its intervals begin at other moments than ours
 SEARCHES_MAX = 4  # in a second; HubSpot allows 5
 TIMEOUT_S = 60.0  # of one request: a page of a hundred records with their history takes seconds
 AGAIN_S = (
@@ -32,11 +32,11 @@ AGAIN_S = (
     20.0,
     30.0,
     30.0,
-)  # after a failure of HubSpot or of the way to it: a minute and a half
-RATE_LIMITED_MAX = 60  # times in a row that one request may be told to wait: some ten minutes
+)  # pauses after failures of HubSpot or the network: a minute and a half in all
+RATE_LIMITED_MAX = 60  # times that HubSpot may ask us to wait with one request: some ten minutes
 WAIT_S = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}  # by the policy that a 429 names, where it has no Retry-After
-WAIT_MAX_S = 120.0  # a longer wait is not waited for but told
-LOCKED_S = 2.0  # what HubSpot asks of those who meet a locked record (423)
+WAIT_MAX_S = 120.0  # if HubSpot asks for a longer wait, the import stops with an error
+LOCKED_S = 2.0  # the pause that HubSpot's documentation asks for after a locked record (423)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Json = dict[str, Any]
@@ -46,14 +46,14 @@ class HubSpot:
     """A HubSpot account, read with an access token. Use it as an async context manager."""
 
     def __init__(self, token: str, base_url: str = BASE_URL) -> None:
-        """Raise `HubSpotRefuses` for a token or an address that cannot be one."""
+        """Raise `HubSpotRefuses` for a token or an address that is not valid."""
         if not token or not token.isascii() or any(sign.isspace() or not sign.isprintable() for sign in token):
-            raise HubSpotRefuses("the access token is empty, or has characters that no token has")
+            raise HubSpotRefuses("the access token is empty, or has characters that are not allowed in a token")
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise HubSpotRefuses(f"{base_url!r} is no address such as {BASE_URL}")
+            raise HubSpotRefuses(f"{base_url!r} is not an address such as {BASE_URL}")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-            raise HubSpotRefuses(f"{base_url!r} is not https: the access token would be readable on its way")
+            raise HubSpotRefuses(f"{base_url!r} is not https: others could read the access token on the network")
         self.base_url = base_url.rstrip("/")
         self._client = httpx.AsyncClient(
             base_url=self.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S
@@ -61,9 +61,9 @@ class HubSpot:
         self._pace = Pace()
         self._search_pace = Pace(SEARCHES_MAX, 1.0, 1.0)
         self.requests = 0
-        """That were sent, those that had to be sent again included."""
+        """How many requests were sent, including repeated ones."""
         self.waited_s = 0.0
-        """Seconds that were waited because HubSpot asked for it or failed."""
+        """Seconds spent waiting because HubSpot asked for it or failed."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,11 +72,11 @@ class HubSpot:
         await self._client.aclose()
 
     async def get(self, path: str, params: Mapping[str, str | int | Sequence[str]] | None = None) -> Json:
-        """The JSON object that HubSpot answers. Raises `HubSpotRefuses`, `NotThere`, `NoScope` or `BadCursor`."""
+        """GET a path; returns the JSON object of the answer. Raises `HubSpotRefuses`, `NotThere`, `NoScope` or `BadRequest`."""
         return await self._ask("GET", path, params=params)
 
     async def post(self, path: str, body: Json) -> Json:
-        """As `get`. Only reading calls of HubSpot are asked by POST here, so it is safe to ask again."""
+        """Like `get`, by POST. Only calls that read data use it, so repeating one is safe."""
         return await self._ask("POST", path, body=body)
 
     async def _ask(
@@ -93,7 +93,7 @@ class HubSpot:
     async def _ask_once(
         self, method: str, path: str, params: Mapping[str, str | int | Sequence[str]] | None, body: Json | None
     ) -> Json:
-        """As `_ask`, but by one request. Raises `_PassingRefusal` where another one may be answered."""
+        """Like `_ask`, with a single request. Raises `_PassingRefusal` where repeating it may help."""
         await self._pace.wait()
         if path.endswith("/search"):
             await self._search_pace.wait()
@@ -103,7 +103,7 @@ class HubSpot:
         except httpx.TransportError as error:
             away = f"{self.base_url} cannot be reached: {error or type(error).__name__}"
             raise _PassingRefusal(away) from error
-        self._pace.heed(answer.headers)
+        self._pace.adopt(answer.headers)
         if answer.is_success and (found := _object(answer)) is not None:
             return found
         if answer.status_code in (429, 423, 477):
@@ -131,7 +131,7 @@ class HubSpot:
 
 
 class _PassingRefusal(HubSpotRefuses):
-    """No answer this time. HubSpot asks to wait `asked_s` seconds; `limited` if it is well, but was asked too often or for what is locked."""
+    """A failure that may pass. HubSpot asks to wait `asked_s` seconds; `limited` after too many requests or for a locked record."""
 
     def __init__(self, message: str, asked_s: float = 0.0, *, limited: bool = False) -> None:
         super().__init__(message)
@@ -140,13 +140,13 @@ class _PassingRefusal(HubSpotRefuses):
 
 @dataclass
 class _Patience:
-    """For how long, and how often, one request is sent again. Failures are counted apart from being asked to wait."""
+    """How often, and after which pauses, one request is repeated. Failures and requests to wait are counted separately."""
 
     failed: int = 0
     limited: int = 0
 
     def pause_s(self, state: RetryCallState) -> float:
-        """Count what was raised; answers the seconds to wait before the next try: what HubSpot asks for, and after failures more and more."""
+        """Count the error; returns the seconds to wait before the next attempt: as HubSpot asks, or longer after each failure."""
         refusal = _passing(state)
         if refusal.limited:
             self.limited += 1
@@ -155,7 +155,7 @@ class _Patience:
         return max(AGAIN_S[min(self.failed, len(AGAIN_S)) - 1], refusal.asked_s)
 
     def is_over(self, state: RetryCallState) -> bool:
-        """Whether what was raised, and counted, is not waited for any more."""
+        """Whether to give up after the error that was just counted."""
         refusal = _passing(state)
         if refusal.limited:
             return self.limited > RATE_LIMITED_MAX or refusal.asked_s > WAIT_MAX_S
@@ -170,7 +170,7 @@ def _passing(state: RetryCallState) -> _PassingRefusal:
 
 
 class NotThere(HubSpotRefuses):
-    """HubSpot has no such record, or none any more (404)."""
+    """HubSpot has no such record, or has deleted it (404)."""
 
 
 class NoScope(HubSpotRefuses):
@@ -178,18 +178,18 @@ class NoScope(HubSpotRefuses):
 
 
 class BadRequest(HubSpotRefuses):
-    """HubSpot cannot read the question (400), which of a page is so where its cursor is too old."""
+    """HubSpot does not accept the request (400); for a page this can mean that its cursor is too old."""
 
 
 class Pace:
-    """At most so many requests in so many seconds, over any such span."""
+    """Allows at most `requests_max` requests in any `interval_s` seconds, times `share`."""
 
     def __init__(self, requests_max: int = REQUESTS_MAX, interval_s: float = INTERVAL_S, share: float = SHARE) -> None:
         self._max, self._interval_s, self._share = requests_max, interval_s, share
         self._sent_s: deque[float] = deque()
 
     async def wait(self) -> None:
-        """Wait until one more may be sent, and count it."""
+        """Wait until one more request may be sent, and count it."""
         now_s = time.monotonic()
         while self._sent_s and now_s - self._sent_s[0] >= self._interval_s:
             self._sent_s.popleft()
@@ -198,8 +198,8 @@ class Pace:
             self._sent_s.popleft()
         self._sent_s.append(time.monotonic())
 
-    def heed(self, headers: httpx.Headers) -> None:
-        """Take over the limit that HubSpot tells."""
+    def adopt(self, headers: httpx.Headers) -> None:
+        """Take over the limit that HubSpot's headers give."""
         requests, interval_ms = (
             headers.get("X-HubSpot-RateLimit-Max"),
             headers.get("X-HubSpot-RateLimit-Interval-Milliseconds"),
@@ -216,7 +216,7 @@ class Pace:
 
 
 def _object(answer: httpx.Response) -> Json | None:
-    """The JSON object of an answer; None if it is none."""
+    """The JSON object of an answer; None if its body is not a JSON object."""
     try:
         found = answer.json()
     except (ValueError, RecursionError):
@@ -231,18 +231,20 @@ def _retry_after(answer: httpx.Response) -> float | None:
 
 def _names(answer: httpx.Response) -> str:
     return (
-        f"HubSpot answered {answer.status_code}" if not answer.is_success else "HubSpot answered what is no JSON object"
+        f"HubSpot answered {answer.status_code}" if not answer.is_success else "HubSpot's answer is not a JSON object"
     )
 
 
 def _limited(answer: httpx.Response, wait_s: float) -> str:
     said = str((_object(answer) or {}).get("message", "")).strip()
     until = "run the same command again tomorrow" if wait_s > WAIT_MAX_S else "run the same command again later"
-    return f"HubSpot's limit of requests is reached ({said or answer.status_code}); {until}, it goes on where it was"
+    return (
+        f"HubSpot's limit of requests is reached ({said or answer.status_code}); {until}, it continues where it stopped"
+    )
 
 
 def _refusal(answer: httpx.Response, path: str) -> HubSpotRefuses:
-    """What is told of an answer that asking again would not change. The answer's own words never hold the token."""
+    """The error for an answer that repeating the request would not change. The quoted answer never holds the token."""
     body = _object(answer) or {}
     said = str(body.get("message", ""))[:500].strip()
     match answer.status_code:
@@ -255,7 +257,7 @@ def _refusal(answer: httpx.Response, path: str) -> HubSpotRefuses:
         case 404:
             return NotThere(f"HubSpot has no {path} (404)")
         case 400:
-            return BadRequest(f"HubSpot cannot read the question for {path} (400): {said}")
+            return BadRequest(f"HubSpot does not accept the request for {path} (400): {said}")
     return HubSpotRefuses(f"HubSpot answered {answer.status_code} to {path}: {said}")
 
 

@@ -1,5 +1,5 @@
-"""What can be wrong with HubSpot's answers, so that an import cannot go on."""
+"""Errors of HubSpot's API that stop an import."""
 
 
 class HubSpotRefuses(Exception):
-    """HubSpot does not answer as it should, and asking again would not help; the message says what a person can do."""
+    """HubSpot refuses a request or gives a wrong answer, and repeating would not help; the message says what the user can do."""

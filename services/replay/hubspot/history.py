@@ -1,6 +1,6 @@
-"""How is a HubSpot account read? Campaigns, contacts, deals and deleted deals, page by page, each page in the log before the next.
+"""How is a HubSpot account read? Campaigns, contacts, deals and deleted deals, page by page; each page is in the log before the next.
 
-A file beside keeps how far a run has come, so that one that was stopped goes on; what it had sent is told again by the same ids.
+A file stores how far a run has come, so that a stopped run can be continued; events that it sends again have the same ids.
 """
 
 import json
@@ -33,43 +33,43 @@ from shared.projection.accepting import accepting_of
 Step = Literal["campaigns", "contacts", "deals", "deleted_deals"]
 STEPS: tuple[Step, ...] = ("campaigns", "contacts", "deals", "deleted_deals")
 
-CAMPAIGNS_PAGE = 20  # each of them needs requests of its own; the page is what is read again after a stop
+CAMPAIGNS_PAGE = 20  # each campaign needs several requests; after a stop, a whole page is read again
 RECORDS_PAGE = 100  # HubSpot's bound
 HISTORY_PAGE = 50  # HubSpot's bound where properties are asked with their history
 ASSETS_PAGE = 100
 
 Json = Mapping[str, Any]
-Told = dict[str, Any]
+EventJson = dict[str, Any]
 
 
 class Page(NamedTuple):
-    """Some records, each with what it tells, or with what is wrong with it. `after` is where the next page begins, if there is one."""
+    """Some records, each with its events or with the refusal of it. `after` is the cursor of the next page, if there is one."""
 
-    told: list[tuple[Json, list[Told] | Refusal]]
+    told: list[tuple[Json, list[EventJson] | Refusal]]
     after: str | None
 
 
 @dataclass
-class Found:
-    """What was found out beside what was told."""
+class Findings:
+    """Facts about the import for its report, beside the events."""
 
     unmapped: Counter[str] = field(default_factory=Counter)
-    """Assets of campaigns by types that are not known here; they are kept in the log as unmapped."""
+    """Number of assets by types that we do not know; the log holds them as unmapped messages."""
     pages_without_address: int = 0
-    """Pages whose address could not be read: a visit counts for them only if it names them."""
+    """Pages whose address could not be read: a visit counts for them only if it names their asset id."""
     assets_assumed: int = 0
-    """Associations of assets since when HubSpot does not tell."""
+    """Associations of assets whose start HubSpot's API does not give."""
     deals_with_times: int = 0
-    """Deals of which HubSpot tells since when all of their contacts are associated."""
+    """Deals for which HubSpot gives the times of all contact associations."""
     deals_without_times: int = 0
     unknown_stages: dict[str, int] = field(default_factory=dict)
     no_scope: dict[str, str] = field(default_factory=dict)
-    """What the token may not read and the import can do without."""
+    """Optional data that the token may not read."""
 
 
 @dataclass
 class History:
-    """One import of one account into one workspace. `advance` is told of each page: the step, and how many records it had."""
+    """One import of one account into one workspace. `advance` is called after each page with the step and its number of records."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     log: EventLog
@@ -82,12 +82,12 @@ class History:
     dry_run: bool = False
     won: Sequence[str] = ()
     lost: Sequence[str] = ()
-    found: Found = field(default_factory=Found)
+    found: Findings = field(default_factory=Findings)
     tallies: dict[Step, Tally] = field(default_factory=dict)
     _addresses: dict[str, str | None] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Read all, or go on where an earlier run was stopped.
+        """Read everything, or continue where an earlier run stopped.
 
         Raises `HubSpotRefuses`, `Unreadable`, `OSError` or, after a minute, `LogUnavailable`.
         """
@@ -108,7 +108,7 @@ class History:
         try:
             self._stages = records.StagesKnown(said, pipelines)
         except BadValue as wrong:
-            raise Unreadable(f"{self.hubspot.base_url} tells no pipelines of deals: {wrong.field}: {wrong}") from wrong
+            raise Unreadable(f"{self.hubspot.base_url} gives no pipelines of deals: {wrong.field}: {wrong}") from wrong
         self._account_read = account
         self._sender = Sender(self.pool, self.log, self.workspace)
         self._known = Known(self.pool, self.log, self.workspace)
@@ -123,7 +123,7 @@ class History:
             cursor.remove()
 
     async def _step(self, step: Step, cursor: "Cursor", after: str | None, number: int) -> None:
-        """One kind of records, from a page on; `number` of them were sent by an earlier run."""
+        """Send one kind of records, beginning with the page at `after`; an earlier run has sent `number` of them."""
         tally = self.tallies.setdefault(step, Tally())
         tally.resumed_at = number
         source = self.state.with_name(f"{self.state.name}.{step}")
@@ -148,7 +148,7 @@ class History:
                 self.advance(step, len(lines))
 
     async def _pages(self, step: Step, after: str | None) -> AsyncIterator[Page]:
-        """The pages of a step. A cursor of an earlier run that HubSpot no longer knows begins the step anew: ids stay the same."""
+        """The pages of a step. If HubSpot no longer knows an earlier run's cursor, the step begins again; the event ids stay the same."""
         read = {
             "campaigns": self._campaigns, "contacts": self._contacts, "deals": self._deals, "deleted_deals": self._deleted_deals,
         }[step]  # fmt: skip
@@ -166,7 +166,7 @@ class History:
             if page.after is None:
                 return
             if page.after in seen:
-                raise Unreadable(f"HubSpot tells the same page of {step} again and again (after={page.after})")
+                raise Unreadable(f"HubSpot returns the same page of {step} repeatedly (after={page.after})")
             seen.add(page.after)
             after = page.after
 
@@ -175,13 +175,13 @@ class History:
     async def _account(self) -> records.Account:
         told = await self.hubspot.get("/account-info/v3/details")
         if (portal := told.get("portalId")) is None:
-            raise Unreadable(f"{self.hubspot.base_url} does not tell whose account it is (no portalId)")
+            raise Unreadable(f"{self.hubspot.base_url} does not say which account it is (no portalId)")
         zone = str(told.get("timeZone") or "UTC")
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise Unreadable(
-                f"{self.hubspot.base_url} tells the account's time zone as {zone!r}, which is none"
+                f"{self.hubspot.base_url} gives {zone!r} as the account's time zone, which is not a time zone"
             ) from error
         currency = told.get("companyCurrency")
         return records.Account(str(portal), currency if currency in CURRENCIES else None, zone)
@@ -206,8 +206,8 @@ class History:
             found += [({"id": campaign_id, "deleted": True}, events) for campaign_id, events in gone.items()]
         return Page(found, after)
 
-    async def _read_campaign(self, record: Json) -> list[Told] | Refusal | None:
-        """What a campaign tells, with its assets and spend; None if it was deleted meanwhile."""
+    async def _read_campaign(self, record: Json) -> list[EventJson] | Refusal | None:
+        """The events of a campaign, with its assets and spend; None if it was deleted meanwhile."""
         try:
             campaign_id = records.of(record, "id")
             path = f"/marketing/v3/campaigns/{campaign_id}"
@@ -237,7 +237,7 @@ class History:
             return None
 
     async def _assets(self, path: str) -> list[tuple[str, Json]]:
-        """All assets of a campaign, with their types: HubSpot's first page of each type, and what follows it."""
+        """All assets of a campaign, each with its type: all pages of every type."""
         answer = await self.hubspot.get(path, {"properties": "hs_name"})
         assets = answer.get("assets")
         if not isinstance(assets, dict):
@@ -255,7 +255,7 @@ class History:
         return out
 
     async def _address(self, kind: AssetType, asset: Json) -> str | None:
-        """The address of a page, if HubSpot tells it: campaigns tell its id and name alone."""
+        """The address of a page, if HubSpot gives it; a campaign lists only the page's id and name."""
         if kind.page is None:
             return None
         path = f"{kind.page}/{records.of(asset, 'id')}"
@@ -270,7 +270,7 @@ class History:
         return self._addresses[path]
 
     async def _without_scope(self, what: str, asked: Any) -> Json | None:
-        """An answer that the import can do without; None if the token may not read it, or has none."""
+        """The answer to an optional request; None if the token lacks the scope, or the record does not exist."""
         if what in self.found.no_scope:
             asked.close()
             return None
@@ -318,7 +318,7 @@ class History:
         contacts = await self._associated([str(each.get("id")) for each in deals])
         return Page([(record, self._read_deal(record, contacts, read_us)) for record in deals], after)
 
-    def _read_deal(self, record: Json, contacts: Mapping[str, list[str]], read_us: int) -> list[Told] | Refusal:
+    def _read_deal(self, record: Json, contacts: Mapping[str, list[str]], read_us: int) -> list[EventJson] | Refusal:
         try:
             deal_id = records.of(record, "id")
             mine, kept = contacts.get(deal_id, []), self._ledger.kept
@@ -340,15 +340,15 @@ class History:
     async def _deleted_deals(self, after: str | None) -> Page:
         params: dict[str, str | int] = {"limit": RECORDS_PAGE, "archived": "true", "properties": "createdate"}
         answer = await self._list("/crm/v3/objects/deals", params, after)
-        told: list[tuple[Json, list[Told] | Refusal]] = []
+        told: list[tuple[Json, list[EventJson] | Refusal]] = []
         for record in _results(answer):
             events = _read(self._deleted_deal, record, 0)
             if isinstance(events, Refusal) or events:
                 told.append((record, events))
         return Page(told, _after(answer))
 
-    def _deleted_deal(self, record: Json, _: int) -> list[Told]:
-        """That a deal was deleted, unless that was before what is asked for."""
+    def _deleted_deal(self, record: Json, _: int) -> list[EventJson]:
+        """The event that a deal was deleted, unless it was deleted before the import's time span."""
         at_us = records.instant_us(record.get("archivedAt") or record.get("updatedAt"), "archivedAt")
         if self.since_us is not None and at_us < self.since_us:
             return []
@@ -375,7 +375,7 @@ class History:
     async def _search(
         self, what: str, changed: str, after: str | None, limit: int, properties: Sequence[str]
     ) -> tuple[Json, str | None]:
-        """What has changed since, in the order of ids, from an id on: so HubSpot's bound of 10,000 records of a search is never met."""
+        """Records that have changed since, in the order of their ids, after an id: so no search reaches HubSpot's bound of 10,000 records."""
         assert self.since_us is not None
         filters = [{"propertyName": changed, "operator": "GTE", "value": str(self.since_us // 1_000)}]
         if after is not None:
@@ -391,7 +391,7 @@ class History:
 
 
 class At(NamedTuple):
-    """Where a run is: in a step, before the page that begins at `after`, after so many records of the step."""
+    """The place of a run: the step, the cursor of the next page, and how many records of the step are done."""
 
     step: Step
     after: str | None
@@ -404,16 +404,16 @@ def _next(step: Step) -> At | None:
 
 
 class Cursor:
-    """How far a run has come: a file that is gone when all is read."""
+    """How far a run has come: a file, which is removed when everything is read."""
 
     def __init__(self, state: Path, of: Mapping[str, Any], now_us: int) -> None:
         self._path = state.with_name(state.name + ".running")
         self._of = dict(of)
         self.began_us = now_us
-        """When the run began that goes on."""
+        """When the run that is continued began."""
 
     def read(self) -> At | None:
-        """Where an earlier run was stopped; None if there is none, or it was asked for something else. Raises `Unreadable`."""
+        """Where an earlier run stopped; None if there is none, or it had other options. Raises `Unreadable`."""
         if not self._path.exists():
             return None
         try:
@@ -425,14 +425,14 @@ class Cursor:
                 raise ValueError(at.step)
         except (ValueError, TypeError, LookupError) as error:
             raise Unreadable(
-                f"{self._path} should say how far an earlier import has come, and does not; remove it to begin anew "
+                f"{self._path} should say how far an earlier import has come, and does not; remove it to begin again "
                 "(what is sent again counts once)"
             ) from error
         self.began_us = began_us
         return at
 
     def write(self, at: At | None) -> None:
-        """So far it is; None: to the end."""
+        """Record the place; None: the end is reached."""
         if at is None:
             self.remove()
             return
@@ -445,11 +445,11 @@ class Cursor:
         partial.replace(self._path)
 
     def remove(self) -> None:
-        """All is read."""
+        """Remove the file: everything is read."""
         self._path.unlink(missing_ok=True)
 
 
-def _read(reading: Callable[[Json, int], list[Told]], record: Json, read_us: int) -> list[Told] | Refusal:
+def _read(reading: Callable[[Json, int], list[EventJson]], record: Json, read_us: int) -> list[EventJson] | Refusal:
     try:
         return reading(record, read_us)
     except BadValue as wrong:
@@ -460,13 +460,13 @@ def _wrong(wrong: BadValue) -> Refusal:
     return Refusal(0, None, wrong.code, wrong.field, str(wrong))
 
 
-def _line(number: int, record: Json, told: list[Told] | Refusal) -> Line:
+def _line(number: int, record: Json, told: list[EventJson] | Refusal) -> Line:
     events: list[bytes | Refusal] = [told] if isinstance(told, Refusal) else [_json(event) for event in told]
     return Line(number, _json(record), events, 0)
 
 
 def _json(value: Any) -> bytes:
-    """JSON of whatever HubSpot's JSON held; the codec refuses what no event may hold, such as numbers beyond 64 bits."""
+    """JSON of any value of HubSpot's JSON; the codec later refuses values not allowed in events, such as numbers beyond 64 bits."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
@@ -476,7 +476,7 @@ def _results(answer: Json) -> list[Json]:
 
 
 def _after(answer: Json) -> str | None:
-    """Where the next page begins."""
+    """The cursor of the next page; None if there is none."""
     paging = answer.get("paging")
     following = paging.get("next") if isinstance(paging, dict) else None
     after = following.get("after") if isinstance(following, dict) else None
@@ -487,8 +487,8 @@ def _now_us() -> int:
     return time.time_ns() // 1_000
 
 
-def told_of(found: Found, associated: Since) -> list[str]:
-    """What HubSpot's API does not tell, in sentences, with how much of this import it concerns."""
+def told_of(found: Findings, associated: Since) -> list[str]:
+    """What HubSpot's API does not give, in sentences, each with how many records of this import it concerns."""
     out = []
     if found.assets_assumed:
         since = {
@@ -497,11 +497,11 @@ def told_of(found: Found, associated: Since) -> list[str]:
             "now": "this import",
         }[associated]
         out.append(
-            f"since when {found.assets_assumed:,} assets belong to their campaigns. It is told to be so since {since}"
+            f"since when {found.assets_assumed:,} assets belong to their campaigns. The import assumes: since {since}"
         )
     if found.deals_without_times:
         out.append(
-            f"since when the contacts of {found.deals_without_times:,} deals are associated. It is told to be so since just before the "
+            f"since when the contacts of {found.deals_without_times:,} deals are associated. The import assumes: since just before the "
             "deal was created or closed, whichever is earlier"
         )
     if found.pages_without_address:

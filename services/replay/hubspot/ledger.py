@@ -1,8 +1,8 @@
-"""What did earlier imports tell that HubSpot alone cannot take back? A file beside the import remembers it.
+"""What did earlier imports find that HubSpot no longer shows? A file beside the import stores it.
 
-HubSpot tells what a campaign holds now, not since when, and not what it held before. So a later import needs to know what an earlier
-one found: an asset that is new since then came after it, one that is gone was taken out, a spend item that is gone was deleted.
-Without the file nothing is lost that HubSpot tells; what was taken out meanwhile then stays.
+HubSpot gives the assets that a campaign holds now, not since when, and not those that it held before. So a later import compares
+with an earlier one: an asset that is new was added since, an asset that is missing was removed, a spend item that is missing was
+deleted. Without the file, everything that HubSpot shows is still imported; but assets removed in HubSpot stay in the campaign.
 """
 
 from collections.abc import Collection
@@ -16,11 +16,11 @@ from services.replay.sources import Unreadable
 from shared.events.instants import to_rfc3339
 from shared.producers import hubspot_records as records
 
-Told = dict[str, Any]
+EventJson = dict[str, Any]
 
 
 class Held(msgspec.Struct):
-    """An asset of a campaign: since when it was told to be held, whether it is now, and how often it was taken out."""
+    """An asset of a campaign: since when the campaign holds it, whether it still does, and how often it was removed."""
 
     since_us: int
     held: bool = True
@@ -28,7 +28,7 @@ class Held(msgspec.Struct):
 
 
 class Campaign(msgspec.Struct):
-    """What was found of a campaign, when it was read last, and when it was last there. `spend` are currency and day of its spend items, by the ids of their events."""
+    """A campaign's assets and spend, when it was last read, and when it last existed. `spend`: currency and day of spend items, by event id."""
 
     read_at_us: int
     seen_us: int = 0
@@ -37,8 +37,8 @@ class Campaign(msgspec.Struct):
     deleted: bool = False
 
 
-class Kept(msgspec.Struct):
-    """What the file holds. `deals_gone` were told to be deleted; `slots` are deals whose contacts took several events."""
+class LedgerContent(msgspec.Struct):
+    """The content of the file. `deals_gone` are deals sent as deleted; `slots` are deals whose contacts needed several events."""
 
     of: dict[str, str]
     campaigns: dict[str, Campaign] = {}
@@ -52,28 +52,28 @@ class Ledger:
 
     path: Path
     of: dict[str, str]
-    """Which workspace, log and HubSpot account it is about."""
-    kept: Kept = field(init=False)
+    """The workspace, log and HubSpot account that the file belongs to."""
+    kept: LedgerContent = field(init=False)
     _written: bytes = b""
 
     def __post_init__(self) -> None:
-        """Raise `Unreadable` if the file is none, or another's."""
+        """Raise `Unreadable` if the file is not a ledger, or belongs to another account, workspace or log."""
         if not self.path.exists():
-            self.kept = Kept(self.of)
+            self.kept = LedgerContent(self.of)
             return
         try:
-            self.kept = msgspec.json.decode(self.path.read_bytes(), type=Kept)
+            self.kept = msgspec.json.decode(self.path.read_bytes(), type=LedgerContent)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Unreadable(
-                f"{self.path} is not what an earlier import has written there; name another with --state"
+                f"{self.path} was not written by an import, or has been changed; name another file with --state"
             ) from error
         if self.kept.of != self.of:
             raise Unreadable(
-                f"{self.path} is of an import of another HubSpot account, or into another workspace or store; name another file with --state"
+                f"{self.path} belongs to an import of another HubSpot account, or into another workspace or store; name another file with --state"
             )
 
     def write(self) -> None:
-        """Keep what is known by now."""
+        """Write the current content to the file."""
         told = msgspec.json.encode(self.kept, order="sorted")
         if told == self._written:
             return
@@ -82,14 +82,15 @@ class Ledger:
         partial.replace(self.path)
         self._written = told
 
-    def assets(self, campaign_id: str, found: Collection[str], first_us: int, read_us: int) -> list[Told]:
-        """The associations of a campaign's assets, and what was taken out of it since the last import.
+    def assets(self, campaign_id: str, found: Collection[str], first_us: int, read_us: int) -> list[EventJson]:
+        """The events that associate a campaign's assets, and those that remove assets missing since the last import.
 
-        `first_us` is since when it holds what the first import finds. Ids are of campaign and asset, so that they are told once.
+        `first_us` is since when it holds the assets that the first import finds. Event ids are made of campaign and asset, so that
+        a repeated event counts once.
         """
         campaign = self.kept.campaigns.setdefault(campaign_id, Campaign(0))
         before_us = campaign.read_at_us or None
-        out: list[Told] = []
+        out: list[EventJson] = []
         for asset_id in found:
             held = campaign.assets.get(asset_id)
             if held is None:
@@ -113,8 +114,8 @@ class Ledger:
         campaign.read_at_us = read_us
         return records.as_of(out, read_us)
 
-    def spend(self, campaign_id: str, found: Collection[Told], read_us: int) -> list[Told]:
-        """What takes back the spend items that are gone; `found` are the events of those that are there."""
+    def spend(self, campaign_id: str, found: Collection[EventJson], read_us: int) -> list[EventJson]:
+        """Events that cancel the spend items that are missing now; `found` are the events of those that exist."""
         campaign = self.kept.campaigns.setdefault(campaign_id, Campaign(0))
         now = {event["id"]: (event["currency"], event["on"]) for event in found}
         gone = {event_id: told for event_id, told in campaign.spend.items() if event_id not in now}
@@ -123,8 +124,8 @@ class Ledger:
             [records.spent(event_id, campaign_id, "0", *told) for event_id, told in gone.items()], read_us
         )
 
-    def there(self, campaign_id: str, read_us: int) -> list[Told]:
-        """A campaign is there. One that was told to be deleted is there again."""
+    def there(self, campaign_id: str, read_us: int) -> list[EventJson]:
+        """The events for a campaign that exists: if it was sent as deleted, they restore it."""
         campaign = self.kept.campaigns.setdefault(campaign_id, Campaign(0))
         campaign.seen_us = read_us
         if not campaign.deleted:
@@ -132,9 +133,9 @@ class Ledger:
         campaign.deleted = False
         return records.as_of([{**_deletion(campaign_id), "type": "campaign_updated"}], read_us)
 
-    def gone(self, began_us: int, read_us: int) -> dict[str, list[Told]]:
-        """The campaigns that were not there in an import that has seen all since `began_us`, each with what tells it."""
-        out: dict[str, list[Told]] = {}
+    def gone(self, began_us: int, read_us: int) -> dict[str, list[EventJson]]:
+        """The campaigns that an import, which began at `began_us` and read all, did not find; each with the event of its deletion."""
+        out: dict[str, list[EventJson]] = {}
         for campaign_id, campaign in self.kept.campaigns.items():
             if campaign.seen_us < began_us and not campaign.deleted:
                 campaign.deleted = True
@@ -142,11 +143,11 @@ class Ledger:
         return out
 
 
-def _deletion(campaign_id: str) -> Told:
+def _deletion(campaign_id: str) -> EventJson:
     return {"type": "campaign_deleted", "id": f"hubspot-campaign-{campaign_id}-deleted", "campaign_id": campaign_id}
 
 
-def _change(kind: str, campaign_id: str, asset_id: str, what: str, removals: int, at_us: int) -> Told:
+def _change(kind: str, campaign_id: str, asset_id: str, what: str, removals: int, at_us: int) -> EventJson:
     event_id = f"hubspot-campaign-{campaign_id}-asset-{asset_id}" + (f"-{what}-{removals}" if what else "")
     return {
         "type": kind, "id": records.bounded(event_id), "occurred_at": to_rfc3339(at_us), "campaign_id": campaign_id, "asset_id": asset_id,

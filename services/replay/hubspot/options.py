@@ -1,9 +1,9 @@
-"""What may be chosen when the history of a HubSpot account is imported?"""
+"""Which options does the import of a HubSpot account's history have?"""
 
 from typing import Literal
 
 BASE_URL = "https://api.hubapi.com"
 
 Since = Literal["campaign-created", "campaign-start", "now"]
-"""From when on a campaign holds the assets that the first import finds, for HubSpot does not tell it."""
+"""Since when a campaign holds the assets that the first import finds; HubSpot's API does not give it."""
 SINCE: tuple[Since, ...] = ("campaign-created", "campaign-start", "now")

@@ -1,10 +1,10 @@
-"""Which events does a row of a table tell? A mapping says it: a TOML file, or one of those that come with Touchline.
+"""Which events does a row of a table become? A mapping defines it: a TOML file, or one of those that come with Touchline.
 
-`ready` finds and checks one, `language` has what it may say, `table` binds it to a file; `instants`, `numbers` and `ids` read cells.
+`ready` finds and checks a mapping, `language` defines its syntax, `table` binds it to a file; `instants`, `numbers` and `ids` read cells.
 """
 
 from services.replay.mapping.errors import BadCell, BadMapping
-from services.replay.mapping.ready import Said, mapping
+from services.replay.mapping.ready import MappingOptions, mapping
 from services.replay.mapping.table import TableMapping
 
-__all__ = ["BadCell", "BadMapping", "Said", "TableMapping", "mapping"]
+__all__ = ["BadCell", "BadMapping", "MappingOptions", "TableMapping", "mapping"]

@@ -1,4 +1,4 @@
-"""Which campaign of ours does an advertising platform mean? A table of the user's says it, else its id or name is ours too."""
+"""Which of our campaigns is an advertising platform's campaign? The user's table says it, or else the same id or name."""
 
 import csv
 from collections import defaultdict
@@ -18,20 +18,20 @@ def _key(text: str) -> str:
 
 @dataclass(frozen=True)
 class Campaigns:
-    """What is known of campaigns. `table` is the user's: what a platform calls a campaign (its id or name), and our id."""
+    """Finds our campaigns. `table` is the user's: from a platform's id or name of a campaign to our id."""
 
     table: Mapping[str, str] = field(default_factory=dict)
     ids: Mapping[str, Sequence[str]] | None = None
-    """The ids of the campaigns that were created here, by what they are called; None where nobody asked for them."""
+    """The ids of the campaigns created here, by id and name; None where they were not read."""
 
     def of(self, texts: Sequence[str]) -> str:
-        """Our id of what a platform calls by these texts. Raises `UnknownCampaign` if nobody created it, or several were."""
+        """Our id for a campaign with these texts on the platform. Raises `UnknownCampaign` if none was created, or several match."""
         shown = " / ".join(texts)
         for text in texts:
             if (said := self.table.get(_key(text))) is not None:
                 if self.ids is not None and said not in self.ids.get(_key(said), ()):
                     raise UnknownCampaign(
-                        f"the table of campaigns says {said!r} for {shown!r}, and nobody has created a campaign {said!r}", shown
+                        f"the table of campaigns says {said!r} for {shown!r}, but no campaign {said!r} was created", shown
                     )  # fmt: skip
                 return said
         if self.ids is None:
@@ -42,12 +42,13 @@ class Campaigns:
                 return text
             if len(found) > 1:
                 raise UnknownCampaign(
-                    f"{text!r} names several campaigns: {', '.join(found)}; say which by --campaigns", shown
+                    f"{text!r} is the name of several campaigns: {', '.join(found)}; say which one with --campaigns",
+                    shown,
                 )
             if found:
                 return found[0]
         raise UnknownCampaign(
-            f"nobody has created a campaign {shown!r}: create it, or say by --campaigns which campaign it is", shown
+            f"no campaign {shown!r} was created: create it, or say with --campaigns which campaign it is", shown
         )
 
 
@@ -64,7 +65,7 @@ def known(created: Iterable[tuple[str, str | None]]) -> dict[str, list[str]]:
 def read_table(path: Path) -> dict[str, str]:
     """A CSV file with the columns `ad_campaign` (a platform's id or name of a campaign) and `campaign_id` (ours).
 
-    Raises `OSError`, or `BadMapping` with the line if it is none.
+    Raises `OSError`, or `BadMapping` with the line if the file is not such a table.
     """
     with path.open("rb") as file:
         body = file.read(FILE_BYTES_MAX + 1)
@@ -75,17 +76,17 @@ def read_table(path: Path) -> dict[str, str]:
         delimiter = next((sign for sign in ",;\t" if lines and sign in lines[0]), ",")
         rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadMapping(f"{path}: it is no CSV in UTF-8: {error}") from error
+        raise BadMapping(f"{path}: it is not a CSV file in UTF-8: {error}") from error
     header = [_key(cell) for cell in rows[0]] if rows else []
     if not set(COLUMNS) <= set(header):
-        raise BadMapping(f"{path}: a table of campaigns has the columns {' and '.join(COLUMNS)}")
+        raise BadMapping(f"{path}: a table of campaigns needs the columns {' and '.join(COLUMNS)}")
     table: dict[str, str] = {}
     for number, row in enumerate(rows[1:], 2):
         if not any(cell.strip() for cell in row):
             continue
         told, ours = (row[header.index(name)].strip() if header.index(name) < len(row) else "" for name in COLUMNS)
         if not told or not ours:
-            raise BadMapping(f"{path}, line {number}: a row says both {' and '.join(COLUMNS)}")
+            raise BadMapping(f"{path}, line {number}: a row needs both {' and '.join(COLUMNS)}")
         if table.setdefault(_key(told), ours) != ours:
             raise BadMapping(
                 f"{path}, line {number}: {told!r} is {table[_key(told)]!r} on an earlier line, and {ours!r} here"

@@ -1,12 +1,12 @@
-"""What can be wrong with a mapping, and with one cell of a table."""
+"""Errors of a mapping, and of one cell of a table."""
 
 
 class BadMapping(Exception):
-    """A mapping that cannot be used, or not for this file; it says what is wrong and where."""
+    """A mapping that cannot be used, or not for this file; the message says what is wrong and where."""
 
 
 class BadCell(Exception):
-    """A cell, or what it is to become, cannot be read. `field` is the event's, None where it is not known yet."""
+    """A cell cannot be read, or gives no valid value. `field` is the field of the event, None where it is not known yet."""
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -14,7 +14,7 @@ class BadCell(Exception):
 
 
 class UnknownCampaign(BadCell):
-    """An advertising platform's campaign for which nobody has created one here. `campaign` is what the platform calls it."""
+    """An advertising platform's campaign has no counterpart here. `campaign` is the platform's name or id of it."""
 
     def __init__(self, message: str, campaign: str, field: str | None = None) -> None:
         super().__init__(message, field)

@@ -1,4 +1,4 @@
-"""Which ids does a cell hold? Spreadsheets make numbers of ids, and lists of them are written in many ways."""
+"""Which ids does a cell hold? Spreadsheets turn ids into numbers, and lists of ids are written in many ways."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import orjson
 from services.replay.mapping.errors import BadCell
 from shared.events.nobody import names_nobody
 
-EXACT_MAX = 2**53  # up to here a floating-point number holds every whole number
+EXACT_MAX = 2**53  # up to here floating-point numbers are exact for whole numbers
 CONTACTS_MAX = 1_000  # of one cell; a deal's event takes 100
 SEPARATORS = (";", ",", "\n")
 
@@ -23,23 +23,25 @@ _PLAIN = re.compile(r"\s*(?P<plain>[^;,\n]*)(?:[;,\n]|\Z)")
 
 
 def mended(text: str) -> str:
-    """An id that a spreadsheet has made a number of: `8001.0` is `8001`. Raises `BadCell` where digits were lost."""
+    """An id that a spreadsheet has turned into a number: `8001.0` is `8001`. Raises `BadCell` where digits were lost."""
     if found := _POINT_ZERO.fullmatch(text):
         if int(found[1]) > EXACT_MAX:
-            raise BadCell(f"{text!r} is an id that was kept as a number, too long for one: its last digits are lost")
+            raise BadCell(
+                f"{text!r} is an id that was stored as a number but is too long for one: its last digits are lost"
+            )
         return found[1]
     if found := _SCIENTIFIC.fullmatch(text):
         digits, shift = found[2] or "", int(found[3])
         if shift > len(digits) or digits[shift:].strip("0"):
             raise BadCell(
-                f"{text!r} is an id that a spreadsheet has shortened: its last digits are lost. Export it anew, with the column as text"
+                f"{text!r} is an id that a spreadsheet has shortened: its last digits are lost. Export it again, with the column as text"
             )
         return (found[1] + digits[:shift]).lstrip("0") or "0"
     return text
 
 
 def items_of(text: str, separators: Sequence[str] = SEPARATORS) -> list[str]:
-    """The texts of a list in a cell: separated by a semicolon, comma or line break, or a JSON array. None is empty."""
+    """The texts of a list in a cell: separated by a semicolon, comma or line break, or a JSON array. Empty texts are left out."""
     listed = _json_list(text)
     if listed is None:
         listed = re.split("|".join(map(re.escape, separators)), text)
@@ -61,7 +63,7 @@ def _json_list(text: str) -> list[str] | None:
 def contacts_of(text: str) -> list[dict[str, Any]]:
     """The contacts that a cell lists, each once: by id, by e-mail, or as `Kari Nordmann (kari@example.no)`.
 
-    Raises `BadCell` where one is named by its name alone.
+    Raises `BadCell` where a contact has neither id nor e-mail.
     """
     found: dict[tuple[str, str], None] = {}
     listed = _json_list(text)

@@ -1,7 +1,7 @@
-"""When does a text of a table say that it was? A text that shows a minute or a day means all of it: an interval.
+"""Which instant does a text in a table mean? A text with only a minute or a day means the whole minute or day: an interval.
 
-A date such as 05/04/2024 is read by the order of day and month that the file proves elsewhere; where it proves none, the file
-is refused (`Instants.settle`). Nothing is read by one order and then by another.
+A date such as 05/04/2024 is read in the order of day and month that other dates of the file prove; where none proves it, the
+file is refused (`Instants.settle`). A column is never read in both orders.
 """
 
 import calendar
@@ -21,10 +21,10 @@ ORDERS: tuple[Order, ...] = ("day_first", "month_first")
 EPOCHS = {"epoch_seconds": 1_000_000, "epoch_milliseconds": 1_000, "epoch_microseconds": 1}
 """Words of a mapping for numbers since 1970, each with its unit in microseconds."""
 
-TEXTS_KEPT = 65_536  # that were read lately; a table repeats its days
-TEXT_CHARACTERS_MAX = 100  # of an instant with weekday and zone; longer texts are none
+TEXTS_KEPT = 65_536  # recently read texts in the cache; a table repeats its days
+TEXT_CHARACTERS_MAX = 100  # of an instant with weekday and zone; a longer text is not an instant
 MICROSECOND = dt.timedelta(microseconds=1)
-_PROBE = dt.datetime(2031, 11, 23, 13, 14, 15)  # noqa: DTZ001 - every part of it differs from every other
+_PROBE = dt.datetime(2031, 11, 23, 13, 14, 15)  # noqa: DTZ001 - all its parts differ from each other
 
 _FLAGS = re.IGNORECASE | re.ASCII
 _MONTHS = {
@@ -61,14 +61,14 @@ _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,9})?", re.ASCII)
 
 
 class Interval(NamedTuple):
-    """From `start_us` to `end_us`, both within it, in microseconds since 1970 UTC."""
+    """From `start_us` to `end_us`, both inclusive, in microseconds since 1970 UTC."""
 
     start_us: int
     end_us: int
 
 
 class Shown(NamedTuple):
-    """What a text shows: its first instant on the local clock, how long it lasts, and the zone that it names, if any."""
+    """The content of a text: its first instant on the local clock, the interval's length, and the zone that it names, if any."""
 
     local: dt.datetime
     length: dt.timedelta
@@ -76,9 +76,9 @@ class Shown(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """A text by each order of day and month that makes a date of it; `shape` is how it is written, if the order matters.
+    """The readings of a text, by each order of day and month that gives a valid date; `shape` is its format, if the order matters.
 
-    `short` says that its year has two digits.
+    `short`: its year has two digits.
     """
 
     by: dict[Order, Shown]
@@ -88,7 +88,7 @@ class Parsed(NamedTuple):
 
 @lru_cache(TEXTS_KEPT)
 def parsed(text: str) -> Parsed:
-    """A text by all the forms that Touchline knows; `by` is empty if it is in none of them."""
+    """Read a text by all formats that Touchline knows; `by` is empty if none fits."""
     if len(text) > TEXT_CHARACTERS_MAX:
         return Parsed({})
     text = " ".join(text.replace("\u2212", "-").split())
@@ -107,7 +107,7 @@ def parsed(text: str) -> Parsed:
         first, second, year = int(part["a"]), int(part["b"]), int(part["y"])
         short = len(part["y"]) == 2
         if short:
-            year += 2000 if year < 69 else 1900  # as POSIX has it
+            year += 2000 if year < 69 else 1900  # as POSIX defines it
         by = {
             "day_first": _shown(year, second, first, time, length, zone),
             "month_first": _shown(year, first, second, time, length, zone),
@@ -117,7 +117,7 @@ def parsed(text: str) -> Parsed:
 
 
 def _clock(part: dict[str, str]) -> tuple[dt.time | None, dt.timedelta, str]:
-    """The time of day that a text shows, how long it lasts, and its clock (`12`, `24`, or none); None if it is no time."""
+    """The time of day in a text, the interval's length, and its clock (`12`, `24`, or empty); None if it is not a time."""
     if "H" not in part:
         return dt.time(), dt.timedelta(days=1), ""
     hour, half = int(part["H"]), part.get("P", "").casefold()
@@ -126,7 +126,7 @@ def _clock(part: dict[str, str]) -> tuple[dt.time | None, dt.timedelta, str]:
             return None, MICROSECOND, ""
         hour = hour % 12 + (12 if half == "p" else 0)
     elif "M" not in part:
-        return None, MICROSECOND, ""  # 14 alone is no time of day
+        return None, MICROSECOND, ""  # 14 alone is not a time of day
     digits = part.get("F", "")
     lengths = (
         max(MICROSECOND, dt.timedelta(seconds=1) / 10 ** len(digits)) if digits
@@ -151,7 +151,7 @@ def _shown(
 
 
 def checked_forms(forms: Sequence[str]) -> None:
-    """Raise `ValueError` if one of a mapping's `instants` is neither a word nor a form that reads what it writes."""
+    """Raise `ValueError` if one of a mapping's `instants` is neither a known word nor a format that can read what it writes."""
     if set(ORDERS) <= set(forms):
         raise ValueError("day_first and month_first exclude one another")
     for form in forms:
@@ -161,19 +161,19 @@ def checked_forms(forms: Sequence[str]) -> None:
             words = ", ".join((*ORDERS, *EPOCHS))
             raise ValueError(f"{form!r} is neither a form such as %d.%m.%Y nor one of {words}")
         if "%Z" in form:
-            raise ValueError(f"{form!r}: leave %Z out, a zone's name behind an instant is read without it")
+            raise ValueError(f"{form!r}: leave %Z out; the name of a zone after an instant is read without it")
         try:
             text = _PROBE.replace(tzinfo=dt.UTC).strftime(form)
             again = dt.datetime.strptime(text, form)  # noqa: DTZ007 - only its parts are compared
         except ValueError as error:
-            raise ValueError(f"{form!r} is no form: {error}") from error
+            raise ValueError(f"{form!r} is not a valid format: {error}") from error
         hours = any(sign in form for sign in ("%H", "%I", "%X", "%c"))
         if (again.year, again.month) != (_PROBE.year, _PROBE.month) or (hours and again.hour != _PROBE.hour):
-            raise ValueError(f"{form!r} does not tell year, month and day, or tells %I without %p")
+            raise ValueError(f"{form!r} lacks year, month or day, or has %I without %p")
 
 
 def _length(form: str) -> dt.timedelta:
-    """How long an instant of a mapping's own form lasts."""
+    """The length of the interval that a text in a mapping's own format means."""
     for signs, length in (
         (("%f",), MICROSECOND),
         (("%S", "%T", "%X", "%c", "%s"), dt.timedelta(seconds=1)),
@@ -188,7 +188,7 @@ def _length(form: str) -> dt.timedelta:
 
 @lru_cache(TEXTS_KEPT)
 def _by_form(text: str, form: str) -> Shown | None:
-    """A text by one form of a mapping, with the zone that may be named behind it."""
+    """Read a text by one format of a mapping; the name of a zone may follow."""
     if len(text) > TEXT_CHARACTERS_MAX:
         return None
     if form in EPOCHS:
@@ -222,7 +222,7 @@ def _since_1970(text: str, unit_us: int) -> Shown | None:
 
 @lru_cache(512)
 def _abbreviations(year: int) -> dict[str, set[dt.timedelta]]:
-    """What each abbreviation means in the zones of the world in a year, as the package `tzdata` knows them."""
+    """The offsets from UTC that each abbreviation means in a year, in all zones of the package `tzdata`."""
     found: dict[str, set[dt.timedelta]] = defaultdict(set)
     for name in available_timezones():
         for abbreviation, offset in _of_zone(name, year).items():
@@ -244,7 +244,7 @@ def _of_zone(name: str, year: int) -> dict[str, dt.timedelta]:
 def zone_of(text: str, year: int, own: ZoneInfo) -> dt.tzinfo:
     """The zone that a text names: UTC, an offset, a name such as Europe/Oslo, or an abbreviation.
 
-    An abbreviation means what it does in `own`, the mapping's zone; else what all zones of the world agree on. Raises `BadCell`.
+    An abbreviation has its meaning in `own`, the mapping's zone, or else the one that all zones agree on. Raises `BadCell`.
     """
     upper = text.strip().upper()
     if upper in {"Z", "UTC", "GMT", "UT"}:
@@ -252,13 +252,13 @@ def zone_of(text: str, year: int, own: ZoneInfo) -> dt.tzinfo:
     if offset := _OFFSET.fullmatch(upper):
         length = dt.timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
         if length >= dt.timedelta(hours=24):
-            raise BadCell(f"{text!r} is no offset from UTC")
+            raise BadCell(f"{text!r} is not an offset from UTC")
         return dt.timezone(-length if offset[1] == "-" else length)
     if "/" in text:
         try:
             return ZoneInfo(text.strip())
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise BadCell(f"{text!r} is no time zone") from error
+            raise BadCell(f"{text!r} is not a time zone") from error
     if upper in (named := _of_zone(own.key, year)):
         return dt.timezone(named[upper])
     meant = _abbreviations(year).get(upper, set()) if len(upper) > 1 else set()
@@ -267,14 +267,14 @@ def zone_of(text: str, year: int, own: ZoneInfo) -> dt.tzinfo:
     if meant:
         several = ", ".join(str(dt.timezone(offset)) for offset in sorted(meant))
         raise BadCell(f"{text!r} is the name of several time zones ({several}): --zone says which is meant")
-    raise BadCell(f"{text!r} is no time zone")
+    raise BadCell(f"{text!r} is not a time zone")
 
 
 @lru_cache(TEXTS_KEPT)
 def interval(shown: Shown, own: ZoneInfo) -> Interval:
-    """All of what a text shows, from its first microsecond to its last. Raises `BadCell`.
+    """The interval that a text means, from its first microsecond to its last. Raises `BadCell`.
 
-    A local time that comes twice, when clocks are put back, means both; one that never comes is read by the offset before.
+    A local time that occurs twice, when clocks are set back, means both; one that never occurs is read with the offset before.
     """
     zone = own if shown.zone is None else zone_of(shown.zone, shown.local.year, own)
     try:
@@ -287,22 +287,22 @@ def interval(shown: Shown, own: ZoneInfo) -> Interval:
 
 
 class Seen(NamedTuple):
-    """A cell that shows something about how its column is written."""
+    """A cell that proves something about the format of its column."""
 
     line: int
     text: str
 
 
 class Instants:
-    """How the instants of one file are written. `observe` is told every cell first, `settle` then decides, `read` reads."""
+    """Reads the instants of one file. Call `observe` with every cell first, then `settle` once, then `read`."""
 
     def __init__(self, zone: ZoneInfo, forms: Sequence[str], order: Order | None = None) -> None:
-        """`zone` is of texts that name none; `forms` are a mapping's `instants`, `order` is what the user says of it."""
+        """`zone` is for texts that name none; `forms` are a mapping's `instants`; `order` is the user's choice, if any."""
         self.zone = zone
         self._own = [form for form in forms if form not in ORDERS]
         self._said = order or next((word for word in ORDERS if word in forms), None)
         self._numeric = not self._own or self._said is not None
-        """Whether dates such as 05/04/2024 are read by day and month; a mapping that names its own forms rules them out."""
+        """Whether dates such as 05/04/2024 are read at all; not if a mapping names its own formats."""
         self._proof: dict[tuple[str, tuple[str, str]], dict[Order, Seen]] = defaultdict(dict)
         self._doubt: dict[tuple[str, tuple[str, str]], Seen] = {}
         self._settled: dict[tuple[str, tuple[str, str]], Order] = {}
@@ -311,7 +311,7 @@ class Instants:
         self._beaten: set[tuple[str, str, str]] = set()
 
     def observe(self, column: str, text: str, line: int, *, told: bool) -> None:
-        """Learn from a cell of a column. Only if it is `told` (an event needs it) must it be free of doubt in the end."""
+        """Learn from a cell of a column. Only the order of cells that an event needs (`told`) must be proven in the end."""
         seen = Seen(line, text)
         if self._own:
             self._observe_forms(column, text, seen, told=told)
@@ -336,7 +336,7 @@ class Instants:
                     self._clash.setdefault((column, one, other), seen)
 
     def _by_forms(self, text: str) -> dict[str, Shown]:
-        """A text by each of the mapping's own forms, and under "" by those that need no saying."""
+        """The readings of a text by each of the mapping's own formats, and under "" by the formats that are always read."""
         by = {form: shown for form in self._own if (shown := _by_form(text, form)) is not None}
         if (shown := self._known(parsed(text))) is not None:
             by[""] = shown
@@ -350,7 +350,7 @@ class Instants:
         return found.by.get(order or self._said or "day_first")
 
     def settle(self) -> None:
-        """Decide by what was observed. Raises `BadMapping` where cells can be read in two ways and nothing says which."""
+        """Decide from the observed cells. Raises `BadMapping` where cells can be read in two ways and nothing decides which."""
         for key, seen in self._doubt.items():
             self._settled[key] = self._order_of(key, seen)
         for (column, one, other), seen in self._clash.items():
@@ -365,9 +365,9 @@ class Instants:
             self._beaten.add((column, other, one) if wins_one else (column, one, other))
 
     def _order_of(self, key: tuple[str, tuple[str, str]], seen: Seen) -> Order:
-        """The order of a column's dates of one shape: as it proves itself, else as the column, else as the file does.
+        """The order of a column's dates of one format: proven by such dates, else by the column's others, else by the file's.
 
-        Clocks of 12 and of 24 hours prove nothing of one another, nor do dots and other separators.
+        Dates with 12-hour and with 24-hour clocks prove nothing about each other, nor do those with dots and other separators.
         """
         column, shape = key
         related = {
@@ -401,7 +401,7 @@ class Instants:
         )
 
     def read(self, column: str, text: str) -> Interval:
-        """What a cell of a column means. Raises `BadCell`."""
+        """The interval that a cell of a column means. Raises `BadCell`."""
         shown = self._shown(column, text)
         if shown is None:
             raise BadCell(f"{text!r} {self._wrong(text)}")
@@ -425,15 +425,15 @@ class Instants:
                 'instants = ["%m/%d/%y"]'
             )  # fmt: skip
         if found.by and found.shape and self._numeric:
-            return "cannot be read in the order of day and month that the rest has, or that was said"
+            return "cannot be read in the order of day and month of the other dates, or of the option"
         if not self._own and _NUMBER.fullmatch(text):
             return (
-                f"is a number: if it counts since 1970, a mapping says so by instants with one of {', '.join(EPOCHS)}"
+                f"is a number: if it counts time since 1970, set `instants` in a mapping to one of {', '.join(EPOCHS)}"
             )
         known = " nor ".join(
             ["RFC 3339", *self._own] if self._own else ["RFC 3339", "a date and time such as 15 March 2024 14:30"]
         )
-        return f"is no instant: neither {known}"
+        return f"is not an instant: neither {known}"
 
 
 def from_parts(shown: Shown) -> str:

@@ -1,6 +1,6 @@
-"""What may a mapping say? Its TOML becomes expressions here, each checked before a file is read.
+"""What is the language of mappings? A mapping's TOML is compiled to expressions here, all checked before a file is read.
 
-An expression answers what a field of an event becomes for one row, None if it is empty. docs/replay.md tells the language.
+An expression gives the value of a field of an event for one row, None if it is empty. docs/replay.md describes the language.
 """
 
 import datetime as dt
@@ -22,39 +22,39 @@ from shared.events.instants import from_micros, to_rfc3339
 from shared.events.nobody import names_nobody
 from shared.events.registry import EVENT_TYPES
 
-TEXTS_KEPT = 4_096  # of a column that a `when` asks, with the answer; stages and statuses are few
-TEXT_CHARACTERS_MAX = 256  # of a text that is kept so, and of a stage's name; longer ones are no status
-ITEM = "item"  # the name of a list's present item
-SAID = "$"  # in front of the name of what the user says beside a mapping, such as `{$currency}`
-OWN = "="  # in front of the name of a field of the event itself, in its id: `{=on}`
+TEXTS_KEPT = 4_096  # of a column that a `when` tests, cached with the result; stages and statuses are few
+TEXT_CHARACTERS_MAX = 256  # of a text that is cached so, and of a stage's name; a longer text is not a status
+ITEM = "item"  # the name of a list's current item
+SAID = "$"  # before the name of an option of the command, such as `{$currency}`
+OWN = "="  # before the name of a field of the same event, in its id: `{=on}`
 ANY = "(*)"  # in a column's name: anything in parentheses, such as the currency in `Amount spent (USD)`
 _PLACE = re.compile(r"\{(\??)([^{}]+)\}")
 _BLANK = re.compile(r"\s+")
 
 
 def key_of(name: str) -> str:
-    """A column's name as it is compared: without blanks around it and in any case; any run of blanks is one."""
+    """A column's name in the form that is compared: case-folded, without blanks around it, each run of blanks as one."""
     return _BLANK.sub(" ", name.replace("\ufeff", "")).strip().casefold()
 
 
 Row = Mapping[str, str]
-"""The cells that a mapping asks for, by `key_of` their column; empty where a cell is empty or the column is missing."""
+"""The cells that a mapping uses, by `key_of` of their column; empty where a cell is empty or the column is missing."""
 
 
 class Reader(Protocol):
-    """What an expression asks of the file that its row is in."""
+    """Reads texts as the row's file writes them, for expressions."""
 
     def instant(self, template: "Template", text: str) -> Interval:
-        """What an instant means; raises `BadCell`."""
+        """The interval that a text means; raises `BadCell`."""
 
     def number(self, template: "Template", text: str) -> str:
         """A number as a decimal string; raises `BadCell`."""
 
     def campaign(self, texts: Sequence[str]) -> str:
-        """The id of our campaign that an advertising platform calls so, by id or name; raises `BadCell`."""
+        """Our id of the campaign with one of these ids or names on the advertising platform; raises `BadCell`."""
 
     def named(self, template: "Template", row: Row) -> str:
-        """What stands for the `(*)` in the name of the column that holds a row's text; empty if nothing does."""
+        """The text in the place of `(*)` in the name of the column that holds a row's text; empty if there is none."""
 
 
 class Meaning(Enum):
@@ -68,7 +68,7 @@ class Meaning(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A column that is asked for: the first of `names` that is there and not empty. `optional`: the file need not have it."""
+    """A column that a mapping uses: the first of `names` that exists and is not empty. `optional`: the file may lack it."""
 
     names: tuple[str, ...]
     optional: bool
@@ -83,14 +83,14 @@ class Place:
         return cls(names, optional, tuple(map(key_of, names)))
 
     def text(self, row: Row) -> str:
-        """What a row has there; empty if nothing."""
+        """The row's text in this column; empty if there is none."""
         for key in self.keys:
             if value := row.get(key, ""):
                 return value
         return ""
 
     def text_of_id(self, row: Row, *, person: bool, mend: bool) -> str:
-        """Like `text`, where an id is meant: mended, and of a person without words that name nobody. Raises `BadCell`."""
+        """Like `text`, for an id: with `mend`, corrected if a spreadsheet made it a number; for a person, words that name nobody are empty. Raises `BadCell`."""
         for key in self.keys:
             value = row.get(key, "")
             if value and not (person and names_nobody(value)):
@@ -100,7 +100,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Template:
-    """A text with columns in it. It is empty if one of its columns is."""
+    """A text with columns in it. It is empty if one of its columns is empty."""
 
     source: str
     parts: tuple[str | Place, ...]
@@ -108,12 +108,12 @@ class Template:
 
     @property
     def places(self) -> Iterator[Place]:
-        """The columns that it asks for."""
+        """The columns that it uses."""
         return (part for part in self.parts if isinstance(part, Place))
 
     @property
     def columns(self) -> str:
-        """The names of its columns, as a message tells them."""
+        """The names of its columns, for messages."""
         return ", ".join("|".join(place.names) for place in self.places) or self.source
 
     def text(self, row: Row) -> str | None:
@@ -130,10 +130,10 @@ class Template:
 
 
 class Expression(Protocol):
-    """What a field of an event becomes."""
+    """Computes the value of a field of an event."""
 
     def value(self, row: Row, reader: Reader) -> Any:
-        """The value for a row, as JSON has it; None if it is empty. Raises `BadCell`."""
+        """The value for a row, as JSON; None if it is empty. Raises `BadCell`."""
 
 
 @dataclass(frozen=True)
@@ -149,18 +149,18 @@ class Text:
 
 @dataclass(frozen=True)
 class Constant:
-    """A number or truth value that the mapping says."""
+    """A number or truth value that the mapping gives."""
 
     said: Any
 
     def value(self, *_: object) -> Any:
-        """What it says."""
+        """The constant."""
         return self.said
 
 
 @dataclass(frozen=True)
 class Edge:
-    """The first instant of what a text shows, or its last."""
+    """The first instant of the interval that a text means, or the last."""
 
     template: Template
     end: bool
@@ -199,7 +199,7 @@ class Number:
     whole: bool = False
 
     def value(self, row: Row, reader: Reader) -> str | int | None:
-        """A decimal string, or a whole number."""
+        """A decimal string, or a whole number; None if the text is empty. Raises `BadCell`."""
         text = self.template.text(row)
         if text is None or nothing(text):
             return None
@@ -208,13 +208,13 @@ class Number:
             return found
         whole, _, fraction = found.partition(".")
         if fraction.strip("0"):
-            raise BadCell(f"{text!r} is no whole number")
+            raise BadCell(f"{text!r} is not a whole number")
         return int(whole)
 
 
 @dataclass(frozen=True)
 class Day:
-    """The date of an instant in the zone of the mapping. `until`: the last day of what the row is about, which must be the same."""
+    """The date of an instant in the zone of the mapping. `until`: the last day that the row is about, which must be the same day."""
 
     template: Template
     zone: dt.tzinfo
@@ -234,40 +234,40 @@ class Day:
 
 @dataclass(frozen=True)
 class CampaignOf:
-    """Our campaign that an advertising platform calls by one of several texts: its id first, then its name."""
+    """Our campaign for an advertising platform's campaign, looked up by several texts: its id first, then its name."""
 
     texts: tuple[Text, ...]
 
     def value(self, row: Row, reader: Reader) -> str | None:
-        """Its id; None if all texts are empty."""
+        """Our campaign's id; None if all texts are empty. Raises `UnknownCampaign`."""
         texts = [text for one in self.texts if (text := one.value(row, reader)) is not None]
         return reader.campaign(texts) if texts else None
 
 
 @dataclass(frozen=True)
 class CurrencyOf:
-    """The currency of an amount: a column's, that in the name of the amount's column, or that beside the amount, or what is said."""
+    """The currency of an amount: from a column, from the name of the amount's column, from beside the amount, or from the option."""
 
     template: Template
     amount: Text
     required: bool
 
     def value(self, row: Row, reader: Reader) -> str | None:
-        """An ISO 4217 code; None where there is no amount, or nothing tells one. Raises `BadCell` where two are told, or one must be."""
+        """An ISO 4217 code; None where there is no amount, or no currency is given. Raises `BadCell` where two differ, or one is required."""
         amount = self.amount.template
         if (text := amount.text(row)) is None or nothing(text):
             return None
         column, beside = self.template.text(row), currency_in(text)
         found = column or reader.named(amount, row) or beside or row.get(SAID + "currency")
         if found and (code := found.strip().upper()) not in CURRENCIES:
-            raise BadCell(f"{found!r} is no currency; it is written as a code such as EUR")
+            raise BadCell(f"{found!r} is not a currency; a currency is written as a code such as EUR")
         if found and beside and beside != code:
             raise BadCell(
                 f"{amount.columns} names the currency {beside}, and {self.template.columns} the currency {code}"
             )
         if not found and self.required:
             raise BadCell(
-                f"no currency is told, neither by {self.template.columns} nor beside {amount.columns}: say --currency"
+                f"no currency is given, neither by {self.template.columns} nor beside {amount.columns}: give --currency"
             )
         return code if found else None
 
@@ -280,12 +280,12 @@ class LookedUp:
     to: Mapping[str, Any]
 
     def value(self, row: Row, _: Reader) -> Any:
-        """What it stands for."""
+        """The value for the text."""
         text = self.template.text(row)
         if text is None:
             return None
         if (key := text.casefold()) not in self.to:
-            raise BadCell(f"{text!r} is none of {', '.join(self.to)}")
+            raise BadCell(f"{text!r} is not one of {', '.join(self.to)}")
         return self.to[key]
 
 
@@ -319,7 +319,7 @@ class Contacts:
 
 @dataclass(frozen=True)
 class Several:
-    """A list that the mapping says item by item."""
+    """A list that the mapping writes item by item."""
 
     items: tuple[Expression, ...]
 
@@ -331,16 +331,16 @@ class Several:
 
 @dataclass(frozen=True)
 class OwnFields:
-    """A text with columns in it, and with fields of the event that it is the id of, as they are told: `{=on}`."""
+    """An event's id: a text with columns, and with fields of the same event in it, such as `{=on}`."""
 
     template: Template
 
     def value(self, row: Row, _: Reader) -> str | None:
-        """The text; `row` has the event's fields, each by its name with `=` in front."""
+        """The text; `row` has the event's fields too, each by its name with `=` before it."""
         return self.template.text(row)
 
     def beside(self, row: Row, made: Mapping[str, Any]) -> Row:
-        """A row with the fields that are made."""
+        """The row, with the event's fields that are computed already."""
         return {**row, **{OWN + name: value for name, value in made.items() if isinstance(value, str)}}
 
 
@@ -351,7 +351,7 @@ class Fields:
     fields: Mapping[str, Expression]
 
     def value(self, row: Row, reader: Reader, before: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-        """The fields that are not empty. `before` are fields of the same event that are made already."""
+        """The fields that are not empty. `before` are fields of the same event that are computed already."""
         made: dict[str, Any] = {}
         for name, expression in self.fields.items():
             try:
@@ -366,7 +366,7 @@ class Fields:
 
 
 def nothing(text: str) -> bool:
-    """Whether a text says that there is no instant or number: `NULL`, `nan`, `-`."""
+    """Whether a text means that there is no instant or number: `NULL`, `nan`, `-`."""
     return not any(character.isdigit() for character in text) and names_nobody(text)
 
 
@@ -375,46 +375,46 @@ Test = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Term:
-    """What is asked of one column."""
+    """A test of one column."""
 
     place: Place
     test: Test
     asks_empty: bool = False
-    """Whether it asks for an empty cell and nothing else: then what a filled one says is no value that should be known."""
+    """Whether it only tests for an empty cell: then other values of the column are not reported as unmet."""
 
     def holds(self, row: Row) -> bool:
-        """Whether the row's text there is as asked."""
+        """Whether the row's text passes the test."""
         return self.test(self.place.text(row))
 
 
 @dataclass(frozen=True)
 class Condition:
-    """All of `when` hold, and none of `unless`."""
+    """Holds if all tests of `when` hold, and none of `unless`."""
 
     when: tuple[Term, ...] = ()
     unless: tuple[Term, ...] = ()
 
     def holds(self, row: Row) -> bool:
-        """Whether it does for a row."""
+        """Whether it holds for a row."""
         return all(term.holds(row) for term in self.when) and not any(term.holds(row) for term in self.unless)
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """Everything that is asked."""
+        """All tests."""
         return (*self.when, *self.unless)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A value has this text in rows for which the condition holds."""
+    """The text of a value in rows for which the condition holds."""
 
     text: str
     condition: Condition
 
 
 @dataclass(frozen=True)
-class ToldEvent:
-    """An event that each row tells for which the condition holds; with `for_each`, one for each item of a cell."""
+class MappedRowEvent:
+    """An event that is made of each row for which the condition holds; with `for_each`, one event for each item of a cell."""
 
     number: int
     type: str
@@ -422,22 +422,22 @@ class ToldEvent:
     for_each: Template | None
     only_with: Place | None
     as_of: Edge | None
-    """The column that says it; None where there is none."""
+    """The column of `as_of`; None where there is none."""
     has_as_of: bool
     occurred_at: Expression | None
     fields: Fields
     sum: str | None = None
-    """The field whose numbers are added up over all rows of a file that tell an event of this id."""
+    """The field whose numbers are added up over all rows of a file whose event has the same id."""
 
     @cached_property
     def expressions(self) -> tuple[Any, ...]:
-        """Everything that is computed for it."""
+        """All expressions of the event."""
         asked = [one for one in (self.fields, self.occurred_at, self.as_of) if one is not None]
         return tuple(inner for one in asked for inner in walk(one))
 
 
 def walk(expression: Any) -> Iterator[Any]:
-    """An expression and all that it is made of."""
+    """An expression and all its parts."""
     yield expression
     match expression:
         case Fields(fields):
@@ -462,7 +462,7 @@ def walk(expression: Any) -> Iterator[Any]:
 
 @dataclass
 class Compiler:
-    """Makes expressions of one mapping's TOML. Every method raises `BadMapping` with `where` in front."""
+    """Compiles one mapping's TOML to expressions. Every method raises `BadMapping`, whose message begins with `where`."""
 
     name: str
     zone: dt.tzinfo
@@ -474,9 +474,9 @@ class Compiler:
         return BadMapping(f"{self.name}{self.where and ', '}{self.where}: {message}")
 
     def place(self, text: Any) -> Place:
-        """The place that a key of `when`, or `only_with`, names: `A|B`, with a ? in front where the file need not have it."""
+        """The column that a key of `when`, or `only_with`, names: `A|B`, with a ? before it where the file may lack it."""
         if not isinstance(text, str):
-            raise self.bad(f"{text!r} names no column")
+            raise self.bad(f"{text!r} is not the name of a column")
         try:
             return Place.of(text.removeprefix("?"), optional=text.startswith("?"))
         except ValueError as error:
@@ -485,7 +485,7 @@ class Compiler:
     def template(self, text: Any, meaning: Meaning = Meaning.TEXT) -> Template:
         """A text with `{Column}` in it."""
         if not isinstance(text, str):
-            raise self.bad(f'{text!r} is no text such as "{{Column}}"')
+            raise self.bad(f'{text!r} is not a text such as "{{Column}}"')
         parts: list[str | Place] = []
         at = 0
         for found in _PLACE.finditer(text):
@@ -497,7 +497,7 @@ class Compiler:
         return Template(text, tuple(part for part in parts if part), meaning)
 
     def edge(self, told: Any, *, end: bool = False) -> Edge:
-        """An instant: a text, `{ start_of = … }` or `{ end_of = … }`."""
+        """Compile an instant: a text, `{ start_of = … }` or `{ end_of = … }`."""
         match told:
             case str():
                 return Edge(self.template(told), end)
@@ -505,10 +505,10 @@ class Compiler:
                 return Edge(self.template(text), end=False)
             case {"end_of": str(text), **rest} if not rest:
                 return Edge(self.template(text), end=True)
-        raise self.bad(f"{told!r} is no instant: a text, {{ start_of = … }} or {{ end_of = … }}")
+        raise self.bad(f"{told!r} is not an instant: a text, {{ start_of = … }} or {{ end_of = … }}")
 
     def instant(self, told: Any) -> Expression:
-        """When an event occurred."""
+        """Compile the instant of an event."""
         match told:
             case {"before_earliest_of": list(several), **rest} if several and not rest:
                 return BeforeEarliest(tuple(self.edge(one) for one in several))
@@ -527,15 +527,15 @@ class Compiler:
         )
 
     def test(self, column: str, asked: Any) -> Test:
-        """What is asked of a column's text: one of some texts, or a part of it."""
+        """Compile the test of a column's text: equal to one of some texts, or containing one."""
         if isinstance(asked, str | list):
             asked = {"is": asked}
         if not isinstance(asked, dict) or not asked or (odd := asked.keys() - TESTS.keys()):
             wrong = ", ".join(sorted(odd)) if isinstance(asked, dict) and asked else repr(asked)
-            raise self.bad(f"{column}: {wrong}: it is asked by a list of texts, or by {', '.join(TESTS)}")
+            raise self.bad(f"{column}: {wrong}: a test is a list of texts, or one of {', '.join(TESTS)}")
         tests = [(TESTS[name], self.texts(column, texts)) for name, texts in asked.items()]
         if any(test is not TESTS["is"] and not all(one.strip() for one in texts) for test, texts in tests):
-            raise self.bad(f"{column}: an empty text is asked by `is` alone")
+            raise self.bad(f"{column}: only `is` can test for an empty text")
 
         @lru_cache(TEXTS_KEPT)
         def holds(text: str) -> bool:
@@ -544,11 +544,11 @@ class Compiler:
         return lambda text: holds(text) if len(text) <= TEXT_CHARACTERS_MAX else holds.__wrapped__(text)
 
     def texts(self, column: str, told: Any) -> tuple[str, ...]:
-        """Texts, of which `$name` stands for those of a list."""
+        """The texts of a test; `$name` stands for the texts of a list."""
         out: list[str] = []
         for text in [told] if isinstance(told, str) else told if isinstance(told, list) else [None]:
             if not isinstance(text, str):
-                raise self.bad(f"{column}: {told!r} is no list of texts")
+                raise self.bad(f"{column}: {told!r} is not a list of texts")
             if not text.startswith("$"):
                 out.append(text)
             elif text[1:] in self.lists:
@@ -559,13 +559,13 @@ class Compiler:
                 )
         return tuple(out)
 
-    def event(self, number: int, told: Any, as_of: Any) -> ToldEvent:
-        """One of `[[events]]`; `as_of` is the mapping's own."""
+    def event(self, number: int, told: Any, as_of: Any) -> MappedRowEvent:
+        """Compile one of `[[events]]`; `as_of` is the mapping's."""
         self.where = f"event {number}"
         kind = told.get("type") if isinstance(told, dict) else None
         cls = EVENT_TYPES.get(kind) if isinstance(kind, str) else None
         if cls is None or not isinstance(kind, str):
-            raise self.bad(f"{kind!r} is no type of event")
+            raise self.bad(f"{kind!r} is not a type of event")
         own = {"type", "when", "unless", "for_each", "only_with", "as_of", "sum"}
         known = {one.name: one for one in msgspec.inspect.type_info(cls).fields}  # type: ignore[attr-defined]
         if odd := told.keys() - known.keys() - own:
@@ -574,7 +574,9 @@ class Compiler:
             raise self.bad(f"{kind} needs {', '.join(missing)}")
         as_of = told.get("as_of", as_of)
         if as_of and "id" not in told:
-            raise self.bad("what has `as_of` needs an `id`: a later telling replaces the one with the same id")
+            raise self.bad(
+                "an event with `as_of` needs an `id`: a later event replaces the earlier one with the same id"
+            )
         fields = {
             name: self._at(name, self.field, told[name], one.type, _meaning(name))
             for name, one in known.items()
@@ -582,7 +584,7 @@ class Compiler:
         }
         if isinstance(fields.get("id"), Text):
             fields = self._own_id_last(fields)
-        return ToldEvent(
+        return MappedRowEvent(
             number, kind, self.condition(told),
             self._for_each(told), self.place(told["only_with"]) if "only_with" in told else None,
             None if as_of is None or isinstance(as_of, bool) else self._at("as_of", self.edge, as_of, end=True),
@@ -591,24 +593,26 @@ class Compiler:
         )  # fmt: skip
 
     def _own_id_last(self, fields: dict[str, Expression]) -> dict[str, Expression]:
-        """The fields, with an id that tells of others behind them."""
+        """The fields, with an id that uses other fields after those."""
         told = fields["id"]
         assert isinstance(told, Text)
         own = [name for place in told.template.places for name in place.names if name.startswith(OWN)]
         if odd := [name for name in own if name[1:] not in fields]:
-            raise self.bad(f"id: {', '.join(odd)}: the event says no such field")
+            raise self.bad(f"id: {', '.join(odd)}: the event has no such field")
         others = {name: expression for name, expression in fields.items() if name != "id"}
         return {**others, "id": OwnFields(told.template)} if own else fields
 
     def _sum(self, told: Mapping[str, Any], fields: Mapping[str, Expression]) -> str | None:
-        """The field that is added up. Rows whose sum is one event have one id, and no list of items."""
+        """The field that is added up. Rows with the same `id` are summed into one event; `for_each` is not allowed."""
         name = told.get("sum")
         if name is None:
             return None
         if not isinstance(name, str) or not isinstance(fields.get(name), Number):
-            raise self.bad(f"sum: {name!r} is none of the event's fields that are {{ number = … }}")
+            raise self.bad(f"sum: {name!r} is not one of the event's fields that are {{ number = … }}")
         if "id" not in fields or "for_each" in told:
-            raise self.bad("sum: the rows that are added up are those with one `id`; it goes with no `for_each`")
+            raise self.bad(
+                "sum: rows with the same `id` are added up, so it needs an `id`, and cannot be used with `for_each`"
+            )
         return name
 
     def _at(self, name: str, make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -622,12 +626,12 @@ class Compiler:
         return self._at("for_each", self.template, told["for_each"]) if "for_each" in told else None
 
     def field(self, told: Any, type_: msgspec.inspect.Type, meaning: Meaning) -> Expression:
-        """What one field becomes, by what the event's type has there."""
+        """Compile one field, by its type in the event's class."""
         kinds = _kinds(type_)
         match told:
             case str():
                 if not kinds.keys() & {str, Any, dt.datetime, dt.date, bool, int}:
-                    raise self.bad(f"{told!r}: it is no text; it is written as a table or list")
+                    raise self.bad(f"{told!r}: this field is not a text; write a table or list")
                 return Text(self.template(told, meaning))
             case bool() | int() | float():
                 return Constant(told)
@@ -641,11 +645,11 @@ class Compiler:
 
     def _list(self, told: list[Any], kinds: Mapping[Any, Any], meaning: Meaning) -> Expression:
         if list not in kinds:
-            raise self.bad(f"{told!r}: it takes no list")
+            raise self.bad(f"{told!r}: this field takes no list")
         return Several(tuple(self.field(item, kinds[list], meaning) for item in told))
 
     def _made(self, told: dict[str, Any], kinds: Mapping[Any, Any], meaning: Meaning) -> Expression | None:
-        """What a table says by a word of the language; None if it is an object with fields."""
+        """Compile a table with a word of the language, such as `map`; None if it is an object with fields."""
         match told:
             case {"map": text, "to": dict(to), **rest} if not rest:
                 return LookedUp(
@@ -673,7 +677,7 @@ class Compiler:
                     or not all(isinstance(s, str) and s for s in separators)
                     or not separators
                 ):
-                    raise self.bad("`separator` is a text that is not empty, or a list of them")
+                    raise self.bad("`separator` is a text that is not empty, or a list of such texts")
                 return Each(self.template(text), tuple(separators), self.field(item, kinds[list], meaning))
             case {"contacts": text, **rest} if not rest and list in kinds:
                 return Contacts(self.template(text))
@@ -698,14 +702,14 @@ class Compiler:
 
 
 def _meaning(name: str, *, person: bool = False) -> Meaning:
-    """What the columns of a field are used for, by the field's name; `person`: it is a contact's."""
+    """What the columns of a field are used for, by the field's name; `person`: the field belongs to a contact."""
     if person or name == "visitor_id":
         return Meaning.MAIL if name == "email" else Meaning.PERSON
     return Meaning.ID if name == "id" or name.endswith("_id") else Meaning.TEXT
 
 
 def _kinds(type_: msgspec.inspect.Type) -> dict[Any, Any]:
-    """What a field may hold: each kind of value, with what is inside it."""
+    """The kinds of value that a field may hold, each with its inner type."""
     inspect = msgspec.inspect
     match type_:
         case inspect.UnionType(types=types):
@@ -740,13 +744,13 @@ _PARTS = re.compile(r"\s+[-–—|/:>]\s+|:\s+")
 
 
 def _bare(text: str) -> str:
-    """A stage's letters and digits alone, in any case."""
+    """A stage's letters and digits only, case-folded."""
     return _NO_SIGN.sub("", text.casefold())
 
 
 @lru_cache(TEXTS_KEPT)
 def stage_names(text: str) -> frozenset[str]:
-    """By what names a stage may be called: with its pipeline behind it and without, with its number in front and without."""
+    """The names of a stage: with and without its pipeline after it, with and without its number before it."""
     if len(text) > TEXT_CHARACTERS_MAX:
         return frozenset()
     texts = {text}
@@ -769,4 +773,4 @@ TESTS: dict[str, Callable[[str, str], bool]] = {
     "ends_with": lambda text, asked: text.casefold().endswith(asked.casefold()),
     "stage": lambda text, asked: _bare(asked) in stage_names(text),
 }
-"""How a text is asked, in any case; `stage` is for stages of pipelines."""
+"""The tests of a text, which ignore case; `stage` is for stages of pipelines."""

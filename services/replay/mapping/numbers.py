@@ -1,6 +1,6 @@
-"""Which number is it? `1.200,50` and `1,200.50` say themselves which sign is decimal; a bare `1.200` does not.
+"""Which number does a text mean? `1.200,50` and `1,200.50` show which sign is the decimal one; a bare `1.200` does not.
 
-The cells of a column are looked at together: one that can only be read in one way settles the others.
+The cells of a column are considered together: a cell that can be read in only one way decides how the others are read.
 """
 
 import re
@@ -24,8 +24,8 @@ _AROUND = re.compile(
     rf"(?P<behind>-)?(?: ?(?P<after>{_CURRENCY}))?",
     re.ASCII,
 )
-SIGNS_OF_MANY = ("$", "¥")  # which say one currency in English texts, and other ones at home
-TEXT_CHARACTERS_MAX = 64  # of a number with its currency; longer texts are none
+SIGNS_OF_MANY = ("$", "¥")  # which mean one currency in English texts, but others where they are local
+TEXT_CHARACTERS_MAX = 64  # of a number with its currency; a longer text is not a number
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u202f\u2009\u2007\u2002\u2003\t"), " ")
 _LIKE = {**_BLANKS, ord("\u2212"): "-", ord("\u2013"): "-", ord("\u2014"): "-", ord("\u2019"): "'", ord("\u02bc"): "'"}
 
@@ -44,7 +44,7 @@ _FORMS = {decimal: _form(decimal) for decimal in SIGNS}
 
 
 def readings(text: str) -> dict[Decimal, str]:
-    """A text as a decimal string, by each sign that may be its decimal one; empty if it is no number.
+    """A text as a decimal string, by each sign that may be its decimal one; empty if it is not a number.
 
     `readings("1.200") == {".": "1.200", ",": "1200"}`
     """
@@ -66,7 +66,7 @@ def readings(text: str) -> dict[Decimal, str]:
 
 
 def _around(text: str) -> tuple[re.Match[str] | None, bool]:
-    """A text as a number with what stands around it, and whether it is in parentheses, which make it negative."""
+    """The match of a number with the signs around it, and whether it is in parentheses, which make it negative."""
     if len(text) > TEXT_CHARACTERS_MAX:
         return None, False
     plain = " ".join(text.translate(_LIKE).split())
@@ -76,7 +76,7 @@ def _around(text: str) -> tuple[re.Match[str] | None, bool]:
 
 @cache
 def _by_sign() -> dict[str, str]:
-    """Currencies by the signs that mean one of them alone, as CLDR has them in English (`€`, `£`, `CA$`)."""
+    """Currencies by the signs that mean only one currency, from CLDR's English data (`€`, `£`, `CA$`)."""
     signs: dict[str, set[str]] = defaultdict(set)
     for code, sign in Locale("en").currency_symbols.items():
         if code in CURRENCIES:
@@ -85,7 +85,7 @@ def _by_sign() -> dict[str, str]:
 
 
 def currency_in(text: str) -> str | None:
-    """The currency that stands beside a number: `1 200,50 NOK`, `€ 99`. None if there is none, or a sign of several. Raises `BadCell`."""
+    """The currency beside a number: `1 200,50 NOK`, `€ 99`. None if there is none, or a sign of several. Raises `BadCell`."""
     found, _ = _around(text)
     signs = [] if found is None else [sign for sign in (found["before"], found["after"]) if sign]
     codes = {sign if sign in CURRENCIES else _by_sign().get(sign) for sign in signs} - {None}
@@ -95,19 +95,19 @@ def currency_in(text: str) -> str | None:
 
 
 class Numbers:
-    """How the numbers of one column are written. `observe` is told every cell first, `read` then reads."""
+    """Reads the numbers of one column. Call `observe` with every cell first, then `read`."""
 
     def __init__(self, said: Decimal | None, *, comma_between_columns: bool) -> None:
-        """`said` is what the mapping says is the decimal sign.
+        """`said` is the decimal sign that the mapping or the user gives.
 
-        `comma_between_columns`: the file's columns are separated by commas or tabs, as programs do that write decimal points.
+        `comma_between_columns`: commas or tabs separate the columns, so the program that wrote the file uses decimal points.
         """
         self._said = said
         self._comma_between_columns = comma_between_columns
         self._proven: set[Decimal] = set()
 
     def observe(self, text: str) -> None:
-        """Learn from a cell: one that is a number by one decimal sign alone proves it."""
+        """Learn from a cell: a cell that is a number with only one decimal sign proves that sign."""
         found = readings(text)
         if len(found) == 1:
             self._proven |= found.keys()
@@ -116,10 +116,10 @@ class Numbers:
         """A cell as a decimal string such as `1200.50`. Raises `BadCell`."""
         found = readings(text)
         if not found:
-            raise BadCell(f"{text!r} is no number such as 1200.50 or 1,200.50")
+            raise BadCell(f"{text!r} is not a number such as 1200.50 or 1,200.50")
         if self._said is not None:
             if self._said not in found:
-                raise BadCell(f"{text!r} is no number whose decimal sign is {self._said!r}")
+                raise BadCell(f"{text!r} is not a number with the decimal sign {self._said!r}")
             return found[self._said]
         values = set(found.values())
         if len(values) == 1:

@@ -1,4 +1,4 @@
-"""Which mappings are there? Those that come with Touchline, and TOML files of one's own."""
+"""How is a mapping found and checked? It is one that comes with Touchline, or the user's TOML file."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ MAPPING_BYTES_MAX = 1024 * 1024  # a mapping is written by hand
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the user says beside a mapping; it comes before what the mapping says."""
+class MappingOptions:
+    """The user's options beside a mapping; they override the mapping."""
 
     zone: str | None = None
     order: Order | None = None
@@ -32,14 +32,14 @@ class Said:
     lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Texts that are added to the mapping's `[lists]`, such as `won_stages`."""
     currency: str | None = None
-    """Of amounts that tell none."""
+    """The currency of amounts that give none."""
     campaigns: Mapping[str, str] | None = None
-    """Which campaign of ours an advertising platform means, by what it calls it."""
+    """Our campaign ids, by an advertising platform's id or name of the campaign."""
 
 
-def mapping(named: str, zone: str | None = None, said: Said | None = None) -> TableMapping:
-    """A mapping by the name of a ready one, or by its file; `zone` replaces its own. Raises `BadMapping`."""
-    said = said or Said()
+def mapping(named: str, zone: str | None = None, said: MappingOptions | None = None) -> TableMapping:
+    """A mapping by the name of one that comes with Touchline, or by its file; `zone` replaces its zone. Raises `BadMapping`."""
+    said = said or MappingOptions()
     try:
         if named in ready_mappings():
             body = (READY / f"{named}.toml").read_bytes()
@@ -52,13 +52,13 @@ def mapping(named: str, zone: str | None = None, said: Said | None = None) -> Ta
             raise BadMapping(f"{named}: more than {MAPPING_BYTES_MAX:,} bytes")
         told = tomllib.loads(body.decode("utf-8-sig").replace("\r\n", "\n"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadMapping(f"{named}: it is no TOML: {error}") from error
+        raise BadMapping(f"{named}: it is not valid TOML: {error}") from error
     except ValueError as error:  # a path with U+0000 in it, or a number of too many digits
         raise BadMapping(f"{named!r}: {error}") from error
     return _checked(named, told, replace(said, zone=zone or said.zone))
 
 
-def _checked(named: str, told: dict[str, Any], said: Said) -> TableMapping:
+def _checked(named: str, told: dict[str, Any], said: MappingOptions) -> TableMapping:
     if unknown := told.keys() - KEYS:
         raise BadMapping(f"{named}: {', '.join(sorted(unknown))}: a mapping has {', '.join(sorted(KEYS))}")
     zone = _zone(named, said.zone or told.get("zone", "UTC"))
@@ -66,7 +66,7 @@ def _checked(named: str, told: dict[str, Any], said: Said) -> TableMapping:
     values = _values(compiler, told.get("values", {}))
     events = told.get("events")
     if not isinstance(events, list) or not events:
-        raise BadMapping(f"{named}: it tells no [[events]]")
+        raise BadMapping(f"{named}: it has no [[events]]")
     as_of = told.get("as_of")
     mapping = TableMapping(
         named, _text(named, told, "about"), zone, _instants(named, told.get("instants", [])),
@@ -77,23 +77,23 @@ def _checked(named: str, told: dict[str, Any], said: Said) -> TableMapping:
         {} if said.currency is None else {"currency": said.currency}, Campaigns(said.campaigns or {}),
     )  # fmt: skip
     if said.campaigns is not None and not mapping.asks_campaigns:
-        raise BadMapping(f"{named}: it asks for no campaigns of ours, so that --campaigns means nothing here")
+        raise BadMapping(f"{named}: it uses no campaigns of ours, so --campaigns has no effect; leave it out")
     if said.currency is not None and not _takes_currency(mapping):
-        raise BadMapping(f"{named}: it asks for no currency, so that --currency means nothing here")
+        raise BadMapping(f"{named}: it uses no currency, so --currency has no effect; leave it out")
     if said.as_of_us is not None and not mapping.has_as_of:
-        raise BadMapping(f"{named}: it tells no present state (as_of), so that --as-of means nothing here")
+        raise BadMapping(f"{named}: none of its events has `as_of`, so --as-of has no effect; leave it out")
     return mapping
 
 
 def _takes_currency(mapping: TableMapping) -> bool:
-    """Whether a currency that the user says means anything for it."""
+    """Whether a currency given by the user has an effect with this mapping."""
     told = [one for event in mapping.events for one in event.expressions]
     named = {key for one in told if isinstance(one, Text) for place in one.template.places for key in place.keys}
     return any(isinstance(one, CurrencyOf) for one in told) or SAID + "currency" in named
 
 
 def _skip(compiler: Compiler, told: Any) -> list[Case]:
-    """Which rows are none of the table's own, and by what word each is counted."""
+    """Compile `[[skip]]`: which rows are not data, and the word under which each is counted."""
     if not isinstance(told, list) or not all(isinstance(case, dict) for case in told):
         raise compiler.bad("skip: it is written [[skip]]")
     cases = []
@@ -102,7 +102,7 @@ def _skip(compiler: Compiler, told: Any) -> list[Case]:
         if odd := case.keys() - {"as", "when", "unless"}:
             raise compiler.bad(f"{', '.join(sorted(odd))}: a skip has as, when, unless")
         if not isinstance(case.get("as"), str) or not case["as"].strip() or not case.get("when"):
-            raise compiler.bad("`as` is the word by which the rows are counted, and `when` says which")
+            raise compiler.bad("`as` is the word under which the rows are counted, and `when` says which rows")
         cases.append(Case(case["as"], compiler.condition(case)))
     compiler.where = ""
     return cases
@@ -116,7 +116,7 @@ def _footer(named: str, told: Any) -> bool:
 
 def _text(named: str, told: Mapping[str, Any], key: str) -> str:
     if not isinstance(text := told.get(key, ""), str):
-        raise BadMapping(f"{named}: {key}: {text!r} is no text")
+        raise BadMapping(f"{named}: {key}: {text!r} is not a text")
     return text
 
 
@@ -124,7 +124,7 @@ def _zone(named: str, text: Any) -> ZoneInfo:
     try:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError, AttributeError) as error:
-        raise BadMapping(f"{named}: {text!r} is no time zone") from error
+        raise BadMapping(f"{named}: {text!r} is not a time zone") from error
 
 
 def _instants(named: str, told: Any) -> list[str]:
@@ -148,7 +148,7 @@ def _null(named: str, told: Any) -> frozenset[str]:
 
 def _texts(named: str, key: str, told: Any) -> list[str]:
     if not isinstance(told, list) or not all(isinstance(text, str) for text in told):
-        raise BadMapping(f"{named}: {key}: {told!r} is no list of texts")
+        raise BadMapping(f"{named}: {key}: {told!r} is not a list of texts")
     return told
 
 
@@ -158,7 +158,7 @@ def _lists(named: str, told: Any, said: Mapping[str, Sequence[str]]) -> dict[str
     lists = {name: _texts(named, f"lists.{name}", texts) for name, texts in told.items()}
     for name, texts in said.items():
         if texts and name not in lists:
-            raise BadMapping(f"{named}: it has no list {name!r} in [lists], to which names could be added")
+            raise BadMapping(f"{named}: it has no list {name!r} in [lists], so no names can be added to it")
         lists[name] = [*lists.get(name, []), *texts]
     return lists
 
@@ -170,7 +170,7 @@ def _values(compiler: Compiler, told: Any) -> dict[str, list[Case]]:
     for name, cases in told.items():
         compiler.where = f"value {name}"
         if not isinstance(cases, list) or not cases or not all(isinstance(case, dict) for case in cases):
-            raise compiler.bad("it is written [[values.NAME]], a case each time")
+            raise compiler.bad("a value is written as [[values.NAME]], once for each case")
         for case in cases:
             if odd := case.keys() - {"is", "when", "unless"}:
                 raise compiler.bad(f"{', '.join(sorted(odd))}: a case has is, when, unless")

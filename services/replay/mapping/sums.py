@@ -1,7 +1,7 @@
-"""What do several rows of a file tell together? Their numbers are added up where their event has one id.
+"""How are several rows of a file added up into one event? The numbers of rows whose events have the same id are summed.
 
-A report that is broken down (by device, by advertisement) has several rows for a campaign and a day; what was spent is their
-sum, and it replaces what an export told before, broken down or not. The last of the rows tells it.
+A report that is broken down (by device, by advertisement) has several rows for a campaign and a day; the spend is their sum,
+and it replaces the amount of an earlier export, broken down or not. The last of the rows gives the event.
 """
 
 from dataclasses import dataclass
@@ -9,35 +9,35 @@ from decimal import Decimal
 from typing import Any
 
 from services.replay.mapping.errors import BadCell, BadMapping
-from services.replay.mapping.language import ToldEvent
+from services.replay.mapping.language import MappedRowEvent
 
-GROUPS_MAX = 1_000_000  # ids whose sums are kept in memory, in some 500 MB; a year of 2,700 campaigns by day
-DECIMALS = 2  # that are kept of a sum, even if they are zero
+GROUPS_MAX = 1_000_000  # ids whose sums are kept in memory, in some 500 MB: a year of 2,700 campaigns by day
+DECIMALS = 2  # a sum is written with at least so many, even if they are zero
 
 
 @dataclass(slots=True)
 class _Group:
-    """The rows of one id so far."""
+    """The rows of one id that were read so far."""
 
     total: Decimal
     last: int
     first: int
     alike: dict[str, Any]
-    """What its rows tell but the number: the same of each."""
+    """The other fields of the event, which must be equal in all its rows."""
     wrong: BadCell | None = None
     wrong_at: int = 0
 
 
 class Sums:
-    """The sums of one file. `add` is told every row first, `tell` then says which row tells which sum."""
+    """The sums of one file. Call `add` for every row first; then `event_of` gives the event of each row."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[int, str], _Group] = {}
 
-    def add(self, told: ToldEvent, event: dict[str, Any], line: int, wrong: BadCell | None) -> None:
-        """Take a row in, by the event that it would tell alone. `wrong`: it cannot be read, and `event` is what of it can.
+    def add(self, told: MappedRowEvent, event: dict[str, Any], line: int, wrong: BadCell | None) -> None:
+        """Add a row; `event` is the row's own event. `wrong`: the row cannot be read, and `event` has the fields that can.
 
-        A row that cannot be read leaves its sum unknown, if it can be told which sum that is.
+        A row that cannot be read makes its sum unknown, if its id can be read.
         """
         assert told.sum is not None
         if "id" not in event or (wrong is None and told.sum not in event):
@@ -54,8 +54,8 @@ class Sums:
         else:
             group.total += Decimal(event[told.sum])
 
-    def tell(self, told: ToldEvent, event: dict[str, Any], line: int) -> tuple[dict[str, Any] | None, bool]:
-        """The sum's event, by the event that a row would tell alone; None if it tells none, or a later row does (then true).
+    def event_of(self, told: MappedRowEvent, event: dict[str, Any], line: int) -> tuple[dict[str, Any] | None, bool]:
+        """The event with the sum, for a row's own event; None if the row gives none, or (then true) a later row gives it.
 
         Raises `BadCell` if the sum is unknown.
         """
@@ -63,12 +63,12 @@ class Sums:
         if told.sum not in event:
             return None, False
         if "id" not in event:
-            return event, False  # a row without day or campaign: it is refused for what it lacks
+            return event, False  # a row without day or campaign: it is refused later because a field is missing
         group = self._groups[told.number, event["id"]]
         if group.wrong is not None:
             if group.wrong_at == line:
                 raise group.wrong
-            said = f"its sum cannot be told, because line {group.wrong_at} is one of its rows: {group.wrong}"
+            said = f"its sum is unknown, because line {group.wrong_at}, one of its rows, cannot be read: {group.wrong}"
             raise BadCell(said, told.sum)
         if line < group.last:
             return None, True
@@ -86,11 +86,13 @@ class Sums:
 def _unlike(group: _Group, event: dict[str, Any]) -> BadCell:
     names = sorted(name for name in group.alike.keys() | event.keys() if group.alike.get(name) != event.get(name))
     said = ", ".join(f"{name} {event.get(name)!r}, not {group.alike.get(name)!r}" for name in names)
-    return BadCell(f"rows that are added up say the same of all else; it says {said}, as line {group.first} does")
+    return BadCell(
+        f"rows that are added up must have the same values in all other fields; this one has {said} as in line {group.first}"
+    )
 
 
 def _plain(total: Decimal) -> str:
-    """A sum as an amount is written, without the zeros that only a long fraction of one row has brought."""
+    """A sum as an amount, without trailing zeros beyond `DECIMALS`, which come from a long fraction of one row."""
     text = f"{total:f}"
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction.rstrip('0').ljust(min(DECIMALS, len(fraction)), '0')}" if fraction else text

@@ -1,4 +1,4 @@
-"""Which events do the rows of one file tell? A mapping, bound to the columns of a file."""
+"""Which events do the rows of one file become? A mapping, bound to the columns of a file, makes them."""
 
 import time
 from collections import Counter, defaultdict
@@ -27,13 +27,13 @@ from services.replay.mapping.language import (
     Each,
     Edge,
     Fields,
+    MappedRowEvent,
     Number,
     Place,
     Row,
     Several,
     Template,
     Text,
-    ToldEvent,
     key_of,
     nothing,
 )
@@ -48,7 +48,7 @@ from shared.producers.salesforce import salesforce_id
 DIGEST_CHARACTERS = 32  # of an id that is too long; 128 bits
 
 EMPTY = "(empty)"
-"""How an empty cell is told among the values that no `when` met."""
+"""How an empty cell is shown among the values that no `when` matched."""
 
 
 @dataclass(frozen=True)
@@ -59,36 +59,36 @@ class TableMapping:
     about: str
     zone: ZoneInfo
     instants: Sequence[str]
-    events: Sequence[ToldEvent]
+    events: Sequence[MappedRowEvent]
     values: Mapping[str, Sequence[Case]] = field(default_factory=dict)
     order: Order | None = None
     decimal: Decimal | None = None
     null: Collection[str] = ()
     """Texts that are empty in any column, case-folded."""
     as_of_us: int | None = None
-    """When the export was made, where the user says it; it then counts for every row."""
+    """When the export was made, if the user gives it; it then applies to every row."""
     skip: Sequence[Case] = ()
-    """Rows that are none of the table's own, such as totals: each with the word by which they are counted."""
+    """Rows that are not data, such as totals: each kind with the word under which it is counted."""
     footer: bool = False
-    """Whether what follows an empty line in a single cell is none of the table."""
+    """Whether a row with a single cell after an empty line is a footer, not data."""
     salesforce_ids: Sequence[Place] = ()
     said: Mapping[str, str] = field(default_factory=dict)
-    """What the user says beside the mapping, by name: `currency`."""
+    """The user's options, by name: `currency`."""
     campaigns: Campaigns = field(default_factory=Campaigns)
 
     @property
     def asks_campaigns(self) -> bool:
-        """Whether it must know which campaigns there are."""
+        """Whether it needs the list of our campaigns."""
         return any(isinstance(one, CampaignOf) for event in self.events for one in event.expressions)
 
     @property
     def sums(self) -> bool:
-        """Whether rows are added up, so that all are read before the first is told."""
+        """Whether rows are added up, so that all are read before the first event is made."""
         return any(event.sum is not None for event in self.events)
 
     @property
     def has_as_of(self) -> bool:
-        """Whether it tells the present state of anything."""
+        """Whether one of its events has `as_of`."""
         return any(event.has_as_of for event in self.events)
 
     def bind(self, columns: Sequence[str], *, numeric: Collection[str] = (), delimiter: str = ",") -> "Table":
@@ -96,21 +96,21 @@ class TableMapping:
         return Table(self, columns, numeric, delimiter)
 
 
-class TellsOf(NamedTuple):
-    """What a row tells: its events as JSON, or what of them cannot be read; and the values that no `when` met, by column."""
+class RowEvents(NamedTuple):
+    """The result of a row: its events as JSON, or their refusals; and the values that no `when` matched, by column."""
 
     events: list[bytes | Refusal]
     unmet: Sequence[tuple[str, str]] = ()
     summed: bool = False
-    """Whether an event that a later row tells has the row's number in it."""
+    """Whether the row's number is part of a sum that a later row gives."""
     skipped: str = ""
-    """The word by which the row is counted, where it is none of the table's own."""
+    """The word under which the row is counted, if it is not data."""
     unknown: Sequence[str] = ()
-    """What the platform calls campaigns that nobody has created."""
+    """The platform's names or ids of campaigns that were not created here."""
 
 
 class Table:
-    """A mapping, for one file. `observe` is told every row first, `settle` then decides how they are read, `tells` reads one."""
+    """A mapping for one file. Call `observe` with every row first, then `settle` once; then `tells` gives a row's events."""
 
     def __init__(self, mapping: TableMapping, columns: Sequence[str], numeric: Collection[str], delimiter: str) -> None:
         self.mapping = mapping
@@ -120,9 +120,9 @@ class Table:
         for n, name in enumerate(columns):
             self._positions[key_of(name)].append(n)
         self.missing: list[str] = []
-        """The optional columns that the file does not have, each with its alternatives."""
+        """The optional columns that the file lacks, each with its alternative names."""
         self._part_of_name: dict[str, str] = {}
-        """What stands for the `(*)` in the name of a column, by the key that asks for it."""
+        """The text in the place of `(*)` in the name of a column, by the key that uses the column."""
         self._salesforce: list[str] = []
         self._asked = self._check()
         self._sums = Sums()
@@ -133,7 +133,7 @@ class Table:
             for term in event.condition.terms
             if not term.asks_empty and self._values.keys().isdisjoint(term.place.keys)
         ]
-        """What events ask of columns, apart from the mapping's own values."""
+        """The tests of columns in the events' conditions, without those of the mapping's own values."""
         self._told = [event for event in mapping.events if event.only_with is None or self.has(event.only_with)]
         self._sendable = {event.number for event in self._told}
         self._instants = Instants(mapping.zone, mapping.instants, mapping.order)
@@ -152,7 +152,7 @@ class Table:
             self._numbers[template.source] = Numbers(said, comma_between_columns=comma)
 
     def _places(self) -> Iterator[tuple[str, Place]]:
-        """Every column that the mapping asks for, with where it does."""
+        """Every column that the mapping uses, with the place in the mapping."""
         for name, cases in self.mapping.values.items():
             for case in cases:
                 yield from ((f"value {name}", term.place) for term in case.condition.terms)
@@ -170,7 +170,7 @@ class Table:
                 self._resolve(where, event.only_with)
 
     def _check(self) -> dict[str, int]:
-        """The positions of the columns that are asked for. Raises `BadMapping` if one is missing, or there twice."""
+        """The positions of the columns that the mapping uses. Raises `BadMapping` if one is missing, or occurs twice."""
         asked: dict[str, int] = {}
         known = {ITEM, *map(key_of, self.mapping.values)}
         for where, place in self._places():
@@ -180,7 +180,7 @@ class Table:
                 if len(at := self._positions[key]) > 1:
                     several = " and ".join(str(n + 1) for n in at)
                     raise BadMapping(
-                        f"the mapping {self.mapping.name}, {where}, asks for the column {place.names[place.keys.index(key)]!r}; the file has "
+                        f"the mapping {self.mapping.name}, {where}, needs the column {place.names[place.keys.index(key)]!r}; the file has "
                         f"it {len(at)} times, as columns {several}: rename or remove all but one"
                     )
                 asked[key] = at[0]
@@ -193,14 +193,14 @@ class Table:
                 continue
             has = ", ".join(sorted(filter(None, self.columns))) or "none"
             raise BadMapping(
-                f"the mapping {self.mapping.name}, {where}, asks for the column {names!r}; the file has {has}"
+                f"the mapping {self.mapping.name}, {where}, needs the column {names!r}; the file has {has}"
             )
         for place in self.mapping.salesforce_ids:
             self._salesforce += [key for key in place.keys if key in asked and key not in self._salesforce]
         return asked
 
     def _resolve(self, where: str, place: Place) -> None:
-        """Find the column whose name a place tells with `(*)` in it. Raises `BadMapping` if there are several."""
+        """Find the column whose name matches a name with `(*)`. Raises `BadMapping` if there are several."""
         for key, name in zip(place.keys, place.names, strict=True):
             if ANY not in key or key in self._positions:
                 continue
@@ -211,7 +211,7 @@ class Table:
             ]  # fmt: skip
             if len(found) > 1:
                 raise BadMapping(
-                    f"the mapping {self.mapping.name}, {where}, asks for the column {name!r}; the file has several: {', '.join(found)}"
+                    f"the mapping {self.mapping.name}, {where}, needs the column {name!r}; the file has several: {', '.join(found)}"
                 )
             for column in found:
                 self._positions[key] = self._positions[column]
@@ -239,7 +239,7 @@ class Table:
         return any(self._filled(one) for one in inner)
 
     def row(self, cells: Sequence[str]) -> dict[str, str]:
-        """The cells that the mapping asks for, cleaned, and the mapping's own values."""
+        """The cells that the mapping uses, without blanks around them, and the mapping's own values."""
         null = self.mapping.null
         row = {key: cells[at].strip() for key, at in self._asked.items()}
         if null:
@@ -252,7 +252,7 @@ class Table:
         return row
 
     def observe(self, cells: Sequence[str], line: int) -> None:
-        """Learn from a row how instants and numbers are written."""
+        """Learn from a row how the file writes instants and numbers."""
         row = self.row(cells)
         if self._skipped(row):
             return
@@ -268,11 +268,11 @@ class Table:
                     self._numbers[template.source].observe(text)
 
     def settle(self) -> None:
-        """Decide by what was observed. Raises `BadMapping` where instants can be read in two ways and nothing says which."""
+        """Decide from the observed rows. Raises `BadMapping` where instants can be read in two ways and nothing decides which."""
         self._instants.settle()
 
     def instant(self, template: Template, text: str) -> Interval:
-        """What an instant means; raises `BadCell`."""
+        """The interval that a text means; raises `BadCell`."""
         try:
             return self._instants.read(template.columns, text)
         except BadCell as error:
@@ -290,12 +290,12 @@ class Table:
         return self.mapping.campaigns.of(texts)
 
     def named(self, template: Template, row: Row) -> str:
-        """What stands for the `(*)` in the name of the column that holds a row's text."""
+        """The text in the place of `(*)` in the name of the column that holds a row's text."""
         found = (key for place in template.places for key in place.keys if row.get(key))
         return self._part_of_name.get(next(found, ""), "")
 
     def skips(self, cells: Sequence[str]) -> str:
-        """The word by which a row is counted that is none of the table's own; empty if it is. It may have too few cells."""
+        """The word under which a row that is not data is counted; empty if it is data. The row may have too few cells."""
         if not self.mapping.skip:
             return ""
         return self._skipped(self.row([*cells, *[""] * (len(self.columns) - len(cells))]))
@@ -304,14 +304,14 @@ class Table:
         return next((case.text for case in self.mapping.skip if case.condition.holds(row)), "")
 
     def _not_salesforce(self, row: Row) -> Iterator[Refusal]:
-        """The cells that hold no id of Salesforce where one is meant."""
+        """The refusals of cells that should hold a Salesforce id and do not."""
         for key in self._salesforce:
             if (text := row[key]) and not names_nobody(text) and salesforce_id(text) is None:
-                said = f"{key}: {text!r} is no id of Salesforce, which has 15 or 18 letters and digits"
+                said = f"{key}: {text!r} is not a Salesforce id, which has 15 or 18 letters and digits"
                 yield Refusal(0, None, "bad_value", None, said)
 
     def add_up(self, cells: Sequence[str], line: int) -> None:
-        """Take a row into the sums that the mapping asks for. Every row is taken in before the first is told."""
+        """Add a row to the mapping's sums. Call it for every row before the first call of `tells`."""
         row = self.row(cells)
         if self._skipped(row):
             return
@@ -322,11 +322,11 @@ class Table:
                 except BadCell as error:
                     self._sums.add(event, self._readable(event, row), line, error)
 
-    def tells(self, cells: Sequence[str], line: int = 0) -> TellsOf:
-        """The events that a row tells."""
+    def tells(self, cells: Sequence[str], line: int = 0) -> RowEvents:
+        """The events of a row."""
         row = self.row(cells)
         if word := self._skipped(row):
-            return TellsOf([], skipped=word)
+            return RowEvents([], skipped=word)
         out: list[bytes | Refusal] = list(self._not_salesforce(row))
         unknown: list[str] = []
         summed = False
@@ -342,17 +342,17 @@ class Table:
                 try:
                     told: dict[str, Any] | None = self._event(event, row if item is None else {**row, ITEM: item})
                     if told is not None and event.sum is not None:
-                        told, later = self._sums.tell(event, told, line)
+                        told, later = self._sums.event_of(event, told, line)
                         summed |= later
                     if told is not None:
                         out += [orjson.dumps(part) for part in _parts(told)]
                 except BadCell as error:
                     unknown += [error.campaign] if isinstance(error, UnknownCampaign) else []
                     out.append(_refused(event, error))
-        return TellsOf(out, list(self._unmet(row)), summed, unknown=unknown)
+        return RowEvents(out, list(self._unmet(row)), summed, unknown=unknown)
 
-    def _readable(self, told: ToldEvent, row: Row) -> dict[str, Any]:
-        """The fields of an event that can be read, where one cannot."""
+    def _readable(self, told: MappedRowEvent, row: Row) -> dict[str, Any]:
+        """The fields of an event that can be read, where another field cannot."""
         made: dict[str, Any] = {}
         for name, expression in told.fields.fields.items():
             try:
@@ -363,7 +363,7 @@ class Table:
             made["id"] = _bounded(made["id"])
         return made
 
-    def _event(self, told: ToldEvent, row: Row) -> dict[str, Any]:
+    def _event(self, told: MappedRowEvent, row: Row) -> dict[str, Any]:
         fields = told.fields.value(row, self) or {}
         if isinstance(event_id := fields.get("id"), str):
             fields["id"] = _bounded(event_id)
@@ -376,11 +376,11 @@ class Table:
                 raise BadCell(str(error), "occurred_at") from error
             if fields["occurred_at"] is None:
                 asked = ", ".join(dict.fromkeys(t.columns for t in _templates_of(told.occurred_at)))
-                raise Empty(f"{asked}: empty, and it says when the event occurred", "occurred_at")
+                raise Empty(f"{asked}: empty, and the event needs it as the time when it occurred", "occurred_at")
         return fields
 
-    def _as_of_us(self, told: ToldEvent, row: Row) -> int:
-        """As of when a row was as it is: as the user says, else as its column does, else when it is read. Never in the future."""
+    def _as_of_us(self, told: MappedRowEvent, row: Row) -> int:
+        """The `as_of` of a row, in µs: the user's, else its column's, else the time of reading. Never in the future."""
         if self.mapping.as_of_us is not None:
             return self.mapping.as_of_us
         try:
@@ -390,7 +390,7 @@ class Table:
         return self.read_at_us if shown_us is None else min(shown_us, self.read_at_us)
 
     def _unmet(self, row: Row) -> Iterator[tuple[str, str]]:
-        """The row's values that no `when` met: of columns that decide what is told, where nothing that is asked of them held."""
+        """The row's values that no `when` matched, by column: those of columns with tests, of which none held."""
         for cases in self._values.values():
             met = next((case for case in cases if case.condition.holds(row)), None)
             if met is None or not met.condition.terms:
@@ -413,7 +413,7 @@ class Table:
 
 
 def _parts(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """An event of a deal with more contacts than one event takes, as several of them, each with an id of its own."""
+    """Split an event of a deal with more contacts than one event takes into several events with different ids."""
     contacts = told.get("contacts")
     size = CONTACTS_PER_DEAL_EVENT_MAX
     if not isinstance(contacts, list) or len(contacts) <= size:
@@ -426,7 +426,7 @@ def _parts(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**more, **named, "contacts": contacts[at : at + size]}
 
 
-def _templates_in(event: ToldEvent, *kinds: type) -> Iterator[Template]:
+def _templates_in(event: MappedRowEvent, *kinds: type) -> Iterator[Template]:
     """The texts that an event reads as instants, or as numbers."""
     for expression in event.expressions:
         if isinstance(expression, kinds):
@@ -434,15 +434,15 @@ def _templates_in(event: ToldEvent, *kinds: type) -> Iterator[Template]:
 
 
 def _short(text: str) -> str:
-    """A value as it is told: long ones are cut."""
+    """A value for messages; long values are cut."""
     return text if len(text) <= Unmet.CHARACTERS_MAX else text[: Unmet.CHARACTERS_MAX] + "…"
 
 
 class Empty(BadCell):
-    """What an event cannot be without is empty."""
+    """A value that an event must have is empty."""
 
 
-def _refused(event: ToldEvent, error: BadCell) -> Refusal:
+def _refused(event: MappedRowEvent, error: BadCell) -> Refusal:
     code = "missing_field" if isinstance(error, Empty) else "bad_value"
     return Refusal(0, None, code, error.field, f"{error} (event {event.number}, {event.type})")  # type: ignore[arg-type]
 
@@ -456,7 +456,7 @@ def _templates_of(expression: Any) -> list[Template]:
 
 
 def _bounded(event_id: str) -> str:
-    """An id that is too long for one, cut; a digest of the whole keeps it apart from others."""
+    """An id; if it is too long, it is cut and ends with a digest of the whole, so that it stays unique."""
     if len(event_id) <= EVENT_ID_CHARACTERS_MAX:
         return event_id
     digest = sha256(event_id.encode()).hexdigest()[:DIGEST_CHARACTERS]
@@ -464,18 +464,18 @@ def _bounded(event_id: str) -> str:
 
 
 class Unmet:
-    """How often which values of which columns were met by no `when`. It remembers a bounded number of different ones."""
+    """Counts the values, by column, that no `when` matched. It stores at most `VALUES_MAX` different values a column."""
 
-    VALUES_MAX = 1_000  # of a column; further ones are counted together
+    VALUES_MAX = 1_000  # of a column; further values are counted together
     CHARACTERS_MAX = 100  # of a value; a status or stage is shorter
-    TOLD = 10  # the commonest
+    TOLD = 10  # values that are reported, the most frequent first
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[str]] = defaultdict(Counter)
         self._further: Counter[str] = Counter()
 
     def count(self, column: str, value: str) -> None:
-        """One more row has it."""
+        """Count one row with this value."""
         counts = self._counts[column]
         if value in counts or len(counts) < self.VALUES_MAX:
             counts[value] += 1
@@ -483,13 +483,13 @@ class Unmet:
             self._further[column] += 1
 
     def add(self, other: "Unmet") -> None:
-        """Add what another counted."""
+        """Add the counts of another."""
         for column, counts in other._counts.items():
             self._counts[column].update(counts)
         self._further.update(other._further)
 
     def told(self) -> dict[str, dict[str, Any]]:
-        """By column: `rows`, and of the commonest `values` how many rows have each."""
+        """By column: the number of `rows`, and for the most frequent `values` how many rows have each."""
         return {
             column: {"rows": counts.total() + self._further[column], "values": dict(counts.most_common(self.TOLD))}
             for column, counts in self._counts.items()

@@ -33,7 +33,7 @@ from shared.projection.stages.contacts.gather import (
     MERGES,
     TOLD,
 )
-from shared.rules.contact import SALESFORCE_PROPERTY, Merge, SalesforceTold, name, salesforce_campaigns
+from shared.rules.contact import SALESFORCE_PROPERTY, Merge, SalesforceChange, name, salesforce_campaigns
 from shared.rules.excluded_traffic import internal_contact
 from shared.rules.influence import TouchType
 from shared.rules.keys import event_key, identifiers, utm_key
@@ -66,7 +66,7 @@ class _Contact:
         self.emails = of.emails
         self.merges: list[Merge] = []
         self.properties: dict[str, str] = {}
-        self.salesforce: list[SalesforceTold] = []
+        self.salesforce: list[SalesforceChange] = []
         self.salesforce_property: list[tuple[Order, str | None]] = []
         self.first_visit: tuple[int, int, str] | None = None
         self.session: int | None = None
@@ -162,7 +162,7 @@ async def _gather_told(context: Context, contacts: list[_Contact]) -> None:
         order = Order(row["occurred_at_us"], row["event_id"])
         if isinstance(event, SALESFORCE_EVENTS):
             source = event.source if isinstance(event, e.SalesforceCampaignJoined) else None
-            contact.salesforce.append(SalesforceTold(order, event.salesforce_campaign_id, source))
+            contact.salesforce.append(SalesforceChange(order, event.salesforce_campaign_id, source))
             continue
         if not isinstance(event, e.ContactCreated):
             continue  # it tells no property

@@ -19,7 +19,7 @@ from shared.projection.changes import (
 )
 from shared.projection.pipeline import Context
 from shared.projection.sql import sql
-from shared.rules.deal import Member, Told
+from shared.rules.deal import DealFields, Member
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import REVENUE_TOUCHES
 from shared.rules.keys import Identifier, identifiers
@@ -120,10 +120,10 @@ async def journey_of(context: Context, contacts: Iterable[int], from_us: int, cl
     return await context.connection.fetch(JOURNEY, context.ws, list(contacts), from_us, closed_us)
 
 
-def told_of(order: Order, kind: str, event: Any) -> Told:
+def told_of(order: Order, kind: str, event: Any) -> DealFields:
     """What the rule reads of a deal event."""
     closed_at = getattr(event, "closed_at", None)
-    return Told(
+    return DealFields(
         order, kind, getattr(event, "won", None), getattr(event, "name", None), getattr(event, "amount", None),
         getattr(event, "currency", None), None if closed_at is None else to_micros(closed_at),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Dead letters are found by the event's id: the person who sent it asks what became of it."""
+"""Dead letters can be looked up by event id, so that a sender can see what happened to an event."""
 
 from alembic import op
 

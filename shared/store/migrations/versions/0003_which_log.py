@@ -1,4 +1,4 @@
-"""A generation says which log it is a projection of."""
+"""A generation records which log it is a projection of."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Generations so far are of the four partitions of the log in the same database."""
+    """Existing generations are projections of the log in the same database, which has four partitions."""
     columns = (
         sa.Column(
             "log", sa.Text, nullable=False, server_default="postgres", comment="the log that it is a projection of"

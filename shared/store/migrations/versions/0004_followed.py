@@ -1,4 +1,4 @@
-"""More than one generation may be projected: the live one, and those that are to be live or were."""
+"""Projectors may write several generations: the live one, those that will become live and those that were."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """The live one was followed all along."""
+    """Mark the live generation, the only one that projectors wrote so far, as followed."""
     column = sa.Column(
         "followed", sa.Boolean, nullable=False, server_default=sa.false(), comment="whether projectors project into it"
     )

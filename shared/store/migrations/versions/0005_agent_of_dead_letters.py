@@ -1,4 +1,4 @@
-"""A refused event that is sent again is still of the browser that sent it."""
+"""Keep the user agent of a refused event, so that sending it again does not change it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,6 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Letters so far know none."""
+    """Existing dead letters get no user agent."""
     column = sa.Column("user_agent", sa.Text, comment="of the request, where the event did not say it")
     op.add_column("dead_letter", column, schema="touchline")

@@ -1,4 +1,4 @@
-"""A generation may be of one workspace, of changed events, and for a while; it is read once it is whole."""
+"""A generation may hold one workspace, use changed events and expire; readers may use it once it is complete."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """What was live or followed was whole."""
+    """Mark generations that are live or followed as complete."""
     for column in (
         sa.Column("workspace_id", sa.Text, comment="the only workspace that it holds; null: all"),
         sa.Column("changes", postgresql.JSONB, comment="what its events have otherwise than the log"),

@@ -1,4 +1,4 @@
-"""An operator sees which access key sent what was kept aside."""
+"""A dead letter records which access key sent it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,9 +8,9 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Letters so far do not tell their key."""
+    """Existing dead letters get no key."""
     column = sa.Column("key_hint", sa.Text, comment="the first characters of the key that sent it, or `backfill`")
     op.add_column("dead_letter", column, schema="touchline")
     op.create_index(
         "dead_letter_reason", "dead_letter", ["workspace_id", "reason", "key_hint"], schema="touchline"
-    )  # the counts that `status` tells are read from it alone
+    )  # the counts that `touchline status` prints need this index only

@@ -1,4 +1,4 @@
-"""How many dead letters were pushed out is counted for each access key."""
+"""Count, for each access key, the dead letters that were deleted to make room for newer ones."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Nothing was counted so far. The index finds the oldest letters of a key that ingest refused."""
+    """Start counting at 0. The index finds the oldest dead letters of a key among the events that ingest refused."""
     op.create_table(
         "dead_letter_pushed_out",
         sa.Column("workspace_id", sa.Text, primary_key=True),

@@ -1,4 +1,4 @@
-"""Outside producers: which account of one is which workspace's, and what became of the messages that came."""
+"""Outside producers: which workspace each of their accounts belongs to, and the outcome of their messages."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Nothing of this kind was kept before."""
+    """Create both tables empty."""
     op.create_table(
         "producer_account",
         sa.Column("producer", sa.Text, primary_key=True, comment="the format: hubspot, sendgrid, …"),
