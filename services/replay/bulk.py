@@ -62,7 +62,7 @@ FROM unnest($1::int[], $2::bigint[], $3::bigint[]) u(partition, next_offset, rec
 """)
 CLEAR = [
     sql(f"DROP TABLE IF EXISTS {{g}}.{name}")
-    for name in ("part_identifier", "part_identity_edge", "part_lateness", "part_utm_reading", "part_lost", "bulk_step")
+    for name in ("part_identifier", "part_identity_edge", "part_lateness", "part_lost", "bulk_step")
 ]
 
 Answer = TypeVar("Answer")

@@ -19,6 +19,8 @@ class Batch:
 
     entries: Sequence[Entry]
     arrived: dict[str, list[Prepared]]
+    readings: dict[str, dict[int, int]]
+    """By workspace: utm values that read otherwise when they are decoded once more, of all touches that were read."""
     unreadable: list[tuple[Entry, str]]
     unfit: list[tuple[Entry, str]] = field(default_factory=list)
 
@@ -42,7 +44,7 @@ class Batch:
 
 def decode(entries: Sequence[Entry]) -> Batch:
     """Decode a batch and prepare its rows. No I/O: this is done while the database works on the batch before."""
-    batch = Batch(entries, defaultdict(list), [])
+    batch = Batch(entries, defaultdict(list), defaultdict(dict), [])
     for entry in entries:
         if not entry.workspace:
             batch.unreadable.append((entry, "the record names no workspace of this partition"))
@@ -56,4 +58,6 @@ def decode(entries: Sequence[Entry]) -> Batch:
             batch.unreadable.append((entry, str(error)))
             continue
         batch.arrived[entry.workspace].append(arrived)
+        if arrived.reading is not None:
+            batch.readings[entry.workspace].update([arrived.reading])
     return batch

@@ -23,6 +23,8 @@ class EventsArrived:
     """What the pipeline starts from, live: events of one workspace as the log has them, not yet settled."""
 
     arrived: tuple[Prepared, ...] = ()
+    readings: Mapping[int, int] = field(default_factory=dict)
+    """utm values that read otherwise when they are decoded once more: the key of either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,8 @@ class TouchesRemoved:
 
 
 @dataclass(frozen=True, slots=True)
-class UtmValuesChanged:
-    """utm values that read otherwise when they are decoded once more, and that the first touch came with or the last one lost."""
+class UtmValuesAdded:
+    """utm values that came for the first time and read otherwise when they are decoded once more."""
 
     values: frozenset[int] = NO_KEYS
 
@@ -208,7 +210,7 @@ class DealsChanged:
 
 
 Change = (
-    EventsArrived | EventsAdmitted | EntitiesChanged | SettingsChanged | TouchesAdded | TouchesRemoved | UtmValuesChanged
+    EventsArrived | EventsAdmitted | EntitiesChanged | SettingsChanged | TouchesAdded | TouchesRemoved | UtmValuesAdded
     | VisitorsChanged | IdentifiersMentioned | IdentityChanged | TrafficChanged | SessionsChanged | ContactsChanged
     | CatalogChanged | DealsChanged
 )  # fmt: skip

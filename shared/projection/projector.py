@@ -137,7 +137,9 @@ class Projector:
                 letters += [_unread(entry, "cannot_be_projected", why) for entry, why in batch.unfit]
                 kept += await self._keep(connection, letters)
                 for workspace, arrived in batch.arrived.items():
-                    kept += await self._project_workspace(connection, workspace, arrived)
+                    kept += await self._project_workspace(
+                        connection, workspace, arrived, batch.readings.get(workspace, {})
+                    )
         except BaseException:
             self.forget()
             raise
@@ -190,7 +192,9 @@ class Projector:
         rows = await connection.fetch(ADD_DEAD_LETTERS, self.partition, *map(list, zip(*told, strict=True)))
         return Counter(row["reason"] for row in rows)
 
-    async def _project_workspace(self, connection: Connection, workspace: str, arrived: list[Prepared]) -> Counter[str]:
+    async def _project_workspace(
+        self, connection: Connection, workspace: str, arrived: list[Prepared], readings: dict[int, int]
+    ) -> Counter[str]:
         """Project the events of one workspace; answers what was kept aside of them, by reason."""
         ws = await self._rows_of(connection, workspace)
         heed = self._heed(workspace, arrived)
@@ -198,7 +202,7 @@ class Projector:
             connection, ws, await self._settings_of(connection, ws), self.social_posts_max, self.log, self.partition,
             self._remembered[ws], heed,
         )  # fmt: skip
-        changes = await PIPELINE.run(context, [EventsArrived(tuple(arrived))])
+        changes = await PIPELINE.run(context, [EventsArrived(tuple(arrived), readings)])
         if (settings := changes.settings()) is not None:
             self._settings[ws] = settings.now
         self._has_noted |= isinstance(heed, Noting) and heed.noted

@@ -77,7 +77,7 @@ class NewRows(Projector):
     def chosen(self, entries: Sequence[Entry]) -> Batch:
         """Decode the workspace's entries among some of the log. What cannot be read is a dead letter already."""
         batch = decode([entry for entry in entries if entry.workspace == self.workspace_id])
-        return Batch(entries, batch.arrived, [])
+        return Batch(entries, batch.arrived, batch.readings, [])
 
     async def _move(self, connection: Connection, entries: Sequence[Entry], _: int) -> None:
         """See `Projector._move`. Raises `Overtaken`."""

@@ -116,38 +116,6 @@ def test_random_worlds_survive_the_way_out_and_in(
         runner.run(check(random.randrange(2**32)))
 
 
-@pytest.mark.parametrize("batch", [1, 10])
-def test_a_utm_value_that_only_a_telling_without_the_id_had_leaves_no_row(
-    running: Running, runner: asyncio.Runner, batch: int
-) -> None:
-    """What counts is told first, last and alone, and the visit of the value `kept%2B` stays in all cases."""
-
-    async def rows(events: list[dict[str, Any]]) -> dict[str, Any]:
-        workspace = await new_workspace(running, "lost-value")
-        for event in events:
-            assert (await workspace.send(event, scope="server")).status_code == 202
-        await workspace.project(batch)
-        return await digests(workspace)
-
-    async def check() -> None:
-        common = {"occurred_at": "2025-06-01T10:00:00Z", "visitor_id": "v", "type": "page_visited"}
-        stays = [
-            {"type": "campaign_created", "id": "c1", "campaign_id": "c1", "utm_campaign": "lost ", "occurred_at": "2025-01-01T00:00:00Z"},
-            {"type": "campaign_created", "id": "c2", "campaign_id": "c2", "utm_campaign": "kept ", "occurred_at": "2025-01-01T00:00:00Z"},
-            common | {"id": "e1", "url": "https://x.example/?utm_campaign=kept%252B"},
-            common | {"id": "e2", "url": "https://x.example/?utm_campaign=kept%252B"},
-        ]  # fmt: skip
-        lost = common | {"id": "e3", "url": "https://x.example/?utm_campaign=lost%252B"}
-        lost_too = common | {"id": "e4", "url": "https://x.example/?utm_campaign=kept%252B"}
-        count = [common | {"id": i, "as_of": "2025-06-02T00:00:00Z", "url": "https://x.example/"} for i in ("e3", "e4")]
-        alone = await rows([*stays, *count])
-        assert alone["utm_reading"].rows == 1
-        assert await rows([*stays, lost, lost_too, *count]) == alone
-        assert await rows([*count, lost, lost_too, *stays]) == alone
-
-    runner.run(check())
-
-
 @pytest.mark.parametrize("name", ["e.ndjson", "e.ndjson.gz", "e.ndjson.zst", "e.parquet"])
 def test_an_export_is_its_owners_alone_and_one_that_fails_leaves_nothing(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -11,6 +11,7 @@ from shared.projection.bulk.load import Context
 from shared.projection.bulk.split import Split, Told
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.admission.apply import ADD_RETRACTION, SET_LIVE
+from shared.projection.stages.touches.apply import ADD_UTM_READINGS
 from shared.projection.stages.traffic.apply import ADD_AGENTS
 from shared.recognition.judged import judged
 from shared.rules.excluded_traffic import MachineAgent
@@ -114,6 +115,12 @@ async def write_what_is_told(connection: Connection, splits: Iterable[Split], co
         await connection.execute(
             ADD_AGENTS, ws, list(known), list(known.values()), [m.visits for m in machines], [m.opens for m in machines]
         )
+    readings: dict[int, dict[int, int]] = defaultdict(dict)
+    for found in splits:
+        for ws, values in found.readings.items():
+            readings[ws] |= values
+    for ws, values in readings.items():
+        await connection.execute(ADD_UTM_READINGS, ws, list(values), list(values.values()))
     for ws, retractions in told.items():
         await connection.execute(
             ADD_RETRACTION, ws, [t.target for t in retractions], [t.event_id for t in retractions],

@@ -20,7 +20,6 @@ ORDER BY ws, identifier, first_us, first_event
 """),
     sql("INSERT INTO {g}.identity_edge SELECT ws, a, b, sum(uses) FROM {g}.part_identity_edge GROUP BY ws, a, b"),
     sql("INSERT INTO {g}.lateness SELECT ws, bucket, sum(events) FROM {g}.part_lateness GROUP BY ws, bucket"),
-    sql("INSERT INTO {g}.utm_reading SELECT DISTINCT ws, value, decoded FROM {g}.part_utm_reading"),
 ]
 WITHOUT_CONTACT = sql("""
 SELECT identifier FROM {g}.identifier WHERE ws = $1 AND contact IS NULL AND identifier > $2 ORDER BY identifier LIMIT $3

@@ -42,7 +42,6 @@ CREATE TABLE {g}.part_identifier (
     ws int, identifier bigint, is_email bool, text text, first_us bigint, first_event text COLLATE "C");
 CREATE TABLE {g}.part_identity_edge (ws int, a bigint, b bigint, uses int);
 CREATE TABLE {g}.part_lateness (ws int, bucket smallint, events bigint);
-CREATE TABLE {g}.part_utm_reading (ws int, value bigint, decoded bigint);
 """  # what several buckets say of one row, until they are put together
 
 
@@ -85,7 +84,6 @@ class Rows:
     firsts: dict[tuple[int, Identifier], Order] = field(default_factory=dict)
     edges: Counter[tuple[int, int, int]] = field(default_factory=Counter)
     late: Counter[tuple[int, int]] = field(default_factory=Counter)
-    readings: set[tuple[int, int, int]] = field(default_factory=set)
 
     async def write(self, connection: Connection) -> None:
         """Write them all."""
@@ -101,7 +99,6 @@ class Rows:
         )
         late = [(*of, n) for of, n in self.late.items()]
         await connection.copy("part_lateness", ("ws", "bucket", "events"), late)
-        await connection.copy("part_utm_reading", ("ws", "value", "decoded"), list(self.readings))
 
 
 class Bucket:
@@ -132,8 +129,6 @@ class Bucket:
             suit_touch(row, rules)
         if touch.late is not None:
             self.rows.late[ws, touch.late] += 1
-        if touch.reading is not None:
-            self.rows.readings.add((ws, *touch.reading))
         if row.event_id in self._context.retracted.get(ws, ()):
             row.traffic_class = TrafficClass.RETRACTED
             self.rows.touches.append(row)

@@ -23,16 +23,12 @@ Named = tuple[tuple[tuple[bool, str], ...], ...]
 
 
 class SpilledTouch(msgspec.Struct, array_like=True, gc=False):
-    """A touch with its place in the log; `late` is its bucket of lateness, None for what came by a backfill.
-
-    `reading` is what `shared.projection.rows.reading_of` says of it.
-    """
+    """A touch with its place in the log; `late` is its bucket of lateness, None for what came by a backfill."""
 
     offset: int
     late: int | None
     named: Named | None
     row: TouchRow
-    reading: tuple[int, int] | None
 
 
 class SpilledEntityEvent(msgspec.Struct, array_like=True, gc=False):

@@ -58,7 +58,7 @@ class Selection:
         """Decode what is chosen of some entries of the log."""
         if self.workspace is not None:
             chosen = decode([entry for entry in entries if entry.workspace == self.workspace])
-            batch = Batch(entries, chosen.arrived, [])
+            batch = Batch(entries, chosen.arrived, chosen.readings, [])
         else:
             batch = decode(entries)
         for workspace, arrived in batch.arrived.items():
@@ -117,6 +117,7 @@ class Split(msgspec.Struct):
     received_us: int
     workspaces: dict[int, str]
     agents: dict[int, dict[int, str]]
+    readings: dict[int, dict[int, int]]
     told: list[Told]
     leaves: set[int]
 
@@ -125,7 +126,7 @@ async def split(
     connection: Connection, log: EventLog, span: Span, path: Path, buckets: int, selection: Selection
 ) -> Split:
     """Split a span of the log into a file, and write its ids. In the caller's transaction. Raises `LogDamaged`."""
-    found = Split(span, str(path), 0, {}, 0, {}, defaultdict(dict), [], set())
+    found = Split(span, str(path), 0, {}, 0, {}, defaultdict(dict), defaultdict(dict), [], set())
     numbers: dict[str, int] = {}
     with SpillWriter(path) as writer:
         at = span.begin
@@ -141,6 +142,7 @@ async def split(
                 ws = numbers[workspace]
                 found.workspaces[ws] = workspace
                 found.agents[ws] |= agents_of(arrived)
+                found.readings[ws] |= batch.readings.get(workspace, {})
                 _take(found, writer, ws, arrived, buckets)
                 await connection.copy(
                     "event_index", EVENT_INDEX_COLUMNS, [event_index_row(ws, a, live=True) for a in arrived]
@@ -162,7 +164,7 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
             row.ws = ws
             found.leaves.add(leaf_of(row.occurred_at_us))
             place = row.person
-            spilled = SpilledTouch(a.offset, late, contacts, row, a.reading)
+            spilled = SpilledTouch(a.offset, late, contacts, row)
         else:
             assert a.about is not None
             visitor = identified_visitor(a.event)

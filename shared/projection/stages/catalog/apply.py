@@ -10,14 +10,7 @@ from typing import Any
 
 from shared.events import types as e
 from shared.events.money import exact_minor
-from shared.projection.changes import (
-    CatalogChanged,
-    Change,
-    Changes,
-    EntitiesChanged,
-    SettingsChanged,
-    UtmValuesChanged,
-)
+from shared.projection.changes import CatalogChanged, Change, Changes, EntitiesChanged, SettingsChanged, UtmValuesAdded
 from shared.projection.pipeline import Context, Stage
 from shared.projection.rows import entity_event
 from shared.projection.sql import Statement, sql
@@ -74,7 +67,7 @@ INSERT INTO {g}.attribution_window SELECT $1, * FROM unnest(
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
     """Derive the campaigns, assets and attribution windows that the changes concern; tell the keys of the windows."""
-    entities, values = changes.of(EntitiesChanged), changes.of(UtmValuesChanged).values
+    entities, values = changes.of(EntitiesChanged), changes.of(UtmValuesAdded).values
     campaigns, assets = set(entities.campaigns), set(entities.assets)
     settings = changes.settings()
     if settings is not None and settings.was.currency != settings.now.currency:
@@ -245,7 +238,7 @@ async def _add(context: Context, statement: Statement, rows: Sequence[tuple[Any,
 
 
 STAGE = Stage(
-    "catalog", run, takes=(EntitiesChanged, SettingsChanged, UtmValuesChanged), tells=(CatalogChanged,), package=__package__,
+    "catalog", run, takes=(EntitiesChanged, SettingsChanged, UtmValuesAdded), tells=(CatalogChanged,), package=__package__,
     owns=("campaign", "asset", "association", "ignored_association", "address", "attribution_window"),
     reads=("entity_event", "utm_reading"),
 )  # fmt: skip

@@ -4,7 +4,7 @@ A touch of a visitor whose events come in order has its session before it is wri
 traffic class that its user agent gives it; what depends on more than that is decided by the stages after this one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,11 @@ from shared.projection.changes import (
     Change,
     Changes,
     EventsAdmitted,
+    EventsArrived,
     SettingsChanged,
     TouchesAdded,
     TouchesRemoved,
-    UtmValuesChanged,
+    UtmValuesAdded,
     VisitorsChanged,
 )
 from shared.projection.pipeline import Context, Stage
@@ -57,11 +58,6 @@ WHERE t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.eve
 ADD_UTM_READINGS = sql("""
 INSERT INTO {g}.utm_reading SELECT $1, * FROM unnest($2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING RETURNING value
 """)
-DROP_UTM_READINGS = sql("""
-DELETE FROM {g}.utm_reading r WHERE r.ws = $1 AND r.value = ANY($2::bigint[])
-    AND NOT EXISTS (SELECT FROM {g}.touch t WHERE t.ws = $1 AND t.utm = r.value)
-RETURNING value
-""")
 
 
 @dataclass
@@ -97,6 +93,7 @@ class _Visitors:
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
     """Write the touches that entered the set and take away those that left it; tell both, and their visitors."""
+    values = await save_utm_readings(context, changes.of(EventsArrived).readings)
     if (settings := changes.settings()) is not None and settings.was.urls != settings.now.urls:
         await _apply_url_rules(context, settings.now.urls)
     admitted = changes.of(EventsAdmitted)
@@ -113,8 +110,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     _complete(context, (*added, *removed, *outside))
     changed = await _in_order(context, visitors.events, added)
     await _write(context, admitted, [*added, *outside])
-    values = await _keep_utm_readings(context, admitted)
-    return [TouchesAdded(tuple(added)), TouchesRemoved(tuple(removed)), UtmValuesChanged(values), changed]
+    return [TouchesAdded(tuple(added)), TouchesRemoved(tuple(removed)), UtmValuesAdded(frozenset(values)), changed]
 
 
 def _classified(arrived: Prepared, rules: MachineRules) -> TouchRow:
@@ -167,21 +163,7 @@ async def _write(context: Context, admitted: EventsAdmitted, rows: Sequence[Touc
     await context.connection.copy("touch", TOUCH_COLUMNS, [touch_record(row) for row in rows])
 
 
-async def _keep_utm_readings(context: Context, admitted: EventsAdmitted) -> frozenset[int]:
-    """Keep the values of stored touches, and of no others, that read otherwise decoded; answers those that came or went.
-
-    To be asked after the touches are written: a value goes with the last touch that has it, where another event has won its id.
-    """
-    came = await _save_utm_readings(context, dict(a.reading for a in admitted.fresh if a.reading is not None))
-    if not (lost := [a.reading[0] for a in admitted.replaced if a.reading is not None]):
-        return frozenset(came)
-    rows = await context.connection.fetch(DROP_UTM_READINGS, context.ws, lost)
-    went = {row["value"] for row in rows}
-    context.remembered.utm_values.difference_update(went)
-    return frozenset(came | went)
-
-
-async def _save_utm_readings(context: Context, readings: Mapping[int, int]) -> set[int]:
+async def save_utm_readings(context: Context, readings: Any) -> set[int]:
     """Write the values that read otherwise decoded, if they are new; answers these."""
     remembered = context.remembered.utm_values
     new = {value: decoded for value, decoded in readings.items() if value not in remembered}
@@ -213,7 +195,7 @@ def _visit(row: Any, rules: UrlRules) -> tuple[Any, ...] | None:
 
 
 STAGE = Stage(
-    "touches", run, takes=(EventsAdmitted, SettingsChanged),
-    tells=(TouchesAdded, TouchesRemoved, UtmValuesChanged, VisitorsChanged), package=__package__,
+    "touches", run, takes=(EventsArrived, EventsAdmitted, SettingsChanged),
+    tells=(TouchesAdded, TouchesRemoved, UtmValuesAdded, VisitorsChanged), package=__package__,
     owns=("touch", "utm_reading"), reads=("visitor",),
 )  # fmt: skip

@@ -46,5 +46,5 @@ utm_reading = sa.Table(
     key_column("value", primary_key=True),
     key_column("decoded", nullable=False),
     sa.Index("utm_reading_decoded", "ws", "decoded"),
-    comment="every utm value of a stored touch that reads otherwise when it is decoded once more",
+    comment="every utm value that ever came and reads otherwise when it is decoded once more",
 )  # fmt: skip
