@@ -162,7 +162,7 @@ def test_a_row_that_cannot_be_read_takes_its_sum_with_it_and_no_other(tmp_path: 
     ]
     assert "'five' is not a number" in told[1][2]
     assert "because line 3, one of its rows, cannot be read" in told[0][2]
-    assert "it says currency 'USD', not 'EUR', as line 6 does" in told[4][2]
+    assert "this one has currency 'USD', not 'EUR' as in line 6" in told[4][2]
 
 
 def tally_of(

@@ -177,11 +177,11 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(own: Running, runner: a
     async def check() -> None:
         workspace = await told(own)
         await make(own, workspace, "one")
-        with pytest.raises(Taken, match="one already"):
+        with pytest.raises(Taken, match="a generation one exists already"):
             await make(own, workspace, "one")
         with pytest.raises(Unfit, match="no event nothing"):
             await make(own, workspace, "two", without=["nothing"])
-        with pytest.raises(Unfit, match="event p1 already"):
+        with pytest.raises(Unfit, match="id p1 exists already"):
             await make(own, workspace, "two", added=[record(BACKDATED | {"id": "p1"})])
         with pytest.raises(Unfit, match=r"session_gap_minutes.*Expected"):
             await make(own, workspace, "two", settings={"session_gap_minutes": 0})
