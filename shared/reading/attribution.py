@@ -72,7 +72,7 @@ def _counting(columns: str, routes: Iterable[Route], condition: str) -> str:
         f"""
     SELECT w.campaign, {columns} FROM campaign_window w
     JOIN {{g}}.touch t ON t.ws = $1 AND t.{KEY_COLUMN[route]} = w.key AND {_within("w")}
-    WHERE {_guessed(f"w.route = {route:d} AND w.window_status IN ({_COUNTING_STATUSES})")}
+    WHERE w.route = {route:d} AND {_guessed(f"w.window_status IN ({_COUNTING_STATUSES})")}
         AND t.traffic_class IN ({_COUNTING_CLASSES}) AND {condition}"""
         for route in sorted(routes)
     )
@@ -102,7 +102,7 @@ def _by_lowest_route() -> str:
     SELECT w.campaign, t.type, t.traffic_class, t.count, {", ".join(by)} FROM campaign_window w
     JOIN {{g}}.touch t ON t.ws = $1 AND t.{KEY_COLUMN[route]} = w.key
         AND t.occurred_at_us >= greatest(w.from_us, $3::bigint) AND t.occurred_at_us < least(w.to_us, $4::bigint){"".join(joins)}
-    WHERE {_guessed(f"w.route = {route:d}")} AND t.traffic_class <> {TrafficClass.RETRACTED:d}{"".join(lower)}""")
+    WHERE w.route = {route:d} AND t.traffic_class <> {TrafficClass.RETRACTED:d}{"".join(lower)}""")
     return " UNION ALL ".join(parts)
 
 
@@ -204,7 +204,7 @@ _OF_CONTACTS = " UNION ALL ".join(
     f"""
     SELECT w.campaign, w.route, w.window_status, o.contact, t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class
     FROM campaign_window w JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = w.key AND {_within("w")} {OWNER_OF}
-    WHERE {_guessed(f"w.route = {route:d}")} AND t.traffic_class <> {TrafficClass.RETRACTED:d}
+    WHERE w.route = {route:d} AND t.traffic_class <> {TrafficClass.RETRACTED:d}
         AND t.type IN ({sql_list(INFLUENCING)}) AND o.contact = ANY($3::bigint[])"""
     for route, column in KEY_COLUMN.items()
 )
