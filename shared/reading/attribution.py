@@ -131,25 +131,34 @@ SELECT campaign, count(DISTINCT session) AS sessions, count(DISTINCT session) FI
 FROM visit GROUP BY campaign
 """)
 
-# When each contact was first touched, at any time, in microseconds. One row a campaign and contact.
+# When each contact was first touched, at any time, in microseconds; `page_visit_us` is of its page visits of FIRST_TOUCH_ROUTES. One
+# row a campaign and contact.
 REACHED_CONTACTS = sql(f"""
 WITH {_WINDOWS}, reached AS ({
-    _counting("t.person, t.occurred_at_us, t.event_id, t.type", Route, f"t.type IN ({sql_list(INFLUENCING)})")
+    _counting("w.route, t.person, t.occurred_at_us, t.event_id, t.type", Route, f"t.type IN ({sql_list(INFLUENCING)})")
 })
 SELECT t.campaign, o.contact, min(t.occurred_at_us) AS influence_us,
     min(t.occurred_at_us) FILTER (WHERE t.type IN ({sql_list(DEAL_TOUCHES)})) AS deal_touch_us,
-    min(t.occurred_at_us) FILTER (WHERE t.type IN ({sql_list(REVENUE_TOUCHES)})) AS revenue_touch_us
+    min(t.occurred_at_us) FILTER (WHERE t.type IN ({sql_list(REVENUE_TOUCHES)})) AS revenue_touch_us,
+    min(t.occurred_at_us) FILTER (
+        WHERE t.type = {TouchType.PAGE_VISITED:d} AND t.route IN ({sql_list(FIRST_TOUCH_ROUTES)})) AS page_visit_us
 FROM reached t {OWNER_OF} GROUP BY t.campaign, o.contact
 """)
 
-# The first page visits of those contacts ($5) that were created in [$3, $4), up to their creation, and what these visits are to the
-# campaigns. One row a campaign and contact. A contact whose first visit counts for a campaign is always one that it reached.
+# The first page visits, up to their creation, of those contacts ($5) that were created in [$3, $4) and whose first visit was at the
+# instant $6, and what these visits are to the campaigns. One row a campaign and contact. A first visit that counts for a campaign is
+# the earliest page visit by which the campaign reached the contact: other contacts need not be asked for.
+# OFFSET 0 has each visit looked up by its person and instant, for PostgreSQL may choose to read all touches instead.
 FIRST_VISITS = sql(f"""
 WITH visit AS MATERIALIZED (
     SELECT c.contact, c.created_us, t.occurred_at_us, t.traffic_class, t.asset_or_page_key, t.via, t.utm
-    FROM {{g}}.contact c JOIN {{g}}.touch t ON t.ws = $1 AND t.person = c.first_visit_person
-        AND t.occurred_at_us = c.first_visit_us AND t.event_id = c.first_visit_event
-    WHERE c.ws = $1 AND c.contact = ANY($5::bigint[]) AND {_in_range("c.created_us")}
+    FROM unnest($5::bigint[], $6::bigint[]) u(contact, at_us)
+    JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = u.contact AND c.first_visit_us = u.at_us
+    CROSS JOIN LATERAL (
+        SELECT occurred_at_us, traffic_class, asset_or_page_key, via, utm FROM {{g}}.touch
+        WHERE ws = $1 AND person = c.first_visit_person AND occurred_at_us = c.first_visit_us AND event_id = c.first_visit_event
+        OFFSET 0) t
+    WHERE {_in_range("c.created_us")}
 )
 SELECT w.campaign, t.contact, t.created_us, t.traffic_class,
     {", ".join(f"min(w.window_status) FILTER (WHERE w.route = {route:d}) AS by_{route.name.lower()}" for route in Route)}

@@ -62,6 +62,8 @@ class ReachedContact:
     influence_us: int
     deal_touch_us: int | None
     revenue_touch_us: int | None
+    page_visit_us: int | None
+    """Of the visits that rule first and last touch may name as a contact's first."""
 
 
 @dataclass
@@ -115,7 +117,7 @@ async def campaign_numbers(
     out = {key: CampaignNumbers() for key in campaigns}
     await _count_touches(snapshot, out, span)
     reached = await _count_reached(snapshot, out, span)
-    await _count_new_contacts(snapshot, out, {contact for contacts in reached.values() for contact in contacts}, span)
+    await _count_new_contacts(snapshot, out, reached, span)
     await _count_deals(snapshot, out, reached, span)
     ids = {campaign_id: key for key, campaign_id in campaigns.items()}
     for share in await shares(snapshot, span, model, list(campaigns)):
@@ -152,7 +154,7 @@ async def _count_reached(
     """Count influenced contacts. Answers all contacts that each campaign ever reached, whenever that was."""
     reached: dict[int, dict[int, ReachedContact]] = {key: {} for key in out}
     for row in await snapshot.fetch(REACHED_CONTACTS, list(out)):
-        first = ReachedContact(row["influence_us"], row["deal_touch_us"], row["revenue_touch_us"])
+        first = ReachedContact(row["influence_us"], row["deal_touch_us"], row["revenue_touch_us"], row["page_visit_us"])
         reached[row["campaign"]][row["contact"]] = first
         if first.influence_us in span:
             out[row["campaign"]].contacts["influenced_contacts"][row["contact"]] = first.influence_us
@@ -160,11 +162,15 @@ async def _count_reached(
 
 
 async def _count_new_contacts(
-    snapshot: Snapshot, out: dict[int, CampaignNumbers], reached: set[int], span: TimeRange
+    snapshot: Snapshot, out: dict[int, CampaignNumbers], reached: dict[int, dict[int, ReachedContact]], span: TimeRange
 ) -> None:
-    """Count the contacts created in the range by their first and by their last touch; `reached` are those of any campaign."""
+    """Count the contacts created in the range by their first and by their last touch."""
     asked = list(out), span.from_us, span.to_us
-    for row in await snapshot.fetch(FIRST_VISITS, *asked, list(reached)):
+    visits = {(contact, first.page_visit_us) for contacts in reached.values() for contact, first in contacts.items()}
+    may_be_first = [visit for visit in visits if visit[1] is not None]
+    for row in await snapshot.fetch(
+        FIRST_VISITS, *asked, [contact for contact, _ in may_be_first], [at_us for _, at_us in may_be_first]
+    ):
         if is_first_touch(TrafficClass(row["traffic_class"]), statuses_by_route(row)):
             out[row["campaign"]].contacts["new_contacts_first_touch"][row["contact"]] = row["created_us"]
     for row in await snapshot.fetch(LAST_TOUCHES, *asked):
