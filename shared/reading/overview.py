@@ -6,9 +6,11 @@ deals behind a number, and for the difference between two generations.
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from shared.events.instants import BEGINNING_US, to_rfc3339
 from shared.events.money import Money, to_money
@@ -18,6 +20,7 @@ from shared.reading.attribution import (
     DEALS_OF_CONTACTS,
     FIRST_VISITS,
     LAST_TOUCHES,
+    ONE_CAMPAIGN,
     REACHED_CONTACTS,
     SESSION_COUNTS,
     TOUCH_COUNTS,
@@ -62,8 +65,18 @@ class ReachedContact:
     influence_us: int
     deal_touch_us: int | None
     revenue_touch_us: int | None
-    page_visit_us: int | None
-    """Of the visits that rule first and last touch may name as a contact's first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The rows of the statements of `shared.reading.attribution` that have these names."""
+
+    touch_counts: Sequence[Any]
+    session_counts: Sequence[Any]
+    reached_contacts: Sequence[Any]
+    first_visits: Sequence[Any]
+    last_touches: Sequence[Any]
+    conversion_utms: Sequence[Any]
 
 
 @dataclass
@@ -115,9 +128,10 @@ async def campaign_numbers(
     Raises `WrongShape` if the store lacks the model.
     """
     out = {key: CampaignNumbers() for key in campaigns}
-    await _count_touches(snapshot, out, span)
-    reached = await _count_reached(snapshot, out, span)
-    await _count_new_contacts(snapshot, out, reached, span)
+    gathered = await (_gather_one if len(out) == 1 else _gather_several)(snapshot, list(out), span)
+    _count_touches(out, gathered)
+    reached = _count_reached(out, gathered, span)
+    _count_new_contacts(out, gathered)
     await _count_deals(snapshot, out, reached, span)
     ids = {campaign_id: key for key, campaign_id in campaigns.items()}
     for share in await shares(snapshot, span, model, list(campaigns)):
@@ -133,9 +147,31 @@ async def campaign_numbers(
     return out
 
 
-async def _count_touches(snapshot: Snapshot, out: dict[int, CampaignNumbers], span: TimeRange) -> None:
+async def _gather_one(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
+    """All that is read of one campaign's touches, by one statement."""
+    parts = await snapshot.fetchrow(ONE_CAMPAIGN, campaigns, span.from_us, span.to_us)
+    return Gathered(**{name: [] if rows is None else orjson.loads(rows) for name, rows in parts.items()})
+
+
+async def _gather_several(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
+    """All that is read of the touches of several campaigns, by a statement each."""
+    asked = campaigns, span.from_us, span.to_us
+    reached = await snapshot.fetch(REACHED_CONTACTS, campaigns)
+    visits = {(row["contact"], row["page_visit_us"]) for row in reached if row["page_visit_us"] is not None}
+    contacts, instants_us = [contact for contact, _ in visits], [at_us for _, at_us in visits]
+    return Gathered(
+        touch_counts=await snapshot.fetch(TOUCH_COUNTS, *asked),
+        session_counts=await snapshot.fetch(SESSION_COUNTS, *asked),
+        reached_contacts=reached,
+        first_visits=await snapshot.fetch(FIRST_VISITS, *asked, contacts, instants_us),
+        last_touches=await snapshot.fetch(LAST_TOUCHES, *asked),
+        conversion_utms=await snapshot.fetch(CONVERSION_UTMS, *asked),
+    )
+
+
+def _count_touches(out: dict[int, CampaignNumbers], gathered: Gathered) -> None:
     """Count touches by type, what was kept out by reason, and sessions."""
-    for row in await snapshot.fetch(TOUCH_COUNTS, list(out), span.from_us, span.to_us):
+    for row in gathered.touch_counts:
         one, type_ = out[row["campaign"]], TouchType(row["type"])
         reason = kept_out(TrafficClass(row["traffic_class"]), statuses_by_route(row))
         if reason is None:
@@ -144,41 +180,34 @@ async def _count_touches(snapshot: Snapshot, out: dict[int, CampaignNumbers], sp
                 one.counts[metric] += row["touches"]
         elif type_ in INFLUENCING:
             one.excluded[str(reason)] += row["touches"]
-    for row in await snapshot.fetch(SESSION_COUNTS, list(out), span.from_us, span.to_us):
+    for row in gathered.session_counts:
         out[row["campaign"]].counts |= {"sessions": row["sessions"], "new_sessions": row["new_sessions"]}
 
 
-async def _count_reached(
-    snapshot: Snapshot, out: dict[int, CampaignNumbers], span: TimeRange
+def _count_reached(
+    out: dict[int, CampaignNumbers], gathered: Gathered, span: TimeRange
 ) -> dict[int, dict[int, ReachedContact]]:
     """Count influenced contacts. Answers all contacts that each campaign ever reached, whenever that was."""
     reached: dict[int, dict[int, ReachedContact]] = {key: {} for key in out}
-    for row in await snapshot.fetch(REACHED_CONTACTS, list(out)):
-        first = ReachedContact(row["influence_us"], row["deal_touch_us"], row["revenue_touch_us"], row["page_visit_us"])
+    for row in gathered.reached_contacts:
+        first = ReachedContact(row["influence_us"], row["deal_touch_us"], row["revenue_touch_us"])
         reached[row["campaign"]][row["contact"]] = first
         if first.influence_us in span:
             out[row["campaign"]].contacts["influenced_contacts"][row["contact"]] = first.influence_us
     return reached
 
 
-async def _count_new_contacts(
-    snapshot: Snapshot, out: dict[int, CampaignNumbers], reached: dict[int, dict[int, ReachedContact]], span: TimeRange
-) -> None:
+def _count_new_contacts(out: dict[int, CampaignNumbers], gathered: Gathered) -> None:
     """Count the contacts created in the range by their first and by their last touch."""
-    asked = list(out), span.from_us, span.to_us
-    visits = {(contact, first.page_visit_us) for contacts in reached.values() for contact, first in contacts.items()}
-    may_be_first = [visit for visit in visits if visit[1] is not None]
-    for row in await snapshot.fetch(
-        FIRST_VISITS, *asked, [contact for contact, _ in may_be_first], [at_us for _, at_us in may_be_first]
-    ):
+    for row in gathered.first_visits:
         if is_first_touch(TrafficClass(row["traffic_class"]), statuses_by_route(row)):
             out[row["campaign"]].contacts["new_contacts_first_touch"][row["contact"]] = row["created_us"]
-    for row in await snapshot.fetch(LAST_TOUCHES, *asked):
+    for row in gathered.last_touches:
         touch = Order(row["occurred_at_us"], row["event_id"])
         kind = TouchType(row["type"]), TrafficClass(row["traffic_class"]), WindowStatus(row["window_status"])
         if is_last_touch(touch, *kind, Order(row["created_us"], row["created_event"])):
             out[row["campaign"]].contacts["new_contacts_last_touch"][row["contact"]] = row["created_us"]
-    for row in await snapshot.fetch(CONVERSION_UTMS, *asked):
+    for row in gathered.conversion_utms:
         if is_last_touch_by_utm(WindowStatus(row["window_status"])):
             out[row["campaign"]].contacts["new_contacts_last_touch"][row["contact"]] = row["created_us"]
 
