@@ -18,9 +18,9 @@ from shared.projection.sql import sql
 from shared.reading.attribution import (
     CONVERSION_UTMS,
     DEALS_OF_CONTACTS,
+    FEW_CAMPAIGNS,
     FIRST_VISITS,
     LAST_TOUCHES,
-    ONE_CAMPAIGN,
     REACHED_CONTACTS,
     SESSION_COUNTS,
     TOUCH_COUNTS,
@@ -56,6 +56,7 @@ CONTACT_METRICS = (
     "contacts_with_attributed_revenue",
 )  # fmt: skip
 DEAL_METRICS = ("influenced_deals", "closed_deals")
+FEW_MAX = 20  # campaigns that one statement reads; of all 50, six statements take two thirds of its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ async def campaign_numbers(
     Raises `WrongShape` if the store lacks the model.
     """
     out = {key: CampaignNumbers() for key in campaigns}
-    gathered = await (_gather_one if len(out) == 1 else _gather_several)(snapshot, list(out), span)
+    gathered = await (_gather_few if len(out) <= FEW_MAX else _gather_many)(snapshot, list(out), span)
     _count_touches(out, gathered)
     reached = _count_reached(out, gathered, span)
     _count_new_contacts(out, gathered)
@@ -147,14 +148,14 @@ async def campaign_numbers(
     return out
 
 
-async def _gather_one(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
-    """All that is read of one campaign's touches, by one statement."""
-    parts = await snapshot.fetchrow(ONE_CAMPAIGN, campaigns, span.from_us, span.to_us)
+async def _gather_few(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
+    """All that is read of the touches of a few campaigns, by one statement."""
+    parts = await snapshot.fetchrow(FEW_CAMPAIGNS, campaigns, span.from_us, span.to_us)
     return Gathered(**{name: [] if rows is None else orjson.loads(rows) for name, rows in parts.items()})
 
 
-async def _gather_several(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
-    """All that is read of the touches of several campaigns, by a statement each."""
+async def _gather_many(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
+    """The same of many campaigns, by a statement for each list of rows."""
     asked = campaigns, span.from_us, span.to_us
     reached = await snapshot.fetch(REACHED_CONTACTS, campaigns)
     visits = {(row["contact"], row["page_visit_us"]) for row in reached if row["page_visit_us"] is not None}

@@ -23,11 +23,12 @@ from shared.access.positions import Positions
 from shared.database import open_pool
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.tables import shape
+from shared.reading import overview
 from shared.reading.attribution import (
     CONVERSION_UTMS,
+    FEW_CAMPAIGNS,
     FIRST_VISITS,
     LAST_TOUCHES,
-    ONE_CAMPAIGN,
     REACHED_CONTACTS,
     SESSION_COUNTS,
     SHARES,
@@ -264,20 +265,36 @@ def test_credit_is_read_once_for_all_models_and_by_key_for_a_campaign(
             whole = (await client.get("/v1/campaigns")).json()["items"]
             asked.clear()
             page = (await client.get("/v1/campaigns?limit=1")).json()
-            (numbers,) = [arguments for statement, arguments in asked if statement is ONE_CAMPAIGN]
+            (numbers,) = [arguments for statement, arguments in asked if statement is FEW_CAMPAIGNS]
             assert numbers[0] == [campaign_key("c0")]
             assert page["items"] == whole[:1]
             asked.clear()
             second = (await client.get(f"/v1/campaigns?limit=2&cursor={page['next_cursor']}")).json()
             assert second["items"] == whole[1:3]
-            (numbers,) = [arguments for statement, arguments in asked if statement is TOUCH_COUNTS]
+            (numbers,) = [arguments for statement, arguments in asked if statement is FEW_CAMPAIGNS]
             assert numbers[0] == [campaign_key(item["campaign_id"]) for item in whole[1:3]]
             asked.clear()
-            overview = (await client.get("/v1/campaigns/c1/overview")).json()
-            assert overview["metrics"] == whole[1]["metrics"]
+            told_of_one = (await client.get("/v1/campaigns/c1/overview")).json()
+            assert told_of_one["metrics"] == whole[1]["metrics"]
             assert whole[1]["metrics"]["attributed_revenue"]
             statements = [statement for statement, _ in asked]
             assert (statements.count(SHARES), statements.count(SHARES_OF)) == (0, 1)
+
+    runner.run(check())
+
+
+def test_many_campaigns_are_read_by_other_statements_with_the_same_answers(
+    store: Store, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        await fill(store, 60, 3)
+        async with store.api(1) as (client, _):
+            for query in ("", f"?from={iso(100 * DAY_US)[:10]}&to={iso(230 * DAY_US)[:10]}"):
+                monkeypatch.setattr(overview, "FEW_MAX", CAMPAIGNS)
+                few = (await client.get(f"/v1/campaigns{query}")).json()["items"]
+                monkeypatch.setattr(overview, "FEW_MAX", 0)
+                assert (await client.get(f"/v1/campaigns{query}")).json()["items"] == few
+                assert sum(item["metrics"]["influenced_contacts"] for item in few) > 0
 
     runner.run(check())
 
@@ -339,13 +356,13 @@ def test_a_short_range_costs_no_more_than_all_time_and_all_time_is_linear(
             "SELECT contact, first_visit_us FROM g1.contact WHERE ws = $1 AND first_visit_us IS NOT NULL", ws
         )
         visits = [row["contact"] for row in rows], [row["first_visit_us"] for row in rows]
-        several = TOUCH_COUNTS, SESSION_COUNTS, REACHED_CONTACTS, FIRST_VISITS, LAST_TOUCHES, CONVERSION_UTMS
+        many = [TOUCH_COUNTS, SESSION_COUNTS, REACHED_CONTACTS, FIRST_VISITS, LAST_TOUCHES, CONVERSION_UTMS]
         month = (FROM_US + 200 * DAY_US, FROM_US + 230 * DAY_US)
-        for asked in (campaigns[:1], campaigns):
+        for asked, statements in ((campaigns[:1], [FEW_CAMPAIGNS]), (campaigns, [FEW_CAMPAIGNS]), (campaigns, many)):
             done = {}
             for span in ((BEGINNING_US, END_US), month, (END_US - 2, END_US - 1)):
                 done[span] = 0.0
-                for statement in several if len(asked) > 1 else (ONE_CAMPAIGN,):
+                for statement in statements:
                     arguments = {REACHED_CONTACTS: (), FIRST_VISITS: (*span, *visits)}.get(statement, span)
                     explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement.replace("{g}", "g1")
                     plan = await pool.fetchval(explain, ws, asked, *arguments)
