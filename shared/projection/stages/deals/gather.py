@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from shared.events import types as e
@@ -12,12 +13,14 @@ from shared.projection.changes import (
     Changes,
     ContactsChanged,
     EntitiesChanged,
+    ReclassifiedTouch,
     SettingsChanged,
     TouchesAdded,
     TouchesRemoved,
     TrafficChanged,
 )
 from shared.projection.pipeline import Context
+from shared.projection.rows import TouchRow
 from shared.projection.sql import sql
 from shared.rules.deal import DealFields, Member
 from shared.rules.excluded_traffic import TrafficClass
@@ -77,22 +80,18 @@ def _concerns_all(settings: SettingsChanged | None) -> bool:
 
 async def _deals_of_touches(context: Context, changes: Changes) -> set[int]:
     """The deals that closed after a touch of their contacts which came, left, or has another traffic class now."""
-    places = [
-        (touch.person, touch.occurred_at_us)
-        for touches in (
-            changes.of(TouchesAdded).touches, changes.of(TouchesRemoved).touches, changes.of(TrafficChanged).touches,
-        )
-        for touch in touches
-    ]  # fmt: skip
-    if not places:
+    added, removed = changes.of(TouchesAdded).touches, changes.of(TouchesRemoved).touches
+    reclassified = changes.of(TrafficChanged).touches
+    if not added and not removed and not reclassified:
         return set()
     latest_us = await context.connection.fetchval(LATEST_CLOSE, context.ws)
     if latest_us is None:
         return set()
     earliest: dict[int, int] = {}
-    for person, at_us in places:
-        if at_us < earliest.get(person, latest_us):
-            earliest[person] = at_us
+    touches: Iterable[TouchRow | ReclassifiedTouch] = chain(added, removed, reclassified)
+    for touch in touches:
+        if touch.occurred_at_us < earliest.get(touch.person, latest_us):
+            earliest[touch.person] = touch.occurred_at_us
     if not earliest:
         return set()
     rows = await context.connection.fetch(DEALS_OF_LATE_TOUCHES, context.ws, list(earliest), list(earliest.values()))
