@@ -46,6 +46,8 @@ class EventsAdmitted:
     @property
     def restored(self) -> list[Prepared]:
         """Those that enter and have a row already: they were retracted and are so no longer."""
+        if len(self.entering) + len(self.outside) == len(self.fresh):
+            return []  # every fresh event either enters or stays outside; what else enters was restored
         fresh = {a.event_id for a in self.fresh}
         return [a for a in self.entering if a.event_id not in fresh]
 
