@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain
 
 from shared.projection.changes import Change, Changes, EventsAdmitted, IdentifiersMentioned
 from shared.projection.mentions import edges_of, found_by_person, named_once
@@ -44,7 +45,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     edges: dict[tuple[int, int], int] = defaultdict(int)
     firsts: dict[Identifier, Order] = {}
     lost: set[int] = set()
-    for arrived, leaves in (*((a, True) for a in admitted.leaving), *((a, False) for a in admitted.entering)):
+    for arrived, leaves in chain(((a, True) for a in admitted.leaving), ((a, False) for a in admitted.entering)):
         named = arrived.mention
         if named is None:
             continue
