@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.projection.rows import TouchRow
+from shared.projection.sql import sql
 from shared.rules.order import Order
 from shared.rules.session import Session
+
+VISITORS = sql("SELECT * FROM {g}.visitor WHERE ws = $1 AND visitor = ANY($2::bigint[])")
 
 
 @dataclass(slots=True)

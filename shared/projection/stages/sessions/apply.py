@@ -19,8 +19,8 @@ from shared.projection.changes import (
 )
 from shared.projection.pipeline import Context, Stage
 from shared.projection.sql import sql
-from shared.projection.stages.sessions.gather import ALL_VISITORS, NEWEST, SESSION_EVENTS, SESSIONS_BEFORE, VISITORS
-from shared.projection.visitors import VisitorState
+from shared.projection.stages.sessions.gather import ALL_VISITORS, NEWEST, SESSION_EVENTS, SESSIONS_BEFORE
+from shared.projection.visitors import VISITORS, VisitorState
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 from shared.rules.keys import session_key

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from shared.projection.pipeline import Context
 from shared.projection.sql import sql
-from shared.projection.visitors import VisitorState
+from shared.projection.visitors import VISITORS, VisitorState
 from shared.rules.influence import TouchType
 
-VISITORS = sql("SELECT * FROM {g}.visitor WHERE ws = $1 AND visitor = ANY($2::bigint[])")
 VISITS = sql(f"""
 SELECT person, occurred_at_us, event_id, url, utm_told, referrer, asset_id, via_asset_id, asset_or_page_key, via, source
 FROM {{g}}.touch WHERE ws = $1 AND type = {TouchType.PAGE_VISITED:d}
