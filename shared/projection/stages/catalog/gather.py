@@ -15,6 +15,7 @@ from shared.rules import utm
 from shared.rules.association import IgnoredAssociation, Life
 from shared.rules.keys import utm_key
 from shared.rules.order import Order
+from shared.rules.pre_association import Route
 
 ASSOCIATIONS_TOLD = names_like(e.AssetAssociated)
 ASSOCIATED = name_of(e.AssetAssociated)  # the others end one
@@ -49,8 +50,8 @@ SELECT subject, object, leads_to, occurred_at_us, event_id FROM {{g}}.entity_eve
 WHERE ws = $1 AND type IN {sql_names(names_with("page", "link"))} AND live AND (object = ANY($2::bigint[]) OR leads_to = ANY($2::bigint[]))
 """)  # who registered these pages or links
 PAGES_OF = sql("SELECT DISTINCT page FROM {g}.address WHERE ws = $1 AND asset = ANY($2::bigint[])")
-VALUES_OF = sql("""
-SELECT DISTINCT key FROM {g}.attribution_window WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND route = 3
+VALUES_OF = sql(f"""
+SELECT DISTINCT key FROM {{g}}.attribution_window WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND route = {Route.UTM:d}
 """)
 READING_AS = sql("SELECT value FROM {g}.utm_reading WHERE ws = $1 AND decoded = ANY($2::bigint[])")
 READINGS_OF = sql("SELECT value, decoded FROM {g}.utm_reading WHERE ws = $1 AND value = ANY($2::bigint[])")

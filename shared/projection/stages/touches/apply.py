@@ -4,7 +4,7 @@ A touch of a visitor whose events come in order has its session before it is wri
 traffic class that its user agent gives it; what depends on more than that is decided by the stages after this one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,7 +163,7 @@ async def _write(context: Context, admitted: EventsAdmitted, rows: Sequence[Touc
     await context.connection.copy("touch", TOUCH_COLUMNS, [touch_record(row) for row in rows])
 
 
-async def save_utm_readings(context: Context, readings: Any) -> set[int]:
+async def save_utm_readings(context: Context, readings: Mapping[int, int]) -> set[int]:
     """Write the values that read otherwise decoded, if they are new; answers these."""
     remembered = context.remembered.utm_values
     new = {value: decoded for value, decoded in readings.items() if value not in remembered}

@@ -129,15 +129,12 @@ async def _scanned(context: Context, members: dict[int, int], by_mail: dict[Mail
     found: dict[Mail, list[Burst]] = {mail: some for mail, told in clicks.items() if (some := bursts(told))}
     if not found:
         return {}
-    contacts, asset_or_page_keys = (
-        {contact for contact, _ in found},
-        {asset_or_page_key for _, asset_or_page_key in found},
-    )
+    contacts, assets = {contact for contact, _ in found}, {asset for _, asset in found}
     persons = [member for member, contact in members.items() if contact in contacts]
     upto_us = max(some[-1].at_us for some in found.values())
     reached: dict[Mail, list[int]] = defaultdict(list)
     opened: dict[Mail, list[int]] = defaultdict(list)
-    for row in await context.connection.fetch(STORY, context.ws, persons, list(asset_or_page_keys), upto_us):
+    for row in await context.connection.fetch(STORY, context.ws, persons, list(assets), upto_us):
         into = opened if row["type"] == TouchType.EMAIL_OPENED else reached
         into[members[row["person"]], row["asset_or_page_key"]].append(row["occurred_at_us"])
     return {mail: scanned(clicks[mail], some, reached[mail], opened[mail]) for mail, some in found.items()}
