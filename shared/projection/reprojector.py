@@ -115,7 +115,8 @@ class Reprojector:
     _ahead: Sequence[Entry] = ()
     _nearest: int = 0
     _stalled_steps: int = 0
-    _pieces: list[tuple[Statement, int]] | None = None
+    _pieces: tuple[int, list[tuple[Statement, int]]] | None = None
+    """The `ws` whose rows are being deleted, and what is left to do of that."""
 
     async def step(self, connection: Connection) -> bool:
         """Do the next piece of work, a fraction of a second; False if there is none.
@@ -223,12 +224,12 @@ class Reprojector:
         if ws is None:
             self._pieces = None
             return False
-        if self._pieces is None:
-            self._pieces = await _pieces(connection)
-        if self._pieces:
-            delete, begin = self._pieces[-1]
+        if self._pieces is None or self._pieces[0] != ws:  # a lower `ws` may have been superseded meanwhile
+            self._pieces = ws, await _pieces(connection)
+        if left := self._pieces[1]:
+            delete, begin = left[-1]
             await connection.execute(delete, ws, (begin, 0), (begin + PIECE_PAGES, 0))
-            self._pieces.pop()
+            left.pop()
         else:
             await connection.execute(DELETED, ws)
             self._pieces = None

@@ -19,7 +19,7 @@ from shared.rules.association import Change, intervals, life
 from shared.rules.contact import (
     SALESFORCE_PROPERTY,
     Merge,
-    Named,
+    NamedIdentifier,
     SalesforceChange,
     components,
     created,
@@ -130,7 +130,7 @@ class InMemory:
         self.name: dict[int, str] = {}
         self.created: dict[int, Order] = {}
         self.emails: dict[int, list[str]] = {}
-        by_key = {identifier.key: Named(identifier, order) for identifier, order in first.items()}
+        by_key = {identifier.key: NamedIdentifier(identifier, order) for identifier, order in first.items()}
         for component in components(by_key, links):
             key = representative(component)
             members = [by_key[member] for member in component]
