@@ -51,7 +51,7 @@ def _instant(column: str) -> str:
 
 
 def _amount(minor: str, currency: str) -> str:
-    """An amount with the decimals of its currency, exactly."""
+    """An amount, exactly. With a scale that is declared, for some programs make a float of any other; no currency has more decimals."""
     by_decimals: dict[int, list[str]] = {}
     for code, decimals in DECIMALS.items():
         by_decimals.setdefault(decimals, []).append(code)
@@ -60,7 +60,7 @@ def _amount(minor: str, currency: str) -> str:
         for decimals, codes in sorted(by_decimals.items())
         if decimals != 2
     )
-    return f"{minor}::numeric * CASE {cases} ELSE 0.01 END"
+    return f"({minor}::numeric * CASE {cases} ELSE 0.01 END)::numeric(24, 4)"
 
 
 def _type(column: str) -> str:

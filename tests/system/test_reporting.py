@@ -77,7 +77,7 @@ def test_touches_have_their_campaign_and_the_reason_why_they_do_not_count(
     ]
 
 
-def test_amounts_have_the_decimals_of_their_currency(
+def test_amounts_are_decimals_in_the_unit_of_their_currency(
     spring: Workspace, runner: asyncio.Runner, database_url: str
 ) -> None:
     async def read() -> tuple[Any, ...]:
@@ -91,9 +91,9 @@ def test_amounts_have_the_decimals_of_their_currency(
             )
 
     budgets, deals, shares = runner.run(read())
-    assert (str(budgets[0][0]), budgets[0][1]) == ("1200.50", "NOK")
-    assert (str(deals[0][0]), *deals[0][1:]) == ("100", "JPY", ["kari@example.no"])
-    assert [(event_id, str(share)) for event_id, share in shares] == [("5", "100")]
+    assert budgets == [(Decimal("1200.50"), "NOK")]
+    assert deals == [(Decimal(100), "JPY", ["kari@example.no"])]
+    assert shares == [("5", Decimal(100))]
 
 
 def test_a_login_sees_nothing_of_another_workspace(
