@@ -57,6 +57,15 @@ ADDRESS_NOW_OF = sql(f"""
 SELECT s.asset_id FROM {{g}}.address p JOIN {{g}}.asset s ON s.ws = $1 AND s.asset = p.asset
 WHERE p.ws = $1 AND p.page = $2 AND p.to_us = {END_US}
 """)
+REGISTERED = sql(f"""
+SELECT s.asset_id, s.asset_type, s.name, s.url, s.target_url, coalesce(h.campaigns, '{{}}') AS campaigns FROM {{g}}.asset s
+LEFT JOIN LATERAL (
+    SELECT array_agg(c.campaign_id ORDER BY c.campaign_id) AS campaigns FROM {{g}}.association a
+    JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = a.campaign
+    WHERE a.ws = $1 AND a.asset = s.asset AND a.to_us = {END_US}) h ON true
+WHERE s.ws = $1 AND s.asset_type IS NOT NULL AND ($2::text IS NULL OR s.asset_type = $2) AND (NOT $3 OR h.campaigns IS NULL)
+ORDER BY s.asset_id LIMIT $4
+""")
 ITEM = sql("""
 SELECT i.live, i.as_of_us, e.occurred_at_us, e.body
 FROM {g}.event_index i JOIN {g}.entity_event e
@@ -148,6 +157,13 @@ async def assets_now(snapshot: Snapshot, asset_ids: Collection[str]) -> Mapping[
 async def asset_now(snapshot: Snapshot, asset_id: str) -> AssetNow:
     """What is known of an asset, whether anybody registered it or not."""
     return (await assets_now(snapshot, [asset_id]))[asset_id]
+
+
+async def registered_assets(
+    snapshot: Snapshot, asset_type: str | None, limit: int, *, unheld: bool = False
+) -> list[dict[str, Any]]:
+    """The first registered assets by id, with the campaigns that hold them; of one type if it is given, and `unheld` ones alone if wanted."""
+    return [dict(row) for row in await snapshot.fetch(REGISTERED, asset_type, unheld, limit)]
 
 
 async def social_posts_now(snapshot: Snapshot, campaign_id: str) -> int:

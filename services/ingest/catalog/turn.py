@@ -7,7 +7,7 @@ wished. Events sent by other calls have no turn.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -78,12 +78,11 @@ def _with_instant(record: Record, event: Event, now_us: int) -> Record:
 
 @dataclass
 class Turns:
-    """Gives turns. `project`, if there is one, brings the projection to the end of a partition: for a store that no service projects."""
+    """Gives turns of the workspaces of one store."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     log: EventLog
     wakeups: Wakeups
-    project: Callable[[int], Awaitable[None]] | None = None
     _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE_MAX))
 
     @asynccontextmanager
@@ -106,8 +105,6 @@ class Turns:
                 try:
                     partition = partition_of(workspace, self.log.partitions)
                     end = Position(partition, await self.log.end(partition))
-                    if self.project is not None:
-                        await self.project(partition)
                     async with self._reached(raw, workspace, end) as snapshot:
                         yield Turn(snapshot, time.time_ns() // 1000, end, self.log, key_hint)
                 finally:
@@ -115,6 +112,11 @@ class Turns:
                         await raw.execute(UNLOCK, lock)
         finally:
             self._at_once.release()
+
+    async def reaches(self, workspace: str, position: Position) -> bool:
+        """Whether everything before a position is projected. Raises as `snapshot_on` does."""
+        async with self.pool.acquire() as raw, snapshot_on(raw, workspace) as snapshot:
+            return snapshot.as_of.offset >= position.offset
 
     @asynccontextmanager
     async def _reached(self, raw: Any, workspace: str, end: Position) -> AsyncIterator[Snapshot]:
