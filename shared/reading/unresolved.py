@@ -5,7 +5,8 @@ registered, `utm_campaign` values with visits that no campaign claims now, and p
 that are counted are visits here (rule **excluded traffic**).
 
 Keys of touches are found by walking along an index from one key to the next, so a page of the list costs a few look-ups for each key
-that it passes, however many touches the keys have. What is counted for one key is bounded by `COUNTED_MAX`.
+that it passes, however many touches the keys have. A page passes `WALKED_MAX` keys at most, and counts `COUNTED_MAX` touches of one key
+at most.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from shared.rules.pre_association import Route, WindowStatus
 
 KINDS = ("campaigns", "assets", "utm_values", "pages")
 COUNTED_MAX = 10_000  # touches of one key that are counted: more is "more than that" for who looks for mistakes
+WALKED_MAX = 5_000  # keys that one page passes in one index: some 0.1 ms each
 STEPS_MAX = 5  # pages of keys that are looked at to fill one page; keys without a counted visit are left out
 FIRST_KEY = -(2**63)
 
@@ -47,17 +49,20 @@ GROUP BY c.campaign_id ORDER BY c.campaign_id
 def _walk(column: str, wanted: str) -> Statement:
     """The first $3 keys of a column of `touch` after $2 for which `wanted` holds, in order.
 
+    If $4 keys are passed before that, the last of them ends the list and is `cut`; `wanted` is false if it is not one of those.
     `wanted` must be a subquery or an expression, not a join: then PostgreSQL stops walking as soon as it has enough keys.
     """
     following = (
         f"SELECT t.{column} FROM {{g}}.touch t WHERE t.ws = $1 AND t.{column} > {{after}} ORDER BY t.{column} LIMIT 1"
     )
     return sql(f"""
-WITH RECURSIVE walked(key) AS (
-    SELECT ({following.format(after="$2", g="{g}")})
-    UNION ALL SELECT ({following.format(after="w.key", g="{g}")}) FROM walked w WHERE w.key IS NOT NULL
+WITH RECURSIVE walked(key, passed) AS (
+    SELECT ({following.format(after="$2", g="{g}")}), 1
+    UNION ALL SELECT ({following.format(after="w.key", g="{g}")}), w.passed + 1
+    FROM walked w WHERE w.key IS NOT NULL AND w.passed < $4
 )
-SELECT k.key FROM walked k WHERE k.key IS NOT NULL AND {wanted} LIMIT $3
+SELECT k.key, {wanted} AS wanted, k.passed = $4 AS cut FROM walked k
+WHERE k.key IS NOT NULL AND (k.passed = $4 OR ({wanted})) LIMIT $3
 """)
 
 
@@ -73,7 +78,8 @@ TOUCHED_ASSETS = _walk(
 )
 LEADING_ASSETS = _walk("via", f"{_TYPE_OF} IS NULL AND " + _NAMES.format(of="via_asset_id", column="via", g="{g}"))
 TOLD_ASSETS = sql("""
-SELECT asset AS key FROM {g}.asset WHERE ws = $1 AND asset > $2 AND asset_type IS NULL ORDER BY asset LIMIT $3
+SELECT asset AS key, true AS wanted, false AS cut FROM {g}.asset
+WHERE ws = $1 AND asset > $2 AND asset_type IS NULL ORDER BY asset LIMIT $3
 """)
 PAGES = _walk(
     "asset_or_page_key",
@@ -114,8 +120,13 @@ class Page(NamedTuple):
     next_cursor: str | None
 
 
-async def unresolved(snapshot: Snapshot, kind: str, limit: int, after: int | str | None) -> Page:
-    """A page of one kind of `KINDS`, after the key of the last item of the page before. Raises `TypeError` for another kind's key."""
+async def unresolved(
+    snapshot: Snapshot, kind: str, limit: int, after: int | str | None, walked_max: int = WALKED_MAX
+) -> Page:
+    """A page of one kind of `KINDS`, after the key of the last item of the page before. Raises `TypeError` for another kind's key.
+
+    `walked_max` is how many keys of touches it passes in one index.
+    """
     if kind == "campaigns":
         return await _campaigns(snapshot, limit, "" if after is None else after)
     key = FIRST_KEY if after is None else after
@@ -124,12 +135,14 @@ async def unresolved(snapshot: Snapshot, kind: str, limit: int, after: int | str
     items: list[dict[str, Any]] = []
     for _ in range(STEPS_MAX):
         wanted = limit - len(items)
-        keys = await _keys(snapshot, kind, key, wanted + 1)
+        keys, end = await _keys(snapshot, kind, key, wanted + 1, walked_max)
         items += await _described(snapshot, kind, keys[:wanted])
-        if len(keys) <= wanted:
+        if len(keys) > wanted:
+            end = keys[wanted - 1]
+        if end is None:
             return Page(items, None)
-        key = keys[wanted - 1]
-        if len(items) == limit:
+        key = end
+        if len(items) == limit or len(keys) <= wanted:
             break
     return Page(items, encode_cursor([key]))
 
@@ -145,11 +158,19 @@ async def _campaigns(snapshot: Snapshot, limit: int, after: int | str) -> Page:
     return Page(items[:limit], encode_cursor([rows[limit - 1]["campaign_id"]]) if len(rows) > limit else None)
 
 
-async def _keys(snapshot: Snapshot, kind: str, after: int, limit: int) -> list[int]:
-    """The next keys of a kind, in order."""
+async def _keys(snapshot: Snapshot, kind: str, after: int, limit: int, walked_max: int) -> tuple[list[int], int | None]:
+    """The next keys of a kind, in order, and the key up to which these are all; None if there are no more."""
     of_kind = {"assets": (TOUCHED_ASSETS, LEADING_ASSETS, TOLD_ASSETS), "utm_values": (UTM_VALUES,), "pages": (PAGES,)}
-    found = {row["key"] for statement in of_kind[kind] for row in await snapshot.fetch(statement, after, limit)}
-    return sorted(found)[:limit]
+    found: set[int] = set()
+    ends: list[int] = []
+    for statement in of_kind[kind]:
+        arguments = (after, limit) if statement is TOLD_ASSETS else (after, limit, walked_max)
+        rows = await snapshot.fetch(statement, *arguments)
+        found |= {row["key"] for row in rows if row["wanted"]}
+        if rows and (len(rows) == limit or rows[-1]["cut"]):
+            ends.append(rows[-1]["key"])
+    end = min(ends, default=None)
+    return sorted(key for key in found if end is None or key <= end), end
 
 
 async def _described(snapshot: Snapshot, kind: str, keys: Sequence[int]) -> list[dict[str, Any]]:

@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from shared.reading.pages import decode_cursor
+from shared.reading.snapshot import snapshot
+from shared.reading.unresolved import unresolved
 from tests.conftest import Workspace
 from tests.scenarios.worked import event
 
@@ -121,5 +124,25 @@ def test_a_cursor_of_another_list_is_refused(told: Workspace, runner: asyncio.Ru
         for query in (f"?kind=assets&cursor={of_campaigns}", f"?cursor={of_campaigns}"):
             response = await told.get(f"/v1/catalog/unresolved{query}")
             assert (response.status_code, response.json()["field"]) == (422, "cursor")
+
+    runner.run(check())
+
+
+@pytest.mark.parametrize("walked_max", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["assets", "utm_values", "pages"])
+def test_pages_that_may_pass_few_keys_give_each_item_once(
+    told: Workspace, runner: asyncio.Runner, kind: str, walked_max: int
+) -> None:
+    async def check() -> None:
+        whole, items, after = (await asked(told))[kind], [], None
+        for _ in range(30):
+            async with snapshot(told.running.pool, told.name) as opened:
+                page = await unresolved(opened, kind, 2, after, walked_max)
+            items += page.items
+            if page.next_cursor is None:
+                break
+            (after,) = decode_cursor(page.next_cursor)
+        assert page.next_cursor is None
+        assert items == whole
 
     runner.run(check())
