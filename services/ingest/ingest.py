@@ -7,6 +7,7 @@ import asyncpg
 from services.ingest.catalog.turn import Turns
 from services.ingest.producers.counts import Counts
 from shared.access.accounts import Accounts
+from shared.access.contact_tokens import ContactTokens
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.log.port import EventLog
@@ -36,9 +37,11 @@ class Ingest:
     counts: Counts = field(init=False)
     accounts: Accounts = field(init=False)
     turns: Turns = field(init=False)
+    contact_tokens: ContactTokens = field(init=False)
 
     def __post_init__(self) -> None:
         self.accounts = Accounts(self.pool)
+        self.contact_tokens = ContactTokens(self.pool)
         self.turns = Turns(self.pool, self.log, self.wakeups)
         self.counts = Counts(self.pool)
         self.accepting = KnownAccepting(self.pool)
