@@ -4,6 +4,7 @@ So every rule applies as it will when the events are sent, whatever they are, an
 the workspace's partition is held, as it is when rows change places for new settings: a preview must be short (`HELD_S`).
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,11 +14,11 @@ from shared.events.types import EventRetracted
 from shared.log.port import Entry, EventLog
 from shared.projection.batch import Batch, decode
 from shared.projection.changes import EventsAdmitted, EventsArrived
-from shared.projection.generations import live_generation
+from shared.projection.generations import Generation, live_generation
 from shared.projection.order import PIPELINE
 from shared.projection.pipeline import Context
 from shared.projection.reprojection import settings_until_then
-from shared.projection.sql import Connection, sql
+from shared.projection.sql import sql
 from shared.projection.stages.entities.gather import read_settings
 from shared.reading.catalog import AssetNow, assets_now, campaign_now, item_now
 from shared.reading.overview import campaign_numbers
@@ -25,7 +26,8 @@ from shared.reading.snapshot import Snapshot, snapshot_within
 from shared.reading.time_range import TimeRange
 from shared.rules.keys import asset_key
 
-CAMPAIGNS_MAX = 100  # whose numbers are compared: a tenth of a second for each ten, in a workspace with much traffic
+CAMPAIGNS_MAX = 1_000  # whose numbers are compared; where they have much traffic, `HELD_S` is reached before
+PREVIEW_S = 10.0  # for all of it: the numbers before are read without holding anything
 HELD_S = 4.0  # so long may the live projection be held
 LOCK_S = 2.0  # for a batch that is under way
 MODEL = "linear"
@@ -73,29 +75,41 @@ async def preview(raw: Any, workspace: str, log: EventLog, records: Sequence[Rec
         await raw.execute(LIMITS)
         generation = await live_generation(raw)
         snapshot = await snapshot_within(raw, workspace, generation)
-        offset = await Connection(raw, generation.name).fetchval(HOLD, snapshot.as_of.partition) or 0
-        snapshot = await snapshot_within(raw, workspace, generation)
-        entries = [Entry(offset + n, workspace, encode_record(record)) for n, record in enumerate(records)]
+        entries = [
+            Entry(snapshot.as_of.offset + n, workspace, encode_record(record)) for n, record in enumerate(records)
+        ]
         batch = decode(entries)
         if unfit := [*batch.unreadable, *batch.unfit]:
             raise NotProjected(unfit[0][1])
         named = await _named(snapshot, batch)
         before = await _state(snapshot, named)
-        conflicting = await _project(snapshot, log, batch)
-        after = await _state(snapshot, named)
-        ids = [arrived.event_id for arrived in batch.arrived[workspace]]
-        keys = [asset_key(asset_id) for asset_id in named.assets]
-        idle = await snapshot.fetch(IGNORED, keys, ids)
-        return {
-            "campaigns": _compared(before["campaigns"], after["campaigns"], named.campaigns),
-            "assets": _compared(before["assets"], after["assets"], named.assets),
-            "no_effect": [
-                *({"event_id": row["event_id"], "reason": row["reason"]} for row in idle),
-                *({"event_id": event_id, "reason": "conflicting_duplicate"} for event_id in conflicting),
-            ],
-        }  # fmt: skip
+        async with asyncio.timeout(HELD_S):
+            return await _changes(snapshot, generation, log, batch, named, before)
     finally:
         await transaction.rollback()
+
+
+async def _changes(
+    snapshot: Snapshot, generation: Generation, log: EventLog, batch: Batch, named: Named, before: dict[str, Any]
+) -> dict[str, Any]:
+    """Hold the live projection, project the batch, and compare with the state `before`, which is read again if it is no longer true."""
+    held_offset = await snapshot.connection.fetchval(HOLD, snapshot.as_of.partition) or 0
+    if held_offset != snapshot.as_of.offset:  # a batch has been projected meanwhile
+        snapshot = await snapshot_within(snapshot.connection.raw, snapshot.workspace, generation)
+        before = await _state(snapshot, named)
+    conflicting = await _project(snapshot, log, batch)
+    after = await _state(snapshot, named)
+    ids = [arrived.event_id for arrived in batch.arrived[snapshot.workspace]]
+    keys = [asset_key(asset_id) for asset_id in named.assets]
+    idle = await snapshot.fetch(IGNORED, keys, ids)
+    return {
+        "campaigns": _compared(before["campaigns"], after["campaigns"], named.campaigns),
+        "assets": _compared(before["assets"], after["assets"], named.assets),
+        "no_effect": [
+            *({"event_id": row["event_id"], "reason": row["reason"]} for row in idle),
+            *({"event_id": event_id, "reason": "conflicting_duplicate"} for event_id in conflicting),
+        ],
+    }  # fmt: skip
 
 
 async def _named(snapshot: Snapshot, batch: Batch) -> Named:

@@ -26,7 +26,7 @@ from shared.rules.pre_association import Route, WindowStatus
 
 KINDS = ("campaigns", "assets", "utm_values", "pages")
 COUNTED_MAX = 10_000  # touches of one key that are counted: more is "more than that" for who looks for mistakes
-WALKED_MAX = 5_000  # keys that one page passes in one index: some 0.1 ms each
+WALKED_MAX = 3_000  # keys that one page passes in one index: some 0.1 ms each
 STEPS_MAX = 5  # pages of keys that are looked at to fill one page; keys without a counted visit are left out
 FIRST_KEY = -(2**63)
 

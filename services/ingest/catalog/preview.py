@@ -17,7 +17,7 @@ from shared.events.codec import Record, Refusal, decode_event, read_request
 from shared.events.limits import REQUEST_BYTES_MAX
 from shared.events.refusal import BadRequest
 from shared.events.types import WorkspaceConfigured
-from shared.reading.preview import HELD_S, NotProjected, TooMuch, preview
+from shared.reading.preview import PREVIEW_S, NotProjected, TooMuch, preview
 from shared.rules.acceptance import accept
 from shared.web.access import allow
 from shared.web.body import receive
@@ -47,11 +47,11 @@ def routes(ingest: Ingest) -> APIRouter:
             async with at_once:
                 async with ingest.turns.take(access.workspace, access.hint):
                     pass  # everything that was accepted before is projected now
-                async with asyncio.timeout(HELD_S), ingest.pool.acquire() as raw:
+                async with asyncio.timeout(PREVIEW_S), ingest.pool.acquire() as raw:
                     told = await preview(raw, access.workspace, ingest.log, records)
         except (NotInTime, *LATE) as error:
             raise unavailable(
-                f"this cannot be previewed within {HELD_S:g} s; try again later", 5, "preview_timeout"
+                f"this cannot be previewed within {PREVIEW_S:g} s; try again later", 5, "preview_timeout"
             ) from error
         except TooMuch as error:
             raise Problem(422, "too_much", str(error)) from error
