@@ -121,7 +121,7 @@ async def compose(
             checks["disk"] = Check(lambda: _disk_check(folder))
         projectors = None
         if Role.INGEST in roles:
-            ingest = Ingest(log, pool, keys, positions, configuration.public_url)
+            ingest = Ingest(log, pool, keys, positions, wakeups, configuration.public_url)
             stack.push_async_callback(ingest.counts.close)
             app.include_router(ingest_router(ingest))
             app.add_middleware(OpenToBrowsers)

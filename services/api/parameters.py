@@ -7,6 +7,7 @@ from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
 from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
 from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS
+from shared.reading.unresolved import KINDS
 from shared.rules.models import MODELS
 from shared.web.parameters import Declared, Parameter, declared
 
@@ -51,6 +52,7 @@ MIN_JOINED = Parameter(
 ALL = Parameter("all", "the contacts' other touches too", {"type": "string", "enum": ["", "true", "false", "1", "0"]})
 CAMPAIGN = Parameter("campaign", "the campaign to explain the deal for", _ID, required=True)
 GROUP_BY = Parameter("group_by", "what the rows are of", _one_of(["campaign"], "campaign"))
+UNRESOLVED_KIND = Parameter("kind", "one list alone, which then has pages", _one_of(KINDS))
 CURRENCY = Parameter(
     "currency", "of the revenue: one of ISO 4217, or another that the workspace's settings or deals have; absent: the workspace's",
     {"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]},

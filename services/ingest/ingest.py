@@ -4,12 +4,15 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from services.ingest.catalog.turn import Turns
 from services.ingest.producers.counts import Counts
 from shared.access.accounts import Accounts
+from shared.access.contact_tokens import ContactTokens
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.log.port import EventLog
 from shared.projection.accepting import KnownAccepting
+from shared.wakeups import Wakeups
 
 
 @dataclass
@@ -23,6 +26,7 @@ class Ingest:
     pool: "asyncpg.Pool[asyncpg.Record]"
     keys: KeyRing
     positions: Positions
+    wakeups: Wakeups
     public_url: str | None = None
     """The address by which producers call this service, without a slash at its end.
 
@@ -32,8 +36,12 @@ class Ingest:
     accepting: KnownAccepting = field(init=False)
     counts: Counts = field(init=False)
     accounts: Accounts = field(init=False)
+    turns: Turns = field(init=False)
+    contact_tokens: ContactTokens = field(init=False)
 
     def __post_init__(self) -> None:
         self.accounts = Accounts(self.pool)
+        self.contact_tokens = ContactTokens(self.pool)
+        self.turns = Turns(self.pool, self.log, self.wakeups)
         self.counts = Counts(self.pool)
         self.accepting = KnownAccepting(self.pool)

@@ -7,12 +7,13 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
+from services.ingest.contact_tokens import by_token
 from services.ingest.events import append, count
 from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
 from shared.access.keys import Access
 from shared.database import AWAY, error_text
-from shared.events.codec import Refusal, encode_event
+from shared.events.codec import Record, Refusal, encode_event
 from shared.events.types import PageVisited
 from shared.log.port import LogUnavailable
 from shared.rules.acceptance import accept
@@ -30,9 +31,10 @@ logger = structlog.stdlib.get_logger("touchline.ingest")
 
 PARAMETERS = (
     Parameter(IN_URL, "the collect key", required=True),
-    Parameter("t", "what happened", {"type": "string", "enum": ["page"]}),
+    Parameter("t", "what happened", {"type": "string", "enum": ["page", "open"]}),
     Parameter("v", "the visitor's id"), Parameter("u", "the page's URL; absent: the `Referer`"),
-    Parameter("r", "the page's referrer"),
+    Parameter("r", "the page's referrer"), Parameter("a", "the e-mail that was opened"),
+    Parameter("c", "a contact's token: who opened the e-mail, or visits the page"),
 )  # fmt: skip
 
 
@@ -46,7 +48,7 @@ def routes(ingest: Ingest) -> APIRouter:
 
     @router.get("/v1/p.gif", tags=["ingest"], response_class=Response, openapi_extra=declared(*PARAMETERS))
     async def pixel(request: Request) -> Response:
-        """Record a page visit.
+        """Record a page visit, or that an e-mail was opened.
 
         The answer is always the picture; its header `Touchline-Refused` tells if the URL held a secret key.
         """
@@ -80,16 +82,19 @@ async def _record(ingest: Ingest, request: Request) -> None:
             raise SecretInUrl
         return
     sent = request.query_params
-    if sent.get("t", "page") != "page":
-        await _refuse(ingest, access, request, Refusal(0, None, "bad_value", "t", "this pixel records `page`"))
+    if sent.get("t", "page") not in ("page", "open"):
+        await _refuse(
+            ingest, access, request, Refusal(0, None, "bad_value", "t", "this pixel records `page` and `open`")
+        )
         return
-    event = PageVisited(
-        visitor_id=sent.get("v", ""), url=sent.get("u", "") or request.headers.get("referer", ""),
-        referrer=sent.get("r") or None,
-    )  # fmt: skip
-    nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
-    now_us, user_agent = time.time_ns() // 1000, request.headers.get("user-agent")
-    outcome = accept(encode_event(event), 0, "collect", now_us, user_agent, access.hint, nobody=nobody)
+    now_us = time.time_ns() // 1000
+    try:
+        outcome = await by_token(ingest, access, request, now_us)
+    except AWAY:  # only the database has the keys of tokens
+        count(ingest, access, 0, [LOST], PRODUCER)
+        raise
+    if outcome is None:
+        outcome = await _plain_visit(ingest, access, request, now_us)
     if isinstance(outcome, Refusal):
         await _refuse(ingest, access, request, outcome)
         return
@@ -99,6 +104,18 @@ async def _record(ingest: Ingest, request: Request) -> None:
         count(ingest, access, 0, [LOST], PRODUCER)
         raise
     count(ingest, access, 1, [], PRODUCER)
+
+
+async def _plain_visit(ingest: Ingest, access: Access, request: Request, now_us: int) -> Record | Refusal:
+    """The page visit that the request's parameters tell, of a visitor whose contact they do not name."""
+    sent = request.query_params
+    event = PageVisited(
+        visitor_id=sent.get("v", ""), url=sent.get("u", "") or request.headers.get("referer", ""),
+        referrer=sent.get("r") or None,
+    )  # fmt: skip
+    nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
+    user_agent = request.headers.get("user-agent")
+    return accept(encode_event(event), 0, "collect", now_us, user_agent, access.hint, nobody=nobody)
 
 
 async def _refuse(ingest: Ingest, access: Access, request: Request, refusal: Refusal) -> None:

@@ -32,7 +32,7 @@ from shared.store.durable import durable
 FORMAT = 1
 TABLES = (
     "workspace", "access_key", "log_partition", "event_log", "dead_letter", "dead_letter_pushed_out", "producer_account",
-    "producer_count",
+    "producer_count", "contact_token_key",
 )  # fmt: skip
 MANIFEST = "manifest.json"
 NUMBERED = {

@@ -29,6 +29,11 @@ HINTS = "SELECT hint FROM touchline.access_key WHERE workspace_id = $1 AND scope
 LIST = """
 SELECT hint, scope, created_at, revoked_at FROM touchline.access_key WHERE workspace_id = $1 ORDER BY created_at, scope
 """
+WORKSPACES = """
+SELECT w.workspace_id, w.name, w.created_at, count(k.sha256) FILTER (WHERE k.revoked_at IS NULL) AS keys
+FROM touchline.workspace w LEFT JOIN touchline.access_key k ON k.workspace_id = w.workspace_id
+GROUP BY w.number ORDER BY w.number
+"""
 IN_FORCE = """
 SELECT sha256 FROM touchline.access_key WHERE workspace_id = $1 AND revoked_at IS NULL AND (sha256 = $2 OR hint = $3)
 """
@@ -85,6 +90,19 @@ class _CachedKey:
 async def ensure_workspace(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str) -> None:
     """Create a workspace, named by its id, unless it exists."""
     await connection.execute(ADD_WORKSPACE, workspace, workspace)
+
+
+async def list_workspaces(pool: "asyncpg.Pool[asyncpg.Record]") -> list[dict[str, Any]]:
+    """Every workspace in the order in which they were made: id, name, how many keys are in force, and when it was made (RFC 3339)."""
+    return [
+        {
+            "workspace": r["workspace_id"],
+            "name": r["name"],
+            "keys": r["keys"],
+            "created_at": r["created_at"].isoformat(),
+        }
+        for r in await pool.fetch(WORKSPACES)
+    ]
 
 
 async def list_keys(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str) -> list[dict[str, Any]]:

@@ -145,6 +145,7 @@ DECLARED: tuple[EventType, ...] = (
     _of(e.CampaignUpdated, "campaign", *_CATALOG, object_key=Key("utm", "utm_campaign")),
     _of(e.CampaignDeleted, "campaign", *_CATALOG),
     _of(e.SpendRecorded, "campaign", *_CATALOG),
+    _of(e.BudgetRecorded, "campaign", *_CATALOG),
     _of(e.AssetRegistered, "asset", *_CATALOG, object_key=Key("page", "url"), leads_to_key=Key("link", "target_url"), url="target"),
     _of(e.AssetPublished, "asset", *_CATALOG),
     _of(e.AssetUnpublished, "asset", *_CATALOG),

@@ -316,6 +316,15 @@ class SpendRecorded(Envelope, kw_only=True, frozen=True, tag="spend_recorded"):
     asset_id: Id | None = None
 
 
+class BudgetRecorded(Envelope, kw_only=True, frozen=True, tag="budget_recorded"):
+    """Money planned for a campaign, an item of its budget: a campaign that has items has their sum as its budget."""
+
+    campaign_id: Id
+    amount: Amount
+    currency: Currency
+    name: Text | None = None
+
+
 class AssetRegistered(Envelope, kw_only=True, frozen=True, tag="asset_registered"):
     """An asset is registered, or registered again: the latest registration decides its type; absent other fields keep their values.
 
@@ -584,7 +593,7 @@ Event = Union[  # noqa: UP007 (a tagged union of this length reads best as a lis
     PageVisited, FormSubmitted, CtaViewed, CtaClicked,
     EmailSent, EmailDelivered, EmailOpened, EmailClicked, EmailBounced, EmailUnsubscribed,
     SocialClicked, SocialInteracted, AdViewed, AdClicked, AssetInteracted, ListJoined, WorkflowEnrolled, ListLeft,
-    CampaignCreated, CampaignUpdated, CampaignDeleted, SpendRecorded,
+    CampaignCreated, CampaignUpdated, CampaignDeleted, SpendRecorded, BudgetRecorded,
     AssetRegistered, AssetPublished, AssetUnpublished, AssetAssociated, AssetDissociated,
     ContactCreated, ContactUpdated, ContactIdentified, ContactMerged, ContactForgotten, SalesforceCampaignJoined,
     SalesforceCampaignLeft,

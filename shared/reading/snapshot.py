@@ -101,18 +101,22 @@ async def snapshot_on(
     be read, and `NotFound` if no generation has that name.
     """
     async with raw.transaction(isolation="repeatable_read", readonly=True):
-        found = await _generation(raw, workspace, generation)
-        connection = Connection(raw, found.name)
-        partition = partition_of(workspace, found.partitions)
-        offset = await connection.fetchval(PROGRESS, partition) or 0
-        ws, times = await connection.fetchrow(WORKSPACE, workspace) or (0, 0)
-        body = await connection.fetchval(SETTINGS, ws)
-        settings = msgspec.convert(body, Settings) if body else Settings()
-        under_way = await connection.fetchrow(UNDER_WAY, ws)
-        yield Snapshot(
-            connection, workspace, ws, Position(partition, offset), settings, times,
-            None if under_way is None else SettingsUnderWay(*under_way),
-        )  # fmt: skip
+        yield await snapshot_within(raw, workspace, await _generation(raw, workspace, generation))
+
+
+async def snapshot_within(raw: Any, workspace: str, generation: Generation) -> Snapshot:
+    """A workspace in a generation, as the transaction sees it that the connection is in."""
+    connection = Connection(raw, generation.name)
+    partition = partition_of(workspace, generation.partitions)
+    offset = await connection.fetchval(PROGRESS, partition) or 0
+    ws, times = await connection.fetchrow(WORKSPACE, workspace) or (0, 0)
+    body = await connection.fetchval(SETTINGS, ws)
+    settings = msgspec.convert(body, Settings) if body else Settings()
+    under_way = await connection.fetchrow(UNDER_WAY, ws)
+    return Snapshot(
+        connection, workspace, ws, Position(partition, offset), settings, times,
+        None if under_way is None else SettingsUnderWay(*under_way),
+    )  # fmt: skip
 
 
 async def _generation(connection: Any, workspace: str, name: str | None) -> Generation:

@@ -89,6 +89,13 @@ producer_count = sa.Table(
     sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
 )  # fmt: skip
 
+contact_token_key = sa.Table(
+    "contact_token_key", durable,
+    sa.Column("workspace_id", sa.Text, primary_key=True),
+    sa.Column("secret", sa.LargeBinary, nullable=False, comment="of AES-SIV: 64 bytes"),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+)  # fmt: skip
+
 dead_letter_pushed_out = sa.Table(
     "dead_letter_pushed_out", durable,
     sa.Column("workspace_id", sa.Text, primary_key=True),

@@ -82,7 +82,7 @@ TOUCHES = (
 )  # fmt: skip
 CATALOG = [
     *["asset_associated"] * 8, *["asset_dissociated"] * 2, *["campaign_created"] * 3, *["campaign_updated"] * 2,
-    "campaign_deleted", "asset_published", "asset_unpublished", "spend_recorded", *["asset_registered"] * 4,
+    "campaign_deleted", "asset_published", "asset_unpublished", "spend_recorded", "budget_recorded", *["asset_registered"] * 4,
 ]  # fmt: skip
 DOMAINS: list[dict[str, Any]] = [
     {"internal_domains": ["ours.example"]}, {"internal_domains": []}, {"internal_domains": ["@Example.no", "ours.example"]},
@@ -295,6 +295,12 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
         return {"type": type_} | campaign
     if type_ == "spend_recorded":
         return {"type": type_, "amount": "10.00", "currency": "EUR", "on": "2024-03-01"} | campaign
+    if type_ == "budget_recorded":
+        return {
+            "type": type_,
+            "amount": rng.choice(["10.00", "2.5"]),
+            "currency": rng.choice(["EUR", "NOK"]),
+        } | campaign
     if type_ == "asset_registered":
         told = {"type": type_, "asset_id": asset, "asset_type": ASSETS[asset]}
         if rng.random() < 0.1:

@@ -25,6 +25,7 @@ from shared.access.positions import Positions
 from shared.events.limits import REQUEST_BYTES_MAX
 from shared.producers.message import Message, Unmapped, Unreadable
 from shared.store.producer_counts import NAMES_MAX, OTHER, Outcome, read_counts, write_counts
+from shared.wakeups import Wakeups
 from tests.conftest import Workspace
 from tests.processes import start
 from touchline.commands.producers import silent_for
@@ -86,7 +87,9 @@ def test_each_producer_is_told_with_its_names_and_what_became_of_them(
 ) -> None:
     async def check() -> None:
         running = workspace.running
-        ingest = Ingest(running.log, running.pool, KeyRing(running.pool), await Positions.of(running.pool))
+        ingest = Ingest(
+            running.log, running.pool, KeyRing(running.pool), await Positions.of(running.pool), Wakeups(running.pool)
+        )
         access = Access(workspace.name, "server", "tls_test")
         good = Message("page", b"{}", (VISIT | {"id": "one:1"},))
         odd = Message("click", b'{"a":1}', Unmapped("one:2"))

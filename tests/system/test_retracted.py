@@ -50,6 +50,7 @@ campaign_created campaign_id=new name=New
 campaign_updated campaign_id=spring name=Renamed utm_campaign=other
 campaign_deleted campaign_id=spring
 spend_recorded campaign_id=spring amount="12.00" currency=EUR on=2024-03-02
+budget_recorded campaign_id=spring amount="12.00" currency=EUR
 asset_registered asset_id=lp asset_type=site_page name=Page
 asset_published asset_id=post
 asset_unpublished asset_id=blog

@@ -47,7 +47,7 @@ def what_if_(
         raise typer.BadParameter(
             "a name is of a-z, 0-9 and _, begins with a letter, and is not that of a rebuild", param_hint="NAME"
         )
-    changes = Changes(_settings(set_), _added(with_), without, instant(received_by, "--received-by"))
+    changes = Changes(settings_given(set_), _added(with_), without, instant(received_by, "--received-by"))
     if changes.settings:
         with errors_in_one_line():
             settings_told(changes.settings, 0)
@@ -69,7 +69,8 @@ def what_if_(
     console.print(f"  read it with ?generation={name}, compare it with `touchline replay diff live {name}`")
 
 
-def _settings(told: list[str]) -> dict[str, Any]:
+def settings_given(told: list[str]) -> dict[str, Any]:
+    """Settings that are given as `NAME=VALUE`, where the value is JSON or, if it is not, a text. Raises `typer.BadParameter`."""
     settings = {}
     for one in told:
         name, sign, text = one.partition("=")

@@ -5,7 +5,7 @@ touches meet windows when they are read, so moving an asset costs the same howev
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.events import types as e
@@ -29,7 +29,7 @@ from shared.projection.stages.catalog.gather import (
     order_of,
     pages_of,
 )
-from shared.rules import association, page
+from shared.rules import association, budget, page
 from shared.rules.order import Order
 from shared.rules.page import AddressRules
 from shared.rules.pre_association import Piece, Route, asset_pieces, utm_pieces, within
@@ -115,14 +115,22 @@ def _campaign_row(key: int, told: Iterable[CatalogEvent], workspace_currency: st
             for field in ("name", "starts_on", "ends_on", "owner", "budget", "currency", "notes"):
                 if (value := getattr(event, field)) is not None:
                     said[field] = value
-    currency = said.get("currency", workspace_currency)
-    budget = said.get("budget")
+    budget_minor, currency = _budget(said, [t.event for t in events], workspace_currency)
     return (
         key, first.campaign_id, lived.created_us,
         lived.deleted.at_us if lived.deleted else None, lived.deleted.event_id if lived.deleted else None,
         said.get("name"), said.get("starts_on"), said.get("ends_on"), said.get("owner"),
-        None if budget is None else exact_minor(budget, currency), currency, said.get("notes"),
+        budget_minor, currency, said.get("notes"),
     )  # fmt: skip
+
+
+def _budget(said: Mapping[str, Any], events: Iterable[e.Event], workspace_currency: str) -> tuple[int | None, str]:
+    """The campaign's budget in minor units, None if it has none, and its currency: of its items, if it has any (rule **budget**)."""
+    currency = said.get("currency", workspace_currency)
+    items = [event for event in events if isinstance(event, e.BudgetRecorded)]
+    if not items:
+        return None if (told := said.get("budget")) is None else exact_minor(told, currency), currency
+    return budget.of_items([(item.amount, item.currency) for item in items], currency)
 
 
 async def _derive_assets(context: Context, events: CatalogEvents, assets: Collection[int]) -> set[int]:

@@ -1,0 +1,199 @@
+"""`GET /r/{collect key}/{asset_id}`: leads to the registered target of a tracking URL, a paid-search campaign or a CTA, and nowhere else.
+
+A CTA's click is recorded here. The visit of a tracking URL is recorded by the page that it leads to, which finds `tl_via` in its URL.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode
+
+import asyncpg
+import httpx
+import idna
+import structlog
+from fastapi import APIRouter, Request, Response
+
+from services.ingest import metrics
+from services.ingest.contact_tokens import agent_of, contact_of, taken
+from services.ingest.events import append, count
+from services.ingest.ingest import Ingest
+from services.ingest.refused import keep
+from shared.access.keys import Access
+from shared.database import AWAY, error_text
+from shared.events.codec import Record, Refusal, encode_event
+from shared.events.limits import URL_CHARACTERS_MAX
+from shared.events.types import CtaClicked
+from shared.log.port import LogUnavailable
+from shared.projection.generations import NoGeneration, generation_of_any_shape
+from shared.rules.acceptance import accept
+from shared.rules.click_ids import CLICK_IDS
+from shared.rules.keys import asset_key
+from shared.rules.tracking_url import LINK_TYPES
+from shared.rules.utm import IDS, UTM
+from shared.web.access import IN_URL_SAYS
+from shared.web.head import is_head
+from shared.web.problems import Problem, unavailable
+
+PRODUCER = "redirect"
+LOST = "unavailable"
+CTA = "cta"
+LEADING_TYPES = LINK_TYPES | {CTA}
+VIA = "tl_via"
+PASSED_ON = frozenset({*(name for names in UTM.values() for name in names), *IDS, *CLICK_IDS})
+"""The parameters, in lower case, that go from the redirect's URL to the target's: advertising networks add them to the link."""
+
+CACHE_S = 5.0  # a target that is registered anew is used within so long
+UNKNOWN_S = 1.0  # a link that has just been registered is found within so long
+CACHED_MAX = 10_000  # targets of a process; about 5 MB
+ASK_S = 2.0
+HEADERS = {"Cache-Control": "no-store, private", "X-Robots-Tag": "noindex, nofollow"}
+PREFETCHING = (
+    "sec-purpose",
+    "purpose",
+    "x-purpose",
+    "x-moz",
+)  # headers by which a browser says that nobody clicked yet
+
+ASK = """
+SELECT s.asset_type, s.target_url FROM {0}.asset s JOIN {0}.workspace_rows w ON w.ws = s.ws
+WHERE w.workspace_id = $1 AND s.asset = $2
+"""
+
+logger = structlog.stdlib.get_logger("touchline.ingest")
+
+
+class Target(NamedTuple):
+    """Where an asset leads. `asset_type` is one of `LEADING_TYPES`."""
+
+    asset_type: str
+    url: httpx.URL
+
+
+class Targets:
+    """Looks targets up and caches them for `CACHE_S` seconds, or for as long as the database cannot be reached."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+        self._known: dict[tuple[str, str], tuple[Target | None, float]] = {}
+
+    async def find(self, workspace: str, asset_id: str, now_s: float) -> Target | None:
+        """The target of an asset; None if it has none. `now_s` is a monotonic clock. Raises one of `AWAY`, or `NoGeneration`."""
+        known = self._known.get((workspace, asset_id))
+        if known is not None and now_s - known[1] < (CACHE_S if known[0] else UNKNOWN_S):
+            return known[0]
+        try:
+            async with asyncio.timeout(ASK_S):
+                # links of e-mails that were sent long ago must also work while a new release makes its generation
+                statement = ASK.format(await generation_of_any_shape(self._pool))
+                row = await self._pool.fetchrow(statement, workspace, asset_key(asset_id))
+        except AWAY:
+            if known is None:
+                raise
+            return known[0]
+        target = None if row is None else target_of(row["asset_type"], row["target_url"])
+        if len(self._known) >= CACHED_MAX:
+            self._known.clear()
+        self._known[workspace, asset_id] = target, now_s
+        return target
+
+
+def target_of(asset_type: str | None, target_url: str | None) -> Target | None:
+    """Where an asset leads: only assets of `LEADING_TYPES` lead anywhere, and only to an absolute address of http or https."""
+    if asset_type not in LEADING_TYPES or not target_url:
+        return None
+    try:
+        url = httpx.URL(target_url.strip())
+    except (httpx.InvalidURL, idna.IDNAError):
+        return None
+    return Target(str(asset_type), url) if url.scheme in ("http", "https") and url.host else None
+
+
+def routes(ingest: Ingest) -> APIRouter:
+    """The route of this file."""
+    router = APIRouter()
+    targets = Targets(ingest.pool)
+
+    @router.get("/r/{key}/{asset_id:id}", tags=["ingest"], response_class=Response, status_code=302)
+    async def redirect(key: str, asset_id: str, request: Request) -> Response:
+        """Lead to where a tracking URL, a paid-search campaign or a CTA leads; record the click of a CTA. Unknown: 404.
+
+        `v` names the visitor and `c` is a contact's token, both for the click. utm parameters and click ids go on to the target.
+        """
+        access = await ingest.keys.find(key, time.monotonic())
+        if access is not None and access.scope != "collect":
+            logger.warning("a secret key stands in a link: revoke it", scope=access.scope, workspace=access.workspace)
+            raise Problem(401, "key_in_url", IN_URL_SAYS)
+        try:
+            target = None if access is None else await targets.find(access.workspace, asset_id, time.monotonic())
+        except NoGeneration as error:
+            raise unavailable("there is nothing to read where the link leads", code="no_generation") from error
+        if access is None or target is None:
+            raise Problem(404, "not_found", "this link leads nowhere")
+        if target.asset_type == CTA and not is_head(request) and not _prefetched(request):
+            await _record(ingest, access, asset_id, request)
+        location = str(leading(target.url, asset_id, request.query_params.multi_items()))
+        return Response(status_code=302, headers={**HEADERS, "Location": location})
+
+    return router
+
+
+def leading(target: httpx.URL, asset_id: str, sent: Iterable[tuple[str, str]]) -> httpx.URL:
+    """The target with `tl_via`, and with those parameters `sent` to the link that go on to it and that it has no value for.
+
+    Its own query and fragment stay as they were written, character by character.
+    """
+    own = target.query.decode("ascii")
+    has = {name.lower() for name, value in parse_qsl(own) if value.strip()}
+    passed: dict[str, str] = {}
+    for name, value in sent:
+        if name.lower() in PASSED_ON and name.lower() not in has and value:
+            passed.setdefault(name, value)
+    via = urlencode({VIA: asset_id}, quote_via=quote, safe="")
+    more = urlencode(passed, quote_via=quote, safe="")
+    # of several values of one name the first counts, so an id that the target names already is outdone
+    parts = [via, own, more] if VIA in has else [own, more, via]
+    return target.copy_with(query="&".join(part for part in parts if part).encode("ascii"))
+
+
+def _prefetched(request: Request) -> bool:
+    """Whether the browser only loads the link ahead, because somebody may click it later."""
+    return any(
+        word in request.headers.get(name, "").lower() for name in PREFETCHING for word in ("prefetch", "preview")
+    )
+
+
+async def _record(ingest: Ingest, access: Access, asset_id: str, request: Request) -> None:
+    """Append the click of a CTA, or keep it as a dead letter. Whatever happens, the link leads to its target."""
+    try:
+        outcome = await _click(ingest, access, asset_id, request)
+        if isinstance(outcome, Refusal):
+            body = f"{request.url.path}?{request.url.query}".encode()
+            await keep(ingest.pool, access, [(outcome, body)], agent_of(request), producer=PRODUCER)
+            count(ingest, access, 0, [outcome.code], PRODUCER)
+            return
+        await append(ingest, access.workspace, [outcome])
+    except (LogUnavailable, *AWAY) as error:
+        metrics.EVENTS.labels("lost").inc()
+        count(ingest, access, 0, [LOST], PRODUCER)
+        logger.warning("a click is lost", error=error_text(error))
+        return
+    count(ingest, access, 1, [], PRODUCER)
+
+
+async def _click(ingest: Ingest, access: Access, asset_id: str, request: Request) -> Record | Refusal:
+    """The click that a request means: of the visitor and the contact that its parameters name, on the page that led here."""
+    now_us, sent = time.time_ns() // 1000, request.query_params
+    contact = await contact_of(ingest, access, sent, now_us)
+    if isinstance(contact, Refusal):
+        return contact
+    page = request.headers.get("referer") or None
+    event = CtaClicked(
+        asset_id=asset_id, visitor_id=sent.get("v") or None, contact=contact,
+        url=page if page and len(page) <= URL_CHARACTERS_MAX else None, user_agent=agent_of(request),
+    )  # fmt: skip
+    if contact is not None:
+        return await taken(ingest, access, event, now_us)
+    nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
+    return accept(encode_event(event), 0, "collect", now_us, None, access.hint, nobody=nobody)

@@ -1,0 +1,109 @@
+"""`touchline campaign`, `asset` and `workspace`, as a person types them, on a store that no service projects."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def typed(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-m", "touchline", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False,
+        env={"COLUMNS": "200", "TOUCHLINE_DATABASE_URL": url},
+    )  # fmt: skip
+
+
+def told(url: str, *arguments: str) -> dict[str, Any]:
+    done = typed(url, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def refused(url: str, *arguments: str) -> str:
+    done = typed(url, *arguments)
+    assert done.returncode == 1, done
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def told_of_refusal(url: str, *arguments: str) -> dict[str, Any]:
+    """What a command that takes several assets says of the last one, which is refused."""
+    done = typed(url, *arguments, "--json")
+    assert done.returncode == 1, done.stderr
+    last: dict[str, Any] = json.loads(done.stdout)["items"][-1]
+    return last
+
+
+def test_campaigns_and_assets_are_made_moved_listed_and_deleted(own_database: str) -> None:
+    url, of = own_database, ("--workspace", "shop")
+    assert set(told(url, "workspace", "create", "shop", "--name", "Shop")["keys"]) == {
+        "collect",
+        "server",
+        "read",
+        "admin",
+    }
+    assert told(url, "campaign", "create", "spring", "--name", "Spring", "--utm-campaign", "spring", *of)["changed"]
+    assert not told(url, "campaign", "create", "spring", "--name", "Spring", *of)["changed"]
+    assert "touchline campaign change" in refused(url, "campaign", "create", "spring", "--name", "Other", *of)
+    told(url, "campaign", "create", "autumn", *of)
+    assert "--type" in refused(url, "asset", "register", "lp", *of)
+    told(url, "asset", "register", "lp", "--type", "landing_page", "--url", "https://s.example/lp", *of)
+    assert told_of_refusal(url, "campaign", "add", "spring", "lp", "nowhere", *of)["code"] == "unknown_asset"
+    moving = told_of_refusal(url, "campaign", "add", "autumn", "lp", *of)
+    assert (moving["code"], moving["held_by"]) == ("held_by_another", "spring")
+    assert told(url, "campaign", "move", "autumn", "lp", *of)["items"][0]["moved_from"] == "spring"
+    assert "autumn" in refused(url, "asset", "delete", "lp", *of)
+    told(url, "campaign", "rename", "autumn", "Autumn", *of)
+    shown = told(url, "campaign", "show", "autumn", *of)
+    assert (shown["name"], [held["asset_id"] for held in shown["associations"]]) == ("Autumn", ["lp"])
+    assert told(url, "asset", "show", "lp", *of)["campaigns"] == ["autumn"]
+    told(url, "campaign", "remove", "autumn", "lp", *of)
+    assert [item["asset_id"] for item in told(url, "asset", "list", "--unheld", *of)["items"]] == ["lp"]
+    told(url, "asset", "delete", "lp", *of)
+    told(url, "campaign", "delete", "autumn", *of)
+    listed = told(url, "campaign", "list", *of)["items"]
+    assert {item["campaign_id"]: item["deleted_at"] is None for item in listed} == {"spring": True, "autumn": False}
+    for text in (typed(url, "campaign", "list", *of), typed(url, "campaign", "show", "spring", *of)):
+        assert (text.returncode, "Spring" in text.stdout) == (0, True), text.stderr
+
+
+def test_a_workspace_is_made_once_listed_and_configured(own_database: str) -> None:
+    told(own_database, "workspace", "create", "shop")
+    assert "already" in refused(own_database, "workspace", "create", "shop")
+    listed = told(own_database, "workspace", "list")["items"]
+    assert [(item["workspace"], item["name"], item["keys"]) for item in listed] == [("shop", "shop", 4)]
+    told(
+        own_database,
+        "workspace",
+        "configure",
+        "--set",
+        "currency=NOK",
+        "--set",
+        "lookback_days=null",
+        "--workspace",
+        "shop",
+    )
+    made = ("--name", "C", "--budget", "10.00", "--workspace", "shop")
+    told(own_database, "campaign", "create", "c", *made)
+    assert told(own_database, "campaign", "show", "c", "--workspace", "shop")["budget"]["currency"] == "NOK"
+    assert "time_zone" in refused(
+        own_database, "workspace", "configure", "--set", "time_zone=Mars", "--workspace", "shop"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("campaign", "create", "c", "--workspace", "nowhere"), "nowhere"), (("workspace", "create", "a b"), "WORKSPACE"),
+        (("workspace", "configure", "--set", "currency", "--workspace", "nowhere"), "NAME=VALUE"),
+    ],
+)  # fmt: skip
+def test_what_is_typed_wrong_is_a_usage_error(database_url: str, arguments: tuple[str, ...], said: str) -> None:
+    done = typed(database_url, *arguments)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr

@@ -1,0 +1,176 @@
+"""`GET /r/{key}/{asset}` leads to the registered target of the asset and nowhere else, and records the click of a CTA."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from services.ingest.redirects import leading, target_of
+from tests.conftest import Workspace
+
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+LINK = "https://shop.example/lp?utm_source=news&utm_campaign=spring#top"
+CATALOG: list[dict[str, Any]] = [
+    {"type": "campaign_created", "campaign_id": "spring"},
+    {"type": "asset_registered", "asset_id": "link", "asset_type": "tracking_url", "target_url": LINK},
+    {
+        "type": "asset_registered",
+        "asset_id": "a/b ?",
+        "asset_type": "tracking_url",
+        "target_url": "https://shop.example",
+    },
+    {"type": "asset_registered", "asset_id": "cta", "asset_type": "cta", "target_url": "https://shop.example/buy"},
+    {
+        "type": "asset_registered",
+        "asset_id": "page",
+        "asset_type": "landing_page",
+        "target_url": "https://shop.example/",
+    },
+    {"type": "asset_registered", "asset_id": "script", "asset_type": "cta", "target_url": "javascript:alert(1)"},
+    {"type": "asset_registered", "asset_id": "bare", "asset_type": "cta"},
+    {"type": "asset_associated", "asset_id": "cta", "campaign_id": "spring"},
+]
+
+
+@pytest.fixture
+def told(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
+    async def tell() -> None:
+        assert (await workspace.send(*CATALOG)).json()["rejected"] == []
+        await workspace.project()
+
+    runner.run(tell())
+    return workspace
+
+
+async def followed(workspace: Workspace, path: str, method: str = "GET", **headers: str) -> httpx.Response:
+    transport = httpx.ASGITransport(workspace.running.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://touchline") as client:
+        return await client.request(
+            method, f"/r/{workspace.keys['collect']}/{path}", headers={"user-agent": AGENT, **headers}
+        )
+
+
+async def clicks(workspace: Workspace) -> int:
+    await workspace.project()
+    return int((await workspace.get("/v1/campaigns/spring/overview")).json()["metrics"]["cta_clicks"])
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("link", "https://shop.example/lp?utm_source=news&utm_campaign=spring&tl_via=link#top"),
+        ("link?utm_campaign=other&utm_content=b+c&GCLID=x&x=1", "https://shop.example/lp?utm_source=news&utm_campaign=spring&utm_content=b%20c&GCLID=x&tl_via=link#top"),
+        ("a%2Fb%20%3F", "https://shop.example?tl_via=a%2Fb%20%3F"), ("cta", "https://shop.example/buy?tl_via=cta"),
+    ],
+)  # fmt: skip
+def test_a_link_leads_to_its_target_with_its_utm_values_and_the_asset(
+    told: Workspace, runner: asyncio.Runner, path: str, location: str
+) -> None:
+    response = runner.run(followed(told, path))
+    assert (response.status_code, response.headers["location"]) == (302, location)
+    assert "no-store" in response.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    ("target", "leads_to"),
+    [
+        ("https://s.example/a?x=1&flag&sig=a+b/=&e=%C3%A9;f#/route?y=2", "https://s.example/a?x=1&flag&sig=a+b/=&e=%C3%A9;f&tl_via=t#/route?y=2"),
+        ("https://blåbær.example/ø?q=å#ü", "https://xn--blbr-roah.example/%C3%B8?q=%C3%A5&tl_via=t#%C3%BC"),
+        ("https://s.example/?", "https://s.example/?tl_via=t"), ("https://s.example#", "https://s.example?tl_via=t#"),
+        ("https://s.example/?tl_via=other&a=1", "https://s.example/?tl_via=t&tl_via=other&a=1"),
+        ("https://s.example/?UTM_Source=&utm_medium=%20", "https://s.example/?UTM_Source=&utm_medium=%20&tl_via=t"),
+        ("http://[2001:db8::1]:8080/a", "http://[2001:db8::1]:8080/a?tl_via=t"),
+    ],
+)  # fmt: skip
+def test_the_target_s_own_query_and_fragment_stay_as_they_were_written(target: str, leads_to: str) -> None:
+    found = target_of("tracking_url", target)
+    assert found is not None
+    assert str(leading(found.url, "t", [])) == leads_to
+
+
+@pytest.mark.parametrize(
+    "target", ["javascript:alert(1)", "//x.example/", "/lp", "shop.example", "", None, "https://", "https://s.example/\r\nSet-Cookie: a=b", "data:text/html,x"]
+)  # fmt: skip
+def test_what_is_no_absolute_address_of_the_web_leads_nowhere(target: str | None) -> None:
+    assert target_of("tracking_url", target) is None
+
+
+@pytest.mark.parametrize("path", ["nowhere", "page", "script", "bare", "https%3A%2F%2Fevil.example%2F"])
+def test_what_is_not_registered_to_lead_somewhere_is_404_and_never_leads_elsewhere(
+    told: Workspace, runner: asyncio.Runner, path: str
+) -> None:
+    response = runner.run(followed(told, path + "?target_url=https://evil.example/&url=https://evil.example/"))
+    assert (response.status_code, response.json()["code"], "location" in response.headers) == (404, "not_found", False)
+
+
+def test_an_unknown_key_is_404_and_a_secret_key_is_said_to_be_in_the_url(
+    told: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        for key, status in (
+            ("tlc_" + "x" * 32, 404),
+            ("nothing", 404),
+            (told.keys["server"], 401),
+            (told.keys["read"], 401),
+        ):
+            told.keys["collect"] = key
+            response = await followed(told, "link")
+            assert (response.status_code, "location" in response.headers) == (status, False)
+
+    runner.run(check())
+
+
+def test_a_key_of_another_workspace_leads_nowhere(told: Workspace, running: Any, runner: asyncio.Runner) -> None:
+    from tests.conftest import new_workspace
+
+    other = runner.run(new_workspace(running, "other"))
+    assert runner.run(followed(other, "link")).status_code == 404
+
+
+def test_a_click_of_a_cta_is_recorded_with_visitor_and_page_and_a_tracking_url_s_visit_is_not(
+    told: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        await followed(told, "link?v=visitor-1")
+        assert await clicks(told) == 0
+        await told.send({"type": "contact_identified", "visitor_id": "visitor-1", "contact": {"id": "7"}})
+        await followed(told, "cta?v=visitor-1", referer="https://shop.example/page")
+        assert await clicks(told) == 1
+        items = (await told.get("/v1/contacts/7/journey")).json()["items"]
+        assert [(item["type"], item["asset_id"]) for item in items] == [("cta_clicked", "cta")]
+
+    runner.run(check())
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "counted"),
+    [
+        ("GET", {}, 1), ("HEAD", {}, 0), ("GET", {"sec-purpose": "prefetch;prerender"}, 0), ("GET", {"purpose": "prefetch"}, 0),
+        ("GET", {"x-moz": "prefetch"}, 0), ("GET", {"user-agent": GOOGLEBOT}, 0), ("GET", {"referer": "https://s.example/" + "x" * 9_000}, 1),
+    ],
+)  # fmt: skip
+def test_only_what_a_person_clicks_is_counted_and_everything_is_led_on(
+    told: Workspace, runner: asyncio.Runner, method: str, headers: dict[str, str], counted: int
+) -> None:
+    async def check() -> None:
+        assert (await followed(told, "cta", method, **headers)).status_code == 302
+        assert await clicks(told) == counted
+
+    runner.run(check())
+
+
+def test_a_click_that_is_refused_is_a_dead_letter_of_the_key_and_the_link_leads_on(
+    told: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        assert (await followed(told, "cta?v=undefined")).status_code == 302
+        assert (await followed(told, "cta?c=tlt_wrong")).status_code == 302
+        assert await clicks(told) == 0
+        by = (await told.get("/v1/status")).json()["dead_letters_by"]
+        assert {each["reason"]: each["key"] for each in by} == dict.fromkeys(
+            ("names_nobody", "bad_value"), told.keys["collect"][:8]
+        )
+
+    runner.run(check())

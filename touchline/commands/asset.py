@@ -1,0 +1,89 @@
+"""`touchline asset`: register, list and delete assets."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from services.ingest.catalog import calls
+from services.ingest.catalog.calls import CallRefused, Outcome
+from services.ingest.catalog.turn import Turn
+from shared.reading.catalog import AssetNow, asset_now, registered_assets
+from shared.reading.snapshot import NotFound, Snapshot
+from touchline.commands.output import for_tables
+from touchline.commands.turns import asked, change
+
+console = Console(highlight=False)
+tables = for_tables()
+
+
+def register(
+    asset_id: str, fields: dict[str, str | None], data: Path | None, workspace: str, *, move: bool, as_json: bool
+) -> None:
+    """Register an asset, or change fields of one; fields that are None stay as they are."""
+    given = {name: value for name, value in fields.items() if value is not None}
+
+    async def registered(turn: Turn) -> Outcome:
+        try:
+            return await calls.put_asset(turn.snapshot, asset_id, given, turn.now_us, move=move)
+        except CallRefused as refused:
+            if refused.code == "missing_field":
+                raise CallRefused(refused.code, f"{refused.message}: --type names the type of a new asset") from refused
+            raise
+
+    change(data, workspace, f"registered {asset_id}", registered, as_json=as_json)
+
+
+def delete(asset_id: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Retract an asset's registrations. Exits 1 if there are none, or if a campaign holds the asset."""
+
+    async def deleted(turn: Turn) -> Outcome:
+        return await calls.delete_asset(turn.snapshot, asset_id, turn.now_us)
+
+    change(data, workspace, f"deleted {asset_id}", deleted, as_json=as_json)
+
+
+def list_(
+    asset_type: str | None, unheld: bool, limit: int, data: Path | None, workspace: str, *, as_json: bool
+) -> None:
+    """Print registered assets: of one type if that is given, and only those that no campaign holds if `unheld`."""
+
+    async def found(snapshot: Snapshot) -> list[dict[str, Any]]:
+        return await registered_assets(snapshot, asset_type, limit, unheld=unheld)
+
+    items = asked(data, workspace, found)
+    if as_json:
+        print(json.dumps({"workspace": workspace, "items": items}))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("asset", "type", "name", "address", "campaigns"):
+        table.add_column(heading, overflow="fold")
+    for item in items:
+        columns = (item["asset_id"], item["asset_type"], item["name"], item["url"] or item["target_url"])
+        table.add_row(*(escape(text or "") for text in columns), escape(", ".join(item["campaigns"])))
+    tables.print(table)
+    if len(items) == limit:
+        tables.print(f"these are the first {limit}; --limit lists more")
+
+
+def show(asset_id: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Print an asset and who holds it. Exits 1 if nobody registered it."""
+
+    async def found(snapshot: Snapshot) -> AssetNow:
+        now = await asset_now(snapshot, asset_id)
+        if not now.registered_by:
+            raise NotFound("asset", asset_id)
+        return now
+
+    now = asked(data, workspace, found)
+    if as_json:
+        told = {"asset_id": asset_id, **now.said, "campaigns": sorted(now.holders), "registered_by": now.registered_by}
+        print(json.dumps({"workspace": workspace, **told}))
+        return
+    for name, value in {"asset_id": asset_id, **now.said}.items():
+        console.print(f"{name:12} {value}", markup=False, soft_wrap=True)
+    for campaign, event_id in sorted(now.holders.items()):
+        console.print(f"held by      {campaign}, by the event {event_id}", markup=False, soft_wrap=True)

@@ -1,0 +1,125 @@
+"""How does a command change the catalog? By the calls of the REST interface, in a turn of its workspace, without HTTP.
+
+If no service projects the store, the command does so itself for as long as it runs: a call is checked against everything that was
+accepted before it. A store whose log is on Kafka is projected by its services alone.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+import uvloop
+from rich.console import Console
+
+from services.ingest.catalog.calls import CallRefused, Outcome, answer_of
+from services.ingest.catalog.turn import NotAppended, NotInTime, Turn, Turns
+from shared.log.port import Position
+from shared.reading.snapshot import Snapshot
+from shared.wakeups import Wakeups
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import check_workspace, database, read_only
+from touchline.compose import Role, Running, compose
+from touchline.configuration import Configuration
+
+SENDER = "command"  # how records and dead letters name who sent the event
+SHOWN_WAIT_S = 5.0  # a change is shown by then; if not, the services will show it later
+LOOK_AGAIN_S = 0.05
+
+console = Console(highlight=False)
+
+Answer = TypeVar("Answer")
+
+
+def in_turn(data: Path | None, workspace: str, work: Callable[[Turn], Awaitable[tuple[Answer, Position]]]) -> Answer:
+    """Do work in a turn of a workspace, and wait until its position is projected; answers what the work answers.
+
+    Exits 1 with one line if the call is refused, or if an error that can be foreseen ends it. Raises `typer.BadParameter`.
+    """
+
+    async def worked(url: str) -> Answer:
+        async with _projecting(url) as running:
+            await check_workspace(running.pool, workspace)
+            wakeups = Wakeups(running.pool)
+            try:
+                turns = Turns(running.pool, running.log, wakeups)
+                async with turns.take(workspace, SENDER) as turn:
+                    answer, position = await work(turn)
+                await _shown(turns, workspace, position)
+                return answer
+            finally:
+                await wakeups.close()
+
+    try:
+        with errors_in_one_line(), database(data) as url:
+            return uvloop.run(worked(url))
+    except CallRefused as refused:
+        raise _ended(refused.message) from refused
+    except NotAppended as refused:
+        raise _ended(refused.refusal.detail) from refused
+    except NotInTime as late:
+        raise _ended(
+            "what was accepted before is not projected in time; try again when the services have caught up"
+        ) from late
+
+
+def _ended(message: str) -> typer.Exit:
+    errors.print(message, style="red", markup=False, soft_wrap=True)
+    return typer.Exit(1)
+
+
+@asynccontextmanager
+async def _projecting(url: str) -> AsyncIterator[Running]:
+    """The store of a URL, which is projected here unless a service does it already or its log is on Kafka."""
+    configuration = Configuration()
+    roles = [] if configuration.kafka else [Role.PROJECTOR]
+    running = await compose(url, configuration, roles)
+    task = None if running.projectors is None else asyncio.create_task(running.projectors.run())
+    try:
+        yield running
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await running.close()
+
+
+async def _shown(turns: Turns, workspace: str, position: Position) -> None:
+    """Wait until a position is projected, `SHOWN_WAIT_S` seconds at most: the change is durable either way."""
+    deadline_s = asyncio.get_running_loop().time() + SHOWN_WAIT_S
+    while asyncio.get_running_loop().time() < deadline_s:
+        if await turns.reaches(workspace, position):
+            return
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+def change(
+    data: Path | None, workspace: str, said: str, work: Callable[[Turn], Awaitable[Outcome]], *, as_json: bool
+) -> None:
+    """Make one call, and print its outcome: `said` if it changed something. Exits 1 if it is refused."""
+
+    async def changed(turn: Turn) -> tuple[dict[str, Any], Position]:
+        outcome = await work(turn)
+        position = await turn.append(outcome.events)
+        return answer_of(outcome), position
+
+    told = in_turn(data, workspace, changed)
+    if as_json:
+        print(json.dumps({"workspace": workspace, **told}))
+    else:
+        console.print(said if told["changed"] else "nothing to change", markup=False, soft_wrap=True)
+        console.print(f"  event {told['event_id']}; to take it back, send event_retracted with this event_id", markup=False, soft_wrap=True)  # fmt: skip
+
+
+def asked(data: Path | None, workspace: str, question: Callable[[Snapshot], Awaitable[Answer]]) -> Answer:
+    """Ask a snapshot of a workspace. Exits 1 with one line if an error that can be foreseen ends it."""
+
+    async def answered(url: str) -> Answer:
+        async with read_only(url, workspace) as snapshot:
+            return await question(snapshot)
+
+    with errors_in_one_line(), database(data) as url:
+        return uvloop.run(answered(url))

@@ -1,0 +1,88 @@
+"""`touchline workspace`: make, list and configure workspaces."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from services.ingest.catalog.calls import Outcome, placed, wish
+from services.ingest.catalog.turn import Turn
+from shared.access.keys import create_workspace, list_workspaces
+from shared.access.scopes import Scope
+from shared.events.instants import BEGINNING_US
+from shared.events.types import WorkspaceConfigured
+from touchline.commands.output import errors, errors_in_one_line, for_tables
+from touchline.commands.store import database, tables
+from touchline.commands.turns import change
+from touchline.commands.what_if import settings_given
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+console = Console(highlight=False)
+for_rows = for_tables()
+
+
+def create(workspace: str, name: str | None, data: Path | None, *, as_json: bool) -> None:
+    """Make a workspace with one key of each scope, and print the keys. Exits 1 if it has, or had, keys already."""
+    if not ID.fullmatch(workspace):
+        said = "an id has up to 64 letters, digits and the signs . _ -, and begins with a letter or a digit"
+        raise typer.BadParameter(said, param_hint="WORKSPACE")
+
+    async def made(url: str) -> dict[Scope, str] | None:
+        async with tables(url, 1) as pool:
+            return await create_workspace(pool, workspace, name or workspace)
+
+    with errors_in_one_line(), database(data) as url:
+        keys = uvloop.run(made(url))
+    if keys is None:
+        errors.print(f"there is a workspace {workspace} already", style="red", markup=False)
+        raise typer.Exit(1)
+    if as_json:
+        print(json.dumps({"workspace": workspace, "keys": keys}))
+        return
+    for each, key in keys.items():
+        console.print(f"  {each:8} {key}", soft_wrap=True)
+
+
+def list_(data: Path | None, *, as_json: bool) -> None:
+    """Print all workspaces of a store."""
+
+    async def listed(url: str) -> list[dict[str, Any]]:
+        async with tables(url, 1) as pool:
+            return await list_workspaces(pool)
+
+    with errors_in_one_line(), database(data) as url:
+        items = uvloop.run(listed(url))
+    if as_json:
+        print(json.dumps({"items": items}))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("workspace", "name", "keys", "created"):
+        table.add_column(heading, overflow="fold")
+    for item in items:
+        table.add_row(escape(item["workspace"]), escape(item["name"]), str(item["keys"]), item["created_at"])
+    for_rows.print(table)
+
+
+def configure(settings: list[str], data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Change settings of a workspace, each told as `NAME=VALUE`. Raises `typer.BadParameter`; exits 1 if a setting is refused."""
+    told = settings_given(settings)
+    if not told:
+        raise typer.BadParameter("name at least one setting", param_hint="--set")
+
+    async def configured(turn: Turn) -> Outcome:
+        event = placed(_event(told), turn.now_us, BEGINNING_US)
+        return Outcome(event.id, [event])
+
+    change(data, workspace, f"configured {workspace}", configured, as_json=as_json)
+
+
+def _event(settings: dict[str, Any]) -> Any:
+    """The event that sets these settings. Raises `CallRefused`; a setting of null is one that has no limit (`lookback_days`)."""
+    return wish(WorkspaceConfigured, {"settings": settings}, {})
