@@ -98,8 +98,10 @@ def headers_of(request: Request, body: Mapping[str, Any], position: str) -> dict
     return headers
 
 
-def items_of(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The items of a list's answer; of a report, its rows."""
+def items_of(body: Mapping[str, Any], *, first_page: bool = True) -> Sequence[Mapping[str, Any]]:
+    """The items of a list's answer; of a report its rows; of a deal's journey its touches, on the first page those with a share too."""
+    if "shares" in body:
+        return [*(body["shares"] if first_page else ()), *body.get("others", ())]
     items: Sequence[Mapping[str, Any]] = body["items"] if "items" in body else body["rows"]
     return items
 

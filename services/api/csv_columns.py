@@ -43,6 +43,9 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "counted", "reason", "kept_out",
     ),
     "/v1/identifiers": ("identifier", "kind", "joined", "contact"),
+    "/v1/deals/{deal_id:id}/attribution": (
+        "event_id", "type", "occurred_at", "contact", "asset_id", "campaigns", "roles", "weight", "share:money", "reason",
+    ),
     "/v1/reports/attribution": ("group", "name", "reason", "deals", "contacts", "revenue.*"),
     "/v1/producers": (
         "producer", "accepted", "mapped", "unmapped", "refused", "refused_by", "first_seen", "last_seen", "dead_letters", "more_names", "names",

@@ -270,6 +270,6 @@ def answer(read: ReadRequest, body: dict[str, Any]) -> Response:
     if asked.form == "json":
         told = orjson.dumps({**body, "as_of": read.position})
         return Response(told, media_type="application/json", headers=headers)
-    told = csv_of(asked.request.scope["route"].path, items_of(body), asked.form)
+    told = csv_of(asked.request.scope["route"].path, items_of(body, first_page="cursor" not in read.query), asked.form)
     headers |= headers_of(asked.request, body, read.position)
     return Response(told, media_type="text/csv; charset=utf-8; header=present", headers=headers)

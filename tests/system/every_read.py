@@ -16,7 +16,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/v1/campaigns": ("/v1/campaigns", f"/v1/campaigns?{RANGE}"),
     "/v1/campaigns/{campaign_id:id}": ("/v1/campaigns/spring",),
     "/v1/campaigns/{campaign_id:id}/overview": ("/v1/campaigns/spring/overview", f"/v1/campaigns/spring/overview?{RANGE}"),
-    "/v1/campaigns/{campaign_id:id}/refusals": ("/v1/campaigns/spring/refusals",),
+    "/v1/campaigns/{campaign_id:id}/refusals": ("/v1/campaigns/third/refusals",),
     "/v1/campaigns/{campaign_id:id}/contacts": ("/v1/campaigns/spring/contacts",),
     "/v1/campaigns/{campaign_id:id}/deals": ("/v1/campaigns/spring/deals",),
     "/v1/campaigns/{campaign_id:id}/assets": ("/v1/campaigns/spring/assets",),
@@ -36,12 +36,15 @@ PATHS: dict[str, tuple[str, ...]] = {
 
 def read_routes(app: FastAPI) -> dict[str, APIRoute]:
     """Every route that reads: those that take `generation`, as all that answer from a snapshot do."""
-    found = {}
-    for route in app.routes:
-        for one in getattr(route, "routes", None) or [route]:
-            declared = getattr(one, "openapi_extra", None)
-            if isinstance(declared, Declared) and "generation" in declared.by_name:
-                found[one.path] = one
+    found: dict[str, APIRoute] = {}
+    waiting: list[Any] = list(app.routes)
+    while waiting:
+        route = waiting.pop()
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            waiting += included.routes
+        elif isinstance(route, APIRoute) and isinstance(route.openapi_extra, Declared) and "generation" in route.openapi_extra.by_name:
+            found[route.path] = route
     return found
 
 
@@ -54,7 +57,8 @@ def world(visitors: int, visits: int = 3) -> Iterator[dict[str, Any]]:
             yield {"type": "asset_registered", "asset_id": asset, "asset_type": asset_type, "occurred_at": BEGUN.isoformat()}
             yield {"type": "asset_associated", "campaign_id": campaign, "asset_id": asset, "occurred_at": BEGUN.isoformat()}
     yield {"type": "campaign_deleted", "campaign_id": "third", "occurred_at": at(300, 365)}
-    yield {"type": "asset_associated", "campaign_id": "spring", "asset_id": "page-spring", "occurred_at": at(10, 365)}
+    yield {"type": "asset_associated", "campaign_id": "third", "asset_id": "page-spring", "occurred_at": at(350, 365)}
+    yield {"type": "asset_dissociated", "campaign_id": "spring", "asset_id": "form-third", "occurred_at": at(10, 365)}
     whole = visitors * visits
     for n in range(whole):
         visitor, campaign = n % visitors, ("spring", "summer")[n * 7 % 2]

@@ -43,9 +43,12 @@ def filled(running: Running, runner: asyncio.Runner) -> Workspace:
 async def _fill(workspace: Workspace) -> None:
     events = list(world(visitors=30))
     events += [{"type": "campaign_created", "campaign_id": f"odd{n}", "name": name} for n, name in enumerate(ODD)]
-    answer = await workspace.send(*events)
-    assert answer.json()["rejected"] == []
+    for begin in range(0, len(events), 500):
+        assert (await workspace.send(*events[begin : begin + 500])).json()["rejected"] == []
     await workspace.project()
+    async with asyncio.timeout(30):
+        while not (await workspace.get("/v1/producers")).json()["items"]:  # counts are written once a second
+            await asyncio.sleep(0.1)
 
 
 def lists(running: Running) -> dict[str, APIRoute]:
