@@ -15,6 +15,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from services.api.app import api_router
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
@@ -23,6 +24,8 @@ from services.api.requests import Api
 from services.ingest.app import ingest_router
 from services.ingest.events import event_schemas
 from services.ingest.ingest import Ingest
+from services.ingest.limited import LimitedByAddress
+from services.ingest.limits import Limits
 from services.ingest.producers.browsers import OpenToBrowsers
 from services.projector.reprojecting import AT_ONCE_MAX
 from services.projector.service import Projectors
@@ -123,9 +126,10 @@ async def compose(
             checks["disk"] = Check(lambda: _disk_check(folder))
         projectors = None
         if Role.INGEST in roles:
-            ingest = Ingest(log, pool, keys, positions, configuration.public_url)
+            ingest = Ingest(log, pool, keys, positions, configuration.public_url, Limits(configuration.rates))
             stack.push_async_callback(ingest.counts.close)
             app.include_router(ingest_router(ingest))
+            app.add_middleware(LimitedByAddress, limits=ingest.limits)
             app.add_middleware(OpenToBrowsers)
             _document_events(app)
         if Role.API in roles:
@@ -147,6 +151,8 @@ async def compose(
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)
         app.include_router(operations_router(checks))
+        proxies = [proxy.strip() for proxy in configuration.trusted_proxies.split(",")]
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
         return Running(app, pool, log, generation, projectors, stack.pop_all())
 
 

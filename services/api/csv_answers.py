@@ -21,7 +21,9 @@ Form = Literal["json", "csv", "csv_with_mark"]
 """How an answer is written. `csv_with_mark` begins with a byte order mark, by which old spreadsheets know UTF-8."""
 
 FORMAT = Parameter(
-    "format", "`csv`: the list as CSV, as `Accept: text/csv` asks for it too", {"type": "string", "enum": ["json", "csv"]}
+    "format",
+    "`csv`: the list as CSV, as `Accept: text/csv` asks for it too",
+    {"type": "string", "enum": ["json", "csv"]},
 )
 MARK = Parameter(
     "bom", "1: CSV begins with a byte order mark, by which old spreadsheets know UTF-8", {"type": "string", "enum": ["1", "0"]}
@@ -30,7 +32,9 @@ LISTED = (FORMAT, MARK)
 """What a route takes whose answer is a list."""
 
 BYTE_ORDER_MARK = "\ufeff"
-FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")  # what makes a formula of a cell that begins with it, in some spreadsheet
+FORMULA = re.compile(
+    r"[=+\-@\t\r\n＝＋－＠]"
+)  # what makes a formula of a cell that begins with it, in some spreadsheet
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?\Z")  # of this a spreadsheet makes a number, and nothing else
 BETWEEN = "; "  # stands between the values of a list in one cell
 NAME = re.compile(r"[^A-Za-z0-9._-]+")  # not in the name of a file

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from services.api.csv_answers import LISTED
+from services.api import csv_answers
 from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
 from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
@@ -57,6 +57,7 @@ CURRENCY = Parameter(
     {"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]},
 )  # fmt: skip
 
+LISTED = csv_answers.LISTED
 RANGE = (FROM, TO)
 PAGE = (CURSOR, LIMIT)
 

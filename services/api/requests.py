@@ -208,7 +208,9 @@ async def read_request(
         end_offset = await api.log_end.of(partition) if log_end else None
         try:
             if heavy and "if-none-match" in request.headers and depends_on is not DependsOn.MORE:
-                await _end_if_held(api, request, access.workspace, after, depends_on, form)  # without a heavy read's turn
+                await _end_if_held(
+                    api, request, access.workspace, after, depends_on, form
+                )  # without a heavy read's turn
             async with (
                 api.gate.connection(heavy=heavy) as raw,
                 snapshot_on(raw, access.workspace, request.query_params.get("generation")) as snapshot,

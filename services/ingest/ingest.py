@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from services.ingest.limits import Limits
 from services.ingest.producers.counts import Counts
 from shared.access.accounts import Accounts
 from shared.access.keys import KeyRing
@@ -28,6 +29,7 @@ class Ingest:
 
     None: the `Host` header of each request names it.
     """
+    limits: Limits = field(default_factory=Limits)
 
     accepting: KnownAccepting = field(init=False)
     counts: Counts = field(init=False)

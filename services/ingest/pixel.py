@@ -19,6 +19,7 @@ from shared.rules.acceptance import accept
 from shared.web.access import IN_URL, IN_URL_SAYS, key_of
 from shared.web.head import is_head
 from shared.web.parameters import Parameter, declared
+from shared.web.problems import Problem
 
 PRODUCER = "pixel"
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
@@ -56,6 +57,8 @@ def routes(ingest: Ingest) -> APIRouter:
                 await _record(ingest, request)
         except SecretInUrl:
             headers = NO_STORE | {"Touchline-Refused": f"key_in_url; {IN_URL_SAYS}"}
+        except Problem as problem:
+            headers = NO_STORE | {"Touchline-Refused": problem.code}
         except (LogUnavailable, *AWAY) as error:
             metrics.EVENTS.labels("lost").inc()
             logger.warning("a page visit is lost", error=error_text(error))
@@ -79,6 +82,7 @@ async def _record(ingest: Ingest, request: Request) -> None:
             )
             raise SecretInUrl
         return
+    ingest.limits.check_key(access)
     sent = request.query_params
     if sent.get("t", "page") != "page":
         await _refuse(ingest, access, request, Refusal(0, None, "bad_value", "t", "this pixel records `page`"))
@@ -90,6 +94,7 @@ async def _record(ingest: Ingest, request: Request) -> None:
     nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
     now_us, user_agent = time.time_ns() // 1000, request.headers.get("user-agent")
     outcome = accept(encode_event(event), 0, "collect", now_us, user_agent, access.hint, nobody=nobody)
+    outcome = ingest.limits.bounded(access, outcome, 0)
     if isinstance(outcome, Refusal):
         await _refuse(ingest, access, request, outcome)
         return

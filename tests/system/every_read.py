@@ -43,7 +43,11 @@ def read_routes(app: FastAPI) -> dict[str, APIRoute]:
         included = getattr(route, "original_router", None)
         if included is not None:
             waiting += included.routes
-        elif isinstance(route, APIRoute) and isinstance(route.openapi_extra, Declared) and "generation" in route.openapi_extra.by_name:
+        elif (
+            isinstance(route, APIRoute)
+            and isinstance(route.openapi_extra, Declared)
+            and "generation" in route.openapi_extra.by_name
+        ):
             found[route.path] = route
     return found
 
@@ -54,8 +58,18 @@ def world(visitors: int, visits: int = 3) -> Iterator[dict[str, Any]]:
         yield {"type": "campaign_created", "id": f"c-{campaign}", "campaign_id": campaign, "name": campaign.title(), "utm_campaign": campaign,
                "budget": "1000.00", "currency": "EUR", "occurred_at": BEGUN.isoformat()}  # fmt: skip
         for asset, asset_type in ((f"page-{campaign}", "landing_page"), (f"form-{campaign}", "form")):
-            yield {"type": "asset_registered", "asset_id": asset, "asset_type": asset_type, "occurred_at": BEGUN.isoformat()}
-            yield {"type": "asset_associated", "campaign_id": campaign, "asset_id": asset, "occurred_at": BEGUN.isoformat()}
+            yield {
+                "type": "asset_registered",
+                "asset_id": asset,
+                "asset_type": asset_type,
+                "occurred_at": BEGUN.isoformat(),
+            }
+            yield {
+                "type": "asset_associated",
+                "campaign_id": campaign,
+                "asset_id": asset,
+                "occurred_at": BEGUN.isoformat(),
+            }
     yield {"type": "campaign_deleted", "campaign_id": "third", "occurred_at": at(300, 365)}
     yield {"type": "asset_associated", "campaign_id": "third", "asset_id": "page-spring", "occurred_at": at(350, 365)}
     yield {"type": "asset_dissociated", "campaign_id": "spring", "asset_id": "form-third", "occurred_at": at(10, 365)}
@@ -69,7 +83,12 @@ def world(visitors: int, visits: int = 3) -> Iterator[dict[str, Any]]:
             yield {"type": "form_submitted", "id": f"f{n}", "visitor_id": f"v{visitor}", "asset_id": "form-spring",
                    "contact": contact | {"email": f"k{visitor}@example.no"}, "occurred_at": at(n, whole)}  # fmt: skip
             for other in ("o", "p"):
-                yield {"type": "contact_merged", "contact": {"id": f"{other}{visitor}"}, "into": contact, "occurred_at": at(n, whole)}
+                yield {
+                    "type": "contact_merged",
+                    "contact": {"id": f"{other}{visitor}"},
+                    "into": contact,
+                    "occurred_at": at(n, whole),
+                }
             yield {"type": "deal_created", "deal_id": f"d{visitor}", "amount": "100.01", "currency": "EUR", "contacts": [contact],
                    "occurred_at": at(n, whole)}  # fmt: skip
             yield {"type": "deal_closed", "deal_id": f"d{visitor}", "won": True, "occurred_at": at(whole, whole)}

@@ -16,7 +16,20 @@ from tests.conftest import Workspace, new_workspace
 from tests.system.every_read import PATHS, read_routes, world
 from touchline.compose import Running
 
-ODD = ("=1+2", "+4712345678", "-x", "@cmd", "\tTab", "\rReturn", '"=quoted"', "a,b", "line\nbreak", "æøå 漢字", "'already", "＝1")
+ODD = (
+    "=1+2",
+    "+4712345678",
+    "-x",
+    "@cmd",
+    "\tTab",
+    "\rReturn",
+    '"=quoted"',
+    "a,b",
+    "line\nbreak",
+    "æøå 漢字",
+    "'already",
+    "＝1",
+)
 
 
 def table(answer: httpx.Response) -> list[dict[str, str]]:
@@ -59,7 +72,9 @@ def lists(running: Running) -> dict[str, APIRoute]:
     }
 
 
-def test_every_list_has_columns_that_hold_all_of_its_items(running: Running, runner: asyncio.Runner, filled: Workspace) -> None:
+def test_every_list_has_columns_that_hold_all_of_its_items(
+    running: Running, runner: asyncio.Runner, filled: Workspace
+) -> None:
     async def check() -> None:
         assert len(lists(running)) >= 10
         missing = {}
@@ -71,11 +86,15 @@ def test_every_list_has_columns_that_hold_all_of_its_items(running: Running, run
                 bare = {column.removesuffix(":money") for column in declared}
                 within = tuple(column.removesuffix("*") for column in declared if column.endswith(".*"))
                 fields = {field for item in items for field in fields_of(item)}
-                left = {f for f in fields if f.removesuffix(":money") not in bare and not f.startswith(within or ("\0",))}
+                left = {
+                    f for f in fields if f.removesuffix(":money") not in bare and not f.startswith(within or ("\0",))
+                }
                 left = {f for f in left if not any(f.startswith(column + ".") for column in bare)}
                 if left:
                     missing[route_path] = left
-                wrong = {f for f in fields if f.endswith(":money") and f not in declared and f.removesuffix(":money") in bare}
+                wrong = {
+                    f for f in fields if f.endswith(":money") and f not in declared and f.removesuffix(":money") in bare
+                }
                 assert not wrong, (route_path, wrong)
         assert missing == {}, "add them to services/api/csv_columns.py, at the end of their line"
 
@@ -93,7 +112,9 @@ def test_a_table_has_the_items_of_the_json_and_the_same_columns_when_it_is_empty
                 rows = table(await as_csv(filled, path))
                 assert len(rows) == len(items), path
                 key = next(iter(rows[0]))
-                assert [row[key].removeprefix("'") for row in rows] == [str(item[key] or "").removeprefix("'") for item in items]
+                assert [row[key].removeprefix("'") for row in rows] == [
+                    str(item[key] or "").removeprefix("'") for item in items
+                ]
         whole = (await as_csv(filled, "/v1/campaigns")).text.partition("\r\n")[0]
         assert (await as_csv(empty, "/v1/campaigns")).text == whole + "\r\n"
 
@@ -151,7 +172,9 @@ def test_accept_chooses_the_form(runner: asyncio.Runner, filled: Workspace, acce
     assert answer.headers["content-type"].startswith("text/csv") == is_csv
 
 
-def test_the_parameter_chooses_the_form_over_accept_and_a_mark_comes_only_if_asked(runner: asyncio.Runner, filled: Workspace) -> None:
+def test_the_parameter_chooses_the_form_over_accept_and_a_mark_comes_only_if_asked(
+    runner: asyncio.Runner, filled: Workspace
+) -> None:
     async def check() -> None:
         assert (await as_csv(filled, "/v1/campaigns?format=json")).headers["content-type"] == "application/json"
         plain = await as_csv(filled, "/v1/campaigns?format=csv", "application/json")
@@ -166,7 +189,9 @@ def test_the_parameter_chooses_the_form_over_accept_and_a_mark_comes_only_if_ask
 def test_what_is_no_list_is_never_a_table(runner: asyncio.Runner, filled: Workspace) -> None:
     async def check() -> None:
         assert (await as_csv(filled, "/v1/campaigns/spring")).json()["code"] == "not_acceptable"
-        assert (await as_csv(filled, "/v1/campaigns/spring", "text/csv, */*;q=0.1")).headers["content-type"] == "application/json"
+        assert (await as_csv(filled, "/v1/campaigns/spring", "text/csv, */*;q=0.1")).headers[
+            "content-type"
+        ] == "application/json"
         assert (await filled.get("/v1/campaigns/spring?format=csv")).json()["code"] == "unknown_parameter"
 
     runner.run(check())

@@ -21,7 +21,12 @@ SPRING: list[dict[str, Any]] = [
     {"type": "form_submitted", "id": "f", "visitor_id": "v", "asset_id": "form", "contact": {"id": "7"}, "occurred_at": "2025-01-02T00:01:00Z"},
     {"type": "deal_created", "id": "d", "deal_id": "d", "amount": "10.00", "currency": "EUR", "contacts": [{"id": "7"}], "occurred_at": "2025-01-03T00:00:00Z"},
 ]  # fmt: skip
-VISIT = {"type": "page_visited", "visitor_id": "w", "url": "https://a.example/?utm_campaign=s", "occurred_at": "2025-01-04T00:00:00Z"}
+VISIT = {
+    "type": "page_visited",
+    "visitor_id": "w",
+    "url": "https://a.example/?utm_campaign=s",
+    "occurred_at": "2025-01-04T00:00:00Z",
+}
 ROWS_ALONE = (
     "/v1/campaigns", "/v1/campaigns/spring", "/v1/campaigns/spring/contacts", "/v1/campaigns/spring/deals", "/v1/campaigns/spring/assets",
     "/v1/campaigns/spring/refusals", "/v1/contacts", "/v1/contacts/7", "/v1/contacts/7/journey", "/v1/deals/d/attribution",
@@ -136,7 +141,9 @@ def test_settled_through_is_kept_for_a_minute_and_no_longer(
         first = await workspace.get(OVERVIEW)
         minute[0] += validators.SETTLED_S
         assert (await again(workspace, OVERVIEW, first.headers["etag"])).status_code == 200
-        assert (await again(workspace, "/v1/campaigns", (await workspace.get("/v1/campaigns")).headers["etag"])).status_code == 304
+        assert (
+            await again(workspace, "/v1/campaigns", (await workspace.get("/v1/campaigns")).headers["etag"])
+        ).status_code == 304
 
     runner.run(check())
 
@@ -144,7 +151,10 @@ def test_settled_through_is_kept_for_a_minute_and_no_longer(
 def test_a_dead_letter_changes_the_tags_of_what_tells_dead_letters(running: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         workspace = await filled(running)
-        before = {path: (await workspace.get(path)).headers["etag"] for path in ("/v1/status", "/v1/producers", "/v1/campaigns")}
+        before = {
+            path: (await workspace.get(path)).headers["etag"]
+            for path in ("/v1/status", "/v1/producers", "/v1/campaigns")
+        }
         await workspace.send({"type": "no_such_type"})
         assert (await again(workspace, "/v1/status", before["/v1/status"])).status_code == 200
         assert (await again(workspace, "/v1/campaigns", before["/v1/campaigns"])).status_code == 304
@@ -152,7 +162,9 @@ def test_a_dead_letter_changes_the_tags_of_what_tells_dead_letters(running: Runn
     runner.run(check())
 
 
-def test_a_kept_answer_is_the_answer_that_would_be_given(running: Running, runner: asyncio.Runner, minute: list[float]) -> None:
+def test_a_kept_answer_is_the_answer_that_would_be_given(
+    running: Running, runner: asyncio.Runner, minute: list[float]
+) -> None:
     """Whatever comes, either the tag is another or the answer is the same but for its position."""
 
     async def check() -> None:
@@ -191,13 +203,17 @@ def test_lists_of_tags_and_weak_ones_are_compared_as_http_tells(running: Running
     runner.run(check())
 
 
-def test_a_long_answer_is_compressed_for_who_takes_gzip_and_the_pixel_never(running: Running, runner: asyncio.Runner) -> None:
+def test_a_long_answer_is_compressed_for_who_takes_gzip_and_the_pixel_never(
+    running: Running, runner: asyncio.Runner
+) -> None:
     async def check() -> None:
         workspace = await filled(running)
         async with workspace.client() as client:
             await workspace.send(*({"type": "campaign_created", "campaign_id": f"c{n}"} for n in range(5)))
             await workspace.project()
-            long = await client.send(client.build_request("GET", "/v1/campaigns", headers={"Accept-Encoding": "gzip"}), stream=True)
+            long = await client.send(
+                client.build_request("GET", "/v1/campaigns", headers={"Accept-Encoding": "gzip"}), stream=True
+            )
             raw = b"".join([part async for part in long.aiter_raw()])
             assert long.headers["content-encoding"] == "gzip"
             assert "Accept-Encoding" in long.headers["vary"]
@@ -208,7 +224,9 @@ def test_a_long_answer_is_compressed_for_who_takes_gzip_and_the_pixel_never(runn
             assert plain.headers["etag"] == long.headers["etag"]
             short = await client.get("/v1/campaigns/spring", headers={"Accept-Encoding": "gzip"})
             assert "content-encoding" not in short.headers
-            pixel = await client.get(f"/v1/p.gif?k={workspace.keys['collect']}&v=v&u=https://a.example/", headers={"Accept-Encoding": "gzip"})
+            pixel = await client.get(
+                f"/v1/p.gif?k={workspace.keys['collect']}&v=v&u=https://a.example/", headers={"Accept-Encoding": "gzip"}
+            )
             assert (len(pixel.content), "content-encoding" in pixel.headers) == (43, False)
 
     runner.run(check())
