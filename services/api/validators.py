@@ -21,7 +21,6 @@ from fastapi import Request, Response
 
 from shared.access.positions import Positions
 from shared.log.port import Position
-from shared.projection.tables import shape
 from shared.reading.snapshot import Snapshot
 from shared.web.problems import Problem
 
@@ -97,8 +96,8 @@ def _tag(told: bytes) -> str:
 
 @cache
 def release() -> str:
-    """A digest of the shape of the rows and of the sources that make answers of them: another release may answer otherwise."""
-    digest = blake2b(shape().encode(), digest_size=DIGEST_BYTES)
+    """A digest of the sources that make answers of rows: another release may answer otherwise. A generation is of one shape of rows."""
+    digest = blake2b(digest_size=DIGEST_BYTES)
     root = Path(__file__).parents[2]
     for folder in SOURCES:
         for path in sorted((root / folder).rglob("*.py")):
