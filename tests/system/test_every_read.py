@@ -144,7 +144,9 @@ def test_no_read_goes_through_a_big_table(store: Store, runner: asyncio.Runner) 
             big = await big_tables(pool)
             assert len(big) > 15, big
             assert any(name.startswith("touch_") for name in big), "its partitions are big too"
-            (told,) = json.loads(await pool.fetchval("EXPLAIN (FORMAT JSON) SELECT count(*) FROM g1.touch WHERE ws > 0"))
+            (told,) = json.loads(
+                await pool.fetchval("EXPLAIN (FORMAT JSON) SELECT count(*) FROM g1.touch WHERE ws > 0")
+            )
             assert len(set(scans(told["Plan"])) & big) > 2, "such a scan is found where there is one"
             found: dict[str, set[str]] = defaultdict(set)
             explained = 0
