@@ -31,6 +31,7 @@ from shared.rules.influence import TouchType
 from shared.rules.keys import campaign_key
 from shared.rules.pre_association import WindowStatus
 from touchline.demo.mix import Mix
+from touchline.embedded import Embedded
 
 EVENTS = int(os.environ.get("BENCHMARK_READS_EVENTS", "1000000"))
 SHARES = (10, 2, 1)  # of it: the sizes of the stores
@@ -41,6 +42,10 @@ SETTLE_S = 600.0  # for what came live to be projected
 MONTH = (dt.datetime(2025, 6, 1, tzinfo=dt.UTC), dt.datetime(2025, 7, 1, tzinfo=dt.UTC))
 ODD = (dt.datetime(2025, 2, 3, 4, 5, 6, 789, tzinfo=dt.UTC), dt.datetime(2025, 11, 9, 13, 37, 1, tzinfo=dt.UTC))
 ALL_TIME = (dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(2199, 1, 1, tzinfo=dt.UTC))
+OF_ANOTHER_RELEASE = (
+    "DELETE FROM touchline.live_generation",
+    "UPDATE touchline.generation SET live = false, shape = 'empty'",
+)  # then a rebuild projects up to the end of the log; else up to where the empty generation stands
 RANGES = {"all time": None, "30 days": MONTH, "odd instants": ODD}
 
 COUNTED = {
@@ -85,7 +90,7 @@ async def _measure(folder: Path, events: int) -> None:
     data, file = folder / "data", folder / "events.ndjson"
     count = _write(file, events)
     began = now()
-    _load(data, file)
+    await _load(data, file)
     print(f"  {count:,} events, loaded and rebuilt in {now() - began:,.0f} s", flush=True)
     with Server.start(data) as server:
         store = Store(server, data, count)
@@ -109,15 +114,27 @@ def _write(path: Path, events: int) -> int:
     return count
 
 
-def _load(data: Path, file: Path) -> None:
-    """Put a file into the log of a new store, and project it by the bulk path."""
+async def _load(data: Path, file: Path) -> None:
+    """Put a file into the log of a new store, and project it by the bulk path alone."""
     Server.start(data).stop()  # which makes the store
-    for command in (["backfill", str(file), "--rate", "1e9"], ["replay", "rebuild"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "touchline", *command, "--data", str(data), "--json"], capture_output=True, text=True, check=False
-        )  # fmt: skip
-        if done.returncode:
-            raise RuntimeError(f"touchline {command[0]} ended with {done.returncode}: {done.stderr[-2000:]}")
+    _run(data, "backfill", str(file), "--rate", "1e9")
+    embedded = Embedded(data)
+    try:
+        connection = await asyncpg.connect(embedded.start())
+        for statement in OF_ANOTHER_RELEASE:
+            await connection.execute(statement)
+        await connection.close()
+    finally:
+        embedded.stop()
+    _run(data, "replay", "rebuild")
+
+
+def _run(data: Path, *command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "touchline", *command, "--data", str(data), "--json"], capture_output=True, text=True, check=False
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"touchline {command[0]} ended with {done.returncode}: {done.stderr[-2000:]}")
 
 
 async def _questions(client: httpx.AsyncClient, store: Store) -> dict[str, str]:
