@@ -9,11 +9,13 @@ import httpx
 import pytest
 
 from services.api import validators
+from shared.projection.generations import Generation, create_generation, drop_generation, point_at
 from shared.reading import overview
 from shared.reading.snapshot import Snapshot
 from tests.conftest import Workspace, new_workspace
 from tests.system.test_neighbours import two_of_one_partition
-from touchline.compose import Running
+from touchline.compose import Running, compose
+from touchline.configuration import Configuration
 
 SPRING: list[dict[str, Any]] = [
     {"type": "campaign_created", "id": "c", "campaign_id": "spring", "name": "Spring", "utm_campaign": "s", "occurred_at": "2025-01-01T00:00:00Z"},
@@ -228,5 +230,47 @@ def test_a_long_answer_is_compressed_for_who_takes_gzip_and_the_pixel_never(
                 f"/v1/p.gif?k={workspace.keys['collect']}&v=v&u=https://a.example/", headers={"Accept-Encoding": "gzip"}
             )
             assert (len(pixel.content), "content-encoding" in pixel.headers) == (43, False)
+
+    runner.run(check())
+
+
+def test_generations_that_change_places_or_names_have_tags_of_their_own(
+    own_database: str, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        running = await compose(own_database, Configuration(kafka_bootstrap_servers=None))
+        try:
+            workspace = await filled(running)
+            first = (await workspace.get("/v1/campaigns")).headers["etag"]
+            seen = {first}
+            other = Generation("g2", running.log.identity, running.log.partitions)
+            for _ in range(2):  # of one name, one after the other
+                async with running.pool.acquire() as connection, connection.transaction():
+                    await create_generation(connection, other, live=True)
+                answer = await again(workspace, "/v1/campaigns", ", ".join(seen))
+                assert (answer.status_code, answer.json()["items"]) == (200, [])
+                assert answer.headers["etag"] not in seen
+                seen.add(answer.headers["etag"])
+                async with running.pool.acquire() as connection, connection.transaction():
+                    await point_at(connection, "g1")
+                assert (await again(workspace, "/v1/campaigns", first)).status_code == 304
+                async with running.pool.acquire() as connection:
+                    assert await drop_generation(connection, "g2")
+        finally:
+            await running.close()
+
+    runner.run(check())
+
+
+def test_rows_made_anew_for_other_settings_have_another_tag(running: Running, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        workspace = await filled(running)
+        tag = (await workspace.get("/v1/campaigns")).headers["etag"]
+        number = "SELECT number FROM touchline.workspace WHERE workspace_id = $1"
+        own = await running.pool.fetchval(number, workspace.name)
+        generation = running.generation.name
+        await running.pool.execute(f"INSERT INTO {generation}.rows_of VALUES ($1, $2, 1)", own, 2_000_000_000 - own)
+        assert (await again(workspace, "/v1/campaigns", tag)).status_code == 200
+        await running.pool.execute(f"DELETE FROM {generation}.rows_of WHERE workspace = $1", own)
 
     runner.run(check())
