@@ -6,6 +6,7 @@
 
 import asyncio
 import datetime as dt
+import itertools
 import json
 import os
 import subprocess
@@ -38,6 +39,7 @@ SHARES = (10, 2, 1)  # of it: the sizes of the stores
 PHASE_S = float(os.environ.get("BENCHMARK_READS_S", "60"))
 ROUNDS_MAX = 200  # of all questions; p99 then is the second worst
 LIVE_EVENTS_PER_S = 2_000
+CATALOG_BODIES = 100  # with which the mix begins: they register assets, as a year of traffic does not
 SETTLE_S = 600.0  # for what came live to be projected
 MONTH = (dt.datetime(2025, 6, 1, tzinfo=dt.UTC), dt.datetime(2025, 7, 1, tzinfo=dt.UTC))
 ODD = (dt.datetime(2025, 2, 3, 4, 5, 6, 789, tzinfo=dt.UTC), dt.datetime(2025, 11, 9, 13, 37, 1, tzinfo=dt.UTC))
@@ -183,7 +185,7 @@ async def _ask(client: httpx.AsyncClient, questions: dict[str, str]) -> dict[str
 async def _ask_amid(client: httpx.AsyncClient, store: Store, questions: dict[str, str]) -> dict[str, list[float]]:
     """As `_ask`, while events arrive at a steady rate."""
     asking = asyncio.create_task(_ask(client, questions))
-    live = bodies(int(LIVE_EVENTS_PER_S * (PHASE_S * 3 + 60)), SEED + 1)
+    live = itertools.islice(bodies(int(LIVE_EVENTS_PER_S * (PHASE_S * 3 + 60)), SEED + 1), CATALOG_BODIES, None)
     headers = {"Authorization": f"Bearer {store.server.keys['server']}"}
     began, sent = now(), 0
     async with (
