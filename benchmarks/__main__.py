@@ -10,13 +10,14 @@ from typing import Any
 
 from benchmarks import kafka, measure, rebuild
 from benchmarks.history import history
+from benchmarks.reads import reads
 from benchmarks.settings import settings
 
 BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "ingest": measure.ingest,
     "end-to-end": measure.end_to_end,
     "freshness": measure.freshness,
-    "reads": measure.reads,
+    "reads": reads,
     "contact": measure.contact,
     "history": history,
     "growth": measure.growth,

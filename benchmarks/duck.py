@@ -123,17 +123,23 @@ METRICS = ("page_views", "form_submissions", "cta_clicks", "email_opens", "email
            "influenced_contacts")  # fmt: skip
 
 
-def main() -> None:
-    """Print the numbers, the seconds and the memory as one JSON line."""
-    began = time.perf_counter()
+def load(file: str) -> duckdb.DuckDBPyConnection:
+    """A database in memory with the tables of `STEPS`, made of a file of events."""
     connection = duckdb.connect()
     connection.execute("SET threads = 2; SET TimeZone = 'UTC'")
     columns = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in COLUMNS.items()) + "}"
     connection.execute(
-        f"CREATE TABLE raw AS SELECT * FROM read_json('{sys.argv[1]}', format = 'newline_delimited', columns = {columns})"
+        f"CREATE TABLE raw AS SELECT * FROM read_json('{file}', format = 'newline_delimited', columns = {columns})"
     )
     for statement in STEPS:
         connection.execute(statement)
+    return connection
+
+
+def main() -> None:
+    """Print the numbers, the seconds and the memory as one JSON line."""
+    began = time.perf_counter()
+    connection = load(sys.argv[1])
     rows = connection.execute(OVERVIEW).fetchall()
     numbers = {row[0]: dict(zip(METRICS, map(int, row[1:]), strict=True)) for row in rows}
     took_s = time.perf_counter() - began
@@ -141,4 +147,5 @@ def main() -> None:
     print(json.dumps({"seconds": took_s, "peak_mb": peak_mb, "numbers": numbers}))
 
 
-main()
+if __name__ == "__main__":
+    main()

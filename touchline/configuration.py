@@ -6,9 +6,11 @@ What a workspace sets is an event (`workspace_configured`).
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from annotated_types import Ge
 from pydantic import AfterValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.ingest.limits import Rates
 from shared.log.kafka import KafkaCluster
 
 
@@ -37,6 +39,22 @@ class Configuration(BaseSettings):
     HubSpot and other producers sign this address together with the body, so a wrong one makes every signature wrong.
     """
 
+    trusted_proxies: str = "127.0.0.1,::1"
+    """The addresses or networks (`10.0.0.0/8`), with commas between, of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+
+    From every other sender the address of the connection counts.
+    """
+    key_events_per_s: Annotated[int, Ge(0)] = Rates.key_events_per_s
+    """How many events a second an ingest process takes of one collect key; ten times as many at once. 0: no limit."""
+    address_requests_per_s: Annotated[int, Ge(0)] = Rates.address_requests_per_s
+    """How many requests a second it takes of one address, without a server key; ten times as many at once. 0: no limit."""
+    key_visitors_a_day: Annotated[int, Ge(0)] = Rates.visitors_a_day
+    """How many different visitors one collect key may tell from midnight to midnight UTC. 0: no limit."""
+    key_assets_a_day: Annotated[int, Ge(0)] = Rates.assets_a_day
+    """The same of assets."""
+    key_utm_values_a_day: Annotated[int, Ge(0)] = Rates.utm_values_a_day
+    """The same of utm values."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
     """The least level that is written to standard error. None: INFO for a service, WARNING for other commands."""
     log_format: Literal["console", "json"] = "console"
@@ -62,6 +80,14 @@ class Configuration(BaseSettings):
     kafka_ssl_cafile: str | None = None
     kafka_ssl_certfile: str | None = None
     kafka_ssl_keyfile: str | None = None
+
+    @property
+    def rates(self) -> Rates:
+        """How much public keys and single addresses may send."""
+        return Rates(
+            self.key_events_per_s, self.address_requests_per_s, self.key_visitors_a_day, self.key_assets_a_day,
+            self.key_utm_values_a_day,
+        )  # fmt: skip
 
     @property
     def kafka(self) -> KafkaCluster | None:

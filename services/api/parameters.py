@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from services.api import csv_answers
 from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
 from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
@@ -58,10 +59,15 @@ CURRENCY = Parameter(
     {"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]},
 )  # fmt: skip
 
+LISTED = csv_answers.LISTED
 RANGE = (FROM, TO)
 PAGE = (CURSOR, LIMIT)
 
 
 def read(*parameters: Parameter) -> Declared:
-    """The `openapi_extra` of a read: its own parameters, and those that every read takes."""
-    return declared(*parameters, AFTER, GENERATION)
+    """The `openapi_extra` of a read: its own parameters, and those that every read takes.
+
+    What has pages is a list, and can be had as CSV; so can a list without pages that names `LISTED` among its own.
+    """
+    listed = LISTED if CURSOR in parameters and LISTED[0] not in parameters else ()
+    return declared(*parameters, *listed, AFTER, GENERATION)

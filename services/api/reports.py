@@ -16,7 +16,10 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
-    @router.get("/attribution", openapi_extra=takes.read(takes.MODELS_, takes.GROUP_BY, takes.CURRENCY, *takes.RANGE))
+    @router.get(
+        "/attribution",
+        openapi_extra=takes.read(takes.MODELS_, takes.GROUP_BY, takes.CURRENCY, *takes.RANGE, *takes.LISTED),
+    )
     async def get_attribution(request: Request) -> Response:
         """Revenue, deals and contacts by group, for one `model` or several; one currency a call."""
         async with read_request(api, request, heavy=True) as read:

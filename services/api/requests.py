@@ -15,8 +15,11 @@ import orjson
 from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 
+from services.api.csv_answers import Form, csv_of, form_of, headers_of, items_of
 from services.api.gate import Gate
 from services.api.progress import LogEnd, ProjectionPosition
+from services.api.validators import DependsOn, NotModified, is_held, tag_before, tag_of
+from services.api.validators import headers_of as validator_headers
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.access.scopes import OPERATOR_WORKSPACE
@@ -87,6 +90,8 @@ class ReadRequest:
     """Whether the workspace is the operator's, which may know what others send."""
     log_end_offset: int | None
     """The offset that the next event will get, as it was just before the snapshot; None if nobody asked or knows."""
+    asked: "Asked | None" = None
+    """How the answer is to be written, and its tag; None where nothing is answered over HTTP."""
 
     @property
     def range(self) -> TimeRange:
@@ -150,6 +155,20 @@ class ReadRequest:
         return {"items": list(chosen), "next_cursor": encode_cursor(keys[begin + limit - 1]) if more else None}
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The request itself, how its answer is to be written, and the answer's tag; None: it is a digest of what will be said."""
+
+    request: Request
+    form: Form
+    etag: str | None
+
+    def end_if_held(self) -> None:
+        """Raise `NotModified` if the client has the answer with this tag."""
+        if self.etag is not None and is_held(self.request, self.etag):
+            raise NotModified(self.etag)
+
+
 def order_of(cursor: list[Any] | None) -> Order:
     """The event after which a page of events begins, by the cursor. Raises a 422 `Problem`."""
     match cursor:
@@ -163,16 +182,20 @@ def order_of(cursor: list[Any] | None) -> Order:
 
 @asynccontextmanager
 async def read_request(
-    api: Api, request: Request, *, heavy: bool = False, log_end: bool = False
+    api: Api, request: Request, *, heavy: bool = False, log_end: bool = False, depends_on: DependsOn | None = None
 ) -> AsyncIterator[ReadRequest]:
     """Check the key and the parameters, wait for `after`, and open a snapshot.
 
     `heavy` reads gather the touches of whole campaigns; see `Gate`. With `log_end`, the log is asked where it ends, before
-    the snapshot: nothing is waited for within one. Raises a `Problem`: 401 and 403 of the key, 404 where `shared.reading` finds
-    nothing, 422 of the parameters, 503 of what cannot be read in time.
+    the snapshot: nothing is waited for within one. `depends_on` says what the answer is made of; None: of rows, and with `log_end`
+    of the clock too. If the client has an answer that is still right, this ends here with `NotModified`, and nothing is worked out.
+    Raises a `Problem`: 401 and 403 of the key, 404 where `shared.reading` finds nothing, 406 for CSV of what is no list, 422 of the
+    parameters, 503 of what cannot be read in time.
     """
     access = await allow(request, api.keys, "read", "server", "admin")
     check(request)
+    form = form_of(request)
+    depends_on = depends_on or (DependsOn.ROWS_AND_CLOCK if log_end else DependsOn.ROWS)
     after = _after(request.query_params.get("after"), access.workspace, api)
     if after and "generation" in request.query_params:
         raise Problem(
@@ -184,23 +207,42 @@ async def read_request(
             raise unavailable(f"the projection has not passed `after` within {AFTER_WAIT_S:g} s")
         end_offset = await api.log_end.of(partition) if log_end else None
         try:
+            if heavy and "if-none-match" in request.headers and depends_on is not DependsOn.MORE:
+                await _end_if_held(
+                    api, request, access.workspace, after, depends_on, form
+                )  # without a heavy read's turn
             async with (
                 api.gate.connection(heavy=heavy) as raw,
                 snapshot_on(raw, access.workspace, request.query_params.get("generation")) as snapshot,
             ):
                 # another generation may just have become the live one
-                if after is None or (
-                    snapshot.as_of.offset >= after.offset and not snapshot.lacks_settings(after.offset)
-                ):
+                if _shows(snapshot, after):
                     position = api.positions.write(access.workspace, snapshot.as_of)
                     of_operator = access.workspace == OPERATOR_WORKSPACE
                     read = ReadRequest(snapshot, request.query_params, position, of_operator, end_offset)
+                    read.asked = Asked(request, form, tag_before(request, snapshot, api.positions, depends_on, form))
                     read.check()
+                    read.asked.end_if_held()
                     yield read
                     return
         except NotFound as error:
             raise Problem(404, "not_found", str(error)) from error
     raise unavailable("the projection has passed `after`, and then another that has not took its place")
+
+
+async def _end_if_held(
+    api: Api, request: Request, workspace: str, after: Position | None, depends_on: DependsOn, form: Form
+) -> None:
+    """Look by a light read whether the client has the answer of a heavy one. Raises `NotModified` if so."""
+    generation = request.query_params.get("generation")
+    async with api.gate.connection(heavy=False) as raw, snapshot_on(raw, workspace, generation) as snapshot:
+        if _shows(snapshot, after):
+            Asked(request, form, tag_before(request, snapshot, api.positions, depends_on, form)).end_if_held()
+
+
+def _shows(snapshot: Snapshot, after: Position | None) -> bool:
+    """Whether a snapshot has all before a position, and the settings that were told before it."""
+    return after is None or (snapshot.as_of.offset >= after.offset and not snapshot.lacks_settings(after.offset))
 
 
 def _after(after: str | None, workspace: str, api: Api) -> Position | None:
@@ -217,7 +259,19 @@ def _after(after: str | None, workspace: str, api: Api) -> Position | None:
 
 
 def answer(read: ReadRequest, body: dict[str, Any]) -> Response:
-    """An answer in JSON; it tells the position that it shows as `as_of`, and generation and position in the `ETag`."""
-    etag = f'"{read.snapshot.generation}/{read.snapshot.made_anew}/{read.position}"'  # rows made anew at the same position are others
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    return Response(orjson.dumps({**body, "as_of": read.position}), media_type="application/json", headers=headers)
+    """An answer in JSON, or of a list in CSV. It tells the position that it shows, as `as_of`, and has the `ETag` of what it depends on.
+
+    Raises `NotModified` if the client turns out to have it.
+    """
+    asked = read.asked
+    assert asked is not None
+    told = b"" if asked.etag else orjson.dumps([body, asked.form])
+    etag = asked.etag or tag_of(read.snapshot, told)
+    Asked(asked.request, asked.form, etag).end_if_held()
+    headers = validator_headers(etag)
+    if asked.form == "json":
+        told = orjson.dumps({**body, "as_of": read.position})
+        return Response(told, media_type="application/json", headers=headers)
+    told = csv_of(asked.request.scope["route"].path, items_of(body, first_page="cursor" not in read.query), asked.form)
+    headers |= headers_of(asked.request, body, read.position)
+    return Response(told, media_type="text/csv; charset=utf-8; header=present", headers=headers)

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
+from services.api.validators import DependsOn
 from shared.events.instants import to_rfc3339
 from shared.reading.snapshot import Snapshot
 from shared.reading.status import dead_letters, dead_letters_pushed_out, workspace_row
@@ -21,7 +22,7 @@ def routes(api: Api) -> APIRouter:
         While the log is away, its end is null. `settings_under_way` is null unless settings were changed that concern all of
         a large history: then all numbers are those of the settings before, until its events are projected anew.
         """
-        async with read_request(api, request, log_end=True) as read:
+        async with read_request(api, request, log_end=True, depends_on=DependsOn.MORE) as read:
             end = read.log_end_offset
             workspace = await workspace_row(read.snapshot)
             letters = await dead_letters(read.snapshot)

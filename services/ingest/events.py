@@ -54,6 +54,7 @@ def routes(ingest: Ingest) -> APIRouter:
         Valid events are accepted even if others in the request are refused.
         """
         access = await allow(request, ingest.keys, "server", "collect")
+        ingest.limits.check_key(access)
         key: KeyClass = "server" if access.scope == "server" else "collect"
         bytes_max = REQUEST_BYTES_SERVER_MAX if key == "server" else REQUEST_BYTES_MAX
         user_agent = request.headers.get("user-agent") if key == "collect" else None
@@ -76,6 +77,7 @@ def routes(ingest: Ingest) -> APIRouter:
             outcome = accept(
                 part, index, key, now_us, user_agent, access.hint, nobody=nobody, sent_at_us=sent.sent_at_us
             )
+            outcome = ingest.limits.bounded(access, outcome, index)
             if isinstance(outcome, Record):
                 records.append(outcome)
             else:
@@ -102,6 +104,7 @@ async def answer(ingest: Ingest, access: Access, records: list[Record], refused:
 
 def count(ingest: Ingest, access: Access, accepted: int, refused: Sequence[str], producer: str = PRODUCER) -> None:
     """Add to the counts of a key: how many events were accepted, and one for each code of a refusal."""
+    ingest.limits.spend(access, accepted + len(refused))
     counts = Counter(Outcome(producer, access.hint, "refused", code) for code in refused)
     if accepted:
         counts[Outcome(producer, access.hint, "mapped")] = accepted

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from services.ingest.catalog.turn import Turns
+from services.ingest.limits import Limits
 from services.ingest.producers.counts import Counts
 from shared.access.accounts import Accounts
 from shared.access.contact_tokens import ContactTokens
@@ -32,6 +33,7 @@ class Ingest:
 
     None: the `Host` header of each request names it.
     """
+    limits: Limits = field(default_factory=Limits)
 
     accepting: KnownAccepting = field(init=False)
     counts: Counts = field(init=False)

@@ -20,6 +20,7 @@ from shared.rules.acceptance import accept
 from shared.web.access import IN_URL, IN_URL_SAYS, key_of
 from shared.web.head import is_head
 from shared.web.parameters import Parameter, declared
+from shared.web.problems import Problem
 
 PRODUCER = "pixel"
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
@@ -58,6 +59,8 @@ def routes(ingest: Ingest) -> APIRouter:
                 await _record(ingest, request)
         except SecretInUrl:
             headers = NO_STORE | {"Touchline-Refused": f"key_in_url; {IN_URL_SAYS}"}
+        except Problem as problem:
+            headers = NO_STORE | {"Touchline-Refused": problem.code}
         except (LogUnavailable, *AWAY) as error:
             metrics.EVENTS.labels("lost").inc()
             logger.warning("a page visit is lost", error=error_text(error))
@@ -81,6 +84,7 @@ async def _record(ingest: Ingest, request: Request) -> None:
             )
             raise SecretInUrl
         return
+    ingest.limits.check_key(access)
     sent = request.query_params
     if sent.get("t", "page") not in ("page", "open"):
         await _refuse(
@@ -95,6 +99,7 @@ async def _record(ingest: Ingest, request: Request) -> None:
         raise
     if outcome is None:
         outcome = await _plain_visit(ingest, access, request, now_us)
+    outcome = ingest.limits.bounded(access, outcome, 0)
     if isinstance(outcome, Refusal):
         await _refuse(ingest, access, request, outcome)
         return

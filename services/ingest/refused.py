@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 
 import asyncpg
+import structlog
 
 from services.ingest import metrics
 from shared.access.keys import Access
@@ -24,6 +25,8 @@ CLASS_LETTERS_MAX = {
     "collect": 30_000,  # of all keys of the class that a workspace has: 960 MB, however many keys there are
     "server": 200_000,  # two bad backfills at once, whole
 }
+logger = structlog.stdlib.get_logger("touchline.ingest")
+
 BOUNDS_PER_FILL = (
     20  # to look for the oldest reads all: it is done so often while as many come as are kept, 5 % too late
 )
@@ -77,6 +80,14 @@ async def keep(
             if random.random() < len(refused) * BOUNDS_PER_FILL / most:
                 statement = PUSH_OUT.format(surplus=surplus)
                 gone = await connection.fetchval(statement, access.workspace, access.scope, most, *of)
+                if gone:
+                    logger.warning(
+                        "dead letters are deleted for later ones",
+                        workspace=access.workspace,
+                        key=access.hint,
+                        deleted=gone,
+                        most=most,
+                    )
                 metrics.PUSHED_OUT.labels(access.scope).inc(gone)
     metrics.EVENTS.labels("refused").inc(len(refused))
     for refusal, _ in refused:

@@ -32,6 +32,10 @@ TAKE = sql("""
 INSERT INTO {g}.progress (partition, next_offset, epoch, events, received_us) VALUES ($1, 0, 1, 0, 0)
 ON CONFLICT (partition) DO UPDATE SET epoch = progress.epoch + 1 RETURNING next_offset, epoch
 """)  # from now on whoever held the partition before moves nothing
+PASSED = sql("""
+INSERT INTO {g}.events_until (ws, next_offset) VALUES ($1, $2)
+ON CONFLICT (ws) DO UPDATE SET next_offset = greatest(events_until.next_offset, excluded.next_offset)
+""")  # an answer that was made of a workspace's rows is as it was while this is
 NUMBER_OF = sql("SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1")
 NEW_NUMBER = sql("""
 INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $1)
@@ -203,6 +207,7 @@ class Projector:
             self._remembered[ws], heed,
         )  # fmt: skip
         changes = await PIPELINE.run(context, [EventsArrived(tuple(arrived), readings)])
+        await connection.execute(PASSED, ws, arrived[-1].offset + 1)
         if (settings := changes.settings()) is not None:
             self._settings[ws] = settings.now
         self._has_noted |= isinstance(heed, Noting) and heed.noted

@@ -55,6 +55,7 @@ ON CONFLICT (workspace) DO UPDATE SET ws = excluded.ws, times = r.times + 1
 """)
 SUPERSEDED = sql("SELECT ws FROM {g}.superseded_rows WHERE partition = $1 ORDER BY ws LIMIT 1")
 DELETED = sql("""
+WITH passed AS (DELETE FROM {g}.events_until u WHERE u.ws = $1 AND NOT EXISTS (SELECT FROM {g}.touch t WHERE t.ws = $1))
 DELETE FROM {g}.superseded_rows WHERE ws = $1 AND NOT EXISTS (SELECT FROM {g}.touch t WHERE t.ws = $1)
 """)  # rows may have moved to another partition of `touch` meanwhile; then they are looked for again
 LEAVES = sql("SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = '{g}.touch'::regclass")

@@ -73,7 +73,14 @@ superseded_rows = sa.Table(
     comment="rows that nobody reads any more, or ever did: they are deleted piece by piece",
 )  # fmt: skip
 
-NOT_ROWS = ("progress", "rows_of", "reprojection", "superseded_rows")
+events_until = sa.Table(
+    "events_until", projection,
+    sa.Column("ws", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("next_offset", sa.BigInteger, nullable=False, comment="behind the last event of the workspace that was projected"),
+    comment="up to where events of a workspace were projected batch by batch, whether or not they changed rows; none: not since the generation was made",
+)  # fmt: skip
+
+NOT_ROWS = ("progress", "rows_of", "reprojection", "superseded_rows", "events_until")
 """Tables that tell how the projection goes on, and nothing of what the events say."""
 
 WORKSPACE_ROWS = """

@@ -19,7 +19,11 @@ PROGRESS_AND_SETTINGS = sql("""
 SELECT p.next_offset, r.workspace_id, r.told_offset
 FROM {g}.progress p LEFT JOIN {g}.reprojection r ON r.partition = p.partition WHERE p.partition = $1
 """)  # how far a partition is projected, and where settings were told that rows do not show yet
-WORKSPACE = sql("SELECT ws, times FROM {g}.workspace_rows WHERE workspace_id = $1")
+WORKSPACE = sql("""
+SELECT w.ws, w.times, coalesce(u.next_offset, 0) AS events_until,
+    (SELECT g.created_at::text FROM touchline.generation g WHERE g.name = '{g}') AS made_at
+FROM {g}.workspace_rows w LEFT JOIN {g}.events_until u ON u.ws = w.ws WHERE w.workspace_id = $1
+""")
 SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
 UNDER_WAY = sql("""
 SELECT told_offset, started_us, least(events_done, events_to_do) AS events_done, events_to_do
@@ -58,6 +62,13 @@ class Snapshot:
     made_anew: int = 0
     """How often the workspace's rows were made anew, for settings that concern all of history."""
     under_way: SettingsUnderWay | None = None
+    events_until: int = 0
+    """The offset behind the last of the workspace's own events that was projected into this generation since it was made; 0: none was.
+
+    While the generation, `made_at`, `ws` and this are the same, so are all rows of the workspace.
+    """
+    made_at: str = ""
+    """When the generation was made; another may have had its name before."""
 
     @property
     def generation(self) -> str:
@@ -109,13 +120,13 @@ async def snapshot_within(raw: Any, workspace: str, generation: Generation) -> S
     connection = Connection(raw, generation.name)
     partition = partition_of(workspace, generation.partitions)
     offset = await connection.fetchval(PROGRESS, partition) or 0
-    ws, times = await connection.fetchrow(WORKSPACE, workspace) or (0, 0)
+    ws, times, events_until, made_at = await connection.fetchrow(WORKSPACE, workspace) or (0, 0, 0, "")
     body = await connection.fetchval(SETTINGS, ws)
     settings = msgspec.convert(body, Settings) if body else Settings()
     under_way = await connection.fetchrow(UNDER_WAY, ws)
     return Snapshot(
         connection, workspace, ws, Position(partition, offset), settings, times,
-        None if under_way is None else SettingsUnderWay(*under_way),
+        None if under_way is None else SettingsUnderWay(*under_way), events_until, made_at or "",
     )  # fmt: skip
 
 

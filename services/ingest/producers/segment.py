@@ -84,6 +84,7 @@ def routes(ingest: Ingest) -> APIRouter:
             access = await _allowed(ingest, request, body.key)
         if access is None:
             raise _no_key("no write key: send it as the user name of HTTP Basic, or as `writeKey` in the body")
+        ingest.limits.check_key(access)
         key: KeyClass = "server" if access.scope == "server" else "collect"
         now_us = time.time_ns() // 1_000
         producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers

@@ -49,6 +49,7 @@ async def take(
     now_us = time.time_ns() // 1000 if now_us is None else now_us
     nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
     taken, counts = Taken(), Counter[Outcome]()
+    ingest.limits.spend(access, len(messages))
     records: list[Record] = []
     letters: list[tuple[Refusal, bytes]] = []
     for index, message in enumerate(messages):
@@ -59,6 +60,7 @@ async def take(
         else:
             for told in events_of(producer, message):
                 outcome = accept(_encode(told), index, key, now_us, user_agent, access.hint, nobody=nobody)
+                outcome = ingest.limits.bounded(access, outcome, index)
                 if isinstance(outcome, Record):
                     records.append(outcome)
                 else:

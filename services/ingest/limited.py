@@ -1,0 +1,69 @@
+"""Middleware: how many requests may one address send to the calls that collect events of browsers?
+
+A request with a server key takes nothing from its address, unless it is answered 401: backends send from few addresses, and much.
+"""
+
+import time
+
+import structlog
+from fastapi import Request, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.ingest import metrics
+from services.ingest.limits import Limits, address_of, limited
+from services.ingest.pixel import GIF, NO_STORE
+from shared.access.keys import PREFIX
+from shared.web.access import key_of
+
+COLLECT_PATHS = ("/v1/events", "/v1/p.gif", "/segment/v1/", "/t.js", "/r/")
+PIXEL = "/v1/p.gif"
+UNAUTHORIZED = 401
+
+logger = structlog.stdlib.get_logger("touchline.ingest")
+
+
+class LimitedByAddress:
+    """Answers 429 to an address that sends too many requests."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self.app, self.limits = app, limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        client = scope.get("client")
+        if scope["type"] != "http" or client is None or not _collects(scope):
+            await self.app(scope, receive, send)
+            return
+        address, buckets = address_of(client[0]), self.limits.addresses
+        if address is None:
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        if wait_s := buckets.wait_s(address, time.monotonic()):
+            metrics.RATE_LIMITED.labels("address").inc()
+            await self._refusal(request, wait_s)(scope, receive, send)
+            return
+        secret = (key_of(request) or "").startswith(PREFIX["server"])
+        buckets.take(address, 0 if secret else 1, time.monotonic())
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == UNAUTHORIZED and secret:
+                buckets.take(address, 1, time.monotonic())
+            await send(message)
+
+        await self.app(scope, receive, sending)
+
+    def _refusal(self, request: Request, wait_s: int) -> Response:
+        if request.url.path == PIXEL:
+            headers = NO_STORE | {"Retry-After": str(wait_s), "Touchline-Refused": "rate_limited"}
+            return Response(GIF, 429, headers, "image/gif")
+        most = self.limits.rates.address_requests_per_s
+        return limited(f"one address may send {most:,} requests a second; wait {wait_s} s", wait_s).response()
+
+
+def _collects(scope: Scope) -> bool:
+    """Whether a request sends events of browsers. The reads below `/v1/events` have longer paths and another method."""
+    path: str = scope["path"]
+    if path.startswith("/v1/events"):
+        return path == "/v1/events" and scope["method"] == "POST"
+    return path.startswith(COLLECT_PATHS)

@@ -1,0 +1,268 @@
+"""How much may a public key and an address send? Token buckets by key and by address, and bounds on what a key adds in a day.
+
+A collect key is in the source of web pages, so anybody can send with it. Its events, and the requests of one address, are limited
+by rate: beyond that the answer is 429 with `Retry-After`. Distinct visitors, assets and utm values each make rows that stay; a key adds a
+bounded number of them a day, and an event with one more is refused. Server keys are secret, and have no such limits.
+
+Each process counts for itself and in memory: with n processes up to n times as much gets through, and a restart begins anew.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
+from typing import Literal
+
+import msgspec
+import structlog
+
+from services.ingest import metrics
+from shared.access.keys import Access
+from shared.events.codec import Record
+from shared.events.refusal import Code, Refusal
+from shared.rules.page import parse
+from shared.web.problems import Problem
+
+RATE_LIMITED = "rate_limited"
+BURST_S = 10  # of the rate may come at once: a page that opens, a queue that was offline
+KEYS_MAX = 200  # that a process counts for, 2 MiB each at most; the one that sent longest ago is forgotten first
+ADDRESSES_MAX = 100_000  # the same for addresses, some 200 bytes each
+IPV6_PREFIX_BITS = 64  # one subscriber has all addresses of it
+DAY_US = 86_400_000_000
+NEAR = 0.8  # of a bound: then the first alarm comes
+EXACT_MAX = 500  # values that are kept each; beyond them a Bloom filter takes their place
+BITS_A_VALUE, PROBES = 16, 7  # then one new value in two thousand is taken for a known one
+
+Kind = Literal["visitors", "assets", "utm_values"]
+KINDS: dict[Kind, tuple[str, Code]] = {
+    "visitors": ("visitor_id", "too_many_visitors"),
+    "assets": ("asset_id", "too_many_assets"),
+    "utm_values": ("url", "too_many_utm_values"),
+}
+"""What is bounded: the field in which it stands, and the code of an event that is refused for it."""
+
+logger = structlog.stdlib.get_logger("touchline.ingest")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How much may come. A rate of 0 means no limit. `…_a_day` are distinct values of a collect key, since midnight UTC."""
+
+    key_events_per_s: int = 10_000  # 860 million a day
+    address_requests_per_s: int = 100  # an office behind one address, or a phone company's gateway
+    visitors_a_day: int = 1_000_000
+    assets_a_day: int = 10_000
+    utm_values_a_day: int = 10_000
+
+
+class Buckets:
+    """Token buckets by name. Each fills with `per_s` tokens a second up to `BURST_S` times as many; at most `most` are remembered."""
+
+    def __init__(self, per_s: int, most: int) -> None:
+        self._per_s, self._most = per_s, most
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def wait_s(self, name: str, now_s: float) -> int:
+        """After how many whole seconds the bucket has a token again; 0 if it has one."""
+        missing = 1 - self._tokens(name, now_s)
+        return 0 if not self._per_s or missing <= 0 else max(1, math.ceil(missing / self._per_s))
+
+    def take(self, name: str, tokens: int, now_s: float) -> None:
+        """Take tokens, more than there are if need be: what was received is paid for later."""
+        if not self._per_s or not tokens:
+            return
+        self._left[name] = self._tokens(name, now_s) - tokens, now_s
+        self._left.move_to_end(name)
+        if len(self._left) > self._most:
+            self._left.popitem(last=False)
+
+    def _tokens(self, name: str, now_s: float) -> float:
+        full = float(self._per_s * BURST_S)
+        left, at_s = self._left.get(name, (full, now_s))
+        return min(full, left + (now_s - at_s) * self._per_s)
+
+
+class Distinct:
+    """Counts distinct values up to a bound, exactly while they are few; then it takes some new ones for known ones, never the reverse."""
+
+    def __init__(self, bound: int) -> None:
+        self.bound, self.count = bound, 0
+        self._exact: set[int] | None = set()
+        self._bits = bytearray()
+        self._mask = (1 << max(1, bound * BITS_A_VALUE - 1).bit_length()) - 1
+
+    def admits(self, value: object) -> bool:
+        """Whether the value is known, or new and within the bound; then it is known from now on."""
+        digest = hash(value)
+        if self._exact is not None:
+            if digest in self._exact:
+                return True
+            if self.count >= self.bound:
+                return False
+            self._exact.add(digest)
+            self.count += 1
+            if len(self._exact) > EXACT_MAX:
+                self._bits = bytearray((self._mask + 1) // 8)
+                for each in self._exact:
+                    self._set(each)
+                self._exact = None
+            return True
+        if all(self._bits[bit >> 3] >> (bit & 7) & 1 for bit in self._places(digest)):
+            return True
+        if self.count >= self.bound:
+            return False
+        self._set(digest)
+        self.count += 1
+        return True
+
+    def _places(self, digest: int) -> Iterator[int]:
+        step = (digest >> 32) | 1
+        return ((digest + n * step) & self._mask for n in range(PROBES))
+
+    def _set(self, digest: int) -> None:
+        for bit in self._places(digest):
+            self._bits[bit >> 3] |= 1 << (bit & 7)
+
+
+class _Told(msgspec.Struct):
+    """The fields of an event whose values are bounded."""
+
+    visitor_id: str | None = None
+    asset_id: str | None = None
+    via_asset_id: str | None = None
+    url: str | None = None
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+    utm_term: str | None = None
+    utm_content: str | None = None
+
+
+_told = msgspec.json.Decoder(_Told).decode
+
+
+@dataclass
+class Limits:
+    """What one ingest process remembers of what came."""
+
+    rates: Rates = field(default_factory=Rates)
+
+    def __post_init__(self) -> None:
+        self.keys = Buckets(self.rates.key_events_per_s, KEYS_MAX)
+        self.addresses = Buckets(self.rates.address_requests_per_s, ADDRESSES_MAX)
+        self._bounds: dict[Kind, int] = {
+            "visitors": self.rates.visitors_a_day, "assets": self.rates.assets_a_day, "utm_values": self.rates.utm_values_a_day,
+        }  # fmt: skip
+        self._day = 0
+        self._alarmed: set[tuple[str, str, Kind, str]] = set()
+        self._seen: OrderedDict[tuple[str, str], dict[Kind, Distinct]] = OrderedDict()
+
+    def check_key(self, access: Access) -> None:
+        """Raise a 429 `Problem` if a collect key has sent too many events."""
+        if access.scope != "collect":
+            return
+        wait_s = self.keys.wait_s(_name(access), time.monotonic())
+        if wait_s:
+            metrics.RATE_LIMITED.labels("key").inc()
+            said = f"this key may send {self.rates.key_events_per_s:,} events a second; wait {wait_s} s"
+            raise limited(said, wait_s)
+
+    def spend(self, access: Access, events: int) -> None:
+        """Count events that a key has sent, whatever became of them."""
+        if access.scope == "collect":
+            self.keys.take(_name(access), events, time.monotonic())
+
+    def bounded(self, access: Access, outcome: Record | Refusal, index: int) -> Record | Refusal:
+        """The accepted event, or why it is refused: it has one more visitor, asset or utm value than its key may add in a day.
+
+        `index` is the event's place in the request.
+        """
+        if access.scope != "collect" or isinstance(outcome, Refusal):
+            return outcome
+        seen = self._of_today(access, outcome.received_at)
+        for kind, value in _values(_told(outcome.event)):
+            distinct = seen[kind]
+            if distinct.bound and not distinct.admits(value):
+                where, code = KINDS[kind]
+                metrics.BEYOND_BOUND.labels(kind).inc()
+                self._alarm(access, kind, distinct, "met")
+                said = f"this key has told {distinct.bound:,} different {kind.replace('_', ' ')} since midnight UTC, and may tell no others today"
+                return Refusal(index, outcome.id, code, where, said)
+            if distinct.count == int(distinct.bound * NEAR):
+                self._alarm(access, kind, distinct, "near")
+        return outcome
+
+    def _of_today(self, access: Access, at_us: int) -> dict[Kind, Distinct]:
+        if at_us // DAY_US > self._day:
+            self._day = at_us // DAY_US
+            self._seen.clear()
+            self._alarmed.clear()
+        key = (access.workspace, access.hint)
+        seen = self._seen.get(key)
+        if seen is None:
+            seen = self._seen[key] = {kind: Distinct(bound) for kind, bound in self._bounds.items()}
+            if len(self._seen) > KEYS_MAX:
+                self._seen.popitem(last=False)
+        self._seen.move_to_end(key)
+        return seen
+
+    def _alarm(self, access: Access, kind: Kind, distinct: Distinct, level: str) -> None:
+        """Tell the operator, once a day for each key, kind and level."""
+        about = (access.workspace, access.hint, kind, level)
+        if not distinct.count or about in self._alarmed:
+            return
+        if len(self._alarmed) >= KEYS_MAX * len(KINDS) * 2:
+            self._alarmed.clear()
+        self._alarmed.add(about)
+        metrics.BOUND_ALARMS.labels(kind, level).inc()
+        logger.warning(
+            "a public key is near the bound of what it may add in a day, or has met it", kind=kind, level=level,
+            workspace=access.workspace, key=access.hint, told=distinct.count, bound=distinct.bound,
+        )  # fmt: skip
+
+
+def limited(said: str, wait_s: int) -> Problem:
+    """429 with `Retry-After`."""
+    return Problem(429, RATE_LIMITED, said, headers={"Retry-After": str(wait_s)})
+
+
+def address_of(host: str) -> str | None:
+    """What an address is limited as: itself, or its network of IPv6. None for this machine's own programs, which are not limited."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host  # of a socket without addresses
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        elif not address.is_loopback:
+            return str(IPv6Address(int(address) >> IPV6_PREFIX_BITS << IPV6_PREFIX_BITS))
+    return None if address.is_loopback else str(address)
+
+
+def _name(access: Access) -> str:
+    return f"{access.workspace}/{access.hint}"
+
+
+def _values(told: _Told) -> Iterator[tuple[Kind, object]]:
+    """The bounded values of an event, those in its URL among them."""
+    if told.visitor_id:
+        yield "visitors", told.visitor_id
+    for asset_id in (told.asset_id, told.via_asset_id):
+        if asset_id:
+            yield "assets", asset_id
+    for n, value in enumerate((told.utm_source, told.utm_medium, told.utm_campaign, told.utm_term, told.utm_content)):
+        if value:
+            yield "utm_values", (n, value)
+    if told.url and "=" in told.url:
+        page = parse(told.url, "")
+        if page.via_asset_id:
+            yield "assets", page.via_asset_id
+        for n, value in enumerate(page.utm):
+            if value:
+                yield "utm_values", (n, value)

@@ -1,0 +1,148 @@
+"""Nobody sends more than a public key or an address may, and all others are served meanwhile."""
+
+import asyncio
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from services.ingest.limits import BURST_S
+from tests.conftest import Workspace, new_workspace
+from touchline.compose import Running, compose
+from touchline.configuration import Configuration
+
+VISIT = {"type": "page_visited", "visitor_id": "v", "url": "https://a.example/"}
+KEY_PER_S, ADDRESS_PER_S = 4, 2
+ADDRESS_BURST, KEY_BURST = ADDRESS_PER_S * BURST_S, KEY_PER_S * BURST_S
+
+
+@pytest.fixture
+def strict(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
+    """The services with low limits, behind a proxy at 10.0.0.1."""
+    configuration = Configuration(
+        kafka_bootstrap_servers=None, trusted_proxies="10.0.0.1", key_events_per_s=KEY_PER_S, address_requests_per_s=ADDRESS_PER_S,
+        key_visitors_a_day=3,
+    )  # fmt: skip
+    running = runner.run(compose(own_database, configuration))
+    yield running
+    runner.run(running.close())
+
+
+def browser(workspace: Workspace, address: str, scope: str = "collect") -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(workspace.running.app, client=(address, 40_000))
+    headers = {"Authorization": f"Bearer {workspace.keys[scope]}"}
+    return httpx.AsyncClient(transport=transport, base_url="http://touchline", headers=headers)
+
+
+async def send(client: httpx.AsyncClient, events: int = 1, **headers: str) -> httpx.Response:
+    return await client.post("/v1/events", json={"events": [VISIT] * events}, headers=headers)
+
+
+def told(answer: httpx.Response) -> str:
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["retry-after"]) <= BURST_S
+    return str(answer.json()["code"])
+
+
+def test_an_address_is_answered_429_and_others_are_served(strict: Running, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(strict, "addresses")
+        async with browser(workspace, "203.0.113.1") as one, browser(workspace, "203.0.113.2") as other:
+            answers = [await one.post("/v1/events", content=b"[]") for _ in range(ADDRESS_BURST + 8)]
+            assert told(answers[-1]) == "rate_limited"
+            assert answers[ADDRESS_BURST - 1].status_code == 422
+            assert (await send(other)).status_code == 202
+            pixel = await one.get(f"/v1/p.gif?k={workspace.keys['collect']}&v=v&u=https://a.example/")
+            assert (pixel.status_code, pixel.headers["content-type"], len(pixel.content)) == (429, "image/gif", 43)
+            assert (await one.post("/segment/v1/page", content=b"{}")).status_code == 429
+
+    runner.run(check())
+
+
+def test_a_key_is_answered_429_by_its_events_from_whatever_address(strict: Running, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        workspace, other = await new_workspace(strict, "key"), await new_workspace(strict, "other")
+        async with browser(workspace, "203.0.113.1") as one, browser(workspace, "203.0.113.2") as two:
+            assert (await send(one, KEY_BURST + 4)).status_code == 202
+            assert told(await send(two)) == "rate_limited"
+            pixel = await two.get(f"/v1/p.gif?k={workspace.keys['collect']}&v=v&u=https://a.example/")
+            assert (pixel.headers["content-type"], pixel.headers["touchline-refused"]) == ("image/gif", "rate_limited")
+            segment = {
+                "messageId": "m",
+                "type": "page",
+                "anonymousId": "a",
+                "properties": {"url": "https://a.example/"},
+            }
+            assert (await two.post("/segment/v1/page", json=segment)).status_code == 429
+        async with browser(other, "203.0.113.2") as client:
+            assert (await send(client)).status_code == 202
+        async with browser(workspace, "203.0.113.3", "server") as client:
+            assert (await send(client, 200)).status_code == 202
+
+    runner.run(check())
+
+
+def test_server_keys_are_not_limited_by_address_but_guessed_ones_are(strict: Running, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(strict, "server")
+        async with browser(workspace, "203.0.113.1", "server") as client:
+            assert {(await send(client)).status_code for _ in range(ADDRESS_BURST + 8)} == {202}
+            guesses = [
+                (await send(client, Authorization=f"Bearer tls_{n:032d}")).status_code for n in range(ADDRESS_BURST + 8)
+            ]
+            assert (guesses[0], guesses[-1]) == (401, 429)
+
+    runner.run(check())
+
+
+def test_a_forwarded_address_counts_only_from_a_trusted_proxy(strict: Running, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(strict, "proxies")
+        async with browser(workspace, "203.0.113.1") as liar:
+            answers = [
+                await liar.post("/v1/events", content=b"[]", headers={"X-Forwarded-For": f"198.51.100.{n}"})
+                for n in range(ADDRESS_BURST + 8)
+            ]
+            assert told(answers[-1]) == "rate_limited"
+        for forwarded, code in (("192.0.2.7, 198.51.100.{n}", 422), ("192.0.2.{n}, 203.0.113.9", 429)):
+            async with browser(await new_workspace(strict, "proxied"), "10.0.0.1") as proxy:
+                answers = [
+                    await proxy.post("/v1/events", content=b"[]", headers={"X-Forwarded-For": forwarded.format(n=n)})
+                    for n in range(ADDRESS_BURST + 8)
+                ]
+                assert (
+                    answers[-1].status_code == code
+                )  # what stands before the address that the proxy saw is the sender's word
+
+    runner.run(check())
+
+
+def test_reads_and_this_machines_programs_are_not_limited_by_address(strict: Running, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(strict, "reads")
+        async with browser(workspace, "203.0.113.1", "read") as client:
+            assert {(await client.get("/v1/status")).status_code for _ in range(ADDRESS_BURST + 8)} == {200}
+        async with browser(workspace, "127.0.0.1") as client:
+            assert {(await client.post("/v1/events", content=b"[]")).status_code for _ in range(ADDRESS_BURST + 8)} == {
+                422
+            }
+
+    runner.run(check())
+
+
+def test_what_a_key_may_not_add_today_is_a_dead_letter_that_the_status_tells(
+    strict: Running, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(strict, "bounds")
+        async with browser(workspace, "127.0.0.1") as client:
+            events = [VISIT | {"visitor_id": f"v{n % 5}"} for n in range(10)]
+            answer = (await client.post("/v1/events", json={"events": events})).json()
+            assert (answer["accepted"], {each["code"] for each in answer["rejected"]}) == (6, {"too_many_visitors"})
+            metrics = (await client.get("/metrics")).text
+        assert 'touchline_ingest_beyond_bound_total{kind="visitors"}' in metrics
+        assert 'touchline_ingest_bound_alarms_total{kind="visitors",level="met"}' in metrics
+        letters = (await workspace.get("/v1/status")).json()["dead_letters_by"]
+        assert letters == [{"reason": "too_many_visitors", "key": workspace.keys["collect"][:8], "events": 4}]
+
+    runner.run(check())

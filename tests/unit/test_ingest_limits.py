@@ -1,0 +1,124 @@
+"""What a public key and an address may send is bounded, and so is what is remembered of them."""
+
+import random
+import tracemalloc
+
+import msgspec
+import pytest
+
+from services.ingest.limits import ADDRESSES_MAX, BURST_S, DAY_US, Buckets, Distinct, Limits, Rates, address_of
+from shared.access.keys import Access
+from shared.events.codec import Record
+from shared.events.refusal import Refusal
+
+PUBLIC = Access("w", "collect", "tlc_abcd")
+NOON_US = 20_000 * DAY_US + DAY_US // 2
+
+
+def visit(visitor: str = "v", at_us: int = NOON_US, **fields: str) -> Record:
+    event = {"type": "page_visited", "visitor_id": visitor, "url": "https://a.example/", **fields}
+    return Record(1, "collect", at_us, msgspec.Raw(msgspec.json.encode(event)), id="e")
+
+
+def test_a_bucket_gives_a_burst_and_then_its_rate() -> None:
+    buckets = Buckets(5, 10)
+    given = 0
+    while not buckets.wait_s("a", 100.0):
+        buckets.take("a", 1, 100.0)
+        given += 1
+    assert given == 5 * BURST_S
+    assert buckets.wait_s("a", 100.1) == 1
+    assert buckets.wait_s("a", 100.2) == 0
+    assert buckets.wait_s("b", 100.0) == 0
+
+
+def test_what_was_received_is_paid_for_later() -> None:
+    buckets = Buckets(10, 10)
+    buckets.take("a", 300, 0.0)
+    assert buckets.wait_s("a", 0.0) == 21  # 200 too many, and one for the next
+    assert buckets.wait_s("a", 20.2) == 0
+
+
+def test_a_rate_of_zero_is_no_limit() -> None:
+    buckets = Buckets(0, 10)
+    buckets.take("a", 10**9, 0.0)
+    assert (buckets.wait_s("a", 0.0), len(buckets)) == (0, 0)
+
+
+def test_a_flood_of_addresses_takes_bounded_memory() -> None:
+    limits = Limits()
+    tracemalloc.start()
+    for n in range(3 * ADDRESSES_MAX):
+        limits.addresses.take(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", 1, float(n))
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(limits.addresses) == ADDRESSES_MAX
+    assert used < 60_000_000
+
+
+@pytest.mark.parametrize("bound", [1, 7, 500, 501, 20_000])
+def test_distinct_values_are_admitted_up_to_the_bound_and_known_ones_ever_after(bound: int) -> None:
+    distinct = Distinct(bound)
+    values = [f"value {n}" for n in range(bound)]
+    assert all(distinct.admits(value) for value in values)
+    assert all(distinct.admits(value) for value in values)
+    beyond = sum(distinct.admits(f"other {n}") for n in range(10_000))
+    assert beyond <= 10_000 * 0.003 + 1 if bound > 500 else beyond <= bound * 0.01
+    assert distinct.count <= bound
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "field"),
+    [
+        ({"visitor": "c"}, "too_many_visitors", "visitor_id"),
+        ({"asset_id": "c"}, "too_many_assets", "asset_id"),
+        ({"url": "https://a.example/?tl_via=c"}, "too_many_assets", "asset_id"),
+        ({"url": "https://a.example/?utm_source=c"}, "too_many_utm_values", "url"),
+        ({"utm_source": "c"}, "too_many_utm_values", "url"),
+    ],
+)
+def test_one_value_more_than_a_key_may_add_in_a_day_is_refused(fields: dict[str, str], code: str, field: str) -> None:
+    limits = Limits(Rates(visitors_a_day=2, assets_a_day=2, utm_values_a_day=2))
+    for n in "ab":
+        full = visit(n, asset_id=n, url=f"https://a.example/?utm_source={n}")
+        assert isinstance(limits.bounded(PUBLIC, full, 0), Record)
+    one_more = {"visitor": "a", "asset_id": "a", "url": "https://a.example/?utm_source=a"} | fields
+    outcome = limits.bounded(PUBLIC, visit(**one_more), 3)
+    assert isinstance(outcome, Refusal)
+    assert (outcome.index, outcome.code, outcome.field, outcome.id) == (3, code, field, "e")
+    assert "2 different" in outcome.message
+    assert isinstance(limits.bounded(PUBLIC, visit("b", asset_id="b"), 0), Record)  # what is known goes on
+    next_day = visit(at_us=NOON_US + DAY_US, **one_more)
+    assert isinstance(limits.bounded(PUBLIC, next_day, 0), Record)
+
+
+def test_keys_are_counted_apart_and_server_keys_not_at_all() -> None:
+    limits = Limits(Rates(key_events_per_s=1, visitors_a_day=1))
+    assert isinstance(limits.bounded(PUBLIC, visit("a"), 0), Record)
+    assert isinstance(limits.bounded(PUBLIC, visit("b"), 0), Refusal)
+    assert isinstance(limits.bounded(Access("other", "collect", "tlc_abcd"), visit("b"), 0), Record)
+    server = Access("w", "server", "tls_abcd")
+    for n in range(50):
+        limits.spend(server, 1_000)
+        limits.check_key(server)
+        assert isinstance(limits.bounded(server, visit(str(n)), 0), Record)
+
+
+def test_a_bound_gives_one_alarm_when_near_and_one_when_met(caplog: pytest.LogCaptureFixture) -> None:
+    limits = Limits(Rates(visitors_a_day=10))
+    for n in random.Random(1).choices(range(12), k=500):
+        limits.bounded(PUBLIC, visit(str(n)), 0)
+    levels = [record.msg["level"] for record in caplog.records if isinstance(record.msg, dict)]
+    told = [record.msg["told"] for record in caplog.records if isinstance(record.msg, dict)]
+    assert (len(levels), told) == (2, [8, 10])
+
+
+@pytest.mark.parametrize(
+    ("host", "limited_as"),
+    [
+        ("203.0.113.9", "203.0.113.9"), ("127.0.0.1", None), ("::1", None), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("::ffff:203.0.113.9", "203.0.113.9"), ("::ffff:127.0.0.1", None), ("unix", "unix"),
+    ],
+)  # fmt: skip
+def test_an_address_is_limited_as_one_sender(host: str, limited_as: str | None) -> None:
+    assert address_of(host) == limited_as
