@@ -20,9 +20,9 @@ from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
 from services.api.requests import Api
 from services.ingest.app import ingest_router
+from services.ingest.browsers import OpenToBrowsers
 from services.ingest.events import event_schemas
 from services.ingest.ingest import Ingest
-from services.ingest.producers.browsers import OpenToBrowsers
 from services.projector.reprojecting import AT_ONCE_MAX
 from services.projector.service import Projectors
 from services.projector.worker import Worker
@@ -122,8 +122,9 @@ async def compose(
         if Role.INGEST in roles:
             ingest = Ingest(log, pool, keys, positions, configuration.public_url)
             stack.push_async_callback(ingest.counts.close)
+            stack.push_async_callback(ingest.notices.close)
             app.include_router(ingest_router(ingest))
-            app.add_middleware(OpenToBrowsers)
+            app.add_middleware(OpenToBrowsers, ingest=ingest)
             _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))

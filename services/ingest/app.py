@@ -5,7 +5,7 @@ An event that was accepted is in the log; the service keeps nothing else.
 
 from fastapi import APIRouter
 
-from services.ingest import events, pixel, workspaces
+from services.ingest import events, keys, pixel, tracker, workspaces
 from services.ingest.ingest import Ingest
 from services.ingest.producers import accounts, hubspot, mailgun, postmark, segment, sendgrid
 
@@ -16,6 +16,8 @@ def ingest_router(ingest: Ingest) -> APIRouter:
     router.include_router(events.routes(ingest))
     router.include_router(pixel.routes(ingest))
     router.include_router(workspaces.routes(ingest))
+    router.include_router(keys.routes(ingest))
+    router.include_router(tracker.routes())
     router.include_router(accounts.routes(ingest))
     for producer in (segment, hubspot, sendgrid, mailgun, postmark):
         router.include_router(producer.routes(ingest))

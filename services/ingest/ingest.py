@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from services.ingest.notices import BrowserNotices
 from services.ingest.producers.counts import Counts
 from shared.access.accounts import Accounts
 from shared.access.keys import KeyRing
@@ -32,8 +33,10 @@ class Ingest:
     accepting: KnownAccepting = field(init=False)
     counts: Counts = field(init=False)
     accounts: Accounts = field(init=False)
+    notices: BrowserNotices = field(init=False)
 
     def __post_init__(self) -> None:
         self.accounts = Accounts(self.pool)
         self.counts = Counts(self.pool)
+        self.notices = BrowserNotices(self.pool)
         self.accepting = KnownAccepting(self.pool)
