@@ -1,10 +1,11 @@
-"""Notices of what was refused to web pages: kept in memory, and written once a second like the counts of messages.
+"""What was refused to web pages, and which events they sent last: kept in memory, and written once a second.
 
-They help whoever sets a page up. A process that is killed loses those of its last second.
+It helps whoever sets a page up. A process that is killed loses what came in its last second.
 """
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 
 import asyncpg
@@ -12,7 +13,8 @@ import structlog
 
 from shared.access.keys import Access, digest
 from shared.database import AWAY, error_text
-from shared.store.browser_notices import Kind, Notice, kept_origin, write_notices
+from shared.events.codec import COLLECT_PREFIX, Record, sent_id
+from shared.store.browser_notices import ARRIVALS_KEPT, Kind, Notice, kept_origin, write_arrivals, write_notices
 
 WRITE_S = 1.0
 OPEN_MAX = (
@@ -28,6 +30,7 @@ class BrowserNotices:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._open: Counter[Notice] = Counter()
+        self._arrived: dict[tuple[str, str], list[str]] = {}
         self._writing: asyncio.Task[None] | None = None
 
     def add(self, access: Access, origin: str | None, kind: Kind) -> None:
@@ -38,9 +41,22 @@ class BrowserNotices:
         """Note that a page uses a key that gives no access. When it is written, the database says whether the key was revoked."""
         self._add(Notice(kept_origin(origin or ""), "unknown_key", sha256=digest(key)))
 
+    def arrived(self, access: Access, records: Sequence[Record]) -> None:
+        """Note that events of a web page were accepted. Of each second the first few of a key are noted."""
+        of = (access.workspace, access.hint)
+        known = self._arrived.get(of, [])
+        if len(known) >= ARRIVALS_KEPT or (not known and len(self._arrived) >= OPEN_MAX):
+            return
+        ids = [COLLECT_PREFIX + event_id for record in records[:ARRIVALS_KEPT] if (event_id := sent_id(record))]
+        self._arrived[of] = [*reversed(ids), *known]
+        self._soon()
+
     def _add(self, notice: Notice) -> None:
         if notice in self._open or len(self._open) < OPEN_MAX:
             self._open[notice] += 1
+        self._soon()
+
+    def _soon(self) -> None:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._later())
 
@@ -56,7 +72,7 @@ class BrowserNotices:
             logger.warning("notices of web pages are lost", notices=len(self._open), error=error_text(error))
 
     async def _later(self) -> None:
-        while self._open:
+        while self._open or self._arrived:
             await asyncio.sleep(WRITE_S)
             try:
                 await self.write()
@@ -64,10 +80,12 @@ class BrowserNotices:
                 logger.warning("the notices of web pages are not written yet", error=error_text(error))
 
     async def write(self) -> None:
-        """Write the open notices. Raises one of `AWAY` or `asyncpg.PostgresError`; then they are kept for the next try."""
+        """Write what is open. Raises one of `AWAY` or `asyncpg.PostgresError`; then notices are kept for the next try."""
+        arrived, self._arrived = self._arrived, {}
         taken, self._open = self._open, Counter()
         try:
             await write_notices(self._pool, taken)
         except BaseException:
             self._open.update(taken)
             raise
+        await write_arrivals(self._pool, arrived)

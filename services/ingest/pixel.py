@@ -117,6 +117,7 @@ async def _record(ingest: Ingest, request: Request) -> None:
         count(ingest, access, 0, [LOST], PRODUCER)
         raise
     count(ingest, access, 1, [], PRODUCER)
+    ingest.notices.arrived(access, [outcome])
 
 
 async def _refuse(ingest: Ingest, access: Access, request: Request, refusal: Refusal) -> None:

@@ -1,10 +1,10 @@
-"""What happened to web pages that a collect key should serve, though no event of theirs arrived? Table `touchline.browser_notice`.
+"""What arrived from web pages, and what was refused to them or held back by them? For whoever sets a page up; it changes no number.
 
-Each row counts requests of one key, one origin and one kind. It is the answer to "why do I see nothing yet", and changes no number.
+Each row of `touchline.browser_notice` counts requests of one key, one origin and one kind: the answer to "why do I see nothing yet".
+A row of `touchline.browser_arrival` has the ids of the latest events that web pages sent with a key.
 """
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import asyncpg
@@ -19,6 +19,7 @@ Kind = Literal[
 """`consent_awaited` and `blocked_by_policy` (the page's Content-Security-Policy) are told by the tracker on the page."""
 
 ROWS_MAX = 200  # of a key: the origin is what a stranger's browser says, so the rows seen longest ago make room
+ARRIVALS_KEPT = 10  # of a key: enough to see that a page works
 NOBODYS = ""  # the hint of a key that never existed
 
 WRITE = f"""
@@ -53,6 +54,19 @@ WHERE n.workspace_id = $1 OR (n.workspace_id = '{OPERATOR_WORKSPACE}' AND n.noti
 ORDER BY n.last_seen DESC, n.origin, n.notice
 """  # a key that does not exist is of no workspace: the operator sees all such rows, others those of their own pages
 
+ARRIVE = f"""
+INSERT INTO touchline.browser_arrival AS a (workspace_id, key_hint, event_ids, last_seen)
+SELECT w, h, string_to_array(e, E'\\n'), now() FROM unnest($1::text[], $2::text[], $3::text[]) u(w, h, e) ORDER BY 1, 2
+ON CONFLICT (workspace_id, key_hint) DO UPDATE
+SET event_ids = (excluded.event_ids || a.event_ids)[1:{ARRIVALS_KEPT}], last_seen = excluded.last_seen
+"""
+KEYS = """
+SELECT k.hint, k.origins, k.revoked_at IS NOT NULL AS revoked, coalesce(a.event_ids, '{}') AS event_ids,
+    (extract(epoch FROM a.last_seen) * 1000000)::bigint AS last_us
+FROM touchline.access_key k LEFT JOIN touchline.browser_arrival a ON a.workspace_id = k.workspace_id AND a.key_hint = k.hint
+WHERE k.workspace_id = $1 AND k.scope = 'collect' ORDER BY k.created_at, k.hint
+"""
+
 
 class Notice(NamedTuple):
     """Something that happened to a page of `origin`. `sha256` is the digest of a key that gives no access: of nobody, or revoked."""
@@ -75,6 +89,27 @@ async def write_notices(pool: "asyncpg.Pool[asyncpg.Record]", notices: Mapping[N
             await connection.execute(MAKE_ROOM, workspace, hint)
 
 
+async def write_arrivals(
+    pool: "asyncpg.Pool[asyncpg.Record]", arrived: Mapping[tuple[str, str], Sequence[str]]
+) -> None:
+    """Put the ids of events before the ones that are kept, the newest first, by workspace and key. An id with a line break is left out."""
+    told = {of: [each for each in ids if "\n" not in each] for of, ids in arrived.items()}
+    rows = [(workspace, hint, "\n".join(ids)) for (workspace, hint), ids in told.items() if ids]
+    if rows:
+        await pool.execute(ARRIVE, *map(list, zip(*rows, strict=True)))
+
+
+async def read_collect_keys(connection: Any, workspace: str) -> list[dict[str, Any]]:
+    """The collect keys of a workspace as the JSON answer shows them, with the latest events that web pages sent with each."""
+    return [
+        {
+            "name": row["hint"], "origins": row["origins"], "revoked": row["revoked"], "events": row["event_ids"],
+            "last_seen": None if row["last_us"] is None else to_rfc3339(row["last_us"]),
+        }
+        for row in await connection.fetch(KEYS, workspace)
+    ]  # fmt: skip
+
+
 async def read_notices(connection: Any, workspace: str) -> list[dict[str, Any]]:
     """The notices of a workspace, the latest first, as the JSON answer shows them. `key` is the key's first characters."""
     return [
@@ -89,6 +124,3 @@ async def read_notices(connection: Any, workspace: str) -> list[dict[str, Any]]:
 def kept_origin(origin: str) -> str:
     """An origin as the table stores it: cut, and without characters that PostgreSQL refuses in text."""
     return origin[:ORIGIN_CHARACTERS_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
-
-
-Notices = Counter[Notice]

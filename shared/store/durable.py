@@ -109,6 +109,14 @@ browser_notice = sa.Table(
     sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
 )  # fmt: skip
 
+browser_arrival = sa.Table(
+    "browser_arrival", durable,
+    sa.Column("workspace_id", sa.Text, primary_key=True),
+    sa.Column("key_hint", sa.Text, primary_key=True, comment="the first characters of the key"),
+    sa.Column("event_ids", postgresql.ARRAY(sa.Text), nullable=False, comment="the latest few of web pages, the newest first"),
+    sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
+)  # fmt: skip
+
 generation = sa.Table(
     "generation", durable,
     sa.Column("name", sa.Text, primary_key=True, comment="the schema that holds it"),

@@ -1,4 +1,4 @@
-"""From which web pages a collect key may be used, and what was refused to pages of which origin."""
+"""From which web pages a collect key may be used, what was refused to pages of which origin, and which events came last."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,6 +20,19 @@ def upgrade() -> None:
         sa.Column("notice", sa.Text, primary_key=True, comment="what happened: origin_not_allowed, consent_awaited, …"),
         sa.Column("requests", sa.BigInteger, nullable=False),
         sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
+        schema="touchline",
+    )
+    op.create_table(
+        "browser_arrival",
+        sa.Column("workspace_id", sa.Text, primary_key=True),
+        sa.Column("key_hint", sa.Text, primary_key=True, comment="the first characters of the key"),
+        sa.Column(
+            "event_ids",
+            postgresql.ARRAY(sa.Text),
+            nullable=False,
+            comment="the latest few of web pages, the newest first",
+        ),
         sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
         schema="touchline",
     )
