@@ -86,12 +86,8 @@ def routes(ingest: Ingest) -> APIRouter:
         if refused:
             await keep(ingest.pool, access, refused, user_agent)
         response = await answer(ingest, access, records, [refusal for refusal, _ in refused])
-        if (
-            key == "collect"
-            and request.scope["query_string"]
-            and (cookie := cookie_of(request, [r.event for r in records]))
-        ):
-            response.headers["Set-Cookie"] = cookie
+        if key == "collect" and origin_of(request) is not None:
+            _of_page(ingest, access, request, records, response)
         return response
 
     return router
@@ -145,6 +141,13 @@ async def append_event(ingest: Ingest, workspace: str, event: Event) -> Position
     if isinstance(outcome, Refusal):
         raise Problem(422, outcome.code, outcome.message, field=outcome.field)
     return await append(ingest, workspace, [outcome])
+
+
+def _of_page(ingest: Ingest, access: Access, request: Request, records: list[Record], response: Response) -> None:
+    """Note what a web page sent, and set its visitor's cookie in the answer if the page asks for it."""
+    ingest.notices.arrived(access, records)
+    if request.scope["query_string"] and (cookie := cookie_of(request, [record.event for record in records])):
+        response.headers["Set-Cookie"] = cookie
 
 
 class UnreadableBody(BadRequest):

@@ -47,6 +47,7 @@ const on = (target: EventTarget, name: string, work: (event: Event) => void, cap
   target.addEventListener(name, safe(work), capture);
 
 function track(type: string, fields?: Record<string, unknown>): void {
+  if (!type) return;
   const event = { id: random(), type, occurred_at: new Date().toISOString(), ...fields };
   if (consent == WAITING) held = held.concat(event).slice(-HELD_MAX);
   else pass(event);
@@ -67,6 +68,7 @@ function visit(url = address(), from = last || referrer()): void {
 function navigated(replaced?: boolean): void {
   const page = (url: string): string => url.split(replaced ? /[?#]/ : option("hash") == null ? "#" : /$^/)[0];
   if (page(address()) != page(last)) visit();
+  last = address();
 }
 
 function know(): void {
