@@ -147,9 +147,9 @@ function draw(host) {
   host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Put it on your site"), h("p", { class: "soft" }, "One line in every page, and you see here what it sends."))),
     h("section", { class: "panel", "aria-labelledby": "copy" }, h("header", {}, h("div", {}, h("h2", { id: "copy" }, "1. Copy this line into every page"),
       h("p", {}, "At the end of its head. It stores a cookie for 13 months, so ask your visitors first where the law wants it."))),
-    h("div", { class: "pad" }, field("collect", "Collect key", "tlc_…", "key"), h("p", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: make }, "Make a new key"), problem),
+    h("div", { class: "pad" }, h("div", { class: "install-fields" }, field("collect", "Collect key", "tlc_…", "key"), h("p", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: make }, "Make a new key"), problem),
       field("host", "Address of Touchline", "https://touchline.shop.example", "host"), field("domains", "Further domains of yours", "shop.example, second.example", "domains"),
-      OPTIONS.map(option), code, h("p", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: copy }, "Copy"), copied))),
+      OPTIONS.map(option)), code, h("p", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: copy }, "Copy"), copied))),
     h("section", { class: "panel", "aria-labelledby": "arrive" }, h("header", {}, h("div", {}, h("h2", { id: "arrive" }, "2. Open a page of yours"),
       h("p", {}, "What the latest events were, and what each counted for."))), h("div", { class: "pad" }, now)));
   redraw();
