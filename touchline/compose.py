@@ -123,7 +123,7 @@ async def compose(
             ingest = Ingest(log, pool, keys, positions, configuration.public_url)
             stack.push_async_callback(ingest.counts.close)
             stack.push_async_callback(ingest.notices.close)
-            app.include_router(ingest_router(ingest))
+            app.router.routes.extend(ingest_router(ingest).routes)
             app.add_middleware(OpenToBrowsers, ingest=ingest)
             _document_events(app)
         if Role.API in roles:
