@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo up constraints test lint format golden properties fuzz chaos benchmark kafka-up kafka-down clean help
+.PHONY: demo up constraints test lint format golden tracker properties fuzz chaos benchmark kafka-up kafka-down clean help
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -43,6 +43,9 @@ format: $(STAMP) ## put the code into shape
 
 golden: $(STAMP) ## note the rows of the golden world beside the CONTENT that they belong to
 	@$(BIN)/python -m tests.golden_world
+
+tracker: ## build the script for web pages, /t.js, of web/tracker; takes Node and npm
+	@cd web/tracker && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && npm run --silent types && npm run --silent build
 
 properties: $(STAMP) ## the long property suites: 20,000 worlds on the rules, 1,000 through PostgreSQL
 	@TOUCHLINE_MEMORY_EXAMPLES=20000 TOUCHLINE_STORE_EXAMPLES=1000 $(BIN)/python -m pytest tests/properties -o timeout=7200

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ingest] [end-to-end] [freshness] [reads] [contact] [history] [growth] [settings] [rebuild] [rebuild-live] [kafka-…]`: all of them if none is named."""
+"""`python -m benchmarks [ingest] [web] [end-to-end] [freshness] [reads] [contact] [history] [growth] [settings] [rebuild] [rebuild-live] [kafka-…]`: all of them if none is named."""
 
 import asyncio
 import itertools
@@ -12,9 +12,11 @@ from benchmarks import kafka, measure, rebuild
 from benchmarks.history import history
 from benchmarks.reads import reads
 from benchmarks.settings import settings
+from benchmarks.web import web
 
 BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "ingest": measure.ingest,
+    "web": web,
     "end-to-end": measure.end_to_end,
     "freshness": measure.freshness,
     "reads": reads,

@@ -1,6 +1,6 @@
 """Servers to compare, run as `python -m benchmarks.servers MODE`.
 
-`ingest`: ingest alone. `decode`: an endpoint that only decodes. `in-batch` and `in-background`: all services; settings that
+`ingest`: ingest alone. `decode`: an endpoint that only decodes. `bare`: endpoints that answer and do nothing. `in-batch` and `in-background`: all services; settings that
 concern all of a history are applied within the batch that brings them, whatever its size, or as in production.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 import uvloop
 from fastapi import FastAPI, Request, Response
 
+from services.ingest.pixel import GIF
 from services.projector.worker import Worker
 from shared.events.codec import Record, accept, split_request
 from shared.projection.reprojection import Limits
@@ -42,18 +43,37 @@ def decode_only() -> FastAPI:
     return app
 
 
+def bare() -> FastAPI:
+    """Answers the pixel and `POST /v1/events` without reading what was sent."""
+    app = FastAPI()
+
+    @app.get("/v1/p.gif")
+    async def pixel(_: Request) -> Response:
+        return Response(GIF, media_type="image/gif")
+
+    @app.post("/v1/events")
+    async def post_events(_: Request) -> Response:
+        return Response(
+            b'{"accepted":1,"position":"p0-0","rejected":[]}', status_code=202, media_type="application/json"
+        )
+
+    return app
+
+
 async def _serve(mode: str, url: str, data: Path) -> None:
     running = await compose(url, Configuration())
     keys = await first_keys(running.pool, data, "default")
     sock = listen("127.0.0.1", 0)
     if mode == "decode":
         running = replace(running, app=decode_only())
+    elif mode == "bare":
+        running = replace(running, app=bare())
 
     async def ready() -> None:
         print(json.dumps({"url": f"http://127.0.0.1:{sock.getsockname()[1]}", "keys": keys}), flush=True)
         await asyncio.sleep(0)
 
-    if mode in ("decode", "ingest"):
+    if mode in ("decode", "bare", "ingest"):
         running = replace(running, projectors=None)
     elif mode == "in-batch":
         _apply_within_batches(running)

@@ -22,11 +22,11 @@ from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
 from services.api.requests import Api
 from services.ingest.app import ingest_router
+from services.ingest.browsers import OpenToBrowsers
 from services.ingest.events import event_schemas
 from services.ingest.ingest import Ingest
 from services.ingest.limited import LimitedByAddress
 from services.ingest.limits import Limits
-from services.ingest.producers.browsers import OpenToBrowsers
 from services.projector.reprojecting import AT_ONCE_MAX
 from services.projector.service import Projectors
 from services.projector.worker import Worker
@@ -129,9 +129,10 @@ async def compose(
         if Role.INGEST in roles:
             ingest = Ingest(log, pool, keys, positions, wakeups, configuration.public_url, Limits(configuration.rates))
             stack.push_async_callback(ingest.counts.close)
-            app.include_router(ingest_router(ingest))
+            stack.push_async_callback(ingest.notices.close)
+            app.router.routes.extend(ingest_router(ingest).routes)
             app.add_middleware(LimitedByAddress, limits=ingest.limits)
-            app.add_middleware(OpenToBrowsers)
+            app.add_middleware(OpenToBrowsers, ingest=ingest)
             _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))

@@ -203,8 +203,10 @@ class Embedded:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            lock.seek(0)
-            raise InUse(f"{self.data} is in use by process {lock.read().strip() or 'unknown'}") from error
+            with lock:
+                lock.seek(0)
+                holder = lock.read().strip()
+            raise InUse(f"{self.data} is in use by process {holder or 'unknown'}") from error
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from services.api import (
     assets,
+    browsers,
     campaigns,
     catalog,
     contacts,
@@ -21,7 +22,7 @@ from services.api.requests import Api
 def api_router(api: Api) -> APIRouter:
     """All routes of the service, the dashboard's pages among them."""
     router = APIRouter()
-    for module in (campaigns, assets, catalog, contacts, identifiers, deals, events, reports, status, producers):
+    for module in (campaigns, assets, catalog, contacts, identifiers, deals, events, reports, status, producers, browsers):
         router.include_router(module.routes(api))
     router.include_router(dashboard.routes())
     return router

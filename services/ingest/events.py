@@ -11,8 +11,10 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
+from services.ingest.browsers import allow_collecting, origin_of
 from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
+from services.ingest.visitor_cookie import ASKED, cookie_of
 from shared.access.keys import Access
 from shared.compressed import BROKEN, TooLarge, unpacked
 from shared.events.codec import (
@@ -31,8 +33,9 @@ from shared.events.types import Event
 from shared.log.port import Position
 from shared.rules.acceptance import accept
 from shared.store.producer_counts import Outcome
-from shared.web.access import allow
+from shared.web.access import IN_URL
 from shared.web.body import receive, too_large
+from shared.web.parameters import Parameter, declared
 from shared.web.problems import Problem
 
 PRODUCER = (
@@ -47,13 +50,13 @@ def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
 
-    @router.post("/v1/events", status_code=202, tags=["ingest"], openapi_extra={"requestBody": request_body()})
+    @router.post("/v1/events", status_code=202, tags=["ingest"], openapi_extra=document())
     async def post_events(request: Request) -> Response:
         """Send events: one, an array, `{"events": […]}`, or NDJSON.
 
-        Valid events are accepted even if others in the request are refused.
+        Valid events are accepted even if others in the request are refused. The type `text/plain` is read as JSON.
         """
-        access = await allow(request, ingest.keys, "server", "collect")
+        access = await allow_collecting(ingest, request)
         ingest.limits.check_key(access)
         key: KeyClass = "server" if access.scope == "server" else "collect"
         bytes_max = REQUEST_BYTES_SERVER_MAX if key == "server" else REQUEST_BYTES_MAX
@@ -84,7 +87,10 @@ def routes(ingest: Ingest) -> APIRouter:
                 refused.append((outcome, with_sent_at(part, sent.sent_at_us)))
         if refused:
             await keep(ingest.pool, access, refused, user_agent)
-        return await answer(ingest, access, records, [refusal for refusal, _ in refused])
+        response = await answer(ingest, access, records, [refusal for refusal, _ in refused])
+        if key == "collect" and origin_of(request) is not None:
+            _of_page(ingest, access, request, records, response)
+        return response
 
     return router
 
@@ -140,6 +146,13 @@ async def append_event(ingest: Ingest, workspace: str, event: Event) -> Position
     return await append(ingest, workspace, [outcome])
 
 
+def _of_page(ingest: Ingest, access: Access, request: Request, records: list[Record], response: Response) -> None:
+    """Note what a web page sent, and set its visitor's cookie in the answer if the page asks for it."""
+    ingest.notices.arrived(access, records)
+    if request.scope["query_string"] and (cookie := cookie_of(request, [record.event for record in records])):
+        response.headers["Set-Cookie"] = cookie
+
+
 class UnreadableBody(BadRequest):
     """A request body that cannot be split into events. `kept`: the whole body is kept as one dead letter."""
 
@@ -173,6 +186,17 @@ def _events_of(request: Request, sent: bytes, bytes_max: int) -> Sent:
         ) from error
 
 
+PARAMETERS = (
+    Parameter(IN_URL, "a collect key, which is public; every other key is sent as `Authorization: Bearer KEY`"),
+    Parameter(ASKED, "1: set the cookie of a new visitor, if this service is of the same site as the page", {"type": "string", "enum": ["1"]}),
+)  # fmt: skip
+
+
+def document() -> dict[str, Any]:
+    """What the OpenAPI document says of the route."""
+    return {**declared(*PARAMETERS), "requestBody": request_body()}
+
+
 def request_body() -> dict[str, Any]:
     """What the OpenAPI document says of the request body; the schemas of the events are its components."""
     one = {"$ref": "#/components/schemas/Event"}
@@ -191,6 +215,9 @@ def request_body() -> dict[str, Any]:
                 "example": EXAMPLE,
             },
             "application/x-ndjson": {"schema": {"type": "string", "description": "an event a line"}},
+            "text/plain": {
+                "schema": {"type": "string", "description": "JSON as above, as `navigator.sendBeacon` sends it"}
+            },
         },
     }
 

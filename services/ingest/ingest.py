@@ -6,6 +6,7 @@ import asyncpg
 
 from services.ingest.catalog.turn import Turns
 from services.ingest.limits import Limits
+from services.ingest.notices import BrowserNotices
 from services.ingest.producers.counts import Counts
 from shared.access.accounts import Accounts
 from shared.access.contact_tokens import ContactTokens
@@ -40,10 +41,12 @@ class Ingest:
     accounts: Accounts = field(init=False)
     turns: Turns = field(init=False)
     contact_tokens: ContactTokens = field(init=False)
+    notices: BrowserNotices = field(init=False)
 
     def __post_init__(self) -> None:
         self.accounts = Accounts(self.pool)
         self.contact_tokens = ContactTokens(self.pool)
         self.turns = Turns(self.pool, self.log, self.wakeups)
         self.counts = Counts(self.pool)
+        self.notices = BrowserNotices(self.pool)
         self.accepting = KnownAccepting(self.pool)

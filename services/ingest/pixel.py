@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
 from services.ingest.contact_tokens import by_token
+from services.ingest.browsers import check_origin, note_invalid, origin_of
 from services.ingest.events import append, count
 from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
@@ -17,6 +18,7 @@ from shared.events.codec import Record, Refusal, encode_event
 from shared.events.types import PageVisited
 from shared.log.port import LogUnavailable
 from shared.rules.acceptance import accept
+from shared.store.browser_notices import Kind
 from shared.web.access import IN_URL, IN_URL_SAYS, key_of
 from shared.web.head import is_head
 from shared.web.parameters import Parameter, declared
@@ -27,13 +29,19 @@ GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEA
 LOST = "unavailable"  # the code by which a lost visit is counted; a browser does not ask for the picture again
 NO_STORE = {"Cache-Control": "no-store, private", "Cross-Origin-Resource-Policy": "cross-origin"}
 
+NOTES: dict[str, Kind] = {"waiting": "consent_awaited", "blocked": "blocked_by_policy"}
+"""What the tracker says instead of a visit, by `t`. No event becomes of it."""
+
 logger = structlog.stdlib.get_logger("touchline.ingest")
 
 
 PARAMETERS = (
     Parameter(IN_URL, "the collect key", required=True),
-    Parameter("t", "what happened", {"type": "string", "enum": ["page", "open"]}),
-    Parameter("v", "the visitor's id"), Parameter("u", "the page's URL; absent: the `Referer`"),
+    Parameter(
+        "t", "what happened: a page visit, an opened e-mail, or why the tracker on the page sends nothing",
+        {"type": "string", "enum": ["page", "open", *NOTES]},
+    ),
+    Parameter("v", "the visitor's id; absent: a page view of nobody"), Parameter("u", "the page's URL; absent: the `Referer`"),
     Parameter("r", "the page's referrer"), Parameter("a", "the e-mail that was opened"),
     Parameter("c", "a contact's token: who opened the e-mail, or visits the page"),
 )  # fmt: skip
@@ -51,7 +59,8 @@ def routes(ingest: Ingest) -> APIRouter:
     async def pixel(request: Request) -> Response:
         """Record a page visit, or that an e-mail was opened.
 
-        The answer is always the picture; its header `Touchline-Refused` tells if the URL held a secret key.
+        The answer is always the picture; its header `Touchline-Refused` tells if the URL held a secret key, or one that is not for
+        pages of this origin.
         """
         headers = NO_STORE
         try:
@@ -72,7 +81,8 @@ def routes(ingest: Ingest) -> APIRouter:
 async def _record(ingest: Ingest, request: Request) -> None:
     """Append the visit that the request's parameters tell, or keep it as a dead letter. Without a collect key, nothing is kept.
 
-    Raises `SecretInUrl`, and `LogUnavailable` or one of `AWAY` if the visit is lost.
+    Raises `SecretInUrl`, a `Problem` if pages of this origin may not use the key, and `LogUnavailable` or one of `AWAY` if the visit is
+    lost.
     """
     key = request.query_params.get(IN_URL) or key_of(request)
     access = await ingest.keys.find(key, time.monotonic()) if key else None
@@ -83,13 +93,18 @@ async def _record(ingest: Ingest, request: Request) -> None:
                 "a secret key stands in a pixel's URL: revoke it", scope=access.scope, workspace=access.workspace
             )
             raise SecretInUrl
+        if access is None and key:
+            note_invalid(ingest, request, key)
         return
+    check_origin(ingest, access, request)
     ingest.limits.check_key(access)
-    sent = request.query_params
-    if sent.get("t", "page") not in ("page", "open"):
-        await _refuse(
-            ingest, access, request, Refusal(0, None, "bad_value", "t", "this pixel records `page` and `open`")
-        )
+    what = request.query_params.get("t", "page")
+    if what in NOTES:
+        ingest.notices.add(access, origin_of(request), NOTES[what])
+        return
+    if what not in ("page", "open"):
+        says = f"this pixel records `page` and `open`, and the notes {', '.join(NOTES)}"
+        await _refuse(ingest, access, request, Refusal(0, None, "bad_value", "t", says))
         return
     now_us = time.time_ns() // 1000
     try:
@@ -109,13 +124,14 @@ async def _record(ingest: Ingest, request: Request) -> None:
         count(ingest, access, 0, [LOST], PRODUCER)
         raise
     count(ingest, access, 1, [], PRODUCER)
+    ingest.notices.arrived(access, [outcome])
 
 
 async def _plain_visit(ingest: Ingest, access: Access, request: Request, now_us: int) -> Record | Refusal:
     """The page visit that the request's parameters tell, of a visitor whose contact they do not name."""
     sent = request.query_params
     event = PageVisited(
-        visitor_id=sent.get("v", ""), url=sent.get("u", "") or request.headers.get("referer", ""),
+        visitor_id=sent.get("v"), url=sent.get("u", "") or request.headers.get("referer", ""),
         referrer=sent.get("r") or None,
     )  # fmt: skip
     nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -23,11 +24,12 @@ ASKED_AT_ONCE_MAX = 4  # look-ups at a time, so that somebody who tries out keys
 STALE_S = 900.0  # while the database cannot be reached, a key that was valid stays valid for so long
 ASK_S = 2.0
 
-FIND = "SELECT workspace_id, scope, hint FROM touchline.access_key WHERE sha256 = $1 AND revoked_at IS NULL"
-ADD = "INSERT INTO touchline.access_key (sha256, workspace_id, scope, hint) VALUES ($1, $2, $3, $4)"
+FIND = "SELECT workspace_id, scope, hint, origins FROM touchline.access_key WHERE sha256 = $1 AND revoked_at IS NULL"
+ADD = "INSERT INTO touchline.access_key (sha256, workspace_id, scope, hint, origins) VALUES ($1, $2, $3, $4, $5)"
 HINTS = "SELECT hint FROM touchline.access_key WHERE workspace_id = $1 AND scope = $2"
 LIST = """
-SELECT hint, scope, created_at, revoked_at FROM touchline.access_key WHERE workspace_id = $1 ORDER BY created_at, scope
+SELECT hint, scope, created_at, revoked_at, origins FROM touchline.access_key
+WHERE workspace_id = $1 ORDER BY created_at, scope
 """
 WORKSPACES = """
 SELECT w.workspace_id, w.name, w.created_at, count(k.sha256) FILTER (WHERE k.revoked_at IS NULL) AS keys
@@ -35,8 +37,9 @@ FROM touchline.workspace w LEFT JOIN touchline.access_key k ON k.workspace_id = 
 GROUP BY w.number ORDER BY w.number
 """
 IN_FORCE = """
-SELECT sha256 FROM touchline.access_key WHERE workspace_id = $1 AND revoked_at IS NULL AND (sha256 = $2 OR hint = $3)
+SELECT sha256, scope FROM touchline.access_key WHERE workspace_id = $1 AND revoked_at IS NULL AND (sha256 = $2 OR hint = $3)
 """
+SET_ORIGINS = "UPDATE touchline.access_key SET origins = $2 WHERE sha256 = $1"
 REVOKE = "UPDATE touchline.access_key SET revoked_at = now() WHERE sha256 = $1"
 ADD_WORKSPACE = (
     "INSERT INTO touchline.workspace (workspace_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING number"
@@ -51,11 +54,15 @@ RETURNING number
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a key gives access to. `hint` is the key's first characters, which identify it but give no access."""
+    """What a key gives access to. `hint` is the key's first characters, which identify it but give no access.
+
+    `origins` are those of the web pages that may use the key (`shared.access.origins`); None: pages of all origins.
+    """
 
     workspace: str
     scope: Scope
     hint: str
+    origins: tuple[str, ...] | None = None
 
 
 def digest(key: str) -> bytes:
@@ -63,12 +70,17 @@ def digest(key: str) -> bytes:
     return sha256(key.encode()).digest()
 
 
-async def create_key(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str, scope: Scope) -> str:
-    """A new key; it cannot be read again later. Its hint is unique among all keys, also the revoked ones, of the workspace."""
+async def create_key(
+    connection: "asyncpg.Connection[asyncpg.Record]", workspace: str, scope: Scope, origins: Sequence[str] | None = None
+) -> str:
+    """A new key; it cannot be read again later. Its hint is unique among all keys, also the revoked ones, of the workspace.
+
+    `origins` are those of the web pages that may use it, as `read_origins` gives them; None: of all. Only collect keys have them.
+    """
     taken = {row["hint"] for row in await connection.fetch(HINTS, workspace, scope)}
     drawn = (PREFIX[scope] + secrets.token_urlsafe(KEY_BYTES) for _ in range(HINT_DRAWS_MAX))
     key = next(key for key in drawn if key[:HINT_CHARACTERS] not in taken)
-    await connection.execute(ADD, digest(key), workspace, scope, key[:HINT_CHARACTERS])
+    await connection.execute(ADD, digest(key), workspace, scope, key[:HINT_CHARACTERS], origins)
     return key
 
 
@@ -106,12 +118,12 @@ async def list_workspaces(pool: "asyncpg.Pool[asyncpg.Record]") -> list[dict[str
 
 
 async def list_keys(connection: "asyncpg.Connection[asyncpg.Record]", workspace: str) -> list[dict[str, Any]]:
-    """Every key that the workspace has or had: hint, scope, and when it was created and revoked (RFC 3339, or None)."""
+    """Every key that the workspace has or had: hint, scope, when it was created and revoked (RFC 3339, or None), and origins."""
     rows = await connection.fetch(LIST, workspace)
     return [
         {
             "hint": row["hint"], "scope": row["scope"], "created_at": row["created_at"].isoformat(),
-            "revoked_at": row["revoked_at"] and row["revoked_at"].isoformat(),
+            "revoked_at": row["revoked_at"] and row["revoked_at"].isoformat(), "origins": row["origins"],
         }
         for row in rows
     ]  # fmt: skip
@@ -124,6 +136,20 @@ async def revoke_keys(connection: "asyncpg.Connection[asyncpg.Record]", workspac
         if len(rows) == 1:
             await connection.execute(REVOKE, rows[0]["sha256"])
     return len(rows)
+
+
+async def set_origins(
+    connection: "asyncpg.Connection[asyncpg.Record]", workspace: str, beginning: str, origins: Sequence[str] | None
+) -> list[Scope]:
+    """Set from which web pages the valid key that is `beginning`, or has it as hint, may be used; None: from all.
+
+    Returns the scope of each key that matches. Only a single match is changed, and only if it is a collect key.
+    """
+    async with connection.transaction():
+        rows = await connection.fetch(IN_FORCE, workspace, digest(beginning), beginning)
+        if len(rows) == 1 and rows[0]["scope"] == "collect":
+            await connection.execute(SET_ORIGINS, rows[0]["sha256"], origins)
+    return [row["scope"] for row in rows]
 
 
 class KeyRing:
@@ -160,7 +186,8 @@ class KeyRing:
             self._known.pop(sha256_, None)
             _remember(self._unknown, sha256_, now_s)
             return None
-        access = Access(row["workspace_id"], row["scope"], row["hint"])
+        origins = row["origins"]
+        access = Access(row["workspace_id"], row["scope"], row["hint"], None if origins is None else tuple(origins))
         _remember(self._known, sha256_, _CachedKey(access, now_s, now_s))
         return access
 

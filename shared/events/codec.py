@@ -256,10 +256,7 @@ def sender_of(value: bytes) -> Sender:
         record = _decode_record(value)
     except UNDECODABLE:
         return Sender("server", None, None)
-    try:
-        event_id = record.id if record.id is not None else _decode_id(record.event).id
-    except UNDECODABLE:
-        event_id = None
+    event_id = sent_id(record)
     if event_id is not None and record.key == "collect":
         event_id = COLLECT_PREFIX + event_id
     return Sender(
@@ -267,6 +264,14 @@ def sender_of(value: bytes) -> Sender:
         record.key_hint,
         None if event_id is None else event_id[: len(COLLECT_PREFIX) + EVENT_ID_CHARACTERS_MAX],
     )
+
+
+def sent_id(record: Record) -> str | None:
+    """The id under which an event was sent, or which the server gave it; None if it cannot be read."""
+    try:
+        return record.id if record.id is not None else _decode_id(record.event).id
+    except UNDECODABLE:
+        return None
 
 
 def upcast(version: int, raw: bytes) -> bytes:

@@ -163,9 +163,12 @@ class VisitorTouch(Touch, kw_only=True, frozen=True):
 
 
 class PageVisited(VisitorTouch, kw_only=True, frozen=True, tag="page_visited"):
-    """A page was visited. Each `utm_` field counts where the URL has no value of that name (rule **utm**)."""
+    """A page was visited. Each `utm_` field counts where the URL has no value of that name (rule **utm**).
 
-    visitor_id: Id
+    Without a visitor it is of no session, and without a contact too of nobody: a page view alone (rule **session**).
+    """
+
+    visitor_id: Id | None = None
     url: Url
     referrer: Annotated[str, msgspec.Meta(max_length=URL_CHARACTERS_MAX)] | None = None
     title: Text | None = None

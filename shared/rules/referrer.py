@@ -54,8 +54,8 @@ def source_host(
     origin = _original(host, referrer)
     if _covered(host, rules.own_hosts) or _covered(origin, rules.own_hosts):
         return None
-    page_site = _site(_original(page_host, ""))
-    return None if page_site in (_site(host), _site(origin)) else host
+    page_site = site(_original(page_host, ""))
+    return None if page_site in (site(host), site(origin)) else host
 
 
 def host_named(referrer: str) -> str | None:
@@ -109,12 +109,12 @@ def _and_above(host: str) -> Iterator[str]:
 
 def _has_label(host: str, label: re.Pattern[str]) -> bool:
     """Whether the host has such a label before its registrable domain: `acs.bank.example`, but not `acs.example`."""
-    below = host.removesuffix(_site(host)).rstrip(".")
+    below = host.removesuffix(site(host)).rstrip(".")
     return bool(below) and any(map(label.fullmatch, below.split(".")))
 
 
 @lru_cache(CACHED_REFERRERS)
-def _site(host: str) -> str:
+def site(host: str) -> str:
     """The registrable domain of a host (`shop.example` of `blog.shop.example`); a host that has none, or an IP address, is its own."""
     return host if host[-1:].isdigit() else _suffixes().privatesuffix(host) or host
 
@@ -131,7 +131,7 @@ def _original(host: str, url: str) -> str:
         return host_of(_unfolded(host.removesuffix(".translate.goog"))).name
     if host in ("translate.google.com", "translate.googleusercontent.com"):
         return host_of(split(parameters(split(url).query).get("u", "")).authority).name or host
-    if host == "cdn.ampproject.org" or (_site(host).startswith("google.") and url):
+    if host == "cdn.ampproject.org" or (site(host).startswith("google.") and url):
         form = _AMP_CACHE if host == "cdn.ampproject.org" else _AMP_VIEWER
         found = form.match(split(url).path)
         return host if found is None else host_of(unquote(found["host"])).name

@@ -24,6 +24,7 @@ access_key = sa.Table(
     sa.Column("hint", sa.Text, nullable=False, comment="its first characters, to tell keys apart"),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     sa.Column("revoked_at", sa.DateTime(timezone=True)),
+    sa.Column("origins", postgresql.ARRAY(sa.Text), comment="of web pages that may use it; null: of all"),
     sa.Index("access_key_workspace", "workspace_id"),
 )  # fmt: skip
 
@@ -102,6 +103,25 @@ dead_letter_pushed_out = sa.Table(
     sa.Column("key_class", sa.Text, primary_key=True),
     sa.Column("key_hint", sa.Text, primary_key=True, comment="the first characters of the key; empty: it is not known"),
     sa.Column("events", sa.BigInteger, nullable=False),
+)  # fmt: skip
+
+browser_notice = sa.Table(
+    "browser_notice", durable,
+    sa.Column("workspace_id", sa.Text, primary_key=True),
+    sa.Column("key_hint", sa.Text, primary_key=True, comment="the first characters of the key; empty: no such key"),
+    sa.Column("origin", sa.Text, primary_key=True, comment="of the web page; empty: the browser does not say"),
+    sa.Column("notice", sa.Text, primary_key=True, comment="what happened: origin_not_allowed, consent_awaited, …"),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
+)  # fmt: skip
+
+browser_arrival = sa.Table(
+    "browser_arrival", durable,
+    sa.Column("workspace_id", sa.Text, primary_key=True),
+    sa.Column("key_hint", sa.Text, primary_key=True, comment="the first characters of the key"),
+    sa.Column("event_ids", postgresql.ARRAY(sa.Text), nullable=False, comment="the latest few of web pages, the newest first"),
+    sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
 )  # fmt: skip
 
 generation = sa.Table(

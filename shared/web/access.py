@@ -9,9 +9,12 @@ from shared.access.keys import Access, KeyRing
 from shared.access.scopes import Scope
 from shared.web.problems import Problem
 
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="touchline"'}
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="touchline"'}
 IN_URL = "k"
-IN_URL_SAYS = "a key in a URL ends up in logs and histories: send `Authorization: Bearer KEY`; only a pixel takes a collect key in its URL"
+IN_URL_SAYS = (
+    "a key in a URL ends up in logs and histories: send `Authorization: Bearer KEY`; only calls that collect events of browsers "
+    "take a key in the URL, and only a collect key, which is public"
+)
 
 
 def key_of(request: Request) -> str | None:
@@ -30,11 +33,11 @@ def key_of(request: Request) -> str | None:
 async def allow(request: Request, keys: KeyRing, *scopes: Scope) -> Access:
     """What the request's key gives access to. Raises a 401 or 403 `Problem`. Called before the body is read."""
     if request.scope["query_string"] and IN_URL in request.query_params:
-        raise Problem(401, "key_in_url", IN_URL_SAYS, field=IN_URL, headers=_CHALLENGE)
+        raise Problem(401, "key_in_url", IN_URL_SAYS, field=IN_URL, headers=CHALLENGE)
     key = key_of(request)
     access = await keys.find(key, time.monotonic()) if key else None
     if access is None:
-        raise Problem(401, "unauthorized", "no valid key: send `Authorization: Bearer KEY`", headers=_CHALLENGE)
+        raise Problem(401, "unauthorized", "no valid key: send `Authorization: Bearer KEY`", headers=CHALLENGE)
     if access.scope not in scopes:
         raise Problem(403, "forbidden", f"a {access.scope} key cannot do this; it takes {' or '.join(scopes)}")
     return access

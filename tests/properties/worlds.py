@@ -238,6 +238,8 @@ def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
     event: dict[str, Any] = {"type": type_}
     if type_ == "page_visited":
         event |= {"visitor_id": rng.choice(cast.visitors), "url": url(rng, cast)}
+        if rng.random() < 0.08:  # no consent: of nobody, unless it names a contact below
+            del event["visitor_id"]
         if (referrer := rng.choice(cast.referrers)) is not None:
             event["referrer"] = referrer
         if cast.referrers is not REFERRERS and rng.random() < 0.15:

@@ -333,7 +333,7 @@ def endpoints(running: Running) -> list[tuple[str, str]]:
 
 
 MAY = {  # what each scope may, by the kind of endpoint
-    "pixel": {"collect"}, "events": {"collect", "server"}, "workspaces": {"admin"}, "accounts": {"admin"}, "reads": {"read", "server", "admin"},
+    "pixel": {"collect"}, "events": {"collect", "server"}, "workspaces": {"admin"}, "accounts": {"admin"}, "keys": {"admin"}, "reads": {"read", "server", "admin"},
 }  # fmt: skip
 
 
@@ -341,6 +341,8 @@ def kind_of(method: str, path: str) -> str:
     known = {("GET", "/v1/p.gif"): "pixel", ("POST", "/v1/events"): "events", ("POST", "/v1/workspaces"): "workspaces"}
     if path == "/v1/producers/accounts" or path.startswith("/v1/producers/x/accounts/"):
         return "accounts"
+    if path.startswith("/v1/keys"):
+        return "keys"
     return known.get((method, path), "reads")
 
 
@@ -362,7 +364,9 @@ def test_each_scope_opens_what_is_its_own_and_nothing_else(workspace: Workspace,
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_a_key_in_a_url_is_refused_everywhere_but_at_the_pixel(workspace: Workspace, run: Any, scope: str) -> None:
+def test_a_key_in_a_url_is_refused_everywhere_but_where_browsers_send(
+    workspace: Workspace, run: Any, scope: str
+) -> None:
     async def ask() -> None:
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(workspace.running.app), base_url="http://t"
@@ -372,6 +376,8 @@ def test_a_key_in_a_url_is_refused_everywhere_but_at_the_pixel(workspace: Worksp
                 if path == "/v1/p.gif":
                     assert response.status_code == 200
                     assert ("key_in_url" in response.headers.get("touchline-refused", "")) is (scope != "collect")
+                elif (method, path, scope) == ("POST", "/v1/events", "collect"):
+                    assert (response.status_code, response.json()["code"]) == (422, "not_json")  # it has no body
                 else:
                     assert (response.status_code, response.json()["code"]) == (401, "key_in_url")
 

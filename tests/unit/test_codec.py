@@ -40,7 +40,7 @@ def take(event: object, key: str = "server") -> Record | Refusal:
 @pytest.mark.parametrize(
     ("event", "code", "field"),
     [
-        ({"type": "page_visited", "url": "u"}, "missing_field", "visitor_id"),
+        ({"type": "page_visited", "visitor_id": "v"}, "missing_field", "url"),
         ({**VISIT, "visitor_id": 5}, "wrong_type", "visitor_id"),
         ({**VISIT, "nonsense": 1}, "unknown_field", "nonsense"),
         ({**VISIT, "visitor_id": ""}, "bad_value", "visitor_id"),

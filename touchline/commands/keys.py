@@ -11,7 +11,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from shared.access.keys import create_key, ensure_workspace, list_keys, revoke_keys
+from shared.access.keys import create_key, ensure_workspace, list_keys, revoke_keys, set_origins
+from shared.access.origins import read_origins
 from shared.access.scopes import SCOPES, Scope
 from touchline.commands.output import errors, errors_in_one_line
 from touchline.commands.store import database, tables
@@ -21,13 +22,22 @@ console = Console(highlight=False)
 Answer = TypeVar("Answer")
 
 
-def create(scope: Scope | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
-    """Make a key of the scope, or one of each scope, and the workspace if there is none; print the keys."""
+def create(scope: Scope | None, origin: list[str] | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Make a key of the scope, or one of each scope, and the workspace if there is none; print the keys.
+
+    `origin` are the origins of the web pages that may use the collect key; None: of all. Exits 2 if one is none.
+    """
+    allowed = _read_origins(origin) if origin else None
+    if allowed is not None and scope not in (None, "collect"):
+        raise typer.BadParameter(f"only collect keys are used by web pages; a {scope} key has no origins")
 
     async def made(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[Scope, str]:
         async with connection.transaction():
             await ensure_workspace(connection, workspace)
-            return {each: await create_key(connection, workspace, each) for each in ([scope] if scope else SCOPES)}
+            return {
+                each: await create_key(connection, workspace, each, allowed if each == "collect" else None)
+                for each in ([scope] if scope else SCOPES)
+            }
 
     keys = _on(data, made)
     if as_json:
@@ -37,8 +47,35 @@ def create(scope: Scope | None, data: Path | None, workspace: str, *, as_json: b
             console.print(f"  {each:8} {key}", soft_wrap=True)
 
 
+def origins(key: str, origin: list[str] | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Set the origins of the web pages that may use the collect key that begins with `key`; None: of all. Exits 1 if there is none."""
+    allowed = None if origin is None else _read_origins(origin)
+
+    async def put(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Scope]:
+        return await set_origins(connection, workspace, key.rstrip("…"), allowed)
+
+    scopes = _on(data, put)
+    if len(scopes) != 1:
+        errors.print(f"[red]{len(scopes) or 'no'} keys in force of {workspace} begin with {key}; name the whole key[/]")
+        raise typer.Exit(1)
+    if scopes[0] != "collect":
+        errors.print(f"[red]only collect keys are used by web pages; a {scopes[0]} key has no origins[/]")
+        raise typer.Exit(1)
+    if as_json:
+        print(json.dumps({"origins": allowed}))
+    else:
+        console.print("pages of all origins" if allowed is None else "\n".join(allowed), soft_wrap=True)
+
+
+def _read_origins(told: list[str]) -> list[str]:
+    try:
+        return read_origins(told)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
-    """Print the keys of a workspace: their first characters, scope, and when each was created and revoked."""
+    """Print the keys of a workspace: their first characters, scope, when each was created and revoked, and origins."""
 
     async def listed(connection: "asyncpg.Connection[asyncpg.Record]") -> list[dict[str, Any]]:
         return await list_keys(connection, workspace)
@@ -48,11 +85,18 @@ def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
         print(json.dumps({"workspace": workspace, "keys": keys}))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("key", "scope", "created", "revoked"):
+    for heading in ("key", "scope", "created", "revoked", "pages of"):
         table.add_column(heading, overflow="fold")
     for key in keys:
-        table.add_row(f"{key['hint']}…", key["scope"], key["created_at"], key["revoked_at"] or "")
+        table.add_row(f"{key['hint']}…", key["scope"], key["created_at"], key["revoked_at"] or "", _pages(key))
     console.print(table)
+
+
+def _pages(key: dict[str, Any]) -> str:
+    """Which web pages may use a key, for people; empty if it is not one for web pages."""
+    if key["scope"] != "collect":
+        return ""
+    return "all origins" if key["origins"] is None else ", ".join(key["origins"]) or "no origin"
 
 
 def revoke(key: str, data: Path | None, workspace: str, *, as_json: bool) -> None:

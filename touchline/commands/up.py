@@ -142,6 +142,9 @@ def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:
             console.print(f"  {scope:8} {key}")
         if start.keys:
             console.print(f"These keys are shown once, and kept in {start.data / KEYS_FILE}.", soft_wrap=True)
+            console.print(
+                f"To put it on your site, open {start.url}/dashboard/install with the admin key.", soft_wrap=True
+            )
         console.print("Stop with Ctrl-C.")
 
     return say

@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from shared.web.problems import Problem
 
 FILES = Path(__file__).parent / "static"
-PAGES = {"campaigns": "campaigns.html", "campaign": "campaign.html"}
+PAGES = {"campaigns": "campaigns.html", "campaign": "campaign.html", "install": "install.html"}
 THEMES = ("light", "dark")
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

@@ -12,8 +12,8 @@ import orjson
 import structlog
 from fastapi import APIRouter, Path, Request, Response
 
+from services.ingest.browsers import check_origin, keep_from_browsers, note_invalid
 from services.ingest.ingest import Ingest
-from services.ingest.producers.browsers import keep_from_browsers
 from services.ingest.producers.openapi import problems, success
 from services.ingest.producers.taking import take
 from services.ingest.refused import keep
@@ -120,7 +120,7 @@ def routes(ingest: Ingest) -> APIRouter:
 
     @router.options("/segment/v1/{call}", include_in_schema=False)
     async def options(call: str) -> Response:
-        """Name the allowed methods. A browser's preflight request is answered before (`services.ingest.producers.browsers`)."""
+        """Name the allowed methods. A browser's preflight request is answered before (`services.ingest.browsers`)."""
         if call not in (*CALLS, "m"):
             raise Problem(404, "not_found", f"there is no call {call[:50]!r}; there are {', '.join(CALLS)}")
         return Response(status_code=204, headers={"Allow": ALLOWED})
@@ -150,6 +150,7 @@ async def _allowed(ingest: Ingest, request: Request, key: str | None) -> Access 
         return None
     access = await ingest.keys.find(key, time.monotonic())
     if access is None:
+        note_invalid(ingest, request, key)
         raise _no_key("this write key is unknown, or was revoked")
     if access.scope != "collect":
         keep_from_browsers(request)
@@ -159,6 +160,7 @@ async def _allowed(ingest: Ingest, request: Request, key: str | None) -> Access 
     if access.scope == "server" and "origin" in request.headers:
         message = "a server key is a secret and stands in no browser: revoke it, and use a collect key there"
         raise Problem(403, "secret_key_in_browser", message, message=message)
+    check_origin(ingest, access, request)
     return access
 
 

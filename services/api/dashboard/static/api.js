@@ -36,6 +36,18 @@ export async function get(path, query = {}) {
   return body;
 }
 
+export async function post(path, told) {
+  let response;
+  try {
+    response = await fetch(path, { method: "POST", headers: { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` }, body: JSON.stringify(told) });
+  } catch {
+    throw new Problem(0, {});
+  }
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Problem(response.status, body);
+  return body;
+}
+
 // Everything of a list, page by page.
 export async function all(path, query = {}) {
   let cursor = null, items = [], body;

@@ -7,6 +7,7 @@ import { MODELS } from "./words.js";
 const REFRESH_MS = 2000;
 const SKELETON_MS = 150;
 const RANGES = { "": "All time", 28: "Last 28 days", 84: "Last 84 days", 365: "Last 365 days" };
+const INSTALL_ICON = "M5.5 4.5 2 8l3.5 3.5|M10.5 4.5 14 8l-3.5 3.5";
 const CAMPAIGNS_ICON = "M2.5 13.5V9|M6.5 13.5V5|M10.5 13.5V7.5|M14 13.5V2.5";
 
 const params = () => new URLSearchParams(location.search);
@@ -59,7 +60,9 @@ function frame() {
     workspace: h("div", { class: "ws" }), lag: h("span", {}, "…"), generation: h("p", { class: "muted" }),
     main: h("main", { id: "main", tabindex: -1 }),
   };
-  const nav = () => h("a", { href: link("campaigns"), "aria-current": "page" }, icon(CAMPAIGNS_ICON), "Campaigns");
+  const installs = location.pathname.endsWith("/install");
+  const nav = () => [h("a", { href: link("campaigns"), "aria-current": installs ? null : "page" }, icon(CAMPAIGNS_ICON), "Campaigns"),
+    h("a", { href: link("install"), "aria-current": installs ? "page" : null }, icon(INSTALL_ICON), "Put it on your site")];
   document.getElementById("app").replaceChildren(h("div", { class: "shell" },
     h("header", { class: "side" }, h("a", { class: "brand", href: link("campaigns") }, logo(), "Touchline"),
       parts.workspace, h("nav", { class: "nav", "aria-label": "Main" }, nav()),

@@ -1,0 +1,173 @@
+"""Requests of web pages: which key may they carry, from pages of which origins, and which answers may a page read (CORS)?
+
+A collect key is public. A page may read the answers to it unless the key has a list of origins that does not hold the page's.
+The answers to a secret key get no CORS header, so that a page which wrongly holds one does not work.
+"""
+
+import time
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.ingest.ingest import Ingest
+from shared.access.keys import KEY_FORM, PREFIX, Access, KeyRing
+from shared.access.origins import allows
+from shared.database import AWAY
+from shared.web.access import CHALLENGE, IN_URL, IN_URL_SAYS, allow, key_of
+from shared.web.problems import Problem
+
+EVENTS = "/v1/events"
+PATHS = ("/segment/",)
+PREFLIGHT_S = 24 * 60 * 60  # how long a browser may remember the answer; browsers shorten it to hours
+_SECRET = "touchline.secret_key"  # noqa: S105  (a name in the scope, no secret)
+_CORS = (b"access-control-allow-origin", b"access-control-allow-credentials")
+NOT_ALLOWED: Final = "origin_not_allowed"
+
+
+class OpenToBrowsers:
+    """Middleware: answers preflight requests to the paths that browsers send to, and adds the CORS headers to the answers there.
+
+    Answers to requests that were given to `keep_from_browsers` get none. A preflight request whose URL has a key that must not be
+    used from its page is refused and noted. Without a key in its URL it is allowed, and the request itself is checked.
+    """
+
+    def __init__(self, app: ASGIApp, ingest: Ingest) -> None:
+        self.app, self.ingest = app, ingest
+        self.any_page = CORSMiddleware(
+            app, allow_origins=["*"], allow_methods=["GET", "HEAD", "POST"], allow_headers=["*"],
+            expose_headers=["Retry-After"], max_age=PREFLIGHT_S,
+        )  # fmt: skip
+        self.with_cookie = CORSMiddleware(  # the answer may set the visitor's cookie, so the browser asks for the page's own name
+            app, allow_origin_regex=".*", allow_credentials=True, allow_methods=["POST"], allow_headers=["*"],
+            expose_headers=["Retry-After"], max_age=PREFLIGHT_S,
+        )  # fmt: skip
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        events = scope["type"] == "http" and scope["path"] == EVENTS
+        if not events and (scope["type"] != "http" or not scope["path"].startswith(PATHS)):
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if "origin" not in headers:
+            await self.app(scope, receive, send)
+            return
+        if events and scope["method"] == "OPTIONS" and (problem := await self._refuses(scope, headers)):
+            await problem.response()(scope, receive, send)
+            return
+        secret: list[bool] = []
+
+        async def sending(message: Message) -> None:
+            if secret and message["type"] == "http.response.start":
+                message = {**message, "headers": [each for each in message["headers"] if each[0].lower() not in _CORS]}
+            await send(message)
+
+        await (self.with_cookie if events else self.any_page)({**scope, _SECRET: secret}, receive, sending)
+
+    async def _refuses(self, scope: Scope, headers: Headers) -> Problem | None:
+        """The refusal of a preflight request whose URL has a key that its page must not use; None if it has none, or may."""
+        keys = parse_qs(scope["query_string"].decode("latin-1")).get(IN_URL)
+        if not keys:
+            return None
+        if not keys[0].startswith(PREFIX["collect"]):
+            return _key_in_url()
+        try:
+            access = await _found(self.ingest.keys, keys[0])
+        except AWAY:  # the request itself is then answered with 503
+            return None
+        if access is None:
+            return None
+        return _refused_origin(self.ingest, access, headers["origin"])
+
+
+def keep_from_browsers(request: Request) -> None:
+    """Leave the CORS headers out of the answer to this request."""
+    secret: list[bool] | None = request.scope.get(_SECRET)
+    if secret is not None:
+        secret.append(True)
+
+
+async def allow_collecting(ingest: Ingest, request: Request) -> Access:
+    """What the key of a request that sends events gives access to: a server key in a header, or a collect key there or in the URL.
+
+    Raises a 401 or 403 `Problem`. Called before the body is read.
+    """
+    if request.scope["query_string"] and (key := request.query_params.get(IN_URL)) is not None:
+        if not key.startswith(PREFIX["collect"]):
+            keep_from_browsers(request)
+            raise _key_in_url()
+        access = await _found(ingest.keys, key)
+        if access is None:
+            note_invalid(ingest, request, key)
+            raise Problem(
+                401,
+                "unauthorized",
+                "no valid key: the collect key in the URL is unknown, or was revoked",
+                headers=CHALLENGE,
+            )
+    else:
+        try:
+            access = await allow(request, ingest.keys, "server", "collect")
+        except Problem as problem:
+            keep_from_browsers(request)
+            if problem.status == 401 and (key := key_of(request)) is not None:
+                note_invalid(ingest, request, key)
+            raise
+    check_origin(ingest, access, request)
+    return access
+
+
+def check_origin(ingest: Ingest, access: Access, request: Request) -> None:
+    """Refuse a page that must not use the key: a server key from any other site, a collect key by its list. Raises a 403 `Problem`."""
+    if access.scope == "collect":
+        if access.origins is not None and (problem := _refused_origin(ingest, access, origin_of(request))):
+            keep_from_browsers(request)
+            raise problem
+    elif (origin := request.headers.get("origin")) is not None:
+        keep_from_browsers(request)
+        if urlsplit(origin).netloc != request.headers.get("host"):
+            ingest.notices.add(access, origin, "secret_key_in_browser")
+            says = f"a {access.scope} key is a secret and stands in no browser: revoke it, and use a collect key there"
+            raise Problem(403, "secret_key_in_browser", says)
+
+
+def note_invalid(ingest: Ingest, request: Request, key: str) -> None:
+    """Note that a web page uses a key which gives no access. A request that no page sent is not noted."""
+    origin = origin_of(request)
+    if origin is not None and KEY_FORM.match(key):
+        ingest.notices.add_invalid(key, origin)
+
+
+def origin_of(request: Request) -> str | None:
+    """The origin of the page that sent the request, by `Origin`, else by `Referer`; None if the request says neither."""
+    if (origin := request.headers.get("origin")) is not None:
+        return origin
+    if (referrer := request.headers.get("referer")) is None:
+        return None
+    try:
+        parts = urlsplit(referrer)
+    except ValueError:
+        return None
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else None
+
+
+async def _found(keys: KeyRing, key: str) -> Access | None:
+    return await keys.find(key, time.monotonic())
+
+
+def _key_in_url() -> Problem:
+    return Problem(401, "key_in_url", IN_URL_SAYS, field=IN_URL, headers=CHALLENGE)
+
+
+def _refused_origin(ingest: Ingest, access: Access, origin: str | None) -> Problem | None:
+    """The refusal of a page by the list of a collect key, which is noted; None if it may use the key, or is no page."""
+    if origin is None or allows(access.origins, origin):
+        return None
+    ingest.notices.add(access, origin, NOT_ALLOWED)
+    listed = "its list is empty" if not access.origins else f"it is for {', '.join(access.origins[:3])}"
+    says = f"pages of {origin[:100]} may not use this key ({listed}): `touchline keys origins` and `PUT /v1/keys/{{name}}/origins` change it"
+    return Problem(403, NOT_ALLOWED, says)

@@ -1,0 +1,417 @@
+"""The tracker in a real browser: what visitors do becomes the events that it should, and nothing breaks the page."""
+
+import time
+
+from playwright.sync_api import Page
+
+from tests.browser.conftest import SECOND, SHOP, Site
+
+COOKIE = "tl_visitor"
+READY = "() => Boolean(window.touchline && touchline.consent)"
+
+
+def types(events: list[dict[str, object]]) -> list[object]:
+    return [event["type"] for event in events]
+
+
+def visitors(events: list[dict[str, object]]) -> set[object]:
+    return {event.get("visitor_id") for event in events}
+
+
+def cookie(site: Site) -> str | None:
+    return next((each["value"] for each in site.cookies() if each["name"] == COOKIE), None)
+
+
+def until_empty(page: Page) -> None:
+    """Wait until all events are answered."""
+    page.wait_for_function("!localStorage.getItem('tl_queue')")
+
+
+def test_a_visit_arrives_with_its_address_referrer_and_title(site: Site) -> None:
+    site.put("/offer")
+    site.open("/offer?utm_campaign=spring&gclid=x#top", referer="https://news.example/a")
+    (visit,) = site.events(1)
+    assert visit["url"] == site.url("/offer?utm_campaign=spring&gclid=x#top")
+    assert visit["referrer"] == "https://news.example/a"
+    assert visit["title"] == "Page /offer"
+    assert visit["visitor_id"] == cookie(site)
+
+
+def test_the_server_sets_the_visitors_cookie_for_thirteen_months_on_the_whole_site(site: Site) -> None:
+    site.put("/")
+    page = site.open("/")
+    until_empty(page)
+    (found,) = site.cookies()
+    assert (found["domain"], found["path"], found["sameSite"]) == (".shop.example", "/", "Lax")
+    assert abs(found["expires"] - time.time() - 34_128_000) < 600
+    (visit,) = site.events(1)
+    assert found["value"] == visit["visitor_id"]
+
+
+def test_a_visitor_keeps_the_cookie_over_pages_and_subdomains(site: Site) -> None:
+    for path in ("/a", "/b"):
+        site.put(path)
+    page = site.open("/a")
+    site.events(1)
+    expires = site.cookies()[0]["expires"]
+    page.goto(site.url("/b", "blog.shop.example"))
+    events = site.events(2)
+    assert len(visitors(events)) == 1
+    assert site.cookies()[0]["expires"] == expires  # never prolonged
+
+
+def test_navigation_by_the_history_api_is_a_visit_each(site: Site) -> None:
+    site.put("/app")
+    page = site.open("/app?utm_campaign=spring")
+    site.events(1)
+    page.evaluate("history.pushState({}, '', '/app/cart')")
+    site.events(2)
+    page.evaluate("history.replaceState({page: 2}, '', '/app/cart?sorted=yes')")  # the same page in another state
+    page.evaluate("history.pushState({}, '', '/app/cart?sorted=yes#lower')")  # a place within the page
+    page.evaluate("history.replaceState({}, '', '/app/pay')")
+    site.events(3)
+    page.go_back()
+    events = site.events(4)
+    assert [event["url"].partition("example")[2].partition("/")[2] for event in events] == [
+        "app?utm_campaign=spring", "app/cart", "app/pay", "app/cart?sorted=yes",
+    ]  # fmt: skip
+    assert events[1]["referrer"] == events[0]["url"]
+    assert len(visitors(events)) == 1
+
+
+def test_hash_routers_are_followed_by_option(site: Site) -> None:
+    site.put("/plain")
+    site.put("/hash", hash="")
+    page = site.open("/plain")
+    page.evaluate("location.hash = '#/cart'")
+    site.events(1)
+    page.goto(site.url("/hash"))
+    site.events(2)
+    page.evaluate("location.hash = '#/cart'")
+    events = site.events(3)
+    assert events[2]["url"].endswith("/hash#/cart")
+
+
+def test_a_call_to_action_is_viewed_once_and_clicked(site: Site) -> None:
+    site.put("/cta", '<div style="height:3000px"></div><button data-tl-cta="try-now"><b>Try</b></button>')
+    page = site.open("/cta")
+    site.events(1)
+    page.locator("button").scroll_into_view_if_needed()
+    site.events(2)
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("b").click()
+    events = site.events(3)
+    assert types(events) == ["page_visited", "cta_viewed", "cta_clicked"]
+    assert {event["asset_id"] for event in events[1:]} == {"try-now"}
+    assert events[2]["url"] == site.url("/cta")
+
+
+def test_a_call_to_action_that_comes_later_is_seen_too(site: Site) -> None:
+    site.put("/later")
+    page = site.open("/later")
+    site.events(1)
+    page.evaluate("document.body.innerHTML = '<a data-tl-cta=late href=\"#x\">Go</a>'")
+    assert types(site.events(2)) == ["page_visited", "cta_viewed"]
+
+
+FORM = '<form action="/thanks" {0}><input type="email" name="email"><button>Send</button></form>'
+
+
+def test_a_form_names_its_asset_and_the_person(site: Site) -> None:
+    site.put("/form", FORM.format('data-tl-form="signup"'))
+    site.put("/thanks")
+    page = site.open("/form")
+    page.fill("input", " Kari@example.no ")
+    page.click("button")
+    events = site.events(3)
+    assert types(events) == ["page_visited", "form_submitted", "page_visited"]
+    assert events[1]["asset_id"] == "signup"
+    assert events[1]["contact"]["email"].lower() == "kari@example.no"
+    assert len(visitors(events)) == 1
+
+
+def test_forms_without_a_mark_are_taken_by_option_alone_and_never_a_password_form(site: Site) -> None:
+    plain = FORM.format('id="newsletter" onsubmit="return false"')
+    sign_in = '<form id="login" onsubmit="return false"><input type="password"><button id="in">In</button></form>'
+    site.put("/without", plain)
+    site.put("/with", plain + sign_in, forms="")
+    page = site.open("/without")
+    page.click("button")
+    page.goto(site.url("/with"))
+    page.click("#in")
+    page.click("#newsletter button")
+    events = site.events(3)
+    assert [(event["type"], event.get("asset_id")) for event in events] == [
+        ("page_visited", None), ("page_visited", None), ("form_submitted", "newsletter"),
+    ]  # fmt: skip
+
+
+def test_the_page_identifies_and_tracks_also_before_the_script_is_there(site: Site) -> None:
+    early = "<script>(window.touchline = window.touchline || []).push(['identify', 'ola@example.no'])</script>"
+    site.put("/in", head=early)
+    page = site.open("/in")
+    site.events(2)
+    page.evaluate("touchline.track('ad_clicked', {asset_id: 'banner'})")
+    events = site.events(3)
+    assert sorted(map(str, types(events))) == ["ad_clicked", "contact_identified", "page_visited"]
+    (known,) = [event for event in events if event["type"] == "contact_identified"]
+    assert known["contact"]["email"] == "ola@example.no"
+    with site.up.client("read") as client:
+        journey = client.get("/v1/contacts/ola%40example.no/journey").json()
+    assert "page_visited" in {item["type"] for item in journey["items"]}
+
+
+def test_calls_with_nonsense_throw_nothing_on_the_page(site: Site) -> None:
+    site.put("/odd")
+    page = site.open("/odd")
+    site.events(1)
+    page.evaluate("""() => {
+        touchline.identify(null); touchline.identify("nobody"); touchline.identify(); touchline.track(); touchline.push(["no"]);
+        touchline.push(null); history.pushState({}, "", "/odd"); document.dispatchEvent(new Event("submit")); document.dispatchEvent(new Event("click"));
+    }""")
+    site.nothing_more(1)
+
+
+def test_before_consent_there_is_no_cookie_no_storage_and_no_event(site: Site) -> None:
+    site.put("/wait", '<a data-tl-cta="x" href="#a">x</a>', consent="wait")
+    page = site.open("/wait?utm_campaign=spring")
+    page.click("a")
+    site.nothing_more(0)
+    assert site.cookies() == []
+    assert site.stored(page) == []
+
+
+def test_a_consent_that_is_given_later_sends_what_happened_with_its_own_times(site: Site) -> None:
+    site.put("/wait", '<a data-tl-cta="x" href="#a">x</a>', consent="wait")
+    page = site.open("/wait?utm_campaign=spring&gclid=y")
+    page.click("a")
+    time.sleep(1)
+    page.evaluate("touchline.consent(true)")
+    events = site.events(3)
+    assert sorted(map(str, types(events))) == ["cta_clicked", "cta_viewed", "page_visited"]
+    (visit,) = [event for event in events if event["type"] == "page_visited"]
+    assert visit["url"].endswith("/wait?utm_campaign=spring&gclid=y")
+    assert visitors(events) == {cookie(site)}
+    page.goto(site.url("/wait"))  # the cookie says that consent was given
+    site.events(4 + 1)  # the visit, and the call to action comes into view again
+
+
+def test_a_consent_given_on_the_second_page_keeps_what_the_first_told(site: Site) -> None:
+    site.put("/landing", '<a href="/second">on</a>', consent="wait")
+    site.put("/second", consent="wait")
+    page = site.open("/landing?utm_campaign=spring&gclid=z")
+    page.click("a")
+    page.wait_for_url("**/second")
+    page.wait_for_function(READY)
+    page.evaluate("touchline.consent(true)")
+    first, second = site.events(2)
+    assert first["url"].endswith("/landing?utm_campaign=spring&gclid=z")
+    assert second["url"].endswith("/second")
+
+
+def test_without_consent_a_visit_is_of_nobody(site: Site) -> None:
+    site.put("/no", FORM.format('data-tl-form="signup" onsubmit="return false"'), consent="wait")
+    page = site.open("/no")
+    page.evaluate("touchline.consent(false); touchline.identify('kari@example.no')")
+    page.fill("input", "kari@example.no")
+    page.click("button")
+    page.evaluate("history.pushState({}, '', '/no/more')")
+    events = site.events(2)
+    assert types(events) == ["page_visited", "page_visited"]
+    assert visitors(events) == {None}
+    assert not any("contact" in event for event in events)
+    assert (site.cookies(), site.stored(page)) == ([], [])
+    page.evaluate("touchline.consent(true); touchline.identify('eva@example.no')")
+    (identified,) = [event for event in site.events(3) if event["type"] == "contact_identified"]
+    assert identified["visitor_id"] == cookie(site)
+
+
+def test_a_consent_taken_back_deletes_the_cookie_and_the_storage(site: Site) -> None:
+    site.put("/", consent="wait")
+    page = site.open("/")
+    page.evaluate("touchline.consent(true)")
+    site.events(1)
+    assert cookie(site)
+    page.evaluate("touchline.consent(false)")
+    assert (site.cookies(), site.stored(page)) == ([], [])
+    page.goto(site.url("/"))
+    site.nothing_more(1)
+
+
+def test_googles_consent_mode_is_heeded(site: Site) -> None:
+    head = """<script>dataLayer = []; function gtag() { dataLayer.push(arguments) }
+      gtag("consent", "default", {analytics_storage: "denied"})</script>"""
+    site.put("/gcm", head=head)
+    page = site.open("/gcm")
+    site.nothing_more(0)
+    assert site.cookies() == []
+    page.evaluate("gtag('consent', 'update', {analytics_storage: 'granted'})")
+    assert visitors(site.events(1)) == {cookie(site)}
+    page.evaluate("gtag('consent', 'update', {analytics_storage: 'denied'})")
+    assert site.cookies() == []
+
+
+def test_the_tcf_api_is_heeded(site: Site) -> None:
+    head = """<script>window.__tcfapi = (command, version, callback) => {
+        window.tell = consents => callback({gdprApplies: true, eventStatus: "useractioncomplete", purpose: {consents}}, true);
+        callback({gdprApplies: true, eventStatus: "cmpuishown", purpose: {consents: {}}}, true) }</script>"""
+    site.put("/tcf", head=head)
+    page = site.open("/tcf")
+    site.nothing_more(0)
+    assert site.cookies() == []
+    page.evaluate("tell({1: true, 7: true})")
+    assert visitors(site.events(1)) == {cookie(site)}
+    page.evaluate("tell({1: true, 7: false})")
+    assert site.cookies() == []
+
+
+def test_global_privacy_control_and_do_not_track_are_stronger_than_a_consent(site: Site) -> None:
+    site.put("/gpc", consent="wait")
+    for n, signal in enumerate(("globalPrivacyControl", "doNotTrack"), 1):
+        value = "true" if n == 1 else "'1'"
+        page = site.context.new_page()
+        page.add_init_script(f"Object.defineProperty(navigator, '{signal}', {{get: () => {value}}})")
+        page.goto(site.url("/gpc"))
+        page.wait_for_function(READY)
+        page.evaluate("touchline.consent(true); touchline.identify('kari@example.no')")
+        assert visitors(site.events(n)) == {None}
+        assert (site.cookies(), site.stored(page)) == ([], [])
+
+
+def test_what_happens_offline_arrives_when_the_browser_is_online(site: Site) -> None:
+    site.put("/off", '<a data-tl-cta="x" href="#a">x</a>')
+    page = site.open("/off")
+    site.events(2)
+    until_empty(page)
+    site.context.set_offline(True)
+    page.click("a")
+    page.evaluate("touchline.identify('kari@example.no')")
+    time.sleep(1)
+    assert len(page.evaluate("JSON.parse(localStorage.tl_queue)")) == 2
+    site.context.set_offline(False)
+    events = site.events(4)
+    assert sorted(map(str, types(events[2:]))) == ["contact_identified", "cta_clicked"]
+    until_empty(page)
+    site.expected = "ERR_INTERNET_DISCONNECTED"  # the browser's own words
+
+
+def test_what_was_not_answered_is_sent_by_the_next_page(site: Site) -> None:
+    site.put("/one")
+    page = site.open("/one")
+    site.events(1)
+    until_empty(page)
+    site.context.route("**/v1/events*", lambda route: route.abort())
+    page.evaluate("touchline.track('cta_clicked', {asset_id: 'lost'})")
+    page.wait_for_function("localStorage.tl_queue")
+    page.close()
+    site.context.unroute("**/v1/events*")
+    site.expected = "ERR_FAILED"
+    site.open("/one")
+    events = site.events(3)
+    assert sorted(map(str, types(events))) == ["cta_clicked", "page_visited", "page_visited"]
+
+
+def test_a_page_that_is_closed_at_once_is_a_visit_and_so_is_a_click_that_leaves(site: Site) -> None:
+    site.put("/fast", '<a data-tl-cta="leave" href="/elsewhere">x</a>')
+    site.pages.bodies["/elsewhere"] = ("<title>without the tracker</title>", {})
+    page = site.open("/fast")
+    page.wait_for_function(READY)
+    page.close()
+    site.events(2)
+    page = site.open("/fast")
+    page.click("a")
+    page.close()
+    events = site.events(5)
+    assert "cta_clicked" in types(events)
+
+
+def test_events_are_sent_by_a_beacon_when_the_page_is_left_in_a_pause(site: Site) -> None:
+    site.put("/pause")
+    page = site.open("/pause")
+    site.events(1)
+    until_empty(page)
+    site.context.route(
+        "**/v1/events*",
+        lambda route: route.fulfill(
+            status=503,
+            headers={
+                "Retry-After": "60",
+                "Access-Control-Allow-Origin": site.url(""),
+                "Access-Control-Allow-Credentials": "true",
+            },
+        ),
+    )
+    with page.expect_response("**/v1/events*"):
+        page.evaluate("touchline.track('cta_clicked', {asset_id: 'beacon'})")
+    time.sleep(0.5)
+    site.context.unroute("**/v1/events*")
+    page.goto("about:blank")
+    assert types(site.events(2)) == ["page_visited", "cta_clicked"]
+    site.expected = "503"
+
+
+def test_a_visitor_is_the_same_on_another_domain_of_the_company(site: Site) -> None:
+    link = f'<a href="{site.url("/there?a=%20b#x=1", SECOND)}">second</a> <a id="other" href="{site.url("/there", "stranger.example")}">o</a>'
+    site.put("/here", link, domains=f"shop.example, {SECOND}")
+    site.put("/there", domains=f"shop.example, {SECOND}")
+    page = site.open("/here")
+    site.events(1)
+    page.click("text=second")
+    page.wait_for_url("**/there?a=%20b#x=1")  # the decoration is gone, the rest as it was
+    events = site.events(2)
+    assert len(visitors(events)) == 1
+    assert events[1]["url"] == site.url("/there?a=%20b#x=1", SECOND)
+    domains = {each["domain"]: each["value"] for each in site.cookies()}
+    assert domains[".shop.example"] == domains[f".{SECOND}"]
+    page.goto(site.url("/here"))
+    page.click("#other")
+    page.wait_for_url("**/there")
+    assert "tl_visitor" not in page.url
+    assert len(visitors(site.events(4))) == 2
+
+
+def test_a_decorated_link_that_was_copied_or_forged_makes_nobody_another_visitor(site: Site) -> None:
+    site.put("/there", domains=f"shop.example, {SECOND}")
+    forged = "f" * 32
+    site.open(f"/there?tl_visitor={forged}.{int(time.time() * 1000):x}", SECOND)
+    site.open(f"/there?x=1&tl_visitor={forged}.k0000000", SECOND, referer=site.url("/"))
+    events = site.events(2)
+    assert forged not in visitors(events)
+    assert not any("tl_visitor" in event["url"] for event in events)
+
+
+def test_a_router_that_removes_the_campaign_from_the_address_loses_nothing(site: Site) -> None:
+    site.put("/spa", head="<script>history.replaceState({}, '', '/spa')</script>")
+    site.open("/spa?utm_campaign=spring&gclid=q")
+    (visit,) = site.events(1)
+    assert visit["url"].endswith("/spa?utm_campaign=spring&gclid=q")
+
+
+def test_a_policy_that_forbids_to_send_and_a_consent_that_is_awaited_are_told(site: Site) -> None:
+    policy = "default-src 'unsafe-inline' 'self'; script-src * 'unsafe-inline'; img-src *; connect-src 'self'"
+    site.put("/policy", headers={"Content-Security-Policy": policy})
+    site.put("/wait", consent="wait")
+    site.open("/wait").wait_for_timeout(2500)
+    site.open("/policy")
+    until, notices = time.monotonic() + 30, {}
+    with site.up.client("read") as client:
+        while time.monotonic() < until and len(notices) < 2:
+            said = client.get("/v1/browsers").json()["notices"]
+            notices = {row["notice"]: row for row in said if row["origin"] == site.url("")}
+            time.sleep(0.3)
+    assert set(notices) == {"blocked_by_policy", "consent_awaited"}
+    site.expected = "Content Security Policy|violates|ERR_BLOCKED|Failed to fetch"
+
+
+def test_a_page_of_an_origin_that_is_not_allowed_sends_nothing_and_breaks_nothing(site: Site) -> None:
+    with site.up.client("admin") as client:
+        key = client.post("/v1/keys", json={"scope": "collect", "origins": [site.url("")]}).json()["key"]
+    site.put("/mine", key=key)
+    site.open("/mine", SHOP)
+    site.events(1)
+    site.open("/mine", SECOND)
+    site.nothing_more(1)
+    with site.up.client("read") as client:
+        said = client.get("/v1/browsers").json()["notices"]
+    assert site.url("", SECOND) in {row["origin"] for row in said if row["notice"] == "origin_not_allowed"}
+    site.expected = "CORS|ERR_FAILED|403"

@@ -1,0 +1,41 @@
+"""`touchline keys` says from which web pages a collect key may be used."""
+
+from typing import Any
+
+import pytest
+
+from tests.services import command, environment, fails
+
+SHOP = "https://shop.example"
+
+
+@pytest.fixture
+def env(own_database: str) -> dict[str, str]:
+    return environment(own_database, None)
+
+
+def listed(env: dict[str, str], key: str) -> Any:
+    return next(each for each in command(env, "keys", "list")["keys"] if each["hint"] == key[:8])
+
+
+def test_a_key_is_made_for_the_pages_of_some_origins(env: dict[str, str]) -> None:
+    made = command(env, "keys", "create", "--origin", "HTTPS://Shop.example/", "--origin", "https://*.shop.example")[
+        "keys"
+    ]
+    assert listed(env, made["collect"])["origins"] == ["https://*.shop.example", SHOP]
+    assert listed(env, made["server"])["origins"] is None
+
+
+def test_the_origins_of_a_key_are_replaced_and_taken_away(env: dict[str, str]) -> None:
+    key = command(env, "keys", "create", "--scope", "collect")["keys"]["collect"]
+    assert listed(env, key)["origins"] is None
+    assert command(env, "keys", "origins", key[:8], "--origin", SHOP) == {"origins": [SHOP]}
+    assert listed(env, key)["origins"] == [SHOP]
+    assert command(env, "keys", "origins", key, "--any") == {"origins": None}
+    assert listed(env, key)["origins"] is None
+
+
+def test_only_collect_keys_have_origins(env: dict[str, str]) -> None:
+    key = command(env, "keys", "create", "--scope", "server")["keys"]["server"]
+    assert "only collect keys" in fails(env, "keys", "origins", key, "--origin", SHOP)
+    assert "no keys in force" in fails(env, "keys", "origins", "tlc_none", "--any")

@@ -1,0 +1,84 @@
+// May the tracker know the visitor? By the page, by Google's Consent Mode, by the TCF API, and by the browser's own signals.
+import { option } from "./page";
+
+interface TcData {
+  gdprApplies?: boolean;
+  eventStatus?: string;
+  purpose?: { consents?: Record<number, boolean> };
+}
+
+declare global {
+  interface Window {
+    dataLayer?: unknown[];
+    __tcfapi?: (command: string, version: number, callback: (data: TcData, success: boolean) => void) => void;
+  }
+  interface Navigator {
+    globalPrivacyControl?: boolean;
+  }
+}
+
+export const WAITING = 0;
+export const GIVEN = 1;
+export const REFUSED = -1;
+export type Consent = typeof WAITING | typeof GIVEN | typeof REFUSED;
+
+const STORAGE = 1; // TCF's purpose 1: store and read on the device
+const MEASURE = 7; // TCF's purpose 7: measure advertising
+
+/** Whether the browser says that the visitor does not want to be followed. No consent of the page overrides it. */
+export const signalled = (): boolean => navigator.globalPrivacyControl === true || navigator.doNotTrack == "1";
+
+/** Call `tell` with what a consent manager of the page says, now and later. A default of "denied" means: wait. */
+function listen(tell: (consent: Consent) => void): void {
+  let layer: unknown[] | undefined;
+  let tcf = false;
+  const read = (entry: unknown): void => {
+    const [command, action, said] = Array.from((entry as ArrayLike<unknown>) || []) as [string, string, Record<string, string>];
+    if (command != "consent" || !said) return;
+    const storage = said.analytics_storage;
+    if (storage == "granted") tell(GIVEN);
+    else if (storage) tell(action == "update" ? REFUSED : WAITING);
+  };
+  const attach = (): void => {
+    if (!layer && Array.isArray(window.dataLayer)) {
+      layer = window.dataLayer;
+      const push = layer.push;
+      layer.forEach(read);
+      layer.push = function (...entries: unknown[]): number {
+        const length = push.apply(this, entries);
+        try {
+          entries.forEach(read);
+        } catch {
+          // what others put into the layer is not ours
+        }
+        return length;
+      };
+    }
+    if (!tcf && window.__tcfapi) {
+      tcf = true;
+      tell(WAITING);
+      window.__tcfapi("addEventListener", 2, (data, success) => {
+        const given = (data && data.purpose && data.purpose.consents) || {};
+        if (!success) return;
+        if (data.gdprApplies === false) tell(GIVEN);
+        else if (data.eventStatus == "tcloaded" || data.eventStatus == "useractioncomplete")
+          tell(given[STORAGE] && given[MEASURE] ? GIVEN : REFUSED);
+      });
+    }
+  };
+  attach();
+  addEventListener("load", attach); // a consent manager may be loaded after the tracker
+}
+
+/** The consent at the start; `change` is called whenever a consent manager says another. `known`: the visitor's cookie is there. */
+export function consentAtStart(known: boolean, change: (consent: Consent) => void): Consent {
+  if (signalled()) return REFUSED;
+  let consent: Consent = option("consent") == "wait" && !known ? WAITING : GIVEN;
+  let started = false;
+  listen(said => {
+    if (started) change(said);
+    else consent = said;
+  });
+  started = true;
+  return consent;
+}

@@ -1,0 +1,78 @@
+// What the tracker reads of the page: its own element's options, the page's address, and cookies.
+
+export const COOKIE = "tl_visitor";
+const COOKIE_S = 34128000; // 395 days, 13 months; never prolonged
+const LINK_MS = 120000; // a decorated link is followed within seconds; an older one was copied or kept
+const URL_CHARACTERS_MAX = 4096; // as the service accepts them
+const TAGGED = /[?&#](utm_|mtm_|pk_|tl_via=|[a-z]*clid=|[gw]braid=)/i;
+
+const element = document.currentScript as HTMLScriptElement | null;
+
+/** The value of `data-NAME` of the script's element; null if it is not there. */
+export const option = (name: string): string | null => element && element.getAttribute("data-" + name);
+
+export const host = option("host") || (element ? new URL(element.src).origin : "");
+
+/** Whether the page's address tells which campaign or click brought the visit. */
+export const tagged = (url: string): boolean => TAGGED.test(url);
+
+export const random = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => (byte + 256).toString(16).slice(1)).join("");
+
+export const readCookie = (): string | undefined =>
+  (/(?:^|; )tl_visitor=([\w-]{8,128})/.exec(document.cookie) || [])[1];
+
+/** Set the cookie for all hosts of the site: of the widest domain that the browser allows. Without an id, delete it. */
+export function writeCookie(id?: string): void {
+  const labels = location.hostname.split(".");
+  for (let first = labels.length - 2; first >= -1; first--) {
+    document.cookie =
+      `${COOKIE}=${id || ""};path=/;max-age=${id ? COOKIE_S : 0};SameSite=Lax` +
+      (first < 0 ? "" : ";domain=" + labels.slice(first).join(".")) +
+      (location.protocol == "https:" ? ";Secure" : "");
+    if (id && readCookie() == id) return;
+  }
+}
+
+const domains = (option("domains") || "").split(/[\s,]+/).filter(Boolean);
+
+/** Whether a host is one of the company's domains, which `data-domains` lists, or below one. */
+const ours = (name: string): boolean => domains.some(domain => name == domain || name.endsWith("." + domain));
+
+const undecorated = (url: string): string =>
+  url.replace(/([?&])tl_visitor=[^&#]*(&|(?=#)|$)/, (_, before: string, after: string) => (after ? before : ""));
+
+/** The visitor's id in the page's address, if a page of another of our domains put it there just now. It is removed from the address. */
+export function linkedVisitor(): string | undefined {
+  const found = /[?&]tl_visitor=([\w-]{8,128})\.([0-9a-z]{1,12})/.exec(location.search);
+  if (!found) return undefined;
+  history.replaceState(history.state, "", undecorated(location.href));
+  const age = Date.now() - parseInt(found[2], 36);
+  return document.referrer && ours(new URL(document.referrer).hostname) && Math.abs(age) < LINK_MS ? found[1] : undefined;
+}
+
+/** While a click on a link to another of our domains is handled, the link has the visitor's id; no query or fragment is changed. */
+export function decorate(target: Element, visitor: string): void {
+  const link = target.closest("a[href]") as HTMLAnchorElement | null;
+  if (!link || !/^https?:$/.test(link.protocol) || link.hostname == location.hostname || !ours(link.hostname)) return;
+  const before = link.getAttribute("href") as string;
+  const added = `${COOKIE}=${visitor}.${Date.now().toString(36)}`;
+  link.href = link.href.replace(/^[^#]*/, address => address + (address.includes("?") ? "&" : "?") + added);
+  setTimeout(() => link.setAttribute("href", before));
+}
+
+const shortened = (url: string): string => undecorated(url).slice(0, URL_CHARACTERS_MAX);
+
+export const address = (): string => shortened(location.href);
+
+/** The address with which the page was opened, if a router has removed what tells its campaign or click; else the present one. */
+export function landing(): string {
+  const [opened] = performance.getEntriesByType("navigation");
+  return opened && tagged(opened.name) && !tagged(location.href) ? shortened(opened.name) : address();
+}
+
+/** The earlier page of this site that led here, if its address tells a campaign or click; else undefined. */
+export const landedBefore = (): string | undefined =>
+  document.referrer.startsWith(location.origin + "/") && tagged(document.referrer) ? shortened(document.referrer) : undefined;
+
+export const referrer = (): string => document.referrer.slice(0, URL_CHARACTERS_MAX);
