@@ -5,8 +5,12 @@ from typing import Any, get_args
 
 from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
+from shared.reading.asset_list import ASSET_ORDERS, TOUCH_SORTS
 from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.contact_list import CONTACT_ORDERS
+from shared.reading.deal_list import DEAL_ORDERS
 from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS
+from shared.rules.deal import State
 from shared.rules.models import MODELS
 from shared.web.parameters import Declared, Parameter, declared
 
@@ -14,6 +18,9 @@ _ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": ID_CHAR
 _INSTANT: Mapping[str, Any] = {
     "type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}], "examples": ["2026-01-31", "2026-01-31T12:00:00Z"],
 }  # fmt: skip
+
+
+_FLAG: Mapping[str, Any] = {"type": "string", "enum": ["", "true", "false", "1", "0"]}
 
 
 def _one_of(words: Any, default: str | None = None) -> Mapping[str, Any]:
@@ -48,8 +55,28 @@ MIN_JOINED = Parameter(
     "min_joined", "only identifiers that events join with so many others at once",
     {"type": "integer", "minimum": JOINED_MIN, "maximum": JOINED_MAX, "default": JOINED_DEFAULT},
 )  # fmt: skip
-ALL = Parameter("all", "the contacts' other touches too", {"type": "string", "enum": ["", "true", "false", "1", "0"]})
+ALL = Parameter("all", "the contacts' other touches too", _FLAG)
 CAMPAIGN = Parameter("campaign", "the campaign to explain the deal for", _ID, required=True)
+ABOUT_CAMPAIGN = Parameter("campaign", "only what concerns this campaign", _ID)
+DEAL_STATE = Parameter("state", "only deals in this state", _one_of(State))
+DEAL_SORT = Parameter(
+    "sort",
+    "the order; `closed_at`: an open deal by its creation; `amount`: by currency first",
+    _one_of(DEAL_ORDERS, "-closed_at"),
+)
+CONTACT_SORT = Parameter("sort", "the order", _one_of(CONTACT_ORDERS, "name"))
+ASSET_SORT = Parameter(
+    "sort", "the order; `-touches`: most first, of all types that count",
+    _one_of([*ASSET_ORDERS, *(f"{sign}{name}" for name in TOUCH_SORTS for sign in ("", "-"))], "name"),
+)  # fmt: skip
+UNHELD = Parameter("unheld", "only assets that no campaign holds now", _FLAG)
+DEALS_WITH = Parameter("q", "only deals whose id or name holds this, in any case")
+CONTACTS_WITH = Parameter("q", "only contacts with this in an identifier or in first and last name, in any case")
+ASSETS_WITH = Parameter("q", "only assets whose id, name or URL holds this, in any case")
+AFTER_RECEIVED = Parameter(
+    "after_received", "a position, such as `as_of` of an answer: only events that were received after it",
+    {"type": "string", "maxLength": 64},
+)  # fmt: skip
 GROUP_BY = Parameter("group_by", "what the rows are of", _one_of(["campaign"], "campaign"))
 CURRENCY = Parameter(
     "currency", "of the revenue: one of ISO 4217, or another that the workspace's settings or deals have; absent: the workspace's",

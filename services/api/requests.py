@@ -23,6 +23,7 @@ from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
 from shared.reading.bounds import LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.keyset import Ordering
 from shared.reading.pages import decode_cursor, encode_cursor
 from shared.reading.snapshot import NotFound, Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange
@@ -131,6 +132,21 @@ class ReadRequest:
             return decode_cursor(text)
         except ValueError as error:
             raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor") from error
+
+    def after_key(self, order: Ordering) -> list[Any] | None:
+        """The key of the last item of the page before, for a list in an order. Raises a 422 `Problem`."""
+        key = self.cursor
+        if key is not None and not order.fits(key):
+            raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor")
+        return key
+
+    def page_of(self, items: Sequence[Any], keys: Sequence[list[Any]]) -> dict[str, Any]:
+        """One page of a list of which one item more than `limit` was read, so that it is known whether another page follows."""
+        more = len(items) > self.limit
+        return {
+            "items": list(items[: self.limit]),
+            "next_cursor": encode_cursor(keys[self.limit - 1]) if more else None,
+        }
 
     def check(self) -> None:
         """Refuse a page or a range that is badly asked for, whether or not the answer has them. Raises a 422 `Problem`."""
