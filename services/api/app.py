@@ -2,14 +2,26 @@
 
 from fastapi import APIRouter
 
-from services.api import assets, campaigns, contacts, dashboard, deals, events, identifiers, producers, reports, status
+from services.api import (
+    assets,
+    campaigns,
+    contacts,
+    dashboard,
+    deals,
+    events,
+    identifiers,
+    producers,
+    reports,
+    spend,
+    status,
+)
 from services.api.requests import Api
 
 
 def api_router(api: Api) -> APIRouter:
     """All routes of the service, the dashboard's pages among them."""
     router = APIRouter()
-    for module in (campaigns, assets, contacts, identifiers, deals, events, reports, status, producers):
+    for module in (campaigns, spend, assets, contacts, identifiers, deals, events, reports, status, producers):
         router.include_router(module.routes(api))
     router.include_router(dashboard.routes())
     return router

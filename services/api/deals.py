@@ -12,6 +12,7 @@ from shared.reading.campaigns import numbers_of_campaign
 from shared.reading.checklist import explain_deal
 from shared.reading.deal_list import DEAL_ORDERS, DealFilter, campaigns_of_deals, contacts_of_deal, deals_page
 from shared.reading.deals import amount_in_events, deal_row, journey, touches_outside_journey
+from shared.reading.defined_models import add_defined, found_roles, models_named
 from shared.reading.pages import encode_cursor
 from shared.reading.shares import share_under
 from shared.reading.snapshot import Snapshot
@@ -20,7 +21,7 @@ from shared.rules.credit import uncredited
 from shared.rules.deal import State
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
-from shared.rules.models import MODELS, Role, weights
+from shared.rules.model_defined import parts_within_lookback
 from shared.web.problems import Problem
 
 
@@ -116,9 +117,9 @@ async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, A
     touches = await journey(snapshot, deal["deal"])
     if not touches:
         return []
-    found = {Role(role): i for i, touch in enumerate(touches) for role in touch["roles"]}
     ages_us = [deal["closed_us"] - touch["occurred_at_us"] for touch in touches]
-    parts = weights(MODELS[model], found, ages_us)
+    parts = parts_within_lookback((await models_named(snapshot, [model]))[model], found_roles(touches), ages_us)
+    await add_defined(snapshot, touches, [model])
     campaigns = await window_statuses(snapshot, touches)
     return [
         {
@@ -126,7 +127,7 @@ async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, A
             "occurred_at": to_rfc3339(touch["occurred_at_us"]), "contact": touch["contact_name"],
             "asset_id": touch["asset_id"],
             "campaigns": counting(TrafficClass.COUNTED, campaigns[i]),
-            "roles": touch["roles"], "weight": str(parts.fraction(i)),
+            "roles": touch["roles"], "weight": "0" if parts is None else str(parts.fraction(i)),
             "share": to_money(share_under(snapshot, touch["shares_minor"], model), deal["currency"]) if touch["shares_minor"] else None,
         } for i, touch in enumerate(touches)
     ]  # fmt: skip

@@ -9,7 +9,9 @@ from shared.reading.asset_list import ASSET_ORDERS, TOUCH_SORTS
 from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
 from shared.reading.contact_list import CONTACT_ORDERS
 from shared.reading.deal_list import DEAL_ORDERS
+from shared.reading.groups import GroupBy
 from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS
+from shared.reading.reports import Of
 from shared.rules.deal import State
 from shared.rules.models import MODELS
 from shared.web.parameters import Declared, Parameter, declared
@@ -42,10 +44,12 @@ CURSOR = Parameter("cursor", "`next_cursor` of the page before")
 LIMIT = Parameter(
     "limit", "items of a page", {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
 )
-MODEL = Parameter("model", "how revenue is shared out", _one_of(MODELS, "linear"))
-MODELS_ = Parameter(
-    "model", "how revenue is shared out; several stand side by side", _one_of(MODELS, "linear"), repeated=True
-)
+_MODEL: Mapping[str, Any] = {
+    "type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$", "default": "linear", "examples": list(MODELS),
+}  # fmt: skip
+_MODELS_SAID = f"{', '.join(MODELS)}, or a model that the workspace has defined"
+MODEL = Parameter("model", f"how revenue is shared out: {_MODELS_SAID}", _MODEL)
+MODELS_ = Parameter("model", f"how it is shared out; several stand side by side: {_MODELS_SAID}", _MODEL, repeated=True)
 QUERY = Parameter("q", "only campaigns whose id or name holds this, in any case")
 CONTACT_METRIC = Parameter("metric", "the number", _one_of(CONTACT_METRICS, "influenced_contacts"))
 DEAL_METRIC = Parameter("metric", "the number", _one_of(DEAL_METRICS, "influenced_deals"))
@@ -77,9 +81,17 @@ AFTER_RECEIVED = Parameter(
     "after_received", "a position, such as `as_of` of an answer: only events that were received after it",
     {"type": "string", "maxLength": 64},
 )  # fmt: skip
-GROUP_BY = Parameter("group_by", "what the rows are of", _one_of(["campaign"], "campaign"))
+GROUP_BY = Parameter("group_by", "what the rows are of", _one_of(GroupBy, "campaign"))
+OF = Parameter(
+    "of", "what is shared out: the revenue of won deals, or the deals or contacts created", _one_of(Of, "revenue")
+)
 CURRENCY = Parameter(
-    "currency", "of the revenue: one of ISO 4217, or another that the workspace's settings or deals have; absent: the workspace's",
+    "currency", "of the revenue: one of ISO 4217, or another that the workspace's settings or deals have; `all`: every currency, "
+    "side by side; absent: the workspace's",
+    {"type": "string", "pattern": "^([A-Z]{3}|all)$", "examples": ["EUR", "all"]},
+)  # fmt: skip
+ONE_CURRENCY = Parameter(
+    "currency", "one of ISO 4217, or another that the workspace's settings or deals have; absent: the workspace's",
     {"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]},
 )  # fmt: skip
 

@@ -23,6 +23,7 @@ from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
 from shared.reading.bounds import LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.defined_models import defined_models
 from shared.reading.keyset import Ordering
 from shared.reading.pages import decode_cursor, encode_cursor
 from shared.reading.snapshot import NotFound, Snapshot, snapshot_on
@@ -88,6 +89,8 @@ class ReadRequest:
     """Whether the workspace is the operator's, which may know what others send."""
     log_end_offset: int | None
     """The offset that the next event will get, as it was just before the snapshot; None if nobody asked or knows."""
+    models_known: Sequence[str] = tuple(MODELS)
+    """The published models, and those of the workspace if the request names one that is not published."""
 
     @property
     def range(self) -> TimeRange:
@@ -97,16 +100,29 @@ class ReadRequest:
     @property
     def model(self) -> str:
         """The parameter `model`. Raises a 422 `Problem`."""
-        return self.choice("model", list(MODELS), "linear")
+        return self.choice("model", self.models_known, "linear")
+
+    @property
+    def models(self) -> list[str]:
+        """The parameter `model`, where several may be given, each once. Raises a 422 `Problem`."""
+        names = list(dict.fromkeys(self.query.getlist("model"))) or ["linear"]
+        for name in names:
+            self.check_among("model", name, self.models_known)
+        return names
 
     def choice(self, name: str, among: Sequence[str], default: str = "") -> str:
         """A parameter that must be one of a few words. Raises a 422 `Problem`."""
         value = self.query.get(name, default)
+        self.check_among(name, value, among)
+        return value
+
+    @staticmethod
+    def check_among(name: str, value: str, among: Sequence[str]) -> None:
+        """Refuse a parameter's value that is none of a few words. Raises a 422 `Problem`."""
         if value not in among:
             raise Problem(
                 422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value[:100]!r}", field=name
             )
-        return value
 
     def flag(self, name: str) -> bool:
         """Whether a parameter is there, and says neither 0 nor false."""
@@ -210,13 +226,21 @@ async def read_request(
                 ):
                     position = api.positions.write(access.workspace, snapshot.as_of)
                     of_operator = access.workspace == OPERATOR_WORKSPACE
-                    read = ReadRequest(snapshot, request.query_params, position, of_operator, end_offset)
+                    models = await _models(snapshot, request.query_params.getlist("model"))
+                    read = ReadRequest(snapshot, request.query_params, position, of_operator, end_offset, models)
                     read.check()
                     yield read
                     return
         except NotFound as error:
             raise Problem(404, "not_found", str(error)) from error
     raise unavailable("the projection has passed `after`, and then another that has not took its place")
+
+
+async def _models(snapshot: Snapshot, named: Sequence[str]) -> Sequence[str]:
+    """The models that a request may name; those that the workspace has defined are read only if it names one."""
+    if all(name in MODELS for name in named):
+        return tuple(MODELS)
+    return (*MODELS, *sorted(await defined_models(snapshot)))
 
 
 def _after(after: str | None, workspace: str, api: Api) -> Position | None:
