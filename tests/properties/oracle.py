@@ -899,9 +899,13 @@ class Oracle:
                     things.add(thing)
                     contacts.add(self.owner(touch))
                     sums[group] = sums.get(group, 0) + (part + (i < rest)) * (1 if units > 0 else -1)
-            if not journey:
-                rows.setdefault("no_journey", (set(), set()))[0].add(thing)
-                sums["no_journey"] = sums.get("no_journey", 0) + whole
+            unearned = whole - sum(
+                units for _, units in journey
+            )  # without a journey, or with none that the model looks back to
+            if not journey or unearned:
+                things, _ = rows.setdefault("no_journey", (set(), set()))
+                things |= set() if journey else {thing}
+                sums["no_journey"] = sums.get("no_journey", 0) + unearned
         return {group: (len(things), len(contacts), sums[group]) for group, (things, contacts) in rows.items()}
 
     def revenue_by(self, by, model, currency):
