@@ -20,7 +20,6 @@ from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
 from services.api.requests import Api
 from services.ingest.app import ingest_router
-from services.ingest.events import event_schemas
 from services.ingest.ingest import Ingest
 from services.ingest.producers.browsers import OpenToBrowsers
 from services.projector.reprojecting import AT_ONCE_MAX
@@ -49,6 +48,7 @@ from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
 from shared.web.problems import Unexpected, add_handlers
 from touchline.configuration import Configuration
+from touchline.document import complete
 
 WRITERS_MAX = 11  # connections of a process: for a log in the database, keys, dead letters, locks and notifications
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
@@ -124,7 +124,6 @@ async def compose(
             stack.push_async_callback(ingest.counts.close)
             app.include_router(ingest_router(ingest))
             app.add_middleware(OpenToBrowsers)
-            _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
             progress = ProjectionPosition(readers, wakeups)
@@ -143,6 +142,7 @@ async def compose(
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)
         app.include_router(operations_router(checks))
+        _complete_document(app)
         return Running(app, pool, log, generation, projectors, stack.pop_all())
 
 
@@ -276,15 +276,11 @@ def _app() -> FastAPI:
     return app
 
 
-def _document_events(app: FastAPI) -> None:
-    """Add the schemas of all event types to `/openapi.json`."""
+def _complete_document(app: FastAPI) -> None:
+    """Let `/openapi.json` tell what `touchline.document` knows, beside what the routes tell of themselves."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = generate()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for name, schema in event_schemas().items():
-            schemas.setdefault(name, schema)
-        return document
+        return generate() if app.openapi_schema else complete(generate())
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -8,6 +8,7 @@ from services.api import (
     contacts,
     dashboard,
     deals,
+    docs,
     events,
     identifiers,
     producers,
@@ -19,9 +20,10 @@ from services.api.requests import Api
 
 
 def api_router(api: Api) -> APIRouter:
-    """All routes of the service, the dashboard's pages among them."""
+    """All routes of the service, the pages of the dashboard and of `/docs` among them."""
     router = APIRouter()
     for module in (campaigns, spend, assets, contacts, identifiers, deals, events, reports, status, producers):
         router.include_router(module.routes(api))
     router.include_router(dashboard.routes())
+    router.include_router(docs.routes())
     return router
