@@ -51,6 +51,10 @@ WRITE_ERRORS = {
     408: "the body did not arrive in time", 413: "the body is too large", 422: "what was sent is wrong; `field` names the place",
     503: "nothing can be accepted now; `Retry-After` says after how many seconds to send again",
 }  # fmt: skip
+HEAD_ERRORS = {
+    400: "the request cannot be read", 408: "the request did not arrive in time", 431: "the first line and the headers are too large",
+}  # fmt: skip
+"""What any call may answer, before its route is asked."""
 UNDESCRIBED = "#/components/schemas/HTTPValidationError"  # what FastAPI adds, and no route answers
 
 
@@ -99,6 +103,7 @@ def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[st
         _add_errors(responses, READ_ERRORS)
     elif not path.startswith(("/healthz", "/readyz", "/metrics", "/v1/p.gif")):
         _add_errors(responses, {**WRITE_ERRORS, **({409: "it is taken"} if method == "put" else {})})
+    _add_errors(responses, HEAD_ERRORS)
     if path == "/readyz":
         responses["503"] = _json("The process cannot work.", _STATE)
     if (path, method) in _OWN:

@@ -705,3 +705,110 @@ class ProducerList(Answer):
     """The producers."""
 
     items: list[ProducerItem]
+
+
+class HubSpotNext(TypedDict):
+    """Where the next page begins."""
+
+    after: str
+    link: str
+
+
+class HubSpotPaging(TypedDict):
+    """How to go on; absent on the last page."""
+
+    next: HubSpotNext
+
+
+class HubSpotCampaign(TypedDict):
+    """A campaign, as HubSpot's API has it."""
+
+    id: str
+    properties: dict[str, str]
+    createdAt: Instant
+    updatedAt: Instant
+    businessUnits: list[dict[str, str]]
+
+
+class HubSpotCampaignList(TypedDict):
+    """Campaigns, as HubSpot's API lists them."""
+
+    total: int
+    results: list[HubSpotCampaign]
+    paging: NotRequired[HubSpotPaging]
+
+
+class HubSpotAsset(TypedDict):
+    """An asset of a campaign, with its metrics if both dates were given."""
+
+    id: str
+    name: NotRequired[str]
+    metrics: NotRequired[dict[str, int]]
+
+
+class HubSpotAssetList(TypedDict):
+    """Assets of one type."""
+
+    results: list[HubSpotAsset]
+    paging: NotRequired[HubSpotPaging]
+
+
+class HubSpotCampaignWithAssets(HubSpotCampaign):
+    """A campaign and its assets by HubSpot's type."""
+
+    assets: dict[str, HubSpotAssetList]
+
+
+class HubSpotMetrics(TypedDict):
+    """The numbers of a campaign."""
+
+    sessions: int
+    newContactsFirstTouch: int
+    newContactsLastTouch: int
+    influencedContacts: int
+
+
+class HubSpotRevenue(TypedDict):
+    """The revenue of a campaign in the workspace's currency."""
+
+    contactsNumber: int
+    dealsNumber: int
+    dealAmount: float
+    revenueAmount: float
+    currencyCode: str
+
+
+class HubSpotContact(TypedDict):
+    """A contact."""
+
+    id: str
+
+
+class HubSpotContactList(TypedDict):
+    """The contacts behind a number."""
+
+    results: list[HubSpotContact]
+    paging: NotRequired[HubSpotPaging]
+
+
+class HubSpotBudgetItem(TypedDict):
+    """An item of the budget or of the spend; instants are milliseconds since 1970."""
+
+    id: str
+    name: str
+    amount: float
+    order: int
+    description: str
+    createdAt: int
+    updatedAt: int
+
+
+class HubSpotBudget(TypedDict):
+    """The budget and the spend of a campaign."""
+
+    currencyCode: str
+    budgetTotal: float
+    spendTotal: float
+    remainingBudget: float
+    budgetItems: list[HubSpotBudgetItem]
+    spendItems: list[HubSpotBudgetItem]

@@ -10,6 +10,7 @@ from services.api import (
     deals,
     docs,
     events,
+    hubspot,
     identifiers,
     producers,
     reports,
@@ -22,7 +23,7 @@ from services.api.requests import Api
 def api_router(api: Api) -> APIRouter:
     """All routes of the service, the pages of the dashboard and of `/docs` among them."""
     router = APIRouter()
-    for module in (campaigns, spend, assets, contacts, identifiers, deals, events, reports, status, producers):
+    for module in (campaigns, spend, assets, contacts, identifiers, deals, events, reports, status, producers, hubspot):
         router.include_router(module.routes(api))
     router.include_router(dashboard.routes())
     router.include_router(docs.routes())

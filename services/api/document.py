@@ -34,6 +34,13 @@ ANSWERS: Mapping[str, Any] = {
     "/v1/reports/paths": a.PathList,
     "/v1/status": a.StatusAnswer,
     "/v1/producers": a.ProducerList,
+    "/marketing/v3/campaigns": a.HubSpotCampaignList,
+    "/marketing/v3/campaigns/{campaign_id}": a.HubSpotCampaignWithAssets,
+    "/marketing/v3/campaigns/{campaign_id}/assets/{asset_type}": a.HubSpotAssetList,
+    "/marketing/v3/campaigns/{campaign_id}/reports/metrics": a.HubSpotMetrics,
+    "/marketing/v3/campaigns/{campaign_id}/reports/revenue": a.HubSpotRevenue,
+    "/marketing/v3/campaigns/{campaign_id}/reports/contacts/{contact_type}": a.HubSpotContactList,
+    "/marketing/v3/campaigns/{campaign_id}/budget/totals": a.HubSpotBudget,
 }
 """The answer of each read, by the path of its route."""
 

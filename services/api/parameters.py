@@ -6,7 +6,7 @@ from typing import Any, get_args
 from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
 from shared.reading.asset_list import ASSET_ORDERS, TOUCH_SORTS
-from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.bounds import HUBSPOT_LIMIT_MAX, JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
 from shared.reading.contact_list import CONTACT_ORDERS
 from shared.reading.deal_list import DEAL_ORDERS
 from shared.reading.groups import GroupBy
@@ -97,6 +97,32 @@ ONE_CURRENCY = Parameter(
 
 RANGE = (FROM, TO)
 PAGE = (CURSOR, LIMIT)
+HUBSPOT_AFTER = Parameter("after", "`paging.next.after` of the page before")
+HUBSPOT_LIMIT = Parameter("limit", "results of a page", {"type": "integer", "minimum": 1, "maximum": HUBSPOT_LIMIT_MAX})
+HUBSPOT_SORT = Parameter(
+    "sort",
+    "the order",
+    _one_of([f"{sign}{name}" for name in ("hs_name", "createdAt", "updatedAt") for sign in ("", "-")], "hs_name"),
+)
+HUBSPOT_NAME = Parameter("name", "only campaigns whose name holds this, in any case")
+HUBSPOT_PROPERTIES = Parameter(
+    "properties", "names of properties, with commas between them; absent: none", repeated=True
+)
+_DATE: Mapping[str, Any] = {"type": "string", "format": "date", "examples": ["2026-01-31"]}
+HUBSPOT_DATES = (
+    Parameter("startDate", "the first day, in the workspace's time zone; absent: 2006-01-01", _DATE),
+    Parameter("endDate", "the last day; absent: today", _DATE),
+)
+HUBSPOT_MODEL = Parameter(
+    "attributionModel", "how revenue is shared out", _one_of([name.upper() for name in MODELS], "LINEAR")
+)
+HUBSPOT_PAGE = (HUBSPOT_AFTER, HUBSPOT_LIMIT)
+HUBSPOT_LIST = (HUBSPOT_SORT, *HUBSPOT_PAGE, HUBSPOT_NAME, HUBSPOT_PROPERTIES)
+
+
+def read_as_hubspot(*parameters: Parameter) -> Declared:
+    """The `openapi_extra` of a read on one of HubSpot's paths: there, `after` pages, and no read waits for a position."""
+    return declared(*parameters, GENERATION)
 
 
 def read(*parameters: Parameter) -> Declared:

@@ -195,17 +195,17 @@ def order_of(cursor: list[Any] | None) -> Order:
 
 @asynccontextmanager
 async def read_request(
-    api: Api, request: Request, *, heavy: bool = False, log_end: bool = False
+    api: Api, request: Request, *, heavy: bool = False, log_end: bool = False, waits: bool = True
 ) -> AsyncIterator[ReadRequest]:
     """Check the key and the parameters, wait for `after`, and open a snapshot.
 
     `heavy` reads gather the touches of whole campaigns; see `Gate`. With `log_end`, the log is asked where it ends, before
-    the snapshot: nothing is waited for within one. Raises a `Problem`: 401 and 403 of the key, 404 where `shared.reading` finds
+    the snapshot: nothing is waited for within one. Without `waits`, `after` is no position but the route's own. Raises a `Problem`: 401 and 403 of the key, 404 where `shared.reading` finds
     nothing, 422 of the parameters, 503 of what cannot be read in time.
     """
     access = await allow(request, api.keys, "read", "server", "admin")
     check(request)
-    after = _after(request.query_params.get("after"), access.workspace, api)
+    after = _after(request.query_params.get("after"), access.workspace, api) if waits else None
     if after and "generation" in request.query_params:
         raise Problem(
             422, "bad_parameter", "`after` waits for the live generation, and goes with no other", field="after"
@@ -258,6 +258,11 @@ def _after(after: str | None, workspace: str, api: Api) -> Position | None:
 
 def answer(read: ReadRequest, body: dict[str, Any]) -> Response:
     """An answer in JSON; it tells the position that it shows as `as_of`, and generation and position in the `ETag`."""
+    return answer_of(read, {**body, "as_of": read.position})
+
+
+def answer_of(read: ReadRequest, body: dict[str, Any]) -> Response:
+    """As `answer`, without `as_of`: for shapes that are not ours."""
     etag = f'"{read.snapshot.generation}/{read.snapshot.made_anew}/{read.position}"'  # rows made anew at the same position are others
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    return Response(orjson.dumps({**body, "as_of": read.position}), media_type="application/json", headers=headers)
+    return Response(orjson.dumps(body), media_type="application/json", headers=headers)

@@ -22,6 +22,11 @@ SPENT = sql(f"""
 SELECT subject, occurred_at_us, event_id, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = '{name_of(SpendRecorded)}' AND live
 """)
+UPDATED = sql("""
+SELECT u.campaign AS subject, coalesce(max(e.occurred_at_us), c.created_us) AS at_us FROM unnest($2::bigint[]) u(campaign)
+JOIN {g}.campaign c ON c.ws = $1 AND c.campaign = u.campaign
+LEFT JOIN {g}.entity_event e ON e.ws = $1 AND e.subject = u.campaign AND e.live GROUP BY u.campaign, c.created_us
+""")
 
 
 async def spend_items(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> dict[int, list[dict[str, Any]]]:
@@ -43,6 +48,11 @@ async def spend_items(snapshot: Snapshot, campaigns: list[int], span: TimeRange)
     for items in out.values():
         items.sort(key=lambda item: (item["on"], item["event_id"]))
     return out
+
+
+async def updated_us(snapshot: Snapshot, campaigns: list[int]) -> dict[int, int]:
+    """When the latest event about each of these campaigns, by key, occurred, in microseconds."""
+    return {row["subject"]: row["at_us"] for row in await snapshot.fetch(UPDATED, campaigns)}
 
 
 async def roi_report(snapshot: Snapshot, span: TimeRange, model: str, currency: str) -> dict[str, Any]:

@@ -50,6 +50,19 @@ QUERIES: dict[str, list[str]] = {
     ],
     "/v1/reports/roi": ["/v1/reports/roi?currency=EUR"], "/v1/reports/paths": ["/v1/reports/paths"],
     "/v1/status": ["/v1/status"], "/v1/producers": ["/v1/producers"],
+    "/marketing/v3/campaigns": ["/marketing/v3/campaigns?properties=hs_name,hs_owner,hs_budget_items_sum_amount", "/marketing/v3/campaigns?limit=1"],
+    "/marketing/v3/campaigns/{campaign_id}": [
+        "/marketing/v3/campaigns/spring", "/marketing/v3/campaigns/spring?startDate=2024-01-01&endDate=2024-12-31&properties=hs_utm&properties=hs_name",
+    ],
+    "/marketing/v3/campaigns/{campaign_id}/assets/{asset_type}": [
+        "/marketing/v3/campaigns/spring/assets/MARKETING_EMAIL", "/marketing/v3/campaigns/spring/assets/NONE",
+    ],
+    "/marketing/v3/campaigns/{campaign_id}/reports/metrics": ["/marketing/v3/campaigns/spring/reports/metrics"],
+    "/marketing/v3/campaigns/{campaign_id}/reports/revenue": ["/marketing/v3/campaigns/spring/reports/revenue?attributionModel=U_SHAPED"],
+    "/marketing/v3/campaigns/{campaign_id}/reports/contacts/{contact_type}": [
+        "/marketing/v3/campaigns/spring/reports/contacts/influencedContacts?limit=1",
+    ],
+    "/marketing/v3/campaigns/{campaign_id}/budget/totals": ["/marketing/v3/campaigns/spring/budget/totals"],
 }  # fmt: skip
 
 
