@@ -51,6 +51,12 @@ WRITE_ERRORS = {
     408: "the body did not arrive in time", 413: "the body is too large", 422: "what was sent is wrong; `field` names the place",
     503: "nothing can be accepted now; `Retry-After` says after how many seconds to send again",
 }  # fmt: skip
+PATH_PARAMETERS = {
+    "campaign_id": "the campaign's id", "asset_id": "the asset's id", "deal_id": "the deal's id", "event_id": "the event's id",
+    "name": "any identifier of the contact: an id, or an e-mail address", "asset_type": "HubSpot's name of a type of assets",
+    "contact_type": "`contactFirstTouch`, `contactLastTouch` or `influencedContacts`", "account": "the account at the producer",
+    "producer": "the producer's name", "call": "one of Segment's calls, such as `track`", "write_key": "a collect key",
+}  # fmt: skip
 HEAD_ERRORS = {
     400: "the request cannot be read", 408: "the request did not arrive in time", 431: "the first line and the headers are too large",
 }  # fmt: skip
@@ -112,6 +118,7 @@ def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[st
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": ID_CHARACTERS_MAX}
+            parameter["description"] = f"{PATH_PARAMETERS.get(parameter['name'], parameter['name'])}, URL-encoded"
     if not path.startswith(OPEN):
         operation["security"] = BY_KEY
 

@@ -14,7 +14,7 @@ from schemathesis import GenerationMode
 from tests.conftest import Workspace
 from tests.processes import Up, start
 
-EXAMPLES = int(os.environ.get("TOUCHLINE_DOCUMENT_EXAMPLES", "25"))  # of each call, valid ones and as many invalid
+EXAMPLES = int(os.environ.get("TOUCHLINE_DOCUMENT_EXAMPLES", "8"))  # of each call, valid ones and as many invalid
 NOTHING_WRONG = (  # they take nothing that could be wrong
     "/healthz", "/readyz", "/metrics", "/v1/producers/accounts", "/segment/v1/m", "/segment/v1/projects/",
 )  # fmt: skip
