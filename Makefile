@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo up constraints test lint format golden tracker properties fuzz chaos benchmark kafka-up kafka-down clean help
+.PHONY: demo up constraints test lint format golden tracker properties fuzz document chaos benchmark kafka-up kafka-down clean help
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -52,6 +52,9 @@ properties: $(STAMP) ## the long property suites: 20,000 worlds on the rules, 1,
 
 fuzz: $(STAMP) ## hostile events and questions for a `touchline up`; PAYLOADS says how many, SEED which, SECONDS how long at most
 	@$(BIN)/python -m tests.fuzz --payloads $(or $(PAYLOADS),200000) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+
+document: $(STAMP) ## some 5,000 requests that /openapi.json allows or does not allow, with keys of every scope
+	@TOUCHLINE_DOCUMENT_EXAMPLES=60 $(BIN)/python -m pytest tests/system/test_document.py -o timeout=7200
 
 chaos: $(STAMP) ## ten minutes of faults under load: three brokers and six processes, then one `touchline up`; TOUCHLINE_CHAOS_S sets how long
 	@$(BIN)/python -m tests.chaos

@@ -23,7 +23,6 @@ from services.api.progress import LogEnd, ProjectionPosition
 from services.api.requests import Api
 from services.ingest.app import ingest_router
 from services.ingest.browsers import OpenToBrowsers
-from services.ingest.events import event_schemas
 from services.ingest.ingest import Ingest
 from services.ingest.limited import LimitedByAddress
 from services.ingest.limits import Limits
@@ -54,6 +53,7 @@ from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
 from shared.web.problems import Unexpected, add_handlers
 from touchline.configuration import Configuration
+from touchline.document import complete
 
 WRITERS_MAX = 11  # connections of a process: for a log in the database, keys, dead letters, locks and notifications
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
@@ -133,7 +133,6 @@ async def compose(
             app.router.routes.extend(ingest_router(ingest).routes)
             app.add_middleware(LimitedByAddress, limits=ingest.limits)
             app.add_middleware(OpenToBrowsers, ingest=ingest)
-            _document_events(app)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
             app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL)
@@ -155,6 +154,7 @@ async def compose(
         app.include_router(operations_router(checks))
         proxies = [proxy.strip() for proxy in configuration.trusted_proxies.split(",")]
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
+        _complete_document(app)
         return Running(app, pool, log, generation, projectors, stack.pop_all())
 
 
@@ -289,15 +289,11 @@ def _app() -> FastAPI:
     return app
 
 
-def _document_events(app: FastAPI) -> None:
-    """Add the schemas of all event types to `/openapi.json`."""
+def _complete_document(app: FastAPI) -> None:
+    """Let `/openapi.json` tell what `touchline.document` knows, beside what the routes tell of themselves."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = generate()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for name, schema in event_schemas().items():
-            schemas.setdefault(name, schema)
-        return document
+        return generate() if app.openapi_schema else complete(generate())
 
     app.openapi = openapi  # type: ignore[method-assign]

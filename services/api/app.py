@@ -10,19 +10,25 @@ from services.api import (
     contacts,
     dashboard,
     deals,
+    docs,
     events,
+    hubspot,
     identifiers,
     producers,
     reports,
+    spend,
     status,
 )
 from services.api.requests import Api
 
 
 def api_router(api: Api) -> APIRouter:
-    """All routes of the service, the dashboard's pages among them."""
+    """All routes of the service, the pages of the dashboard and of `/docs` among them."""
     router = APIRouter()
-    for module in (campaigns, assets, catalog, contacts, identifiers, deals, events, reports, status, producers, browsers):
+    for module in (
+        campaigns, spend, assets, catalog, contacts, identifiers, deals, events, reports, status, producers, browsers, hubspot,
+    ):
         router.include_router(module.routes(api))
     router.include_router(dashboard.routes())
+    router.include_router(docs.routes())
     return router

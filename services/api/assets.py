@@ -1,22 +1,95 @@
-"""`/v1/campaigns/{id}/assets`: each asset with its own statistics, whoever held it (rule **reassociation**)."""
+"""`/v1/assets`, and `/v1/campaigns/{id}/assets`: each asset with its own statistics, whoever held it (rule **reassociation**)."""
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.requests import Api, answer, read_request
+from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.types import AssetType
+from shared.reading.asset_list import (
+    ASSET_ORDERS,
+    AssetFilter,
+    AssetResults,
+    AssetTouches,
+    all_assets,
+    asset_row,
+    assets_page,
+    days_of_asset,
+    held_of_asset,
+    holders_of,
+    results_of_assets,
+    touches_of_assets,
+)
 from shared.reading.assets import AssetSection, asset_sections, held_assets, hidden_reasons
 from shared.reading.campaigns import campaign_row
+from shared.reading.overview import money_by_currency
 
 
 def routes(api: Api) -> APIRouter:
-    """The route of this file."""
-    router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
+    """The routes of this file."""
+    router = APIRouter()
 
-    @router.get("/{campaign_id:id}/assets", openapi_extra=takes.read(takes.ASSET_TYPE, *takes.RANGE, *takes.PAGE))
+    @router.get(
+        "/v1/assets",
+        tags=["assets"],
+        openapi_extra=takes.read(
+            takes.ASSET_TYPE,
+            takes.ASSETS_WITH,
+            takes.ABOUT_CAMPAIGN,
+            takes.UNHELD,
+            takes.ASSET_SORT,
+            *takes.RANGE,
+            *takes.PAGE,
+        ),
+    )
+    async def list_assets(request: Request) -> Response:
+        """The assets that are registered or were ever held; with `campaign`, only those that it holds or held.
+
+        `touches` are those in the range that count, whoever held the asset; `statistics` has them by type.
+        """
+        async with read_request(api, request, heavy=True) as read:
+            sort = read.choice("sort", takes.ASSET_SORT.schema["enum"], "name")
+            campaign_id = read.query.get("campaign")
+            wanted = AssetFilter(
+                read.choice("type", get_args(AssetType)) if "type" in read.query else None, read.query.get("q", ""),
+                None if campaign_id is None else (await campaign_row(read.snapshot, campaign_id))["campaign"], read.flag("unheld"),
+            )  # fmt: skip
+            if sort in ASSET_ORDERS:
+                after = read.after_key(ASSET_ORDERS[sort])
+                page = read.page_of(*await assets_page(read.snapshot, wanted, sort, after, read.limit + 1))
+                touches = await touches_of_assets(read.snapshot, [r["asset"] for r in page["items"]], read.range)
+            else:
+                page, touches = await _by_touches(read, wanted, sort)
+            holders = await holders_of(read.snapshot, [r["asset"] for r in page["items"]])
+            items = [_list_item(r, touches[r["asset"]], holders[r["asset"]]) for r in page["items"]]
+            return answer(read, {**page, "items": items, **read.range.as_json()})
+
+    @router.get("/v1/assets/{asset_id:id}", tags=["assets"], openapi_extra=takes.read(*takes.RANGE))
+    async def get_asset(asset_id: str, request: Request) -> Response:
+        """The asset, who held it when, its touches a day by the campaign that they count for, and whom it influenced.
+
+        A day is of the workspace's time zone. A touch that counts for several campaigns is in the days of each.
+        """
+        async with read_request(api, request, heavy=True) as read:
+            row = await asset_row(read.snapshot, asset_id)
+            touches = await touches_of_assets(read.snapshot, [row["asset"]], read.range)
+            holders = await holders_of(read.snapshot, [row["asset"]])
+            results = (await results_of_assets(read.snapshot, [row["asset"]], read.range))[row["asset"]]
+            body = {
+                **_list_item(row, touches[row["asset"]], holders[row["asset"]]),
+                "held": await held_of_asset(read.snapshot, row["asset"]),
+                "days": await days_of_asset(read.snapshot, row["asset"], read.range), "results": _results_json(results),
+            }  # fmt: skip
+            return answer(read, {**body, **read.range.as_json()})
+
+    @router.get(
+        "/v1/campaigns/{campaign_id:id}/assets",
+        tags=["campaigns"],
+        openapi_extra=takes.read(takes.ASSET_TYPE, *takes.RANGE, *takes.PAGE),
+    )
     async def get_assets(campaign_id: str, request: Request) -> Response:
         """Each asset with its own statistics; former ones if they kept something; hidden ones with their reason."""
         async with read_request(api, request, heavy=True) as read:
@@ -26,13 +99,15 @@ def routes(api: Api) -> APIRouter:
             held = {key: row for key, row in held.items() if wanted in (None, row["asset_type"])}
             sections = await asset_sections(read.snapshot, campaign["campaign"], held, read.range)
             hidden = await hidden_reasons(read.snapshot, campaign, held)
+            results = await results_of_assets(read.snapshot, held, read.range)
             items, keys = [], []
             for key, row in sorted(held.items(), key=lambda h: (h[1]["asset_type"] or "", h[1]["asset_id"])):
                 former = row["to_us"] != END_US
                 section = sections.get(key, AssetSection())
                 if former and not section.statistics:
                     continue
-                items.append(_item(row, section, former, None if former else hidden.get(key)))
+                item = _item(row, section, former, None if former else hidden.get(key))
+                items.append({**item, "results": _results_json(results[key])})
                 keys.append([row["asset_type"] or "", row["asset_id"]])
             return answer(read, {**read.page(items, keys), **read.range.as_json()})
 
@@ -48,3 +123,41 @@ def _item(row: Any, section: AssetSection, former: bool, hidden: str | None) -> 
         "statistics": dict(section.statistics), "contacts": {k: n for k, n in section.contacts.items() if n},
         "not_shown": section.not_shown,
     }  # fmt: skip
+
+
+async def _by_touches(
+    read: ReadRequest, wanted: AssetFilter, sort: str
+) -> tuple[dict[str, Any], dict[int, AssetTouches]]:
+    """A page of the assets in the order of their touches, and the touches of all."""
+    rows = await all_assets(read.snapshot, wanted)
+    touches = await touches_of_assets(read.snapshot, [row["asset"] for row in rows], read.range)
+    name, sign = sort.removeprefix("-"), -1 if sort.startswith("-") else 1
+    keyed = sorted(
+        (([sign * _number(touches[row["asset"]], name), row["asset_id"]], row) for row in rows),
+        key=lambda pair: pair[0],
+    )
+    return read.page([row for _, row in keyed], [key for key, _ in keyed]), touches
+
+
+def _number(touches: AssetTouches, name: str) -> int:
+    return touches.total if name == "touches" else touches.by_type.get(name, 0)
+
+
+def _list_item(row: Any, touches: AssetTouches, holders: Sequence[Any]) -> dict[str, Any]:
+    held = [h["campaign_id"] for h in holders if h["to_us"] == END_US]
+    return {
+        "asset_id": row["asset_id"], "asset_type": row["asset_type"], "name": row["name"], "url": row["url"],
+        "target_url": row["target_url"], "network": row["network"], "ad_type": row["ad_type"],
+        "campaign": held[0] if len(held) == 1 else None, "campaigns": held,
+        "touches": touches.total, "statistics": touches.by_type,
+        "first_seen": None if touches.first_us is None else to_rfc3339(touches.first_us),
+        "last_seen": None if touches.last_us is None else to_rfc3339(touches.last_us),
+    }  # fmt: skip
+
+
+def _results_json(results: AssetResults) -> dict[str, Any]:
+    return {
+        "influenced_contacts": results.contacts,
+        "influenced_deals": len(results.deals),
+        "influenced_revenue": money_by_currency(results.revenue_minor),
+    }

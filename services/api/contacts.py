@@ -7,13 +7,14 @@ from fastapi import APIRouter, Request, Response
 from services.api import parameters as takes
 from services.api.requests import Api, answer, order_of, read_request
 from shared.events.instants import to_rfc3339
+from shared.reading.contact_list import CONTACT_ORDERS, contacts_page, last_touches_us
 from shared.reading.contacts import (
     contact_row,
-    contacts_by_name,
     identifiers_of,
     salesforce_campaigns_of,
     touches_of_contact,
 )
+from shared.reading.described_touches import named_contacts
 from shared.reading.pages import encode_cursor
 from shared.reading.touches import (
     WindowStatuses,
@@ -27,27 +28,35 @@ from shared.reading.touches import (
 from shared.rules.channel import TrafficSource
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
-from shared.web.problems import Problem
 
 
 def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/contacts", tags=["contacts"])
 
-    @router.get("", openapi_extra=takes.read(takes.SALESFORCE, *takes.PAGE))
+    @router.get(
+        "",
+        openapi_extra=takes.read(takes.CONTACTS_WITH, takes.SALESFORCE, takes.CONTACT_SORT, *takes.RANGE, *takes.PAGE),
+    )
     async def list_contacts(request: Request) -> Response:
-        """The contacts by name; `salesforce_campaign_id` keeps those that are in that Salesforce campaign."""
+        """The contacts created in the range; `salesforce_campaign_id` keeps those that are in that Salesforce campaign."""
         async with read_request(api, request) as read:
-            wanted = read.query.get("salesforce_campaign_id")
-            rows = await contacts_by_name(read.snapshot, _name_of(read.cursor), read.limit + 1, wanted)
-            more, rows = len(rows) > read.limit, rows[: read.limit]
-            salesforce = await salesforce_campaigns_of(read.snapshot, [r["contact"] for r in rows])
+            sort = read.choice("sort", list(CONTACT_ORDERS), "name")
+            rows, keys = await contacts_page(
+                read.snapshot, read.query.get("q", ""), read.range, read.query.get("salesforce_campaign_id"), sort,
+                read.after_key(CONTACT_ORDERS[sort]), read.limit + 1,
+            )  # fmt: skip
+            page = read.page_of(rows, keys)
+            contacts = [row["contact"] for row in page["items"]]
+            salesforce = await salesforce_campaigns_of(read.snapshot, contacts)
+            who, last_us = await named_contacts(read.snapshot, contacts), await last_touches_us(read.snapshot, contacts)
             items = [
-                {"contact": r["name"], "created_at": to_rfc3339(r["created_us"]), "internal": r["internal"],
-                 **salesforce[r["contact"]]} for r in rows
+                {"contact": r["name"], "name": who[r["contact"]].called, "email": who[r["contact"]].email,
+                 "created_at": to_rfc3339(r["created_us"]), "first_visit_at": _instant(r["first_visit_us"]),
+                 "last_touch_at": _instant(last_us.get(r["contact"])), "internal": r["internal"],
+                 **salesforce[r["contact"]]} for r in page["items"]
             ]  # fmt: skip
-            cursor = encode_cursor([rows[-1]["name"], rows[-1]["contact"]]) if more else None
-            return answer(read, {"items": items, "next_cursor": cursor})
+            return answer(read, {**page, "items": items, **read.range.as_json()})
 
     @router.get("/{name:id}", openapi_extra=takes.read())
     async def get_contact(name: str, request: Request) -> Response:
@@ -97,12 +106,5 @@ def _touch_json(touch: Any, found: WindowStatuses, by: TrafficSource, via_asset_
     }  # fmt: skip
 
 
-def _name_of(cursor: list[Any] | None) -> tuple[str, int]:
-    """The name and the key of the last contact of the page before, by the cursor. Raises a 422 `Problem`."""
-    match cursor:
-        case None:
-            return "", -(2**63)
-        case [str(name), int(contact)]:
-            return name, contact
-        case _:
-            raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor")
+def _instant(at_us: int | None) -> str | None:
+    return None if at_us is None else to_rfc3339(at_us)

@@ -1,4 +1,4 @@
-"""`/v1/deals`: who earned a deal, and why it does or does not count for a campaign."""
+"""`/v1/deals`: the deals, who earned one, and why it does or does not count for a campaign."""
 
 from typing import Any
 
@@ -8,8 +8,11 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, order_of, read_request
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
+from shared.reading.campaigns import numbers_of_campaign
 from shared.reading.checklist import explain_deal
+from shared.reading.deal_list import DEAL_ORDERS, DealFilter, campaigns_of_deals, contacts_of_deal, deals_page
 from shared.reading.deals import amount_in_events, deal_row, journey, touches_outside_journey
+from shared.reading.defined_models import add_defined, found_roles, models_named
 from shared.reading.pages import encode_cursor
 from shared.reading.shares import share_under
 from shared.reading.snapshot import Snapshot
@@ -18,13 +21,49 @@ from shared.rules.credit import uncredited
 from shared.rules.deal import State
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
-from shared.rules.models import MODELS, Role, weights
+from shared.rules.model_defined import parts_within_lookback
 from shared.web.problems import Problem
 
 
 def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/deals", tags=["deals"])
+
+    @router.get(
+        "",
+        openapi_extra=takes.read(
+            takes.DEAL_STATE, takes.DEALS_WITH, takes.ABOUT_CAMPAIGN, takes.DEAL_SORT, *takes.RANGE, *takes.PAGE
+        ),
+    )
+    async def list_deals(request: Request) -> Response:
+        """The deals, each with the campaigns that it counts for; with `campaign`, only those that count for it.
+
+        `from` and `to` are of the close; an open deal is dated by its creation.
+        """
+        async with read_request(api, request, heavy="campaign" in request.query_params) as read:
+            sort = read.choice("sort", list(DEAL_ORDERS), "-closed_at")
+            among = None
+            if (campaign_id := read.query.get("campaign")) is not None:
+                counted = await numbers_of_campaign(read.snapshot, campaign_id, read.range, "linear")
+                among = counted.deals["influenced_deals"].keys()
+            wanted = DealFilter(
+                read.choice("state", list(State)) if "state" in read.query else None, read.query.get("q", ""), read.range, among
+            )  # fmt: skip
+            rows, keys = await deals_page(
+                read.snapshot, wanted, sort, read.after_key(DEAL_ORDERS[sort]), read.limit + 1
+            )
+            campaigns = await campaigns_of_deals(read.snapshot, [row["deal"] for row in rows])
+            items = [{**_deal_json(r), "contacts": r["contacts"], "campaigns": campaigns[r["deal"]]} for r in rows]
+            return answer(read, {**read.page_of(items, keys), **read.range.as_json()})
+
+    @router.get("/{deal_id:id}", openapi_extra=takes.read())
+    async def get_deal(deal_id: str, request: Request) -> Response:
+        """The deal, the campaigns that it counts for, and every contact that it ever had: whether it is eligible, or why not."""
+        async with read_request(api, request) as read:
+            deal = await deal_row(read.snapshot, deal_id)
+            contacts = await contacts_of_deal(read.snapshot, deal)
+            campaigns = (await campaigns_of_deals(read.snapshot, [deal["deal"]]))[deal["deal"]]
+            return answer(read, {**_deal_json(deal), "contacts": contacts, "campaigns": campaigns})
 
     @router.get("/{deal_id:id}/attribution", openapi_extra=takes.read(takes.MODEL, takes.ALL, *takes.PAGE))
     async def get_attribution(deal_id: str, request: Request) -> Response:
@@ -63,14 +102,24 @@ def routes(api: Api) -> APIRouter:
     return router
 
 
+def _deal_json(deal: Any) -> dict[str, Any]:
+    """A deal, of its row, as answers tell it."""
+    return {
+        "deal_id": deal["deal_id"], "name": deal["name"], "state": deal["state"],
+        "amount": None if deal["amount_minor"] is None else to_money(deal["amount_minor"], deal["currency"]),
+        "created_at": to_rfc3339(deal["created_us"]),
+        "closed_at": None if deal["closed_us"] is None else to_rfc3339(deal["closed_us"]),
+    }  # fmt: skip
+
+
 async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, Any]]:
     """Every touch of the journey, with its weight and share under a model."""
     touches = await journey(snapshot, deal["deal"])
     if not touches:
         return []
-    found = {Role(role): i for i, touch in enumerate(touches) for role in touch["roles"]}
     ages_us = [deal["closed_us"] - touch["occurred_at_us"] for touch in touches]
-    parts = weights(MODELS[model], found, ages_us)
+    parts = parts_within_lookback((await models_named(snapshot, [model]))[model], found_roles(touches), ages_us)
+    await add_defined(snapshot, touches, [model])
     campaigns = await window_statuses(snapshot, touches)
     return [
         {
@@ -78,7 +127,7 @@ async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, A
             "occurred_at": to_rfc3339(touch["occurred_at_us"]), "contact": touch["contact_name"],
             "asset_id": touch["asset_id"],
             "campaigns": counting(TrafficClass.COUNTED, campaigns[i]),
-            "roles": touch["roles"], "weight": str(parts.fraction(i)),
+            "roles": touch["roles"], "weight": "0" if parts is None else str(parts.fraction(i)),
             "share": to_money(share_under(snapshot, touch["shares_minor"], model), deal["currency"]) if touch["shares_minor"] else None,
         } for i, touch in enumerate(touches)
     ]  # fmt: skip

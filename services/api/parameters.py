@@ -6,9 +6,15 @@ from typing import Any, get_args
 from services.api import csv_answers
 from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
-from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.asset_list import ASSET_ORDERS, TOUCH_SORTS
+from shared.reading.bounds import HUBSPOT_LIMIT_MAX, JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.contact_list import CONTACT_ORDERS
+from shared.reading.deal_list import DEAL_ORDERS
+from shared.reading.groups import GroupBy
 from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS
 from shared.reading.unresolved import KINDS
+from shared.reading.reports import Of
+from shared.rules.deal import State
 from shared.rules.models import MODELS
 from shared.web.parameters import Declared, Parameter, declared
 
@@ -16,6 +22,9 @@ _ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": ID_CHAR
 _INSTANT: Mapping[str, Any] = {
     "type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}], "examples": ["2026-01-31", "2026-01-31T12:00:00Z"],
 }  # fmt: skip
+
+
+_FLAG: Mapping[str, Any] = {"type": "string", "enum": ["", "true", "false", "1", "0"]}
 
 
 def _one_of(words: Any, default: str | None = None) -> Mapping[str, Any]:
@@ -37,10 +46,12 @@ CURSOR = Parameter("cursor", "`next_cursor` of the page before")
 LIMIT = Parameter(
     "limit", "items of a page", {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
 )
-MODEL = Parameter("model", "how revenue is shared out", _one_of(MODELS, "linear"))
-MODELS_ = Parameter(
-    "model", "how revenue is shared out; several stand side by side", _one_of(MODELS, "linear"), repeated=True
-)
+_MODEL: Mapping[str, Any] = {
+    "type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$", "default": "linear", "examples": list(MODELS),
+}  # fmt: skip
+_MODELS_SAID = f"{', '.join(MODELS)}, or a model that the workspace has defined"
+MODEL = Parameter("model", f"how revenue is shared out: {_MODELS_SAID}", _MODEL)
+MODELS_ = Parameter("model", f"how it is shared out; several stand side by side: {_MODELS_SAID}", _MODEL, repeated=True)
 QUERY = Parameter("q", "only campaigns whose id or name holds this, in any case")
 CONTACT_METRIC = Parameter("metric", "the number", _one_of(CONTACT_METRICS, "influenced_contacts"))
 DEAL_METRIC = Parameter("metric", "the number", _one_of(DEAL_METRICS, "influenced_deals"))
@@ -50,18 +61,72 @@ MIN_JOINED = Parameter(
     "min_joined", "only identifiers that events join with so many others at once",
     {"type": "integer", "minimum": JOINED_MIN, "maximum": JOINED_MAX, "default": JOINED_DEFAULT},
 )  # fmt: skip
-ALL = Parameter("all", "the contacts' other touches too", {"type": "string", "enum": ["", "true", "false", "1", "0"]})
+ALL = Parameter("all", "the contacts' other touches too", _FLAG)
 CAMPAIGN = Parameter("campaign", "the campaign to explain the deal for", _ID, required=True)
-GROUP_BY = Parameter("group_by", "what the rows are of", _one_of(["campaign"], "campaign"))
+ABOUT_CAMPAIGN = Parameter("campaign", "only what concerns this campaign", _ID)
+DEAL_STATE = Parameter("state", "only deals in this state", _one_of(State))
+DEAL_SORT = Parameter(
+    "sort",
+    "the order; `closed_at`: an open deal by its creation; `amount`: by currency first",
+    _one_of(DEAL_ORDERS, "-closed_at"),
+)
+CONTACT_SORT = Parameter("sort", "the order", _one_of(CONTACT_ORDERS, "name"))
+ASSET_SORT = Parameter(
+    "sort", "the order; `-touches`: most first, of all types that count",
+    _one_of([*ASSET_ORDERS, *(f"{sign}{name}" for name in TOUCH_SORTS for sign in ("", "-"))], "name"),
+)  # fmt: skip
+UNHELD = Parameter("unheld", "only assets that no campaign holds now", _FLAG)
+DEALS_WITH = Parameter("q", "only deals whose id or name holds this, in any case")
+CONTACTS_WITH = Parameter("q", "only contacts with this in an identifier or in first and last name, in any case")
+ASSETS_WITH = Parameter("q", "only assets whose id, name or URL holds this, in any case")
+AFTER_RECEIVED = Parameter(
+    "after_received", "a position, such as `as_of` of an answer: only events that were received after it",
+    {"type": "string", "maxLength": 64},
+)  # fmt: skip
+GROUP_BY = Parameter("group_by", "what the rows are of", _one_of(GroupBy, "campaign"))
+OF = Parameter(
+    "of", "what is shared out: the revenue of won deals, or the deals or contacts created", _one_of(Of, "revenue")
+)
 UNRESOLVED_KIND = Parameter("kind", "one list alone, which then has pages", _one_of(KINDS))
 CURRENCY = Parameter(
-    "currency", "of the revenue: one of ISO 4217, or another that the workspace's settings or deals have; absent: the workspace's",
+    "currency", "of the revenue: one of ISO 4217, or another that the workspace's settings or deals have; `all`: every currency, "
+    "side by side; absent: the workspace's",
+    {"type": "string", "pattern": "^([A-Z]{3}|all)$", "examples": ["EUR", "all"]},
+)  # fmt: skip
+ONE_CURRENCY = Parameter(
+    "currency", "one of ISO 4217, or another that the workspace's settings or deals have; absent: the workspace's",
     {"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]},
 )  # fmt: skip
 
 LISTED = csv_answers.LISTED
 RANGE = (FROM, TO)
 PAGE = (CURSOR, LIMIT)
+HUBSPOT_AFTER = Parameter("after", "`paging.next.after` of the page before")
+HUBSPOT_LIMIT = Parameter("limit", "results of a page", {"type": "integer", "minimum": 1, "maximum": HUBSPOT_LIMIT_MAX})
+HUBSPOT_SORT = Parameter(
+    "sort",
+    "the order",
+    _one_of([f"{sign}{name}" for name in ("hs_name", "createdAt", "updatedAt") for sign in ("", "-")], "hs_name"),
+)
+HUBSPOT_NAME = Parameter("name", "only campaigns whose name holds this, in any case")
+HUBSPOT_PROPERTIES = Parameter(
+    "properties", "names of properties, with commas between them; absent: none", repeated=True
+)
+_DATE: Mapping[str, Any] = {"type": "string", "format": "date", "examples": ["2026-01-31"]}
+HUBSPOT_DATES = (
+    Parameter("startDate", "the first day, in the workspace's time zone; absent: 2006-01-01", _DATE),
+    Parameter("endDate", "the last day; absent: today", _DATE),
+)
+HUBSPOT_MODEL = Parameter(
+    "attributionModel", "how revenue is shared out", _one_of([name.upper() for name in MODELS], "LINEAR")
+)
+HUBSPOT_PAGE = (HUBSPOT_AFTER, HUBSPOT_LIMIT)
+HUBSPOT_LIST = (HUBSPOT_SORT, *HUBSPOT_PAGE, HUBSPOT_NAME, HUBSPOT_PROPERTIES)
+
+
+def read_as_hubspot(*parameters: Parameter) -> Declared:
+    """The `openapi_extra` of a read on one of HubSpot's paths: there, `after` pages, and no read waits for a position."""
+    return declared(*parameters, GENERATION)
 
 
 def read(*parameters: Parameter) -> Declared:

@@ -26,6 +26,8 @@ from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
 from shared.reading.bounds import LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.defined_models import defined_models
+from shared.reading.keyset import Ordering
 from shared.reading.pages import decode_cursor, encode_cursor
 from shared.reading.snapshot import NotFound, Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange
@@ -92,6 +94,8 @@ class ReadRequest:
     """The offset that the next event will get, as it was just before the snapshot; None if nobody asked or knows."""
     asked: "Asked | None" = None
     """How the answer is to be written, and its tag; None where nothing is answered over HTTP."""
+    models_known: Sequence[str] = tuple(MODELS)
+    """The published models, and those of the workspace if the request names one that is not published."""
 
     @property
     def range(self) -> TimeRange:
@@ -101,16 +105,29 @@ class ReadRequest:
     @property
     def model(self) -> str:
         """The parameter `model`. Raises a 422 `Problem`."""
-        return self.choice("model", list(MODELS), "linear")
+        return self.choice("model", self.models_known, "linear")
+
+    @property
+    def models(self) -> list[str]:
+        """The parameter `model`, where several may be given, each once. Raises a 422 `Problem`."""
+        names = list(dict.fromkeys(self.query.getlist("model"))) or ["linear"]
+        for name in names:
+            self.check_among("model", name, self.models_known)
+        return names
 
     def choice(self, name: str, among: Sequence[str], default: str = "") -> str:
         """A parameter that must be one of a few words. Raises a 422 `Problem`."""
         value = self.query.get(name, default)
+        self.check_among(name, value, among)
+        return value
+
+    @staticmethod
+    def check_among(name: str, value: str, among: Sequence[str]) -> None:
+        """Refuse a parameter's value that is none of a few words. Raises a 422 `Problem`."""
         if value not in among:
             raise Problem(
                 422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value[:100]!r}", field=name
             )
-        return value
 
     def flag(self, name: str) -> bool:
         """Whether a parameter is there, and says neither 0 nor false."""
@@ -136,6 +153,21 @@ class ReadRequest:
             return decode_cursor(text)
         except ValueError as error:
             raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor") from error
+
+    def after_key(self, order: Ordering) -> list[Any] | None:
+        """The key of the last item of the page before, for a list in an order. Raises a 422 `Problem`."""
+        key = self.cursor
+        if key is not None and not order.fits(key):
+            raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor")
+        return key
+
+    def page_of(self, items: Sequence[Any], keys: Sequence[list[Any]]) -> dict[str, Any]:
+        """One page of a list of which one item more than `limit` was read, so that it is known whether another page follows."""
+        more = len(items) > self.limit
+        return {
+            "items": list(items[: self.limit]),
+            "next_cursor": encode_cursor(keys[self.limit - 1]) if more else None,
+        }
 
     def check(self) -> None:
         """Refuse a page or a range that is badly asked for, whether or not the answer has them. Raises a 422 `Problem`."""
@@ -182,13 +214,14 @@ def order_of(cursor: list[Any] | None) -> Order:
 
 @asynccontextmanager
 async def read_request(
-    api: Api, request: Request, *, heavy: bool = False, log_end: bool = False, depends_on: DependsOn | None = None
+    api: Api, request: Request, *, heavy: bool = False, log_end: bool = False, depends_on: DependsOn | None = None,
+    waits: bool = True,
 ) -> AsyncIterator[ReadRequest]:
     """Check the key and the parameters, wait for `after`, and open a snapshot.
 
     `heavy` reads gather the touches of whole campaigns; see `Gate`. With `log_end`, the log is asked where it ends, before
     the snapshot: nothing is waited for within one. `depends_on` says what the answer is made of; None: of rows, and with `log_end`
-    of the clock too. If the client has an answer that is still right, this ends here with `NotModified`, and nothing is worked out.
+    of the clock too. Without `waits`, `after` is no position but the route's own. If the client has an answer that is still right, this ends here with `NotModified`, and nothing is worked out.
     Raises a `Problem`: 401 and 403 of the key, 404 where `shared.reading` finds nothing, 406 for CSV of what is no list, 422 of the
     parameters, 503 of what cannot be read in time.
     """
@@ -196,7 +229,7 @@ async def read_request(
     check(request)
     form = form_of(request)
     depends_on = depends_on or (DependsOn.ROWS_AND_CLOCK if log_end else DependsOn.ROWS)
-    after = _after(request.query_params.get("after"), access.workspace, api)
+    after = _after(request.query_params.get("after"), access.workspace, api) if waits else None
     if after and "generation" in request.query_params:
         raise Problem(
             422, "bad_parameter", "`after` waits for the live generation, and goes with no other", field="after"
@@ -219,7 +252,8 @@ async def read_request(
                 if _shows(snapshot, after):
                     position = api.positions.write(access.workspace, snapshot.as_of)
                     of_operator = access.workspace == OPERATOR_WORKSPACE
-                    read = ReadRequest(snapshot, request.query_params, position, of_operator, end_offset)
+                    models = await _models(snapshot, request.query_params.getlist("model"))
+                    read = ReadRequest(snapshot, request.query_params, position, of_operator, end_offset, models_known=models)
                     read.asked = Asked(request, form, tag_before(request, snapshot, api.positions, depends_on, form))
                     read.check()
                     read.asked.end_if_held()
@@ -243,6 +277,11 @@ async def _end_if_held(
 def _shows(snapshot: Snapshot, after: Position | None) -> bool:
     """Whether a snapshot has all before a position, and the settings that were told before it."""
     return after is None or (snapshot.as_of.offset >= after.offset and not snapshot.lacks_settings(after.offset))
+async def _models(snapshot: Snapshot, named: Sequence[str]) -> Sequence[str]:
+    """The models that a request may name; those that the workspace has defined are read only if it names one."""
+    if all(name in MODELS for name in named):
+        return tuple(MODELS)
+    return (*MODELS, *sorted(await defined_models(snapshot)))
 
 
 def _after(after: str | None, workspace: str, api: Api) -> Position | None:
@@ -263,11 +302,7 @@ def answer(read: ReadRequest, body: dict[str, Any]) -> Response:
 
     Raises `NotModified` if the client turns out to have it.
     """
-    asked = read.asked
-    assert asked is not None
-    told = b"" if asked.etag else orjson.dumps([body, asked.form])
-    etag = asked.etag or tag_of(read.snapshot, told)
-    Asked(asked.request, asked.form, etag).end_if_held()
+    asked, etag = _tagged(read, body)
     headers = validator_headers(etag)
     if asked.form == "json":
         told = orjson.dumps({**body, "as_of": read.position})
@@ -275,3 +310,18 @@ def answer(read: ReadRequest, body: dict[str, Any]) -> Response:
     told = csv_of(asked.request.scope["route"].path, items_of(body, first_page="cursor" not in read.query), asked.form)
     headers |= headers_of(asked.request, body, read.position)
     return Response(told, media_type="text/csv; charset=utf-8; header=present", headers=headers)
+
+
+def answer_of(read: ReadRequest, body: dict[str, Any]) -> Response:
+    """As `answer` in JSON, without `as_of`: for shapes that are not ours."""
+    _, etag = _tagged(read, body)
+    return Response(orjson.dumps(body), media_type="application/json", headers=validator_headers(etag))
+
+
+def _tagged(read: ReadRequest, body: dict[str, Any]) -> "tuple[Asked, str]":
+    """How the answer is to be written, and its tag. Raises `NotModified` if the client turns out to have it."""
+    asked = read.asked
+    assert asked is not None
+    etag = asked.etag or tag_of(read.snapshot, orjson.dumps([body, asked.form]))
+    Asked(asked.request, asked.form, etag).end_if_held()
+    return asked, etag

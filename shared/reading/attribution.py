@@ -28,11 +28,11 @@ KEY_COLUMN = {Route.ASSET: "asset_or_page_key", Route.VIA: "via", Route.UTM: "ut
 """The column of `touch` and of `credit` that holds the key by which a touch reaches a campaign."""
 
 # Rule pre-association: a touch counts if it is of one of these classes and one of its routes has one of these statuses.
-_COUNTING_CLASSES = sql_list(
+COUNTING_CLASSES = sql_list(
     traffic_class for traffic_class in TrafficClass
     if traffic_class is not TrafficClass.RETRACTED and kept_out(traffic_class, {Route.ASSET: WindowStatus.COUNTS}) is None
 )  # fmt: skip
-_COUNTING_STATUSES = sql_list(
+COUNTING_STATUSES = sql_list(
     status for status in WindowStatus if kept_out(TrafficClass.COUNTED, {Route.ASSET: status}) is None
 )
 
@@ -72,8 +72,8 @@ def _counting(columns: str, routes: Iterable[Route], condition: str) -> str:
         f"""
     SELECT w.campaign, {columns} FROM campaign_window w
     JOIN {{g}}.touch t ON t.ws = $1 AND t.{KEY_COLUMN[route]} = w.key AND {_within("w")}
-    WHERE w.route = {route:d} AND {_guessed(f"w.window_status IN ({_COUNTING_STATUSES})")}
-        AND t.traffic_class IN ({_COUNTING_CLASSES}) AND {condition}"""
+    WHERE w.route = {route:d} AND {_guessed(f"w.window_status IN ({COUNTING_STATUSES})")}
+        AND t.traffic_class IN ({COUNTING_CLASSES}) AND {condition}"""
         for route in sorted(routes)
     )
 
@@ -214,12 +214,12 @@ _MET = " UNION ALL ".join(
 
 
 def _counts_by(routes: Iterable[Route]) -> str:
-    return " OR ".join(f"t.by_{route.name.lower()} IN ({_COUNTING_STATUSES})" for route in sorted(routes))
+    return " OR ".join(f"t.by_{route.name.lower()} IN ({COUNTING_STATUSES})" for route in sorted(routes))
 
 
 def _counting_of_few(columns: str, routes: Iterable[Route], condition: str) -> str:
     """As `_counting`, from the touches that FEW_CAMPAIGNS has made; a touch stands once."""
-    counts = _guessed(f"t.traffic_class IN ({_COUNTING_CLASSES}) AND ({_counts_by(routes)})")
+    counts = _guessed(f"t.traffic_class IN ({COUNTING_CLASSES}) AND ({_counts_by(routes)})")
     return f"SELECT t.campaign, {columns} FROM campaign_touch t WHERE {counts} AND {_guessed(condition)}"
 
 
@@ -306,7 +306,7 @@ SELECT cr.deal, cr.contact, cr.shares_minor, d.currency, d.closed_us, cr.event_i
     ARRAY(SELECT DISTINCT c.campaign_id
         FROM (VALUES {", ".join(f"({route:d}, cr.{column})" for route, column in KEY_COLUMN.items())}) k(route, key)
         JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.key = k.key AND w.route = k.route
-            AND w.window_status IN ({_COUNTING_STATUSES}) AND cr.occurred_at_us >= w.from_us AND cr.occurred_at_us < w.to_us
+            AND w.window_status IN ({COUNTING_STATUSES}) AND cr.occurred_at_us >= w.from_us AND cr.occurred_at_us < w.to_us
         JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = w.campaign
         ORDER BY 1) AS campaigns
 FROM {{g}}.deal d JOIN {{g}}.credit cr ON cr.ws = $1 AND cr.deal = d.deal
@@ -317,7 +317,7 @@ _CREDIT_OF = " UNION ".join(
     f"""
     SELECT cr.deal, cr.step FROM {{g}}.attribution_window w JOIN {{g}}.credit cr ON cr.ws = $1 AND cr.{column} = w.key
         AND cr.occurred_at_us >= w.from_us AND cr.occurred_at_us < w.to_us
-    WHERE w.ws = $1 AND w.campaign = ANY($4::bigint[]) AND w.route = {route:d} AND w.window_status IN ({_COUNTING_STATUSES})"""
+    WHERE w.ws = $1 AND w.campaign = ANY($4::bigint[]) AND w.route = {route:d} AND w.window_status IN ({COUNTING_STATUSES})"""
     for route, column in KEY_COLUMN.items()
 )
 
@@ -338,5 +338,23 @@ ORDER BY u.n, c.campaign_id, w.route
 COUNTED_WHEN = sql(f"""
 SELECT u.n, w.from_us, w.to_us FROM unnest($2::int[], $3::bigint[], $4::int[], $5::bigint[]) u(n, campaign, route, key)
 JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.campaign = u.campaign AND w.route = u.route AND w.key = u.key
-    AND w.window_status IN ({_COUNTING_STATUSES})
+    AND w.window_status IN ({COUNTING_STATUSES})
+""")
+
+# The campaigns that each of some deals ($2) counts for (rule deal): an eligible contact has a deal touch that counts for the campaign
+# before the close. One row a deal and campaign.
+CAMPAIGNS_OF_DEALS = sql(f"""
+SELECT DISTINCT d.deal, c.campaign_id FROM {{g}}.deal d JOIN {{g}}.deal_contact dc ON dc.ws = $1 AND dc.deal = d.deal
+JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = dc.contact
+JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person AND t.occurred_at_us >= o.from_us
+    AND t.occurred_at_us <= o.to_us AND (d.closed_us IS NULL OR t.occurred_at_us < d.closed_us)
+    AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
+    AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
+    AND t.type IN ({sql_list(DEAL_TOUCHES)}) AND t.traffic_class IN ({COUNTING_CLASSES})
+CROSS JOIN LATERAL (VALUES {", ".join(f"({route:d}, t.{column})" for route, column in KEY_COLUMN.items())}) k(route, key)
+JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.key = k.key AND w.route = k.route AND {_within("w")}
+    AND w.window_status IN ({COUNTING_STATUSES})
+JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = w.campaign
+WHERE d.ws = $1 AND d.deal = ANY($2::bigint[]) AND d.state IN ({", ".join(f"'{state}'" for state in sorted(COUNTING_STATES))})
+ORDER BY d.deal, c.campaign_id
 """)

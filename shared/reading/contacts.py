@@ -21,22 +21,6 @@ SELECT contact, salesforce_campaign_id, source, joined_us, joined_event FROM {g}
 WHERE ws = $1 AND contact = ANY($2::bigint[]) ORDER BY contact, salesforce_campaign_id
 """)
 
-
-def _page(source: str, condition: str) -> str:
-    """A page of contacts by name, after the name $2 and the key $3, at most $4."""
-    return f"""
-SELECT c.contact, c.name, c.created_us, c.internal FROM {source}
-WHERE {condition} AND (c.name, c.contact) > ($2 COLLATE "C", $3::bigint) ORDER BY c.name, c.contact LIMIT $4
-"""
-
-
-CONTACTS = sql(_page("{g}.contact c", "c.ws = $1"))
-IN_SALESFORCE = sql(
-    _page(
-        "{g}.salesforce_member s JOIN {g}.contact c ON c.ws = $1 AND c.contact = s.contact",
-        "s.ws = $1 AND s.salesforce_campaign_id = $5",
-    )
-)
 JOURNEY = sql(f"""
 SELECT t.* FROM {{g}}.identity_interval o JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
     AND t.occurred_at_us >= greatest(o.from_us, $3::bigint) AND t.occurred_at_us <= o.to_us
@@ -55,15 +39,6 @@ async def contact_row(snapshot: Snapshot, name: str) -> Any:
     if row is None:
         raise NotFound("contact", name)
     return row
-
-
-async def contacts_by_name(
-    snapshot: Snapshot, after: tuple[str, int], limit: int, salesforce_campaign_id: str | None = None
-) -> list[Any]:
-    """The rows of at most `limit` contacts by name, after a name and a key; with a Salesforce campaign, those that are in it."""
-    if salesforce_campaign_id is None:
-        return await snapshot.fetch(CONTACTS, *after, limit)
-    return await snapshot.fetch(IN_SALESFORCE, *after, limit, salesforce_campaign_id)
 
 
 async def identifiers_of(snapshot: Snapshot, contact: int) -> tuple[list[str], list[str]]:

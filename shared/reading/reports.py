@@ -1,31 +1,118 @@
-"""What did each campaign earn, under several models side by side? What belongs to no campaign is a row of its own."""
+"""What did each group of touches earn, or bring, under several models side by side? What belongs to no group is a row of its own."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from shared.events.money import to_amount
 from shared.projection.sql import sql
-from shared.reading.shares import Share, shares_by_model
+from shared.reading.created_credit import created_contacts, created_deals
+from shared.reading.defined_models import add_defined, models_named
+from shared.reading.groups import (
+    BY_CAMPAIGNS,
+    Group,
+    GroupBy,
+    NoGroup,
+    groups_of_campaigns,
+    groups_of_touches,
+    owners_of_campaigns,
+)
+from shared.reading.overview import money_by_currency
+from shared.reading.shares import share_under, shares_by_model
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
+from shared.reading.touches import counting, window_statuses
+from shared.rules.created import ONE, units
+from shared.rules.exact import split
+from shared.rules.excluded_traffic import TrafficClass
+from shared.rules.keys import asset_key
+
+ALL_CURRENCIES = "all"
+ONE_DECIMALS = 6  # of the parts of a deal or contact: shared.rules.created.ONE
+TOUCHES_AT_ONCE = 5_000  # whose campaigns are asked for together
 
 WON = sql("""
 SELECT d.deal, d.amount_minor, d.currency, EXISTS (SELECT FROM {g}.credit c WHERE c.ws = $1 AND c.deal = d.deal) AS journey
 FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
 """)  # every deal won in a span, whatever its amount
-
+CREDITED = sql("""
+SELECT cr.deal, cr.contact, cr.person, cr.occurred_at_us, cr.event_id, cr.type, cr.asset_id, cr.asset_or_page_key, cr.shares_minor,
+    d.currency
+FROM {g}.deal d JOIN {g}.credit cr ON cr.ws = $1 AND cr.deal = d.deal
+WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
+""")  # the touches of the journeys of the deals won in a span
+CAMPAIGN_NAMES = sql("SELECT campaign_id AS id, name FROM {g}.campaign WHERE ws = $1")
+ASSET_NAMES = sql("SELECT asset_id AS id, name FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 DEAL_IN = sql("SELECT 1 FROM {g}.deal WHERE ws = $1 AND currency = $2 LIMIT 1")
+
+NO_GROUP_OF = {
+    GroupBy.CAMPAIGN: NoGroup.NO_CAMPAIGN, GroupBy.OWNER: NoGroup.NO_CAMPAIGN, GroupBy.ASSET: NoGroup.NO_ASSET,
+    GroupBy.ASSET_TYPE: NoGroup.NO_ASSET, GroupBy.SOURCE: NoGroup.NO_SOURCE, GroupBy.MEDIUM: NoGroup.NO_MEDIUM,
+    GroupBy.UTM_CAMPAIGN: NoGroup.NO_UTM_CAMPAIGN,
+}  # fmt: skip
+"""The row of what belongs to no group, which is always there; every touch has an interaction and a channel."""
+
+
+class Of(StrEnum):
+    """What a report shares out."""
+
+    REVENUE = "revenue"
+    DEALS = "deals"
+    CONTACTS = "contacts"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a report is of: the models, the groups, what is shared out, and of revenue one currency or `ALL_CURRENCIES`."""
+
+    models: Sequence[str]
+    by: GroupBy
+    of: Of
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """A touch of a journey: of which deal or contact, whose it is, its groups, and what it earned in units by model."""
+
+    subject: int
+    contact: int
+    currency: str
+    groups: Sequence[Group]
+    units: Mapping[str, int]
 
 
 @dataclass
 class ReportRow:
-    """The numbers of one campaign: the keys of its deals and contacts, and its revenue in minor units by model."""
+    """The numbers of one group: the keys of its deals and contacts, and what it earned in units by model and currency."""
 
-    deals: set[int] = field(default_factory=set)
+    subjects: set[int] = field(default_factory=set)
     contacts: set[int] = field(default_factory=set)
-    revenue_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    earned: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
+
+
+@dataclass
+class Report:
+    """The rows of a report, and what is shared out in all, in units by currency."""
+
+    rows: dict[Group, ReportRow] = field(default_factory=lambda: defaultdict(ReportRow))
+    total: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    subjects: int = 0
+    others: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Revenue in currencies that were not asked for."""
+
+    def add(self, one: Credited) -> None:
+        """Add what a touch earned. Deal and contact are of every group with a touch in the journey, even if that earned 0."""
+        for group in one.groups:
+            row = self.rows[group]
+            row.subjects.add(one.subject)
+            row.contacts.add(one.contact)
+        for model, earned in one.units.items():
+            for group, part in zip(one.groups, split(earned, len(one.groups)), strict=True):
+                self.rows[group].earned[model][one.currency] += part
 
 
 async def has_deal_in(snapshot: Snapshot, currency: str) -> bool:
@@ -33,62 +120,158 @@ async def has_deal_in(snapshot: Snapshot, currency: str) -> bool:
     return await snapshot.fetchrow(DEAL_IN, currency) is not None
 
 
-async def attribution_report(
-    snapshot: Snapshot, span: TimeRange, models: Sequence[str], currency: str
-) -> dict[str, Any]:
-    """Revenue, deals and contacts by campaign, of the deals won in a range, in one currency: the answer of the report.
+async def attribution_report(snapshot: Snapshot, span: TimeRange, asked: Question) -> dict[str, Any]:
+    """What each group earned of the deals won, or brought of the deals or contacts created, in a range: the answer of the report.
 
-    The campaigns are in the order of what they earned under the first model, most first. Raises `WrongShape` if the store lacks a model.
+    The groups are in the order of what they earned under the first model, most first; of several currencies, of how many deals.
+    Raises `WrongShape` if the store lacks a model, and `NotFound` if there is no such model.
     """
-    won = await snapshot.fetch(WON, span.from_us, span.to_us)
-    groups: dict[str | None, ReportRow] = defaultdict(ReportRow)
-    without = ReportRow()
-    for deal in won:
-        if deal["currency"] == currency and not deal["journey"]:
-            without.deals.add(deal["deal"])
-            for model in models:
-                without.revenue_minor[model] += deal["amount_minor"] or 0
-    for model, paid in (await shares_by_model(snapshot, span, models)).items():
-        for share in paid:
-            if share.currency == currency:
-                _add(groups, share, model)
-    named = sorted(
-        (group for group in groups if group is not None),
-        key=lambda group: (-groups[group].revenue_minor[models[0]], group),
-    )
-    rows = [_row(group, None, groups[group], models, currency) for group in named]
-    rows.append(_row(None, "no_campaign", groups[None], models, currency))
-    rows.append(_row(None, "no_journey", without, models, currency))
-    total = sum(d["amount_minor"] or 0 for d in won if d["currency"] == currency)
-    return {
-        "models": models, "group_by": "campaign", "currency": currency, **span.as_json(), "rows": rows,
-        "total": {model: to_amount(total, currency) for model in models},
-        "deals": sum(d["currency"] == currency for d in won),
-        "other_currencies": _others(won, currency),
+    report = await (_of_revenue if asked.of is Of.REVENUE else _of_created)(snapshot, span, asked)
+    body: dict[str, Any] = {
+        "models": asked.models, "of": str(asked.of), "group_by": str(asked.by), **span.as_json(),
+        "rows": await _rows(snapshot, asked, report),
+        "total": {model: _value(asked, report.total) for model in asked.models},
     }  # fmt: skip
+    if asked.of is Of.REVENUE:
+        return {
+            **body, "currency": asked.currency, "deals": report.subjects,
+            "other_currencies": money_by_currency(report.others),
+        }  # fmt: skip
+    return {**body, str(asked.of): report.subjects}
 
 
-def _add(groups: dict[str | None, ReportRow], share: Share, model: str) -> None:
-    """Add a touch's share. Deal and contact are of every campaign with a touch in the journey, even if that earned 0."""
-    parts: list[tuple[str | None, int]] = [*share.parts] or [(None, share.share_minor)]
-    for group, minor in parts:
-        row = groups[group]
-        row.revenue_minor[model] += minor
-        row.deals.add(share.deal)
-        row.contacts.add(share.contact)
+async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> Report:
+    """Share out the revenue of the deals won in the range."""
+    report = Report()
+    without = report.rows[Group(None, NoGroup.NO_JOURNEY)]
+    left: dict[tuple[int, str], dict[str, int]] = {}  # what no touch has earned yet, by deal and currency, and by model
+    for deal in await snapshot.fetch(WON, span.from_us, span.to_us):
+        if asked.currency not in (deal["currency"], ALL_CURRENCIES):
+            report.others[deal["currency"]] += deal["amount_minor"] or 0
+            continue
+        report.subjects += 1
+        if not deal["journey"]:
+            without.subjects.add(deal["deal"])
+        if (amount := deal["amount_minor"]) is not None:
+            report.total[deal["currency"]] += amount
+            left[deal["deal"], deal["currency"]] = dict.fromkeys(asked.models, amount)
+    gathered = _by_campaigns if asked.by in BY_CAMPAIGNS else _by_touches
+    for one in await gathered(snapshot, span, asked):
+        if asked.currency in (one.currency, ALL_CURRENCIES):
+            report.add(one)
+            for model, earned in one.units.items():
+                left[one.subject, one.currency][model] -= earned
+    for (_, currency), by_model in left.items():
+        for model, rest in by_model.items():
+            if rest:  # no journey, or none within the lookback of the model
+                without.earned[model][currency] += rest
+    return report
 
 
-def _row(group: str | None, reason: str | None, row: ReportRow, models: Sequence[str], currency: str) -> dict[str, Any]:
-    said = {} if reason is None else {"reason": reason}
-    return {
-        "group": group, **said, "deals": len(row.deals), "contacts": len(row.contacts),
-        "revenue": {model: to_amount(row.revenue_minor[model], currency) for model in models},
-    }  # fmt: skip
+async def _by_campaigns(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
+    owners = await owners_of_campaigns(snapshot) if asked.by is GroupBy.OWNER else {}
+    by_model = await shares_by_model(snapshot, span, asked.models)
+    out = []
+    for same in zip(*by_model.values(), strict=True):
+        one = same[0]
+        groups = groups_of_campaigns(asked.by, [campaign for campaign, _ in one.parts], owners)
+        earned = {model: share.share_minor for model, share in zip(by_model, same, strict=True)}
+        out.append(Credited(one.deal, one.contact, one.currency, groups, earned if one.has_amount else {}))
+    return out
 
 
-def _others(won: list[Any], currency: str) -> list[dict[str, str]]:
-    sums: dict[str, int] = defaultdict(int)
-    for deal in won:
-        if deal["currency"] != currency and deal["amount_minor"] is not None:
-            sums[deal["currency"]] += deal["amount_minor"]
-    return [{"amount": to_amount(minor, other), "currency": other} for other, minor in sorted(sums.items())]
+async def _by_touches(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
+    rows = await snapshot.fetch(CREDITED, span.from_us, span.to_us)
+    await add_defined(snapshot, rows, asked.models)
+    groups = await groups_of_touches(snapshot, asked.by, rows)
+    return [
+        Credited(
+            row["deal"], row["contact"], row["currency"], [group],
+            {} if row["shares_minor"] is None
+            else {model: share_under(snapshot, row["shares_minor"], model) for model in asked.models},
+        ) for row, group in zip(rows, groups, strict=True)
+    ]  # fmt: skip
+
+
+async def _of_created(snapshot: Snapshot, span: TimeRange, asked: Question) -> Report:
+    """Share out the deals, or contacts, created in the range: each is worth 1 (rule **created credit**)."""
+    models = await models_named(snapshot, asked.models)
+    created = await (created_deals if asked.of is Of.DEALS else created_contacts)(snapshot, span)
+    report = Report(subjects=len(created))
+    report.total[""] = ONE * len(created)
+    without = report.rows[Group(None, NoGroup.NO_JOURNEY)]
+    touches = [touch for one in created for touch in one.touches]
+    groups = iter(await _groups(snapshot, asked.by, touches))
+    for one in created:
+        if not one.touches:
+            without.subjects.add(one.subject)
+        found, ages_us = one.roles, one.ages_us
+        earned = {name: units(model, found, ages_us) for name, model in models.items()}
+        for i, touch in enumerate(one.touches):
+            mine = {name: paid[i] for name, paid in earned.items() if paid is not None}
+            report.add(Credited(one.subject, touch["contact"], "", next(groups), mine))
+        for name, paid in earned.items():
+            if paid is None:  # no journey, or none within the lookback of the model
+                without.earned[name][""] += ONE
+    return report
+
+
+async def _groups(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Sequence[Group]]:
+    """The groups of each touch, of rows with the columns of a touch."""
+    if by not in BY_CAMPAIGNS:
+        return [[group] for group in await groups_of_touches(snapshot, by, touches)]
+    owners = await owners_of_campaigns(snapshot) if by is GroupBy.OWNER else {}
+    out: list[Sequence[Group]] = []
+    for begin in range(0, len(touches), TOUCHES_AT_ONCE):
+        statuses = await window_statuses(snapshot, touches[begin : begin + TOUCHES_AT_ONCE])
+        out += [
+            groups_of_campaigns(by, counting(TrafficClass.COUNTED, statuses[n]), owners) for n in range(len(statuses))
+        ]
+    return out
+
+
+def _place(asked: Question, group: Group, row: ReportRow) -> tuple[bool, int, str]:
+    """The sort key of a row: named groups by what they earned or by how many deals, then what belongs to none."""
+    if group.reason is not None:
+        return True, list(NoGroup).index(group.reason), ""
+    worth = len(row.subjects) if asked.currency == ALL_CURRENCIES else sum(row.earned[asked.models[0]].values())
+    return False, -worth, group.name or ""
+
+
+async def _rows(snapshot: Snapshot, asked: Question, report: Report) -> list[dict[str, Any]]:
+    """The rows: the named groups, then what belongs to none, by reason."""
+    if (none := NO_GROUP_OF.get(asked.by)) is not None:
+        _ = report.rows[Group(None, none)]  # the row is there, even if nothing is without a group
+    named = [group.name for group in report.rows if group.name is not None]
+    names = {}
+    if asked.by is GroupBy.CAMPAIGN:
+        names = {row["id"]: row["name"] for row in await snapshot.fetch(CAMPAIGN_NAMES)}
+    elif asked.by is GroupBy.ASSET:
+        names = {
+            row["id"]: row["name"] for row in await snapshot.fetch(ASSET_NAMES, [asset_key(name) for name in named])
+        }
+    ordered = sorted(report.rows, key=lambda group: _place(asked, group, report.rows[group]))
+    return [_row(asked, group, report.rows[group], names) for group in ordered]
+
+
+def _row(asked: Question, group: Group, row: ReportRow, names: Mapping[str, str | None]) -> dict[str, Any]:
+    out: dict[str, Any] = {"group": group.name}
+    if group.reason is not None:
+        out["reason"] = str(group.reason)
+    elif names:
+        out["name"] = names.get(group.name or "")
+    earned = {model: _value(asked, row.earned[model]) for model in asked.models}
+    if asked.of is Of.CONTACTS:
+        return {**out, "contacts": len(row.subjects), "credit": earned}
+    said = "revenue" if asked.of is Of.REVENUE else "credit"
+    return {**out, "deals": len(row.subjects), "contacts": len(row.contacts), said: earned}
+
+
+def _value(asked: Question, minor: Mapping[str, int]) -> Any:
+    """What was earned: an amount of the currency asked for, a list of money for all of them, a decimal for deals and contacts."""
+    if asked.of is not Of.REVENUE:
+        number = f"{Decimal(sum(minor.values())).scaleb(-ONE_DECIMALS):f}"
+        return number.rstrip("0").rstrip(".")
+    if asked.currency == ALL_CURRENCIES:
+        return money_by_currency(minor)
+    return to_amount(minor.get(asked.currency, 0), asked.currency)

@@ -50,6 +50,11 @@ class NamedContact(NamedTuple):
     last_name: str | None = None
 
     @property
+    def called(self) -> str | None:
+        """First and last name; None if the properties hold neither."""
+        return " ".join(n for n in (self.first_name, self.last_name) if n) or None
+
+    @property
     def full(self) -> str:
         """Such as `Kari Nordmann (kari@example.no, 8001)`; without them `kari@example.no (8001)`, or `contact 8001`."""
         named = [n for n in (self.email, self.name) if n is not None]

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.projection.generations import WrongShape, lacks_model
 from shared.reading.attribution import SHARES, SHARES_OF
+from shared.reading.defined_models import add_defined
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.rules.exact import split
@@ -44,11 +45,14 @@ async def shares(
 async def shares_by_model(
     snapshot: Snapshot, span: TimeRange, models: Sequence[str], campaigns: Collection[int] | None = None
 ) -> dict[str, list[Share]]:
-    """As `shares`, under several models, read once for all of them. Raises `WrongShape` if the store lacks one of them."""
+    """As `shares`, under several models, read once for all of them. Raises `WrongShape` if the store lacks
+    one of them, and `NotFound` if there is no such model.
+    """
     if campaigns is None:
         rows = await snapshot.fetch(SHARES, span.from_us, span.to_us)
     else:
         rows = await snapshot.fetch(SHARES_OF, span.from_us, span.to_us, list(campaigns))
+    await add_defined(snapshot, rows, models)
     paid = next((row["shares_minor"] for row in rows if row["shares_minor"] is not None), None)
     if paid is not None:
         for model in models:

@@ -17,6 +17,8 @@ COUNTS = (
     "contacts_with_attributed_revenue", "influenced_deals", "closed_deals",
 )  # fmt: skip
 
+GROUPS = ["campaign", "owner", "asset", "asset_type", "interaction", "channel", "source", "medium", "utm_campaign"]
+
 
 def minor(money: dict[str, str]) -> int:
     return int(Decimal(money["amount"]) * 100)
@@ -37,6 +39,7 @@ async def differences(client: httpx.AsyncClient, oracle: Oracle, rng: random.Ran
     for campaign in sorted(oracle.campaigns):
         await _campaign(client, oracle, campaign, rng, check)
     await _report(client, oracle, rng.choice(list(MODELS)), check)
+    await _groups(client, oracle, rng, check)
     for salesforce in ("701", "702"):
         got = await _get(client, f"/v1/contacts?salesforce_campaign_id={salesforce}&limit=1000")
         check(f"Salesforce {salesforce}", oracle.salesforce(salesforce), sorted(i["contact"] for i in got["items"]))
@@ -139,6 +142,41 @@ async def _report(client: httpx.AsyncClient, oracle: Oracle, model: str, check: 
         check(f"report {currency} no journey", sum(not oracle.journey(d) for d in won), without)
 
 
+async def _groups(client: httpx.AsyncClient, oracle: Oracle, rng: random.Random, check: Any) -> None:
+    """The reports by two of their groups, under two models, of which one may be the workspace's own."""
+    own = sorted({event["model"] for event in oracle.of("model_defined")} - {*MODELS})
+    for by in rng.sample(GROUPS, 2):
+        models = rng.sample([*MODELS, *own], 1) + own[:1]
+        asked = "&".join(f"model={model}" for model in dict.fromkeys(models))
+        for currency in ("EUR", "NOK"):
+            got = await _get(client, f"/v1/reports/attribution?{asked}&group_by={by}&currency={currency}")
+            for model in models:
+                rows = {
+                    row["group"] or row["reason"]: (row["deals"], row["contacts"], int(Decimal(row["revenue"][model]) * 100))
+                    for row in got["rows"] if row["deals"] or Decimal(row["revenue"][model])
+                }  # fmt: skip
+                wanted = oracle.revenue_by(by, model, currency)
+                if model in own:  # the deals that it does not share out are told by their revenue alone
+                    rows, wanted = ({group: row[2] for group, row in told.items() if row[2]} for told in (rows, wanted))
+                check(f"{by} {model} {currency}", wanted, rows)
+                total = sum(int(Decimal(row["revenue"][model]) * 100) for row in got["rows"])
+                check(f"{by} {model} {currency} total", int(Decimal(got["total"][model]) * 100), total)
+        for of in ("deals", "contacts"):
+            got = await _get(client, f"/v1/reports/attribution?of={of}&{asked}&group_by={by}")
+            for model in models:
+                found = {
+                    row["group"] or row["reason"]: (row[of], int(Decimal(row["credit"][model]) * 10**6))
+                    for row in got["rows"] if row[of]
+                }  # fmt: skip
+                expected = {group: (n, units) for group, (n, _, units) in oracle.created_by(of, by, model).items()}
+                if model in own:
+                    found, expected = (
+                        {g: told[1] for g, told in side.items() if told[1]} for side in (found, expected)
+                    )
+                check(f"{of} {by} {model}", expected, found)
+                check(f"{of} {by} {model} total", got[of], int(Decimal(got["total"][model])))
+
+
 async def _journey(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset[Any], check: Any) -> None:
     _, text = max(contact)  # an id, if it has one
     got = await _get(client, f"/v1/contacts/{quote(text, safe='')}/journey?limit=1000")
@@ -179,7 +217,8 @@ async def _deal(
         check(f"{deal['id']} in {campaign} kept out", oracle.kept_out_of(deal, campaign), kept_out)
     got = await _get(client, f"/v1/deals/{deal['id']}/attribution?all&limit=1000")
     check(f"{deal['id']} others", oracle.others(deal), [(o["event_id"], o["reason"]) for o in got["others"]])
-    for model in rng.sample(list(MODELS), 3):
+    own = sorted({event["model"] for event in oracle.of("model_defined")} - {*MODELS})
+    for model in [*rng.sample(list(MODELS), 3), *own]:
         got = await _get(client, f"/v1/deals/{deal['id']}/attribution?model={model}")
         journey, shares = oracle.journey(deal), oracle.shares(deal, model)
         check(f"{deal['id']} journey", [t["id"] for t in journey], [s["event_id"] for s in got["shares"]])

@@ -284,7 +284,9 @@ class Oracle:
         return out
 
     def by_own_people(self, touch):
-        contact = self.owner(touch)
+        return self.own_people(self.owner(touch))
+
+    def own_people(self, contact):
         emails = [text for kind, text in contact or () if kind == "email"]
         domains = [domain.removeprefix("@").lower() for domain in self.settings["internal_domains"]]
         return any(email.split("@")[1] in domains for email in emails)
@@ -765,28 +767,46 @@ class Oracle:
         return out
 
     def weights(self, deal, model):
-        journey = self.journey(deal)
-        if model == "time_decay":
-            worth = []
-            for t in journey:
-                with localcontext() as c:
-                    c.prec = 48
-                    age = (deal["closed"] - at(t)) // dt.timedelta(microseconds=1)
-                    power = Decimal(2) ** (-Decimal(age) / Decimal(7 * 86400 * 10**6))
-                    c.prec = 12
-                    worth.append(Fraction(+power))
-        else:
-            found, told = self.roles(deal), MODELS[model]
-            key = {r: i for r, i in found.items() if r in told}
-            others = [i for i in range(len(journey)) if i not in key.values()]
-            worth = [
-                sum((Fraction(told[r]) for r, i in key.items() if i == n), Fraction(0)) for n in range(len(journey))
-            ]
-            for i in others:
-                worth[i] = Fraction(told.get("others", "0")) / len(others)
-            if not sum(worth):
-                worth = [Fraction(1)] * len(journey)
+        return self.weighed(
+            self.journey(deal), self.roles(deal) if model != "time_decay" else {}, model, deal["closed"]
+        )
+
+    def model_of(self, name):
+        """(weights by role, half-life in days, lookback in days) of a model."""
+        if name in MODELS or name == "time_decay":
+            return (None, 7, None) if name == "time_decay" else (MODELS[name], None, None)
+        told = [e for e in self.of("model_defined") if e["model"] == name][-1]
+        return told["weights"], told.get("half_life_days"), told.get("lookback_days")
+
+    def weighed(self, journey, found, model, until):
+        """Each touch's part of what happened at `until`; no touch gets any if all are outside the model's lookback."""
+        told, half_life, lookback = self.model_of(model)
+        inside = [i for i, t in enumerate(journey) if lookback is None or at(t) >= until - dt.timedelta(days=lookback)]
+        if not inside:
+            return [Fraction(0)] * len(journey)
+        told = {"others": "100"} if told is None else told
+        key = {
+            r: (inside[0] if r == "first" else i)
+            for r, i in found.items()
+            if r in told and (i in inside or r == "first")
+        }
+        worth = [sum((Fraction(told[r]) for r, i in key.items() if i == n), Fraction(0)) for n in range(len(journey))]
+        others = [i for i in inside if i not in key.values()]
+        decayed = [self.decayed(until - at(journey[i]), half_life) for i in others]
+        for i, part in zip(others, decayed, strict=True):
+            worth[i] = Fraction(told.get("others", "0")) * part / sum(decayed)
+        if not sum(worth):
+            worth = [Fraction(n in inside) for n in range(len(journey))]
         return [w / sum(worth) for w in worth]
+
+    def decayed(self, age, half_life):
+        if half_life is None:
+            return Fraction(1)
+        with localcontext() as c:
+            c.prec = 48
+            power = Decimal(2) ** (-Decimal(age // dt.timedelta(microseconds=1)) / Decimal(half_life * 86400 * 10**6))
+            c.prec = 12
+            return Fraction(+power)
 
     def shares(self, deal, model):
         if deal["amount"] is None or not self.journey(deal):
@@ -796,6 +816,8 @@ class Oracle:
             sale = {**deal, "amount": str(-Decimal(deal["amount"]))}
             return [-share for share in self.shares(sale, model)]
         exact = [minor * w for w in self.weights(deal, model)]
+        if not any(exact):
+            return [0] * len(exact)
         paid = [e.numerator // e.denominator for e in exact]
         for i in sorted(range(len(exact)), key=lambda i: (-(exact[i] - paid[i]), i))[: minor - sum(paid)]:
             paid[i] += 1
@@ -847,6 +869,89 @@ class Oracle:
             if campaign
         }
         return {c: (len(d), len(p), sums.get(c, sum(paid))) for c, (d, p, paid) in rows.items()}
+
+    def group(self, touch, by):
+        """The groups of a touch, in the order of its campaigns: names, or why there is none."""
+        if by in ("campaign", "owner"):
+            among = sorted(self.campaigns_of(touch), key=str.encode)
+            if by == "campaign" or not among:
+                return among or ["no_campaign"]
+            owners = [[e["owner"] for e in self.of("campaign_created", "campaign_updated") if e["campaign_id"] == c and e.get("owner") is not None]
+                      for c in among]  # fmt: skip
+            return [told[-1] if told else "no_owner" for told in owners]
+        asset = self.asset_of(touch)
+        source, medium, channel = self.brought(touch)
+        value = {
+            "asset": asset, "asset_type": asset and (self.asset_type.get(asset) or "no_asset_type"), "interaction": touch["type"],
+            "channel": channel, "source": source, "medium": medium, "utm_campaign": self.utm(touch) or None,
+        }[by]  # fmt: skip
+        return [value or {"asset_type": "no_asset"}.get(by, f"no_{by}")]
+
+    def grouped(self, journeys, by):
+        """{group: (things, contacts, units)} of {thing: (units, [(touch, units)])}."""
+        rows, sums = {}, {}
+        for thing, (whole, journey) in journeys.items():
+            for touch, units in journey:
+                among = self.group(touch, by)
+                part, rest = divmod(abs(units), len(among))
+                for i, group in enumerate(among):
+                    things, contacts = rows.setdefault(group, (set(), set()))
+                    things.add(thing)
+                    contacts.add(self.owner(touch))
+                    sums[group] = sums.get(group, 0) + (part + (i < rest)) * (1 if units > 0 else -1)
+            unearned = whole - sum(
+                units for _, units in journey
+            )  # without a journey, or with none that the model looks back to
+            if not journey or unearned:
+                things, _ = rows.setdefault("no_journey", (set(), set()))
+                things |= set() if journey else {thing}
+                sums["no_journey"] = sums.get("no_journey", 0) + unearned
+        return {group: (len(things), len(contacts), sums[group]) for group, (things, contacts) in rows.items()}
+
+    def revenue_by(self, by, model, currency):
+        """What each group earned of the won deals of a currency, in minor units."""
+        return self.grouped(
+            {
+                d["id"]: (int(Decimal(d["amount"] or 0) * 100), list(zip(self.journey(d), self.shares(d, model) or [0] * len(self.journey(d)), strict=True)))
+                for d in self.deals if d["state"] == "won" and d["currency"] == currency
+            }, by,
+        )  # fmt: skip
+
+    def created_by(self, of, by, model):
+        """What each group brought of the deals or contacts created, in millionths."""
+        days, journeys = self.settings["lookback_days"], {}
+        if of == "deals":
+            things = [(d["id"], d["created"], self.eligible(d)) for d in self.deals if d["state"] != "deleted"]
+        else:
+            things = [(c, at(self.conversion(c)), [c]) for c in self.contacts if not self.own_people(c)]
+        for thing, created, who in things:
+
+            def early(t, created=created, who=who):
+                if of == "contacts":
+                    return order(t) <= order(self.conversion(who[0]))
+                return at(t) <= created
+
+            journey = [t for t in self.touches if t["type"] in REVENUE_TYPES and self.counted(t) and self.owner(t) in who and early(t)
+                       and (days is None or at(t) >= created - dt.timedelta(days=days))]  # fmt: skip
+            found = {"first": 0, "last": len(journey) - 1}
+            if journey:
+                lead = min(who, key=lambda c: (order(self.conversion(c)), self.name(c)))
+                born = [
+                    i
+                    for i, t in enumerate(journey)
+                    if self.owner(t) == lead and order(t) <= order(self.conversion(lead))
+                ]
+                found |= {"lead_creation": born[-1]} if born else {}
+                found |= {"deal_creation": len(journey) - 1} if of == "deals" else {}
+            weights = self.weighed(journey, found, model, created)
+            exact = [10**6 * w for w in weights]
+            paid = [e.numerator // e.denominator for e in exact]
+            for i in sorted(range(len(exact)), key=lambda i: (-(exact[i] - paid[i]), i))[
+                : 10**6 - sum(paid) if paid else 0
+            ]:
+                paid[i] += 1
+            journeys[thing] = 10**6, list(zip(journey, paid, strict=True))
+        return self.grouped(journeys, by)
 
     def with_revenue(self, campaign, within=lambda _: True):
         """{contact: the latest close of a won deal that it is eligible for and touched by before}."""

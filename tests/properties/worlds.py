@@ -288,6 +288,8 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
         event: dict[str, Any] = {"type": type_} | campaign
         if rng.random() < 0.6:
             event["utm_campaign"] = rng.choice(cast.values)
+        if rng.random() < 0.3:
+            event["owner"] = rng.choice(["kari", "ola"])
         if rng.random() < cast.dated:
             event["starts_on"] = "2024-03-02"
         if rng.random() < cast.dated:
@@ -364,6 +366,15 @@ def deal(rng: random.Random, cast: Cast) -> dict[str, Any]:
     if type_ == "deal_closed":
         event["won"] = rng.random() < 0.85
     return event
+
+
+OWN_MODELS: list[dict[str, Any]] = [
+    {"model": "board", "weights": {"first": "25", "deal_creation": "50", "others": "25"}},
+    {"model": "board", "weights": {"first": "1", "last": "3", "lead_creation": "2"}, "lookback_days": 1},
+    {"model": "fading", "weights": {"others": "100"}, "half_life_days": 2},
+    {"model": "fading", "weights": {"first": "12.5", "others": "80"}, "half_life_days": 1, "lookback_days": 30},
+    {"model": "linear", "weights": {"first": "100"}},  # the name of a published model, which cannot be taken
+]
 
 
 def configured(rng: random.Random, cast: Cast) -> dict[str, Any]:
@@ -483,6 +494,10 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
         events += [e | {"id": f"m{m}{n}"} for n, e in enumerate(mailing(rng, cast))]
     for n in range(cast.settings):
         events.append(configured(rng, cast) | {"id": f"w{n}", "occurred_at": instant(rng, cast)})
+    for n in range(rng.choice([0, 0, 1, 3])):
+        events.append(
+            rng.choice(OWN_MODELS) | {"id": f"o{n}", "type": "model_defined", "occurred_at": instant(rng, cast)}
+        )
     for n in range(cast.taken_back):
         target = rng.choice([*events, {"id": "unheard-of"}])["id"]
         events.append({"type": "event_retracted", "id": f"r{n}", "event_id": target, "occurred_at": instant(rng, cast)})

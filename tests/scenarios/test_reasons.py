@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import pytest
 
+from shared.reading.groups import NoGroup
 from shared.rules.association import IgnoredAssociation
 from shared.rules.channel import Channel
 from shared.rules.credit import Uncredited
@@ -23,6 +24,7 @@ ENUMS: list[type[StrEnum]] = [
     HiddenReason,
     IgnoredAssociation,
     KeptOut,
+    NoGroup,
     NotShown,
     Role,
     Uncredited,

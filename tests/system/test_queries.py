@@ -23,6 +23,13 @@ TOLD = [
         "utm_campaign": "c",
         "occurred_at": "2024-01-01T00:00:00Z",
     },
+    {
+        "type": "asset_registered",
+        "id": "a",
+        "asset_id": "a",
+        "asset_type": "form",
+        "occurred_at": "2024-01-01T00:00:00Z",
+    },
     {"type": "contact_created", "id": "k", "contact": {"id": "7"}, "occurred_at": "2024-01-01T00:00:00Z"},
     {
         "type": "deal_created",
@@ -40,7 +47,7 @@ TOLD = [
         "occurred_at": "2024-01-02T00:00:00Z",
     },
 ]
-ID_OF = {"campaign_id": "c", "name": "7", "deal_id": "d", "event_id": "c"}
+ID_OF = {"asset_id": "a", "campaign_id": "c", "name": "7", "deal_id": "d", "event_id": "c"}
 MUST = {"campaign": "c"}
 
 
@@ -59,9 +66,12 @@ BAD: dict[str, list[str]] = {
     "from": ["\0", "yesterday", "2024-13-01", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2024-01-01T00:00:00", "1e300", "9" * 400, "-" * 10,
              "2024-01-01T25:00:00Z", "2024-02-30", "nan", "inf", ""],
     "to": ["\0", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59.999999-00:01", "10000-01-01", "0000-01-01"],
-    "model": ["", "guess", "\0", "LINEAR", "l" * 8_000], "metric": ["", "guess", "\0"], "group_by": ["asset", "", "\0"],
+    "model": ["", "guess", "\0", "LINEAR", "l" * 8_000], "metric": ["", "guess", "\0"], "group_by": ["guess", "", "\0"], "of": ["guess", "", "\0"],
     "currency": ["ZZZ", "EUR\n", "\0", "eur", "E" * 5_000], "type": ["nothing", "", "\0"], "q": ["\0", "q" * 9_000],
     "salesforce_campaign_id": ["\0"], "kind": ["", "guess", "\0"], "campaign": ["\0"], "all": ["\0"],
+    "salesforce_campaign_id": ["\0"], "campaign": ["\0"], "all": ["\0"], "unheld": ["\0", "yes"],
+    "state": ["", "gone", "\0"], "sort": ["", "guess", "\0", "--name", "name,"],
+    "after_received": ["\0", "p", "p0", "p0-", "p0--1", "0-1", "", "q" + "g" * 16],
 }  # fmt: skip
 NO_READS = ("/v1/p.gif", "/v1/producers/accounts")
 UNKNOWN = ["frm", "From", "limit ", "x", "", "\0", "é", "generation[]", "_", "k2", "model[]"]

@@ -17,6 +17,7 @@ event_index = sa.Table(
         comment="of the bytes as sent, with an as_of of the canonical JSON: equal ones of one as_of are the same event",
     ),
     key_column("as_of_us"),
+    sa.Index("event_index_offset", "ws", "log_offset"),
     comment="every event id once; `place` is the touch's person or the entity_event's subject",
 )  # fmt: skip
 

@@ -34,6 +34,7 @@ asset = sa.Table(
     sa.Column("ad_type", sa.Text, comment="of an advertisement: search, display, …"),
     sa.Column("published", sa.Boolean, nullable=False),
     sa.Column("published_us", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="all its publications, in order"),
+    sa.Index("asset_name", "ws", sa.text("""(lower(coalesce(name, asset_id COLLATE "default")) COLLATE "C")"""), "asset_id"),
 )  # fmt: skip
 
 association = sa.Table(

@@ -19,7 +19,7 @@ contact = sa.Table(
     sa.Column("properties", postgresql.JSONB, nullable=False),
     sa.Column("internal", sa.Boolean, nullable=False, comment="has an email of the workspace's own domains"),
     sa.Index("contact_name", "ws", "name", "contact"),
-    sa.Index("contact_created", "ws", "created_us"),
+    sa.Index("contact_created", "ws", "created_us", "contact"),
     sa.Index("contact_conversion_session", "ws", "conversion_session"),
     sa.Index("contact_conversion_utm", "ws", "conversion_utm"),
     sa.Index("contact_first_visit", "ws", "first_visit_person", "first_visit_us"),

@@ -17,6 +17,9 @@ deal = sa.Table(
     key_column("closed_us"),
     sa.Column("closed_event", OrderText),
     sa.Index("deal_closed", "ws", "closed_us"),
+    sa.Index("deal_dated", "ws", sa.text("coalesce(closed_us, created_us)"), "deal_id"),
+    sa.Index("deal_amount", "ws", "currency", sa.text("coalesce(amount_minor, '-9223372036854775808'::bigint)"), "deal_id"),
+    sa.Index("deal_name", "ws", sa.text("""(lower(coalesce(name, deal_id COLLATE "default")) COLLATE "C")"""), "deal_id"),
 )  # fmt: skip
 
 deal_named = sa.Table(

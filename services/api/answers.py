@@ -1,0 +1,814 @@
+"""What does each read answer? The types of all answers, for `/openapi.json`; a test compares them with real ones.
+
+Answers are made as plain dictionaries and written by orjson; these types only describe them.
+"""
+
+import datetime as dt
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from shared.rules.deal import State
+from shared.rules.models import Role
+
+Amount = Annotated[str, Field(description="a decimal number", pattern=r"^-?\d+(\.\d+)?$", examples=["1200.50"])]
+Instant = Annotated[dt.datetime, Field(description="an instant in UTC, RFC 3339")]
+Position = Annotated[
+    str, Field(description="a position of the projection; `after=` takes it", examples=["q0123456789abcdef"])
+]
+Cursor = Annotated[str, Field(description="`cursor=` takes it, for the next page; null on the last one")]
+CampaignId = Annotated[str, Field(description="the id of a campaign", examples=["spring"])]
+
+
+class Money(TypedDict):
+    """An amount of money."""
+
+    amount: Amount
+    currency: Annotated[str, Field(description="a code of ISO 4217", examples=["NOK"])]
+
+
+class Answer(TypedDict):
+    """What every answer tells: the position of the projection that it shows."""
+
+    as_of: Position
+
+
+_Range = TypedDict("_Range", {"from": Instant | None, "to": Instant | None})
+_Since = TypedDict("_Since", {"from": Instant, "to": Instant | None})
+_Return = TypedDict("_Return", {"return": Amount | None})
+
+
+class Ranged(Answer, _Range):
+    """An answer of a range of time; null: open on that side."""
+
+
+class UtmValue(TypedDict):
+    """A utm value that a campaign claims, as it was sent, and since when."""
+
+    value: str
+    since: Instant
+
+
+class CampaignFields(TypedDict):
+    """What was told of a campaign."""
+
+    campaign_id: CampaignId
+    name: str | None
+    starts_on: dt.date | None
+    ends_on: dt.date | None
+    owner: str | None
+    notes: str | None
+    budget: Money | None
+    created_at: Instant
+    deleted_at: Instant | None
+    utm_campaign: list[UtmValue]
+
+
+class Metrics(TypedDict):
+    """The metrics of a campaign in a range; amounts are one a currency, and are never added."""
+
+    sessions: int
+    new_sessions: int
+    page_views: int
+    form_submissions: int
+    cta_clicks: int
+    email_opens: int
+    email_clicks: int
+    new_contacts_first_touch: int
+    new_contacts_last_touch: int
+    influenced_contacts: int
+    contacts_with_revenue: int
+    contacts_with_attributed_revenue: int
+    influenced_deals: int
+    closed_deals: int
+    influenced_revenue: list[Money]
+    attributed_revenue: list[Money]
+
+
+Counts = Annotated[dict[str, int], Field(description="numbers by name")]
+
+
+class CampaignItem(CampaignFields):
+    """A campaign with its numbers."""
+
+    metrics: Metrics
+    touches: Counts
+    excluded: Counts
+
+
+class CampaignList(Ranged):
+    """The campaigns."""
+
+    items: list[CampaignItem]
+    next_cursor: Cursor | None
+    model: str
+
+
+class Association(_Since):
+    """A time in which the campaign held an asset."""
+
+    asset_id: str | None
+    asset_type: str | None
+    name: str | None
+    event_id: str
+
+
+class CampaignAnswer(CampaignFields, Answer):
+    """A campaign, its spend in all, and its associations."""
+
+    spent: list[Money]
+    associations: list[Association]
+
+
+class OverviewAnswer(Ranged):
+    """The numbers of a campaign in a range, and how many touches were kept out of them, by reason."""
+
+    campaign_id: CampaignId
+    model: str
+    metrics: Metrics
+    touches: Counts
+    excluded: Counts
+    settled_through: Instant | None
+
+
+class AssetResults(TypedDict):
+    """Whom an asset influenced, whoever held it."""
+
+    influenced_contacts: int
+    influenced_deals: int
+    influenced_revenue: list[Money]
+
+
+class CampaignAsset(TypedDict):
+    """An asset in the section of a campaign."""
+
+    asset_id: str | None
+    asset_type: str | None
+    name: str | None
+    network: str | None
+    ad_type: str | None
+    associated_at: Instant
+    held_until: Instant | None
+    former: bool
+    visible: bool
+    hidden_reason: str | None
+    statistics: Counts
+    contacts: Counts
+    not_shown: dict[str, Counts]
+    results: AssetResults
+
+
+class CampaignAssetList(Ranged):
+    """The assets that a campaign holds, and those that it held if they kept something."""
+
+    items: list[CampaignAsset]
+    next_cursor: Cursor | None
+
+
+class ContactBehind(TypedDict):
+    """A contact behind a number, when it came to count, and by which event."""
+
+    contact: str
+    at: Instant
+    deciding_event: str
+
+
+class ContactsBehind(Answer):
+    """The contacts behind a number."""
+
+    items: list[ContactBehind]
+    next_cursor: Cursor | None
+    metric: str
+
+
+class DealFields(TypedDict):
+    """What is known of a deal."""
+
+    deal_id: str
+    name: str | None
+    state: State
+    amount: Money | None
+    created_at: Instant
+    closed_at: Instant | None
+
+
+class DealBehind(DealFields):
+    """A deal behind a number, with the campaign's share of it."""
+
+    share: Money | None
+
+
+class DealsBehind(Answer):
+    """The deals behind a number."""
+
+    items: list[DealBehind]
+    next_cursor: Cursor | None
+    metric: str
+    model: str
+
+
+class RefusedAssociation(TypedDict):
+    """An association that a campaign was refused."""
+
+    asset_id: str | None
+    asset_type: str | None
+    name: str | None
+    occurred_at: Instant
+    event_id: str
+    reason: str
+
+
+class RefusalList(Answer):
+    """The associations that a campaign was refused, in order."""
+
+    items: list[RefusedAssociation]
+    next_cursor: Cursor | None
+
+
+class SpendItem(TypedDict):
+    """What was spent on a day; `asset_id` is null if it was spent on the campaign as a whole."""
+
+    event_id: str
+    on: dt.date
+    amount: Money
+    asset_id: str | None
+
+
+class SpendList(Ranged):
+    """A campaign's spend, in the order of its days."""
+
+    items: list[SpendItem]
+    next_cursor: Cursor | None
+
+
+class AssetItem(TypedDict):
+    """An asset, who holds it now, and its touches that count."""
+
+    asset_id: str
+    asset_type: str | None
+    name: str | None
+    url: str | None
+    target_url: str | None
+    network: str | None
+    ad_type: str | None
+    campaign: CampaignId | None
+    campaigns: list[str]
+    touches: int
+    statistics: Counts
+    first_seen: Instant | None
+    last_seen: Instant | None
+
+
+class AssetList(Ranged):
+    """The assets."""
+
+    items: list[AssetItem]
+    next_cursor: Cursor | None
+
+
+class Held(_Since):
+    """A time in which a campaign held an asset, and the events that began and ended it."""
+
+    campaign: CampaignId
+    associated_by: str
+    ended_by: str | None
+
+
+class AssetDay(TypedDict):
+    """The touches of an asset on one day that count for one campaign; null: for none."""
+
+    on: dt.date
+    campaign: CampaignId | None
+    touches: int
+
+
+class AssetAnswer(AssetItem, Ranged):
+    """An asset with its history."""
+
+    held: list[Held]
+    days: list[AssetDay]
+    results: AssetResults
+
+
+class SalesforceCampaign(TypedDict):
+    """A Salesforce campaign that a contact is in, how and since when."""
+
+    salesforce_campaign_id: str
+    source: str
+    joined_at: Instant
+    event_id: str
+
+
+class ContactItem(TypedDict):
+    """A contact."""
+
+    contact: str
+    name: str | None
+    email: str | None
+    created_at: Instant
+    first_visit_at: Instant | None
+    last_touch_at: Instant | None
+    internal: bool
+    salesforce_campaign_ids: list[str]
+    salesforce_campaigns: list[SalesforceCampaign]
+
+
+class ContactList(Ranged):
+    """The contacts."""
+
+    items: list[ContactItem]
+    next_cursor: Cursor | None
+
+
+class ContactAnswer(Answer):
+    """A person: all identifiers, the event that created it, and its properties."""
+
+    contact: str
+    ids: list[str]
+    emails: list[str]
+    created_at: Instant
+    conversion: str
+    first_page_visit: str | None
+    properties: dict[str, str]
+    internal: bool
+    salesforce_campaign_ids: list[str]
+    salesforce_campaigns: list[SalesforceCampaign]
+
+
+class KeptOutOf(TypedDict):
+    """A campaign that a touch is kept out of, and why."""
+
+    campaign_id: CampaignId
+    reason: str
+
+
+class JourneyTouch(TypedDict):
+    """A touch of a contact: its session, what brought it, and the campaigns that it counts for."""
+
+    event_id: str
+    type: str
+    occurred_at: Instant
+    asset_id: str | None
+    via_asset_id: str | None
+    url: str | None
+    session: str | None
+    source: str | None
+    medium: str | None
+    channel: str
+    campaigns: list[str]
+    counted: bool
+    reason: str | None
+    kept_out: list[KeptOutOf]
+
+
+class JourneyAnswer(Answer):
+    """Every touch of a contact, in order."""
+
+    contact: str
+    items: list[JourneyTouch]
+    next_cursor: Cursor | None
+
+
+class JoinedIdentifier(TypedDict):
+    """An identifier that events join with many others at once."""
+
+    identifier: str
+    kind: Literal["id", "email"]
+    joined: int
+    contact: str | None
+
+
+class IdentifierList(Answer):
+    """The identifiers that join most others."""
+
+    items: list[JoinedIdentifier]
+    next_cursor: Cursor | None
+
+
+class DealItem(DealFields):
+    """A deal, how many of its contacts are eligible, and the campaigns that it counts for."""
+
+    contacts: int
+    campaigns: list[str]
+
+
+class DealList(Ranged):
+    """The deals."""
+
+    items: list[DealItem]
+    next_cursor: Cursor | None
+
+
+class DealContact(TypedDict):
+    """A contact that a deal was ever associated with: whether it is eligible, and if not, why."""
+
+    contact: str
+    name: str | None
+    email: str | None
+    associated_at: Instant
+    dissociated_at: Instant | None
+    eligible: bool
+    reason: str | None
+
+
+class DealAnswer(DealFields, Answer):
+    """A deal with its contacts."""
+
+    contacts: list[DealContact]
+    campaigns: list[str]
+
+
+class DealShare(TypedDict):
+    """What a touch of a deal's journey earned."""
+
+    event_id: str
+    type: str
+    occurred_at: Instant
+    contact: str | None
+    asset_id: str | None
+    campaigns: list[str]
+    roles: list[Role]
+    weight: Annotated[str, Field(description="a fraction", examples=["3/5"])]
+    share: Money | None
+
+
+class OtherTouch(TypedDict):
+    """A touch of a deal's contacts that earned nothing, and why."""
+
+    event_id: str
+    type: str
+    occurred_at: Instant
+    contact: str
+    asset_id: str | None
+    reason: str | None
+
+
+class DealAttribution(DealFields, Answer):
+    """The journey of a deal, each touch with its exact share; with `all`, the other touches too."""
+
+    model: str
+    amount_refused: Money | None
+    shares: list[DealShare]
+    others: NotRequired[list[OtherTouch]]
+    next_cursor: NotRequired[Cursor | None]
+
+
+class Check(TypedDict):
+    """One check of a rule: whether it holds (null: it was not asked), in words, and the event that decides it."""
+
+    rule: str
+    check: str
+    holds: bool | None
+    says: str
+    deciding_event: str | None
+
+
+class DealExplanation(Answer):
+    """Why a deal counts for a campaign, or does not."""
+
+    deal_id: str
+    campaign_id: CampaignId
+    counts: bool
+    reason: str | None
+    checks: list[Check]
+
+
+class RecentEvent(TypedDict):
+    """An event, and what it counts for."""
+
+    event_id: str
+    type: str
+    occurred_at: Instant
+    contact: str | None
+    asset_id: str | None
+    url: str | None
+    campaigns: list[str]
+    counted: bool
+    reason: str | None
+
+
+class EventList(Answer):
+    """The newest events, the latest received first."""
+
+    items: list[RecentEvent]
+    next_cursor: Cursor | None
+
+
+class EventCampaign(TypedDict):
+    """Whether an event counts for a campaign: through which routes, or why not."""
+
+    campaign_id: CampaignId
+    counts: bool
+    says: str
+    through: NotRequired[list[str]]
+    reason: NotRequired[str]
+
+
+class EventSection(TypedDict):
+    """A campaign's section of an asset that shows a touch, or does not, and why."""
+
+    campaign_id: CampaignId
+    asset_id: str
+    former: bool
+    shown: bool
+    reason: str | None
+
+
+class EventExplanation(Answer):
+    """What an event counted for. A field that is absent does not apply to the event."""
+
+    event_id: str
+    type: str | None
+    occurred_at: Instant | None
+    contact: str | None
+    counted: bool
+    reason: str | None
+    campaigns: list[EventCampaign]
+    detail: NotRequired[str | None]
+    machine_by: NotRequired[str | None]
+    asset_id: NotRequired[str | None]
+    via_asset_id: NotRequired[str | None]
+    session: NotRequired[str | None]
+    source: NotRequired[str | None]
+    medium: NotRequired[str | None]
+    channel: NotRequired[str]
+    influence: NotRequired[list[str]]
+    sections: NotRequired[list[EventSection]]
+    campaign_id: NotRequired[str | None]
+    retracted_by: NotRequired[list[str]]
+    told_as_of: NotRequired[Instant | None]
+    conflicting_duplicates: NotRequired[int]
+
+
+Earned = Annotated[
+    dict[str, Amount | list[Money]],
+    Field(description="what was earned, by model: an amount, or with `currency=all` one a currency"),
+]
+
+
+class ReportRow(TypedDict):
+    """A group of a report. `revenue` is of `of=revenue`, `credit` of deals and contacts created."""
+
+    group: str | None
+    reason: NotRequired[Annotated[str, Field(description="why there is no group")]]
+    name: NotRequired[str | None]
+    deals: NotRequired[int]
+    contacts: int
+    revenue: NotRequired[Earned]
+    credit: NotRequired[dict[str, Amount]]
+
+
+class AttributionReport(Ranged):
+    """What each group earned or brought; the rows add up to `total`."""
+
+    models: list[str]
+    of: Literal["revenue", "deals", "contacts"]
+    group_by: str
+    rows: list[ReportRow]
+    total: Earned
+    currency: NotRequired[str]
+    deals: NotRequired[int]
+    contacts: NotRequired[int]
+    other_currencies: NotRequired[list[Money]]
+
+
+class RoiNumbers(_Return):
+    """What was spent and earned, in one currency."""
+
+    budget: Money | None
+    spend: Money
+    contacts: int
+    deals: int
+    attributed_revenue: Money
+    cost_per_contact: Money | None
+    cost_per_deal: Money | None
+
+
+class RoiRow(RoiNumbers):
+    """What was spent on a campaign, and what it earned."""
+
+    campaign_id: CampaignId
+    name: str | None
+
+
+class RoiReport(Ranged):
+    """What campaigns cost and returned."""
+
+    model: str
+    currency: str
+    rows: list[RoiRow]
+    total: RoiNumbers
+    spend_in_other_currencies: list[Money]
+
+
+class Path(TypedDict):
+    """The deals that were won by one path."""
+
+    path: list[str]
+    deals: int
+    revenue: list[Money]
+    touches_mean: Amount
+    days_to_close_median: Amount
+
+
+class PathList(Ranged):
+    """The paths by which deals were won, the commonest first."""
+
+    items: list[Path]
+    next_cursor: Cursor | None
+
+
+class StatusWorkspace(TypedDict):
+    """The workspace of the key."""
+
+    id: str | None
+    name: str | None
+    currency: str
+    time_zone: str
+
+
+class DeadLetters(TypedDict):
+    """Dead letters of one reason and key."""
+
+    reason: str
+    key: str | None
+    events: int
+
+
+class PushedOut(TypedDict):
+    """How many dead letters of a key were deleted for later ones."""
+
+    key: str | None
+    events: int
+
+
+class SettingsUnderWay(TypedDict):
+    """Changed settings that are being applied to all of history."""
+
+    since: Instant
+    events_done: int | None
+    events_to_do: int | None
+
+
+class StatusAnswer(Answer):
+    """How far the projection is, and what was refused."""
+
+    workspace: StatusWorkspace
+    generation: str
+    up_to_date: bool | None
+    partition: int | None
+    projected_offset: int | None
+    log_end_offset: int | None
+    lag_events: int | None
+    settings_under_way: SettingsUnderWay | None
+    dead_letters: int
+    dead_letters_by: list[DeadLetters]
+    dead_letters_pushed_out: list[PushedOut]
+
+
+class RefusedBy(TypedDict):
+    """How many messages were refused with one code."""
+
+    code: str
+    messages: int
+
+
+class MessageCounts(TypedDict):
+    """What became of messages."""
+
+    accepted: int
+    mapped: int
+    unmapped: int
+    refused: int
+    refused_by: list[RefusedBy]
+    first_seen: Instant
+    last_seen: Instant
+
+
+class NamedMessages(MessageCounts):
+    """What became of the messages of one name."""
+
+    name: str
+
+
+class ProducerItem(MessageCounts):
+    """What arrived from a producer, and what became of it; `dead_letters`: how many refused messages are kept now."""
+
+    producer: str
+    dead_letters: int
+    more_names: bool
+    names: list[NamedMessages]
+
+
+class ProducerList(Answer):
+    """The producers."""
+
+    items: list[ProducerItem]
+
+
+class HubSpotNext(TypedDict):
+    """Where the next page begins."""
+
+    after: str
+    link: str
+
+
+class HubSpotPaging(TypedDict):
+    """How to go on; absent on the last page."""
+
+    next: HubSpotNext
+
+
+class HubSpotCampaign(TypedDict):
+    """A campaign, as HubSpot's API has it."""
+
+    id: str
+    properties: dict[str, str]
+    createdAt: Instant
+    updatedAt: Instant
+    businessUnits: list[dict[str, str]]
+
+
+class HubSpotCampaignList(TypedDict):
+    """Campaigns, as HubSpot's API lists them."""
+
+    total: int
+    results: list[HubSpotCampaign]
+    paging: NotRequired[HubSpotPaging]
+
+
+class HubSpotAsset(TypedDict):
+    """An asset of a campaign, with its metrics if both dates were given."""
+
+    id: str
+    name: NotRequired[str]
+    metrics: NotRequired[dict[str, int]]
+
+
+class HubSpotAssetList(TypedDict):
+    """Assets of one type."""
+
+    results: list[HubSpotAsset]
+    paging: NotRequired[HubSpotPaging]
+
+
+class HubSpotCampaignWithAssets(HubSpotCampaign):
+    """A campaign and its assets by HubSpot's type."""
+
+    assets: dict[str, HubSpotAssetList]
+
+
+class HubSpotMetrics(TypedDict):
+    """The numbers of a campaign."""
+
+    sessions: int
+    newContactsFirstTouch: int
+    newContactsLastTouch: int
+    influencedContacts: int
+
+
+class HubSpotRevenue(TypedDict):
+    """The revenue of a campaign in the workspace's currency."""
+
+    contactsNumber: int
+    dealsNumber: int
+    dealAmount: float
+    revenueAmount: float
+    currencyCode: str
+
+
+class HubSpotContact(TypedDict):
+    """A contact."""
+
+    id: str
+
+
+class HubSpotContactList(TypedDict):
+    """The contacts behind a number."""
+
+    results: list[HubSpotContact]
+    paging: NotRequired[HubSpotPaging]
+
+
+class HubSpotBudgetItem(TypedDict):
+    """An item of the budget or of the spend; instants are milliseconds since 1970."""
+
+    id: str
+    name: str
+    amount: float
+    order: int
+    description: str
+    createdAt: int
+    updatedAt: int
+
+
+class HubSpotBudget(TypedDict):
+    """The budget and the spend of a campaign."""
+
+    currencyCode: str
+    budgetTotal: float
+    spendTotal: float
+    remainingBudget: float
+    budgetItems: list[HubSpotBudgetItem]
+    spendItems: list[HubSpotBudgetItem]

@@ -1,0 +1,27 @@
+"""`/v1/campaigns/{id}/spend`: what was spent on a campaign, item by item."""
+
+from fastapi import APIRouter, Request, Response
+
+from services.api import parameters as takes
+from services.api.requests import Api, answer, read_request
+from shared.reading.campaigns import campaign_row
+from shared.reading.roi import spend_items
+
+SHOWN = ("event_id", "on", "amount", "asset_id")
+
+
+def routes(api: Api) -> APIRouter:
+    """The route of this file."""
+    router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
+
+    @router.get("/{campaign_id:id}/spend", openapi_extra=takes.read(*takes.RANGE, *takes.PAGE))
+    async def get_spend(campaign_id: str, request: Request) -> Response:
+        """The campaign's spend in the range, in the order of its days; an item is of the range if its day begins in it."""
+        async with read_request(api, request) as read:
+            row = await campaign_row(read.snapshot, campaign_id)
+            items = (await spend_items(read.snapshot, [row["campaign"]], read.range)).get(row["campaign"], [])
+            shown = [{name: item[name] for name in SHOWN} for item in items]
+            page = read.page(shown, [[item["on"].isoformat(), item["event_id"]] for item in items])
+            return answer(read, {**page, **read.range.as_json()})
+
+    return router

@@ -1,0 +1,99 @@
+"""Which deals are there, for which campaigns does each count, and whose is one?"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.events.codec import decode_event
+from shared.events.instants import to_rfc3339
+from shared.projection.stages.deals.gather import CONTACTS_OF, ENTITY_EVENTS, keys_named, members_of
+from shared.reading.attribution import CAMPAIGNS_OF_DEALS
+from shared.reading.described_touches import named_contacts
+from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
+from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import TimeRange
+from shared.rules.deal import absences, eligible
+from shared.rules.order import Order
+
+AMOUNT = "coalesce(d.amount_minor, '-9223372036854775808'::bigint)"
+NAME = """lower(coalesce(d.name, d.deal_id COLLATE "default")) COLLATE "C\""""
+
+DEAL_ORDERS = both_ways(
+    {
+        "closed_at": Ordering((("coalesce(d.closed_us, d.created_us)", "bigint"), ("d.deal_id", "text"))),
+        "amount": Ordering((("d.currency", "text"), (AMOUNT, "bigint"), ("d.deal_id", "text"))),
+        "name": Ordering(((NAME, "text"), ("d.deal_id", "text"))),
+    }
+)
+"""By the close (an open deal by its creation), by currency and then by amount, or by the name (without one, the id)."""
+
+_PAGES = paged(
+    f"""
+SELECT d.deal, d.deal_id, d.name, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, {{keys}},
+    (SELECT count(*) FROM {{g}}.deal_contact dc WHERE dc.ws = $1 AND dc.deal = d.deal) AS contacts
+FROM {{g}}.deal d WHERE d.ws = $1 AND ($2::text IS NULL OR d.state = $2)
+    AND ($3::text = '' OR {HOLDS_TEXT.format(column='d.deal_id COLLATE "default"')} OR {HOLDS_TEXT.format(column="d.name")})
+    AND coalesce(d.closed_us, d.created_us) >= $4 AND coalesce(d.closed_us, d.created_us) < $5
+    AND ($6::bigint[] IS NULL OR d.deal = ANY($6)) AND {{after}}""",
+    DEAL_ORDERS,
+    7,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DealFilter:
+    """Which deals: in a state (None: any), with a text in id or name, closed (open ones: created) in a range, among some by key."""
+
+    state: str | None
+    text: str
+    span: TimeRange
+    among: Collection[int] | None = None
+
+
+async def deals_page(
+    snapshot: Snapshot, wanted: DealFilter, sort: str, after: Sequence[Any] | None, limit: int
+) -> tuple[list[Any], list[list[Any]]]:
+    """The rows of at most `limit` deals in an order of `DEAL_ORDERS`, after a key; and the key of each."""
+    order = DEAL_ORDERS[sort]
+    rows = await snapshot.fetch(
+        _PAGES[sort], wanted.state, wanted.text, wanted.span.from_us, wanted.span.to_us,
+        None if wanted.among is None else list(wanted.among), *key_arguments(order, after), limit,
+    )  # fmt: skip
+    return rows, [order.key_of(row) for row in rows]
+
+
+async def campaigns_of_deals(snapshot: Snapshot, deals: Sequence[int]) -> dict[int, list[str]]:
+    """The ids of the campaigns that each deal, by its key, counts for (rule **deal**), in order."""
+    out: dict[int, list[str]] = defaultdict(list)
+    for row in await snapshot.fetch(CAMPAIGNS_OF_DEALS, list(deals)):
+        out[row["deal"]].append(row["campaign_id"])
+    return out
+
+
+async def contacts_of_deal(snapshot: Snapshot, deal: Any) -> list[dict[str, Any]]:
+    """Each contact that a deal (its row) was ever associated with: since when, until when, and whether it is eligible, or why not."""
+    rows = await snapshot.fetch(ENTITY_EVENTS, [deal["deal"]])
+    events = [(Order(r["occurred_at_us"], r["event_id"]), r["type"], decode_event(r["body"])) for r in rows]
+    contacts = {r["identifier"]: r["contact"] for r in await snapshot.fetch(CONTACTS_OF, list(keys_named(events)))}
+    members = sorted(members_of(events, contacts))
+    present, absent = eligible(members, deal["closed_us"]), absences(members, deal["closed_us"])
+    joined: dict[int, Order] = {}
+    left: dict[int, Order] = {}
+    for member in members:
+        if not member.joins:
+            if member.contact in joined:
+                left[member.contact] = member.order
+        elif member.contact not in joined or member.contact in left:
+            joined[member.contact] = member.order
+            left.pop(member.contact, None)
+    who = await named_contacts(snapshot, joined)
+    return [
+        {
+            "contact": who[contact].name, "name": who[contact].called, "email": who[contact].email,
+            "associated_at": to_rfc3339(order.at_us),
+            "dissociated_at": to_rfc3339(left[contact].at_us) if contact in left else None,
+            "eligible": contact in present,
+            "reason": None if contact in present else str(absent[contact].reason),
+        } for contact, order in sorted(joined.items(), key=lambda found: (found[1], who[found[0]].name))
+    ]  # fmt: skip

@@ -1,0 +1,88 @@
+"""Which models has a workspace defined itself, and what does each touch of a won deal earn under one?
+
+Their shares are worked out when they are read: the store holds those of the published models alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.events.codec import decode_event
+from shared.events.registry import name_of
+from shared.events.types import ModelDefined
+from shared.projection.rows import SETTINGS_SUBJECT
+from shared.projection.sql import sql
+from shared.reading.snapshot import NotFound, Snapshot
+from shared.rules import exact
+from shared.rules.model_defined import Definition, definitions, parts_within_lookback
+from shared.rules.models import MODELS, Model, Role
+from shared.rules.order import Order
+
+DEFINED = sql(f"""
+SELECT occurred_at_us, event_id, body FROM {{g}}.entity_event
+WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = '{name_of(ModelDefined)}' AND live
+""")
+JOURNEYS = sql("""
+SELECT cr.deal, cr.event_id, cr.occurred_at_us, cr.roles, d.amount_minor, d.closed_us
+FROM {g}.credit cr JOIN {g}.deal d ON d.ws = $1 AND d.deal = cr.deal
+WHERE cr.ws = $1 AND cr.deal = ANY($2::bigint[]) ORDER BY cr.deal, cr.step
+""")
+
+
+async def defined_models(snapshot: Snapshot) -> dict[str, Model]:
+    """The models that the workspace has defined, by name (rule **models**)."""
+    told = []
+    for row in await snapshot.fetch(DEFINED):
+        event = decode_event(row["body"])
+        assert isinstance(event, ModelDefined)
+        told.append(
+            Definition(
+                Order(row["occurred_at_us"], row["event_id"]), event.model,
+                {role: str(weight) for role, weight in event.weights.items()}, event.half_life_days, event.lookback_days,
+            )
+        )  # fmt: skip
+    return definitions(told)
+
+
+async def models_named(snapshot: Snapshot, names: Sequence[str]) -> dict[str, Model]:
+    """The models of these names, published or defined by the workspace. Raises `NotFound`."""
+    defined = {} if all(name in MODELS for name in names) else await defined_models(snapshot)
+    known = {**MODELS, **defined}
+    for name in names:
+        if name not in known:
+            raise NotFound("model", name)
+    return {name: known[name] for name in names}
+
+
+def found_roles(touches: Sequence[Any]) -> dict[Role, int]:
+    """The index of each key interaction of a journey, of rows with `roles`."""
+    return {Role(role): i for i, touch in enumerate(touches) for role in touch["roles"]}
+
+
+def shares_minor(model: Model, touches: Sequence[Any], amount_minor: int, closed_us: int) -> list[int]:
+    """What each touch of a journey earns under a model, in minor units; all is 0 if no touch is within the model's lookback."""
+    parts = parts_within_lookback(model, found_roles(touches), [closed_us - t["occurred_at_us"] for t in touches])
+    return [0] * len(touches) if parts is None else exact.shares(amount_minor, parts)
+
+
+async def add_defined(snapshot: Snapshot, rows: Sequence[Any], names: Sequence[str]) -> None:
+    """Add the shares under models that the workspace has defined to `shares_minor` of rows of credited touches.
+
+    Rows have `deal`, `event_id` and `shares_minor`, which stays null for a deal without an amount. Raises `NotFound`.
+    """
+    own = {name: model for name, model in (await models_named(snapshot, names)).items() if name not in MODELS}
+    if not own:
+        return
+    journeys: Mapping[int, list[Any]] = defaultdict(list)
+    for row in await snapshot.fetch(JOURNEYS, list({row["deal"] for row in rows})):
+        if row["amount_minor"] is not None:
+            journeys[row["deal"]].append(row)
+    found: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
+    for deal, touches in journeys.items():
+        for name, model in own.items():
+            paid = shares_minor(model, touches, touches[0]["amount_minor"], touches[0]["closed_us"])
+            for touch, share in zip(touches, paid, strict=True):
+                found[deal, touch["event_id"]][name] = share
+    for row in rows:
+        if row["shares_minor"] is not None:
+            row["shares_minor"].update(found[row["deal"], row["event_id"]])

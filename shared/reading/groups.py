@@ -1,0 +1,139 @@
+"""To which groups of a report does each touch belong: which campaigns, asset, kind of interaction, channel, source, …?"""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from shared.projection.sql import sql
+from shared.reading.described_touches import touches_at
+from shared.reading.snapshot import Snapshot
+from shared.reading.touches import traffic_sources
+from shared.rules.influence import TouchType
+from shared.rules.page import parse
+
+AT_ONCE = 5_000  # touches that are read together: some MB of URLs
+
+ASSETS_OF = sql("""
+SELECT u.n, s.asset_id, s.asset_type FROM unnest($2::int[], $3::bigint[], $4::bigint[]) u(n, key, at_us)
+LEFT JOIN {g}.address a ON a.ws = $1 AND a.page = u.key AND u.at_us >= a.from_us AND u.at_us < a.to_us
+JOIN {g}.asset s ON s.ws = $1 AND s.asset = coalesce(a.asset, u.key)
+""")  # the asset that is touched by its key, or by the address of its page at an instant
+OWNERS = sql("SELECT campaign_id, owner FROM {g}.campaign WHERE ws = $1")
+
+
+class GroupBy(StrEnum):
+    """What the rows of a report are of."""
+
+    CAMPAIGN = "campaign"
+    OWNER = "owner"
+    ASSET = "asset"
+    ASSET_TYPE = "asset_type"
+    INTERACTION = "interaction"
+    CHANNEL = "channel"
+    SOURCE = "source"
+    MEDIUM = "medium"
+    UTM_CAMPAIGN = "utm_campaign"
+
+
+BY_CAMPAIGNS = frozenset({GroupBy.CAMPAIGN, GroupBy.OWNER})
+"""Groups that come from the campaigns of a touch; a touch in several campaigns is divided among them."""
+
+
+class NoGroup(StrEnum):
+    """Why what was earned belongs to no group of a report."""
+
+    NO_CAMPAIGN = "no_campaign"
+    NO_OWNER = "no_owner"
+    NO_ASSET = "no_asset"
+    NO_ASSET_TYPE = "no_asset_type"
+    NO_SOURCE = "no_source"
+    NO_MEDIUM = "no_medium"
+    NO_UTM_CAMPAIGN = "no_utm_campaign"
+    NO_JOURNEY = "no_journey"
+
+
+class Group(NamedTuple):
+    """A group of a report: its name, or why there is none."""
+
+    name: str | None
+    reason: NoGroup | None = None
+
+
+async def owners_of_campaigns(snapshot: Snapshot) -> dict[str, str | None]:
+    """The owner of every campaign, by the campaign's id."""
+    return {row["campaign_id"]: row["owner"] for row in await snapshot.fetch(OWNERS)}
+
+
+def groups_of_campaigns(by: GroupBy, campaigns: Sequence[str], owners: dict[str, str | None]) -> list[Group]:
+    """The group of each of a touch's campaigns, in order; one without a name if it has none. `owners` is by campaign."""
+    if not campaigns:
+        return [Group(None, NoGroup.NO_CAMPAIGN)]
+    if by is GroupBy.CAMPAIGN:
+        return [Group(campaign) for campaign in campaigns]
+    return [_named(owners.get(campaign), NoGroup.NO_OWNER) for campaign in campaigns]
+
+
+async def groups_of_touches(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Group]:
+    """The group of each touch, for groups that do not come from its campaigns.
+
+    Touches are rows with `person`, `occurred_at_us`, `event_id`, `type`, `asset_id` and `asset_or_page_key`.
+    """
+    if by is GroupBy.INTERACTION:
+        return [Group(TouchType(touch["type"]).wire) for touch in touches]
+    out: list[Group] = []
+    for some in _parts(touches):
+        if by in (GroupBy.ASSET, GroupBy.ASSET_TYPE):
+            out += await _by_asset(snapshot, by, some)
+        elif by is GroupBy.UTM_CAMPAIGN:
+            out += [_utm_campaign(touch) for touch in await touches_at(snapshot, some)]
+        else:
+            out += await _by_source(snapshot, by, some)
+    return out
+
+
+def _parts(touches: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for begin in range(0, len(touches), AT_ONCE):
+        yield touches[begin : begin + AT_ONCE]
+
+
+def _named(name: str | None, why_not: NoGroup) -> Group:
+    return Group(None, why_not) if name is None else Group(name)
+
+
+async def _by_asset(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Group]:
+    asked = [
+        (n, t["asset_or_page_key"], t["occurred_at_us"])
+        for n, t in enumerate(touches)
+        if t["asset_or_page_key"] is not None
+    ]
+    rows = await snapshot.fetch(ASSETS_OF, *map(list, zip(*asked, strict=True))) if asked else []
+    found = {row["n"]: row for row in rows}
+    out = []
+    for n, touch in enumerate(touches):
+        asset_id = touch["asset_id"] if touch["asset_id"] is not None or n not in found else found[n]["asset_id"]
+        if asset_id is None:
+            out.append(Group(None, NoGroup.NO_ASSET))
+        elif by is GroupBy.ASSET:
+            out.append(Group(asset_id))
+        else:
+            out.append(_named(found[n]["asset_type"] if n in found else None, NoGroup.NO_ASSET_TYPE))
+    return out
+
+
+def _utm_campaign(touch: Any) -> Group:
+    """By the utm value of a page visit's own URL; other touches have none."""
+    value = (
+        ""
+        if touch["url"] is None or touch["type"] != TouchType.PAGE_VISITED
+        else parse(touch["url"], touch["utm_told"] or "").campaign
+    )
+    return _named(value or None, NoGroup.NO_UTM_CAMPAIGN)
+
+
+async def _by_source(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Group]:
+    sources = await traffic_sources(snapshot, await touches_at(snapshot, touches))
+    if by is GroupBy.CHANNEL:
+        return [Group(str(source.channel)) for source in sources]
+    if by is GroupBy.SOURCE:
+        return [_named(source.source, NoGroup.NO_SOURCE) for source in sources]
+    return [_named(source.medium, NoGroup.NO_MEDIUM) for source in sources]
