@@ -26,7 +26,19 @@ def api_router(api: Api) -> APIRouter:
     """All routes of the service, the pages of the dashboard and of `/docs` among them."""
     router = APIRouter()
     for module in (
-        campaigns, spend, assets, catalog, contacts, identifiers, deals, events, reports, status, producers, browsers, hubspot,
+        campaigns,
+        spend,
+        assets,
+        catalog,
+        contacts,
+        identifiers,
+        deals,
+        events,
+        reports,
+        status,
+        producers,
+        browsers,
+        hubspot,
     ):
         router.include_router(module.routes(api))
     router.include_router(dashboard.routes())

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.validators import DependsOn
 from services.api.requests import Api, ReadRequest, answer, read_request
+from services.api.validators import DependsOn
 from shared.log.port import Position
 from shared.reading.explain import explain_event
 from shared.reading.pages import encode_cursor

@@ -12,8 +12,8 @@ from shared.reading.contact_list import CONTACT_ORDERS
 from shared.reading.deal_list import DEAL_ORDERS
 from shared.reading.groups import GroupBy
 from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS
-from shared.reading.unresolved import KINDS
 from shared.reading.reports import Of
+from shared.reading.unresolved import KINDS
 from shared.rules.deal import State
 from shared.rules.models import MODELS
 from shared.web.parameters import Declared, Parameter, declared

@@ -18,9 +18,7 @@ def routes(api: Api) -> APIRouter:
 
     @router.get(
         "/attribution",
-        openapi_extra=takes.read(
-            takes.MODELS_, takes.GROUP_BY, takes.OF, takes.CURRENCY, *takes.RANGE, *takes.LISTED
-        ),
+        openapi_extra=takes.read(takes.MODELS_, takes.GROUP_BY, takes.OF, takes.CURRENCY, *takes.RANGE, *takes.LISTED),
     )
     async def get_attribution(request: Request) -> Response:
         """What each group earned of the deals won in the range, for one `model` or several side by side; what belongs to no group has

@@ -214,7 +214,12 @@ def order_of(cursor: list[Any] | None) -> Order:
 
 @asynccontextmanager
 async def read_request(
-    api: Api, request: Request, *, heavy: bool = False, log_end: bool = False, depends_on: DependsOn | None = None,
+    api: Api,
+    request: Request,
+    *,
+    heavy: bool = False,
+    log_end: bool = False,
+    depends_on: DependsOn | None = None,
     waits: bool = True,
 ) -> AsyncIterator[ReadRequest]:
     """Check the key and the parameters, wait for `after`, and open a snapshot.
@@ -253,7 +258,9 @@ async def read_request(
                     position = api.positions.write(access.workspace, snapshot.as_of)
                     of_operator = access.workspace == OPERATOR_WORKSPACE
                     models = await _models(snapshot, request.query_params.getlist("model"))
-                    read = ReadRequest(snapshot, request.query_params, position, of_operator, end_offset, models_known=models)
+                    read = ReadRequest(
+                        snapshot, request.query_params, position, of_operator, end_offset, models_known=models
+                    )
                     read.asked = Asked(request, form, tag_before(request, snapshot, api.positions, depends_on, form))
                     read.check()
                     read.asked.end_if_held()
@@ -277,6 +284,8 @@ async def _end_if_held(
 def _shows(snapshot: Snapshot, after: Position | None) -> bool:
     """Whether a snapshot has all before a position, and the settings that were told before it."""
     return after is None or (snapshot.as_of.offset >= after.offset and not snapshot.lacks_settings(after.offset))
+
+
 async def _models(snapshot: Snapshot, named: Sequence[str]) -> Sequence[str]:
     """The models that a request may name; those that the workspace has defined are read only if it names one."""
     if all(name in MODELS for name in named):

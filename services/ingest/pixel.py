@@ -7,8 +7,8 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
-from services.ingest.contact_tokens import by_token
 from services.ingest.browsers import check_origin, note_invalid, origin_of
+from services.ingest.contact_tokens import by_token
 from services.ingest.events import append, count
 from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
