@@ -25,6 +25,7 @@ from shared.reading.attribution import (
     SESSION_COUNTS,
     TOUCH_COUNTS,
 )
+from shared.reading.cells import CampaignCells, campaign_cells, cells_days, kind_of
 from shared.reading.shares import Share, shares
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -129,7 +130,13 @@ async def campaign_numbers(
     Raises `WrongShape` if the store lacks the model.
     """
     out = {key: CampaignNumbers() for key in campaigns}
-    gathered = await (_gather_few if len(out) <= FEW_MAX else _gather_many)(snapshot, list(out), span)
+    days = await cells_days(snapshot)
+    cells: dict[int, CampaignCells] = {}
+    if days is not None:
+        cells = await campaign_cells(snapshot, days, list(out), (span.from_us, span.to_us))
+        gathered = await _gather_beside_cells(snapshot, list(out), span, cells)
+    else:
+        gathered = await (_gather_few if len(out) <= FEW_MAX else _gather_many)(snapshot, list(out), span)
     _count_touches(out, gathered)
     reached = _count_reached(out, gathered, span)
     _count_new_contacts(out, gathered)
@@ -145,7 +152,25 @@ async def campaign_numbers(
             one.counts[metric] = len(one.contacts[metric])
         for metric in DEAL_METRICS:
             one.counts[metric] = len(one.deals[metric])
+    for key, found in cells.items():
+        out[key].counts["influenced_contacts"] = found.influenced_contacts[0]
     return out
+
+
+async def _gather_beside_cells(
+    snapshot: Snapshot, campaigns: list[int], span: TimeRange, cells: dict[int, CampaignCells]
+) -> Gathered:
+    """What cells say, as the statements would answer it, and the rows of those statements that they do not answer."""
+    touch_counts = [
+        {"campaign": key, "type": kind_of(kind)[0], "traffic_class": kind_of(kind)[1], "touches": touches,
+         **dict(zip(("by_asset", "by_via", "by_utm"), statuses, strict=True))}
+        for key, found in cells.items() for (statuses, kind), touches in found.touches[0].items()
+    ]  # fmt: skip
+    session_counts = [
+        {"campaign": key, "sessions": found.sessions[0], "new_sessions": found.new_sessions[0]}
+        for key, found in cells.items()
+    ]
+    return await _gather_contacts(snapshot, campaigns, span, touch_counts, session_counts)
 
 
 async def _gather_few(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
@@ -157,12 +182,21 @@ async def _gather_few(snapshot: Snapshot, campaigns: list[int], span: TimeRange)
 async def _gather_many(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
     """The same of many campaigns, by a statement for each list of rows."""
     asked = campaigns, span.from_us, span.to_us
+    touch_counts, session_counts = await snapshot.fetch(TOUCH_COUNTS, *asked), await snapshot.fetch(SESSION_COUNTS, *asked)
+    return await _gather_contacts(snapshot, campaigns, span, touch_counts, session_counts)
+
+
+async def _gather_contacts(
+    snapshot: Snapshot, campaigns: list[int], span: TimeRange, touch_counts: Sequence[Any], session_counts: Sequence[Any]
+) -> Gathered:
+    """The contacts that campaigns reached and that were created, beside what was counted already."""
+    asked = campaigns, span.from_us, span.to_us
     reached = await snapshot.fetch(REACHED_CONTACTS, campaigns)
     visits = {(row["contact"], row["page_visit_us"]) for row in reached if row["page_visit_us"] is not None}
     contacts, instants_us = [contact for contact, _ in visits], [at_us for _, at_us in visits]
     return Gathered(
-        touch_counts=await snapshot.fetch(TOUCH_COUNTS, *asked),
-        session_counts=await snapshot.fetch(SESSION_COUNTS, *asked),
+        touch_counts=touch_counts,
+        session_counts=session_counts,
         reached_contacts=reached,
         first_visits=await snapshot.fetch(FIRST_VISITS, *asked, contacts, instants_us),
         last_touches=await snapshot.fetch(LAST_TOUCHES, *asked),
