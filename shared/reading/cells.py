@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -224,7 +225,7 @@ def stretches(pieces: tuple[Pieces | None, Pieces | None, Pieces | None]) -> lis
     """The time of a key set, of whose keys each route has its pieces, without stretches in which no route applies."""
     points = sorted({at_us for some in pieces for from_us, to_us, _ in some or () for at_us in (from_us, to_us)})
     out: list[Stretch] = []
-    for from_us, to_us in zip(points, points[1:], strict=False):
+    for from_us, to_us in pairwise(points):
         asset, via, utm = (_status_at(some, from_us) for some in pieces)
         if (asset, via, utm) == (None, None, None):
             continue
