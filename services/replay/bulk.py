@@ -47,7 +47,15 @@ LOADED = (
     "identity_edge",
 )  # written without indexes
 ONLY_READ = ("touch_asset_or_page", "touch_via", "touch_utm")  # only readers use these indexes, not the projection
-SHARES = {"split": 45, "ids": 5, "load": 28, "index": 10, "contacts": 5, "deals": 4, "cells": 3}  # of the work, in percent
+SHARES = {
+    "split": 45,
+    "ids": 5,
+    "load": 28,
+    "index": 10,
+    "contacts": 5,
+    "deals": 4,
+    "cells": 3,
+}  # of the work, in percent
 
 STEPS = sql("CREATE TABLE {g}.bulk_step (name text PRIMARY KEY, result bytea NOT NULL)")
 DONE = sql("INSERT INTO {g}.bulk_step VALUES ($1, $2)")
@@ -240,7 +248,9 @@ class Bulk:
                 deals.append((f"deals {ws} {begin}", derive_deals_of, (ws, settings, part)))
         await self._steps("deals", 1, deals)
         if self._selection == ALL:  # a what-if has none: to make them takes longer than to read it raw
-            cells: list[Named] = [(f"cells {ws}", digest_cells_of, (ws, settings)) for ws, settings in context.settings.items()]
+            cells: list[Named] = [
+                (f"cells {ws}", digest_cells_of, (ws, settings)) for ws, settings in context.settings.items()
+            ]
             await self._steps("cells", 1, cells)
 
     async def _analyze(self, tables: Iterable[str]) -> None:

@@ -20,12 +20,14 @@ import numpy.typing as npt
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.sql import sql
 from shared.projection.stages.cells.days import EVERY_DAY, NO_DAY, Days, days_of, month_of, next_month
-from shared.projection.stages.cells.gather import INFLUENCES, KEPT, KINDS_A_TYPE, VISIT, touches_of_parts
+from shared.projection.stages.cells.gather import INFLUENCES, KEPT, KINDS_A_TYPE, VISIT
 from shared.reading.snapshot import Snapshot
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import TouchType
 from shared.rules.pre_association import Route, WindowStatus, kept_out
+
+SESSIONS, CONTACTS, LATER = 1, 2, 4  # which lists are asked for; the last: only sessions, which began before
 
 Statuses = tuple[int | None, int | None, int | None]
 """What a key set is to a campaign for some time: the window status by asset, by via and by utm, None where the route does not apply."""
@@ -53,38 +55,71 @@ _LISTS = """
     string_agg(contacts, ''::bytea) FILTER (WHERE counts) AS contacts"""
 
 
-def _cells(table: str, day: str) -> str:
+_KEY_COLUMNS = ("asset_or_page_key", "via", "utm")
+
+
+def _cells(table: str, day: str, source: int) -> str:
     return f"""
-    SELECT r.n, r.visits, r.counts, width_bucket(c.{day}, $9::int[]) AS bucket, c.kinds, c.touches, c.sessions, c.new_sessions, c.contacts
-    FROM asked r JOIN {{g}}.{table} c ON c.ws = $1 AND c.key_set = r.key_set AND c.{day} >= r.from_day AND c.{day} < r.to_day"""
+    SELECT r.n, r.visits, r.counts, width_bucket(c.{day}, $10::int[]) AS bucket, c.kinds, c.touches,
+        CASE WHEN r.visits THEN c.sessions END AS sessions, CASE WHEN r.visits THEN c.new_sessions END AS new_sessions,
+        CASE WHEN r.counts THEN c.contacts END AS contacts
+    FROM asked r JOIN member m ON m.pattern = r.pattern
+    JOIN {{g}}.{table} c ON c.ws = $1 AND c.key_set = m.key_set AND c.{day} >= r.from_day AND c.{day} < r.to_day
+    WHERE r.source = {source}"""
 
 
-# What cells say of stretches of time: $2 the group of each, $3 its table (0 days, 1 months, 2 what was added to days), $4 its key set,
-# the days $5 to $6, whether its sessions ($7) and its contacts ($8) are asked for; $9 the first days of the buckets. A row a group,
-# bucket and kind with the number of touches, and a row a group and bucket with the lists.
+_MEMBER = "member AS MATERIALIZED (SELECT * FROM unnest($2::int[], $3::bigint[]) u(pattern, key_set))"
+
+# What cells say. $2 and $3: the pattern of each key set. $4 to $9: of each pattern, a group ($5), a table ($6: 0 days, 1 months, 2 what
+# was added to days), the days from $7 to $8, and whether sessions and contacts are asked for ($9: 1 and 2, added). $10 the first days
+# of the buckets. A row a group, bucket and kind with the number of touches, and a row a group and bucket with the lists.
 OF_CELLS = sql(f"""
-WITH asked AS MATERIALIZED (
-    SELECT * FROM unnest($2::int[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::bool[], $8::bool[])
-        u(n, source, key_set, from_day, to_day, visits, counts)),
-met AS MATERIALIZED ({_cells("day_cell", "day")} WHERE r.source = 0
-    UNION ALL {_cells("month_cell", "month")} WHERE r.source = 1
-    UNION ALL {_cells("added_cell", "day")} WHERE r.source = 2)
+WITH {_MEMBER}, asked AS MATERIALIZED (
+    SELECT pattern, n, source, from_day, to_day, lists & 1 = 1 AS visits, lists & 2 = 2 AS counts
+    FROM unnest($4::int[], $5::int[], $6::smallint[], $7::int[], $8::int[], $9::smallint[])
+        u(pattern, n, source, from_day, to_day, lists)),
+met AS MATERIALIZED ({_cells("day_cell", "day", 0)} UNION ALL {_cells("month_cell", "month", 1)}
+    UNION ALL {_cells("added_cell", "day", 2)})
 SELECT n, bucket, u.kind, sum(u.touches)::bigint AS touches, NULL::bytea AS sessions, NULL::bytea AS new_sessions, NULL::bytea AS contacts
 FROM met CROSS JOIN LATERAL unnest(kinds, touches) u(kind, touches) GROUP BY n, bucket, u.kind
 UNION ALL
 SELECT n, bucket, NULL, NULL, {_LISTS} FROM met WHERE visits OR counts GROUP BY n, bucket
 """)
 
-_TOUCH = """p.n, p.visits, p.counts, p.later, t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.count, t.session,
-        t.session_at_us, t.session_is_new"""
 
-# The same of touches, for parts of days: $2 the group, $3 the key set, from $4 to $5, $6 and $7 as $7 and $8 above, $8 whether only the
-# sessions that began before are asked for; $9 the instants at which the buckets begin.
+def _scans() -> str:
+    """The touches of the spans of time of keys that are asked for: each span of a key is read once, whatever key sets have it."""
+    branches = []
+    for n, column in enumerate(_KEY_COLUMNS):
+        none = "".join(f" AND {name} IS NULL" for name in _KEY_COLUMNS[:n])
+        keys = ", ".join(f"coalesce({name}, 0) AS {name}" for name in _KEY_COLUMNS)
+        branches.append(f"""
+    SELECT s.from_us, s.to_us, t.* FROM scan s CROSS JOIN LATERAL (
+        SELECT {keys}, person, occurred_at_us, event_id, type, traffic_class, count, session, session_at_us, session_is_new
+        FROM {{g}}.touch WHERE ws = $1 AND {column} = s.key AND occurred_at_us >= s.from_us AND occurred_at_us < s.to_us{none}
+            AND traffic_class <> {TrafficClass.RETRACTED:d}
+        OFFSET 0) t
+    WHERE s.by = {n}""")
+    return " UNION ALL ".join(branches)
+
+
+# The same of touches, for parts of days. $4 to $8: of each pattern, a group, from $6 to $7, and what is asked for ($8: 1 sessions,
+# 2 contacts, 4 only sessions, which began before; added). $9 the instants at which the buckets begin.
 OF_TOUCHES = sql(f"""
-WITH part AS MATERIALIZED (
-    SELECT * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bool[], $7::bool[], $8::bool[])
-        u(n, key_set, from_us, to_us, visits, counts, later)),
-t AS MATERIALIZED ({touches_of_parts(_TOUCH, "")})
+WITH {_MEMBER}, part AS MATERIALIZED (
+    SELECT m.key_set, p.n, p.from_us, p.to_us, p.lists & 1 = 1 AS visits, p.lists & 2 = 2 AS counts, p.lists & 4 = 4 AS later,
+        CASE WHEN k.asset_or_page_key <> 0 THEN 0 WHEN k.via <> 0 THEN 1 ELSE 2 END AS by,
+        CASE WHEN k.asset_or_page_key <> 0 THEN k.asset_or_page_key WHEN k.via <> 0 THEN k.via ELSE k.utm END AS key,
+        k.asset_or_page_key, k.via, k.utm
+    FROM unnest($4::int[], $5::int[], $6::bigint[], $7::bigint[], $8::smallint[]) p(pattern, n, from_us, to_us, lists)
+    JOIN member m ON m.pattern = p.pattern JOIN {{g}}.key_set k ON k.ws = $1 AND k.key_set = m.key_set),
+scan AS MATERIALIZED (SELECT DISTINCT by, key, from_us, to_us FROM part),
+touched AS MATERIALIZED ({_scans()}),
+t AS MATERIALIZED (
+    SELECT p.n, p.visits, p.counts, p.later, t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.count, t.session,
+        t.session_at_us, t.session_is_new
+    FROM touched t JOIN part p ON p.from_us = t.from_us AND p.to_us = t.to_us AND p.asset_or_page_key = t.asset_or_page_key
+        AND p.via = t.via AND p.utm = t.utm)
 SELECT n, width_bucket(occurred_at_us, $9::bigint[]) AS bucket, ({KINDS_A_TYPE} * type + traffic_class)::smallint AS kind,
     sum(count)::bigint AS touches, NULL::bytea AS sessions, NULL::bytea AS new_sessions, NULL::bytea AS contacts
 FROM t WHERE NOT later GROUP BY 1, 2, 3
@@ -105,14 +140,16 @@ FROM (
 GROUP BY n, bucket
 """)
 
-# The sessions that began in [$6, $7) of visits on a later day. $2 to $5: groups, key sets, from when to when the visits count;
-# $8 the instants at which the buckets begin.
-CARRIED = sql("""
-SELECT u.n, width_bucket(v.session_at_us, $8::bigint[]) AS bucket, v.session, v.session_is_new
-FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[]) u(n, key_set, from_us, to_us)
-JOIN {g}.carried_visit v ON v.ws = $1 AND v.key_set = u.key_set AND v.session_at_us >= $6 AND v.session_at_us < $7
+# The sessions that began in [$8, $9) of visits on a later day. $4 to $7: of each pattern, a group, from when to when visits count;
+# $10 the instants at which the buckets begin.
+CARRIED = sql(f"""
+WITH {_MEMBER}
+SELECT u.n, width_bucket(v.session_at_us, $10::bigint[]) AS bucket, v.session, v.session_is_new
+FROM unnest($4::int[], $5::int[], $6::bigint[], $7::bigint[]) u(pattern, n, from_us, to_us)
+JOIN member m ON m.pattern = u.pattern
+JOIN {{g}}.carried_visit v ON v.ws = $1 AND v.key_set = m.key_set AND v.session_at_us >= $8 AND v.session_at_us < $9
     AND v.occurred_at_us >= u.from_us AND v.occurred_at_us < u.to_us
-WHERE NOT EXISTS (SELECT FROM {g}.dirty_cell d WHERE d.ws = $1 AND d.key_set = v.key_set AND d.day = v.day)
+WHERE NOT EXISTS (SELECT FROM {{g}}.dirty_cell d WHERE d.ws = $1 AND d.key_set = v.key_set AND d.day = v.day)
 """)
 
 
@@ -141,8 +178,9 @@ class CampaignCells:
 class _Asked:
     """What is asked of the store, column by column; see the statements."""
 
-    cells: list[tuple[int, int, int, int, int, bool, bool]] = field(default_factory=list)
-    parts: list[tuple[int, int, int, int, bool, bool, bool]] = field(default_factory=list)
+    members: list[tuple[int, int]] = field(default_factory=list)
+    cells: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
+    parts: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     carried: list[tuple[int, int, int, int]] = field(default_factory=list)
 
 
@@ -171,17 +209,16 @@ async def campaign_cells(
     key_sets = await snapshot.fetch(KEY_SETS, list(campaigns))
     plan = _Plan(days, edges_us, await _by_key_set(snapshot, DIRTY), await _by_key_set(snapshot, STALE))
     plan.ask(windows, key_sets)
-    rows = []
-    if plan.asked.cells:
+    asked, members = plan.asked, list(_columns(plan.asked.members))
+    rows, carried = [], []
+    if asked.cells:
         first_days = [_first_whole(days, at_us) for at_us in edges_us]
-        rows += await snapshot.fetch(OF_CELLS, *_columns(plan.asked.cells), first_days)
-    if plan.asked.parts:
-        rows += await snapshot.fetch(OF_TOUCHES, *_columns(plan.asked.parts), list(edges_us))
-    carried: list[Any] = []
-    if plan.asked.carried:
-        carried = await snapshot.fetch(
-            CARRIED, *_columns(plan.asked.carried), edges_us[0], edges_us[-1], list(edges_us)
-        )
+        rows += await snapshot.fetch(OF_CELLS, *members, *_columns(asked.cells), first_days)
+    if asked.parts:
+        rows += await snapshot.fetch(OF_TOUCHES, *members, *_columns(asked.parts), list(edges_us))
+    if asked.carried:
+        bounds = edges_us[0], edges_us[-1], list(edges_us)
+        carried = await snapshot.fetch(CARRIED, *members, *_columns(asked.carried), *bounds)
     return _collected(campaigns, plan.groups, len(edges_us) - 1, rows, carried)
 
 
@@ -258,7 +295,9 @@ class _Plan:
         self._from_us, self._to_us = edges_us[0], edges_us[-1]
         inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
         self._cut = sorted({days.day_of(at_us) for at_us in inner if days.start_us(days.day_of(at_us)) != at_us})
-        self._split_months = sorted({m for at_us in inner if (m := month_of(days.day_of(at_us))) != _first_whole(days, at_us)})
+        self._split_months = sorted(
+            {m for at_us in inner if (m := month_of(days.day_of(at_us))) != _first_whole(days, at_us)}
+        )
         self._numbers: dict[tuple[int, Statuses], int] = {}
         self._by_day: dict[tuple[int, int], tuple[list[tuple[int, int, int]], list[tuple[int, int]]]] = {}
 
@@ -268,44 +307,47 @@ class _Plan:
         for campaign, route, key, from_us, to_us, status in windows:
             pieces[route, key][campaign].append((from_us, to_us, status))
         of_key = {rk: {c: tuple(sorted(p)) for c, p in of.items()} for rk, of in pieces.items()}
-        known: dict[Any, list[Stretch]] = {}
+        patterns: dict[Any, int] = {}
+        members = self.asked.members
         nothing: dict[int, Pieces] = {}
+        own = self._dirty.keys() | self._stale.keys()
         for key_set, asset, via, utm in key_sets:
             by_asset = of_key.get((Route.ASSET, asset), nothing)
             by_via = of_key.get((Route.VIA, via), nothing)
             by_utm = of_key.get((Route.UTM, utm), nothing)
-            for campaign in {*by_asset, *by_via, *by_utm}:
+            for campaign in by_asset.keys() | by_via.keys() | by_utm.keys():
                 routes = by_asset.get(campaign), by_via.get(campaign), by_utm.get(campaign)
-                some = known.get(routes)
-                if some is None:
-                    some = known[routes] = stretches(routes)
-                for stretch in some:
-                    self._ask_stretch(campaign, key_set, stretch)
+                name = (campaign, *map(id, routes), key_set if key_set in own else None)
+                pattern = patterns.get(name)
+                if pattern is None:
+                    pattern = patterns[name] = len(patterns)
+                    for stretch in stretches(routes):
+                        self._ask_stretch(pattern, campaign, key_set, stretch)
+                members.append((pattern, key_set))
 
-    def _ask_stretch(self, campaign: int, key_set: int, stretch: Stretch) -> None:
+    def _ask_stretch(self, pattern: int, campaign: int, key_set: int, stretch: Stretch) -> None:
         group = campaign, stretch.statuses
         n = self._numbers.get(group)
         if n is None:
             n = self._numbers[group] = len(self.groups)
             self.groups.append(group)
-        visits, counting = is_visited(stretch.statuses), counts(stretch.statuses)
+        lists = SESSIONS * is_visited(stretch.statuses) + CONTACTS * counts(stretch.statuses)
         from_us, to_us = max(stretch.from_us, self._from_us), min(stretch.to_us, self._to_us)
         if from_us < to_us:
-            self._ask_time(n, key_set, from_us, to_us, visits, counting)
-        if counting and stretch.from_us < self._from_us:  # the contacts reached before
-            self._ask_time(n, key_set, stretch.from_us, min(stretch.to_us, self._from_us), False, True)
-        if visits and stretch.to_us > self._from_us:
-            self._ask_later(n, key_set, stretch)
+            self._ask_time(pattern, n, key_set, from_us, to_us, lists)
+        if lists & CONTACTS and stretch.from_us < self._from_us:  # those reached before
+            self._ask_time(pattern, n, key_set, stretch.from_us, min(stretch.to_us, self._from_us), CONTACTS)
+        if lists & SESSIONS and stretch.to_us > self._from_us:
+            self._ask_later(pattern, n, key_set, stretch)
 
-    def _ask_time(self, n: int, key_set: int, from_us: int, to_us: int, visits: bool, counting: bool) -> None:
+    def _ask_time(self, pattern: int, n: int, key_set: int, from_us: int, to_us: int, lists: int) -> None:
         cells, parts = self._divided(key_set, from_us, to_us)
-        asked = self.asked
-        asked.cells += [(n, source, key_set, begin, end, visits, counting) for source, begin, end in cells]
-        asked.parts += [(n, key_set, begin, end, visits, counting, False) for begin, end in parts]
+        self.asked.cells += [(pattern, n, source, begin, end, lists) for source, begin, end in cells]
+        self.asked.parts += [(pattern, n, begin, end, lists) for begin, end in parts]
 
-    def _ask_later(self, n: int, key_set: int, stretch: Stretch) -> None:
+    def _ask_later(self, pattern: int, n: int, key_set: int, stretch: Stretch) -> None:
         """Visits of sessions that began within the range, on a later day or after the range."""
-        self.asked.carried.append((n, key_set, max(stretch.from_us, self._from_us), stretch.to_us))
+        self.asked.carried.append((pattern, n, max(stretch.from_us, self._from_us), stretch.to_us))
         if self._to_us == END_US:
             return
         days = self._days
@@ -315,7 +357,7 @@ class _Plan:
         for from_us, to_us in spans:
             begin, end = max(from_us, stretch.from_us), min(to_us, stretch.to_us)
             if begin < end:
-                self.asked.parts.append((n, key_set, begin, end, True, False, True))
+                self.asked.parts.append((pattern, n, begin, end, SESSIONS | LATER))
 
     def _divided(
         self, key_set: int, from_us: int, to_us: int

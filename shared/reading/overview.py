@@ -191,7 +191,11 @@ async def count_touches(
         edges_us = sorted({at_us for span in spans for at_us in (span.from_us, span.to_us)})
         cells = await campaign_cells(snapshot, days, campaigns, edges_us)
         within = [
-            [n for n, (from_us, to_us) in enumerate(pairwise(edges_us)) if span.from_us <= from_us and to_us <= span.to_us]
+            [
+                n
+                for n, (from_us, to_us) in enumerate(pairwise(edges_us))
+                if span.from_us <= from_us and to_us <= span.to_us
+            ]
             for span in spans
         ]  # what was first met, or began, between two edges, was so between no other two
         return [_of_cells(cells, buckets) for buckets in within]

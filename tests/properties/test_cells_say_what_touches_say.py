@@ -76,7 +76,6 @@ def some_edges(rng: random.Random, instants_us: list[int]) -> list[int]:
     return sorted(edges) if len(edges) > 1 else [BEGINNING_US, END_US]
 
 
-
 async def play_and_compare(running: Running, events: list[dict[str, Any]], rng: random.Random) -> list[str]:
     workspace = await new_workspace(running, "cells")
     sent = events + [e for e in events if rng.random() < 0.2]

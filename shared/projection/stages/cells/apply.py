@@ -181,14 +181,10 @@ async def _mark(
     context: Context, persons: Collection[int], removed: Iterable[TouchRow], days: Days, through_day: int
 ) -> None:
     """Mark the cells of these persons' touches, and of touches that are gone."""
-    cells = {
-        (keys.key_set, days.day_of(row.occurred_at_us)) for row in removed if (keys := keys_of(row)) is not None
-    }
+    cells = {(keys.key_set, days.day_of(row.occurred_at_us)) for row in removed if (keys := keys_of(row)) is not None}
     ordered = sorted(persons)
     for begin in range(0, len(ordered), PERSONS_AT_A_TIME):
-        rows = await context.connection.fetch(
-            KEYS_OF_TOUCHES, context.ws, ordered[begin : begin + PERSONS_AT_A_TIME]
-        )
+        rows = await context.connection.fetch(KEYS_OF_TOUCHES, context.ws, ordered[begin : begin + PERSONS_AT_A_TIME])
         for asset_or_page_key, via, utm, at_us in rows:
             if asset_or_page_key or via or utm:
                 cells.add((_key_set(Keys(asset_or_page_key, via, utm)), days.day_of(at_us)))
@@ -362,9 +358,12 @@ counted AS (
         FROM found f CROSS JOIN LATERAL unnest(f.kinds, f.touches) u(kind, touches) GROUP BY 1, 2, 3) c
     GROUP BY 1, 2),
 listed AS (
-    SELECT key_set, day, {", ".join(
+    SELECT key_set, day, {
+    ", ".join(
         f"coalesce(string_agg(key, ''::bytea ORDER BY key) FILTER (WHERE n = {n}), ''::bytea) AS {name}"
-        for n, name in enumerate(("sessions", "new_sessions", "contacts")))}
+        for n, name in enumerate(("sessions", "new_sessions", "contacts"))
+    )
+}
     FROM (
         SELECT DISTINCT f.key_set, f.day, l.n, substring(l.keys FROM 8 * i + 1 FOR 8) AS key
         FROM found f CROSS JOIN LATERAL (VALUES (0, f.sessions), (1, f.new_sessions), (2, f.contacts)) l(n, keys)

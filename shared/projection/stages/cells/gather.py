@@ -58,27 +58,33 @@ _OF_DAYS = f"""
     WHERE t.ws = $1 AND t.traffic_class <> {TrafficClass.RETRACTED:d} AND t.occurred_at_us >= $4 AND t.occurred_at_us < $5"""
 
 
-def touches_of_parts(columns: str, more: str) -> str:
+_KEY_COLUMNS = ("asset_or_page_key", "via", "utm")
+
+
+def touches_of_parts(columns: str) -> str:
     """SQL for the touches of key sets within spans of time: of `part`, with the columns key_set, from_us and to_us.
 
-    Each is found by the index of the first of its keys.
+    Each is found by the index of the first of its keys: without OFFSET 0, PostgreSQL may choose to read all touches instead.
     """
     branches = []
-    for column, none in (
-        ("asset_or_page_key", ""), ("via", "k.asset_or_page_key = 0 AND "), ("utm", "k.asset_or_page_key = 0 AND k.via = 0 AND "),
-    ):  # fmt: skip
+    for n, column in enumerate(_KEY_COLUMNS):
+        first = " AND ".join([*(f"k.{name} = 0" for name in _KEY_COLUMNS[:n]), f"k.{column} <> 0"])
+        same = " AND ".join(f"coalesce({name}, 0) = k.{name}" for name in _KEY_COLUMNS if name != column)
         branches.append(f"""
     SELECT {columns} FROM part p JOIN {{g}}.key_set k ON k.ws = $1 AND k.key_set = p.key_set
-    JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = k.{column} AND t.occurred_at_us >= p.from_us AND t.occurred_at_us < p.to_us
-        AND coalesce(t.asset_or_page_key, 0) = k.asset_or_page_key AND coalesce(t.via, 0) = k.via AND coalesce(t.utm, 0) = k.utm
-    WHERE {none}k.{column} <> 0 AND t.traffic_class <> {TrafficClass.RETRACTED:d}{more}""")
+    CROSS JOIN LATERAL (
+        SELECT person, occurred_at_us, event_id, type, traffic_class, count, session, session_at_us, session_is_new
+        FROM {{g}}.touch WHERE ws = $1 AND {column} = k.{column} AND occurred_at_us >= p.from_us AND occurred_at_us < p.to_us
+            AND {same} AND traffic_class <> {TrafficClass.RETRACTED:d}
+        OFFSET 0) t
+    WHERE {first}""")
     return " UNION ALL ".join(branches)
 
 
 _OF_CELLS = f"""
     WITH part AS MATERIALIZED (
         SELECT * FROM unnest($2::bigint[], $3::int[], $4::bigint[], $5::bigint[]) u(key_set, day, from_us, to_us))
-    {touches_of_parts(f"p.key_set, p.day, p.from_us AS day_from_us, {_TOUCH}", "")}"""
+    {touches_of_parts(f"p.key_set, p.day, p.from_us AS day_from_us, {_TOUCH}")}"""
 
 
 VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class IN ({numbers(COUNTING)}) AND t.session IS NOT NULL"
