@@ -6,7 +6,8 @@ from typing import Any, get_args
 from shared.events.limits import ID_CHARACTERS_MAX
 from shared.events.types import AssetType
 from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
-from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS
+from shared.reading.intervals import INTERVALS
+from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS, METRICS
 from shared.rules.models import MODELS
 from shared.web.parameters import Declared, Parameter, declared
 
@@ -39,7 +40,22 @@ MODEL = Parameter("model", "how revenue is shared out", _one_of(MODELS, "linear"
 MODELS_ = Parameter(
     "model", "how revenue is shared out; several stand side by side", _one_of(MODELS, "linear"), repeated=True
 )
-QUERY = Parameter("q", "only campaigns whose id or name holds this, in any case")
+QUERY = Parameter("q", "only campaigns whose id, name or a utm value holds this, in any case")
+SORTS = ("campaign_id", "name", *METRICS)
+SORT = Parameter(
+    "sort", "what the list is in the order of; `-` before it: the largest first. Amounts count in the workspace's currency",
+    _one_of([*SORTS, *(f"-{one}" for one in SORTS)], "campaign_id"),
+)  # fmt: skip
+METRIC = Parameter("metric", "the number", _one_of(METRICS, "sessions"))
+SERIES = Parameter("series", "this number in each `interval` of the range, of every item", _one_of(METRICS))
+INTERVAL = Parameter(
+    "interval", "hours, days, weeks from Monday on, or months, in the workspace's time zone", _one_of(INTERVALS, "day")
+)
+COMPARE = Parameter(
+    "compare",
+    "the same numbers in another range: `previous`, as long and just before; `year`, a year earlier; or `FROM..TO`",
+    {"type": "string", "examples": ["previous", "year", "2026-01-01..2026-02-01"]},
+)
 CONTACT_METRIC = Parameter("metric", "the number", _one_of(CONTACT_METRICS, "influenced_contacts"))
 DEAL_METRIC = Parameter("metric", "the number", _one_of(DEAL_METRICS, "influenced_deals"))
 ASSET_TYPE = Parameter("type", "only assets of this type", _one_of(get_args(AssetType)))

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -239,11 +240,13 @@ def _first_whole(days: Days, at_us: int) -> int:
     return EVERY_DAY if at_us == END_US else days.first_whole(at_us)
 
 
+@lru_cache(1_024)
 def is_visited(statuses: Statuses) -> bool:
     """Whether page visits with these statuses make sessions of the campaign."""
     return any(statuses[route - 1] == WindowStatus.COUNTS for route in FIRST_TOUCH_ROUTES)
 
 
+@lru_cache(1_024)
 def counts(statuses: Statuses) -> bool:
     """Whether touches with these statuses count for the campaign."""
     return kept_out(TrafficClass.COUNTED, by_route(statuses)) is None
@@ -258,8 +261,19 @@ Pieces = tuple[tuple[int, int, int], ...]
 """The windows of one key for one campaign: from, to, window status; in order."""
 
 
+_ALONE: tuple[dict[int, Statuses], ...] = (
+    {status: (status, None, None) for status in WindowStatus}, {status: (None, status, None) for status in WindowStatus},
+    {status: (None, None, status) for status in WindowStatus},
+)  # fmt: skip
+"""The statuses where one route applies alone."""
+
+
 def stretches(pieces: tuple[Pieces | None, Pieces | None, Pieces | None]) -> list[Stretch]:
     """The time of a key set, of whose keys each route has its pieces, without stretches in which no route applies."""
+    applying = [(route, some) for route, some in enumerate(pieces) if some]
+    if len(applying) == 1:
+        ((route, only),) = applying
+        return [Stretch(from_us, to_us, _ALONE[route][status]) for from_us, to_us, status in only]
     points = sorted({at_us for some in pieces for from_us, to_us, _ in some or () for at_us in (from_us, to_us)})
     out: list[Stretch] = []
     for from_us, to_us in pairwise(points):

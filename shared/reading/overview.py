@@ -53,6 +53,8 @@ COUNTS = (
     "new_contacts_first_touch", "new_contacts_last_touch", "influenced_contacts", "contacts_with_revenue",
     "contacts_with_attributed_revenue", "influenced_deals", "closed_deals",
 )  # fmt: skip
+MONEY_METRICS = ("influenced_revenue", "attributed_revenue")
+METRICS = (*COUNTS, *MONEY_METRICS)
 CONTACT_METRICS = (
     "influenced_contacts", "new_contacts_first_touch", "new_contacts_last_touch", "contacts_with_revenue",
     "contacts_with_attributed_revenue",
@@ -117,6 +119,13 @@ class CampaignNumbers:
     earned: dict[tuple[int, str], Earned] = field(default_factory=lambda: defaultdict(Earned))
     """By contact and currency."""
 
+    def minor(self, metric: str, currency: str) -> int:
+        """A metric as a number to order by: a count, or an amount in minor units of a currency."""
+        if metric in MONEY_METRICS:
+            of = self.influenced_minor if metric == "influenced_revenue" else self.attributed_minor
+            return of.get(currency, 0)
+        return self.counts[metric]
+
     def metrics(self) -> dict[str, Any]:
         """The metrics by name: counts, and amounts of money by currency."""
         return {
@@ -147,6 +156,8 @@ async def numbers_of_ranges(
     """As `campaign_numbers`, in each of several ranges, which are read together."""
     keys = list(campaigns)
     outs = [{key: CampaignNumbers() for key in keys} for _ in spans]
+    if not keys:
+        return outs
     whole = TimeRange(min(span.from_us for span in spans), max(span.to_us for span in spans))
     counted = await count_touches(snapshot, keys, spans)
     gathered = await (_gather_few if counted is None else _gather_contacts)(snapshot, keys, whole)
@@ -165,9 +176,33 @@ async def numbers_of_ranges(
     for n, out in enumerate(outs):
         for key, one in out.items():
             _count_behind(one)
-            if counted is not None and counted[n].influenced_contacts is not None:
-                one.counts["influenced_contacts"] = counted[n].influenced_contacts[key]
+            influenced = None if counted is None else counted[n].influenced_contacts
+            if influenced is not None:
+                one.counts["influenced_contacts"] = influenced[key]
     return outs
+
+
+TOUCH_METRICS = frozenset({"sessions", "new_sessions", "influenced_contacts", *METRIC_OF_TYPE.values()})
+"""The metrics that touches alone decide, so that nothing else is read for them where there are cells."""
+
+
+async def metric_of_ranges(
+    snapshot: Snapshot, campaigns: Mapping[int, str], spans: Sequence[TimeRange], metric: str, model: str
+) -> dict[int, list[Any]]:
+    """One metric of campaigns, by key, in each range. Raises as `campaign_numbers`."""
+    keys = list(campaigns)
+    counted = await count_touches(snapshot, keys, spans) if metric in TOUCH_METRICS else None
+    if counted is None or any(one.influenced_contacts is None for one in counted):
+        numbers = await numbers_of_ranges(snapshot, campaigns, spans, model)
+        return {key: [out[key].metrics()[metric] for out in numbers] for key in keys}
+    values: dict[int, list[Any]] = {key: [] for key in keys}
+    for one in counted:
+        out = {key: CampaignNumbers() for key in keys}
+        _count_touches(out, one)
+        for key in keys:
+            of = one.influenced_contacts if metric == "influenced_contacts" else None
+            values[key].append(out[key].counts[metric] if of is None else of[key])
+    return values
 
 
 def _count_behind(one: CampaignNumbers) -> None:

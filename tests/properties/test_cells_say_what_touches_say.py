@@ -23,7 +23,7 @@ from shared.reading.attribution import REACHED_CONTACTS, SESSION_COUNTS, TOUCH_C
 from shared.reading.cells import campaign_cells, cells_days
 from shared.reading.snapshot import Snapshot, snapshot_on
 from shared.rules.keys import campaign_key
-from tests.conftest import Workspace, new_workspace
+from tests.conftest import new_workspace
 from tests.properties.oracle import order
 from tests.properties.worlds import CAMPAIGNS, SOCIAL_POSTS_MAX, world
 from touchline.compose import Running

@@ -30,7 +30,7 @@ def _digest() -> "list[sa.Column[bytes]]":
         sa.Column("sessions", sa.LargeBinary, nullable=False, comment="that have a counted page visit and began on its day"),
         sa.Column("new_sessions", sa.LargeBinary, nullable=False, comment="those of them that are their visitor's first"),
         sa.Column("contacts", sa.LargeBinary, nullable=False, comment="who own a counted touch that influences"),
-    ]  # type: ignore[list-item]  # fmt: skip
+    ]  # fmt: skip
 
 
 day_cell = sa.Table(
