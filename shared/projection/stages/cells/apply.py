@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from shared.projection.changes import (
     Change,
     Changes,
+    EventsArrived,
     IdentityChanged,
     SessionsChanged,
     SettingsChanged,
@@ -62,6 +63,8 @@ MARK = sql("""
 INSERT INTO {g}.dirty_cell SELECT $1, * FROM unnest($2::bigint[], $3::int[]) ON CONFLICT DO NOTHING
 """)
 IS_BIG = sql("SELECT count(*) > $2 FROM (SELECT FROM {g}.event_index WHERE ws = $1 LIMIT $2::bigint + 1) e")
+NO_LOOPS, LOOPS = sql("SET LOCAL enable_nestloop = off"), sql("SET LOCAL enable_nestloop = on")
+"""Of tables without statistics PostgreSQL guesses that they have few rows, and reads one again for each row of another."""
 FORGET = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1")
     for table in ("day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit")
@@ -146,6 +149,10 @@ def packed(keys: Collection[int]) -> bytes:
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
     """Append what the batch adds to cells, and mark those that it makes wrong."""
     found = await kept(context)
+    arrived = len(changes.of(EventsArrived).arrived)
+    if found is None and not await context.connection.fetchval(IS_BIG, context.ws, arrived):
+        await context.connection.execute(KEEP, context.ws, context.settings.time_zone, EVERY_DAY)
+        found = await kept(context)  # the store has no event of the workspace but those of the batch
     if found is None or _concerns_all(changes) or found["time_zone"] != context.settings.time_zone:
         await begin_again(context)
         return []
@@ -287,7 +294,9 @@ async def digest_days(context: Context, chunk: list[int]) -> None:
     """Digest all touches of some days, which follow one another but for days without touches, and make their months."""
     days, connection, ws = days_of(context.settings.time_zone), context.connection, context.ws
     starts = [days.start_us(day) for day in chunk]
+    await connection.execute(NO_LOOPS)
     await connection.execute(DIGEST_DAYS, ws, starts, chunk, starts[0], days.start_us(chunk[-1] + 1))
+    await connection.execute(LOOPS)
     rows = await connection.fetch(MONTHS_OF_DAYS, ws, month_of(chunk[0]), next_month(month_of(chunk[-1])))
     await make_months(context, {(row["key_set"], month_of(row["day"])) for row in rows})
 
@@ -391,7 +400,7 @@ async def fold(context: Context, cells_max: int) -> bool:
 
 STAGE = Stage(
     "cells", run,
-    takes=(TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, IdentityChanged, SessionsChanged, SettingsChanged),
+    takes=(EventsArrived, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, IdentityChanged, SessionsChanged, SettingsChanged),
     tells=(), package=__package__,
     owns=(
         "key_set", "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "cells_kept",
