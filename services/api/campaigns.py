@@ -1,11 +1,12 @@
 """`/v1/campaigns`: the campaigns, their numbers, and the contacts and deals behind a number."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.requests import Api, answer, read_request
+from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.money import to_money
 from shared.reading.campaigns import (
@@ -19,15 +20,19 @@ from shared.reading.campaigns import (
     refusals,
     spent_minor,
 )
+from shared.reading.intervals import INTERVALS
 from shared.reading.overview import (
     CONTACT_METRICS,
     DEAL_METRICS,
+    METRICS,
     CampaignNumbers,
-    campaign_numbers,
+    metric_of_ranges,
     money_by_currency,
+    numbers_of_ranges,
     settled_through,
 )
 from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import TimeRange
 from shared.rules.deal import dated_us
 
 
@@ -35,24 +40,24 @@ def routes(api: Api) -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
 
-    @router.get("", openapi_extra=takes.read(takes.QUERY, *takes.RANGE, takes.MODEL, *takes.PAGE))
+    @router.get(
+        "",
+        openapi_extra=takes.read(
+            takes.QUERY, *takes.RANGE, takes.MODEL, takes.SORT, takes.SERIES, takes.INTERVAL, takes.COMPARE, *takes.PAGE
+        ),
+    )
     async def list_campaigns(request: Request) -> Response:
-        """Every campaign with its headline metrics; `q` searches id and name."""
+        """Every campaign with its headline metrics; `q` searches id, name and utm values."""
         async with read_request(api, request, heavy=True) as read:
-            rows = await campaigns_with(read.snapshot, read.query.get("q", ""))
-            model, span = read.model, read.range
-            page = read.page(rows, [[r["campaign_id"]] for r in rows])
-            rows = page["items"]
-            counted = await campaign_numbers(
-                read.snapshot, {r["campaign"]: r["campaign_id"] for r in rows}, span, model
-            )
-            values = await claimed_values(read.snapshot, [r["campaign"] for r in rows])
+            found = await _page_of_campaigns(read)
+            keys = [r["campaign"] for r in found.rows]
+            values = await claimed_values(read.snapshot, keys)
+            series = await _series(read, {r["campaign"]: r["campaign_id"] for r in found.rows})
             items = [
-                {**campaign_json(r), "utm_campaign": values.get(r["campaign"], []),
-                 "metrics": counted[r["campaign"]].metrics(), "touches": counted[r["campaign"]].touches,
-                 "excluded": counted[r["campaign"]].excluded} for r in rows
+                {**campaign_json(r), "utm_campaign": values.get(r["campaign"], []), **_numbers(found.counted, r["campaign"]),
+                 **series.get(r["campaign"], {}), **_compared(read.compared, found.other, r["campaign"])} for r in found.rows
             ]  # fmt: skip
-            return answer(read, {**page, "items": items, **span.as_json(), "model": model})
+            return answer(read, {**found.page, "items": items, **read.range.as_json(), "model": read.model})
 
     @router.get("/{campaign_id:id}", openapi_extra=takes.read())
     async def get_campaign(campaign_id: str, request: Request) -> Response:
@@ -71,18 +76,37 @@ def routes(api: Api) -> APIRouter:
             }  # fmt: skip
             return answer(read, body)
 
-    @router.get("/{campaign_id:id}/overview", openapi_extra=takes.read(*takes.RANGE, takes.MODEL))
+    @router.get("/{campaign_id:id}/overview", openapi_extra=takes.read(*takes.RANGE, takes.MODEL, takes.COMPARE))
     async def get_overview(campaign_id: str, request: Request) -> Response:
         """Every metric of the campaign, and what was kept out of them, by reason."""
         async with read_request(api, request, heavy=True, log_end=True) as read:
-            model, span = read.model, read.range
-            counted = await numbers_of_campaign(read.snapshot, campaign_id, span, model)
+            model, span, other = read.model, read.range, read.compared
+            row = await campaign_row(read.snapshot, campaign_id)
+            spans = [span] if other is None else [span, other]
+            counted, *others = await numbers_of_ranges(read.snapshot, {row["campaign"]: campaign_id}, spans, model)
             body = {
-                "campaign_id": campaign_id, **span.as_json(), "model": model, "metrics": counted.metrics(),
-                "touches": counted.touches, "excluded": counted.excluded,
+                "campaign_id": campaign_id, **span.as_json(), "model": model, **_numbers(counted, row["campaign"]),
                 "settled_through": await settled_through(read.snapshot, read.log_end_offset),
+                **_compared(other, others[0] if others else None, row["campaign"]),
             }  # fmt: skip
             return answer(read, body)
+
+    @router.get(
+        "/{campaign_id:id}/timeline",
+        openapi_extra=takes.read(takes.METRIC, takes.INTERVAL, *takes.RANGE, takes.MODEL),
+    )
+    async def get_timeline(campaign_id: str, request: Request) -> Response:
+        """One metric of the campaign in each hour, day, week or month of a range."""
+        async with read_request(api, request, heavy=True) as read:
+            metric, model = read.choice("metric", METRICS, "sessions"), read.model
+            row = await campaign_row(read.snapshot, campaign_id)
+            spans = read.intervals()
+            found = await metric_of_ranges(read.snapshot, {row["campaign"]: campaign_id}, spans, metric, model)
+            points = [
+                {**span.as_json(), "value": value} for span, value in zip(spans, found[row["campaign"]], strict=True)
+            ]
+            interval = read.choice("interval", INTERVALS, "day")
+            return answer(read, {"interval": interval, "metric": metric, "model": model, "points": points})
 
     @router.get("/{campaign_id:id}/refusals", openapi_extra=takes.read(*takes.PAGE))
     async def get_refusals(campaign_id: str, request: Request) -> Response:
@@ -96,6 +120,13 @@ def routes(api: Api) -> APIRouter:
                 for r in rows
             ]  # fmt: skip
             return answer(read, read.page(items, [[r["occurred_at_us"], r["event_id"]] for r in rows]))
+
+    _add_lists(router, api)
+    return router
+
+
+def _add_lists(router: APIRouter, api: Api) -> None:
+    """Add the lists of what is behind a number."""
 
     @router.get(
         "/{campaign_id:id}/contacts",
@@ -127,7 +158,74 @@ def routes(api: Api) -> APIRouter:
             page = read.page(items, [[dated_us(d["created_us"], d["closed_us"]), d["deal_id"]] for d in deals])
             return answer(read, {**page, "metric": metric, "model": model})
 
-    return router
+
+class _Page(NamedTuple):
+    """A page of campaigns: their rows, the page's body, and their numbers by key in the range and in the one to compare with."""
+
+    rows: list[Any]
+    page: dict[str, Any]
+    counted: dict[int, CampaignNumbers]
+    other: dict[int, CampaignNumbers] | None
+
+
+async def _page_of_campaigns(read: ReadRequest) -> _Page:
+    """The page that is asked for. Where its order depends on numbers, those of all campaigns are counted, and no others again."""
+    rows = await campaigns_with(read.snapshot, read.query.get("q", ""))
+    sort, model, other = read.choice("sort", takes.SORT.schema["enum"], "campaign_id"), read.model, read.compared
+    by, down = sort.removeprefix("-"), sort.startswith("-")
+    spans = [read.range] if other is None else [read.range, other]
+
+    async def numbers(of: list[Any]) -> list[dict[int, CampaignNumbers]]:
+        return await numbers_of_ranges(read.snapshot, {r["campaign"]: r["campaign_id"] for r in of}, spans, model)
+
+    if by in METRICS and rows:
+        counted, *others = await numbers(rows)
+        currency, sign = read.snapshot.settings.currency, -1 if down else 1
+        keyed = sorted(
+            ([sign * counted[r["campaign"]].minor(by, currency), r["campaign_id"]], n) for n, r in enumerate(rows)
+        )
+        page = read.page([rows[n] for _, n in keyed], [key for key, _ in keyed])
+    else:
+        page = _page_by_text(read, rows, by, down=down)
+        counted, *others = await numbers(page["items"])
+    return _Page(page["items"], page, counted, others[0] if others else None)
+
+
+def _page_by_text(read: ReadRequest, rows: list[Any], by: str, *, down: bool) -> dict[str, Any]:
+    """A page in the order of names, without regard to case, or of ids."""
+    keys = [
+        [(r["name"] or r["campaign_id"]).casefold(), r["campaign_id"]] if by == "name" else [r["campaign_id"]]
+        for r in rows
+    ]
+    ordered = sorted(zip(keys, range(len(rows)), strict=True), reverse=down)
+    return read.page([rows[n] for _, n in ordered], [key for key, _ in ordered], down=down)
+
+
+async def _series(read: ReadRequest, campaigns: dict[int, str]) -> dict[int, dict[str, Any]]:
+    """What the parameter `series` asks for, by campaign; nothing without it."""
+    if "series" not in read.query:
+        return {}
+    metric, spans = read.choice("series", METRICS), read.intervals()
+    found = await metric_of_ranges(read.snapshot, campaigns, spans, metric, read.model)
+    return {
+        key: {
+            "series": [
+                {"from": span.as_json()["from"], "value": value} for span, value in zip(spans, values, strict=True)
+            ]
+        }
+        for key, values in found.items()
+    }
+
+
+def _numbers(counted: Mapping[int, CampaignNumbers], campaign: int) -> dict[str, Any]:
+    one = counted[campaign]
+    return {"metrics": one.metrics(), "touches": one.touches, "excluded": one.excluded}
+
+
+def _compared(span: TimeRange | None, counted: Mapping[int, CampaignNumbers] | None, campaign: int) -> dict[str, Any]:
+    if span is None or counted is None:
+        return {}
+    return {"compare": {**span.as_json(), "metrics": counted[campaign].metrics()}}
 
 
 def campaign_json(row: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from shared.reading.bounds import HUBSPOT_LIMIT_MAX, JOINED_DEFAULT, JOINED_MAX,
 from shared.reading.contact_list import CONTACT_ORDERS
 from shared.reading.deal_list import DEAL_ORDERS
 from shared.reading.groups import GroupBy
-from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS
+from shared.reading.intervals import INTERVALS
+from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS, METRICS
 from shared.reading.reports import Of
 from shared.reading.unresolved import KINDS
 from shared.rules.deal import State
@@ -52,7 +53,22 @@ _MODEL: Mapping[str, Any] = {
 _MODELS_SAID = f"{', '.join(MODELS)}, or a model that the workspace has defined"
 MODEL = Parameter("model", f"how revenue is shared out: {_MODELS_SAID}", _MODEL)
 MODELS_ = Parameter("model", f"how it is shared out; several stand side by side: {_MODELS_SAID}", _MODEL, repeated=True)
-QUERY = Parameter("q", "only campaigns whose id or name holds this, in any case")
+QUERY = Parameter("q", "only campaigns whose id, name or a utm value holds this, in any case")
+SORTS = ("campaign_id", "name", *METRICS)
+SORT = Parameter(
+    "sort", "what the list is in the order of; `-` before it: the largest first. Amounts count in the workspace's currency",
+    _one_of([*SORTS, *(f"-{one}" for one in SORTS)], "campaign_id"),
+)  # fmt: skip
+METRIC = Parameter("metric", "the number", _one_of(METRICS, "sessions"))
+SERIES = Parameter("series", "this number in each `interval` of the range, of every item", _one_of(METRICS))
+INTERVAL = Parameter(
+    "interval", "hours, days, weeks from Monday on, or months, in the workspace's time zone", _one_of(INTERVALS, "day")
+)
+COMPARE = Parameter(
+    "compare",
+    "the same numbers in another range: `previous`, as long and just before; `year`, a year earlier; or `FROM..TO`",
+    {"type": "string", "examples": ["previous", "year", "2026-01-01..2026-02-01"]},
+)
 CONTACT_METRIC = Parameter("metric", "the number", _one_of(CONTACT_METRICS, "influenced_contacts"))
 DEAL_METRIC = Parameter("metric", "the number", _one_of(DEAL_METRICS, "influenced_deals"))
 ASSET_TYPE = Parameter("type", "only assets of this type", _one_of(get_args(AssetType)))

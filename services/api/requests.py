@@ -4,6 +4,7 @@ What the parameters ask for is read here, and what `shared.reading` raises becom
 """
 
 import datetime as dt
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from shared.log.port import Position, partition_of
 from shared.reading.bounds import LIMIT_DEFAULT, LIMIT_MAX
 from shared.reading.defined_models import defined_models
 from shared.reading.keyset import Ordering
+from shared.reading.intervals import INTERVALS, TooManyPoints, bounded, divided, range_before, year_before
 from shared.reading.pages import decode_cursor, encode_cursor
 from shared.reading.snapshot import NotFound, Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange
@@ -103,6 +105,46 @@ class ReadRequest:
         return _range(self.query.get("from"), self.query.get("to"), self.snapshot.zone)
 
     @property
+    def compared(self) -> TimeRange | None:
+        """The range that the parameter `compare` asks for beside `range`; None without it. Raises a 422 `Problem`."""
+        text = self.query.get("compare")
+        if text is None:
+            return None
+        if text in ("previous", "year"):
+            span = self.range
+            if span.from_us == BEGINNING_US or span.to_us == END_US:
+                raise Problem(422, "bad_parameter", f"`compare={text}` needs `from` and `to`", field="compare")
+            try:
+                found = range_before(span) if text == "previous" else year_before(span, self.snapshot.zone)
+                to_rfc3339(found.from_us)
+            except (ValueError, OverflowError) as error:
+                raise Problem(
+                    422, "bad_parameter", "the range to compare with begins before the first year", field="compare"
+                ) from error
+            return found
+        from_, dots, to = text.partition("..")
+        if not dots:
+            raise Problem(
+                422,
+                "bad_parameter",
+                f"`compare` must be previous, year or FROM..TO, not {text[:100]!r}",
+                field="compare",
+            )
+        zone = self.snapshot.zone
+        found = TimeRange(_instant(from_, "compare", zone), _instant(to, "compare", zone))
+        if found.from_us >= found.to_us:
+            raise Problem(422, "bad_parameter", "in `compare`, FROM must be before TO", field="compare")
+        return found
+
+    def intervals(self) -> list[TimeRange]:
+        """The intervals of the parameter `interval` that the range has. Raises a 422 `Problem`."""
+        interval, zone = self.choice("interval", INTERVALS, "day"), self.snapshot.zone
+        try:
+            return divided(bounded(self.range, interval, time.time_ns() // 1000, zone), interval, zone)
+        except TooManyPoints as error:
+            raise Problem(422, "bad_parameter", str(error), field="interval") from error
+
+    @property
     def model(self) -> str:
         """The parameter `model`. Raises a 422 `Problem`."""
         return self.choice("model", self.models_known, "linear")
@@ -173,13 +215,16 @@ class ReadRequest:
         """Refuse a page or a range that is badly asked for, whether or not the answer has them. Raises a 422 `Problem`."""
         _ = self.range, self.limit, self.cursor
 
-    def page(self, items: Sequence[Any], keys: Sequence[list[Any]]) -> dict[str, Any]:
-        """One page of a list. Item i has the key i of `keys`, which are in order. Raises a 422 `Problem`."""
+    def page(self, items: Sequence[Any], keys: Sequence[list[Any]], *, down: bool = False) -> dict[str, Any]:
+        """One page of a list. Item i has the key i of `keys`, which are in order; `down`: from the last to the first.
+
+        Raises a 422 `Problem`.
+        """
         after, limit = self.cursor, self.limit
         begin = 0
         if after is not None:
             try:
-                begin = next((i for i, key in enumerate(keys) if key > after), len(keys))
+                begin = next((i for i, key in enumerate(keys) if (key < after if down else key > after)), len(keys))
             except TypeError as error:
                 raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor") from error
         chosen = items[begin : begin + limit]

@@ -12,10 +12,12 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
 
 from services.projector import metrics
+from services.projector.digesting import Digesting
 from services.projector.reprojecting import Reprojecting
 from shared.database import error_text
 from shared.log.port import EventLog, LogDamaged, LogUnavailable
 from shared.projection.batch import Batch, decode
+from shared.projection.digesting import Digester
 from shared.projection.poison import GONE, PASSING, ROLLED_BACK, project_or_dead_letter
 from shared.projection.projector import Fenced, Projector
 from shared.projection.reprojection import IN_BATCH, Limits
@@ -52,6 +54,8 @@ class Worker:
     """Held while a workspace is reprojected beside the live projection; the workers of a process share it."""
     limits: Limits = IN_BATCH
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _projected: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set after each batch."""
     _began_s: float = 0.0
     """When the worker last began to project, after its last pause, in seconds of the monotonic clock."""
 
@@ -85,7 +89,7 @@ class Worker:
         )  # fmt: skip
 
     async def _follow(self) -> Never:
-        """Project new events, and reproject workspaces beside it; an error of one stops the other too."""
+        """Project new events, and reproject workspaces and digest cells beside it; an error of one stops the others too."""
         self._began_s = time.monotonic()
         projector = Projector(self.log, self.partition, social_posts_max=self.social_posts_max, limits=self.limits)
         async with self._connection() as connection:
@@ -94,12 +98,15 @@ class Worker:
         if projector.offset > (end := await self.log.end(self.partition)):
             raise LogDamaged(f"partition {self.partition} ends at {end}, but {projector.offset} was projected already")
         beside = Reprojecting(self.pool, self.generation, self.log, projector, self._turn, self.reprojecting)
-        tasks = [asyncio.create_task(self._project_all(projector)), asyncio.create_task(beside.run())]
+        digesting = Digesting(
+            self.pool, self.generation, Digester(self.partition, self.log.partitions), self._turn, self._projected
+        )
+        tasks = [asyncio.create_task(run) for run in (self._project_all(projector), beside.run(), digesting.run())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for ended in done:
                 ended.result()
-            raise AssertionError("neither task ends by itself")
+            raise AssertionError("none of the tasks ends by itself")
         finally:
             for task in tasks:
                 task.cancel()
@@ -128,6 +135,7 @@ class Worker:
         metrics.BATCH_EVENTS.observe(len(batch.entries))
         metrics.EVENTS.labels(self.partition).inc(len(batch.entries))
         self.waiting_since_us = None
+        self._projected.set()
         self._now_at(projector.offset)
 
     def _now_at(self, offset: int) -> None:

@@ -21,7 +21,7 @@ import structlog
 from services.replay.worker_pool import WorkerContext, WorkerPool
 from shared.log.port import EventLog
 from shared.projection.bulk.admit import context_of, settle_ids, write_what_is_told
-from shared.projection.bulk.derive import DEALS, all_contacts, put_together, some_deals, whole_catalog
+from shared.projection.bulk.derive import DEALS, all_cells, all_contacts, put_together, some_deals, whole_catalog
 from shared.projection.bulk.load import PARTS, Bucket, Context
 from shared.projection.bulk.spill import Block, SpillLost, read_frames
 from shared.projection.bulk.split import ALL, Selection, Span, Split, split, within
@@ -47,7 +47,15 @@ LOADED = (
     "identity_edge",
 )  # written without indexes
 ONLY_READ = ("touch_asset_or_page", "touch_via", "touch_utm")  # only readers use these indexes, not the projection
-SHARES = {"split": 45, "ids": 5, "load": 28, "index": 10, "contacts": 5, "deals": 7}  # of the work, in percent
+SHARES = {
+    "split": 45,
+    "ids": 5,
+    "load": 28,
+    "index": 10,
+    "contacts": 5,
+    "deals": 4,
+    "cells": 3,
+}  # of the work, in percent
 
 STEPS = sql("CREATE TABLE {g}.bulk_step (name text PRIMARY KEY, result bytea NOT NULL)")
 DONE = sql("INSERT INTO {g}.bulk_step VALUES ($1, $2)")
@@ -129,7 +137,7 @@ class Bulk:
             await self._load(plan, splits, context)
         with timed("make indexes"):
             await self._index()
-        with timed("derive contacts, catalog and deals"):
+        with timed("derive contacts, catalog, deals and cells"):
             await self._derive(context)
         await self._finish(plan, splits)
 
@@ -239,6 +247,11 @@ class Bulk:
                 part = keys[begin : begin + DEALS_AT_A_TIME]
                 deals.append((f"deals {ws} {begin}", derive_deals_of, (ws, settings, part)))
         await self._steps("deals", 1, deals)
+        if self._selection == ALL:  # a what-if has none: to make them takes longer than to read it raw
+            cells: list[Named] = [
+                (f"cells {ws}", digest_cells_of, (ws, settings)) for ws, settings in context.settings.items()
+            ]
+            await self._steps("cells", 1, cells)
 
     async def _analyze(self, tables: Iterable[str]) -> None:
         """ANALYZE tables: without statistics the planner scans whole tables instead of using indexes."""
@@ -395,4 +408,11 @@ async def derive_deals_of(worker: WorkerContext, name: str, ws: int, settings: S
     """Step: see `some_deals`."""
     async with worker.connection.raw.transaction():
         await some_deals(worker.connection, ws, settings, deals)
+        await worker.connection.execute(DONE, name, b"")
+
+
+async def digest_cells_of(worker: WorkerContext, name: str, ws: int, settings: Settings) -> None:
+    """Step: see `all_cells`."""
+    async with worker.connection.raw.transaction():
+        await all_cells(worker.connection, ws, settings)
         await worker.connection.execute(DONE, name, b"")

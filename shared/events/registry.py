@@ -16,7 +16,8 @@ from shared.events import types as e
 from shared.events.types import Envelope, Event, Touch
 
 Stage = Literal[
-    "admission", "entities", "touches", "mentions", "identity", "traffic", "sessions", "contacts", "catalog", "deals"
+    "admission", "entities", "touches", "mentions", "identity", "traffic", "sessions", "contacts", "catalog", "deals",
+    "cells",
 ]  # fmt: skip
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """The stages of the projection, in the order in which they run."""

@@ -5,6 +5,7 @@ from shared.projection.changes import EventsArrived
 from shared.projection.pipeline import BadPipeline, Pipeline
 from shared.projection.stages.admission.apply import STAGE as ADMISSION
 from shared.projection.stages.catalog.apply import STAGE as CATALOG
+from shared.projection.stages.cells.apply import STAGE as CELLS
 from shared.projection.stages.contacts.apply import STAGE as CONTACTS
 from shared.projection.stages.deals.apply import STAGE as DEALS
 from shared.projection.stages.entities.apply import STAGE as ENTITIES
@@ -16,7 +17,7 @@ from shared.projection.stages.traffic.apply import STAGE as TRAFFIC
 
 PIPELINE = Pipeline(
     begins_with=[EventsArrived],
-    stages=[ADMISSION, ENTITIES, TOUCHES, MENTIONS, IDENTITY, TRAFFIC, SESSIONS, CONTACTS, CATALOG, DEALS],
+    stages=[ADMISSION, ENTITIES, TOUCHES, MENTIONS, IDENTITY, TRAFFIC, SESSIONS, CONTACTS, CATALOG, DEALS, CELLS],
 )
 """Live all of them run; in bulk, those after `mentions` run on what was loaded."""
 

@@ -15,6 +15,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 import shared.projection.stages.admission.tables
 import shared.projection.stages.catalog.tables
+import shared.projection.stages.cells.tables
 import shared.projection.stages.contacts.tables
 import shared.projection.stages.deals.tables
 import shared.projection.stages.entities.tables

@@ -48,10 +48,18 @@ WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) ORDER BY d.closed_us
 
 
 async def campaigns_with(snapshot: Snapshot, text: str) -> list[Any]:
-    """The rows of the campaigns whose id or name holds a text, in any case, in the order of their ids."""
+    """The rows of the campaigns whose id, name or utm values hold a text, in any case, in the order of their ids."""
     wanted = text.casefold()
     rows = await snapshot.fetch(CAMPAIGNS)
-    return [r for r in rows if wanted in r["campaign_id"].casefold() or wanted in (r["name"] or "").casefold()]
+    if not wanted:
+        return rows
+    values = await claimed_values(snapshot, [r["campaign"] for r in rows])
+    told = {key: " ".join(one["value"] for one in some).casefold() for key, some in values.items()}
+    return [
+        r for r in rows
+        if wanted in r["campaign_id"].casefold() or wanted in (r["name"] or "").casefold()
+        or wanted in told.get(r["campaign"], "")
+    ]  # fmt: skip
 
 
 async def campaign_row(snapshot: Snapshot, campaign_id: str) -> Any:

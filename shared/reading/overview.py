@@ -5,10 +5,11 @@ deals behind a number, and for the difference between two generations.
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -25,6 +26,7 @@ from shared.reading.attribution import (
     SESSION_COUNTS,
     TOUCH_COUNTS,
 )
+from shared.reading.cells import CampaignCells, Statuses, campaign_cells, cells_days, kind_of
 from shared.reading.shares import Share, shares
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -51,6 +53,8 @@ COUNTS = (
     "new_contacts_first_touch", "new_contacts_last_touch", "influenced_contacts", "contacts_with_revenue",
     "contacts_with_attributed_revenue", "influenced_deals", "closed_deals",
 )  # fmt: skip
+MONEY_METRICS = ("influenced_revenue", "attributed_revenue")
+METRICS = (*COUNTS, *MONEY_METRICS)
 CONTACT_METRICS = (
     "influenced_contacts", "new_contacts_first_touch", "new_contacts_last_touch", "contacts_with_revenue",
     "contacts_with_attributed_revenue",
@@ -80,6 +84,14 @@ class Gathered:
     conversion_utms: Sequence[Any]
 
 
+class TouchesCounted(NamedTuple):
+    """Rows of `TOUCH_COUNTS` and `SESSION_COUNTS`, and influenced contacts by campaign; None: these are not counted."""
+
+    touch_counts: Sequence[Any]
+    session_counts: Sequence[Any]
+    influenced_contacts: Mapping[int, int] | None
+
+
 @dataclass
 class Earned:
     """What a contact's touches earned a campaign in one currency, in minor units, and the latest close that earned more than 0."""
@@ -107,6 +119,13 @@ class CampaignNumbers:
     earned: dict[tuple[int, str], Earned] = field(default_factory=lambda: defaultdict(Earned))
     """By contact and currency."""
 
+    def minor(self, metric: str, currency: str) -> int:
+        """A metric as a number to order by: a count, or an amount in minor units of a currency."""
+        if metric in MONEY_METRICS:
+            of = self.influenced_minor if metric == "influenced_revenue" else self.attributed_minor
+            return of.get(currency, 0)
+        return self.counts[metric]
+
     def metrics(self) -> dict[str, Any]:
         """The metrics by name: counts, and amounts of money by currency."""
         return {
@@ -128,24 +147,122 @@ async def campaign_numbers(
 
     Raises `WrongShape` if the store lacks the model.
     """
-    out = {key: CampaignNumbers() for key in campaigns}
-    gathered = await (_gather_few if len(out) <= FEW_MAX else _gather_many)(snapshot, list(out), span)
-    _count_touches(out, gathered)
-    reached = _count_reached(out, gathered, span)
-    _count_new_contacts(out, gathered)
-    await _count_deals(snapshot, out, reached, span)
+    return (await numbers_of_ranges(snapshot, campaigns, [span], model))[0]
+
+
+async def numbers_of_ranges(
+    snapshot: Snapshot, campaigns: Mapping[int, str], spans: Sequence[TimeRange], model: str
+) -> list[dict[int, CampaignNumbers]]:
+    """As `campaign_numbers`, in each of several ranges, which are read together."""
+    keys = list(campaigns)
+    outs = [{key: CampaignNumbers() for key in keys} for _ in spans]
+    if not keys:
+        return outs
+    whole = TimeRange(min(span.from_us for span in spans), max(span.to_us for span in spans))
+    counted = await count_touches(snapshot, keys, spans)
+    gathered = await (_gather_few if counted is None else _gather_contacts)(snapshot, keys, whole)
+    for n, (span, out) in enumerate(zip(spans, outs, strict=True)):
+        _count_touches(out, gathered if counted is None else counted[n])
+        _count_reached(out, gathered, span)
+        _count_new_contacts(out, gathered, span)
+    await _count_deals(snapshot, outs, gathered, spans)
     ids = {campaign_id: key for key, campaign_id in campaigns.items()}
-    for share in await shares(snapshot, span, model, list(campaigns)):
+    for share in await shares(snapshot, whole, model, keys):
         for campaign_id, part_minor in share.parts:
             if share.has_amount and campaign_id in ids:
-                _add_share(out[ids[campaign_id]], share, part_minor)
-    for one in out.values():
-        one.contacts["contacts_with_attributed_revenue"] = _earners(one)
-        for metric in CONTACT_METRICS:
-            one.counts[metric] = len(one.contacts[metric])
-        for metric in DEAL_METRICS:
-            one.counts[metric] = len(one.deals[metric])
-    return out
+                for span, out in zip(spans, outs, strict=True):
+                    if share.closed_us in span:
+                        _add_share(out[ids[campaign_id]], share, part_minor)
+    for n, out in enumerate(outs):
+        for key, one in out.items():
+            _count_behind(one)
+            influenced = None if counted is None else counted[n].influenced_contacts
+            if influenced is not None:
+                one.counts["influenced_contacts"] = influenced[key]
+    return outs
+
+
+TOUCH_METRICS = frozenset({"sessions", "new_sessions", "influenced_contacts", *METRIC_OF_TYPE.values()})
+"""The metrics that touches alone decide, so that nothing else is read for them where there are cells."""
+
+
+async def metric_of_ranges(
+    snapshot: Snapshot, campaigns: Mapping[int, str], spans: Sequence[TimeRange], metric: str, model: str
+) -> dict[int, list[Any]]:
+    """One metric of campaigns, by key, in each range. Raises as `campaign_numbers`."""
+    keys = list(campaigns)
+    counted = await count_touches(snapshot, keys, spans) if metric in TOUCH_METRICS else None
+    if counted is None or any(one.influenced_contacts is None for one in counted):
+        numbers = await numbers_of_ranges(snapshot, campaigns, spans, model)
+        return {key: [out[key].metrics()[metric] for out in numbers] for key in keys}
+    values: dict[int, list[Any]] = {key: [] for key in keys}
+    for one in counted:
+        out = {key: CampaignNumbers() for key in keys}
+        _count_touches(out, one)
+        for key in keys:
+            of = one.influenced_contacts if metric == "influenced_contacts" else None
+            values[key].append(out[key].counts[metric] if of is None else of[key])
+    return values
+
+
+def _count_behind(one: CampaignNumbers) -> None:
+    """Count the contacts and deals that are behind the numbers."""
+    one.contacts["contacts_with_attributed_revenue"] = _earners(one)
+    for metric in CONTACT_METRICS:
+        one.counts[metric] = len(one.contacts[metric])
+    for metric in DEAL_METRICS:
+        one.counts[metric] = len(one.deals[metric])
+
+
+async def count_touches(
+    snapshot: Snapshot, campaigns: list[int], spans: Sequence[TimeRange]
+) -> list[TouchesCounted] | None:
+    """What is counted of campaigns' touches in each range: by cells if there are any, else from the touches.
+
+    None: there are no cells, and for a single range of few campaigns it is faster to read these together with their contacts.
+    """
+    days = await cells_days(snapshot)
+    if days is not None:
+        edges_us = sorted({at_us for span in spans for at_us in (span.from_us, span.to_us)})
+        cells = await campaign_cells(snapshot, days, campaigns, edges_us)
+        within = [
+            [
+                n
+                for n, (from_us, to_us) in enumerate(pairwise(edges_us))
+                if span.from_us <= from_us and to_us <= span.to_us
+            ]
+            for span in spans
+        ]  # what was first met, or began, between two edges, was so between no other two
+        return [_of_cells(cells, buckets) for buckets in within]
+    if len(campaigns) <= FEW_MAX and len(spans) == 1:
+        return None
+    return [
+        TouchesCounted(
+            await snapshot.fetch(TOUCH_COUNTS, campaigns, span.from_us, span.to_us),
+            await snapshot.fetch(SESSION_COUNTS, campaigns, span.from_us, span.to_us), None,
+        ) for span in spans
+    ]  # fmt: skip
+
+
+def _of_cells(cells: Mapping[int, CampaignCells], buckets: Sequence[int]) -> TouchesCounted:
+    """What cells say of some buckets together, as the statements would answer it."""
+    touches: Counter[tuple[int, Statuses, int]] = Counter()
+    for key, found in cells.items():
+        for n in buckets:
+            for (statuses, kind), number in found.touches[n].items():
+                touches[key, statuses, kind] += number
+    return TouchesCounted(
+        [
+            {"campaign": key, "type": kind_of(kind)[0], "traffic_class": kind_of(kind)[1], "touches": number,
+             "by_asset": statuses[0], "by_via": statuses[1], "by_utm": statuses[2]}
+            for (key, statuses, kind), number in touches.items()
+        ],
+        [
+            {"campaign": key, "sessions": sum(found.sessions[n] for n in buckets),
+             "new_sessions": sum(found.new_sessions[n] for n in buckets)} for key, found in cells.items()
+        ],
+        {key: sum(found.influenced_contacts[n] for n in buckets) for key, found in cells.items()},
+    )  # fmt: skip
 
 
 async def _gather_few(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
@@ -154,15 +271,15 @@ async def _gather_few(snapshot: Snapshot, campaigns: list[int], span: TimeRange)
     return Gathered(**{name: [] if rows is None else orjson.loads(rows) for name, rows in parts.items()})
 
 
-async def _gather_many(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
-    """The same of many campaigns, by a statement for each list of rows."""
+async def _gather_contacts(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
+    """The contacts that campaigns reached and that were created in the range, where touches and sessions are counted already."""
     asked = campaigns, span.from_us, span.to_us
     reached = await snapshot.fetch(REACHED_CONTACTS, campaigns)
     visits = {(row["contact"], row["page_visit_us"]) for row in reached if row["page_visit_us"] is not None}
     contacts, instants_us = [contact for contact, _ in visits], [at_us for _, at_us in visits]
     return Gathered(
-        touch_counts=await snapshot.fetch(TOUCH_COUNTS, *asked),
-        session_counts=await snapshot.fetch(SESSION_COUNTS, *asked),
+        touch_counts=[],
+        session_counts=[],
         reached_contacts=reached,
         first_visits=await snapshot.fetch(FIRST_VISITS, *asked, contacts, instants_us),
         last_touches=await snapshot.fetch(LAST_TOUCHES, *asked),
@@ -170,9 +287,9 @@ async def _gather_many(snapshot: Snapshot, campaigns: list[int], span: TimeRange
     )
 
 
-def _count_touches(out: dict[int, CampaignNumbers], gathered: Gathered) -> None:
+def _count_touches(out: dict[int, CampaignNumbers], counted: Gathered | TouchesCounted) -> None:
     """Count touches by type, what was kept out by reason, and sessions."""
-    for row in gathered.touch_counts:
+    for row in counted.touch_counts:
         one, type_ = out[row["campaign"]], TouchType(row["type"])
         reason = kept_out(TrafficClass(row["traffic_class"]), statuses_by_route(row))
         if reason is None:
@@ -181,50 +298,46 @@ def _count_touches(out: dict[int, CampaignNumbers], gathered: Gathered) -> None:
                 one.counts[metric] += row["touches"]
         elif type_ in INFLUENCING:
             one.excluded[str(reason)] += row["touches"]
-    for row in gathered.session_counts:
+    for row in counted.session_counts:
         out[row["campaign"]].counts |= {"sessions": row["sessions"], "new_sessions": row["new_sessions"]}
 
 
-def _count_reached(
-    out: dict[int, CampaignNumbers], gathered: Gathered, span: TimeRange
-) -> dict[int, dict[int, ReachedContact]]:
-    """Count influenced contacts. Answers all contacts that each campaign ever reached, whenever that was."""
-    reached: dict[int, dict[int, ReachedContact]] = {key: {} for key in out}
+def _count_reached(out: dict[int, CampaignNumbers], gathered: Gathered, span: TimeRange) -> None:
+    """Find the influenced contacts of a range."""
     for row in gathered.reached_contacts:
-        first = ReachedContact(row["influence_us"], row["deal_touch_us"], row["revenue_touch_us"])
-        reached[row["campaign"]][row["contact"]] = first
-        if first.influence_us in span:
-            out[row["campaign"]].contacts["influenced_contacts"][row["contact"]] = first.influence_us
-    return reached
+        if row["influence_us"] in span:
+            out[row["campaign"]].contacts["influenced_contacts"][row["contact"]] = row["influence_us"]
 
 
-def _count_new_contacts(out: dict[int, CampaignNumbers], gathered: Gathered) -> None:
-    """Count the contacts created in the range by their first and by their last touch."""
+def _count_new_contacts(out: dict[int, CampaignNumbers], gathered: Gathered, span: TimeRange) -> None:
+    """Find the contacts created in a range, by their first and by their last touch."""
     for row in gathered.first_visits:
-        if is_first_touch(TrafficClass(row["traffic_class"]), statuses_by_route(row)):
+        if row["created_us"] in span and is_first_touch(TrafficClass(row["traffic_class"]), statuses_by_route(row)):
             out[row["campaign"]].contacts["new_contacts_first_touch"][row["contact"]] = row["created_us"]
     for row in gathered.last_touches:
         touch = Order(row["occurred_at_us"], row["event_id"])
         kind = TouchType(row["type"]), TrafficClass(row["traffic_class"]), WindowStatus(row["window_status"])
-        if is_last_touch(touch, *kind, Order(row["created_us"], row["created_event"])):
+        if row["created_us"] in span and is_last_touch(touch, *kind, Order(row["created_us"], row["created_event"])):
             out[row["campaign"]].contacts["new_contacts_last_touch"][row["contact"]] = row["created_us"]
     for row in gathered.conversion_utms:
-        if is_last_touch_by_utm(WindowStatus(row["window_status"])):
+        if row["created_us"] in span and is_last_touch_by_utm(WindowStatus(row["window_status"])):
             out[row["campaign"]].contacts["new_contacts_last_touch"][row["contact"]] = row["created_us"]
 
 
 async def _count_deals(
-    snapshot: Snapshot, out: dict[int, CampaignNumbers], reached: dict[int, dict[int, ReachedContact]], span: TimeRange
+    snapshot: Snapshot, outs: Sequence[dict[int, CampaignNumbers]], gathered: Gathered, spans: Sequence[TimeRange]
 ) -> None:
-    """Count the deals of the contacts that each campaign reached."""
-    campaigns_of: dict[int, list[int]] = defaultdict(list)
-    for key, contacts in reached.items():
-        for contact in contacts:
-            campaigns_of[contact].append(key)
-    for deal in await snapshot.fetch(DEALS_OF_CONTACTS, list(campaigns_of)):
-        if dated_us(deal["created_us"], deal["closed_us"]) in span:
-            for key in campaigns_of[deal["contact"]]:
-                _add_deal(out[key], reached[key][deal["contact"]], deal)
+    """Find the deals of each range, of the contacts that each campaign ever reached, whenever that was."""
+    reached: dict[int, list[tuple[int, ReachedContact]]] = defaultdict(list)
+    for row in gathered.reached_contacts:
+        first = ReachedContact(row["influence_us"], row["deal_touch_us"], row["revenue_touch_us"])
+        reached[row["contact"]].append((row["campaign"], first))
+    for deal in await snapshot.fetch(DEALS_OF_CONTACTS, list(reached)):
+        at_us = dated_us(deal["created_us"], deal["closed_us"])
+        for span, out in zip(spans, outs, strict=True):
+            if at_us in span:
+                for key, contact in reached[deal["contact"]]:
+                    _add_deal(out[key], contact, deal)
 
 
 def _add_deal(one: CampaignNumbers, contact: ReachedContact, deal: Any) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
 from shared.projection.batch import decode
-from shared.projection.projector import Projector
+from shared.projection.digesting import Digester
+from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
 from shared.reading import overview
 from tests.conftest import Workspace, new_workspace
@@ -97,9 +98,18 @@ async def _project_some(running: Running, workspace: Workspace, rng: random.Rand
         try:
             while entries := await running.log.read(workspace.partition, projector.offset, batch):
                 await projector.project(connection, decode(entries))
+                await _digest_some(connection, workspace, running.log.partitions, rng)
         except (Killed, asyncpg.InterfaceError):
             return True
     return False
+
+
+async def _digest_some(connection: Connection, workspace: Workspace, partitions: int, rng: random.Random) -> None:
+    """Often not at all, so that cells stay dirty, added and stale while the next batches come."""
+    ws = await workspace_number(connection, workspace.name)
+    for _ in range(rng.choice([0, 0, 1, 2, 9])):
+        if not await Digester(workspace.partition, partitions).step(connection, ws, months=rng.random() < 0.7):
+            break
 
 
 def _json(event: dict[str, Any]) -> bytes:

@@ -68,8 +68,7 @@ BAD: dict[str, list[str]] = {
     "to": ["\0", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59.999999-00:01", "10000-01-01", "0000-01-01"],
     "model": ["", "guess", "\0", "LINEAR", "l" * 8_000], "metric": ["", "guess", "\0"], "group_by": ["guess", "", "\0"], "of": ["guess", "", "\0"],
     "currency": ["ZZZ", "EUR\n", "\0", "eur", "E" * 5_000], "type": ["nothing", "", "\0"], "q": ["\0", "q" * 9_000],
-    "salesforce_campaign_id": ["\0"], "kind": ["", "guess", "\0"], "campaign": ["\0"], "all": ["\0"],
-    "salesforce_campaign_id": ["\0"], "campaign": ["\0"], "all": ["\0"], "unheld": ["\0", "yes"],
+    "salesforce_campaign_id": ["\0"], "kind": ["", "guess", "\0"], "campaign": ["\0"], "all": ["\0"], "unheld": ["\0", "yes"],
     "state": ["", "gone", "\0"], "sort": ["", "guess", "\0", "--name", "name,"],
     "after_received": ["\0", "p", "p0", "p0-", "p0--1", "0-1", "", "q" + "g" * 16],
 }  # fmt: skip

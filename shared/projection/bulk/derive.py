@@ -7,6 +7,7 @@ from shared.projection.changes import EntitiesChanged, IdentifiersMentioned
 from shared.projection.order import PIPELINE
 from shared.projection.pipeline import Context
 from shared.projection.sql import Connection, sql
+from shared.projection.stages.cells.apply import digest_all
 from shared.projection.stages.entities.apply import save_settings
 from shared.rules.settings import Settings
 
@@ -68,3 +69,8 @@ async def whole_catalog(connection: Connection, ws: int, settings: Settings, soc
 async def some_deals(connection: Connection, ws: int, settings: Settings, deals: Sequence[int]) -> None:
     """Derive some deals and their credit. In the caller's transaction."""
     await PIPELINE.run(Context(connection, ws, settings), [EntitiesChanged(deals=frozenset(deals))], "deals", "deals")
+
+
+async def all_cells(connection: Connection, ws: int, settings: Settings) -> None:
+    """Digest all touches of a workspace. In the caller's transaction."""
+    await digest_all(Context(connection, ws, settings))

@@ -1,0 +1,77 @@
+"""When are cells digested, beside the live projection of their partition?"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Never
+
+import asyncpg
+import structlog
+
+from services.projector import metrics
+from shared.database import error_text
+from shared.projection.digesting import Digester
+from shared.projection.poison import PASSING
+from shared.projection.sql import Connection
+
+PAUSE_S = 2.0  # between two rounds: what several batches add to one cell is put into it once
+MONTHS_EVERY_S = 30.0  # a month cell is large, and the days of a month are read meanwhile
+AGAIN_S = 30.0  # pause after an error that does not pass by itself; the live projection goes on meanwhile
+
+logger = structlog.stdlib.get_logger("touchline.projector")
+
+
+@dataclass
+class Digesting:
+    """Runs the steps of a `Digester`, after batches of the partition, until it is cancelled. Raises one of `PASSING`.
+
+    The worker holds `turn` during each live batch, and sets `projected` after it.
+    """
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    generation: str
+    digester: Digester
+    turn: asyncio.Lock
+    projected: asyncio.Event = field(default_factory=asyncio.Event)
+    _months_s: float = 0.0
+    """When month cells were made last, in seconds of the monotonic clock."""
+
+    async def run(self) -> Never:
+        """Do what a killed projector left, then what each batch brings."""
+        while True:
+            self.projected.clear()
+            months = time.monotonic() - self._months_s >= MONTHS_EVERY_S
+            try:
+                await self._round(months=months)
+            except PASSING:
+                raise
+            except Exception as error:
+                logger.exception(
+                    "digesting failed; it is tried again", partition=self.digester.partition, error=error_text(error)
+                )
+                metrics.RETRIES.labels("digesting").inc()
+                await asyncio.sleep(AGAIN_S)
+                continue
+            if months:
+                self._months_s = time.monotonic()
+            await asyncio.sleep(PAUSE_S)
+            await self._wait(None if months and not self.projected.is_set() else MONTHS_EVERY_S)
+
+    async def _wait(self, timeout_s: float | None) -> None:
+        """Wait for the next batch; where months are left to make, for a while only."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.projected.wait()
+        except TimeoutError:
+            pass
+
+    async def _round(self, *, months: bool) -> None:
+        async with Connection.of(self.pool, self.generation) as connection:
+            workspaces = await self.digester.workspaces(connection)
+        for ws in workspaces:
+            while await self._step(ws, months=months):
+                await asyncio.sleep(0)  # a waiting live batch takes its turn
+
+    async def _step(self, ws: int, *, months: bool) -> bool:
+        async with self.turn, Connection.of(self.pool, self.generation) as connection:
+            return await self.digester.step(connection, ws, months=months)

@@ -1,0 +1,97 @@
+"""How are cells kept in order, between the live batches? One small step after another, each a transaction of its own.
+
+A step digests dirty cells again from the touches, puts what batches have added into day cells, makes month cells of day cells, or
+digests the next days of a workspace that has no cells yet. No step changes what a read answers: until it is done, a read takes the
+touches, the days, or what was added.
+
+A step holds the partition's row of `progress`, so no batch is projected meanwhile, in whatever process.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from shared.log.port import partition_of
+from shared.projection.pipeline import Context
+from shared.projection.sql import Connection, sql
+from shared.projection.stages.cells.apply import (
+    KEEP,
+    chunks_of_days,
+    digest_cells,
+    digest_days,
+    fold,
+    make_months,
+)
+from shared.projection.stages.cells.days import EVERY_DAY
+from shared.projection.stages.cells.gather import KEPT
+from shared.rules.settings import Settings
+
+CELLS_MAX = 1_000  # that a step digests or folds: some 0.1 s, which a live batch may have to wait
+MONTHS_MAX = 500
+
+HOLD = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1 FOR UPDATE")
+WORK = sql(f"""
+SELECT r.workspace_id, r.ws FROM {{g}}.workspace_rows r
+WHERE EXISTS (SELECT FROM {{g}}.dirty_cell c WHERE c.ws = r.ws) OR EXISTS (SELECT FROM {{g}}.added_cell c WHERE c.ws = r.ws)
+    OR EXISTS (SELECT FROM {{g}}.stale_month c WHERE c.ws = r.ws)
+    OR EXISTS (SELECT FROM {{g}}.cells_kept c WHERE c.ws = r.ws AND c.through_day < {EVERY_DAY})
+""")
+DIRTY = sql("SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1 LIMIT $2")
+STALE = sql("SELECT key_set, month FROM {g}.stale_month WHERE ws = $1 LIMIT $2")
+FRESH = sql("""
+DELETE FROM {g}.stale_month c USING unnest($2::bigint[], $3::int[]) u(key_set, month)
+WHERE c.ws = $1 AND c.key_set = u.key_set AND c.month = u.month
+""")
+
+
+@dataclass
+class Digester:
+    """Keeps the cells of the workspaces of a partition in order. `partitions` is how many the log has."""
+
+    partition: int
+    partitions: int
+
+    async def workspaces(self, connection: Connection) -> list[int]:
+        """The numbers of the workspaces for which there is something to do."""
+        rows = await connection.fetch(WORK)
+        return [row["ws"] for row in rows if partition_of(row["workspace_id"], self.partitions) == self.partition]
+
+    async def step(self, connection: Connection, ws: int, *, months: bool = True) -> bool:
+        """Do the next piece of work for a workspace; False if there is none. `months`: also make month cells."""
+        async with connection.raw.transaction():
+            await connection.fetchval(HOLD, self.partition)
+            kept = await connection.fetchrow(KEPT, ws)
+            if kept is None:
+                return False
+            context = Context(connection, ws, Settings(time_zone=kept["time_zone"]))
+            if kept["through_day"] < EVERY_DAY:
+                await self._digest_next(context, kept["through_day"])
+                return True
+            if cells := await self._some(connection, DIRTY, ws, CELLS_MAX):
+                await digest_cells(context, cells)
+                return True
+            if await fold(context, CELLS_MAX):
+                return True
+            if months and (stale := await self._some(connection, STALE, ws, MONTHS_MAX)):
+                await connection.execute(FRESH, ws, *map(list, zip(*stale, strict=True)))
+                await make_months(context, stale)
+                return True
+            return False
+
+    async def _some(self, connection: Connection, statement: Any, ws: int, limit: int) -> list[tuple[int, int]]:
+        return [tuple(row) for row in await connection.fetch(statement, ws, limit)]
+
+    async def _digest_next(self, context: Context, through_day: int) -> None:
+        """Digest the next days of a workspace whose touches are digested up to a day."""
+        chunks = await chunks_of_days(context, through_day)
+        if chunks:
+            await digest_days(context, chunks[0])
+        through = chunks[1][0] if len(chunks) > 1 else EVERY_DAY
+        await context.connection.execute(KEEP, context.ws, context.settings.time_zone, through)
+
+
+async def digest_everything(connection: Connection, workspaces: Iterable[int], digester: Digester) -> None:
+    """Do all steps of some workspaces."""
+    for ws in workspaces:
+        while await digester.step(connection, ws):
+            pass

@@ -1,0 +1,143 @@
+"""What is stored of a workspace's cells, and how are touches digested?"""
+
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import Any
+
+from shared.projection.pipeline import Context
+from shared.projection.sql import sql
+from shared.rules.excluded_traffic import TrafficClass
+from shared.rules.influence import INFLUENCING, TouchType
+from shared.rules.pre_association import Route, WindowStatus, kept_out
+
+KINDS_A_TYPE = 10  # a kind is the type times this, plus the traffic class
+COUNTING = frozenset(
+    c for c in TrafficClass
+    if c is not TrafficClass.RETRACTED and kept_out(c, {Route.ASSET: WindowStatus.COUNTS}) is None
+)  # fmt: skip
+"""The traffic classes of touches that count where a route counts."""
+
+
+def numbers(found: Iterable[IntEnum]) -> str:
+    """Numbers as an SQL list without its brackets."""
+    return ", ".join(str(int(each)) for each in sorted(found))
+
+
+DIGEST = "kinds, touches, sessions, new_sessions, contacts"
+
+KEPT = sql("SELECT time_zone, through_day FROM {g}.cells_kept WHERE ws = $1")
+KEYS_OF_TOUCHES = sql(f"""
+SELECT coalesce(asset_or_page_key, 0) AS asset_or_page_key, coalesce(via, 0) AS via, coalesce(utm, 0) AS utm, occurred_at_us
+FROM {{g}}.touch WHERE ws = $1 AND person = ANY($2::bigint[]) AND traffic_class <> {TrafficClass.RETRACTED:d}
+""")  # all touches of these persons
+PERSONS_OF = sql("""
+SELECT DISTINCT person FROM {g}.identity_interval WHERE ws = $1 AND contact = ANY($2::bigint[])
+""")
+OWNERS = sql("""
+SELECT person, from_us, from_event, to_us, to_event, contact FROM {g}.identity_interval
+WHERE ws = $1 AND person = ANY($2::bigint[])
+""")
+KEY_SETS_OF_TOUCHES = sql("""
+SELECT DISTINCT coalesce(asset_or_page_key, 0) AS asset_or_page_key, coalesce(via, 0) AS via, coalesce(utm, 0) AS utm
+FROM {g}.touch WHERE ws = $1 AND coalesce(asset_or_page_key, via, utm) IS NOT NULL
+""")
+DAYS_OF_TOUCHES = sql("""
+SELECT DISTINCT CASE WHEN occurred_at_us >= 0 THEN occurred_at_us ELSE occurred_at_us - 86399999999 END / 86400000000 AS day
+FROM {g}.touch WHERE ws = $1
+""")  # days of UTC
+
+_TOUCH = "t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.count, t.session, t.session_at_us, t.session_is_new"
+
+# All touches between the first and the last of the instants $2, at which the days $3 begin.
+_OF_DAYS = f"""
+    SELECT k.key_set, ($3::int[])[b.n] AS day, ($2::bigint[])[b.n] AS day_from_us, {_TOUCH}
+    FROM {{g}}.touch t
+    JOIN {{g}}.key_set k ON k.ws = $1 AND k.asset_or_page_key = coalesce(t.asset_or_page_key, 0) AND k.via = coalesce(t.via, 0)
+        AND k.utm = coalesce(t.utm, 0)
+    CROSS JOIN LATERAL (SELECT width_bucket(t.occurred_at_us, $2::bigint[]) AS n) b
+    WHERE t.ws = $1 AND t.traffic_class <> {TrafficClass.RETRACTED:d} AND t.occurred_at_us >= $4 AND t.occurred_at_us < $5"""
+
+
+_KEY_COLUMNS = ("asset_or_page_key", "via", "utm")
+
+
+def touches_of_parts(columns: str) -> str:
+    """SQL for the touches of key sets within spans of time: of `part`, with the columns key_set, from_us and to_us.
+
+    Each is found by the index of the first of its keys: without OFFSET 0, PostgreSQL may choose to read all touches instead.
+    """
+    branches = []
+    for n, column in enumerate(_KEY_COLUMNS):
+        first = " AND ".join([*(f"k.{name} = 0" for name in _KEY_COLUMNS[:n]), f"k.{column} <> 0"])
+        same = " AND ".join(f"coalesce({name}, 0) = k.{name}" for name in _KEY_COLUMNS if name != column)
+        branches.append(f"""
+    SELECT {columns} FROM part p JOIN {{g}}.key_set k ON k.ws = $1 AND k.key_set = p.key_set
+    CROSS JOIN LATERAL (
+        SELECT person, occurred_at_us, event_id, type, traffic_class, count, session, session_at_us, session_is_new
+        FROM {{g}}.touch WHERE ws = $1 AND {column} = k.{column} AND occurred_at_us >= p.from_us AND occurred_at_us < p.to_us
+            AND {same} AND traffic_class <> {TrafficClass.RETRACTED:d}
+        OFFSET 0) t
+    WHERE {first}""")
+    return " UNION ALL ".join(branches)
+
+
+_OF_CELLS = f"""
+    WITH part AS MATERIALIZED (
+        SELECT * FROM unnest($2::bigint[], $3::int[], $4::bigint[], $5::bigint[]) u(key_set, day, from_us, to_us))
+    {touches_of_parts(f"p.key_set, p.day, p.from_us AS day_from_us, {_TOUCH}")}"""
+
+
+VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class IN ({numbers(COUNTING)}) AND t.session IS NOT NULL"
+INFLUENCES = f"t.type IN ({numbers(INFLUENCING)}) AND t.traffic_class IN ({numbers(COUNTING)})"
+
+
+def _digested(touches: str) -> str:
+    """SQL that writes the day cells of some touches, with key_set, day and day_from_us, and their carried visits."""
+    return f"""
+WITH t AS MATERIALIZED ({touches}),
+counted AS (
+    SELECT key_set, day, array_agg(kind ORDER BY kind) AS kinds, array_agg(touches ORDER BY kind) AS touches
+    FROM (
+        SELECT key_set, day, ({KINDS_A_TYPE} * type + traffic_class)::smallint AS kind, sum(count)::bigint AS touches
+        FROM t GROUP BY 1, 2, 3) c
+    GROUP BY 1, 2),
+visited AS (
+    SELECT key_set, day, string_agg(int8send(session), ''::bytea ORDER BY session) AS sessions,
+        string_agg(int8send(session), ''::bytea ORDER BY session) FILTER (WHERE session_is_new) AS new_sessions
+    FROM (SELECT DISTINCT key_set, day, session, session_is_new FROM t WHERE {VISIT} AND t.session_at_us >= t.day_from_us) v
+    GROUP BY 1, 2),
+influenced AS (
+    SELECT key_set, day, string_agg(int8send(contact), ''::bytea ORDER BY contact) AS contacts
+    FROM (
+        SELECT DISTINCT t.key_set, t.day, o.contact FROM t
+        JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
+            AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
+            AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
+        WHERE {INFLUENCES}) i
+    GROUP BY 1, 2),
+carried AS (
+    INSERT INTO {{g}}.carried_visit
+    SELECT $1, key_set, day, occurred_at_us, session, session_at_us, session_is_new FROM t
+    WHERE {VISIT} AND t.session_at_us < t.day_from_us)
+INSERT INTO {{g}}.day_cell (ws, key_set, day, {DIGEST})
+SELECT $1::int, c.key_set, c.day, c.kinds, c.touches, coalesce(v.sessions, ''::bytea), coalesce(v.new_sessions, ''::bytea),
+    coalesce(i.contacts, ''::bytea)
+FROM counted c LEFT JOIN visited v USING (key_set, day) LEFT JOIN influenced i USING (key_set, day)"""
+
+
+DIGEST_DAYS = sql(_digested(_OF_DAYS))
+DIGEST_CELLS = sql(_digested(_OF_CELLS))
+
+
+async def kept(context: Context) -> Any:
+    """For which days the workspace has cells, and of which time zone; None if it has none."""
+    return await context.connection.fetchrow(KEPT, context.ws)
+
+
+async def owners(context: Context, persons: Sequence[int]) -> dict[int, list[Any]]:
+    """The identity intervals of persons."""
+    found: dict[int, list[Any]] = {}
+    if persons:
+        for row in await context.connection.fetch(OWNERS, context.ws, persons):
+            found.setdefault(row["person"], []).append(row)
+    return found

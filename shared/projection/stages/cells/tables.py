@@ -1,0 +1,100 @@
+"""What happened to each set of keys on each day and in each month: digests of `touch`, so that no read goes through all touches.
+
+A *key set* is what a touch names together: an asset or page, what it came by, and a utm value. A day is one of the workspace's time
+zone, as the number of days since 1970-01-01; a month is the number of its first day. Sessions and contacts are lists of their 64-bit
+keys in network order, each once, one after another.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from shared.projection.metadata import key_column, projection, workspace_column
+
+key_set = sa.Table(
+    "key_set", projection, workspace_column(),
+    key_column("key_set", primary_key=True),
+    key_column("asset_or_page_key", nullable=False),
+    key_column("via", nullable=False),
+    key_column("utm", nullable=False),
+    sa.Index("key_set_of", "ws", "asset_or_page_key", "via", "utm"),
+    sa.Index("key_set_via", "ws", "via", postgresql_where=sa.text("via <> 0")),
+    sa.Index("key_set_utm", "ws", "utm", postgresql_where=sa.text("utm <> 0")),
+    comment="what touches ever named together; 0 for none. A set stays when its last touch leaves",
+)  # fmt: skip
+
+
+def _digest() -> "list[sa.Column[bytes]]":
+    return [
+        sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="10 * type + traffic class"),
+        sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="the sum of `count` of each kind"),
+        sa.Column("sessions", sa.LargeBinary, nullable=False, comment="that have a counted page visit and began on its day"),
+        sa.Column("new_sessions", sa.LargeBinary, nullable=False, comment="those of them that are their visitor's first"),
+        sa.Column("contacts", sa.LargeBinary, nullable=False, comment="who own a counted touch that influences"),
+    ]  # fmt: skip
+
+
+day_cell = sa.Table(
+    "day_cell", projection, workspace_column(),
+    key_column("key_set", primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    *_digest(),
+    comment="the digest of a key set's touches of a day, with what `added_cell` adds to it",
+)  # fmt: skip
+
+month_cell = sa.Table(
+    "month_cell", projection, workspace_column(),
+    key_column("key_set", primary_key=True),
+    sa.Column("month", sa.Integer, primary_key=True, autoincrement=False),
+    *_digest(),
+    comment="the union of a key set's day cells of a month; out of date while `stale_month` has it",
+)  # fmt: skip
+
+added_cell = sa.Table(
+    "added_cell", projection,
+    sa.Column("ws", sa.Integer, nullable=False),
+    key_column("key_set", nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    *_digest(),
+    sa.Index("added_cell_of", "ws", "key_set", "day"),
+    comment="what a batch has added to a day cell and nobody has put into it yet",
+)  # fmt: skip
+
+dirty_cell = sa.Table(
+    "dirty_cell", projection, workspace_column(),
+    key_column("key_set", primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    comment="day cells of which a touch was changed or taken away: they are read from the touches until they are digested again",
+)  # fmt: skip
+
+stale_month = sa.Table(
+    "stale_month", projection, workspace_column(),
+    key_column("key_set", primary_key=True),
+    sa.Column("month", sa.Integer, primary_key=True, autoincrement=False),
+    comment="month cells that are to be made of their day cells again: their days are read until then",
+)  # fmt: skip
+
+carried_visit = sa.Table(
+    "carried_visit", projection,
+    sa.Column("ws", sa.Integer, nullable=False),
+    key_column("key_set", nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    key_column("occurred_at_us", nullable=False),
+    key_column("session", nullable=False),
+    key_column("session_at_us", nullable=False),
+    sa.Column("session_is_new", sa.Boolean, nullable=False),
+    sa.Index("carried_visit_of", "ws", "key_set", "session_at_us"),
+    comment="counted page visits whose session began on an earlier day; they are in no list of sessions",
+)  # fmt: skip
+
+cells_kept = sa.Table(
+    "cells_kept", projection, workspace_column(),
+    sa.Column("time_zone", sa.Text, nullable=False, comment="whose days they are"),
+    sa.Column("through_day", sa.Integer, nullable=False, comment="cells are kept for the days before it; the others are read raw"),
+    comment="the workspaces that have cells",
+)  # fmt: skip
+
+CELL_TABLES = tuple(
+    table.name
+    for table in (key_set, day_cell, month_cell, added_cell, dirty_cell, stale_month, carried_visit, cells_kept)
+)
+"""They say again what `touch` and `identity_interval` say; which rows say it depends on how the events came."""

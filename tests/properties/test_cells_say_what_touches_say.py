@@ -1,0 +1,118 @@
+"""After every batch, in whatever state the cells are: they say of every campaign, in any range, what the touches say."""
+
+import asyncio
+import os
+import random
+import time
+from collections import defaultdict
+from itertools import pairwise
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from shared.events.codec import Record, accept, encode_record
+from shared.events.instants import BEGINNING_US, DAY_US, END_US, HOUR_US
+from shared.projection.batch import decode
+from shared.projection.digesting import Digester
+from shared.projection.projector import Projector, workspace_number
+from shared.projection.sql import Connection
+from shared.reading.attribution import REACHED_CONTACTS, SESSION_COUNTS, TOUCH_COUNTS
+from shared.reading.cells import campaign_cells, cells_days
+from shared.reading.snapshot import Snapshot, snapshot_on
+from shared.rules.keys import campaign_key
+from tests.conftest import new_workspace
+from tests.properties.oracle import order
+from tests.properties.worlds import CAMPAIGNS, SOCIAL_POSTS_MAX, world
+from touchline.compose import Running
+
+EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 2
+KEYS = [campaign_key(name) for name in CAMPAIGNS]
+Said = dict[str, Any]
+
+
+async def said_by_touches(snapshot: Snapshot, from_us: int, to_us: int) -> dict[int, Said]:
+    """What the touches say of each campaign in a range."""
+    out: dict[int, Said] = {key: {"touches": {}, "sessions": (0, 0), "contacts": 0} for key in KEYS}
+    for row in await snapshot.fetch(TOUCH_COUNTS, KEYS, from_us, to_us):
+        kind = row["type"], row["traffic_class"], row["by_asset"], row["by_via"], row["by_utm"]
+        out[row["campaign"]]["touches"][kind] = row["touches"]
+    for row in await snapshot.fetch(SESSION_COUNTS, KEYS, from_us, to_us):
+        out[row["campaign"]]["sessions"] = row["sessions"], row["new_sessions"]
+    for row in await snapshot.fetch(REACHED_CONTACTS, KEYS):
+        out[row["campaign"]]["contacts"] += from_us <= row["influence_us"] < to_us
+    return out
+
+
+async def differing(snapshot: Snapshot, edges_us: list[int]) -> list[str]:
+    """Where cells and touches disagree between each two instants."""
+    days = await cells_days(snapshot)
+    if days is None:
+        return []
+    cells = await campaign_cells(snapshot, days, KEYS, edges_us)
+    out = []
+    for n, (from_us, to_us) in enumerate(pairwise(edges_us)):
+        for key, expected in (await said_by_touches(snapshot, from_us, to_us)).items():
+            of = cells[key]
+            touches = defaultdict(int)
+            for (statuses, kind), number in of.touches[n].items():
+                touches[(kind // 10, kind % 10, *statuses)] += number
+            found = {
+                "touches": dict(touches), "sessions": (of.sessions[n], of.new_sessions[n]), "contacts": of.influenced_contacts[n],
+            }  # fmt: skip
+            if found != expected:
+                out.append(f"{CAMPAIGNS[KEYS.index(key)]} in [{from_us}, {to_us}): cells {found}, touches {expected}")
+    return out
+
+
+def some_edges(rng: random.Random, instants_us: list[int]) -> list[int]:
+    """Instants in order: of events, beside them, at midnights and full hours, or none at all."""
+    edges = {rng.choice([BEGINNING_US, rng.choice(instants_us)]), rng.choice([END_US, rng.choice(instants_us)])}
+    for _ in range(rng.choice([0, 0, 1, 3])):
+        at_us = rng.choice(instants_us) + rng.choice([0, 0, 1, -1, HOUR_US, 3 * DAY_US])
+        edges.add(rng.choice([at_us, at_us // DAY_US * DAY_US, at_us // HOUR_US * HOUR_US]))
+    return sorted(edges) if len(edges) > 1 else [BEGINNING_US, END_US]
+
+
+async def play_and_compare(running: Running, events: list[dict[str, Any]], rng: random.Random) -> list[str]:
+    workspace = await new_workspace(running, "cells")
+    sent = events + [e for e in events if rng.random() < 0.2]
+    rng.shuffle(sent)
+    records = [accept(orjson.dumps(event), 0, "server", time.time_ns() // 1000, None) for event in sent]
+    good = [record for record in records if isinstance(record, Record)]
+    await running.log.append(workspace.name, [encode_record(record) for record in good])
+    async with running.pool.acquire() as raw:
+        connection = Connection(raw, running.generation.name)
+        projector = Projector(running.log, workspace.partition, social_posts_max=SOCIAL_POSTS_MAX)
+        await projector.take(connection)
+        digester = Digester(workspace.partition, running.log.partitions)
+        instants_us: list[int] = []
+        while entries := await running.log.read(workspace.partition, projector.offset, rng.choice([1, 5, 20])):
+            batch = decode(entries)
+            instants_us += [a.occurred_at_us for arrived in batch.arrived.values() for a in arrived]
+            await projector.project(connection, batch)
+            ws = await workspace_number(connection, workspace.name)
+            for _ in range(rng.choice([0, 0, 0, 1, 2, 9])):
+                await digester.step(connection, ws, months=rng.random() < 0.7)
+            async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
+                if found := await differing(snapshot, some_edges(rng, instants_us)):
+                    return found
+    return []
+
+
+@given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
+@settings(
+    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
+    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)  # fmt: skip
+def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
+    events = world(rng, size)
+    found = runner.run(play_and_compare(running, events, random.Random(rng.randrange(2**32))))
+    assert not found, "\n".join([*found, *map(repr, sorted(events, key=order))])
+
+
+@pytest.mark.timeout(7200)
+def test_cells_say_what_touches_say_after_every_batch(running: Running, runner: asyncio.Runner) -> None:
+    check(running, runner)
