@@ -1,7 +1,7 @@
 """What are the numbers of campaigns in a range of time?
 
-`campaign_numbers` is the only place where they are asked: for the list of campaigns and the overview of one, for the contacts and
-deals behind a number, and for the difference between two generations.
+`campaign_numbers` is the only place where they are asked: for the list of campaigns and the overview of one, and for the
+difference between two generations. Which contacts and deals are behind a number, `shared.reading.behind` answers.
 """
 
 import time
@@ -12,29 +12,17 @@ from typing import Any
 
 import orjson
 
-from shared.events.instants import BEGINNING_US, to_rfc3339
+from shared.events.instants import to_rfc3339
 from shared.events.money import Money, to_money
 from shared.projection.sql import sql
-from shared.reading.attribution import (
-    CONVERSION_UTMS,
-    DEALS_OF_CONTACTS,
-    FEW_CAMPAIGNS,
-    FIRST_VISITS,
-    LAST_TOUCHES,
-    REACHED_CONTACTS,
-    SESSION_COUNTS,
-    TOUCH_COUNTS,
-)
-from shared.reading.shares import Share, shares
+from shared.reading.attribution import FEW_CAMPAIGNS, INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
+from shared.reading.campaign_deals import DealNumbers, deal_numbers
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.reading.touches import statuses_by_route
-from shared.rules.deal import State, brings_revenue, counts, dated_us
 from shared.rules.excluded_traffic import TrafficClass
-from shared.rules.first_and_last_touch import is_first_touch, is_last_touch, is_last_touch_by_utm
 from shared.rules.influence import INFLUENCING, TouchType
-from shared.rules.order import Order
-from shared.rules.pre_association import KeptOut, WindowStatus, kept_out
+from shared.rules.pre_association import KeptOut, kept_out
 from shared.rules.settled import settled_through_us
 
 LATENESS = sql("SELECT bucket, events FROM {g}.lateness WHERE ws = $1")
@@ -60,52 +48,23 @@ FEW_MAX = 20  # campaigns that one statement reads; of all 50, six statements ta
 
 
 @dataclass(frozen=True, slots=True)
-class ReachedContact:
-    """When a campaign's first touches of one contact were, in microseconds; None if it has none of that kind."""
-
-    influence_us: int
-    deal_touch_us: int | None
-    revenue_touch_us: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Gathered:
     """The rows of the statements of `shared.reading.attribution` that have these names."""
 
     touch_counts: Sequence[Any]
     session_counts: Sequence[Any]
-    reached_contacts: Sequence[Any]
-    first_visits: Sequence[Any]
-    last_touches: Sequence[Any]
-    conversion_utms: Sequence[Any]
-
-
-@dataclass
-class Earned:
-    """What a contact's touches earned a campaign in one currency, in minor units, and the latest close that earned more than 0."""
-
-    minor: int = 0
-    closed_us: int = BEGINNING_US
+    influenced: Sequence[Any]
 
 
 @dataclass
 class CampaignNumbers:
-    """A campaign's metrics in a range, and the contacts and deals behind them.
-
-    `contacts` has by metric the contacts by key, each with the instant that dates it in microseconds; `deals` by metric the rows
-    of the deals by key. Amounts are in minor units by currency. `excluded` counts touches by why they were kept out.
-    """
+    """A campaign's metrics in a range. Amounts are in minor units by currency. `excluded` counts touches by why they were kept out."""
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     touches: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     influenced_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     attributed_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     excluded: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in KeptOut})
-    contacts: dict[str, dict[int, int]] = field(default_factory=lambda: {m: {} for m in CONTACT_METRICS})
-    deals: dict[str, dict[int, Any]] = field(default_factory=lambda: {m: {} for m in DEAL_METRICS})
-    deal_shares_minor: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    earned: dict[tuple[int, str], Earned] = field(default_factory=lambda: defaultdict(Earned))
-    """By contact and currency."""
 
     def metrics(self) -> dict[str, Any]:
         """The metrics by name: counts, and amounts of money by currency."""
@@ -131,21 +90,22 @@ async def campaign_numbers(
     out = {key: CampaignNumbers() for key in campaigns}
     gathered = await (_gather_few if len(out) <= FEW_MAX else _gather_many)(snapshot, list(out), span)
     _count_touches(out, gathered)
-    reached = _count_reached(out, gathered, span)
-    _count_new_contacts(out, gathered)
-    await _count_deals(snapshot, out, reached, span)
-    ids = {campaign_id: key for key, campaign_id in campaigns.items()}
-    for share in await shares(snapshot, span, model, list(campaigns)):
-        for campaign_id, part_minor in share.parts:
-            if share.has_amount and campaign_id in ids:
-                _add_share(out[ids[campaign_id]], share, part_minor)
-    for one in out.values():
-        one.contacts["contacts_with_attributed_revenue"] = _earners(one)
-        for metric in CONTACT_METRICS:
-            one.counts[metric] = len(one.contacts[metric])
-        for metric in DEAL_METRICS:
-            one.counts[metric] = len(one.deals[metric])
+    for row in gathered.influenced:
+        out[row["campaign"]].counts["influenced_contacts"] = row["contacts"]
+    for key, found in (await deal_numbers(snapshot, list(out), span, [model])).items():
+        _count_deals(out[key], found, model)
     return out
+
+
+def _count_deals(one: CampaignNumbers, found: DealNumbers, model: str) -> None:
+    """Take over the new contacts of a campaign, its deals, and what it earned under a model."""
+    earned = found.earned[model]
+    one.counts |= {
+        "new_contacts_first_touch": found.by_first_touch, "new_contacts_last_touch": found.by_last_touch,
+        "influenced_deals": found.influenced_deals, "closed_deals": found.closed_deals,
+        "contacts_with_revenue": found.contacts_with_revenue, "contacts_with_attributed_revenue": earned.contacts,
+    }  # fmt: skip
+    one.influenced_minor, one.attributed_minor = found.influenced_minor, earned.minor
 
 
 async def _gather_few(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
@@ -157,16 +117,10 @@ async def _gather_few(snapshot: Snapshot, campaigns: list[int], span: TimeRange)
 async def _gather_many(snapshot: Snapshot, campaigns: list[int], span: TimeRange) -> Gathered:
     """The same of many campaigns, by a statement for each list of rows."""
     asked = campaigns, span.from_us, span.to_us
-    reached = await snapshot.fetch(REACHED_CONTACTS, campaigns)
-    visits = {(row["contact"], row["page_visit_us"]) for row in reached if row["page_visit_us"] is not None}
-    contacts, instants_us = [contact for contact, _ in visits], [at_us for _, at_us in visits]
     return Gathered(
         touch_counts=await snapshot.fetch(TOUCH_COUNTS, *asked),
         session_counts=await snapshot.fetch(SESSION_COUNTS, *asked),
-        reached_contacts=reached,
-        first_visits=await snapshot.fetch(FIRST_VISITS, *asked, contacts, instants_us),
-        last_touches=await snapshot.fetch(LAST_TOUCHES, *asked),
-        conversion_utms=await snapshot.fetch(CONVERSION_UTMS, *asked),
+        influenced=await snapshot.fetch(INFLUENCED, *asked),
     )
 
 
@@ -183,81 +137,6 @@ def _count_touches(out: dict[int, CampaignNumbers], gathered: Gathered) -> None:
             one.excluded[str(reason)] += row["touches"]
     for row in gathered.session_counts:
         out[row["campaign"]].counts |= {"sessions": row["sessions"], "new_sessions": row["new_sessions"]}
-
-
-def _count_reached(
-    out: dict[int, CampaignNumbers], gathered: Gathered, span: TimeRange
-) -> dict[int, dict[int, ReachedContact]]:
-    """Count influenced contacts. Answers all contacts that each campaign ever reached, whenever that was."""
-    reached: dict[int, dict[int, ReachedContact]] = {key: {} for key in out}
-    for row in gathered.reached_contacts:
-        first = ReachedContact(row["influence_us"], row["deal_touch_us"], row["revenue_touch_us"])
-        reached[row["campaign"]][row["contact"]] = first
-        if first.influence_us in span:
-            out[row["campaign"]].contacts["influenced_contacts"][row["contact"]] = first.influence_us
-    return reached
-
-
-def _count_new_contacts(out: dict[int, CampaignNumbers], gathered: Gathered) -> None:
-    """Count the contacts created in the range by their first and by their last touch."""
-    for row in gathered.first_visits:
-        if is_first_touch(TrafficClass(row["traffic_class"]), statuses_by_route(row)):
-            out[row["campaign"]].contacts["new_contacts_first_touch"][row["contact"]] = row["created_us"]
-    for row in gathered.last_touches:
-        touch = Order(row["occurred_at_us"], row["event_id"])
-        kind = TouchType(row["type"]), TrafficClass(row["traffic_class"]), WindowStatus(row["window_status"])
-        if is_last_touch(touch, *kind, Order(row["created_us"], row["created_event"])):
-            out[row["campaign"]].contacts["new_contacts_last_touch"][row["contact"]] = row["created_us"]
-    for row in gathered.conversion_utms:
-        if is_last_touch_by_utm(WindowStatus(row["window_status"])):
-            out[row["campaign"]].contacts["new_contacts_last_touch"][row["contact"]] = row["created_us"]
-
-
-async def _count_deals(
-    snapshot: Snapshot, out: dict[int, CampaignNumbers], reached: dict[int, dict[int, ReachedContact]], span: TimeRange
-) -> None:
-    """Count the deals of the contacts that each campaign reached."""
-    campaigns_of: dict[int, list[int]] = defaultdict(list)
-    for key, contacts in reached.items():
-        for contact in contacts:
-            campaigns_of[contact].append(key)
-    for deal in await snapshot.fetch(DEALS_OF_CONTACTS, list(campaigns_of)):
-        if dated_us(deal["created_us"], deal["closed_us"]) in span:
-            for key in campaigns_of[deal["contact"]]:
-                _add_deal(out[key], reached[key][deal["contact"]], deal)
-
-
-def _add_deal(one: CampaignNumbers, contact: ReachedContact, deal: Any) -> None:
-    """Add a deal of one of its eligible contacts to a campaign's numbers, if the rule says that it counts."""
-    state, closed_us = State(deal["state"]), deal["closed_us"]
-    if brings_revenue(state, closed_us, contact.revenue_touch_us):
-        latest_us = max(closed_us, one.contacts["contacts_with_revenue"].get(deal["contact"], closed_us))
-        one.contacts["contacts_with_revenue"][deal["contact"]] = latest_us
-    if not counts(state, closed_us, contact.deal_touch_us) or deal["deal"] in one.deals["influenced_deals"]:
-        return
-    one.deals["influenced_deals"][deal["deal"]] = deal
-    if state is State.WON:
-        one.deals["closed_deals"][deal["deal"]] = deal
-        if deal["amount_minor"] is not None:
-            one.influenced_minor[deal["currency"]] += deal["amount_minor"]
-
-
-def _add_share(one: CampaignNumbers, share: Share, part_minor: int) -> None:
-    one.attributed_minor[share.currency] += part_minor
-    one.deal_shares_minor[share.deal] += part_minor
-    earned = one.earned[share.contact, share.currency]
-    earned.minor += part_minor
-    if part_minor > 0:
-        earned.closed_us = max(share.closed_us, earned.closed_us)
-
-
-def _earners(one: CampaignNumbers) -> dict[int, int]:
-    """The contacts whose touches earned the campaign more than 0 of a currency, refunds deducted, by the latest such close."""
-    out: dict[int, int] = {}
-    for (contact, _), earned in one.earned.items():
-        if earned.minor > 0:
-            out[contact] = max(earned.closed_us, out.get(contact, earned.closed_us))
-    return out
 
 
 async def settled_through(snapshot: Snapshot, end_offset: int | None) -> str | None:
