@@ -31,40 +31,47 @@ def in_range(column: str) -> str:
     return f"{column} >= $3::bigint AND {column} < $4::bigint"
 
 
-def _new_by(route: Route, column: str, at_us: str) -> str:
-    """The contacts created in the range whose key of a column counted for a campaign at an instant. A contact may stand twice."""
+def _looked_up(columns: str, table: str, key: str, route: Route, condition: str) -> str:
+    """Rows of a table by a key that counts for the campaigns by a route: `w` is its window. A row stands once for each window.
+
+    OFFSET 0 has each key looked up, for PostgreSQL may choose to read all keys instead.
+    """
     return f"""
-    SELECT w.campaign, c.contact, c.created_us FROM counting_window w
-    JOIN {{g}}.contact c ON c.ws = $1 AND c.{column} = w.key AND {within("w", f"c.{at_us}")} AND {in_range("c.created_us")}
+    SELECT w.campaign, t.* FROM counting_window w CROSS JOIN LATERAL (
+        SELECT {columns} FROM {{g}}.{table} WHERE ws = $1 AND {key} = w.key AND {condition} OFFSET 0) t
     WHERE w.route = {route:d}"""
 
 
-NEW_BY_FIRST_TOUCH = f"""{_new_by(Route.ASSET, "first_visit_asset_or_page", "first_visit_us")} UNION ALL {
-    _new_by(Route.UTM, "first_visit_utm", "first_visit_us")
-}"""
+def _new_by(route: Route, table: str, key: str, at_us: str) -> str:
+    """The contacts created in the range of which a key counted for a campaign at an instant. A contact may stand twice."""
+    return _looked_up("contact, created_us", table, key, route, f"{within('w', at_us)} AND {in_range('created_us')}")
+
+
+NEW_BY_FIRST_TOUCH = " UNION ALL ".join(
+    [
+        _new_by(Route.ASSET, "contact", "first_visit_asset_or_page", "first_visit_us"),
+        _new_by(Route.UTM, "contact", "first_visit_utm", "first_visit_us"),
+    ]
+)
 """The contacts that are new to the campaigns by their first touch. One row a campaign, contact and route."""
 
-NEW_BY_LAST_TOUCH = f"""
-    SELECT w.campaign, t.contact, t.created_us FROM counting_window w
-    JOIN {{g}}.conversion_touch t ON t.ws = $1 AND t.asset_or_page_key = w.key
-        AND {within("w", "t.occurred_at_us")} AND {in_range("t.created_us")}
-    WHERE w.route = {Route.ASSET:d} UNION ALL {_new_by(Route.UTM, "conversion_utm", "created_us")}"""
+NEW_BY_LAST_TOUCH = " UNION ALL ".join(
+    [
+        _new_by(Route.ASSET, "conversion_touch", "asset_or_page_key", "occurred_at_us"),
+        _new_by(Route.UTM, "contact", "conversion_utm", "created_us"),
+    ]
+)
 """Those that are new to the campaigns by their last touch. One row a campaign, contact and touch or utm value."""
 
 
 def _deal_touches(columns: str, condition: str = "true") -> str:
     """The deal touches of the deals dated in the range that count for the campaigns, once for each route by which they do.
 
-    `columns` and `condition` are of the table `deal_touch`. OFFSET 0 has each key looked up, for PostgreSQL may choose to read all
-    keys instead.
+    `columns` and `condition` are of the table `deal_touch`.
     """
+    conditions = f"{in_range('dated_us')} AND {within('w', 'occurred_at_us')} AND {condition}"
     return " UNION ALL ".join(
-        f"""
-    SELECT w.campaign, t.* FROM counting_window w CROSS JOIN LATERAL (
-        SELECT {columns} FROM {{g}}.deal_touch
-        WHERE ws = $1 AND {column} = w.key AND {in_range("dated_us")} AND {within("w", "occurred_at_us")} AND {condition} OFFSET 0) t
-    WHERE w.route = {route:d}"""
-        for route, column in KEY_COLUMN.items()
+        _looked_up(columns, "deal_touch", column, route, conditions) for route, column in KEY_COLUMN.items()
     )
 
 
