@@ -9,14 +9,13 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.money import to_money
+from shared.reading.behind import FIRST, FIRST_DEAL, contacts_behind, deals_behind
+from shared.reading.campaign_deals import earned_of_deals
 from shared.reading.campaigns import (
     associations,
     campaign_row,
     campaigns_with,
     claimed_values,
-    deciding_events,
-    names_of_contacts,
-    numbers_of_campaign,
     refusals,
     spent_minor,
 )
@@ -31,9 +30,9 @@ from shared.reading.overview import (
     numbers_of_ranges,
     settled_through,
 )
-from shared.reading.snapshot import Snapshot
+from shared.reading.pages import encode_cursor
 from shared.reading.time_range import TimeRange
-from shared.rules.deal import dated_us
+from shared.web.problems import Problem
 
 
 def routes(api: Api) -> APIRouter:
@@ -136,10 +135,15 @@ def _add_lists(router: APIRouter, api: Api) -> None:
         """The contacts behind a number."""
         async with read_request(api, request, heavy=True) as read:
             metric = read.choice("metric", CONTACT_METRICS, "influenced_contacts")
-            counted = await numbers_of_campaign(read.snapshot, campaign_id, read.range, read.model)
-            items, keys = await _contact_items(read.snapshot, campaign_id, metric, counted.contacts[metric])
-            page = read.page(items, keys)
-            return answer(read, {**page, "metric": metric})
+            campaign = (await campaign_row(read.snapshot, campaign_id))["campaign"]
+            rows = await contacts_behind(
+                read.snapshot, [campaign], metric, read.range, read.model, _contact_of(read.cursor), read.limit + 1
+            )
+            rows, cursor = _page(rows, read.limit, "at_us", "name", "contact")
+            items = [
+                {"contact": r["name"], "at": to_rfc3339(r["at_us"]), "deciding_event": r["deciding_event"]} for r in rows
+            ]  # fmt: skip
+            return answer(read, {"items": items, "next_cursor": cursor, "metric": metric})
 
     @router.get(
         "/{campaign_id:id}/deals",
@@ -149,14 +153,15 @@ def _add_lists(router: APIRouter, api: Api) -> None:
         """The deals behind a number, with the campaign's share of each."""
         async with read_request(api, request, heavy=True) as read:
             metric = read.choice("metric", DEAL_METRICS, "influenced_deals")
-            model = read.model
-            counted = await numbers_of_campaign(read.snapshot, campaign_id, read.range, model)
-            deals = sorted(
-                counted.deals[metric].values(), key=lambda d: (dated_us(d["created_us"], d["closed_us"]), d["deal_id"])
+            model, snapshot = read.model, read.snapshot
+            campaign = (await campaign_row(snapshot, campaign_id))["campaign"]
+            rows = await deals_behind(snapshot, [campaign], metric, read.range, _deal_of(read.cursor), read.limit + 1)
+            rows, cursor = _page(rows, read.limit, "dated_us", "deal_id")
+            paid = await earned_of_deals(
+                snapshot, (campaign, campaign_id), [r["deal"] for r in rows], read.range, model
             )
-            items = [_deal_item(deal, counted) for deal in deals]
-            page = read.page(items, [[dated_us(d["created_us"], d["closed_us"]), d["deal_id"]] for d in deals])
-            return answer(read, {**page, "metric": metric, "model": model})
+            items = [_deal_item(r, paid.get(r["deal"])) for r in rows]
+            return answer(read, {"items": items, "next_cursor": cursor, "metric": metric, "model": model})
 
 
 class _Page(NamedTuple):
@@ -240,23 +245,37 @@ def campaign_json(row: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _contact_items(
-    snapshot: Snapshot, campaign_id: str, metric: str, contacts: dict[int, int]
-) -> tuple[list[dict[str, Any]], list[list[Any]]]:
-    """Contacts in the order of the instant that dates them, each with the event that decided; and their sort keys."""
-    names = await names_of_contacts(snapshot, list(contacts))
-    deciding = await deciding_events(snapshot, campaign_id, metric, contacts)
-    ordered = sorted((at_us, names[contact], contact) for contact, at_us in contacts.items())
-    items = [
-        {"contact": name, "at": to_rfc3339(at_us), "deciding_event": deciding[contact]}
-        for at_us, name, contact in ordered
-    ]
-    return items, [list(key) for key in ordered]
+def _page(rows: list[Any], limit: int, *key: str) -> tuple[list[Any], str | None]:
+    """At most `limit` rows, and the cursor of the page after them, by the columns of their key; None if there are no more rows."""
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], encode_cursor([rows[limit - 1][column] for column in key])
 
 
-def _deal_item(deal: Any, counted: CampaignNumbers) -> dict[str, Any]:
+def _contact_of(cursor: list[Any] | None) -> tuple[int, str, int]:
+    """The last contact of the page before, by the cursor: the instant that dates it, its name, its key. Raises a 422 `Problem`."""
+    match cursor:
+        case None:
+            return FIRST
+        case [int(at_us), str(name), int(contact)]:
+            return at_us, name, contact
+        case _:
+            raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor")
+
+
+def _deal_of(cursor: list[Any] | None) -> tuple[int, str]:
+    """The last deal of the page before, by the cursor: the instant that dates it, and its id. Raises a 422 `Problem`."""
+    match cursor:
+        case None:
+            return FIRST_DEAL
+        case [int(at_us), str(deal_id)]:
+            return at_us, deal_id
+        case _:
+            raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor")
+
+
+def _deal_item(deal: Any, share: int | None) -> dict[str, Any]:
     amount, currency = deal["amount_minor"], deal["currency"]
-    share = counted.deal_shares_minor.get(deal["deal"])
     return {
         "deal_id": deal["deal_id"], "name": deal["name"], "state": deal["state"],
         "created_at": to_rfc3339(deal["created_us"]),

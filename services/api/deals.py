@@ -8,7 +8,8 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, order_of, read_request
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
-from shared.reading.campaigns import numbers_of_campaign
+from shared.reading.behind import deals_behind
+from shared.reading.campaigns import campaign_row
 from shared.reading.checklist import explain_deal
 from shared.reading.deal_list import DEAL_ORDERS, DealFilter, campaigns_of_deals, contacts_of_deal, deals_page
 from shared.reading.deals import amount_in_events, deal_row, journey, touches_outside_journey
@@ -44,8 +45,9 @@ def routes(api: Api) -> APIRouter:
             sort = read.choice("sort", list(DEAL_ORDERS), "-closed_at")
             among = None
             if (campaign_id := read.query.get("campaign")) is not None:
-                counted = await numbers_of_campaign(read.snapshot, campaign_id, read.range, "linear")
-                among = counted.deals["influenced_deals"].keys()
+                campaign = (await campaign_row(read.snapshot, campaign_id))["campaign"]
+                behind = await deals_behind(read.snapshot, [campaign], "influenced_deals", read.range)
+                among = {row["deal"] for row in behind}
             wanted = DealFilter(
                 read.choice("state", list(State)) if "state" in read.query else None, read.query.get("q", ""), read.range, among
             )  # fmt: skip

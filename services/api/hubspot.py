@@ -15,12 +15,12 @@ from shared.events.instants import END_US, to_micros, to_rfc3339
 from shared.events.money import Money, to_amount
 from shared.producers.hubspot_asset_types import asset_types
 from shared.reading.assets import AssetSection, asset_sections, held_assets
+from shared.reading.behind import contacts_behind
 from shared.reading.bounds import HUBSPOT_LIMIT_MAX
 from shared.reading.campaigns import (
     campaign_row,
     campaigns_with,
     claimed_values,
-    names_of_contacts,
     numbers_of_campaign,
 )
 from shared.reading.overview import CampaignNumbers
@@ -135,10 +135,9 @@ def routes(api: Api) -> APIRouter:
                 raise Problem(
                     404, "not_found", f"contacts are of {', '.join(CONTACT_TYPES)}, not of {contact_type[:100]!r}"
                 )
-            contacts = (await _numbers(read, campaign_id, "linear")).contacts[CONTACT_TYPES[contact_type]]
-            names = await names_of_contacts(read.snapshot, list(contacts))
-            ordered = sorted(contacts.items(), key=lambda found: (found[1], names[found[0]]))
-            return answer_of(read, _page(request, [{"id": names[contact]} for contact, _ in ordered], CONTACTS_PAGE))
+            campaign = (await _existing(read.snapshot, campaign_id))["campaign"]
+            found = await contacts_behind(read.snapshot, [campaign], CONTACT_TYPES[contact_type], _span(read), "linear")
+            return answer_of(read, _page(request, [{"id": row["name"]} for row in found], CONTACTS_PAGE))
 
     @router.get("/{campaign_id:id}/budget/totals", openapi_extra=takes.read_as_hubspot())
     async def get_budget(campaign_id: str, request: Request) -> Response:

@@ -28,8 +28,8 @@ from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
 from shared.reading.bounds import LIMIT_DEFAULT, LIMIT_MAX
 from shared.reading.defined_models import defined_models
-from shared.reading.keyset import Ordering
 from shared.reading.intervals import INTERVALS, TooManyPoints, bounded, divided, range_before, year_before
+from shared.reading.keyset import Ordering
 from shared.reading.pages import decode_cursor, encode_cursor
 from shared.reading.snapshot import NotFound, Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange

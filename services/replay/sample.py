@@ -52,7 +52,7 @@ SELECT w.ws, u.key FROM unnest($1::int[], $2::bigint[]) u(workspace, key) JOIN {
 COLUMN_OF = {
     "touch": "person", "visitor": "visitor", "identifier_mention": "identifier", "identity_edge": "a", "identifier": "identifier",
     "identity_interval": "person", "contact": "contact", "salesforce_member": "contact", "event_index": "place", "entity_event": "subject",
-    "deal": "deal", "deal_named": "deal", "deal_contact": "deal", "credit": "deal",
+    "deal": "deal", "deal_named": "deal", "deal_contact": "deal", "credit": "deal", "deal_touch": "deal", "conversion_touch": "contact",
 }  # fmt: skip
 WHOLE = (
     "campaign",

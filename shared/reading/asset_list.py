@@ -10,11 +10,11 @@ from shared.events.registry import name_of, names_like, sql_names
 from shared.events.types import AssetAssociated, CampaignDeleted
 from shared.projection.sql import sql
 from shared.reading.assets import _HISTORY, _SPAN
-from shared.reading.attribution import COUNTING_STATUSES, DEALS_OF_CONTACTS, KEY_COLUMN, OWNER_OF
+from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, OWNER_OF
 from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.reading.time_range import TimeRange
-from shared.rules.deal import State, counts, dated_us
+from shared.rules.deal import COUNTING_STATES, State, counts, dated_us
 from shared.rules.influence import DEAL_TOUCHES, INFLUENCING, TouchType
 from shared.rules.keys import asset_key, campaign_key
 
@@ -80,6 +80,11 @@ SELECT t.asset, o.contact, min(t.occurred_at_us) AS influence_us,
     min(t.occurred_at_us) FILTER (WHERE t.type IN ({_DEAL_TOUCHES})) AS deal_touch_us
 FROM history t {OWNER_OF} WHERE t.type IN ({_INFLUENCING}) GROUP BY t.asset, o.contact
 """)  # when each asset ($2) first reached each contact in [$3, $4)
+DEALS_OF_CONTACTS = sql(f"""
+SELECT d.deal, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, dc.contact
+FROM {{g}}.deal_contact dc JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = dc.deal
+WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) AND d.state IN ({", ".join(f"'{state}'" for state in sorted(COUNTING_STATES))})
+""")  # the deals, of the states that count, that contacts ($2) are eligible for; one row a deal and contact
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 from shared.projection.sql import sql
-from shared.rules.deal import COUNTING_STATES
 from shared.rules.excluded_traffic import TrafficClass
-from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES, LAST_TOUCH_TYPES
-from shared.rules.influence import DEAL_TOUCHES, INFLUENCING, REVENUE_TOUCHES, TouchType
+from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
+from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import Route, WindowStatus, kept_out
 
 
@@ -25,7 +24,7 @@ def sql_list(numbers: Iterable[IntEnum]) -> str:
 
 
 KEY_COLUMN = {Route.ASSET: "asset_or_page_key", Route.VIA: "via", Route.UTM: "utm"}
-"""The column of `touch` and of `credit` that holds the key by which a touch reaches a campaign."""
+"""The column of `touch`, `credit` and `deal_touch` that holds the key by which a touch reaches a campaign."""
 
 # Rule pre-association: a touch counts if it is of one of these classes and one of its routes has one of these statuses.
 COUNTING_CLASSES = sql_list(
@@ -108,7 +107,7 @@ def _by_lowest_route() -> str:
 
 # The numbers of campaigns are gathered by the next statements. Of many campaigns they are asked one after another in one snapshot, and
 # each reads only what it needs. Of FEW_MAX or fewer they are parts of one statement, FEW_CAMPAIGNS, that makes their touches once: see
-# there. The queries are the same, over `campaign_touch`, `visit`, `reached` and `candidate`.
+# there. The queries are the same, over `campaign_touch`, `visit` and `reached`.
 
 _COUNTED_TOUCHES = """
 SELECT campaign, type, traffic_class, by_asset, by_via, by_utm, sum(count)::bigint AS touches
@@ -130,75 +129,16 @@ WITH {_WINDOWS}, visit AS ({_counting("t.session, t.session_is_new", FIRST_TOUCH
 _REACHING = f"t.type IN ({sql_list(INFLUENCING)})"
 
 
-def _reached(more: str = "") -> str:
-    """The contacts of the touches `reached`; `more` are columns after a comma."""
-    return f"""
-SELECT t.campaign, o.contact, min(t.occurred_at_us) AS influence_us,
-    min(t.occurred_at_us) FILTER (WHERE t.type IN ({sql_list(DEAL_TOUCHES)})) AS deal_touch_us,
-    min(t.occurred_at_us) FILTER (WHERE t.type IN ({sql_list(REVENUE_TOUCHES)})) AS revenue_touch_us{more}
-FROM reached t {OWNER_OF} GROUP BY t.campaign, o.contact"""
+REACHED = f"""{_WINDOWS}, reached AS ({_counting("t.person, t.occurred_at_us, t.event_id", Route, _REACHING)})"""
+"""Parts of a WITH: the influencing touches that count for the campaigns, at any time. A touch stands once for each route."""
 
+_INFLUENCED = f"""
+SELECT campaign, count(*) AS contacts FROM (
+    SELECT t.campaign, o.contact, min(t.occurred_at_us) AS influence_us FROM reached t {OWNER_OF} GROUP BY t.campaign, o.contact) first
+WHERE {_in_range("influence_us")} GROUP BY campaign"""
 
-_PAGE_VISIT = f""",
-    min(t.occurred_at_us) FILTER (
-        WHERE t.type = {TouchType.PAGE_VISITED:d} AND t.route IN ({sql_list(FIRST_TOUCH_ROUTES)})) AS page_visit_us"""
-
-# When each contact was first touched, at any time, in microseconds; `page_visit_us` is of its page visits of FIRST_TOUCH_ROUTES. One
-# row a campaign and contact.
-REACHED_CONTACTS = sql(f"""
-WITH {_WINDOWS}, reached AS ({_counting("w.route, t.person, t.occurred_at_us, t.event_id, t.type", Route, _REACHING)}) {
-    _reached(_PAGE_VISIT)
-}
-""")
-
-# The first page visits, up to their creation, of those contacts ($5) that were created in [$3, $4) and whose first visit was at the
-# instant $6, and what these visits are to the campaigns. One row a campaign and contact. A first visit that counts for a campaign is
-# the earliest page visit by which the campaign reached the contact: other contacts need not be asked for.
-# OFFSET 0 has each visit looked up by its person and instant, for PostgreSQL may choose to read all touches instead.
-FIRST_VISITS = sql(f"""
-WITH visit AS MATERIALIZED (
-    SELECT c.contact, c.created_us, t.occurred_at_us, t.traffic_class, t.asset_or_page_key, t.via, t.utm
-    FROM unnest($5::bigint[], $6::bigint[]) u(contact, at_us)
-    JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = u.contact AND c.first_visit_us = u.at_us
-    CROSS JOIN LATERAL (
-        SELECT occurred_at_us, traffic_class, asset_or_page_key, via, utm FROM {{g}}.touch
-        WHERE ws = $1 AND person = c.first_visit_person AND occurred_at_us = c.first_visit_us AND event_id = c.first_visit_event
-        OFFSET 0) t
-    WHERE {_in_range("c.created_us")}
-)
-SELECT w.campaign, t.contact, t.created_us, t.traffic_class,
-    {", ".join(f"min(w.window_status) FILTER (WHERE w.route = {route:d}) AS by_{route.name.lower()}" for route in Route)}
-FROM visit t CROSS JOIN LATERAL (VALUES {", ".join(f"({route:d}, t.{KEY_COLUMN[route]})" for route in Route)}) k(route, key)
-JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.key = k.key AND w.route = k.route AND w.campaign = ANY($2::bigint[])
-    AND {_within("w")}
-GROUP BY w.campaign, t.contact, t.created_us, t.traffic_class
-""")
-
-_CANDIDATE = f"t.type IN ({sql_list(LAST_TOUCH_TYPES)}) AND t.occurred_at_us < $4::bigint"
-_LAST = f"""
-SELECT DISTINCT ON (t.campaign, c.contact) t.campaign, c.contact, c.created_us, c.created_event,
-    t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.window_status
-FROM candidate t JOIN {{g}}.contact c ON c.ws = $1 AND c.conversion_session = t.session AND {_in_range("c.created_us")}
-ORDER BY t.campaign, c.contact, t.occurred_at_us, t.event_id"""
-
-# The earliest touch, of those that rule first and last touch may name, in the session in which a contact was created that was
-# created in [$3, $4). One row a campaign and contact.
-LAST_TOUCHES = sql(f"""
-WITH {_WINDOWS}, candidate AS ({
-    _counting(
-        "t.session, t.occurred_at_us, t.event_id, t.type, t.traffic_class, w.window_status", [Route.ASSET], _CANDIDATE
-    )
-}) {_LAST}
-""")
-
-_UTMS = f"""
-SELECT w.campaign, c.contact, c.created_us, w.window_status FROM campaign_window w
-JOIN {{g}}.contact c ON c.ws = $1 AND c.conversion_utm = w.key AND c.created_us >= w.from_us AND c.created_us < w.to_us
-WHERE w.route = {Route.UTM:d} AND {_in_range("c.created_us")}"""
-
-# What the utm value of the page that a contact converted on was to the campaigns then, of contacts created in [$3, $4). One row a
-# campaign and contact.
-CONVERSION_UTMS = sql(f"WITH {_WINDOWS} {_UTMS}")
+# How many contacts were first influenced in [$3, $4). One row a campaign.
+INFLUENCED = sql(f"WITH {REACHED} {_INFLUENCED}")
 
 _STATUSES = ", ".join(
     f"min(window_status) FILTER (WHERE route = {route:d}) AS by_{route.name.lower()}" for route in Route
@@ -223,30 +163,14 @@ def _counting_of_few(columns: str, routes: Iterable[Route], condition: str) -> s
     return f"SELECT t.campaign, {columns} FROM campaign_touch t WHERE {counts} AND {_guessed(condition)}"
 
 
-# The first page visits, up to their creation, of contacts created in [$3, $4), where they are touches of the campaigns.
-_FIRST_OF_FEW = f"""
-SELECT t.campaign, c.contact, c.created_us, t.traffic_class, t.by_asset, t.by_via, t.by_utm
-FROM campaign_touch t JOIN {{g}}.contact c ON c.ws = $1 AND c.first_visit_person = t.person
-    AND c.first_visit_us = t.occurred_at_us AND c.first_visit_event = t.event_id AND {_guessed(_in_range("c.created_us"))}
-WHERE {_guessed(f"t.type = {TouchType.PAGE_VISITED:d}")}"""
-
 _PARTS_OF_FEW = {
     "touch_counts": _COUNTED_TOUCHES.format(where=f"WHERE {_in_range('t.occurred_at_us')}"),
     "session_counts": f"""WITH visit AS ({
         _counting_of_few("t.session, t.session_is_new", FIRST_TOUCH_ROUTES, _VISIT)
     }) {_SESSIONS}""",
-    "reached_contacts": f"""WITH reached AS ({
-        _counting_of_few("t.person, t.occurred_at_us, t.event_id, t.type", Route, _REACHING)
-    }) {_reached()}""",
-    "first_visits": _FIRST_OF_FEW,
-    "last_touches": f"""WITH candidate AS ({
-        _counting_of_few(
-            "t.session, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.by_asset AS window_status",
-            [Route.ASSET],
-            _CANDIDATE,
-        )
-    }) {_LAST}""",
-    "conversion_utms": _UTMS,
+    "influenced": f"""WITH reached AS ({_counting_of_few("t.person, t.occurred_at_us, t.event_id", Route, _REACHING)}) {
+        _INFLUENCED
+    }""",
 }
 
 # All of these of a few campaigns. One row; a column for each statement above, named as it in small letters, with
@@ -263,21 +187,6 @@ WITH {_WINDOWS}, met AS ({_MET}), campaign_touch AS MATERIALIZED (
 SELECT {", ".join(f"(SELECT json_agg(part) FROM ({query}) part) AS {name}" for name, query in _PARTS_OF_FEW.items())}
 """)
 
-# The deals, of the states that count, that contacts ($2) are eligible for. One row a deal and contact.
-DEALS_OF_CONTACTS = sql(f"""
-SELECT d.deal, d.deal_id, d.name, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, dc.contact
-FROM {{g}}.deal_contact dc JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = dc.deal
-WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) AND d.state IN ({", ".join(f"'{state}'" for state in sorted(COUNTING_STATES))})
-""")
-
-# The touch that first influenced each contact of one campaign. One row a contact.
-INFLUENCED_CONTACTS = sql(f"""
-WITH {_WINDOWS}, reached AS ({
-    _counting("t.person, t.occurred_at_us, t.event_id", Route, f"t.type IN ({sql_list(INFLUENCING)})")
-})
-SELECT DISTINCT ON (o.contact) o.contact, t.occurred_at_us, t.event_id FROM reached t {OWNER_OF}
-ORDER BY o.contact, t.occurred_at_us, t.event_id
-""")
 
 _OF_CONTACTS = " UNION ALL ".join(
     f"""
@@ -315,8 +224,8 @@ SHARES = sql(_SHARES)
 
 _CREDIT_OF = " UNION ".join(
     f"""
-    SELECT cr.deal, cr.step FROM {{g}}.attribution_window w JOIN {{g}}.credit cr ON cr.ws = $1 AND cr.{column} = w.key
-        AND cr.occurred_at_us >= w.from_us AND cr.occurred_at_us < w.to_us
+    SELECT t.deal, t.step FROM {{g}}.attribution_window w JOIN {{g}}.deal_touch t ON t.ws = $1 AND t.{column} = w.key
+        AND t.dated_us >= $2 AND t.dated_us < $3 AND {_within("w")} AND t.step IS NOT NULL
     WHERE w.ws = $1 AND w.campaign = ANY($4::bigint[]) AND w.route = {route:d} AND w.window_status IN ({COUNTING_STATUSES})"""
     for route, column in KEY_COLUMN.items()
 )
@@ -341,20 +250,12 @@ JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.campaign = u.campaign AND w.r
     AND w.window_status IN ({COUNTING_STATUSES})
 """)
 
-# The campaigns that each of some deals ($2) counts for (rule deal): an eligible contact has a deal touch that counts for the campaign
-# before the close. One row a deal and campaign.
+# The campaigns that each of some deals ($2) counts for (rule deal): a deal touch of it counts for the campaign. One row a deal and campaign.
 CAMPAIGNS_OF_DEALS = sql(f"""
-SELECT DISTINCT d.deal, c.campaign_id FROM {{g}}.deal d JOIN {{g}}.deal_contact dc ON dc.ws = $1 AND dc.deal = d.deal
-JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = dc.contact
-JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person AND t.occurred_at_us >= o.from_us
-    AND t.occurred_at_us <= o.to_us AND (d.closed_us IS NULL OR t.occurred_at_us < d.closed_us)
-    AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-    AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
-    AND t.type IN ({sql_list(DEAL_TOUCHES)}) AND t.traffic_class IN ({COUNTING_CLASSES})
+SELECT DISTINCT t.deal, c.campaign_id FROM {{g}}.deal_touch t
 CROSS JOIN LATERAL (VALUES {", ".join(f"({route:d}, t.{column})" for route, column in KEY_COLUMN.items())}) k(route, key)
 JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.key = k.key AND w.route = k.route AND {_within("w")}
     AND w.window_status IN ({COUNTING_STATUSES})
 JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = w.campaign
-WHERE d.ws = $1 AND d.deal = ANY($2::bigint[]) AND d.state IN ({", ".join(f"'{state}'" for state in sorted(COUNTING_STATES))})
-ORDER BY d.deal, c.campaign_id
+WHERE t.ws = $1 AND t.deal = ANY($2::bigint[]) ORDER BY t.deal, c.campaign_id
 """)

@@ -1,4 +1,4 @@
-"""What is known of campaigns, and which contacts and deals are behind a number?"""
+"""What is known of campaigns?"""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ from shared.events.money import to_minor
 from shared.events.registry import name_of, names_like, sql_names
 from shared.events.types import CampaignCreated, SpendRecorded
 from shared.projection.sql import sql
-from shared.reading.attribution import INFLUENCED_CONTACTS
 from shared.reading.overview import CampaignNumbers, campaign_numbers
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.reading.time_range import TimeRange
@@ -36,14 +35,6 @@ SELECT i.occurred_at_us, i.event_id, i.reason, s.asset_id, s.asset_type, s.name
 FROM {{g}}.ignored_association i LEFT JOIN {{g}}.asset s ON s.ws = $1 AND s.asset = i.asset
 WHERE i.ws = $1 AND i.campaign = $2 AND i.reason IN ({", ".join(f"'{reason}'" for reason in sorted(REFUSED))})
 ORDER BY i.occurred_at_us, i.event_id
-""")
-CONTACTS = sql(
-    "SELECT contact, name, created_us, created_event FROM {g}.contact WHERE ws = $1 AND contact = ANY($2::bigint[])"
-)
-CLOSES_OF_CONTACTS = sql("""
-SELECT dc.contact, d.closed_us, d.closed_event FROM {g}.deal_contact dc
-JOIN {g}.deal d ON d.ws = $1 AND d.deal = dc.deal AND d.state = 'won'
-WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) ORDER BY d.closed_us
 """)
 
 
@@ -103,24 +94,3 @@ async def spent_minor(snapshot: Snapshot, campaign: int) -> dict[str, int]:
         assert isinstance(event, SpendRecorded)
         spent[event.currency] = spent.get(event.currency, 0) + to_minor(event.amount, event.currency)
     return spent
-
-
-async def names_of_contacts(snapshot: Snapshot, contacts: list[int]) -> dict[int, str]:
-    """The names of contacts, by key."""
-    return {row["contact"]: row["name"] for row in await snapshot.fetch(CONTACTS, contacts)}
-
-
-async def deciding_events(
-    snapshot: Snapshot, campaign_id: str, metric: str, contacts: dict[int, int]
-) -> dict[int, str]:
-    """The id of the event by which each contact is behind a metric of `CONTACT_METRICS`.
-
-    `contacts` are those behind the metric, by key, each with the instant in microseconds that dates it.
-    """
-    if metric == "influenced_contacts":
-        touches = await snapshot.fetch(INFLUENCED_CONTACTS, [campaign_key(campaign_id)])
-        return {row["contact"]: row["event_id"] for row in touches}
-    if metric in ("contacts_with_revenue", "contacts_with_attributed_revenue"):
-        closes = await snapshot.fetch(CLOSES_OF_CONTACTS, list(contacts))
-        return {r["contact"]: r["closed_event"] for r in closes if r["closed_us"] <= contacts[r["contact"]]}
-    return {row["contact"]: row["created_event"] for row in await snapshot.fetch(CONTACTS, list(contacts))}

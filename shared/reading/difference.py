@@ -12,6 +12,7 @@ from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
 from shared.projection.sql import sql
 from shared.reading.attribution import TOUCHES_OF_CONTACTS
+from shared.reading.behind import contacts_behind
 from shared.reading.overview import CONTACT_METRICS, CampaignNumbers, campaign_numbers
 from shared.reading.shares import Share, shares
 from shared.reading.snapshot import Snapshot
@@ -39,6 +40,8 @@ class GenerationNumbers:
     deals: dict[str, dict[str, Any]]
     numbers: dict[str, CampaignNumbers]
     """By the campaign's id."""
+    behind: dict[tuple[str, str], set[str]]
+    """The names of the contacts behind a number, by the campaign's id and the metric."""
     shares: dict[tuple[str, str], Share]
     """By the ids of the deal and of the touch's event."""
     earned: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -52,10 +55,14 @@ class GenerationNumbers:
         rows = await snapshot.fetch(DEALS)
         deal_ids = {row["deal"]: row["deal_id"] for row in rows}
         found = await campaign_numbers(snapshot, campaigns, ALL_TIME, model)
+        behind: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for metric in CONTACT_METRICS:
+            for row in await contacts_behind(snapshot, list(campaigns), metric, ALL_TIME, model):
+                behind[campaigns[row["campaign"]], metric].add(row["name"])
         paid = [share for share in await shares(snapshot, ALL_TIME, model) if share.has_amount]
         side = cls(
             snapshot, campaigns, names, {row["deal_id"]: dict(row) for row in rows},
-            {campaigns[key]: one for key, one in found.items()}, {(deal_ids[s.deal], s.event_id): s for s in paid},
+            {campaigns[key]: one for key, one in found.items()}, behind, {(deal_ids[s.deal], s.event_id): s for s in paid},
         )  # fmt: skip
         for share in paid:
             for campaign, minor in share.parts or [("", share.share_minor)]:
@@ -135,7 +142,7 @@ def _contacts(a: GenerationNumbers, b: GenerationNumbers) -> dict[str, dict[str,
     out: dict[str, dict[str, Any]] = defaultdict(lambda: {"gains": [], "loses": [], "revenue": []})
     for campaign_id in sorted(a.numbers.keys() | b.numbers.keys()):
         for metric in CONTACT_METRICS:
-            was, now = _behind(a, campaign_id, metric), _behind(b, campaign_id, metric)
+            was, now = (side.behind.get((campaign_id, metric), set()) for side in (a, b))
             for name in now - was:
                 out[name]["gains"].append({"campaign_id": campaign_id, "metric": metric})
             for name in was - now:
@@ -146,11 +153,6 @@ def _contacts(a: GenerationNumbers, b: GenerationNumbers) -> dict[str, dict[str,
             paid = [to_money(minor, currency) for minor in pair]
             out[name]["revenue"].append({"campaign_id": campaign_id or None, "attributed": paid})
     return out
-
-
-def _behind(side: GenerationNumbers, campaign_id: str, metric: str) -> set[str]:
-    one = side.numbers.get(campaign_id)
-    return {side.names[contact] for contact in one.contacts[metric]} if one else set()
 
 
 async def _with_touches(

@@ -10,6 +10,7 @@ from shared.events.money import to_minor, to_money
 from shared.events.registry import name_of
 from shared.events.types import SpendRecorded
 from shared.projection.sql import sql
+from shared.reading.behind import contacts_behind, deals_behind
 from shared.reading.overview import CampaignNumbers, campaign_numbers, money_by_currency
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -65,8 +66,10 @@ async def roi_report(snapshot: Snapshot, span: TimeRange, model: str, currency: 
         for item in mine:
             spent[campaign][item["amount"]["currency"]] += item["minor"]
     rows = [_row(c, numbers[c["campaign"]], spent[c["campaign"]], currency) for c in campaigns]
-    contacts = {key for one in numbers.values() for key in one.contacts["influenced_contacts"]}
-    deals = {key for one in numbers.values() for key in one.deals["influenced_deals"]}
+    contacts = {
+        row["contact"] for row in await contacts_behind(snapshot, list(numbers), "influenced_contacts", span, model)
+    }
+    deals = await deals_behind(snapshot, list(numbers), "influenced_deals", span)
     others: dict[str, int] = defaultdict(int)
     for by_currency in spent.values():
         for other, minor in by_currency.items():

@@ -25,6 +25,11 @@ def is_first_touch(traffic_class: TrafficClass, by_route: Mapping[Route, WindowS
     )
 
 
+def may_be_last_touch(touch: Order, type_: TouchType, traffic_class: TrafficClass, conversion: Order) -> bool:
+    """Whether a touch in the session of a contact's conversion makes the contact new to the campaign that held what it touched."""
+    return touch <= conversion and type_ in LAST_TOUCH_TYPES and traffic_class is TrafficClass.COUNTED
+
+
 def is_last_touch(
     touch: Order, type_: TouchType, traffic_class: TrafficClass, by_asset: WindowStatus | None, conversion: Order
 ) -> bool:
@@ -32,12 +37,7 @@ def is_last_touch(
 
     `by_asset` is the window status of the touched asset or page for the campaign; None if the campaign never held it.
     """
-    return (
-        touch <= conversion
-        and type_ in LAST_TOUCH_TYPES
-        and traffic_class is TrafficClass.COUNTED
-        and by_asset is WindowStatus.COUNTS
-    )
+    return may_be_last_touch(touch, type_, traffic_class, conversion) and by_asset is WindowStatus.COUNTS
 
 
 def is_last_touch_by_utm(by_utm: WindowStatus | None) -> bool:

@@ -24,17 +24,8 @@ from shared.database import open_pool
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.tables import shape
 from shared.reading import overview
-from shared.reading.attribution import (
-    CONVERSION_UTMS,
-    FEW_CAMPAIGNS,
-    FIRST_VISITS,
-    LAST_TOUCHES,
-    REACHED_CONTACTS,
-    SESSION_COUNTS,
-    SHARES,
-    SHARES_OF,
-    TOUCH_COUNTS,
-)
+from shared.reading.attribution import FEW_CAMPAIGNS, INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
+from shared.reading.campaign_deals import DEALS, EARNED, EARNED_BY_CAMPAIGN, NEW_CONTACTS
 from shared.reading.snapshot import Snapshot
 from shared.rules.keys import campaign_key
 from shared.rules.models import MODELS
@@ -203,15 +194,16 @@ def test_the_log_is_not_waited_for_within_a_snapshot(store: Store, runner: async
 def test_a_store_made_without_a_model_says_so_where_it_is_asked_for(store: Store, runner: asyncio.Runner) -> None:
     async def check() -> None:
         await fill(store, 10, 3)
-        await store.running.pool.execute("UPDATE g1.credit SET shares_minor = shares_minor - 'u_shaped'")
+        await store.running.pool.execute("UPDATE g1.credit SET shares_minor = shares_minor - 'w_shaped'")
+        await store.running.pool.execute("UPDATE g1.deal_touch SET shares_minor = trim_array(shares_minor, 1)")
         async with store.api(2) as (client, _):
             for path in (
-                "/v1/reports/attribution?model=linear&model=u_shaped", "/v1/campaigns?model=u_shaped",
-                "/v1/campaigns/c3/overview?model=u_shaped", "/v1/deals/d1/attribution?model=u_shaped",
+                "/v1/reports/attribution?model=linear&model=w_shaped", "/v1/campaigns?model=w_shaped",
+                "/v1/campaigns/c3/overview?model=w_shaped", "/v1/deals/d1/attribution?model=w_shaped",
             ):  # fmt: skip
                 answer = await client.get(path)
                 assert told(answer) == (503, "no_generation"), path
-                assert "holds no shares under the model u_shaped: `touchline replay rebuild` makes them" in answer.text
+                assert "holds no shares under the model w_shaped: `touchline replay rebuild` makes them" in answer.text
             assert (await client.get("/v1/campaigns/c3/overview?model=linear")).status_code == 200
 
     runner.run(check())
@@ -260,7 +252,7 @@ def test_credit_is_read_once_for_all_models_and_by_key_for_a_campaign(
         async with store.api(1) as (client, _):
             models = "&".join(f"model={model}" for model in MODELS)
             assert (await client.get(f"/v1/reports/attribution?{models}")).status_code == 200
-            assert [statement for statement, _ in asked].count(SHARES) == 1
+            assert [statement for statement, _ in asked].count(EARNED_BY_CAMPAIGN) == 1
             asked.clear()
             whole = (await client.get("/v1/campaigns")).json()["items"]
             asked.clear()
@@ -277,8 +269,8 @@ def test_credit_is_read_once_for_all_models_and_by_key_for_a_campaign(
             told_of_one = (await client.get("/v1/campaigns/c1/overview")).json()
             assert told_of_one["metrics"] == whole[1]["metrics"]
             assert whole[1]["metrics"]["attributed_revenue"]
-            statements = [statement for statement, _ in asked]
-            assert (statements.count(SHARES), statements.count(SHARES_OF)) == (0, 1)
+            (earned,) = [arguments for statement, arguments in asked if statement is EARNED]
+            assert earned[0] == [campaign_key("c1")]
 
     runner.run(check())
 
@@ -352,18 +344,14 @@ def test_a_short_range_costs_no_more_than_all_time_and_all_time_is_linear(
         )
         touches = await pool.fetchval("SELECT count(*) FROM g1.touch")
         campaigns = [campaign_key(f"c{n}") for n in range(CAMPAIGNS)]
-        rows = await pool.fetch(
-            "SELECT contact, first_visit_us FROM g1.contact WHERE ws = $1 AND first_visit_us IS NOT NULL", ws
-        )
-        visits = [row["contact"] for row in rows], [row["first_visit_us"] for row in rows]
-        many = [TOUCH_COUNTS, SESSION_COUNTS, REACHED_CONTACTS, FIRST_VISITS, LAST_TOUCHES, CONVERSION_UTMS]
+        many = [TOUCH_COUNTS, SESSION_COUNTS, INFLUENCED, NEW_CONTACTS, DEALS, EARNED]
         month = (FROM_US + 200 * DAY_US, FROM_US + 230 * DAY_US)
         for asked, statements in ((campaigns[:1], [FEW_CAMPAIGNS]), (campaigns, [FEW_CAMPAIGNS]), (campaigns, many)):
             done = {}
             for span in ((BEGINNING_US, END_US), month, (END_US - 2, END_US - 1)):
                 done[span] = 0.0
                 for statement in statements:
-                    arguments = {REACHED_CONTACTS: (), FIRST_VISITS: (*span, *visits)}.get(statement, span)
+                    arguments: tuple[Any, ...] = (*span, [1]) if statement is EARNED else span
                     explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement.replace("{g}", "g1")
                     plan = await pool.fetchval(explain, ws, asked, *arguments)
                     (explained,) = json.loads(plan) if isinstance(plan, str) else plan

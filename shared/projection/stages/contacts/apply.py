@@ -5,7 +5,7 @@ or when touches that may be its first visit or its conversion changed.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.events import types as e
 from shared.events.codec import decode_event
@@ -17,6 +17,7 @@ from shared.projection.changes import (
     EntitiesChanged,
     IdentityChanged,
     SessionsChanged,
+    SettingsChanged,
 )
 from shared.projection.members import contact_of
 from shared.projection.pipeline import Context, Stage
@@ -25,6 +26,7 @@ from shared.projection.stages.contacts.gather import (
     ALL_CONTACTS,
     CONTACTS_OF_IDENTIFIERS,
     CONTACTS_OF_PERSONS,
+    CONVERSION_TOUCHES,
     CONVERSIONS,
     FIRST_VISITS,
     LAST_PAGE,
@@ -34,7 +36,8 @@ from shared.projection.stages.contacts.gather import (
     TOLD,
 )
 from shared.rules.contact import SALESFORCE_PROPERTY, Merge, SalesforceChange, name, salesforce_campaigns
-from shared.rules.excluded_traffic import internal_contact
+from shared.rules.excluded_traffic import TrafficClass, internal_contact
+from shared.rules.first_and_last_touch import may_be_last_touch
 from shared.rules.influence import TouchType
 from shared.rules.keys import event_key, identifiers, utm_key
 from shared.rules.order import Order
@@ -46,16 +49,29 @@ DROP_CONTACTS = sql("DELETE FROM {g}.contact WHERE ws = $1 AND contact = ANY($2:
 SAVE_CONTACTS = sql("""
 INSERT INTO {g}.contact SELECT $1, * FROM unnest(
     $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
-    $10::bigint[], $11::jsonb[], $12::bool[])
+    $10::bigint[], $11::bigint[], $12::jsonb[], $13::bool[])
 ON CONFLICT (ws, contact) DO UPDATE SET name = excluded.name, created_us = excluded.created_us,
     created_event = excluded.created_event, first_visit_person = excluded.first_visit_person,
     first_visit_us = excluded.first_visit_us, first_visit_event = excluded.first_visit_event,
-    conversion_session = excluded.conversion_session, conversion_utm = excluded.conversion_utm,
+    first_visit_asset_or_page = excluded.first_visit_asset_or_page, first_visit_utm = excluded.first_visit_utm,
+    conversion_utm = excluded.conversion_utm,
     properties = excluded.properties, internal = excluded.internal
 """)
-DROP_MEMBERS = sql("DELETE FROM {g}.salesforce_member WHERE ws = $1 AND contact = ANY($2::bigint[])")
+DROP_OF_CONTACTS = [
+    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND contact = ANY($2::bigint[])")
+    for table in ("salesforce_member", "conversion_touch")
+]
+CONVERSION_TOUCH_COLUMNS = ("ws", "asset_or_page_key", "created_us", "contact", "occurred_at_us")
 MEMBER_COLUMNS = ("ws", "salesforce_campaign_id", "contact", "source", "joined_us", "joined_event")
 SALESFORCE_EVENTS = (e.SalesforceCampaignJoined, e.SalesforceCampaignLeft)
+
+
+class _ConversionSession(NamedTuple):
+    """The session that a contact converted in, whose touches they are, and when it began."""
+
+    person: int
+    session: int
+    session_at_us: int
 
 
 class _Contact:
@@ -68,8 +84,8 @@ class _Contact:
         self.properties: dict[str, str] = {}
         self.salesforce: list[SalesforceChange] = []
         self.salesforce_property: list[tuple[Order, str | None]] = []
-        self.first_visit: tuple[int, int, str] | None = None
-        self.session: int | None = None
+        self.first_visit: tuple[int, int, str, int | None, int | None] | None = None
+        self.session: _ConversionSession | None = None
         self.utm: int | None = None
 
 
@@ -77,17 +93,22 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     """Derive the contacts anew that the batch concerns, and tell their identifiers."""
     identity, sessions = changes.of(IdentityChanged), changes.of(SessionsChanged)
     if identity.gone:
-        await context.connection.execute(DROP_CONTACTS, context.ws, list(identity.gone))
-        await context.connection.execute(DROP_MEMBERS, context.ws, list(identity.gone))
+        for statement in (DROP_CONTACTS, *DROP_OF_CONTACTS):
+            await context.connection.execute(statement, context.ws, list(identity.gone))
     known = {contact.key: contact for contact in identity.contacts}
     others = (await _concerned(context, changes)) - known.keys() - identity.gone
     found = [*identity.contacts, *await _members_of(context, others)]
     for begin in range(0, len(found), CONTACTS_AT_A_TIME):
         await _derive(context, found[begin : begin + CONTACTS_AT_A_TIME])
-    if sessions.all_persons:
+    if sessions.all_persons or _concerns_all(changes.settings()):
         await _derive_all(context)
     changed = {member for contact in found for member in contact.members} | identity.unnamed
     return [ContactsChanged(frozenset(changed))] if changed else []
+
+
+def _concerns_all(settings: SettingsChanged | None) -> bool:
+    """Whether a setting has changed that decides of which asset or page a visit is."""
+    return settings is not None and settings.was.urls != settings.now.urls
 
 
 async def _concerned(context: Context, changes: Changes) -> set[int]:
@@ -122,7 +143,8 @@ async def _derive_all(context: Context) -> None:
 async def _derive(context: Context, found: Sequence[ContactMembers]) -> None:
     """Derive contacts anew, and write them."""
     contacts = [_Contact(of) for of in found]
-    await context.connection.execute(DROP_MEMBERS, context.ws, [contact.key for contact in contacts])
+    for statement in DROP_OF_CONTACTS:
+        await context.connection.execute(statement, context.ws, [contact.key for contact in contacts])
     await _gather_told(context, contacts)
     await _gather_conversions(context, contacts)
     await _gather_first_visits(context, contacts)
@@ -132,8 +154,7 @@ async def _derive(context: Context, found: Sequence[ContactMembers]) -> None:
             c.key,
             name(c.named, c.merges),
             *c.created,
-            *(c.first_visit or (None, None, None)),
-            c.session,
+            *(c.first_visit or (None,) * 5),
             c.utm,
             c.properties,
             bool(domains) and internal_contact(c.emails, domains),
@@ -147,6 +168,7 @@ async def _derive(context: Context, found: Sequence[ContactMembers]) -> None:
         for member in salesforce_campaigns(c.salesforce, c.salesforce_property)
     ]
     await context.connection.copy("salesforce_member", MEMBER_COLUMNS, joined)
+    await _write_conversion_touches(context, contacts)
 
 
 async def _gather_told(context: Context, contacts: list[_Contact]) -> None:
@@ -189,17 +211,19 @@ async def _gather_conversions(context: Context, contacts: list[_Contact]) -> Non
         contact = by_key[row["contact"]]
         if (row["by_visitor"] or row["type"] is None) and row["visitor"] is not None:
             visitors[contact.key] = row["visitor"]
-        contact.session = row["session"]
+        if row["session"] is not None:
+            contact.session = _ConversionSession(row["visitor"], row["session"], row["session_at_us"])
         if row["url"] is not None:
             own_url.add(contact.key)
             value = parse(row["url"], "").campaign
             contact.utm = row["utm"] if row["type"] == TouchType.PAGE_VISITED else utm_key(value) if value else None
     outside = [by_key[key] for key in visitors if by_key[key].session is None]
-    for key, session, at_us in await _per_visitor(context, LAST_SESSION_EVENT, outside, visitors):
+    for key, session, session_at_us, at_us in await _per_visitor(context, LAST_SESSION_EVENT, outside, visitors):
         if by_key[key].created.at_us - at_us < context.settings.session_gap_us:
-            by_key[key].session = session
-    paged = [by_key[key] for key in visitors if by_key[key].session is not None and key not in own_url]
-    for key, utm in await _per_visitor(context, LAST_PAGE, paged, visitors, [p.session for p in paged]):
+            by_key[key].session = _ConversionSession(visitors[key], session, session_at_us)
+    found = {key: by_key[key].session for key in visitors if key not in own_url}
+    paged = {key: session.session for key, session in found.items() if session is not None}
+    for key, utm in await _per_visitor(context, LAST_PAGE, [by_key[k] for k in paged], visitors, list(paged.values())):
         by_key[key].utm = utm
     for contact in contacts:
         if contact.session is None:
@@ -229,11 +253,31 @@ async def _gather_first_visits(context: Context, contacts: list[_Contact]) -> No
     for row in sorted(rows, key=lambda r: (r["occurred_at_us"], r["event_id"])):
         contact = by_key[row["contact"]]
         if contact.first_visit is None:
-            contact.first_visit = (row["person"], row["occurred_at_us"], row["event_id"])
+            contact.first_visit = (
+                row["person"], row["occurred_at_us"], row["event_id"], row["asset_or_page_key"], row["utm"]
+            )  # fmt: skip
+
+
+async def _write_conversion_touches(context: Context, contacts: list[_Contact]) -> None:
+    """Write what each contact touched in the session of its conversion, up to it, where that may make it new to a campaign."""
+    created = {contact.key: contact.created for contact in contacts}
+    asked = [(c.key, *c.session, c.created.at_us) for c in contacts if c.session is not None]
+    if not asked:
+        return
+    rows = await context.connection.fetch(CONVERSION_TOUCHES, context.ws, *map(list, zip(*asked, strict=True)))
+    touched = {
+        (context.ws, row["asset_or_page_key"], created[row["contact"]].at_us, row["contact"], row["occurred_at_us"])
+        for row in rows
+        if may_be_last_touch(
+            Order(row["occurred_at_us"], row["event_id"]), TouchType(row["type"]), TrafficClass(row["traffic_class"]),
+            created[row["contact"]],
+        )
+    }  # fmt: skip
+    await context.connection.copy("conversion_touch", CONVERSION_TOUCH_COLUMNS, list(touched))
 
 
 STAGE = Stage(
-    "contacts", run, takes=(EntitiesChanged, IdentityChanged, SessionsChanged), tells=(ContactsChanged,),
-    package=__package__, owns=("contact", "salesforce_member"),
+    "contacts", run, takes=(EntitiesChanged, IdentityChanged, SessionsChanged, SettingsChanged), tells=(ContactsChanged,),
+    package=__package__, owns=("contact", "salesforce_member", "conversion_touch"),
     reads=("identifier", "identity_interval", "identifier_mention", "entity_event", "event_index", "touch"),
 )  # fmt: skip

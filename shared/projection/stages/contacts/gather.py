@@ -4,6 +4,7 @@ from shared.events import types as e
 from shared.events.registry import REGISTRY, name_of, names_about, sql_names
 from shared.projection.sql import sql
 from shared.rules.excluded_traffic import TrafficClass
+from shared.rules.first_and_last_touch import LAST_TOUCH_TYPES
 from shared.rules.influence import TouchType
 
 ALL_CONTACTS = sql("SELECT contact FROM {g}.contact WHERE ws = $1 AND contact > $2 ORDER BY contact LIMIT $3")
@@ -26,7 +27,7 @@ SELECT subject, occurred_at_us, event_id, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live AND type IN {sql_names(ABOUT_CONTACTS)}
 """)
 CONVERSIONS = sql("""
-SELECT u.contact, t.by_visitor, t.url, t.utm, t.type, t.session, coalesce(n.visitor, t.person) AS visitor
+SELECT u.contact, t.by_visitor, t.url, t.utm, t.type, t.session, t.session_at_us, coalesce(n.visitor, t.person) AS visitor
 FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bytea[]) u(contact, at_us, event_id, event_key)
 JOIN {g}.event_index s ON s.ws = $1 AND s.event_key = u.event_key
 LEFT JOIN {g}.touch t ON s.is_touch AND t.ws = $1 AND t.person = s.place AND t.occurred_at_us = u.at_us
@@ -36,10 +37,10 @@ LEFT JOIN {g}.identifier_mention n ON NOT s.is_touch AND n.ws = $1 AND n.identif
 """)  # the event that made each contact: its touch, or the visitor that it identified
 
 LAST_SESSION_EVENT = sql("""
-SELECT u.contact, t.session, t.occurred_at_us FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
+SELECT u.contact, t.session, t.session_at_us, t.occurred_at_us FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
     u(contact, visitor, at_us, event_id)
 CROSS JOIN LATERAL (
-    SELECT session, occurred_at_us FROM {g}.touch WHERE ws = $1 AND person = u.visitor AND by_visitor
+    SELECT session, session_at_us, occurred_at_us FROM {g}.touch WHERE ws = $1 AND person = u.visitor AND by_visitor
         AND session IS NOT NULL AND occurred_at_us <= u.at_us
         AND (occurred_at_us, event_id) <= (u.at_us, u.event_id COLLATE "C")
     ORDER BY occurred_at_us DESC, event_id DESC LIMIT 1) t
@@ -55,12 +56,22 @@ CROSS JOIN LATERAL (
     ORDER BY occurred_at_us DESC, event_id DESC LIMIT 1) t
 """)  # the session's last page visit up to the conversion
 
+CONVERSION_TOUCHES = sql(f"""
+SELECT u.contact, t.* FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+    u(contact, person, session, session_at_us, at_us)
+CROSS JOIN LATERAL (
+    SELECT occurred_at_us, event_id, type, traffic_class, asset_or_page_key FROM {{g}}.touch
+    WHERE ws = $1 AND person = u.person AND session = u.session AND asset_or_page_key IS NOT NULL
+        AND occurred_at_us >= u.session_at_us AND occurred_at_us <= u.at_us
+        AND type IN ({", ".join(str(int(type_)) for type_ in sorted(LAST_TOUCH_TYPES))}) OFFSET 0) t
+""")  # what was touched in the session of each conversion, up to its instant
+
 FIRST_VISITS = sql(f"""
-SELECT o.contact, o.person, t.occurred_at_us, t.event_id
+SELECT o.contact, o.person, t.occurred_at_us, t.event_id, t.asset_or_page_key, t.utm
 FROM unnest($2::bigint[], $3::bigint[], $4::text[]) u(contact, at_us, event_id)
 JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = u.contact
 CROSS JOIN LATERAL (
-    SELECT occurred_at_us, event_id FROM {{g}}.touch WHERE ws = $1 AND person = o.person
+    SELECT occurred_at_us, event_id, asset_or_page_key, utm FROM {{g}}.touch WHERE ws = $1 AND person = o.person
         AND type = {TouchType.PAGE_VISITED:d} AND traffic_class = {TrafficClass.COUNTED:d}
         AND occurred_at_us >= o.from_us AND occurred_at_us <= least(o.to_us, u.at_us)
         AND (occurred_at_us, event_id) >= (o.from_us, o.from_event)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.events.instants import END_US
 from shared.events.money import exact_minor
 from shared.projection.changes import (
     Change,
@@ -18,25 +19,27 @@ from shared.projection.changes import (
 from shared.projection.pipeline import Context, Stage
 from shared.projection.sql import sql
 from shared.projection.stages.deals.gather import (
+    added_to_open,
     contacts_of,
+    deal_touches_of,
     deals_concerned,
     events_of,
-    journey_of,
     keys_named,
     members_of,
     told_of,
 )
 from shared.rules.credit import Lead, Step, lookback_from_us, roles, roles_at
-from shared.rules.deal import Deal, State, eligible, fold
+from shared.rules.deal import COUNTING_STATES, Deal, State, dated_us, eligible, fold
 from shared.rules.exact import shares
-from shared.rules.models import MODELS, weights
+from shared.rules.influence import REVENUE_TOUCHES, TouchType
+from shared.rules.models import MODELS, Role, weights
 from shared.rules.order import Order
 
 DEALS_AT_A_TIME = 500  # whose journeys are in memory together: changed settings concern every deal of a workspace
 
 DROP_DEALS = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND deal = ANY($2::bigint[])")
-    for table in ("deal", "deal_contact", "deal_named", "credit")
+    for table in ("deal", "deal_contact", "deal_named", "credit", "deal_touch")
 ]
 DEAL_COLUMNS = (
     "ws", "deal", "deal_id", "state", "name", "amount_minor", "currency", "created_us", "closed_us", "closed_event",
@@ -47,16 +50,25 @@ CREDIT_COLUMNS = (
     "ws", "deal", "step", "person", "occurred_at_us", "event_id", "type", "contact", "asset_id", "asset_or_page_key", "via", "utm",
     "roles", "shares_minor",
 )  # fmt: skip
+DEAL_TOUCH_COLUMNS = (
+    "ws", "deal", "dated_us", "won", "contact", "occurred_at_us", "type", "step", "asset_or_page_key", "via", "utm", "shares_minor",
+)  # fmt: skip
+MODEL_NAMES = sorted(MODELS)
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
     """Derive every deal anew that the changes concern: its state, its contacts, its journey and what each touch earned."""
     deals = list(await deals_concerned(context, changes))
-    if not deals:
-        return []
     for begin in range(0, len(deals), DEALS_AT_A_TIME):
         await _derive(context, deals[begin : begin + DEALS_AT_A_TIME])
-    return [DealsChanged(frozenset(deals))]
+    added = [
+        (context.ws, row["deal"], row["created_us"], False, row["contact"], row["occurred_at_us"], row["type"], None,
+         row["asset_or_page_key"], row["via"], row["utm"], None)
+        for row in await added_to_open(context, changes, deals)
+    ]  # fmt: skip
+    if added:
+        await context.connection.copy("deal_touch", DEAL_TOUCH_COLUMNS, added)
+    return [DealsChanged(frozenset(deals))] if deals else []
 
 
 async def _derive(context: Context, keys: Sequence[int]) -> None:
@@ -69,7 +81,7 @@ async def _derive(context: Context, keys: Sequence[int]) -> None:
     deals: list[Any] = []
     members: list[Any] = []
     names: list[Any] = []
-    credits_: list[Any] = []
+    counting: dict[int, tuple[Deal, Mapping[int, Order]]] = {}
     for key in keys:
         if key not in told:
             continue
@@ -79,12 +91,12 @@ async def _derive(context: Context, keys: Sequence[int]) -> None:
         deals.append((context.ws, key, told[key][0][2].deal_id, *_deal_columns(deal, context.settings.currency)))
         members += [(context.ws, key, contact, order.event_id) for contact, order in present.items()]
         names += [(context.ws, identifier, key) for identifier in named[key]]
-        if deal.state is State.WON and present:
-            credits_ += await _credits(context, key, deal, present, contacts)
+        if deal.state in COUNTING_STATES and present:
+            counting[key] = deal, present
     await context.connection.copy("deal", DEAL_COLUMNS, deals)
     await context.connection.copy("deal_contact", DEAL_CONTACT_COLUMNS, members)
     await context.connection.copy("deal_named", DEAL_NAMED_COLUMNS, names)
-    await context.connection.copy("credit", CREDIT_COLUMNS, credits_)
+    await _write_touches(context, counting, contacts)
 
 
 def _deal_columns(deal: Deal, workspace_currency: str) -> tuple[Any, ...]:
@@ -94,16 +106,53 @@ def _deal_columns(deal: Deal, workspace_currency: str) -> tuple[Any, ...]:
     return str(deal.state), deal.name, amount, currency, deal.created.at_us, *closed
 
 
-async def _credits(
-    context: Context, key: int, deal: Deal, present: Mapping[int, Order], contacts: Mapping[int, Any]
-) -> list[tuple[Any, ...]]:
-    """The journey of a won deal, each touch with its roles and its share under every model."""
+async def _write_touches(
+    context: Context, counting: Mapping[int, tuple[Deal, Mapping[int, Order]]], contacts: Mapping[int, Any]
+) -> None:
+    """Write the deal touches and the journeys of deals, each with its eligible contacts."""
+    asked = [
+        (key, contact, END_US if deal.closed is None else deal.closed.at_us)
+        for key, (deal, present) in counting.items() for contact in present
+    ]  # fmt: skip
+    found = await deal_touches_of(context, asked)
+    credits_: list[tuple[Any, ...]] = []
+    touches: list[tuple[Any, ...]] = []
+    for key, (deal, present) in counting.items():
+        journey = _journey(context, deal, found[key]) if deal.state is State.WON else []
+        roles_of, paid = _shares(context, deal, present, contacts, journey)
+        credited = {id(row): i for i, row in enumerate(journey)}
+        credits_ += [
+            (context.ws, key, i, r["person"], r["occurred_at_us"], r["event_id"], r["type"], r["contact"], r["asset_id"],
+             r["asset_or_page_key"], r["via"], r["utm"], [str(role) for role in roles_at(roles_of, i)],
+             {name: parts[i] for name, parts in paid.items()} or None)
+            for i, r in enumerate(journey)
+        ]  # fmt: skip
+        dated = dated_us(deal.created.at_us, deal.closed.at_us if deal.closed else None)
+        for r in found[key]:
+            step = credited.get(id(r))
+            shares_minor = None if step is None or not paid else [paid[name][step] for name in MODEL_NAMES]
+            touches.append(
+                (context.ws, key, dated, deal.state is State.WON, r["contact"], r["occurred_at_us"], r["type"], step,
+                 r["asset_or_page_key"], r["via"], r["utm"], shares_minor)
+            )  # fmt: skip
+    await context.connection.copy("credit", CREDIT_COLUMNS, credits_)
+    await context.connection.copy("deal_touch", DEAL_TOUCH_COLUMNS, touches)
+
+
+def _journey(context: Context, deal: Deal, touches: Sequence[Any]) -> list[Any]:
+    """Those of a won deal's deal touches that get credit: the revenue touches since the lookback began."""
     assert deal.closed is not None
-    closed_us = deal.closed.at_us
-    from_us = lookback_from_us(closed_us, context.settings.lookback_days)
-    journey = await journey_of(context, present, from_us, closed_us)
+    from_us = lookback_from_us(deal.closed.at_us, context.settings.lookback_days)
+    return [r for r in touches if TouchType(r["type"]) in REVENUE_TOUCHES and r["occurred_at_us"] >= from_us]
+
+
+def _shares(
+    context: Context, deal: Deal, present: Mapping[int, Order], contacts: Mapping[int, Any], journey: Sequence[Any]
+) -> tuple[Mapping[Role, int], Mapping[str, list[int]]]:
+    """The key interactions of a journey, and what each of its touches earns, by model; nothing by any if the deal has no amount."""
     if not journey:
-        return []
+        return {}, {}
+    assert deal.closed is not None
     leads = {
         r["contact"]: Lead(Order(r["created_us"], r["created_event"]), r["name"], r["contact"])
         for r in contacts.values()
@@ -111,24 +160,17 @@ async def _credits(
     }
     steps = [Step(Order(r["occurred_at_us"], r["event_id"]), r["contact"]) for r in journey]
     found = roles(steps, leads.values(), deal.created.at_us)
-    ages_us = [closed_us - step.order.at_us for step in steps]
-    by_model: dict[str, list[int]] = {}
-    if deal.amount is not None:
-        amount = exact_minor(deal.amount, deal.currency or context.settings.currency)
-        if amount is not None:
-            by_model = {name: shares(amount, weights(model, found, ages_us)) for name, model in MODELS.items()}
-    return [
-        (context.ws, key, i, r["person"], r["occurred_at_us"], r["event_id"], r["type"], r["contact"], r["asset_id"],
-         r["asset_or_page_key"], r["via"], r["utm"], [str(role) for role in roles_at(found, i)],
-         {name: paid[i] for name, paid in by_model.items()} or None)
-        for i, r in enumerate(journey)
-    ]  # fmt: skip
+    amount = None if deal.amount is None else exact_minor(deal.amount, deal.currency or context.settings.currency)
+    if amount is None:
+        return found, {}
+    ages_us = [deal.closed.at_us - step.order.at_us for step in steps]
+    return found, {name: shares(amount, weights(model, found, ages_us)) for name, model in MODELS.items()}
 
 
 STAGE = Stage(
     "deals", run,
     takes=(EntitiesChanged, ContactsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, SettingsChanged),
     tells=(DealsChanged,), package=__package__,
-    owns=("deal", "deal_named", "deal_contact", "credit"),
+    owns=("deal", "deal_named", "deal_contact", "credit", "deal_touch"),
     reads=("entity_event", "identifier", "contact", "identity_interval", "touch"),
 )  # fmt: skip

@@ -22,11 +22,14 @@ from shared.projection.changes import (
 from shared.projection.pipeline import Context
 from shared.projection.rows import TouchRow
 from shared.projection.sql import sql
-from shared.rules.deal import DealFields, Member
+from shared.rules.deal import DealFields, Member, State
 from shared.rules.excluded_traffic import TrafficClass
-from shared.rules.influence import REVENUE_TOUCHES
+from shared.rules.influence import DEAL_TOUCHES, TouchType
 from shared.rules.keys import Identifier, identifiers
 from shared.rules.order import Order
+
+_A_DEAL_TOUCH = f"""t.traffic_class = {TrafficClass.COUNTED:d}
+    AND t.type IN ({", ".join(str(int(type_)) for type_ in sorted(DEAL_TOUCHES))})"""
 
 DISSOCIATED = name_of(e.DealContactDissociated)
 
@@ -37,6 +40,12 @@ JOIN {g}.identity_interval o ON o.ws = $1 AND o.person = u.person
 JOIN {g}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
 JOIN {g}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.closed_us > u.at_us
 """)  # deals closed after a touch that has only now arrived, left, or got another traffic class
+OPEN_DEALS_OF = sql(f"""
+SELECT DISTINCT c.deal FROM unnest($2::bigint[]) u(person)
+JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = u.person
+JOIN {{g}}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
+JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.state = '{State.OPEN}'
+""")  # open deals of persons of whom a touch has left, or got another traffic class
 DEALS_NAMING = sql("SELECT DISTINCT deal FROM {g}.deal_named WHERE ws = $1 AND identifier = ANY($2::bigint[])")
 ALL_DEALS = sql("SELECT deal FROM {g}.deal WHERE ws = $1")
 ENTITY_EVENTS = sql("""
@@ -48,16 +57,29 @@ SELECT i.identifier, c.contact, c.name, c.created_us, c.created_event
 FROM {g}.identifier i JOIN {g}.contact c ON c.ws = $1 AND c.contact = i.contact
 WHERE i.ws = $1 AND i.identifier = ANY($2::bigint[])
 """)
-JOURNEY = sql(f"""
-SELECT o.contact, t.person, t.occurred_at_us, t.event_id, t.type, t.asset_id, t.asset_or_page_key, t.via, t.utm
-FROM {{g}}.identity_interval o JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
-    AND t.occurred_at_us >= greatest(o.from_us, $3) AND t.occurred_at_us < $4
+DEAL_TOUCHES_OF = sql(f"""
+SELECT u.deal, o.contact, t.person, t.occurred_at_us, t.event_id, t.type, t.asset_id, t.asset_or_page_key, t.via, t.utm
+FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) u(deal, contact, to_us)
+JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = u.contact
+JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
+    AND t.occurred_at_us >= o.from_us AND t.occurred_at_us <= o.to_us AND t.occurred_at_us < u.to_us
     AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-    AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
-    AND t.traffic_class = {TrafficClass.COUNTED:d} AND t.type = ANY('{{{",".join(str(int(t)) for t in sorted(REVENUE_TOUCHES))}}}'::smallint[])
-WHERE o.ws = $1 AND o.contact = ANY($2::bigint[])
+    AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event) AND {_A_DEAL_TOUCH}
 ORDER BY t.occurred_at_us, t.event_id
-""")  # the revenue touches of a deal's eligible contacts, in [lookback, close), in order
+""")  # the deal touches of the eligible contacts of deals, each before the deal's close, in order
+
+ADDED_TO_OPEN = sql(f"""
+SELECT d.deal, d.created_us, o.contact, t.occurred_at_us, t.type, t.asset_or_page_key, t.via, t.utm
+FROM (SELECT DISTINCT p.person FROM unnest($2::bigint[]) p(person)) u
+JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = u.person
+JOIN {{g}}.deal_contact c ON c.ws = $1 AND c.contact = o.contact AND c.deal <> ALL($5::bigint[])
+JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.state = '{State.OPEN}'
+JOIN unnest($2::bigint[], $3::bigint[], $4::text[]) a(person, at_us, event_id) ON a.person = u.person
+    AND (a.at_us, a.event_id COLLATE "C") >= (o.from_us, o.from_event)
+    AND (a.at_us, a.event_id COLLATE "C") < (o.to_us, o.to_event)
+JOIN {{g}}.touch t ON t.ws = $1 AND t.person = a.person AND t.occurred_at_us = a.at_us AND t.event_id = a.event_id
+    AND {_A_DEAL_TOUCH}
+""")  # the deal touches, among those that were added, of the eligible contacts of open deals but for some of them
 
 DealEvent = tuple[Order, str, Any]
 """An event about a deal: its place among all events, its type, and the event itself."""
@@ -84,18 +106,32 @@ async def _deals_of_touches(context: Context, changes: Changes) -> set[int]:
     reclassified = changes.of(TrafficChanged).touches
     if not added and not removed and not reclassified:
         return set()
+    deals: set[int] = set()
+    if changed := {touch.person for touch in chain[TouchRow | ReclassifiedTouch](removed, reclassified)}:
+        deals |= {r["deal"] for r in await context.connection.fetch(OPEN_DEALS_OF, context.ws, list(changed))}
     latest_us = await context.connection.fetchval(LATEST_CLOSE, context.ws)
     if latest_us is None:
-        return set()
+        return deals
     earliest: dict[int, int] = {}
     touches: Iterable[TouchRow | ReclassifiedTouch] = chain(added, removed, reclassified)
     for touch in touches:
         if touch.occurred_at_us < earliest.get(touch.person, latest_us):
             earliest[touch.person] = touch.occurred_at_us
     if not earliest:
-        return set()
+        return deals
     rows = await context.connection.fetch(DEALS_OF_LATE_TOUCHES, context.ws, list(earliest), list(earliest.values()))
-    return {row["deal"] for row in rows}
+    return deals | {row["deal"] for row in rows}
+
+
+async def added_to_open(context: Context, changes: Changes, but: Collection[int]) -> list[Any]:
+    """What the batch's touches add to open deals, as rows of `ADDED_TO_OPEN`; `but` are deals that are derived anew anyway."""
+    added = [t for t in changes.of(TouchesAdded).touches if TouchType(t.type) in DEAL_TOUCHES]
+    if not added:
+        return []
+    places = [(touch.person, touch.occurred_at_us, touch.event_id) for touch in added]
+    return await context.connection.fetch(
+        ADDED_TO_OPEN, context.ws, *map(list, zip(*places, strict=True)), list(but)
+    )  # fmt: skip
 
 
 async def events_of(context: Context, deals: Sequence[int]) -> Mapping[int, list[DealEvent]]:
@@ -114,9 +150,16 @@ async def contacts_of(context: Context, named: Collection[int]) -> dict[int, Any
     return {r["identifier"]: r for r in await context.connection.fetch(CONTACTS_OF, context.ws, list(named))}
 
 
-async def journey_of(context: Context, contacts: Iterable[int], from_us: int, closed_us: int) -> list[Any]:
-    """The revenue touches of these contacts from `from_us` (inclusive) to `closed_us` (exclusive), in order, as rows of `JOURNEY`."""
-    return await context.connection.fetch(JOURNEY, context.ws, list(contacts), from_us, closed_us)
+async def deal_touches_of(context: Context, asked: Sequence[tuple[int, int, int]]) -> Mapping[int, list[Any]]:
+    """The deal touches of deals by key, in order, as rows of `DEAL_TOUCHES_OF`.
+
+    `asked` has for each deal and eligible contact their keys, and the close in microseconds (`END_US`: it is open).
+    """
+    out: dict[int, list[Any]] = defaultdict(list)
+    if asked:
+        for row in await context.connection.fetch(DEAL_TOUCHES_OF, context.ws, *map(list, zip(*asked, strict=True))):
+            out[row["deal"]].append(row)
+    return out
 
 
 def told_of(order: Order, kind: str, event: Any) -> DealFields:

@@ -54,8 +54,30 @@ credit = sa.Table(
     key_column("utm"),
     sa.Column("roles", postgresql.ARRAY(sa.Text), nullable=False),
     sa.Column("shares_minor", postgresql.JSONB, comment="minor units by the model's name; null if the deal has no amount"),
-    sa.Index("credit_asset_or_page", "ws", "asset_or_page_key", postgresql_where=sa.text("asset_or_page_key IS NOT NULL")),
-    sa.Index("credit_via", "ws", "via", postgresql_where=sa.text("via IS NOT NULL")),
-    sa.Index("credit_utm", "ws", "utm", postgresql_where=sa.text("utm IS NOT NULL")),
     comment="the journey of every won deal, and what each of its touches earned",
+)  # fmt: skip
+
+deal_touch = sa.Table(
+    "deal_touch", projection,
+    sa.Column("ws", sa.Integer, nullable=False),
+    key_column("deal", nullable=False),
+    key_column("dated_us", nullable=False),
+    sa.Column("won", sa.Boolean, nullable=False, comment="else it is open"),
+    key_column("contact", nullable=False),
+    key_column("occurred_at_us", nullable=False),
+    sa.Column("type", sa.SmallInteger, nullable=False),
+    sa.Column("step", sa.Integer, comment="of `credit`; null if the touch is in no journey"),
+    key_column("asset_or_page_key"),
+    key_column("via"),
+    key_column("utm"),
+    sa.Column(
+        "shares_minor", postgresql.ARRAY(sa.BigInteger),
+        comment="of `credit`, by the models in the order of their names; null if the touch is in no journey, or the deal has no amount",
+    ),
+    sa.Index("deal_touch_deal", "ws", "deal"),
+    *(
+        sa.Index(f"deal_touch_{name}", "ws", key, "dated_us", postgresql_where=sa.text(f"{key} IS NOT NULL"))
+        for name, key in (("asset_or_page", "asset_or_page_key"), ("via", "via"), ("utm", "utm"))
+    ),
+    comment="every deal touch, before the close, of the eligible contacts of each open or won deal, found by what was touched",
 )  # fmt: skip

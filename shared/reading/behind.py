@@ -1,0 +1,106 @@
+"""Which contacts and deals are behind a number of a campaign? In pages that the database cuts."""
+
+from collections.abc import Collection
+from typing import Any
+
+from shared.projection.sql import Statement, sql
+from shared.reading.attribution import OWNER_OF, REACHED
+from shared.reading.campaign_deals import places
+from shared.reading.campaign_keys import (
+    CAMPAIGN_DEAL,
+    COUNTING_WINDOW,
+    NEW_BY_FIRST_TOUCH,
+    NEW_BY_LAST_TOUCH,
+    earned,
+    in_range,
+)
+from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import TimeRange
+
+FIRST = (-(2**63), "", -(2**63))
+"""Before the first contact: as the last contact of a page before it, by the instant that dates it, its name and its key."""
+FIRST_DEAL = (-(2**63), "")
+"""The same of deals: the instant and the id."""
+
+
+def _page(parts: str, behind: str, deciding_event: str) -> Statement:
+    """At most $8 (null: all) contacts behind a number of campaigns, by the instant that dates each, name and key, after $5, $6, $7.
+
+    `parts` are parts of a WITH. `behind` has the columns campaign, contact, at_us and event_id; `deciding_event` is SQL on it as `b`
+    and on the contact's row `c`.
+    """
+    return sql(f"""
+WITH {parts}, behind AS MATERIALIZED ({behind}), page AS (
+    SELECT b.campaign, b.contact, b.at_us, b.event_id, c.name, c.created_event
+    FROM behind b JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = b.contact
+    WHERE (b.at_us, c.name, b.contact) > ($5::bigint, $6 COLLATE "C", $7::bigint)
+    ORDER BY b.at_us, c.name, b.contact LIMIT $8::bigint)
+SELECT b.campaign, b.contact, b.name, b.at_us, {deciding_event} AS deciding_event FROM page b ORDER BY b.at_us, b.name, b.contact
+""")
+
+
+_CLOSE = """(SELECT max(d.closed_event) FROM {g}.deal_contact dc JOIN {g}.deal d ON d.ws = $1 AND d.deal = dc.deal
+    AND d.state = 'won' AND d.closed_us = b.at_us WHERE dc.ws = $1 AND dc.contact = b.contact)"""
+_NEW = "SELECT DISTINCT campaign, contact, created_us AS at_us, NULL::text AS event_id FROM ({new}) new"
+
+CONTACTS = {
+    "influenced_contacts": _page(
+        REACHED,
+        f"""SELECT * FROM (SELECT DISTINCT ON (t.campaign, o.contact) t.campaign, o.contact, t.occurred_at_us AS at_us, t.event_id
+            FROM reached t {OWNER_OF} ORDER BY t.campaign, o.contact, t.occurred_at_us, t.event_id) first
+        WHERE {in_range("at_us")}""",
+        "b.event_id",
+    ),
+    "new_contacts_first_touch": _page(COUNTING_WINDOW, _NEW.format(new=NEW_BY_FIRST_TOUCH), "b.created_event"),
+    "new_contacts_last_touch": _page(COUNTING_WINDOW, _NEW.format(new=NEW_BY_LAST_TOUCH), "b.created_event"),
+    "contacts_with_revenue": _page(
+        f"{COUNTING_WINDOW}, {CAMPAIGN_DEAL}",
+        "SELECT campaign, contact, max(dated_us) AS at_us, NULL::text AS event_id FROM campaign_deal WHERE revenue GROUP BY campaign, contact",
+        _CLOSE,
+    ),
+    "contacts_with_attributed_revenue": _page(
+        f"{COUNTING_WINDOW}, {earned('$9')}",
+        """SELECT campaign, contact, max(closed_us) AS at_us, NULL::text AS event_id FROM (
+            SELECT p.campaign, p.contact, sum(p.parts_minor[1]) AS minor, max(p.dated_us) FILTER (WHERE p.parts_minor[1] > 0) AS closed_us
+            FROM part p JOIN {g}.deal d ON d.ws = $1 AND d.deal = p.deal GROUP BY p.campaign, p.contact, d.currency) by_currency
+        WHERE minor > 0 GROUP BY campaign, contact""",
+        _CLOSE,
+    ),
+}
+"""By metric, the contacts behind it."""
+
+_DEALS = f"""
+WITH {COUNTING_WINDOW}, {CAMPAIGN_DEAL}
+SELECT d.* FROM (
+    SELECT d.*, coalesce(d.closed_us, d.created_us) AS dated_us FROM (SELECT DISTINCT deal FROM campaign_deal) c
+    JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal) d
+WHERE (d.dated_us, d.deal_id) > ($5::bigint, $6 COLLATE "C") AND {{condition}}
+ORDER BY d.dated_us, d.deal_id LIMIT $7::bigint
+"""
+DEALS = {
+    "influenced_deals": sql(_DEALS.replace("{condition}", "true")),
+    "closed_deals": sql(_DEALS.replace("{condition}", "d.state = 'won'")),
+}
+"""By metric, the deals behind it of campaigns: rows of `deal`, each with the instant `dated_us` (rule **deal**)."""
+
+
+async def contacts_behind(
+    snapshot: Snapshot, campaigns: Collection[int], metric: str, span: TimeRange, model: str,
+    after: tuple[int, str, int] = FIRST, limit: int | None = None,
+) -> list[Any]:  # fmt: skip
+    """At most `limit` contacts behind a metric of `CONTACTS`, after one, with the columns that `_page` tells; revenue under a model.
+
+    They are in the order of the instants that date them, names and keys. Raises `WrongShape` if the store lacks the model.
+    """
+    asked: list[Any] = [list(campaigns), span.from_us, span.to_us, *after, limit]
+    if metric == "contacts_with_attributed_revenue":
+        asked.append(places(snapshot, [model]))
+    return await snapshot.fetch(CONTACTS[metric], *asked)
+
+
+async def deals_behind(
+    snapshot: Snapshot, campaigns: Collection[int], metric: str, span: TimeRange,
+    after: tuple[int, str] = FIRST_DEAL, limit: int | None = None,
+) -> list[Any]:  # fmt: skip
+    """The rows of at most `limit` deals behind a metric of `DEALS`, in the order of the instants that date them and ids, after one."""
+    return await snapshot.fetch(DEALS[metric], list(campaigns), span.from_us, span.to_us, *after, limit)

@@ -1,0 +1,261 @@
+"""Which contacts are new to campaigns, which deals count for them, and what did these earn? For any number of models in one pass."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from shared.projection.generations import WrongShape, lacks_model
+from shared.projection.sql import sql
+from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN
+from shared.reading.campaign_keys import (
+    CAMPAIGN_DEAL,
+    COUNTING_WINDOW,
+    MODEL_PLACES,
+    NEW_BY_FIRST_TOUCH,
+    NEW_BY_LAST_TOUCH,
+    earned,
+    split,
+    within,
+)
+from shared.reading.shares import shares
+from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import TimeRange
+
+# $2 the campaigns, [$3, $4) the range; one row a campaign.
+NEW_CONTACTS = sql(f"""
+WITH {COUNTING_WINDOW}
+SELECT campaign, count(DISTINCT contact) FILTER (WHERE first) AS by_first_touch,
+    count(DISTINCT contact) FILTER (WHERE NOT first) AS by_last_touch
+FROM (SELECT campaign, contact, true AS first FROM ({NEW_BY_FIRST_TOUCH}) a
+    UNION ALL SELECT campaign, contact, false FROM ({NEW_BY_LAST_TOUCH}) b) new GROUP BY campaign
+""")
+
+# The deals that count, by currency, with the amounts of those that are won; and (no currency) how many contacts bring revenue.
+DEALS = sql(f"""
+WITH {COUNTING_WINDOW}, {CAMPAIGN_DEAL}
+SELECT c.campaign, d.currency, count(*) AS deals, count(*) FILTER (WHERE d.state = 'won') AS won,
+    sum(d.amount_minor) FILTER (WHERE d.state = 'won') AS amount_minor, NULL::bigint AS contacts
+FROM (SELECT campaign, deal FROM campaign_deal GROUP BY campaign, deal) c
+JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal GROUP BY c.campaign, d.currency
+UNION ALL
+SELECT campaign, NULL, NULL, NULL, NULL, count(DISTINCT contact) FROM campaign_deal WHERE revenue GROUP BY campaign
+""")
+
+# What was earned, by the place of the model in $5 and by currency; and (no currency) how many contacts earned more than 0 of one.
+EARNED = sql(f"""
+WITH {COUNTING_WINDOW}, {earned("$5")}, by_contact AS MATERIALIZED (
+    SELECT p.campaign, p.contact, d.currency, m.n, sum(m.minor) AS minor
+    FROM part p JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = p.deal CROSS JOIN LATERAL unnest(p.parts_minor) WITH ORDINALITY m(minor, n)
+    GROUP BY p.campaign, p.contact, d.currency, m.n
+)
+SELECT campaign, n, currency, sum(minor) AS minor, NULL::bigint AS contacts FROM by_contact GROUP BY campaign, n, currency
+UNION ALL
+SELECT campaign, n, NULL, NULL, count(DISTINCT contact) FROM by_contact WHERE minor > 0 GROUP BY campaign, n
+""")
+
+# What the campaigns earned of deals ($6), under one model. One row a campaign and deal; none where it has no touch in the journey.
+EARNED_OF_DEALS = sql(f"""
+WITH {COUNTING_WINDOW}, {earned("$5", "deal = ANY($6::bigint[])")}
+SELECT campaign, deal, sum(parts_minor[1]) AS minor FROM part GROUP BY campaign, deal
+""")
+
+
+@dataclass
+class Earned:
+    """What a campaign earned under a model: in minor units by currency, and by how many contacts, refunds deducted."""
+
+    minor: dict[str, int] = field(default_factory=dict)
+    contacts: int = 0
+
+
+@dataclass
+class DealNumbers:
+    """The new contacts of a campaign in a range, the deals that count for it, and what it earned by model. Amounts by currency."""
+
+    by_first_touch: int = 0
+    by_last_touch: int = 0
+    influenced_deals: int = 0
+    closed_deals: int = 0
+    contacts_with_revenue: int = 0
+    influenced_minor: dict[str, int] = field(default_factory=dict)
+    earned: dict[str, Earned] = field(default_factory=lambda: defaultdict(Earned))
+
+
+def places(snapshot: Snapshot, models: Sequence[str]) -> list[int]:
+    """Where the shares under models stand in `deal_touch.shares_minor`. Raises `WrongShape` if the store lacks one of them."""
+    for model in models:
+        if model not in MODEL_PLACES:
+            raise WrongShape(lacks_model(snapshot.generation, model))
+    return [MODEL_PLACES[model] for model in models]
+
+
+def _minor(snapshot: Snapshot, minor: Decimal | None, model: str) -> int:
+    """A sum of shares under a model. Raises `WrongShape` if the store lacks the model, so that there is none."""
+    if minor is None:
+        raise WrongShape(lacks_model(snapshot.generation, model))
+    return int(minor)
+
+
+NEW_METRICS = ("new_contacts_first_touch", "new_contacts_last_touch")
+DEAL_COUNTS = ("influenced_deals", "closed_deals", "contacts_with_revenue", "influenced_revenue")
+EARNED_METRICS = ("attributed_revenue", "contacts_with_attributed_revenue")
+
+
+async def deal_numbers(
+    snapshot: Snapshot, campaigns: Mapping[int, str], span: TimeRange, models: Sequence[str], metric: str | None = None
+) -> Mapping[int, DealNumbers]:
+    """These numbers of campaigns (their ids by key), by key; with `metric`, only what this one of them is read with.
+
+    Raises `WrongShape` if the store lacks a model, and `NotFound` if there is no such model.
+    """
+    asked = list(campaigns), span.from_us, span.to_us
+    out = {campaign: DealNumbers() for campaign in campaigns}
+    if metric is None or metric in NEW_METRICS:
+        for row in await snapshot.fetch(NEW_CONTACTS, *asked):
+            one = out[row["campaign"]]
+            one.by_first_touch, one.by_last_touch = row["by_first_touch"], row["by_last_touch"]
+    if metric is None or metric in DEAL_COUNTS:
+        for row in await snapshot.fetch(DEALS, *asked):
+            _add_deals(out[row["campaign"]], row)
+    if metric is None or metric in EARNED_METRICS:
+        await _add_earned(snapshot, out, span, [model for model in models if model in MODEL_PLACES])
+        for model in models:
+            if model not in MODEL_PLACES:
+                await _add_earned_by_defined(snapshot, out, campaigns, span, model)
+    return out
+
+
+def _add_deals(one: DealNumbers, row: Any) -> None:
+    if row["currency"] is None:
+        one.contacts_with_revenue = row["contacts"]
+        return
+    one.influenced_deals += row["deals"]
+    one.closed_deals += row["won"]
+    if row["amount_minor"] is not None:
+        one.influenced_minor[row["currency"]] = int(row["amount_minor"])
+
+
+async def _add_earned(
+    snapshot: Snapshot, out: Mapping[int, DealNumbers], span: TimeRange, models: Sequence[str]
+) -> None:
+    """Add what campaigns earned under published models, whose shares are stored."""
+    if not models:
+        return
+    for row in await snapshot.fetch(EARNED, list(out), span.from_us, span.to_us, places(snapshot, models)):
+        found = out[row["campaign"]].earned[models[row["n"] - 1]]
+        if row["currency"] is None:
+            found.contacts = row["contacts"]
+        else:
+            found.minor[row["currency"]] = _minor(snapshot, row["minor"], models[row["n"] - 1])
+
+
+async def _add_earned_by_defined(
+    snapshot: Snapshot, out: Mapping[int, DealNumbers], campaigns: Mapping[int, str], span: TimeRange, model: str
+) -> None:
+    """Add what campaigns earned under a model of the workspace's own, whose shares are worked out from the journeys."""
+    keys = {campaign_id: key for key, campaign_id in campaigns.items()}
+    by_contact: dict[tuple[int, int, str], int] = defaultdict(int)
+    for share in await shares(snapshot, span, model, list(campaigns)):
+        for campaign_id, part_minor in share.parts:
+            if share.has_amount and campaign_id in keys:
+                by_contact[keys[campaign_id], share.contact, share.currency] += part_minor
+    contacts: dict[int, set[int]] = defaultdict(set)
+    for (key, contact, currency), minor in by_contact.items():
+        earned_minor = out[key].earned[model].minor
+        earned_minor[currency] = earned_minor.get(currency, 0) + minor
+        if minor > 0:
+            contacts[key].add(contact)
+    for key, earning in contacts.items():
+        out[key].earned[model].contacts = len(earning)
+
+
+async def earned_of_deals(
+    snapshot: Snapshot, campaign: tuple[int, str], deals: Collection[int], span: TimeRange, model: str
+) -> dict[int, int]:
+    """What a campaign (its key and id) earned of each of some deals under a model, in minor units; deals without any touch of it are
+    absent. Raises as `deal_numbers`.
+    """
+    key, campaign_id = campaign
+    if model in MODEL_PLACES:
+        rows = await snapshot.fetch(
+            EARNED_OF_DEALS, [key], span.from_us, span.to_us, places(snapshot, [model]), list(deals)
+        )
+        return {row["deal"]: _minor(snapshot, row["minor"], model) for row in rows}
+    out: dict[int, int] = defaultdict(int)
+    for share in await shares(snapshot, span, model, [key]):
+        if share.has_amount and share.deal in deals:
+            out[share.deal] += sum(part for one, part in share.parts if one == campaign_id)
+    return dict(out)
+
+
+# What every campaign earned of the deals won in [$2, $3) in a currency ($4), by the place of the model in $5; and (n 0) how many deals
+# and contacts have a touch of it in a journey. A null campaign stands for the touches that count for none. Of a deal without an amount,
+# touches earn 0. All touches are read, so the windows are joined with them and not looked up.
+EARNED_BY_CAMPAIGN = sql(f"""
+WITH earning AS MATERIALIZED (
+    SELECT t.deal, t.step, t.contact, t.occurred_at_us, {", ".join(f"t.{column}" for column in KEY_COLUMN.values())},
+        ARRAY(SELECT CASE WHEN t.shares_minor IS NULL THEN 0 ELSE t.shares_minor[place] END FROM unnest($5::int[]) place) AS shares_minor
+    FROM {{g}}.deal d JOIN {{g}}.deal_touch t ON t.ws = $1 AND t.deal = d.deal AND t.step IS NOT NULL
+    WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3 AND d.currency = $4
+), counting_window AS MATERIALIZED (
+    SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window WHERE ws = $1 AND window_status IN ({
+    COUNTING_STATUSES
+})
+), met AS MATERIALIZED (
+    SELECT campaign, deal, step FROM ({
+    " UNION ALL ".join(
+        f'''
+        SELECT w.campaign, e.deal, e.step FROM earning e JOIN counting_window w ON w.key = e.{column} AND {
+            within("w", "e.occurred_at_us")
+        } WHERE w.route = {route:d}'''
+        for route, column in KEY_COLUMN.items()
+    )
+}) by_route GROUP BY campaign, deal, step
+), shared AS (
+    SELECT deal, step, count(*) AS campaigns FROM met GROUP BY deal, step HAVING count(*) > 1
+), sharing AS MATERIALIZED (
+    SELECT m.campaign, m.deal, m.step, s.campaigns, row_number() OVER (PARTITION BY m.deal, m.step ORDER BY c.campaign_id) - 1 AS place
+    FROM shared s JOIN met m ON m.deal = s.deal AND m.step = s.step JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = m.campaign
+), part AS MATERIALIZED (
+    SELECT m.campaign, e.deal, e.contact, CASE WHEN s.campaigns IS NULL THEN e.shares_minor ELSE ARRAY(
+        SELECT {split("minor", "s.campaigns", "s.place")} FROM unnest(e.shares_minor) minor) END AS parts_minor
+    FROM earning e LEFT JOIN met m ON m.deal = e.deal AND m.step = e.step
+    LEFT JOIN sharing s ON s.campaign = m.campaign AND s.deal = m.deal AND s.step = m.step
+)
+SELECT p.campaign, c.campaign_id, p.n, p.minor, p.deals, p.contacts FROM (
+    SELECT campaign, 0 AS n, NULL::numeric AS minor, count(DISTINCT deal) AS deals, count(DISTINCT contact) AS contacts
+    FROM part GROUP BY campaign
+    UNION ALL
+    SELECT campaign, m.n, sum(m.minor), NULL, NULL FROM part CROSS JOIN LATERAL unnest(parts_minor) WITH ORDINALITY m(minor, n)
+    GROUP BY campaign, m.n) p
+LEFT JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = p.campaign
+""")
+
+
+@dataclass
+class EarnedByCampaign:
+    """How many deals and contacts have a touch of a campaign in a journey, and what it earned by model, in minor units."""
+
+    deals: int = 0
+    contacts: int = 0
+    minor: dict[str, int] = field(default_factory=dict)
+
+
+async def earned_by_campaign(
+    snapshot: Snapshot, span: TimeRange, models: Sequence[str], currency: str
+) -> dict[str | None, EarnedByCampaign]:
+    """What every campaign, by id, earned of the deals won in a range in one currency; None: the touches that count for none.
+
+    Campaigns without a touch in a journey are absent. Raises as `places`.
+    """
+    out: dict[str | None, EarnedByCampaign] = defaultdict(EarnedByCampaign)
+    rows = await snapshot.fetch(EARNED_BY_CAMPAIGN, span.from_us, span.to_us, currency, places(snapshot, models))
+    for row in rows:
+        one = out[row["campaign_id"]]
+        if row["n"] == 0:
+            one.deals, one.contacts = row["deals"], row["contacts"]
+        else:
+            one.minor[models[row["n"] - 1]] = _minor(snapshot, row["minor"], models[row["n"] - 1])
+    return dict(out)

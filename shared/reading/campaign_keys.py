@@ -1,0 +1,134 @@
+"""What of the rows that are stored by key is a campaign's: new contacts, deal touches of deals, and what these earned.
+
+A contact's row has the keys of its first visit, `conversion_touch` those of the session of its conversion, and `deal_touch` those
+of every deal touch that may make a deal count. They are joined with the windows in which a key counts for a campaign
+(`attribution_window`), so that what is not the campaign's is not read. The statements of this file are parts of a WITH; $1 is the
+workspace, $2 the keys of the campaigns, and $3 and $4 the range of time.
+"""
+
+from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, sql_list
+from shared.rules.influence import REVENUE_TOUCHES
+from shared.rules.models import MODELS
+from shared.rules.pre_association import Route
+
+MODEL_PLACES = {name: place for place, name in enumerate(sorted(MODELS), 1)}
+"""By the model's name: which element of `deal_touch.shares_minor` is its share; PostgreSQL counts from 1."""
+
+COUNTING_WINDOW = f"""counting_window AS MATERIALIZED (
+    SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window
+    WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND window_status IN ({COUNTING_STATUSES})
+)"""
+"""When which keys count for the campaigns."""
+
+
+def within(window: str, at_us: str) -> str:
+    """A condition: an instant lies in a window."""
+    return f"{at_us} >= {window}.from_us AND {at_us} < {window}.to_us"
+
+
+def in_range(column: str) -> str:
+    """A condition: a column lies in the range of time."""
+    return f"{column} >= $3::bigint AND {column} < $4::bigint"
+
+
+def _new_by(route: Route, table: str, key: str, at_us: str) -> str:
+    """The contacts created in the range of which a key counted for a campaign at an instant. A contact may stand twice.
+
+    Of a few windows PostgreSQL looks the keys up, of thousands it reads the table once, which takes half the time.
+    """
+    return f"""
+    SELECT w.campaign, c.contact, c.created_us FROM counting_window w
+    JOIN {{g}}.{table} c ON c.ws = $1 AND c.{key} = w.key AND {within("w", f"c.{at_us}")} AND {in_range("c.created_us")}
+    WHERE w.route = {route:d}"""
+
+
+NEW_BY_FIRST_TOUCH = " UNION ALL ".join(
+    [
+        _new_by(Route.ASSET, "contact", "first_visit_asset_or_page", "first_visit_us"),
+        _new_by(Route.UTM, "contact", "first_visit_utm", "first_visit_us"),
+    ]
+)
+"""The contacts that are new to the campaigns by their first touch. One row a campaign, contact and route."""
+
+NEW_BY_LAST_TOUCH = " UNION ALL ".join(
+    [
+        _new_by(Route.ASSET, "conversion_touch", "asset_or_page_key", "occurred_at_us"),
+        _new_by(Route.UTM, "contact", "conversion_utm", "created_us"),
+    ]
+)
+"""Those that are new to the campaigns by their last touch. One row a campaign, contact and touch or utm value."""
+
+
+def _deal_touches(columns: str, condition: str = "true") -> str:
+    """The deal touches of the deals dated in the range that count for the campaigns, once for each route by which they do.
+
+    `columns` and `condition` are of the table `deal_touch`. OFFSET 0 has each key looked up, for PostgreSQL chooses to read a whole
+    index of keys that few rows have.
+    """
+    return " UNION ALL ".join(
+        f"""
+    SELECT w.campaign, t.* FROM counting_window w CROSS JOIN LATERAL (
+        SELECT {columns} FROM {{g}}.deal_touch
+        WHERE ws = $1 AND {column} = w.key AND {in_range("dated_us")} AND {within("w", "occurred_at_us")} AND {condition} OFFSET 0) t
+    WHERE w.route = {route:d}"""
+        for route, column in KEY_COLUMN.items()
+    )
+
+
+_IS_REVENUE = f"won AND type IN ({sql_list(REVENUE_TOUCHES)})"
+"""Whether a row of `deal_touch` makes its contact one with revenue (rule **deal**: it came before the close)."""
+
+CAMPAIGN_DEAL = f"""campaign_deal AS MATERIALIZED (
+    SELECT campaign, deal, contact, min(dated_us) AS dated_us, bool_or(revenue) AS revenue FROM ({
+    _deal_touches(f"deal, contact, dated_us, {_IS_REVENUE} AS revenue")
+}) met GROUP BY campaign, deal, contact
+)"""
+"""The deals dated in the range that count for the campaigns, by contact; `revenue`: whether they bring revenue by this contact."""
+
+
+def earned(places: str, condition: str = "true") -> str:
+    """What the campaigns earned of the deals won in the range, in minor units: `part`, which has one row a campaign and touch.
+
+    `parts_minor` has a part for each model of `places`, a parameter with places of `MODEL_PLACES`, in that order. Where a touch counts for several campaigns, its share
+    is split among them as `shared.rules.exact.split` does: equally, in the order of their ids, and the first ones get the rest.
+    """
+    rivals = " UNION ALL ".join(
+        f"""
+    SELECT e.campaign, e.deal, e.step, w.campaign AS rival FROM earning e
+    JOIN rival_window w ON w.route = {route:d} AND w.key = e.{column} AND {within("w", "e.occurred_at_us")} AND w.campaign <> e.campaign"""
+        for route, column in KEY_COLUMN.items()
+    )
+    keys = " UNION ".join(
+        f"SELECT {route:d} AS route, {column} AS key FROM earning" for route, column in KEY_COLUMN.items()
+    )
+    return f"""earning AS MATERIALIZED (
+    SELECT campaign, deal, step, min(contact) AS contact, min(dated_us) AS dated_us, min(occurred_at_us) AS occurred_at_us,
+        min(shares_minor) AS shares_minor,
+        {", ".join(f"min({column}) AS {column}" for column in KEY_COLUMN.values())}
+    FROM ({
+        _deal_touches(
+            "deal, contact, step, occurred_at_us, asset_or_page_key, via, utm, "
+            f"dated_us, ARRAY(SELECT shares_minor[place] FROM unnest({places}::int[]) place) AS shares_minor",
+            f"shares_minor IS NOT NULL AND {condition}",
+        )
+    }) met GROUP BY campaign, deal, step
+), rival_window AS MATERIALIZED (
+    SELECT k.route, k.key, w.* FROM ({keys}) k CROSS JOIN LATERAL (
+        SELECT campaign, from_us, to_us FROM {{g}}.attribution_window
+        WHERE ws = $1 AND key = k.key AND route = k.route AND window_status IN ({COUNTING_STATUSES}) OFFSET 0) w
+), sharing AS MATERIALIZED (
+    SELECT r.campaign, r.deal, r.step, 1 + count(DISTINCT r.rival) AS campaigns,
+        count(DISTINCT r.rival) FILTER (WHERE other.campaign_id < own.campaign_id) AS place
+    FROM ({rivals}) r JOIN {{g}}.campaign own ON own.ws = $1 AND own.campaign = r.campaign
+    JOIN {{g}}.campaign other ON other.ws = $1 AND other.campaign = r.rival
+    GROUP BY r.campaign, r.deal, r.step
+), part AS (
+    SELECT e.campaign, e.deal, e.contact, e.dated_us, CASE WHEN s.campaigns IS NULL THEN e.shares_minor ELSE ARRAY(
+        SELECT {split("minor", "s.campaigns", "s.place")} FROM unnest(e.shares_minor) minor) END AS parts_minor
+    FROM earning e LEFT JOIN sharing s ON s.campaign = e.campaign AND s.deal = e.deal AND s.step = e.step
+)"""
+
+
+def split(share_minor: str, campaigns: str, place: str) -> str:
+    """The part of a share that the campaign at a place (from 0) of several gets: `shared.rules.exact.split` in SQL."""
+    return f"sign({share_minor})::bigint * (abs({share_minor}) / {campaigns} + ({place} < abs({share_minor}) % {campaigns})::int)"
