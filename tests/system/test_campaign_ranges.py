@@ -15,7 +15,13 @@ VISITS = [  # of `spring`: when, and by whom; the zone is Europe/Oslo, whose clo
 
 def visit(at: str, visitor: str, campaign: str) -> dict[str, Any]:
     url = f"https://shop.example/?utm_campaign={campaign}"
-    return {"type": "page_visited", "id": f"{campaign}{at}{visitor}", "occurred_at": at, "visitor_id": visitor, "url": url}
+    return {
+        "type": "page_visited",
+        "id": f"{campaign}{at}{visitor}",
+        "occurred_at": at,
+        "visitor_id": visitor,
+        "url": url,
+    }
 
 
 async def told(workspace: Workspace) -> None:
@@ -83,7 +89,9 @@ def test_a_timeline_of_any_metric_agrees_with_the_overviews_of_its_parts(
         assert overview["metrics"][metric] == value
 
 
-def test_a_range_is_compared_with_the_one_before_and_with_the_year_before(years: Workspace, runner: asyncio.Runner) -> None:
+def test_a_range_is_compared_with_the_one_before_and_with_the_year_before(
+    years: Workspace, runner: asyncio.Runner
+) -> None:
     asked = "/v1/campaigns/spring/overview?from=2025-03-30&to=2025-04-02&compare="
     year = runner.run(years.get(f"{asked}year")).json()
     assert year["metrics"]["page_views"] == 1
@@ -95,7 +103,9 @@ def test_a_range_is_compared_with_the_one_before_and_with_the_year_before(years:
     assert named["compare"]["metrics"]["page_views"] == 5
 
 
-@pytest.mark.parametrize("asked", ["compare=previous", "compare=x", "compare=2025-01-01..2024-01-01", "compare=2024-01-01"])
+@pytest.mark.parametrize(
+    "asked", ["compare=previous", "compare=x", "compare=2025-01-01..2024-01-01", "compare=2024-01-01"]
+)
 def test_a_comparison_that_cannot_be_is_refused(years: Workspace, runner: asyncio.Runner, asked: str) -> None:
     answer = runner.run(years.get(f"/v1/campaigns/spring/overview?{asked}"))
     assert answer.status_code == 422
