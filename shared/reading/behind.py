@@ -61,7 +61,7 @@ CONTACTS = {
     "contacts_with_attributed_revenue": _page(
         f"{COUNTING_WINDOW}, {earned('$9')}",
         """SELECT campaign, contact, max(closed_us) AS at_us, NULL::text AS event_id FROM (
-            SELECT p.campaign, p.contact, sum(p.parts_minor[1]) AS minor, max(p.dated_us) FILTER (WHERE p.parts_minor[1] > 0) AS closed_us
+            SELECT p.campaign, p.contact, sum(p.minor) AS minor, max(p.dated_us) FILTER (WHERE p.minor > 0) AS closed_us
             FROM part p JOIN {g}.deal d ON d.ws = $1 AND d.deal = p.deal GROUP BY p.campaign, p.contact, d.currency) by_currency
         WHERE minor > 0 GROUP BY campaign, contact""",
         _CLOSE,

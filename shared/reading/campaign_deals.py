@@ -46,9 +46,8 @@ SELECT campaign, NULL, NULL, NULL, NULL, count(DISTINCT contact) FROM campaign_d
 # What was earned, by the place of the model in $5 and by currency; and (no currency) how many contacts earned more than 0 of one.
 EARNED = sql(f"""
 WITH {COUNTING_WINDOW}, {earned("$5")}, by_contact AS MATERIALIZED (
-    SELECT p.campaign, p.contact, d.currency, m.n, sum(m.minor) AS minor
-    FROM part p JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = p.deal CROSS JOIN LATERAL unnest(p.parts_minor) WITH ORDINALITY m(minor, n)
-    GROUP BY p.campaign, p.contact, d.currency, m.n
+    SELECT p.campaign, p.contact, d.currency, p.n, sum(p.minor) AS minor
+    FROM part p JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = p.deal GROUP BY p.campaign, p.contact, d.currency, p.n
 )
 SELECT campaign, n, currency, sum(minor) AS minor, NULL::bigint AS contacts FROM by_contact GROUP BY campaign, n, currency
 UNION ALL
@@ -58,7 +57,7 @@ SELECT campaign, n, NULL, NULL, count(DISTINCT contact) FROM by_contact WHERE mi
 # What the campaigns earned of deals ($6), under one model. One row a campaign and deal; none where it has no touch in the journey.
 EARNED_OF_DEALS = sql(f"""
 WITH {COUNTING_WINDOW}, {earned("$5", "deal = ANY($6::bigint[])")}
-SELECT campaign, deal, sum(parts_minor[1]) AS minor FROM part GROUP BY campaign, deal
+SELECT campaign, deal, sum(minor) AS minor FROM part GROUP BY campaign, deal
 """)
 
 

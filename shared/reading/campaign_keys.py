@@ -87,10 +87,11 @@ CAMPAIGN_DEAL = f"""campaign_deal AS MATERIALIZED (
 
 
 def earned(places: str, condition: str = "true") -> str:
-    """What the campaigns earned of the deals won in the range, in minor units: `part`, which has one row a campaign and touch.
+    """What the campaigns earned of the deals won in the range: `part`, which has one row a campaign, touch and model.
 
-    `parts_minor` has a part for each model of `places`, a parameter with places of `MODEL_PLACES`, in that order. Where a touch counts for several campaigns, its share
-    is split among them as `shared.rules.exact.split` does: equally, in the order of their ids, and the first ones get the rest.
+    `places` is a parameter with places of `MODEL_PLACES`; `n` (from 1) is the one of the row, `minor` the part of the share in minor units.
+    Where a touch counts for several campaigns, its share is split among them as `shared.rules.exact.split` does: equally, in the order of
+    their ids, and the first ones get the rest.
     """
     rivals = " UNION ALL ".join(
         f"""
@@ -107,8 +108,7 @@ def earned(places: str, condition: str = "true") -> str:
         {", ".join(f"min({column}) AS {column}" for column in KEY_COLUMN.values())}
     FROM ({
         _deal_touches(
-            "deal, contact, step, occurred_at_us, asset_or_page_key, via, utm, "
-            f"dated_us, ARRAY(SELECT shares_minor[place] FROM unnest({places}::int[]) place) AS shares_minor",
+            "deal, contact, step, occurred_at_us, asset_or_page_key, via, utm, dated_us, shares_minor",
             f"shares_minor IS NOT NULL AND {condition}",
         )
     }) met GROUP BY campaign, deal, step
@@ -123,9 +123,10 @@ def earned(places: str, condition: str = "true") -> str:
     JOIN {{g}}.campaign other ON other.ws = $1 AND other.campaign = r.rival
     GROUP BY r.campaign, r.deal, r.step
 ), part AS (
-    SELECT e.campaign, e.deal, e.contact, e.dated_us, CASE WHEN s.campaigns IS NULL THEN e.shares_minor ELSE ARRAY(
-        SELECT {split("minor", "s.campaigns", "s.place")} FROM unnest(e.shares_minor) minor) END AS parts_minor
+    SELECT e.campaign, e.deal, e.contact, e.dated_us, m.n, CASE WHEN s.campaigns IS NULL THEN e.shares_minor[m.place]
+        ELSE {split("e.shares_minor[m.place]", "s.campaigns", "s.place")} END AS minor
     FROM earning e LEFT JOIN sharing s ON s.campaign = e.campaign AND s.deal = e.deal AND s.step = e.step
+    CROSS JOIN unnest({places}::int[]) WITH ORDINALITY m(place, n)
 )"""
 
 
