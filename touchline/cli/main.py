@@ -1,6 +1,6 @@
 """The command `touchline`: its groups and commands, in the order in which the help lists them."""
 
-from touchline.cli import backup, dead_letters, explain, history, keys, producers, replay, reports, serving
+from touchline.cli import backup, dead_letters, explain, history, keys, producers, replay, reporting, reports, serving
 from touchline.cli.groups import group
 
 app = group(
@@ -17,4 +17,5 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
 app.add_typer(producers.app, name="producers")
 app.add_typer(replay.app, name="replay")
+app.add_typer(reporting.app, name="reporting")
 app.add_typer(explain.app, name="explain")
