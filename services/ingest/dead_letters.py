@@ -38,7 +38,7 @@ UNDECIDABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """One dead letter.
 
     `body` is the event as it was sent. With an `offset`, which the projector writes, it is the record of the log at `partition` and
@@ -63,14 +63,16 @@ class Letter:
 
 async def list_letters(
     pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, reason: str | None, after: int, limit: int
-) -> list[Letter]:
+) -> list[DeadLetter]:
     """At most `limit` dead letters of a workspace with numbers above `after`, in order; `reason` None: of all reasons."""
-    return [Letter(**row) for row in await pool.fetch(LIST, workspace, reason, after, limit)]
+    return [DeadLetter(**row) for row in await pool.fetch(LIST, workspace, reason, after, limit)]
 
 
-async def find_letters(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: Sequence[int]) -> list[Letter]:
+async def find_letters(
+    pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: Sequence[int]
+) -> list[DeadLetter]:
     """The dead letters of a workspace with these numbers. A number without a dead letter is left out."""
-    return [Letter(**row) for row in await pool.fetch(SOME, workspace, list(numbers))]
+    return [DeadLetter(**row) for row in await pool.fetch(SOME, workspace, list(numbers))]
 
 
 async def pushed_out(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> list[dict[str, Any]]:
@@ -83,7 +85,7 @@ async def drop_letters(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, num
     return int((await pool.execute(DROP, workspace, list(numbers))).split()[1])
 
 
-async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, letter: Letter) -> Position | str:
+async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, letter: DeadLetter) -> Position | str:
     """Append the letter's event to the log with the time at which it was received, and delete the letter.
 
     Answers the position after the event, or the reason why it is refused again; then the letter stays. If the letter cannot be
@@ -97,7 +99,7 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
     return position
 
 
-def _again(letter: Letter, accepting: Accepting) -> list[bytes] | str:
+def _again(letter: DeadLetter, accepting: Accepting) -> list[bytes] | str:
     """The records to append, or the reason why the letter is refused again."""
     if letter.reason == "conflicting_duplicate":
         return UNDECIDABLE
@@ -121,7 +123,7 @@ def _again(letter: Letter, accepting: Accepting) -> list[bytes] | str:
     return values
 
 
-def _accepted(letter: Letter, event: bytes, event_id: str, nobody: frozenset[str]) -> Record | Refusal:
+def _accepted(letter: DeadLetter, event: bytes, event_id: str, nobody: frozenset[str]) -> Record | Refusal:
     """Check an event as ingest does now. `event_id` becomes its id if it has none, so that every try gives it the same id."""
     outcome = accept(event, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody)
     if isinstance(outcome, Refusal) or outcome.id is None:
@@ -129,7 +131,7 @@ def _accepted(letter: Letter, event: bytes, event_id: str, nobody: frozenset[str
     return msgspec.structs.replace(outcome, id=event_id)
 
 
-def _read_again(letter: Letter, producer: str, accepting: Accepting) -> list[bytes] | str:
+def _read_again(letter: DeadLetter, producer: str, accepting: Accepting) -> list[bytes] | str:
     """The events that this release makes of an outside producer's message, or the reason why it makes none."""
     reading = READINGS.get(producer)
     if reading is None:

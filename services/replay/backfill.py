@@ -17,12 +17,12 @@ import asyncpg
 import msgspec
 import orjson
 
-from services.replay.known import Compared, Known
+from services.replay.earlier_events import Compared, EarlierEvents
 from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.table import TableMapping, Unmet
+from services.replay.outcome import Deals, Rows
 from services.replay.sending import CHUNK_EVENTS, Sender
 from services.replay.sources import STDIN, Facts, Line, Unreadable, read_lines
-from services.replay.told import Deals, Rows
 from shared.events.codec import Record, Refusal, canonical, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, Position
@@ -115,7 +115,7 @@ class Backfill:
     dry_run: bool = False
     mapping: TableMapping | None = None
     """Turns the rows of a table into events."""
-    known: Known | None = None
+    known: EarlierEvents | None = None
     """The events stored before: one object for all sources of a run; None makes one for this source."""
 
     async def run(self, source: Path) -> Tally:
@@ -129,7 +129,7 @@ class Backfill:
         done = 0 if self.dry_run else mark.read()
         tally.resumed_at = done
         began_s, sent, told_bytes = time.monotonic(), 0, 0
-        known = self.known or Known(self.pool, self.log, self.workspace)
+        known = self.known or EarlierEvents(self.pool, self.log, self.workspace)
         sender = self._sender = Sender(self.pool, self.log, self.workspace)
         await sender.fresh()
         await known.begin()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import msgspec
 
-from services.replay.known import Known
+from services.replay.earlier_events import EarlierEvents
 from services.replay.sending import append_patiently
 from shared.events.codec import Record, Refusal, encode_record
 from shared.events.refusal import UNDECODABLE
@@ -77,7 +77,7 @@ class Remap:
         """Append the events of messages that can be mapped now. Raises `KeyError` for a producer without remapping, `LogUnavailable`, `LogDamaged`."""
         reading = READINGS[self.producer]
         accepting = await accepting_of(self.pool, self.workspace)
-        known = Known(self.pool, self.log, self.workspace)
+        known = EarlierEvents(self.pool, self.log, self.workspace)
         await known.begin()
         told = Remapped()
         partition = partition_of(self.workspace, self.log.partitions)
@@ -111,7 +111,12 @@ class Remap:
         return _UnmappedMessage(record, event.name, sent)
 
     async def _map(
-        self, told: Remapped, reading: Reading, accepting: Accepting, known: Known, kept: Sequence[_UnmappedMessage]
+        self,
+        told: Remapped,
+        reading: Reading,
+        accepting: Accepting,
+        known: EarlierEvents,
+        kept: Sequence[_UnmappedMessage],
     ) -> None:
         """Map some messages again, and append those of their events that are new."""
         taken: list[tuple[str, list[Record]]] = []

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import asyncpg
 
 from shared.projection.tables import NOT_ROWS, projection
+from shared.rules.pre_association import Route
 
 UNCOMPARED = NOT_ROWS
 OF_RECEIPT = {
@@ -16,7 +17,10 @@ OF_RECEIPT = {
 
 OF_THE_SET = {
     "agent": "t.agent IN (SELECT agent FROM {generation}.touch WHERE ws = {ws} AND agent IS NOT NULL)",
-}  # which rows of a table say something of the set of events: agents are kept of tellings that lost their id, too
+    "utm_reading": "t.value IN (SELECT utm FROM {generation}.touch WHERE ws = {ws} AND utm IS NOT NULL)",
+    "attribution_window": f"(t.route <> {Route.UTM:d} OR t.key IN ("
+    "SELECT utm FROM {generation}.touch WHERE ws = {ws} AND utm IS NOT NULL))",
+}  # which rows of a table say something of the set of events: agents and utm values are kept of tellings that lost their id, too
 
 
 class Checksum(NamedTuple):

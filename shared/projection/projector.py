@@ -47,7 +47,7 @@ ON CONFLICT (partition, "offset") DO NOTHING RETURNING reason
 """)
 
 
-class Letter(NamedTuple):
+class DeadLetter(NamedTuple):
     """An event to keep aside, in the order of the arguments of `ADD_DEAD_LETTERS`. `key_hint` tells which key sent it."""
 
     workspace: str
@@ -60,10 +60,10 @@ class Letter(NamedTuple):
     body: bytes
 
 
-def _unread(entry: Entry, reason: str, why: str) -> Letter:
+def _unread(entry: Entry, reason: str, why: str) -> DeadLetter:
     """An entry of the log to keep aside as it is."""
     sent = sender_of(entry.value)
-    return Letter(entry.workspace, sent.key, sent.key_hint, reason, why, sent.event_id, entry.offset, entry.value)
+    return DeadLetter(entry.workspace, sent.key, sent.key_hint, reason, why, sent.event_id, entry.offset, entry.value)
 
 
 Texts = TypeVar("Texts", str, str | None)
@@ -74,8 +74,8 @@ def _cut(text: Texts) -> Texts:
     return None if text is None else text[:MESSAGE_CHARACTERS_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _lost(workspace: str, loser: Prepared) -> Letter:
-    return Letter(
+def _lost(workspace: str, loser: Prepared) -> DeadLetter:
+    return DeadLetter(
         workspace, loser.key, loser.key_hint, "conflicting_duplicate", "another event has claimed this id", loser.event_id,
         loser.offset, loser.raw,
     )  # fmt: skip
@@ -181,7 +181,7 @@ class Projector:
             if made != missing:
                 self._leaves_again_s = time.monotonic() + LEAVES_AGAIN_S
 
-    async def _keep(self, connection: Connection, letters: Sequence[Letter]) -> Counter[str]:
+    async def _keep(self, connection: Connection, letters: Sequence[DeadLetter]) -> Counter[str]:
         """Keep events aside, each with its place in the log and once, however often it is projected.
 
         Answers how many of each reason were not kept before.

@@ -132,3 +132,10 @@ live_generation = sa.Table(
     sa.Column("name", sa.Text, sa.ForeignKey("touchline.generation.name"), nullable=False, unique=True),
     sa.Column("since", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
 )  # fmt: skip
+
+reporting_login = sa.Table(
+    "reporting_login", durable,
+    sa.Column("login", sa.Text, primary_key=True, comment="the name of a role of PostgreSQL"),
+    sa.Column("workspace_id", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+)  # fmt: skip

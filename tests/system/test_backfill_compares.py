@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
-from services.replay import known as known_module
+from services.replay import earlier_events
 from services.replay.backfill import Backfill, Tally
-from services.replay.known import FATES, Known
+from services.replay.earlier_events import FATES, EarlierEvents
 from shared.access.keys import HINT_CHARACTERS
 from shared.projection.generations import NoGeneration
 from tests.conftest import Workspace
@@ -34,7 +34,7 @@ def write(path: Path, *events: object) -> Path:
 
 async def sent(
     workspace: Workspace, path: Path, *events: object, dry_run: bool = False, project: bool = True,
-    known: Known | None = None,
+    known: EarlierEvents | None = None,
 ) -> Tally:  # fmt: skip
     running = workspace.running
     write(path, *events)
@@ -99,7 +99,7 @@ def test_the_count_of_conflicts_is_that_of_the_dead_letters_which_name_the_backf
         tally = await sent(workspace, tmp_path / "week2", *(deal(n, "250.00") for n in range(12)))
         assert counts(tally) == {"conflicts": 12}
         assert tally.compared.conflicts[0] == {"source": str(tmp_path / "week2"), "line": 1, "id": "deal-0"}
-        assert len(tally.compared.conflicts) == known_module.CONFLICTS_SHOWN
+        assert len(tally.compared.conflicts) == earlier_events.CONFLICTS_SHOWN
         status = (await workspace.get("/v1/status")).json()
         assert status["dead_letters_by"] == [{"reason": "conflicting_duplicate", "key": "backfill", "events": 12}]
 
@@ -111,7 +111,7 @@ def test_files_of_one_run_are_compared_with_each_other(
 ) -> None:
     async def check() -> None:
         for dry_run in (True, False):
-            known = Known(workspace.running.pool, workspace.running.log, workspace.name)
+            known = EarlierEvents(workspace.running.pool, workspace.running.log, workspace.name)
             told = [
                 await sent(workspace, tmp_path / f"{n}", deal(1, as_of=f"0{n}"), deal(2, f"{n}"), dry_run=dry_run,
                            project=False, known=known)
@@ -125,7 +125,7 @@ def test_files_of_one_run_are_compared_with_each_other(
 def test_ids_beyond_the_limit_are_said_to_be_forgotten_and_the_last_ones_are_remembered(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known_module, "IDS_MAX", 10)
+    monkeypatch.setattr(earlier_events, "IDS_MAX", 10)
 
     async def check() -> None:
         events = [deal(n) for n in range(25)]
@@ -148,7 +148,7 @@ def test_a_projection_that_keeps_up_frees_the_memory(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a long file no more ids are remembered than are not projected yet."""
-    monkeypatch.setattr(known_module, "IDS_MAX", 3_000)
+    monkeypatch.setattr(earlier_events, "IDS_MAX", 3_000)
     running = workspace.running
 
     class Projecting(Backfill):
@@ -174,7 +174,7 @@ def test_without_a_live_projection_the_log_is_what_was_told_before(
 
     async def check() -> None:
         await sent(workspace, tmp_path / "before", deal(1))
-        monkeypatch.setattr(known_module, "live_generation", nothing)
+        monkeypatch.setattr(earlier_events, "live_generation", nothing)
         tally = await sent(workspace, tmp_path / "file", deal(1), deal(2))
         assert (counts(tally), tally.compared.unknown) == ({"new": 1, "duplicates": 1}, None)
 

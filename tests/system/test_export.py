@@ -112,8 +112,11 @@ def test_random_worlds_survive_the_way_out_and_in(
         copy = await taken_in(other, target)
         assert await digests(copy) == await digests(workspace), f"seed {seed}"
 
-    for _ in range(12):
-        runner.run(check(random.randrange(2**32)))
+    for seed in [
+        1317465947,
+        *(random.randrange(2**32) for _ in range(12)),
+    ]:  # the first has a utm value of a replaced event alone
+        runner.run(check(seed))
 
 
 @pytest.mark.parametrize("name", ["e.ndjson", "e.ndjson.gz", "e.ndjson.zst", "e.parquet"])

@@ -80,7 +80,7 @@ for path in {list(ALL)!r}:
 
 @pytest.mark.parametrize(
     ("typed", "completed"),
-    [("touchline re", "replay"), ("touchline replay ver", "verify"), ("touchline replay verify --data x --pro", "--processes")],
+    [("touchline repl", "replay"), ("touchline replay ver", "verify"), ("touchline replay verify --data x --pro", "--processes")],
 )  # fmt: skip
 def test_bash_completes_a_name_and_loads_typer_alone(typed: str, completed: str) -> None:
     environment = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_TOUCHLINE_COMPLETE": "complete_bash"}

@@ -77,9 +77,9 @@ def test_an_endless_recursion_is_told_in_milliseconds(written: io.StringIO) -> N
     try:
         endless([])
     except RecursionError:
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         structlog.stdlib.get_logger("touchline.test").exception("it failed", ballast="x" * 10_000)
-        assert time.perf_counter() - began_s < 0.1
+        assert time.process_time() - began_s < 0.1
     assert len(written.getvalue()) < 40_000
 
 

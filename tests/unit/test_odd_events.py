@@ -66,11 +66,11 @@ def test_a_type_that_is_told_twice_beside_an_unknown_field_is_refused(key: KeyCl
 
 
 def test_a_refusal_takes_no_time_whatever_the_event() -> None:
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     for text in HEADS:
         for key in KEYS:
             take(text, key)
-    assert (time.perf_counter() - began_s) / len(HEADS) < 0.02
+    assert (time.process_time() - began_s) / len(HEADS) < 0.02
 
 
 def test_unknown_fields_within_the_contact_of_a_collect_key_are_dropped_however_deep() -> None:
@@ -108,7 +108,7 @@ def test_one_bad_event_leaves_the_good_ones_of_its_request(bad: bytes, form: str
      b'{"x":' * 100_000 + b"1" + b"}" * 100_000, b"[" + b"[]," * 300_000 + b"[" * 2_000 + b"]" * 2_000 + b"]", b"[{" * 200_000],
 )  # fmt: skip
 def test_a_body_made_to_be_costly_is_answered_within_a_second(body: bytes) -> None:
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     try:
         parts = split_request(body, ndjson=False)
     except BadRequest as error:
@@ -116,7 +116,7 @@ def test_a_body_made_to_be_costly_is_answered_within_a_second(body: bytes) -> No
     else:
         assert len(parts) <= EVENTS_PER_REQUEST_MAX
         assert all(isinstance(accept(part, 0, "collect", NOW_US, None), Refusal) for part in parts)
-    assert time.perf_counter() - began_s < 1
+    assert time.process_time() - began_s < 1
 
 
 def test_lines_without_end_are_too_many() -> None:

@@ -32,6 +32,6 @@ def test_one_that_names_itself_stands_and_is_out() -> None:
 @pytest.mark.parametrize("closed", [False, True])
 def test_fifty_thousand_take_seconds_at_most(closed: bool) -> None:
     told = chain(50_000, closed=closed)
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     retracted(told)
-    assert time.perf_counter() - began_s < 5
+    assert time.process_time() - began_s < 5

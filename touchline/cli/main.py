@@ -9,6 +9,7 @@ from touchline.cli import (
     keys,
     producers,
     replay,
+    reporting,
     reports,
     serving,
     workspace,
@@ -32,4 +33,5 @@ app.add_typer(workspace.app, name="workspace")
 app.add_typer(keys.app, name="keys")
 app.add_typer(producers.app, name="producers")
 app.add_typer(replay.app, name="replay")
+app.add_typer(reporting.app, name="reporting")
 app.add_typer(explain.app, name="explain")

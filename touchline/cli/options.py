@@ -22,6 +22,14 @@ Port = Annotated[int, typer.Option(help="the TCP port of the HTTP server; 0 take
 Host = Annotated[str, typer.Option(help="the address that the HTTP server listens on")]
 ReadyJson = Annotated[bool, typer.Option("--json", help="print one JSON line as soon as requests are answered")]
 
+ReportingPort = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=65535,
+        help="a TCP port of 127.0.0.1 by which the logins of `touchline reporting` also reach the embedded PostgreSQL",
+    ),
+]  # fmt: skip
+
 Processes = Annotated[
     int,
     typer.Option(min=1, help="how many processes do the work, if there are many events; with fewer, running services get more of the machine"),

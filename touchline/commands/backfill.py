@@ -23,15 +23,15 @@ from rich.progress import (
 )
 
 from services.replay.backfill import Backfill, Refused, Tally
-from services.replay.known import FATES, Compared, Fate, Known
+from services.replay.earlier_events import FATES, Compared, EarlierEvents, Fate
 from services.replay.mapping.campaigns import read_table
 from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.numbers import Decimal
 from services.replay.mapping.ready import MappingOptions
 from services.replay.mapping.ready import mapping as read_mapping
 from services.replay.mapping.table import TableMapping, Unmet
+from services.replay.outcome import Deals, Rows
 from services.replay.sources import STDIN
-from services.replay.told import Deals, Rows
 from shared.events.currencies import CURRENCIES
 from touchline.commands.output import errors, errors_in_one_line
 from touchline.commands.store import check_workspace, database, instant, store_and_log
@@ -155,7 +155,7 @@ async def _send(
     tallies = {}
     async with store_and_log(url, 3) as (pool, log):
         await check_workspace(pool, workspace)
-        known = Known(pool, log, workspace)
+        known = EarlierEvents(pool, log, workspace)
         with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
             for path in paths:
                 size = None if path == STDIN else path.stat().st_size

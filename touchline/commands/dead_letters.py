@@ -11,7 +11,7 @@ import uvloop
 from rich.markup import escape
 from rich.table import Table
 
-from services.ingest.dead_letters import Letter, drop_letters, find_letters, list_letters, pushed_out, retry_letter
+from services.ingest.dead_letters import DeadLetter, drop_letters, find_letters, list_letters, pushed_out, retry_letter
 from shared.events.instants import to_rfc3339
 from shared.log.port import EventLog, Position
 from touchline.commands.output import errors, errors_in_one_line, for_tables
@@ -28,7 +28,7 @@ Answer = TypeVar("Answer")
 def list_(reason: str | None, limit: int, data: Path | None, workspace: str, *, as_json: bool) -> None:
     """Print dead letters, the oldest first, and how many of each key were deleted because newer ones took their place."""
 
-    async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> tuple[list[Letter], list[dict[str, Any]]]:
+    async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> tuple[list[DeadLetter], list[dict[str, Any]]]:
         return await list_letters(pool, workspace, reason, 0, limit), await pushed_out(pool, workspace)
 
     letters, gone = _on(data, work)
@@ -118,7 +118,7 @@ def _chosen(numbers: list[int] | None, *, all_: bool) -> None:
 
 async def _letters(
     pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: list[int] | None, reason: str | None
-) -> AsyncIterator[Letter]:
+) -> AsyncIterator[DeadLetter]:
     """The dead letters of these numbers or, without numbers, all of the workspace; `reason` None: of all reasons."""
     if numbers:
         for letter in await find_letters(pool, workspace, numbers):
@@ -132,7 +132,7 @@ async def _letters(
         last = page[-1].number
 
 
-def _as_json(letter: Letter) -> dict[str, Any]:
+def _as_json(letter: DeadLetter) -> dict[str, Any]:
     return {
         "number": letter.number, "workspace": letter.workspace, "key": letter.key,
         "key_hint": letter.key_hint, "producer": letter.producer, "reason": letter.reason, "detail": letter.detail, "event_id": letter.event_id,

@@ -16,12 +16,12 @@ from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from services.replay.backfill import Refused, Tally
+from services.replay.earlier_events import FATES
 from services.replay.hubspot.client import HubSpot
 from services.replay.hubspot.errors import HubSpotRefuses
 from services.replay.hubspot.history import STEPS, History, Step, told_of
 from services.replay.hubspot.options import SINCE, Since
-from services.replay.known import FATES
-from services.replay.told import Deals
+from services.replay.outcome import Deals
 from shared.events.instants import to_rfc3339
 from touchline.cli.history import TOKEN_VARIABLE
 from touchline.commands.backfill import FATE_SAYS

@@ -23,12 +23,13 @@ from shared.database import AWAY, error_text
 from shared.log.kafka_topic import UnfitTopic
 from shared.log.port import LogDamaged, LogUnavailable
 from shared.projection.generations import NoGeneration, WrongLog, WrongShape
+from shared.reading.reporting import UnknownWorkspace
 from shared.reading.snapshot import NotFound
 from touchline.embedded import DatabaseLost, InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    BadBackup, BadMapping, Busy, WorkerLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, NotFound, asyncpg.PostgresError,
+    BadBackup, BadMapping, Busy, WorkerLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, NotFound, UnknownWorkspace, asyncpg.PostgresError,
     *AWAY, OSError,
 )  # fmt: skip
 

@@ -51,13 +51,13 @@ class Where:
 
 def run(
     data: Path, port: int, host: str, *, as_json: bool, name: str = OPERATOR_WORKSPACE,
-    then: Callable[[Start], Awaitable[None]] | None = None,
+    then: Callable[[Start], Awaitable[None]] | None = None, reporting_port: int | None = None,
 ) -> None:  # fmt: skip
     """Start all services, print their address, and serve until a signal. Exits 1 with one line if they cannot be started.
 
     `name` is the name of the first workspace. `then` runs beside the services as soon as they answer; None: the address is printed.
     """
-    embedded = Embedded(data)
+    embedded = Embedded(data, reporting_port)
     sock = listening(host, port)
     configuration = Configuration()
     try:

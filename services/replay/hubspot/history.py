@@ -16,10 +16,10 @@ import asyncpg
 import orjson
 
 from services.replay.backfill import Refused, Tally, taken
+from services.replay.earlier_events import EarlierEvents
 from services.replay.hubspot.client import BadRequest, HubSpot, NoScope, NotThere
 from services.replay.hubspot.ledger import Ledger
 from services.replay.hubspot.options import Since
-from services.replay.known import Known
 from services.replay.sending import Sender
 from services.replay.sources import Line, Unreadable
 from shared.events.codec import Refusal
@@ -111,7 +111,7 @@ class History:
             raise Unreadable(f"{self.hubspot.base_url} gives no pipelines of deals: {wrong.field}: {wrong}") from wrong
         self._account_read = account
         self._sender = Sender(self.pool, self.log, self.workspace)
-        self._known = Known(self.pool, self.log, self.workspace)
+        self._known = EarlierEvents(self.pool, self.log, self.workspace)
         await self._sender.fresh()
         await self._known.begin()
         for step in STEPS if at is None else STEPS[STEPS.index(at.step) :]:

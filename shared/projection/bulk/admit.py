@@ -8,12 +8,12 @@ from shared.events import types as e
 from shared.events.codec import Arrived, canonical, decode_event, decode_record
 from shared.log.port import EventLog, partition_of
 from shared.projection.bulk.load import Context
-from shared.projection.bulk.split import Split, Told
+from shared.projection.bulk.split import Split, WorkspaceEvent
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.admission.apply import ADD_RETRACTION, SET_LIVE
 from shared.projection.stages.touches.apply import ADD_UTM_READINGS
 from shared.projection.stages.traffic.apply import ADD_AGENTS
-from shared.recognition.judged import judged
+from shared.recognition.machine_agents import classify_agent
 from shared.rules.excluded_traffic import MachineAgent
 from shared.rules.keys import event_key
 from shared.rules.once import Telling, is_plain, latest, winner
@@ -66,7 +66,7 @@ async def context_of(connection: Connection, splits: Iterable[Split], ends: Mapp
     """What the spans of the log say together. `ends` are the partitions' offsets that nothing reaches."""
     lost = await _lost(connection, ends)
     context = Context({}, {}, {}, {partition: bytes(bits) for partition, bits in lost.items()})
-    told: dict[int, list[Told]] = defaultdict(list)
+    told: dict[int, list[WorkspaceEvent]] = defaultdict(list)
     agents: dict[int, dict[int, str]] = defaultdict(dict)
     for found in splits:
         for ws in found.workspaces:
@@ -76,7 +76,7 @@ async def context_of(connection: Connection, splits: Iterable[Split], ends: Mapp
         out = retracted(Retraction(Order(t.occurred_at_us, t.event_id), t.target) for t in all_told if t.target)
         now = _settings(t for t in all_told if not t.target and t.event_id not in out)
         context.settings[ws], context.retracted[ws] = now, out
-        judgements = {key: judged(text, now.machine_rules) for key, text in agents[ws].items()}
+        judgements = {key: classify_agent(text, now.machine_rules) for key, text in agents[ws].items()}
         context.machines[ws] = {key: agent for key, agent in judgements.items() if any(agent)}
     return context
 
@@ -91,7 +91,7 @@ async def _lost(connection: Connection, ends: Mapping[int, int]) -> dict[int, by
     return found
 
 
-def _settings(told: Iterable[Told]) -> Settings:
+def _settings(told: Iterable[WorkspaceEvent]) -> Settings:
     changes = []
     for t in told:
         event = decode_event(t.body)
@@ -103,7 +103,7 @@ def _settings(told: Iterable[Told]) -> Settings:
 async def write_what_is_told(connection: Connection, splits: Iterable[Split], context: Context) -> None:
     """Write the retractions, what they take out, and the user agents. In the caller's transaction."""
     agents: dict[int, dict[int, str]] = defaultdict(dict)
-    told: dict[int, list[Told]] = defaultdict(list)
+    told: dict[int, list[WorkspaceEvent]] = defaultdict(list)
     for found in splits:
         for ws, known in found.agents.items():
             agents[ws] |= known

@@ -96,7 +96,7 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
         return self.end - self.begin
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True):
+class WorkspaceEvent(msgspec.Struct, frozen=True, array_like=True):
     """An event that concerns its whole workspace: a retraction of `target`, or settings (then that is empty)."""
 
     ws: int
@@ -118,7 +118,7 @@ class Split(msgspec.Struct):
     workspaces: dict[int, str]
     agents: dict[int, dict[int, str]]
     readings: dict[int, dict[int, int]]
-    told: list[Told]
+    told: list[WorkspaceEvent]
     leaves: set[int]
 
 
@@ -194,7 +194,7 @@ def _tell(found: Split, entity_event: SpilledEntityEvent, event: e.Event) -> Non
     target = event.event_id if isinstance(event, e.EventRetracted) else ""
     if target or isinstance(event, e.WorkspaceConfigured):
         found.told.append(
-            Told(
+            WorkspaceEvent(
                 entity_event.ws,
                 entity_event.offset,
                 entity_event.occurred_at_us,

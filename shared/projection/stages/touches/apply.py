@@ -27,7 +27,7 @@ from shared.projection.sessions_in_order import begin_alone, extend_session
 from shared.projection.sql import sql
 from shared.projection.stages.touches.gather import VISITS, visitor_states
 from shared.projection.visitors import VisitorEvents, VisitorState
-from shared.recognition.judged import judged
+from shared.recognition.machine_agents import classify_agent
 from shared.rules.excluded_traffic import FLAGGED_SCANNER, MachineRules, TrafficClass, is_machine, traffic_class
 from shared.rules.influence import TouchType
 from shared.rules.order import Order
@@ -118,7 +118,7 @@ def _classified(arrived: Prepared, rules: MachineRules) -> TouchRow:
     row = arrived.row
     assert row is not None
     if arrived.user_agent is not None:
-        agent = judged(arrived.user_agent, rules)
+        agent = classify_agent(arrived.user_agent, rules)
         row.traffic_class = traffic_class(row.flags, is_machine(agent, TouchType(row.type)), False)
     return row
 

@@ -23,7 +23,7 @@ from shared.projection.rows import agents_of
 from shared.projection.sql import sql
 from shared.projection.stages.traffic.gather import AGENTS, INTERNAL_PERSONS
 from shared.projection.stages.traffic.scanners import turned_clicks
-from shared.recognition.judged import judged
+from shared.recognition.machine_agents import classify_agent
 from shared.rules.excluded_traffic import (
     FLAGGED_INTERNAL,
     FLAGGED_MACHINE,
@@ -117,7 +117,7 @@ async def save_agents(context: Context, agents: Mapping[int, str]) -> None:
     new = {key: text for key, text in agents.items() if key not in remembered}
     if not new:
         return
-    found = [judged(text, context.settings.machine_rules) for text in new.values()]
+    found = [classify_agent(text, context.settings.machine_rules) for text in new.values()]
     await context.connection.execute(
         ADD_AGENTS, context.ws, list(new), list(new.values()), [a.visits for a in found], [a.opens for a in found]
     )
@@ -131,7 +131,7 @@ async def _apply_machine_rules(context: Context) -> list[Any]:
     changed = [
         (row["agent"], *now)
         for row in await context.connection.fetch(AGENTS, context.ws)
-        if (now := judged(row["user_agent"], context.settings.machine_rules)) != (row["visits"], row["opens"])
+        if (now := classify_agent(row["user_agent"], context.settings.machine_rules)) != (row["visits"], row["opens"])
     ]
     if not changed:
         return []

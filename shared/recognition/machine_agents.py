@@ -7,6 +7,6 @@ from shared.rules.excluded_traffic import MachineAgent, MachineRules, machine_ag
 
 
 @lru_cache(CACHED_AGENTS)
-def judged(user_agent: str, rules: MachineRules) -> MachineAgent:
+def classify_agent(user_agent: str, rules: MachineRules) -> MachineAgent:
     """How a workspace with these rules classifies the touches of a user agent."""
     return machine_agent(user_agent, known(user_agent), rules)

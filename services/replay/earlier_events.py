@@ -115,7 +115,7 @@ class Memory:
                 self._older = {}
 
 
-class Known:
+class EarlierEvents:
     """The earlier events of one workspace. One instance serves all sources of a run."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, workspace: str) -> None:

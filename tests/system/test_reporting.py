@@ -1,0 +1,207 @@
+"""The SQL views of the schema `reporting`, as a BI tool reads them: by a login of its own."""
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import pytest
+
+from shared.reading.reporting import UnknownWorkspace, add_login, follow, remove_login
+from shared.rules.models import MODELS
+from tests.conftest import Workspace, new_workspace
+from tests.properties.test_store_agrees_with_oracle import play
+from tests.properties.worlds import world
+from touchline.commands.reporting import url_of
+from touchline.compose import Running
+
+WORLDS = int(os.environ.get("TOUCHLINE_REPORTING_EXAMPLES", "25"))
+AT = "2026-02-01T12:00:00Z"
+EVENTS: list[dict[str, Any]] = [
+    {"type": "campaign_created", "id": "1", "campaign_id": "spring", "name": "Spring", "budget": "1200.5", "currency": "NOK", "occurred_at": "2026-01-01T00:00:00Z"},
+    {"type": "asset_associated", "id": "2", "campaign_id": "spring", "asset_id": "lp", "occurred_at": "2026-01-31T00:00:00Z"},
+    {"type": "page_visited", "id": "3", "visitor_id": "v", "asset_id": "lp", "url": "https://shop.example/", "occurred_at": "2026-01-30T12:00:00Z"},
+    {"type": "page_visited", "id": "4", "visitor_id": "v", "asset_id": "lp", "url": "https://shop.example/", "occurred_at": AT},
+    {"type": "form_submitted", "id": "5", "visitor_id": "v", "asset_id": "f", "contact": {"email": "kari@example.no"}, "occurred_at": AT},
+    {"type": "deal_created", "id": "6", "deal_id": "d", "amount": "100", "currency": "JPY", "contacts": [{"email": "kari@example.no"}], "occurred_at": AT},
+    {"type": "deal_closed", "id": "7", "deal_id": "d", "won": True, "occurred_at": "2026-02-03T12:00:00Z"},
+]  # fmt: skip
+
+
+@asynccontextmanager
+async def connected(workspace: Workspace, database_url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """A connection of a new login of the workspace, which is removed afterwards."""
+    login, pool = f"bi_{os.urandom(6).hex()}", workspace.running.pool
+    password = await add_login(pool, workspace.name, login)
+    connection = await asyncpg.connect(url_of(database_url, login, password))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+        await remove_login(pool, workspace.name, login)
+
+
+async def rows(connection: "asyncpg.Connection[asyncpg.Record]", query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in await connection.fetch(query, *arguments)]
+
+
+@pytest.fixture
+def spring(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
+    async def made() -> Workspace:
+        await workspace.send(*EVENTS)
+        await workspace.project()
+        return workspace
+
+    return runner.run(made())
+
+
+def test_touches_have_their_campaign_and_the_reason_why_they_do_not_count(
+    spring: Workspace, runner: asyncio.Runner, database_url: str
+) -> None:
+    async def read() -> list[tuple[Any, ...]]:
+        async with connected(spring, database_url) as connection:
+            return await rows(
+                connection,
+                "SELECT event_id, type, contact, campaign_id, counted, reason FROM touches ORDER BY event_id",
+            )
+
+    assert runner.run(read()) == [
+        ("3", "page_visited", "kari@example.no", "spring", False, "before_association"),
+        ("4", "page_visited", "kari@example.no", "spring", True, None),
+        ("5", "form_submitted", "kari@example.no", None, False, None),
+    ]
+
+
+def test_amounts_are_decimals_in_the_unit_of_their_currency(
+    spring: Workspace, runner: asyncio.Runner, database_url: str
+) -> None:
+    async def read() -> tuple[Any, ...]:
+        async with connected(spring, database_url) as connection:
+            return (
+                await rows(connection, "SELECT budget, currency FROM campaigns"),
+                await rows(connection, "SELECT amount, currency, contacts FROM deals"),
+                await rows(
+                    connection, "SELECT event_id, share FROM shares WHERE model = 'last_interaction' AND share <> 0"
+                ),
+            )
+
+    budgets, deals, shares = runner.run(read())
+    assert budgets == [(Decimal("1200.50"), "NOK")]
+    assert deals == [(Decimal(100), "JPY", ["kari@example.no"])]
+    assert shares == [("5", Decimal(100))]
+
+
+def test_a_login_sees_nothing_of_another_workspace(
+    spring: Workspace, running: Running, runner: asyncio.Runner, database_url: str
+) -> None:
+    async def read() -> list[int]:
+        other = await new_workspace(running, "other")
+        async with connected(other, database_url) as connection:
+            views = await rows(connection, "SELECT viewname FROM pg_views WHERE schemaname = 'reporting'")
+            assert len(views) == 6
+            return [await connection.fetchval(f"SELECT count(*) FROM reporting.{name}") for (name,) in views]
+
+    assert runner.run(read()) == [0] * 6
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT * FROM touchline.access_key", "SELECT * FROM {g}.touch", "SELECT * FROM touchline.reporting_login",
+     "CREATE TABLE reporting.mine (n int)", "SET ROLE postgres", "DELETE FROM reporting.campaigns"],
+)  # fmt: skip
+def test_a_login_may_do_nothing_but_read_the_views(
+    spring: Workspace, runner: asyncio.Runner, database_url: str, statement: str
+) -> None:
+    async def attempt() -> None:
+        async with connected(spring, database_url) as connection:
+            await connection.execute("SET default_transaction_read_only = off")
+            await connection.execute(statement.replace("{g}", spring.running.generation.name))
+
+    with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)):
+        runner.run(attempt())
+
+
+def test_a_removed_login_cannot_connect(spring: Workspace, runner: asyncio.Runner, database_url: str) -> None:
+    async def attempt() -> None:
+        login = f"bi_{os.urandom(6).hex()}"
+        password = await add_login(spring.running.pool, spring.name, login)
+        assert await remove_login(spring.running.pool, spring.name, login)
+        assert not await remove_login(spring.running.pool, spring.name, login)
+        await asyncpg.connect(url_of(database_url, login, password))
+
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):  # a wrong password is one of its kinds
+        runner.run(attempt())
+
+
+def test_a_login_of_a_workspace_that_is_not_there_is_refused(running: Running, runner: asyncio.Runner) -> None:
+    with pytest.raises(UnknownWorkspace):
+        runner.run(add_login(running.pool, "nowhere", "bi_nowhere"))
+
+
+def test_the_views_are_made_once_for_a_generation_and_do_not_wait_for_readers(
+    spring: Workspace, runner: asyncio.Runner, database_url: str
+) -> None:
+    async def check() -> None:
+        pool = spring.running.pool
+        async with connected(spring, database_url) as connection:
+            assert not await follow(pool), "they show the live generation already"
+            await pool.execute("COMMENT ON SCHEMA reporting IS 'views of another generation'")
+            async with connection.transaction():
+                await connection.fetchval("SELECT count(*) FROM campaigns")
+                assert not await follow(pool), "somebody reads"
+            assert await follow(pool)
+            assert await connection.fetchval("SELECT count(*) FROM campaigns") == 1, "the login still reads them"
+
+    runner.run(check())
+
+
+async def disagreements(
+    workspace: Workspace, connection: "asyncpg.Connection[asyncpg.Record]", model: str
+) -> list[Any]:
+    """The numbers of the views that are not those of the overview, of all campaigns of a workspace."""
+    out: list[Any] = []
+    for item in (await workspace.get("/v1/campaigns?limit=1000")).json()["items"]:
+        campaign = item["campaign_id"]
+        said = (await workspace.get(f"/v1/campaigns/{campaign}/overview?model={model}")).json()["metrics"]
+        sums = await connection.fetchrow(
+            "SELECT sum(page_views) page_views, sum(form_submissions) form_submissions, sum(cta_clicks) cta_clicks, "
+            "sum(email_opens) email_opens, sum(email_clicks) email_clicks, sum(sessions) sessions, sum(new_sessions) new_sessions "
+            "FROM campaign_days WHERE campaign_id = $1", campaign,
+        )  # fmt: skip
+        assert sums is not None
+        out += [(campaign, name, said[name], total) for name, total in sums.items() if said[name] != (total or 0)]
+        earned = dict(
+            await rows(
+                connection,
+                "SELECT currency, sum(share) FROM shares WHERE model = $1 AND campaign_id = $2 GROUP BY 1",
+                model,
+                campaign,
+            )
+        )
+        wanted = {money["currency"]: Decimal(money["amount"]) for money in said["attributed_revenue"]}
+        if wanted != earned:
+            out.append((campaign, model, wanted, earned))
+    return out
+
+
+@pytest.mark.timeout(1200)
+def test_the_numbers_of_random_worlds_are_those_of_the_overviews(
+    running: Running, runner: asyncio.Runner, database_url: str
+) -> None:
+    seed = int(os.environ.get("TOUCHLINE_SEED", random.SystemRandom().randrange(2**32)))
+    rng = random.Random(seed)
+
+    async def check() -> None:
+        for _ in range(WORLDS):
+            events = world(rng, rng.randint(10, 60))
+            workspace = await play(running, events, random.Random(rng.randrange(2**32)))
+            async with connected(workspace, database_url) as connection:
+                found = await disagreements(workspace, connection, rng.choice(sorted(MODELS)))
+            assert not found, f"seed {seed}: {found}\n" + json.dumps(events, default=str)
+
+    runner.run(check())

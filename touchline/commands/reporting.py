@@ -1,0 +1,84 @@
+"""`touchline reporting`: make, list and remove the logins that read the SQL views."""
+
+import json
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import asyncpg
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from shared.reading.reporting import add_login, list_logins, remove_login
+from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.store import database, tables
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def create(login: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Make a login and print the URL that it connects by. Exits 1 if PostgreSQL has a role of this name."""
+
+    async def made(url: str) -> str:
+        async with tables(url, 2) as pool:
+            try:
+                return await add_login(pool, workspace, login)
+            except asyncpg.DuplicateObjectError:
+                errors.print(f"[red]PostgreSQL has a role named {login} already; choose another name[/]")
+                raise typer.Exit(1) from None
+
+    with errors_in_one_line(), database(data) as url:
+        reached = url_of(url, login, uvloop.run(made(url)))
+    if as_json:
+        print(json.dumps({"workspace": workspace, "login": login, "url": reached}))
+        return
+    console.print(f"  {reached}")
+    console.print(
+        "\nThe views are in the schema reporting: campaigns, campaign_days, touches, contacts, deals, shares."
+    )
+
+
+def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Print the logins of a workspace and when each was made."""
+
+    async def listed(url: str) -> list[dict[str, str]]:
+        async with tables(url, 1) as pool:
+            rows = await list_logins(pool, workspace)
+            return [{"login": row["login"], "created_at": row["created_at"].isoformat()} for row in rows]
+
+    with errors_in_one_line(), database(data) as url:
+        logins = uvloop.run(listed(url))
+    if as_json:
+        print(json.dumps({"workspace": workspace, "logins": logins}))
+        return
+    table = Table("login", "created", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for one in logins:
+        table.add_row(one["login"], one["created_at"])
+    console.print(table)
+
+
+def remove(login: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
+    """Remove a login. Exits 1 if the workspace has none of this name."""
+
+    async def removed(url: str) -> bool:
+        async with tables(url, 1) as pool:
+            return await remove_login(pool, workspace, login)
+
+    with errors_in_one_line(), database(data) as url:
+        if not uvloop.run(removed(url)):
+            errors.print(f"[red]{workspace} has no login named {login}[/]")
+            raise typer.Exit(1)
+    print(json.dumps({"removed": login})) if as_json else console.print("removed")
+
+
+def url_of(database_url: str, login: str, password: str) -> str:
+    """The URL of a database for another login, which keeps its host, port and name."""
+    parts = urlsplit(database_url)
+    host = "" if parts.hostname is None else parts.hostname + (f":{parts.port}" if parts.port else "")
+    where = "&".join(
+        f"{name}={quote(value[0])}" for name, value in parse_qs(parts.query).items() if name in ("host", "port")
+    )
+    return f"postgresql://{quote(login, safe='')}:{quote(password, safe='')}@{host}{parts.path}" + (
+        f"?{where}" if where else ""
+    )
