@@ -37,6 +37,9 @@ class Configuration(BaseSettings):
     HubSpot and other producers sign this address together with the body, so a wrong one makes every signature wrong.
     """
 
+    master_key: str | None = None
+    """The key of a sealed store: 32 bytes in base64. None: the file `master.key` in the data directory of an embedded store."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
     """The least level that is written to standard error. None: INFO for a service, WARNING for other commands."""
     log_format: Literal["console", "json"] = "console"

@@ -10,6 +10,7 @@ from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.log.port import EventLog
 from shared.projection.accepting import KnownAccepting
+from shared.sealing.log import vault_of
 
 
 @dataclass
@@ -32,6 +33,11 @@ class Ingest:
     accepting: KnownAccepting = field(init=False)
     counts: Counts = field(init=False)
     accounts: Accounts = field(init=False)
+
+    @property
+    def forgets(self) -> bool:
+        """Whether contacts can be forgotten: whether the store is sealed."""
+        return vault_of(self.log) is not None
 
     def __post_init__(self) -> None:
         self.accounts = Accounts(self.pool)

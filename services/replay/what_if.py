@@ -22,6 +22,7 @@ from shared.projection.bulk.split import Selection
 from shared.projection.generations import WHAT_IF, Generation, check_log, drop_expired, live_generation
 from shared.projection.sql import Connection, sql
 from shared.rules.acceptance import accept
+from shared.sealing.log import as_stored
 from shared.rules.keys import event_key
 from shared.rules.once import BEFORE_ALL_US, recency
 
@@ -170,7 +171,8 @@ async def what_if(
             await Build(resources, generation, advance, Selection(workspace, changes.received_by_us)).run(
                 {partition: at.offset}
             )
-            await _extend(resources, generation, at, workspace, [encode_record(record) for record in records], advance)
+            values = await as_stored(resources.log, workspace, [encode_record(record) for record in records])
+            await _extend(resources, generation, at, workspace, values, advance)
             await connection.execute(READY, schema, workspace, changes.told(), keep)
         except BaseException:
             await drop_scratch(connection, schema)

@@ -11,6 +11,7 @@ from shared.web.problems import Problem
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="touchline"'}
 IN_URL = "k"
+WORKSPACE = "workspace"  # in the state of a request whose key is known
 IN_URL_SAYS = "a key in a URL ends up in logs and histories: send `Authorization: Bearer KEY`; only a pixel takes a collect key in its URL"
 
 
@@ -37,4 +38,5 @@ async def allow(request: Request, keys: KeyRing, *scopes: Scope) -> Access:
         raise Problem(401, "unauthorized", "no valid key: send `Authorization: Bearer KEY`", headers=_CHALLENGE)
     if access.scope not in scopes:
         raise Problem(403, "forbidden", f"a {access.scope} key cannot do this; it takes {' or '.join(scopes)}")
+    setattr(request.state, WORKSPACE, access.workspace)
     return access
