@@ -131,7 +131,9 @@ async def compose(
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
             progress = ProjectionPosition(readers, wakeups)
-            app.include_router(api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions, positions, vault_of(log))))
+            app.include_router(
+                api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions, positions, vault_of(log)))
+            )
             if (vault := vault_of(log)) is not None:
                 app.add_middleware(Revealing, vault=vault)
         if Role.PROJECTOR in roles:

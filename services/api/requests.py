@@ -204,7 +204,9 @@ async def read_request(
                 ):
                     position = api.positions.write(access.workspace, snapshot.as_of)
                     of_operator = access.workspace == OPERATOR_WORKSPACE
-                    read = ReadRequest(snapshot, request.query_params, position, of_operator, api.vault, access.workspace, end_offset)
+                    read = ReadRequest(
+                        snapshot, request.query_params, position, of_operator, api.vault, access.workspace, end_offset
+                    )
                     read.check()
                     yield read
                     return

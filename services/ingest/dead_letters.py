@@ -116,7 +116,11 @@ def _again(letter: DeadLetter, accepting: Accepting, *, forgets: bool) -> list[b
     values = []
     for n, event in enumerate(events):
         outcome = _accepted(
-            letter, event, f"dead-letter-{letter.number}" + (f":{n + 1}" if n else ""), accepting.nobody, forgets=forgets
+            letter,
+            event,
+            f"dead-letter-{letter.number}" + (f":{n + 1}" if n else ""),
+            accepting.nobody,
+            forgets=forgets,
         )
         if isinstance(outcome, Refusal):
             return outcome.detail
@@ -124,9 +128,13 @@ def _again(letter: DeadLetter, accepting: Accepting, *, forgets: bool) -> list[b
     return values
 
 
-def _accepted(letter: DeadLetter, event: bytes, event_id: str, nobody: frozenset[str], *, forgets: bool) -> Record | Refusal:
+def _accepted(
+    letter: DeadLetter, event: bytes, event_id: str, nobody: frozenset[str], *, forgets: bool
+) -> Record | Refusal:
     """Check an event as ingest does now. `event_id` becomes its id if it has none, so that every try gives it the same id."""
-    outcome = accept(event, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody, forgets=forgets)
+    outcome = accept(
+        event, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody, forgets=forgets
+    )
     if isinstance(outcome, Refusal) or outcome.id is None:
         return outcome
     return msgspec.structs.replace(outcome, id=event_id)

@@ -152,7 +152,7 @@ class Backfill:
                 found = [
                     (line.number, record)
                     for line in chunk if line.number > done
-                    for record in taken(source, line, tally, refused, nobody)
+                    for record in taken(source, line, tally, refused, nobody, forgets=self._forgets)
                 ]  # fmt: skip
                 records = [record for _, record in found]
                 await known.judge(tally.compared, source, found)
@@ -179,10 +179,15 @@ class Backfill:
         return await self._sender.append(records)
 
 
-def taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: frozenset[str]) -> list[Record]:
+def taken(
+    source: Path, line: Line, tally: Tally, refused: "Refused", nobody: frozenset[str], *, forgets: bool = False
+) -> list[Record]:
     """The records of a row's events: all of them, or none if one is refused. Writes down the refusal."""
     now_us = time.time_ns() // 1000
-    outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody, forgets=self._forgets)) for told in line.told]
+    outcomes = [
+        (told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody, forgets=forgets))
+        for told in line.told
+    ]
     wrong = [(told, outcome) for told, outcome in outcomes if isinstance(outcome, Refusal)]
     tally.row(told=bool(outcomes) or line.summed, reason=wrong[0][1].code if wrong else None)
     for column, value in line.unmet:

@@ -22,8 +22,8 @@ from shared.producers.message import Unmapped, Unreadable, events_of
 from shared.producers.readings import READINGS, Reading
 from shared.projection.accepting import Accepting, accepting_of
 from shared.rules.acceptance import accept
-from shared.sealing.log import vault_of
 from shared.rules.keys import event_key
+from shared.sealing.log import vault_of
 
 READ_EVENTS = 2_000  # of the log, at a time, and so many messages at most in one append
 SEEN_MAX = 1_000_000  # ids of messages kept in some 70 MB of memory: a message that was sent twice is counted once

@@ -22,9 +22,9 @@ from shared.projection.bulk.split import Selection
 from shared.projection.generations import WHAT_IF, Generation, check_log, drop_expired, live_generation
 from shared.projection.sql import Connection, sql
 from shared.rules.acceptance import accept
-from shared.sealing.log import as_stored
 from shared.rules.keys import event_key
 from shared.rules.once import BEFORE_ALL_US, recency
+from shared.sealing.log import as_stored
 
 LAST = "9999-12-31T23:59:59Z"  # later than all other events, so it overrides them
 NUMBER = sql("SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1")

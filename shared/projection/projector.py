@@ -217,9 +217,7 @@ class Projector:
         self._has_noted |= isinstance(heed, Noting) and heed.noted
         return await self._keep(connection, [_lost(workspace, loser) for loser in changes.of(EventsAdmitted).losers])
 
-    async def _forget_contacts(
-        self, connection: Connection, workspace: str, arrived: Sequence[Prepared]
-    ) -> None:
+    async def _forget_contacts(self, connection: Connection, workspace: str, arrived: Sequence[Prepared]) -> None:
         """Forget the contacts that events say are to be forgotten, with all that events so far have joined with them."""
         keys = {
             named.key

@@ -23,7 +23,9 @@ from shared.sealing.keys import PersonKey
 from shared.sealing.names import PSEUDONYM, SEALED_TEXT, Name
 from shared.sealing.vault import Person
 
-KEPT_PARAMETERS = frozenset({*IDS, *OWN, *CLICK_IDS, "source", "utm_id", *(name for names in UTM.values() for name in names)})
+KEPT_PARAMETERS = frozenset(
+    {*IDS, *OWN, *CLICK_IDS, "source", "utm_id", *(name for names in UTM.values() for name in names)}
+)
 """The parameters of a URL that rules read for every workspace; their values stay as they are."""
 KEPT_PROPERTIES = frozenset({SALESFORCE_PROPERTY})  # rule **contact** compares it with the ids of campaigns
 CONTACTS = ("contact", "into")
@@ -54,7 +56,9 @@ def identifiers_of(contact: Mapping[str, Any]) -> Iterator[tuple[str, Name]]:
 def domains_of(event: Mapping[str, Any]) -> list[str]:
     """The domains of the workspace's own people that an event tells, as the rule compares them."""
     told = (event.get("settings") or {}).get("internal_domains") or ()
-    return [domain if _ALREADY.fullmatch(domain) else normalised_host(domain.strip().removeprefix("@")) for domain in told]
+    return [
+        domain if _ALREADY.fullmatch(domain) else normalised_host(domain.strip().removeprefix("@")) for domain in told
+    ]
 
 
 def names_in(event: Mapping[str, Any]) -> Iterator[Name]:
@@ -68,9 +72,7 @@ def names_in(event: Mapping[str, Any]) -> Iterator[Name]:
     if "settings" in event:
         yield from (Name("d", domain) for domain in domains_of(event) if not _ALREADY.fullmatch(domain))
     if event["type"] == "asset_registered":
-        yield from (
-            Name("q", value) for field in ("url", "target_url") for value in values_in(event.get(field) or "")
-        )
+        yield from (Name("q", value) for field in ("url", "target_url") for value in values_in(event.get(field) or ""))
     if any(event.get(field) for field in TEXTS):
         yield OF_WORKSPACE
 

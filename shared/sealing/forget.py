@@ -38,21 +38,25 @@ async def forget(
 
 
 async def _drop_letters(connection: Any, workspace: str, texts: Collection[str]) -> int:
-    """Delete the dead letters that hold one of these texts as a whole word, in any case; returns how many."""
-    words = re.compile(
-        "|".join(rf"(?<![\w.-]){re.escape(text.casefold())}(?![\w-])" for text in sorted(texts)), re.UNICODE
-    )
-    last, dropped = 0, 0
+    """Delete the dead letters that hold one of these texts; returns how many."""
+    last, dropped, naming = 0, 0, words(texts)
     while page := await connection.fetch(LETTERS, workspace, last):
         last = page[-1]["dead_letter_id"]
-        naming = [row["dead_letter_id"] for row in page if any(map(words.search, _texts(row)))]
-        if naming:
-            await connection.execute(DROP_LETTERS, workspace, naming)
-            dropped += len(naming)
+        found = [row["dead_letter_id"] for row in page if any(map(naming.search, texts_of(row)))]
+        if found:
+            await connection.execute(DROP_LETTERS, workspace, found)
+            dropped += len(found)
     return dropped
 
 
-def _texts(row: Any) -> Iterator[str]:
+def words(texts: Collection[str]) -> "re.Pattern[str]":
+    """Finds any of these texts as a whole word, in a text that is in lower case."""
+    return re.compile(
+        "|".join(rf"(?<![\w.-]){re.escape(text.casefold())}(?![\w-])" for text in sorted(texts)) or r"(?!)"
+    )
+
+
+def texts_of(row: Any) -> Iterator[str]:
     """What a dead letter says, in lower case: as it came, and with the escapes of JSON and of URLs read."""
     for told in (row["event_id"] or "", row["detail"], row["body"].decode(errors="replace")):
         folded = told.casefold()

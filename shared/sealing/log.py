@@ -84,9 +84,7 @@ async def seal_all(vault: Vault, workspace: str, values: Sequence[bytes]) -> tup
     records = [_decode(value) for value in values]
     events: list[dict[str, Any]] = [orjson.loads(bytes(record.event)) for record in records]
     told = [list(names_in(event)) for event in events]
-    forgotten = {
-        name for event, names in zip(events, told, strict=True) if event["type"] == FORGETS for name in names
-    }
+    forgotten = {name for event, names in zip(events, told, strict=True) if event["type"] == FORGETS for name in names}
     persons = await vault.persons(workspace, {name for names in told for name in names})
     sealing = Sealing(persons, lambda text: vault.value(workspace, text))
     stored = [

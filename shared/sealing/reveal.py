@@ -34,7 +34,11 @@ async def revealed_json(vault: Vault, workspace: str, body: bytes) -> bytes:
     """JSON with names in place of pseudonyms. Raises `LogUnavailable`."""
     text = body.decode()
     known = await vault.names(workspace, pseudonyms_in([text]))
-    return replaced(text, known, lambda name: orjson.dumps(name).decode()[1:-1]).encode() if known or "~s" in text else body
+    return (
+        replaced(text, known, lambda name: orjson.dumps(name).decode()[1:-1]).encode()
+        if known or "~s" in text
+        else body
+    )
 
 
 async def revealed_csv(vault: Vault, workspace: str, body: bytes) -> bytes:

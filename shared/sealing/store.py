@@ -21,9 +21,10 @@ BEGIN = "INSERT INTO touchline.sealing (key_check) VALUES ($1)"
 async def sealed_by(pool: Any) -> bytes | None:
     """What tells the master key of a store; None if the store is not sealed, or has no durable tables yet."""
     try:
-        return await pool.fetchval(CHECK)
+        found: bytes | None = await pool.fetchval(CHECK)
     except asyncpg.UndefinedTableError:
         return None
+    return found
 
 
 async def key_file(pool: Any) -> Path | None:
@@ -46,12 +47,23 @@ async def find_master_key(pool: Any, configured: str | None) -> MasterKey:
     return MasterKey.of_file(file)
 
 
-async def open_sealed(pool: Any, log: EventLog, configured: str | None, wakeups: Wakeups | None) -> EventLog:
-    """The log, sealed if the store is. Raises `BadMasterKey` if the master key is missing or that of another store."""
+async def open_vault(
+    pool: Any, configured: str | None, wakeups: Wakeups | None = None, *, durable: bool = True
+) -> Vault | None:
+    """The vault of a sealed store; None if the store is not sealed. See `Vault` for `durable`.
+
+    Raises `BadMasterKey` if the master key is missing or that of another store.
+    """
     check = await sealed_by(pool)
     if check is None:
-        return log
+        return None
     master = await find_master_key(pool, configured)
     if not hmac.compare_digest(master.check, check):
         raise BadMasterKey("the master key is not the one that this store was sealed with")
-    return SealedLog(log, Vault(pool, master, wakeups, durable=not isinstance(log, PostgresLog)))
+    return Vault(pool, master, wakeups, durable=durable)
+
+
+async def open_sealed(pool: Any, log: EventLog, configured: str | None, wakeups: Wakeups | None) -> EventLog:
+    """The log, sealed if the store is. Raises `BadMasterKey` as `open_vault`."""
+    vault = await open_vault(pool, configured, wakeups, durable=not isinstance(log, PostgresLog))
+    return log if vault is None else SealedLog(log, vault)

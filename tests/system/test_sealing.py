@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from shared.database import open_pool
+from shared.log.postgres import PARTITIONS
 from shared.sealing.keys import MasterKey
 from shared.store.migrate import migrate
-from shared.log.postgres import PARTITIONS
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
@@ -52,9 +52,7 @@ def sealed_running(database_url_of_module: str, runner: asyncio.Runner) -> Itera
         await pool.execute("INSERT INTO touchline.sealing (key_check) VALUES ($1)", MasterKey(secret).check)
         await pool.close()
         key = base64.b64encode(secret).decode()
-        return await compose(
-            database_url_of_module, Configuration(kafka_bootstrap_servers=None, master_key=key)
-        )
+        return await compose(database_url_of_module, Configuration(kafka_bootstrap_servers=None, master_key=key))
 
     running = runner.run(opened())
     yield running

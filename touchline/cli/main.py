@@ -1,6 +1,6 @@
 """The command `touchline`: its groups and commands, in the order in which the help lists them."""
 
-from touchline.cli import backup, dead_letters, explain, history, keys, producers, replay, reports, serving
+from touchline.cli import backup, dead_letters, explain, history, keys, privacy, producers, replay, reports, serving
 from touchline.cli.groups import group
 
 app = group(
@@ -16,5 +16,6 @@ app.add_typer(backup.app, name="backup")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
 app.add_typer(producers.app, name="producers")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(replay.app, name="replay")
 app.add_typer(explain.app, name="explain")

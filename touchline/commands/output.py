@@ -16,6 +16,7 @@ from services.replay.export import NoContact
 from services.replay.hubspot.errors import HubSpotRefuses
 from services.replay.mapping.errors import BadMapping
 from services.replay.rebuild import NothingBefore
+from services.replay.sealing import NotSealed, StoreInUse
 from services.replay.sources import Unreadable
 from services.replay.what_if import Taken, Unfit
 from services.replay.worker_pool import WorkerLost
@@ -24,11 +25,12 @@ from shared.log.kafka_topic import UnfitTopic
 from shared.log.port import LogDamaged, LogUnavailable
 from shared.projection.generations import NoGeneration, WrongLog, WrongShape
 from shared.reading.snapshot import NotFound
+from shared.sealing.keys import BadMasterKey
 from touchline.embedded import DatabaseLost, InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    BadBackup, BadMapping, Busy, WorkerLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, NotFound, asyncpg.PostgresError,
+    BadBackup, BadMapping, BadMasterKey, NotSealed, StoreInUse, Busy, WorkerLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, NotFound, asyncpg.PostgresError,
     *AWAY, OSError,
 )  # fmt: skip
 
