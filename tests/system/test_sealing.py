@@ -1,20 +1,14 @@
 """A sealed store: what the log holds of a person, who a pseudonym is, and what is left of a person who is forgotten."""
 
 import asyncio
-import base64
-import os
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
-from shared.database import open_pool
-from shared.log.postgres import PARTITIONS
-from shared.sealing.keys import MasterKey
-from shared.store.migrate import migrate
 from tests.conftest import Workspace, new_workspace
-from touchline.compose import Running, compose
-from touchline.configuration import Configuration
+from tests.sealed import sealed_store
+from touchline.compose import Running
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -44,17 +38,7 @@ def run(runner: asyncio.Runner) -> Run:
 @pytest.fixture(scope="module")
 def sealed_running(database_url_of_module: str, runner: asyncio.Runner) -> Iterator[Running]:
     """The services on a sealed store."""
-    secret = os.urandom(32)
-
-    async def opened() -> Running:
-        await migrate(database_url_of_module, PARTITIONS)
-        pool = await open_pool(database_url_of_module, 1)
-        await pool.execute("INSERT INTO touchline.sealing (key_check) VALUES ($1)", MasterKey(secret).check)
-        await pool.close()
-        key = base64.b64encode(secret).decode()
-        return await compose(database_url_of_module, Configuration(kafka_bootstrap_servers=None, master_key=key))
-
-    running = runner.run(opened())
+    running = runner.run(sealed_store(database_url_of_module)).running
     yield running
     runner.run(running.close())
 
