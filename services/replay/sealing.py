@@ -13,7 +13,8 @@ from services.replay.build import Resources
 from services.replay.export import Chosen, Export, complete
 from shared.events.codec import Record, accept
 from shared.events.emails import normalised_email
-from shared.log.port import Position
+from shared.log.kafka import KafkaLog
+from shared.log.port import EventLog, Position
 from shared.log.postgres import COMPRESS_LEVEL
 from shared.projection.generations import live_generation
 from shared.reading.contacts import contact_row, identifiers_of, salesforce_campaigns_of
@@ -51,6 +52,10 @@ class NotSealed(Exception):
     """The store is not sealed, so it cannot forget."""
 
 
+class NotRewritable(Exception):
+    """The log has events that cannot be rewritten."""
+
+
 class StoreInUse(Exception):
     """Services use the store, which must not append plain events while it is sealed."""
 
@@ -67,13 +72,20 @@ async def master_key_of(pool: "asyncpg.Pool[asyncpg.Record]", configured: str | 
     return MasterKey.of_file(file) if file.exists() else new_master_key(file)
 
 
-async def seal_store(pool: "asyncpg.Pool[asyncpg.Record]", master: MasterKey, advance: Callable[[int], None]) -> int:
+async def seal_store(
+    pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, master: MasterKey, advance: Callable[[int], None]
+) -> int:
     """Seal a store and rewrite the events of its log in PostgreSQL; returns how many there are. It may be repeated.
 
     All generations are deleted, for their rows name people: the projection is made anew when the services start. `advance` is called
-    with the number of events just rewritten. Raises `BadMasterKey` if the store was sealed with another key.
+    with the number of events just rewritten. Raises `BadMasterKey` if the store was sealed with another key, `NotRewritable` if its log is
+    a topic of Kafka that has events.
     """
     check = await sealed_by(pool)
+    if check is None and isinstance(log, KafkaLog) and any([await log.end(p) for p in range(log.partitions)]):
+        raise NotRewritable(
+            f"{log.identity} has events, and a topic cannot be rewritten: seal a store before its first event"
+        )
     if check is None:
         await pool.execute(BEGIN, master.check)
     elif check != master.check:
@@ -164,4 +176,7 @@ async def forget_contact(resources: Resources, workspace: str, name: str) -> dic
     async with resources.pool.acquire() as connection, connection.transaction():
         names, letters = await forget(connection, vault, live.name, workspace, [key_of(pseudonym)])
     vault.drop_cache()
+    await resources.pool.execute("VACUUM touchline.person")
+    if letters:
+        await resources.pool.execute("VACUUM (FULL) touchline.dead_letter")  # else their texts would stay in its files
     return {"names": names, "dead_letters": letters, "position": str(position)}

@@ -9,13 +9,13 @@ import uvloop
 from rich.console import Console
 
 from services.replay.sealing import OTHERS, StoreInUse, forget_contact, master_key_of, seal_store, stored_of
-from shared.database import open_pool
 from shared.log.postgres import PARTITIONS
-from shared.sealing.keys import BadMasterKey
+from shared.sealing.log import unsealed
 from shared.store.migrate import migrate
 from touchline.commands.on_store import StoreAccess, on_store
 from touchline.commands.output import errors_in_one_line
 from touchline.commands.store import check_workspace, database
+from touchline.compose import reached
 from touchline.configuration import Configuration
 
 console = Console(highlight=False)
@@ -35,15 +35,11 @@ def seal(data: Path | None, *, as_json: bool) -> None:
                 )
         finally:
             await connection.close()
-        pool = await open_pool(url, 2)
-        try:
-            return await seal_store(pool, await master_key_of(pool, configuration.master_key), lambda _: None)
-        finally:
-            await pool.close()
+        async with reached(url, configuration, 3) as (pool, log):
+            master = await master_key_of(pool, configuration.master_key)
+            return await seal_store(pool, unsealed(log), master, lambda _: None)
 
     with errors_in_one_line(), database(data) as url:
-        if configuration.kafka is not None:
-            raise BadMasterKey("a topic of Kafka cannot be rewritten")
         events = uvloop.run(sealed(url))
     if as_json:
         print(json.dumps({"events": events}))
