@@ -5,44 +5,36 @@ become keyed digests, apart from campaign parameters and click ids; a referrer k
 referrer and title said is sealed beside the event, under the key of the person that it names.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import normalize
-from urllib.parse import unquote_plus
 
 import orjson
 
 from shared.events.emails import normalised_email, normalised_host
-from shared.rules.click_ids import CLICK_IDS
 from shared.rules.contact import SALESFORCE_PROPERTY
 from shared.rules.referrer import reduced
-from shared.rules.utm import IDS, OWN, UTM
+from shared.sealing.addresses import values_in
 from shared.sealing.keys import PersonKey
 from shared.sealing.names import PSEUDONYM, SEALED_TEXT, Name
 from shared.sealing.vault import Person
 
-KEPT_PARAMETERS = frozenset(
-    {*IDS, *OWN, *CLICK_IDS, "source", "utm_id", *(name for names in UTM.values() for name in names)}
-)
-"""The parameters of a URL that rules read for every workspace; their values stay as they are."""
 KEPT_PROPERTIES = frozenset({SALESFORCE_PROPERTY})  # rule **contact** compares it with the ids of campaigns
-CONTACTS = ("contact", "into")
 TEXTS = ("url", "target_url", "referrer", "title")
 OF_WORKSPACE = Name("w", "")
 PROPERTY, BESIDE = "property", "event"  # what is sealed: a value of a property, or what stands beside an event
 
-_PARAMETER = re.compile(r"(?P<name>[^=&;?#]*)=(?P<value>[^&;#]*)")
 _ALREADY = PSEUDONYM
 
 
 def contacts_of(event: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The contact objects of an event."""
-    for field in CONTACTS:
-        if isinstance(event.get(field), dict):
-            yield event[field]
-    yield from event.get("contacts") or ()
+    if (told := event.get("contact")) is not None:
+        yield told
+    if (told := event.get("into")) is not None:
+        yield told
+    if told := event.get("contacts"):
+        yield from told
 
 
 def identifiers_of(contact: Mapping[str, Any]) -> Iterator[tuple[str, Name]]:
@@ -55,7 +47,9 @@ def identifiers_of(contact: Mapping[str, Any]) -> Iterator[tuple[str, Name]]:
 
 def domains_of(event: Mapping[str, Any]) -> list[str]:
     """The domains of the workspace's own people that an event tells, as the rule compares them."""
-    told = (event.get("settings") or {}).get("internal_domains") or ()
+    if "settings" not in event:
+        return []
+    told = event["settings"].get("internal_domains") or ()
     return [
         domain if _ALREADY.fullmatch(domain) else normalised_host(domain.strip().removeprefix("@")) for domain in told
     ]
@@ -79,10 +73,11 @@ def names_in(event: Mapping[str, Any]) -> Iterator[Name]:
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """What an event is sealed with: its persons by name, and the digest that stands for a value of a query."""
+    """What an event is sealed with: its persons by name, the digest that stands for a text, and what stands for a URL."""
 
     persons: Mapping[Name, Person]
     value: Callable[[str], str]
+    url: Callable[[str], str]
 
 
 def sealed(event: dict[str, Any], sealing: Sealing) -> dict[str, str] | None:
@@ -132,34 +127,12 @@ def _texts(event: dict[str, Any], person: Person | None, sealing: Sealing) -> di
         elif field == "title":
             short = told if _ALREADY.fullmatch(told) else sealing.value(told)
         else:
-            short = without_values(told, sealing.value)
+            short = sealing.url(told)
         if short != told:
             said[field], event[field] = told, short
     if not said or person is None or event["type"] == "asset_registered":
         return None
     return {"by": person.pseudonym, "sealed": person.key.seal(orjson.dumps(said), BESIDE)}
-
-
-def without_values(url: str, value: Callable[[str], str]) -> str:
-    """A URL with keyed digests in place of the values of its parameters, apart from those that rules read."""
-    return url if "=" not in url else _PARAMETER.sub(lambda found: _without(found, value), url)
-
-
-def _without(found: re.Match[str], value: Callable[[str], str]) -> str:
-    told = _told(found)
-    return found[0] if told is None else f"{found['name']}={value(told)}"
-
-
-def values_in(url: str) -> Iterable[str]:
-    """The values of a URL that `without_values` replaces."""
-    return (told for found in _PARAMETER.finditer(url) if (told := _told(found)) is not None)
-
-
-def _told(found: re.Match[str]) -> str | None:
-    """The decoded value of a parameter; None if it stays as it is."""
-    name = unquote_plus(found["name"].rpartition("/")[2]).lower().removeprefix("amp;").partition("[")[0]
-    told = normalize("NFC", unquote_plus(found["value"]))
-    return None if name in KEPT_PARAMETERS or not told.strip() or _ALREADY.fullmatch(told) else told
 
 
 def opened(beside: Mapping[str, str], key: PersonKey) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A log whose events are sealed from the first byte: whatever appends to it appends pseudonyms. It seals in front of either adapter."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -86,19 +87,21 @@ async def seal_all(vault: Vault, workspace: str, values: Sequence[bytes]) -> tup
     told = [list(names_in(event)) for event in events]
     forgotten = {name for event, names in zip(events, told, strict=True) if event["type"] == FORGETS for name in names}
     persons = await vault.persons(workspace, {name for names in told for name in names})
-    sealing = Sealing(persons, lambda text: vault.value(workspace, text))
+    sealing = Sealing(persons, partial(vault.value, workspace), partial(vault.url, workspace))
     stored = [
-        seal_one(value, record, event, sealing) if names else value
+        seal_one(record, event, sealing) if names else value
         for value, record, event, names in zip(values, records, events, told, strict=True)
     ]
     return stored, forgotten
 
 
-def seal_one(value: bytes, record: Record, event: dict[str, Any], sealing: Sealing) -> bytes:
-    """A record with its event sealed; the value as it was if nothing of it changes."""
-    before = orjson.dumps(event)
+def seal_one(record: Record, event: dict[str, Any], sealing: Sealing) -> bytes:
+    """A record with its event sealed."""
     beside = sealed(event, sealing)
-    after = orjson.dumps(event)
-    if after == before:
-        return value
-    return encode_record(msgspec.structs.replace(record, event=msgspec.Raw(after), sealed=beside or record.sealed))
+    raw = msgspec.Raw(orjson.dumps(event))
+    return encode_record(
+        Record(
+            record.v, record.key, record.received_at, raw, record.id, record.occurred_at, record.user_agent,
+            beside or record.sealed, record.key_hint,
+        )
+    )  # fmt: skip

@@ -23,7 +23,7 @@ from shared.reading.snapshot import snapshot
 from shared.rules.models import MODELS
 from touchline.commands.on_store import StoreAccess, on_store
 from touchline.commands.output import errors_in_one_line
-from touchline.commands.store import check_workspace, database, names_in, instant
+from touchline.commands.store import check_workspace, database, instant, names_in
 
 DIFFERENT = 3  # the exit code
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
