@@ -25,7 +25,7 @@ from shared.sealing.log import seal_all, vault_of
 from shared.sealing.names import PSEUDONYM, Name, key_of
 from shared.sealing.reveal import pseudonyms_of, revealed
 from shared.sealing.store import BEGIN, key_file, sealed_by
-from shared.sealing.vault import Vault
+from shared.sealing.vault import JOINED, Vault
 
 ROWS = 200  # of the log, of some 60 kB each, in one transaction
 OTHERS = """
@@ -36,6 +36,7 @@ PORTION = """
 SELECT partition, base_offset, workspace, payload FROM touchline.event_log
 WHERE (partition, base_offset) > ($1, $2) ORDER BY partition, base_offset LIMIT $3
 """
+NAMES = "SELECT count(*) FROM touchline.person WHERE workspace_id = $1 AND key = ANY($2::bigint[])"
 REWRITE = """
 UPDATE touchline.event_log e SET payload = u.payload
 FROM unnest($1::int[], $2::bigint[], $3::bytea[]) u(partition, base_offset, payload)
@@ -157,7 +158,8 @@ async def _letters(resources: Resources, workspace: str, names: set[str]) -> lis
 async def forget_contact(resources: Resources, workspace: str, name: str) -> dict[str, Any]:
     """Append a `contact_forgotten` for the contact with this identifier, and destroy at once what the projection knows of it.
 
-    Returns how many names and dead letters were deleted, and the position of the event. What events that are not projected yet say
+    Returns how many names are known of it, how many dead letters were deleted here, and the position of the event; the projector
+    may have deleted them before. What events that are not projected yet say
     of the contact is destroyed when they are projected. Raises `NotSealed`, `NotFound` or `LogUnavailable`.
     """
     vault = vault_of(resources.log)
@@ -167,14 +169,16 @@ async def forget_contact(resources: Resources, workspace: str, name: str) -> dic
     if not known and PSEUDONYM.fullmatch(name) is None:
         raise NotFound("contact", name)
     (pseudonym, *_) = known or [name]
+    live = await live_generation(resources.pool)
+    found = await resources.pool.fetch(JOINED.format(g=live.name), workspace, [key_of(pseudonym)])
+    names = await resources.pool.fetchval(NAMES, workspace, [key_of(pseudonym), *(row[0] for row in found)])
     field = "email" if pseudonym.startswith("~e") else "id"
     event = orjson.dumps({"type": "contact_forgotten", "contact": {field: pseudonym}})
     record = accept(event, 0, "server", time.time_ns() // 1000, None, "privacy", forgets=True)
     assert isinstance(record, Record)
     position: Position = await resources.log.append(workspace, [msgspec.json.encode(record)])
-    live = await live_generation(resources.pool)
     async with resources.pool.acquire() as connection, connection.transaction():
-        names, letters = await forget(connection, vault, live.name, workspace, [key_of(pseudonym)])
+        _, letters = await forget(connection, vault, live.name, workspace, [key_of(pseudonym)])
     vault.drop_cache()
     await resources.pool.execute("VACUUM touchline.person")
     if letters:

@@ -1,14 +1,19 @@
 """A sealed store: what the log holds of a person, who a pseudonym is, and what is left of a person who is forgotten."""
 
 import asyncio
+import base64
+import os
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
+from shared.sealing.keys import BadMasterKey
 from tests.conftest import Workspace, new_workspace
 from tests.sealed import sealed_store
-from touchline.compose import Running
+from tests.system.test_hubspot_webhooks import BEGIN_MS, connected, hubspot
+from touchline.compose import Running, compose
+from touchline.configuration import Configuration
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -123,5 +128,74 @@ def test_the_same_address_is_a_new_contact_after_it_was_forgotten(sealed: Worksp
         assert len(listed) == 2
         told = (await sealed.get("/v1/contacts/kari@nordmann.example")).json()
         assert (told["contact"], told["conversion"]) == ("crm-4711", "again")
+
+    run(check())
+
+
+def test_hubspots_privacy_deletion_forgets_the_contact(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        portal = await connected(sealed)
+        await sealed.send({**PERSON, "contact": {"id": "4711", "email": "kari@nordmann.example"}})
+        await sealed.project()
+        assert (await sealed.get("/v1/contacts/4711")).status_code == 200
+        deleted = portal.event(BEGIN_MS, subscriptionType="contact.privacyDeletion", objectId=4711)
+        async with hubspot(sealed.running) as caller:
+            said = await caller.taken(deleted)
+        assert (said["mapped"], said["refused"]) == (1, [])
+        await sealed.project()
+        assert (await sealed.get("/v1/contacts/kari@nordmann.example")).status_code == 404
+
+    run(check())
+
+
+def test_an_event_that_is_sent_twice_is_sealed_to_the_same_bytes(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        await sealed.send(*ALL)
+        await sealed.send(*ALL)
+        await sealed.project()
+        assert await sealed.running.pool.fetchval(
+            "SELECT count(*) FROM touchline.dead_letter WHERE workspace_id = $1", sealed.name
+        ) == 0  # fmt: skip
+        told = (await sealed.get("/v1/events/visit/explain")).json()
+        assert (told["counted"], told["conflicting_duplicates"]) == (True, 0)
+
+    run(check())
+
+
+def test_own_people_are_excluded_by_a_domain_that_is_told_later(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        await sealed.send(*ALL)
+        await sealed.project()
+        domains = {"internal_domains": ["Nordmann.example"]}
+        await sealed.send({"type": "workspace_configured", "settings": domains, "occurred_at": "2024-05-01T00:00:00Z"})
+        await sealed.project()
+        told = (await sealed.get("/v1/events/visit/explain")).json()
+        assert (told["counted"], told["reason"]) == (False, "internal")
+
+    run(check())
+
+
+def test_a_page_is_found_by_a_parameter_whose_value_is_a_digest(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        page = {"type": "asset_registered", "id": "r", "asset_id": "post-12", "asset_type": "blog_post",
+                "url": "https://shop.example/blog?p=12", "occurred_at": "2024-01-01T00:00:00Z"}  # fmt: skip
+        visit = {**VISIT, "id": "on-12", "url": "https://shop.example/blog?p=12"}
+        await sealed.send(page, visit)
+        settings = {"page_parameters": ["p"]}
+        await sealed.send({"type": "workspace_configured", "settings": settings, "occurred_at": "2024-05-01T00:00:00Z"})
+        await sealed.project()
+        assert (await sealed.get("/v1/events/on-12/explain")).json()["asset_id"] == "post-12"
+
+    run(check())
+
+
+def test_a_sealed_store_does_not_open_with_another_master_key(own_database: str, run: Run) -> None:
+    async def check() -> None:
+        store = await sealed_store(own_database)
+        await store.running.close()
+        other = base64.b64encode(os.urandom(32)).decode()
+        for key, said in ((other, "not the one"), ("c2hvcnQ=", "32 are expected"), ("%", "not valid base64")):
+            with pytest.raises(BadMasterKey, match=said):
+                await compose(own_database, Configuration(kafka_bootstrap_servers=None, master_key=key))
 
     run(check())
