@@ -158,9 +158,8 @@ async def _letters(resources: Resources, workspace: str, names: set[str]) -> lis
 async def forget_contact(resources: Resources, workspace: str, name: str) -> dict[str, Any]:
     """Append a `contact_forgotten` for the contact with this identifier, and destroy at once what the projection knows of it.
 
-    Returns how many names are known of it, how many dead letters were deleted here, and the position of the event; the projector
-    may have deleted them before. What events that are not projected yet say
-    of the contact is destroyed when they are projected. Raises `NotSealed`, `NotFound` or `LogUnavailable`.
+    Returns how many names are known of it, how many dead letters were deleted here (the projector may have deleted them before), and
+    the position of the event. What events that are not projected yet say of the contact is destroyed when they are projected. Raises `NotSealed`, `NotFound` or `LogUnavailable`.
     """
     vault = vault_of(resources.log)
     if vault is None:
