@@ -1,6 +1,7 @@
 """A sealed store answers as the oracle does, and to forget contacts changes no answer and no row."""
 
 import asyncio
+import datetime as dt
 import os
 import random
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared.events.codec import Record, accept, encode_record
+from shared.events.codec import Record, accept, canonical, encode_record
 from shared.projection.batch import decode
 from shared.projection.projector import Projector
 from shared.projection.sql import Connection
@@ -63,6 +64,15 @@ def encoded(event: dict[str, Any]) -> bytes:
     return encode_record(record)
 
 
+def in_conflict(events: list[dict[str, Any]]) -> bool:
+    """Whether two events have one id, the same `as_of` or none, and other content (rule **once**)."""
+    contents: dict[tuple[str, dt.datetime | None], set[bytes]] = {}
+    for event in events:
+        as_of = None if "as_of" not in event else dt.datetime.fromisoformat(event["as_of"])
+        contents.setdefault((event["id"], as_of), set()).add(canonical(orjson.dumps(event)))
+    return any(len(told) > 1 for told in contents.values())
+
+
 async def numbers(workspace: Workspace, campaigns: list[str]) -> list[Any]:
     """The numbers of all campaigns and the credit of all deals."""
     async with workspace.client() as client:
@@ -76,7 +86,7 @@ async def numbers(workspace: Workspace, campaigns: list[str]) -> list[Any]:
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
 @settings(
     max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
 )  # fmt: skip
 def check(running: Running, runner: asyncio.Runner, forgotten: list[int], rng: random.Random, size: int) -> None:
     events = world(rng, size)
@@ -85,8 +95,12 @@ def check(running: Running, runner: asyncio.Runner, forgotten: list[int], rng: r
     async def run() -> list[str]:
         workspace = await play(running, events, random.Random(seed))
         oracle = Oracle(events, SOCIAL_POSTS_MAX)
-        async with workspace.client() as client:
-            found = await differences(client, oracle, random.Random(seed))
+        found: list[str] = []
+        if not in_conflict(
+            events
+        ):  # which of two contents counts follows from their bytes, and sealed bytes are others
+            async with workspace.client() as client:
+                found = await differences(client, oracle, random.Random(seed))
         campaigns = sorted(oracle.campaigns)
         before = await numbers(workspace, campaigns)
         forgotten.append(await forget_some(workspace, random.Random(seed)))

@@ -180,11 +180,19 @@ def test_a_page_is_found_by_a_parameter_whose_value_is_a_digest(sealed: Workspac
         page = {"type": "asset_registered", "id": "r", "asset_id": "post-12", "asset_type": "blog_post",
                 "url": "https://shop.example/blog?p=12", "occurred_at": "2024-01-01T00:00:00Z"}  # fmt: skip
         visit = {**VISIT, "id": "on-12", "url": "https://shop.example/blog?p=12"}
-        await sealed.send(page, visit)
+        held = {
+            "type": "asset_associated",
+            "id": "h",
+            "asset_id": "post-12",
+            "campaign_id": "blog",
+            "occurred_at": "2024-01-02T00:00:00Z",
+        }
+        await sealed.send(page, held, visit)
         settings = {"page_parameters": ["p"]}
         await sealed.send({"type": "workspace_configured", "settings": settings, "occurred_at": "2024-05-01T00:00:00Z"})
         await sealed.project()
-        assert (await sealed.get("/v1/events/on-12/explain")).json()["asset_id"] == "post-12"
+        (campaign,) = (c for c in (await sealed.get("/v1/events/on-12/explain")).json()["campaigns"] if c["counts"])
+        assert (campaign["campaign_id"], campaign["through"]) == ("blog", ["asset"])
 
     run(check())
 
