@@ -21,6 +21,7 @@ from services.api.app import api_router
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
 from services.api.requests import Api
+from services.api.revealing import Revealing
 from services.ingest.app import ingest_router
 from services.ingest.browsers import OpenToBrowsers
 from services.ingest.ingest import Ingest
@@ -46,6 +47,8 @@ from shared.projection.generations import (
 )
 from shared.projection.tables import shape
 from shared.reading import reporting
+from shared.sealing.log import unsealed, vault_of
+from shared.sealing.store import open_sealed
 from shared.store.migrate import migrate
 from shared.wakeups import Wakeups, projected
 from shared.web.head import Head
@@ -135,9 +138,15 @@ async def compose(
             app.add_middleware(OpenToBrowsers, ingest=ingest)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
-            app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL)
             progress = ProjectionPosition(readers, wakeups)
-            app.include_router(api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions, positions)))
+            app.include_router(
+                api_router(Api(Gate(readers), progress, keys, LogEnd(log), log.partitions, positions, vault_of(log)))
+            )
+            if (vault := vault_of(log)) is not None:
+                app.add_middleware(Revealing, vault=vault)
+            app.add_middleware(
+                GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL
+            )  # outside of what reads answers
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction
@@ -182,13 +191,21 @@ async def open_log(
 ) -> EventLog:
     """The log that the configuration names: Kafka's, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`.
 
-    A log in the database wakes and is woken by `wakeups`, which is its maker's to close; without it by one of its own.
+    A log in the database wakes and is woken by `wakeups`, which is its maker's to close; without it by one of its own. If the store
+    is sealed, so is the log. Raises `BadMasterKey`.
     """
+    log: EventLog
     if configuration.kafka is None:
-        return PostgresLog(pool, PARTITIONS, wakeups)
-    return await open_kafka_log(
-        configuration.kafka, configuration.kafka_partitions, configuration.kafka_replication_factor
-    )
+        log = PostgresLog(pool, PARTITIONS, wakeups)
+    else:
+        log = await open_kafka_log(
+            configuration.kafka, configuration.kafka_partitions, configuration.kafka_replication_factor
+        )
+    try:
+        return await open_sealed(pool, log, configuration.master_key, wakeups)
+    except BaseException:
+        await log.close()
+        raise
 
 
 @asynccontextmanager
@@ -235,8 +252,8 @@ async def _tidy(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
 
 async def _log_check(log: EventLog) -> str:
     await log.end(0)
-    if isinstance(log, PostgresLog):
-        log.check_room()
+    if isinstance(kept := unsealed(log), PostgresLog):
+        kept.check_room()
     return "ok"
 
 
@@ -255,7 +272,7 @@ async def _lacks_room(folder: Path, log: EventLog, error: Exception) -> bool:
 
     It stops when it cannot write its write-ahead log.
     """
-    of_database = not isinstance(error, LogUnavailable) or isinstance(log, PostgresLog)
+    of_database = not isinstance(error, LogUnavailable) or isinstance(unsealed(log), PostgresLog)
     return of_database and await is_full(folder)
 
 

@@ -54,6 +54,8 @@ class Configuration(BaseSettings):
     """The same of assets."""
     key_utm_values_a_day: Annotated[int, Ge(0)] = Rates.utm_values_a_day
     """The same of utm values."""
+    master_key: str | None = None
+    """The key of a sealed store: 32 bytes in base64. None: the file `master.key` in the data directory of an embedded store."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
     """The least level that is written to standard error. None: INFO for a service, WARNING for other commands."""

@@ -62,7 +62,7 @@ def routes(api: Api) -> APIRouter:
     async def get_contact(name: str, request: Request) -> Response:
         """The person, by any of its identifiers."""
         async with read_request(api, request) as read:
-            row = await contact_row(read.snapshot, name)
+            row = await contact_row(read.snapshot, await read.contact(name))
             ids, emails = await identifiers_of(read.snapshot, row["contact"])
             body = {
                 "contact": row["name"], "ids": ids, "emails": emails,
@@ -77,7 +77,7 @@ def routes(api: Api) -> APIRouter:
     async def get_journey(name: str, request: Request) -> Response:
         """Every touch in order: its session, what brought it, the campaigns that it counts for, and why not for others."""
         async with read_request(api, request) as read:
-            row = await contact_row(read.snapshot, name)
+            row = await contact_row(read.snapshot, await read.contact(name))
             touches = await touches_of_contact(read.snapshot, row["contact"], order_of(read.cursor), read.limit + 1)
             more, touches = len(touches) > read.limit, touches[: read.limit]
             found, by = await window_statuses(read.snapshot, touches), await traffic_sources(read.snapshot, touches)

@@ -35,6 +35,8 @@ from shared.reading.snapshot import NotFound, Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange
 from shared.rules.models import MODELS
 from shared.rules.order import BEGINNING, Order
+from shared.sealing.reveal import pseudonyms_of
+from shared.sealing.vault import Vault
 from shared.web.access import allow
 from shared.web.parameters import check
 from shared.web.problems import Problem, unavailable
@@ -54,6 +56,8 @@ class Api:
     log_end: LogEnd
     partitions: int
     positions: Positions
+    vault: Vault | None = None
+    """Who the contacts of a sealed store are; None if the store is not sealed."""
 
 
 def _range(from_: str | None, to: str | None, zone: ZoneInfo) -> TimeRange:
@@ -92,6 +96,8 @@ class ReadRequest:
     """The position of the snapshot, as the workspace may know it."""
     of_operator: bool
     """Whether the workspace is the operator's, which may know what others send."""
+    vault: Vault | None
+    workspace: str
     log_end_offset: int | None
     """The offset that the next event will get, as it was just before the snapshot; None if nobody asked or knows."""
     asked: "Asked | None" = None
@@ -170,6 +176,10 @@ class ReadRequest:
             raise Problem(
                 422, "bad_parameter", f"`{name}` must be one of {', '.join(among)}, not {value[:100]!r}", field=name
             )
+
+    async def contact(self, name: str) -> str:
+        """The name by which rows know a contact that the request names: in a sealed store, its pseudonym."""
+        return (await pseudonyms_of(self.vault, self.workspace, name))[0]
 
     def flag(self, name: str) -> bool:
         """Whether a parameter is there, and says neither 0 nor false."""
@@ -304,7 +314,14 @@ async def read_request(
                     of_operator = access.workspace == OPERATOR_WORKSPACE
                     models = await _models(snapshot, request.query_params.getlist("model"))
                     read = ReadRequest(
-                        snapshot, request.query_params, position, of_operator, end_offset, models_known=models
+                        snapshot,
+                        request.query_params,
+                        position,
+                        of_operator,
+                        api.vault,
+                        access.workspace,
+                        end_offset,
+                        models_known=models,
                     )
                     read.asked = Asked(request, form, tag_before(request, snapshot, api.positions, depends_on, form))
                     read.check()

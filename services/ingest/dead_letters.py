@@ -14,6 +14,7 @@ from shared.producers.message import Unreadable, events_of
 from shared.producers.readings import READINGS
 from shared.projection.accepting import Accepting, accepting_of
 from shared.rules.acceptance import accept
+from shared.sealing.log import vault_of
 
 COLUMNS = """dead_letter_id AS number, workspace_id AS workspace, key_class AS key, reason, detail, event_id, partition,
 "offset", body, user_agent, key_hint, producer, (extract(epoch FROM received_at) * 1000000)::bigint AS received_us"""
@@ -91,7 +92,7 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
     Answers the position after the event, or the reason why it is refused again; then the letter stays. If the letter cannot be
     deleted after the append, the next try appends the same event, which counts once. Raises `LogUnavailable`.
     """
-    values = _again(letter, await accepting_of(pool, letter.workspace))
+    values = _again(letter, await accepting_of(pool, letter.workspace), forgets=vault_of(log) is not None)
     if isinstance(values, str):
         return values
     position = await log.append(letter.workspace, values)
@@ -99,7 +100,7 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
     return position
 
 
-def _again(letter: DeadLetter, accepting: Accepting) -> list[bytes] | str:
+def _again(letter: DeadLetter, accepting: Accepting, *, forgets: bool) -> list[bytes] | str:
     """The records to append, or the reason why the letter is refused again."""
     if letter.reason == "conflicting_duplicate":
         return UNDECIDABLE
@@ -115,7 +116,11 @@ def _again(letter: DeadLetter, accepting: Accepting) -> list[bytes] | str:
     values = []
     for n, event in enumerate(events):
         outcome = _accepted(
-            letter, event, f"dead-letter-{letter.number}" + (f":{n + 1}" if n else ""), accepting.nobody
+            letter,
+            event,
+            f"dead-letter-{letter.number}" + (f":{n + 1}" if n else ""),
+            accepting.nobody,
+            forgets=forgets,
         )
         if isinstance(outcome, Refusal):
             return outcome.detail
@@ -123,9 +128,13 @@ def _again(letter: DeadLetter, accepting: Accepting) -> list[bytes] | str:
     return values
 
 
-def _accepted(letter: DeadLetter, event: bytes, event_id: str, nobody: frozenset[str]) -> Record | Refusal:
+def _accepted(
+    letter: DeadLetter, event: bytes, event_id: str, nobody: frozenset[str], *, forgets: bool
+) -> Record | Refusal:
     """Check an event as ingest does now. `event_id` becomes its id if it has none, so that every try gives it the same id."""
-    outcome = accept(event, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody)
+    outcome = accept(
+        event, 0, letter.key, letter.received_us, letter.user_agent, letter.key_hint, nobody=nobody, forgets=forgets
+    )
     if isinstance(outcome, Refusal) or outcome.id is None:
         return outcome
     return msgspec.structs.replace(outcome, id=event_id)

@@ -78,8 +78,9 @@ def routes(ingest: Ingest) -> APIRouter:
         refused: list[tuple[Refusal, bytes]] = []
         for index, part in enumerate(sent.parts):
             outcome = accept(
-                part, index, key, now_us, user_agent, access.hint, nobody=nobody, sent_at_us=sent.sent_at_us
-            )
+                part, index, key, now_us, user_agent, access.hint, nobody=nobody, sent_at_us=sent.sent_at_us,
+                forgets=ingest.forgets,
+            )  # fmt: skip
             outcome = ingest.limits.bounded(access, outcome, index)
             if isinstance(outcome, Record):
                 records.append(outcome)

@@ -14,6 +14,7 @@ from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.log.port import EventLog
 from shared.projection.accepting import KnownAccepting
+from shared.sealing.log import vault_of
 from shared.wakeups import Wakeups
 
 
@@ -42,6 +43,11 @@ class Ingest:
     turns: Turns = field(init=False)
     contact_tokens: ContactTokens = field(init=False)
     notices: BrowserNotices = field(init=False)
+
+    @property
+    def forgets(self) -> bool:
+        """Whether contacts can be forgotten: whether the store is sealed."""
+        return vault_of(self.log) is not None
 
     def __post_init__(self) -> None:
         self.accounts = Accounts(self.pool)

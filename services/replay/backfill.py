@@ -28,6 +28,7 @@ from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, Position
 from shared.projection.accepting import accepting_of
 from shared.rules.acceptance import accept_restored
+from shared.sealing.log import vault_of
 from shared.store.producer_counts import Outcome, write_counts
 
 KEY_HINT = "backfill"  # instead of an access key's hint, where dead letters are counted by key
@@ -81,12 +82,14 @@ class Tally:
         return {**said, "event": None if event is None else event.decode(), "row": whole}
 
 
-def event_of(line: bytes, now_us: int, nobody: frozenset[str] = frozenset()) -> Record | Refusal:
+def event_of(
+    line: bytes, now_us: int, nobody: frozenset[str] = frozenset(), *, forgets: bool = False
+) -> Record | Refusal:
     """The record of one event of a backfill: checked as ingest does, with its own time, and an id that is the same in every run.
 
     `nobody` are the workspace's own words that identify nobody. `sent_at` corrects no clock: a file is received later than sent.
     """
-    outcome = accept_restored(line, 0, "server", now_us, None, KEY_HINT, nobody=nobody, live=False)
+    outcome = accept_restored(line, 0, "server", now_us, None, KEY_HINT, nobody=nobody, live=False, forgets=forgets)
     if isinstance(outcome, Refusal):
         return outcome
     if outcome.occurred_at is not None:
@@ -118,6 +121,11 @@ class Backfill:
     known: EarlierEvents | None = None
     """The events stored before: one object for all sources of a run; None makes one for this source."""
 
+    @property
+    def _forgets(self) -> bool:
+        """Whether contacts can be forgotten: whether the store is sealed."""
+        return vault_of(self.log) is not None
+
     async def run(self, source: Path) -> Tally:
         """Send a source, beginning where an earlier run stopped.
 
@@ -144,7 +152,7 @@ class Backfill:
                 found = [
                     (line.number, record)
                     for line in chunk if line.number > done
-                    for record in taken(source, line, tally, refused, nobody)
+                    for record in taken(source, line, tally, refused, nobody, forgets=self._forgets)
                 ]  # fmt: skip
                 records = [record for _, record in found]
                 await known.judge(tally.compared, source, found)
@@ -171,10 +179,15 @@ class Backfill:
         return await self._sender.append(records)
 
 
-def taken(source: Path, line: Line, tally: Tally, refused: "Refused", nobody: frozenset[str]) -> list[Record]:
+def taken(
+    source: Path, line: Line, tally: Tally, refused: "Refused", nobody: frozenset[str], *, forgets: bool = False
+) -> list[Record]:
     """The records of a row's events: all of them, or none if one is refused. Writes down the refusal."""
     now_us = time.time_ns() // 1000
-    outcomes = [(told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody)) for told in line.told]
+    outcomes = [
+        (told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody, forgets=forgets))
+        for told in line.told
+    ]
     wrong = [(told, outcome) for told, outcome in outcomes if isinstance(outcome, Refusal)]
     tally.row(told=bool(outcomes) or line.summed, reason=wrong[0][1].code if wrong else None)
     for column, value in line.unmet:

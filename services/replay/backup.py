@@ -27,12 +27,13 @@ from services.replay.build import Build, Resources, ends_of
 from shared.log.kafka import KafkaLog
 from shared.log.port import EventLog
 from shared.projection.generations import Generation, create_generation, point_at
+from shared.sealing.log import unsealed
 from shared.store.durable import durable
 
 FORMAT = 1
 TABLES = (
     "workspace", "access_key", "log_partition", "event_log", "dead_letter", "dead_letter_pushed_out", "producer_account",
-    "producer_count", "contact_token_key",
+    "producer_count", "contact_token_key", "sealing", "person",
 )  # fmt: skip
 MANIFEST = "manifest.json"
 NUMBERED = {
@@ -135,7 +136,7 @@ async def _write(resources: Resources, file: IO[bytes], made_at: str) -> Manifes
                 with archive.open(f"{table}.copy.zst", "w", force_zip64=True) as member:
                     tables[table] = await _copy_out(connection, table, member)
         offsets = {row["partition"]: row["next_offset"] for row in rows}
-        if isinstance(log, KafkaLog):
+        if isinstance(log := unsealed(log), KafkaLog):
             offsets = await ends_of(log)  # read after the snapshot, so that no offset in the tables is beyond these
             with archive.open(backup_topic.NAME, "w", force_zip64=True) as member:
                 topic = Member([], *await backup_topic.write_topic(log, offsets, member))
@@ -203,7 +204,7 @@ async def _topic_to_fill(log: EventLog, manifest: Manifest, source: Path) -> Kaf
     Raises `BadBackup` for a log that the backup does not fit, and `NotEmpty` for a topic that holds other events.
     """
     mine = f"{source} is a backup of a store whose log is {manifest.log}; this store's log is {log.identity}"
-    if not isinstance(log, KafkaLog):
+    if not isinstance(log := unsealed(log), KafkaLog):
         if not manifest.log_included or manifest.topic is not None:
             raise BadBackup(mine)
         return None

@@ -25,6 +25,7 @@ from shared.projection.rows import sent_hash
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import event_key
 from shared.rules.once import recency
+from shared.sealing.log import as_stored
 
 IDS_MAX = 1_000_000  # kept in some 200 MB of memory: ids of events that are not in the live projection yet
 READ_EVENTS = 5_000  # of the log, at a time
@@ -186,7 +187,8 @@ class EarlierEvents:
         """The outcome of some events, compared in order: their ids and fates. From now on they count as earlier events."""
         live = await self._live()
         self._memory.projected(await self._projected(live))
-        arrived: list[Arrived] = [decode_record(encode_record(record)) for record in records]
+        values = await as_stored(self._log, self._workspace, [encode_record(record) for record in records])
+        arrived: list[Arrived] = list(map(decode_record, values))
         fates = await self._judge(live, list(map(_brief, arrived)))
         return [(each.event_id, fate) for each, fate in zip(arrived, fates, strict=True)]
 

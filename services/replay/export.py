@@ -21,7 +21,7 @@ import zstandard
 from services.replay.build import Resources
 from services.replay.sources import EVENT_COLUMN, STDIN, Unreadable, kind
 from services.replay.verify import offsets_of
-from shared.events.codec import event_type
+from shared.events.codec import decode_event, event_type
 from shared.events.emails import normalised_email
 from shared.events.instants import from_micros, to_micros, to_rfc3339
 from shared.log.port import partition_of
@@ -31,6 +31,9 @@ from shared.projection.rows import Prepared
 from shared.projection.sql import Connection, sql
 from shared.rules.keys import Identifier
 from shared.rules.order import Order
+from shared.sealing.log import vault_of
+from shared.sealing.reveal import as_sent, pseudonyms_of
+from shared.sealing.vault import Vault
 
 READ_EVENTS = 10_000  # at a time
 PARQUET_ROWS = 50_000  # of a row group
@@ -89,7 +92,7 @@ class Export:
     advance: Callable[[int], None]
 
     async def events(self) -> AsyncIterator[list[Prepared]]:
-        """The events in the order of the log. Raises `NoContact`, `NoGeneration`, `WrongShape` or `WrongLog`."""
+        """The events in the order of the log, of a sealed store as sent unless their contact is forgotten. Raises `NoContact`, `NoGeneration`, `WrongShape` or `WrongLog`."""
         pool, log = self.resources.pool, self.resources.log
         live = await live_generation(pool)
         check_log(live, log.identity, log.partitions)
@@ -103,13 +106,15 @@ class Export:
             end = (await offsets_of(connection.raw, live.name)).get(partition, 0)
             ws = await connection.fetchval(NUMBER, self.workspace) or 0
             self.begun(end)
-            contact = await _contact(connection, ws, self.chosen.contact)
+            vault = vault_of(log)
+            contact = await _contact(connection, ws, await _known_as(vault, self.workspace, self.chosen.contact))
             at = 0
             while at < end:
                 entries = await log.read(partition, at, min(READ_EVENTS, end - at))
                 at = entries[-1].offset + 1
                 arrived = (await selection.chosen(connection, entries)).arrived.get(self.workspace, [])
-                yield [a for a in arrived if self._is_chosen(a) and (contact is None or contact.has(a))]
+                chosen = [a for a in arrived if self._is_chosen(a) and (contact is None or contact.has(a))]
+                yield chosen if vault is None else await _as_sent(vault, self.workspace, chosen)
                 self.advance(len(entries))
         await log.leave(partition)
 
@@ -139,6 +144,17 @@ class Export:
             if target != STDIN:
                 partial.unlink(missing_ok=True)
         return count
+
+
+async def _known_as(vault: Vault | None, workspace: str, name: str | None) -> str | None:
+    return None if name is None else (await pseudonyms_of(vault, workspace, name))[0]
+
+
+async def _as_sent(vault: Vault, workspace: str, arrived: Sequence[Prepared]) -> list[Prepared]:
+    """The events of a sealed store with names in place of pseudonyms."""
+    for each, raw in zip(arrived, await as_sent(vault, workspace, arrived), strict=True):
+        each.raw, each.event = raw, decode_event(raw)
+    return list(arrived)
 
 
 def _private(target: Path) -> Path:

@@ -23,6 +23,7 @@ from shared.producers.readings import READINGS, Reading
 from shared.projection.accepting import Accepting, accepting_of
 from shared.rules.acceptance import accept
 from shared.rules.keys import event_key
+from shared.sealing.log import vault_of
 
 READ_EVENTS = 2_000  # of the log, at a time, and so many messages at most in one append
 SEEN_MAX = 1_000_000  # ids of messages kept in some 70 MB of memory: a message that was sent twice is counted once
@@ -130,7 +131,7 @@ class Remap:
             else:
                 outcomes = [
                     accept(msgspec.json.encode(event), 0, record.key, record.received_at, record.user_agent, record.key_hint,
-                           nobody=accepting.nobody)
+                           nobody=accepting.nobody, forgets=vault_of(self.log) is not None)
                     for event in events_of(self.producer, message)
                 ]  # fmt: skip
                 wrong = next((outcome for outcome in outcomes if isinstance(outcome, Refusal)), None)

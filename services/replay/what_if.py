@@ -24,6 +24,7 @@ from shared.projection.sql import Connection, sql
 from shared.rules.acceptance import accept
 from shared.rules.keys import event_key
 from shared.rules.once import BEFORE_ALL_US, recency
+from shared.sealing.log import as_stored
 
 LAST = "9999-12-31T23:59:59Z"  # later than all other events, so it overrides them
 NUMBER = sql("SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1")
@@ -170,7 +171,8 @@ async def what_if(
             await Build(resources, generation, advance, Selection(workspace, changes.received_by_us)).run(
                 {partition: at.offset}
             )
-            await _extend(resources, generation, at, workspace, [encode_record(record) for record in records], advance)
+            values = await as_stored(resources.log, workspace, [encode_record(record) for record in records])
+            await _extend(resources, generation, at, workspace, values, advance)
             await connection.execute(READY, schema, workspace, changes.told(), keep)
         except BaseException:
             await drop_scratch(connection, schema)

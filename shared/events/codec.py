@@ -62,8 +62,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the log stores of one event: the bytes as sent, and beside them the fields that the server added.
 
     `key_hint` says which access key sent it: the key's first characters, as `touchline keys list` shows them, or the name
-    of a sender without a key, such as `backfill`. `sealed` is reserved for a personal part that is encrypted under a
-    contact's key.
+    of a sender without a key, such as `backfill`. `sealed` holds what a sealed store keeps of the event beside it: `by`, the pseudonym
+    of the person under whose key it is, and `sealed`, the fields that the event holds in a shorter form.
     """
 
     v: int
@@ -73,14 +73,15 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     id: str | None = None
     occurred_at: int | None = None
     user_agent: str | None = None
-    sealed: msgspec.Raw | None = None
+    sealed: dict[str, str] | None = None
     key_hint: str | None = None
 
 
 class Arrived(msgspec.Struct):
     """An event with everything that the rules need. `occurred_at_us` and `event_id` are always set.
 
-    `as_of_us` is None where the event has no `as_of`, `key_hint` where the log does not record which key sent it.
+    `as_of_us` is None where the event has no `as_of`, `key_hint` where the log does not record which key sent it, `sealed` where
+    the record has nothing sealed beside the event.
     """
 
     event: Event
@@ -94,6 +95,7 @@ class Arrived(msgspec.Struct):
     is_touch: bool = False
     as_of_us: int | None = None
     key_hint: str | None = None
+    sealed: dict[str, str] | None = None
 
 
 Check = Callable[[Event, bytes, KeyClass], tuple[str | None, str] | None]
@@ -103,7 +105,7 @@ Check = Callable[[Event, bytes, KeyClass], tuple[str | None, str] | None]
 def accept(
     part: bytes | msgspec.Raw, index: int, key: KeyClass, received_at_us: int, user_agent: str | None,
     key_hint: str | None = None, check: Check | None = None, *,
-    nobody: frozenset[str] = frozenset(), sent_at_us: int | None = None, live: bool = True,
+    nobody: frozenset[str] = frozenset(), sent_at_us: int | None = None, live: bool = True, forgets: bool = False,
 ) -> Record | Refusal:  # fmt: skip
     """Decode and check one event. The record keeps its bytes as sent, and `key_hint` beside them.
 
@@ -111,6 +113,7 @@ def accept(
     from outside asks `shared.rules.acceptance`, which also checks what the rules read from an event's URLs.
     `nobody` are the workspace's own words that identify nobody, folded. `sent_at_us` is the request's `sent_at` for all its events.
     An event that is not `live` (of a backfill) is received later than it was sent, so its `sent_at` corrects no clock.
+    `forgets` says that the store is sealed, so that a contact can be forgotten; else a `contact_forgotten` is refused.
     """
     raw = bytes(part)
     if len(raw) > EVENT_BYTES_MAX and not _keeps_a_message(raw):
@@ -126,7 +129,7 @@ def accept(
         return Refusal(index, event.id, "bad_value", None, "the character U+0000 is not allowed in text")
     if key == "collect" and (problem := not_for_collect(event)):
         return Refusal(index, event.id, "not_allowed_for_key", *problem)
-    if type(event) is ContactForgotten:
+    if type(event) is ContactForgotten and not forgets:
         return Refusal(index, event.id, "forgetting_not_supported", "type", FORGETTING)
     if refused := _bad_person(event, nobody):
         return Refusal(index, event.id, *refused)
@@ -231,7 +234,7 @@ def decode_record(value: bytes, offset: int = -1, kind: type[AnyArrived] = Arriv
     user_agent = record.user_agent or getattr(event, "user_agent", None)
     return kind(
         event, event_id, at_us, record.received_at, record.key, raw, user_agent, offset, type(event) in TOUCHES, as_of_us,
-        record.key_hint,
+        record.key_hint, record.sealed,
     )  # fmt: skip
 
 
@@ -328,8 +331,8 @@ def _holds_nul(value: object) -> bool:
 
 
 FORGETTING = (
-    "contacts cannot be forgotten yet, and a contact that was told to be must not stay readable; the event changed nothing. "
-    "It is kept as a dead letter: retry it with `touchline dead-letters retry` once a release forgets"
+    "this store is not sealed, so it cannot forget contacts; the event changed nothing. It is kept as a dead letter: seal the store "
+    "with `touchline privacy seal`, then retry it with `touchline dead-letters retry`"
 )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from shared.events.codec import sender_of
 from shared.events.limits import MESSAGE_CHARACTERS_MAX
+from shared.events.types import ContactForgotten
 from shared.log.port import Entry, EventLog
 from shared.projection.batch import Batch
 from shared.projection.changes import EventsAdmitted, EventsArrived
@@ -21,6 +22,8 @@ from shared.projection.sql import Connection, sql
 from shared.projection.stages.entities.gather import read_settings
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.settings import Settings
+from shared.sealing.forget import forget
+from shared.sealing.log import vault_of
 
 LEAVES_AGAIN_S = 10.0  # who reads for long, such as `verify`, does so for minutes
 
@@ -103,6 +106,7 @@ class Projector:
     _leaves_again_s: float = 0.0
     _remembered: dict[int, Remembered] = field(default_factory=lambda: defaultdict(Remembered))
     _has_noted: bool = False
+    _has_forgotten: bool = False
     social_posts_max: int = SOCIAL_POSTS_MAX
     keeps_dead_letters: bool = True
     limits: Limits | None = IN_BATCH
@@ -125,6 +129,7 @@ class Projector:
         self._leaves = None
         self._remembered.clear()
         self._has_noted = False
+        self._has_forgotten = False
 
     async def project(self, connection: Connection, batch: Batch) -> None:
         """Project a batch and move the offset, all or nothing. Raises `Fenced` if the partition has a new owner.
@@ -149,6 +154,9 @@ class Projector:
             raise
         self.offset = after
         self.kept += kept
+        if self._has_forgotten and (vault := vault_of(self.log)) is not None:
+            self._has_forgotten = False
+            vault.drop_cache()
         if self._has_noted:
             self._has_noted = False
             self.noted.set()
@@ -210,8 +218,22 @@ class Projector:
         await connection.execute(PASSED, ws, arrived[-1].offset + 1)
         if (settings := changes.settings()) is not None:
             self._settings[ws] = settings.now
+        await self._forget_contacts(connection, workspace, arrived)
         self._has_noted |= isinstance(heed, Noting) and heed.noted
         return await self._keep(connection, [_lost(workspace, loser) for loser in changes.of(EventsAdmitted).losers])
+
+    async def _forget_contacts(self, connection: Connection, workspace: str, arrived: Sequence[Prepared]) -> None:
+        """Forget the contacts that events say are to be forgotten, with all that events so far have joined with them."""
+        keys = {
+            named.key
+            for a in arrived
+            if type(a.event) is ContactForgotten and a.mention is not None
+            for contact in a.mention.contacts
+            for named in contact
+        }
+        if keys and (vault := vault_of(self.log)) is not None:
+            await forget(connection.raw, vault, connection.generation, workspace, keys)
+            self._has_forgotten = True
 
     async def _rows_of(self, connection: Connection, workspace: str) -> int:
         """Under which number the workspace's rows stand."""

@@ -69,6 +69,25 @@ def host_named(referrer: str) -> str | None:
 
 
 @lru_cache(CACHED_REFERRERS)
+def reduced(referrer: str) -> str:
+    """The shortest referrer that this rule reads as it reads the given one: its host, or its app; empty if it reads nothing.
+
+    Of a translated page or an AMP page it also keeps where the original host is told.
+    """
+    if (app := _APP.fullmatch(referrer)) is not None:
+        return f"android-app://{app['id']}"
+    if (host := host_named(referrer)) is None:
+        return ""
+    origin = _original(host, referrer)
+    authority = split(referrer).authority.rpartition("@")[2]
+    short = f"https://{authority}/"
+    if _original(host, short) == origin:
+        return short
+    folded = f"https://{authority}{split(referrer).path}"
+    return folded if _original(host, folded) == origin else f"{short}?u=https://{origin}/"
+
+
+@lru_cache(CACHED_REFERRERS)
 def signs_in(host: str) -> bool:
     """Whether people sign in to other sites on this host, by the published list."""
     return _covered(host, SIGN_IN) or _has_label(host, SIGN_IN_LABEL)

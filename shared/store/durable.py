@@ -159,3 +159,24 @@ reporting_login = sa.Table(
     sa.Column("workspace_id", sa.Text, nullable=False),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
 )  # fmt: skip
+
+sealing = sa.Table(
+    "sealing", durable,
+    sa.Column(
+        "one", sa.Boolean, sa.CheckConstraint("one"), primary_key=True, server_default=sa.true(), comment="there is one row at most"
+    ),
+    sa.Column("key_check", sa.LargeBinary, nullable=False, comment="tells the master key; reveals nothing of it"),
+    sa.Column("since", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+)  # fmt: skip
+
+person = sa.Table(
+    "person", durable,
+    sa.Column("workspace_id", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True, comment="keyed, of the name's kind and text"),
+    sa.Column("pseudonym", sa.Text, nullable=False, comment="what stands for the name in the log"),
+    sa.Column("key", sa.BigInteger, nullable=False, comment="of the pseudonym in the projection"),
+    sa.Column(
+        "sealed", sa.LargeBinary, nullable=False, comment="the name, and the seed of the person's key, under the master key"
+    ),
+    sa.Index("person_key", "workspace_id", "key"),
+)  # fmt: skip

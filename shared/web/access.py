@@ -11,6 +11,7 @@ from shared.web.problems import Problem
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="touchline"'}
 IN_URL = "k"
+WORKSPACE = "workspace"  # in the state of a request whose key is known
 IN_URL_SAYS = (
     "a key in a URL ends up in logs and histories: send `Authorization: Bearer KEY`; only calls that collect events of browsers "
     "take a key in the URL, and only a collect key, which is public"
@@ -40,4 +41,5 @@ async def allow(request: Request, keys: KeyRing, *scopes: Scope) -> Access:
         raise Problem(401, "unauthorized", "no valid key: send `Authorization: Bearer KEY`", headers=CHALLENGE)
     if access.scope not in scopes:
         raise Problem(403, "forbidden", f"a {access.scope} key cannot do this; it takes {' or '.join(scopes)}")
+    setattr(request.state, WORKSPACE, access.workspace)
     return access

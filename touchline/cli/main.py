@@ -7,6 +7,7 @@ from touchline.cli import (
     explain,
     history,
     keys,
+    privacy,
     producers,
     replay,
     reporting,
@@ -32,6 +33,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(workspace.app, name="workspace")
 app.add_typer(keys.app, name="keys")
 app.add_typer(producers.app, name="producers")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(replay.app, name="replay")
 app.add_typer(reporting.app, name="reporting")
 app.add_typer(explain.app, name="explain")

@@ -14,7 +14,7 @@ from shared.reading.checklist import explain_deal
 from shared.reading.explain import explain_event
 from shared.reading.snapshot import Snapshot
 from touchline.commands.output import errors_in_one_line
-from touchline.commands.store import database, read_only
+from touchline.commands.store import database, names_in, read_only
 
 console = Console(highlight=False)
 
@@ -44,7 +44,8 @@ def _asked(
 ) -> dict[str, Any]:
     async def answered(url: str) -> dict[str, Any]:
         async with read_only(url, workspace, generation) as snapshot:
-            return {**await ask(snapshot), "as_of": str(snapshot.as_of)}
+            said = {**await ask(snapshot), "as_of": str(snapshot.as_of)}
+        return dict(await names_in(url, workspace, said))
 
     with errors_in_one_line(), database(data) as url:
         return uvloop.run(answered(url))

@@ -12,7 +12,7 @@ from rich.table import Table
 from shared.reading.bounds import LIMIT_MAX
 from shared.reading.identifiers import joined_identifiers
 from touchline.commands.output import errors_in_one_line
-from touchline.commands.store import database, read_only
+from touchline.commands.store import database, names_in, read_only
 
 console = Console(highlight=False)
 
@@ -22,7 +22,8 @@ def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, 
 
     async def asked(url: str) -> dict[str, Any]:
         async with read_only(url, workspace) as snapshot:
-            return {**await joined_identifiers(snapshot, min_joined, limit), "as_of": str(snapshot.as_of)}
+            said = {**await joined_identifiers(snapshot, min_joined, limit), "as_of": str(snapshot.as_of)}
+        return dict(await names_in(url, workspace, said))
 
     with errors_in_one_line(), database(data) as url:
         said = uvloop.run(asked(url))

@@ -16,6 +16,7 @@ from services.replay.export import NoContact
 from services.replay.hubspot.errors import HubSpotRefuses
 from services.replay.mapping.errors import BadMapping
 from services.replay.rebuild import NothingBefore
+from services.replay.sealing import NotRewritable, NotSealed, StoreInUse
 from services.replay.sources import Unreadable
 from services.replay.what_if import Taken, Unfit
 from services.replay.worker_pool import WorkerLost
@@ -25,11 +26,12 @@ from shared.log.port import LogDamaged, LogUnavailable
 from shared.projection.generations import NoGeneration, WrongLog, WrongShape
 from shared.reading.reporting import UnknownWorkspace
 from shared.reading.snapshot import NotFound
+from shared.sealing.keys import BadMasterKey
 from touchline.embedded import DatabaseLost, InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    BadBackup, BadMapping, Busy, WorkerLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, NotFound, UnknownWorkspace, asyncpg.PostgresError,
+    BadBackup, BadMapping, BadMasterKey, NotRewritable, NotSealed, StoreInUse, Busy, WorkerLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, NotFound, UnknownWorkspace, asyncpg.PostgresError,
     *AWAY, OSError,
 )  # fmt: skip
 

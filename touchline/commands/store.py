@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -14,6 +15,8 @@ from shared.events.instants import to_micros
 from shared.log.port import EventLog
 from shared.log.postgres import PARTITIONS
 from shared.reading.snapshot import Snapshot, snapshot
+from shared.sealing.reveal import revealed
+from shared.sealing.store import open_vault
 from shared.store.migrate import migrate
 from touchline.compose import reached
 from touchline.configuration import Configuration
@@ -84,6 +87,15 @@ async def read_only(url: str, workspace: str, generation: str | None = None) -> 
         await check_workspace(pool, workspace)
         async with snapshot(pool, workspace, generation) as opened:
             yield opened
+    finally:
+        await pool.close()
+
+
+async def names_in(url: str, workspace: str, said: Any) -> Any:
+    """An answer in JSON with the names of people in place of pseudonyms, if the store is sealed. Raises `BadMasterKey`."""
+    pool = await open_pool(url, 1)
+    try:
+        return await revealed(await open_vault(pool, Configuration().master_key), workspace, said)
     finally:
         await pool.close()
 

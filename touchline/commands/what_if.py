@@ -23,7 +23,7 @@ from shared.reading.snapshot import snapshot
 from shared.rules.models import MODELS
 from touchline.commands.on_store import StoreAccess, on_store
 from touchline.commands.output import errors_in_one_line
-from touchline.commands.store import check_workspace, database, instant
+from touchline.commands.store import check_workspace, database, instant, names_in
 
 DIFFERENT = 3  # the exit code
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -114,7 +114,8 @@ def diff(one: str, other: str, model: str, data: Path | None, workspace: str, *,
         try:
             await check_workspace(pool, workspace)
             async with snapshot(pool, workspace, _named(one)) as a, snapshot(pool, workspace, _named(other)) as b:
-                return {"generations": [one, other], **await difference(a, b, model)}
+                found = {"generations": [one, other], **await difference(a, b, model)}
+            return dict(await names_in(url, workspace, found))
         finally:
             await pool.close()
 

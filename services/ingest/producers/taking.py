@@ -59,7 +59,9 @@ async def take(
             refusal = Refusal(index, wrong.id, wrong.code, wrong.field, wrong.message)
         else:
             for told in events_of(producer, message):
-                outcome = accept(_encode(told), index, key, now_us, user_agent, access.hint, nobody=nobody)
+                outcome = accept(
+                    _encode(told), index, key, now_us, user_agent, access.hint, nobody=nobody, forgets=ingest.forgets
+                )
                 outcome = ingest.limits.bounded(access, outcome, index)
                 if isinstance(outcome, Record):
                     records.append(outcome)

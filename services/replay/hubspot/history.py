@@ -29,6 +29,7 @@ from shared.producers import hubspot_records as records
 from shared.producers.hubspot import BadValue, Stages
 from shared.producers.hubspot_asset_types import AssetType, asset_types
 from shared.projection.accepting import accepting_of
+from shared.sealing.log import vault_of
 
 Step = Literal["campaigns", "contacts", "deals", "deleted_deals"]
 STEPS: tuple[Step, ...] = ("campaigns", "contacts", "deals", "deleted_deals")
@@ -134,7 +135,9 @@ class History:
                 found = [
                     (line.number, record)
                     for line in lines
-                    for record in taken(source, line, tally, refused, self._nobody)
+                    for record in taken(
+                        source, line, tally, refused, self._nobody, forgets=vault_of(self.log) is not None
+                    )
                 ]
                 await self._known.judge(tally.compared, source, found)
                 if not self.dry_run:

@@ -1,0 +1,185 @@
+"""What does the operator do for people's privacy? Seal a store, hand out all that is stored of a contact, and forget a contact."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+import msgspec
+import orjson
+import zstandard
+
+from services.replay.build import Resources
+from services.replay.export import Chosen, Export, complete
+from shared.events.codec import Record, accept
+from shared.events.emails import normalised_email
+from shared.log.kafka import KafkaLog
+from shared.log.port import EventLog, Position
+from shared.log.postgres import COMPRESS_LEVEL
+from shared.projection.generations import live_generation
+from shared.reading.contacts import contact_row, identifiers_of, salesforce_campaigns_of
+from shared.reading.snapshot import NotFound, snapshot
+from shared.sealing.forget import LETTERS, forget, texts_of, words
+from shared.sealing.keys import BadMasterKey, MasterKey, new_master_key
+from shared.sealing.log import seal_all, vault_of
+from shared.sealing.names import PSEUDONYM, Name, key_of
+from shared.sealing.reveal import pseudonyms_of, revealed
+from shared.sealing.store import BEGIN, key_file, sealed_by
+from shared.sealing.vault import JOINED, Vault
+
+ROWS = 200  # of the log, of some 60 kB each, in one transaction
+OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+PORTION = """
+SELECT partition, base_offset, workspace, payload FROM touchline.event_log
+WHERE (partition, base_offset) > ($1, $2) ORDER BY partition, base_offset LIMIT $3
+"""
+NAMES = "SELECT count(*) FROM touchline.person WHERE workspace_id = $1 AND key = ANY($2::bigint[])"
+REWRITE = """
+UPDATE touchline.event_log e SET payload = u.payload
+FROM unnest($1::int[], $2::bigint[], $3::bytea[]) u(partition, base_offset, payload)
+WHERE e.partition = u.partition AND e.base_offset = u.base_offset
+"""
+GENERATIONS = "SELECT name FROM touchline.generation"
+NO_GENERATION = ("DELETE FROM touchline.live_generation", "DELETE FROM touchline.generation")
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[bytes]).decode
+
+
+class NotSealed(Exception):
+    """The store is not sealed, so it cannot forget."""
+
+
+class NotRewritable(Exception):
+    """The log has events that cannot be rewritten."""
+
+
+class StoreInUse(Exception):
+    """Services use the store, which must not append plain events while it is sealed."""
+
+
+async def master_key_of(pool: "asyncpg.Pool[asyncpg.Record]", configured: str | None) -> MasterKey:
+    """The master key to seal a store with: the configured one, that of the file, or a new one in the file. Raises `BadMasterKey`."""
+    if configured is not None:
+        return MasterKey.of_text(configured)
+    file = await key_file(pool)
+    if file is None or not file.parent.is_dir():
+        raise BadMasterKey(
+            "set TOUCHLINE_MASTER_KEY to 32 random bytes in base64, such as `openssl rand -base64 32` prints, and keep it safe"
+        )
+    return MasterKey.of_file(file) if file.exists() else new_master_key(file)
+
+
+async def seal_store(
+    pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, master: MasterKey, advance: Callable[[int], None]
+) -> int:
+    """Seal a store and rewrite the events of its log in PostgreSQL; returns how many there are. It may be repeated.
+
+    All generations are deleted, for their rows name people: the projection is made anew when the services start. `advance` is called
+    with the number of events just rewritten. Raises `BadMasterKey` if the store was sealed with another key, `NotRewritable` if its log is
+    a topic of Kafka that has events.
+    """
+    check = await sealed_by(pool)
+    if check is None and isinstance(log, KafkaLog) and any([await log.end(p) for p in range(log.partitions)]):
+        raise NotRewritable(
+            f"{log.identity} has events, and a topic cannot be rewritten: seal a store before its first event"
+        )
+    if check is None:
+        await pool.execute(BEGIN, master.check)
+    elif check != master.check:
+        raise BadMasterKey("the master key is not the one that this store was sealed with")
+    async with pool.acquire() as connection, connection.transaction():
+        names = [row["name"] for row in await connection.fetch(GENERATIONS)]
+        for name in names:
+            await connection.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+        for statement in NO_GENERATION:
+            await connection.execute(statement)
+    vault = Vault(pool, master, None, durable=False)
+    compress = zstandard.ZstdCompressor(level=COMPRESS_LEVEL).compress
+    decompress = zstandard.ZstdDecompressor().decompress
+    done, last = 0, (-1, -1)
+    while rows := await pool.fetch(PORTION, *last, ROWS):
+        payloads = []
+        for row in rows:
+            values = _decode(decompress(row["payload"]))
+            payloads.append(compress(_encode((await seal_all(vault, row["workspace"], values))[0])))
+            done += len(values)
+            advance(len(values))
+        partitions, offsets = [row["partition"] for row in rows], [row["base_offset"] for row in rows]
+        await pool.execute(REWRITE, partitions, offsets, payloads)
+        last = partitions[-1], offsets[-1]
+    await pool.execute("VACUUM (FULL) touchline.event_log")  # else the plain rows would stay in its files
+    await pool.execute("CHECKPOINT")
+    return done
+
+
+async def stored_of(resources: Resources, workspace: str, name: str) -> dict[str, Any]:
+    """All that is stored of a contact, as JSON: what is known of it, its events as sent, and the dead letters that name it.
+
+    Raises `NotFound` if no contact has this identifier.
+    """
+    vault = vault_of(resources.log)
+    async with snapshot(resources.pool, workspace) as opened:
+        row = await contact_row(opened, (await pseudonyms_of(vault, workspace, name))[0])
+        ids, emails = await identifiers_of(opened, row["contact"])
+        salesforce = await salesforce_campaigns_of(opened, [row["contact"]])
+        told = {
+            "contact": row["name"], "ids": ids, "emails": emails, "properties": row["properties"],
+            **salesforce[row["contact"]],
+        }  # fmt: skip
+    told = await revealed(vault, workspace, told)
+    events: list[Any] = []
+    async for page in Export(resources, workspace, Chosen(contact=name), _nothing, _nothing).events():
+        events += [orjson.loads(complete(arrived)) for arrived in page]
+    visitors = {event["visitor_id"] for event in events if event.get("visitor_id")}
+    letters = await _letters(resources, workspace, {*told["ids"], *told["emails"], *visitors})
+    return {**told, "visitor_ids": sorted(visitors), "events": events, "dead_letters": letters}
+
+
+def _nothing(_: int) -> None:
+    """Nobody watches the progress."""
+
+
+async def _letters(resources: Resources, workspace: str, names: set[str]) -> list[dict[str, Any]]:
+    last, found, naming = 0, [], words(names)
+    while page := await resources.pool.fetch(LETTERS, workspace, last):
+        last = page[-1]["dead_letter_id"]
+        found += [
+            {"number": row["dead_letter_id"], "detail": row["detail"], "body": row["body"].decode(errors="replace")}
+            for row in page
+            if any(map(naming.search, texts_of(row)))
+        ]
+    return found
+
+
+async def forget_contact(resources: Resources, workspace: str, name: str) -> dict[str, Any]:
+    """Append a `contact_forgotten` for the contact with this identifier, and destroy at once what the projection knows of it.
+
+    Returns how many names are known of it, how many dead letters were deleted here (the projector may have deleted them before), and
+    the position of the event. What events that are not projected yet say of the contact is destroyed when they are projected. Raises `NotSealed`, `NotFound` or `LogUnavailable`.
+    """
+    vault = vault_of(resources.log)
+    if vault is None:
+        raise NotSealed("this store is not sealed, so it cannot forget contacts: `touchline privacy seal` seals it")
+    known = await vault.known(workspace, [Name("c", name), Name("e", normalised_email(name))])
+    if not known and PSEUDONYM.fullmatch(name) is None:
+        raise NotFound("contact", name)
+    (pseudonym, *_) = known or [name]
+    live = await live_generation(resources.pool)
+    found = await resources.pool.fetch(JOINED.format(g=live.name), workspace, [key_of(pseudonym)])
+    names = await resources.pool.fetchval(NAMES, workspace, [key_of(pseudonym), *(row[0] for row in found)])
+    field = "email" if pseudonym.startswith("~e") else "id"
+    event = orjson.dumps({"type": "contact_forgotten", "contact": {field: pseudonym}})
+    record = accept(event, 0, "server", time.time_ns() // 1000, None, "privacy", forgets=True)
+    assert isinstance(record, Record)
+    position: Position = await resources.log.append(workspace, [msgspec.json.encode(record)])
+    async with resources.pool.acquire() as connection, connection.transaction():
+        _, letters = await forget(connection, vault, live.name, workspace, [key_of(pseudonym)])
+    vault.drop_cache()
+    await resources.pool.execute("VACUUM touchline.person")
+    if letters:
+        await resources.pool.execute("VACUUM (FULL) touchline.dead_letter")  # else their texts would stay in its files
+    return {"names": names, "dead_letters": letters, "position": str(position)}

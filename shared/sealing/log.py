@@ -1,0 +1,107 @@
+"""A log whose events are sealed from the first byte: whatever appends to it appends pseudonyms. It seals in front of either adapter."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+import orjson
+
+from shared.events.codec import Record, encode_record
+from shared.log.port import Entry, EventLog, Position
+from shared.sealing.fields import Sealing, names_in, sealed
+from shared.sealing.names import Name
+from shared.sealing.vault import Vault
+
+FORGETS = "contact_forgotten"
+
+_decode = msgspec.json.Decoder(Record).decode
+
+
+class SealedLog:
+    """See `shared.log.port.EventLog`. What it reads is sealed: rows are made of that, without the vault."""
+
+    def __init__(self, inner: EventLog, vault: Vault) -> None:
+        self.inner, self.vault = inner, vault
+        self.partitions, self.identity = inner.partitions, inner.identity
+
+    async def append(self, workspace: str, values: Sequence[bytes]) -> Position:
+        """See `EventLog.append`. Raises `LogUnavailable` also if a new person's name cannot be kept."""
+        stored, forgotten = await seal_all(self.vault, workspace, values)
+        position = await self.inner.append(workspace, stored)
+        if forgotten:
+            await self.vault.hide(workspace, forgotten)
+        return position
+
+    async def read(self, partition: int, offset: int, events_max: int) -> Sequence[Entry]:
+        """See `EventLog.read`."""
+        return await self.inner.read(partition, offset, events_max)
+
+    async def entries(self, partition: int, offsets: Sequence[int]) -> Sequence[Entry]:
+        """See `EventLog.entries`."""
+        return await self.inner.entries(partition, offsets)
+
+    async def end(self, partition: int) -> int:
+        """See `EventLog.end`."""
+        return await self.inner.end(partition)
+
+    async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
+        """See `EventLog.wait`."""
+        await self.inner.wait(partition, offset, timeout_s)
+
+    def another(self) -> EventLog:
+        """See `EventLog.another`."""
+        return SealedLog(self.inner.another(), self.vault)
+
+    async def leave(self, partition: int) -> None:
+        """See `EventLog.leave`."""
+        await self.inner.leave(partition)
+
+    async def close(self) -> None:
+        """See `EventLog.close`."""
+        await self.inner.close()
+
+
+def vault_of(log: EventLog) -> Vault | None:
+    """The vault of a sealed log; None if the log is not sealed."""
+    return log.vault if isinstance(log, SealedLog) else None
+
+
+def unsealed(log: EventLog) -> EventLog:
+    """The adapter that keeps a log's entries."""
+    return log.inner if isinstance(log, SealedLog) else log
+
+
+async def as_stored(log: EventLog, workspace: str, values: Sequence[bytes]) -> Sequence[bytes]:
+    """The values as the log would keep them."""
+    if not isinstance(log, SealedLog):
+        return values
+    stored, _ = await seal_all(log.vault, workspace, values)
+    return stored
+
+
+async def seal_all(vault: Vault, workspace: str, values: Sequence[bytes]) -> tuple[list[bytes], set[Name]]:
+    """Records of the log, sealed; and the names that they say are to be forgotten."""
+    records = [_decode(value) for value in values]
+    events: list[dict[str, Any]] = [orjson.loads(bytes(record.event)) for record in records]
+    told = [list(names_in(event)) for event in events]
+    forgotten = {name for event, names in zip(events, told, strict=True) if event["type"] == FORGETS for name in names}
+    persons = await vault.persons(workspace, {name for names in told for name in names})
+    sealing = Sealing(persons, partial(vault.value, workspace), partial(vault.url, workspace))
+    stored = [
+        seal_one(record, event, sealing) if names else value
+        for value, record, event, names in zip(values, records, events, told, strict=True)
+    ]
+    return stored, forgotten
+
+
+def seal_one(record: Record, event: dict[str, Any], sealing: Sealing) -> bytes:
+    """A record with its event sealed."""
+    beside = sealed(event, sealing)
+    raw = msgspec.Raw(orjson.dumps(event))
+    return encode_record(
+        Record(
+            record.v, record.key, record.received_at, raw, record.id, record.occurred_at, record.user_agent,
+            beside or record.sealed, record.key_hint,
+        )
+    )  # fmt: skip

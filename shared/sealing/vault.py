@@ -1,0 +1,214 @@
+"""Whose is a pseudonym? The table `touchline.person` says it, until the person is forgotten.
+
+A row has the keyed digest of a name, the pseudonym that stands for it in the log, and one sealed text: the name, and the seed of
+the key that the person's other texts are sealed with. Without the row nobody can tell the name, and nobody can open the texts.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from shared.database import AWAY, error_text
+from shared.log.port import LogUnavailable
+from shared.sealing.addresses import without_values
+from shared.sealing.keys import SEED_BYTES, MasterKey, PersonKey, new_pseudonym
+from shared.sealing.names import SUFFIX, Name, key_of
+from shared.wakeups import Wakeups
+
+CACHED_URLS = 16_384  # about 8 MB; most visits are to few addresses
+CACHED_PERSONS = 65_536  # about 60 MB; an hour's visitors of a busy workspace
+FORGOTTEN = "forgotten"  # the topic of `shared.wakeups`: caches of persons are dropped
+PAGE = 5_000  # names in one statement
+
+KNOWN = "SELECT digest, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND digest = ANY($2::text[])"
+ADD = """
+INSERT INTO touchline.person (workspace_id, digest, pseudonym, key, sealed)
+SELECT $1, u.* FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[]) u(digest, pseudonym, key, sealed)
+ON CONFLICT (workspace_id, digest) DO NOTHING
+"""
+NAMED = """
+SELECT workspace_id, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND key = ANY($2::bigint[])
+"""
+HIDE = """
+UPDATE touchline.person SET digest = '-' || pseudonym
+WHERE workspace_id = $1 AND key = ANY($2::bigint[]) AND left(digest, 1) <> '-'
+"""
+LIVE = "SELECT name FROM touchline.live_generation"
+JOINED = """
+WITH ws AS (SELECT ws FROM {g}.workspace_rows WHERE workspace_id = $1), contact AS (
+    SELECT DISTINCT i.contact FROM {g}.identifier i JOIN ws USING (ws) WHERE i.identifier = ANY($2::bigint[]))
+SELECT i.identifier FROM {g}.identifier i JOIN ws USING (ws) JOIN contact USING (contact)
+UNION SELECT o.person FROM {g}.identity_interval o JOIN ws USING (ws) JOIN contact USING (contact)
+"""  # all identifiers of the contacts that these identifiers name, and all their visitors
+
+
+class Person(NamedTuple):
+    """A name's pseudonym, and the key that the person's texts are sealed with."""
+
+    pseudonym: str
+    key: PersonKey
+
+
+class Vault:
+    """The persons of a store. One instance a process; `wakeups` tells it what other processes have forgotten.
+
+    All methods raise `LogUnavailable` while the database is away: an event cannot be sealed then.
+    """
+
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", master: MasterKey, wakeups: Wakeups | None, *, durable: bool
+    ) -> None:
+        """`durable`: a new person's row must be on disk before its event is in the log, which is elsewhere.
+
+        A log in the same database makes it durable with its own commit, which comes after it.
+        """
+        self._pool, self.master, self._wakeups, self._durable = pool, master, wakeups, durable
+        self._persons: OrderedDict[tuple[str, Name], Person] = OrderedDict()
+        self._url = lru_cache(CACHED_URLS)(self._without_values)
+        self._heard = 0 if wakeups is None else wakeups.count(FORGOTTEN)
+
+    def _drop_what_others_forgot(self) -> None:
+        if self._wakeups is not None and (heard := self._wakeups.count(FORGOTTEN)) != self._heard:
+            self._heard = heard
+            self._persons.clear()
+
+    def drop_cache(self) -> None:
+        """Drop what this process remembers, and let other processes do so. Call it after the commit of what was forgotten."""
+        self._persons.clear()
+        if self._wakeups is not None:
+            self._wakeups.announce(FORGOTTEN)
+            self._heard = self._wakeups.count(FORGOTTEN)
+
+    async def persons(self, workspace: str, names: Collection[Name]) -> dict[Name, Person]:
+        """The persons of some names; who is not known yet gets a pseudonym and a key."""
+        self._drop_what_others_forgot()
+        found: dict[Name, Person] = {}
+        unknown: list[Name] = []
+        for name in names:
+            if (person := self._persons.get((workspace, name))) is None:
+                unknown.append(name)
+            else:
+                self._persons.move_to_end((workspace, name))
+                found[name] = person
+        for at in range(0, len(unknown), PAGE):
+            found |= await self._asked(workspace, unknown[at : at + PAGE])
+        while len(self._persons) > CACHED_PERSONS:
+            self._persons.popitem(last=False)
+        return found
+
+    async def _asked(self, workspace: str, names: Sequence[Name]) -> dict[Name, Person]:
+        by_digest = {self.digest(workspace, name): name for name in names}
+        digests = sorted(by_digest)  # in one order, so that two processes never wait for each other
+        try:
+            async with self._pool.acquire() as connection:
+                rows = await connection.fetch(KNOWN, workspace, digests)
+                lacking = set(by_digest) - {row["digest"] for row in rows}
+                if lacking:
+                    await self._add(connection, workspace, [(d, by_digest[d]) for d in digests if d in lacking])
+                    rows += await connection.fetch(KNOWN, workspace, sorted(lacking))
+        except (*AWAY, asyncpg.PostgresError) as error:
+            raise LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}") from error
+        found = {}
+        for row in rows:
+            name = by_digest[row["digest"]]
+            seed, _ = self.master.unwrap(row["sealed"], _label(workspace, row["pseudonym"]))
+            found[name] = self._persons[workspace, name] = Person(row["pseudonym"], PersonKey(seed))
+        return found
+
+    async def _add(self, connection: Any, workspace: str, names: Sequence[tuple[str, Name]]) -> None:
+        """Give names a pseudonym and a key, each unless another process does it first."""
+        pseudonyms = [self._pseudonym(workspace, name) for _, name in names]
+        sealed = [
+            self.master.wrap(os.urandom(SEED_BYTES), name.text, _label(workspace, pseudonym))
+            for (_, name), pseudonym in zip(names, pseudonyms, strict=True)
+        ]
+        async with connection.transaction():
+            if not self._durable:
+                await connection.execute("SET LOCAL synchronous_commit = off")
+            await connection.execute(
+                ADD, workspace, [digest for digest, _ in names], pseudonyms, list(map(key_of, pseudonyms)), sealed
+            )
+
+    def digest(self, workspace: str, name: Name) -> str:
+        """The keyed digest by which a name is found."""
+        return self.master.digest(workspace, name.kind, name.text)
+
+    def _pseudonym(self, workspace: str, name: Name) -> str:
+        """A new pseudonym: random for a person; for a text that rules compare, its keyed digest."""
+        match name.kind:
+            case "d":
+                return self.domain(workspace, name.text)
+            case "q":
+                return self.value(workspace, name.text)
+            case "e":
+                return f"~e{new_pseudonym()}@{self.domain(workspace, name.text.rpartition('@')[2])}"
+            case _:
+                return f"~{name.kind}{new_pseudonym()}"
+
+    def domain(self, workspace: str, domain: str) -> str:
+        """What stands for the domain of an e-mail address, so that rules can compare it with those of settings."""
+        return self.master.digest(workspace, "d", domain) + SUFFIX
+
+    def value(self, workspace: str, text: str) -> str:
+        """What stands for a value of a URL's query, or a title, so that equal ones stay equal."""
+        return f"~q{self.master.digest(workspace, 'q', text)}"
+
+    def url(self, workspace: str, url: str) -> str:
+        """What stands for a URL: keyed digests in place of the values that no rule reads."""
+        return url if "=" not in url else self._url(workspace, url)
+
+    def _without_values(self, workspace: str, url: str) -> str:
+        return without_values(url, partial(self.value, workspace))
+
+    async def known(self, workspace: str, names: Iterable[Name]) -> list[str]:
+        """The pseudonyms of those names that the vault has; nothing is added."""
+        digests = [self.digest(workspace, name) for name in names]
+        try:
+            rows = await self._pool.fetch(KNOWN, workspace, digests)
+        except (*AWAY, asyncpg.PostgresError) as error:
+            raise LogUnavailable(f"the vault of names: {error_text(error)}") from error
+        by_digest = {row["digest"]: row["pseudonym"] for row in rows}
+        return [by_digest[digest] for digest in digests if digest in by_digest]
+
+    async def names(self, workspace: str, pseudonyms: Collection[str]) -> dict[str, tuple[str, PersonKey]]:
+        """The text that each pseudonym stands for, and the person's key; those of forgotten persons are absent."""
+        if not pseudonyms:
+            return {}
+        try:
+            rows = await self._pool.fetch(NAMED, workspace, [key_of(pseudonym) for pseudonym in pseudonyms])
+        except (*AWAY, asyncpg.PostgresError) as error:
+            raise LogUnavailable(f"the vault of names: {error_text(error)}") from error
+        return named(self.master, rows)
+
+    async def hide(self, workspace: str, names: Collection[Name]) -> None:
+        """From now on these names are of new persons, and so are all that the projection has joined with them.
+
+        `shared.sealing.forget` destroys what there is of the old ones, with what later events have joined with them.
+        """
+        keys = [key_of(pseudonym) for pseudonym in await self.known(workspace, names)]
+        try:
+            async with self._pool.acquire() as connection:
+                joined = set(keys)
+                for (generation,) in await connection.fetch(LIVE):
+                    joined |= {row[0] for row in await connection.fetch(JOINED.format(g=generation), workspace, keys)}
+                await connection.execute(HIDE, workspace, list(joined))
+        except (*AWAY, asyncpg.PostgresError) as error:
+            raise LogUnavailable(f"the vault of names: {error_text(error)}") from error
+        self.drop_cache()
+
+
+def named(master: MasterKey, rows: Iterable[Any]) -> dict[str, tuple[str, PersonKey]]:
+    """What rows of `touchline.person` say, by pseudonym: the name and the key."""
+    found = {}
+    for row in rows:
+        seed, text = master.unwrap(row["sealed"], _label(row["workspace_id"], row["pseudonym"]))
+        found[row["pseudonym"]] = text, PersonKey(seed)
+    return found
+
+
+def _label(workspace: str, pseudonym: str) -> str:
+    return f"{workspace}\0{pseudonym}"

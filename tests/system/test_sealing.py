@@ -1,0 +1,209 @@
+"""A sealed store: what the log holds of a person, who a pseudonym is, and what is left of a person who is forgotten."""
+
+import asyncio
+import base64
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from shared.sealing.keys import BadMasterKey
+from tests.conftest import Workspace, new_workspace
+from tests.sealed import sealed_store
+from tests.system.test_hubspot_webhooks import BEGIN_MS, connected, hubspot
+from touchline.compose import Running, compose
+from touchline.configuration import Configuration
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+CAMPAIGN = {"type": "campaign_created", "id": "c", "campaign_id": "c", "utm_campaign": "spring",
+            "occurred_at": "2024-01-01T00:00:00Z"}  # fmt: skip
+VISIT = {"type": "page_visited", "id": "visit", "visitor_id": "cookie-of-kari", "occurred_at": "2024-02-01T10:00:00Z",
+         "url": "https://shop.example/lp?utm_campaign=spring&who=kari%20nordmann",
+         "referrer": "https://www.facebook.com/groups/kari.nordmann?x=1", "title": "Welcome, Kari Nordmann"}  # fmt: skip
+FORM = {"type": "form_submitted", "id": "form", "visitor_id": "cookie-of-kari", "asset_id": "f",
+        "contact": {"id": "crm-4711", "email": "Kari@Nordmann.example"}, "occurred_at": "2024-02-01T10:05:00Z"}  # fmt: skip
+PERSON = {"type": "contact_updated", "id": "person", "contact": {"id": "crm-4711"}, "occurred_at": "2024-02-02T00:00:00Z",
+          "properties": {"firstname": "Kari", "city": "Tromsø-Kvaløya"}}  # fmt: skip
+DEAL = {"type": "deal_created", "id": "deal", "deal_id": "d", "contacts": [{"email": "kari@nordmann.example"}],
+        "amount": "100.00", "currency": "EUR", "occurred_at": "2024-02-03T00:00:00Z"}  # fmt: skip
+WON = {"type": "deal_closed", "id": "won", "deal_id": "d", "won": True, "occurred_at": "2024-02-04T00:00:00Z"}
+FORGET = {"type": "contact_forgotten", "id": "forget", "contact": {"email": "KARI@nordmann.example"},
+          "occurred_at": "2024-03-01T00:00:00Z"}  # fmt: skip
+ALL = (CAMPAIGN, VISIT, FORM, PERSON, DEAL, WON)
+TRACES = ("kari", "nordmann", "crm-4711", "tromsø", "kvaløya", "cookie-of-kari")
+
+
+@pytest.fixture
+def run(runner: asyncio.Runner) -> Run:
+    return runner.run
+
+
+@pytest.fixture(scope="module")
+def sealed_running(database_url_of_module: str, runner: asyncio.Runner) -> Iterator[Running]:
+    """The services on a sealed store."""
+    running = runner.run(sealed_store(database_url_of_module)).running
+    yield running
+    runner.run(running.close())
+
+
+@pytest.fixture
+def sealed(sealed_running: Running, run: Run) -> Workspace:
+    """A workspace of a sealed store, without events."""
+    return run(new_workspace(sealed_running, "sealed"))
+
+
+async def dump(running: Running, workspace: str) -> str:
+    """Everything that tables hold of a workspace, in lower case; the log's values and sealed bytes decoded as text."""
+    texts = []
+    log = running.log
+    for partition in range(log.partitions):
+        if end := await log.end(partition):
+            texts += [e.value.decode() for e in await log.read(partition, 0, end) if e.workspace == workspace]
+    tables = await running.pool.fetch(
+        "SELECT format('%I.%I', schemaname, tablename) t FROM pg_tables WHERE schemaname = 'touchline' OR schemaname LIKE 'g%'"
+    )
+    for table in tables:
+        if table["t"] != "touchline.event_log":
+            texts += [r[0] for r in await running.pool.fetch(f"SELECT to_jsonb(t)::text FROM {table['t']} t")]
+    letters = await running.pool.fetch("SELECT body FROM touchline.dead_letter WHERE workspace_id = $1", workspace)
+    texts += [row["body"].decode(errors="replace") for row in letters]
+    return "\n".join(texts).casefold()
+
+
+async def overview(workspace: Workspace) -> Any:
+    told = (await workspace.get("/v1/campaigns/c/overview")).json()
+    return {key: value for key, value in told.items() if key not in ("as_of", "settled_through")}
+
+
+def test_the_tables_hold_no_name_of_a_person_and_answers_tell_them(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        assert (await sealed.send(*ALL)).status_code == 202
+        await sealed.project()
+        held = await dump(sealed.running, sealed.name)
+        assert [trace for trace in TRACES if trace in held] == []
+        told = (await sealed.get("/v1/contacts/kari@nordmann.example")).json()
+        assert (told["contact"], told["ids"], told["emails"]) == ("crm-4711", ["crm-4711"], ["kari@nordmann.example"])
+        assert told["properties"] == {"firstname": "Kari", "city": "Tromsø-Kvaløya"}
+        listed = (await sealed.get("/v1/contacts")).json()["items"]
+        assert [item["contact"] for item in listed] == ["crm-4711"]
+        journey = (await sealed.get("/v1/contacts/crm-4711/journey")).json()
+        assert [item["event_id"] for item in journey["items"]] == ["visit", "form"]
+        explained = (await sealed.get("/v1/deals/d/explain?campaign=c")).text
+        assert "kari@nordmann.example" in explained
+
+    run(check())
+
+
+def test_a_forgotten_contact_leaves_no_trace_and_changes_no_count(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        await sealed.send(*ALL, {"type": "form_submitted", "contact": {"email": "kari@nordmann.example"}})  # refused
+        await sealed.project()
+        before = await overview(sealed)
+        assert before["metrics"]["influenced_contacts"] == 1
+        assert "kari@nordmann.example" in await dump(sealed.running, sealed.name)  # in the dead letter
+        assert (await sealed.send(FORGET)).status_code == 202
+        await sealed.project()
+        held = await dump(sealed.running, sealed.name)
+        assert [trace for trace in TRACES if trace in held] == []
+        assert await overview(sealed) == before
+        assert (await sealed.get("/v1/contacts/kari@nordmann.example")).status_code == 404
+        (item,) = (await sealed.get("/v1/contacts")).json()["items"]
+        gone = (await sealed.get(f"/v1/contacts/{item['contact']}")).json()
+        assert gone["properties"] == {"firstname": "(forgotten)", "city": "(forgotten)"}
+
+    run(check())
+
+
+def test_the_same_address_is_a_new_contact_after_it_was_forgotten(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        await sealed.send(*ALL)
+        await sealed.project()
+        await sealed.send(FORGET)
+        again = {**FORM, "id": "again", "occurred_at": "2024-04-01T00:00:00Z"}
+        await sealed.send(again)  # before the projector has met the first
+        await sealed.project()
+        listed = (await sealed.get("/v1/contacts")).json()["items"]
+        assert len(listed) == 2
+        told = (await sealed.get("/v1/contacts/kari@nordmann.example")).json()
+        assert (told["contact"], told["conversion"]) == ("crm-4711", "again")
+
+    run(check())
+
+
+def test_hubspots_privacy_deletion_forgets_the_contact(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        portal = await connected(sealed)
+        await sealed.send({**PERSON, "contact": {"id": "4711", "email": "kari@nordmann.example"}})
+        await sealed.project()
+        assert (await sealed.get("/v1/contacts/4711")).status_code == 200
+        deleted = portal.event(BEGIN_MS, subscriptionType="contact.privacyDeletion", objectId=4711)
+        async with hubspot(sealed.running) as caller:
+            said = await caller.taken(deleted)
+        assert (said["mapped"], said["refused"]) == (1, [])
+        await sealed.project()
+        assert (await sealed.get("/v1/contacts/kari@nordmann.example")).status_code == 404
+
+    run(check())
+
+
+def test_an_event_that_is_sent_twice_is_sealed_to_the_same_bytes(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        await sealed.send(*ALL)
+        await sealed.send(*ALL)
+        await sealed.project()
+        assert await sealed.running.pool.fetchval(
+            "SELECT count(*) FROM touchline.dead_letter WHERE workspace_id = $1", sealed.name
+        ) == 0  # fmt: skip
+        told = (await sealed.get("/v1/events/visit/explain")).json()
+        assert (told["counted"], told["conflicting_duplicates"]) == (True, 0)
+
+    run(check())
+
+
+def test_own_people_are_excluded_by_a_domain_that_is_told_later(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        await sealed.send(*ALL)
+        await sealed.project()
+        domains = {"internal_domains": ["Nordmann.example"]}
+        await sealed.send({"type": "workspace_configured", "settings": domains, "occurred_at": "2024-05-01T00:00:00Z"})
+        await sealed.project()
+        told = (await sealed.get("/v1/events/visit/explain")).json()
+        assert (told["counted"], told["reason"]) == (False, "internal")
+
+    run(check())
+
+
+def test_a_page_is_found_by_a_parameter_whose_value_is_a_digest(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        page = {"type": "asset_registered", "id": "r", "asset_id": "post-12", "asset_type": "blog_post",
+                "url": "https://shop.example/blog?p=12", "occurred_at": "2024-01-01T00:00:00Z"}  # fmt: skip
+        visit = {**VISIT, "id": "on-12", "url": "https://shop.example/blog?p=12"}
+        held = {
+            "type": "asset_associated",
+            "id": "h",
+            "asset_id": "post-12",
+            "campaign_id": "blog",
+            "occurred_at": "2024-01-02T00:00:00Z",
+        }
+        await sealed.send(page, held, visit)
+        settings = {"page_parameters": ["p"]}
+        await sealed.send({"type": "workspace_configured", "settings": settings, "occurred_at": "2024-05-01T00:00:00Z"})
+        await sealed.project()
+        (campaign,) = (c for c in (await sealed.get("/v1/events/on-12/explain")).json()["campaigns"] if c["counts"])
+        assert (campaign["campaign_id"], campaign["through"]) == ("blog", ["asset"])
+
+    run(check())
+
+
+def test_a_sealed_store_does_not_open_with_another_master_key(own_database: str, run: Run) -> None:
+    async def check() -> None:
+        store = await sealed_store(own_database)
+        await store.running.close()
+        other = base64.b64encode(os.urandom(32)).decode()
+        for key, said in ((other, "not the one"), ("c2hvcnQ=", "32 are expected"), ("%", "not valid base64")):
+            with pytest.raises(BadMasterKey, match=said):
+                await compose(own_database, Configuration(kafka_bootstrap_servers=None, master_key=key))
+
+    run(check())
