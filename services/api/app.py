@@ -41,6 +41,6 @@ def api_router(api: Api) -> APIRouter:
         hubspot,
     ):
         router.include_router(module.routes(api))
-    router.include_router(dashboard.routes())
+    router.include_router(dashboard.routes(api.keys))
     router.include_router(docs.routes())
     return router

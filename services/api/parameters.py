@@ -78,6 +78,7 @@ MIN_JOINED = Parameter(
     {"type": "integer", "minimum": JOINED_MIN, "maximum": JOINED_MAX, "default": JOINED_DEFAULT},
 )  # fmt: skip
 ALL = Parameter("all", "the contacts' other touches too", _FLAG)
+NUMBERS = Parameter("numbers", "`false`: names and dates alone, without metrics", {**_FLAG, "default": "true"})
 CAMPAIGN = Parameter("campaign", "the campaign to explain the deal for", _ID, required=True)
 ABOUT_CAMPAIGN = Parameter("campaign", "only what concerns this campaign", _ID)
 DEAL_STATE = Parameter("state", "only deals in this state", _one_of(State))

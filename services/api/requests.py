@@ -181,9 +181,9 @@ class ReadRequest:
         """The name by which rows know a contact that the request names: in a sealed store, its pseudonym."""
         return (await pseudonyms_of(self.vault, self.workspace, name))[0]
 
-    def flag(self, name: str) -> bool:
-        """Whether a parameter is there, and says neither 0 nor false."""
-        return self.query.get(name, "false").lower() not in ("false", "0")
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Whether a parameter says neither 0 nor false; `default` if it is not there."""
+        return self.query.get(name, str(default)).lower() not in ("false", "0")
 
     @property
     def limit(self) -> int:

@@ -18,8 +18,24 @@ IN_URL_SAYS = (
 )
 
 
+COOKIE = "touchline_key"
+"""The cookie of the dashboard, which holds the key of who signed in. A script cannot read it."""
+OWN_PAGE = "x-touchline"
+"""The header by which the dashboard's own pages say that they ask; no page of another origin can send it."""
+
+
+def is_own_page(request: Request) -> bool:
+    """Whether a page of this server asks: no other page can send this header without leave, which is never given."""
+    return OWN_PAGE in request.headers and request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
+
+
 def key_of(request: Request) -> str | None:
-    """The key in `Authorization: Bearer`, or in HTTP Basic's user name; None if there is none."""
+    """The key in `Authorization: Bearer`, or in HTTP Basic's user name, else that of the cookie; None if there is none.
+
+    A request that may change something has its key in the cookie heeded only if a page of this server sent it.
+    """
+    if "authorization" not in request.headers and (request.method in ("GET", "HEAD") or is_own_page(request)):
+        return request.cookies.get(COOKIE)
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip() or None

@@ -2,22 +2,40 @@
 
 import datetime as dt
 import random
+import re
 from dataclasses import dataclass, field
 
 COMPANY = "Nordlys Software"
 SITE = "https://www.nordlys.example"
 CURRENCIES = ["EUR"] * 8 + ["NOK", "SEK"]
 
-THEMES = [
-    "Spring Launch", "Brand Always-on", "Customer Stories", "Partner Webinars", "Onboarding Nurture", "Nordic Expo",
-    "Pricing Experiment", "Security Report", "Cold-chain Guide", "Developer Week", "Autumn Release", "Retail Playbook",
-    "Finance Roadshow", "Green Logistics", "Winter Offer", "Analyst Briefing", "Public Sector", "Migration Month",
-    "Summer School", "Year in Review", "Data Quality", "Port Operations", "Fleet Insights", "Warehouse Tour", "Podcast",
+NAMES = [
+    "Spring Launch", "Always-on Brand Search", "Customer Stories", "Partner Webinar Series", "Onboarding Nurture",
+    "Nordic Expo", "Pricing Page Test", "State of Cold Chain Report", "Cold-chain Buyer's Guide", "Developer Week",
+    "Newsletter", "Autumn Release", "Retail Playbook", "CFO Breakfast Oslo", "Green Freight Pledge", "Black Week Offer",
+    "Analyst Briefing", "Public Sector Tender Guide", "Switch in a Month", "Always-on LinkedIn", "Logistics Summer School",
+    "Year in Review", "Data Quality Checklist", "Port Operations Days", "Fleet Insights Beta", "Warehouse Tour Gothenburg",
+    "Last Mile Podcast", "Customs Rules Explained", "Product Tour Videos", "Driver Safety Month", "Route Planner Free Tier",
+    "Seafood Export Summit", "Pharma Transport Audit", "Carbon Report Template", "Returns Without Tears",
+    "Integration Partners Launch", "Peak Season Readiness", "Referral Programme", "Baltic Roadshow",
+    "Win-back of Lapsed Trials", "Inventory Forecast Workshop", "Copenhagen User Day", "Security Whitepaper",
+    "Pallet Tracking Launch", "Food Waste Calculator", "Fuel Cost Benchmark", "Help Centre Search", "Review Site Push",
+    "Hiring Drivers Survey", "New Year Planning Kit",
 ]  # fmt: skip
+"""One of each campaign of the standard mix; those at places 1, 10, 19 and so on, counted from 0, run all the time."""
 TOPICS = [
     "cold chain", "route planning", "customs", "driver safety", "forecasting", "returns", "last mile", "pallets",
     "inventory", "carbon", "integration", "dashboards", "alerts", "onboarding", "pricing", "security", "uptime",
 ]  # fmt: skip
+TITLES = {
+    "landing_page": ["{} in practice", "Try {} free", "{}: book a demo"], "site_page": ["{} overview", "{} features", "Inside {}"],
+    "blog_post": ["Five mistakes in {}", "The cost of {}", "{} after the new rules", "A year of {}"], "case_study": ["How {firm} improved {}", "{firm} on {}"],
+    "form": ["{} guide download", "{} newsletter sign-up", "Ask about {}"], "cta": ["See {} live", "Get the {} guide", "Talk to us about {}"],
+    "marketing_email": ["{} digest", "Invitation: {} webinar", "New in {}"], "social_post": ["{} in one chart", "Customer quote on {}", "{} poll"],
+    "tracking_url": ["Partner link, {}", "Banner, {}"], "ad_campaign": ["{} ads, LinkedIn", "{} ads, display"], "paid_search": ["Search ads, {}"],
+    "workflow": ["Nurture: {}"], "list": ["Interested in {}"], "video": ["{} in two minutes"], "document": ["{} checklist"],
+}  # fmt: skip
+"""By type of asset, how its name is made of a topic, and of a customer where it tells of one."""
 FIRST = [
     "Kari",
     "Ola",
@@ -56,6 +74,7 @@ ASSET_SHARE = {
     "social_post": 14, "tracking_url": 4, "ad_campaign": 2, "paid_search": 2, "workflow": 1, "list": 2, "video": 1,
     "document": 1,
 }  # fmt: skip
+ALWAYS_WEIGHT_MAX = 1.0  # what runs all the time would else have touched nearly every contact
 WEIGHT_MAX = 5.0  # the largest campaign has five times the assets and traffic of the smallest
 PAGE_TYPES = ("landing_page", "site_page", "blog_post", "case_study")
 
@@ -102,13 +121,13 @@ def campaigns(rng: random.Random, count: int, begin: dt.datetime, end: dt.dateti
     """Make campaigns between `begin` and `end`: a few run all the time, most for some weeks."""
     out = []
     for n in range(count):
-        theme = THEMES[n % len(THEMES)]
         always = n % 9 == 1
         starts = begin if always else begin + (end - begin) * rng.uniform(0, 0.95)
         stops = end + dt.timedelta(days=400) if always else starts + dt.timedelta(days=rng.randint(21, 120))
-        name = theme if n < len(THEMES) else f"{theme} {2 + n // len(THEMES)}"
-        slug = name.lower().replace(" ", "-")
-        out.append(Campaign(slug, name, slug, starts, stops, min(WEIGHT_MAX, rng.paretovariate(1.3))))
+        name = NAMES[n % len(NAMES)] + (f" {1 + n // len(NAMES)}" if n >= len(NAMES) else "")
+        slug = "-".join(re.findall("[a-z0-9]+", name.lower().replace("'", "")))
+        weight = min(WEIGHT_MAX, rng.paretovariate(1.3))
+        out.append(Campaign(slug, name, slug, starts, stops, min(weight, ALWAYS_WEIGHT_MAX) if always else weight))
     return out
 
 
@@ -120,7 +139,8 @@ def assets(rng: random.Random, count: int, among: list[Campaign]) -> list[Asset]
     for n, type_ in enumerate(types):
         campaign = rng.choices(among, weights)[0] if n >= 4 * len(among) else among[n % len(among)]
         topic = rng.choice(TOPICS)
-        name = f"{topic.capitalize()} {type_.replace('_', ' ')} {n}"
+        title = rng.choice(TITLES[type_]).format(topic, firm=f"{rng.choice(FIRMS)} {rng.choice(TRADES)}")
+        name = title[:1].upper() + title[1:]
         url = f"{SITE}/{type_.replace('_', '-')}/{topic.replace(' ', '-')}-{n}" if type_ in PAGE_TYPES else None
         asset = Asset(f"{type_}-{n}", type_, name, url, campaign)
         campaign.assets.setdefault(type_, []).append(asset)

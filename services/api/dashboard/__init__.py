@@ -1,15 +1,36 @@
-"""The dashboard's pages and their files: static, under a strict content security policy, without a build step."""
+"""The dashboard's pages and their files, under a strict content security policy, without a build step; and signing in to it.
 
+The numbers come from the read API. A visitor signs in with a key, which is kept in a cookie that scripts cannot read
+(`shared.web.access.COOKIE`).
+"""
+
+import time
+from html import escape
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
+from shared.access.keys import KeyRing
+from shared.web.access import COOKIE, is_own_page
 from shared.web.problems import Problem
 
 FILES = Path(__file__).parent / "static"
-PAGES = {"campaigns": "campaigns.html", "campaign": "campaign.html", "install": "install.html"}
+PAGES = {
+    "campaigns": "Campaigns", "campaign": "Campaign", "deals": "Deals", "deal": "Deal", "contacts": "Contacts", "contact": "Contact",
+    "attribution": "Attribution", "assets": "Assets", "asset": "Asset", "live": "Live", "operations": "Operations",
+    "install": "Put it on your site",
+}  # fmt: skip
+"""By the last part of its address, the title of each page; the script has the same name."""
+PARTS = ("api", "dom", "format", "parts", "ranges", "shell", "words")
+"""Modules that every page needs: the browser fetches them at once, not one after another as it finds the imports."""
+FIRST_REQUEST = '<link rel="preload" as="fetch" crossorigin="anonymous" href="/v1/status">'
+"""Sent by the browser before it has any script: what the pages ask first."""
+FIRST_NUMBERS = {"campaigns": "/v1/reports/attribution?model=linear&amp;group_by=campaign"}
+"""What a page without choices in its address asks first: the browser fetches it before the page's modules have come."""
 THEMES = ("light", "dark")
+SIGNED_IN_S = 90 * 86_400
+SIGN_IN_BYTES_MAX = 1_000
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; require-trusted-types-for 'script'"
@@ -22,24 +43,59 @@ HEADERS = {
 }
 
 
-def routes() -> APIRouter:
-    """The pages; the numbers on them come from the read API, with the key that the visitor enters."""
+def routes(keys: KeyRing) -> APIRouter:
+    """The pages, and `POST /dashboard/sign-in` and `/dashboard/sign-out`."""
     router = APIRouter(include_in_schema=False)
     static_files = {path.name for path in FILES.iterdir() if path.is_file()}
+    template = (FILES / "page.html").read_text()
 
     @router.get("/")
     async def home() -> Response:
         return RedirectResponse("/dashboard/campaigns")
 
+    @router.post("/dashboard/sign-in")
+    async def sign_in(request: Request) -> Response:
+        if not is_own_page(request):
+            raise Problem(403, "forbidden", "only a page of the dashboard signs in")
+        body = await request.body()
+        if len(body) > SIGN_IN_BYTES_MAX:
+            raise Problem(413, "too_large", f"a key has fewer than {SIGN_IN_BYTES_MAX} bytes")
+        key = body.decode(errors="replace").strip()
+        access = await keys.find(key, time.monotonic())
+        if access is None:
+            raise Problem(401, "unauthorized", "this is no key of a workspace, or it was revoked")
+        if access.scope not in ("read", "admin"):
+            detail = f"this is a {access.scope} key; the dashboard takes a read key or an admin key"
+            raise Problem(403, "forbidden", detail)
+        response = Response(status_code=204)
+        response.set_cookie(
+            COOKIE, key, max_age=SIGNED_IN_S, httponly=True, samesite="lax", secure=request.url.scheme == "https"
+        )
+        return response
+
+    @router.post("/dashboard/sign-out")
+    async def sign_out(request: Request) -> Response:
+        if not is_own_page(request):
+            raise Problem(403, "forbidden", "only a page of the dashboard signs out")
+        response = Response(status_code=204)
+        response.delete_cookie(COOKIE)
+        return response
+
     @router.get("/dashboard/{page}")
     async def page(page: str, request: Request) -> Response:
         if page not in PAGES:
             raise Problem(404, "not_found", f"there is no page {page[:100]!r}")
-        html = (FILES / PAGES[page]).read_text()
-        theme = request.cookies.get("touchline_theme")
-        if theme in THEMES:  # the server sets it, so that no inline script is needed and nothing flashes
-            html = html.replace('<html lang="en">', f'<html lang="en" data-theme="{theme}">', 1)
-        return Response(html, media_type="text/html", headers=HEADERS)
+        theme = request.cookies.get("touchline_theme")  # set by the server, so that no inline script is needed
+        html = template.replace("{title}", escape(PAGES[page])).replace("{page}", page)
+        html = html.replace("{theme}", f' data-theme="{theme}"' if theme in THEMES else "")
+        preloads = "\n".join(f'<link rel="modulepreload" href="/dashboard/static/{name}.js">' for name in PARTS)
+        if page in FIRST_NUMBERS and not request.query_params and COOKIE in request.cookies:
+            preloads = (
+                f'<link rel="preload" as="fetch" crossorigin="anonymous" href="{FIRST_NUMBERS[page]}">\n{preloads}'
+            )
+        if COOKIE in request.cookies:
+            preloads = f"{FIRST_REQUEST}\n{preloads}"
+        return Response(html.replace("{preloads}", preloads), media_type="text/html", headers=HEADERS)
 
     @router.get("/dashboard/static/{name}")
     async def static(name: str) -> Response:

@@ -1,18 +1,4 @@
-// How does a page ask? With the visitor's read key, kept for this tab alone; the address bar shows it never.
-const KEY = "touchline.key";
-
-function takeKey() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("key");
-  if (given) {
-    sessionStorage.setItem(KEY, given);
-    history.replaceState(null, "", location.pathname + location.search);
-  }
-}
-takeKey();
-
-export const hasKey = () => Boolean(sessionStorage.getItem(KEY));
-export const setKey = key => sessionStorage.setItem(KEY, key);
-export const dropKey = () => sessionStorage.removeItem(KEY);
+// How does a page ask? With the cookie that signing in has set; a script never sees the key after that.
 
 export class Problem extends Error {
   constructor(status, body) {
@@ -22,39 +8,65 @@ export class Problem extends Error {
   }
 }
 
-export async function get(path, query = {}) {
-  const url = new URL(path, location.origin);
-  for (const [name, value] of Object.entries(query)) if (value) url.searchParams.set(name, value);
+async function asked(path, options) {
   let response;
   try {
-    response = await fetch(url, { headers: { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` } });
+    response = await fetch(path, options);
   } catch {
     throw new Problem(0, {});
   }
-  const body = await response.json().catch(() => ({}));
+  const body = response.status === 204 ? null : await response.json().catch(() => ({}));
   if (!response.ok) throw new Problem(response.status, body);
   return body;
 }
 
-export async function post(path, told) {
-  let response;
-  try {
-    response = await fetch(path, { method: "POST", headers: { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` }, body: JSON.stringify(told) });
-  } catch {
-    throw new Problem(0, {});
-  }
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Problem(response.status, body);
-  return body;
+export const post = (path, body = "") => asked(path, { method: "POST", body, headers: { "X-Touchline": "1", "Content-Type": "text/plain" } });
+export const postJson = (path, told) => asked(path, { method: "POST", body: JSON.stringify(told), headers: { "X-Touchline": "1", "Content-Type": "application/json" } });
+export const signIn = key => post("/dashboard/sign-in", key);
+export const signOut = () => post("/dashboard/sign-out");
+
+// An address of the read API; parameters without a value are left out, a list is repeated.
+export function address(path, query = {}) {
+  const out = new URLSearchParams();
+  for (const [name, value] of Object.entries(query))
+    for (const one of Array.isArray(value) ? value : [value]) if (one) out.append(name, one);
+  return path + (out.size ? "?" + out : "");
 }
 
-// Everything of a list, page by page.
-export async function all(path, query = {}) {
+export const get = (path, query) => asked(address(path, query));
+
+// Everything of a list, page by page, up to `most` items.
+export async function all(path, query = {}, most = Infinity) {
   let cursor = null, items = [], body;
   do {
-    body = await get(path, { ...query, limit: "1000", cursor });
+    body = await get(path, { ...query, limit: String(Math.min(1000, most)), cursor });
     items = items.concat(body.items);
     cursor = body.next_cursor;
-  } while (cursor);
-  return { ...body, items };
+  } while (cursor && items.length < most);
+  return { ...body, items, more: Boolean(cursor) };
+}
+
+// Save a list as a CSV file, all of its pages.
+export async function csv(path, query, name) {
+  let at = address(path, { ...query, limit: "1000" }), text = "";
+  while (at) {
+    const response = await fetch(at, { headers: { Accept: "text/csv" } });
+    if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
+    const page = await response.text();
+    text += text ? page.slice(page.indexOf("\n") + 1) : page;
+    at = /<([^>]+)>;\s*rel="?next"?/.exec(response.headers.get("Link") || "")?.[1];
+  }
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = name + ".csv";
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+// A key in the address's fragment, which `touchline demo` prints, signs in; then it is gone from the address.
+export async function keyOfAddress() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("key");
+  if (!given) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  await signIn(given);
 }

@@ -1,9 +1,11 @@
-// The page of one campaign: its numbers, who held which asset, what was kept out and why, its deals and assets.
+// The page of one campaign: its numbers, over time, who held which asset, what was kept out and why, its deals and assets.
 import { all, get } from "./api.js";
-import { h, s, show } from "./dom.js";
-import { dayOf, instantOf, money, moneyText, num } from "./format.js";
-import { door, drawer, keptOut, others, revenue } from "./parts.js";
-import { chosen, controls, link, query, run } from "./shell.js";
+import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, strip, timeline } from "./charts.js";
+import { h, show } from "./dom.js";
+import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
+import { campaignNames, door, drawer, inUnits, keptOut, others, ranks } from "./parts.js";
+import { comparedWith } from "./ranges.js";
+import { choose, chosen, compareControl, controls, link, query, run } from "./shell.js";
 import { whyPanel } from "./why.js";
 import { ASSET_TYPES, HIDDEN, INEFFECTIVE, isMoney, METRICS, TOUCHES } from "./words.js";
 
@@ -11,82 +13,173 @@ const ID = chosen("id");
 const PATH = `/v1/campaigns/${encodeURIComponent(ID)}`;
 const TILES = ["sessions", "influenced_contacts", "new_contacts_first_touch", "influenced_deals", "influenced_revenue", "attributed_revenue"];
 const STAGES = ["sessions", "new_sessions", "influenced_contacts", "influenced_deals", "closed_deals"];
-const BAND_ROWS = 12;
+const BAND_ROWS = 8, DEALS_SHOWN = 8, ASSETS_SHOWN = 8;
 
 async function load() {
-  const asked = query();
-  const [campaign, overview, assets, deals, refusals] = await Promise.all([
-    get(PATH), get(PATH + "/overview", asked), all(PATH + "/assets"), all(PATH + "/deals", { ...asked, metric: "closed_deals" }),
-    all(PATH + "/refusals"),
+  const asked = query(), before = comparedWith(asked, chosen("compare")), compare = before ? chosen("compare") : "";
+  const [campaign, overview, assets, deals, refusals, roi, names] = await Promise.all([
+    get(PATH), get(PATH + "/overview", { ...asked, compare }), all(PATH + "/assets"), all(PATH + "/deals", { ...asked, metric: "closed_deals" }),
+    all(PATH + "/refusals"), get("/v1/reports/roi", { ...asked, currency: chosen("currency") }), campaignNames(),
   ]);
-  return { campaign, overview, assets: assets.items, deals: deals.items, refusals: refusals.items };
+  const metric = charted(), axis = axisOf(campaign, asked), interval = chosen("interval") in INTERVAL_NAMES ? chosen("interval") : intervalFor(axis.to - axis.from);
+  const series = span => get(PATH + "/timeline", { metric, interval, model: asked.model, ...span }).then(told => told.points);
+  const moved = movedFirst(campaign.associations, axis).slice(0, BAND_ROWS), span = { from: dayText(axis.from), to: dayText(axis.to) };
+  const shift = before && (before.to === asked.from ? dayNumber(asked.to) - dayNumber(asked.from) : dayNumber(asked.from) - dayNumber(before.from));
+  const [now, then, held] = await Promise.all([
+    series(span), before && series({ from: dayText(axis.from - shift), to: dayText(axis.to - shift) }),
+    Promise.all(moved.map(id => get(`/v1/assets/${encodeURIComponent(id)}`, span))),
+  ]);
+  return { campaign, overview, then: overview.compare, before, assets: assets.items, deals: deals.items, refusals: refusals.items,
+    roi: roi.rows.find(r => r.campaign_id === ID), roiCurrency: roi.currency, metric, axis, interval, series: now, seriesBefore: then, held, names, asked };
 }
 
 const name = c => c.name || c.campaign_id;
+const period = before => `${dayOf(before.from)} to ${dayOf(dayText(dayNumber(before.to) - 1))}`;
 
-const settled = overview => overview.settled_through
-  ? `Settled through ${instantOf(overview.settled_through)}; what came later may still grow.`
-  : "Nothing came in live yet, so nothing tells how late events come.";
+const charted = () => chosen("chart") in METRICS ? chosen("chart") : "sessions";
 
-function head({ campaign: c, overview }) {
-  const ended = c.deleted_at ? "Deleted" : c.ends_on && c.ends_on < new Date().toISOString().slice(0, 10) ? "Ended" : "Running";
+// The days that the time axis covers: the range, but no later than today, and no earlier than the campaign.
+function axisOf(campaign, asked) {
+  const tomorrow = dayNumber(today()) + 1;
+  const first = Math.min(...[campaign.starts_on, campaign.created_at, campaign.associations[0]?.from].filter(Boolean).map(dayNumber), tomorrow - 28);
+  const from = asked.from ? dayNumber(asked.from) : first, to = asked.to ? Math.min(dayNumber(asked.to), tomorrow) : tomorrow;
+  return { from, to: Math.max(to, from + 1) };
+}
+
+// The value of a point: a count, or an amount of the currency in minor units.
+const valueOf = (value, currency) => Array.isArray(value) ? minor(own(value, currency).amount) : BigInt(value);
+
+function head({ campaign: c, overview, roi }) {
+  const ended = c.deleted_at ? "Deleted" : c.ends_on && c.ends_on < today() ? "Ended" : c.starts_on && c.starts_on > today() ? "Planned" : "Running";
   const when = c.starts_on ? `, ${dayOf(c.starts_on)}${c.ends_on ? " to " + dayOf(c.ends_on) : " on"}` : "";
   const spent = c.spent.map(m => moneyText(m.amount, m.currency)).join(", ");
   return [h("p", { class: "crumb" }, h("a", { href: link("campaigns") }, "Campaigns")), h("h1", {}, name(c)),
     h("p", { class: "facts" }, h("span", {}, ended + when), c.owner && h("span", {}, c.owner),
-      c.budget && h("span", {}, `Budget ${moneyText(c.budget.amount, c.budget.currency)}${spent ? ", spent " + spent : ""}`)),
+      c.budget && h("span", {}, `Budget ${moneyText(c.budget.amount, c.budget.currency)}${spent ? ", spent " + spent : ""}`),
+      roi?.return && h("span", {}, "Return ", h("b", {}, inPercent(roi.return)), " of what was spent")),
     c.utm_campaign.length > 0 && h("p", { class: "facts" }, "Claims ", c.utm_campaign.map(u =>
       h("span", { class: "chip" }, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`))),
-    h("p", { class: "facts", id: "settled" }, settled(overview))];
+    h("p", { class: "facts", id: "settled" }, overview.settled_through
+      ? `Settled through ${instantOf(overview.settled_through)}; what came later may still grow.` : "Nothing came in live yet, so nothing tells how late events come.")];
 }
 
-const shown = (metrics, metric, currency) => isMoney(metric) ? revenue(metrics[metric], currency) : num(metrics[metric]);
+const own = (amounts, currency) => amounts.find(m => m.currency === currency) || { amount: "0.00", currency };
+const shown = (metrics, metric, currency) => { if (!isMoney(metric)) return num(metrics[metric]); const m = own(metrics[metric], currency); return money(m.amount, m.currency); };
+const asNumber = (metrics, metric, currency) => isMoney(metric) ? minor(own(metrics[metric], currency).amount) : metrics[metric];
+const change = (data, metric, currency) => data.then && delta(asNumber(data.overview.metrics, metric, currency), asNumber(data.then.metrics, metric, currency), period(data.before));
+const open = (data, metric, currency) => () => drawer(ID, name(data.campaign), metric, shown(data.overview.metrics, metric, currency), data.overview.excluded);
 
-function open(data, metric, currency) {
-  const { campaign, overview } = data;
-  return () => drawer(ID, name(campaign), metric, shown(overview.metrics, metric, currency), overview.excluded);
+// Whole units in a tile; the cents are in the drawer.
+function inTile(metrics, metric, currency) {
+  if (!isMoney(metric)) return num(metrics[metric]);
+  const m = own(metrics[metric], currency);
+  return moneyText(m.amount.split(".")[0], m.currency);
 }
 
-const tiles = (data, currency) => h("div", { class: "tiles" }, TILES.map(metric => h("div", { class: "tile" },
-  h("span", { class: "lab" }, METRICS[metric][0]),
-  h("p", { class: "val" }, h("b", {}, door(shown(data.overview.metrics, metric, currency), "tile-" + metric, open(data, metric, currency)))),
-  isMoney(metric) && others(data.overview.metrics[metric], currency))));
+const tiles = (data, currency, refresh) => h("div", { class: "tiles", role: "group", "aria-label": "Headline metrics" }, TILES.map(metric => {
+  const on = metric === data.metric;
+  return h("div", { class: "tile", "data-on": on },
+    h("button", { class: "lab", type: "button", id: "chart-" + metric, "aria-pressed": String(on), onclick: () => { choose("chart", metric); refresh(); } }, METRICS[metric][0]),
+    h("p", { class: "val" }, h("b", {}, door(inTile(data.overview.metrics, metric, currency), "tile-" + metric, open(data, metric, currency))), change(data, metric, currency)),
+    isMoney(metric) && others(data.overview.metrics[metric], currency));
+}));
 
-// Who held which asset: a row an asset that changed hands or ended, over the campaign's days.
-function band({ campaign }) {
-  const held = campaign.associations;
-  if (!held.length) return null;
-  const now = Date.now(), from = Math.min(...held.map(a => Date.parse(a.from)));
-  const x = instant => (Math.max(0, (instant - from) / Math.max(1, now - from)) * 1000).toFixed(1);
-  const rows = [...Map.groupBy(held, a => a.asset_id)].sort((a, b) => b[1].filter(i => i.to).length - a[1].filter(i => i.to).length);
+// ---- the timeline and, on the same axis, who held which asset ----
+function chart(data, currency, refresh) {
+  const { metric, axis, interval } = data, spans = data.series.map(p => [dayNumber(p.from), dayNumber(p.to)]);
+  const now = data.series.map(p => valueOf(p.value, currency)), before = data.seriesBefore && now.map((_, i) => data.seriesBefore[i] ? valueOf(data.seriesBefore[i].value, currency) : 0n);
+  const digits = isMoney(metric) ? 2 : 0, write = (value, short) => !isMoney(metric) ? num(value)
+    : moneyText(short ? String(Math.round(Number(value) / 100)) : inUnits(BigInt(value), digits), currency);
+  const read = h("div", { class: "read", "aria-live": "polite" }), plot = h("div", {});
+  const say = i => show(read, h("p", {}, i === null ? METRICS[metric][0] : intervalText(spans[i])),
+    h("b", {}, i === null ? write(now.reduce((a, b) => a + b, 0n)) : write(now[i])),
+    h("ul", {}, h("li", {}, h("span", { class: "key box" }), i === null ? `${dayShort(axis.from)} to ${dayShort(axis.to - 1)}` : "in this range"),
+      before && h("li", {}, h("span", { class: "key prev" }), i === null ? `against ${period(data.before)}` : "before: " + write(before[i])),
+      i === null && h("li", {}, h("span", { class: "key hat" }), "may still change")));
+  say(null);
+  const settled = data.overview.settled_through && dayNumber(data.overview.settled_through);
+  later.push(() => timeline(plot, { label: METRICS[metric][0], spans, now: now.map(Number), before: before?.map(Number), settled: settled || null,
+    moves: moves(data), whole: !isMoney(metric), write, read: say }));
+  const asList = chosen("as") === "list";
+  return [h("div", { class: "ivs bar" }, segments("Interval", "interval", INTERVAL_NAMES, interval, refresh), segments("Show as", "as", { "": "Chart", list: "List" }, chosen("as"), refresh)),
+    asList ? h("div", { class: "pad" }, h("table", { class: "mini" }, h("caption", { class: "sr" }, METRICS[metric][0] + " by " + interval),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "When"), h("th", { scope: "col", class: "n" }, METRICS[metric][0]), before && h("th", { scope: "col", class: "n" }, "Before"))),
+      h("tbody", {}, spans.map((span, i) => h("tr", {}, h("th", { scope: "row" }, intervalText(span)), h("td", { class: "n" }, write(now[i])), before && h("td", { class: "n" }, write(before[i])))))))
+      : h("div", { class: "plot" }, h("div", { class: "row" }, read, plot))];
+}
+
+// A choice of a few, as radio buttons: arrows choose, one of them has the focus.
+function segments(label, param, options, now, refresh) {
+  const take = value => { choose(param, value); refresh(); };
+  const values = Object.keys(options);
+  return h("div", { class: "seg", role: "radiogroup", "aria-label": label }, values.map((value, i) => h("button", { type: "button", role: "radio", id: `${param}-${value || "first"}`,
+    "aria-checked": String(value === now), tabindex: value === now ? 0 : -1, onclick: () => take(value),
+    onkeydown: event => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const next = values[(i + step + values.length) % values.length];
+      document.getElementById(`${param}-${next || "first"}`).focus();
+      take(next);
+    } }, options[value])));
+}
+
+// The assets that changed hands or ended first: they are what the band is for.
+function movedFirst(held, { from, to }) {
+  const within = at => at && dayNumber(at) > from && dayNumber(at) < to;
+  const weigh = times => times.filter(t => within(t.to)).length * 4 + (times.some(t => within(t.from)) ? 2 : 0) + (times.some(t => !t.to || dayNumber(t.to) > from) ? 1 : 0);
+  return [...Map.groupBy(held, a => a.asset_id)].map(([id, times]) => [id, weigh(times)]).sort((a, b) => b[1] - a[1]).map(([id]) => id);
+}
+const moves = ({ campaign, asked }) => campaign.associations.flatMap(a => [a.to, a.from]).filter((at, i, list) => at && list.indexOf(at) === i && list.filter(x => x === at).length < 3)
+  .filter(at => !asked.from || dayText(dayNumber(at)) >= asked.from).filter(at => Date.parse(at) > Date.parse(campaign.created_at) + 2 * 864e5);
+
+function band(data, k, refresh) {
+  if (!data.held.length) return null;
+  const { axis, names } = data, called = id => names.get(id) || id, asList = chosen("held") === "list";
+  const row = asset => {
+    const host = h("div", {});
+    later.push(() => strip(host, { name: asset.name || asset.asset_id, held: asset.held, days: asset.days }, axis, ID, { colour: id => k.get(id), name: called }));
+    return h("div", { class: "row" }, h("div", { class: "nm" }, h("a", { href: link("asset", { id: asset.asset_id }) }, asset.name || asset.asset_id),
+      h("small", {}, one(asset.asset_type), asset.campaigns.includes(ID) ? "" : ", former")), host);
+  };
+  const more = new Set(data.campaign.associations.map(a => a.asset_id)).size - data.held.length;
   return h("div", { class: "band" },
-    h("div", { class: "top" }, h("h3", {}, "Which asset it held, and when"), h("p", {}, "Touches count for the campaign that held the asset at the time. A move takes nothing along.")),
-    rows.slice(0, BAND_ROWS).map(([id, spans]) => h("div", { class: "row" },
-      h("div", { class: "nm" }, h("span", { class: "soft" }, spans[0].name || id), h("small", {}, one(spans[0].asset_type), spans.at(-1).to ? ", former" : "")),
-      s("svg", { class: "c k1", viewBox: "0 0 1000 26", height: 26, preserveAspectRatio: "none", role: "img",
-        "aria-label": spans.map(a => `held from ${dayOf(a.from)}${a.to ? " to " + dayOf(a.to) : " on"}`).join("; ") },
-        s("rect", { class: "none", x: 0, y: 4, width: 1000, height: 18 }),
-        spans.map(a => {
-          const left = x(Date.parse(a.from)), width = Math.max(2, x(a.to ? Date.parse(a.to) : now) - left);
-          return [s("rect", { class: "seg0 me", x: left, y: 2, width, height: 22 }), s("rect", { class: "edge", x: left, y: 22, width, height: 2 },
-            s("title", {}, `${instantOf(a.from)}${a.to ? " to " + instantOf(a.to) : " on"}`))];
-        })))),
-    rows.length > BAND_ROWS && h("p", { class: "hist muted" }, `${num(rows.length - BAND_ROWS)} more assets; the table below has all.`));
+    h("div", { class: "top" }, h("div", {}, h("h3", {}, "Who held which asset"), h("p", {}, "Touches count for the campaign that held the asset at the time. A move takes nothing along.")),
+      segments("Show associations as", "held", { "": "Band", list: "List" }, chosen("held"), refresh)),
+    asList ? h("table", { class: "mini" }, h("caption", { class: "sr" }, "Who held which asset"), h("thead", {}, h("tr", {}, ["Asset", "Campaign", "From", "To", "Event"].map(t => h("th", { scope: "col" }, t)))),
+      h("tbody", {}, data.held.flatMap(a => a.held.map(t => h("tr", {}, h("td", {}, a.name || a.asset_id), h("td", {}, called(t.campaign)), h("td", {}, instantOf(t.from)), h("td", {}, t.to ? instantOf(t.to) : "now"),
+        h("td", { class: "mono" }, t.associated_by))))))
+      : data.held.map(row),
+    more > 0 && h("p", { class: "hist muted" }, `${counted(more, "more asset")}; the table below has all.`));
 }
 
-function stages(data) {
+function stages(data, currency) {
   const most = Math.max(1, ...STAGES.map(m => data.overview.metrics[m]));
   return h("section", { class: "panel", "aria-labelledby": "stages" },
     h("header", {}, h("div", {}, h("h2", { id: "stages" }, "From session to won deal"), h("p", {}, "Stages count different things (sessions, people, deals), so read the steps, not a rate."))),
-    h("div", { class: "pad" }, h("ul", { class: "bars" }, STAGES.map(m => h("li", {}, METRICS[m][0],
+    h("div", { class: "pad" }, h("ul", { class: "bars" }, STAGES.map(m => h("li", {}, h("span", {}, METRICS[m][0]),
       h("span", { class: "tr" }, h("i", { "--w": `${data.overview.metrics[m] / most * 100}%` })),
-      h("span", { class: "v" }, num(data.overview.metrics[m])))))));
+      h("span", { class: "v" }, door(num(data.overview.metrics[m]), "stage-" + m, open(data, m, currency))))))));
 }
 
 const ledger = (data, currency) => h("section", { class: "panel", "aria-labelledby": "all" },
   h("header", {}, h("h2", { id: "all" }, "All metrics")),
-  h("table", { class: "ledger" }, h("tbody", {}, Object.keys(METRICS).filter(m => !TILES.includes(m)).map(m =>
-    h("tr", {}, h("td", {}, METRICS[m][0]), h("td", { class: "n" }, door(shown(data.overview.metrics, m, currency), "all-" + m, open(data, m, currency))))))));
+  h("div", { class: "pad" }, h("table", { class: "mini ledger" }, h("caption", { class: "sr" }, "All metrics"), h("tbody", {}, Object.keys(METRICS).filter(m => !TILES.includes(m)).map(m =>
+    h("tr", {}, h("th", { scope: "row" }, METRICS[m][0]), h("td", { class: "n" }, door(shown(data.overview.metrics, m, currency), "all-" + m, open(data, m, currency))), h("td", { class: "n" }, change(data, m, currency))))))));
+
+// A ratio such as 2.41 as 241%, without floats.
+const inPercent = ratio => `${num(BigInt(ratio.replace(".", "")))}%`;
+
+function returns({ roi, roiCurrency: currency }) {
+  if (!roi) return null;
+  const line = (text, said) => said != null && h("tr", {}, h("th", { scope: "row" }, text), h("td", { class: "n" }, said));
+  const cash = m => m && money(m.amount, m.currency);
+  return h("section", { class: "panel", "aria-labelledby": "roi" },
+    h("header", {}, h("div", {}, h("h2", { id: "roi" }, "Cost and return"), h("p", {}, `In ${currency}, of this range.`))),
+    h("div", { class: "pad" }, h("table", { class: "mini" }, h("caption", { class: "sr" }, "Cost and return"), h("tbody", {},
+      line("Budget", cash(roi.budget)), line("Spent", cash(roi.spend)), line("Attributed revenue", cash(roi.attributed_revenue)), line("Cost of a contact", cash(roi.cost_per_contact)),
+      line("Cost of a deal", cash(roi.cost_per_deal)), line("Return on what was spent", roi.return && inPercent(roi.return))))));
+}
 
 const excluded = data => h("section", { class: "panel", "aria-labelledby": "out" },
   h("header", {}, h("div", {}, h("h2", { id: "out" }, "Kept out, and why"), h("p", {}, "Touches of its assets and utm values that do not count for this campaign, one reason each."))),
@@ -94,63 +187,70 @@ const excluded = data => h("section", { class: "panel", "aria-labelledby": "out"
 
 const refused = data => data.refusals.length > 0 && h("section", { class: "panel", "aria-labelledby": "refused" },
   h("header", {}, h("div", {}, h("h2", { id: "refused" }, "Refused associations"), h("p", {}, "They changed nothing: the asset stayed where it was."))),
-  h("table", {}, h("tbody", {}, data.refusals.slice(-DEALS_SHOWN).reverse().map(r => h("tr", {},
-    h("td", {}, r.name || r.asset_id), h("td", {}, INEFFECTIVE[r.reason]), h("td", { class: "n" }, dayOf(r.occurred_at)))))));
+  h("div", { class: "pad" }, h("table", { class: "mini" }, h("caption", { class: "sr" }, "Refused associations"), h("tbody", {}, data.refusals.slice(-DEALS_SHOWN).reverse().map(r => h("tr", {},
+    h("td", {}, r.name || r.asset_id), h("td", {}, INEFFECTIVE[r.reason]), h("td", { class: "n" }, dayOf(r.occurred_at))))))));
 
-const DEALS_SHOWN = 8;
-const ASSETS_SHOWN = 8;
-const unfolded = new Set();
 const deals = (data, why) => h("section", { class: "panel", "aria-labelledby": "deals" },
-  h("header", {}, h("h2", { id: "deals" }, "Won deals"), h("p", {}, data.deals.length > DEALS_SHOWN ? `the latest ${DEALS_SHOWN} of ${num(data.deals.length)}` : "")),
-  data.deals.length ? h("table", {}, h("thead", {}, h("tr", {}, ["Deal", "Closed", "Amount", "Share"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : null }, t)))),
+  h("header", {}, h("div", {}, h("h2", { id: "deals" }, "Won deals"), h("p", {}, data.deals.length > DEALS_SHOWN ? `the latest ${DEALS_SHOWN} of ${num(data.deals.length)}` : "")),
+    data.deals.length > DEALS_SHOWN && h("a", { class: "btn quiet", href: link("deals", { state: "won", campaign: ID }) }, `All ${num(data.deals.length)}`)),
+  data.deals.length ? h("table", {}, h("caption", { class: "sr" }, "Won deals"), h("thead", {}, h("tr", {}, ["Deal", "Closed", "Amount", "Share", "Why"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : i ? "nophone" : null }, t)))),
     h("tbody", {}, data.deals.slice(-DEALS_SHOWN).reverse().map(d => h("tr", {},
-      h("td", {}, door(d.name || d.deal_id, "deal-" + d.deal_id, () => why.ask("deal", d.deal_id))), h("td", {}, dayOf(d.closed_at)),
-      h("td", { class: "n" }, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"), h("td", { class: "n" }, d.share ? money(d.share.amount, d.share.currency) : "none")))))
+      h("td", {}, h("a", { href: link("deal", { id: d.deal_id, campaign: ID }) }, d.name || d.deal_id)), h("td", { class: "nophone" }, dayOf(d.closed_at)),
+      h("td", { class: "n" }, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"), h("td", { class: "n" }, d.share ? money(d.share.amount, d.share.currency) : "none"),
+      h("td", { class: "n" }, h("button", { class: "why", type: "button", id: "deal-" + d.deal_id, onclick: () => why.ask("deal", d.deal_id) }, "why", h("span", { class: "sr" }, ` does ${d.name || d.deal_id} count`)))))))
     : h("p", { class: "pad muted" }, "No deal has been won with it in this range."));
 
 const one = type => (ASSET_TYPES[type] || "").replace(/^Calls/, "Call").replace(/ies$/, "y").replace(/s$/, "");
-
 const said = statistics => Object.entries(statistics).map(([type, n]) => `${num(n)} ${TOUCHES[type] || type}`).join(", ") || "no touch yet";
 
 function assetRow(a) {
   const people = Math.max(0, ...Object.values(a.contacts));
-  return h("tr", { class: a.visible ? null : "hid" },
-    h("td", { class: "keep" }, a.name || a.asset_id, " ", (a.network || a.ad_type) && h("span", { class: "muted" }, [a.network, a.ad_type].filter(Boolean).join(", "), " "), a.hidden_reason && h("span", { class: "chip off" }, "hidden: " + HIDDEN[a.hidden_reason]),
+  return h("tr", { role: "row", class: a.visible ? null : "hid" },
+    h("td", { role: "cell", class: "wide keep" }, h("a", { href: link("asset", { id: a.asset_id }) }, a.name || a.asset_id), " ", (a.network || a.ad_type) && h("span", { class: "muted" }, [a.network, a.ad_type].filter(Boolean).join(", "), " "), a.hidden_reason && h("span", { class: "chip off" }, "hidden: " + HIDDEN[a.hidden_reason]),
       Object.values(a.not_shown).map(types => h("span", { class: "chip off" }, said(types) + " stayed with the campaign that held it"))),
-    h("td", { class: "two" }, said(a.statistics)), h("td", { class: "n", "data-l": "Contacts" }, num(people)),
-    h("td", { class: "n", "data-l": "Held since" }, dayOf(a.associated_at), a.held_until && ` to ${dayOf(a.held_until)}`));
+    h("td", { role: "cell", class: "two", "data-l": "Touches" }, said(a.statistics)), h("td", { role: "cell", class: "n", "data-l": "Contacts" }, num(people)),
+    h("td", { role: "cell", class: "n", "data-l": "Held since" }, dayOf(a.associated_at), a.held_until && ` to ${dayOf(a.held_until)}`));
 }
 
 const touched = a => Object.values(a.statistics).reduce((sum, n) => sum + n, 0);
+const unfolded = new Set();
+let withHidden = true;
 
 function assets(data, again) {
-  const held = Map.groupBy(data.assets.filter(a => !a.former), a => a.asset_type);
-  const former = data.assets.filter(a => a.former);
-  const section = (text, more) => h("tr", { class: "sec" }, h("td", { colspan: 4 }, text, more && h("span", { class: "muted" }, more)));
+  const all = data.assets.filter(a => withHidden || a.visible || a.former), held = Map.groupBy(all.filter(a => !a.former), a => a.asset_type), former = all.filter(a => a.former);
+  const section = (text, more) => h("tr", { role: "row", class: "sec" }, h("td", { role: "cell", colspan: 4 }, text, more && h("span", { class: "muted" }, more)));
   return h("section", { class: "panel", "aria-labelledby": "assets" },
-    h("header", {}, h("div", {}, h("h2", { id: "assets" }, "Assets"), h("p", {}, "Each asset's whole history, whoever held it. What counts for the campaign is in the tiles above."))),
-    h("div", { class: "scroll" }, h("table", { class: "cards assets" }, h("thead", {}, h("tr", {}, ["Asset", "Touches", "Contacts", "Held since"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : null }, t)))),
-      h("tbody", {}, [...held].map(([type, items]) => [section(`${ASSET_TYPES[type]}, ${num(items.length)}`),
+    h("header", {}, h("div", {}, h("h2", { id: "assets" }, "Assets"), h("p", {}, "Each asset's whole history, whoever held it. What counts for the campaign is in the tiles above.")),
+      data.assets.some(a => a.hidden_reason) && h("label", { class: "bar soft" }, h("input", { type: "checkbox", id: "hidden", checked: withHidden, onchange: event => { withHidden = event.target.checked; again(); } }), "show hidden")),
+    h("div", { class: "scroll" }, h("table", { class: "cards assets", role: "table" }, h("caption", { class: "sr" }, "Assets"),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Asset", "Touches", "Contacts", "Held since"].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i > 1 ? "n" : null }, t)))),
+      h("tbody", { role: "rowgroup" }, [...held].map(([type, items]) => [section(`${ASSET_TYPES[type]}, ${num(items.length)}`),
         items.sort((a, b) => touched(b) - touched(a)).slice(0, unfolded.has(type) ? undefined : ASSETS_SHOWN).map(assetRow),
-        items.length > ASSETS_SHOWN && !unfolded.has(type) && h("tr", {}, h("td", { colspan: 4 },
+        items.length > ASSETS_SHOWN && !unfolded.has(type) && h("tr", { role: "row" }, h("td", { role: "cell", class: "wide", colspan: 4 },
           h("button", { class: "btn quiet", type: "button", id: "all-of-" + type, onclick: () => { unfolded.add(type); again(); } }, `Show all ${num(items.length)}`)))]),
-        former.length > 0 && [section("Former assets", " listed because their CTA clicks stayed here"), former.map(assetRow)]))));
+        former.length > 0 && [section("Former assets", " listed because their CTA clicks stayed here"), former.map(assetRow)],
+        !data.assets.length && h("tr", { role: "row" }, h("td", { role: "cell", class: "wide muted", colspan: 4 }, "No asset is associated with it yet."))))));
 }
 
 let why = null;
+const later = []; // drawings that need the width of their place
 
 function draw(host, data, status, refresh) {
-  const currency = status.workspace.currency;
+  const currency = chosen("currency") || status.workspace.currency;
   document.title = `${name(data.campaign)} · Touchline`;
-  if (!host.childNodes.length) {
+  if (!document.getElementById("bottom")) {
     why = whyPanel();
-    host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, controls(refresh))), h("div", { id: "top" }),
+    host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, controls(refresh), compareControl(refresh))), h("div", { id: "top" }),
       h("div", { class: "cols" }, h("div", { id: "left" }), h("div", {}, h("div", { id: "right" }), why.panel)), h("div", { id: "bottom" }));
   }
   show(document.getElementById("who"), head(data));
-  show(document.getElementById("top"), h("section", { class: "panel", "aria-label": "Numbers" }, tiles(data, currency), band(data)));
-  show(document.getElementById("left"), stages(data), ledger(data, currency));
-  show(document.getElementById("right"), excluded(data), refused(data), deals(data, why));
+  const k = ranks([ID, ...data.held.flatMap(a => a.held.map(t => t.campaign))]), reading = document.activeElement?.classList.contains("timeline");
+  show(document.getElementById("top"), h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers, over time, and associations"),
+    tiles(data, currency, refresh), chart(data, currency, refresh), band(data, k, refresh)));
+  for (const drawn of later.splice(0)) drawn();
+  if (reading) document.querySelector("svg.timeline")?.focus();
+  show(document.getElementById("left"), stages(data, currency), ledger(data, currency));
+  show(document.getElementById("right"), returns(data), excluded(data), refused(data), deals(data, why));
   const again = () => show(document.getElementById("bottom"), assets(data, again));
   again();
 }

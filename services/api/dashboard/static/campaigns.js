@@ -1,29 +1,36 @@
 // The page of all campaigns: where the won revenue came from, and every campaign's headline numbers.
-import { all, get } from "./api.js";
-import { h, show } from "./dom.js";
-import { dayOf, minor, money, moneyText, num } from "./format.js";
-import { addsUp, door, drawer, others, ranks, revenue, stack, swatch } from "./parts.js";
-import { isMoney } from "./words.js";
-import { choose, chosen, controls, link, query, run } from "./shell.js";
+import { all, get, Problem } from "./api.js";
+import { dayNumber, dayText, delta, spark } from "./charts.js";
+import { h, show, sr } from "./dom.js";
+import { counted, dayOf, minor, money, moneyText, num, percent, today } from "./format.js";
+import { csvButton, door, drawer, inUnits, others, ranks, stack, swatch } from "./parts.js";
+import { COMPARED, comparedWith } from "./ranges.js";
+import { choose, chosen, compareControl, controls, link, query, run } from "./shell.js";
+import { isMoney, METRICS } from "./words.js";
 
 const COLUMNS = [
   ["sessions", "Sessions"], ["new_contacts_first_touch", "New contacts"], ["influenced_contacts", "Influenced contacts"],
   ["closed_deals", "Deals won / all"], ["influenced_revenue", "Influenced revenue"], ["attributed_revenue", "Attributed revenue"],
 ];
+const ON_PHONE = ["sessions", "new_contacts_first_touch", "closed_deals", "attributed_revenue"];
+const COMPARED_MAX = 10;
+const SKELETON_ROWS = 7;
 
+// The headline comes as soon as it is there; the list, which takes longer, follows.
 async function load() {
-  const asked = query();
-  const [campaigns, report] = await Promise.all([
-    all("/v1/campaigns", asked), get("/v1/reports/attribution", { ...asked, group_by: "campaign" }),
-  ]);
-  return { campaigns: campaigns.items, report, model: asked.model };
+  const asked = query(), before = comparedWith(asked, chosen("compare")), currency = chosen("currency");
+  const report = span => get("/v1/reports/attribution", { ...asked, ...span, group_by: "campaign", currency });
+  const list = all("/v1/campaigns", { ...asked, compare: before ? chosen("compare") : "", series: "sessions", interval: "week" });
+  list.catch(() => {}); // `drawList` awaits it and says what was wrong
+  const [now, then] = await Promise.all([report({}), before && report(before)]);
+  return { report: now, then, list, model: asked.model, before };
 }
 
-const state = c => {
-  const today = new Date().toISOString().slice(0, 10);
+const period = before => `${dayOf(before.from)} to ${dayOf(dayText(dayNumber(before.to) - 1))}`;
+export const state = c => {
   if (c.deleted_at) return "Deleted";
-  if (c.ends_on && c.ends_on < today) return "Ended";
-  return c.starts_on && c.starts_on > today ? "Planned" : null;
+  if (c.ends_on && c.ends_on < today()) return "Ended";
+  return c.starts_on && c.starts_on > today() ? "Planned" : null;
 };
 
 const dates = c => {
@@ -32,95 +39,172 @@ const dates = c => {
   return c.starts_on ? `${dayOf(c.starts_on)} to ${dayOf(c.ends_on)}` : `until ${dayOf(c.ends_on)}`;
 };
 
-function wonRevenue({ report, campaigns, model }, k) {
-  const name = new Map(campaigns.map(c => [c.campaign_id, c.name || c.campaign_id]));
-  const total = report.total[model], currency = report.currency;
-  const parts = report.rows.map(row => ({
-    id: row.group, k: row.group ? k.get(row.group) || 0 : 0, minor: minor(row.revenue[model]),
-    name: row.group ? name.get(row.group) || row.group : row.reason === "no_campaign" ? "No campaign" : "No journey",
-    amount: row.revenue[model],
-  }));
-  const all = minor(total) || 1;
-  const few = [...parts.filter(p => p.k), { name: "Other campaigns", k: 0, minor: parts.filter(p => p.id && !p.k).reduce((t, p) => t + p.minor, 0) },
-    ...parts.filter(p => !p.id)].filter(p => p.minor > 0);
-  for (const p of few) p.title = `${p.name}: ${(p.minor / all * 100).toFixed(1)}%`;
+const nameOf = (row, names) => row.group ? row.name || names.get(row.group) || row.group : row.reason === "no_campaign" ? "No campaign" : "No journey";
+
+function wonRevenue({ report, then, model, before }, k, names) {
+  const total = report.total[model], currency = report.currency, whole = minor(total);
+  const parts = report.rows.map(row => ({ k: row.group ? k.get(row.group) : 0, none: !row.group, name: nameOf(row, names), minor: minor(row.revenue[model]) }));
+  const rest = parts.filter(p => !p.none && !p.k).reduce((sum, p) => sum + p.minor, 0n);
+  const few = [...parts.filter(p => p.k).sort((a, b) => (a.minor < b.minor ? 1 : -1)), { k: 0, name: "Other campaigns", minor: rest }, ...parts.filter(p => p.none)]
+    .filter(p => p.minor > 0n).map(p => ({ ...p, title: `${p.name}: ${percent(p.minor, whole)}` }));
   return h("section", { class: "panel", "aria-labelledby": "won" },
     h("header", {}, h("div", {}, h("h2", { id: "won" }, "Won revenue by campaign"),
       h("p", {}, "Each won deal is shared among the touches that led to it. The parts add up to the deals, to the cent."))),
     h("div", { class: "pad" },
-      h("p", { class: "bigline" }, h("b", {}, money(total, currency)), h("span", { class: "soft" }, `${num(report.deals)} won deals in ${currency}`),
+      h("p", { class: "bigline" }, h("b", {}, money(total, currency)), then && delta(whole, minor(then.total[model]), period(before)),
+        h("span", { class: "soft" }, `${counted(report.deals, "won deal")} in ${currency}`),
         report.other_currencies.length > 0 && h("span", { class: "chip off" }, "also won: ",
           report.other_currencies.map(m => moneyText(m.amount, m.currency)).join(" and "), ", never added")),
       few.length ? [stack(few, few.map(p => p.title).join(", ")),
-        h("ul", { class: "legend" }, few.map(p => h("li", {}, swatch(p.k), p.name, h("b", {}, (p.minor / all * 100).toFixed(1) + "%"))))]
+        h("ul", { class: "legend" }, few.map(p => h("li", {}, swatch(p.k), p.name, h("b", {}, percent(p.minor, whole)))))]
         : h("p", { class: "muted" }, "No deal has been won in this range.")));
 }
 
-const value = (c, metric, currency) => isMoney(metric) ? revenue(c.metrics[metric], currency)
-  : metric === "closed_deals" ? [num(c.metrics.closed_deals), h("span", { class: "muted" }, ` / ${num(c.metrics.influenced_deals)}`)]
-    : num(c.metrics[metric]);
+// An amount of one currency; none of it is 0 of it, not an amount of another.
+const inCurrency = (amounts, currency) => amounts.find(m => m.currency === currency) || { amount: "0.00", currency };
+const value = (c, metric, currency) => {
+  if (isMoney(metric)) { const own = inCurrency(c.metrics[metric], currency); return money(own.amount, own.currency); }
+  return metric === "closed_deals" ? [num(c.metrics.closed_deals), h("span", { class: "muted" }, ` / ${num(c.metrics.influenced_deals)}`)] : num(c.metrics[metric]);
+};
+const weight = (c, metric, currency) => isMoney(metric) ? minor(inCurrency(c.metrics[metric], currency).amount) : BigInt(c.metrics[metric]);
 
-const weight = (c, metric, currency) => isMoney(metric)
-  ? minor((c.metrics[metric].find(m => m.currency === currency) || { amount: "0.00" }).amount) : c.metrics[metric];
-
-function row(c, k, currency) {
-  const id = c.campaign_id, name = c.name || id;
+function row(c, now) {
+  const id = c.campaign_id, name = c.name || id, then = c.compare, { currency } = now.data.report, picked = now.picked.includes(id);
   return h("tr", { role: "row" },
-    h("td", { role: "cell", class: "wide" }, h("div", { class: "cname" }, swatch(k.get(id) || 0),
+    h("td", { role: "cell", class: "ck" }, h("input", { type: "checkbox", id: "pick-" + id, "aria-label": `Compare ${name}`, checked: picked,
+      disabled: !picked && now.picked.length >= COMPARED_MAX, onchange: event => pick(id, event.target.checked, now) })),
+    h("td", { role: "cell", class: "wide" }, h("div", { class: "cname" }, swatch(now.k.get(id)),
       h("span", { class: "ln" }, h("a", { href: link("campaign", { id }) }, name), state(c) && h("span", { class: "chip off" }, state(c))),
       h("small", {}, dates(c), c.utm_campaign.length > 0 && [" · ", h("span", { class: "mono" }, c.utm_campaign.map(u => u.value).join(", "))]))),
-    COLUMNS.map(([metric, label]) => h("td", { role: "cell", class: "n", "data-l": label },
-      metric === "influenced_contacts" || metric.startsWith("new") || metric === "attributed_revenue"
-        ? door(value(c, metric, currency), `n-${id}-${metric}`, () => drawer(id, name, metric, value(c, metric, currency), c.excluded || {}))
-        : value(c, metric, currency), isMoney(metric) && others(c.metrics[metric], currency))));
+    h("td", { role: "cell", class: "two sp0", "data-l": "Sessions by week" }, spark(c.series.map(p => p.value), `Sessions by week: ${c.series.map(p => num(p.value)).join(", ")}`)),
+    COLUMNS.map(([metric, label]) => h("td", { role: "cell", class: `n${metric === "attributed_revenue" ? " rev" : ""}${ON_PHONE.includes(metric) ? "" : " nophone"}`, "data-l": label },
+      door(value(c, metric, currency), `n-${id}-${metric}`, () => drawer(id, name, metric, value(c, metric, currency), c.excluded)),
+      then && delta(weight(c, metric, currency), weight(then, metric, currency), period(now.data.before)),
+      isMoney(metric) && others(c.metrics[metric], currency))));
 }
 
-function foot(report, model) {
-  const line = (text, amount, sum) => h("tr", { role: "row", class: sum ? "sum" : null },
-    h("td", { role: "cell" }, text), h("td", { role: "cell", class: "nophone", colspan: COLUMNS.length - 1 }), h("td", { role: "cell", class: "n" }, money(amount, report.currency)));
-  const of = reason => report.rows.find(r => r.reason === reason).revenue[model];
-  const sums = addsUp(report.rows.map(r => r.revenue[model]), report.total[model]);
-  return h("tfoot", {}, line("Touches in no campaign", of("no_campaign")), line("Won deals without a journey", of("no_journey")),
-    line(["Won revenue ", h("span", { class: sums ? "ok" : "" }, sums ? "✓ adds up" : "does not add up: please report this")], report.total[model], true));
+function pick(id, on, now) {
+  const next = on ? [...now.picked, id] : now.picked.filter(one => one !== id);
+  choose("with", next.join(" "));
+  now.redraw();
 }
 
-function table(data, k, refresh) {
-  const { report, model } = data, currency = report.currency;
-  const by = chosen("sort") || "attributed_revenue", upwards = chosen("order") === "up";
-  const search = chosen("q").toLowerCase();
-  const rows = data.campaigns.filter(c => (c.name || c.campaign_id).toLowerCase().includes(search) || c.campaign_id.includes(search))
-    .sort((a, b) => (weight(b, by, currency) - weight(a, by, currency)) * (upwards ? -1 : 1) || (a.campaign_id < b.campaign_id ? -1 : 1));
-  const sort = metric => () => { choose("order", metric === by && !upwards ? "up" : ""); choose("sort", metric); refresh(); };
-  return h("section", { class: "panel", "aria-label": "Campaigns" }, h("div", { class: "scroll" }, h("table", { class: "cards", role: "table" },
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { role: "columnheader", scope: "col" }, "Campaign"),
-      COLUMNS.map(([metric, label]) => h("th", { role: "columnheader", scope: "col", class: "n", "aria-sort": metric === by ? (upwards ? "ascending" : "descending") : null },
-        h("button", { type: "button", id: "sort-" + metric, onclick: sort(metric) }, label))))),
-    h("tbody", { role: "rowgroup" }, rows.map(c => row(c, k, currency)),
-      !rows.length && h("tr", {}, h("td", { colspan: COLUMNS.length + 1 }, "No campaign has this in its name."))),
-    foot(report, model))));
+// The campaigns that were picked, every metric side by side.
+function compare(now) {
+  const chosenOnes = now.picked.map(id => now.campaigns.find(c => c.campaign_id === id)).filter(Boolean), { currency } = now.data.report;
+  const dialog = h("dialog", { class: "drawer across", "aria-labelledby": "compare-title" },
+    h("div", { class: "dh" }, h("h2", { id: "compare-title" }, `${counted(chosenOnes.length, "campaign")} side by side`),
+      h("button", { class: "x", type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×")),
+    h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Campaigns side by side" }, h("table", { class: "mini abreast" },
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Metric"), chosenOnes.map(c => h("th", { scope: "col", class: "n" }, swatch(now.k.get(c.campaign_id)), " ", c.name || c.campaign_id)))),
+      h("tbody", {}, Object.keys(METRICS).map(metric => {
+        const most = chosenOnes.reduce((m, c) => { const w = weight(c, metric, currency); return w > m ? w : m; }, 1n);
+        return h("tr", {}, h("th", { scope: "row" }, METRICS[metric][0]), chosenOnes.map(c => h("td", { class: "n" },
+          metric === "closed_deals" ? num(c.metrics.closed_deals) : value(c, metric, currency),
+          h("span", { class: `meter k${now.k.get(c.campaign_id)}`, "aria-hidden": "true" }, h("i", { "--w": Number(weight(c, metric, currency) * 100n / most) + "%" })))));
+      })))));
+  dialog.addEventListener("close", () => { dialog.remove(); document.getElementById("compare")?.focus(); });
+  document.body.append(dialog);
+  dialog.showModal();
 }
 
-const empty = () => h("section", { class: "panel" }, h("div", { class: "state" }, h("h2", {}, "No campaign yet"),
-  h("p", {}, "A campaign begins with the first event that names it."),
-  h("pre", { class: "api" }, 'curl -H "Authorization: Bearer tls_…" -d \'{"type":"campaign_created","campaign_id":"spring","utm_campaign":"spring"}\' ' + location.origin + "/v1/events")));
+const compareBar = now => now.picked.length > 0 && h("div", { class: "cmp", role: "region", "aria-label": "Compare" },
+  h("b", {}, `${now.picked.length} of ${COMPARED_MAX} chosen`),
+  now.picked.map(id => h("span", { class: "chip" }, swatch(now.k.get(id)), now.names.get(id) || id)), h("span", { class: "sp" }),
+  h("button", { class: "btn quiet", type: "button", id: "clear", onclick: () => { choose("with", ""); now.redraw(); } }, "Clear"),
+  h("button", { class: "btn", type: "button", id: "compare", onclick: () => compare(now) }, "Compare"));
+
+// The foot adds up to the won revenue whatever the search hides: what it hides is a row of its own.
+function foot({ report, model }, shown) {
+  const currency = report.currency, of = row => minor(row.revenue[model]), digits = (report.total[model].split(".")[1] || "").length;
+  const line = (text, amount, sum) => h("tr", { role: "row", class: sum ? "sum" : null }, h("td", { role: "cell", class: "nophone" }),
+    h("td", { role: "cell", colspan: COLUMNS.length + 1 }, text), h("td", { role: "cell", class: "n" }, money(amount, currency)));
+  const hidden = report.rows.filter(r => r.group && !shown.has(r.group)), whole = minor(report.total[model]);
+  const fits = report.rows.reduce((sum, r) => sum + of(r), 0n) === whole;
+  return h("tfoot", { role: "rowgroup" },
+    hidden.length > 0 && line(`${counted(hidden.length, "campaign")} that the search hides`, inUnits(hidden.reduce((sum, r) => sum + of(r), 0n), digits)),
+    report.rows.filter(r => !r.group).map(r => line(h("a", { href: link("attribution") + "#none" }, r.reason === "no_campaign" ? "Touches in no campaign" : "Won deals without a journey"), r.revenue[model])),
+    line(["Won revenue ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")], report.total[model], true));
+}
+
+function table(now) {
+  const { data, campaigns } = now, { currency } = data.report, by = chosen("sort") || "attributed_revenue", upwards = chosen("order") === "up";
+  const search = chosen("q").toLowerCase(), named = c => (c.name || c.campaign_id).toLowerCase();
+  const order = (a, b) => {
+    const [x, y] = by === "name" ? [named(b), named(a)] : [weight(a, by, currency), weight(b, by, currency)];
+    return (x === y ? (a.campaign_id < b.campaign_id ? -1 : 1) : x < y ? 1 : -1) * (upwards ? -1 : 1);
+  };
+  const rows = campaigns.filter(c => named(c).includes(search) || c.campaign_id.toLowerCase().includes(search)).sort(order);
+  const sort = metric => () => { choose("order", metric === by && !upwards ? "up" : ""); choose("sort", metric); now.redraw(); };
+  const head = (metric, label, look) => h("th", { role: "columnheader", scope: "col", class: look, "aria-sort": metric === by ? ((by === "name") !== upwards ? "ascending" : "descending") : null },
+    h("button", { type: "button", id: "sort-" + metric, onclick: sort(metric) }, label));
+  return h("section", { class: "panel", "aria-label": "Campaigns" }, compareBar(now), h("div", { class: "scroll wide-open", role: "region", tabindex: 0, "aria-label": "Table of campaigns" }, h("table", { class: "cards sticky", role: "table" },
+    h("caption", { class: "sr" }, "Campaigns"),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { role: "columnheader", scope: "col" }, sr("Compare")), head("name", "Campaign"), h("th", { role: "columnheader", scope: "col" }, "Sessions by week"),
+      COLUMNS.map(([metric, label]) => head(metric, label, "n")))),
+    h("tbody", { role: "rowgroup" }, rows.map(c => row(c, now)),
+      !rows.length && h("tr", { role: "row" }, h("td", { role: "cell", class: "wide", colspan: COLUMNS.length + 3 }, "No campaign has this in its name."))),
+    foot(data, new Set(rows.map(c => c.campaign_id))))));
+}
+
+const empty = () => h("section", { class: "panel" }, h("div", { class: "state" }, h("h2", {}, "No campaigns yet"),
+  h("p", {}, "A campaign gathers pages, forms, emails and utm values. From then on, their touches count for it."),
+  h("code", { class: "api" }, `POST /v1/events {"type":"campaign_created","campaign_id":"spring","name":"Spring","utm_campaign":"spring"}`)));
+
+const skeleton = () => h("section", { class: "panel", "aria-busy": "true", role: "status" }, sr("Loading campaigns"), h("table", { "aria-hidden": "true" }, h("tbody", {},
+  Array.from({ length: SKELETON_ROWS }, (_, i) => h("tr", {}, h("td", {}, h("span", { class: "sk", "--w": 11 + i % 3 * 2 + "rem" })),
+    h("td", {}, h("span", { class: "sk tall", "--w": "6rem" })), [1, 2, 3].map(() => h("td", {}, h("span", { class: "sk", "--w": "4rem" }))))))));
+
+const notRead = (error, refresh) => h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, h("h2", {}, "The campaigns could not be read"),
+  h("p", {}, error.message, " Nothing is lost: what was sent is in the log."), h("p", { class: "mono muted" }, error.code),
+  h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: refresh }, "Try again"))));
+
+async function drawList(host, data, k, refresh) {
+  const into = document.getElementById("table-host");
+  if (!into.childNodes.length) show(into, skeleton());
+  let list;
+  try {
+    list = await data.list;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    if (host.data === data) show(into, notRead(error, refresh));
+    return;
+  }
+  if (host.data !== data) return; // a newer answer is under way
+  const { items } = list;
+  const now = { data, k, campaigns: items, names: new Map(items.map(c => [c.campaign_id, c.name || c.campaign_id])) };
+  host.names = now.names;
+  now.redraw = host.redraw = () => {
+    now.picked = chosen("with").split(" ").filter(id => now.names.has(id));
+    show(into, items.length ? table(now) : empty());
+  };
+  const running = items.filter(c => !state(c)).length;
+  show(document.getElementById("count"), `${counted(items.length, "campaign")}, ${num(running)} running`);
+  show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
+  now.redraw();
+}
+
+function currencyControl(host, report, refresh) {
+  const among = [...new Set([report.currency, ...report.other_currencies.map(m => m.currency)])].sort();
+  show(host, among.length > 1 && h("select", { class: "field", id: "pick-currency", "aria-label": "Currency", onchange: event => { choose("currency", event.target.value); refresh(); } },
+    among.map(c => h("option", { value: c, selected: c === report.currency }, c))));
+}
 
 function draw(host, data, status, refresh) {
-  const k = ranks(data.report.rows.filter(r => r.group).map(r => r.group));
-  const running = data.campaigns.filter(c => !state(c)).length;
-  if (!host.childNodes.length) {
+  const worth = row => minor(row.revenue[data.model]);
+  const k = ranks(data.report.rows.filter(r => r.group).sort((a, b) => (worth(a) < worth(b) ? 1 : -1)).map(r => r.group));
+  if (!document.getElementById("table-host")) {
     const search = h("input", { class: "field", type: "search", id: "search", "aria-label": "Search campaigns", placeholder: "Search campaigns", value: chosen("q"),
-      oninput: event => { choose("q", event.target.value); redraw(); } });
-    host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Campaigns"), h("p", { class: "soft", id: "count" })),
-      h("div", { class: "bar" }, search, controls(refresh))), h("div", { id: "won-host" }), h("div", { id: "table-host" }));
+      oninput: event => { choose("q", event.target.value); host.redraw?.(); } });
+    host.replaceChildren(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Campaigns"), h("p", { class: "facts", id: "count" })),
+      h("div", { class: "bar" }, search, controls(refresh), compareControl(refresh), h("span", { id: "currency" }), csvButton("/v1/campaigns", query(), "campaigns"))),
+      h("div", { id: "won-host" }), h("div", { id: "table-host" }));
   }
-  const redraw = host.redraw = () => {
-    const now = host.data;
-    show(document.getElementById("table-host"), now.data.campaigns.length ? table(now.data, now.k, host.redraw) : empty());
-  };
-  host.data = { data, k };
-  show(document.getElementById("count"), `${num(data.campaigns.length)} campaigns, ${num(running)} running`);
-  show(document.getElementById("won-host"), wonRevenue(data, k));
-  redraw();
+  host.data = data;
+  currencyControl(document.getElementById("currency"), data.report, refresh);
+  if (chosen("compare") && !data.before) show(document.getElementById("count"), `${COMPARED[chosen("compare")]}: choose a range first.`);
+  show(document.getElementById("won-host"), wonRevenue(data, k, host.names || new Map()));
+  return drawList(host, data, k, refresh);
 }
 
 run(load, draw);

@@ -19,12 +19,24 @@ export const sr = text => h("span", { class: "sr" }, text);
 export const icon = paths =>
   s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, paths.split("|").map(d => s("path", { d })));
 
+// Where an element is within a host, as the numbers of its ancestors; null if it is elsewhere.
+function placeOf(host, element) {
+  const place = [];
+  for (let at = element; at !== host; at = at.parentNode) {
+    if (!at?.parentNode) return null;
+    place.unshift([...at.parentNode.childNodes].indexOf(at));
+  }
+  return place;
+}
+
 // Replace an element's children, unless they are the same already: what is being read or focused stays.
 export function show(host, ...children) {
   const next = h("div", {}, ...children);
-  if (host.innerText !== undefined && host.childNodes.length === next.childNodes.length &&
+  if (host.childNodes.length === next.childNodes.length &&
       [...host.childNodes].every((node, i) => node.isEqualNode(next.childNodes[i]))) return;
-  const focused = document.activeElement?.id;
+  const focused = document.activeElement, place = host.contains(focused) ? placeOf(host, focused) : null;
   host.replaceChildren(...next.childNodes);
-  if (focused) document.getElementById(focused)?.focus();
+  if (!place) return;
+  const same = focused.id ? document.getElementById(focused.id) : place.reduce((node, i) => node?.childNodes[i], host);
+  same?.focus?.({ preventScroll: true });
 }

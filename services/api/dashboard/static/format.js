@@ -5,12 +5,13 @@ const numbers = new Intl.NumberFormat("en-GB");
 const SIGNS = { EUR: "€", USD: "$", GBP: "£" };
 
 export const num = n => numbers.format(n);
-export const minor = amount => Number(amount.replace(".", ""));
-export const decimals = amount => (amount.split(".")[1] || "").length;
+export const counted = (n, one, many = one + "s") => `${num(n)} ${n === 1 ? one : many}`;
+export const minor = amount => BigInt(amount.replace(".", ""));
+export const percent = (part, total) => total === 0n ? "0.0%" : (Number(part * 1000n / total) / 10).toFixed(1) + "%";
 
 export function moneyText(amount, currency) {
-  const [whole, cents] = amount.split(".");
-  return (SIGNS[currency] || currency + " ") + num(BigInt(whole)) + (cents ? "." + cents : "");
+  const [whole, cents] = amount.replace("-", "").split(".");
+  return (amount.startsWith("-") ? "−" : "") + (SIGNS[currency] || currency + " ") + num(BigInt(whole)) + (cents ? "." + cents : "");
 }
 
 export function money(amount, currency) {
@@ -19,8 +20,17 @@ export function money(amount, currency) {
   return h("span", { class: "money" }, text.slice(0, dot), h("span", { class: "cents" }, text.slice(dot)));
 }
 
-export const zone = { name: "UTC" };
+export const zone = { name: localStorage.getItem("touchline.zone") || "UTC" };
 const day = options => new Intl.DateTimeFormat("en-GB", { timeZone: zone.name, ...options });
-export const dayOf = text => day({ day: "numeric", month: "short", year: "numeric" }).format(new Date(text));
+// A date without a time is the same day in every time zone.
+export const dayOf = text => new Intl.DateTimeFormat("en-GB", { timeZone: text.length === 10 ? "UTC" : zone.name, day: "numeric", month: "short", year: "numeric" }).format(new Date(text));
+export const shortDay = text => day({ day: "numeric", month: "short" }).format(new Date(text));
+export const yearOf = text => day({ year: "numeric" }).format(new Date(text));
+export const timeOf = text => day({ hour: "2-digit", minute: "2-digit" }).format(new Date(text));
 export const instantOf = text =>
   day({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" }).format(new Date(text));
+export const daysBetween = (from, to) => Math.round((Date.parse(to) - Date.parse(from)) / 864e5);
+// The day that it is in the workspace's time zone, as 2026-01-31.
+export const today = () => new Intl.DateTimeFormat("en-CA", { timeZone: zone.name, year: "numeric", month: "2-digit", day: "2-digit" }).format(new Date());
+// A page's address without its scheme and its query.
+export const pageOf = url => { try { const at = new URL(url); return at.host + at.pathname; } catch { return url; } };

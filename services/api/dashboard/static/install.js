@@ -1,5 +1,5 @@
 // The page that puts the tracker on a site: the line to copy, the first events and what each counted for, and why there are none yet.
-import { get, post, Problem } from "./api.js";
+import { get, postJson, Problem } from "./api.js";
 import { h, icon, show } from "./dom.js";
 import { instantOf } from "./format.js";
 import { run } from "./shell.js";
@@ -121,7 +121,7 @@ function draw(host) {
   }
   async function make() {
     try {
-      const made = await post("/v1/keys", { scope: "collect" });
+      const made = await postJson("/v1/keys", { scope: "collect" });
       state.key = document.getElementById("collect").value = made.key;
       show(problem, "The key is shown here once. It is public, and may stand in your pages.");
       redraw();

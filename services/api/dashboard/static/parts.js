@@ -1,8 +1,8 @@
 // The parts that pages share: numbers that open, swatches, stacked bars, the drawer.
-import { all } from "./api.js";
-import { h, sr } from "./dom.js";
-import { instantOf, money, moneyText, minor, num } from "./format.js";
-import { query } from "./shell.js";
+import { address, all, csv } from "./api.js";
+import { h, icon, sr } from "./dom.js";
+import { counted, instantOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
+import { link, query } from "./shell.js";
 import { METRICS, REASONS } from "./words.js";
 
 export const swatch = k => h("span", { class: `sw k${k}`, "aria-hidden": "true" });
@@ -12,10 +12,17 @@ export const door = (content, id, open) =>
   h("button", { class: "why", type: "button", id, "aria-haspopup": "dialog", onclick: open }, content, sr(", show what is behind it"));
 
 export const stack = (parts, label) => h("div", { class: "stack", role: "img", "aria-label": label },
-  parts.filter(p => p.minor > 0).map(p => h("span", { class: `k${p.k}${p.k ? "" : " none"}`, "--w": String(p.minor), title: p.title })));
+  parts.filter(p => p.minor > 0n).map(p => h("span", { class: `k${p.k}${p.k ? "" : " none"}`, "--w": String(p.minor), title: p.title })));
 
-// Campaign colours by rank, once a page: six at most, the others are hatched.
-export const ranks = ids => new Map(ids.map((id, i) => [id, i < 6 ? i + 1 : 0]));
+// Campaign colours by rank when the page is first drawn: six at most, the others are hatched. A campaign keeps its colour, also
+// on the next pages of this tab, whatever range is then chosen.
+const COLOURS = 6, KEPT = "touchline.colours";
+export function ranks(ids) {
+  const kept = new Map(JSON.parse(sessionStorage.getItem(KEPT) || "[]"));
+  for (const id of ids) if (!kept.has(id) && kept.size < COLOURS) kept.set(id, kept.size + 1);
+  sessionStorage.setItem(KEPT, JSON.stringify([...kept]));
+  return { get: id => kept.get(id) || 0 };
+}
 
 export const revenue = (amounts, currency) => {
   const own = amounts.find(m => m.currency === currency) || amounts[0] || { amount: "0.00", currency };
@@ -35,40 +42,71 @@ export function keptOut(excluded) {
     h("span", { class: "tr" }, h("i", { "--w": `${n / most * 100}%` })), h("span", { class: "v" }, num(n)))));
 }
 
-const CONTACT_METRICS = ["influenced_contacts", "new_contacts_first_touch", "new_contacts_last_touch", "contacts_with_revenue", "contacts_with_attributed_revenue"];
-const DEAL_METRICS = { influenced_deals: "influenced_deals", closed_deals: "closed_deals", influenced_revenue: "closed_deals", attributed_revenue: "closed_deals" };
-
-async function behind(campaign, metric) {
-  const path = `/v1/campaigns/${encodeURIComponent(campaign)}/`;
-  if (CONTACT_METRICS.includes(metric)) {
-    const { items } = await all(path + "contacts", { ...query(), metric });
-    return table("Contacts", ["Contact", "When", "Deciding event"],
-      items.map(i => [i.contact, instantOf(i.at), h("span", { class: "mono" }, i.deciding_event.slice(0, 12))]));
-  }
-  if (metric in DEAL_METRICS) {
-    const { items } = await all(path + "deals", { ...query(), metric: DEAL_METRICS[metric] });
-    const shown = metric === "attributed_revenue" ? items.filter(i => i.share) : items;
-    return table("Deals", ["Deal", "Closed", metric === "attributed_revenue" ? "Share" : "Amount"], shown.map(i => {
-      const m = metric === "attributed_revenue" ? i.share : i.amount;
-      return [i.name || i.deal_id, i.closed_at ? instantOf(i.closed_at) : i.state, m ? money(m.amount, m.currency) : "none told"];
-    }));
-  }
-  return null;
+// The campaigns' names by their ids, asked once a page.
+let named = null;
+export async function campaignNames() {
+  named ??= all("/v1/campaigns", { numbers: "false" }).then(({ items }) => new Map(items.map(c => [c.campaign_id, c.name || c.campaign_id])));
+  return named;
 }
 
+// A chip for a campaign, which leads to its page.
+export const campaignChip = (id, name, k) => h("a", { class: "chip", href: link("campaign", { id }) }, swatch(k.get(id)), name);
+
+export const CONTACT_METRICS = ["influenced_contacts", "new_contacts_first_touch", "new_contacts_last_touch", "contacts_with_revenue", "contacts_with_attributed_revenue"];
+const DEAL_METRICS = { influenced_deals: "influenced_deals", closed_deals: "closed_deals", influenced_revenue: "closed_deals", attributed_revenue: "closed_deals" };
 const SHOWN_MAX = 200;
-const table = (title, heads, rows) => h("section", {}, h("h3", {}, `${title} behind it: ${num(rows.length)}`),
-  h("div", { class: "scroll" }, h("table", { class: "mini" },
-    h("thead", {}, h("tr", {}, heads.map((c, i) => h("th", { class: i === heads.length - 1 ? "n" : null, scope: "col" }, c)))),
-    h("tbody", {}, rows.slice(0, SHOWN_MAX).map(row => h("tr", {}, row.map((c, i) => h("td", { class: i === row.length - 1 ? "n" : null }, c))))))),
-  rows.length > SHOWN_MAX && h("p", { class: "muted" }, `The first ${SHOWN_MAX} are shown; the API call below gives all.`));
+
+// The list behind a number: its address, its heads, and how an item becomes a row; null if the API lists nothing for it.
+function behind(campaign, metric) {
+  const path = `/v1/campaigns/${encodeURIComponent(campaign)}/`;
+  if (CONTACT_METRICS.includes(metric)) return {
+    path: path + "contacts", query: { ...query(), metric }, one: "contact", heads: ["Contact", "When", "Deciding event"],
+    row: i => [h("a", { href: link("contact", { id: i.contact }) }, i.contact), instantOf(i.at), i.deciding_event && h("span", { class: "mono" }, i.deciding_event)],
+  };
+  if (!(metric in DEAL_METRICS)) return null;
+  const ofShare = metric === "attributed_revenue";
+  return {
+    path: path + "deals", query: { ...query(), metric: DEAL_METRICS[metric] }, one: "deal", heads: ["Deal", "Closed", ofShare ? "Share" : "Amount"],
+    of: i => ofShare ? i.share : i.amount, keep: i => !ofShare || i.share,
+    row: i => [h("a", { href: link("deal", { id: i.deal_id, campaign }) }, i.name || i.deal_id), i.closed_at ? instantOf(i.closed_at) : i.state,
+      (ofShare ? i.share : i.amount) ? money((ofShare ? i.share : i.amount).amount, (ofShare ? i.share : i.amount).currency) : "none told"],
+  };
+}
+
+// The sum of money of items by currency, as text; currencies are never added.
+function sums(items, of) {
+  const total = new Map();
+  for (const item of items) if (of(item)) {
+    const { amount, currency } = of(item), digits = (amount.split(".")[1] || "").length;
+    total.set(currency, { minor: (total.get(currency)?.minor || 0n) + minor(amount), digits });
+  }
+  return [...total].sort().map(([currency, { minor: all, digits }]) => moneyText(inUnits(all, digits), currency)).join(" and ");
+}
+export function inUnits(all, digits) {
+  const text = String(all < 0n ? -all : all).padStart(digits + 1, "0");
+  return (all < 0n ? "-" : "") + (digits ? `${text.slice(0, -digits)}.${text.slice(-digits)}` : text);
+}
+
+export const csvButton = (path, asked, name) =>
+  h("button", { class: "btn", type: "button", onclick: () => csv(path, asked, name) }, "CSV");
+
+export async function fill(rows, list) {
+  const { items, more } = await all(list.path, list.query, 1000), shown = items.filter(list.keep || (() => true));
+  const total = list.of && sums(shown, list.of);
+  rows.replaceChildren(h("section", {}, h("h3", {}, `${counted(shown.length, list.one)}${more ? " and more" : ""} behind it`),
+    h("div", { class: "scroll" }, h("table", { class: "mini" },
+      h("thead", {}, h("tr", {}, list.heads.map((c, i) => h("th", { class: i === list.heads.length - 1 ? "n" : null, scope: "col" }, c)))),
+      h("tbody", {}, shown.slice(0, SHOWN_MAX).map(item => h("tr", {}, list.row(item).map((c, i) => h("td", { class: i === list.heads.length - 1 ? "n" : null }, c))))),
+      total && h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: list.heads.length - 1 }, "Sum"), h("td", { class: "n" }, total))))),
+    shown.length > SHOWN_MAX && h("p", { class: "muted" }, `The first ${SHOWN_MAX} are shown; CSV has all.`),
+    h("div", { class: "bar" }, csvButton(list.path, list.query, list.one + "s"))));
+}
 
 export async function drawer(campaign, name, metric, value, excluded) {
   document.querySelector("dialog")?.remove();
-  const opener = document.activeElement;
-  const [label, rule, ruleName] = METRICS[metric];
-  const rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
-  const q = new URLSearchParams(Object.entries(query()).filter(([, v]) => v));
+  const opener = document.activeElement, [label, rule, ruleName] = METRICS[metric], list = behind(campaign, metric);
+  const rows = h("div", { "aria-live": "polite" }, list ? h("p", { class: "muted" }, "Reading…") : null);
+  const asked = list ? address(list.path, list.query) : address(`/v1/campaigns/${encodeURIComponent(campaign)}/overview`, query());
   const dialog = h("dialog", { class: "drawer", "aria-labelledby": "drawer-title" },
     h("div", { class: "dh" }, h("div", {}, h("p", { class: "muted" }, name), h("h2", { id: "drawer-title" }, label)),
       h("button", { class: "x", type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×")),
@@ -76,14 +114,37 @@ export async function drawer(campaign, name, metric, value, excluded) {
     h("section", {}, h("h3", {}, "What it counts"), h("blockquote", {}, rule, " Rule ", h("b", {}, ruleName), ".")),
     rows,
     h("section", {}, h("h3", {}, "Kept out, and why"), keptOut(excluded)),
-    h("section", {}, h("h3", {}, "The same number elsewhere"),
-      h("code", { class: "api" }, `GET /v1/campaigns/${campaign}/overview?${q}`)));
+    h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + asked)));
   document.body.append(dialog);
   dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("close", () => { dialog.remove(); (document.getElementById(opener?.id) || opener)?.focus(); });
   dialog.showModal();
-  rows.replaceChildren(...[await behind(campaign, metric)].filter(Boolean));
+  if (list) await fill(rows, list);
 }
 
 // Whether parts add up to a total, in minor units.
-export const addsUp = (parts, total) => parts.reduce((sum, amount) => sum + minor(amount), 0) === minor(total);
+export const addsUp = (parts, total) => parts.reduce((sum, amount) => sum + minor(amount), 0n) === minor(total);
+
+// Why something counts or does not: a verdict, and each check with the event that decides.
+const MARKS = { true: ["M3 8.5 6.5 12 13 4.5", "", "Holds: "], false: ["M4 4 12 12|M12 4 4 12", "fail", "Fails: "], null: ["M3.5 8H12.5", "skip2", "Not reached: "] };
+export const check = (holds, says, ...more) => {
+  const [mark, look, word] = MARKS[holds];
+  return h("li", { class: look || null }, icon(mark), h("div", {}, h("p", {}, sr(word), says), more));
+};
+export const ev = text => text && h("span", { class: "ev" }, text);
+export const verdict = (counts, text, code) => h("div", { class: counts ? "verdict" : "verdict not", role: "status" }, icon(MARKS[counts][0]),
+  h("div", {}, h("b", {}, text), code && h("span", { class: "mono" }, code)));
+
+// When a step of a journey was: its day and time; the year where it is another than that of the step before.
+export const when = (at, before) => h("div", { class: "when" }, h("b", {}, shortDay(at)), before && yearOf(before) === yearOf(at) ? "" : yearOf(at) + ", ", timeOf(at));
+
+// What each group earned, as a table whose parts add up.
+export function sharesTable(caption, parts, total, currency) {
+  const whole = minor(total), fits = parts.reduce((sum, p) => sum + p.minor, 0n) === whole;
+  return h("table", { class: "mini" }, h("caption", { class: "sr" }, caption),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, caption), h("th", { scope: "col", class: "n" }, "Share"), h("th", { scope: "col", class: "n" }, "Amount"))),
+    h("tbody", {}, parts.map(p => h("tr", {}, h("td", {}, h("span", { class: "nmx" }, swatch(p.k), p.name)),
+      h("td", { class: "n soft" }, percent(p.minor, whole)), h("td", { class: "n" }, money(p.amount, currency))))),
+    h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: 2 }, "Total ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")),
+      h("td", { class: "n" }, money(total, currency)))));
+}

@@ -1,24 +1,33 @@
-// What surrounds every page: navigation, range and model, the lag, and what to show while it loads or fails.
-import { dropKey, get, hasKey, Problem, setKey } from "./api.js";
+// What surrounds every page: signing in, navigation, range and model, the lag, and what to show while it loads or fails.
+import { get, keyOfAddress, Problem, signIn, signOut } from "./api.js";
 import { h, icon, s, show } from "./dom.js";
-import { num, zone } from "./format.js";
+import { counted, instantOf, timeOf, zone } from "./format.js";
+import { bounds, COMPARED, RANGES } from "./ranges.js";
 import { MODELS } from "./words.js";
 
 const REFRESH_MS = 2000;
 const SKELETON_MS = 150;
-const RANGES = { "": "All time", 28: "Last 28 days", 84: "Last 84 days", 365: "Last 365 days" };
-const INSTALL_ICON = "M5.5 4.5 2 8l3.5 3.5|M10.5 4.5 14 8l-3.5 3.5";
-const CAMPAIGNS_ICON = "M2.5 13.5V9|M6.5 13.5V5|M10.5 13.5V7.5|M14 13.5V2.5";
+const KEPT = ["range", "from", "to", "compare", "model", "currency"]; // what goes along from page to page
+const NAV = [
+  ["campaigns", "Campaigns", "M2.5 13.5V9|M6.5 13.5V5|M10.5 13.5V7.5|M14 13.5V2.5", ["campaign"]],
+  ["attribution", "Attribution", "M2.5 4h11|M2.5 8h7|M2.5 12h9", []],
+  ["deals", "Deals", "M2.5 5.5h11v7h-11z|M6 5.5V3.5h4v2", ["deal"]],
+  ["contacts", "Contacts", "M8 7.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5z|M3 13.5c.6-2.6 2.5-4 5-4s4.4 1.4 5 4", ["contact"]],
+  ["assets", "Assets", "M3 2.5h6l4 4v7H3z|M9 2.5v4h4", ["asset"]],
+  ["live", "Live", "M2 8h3l2-4 3 8 2-4h2", []],
+  ["operations", "Operations", "M8 5.500a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5z|M8 2v2|M8 12v2|M2 8h2|M12 8h2", []],
+  ["install", "Put it on your site", "M5.5 4.5 2 8l3.5 3.5|M10.5 4.5 14 8l-3.5 3.5", []],
+];
+export const PAGE = location.pathname.split("/").pop();
 
 const params = () => new URLSearchParams(location.search);
 export const chosen = name => params().get(name) || "";
 
-// Range and model live in the address, so that a page can be sent to somebody.
+// Range, comparison and model live in the address, so that a page can be sent to somebody.
 export function query() {
-  const days = Number(chosen("days"));
-  const from = days ? new Date(Date.now() - days * 864e5).toISOString().slice(0, 10) : "";
-  return { from, model: chosen("model") || "linear" };
+  return { ...bounds(chosen("range"), chosen("from"), chosen("to")), model: chosen("model") || "linear" };
 }
+export const rangeOnly = () => { const { from, to } = query(); return { from, to }; };
 
 export function choose(name, value) {
   const next = params();
@@ -28,20 +37,32 @@ export function choose(name, value) {
 
 export const link = (page, more = {}) => {
   const next = new URLSearchParams(more);
-  for (const name of ["days", "model"]) if (chosen(name)) next.set(name, chosen(name));
+  for (const name of KEPT) if (chosen(name)) next.set(name, chosen(name));
   return `/dashboard/${page}${next.size ? "?" + next : ""}`;
 };
 
-const select = (label, name, options, refresh) => h("select", {
+export const select = (label, name, options, refresh, initial = "") => h("select", {
   class: "field", id: "pick-" + name, "aria-label": label,
-  onchange: event => { choose(name, event.target.value); refresh(); },
-}, Object.entries(options).sort((a, b) => a[0] - b[0]).map(([value, text]) =>
-  h("option", { value, selected: chosen(name) === value }, text)));
+  onchange: event => { choose(name, event.target.value === initial ? "" : event.target.value); refresh(); },
+}, Object.entries(options).map(([value, text]) => h("option", { value, selected: (chosen(name) || initial) === value }, text)));
 
-export const controls = refresh => [
-  select("Range", "days", RANGES, refresh),
-  select("Model", "model", MODELS, refresh),
-];
+const day = (label, name, refresh) => h("input", { class: "field", type: "date", id: "pick-" + name, "aria-label": label, value: chosen(name),
+  onchange: event => { choose(name, event.target.value); refresh(); } });
+
+// Object keys that are whole numbers come first in JavaScript, so the order is given.
+const ORDER = ["", "this-month", "last-month", "this-quarter", "last-quarter", "this-year", "last-year", "28", "84", "365", "custom"];
+export const rangeControls = refresh => {
+  const days = h("span", { class: "bar", id: "days" });
+  const fill = () => show(days, chosen("range") === "custom" && [day("First day", "from", refresh), day("Last day", "to", refresh)]);
+  fill();
+  const pick = h("select", { class: "field", id: "pick-range", "aria-label": "Range",
+    onchange: event => { choose("range", event.target.value); fill(); refresh(); } },
+    ORDER.map(value => h("option", { value, selected: chosen("range") === value }, RANGES[value])));
+  return [pick, days];
+};
+export const modelControl = refresh => select("Model", "model", MODELS, refresh, "linear");
+export const compareControl = refresh => select("Comparison", "compare", COMPARED, refresh);
+export const controls = refresh => [rangeControls(refresh), modelControl(refresh)];
 
 function flipTheme() {
   const root = document.documentElement;
@@ -55,93 +76,146 @@ const logo = () => s("svg", { viewBox: "0 0 26 16", "aria-hidden": "true" },
   s("circle", { cx: 6, cy: 8, r: 3, fill: "var(--surface)", stroke: "currentColor", "stroke-width": 1.75 }),
   s("circle", { cx: 17, cy: 8, r: 4.25, fill: "var(--accent)" }));
 
+const TABS = 4; // on a phone; the others are in the fifth
+const place = ([page, text, paths, within]) =>
+  h("a", { href: link(page), "aria-current": page === PAGE || within.includes(PAGE) ? "page" : null }, icon(paths), text);
+
+function more() {
+  const menu = h("dialog", { class: "drawer", "aria-label": "More" },
+    h("div", { class: "dh" }, h("h2", {}, "More"), h("button", { class: "x", type: "button", "aria-label": "Close", onclick: () => menu.close() }, "×")),
+    h("nav", { class: "nav", "aria-label": "More places" }, NAV.slice(TABS).map(place)),
+    h("div", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: flipTheme }, "Light or dark"), leave()));
+  menu.addEventListener("close", () => menu.remove());
+  document.body.append(menu);
+  menu.showModal();
+}
+
+const leave = () => h("button", { class: "btn quiet", type: "button", onclick: async () => { await signOut(); location.reload(); } }, "Sign out");
+
 function frame() {
   const parts = {
-    workspace: h("div", { class: "ws" }), lag: h("span", {}, "…"), generation: h("p", { class: "muted" }),
+    workspace: h("div", { class: "ws" }), live: h("p", { class: "live", role: "status" }), generation: h("p", { class: "muted" }),
     main: h("main", { id: "main", tabindex: -1 }),
   };
-  const installs = location.pathname.endsWith("/install");
-  const nav = () => [h("a", { href: link("campaigns"), "aria-current": installs ? null : "page" }, icon(CAMPAIGNS_ICON), "Campaigns"),
-    h("a", { href: link("install"), "aria-current": installs ? "page" : null }, icon(INSTALL_ICON), "Put it on your site")];
   document.getElementById("app").replaceChildren(h("div", { class: "shell" },
     h("header", { class: "side" }, h("a", { class: "brand", href: link("campaigns") }, logo(), "Touchline"),
-      parts.workspace, h("nav", { class: "nav", "aria-label": "Main" }, nav()),
-      h("div", { class: "foot" }, h("p", { class: "live", role: "status" }, h("i"), parts.lag), parts.generation,
-        h("button", { class: "btn quiet", type: "button", onclick: flipTheme }, "Light or dark"))),
-    parts.main));
+      parts.workspace, h("nav", { class: "nav", "aria-label": "Main" }, NAV.map(place)),
+      h("div", { class: "foot" }, parts.live, parts.generation,
+        h("button", { class: "btn quiet", type: "button", onclick: flipTheme }, "Light or dark"), leave())),
+    parts.main),
+    h("nav", { class: "tabs", "aria-label": "Main, phone" }, NAV.slice(0, TABS).map(place),
+      h("button", { type: "button", "aria-haspopup": "dialog", onclick: more }, icon("M3 8h.01|M8 8h.01|M13 8h.01"), "More")));
   return parts;
 }
 
 function showStatus(parts, status) {
-  zone.name = status.workspace.time_zone;
   show(parts.workspace, h("b", {}, status.workspace.name), h("span", {}, `${status.workspace.currency}, ${zone.name}`));
-  show(parts.lag, status.up_to_date === null ? "lag unknown" : status.up_to_date ? "up to date" : status.lag_events ? `${num(status.lag_events)} events behind` : "catching up");
-  show(parts.generation, `Generation ${status.generation}` + (status.projected_offset === null ? "" : `, ${num(status.projected_offset)} events`) +
-    (status.dead_letters ? `, ${num(status.dead_letters)} dead letters` : ""));
+  const lag = status.up_to_date === null ? "lag unknown" : status.up_to_date ? "up to date"
+    : status.lag_events ? counted(status.lag_events, "event") + " behind" : "catching up";
+  show(parts.live, h("i"), h("span", {}, lag));
+  parts.live.classList.remove("away");
+  show(parts.generation, `Generation ${status.generation}` + (status.projected_offset === null ? "" : `, ${counted(status.projected_offset, "event")}`) +
+    (status.dead_letters ? `, ${counted(status.dead_letters, "dead letter")}` : ""));
 }
 
-const skeleton = () => h("section", { class: "panel", "aria-busy": "true", "aria-label": "Loading" },
-  h("header", {}, h("span", { class: "sk tall", "--w": "40%" })),
-  h("div", { class: "pad" }, [70, 90, 55, 80].map(width => h("p", {}, h("span", { class: "sk", "--w": width + "%" }), " "))));
+function showAway(parts, since) {
+  parts.live.classList.add("away");
+  show(parts.live, h("i"), h("span", {}, `no answer since ${timeOf(since)}`));
+}
 
-function problem(error, asOf, retry) {
+// A skeleton of the layout that most pages have: a head, tiles, rows.
+const skeleton = () => h("div", { "aria-busy": "true", "aria-label": "Loading" },
+  h("div", { class: "head" }, h("div", {}, h("span", { class: "sk tall", "--w": "12rem" }))),
+  h("section", { class: "panel" }, h("header", {}, h("span", { class: "sk tall", "--w": "40%" })),
+    h("div", { class: "pad" }, [70, 90, 55, 80, 65, 75].map(width => h("p", {}, h("span", { class: "sk", "--w": width + "%" }), " ")))));
+
+function problem(error, retry) {
   return h("section", { class: "panel", role: "alert" }, h("div", { class: "state" },
-    h("h2", {}, error.status === 404 ? "There is no such campaign" : "The numbers could not be read"),
-    h("p", {}, error.message + " Nothing is lost: what was sent is in the log."),
-    h("p", { class: "mono muted" }, error.code, asOf && `, last good numbers as of ${asOf}`),
+    h("h1", {}, error.status === 404 ? "There is no such thing" : "The numbers could not be read"),
+    h("p", {}, error.message, error.status === 404 ? "" : " Nothing is lost: what was sent is in the log."),
+    h("p", { class: "mono muted" }, error.code),
     h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: retry }, "Try again"))));
 }
 
-function askForKey() {
-  const input = h("input", { class: "field", id: "key", name: "key", type: "password", autocomplete: "off", required: true, placeholder: "tlr_…" });
-  const form = h("form", { onsubmit: event => { event.preventDefault(); setKey(input.value.trim()); location.reload(); } },
-    h("label", { for: "key" }, "Read key of the workspace", input),
-    h("p", { class: "muted" }, "It stays in this tab. `keys.json` in the data directory holds one."),
-    h("button", { class: "btn main", type: "submit" }, "Show the dashboard"));
-  document.getElementById("app").replaceChildren(
-    h("main", { id: "main" }, h("section", { class: "panel ask" }, h("header", {}, h("h1", {}, "Touchline")), form)));
-}
+const stale = (error, since) => h("div", { class: "note", role: "alert" }, h("span", {},
+  `${error.message} These are the last numbers that could be read, of ${instantOf(since)}.`), h("span", { class: "mono" }, error.code));
 
-// Run a page: `load` asks, `draw` draws into the hosts; old numbers stay while new ones are fetched.
-export function run(load, draw) {
-  if (!hasKey()) { askForKey(); return; }
-  const parts = frame(), host = h("div", {});
-  parts.main.append(host);
-  let asOf = null, drawn = false, busy = false, again = false;
-  const waiting = setTimeout(() => { if (!drawn) host.replaceChildren(skeleton()); }, SKELETON_MS);
-
-  async function refresh() {
-    if (busy) { again = true; return; }
-    busy = true;
+function askForKey(told) {
+  const input = h("input", { class: "field", id: "key", name: "key", type: "password", autocomplete: "current-password", required: true, placeholder: "tlr_…" });
+  const says = h("p", { class: "bad", role: "alert" }, told);
+  const form = h("form", { onsubmit: async event => {
+    event.preventDefault();
     try {
-      const status = await get("/v1/status");
-      showStatus(parts, status);
-      const asked = location.search + status.as_of;
-      if (asked !== asOf) {
-        const data = await load();
-        clearTimeout(waiting);
-        if (!drawn) host.replaceChildren();
-        draw(host, data, status, refresh);
-        asOf = asked;
-        drawn = true;
-      }
+      await signIn(input.value.trim());
+      location.reload();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (error.status === 401) { dropKey(); askForKey(); return; }
+      show(says, error.message);
+      input.select();
+    }
+  } },
+    h("label", { for: "key" }, "Read or admin key of the workspace", input), says,
+    h("p", { class: "muted" }, "This browser keeps it for 90 days in a cookie that no script can read. `keys.json` in the data directory holds one."),
+    h("button", { class: "btn main", type: "submit" }, "Sign in"));
+  document.getElementById("app").replaceChildren(
+    h("main", { id: "main" }, h("section", { class: "panel ask" }, h("header", {}, h("h1", {}, "Touchline")), form)));
+  input.focus();
+}
+
+// Run a page: `load` asks, `draw` draws into the host; old numbers stay while new ones are fetched, and when nothing answers.
+export async function run(load, draw) {
+  try {
+    await keyOfAddress();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    askForKey(error.message);
+    return;
+  }
+  const parts = frame(), notes = h("div", {}), host = h("div", {});
+  parts.main.append(notes, host);
+  let shown = null, since = null, drawn = false, busy = false, again = false, out = false;
+  const waiting = setTimeout(() => { if (!drawn) host.replaceChildren(skeleton()); }, SKELETON_MS);
+
+  async function read() {
+    const status = await get("/v1/status"), asked = location.search + status.as_of + status.generation;
+    if (zone.name !== status.workspace.time_zone) localStorage.setItem("touchline.zone", zone.name = status.workspace.time_zone);
+    showStatus(parts, status);
+    show(notes);
+    if (asked !== shown) {
+      const data = await load(status);
       clearTimeout(waiting);
-      show(host, problem(error, asOf, () => { asOf = null; drawn = false; refresh(); }));
-      drawn = false;
-      asOf = null;
+      if (!drawn) host.replaceChildren();
+      draw(host, data, status, refresh);
+      shown = asked;
+      drawn = true;
+    }
+    since = new Date().toISOString();
+  }
+
+  async function refresh(byHand = true) {
+    if (busy) { again = byHand || again; return; }
+    busy = true;
+    if (byHand) host.setAttribute("aria-busy", "true");
+    try {
+      await read();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      clearTimeout(waiting);
+      if (error.status === 401) { out = true; askForKey(drawn || since ? error.message : ""); return; }
+      shown = null;
+      if (drawn) { showAway(parts, since); show(notes, stale(error, since)); } else host.replaceChildren(problem(error, refresh));
     } finally {
       busy = false;
-      if (again) { again = false; refresh(); }
+      host.removeAttribute("aria-busy");
+      if (again && !out) { again = false; refresh(); }
     }
   }
 
   // Look again soon, but never spend more than a quarter of the time asking.
   async function follow() {
     const began = performance.now();
-    if (!document.hidden && hasKey()) await refresh();
+    if (out) return;
+    if (!document.hidden) await refresh(false);
     setTimeout(follow, Math.max(REFRESH_MS, 3 * (performance.now() - began)));
   }
   follow();

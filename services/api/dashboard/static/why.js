@@ -1,20 +1,10 @@
 // Why is this (not) here? What the API explains of an event or a deal, asked from the page of a campaign.
 import { get, Problem } from "./api.js";
-import { h, icon, show } from "./dom.js";
+import { h, show } from "./dom.js";
 import { instantOf } from "./format.js";
+import { check, ev, verdict } from "./parts.js";
 import { chosen } from "./shell.js";
 import { INEFFECTIVE, REASONS } from "./words.js";
-
-const MARKS = { true: ["M3 8.5 6.5 12 13 4.5", "", "Yes: "], false: ["M4 4 12 12|M12 4 4 12", "fail", "No: "], null: ["M3.5 8H12.5", "skip2", "Not reached: "] };
-
-const check = (holds, says, ...more) => {
-  const [mark, look, word] = MARKS[holds];
-  return h("li", { class: look || null }, icon(mark), h("div", {}, h("p", {}, h("span", { class: "sr" }, word), says), more));
-};
-
-const ev = text => text && h("span", { class: "ev" }, text);
-
-const verdict = (counts, text) => h("p", { class: counts ? "verdict" : "verdict not" }, icon(MARKS[counts][0]), h("b", {}, text));
 
 function deal(told) {
   return [verdict(told.counts, told.counts ? `Deal ${told.deal_id} counts for this campaign.` : `Deal ${told.deal_id} does not count for this campaign.`),

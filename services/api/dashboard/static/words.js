@@ -31,6 +31,24 @@ export const HIDDEN = {
   not_published: "not published", no_visit_since_campaign_created: "no visit since the campaign was created", no_visit: "no visit yet",
   outside_campaign_dates: "published outside the campaign's dates",
 };
+export const ROLES = { first: "First touch", lead_creation: "Contact created", deal_creation: "Deal created", last: "Last touch" };
+export const UNCREDITED = {
+  not_revenue_touch: "Of a kind that earns nothing", contact_not_eligible: "The contact joined the deal too late", after_close: "After the close",
+  outside_lookback: "Before the lookback", machine: "Machine traffic", internal: "Own staff",
+};
+export const TYPES = {
+  page_visited: "Page visit", form_submitted: "Form submitted", cta_viewed: "CTA seen", cta_clicked: "CTA clicked", email_sent: "Email sent",
+  email_delivered: "Email delivered", email_opened: "Email opened", email_clicked: "Email clicked", email_bounced: "Email bounced",
+  email_unsubscribed: "Unsubscribed", social_clicked: "Social post clicked", social_interacted: "Social interaction", ad_viewed: "Ad seen",
+  ad_clicked: "Ad clicked", asset_interacted: "Interaction", list_joined: "Joined a list", workflow_enrolled: "Enrolled in a workflow",
+};
+export const typeName = type => TYPES[type] || type.replaceAll("_", " ").replace(/^./, c => c.toUpperCase());
+export const CHANNELS = {
+  direct: "Direct", organic_search: "Organic search", paid_search: "Paid search", organic_social: "Organic social", paid_social: "Paid social",
+  email: "Email", referral: "Referral", display: "Display", video: "Video", affiliates: "Affiliates", sms: "SMS", audio: "Audio", other: "Other",
+};
+export const channelName = channel => CHANNELS[channel] || (channel || "").replaceAll("_", " ");
+export const DEAL_STATES = { open: "Open", won: "Won", lost: "Lost", deleted: "Deleted" };
 export const MODELS = {
   linear: "Linear", first_interaction: "First interaction", last_interaction: "Last interaction", u_shaped: "U-shaped",
   w_shaped: "W-shaped", full_path: "Full path", time_decay: "Time decay", j_shaped: "J-shaped",

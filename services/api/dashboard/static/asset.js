@@ -1,0 +1,52 @@
+// The page of one asset: who held it when, its touches a day by the campaign that they count for, and whom it influenced.
+import { get } from "./api.js";
+import { dayNumber, strip } from "./charts.js";
+import { h, show } from "./dom.js";
+import { counted, dayOf, instantOf, money, num, today } from "./format.js";
+import { campaignNames, ranks, swatch } from "./parts.js";
+import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
+import { ASSET_TYPES, TOUCHES } from "./words.js";
+
+const ID = chosen("id"), WEEK = 7;
+
+async function load() {
+  const [asset, names] = await Promise.all([get(`/v1/assets/${encodeURIComponent(ID)}`, rangeOnly()), campaignNames()]);
+  return { asset, names };
+}
+
+function axisOf({ held, days }) {
+  const { from, to } = rangeOnly(), tomorrow = dayNumber(today()) + 1;
+  const first = Math.min(tomorrow - WEEK, ...held.map(t => dayNumber(t.from)), ...days.map(d => dayNumber(d.on)));
+  return { from: from ? dayNumber(from) : first, to: to ? Math.min(dayNumber(to), tomorrow) : tomorrow };
+}
+
+const head = a => [h("p", { class: "crumb" }, h("a", { href: link("assets") }, "Assets")), h("h1", {}, a.name || a.asset_id),
+  h("p", { class: "facts" }, h("span", {}, ASSET_TYPES[a.asset_type] || ASSET_TYPES.null), [a.network, a.ad_type].filter(Boolean).map(t => h("span", {}, t)), h("span", { class: "mono" }, a.asset_id)),
+  (a.url || a.target_url) && h("p", { class: "facts mono" }, a.url || a.target_url)];
+
+const tile = (label, value, note) => h("div", { class: "tile" }, h("p", { class: "lab" }, label), h("p", { class: "val" }, h("b", {}, value)), note && h("p", { class: "sub muted" }, note));
+const numbers = a => h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers"),
+  h("div", { class: "tiles four" }, tile("Touches", num(a.touches), Object.entries(a.statistics).map(([type, n]) => `${num(n)} ${TOUCHES[type] || type}`).join(", ")),
+    tile("Influenced contacts", num(a.results.influenced_contacts)), tile("Influenced deals", num(a.results.influenced_deals)),
+    tile("Influenced revenue", a.results.influenced_revenue.length ? a.results.influenced_revenue.map(m => h("div", {}, money(m.amount, m.currency))) : num(0))));
+
+function held(a, names) {
+  if (!a.held.length) return h("p", { class: "pad muted" }, "No campaign has held it.");
+  const k = ranks(a.held.map(t => t.campaign)), called = id => names.get(id) || id, host = h("div", { class: "pad" });
+  return { host, draw: () => strip(host, { name: a.name || a.asset_id, held: a.held, days: a.days }, axisOf(a), null, { colour: id => k.get(id), name: called }),
+    table: h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of who held it" }, h("table", {}, h("caption", { class: "sr" }, "Who held it"), h("thead", {}, h("tr", {}, ["Campaign", "From", "To", "Event"].map(t => h("th", { scope: "col" }, t)))),
+      h("tbody", {}, a.held.map(t => h("tr", {}, h("td", {}, h("span", { class: "nmx" }, swatch(k.get(t.campaign)), h("a", { href: link("campaign", { id: t.campaign }) }, called(t.campaign)))), h("td", {}, instantOf(t.from)), h("td", {}, t.to ? instantOf(t.to) : "now"), h("td", { class: "mono" }, t.associated_by)))))) };
+}
+
+function draw(host, { asset, names }, status, refresh) {
+  document.title = `${asset.name || asset.asset_id} · Touchline`;
+  if (!document.getElementById("held-host")) host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, rangeControls(refresh))), h("div", { id: "numbers-host" }), h("div", { id: "held-host" }));
+  show(document.getElementById("who"), head(asset));
+  show(document.getElementById("numbers-host"), numbers(asset));
+  const times = held(asset, names), seen = asset.first_seen ? `Touched from ${dayOf(asset.first_seen)} to ${dayOf(asset.last_seen)}, ${counted(asset.touches, "time")} in this range.` : "Not touched in this range.";
+  show(document.getElementById("held-host"), h("section", { class: "panel", "aria-labelledby": "held" }, h("header", {}, h("div", {}, h("h2", { id: "held" }, "Who held it"),
+    h("p", {}, `Touches count for the campaign that held it at the time. ${seen}`))), times.host ? [times.host, times.table] : times));
+  times.draw?.();
+}
+
+run(load, draw);

@@ -1,0 +1,129 @@
+// What earned the revenue, or brought the deals and contacts: several models side by side, by whatever group; what belongs to none is opened.
+import { get } from "./api.js";
+import { h, show } from "./dom.js";
+import { counted, dayOf, money, moneyText, num, percent } from "./format.js";
+import { csvButton, fill, inUnits, ranks, stack, swatch } from "./parts.js";
+import { chosen, choose, link, query, rangeControls, rangeOnly, run, select } from "./shell.js";
+import { ASSET_TYPES, channelName, MODELS, typeName } from "./words.js";
+
+const GROUPS = { campaign: "Campaign", asset: "Asset", asset_type: "Type of asset", interaction: "Interaction", channel: "Channel", source: "Source", medium: "Medium", utm_campaign: "utm_campaign", owner: "Owner" };
+const OF = { revenue: "Won revenue", deals: "Deals created", contacts: "Contacts created" };
+const SHOWN = 30, PATH_SHOWN = 8;
+const REASONS = { no_campaign: "No campaign", no_journey: "No journey", none: "None" };
+
+const asked = () => ({ ...rangeOnly(), model: Object.keys(MODELS), group_by: chosen("by") || "campaign", of: chosen("of") || "revenue", currency: chosen("of") ? "" : chosen("currency") });
+
+async function load() {
+  const [report, paths] = await Promise.all([get("/v1/reports/attribution", asked()), get("/v1/reports/paths", { ...rangeOnly(), limit: "10" })]);
+  return { report, paths: paths.items, model: query().model, by: asked().group_by, of: asked().of };
+}
+
+const groupName = (row, by) => {
+  if (row.group === null) return REASONS[row.reason] || row.reason.replaceAll("_", " ");
+  const known = { asset_type: t => ASSET_TYPES[t], interaction: typeName, channel: channelName }[by];
+  return row.name || known?.(row.group) || row.group;
+};
+const values = row => row.credit || row.revenue;
+// Shares of deals and contacts have up to so many decimals; as whole parts of that size they are added without floats.
+const DECIMALS = 6;
+const exact = text => { const [whole, part = ""] = text.split("."); return BigInt(whole + part.padEnd(DECIMALS, "0")); };
+const write = (text, of, currency) => of === "revenue" ? money(text, currency) : h("span", { class: "num" }, text);
+const writeText = (text, of, currency) => of === "revenue" ? moneyText(text, currency) : text;
+
+// The parts of a model, the largest first, those beyond the colours as one, those of no group last.
+function partsOf(data, model, k) {
+  const { report, by } = data, whole = exact(report.total[model]);
+  const parts = report.rows.map(row => ({ k: row.group === null ? 0 : k.get(row.group), group: row.group, reason: row.reason, name: groupName(row, by), text: values(row)[model], minor: exact(values(row)[model]), row }));
+  const order = parts.filter(p => p.group !== null).sort((a, b) => (a.minor < b.minor ? 1 : a.minor > b.minor ? -1 : 0)), none = parts.filter(p => p.group === null);
+  const rest = order.filter(p => !p.k).reduce((sum, p) => sum + p.minor, 0n);
+  const drawn = [...order.filter(p => p.k).sort((a, b) => a.k - b.k), { k: 0, name: "Others", minor: rest }, ...none].filter(p => p.minor > 0n).map(p => ({ ...p, title: `${p.name}: ${percent(p.minor, whole)}` }));
+  return { whole, table: [...order, ...none], drawn };
+}
+
+function side(data, k, refresh) {
+  const names = Object.keys(MODELS).filter(m => m in data.report.total);
+  const take = model => { choose("model", model === "linear" ? "" : model); refresh(); };
+  return h("section", { class: "panel", "aria-labelledby": "side" },
+    h("header", {}, h("div", {}, h("h2", { id: "side" }, "Models side by side"), h("p", {}, "The same journeys, shared out differently. Choose one to read it in the table."))),
+    h("div", { class: "pad" }, h("div", { class: "models", role: "radiogroup", "aria-label": "Attribution model" }, names.map((model, i) => {
+      const { drawn } = partsOf(data, model, k), on = model === data.model;
+      return h("button", { type: "button", role: "radio", id: "model-" + model, "aria-checked": String(on), tabindex: on ? 0 : -1, onclick: () => take(model),
+        onkeydown: event => {
+          const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+          if (!step) return;
+          event.preventDefault();
+          const next = names[(i + step + names.length) % names.length];
+          document.getElementById("model-" + next).focus();
+          take(next);
+        } }, MODELS[model], drawn.length ? stack(drawn, drawn.map(p => p.title).join(", ")) : h("span", { class: "muted" }, "nothing to share out"));
+    }))));
+}
+
+const label = (p, by) => p.group !== null && by === "campaign" ? h("a", { href: link("campaign", { id: p.group }) }, p.name)
+  : p.group !== null && by === "asset" ? h("a", { href: link("asset", { id: p.group }) }, p.name) : p.name;
+
+function table(data, k, again) {
+  const { report, of, by, model } = data, { table: parts, whole } = partsOf(data, model, k), fits = parts.reduce((sum, p) => sum + p.minor, 0n) === whole;
+  const few = data.whole ? parts : [...parts.slice(0, SHOWN), ...parts.slice(SHOWN).filter(p => p.group === null)], hidden = parts.filter(p => !few.includes(p));
+  const rest = inUnits(hidden.reduce((sum, p) => sum + p.minor, 0n), DECIMALS).replace(of === "revenue" ? /0{4}$/ : /\.?0+$/, "");
+  const cell = (text, attributes) => h("td", { role: "cell", ...attributes }, text);
+  return h("section", { class: "panel", "aria-labelledby": "groups" },
+    h("header", {}, h("div", {}, h("h2", { id: "groups" }, `${OF[of]} by ${GROUPS[by].toLowerCase()}, ${MODELS[model].toLowerCase()}`), h("p", {}, "Every row is a part of the sum below it.")),
+      csvButton("/v1/reports/attribution", asked(), "attribution")),
+    h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of groups" }, h("table", { class: "cards", role: "table" }, h("caption", { class: "sr" }, `${OF[of]} by ${GROUPS[by]}`),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [GROUPS[by], "Deals", "Contacts", "Share", of === "revenue" ? `In ${report.currency}` : OF[of]].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i ? "n" : null }, t)))),
+      h("tbody", { role: "rowgroup" }, few.map(p => h("tr", { role: "row", id: p.group === null ? "none-" + p.reason : null },
+        cell(h("span", { class: "nmx" }, swatch(p.k), label(p, by)), { class: "wide" }), cell(p.row.deals == null ? "" : num(p.row.deals), { class: "n", "data-l": "Deals" }),
+        cell(p.row.contacts == null || typeof p.row.contacts === "object" ? "" : num(p.row.contacts), { class: "n", "data-l": "Contacts" }), cell(percent(p.minor, whole), { class: "n soft", "data-l": "Share" }), cell(write(p.text, of, report.currency), { class: "n", "data-l": OF[of] }))),
+        hidden.length > 0 && h("tr", { role: "row" }, cell(h("button", { class: "why", type: "button", id: "show-all", onclick: again }, `${counted(hidden.length, "more row")}: show all`), { class: "wide", colspan: 4 }), cell(write(rest, of, report.currency), { class: "n" }))),
+      h("tfoot", { role: "rowgroup" }, h("tr", { role: "row", class: "sum" }, cell(["Sum ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")], { colspan: 4 }), cell(write(report.total[model], of, report.currency), { class: "n" }))))));
+}
+
+// The won deals that count for no campaign: they are behind "no campaign" and "no journey".
+function unattributed() {
+  const rows = h("div", {}, h("p", { class: "muted" }, "Reading…"));
+  const list = { path: "/v1/deals", query: { ...rangeOnly(), state: "won" }, one: "deal", heads: ["Deal", "Closed", "Amount"], of: d => d.amount, keep: d => !d.campaigns.length,
+    row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), dayOf(d.closed_at), d.amount ? money(d.amount.amount, d.amount.currency) : "none told"] };
+  return { list, rows, panel: h("section", { class: "panel", "aria-labelledby": "none" },
+    h("header", {}, h("div", {}, h("h2", { id: "none" }, "Won deals that count for no campaign"), h("p", {}, "No contact of theirs was touched by a campaign in time. Each opens its journey, which says why."))), h("div", { class: "pad" }, rows)) };
+}
+
+// A long path is told by its beginning and its end.
+function pathText(path) {
+  const steps = path.map(typeName), left = steps.length - PATH_SHOWN;
+  if (left <= 1) return steps.join(" → ") || "no touch";
+  return [...steps.slice(0, PATH_SHOWN - 3), `${num(left)} more`, ...steps.slice(-3)].join(" → ");
+}
+
+const paths = data => h("section", { class: "panel", "aria-labelledby": "paths" },
+  h("header", {}, h("div", {}, h("h2", { id: "paths" }, "The commonest paths to a won deal"), h("p", {}, "Kinds of touches in order, without repetitions."))),
+  data.paths.length ? h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of paths" }, h("table", {}, h("caption", { class: "sr" }, "Paths"), h("thead", {}, h("tr", {}, ["Path", "Deals", "Touches, mean", "Days to the close, median", "Revenue"].map((t, i) => h("th", { scope: "col", class: i ? "n" : null }, t)))),
+    h("tbody", {}, data.paths.map(p => h("tr", {}, h("td", {}, pathText(p.path)), h("td", { class: "n" }, num(p.deals)), h("td", { class: "n" }, p.touches_mean), h("td", { class: "n" }, p.days_to_close_median),
+      h("td", { class: "n" }, p.revenue.map(m => h("div", {}, money(m.amount, m.currency)))))))))
+    : h("p", { class: "pad muted" }, "No deal has been won in this range."));
+
+let opened = null;
+
+function draw(host, data, status, refresh) {
+  const { report, model, of } = data, worth = row => exact(values(row)[model]);
+  const k = data.by === "campaign" ? ranks(report.rows.filter(r => r.group !== null).sort((a, b) => (worth(a) < worth(b) ? 1 : -1)).map(r => r.group))
+    : (order => ({ get: group => order.indexOf(group) + 1 }))(report.rows.filter(r => r.group !== null).sort((a, b) => (exact(values(a).linear) < exact(values(b).linear) ? 1 : -1)).slice(0, 6).map(r => r.group));
+  if (!document.getElementById("models-host")) {
+    host.replaceChildren(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Attribution"), h("p", { class: "facts", id: "sum" })),
+      h("div", { class: "bar" }, select("What is shared out", "of", { "": OF.revenue, deals: OF.deals, contacts: OF.contacts }, refresh), select("Group by", "by", GROUPS, refresh, "campaign"), rangeControls(refresh))),
+      h("div", { id: "models-host" }), h("div", { id: "groups-host" }), h("div", { id: "none-host" }), h("div", { id: "paths-host" }));
+  }
+  show(document.getElementById("sum"), writeText(report.total[model], of, report.currency), of === "revenue" ? " of won revenue" : ` ${OF[of].toLowerCase()}`);
+  show(document.getElementById("models-host"), side(data, k, refresh));
+  const groups = () => show(document.getElementById("groups-host"), table({ ...data, whole: host.whole }, k, () => { host.whole = true; groups(); }));
+  groups();
+  show(document.getElementById("paths-host"), paths(data));
+  const now = location.search + data.report.as_of;
+  if (of !== "revenue") { show(document.getElementById("none-host")); opened = null; return; }
+  if (opened === now) return;
+  opened = now;
+  const none = unattributed();
+  fill(none.rows, none.list).then(() => { if (opened === now) show(document.getElementById("none-host"), none.panel); });
+}
+
+run(load, draw);

@@ -1,0 +1,69 @@
+// The page of one contact: who it is, and every touch in order, by session, with the campaigns that it counts for or the reason why not.
+import { all, get } from "./api.js";
+import { h, show } from "./dom.js";
+import { counted, instantOf, pageOf } from "./format.js";
+import { campaignChip, campaignNames, csvButton, ranks, when } from "./parts.js";
+import { choose, chosen, link, run } from "./shell.js";
+import { channelName, REASONS, typeName } from "./words.js";
+
+const ID = chosen("id"), PATH = `/v1/contacts/${encodeURIComponent(ID)}`, STEPS_MAX = 500;
+
+async function load() {
+  const [contact, journey, names] = await Promise.all([get(PATH), all(PATH + "/journey", {}, STEPS_MAX), campaignNames()]);
+  return { contact, journey, names };
+}
+
+function head({ contact: c, journey }) {
+  const also = [...c.emails, ...c.ids].filter(name => name !== c.contact);
+  return [h("p", { class: "crumb" }, h("a", { href: link("contacts") }, "Contacts")), h("h1", {}, c.contact),
+    h("p", { class: "facts" }, h("span", {}, `Contact since ${instantOf(c.created_at)}`), c.internal && h("span", { class: "chip off" }, "own staff, not counted"),
+      h("span", {}, counted(journey.items.length, "touch", "touches"), journey.more && " and more")),
+    also.length > 0 && h("p", { class: "facts" }, "Also known as ", also.map(name => h("span", { class: "chip mono" }, name))),
+    Object.keys(c.properties).length > 0 && h("p", { class: "facts" }, Object.entries(c.properties).map(([name, value]) => h("span", {}, h("span", { class: "muted" }, name + " "), value)))];
+}
+
+function step(data, k, x, before) {
+  const [first] = x.campaigns;
+  const brought = [x.source, x.medium].filter(Boolean).join(" / ");
+  return h("li", { class: `step ${x.counted ? "k" + (first ? k.get(first) : 0) : "no"}` },
+    when(x.occurred_at, before), h("div", { class: "rail" }, h("i")),
+    h("div", { class: "body" }, h("p", { class: "t" }, typeName(x.type), x.asset_id ? h("span", {}, ", ", h("a", { href: link("asset", { id: x.asset_id }) }, x.asset_id)) : x.url && h("span", {}, ", " + pageOf(x.url))),
+      (x.channel || brought) && h("p", { class: "meta" }, [channelName(x.channel), brought].filter(Boolean).join(" · ")),
+      h("div", { class: "chips" }, x.campaigns.map(id => campaignChip(id, data.names.get(id) || id, k)),
+        x.counted && !x.campaigns.length && h("span", { class: "chip off" }, "in no campaign"),
+        x.reason && h("span", { class: "chip off" }, REASONS[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)),
+        x.kept_out.map(o => h("span", { class: "chip off" }, `${data.names.get(o.campaign_id) || o.campaign_id}: ${REASONS[o.reason] || o.reason}`)))),
+    h("div", { class: "share" }));
+}
+
+function journey(data) {
+  const { items, more } = data.journey, only = chosen("touches") === "counted";
+  const shown = items.filter(x => !only || x.counted), k = ranks([...new Set(items.flatMap(x => x.campaigns))]);
+  const rows = [];
+  let session = null, at = 0, before = null;
+  for (const x of shown) {
+    if (x.session && x.session !== session) rows.push(h("li", { class: "step" }, h("div", { class: "when" }), h("div", { class: "rail" }), h("div", { class: "sess" }, `Session ${++at}`), h("div", {})));
+    session = x.session || session;
+    rows.push(step(data, k, x, before));
+    before = x.occurred_at;
+  }
+  if (!rows.length) return h("p", { class: "pad muted" }, "No touch yet.");
+  rows[0].classList.add("first");
+  rows.at(-1).classList.add("last");
+  return [h("ol", { class: "jn" }, rows), more && h("p", { class: "pad muted" }, `The first ${STEPS_MAX} touches are shown; CSV has all.`)];
+}
+
+function draw(host, data, status, refresh) {
+  document.title = `${data.contact.contact} · Touchline`;
+  if (!host.childNodes.length) {
+    const only = h("label", { class: "bar" }, h("input", { type: "checkbox", id: "only", checked: chosen("touches") === "counted",
+      onchange: event => { choose("touches", event.target.checked ? "counted" : ""); refresh(); } }), "Only what counts");
+    host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, csvButton(PATH + "/journey", {}, "journey"))),
+      h("section", { class: "panel", "aria-labelledby": "jo" }, h("header", {}, h("div", {}, h("h2", { id: "jo" }, "The journey"),
+        h("p", {}, "Every touch in order, by session: the campaigns that it counts for, or why it does not.")), only), h("div", { id: "journey" })));
+  }
+  show(document.getElementById("who"), head(data));
+  show(document.getElementById("journey"), journey(data));
+}
+
+run(load, draw);

@@ -1,0 +1,146 @@
+// The page of one deal: the journey that led to it, what each touch earned under each model, and why it counts for a campaign or not.
+import { get } from "./api.js";
+import { h, show } from "./dom.js";
+import { counted, dayOf, daysBetween, instantOf, minor, money, moneyText } from "./format.js";
+import { campaignChip, campaignNames, check, csvButton, ev, inUnits, ranks, sharesTable, stack, verdict, when } from "./parts.js";
+import { choose, chosen, link, run } from "./shell.js";
+import { DEAL_STATES, MODELS, ROLES, typeName, UNCREDITED } from "./words.js";
+
+const ID = chosen("id"), PATH = `/v1/deals/${encodeURIComponent(ID)}`, OTHERS_MAX = 500;
+const model = () => chosen("model") || "linear";
+
+async function load() {
+  const [deal, names, ...shared] = await Promise.all([
+    get(PATH), campaignNames(), ...Object.keys(MODELS).map(name => get(PATH + "/attribution", { model: name })),
+  ]);
+  const models = new Map(Object.keys(MODELS).map((name, i) => [name, shared[i]]));
+  const others = await get(PATH + "/attribution", { model: model(), all: "true", limit: String(OTHERS_MAX) });
+  const about = chosen("campaign") || deal.campaigns[0] || names.keys().next().value;
+  return { deal, names, models, others: others.others || [], more: Boolean(others.next_cursor), about,
+    explained: about ? await get(PATH + "/explain", { campaign: about }) : null };
+}
+
+// What each campaign earned of the deal under a model, in minor units. A touch of several campaigns is split as the API splits it:
+// equally, in the order of their ids, the first ones get one more minor unit each.
+function byCampaign({ shares }) {
+  const out = new Map();
+  const add = (id, part) => out.set(id, (out.get(id) || 0n) + part);
+  for (const { campaigns, share } of shares) {
+    if (!share) continue;
+    const whole = minor(share.amount), n = BigInt(campaigns.length), sign = whole < 0n ? -1n : 1n, size = whole * sign;
+    if (!campaigns.length) add("", whole);
+    campaigns.forEach((id, i) => add(id, sign * (size / n + (BigInt(i) < size % n ? 1n : 0n))));
+  }
+  return out;
+}
+
+const nameOf = (data, id) => id ? data.names.get(id) || id : "No campaign";
+
+function parts(data, k, name) {
+  const { currency, amount } = data.models.get(name).amount || { currency: "", amount: "0" }, digits = (amount.split(".")[1] || "").length;
+  return [...byCampaign(data.models.get(name))].sort((a, b) => a[1] < b[1] ? 1 : a[1] > b[1] ? -1 : a[0] < b[0] ? -1 : 1).map(([id, part]) => ({
+    id, k: id ? k.get(id) : 0, minor: part, name: nameOf(data, id), amount: inUnits(part, digits), title: `${nameOf(data, id)} ${moneyText(inUnits(part, digits), currency)}`,
+  }));
+}
+
+function head(data) {
+  const { deal, models, names } = data, whole = models.get(model()), first = whole.shares[0];
+  const state = deal.closed_at && deal.state !== "open" ? `${DEAL_STATES[deal.state]} ${instantOf(deal.closed_at)}` : DEAL_STATES[deal.state];
+  const lasted = deal.closed_at && deal.state === "won" && [counted(daysBetween(deal.created_at, deal.closed_at), "day"), " from creation",
+    first && [", ", counted(daysBetween(first.occurred_at, deal.closed_at), "day"), " from the first touch"]];
+  return [h("p", { class: "crumb" }, h("a", { href: link("deals") }, "Deals")), h("h1", {}, deal.name || deal.deal_id),
+    h("p", { class: "facts" }, h("span", { class: deal.state === "won" ? "chip on" : "chip off" }, state),
+      deal.amount ? h("b", { class: "num" }, money(deal.amount.amount, deal.amount.currency)) : h("span", {}, "no amount told"),
+      h("span", {}, lasted || `created ${dayOf(deal.created_at)}`)),
+    h("p", { class: "facts" }, "Contacts ", deal.contacts.length ? deal.contacts.map(c => h("a", { class: c.eligible ? "chip" : "chip off", href: link("contact", { id: c.contact }) },
+      c.contact, !c.eligible && c.reason && h("span", { class: "mono muted" }, c.reason))) : "none"),
+    whole.amount_refused && h("p", { class: "facts bad" }, `Its amount ${whole.amount_refused.amount} has more decimals than ${whole.amount_refused.currency} has, so it is not counted.`)];
+}
+
+function step(data, k, x, largest, before) {
+  const ids = x.campaigns || [], credited = "share" in x, both = credited && ids.length > 1;
+  return h("li", { class: `step ${credited ? "k" + (ids.length ? k.get(ids[0]) : 0) : "no"}${both ? " both" : ""}${x.late ? " after" : ""}`,
+    "--ka": both ? `var(--k${k.get(ids[0])})` : null, "--kb": both ? `var(--k${k.get(ids[1])})` : null },
+    when(x.occurred_at, before), h("div", { class: "rail" }, h("i")),
+    h("div", { class: "body" }, h("p", { class: "t" }, typeName(x.type), x.asset_id && h("span", {}, ", ", h("a", { href: link("asset", { id: x.asset_id }) }, x.asset_id))),
+      h("p", { class: "meta" }, x.contact), h("div", { class: "chips" }, (x.roles || []).map(role => h("span", { class: "chip role" }, ROLES[role])),
+        credited && (ids.length ? ids.map(id => campaignChip(id, nameOf(data, id), k)) : h("span", { class: "chip off" }, "in no campaign")),
+        x.reason && h("span", { class: "chip off" }, UNCREDITED[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)))),
+    h("div", { class: "share" }, !credited ? h("small", {}, "no credit") : [
+      x.share ? h("b", {}, money(x.share.amount, x.share.currency)) : null, h("small", {}, x.weight === "0" ? "no weight" : x.weight + " of the deal"),
+      x.share && largest > 0n && h("div", { class: "meter", "aria-hidden": "true" }, h("i", { "--w": `${Number(minor(x.share.amount) * 1000n / largest) / 10}%` }))]));
+}
+
+const milestone = (text, at, note) => ({ occurred_at: at, milestone: text, note });
+
+function journey(data, k) {
+  const { deal, models, others, more } = data, { shares } = models.get(model()), only = chosen("touches") === "credited";
+  const closed = deal.state === "won" ? deal.closed_at : null;
+  const all = [...shares, ...(only ? [] : others.map(o => ({ ...o, late: closed && o.occurred_at >= closed }))),
+    milestone("Deal created", deal.created_at), ...(closed ? [milestone("Closed won", closed, "Only touches strictly before this instant earn credit.")] : [])]
+    .sort((a, b) => a.occurred_at < b.occurred_at ? -1 : a.occurred_at > b.occurred_at ? 1 : Boolean(a.milestone) - Boolean(b.milestone));
+  const largest = shares.reduce((most, x) => x.share && minor(x.share.amount) > most ? minor(x.share.amount) : most, 0n);
+  const rows = all.map((x, i) => x.milestone ? h("li", { class: "step miles" }, h("div", { class: "when" }), h("div", { class: "rail" }, h("i")),
+    h("div", { class: "body" }, h("p", {}, x.milestone, " ", h("small", {}, instantOf(x.occurred_at) + (x.note ? ". " + x.note : ""))))) : step(data, k, x, largest, all[i - 1]?.occurred_at));
+  rows[0].classList.add("first");
+  rows.at(-1).classList.add("last");
+  return [deal.state !== "won" && h("p", { class: "pad muted" }, "Only a won deal has a journey: its touches earn credit when it is won."), h("ol", { class: "jn" }, rows),
+    more && h("p", { class: "pad muted" }, `The first ${OTHERS_MAX} touches without credit are shown.`)];
+}
+
+function radios(label, options, value, pick) {
+  const keys = Object.keys(options);
+  return h("div", { class: "seg", role: "radiogroup", "aria-label": label, onkeydown: event => {
+    const to = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (to) { event.preventDefault(); pick(keys[(keys.indexOf(value) + to + keys.length) % keys.length]); }
+  } }, keys.map(key => h("button", { type: "button", role: "radio", id: `pick-${label}-${key}`, tabindex: key === value ? 0 : -1, "aria-checked": String(key === value), onclick: () => pick(key) }, options[key])));
+}
+
+function modelPanel(data, k, refresh) {
+  const now = model(), names = Object.keys(MODELS);
+  const pick = name => { choose("model", name === "linear" ? "" : name); refresh(); document.getElementById("model-" + name)?.focus(); };
+  const whole = data.models.get(now), own = parts(data, k, now);
+  return [h("div", { class: "models", role: "radiogroup", "aria-label": "Attribution model", onkeydown: event => {
+    const to = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (to) { event.preventDefault(); pick(names[(names.indexOf(now) + to + names.length) % names.length]); }
+  } }, names.map(name => {
+    const of = parts(data, k, name);
+    return h("button", { type: "button", role: "radio", id: "model-" + name, tabindex: name === now ? 0 : -1, "aria-checked": String(name === now), onclick: () => pick(name) },
+      MODELS[name], stack(of, of.map(p => p.title).join(", ")));
+  })), !whole.amount ? h("p", { class: "muted" }, "The deal has no amount to share.")
+    : !own.length ? h("p", { class: "muted" }, "No touch earned credit, so nothing is shared: in reports its amount is without a journey.")
+    : sharesTable(MODELS[now] + ", by campaign", own, whole.amount.amount, whole.amount.currency)];
+}
+
+function checklist({ explained, names, about }) {
+  if (!explained) return h("p", { class: "muted" }, "There is no campaign to ask about.");
+  const name = names.get(about) || about;
+  return [verdict(explained.counts, explained.counts ? `Counts for ${name}` : `Does not count for ${name}`, explained.reason),
+    h("ol", { class: "checks" }, explained.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && `decided by event ${c.deciding_event}`))))];
+}
+
+function draw(host, data, status, refresh) {
+  const ids = [...new Set(parts(data, { get: () => 0 }, model()).map(p => p.id).filter(Boolean))], k = ranks(ids);
+  document.title = `${data.deal.name || data.deal.deal_id} · Touchline`;
+  if (!host.childNodes.length) {
+    const panel = (id, title, says, ...more) => h("section", { class: "panel", "aria-labelledby": id }, h("header", {}, h("div", {}, h("h2", { id }, title), says && h("p", {}, says)), more));
+    const about = h("select", { class: "field", id: "pick-campaign", "aria-label": "Campaign to explain", onchange: event => { choose("campaign", event.target.value); refresh(); } },
+      [...data.names].sort((a, b) => a[1].localeCompare(b[1])).map(([id, name]) => h("option", { value: id, selected: id === data.about }, name)));
+    const left = panel("jo", "The journey", "Every touch of the deal's contacts in order: what earns credit, and what does not, with the reason.", h("div", { id: "touches" }));
+    left.append(h("div", { id: "journey" }));
+    const models = panel("mo", "Models side by side", "Same journey, same amount, shared differently. Choose one to read it on the journey.");
+    models.append(h("div", { class: "pad", id: "models" }));
+    const why = panel("wh", "Why, or why not, in", null, about);
+    why.append(h("div", { class: "pad", id: "why" }));
+    host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, csvButton(PATH + "/attribution", { model: model() }, "shares"))),
+      h("div", { class: "deal" }, left, h("div", {}, models, why)));
+  }
+  const touches = { all: `All ${data.models.get(model()).shares.length + data.others.length}`, credited: `Credited ${data.models.get(model()).shares.length}` };
+  show(document.getElementById("who"), head(data));
+  show(document.getElementById("touches"), radios("Touches", touches, chosen("touches") || "all", value => { choose("touches", value === "all" ? "" : value); refresh(); }));
+  show(document.getElementById("journey"), journey(data, k));
+  show(document.getElementById("models"), modelPanel(data, k, refresh));
+  show(document.getElementById("why"), checklist(data));
+}
+
+run(load, draw);

@@ -1,0 +1,226 @@
+"""Each page of the dashboard in a real browser: on two widths, in both themes, by keyboard, in five time zones, and in each state."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from tests.processes import Up, start
+
+KARI = {"email": "kari@example.no"}
+EVENTS = [
+    {"type": "workspace_configured", "settings": {"currency": "EUR", "time_zone": "Europe/Oslo"}, "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "campaign_created", "campaign_id": "spring", "name": "Spring", "utm_campaign": "spring", "starts_on": "2024-01-01", "budget": "500.00", "currency": "EUR", "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "campaign_created", "campaign_id": "autumn", "name": "Autumn", "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "asset_registered", "asset_id": "mail", "asset_type": "marketing_email", "name": "Digest", "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "asset_associated", "asset_id": "mail", "campaign_id": "spring", "occurred_at": "2024-01-02T00:00:00Z"},
+    {"type": "asset_associated", "asset_id": "mail", "campaign_id": "autumn", "occurred_at": "2024-02-02T00:00:00Z"},
+    {"type": "spend_recorded", "campaign_id": "spring", "amount": "20.00", "currency": "EUR", "on": "2024-01-04"},
+    {"type": "page_visited", "visitor_id": "v", "url": "https://s.example/?utm_campaign=spring", "occurred_at": "2024-01-03T23:30:00Z"},
+    {"type": "contact_identified", "visitor_id": "v", "contact": KARI, "occurred_at": "2024-01-03T23:35:00Z"},
+    {"type": "email_clicked", "asset_id": "mail", "contact": KARI, "occurred_at": "2024-01-04T00:00:00Z"},
+    {"type": "email_clicked", "asset_id": "mail", "contact": KARI, "occurred_at": "2024-02-04T00:00:00Z"},
+    {"type": "deal_created", "deal_id": "d", "name": "Fjordline", "amount": "100.00", "contacts": [KARI], "occurred_at": "2024-01-05T00:00:00Z"},
+    {"type": "deal_closed", "deal_id": "d", "won": True, "occurred_at": "2024-03-09T00:00:00Z"},
+    {"type": "deal_created", "deal_id": "n", "amount": "7.00", "currency": "NOK", "contacts": [KARI], "occurred_at": "2024-01-05T00:00:00Z"},
+    {"type": "deal_closed", "deal_id": "n", "won": True, "occurred_at": "2024-03-10T00:00:00Z"},
+]  # fmt: skip
+RANGE = "range=custom&from=2024-01-01&to=2024-03-31"
+PAGES = [
+    f"campaigns?{RANGE}&compare=previous", f"campaign?id=spring&{RANGE}&compare=previous", f"campaign?id=spring&{RANGE}&as=list&held=list",
+    "attribution", "attribution?of=contacts&by=channel", "assets", f"asset?id=mail&{RANGE}", "deals", "deal?id=d", "contacts",
+    "contact?id=kari%40example.no", "live", "operations", "campaign?id=nobody",
+]  # fmt: skip
+ZONES = ["Pacific/Kiritimati", "Asia/Kolkata", "Europe/Oslo", "America/St_Johns", "Pacific/Pago_Pago"]
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    up = start(tmp_path_factory.mktemp("pages"))
+    with up.client("server") as client:
+        position = client.post("/v1/events", json=EVENTS).json()["position"]
+    with up.client("read") as client:
+        assert client.get("/v1/status", params={"after": position}).status_code == 200
+    yield up
+    up.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("there is no Chromium, and CI must not go without")
+        pytest.skip("there is no Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def windows(up: Up, browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Windows of a kind share what they have fetched; the visitor is signed in in each."""
+    made: dict[str, BrowserContext] = {}
+
+    def window(**options: Any) -> BrowserContext:
+        kind = repr(sorted(options.items()))
+        if kind not in made:
+            made[kind] = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+            cookie = {"name": "touchline_key", "value": up.keys["read"], "url": up.url}
+            made[kind].add_cookies([cookie])  # type: ignore[list-item]
+        return made[kind]
+
+    yield window
+    for context in made.values():
+        context.close()
+
+
+@pytest.fixture
+def visit(up: Up, windows: Callable[..., BrowserContext]) -> Iterator[Visit]:
+    """Open a page, signed in; it must report no error, a violation of the policy among them."""
+    pages: list[Page] = []
+    said: list[str] = []
+
+    def open_page(path: str, **options: Any) -> Page:
+        page = windows(**options).new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: said.append(f"{path}: {error}"))
+        page.on(
+            "console", lambda message: said.append(f"{path}: {message.text}") if "violates" in message.text else None
+        )
+        page.goto(f"{up.url}/dashboard/{path}")
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert said == []
+
+
+def whole(page: Page) -> Page:
+    """The page once all its numbers are there."""
+    page.wait_for_selector("h1")
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    return page
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
+    visit: Visit, path: str, width: int, theme: str
+) -> None:
+    page = whole(visit(path, viewport={"width": width, "height": 900}, color_scheme=theme))
+    found = Axe().run(page).response["violations"]
+    assert [(v["id"], [n["target"] for n in v["nodes"]]) for v in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "dark"), (390, "light")])
+def test_axe_finds_nothing_in_the_other_theme(visit: Visit, width: int, theme: str) -> None:
+    page = whole(visit(PAGES[1], viewport={"width": width, "height": 900}, color_scheme=theme))
+    assert [v["id"] for v in Axe().run(page).response["violations"]] == []
+
+
+def test_every_number_of_a_campaign_opens_by_keyboard_and_gives_the_focus_back(visit: Visit) -> None:
+    page = whole(visit(PAGES[1]))
+    doors = page.locator("button.why[aria-haspopup=dialog]")
+    ids = [door.get_attribute("id") or "" for door in doors.all()]
+    assert len(ids) > 15
+    for name in ids:
+        page.locator(f"#{name}").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("dialog h2")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_have_count(0)
+        assert page.evaluate("document.activeElement.id") == name
+
+
+@pytest.mark.parametrize("path", [PAGES[0], PAGES[1], PAGES[6]])
+def test_a_page_says_the_same_in_five_time_zones(visit: Visit, path: str) -> None:
+    said = [whole(visit(path, timezone_id=zone)).locator("main").inner_text().splitlines() for zone in ZONES]
+    for other in said[1:]:
+        assert other == said[0]
+
+
+def test_a_tile_chooses_the_chart_and_arrows_read_it(visit: Visit) -> None:
+    page = whole(visit(f"campaign?id=spring&{RANGE}&interval=month"))
+    page.click("#chart-attributed_revenue")
+    expect(page.locator(".read b")).to_have_text("€66.67")
+    page.locator("svg.timeline").focus()
+    page.keyboard.press("End")
+    expect(page.locator(".read p")).to_have_text("Mar 2024")
+    expect(page.locator(".read b")).to_have_text("€66.67")
+    assert "chart=attributed_revenue" in page.url
+
+
+def test_the_foot_adds_up_whatever_the_search_hides(visit: Visit) -> None:
+    page = whole(visit("campaigns"))
+    page.fill("#search", "autumn")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tfoot")).to_contain_text("1 campaign that the search hides")
+    expect(page.locator("tfoot .sum")).to_contain_text("✓ adds up")
+    expect(page.locator("tfoot .sum")).to_contain_text("€100.00")
+
+
+def test_the_first_numbers_are_asked_once_and_before_the_modules(visit: Visit, up: Up) -> None:
+    page = whole(visit("operations"))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.removeprefix(up.url)))
+    page.goto(f"{up.url}/dashboard/campaigns")
+    expect(page.locator(".bigline b")).to_contain_text("€100.00")
+    reports = [n for n, url in enumerate(asked) if url.startswith("/v1/reports/attribution")]
+    assert len(reports) == 1
+    assert reports[0] < asked.index("/dashboard/static/charts.js")
+
+
+def test_campaigns_are_compared_side_by_side(visit: Visit) -> None:
+    page = whole(visit("campaigns"))
+    page.check("#pick-spring")
+    page.check("#pick-autumn")
+    page.click("#compare")
+    expect(page.locator("dialog thead")).to_contain_text("Spring")
+    expect(page.locator("dialog tbody tr").filter(has_text="Attributed revenue")).to_contain_text("€33.33")
+
+
+def test_the_currency_is_a_choice_and_stays(visit: Visit) -> None:
+    page = whole(visit("campaigns"))
+    page.select_option("#pick-currency", "NOK")
+    expect(page.locator("tfoot .sum")).to_contain_text("NOK 7.00")
+    page.click("text=Spring")
+    expect(page.locator("#tile-influenced_revenue")).to_contain_text("NOK 7")
+
+
+def test_shares_of_created_contacts_add_up(visit: Visit) -> None:
+    page = whole(visit("attribution?of=contacts"))
+    expect(page.locator("tfoot .sum")).to_contain_text("✓ adds up")
+
+
+def test_who_held_an_asset_is_told_with_the_event_of_the_move(visit: Visit) -> None:
+    rows = whole(visit("asset?id=mail")).locator("#held-host tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1)).to_contain_text("Autumn")
+
+
+def test_a_slow_answer_shows_a_skeleton_and_a_failed_one_says_what_to_do(visit: Visit, up: Up) -> None:
+    page = whole(visit("operations"))
+    held: list[Route] = []
+    page.route("**/v1/campaigns?*", held.append)
+    page.goto(f"{up.url}/dashboard/campaigns")
+    expect(page.locator("#won-host h2")).to_have_text("Won revenue by campaign")  # it does not wait for the list
+    expect(page.locator("#table-host [aria-busy=true]")).to_be_visible()
+    for route in held:
+        route.fulfill(status=503, json={"code": "busy", "detail": "Too many read at once."})
+    expect(page.locator("#table-host [role=alert]")).to_contain_text("Too many read at once.")
+    page.unroute("**/v1/campaigns?*")
+    page.click("text=Try again")
+    expect(page.locator("#table-host tbody tr")).to_have_count(2)
