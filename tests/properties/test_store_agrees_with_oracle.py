@@ -19,14 +19,19 @@ from shared.projection.digesting import Digester
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
 from shared.reading import overview
+from shared.reading.snapshot import Snapshot
 from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences
 from tests.properties.oracle import Oracle, order
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
-FEW_MAX = overview.FEW_MAX
+FEW_MAX, CELLS_DAYS = overview.FEW_MAX, overview.cells_days
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200"))
+
+
+async def no_cells(_: Snapshot) -> None:
+    """As `cells_days` answers where a generation has no cells."""
 
 
 class Killed(Exception):
@@ -124,6 +129,7 @@ def _json(event: dict[str, Any]) -> bytes:
 def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
     events = world(rng, size)
     overview.FEW_MAX = rng.choice([0, FEW_MAX])  # the statements for many campaigns are as right for the few of a world
+    overview.cells_days = rng.choice([no_cells, CELLS_DAYS])  # and so are the touches alone, where there are no cells
     seed = rng.randrange(2**32)
 
     async def run() -> list[str]:
@@ -140,4 +146,4 @@ def test_random_worlds_give_the_oracles_answers(running: Running, runner: asynci
     try:
         check(running, runner)
     finally:
-        overview.FEW_MAX = FEW_MAX
+        overview.FEW_MAX, overview.cells_days = FEW_MAX, CELLS_DAYS
