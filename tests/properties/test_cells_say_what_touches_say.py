@@ -19,7 +19,7 @@ from shared.projection.batch import decode
 from shared.projection.digesting import Digester
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
-from shared.reading.attribution import REACHED_CONTACTS, SESSION_COUNTS, TOUCH_COUNTS
+from shared.reading.attribution import INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
 from shared.reading.cells import campaign_cells, cells_days
 from shared.reading.snapshot import Snapshot, snapshot_on
 from shared.rules.keys import campaign_key
@@ -41,8 +41,8 @@ async def said_by_touches(snapshot: Snapshot, from_us: int, to_us: int) -> dict[
         out[row["campaign"]]["touches"][kind] = row["touches"]
     for row in await snapshot.fetch(SESSION_COUNTS, KEYS, from_us, to_us):
         out[row["campaign"]]["sessions"] = row["sessions"], row["new_sessions"]
-    for row in await snapshot.fetch(REACHED_CONTACTS, KEYS):
-        out[row["campaign"]]["contacts"] += from_us <= row["influence_us"] < to_us
+    for row in await snapshot.fetch(INFLUENCED, KEYS, from_us, to_us):
+        out[row["campaign"]]["contacts"] = row["contacts"]
     return out
 
 
