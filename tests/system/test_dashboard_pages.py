@@ -147,7 +147,10 @@ def test_every_number_of_a_campaign_opens_by_keyboard_and_gives_the_focus_back(v
 
 @pytest.mark.parametrize("path", [PAGES[0], PAGES[1], PAGES[6]])
 def test_a_page_says_the_same_in_five_time_zones(visit: Visit, path: str) -> None:
-    said = [whole(visit(path, timezone_id=zone)).locator("main").inner_text().splitlines() for zone in ZONES]
+    pages = [whole(visit(path, timezone_id=zone)).locator("main").inner_text().splitlines() for zone in ZONES]
+    said = [
+        [line for line in page if not line.startswith("Settled through")] for page in pages
+    ]  # that goes on with the clock
     for other in said[1:]:
         assert other == said[0]
 
@@ -189,14 +192,15 @@ def test_campaigns_are_compared_side_by_side(visit: Visit) -> None:
     page.check("#pick-autumn")
     page.click("#compare")
     expect(page.locator("dialog thead")).to_contain_text("Spring")
-    expect(page.locator("dialog tbody tr").filter(has_text="Attributed revenue")).to_contain_text("€33.33")
+    expect(page.locator("dialog tbody tr").last).to_contain_text("€33.33")  # attributed revenue
 
 
 def test_the_currency_is_a_choice_and_stays(visit: Visit) -> None:
     page = whole(visit("campaigns"))
     page.select_option("#pick-currency", "NOK")
     expect(page.locator("tfoot .sum")).to_contain_text("NOK 7.00")
-    page.click("text=Spring")
+    expect(page.locator(".nav a").nth(1)).to_have_attribute("href", "/dashboard/attribution?currency=NOK")
+    page.locator(".cname a", has_text="Spring").click()
     expect(page.locator("#tile-influenced_revenue")).to_contain_text("NOK 7")
 
 
@@ -214,7 +218,7 @@ def test_who_held_an_asset_is_told_with_the_event_of_the_move(visit: Visit) -> N
 def test_a_slow_answer_shows_a_skeleton_and_a_failed_one_says_what_to_do(visit: Visit, up: Up) -> None:
     page = whole(visit("operations"))
     held: list[Route] = []
-    page.route("**/v1/campaigns?*", held.append)
+    page.route("**/v1/campaigns?*", lambda route: held.append(route))  # noqa: PLW0108  (playwright puts an attribute on it)
     page.goto(f"{up.url}/dashboard/campaigns")
     expect(page.locator("#won-host h2")).to_have_text("Won revenue by campaign")  # it does not wait for the list
     expect(page.locator("#table-host [aria-busy=true]")).to_be_visible()

@@ -20,10 +20,14 @@ const SKELETON_ROWS = 7;
 async function load() {
   const asked = query(), before = comparedWith(asked, chosen("compare")), currency = chosen("currency");
   const report = span => get("/v1/reports/attribution", { ...asked, ...span, group_by: "campaign", currency });
-  const list = all("/v1/campaigns", { ...asked, compare: before ? chosen("compare") : "", series: "sessions", interval: "week" });
-  list.catch(() => {}); // `drawList` awaits it and says what was wrong
+  const askList = () => {
+    const list = all("/v1/campaigns", { ...asked, compare: before ? chosen("compare") : "", series: "sessions", interval: "week" });
+    list.catch(() => {}); // `drawList` awaits it and says what was wrong
+    return list;
+  };
+  const list = askList();
   const [now, then] = await Promise.all([report({}), before && report(before)]);
-  return { report: now, then, list, model: asked.model, before };
+  return { report: now, then, list, askList, model: asked.model, before };
 }
 
 const period = before => `${dayOf(before.from)} to ${dayOf(dayText(dayNumber(before.to) - 1))}`;
@@ -155,11 +159,11 @@ const skeleton = () => h("section", { class: "panel", "aria-busy": "true", role:
   Array.from({ length: SKELETON_ROWS }, (_, i) => h("tr", {}, h("td", {}, h("span", { class: "sk", "--w": 11 + i % 3 * 2 + "rem" })),
     h("td", {}, h("span", { class: "sk tall", "--w": "6rem" })), [1, 2, 3].map(() => h("td", {}, h("span", { class: "sk", "--w": "4rem" }))))))));
 
-const notRead = (error, refresh) => h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, h("h2", {}, "The campaigns could not be read"),
+const notRead = (error, again) => h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, h("h2", {}, "The campaigns could not be read"),
   h("p", {}, error.message, " Nothing is lost: what was sent is in the log."), h("p", { class: "mono muted" }, error.code),
-  h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: refresh }, "Try again"))));
+  h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: again }, "Try again"))));
 
-async function drawList(host, data, k, refresh) {
+async function drawList(host, data, k) {
   const into = document.getElementById("table-host");
   if (!into.childNodes.length) show(into, skeleton());
   let list;
@@ -167,7 +171,7 @@ async function drawList(host, data, k, refresh) {
     list = await data.list;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (host.data === data) show(into, notRead(error, refresh));
+    if (host.data === data) show(into, notRead(error, () => { data.list = data.askList(); show(into); drawList(host, data, k); }));
     return;
   }
   if (host.data !== data) return; // a newer answer is under way
@@ -204,7 +208,7 @@ function draw(host, data, status, refresh) {
   currencyControl(document.getElementById("currency"), data.report, refresh);
   if (chosen("compare") && !data.before) show(document.getElementById("count"), `${COMPARED[chosen("compare")]}: choose a range first.`);
   show(document.getElementById("won-host"), wonRevenue(data, k, host.names || new Map()));
-  return drawList(host, data, k, refresh);
+  return drawList(host, data, k);
 }
 
 run(load, draw);

@@ -33,6 +33,7 @@ export function choose(name, value) {
   const next = params();
   if (value) next.set(name, value); else next.delete(name);
   history.replaceState(null, "", location.pathname + (next.size ? "?" + next : ""));
+  for (const place of document.querySelectorAll("a[data-page]")) place.href = link(place.dataset.page);
 }
 
 export const link = (page, more = {}) => {
@@ -78,7 +79,7 @@ const logo = () => s("svg", { viewBox: "0 0 26 16", "aria-hidden": "true" },
 
 const TABS = 4; // on a phone; the others are in the fifth
 const place = ([page, text, paths, within]) =>
-  h("a", { href: link(page), "aria-current": page === PAGE || within.includes(PAGE) ? "page" : null }, icon(paths), text);
+  h("a", { href: link(page), "data-page": page, "aria-current": page === PAGE || within.includes(PAGE) ? "page" : null }, icon(paths), text);
 
 function more() {
   const menu = h("dialog", { class: "drawer", "aria-label": "More" },
