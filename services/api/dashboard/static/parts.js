@@ -14,14 +14,12 @@ export const door = (content, id, open) =>
 export const stack = (parts, label) => h("div", { class: "stack", role: "img", "aria-label": label },
   parts.filter(p => p.minor > 0n).map(p => h("span", { class: `k${p.k}${p.k ? "" : " none"}`, "--w": String(p.minor), title: p.title })));
 
-// Campaign colours by rank when the page is first drawn: six at most, the others are hatched. A campaign keeps its colour, also
-// on the next pages of this tab, whatever range is then chosen.
-const COLOURS = 6, KEPT = "touchline.colours";
+// Campaign colours by rank when the page is first drawn: six at most, the others are hatched. They stay as they are on that page,
+// whatever range is then chosen.
+const COLOURS = 6, coloured = new Map();
 export function ranks(ids) {
-  const kept = new Map(JSON.parse(sessionStorage.getItem(KEPT) || "[]"));
-  for (const id of ids) if (!kept.has(id) && kept.size < COLOURS) kept.set(id, kept.size + 1);
-  sessionStorage.setItem(KEPT, JSON.stringify([...kept]));
-  return { get: id => kept.get(id) || 0 };
+  for (const id of ids) if (!coloured.has(id) && coloured.size < COLOURS) coloured.set(id, coloured.size + 1);
+  return { get: id => coloured.get(id) || 0 };
 }
 
 export const revenue = (amounts, currency) => {
