@@ -42,8 +42,9 @@ def routes(api: Api) -> APIRouter:
         """The contacts created in the range; `salesforce_campaign_id` keeps those that are in that Salesforce campaign."""
         async with read_request(api, request) as read:
             sort = read.choice("sort", list(CONTACT_ORDERS), "name")
+            searched = await read.contact(read.query["q"]) if read.query.get("q") else ""
             rows, keys = await contacts_page(
-                read.snapshot, read.query.get("q", ""), read.range, read.query.get("salesforce_campaign_id"), sort,
+                read.snapshot, searched, read.range, read.query.get("salesforce_campaign_id"), sort,
                 read.after_key(CONTACT_ORDERS[sort]), read.limit + 1,
             )  # fmt: skip
             page = read.page_of(rows, keys)
