@@ -106,7 +106,9 @@ def items_of(body: Mapping[str, Any], *, first_page: bool = True) -> Sequence[Ma
     """The items of a list's answer; of a report its rows; of a deal's journey its touches, on the first page those with a share too."""
     if "shares" in body:
         return [*(body["shares"] if first_page else ()), *body.get("others", ())]
-    items: Sequence[Mapping[str, Any]] = body["items"] if "items" in body else body["rows"]
+    items: Sequence[Mapping[str, Any]] | None = body.get("items", body.get("rows"))
+    if items is None:
+        raise Problem(406, "not_acceptable", "this answer has several lists: ask for one of them, by `kind`")
     return items
 
 

@@ -26,7 +26,8 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
     "/v1/campaigns": (
         "campaign_id", "name", "starts_on", "ends_on", "owner", "notes", "budget:money", "created_at", "deleted_at", "utm_campaign",
         *_each("metrics", _METRICS), "metrics.influenced_revenue:money", "metrics.attributed_revenue:money",
-        *_each("touches", _TOUCHES), *_each("excluded", tuple(map(str, KeptOut))),
+        *_each("touches", _TOUCHES), *_each("excluded", tuple(map(str, KeptOut))), "series",
+        *_each("compare.metrics", _METRICS), "compare.metrics.influenced_revenue:money", "compare.metrics.attributed_revenue:money",
     ),
     "/v1/campaigns/{campaign_id:id}/refusals": ("asset_id", "asset_type", "name", "occurred_at", "event_id", "reason"),
     "/v1/campaigns/{campaign_id:id}/contacts": ("contact", "at", "deciding_event"),
@@ -36,8 +37,27 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
     "/v1/campaigns/{campaign_id:id}/assets": (
         "asset_id", "asset_type", "name", "network", "ad_type", "associated_at", "held_until", "former", "visible", "hidden_reason",
         *_each("statistics", _TOUCHES), *_each("contacts", _TOUCHES), *_each("not_shown", _TOUCHES),
+        "results.influenced_contacts", "results.influenced_deals", "results.influenced_revenue:money",
     ),
-    "/v1/contacts": ("contact", "created_at", "internal", "salesforce_campaign_ids", "salesforce_campaigns"),
+    "/v1/campaigns/{campaign_id:id}/spend": ("event_id", "on", "amount:money", "asset_id"),
+    "/v1/catalog/unresolved": ("campaign_id", "asset_id", "utm_campaign", "url", "events", "visits", "first_seen", "last_seen"),
+    "/v1/assets": (
+        "asset_id", "asset_type", "name", "url", "target_url", "network", "ad_type", "campaign", "campaigns", "touches", "first_seen", "last_seen",
+        *_each("statistics", _TOUCHES),
+    ),
+    "/v1/contacts": (
+        "contact", "created_at", "internal", "salesforce_campaign_ids", "salesforce_campaigns", "name", "email", "first_visit_at",
+        "last_touch_at",
+    ),
+    "/v1/deals": ("deal_id", "name", "state", "amount:money", "created_at", "closed_at", "contacts", "campaigns"),
+    "/v1/events": (
+        "event_id", "type", "occurred_at", "contact", "asset_id", "url", "campaigns", "counted", "reason",
+    ),
+    "/v1/reports/roi": (
+        "campaign_id", "name", "budget:money", "spend:money", "contacts", "deals", "attributed_revenue:money", "cost_per_contact:money",
+        "cost_per_deal:money", "return",
+    ),
+    "/v1/reports/paths": ("path", "deals", "revenue:money", "touches_mean", "days_to_close_median"),
     "/v1/contacts/{name:id}/journey": (
         "event_id", "type", "occurred_at", "asset_id", "via_asset_id", "url", "session", "source", "medium", "channel", "campaigns",
         "counted", "reason", "kept_out",
@@ -46,7 +66,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
     "/v1/deals/{deal_id:id}/attribution": (
         "event_id", "type", "occurred_at", "contact", "asset_id", "campaigns", "roles", "weight", "share:money", "reason",
     ),
-    "/v1/reports/attribution": ("group", "name", "reason", "deals", "contacts", "revenue.*"),
+    "/v1/reports/attribution": ("group", "name", "reason", "deals", "contacts", "revenue.*", "credit.*"),
     "/v1/producers": (
         "producer", "accepted", "mapped", "unmapped", "refused", "refused_by", "first_seen", "last_seen", "dead_letters", "more_names", "names",
     ),

@@ -39,7 +39,7 @@ def routes(api: Api) -> APIRouter:
                 read, await attribution_report(read.snapshot, read.range, Question(read.models, by, of, currency))
             )
 
-    @router.get("/roi", openapi_extra=takes.read(takes.MODEL, takes.ONE_CURRENCY, *takes.RANGE))
+    @router.get("/roi", openapi_extra=takes.read(takes.MODEL, takes.ONE_CURRENCY, *takes.RANGE, *takes.LISTED))
     async def get_roi(request: Request) -> Response:
         """What each campaign cost and earned in the range, in one currency: budget, spend, cost per contact and deal, return."""
         async with read_request(api, request, heavy=True) as read:

@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.events.money import to_amount
 from shared.projection.sql import sql
+from shared.reading.campaign_deals import earned_by_campaign
 from shared.reading.created_credit import created_contacts, created_deals
 from shared.reading.defined_models import add_defined, models_named
 from shared.reading.groups import (
@@ -29,6 +30,7 @@ from shared.rules.created import ONE, units
 from shared.rules.exact import split
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.keys import asset_key
+from shared.rules.models import MODELS
 
 ALL_CURRENCIES = "all"
 ONE_DECIMALS = 6  # of the parts of a deal or contact: shared.rules.created.ONE
@@ -91,6 +93,9 @@ class ReportRow:
 
     subjects: set[int] = field(default_factory=set)
     contacts: set[int] = field(default_factory=set)
+    deals: int = 0
+    people: int = 0
+    """How many deals and contacts the database has counted, where it has: their keys are then not here."""
     earned: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
 
 
@@ -155,6 +160,12 @@ async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> R
         if (amount := deal["amount_minor"]) is not None:
             report.total[deal["currency"]] += amount
             left[deal["deal"], deal["currency"]] = dict.fromkeys(asked.models, amount)
+    if asked.by is GroupBy.CAMPAIGN and asked.currency != ALL_CURRENCIES and all(m in MODELS for m in asked.models):
+        await _add_stored(snapshot, span, asked, report)
+        for model in asked.models:
+            earned = sum(row.earned[model][asked.currency] for row in report.rows.values())
+            without.earned[model][asked.currency] = report.total[asked.currency] - earned
+        return report
     gathered = _by_campaigns if asked.by in BY_CAMPAIGNS else _by_touches
     for one in await gathered(snapshot, span, asked):
         if asked.currency in (one.currency, ALL_CURRENCIES):
@@ -166,6 +177,16 @@ async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> R
             if rest:  # no journey, or none within the lookback of the model
                 without.earned[model][currency] += rest
     return report
+
+
+async def _add_stored(snapshot: Snapshot, span: TimeRange, asked: Question, report: Report) -> None:
+    """Add what campaigns earned under published models in one currency, which the database adds up."""
+    found = await earned_by_campaign(snapshot, span, asked.models, asked.currency)
+    for campaign_id, one in found.items():
+        row = report.rows[Group(campaign_id, NoGroup.NO_CAMPAIGN if campaign_id is None else None)]
+        row.deals, row.people = one.deals, one.contacts
+        for model, minor in one.minor.items():
+            row.earned[model][asked.currency] += minor
 
 
 async def _by_campaigns(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
@@ -264,7 +285,12 @@ def _row(asked: Question, group: Group, row: ReportRow, names: Mapping[str, str 
     if asked.of is Of.CONTACTS:
         return {**out, "contacts": len(row.subjects), "credit": earned}
     said = "revenue" if asked.of is Of.REVENUE else "credit"
-    return {**out, "deals": len(row.subjects), "contacts": len(row.contacts), said: earned}
+    return {
+        **out,
+        "deals": row.deals + len(row.subjects),
+        "contacts": row.people + len(row.contacts),
+        said: earned,
+    }
 
 
 def _value(asked: Question, minor: Mapping[str, int]) -> Any:

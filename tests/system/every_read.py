@@ -20,6 +20,26 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/v1/campaigns/{campaign_id:id}/contacts": ("/v1/campaigns/spring/contacts",),
     "/v1/campaigns/{campaign_id:id}/deals": ("/v1/campaigns/spring/deals",),
     "/v1/campaigns/{campaign_id:id}/assets": ("/v1/campaigns/spring/assets",),
+    "/v1/campaigns/{campaign_id:id}/timeline": ("/v1/campaigns/spring/timeline?interval=week", f"/v1/campaigns/spring/timeline?metric=influenced_deals&{RANGE}"),
+    "/v1/campaigns/{campaign_id:id}/spend": ("/v1/campaigns/spring/spend",),
+    "/v1/catalog/unresolved": ("/v1/catalog/unresolved?kind=pages", "/v1/catalog/unresolved?kind=assets"),
+    "/v1/assets": ("/v1/assets", "/v1/assets?sort=-touches"),
+    "/v1/assets/{asset_id:id}": ("/v1/assets/page-spring",),
+    "/v1/deals": ("/v1/deals", "/v1/deals?state=won&q=d1"),
+    "/v1/deals/{deal_id:id}": ("/v1/deals/d1",),
+    "/v1/events": ("/v1/events?limit=20",),
+    "/v1/browsers": ("/v1/browsers",),
+    "/v1/reports/roi": ("/v1/reports/roi",),
+    "/v1/reports/paths": ("/v1/reports/paths",),
+    "/marketing/v3/campaigns": ("/marketing/v3/campaigns",),
+    "/marketing/v3/campaigns/{campaign_id:id}": ("/marketing/v3/campaigns/spring",),
+    "/marketing/v3/campaigns/{campaign_id:id}/assets/{asset_type:id}": ("/marketing/v3/campaigns/spring/assets/FORM",),
+    "/marketing/v3/campaigns/{campaign_id:id}/budget/totals": ("/marketing/v3/campaigns/spring/budget/totals",),
+    "/marketing/v3/campaigns/{campaign_id:id}/reports/metrics": ("/marketing/v3/campaigns/spring/reports/metrics",),
+    "/marketing/v3/campaigns/{campaign_id:id}/reports/revenue": ("/marketing/v3/campaigns/spring/reports/revenue",),
+    "/marketing/v3/campaigns/{campaign_id:id}/reports/contacts/{contact_type:id}": (
+        "/marketing/v3/campaigns/spring/reports/contacts/influencedContacts",
+    ),
     "/v1/contacts": ("/v1/contacts",),
     "/v1/contacts/{name:id}": ("/v1/contacts/k1",),
     "/v1/contacts/{name:id}/journey": ("/v1/contacts/k1/journey",),
@@ -70,6 +90,28 @@ def world(visitors: int, visits: int = 3) -> Iterator[dict[str, Any]]:
                 "asset_id": asset,
                 "occurred_at": BEGUN.isoformat(),
             }
+    yield {
+        "type": "page_visited",
+        "id": "lone",
+        "visitor_id": "v0",
+        "url": "https://a.example/lone",
+        "occurred_at": at(1, 365),
+    }
+    yield {
+        "type": "cta_clicked",
+        "id": "lone-cta",
+        "visitor_id": "v0",
+        "asset_id": "nowhere",
+        "occurred_at": at(1, 365),
+    }
+    yield {
+        "type": "spend_recorded",
+        "campaign_id": "spring",
+        "amount": "10.00",
+        "currency": "EUR",
+        "on": "2024-02-01",
+        "occurred_at": at(31, 365),
+    }
     yield {"type": "campaign_deleted", "campaign_id": "third", "occurred_at": at(300, 365)}
     yield {"type": "asset_associated", "campaign_id": "third", "asset_id": "page-spring", "occurred_at": at(350, 365)}
     yield {"type": "asset_dissociated", "campaign_id": "spring", "asset_id": "form-third", "occurred_at": at(10, 365)}

@@ -257,13 +257,13 @@ def test_credit_is_read_once_for_all_models_and_by_key_for_a_campaign(
             whole = (await client.get("/v1/campaigns")).json()["items"]
             asked.clear()
             page = (await client.get("/v1/campaigns?limit=1")).json()
-            (numbers,) = [arguments for statement, arguments in asked if statement is FEW_CAMPAIGNS]
+            (numbers,) = [arguments for statement, arguments in asked if statement is EARNED]
             assert numbers[0] == [campaign_key("c0")]
             assert page["items"] == whole[:1]
             asked.clear()
             second = (await client.get(f"/v1/campaigns?limit=2&cursor={page['next_cursor']}")).json()
             assert second["items"] == whole[1:3]
-            (numbers,) = [arguments for statement, arguments in asked if statement is FEW_CAMPAIGNS]
+            (numbers,) = [arguments for statement, arguments in asked if statement is EARNED]
             assert numbers[0] == [campaign_key(item["campaign_id"]) for item in whole[1:3]]
             asked.clear()
             told_of_one = (await client.get("/v1/campaigns/c1/overview")).json()

@@ -400,7 +400,7 @@ def test_a_sample_of_a_sound_store_is_equal_and_every_part_finds_its_corrupted_r
 
     async def check() -> None:
         workspace = await new_workspace(own, "sampled")
-        sent = mix("s")[:2_000]
+        sent = mix("s")[:3_500]
         await send(workspace, sent)
         await send(workspace, [sent[n] | {"id": sent[n + 1]["id"]} for n in range(0, 400, 8)])  # rivals for ids
         await workspace.project(700)
