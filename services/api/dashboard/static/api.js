@@ -64,9 +64,11 @@ export async function csv(path, query, name) {
 }
 
 // A key in the address's fragment, which `touchline demo` prints, signs in; then it is gone from the address.
+// Answers whether somebody is signed in then; the server says in the page whether somebody was before.
 export async function keyOfAddress() {
   const given = new URLSearchParams(location.hash.slice(1)).get("key");
-  if (!given) return;
+  if (!given) return "signedIn" in document.documentElement.dataset;
   history.replaceState(null, "", location.pathname + location.search);
   await signIn(given);
+  return true;
 }

@@ -166,7 +166,7 @@ function askForKey(told) {
 // Run a page: `load` asks, `draw` draws into the host; old numbers stay while new ones are fetched, and when nothing answers.
 export async function run(load, draw) {
   try {
-    await keyOfAddress();
+    if (!await keyOfAddress()) { askForKey(""); return; }
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     askForKey(error.message);
