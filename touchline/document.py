@@ -40,8 +40,23 @@ SECURITY_SCHEMES = {
     "basic": {"type": "http", "scheme": "basic", "description": "HTTP Basic, with the key as user name and any password"},
 }  # fmt: skip
 BY_KEY: list[dict[str, list[str]]] = [{"key": []}, {"basic": []}]
-OPEN = ("/healthz", "/readyz", "/metrics", "/v1/p.gif", "/hubspot/", "/sendgrid/", "/mailgun/", "/segment/v1/projects/")
+CHECKED = ("/v1/campaigns", "/v1/assets")
+"""Beginnings of paths whose calls are checked against the state of the catalog."""
+OPEN = (
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/v1/p.gif",
+    "/t.",
+    "/r/",
+    "/hubspot/",
+    "/sendgrid/",
+    "/mailgun/",
+    "/segment/v1/projects/",
+)
 """Beginnings of paths that take no key in a header: anybody may ask, or the sender signs, or the key is in the URL."""
+SEVERAL = (("/v1/contact-tokens", "post"), ("/v1/campaigns/{campaign_id}/assets", "post"))
+"""Calls of several items, each of which has a result of its own."""
 READ_ERRORS = {
     401: "there is no valid key", 403: "the scope of the key may not read", 404: "there is nothing of that name, or no such generation",
     422: "a parameter is unknown or bad; `field` names it", 503: "it cannot be read now; `Retry-After` says after how many seconds to ask again",
@@ -108,10 +123,17 @@ def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[st
         responses["200"] = _json("The answer; `ETag` changes with it.", answer)
         _add_errors(responses, READ_ERRORS)
     elif not path.startswith(("/healthz", "/readyz", "/metrics", "/v1/p.gif")):
-        _add_errors(responses, {**WRITE_ERRORS, **({409: "it is taken"} if method == "put" else {})})
+        is_taken = (
+            {409: "it is taken, or not as the call needs it"} if path.startswith(CHECKED) or method == "put" else {}
+        )
+        _add_errors(responses, {**WRITE_ERRORS, **is_taken})
     _add_errors(responses, HEAD_ERRORS)
     if path == "/readyz":
         responses["503"] = _json("The process cannot work.", _STATE)
+    if method == "put" and path.startswith(CHECKED):
+        responses["201"] = {**responses["200"], "description": "It was not there, and is now."}
+    if (path, method) in SEVERAL:
+        responses["207"] = {**responses["200"], "description": "Some items were refused; each says whether, and why."}
     if (path, method) in _OWN:
         status, told = _OWN[path, method]
         responses[status] = told
@@ -139,10 +161,13 @@ _STATE = {
     "properties": {"status": {"type": "string"}},
     "additionalProperties": True,
 }
+_SCRIPT = {"description": "The tracker.", "content": {"text/javascript": {"schema": {"type": "string"}}}}
 _OWN: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("/v1/events", "post"): ("202", _json("The valid events are durable.", {"$ref": "#/components/schemas/Accepted"})),
     ("/v1/workspaces", "post"): ("201", _json("The workspace is made.", {"$ref": "#/components/schemas/NewKeys"})),
     ("/v1/p.gif", "get"): ("200", {"description": "Always the picture.", "content": {"image/gif": {"schema": {"type": "string", "format": "binary"}}}}),
+    ("/t.js", "get"): ("200", _SCRIPT),
+    ("/t.{digest}.js", "get"): ("200", _SCRIPT),
     ("/metrics", "get"): ("200", {"description": "For Prometheus.", "content": {"text/plain": {"schema": {"type": "string"}}}}),
     ("/healthz", "get"): ("200", _json("The process answers.", _STATE)),
     ("/readyz", "get"): ("200", _json("The process can work.", _STATE)),
