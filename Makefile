@@ -29,7 +29,7 @@ up: $(STAMP) ## everything in one process, on a data directory of its own
 	@$(BIN)/touchline up
 
 test: lint ## all checks and tests that this machine can run, a file of tests at a time on each core
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) ## style, types and the house's directions
 	@$(BIN)/ruff check --quiet .

@@ -166,7 +166,7 @@ async def _groups(client: httpx.AsyncClient, oracle: Oracle, rng: random.Random,
             for model in models:
                 found = {
                     row["group"] or row["reason"]: (row[of], int(Decimal(row["credit"][model]) * 10**6))
-                    for row in got["rows"] if row[of]
+                    for row in got["rows"] if row[of] or Decimal(row["credit"][model])
                 }  # fmt: skip
                 expected = {group: (n, units) for group, (n, _, units) in oracle.created_by(of, by, model).items()}
                 if model in own:

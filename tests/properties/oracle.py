@@ -947,7 +947,7 @@ class Oracle:
             exact = [10**6 * w for w in weights]
             paid = [e.numerator // e.denominator for e in exact]
             for i in sorted(range(len(exact)), key=lambda i: (-(exact[i] - paid[i]), i))[
-                : 10**6 - sum(paid) if paid else 0
+                : 10**6 - sum(paid) if sum(weights) else 0
             ]:
                 paid[i] += 1
             journeys[thing] = 10**6, list(zip(journey, paid, strict=True))

@@ -28,7 +28,7 @@ from tests.properties.oracle import order
 from tests.properties.worlds import CAMPAIGNS, SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
-EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 2
+EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 4
 KEYS = [campaign_key(name) for name in CAMPAIGNS]
 Said = dict[str, Any]
 

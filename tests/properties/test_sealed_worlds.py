@@ -25,7 +25,7 @@ from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from tests.sealed import sealed_store
 from touchline.compose import Running
 
-EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 4
+EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 20
 LISTS = ("/v1/campaigns", "/v1/reports/attribution?model=linear")
 
 

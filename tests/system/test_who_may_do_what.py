@@ -205,7 +205,7 @@ def _ingest_of(running: Running) -> Any:
         included = getattr(route, "original_router", None)
         if included is not None:
             waiting += included.routes
-        elif getattr(route, "path", None) == "/v1/events":
+        elif getattr(route, "path", None) == "/v1/events" and "POST" in route.methods:
             (ingest,) = [
                 cell.cell_contents for cell in route.endpoint.__closure__ if hasattr(cell.cell_contents, "limits")
             ]
