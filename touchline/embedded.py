@@ -36,6 +36,8 @@ from shared.reading.reporting import GROUP
 
 START_S = 600  # recovery after a crash replays what a checkpoint has not written yet
 POLL_S = 0.05
+LOG_TAIL_BYTES = 2_000  # of PostgreSQL's log: what it wrote when it ended
+NO_ROOM = b"No space left on device"
 HALF_WRITTEN_TRIES = 40  # two seconds; PostgreSQL writes the file that tells of it in a few steps
 SETTINGS_MARK = "# touchline"
 MEMORY_SHARE = 8  # of the machine's memory, for PostgreSQL's own cache
@@ -169,6 +171,18 @@ class Embedded:
     def is_running(self) -> bool:
         """Whether the server that this process started or took over still runs."""
         return self._server is not None and self._running(self._server) is not None
+
+    def ended_without_room(self) -> bool:
+        """Whether the last lines of PostgreSQL's log tell that its disk is full.
+
+        When it ends, its temporary files are gone, so the disk may have some room again that is too little to recover in.
+        """
+        try:
+            with (self.data / "postgres" / "log").open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+                return NO_ROOM in log.read()
+        except FileNotFoundError:
+            return False
 
     def start_again(self) -> None:
         """Start the server again after it has ended. Raises `DatabaseLost` if it cannot be started."""

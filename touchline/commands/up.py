@@ -96,7 +96,7 @@ async def keep_running(embedded: Embedded) -> None:
         await asyncio.sleep(WATCH_S)
         if await asyncio.to_thread(embedded.is_running):
             continue
-        if full := await is_full(embedded.data):
+        if full := await is_full(embedded.data) or await asyncio.to_thread(embedded.ended_without_room):
             logger.error("PostgreSQL has ended, and the disk is full; it is started again", data=str(embedded.data))
         else:
             _count_a_try(tries_s, embedded)
@@ -107,6 +107,8 @@ async def keep_running(embedded: Embedded) -> None:
             logger.error("PostgreSQL could not be started", error=error_text(error))
             if full:
                 await _until_room(embedded.data)
+            elif await asyncio.to_thread(embedded.ended_without_room):
+                tries_s.pop()  # what it needs to recover is more than what counts as full
         else:
             logger.warning("PostgreSQL runs again", data=str(embedded.data))
 
