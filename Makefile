@@ -57,7 +57,8 @@ document: $(STAMP) ## some 5,000 requests that /openapi.json allows or does not 
 	@TOUCHLINE_DOCUMENT_EXAMPLES=60 $(BIN)/python -m pytest tests/system/test_document.py -o timeout=7200
 
 chaos: $(STAMP) ## ten minutes of faults under load: three brokers and six processes, then one `touchline up`; TOUCHLINE_CHAOS_S sets how long
-	@$(BIN)/python -m tests.chaos
+	@$(BIN)/python -m tests.chaos --stage many
+	@$(BIN)/python -m tests.chaos --stage up
 
 kafka-up: ## Apache Kafka on this machine, thrown away by kafka-down; BROKERS=3 for failover. Takes Java 17 and Maven
 	@$(PYTHON) deploy/kafka/brokers.py up --brokers $(or $(BROKERS),1)
