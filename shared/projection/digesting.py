@@ -7,7 +7,6 @@ touches, the days, or what was added.
 A step holds the partition's row of `progress`, so no batch is projected meanwhile, in whatever process.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,10 +87,3 @@ class Digester:
             await digest_days(context, chunks[0])
         through = chunks[1][0] if len(chunks) > 1 else EVERY_DAY
         await context.connection.execute(KEEP, context.ws, context.settings.time_zone, through)
-
-
-async def digest_everything(connection: Connection, workspaces: Iterable[int], digester: Digester) -> None:
-    """Do all steps of some workspaces."""
-    for ws in workspaces:
-        while await digester.step(connection, ws):
-            pass

@@ -9,7 +9,6 @@ Kind = Literal["v", "c", "e", "q", "d", "w"]
 """What a name is: `v` a visitor's id, `c` a contact's id, `e` an e-mail address, `q` a value of a URL's query that a registered
 asset has, `d` a domain of the workspace's own people, `w` the workspace itself. The last three belong to no person."""
 
-PERSONAL: tuple[Kind, ...] = ("v", "c", "e")
 SUFFIX = ".sealed"
 _RANDOM = "[a-z2-7]{24}"
 _EMAIL = rf"{_RANDOM}@{_RANDOM}\.sealed"

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from shared.events.codec import Refusal, decode_event, uuid7
-from shared.events.instants import from_micros, to_rfc3339
+from shared.events.instants import from_micros
 from shared.events.registry import name_of
 from shared.events.types import (
     AssetAssociated,
@@ -273,11 +273,6 @@ async def dissociate(
         raise CallRefused("not_associated", message, field="asset_id", held_by=min(now.holders, default=None))
     event = placed(AssetDissociated(campaign_id=campaign_id, asset_id=asset_id), now_us, now.latest_us)
     return Outcome(event.id, [event])
-
-
-def as_of_after(as_of_us: int | None, now_us: int) -> str:
-    """An `as_of` for a new version of an event, later than that of the present one (rule **once**)."""
-    return to_rfc3339(max(now_us, -(2**62) if as_of_us is None else as_of_us + 1))
 
 
 def answer_of(outcome: Outcome) -> dict[str, Any]:

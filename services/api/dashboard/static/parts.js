@@ -120,9 +120,6 @@ export async function drawer(campaign, name, metric, value, excluded) {
   if (list) await fill(rows, list);
 }
 
-// Whether parts add up to a total, in minor units.
-export const addsUp = (parts, total) => parts.reduce((sum, amount) => sum + minor(amount), 0n) === minor(total);
-
 // Why something counts or does not: a verdict, and each check with the event that decides.
 const MARKS = { true: ["M3 8.5 6.5 12 13 4.5", "", "Holds: "], false: ["M4 4 12 12|M12 4 4 12", "fail", "Fails: "], null: ["M3.5 8H12.5", "skip2", "Not reached: "] };
 export const check = (holds, says, ...more) => {
