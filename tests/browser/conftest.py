@@ -3,9 +3,7 @@
 import asyncio
 import html
 import http.server
-import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,13 +14,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from shared.database import open_pool
 from shared.events.codec import decode_record, event_type
 from shared.log.port import partition_of
 from shared.log.postgres import PARTITIONS, PostgresLog
 from tests.processes import Up, start
+from tests.programs import chromium
 from touchline.commands.store import database
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
@@ -180,19 +179,8 @@ def store(up: Up, data: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("there is no Chromium, and CI must not go without")
-        pytest.skip("there is no Chromium")
-    options = [
-        "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-        "--disable-sync", "--host-resolver-rules=MAP *.example 127.0.0.1",
-    ]  # fmt: skip
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=options)
+    with chromium("--host-resolver-rules=MAP *.example 127.0.0.1") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from services.api.document import ANSWERS
 from tests.processes import Up, start
+from tests.programs import chromium
 from tests.system.test_lists import TOLD
 from touchline.document import operation_name
 
@@ -96,15 +95,9 @@ def test_a_generated_client_sends_events_and_reads_an_error(up: Up, made: Any) -
 
 
 def test_the_page_of_the_calls_needs_no_other_server(up: Up) -> None:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("there is no Chromium, and CI must not go without")
-        pytest.skip("there is no Chromium")
     said: list[str] = []
     asked: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_page()
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
@@ -114,7 +107,6 @@ def test_the_page_of_the_calls_needs_no_other_server(up: Up) -> None:
         shown = page.locator(".opblock").count()
         if picture := os.environ.get("TOUCHLINE_PICTURE"):
             page.screenshot(path=picture)
-        browser.close()
     assert said == []
     assert shown >= len(ANSWERS)
     assert {url.split("/")[2] for url in asked if not url.startswith(("data:", "blob:"))} == {up.url.split("/")[2]}

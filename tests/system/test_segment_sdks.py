@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests.processes import Up, start
+from tests.programs import chromium, there
 
 EVENTS = (
     10_000  # of each of Segment's SDKs: half page views, four tenths clicks on a CTA, a tenth that no mapping takes
@@ -37,15 +38,6 @@ SENT = {
     "segment-browser-cdn": 500, "rudder-python": 2_000, "rudder-node": 2_000,
 }  # fmt: skip
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
-
-
-def there(*programs: str) -> str:
-    path = next((found for program in programs if (found := shutil.which(program))), None)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"there is no {programs[0]}, and CI must not go without")
-        pytest.skip(f"there is no {programs[0]}")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +148,7 @@ def wait_for(up: Up, makers: tuple[str, ...], share: float) -> dict[str, tuple[i
 @pytest.fixture(scope="module")
 def delivered(packages: Path, site: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What was received of each SDK, and what its unmapped events are."""
-    chromium, data = there("chromium", "chromium-browser", "google-chrome"), tmp_path_factory.mktemp("up")
+    data = tmp_path_factory.mktemp("up")
     with ExitStack() as stack:
         up = begun(stack, data, 0)
         with up.client("server") as client:
@@ -169,9 +161,7 @@ def delivered(packages: Path, site: str, tmp_path_factory: pytest.TempPathFactor
         processes = {maker: command(maker, up, packages) for maker in (*PYTHON, *NODE)}
         for process in processes.values():
             stack.callback(process.kill)
-        playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        stack.callback(browser.close)
+        browser = stack.enter_context(chromium())
         pages = {maker: opened(browser, site, maker, up) for maker in BROWSER}
         for maker, page in pages.items():
             page.evaluate("([maker, n]) => send(maker, 0, n)", [maker, first_of(maker)])

@@ -3,15 +3,14 @@
 import asyncio
 import gzip
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import httpx
-import pytest
 
 from services.ingest.tracker import LONG_S, SHORT_S, built, name_of
+from tests.programs import there
 from touchline.compose import Running
 
 SOURCES = Path(__file__).parents[2] / "web" / "tracker"
@@ -38,11 +37,8 @@ def test_its_lock_names_no_registry() -> None:
 
 
 def test_the_served_file_is_what_the_sources_build(tmp_path: Path) -> None:
-    for program in ("npm", "node"):
-        if shutil.which(program) is None:
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"there is no {program}, and CI must not go without")
-            pytest.skip(f"there is no {program}")
+    there("npm")
+    there("node")
     copy, out = tmp_path / "tracker", tmp_path / "out"
     shutil.copytree(SOURCES, copy, ignore=shutil.ignore_patterns("node_modules"))
     out.mkdir()
