@@ -1,7 +1,8 @@
 """How is a statement written once and run in any generation? `{g}` in it is the generation's schema."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,11 @@ class Statement(str):
 def sql(text: str) -> Statement:
     """A named statement; what it is for stands beside it."""
     return Statement(text.strip())
+
+
+def sql_numbers(numbers: Iterable[IntEnum]) -> str:
+    """Numbers as an SQL list without its brackets, such as `1, 2`."""
+    return ", ".join(str(int(number)) for number in sorted(numbers))
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ from typing import Any
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.registry import name_of, names_like, sql_names
 from shared.events.types import AssetAssociated, CampaignDeleted
-from shared.projection.sql import sql
+from shared.projection.sql import sql, sql_numbers
 from shared.reading.assets import _HISTORY, _SPAN
 from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, OWNER_OF
 from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
@@ -71,14 +71,12 @@ WHERE campaign_id IS NOT NULL OR NOT EXISTS (
     SELECT FROM counted o WHERE o.person = t.person AND o.event_id = t.event_id AND o.campaign_id IS NOT NULL)
 GROUP BY 1, 2 ORDER BY 1, 2 NULLS LAST
 """)  # its touches a day, in the time zone $5, by the campaigns for which they count; those that count for none are of null
-_INFLUENCING = ", ".join(str(int(t)) for t in sorted(INFLUENCING))
-_DEAL_TOUCHES = ", ".join(str(int(t)) for t in sorted(DEAL_TOUCHES))
 REACHED = sql(f"""
 WITH span AS MATERIALIZED ({_SPAN}
 ), history AS ({_HISTORY})
 SELECT t.asset, o.contact, min(t.occurred_at_us) AS influence_us,
-    min(t.occurred_at_us) FILTER (WHERE t.type IN ({_DEAL_TOUCHES})) AS deal_touch_us
-FROM history t {OWNER_OF} WHERE t.type IN ({_INFLUENCING}) GROUP BY t.asset, o.contact
+    min(t.occurred_at_us) FILTER (WHERE t.type IN ({sql_numbers(DEAL_TOUCHES)})) AS deal_touch_us
+FROM history t {OWNER_OF} WHERE t.type IN ({sql_numbers(INFLUENCING)}) GROUP BY t.asset, o.contact
 """)  # when each asset ($2) first reached each contact in [$3, $4)
 DEALS_OF_CONTACTS = sql(f"""
 SELECT d.deal, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, dc.contact

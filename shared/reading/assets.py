@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US, from_micros
-from shared.projection.sql import sql
-from shared.reading.attribution import KEY_COLUMN, sql_list
+from shared.projection.sql import sql, sql_numbers
+from shared.reading.attribution import KEY_COLUMN
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.rules.excluded_traffic import TrafficClass
@@ -52,7 +52,7 @@ WITH span AS MATERIALIZED ({_SPAN}
 ), history AS ({_HISTORY}
 ), owned AS (
     SELECT h.asset, h.type, h.count, o.contact,
-        CASE WHEN h.type IN ({sql_list(CTA_TYPES)}) THEN coalesce((
+        CASE WHEN h.type IN ({sql_numbers(CTA_TYPES)}) THEN coalesce((
             SELECT max(change.at_us) FROM {{g}}.association a
             CROSS JOIN LATERAL (VALUES (a.from_us), (a.to_us)) change(at_us)
             WHERE a.ws = $1 AND a.asset = h.asset AND change.at_us <= h.occurred_at_us), '{BEGINNING_US}'::bigint) END AS since_us
@@ -61,7 +61,7 @@ WITH span AS MATERIALIZED ({_SPAN}
         AND (h.occurred_at_us, h.event_id) < (o.to_us, o.to_event)
 )
 SELECT asset, type, since_us, sum(count)::bigint AS n, count(DISTINCT contact) AS contacts,
-    CASE WHEN type IN ({sql_list(IN_PARTS)}) THEN
+    CASE WHEN type IN ({sql_numbers(IN_PARTS)}) THEN
         coalesce(array_agg(DISTINCT contact) FILTER (WHERE contact IS NOT NULL), '{{}}') END AS known
 FROM owned GROUP BY asset, type, since_us
 """)

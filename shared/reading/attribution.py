@@ -9,29 +9,22 @@ by lists that are made here by asking the rule.
 """
 
 from collections.abc import Iterable
-from enum import IntEnum
 
-from shared.projection.sql import sql
+from shared.projection.sql import sql, sql_numbers
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import Route, WindowStatus, kept_out
 
-
-def sql_list(numbers: Iterable[IntEnum]) -> str:
-    """Numbers as an SQL list without its brackets, such as `1, 2`."""
-    return ", ".join(str(int(number)) for number in sorted(numbers))
-
-
 KEY_COLUMN = {Route.ASSET: "asset_or_page_key", Route.VIA: "via", Route.UTM: "utm"}
 """The column of `touch`, `credit` and `deal_touch` that holds the key by which a touch reaches a campaign."""
 
 # Rule pre-association: a touch counts if it is of one of these classes and one of its routes has one of these statuses.
-COUNTING_CLASSES = sql_list(
+COUNTING_CLASSES = sql_numbers(
     traffic_class for traffic_class in TrafficClass
     if traffic_class is not TrafficClass.RETRACTED and kept_out(traffic_class, {Route.ASSET: WindowStatus.COUNTS}) is None
 )  # fmt: skip
-COUNTING_STATUSES = sql_list(
+COUNTING_STATUSES = sql_numbers(
     status for status in WindowStatus if kept_out(TrafficClass.COUNTED, {Route.ASSET: status}) is None
 )
 
@@ -126,7 +119,7 @@ SESSION_COUNTS = sql(f"""
 WITH {_WINDOWS}, visit AS ({_counting("t.session, t.session_is_new", FIRST_TOUCH_ROUTES, _VISIT)}) {_SESSIONS}
 """)
 
-_REACHING = f"t.type IN ({sql_list(INFLUENCING)})"
+_REACHING = f"t.type IN ({sql_numbers(INFLUENCING)})"
 
 
 REACHED = f"""{_WINDOWS}, reached AS ({_counting("t.person, t.occurred_at_us, t.event_id", Route, _REACHING)})"""
@@ -193,7 +186,7 @@ _OF_CONTACTS = " UNION ALL ".join(
     SELECT w.campaign, w.route, w.window_status, o.contact, t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class
     FROM campaign_window w JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = w.key AND {_within("w")} {OWNER_OF}
     WHERE w.route = {route:d} AND t.traffic_class <> {TrafficClass.RETRACTED:d}
-        AND t.type IN ({sql_list(INFLUENCING)}) AND o.contact = ANY($3::bigint[])"""
+        AND t.type IN ({sql_numbers(INFLUENCING)}) AND o.contact = ANY($3::bigint[])"""
     for route, column in KEY_COLUMN.items()
 )
 

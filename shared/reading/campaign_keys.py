@@ -6,7 +6,8 @@ of every deal touch that may make a deal count. They are joined with the windows
 workspace, $2 the keys of the campaigns, and $3 and $4 the range of time.
 """
 
-from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, sql_list
+from shared.projection.sql import sql_numbers
+from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN
 from shared.rules.influence import REVENUE_TOUCHES
 from shared.rules.models import MODELS
 from shared.rules.pre_association import Route
@@ -75,7 +76,7 @@ def _deal_touches(columns: str, condition: str = "true") -> str:
     )
 
 
-_IS_REVENUE = f"won AND type IN ({sql_list(REVENUE_TOUCHES)})"
+_IS_REVENUE = f"won AND type IN ({sql_numbers(REVENUE_TOUCHES)})"
 """Whether a row of `deal_touch` makes its contact one with revenue (rule **deal**: it came before the close)."""
 
 CAMPAIGN_DEAL = f"""campaign_deal AS MATERIALIZED (

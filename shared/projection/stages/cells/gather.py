@@ -1,11 +1,10 @@
 """What is stored of a workspace's cells, and how are touches digested?"""
 
-from collections.abc import Iterable, Sequence
-from enum import IntEnum
+from collections.abc import Sequence
 from typing import Any
 
 from shared.projection.pipeline import Context
-from shared.projection.sql import sql
+from shared.projection.sql import sql, sql_numbers
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import Route, WindowStatus, kept_out
@@ -16,11 +15,6 @@ COUNTING = frozenset(
     if c is not TrafficClass.RETRACTED and kept_out(c, {Route.ASSET: WindowStatus.COUNTS}) is None
 )  # fmt: skip
 """The traffic classes of touches that count where a route counts."""
-
-
-def numbers(found: Iterable[IntEnum]) -> str:
-    """Numbers as an SQL list without its brackets."""
-    return ", ".join(str(int(each)) for each in sorted(found))
 
 
 DIGEST = "kinds, touches, sessions, new_sessions, contacts"
@@ -87,8 +81,10 @@ _OF_CELLS = f"""
     {touches_of_parts(f"p.key_set, p.day, p.from_us AS day_from_us, {_TOUCH}")}"""
 
 
-VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class IN ({numbers(COUNTING)}) AND t.session IS NOT NULL"
-INFLUENCES = f"t.type IN ({numbers(INFLUENCING)}) AND t.traffic_class IN ({numbers(COUNTING)})"
+VISIT = (
+    f"t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class IN ({sql_numbers(COUNTING)}) AND t.session IS NOT NULL"
+)
+INFLUENCES = f"t.type IN ({sql_numbers(INFLUENCING)}) AND t.traffic_class IN ({sql_numbers(COUNTING)})"
 
 
 def _digested(touches: str) -> str:

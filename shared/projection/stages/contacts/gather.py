@@ -2,7 +2,7 @@
 
 from shared.events import types as e
 from shared.events.registry import REGISTRY, name_of, names_about, sql_names
-from shared.projection.sql import sql
+from shared.projection.sql import sql, sql_numbers
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import LAST_TOUCH_TYPES
 from shared.rules.influence import TouchType
@@ -63,7 +63,7 @@ CROSS JOIN LATERAL (
     SELECT occurred_at_us, event_id, type, traffic_class, asset_or_page_key FROM {{g}}.touch
     WHERE ws = $1 AND person = u.person AND session = u.session AND asset_or_page_key IS NOT NULL
         AND occurred_at_us >= u.session_at_us AND occurred_at_us <= u.at_us
-        AND type IN ({", ".join(str(int(type_)) for type_ in sorted(LAST_TOUCH_TYPES))}) OFFSET 0) t
+        AND type IN ({sql_numbers(LAST_TOUCH_TYPES)}) OFFSET 0) t
 """)  # what was touched in the session of each conversion, up to its instant
 
 FIRST_VISITS = sql(f"""

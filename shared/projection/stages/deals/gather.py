@@ -21,7 +21,7 @@ from shared.projection.changes import (
 )
 from shared.projection.pipeline import Context
 from shared.projection.rows import TouchRow
-from shared.projection.sql import sql
+from shared.projection.sql import sql, sql_numbers
 from shared.rules.deal import DealFields, Member, State
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import DEAL_TOUCHES, TouchType
@@ -29,7 +29,7 @@ from shared.rules.keys import Identifier, identifiers
 from shared.rules.order import Order
 
 _A_DEAL_TOUCH = f"""t.traffic_class = {TrafficClass.COUNTED:d}
-    AND t.type IN ({", ".join(str(int(type_)) for type_ in sorted(DEAL_TOUCHES))})"""
+    AND t.type IN ({sql_numbers(DEAL_TOUCHES)})"""
 
 DISSOCIATED = name_of(e.DealContactDissociated)
 
