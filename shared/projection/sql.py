@@ -25,6 +25,12 @@ def sql_numbers(numbers: Iterable[IntEnum]) -> str:
     return ", ".join(str(int(number)) for number in sorted(numbers))
 
 
+def owned(touch: str = "t") -> str:
+    """A condition (rule **owner**): the row `o` of `identity_interval` is of the time of a touch. The person is another condition."""
+    at = f"({touch}.occurred_at_us, {touch}.event_id)"
+    return f"{at} >= (o.from_us, o.from_event) AND {at} < (o.to_us, o.to_event)"
+
+
 @lru_cache(maxsize=4096)
 def _bound(statement: Statement, generation: str) -> str:
     return statement.replace("{g}", generation)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US, from_micros
-from shared.projection.sql import sql, sql_numbers
+from shared.projection.sql import owned, sql, sql_numbers
 from shared.reading.attribution import KEY_COLUMN
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -57,8 +57,7 @@ WITH span AS MATERIALIZED ({_SPAN}
             CROSS JOIN LATERAL (VALUES (a.from_us), (a.to_us)) change(at_us)
             WHERE a.ws = $1 AND a.asset = h.asset AND change.at_us <= h.occurred_at_us), '{BEGINNING_US}'::bigint) END AS since_us
     FROM history h LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = h.person
-        AND (h.occurred_at_us, h.event_id) >= (o.from_us, o.from_event)
-        AND (h.occurred_at_us, h.event_id) < (o.to_us, o.to_event)
+        AND {owned("h")}
 )
 SELECT asset, type, since_us, sum(count)::bigint AS n, count(DISTINCT contact) AS contacts,
     CASE WHEN type IN ({sql_numbers(IN_PARTS)}) THEN

@@ -10,7 +10,7 @@ by lists that are made here by asking the rule.
 
 from collections.abc import Iterable
 
-from shared.projection.sql import sql, sql_numbers
+from shared.projection.sql import owned, sql, sql_numbers
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import INFLUENCING, TouchType
@@ -35,10 +35,9 @@ campaign_window AS MATERIALIZED (
     WHERE ws = $1 AND campaign = ANY($2::bigint[])
 )"""
 
-OWNER_OF = """
-    JOIN {g}.identity_interval o ON o.ws = $1 AND o.person = t.person
-        AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-        AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)"""
+OWNER_OF = f"""
+    JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
+        AND {owned()}"""
 
 
 def _guessed(condition: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.sql import sql
+from shared.projection.sql import owned, sql
 from shared.projection.stages.cells.days import EVERY_DAY, NO_DAY, Days, days_of, month_of, next_month
 from shared.projection.stages.cells.gather import INFLUENCES, KEPT, KINDS_A_TYPE, VISIT
 from shared.reading.snapshot import Snapshot
@@ -136,7 +136,7 @@ SELECT n, bucket, NULL, NULL, NULL, NULL, string_agg(int8send(contact), ''::byte
 FROM (
     SELECT DISTINCT t.n, width_bucket(t.occurred_at_us, $9::bigint[]) AS bucket, o.contact FROM t
     JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
-        AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event) AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
+        AND {owned()}
     WHERE t.counts AND NOT t.later AND {INFLUENCES}) c
 GROUP BY n, bucket
 """)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.projection.sql import sql
+from shared.projection.sql import owned, sql
 from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -35,8 +35,7 @@ JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = u.contact
 CROSS JOIN LATERAL (
     SELECT t.occurred_at_us FROM {{g}}.touch t WHERE t.ws = $1 AND t.person = o.person
         AND t.occurred_at_us >= o.from_us AND t.occurred_at_us <= o.to_us
-        AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-        AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event) AND t.traffic_class = {TrafficClass.COUNTED:d}
+        AND {owned()} AND t.traffic_class = {TrafficClass.COUNTED:d}
     ORDER BY t.occurred_at_us DESC LIMIT 1) t
 GROUP BY u.contact
 """)  # when each contact was last touched, of the touches that count

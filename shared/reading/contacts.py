@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.events.emails import normalised_email
 from shared.events.instants import to_rfc3339
-from shared.projection.sql import sql
+from shared.projection.sql import owned, sql
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.keys import Identifier
@@ -24,8 +24,7 @@ WHERE ws = $1 AND contact = ANY($2::bigint[]) ORDER BY contact, salesforce_campa
 JOURNEY = sql(f"""
 SELECT t.* FROM {{g}}.identity_interval o JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
     AND t.occurred_at_us >= greatest(o.from_us, $3::bigint) AND t.occurred_at_us <= o.to_us
-    AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-    AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
+    AND {owned()}
     AND (t.occurred_at_us, t.event_id) > ($3::bigint, $4 COLLATE "C")
 WHERE o.ws = $1 AND o.contact = $2 AND t.traffic_class <> {TrafficClass.RETRACTED:d}
 ORDER BY t.occurred_at_us, t.event_id LIMIT $5

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.events.instants import DAY_US
-from shared.projection.sql import sql, sql_numbers
+from shared.projection.sql import owned, sql, sql_numbers
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.rules.created import roles_of_contact, roles_of_deal
@@ -19,8 +19,7 @@ from shared.rules.order import Order
 _COLUMNS = "t.person, t.occurred_at_us, t.event_id, t.type, t.asset_id, t.asset_or_page_key, t.via, t.utm"
 _OWNED = f"""
 JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person AND t.occurred_at_us >= o.from_us AND t.occurred_at_us <= o.to_us
-    AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-    AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event) AND t.traffic_class = {TrafficClass.COUNTED:d}
+    AND {owned()} AND t.traffic_class = {TrafficClass.COUNTED:d}
     AND t.type IN ({sql_numbers(REVENUE_TOUCHES)})"""
 
 CONTACTS = sql("""

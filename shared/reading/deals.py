@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared.events.codec import decode_event
-from shared.projection.sql import sql
+from shared.projection.sql import owned, sql
 from shared.projection.stages.deals.gather import ENTITY_EVENTS, told_of
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.rules.deal import fold
@@ -25,8 +25,7 @@ FROM (SELECT DISTINCT i.contact FROM {{g}}.deal_named n
 JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = ever.contact
 JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = c.contact
 JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person AND t.traffic_class <> {TrafficClass.RETRACTED:d}
-    AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-    AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
+    AND {owned()}
     AND t.occurred_at_us >= $3::bigint AND (t.occurred_at_us, t.event_id) > ($3::bigint, $4 COLLATE "C")
 WHERE NOT EXISTS (SELECT FROM {{g}}.credit cr WHERE cr.ws = $1 AND cr.deal = $2 AND cr.event_id = t.event_id)
 ORDER BY t.occurred_at_us, t.event_id LIMIT $5

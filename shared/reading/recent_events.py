@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.events.instants import to_rfc3339
-from shared.projection.sql import sql
+from shared.projection.sql import owned, sql
 from shared.reading.snapshot import Snapshot
 from shared.reading.touches import counting, window_statuses
 from shared.rules.excluded_traffic import TrafficClass
@@ -16,13 +16,12 @@ NEWEST = sql("""
 SELECT event_key, occurred_at_us, place, is_touch, live, log_offset FROM {g}.event_index
 WHERE ws = $1 AND log_offset >= $2 AND log_offset < $3 ORDER BY log_offset DESC LIMIT $4
 """)
-TOUCHES = sql("""
+TOUCHES = sql(f"""
 SELECT t.*, c.name AS contact_name FROM unnest($2::bigint[], $3::bigint[]) u(person, at_us)
-JOIN {g}.touch t ON t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us
-LEFT JOIN {g}.identity_interval o ON o.ws = $1 AND o.person = t.person
-    AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-    AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
-LEFT JOIN {g}.contact c ON c.ws = $1 AND c.contact = o.contact
+JOIN {{g}}.touch t ON t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us
+LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
+    AND {owned()}
+LEFT JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = o.contact
 """)  # the touches of persons at instants, each with the name of the contact that owns it
 ENTITY_EVENTS = sql("""
 SELECT e.event_id, e.type FROM unnest($2::bigint[], $3::bigint[]) u(subject, at_us)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.projection.pipeline import Context
-from shared.projection.sql import sql, sql_numbers
+from shared.projection.sql import owned, sql, sql_numbers
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import Route, WindowStatus, kept_out
@@ -107,8 +107,7 @@ influenced AS (
     FROM (
         SELECT DISTINCT t.key_set, t.day, o.contact FROM t
         JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
-            AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-            AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
+            AND {owned()}
         WHERE {INFLUENCES}) i
     GROUP BY 1, 2),
 carried AS (

@@ -21,7 +21,7 @@ from shared.projection.changes import (
 )
 from shared.projection.pipeline import Context
 from shared.projection.rows import TouchRow
-from shared.projection.sql import sql, sql_numbers
+from shared.projection.sql import owned, sql, sql_numbers
 from shared.rules.deal import DealFields, Member, State
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import DEAL_TOUCHES, TouchType
@@ -63,8 +63,7 @@ FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) u(deal, contact, to_us)
 JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = u.contact
 JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
     AND t.occurred_at_us >= o.from_us AND t.occurred_at_us <= o.to_us AND t.occurred_at_us < u.to_us
-    AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-    AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event) AND {_A_DEAL_TOUCH}
+    AND {owned()} AND {_A_DEAL_TOUCH}
 ORDER BY t.occurred_at_us, t.event_id
 """)  # the deal touches of the eligible contacts of deals, each before the deal's close, in order
 

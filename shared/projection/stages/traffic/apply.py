@@ -20,7 +20,7 @@ from shared.projection.changes import (
 )
 from shared.projection.pipeline import Context, Stage
 from shared.projection.rows import agents_of
-from shared.projection.sql import sql
+from shared.projection.sql import owned, sql
 from shared.projection.stages.traffic.gather import AGENTS, INTERNAL_PERSONS
 from shared.projection.stages.traffic.scanners import turned_clicks
 from shared.recognition.machine_agents import classify_agent
@@ -66,8 +66,7 @@ FROM (
     FROM {scope}
     LEFT JOIN {{g}}.agent a ON a.ws = $1 AND a.agent = t.agent
     LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
-        AND (t.occurred_at_us, t.event_id) >= (o.from_us, o.from_event)
-        AND (t.occurred_at_us, t.event_id) < (o.to_us, o.to_event)
+        AND {owned()}
     LEFT JOIN {{g}}.internal_contact c ON c.ws = $1 AND c.contact = o.contact
     WHERE t.traffic_class <> {TrafficClass.RETRACTED:d}) j
 WHERE t.ws = $1 AND t.person = j.person AND t.occurred_at_us = j.occurred_at_us AND t.event_id = j.event_id
