@@ -10,7 +10,7 @@ from shared.events.registry import name_of, names_like, sql_names
 from shared.events.types import AssetAssociated, CampaignDeleted
 from shared.projection.sql import sql, sql_numbers
 from shared.reading.assets import _HISTORY, _SPAN
-from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, OWNER_OF
+from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, OWNER_OF, within
 from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.reading.time_range import TimeRange
@@ -63,7 +63,7 @@ WITH span AS MATERIALIZED ({_SPAN}
         AND t.event_id = h.event_id
     CROSS JOIN LATERAL (VALUES {", ".join(f"({route:d}, t.{column})" for route, column in KEY_COLUMN.items())}) k(route, key)
     LEFT JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.key = k.key AND w.route = k.route
-        AND w.window_status IN ({COUNTING_STATUSES}) AND t.occurred_at_us >= w.from_us AND t.occurred_at_us < w.to_us
+        AND w.window_status IN ({COUNTING_STATUSES}) AND {within("w")}
     LEFT JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = w.campaign
 )
 SELECT {_DAY} AS "on", campaign_id, sum(count)::bigint AS touches FROM counted t

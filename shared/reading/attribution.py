@@ -11,22 +11,18 @@ by lists that are made here by asking the rule.
 from collections.abc import Iterable
 
 from shared.projection.sql import owned, sql, sql_numbers
+from shared.rules import pre_association
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import INFLUENCING, TouchType
-from shared.rules.pre_association import Route, WindowStatus, kept_out
+from shared.rules.pre_association import Route
 
 KEY_COLUMN = {Route.ASSET: "asset_or_page_key", Route.VIA: "via", Route.UTM: "utm"}
 """The column of `touch`, `credit` and `deal_touch` that holds the key by which a touch reaches a campaign."""
 
 # Rule pre-association: a touch counts if it is of one of these classes and one of its routes has one of these statuses.
-COUNTING_CLASSES = sql_numbers(
-    traffic_class for traffic_class in TrafficClass
-    if traffic_class is not TrafficClass.RETRACTED and kept_out(traffic_class, {Route.ASSET: WindowStatus.COUNTS}) is None
-)  # fmt: skip
-COUNTING_STATUSES = sql_numbers(
-    status for status in WindowStatus if kept_out(TrafficClass.COUNTED, {Route.ASSET: status}) is None
-)
+COUNTING_CLASSES = sql_numbers(pre_association.COUNTING_CLASSES)
+COUNTING_STATUSES = sql_numbers(pre_association.COUNTING_STATUSES)
 
 # $1 is the workspace, $2 the keys of the campaigns.
 _WINDOWS = """
@@ -49,12 +45,21 @@ def _guessed(condition: str) -> str:
     return f"coalesce({condition}, false)"
 
 
-def _within(window: str) -> str:
-    return f"t.occurred_at_us >= {window}.from_us AND t.occurred_at_us < {window}.to_us"
+def within(window: str, at_us: str = "t.occurred_at_us") -> str:
+    """A condition: an instant, of a touch `t` unless another is given, lies in a window."""
+    return f"{at_us} >= {window}.from_us AND {at_us} < {window}.to_us"
 
 
-def _in_range(column: str) -> str:
+def in_range(column: str) -> str:
+    """A condition: a column lies in the range of time in $3 and $4."""
     return f"{column} >= $3::bigint AND {column} < $4::bigint"
+
+
+def statuses_by_route(of: str = "") -> str:
+    """Columns that say what each route says of a touch, of grouped windows whose columns have `of` before them."""
+    return ", ".join(
+        f"min({of}window_status) FILTER (WHERE {of}route = {route:d}) AS by_{route.name.lower()}" for route in Route
+    )
 
 
 def _counting(columns: str, routes: Iterable[Route], condition: str) -> str:
@@ -62,7 +67,7 @@ def _counting(columns: str, routes: Iterable[Route], condition: str) -> str:
     return " UNION ALL ".join(
         f"""
     SELECT w.campaign, {columns} FROM campaign_window w
-    JOIN {{g}}.touch t ON t.ws = $1 AND t.{KEY_COLUMN[route]} = w.key AND {_within("w")}
+    JOIN {{g}}.touch t ON t.ws = $1 AND t.{KEY_COLUMN[route]} = w.key AND {within("w")}
     WHERE w.route = {route:d} AND {_guessed(f"w.window_status IN ({COUNTING_STATUSES})")}
         AND t.traffic_class IN ({COUNTING_CLASSES}) AND {condition}"""
         for route in sorted(routes)
@@ -85,7 +90,7 @@ def _by_lowest_route() -> str:
                 continue
             joins.append(f"""
     LEFT JOIN campaign_window {name} ON {name}.campaign = w.campaign AND {name}.route = {other:d}
-        AND {name}.key = t.{KEY_COLUMN[other]} AND {_within(name)}""")
+        AND {name}.key = t.{KEY_COLUMN[other]} AND {within(name)}""")
             if other < route:
                 lower.append(f" AND {name}.campaign IS NULL")
             by.append(f"{name}.window_status AS {name}")
@@ -108,7 +113,7 @@ FROM campaign_touch t {where} GROUP BY campaign, type, traffic_class, by_asset, 
 # How many touches of each kind happened in [$3, $4). One row a campaign, type, class and statuses.
 TOUCH_COUNTS = sql(f"WITH {_WINDOWS}, campaign_touch AS ({_by_lowest_route()}) {_COUNTED_TOUCHES.format(where='')}")
 
-_VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.occurred_at_us >= $3::bigint AND {_in_range('t.session_at_us')}"
+_VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.occurred_at_us >= $3::bigint AND {in_range('t.session_at_us')}"
 _SESSIONS = """
 SELECT campaign, count(DISTINCT session) AS sessions, count(DISTINCT session) FILTER (WHERE session_is_new) AS new_sessions
 FROM visit GROUP BY campaign"""
@@ -127,19 +132,16 @@ REACHED = f"""{_WINDOWS}, reached AS ({_counting("t.person, t.occurred_at_us, t.
 _INFLUENCED = f"""
 SELECT campaign, count(*) AS contacts FROM (
     SELECT t.campaign, o.contact, min(t.occurred_at_us) AS influence_us FROM reached t {OWNER_OF} GROUP BY t.campaign, o.contact) first
-WHERE {_in_range("influence_us")} GROUP BY campaign"""
+WHERE {in_range("influence_us")} GROUP BY campaign"""
 
 # How many contacts were first influenced in [$3, $4). One row a campaign.
 INFLUENCED = sql(f"WITH {REACHED} {_INFLUENCED}")
 
-_STATUSES = ", ".join(
-    f"min(window_status) FILTER (WHERE route = {route:d}) AS by_{route.name.lower()}" for route in Route
-)
 _MET = " UNION ALL ".join(
     f"""
     SELECT w.campaign, w.route, w.window_status, t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.count, t.session,
         t.session_at_us, t.session_is_new
-    FROM campaign_window w JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = w.key AND {_within("w")}
+    FROM campaign_window w JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = w.key AND {within("w")}
     WHERE w.route = {route:d} AND t.traffic_class <> {TrafficClass.RETRACTED:d}"""
     for route, column in KEY_COLUMN.items()
 )
@@ -156,7 +158,7 @@ def _counting_of_few(columns: str, routes: Iterable[Route], condition: str) -> s
 
 
 _PARTS_OF_FEW = {
-    "touch_counts": _COUNTED_TOUCHES.format(where=f"WHERE {_in_range('t.occurred_at_us')}"),
+    "touch_counts": _COUNTED_TOUCHES.format(where=f"WHERE {in_range('t.occurred_at_us')}"),
     "session_counts": f"""WITH visit AS ({
         _counting_of_few("t.session, t.session_is_new", FIRST_TOUCH_ROUTES, _VISIT)
     }) {_SESSIONS}""",
@@ -173,7 +175,7 @@ _PARTS_OF_FEW = {
 FEW_CAMPAIGNS = sql(f"""
 WITH {_WINDOWS}, met AS ({_MET}), campaign_touch AS MATERIALIZED (
     SELECT campaign, person, occurred_at_us, event_id, min(type) AS type, min(traffic_class) AS traffic_class, min(count) AS count,
-        min(session) AS session, min(session_at_us) AS session_at_us, bool_or(session_is_new) AS session_is_new, {_STATUSES}
+        min(session) AS session, min(session_at_us) AS session_at_us, bool_or(session_is_new) AS session_is_new, {statuses_by_route()}
     FROM met GROUP BY campaign, person, occurred_at_us, event_id
 )
 SELECT {", ".join(f"(SELECT json_agg(part) FROM ({query}) part) AS {name}" for name, query in _PARTS_OF_FEW.items())}
@@ -183,7 +185,7 @@ SELECT {", ".join(f"(SELECT json_agg(part) FROM ({query}) part) AS {name}" for n
 _OF_CONTACTS = " UNION ALL ".join(
     f"""
     SELECT w.campaign, w.route, w.window_status, o.contact, t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class
-    FROM campaign_window w JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = w.key AND {_within("w")} {OWNER_OF}
+    FROM campaign_window w JOIN {{g}}.touch t ON t.ws = $1 AND t.{column} = w.key AND {within("w")} {OWNER_OF}
     WHERE w.route = {route:d} AND t.traffic_class <> {TrafficClass.RETRACTED:d}
         AND t.type IN ({sql_numbers(INFLUENCING)}) AND o.contact = ANY($3::bigint[])"""
     for route, column in KEY_COLUMN.items()
@@ -194,7 +196,7 @@ _OF_CONTACTS = " UNION ALL ".join(
 TOUCHES_OF_CONTACTS = sql(f"""
 WITH {_WINDOWS}, met AS ({_OF_CONTACTS})
 SELECT campaign, contact, person, occurred_at_us, event_id, type, traffic_class,
-    {", ".join(f"min(window_status) FILTER (WHERE route = {route:d}) AS by_{route.name.lower()}" for route in Route)}
+    {statuses_by_route()}
 FROM met GROUP BY campaign, contact, person, occurred_at_us, event_id, type, traffic_class
 ORDER BY occurred_at_us, event_id
 """)
@@ -217,7 +219,7 @@ SHARES = sql(_SHARES)
 _CREDIT_OF = " UNION ".join(
     f"""
     SELECT t.deal, t.step FROM {{g}}.attribution_window w JOIN {{g}}.deal_touch t ON t.ws = $1 AND t.{column} = w.key
-        AND t.dated_us >= $2 AND t.dated_us < $3 AND {_within("w")} AND t.step IS NOT NULL
+        AND t.dated_us >= $2 AND t.dated_us < $3 AND {within("w")} AND t.step IS NOT NULL
     WHERE w.ws = $1 AND w.campaign = ANY($4::bigint[]) AND w.route = {route:d} AND w.window_status IN ({COUNTING_STATUSES})"""
     for route, column in KEY_COLUMN.items()
 )
@@ -246,7 +248,7 @@ JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.campaign = u.campaign AND w.r
 CAMPAIGNS_OF_DEALS = sql(f"""
 SELECT DISTINCT t.deal, c.campaign_id FROM {{g}}.deal_touch t
 CROSS JOIN LATERAL (VALUES {", ".join(f"({route:d}, t.{column})" for route, column in KEY_COLUMN.items())}) k(route, key)
-JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.key = k.key AND w.route = k.route AND {_within("w")}
+JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.key = k.key AND w.route = k.route AND {within("w")}
     AND w.window_status IN ({COUNTING_STATUSES})
 JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = w.campaign
 WHERE t.ws = $1 AND t.deal = ANY($2::bigint[]) ORDER BY t.deal, c.campaign_id

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from shared.projection.sql import Statement, sql
-from shared.reading.attribution import OWNER_OF, REACHED
+from shared.reading.attribution import OWNER_OF, REACHED, in_range
 from shared.reading.campaign_deals import places
 from shared.reading.campaign_keys import (
     CAMPAIGN_DEAL,
@@ -12,7 +12,6 @@ from shared.reading.campaign_keys import (
     NEW_BY_FIRST_TOUCH,
     NEW_BY_LAST_TOUCH,
     earned,
-    in_range,
 )
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange

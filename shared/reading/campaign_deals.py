@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.sql import sql
-from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN
+from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, within
 from shared.reading.campaign_keys import (
     CAMPAIGN_DEAL,
     COUNTING_WINDOW,
@@ -17,7 +17,6 @@ from shared.reading.campaign_keys import (
     NEW_BY_LAST_TOUCH,
     earned,
     split,
-    within,
 )
 from shared.reading.shares import shares
 from shared.reading.snapshot import Snapshot

@@ -7,7 +7,7 @@ workspace, $2 the keys of the campaigns, and $3 and $4 the range of time.
 """
 
 from shared.projection.sql import sql_numbers
-from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN
+from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, in_range, within
 from shared.rules.influence import REVENUE_TOUCHES
 from shared.rules.models import MODELS
 from shared.rules.pre_association import Route
@@ -20,16 +20,6 @@ COUNTING_WINDOW = f"""counting_window AS MATERIALIZED (
     WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND window_status IN ({COUNTING_STATUSES})
 )"""
 """When which keys count for the campaigns."""
-
-
-def within(window: str, at_us: str) -> str:
-    """A condition: an instant lies in a window."""
-    return f"{at_us} >= {window}.from_us AND {at_us} < {window}.to_us"
-
-
-def in_range(column: str) -> str:
-    """A condition: a column lies in the range of time."""
-    return f"{column} >= $3::bigint AND {column} < $4::bigint"
 
 
 def _new_by(route: Route, table: str, key: str, at_us: str) -> str:

@@ -14,7 +14,7 @@ import asyncpg
 
 from shared.events.currencies import DECIMALS
 from shared.projection.generations import NoGeneration, WrongShape, live_generation
-from shared.reading.attribution import KEY_COLUMN, OWNER_OF
+from shared.reading.attribution import KEY_COLUMN, OWNER_OF, statuses_by_route
 from shared.reading.overview import METRIC_OF_TYPE
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
@@ -91,18 +91,12 @@ def _reason() -> str:
     return f"({_reasons()})[1 + {place}]"
 
 
-def _statuses() -> str:
-    return ", ".join(
-        f"min(w.window_status) FILTER (WHERE w.route = {route:d}) AS by_{route.name.lower()}" for route in Route
-    )
-
-
 def _met() -> str:
     """What each campaign that ever held or claimed a key of touch `t` says of it, as a row `m` a campaign."""
     keys = ", ".join(f"t.{column}" for column in KEY_COLUMN.values())
     routes = " OR ".join(f"(w.route = {route:d} AND w.key = t.{column})" for route, column in KEY_COLUMN.items())
     return f"""LATERAL (
-        SELECT w.campaign, {_statuses()} FROM {{g}}.attribution_window w
+        SELECT w.campaign, {statuses_by_route("w.")} FROM {{g}}.attribution_window w
         WHERE w.ws = t.ws AND w.key = ANY (ARRAY[{keys}]) AND ({routes})
             AND t.occurred_at_us >= w.from_us AND t.occurred_at_us < w.to_us
         GROUP BY w.campaign) m"""

@@ -93,3 +93,14 @@ def kept_out(traffic_class: TrafficClass, by_route: Mapping[Route, WindowStatus]
     if WindowStatus.COUNTS in by_route.values():
         return None
     return KeptOut[by_route[min(by_route)].name]
+
+
+COUNTING_CLASSES = frozenset(
+    traffic_class for traffic_class in TrafficClass
+    if traffic_class is not TrafficClass.RETRACTED and kept_out(traffic_class, {Route.ASSET: WindowStatus.COUNTS}) is None
+)  # fmt: skip
+"""The classes of touches that count where one of their routes counts."""
+COUNTING_STATUSES = frozenset(
+    status for status in WindowStatus if kept_out(TrafficClass.COUNTED, {Route.ASSET: status}) is None
+)
+"""The statuses of a route by which a counted touch counts."""

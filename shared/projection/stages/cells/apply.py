@@ -29,7 +29,6 @@ from shared.projection.rows import TouchRow
 from shared.projection.sql import sql
 from shared.projection.stages.cells.days import EVERY_DAY, NO_DAY, Days, days_of, month_of, next_month
 from shared.projection.stages.cells.gather import (
-    COUNTING,
     DAYS_OF_TOUCHES,
     DIGEST,
     DIGEST_CELLS,
@@ -43,6 +42,7 @@ from shared.projection.stages.cells.gather import (
 )
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.order import Order
+from shared.rules.pre_association import COUNTING_CLASSES
 
 AT_ONCE_EVENTS_MAX = 20_000  # of history are digested in the batch that finds none of it digested: some 0.3 s
 DAYS_AT_A_TIME = 92  # a partition of `touch`
@@ -211,7 +211,7 @@ async def _add(context: Context, changes: Changes, rows: Sequence[TouchRow], day
         key_set = _key_set(keys)
         cell = cells[key_set, day]
         cell.touches[KINDS_A_TYPE * row.type + row.traffic_class] += row.count
-        if row.traffic_class not in COUNTING:
+        if row.traffic_class not in COUNTING_CLASSES:
             continue
         if (contact := owner(row)) is not None:
             cell.contacts.add(contact)

@@ -7,16 +7,9 @@ from shared.projection.pipeline import Context
 from shared.projection.sql import owned, sql, sql_numbers
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import INFLUENCING, TouchType
-from shared.rules.pre_association import Route, WindowStatus, kept_out
+from shared.rules.pre_association import COUNTING_CLASSES
 
 KINDS_A_TYPE = 10  # a kind is the type times this, plus the traffic class
-COUNTING = frozenset(
-    c for c in TrafficClass
-    if c is not TrafficClass.RETRACTED and kept_out(c, {Route.ASSET: WindowStatus.COUNTS}) is None
-)  # fmt: skip
-"""The traffic classes of touches that count where a route counts."""
-
-
 DIGEST = "kinds, touches, sessions, new_sessions, contacts"
 
 KEPT = sql("SELECT time_zone, through_day FROM {g}.cells_kept WHERE ws = $1")
@@ -81,10 +74,8 @@ _OF_CELLS = f"""
     {touches_of_parts(f"p.key_set, p.day, p.from_us AS day_from_us, {_TOUCH}")}"""
 
 
-VISIT = (
-    f"t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class IN ({sql_numbers(COUNTING)}) AND t.session IS NOT NULL"
-)
-INFLUENCES = f"t.type IN ({sql_numbers(INFLUENCING)}) AND t.traffic_class IN ({sql_numbers(COUNTING)})"
+VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class IN ({sql_numbers(COUNTING_CLASSES)}) AND t.session IS NOT NULL"
+INFLUENCES = f"t.type IN ({sql_numbers(INFLUENCING)}) AND t.traffic_class IN ({sql_numbers(COUNTING_CLASSES)})"
 
 
 def _digested(touches: str) -> str:
