@@ -9,7 +9,7 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.money import to_money
-from shared.reading.behind import FIRST, FIRST_DEAL, contacts_behind, deals_behind
+from shared.reading.behind import CONTACT_ORDER, DEAL_ORDER, contacts_behind, deals_behind
 from shared.reading.campaign_deals import earned_of_deals
 from shared.reading.campaigns import (
     associations,
@@ -30,9 +30,7 @@ from shared.reading.overview import (
     numbers_of_ranges,
     settled_through,
 )
-from shared.reading.pages import encode_cursor
 from shared.reading.time_range import TimeRange
-from shared.web.problems import Problem
 
 
 def routes(api: Api) -> APIRouter:
@@ -151,13 +149,14 @@ def _add_lists(router: APIRouter, api: Api) -> None:
             metric = read.choice("metric", CONTACT_METRICS, "influenced_contacts")
             campaign = (await campaign_row(read.snapshot, campaign_id))["campaign"]
             rows = await contacts_behind(
-                read.snapshot, [campaign], metric, read.range, read.model, _contact_of(read.cursor), read.limit + 1
+                read.snapshot, [campaign], metric, read.range, read.model, read.after_key(CONTACT_ORDER), read.limit + 1
             )
-            rows, cursor = _page(rows, read.limit, "at_us", "name", "contact")
+            page = read.page_of(rows, [[r["at_us"], r["name"], r["contact"]] for r in rows])
             items = [
-                {"contact": r["name"], "at": to_rfc3339(r["at_us"]), "deciding_event": r["deciding_event"]} for r in rows
+                {"contact": r["name"], "at": to_rfc3339(r["at_us"]), "deciding_event": r["deciding_event"]}
+                for r in page["items"]
             ]  # fmt: skip
-            return answer(read, {"items": items, "next_cursor": cursor, "metric": metric})
+            return answer(read, {**page, "items": items, "metric": metric})
 
     @router.get(
         "/{campaign_id:id}/deals",
@@ -169,13 +168,15 @@ def _add_lists(router: APIRouter, api: Api) -> None:
             metric = read.choice("metric", DEAL_METRICS, "influenced_deals")
             model, snapshot = read.model, read.snapshot
             campaign = (await campaign_row(snapshot, campaign_id))["campaign"]
-            rows = await deals_behind(snapshot, [campaign], metric, read.range, _deal_of(read.cursor), read.limit + 1)
-            rows, cursor = _page(rows, read.limit, "dated_us", "deal_id")
+            after = read.after_key(DEAL_ORDER)
+            rows = await deals_behind(snapshot, [campaign], metric, read.range, after, read.limit + 1)
+            page = read.page_of(rows, [[r["dated_us"], r["deal_id"]] for r in rows])
+            rows = page["items"]
             paid = await earned_of_deals(
                 snapshot, (campaign, campaign_id), [r["deal"] for r in rows], read.range, model
             )
             items = [_deal_item(r, paid.get(r["deal"])) for r in rows]
-            return answer(read, {"items": items, "next_cursor": cursor, "metric": metric, "model": model})
+            return answer(read, {**page, "items": items, "metric": metric, "model": model})
 
 
 class _Page(NamedTuple):
@@ -257,35 +258,6 @@ def campaign_json(row: Any) -> dict[str, Any]:
         "created_at": to_rfc3339(row["created_us"]),
         "deleted_at": None if row["deleted_us"] is None else to_rfc3339(row["deleted_us"]),
     }  # fmt: skip
-
-
-def _page(rows: list[Any], limit: int, *key: str) -> tuple[list[Any], str | None]:
-    """At most `limit` rows, and the cursor of the page after them, by the columns of their key; None if there are no more rows."""
-    if len(rows) <= limit:
-        return rows, None
-    return rows[:limit], encode_cursor([rows[limit - 1][column] for column in key])
-
-
-def _contact_of(cursor: list[Any] | None) -> tuple[int, str, int]:
-    """The last contact of the page before, by the cursor: the instant that dates it, its name, its key. Raises a 422 `Problem`."""
-    match cursor:
-        case None:
-            return FIRST
-        case [int(at_us), str(name), int(contact)]:
-            return at_us, name, contact
-        case _:
-            raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor")
-
-
-def _deal_of(cursor: list[Any] | None) -> tuple[int, str]:
-    """The last deal of the page before, by the cursor: the instant that dates it, and its id. Raises a 422 `Problem`."""
-    match cursor:
-        case None:
-            return FIRST_DEAL
-        case [int(at_us), str(deal_id)]:
-            return at_us, deal_id
-        case _:
-            raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor")
 
 
 def _deal_item(deal: Any, share: int | None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Which contacts and deals are behind a number of a campaign? In pages that the database cuts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from shared.projection.sql import Statement, sql
@@ -13,27 +13,28 @@ from shared.reading.campaign_keys import (
     NEW_BY_LAST_TOUCH,
     earned,
 )
+from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 
-FIRST = (-(2**63), "", -(2**63))
-"""Before the first contact: as the last contact of a page before it, by the instant that dates it, its name and its key."""
-FIRST_DEAL = (-(2**63), "")
-"""The same of deals: the instant and the id."""
+CONTACT_ORDER = Ordering((("b.at_us", "bigint"), ("c.name", "text"), ("b.contact", "bigint")))
+"""By the instant that dates a contact, its name and its key: the columns at_us, name and contact of a row."""
+DEAL_ORDER = Ordering((("d.dated_us", "bigint"), ("d.deal_id", "text")))
+"""By the instant that dates a deal, and its id: the columns dated_us and deal_id of a row."""
 
 
 def _page(parts: str, behind: str, deciding_event: str) -> Statement:
-    """At most $8 (null: all) contacts behind a number of campaigns, by the instant that dates each, name and key, after $5, $6, $7.
+    """At most $8 (null: all) contacts behind a number of campaigns, in `CONTACT_ORDER`, after the key $5, $6, $7 (null: the first).
 
     `parts` are parts of a WITH. `behind` has the columns campaign, contact, at_us and event_id; `deciding_event` is SQL on it as `b`
     and on the contact's row `c`.
     """
+    after, order_by = CONTACT_ORDER.clauses(5)
     return sql(f"""
 WITH {parts}, behind AS MATERIALIZED ({behind}), page AS (
     SELECT b.campaign, b.contact, b.at_us, b.event_id, c.name, c.created_event
     FROM behind b JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = b.contact
-    WHERE (b.at_us, c.name, b.contact) > ($5::bigint, $6 COLLATE "C", $7::bigint)
-    ORDER BY b.at_us, c.name, b.contact LIMIT $8::bigint)
+    WHERE {after} {order_by} LIMIT $8::bigint)
 SELECT b.campaign, b.contact, b.name, b.at_us, {deciding_event} AS deciding_event FROM page b ORDER BY b.at_us, b.name, b.contact
 """)
 
@@ -68,13 +69,13 @@ CONTACTS = {
 }
 """By metric, the contacts behind it."""
 
+_AFTER, _ORDER_BY = DEAL_ORDER.clauses(5)
 _DEALS = f"""
 WITH {COUNTING_WINDOW}, {CAMPAIGN_DEAL}
 SELECT d.* FROM (
     SELECT d.*, coalesce(d.closed_us, d.created_us) AS dated_us FROM (SELECT DISTINCT deal FROM campaign_deal) c
     JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal) d
-WHERE (d.dated_us, d.deal_id) > ($5::bigint, $6 COLLATE "C") AND {{condition}}
-ORDER BY d.dated_us, d.deal_id LIMIT $7::bigint
+WHERE {_AFTER} AND {{condition}} {_ORDER_BY} LIMIT $7::bigint
 """
 DEALS = {
     "influenced_deals": sql(_DEALS.replace("{condition}", "true")),
@@ -85,13 +86,13 @@ DEALS = {
 
 async def contacts_behind(
     snapshot: Snapshot, campaigns: Collection[int], metric: str, span: TimeRange, model: str,
-    after: tuple[int, str, int] = FIRST, limit: int | None = None,
+    after: Sequence[Any] | None = None, limit: int | None = None,
 ) -> list[Any]:  # fmt: skip
-    """At most `limit` contacts behind a metric of `CONTACTS`, after one, with the columns that `_page` tells; revenue under a model.
+    """At most `limit` contacts behind a metric of `CONTACTS`, in `CONTACT_ORDER`, after a key, with the columns that `_page` tells.
 
-    They are in the order of the instants that date them, names and keys. Raises `WrongShape` if the store lacks the model.
+    Revenue is shared out under a model. Raises `WrongShape` if the store lacks it.
     """
-    asked: list[Any] = [list(campaigns), span.from_us, span.to_us, *after, limit]
+    asked: list[Any] = [list(campaigns), span.from_us, span.to_us, *key_arguments(CONTACT_ORDER, after), limit]
     if metric == "contacts_with_attributed_revenue":
         asked.append(places(snapshot, [model]))
     return await snapshot.fetch(CONTACTS[metric], *asked)
@@ -99,7 +100,8 @@ async def contacts_behind(
 
 async def deals_behind(
     snapshot: Snapshot, campaigns: Collection[int], metric: str, span: TimeRange,
-    after: tuple[int, str] = FIRST_DEAL, limit: int | None = None,
+    after: Sequence[Any] | None = None, limit: int | None = None,
 ) -> list[Any]:  # fmt: skip
-    """The rows of at most `limit` deals behind a metric of `DEALS`, in the order of the instants that date them and ids, after one."""
-    return await snapshot.fetch(DEALS[metric], list(campaigns), span.from_us, span.to_us, *after, limit)
+    """The rows of at most `limit` deals behind a metric of `DEALS`, in `DEAL_ORDER`, after a key."""
+    key = key_arguments(DEAL_ORDER, after)
+    return await snapshot.fetch(DEALS[metric], list(campaigns), span.from_us, span.to_us, *key, limit)

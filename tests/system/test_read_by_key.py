@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.reading.behind import CONTACTS, FIRST
+from shared.reading.behind import CONTACTS
 from shared.reading.campaign_deals import DEALS, EARNED, NEW_CONTACTS
 from shared.reading.campaign_keys import split as split_in_sql
 from shared.rules import exact
@@ -138,7 +138,7 @@ def test_touches_of_other_campaigns_are_not_read_for_a_campaigns_deals_and_new_c
         ws = await running.pool.fetchval("SELECT number FROM touchline.workspace WHERE workspace_id = $1", workspace)
         handled = 0.0
         span = [BEGINNING_US, END_US]
-        lists = [(CONTACTS[metric], [*span, *FIRST, 100]) for metric in METRICS if metric.startswith("new")]
+        lists = [(CONTACTS[metric], [*span, None, None, None, 100]) for metric in METRICS if metric.startswith("new")]
         for statement, arguments in [(NEW_CONTACTS, span), (DEALS, span), (EARNED, [*span, [1]]), *lists]:
             explain = "EXPLAIN (ANALYZE, FORMAT JSON) " + statement.replace("{g}", running.generation.name)
             async with running.pool.acquire() as connection, connection.transaction():
