@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from shared.access.keys import create_workspace
-from shared.log.port import partition_of
+from shared.log.port import Entry, partition_of
 from shared.projection.batch import decode
 from shared.projection.projector import Projector
 from shared.projection.sql import Connection
@@ -116,6 +116,15 @@ class Workspace:
             await projector.take(connection)
             while entries := await self.running.log.read(self.partition, projector.offset, batch):
                 await projector.project(connection, decode(entries))
+
+    async def entries(self) -> list[Entry]:
+        """Its entries of the log, in order. Its partition has those of other tests too, and one read gives only some megabytes."""
+        found: list[Entry] = []
+        offset = 0
+        while entries := await self.running.log.read(self.partition, offset, 10_000):
+            offset = entries[-1].offset + 1
+            found += [entry for entry in entries if entry.workspace == self.name]
+        return found
 
     async def get(self, path: str) -> httpx.Response:
         async with self.client() as client:

@@ -31,15 +31,8 @@ TOKEN = "pat-eu1-right"
 
 async def log_of(workspace: Workspace) -> list[dict[str, Any]]:
     """All events of the workspace in the log, in its order."""
-    log, out, at = workspace.running.log, [], 0
-    while entries := await log.read(workspace.partition, at, 5_000):
-        at = entries[-1].offset + 1
-        out += [
-            orjson.loads(bytes(decode_record(each.value, each.offset).raw))
-            for each in entries
-            if each.workspace == workspace.name
-        ]
-    return out
+    entries = await workspace.entries()
+    return [orjson.loads(bytes(decode_record(each.value, each.offset).raw)) for each in entries]
 
 
 def counting(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -107,16 +107,8 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 async def unmapped(workspace: Workspace) -> list[dict[str, Any]]:
     """The bodies of the unmapped messages that the log holds, each once."""
-    found, offset = {}, 0
-    while entries := await workspace.running.log.read(workspace.partition, offset, 1_000):
-        offset = entries[-1].offset + 1
-        for entry in entries:
-            if entry.workspace != workspace.name:
-                continue  # other tests write to the same partition, some on purpose what is no event
-            event = json.loads(entry.value)["event"]
-            if event["type"] == "unmapped_event":
-                found[event["id"]] = event["body"]
-    return list(found.values())
+    events = [json.loads(entry.value)["event"] for entry in await workspace.entries()]
+    return list({event["id"]: event["body"] for event in events if event["type"] == "unmapped_event"}.values())
 
 
 def test_a_day_of_sendgrid_counts_on_the_campaign_without_its_machines(workspace: Workspace, run: Run) -> None:

@@ -54,20 +54,17 @@ def sealed(sealed_running: Running, run: Run) -> Workspace:
     return run(new_workspace(sealed_running, "sealed"))
 
 
-async def dump(running: Running, workspace: str) -> str:
+async def dump(workspace: Workspace) -> str:
     """Everything that tables hold of a workspace, in lower case; the log's values and sealed bytes decoded as text."""
-    texts = []
-    log = running.log
-    for partition in range(log.partitions):
-        if end := await log.end(partition):
-            texts += [e.value.decode() for e in await log.read(partition, 0, end) if e.workspace == workspace]
-    tables = await running.pool.fetch(
+    pool = workspace.running.pool
+    texts = [entry.value.decode() for entry in await workspace.entries()]
+    tables = await pool.fetch(
         "SELECT format('%I.%I', schemaname, tablename) t FROM pg_tables WHERE schemaname = 'touchline' OR schemaname LIKE 'g%'"
     )
     for table in tables:
         if table["t"] != "touchline.event_log":
-            texts += [r[0] for r in await running.pool.fetch(f"SELECT to_jsonb(t)::text FROM {table['t']} t")]
-    letters = await running.pool.fetch("SELECT body FROM touchline.dead_letter WHERE workspace_id = $1", workspace)
+            texts += [r[0] for r in await pool.fetch(f"SELECT to_jsonb(t)::text FROM {table['t']} t")]
+    letters = await pool.fetch("SELECT body FROM touchline.dead_letter WHERE workspace_id = $1", workspace.name)
     texts += [row["body"].decode(errors="replace") for row in letters]
     return "\n".join(texts).casefold()
 
@@ -81,7 +78,7 @@ def test_the_tables_hold_no_name_of_a_person_and_answers_tell_them(sealed: Works
     async def check() -> None:
         assert (await sealed.send(*ALL)).status_code == 202
         await sealed.project()
-        held = await dump(sealed.running, sealed.name)
+        held = await dump(sealed)
         assert [trace for trace in TRACES if trace in held] == []
         told = (await sealed.get("/v1/contacts/kari@nordmann.example")).json()
         assert (told["contact"], told["ids"], told["emails"]) == ("crm-4711", ["crm-4711"], ["kari@nordmann.example"])
@@ -102,10 +99,10 @@ def test_a_forgotten_contact_leaves_no_trace_and_changes_no_count(sealed: Worksp
         await sealed.project()
         before = await overview(sealed)
         assert before["metrics"]["influenced_contacts"] == 1
-        assert "kari@nordmann.example" in await dump(sealed.running, sealed.name)  # in the dead letter
+        assert "kari@nordmann.example" in await dump(sealed)  # in the dead letter
         assert (await sealed.send(FORGET)).status_code == 202
         await sealed.project()
-        held = await dump(sealed.running, sealed.name)
+        held = await dump(sealed)
         assert [trace for trace in TRACES if trace in held] == []
         assert await overview(sealed) == before
         assert (await sealed.get("/v1/contacts/kari@nordmann.example")).status_code == 404

@@ -224,10 +224,7 @@ def test_no_write_key_is_kept_in_the_log_or_in_dead_letters(workspace: Workspace
             json={"batch": [ODD | {"writeKey": key}, {"type": "dance", "writeKey": key}], "writeKey": key},
         )
         letters = await list_letters(workspace.running.pool, workspace.name, None, 0, 10)
-        entries = await workspace.running.log.read(workspace.partition, 0, 100_000)
-        kept = [letter.body for letter in letters] + [
-            entry.value for entry in entries if entry.workspace == workspace.name
-        ]
+        kept = [letter.body for letter in letters] + [entry.value for entry in await workspace.entries()]
         assert len(kept) == 2
         assert not any(key.encode() in body for body in kept)
 
@@ -461,8 +458,8 @@ def test_what_is_mapped_later_has_the_ids_and_instants_that_it_would_have_had(
         await call(workspace, "track", key="collect", json=first)
         await configure(workspace, ODD_CLICK)
         await remap(workspace)
-        kept, clicked = [json.loads(e.value) for e in await workspace.running.log.read(workspace.partition, 0, 100_000)
-                         if e.workspace == workspace.name and b"segment:m" in e.value]  # fmt: skip
+        entries = await workspace.entries()
+        kept, clicked = [json.loads(e.value) for e in entries if b"segment:m" in e.value]
         same = ("key", "received_at", "occurred_at", "user_agent", "key_hint")
         assert {name: kept.get(name) for name in same} == {name: clicked.get(name) for name in same}
         assert (kept["event"]["id"], clicked["event"]["id"]) == ("segment:m:unmapped", "segment:m")
