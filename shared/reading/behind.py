@@ -5,10 +5,11 @@ from typing import Any
 
 from shared.projection.sql import Statement, sql
 from shared.reading.attribution import OWNER_OF, REACHED, in_range
-from shared.reading.campaign_deals import places
+from shared.reading.campaign_deals import earning_contacts, places
 from shared.reading.campaign_keys import (
     CAMPAIGN_DEAL,
     COUNTING_WINDOW,
+    MODEL_PLACES,
     NEW_BY_FIRST_TOUCH,
     NEW_BY_LAST_TOUCH,
     earned,
@@ -68,6 +69,15 @@ CONTACTS = {
     ),
 }
 """By metric, the contacts behind it."""
+EARNING_CONTACTS = _page(
+    f"""earning AS MATERIALIZED (
+    SELECT * FROM unnest($9::bigint[], $10::bigint[], $11::bigint[]) e(campaign, contact, at_us)
+    WHERE campaign = ANY($2::bigint[]) AND {in_range("at_us")})""",
+    "SELECT campaign, contact, at_us, NULL::text AS event_id FROM earning",
+    _CLOSE,
+)
+"""Of the contacts by whom campaigns earned: their campaigns ($9), keys ($10) and instants ($11), worked out under a model of the
+workspace's own."""
 
 _AFTER, _ORDER_BY = DEAL_ORDER.clauses(5)
 _DEALS = f"""
@@ -90,12 +100,16 @@ async def contacts_behind(
 ) -> list[Any]:  # fmt: skip
     """At most `limit` contacts behind a metric of `CONTACTS`, in `CONTACT_ORDER`, after a key, with the columns that `_page` tells.
 
-    Revenue is shared out under a model. Raises `WrongShape` if the store lacks it.
+    Revenue is shared out under a model. Raises `WrongShape` if the store lacks it, and `NotFound` if there is no such model.
     """
     asked: list[Any] = [list(campaigns), span.from_us, span.to_us, *key_arguments(CONTACT_ORDER, after), limit]
-    if metric == "contacts_with_attributed_revenue":
-        asked.append(places(snapshot, [model]))
-    return await snapshot.fetch(CONTACTS[metric], *asked)
+    if metric != "contacts_with_attributed_revenue":
+        return await snapshot.fetch(CONTACTS[metric], *asked)
+    if model in MODEL_PLACES:
+        return await snapshot.fetch(CONTACTS[metric], *asked, places(snapshot, [model]))
+    found = await earning_contacts(snapshot, campaigns, span, model)
+    columns = [campaign for campaign, _ in found], [contact for _, contact in found], list(found.values())
+    return await snapshot.fetch(EARNING_CONTACTS, *asked, *columns)
 
 
 async def deals_behind(

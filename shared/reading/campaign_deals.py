@@ -59,6 +59,8 @@ WITH {COUNTING_WINDOW}, {earned("$5", "deal = ANY($6::bigint[])")}
 SELECT campaign, deal, sum(minor) AS minor FROM part GROUP BY campaign, deal
 """)
 
+CAMPAIGN_IDS = sql("SELECT campaign, campaign_id FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])")
+
 
 @dataclass
 class Earned:
@@ -153,20 +155,47 @@ async def _add_earned_by_defined(
     snapshot: Snapshot, out: Mapping[int, DealNumbers], campaigns: Mapping[int, str], span: TimeRange, model: str
 ) -> None:
     """Add what campaigns earned under a model of the workspace's own, whose shares are worked out from the journeys."""
-    keys = {campaign_id: key for key, campaign_id in campaigns.items()}
-    by_contact: dict[tuple[int, int, str], int] = defaultdict(int)
-    for share in await shares(snapshot, span, model, list(campaigns)):
-        for campaign_id, part_minor in share.parts:
-            if share.has_amount and campaign_id in keys:
-                by_contact[keys[campaign_id], share.contact, share.currency] += part_minor
     contacts: dict[int, set[int]] = defaultdict(set)
-    for (key, contact, currency), minor in by_contact.items():
+    for (key, contact, currency), (minor, _) in (await _by_contact(snapshot, campaigns, span, model)).items():
         earned_minor = out[key].earned[model].minor
         earned_minor[currency] = earned_minor.get(currency, 0) + minor
         if minor > 0:
             contacts[key].add(contact)
     for key, earning in contacts.items():
         out[key].earned[model].contacts = len(earning)
+
+
+async def _by_contact(
+    snapshot: Snapshot, campaigns: Mapping[int, str], span: TimeRange, model: str
+) -> dict[tuple[int, int, str], tuple[int, int | None]]:
+    """What campaigns (their ids by key) earned by each contact in each currency under a model of the workspace's own, in minor units; and
+    when the last deal closed that earned them more than 0 by it, in microseconds (None: none did).
+    """
+    keys = {campaign_id: key for key, campaign_id in campaigns.items()}
+    out: dict[tuple[int, int, str], tuple[int, int | None]] = {}
+    for share in await shares(snapshot, span, model, list(campaigns)):
+        for campaign_id, part_minor in share.parts:
+            if share.has_amount and campaign_id in keys:
+                place = keys[campaign_id], share.contact, share.currency
+                minor, closed_us = out.get(place, (0, None))
+                if part_minor > 0:
+                    closed_us = max(closed_us or share.closed_us, share.closed_us)
+                out[place] = minor + part_minor, closed_us
+    return out
+
+
+async def earning_contacts(
+    snapshot: Snapshot, campaigns: Collection[int], span: TimeRange, model: str
+) -> dict[tuple[int, int], int]:
+    """The contacts by whom campaigns earned more than 0 of a currency under a model of the workspace's own: by the keys of campaign and
+    contact, when the last such deal closed, in microseconds. Raises `NotFound` if there is no such model.
+    """
+    ids = {row["campaign"]: row["campaign_id"] for row in await snapshot.fetch(CAMPAIGN_IDS, list(campaigns))}
+    out: dict[tuple[int, int], int] = {}
+    for (key, contact, _), (minor, closed_us) in (await _by_contact(snapshot, ids, span, model)).items():
+        if minor > 0 and closed_us is not None:
+            out[key, contact] = max(closed_us, out.get((key, contact), closed_us))
+    return out
 
 
 async def earned_of_deals(

@@ -73,6 +73,27 @@ def test_pages_of_contacts_and_deals_hold_each_of_them_once_and_as_many_as_the_n
     runner.run(check())
 
 
+def test_contacts_behind_what_a_model_of_the_workspaces_own_earned_are_as_many_as_the_number(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    model = {"type": "model_defined", "model": "board", "weights": {"first": "100"}, "lookback_days": 30,
+             "occurred_at": "2024-03-01T00:00:00Z"}  # fmt: skip
+
+    async def check() -> None:
+        await tell(workspace, model, *history("spring", 10), *history("autumn", 2))
+        path = "/v1/campaigns/spring/contacts?metric=contacts_with_attributed_revenue&model=board"
+        async with workspace.client() as client:
+            metrics = (await client.get("/v1/campaigns/spring/overview?model=board")).json()["metrics"]
+            whole = (await client.get(f"{path}&limit=1000")).json()["items"]
+            assert len(whole) == metrics["contacts_with_attributed_revenue"] == 10
+            assert await all_pages(client, path) == whole
+            linear = (await client.get(path.replace("board", "linear") + "&limit=1000")).json()["items"]
+            assert whole == linear, "the same contacts, by the same closes"
+            assert (await client.get(f"{path}&to=2024-04-03")).json()["items"] == whole[:4]
+
+    runner.run(check())
+
+
 def test_a_share_is_split_in_sql_as_by_the_rule(running: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         for share in (0, 1, 2, 7, 100, 10_003, -1, -2, -7, -10_003, 2**53 + 1):
