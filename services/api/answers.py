@@ -36,6 +36,8 @@ class Answer(TypedDict):
 
 _Range = TypedDict("_Range", {"from": Instant | None, "to": Instant | None})
 _Since = TypedDict("_Since", {"from": Instant, "to": Instant | None})
+_From = TypedDict("_From", {"from": Instant})
+_Interval = TypedDict("_Interval", {"from": Instant, "to": Instant})
 _Return = TypedDict("_Return", {"return": Amount | None})
 
 
@@ -87,6 +89,19 @@ class Metrics(TypedDict):
 
 
 Counts = Annotated[dict[str, int], Field(description="numbers by name")]
+MetricValue = Annotated[int | list[Money], Field(description="a count, or amounts of money, one a currency")]
+
+
+class SeriesPoint(_From):
+    """A metric in an interval of time that begins with `from`."""
+
+    value: MetricValue
+
+
+class Compared(_Range):
+    """The metrics of another range."""
+
+    metrics: Metrics
 
 
 class CampaignItem(CampaignFields):
@@ -95,6 +110,12 @@ class CampaignItem(CampaignFields):
     metrics: Metrics
     touches: Counts
     excluded: Counts
+    series: NotRequired[list[SeriesPoint]]
+    compare: NotRequired[Compared]
+
+
+class CampaignNames(CampaignFields):
+    """A campaign without its numbers, as `numbers=false` asks for it."""
 
 
 class CampaignList(Ranged):
@@ -103,6 +124,13 @@ class CampaignList(Ranged):
     items: list[CampaignItem]
     next_cursor: Cursor | None
     model: str
+
+
+class CampaignNameList(Answer):
+    """The campaigns without their numbers."""
+
+    items: list[CampaignNames]
+    next_cursor: Cursor | None
 
 
 class Association(_Since):
@@ -130,6 +158,22 @@ class OverviewAnswer(Ranged):
     touches: Counts
     excluded: Counts
     settled_through: Instant | None
+    compare: NotRequired[Compared]
+
+
+class TimelinePoint(_Interval):
+    """A metric in an interval of time."""
+
+    value: MetricValue
+
+
+class TimelineAnswer(Answer):
+    """A metric of a campaign over time."""
+
+    interval: Literal["hour", "day", "week", "month"]
+    metric: str
+    model: str
+    points: list[TimelinePoint]
 
 
 class AssetResults(TypedDict):
@@ -170,6 +214,8 @@ class ContactBehind(TypedDict):
     """A contact behind a number, when it came to count, and by which event."""
 
     contact: str
+    name: Annotated[str | None, Field(description="first and last name")]
+    email: str | None
     at: Instant
     deciding_event: str
 
@@ -208,6 +254,67 @@ class DealsBehind(Answer):
     model: str
 
 
+class _Behind(TypedDict):
+    """Who touched what, what brought the touch, and what makes it the campaign's."""
+
+    event_id: str
+    contact: Annotated[str | None, Field(description="null: an anonymous visitor")]
+    name: Annotated[str | None, Field(description="first and last name of the contact")]
+    asset_id: Annotated[
+        str | None, Field(description="the asset that decides; null: a utm value does, or no asset has the address")
+    ]
+    asset_type: str | None
+    asset_name: str | None
+    via_asset_id: str | None
+    url: str | None
+    source: str | None
+    medium: str | None
+    channel: str
+    through: Annotated[
+        Literal["asset", "via", "utm"],
+        Field(description="by which of asset, link and utm value it reaches the campaign"),
+    ]
+    deciding_event: Annotated[
+        str | None, Field(description="the event that associated the asset, or claimed the utm value")
+    ]
+
+
+class TouchBehind(_Behind):
+    """A touch behind a number. `touches`: how many its event tells of at once."""
+
+    type: str
+    occurred_at: Instant
+    touches: int
+    session: str | None
+
+
+class TouchesBehind(Ranged):
+    """The touches behind a number, or those kept out for a reason."""
+
+    items: list[TouchBehind]
+    next_cursor: Cursor | None
+    metric: str | None
+    type: str | None
+    reason: str | None
+
+
+class SessionBehind(_Behind):
+    """A session behind a number: when it began, and its first page visit that counts for the campaign, of `page_views`."""
+
+    session: str
+    at: Instant
+    new: Annotated[bool, Field(description="whether it is the first of its visitor")]
+    page_views: int
+
+
+class SessionsBehind(Ranged):
+    """The sessions behind a number."""
+
+    items: list[SessionBehind]
+    next_cursor: Cursor | None
+    metric: str
+
+
 class RefusedAssociation(TypedDict):
     """An association that a campaign was refused."""
 
@@ -240,6 +347,37 @@ class SpendList(Ranged):
 
     items: list[SpendItem]
     next_cursor: Cursor | None
+
+
+class UnresolvedItem(TypedDict):
+    """What events name that nobody created, registered or claimed; one of the first four fields names it."""
+
+    campaign_id: NotRequired[CampaignId]
+    asset_id: NotRequired[str]
+    utm_campaign: NotRequired[str]
+    url: NotRequired[str]
+    events: NotRequired[int]
+    visits: NotRequired[int]
+    first_seen: Instant
+    last_seen: Instant
+
+
+class UnresolvedOfKind(Answer):
+    """A page of one list of what is unresolved, as `kind` asks for it."""
+
+    kind: str
+    items: list[UnresolvedItem]
+    next_cursor: Cursor | None
+
+
+class UnresolvedAnswer(Answer):
+    """The beginning of each list of what is unresolved."""
+
+    campaigns: list[UnresolvedItem]
+    assets: list[UnresolvedItem]
+    utm_values: list[UnresolvedItem]
+    pages: list[UnresolvedItem]
+    next_cursors: dict[str, Cursor | None]
 
 
 class AssetItem(TypedDict):
@@ -665,6 +803,34 @@ class StatusAnswer(Answer):
     dead_letters: int
     dead_letters_by: list[DeadLetters]
     dead_letters_pushed_out: list[PushedOut]
+
+
+class CollectKey(TypedDict):
+    """A collect key, and the latest events that web pages sent with it. `origins`: null if it may be used from all."""
+
+    name: str
+    origins: list[str] | None
+    revoked: bool
+    events: list[str]
+    last_seen: Instant | None
+
+
+class BrowserNotice(TypedDict):
+    """Why web pages sent nothing, or were refused."""
+
+    notice: str
+    key: str | None
+    origin: str | None
+    requests: int
+    first_seen: Instant
+    last_seen: Instant
+
+
+class BrowsersAnswer(Answer):
+    """What web pages sent with the workspace's collect keys, and what was refused to them."""
+
+    keys: list[CollectKey]
+    notices: list[BrowserNotice]
 
 
 class RefusedBy(TypedDict):

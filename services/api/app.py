@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from services.api import (
     assets,
     browsers,
+    campaign_touches,
     campaigns,
     catalog,
     contacts,
@@ -27,6 +28,7 @@ def api_router(api: Api) -> APIRouter:
     router = APIRouter()
     for module in (
         campaigns,
+        campaign_touches,
         spend,
         assets,
         catalog,

@@ -19,6 +19,7 @@ from shared.reading.campaigns import (
     refusals,
     spent_minor,
 )
+from shared.reading.described_touches import named_contacts
 from shared.reading.intervals import INTERVALS
 from shared.reading.overview import (
     CONTACT_METRICS,
@@ -152,9 +153,10 @@ def _add_lists(router: APIRouter, api: Api) -> None:
                 read.snapshot, [campaign], metric, read.range, read.model, read.after_key(CONTACT_ORDER), read.limit + 1
             )
             page = read.page_of(rows, [[r["at_us"], r["name"], r["contact"]] for r in rows])
+            who = await named_contacts(read.snapshot, [r["contact"] for r in page["items"]])
             items = [
-                {"contact": r["name"], "at": to_rfc3339(r["at_us"]), "deciding_event": r["deciding_event"]}
-                for r in page["items"]
+                {"contact": r["name"], "name": who[r["contact"]].called, "email": who[r["contact"]].email,
+                 "at": to_rfc3339(r["at_us"]), "deciding_event": r["deciding_event"]} for r in page["items"]
             ]  # fmt: skip
             return answer(read, {**page, "items": items, "metric": metric})
 

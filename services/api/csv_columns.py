@@ -16,6 +16,10 @@ ANY = ".*"
 
 _TOUCHES = tuple(touch_type.wire for touch_type in TouchType)
 _METRICS = tuple(COUNTS)
+_BEHIND = (
+    "contact", "name", "asset_id", "asset_type", "asset_name", "via_asset_id", "url", "source", "medium", "channel", "through",
+    "deciding_event",
+)  # fmt: skip
 
 
 def _each(field: str, keys: tuple[str, ...]) -> tuple[str, ...]:
@@ -30,10 +34,14 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         *_each("compare.metrics", _METRICS), "compare.metrics.influenced_revenue:money", "compare.metrics.attributed_revenue:money",
     ),
     "/v1/campaigns/{campaign_id:id}/refusals": ("asset_id", "asset_type", "name", "occurred_at", "event_id", "reason"),
-    "/v1/campaigns/{campaign_id:id}/contacts": ("contact", "at", "deciding_event"),
+    "/v1/campaigns/{campaign_id:id}/contacts": ("contact", "at", "deciding_event", "name", "email"),
     "/v1/campaigns/{campaign_id:id}/deals": (
         "deal_id", "name", "state", "created_at", "closed_at", "amount:money", "share:money",
     ),
+    "/v1/campaigns/{campaign_id:id}/touches": (
+        "event_id", "type", "occurred_at", "touches", "session", *_BEHIND,
+    ),
+    "/v1/campaigns/{campaign_id:id}/sessions": ("session", "at", "new", "page_views", "event_id", *_BEHIND),
     "/v1/campaigns/{campaign_id:id}/assets": (
         "asset_id", "asset_type", "name", "network", "ad_type", "associated_at", "held_until", "former", "visible", "hidden_reason",
         *_each("statistics", _TOUCHES), *_each("contacts", _TOUCHES), *_each("not_shown", _TOUCHES),

@@ -9,14 +9,18 @@ from services.api import answers as a
 
 REF = "#/components/schemas/{model}"
 ANSWERS: Mapping[str, Any] = {
-    "/v1/campaigns": a.CampaignList,
+    "/v1/campaigns": a.CampaignList | a.CampaignNameList,
     "/v1/campaigns/{campaign_id}": a.CampaignAnswer,
     "/v1/campaigns/{campaign_id}/overview": a.OverviewAnswer,
+    "/v1/campaigns/{campaign_id}/timeline": a.TimelineAnswer,
     "/v1/campaigns/{campaign_id}/assets": a.CampaignAssetList,
     "/v1/campaigns/{campaign_id}/contacts": a.ContactsBehind,
     "/v1/campaigns/{campaign_id}/deals": a.DealsBehind,
+    "/v1/campaigns/{campaign_id}/touches": a.TouchesBehind,
+    "/v1/campaigns/{campaign_id}/sessions": a.SessionsBehind,
     "/v1/campaigns/{campaign_id}/refusals": a.RefusalList,
     "/v1/campaigns/{campaign_id}/spend": a.SpendList,
+    "/v1/catalog/unresolved": a.UnresolvedAnswer | a.UnresolvedOfKind,
     "/v1/assets": a.AssetList,
     "/v1/assets/{asset_id}": a.AssetAnswer,
     "/v1/contacts": a.ContactList,
@@ -34,6 +38,7 @@ ANSWERS: Mapping[str, Any] = {
     "/v1/reports/paths": a.PathList,
     "/v1/status": a.StatusAnswer,
     "/v1/producers": a.ProducerList,
+    "/v1/browsers": a.BrowsersAnswer,
     "/marketing/v3/campaigns": a.HubSpotCampaignList,
     "/marketing/v3/campaigns/{campaign_id}": a.HubSpotCampaignWithAssets,
     "/marketing/v3/campaigns/{campaign_id}/assets/{asset_type}": a.HubSpotAssetList,

@@ -8,7 +8,6 @@ The rules decide here too: what SQL needs of a rule is made by asking the rule f
 
 import secrets
 from hashlib import sha256
-from itertools import product
 
 import asyncpg
 
@@ -16,6 +15,7 @@ from shared.events.currencies import DECIMALS
 from shared.projection.generations import NoGeneration, WrongShape, live_generation
 from shared.reading.attribution import KEY_COLUMN, OWNER_OF, statuses_by_route
 from shared.reading.overview import METRIC_OF_TYPE
+from shared.reading.reasons import reason_of_touch
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import TouchType
@@ -43,7 +43,6 @@ LOGIN_SETTINGS = {"default_transaction_read_only": "on", "statement_timeout": "1
 
 _ROWS = """{g}.workspace_rows r
     JOIN touchline.reporting_login l ON l.workspace_id = r.workspace_id AND l.login = session_user"""
-_NONE = len(WindowStatus)  # the place of a route by which a touch does not reach the campaign
 
 
 def _instant(column: str) -> str:
@@ -69,28 +68,6 @@ def _type(column: str) -> str:
     return f"CASE {column} {cases} END"
 
 
-def _reasons() -> str:
-    """What rule **pre-association** says of a class and the statuses by the three routes, as an array that `_reason` looks up."""
-    said = []
-    for traffic_class, statuses in product(sorted(TrafficClass), product(range(_NONE + 1), repeat=len(Route))):
-        by_route = {
-            route: WindowStatus(status) for route, status in zip(Route, statuses, strict=True) if status != _NONE
-        }
-        if traffic_class is TrafficClass.RETRACTED or not by_route:
-            said.append("NULL")
-        else:
-            said.append(kept_out(traffic_class, by_route) or "NULL")
-    listed = ",".join(said)
-    return f"'{{{listed}}}'::text[]"
-
-
-def _reason() -> str:
-    place = "t.traffic_class"
-    for route in Route:
-        place = f"({place}) * {_NONE + 1} + coalesce(m.by_{route.name.lower()}, {_NONE})"
-    return f"({_reasons()})[1 + {place}]"
-
-
 def _met() -> str:
     """What each campaign that ever held or claimed a key of touch `t` says of it, as a row `m` a campaign."""
     keys = ", ".join(f"t.{column}" for column in KEY_COLUMN.values())
@@ -103,7 +80,7 @@ def _met() -> str:
 
 
 _OWNER = OWNER_OF.replace("$1", "t.ws").replace("JOIN", "LEFT JOIN", 1)
-_COUNTED = f"({_reason()}) IS NULL"
+_COUNTED = f"({reason_of_touch()}) IS NULL"
 _VISIT_COUNTS = " OR ".join(
     f"m.by_{route.name.lower()} = {WindowStatus.COUNTS:d}" for route in sorted(FIRST_TOUCH_ROUTES)
 )
@@ -152,7 +129,7 @@ SELECT r.workspace_id AS workspace, t.event_id, {_type("t.type")} AS type, {
     t.count AS touches, c.name AS contact, t.session, {_instant("t.session_at_us")} AS session_at, t.session_is_new,
     t.asset_id, t.via_asset_id, t.url, t.referrer, t.kind, cam.campaign_id,
     cam.campaign_id IS NOT NULL AND {_COUNTED} AS counted,
-    CASE WHEN cam.campaign_id IS NOT NULL THEN {_reason()}
+    CASE WHEN cam.campaign_id IS NOT NULL THEN {reason_of_touch()}
         ELSE CASE t.traffic_class {
         " ".join(
             f"WHEN {each:d} THEN '{kept_out(each, {Route.ASSET: WindowStatus.COUNTS})}'"

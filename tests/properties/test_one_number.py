@@ -1,40 +1,73 @@
-"""The same number wherever it is shown: in the overview, among the contacts and deals behind it, in reports, and on HubSpot's paths.
+"""The same number wherever it is shown: in the overview, among what is behind it, in reports, in tables, in SQL, and on HubSpot's paths.
 
 A new surface is one function: it answers, for a campaign, the numbers that it shows by the overview's names.
 """
 
 import asyncio
+import csv
+import io
 import os
 import random
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from shared.rules.models import MODELS
 from tests.properties.test_store_agrees_with_oracle import play
-from tests.properties.worlds import world
+from tests.properties.worlds import OWN_MODELS, world
+from tests.reporting import connected
 from touchline.compose import Running
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_NUMBER_EXAMPLES", "15"))
-COUNTED = (
+CONTACTS = (
     "influenced_contacts", "new_contacts_first_touch", "new_contacts_last_touch", "contacts_with_revenue",
     "contacts_with_attributed_revenue",
 )  # fmt: skip
+TOUCHES = ("page_views", "form_submissions", "cta_clicks", "email_opens", "email_clicks")
+SESSIONS = ("sessions", "new_sessions")
+DEALS = ("influenced_deals", "closed_deals")
+MONEY = ("influenced_revenue", "attributed_revenue")
 ALL = "limit=1000"
+WORLD_YEARS = "from=2023-01-01&to=2033-01-01"  # a world has nothing before or after them
 
 Numbers = dict[str, Any]
 """Numbers by the overview's names; amounts of money as decimals by currency."""
-Surface = Callable[[httpx.AsyncClient, str], Awaitable[Numbers]]
 
 
-async def got(client: httpx.AsyncClient, path: str) -> Any:
-    response = await client.get(path)
-    assert response.status_code == 200, f"{path}: {response.text}"
-    return response.json()
+@dataclass(frozen=True)
+class Asked:
+    """A campaign of a workspace, and the model that shares revenue out."""
+
+    client: httpx.AsyncClient
+    views: "asyncpg.Connection[asyncpg.Record]"
+    campaign: str
+    model: str
+
+    async def got(self, path: str) -> Any:
+        """What a path of the read API answers, where `{campaign}` and `{model}` stand for these."""
+        path = path.format(campaign=self.campaign, model=self.model)
+        response = await self.client.get(path)
+        assert response.status_code == 200, f"{path}: {response.text}"
+        return response.json()
+
+    async def table(self, path: str) -> list[dict[str, str]]:
+        """The same as CSV."""
+        path = path.format(campaign=self.campaign, model=self.model)
+        response = await self.client.get(path, headers={"Accept": "text/csv"})
+        assert response.status_code == 200, f"{path}: {response.text}"
+        assert "Link" not in response.headers, "it has one page"
+        return list(csv.DictReader(io.StringIO(response.content.decode(), newline=""), strict=True))
+
+
+Surface = Callable[[Asked], Awaitable[Numbers]]
 
 
 def amounts(money: list[dict[str, str]]) -> dict[str, Decimal]:
@@ -53,23 +86,95 @@ def numbers(metrics: dict[str, Any]) -> Numbers:
     return {name: amounts(value) if isinstance(value, list) else value for name, value in metrics.items()}
 
 
-async def overview(client: httpx.AsyncClient, campaign: str) -> Numbers:
-    return numbers((await got(client, f"/v1/campaigns/{campaign}/overview"))["metrics"])
+async def overview(asked: Asked) -> Numbers:
+    told = await asked.got("/v1/campaigns/{campaign}/overview?model={model}")
+    by_type = {f"touches {name}": n for name, n in told["touches"].items()}
+    return {**numbers(told["metrics"]), **by_type, **{f"excluded {name}": n for name, n in told["excluded"].items()}}
 
 
-async def campaign_list(client: httpx.AsyncClient, campaign: str) -> Numbers:
-    (item,) = [c for c in (await got(client, f"/v1/campaigns?{ALL}"))["items"] if c["campaign_id"] == campaign]
+async def campaign_list(asked: Asked) -> Numbers:
+    items = (await asked.got(f"/v1/campaigns?model={{model}}&{ALL}"))["items"]
+    (item,) = [c for c in items if c["campaign_id"] == asked.campaign]
     return numbers(item["metrics"])
 
 
-async def contacts_behind(client: httpx.AsyncClient, campaign: str) -> Numbers:
-    lists = [await got(client, f"/v1/campaigns/{campaign}/contacts?metric={name}&{ALL}") for name in COUNTED]
-    return {name: len(found["items"]) for name, found in zip(COUNTED, lists, strict=True)}
+async def timeline(asked: Asked) -> Numbers:
+    """Each metric summed over the months of all years."""
+    out: Numbers = {}
+    for metric in (*CONTACTS, *TOUCHES, *SESSIONS, *DEALS, *MONEY):
+        path = f"/v1/campaigns/{{campaign}}/timeline?model={{model}}&interval=month&metric={metric}&{WORLD_YEARS}"
+        values = [point["value"] for point in (await asked.got(path))["points"]]
+        out[metric] = summed([one for value in values for one in value]) if metric in MONEY else sum(values)
+    return out
 
 
-async def deals_behind(client: httpx.AsyncClient, campaign: str) -> Numbers:
-    influenced = (await got(client, f"/v1/campaigns/{campaign}/deals?metric=influenced_deals&{ALL}"))["items"]
-    closed = (await got(client, f"/v1/campaigns/{campaign}/deals?metric=closed_deals&{ALL}"))["items"]
+async def contacts_behind(asked: Asked) -> Numbers:
+    path = f"/v1/campaigns/{{campaign}}/contacts?model={{model}}&{ALL}&metric="
+    return {name: len((await asked.got(path + name))["items"]) for name in CONTACTS}
+
+
+async def touches_behind(asked: Asked) -> Numbers:
+    """The touches by metric, those that count by type, and those that are kept out by reason."""
+    path = f"/v1/campaigns/{{campaign}}/touches?{ALL}"
+    told = await asked.got("/v1/campaigns/{campaign}/overview")
+    out: Numbers = {name: len((await asked.got(f"{path}&metric={name}"))["items"]) for name in TOUCHES}
+    by_type: dict[str, int] = defaultdict(int)
+    for item in (await asked.got(path))["items"]:
+        by_type[f"touches {item['type']}"] += item["touches"]
+    for reason in told["excluded"]:
+        items = (await asked.got(f"{path}&reason={reason}"))["items"]
+        out[f"excluded {reason}"] = sum(item["touches"] for item in items)
+    return {**out, **dict.fromkeys((f"touches {name}" for name in told["touches"]), 0), **by_type}
+
+
+async def sessions_behind(asked: Asked) -> Numbers:
+    path = f"/v1/campaigns/{{campaign}}/sessions?{ALL}&metric="
+    found = {name: (await asked.got(path + name))["items"] for name in SESSIONS}
+    assert [i for i in found["sessions"] if i["new"]] == found["new_sessions"]
+    anonymous = [t for t in (await asked.got(f"/v1/campaigns/{{campaign}}/touches?{ALL}"))["items"]
+                 if t["type"] == "page_visited" and (t["session"] is None or t["through"] == "via")]  # fmt: skip
+    views = sum(i["page_views"] for i in found["sessions"])
+    return {**{name: len(items) for name, items in found.items()}, **({} if anonymous else {"page_views": views})}
+
+
+async def tables(asked: Asked) -> Numbers:
+    """What a spreadsheet counts and adds up: the row of the campaign, and the lines of the lists."""
+    rows = await asked.table(f"/v1/campaigns?model={{model}}&{ALL}")
+    (row,) = [r for r in rows if r["campaign_id"] == asked.campaign]
+    out: Numbers = {name: int(row[f"metrics.{name}"]) for name in (*CONTACTS, *TOUCHES, *SESSIONS, *DEALS)}
+    for name in MONEY:
+        told = zip(row[f"metrics.{name}.amount"].split("; "), row[f"metrics.{name}.currency"].split("; "), strict=True)
+        out[name] = amounts([{"amount": amount, "currency": currency} for amount, currency in told if currency])
+    for kind, names in (("contacts", CONTACTS), ("deals", DEALS), ("touches", TOUCHES), ("sessions", SESSIONS)):
+        model = "&model={model}" if kind in ("contacts", "deals") else ""
+        for name in names:
+            lines = await asked.table(f"/v1/campaigns/{{campaign}}/{kind}?metric={name}&{ALL}{model}")
+            assert len(lines) == out[name], f"{kind} {name}: {len(lines)} lines, {out[name]} in the row of the campaign"
+    return out
+
+
+async def sql_views(asked: Asked) -> Numbers:
+    """The days, the touches and the shares of the schema `reporting`."""
+    counted = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in (*TOUCHES, *SESSIONS))
+    days = await asked.views.fetchrow(f"SELECT {counted} FROM campaign_days WHERE campaign_id = $1", asked.campaign)
+    assert days is not None
+    types = await asked.views.fetch(
+        "SELECT type, sum(touches) AS n FROM touches WHERE campaign_id = $1 AND counted GROUP BY 1", asked.campaign
+    )
+    out = {**{name: int(n) for name, n in days.items()}, **{f"touches {row['type']}": int(row["n"]) for row in types}}
+    if asked.model in MODELS:
+        shares = await asked.views.fetch(
+            "SELECT currency, sum(share)::text AS amount FROM shares WHERE model = $1 AND campaign_id = $2 GROUP BY 1",
+            asked.model, asked.campaign,
+        )  # fmt: skip
+        out["attributed_revenue"] = summed([dict(row) for row in shares])
+    return out
+
+
+async def deals_behind(asked: Asked) -> Numbers:
+    path = f"/v1/campaigns/{{campaign}}/deals?model={{model}}&{ALL}&metric="
+    influenced = (await asked.got(path + "influenced_deals"))["items"]
+    closed = (await asked.got(path + "closed_deals"))["items"]
     return {
         "influenced_deals": len(influenced), "closed_deals": len(closed),
         "influenced_revenue": summed([d["amount"] for d in closed if d["amount"]]),
@@ -77,9 +182,9 @@ async def deals_behind(client: httpx.AsyncClient, campaign: str) -> Numbers:
     }  # fmt: skip
 
 
-async def deal_list(client: httpx.AsyncClient, campaign: str) -> Numbers:
-    deals = (await got(client, f"/v1/deals?campaign={campaign}&{ALL}"))["items"]
-    told = [d for d in (await got(client, f"/v1/deals?{ALL}"))["items"] if campaign in d["campaigns"]]
+async def deal_list(asked: Asked) -> Numbers:
+    deals = (await asked.got(f"/v1/deals?campaign={{campaign}}&{ALL}"))["items"]
+    told = [d for d in (await asked.got(f"/v1/deals?{ALL}"))["items"] if asked.campaign in d["campaigns"]]
     assert sorted(d["deal_id"] for d in told) == sorted(d["deal_id"] for d in deals)
     won = [d for d in told if d["state"] == "won"]
     return {
@@ -88,62 +193,70 @@ async def deal_list(client: httpx.AsyncClient, campaign: str) -> Numbers:
     }  # fmt: skip
 
 
-async def attribution_report(client: httpx.AsyncClient, campaign: str) -> Numbers:
-    rows = (await got(client, "/v1/reports/attribution?group_by=campaign&currency=all"))["rows"]
-    mine = [row["revenue"]["linear"] for row in rows if row["group"] == campaign]
+async def attribution_report(asked: Asked) -> Numbers:
+    rows = (await asked.got("/v1/reports/attribution?group_by=campaign&currency=all&model={model}"))["rows"]
+    mine = [row["revenue"][asked.model] for row in rows if row["group"] == asked.campaign]
     return {"attributed_revenue": amounts(mine[0]) if mine else {}}
 
 
-async def shares_of_deals(client: httpx.AsyncClient, campaign: str) -> Numbers:
+async def shares_of_deals(asked: Asked) -> Numbers:
     """What the journeys of all won deals give the campaign: a touch's share is divided evenly, the first get a cent more."""
     earned: list[dict[str, str]] = []
-    for deal in (await got(client, f"/v1/deals?state=won&{ALL}"))["items"]:
-        for touch in (await got(client, f"/v1/deals/{deal['deal_id']}/attribution"))["shares"]:
-            if campaign in touch["campaigns"] and touch["share"] is not None:
+    for deal in (await asked.got(f"/v1/deals?state=won&{ALL}"))["items"]:
+        for touch in (await asked.got(f"/v1/deals/{deal['deal_id']}/attribution?model={{model}}"))["shares"]:
+            if asked.campaign in touch["campaigns"] and touch["share"] is not None:
                 units = int(Decimal(touch["share"]["amount"]) * 100)
                 part, rest = divmod(abs(units), len(touch["campaigns"]))
-                part += touch["campaigns"].index(campaign) < rest
+                part += touch["campaigns"].index(asked.campaign) < rest
                 amount = Decimal(part if units > 0 else -part) / 100
                 earned.append({"amount": str(amount), "currency": touch["share"]["currency"]})
     return {"attributed_revenue": summed(earned)}
 
 
-async def roi_report(client: httpx.AsyncClient, campaign: str) -> Numbers:
+async def roi_report(asked: Asked) -> Numbers:
     revenue: list[dict[str, str]] = []
     row: dict[str, Any] = {}
     for currency in ("EUR", "NOK"):
-        rows = (await got(client, f"/v1/reports/roi?currency={currency}"))["rows"]
-        (row,) = [row for row in rows if row["campaign_id"] == campaign]
+        rows = (await asked.got(f"/v1/reports/roi?currency={currency}&model={{model}}"))["rows"]
+        (row,) = [row for row in rows if row["campaign_id"] == asked.campaign]
         revenue.append(row["attributed_revenue"])
     return {
         "influenced_contacts": row["contacts"], "influenced_deals": row["deals"], "attributed_revenue": summed(revenue)
     }  # fmt: skip
 
 
-async def hubspot(client: httpx.AsyncClient, campaign: str) -> Numbers:
-    base = f"/marketing/v3/campaigns/{campaign}/reports"
+async def hubspot(asked: Asked) -> Numbers:
+    base = f"/marketing/v3/campaigns/{asked.campaign}/reports"
     dates = "startDate=1990-01-01&endDate=2090-01-01"
-    if (await client.get(f"{base}/metrics")).status_code == 404:  # HubSpot shows no campaign that was deleted
-        assert (await got(client, f"/v1/campaigns/{campaign}"))["deleted_at"] is not None
+    if (await asked.client.get(f"{base}/metrics")).status_code == 404:  # HubSpot shows no campaign that was deleted
+        assert (await asked.got("/v1/campaigns/{campaign}"))["deleted_at"] is not None
         return {}
-    metrics = await got(client, f"{base}/metrics?{dates}")
-    revenue = await got(client, f"{base}/revenue?{dates}")
+    metrics = await asked.got(f"{base}/metrics?{dates}")
     contacts = {
-        name: len((await got(client, f"{base}/contacts/{kind}?{dates}&limit=100"))["results"])
-        for kind, name in (("contactFirstTouch", "new_contacts_first_touch"), ("influencedContacts", "influenced_contacts"))
+        name: len((await asked.got(f"{base}/contacts/{kind}?{dates}&limit=100"))["results"])
+        for kind, name in (
+            ("contactFirstTouch", "new_contacts_first_touch"), ("contactLastTouch", "new_contacts_last_touch"),
+            ("influencedContacts", "influenced_contacts"),
+        )
     }  # fmt: skip
     assert contacts["influenced_contacts"] == metrics["influencedContacts"]
-    return {
-        "sessions": metrics["sessions"], "new_contacts_last_touch": metrics["newContactsLastTouch"],
-        "closed_deals": revenue["dealsNumber"], "contacts_with_attributed_revenue": revenue["contactsNumber"], **contacts,
-    }  # fmt: skip
+    out = {"sessions": metrics["sessions"], **contacts}
+    if asked.model in MODELS:
+        revenue = await asked.got(f"{base}/revenue?{dates}&attributionModel={asked.model.upper()}")
+        out |= {"closed_deals": revenue["dealsNumber"], "contacts_with_attributed_revenue": revenue["contactsNumber"]}
+    return out
 
 
 SURFACES: dict[str, Surface] = {
     "the list of campaigns": campaign_list,
+    "the timeline": timeline,
     "the contacts behind the numbers": contacts_behind,
+    "the touches behind the numbers": touches_behind,
+    "the sessions behind the numbers": sessions_behind,
     "the deals behind the numbers": deals_behind,
     "the list of deals": deal_list,
+    "the tables": tables,
+    "the SQL views": sql_views,
     "the attribution report": attribution_report,
     "the shares of deals": shares_of_deals,
     "the report of returns": roi_report,
@@ -151,15 +264,26 @@ SURFACES: dict[str, Surface] = {
 }
 
 
-async def differences(client: httpx.AsyncClient) -> list[str]:
+async def models_of(client: httpx.AsyncClient, campaign: str) -> list[str]:
+    """Linear, and the models that the workspace has defined and not taken back."""
+    own = sorted({model["model"] for model in OWN_MODELS} - {*MODELS})
+    asked = [await client.get(f"/v1/campaigns/{campaign}/overview?model={model}") for model in own]
+    return ["linear", *(model for model, answer in zip(own, asked, strict=True) if answer.status_code == 200)]
+
+
+async def differences(
+    client: httpx.AsyncClient, views: "asyncpg.Connection[asyncpg.Record]", rng: random.Random
+) -> list[str]:
     """Every number of a surface that is not the overview's, as text."""
     out = []
-    for campaign in [c["campaign_id"] for c in (await got(client, f"/v1/campaigns?{ALL}"))["items"]]:
-        wanted = await overview(client, campaign)
+    for item in (await client.get(f"/v1/campaigns?{ALL}")).json()["items"]:
+        campaign = item["campaign_id"]
+        asked = Asked(client, views, campaign, rng.choice(await models_of(client, campaign)))
+        wanted = await overview(asked)
         for surface, ask in SURFACES.items():
-            for name, value in (await ask(client, campaign)).items():
-                if value != wanted[name]:
-                    out.append(f"{campaign} {name}: overview {wanted[name]!r}, {surface} {value!r}")
+            for name, value in (await ask(asked)).items():
+                if value != wanted.get(name, 0):
+                    out.append(f"{campaign} {asked.model} {name}: overview {wanted.get(name)!r}, {surface} {value!r}")
     return out
 
 
@@ -168,19 +292,19 @@ async def differences(client: httpx.AsyncClient) -> list[str]:
     max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
     suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
 )  # fmt: skip
-def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
+def check(running: Running, runner: asyncio.Runner, database_url: str, rng: random.Random, size: int) -> None:
     events = world(rng, size)
     seed = rng.randrange(2**32)
 
     async def run() -> list[str]:
         workspace = await play(running, events, random.Random(seed))
-        async with workspace.client() as client:
-            return await differences(client)
+        async with workspace.client() as client, connected(workspace, database_url) as views:
+            return await differences(client, views, random.Random(seed))
 
     found = runner.run(run())
     assert not found, "\n".join([*found, *map(repr, events)])
 
 
 @pytest.mark.timeout(7200)
-def test_every_surface_shows_the_overviews_number(running: Running, runner: asyncio.Runner) -> None:
-    check(running, runner)
+def test_every_surface_shows_the_overviews_number(running: Running, runner: asyncio.Runner, database_url: str) -> None:
+    check(running, runner, database_url)

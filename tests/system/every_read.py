@@ -19,6 +19,8 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/v1/campaigns/{campaign_id:id}/refusals": ("/v1/campaigns/third/refusals",),
     "/v1/campaigns/{campaign_id:id}/contacts": ("/v1/campaigns/spring/contacts",),
     "/v1/campaigns/{campaign_id:id}/deals": ("/v1/campaigns/spring/deals",),
+    "/v1/campaigns/{campaign_id:id}/touches": ("/v1/campaigns/spring/touches", f"/v1/campaigns/spring/touches?metric=page_views&{RANGE}", "/v1/campaigns/spring/touches?reason=machine"),
+    "/v1/campaigns/{campaign_id:id}/sessions": ("/v1/campaigns/spring/sessions", f"/v1/campaigns/spring/sessions?metric=new_sessions&{RANGE}"),
     "/v1/campaigns/{campaign_id:id}/assets": ("/v1/campaigns/spring/assets",),
     "/v1/campaigns/{campaign_id:id}/timeline": ("/v1/campaigns/spring/timeline?interval=week", f"/v1/campaigns/spring/timeline?metric=influenced_deals&{RANGE}"),
     "/v1/campaigns/{campaign_id:id}/spend": ("/v1/campaigns/spring/spend",),
@@ -104,6 +106,8 @@ def world(visitors: int, visits: int = 3) -> Iterator[dict[str, Any]]:
         "asset_id": "nowhere",
         "occurred_at": at(1, 365),
     }
+    yield {"type": "page_visited", "id": "bot", "visitor_id": "bot", "asset_id": "page-spring", "machine": True,
+           "url": "https://a.example/", "occurred_at": at(60, 365)}  # fmt: skip
     yield {
         "type": "spend_recorded",
         "campaign_id": "spring",

@@ -26,12 +26,19 @@ MORE: list[dict[str, Any]] = [
     {"type": "event_retracted", "id": "r1", "event_id": "p2", "occurred_at": at(9)},
 ]  # fmt: skip
 QUERIES: dict[str, list[str]] = {
-    "/v1/campaigns": ["/v1/campaigns", "/v1/campaigns?limit=1", "/v1/campaigns?from=2024-03-01&to=2024-04-01"],
+    "/v1/campaigns": [
+        "/v1/campaigns?numbers=false", "/v1/campaigns?series=influenced_revenue&interval=month&compare=previous&from=2024-03-01&to=2024-04-01", "/v1/campaigns", "/v1/campaigns?limit=1", "/v1/campaigns?from=2024-03-01&to=2024-04-01",
+    ],
     "/v1/campaigns/{campaign_id}": ["/v1/campaigns/spring", "/v1/campaigns/autumn"],
-    "/v1/campaigns/{campaign_id}/overview": ["/v1/campaigns/spring/overview?model=board", "/v1/campaigns/autumn/overview"],
+    "/v1/campaigns/{campaign_id}/overview": ["/v1/campaigns/spring/overview?model=board", "/v1/campaigns/autumn/overview", "/v1/campaigns/spring/overview?compare=2024-03-01..2024-03-04"],
+    "/v1/campaigns/{campaign_id}/timeline": ["/v1/campaigns/spring/timeline?interval=month", "/v1/campaigns/spring/timeline?metric=attributed_revenue&interval=month&from=2024-01-01&to=2024-06-01"],
     "/v1/campaigns/{campaign_id}/assets": ["/v1/campaigns/spring/assets", "/v1/campaigns/autumn/assets"],
     "/v1/campaigns/{campaign_id}/contacts": ["/v1/campaigns/spring/contacts"],
     "/v1/campaigns/{campaign_id}/deals": ["/v1/campaigns/spring/deals"],
+    "/v1/campaigns/{campaign_id}/touches": ["/v1/campaigns/spring/touches", "/v1/campaigns/autumn/touches?reason=machine"],
+    "/v1/campaigns/{campaign_id}/sessions": ["/v1/campaigns/spring/sessions", "/v1/campaigns/autumn/sessions?metric=new_sessions"],
+    "/v1/catalog/unresolved": ["/v1/catalog/unresolved", *(f"/v1/catalog/unresolved?kind={kind}" for kind in ("campaigns", "assets", "utm_values", "pages"))],
+    "/v1/browsers": ["/v1/browsers"],
     "/v1/campaigns/{campaign_id}/refusals": ["/v1/campaigns/spring/refusals", "/v1/campaigns/autumn/refusals"],
     "/v1/campaigns/{campaign_id}/spend": ["/v1/campaigns/spring/spend"],
     "/v1/assets": ["/v1/assets", "/v1/assets?sort=-touches"],

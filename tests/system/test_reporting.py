@@ -1,11 +1,7 @@
 """The SQL views of the schema `reporting`, as a BI tool reads them: by a login of its own."""
 
 import asyncio
-import json
 import os
-import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -13,10 +9,8 @@ import asyncpg
 import pytest
 
 from shared.reading.reporting import UnknownWorkspace, add_login, follow, remove_login
-from shared.rules.models import MODELS
 from tests.conftest import Workspace, new_workspace
-from tests.properties.test_store_agrees_with_oracle import play
-from tests.properties.worlds import world
+from tests.reporting import connected
 from touchline.commands.reporting import url_of
 from touchline.compose import Running
 
@@ -31,19 +25,6 @@ EVENTS: list[dict[str, Any]] = [
     {"type": "deal_created", "id": "6", "deal_id": "d", "amount": "100", "currency": "JPY", "contacts": [{"email": "kari@example.no"}], "occurred_at": AT},
     {"type": "deal_closed", "id": "7", "deal_id": "d", "won": True, "occurred_at": "2026-02-03T12:00:00Z"},
 ]  # fmt: skip
-
-
-@asynccontextmanager
-async def connected(workspace: Workspace, database_url: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """A connection of a new login of the workspace, which is removed afterwards."""
-    login, pool = f"bi_{os.urandom(6).hex()}", workspace.running.pool
-    password = await add_login(pool, workspace.name, login)
-    connection = await asyncpg.connect(url_of(database_url, login, password))
-    try:
-        yield connection
-    finally:
-        await connection.close()
-        await remove_login(pool, workspace.name, login)
 
 
 async def rows(connection: "asyncpg.Connection[asyncpg.Record]", query: str, *arguments: Any) -> list[tuple[Any, ...]]:
@@ -156,52 +137,5 @@ def test_the_views_are_made_once_for_a_generation_and_do_not_wait_for_readers(
                 assert not await follow(pool), "somebody reads"
             assert await follow(pool)
             assert await connection.fetchval("SELECT count(*) FROM campaigns") == 1, "the login still reads them"
-
-    runner.run(check())
-
-
-async def disagreements(
-    workspace: Workspace, connection: "asyncpg.Connection[asyncpg.Record]", model: str
-) -> list[Any]:
-    """The numbers of the views that are not those of the overview, of all campaigns of a workspace."""
-    out: list[Any] = []
-    for item in (await workspace.get("/v1/campaigns?limit=1000")).json()["items"]:
-        campaign = item["campaign_id"]
-        said = (await workspace.get(f"/v1/campaigns/{campaign}/overview?model={model}")).json()["metrics"]
-        sums = await connection.fetchrow(
-            "SELECT sum(page_views) page_views, sum(form_submissions) form_submissions, sum(cta_clicks) cta_clicks, "
-            "sum(email_opens) email_opens, sum(email_clicks) email_clicks, sum(sessions) sessions, sum(new_sessions) new_sessions "
-            "FROM campaign_days WHERE campaign_id = $1", campaign,
-        )  # fmt: skip
-        assert sums is not None
-        out += [(campaign, name, said[name], total) for name, total in sums.items() if said[name] != (total or 0)]
-        earned = dict(
-            await rows(
-                connection,
-                "SELECT currency, sum(share) FROM shares WHERE model = $1 AND campaign_id = $2 GROUP BY 1",
-                model,
-                campaign,
-            )
-        )
-        wanted = {money["currency"]: Decimal(money["amount"]) for money in said["attributed_revenue"]}
-        if wanted != earned:
-            out.append((campaign, model, wanted, earned))
-    return out
-
-
-@pytest.mark.timeout(1200)
-def test_the_numbers_of_random_worlds_are_those_of_the_overviews(
-    running: Running, runner: asyncio.Runner, database_url: str
-) -> None:
-    seed = int(os.environ.get("TOUCHLINE_SEED", random.SystemRandom().randrange(2**32)))
-    rng = random.Random(seed)
-
-    async def check() -> None:
-        for _ in range(WORLDS):
-            events = world(rng, rng.randint(10, 60))
-            workspace = await play(running, events, random.Random(rng.randrange(2**32)))
-            async with connected(workspace, database_url) as connection:
-                found = await disagreements(workspace, connection, rng.choice(sorted(MODELS)))
-            assert not found, f"seed {seed}: {found}\n" + json.dumps(events, default=str)
 
     runner.run(check())
