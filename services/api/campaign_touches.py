@@ -14,6 +14,7 @@ from shared.reading.touches_behind import (
     SESSION_ORDER,
     TOUCH_ORDER,
     TYPE_OF_METRIC,
+    TYPES,
     TouchBehind,
     sessions_behind,
     touches_behind,
@@ -72,7 +73,7 @@ def routes(api: Api) -> APIRouter:
 
 
 _CHOICES = (
-    ("metric", tuple(TYPE_OF_METRIC)), ("type", tuple(one.wire for one in TouchType)), ("reason", tuple(map(str, KeptOut))),
+    ("metric", tuple(TYPE_OF_METRIC)), ("type", TYPES), ("reason", tuple(map(str, KeptOut))),
 )  # fmt: skip
 
 

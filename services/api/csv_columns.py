@@ -8,13 +8,13 @@ A list that is not here has the fields of its items, in the order in which the i
 """
 
 from shared.reading.overview import COUNTS
-from shared.rules.influence import TouchType
+from shared.reading.touches_behind import TYPES
 from shared.rules.pre_association import KeptOut
 
 MONEY = ":money"
 ANY = ".*"
 
-_TOUCHES = tuple(touch_type.wire for touch_type in TouchType)
+_TOUCHES = TYPES
 _METRICS = tuple(COUNTS)
 _BEHIND = (
     "contact", "name", "asset_id", "asset_type", "asset_name", "via_asset_id", "url", "source", "medium", "channel", "through",

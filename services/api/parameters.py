@@ -14,10 +14,9 @@ from shared.reading.groups import GroupBy
 from shared.reading.intervals import INTERVALS
 from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS, METRICS
 from shared.reading.reports import Of
-from shared.reading.touches_behind import SESSION_METRICS, TYPE_OF_METRIC
+from shared.reading.touches_behind import SESSION_METRICS, TYPE_OF_METRIC, TYPES
 from shared.reading.unresolved import KINDS
 from shared.rules.deal import State
-from shared.rules.influence import TouchType
 from shared.rules.models import MODELS
 from shared.rules.pre_association import KeptOut
 from shared.web.parameters import Declared, Parameter, declared
@@ -76,7 +75,7 @@ CONTACT_METRIC = Parameter("metric", "the number", _one_of(CONTACT_METRICS, "inf
 DEAL_METRIC = Parameter("metric", "the number", _one_of(DEAL_METRICS, "influenced_deals"))
 SESSION_METRIC = Parameter("metric", "the number", _one_of(SESSION_METRICS, "sessions"))
 TOUCH_METRIC = Parameter("metric", "only touches that this number counts", _one_of(TYPE_OF_METRIC))
-TOUCH_TYPE = Parameter("type", "only touches of this type", _one_of([one.wire for one in TouchType]))
+TOUCH_TYPE = Parameter("type", "only touches of this type", _one_of(TYPES))
 REASON = Parameter(
     "reason", "in place of the touches that count, those that are kept out for this reason", _one_of(map(str, KeptOut))
 )

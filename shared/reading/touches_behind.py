@@ -39,6 +39,8 @@ from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import KeptOut, Route, WindowStatus, kept_out
 
+TYPES = tuple(dict.fromkeys(type_.wire for type_ in TouchType))
+"""The event types of touches, as they are sent."""
 TYPE_OF_METRIC = {metric: type_ for type_, metric in METRIC_OF_TYPE.items()}
 SESSION_METRICS = ("sessions", "new_sessions")
 TOUCH_ORDER = Ordering((("t.occurred_at_us", "bigint"), ("t.event_id", "text")))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -73,7 +73,8 @@ def _read_all(client: Any, document: Any) -> None:
         given |= {"campaign": "spring"} if path.endswith("/explain") and "deals" in path else {}
         response = called(path, operation["tags"][0]).sync_detailed(client=client, **given)
         assert response.status_code == 200, path
-        assert type(response.parsed).__name__.lower() == ANSWERS[path].__name__.lower(), path
+        types = get_args(ANSWERS[path]) or (ANSWERS[path],)
+        assert type(response.parsed).__name__.lower() in {answer.__name__.lower() for answer in types}, path
     overview = called("/v1/campaigns/{campaign_id}/overview", "campaigns").sync(client=client, campaign_id="spring")
     assert overview.metrics.influenced_deals == 2
     assert overview.metrics.influenced_revenue[0].amount == "100.00"
