@@ -267,6 +267,7 @@ class _Behind(TypedDict):
     asset_name: str | None
     via_asset_id: str | None
     url: str | None
+    utm_campaign: Annotated[str | None, Field(description="the utm value of a page visit")]
     source: str | None
     medium: str | None
     channel: str

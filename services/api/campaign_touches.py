@@ -96,6 +96,6 @@ def _told(one: TouchBehind) -> dict[str, Any]:
     return {
         "contact": None if who is None else who.name, "name": None if who is None else who.called,
         "asset_id": asset.asset_id if asset else None, "asset_type": asset.asset_type if asset else None,
-        "asset_name": asset.name if asset else None, "via_asset_id": one.via_asset_id, "url": one.row["url"],
+        "asset_name": asset.name if asset else None, "via_asset_id": one.via_asset_id, "url": one.row["url"], "utm_campaign": one.utm_campaign,
         **traffic_source_fields(one.source), "through": one.through.name.lower(), "deciding_event": one.deciding_event,
     }  # fmt: skip

@@ -18,7 +18,7 @@ _TOUCHES = TYPES
 _METRICS = tuple(COUNTS)
 _BEHIND = (
     "contact", "name", "asset_id", "asset_type", "asset_name", "via_asset_id", "url", "source", "medium", "channel", "through",
-    "deciding_event",
+    "deciding_event", "utm_campaign",
 )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from shared.rules.channel import TrafficSource
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import INFLUENCING, TouchType
+from shared.rules.page import parse
 from shared.rules.pre_association import KeptOut, Route, WindowStatus, kept_out
 
 TYPES = tuple(dict.fromkeys(type_.wire for type_ in TouchType))
@@ -157,6 +158,13 @@ class TouchBehind:
     source: TrafficSource
     through: Route
     deciding_event: str | None
+
+    @property
+    def utm_campaign(self) -> str | None:
+        """The utm value of a page visit, as it was sent; None if it has none."""
+        if self.row["utm"] is None:
+            return None
+        return parse(self.row["url"] or "", self.row["utm_told"] or "").campaign
 
 
 class Wanted(NamedTuple):

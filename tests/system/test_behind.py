@@ -60,7 +60,7 @@ def test_a_touch_tells_who_by_which_asset_and_which_event_associated_it(
     assert click.pop("session") is not None
     assert click == {
         "event_id": "click", "type": "cta_clicked", "occurred_at": at(4, 0, 5), "touches": 1, "contact": "7", "name": "Kari Nordmann",
-        "asset_id": "cta", "asset_type": "cta", "asset_name": "Buy", "via_asset_id": None, "url": None, "source": "google.com",
+        "asset_id": "cta", "asset_type": "cta", "asset_name": "Buy", "via_asset_id": None, "url": None, "utm_campaign": None, "source": "google.com",
         "medium": "organic", "channel": "organic_search", "through": "asset", "deciding_event": "h2",
     }  # fmt: skip
 
@@ -69,8 +69,8 @@ def test_a_page_view_by_its_utm_value_tells_the_event_that_claimed_it_however_it
     told: Workspace, runner: asyncio.Runner
 ) -> None:
     views = items(told, runner, "spring/touches?metric=page_views")
-    assert [(i["event_id"], i["through"], i["asset_id"], i["deciding_event"], i["contact"]) for i in views] == [
-        ("in", "asset", "lp", "h1", "7"), ("utm", "utm", None, "c1", None), ("both", "asset", "lp", "h1", None),
+    assert [(i["event_id"], i["through"], i["asset_id"], i["deciding_event"], i["contact"], i["utm_campaign"]) for i in views] == [
+        ("in", "asset", "lp", "h1", "7", None), ("utm", "utm", None, "c1", None, "spring%20sale"), ("both", "asset", "lp", "h1", None, "spring%20sale"),
     ]  # fmt: skip
 
 

@@ -136,6 +136,23 @@ def test_every_number_of_a_campaign_opens_by_keyboard_and_gives_the_focus_back(v
         assert page.evaluate("document.activeElement.id") == name
 
 
+@pytest.mark.parametrize(
+    ("number", "behind", "rows"),
+    [("#tile-sessions", "1 session behind it", ["kari@example.no", "utm value spring"]), ("#all-email_clicks", "1 touch behind it", ["Digest"]),
+     ("#out-after_association_ended", "1 touch behind it", ["Digest"])],
+)  # fmt: skip
+def test_a_number_of_sessions_or_touches_opens_the_list_of_them(
+    visit: Visit, number: str, behind: str, rows: list[str]
+) -> None:
+    page = whole(visit(PAGES[1]))
+    page.click(number)
+    expect(page.locator("dialog h3", has_text="behind it")).to_have_text(behind)
+    expect(page.locator("dialog tbody tr")).to_have_count(1)
+    for text in rows:
+        expect(page.locator("dialog tbody tr")).to_contain_text(text)
+    assert [v["id"] for v in Axe().run(page).response["violations"]] == []
+
+
 @pytest.mark.parametrize("path", [PAGES[0], PAGES[1], PAGES[6]])
 def test_a_page_says_the_same_in_five_time_zones(visit: Visit, path: str) -> None:
     pages = [whole(visit(path, timezone_id=zone)).locator("main").inner_text().splitlines() for zone in ZONES]

@@ -3,7 +3,7 @@ import { all, get } from "./api.js";
 import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, strip, timeline } from "./charts.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
-import { campaignNames, door, drawer, inUnits, keptOut, others, ranks } from "./parts.js";
+import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
 import { comparedWith } from "./ranges.js";
 import { choose, chosen, compareControl, controls, link, query, run } from "./shell.js";
 import { whyPanel } from "./why.js";
@@ -183,7 +183,7 @@ function returns({ roi, roiCurrency: currency }) {
 
 const excluded = data => h("section", { class: "panel", "aria-labelledby": "out" },
   h("header", {}, h("div", {}, h("h2", { id: "out" }, "Kept out, and why"), h("p", {}, "Touches of its assets and utm values that do not count for this campaign, one reason each."))),
-  h("div", { class: "pad" }, keptOut(data.overview.excluded)));
+  h("div", { class: "pad" }, keptOut(data.overview.excluded, code => () => outDrawer(ID, name(data.campaign), code, num(data.overview.excluded[code])))));
 
 const refused = data => data.refusals.length > 0 && h("section", { class: "panel", "aria-labelledby": "refused" },
   h("header", {}, h("div", {}, h("h2", { id: "refused" }, "Refused associations"), h("p", {}, "They changed nothing: the asset stayed where it was."))),

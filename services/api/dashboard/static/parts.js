@@ -2,8 +2,8 @@
 import { address, all, csv } from "./api.js";
 import { h, icon, sr } from "./dom.js";
 import { counted, instantOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
-import { link, query } from "./shell.js";
-import { METRICS, REASONS } from "./words.js";
+import { link, query, rangeOnly } from "./shell.js";
+import { METRICS, OUT_RULES, REASONS } from "./words.js";
 
 export const swatch = k => h("span", { class: `sw k${k}`, "aria-hidden": "true" });
 
@@ -31,13 +31,14 @@ export const revenue = (amounts, currency) => {
 export const others = (amounts, currency) => amounts.filter(m => m.currency !== currency && amounts.length > 1).map(m =>
   h("small", { class: "also" }, "also ", moneyText(m.amount, m.currency)));
 
-export function keptOut(excluded) {
+// `open` makes a door of each number: it is given the reason.
+export function keptOut(excluded, open) {
   const rows = Object.entries(excluded).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
   if (!rows.length) return h("p", { class: "muted" }, "Nothing was kept out.");
   const most = rows[0][1];
   return h("ul", { class: "bars grey" }, rows.map(([code, n]) => h("li", {},
     h("span", {}, REASONS[code], h("small", { class: "mono" }, code)),
-    h("span", { class: "tr" }, h("i", { "--w": `${n / most * 100}%` })), h("span", { class: "v" }, num(n)))));
+    h("span", { class: "tr" }, h("i", { "--w": `${n / most * 100}%` })), h("span", { class: "v" }, open ? door(num(n), "out-" + code, open(code)) : num(n)))));
 }
 
 // The campaigns' names by their ids, asked once a page.
@@ -52,16 +53,29 @@ export const campaignChip = (id, name, k) => h("a", { class: "chip", href: link(
 
 export const CONTACT_METRICS = ["influenced_contacts", "new_contacts_first_touch", "new_contacts_last_touch", "contacts_with_revenue", "contacts_with_attributed_revenue"];
 const DEAL_METRICS = { influenced_deals: "influenced_deals", closed_deals: "closed_deals", influenced_revenue: "closed_deals", attributed_revenue: "closed_deals" };
+const TOUCH_METRICS = ["page_views", "form_submissions", "cta_clicks", "email_opens", "email_clicks"], SESSION_METRICS = ["sessions", "new_sessions"];
 const SHOWN_MAX = 200;
 
-// The list behind a number: its address, its heads, and how an item becomes a row; null if the API lists nothing for it.
+// Cells that touches and sessions have in common: who it was, and what makes it the campaign's.
+const who = i => i.contact ? h("a", { href: link("contact", { id: i.contact }) }, i.name || i.contact) : "anonymous visitor";
+const by = i => i.asset_id ? h("a", { href: link("asset", { id: i.asset_id }) }, i.asset_name || i.asset_id) :  h("span", {}, "utm value ", h("span", { class: "mono" }, i.utm_campaign));
+const touches = (path, asked) => ({
+  path: path + "touches", query: { ...rangeOnly(), ...asked }, one: "touch", many: "touches", heads: ["Who", "When", "By", "Deciding event"],
+  row: i => [who(i), instantOf(i.occurred_at), by(i), i.deciding_event && h("span", { class: "mono" }, i.deciding_event)],
+});
+
+// The list behind a number: its address, its heads, and how an item becomes a row.
 function behind(campaign, metric) {
   const path = `/v1/campaigns/${encodeURIComponent(campaign)}/`;
   if (CONTACT_METRICS.includes(metric)) return {
     path: path + "contacts", query: { ...query(), metric }, one: "contact", heads: ["Contact", "When", "Deciding event"],
-    row: i => [h("a", { href: link("contact", { id: i.contact }) }, i.contact), instantOf(i.at), i.deciding_event && h("span", { class: "mono" }, i.deciding_event)],
+    row: i => [who(i), instantOf(i.at), i.deciding_event && h("span", { class: "mono" }, i.deciding_event)],
   };
-  if (!(metric in DEAL_METRICS)) return null;
+  if (TOUCH_METRICS.includes(metric)) return touches(path, { metric });
+  if (SESSION_METRICS.includes(metric)) return {
+    path: path + "sessions", query: { ...rangeOnly(), metric }, one: "session", heads: ["Who", "Began", "By", "Page views"],
+    row: i => [who(i), instantOf(i.at), by(i), num(i.page_views)],
+  };
   const ofShare = metric === "attributed_revenue";
   return {
     path: path + "deals", query: { ...query(), metric: DEAL_METRICS[metric] }, one: "deal", heads: ["Deal", "Closed", ofShare ? "Share" : "Amount"],
@@ -91,33 +105,37 @@ export const csvButton = (path, asked, name) =>
 export async function fill(rows, list) {
   const { items, more } = await all(list.path, list.query, 1000), shown = items.filter(list.keep || (() => true));
   const total = list.of && sums(shown, list.of);
-  rows.replaceChildren(h("section", {}, h("h3", {}, `${counted(shown.length, list.one)}${more ? " and more" : ""} behind it`),
+  rows.replaceChildren(h("section", {}, h("h3", {}, `${counted(shown.length, list.one, list.many)}${more ? " and more" : ""} behind it`),
     h("div", { class: "scroll" }, h("table", { class: "mini" },
       h("thead", {}, h("tr", {}, list.heads.map((c, i) => h("th", { class: i === list.heads.length - 1 ? "n" : null, scope: "col" }, c)))),
       h("tbody", {}, shown.slice(0, SHOWN_MAX).map(item => h("tr", {}, list.row(item).map((c, i) => h("td", { class: i === list.heads.length - 1 ? "n" : null }, c))))),
       total && h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: list.heads.length - 1 }, "Sum"), h("td", { class: "n" }, total))))),
     shown.length > SHOWN_MAX && h("p", { class: "muted" }, `The first ${SHOWN_MAX} are shown; CSV has all.`),
-    h("div", { class: "bar" }, csvButton(list.path, list.query, list.one + "s"))));
+    h("div", { class: "bar" }, csvButton(list.path, list.query, list.many || list.one + "s"))));
 }
 
-export async function drawer(campaign, name, metric, value, excluded) {
+export const drawer = (campaign, name, metric, value, excluded) => opened(name, METRICS[metric], value, behind(campaign, metric), excluded);
+
+// What was kept out for a reason.
+export const outDrawer = (campaign, name, reason, value) => opened(name, [REASONS[reason], "Touches that would influence somebody, and do not count for the campaign for this one reason.", OUT_RULES[reason]], value,
+  touches(`/v1/campaigns/${encodeURIComponent(campaign)}/`, { reason }));
+
+async function opened(name, [label, rule, ruleName], value, list, excluded) {
   document.querySelector("dialog")?.remove();
-  const opener = document.activeElement, [label, rule, ruleName] = METRICS[metric], list = behind(campaign, metric);
-  const rows = h("div", { "aria-live": "polite" }, list ? h("p", { class: "muted" }, "Reading…") : null);
-  const asked = list ? address(list.path, list.query) : address(`/v1/campaigns/${encodeURIComponent(campaign)}/overview`, query());
+  const opener = document.activeElement, rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
   const dialog = h("dialog", { class: "drawer", "aria-labelledby": "drawer-title" },
     h("div", { class: "dh" }, h("div", {}, h("p", { class: "muted" }, name), h("h2", { id: "drawer-title" }, label)),
       h("button", { class: "x", type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×")),
     h("p", { class: "big" }, value),
     h("section", {}, h("h3", {}, "What it counts"), h("blockquote", {}, rule, " Rule ", h("b", {}, ruleName), ".")),
     rows,
-    h("section", {}, h("h3", {}, "Kept out, and why"), keptOut(excluded)),
-    h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + asked)));
+    excluded && h("section", {}, h("h3", {}, "Kept out, and why"), keptOut(excluded)),
+    h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + address(list.path, list.query))));
   document.body.append(dialog);
   dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("close", () => { dialog.remove(); (document.getElementById(opener?.id) || opener)?.focus(); });
   dialog.showModal();
-  if (list) await fill(rows, list);
+  await fill(rows, list);
 }
 
 // Why something counts or does not: a verdict, and each check with the event that decides.

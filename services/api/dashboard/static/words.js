@@ -22,6 +22,11 @@ export const REASONS = {
   machine: "Machine traffic", internal: "Own staff", before_association: "Before the association",
   after_association_ended: "After the association ended", utm_not_claimed_then: "utm not claimed then", retracted: "Retracted",
 };
+// By which rule a touch is kept out for each reason.
+export const OUT_RULES = {
+  machine: "excluded traffic", internal: "excluded traffic", before_association: "pre-association", after_association_ended: "pre-association",
+  utm_not_claimed_then: "utm",
+};
 export const INEFFECTIVE = {
   campaign_deleted: "The campaign had been deleted", social_post_limit: "The campaign was full of social posts",
   already_associated: "Already associated", not_associated: "Not associated", ended_at_once: "Ended at once",
