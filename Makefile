@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo up constraints test lint format golden tracker properties fuzz document chaos benchmark kafka-up kafka-down clean help
+.PHONY: demo up constraints test lint format golden examples tracker properties fuzz document chaos benchmark kafka-up kafka-down clean help
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -43,6 +43,9 @@ format: $(STAMP) ## put the code into shape
 
 golden: $(STAMP) ## note the rows of the golden world beside the CONTENT that they belong to
 	@$(BIN)/python -m tests.golden_world
+
+examples: $(STAMP) ## write the examples of /openapi.json anew, as the service answers now
+	@$(BIN)/python -m tests.examples
 
 tracker: ## build the script for web pages, /t.js, of web/tracker; takes Node and npm
 	@cd web/tracker && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && npm run --silent types && npm run --silent build

@@ -1,15 +1,27 @@
 """What does `/openapi.json` say beside what each route tells of itself? Answers, errors, keys, and the schemas of events."""
 
+import json
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from services.api.document import answer_schemas
+from pydantic import TypeAdapter
+
+from services.api.csv_answers import FORMAT
+from services.api.document import ANSWERS
+from services.ingest.answers import WRITTEN
 from services.ingest.events import event_schemas
 from shared.events.limits import ID_CHARACTERS_MAX
 
+REF = "#/components/schemas/"
+EXAMPLES = Path(__file__).parent / "examples.json"
+"""Examples of answers and bodies by call, and of named schemas; `make examples` writes them."""
 PROBLEM = {
     "type": "object",
     "description": "An error, as RFC 9457 has it. `code` is stable; `field` is the parameter or the place in the event that is wrong.",
     "required": ["type", "status", "code", "detail"],
+    "examples": [{"type": "about:blank", "status": 422, "code": "bad_parameter", "field": "limit",
+                  "detail": "`limit` must be from 1 to 1000, not '0'"}],
     "properties": {
         "type": {"type": "string"}, "status": {"type": "integer"}, "code": {"type": "string", "examples": ["bad_parameter"]},
         "detail": {"type": "string"}, "field": {"type": ["string", "null"]},
@@ -58,7 +70,7 @@ OPEN = (
 SEVERAL = (("/v1/contact-tokens", "post"), ("/v1/campaigns/{campaign_id}/assets", "post"))
 """Calls of several items, each of which has a result of its own."""
 READ_ERRORS = {
-    401: "there is no valid key", 403: "the scope of the key may not read", 404: "there is nothing of that name, or no such generation",
+    401: "there is no valid key", 403: "the scope of the key may not read", 406: "only CSV is accepted, and this is no list", 404: "there is nothing of that name, or no such generation",
     422: "a parameter is unknown or bad; `field` names it", 503: "it cannot be read now; `Retry-After` says after how many seconds to ask again",
 }  # fmt: skip
 WRITE_ERRORS = {
@@ -66,6 +78,20 @@ WRITE_ERRORS = {
     408: "the body did not arrive in time", 413: "the body is too large", 422: "what was sent is wrong; `field` names the place",
     503: "nothing can be accepted now; `Retry-After` says after how many seconds to send again",
 }  # fmt: skip
+_HUBSPOT = "/marketing/v3/campaigns/{campaign_id}/"
+EXAMPLE_OF_PARAMETER: dict[str | tuple[str, str], Any] = {
+    "campaign_id": "spring", "asset_id": "offer", "deal_id": "fjord", "event_id": "mail-2", "name": "8001", "asset_type": "landing_page",
+    ("asset_type", _HUBSPOT + "assets/{asset_type}"): "LANDING_PAGE", "contact_type": "influencedContacts", "item_id": "june-ads",
+    "account": "4711", "producer": "hubspot", "call": "track", "digest": "0a1b2c3d", "q": "spring", "campaign": "spring",
+    "salesforce_campaign_id": "701A0000", "properties": "hs_name,hs_owner", "generation": "g1", "cursor": "WzE3NzI2MTQ4MDAwMDAwMDAsInZpc2l0LTEiXQ",
+    "after": "q0123456789abcdef", "after_received": "q0123456789abcdef", "limit": 50, "k": "tlc_" + "0" * 32, "key": "tlc_" + "0" * 32,
+    "write_key": "tlc_" + "0" * 32, "v": "a1b2c3d4e5f6", "u": "https://shop.example/offer", "r": "https://www.google.com/", "a": "letter",
+    "c": "a token of POST /v1/contact-tokens", ("name", "/v1/keys/{name}"): "tlc_ab12", ("name", "/v1/keys/{name}/origins"): "tlc_ab12",
+    ("name", "/marketing/v3/campaigns"): "spring", "X-HubSpot-Signature-v3": "rPfy8ZaVYTmDtC3XPqjoD8F3mgMHLMHBFBZ0rjsYkCY=",
+    "X-HubSpot-Request-Timestamp": "1772614800000", "X-Twilio-Email-Event-Webhook-Timestamp": "1772614800",
+    "X-Twilio-Email-Event-Webhook-Signature": "MEUCIGHQVtGj-an-example",
+}  # fmt: skip
+"""An example of each parameter whose schema has none, by its name, or by its name and path."""
 PATH_PARAMETERS = {
     "campaign_id": "the campaign's id", "asset_id": "the asset's id", "deal_id": "the deal's id", "event_id": "the event's id",
     "name": "any identifier of the contact: an id, or an e-mail address", "asset_type": "HubSpot's name of a type of assets",
@@ -81,7 +107,7 @@ UNDESCRIBED = "#/components/schemas/HTTPValidationError"  # what FastAPI adds, a
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add to an OpenAPI document what its routes have in common. Answers the same document."""
-    schemas, components = answer_schemas()
+    schemas, components = _answer_schemas()
     known = document.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         known.pop(name, None)
@@ -91,6 +117,9 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         if twice := known.keys() & more.keys():
             raise ValueError(f"two schemas of /openapi.json have one name: {', '.join(sorted(twice))}")
         known.update(more)
+    for name, example in examples()["schemas"].items():
+        if name in known:
+            known[name].setdefault("examples", [example])
     document["components"]["securitySchemes"] = SECURITY_SCHEMES
     names: set[str] = set()
     for path, methods in document["paths"].items():
@@ -99,8 +128,23 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
             if name in names:
                 raise ValueError(f"two calls of /openapi.json have one name: {name}")
             names.add(name)
-            _complete(path, method, operation, schemas.get(path) if method == "get" else None)
+            _complete(path, method, operation, schemas.get((method, path)))
     return document
+
+
+@cache
+def examples() -> dict[str, dict[str, Any]]:
+    """Examples of `answers` and `bodies`, by method and path such as `get /v1/campaigns`, and of named `schemas`."""
+    found: dict[str, dict[str, Any]] = json.loads(EXAMPLES.read_text())
+    return found
+
+
+def _answer_schemas() -> tuple[dict[tuple[str, str], dict[str, Any]], dict[str, Any]]:
+    """The schema of each answer that has a type, by method and path, and the components that they name."""
+    kinds = {**{("get", path): answer for path, answer in ANSWERS.items()}, **WRITTEN}
+    asked = [(call, "serialization", TypeAdapter(answer)) for call, answer in kinds.items()]
+    schemas, components = TypeAdapter.json_schemas(asked, ref_template=REF + "{model}")  # type: ignore[arg-type]
+    return {call: schemas[call, "serialization"] for call in kinds}, components.get("$defs", {})
 
 
 def operation_name(method: str, path: str) -> str:
@@ -119,8 +163,17 @@ def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[st
     responses = operation["responses"]
     for status in [status for status, told in responses.items() if UNDESCRIBED in str(told)]:
         del responses[status]
-    if answer is not None:
+    written = answer is not None and (method, path) in WRITTEN
+    for status, told in responses.items() if written else ():
+        if status.startswith("2"):
+            told["content"]["application/json"]["schema"] = answer
+    if answer is not None and not written:
         responses["200"] = _json("The answer; `ETag` changes with it.", answer)
+        if FORMAT.name in {parameter["name"] for parameter in operation["parameters"]}:
+            responses["200"]["content"]["text/csv"] = {
+                "schema": {"type": "string", "description": "the list as a table"}
+            }
+        responses["304"] = {"description": "The answer is the one that has the `ETag` in `If-None-Match`."}
         _add_errors(responses, READ_ERRORS)
     elif not path.startswith(("/healthz", "/readyz", "/metrics", "/v1/p.gif")):
         is_taken = (
@@ -141,8 +194,32 @@ def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[st
         if parameter["in"] == "path":
             parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": ID_CHARACTERS_MAX}
             parameter["description"] = f"{PATH_PARAMETERS.get(parameter['name'], parameter['name'])}, URL-encoded"
+        _add_example_of(parameter, path)
+    _add_examples(f"{method} {path}", operation)
     if not path.startswith(OPEN):
         operation["security"] = BY_KEY
+
+
+def _add_examples(call: str, operation: dict[str, Any]) -> None:
+    """Add an example to the answer of a call and to its body, where there is one."""
+    answered, sent = examples()["answers"].get(call), examples()["bodies"].get(call)
+    successes = [told for status, told in operation["responses"].items() if status.startswith("2")]
+    for told in successes if answered is not None else ():
+        told["content"]["application/json"]["example"] = answered
+    if sent is not None:
+        operation["requestBody"]["content"]["application/json"]["example"] = sent
+
+
+def _add_example_of(parameter: dict[str, Any], path: str) -> None:
+    """Add an example to a parameter: the one that its schema has, its default, its first word, or the one that is declared here."""
+    schema = parameter["schema"]
+    of = schema.get("items", schema)
+    found = of.get("examples", [])[:1] or [of[name] for name in ("default",) if name in of] or of.get("enum", [])[-1:]
+    name = parameter["name"]
+    found = found or [EXAMPLE_OF_PARAMETER.get((name, path), EXAMPLE_OF_PARAMETER.get(name))]
+    if found[0] is None:
+        raise ValueError(f"the parameter {name} of {path} has no example")
+    parameter["example"] = found if "items" in schema else found[0]
 
 
 def _add_errors(responses: dict[str, Any], errors: dict[int, str]) -> None:

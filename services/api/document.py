@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from services.api import answers as a
 
-REF = "#/components/schemas/{model}"
 ANSWERS: Mapping[str, Any] = {
     "/v1/campaigns": a.CampaignList | a.CampaignNameList,
     "/v1/campaigns/{campaign_id}": a.CampaignAnswer,
@@ -48,10 +45,3 @@ ANSWERS: Mapping[str, Any] = {
     "/marketing/v3/campaigns/{campaign_id}/budget/totals": a.HubSpotBudget,
 }
 """The answer of each read, by the path of its route."""
-
-
-def answer_schemas() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The schema of each read's answer by its path, and the components that they name."""
-    asked = [(path, "serialization", TypeAdapter(answer)) for path, answer in ANSWERS.items()]
-    schemas, components = TypeAdapter.json_schemas(asked, ref_template=REF)  # type: ignore[arg-type]
-    return {path: schemas[path, "serialization"] for path in ANSWERS}, components.get("$defs", {})

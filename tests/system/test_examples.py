@@ -1,0 +1,67 @@
+"""The examples of `/openapi.json` are what the service answers, and are of the schemas beside which they stand."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.examples.world import committed, found_in, valid, without_variable, written
+from touchline.compose import Running
+
+
+@pytest.fixture(scope="module")
+def document(running: Running) -> dict[str, Any]:
+    told: dict[str, Any] = running.app.openapi()
+    return told
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path}", operation
+
+
+def test_the_service_answers_as_its_examples_say(running: Running, runner: asyncio.Runner) -> None:
+    found, told = runner.run(found_in(running)), committed()
+    for kind in ("answers", "bodies"):
+        assert found[kind].keys() == told[kind].keys()
+        for call, value in found[kind].items():
+            if call.split()[1] not in ("/v1/producers", "/v1/status", "/v1/browsers"):
+                assert without_variable(value) == without_variable(told[kind][call]), f"{call}: run `make examples`"
+    assert set(written()) <= told["answers"].keys()
+
+
+def test_every_typed_answer_and_every_body_of_json_with_an_example_is_valid(document: dict[str, Any]) -> None:
+    wrong, answers = [], 0
+    for call, operation in operations(document):
+        told = [(f"{call} {status}", each) for status, each in operation["responses"].items()]
+        for label, holder in [*told, (f"{call} body", operation.get("requestBody", {}))]:
+            media = holder.get("content", {}).get("application/json", {})
+            if "example" in media:
+                answers += 1
+                if not valid(media["schema"], media["example"], document):
+                    wrong.append(label)
+    assert wrong == []
+    assert answers > 60
+
+
+def test_every_parameter_has_an_example_that_is_valid(document: dict[str, Any]) -> None:
+    wrong = [
+        (call, parameter["name"])
+        for call, operation in operations(document)
+        for parameter in operation.get("parameters", ())
+        if "example" not in parameter or not valid(parameter["schema"], parameter["example"], document)
+    ]
+    assert wrong == []
+
+
+def test_every_named_schema_of_an_answer_has_an_example_that_is_valid(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    unused = {name for name, schema in schemas.items() if "examples" not in schema and "enum" not in schema}
+    assert unused == set()
+    wrong = [
+        name for name, schema in schemas.items()
+        for example in schema.get("examples", ()) if not valid(schema, example, document)
+    ]  # fmt: skip
+    assert wrong == []
