@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ingest] [web] [end-to-end] [freshness] [reads] [contact] [history] [growth] [settings] [rebuild] [rebuild-live] [kafka-…]`: all of them if none is named."""
+"""`python -m benchmarks [ingest] [web] [end-to-end] [freshness] [reads] [reports] [contact] [history] [growth] [settings] [rebuild] [rebuild-live] [kafka-…]`: all of them if none is named."""
 
 import asyncio
 import itertools
@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import kafka, measure, rebuild
 from benchmarks.history import history
 from benchmarks.reads import reads
+from benchmarks.reports import reports
 from benchmarks.settings import settings
 from benchmarks.web import web
 
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "end-to-end": measure.end_to_end,
     "freshness": measure.freshness,
     "reads": reads,
+    "reports": reports,
     "contact": measure.contact,
     "history": history,
     "growth": measure.growth,

@@ -92,7 +92,7 @@ async def _measure(folder: Path, events: int) -> None:
     data, file = folder / "data", folder / "events.ndjson"
     count = _write(file, events)
     began = now()
-    await _load(data, file)
+    await load_in_bulk(data, file)
     print(f"  {count:,} events, loaded and rebuilt in {now() - began:,.0f} s", flush=True)
     with Server.start(data) as server:
         store = Store(server, data, count)
@@ -116,7 +116,7 @@ def _write(path: Path, events: int) -> int:
     return count
 
 
-async def _load(data: Path, file: Path) -> None:
+async def load_in_bulk(data: Path, file: Path) -> None:
     """Put a file into the log of a new store, and project it by the bulk path alone."""
     Server.start(data).stop()  # which makes the store
     _run(data, "backfill", str(file), "--rate", "1e9")

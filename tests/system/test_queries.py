@@ -69,7 +69,7 @@ BAD: dict[str, list[str]] = {
     "model": ["", "guess", "\0", "LINEAR", "l" * 8_000], "metric": ["", "guess", "\0"], "group_by": ["guess", "", "\0"], "of": ["guess", "", "\0"],
     "currency": ["ZZZ", "EUR\n", "\0", "eur", "E" * 5_000], "type": ["nothing", "", "\0"], "q": ["\0", "q" * 9_000],
     "salesforce_campaign_id": ["\0"], "kind": ["", "guess", "\0"], "campaign": ["\0"], "all": ["\0"], "unheld": ["\0", "yes"],
-    "state": ["", "gone", "\0"], "sort": ["", "guess", "\0", "--name", "name,"],
+    "state": ["", "gone", "\0"], "reason": ["", "guess", "\0"], "sort": ["", "guess", "\0", "--name", "name,"],
     "format": ["xml", "", "\0", "CSV "], "bom": ["\0", "yes"], "numbers": ["\0", "none"], "series": ["", "guess", "\0"],
     "interval": ["", "year", "\0"], "compare": ["", "before", "\0", "..", "2024-01-01..", "2024-02-01..2024-01-01"],
     "after_received": ["\0", "p", "p0", "p0-", "p0--1", "0-1", "", "q" + "g" * 16],
