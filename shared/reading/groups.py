@@ -8,6 +8,7 @@ from shared.projection.sql import sql
 from shared.reading.described_touches import touches_at
 from shared.reading.snapshot import Snapshot
 from shared.reading.touches import traffic_sources
+from shared.rules.channel import TrafficSource
 from shared.rules.influence import TouchType
 from shared.rules.page import parse
 
@@ -70,7 +71,7 @@ def groups_of_campaigns(by: GroupBy, campaigns: Sequence[str], owners: dict[str,
         return [Group(None, NoGroup.NO_CAMPAIGN)]
     if by is GroupBy.CAMPAIGN:
         return [Group(campaign) for campaign in campaigns]
-    return [_named(owners.get(campaign), NoGroup.NO_OWNER) for campaign in campaigns]
+    return [named_group(owners.get(campaign), NoGroup.NO_OWNER) for campaign in campaigns]
 
 
 async def groups_of_touches(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Group]:
@@ -85,7 +86,8 @@ async def groups_of_touches(snapshot: Snapshot, by: GroupBy, touches: Sequence[A
         if by in (GroupBy.ASSET, GroupBy.ASSET_TYPE):
             out += await _by_asset(snapshot, by, some)
         elif by is GroupBy.UTM_CAMPAIGN:
-            out += [_utm_campaign(touch) for touch in await touches_at(snapshot, some)]
+            rows = await touches_at(snapshot, some)
+            out += [utm_group(t["url"] if t["type"] == TouchType.PAGE_VISITED else None, t["utm_told"]) for t in rows]
         else:
             out += await _by_source(snapshot, by, some)
     return out
@@ -96,7 +98,8 @@ def _parts(touches: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield touches[begin : begin + AT_ONCE]
 
 
-def _named(name: str | None, why_not: NoGroup) -> Group:
+def named_group(name: str | None, why_not: NoGroup) -> Group:
+    """The group of a name, or the one of what has none."""
     return Group(None, why_not) if name is None else Group(name)
 
 
@@ -116,24 +119,25 @@ async def _by_asset(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> 
         elif by is GroupBy.ASSET:
             out.append(Group(asset_id))
         else:
-            out.append(_named(found[n]["asset_type"] if n in found else None, NoGroup.NO_ASSET_TYPE))
+            out.append(named_group(found[n]["asset_type"] if n in found else None, NoGroup.NO_ASSET_TYPE))
     return out
 
 
-def _utm_campaign(touch: Any) -> Group:
-    """By the utm value of a page visit's own URL; other touches have none."""
-    value = (
-        ""
-        if touch["url"] is None or touch["type"] != TouchType.PAGE_VISITED
-        else parse(touch["url"], touch["utm_told"] or "").campaign
-    )
-    return _named(value or None, NoGroup.NO_UTM_CAMPAIGN)
+def utm_group(url: str | None, utm_told: str | None) -> Group:
+    """By the utm value of a page visit's own URL (None: it is no page visit); other touches have none."""
+    value = "" if url is None else parse(url, utm_told or "").campaign
+    return named_group(value or None, NoGroup.NO_UTM_CAMPAIGN)
+
+
+def source_group(by: GroupBy, source: TrafficSource) -> Group:
+    """The group by what brought a touch."""
+    if by is GroupBy.CHANNEL:
+        return Group(str(source.channel))
+    if by is GroupBy.SOURCE:
+        return named_group(source.source, NoGroup.NO_SOURCE)
+    return named_group(source.medium, NoGroup.NO_MEDIUM)
 
 
 async def _by_source(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Group]:
     sources = await traffic_sources(snapshot, await touches_at(snapshot, touches))
-    if by is GroupBy.CHANNEL:
-        return [Group(str(source.channel)) for source in sources]
-    if by is GroupBy.SOURCE:
-        return [_named(source.source, NoGroup.NO_SOURCE) for source in sources]
-    return [_named(source.medium, NoGroup.NO_MEDIUM) for source in sources]
+    return [source_group(by, source) for source in sources]

@@ -11,6 +11,7 @@ from shared.events.money import to_amount
 from shared.projection.sql import sql
 from shared.reading.campaign_deals import earned_by_campaign
 from shared.reading.created_credit import created_contacts, created_deals
+from shared.reading.credited_groups import credited_groups
 from shared.reading.defined_models import add_defined, models_named
 from shared.reading.groups import (
     BY_CAMPAIGNS,
@@ -166,6 +167,9 @@ async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> R
             earned = sum(row.earned[model][asked.currency] for row in report.rows.values())
             without.earned[model][asked.currency] = report.total[asked.currency] - earned
         return report
+    if asked.by not in BY_CAMPAIGNS and all(m in MODELS for m in asked.models):
+        await _add_credited(snapshot, span, asked, report)
+        return report
     gathered = _by_campaigns if asked.by in BY_CAMPAIGNS else _by_touches
     for one in await gathered(snapshot, span, asked):
         if asked.currency in (one.currency, ALL_CURRENCIES):
@@ -187,6 +191,24 @@ async def _add_stored(snapshot: Snapshot, span: TimeRange, asked: Question, repo
         row.deals, row.people = one.deals, one.contacts
         for model, minor in one.minor.items():
             row.earned[model][asked.currency] += minor
+
+
+async def _add_credited(snapshot: Snapshot, span: TimeRange, asked: Question, report: Report) -> None:
+    """Add what groups of touches earned under published models; the rest of the revenue is of deals without a journey."""
+    without = report.rows[Group(None, NoGroup.NO_JOURNEY)]
+    rest = {model: dict(report.total) for model in asked.models}
+    currency = None if asked.currency == ALL_CURRENCIES else asked.currency
+    for one in await credited_groups(snapshot, span, asked.by, asked.models, currency):
+        row = report.rows[one.group]
+        row.subjects.update(one.deals)
+        row.contacts.update(one.contacts)
+        for model, minor in one.earned.items():
+            row.earned[model][one.currency] += minor
+            rest[model][one.currency] = rest[model].get(one.currency, 0) - minor
+    for model, by_currency in rest.items():
+        for each, minor in by_currency.items():
+            if minor:
+                without.earned[model][each] += minor
 
 
 async def _by_campaigns(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:

@@ -93,18 +93,19 @@ async def traffic_sources(snapshot: Snapshot, touches: Sequence[Any]) -> list[Tr
     sessions: dict[int, TrafficSource] = {}
     if in_session:
         for row in await snapshot.fetch(FIRST_PAGES, *map(list, zip(*in_session, strict=True))):
-            sessions[row["n"]] = _source_of_visit(snapshot, row)
+            sessions[row["n"]] = source_of_visit(snapshot, row)
     asset_or_page_keys = list({t["asset_or_page_key"] for _, t in others if t["asset_or_page_key"] is not None})
     rows = await snapshot.fetch(ADS, asset_or_page_keys) if asset_or_page_keys else []
     ads = {row["asset"]: Ad(row["asset_type"], row["network"], row["ad_type"]) for row in rows}
     return [
-        _source_of_visit(snapshot, t) if t["type"] == TouchType.PAGE_VISITED
+        source_of_visit(snapshot, t) if t["type"] == TouchType.PAGE_VISITED
         else of_touch(TouchType(t["type"]), ads.get(t["asset_or_page_key"], Ad()), sessions.get(n), site)
         for n, t in enumerate(touches)
     ]  # fmt: skip
 
 
-def _source_of_visit(snapshot: Snapshot, visit: Any) -> TrafficSource:
+def source_of_visit(snapshot: Snapshot, visit: Any) -> TrafficSource:
+    """What brought a page visit: a row with event_id, url, utm_told, referrer, session and session_is_new."""
     begins = visit["session_is_new"] is True and visit["session"] == session_key(visit["event_id"])
     page = parse(visit["url"], visit["utm_told"] or "")
     return traffic_source(page, visit["referrer"], site, snapshot.settings.referrers, first=begins)
