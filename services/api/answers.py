@@ -52,6 +52,12 @@ class UtmValue(TypedDict):
     since: Instant
 
 
+Goals = Annotated[
+    dict[str, int | Money],
+    Field(description="what the campaign is to reach in all, by metric: a count, or money in its currency"),
+]
+
+
 class CampaignFields(TypedDict):
     """What was told of a campaign."""
 
@@ -62,6 +68,7 @@ class CampaignFields(TypedDict):
     owner: str | None
     notes: str | None
     budget: Money | None
+    goals: Goals
     created_at: Instant
     deleted_at: Instant | None
     utm_campaign: list[UtmValue]
@@ -157,6 +164,7 @@ class OverviewAnswer(Ranged):
     metrics: Metrics
     touches: Counts
     excluded: Counts
+    goals: Goals
     settled_through: Instant | None
     compare: NotRequired[Compared]
 

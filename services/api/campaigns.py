@@ -16,6 +16,7 @@ from shared.reading.campaigns import (
     campaign_row,
     campaigns_with,
     claimed_values,
+    goals_of,
     refusals,
     spent_minor,
 )
@@ -59,14 +60,18 @@ def routes(api: Api) -> APIRouter:
                 rows = await campaigns_with(read.snapshot, read.query.get("q", ""))
                 page = read.page(rows, [[r["campaign_id"]] for r in rows])
                 values = await claimed_values(read.snapshot, [r["campaign"] for r in page["items"]])
-                named = [{**campaign_json(r), "utm_campaign": values.get(r["campaign"], [])} for r in page["items"]]
+                goals = await goals_of(read.snapshot, page["items"])
+                named = [
+                    {**campaign_json(r, goals), "utm_campaign": values.get(r["campaign"], [])} for r in page["items"]
+                ]
                 return answer(read, {**page, "items": named})
             found = await _page_of_campaigns(read)
             keys = [r["campaign"] for r in found.rows]
             values = await claimed_values(read.snapshot, keys)
+            goals = await goals_of(read.snapshot, found.rows)
             series = await _series(read, {r["campaign"]: r["campaign_id"] for r in found.rows})
             items = [
-                {**campaign_json(r), "utm_campaign": values.get(r["campaign"], []), **_numbers(found.counted, r["campaign"]),
+                {**campaign_json(r, goals), "utm_campaign": values.get(r["campaign"], []), **_numbers(found.counted, r["campaign"]),
                  **series.get(r["campaign"], {}), **_compared(read.compared, found.other, r["campaign"])} for r in found.rows
             ]  # fmt: skip
             return answer(read, {**found.page, "items": items, **read.range.as_json(), "model": read.model})
@@ -83,7 +88,7 @@ def routes(api: Api) -> APIRouter:
             ]  # fmt: skip
             values = await claimed_values(read.snapshot, [row["campaign"]])
             body = {
-                **campaign_json(row), "utm_campaign": values.get(row["campaign"], []),
+                **campaign_json(row, await goals_of(read.snapshot, [row])), "utm_campaign": values.get(row["campaign"], []),
                 "spent": money_by_currency(await spent_minor(read.snapshot, row["campaign"])), "associations": held,
             }  # fmt: skip
             return answer(read, body)
@@ -96,8 +101,10 @@ def routes(api: Api) -> APIRouter:
             row = await campaign_row(read.snapshot, campaign_id)
             spans = [span] if other is None else [span, other]
             counted, *others = await numbers_of_ranges(read.snapshot, {row["campaign"]: campaign_id}, spans, model)
+            goals = await goals_of(read.snapshot, [row])
             body = {
                 "campaign_id": campaign_id, **span.as_json(), "model": model, **_numbers(counted, row["campaign"]),
+                "goals": goals[row["campaign"]],
                 "settled_through": await settled_through(read.snapshot, read.log_end_offset),
                 **_compared(other, others[0] if others else None, row["campaign"]),
             }  # fmt: skip
@@ -250,13 +257,14 @@ def _compared(span: TimeRange | None, counted: Mapping[int, CampaignNumbers] | N
     return {"compare": {**span.as_json(), "metrics": counted[campaign].metrics()}}
 
 
-def campaign_json(row: Any) -> dict[str, Any]:
-    """What was told of a campaign, from its row, as answers tell it."""
+def campaign_json(row: Any, goals: Mapping[int, Any]) -> dict[str, Any]:
+    """What was told of a campaign, from its row and the goals of campaigns by key, as answers tell it."""
     budget = row["budget_minor"]
     return {
         "campaign_id": row["campaign_id"], "name": row["name"],
         "starts_on": row["starts_on"], "ends_on": row["ends_on"], "owner": row["owner"], "notes": row["notes"],
         "budget": None if budget is None else to_money(budget, row["currency"]),
+        "goals": goals[row["campaign"]],
         "created_at": to_rfc3339(row["created_us"]),
         "deleted_at": None if row["deleted_us"] is None else to_rfc3339(row["deleted_us"]),
     }  # fmt: skip

@@ -19,6 +19,7 @@ class CatalogChange(TypedDict):
     moved_from: NotRequired[
         Annotated[str | None, Field(description="who had it until now, of a call with `move=true`")]
     ]
+    taken_from: NotRequired[Annotated[str | None, Field(description="who claimed or had it until now")]]
     event_ids: NotRequired[Annotated[list[str], Field(description="of all events that the call appended")]]
 
 

@@ -5,7 +5,7 @@ expected, so that the valid events of a request are still accepted.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -38,7 +38,16 @@ from shared.events.refusal import (
 )
 from shared.events.registry import EVENT_TYPES, TOUCHES, KeyClass, name_of
 from shared.events.split import Sent, read_request, split_request, with_sent_at
-from shared.events.types import Contact, ContactForgotten, Event, UnmappedEvent, WorkspaceConfigured
+from shared.events.types import (
+    MONEY_GOALS,
+    CampaignCreated,
+    Contact,
+    ContactForgotten,
+    Event,
+    GoalMetric,
+    UnmappedEvent,
+    WorkspaceConfigured,
+)
 from shared.events.zones import zones
 
 __all__ = [  # other modules that read requests import these from here
@@ -394,6 +403,17 @@ PERSONS = {  # by type: the fields that name visitors and contacts, each with it
 }
 
 
+def _bad_goal(goals: Mapping[GoalMetric, str], currency: str | None) -> tuple[str, str] | None:
+    """The goal that its metric cannot reach, and why: a count with decimals, or money with more decimals than its currency has."""
+    for metric, goal in goals.items():
+        if metric not in MONEY_GOALS:
+            if not goal.isdecimal():
+                return f"goals.{metric}", f"a count has no decimals, as {goal} has"
+        elif currency in CURRENCIES and not is_exact(goal, currency):
+            return f"goals.{metric}", f"{goal} has more decimals than {currency} has"
+    return None
+
+
 def _bad_value(event: Event) -> tuple[str, str] | None:
     """The field that is out of bounds though its type is right, and why. Events that are in the log already are not checked."""
     if getattr(event, "count", 1) > COUNT_MAX:
@@ -409,6 +429,8 @@ def _bad_value(event: Event) -> tuple[str, str] | None:
     if closed_at is not None and not OCCURRED_AT_MIN_US <= to_micros(closed_at) <= CLOSED_AT_MAX_US:
         return "closed_at", f"from {to_rfc3339(OCCURRED_AT_MIN_US)} to {to_rfc3339(CLOSED_AT_MAX_US)}"
     currency = getattr(event, "currency", None)
+    if isinstance(event, CampaignCreated) and (problem := _bad_goal(event.goals or {}, currency)):
+        return problem
     if currency is None:
         return None
     if currency not in CURRENCIES:

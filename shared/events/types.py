@@ -64,6 +64,21 @@ Amount = Annotated[
         description='decimal string in major units, such as "1200.50"',
     ),
 ]
+GoalMetric = Literal[
+    "sessions", "new_sessions", "page_views", "form_submissions", "cta_clicks", "email_opens", "email_clicks", "new_contacts_first_touch",
+    "new_contacts_last_touch", "influenced_contacts", "contacts_with_revenue", "contacts_with_attributed_revenue", "influenced_deals",
+    "closed_deals", "influenced_revenue", "attributed_revenue",
+]  # fmt: skip
+"""The metrics of the overview, each of which may have a goal."""
+MONEY_GOALS = ("influenced_revenue", "attributed_revenue")
+"""Those that are amounts of money."""
+Goal = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^[0-9]{{1,{AMOUNT_DIGITS_MAX}}}(\.[0-9]{{1,4}})?{END}",
+        description='decimal string, such as "200", or "50000.00" for money in the currency of the campaign',
+    ),
+]
 UserAgentPart = Annotated[
     str, msgspec.Meta(min_length=3, max_length=200, description="part of a user agent, in any case")
 ]
@@ -297,6 +312,7 @@ class CampaignCreated(Envelope, kw_only=True, frozen=True, tag="campaign_created
     budget: Amount | None = None
     currency: Currency | None = None
     notes: Annotated[str, msgspec.Meta(max_length=8 * TEXT_CHARACTERS_MAX)] | None = None
+    goals: dict[GoalMetric, Goal] | None = None
 
 
 class CampaignUpdated(CampaignCreated, kw_only=True, frozen=True, tag="campaign_updated"):

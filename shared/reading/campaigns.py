@@ -1,16 +1,19 @@
 """What is known of campaigns?"""
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.events.codec import decode_event
 from shared.events.instants import to_rfc3339
-from shared.events.money import to_minor
+from shared.events.money import to_minor, to_money
 from shared.events.registry import name_of, names_like, sql_names
-from shared.events.types import CampaignCreated, SpendRecorded
+from shared.events.types import MONEY_GOALS, CampaignCreated, GoalMetric, SpendRecorded
 from shared.projection.sql import sql
 from shared.reading.overview import CampaignNumbers, campaign_numbers
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.reading.time_range import TimeRange
+from shared.rules import goal
 from shared.rules.association import REFUSED
 from shared.rules.keys import campaign_key
 
@@ -22,6 +25,11 @@ FROM {{g}}.entity_event WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type I
     AND object IS NOT NULL
 GROUP BY subject, object ORDER BY subject, 2
 """)  # the utm values that campaigns were told with, each since its first telling
+TOLD_OF = sql(f"""
+SELECT subject, body FROM {{g}}.entity_event
+WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN {sql_names(names_like(CampaignCreated))} AND live
+ORDER BY subject, occurred_at_us, event_id
+""")  # what created and changed campaigns
 SPENT = sql(f"""
 SELECT body FROM {{g}}.entity_event WHERE ws = $1 AND subject = $2 AND type = '{name_of(SpendRecorded)}' AND live
 """)
@@ -84,6 +92,22 @@ async def claimed_values(snapshot: Snapshot, campaigns: list[int]) -> dict[int, 
         value: str = getattr(decode_event(row["body"]), "utm_campaign", "")
         out.setdefault(row["subject"], []).append({"value": value, "since": to_rfc3339(row["since_us"])})
     return out
+
+
+async def goals_of(snapshot: Snapshot, rows: Iterable[Any]) -> dict[int, dict[str, Any]]:
+    """What each of these campaigns, by its key, is to reach (rule **goal**), by metric: a count, or an amount of money."""
+    told: dict[int, list[Mapping[GoalMetric, str] | None]] = defaultdict(list)
+    currencies = {row["campaign"]: row["currency"] for row in rows}
+    for row in await snapshot.fetch(TOLD_OF, list(currencies)):
+        event = decode_event(row["body"])
+        assert isinstance(event, CampaignCreated)
+        told[row["subject"]].append(event.goals)
+    return {
+        key: {
+            name: to_money(value, currency) if name in MONEY_GOALS else value
+            for name, value in goal.values(goal.latest(told[key]), currency).items()
+        } for key, currency in currencies.items()
+    }  # fmt: skip
 
 
 async def spent_minor(snapshot: Snapshot, campaign: int) -> dict[str, int]:

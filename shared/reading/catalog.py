@@ -26,7 +26,7 @@ from shared.rules.order import Order
 from shared.rules.pre_association import Route, WindowStatus
 
 CAMPAIGN_TELLINGS = (*names_like(CampaignCreated), name_of(CampaignDeleted))
-CAMPAIGN_FIELDS = ("name", "starts_on", "ends_on", "owner", "budget", "currency", "notes")
+CAMPAIGN_FIELDS = ("name", "starts_on", "ends_on", "owner", "budget", "currency", "notes", "goals")
 ASSET_FIELDS = ("asset_type", "name", "url", "target_url", "network", "ad_type")
 
 TOLD_OF_CAMPAIGN = sql(f"""

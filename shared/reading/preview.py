@@ -161,9 +161,9 @@ def _asset(now: AssetNow, held: list[dict[str, Any]]) -> dict[str, Any]:
     return {"registered": bool(now.registered_by), **_texts(now.said), "held": held}
 
 
-def _texts(said: Mapping[str, Any]) -> dict[str, str]:
-    """Fields as texts; dates as `2024-01-31`."""
-    return {name: str(value) for name, value in said.items()}
+def _texts(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as texts; dates as `2024-01-31`, goals as they are."""
+    return {name: value if isinstance(value, dict) else str(value) for name, value in said.items()}
 
 
 def _compared(before: Mapping[str, Any], after: Mapping[str, Any], named: frozenset[str]) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ EVENTS: list[dict[str, Any]] = [
     {"type": "workspace_configured", "id": "set", "settings": {"currency": "EUR", "time_zone": "Europe/Oslo"}, "occurred_at": at(1, 1)},
     {"type": "model_defined", "id": "board-1", "model": "board", "weights": {"first": "50", "others": "50"}, "occurred_at": at(1, 1)},
     {"type": "campaign_created", "id": "spring-1", "campaign_id": "spring", "name": "Spring launch", "utm_campaign": "spring-launch", "owner": "ingrid",
-     "starts_on": "2026-03-01", "ends_on": "2026-05-31", "budget": "12000.00", "currency": "EUR", "notes": "the new boots", "occurred_at": at(1, 2)},
+     "starts_on": "2026-03-01", "ends_on": "2026-05-31", "budget": "12000.00", "currency": "EUR", "notes": "the new boots", "goals": {"influenced_contacts": "200", "attributed_revenue": "50000.00"}, "occurred_at": at(1, 2)},
     {"type": "campaign_created", "id": "autumn-1", "campaign_id": "autumn", "name": "Autumn fair", "owner": "ola", "occurred_at": at(1, 2)},
     {"type": "campaign_created", "id": "retired-1", "campaign_id": "retired", "name": "Winter sale", "occurred_at": at(1, 2)},
     {"type": "campaign_deleted", "id": "retired-2", "campaign_id": "retired", "occurred_at": at(2)},

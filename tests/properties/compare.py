@@ -82,6 +82,11 @@ async def _campaign(client: httpx.AsyncClient, oracle: Oracle, campaign: str, rn
         def within(instant: dt.datetime, chosen: Any = chosen) -> bool:
             return chosen is None or chosen[0] <= instant < chosen[1]
 
+        goals = {
+            name: Decimal(goal["amount"]) if isinstance(goal, dict) else Decimal(goal)
+            for name, goal in got["goals"].items()
+        }
+        check(f"{campaign} goals", {name: Decimal(goal) for name, goal in oracle.goals(campaign).items()}, goals)
         excluded = oracle.excluded(campaign, within)
         check(f"{campaign} excluded {chosen}", excluded, {k: n for k, n in got["excluded"].items() if n})
         check(f"{campaign} touches {chosen}", oracle.counted_by_type(campaign, within), got["touches"])

@@ -227,6 +227,14 @@ class Oracle:
     def of(self, *types):
         return [e for e in self.events if e["type"] in types]
 
+    def goals(self, campaign):
+        told = [
+            e
+            for e in sorted(self.of("campaign_created", "campaign_updated"), key=order)
+            if e["campaign_id"] == campaign and "goals" in e
+        ]
+        return told[-1]["goals"] if told else {}
+
     @cached_property
     def touches(self):
         return [e for e in self.events if e["type"] in TOUCHES]

@@ -278,6 +278,13 @@ def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
     return event
 
 
+GOALS: dict[tuple[str, str], dict[str, str]] = {
+    ("kari", "campaign_created"): {"influenced_contacts": "20", "attributed_revenue": "1000.50"},
+    ("kari", "campaign_updated"): {"sessions": "300"}, ("ola", "campaign_created"): {"influenced_revenue": "7"},
+    ("ola", "campaign_updated"): {},
+}  # fmt: skip
+
+
 def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
     type_ = rng.choice(cast.catalog)
     campaign = {"campaign_id": rng.choice(cast.campaigns)}
@@ -290,6 +297,7 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
             event["utm_campaign"] = rng.choice(cast.values)
         if rng.random() < 0.3:
             event["owner"] = rng.choice(["kari", "ola"])
+            event["goals"] = GOALS[event["owner"], type_]
         if rng.random() < cast.dated:
             event["starts_on"] = "2024-03-02"
         if rng.random() < cast.dated:

@@ -1,7 +1,11 @@
 """What readers ask the rules of a touch, a new contact and a deal: each answer once, for the overview and for explanations."""
 
+from typing import get_args
+
 import pytest
 
+from shared.events.types import GoalMetric
+from shared.reading.overview import METRICS
 from shared.rules.deal import State, brings_revenue, counts, dated_us
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import is_first_touch, is_last_touch, is_last_touch_by_utm
@@ -88,3 +92,7 @@ def test_a_deal_counts_if_it_is_open_or_won_and_was_touched_before_its_close_and
 
 def test_a_deal_is_dated_by_its_close_and_by_its_creation_while_it_is_open() -> None:
     assert (dated_us(3, 7), dated_us(3, None), dated_us(3, 0)) == (7, 3, 0)
+
+
+def test_every_metric_of_the_overview_may_have_a_goal() -> None:
+    assert get_args(GoalMetric) == METRICS

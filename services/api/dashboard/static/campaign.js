@@ -81,8 +81,11 @@ const tiles = (data, currency, refresh) => h("div", { class: "tiles", role: "gro
   return h("div", { class: "tile", "data-on": on },
     h("button", { class: "lab", type: "button", id: "chart-" + metric, "aria-pressed": String(on), onclick: () => { choose("chart", metric); refresh(); } }, METRICS[metric][0]),
     h("p", { class: "val" }, h("b", {}, door(inTile(data.overview.metrics, metric, currency), "tile-" + metric, open(data, metric, currency))), change(data, metric, currency)),
-    isMoney(metric) && others(data.overview.metrics[metric], currency));
+    isMoney(metric) && others(data.overview.metrics[metric], currency), goalOf(data.overview.goals[metric]));
 }));
+
+// What the campaign is to reach in all, beside the number.
+const goalOf = goal => goal != null && h("small", { class: "also" }, "goal ", typeof goal === "object" ? moneyText(goal.amount.split(".")[0], goal.currency) : num(goal));
 
 // ---- the timeline and, on the same axis, who held which asset ----
 function chart(data, currency, refresh) {
