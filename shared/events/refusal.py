@@ -82,7 +82,7 @@ def refusal_of(index: int, raw: bytes, key: KeyClass, error: Exception) -> Refus
     )  # fmt: skip
 
 
-_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
+_PATH = re.compile(r" - at (`key` in )?`\$\.?(?P<path>[^`]*)`\Z")
 _UNKNOWN = re.compile(r"\AObject contains unknown field `(?P<name>.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"\AObject missing required field `(?P<name>.*)`\Z", re.DOTALL)
 _BOUNDS = re.compile(r"length|matching|>=|<=")

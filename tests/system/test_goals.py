@@ -14,7 +14,7 @@ AT = {"occurred_at": "2024-03-01T00:00:00Z"}
     ("goals", "code", "field"),
     [
         ({"sessions": "1.5"}, "bad_value", "goals.sessions"), ({"attributed_revenue": "1.505"}, "bad_value", "goals.attributed_revenue"),
-        ({"fame": "1"}, "bad_value", "goals"), ({"sessions": 10}, "bad_value", "goals"), ({"sessions": "-1"}, "bad_value", "goals"),
+        ({"fame": "1"}, "bad_value", "goals"), ({"sessions": 10}, "wrong_type", "goals"), ({"sessions": "-1"}, "bad_value", "goals"),
     ],
 )  # fmt: skip
 def test_a_goal_that_its_metric_cannot_have_is_refused_with_its_place(
