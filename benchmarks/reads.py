@@ -120,6 +120,11 @@ async def load_in_bulk(data: Path, file: Path) -> None:
     """Put a file into the log of a new store, and project it by the bulk path alone."""
     Server.start(data).stop()  # which makes the store
     _run(data, "backfill", str(file), "--rate", "1e9")
+    await rebuild_alone(data)
+
+
+async def rebuild_alone(data: Path) -> None:
+    """Project the log of a stopped store by the bulk path alone."""
     embedded = Embedded(data)
     try:
         connection = await asyncpg.connect(embedded.start())

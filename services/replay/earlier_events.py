@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from struct import Struct
 from typing import Any, Literal, NamedTuple
@@ -42,6 +43,10 @@ WHERE w.workspace_id = $1 AND EXISTS (
     AND f.type IN {sql_names(names_like(CampaignCreated))})
 """)  # only campaigns with a `campaign_created` event; others are only named by an association or a spend event
 PROJECTED = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
+
+FORGOTTEN_SHARE = (
+    20  # so much of them is dropped at once: to find the oldest takes the longer the more were dropped before it
+)
 
 Fate = Literal["new", "duplicates", "updated", "superseded", "conflicts"]
 FATES: tuple[Fate, ...] = ("new", "duplicates", "updated", "superseded", "conflicts")
@@ -100,8 +105,9 @@ class Memory:
         self._younger_until = None
         if len(self._younger) + len(self._older) > IDS_MAX:
             crowded = self._older or self._younger
-            del crowded[next(iter(crowded))]
-            self.forgotten += 1
+            for oldest in list(islice(crowded, max(1, IDS_MAX // FORGOTTEN_SHARE))):
+                del crowded[oldest]
+                self.forgotten += 1
 
     def sent(self, offset: int) -> None:
         """All ids put so far are in the log, before this offset."""
