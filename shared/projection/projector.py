@@ -224,6 +224,8 @@ class Projector:
 
     async def _forget_contacts(self, connection: Connection, workspace: str, arrived: Sequence[Prepared]) -> None:
         """Forget the contacts that events say are to be forgotten, with all that events so far have joined with them."""
+        if (vault := vault_of(self.log)) is None:
+            return
         keys = {
             named.key
             for a in arrived
@@ -231,7 +233,7 @@ class Projector:
             for contact in a.mention.contacts
             for named in contact
         }
-        if keys and (vault := vault_of(self.log)) is not None:
+        if keys:
             await forget(connection.raw, vault, connection.generation, workspace, keys)
             self._has_forgotten = True
 

@@ -59,9 +59,9 @@ _LISTS = """
 _KEY_COLUMNS = ("asset_or_page_key", "via", "utm")
 
 
-def _cells(table: str, day: str, source: int) -> str:
+def _cells(table: str, day: str, source: int, kinds: str = "c.kinds, c.touches") -> str:
     return f"""
-    SELECT r.n, r.visits, r.counts, width_bucket(c.{day}, $10::int[]) AS bucket, c.kinds, c.touches,
+    SELECT r.n, r.visits, r.counts, width_bucket(c.{day}, $10::int[]) AS bucket, {kinds},
         CASE WHEN r.visits THEN c.sessions END AS sessions, CASE WHEN r.visits THEN c.new_sessions END AS new_sessions,
         CASE WHEN r.counts THEN c.contacts END AS contacts
     FROM asked r JOIN member m ON m.pattern = r.pattern
@@ -80,7 +80,7 @@ WITH {_MEMBER}, asked AS MATERIALIZED (
     FROM unnest($4::int[], $5::int[], $6::smallint[], $7::int[], $8::int[], $9::smallint[])
         u(pattern, n, source, from_day, to_day, lists)),
 met AS MATERIALIZED ({_cells("day_cell", "day", 0)} UNION ALL {_cells("month_cell", "month", 1)}
-    UNION ALL {_cells("added_cell", "day", 2)})
+    UNION ALL {_cells("added_cell", "day", 2, "ARRAY[c.kind], ARRAY[c.touches]")})
 SELECT n, bucket, u.kind, sum(u.touches)::bigint AS touches, NULL::bytea AS sessions, NULL::bytea AS new_sessions, NULL::bytea AS contacts
 FROM met CROSS JOIN LATERAL unnest(kinds, touches) u(kind, touches) GROUP BY n, bucket, u.kind
 UNION ALL

@@ -120,10 +120,15 @@ async def kept(context: Context) -> Any:
     return await context.connection.fetchrow(KEPT, context.ws)
 
 
-async def owners(context: Context, persons: Sequence[int]) -> dict[int, list[Any]]:
+Interval = tuple[tuple[int, str], tuple[int, str], int]
+"""From which place among all events (instant, id) to which, exclusive, a person's touches are a contact's."""
+
+
+async def owners(context: Context, persons: Sequence[int]) -> dict[int, list[Interval]]:
     """The identity intervals of persons."""
-    found: dict[int, list[Any]] = {}
+    found: dict[int, list[Interval]] = {}
     if persons:
-        for row in await context.connection.fetch(OWNERS, context.ws, persons):
-            found.setdefault(row["person"], []).append(row)
+        rows = await context.connection.fetch(OWNERS, context.ws, persons)
+        for person, from_us, from_event, to_us, to_event, contact in rows:
+            found.setdefault(person, []).append(((from_us, from_event), (to_us, to_event), contact))
     return found
