@@ -16,7 +16,7 @@ from shared.projection.poison import PASSING
 from shared.projection.sql import Connection
 
 PAUSE_S = 2.0  # between two rounds: what several batches add to one cell is put into it once
-MONTHS_EVERY_S = 30.0  # a month cell is large, and the days of a month are read meanwhile
+UNIONS_EVERY_S = 30.0  # unions of key sets and days of campaigns are large, and what they are made of is read meanwhile
 BEHIND_MAX_S = (
     60.0  # without a whole round, while the projection is behind: until then all processor time is for live batches
 )
@@ -41,16 +41,16 @@ class Digesting:
     is_behind: Callable[[], bool]
     _whole_s: float = field(default_factory=time.monotonic)
     """When a round last did all that there was to do, in seconds of the monotonic clock."""
-    _months_s: float = 0.0
-    """When month cells were made last, in seconds of the monotonic clock."""
+    _unions_s: float = 0.0
+    """When unions were made last, in seconds of the monotonic clock."""
 
     async def run(self) -> Never:
         """Do what a killed projector left, then what each batch brings."""
         while True:
             self.projected.clear()
-            months = time.monotonic() - self._months_s >= MONTHS_EVERY_S
+            unions = time.monotonic() - self._unions_s >= UNIONS_EVERY_S
             try:
-                whole = await self._round(months=months)
+                whole = await self._round(unions=unions)
             except PASSING:
                 raise
             except Exception as error:
@@ -62,15 +62,15 @@ class Digesting:
                 continue
             if whole:
                 self._whole_s = time.monotonic()
-                if months:
-                    self._months_s = self._whole_s
+                if unions:
+                    self._unions_s = self._whole_s
             await asyncio.sleep(PAUSE_S)
             if not whole:
                 continue
-            await self._wait(None if months and not self.projected.is_set() else MONTHS_EVERY_S)
+            await self._wait(None if unions and not self.projected.is_set() else UNIONS_EVERY_S)
 
     async def _wait(self, timeout_s: float | None) -> None:
-        """Wait for the next batch; where months are left to make, for a while only."""
+        """Wait for the next batch; where unions are left to make, for a while only."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self.projected.wait()
@@ -80,17 +80,17 @@ class Digesting:
     def _puts_off(self) -> bool:
         return self.is_behind() and time.monotonic() - self._whole_s < BEHIND_MAX_S
 
-    async def _round(self, *, months: bool) -> bool:
+    async def _round(self, *, unions: bool) -> bool:
         """Do all that there is to do; False if the rest is put off."""
         async with Connection.of(self.pool, self.generation) as connection:
             workspaces = await self.digester.workspaces(connection)
         for ws in workspaces:
-            while not (puts_off := self._puts_off()) and await self._step(ws, months=months):
+            while not (puts_off := self._puts_off()) and await self._step(ws, unions=unions):
                 await asyncio.sleep(0)  # a waiting live batch takes its turn
             if puts_off:
                 return False
         return True
 
-    async def _step(self, ws: int, *, months: bool) -> bool:
+    async def _step(self, ws: int, *, unions: bool) -> bool:
         async with self.turn, Connection.of(self.pool, self.generation) as connection:
-            return await self.digester.step(connection, ws, months=months)
+            return await self.digester.step(connection, ws, unions=unions)

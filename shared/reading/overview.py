@@ -15,10 +15,11 @@ import orjson
 
 from shared.events.instants import to_rfc3339
 from shared.events.money import Money, to_money
+from shared.projection.campaign_cells import Statuses, kind_of
 from shared.projection.sql import sql
 from shared.reading.attribution import FEW_CAMPAIGNS, INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
 from shared.reading.campaign_deals import DealNumbers, deal_numbers
-from shared.reading.cells import CampaignCells, Statuses, campaign_cells, cells_days, kind_of
+from shared.reading.cells import CampaignCells, campaign_cells, cells_days
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.reading.touches import statuses_by_route

@@ -1,6 +1,7 @@
 """After every batch, in whatever state the cells are: they say of every campaign, in any range, what the touches say."""
 
 import asyncio
+import datetime as dt
 import os
 import random
 import time
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
-from shared.events.instants import BEGINNING_US, DAY_US, END_US, HOUR_US
+from shared.events.instants import BEGINNING_US, DAY_US, END_US, HOUR_US, to_micros, to_rfc3339
 from shared.projection.batch import decode
 from shared.projection.digesting import Digester
 from shared.projection.projector import Projector, workspace_number
@@ -28,6 +29,7 @@ from tests.properties.oracle import order
 from tests.properties.worlds import CAMPAIGNS, SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
+MINUTE_US = HOUR_US // 60
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 4
 KEYS = [campaign_key(name) for name in CAMPAIGNS]
 Said = dict[str, Any]
@@ -76,6 +78,19 @@ def some_edges(rng: random.Random, instants_us: list[int]) -> list[int]:
     return sorted(edges) if len(edges) > 1 else [BEGINNING_US, END_US]
 
 
+def at_night(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same events, each within 40 minutes of a midnight of UTC: sessions begin on one day and end on the next."""
+    out = []
+    for event in events:
+        if "occurred_at" not in event:
+            out.append(event)
+            continue
+        at_us = to_micros(dt.datetime.fromisoformat(event["occurred_at"]))
+        moved_us = at_us // DAY_US * DAY_US + at_us % (80 * MINUTE_US) - 40 * MINUTE_US
+        out.append(event | {"occurred_at": to_rfc3339(moved_us)})
+    return out
+
+
 async def play_and_compare(running: Running, events: list[dict[str, Any]], rng: random.Random) -> list[str]:
     workspace = await new_workspace(running, "cells")
     sent = events + [e for e in events if rng.random() < 0.2]
@@ -94,8 +109,8 @@ async def play_and_compare(running: Running, events: list[dict[str, Any]], rng: 
             instants_us += [a.occurred_at_us for arrived in batch.arrived.values() for a in arrived]
             await projector.project(connection, batch)
             ws = await workspace_number(connection, workspace.name)
-            for _ in range(rng.choice([0, 0, 0, 1, 2, 9])):
-                await digester.step(connection, ws, months=rng.random() < 0.7)
+            for _ in range(rng.choice([0, 0, 1, 3, 60])):
+                await digester.step(connection, ws, unions=rng.random() < 0.7)
             async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
                 if found := await differing(snapshot, some_edges(rng, instants_us)):
                     return found
@@ -109,6 +124,8 @@ async def play_and_compare(running: Running, events: list[dict[str, Any]], rng: 
 )  # fmt: skip
 def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
     events = world(rng, size)
+    if rng.random() < 0.5:
+        events = at_night(events)
     found = runner.run(play_and_compare(running, events, random.Random(rng.randrange(2**32))))
     assert not found, "\n".join([*found, *map(repr, sorted(events, key=order))])
 

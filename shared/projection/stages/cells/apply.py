@@ -12,6 +12,7 @@ from struct import Struct, pack
 from typing import Any
 
 from shared.projection.changes import (
+    CatalogChanged,
     Change,
     Changes,
     EventsArrived,
@@ -54,6 +55,22 @@ ADD_KEY_SETS = sql("""
 INSERT INTO {g}.key_set SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
 ON CONFLICT DO NOTHING
 """)
+OF_CARRIED = sql("""
+SELECT v.key_set, v.session_at_us FROM unnest($2::bigint[], $3::int[]) c(key_set, day)
+JOIN {g}.carried_visit v ON v.ws = $1 AND v.key_set = c.key_set AND v.day = c.day
+""")
+FORGET_CAMPAIGNS = [
+    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND campaign = ANY($2::bigint[])")
+    for table in ("campaign_kept", "stale_campaign_day")
+]  # what is in `campaign_day` counts for nothing then, and is replaced when the campaign's days are made again
+ANY_CAMPAIGN_KEPT = sql("SELECT EXISTS (SELECT FROM {g}.campaign_kept WHERE ws = $1)")
+MARK_CAMPAIGN_DAYS = sql("""
+INSERT INTO {g}.stale_campaign_day
+SELECT DISTINCT $1::int, w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key_set, day)
+JOIN {g}.key_set k ON k.ws = $1 AND k.key_set = c.key_set
+JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[k.asset_or_page_key, k.via, k.utm])
+ON CONFLICT DO NOTHING
+""")
 KEEP = sql("""
 INSERT INTO {g}.cells_kept VALUES ($1, $2, $3)
 ON CONFLICT (ws) DO UPDATE SET time_zone = excluded.time_zone, through_day = excluded.through_day
@@ -66,8 +83,11 @@ NO_LOOPS, LOOPS = sql("SET LOCAL enable_nestloop = off"), sql("SET LOCAL enable_
 """Of tables without statistics PostgreSQL guesses that they have few rows, and reads one again for each row of another."""
 FORGET = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1")
-    for table in ("day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit")
-]
+    for table in (
+        "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "campaign_day", "stale_campaign_day",
+        "campaign_kept",
+    )
+]  # fmt: skip
 MAKE_MONTHS = sql(f"""
 WITH part AS MATERIALIZED (
     SELECT k.key_set, k.month, c.kinds, c.touches, c.sessions, c.new_sessions, c.contacts
@@ -141,6 +161,9 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if found is None or _concerns_all(changes) or found["time_zone"] != context.settings.time_zone:
         await begin_again(context)
         return []
+    if campaigns := changes.of(CatalogChanged).campaigns:
+        for statement in FORGET_CAMPAIGNS:
+            await context.connection.execute(statement, context.ws, list(campaigns))
     key_sets = _KeySets(context.remembered.key_sets)
     days, through_day = days_of(found["time_zone"]), found["through_day"]
     added = [(row, key_sets.of(row)) for row in changes.of(TouchesAdded).touches]
@@ -177,17 +200,40 @@ _Placed = tuple[TouchRow, int | None]
 async def _mark(
     context: Context, persons: Collection[int], removed: Iterable[_Placed], days: Days, through_day: int
 ) -> None:
-    """Mark the cells of these persons' touches, and of touches that are gone."""
+    """Mark the cells of these persons' touches, and of touches that are gone.
+
+    Where a session began on a day before, the cell of the same key set on that day is marked too, of what is stored and of what
+    was: a campaign's session is counted on the day on which it began.
+    """
     cells = {(key_set, days.day_of(row.occurred_at_us)) for row, key_set in removed if key_set is not None}
     ordered = sorted(persons)
     known = context.remembered.key_sets
     for begin in range(0, len(ordered), PERSONS_AT_A_TIME):
         rows = await context.connection.fetch(KEYS_OF_TOUCHES, context.ws, ordered[begin : begin + PERSONS_AT_A_TIME])
-        for *named, at_us in rows:
-            if (keys := tuple(named)) != NO_KEYS:
-                cells.add((known.get(keys) or key_set_of(keys), days.day_of(at_us)))
+        for *named, at_us, session_at_us in rows:
+            keys = (named[0], named[1], named[2])
+            if keys == NO_KEYS:
+                continue
+            key_set = known.get(keys) or key_set_of(keys)
+            cells.add((key_set, days.day_of(at_us)))
+            if session_at_us is not None:
+                cells.add((key_set, days.day_of(session_at_us)))
+    if not cells:
+        return
+    carried = await context.connection.fetch(OF_CARRIED, context.ws, *_columns(cells))
+    cells |= {(row["key_set"], days.day_of(row["session_at_us"])) for row in carried}
+    await _mark_dirty(context, cells, through_day)
+
+
+async def _mark_dirty(context: Context, cells: Iterable[tuple[int, int]], through_day: int) -> None:
     if dirty := sorted(cell for cell in cells if cell[1] < through_day):
-        await context.connection.execute(MARK, context.ws, *map(list, zip(*dirty, strict=True)))
+        await context.connection.execute(MARK, context.ws, *_columns(dirty))
+
+
+def _columns(cells: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Key sets and days, as statements take them."""
+    pairs = list(cells)
+    return [key_set for key_set, _ in pairs], [day for _, day in pairs]
 
 
 @dataclass(slots=True)
@@ -232,6 +278,8 @@ async def _add(context: Context, changes: Changes, rows: Sequence[_Placed], days
                 of.new_sessions.add(row.session)
     await context.connection.copy("added_cell", ADDED_COLUMNS, _added(context.ws, touches, lists))
     await context.connection.copy("carried_visit", CARRIED_COLUMNS, carried)
+    began = {(key_set, days.day_of(session_at_us)) for _, key_set, _, _, _, session_at_us, _ in carried}
+    await _mark_dirty(context, began, through_day)
 
 
 def _added(
@@ -324,9 +372,9 @@ INSERT INTO {g}.stale_month SELECT $1, * FROM unnest($2::bigint[], $3::int[]) ON
 
 
 async def digest_cells(context: Context, cells: Collection[tuple[int, int]]) -> None:
-    """Digest cells, by key set and day, again from the touches; their months become stale."""
+    """Digest cells, by key set and day, again from the touches; what is made of them becomes stale."""
     ordered = sorted(cells)
-    key_sets, numbers = [key_set for key_set, _ in ordered], [day for _, day in ordered]
+    key_sets, numbers = _columns(ordered)
     days = days_of(context.settings.time_zone)
     for statement in DROP_CELLS:
         await context.connection.execute(statement, context.ws, key_sets, numbers)
@@ -334,12 +382,16 @@ async def digest_cells(context: Context, cells: Collection[tuple[int, int]]) -> 
         DIGEST_CELLS, context.ws, key_sets, numbers, [days.start_us(day) for day in numbers],
         [days.start_us(day + 1) for day in numbers],
     )  # fmt: skip
-    await _mark_months(context, ordered)
+    await _mark_unions(context, ordered)
 
 
-async def _mark_months(context: Context, cells: Iterable[tuple[int, int]]) -> None:
-    months = sorted({(key_set, month_of(day)) for key_set, day in cells})
-    await context.connection.execute(STALE, context.ws, *map(list, zip(*months, strict=True)))
+async def _mark_unions(context: Context, cells: Sequence[tuple[int, int]]) -> None:
+    """Mark what is made of day cells: the months of their key sets, and the days of the campaigns that these may count for."""
+    await context.connection.execute(
+        STALE, context.ws, *_columns(sorted({(key_set, month_of(day)) for key_set, day in cells}))
+    )
+    if await context.connection.fetchval(ANY_CAMPAIGN_KEPT, context.ws):
+        await context.connection.execute(MARK_CAMPAIGN_DAYS, context.ws, *_columns(cells))
 
 
 ADDED = sql("SELECT key_set, day FROM {g}.added_cell WHERE ws = $1 GROUP BY 1, 2 LIMIT $2")
@@ -386,22 +438,26 @@ ON CONFLICT (ws, key_set, day) DO UPDATE SET {", ".join(f"{name} = excluded.{nam
 
 
 async def fold(context: Context, cells_max: int) -> bool:
-    """Put what was added to some day cells into them; their months become stale. False if nothing was added."""
+    """Put what was added to some day cells into them; what is made of these becomes stale. False if nothing was added."""
     rows = await context.connection.fetch(ADDED, context.ws, cells_max)
     if not rows:
         return False
     cells = [(row["key_set"], row["day"]) for row in rows]
-    await context.connection.execute(FOLD, context.ws, *map(list, zip(*cells, strict=True)))
-    await _mark_months(context, cells)
+    await context.connection.execute(FOLD, context.ws, *_columns(cells))
+    await _mark_unions(context, cells)
     return True
 
 
 STAGE = Stage(
     "cells", run,
-    takes=(EventsArrived, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, IdentityChanged, SessionsChanged, SettingsChanged),
+    takes=(
+        EventsArrived, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, IdentityChanged, SessionsChanged,
+        CatalogChanged, SettingsChanged,
+    ),
     tells=(), package=__package__,
     owns=(
         "key_set", "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "cells_kept",
+        "campaign_day", "stale_campaign_day", "campaign_kept",
     ),
-    reads=("touch", "identity_interval", "event_index"),
+    reads=("touch", "identity_interval", "event_index", "attribution_window"),
 )  # fmt: skip

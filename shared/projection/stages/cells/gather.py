@@ -14,7 +14,8 @@ DIGEST = "kinds, touches, sessions, new_sessions, contacts"
 
 KEPT = sql("SELECT time_zone, through_day FROM {g}.cells_kept WHERE ws = $1")
 KEYS_OF_TOUCHES = sql(f"""
-SELECT coalesce(asset_or_page_key, 0) AS asset_or_page_key, coalesce(via, 0) AS via, coalesce(utm, 0) AS utm, occurred_at_us
+SELECT coalesce(asset_or_page_key, 0) AS asset_or_page_key, coalesce(via, 0) AS via, coalesce(utm, 0) AS utm, occurred_at_us,
+    session_at_us
 FROM {{g}}.touch WHERE ws = $1 AND person = ANY($2::bigint[]) AND traffic_class <> {TrafficClass.RETRACTED:d}
 """)  # all touches of these persons
 PERSONS_OF = sql("""
