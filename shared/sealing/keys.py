@@ -8,7 +8,7 @@ import base64
 import binascii
 import hmac
 import os
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -85,7 +85,11 @@ class PersonKey:
     """Seals and opens texts under the key of one person."""
 
     def __init__(self, seed: bytes) -> None:
-        self._cipher = AESSIV(hmac.digest(seed, b"touchline person", "sha256"))
+        self._seed = seed
+
+    @cached_property
+    def _cipher(self) -> AESSIV:  # of most persons nothing is sealed
+        return AESSIV(hmac.digest(self._seed, b"touchline person", "sha256"))
 
     def seal(self, text: bytes, label: str) -> str:
         """The text sealed, in characters that a URL can hold; `label` says what the text is."""

@@ -25,11 +25,16 @@ FORGOTTEN = "forgotten"  # the topic of `shared.wakeups`: caches of persons are 
 PAGE = 5_000  # names in one statement
 
 KNOWN = "SELECT digest, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND digest = ANY($2::text[])"
-ADD = """
-INSERT INTO touchline.person (workspace_id, digest, pseudonym, key, sealed)
-SELECT $1, u.* FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[]) u(digest, pseudonym, key, sealed)
-ON CONFLICT (workspace_id, digest) DO NOTHING
-"""
+KNOWN_OR_ADDED = """
+WITH added AS (
+    INSERT INTO touchline.person (workspace_id, digest, pseudonym, key, sealed)
+    SELECT $1, u.digest, u.pseudonym, u.key, u.sealed
+    FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[]) u(digest, pseudonym, key, sealed)
+    CROSS JOIN (SELECT CASE WHEN $6 THEN set_config('synchronous_commit', 'off', true) END) quick
+    ON CONFLICT (workspace_id, digest) DO NOTHING RETURNING digest)
+SELECT digest, NULL AS pseudonym, NULL AS sealed FROM added
+UNION ALL SELECT digest, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND digest = ANY($2)
+"""  # a row that another transaction adds meanwhile is in neither part
 NAMED = """
 SELECT workspace_id, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND key = ANY($2::bigint[])
 """
@@ -51,6 +56,14 @@ class Person(NamedTuple):
 
     pseudonym: str
     key: PersonKey
+
+
+class _New(NamedTuple):
+    """What a name gets that has no row yet: a pseudonym, the seed of its key, and what its row holds."""
+
+    pseudonym: str
+    seed: bytes
+    sealed: bytes
 
 
 class Vault:
@@ -101,37 +114,36 @@ class Vault:
         return found
 
     async def _asked(self, workspace: str, names: Sequence[Name]) -> dict[Name, Person]:
+        """The persons of names that are not remembered; who has no row yet gets one. All are remembered."""
         by_digest = {self.digest(workspace, name): name for name in names}
         digests = sorted(by_digest)  # in one order, so that two processes never wait for each other
+        new = [self._new(workspace, by_digest[digest]) for digest in digests]
         try:
             async with self._pool.acquire() as connection:
-                rows = await connection.fetch(KNOWN, workspace, digests)
-                lacking = set(by_digest) - {row["digest"] for row in rows}
-                if lacking:
-                    await self._add(connection, workspace, [(d, by_digest[d]) for d in digests if d in lacking])
+                rows = await connection.fetch(
+                    KNOWN_OR_ADDED, workspace, digests, [each.pseudonym for each in new],
+                    [key_of(each.pseudonym) for each in new], [each.sealed for each in new], not self._durable,
+                )  # fmt: skip
+                if lacking := by_digest.keys() - {row["digest"] for row in rows}:
                     rows += await connection.fetch(KNOWN, workspace, sorted(lacking))
         except (*AWAY, asyncpg.PostgresError) as error:
             raise LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}") from error
+        seeds = dict(zip(digests, new, strict=True))
         found = {}
         for row in rows:
-            name = by_digest[row["digest"]]
-            seed, _ = self.master.unwrap(row["sealed"], _label(workspace, row["pseudonym"]))
-            found[name] = self._persons[workspace, name] = Person(row["pseudonym"], PersonKey(seed))
+            digest, pseudonym = row["digest"], row["pseudonym"]
+            if pseudonym is None:
+                pseudonym, seed = seeds[digest].pseudonym, seeds[digest].seed
+            else:
+                seed, _ = self.master.unwrap(row["sealed"], _label(workspace, pseudonym))
+            name = by_digest[digest]
+            found[name] = self._persons[workspace, name] = Person(pseudonym, PersonKey(seed))
         return found
 
-    async def _add(self, connection: Any, workspace: str, names: Sequence[tuple[str, Name]]) -> None:
-        """Give names a pseudonym and a key, each unless another process does it first."""
-        pseudonyms = [self._pseudonym(workspace, name) for _, name in names]
-        sealed = [
-            self.master.wrap(os.urandom(SEED_BYTES), name.text, _label(workspace, pseudonym))
-            for (_, name), pseudonym in zip(names, pseudonyms, strict=True)
-        ]
-        async with connection.transaction():
-            if not self._durable:
-                await connection.execute("SET LOCAL synchronous_commit = off")
-            await connection.execute(
-                ADD, workspace, [digest for digest, _ in names], pseudonyms, list(map(key_of, pseudonyms)), sealed
-            )
+    def _new(self, workspace: str, name: Name) -> _New:
+        """A pseudonym and a key for a name, unless it has a row."""
+        pseudonym, seed = self._pseudonym(workspace, name), os.urandom(SEED_BYTES)
+        return _New(pseudonym, seed, self.master.wrap(seed, name.text, _label(workspace, pseudonym)))
 
     def digest(self, workspace: str, name: Name) -> str:
         """The keyed digest by which a name is found."""
@@ -158,8 +170,8 @@ class Vault:
         return f"~q{self.master.digest(workspace, 'q', text)}"
 
     def url(self, workspace: str, url: str) -> str:
-        """What stands for a URL: keyed digests in place of the values that no rule reads."""
-        return url if "=" not in url else self._url(workspace, url)
+        """What stands for a URL: keyed digests in place of what no rule reads of its query and its fragment."""
+        return self._url(workspace, url) if "=" in url or "#" in url else url
 
     def _without_values(self, workspace: str, url: str) -> str:
         return without_values(url, partial(self.value, workspace))
