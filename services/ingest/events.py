@@ -35,6 +35,7 @@ from shared.rules.acceptance import accept
 from shared.store.producer_counts import Outcome
 from shared.web.access import IN_URL
 from shared.web.body import receive, too_large
+from shared.web.direct import Direct
 from shared.web.parameters import Parameter, declared
 from shared.web.problems import Problem
 
@@ -48,7 +49,7 @@ EXAMPLE = {"type": "page_visited", "visitor_id": "v1", "url": "https://shop.exam
 
 def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
-    router = APIRouter()
+    router = APIRouter(route_class=Direct)
 
     @router.post("/v1/events", status_code=202, tags=["ingest"], openapi_extra=document())
     async def post_events(request: Request) -> Response:

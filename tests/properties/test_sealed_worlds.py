@@ -36,7 +36,7 @@ from tests.sealed import sealed_store
 from touchline.compose import Running
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 20
-LISTS = ("/v1/campaigns", "/v1/reports/attribution?model=linear")
+LISTS = ("/v1/campaigns", "/v1/reports/attribution?model=linear", "/v1/reports/attribution?of=contacts")
 
 
 @pytest.fixture(scope="module")
