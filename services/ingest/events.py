@@ -151,7 +151,7 @@ async def append_event(ingest: Ingest, workspace: str, event: Event) -> Position
 def _of_page(ingest: Ingest, access: Access, request: Request, records: list[Record], response: Response) -> None:
     """Note what a web page sent, and set its visitor's cookie in the answer if the page asks for it."""
     ingest.notices.arrived(access, records)
-    if request.scope["query_string"] and (cookie := cookie_of(request, [record.event for record in records])):
+    if b"c=" in request.scope["query_string"] and (cookie := cookie_of(request, [record.event for record in records])):
         response.headers["Set-Cookie"] = cookie
 
 

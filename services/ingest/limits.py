@@ -114,7 +114,7 @@ class Distinct:
                     self._set(each)
                 self._exact = None
             return True
-        if all(self._bits[bit >> 3] >> (bit & 7) & 1 for bit in self._places(digest)):
+        if self._holds(digest):
             return True
         if self.count >= self.bound:
             return False
@@ -122,13 +122,19 @@ class Distinct:
         self.count += 1
         return True
 
-    def _places(self, digest: int) -> Iterator[int]:
-        step = (digest >> 32) | 1
-        return ((digest + n * step) & self._mask for n in range(PROBES))
+    def _holds(self, digest: int) -> bool:
+        bits, mask, step = self._bits, self._mask, (digest >> 32) | 1
+        for _ in range(PROBES):  # plain loops, for every event of a browser comes here
+            if not bits[(digest & mask) >> 3] >> (digest & 7) & 1:
+                return False
+            digest += step
+        return True
 
     def _set(self, digest: int) -> None:
-        for bit in self._places(digest):
-            self._bits[bit >> 3] |= 1 << (bit & 7)
+        bits, mask, step = self._bits, self._mask, (digest >> 32) | 1
+        for _ in range(PROBES):
+            bits[(digest & mask) >> 3] |= 1 << (digest & 7)
+            digest += step
 
 
 class _Told(msgspec.Struct):
