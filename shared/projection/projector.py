@@ -21,6 +21,7 @@ from shared.projection.rows import Prepared
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.entities.gather import read_settings
 from shared.rules.association import SOCIAL_POSTS_MAX
+from shared.rules.keys import identifiers
 from shared.rules.settings import Settings
 from shared.sealing.forget import forget
 from shared.sealing.log import vault_of
@@ -227,11 +228,7 @@ class Projector:
         if (vault := vault_of(self.log)) is None:
             return
         keys = {
-            named.key
-            for a in arrived
-            if type(a.event) is ContactForgotten and a.mention is not None
-            for contact in a.mention.contacts
-            for named in contact
+            named.key for a in arrived if type(a.event) is ContactForgotten for named in identifiers(a.event.contact)
         }
         if keys:
             await forget(connection.raw, vault, connection.generation, workspace, keys)
