@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ingest] [web] [end-to-end] [freshness] [reads] [reports] [contact] [history] [growth] [settings] [rebuild] [rebuild-live] [kafka-…]`: all of them if none is named."""
+"""`python -m benchmarks [ingest] [web] [end-to-end] [freshness] [reads] [reports] [contact] [history] [growth] [settings] [sealing] [rebuild] [rebuild-live] [kafka-…]`: all of them if none is named."""
 
 import asyncio
 import itertools
@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from benchmarks import kafka, measure, rebuild
+from benchmarks import kafka, measure, rebuild, sealing
 from benchmarks.history import history
 from benchmarks.reads import reads
 from benchmarks.reports import reports
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "history": history,
     "growth": measure.growth,
     "settings": settings,
+    "sealing": sealing.end_to_end,
     "rebuild": rebuild.rebuild,
     "rebuild-live": rebuild.beside_live_traffic,
     "kafka-ingest": kafka.ingest,

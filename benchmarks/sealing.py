@@ -1,16 +1,25 @@
-"""What does sealing cost in this process? `python -m benchmarks.sealing` prints µs of processor time an event, without the database.
+"""What does sealing cost? End to end, a store that is sealed and one that is not take turns in one run: `python -m benchmarks sealing`.
 
-For comparison: what ingest and the projector do in Python with the same events. Persons are known already; a new one costs its share
-of a statement for all new persons of a request.
+`python -m benchmarks.sealing` prints the µs of processor time an event that sealing takes in Python, without the database. For comparison:
+what ingest and the projector do in Python with the same events. Persons are known already; a new one costs its share of a statement for
+all new persons of a request.
 """
 
 import asyncio
 import json
 import os
 import random
+import shutil
+import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 
+import psutil
+
+from benchmarks.load import Server, now, post, read_bodies, until_readable, write_bodies
 from shared.events.codec import Record, accept, encode_record
 from shared.projection.rows import prepared
 from shared.sealing.keys import MasterKey, PersonKey, new_pseudonym
@@ -19,6 +28,8 @@ from shared.sealing.names import Name
 from shared.sealing.vault import Person, Vault
 
 EVENTS, VISITORS, ROUNDS = 20_000, 2_000, 5
+END_TO_END_EVENTS = int(os.environ.get("BENCHMARK_EVENTS", "300000"))
+TURNS = int(os.environ.get("BENCHMARK_SEALING_TURNS", "3"))  # of each store; the median of each counts
 NOW_US = 1_764_000_000_000_000
 
 
@@ -55,6 +66,48 @@ def spent_us(work: Callable[[], object]) -> float:
         work()
         times.append(time.process_time() - began)
     return min(times) * 1e6 / EVENTS
+
+
+async def end_to_end(folder: Path) -> None:
+    """From the first request until all is readable, sealed beside not sealed: events a second, and processor time an event."""
+    bodies = folder / "bodies"
+    write_bodies(bodies, END_TO_END_EVENTS)
+    found: dict[str, list[dict[str, float]]] = {"plain": [], "sealed": []}
+    for _ in range(TURNS):
+        for kind, told in found.items():
+            told.append(await _from_request_to_read(folder / "data", bodies, sealed=kind == "sealed"))
+            shutil.rmtree(folder / "data")
+    medians = {
+        kind: {what: statistics.median(each[what] for each in told) for what in told[0]} for kind, told in found.items()
+    }
+    for what in medians["plain"]:
+        plain, sealed = medians["plain"][what], medians["sealed"][what]
+        print(f"  {what:22} plain {plain:10,.1f}   sealed {sealed:10,.1f}   {sealed / plain - 1:+.1%}", flush=True)
+
+
+async def _from_request_to_read(data: Path, bodies: Path, *, sealed: bool) -> dict[str, float]:
+    """What one run over a new store takes."""
+    if sealed:
+        Server.start(data).stop()
+        command = [sys.executable, "-m", "touchline", "privacy", "seal", "--data", str(data), "--json"]
+        subprocess.run(command, check=True, capture_output=True)
+    with Server.start(data) as server:
+        before, began = _spent_s(server, data), now()
+        accepted, position = await post(server.url, server.keys["server"], read_bodies(bodies))
+        await until_readable(server.url, server.keys["read"], position)
+        took_s = now() - began
+        spent = {who: (s - before[who]) / accepted * 1e6 for who, s in _spent_s(server, data).items()}
+    return {"readable, events/s": accepted / took_s, **spent, "both, µs an event": sum(spent.values())}
+
+
+def _spent_s(server: Server, data: Path) -> dict[str, float]:
+    """Seconds of processor time that the service and PostgreSQL have taken so far, those of ended backends among them."""
+    postmaster = psutil.Process(int((data / "postgres" / "postmaster.pid").read_text().split()[0]))
+    backends = postmaster.children(recursive=True)
+    return {
+        "service, µs an event": sum(psutil.Process(server.process.pid).cpu_times()[:2]),
+        "PostgreSQL, µs an event": sum(postmaster.cpu_times()[:4]) + sum(sum(b.cpu_times()[:2]) for b in backends),
+    }
 
 
 def main() -> None:

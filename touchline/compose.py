@@ -13,11 +13,11 @@ from typing import Any
 import asyncpg
 import structlog
 from fastapi import FastAPI
-from starlette.middleware.gzip import GZipMiddleware
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from services.api.app import api_router
+from services.api.compressed import Compressed
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
 from services.api.requests import Api
@@ -145,7 +145,7 @@ async def compose(
             if (vault := vault_of(log)) is not None:
                 app.add_middleware(Revealing, vault=vault)
             app.add_middleware(
-                GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL
+                Compressed, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL
             )  # outside of what reads answers
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(

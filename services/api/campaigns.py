@@ -29,6 +29,7 @@ from shared.reading.overview import (
     CampaignNumbers,
     metric_of_ranges,
     money_by_currency,
+    numbers_and_series,
     numbers_of_ranges,
     settled_through,
 )
@@ -69,10 +70,9 @@ def routes(api: Api) -> APIRouter:
             keys = [r["campaign"] for r in found.rows]
             values = await claimed_values(read.snapshot, keys)
             goals = await goals_of(read.snapshot, found.rows)
-            series = await _series(read, {r["campaign"]: r["campaign_id"] for r in found.rows})
             items = [
                 {**campaign_json(r, goals), "utm_campaign": values.get(r["campaign"], []), **_numbers(found.counted, r["campaign"]),
-                 **series.get(r["campaign"], {}), **_compared(read.compared, found.other, r["campaign"])} for r in found.rows
+                 **found.series.get(r["campaign"], {}), **_compared(read.compared, found.other, r["campaign"])} for r in found.rows
             ]  # fmt: skip
             return answer(read, {**found.page, "items": items, **read.range.as_json(), "model": read.model})
 
@@ -189,12 +189,13 @@ def _add_lists(router: APIRouter, api: Api) -> None:
 
 
 class _Page(NamedTuple):
-    """A page of campaigns: their rows, the page's body, and their numbers by key in the range and in the one to compare with."""
+    """A page of campaigns: their rows, the page's body, their numbers by key in the range and in the one to compare with, and `series`."""
 
     rows: list[Any]
     page: dict[str, Any]
     counted: dict[int, CampaignNumbers]
     other: dict[int, CampaignNumbers] | None
+    series: dict[int, dict[str, Any]]
 
 
 async def _page_of_campaigns(read: ReadRequest) -> _Page:
@@ -204,20 +205,28 @@ async def _page_of_campaigns(read: ReadRequest) -> _Page:
     by, down = sort.removeprefix("-"), sort.startswith("-")
     spans = [read.range] if other is None else [read.range, other]
 
-    async def numbers(of: list[Any]) -> list[dict[int, CampaignNumbers]]:
-        return await numbers_of_ranges(read.snapshot, {r["campaign"]: r["campaign_id"] for r in of}, spans, model)
+    metric, points = (read.choice("series", METRICS), read.intervals()) if "series" in read.query else (None, [])
 
     if by in METRICS and rows:
-        counted, *others = await numbers(rows)
+        counted, *others = await numbers_of_ranges(read.snapshot, _ids(rows), spans, model)
         currency, sign = read.snapshot.settings.currency, -1 if down else 1
         keyed = sorted(
             ([sign * counted[r["campaign"]].minor(by, currency), r["campaign_id"]], n) for n, r in enumerate(rows)
         )
         page = read.page([rows[n] for _, n in keyed], [key for key, _ in keyed])
+        values = (
+            {} if metric is None else await metric_of_ranges(read.snapshot, _ids(page["items"]), points, metric, model)
+        )
     else:
         page = _page_by_text(read, rows, by, down=down)
-        counted, *others = await numbers(page["items"])
-    return _Page(page["items"], page, counted, others[0] if others else None)
+        (counted, *others), values = await numbers_and_series(
+            read.snapshot, _ids(page["items"]), spans, model, points, metric
+        )
+    return _Page(page["items"], page, counted, others[0] if others else None, _series(points, values))
+
+
+def _ids(rows: list[Any]) -> dict[int, str]:
+    return {row["campaign"]: row["campaign_id"] for row in rows}
 
 
 def _page_by_text(read: ReadRequest, rows: list[Any], by: str, *, down: bool) -> dict[str, Any]:
@@ -230,19 +239,15 @@ def _page_by_text(read: ReadRequest, rows: list[Any], by: str, *, down: bool) ->
     return read.page([rows[n] for _, n in ordered], [key for key, _ in ordered], down=down)
 
 
-async def _series(read: ReadRequest, campaigns: dict[int, str]) -> dict[int, dict[str, Any]]:
+def _series(points: list[TimeRange], values: Mapping[int, list[Any]]) -> dict[int, dict[str, Any]]:
     """What the parameter `series` asks for, by campaign; nothing without it."""
-    if "series" not in read.query:
-        return {}
-    metric, spans = read.choice("series", METRICS), read.intervals()
-    found = await metric_of_ranges(read.snapshot, campaigns, spans, metric, read.model)
     return {
         key: {
             "series": [
-                {"from": span.as_json()["from"], "value": value} for span, value in zip(spans, values, strict=True)
+                {"from": span.as_json()["from"], "value": value} for span, value in zip(points, some, strict=True)
             ]
         }
-        for key, values in found.items()
+        for key, some in values.items()
     }
 
 

@@ -35,6 +35,7 @@ from shared.rules.acceptance import accept
 from shared.store.producer_counts import Outcome
 from shared.web.access import IN_URL
 from shared.web.body import receive, too_large
+from shared.web.direct import Direct
 from shared.web.parameters import Parameter, declared
 from shared.web.problems import Problem
 
@@ -48,7 +49,7 @@ EXAMPLE = {"type": "page_visited", "visitor_id": "v1", "url": "https://shop.exam
 
 def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
-    router = APIRouter()
+    router = APIRouter(route_class=Direct)
 
     @router.post("/v1/events", status_code=202, tags=["ingest"], openapi_extra=document())
     async def post_events(request: Request) -> Response:
@@ -150,7 +151,7 @@ async def append_event(ingest: Ingest, workspace: str, event: Event) -> Position
 def _of_page(ingest: Ingest, access: Access, request: Request, records: list[Record], response: Response) -> None:
     """Note what a web page sent, and set its visitor's cookie in the answer if the page asks for it."""
     ingest.notices.arrived(access, records)
-    if request.scope["query_string"] and (cookie := cookie_of(request, [record.event for record in records])):
+    if b"c=" in request.scope["query_string"] and (cookie := cookie_of(request, [record.event for record in records])):
         response.headers["Set-Cookie"] = cookie
 
 

@@ -44,12 +44,11 @@ class Ingest:
     contact_tokens: ContactTokens = field(init=False)
     notices: BrowserNotices = field(init=False)
 
-    @property
-    def forgets(self) -> bool:
-        """Whether contacts can be forgotten: whether the store is sealed."""
-        return vault_of(self.log) is not None
+    forgets: bool = field(init=False)
+    """Whether contacts can be forgotten: whether the store is sealed."""
 
     def __post_init__(self) -> None:
+        self.forgets = vault_of(self.log) is not None
         self.accounts = Accounts(self.pool)
         self.contact_tokens = ContactTokens(self.pool)
         self.turns = Turns(self.pool, self.log, self.wakeups)

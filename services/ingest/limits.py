@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Literal
 
@@ -29,6 +30,7 @@ RATE_LIMITED = "rate_limited"
 BURST_S = 10  # of the rate may come at once: a page that opens, a queue that was offline
 KEYS_MAX = 200  # that a process counts for, 2 MiB each at most; the one that sent longest ago is forgotten first
 ADDRESSES_MAX = 100_000  # the same for addresses, some 200 bytes each
+CACHED_ADDRESSES = 4_096  # about 1 MB; a page sends several requests from one address
 IPV6_PREFIX_BITS = 64  # one subscriber has all addresses of it
 DAY_US = 86_400_000_000
 NEAR = 0.8  # of a bound: then the first alarm comes
@@ -112,7 +114,7 @@ class Distinct:
                     self._set(each)
                 self._exact = None
             return True
-        if all(self._bits[bit >> 3] >> (bit & 7) & 1 for bit in self._places(digest)):
+        if self._holds(digest):
             return True
         if self.count >= self.bound:
             return False
@@ -120,13 +122,19 @@ class Distinct:
         self.count += 1
         return True
 
-    def _places(self, digest: int) -> Iterator[int]:
-        step = (digest >> 32) | 1
-        return ((digest + n * step) & self._mask for n in range(PROBES))
+    def _holds(self, digest: int) -> bool:
+        bits, mask, step = self._bits, self._mask, (digest >> 32) | 1
+        for _ in range(PROBES):  # plain loops, for every event of a browser comes here
+            if not bits[(digest & mask) >> 3] >> (digest & 7) & 1:
+                return False
+            digest += step
+        return True
 
     def _set(self, digest: int) -> None:
-        for bit in self._places(digest):
-            self._bits[bit >> 3] |= 1 << (bit & 7)
+        bits, mask, step = self._bits, self._mask, (digest >> 32) | 1
+        for _ in range(PROBES):
+            bits[(digest & mask) >> 3] |= 1 << (digest & 7)
+            digest += step
 
 
 class _Told(msgspec.Struct):
@@ -231,6 +239,7 @@ def limited(said: str, wait_s: int) -> Problem:
     return Problem(429, RATE_LIMITED, said, headers={"Retry-After": str(wait_s)})
 
 
+@lru_cache(CACHED_ADDRESSES)
 def address_of(host: str) -> str | None:
     """What an address is limited as: itself, or its network of IPv6. None for this machine's own programs, which are not limited."""
     try:

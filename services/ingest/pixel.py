@@ -20,6 +20,7 @@ from shared.log.port import LogUnavailable
 from shared.rules.acceptance import accept
 from shared.store.browser_notices import Kind
 from shared.web.access import IN_URL, IN_URL_SAYS, key_of
+from shared.web.direct import Direct
 from shared.web.head import is_head
 from shared.web.parameters import Parameter, declared
 from shared.web.problems import Problem
@@ -53,7 +54,7 @@ class SecretInUrl(Exception):
 
 def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
-    router = APIRouter()
+    router = APIRouter(route_class=Direct)
 
     @router.get("/v1/p.gif", tags=["ingest"], response_class=Response, openapi_extra=declared(*PARAMETERS))
     async def pixel(request: Request) -> Response:

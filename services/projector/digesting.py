@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Never
 
@@ -15,7 +16,10 @@ from shared.projection.poison import PASSING
 from shared.projection.sql import Connection
 
 PAUSE_S = 2.0  # between two rounds: what several batches add to one cell is put into it once
-MONTHS_EVERY_S = 30.0  # a month cell is large, and the days of a month are read meanwhile
+UNIONS_EVERY_S = 30.0  # unions of key sets and days of campaigns are large, and what they are made of is read meanwhile
+BEHIND_MAX_S = (
+    60.0  # without a whole round, while the projection is behind: until then all processor time is for live batches
+)
 AGAIN_S = 30.0  # pause after an error that does not pass by itself; the live projection goes on meanwhile
 
 logger = structlog.stdlib.get_logger("touchline.projector")
@@ -25,24 +29,28 @@ logger = structlog.stdlib.get_logger("touchline.projector")
 class Digesting:
     """Runs the steps of a `Digester`, after batches of the partition, until it is cancelled. Raises one of `PASSING`.
 
-    The worker holds `turn` during each live batch, and sets `projected` after it.
+    The worker holds `turn` during each live batch, and sets `projected` after it. While `is_behind` answers that events wait for
+    long, steps are put off, for at most `BEHIND_MAX_S`: later, what more batches add to one cell is put into it at once.
     """
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     generation: str
     digester: Digester
     turn: asyncio.Lock
-    projected: asyncio.Event = field(default_factory=asyncio.Event)
-    _months_s: float = 0.0
-    """When month cells were made last, in seconds of the monotonic clock."""
+    projected: asyncio.Event
+    is_behind: Callable[[], bool]
+    _whole_s: float = field(default_factory=time.monotonic)
+    """When a round last did all that there was to do, in seconds of the monotonic clock."""
+    _unions_s: float = 0.0
+    """When unions were made last, in seconds of the monotonic clock."""
 
     async def run(self) -> Never:
         """Do what a killed projector left, then what each batch brings."""
         while True:
             self.projected.clear()
-            months = time.monotonic() - self._months_s >= MONTHS_EVERY_S
+            unions = time.monotonic() - self._unions_s >= UNIONS_EVERY_S
             try:
-                await self._round(months=months)
+                whole = await self._round(unions=unions)
             except PASSING:
                 raise
             except Exception as error:
@@ -52,26 +60,37 @@ class Digesting:
                 metrics.RETRIES.labels("digesting").inc()
                 await asyncio.sleep(AGAIN_S)
                 continue
-            if months:
-                self._months_s = time.monotonic()
+            if whole:
+                self._whole_s = time.monotonic()
+                if unions:
+                    self._unions_s = self._whole_s
             await asyncio.sleep(PAUSE_S)
-            await self._wait(None if months and not self.projected.is_set() else MONTHS_EVERY_S)
+            if not whole:
+                continue
+            await self._wait(None if unions and not self.projected.is_set() else UNIONS_EVERY_S)
 
     async def _wait(self, timeout_s: float | None) -> None:
-        """Wait for the next batch; where months are left to make, for a while only."""
+        """Wait for the next batch; where unions are left to make, for a while only."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self.projected.wait()
         except TimeoutError:
             pass
 
-    async def _round(self, *, months: bool) -> None:
+    def _puts_off(self) -> bool:
+        return self.is_behind() and time.monotonic() - self._whole_s < BEHIND_MAX_S
+
+    async def _round(self, *, unions: bool) -> bool:
+        """Do all that there is to do; False if the rest is put off."""
         async with Connection.of(self.pool, self.generation) as connection:
             workspaces = await self.digester.workspaces(connection)
         for ws in workspaces:
-            while await self._step(ws, months=months):
+            while not (puts_off := self._puts_off()) and await self._step(ws, unions=unions):
                 await asyncio.sleep(0)  # a waiting live batch takes its turn
+            if puts_off:
+                return False
+        return True
 
-    async def _step(self, ws: int, *, months: bool) -> bool:
+    async def _step(self, ws: int, *, unions: bool) -> bool:
         async with self.turn, Connection.of(self.pool, self.generation) as connection:
-            return await self.digester.step(connection, ws, months=months)
+            return await self.digester.step(connection, ws, unions=unions)

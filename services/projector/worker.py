@@ -27,6 +27,7 @@ from shared.rules.association import SOCIAL_POSTS_MAX
 BATCH_EVENTS_MAX = 10_000  # in one transaction: larger batches cost less an event; this many take under a second
 IDLE_WAIT_S = 10.0  # the log wakes a waiting worker; should that fail, it reads again after so long
 BACKOFF_S = (0.1, 0.3, 1.0, 3.0)  # pauses after consecutive failures; the last one repeats
+BEHIND_S = 1.0  # the age of the oldest event that is not projected from which cells wait to be digested
 WELL_AGAIN_S = 60.0  # after working without failure for so long, the next failure counts as the first
 
 logger = structlog.stdlib.get_logger("touchline.projector")
@@ -99,7 +100,12 @@ class Worker:
             raise LogDamaged(f"partition {self.partition} ends at {end}, but {projector.offset} was projected already")
         beside = Reprojecting(self.pool, self.generation, self.log, projector, self._turn, self.reprojecting)
         digesting = Digesting(
-            self.pool, self.generation, Digester(self.partition, self.log.partitions), self._turn, self._projected
+            self.pool,
+            self.generation,
+            Digester(self.partition, self.log.partitions),
+            self._turn,
+            self._projected,
+            self._is_behind,
         )
         tasks = [asyncio.create_task(run) for run in (self._project_all(projector), beside.run(), digesting.run())]
         try:
@@ -137,6 +143,9 @@ class Worker:
         self.waiting_since_us = None
         self._projected.set()
         self._now_at(projector.offset)
+
+    def _is_behind(self) -> bool:
+        return self.waiting_since_us is not None and time.time() - self.waiting_since_us / 1e6 > BEHIND_S
 
     def _now_at(self, offset: int) -> None:
         self.offset = offset

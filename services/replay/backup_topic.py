@@ -6,7 +6,7 @@ value. A record that is not ours has an empty workspace: it is stored too, so th
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import IO, Any
 
@@ -59,13 +59,18 @@ async def fill_topic(log: KafkaLog, member: IO[bytes]) -> None:
     """Append all entries to an empty topic, each at its old offset. Raises `LogUnavailable`, or `LogDamaged` if one gets another offset."""
     for lot in _lots(member):
         places = enumerate(lot.entries, lot.offset)
-        for some in _within(Entry(offset, workspace, value) for offset, (workspace, value) in places):
-            first = await log.fill(lot.partition, some)
-            if first != some[0].offset:
-                raise LogDamaged(
-                    f"an event of offset {some[0].offset} of partition {lot.partition} got offset {first}: something else writes "
-                    "to the topic, or a broker's answer was lost; remove the topic, and restore again"
-                )
+        await fill_at(log, lot.partition, [Entry(offset, workspace, value) for offset, (workspace, value) in places])
+
+
+async def fill_at(log: KafkaLog, partition: int, entries: Iterable[Entry]) -> None:
+    """Append consecutive entries to a topic, each at its own offset. Raises `LogUnavailable`, or `LogDamaged` if one gets another offset."""
+    for some in _within(entries):
+        first = await log.fill(partition, some)
+        if first != some[0].offset:
+            raise LogDamaged(
+                f"an event of offset {some[0].offset} of partition {partition} got offset {first}: something else writes to "
+                f"{log.identity}, or a broker's answer was lost; remove that topic, and repeat the command"
+            )
 
 
 def _lots(member: IO[bytes]) -> Iterator[Lot]:
@@ -74,7 +79,7 @@ def _lots(member: IO[bytes]) -> Iterator[Lot]:
             yield msgspec.msgpack.decode(reader.read(int.from_bytes(length, "big")), type=Lot)
 
 
-def _within(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+def _within(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Consecutive entries in groups that fit into one record batch."""
     size = 0
 

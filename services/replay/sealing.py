@@ -11,12 +11,13 @@ import zstandard
 
 from services.replay.build import Resources
 from services.replay.export import Chosen, Export, complete
+from services.replay.sealing_topic import NotRewritable, copy_sealed
 from shared.events.codec import Record, accept
 from shared.events.emails import normalised_email
 from shared.log.kafka import KafkaLog
 from shared.log.port import EventLog, Position
 from shared.log.postgres import COMPRESS_LEVEL
-from shared.projection.generations import live_generation
+from shared.projection.generations import Generation, create_generation, live_generation
 from shared.reading.contacts import contact_row, identifiers_of, salesforce_campaigns_of
 from shared.reading.snapshot import NotFound, snapshot
 from shared.sealing.forget import LETTERS, forget, texts_of, words
@@ -53,10 +54,6 @@ class NotSealed(Exception):
     """The store is not sealed, so it cannot forget."""
 
 
-class NotRewritable(Exception):
-    """The log has events that cannot be rewritten."""
-
-
 class StoreInUse(Exception):
     """Services use the store, which must not append plain events while it is sealed."""
 
@@ -80,24 +77,65 @@ async def seal_store(
 
     All generations are deleted, for their rows name people: the projection is made anew when the services start. `advance` is called
     with the number of events just rewritten. Raises `BadMasterKey` if the store was sealed with another key, `NotRewritable` if its log is
-    a topic of Kafka that has events.
+    a topic of Kafka that has plain events.
     """
-    check = await sealed_by(pool)
-    if check is None and isinstance(log, KafkaLog) and any([await log.end(p) for p in range(log.partitions)]):
+    sealed = await _is_sealed_by(pool, master)
+    if not sealed and isinstance(log, KafkaLog) and any([await log.end(p) for p in range(log.partitions)]):
         raise NotRewritable(
-            f"{log.identity} has events, and a topic cannot be rewritten: seal a store before its first event"
+            f"{log.identity} has events, and a topic cannot be rewritten: name a new topic with --topic, into which they are "
+            "copied, sealed"
         )
-    if check is None:
-        await pool.execute(BEGIN, master.check)
-    elif check != master.check:
-        raise BadMasterKey("the master key is not the one that this store was sealed with")
     async with pool.acquire() as connection, connection.transaction():
-        names = [row["name"] for row in await connection.fetch(GENERATIONS)]
-        for name in names:
-            await connection.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
-        for statement in NO_GENERATION:
-            await connection.execute(statement)
-    vault = Vault(pool, master, None, durable=False)
+        if not sealed:
+            await connection.execute(BEGIN, master.check)
+        await _delete_generations(connection)
+    done = await _rewrite(pool, Vault(pool, master, None, durable=False), advance)
+    await pool.execute("VACUUM (FULL) touchline.event_log")  # else the plain rows would stay in its files
+    await pool.execute("CHECKPOINT")
+    return done
+
+
+async def seal_store_on_kafka(
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    old: KafkaLog,
+    new: KafkaLog,
+    master: MasterKey,
+    advance: Callable[[int], None],
+) -> int:
+    """Seal a store whose log is a topic with events: copy them, sealed, into a new topic, which then is the store's log.
+
+    Returns how many events there are. It may be repeated: nothing changes for the old topic, which the caller deletes. All
+    generations are deleted, and an empty one is made that knows the new topic, so that no service of this release starts with the old one.
+    Raises `BadMasterKey`, and what `copy_sealed` raises.
+    """
+    sealed = await _is_sealed_by(pool, master)
+    done = await copy_sealed(old, new, Vault(pool, master, None, durable=True), advance)
+    async with pool.acquire() as connection, connection.transaction():
+        if not sealed:
+            await connection.execute(BEGIN, master.check)
+        await _delete_generations(connection)
+        await create_generation(connection, Generation("g1", new.identity, new.partitions), live=True)
+    await pool.execute("CHECKPOINT")
+    return done
+
+
+async def _is_sealed_by(pool: Any, master: MasterKey) -> bool:
+    """Whether the store is sealed. Raises `BadMasterKey` if it is, with another key."""
+    check = await sealed_by(pool)
+    if check is not None and check != master.check:
+        raise BadMasterKey("the master key is not the one that this store was sealed with")
+    return check is not None
+
+
+async def _delete_generations(connection: Any) -> None:
+    for row in await connection.fetch(GENERATIONS):
+        await connection.execute(f'DROP SCHEMA IF EXISTS "{row["name"]}" CASCADE')
+    for statement in NO_GENERATION:
+        await connection.execute(statement)
+
+
+async def _rewrite(pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault, advance: Callable[[int], None]) -> int:
+    """Seal every event of the log in PostgreSQL where it lies; returns how many there are."""
     compress = zstandard.ZstdCompressor(level=COMPRESS_LEVEL).compress
     decompress = zstandard.ZstdDecompressor().decompress
     done, last = 0, (-1, -1)
@@ -111,8 +149,6 @@ async def seal_store(
         partitions, offsets = [row["partition"] for row in rows], [row["base_offset"] for row in rows]
         await pool.execute(REWRITE, partitions, offsets, payloads)
         last = partitions[-1], offsets[-1]
-    await pool.execute("VACUUM (FULL) touchline.event_log")  # else the plain rows would stay in its files
-    await pool.execute("CHECKPOINT")
     return done
 
 

@@ -1,6 +1,8 @@
 """Does the live projection match the log? Projects the log again beside the live one, up to the same position, and compares."""
 
-from collections.abc import Callable
+import random
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -8,10 +10,20 @@ import asyncpg
 from services.replay.build import Build, Resources, scratch
 from services.replay.compare import Difference, Side, differing_rows
 from services.replay.sample import Sample
+from shared.events.instants import BEGINNING_US, DAY_US, END_US
 from shared.projection.checksums import EVERYTHING, Checksum, Part, checksums, made_anew_now
 from shared.projection.generations import Generation, check_log, live_generation
 from shared.projection.sql import Connection
+from shared.reading.cells_compared import SaidOtherwise, said_otherwise
+from shared.reading.snapshot import snapshot_within
 
+CAMPAIGNS = """
+SELECT r.workspace_id, array_agg(c.campaign) AS campaigns FROM {schema}.workspace_rows r
+JOIN LATERAL (SELECT campaign FROM {schema}.campaign WHERE ws = r.ws ORDER BY random() LIMIT $1) c ON true
+WHERE r.ws <> ALL($2::int[]) GROUP BY r.workspace_id ORDER BY r.workspace_id
+"""
+CAMPAIGNS_MAX = 5  # of a workspace whose touches are read, to compare its digests with them
+DAYS_MAX = 30  # from now, in which random instants for it lie
 PROGRESS = "SELECT partition, next_offset FROM {schema}.progress WHERE next_offset > 0 ORDER BY partition"
 KIND = "verify"
 Drawn = tuple[int, int | None]
@@ -26,6 +38,8 @@ class Comparison:
     offsets: dict[int, int]
     tables: dict[str, tuple[Checksum, Checksum]] = field(default_factory=dict)
     rows: list[Difference] = field(default_factory=list)
+    cells: list[SaidOtherwise] = field(default_factory=list)
+    """The campaigns of a few that are drawn of each workspace, of which digests say something else than touches."""
     sample: Sample | None = None
     """The sample that was compared; None: everything."""
     left_out: dict[int, str] = field(default_factory=dict)
@@ -35,6 +49,11 @@ class Comparison:
     def differing(self) -> list[str]:
         """The tables that differ."""
         return [name for name, (live, rebuilt) in self.tables.items() if live != rebuilt]
+
+    @property
+    def equal(self) -> bool:
+        """Whether all that was compared is equal."""
+        return not self.differing and not self.cells
 
 
 async def offsets_of(
@@ -86,4 +105,18 @@ async def compared(
             one, other = Side(seen, live.name, part, left_out), Side(connection, rebuilt, part, left_out)
             for table in comparison.differing:
                 comparison.rows += await differing_rows(one, other, table, resources.log)
+        comparison.cells = await _cells_said_otherwise(seen, live, left_out)
     return comparison
+
+
+async def _cells_said_otherwise(
+    seen: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", live: Generation, left_out: Sequence[int]
+) -> list[SaidOtherwise]:
+    """What digests say otherwise than touches, of a few campaigns of each workspace, before, between and after two random instants."""
+    now_us = time.time_ns() // 1000
+    inner = sorted(now_us - random.randrange(DAYS_MAX * DAY_US) for _ in range(2))
+    out: list[SaidOtherwise] = []
+    for row in await seen.fetch(CAMPAIGNS.replace("{schema}", live.name), CAMPAIGNS_MAX, list(left_out)):
+        snapshot = await snapshot_within(seen, row["workspace_id"], live)
+        out += await said_otherwise(snapshot, row["campaigns"], [BEGINNING_US, *inner, END_US])
+    return out

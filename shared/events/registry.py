@@ -156,7 +156,7 @@ DECLARED: tuple[EventType, ...] = (
     _of(e.ContactUpdated, "contact", *_CONTACT),
     _of(e.ContactIdentified, "contact", *_NAMING, "sessions", sent_by=ANY_KEY),
     _of(e.ContactMerged, "contact", *_CONTACT, object_key=Key("contact", "into")),
-    _of(e.ContactForgotten, "contact", *_NAMING, mappable=False),
+    _of(e.ContactForgotten, "contact", "entities", mappable=False),
     _of(e.SalesforceCampaignJoined, "contact", *_CONTACT),
     _of(e.SalesforceCampaignLeft, "contact", *_CONTACT),
     _of(e.DealCreated, "deal", *_NAMING_DEAL),

@@ -406,7 +406,7 @@ class ContactMerged(Envelope, kw_only=True, frozen=True, tag="contact_merged"):
 
 
 class ContactForgotten(Envelope, kw_only=True, frozen=True, tag="contact_forgotten"):
-    """A contact asked to be forgotten. Refused, because it is not implemented yet (rule **forgotten**); older logs may hold it."""
+    """A contact asked to be forgotten (rule **forgotten**). Refused unless the store is sealed; logs of older releases may hold it."""
 
     contact: Contact
 

@@ -199,9 +199,10 @@ class ContactsChanged:
 
 @dataclass(frozen=True, slots=True)
 class CatalogChanged:
-    """Keys of assets, pages, links and utm values whose attribution windows were written anew."""
+    """Keys of assets, pages, links and utm values whose attribution windows were written anew; `campaigns` are those that have other windows now."""
 
     keys: frozenset[int] = NO_KEYS
+    campaigns: frozenset[int] = NO_KEYS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """How are cells kept in order, between the live batches? One small step after another, each a transaction of its own.
 
-A step digests dirty cells again from the touches, puts what batches have added into day cells, makes month cells of day cells, or
-digests the next days of a workspace that has no cells yet. No step changes what a read answers: until it is done, a read takes the
-touches, the days, or what was added.
+A step digests dirty cells again from the touches, puts what batches have added into day cells, makes month cells and days of
+campaigns of day cells, or digests the next days of a workspace that has no cells yet. No step changes what a read answers: until it
+is done, a read takes the touches, the cells, or what was added.
 
 A step holds the partition's row of `progress`, so no batch is projected meanwhile, in whatever process.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.log.port import partition_of
+from shared.projection.campaign_days import make_next_days, make_stale_days
 from shared.projection.pipeline import Context
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.cells.apply import (
@@ -34,6 +35,9 @@ SELECT r.workspace_id, r.ws FROM {{g}}.workspace_rows r
 WHERE EXISTS (SELECT FROM {{g}}.dirty_cell c WHERE c.ws = r.ws) OR EXISTS (SELECT FROM {{g}}.added_cell c WHERE c.ws = r.ws)
     OR EXISTS (SELECT FROM {{g}}.stale_month c WHERE c.ws = r.ws)
     OR EXISTS (SELECT FROM {{g}}.cells_kept c WHERE c.ws = r.ws AND c.through_day < {EVERY_DAY})
+    OR EXISTS (SELECT FROM {{g}}.stale_campaign_day c WHERE c.ws = r.ws)
+    OR EXISTS (SELECT FROM {{g}}.campaign c WHERE c.ws = r.ws AND NOT EXISTS (
+        SELECT FROM {{g}}.campaign_kept k WHERE k.ws = r.ws AND k.campaign = c.campaign AND k.through_day = {EVERY_DAY}))
 """)
 DIRTY = sql("SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1 LIMIT $2")
 STALE = sql("SELECT key_set, month FROM {g}.stale_month WHERE ws = $1 LIMIT $2")
@@ -55,8 +59,8 @@ class Digester:
         rows = await connection.fetch(WORK)
         return [row["ws"] for row in rows if partition_of(row["workspace_id"], self.partitions) == self.partition]
 
-    async def step(self, connection: Connection, ws: int, *, months: bool = True) -> bool:
-        """Do the next piece of work for a workspace; False if there is none. `months`: also make month cells."""
+    async def step(self, connection: Connection, ws: int, *, unions: bool = True) -> bool:
+        """Do the next piece of work for a workspace; False if there is none. `unions`: also make months of key sets and days of campaigns."""
         async with connection.raw.transaction():
             await connection.fetchval(HOLD, self.partition)
             kept = await connection.fetchrow(KEPT, ws)
@@ -71,11 +75,11 @@ class Digester:
                 return True
             if await fold(context, CELLS_MAX):
                 return True
-            if months and (stale := await self._some(connection, STALE, ws, MONTHS_MAX)):
+            if unions and (stale := await self._some(connection, STALE, ws, MONTHS_MAX)):
                 await connection.execute(FRESH, ws, *map(list, zip(*stale, strict=True)))
                 await make_months(context, stale)
                 return True
-            return False
+            return unions and (await make_stale_days(context) or await make_next_days(context))
 
     async def _some(self, connection: Connection, statement: Any, ws: int, limit: int) -> list[tuple[int, int]]:
         return [tuple(row) for row in await connection.fetch(statement, ws, limit)]

@@ -24,7 +24,7 @@ class Remembered:
 
     agents: set[int] = field(default_factory=set)
     utm_values: set[int] = field(default_factory=set)
-    key_sets: set[tuple[int, int, int]] = field(default_factory=set)
+    key_sets: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
 
 async def apply_at_once(_: "Context", told: Settings) -> Settings:

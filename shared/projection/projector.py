@@ -21,6 +21,7 @@ from shared.projection.rows import Prepared
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.entities.gather import read_settings
 from shared.rules.association import SOCIAL_POSTS_MAX
+from shared.rules.keys import identifiers
 from shared.rules.settings import Settings
 from shared.sealing.forget import forget
 from shared.sealing.log import vault_of
@@ -224,14 +225,12 @@ class Projector:
 
     async def _forget_contacts(self, connection: Connection, workspace: str, arrived: Sequence[Prepared]) -> None:
         """Forget the contacts that events say are to be forgotten, with all that events so far have joined with them."""
+        if (vault := vault_of(self.log)) is None:
+            return
         keys = {
-            named.key
-            for a in arrived
-            if type(a.event) is ContactForgotten and a.mention is not None
-            for contact in a.mention.contacts
-            for named in contact
+            named.key for a in arrived if type(a.event) is ContactForgotten for named in identifiers(a.event.contact)
         }
-        if keys and (vault := vault_of(self.log)) is not None:
+        if keys:
             await forget(connection.raw, vault, connection.generation, workspace, keys)
             self._has_forgotten = True
 

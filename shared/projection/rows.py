@@ -283,8 +283,10 @@ NOBODY = 0  # the person of a touch that names neither visitor nor contact
 
 
 def identifier_mention(event: Any) -> IdentifierMention | None:
-    """The contacts that an event names, None if it names none."""
+    """The contacts that an event names, None if it names none. One that asks to forget a contact names nobody (rule **forgotten**)."""
     cls = type(event)
+    if cls is e.ContactForgotten:
+        return None
     if cls in _MERGING:
         return IdentifierMention((identifiers(event.contact), identifiers(event.into)), None, True)
     if cls in _NAMING_SEVERAL:

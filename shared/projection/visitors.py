@@ -1,5 +1,6 @@
 """What is known of a visitor from batch to batch, and what a batch brings of it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,3 +50,9 @@ class VisitorState:
         s = self.session
         told = (None,) * 5 if s is None else (s.key, s.started_at_us, s.is_new, s.last_at_us, s.source)
         return (visitor, *self.newest, self.owner, *told)
+
+
+def owned_persons(states: Mapping[int, VisitorState], touches: Iterable[TouchRow]) -> list[int]:
+    """The persons of touches that a contact may own: all but the visitors of whom the batch knows that nobody identified them."""
+    nobodys = {visitor for visitor, state in states.items() if state.owner is None}
+    return list({row.person for row in touches if not row.by_visitor or row.person not in nobodys})

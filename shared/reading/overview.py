@@ -15,10 +15,11 @@ import orjson
 
 from shared.events.instants import to_rfc3339
 from shared.events.money import Money, to_money
+from shared.projection.campaign_cells import Statuses, kind_of
 from shared.projection.sql import sql
 from shared.reading.attribution import FEW_CAMPAIGNS, INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
 from shared.reading.campaign_deals import DealNumbers, deal_numbers
-from shared.reading.cells import CampaignCells, Statuses, campaign_cells, cells_days, kind_of
+from shared.reading.cells import CampaignCells, campaign_cells, cells_days
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.reading.touches import statuses_by_route
@@ -100,40 +101,66 @@ async def campaign_numbers(
     return (await numbers_of_ranges(snapshot, campaigns, [span], model))[0]
 
 
+TOUCH_METRICS = frozenset({"sessions", "new_sessions", "influenced_contacts", *METRIC_OF_TYPE.values()})
+"""The metrics that touches alone decide, so that nothing else is read for them."""
+
+
 async def numbers_of_ranges(
     snapshot: Snapshot, campaigns: Mapping[int, str], spans: Sequence[TimeRange], model: str
 ) -> list[dict[int, CampaignNumbers]]:
     """As `campaign_numbers`, in each of several ranges, which are read together."""
-    keys = list(campaigns)
-    outs = [{key: CampaignNumbers() for key in keys} for _ in spans]
-    if not keys:
-        return outs
-    counted = await count_touches(snapshot, keys, spans)
-    for n, (span, out) in enumerate(zip(spans, outs, strict=True)):
-        _count_touches(out, counted[n])
-        for key, found in (await deal_numbers(snapshot, campaigns, span, [model])).items():
-            _count_deals(out[key], found, model)
-    return outs
+    return (await numbers_and_series(snapshot, campaigns, spans, model, [], None))[0]
 
 
-TOUCH_METRICS = frozenset({"sessions", "new_sessions", "influenced_contacts", *METRIC_OF_TYPE.values()})
-"""The metrics that touches alone decide, so that nothing else is read for them."""
+async def numbers_and_series(
+    snapshot: Snapshot, campaigns: Mapping[int, str], spans: Sequence[TimeRange], model: str, points: Sequence[TimeRange],
+    metric: str | None,
+) -> tuple[list[dict[int, CampaignNumbers]], dict[int, list[Any]]]:  # fmt: skip
+    """As `numbers_of_ranges`, and as `metric_of_ranges` of the ranges `points`: touches are read once for both."""
+    of_touches = points if metric in TOUCH_METRICS else []
+    outs = [{key: CampaignNumbers() for key in campaigns} for _ in (*spans, *of_touches)]
+    if not campaigns:
+        return outs, {}
+    counted = await count_touches(snapshot, list(campaigns), [*spans, *of_touches])
+    for out, one in zip(outs, counted, strict=True):
+        _count_touches(out, one)
+    numbers, series = outs[: len(spans)], outs[len(spans) :]
+    for span, out in zip(spans, numbers, strict=True):
+        await _add_of_deals(out, snapshot, campaigns, span, model)
+    if metric is None:
+        return numbers, {}
+    if metric in TOUCH_METRICS:
+        return numbers, _values(series, campaigns, metric)
+    return numbers, await metric_of_ranges(snapshot, campaigns, points, metric, model)
 
 
 async def metric_of_ranges(
     snapshot: Snapshot, campaigns: Mapping[int, str], spans: Sequence[TimeRange], metric: str, model: str
 ) -> dict[int, list[Any]]:
     """One metric of campaigns, by key, in each range. Raises as `campaign_numbers`."""
-    keys = list(campaigns)
-    outs = [{key: CampaignNumbers() for key in keys} for _ in spans]
+    outs = [{key: CampaignNumbers() for key in campaigns} for _ in spans]
     if metric in TOUCH_METRICS:
-        for out, one in zip(outs, await count_touches(snapshot, keys, spans), strict=True):
+        for out, one in zip(outs, await count_touches(snapshot, list(campaigns), spans), strict=True):
             _count_touches(out, one)
     else:
         for out, span in zip(outs, spans, strict=True):
-            for key, found in (await deal_numbers(snapshot, campaigns, span, [model], metric)).items():
-                _count_deals(out[key], found, model)
-    return {key: [out[key].metrics()[metric] for out in outs] for key in keys}
+            await _add_of_deals(out, snapshot, campaigns, span, model, metric)
+    return _values(outs, campaigns, metric)
+
+
+def _values(
+    outs: Sequence[Mapping[int, CampaignNumbers]], campaigns: Mapping[int, str], metric: str
+) -> dict[int, list[Any]]:
+    return {key: [out[key].metrics()[metric] for out in outs] for key in campaigns}
+
+
+async def _add_of_deals(
+    out: Mapping[int, CampaignNumbers], snapshot: Snapshot, campaigns: Mapping[int, str], span: TimeRange, model: str,
+    metric: str | None = None,
+) -> None:  # fmt: skip
+    """Add what contacts and deals say; of one metric alone, if it is named."""
+    for key, found in (await deal_numbers(snapshot, campaigns, span, [model], metric)).items():
+        _count_deals(out[key], found, model)
 
 
 def _count_deals(one: CampaignNumbers, found: DealNumbers, model: str) -> None:

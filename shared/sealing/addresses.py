@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from unicodedata import normalize
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from shared.rules.click_ids import CLICK_IDS
 from shared.rules.utm import IDS, OWN, UTM
@@ -13,12 +13,26 @@ KEPT_PARAMETERS = frozenset(
     {*IDS, *OWN, *CLICK_IDS, "source", "utm_id", *(name for names in UTM.values() for name in names)}
 )
 """The parameters of a URL that rules read for every workspace; their values stay as they are."""
+_ROUTE_OR_PARAMETERS = re.compile(r"!?/|.*[=?&]", re.DOTALL)
 _PARAMETER = re.compile(r"(?P<name>[^=&;?#]*)=(?P<value>[^&;#]*)")
 
 
 def without_values(url: str, value: Callable[[str], str]) -> str:
-    """A URL with keyed digests in place of the values of its parameters, apart from those that rules read."""
-    return url if "=" not in url else _PARAMETER.sub(lambda found: _without(found, value), url)
+    """A URL with keyed digests in place of the values of its parameters, and of a fragment that is no route.
+
+    What rules read stays as it is: the values of `KEPT_PARAMETERS`, and routes (`#/…` and `#!/…`).
+    """
+    if "=" in url:
+        url = _PARAMETER.sub(lambda found: _without(found, value), url)
+    before, mark, fragment = url.partition("#")
+    if not mark or not _names_a_place(fragment):
+        return url
+    return f"{before}#{value(normalize('NFC', unquote(fragment)))}"
+
+
+def _names_a_place(fragment: str) -> bool:
+    """Whether a fragment is neither a route nor parameters, so that no rule reads it, and no pseudonym yet."""
+    return bool(fragment) and not _ROUTE_OR_PARAMETERS.match(fragment) and not PSEUDONYM.fullmatch(fragment)
 
 
 def _without(found: re.Match[str], value: Callable[[str], str]) -> str:
@@ -27,8 +41,11 @@ def _without(found: re.Match[str], value: Callable[[str], str]) -> str:
 
 
 def values_in(url: str) -> Iterable[str]:
-    """The values of a URL that `without_values` replaces."""
-    return (told for found in _PARAMETER.finditer(url) if (told := _told(found)) is not None)
+    """The texts of a URL that `without_values` replaces."""
+    yield from (told for found in _PARAMETER.finditer(url) if (told := _told(found)) is not None)
+    fragment = url.partition("#")[2]
+    if _names_a_place(fragment):
+        yield normalize("NFC", unquote(fragment))
 
 
 def _told(found: re.Match[str]) -> str | None:

@@ -1,11 +1,11 @@
 """What of an event is a person's, and what does the log hold in its place? Pure: the vault is asked before and after.
 
 Identifiers become pseudonyms. Values of a contact's properties are sealed under the contact's key. Of URLs the values of the query
-become keyed digests, apart from campaign parameters and click ids; a referrer keeps its host alone; a title becomes a keyed digest. What URLs,
+become keyed digests, apart from campaign parameters and click ids, and so does a fragment that is no route; a referrer keeps its host alone; a title becomes a keyed digest. What URLs,
 referrer and title said is sealed beside the event, under the key of the person that it names.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,55 +20,59 @@ from shared.sealing.names import PSEUDONYM, SEALED_TEXT, Name
 from shared.sealing.vault import Person
 
 KEPT_PROPERTIES = frozenset({SALESFORCE_PROPERTY})  # rule **contact** compares it with the ids of campaigns
-TEXTS = ("url", "target_url", "referrer", "title")
+URLS = ("url", "target_url")
+TEXTS = (*URLS, "referrer", "title")
 OF_WORKSPACE = Name("w", "")
 PROPERTY, BESIDE = "property", "event"  # what is sealed: a value of a property, or what stands beside an event
 
-_ALREADY = PSEUDONYM
+Place = tuple[dict[str, Any], str, Name]
+"""Where an event names somebody: the object, its field, and the name."""
 
 
-def contacts_of(event: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The contact objects of an event."""
+def _is_pseudonym(text: str) -> bool:
+    return text.startswith("~") and PSEUDONYM.fullmatch(text) is not None
+
+
+def places_in(event: dict[str, Any]) -> list[Place]:
+    """Where an event names persons, contacts before the visitor; what is a pseudonym already is left out."""
+    found: list[Place] = []
     if (told := event.get("contact")) is not None:
-        yield told
+        _add_contact(told, found)
     if (told := event.get("into")) is not None:
-        yield told
+        _add_contact(told, found)
     if told := event.get("contacts"):
-        yield from told
+        for contact in told:
+            _add_contact(contact, found)
+    if (visitor := event.get("visitor_id")) is not None and not _is_pseudonym(visitor):
+        found.append((event, "visitor_id", Name("v", visitor)))
+    return found
 
 
-def identifiers_of(contact: Mapping[str, Any]) -> Iterator[tuple[str, Name]]:
-    """The fields of a contact object that are still plain, each with the name that it holds."""
-    if (told := contact.get("id")) is not None and not _ALREADY.fullmatch(told):
-        yield "id", Name("c", told)
-    if (told := contact.get("email")) is not None and not _ALREADY.fullmatch(told):
-        yield "email", Name("e", normalised_email(told))
+def _add_contact(contact: dict[str, Any], found: list[Place]) -> None:
+    if (told := contact.get("id")) is not None and not _is_pseudonym(told):
+        found.append((contact, "id", Name("c", told)))
+    if (told := contact.get("email")) is not None and not _is_pseudonym(told):
+        found.append((contact, "email", Name("e", normalised_email(told))))
 
 
 def domains_of(event: Mapping[str, Any]) -> list[str]:
     """The domains of the workspace's own people that an event tells, as the rule compares them."""
-    if "settings" not in event:
-        return []
     told = event["settings"].get("internal_domains") or ()
     return [
-        domain if _ALREADY.fullmatch(domain) else normalised_host(domain.strip().removeprefix("@")) for domain in told
+        domain if PSEUDONYM.fullmatch(domain) else normalised_host(domain.strip().removeprefix("@")) for domain in told
     ]
 
 
-def names_in(event: Mapping[str, Any]) -> Iterator[Name]:
-    """Every name that the vault must know before an event can be sealed."""
-    visitor = event.get("visitor_id")
-    if visitor is not None and not _ALREADY.fullmatch(visitor):
-        yield Name("v", visitor)
-    for contact in contacts_of(event):
-        for _, name in identifiers_of(contact):
-            yield name
+def other_names_in(event: Mapping[str, Any]) -> list[Name]:
+    """What the vault must know beside the persons that an event names, before it can be sealed."""
+    found: list[Name] = []
     if "settings" in event:
-        yield from (Name("d", domain) for domain in domains_of(event) if not _ALREADY.fullmatch(domain))
+        found += [Name("d", domain) for domain in domains_of(event) if not PSEUDONYM.fullmatch(domain)]
     if event["type"] == "asset_registered":
-        yield from (Name("q", value) for field in ("url", "target_url") for value in values_in(event.get(field) or ""))
-    if any(event.get(field) for field in TEXTS):
-        yield OF_WORKSPACE
+        found += [Name("q", value) for field in ("url", "target_url") for value in values_in(event.get(field) or "")]
+    if event.get("url") or event.get("target_url") or event.get("referrer") or event.get("title"):
+        found.append(OF_WORKSPACE)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +84,28 @@ class Sealing:
     url: Callable[[str], str]
 
 
-def sealed(event: dict[str, Any], sealing: Sealing) -> dict[str, str] | None:
-    """Seal an event in place. Returns what is kept beside it: `by`, who sealed it, and `sealed`; None if there is nothing."""
-    person = _person(event, sealing)
-    for contact in contacts_of(event):
-        for field, name in list(identifiers_of(contact)):
-            contact[field] = sealing.persons[name].pseudonym
-    if (visitor := event.get("visitor_id")) is not None and not _ALREADY.fullmatch(visitor):
-        event["visitor_id"] = sealing.persons[Name("v", visitor)].pseudonym
-    if event.get("properties"):
+def sealed(event: dict[str, Any], places: Sequence[Place], sealing: Sealing) -> dict[str, str] | None:
+    """Seal an event in place. Returns what is kept beside it: `by`, who sealed it, and `sealed`; None if there is nothing.
+
+    Its texts are sealed under the key of the first person at `places`, which are those of `places_in`.
+    """
+    persons = sealing.persons
+    person = persons[places[0][2]] if places else None
+    for holder, field, name in places:
+        holder[field] = persons[name].pseudonym
+    if properties := event.get("properties"):
         event["properties"] = {
-            name: _sealed_property(name, value, person, sealing) for name, value in event["properties"].items()
+            name: _sealed_property(name, value, person, sealing) for name, value in properties.items()
         }
-    if domains := domains_of(event):
+    if "settings" in event and (domains := domains_of(event)):
         event["settings"]["internal_domains"] = [
-            domain if _ALREADY.fullmatch(domain) else sealing.persons[Name("d", domain)].pseudonym for domain in domains
+            domain if PSEUDONYM.fullmatch(domain) else persons[Name("d", domain)].pseudonym for domain in domains
         ]
-    return _texts(event, person or sealing.persons.get(OF_WORKSPACE), sealing)
-
-
-def _person(event: Mapping[str, Any], sealing: Sealing) -> Person | None:
-    """Under whose key an event's texts are sealed: the contact's that it names first, else the visitor's; None: nobody's."""
-    for contact in contacts_of(event):
-        for _, name in identifiers_of(contact):
-            return sealing.persons[name]
-    visitor = event.get("visitor_id")
-    return None if visitor is None else sealing.persons.get(Name("v", visitor))
+    said = _shortened(event, sealing)
+    if not said or event["type"] == "asset_registered":
+        return None
+    by = person or persons[OF_WORKSPACE]
+    return {"by": by.pseudonym, "sealed": by.key.seal(orjson.dumps(said), BESIDE)}
 
 
 def _sealed_property(name: str, value: str | None, person: Person | None, sealing: Sealing) -> str | None:
@@ -116,23 +116,17 @@ def _sealed_property(name: str, value: str | None, person: Person | None, sealin
     return f"~s{person.pseudonym.removeprefix('~')}:{person.key.seal(value.encode(), PROPERTY)}"
 
 
-def _texts(event: dict[str, Any], person: Person | None, sealing: Sealing) -> dict[str, str] | None:
-    """Replace what URLs, referrer and title say of a person; what they said is sealed under the person's key."""
+def _shortened(event: dict[str, Any], sealing: Sealing) -> dict[str, str]:
+    """Replace what URLs, referrer and title say of a person; returns what they said, by field."""
     said = {}
-    for field in TEXTS:
-        if not (told := event.get(field)):
-            continue
-        if field == "referrer":
-            short = reduced(told)
-        elif field == "title":
-            short = told if _ALREADY.fullmatch(told) else sealing.value(told)
-        else:
-            short = sealing.url(told)
-        if short != told:
+    for field in URLS:
+        if (told := event.get(field)) and (short := sealing.url(told)) != told:
             said[field], event[field] = told, short
-    if not said or person is None or event["type"] == "asset_registered":
-        return None
-    return {"by": person.pseudonym, "sealed": person.key.seal(orjson.dumps(said), BESIDE)}
+    if (told := event.get("referrer")) and (short := reduced(told)) != told:
+        said["referrer"], event["referrer"] = told, short
+    if (told := event.get("title")) and not _is_pseudonym(told):
+        said["title"], event["title"] = told, sealing.value(told)
+    return said
 
 
 def opened(beside: Mapping[str, str], key: PersonKey) -> dict[str, str]:

@@ -8,7 +8,7 @@ import base64
 import binascii
 import hmac
 import os
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -19,6 +19,7 @@ MASTER_KEY_FILE = "master.key"
 DIGEST_BYTES = 15  # 24 characters of base32, without padding; 120 bits do not collide
 SEED_BYTES = 16  # of which the key of a person is derived
 CACHED_DIGESTS = 16_384  # about 4 MB
+CACHED_WORKSPACES = 1_024
 
 
 class BadMasterKey(Exception):
@@ -34,6 +35,7 @@ class MasterKey:
             raise BadMasterKey(f"the master key has {len(secret)} bytes; {MASTER_KEY_BYTES} are expected, in base64")
         self._secret = secret
         self._wrapping = AESSIV(self._derived("wrap", ""))
+        self._digest_key = lru_cache(CACHED_WORKSPACES)(partial(self._derived, "digest"))
         self._of_workspace = lru_cache(CACHED_DIGESTS)(self._digest)
 
     @classmethod
@@ -65,7 +67,7 @@ class MasterKey:
         return self._of_workspace(workspace, kind, text)
 
     def _digest(self, workspace: str, kind: str, text: str) -> str:
-        told = hmac.digest(self._derived("digest", workspace), f"{kind}\0{text}".encode(), "sha256")
+        told = hmac.digest(self._digest_key(workspace), f"{kind}\0{text}".encode(), "sha256")
         return written(told[:DIGEST_BYTES])
 
     def wrap(self, seed: bytes, text: str, label: str) -> bytes:
@@ -85,7 +87,11 @@ class PersonKey:
     """Seals and opens texts under the key of one person."""
 
     def __init__(self, seed: bytes) -> None:
-        self._cipher = AESSIV(hmac.digest(seed, b"touchline person", "sha256"))
+        self._seed = seed
+
+    @cached_property
+    def _cipher(self) -> AESSIV:  # of most persons nothing is sealed
+        return AESSIV(hmac.digest(self._seed, b"touchline person", "sha256"))
 
     def seal(self, text: bytes, label: str) -> str:
         """The text sealed, in characters that a URL can hold; `label` says what the text is."""

@@ -9,7 +9,7 @@ import orjson
 
 from shared.events.codec import Record, encode_record
 from shared.log.port import Entry, EventLog, Position
-from shared.sealing.fields import Sealing, names_in, sealed
+from shared.sealing.fields import Place, Sealing, other_names_in, places_in, sealed
 from shared.sealing.names import Name
 from shared.sealing.vault import Vault
 
@@ -84,20 +84,27 @@ async def seal_all(vault: Vault, workspace: str, values: Sequence[bytes]) -> tup
     """Records of the log, sealed; and the names that they say are to be forgotten."""
     records = [_decode(value) for value in values]
     events: list[dict[str, Any]] = [orjson.loads(bytes(record.event)) for record in records]
-    told = [list(names_in(event)) for event in events]
-    forgotten = {name for event, names in zip(events, told, strict=True) if event["type"] == FORGETS for name in names}
-    persons = await vault.persons(workspace, {name for names in told for name in names})
+    places = list(map(places_in, events))
+    others = list(map(other_names_in, events))
+    names = {name for of_event in places for _, _, name in of_event}
+    persons = await vault.persons(workspace, names.union(*others))
+    forgotten = {
+        name
+        for event, of_event in zip(events, places, strict=True)
+        if event["type"] == FORGETS
+        for _, _, name in of_event
+    }
     sealing = Sealing(persons, partial(vault.value, workspace), partial(vault.url, workspace))
     stored = [
-        seal_one(record, event, sealing) if names else value
-        for value, record, event, names in zip(values, records, events, told, strict=True)
+        seal_one(record, event, of_event, sealing) if of_event or more or "properties" in event else value
+        for value, record, event, of_event, more in zip(values, records, events, places, others, strict=True)
     ]
     return stored, forgotten
 
 
-def seal_one(record: Record, event: dict[str, Any], sealing: Sealing) -> bytes:
+def seal_one(record: Record, event: dict[str, Any], places: Sequence[Place], sealing: Sealing) -> bytes:
     """A record with its event sealed."""
-    beside = sealed(event, sealing)
+    beside = sealed(event, places, sealing)
     raw = msgspec.Raw(orjson.dumps(event))
     return encode_record(
         Record(

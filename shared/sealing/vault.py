@@ -4,6 +4,7 @@ A row has the keyed digest of a name, the pseudonym that stands for it in the lo
 the key that the person's other texts are sealed with. Without the row nobody can tell the name, and nobody can open the texts.
 """
 
+import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
@@ -24,12 +25,20 @@ CACHED_PERSONS = 65_536  # about 60 MB; an hour's visitors of a busy workspace
 FORGOTTEN = "forgotten"  # the topic of `shared.wakeups`: caches of persons are dropped
 PAGE = 5_000  # names in one statement
 
-KNOWN = "SELECT digest, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND digest = ANY($2::text[])"
-ADD = """
-INSERT INTO touchline.person (workspace_id, digest, pseudonym, key, sealed)
-SELECT $1, u.* FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[]) u(digest, pseudonym, key, sealed)
-ON CONFLICT (workspace_id, digest) DO NOTHING
+KNOWN = """
+SELECT workspace_id, digest, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND digest = ANY($2::text[])
 """
+KNOWN_OR_ADDED = """
+WITH added AS (
+    INSERT INTO touchline.person (workspace_id, digest, pseudonym, key, sealed)
+    SELECT u.workspace_id, u.digest, u.pseudonym, u.key, u.sealed
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[]) u(workspace_id, digest, pseudonym, key, sealed)
+    CROSS JOIN (SELECT CASE WHEN $6 THEN set_config('synchronous_commit', 'off', true) END) quick
+    ON CONFLICT (workspace_id, digest) DO NOTHING RETURNING workspace_id, digest)
+SELECT workspace_id, digest, NULL AS pseudonym, NULL AS sealed FROM added
+UNION ALL SELECT p.workspace_id, p.digest, p.pseudonym, p.sealed
+FROM unnest($1::text[], $2::text[]) u(workspace_id, digest) JOIN touchline.person p USING (workspace_id, digest)
+"""  # a row that another transaction adds meanwhile is in neither part
 NAMED = """
 SELECT workspace_id, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND key = ANY($2::bigint[])
 """
@@ -53,6 +62,21 @@ class Person(NamedTuple):
     key: PersonKey
 
 
+class _New(NamedTuple):
+    """What a name gets that has no row yet: a pseudonym, the seed of its key, and what its row holds."""
+
+    pseudonym: str
+    seed: bytes
+    sealed: bytes
+
+
+class _Batch(NamedTuple):
+    """Names that are asked for together, each with its workspace, and the task that asks."""
+
+    names: "dict[tuple[str, Name], None]"
+    task: "asyncio.Future[dict[tuple[str, Name], Person]]"
+
+
 class Vault:
     """The persons of a store. One instance a process; `wakeups` tells it what other processes have forgotten.
 
@@ -68,17 +92,24 @@ class Vault:
         """
         self._pool, self.master, self._wakeups, self._durable = pool, master, wakeups, durable
         self._persons: OrderedDict[tuple[str, Name], Person] = OrderedDict()
+        self._drops = 0
+        self._batch: _Batch | None = None
+        self._turn = asyncio.Lock()
         self._url = lru_cache(CACHED_URLS)(self._without_values)
         self._heard = 0 if wakeups is None else wakeups.count(FORGOTTEN)
 
     def _drop_what_others_forgot(self) -> None:
         if self._wakeups is not None and (heard := self._wakeups.count(FORGOTTEN)) != self._heard:
             self._heard = heard
-            self._persons.clear()
+            self._forget_what_is_remembered()
+
+    def _forget_what_is_remembered(self) -> None:
+        self._persons.clear()
+        self._drops += 1
 
     def drop_cache(self) -> None:
         """Drop what this process remembers, and let other processes do so. Call it after the commit of what was forgotten."""
-        self._persons.clear()
+        self._forget_what_is_remembered()
         if self._wakeups is not None:
             self._wakeups.announce(FORGOTTEN)
             self._heard = self._wakeups.count(FORGOTTEN)
@@ -94,44 +125,66 @@ class Vault:
             else:
                 self._persons.move_to_end((workspace, name))
                 found[name] = person
-        for at in range(0, len(unknown), PAGE):
-            found |= await self._asked(workspace, unknown[at : at + PAGE])
+        if unknown:
+            found |= await self._asked(workspace, unknown)
         while len(self._persons) > CACHED_PERSONS:
             self._persons.popitem(last=False)
         return found
 
     async def _asked(self, workspace: str, names: Sequence[Name]) -> dict[Name, Person]:
-        by_digest = {self.digest(workspace, name): name for name in names}
-        digests = sorted(by_digest)  # in one order, so that two processes never wait for each other
+        """The persons of names that are not remembered. Calls that come while a statement is under way share the next one."""
+        if self._batch is None:
+            self._batch = _Batch({}, asyncio.ensure_future(self._ask_together()))
+        batch = self._batch
+        batch.names.update(dict.fromkeys((workspace, name) for name in names))
+        found = await asyncio.shield(batch.task)  # who is cancelled does not take it from the others
+        return {name: found[workspace, name] for name in names}
+
+    async def _ask_together(self) -> dict[tuple[str, Name], Person]:
+        async with self._turn:
+            batch, self._batch = self._batch, None
+            assert batch is not None
+            names = list(batch.names)
+            found: dict[tuple[str, Name], Person] = {}
+            for at in range(0, len(names), PAGE):
+                found |= await self._ask(names[at : at + PAGE])
+            return found
+
+    async def _ask(self, names: Sequence[tuple[str, Name]]) -> dict[tuple[str, Name], Person]:
+        """The persons of some names; who has no row yet gets one. They are remembered, unless somebody is forgotten meanwhile."""
+        drops = self._drops
+        by_digest = {(workspace, self.digest(workspace, name)): (workspace, name) for workspace, name in names}
+        places = sorted(by_digest)  # in one order, so that two processes never wait for each other
+        workspaces, digests = [workspace for workspace, _ in places], [digest for _, digest in places]
+        new = [self._new(*by_digest[place]) for place in places]
         try:
             async with self._pool.acquire() as connection:
-                rows = await connection.fetch(KNOWN, workspace, digests)
-                lacking = set(by_digest) - {row["digest"] for row in rows}
-                if lacking:
-                    await self._add(connection, workspace, [(d, by_digest[d]) for d in digests if d in lacking])
-                    rows += await connection.fetch(KNOWN, workspace, sorted(lacking))
+                rows = await connection.fetch(
+                    KNOWN_OR_ADDED, workspaces, digests, [each.pseudonym for each in new],
+                    [key_of(each.pseudonym) for each in new], [each.sealed for each in new], not self._durable,
+                )  # fmt: skip
+                lacking = by_digest.keys() - {(row["workspace_id"], row["digest"]) for row in rows}
+                for workspace, digest in sorted(lacking):
+                    rows += await connection.fetch(KNOWN, workspace, [digest])
         except (*AWAY, asyncpg.PostgresError) as error:
             raise LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}") from error
+        seeds = dict(zip(places, new, strict=True))
         found = {}
         for row in rows:
-            name = by_digest[row["digest"]]
-            seed, _ = self.master.unwrap(row["sealed"], _label(workspace, row["pseudonym"]))
-            found[name] = self._persons[workspace, name] = Person(row["pseudonym"], PersonKey(seed))
+            place, pseudonym = (row["workspace_id"], row["digest"]), row["pseudonym"]
+            if pseudonym is None:
+                pseudonym, seed = seeds[place].pseudonym, seeds[place].seed
+            else:
+                seed, _ = self.master.unwrap(row["sealed"], _label(place[0], pseudonym))
+            found[by_digest[place]] = Person(pseudonym, PersonKey(seed))
+        if drops == self._drops:
+            self._persons.update(found)
         return found
 
-    async def _add(self, connection: Any, workspace: str, names: Sequence[tuple[str, Name]]) -> None:
-        """Give names a pseudonym and a key, each unless another process does it first."""
-        pseudonyms = [self._pseudonym(workspace, name) for _, name in names]
-        sealed = [
-            self.master.wrap(os.urandom(SEED_BYTES), name.text, _label(workspace, pseudonym))
-            for (_, name), pseudonym in zip(names, pseudonyms, strict=True)
-        ]
-        async with connection.transaction():
-            if not self._durable:
-                await connection.execute("SET LOCAL synchronous_commit = off")
-            await connection.execute(
-                ADD, workspace, [digest for digest, _ in names], pseudonyms, list(map(key_of, pseudonyms)), sealed
-            )
+    def _new(self, workspace: str, name: Name) -> _New:
+        """A pseudonym and a key for a name, unless it has a row."""
+        pseudonym, seed = self._pseudonym(workspace, name), os.urandom(SEED_BYTES)
+        return _New(pseudonym, seed, self.master.wrap(seed, name.text, _label(workspace, pseudonym)))
 
     def digest(self, workspace: str, name: Name) -> str:
         """The keyed digest by which a name is found."""
@@ -158,8 +211,8 @@ class Vault:
         return f"~q{self.master.digest(workspace, 'q', text)}"
 
     def url(self, workspace: str, url: str) -> str:
-        """What stands for a URL: keyed digests in place of the values that no rule reads."""
-        return url if "=" not in url else self._url(workspace, url)
+        """What stands for a URL: keyed digests in place of what no rule reads of its query and its fragment."""
+        return self._url(workspace, url) if "=" in url or "#" in url else url
 
     def _without_values(self, workspace: str, url: str) -> str:
         return without_values(url, partial(self.value, workspace))

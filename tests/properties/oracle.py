@@ -168,6 +168,8 @@ def names(contact):
 
 
 def contact_objects(event):
+    if event["type"] == "contact_forgotten":  # it asks to forget who has the name, and names nobody itself
+        return []
     out = [event[field] for field in ("contact", "into") if field in event]
     return out + list(event.get("contacts", []))
 
@@ -186,6 +188,34 @@ def newer(event, other):
     else:
         mine, theirs = dt.datetime.fromisoformat(mine), dt.datetime.fromisoformat(theirs)
     return mine > theirs or (mine == theirs and sha(event) < sha(other))
+
+
+def as_persons(received):
+    """Rule **forgotten**: the events in the order of receipt, with `~` before a name for each time that who had it was forgotten.
+
+    So equal names are those of one person, before and after. E-mail addresses are written as they are compared.
+    """
+    times, out = {}, []
+
+    def renamed(kind, text):
+        text = email_of(text) if kind == "email" else text
+        return "~" * times.get((kind, text), 0) + text
+
+    for event in received:
+        told = {**event}
+        if "visitor_id" in event:
+            told["visitor_id"] = renamed("visitor", event["visitor_id"])
+        for field in ("contact", "into"):
+            if field in event:
+                told[field] = {kind: renamed(kind, text) for kind, text in event[field].items()}
+        if "contacts" in event:
+            told["contacts"] = [{kind: renamed(kind, text) for kind, text in c.items()} for c in event["contacts"]]
+        if event["type"] == "contact_forgotten":
+            for kind, text in Oracle(out).joined_with(names(told["contact"])):
+                name = kind, text.lstrip("~")
+                times[name] = times.get(name, 0) + 1
+        out.append(told)
+    return out
 
 
 class Oracle:
@@ -324,6 +354,15 @@ class Oracle:
                     groups.remove(other)
                 groups.append(joined)
         return {name: frozenset(group) for group in groups for name in group}
+
+    def joined_with(self, identifiers):
+        """All names of the contacts that have these identifiers, and the visitors that were ever one of them."""
+        contacts = [self.contact_of.get(name, frozenset([name])) for name in identifiers]
+        visitors = {
+            ("visitor", e["visitor_id"]) for e in self.events for c in contacts
+            if "visitor_id" in e and "contact" in e and names(e["contact"])[0] in c
+        }  # fmt: skip
+        return visitors.union(*contacts)
 
     def naming(self, contact):
         return [e for e in self.events if any(set(names(c)) & contact for c in contact_objects(e))]

@@ -113,7 +113,7 @@ async def _digest_some(connection: Connection, workspace: Workspace, partitions:
     """Often not at all, so that cells stay dirty, added and stale while the next batches come."""
     ws = await workspace_number(connection, workspace.name)
     for _ in range(rng.choice([0, 0, 1, 2, 9])):
-        if not await Digester(workspace.partition, partitions).step(connection, ws, months=rng.random() < 0.7):
+        if not await Digester(workspace.partition, partitions).step(connection, ws, unions=rng.random() < 0.7):
             break
 
 

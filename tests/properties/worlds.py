@@ -518,3 +518,16 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
     if rng.random() < 0.35:
         events += told_again(rng, cast, events)
     return events
+
+
+def received_with_forgetting(rng: random.Random, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events of a world in an order of receipt, some twice, with requests between them to forget contacts."""
+    received = events + [event for event in events if rng.random() < 0.1]
+    rng.shuffle(received)
+    named = [event["contact"] for event in events if "contact" in event] or CONTACTS
+    for n in range(rng.choice([1, 1, 2, 4])):
+        contact = rng.choice(rng.choice([named, named, CONTACTS]))
+        told = {"type": "contact_forgotten", "id": f"f{n}", "contact": contact}
+        told["occurred_at"] = rng.choice([EARLY, BASE.isoformat(), "2025-06-01T00:00:00Z"])
+        received.insert(rng.randint(0, len(received)), told)
+    return received

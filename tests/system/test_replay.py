@@ -120,6 +120,21 @@ def test_a_sound_store_is_equal_and_a_corrupted_row_is_found_and_named(own: Runn
     runner.run(check())
 
 
+def test_a_digest_that_says_something_else_than_the_touches_is_found(own: Running, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(own, "digests")
+        await send(workspace, mix("d"))
+        await workspace.project(700)
+        assert (await verified(own)).equal
+        await own.pool.execute("UPDATE g1.added_cell SET touches = touches + 1")
+        comparison = await verified(own)
+        assert (comparison.differing, comparison.equal) == ([], False)
+        await own.pool.execute("UPDATE g1.added_cell SET touches = touches - 1")
+        assert (await verified(own)).equal
+
+    runner.run(check())
+
+
 def test_it_compares_one_position_while_traffic_goes_on(own: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         assert own.projectors is not None

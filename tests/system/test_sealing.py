@@ -129,6 +129,24 @@ def test_the_same_address_is_a_new_contact_after_it_was_forgotten(sealed: Worksp
     run(check())
 
 
+def test_to_forget_whom_nobody_knows_makes_no_contact_and_an_early_request_creates_none(
+    sealed: Workspace, run: Run
+) -> None:
+    async def check() -> None:
+        unknown = {**FORGET, "id": "unknown", "contact": {"id": "9", "email": "nobody-knows@nordmann.example"}}
+        await sealed.send(*ALL, unknown)
+        await sealed.project()
+        before = await overview(sealed), (await sealed.get("/v1/contacts")).json()["items"]
+        assert len(before[1]) == 1
+        await sealed.send({**FORGET, "occurred_at": "2024-01-01T00:00:00Z"})  # before all else that names the contact
+        await sealed.project()
+        (item,) = (await sealed.get("/v1/contacts")).json()["items"]
+        gone = (await sealed.get(f"/v1/contacts/{item['contact']}")).json()
+        assert (gone["conversion"], await overview(sealed)) == ("form", before[0])
+
+    run(check())
+
+
 def test_hubspots_privacy_deletion_forgets_the_contact(sealed: Workspace, run: Run) -> None:
     async def check() -> None:
         portal = await connected(sealed)

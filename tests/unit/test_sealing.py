@@ -31,13 +31,17 @@ class Known:
     ("url", "kept"),
     [
         ("https://a.example/p?utm_campaign=x&gclid=1&tl_via=b", "https://a.example/p?utm_campaign=x&gclid=1&tl_via=b"),
-        ("https://a.example/p?email=k%40x.no&utm_source=y", "https://a.example/p?email=#k@x.no#&utm_source=y"),
-        ("https://a.example/p?a=b;utm_medium=z#/r?q=s", "https://a.example/p?a=#b#;utm_medium=z#/r?q=#s#"),
+        ("https://a.example/p?email=k%40x.no&utm_source=y", "https://a.example/p?email=<k@x.no>&utm_source=y"),
+        ("https://a.example/p?a=b;utm_medium=z#/r?q=s", "https://a.example/p?a=<b>;utm_medium=z#/r?q=<s>"),
         ("https://a.example/p?empty=&blank=%20", "https://a.example/p?empty=&blank=%20"),
+        ("https://a.example/p#kari%20nordmann", "https://a.example/p#<kari nordmann>"),
+        ("https://a.example/p#!/route/1", "https://a.example/p#!/route/1"),
+        ("https://a.example/p#:~:text=Kari", "https://a.example/p#:~:text=<Kari>"),
+        ("https://a.example/p#utm_campaign=x&who=k", "https://a.example/p#utm_campaign=x&who=<k>"),
     ],
 )
-def test_values_that_no_rule_reads_leave_a_url(url: str, kept: str) -> None:
-    assert without_values(url, lambda text: f"#{text}#") == kept
+def test_what_no_rule_reads_of_query_and_fragment_leaves_a_url(url: str, kept: str) -> None:
+    assert without_values(url, lambda text: f"<{text}>") == kept
 
 
 @pytest.mark.parametrize(

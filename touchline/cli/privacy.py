@@ -14,7 +14,12 @@ Contact = Annotated[str, typer.Argument(help="any identifier of the contact: an 
 
 
 @command(app, "seal")
-def seal(data: Data = None, as_json: AsJson = False) -> None:
+def seal(
+    data: Data = None,
+    topic: Annotated[str | None, typer.Option("--topic", metavar="NAME", help="a new Kafka topic for the sealed events, if the log is a topic that has events; the old topic is deleted", show_default=False)] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask before the old topic is deleted")] = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Seal a store: from now on its log holds pseudonyms in place of people's identifiers, and its events are rewritten so.
 
     The services must not run. The master key is that of TOUCHLINE_MASTER_KEY or, with an embedded store, the file `master.key` in
@@ -22,7 +27,7 @@ def seal(data: Data = None, as_json: AsJson = False) -> None:
     """
     from touchline.commands import privacy
 
-    privacy.seal(data, as_json=as_json)
+    privacy.seal(data, topic, yes=yes, as_json=as_json)
 
 
 @command(app, "export")

@@ -16,7 +16,8 @@ from services.replay.export import NoContact
 from services.replay.hubspot.errors import HubSpotRefuses
 from services.replay.mapping.errors import BadMapping
 from services.replay.rebuild import NothingBefore
-from services.replay.sealing import NotRewritable, NotSealed, StoreInUse
+from services.replay.sealing import NotSealed, StoreInUse
+from services.replay.sealing_topic import GrownMeanwhile, NotDeleted, NotRewritable
 from services.replay.sources import Unreadable
 from services.replay.what_if import Taken, Unfit
 from services.replay.worker_pool import WorkerLost
@@ -31,7 +32,7 @@ from touchline.embedded import DatabaseLost, InUse
 from touchline.serve import listen
 
 FORESEEN = (
-    BadBackup, BadMapping, BadMasterKey, NotRewritable, NotSealed, StoreInUse, Busy, WorkerLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, NotFound, UnknownWorkspace, asyncpg.PostgresError,
+    BadBackup, BadMapping, BadMasterKey, GrownMeanwhile, NotDeleted, NotRewritable, NotSealed, StoreInUse, Busy, WorkerLost, DatabaseLost, HubSpotRefuses, InUse, Unreadable, Taken, Unfit, NoContact, NoGeneration, NotEmpty, NothingBefore, WrongLog, WrongShape, UnfitTopic, LogDamaged, LogUnavailable, NotFound, UnknownWorkspace, asyncpg.PostgresError,
     *AWAY, OSError,
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """`touchline privacy`: seal a store, show what is stored of a contact, and forget a contact."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -8,7 +9,18 @@ import typer
 import uvloop
 from rich.console import Console
 
-from services.replay.sealing import OTHERS, StoreInUse, forget_contact, master_key_of, seal_store, stored_of
+from services.replay.sealing import (
+    OTHERS,
+    StoreInUse,
+    forget_contact,
+    master_key_of,
+    seal_store,
+    seal_store_on_kafka,
+    stored_of,
+)
+from services.replay.sealing_topic import delete_topic
+from shared.log.kafka import KafkaLog
+from shared.log.kafka_topic import open_kafka_log
 from shared.log.postgres import PARTITIONS
 from shared.sealing.log import unsealed
 from shared.store.migrate import migrate
@@ -21,32 +33,55 @@ from touchline.configuration import Configuration
 console = Console(highlight=False)
 
 
-def seal(data: Path | None, *, as_json: bool) -> None:
-    """Seal a store and rewrite its log. Exits 1 if services use it, if the log is Kafka's and has events, or without a key."""
+def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> None:
+    """Seal a store and rewrite its log; a log on Kafka that has events is copied into the new topic `topic`, and its old topic deleted.
+
+    Asks before, unless `yes`. Exits 1 if services use the store, if the log is Kafka's and has events but no topic is named, or without a key.
+    """
     configuration = Configuration()
-
-    async def sealed(url: str) -> int:
-        await migrate(url, PARTITIONS)
-        connection = await asyncpg.connect(url)
-        try:
-            if await connection.fetchval(OTHERS):
-                raise StoreInUse(
-                    "other processes use this database: stop the services first, and start them again afterwards"
-                )
-        finally:
-            await connection.close()
-        async with reached(url, configuration, 3) as (pool, log):
-            master = await master_key_of(pool, configuration.master_key)
-            return await seal_store(pool, unsealed(log), master, lambda _: None)
-
+    if topic is not None and configuration.kafka is None:
+        raise typer.BadParameter("the log of this store is not on Kafka", param_hint="--topic")
+    if topic is not None and topic == configuration.kafka_topic:
+        raise typer.BadParameter("this is the topic that holds the log now; name a new one", param_hint="--topic")
+    if topic is not None and not yes:
+        asked = f"Copy the log, sealed, to the topic {topic}, and then delete the topic {configuration.kafka_topic} for good?"
+        typer.confirm(asked, abort=True, err=True)
     with errors_in_one_line(), database(data) as url:
-        events = uvloop.run(sealed(url))
+        events = uvloop.run(_sealed(url, configuration, topic))
     if as_json:
         print(json.dumps({"events": events}))
-    else:
+        return
+    console.print(f"[green]sealed[/]: {events:,} events of the log. Start the services: the projection is made anew")
+    if topic is not None:
         console.print(
-            f"[green]sealed[/]: {events:,} events of the log. Start the services: the projection is made anew"
+            f"Set TOUCHLINE_KAFKA_TOPIC={topic} for all of them; the topic {configuration.kafka_topic} is deleted"
         )
+
+
+async def _sealed(url: str, configuration: Configuration, topic: str | None) -> int:
+    """Seal the store; returns how many events its log has."""
+    await migrate(url, PARTITIONS)
+    connection = await asyncpg.connect(url)
+    try:
+        if await connection.fetchval(OTHERS):
+            raise StoreInUse(
+                "other processes use this database: stop the services first, and start them again afterwards"
+            )
+    finally:
+        await connection.close()
+    async with reached(url, configuration, 3) as (pool, log):
+        master = await master_key_of(pool, configuration.master_key)
+        plain = unsealed(log)
+        if topic is None or configuration.kafka is None or not isinstance(plain, KafkaLog):
+            return await seal_store(pool, plain, master, lambda _: None)
+        named = replace(configuration.kafka, topic=topic)
+        new = await open_kafka_log(named, plain.partitions, configuration.kafka_replication_factor)
+        try:
+            events = await seal_store_on_kafka(pool, plain, new, master, lambda _: None)
+        finally:
+            await new.close()
+    await delete_topic(configuration.kafka)
+    return events
 
 
 def export(contact: str, data: Path | None, workspace: str) -> None:

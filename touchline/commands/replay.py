@@ -17,6 +17,7 @@ from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
 from services.replay.verify import Comparison, Drawn, verify
 from shared.projection.checksums import Checksum, set_checksums
 from shared.projection.generations import WHAT_IF
+from shared.reading.time_range import TimeRange
 from touchline.commands.on_store import StoreAccess, on_store
 from touchline.commands.output import errors, errors_in_one_line
 from touchline.commands.store import database, read_only
@@ -43,7 +44,7 @@ def verify_(sample: str | None, processes: int, data: Path | None, *, as_json: b
         print(json.dumps(_as_json(comparison)))
     else:
         _print_text(comparison)
-    if comparison.differing:
+    if not comparison.equal:
         raise typer.Exit(DIFFERENT)
 
 
@@ -171,7 +172,7 @@ def _table(*headings: str) -> Table:
 
 def _as_json(comparison: Comparison) -> dict[str, Any]:
     return {
-        "generation": comparison.generation, "offsets": comparison.offsets, "equal": not comparison.differing,
+        "generation": comparison.generation, "offsets": comparison.offsets, "equal": comparison.equal,
         "sample": comparison.sample and comparison.sample.said,
         "left_out": sorted(comparison.left_out.values()),
         "tables": {
@@ -182,6 +183,10 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
             {"table": d.table, "key": _plain(d.key), "columns": d.columns, "live": _plain(d.live),
              "rebuilt": _plain(d.rebuilt), "event": d.event}
             for d in comparison.rows
+        ],
+        "digests": [
+            {"campaign": d.campaign, **TimeRange(d.from_us, d.to_us).as_json(), "by_digests": str(d.by_cells),
+             "by_touches": str(d.by_touches)} for d in comparison.cells
         ],
     }  # fmt: skip
 
@@ -210,11 +215,18 @@ def _print_text(comparison: Comparison) -> None:
             f"not compared: {workspace}, whose rows are being made anew for changed settings; `touchline status` says how far",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-    if not comparison.differing:
+    for found in comparison.cells:
+        span = TimeRange(found.from_us, found.to_us).as_json()
+        console.print(
+            f"[red]different[/]: of the campaign with the key {found.campaign}, from {span['from']} to {span['to']}, digests say "
+            f"{found.by_cells}, and touches {found.by_touches}", soft_wrap=True,
+        )  # fmt: skip
+    if comparison.equal:
         of_it = "of that part" if comparison.sample else "of it"
         console.print(f"[green]equal[/]: {comparison.generation} is what its {events:,} events make {of_it}")
         return
-    console.print(f"[red]different[/]: {', '.join(comparison.differing)}")
+    if comparison.differing:
+        console.print(f"[red]different[/]: {', '.join(comparison.differing)}")
     for difference in comparison.rows[:ROWS_PRINTED]:
         _print_row(difference)
     if len(comparison.rows) > ROWS_PRINTED:

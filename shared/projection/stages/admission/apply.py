@@ -4,7 +4,7 @@ Rules **once** and **retracted** decide. The event index gets a row for every id
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from operator import itemgetter
@@ -132,16 +132,11 @@ async def _admit(context: Context, batch: Sequence[Prepared]) -> _Settling:
     """Decide for every event of the batch whether it is in the set, and what that does to events already known."""
     settling = _Settling()
     known_by_id = await known_ids(context, {arrived.key128: arrived.event_id for arrived in batch})
-    told: dict[str, list[Prepared]] = {}
-    for arrived in batch:
-        told.setdefault(arrived.event_id, []).append(arrived)
+    settling.fresh = {arrived.event_id: arrived for arrived in batch}
     contests = []
-    for event_id, tellings in told.items():
-        known = known_by_id.get(event_id)
-        if known is None and len(tellings) == 1:
-            settling.fresh[event_id] = tellings[0]
-        else:
-            contests.append(_Contest(tellings, known))
+    for event_id, tellings in _contested(batch, settling.fresh, known_by_id).items():
+        del settling.fresh[event_id]
+        contests.append(_Contest(tellings, known_by_id.get(event_id)))
     rivals = await from_log(context, [c.known["log_offset"] for c in contests if c.needs_the_known])
     for contest in contests:
         if (first := _settle(settling, contest, rivals)) is not None:
@@ -152,6 +147,20 @@ async def _admit(context: Context, batch: Sequence[Prepared]) -> _Settling:
     await _renew(context, [arrived for _, arrived in settling.renewed])
     await _retract(context, settling)
     return settling
+
+
+def _contested(
+    batch: Sequence[Prepared], ids: Collection[str], known_by_id: Mapping[str, Any]
+) -> dict[str, list[Prepared]]:
+    """The events of a batch whose id another of them has too, or is known, by id; `ids` are all of them, each once."""
+    if len(ids) == len(batch) and not known_by_id:
+        return {}
+    twice = {event_id for event_id, times in Counter(arrived.event_id for arrived in batch).items() if times > 1}
+    told: dict[str, list[Prepared]] = {}
+    for arrived in batch:
+        if arrived.event_id in twice or arrived.event_id in known_by_id:
+            told.setdefault(arrived.event_id, []).append(arrived)
+    return told
 
 
 def _settle(settling: _Settling, contest: _Contest, rivals: Mapping[int, Prepared]) -> Prepared | None:

@@ -58,7 +58,10 @@ DROP_ADDRESSES = sql("DELETE FROM {g}.address WHERE ws = $1 AND page = ANY($2::b
 ADD_ADDRESSES = sql("""
 INSERT INTO {g}.address SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[])
 """)
-DROP_WINDOWS = sql("DELETE FROM {g}.attribution_window WHERE ws = $1 AND key = ANY($2::bigint[])")
+DROP_WINDOWS = sql("""
+DELETE FROM {g}.attribution_window WHERE ws = $1 AND key = ANY($2::bigint[])
+RETURNING campaign, route, key, from_us, to_us, window_status, asset
+""")
 ADD_WINDOWS = sql("""
 INSERT INTO {g}.attribution_window SELECT $1, * FROM unnest(
     $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::smallint[], $8::bigint[])
@@ -84,9 +87,9 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     for (value, campaign), spans in claimed.spans.items():
         rows += [(campaign, Route.UTM, value, *p, None) for p in utm_pieces(spans)]
     keys = frozenset((*assets, *pages, *claimed.values))
-    await context.connection.execute(DROP_WINDOWS, context.ws, list(keys))
+    was = {tuple(row) for row in await context.connection.fetch(DROP_WINDOWS, context.ws, list(keys))}
     await _add(context, ADD_WINDOWS, rows)
-    return [CatalogChanged(keys)]
+    return [CatalogChanged(keys, frozenset(campaign for campaign, *_ in was.symmetric_difference(rows)))]
 
 
 async def _derive_campaigns(context: Context, events: CatalogEvents, campaigns: Collection[int]) -> set[int]:

@@ -5,14 +5,14 @@ from the touches until `shared.projection.digesting` has digested it again. Cell
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import blake2b
-from struct import Struct
-from typing import Any, NamedTuple
+from struct import Struct, pack
+from typing import Any
 
 from shared.projection.changes import (
+    CatalogChanged,
     Change,
     Changes,
     EventsArrived,
@@ -40,8 +40,8 @@ from shared.projection.stages.cells.gather import (
     kept,
     owners,
 )
+from shared.projection.visitors import owned_persons
 from shared.rules.influence import INFLUENCING, TouchType
-from shared.rules.order import Order
 from shared.rules.pre_association import COUNTING_CLASSES
 
 AT_ONCE_EVENTS_MAX = 20_000  # of history are digested in the batch that finds none of it digested: some 0.3 s
@@ -49,10 +49,26 @@ DAYS_AT_A_TIME = 92  # a partition of `touch`
 PERSONS_AT_A_TIME = 5_000
 KNOWN_KEY_SETS_MAX = 65_536  # that a projector remembers to have written; about 15 MB
 
-CELL_COLUMNS = ("ws", "key_set", "day", "kinds", "touches", "sessions", "new_sessions", "contacts")
+ADDED_COLUMNS = ("ws", "key_set", "day", "kind", "touches", "sessions", "new_sessions", "contacts")
 CARRIED_COLUMNS = ("ws", "key_set", "day", "occurred_at_us", "session", "session_at_us", "session_is_new")
 ADD_KEY_SETS = sql("""
 INSERT INTO {g}.key_set SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+ON CONFLICT DO NOTHING
+""")
+OF_CARRIED = sql("""
+SELECT v.key_set, v.session_at_us FROM unnest($2::bigint[], $3::int[]) c(key_set, day)
+JOIN {g}.carried_visit v ON v.ws = $1 AND v.key_set = c.key_set AND v.day = c.day
+""")
+FORGET_CAMPAIGNS = [
+    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND campaign = ANY($2::bigint[])")
+    for table in ("campaign_kept", "stale_campaign_day")
+]  # what is in `campaign_day` counts for nothing then, and is replaced when the campaign's days are made again
+ANY_CAMPAIGN_KEPT = sql("SELECT EXISTS (SELECT FROM {g}.campaign_kept WHERE ws = $1)")
+MARK_CAMPAIGN_DAYS = sql("""
+INSERT INTO {g}.stale_campaign_day
+SELECT DISTINCT $1::int, w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key_set, day)
+JOIN {g}.key_set k ON k.ws = $1 AND k.key_set = c.key_set
+JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[k.asset_or_page_key, k.via, k.utm])
 ON CONFLICT DO NOTHING
 """)
 KEEP = sql("""
@@ -67,8 +83,11 @@ NO_LOOPS, LOOPS = sql("SET LOCAL enable_nestloop = off"), sql("SET LOCAL enable_
 """Of tables without statistics PostgreSQL guesses that they have few rows, and reads one again for each row of another."""
 FORGET = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1")
-    for table in ("day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit")
-]
+    for table in (
+        "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "campaign_day", "stale_campaign_day",
+        "campaign_kept",
+    )
+]  # fmt: skip
 MAKE_MONTHS = sql(f"""
 WITH part AS MATERIALIZED (
     SELECT k.key_set, k.month, c.kinds, c.touches, c.sessions, c.new_sessions, c.contacts
@@ -96,54 +115,40 @@ FROM counted c JOIN visited v USING (key_set, month) LEFT JOIN influenced i USIN
 MONTHS_OF_DAYS = sql("SELECT DISTINCT key_set, day FROM {g}.day_cell WHERE ws = $1 AND day >= $2 AND day < $3")
 
 _three = Struct(">qqq").pack
-_key = Struct(">q").pack
+Keys = tuple[int, int, int]
+"""What a touch names together: an asset or page, what it came by, a utm value; 0 for none."""
+NO_KEYS: Keys = (0, 0, 0)
+NO_LIST = b""
+NO_LISTS = NO_LIST, NO_LIST, NO_LIST
+
+INFLUENCING_KINDS = frozenset(KINDS_A_TYPE * type_ + class_ for type_ in INFLUENCING for class_ in COUNTING_CLASSES)
+VISIT_KINDS = frozenset(KINDS_A_TYPE * TouchType.PAGE_VISITED + class_ for class_ in COUNTING_CLASSES)
 
 
-class Keys(NamedTuple):
-    """What a touch names together; 0 for none."""
-
-    asset_or_page_key: int
-    via: int
-    utm: int
-
-    @property
-    def key_set(self) -> int:
-        """The number of the set: a 64-bit digest, as other keys are."""
-        return _key_set(self)
+def key_set_of(keys: Keys) -> int:
+    """The number of a key set: a 64-bit digest, as other keys are."""
+    return int.from_bytes(blake2b(_three(*keys), digest_size=8, person=b"keyset").digest(), "big", signed=True)
 
 
-@lru_cache(65_536)
-def _key_set(keys: Keys) -> int:
-    digest = blake2b(_three(*keys), digest_size=8, person=b"keyset").digest()
-    return int.from_bytes(digest, "big", signed=True)
+class _KeySets:
+    """The key sets of a batch's touches. `known` are those that are in the store, by keys; `new` those that may not be."""
 
+    def __init__(self, known: Mapping[Keys, int]) -> None:
+        self._known = known
+        self.new: dict[Keys, int] = {}
 
-def keys_of(row: TouchRow) -> Keys | None:
-    """The keys of a touch; None if it has none: no campaign ever meets it."""
-    keys = Keys(row.asset_or_page_key or 0, row.via or 0, row.utm or 0)
-    return keys if any(keys) else None
-
-
-@dataclass
-class _Cell:
-    """What is added to a cell."""
-
-    touches: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    sessions: set[int] = field(default_factory=set)
-    new_sessions: set[int] = field(default_factory=set)
-    contacts: set[int] = field(default_factory=set)
-
-    def columns(self) -> tuple[Any, ...]:
-        kinds = sorted(self.touches)
-        return (
-            kinds, [self.touches[kind] for kind in kinds], packed(self.sessions), packed(self.new_sessions),
-            packed(self.contacts),
-        )  # fmt: skip
+    def of(self, row: TouchRow) -> int | None:
+        """The number of a touch's key set; None if it names nothing: no campaign ever meets it."""
+        keys = row.asset_or_page_key or 0, row.via or 0, row.utm or 0
+        found = self._known.get(keys) or self.new.get(keys)
+        if found is None and keys != NO_KEYS:
+            found = self.new[keys] = key_set_of(keys)
+        return found
 
 
 def packed(keys: Collection[int]) -> bytes:
     """Keys as cells have them: in order, eight bytes each."""
-    return b"".join(map(_key, sorted(keys)))
+    return pack(f">{len(keys)}q", *sorted(keys)) if keys else NO_LIST
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
@@ -156,13 +161,17 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if found is None or _concerns_all(changes) or found["time_zone"] != context.settings.time_zone:
         await begin_again(context)
         return []
-    days = days_of(found["time_zone"])
-    added = changes.of(TouchesAdded).touches
-    removed = changes.of(TouchesRemoved).touches
-    await save_key_sets(context, filter(None, map(keys_of, (*added, *removed))))
+    if campaigns := changes.of(CatalogChanged).campaigns:
+        for statement in FORGET_CAMPAIGNS:
+            await context.connection.execute(statement, context.ws, list(campaigns))
+    key_sets = _KeySets(context.remembered.key_sets)
+    days, through_day = days_of(found["time_zone"]), found["through_day"]
+    added = [(row, key_sets.of(row)) for row in changes.of(TouchesAdded).touches]
+    removed = [(row, key_sets.of(row)) for row in changes.of(TouchesRemoved).touches]
+    await _save_key_sets(context, key_sets.new)
     persons = await _persons(context, changes)
-    await _mark(context, persons, removed, days, found["through_day"])
-    await _add(context, changes, [row for row in added if row.person not in persons], days, found["through_day"])
+    await _mark(context, persons, removed, days, through_day)
+    await _add(context, changes, [each for each in added if each[0].person not in persons], days, through_day)
     return []
 
 
@@ -184,84 +193,117 @@ async def _persons(context: Context, changes: Changes) -> set[int]:
     return persons
 
 
+_Placed = tuple[TouchRow, int | None]
+"""A touch and the number of its key set."""
+
+
 async def _mark(
-    context: Context, persons: Collection[int], removed: Iterable[TouchRow], days: Days, through_day: int
+    context: Context, persons: Collection[int], removed: Iterable[_Placed], days: Days, through_day: int
 ) -> None:
-    """Mark the cells of these persons' touches, and of touches that are gone."""
-    cells = {(keys.key_set, days.day_of(row.occurred_at_us)) for row in removed if (keys := keys_of(row)) is not None}
+    """Mark the cells of these persons' touches, and of touches that are gone.
+
+    Where a session began on a day before, the cell of the same key set on that day is marked too, of what is stored and of what
+    was: a campaign's session is counted on the day on which it began.
+    """
+    cells = {(key_set, days.day_of(row.occurred_at_us)) for row, key_set in removed if key_set is not None}
     ordered = sorted(persons)
+    known = context.remembered.key_sets
     for begin in range(0, len(ordered), PERSONS_AT_A_TIME):
         rows = await context.connection.fetch(KEYS_OF_TOUCHES, context.ws, ordered[begin : begin + PERSONS_AT_A_TIME])
-        for asset_or_page_key, via, utm, at_us in rows:
-            if asset_or_page_key or via or utm:
-                cells.add((_key_set(Keys(asset_or_page_key, via, utm)), days.day_of(at_us)))
-    if dirty := sorted(cell for cell in cells if cell[1] < through_day):
-        await context.connection.execute(MARK, context.ws, *map(list, zip(*dirty, strict=True)))
-
-
-async def _add(context: Context, changes: Changes, rows: Sequence[TouchRow], days: Days, through_day: int) -> None:
-    """Append what these touches add."""
-    cells: dict[tuple[int, int], _Cell] = defaultdict(_Cell)
-    carried: list[tuple[Any, ...]] = []
-    owner = await _contact_of(context, changes, rows)
-    for row in rows:
-        keys = keys_of(row)
-        if keys is None or (day := days.day_of(row.occurred_at_us)) >= through_day:
-            continue
-        key_set = _key_set(keys)
-        cell = cells[key_set, day]
-        cell.touches[KINDS_A_TYPE * row.type + row.traffic_class] += row.count
-        if row.traffic_class not in COUNTING_CLASSES:
-            continue
-        if (contact := owner(row)) is not None:
-            cell.contacts.add(contact)
-        if row.type == TouchType.PAGE_VISITED and row.session is not None:
-            assert row.session_at_us is not None
-            if row.session_at_us < days.start_us(day):
-                carried.append(
-                    (context.ws, key_set, day, row.occurred_at_us, row.session, row.session_at_us, row.session_is_new)
-                )
+        for *named, at_us, session_at_us in rows:
+            keys = (named[0], named[1], named[2])
+            if keys == NO_KEYS:
                 continue
-            cell.sessions.add(row.session)
+            key_set = known.get(keys) or key_set_of(keys)
+            cells.add((key_set, days.day_of(at_us)))
+            if session_at_us is not None:
+                cells.add((key_set, days.day_of(session_at_us)))
+    if not cells:
+        return
+    carried = await context.connection.fetch(OF_CARRIED, context.ws, *_columns(cells))
+    cells |= {(row["key_set"], days.day_of(row["session_at_us"])) for row in carried}
+    await _mark_dirty(context, cells, through_day)
+
+
+async def _mark_dirty(context: Context, cells: Iterable[tuple[int, int]], through_day: int) -> None:
+    if dirty := sorted(cell for cell in cells if cell[1] < through_day):
+        await context.connection.execute(MARK, context.ws, *_columns(dirty))
+
+
+def _columns(cells: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Key sets and days, as statements take them."""
+    pairs = list(cells)
+    return [key_set for key_set, _ in pairs], [day for _, day in pairs]
+
+
+@dataclass(slots=True)
+class _Lists:
+    """The keys that are added to the lists of a cell."""
+
+    sessions: set[int] = field(default_factory=set)
+    new_sessions: set[int] = field(default_factory=set)
+    contacts: set[int] = field(default_factory=set)
+
+
+async def _add(context: Context, changes: Changes, rows: Sequence[_Placed], days: Days, through_day: int) -> None:
+    """Append what these touches add: a row for each kind of touch of a cell, the first of them with the cell's lists."""
+    touches: dict[tuple[int, int, int], int] = defaultdict(int)
+    lists: dict[tuple[int, int], _Lists] = defaultdict(_Lists)
+    carried: list[tuple[Any, ...]] = []
+    influencing = (row for row, _ in rows if row.type in INFLUENCING)
+    intervals = await owners(context, owned_persons(changes.of(VisitorsChanged).states, influencing))
+    from_us = to_us = day = 0
+    for row, key_set in rows:
+        at_us = row.occurred_at_us
+        if not from_us <= at_us < to_us:
+            day = days.day_of(at_us)
+            from_us, to_us = days.start_us(day), days.start_us(day + 1)
+        if key_set is None or day >= through_day:
+            continue
+        kind = KINDS_A_TYPE * row.type + row.traffic_class
+        touches[key_set, day, kind] += row.count
+        if kind in INFLUENCING_KINDS and (owned := intervals.get(row.person)) is not None:
+            place = at_us, row.event_id
+            for begin, end, contact in owned:
+                if begin <= place < end:
+                    lists[key_set, day].contacts.add(contact)
+        if kind in VISIT_KINDS and row.session is not None:
+            assert row.session_at_us is not None
+            if row.session_at_us < from_us:
+                carried.append((context.ws, key_set, day, at_us, row.session, row.session_at_us, row.session_is_new))
+                continue
+            of = lists[key_set, day]
+            of.sessions.add(row.session)
             if row.session_is_new:
-                cell.new_sessions.add(row.session)
-    connection = context.connection
-    await connection.copy("added_cell", CELL_COLUMNS, [(context.ws, *of, *c.columns()) for of, c in cells.items()])
-    await connection.copy("carried_visit", CARRIED_COLUMNS, carried)
+                of.new_sessions.add(row.session)
+    await context.connection.copy("added_cell", ADDED_COLUMNS, _added(context.ws, touches, lists))
+    await context.connection.copy("carried_visit", CARRIED_COLUMNS, carried)
+    began = {(key_set, days.day_of(session_at_us)) for _, key_set, _, _, _, session_at_us, _ in carried}
+    await _mark_dirty(context, began, through_day)
 
 
-async def _contact_of(context: Context, changes: Changes, rows: Sequence[TouchRow]) -> Any:
-    """Which contact does a touch influence? A function of its row, that answers None for none."""
-    states = changes.of(VisitorsChanged).states
-    asked = {
-        row.person for row in rows
-        if row.type in INFLUENCING
-        and not (row.by_visitor and row.person in states and states[row.person].owner is None)
-    }  # fmt: skip
-    found = await owners(context, list(asked))
-
-    def contact(row: TouchRow) -> int | None:
-        if row.type not in INFLUENCING:
-            return None
-        for o in found.get(row.person, ()):
-            if Order(o["from_us"], o["from_event"]) <= row.order < Order(o["to_us"], o["to_event"]):
-                return int(o["contact"])
-        return None
-
-    return contact
+def _added(
+    ws: int, touches: Mapping[tuple[int, int, int], int], lists: dict[tuple[int, int], _Lists]
+) -> list[tuple[Any, ...]]:
+    """Rows of `added_cell`."""
+    rows = []
+    for (key_set, day, kind), number in sorted(touches.items()):
+        of = lists.pop((key_set, day), None)
+        told = NO_LISTS if of is None else (packed(of.sessions), packed(of.new_sessions), packed(of.contacts))
+        rows.append((ws, key_set, day, kind, number, *told))
+    return rows
 
 
-async def save_key_sets(context: Context, found: Iterable[Keys]) -> None:
-    """Write the key sets that are new."""
-    remembered = context.remembered.key_sets
-    new = {keys for keys in found if keys not in remembered}
+async def _save_key_sets(context: Context, new: Mapping[Keys, int]) -> None:
+    """Write key sets that are not remembered to be in the store."""
     if not new:
         return
+    remembered = context.remembered.key_sets
     if len(remembered) > KNOWN_KEY_SETS_MAX:
         remembered.clear()
-    rows = sorted((_key_set(keys), *keys) for keys in new)
+    rows = sorted((number, *keys) for keys, number in new.items())
     await context.connection.execute(ADD_KEY_SETS, context.ws, *map(list, zip(*rows, strict=True)))
-    remembered |= new
+    remembered.update(new)
 
 
 async def begin_again(context: Context) -> None:
@@ -284,7 +326,7 @@ async def digest_all(context: Context) -> None:
 async def chunks_of_days(context: Context, from_day: int = NO_DAY) -> list[list[int]]:
     """The days from `from_day` on that may have touches, in order, at most `DAYS_AT_A_TIME` together; key sets are written."""
     rows = await context.connection.fetch(KEY_SETS_OF_TOUCHES, context.ws)
-    await save_key_sets(context, (Keys(*row) for row in rows))
+    await _save_key_sets(context, {keys: key_set_of(keys) for keys in map(tuple, rows)})
     utc = [row["day"] for row in await context.connection.fetch(DAYS_OF_TOUCHES, context.ws)]
     days = sorted({day + offset for day in utc for offset in (-1, 0, 1) if day + offset >= from_day})
     return [days[begin : begin + DAYS_AT_A_TIME] for begin in range(0, len(days), DAYS_AT_A_TIME)]
@@ -330,9 +372,9 @@ INSERT INTO {g}.stale_month SELECT $1, * FROM unnest($2::bigint[], $3::int[]) ON
 
 
 async def digest_cells(context: Context, cells: Collection[tuple[int, int]]) -> None:
-    """Digest cells, by key set and day, again from the touches; their months become stale."""
+    """Digest cells, by key set and day, again from the touches; what is made of them becomes stale."""
     ordered = sorted(cells)
-    key_sets, numbers = [key_set for key_set, _ in ordered], [day for _, day in ordered]
+    key_sets, numbers = _columns(ordered)
     days = days_of(context.settings.time_zone)
     for statement in DROP_CELLS:
         await context.connection.execute(statement, context.ws, key_sets, numbers)
@@ -340,12 +382,16 @@ async def digest_cells(context: Context, cells: Collection[tuple[int, int]]) -> 
         DIGEST_CELLS, context.ws, key_sets, numbers, [days.start_us(day) for day in numbers],
         [days.start_us(day + 1) for day in numbers],
     )  # fmt: skip
-    await _mark_months(context, ordered)
+    await _mark_unions(context, ordered)
 
 
-async def _mark_months(context: Context, cells: Iterable[tuple[int, int]]) -> None:
-    months = sorted({(key_set, month_of(day)) for key_set, day in cells})
-    await context.connection.execute(STALE, context.ws, *map(list, zip(*months, strict=True)))
+async def _mark_unions(context: Context, cells: Sequence[tuple[int, int]]) -> None:
+    """Mark what is made of day cells: the months of their key sets, and the days of the campaigns that these may count for."""
+    await context.connection.execute(
+        STALE, context.ws, *_columns(sorted({(key_set, month_of(day)) for key_set, day in cells}))
+    )
+    if await context.connection.fetchval(ANY_CAMPAIGN_KEPT, context.ws):
+        await context.connection.execute(MARK_CAMPAIGN_DAYS, context.ws, *_columns(cells))
 
 
 ADDED = sql("SELECT key_set, day FROM {g}.added_cell WHERE ws = $1 GROUP BY 1, 2 LIMIT $2")
@@ -354,11 +400,11 @@ WITH part AS MATERIALIZED (
     SELECT * FROM unnest($2::bigint[], $3::int[]) u(key_set, day)),
 taken AS (
     DELETE FROM {{g}}.added_cell a USING part p WHERE a.ws = $1 AND a.key_set = p.key_set AND a.day = p.day
-    RETURNING a.key_set, a.day, a.kinds, a.touches, a.sessions, a.new_sessions, a.contacts),
+    RETURNING a.key_set, a.day, ARRAY[a.kind] AS kinds, ARRAY[a.touches] AS touches, a.sessions, a.new_sessions, a.contacts),
 found AS MATERIALIZED (
     SELECT * FROM taken
     UNION ALL
-    SELECT c.key_set, c.day, c.kinds, c.touches, c.sessions || ''::bytea, c.new_sessions || ''::bytea, c.contacts || ''::bytea
+    SELECT c.key_set, c.day, c.kinds, c.touches, c.sessions, c.new_sessions, c.contacts
     FROM part p JOIN {{g}}.day_cell c ON c.ws = $1 AND c.key_set = p.key_set AND c.day = p.day),
 counted AS (
     SELECT key_set, day, array_agg(kind ORDER BY kind) AS kinds, array_agg(touches ORDER BY kind) AS touches
@@ -366,44 +412,52 @@ counted AS (
         SELECT f.key_set, f.day, u.kind, sum(u.touches)::bigint AS touches
         FROM found f CROSS JOIN LATERAL unnest(f.kinds, f.touches) u(kind, touches) GROUP BY 1, 2, 3) c
     GROUP BY 1, 2),
+part_lists AS (
+    SELECT f.key_set, f.day, l.n, count(*) AS parts, string_agg(l.keys, ''::bytea) AS keys
+    FROM found f CROSS JOIN LATERAL (VALUES (0, f.sessions), (1, f.new_sessions), (2, f.contacts)) l(n, keys)
+    WHERE l.keys <> ''::bytea GROUP BY 1, 2, 3),
+united AS (
+    SELECT key_set, day, n, CASE WHEN parts = 1 THEN keys ELSE (
+        SELECT string_agg(key, ''::bytea ORDER BY key) FROM (
+            SELECT DISTINCT substring(keys FROM 8 * i + 1 FOR 8) AS key FROM generate_series(0, length(keys) / 8 - 1) i) d) END AS keys
+    FROM part_lists),
 listed AS (
     SELECT key_set, day, {
     ", ".join(
-        f"coalesce(string_agg(key, ''::bytea ORDER BY key) FILTER (WHERE n = {n}), ''::bytea) AS {name}"
+        f"coalesce(string_agg(keys, ''::bytea) FILTER (WHERE n = {n}), ''::bytea) AS {name}"
         for n, name in enumerate(("sessions", "new_sessions", "contacts"))
     )
 }
-    FROM (
-        SELECT DISTINCT f.key_set, f.day, l.n, substring(l.keys FROM 8 * i + 1 FOR 8) AS key
-        FROM found f CROSS JOIN LATERAL (VALUES (0, f.sessions), (1, f.new_sessions), (2, f.contacts)) l(n, keys)
-        CROSS JOIN LATERAL generate_series(0, length(l.keys) / 8 - 1) i) d
-    GROUP BY 1, 2)
+    FROM united GROUP BY 1, 2)
 INSERT INTO {{g}}.day_cell (ws, key_set, day, {DIGEST})
 SELECT $1, c.key_set, c.day, c.kinds, c.touches, coalesce(l.sessions, ''::bytea), coalesce(l.new_sessions, ''::bytea),
     coalesce(l.contacts, ''::bytea)
 FROM counted c LEFT JOIN listed l USING (key_set, day)
 ON CONFLICT (ws, key_set, day) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in DIGEST.split(", "))}
 """)
-# the `|| ''` reads a long list once, and not once for every key of it
 
 
 async def fold(context: Context, cells_max: int) -> bool:
-    """Put what was added to some day cells into them; their months become stale. False if nothing was added."""
+    """Put what was added to some day cells into them; what is made of these becomes stale. False if nothing was added."""
     rows = await context.connection.fetch(ADDED, context.ws, cells_max)
     if not rows:
         return False
     cells = [(row["key_set"], row["day"]) for row in rows]
-    await context.connection.execute(FOLD, context.ws, *map(list, zip(*cells, strict=True)))
-    await _mark_months(context, cells)
+    await context.connection.execute(FOLD, context.ws, *_columns(cells))
+    await _mark_unions(context, cells)
     return True
 
 
 STAGE = Stage(
     "cells", run,
-    takes=(EventsArrived, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, IdentityChanged, SessionsChanged, SettingsChanged),
+    takes=(
+        EventsArrived, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, IdentityChanged, SessionsChanged,
+        CatalogChanged, SettingsChanged,
+    ),
     tells=(), package=__package__,
     owns=(
         "key_set", "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "cells_kept",
+        "campaign_day", "stale_campaign_day", "campaign_kept",
     ),
-    reads=("touch", "identity_interval", "event_index"),
+    reads=("touch", "identity_interval", "event_index", "attribution_window"),
 )  # fmt: skip

@@ -14,7 +14,8 @@ DIGEST = "kinds, touches, sessions, new_sessions, contacts"
 
 KEPT = sql("SELECT time_zone, through_day FROM {g}.cells_kept WHERE ws = $1")
 KEYS_OF_TOUCHES = sql(f"""
-SELECT coalesce(asset_or_page_key, 0) AS asset_or_page_key, coalesce(via, 0) AS via, coalesce(utm, 0) AS utm, occurred_at_us
+SELECT coalesce(asset_or_page_key, 0) AS asset_or_page_key, coalesce(via, 0) AS via, coalesce(utm, 0) AS utm, occurred_at_us,
+    session_at_us
 FROM {{g}}.touch WHERE ws = $1 AND person = ANY($2::bigint[]) AND traffic_class <> {TrafficClass.RETRACTED:d}
 """)  # all touches of these persons
 PERSONS_OF = sql("""
@@ -120,10 +121,15 @@ async def kept(context: Context) -> Any:
     return await context.connection.fetchrow(KEPT, context.ws)
 
 
-async def owners(context: Context, persons: Sequence[int]) -> dict[int, list[Any]]:
+Interval = tuple[tuple[int, str], tuple[int, str], int]
+"""From which place among all events (instant, id) to which, exclusive, a person's touches are a contact's."""
+
+
+async def owners(context: Context, persons: Sequence[int]) -> dict[int, list[Interval]]:
     """The identity intervals of persons."""
-    found: dict[int, list[Any]] = {}
+    found: dict[int, list[Interval]] = {}
     if persons:
-        for row in await context.connection.fetch(OWNERS, context.ws, persons):
-            found.setdefault(row["person"], []).append(row)
+        rows = await context.connection.fetch(OWNERS, context.ws, persons)
+        for person, from_us, from_event, to_us, to_event, contact in rows:
+            found.setdefault(person, []).append(((from_us, from_event), (to_us, to_event), contact))
     return found

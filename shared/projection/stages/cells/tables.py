@@ -5,6 +5,8 @@ zone, as the number of days since 1970-01-01; a month is the number of its first
 keys in network order, each once, one after another.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
@@ -23,13 +25,19 @@ key_set = sa.Table(
 )  # fmt: skip
 
 
-def _digest() -> "list[sa.Column[bytes]]":
+def _lists() -> "list[sa.Column[bytes]]":
     return [
-        sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="10 * type + traffic class"),
-        sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="the sum of `count` of each kind"),
         sa.Column("sessions", sa.LargeBinary, nullable=False, comment="that have a counted page visit and began on its day"),
         sa.Column("new_sessions", sa.LargeBinary, nullable=False, comment="those of them that are their visitor's first"),
         sa.Column("contacts", sa.LargeBinary, nullable=False, comment="who own a counted touch that influences"),
+    ]  # fmt: skip
+
+
+def _digest() -> "list[sa.Column[Any]]":
+    return [
+        sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="10 * type + traffic class"),
+        sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="the sum of `count` of each kind"),
+        *_lists(),
     ]  # fmt: skip
 
 
@@ -54,9 +62,11 @@ added_cell = sa.Table(
     sa.Column("ws", sa.Integer, nullable=False),
     key_column("key_set", nullable=False),
     sa.Column("day", sa.Integer, nullable=False),
-    *_digest(),
+    sa.Column("kind", sa.SmallInteger, nullable=False, comment="10 * type + traffic class"),
+    sa.Column("touches", sa.BigInteger, nullable=False, comment="the sum of their `count`"),
+    *_lists(),
     sa.Index("added_cell_of", "ws", "key_set", "day"),
-    comment="what a batch has added to a day cell and nobody has put into it yet",
+    comment="what a batch has added to a day cell and nobody has put into it yet: a row a kind, one of them with the lists",
 )  # fmt: skip
 
 dirty_cell = sa.Table(
@@ -93,8 +103,38 @@ cells_kept = sa.Table(
     comment="the workspaces that have cells",
 )  # fmt: skip
 
+campaign_day = sa.Table(
+    "campaign_day", projection, workspace_column(),
+    key_column("campaign", primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("statuses", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each count of touches, what they are to the campaign"),
+    sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each: 10 * type + traffic class"),
+    sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="of each: the sum of `count`"),
+    sa.Column("sessions", sa.LargeBinary, nullable=False, comment="that began on the day and have a counted visit on any day"),
+    sa.Column("new_sessions", sa.LargeBinary, nullable=False, comment="those of them that are their visitor's first"),
+    sa.Column("contacts", sa.LargeBinary, nullable=False, comment="who own a counted touch of the day that influences"),
+    comment="what a campaign's touches of a day are to it; there is no row for a day without touches",
+)  # fmt: skip
+
+stale_campaign_day = sa.Table(
+    "stale_campaign_day", projection, workspace_column(),
+    key_column("campaign", primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    comment="days of campaigns that are to be made again: their cells are read until then",
+)  # fmt: skip
+
+campaign_kept = sa.Table(
+    "campaign_kept", projection, workspace_column(),
+    key_column("campaign", primary_key=True),
+    sa.Column("through_day", sa.Integer, nullable=False, comment="`campaign_day` has the days before it; of the others cells are read"),
+    comment="the campaigns that have days of their own",
+)  # fmt: skip
+
 CELL_TABLES = tuple(
     table.name
-    for table in (key_set, day_cell, month_cell, added_cell, dirty_cell, stale_month, carried_visit, cells_kept)
-)
+    for table in (
+        key_set, day_cell, month_cell, added_cell, dirty_cell, stale_month, carried_visit, cells_kept,
+        campaign_day, stale_campaign_day, campaign_kept,
+    )
+)  # fmt: skip
 """They say again what `touch` and `identity_interval` say; which rows say it depends on how the events came."""

@@ -15,10 +15,12 @@ from shared.projection.changes import (
     TouchesAdded,
     TouchesRemoved,
     TrafficChanged,
+    VisitorsChanged,
 )
 from shared.projection.pipeline import Context, Stage
 from shared.projection.sql import sql
 from shared.projection.stages.deals.gather import (
+    DealTouch,
     added_to_open,
     contacts_of,
     deal_touches_of,
@@ -31,7 +33,7 @@ from shared.projection.stages.deals.gather import (
 from shared.rules.credit import Lead, Step, lookback_from_us, roles, roles_at
 from shared.rules.deal import COUNTING_STATES, Deal, State, dated_us, eligible, fold
 from shared.rules.exact import shares
-from shared.rules.influence import REVENUE_TOUCHES, TouchType
+from shared.rules.influence import REVENUE_TOUCHES
 from shared.rules.models import MODELS, Role, weights
 from shared.rules.order import Order
 
@@ -120,34 +122,43 @@ async def _write_touches(
     for key, (deal, present) in counting.items():
         journey = _journey(context, deal, found[key]) if deal.state is State.WON else []
         roles_of, paid = _shares(context, deal, present, contacts, journey)
-        credited = {id(row): i for i, row in enumerate(journey)}
+        earned: list[dict[str, int] | None] = [None] * len(journey)
+        if paid:
+            earned = [
+                dict(zip(MODEL_NAMES, parts, strict=True))
+                for parts in zip(*(paid[m] for m in MODEL_NAMES), strict=True)
+            ]
         credits_ += [
-            (context.ws, key, i, r["person"], r["occurred_at_us"], r["event_id"], r["type"], r["contact"], r["asset_id"],
-             r["asset_or_page_key"], r["via"], r["utm"], [str(role) for role in roles_at(roles_of, i)],
-             {name: parts[i] for name, parts in paid.items()} or None)
-            for i, r in enumerate(journey)
+            (context.ws, key, step, t.person, t.occurred_at_us, t.event_id, t.type, t.contact, t.asset_id, t.asset_or_page_key,
+             t.via, t.utm, list(map(str, roles_at(roles_of, step))), earned[step])
+            for step, t in enumerate(journey)
         ]  # fmt: skip
-        dated = dated_us(deal.created.at_us, deal.closed.at_us if deal.closed else None)
-        for r in found[key]:
-            step = credited.get(id(r))
-            shares_minor = None if step is None or not paid else [paid[name][step] for name in MODEL_NAMES]
+        dated, won = dated_us(deal.created.at_us, deal.closed.at_us if deal.closed else None), deal.state is State.WON
+        steps = {id(t): step for step, t in enumerate(journey)}
+        for t in found[key]:
+            step = steps.get(id(t))
+            paid_for = None if step is None else earned[step]
             touches.append(
-                (context.ws, key, dated, deal.state is State.WON, r["contact"], r["occurred_at_us"], r["type"], step,
-                 r["asset_or_page_key"], r["via"], r["utm"], shares_minor)
+                (context.ws, key, dated, won, t.contact, t.occurred_at_us, t.type, step, t.asset_or_page_key, t.via, t.utm,
+                 None if paid_for is None else list(paid_for.values()))
             )  # fmt: skip
     await context.connection.copy("credit", CREDIT_COLUMNS, credits_)
     await context.connection.copy("deal_touch", DEAL_TOUCH_COLUMNS, touches)
 
 
-def _journey(context: Context, deal: Deal, touches: Sequence[Any]) -> list[Any]:
+def _journey(context: Context, deal: Deal, touches: Sequence[DealTouch]) -> list[DealTouch]:
     """Those of a won deal's deal touches that get credit: the revenue touches since the lookback began."""
     assert deal.closed is not None
     from_us = lookback_from_us(deal.closed.at_us, context.settings.lookback_days)
-    return [r for r in touches if TouchType(r["type"]) in REVENUE_TOUCHES and r["occurred_at_us"] >= from_us]
+    return [touch for touch in touches if touch.type in REVENUE_TOUCHES and touch.occurred_at_us >= from_us]
 
 
 def _shares(
-    context: Context, deal: Deal, present: Mapping[int, Order], contacts: Mapping[int, Any], journey: Sequence[Any]
+    context: Context,
+    deal: Deal,
+    present: Mapping[int, Order],
+    contacts: Mapping[int, Any],
+    journey: Sequence[DealTouch],
 ) -> tuple[Mapping[Role, int], Mapping[str, list[int]]]:
     """The key interactions of a journey, and what each of its touches earns, by model; nothing by any if the deal has no amount."""
     if not journey:
@@ -158,7 +169,7 @@ def _shares(
         for r in contacts.values()
         if r["contact"] in present
     }
-    steps = [Step(Order(r["occurred_at_us"], r["event_id"]), r["contact"]) for r in journey]
+    steps = [Step(Order(touch.occurred_at_us, touch.event_id), touch.contact) for touch in journey]
     found = roles(steps, leads.values(), deal.created.at_us)
     amount = None if deal.amount is None else exact_minor(deal.amount, deal.currency or context.settings.currency)
     if amount is None:
@@ -169,7 +180,9 @@ def _shares(
 
 STAGE = Stage(
     "deals", run,
-    takes=(EntitiesChanged, ContactsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, SettingsChanged),
+    takes=(
+        EntitiesChanged, ContactsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
+    ),
     tells=(DealsChanged,), package=__package__,
     owns=("deal", "deal_named", "deal_contact", "credit", "deal_touch"),
     reads=("entity_event", "identifier", "contact", "identity_interval", "touch"),

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.events import types as e
 from shared.events.codec import decode_event
@@ -18,13 +18,15 @@ from shared.projection.changes import (
     TouchesAdded,
     TouchesRemoved,
     TrafficChanged,
+    VisitorsChanged,
 )
 from shared.projection.pipeline import Context
 from shared.projection.rows import TouchRow
 from shared.projection.sql import owned, sql, sql_numbers
+from shared.projection.visitors import owned_persons
 from shared.rules.deal import DealFields, Member, State
 from shared.rules.excluded_traffic import TrafficClass
-from shared.rules.influence import DEAL_TOUCHES, TouchType
+from shared.rules.influence import DEAL_TOUCHES
 from shared.rules.keys import Identifier, identifiers
 from shared.rules.order import Order
 
@@ -46,6 +48,12 @@ JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = u.person
 JOIN {{g}}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
 JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.state = '{State.OPEN}'
 """)  # open deals of persons of whom a touch has left, or got another traffic class
+WHO_HAVE_OPEN_DEALS = sql(f"""
+SELECT DISTINCT u.person FROM unnest($2::bigint[]) u(person)
+JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = u.person
+JOIN {{g}}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
+JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.state = '{State.OPEN}'
+""")
 DEALS_NAMING = sql("SELECT DISTINCT deal FROM {g}.deal_named WHERE ws = $1 AND identifier = ANY($2::bigint[])")
 ALL_DEALS = sql("SELECT deal FROM {g}.deal WHERE ws = $1")
 ENTITY_EVENTS = sql("""
@@ -58,7 +66,7 @@ FROM {g}.identifier i JOIN {g}.contact c ON c.ws = $1 AND c.contact = i.contact
 WHERE i.ws = $1 AND i.identifier = ANY($2::bigint[])
 """)
 DEAL_TOUCHES_OF = sql(f"""
-SELECT u.deal, o.contact, t.person, t.occurred_at_us, t.event_id, t.type, t.asset_id, t.asset_or_page_key, t.via, t.utm
+SELECT u.deal, t.person, t.occurred_at_us, t.event_id, t.type, o.contact, t.asset_id, t.asset_or_page_key, t.via, t.utm
 FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) u(deal, contact, to_us)
 JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = u.contact
 JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person
@@ -124,10 +132,14 @@ async def _deals_of_touches(context: Context, changes: Changes) -> set[int]:
 
 async def added_to_open(context: Context, changes: Changes, but: Collection[int]) -> list[Any]:
     """What the batch's touches add to open deals, as rows of `ADDED_TO_OPEN`; `but` are deals that are derived anew anyway."""
-    added = [t for t in changes.of(TouchesAdded).touches if TouchType(t.type) in DEAL_TOUCHES]
-    if not added:
+    added = [touch for touch in changes.of(TouchesAdded).touches if touch.type in DEAL_TOUCHES]
+    persons = owned_persons(changes.of(VisitorsChanged).states, added)
+    if not persons:
         return []
-    places = [(touch.person, touch.occurred_at_us, touch.event_id) for touch in added]
+    have = {row["person"] for row in await context.connection.fetch(WHO_HAVE_OPEN_DEALS, context.ws, persons)}
+    places = [(touch.person, touch.occurred_at_us, touch.event_id) for touch in added if touch.person in have]
+    if not places:
+        return []
     return await context.connection.fetch(
         ADDED_TO_OPEN, context.ws, *map(list, zip(*places, strict=True)), list(but)
     )  # fmt: skip
@@ -149,15 +161,31 @@ async def contacts_of(context: Context, named: Collection[int]) -> dict[int, Any
     return {r["identifier"]: r for r in await context.connection.fetch(CONTACTS_OF, context.ws, list(named))}
 
 
-async def deal_touches_of(context: Context, asked: Sequence[tuple[int, int, int]]) -> Mapping[int, list[Any]]:
-    """The deal touches of deals by key, in order, as rows of `DEAL_TOUCHES_OF`.
+class DealTouch(NamedTuple):
+    """A row of `DEAL_TOUCHES_OF`."""
+
+    deal: int
+    person: int
+    occurred_at_us: int
+    event_id: str
+    type: int
+    contact: int
+    asset_id: str | None
+    asset_or_page_key: int | None
+    via: int | None
+    utm: int | None
+
+
+async def deal_touches_of(context: Context, asked: Sequence[tuple[int, int, int]]) -> Mapping[int, list[DealTouch]]:
+    """The deal touches of deals by key, in order.
 
     `asked` has for each deal and eligible contact their keys, and the close in microseconds (`END_US`: it is open).
     """
-    out: dict[int, list[Any]] = defaultdict(list)
+    out: dict[int, list[DealTouch]] = defaultdict(list)
     if asked:
-        for row in await context.connection.fetch(DEAL_TOUCHES_OF, context.ws, *map(list, zip(*asked, strict=True))):
-            out[row["deal"]].append(row)
+        rows = await context.connection.fetch(DEAL_TOUCHES_OF, context.ws, *map(list, zip(*asked, strict=True)))
+        for touch in map(DealTouch._make, rows):
+            out[touch.deal].append(touch)
     return out
 
 

@@ -1,0 +1,495 @@
+"""What have digests to say of campaigns between instants? For reads, and for `campaign_day`, which is made of them.
+
+A campaign's windows (`attribution_window`) name keys, and keys name key sets. For each of them the time is divided into stretches
+with one meaning to the campaign; of a stretch, whole months are read from `month_cell`, other whole days from `day_cell`, and parts
+of days, and days whose cells are dirty, from the touches. Sessions and contacts are united: each counts once a campaign.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
+
+from shared.events.instants import BEGINNING_US, END_US
+from shared.projection.sql import Statement, owned, sql
+from shared.projection.stages.cells.days import EVERY_DAY, NO_DAY, Days, month_of, next_month
+from shared.projection.stages.cells.gather import INFLUENCES, KINDS_A_TYPE, VISIT
+from shared.rules.excluded_traffic import TrafficClass
+from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
+from shared.rules.influence import TouchType
+from shared.rules.pre_association import Route, WindowStatus, kept_out
+
+SESSIONS, CONTACTS, LATER = 1, 2, 4  # which lists are asked for; the last: only sessions, which began before
+
+Statuses = tuple[int | None, int | None, int | None]
+"""What a key set is to a campaign for some time: the window status by asset, by via and by utm, None where the route does not apply."""
+
+WINDOWS = sql("""
+SELECT campaign, route, key, from_us, to_us, window_status FROM {g}.attribution_window
+WHERE ws = $1 AND campaign = ANY($2::bigint[])
+""")
+_KEY_SETS = f"""
+WITH held AS MATERIALIZED (
+    SELECT DISTINCT route, key FROM {{g}}.attribution_window WHERE ws = $1 AND campaign = ANY($2::bigint[]))
+SELECT key_set, asset_or_page_key, via, utm FROM (
+    SELECT k.* FROM {{g}}.key_set k JOIN held h ON h.route = {Route.ASSET:d} AND k.ws = $1 AND k.asset_or_page_key = h.key
+    UNION SELECT k.* FROM {{g}}.key_set k JOIN held h ON h.route = {Route.VIA:d} AND k.ws = $1 AND k.via = h.key AND k.via <> 0
+    UNION SELECT k.* FROM {{g}}.key_set k JOIN held h ON h.route = {Route.UTM:d} AND k.ws = $1 AND k.utm = h.key AND k.utm <> 0) k
+"""
+KEY_SETS = sql(_KEY_SETS)
+KEY_SETS_OF_DAYS = sql(f"""{_KEY_SETS}
+WHERE EXISTS (SELECT FROM {{g}}.day_cell c WHERE c.ws = $1 AND c.key_set = k.key_set AND c.day = ANY($3::int[]))
+    OR EXISTS (SELECT FROM {{g}}.added_cell c WHERE c.ws = $1 AND c.key_set = k.key_set)
+    OR EXISTS (SELECT FROM {{g}}.dirty_cell c WHERE c.ws = $1 AND c.key_set = k.key_set)
+    OR EXISTS (SELECT FROM {{g}}.carried_visit c WHERE c.ws = $1 AND c.key_set = k.key_set)
+""")  # those alone that may have touches on some days, or visits of sessions that began on them
+DIRTY = sql("SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1 ORDER BY key_set, day")
+STALE = sql("SELECT key_set, month FROM {g}.stale_month WHERE ws = $1 ORDER BY key_set, month")
+
+_LISTS = """
+    string_agg(sessions, ''::bytea) FILTER (WHERE visits) AS sessions,
+    string_agg(new_sessions, ''::bytea) FILTER (WHERE visits) AS new_sessions,
+    string_agg(contacts, ''::bytea) FILTER (WHERE counts) AS contacts"""
+
+
+_KEY_COLUMNS = ("asset_or_page_key", "via", "utm")
+
+
+def _cells(table: str, day: str, source: int, kinds: str = "c.kinds, c.touches") -> str:
+    return f"""
+    SELECT r.n, r.visits, r.counts, width_bucket(c.{day}, $10::int[]) AS bucket, {kinds},
+        CASE WHEN r.visits THEN c.sessions END AS sessions, CASE WHEN r.visits THEN c.new_sessions END AS new_sessions,
+        CASE WHEN r.counts THEN c.contacts END AS contacts
+    FROM asked r JOIN member m ON m.pattern = r.pattern
+    JOIN {{g}}.{table} c ON c.ws = $1 AND c.key_set = m.key_set AND c.{day} >= r.from_day AND c.{day} < r.to_day
+    WHERE r.source = {source}"""
+
+
+_MEMBER = "member AS MATERIALIZED (SELECT * FROM unnest($2::int[], $3::bigint[]) u(pattern, key_set))"
+
+# What cells say. $2 and $3: the pattern of each key set. $4 to $9: of each pattern, a group ($5), a table ($6: 0 days, 1 months, 2 what
+# was added to days), the days from $7 to $8, and whether sessions and contacts are asked for ($9: 1 and 2, added). $10 the first days
+# of the buckets. A row a group, bucket and kind with the number of touches, and a row a group and bucket with the lists.
+OF_CELLS = sql(f"""
+WITH {_MEMBER}, asked AS MATERIALIZED (
+    SELECT pattern, n, source, from_day, to_day, lists & 1 = 1 AS visits, lists & 2 = 2 AS counts
+    FROM unnest($4::int[], $5::int[], $6::smallint[], $7::int[], $8::int[], $9::smallint[])
+        u(pattern, n, source, from_day, to_day, lists)),
+met AS MATERIALIZED ({_cells("day_cell", "day", 0)} UNION ALL {_cells("month_cell", "month", 1)}
+    UNION ALL {_cells("added_cell", "day", 2, "ARRAY[c.kind], ARRAY[c.touches]")})
+SELECT n, bucket, u.kind, sum(u.touches)::bigint AS touches, NULL::bytea AS sessions, NULL::bytea AS new_sessions, NULL::bytea AS contacts
+FROM met CROSS JOIN LATERAL unnest(kinds, touches) u(kind, touches) GROUP BY n, bucket, u.kind
+UNION ALL
+SELECT n, bucket, NULL, NULL, {_LISTS} FROM met WHERE visits OR counts GROUP BY n, bucket
+""")
+
+
+def _scans() -> str:
+    """The touches of the spans of time of keys that are asked for: each span of a key is read once, whatever key sets have it."""
+    branches = []
+    for n, column in enumerate(_KEY_COLUMNS):
+        none = "".join(f" AND {name} IS NULL" for name in _KEY_COLUMNS[:n])
+        keys = ", ".join(f"coalesce({name}, 0) AS {name}" for name in _KEY_COLUMNS)
+        branches.append(f"""
+    SELECT s.from_us, s.to_us, t.* FROM scan s CROSS JOIN LATERAL (
+        SELECT {keys}, person, occurred_at_us, event_id, type, traffic_class, count, session, session_at_us, session_is_new
+        FROM {{g}}.touch WHERE ws = $1 AND {column} = s.key AND occurred_at_us >= s.from_us AND occurred_at_us < s.to_us{none}
+            AND traffic_class <> {TrafficClass.RETRACTED:d}
+        OFFSET 0) t
+    WHERE s.by = {n}""")
+    return " UNION ALL ".join(branches)
+
+
+# The same of touches, for parts of days. $4 to $8: of each pattern, a group, from $6 to $7, and what is asked for ($8: 1 sessions,
+# 2 contacts, 4 only sessions, which began before; added). $9 the instants at which the buckets begin.
+OF_TOUCHES = sql(f"""
+WITH {_MEMBER}, part AS MATERIALIZED (
+    SELECT m.key_set, p.n, p.from_us, p.to_us, p.lists & 1 = 1 AS visits, p.lists & 2 = 2 AS counts, p.lists & 4 = 4 AS later,
+        CASE WHEN k.asset_or_page_key <> 0 THEN 0 WHEN k.via <> 0 THEN 1 ELSE 2 END AS by,
+        CASE WHEN k.asset_or_page_key <> 0 THEN k.asset_or_page_key WHEN k.via <> 0 THEN k.via ELSE k.utm END AS key,
+        k.asset_or_page_key, k.via, k.utm
+    FROM unnest($4::int[], $5::int[], $6::bigint[], $7::bigint[], $8::smallint[]) p(pattern, n, from_us, to_us, lists)
+    JOIN member m ON m.pattern = p.pattern JOIN {{g}}.key_set k ON k.ws = $1 AND k.key_set = m.key_set),
+scan AS MATERIALIZED (SELECT DISTINCT by, key, from_us, to_us FROM part),
+touched AS MATERIALIZED ({_scans()}),
+t AS MATERIALIZED (
+    SELECT p.n, p.visits, p.counts, p.later, t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.count, t.session,
+        t.session_at_us, t.session_is_new
+    FROM touched t JOIN part p ON p.from_us = t.from_us AND p.to_us = t.to_us AND p.asset_or_page_key = t.asset_or_page_key
+        AND p.via = t.via AND p.utm = t.utm)
+SELECT n, width_bucket(occurred_at_us, $9::bigint[]) AS bucket, ({KINDS_A_TYPE} * type + traffic_class)::smallint AS kind,
+    sum(count)::bigint AS touches, NULL::bytea AS sessions, NULL::bytea AS new_sessions, NULL::bytea AS contacts
+FROM t WHERE NOT later GROUP BY 1, 2, 3
+UNION ALL
+SELECT n, bucket, NULL, NULL, string_agg(int8send(session), ''::bytea),
+    string_agg(int8send(session), ''::bytea) FILTER (WHERE session_is_new), NULL
+FROM (
+    SELECT DISTINCT t.n, width_bucket(t.session_at_us, $9::bigint[]) AS bucket, t.session, t.session_is_new FROM t
+    WHERE t.visits AND {VISIT}) v
+GROUP BY n, bucket
+UNION ALL
+SELECT n, bucket, NULL, NULL, NULL, NULL, string_agg(int8send(contact), ''::bytea)
+FROM (
+    SELECT DISTINCT t.n, width_bucket(t.occurred_at_us, $9::bigint[]) AS bucket, o.contact FROM t
+    JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
+        AND {owned()}
+    WHERE t.counts AND NOT t.later AND {INFLUENCES}) c
+GROUP BY n, bucket
+""")
+
+# The sessions that began in [$8, $9) of visits on a later day. $4 to $7: of each pattern, a group, from when to when visits count;
+# $10 the instants at which the buckets begin.
+CARRIED = sql(f"""
+WITH {_MEMBER}
+SELECT u.n, width_bucket(v.session_at_us, $10::bigint[]) AS bucket, v.session, v.session_is_new
+FROM unnest($4::int[], $5::int[], $6::bigint[], $7::bigint[]) u(pattern, n, from_us, to_us)
+JOIN member m ON m.pattern = u.pattern
+JOIN {{g}}.carried_visit v ON v.ws = $1 AND v.key_set = m.key_set AND v.session_at_us >= $8 AND v.session_at_us < $9
+    AND v.occurred_at_us >= u.from_us AND v.occurred_at_us < u.to_us
+WHERE NOT EXISTS (SELECT FROM {{g}}.dirty_cell d WHERE d.ws = $1 AND d.key_set = v.key_set AND d.day = v.day)
+""")
+
+
+class Stretch(NamedTuple):
+    """A time, `[from_us, to_us)`, in which a key set is one thing to a campaign."""
+
+    from_us: int
+    to_us: int
+    statuses: Statuses
+
+
+@dataclass
+class _Asked:
+    """What is asked of the store, column by column; see the statements."""
+
+    members: list[tuple[int, int]] = field(default_factory=list)
+    cells: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
+    parts: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    carried: list[tuple[int, int, int, int]] = field(default_factory=list)
+
+
+@dataclass
+class Found:
+    """What is found of one campaign, by bucket: the time before the first of the instants is 0, that after it 1.
+
+    `touches` has by statuses and kind (`KINDS_A_TYPE` times the type, plus the traffic class) the sum of `count`. The lists
+    hold 64-bit keys, and a key may be in several.
+    """
+
+    touches: dict[int, dict[tuple[Statuses, int], int]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(int))
+    )
+    sessions: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    new_sessions: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    contacts: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+
+
+class Rows(Protocol):
+    """Reads the rows of one workspace."""
+
+    async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:
+        """All rows of a statement whose first argument is the number of the workspace's rows; `arguments` are the others."""
+        ...
+
+
+Spans = Sequence[tuple[int, int]]
+"""Times from an instant to another, in order and apart."""
+ALWAYS: Spans = ((BEGINNING_US, END_US),)
+
+
+async def add_of_cells(
+    found: Mapping[int, Found], store: Rows, days: Days, edges_us: Sequence[int], asked: Mapping[int, Spans],
+    only_of: Sequence[int] | None = None,
+) -> None:  # fmt: skip
+    """Add what cells say of campaigns, in the times that are asked for of each, between each two of the instants `edges_us`.
+
+    Of the time before the first instant the contacts alone are asked for. `only_of` are days such that touches of no others are
+    asked for.
+    """
+    campaigns = list(asked)
+    windows = await store.fetch(WINDOWS, campaigns)
+    if only_of is None:
+        key_sets = await store.fetch(KEY_SETS, campaigns)
+    else:
+        key_sets = await store.fetch(KEY_SETS_OF_DAYS, campaigns, only_of)
+    plan = _Plan(days, edges_us, asked, await _by_key_set(store, DIRTY), await _by_key_set(store, STALE))
+    plan.ask(windows, key_sets)
+    questions, members = plan.asked, list(_columns(plan.asked.members))
+    rows, carried = [], []
+    if questions.cells:
+        first_days = [first_whole(days, at_us) for at_us in edges_us]
+        rows += await store.fetch(OF_CELLS, *members, *_columns(questions.cells), first_days)
+    if questions.parts:
+        rows += await store.fetch(OF_TOUCHES, *members, *_columns(questions.parts), list(edges_us))
+    if questions.carried:
+        bounds = edges_us[0], edges_us[-1], list(edges_us)
+        carried = await store.fetch(CARRIED, *members, *_columns(questions.carried), *bounds)
+    _collect(found, plan.groups, len(edges_us) - 1, rows, carried)
+
+
+async def _by_key_set(store: Rows, statement: Statement) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = defaultdict(list)
+    for key_set, day in await store.fetch(statement):
+        found[key_set].append(day)
+    return found
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[Any]]:
+    return map(list, zip(*rows, strict=True))
+
+
+def first_whole(days: Days, at_us: int) -> int:
+    """The first day that does not begin before an instant."""
+    if at_us == BEGINNING_US:
+        return NO_DAY
+    return EVERY_DAY if at_us == END_US else days.first_whole(at_us)
+
+
+_STATUSES = (None, *WindowStatus)
+
+
+def status_number(statuses: Statuses) -> int:
+    """Statuses as `campaign_day` has them: a number."""
+    of_asset, of_via, of_utm = (_STATUSES.index(status) for status in statuses)
+    return of_asset + len(_STATUSES) * (of_via + len(_STATUSES) * of_utm)
+
+
+@lru_cache(1_024)
+def statuses_of(number: int) -> Statuses:
+    """The statuses that `status_number` makes a number of."""
+    rest, of_asset = divmod(number, len(_STATUSES))
+    of_utm, of_via = divmod(rest, len(_STATUSES))
+    return _STATUSES[of_asset], _STATUSES[of_via], _STATUSES[of_utm]
+
+
+@lru_cache(1_024)
+def is_visited(statuses: Statuses) -> bool:
+    """Whether page visits with these statuses make sessions of the campaign."""
+    return any(statuses[route - 1] == WindowStatus.COUNTS for route in FIRST_TOUCH_ROUTES)
+
+
+@lru_cache(1_024)
+def counts(statuses: Statuses) -> bool:
+    """Whether touches with these statuses count for the campaign."""
+    return kept_out(TrafficClass.COUNTED, by_route(statuses)) is None
+
+
+def by_route(statuses: Statuses) -> dict[Route, WindowStatus]:
+    """The statuses as rules take them."""
+    return {route: WindowStatus(s) for route in Route if (s := statuses[route - 1]) is not None}
+
+
+Pieces = tuple[tuple[int, int, int], ...]
+"""The windows of one key for one campaign: from, to, window status; in order."""
+
+
+_ALONE: tuple[dict[int, Statuses], ...] = (
+    {status: (status, None, None) for status in WindowStatus}, {status: (None, status, None) for status in WindowStatus},
+    {status: (None, None, status) for status in WindowStatus},
+)  # fmt: skip
+"""The statuses where one route applies alone."""
+
+
+def stretches(pieces: tuple[Pieces | None, Pieces | None, Pieces | None]) -> list[Stretch]:
+    """The time of a key set, of whose keys each route has its pieces, without stretches in which no route applies."""
+    applying = [(route, some) for route, some in enumerate(pieces) if some]
+    if len(applying) == 1:
+        ((route, only),) = applying
+        return [Stretch(from_us, to_us, _ALONE[route][status]) for from_us, to_us, status in only]
+    points = sorted({at_us for some in pieces for from_us, to_us, _ in some or () for at_us in (from_us, to_us)})
+    out: list[Stretch] = []
+    for from_us, to_us in pairwise(points):
+        asset, via, utm = (_status_at(some, from_us) for some in pieces)
+        if (asset, via, utm) == (None, None, None):
+            continue
+        if out and out[-1].to_us == from_us and out[-1].statuses == (asset, via, utm):
+            out[-1] = out[-1]._replace(to_us=to_us)
+        else:
+            out.append(Stretch(from_us, to_us, (asset, via, utm)))
+    return out
+
+
+def _status_at(pieces: Pieces | None, at_us: int) -> int | None:
+    for from_us, to_us, status in pieces or ():
+        if from_us <= at_us < to_us:
+            return status
+    return None
+
+
+class _Plan:
+    """Works out what is to be asked of cells and of touches.
+
+    A group, by its number, is a campaign and the statuses of some stretches of its key sets.
+    """
+
+    def __init__(
+        self, days: Days, edges_us: Sequence[int], times: Mapping[int, Spans], dirty: Mapping[int, list[int]],
+        stale: Mapping[int, list[int]],
+    ) -> None:  # fmt: skip
+        self._times = times
+        self.groups: list[tuple[int, Statuses]] = []
+        self.asked = _Asked()
+        self._days, self._dirty, self._stale = days, dirty, stale
+        self._from_us, self._to_us = edges_us[0], edges_us[-1]
+        inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
+        self._cut = sorted({days.day_of(at_us) for at_us in inner if days.start_us(days.day_of(at_us)) != at_us})
+        self._split_months = sorted(
+            {m for at_us in inner if (m := month_of(days.day_of(at_us))) != first_whole(days, at_us)}
+        )
+        self._numbers: dict[tuple[int, Statuses], int] = {}
+        self._by_day: dict[tuple[int, int], tuple[list[tuple[int, int, int]], list[tuple[int, int]]]] = {}
+
+    def ask(self, windows: Sequence[Any], key_sets: Sequence[Any]) -> None:
+        """Ask for all stretches of all key sets of the campaigns."""
+        pieces: dict[tuple[int, int], dict[int, list[tuple[int, int, int]]]] = defaultdict(lambda: defaultdict(list))
+        for campaign, route, key, from_us, to_us, status in windows:
+            pieces[route, key][campaign].append((from_us, to_us, status))
+        of_key = {rk: {c: tuple(sorted(p)) for c, p in of.items()} for rk, of in pieces.items()}
+        patterns: dict[Any, int] = {}
+        members = self.asked.members
+        nothing: dict[int, Pieces] = {}
+        own = self._dirty.keys() | self._stale.keys()
+        for key_set, asset, via, utm in key_sets:
+            by_asset = of_key.get((Route.ASSET, asset), nothing)
+            by_via = of_key.get((Route.VIA, via), nothing)
+            by_utm = of_key.get((Route.UTM, utm), nothing)
+            for campaign in by_asset.keys() | by_via.keys() | by_utm.keys():
+                routes = by_asset.get(campaign), by_via.get(campaign), by_utm.get(campaign)
+                name = (campaign, *map(id, routes), key_set if key_set in own else None)
+                pattern = patterns.get(name)
+                if pattern is None:
+                    pattern = patterns[name] = len(patterns)
+                    for stretch in stretches(routes):
+                        self._ask_stretch(pattern, campaign, key_set, stretch)
+                members.append((pattern, key_set))
+
+    def _ask_stretch(self, pattern: int, campaign: int, key_set: int, stretch: Stretch) -> None:
+        group = campaign, stretch.statuses
+        n = self._numbers.get(group)
+        if n is None:
+            n = self._numbers[group] = len(self.groups)
+            self.groups.append(group)
+        lists = SESSIONS * is_visited(stretch.statuses) + CONTACTS * counts(stretch.statuses)
+        for begin, end in self._times[campaign]:
+            from_us, to_us = max(stretch.from_us, begin), min(stretch.to_us, end)
+            if from_us < to_us:
+                self._ask_span(pattern, n, key_set, from_us, to_us, lists)
+        if lists & SESSIONS and stretch.to_us > self._from_us:
+            self._ask_later(pattern, n, key_set, stretch)
+
+    def _ask_span(self, pattern: int, n: int, key_set: int, from_us: int, to_us: int, lists: int) -> None:
+        if lists & CONTACTS and from_us < self._from_us:  # those reached before
+            self._ask_time(pattern, n, key_set, from_us, min(to_us, self._from_us), CONTACTS)
+        begin, end = max(from_us, self._from_us), min(to_us, self._to_us)
+        if begin < end:
+            self._ask_time(pattern, n, key_set, begin, end, lists)
+
+    def _ask_time(self, pattern: int, n: int, key_set: int, from_us: int, to_us: int, lists: int) -> None:
+        cells, parts = self._divided(key_set, from_us, to_us)
+        self.asked.cells += [(pattern, n, source, begin, end, lists) for source, begin, end in cells]
+        self.asked.parts += [(pattern, n, begin, end, lists) for begin, end in parts]
+
+    def _ask_later(self, pattern: int, n: int, key_set: int, stretch: Stretch) -> None:
+        """Visits of sessions that began within the range, on a later day or after the range."""
+        self.asked.carried.append((pattern, n, max(stretch.from_us, self._from_us), stretch.to_us))
+        if self._to_us == END_US:
+            return
+        days = self._days
+        first = first_whole(days, self._to_us)
+        dirty = [d for d in self._dirty.get(key_set, ()) if d >= first]
+        spans = [(self._to_us, days.start_us(first)), *((days.start_us(d), days.start_us(d + 1)) for d in dirty)]
+        for from_us, to_us in spans:
+            begin, end = max(from_us, stretch.from_us), min(to_us, stretch.to_us)
+            if begin < end:
+                self.asked.parts.append((pattern, n, begin, end, SESSIONS | LATER))
+
+    def _divided(
+        self, key_set: int, from_us: int, to_us: int
+    ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
+        """A time by cells (source, from day, to day) and by parts that are read raw (from, to)."""
+        if key_set in self._dirty or key_set in self._stale:
+            return self._divide(from_us, to_us, self._dirty.get(key_set, ()), self._stale.get(key_set, ()))
+        found = self._by_day.get((from_us, to_us))
+        if found is None:
+            found = self._by_day[from_us, to_us] = self._divide(from_us, to_us, (), ())
+        return found
+
+    def _divide(
+        self, from_us: int, to_us: int, dirty: Sequence[int], stale: Sequence[int]
+    ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
+        days = self._days
+        first = first_whole(days, from_us)
+        last = EVERY_DAY if to_us == END_US else days.day_of(to_us)  # itself not whole, or not within
+        if first > last:  # within one day
+            return [], [(from_us, to_us)]
+        parts: list[tuple[int, int]] = []
+        if from_us != BEGINNING_US and days.start_us(first) > from_us:
+            parts.append((from_us, days.start_us(first)))
+        if to_us != END_US and days.start_us(last) < to_us:
+            parts.append((days.start_us(last), to_us))
+        raw = sorted({*_between(self._cut, first, last), *_between(dirty, first, last)})
+        parts += [(days.start_us(day), days.start_us(day + 1)) for day in raw]
+        cells: list[tuple[int, int, int]] = []
+        begin = first
+        for day in [*raw, last]:
+            if begin < day:
+                cells.append((2, begin, day))
+                cells += self._of_whole_days(begin, day, stale)
+            begin = day + 1
+        return cells, parts
+
+    def _of_whole_days(self, begin: int, end: int, stale: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        """Whole days `[begin, end)` by the cells of months where these say it, else by those of days."""
+        first = begin if begin == NO_DAY or month_of(begin) == begin else next_month(month_of(begin))
+        last = end if end == EVERY_DAY else month_of(end)
+        if first >= last:
+            yield 0, begin, end
+            return
+        if begin < first:
+            yield 0, begin, first
+        if last < end:
+            yield 0, last, end
+        by_days = sorted({*_between(stale, first, last), *_between(self._split_months, first, last)})
+        at = first
+        for month in by_days:
+            if at < month:
+                yield 1, at, month
+            at = next_month(month)
+            yield 0, month, at
+        if at < last:
+            yield 1, at, last
+
+
+def _between(ordered: Sequence[int], first: int, last: int) -> Sequence[int]:
+    return ordered[bisect_left(ordered, first) : bisect_left(ordered, last)]
+
+
+def _collect(
+    found: Mapping[int, Found], groups: Sequence[tuple[int, Statuses]], buckets: int, rows: Iterable[Any],
+    carried: Iterable[Any],
+) -> None:  # fmt: skip
+    """Sort the rows of the statements by campaign and bucket."""
+    for n, bucket, kind, number, sessions, new_sessions, contacts in rows:
+        campaign, statuses = groups[n]
+        of = found[campaign]
+        if kind is not None:
+            if 1 <= bucket <= buckets:
+                of.touches[bucket][statuses, kind] += number
+            continue
+        for lists, told in ((of.sessions, sessions), (of.new_sessions, new_sessions), (of.contacts, contacts)):
+            if told:
+                lists[bucket].append(told)
+    for n, bucket, session, is_new in carried:
+        of = found[groups[n][0]]
+        key = session.to_bytes(8, "big", signed=True)
+        of.sessions[bucket].append(key)
+        if is_new:
+            of.new_sessions[bucket].append(key)
+
+
+def kind_of(kind: int) -> tuple[TouchType, TrafficClass]:
+    """The type and the traffic class of a kind."""
+    return TouchType(kind // KINDS_A_TYPE), TrafficClass(kind % KINDS_A_TYPE)

@@ -1,0 +1,134 @@
+"""How are the days of campaigns made of cells? In steps, where no cell is dirty and nothing waits to be added to one."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+from shared.projection.campaign_cells import Found, add_of_cells, status_number
+from shared.projection.pipeline import Context
+from shared.projection.sql import Connection, Statement, sql
+from shared.projection.stages.cells.days import EVERY_DAY, NO_DAY, days_of
+
+DAYS_MAX = 92  # of a campaign that a step makes for the first time
+STALE_MAX = 200  # days of campaigns that a step makes again
+
+CAMPAIGN_DAY_COLUMNS = ("ws", "campaign", "day", "statuses", "kinds", "touches", "sessions", "new_sessions", "contacts")
+STALE_DAYS = sql("""
+SELECT s.campaign, s.day FROM {g}.stale_campaign_day s
+JOIN {g}.campaign_kept k ON k.ws = $1 AND k.campaign = s.campaign AND s.day < k.through_day
+WHERE s.ws = $1 LIMIT $2
+""")
+UNFINISHED = sql(f"""
+SELECT c.campaign, coalesce(k.through_day, {NO_DAY}) AS through_day FROM {{g}}.campaign c
+LEFT JOIN {{g}}.campaign_kept k ON k.ws = $1 AND k.campaign = c.campaign
+WHERE c.ws = $1 AND k.through_day IS DISTINCT FROM {EVERY_DAY} LIMIT 1
+""")
+_ITS_KEY_SETS = """
+    SELECT DISTINCT k.key_set FROM {g}.attribution_window w
+    JOIN {g}.key_set k ON k.ws = $1 AND (k.asset_or_page_key = w.key OR k.via = w.key OR k.utm = w.key)
+    WHERE w.ws = $1 AND w.campaign = $2"""
+DAYS_OF = sql(f"""
+SELECT DISTINCT c.day FROM ({_ITS_KEY_SETS}) m JOIN {{g}}.day_cell c ON c.ws = $1 AND c.key_set = m.key_set AND c.day >= $3
+ORDER BY c.day LIMIT $4
+""")
+BEGUN_BEFORE = sql(f"""
+SELECT v.session_at_us FROM ({_ITS_KEY_SETS}) m
+JOIN {{g}}.carried_visit v ON v.ws = $1 AND v.key_set = m.key_set
+""")  # when sessions began on a day before a visit: on that day the campaign may have no touch
+DROP_DAYS = sql("""
+DELETE FROM {g}.campaign_day d USING unnest($2::bigint[], $3::int[]) u(campaign, day)
+WHERE d.ws = $1 AND d.campaign = u.campaign AND d.day = u.day
+""")
+FRESH_DAYS = sql("""
+DELETE FROM {g}.stale_campaign_day d USING unnest($2::bigint[], $3::int[]) u(campaign, day)
+WHERE d.ws = $1 AND d.campaign = u.campaign AND d.day = u.day
+""")
+BEGIN_DAYS = [
+    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND campaign = $2 AND day >= $3 AND day < $4")
+    for table in ("campaign_day", "stale_campaign_day")
+]
+KEEP_THROUGH = sql("""
+INSERT INTO {g}.campaign_kept VALUES ($1, $2, $3) ON CONFLICT (ws, campaign) DO UPDATE SET through_day = excluded.through_day
+""")
+
+
+class _Rows(NamedTuple):
+    """Reads the rows of one workspace; see `Rows`."""
+
+    connection: Connection
+    ws: int
+
+    async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:
+        return await self.connection.fetch(statement, self.ws, *arguments)
+
+
+async def make_stale_days(context: Context) -> bool:
+    """Make some days of campaigns again that are stale. False if there is none."""
+    stale = [tuple(row) for row in await context.connection.fetch(STALE_DAYS, context.ws, STALE_MAX)]
+    if not stale:
+        return False
+    campaigns, days = map(list, zip(*stale, strict=True))
+    await context.connection.execute(DROP_DAYS, context.ws, campaigns, days)
+    await context.connection.execute(FRESH_DAYS, context.ws, campaigns, days)
+    wanted: dict[int, list[int]] = {}
+    for campaign, day in sorted(stale):
+        wanted.setdefault(campaign, []).append(day)
+    await _make(context, wanted)
+    return True
+
+
+async def make_next_days(context: Context) -> bool:
+    """Make the next days of a campaign that has not all of its days yet. False if every campaign has them."""
+    connection, ws = context.connection, context.ws
+    found = await connection.fetchrow(UNFINISHED, ws)
+    if found is None:
+        return False
+    campaign, from_day = found["campaign"], found["through_day"]
+    days = await _days_of(context, campaign, from_day)
+    through_day = days[DAYS_MAX] if len(days) > DAYS_MAX else EVERY_DAY
+    for statement in BEGIN_DAYS:
+        await connection.execute(statement, ws, campaign, from_day, through_day)
+    if days:
+        await _make(context, {campaign: days[:DAYS_MAX]})
+    await connection.execute(KEEP_THROUGH, ws, campaign, through_day)
+    return True
+
+
+async def _days_of(context: Context, campaign: int, from_day: int) -> list[int]:
+    """The first days, from one on, for which there may be something to say of a campaign, in order: one more than `DAYS_MAX`."""
+    connection, ws, days = context.connection, context.ws, days_of(context.settings.time_zone)
+    touched = {row["day"] for row in await connection.fetch(DAYS_OF, ws, campaign, from_day, DAYS_MAX + 1)}
+    begun = {days.day_of(row["session_at_us"]) for row in await connection.fetch(BEGUN_BEFORE, ws, campaign)}
+    return sorted(touched | {day for day in begun if day >= from_day})[: DAYS_MAX + 1]
+
+
+async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
+    """Write days of campaigns, in order, that have no row."""
+    days = days_of(context.settings.time_zone)
+    every = sorted({day for some in wanted.values() for day in some})
+    edges_us = sorted({days.start_us(at) for day in every for at in (day, day + 1)})
+    bucket_of = {at_us: n for n, at_us in enumerate(edges_us, 1)}
+    found = {campaign: Found() for campaign in wanted}
+    spans = {c: [(days.start_us(day), days.start_us(day + 1)) for day in some] for c, some in wanted.items()}
+    await add_of_cells(found, _Rows(context.connection, context.ws), days, edges_us, spans, every)
+    rows = [
+        row
+        for campaign, some in wanted.items() for day in some
+        if (row := _row(context.ws, campaign, day, found[campaign], bucket_of[days.start_us(day)])) is not None
+    ]  # fmt: skip
+    await context.connection.copy("campaign_day", CAMPAIGN_DAY_COLUMNS, rows)
+
+
+def _row(ws: int, campaign: int, day: int, found: Found, bucket: int) -> tuple[Any, ...] | None:
+    """The row of a campaign's day; None for a day without anything."""
+    touches = sorted((status_number(statuses), kind, n) for (statuses, kind), n in found.touches[bucket].items())
+    lists = [_united(of[bucket]) for of in (found.sessions, found.new_sessions, found.contacts)]
+    if not touches and not any(lists):
+        return None
+    return ws, campaign, day, *([count[n] for count in touches] for n in range(3)), *lists
+
+
+def _united(lists: Collection[bytes]) -> bytes:
+    """Lists of keys as one, each key once."""
+    keys = chain.from_iterable((one[at : at + 8] for at in range(0, len(one), 8)) for one in lists)
+    return b"".join(sorted(set(keys)))

@@ -1,0 +1,86 @@
+"""A campaign's days say what its touches say, whatever comes after they were made."""
+
+import asyncio
+from typing import Any
+
+from shared.projection.digesting import Digester
+from shared.projection.projector import workspace_number
+from shared.projection.sql import Connection
+from tests.conftest import Workspace
+
+CATALOG: list[dict[str, Any]] = [
+    {"type": "campaign_created", "campaign_id": "c", "name": "C", "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "asset_registered", "asset_id": "p", "asset_type": "landing_page", "url": "https://shop.example/p",
+     "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "asset_associated", "asset_id": "p", "campaign_id": "c", "occurred_at": "2024-01-01T00:00:00Z", "id": "joined"},
+]  # fmt: skip
+
+
+def visit(at: str, path: str, **more: str) -> dict[str, Any]:
+    return {"type": "page_visited", "visitor_id": "v", "url": f"https://shop.example{path}", "occurred_at": at, **more}
+
+
+async def keep(workspace: Workspace) -> None:
+    """Make all that the background makes."""
+    running = workspace.running
+    async with running.pool.acquire() as raw:
+        connection = Connection(raw, running.generation.name)
+        ws = await workspace_number(connection, workspace.name)
+        digester = Digester(workspace.partition, running.log.partitions)
+        for _ in range(100):
+            if not await digester.step(connection, ws):
+                break
+        kept = await raw.fetchval(f"SELECT count(*) FROM {connection.generation}.campaign_kept WHERE ws = $1", ws)
+    assert kept == 1
+
+
+async def sessions(workspace: Workspace) -> list[int]:
+    """The sessions of the campaign on the 1st and on the 2nd of March."""
+    asked = "metric=sessions&interval=day&from=2024-03-01T00:00:00Z&to=2024-03-03T00:00:00Z"
+    answer = await workspace.get(f"/v1/campaigns/c/timeline?{asked}")
+    return [point["value"] for point in answer.json()["points"]]
+
+
+async def told(workspace: Workspace, *events: dict[str, Any]) -> list[list[int]]:
+    """The sessions of either day after some events: before and after the background has made what is stale."""
+    await workspace.send(*events)
+    await workspace.project()
+    at_once = await sessions(workspace)
+    await keep(workspace)
+    return [at_once, await sessions(workspace)]
+
+
+def test_a_session_counts_on_the_day_on_which_it_began_with_another_page(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        await told(workspace, *CATALOG, visit("2024-03-01T23:50:00Z", "/other"))
+        assert await told(workspace, visit("2024-03-02T00:10:00Z", "/p")) == [[1, 0], [1, 0]]
+
+    runner.run(check())
+
+
+def test_a_session_counts_on_another_day_when_a_late_visit_divides_it_and_on_its_own_when_that_is_taken_back(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        whole = visit("2024-03-01T23:50:00Z", "/other"), visit("2024-03-02T00:10:00Z", "/p")
+        assert await told(workspace, *CATALOG, *whole) == [[1, 0], [1, 0]]
+        late = visit("2024-03-02T00:05:00Z", "/other?utm_source=news&utm_medium=email&utm_campaign=x", id="late")
+        assert await told(workspace, late) == [[0, 1], [0, 1]]
+        back = {"type": "event_retracted", "event_id": "late", "occurred_at": "2024-03-05T00:00:00Z"}
+        assert await told(workspace, back) == [[1, 0], [1, 0]]
+
+    runner.run(check())
+
+
+def test_a_campaigns_days_follow_its_associations(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        visits = visit("2024-03-01T10:00:00Z", "/p"), visit("2024-03-02T10:00:00Z", "/p")
+        assert await told(workspace, *CATALOG, *visits) == [[1, 1], [1, 1]]
+        ended = {"type": "asset_dissociated", "asset_id": "p", "campaign_id": "c"}
+        assert await told(workspace, ended | {"occurred_at": "2024-03-02T00:00:00Z", "id": "end"}) == [[1, 0], [1, 0]]
+        back = {"type": "event_retracted", "event_id": "joined", "occurred_at": "2024-03-05T00:00:00Z"}
+        assert await told(workspace, back) == [[0, 0], [0, 0]]
+
+    runner.run(check())
