@@ -344,7 +344,7 @@ def test_calls_are_counted_as_messages_of_the_catalog(catalog: Catalog, runner: 
 
 def test_an_event_of_any_type_is_taken_back_and_its_retraction_too(catalog: Catalog, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        visit = {"type": "page_visited", "id": "visit", "visitor_id": "v", "url": "https://s.example/?utm_campaign=spring"}
+        visit = {"type": "page_visited", "id": "visit", "visitor_id": "v", "url": "https://s.example/?utm_campaign=spring"}  # fmt: skip
         assert (await catalog.workspace.send(visit)).status_code == 202
 
         async def page_views() -> int:
