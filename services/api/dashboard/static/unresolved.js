@@ -7,7 +7,7 @@ import { counted, dayOf, num } from "./format.js";
 import { csvButton } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
 
-const PATH = "/v1/catalog/unresolved", SHOWN = 25, VISITS_COUNTED = 10_000;
+const PATH = "/v1/catalog/unresolved", SHOWN = 25, LOOKED_ON_MAX = 4, VISITS_COUNTED = 10_000;
 const times = n => n >= VISITS_COUNTED ? `${num(VISITS_COUNTED)} or more` : num(n);
 
 // Each list: its heading, what it says, what an item is called, how often it was met, and what can be done about it.
@@ -40,6 +40,12 @@ const KINDS = {
 async function load() {
   const first = await get(PATH, { limit: String(SHOWN) }), more = chosen("more"), pages = Number(chosen("pages")) || 1;
   const lists = Object.fromEntries(Object.keys(KINDS).map(kind => [kind, { items: first[kind], cursor: first.next_cursors[kind] }]));
+  for (const [kind, list] of Object.entries(lists)) { // a page may be empty although more follows: what it passed was resolved
+    for (let n = 0; n < LOOKED_ON_MAX && !list.items.length && list.cursor; n += 1) {
+      const next = await get(PATH, { kind, limit: String(SHOWN), cursor: list.cursor });
+      Object.assign(list, { items: next.items, cursor: next.next_cursor });
+    }
+  }
   for (let n = 1; more in KINDS && n < pages && lists[more].cursor; n += 1) {
     const next = await get(PATH, { kind: more, limit: String(SHOWN), cursor: lists[more].cursor });
     lists[more] = { items: lists[more].items.concat(next.items), cursor: next.next_cursor };
@@ -52,18 +58,20 @@ function table(kind, { items, cursor }, currency, refresh) {
   if (!items.length && !cursor) return h("p", { class: "pad muted" }, of.none);
   const buttons = item => of.mend(item, currency).map(([text, open], n) => changeButton(text, `mend-${kind}-${n}-${of.name(item)}`, open, n ? "btn quiet small" : "btn small"));
   const unfold = () => { choose("pages", String(chosen("more") === kind ? (Number(chosen("pages")) || 1) + 1 : 2)); choose("more", kind); refresh(); };
+  const next = cursor && h("div", { class: "pad bar" }, h("button", { class: "btn", type: "button", id: "more-" + kind, onclick: unfold }, `Look for ${SHOWN} more`));
+  if (!items.length) return [h("p", { class: "pad muted" }, "None among those that were looked through so far."), next];
   return [h("div", { class: "scroll" }, h("table", { class: "cards" }, h("caption", { class: "sr" }, of.title),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, of.one), h("th", { scope: "col", class: "n" }, of.counts), h("th", { scope: "col", class: "n" }, "First"), h("th", { scope: "col", class: "n" }, "Last"),
       mayChange() && h("th", { scope: "col", class: "n" }, "Mend"))),
     h("tbody", {}, items.map(item => h("tr", {}, h("td", { class: "wide" }, of.shown(item)), h("td", { class: "n", "data-l": of.counts }, times(of.count(item))),
       h("td", { class: "n nowrap", "data-l": "First" }, dayOf(item.first_seen)), h("td", { class: "n nowrap", "data-l": "Last" }, dayOf(item.last_seen)),
       mayChange() && h("td", { class: "n wide" }, h("span", { class: "bar end" }, buttons(item)))))))),
-  cursor && h("div", { class: "pad bar" }, h("button", { class: "btn", type: "button", id: "more-" + kind, onclick: unfold }, `Show ${SHOWN} more`))];
+  next];
 }
 
 run(load, (host, lists, status, refresh) => {
   if (!host.childNodes.length) {
-    host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Unresolved"), h("p", { class: "soft" }, "What events name, and nobody created, registered or claimed. Nothing is lost: it counts once it is mended."),
+    host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Unresolved"), h("p", { class: "soft" }, "What events name, and nobody created, registered or claimed: mostly typing errors and forgotten steps. What was sent is kept."),
       h("p", { class: "facts", id: "how-many" }), !mayChange() && h("p", { class: "note", id: "read-only" }, "You signed in with a read key. With an admin key, a button beside each mends it."))),
     ...Object.entries(KINDS).map(([kind, of]) => h("section", { class: "panel", "aria-labelledby": "h-" + kind },
       h("header", {}, h("div", {}, h("h2", { id: "h-" + kind }, of.title), h("p", {}, of.says)), csvButton(PATH, { kind }, `unresolved-${kind.replace("_", "-")}`)), h("div", { id: "list-" + kind }))));
