@@ -1,6 +1,7 @@
 """Changes from the dashboard: each form shows what it would change, does it, tells the event, and takes it back."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,8 @@ class Desk:
     def get(self, path: str) -> Any:
         self.site.up.keys = {**self.site.up.keys, "reads": self.keys["read"]}
         with self.site.up.client("reads") as client:
+            while not client.get("/v1/status").json()["up_to_date"]:
+                time.sleep(0.05)
             return client.get(f"/v1/{path}").json()
 
     def open(self, path: str, scope: str = "admin", **options: Any) -> Page:
@@ -164,8 +167,12 @@ def test_what_the_api_refuses_is_said_at_its_field(desk: Desk) -> None:
     page.fill("#f-name", "Winter")
     page.fill("#f-budget", "a lot")
     page.click("#change-preview")
-    expect(page.locator("#f-budget-wrong")).to_contain_text("amount", timeout=PATIENCE_MS)
+    expect(page.locator("#f-budget-wrong")).to_contain_text("such as 1200.50", timeout=PATIENCE_MS)
     expect(page.locator("#f-budget")).to_have_attribute("aria-invalid", "true")
+    page.fill("#f-budget", "1")
+    page.fill("#f-currency", "XXX")
+    page.click("#change-preview")
+    expect(page.locator("#f-currency-wrong")).to_contain_text("XXX", timeout=PATIENCE_MS)
     page.fill("#f-budget", "")
     page.fill("#f-campaign_id", "spring")
     page.click("#change-preview")

@@ -30,7 +30,7 @@ function control(field, changed) {
 }
 
 // A form in a drawer. `events(values)` are what is previewed; `call(values, move)` does it and answers the ids of its events in order.
-// `fields` are controls ({name, label, …}) or `own`, {row, values(), focus()}. `check(told, values)` may name a field and what is wrong with it.
+// `fields` are controls ({name, label, …; `form` is how a value is written, `wrong` says so}) or `own`, {row, values(), focus()}. `check(told, values)` may name a field and what is wrong with it.
 export function changeDrawer({ title, above, says, fields = [], own = null, events, call, verb, check = () => null, done = () => null, changed = () => {} }) {
   const names = campaignNames(), form = h("form", { class: "change", novalidate: true }), outcome = h("div", { class: "outcome", "aria-live": "polite" });
   const touched = event => { changed(form, event?.target); show(outcome); look.hidden = false; };
@@ -79,6 +79,8 @@ export function changeDrawer({ title, above, says, fields = [], own = null, even
     clean();
     const empty = [...controls].find(([, c]) => c.input.required && !c.row.hidden && !c.input.value.trim());
     if (empty) { wrongAt(empty[0], "This is needed."); show(outcome); return; }
+    const unfit = fields.find(f => f.form && controls.get(f.name).input.value.trim() && !f.form.test(controls.get(f.name).input.value.trim()));
+    if (unfit) { wrongAt(unfit.name, unfit.wrong); show(outcome); return; }
     const given = values(), would = events(given);
     if (!would.length) { show(outcome, h("p", { class: "bad", role: "alert" }, own.missing)); return; }
     show(outcome, h("p", { class: "muted" }, "Working out what it would change…"));
