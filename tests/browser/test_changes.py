@@ -311,6 +311,12 @@ def test_a_preview_that_takes_too_long_is_said_and_can_be_tried_again_or_left_ou
     page.fill("#f-name", "Winter")
     page.click("#change-preview")
     expect(page.locator(".outcome")).to_contain_text("could not be worked out in time")
+    page.fill("#f-campaign_id", "spring")
+    page.click("#change-preview")
+    page.click("#change-unseen")
+    expect(page.locator("#f-campaign_id-wrong")).to_contain_text("There is a campaign with this id", timeout=PATIENCE_MS)
+    page.fill("#f-campaign_id", "winter")
+    page.click("#change-preview")
     page.click("text=Create the campaign without a preview")
     expect(page.locator("#change-done")).to_contain_text("Done.", timeout=PATIENCE_MS)
 

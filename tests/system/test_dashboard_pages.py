@@ -32,7 +32,7 @@ RANGE = "range=custom&from=2024-01-01&to=2024-03-31"
 PAGES = [
     f"campaigns?{RANGE}&compare=previous", f"campaign?id=spring&{RANGE}&compare=previous", f"campaign?id=spring&{RANGE}&as=list&held=list",
     "attribution", "attribution?of=contacts&by=channel", "assets", f"asset?id=mail&{RANGE}", "deals", "deal?id=d", "contacts",
-    "contact?id=kari%40example.no", "live", "operations", "campaign?id=nobody",
+    "contact?id=kari%40example.no", "unresolved", "live", "operations", "campaign?id=nobody",
 ]  # fmt: skip
 ZONES = ["Pacific/Kiritimati", "Asia/Kolkata", "Europe/Oslo", "America/St_Johns", "Pacific/Pago_Pago"]
 

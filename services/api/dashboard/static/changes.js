@@ -30,8 +30,9 @@ function control(field, changed) {
 }
 
 // A form in a drawer. `events(values)` are what is previewed; `call(values, move)` does it and answers the ids of its events in order.
-// `fields` are controls ({name, label, …; `form` is how a value is written, `wrong` says so}) or `own`, {row, values(), focus()}. `check(told, values)` may name a field and what is wrong with it.
-export function changeDrawer({ title, above, says, fields = [], own = null, events, call, verb, check = () => null, done = () => null, changed = () => {} }) {
+// `fields` are controls ({name, label, …; `form` is how a value is written, `wrong` says so}) or `own`, {row, values(), focus()}. `check(told, values)` may name a field and what is wrong
+// with it in what is previewed; `guard(values)` does so where nothing is previewed.
+export function changeDrawer({ title, above, says, fields = [], own = null, events, call, verb, check = () => null, guard = async () => null, done = () => null, changed = () => {} }) {
   const names = campaignNames(), form = h("form", { class: "change", novalidate: true }), outcome = h("div", { class: "outcome", "aria-live": "polite" });
   const touched = event => { changed(form, event?.target); show(outcome); look.hidden = false; };
   const controls = new Map(fields.map(field => [field.name, control(field, touched)]));
@@ -68,9 +69,13 @@ export function changeDrawer({ title, above, says, fields = [], own = null, even
   }
 
   const button = (text, id, onclick, look = "btn main") => h("button", { class: look, type: "button", id, onclick }, text);
-  const doIt = (given, from, text = verb) => {
+  const unseen = given => trying(async () => {
+    const problem = await guard(given);
+    if (problem) wrongAt(...problem); else await perform(given, false);
+  }, refused);
+  const doIt = (given, from) => {
     const sure = from && h("input", { type: "checkbox", id: "change-sure", onchange: event => { go.disabled = !event.target.checked; } });
-    const go = button(text, "change-do", () => perform(given, Boolean(from)));
+    const go = button(verb, "change-do", () => perform(given, Boolean(from)));
     go.disabled = Boolean(from);
     return [from && h("p", { class: "confirm" }, h("label", {}, sure, ` Yes, take it from ${from}.`)), h("div", { class: "bar" }, go)];
   };
@@ -94,7 +99,7 @@ export function changeDrawer({ title, above, says, fields = [], own = null, even
     if (!["preview_timeout", "too_much", "busy"].includes(error.code)) { refused(error); return; }
     show(outcome, h("p", { class: "note", role: "alert" }, error.code === "too_much" ? error.message
       : "What it would change could not be worked out in time: there are many touches, and the machine is busy. Nothing was changed. Try again in a minute, or do it without; it can be taken back."),
-    h("div", { class: "bar" }, button("Preview again", "change-again", preview, "btn")), doIt(values(), "", `${verb} without a preview`));
+    h("div", { class: "bar" }, button("Preview again", "change-again", preview, "btn"), button(`${verb} without a preview`, "change-unseen", () => unseen(values()), "btn")));
   });
 
   const perform = (given, move) => trying(async () => {
@@ -120,7 +125,7 @@ export function changeDrawer({ title, above, says, fields = [], own = null, even
       back.remove();
       show(told, h("p", {}, h("b", {}, "Taken back. "), "It is as if it had never been sent. Event ", by.map(id => h("span", { class: "mono" }, id, " "))));
     }, error => show(told, h("p", { class: "bad", role: "alert" }, error.message))), "btn");
-    return [h("div", { class: "verdict", role: "status", tabindex: -1, id: "change-done" }, h("div", {}, h("b", {}, ids.length ? "Done." : "Nothing was done."),
+    return [h("div", { class: "verdict", role: "status", tabindex: -1, id: "change-done" }, h("div", {}, h("b", {}, ids.length ? "Done." : "It is so already: nothing was sent."),
       ids.length > 0 && h("span", {}, counted(ids.length, "event"), " ", ids.map(id => h("span", { class: "mono" }, id, " "))))),
     not.map(each => h("p", { class: "bad" }, `${each.asset_id}: ${each.message}`)), done(given), told, h("div", { class: "bar" }, ids.length > 0 && back)];
   }

@@ -14,6 +14,9 @@ const at = (...parts) => parts.map(part => part.startsWith("/") ? part : "/" + e
 const campaign = id => at("/v1/campaigns", id), asset = id => at("/v1/assets", id);
 const moving = (path, move) => path + (move ? "?move=true" : "");
 
+const CAMPAIGN_THERE = "There is a campaign with this id already.", ASSET_THERE = "There is an asset with this id already.";
+const missing = error => { if (error.status === 404) return null; throw error; };
+
 // An id that says the name: lower case, words joined by hyphens.
 const idOf = name => name.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, ID_LENGTH);
 
@@ -42,7 +45,8 @@ export function createCampaign({ currency, id = "", utm = "", since = null }) {
     ],
     changed: idFollows("campaign_id"),
     events: given => [{ type: "campaign_created", ...toEvent(withMoney(given)), ...(since && { occurred_at: since }) }],
-    check: (told, given) => told.campaigns.find(c => c.id === given.campaign_id)?.before?.created ? ["campaign_id", "There is a campaign with this id already."] : null,
+    check: (told, given) => told.campaigns.find(c => c.id === given.campaign_id)?.before?.created ? ["campaign_id", CAMPAIGN_THERE] : null,
+    guard: async given => !id && (await campaignNames()).has(given.campaign_id) ? ["campaign_id", CAMPAIGN_THERE] : null,
     call: (given, move) => { const { campaign_id, ...body } = withMoney(given); return calls(["PUT", moving(campaign(campaign_id), move), body]); },
     done: given => h("p", {}, h("a", { href: link("campaign", { id: given.campaign_id }) }, "Open the campaign")),
   });
@@ -71,7 +75,8 @@ export async function registerAsset({ id = "", url = "", type = "landing_page", 
     },
     events: given => [{ type: "asset_registered", asset_id: given.asset_id, ...told(given) },
       ...(given.campaign_id ? [{ type: "asset_associated", asset_id: given.asset_id, campaign_id: given.campaign_id }] : [])],
-    check: (preview, given) => preview.assets.find(a => a.id === given.asset_id)?.before?.registered ? ["asset_id", "There is an asset with this id already."] : null,
+    check: (preview, given) => preview.assets.find(a => a.id === given.asset_id)?.before?.registered ? ["asset_id", ASSET_THERE] : null,
+    guard: async given => await get(asset(given.asset_id)).then(a => a.asset_type ? ["asset_id", ASSET_THERE] : null, missing),
     call: (given, move) => calls(["PUT", moving(asset(given.asset_id), move), told(given)],
       ...(given.campaign_id ? [["PUT", moving(at(campaign(given.campaign_id), "assets", given.asset_type, given.asset_id), move)]] : [])),
     done: given => h("p", {}, h("a", { href: link("asset", { id: given.asset_id }) }, "Open the asset")),
