@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.programs import chromium
 
@@ -33,10 +33,15 @@ def demo() -> Iterator[tuple[str, str]]:
     """A `touchline demo` of its own: its address and a read key."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "touchline", "demo", "--data", folder, "--port", "0", "--json"]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  (our own command)
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
             try:
                 assert process.stdout is not None
-                told = json.loads(process.stdout.readline())
+                line = process.stdout.readline()
+                if not line:
+                    raise SystemExit("`touchline demo` did not start; run it by hand to see why")
+                told = json.loads(line)
                 yield told["url"], json.loads((Path(folder) / "keys.json").read_text())["keys"]["read"]
             finally:
                 process.terminate()
@@ -65,7 +70,7 @@ def pages(url: str, key: str) -> dict[str, str]:
 def whole(page: Page) -> None:
     """Wait until everything of the page is drawn. The demo's traffic goes on, so the page is never idle for long."""
     page.wait_for_selector("h1", timeout=PATIENCE_MS)
-    page.wait_for_function("!document.querySelector('main [aria-busy=true], main .sk')", timeout=PATIENCE_MS)
+    expect(page.locator("main [aria-busy=true], main .sk")).to_have_count(0, timeout=PATIENCE_MS)
     page.wait_for_timeout(500)  # what needs the width of its place is drawn a frame later
 
 

@@ -314,7 +314,9 @@ def test_a_preview_that_takes_too_long_is_said_and_can_be_tried_again_or_left_ou
     page.fill("#f-campaign_id", "spring")
     page.click("#change-preview")
     page.click("#change-unseen")
-    expect(page.locator("#f-campaign_id-wrong")).to_contain_text("There is a campaign with this id", timeout=PATIENCE_MS)
+    expect(page.locator("#f-campaign_id-wrong")).to_contain_text(
+        "There is a campaign with this id", timeout=PATIENCE_MS
+    )
     page.fill("#f-campaign_id", "winter")
     page.click("#change-preview")
     page.click("text=Create the campaign without a preview")
@@ -335,3 +337,26 @@ def test_axe_finds_nothing_in_forms_and_on_the_unresolved_page(desk: Desk, width
     found += [(v["id"], [n["target"] for n in v["nodes"]]) for v in Axe().run(page).response["violations"]]
     assert found == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_refused_event_is_shown_and_sent_again_or_deleted(desk: Desk) -> None:
+    desk.site.expected = "409"
+    word = {"type": "contact_created", "id": "w", "contact": {"id": "tba"}}
+    settings = {"type": "workspace_configured", "settings": {"nobody": ["tba"]}}
+    desk.send([settings])
+    assert desk.get("status")["up_to_date"]
+    rejected: list[Any] = []
+    with desk.site.up.client("sends") as client:
+        until = time.monotonic() + PATIENCE_MS / 1000
+        while not rejected and time.monotonic() < until:  # a setting is in force within seconds
+            rejected = client.post("/v1/events", json=[word, {**EVENTS[1], "id": "c"}]).json()["rejected"]
+    assert [each["code"] for each in rejected] == ["names_nobody"]
+    page = desk.open("operations")
+    page.locator("#refused").get_by_role("button", name="names_nobody").click()
+    expect(page.locator("dialog code.api")).to_contain_text('"tba"')
+    page.get_by_role("button", name=re.compile("Send number .* again")).click()
+    expect(page.locator("dialog li .bad")).to_contain_text("Refused again", timeout=PATIENCE_MS)
+    page.get_by_role("button", name=re.compile("Delete number")).click()
+    expect(page.locator("dialog li")).to_have_count(0, timeout=PATIENCE_MS)
+    page.keyboard.press("Escape")
+    expect(page.locator("#refused")).to_contain_text("Nothing was refused.", timeout=PATIENCE_MS)
