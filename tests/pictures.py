@@ -25,7 +25,7 @@ WINDOWS = {"light": (1440, 900), "dark": (390, 844)}
 QUALITY = 80  # of WebP: letters stay sharp, and all pictures together have a few hundred KiB
 PICTURES_BYTES_MAX = 1_500_000  # in every clone of the repository
 PATIENCE_MS = 60_000
-LIVE_RANGE = "range=365"
+YEAR = "range=365"
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def pages(url: str, key: str) -> dict[str, str]:
     deal = max(deals, key=lambda d: (len(d["campaigns"]) in (3, 4), d["contacts"] > 1, d["closed_at"]))["deal_id"]
     contact = get(f"/v1/deals/{quote(deal, safe='')}")["contacts"][0]["contact"]
     return {
-        "campaigns": f"campaigns?{LIVE_RANGE}", "campaign": f"campaign?id={quote(campaign)}", "deal": f"deal?id={quote(deal)}",
+        "campaigns": f"campaigns?{YEAR}", "campaign": f"campaign?id={quote(campaign)}", "deal": f"deal?id={quote(deal)}",
         "contact": f"contact?id={quote(contact)}", "attribution": "attribution",
     }  # fmt: skip
 

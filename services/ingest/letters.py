@@ -42,7 +42,7 @@ def routes(ingest: Ingest) -> APIRouter:
         cursor = str(letters[limit - 1].number) if len(letters) > limit else None
         return _json({"items": [_shown(letter) for letter in letters[:limit]], "next_cursor": cursor})
 
-    @router.post(ONE + "/retry", tags=["operations"])
+    @router.post(ONE + "/retry", tags=["operations"], openapi_extra=declared())
     async def post_retry(number: str, request: Request) -> Response:
         """Check a dead letter again as this release does, and append it to the log as of when it was received. If it is refused again,
         that is 409 `refused_again`, and it stays.
@@ -55,7 +55,7 @@ def routes(ingest: Ingest) -> APIRouter:
             raise Problem(409, "refused_again", outcome)
         return _json({"position": ingest.positions.write(access.workspace, outcome)})
 
-    @router.delete(ONE, tags=["operations"], status_code=204)
+    @router.delete(ONE, tags=["operations"], status_code=204, openapi_extra=declared())
     async def delete_letter(number: str, request: Request) -> Response:
         """Delete a dead letter for ever."""
         access = await allow(request, ingest.keys, "admin")

@@ -169,7 +169,7 @@ export async function run(load, draw) {
   }
   const parts = frame(), notes = h("div", {}), host = h("div", {});
   parts.main.append(notes, host);
-  let shown = null, since = null, drawn = false, busy = false, again = false, out = false;
+  let shown = null, since = null, drawn = false, busy = false, again = false, out = false, whole = null;
   const waiting = setTimeout(() => { if (!drawn) host.replaceChildren(skeleton()); }, SKELETON_MS);
 
   async function read() {
@@ -181,7 +181,7 @@ export async function run(load, draw) {
       const data = await load(status);
       clearTimeout(waiting);
       if (!drawn) host.replaceChildren();
-      draw(host, data, status, refresh);
+      whole = draw(host, data, status, refresh);
       shown = asked;
       drawn = true;
     }
@@ -207,12 +207,17 @@ export async function run(load, draw) {
     }
   }
 
-  // Look again soon, but never spend more than a quarter of the time asking.
+  // Look again soon, but never spend more than a quarter of the time asking. What a page fetches while it draws is part of that: asked
+  // again before it is there, a slow list would never be shown.
   async function follow() {
     const began = performance.now();
     if (out) return;
-    if (!document.hidden) await refresh(false);
-    setTimeout(follow, Math.max(REFRESH_MS, 3 * (performance.now() - began)));
+    try {
+      if (!document.hidden) await refresh(false);
+      await whole;
+    } finally {
+      setTimeout(follow, Math.max(REFRESH_MS, 3 * (performance.now() - began)));
+    }
   }
   follow();
 }
