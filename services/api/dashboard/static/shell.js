@@ -173,7 +173,7 @@ export async function run(load, draw) {
   const waiting = setTimeout(() => { if (!drawn) host.replaceChildren(skeleton()); }, SKELETON_MS);
 
   async function read() {
-    const status = await get("/v1/status"), asked = location.search + status.as_of + status.generation;
+    const status = await get("/v1/status"), asked = [location.search, status.as_of, status.generation, status.dead_letters].join(" ");
     if (zone.name !== status.workspace.time_zone) localStorage.setItem("touchline.zone", zone.name = status.workspace.time_zone);
     showStatus(parts, status);
     show(notes);
