@@ -96,7 +96,7 @@ PATH_PARAMETERS = {
     "campaign_id": "the campaign's id", "asset_id": "the asset's id", "deal_id": "the deal's id", "event_id": "the event's id",
     "name": "any identifier of the contact: an id, or an e-mail address", "asset_type": "HubSpot's name of a type of assets",
     "contact_type": "`contactFirstTouch`, `contactLastTouch` or `influencedContacts`", "account": "the account at the producer",
-    "producer": "the producer's name", "call": "one of Segment's calls, such as `track`", "write_key": "a collect key",
+    "producer": "the producer's name", "number": "the dead letter's number", "call": "one of Segment's calls, such as `track`", "write_key": "a collect key",
 }  # fmt: skip
 HEAD_ERRORS = {
     400: "the request cannot be read", 408: "the request did not arrive in time", 431: "the first line and the headers are too large",
@@ -185,6 +185,8 @@ def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[st
         responses["503"] = _json("The process cannot work.", _STATE)
     if method == "put" and path.startswith(CHECKED):
         responses["201"] = {**responses["200"], "description": "It was not there, and is now."}
+    if path.endswith("/retry"):
+        _add_errors(responses, {409: "it is refused again, and stays"})
     if (path, method) in SEVERAL:
         responses["207"] = {**responses["200"], "description": "Some items were refused; each says whether, and why."}
     if (path, method) in _OWN:

@@ -6,7 +6,7 @@ while the generation, the number of the rows and the position behind the workspa
 
 - Those that tell `settled_through` also depend on the clock and on where the log ends. Their tag changes with every minute, so
   an instant that a client keeps is a minute too early at most; it is never too late.
-- Those that read more than rows, such as dead letters, are worked out, and their tag is a digest of what they say.
+- Those that read more than rows, such as dead letters, are worked out, and their tag is a digest of what they say and of that position.
 """
 
 import time
@@ -76,8 +76,11 @@ def tag_before(
 
 
 def tag_of(snapshot: Snapshot, told: bytes) -> str:
-    """The tag of an answer by what it says, but for its position."""
-    return _tag(snapshot.generation.encode() + b"/" + told)
+    """The tag of an answer by what it says, but for its position, and by the workspace's last projected event.
+
+    Without the event, who keeps `/v1/status` would keep its position too, and never learn that rows have changed.
+    """
+    return _tag(f"{snapshot.generation}/{snapshot.events_until}/".encode() + told)
 
 
 def is_held(request: Request, etag: str) -> bool:

@@ -1,7 +1,8 @@
 """Why does an event count for a campaign, or not? Answered by the rules that decided it."""
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.registry import names_like
@@ -62,6 +63,21 @@ ORDER BY s.asset_id, c.campaign_id, a.from_us
 """)  # every time in which a campaign held what was touched ($2 its asset or page, $3 what brought the visit, $4 the instant)
 ASSOCIATIONS_TOLD = names_like(AssetAssociated)
 INFLUENCE = (("influencing", INFLUENCING), ("deal_touch", DEAL_TOUCHES), ("revenue_touch", REVENUE_TOUCHES))
+
+
+class EventState(NamedTuple):
+    """Whether an event is in the set, and the retractions that take it out of it now, in order."""
+
+    live: bool
+    retracted_by: Sequence[str]
+
+
+async def event_state(snapshot: Snapshot, event_id: str) -> EventState | None:
+    """What became of an event of any type; None if none of this id was projected."""
+    indexed = await snapshot.fetchrow(INDEXED, event_key(event_id))
+    if indexed is None:
+        return None
+    return EventState(indexed["live"], [] if indexed["live"] else await _retracted_by(snapshot, event_id))
 
 
 async def explain_event(snapshot: Snapshot, event_id: str) -> dict[str, Any]:

@@ -340,3 +340,69 @@ def test_calls_are_counted_as_messages_of_the_catalog(catalog: Catalog, runner: 
         assert (told["accepted"], told["refused_by"]) == (3, [{"code": "unknown_campaign", "messages": 1}])
 
     runner.run(check())
+
+
+def test_an_event_of_any_type_is_taken_back_and_its_retraction_too(catalog: Catalog, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        visit = {"type": "page_visited", "id": "visit", "visitor_id": "v", "url": "https://s.example/?utm_campaign=spring"}  # fmt: skip
+        assert (await catalog.workspace.send(visit)).status_code == 202
+
+        async def page_views() -> int:
+            told: int = (await catalog.get("campaigns/spring/overview"))["metrics"]["page_views"]
+            return told
+
+        assert await page_views() == 1
+        gone = await catalog.done("DELETE", "events/visit")
+        assert await page_views() == 0
+        assert (await catalog.done("DELETE", "events/visit"))["event_id"] == gone["event_id"]
+        await catalog.done("DELETE", f"events/{gone['event_id']}")
+        assert await page_views() == 1
+        assert (await catalog.refused("DELETE", "events/nothing"))[1]["code"] == "unknown_event"
+
+    runner.run(check())
+
+
+def test_two_contacts_are_merged_by_any_identifier_and_that_is_taken_back(
+    catalog: Catalog, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        for contact in ({"email": "kari@example.no"}, {"id": "7"}):
+            await catalog.workspace.send({"type": "contact_created", "contact": contact})
+        told = await catalog.done("POST", "contacts/KARI@example.no/merge", {"into": "7"})
+        merged = await catalog.get("contacts/7")
+        assert (merged["ids"], merged["emails"]) == (["7"], ["kari@example.no"])
+        again = await catalog.refused("POST", "contacts/7/merge", {"into": "kari@example.no"})
+        assert (again[0], again[1]["code"], again[1]["field"]) == (422, "same_contact", "into")
+        await catalog.done("DELETE", f"events/{told['event_id']}")
+        assert (await catalog.get("contacts/7"))["emails"] == []
+
+    runner.run(check())
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status", "code", "field"),
+    [
+        ("nobody", {"into": "7"}, 404, "unknown_contact", "name"), ("7", {"into": "nobody"}, 404, "unknown_contact", "into"),
+        ("7", {}, 422, "missing_field", "into"), ("7", {"into": 8}, 422, "missing_field", "into"),
+        ("7", {"into": "8", "also": 1}, 422, "unknown_field", "also"),
+    ],
+)  # fmt: skip
+def test_a_merge_that_cannot_be_is_refused_at_its_field(
+    catalog: Catalog, runner: asyncio.Runner, name: str, body: Any, status: int, code: str, field: str
+) -> None:
+    async def check() -> None:
+        await catalog.workspace.send({"type": "contact_created", "contact": {"id": "7"}})
+        refused = await catalog.refused("POST", f"contacts/{name}/merge", body)
+        assert (refused[0], refused[1]["code"], refused[1]["field"]) == (status, code, field)
+
+    runner.run(check())
+
+
+@pytest.mark.parametrize("scope", ["collect", "read"])
+def test_who_may_only_send_or_read_corrects_nothing(catalog: Catalog, runner: asyncio.Runner, scope: str) -> None:
+    async def check() -> None:
+        catalog.scope = scope
+        assert (await catalog.refused("DELETE", "events/x"))[0] == 403
+        assert (await catalog.refused("POST", "contacts/7/merge", {"into": "8"}))[0] == 403
+
+    runner.run(check())

@@ -137,3 +137,50 @@ def test_the_commands_list_show_retry_and_drop(stopped: Path) -> None:
     assert "dropped: 0" in run("drop", "--all", "--reason", "unknown_type", says="y\n")
     assert "dropped: 1" in run("drop", "--all", "--reason", "unknown_field", "--yes")
     assert orjson.loads(run("list", "--json"))["dead_letters"] == []
+
+
+def test_an_admin_key_lists_dead_letters_sends_them_again_and_deletes_them_over_http(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        for odd in (1, 2, 3):
+            await workspace.send(CAMPAIGN, VISIT | {"id": f"v{odd}", "odd": odd})
+        mended = "UPDATE touchline.dead_letter SET body = $2 WHERE dead_letter_id = $1"
+        async with workspace.client("admin") as client:
+            first = (await client.get("/v1/dead-letters?limit=2&reason=unknown_field")).json()
+            rest = (await client.get(f"/v1/dead-letters?cursor={first['next_cursor']}")).json()
+            one, two, three = [each["number"] for each in first["items"] + rest["items"]]
+            assert (first["items"][0]["event_id"], orjson.loads(first["items"][0]["body"])["odd"]) == ("v1", 1)
+            refused = await client.post(f"/v1/dead-letters/{one}/retry")
+            assert (refused.status_code, refused.json()["code"]) == (409, "refused_again")
+            await workspace.running.pool.execute(mended, two, orjson.dumps(VISIT))
+            assert (await client.post(f"/v1/dead-letters/{two}/retry")).status_code == 200
+            assert (await client.delete(f"/v1/dead-letters/{three}")).status_code == 204
+            assert (await client.delete(f"/v1/dead-letters/{three}")).status_code == 404
+        assert await letters(workspace) == [one]
+        await workspace.project()
+        assert await views(workspace) == 1
+
+    runner.run(check())
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "cursor=x", "odd=1"])
+def test_a_bad_parameter_of_the_list_of_dead_letters_is_named(
+    workspace: Workspace, runner: asyncio.Runner, query: str
+) -> None:
+    async def check() -> None:
+        async with workspace.client("admin") as client:
+            told = await client.get(f"/v1/dead-letters?{query}")
+        assert (told.status_code, told.json()["field"]) == (422, query.partition("=")[0])
+
+    runner.run(check())
+
+
+@pytest.mark.parametrize("scope", ["collect", "server", "read"])
+def test_only_an_admin_key_sees_what_was_refused(workspace: Workspace, runner: asyncio.Runner, scope: str) -> None:
+    async def check() -> None:
+        async with workspace.client(scope) as client:
+            assert (await client.get("/v1/dead-letters")).status_code == 403
+            assert (await client.post("/v1/dead-letters/1/retry")).status_code == 403
+
+    runner.run(check())

@@ -18,7 +18,12 @@ EXAMPLES = int(os.environ.get("TOUCHLINE_DOCUMENT_EXAMPLES", "8"))  # of each ca
 NOTHING_WRONG = (  # they take nothing that could be wrong
     "/healthz", "/readyz", "/metrics", "/v1/producers/accounts", "/segment/v1/m", "/segment/v1/projects/", "/t.js", "/t.{digest}.js", "/r/",
 )  # fmt: skip
-NO_READS = ("/v1/p.gif", "/v1/producers/accounts", "/v1/keys")  # they take no position: they read no projection
+NO_READS = (
+    "/v1/p.gif",
+    "/v1/producers/accounts",
+    "/v1/keys",
+    "/v1/dead-letters",
+)  # they take no position: they read no projection
 SCOPES = {"/v1/events": "server", "/v1/workspaces": "admin", "/segment/v1/{call}": "server"}
 AWAY = "after"  # a read of a position that never comes waits, and then is 503
 

@@ -117,6 +117,18 @@ def test_what_the_neighbours_send_changes_no_tag(running: Running, runner: async
     runner.run(check())
 
 
+def test_who_keeps_the_status_learns_that_rows_have_changed(running: Running, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        workspace = await filled(running)
+        first = await workspace.get("/v1/status")
+        assert (await again(workspace, "/v1/status", first.headers["etag"])).status_code == 304
+        await workspace.send(VISIT)
+        await workspace.project()
+        assert (await again(workspace, "/v1/status", first.headers["etag"])).status_code == 200
+
+    runner.run(check())
+
+
 def test_a_tag_is_of_one_request_in_one_form_of_one_workspace(running: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         workspace, other = await filled(running), await filled(running)

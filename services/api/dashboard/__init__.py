@@ -11,18 +11,18 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
-from shared.access.keys import KeyRing
+from shared.access.keys import PREFIX, KeyRing
 from shared.web.access import COOKIE, is_own_page
 from shared.web.problems import Problem
 
 FILES = Path(__file__).parent / "static"
 PAGES = {
     "campaigns": "Campaigns", "campaign": "Campaign", "deals": "Deals", "deal": "Deal", "contacts": "Contacts", "contact": "Contact",
-    "attribution": "Attribution", "assets": "Assets", "asset": "Asset", "live": "Live", "operations": "Operations",
+    "attribution": "Attribution", "assets": "Assets", "asset": "Asset", "unresolved": "Unresolved", "live": "Live", "operations": "Operations",
     "install": "Put it on your site",
 }  # fmt: skip
 """By the last part of its address, the title of each page; the script has the same name."""
-PARTS = ("api", "dom", "format", "parts", "ranges", "shell", "words")
+PARTS = ("api", "dialogs", "dom", "format", "parts", "ranges", "shell", "words")
 """Modules that every page needs: the browser fetches them at once, not one after another as it finds the imports."""
 FIRST_REQUEST = '<link rel="preload" as="fetch" crossorigin="anonymous" href="/v1/status">'
 """Sent by the browser before it has any script: what the pages ask first."""
@@ -88,7 +88,7 @@ def routes(keys: KeyRing) -> APIRouter:
         theme = request.cookies.get("touchline_theme")  # set by the server, so that no inline script is needed
         html = template.replace("{title}", escape(PAGES[page])).replace("{page}", page)
         told = (f' data-theme="{theme}"' if theme in THEMES else "") + (
-            " data-signed-in" if COOKIE in request.cookies else ""
+            f' data-signed-in="{_scope_told(request.cookies[COOKIE])}"' if COOKIE in request.cookies else ""
         )
         html = html.replace("{told}", told)
         preloads = "\n".join(f'<link rel="modulepreload" href="/dashboard/static/{name}.js">' for name in PARTS)
@@ -107,3 +107,8 @@ def routes(keys: KeyRing) -> APIRouter:
         return FileResponse(FILES / name, headers=HEADERS)
 
     return router
+
+
+def _scope_told(key: str) -> str:
+    """What a page may show: `admin` if the key says so. Whether it is valid, and may do something, is checked at each request."""
+    return "admin" if key.startswith(PREFIX["admin"]) else "read"

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from services.ingest.catalog import bulk, calls, items
+from services.ingest.catalog import bulk, calls, corrections, items
 from services.ingest.catalog.calls import CallRefused, Outcome
 from services.ingest.catalog.turn import WAIT_S, NotAppended, NotInTime, Turn
 from services.ingest.events import count
@@ -20,6 +20,7 @@ from services.ingest.ingest import Ingest
 from shared.access.keys import Access
 from shared.events.limits import EVENT_BYTES_MAX, REQUEST_BYTES_MAX
 from shared.events.types import AssetRegistered, AssetType, BudgetRecorded, CampaignCreated, Envelope, SpendRecorded
+from shared.sealing.log import vault_of
 from shared.web.access import allow
 from shared.web.body import receive
 from shared.web.parameters import Declared, Parameter, check, declared
@@ -29,7 +30,8 @@ PRODUCER = "catalog"  # in the counts of messages
 STATUS = {
     "unknown_campaign": 404, "unknown_asset": 404, "unknown_item": 404, "not_associated": 404, "type_conflict": 409,
     "held_by_another": 409, "value_claimed": 409, "address_taken": 409, "campaign_deleted": 409, "asset_held": 409,
-    "social_post_limit": 409, "id_taken": 409, "too_many_registrations": 409, "not_json": 400, "too_many_assets": 413,
+    "social_post_limit": 409, "id_taken": 409, "too_many_registrations": 409, "not_json": 400, "too_many_assets": 413, "unknown_event": 404,
+    "unknown_contact": 404,
 }  # fmt: skip
 """The status for each code of a `CallRefused`; for all others 422."""
 
@@ -51,6 +53,7 @@ def routes(ingest: Ingest) -> APIRouter:
     _assets(router, ingest)
     _associations(router, ingest)
     _items(router, ingest)
+    _corrections(router, ingest)
     return router
 
 
@@ -158,6 +161,23 @@ def _items(router: APIRouter, ingest: Ingest) -> None:
     add("budget", "budget-items", BudgetRecorded, "a sum that is planned for a campaign")
 
 
+def _corrections(router: APIRouter, ingest: Ingest) -> None:
+    @router.delete("/v1/events/{event_id:id}", tags=["events"], openapi_extra=_takes())
+    async def delete_event(event_id: str, request: Request) -> Response:
+        """Take an event back, of whatever type: it is out of the set, as if it had never been sent. If the event is such a retraction
+        itself, what it had taken back counts again. Takes a server or an admin key.
+        """
+        access, _ = await _asked(ingest, request)
+        return await _change(ingest, access, lambda t: corrections.retract(t.snapshot, event_id, t.now_us))
+
+    @router.post("/v1/contacts/{name:id}/merge", tags=["contacts"], openapi_extra=_takes_into())
+    async def post_merge(name: str, request: Request) -> Response:
+        """Merge a contact into another one; each is named by any of its identifiers. Takes a server or an admin key."""
+        access, body = await _asked(ingest, request, with_body=True)
+        vault = vault_of(ingest.log)
+        return await _change(ingest, access, lambda t: corrections.merge(t.snapshot, vault, name, body, t.now_us))
+
+
 async def _allowed(ingest: Ingest, request: Request) -> Access:
     access = await allow(request, ingest.keys, "server", "admin")
     check(request)
@@ -234,6 +254,15 @@ def _takes(struct: type[Envelope] | None = None, own: str = "", *parameters: Par
         required = [name for name in schema.get("required", ()) if name not in outside]
         object_ = {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
         extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": object_}}}
+    return extra
+
+
+def _takes_into() -> Declared:
+    """The `openapi_extra` of a merge."""
+    extra = declared()
+    into = {"type": "string", "minLength": 1, "description": "any identifier of the other contact"}
+    schema = {"type": "object", "required": ["into"], "properties": {"into": into}, "additionalProperties": False}
+    extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return extra
 
 

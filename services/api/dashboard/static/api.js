@@ -5,6 +5,7 @@ export class Problem extends Error {
     super(body.detail || "The service did not answer.");
     this.status = status;
     this.code = body.code || "unreachable";
+    this.body = body;
   }
 }
 
@@ -21,7 +22,8 @@ async function asked(path, options) {
 }
 
 export const post = (path, body = "") => asked(path, { method: "POST", body, headers: { "X-Touchline": "1", "Content-Type": "text/plain" } });
-export const postJson = (path, told) => asked(path, { method: "POST", body: JSON.stringify(told), headers: { "X-Touchline": "1", "Content-Type": "application/json" } });
+export const send = (method, path, told) => asked(path, { method, body: told && JSON.stringify(told), headers: { "X-Touchline": "1", ...(told && { "Content-Type": "application/json" }) } });
+export const postJson = (path, told) => send("POST", path, told);
 export const signIn = key => post("/dashboard/sign-in", key);
 export const signOut = () => post("/dashboard/sign-out");
 
@@ -70,5 +72,6 @@ export async function keyOfAddress() {
   if (!given) return "signedIn" in document.documentElement.dataset;
   history.replaceState(null, "", location.pathname + location.search);
   await signIn(given);
+  document.documentElement.dataset.signedIn = given.startsWith("tla_") ? "admin" : "read";
   return true;
 }

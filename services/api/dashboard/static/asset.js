@@ -1,7 +1,9 @@
 // The page of one asset: who held it when, its touches a day by the campaign that they count for, and whom it influenced.
 import { get } from "./api.js";
+import { changeButton, mayChange, takeBackButton } from "./changes.js";
 import { dayNumber, strip } from "./charts.js";
 import { h, show } from "./dom.js";
+import { moveAsset, removeAsset } from "./forms.js";
 import { counted, dayOf, instantOf, money, num, today } from "./format.js";
 import { campaignNames, ranks, swatch } from "./parts.js";
 import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
@@ -34,14 +36,21 @@ function held(a, names) {
   if (!a.held.length) return h("p", { class: "pad muted" }, "No campaign has held it.");
   const k = ranks(a.held.map(t => t.campaign)), called = id => names.get(id) || id, host = h("div", { class: "pad" });
   return { host, draw: () => strip(host, { name: a.name || a.asset_id, held: a.held, days: a.days }, axisOf(a), null, { colour: id => k.get(id), name: called }),
-    table: h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of who held it" }, h("table", {}, h("caption", { class: "sr" }, "Who held it"), h("thead", {}, h("tr", {}, ["Campaign", "From", "To", "Event"].map(t => h("th", { scope: "col" }, t)))),
-      h("tbody", {}, a.held.map(t => h("tr", {}, h("td", {}, h("span", { class: "nmx" }, swatch(k.get(t.campaign)), h("a", { href: link("campaign", { id: t.campaign }) }, called(t.campaign)))), h("td", {}, instantOf(t.from)), h("td", {}, t.to ? instantOf(t.to) : "now"), h("td", { class: "mono" }, t.associated_by)))))) };
+    table: h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of who held it" }, h("table", {}, h("caption", { class: "sr" }, "Who held it"), h("thead", {}, h("tr", {}, ["Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
+      h("tbody", {}, a.held.map(t => h("tr", {}, h("td", {}, h("span", { class: "nmx" }, swatch(k.get(t.campaign)), h("a", { href: link("campaign", { id: t.campaign }) }, called(t.campaign)))), h("td", {}, instantOf(t.from)), h("td", {}, t.to ? instantOf(t.to) : "now"), h("td", { class: "mono" }, t.associated_by),
+        mayChange() && h("td", {}, takeBackButton(t.associated_by, `Association with ${called(t.campaign)}`))))))) };
 }
+
+const changes = (a, names) => a.asset_type && [
+  changeButton(a.campaigns.length && a.asset_type !== "workflow" ? "Move" : "Put into a campaign", "move", () => moveAsset(a), "btn main"),
+  a.campaigns.map(id => changeButton(`Take out of ${names.get(id) || id}`, "remove-" + id, () => removeAsset(a, id, names.get(id) || id))),
+];
 
 function draw(host, { asset, names }, status, refresh) {
   document.title = `${asset.name || asset.asset_id} · Touchline`;
-  if (!document.getElementById("held-host")) host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, rangeControls(refresh))), h("div", { id: "numbers-host" }), h("div", { id: "held-host" }));
+  if (!document.getElementById("held-host")) host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, rangeControls(refresh), h("span", { class: "bar", id: "changes" }))), h("div", { id: "numbers-host" }), h("div", { id: "held-host" }));
   show(document.getElementById("who"), head(asset));
+  show(document.getElementById("changes"), changes(asset, names));
   show(document.getElementById("numbers-host"), numbers(asset));
   const times = held(asset, names), seen = asset.first_seen ? `Touched from ${dayOf(asset.first_seen)} to ${dayOf(asset.last_seen)}, ${counted(asset.touches, "time")} in this range.` : "Not touched in this range.";
   show(document.getElementById("held-host"), h("section", { class: "panel", "aria-labelledby": "held" }, h("header", {}, h("div", {}, h("h2", { id: "held" }, "Who held it"),

@@ -1,16 +1,19 @@
 // The list of all assets: pages, forms, emails and the others, who holds them, and how often they were touched.
+import { changeButton } from "./changes.js";
 import { h } from "./dom.js";
+import { registerAsset } from "./forms.js";
 import { dayOf, num } from "./format.js";
 import { listPage } from "./list.js";
 import { campaignNames } from "./parts.js";
 import { link, rangeControls, rangeOnly, select, chosen } from "./shell.js";
 import { ASSET_TYPES } from "./words.js";
 
-const names = await campaignNames().catch(() => new Map()); // without a key the page asks for one, and the list says what is wrong
+let names = new Map();
 const types = { "": "Every type", ...Object.fromEntries(Object.entries(ASSET_TYPES).filter(([type]) => type !== "null")) };
 
 listPage({
   title: "Assets", says: "What people visit, open or fill in. An asset belongs to one campaign at a time; a workflow may be in several.",
+  before: async () => { names = await campaignNames(); }, actions: () => changeButton("Register an asset", "register", () => registerAsset(), "btn main"),
   path: "/v1/assets", name: "assets", initial: "-touches",
   query: () => ({ ...rangeOnly(), type: chosen("type"), unheld: chosen("unheld") }),
   controls: refresh => [select("Type", "type", types, refresh), select("Held", "unheld", { "": "Held or not", true: "In no campaign" }, refresh), rangeControls(refresh)],

@@ -1,7 +1,9 @@
 // The page of one campaign: its numbers, over time, who held which asset, what was kept out and why, its deals and assets.
 import { all, get } from "./api.js";
+import { changeButton, mayChange, takeBackButton } from "./changes.js";
 import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, strip, timeline } from "./charts.js";
 import { h, show } from "./dom.js";
+import { addAssets, registerAsset } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
 import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
 import { comparedWith } from "./ranges.js";
@@ -149,9 +151,9 @@ function band(data, k, refresh) {
   return h("div", { class: "band" },
     h("div", { class: "top" }, h("div", {}, h("h3", {}, "Who held which asset"), h("p", {}, "Touches count for the campaign that held the asset at the time. A move takes nothing along.")),
       segments("Show associations as", "held", { "": "Band", list: "List" }, chosen("held"), refresh)),
-    asList ? h("table", { class: "mini" }, h("caption", { class: "sr" }, "Who held which asset"), h("thead", {}, h("tr", {}, ["Asset", "Campaign", "From", "To", "Event"].map(t => h("th", { scope: "col" }, t)))),
+    asList ? h("table", { class: "mini" }, h("caption", { class: "sr" }, "Who held which asset"), h("thead", {}, h("tr", {}, ["Asset", "Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
       h("tbody", {}, data.held.flatMap(a => a.held.map(t => h("tr", {}, h("td", {}, a.name || a.asset_id), h("td", {}, called(t.campaign)), h("td", {}, instantOf(t.from)), h("td", {}, t.to ? instantOf(t.to) : "now"),
-        h("td", { class: "mono" }, t.associated_by))))))
+        h("td", { class: "mono" }, t.associated_by), mayChange() && h("td", {}, takeBackButton(t.associated_by, `${a.name || a.asset_id} with ${called(t.campaign)}`)))))))
       : data.held.map(row),
     more > 0 && h("p", { class: "hist muted" }, `${counted(more, "more asset")}; the table below has all.`));
 }
@@ -240,10 +242,12 @@ const later = []; // drawings that need the width of their place
 
 function draw(host, data, status, refresh) {
   const currency = chosen("currency") || status.workspace.currency;
+  host.called = name(data.campaign);
   document.title = `${name(data.campaign)} · Touchline`;
   if (!document.getElementById("bottom")) {
     why = whyPanel();
-    host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, controls(refresh), compareControl(refresh))), h("div", { id: "top" }),
+    host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, controls(refresh), compareControl(refresh),
+      changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register a new one", "register", () => registerAsset({ into: ID })))), h("div", { id: "top" }),
       h("div", { class: "cols" }, h("div", { id: "left" }), h("div", {}, h("div", { id: "right" }), why.panel)), h("div", { id: "bottom" }));
   }
   show(document.getElementById("who"), head(data));

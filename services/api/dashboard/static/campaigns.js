@@ -1,7 +1,10 @@
 // The page of all campaigns: where the won revenue came from, and every campaign's headline numbers.
 import { all, get, Problem } from "./api.js";
 import { dayNumber, dayText, delta, spark } from "./charts.js";
+import { changeButton } from "./changes.js";
+import { openDrawer } from "./dialogs.js";
 import { h, show, sr } from "./dom.js";
+import { createCampaign } from "./forms.js";
 import { counted, dayOf, minor, money, moneyText, num, percent, today } from "./format.js";
 import { csvButton, door, drawer, inUnits, others, ranks, stack, swatch } from "./parts.js";
 import { COMPARED, comparedWith } from "./ranges.js";
@@ -96,9 +99,7 @@ function pick(id, on, now) {
 // The campaigns that were picked, every metric side by side.
 function compare(now) {
   const chosenOnes = now.picked.map(id => now.campaigns.find(c => c.campaign_id === id)).filter(Boolean), { currency } = now.data.report;
-  const dialog = h("dialog", { class: "drawer across", "aria-labelledby": "compare-title" },
-    h("div", { class: "dh" }, h("h2", { id: "compare-title" }, `${counted(chosenOnes.length, "campaign")} side by side`),
-      h("button", { class: "x", type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×")),
+  openDrawer({ title: `${counted(chosenOnes.length, "campaign")} side by side`, look: "across" },
     h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Campaigns side by side" }, h("table", { class: "mini abreast" },
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Metric"), chosenOnes.map(c => h("th", { scope: "col", class: "n" }, swatch(now.k.get(c.campaign_id)), " ", c.name || c.campaign_id)))),
       h("tbody", {}, Object.keys(METRICS).map(metric => {
@@ -107,9 +108,6 @@ function compare(now) {
           metric === "closed_deals" ? num(c.metrics.closed_deals) : value(c, metric, currency),
           h("span", { class: `meter k${now.k.get(c.campaign_id)}`, "aria-hidden": "true" }, h("i", { "--w": Number(weight(c, metric, currency) * 100n / most) + "%" })))));
       })))));
-  dialog.addEventListener("close", () => { dialog.remove(); document.getElementById("compare")?.focus(); });
-  document.body.append(dialog);
-  dialog.showModal();
 }
 
 const compareBar = now => now.picked.length > 0 && h("div", { class: "cmp", role: "region", "aria-label": "Compare" },
@@ -201,7 +199,8 @@ function draw(host, data, status, refresh) {
     const search = h("input", { class: "field", type: "search", id: "search", "aria-label": "Search campaigns", placeholder: "Search campaigns", value: chosen("q"),
       oninput: event => { choose("q", event.target.value); host.redraw?.(); } });
     host.replaceChildren(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Campaigns"), h("p", { class: "facts", id: "count" })),
-      h("div", { class: "bar" }, search, controls(refresh), compareControl(refresh), h("span", { id: "currency" }), csvButton("/v1/campaigns", query(), "campaigns"))),
+      h("div", { class: "bar" }, search, controls(refresh), compareControl(refresh), h("span", { id: "currency" }),
+        changeButton("New campaign", "new-campaign", () => createCampaign({ currency: status.workspace.currency }), "btn main"), csvButton("/v1/campaigns", query(), "campaigns"))),
       h("div", { id: "won-host" }), h("div", { id: "table-host" }));
   }
   host.data = data;

@@ -1,6 +1,8 @@
 // The page of one contact: who it is, and every touch in order, by session, with the campaigns that it counts for or the reason why not.
 import { all, get } from "./api.js";
+import { changeButton, takeBackButton } from "./changes.js";
 import { h, show } from "./dom.js";
+import { mergeContact } from "./forms.js";
 import { counted, instantOf, pageOf } from "./format.js";
 import { campaignChip, campaignNames, csvButton, ranks, when } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
@@ -33,7 +35,7 @@ function step(data, k, x, before) {
         x.counted && !x.campaigns.length && h("span", { class: "chip off" }, "in no campaign"),
         x.reason && h("span", { class: "chip off" }, REASONS[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)),
         x.kept_out.map(o => h("span", { class: "chip off" }, `${data.names.get(o.campaign_id) || o.campaign_id}: ${REASONS[o.reason] || o.reason}`)))),
-    h("div", { class: "share" }));
+    h("div", { class: "share" }, takeBackButton(x.event_id, `${typeName(x.type)} of ${data.contact.contact}`)));
 }
 
 function journey(data) {
@@ -58,10 +60,11 @@ function draw(host, data, status, refresh) {
   if (!host.childNodes.length) {
     const only = h("label", { class: "bar" }, h("input", { type: "checkbox", id: "only", checked: chosen("touches") === "counted",
       onchange: event => { choose("touches", event.target.checked ? "counted" : ""); refresh(); } }), "Only what counts");
-    host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, csvButton(PATH + "/journey", {}, "journey"))),
+    host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, changeButton("Merge", "merge", () => mergeContact(host.contact)), csvButton(PATH + "/journey", {}, "journey"))),
       h("section", { class: "panel", "aria-labelledby": "jo" }, h("header", {}, h("div", {}, h("h2", { id: "jo" }, "The journey"),
         h("p", {}, "Every touch in order, by session: the campaigns that it counts for, or why it does not.")), only), h("div", { id: "journey" })));
   }
+  host.contact = data.contact;
   show(document.getElementById("who"), head(data));
   show(document.getElementById("journey"), journey(data));
 }

@@ -1,5 +1,6 @@
 // The page of one deal: the journey that led to it, what each touch earned under each model, and why it counts for a campaign or not.
 import { get } from "./api.js";
+import { takeBackButton } from "./changes.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, daysBetween, instantOf, minor, money, moneyText } from "./format.js";
 import { campaignChip, campaignNames, check, csvButton, ev, inUnits, ranks, sharesTable, stack, verdict, when } from "./parts.js";
@@ -59,6 +60,7 @@ function head(data) {
 
 function step(data, k, x, largest, before) {
   const ids = x.campaigns || [], credited = "share" in x, both = credited && ids.length > 1;
+  const back = takeBackButton(x.event_id, `${typeName(x.type)} of ${x.contact}`);
   return h("li", { class: `step ${credited ? "k" + (ids.length ? k.get(ids[0]) : 0) : "no"}${both ? " both" : ""}${x.late ? " after" : ""}`,
     "--ka": both ? `var(--k${k.get(ids[0])})` : null, "--kb": both ? `var(--k${k.get(ids[1])})` : null },
     when(x.occurred_at, before), h("div", { class: "rail" }, h("i")),
@@ -66,9 +68,9 @@ function step(data, k, x, largest, before) {
       h("p", { class: "meta" }, x.contact), h("div", { class: "chips" }, (x.roles || []).map(role => h("span", { class: "chip role" }, ROLES[role])),
         credited && (ids.length ? ids.map(id => campaignChip(id, nameOf(data, id), k)) : h("span", { class: "chip off" }, "in no campaign")),
         x.reason && h("span", { class: "chip off" }, UNCREDITED[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)))),
-    h("div", { class: "share" }, !credited ? h("small", {}, "no credit") : [
+    h("div", { class: "share" }, !credited ? [h("small", {}, "no credit"), back] : [
       x.share ? h("b", {}, money(x.share.amount, x.share.currency)) : null, h("small", {}, x.weight === "0" ? "no weight" : x.weight + " of the deal"),
-      x.share && largest > 0n && h("div", { class: "meter", "aria-hidden": "true" }, h("i", { "--w": `${Number(minor(x.share.amount) * 1000n / largest) / 10}%` }))]));
+      x.share && largest > 0n && h("div", { class: "meter", "aria-hidden": "true" }, h("i", { "--w": `${Number(minor(x.share.amount) * 1000n / largest) / 10}%` })), back]));
 }
 
 const milestone = (text, at, note) => ({ occurred_at: at, milestone: text, note });

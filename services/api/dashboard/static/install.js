@@ -3,7 +3,7 @@ import { get, postJson, Problem } from "./api.js";
 import { h, icon, show } from "./dom.js";
 import { instantOf } from "./format.js";
 import { run } from "./shell.js";
-import { REASONS } from "./words.js";
+import { REASONS, typeName } from "./words.js";
 
 const REFRESH_MS = 2000;
 const FORM = /^tlc_[A-Za-z0-9_-]{32}$/;
@@ -12,10 +12,6 @@ const OPTIONS = [
   ["forms", "Count every form", "Otherwise only forms with data-tl-form=\"ITS ASSET\" are counted. Forms with a password never are."],
   ["hash", "Addresses with # are pages", "For sites whose router writes addresses such as /#/cart."],
 ];
-const TYPES = {
-  page_visited: "Page visit", form_submitted: "Form submitted", cta_viewed: "Call to action seen", cta_clicked: "Call to action clicked",
-  ad_clicked: "Advertisement clicked", contact_identified: "Visitor identified",
-};
 const state = { key: "", host: location.origin, domains: "", options: {}, made: null };
 const explained = new Map(); // what is final of events: an explanation is asked once
 
@@ -72,7 +68,7 @@ function row({ id, event }) {
     : !event.counted ? `Does not count: ${REASONS[event.reason] || event.reason}.`
       : campaigns.length ? `Counts for ${campaigns.join(", ")}.` : "Counts, and belongs to no campaign.";
   const whose = event.contact || (event.type === "page_visited" && !event.session && event.counted ? "nobody: without consent" : "a visitor not known yet");
-  return mark(event.counted !== false, h("p", {}, h("b", {}, TYPES[event.type] || event.type || "Event"), ` of ${whose}. `, counted),
+  return mark(event.counted !== false, h("p", {}, h("b", {}, typeName(event.type || "event")), ` of ${whose}. `, counted),
     when(`${event.occurred_at ? instantOf(event.occurred_at) + ", " : ""}${id}`));
 }
 

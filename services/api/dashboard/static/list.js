@@ -6,11 +6,12 @@ import { choose, chosen, run } from "./shell.js";
 
 const SHOWN = 50, TYPING_MS = 250;
 
-// `columns`: [heading, cell of an item, name to sort by or null, class]. `controls(refresh)` are further choices; `query()` what is asked.
-export function listPage({ title, says, path, name, columns, query, controls = () => [], initial, empty }) {
+// `before` is awaited before anything is asked, `actions` are buttons that change something. `columns`: [heading, cell of an item, name to sort by or null, class]. `controls(refresh)` are further choices; `query()` what is asked.
+export function listPage({ title, says, path, name, columns, query, controls = () => [], actions = () => null, before = () => null, initial, empty }) {
   const asked = () => ({ ...query(), q: chosen("q"), sort: chosen("sort") || initial });
   const load = async () => {
     const pages = Number(chosen("pages")) || 1;
+    await before();
     let items = [], cursor = null, body;
     for (let n = 0; n < pages; n += 1) {
       body = await get(path, { ...asked(), limit: String(SHOWN), cursor });
@@ -41,7 +42,7 @@ export function listPage({ title, says, path, name, columns, query, controls = (
     if (!host.childNodes.length) {
       const search = h("input", { class: "field", type: "search", id: "search", "aria-label": `Search ${title.toLowerCase()}`, placeholder: `Search ${title.toLowerCase()}`, value: chosen("q"),
         oninput: event => { choose("q", event.target.value); choose("pages", ""); clearTimeout(typing); typing = setTimeout(refresh, TYPING_MS); } });
-      host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, title), h("p", { class: "soft" }, says)), h("div", { class: "bar" }, search, controls(refresh))),
+      host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, title), h("p", { class: "soft" }, says)), h("div", { class: "bar" }, search, controls(refresh), actions())),
         h("section", { class: "panel", "aria-label": title, id: "list" }));
     }
     show(document.getElementById("list"), table(data, refresh));

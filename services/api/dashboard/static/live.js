@@ -2,8 +2,9 @@
 import { get } from "./api.js";
 import { h, show } from "./dom.js";
 import { instantOf, pageOf } from "./format.js";
-import { campaignChip, campaignNames, check, ev, ranks, verdict } from "./parts.js";
+import { campaignChip, campaignNames, ranks } from "./parts.js";
 import { link, run } from "./shell.js";
+import { eventDrawer } from "./why.js";
 import { REASONS, typeName } from "./words.js";
 
 const SHOWN = "50";
@@ -12,21 +13,6 @@ const load = async () => {
   const [events, names] = await Promise.all([get("/v1/events", { limit: SHOWN }), campaignNames()]);
   return { events: events.items, names };
 };
-
-// What the API explains of one event, in a drawer.
-async function explain(id) {
-  const told = await get(`/v1/events/${encodeURIComponent(id)}/explain`), opener = document.activeElement;
-  const reason = told.reason && (REASONS[told.reason] || told.reason);
-  const dialog = h("dialog", { class: "drawer", "aria-labelledby": "event-title" },
-    h("div", { class: "dh" }, h("div", {}, h("p", { class: "muted mono" }, id), h("h2", { id: "event-title" }, typeName(told.type || "event"))),
-      h("button", { class: "x", type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×")),
-    h("section", {}, verdict(told.counted, told.counted ? "It counted" : `It does not count: ${reason}`, told.reason), told.detail && h("p", {}, told.detail),
-      h("ol", { class: "checks" }, told.campaigns.map(c => check(c.counts, c.counts ? `Counts for ${c.campaign_id}` : `Does not count for ${c.campaign_id}`, ev(c.says))))),
-    h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, `GET /v1/events/${encodeURIComponent(id)}/explain`)));
-  dialog.addEventListener("close", () => { dialog.remove(); (document.getElementById(opener?.id) || opener)?.focus(); });
-  document.body.append(dialog);
-  dialog.showModal();
-}
 
 const counts = (e, names, k) => e.counted === false || e.reason ? h("span", { class: "chip off" }, REASONS[e.reason] || e.reason || "does not count")
   : e.campaigns.length ? h("span", { class: "bar" }, e.campaigns.map(id => campaignChip(id, names.get(id) || id, k))) : h("span", { class: "muted" }, "no campaign");
@@ -37,7 +23,7 @@ function table({ events, names }) {
   return h("div", { class: "scroll" }, h("table", { class: "cards" },
     h("thead", {}, h("tr", {}, ["Event", "Happened", "Who", "On", "Counts for"].map(text => h("th", { scope: "col" }, text)))),
     h("tbody", {}, events.map(e => h("tr", {},
-      h("td", { class: "wide" }, h("button", { class: "why", type: "button", id: "e-" + e.event_id, "aria-haspopup": "dialog", onclick: () => explain(e.event_id) }, typeName(e.type))),
+      h("td", { class: "wide" }, h("button", { class: "why", type: "button", id: "e-" + e.event_id, "aria-haspopup": "dialog", onclick: () => eventDrawer(e.event_id) }, typeName(e.type))),
       h("td", { class: "nowrap", "data-l": "Happened" }, instantOf(e.occurred_at)),
       h("td", { "data-l": "Who" }, e.contact ? h("a", { href: link("contact", { id: e.contact }) }, e.contact) : h("span", { class: "muted" }, "nobody known")),
       h("td", { "data-l": "On" }, e.asset_id ? h("a", { href: link("asset", { id: e.asset_id }) }, e.asset_id) : e.url ? pageOf(e.url) : ""),

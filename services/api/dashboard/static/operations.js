@@ -1,9 +1,12 @@
 // The page for whoever runs the service: how far the projection is, what was refused and why, and what each producer sent.
-import { get } from "./api.js";
+import { get, Problem, send } from "./api.js";
+import { mayChange } from "./changes.js";
+import { openDrawer } from "./dialogs.js";
 import { h, show } from "./dom.js";
 import { counted, instantOf, num } from "./format.js";
 import { run } from "./shell.js";
 
+const LETTERS_SHOWN = "20";
 const load = async () => ({ producers: (await get("/v1/producers")).items });
 
 const fact = (name, value, more) => h("tr", {}, h("td", {}, name), h("td", { class: "n" }, value), more && h("td", { class: "muted" }, more));
@@ -16,8 +19,38 @@ const projection = s => [fact("Generation", s.generation), fact("Projected", cou
 function refused(s) {
   if (!s.dead_letters) return h("p", { class: "pad muted" }, "Nothing was refused.");
   return h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Reason"), h("th", { scope: "col" }, "Key"), h("th", { scope: "col", class: "n" }, "Events"))),
-    h("tbody", {}, s.dead_letters_by.map(row => h("tr", {}, h("td", { class: "mono" }, row.reason), h("td", { class: "mono" }, row.key || row.key_hint || ""), h("td", { class: "n" }, num(row.events ?? row.count)))))),
-    h("p", { class: "pad muted" }, "Each is kept whole: ", h("span", { class: "mono" }, "touchline dead-letters list"), " shows them, ", h("span", { class: "mono" }, "retry"), " sends them again."));
+    h("tbody", {}, s.dead_letters_by.map(row => h("tr", {}, h("td", { class: "mono" }, mayChange() ? h("button", { class: "why", type: "button", id: `letters-${row.reason}-${row.key}`, "aria-haspopup": "dialog", onclick: () => letters(row.reason) }, row.reason) : row.reason),
+      h("td", { class: "mono" }, row.key || ""), h("td", { class: "n" }, num(row.events)))))),
+  h("p", { class: "pad muted" }, "Each is kept whole. ", mayChange() ? "A reason opens its letters, which can be sent again." : "With an admin key, they are shown here and can be sent again."));
+}
+
+// The dead letters of a reason, in a drawer: what is wrong with each, what was sent, and sending it again.
+async function letters(reason) {
+  const list = h("ol", { class: "letters" }), said = h("p", { role: "status" }), more = h("div", { class: "bar" });
+  openDrawer({ title: "Refused events", above: reason }, h("p", { class: "soft" }, "To send one again is of use once what was wrong is mended, as by another release or setting. It then counts as of when it was received."), said, list, more);
+  const act = (item, row, method, path, done) => async () => {
+    try {
+      await send(method, `/v1/dead-letters/${item.number}${path}`);
+      row.remove();
+      show(said, `${done} number ${item.number}.`);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      show(row.querySelector(".bad"), error.code === "refused_again" ? `Refused again: ${error.message}` : error.message);
+    }
+  };
+  const shown = item => {
+    const row = h("li", { class: "would" }, h("p", {}, h("b", {}, item.detail)), h("p", { class: "muted" }, `${instantOf(item.received_at)}, key ${item.key || "unknown"}${item.producer ? ", " + item.producer : ""}`),
+      h("code", { class: "api" }, item.body), h("p", { class: "bad", role: "alert" }));
+    row.append(h("div", { class: "bar" }, h("button", { class: "btn small", type: "button", onclick: act(item, row, "POST", "/retry", "Sent again:"), "aria-label": `Send number ${item.number} again` }, "Send again"),
+      h("button", { class: "btn quiet small", type: "button", onclick: act(item, row, "DELETE", "", "Deleted:"), "aria-label": `Delete number ${item.number}` }, "Delete")));
+    return row;
+  };
+  async function page(cursor) {
+    const told = await get("/v1/dead-letters", { reason, limit: LETTERS_SHOWN, cursor });
+    list.append(...told.items.map(shown));
+    show(more, told.next_cursor && h("button", { class: "btn", type: "button", onclick: () => page(told.next_cursor) }, "Show more"));
+  }
+  await page("");
 }
 
 const producers = items => !items.length ? h("p", { class: "pad muted" }, "Nothing was sent yet.") : h("div", { class: "scroll" }, h("table", { class: "cards" },

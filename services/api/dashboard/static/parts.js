@@ -1,5 +1,6 @@
 // The parts that pages share: numbers that open, swatches, stacked bars, the drawer.
 import { address, all, csv } from "./api.js";
+import { openDrawer } from "./dialogs.js";
 import { h, icon, sr } from "./dom.js";
 import { counted, instantOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
 import { link, query, rangeOnly } from "./shell.js";
@@ -47,6 +48,7 @@ export async function campaignNames() {
   named ??= all("/v1/campaigns", { numbers: "false" }).then(({ items }) => new Map(items.map(c => [c.campaign_id, c.name || c.campaign_id])));
   return named;
 }
+export const forgetNames = () => { named = null; }; // one of them may have changed
 
 // A chip for a campaign, which leads to its page.
 export const campaignChip = (id, name, k) => h("a", { class: "chip", href: link("campaign", { id }) }, swatch(k.get(id)), name);
@@ -121,20 +123,12 @@ export const outDrawer = (campaign, name, reason, value) => opened(name, [REASON
   touches(`/v1/campaigns/${encodeURIComponent(campaign)}/`, { reason }));
 
 async function opened(name, [label, rule, ruleName], value, list, excluded) {
-  document.querySelector("dialog")?.remove();
-  const opener = document.activeElement, rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
-  const dialog = h("dialog", { class: "drawer", "aria-labelledby": "drawer-title" },
-    h("div", { class: "dh" }, h("div", {}, h("p", { class: "muted" }, name), h("h2", { id: "drawer-title" }, label)),
-      h("button", { class: "x", type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×")),
-    h("p", { class: "big" }, value),
+  const rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
+  openDrawer({ title: label, above: name }, h("p", { class: "big" }, value),
     h("section", {}, h("h3", {}, "What it counts"), h("blockquote", {}, rule, " Rule ", h("b", {}, ruleName), ".")),
     rows,
     excluded && h("section", {}, h("h3", {}, "Kept out, and why"), keptOut(excluded)),
     h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + address(list.path, list.query))));
-  document.body.append(dialog);
-  dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
-  dialog.addEventListener("close", () => { dialog.remove(); (document.getElementById(opener?.id) || opener)?.focus(); });
-  dialog.showModal();
   await fill(rows, list);
 }
 

@@ -1,5 +1,6 @@
 // What surrounds every page: signing in, navigation, range and model, the lag, and what to show while it loads or fails.
 import { get, keyOfAddress, Problem, signIn, signOut } from "./api.js";
+import { openDrawer } from "./dialogs.js";
 import { h, icon, s, show } from "./dom.js";
 import { counted, instantOf, timeOf, zone } from "./format.js";
 import { bounds, COMPARED, RANGES } from "./ranges.js";
@@ -14,6 +15,7 @@ const NAV = [
   ["deals", "Deals", "M2.5 5.5h11v7h-11z|M6 5.5V3.5h4v2", ["deal"]],
   ["contacts", "Contacts", "M8 7.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5z|M3 13.5c.6-2.6 2.5-4 5-4s4.4 1.4 5 4", ["contact"]],
   ["assets", "Assets", "M3 2.5h6l4 4v7H3z|M9 2.5v4h4", ["asset"]],
+  ["unresolved", "Unresolved", "M8 2.500a5.500 5.500 0 1 0 0 11 5.500 5.500 0 0 0 0-11z|M8 5.500v3|M8 11h.01", []],
   ["live", "Live", "M2 8h3l2-4 3 8 2-4h2", []],
   ["operations", "Operations", "M8 5.500a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5z|M8 2v2|M8 12v2|M2 8h2|M12 8h2", []],
   ["install", "Put it on your site", "M5.5 4.5 2 8l3.5 3.5|M10.5 4.5 14 8l-3.5 3.5", []],
@@ -81,15 +83,8 @@ const TABS = 4; // on a phone; the others are in the fifth
 const place = ([page, text, paths, within]) =>
   h("a", { href: link(page), "data-page": page, "aria-current": page === PAGE || within.includes(PAGE) ? "page" : null }, icon(paths), text);
 
-function more() {
-  const menu = h("dialog", { class: "drawer", "aria-label": "More" },
-    h("div", { class: "dh" }, h("h2", {}, "More"), h("button", { class: "x", type: "button", "aria-label": "Close", onclick: () => menu.close() }, "×")),
-    h("nav", { class: "nav", "aria-label": "More places" }, NAV.slice(TABS).map(place)),
-    h("div", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: flipTheme }, "Light or dark"), leave()));
-  menu.addEventListener("close", () => menu.remove());
-  document.body.append(menu);
-  menu.showModal();
-}
+const more = () => openDrawer({ title: "More" }, h("nav", { class: "nav", "aria-label": "More places" }, NAV.slice(TABS).map(place)),
+  h("div", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: flipTheme }, "Light or dark"), leave()));
 
 const leave = () => h("button", { class: "btn quiet", type: "button", onclick: async () => { await signOut(); location.reload(); } }, "Sign out");
 
@@ -174,11 +169,11 @@ export async function run(load, draw) {
   }
   const parts = frame(), notes = h("div", {}), host = h("div", {});
   parts.main.append(notes, host);
-  let shown = null, since = null, drawn = false, busy = false, again = false, out = false;
+  let shown = null, since = null, drawn = false, busy = false, again = false, out = false, whole = null;
   const waiting = setTimeout(() => { if (!drawn) host.replaceChildren(skeleton()); }, SKELETON_MS);
 
   async function read() {
-    const status = await get("/v1/status"), asked = location.search + status.as_of + status.generation;
+    const status = await get("/v1/status"), asked = [location.search, status.as_of, status.generation, status.dead_letters].join(" ");
     if (zone.name !== status.workspace.time_zone) localStorage.setItem("touchline.zone", zone.name = status.workspace.time_zone);
     showStatus(parts, status);
     show(notes);
@@ -186,7 +181,7 @@ export async function run(load, draw) {
       const data = await load(status);
       clearTimeout(waiting);
       if (!drawn) host.replaceChildren();
-      draw(host, data, status, refresh);
+      whole = draw(host, data, status, refresh);
       shown = asked;
       drawn = true;
     }
@@ -212,12 +207,17 @@ export async function run(load, draw) {
     }
   }
 
-  // Look again soon, but never spend more than a quarter of the time asking.
+  // Look again soon, but never spend more than a quarter of the time asking. What a page fetches while it draws is part of that: asked
+  // again before it is there, a slow list would never be shown.
   async function follow() {
     const began = performance.now();
     if (out) return;
-    if (!document.hidden) await refresh(false);
-    setTimeout(follow, Math.max(REFRESH_MS, 3 * (performance.now() - began)));
+    try {
+      if (!document.hidden) await refresh(false);
+      await whole;
+    } finally {
+      setTimeout(follow, Math.max(REFRESH_MS, 3 * (performance.now() - began)));
+    }
   }
   follow();
 }

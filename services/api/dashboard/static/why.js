@@ -1,10 +1,12 @@
 // Why is this (not) here? What the API explains of an event or a deal, asked from the page of a campaign.
 import { get, Problem } from "./api.js";
+import { takeBackButton } from "./changes.js";
+import { openDrawer } from "./dialogs.js";
 import { h, show } from "./dom.js";
 import { instantOf } from "./format.js";
 import { check, ev, verdict } from "./parts.js";
 import { chosen } from "./shell.js";
-import { INEFFECTIVE, REASONS } from "./words.js";
+import { INEFFECTIVE, REASONS, typeName } from "./words.js";
 
 function deal(told) {
   return [verdict(told.counts, told.counts ? `Deal ${told.deal_id} counts for this campaign.` : `Deal ${told.deal_id} does not count for this campaign.`),
@@ -13,22 +15,31 @@ function deal(told) {
 
 const brought = told => [told.source, told.medium].filter(Boolean).join(" / ") || told.channel;
 
-function event(told) {
+// What an event counted for; of `campaign`, if it is given, first and whatever it is.
+function event(told, campaign) {
   const when = told.occurred_at && `${instantOf(told.occurred_at)}${told.contact ? ", " + told.contact : ""}${told.channel ? ", brought by " + brought(told) : ""}`;
   const word = told.reason && (REASONS[told.reason] || INEFFECTIVE[told.reason] || told.reason);
-  const mine = told.campaigns.filter(c => c.campaign_id === chosen("id")), others = told.campaigns.filter(c => c.campaign_id !== chosen("id"));
+  const mine = told.campaigns.filter(c => c.campaign_id === campaign), others = told.campaigns.filter(c => c.campaign_id !== campaign);
   const row = c => check(c.counts, c.counts ? `Counts for ${c.campaign_id}` : `Does not count for ${c.campaign_id}`,
     ev(c.says));
-  return [verdict(told.counted, told.counted ? `${told.type} counted.` : `${told.type || "The event"}: ${word}.`), when && h("p", { class: "muted" }, when),
+  return [verdict(told.counted, told.counted ? `${typeName(told.type)} counted.` : `${typeName(told.type || "the event")}: ${word}.`, told.reason), when && h("p", { class: "muted" }, when),
     told.detail && h("p", {}, told.detail), told.retracted_by && ev(`retracted by ${told.retracted_by.join(", ")}`),
     h("ul", { class: "checks" }, mine.map(row), others.map(row),
-      told.counted && told.channel && !mine.length && check(false, "Has nothing to do with this campaign", ev("It never held what this event touched, nor claimed its utm.")))];
+      campaign && told.counted && told.channel && !mine.length && check(false, "Has nothing to do with this campaign", ev("It never held what this event touched, nor claimed its utm.")))];
 }
 
 const ASKED = {
-  event: id => get(`/v1/events/${encodeURIComponent(id)}/explain`).then(event),
+  event: id => get(`/v1/events/${encodeURIComponent(id)}/explain`).then(told => event(told, chosen("id"))),
   deal: id => get(`/v1/deals/${encodeURIComponent(id)}/explain`, { campaign: chosen("id") }).then(deal),
 };
+
+// What an event counted for, in a drawer, and the way to take it back.
+export async function eventDrawer(id) {
+  const path = `/v1/events/${encodeURIComponent(id)}/explain`, told = await get(path);
+  openDrawer({ title: typeName(told.type || "event"), above: id }, h("section", {}, event(told, null)),
+    !told.retracted_by && told.type && h("div", { class: "bar" }, takeBackButton(id, typeName(told.type))),
+    h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + path)));
+}
 
 // A panel that stays while the page around it is drawn again; `ask(kind, id)` fills it in.
 export function whyPanel() {

@@ -67,6 +67,8 @@ export const ASSET_TYPES = {
   feedback_survey: "Surveys", sequence: "Sequences", playbook: "Playbooks", knowledge_article: "Knowledge articles",
   file: "Files", sales_email: "Sales emails", external_page: "External pages", external: "External", null: "Type not told",
 };
+// One asset of a type, as a person says it.
+export const assetTypeName = type => (ASSET_TYPES[type] || ASSET_TYPES.null).replace(/^Calls/, "Call").replace(/^Case studies/, "Case study").replace(/ies$/, "y").replace(/s$/, "").replace(/^Tracking URL$/, "Tracking URL");
 export const TOUCHES = {
   page_visited: "visits", form_submitted: "submissions", cta_viewed: "views", cta_clicked: "clicks", email_sent: "sent",
   email_delivered: "delivered", email_opened: "opened", email_clicked: "clicked", email_bounced: "bounced",

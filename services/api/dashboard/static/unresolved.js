@@ -1,0 +1,82 @@
+// The page of what events name and nobody created, registered or claimed: mostly typing errors and forgotten steps, each with the way to mend it.
+import { get } from "./api.js";
+import { changeButton, mayChange } from "./changes.js";
+import { h, show } from "./dom.js";
+import { claimUtm, createCampaign, registerAsset } from "./forms.js";
+import { counted, dayOf, num } from "./format.js";
+import { csvButton } from "./parts.js";
+import { choose, chosen, link, run } from "./shell.js";
+
+const PATH = "/v1/catalog/unresolved", SHOWN = 25, LOOKED_ON_MAX = 4, VISITS_COUNTED = 10_000;
+const times = n => n >= VISITS_COUNTED ? `${num(VISITS_COUNTED)} or more` : num(n);
+
+// Each list: its heading, what it says, what an item is called, how often it was met, and what can be done about it.
+const KINDS = {
+  campaigns: {
+    title: "Campaigns that nobody created", says: "Events put assets or money into them: a typing error in an id, or a campaign that is still to be created.",
+    none: "Every campaign that events name was created.", one: "Campaign", name: i => i.campaign_id, count: i => i.events, counts: "Events",
+    shown: i => h("a", { class: "mono", href: link("campaign", { id: i.campaign_id }) }, i.campaign_id),
+    mend: (i, currency) => [["Create it", () => createCampaign({ id: i.campaign_id, since: i.first_seen, currency })]],
+  },
+  assets: {
+    title: "Assets that nobody registered", says: "They are touched or held, but have no type and no name yet.",
+    none: "Every asset that events name was registered.", one: "Asset", name: i => i.asset_id, count: i => i.events, counts: "Events",
+    shown: i => h("a", { class: "mono", href: link("asset", { id: i.asset_id }) }, i.asset_id), mend: i => [["Register it", () => registerAsset({ id: i.asset_id })]],
+  },
+  utm_values: {
+    title: "utm values that no campaign claims", says: "Visits came with this utm_campaign, and count for no campaign through it.",
+    none: "Every utm_campaign with visits is claimed.", one: "utm_campaign", name: i => i.utm_campaign, count: i => i.visits, counts: "Visits",
+    shown: i => h("span", { class: "mono" }, i.utm_campaign),
+    mend: (i, currency) => [["Claim it", () => claimUtm(i.utm_campaign)], ["New campaign", () => createCampaign({ utm: i.utm_campaign, currency })]],
+  },
+  pages: {
+    title: "Pages that no asset registered", says: "They are visited, and no campaign can hold them yet.",
+    none: "Every visited page is registered as an asset.", one: "Page", name: i => i.url, count: i => i.visits, counts: "Visits",
+    shown: i => h("span", {}, i.url.replace(/^https:\/\//, "")), mend: i => [["Register it", () => registerAsset({ url: i.url, type: "site_page" })]],
+  },
+};
+
+// A page of each list, and more of the one that somebody unfolds.
+async function load() {
+  const first = await get(PATH, { limit: String(SHOWN) }), more = chosen("more"), pages = Number(chosen("pages")) || 1;
+  const lists = Object.fromEntries(Object.keys(KINDS).map(kind => [kind, { items: first[kind], cursor: first.next_cursors[kind] }]));
+  for (const [kind, list] of Object.entries(lists)) { // a page may be empty although more follows: what it passed was resolved
+    for (let n = 0; n < LOOKED_ON_MAX && !list.items.length && list.cursor; n += 1) {
+      const next = await get(PATH, { kind, limit: String(SHOWN), cursor: list.cursor });
+      Object.assign(list, { items: next.items, cursor: next.next_cursor });
+    }
+  }
+  for (let n = 1; more in KINDS && n < pages && lists[more].cursor; n += 1) {
+    const next = await get(PATH, { kind: more, limit: String(SHOWN), cursor: lists[more].cursor });
+    lists[more] = { items: lists[more].items.concat(next.items), cursor: next.next_cursor };
+  }
+  return lists;
+}
+
+function table(kind, { items, cursor }, currency, refresh) {
+  const of = KINDS[kind];
+  if (!items.length && !cursor) return h("p", { class: "pad muted" }, of.none);
+  const buttons = item => of.mend(item, currency).map(([text, open], n) => changeButton(text, `mend-${kind}-${n}-${of.name(item)}`, open, n ? "btn quiet small" : "btn small"));
+  const unfold = () => { choose("pages", String(chosen("more") === kind ? (Number(chosen("pages")) || 1) + 1 : 2)); choose("more", kind); refresh(); };
+  const next = cursor && h("div", { class: "pad bar" }, h("button", { class: "btn", type: "button", id: "more-" + kind, onclick: unfold }, `Look for ${SHOWN} more`));
+  if (!items.length) return [h("p", { class: "pad muted" }, "None among those that were looked through so far."), next];
+  return [h("div", { class: "scroll" }, h("table", { class: "cards" }, h("caption", { class: "sr" }, of.title),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, of.one), h("th", { scope: "col", class: "n" }, of.counts), h("th", { scope: "col", class: "n" }, "First"), h("th", { scope: "col", class: "n" }, "Last"),
+      mayChange() && h("th", { scope: "col", class: "n" }, "Mend"))),
+    h("tbody", {}, items.map(item => h("tr", {}, h("td", { class: "wide" }, of.shown(item)), h("td", { class: "n", "data-l": of.counts }, times(of.count(item))),
+      h("td", { class: "n nowrap", "data-l": "First" }, dayOf(item.first_seen)), h("td", { class: "n nowrap", "data-l": "Last" }, dayOf(item.last_seen)),
+      mayChange() && h("td", { class: "n wide" }, h("span", { class: "bar end" }, buttons(item)))))))),
+  next];
+}
+
+run(load, (host, lists, status, refresh) => {
+  if (!host.childNodes.length) {
+    host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Unresolved"), h("p", { class: "soft" }, "What events name, and nobody created, registered or claimed: mostly typing errors and forgotten steps. What was sent is kept."),
+      h("p", { class: "facts", id: "how-many" }), !mayChange() && h("p", { class: "note", id: "read-only" }, "You signed in with a read key. With an admin key, a button beside each mends it."))),
+    ...Object.entries(KINDS).map(([kind, of]) => h("section", { class: "panel", "aria-labelledby": "h-" + kind },
+      h("header", {}, h("div", {}, h("h2", { id: "h-" + kind }, of.title), h("p", {}, of.says)), csvButton(PATH, { kind }, `unresolved-${kind.replace("_", "-")}`)), h("div", { id: "list-" + kind }))));
+  }
+  const all = Object.values(lists), n = all.reduce((sum, list) => sum + list.items.length, 0);
+  show(document.getElementById("how-many"), n ? `${counted(n, "entry", "entries")}${all.some(list => list.cursor) ? " and more" : ""}` : "Everything is resolved.");
+  for (const kind of Object.keys(KINDS)) show(document.getElementById("list-" + kind), table(kind, lists[kind], status.workspace.currency, refresh));
+});

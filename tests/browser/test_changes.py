@@ -1,0 +1,362 @@
+"""Changes from the dashboard: each form shows what it would change, does it, tells the event, and takes it back."""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site
+
+KARI, OLA = {"email": "kari@example.no"}, {"email": "ola@example.no"}
+EVENTS = [
+    {"type": "workspace_configured", "settings": {"currency": "EUR"}, "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "campaign_created", "campaign_id": "spring", "name": "Spring", "utm_campaign": "spring", "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "campaign_created", "campaign_id": "autumn", "name": "Autumn", "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "asset_registered", "asset_id": "mail", "asset_type": "marketing_email", "name": "Digest", "occurred_at": "2024-01-01T00:00:00Z"},
+    {"type": "asset_associated", "id": "held", "asset_id": "mail", "campaign_id": "spring", "occurred_at": "2024-01-02T00:00:00Z"},
+    {"type": "asset_associated", "asset_id": "mail-2", "campaign_id": "typo", "occurred_at": "2024-01-02T00:00:00Z"},
+    {"type": "page_visited", "id": "visit", "visitor_id": "v", "url": "https://s.example/?utm_campaign=spring", "occurred_at": "2024-01-03T00:00:00Z"},
+    {"type": "page_visited", "visitor_id": "w", "url": "https://s.example/fair?utm_campaign=fair", "occurred_at": "2024-01-03T01:00:00Z"},
+    {"type": "contact_identified", "visitor_id": "v", "contact": KARI, "occurred_at": "2024-01-03T00:05:00Z"},
+    {"type": "email_clicked", "id": "click", "asset_id": "mail", "contact": KARI, "occurred_at": "2024-01-04T00:00:00Z"},
+    {"type": "email_clicked", "asset_id": "mail", "contact": OLA, "occurred_at": "2024-01-04T00:00:00Z"},
+    {"type": "deal_created", "deal_id": "d", "name": "Fjordline", "amount": "100.00", "contacts": [KARI], "occurred_at": "2024-01-05T00:00:00Z"},
+    {"type": "deal_closed", "deal_id": "d", "won": True, "occurred_at": "2024-01-09T00:00:00Z"},
+]  # fmt: skip
+PATIENCE_MS = 30_000
+
+
+class Desk:
+    """The dashboard of a new workspace, as somebody sees it who signed in with a key of it."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        with site.up.client("admin") as client:
+            self.keys: dict[str, str] = client.post("/v1/workspaces", json={"name": "Shop"}).json()["keys"]
+        self.context = site.context.browser.new_context(viewport={"width": 1440, "height": 900})  # type: ignore[union-attr]
+
+    def send(self, events: list[dict[str, Any]]) -> None:
+        self.site.up.keys = {**self.site.up.keys, "sends": self.keys["server"]}
+        with self.site.up.client("sends") as client:
+            position = client.post("/v1/events", json=events).json()["position"]
+            assert client.get("/v1/status", params={"after": position}).status_code == 200
+
+    def get(self, path: str) -> Any:
+        self.site.up.keys = {**self.site.up.keys, "reads": self.keys["read"]}
+        with self.site.up.client("reads") as client:
+            while not client.get("/v1/status").json()["up_to_date"]:
+                time.sleep(0.05)
+            return client.get(f"/v1/{path}").json()
+
+    def open(self, path: str, scope: str = "admin", **options: Any) -> Page:
+        context = self.context
+        if options:
+            context = self.context = self.site.context.browser.new_context(**options)  # type: ignore[union-attr]
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.site.said.append(str(error)))
+        page.on("console", lambda m: self.site.said.append(m.text) if m.type == "error" else None)
+        page.goto(f"{self.site.up.url}/dashboard/{path}#key={self.keys[scope]}")
+        page.wait_for_selector("h1")
+        expect(page.locator("main [aria-busy=true]")).to_have_count(0)
+        return page
+
+
+@pytest.fixture
+def empty(site: Site) -> Iterator[Desk]:
+    desk = Desk(site)
+    yield desk
+    desk.context.close()
+
+
+@pytest.fixture
+def desk(empty: Desk) -> Desk:
+    empty.send(EVENTS)
+    return empty
+
+
+def previewed(page: Page) -> Any:
+    """What the drawer says that it would change."""
+    page.click("#change-preview")
+    expect(page.locator("#change-would")).to_be_visible(timeout=PATIENCE_MS)
+    return expect(page.locator(".outcome"))
+
+
+def done(page: Page) -> None:
+    page.click("#change-do")
+    expect(page.locator("#change-done")).to_contain_text("Done.", timeout=PATIENCE_MS)
+
+
+def taken_back(page: Page) -> None:
+    page.click("#change-back")
+    expect(page.locator("dialog")).to_contain_text("Taken back.", timeout=PATIENCE_MS)
+
+
+def test_a_marketer_needs_nothing_but_the_browser(empty: Desk) -> None:
+    """A campaign, a page in it, its first visit, the page moved, nothing moved with it, and the move taken back."""
+    page, site = empty.open("campaigns"), empty.site
+    for name in ("Spring Sale", "Autumn"):
+        page.click("#new-campaign")
+        page.fill("#f-name", name)
+        previewed(page).to_contain_text(f"New campaign {name}")
+        done(page)
+        if name == "Autumn":
+            break
+        page.keyboard.press("Escape")
+    page.goto(f"{site.up.url}/dashboard/campaign?id=spring-sale")
+    page.click("#register")
+    page.fill("#f-name", "Offers")
+    page.fill("#f-url", site.url("/offers"))
+    previewed(page).to_contain_text("Spring Sale holds it from")
+    done(page)
+    page.keyboard.press("Escape")
+    site.put("/offers", key=empty.keys["collect"])
+    site.open("/offers")
+    expect(page.locator("#tile-sessions")).to_contain_text("1", timeout=PATIENCE_MS)
+    page.goto(f"{site.up.url}/dashboard/asset?id=offers")
+    page.click("#move")
+    page.select_option("#f-campaign_id", "autumn")
+    previewed(page).to_contain_text("No number of any campaign changes.")
+    expect(page.locator("#change-do")).to_be_disabled()
+    page.check("#change-sure")
+    done(page)
+    page.goto(f"{site.up.url}/dashboard/campaign?id=spring-sale")
+    expect(page.locator("#tile-sessions")).to_contain_text("1", timeout=PATIENCE_MS)
+    assert empty.get("campaigns/autumn/overview")["metrics"]["sessions"] == 0
+    page.goto(f"{site.up.url}/dashboard/asset?id=offers")
+    page.locator("#held-host tbody tr", has_text="Autumn").get_by_role("button", name="Take back").click()
+    expect(page.locator("#change-would")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".outcome")).to_contain_text("Autumn no longer holds it")
+    if page.locator("#change-sure").count():
+        page.check("#change-sure")
+    done(page)
+    expect(page.locator("#held-host tbody tr")).to_have_count(1, timeout=PATIENCE_MS)
+    assert empty.get("assets/offers")["campaigns"] == ["spring-sale"]
+
+
+def test_a_form_is_filled_in_previewed_done_and_taken_back_by_keyboard_alone(desk: Desk) -> None:
+    page = desk.open("campaigns")
+    page.locator("#new-campaign").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.type("Winter")
+    page.keyboard.press("Enter")
+    expect(page.locator("#change-would")).to_be_focused(timeout=PATIENCE_MS)
+    page.keyboard.press("Tab")
+    expect(page.locator("#change-do")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#change-done")).to_be_focused(timeout=PATIENCE_MS)
+    assert desk.get("campaigns/winter")["name"] == "Winter"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog")).to_contain_text("Taken back.", timeout=PATIENCE_MS)
+    page.keyboard.press("Escape")
+    expect(page.locator("#new-campaign")).to_be_focused()
+    assert [c["campaign_id"] for c in desk.get("campaigns?numbers=false")["items"]] == ["autumn", "spring", "typo"]
+
+
+def test_what_the_api_refuses_is_said_at_its_field(desk: Desk) -> None:
+    desk.site.expected = "422"
+    page = desk.open("campaigns")
+    page.click("#new-campaign")
+    page.click("#change-preview")
+    expect(page.locator("#f-name-wrong")).to_have_text("This is needed.")
+    page.fill("#f-name", "Winter")
+    page.fill("#f-budget", "a lot")
+    page.click("#change-preview")
+    expect(page.locator("#f-budget-wrong")).to_contain_text("such as 1200.50", timeout=PATIENCE_MS)
+    expect(page.locator("#f-budget")).to_have_attribute("aria-invalid", "true")
+    page.fill("#f-budget", "1")
+    page.fill("#f-currency", "XXX")
+    page.click("#change-preview")
+    expect(page.locator("#f-currency-wrong")).to_contain_text("XXX", timeout=PATIENCE_MS)
+    page.fill("#f-budget", "")
+    page.fill("#f-campaign_id", "spring")
+    page.click("#change-preview")
+    expect(page.locator("#f-campaign_id-wrong")).to_contain_text(
+        "There is a campaign with this id", timeout=PATIENCE_MS
+    )
+
+
+def test_a_utm_value_of_another_campaign_is_taken_only_after_a_yes(desk: Desk) -> None:
+    desk.site.expected = "409"
+    page = desk.open("campaigns")
+    page.click("#new-campaign")
+    page.fill("#f-name", "Winter")
+    page.fill("#f-utm_campaign", "spring")
+    previewed(page)
+    page.click("#change-do")
+    expect(page.locator("dialog")).to_contain_text("Spring claims this utm_campaign now.", timeout=PATIENCE_MS)
+    page.check("#change-sure")
+    done(page)
+    assert [c["value"] for c in desk.get("campaigns/winter")["utm_campaign"]] == ["spring"]
+
+
+def test_assets_are_chosen_by_search_and_moved_after_a_yes(desk: Desk) -> None:
+    page = desk.open("campaign?id=autumn")
+    page.click("#add-assets")
+    page.fill("#f-assets", "dig")
+    page.check(".picks label:has-text('held by Spring') input")
+    previewed(page).to_contain_text("Autumn holds it from")
+    expect(page.locator(".confirm")).to_contain_text("Yes, take it from Spring.")
+    page.check("#change-sure")
+    done(page)
+    assert desk.get("assets/mail")["campaigns"] == ["autumn"]
+    taken_back(page)
+    assert desk.get("assets/mail")["campaigns"] == ["spring"]
+
+
+@pytest.mark.parametrize(
+    ("path", "event", "says"),
+    [
+        ("contact?id=kari%40example.no", "visit", ("Sessions", "1", "0")), ("deal?id=d", "click", ("Email clicks", "2", "1")),
+        ("asset?id=mail", "held", ("Email clicks", "2", "0")),
+    ],
+)  # fmt: skip
+def test_an_event_is_taken_back_where_it_is_shown(
+    desk: Desk, path: str, event: str, says: tuple[str, str, str]
+) -> None:
+    page = desk.open(path)
+    page.click(f"#back-{event}")
+    expect(page.locator("#change-would")).to_be_visible(timeout=PATIENCE_MS)
+    row = page.locator(".would", has_text="Spring").locator(
+        "tr", has=page.get_by_role("rowheader", name=says[0], exact=True)
+    )
+    expect(row.locator("td")).to_have_text([says[1], says[2]])
+    if page.locator("#change-sure").count():
+        page.check("#change-sure")
+    done(page)
+    assert desk.get(f"events/{event}/explain")["reason"] == "retracted"
+    taken_back(page)
+    assert desk.get(f"events/{event}/explain")["reason"] is None
+
+
+def test_an_event_is_taken_back_from_the_live_page(desk: Desk) -> None:
+    page = desk.open("live")
+    page.click("#e-click")
+    page.click("#back-click")
+    expect(page.locator("#change-would")).to_be_visible(timeout=PATIENCE_MS)
+    done(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(page.locator("#e-click")).to_be_focused()
+    assert desk.get("events/click/explain")["reason"] == "retracted"
+
+
+def test_two_contacts_are_merged(desk: Desk) -> None:
+    page = desk.open("contact?id=kari%40example.no")
+    page.click("#merge")
+    page.fill("#f-into", "ola@example.no")
+    previewed(page).to_contain_text("Influenced contacts")
+    done(page)
+    assert desk.get("contacts/kari%40example.no")["emails"] == ["kari@example.no", "ola@example.no"]
+    taken_back(page)
+    assert desk.get("contacts/kari%40example.no")["emails"] == ["kari@example.no"]
+
+
+def test_what_is_unresolved_is_listed_and_mended_with_a_click(desk: Desk) -> None:
+    page = desk.open("unresolved")
+    expect(page.locator("#list-campaigns")).to_contain_text("typo")
+    expect(page.locator("#list-assets")).to_contain_text("mail-2")
+    expect(page.locator("#list-pages")).to_contain_text("s.example/fair")
+    fair = page.locator("#list-utm_values tbody tr", has_text="fair")
+    expect(fair).to_contain_text("3 Jan 2024")
+    fair.get_by_role("button", name="Claim it").click()
+    page.select_option("#f-campaign_id", "autumn")
+    previewed(page).to_contain_text("No number of any campaign changes.")
+    done(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#list-utm_values")).to_contain_text(
+        "Every utm_campaign with visits is claimed.", timeout=PATIENCE_MS
+    )
+    page.locator("#list-campaigns").get_by_role("button", name="Create it").click()
+    previewed(page)
+    done(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#list-campaigns")).to_contain_text(
+        "Every campaign that events name was created.", timeout=PATIENCE_MS
+    )
+    with page.expect_download() as download:
+        page.locator("section", has=page.locator("#list-pages")).get_by_role("button", name="CSV").click()
+    assert "https://s.example/fair" in download.value.path().read_text()
+
+
+def test_a_read_key_sees_no_button_that_changes_something(desk: Desk) -> None:
+    page = desk.open("unresolved", "read")
+    expect(page.locator("#read-only")).to_contain_text("signed in with a read key")
+    for path in (
+        "unresolved",
+        "campaigns",
+        "campaign?id=spring",
+        "assets",
+        "asset?id=mail",
+        "contact?id=kari%40example.no",
+        "deal?id=d",
+    ):
+        page.goto(f"{desk.site.up.url}/dashboard/{path}")
+        page.wait_for_selector("h1")
+        words = re.compile("New campaign|Add assets|Register|Move|Take|Merge|Claim it|Create it")
+        expect(page.get_by_role("button", name=words)).to_have_count(0)
+
+
+def test_a_preview_that_takes_too_long_is_said_and_can_be_tried_again_or_left_out(desk: Desk) -> None:
+    desk.site.expected = "503"
+    page = desk.open("campaigns")
+    late = {"code": "preview_timeout", "detail": "this cannot be previewed within 25 s; try again later"}
+    page.route("**/v1/preview", lambda route: route.fulfill(status=503, json=late))
+    page.click("#new-campaign")
+    page.fill("#f-name", "Winter")
+    page.click("#change-preview")
+    expect(page.locator(".outcome")).to_contain_text("could not be worked out in time")
+    page.fill("#f-campaign_id", "spring")
+    page.click("#change-preview")
+    page.click("#change-unseen")
+    expect(page.locator("#f-campaign_id-wrong")).to_contain_text(
+        "There is a campaign with this id", timeout=PATIENCE_MS
+    )
+    page.fill("#f-campaign_id", "winter")
+    page.click("#change-preview")
+    page.click("text=Create the campaign without a preview")
+    expect(page.locator("#change-done")).to_contain_text("Done.", timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
+def test_axe_finds_nothing_in_forms_and_on_the_unresolved_page(desk: Desk, width: int, theme: str) -> None:
+    page = desk.open("unresolved", viewport={"width": width, "height": 900}, color_scheme=theme)
+    found = [(v["id"], [n["target"] for n in v["nodes"]]) for v in Axe().run(page).response["violations"]]
+    page.locator("#list-utm_values").get_by_role("button", name="New campaign").click()
+    previewed(page)
+    found += [(v["id"], [n["target"] for n in v["nodes"]]) for v in Axe().run(page).response["violations"]]
+    page.goto(f"{desk.site.up.url}/dashboard/campaign?id=autumn")
+    page.click("#add-assets")
+    page.check(".picks label:has-text('held by Spring') input")
+    previewed(page)
+    found += [(v["id"], [n["target"] for n in v["nodes"]]) for v in Axe().run(page).response["violations"]]
+    assert found == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_refused_event_is_shown_and_sent_again_or_deleted(desk: Desk) -> None:
+    desk.site.expected = "409"
+    word = {"type": "contact_created", "id": "w", "contact": {"id": "tba"}}
+    settings = {"type": "workspace_configured", "settings": {"nobody": ["tba"]}}
+    desk.send([settings])
+    assert desk.get("status")["up_to_date"]
+    rejected: list[Any] = []
+    with desk.site.up.client("sends") as client:
+        until = time.monotonic() + PATIENCE_MS / 1000
+        while not rejected and time.monotonic() < until:  # a setting is in force within seconds
+            rejected = client.post("/v1/events", json=[word, {**EVENTS[1], "id": "c"}]).json()["rejected"]
+    assert [each["code"] for each in rejected] == ["names_nobody"]
+    page = desk.open("operations")
+    page.locator("#refused").get_by_role("button", name="names_nobody").click()
+    expect(page.locator("dialog code.api")).to_contain_text('"tba"')
+    page.get_by_role("button", name=re.compile("Send number .* again")).click()
+    expect(page.locator("dialog li .bad")).to_contain_text("Refused again", timeout=PATIENCE_MS)
+    page.get_by_role("button", name=re.compile("Delete number")).click()
+    expect(page.locator("dialog li")).to_have_count(0, timeout=PATIENCE_MS)
+    page.keyboard.press("Escape")
+    expect(page.locator("#refused")).to_contain_text("Nothing was refused.", timeout=PATIENCE_MS)
