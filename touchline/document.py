@@ -82,7 +82,7 @@ _HUBSPOT = "/marketing/v3/campaigns/{campaign_id}/"
 EXAMPLE_OF_PARAMETER: dict[str | tuple[str, str], Any] = {
     "campaign_id": "spring", "asset_id": "offer", "deal_id": "fjord", "event_id": "mail-2", "name": "8001", "asset_type": "landing_page",
     ("asset_type", _HUBSPOT + "assets/{asset_type}"): "LANDING_PAGE", "contact_type": "influencedContacts", "item_id": "june-ads",
-    "account": "4711", "producer": "hubspot", "call": "track", "digest": "0a1b2c3d", "q": "spring", "campaign": "spring",
+    "number": "17", "account": "4711", "producer": "hubspot", "call": "track", "digest": "0a1b2c3d", "q": "spring", "campaign": "spring",
     "salesforce_campaign_id": "701A0000", "properties": "hs_name,hs_owner", "generation": "g1", "cursor": "WzE3NzI2MTQ4MDAwMDAwMDAsInZpc2l0LTEiXQ",
     "after": "q0123456789abcdef", "after_received": "q0123456789abcdef", "limit": 50, "k": "tlc_" + "0" * 32, "key": "tlc_" + "0" * 32,
     "write_key": "tlc_" + "0" * 32, "v": "a1b2c3d4e5f6", "u": "https://shop.example/offer", "r": "https://www.google.com/", "a": "letter",

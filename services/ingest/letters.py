@@ -16,7 +16,7 @@ from shared.web.problems import Problem
 PATH, ONE = "/v1/dead-letters", "/v1/dead-letters/{number}"
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200  # a letter has up to 32 KiB
 DIGITS_MAX = 18  # numbers of dead letters have 63 bits
-REASON = Parameter("reason", "only dead letters of this reason, such as `missing_field`")
+REASON = Parameter("reason", "only dead letters of this reason", {"type": "string", "examples": ["missing_field"]})
 LIMIT = Parameter("limit", "how many items a page has at most", {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT})  # fmt: skip
 CURSOR = Parameter("cursor", "the `next_cursor` of the page before")
 
