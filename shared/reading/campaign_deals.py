@@ -22,35 +22,37 @@ from shared.reading.shares import shares
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 
-# $2 the campaigns, [$3, $4) the range; one row a campaign.
+# $2 the campaigns, [$3, $4) the range, $5 the instants that divide it, of which $3 is the first; one row a campaign and part of the
+# range: part 1 begins at $3. So it is in the statements below, where $5 or $6 has these instants.
 NEW_CONTACTS = sql(f"""
 WITH {COUNTING_WINDOW}
-SELECT campaign, count(DISTINCT contact) FILTER (WHERE first) AS by_first_touch,
+SELECT campaign, width_bucket(created_us, $5::bigint[]) AS bucket, count(DISTINCT contact) FILTER (WHERE first) AS by_first_touch,
     count(DISTINCT contact) FILTER (WHERE NOT first) AS by_last_touch
-FROM (SELECT campaign, contact, true AS first FROM ({NEW_BY_FIRST_TOUCH}) a
-    UNION ALL SELECT campaign, contact, false FROM ({NEW_BY_LAST_TOUCH}) b) new GROUP BY campaign
+FROM (SELECT campaign, contact, created_us, true AS first FROM ({NEW_BY_FIRST_TOUCH}) a
+    UNION ALL SELECT campaign, contact, created_us, false FROM ({NEW_BY_LAST_TOUCH}) b) new GROUP BY 1, 2
 """)
 
 # The deals that count, by currency, with the amounts of those that are won; and (no currency) how many contacts bring revenue.
 DEALS = sql(f"""
-WITH {COUNTING_WINDOW}, {CAMPAIGN_DEAL}
-SELECT c.campaign, d.currency, count(*) AS deals, count(*) FILTER (WHERE d.state = 'won') AS won,
+WITH {COUNTING_WINDOW}, {CAMPAIGN_DEAL}, dated AS (
+    SELECT campaign, deal, contact, revenue, width_bucket(dated_us, $5::bigint[]) AS bucket FROM campaign_deal)
+SELECT c.campaign, c.bucket, d.currency, count(*) AS deals, count(*) FILTER (WHERE d.state = 'won') AS won,
     sum(d.amount_minor) FILTER (WHERE d.state = 'won') AS amount_minor, NULL::bigint AS contacts
-FROM (SELECT campaign, deal FROM campaign_deal GROUP BY campaign, deal) c
-JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal GROUP BY c.campaign, d.currency
+FROM (SELECT DISTINCT campaign, deal, bucket FROM dated) c
+JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal GROUP BY c.campaign, c.bucket, d.currency
 UNION ALL
-SELECT campaign, NULL, NULL, NULL, NULL, count(DISTINCT contact) FROM campaign_deal WHERE revenue GROUP BY campaign
+SELECT campaign, bucket, NULL, NULL, NULL, NULL, count(DISTINCT contact) FROM dated WHERE revenue GROUP BY campaign, bucket
 """)
 
 # What was earned, by the place of the model in $5 and by currency; and (no currency) how many contacts earned more than 0 of one.
 EARNED = sql(f"""
 WITH {COUNTING_WINDOW}, {earned("$5")}, by_contact AS MATERIALIZED (
-    SELECT p.campaign, p.contact, d.currency, p.n, sum(p.minor) AS minor
-    FROM part p JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = p.deal GROUP BY p.campaign, p.contact, d.currency, p.n
+    SELECT p.campaign, p.contact, d.currency, p.n, width_bucket(p.dated_us, $6::bigint[]) AS bucket, sum(p.minor) AS minor
+    FROM part p JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = p.deal GROUP BY 1, 2, 3, 4, 5
 )
-SELECT campaign, n, currency, sum(minor) AS minor, NULL::bigint AS contacts FROM by_contact GROUP BY campaign, n, currency
+SELECT campaign, bucket, n, currency, sum(minor) AS minor, NULL::bigint AS contacts FROM by_contact GROUP BY campaign, bucket, n, currency
 UNION ALL
-SELECT campaign, n, NULL, NULL, count(DISTINCT contact) FROM by_contact WHERE minor > 0 GROUP BY campaign, n
+SELECT campaign, bucket, n, NULL, NULL, count(DISTINCT contact) FROM by_contact WHERE minor > 0 GROUP BY campaign, bucket, n
 """)
 
 # What the campaigns earned of deals ($6), under one model. One row a campaign and deal; none where it has no touch in the journey.
@@ -110,21 +112,33 @@ async def deal_numbers(
 
     Raises `WrongShape` if the store lacks a model, and `NotFound` if there is no such model.
     """
-    asked = list(campaigns), span.from_us, span.to_us
-    out = {campaign: DealNumbers() for campaign in campaigns}
+    return (await deal_numbers_of_parts(snapshot, campaigns, [span], models, metric))[0]
+
+
+async def deal_numbers_of_parts(
+    snapshot: Snapshot, campaigns: Mapping[int, str], spans: Sequence[TimeRange], models: Sequence[str],
+    metric: str | None = None,
+) -> list[dict[int, DealNumbers]]:  # fmt: skip
+    """As `deal_numbers`, in each of some ranges that follow one another without a gap."""
+    edges_us = [span.from_us for span in spans]
+    asked = list(campaigns), spans[0].from_us, spans[-1].to_us
+    outs = [{campaign: DealNumbers() for campaign in campaigns} for _ in spans]
     if metric is None or metric in NEW_METRICS:
-        for row in await snapshot.fetch(NEW_CONTACTS, *asked):
-            one = out[row["campaign"]]
+        for row in await snapshot.fetch(NEW_CONTACTS, *asked, edges_us):
+            one = outs[row["bucket"] - 1][row["campaign"]]
             one.by_first_touch, one.by_last_touch = row["by_first_touch"], row["by_last_touch"]
     if metric is None or metric in DEAL_COUNTS:
-        for row in await snapshot.fetch(DEALS, *asked):
-            _add_deals(out[row["campaign"]], row)
+        for row in await snapshot.fetch(DEALS, *asked, edges_us):
+            _add_deals(outs[row["bucket"] - 1][row["campaign"]], row)
     if metric is None or metric in EARNED_METRICS:
-        await _add_earned(snapshot, out, span, [model for model in models if model in MODEL_PLACES])
+        if published := [model for model in models if model in MODEL_PLACES]:
+            for row in await snapshot.fetch(EARNED, *asked, places(snapshot, published), edges_us):
+                _add_earned(snapshot, outs[row["bucket"] - 1][row["campaign"]], row, published[row["n"] - 1])
         for model in models:
             if model not in MODEL_PLACES:
-                await _add_earned_by_defined(snapshot, out, campaigns, span, model)
-    return out
+                for span, out in zip(spans, outs, strict=True):
+                    await _add_earned_by_defined(snapshot, out, campaigns, span, model)
+    return outs
 
 
 def _add_deals(one: DealNumbers, row: Any) -> None:
@@ -137,18 +151,13 @@ def _add_deals(one: DealNumbers, row: Any) -> None:
         one.influenced_minor[row["currency"]] = int(row["amount_minor"])
 
 
-async def _add_earned(
-    snapshot: Snapshot, out: Mapping[int, DealNumbers], span: TimeRange, models: Sequence[str]
-) -> None:
-    """Add what campaigns earned under published models, whose shares are stored."""
-    if not models:
-        return
-    for row in await snapshot.fetch(EARNED, list(out), span.from_us, span.to_us, places(snapshot, models)):
-        found = out[row["campaign"]].earned[models[row["n"] - 1]]
-        if row["currency"] is None:
-            found.contacts = row["contacts"]
-        else:
-            found.minor[row["currency"]] = _minor(snapshot, row["minor"], models[row["n"] - 1])
+def _add_earned(snapshot: Snapshot, one: DealNumbers, row: Any, model: str) -> None:
+    """Add what a row says of a published model, whose shares are stored."""
+    found = one.earned[model]
+    if row["currency"] is None:
+        found.contacts = row["contacts"]
+    else:
+        found.minor[row["currency"]] = _minor(snapshot, row["minor"], model)
 
 
 async def _add_earned_by_defined(

@@ -18,7 +18,7 @@ from shared.events.money import Money, to_money
 from shared.projection.campaign_cells import Statuses, kind_of
 from shared.projection.sql import sql
 from shared.reading.attribution import FEW_CAMPAIGNS, INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
-from shared.reading.campaign_deals import DealNumbers, deal_numbers
+from shared.reading.campaign_deals import DealNumbers, deal_numbers, deal_numbers_of_parts
 from shared.reading.cells import CampaignCells, campaign_cells, cells_days
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -126,7 +126,8 @@ async def numbers_and_series(
         _count_touches(out, one)
     numbers, series = outs[: len(spans)], outs[len(spans) :]
     for span, out in zip(spans, numbers, strict=True):
-        await _add_of_deals(out, snapshot, campaigns, span, model)
+        for key, found in (await deal_numbers(snapshot, campaigns, span, [model])).items():
+            _count_deals(out[key], found, model)
     if metric is None:
         return numbers, {}
     if metric in TOUCH_METRICS:
@@ -137,14 +138,16 @@ async def numbers_and_series(
 async def metric_of_ranges(
     snapshot: Snapshot, campaigns: Mapping[int, str], spans: Sequence[TimeRange], metric: str, model: str
 ) -> dict[int, list[Any]]:
-    """One metric of campaigns, by key, in each range. Raises as `campaign_numbers`."""
+    """One metric of campaigns, by key, in each of some ranges that follow one another without a gap. Raises as `campaign_numbers`."""
     outs = [{key: CampaignNumbers() for key in campaigns} for _ in spans]
     if metric in TOUCH_METRICS:
         for out, one in zip(outs, await count_touches(snapshot, list(campaigns), spans), strict=True):
             _count_touches(out, one)
-    else:
-        for out, span in zip(outs, spans, strict=True):
-            await _add_of_deals(out, snapshot, campaigns, span, model, metric)
+    elif spans:
+        parts = await deal_numbers_of_parts(snapshot, campaigns, spans, [model], metric)
+        for out, part in zip(outs, parts, strict=True):
+            for key, found in part.items():
+                _count_deals(out[key], found, model)
     return _values(outs, campaigns, metric)
 
 
@@ -152,15 +155,6 @@ def _values(
     outs: Sequence[Mapping[int, CampaignNumbers]], campaigns: Mapping[int, str], metric: str
 ) -> dict[int, list[Any]]:
     return {key: [out[key].metrics()[metric] for out in outs] for key in campaigns}
-
-
-async def _add_of_deals(
-    out: Mapping[int, CampaignNumbers], snapshot: Snapshot, campaigns: Mapping[int, str], span: TimeRange, model: str,
-    metric: str | None = None,
-) -> None:  # fmt: skip
-    """Add what contacts and deals say; of one metric alone, if it is named."""
-    for key, found in (await deal_numbers(snapshot, campaigns, span, [model], metric)).items():
-        _count_deals(out[key], found, model)
 
 
 def _count_deals(one: CampaignNumbers, found: DealNumbers, model: str) -> None:

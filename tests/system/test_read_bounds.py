@@ -351,7 +351,8 @@ def test_a_short_range_costs_no_more_than_all_time_and_all_time_is_linear(
             for span in ((BEGINNING_US, END_US), month, (END_US - 2, END_US - 1)):
                 done[span] = 0.0
                 for statement in statements:
-                    arguments: tuple[Any, ...] = (*span, [1]) if statement is EARNED else span
+                    of_deals = {NEW_CONTACTS: [[span[0]]], DEALS: [[span[0]]], EARNED: [[1], [span[0]]]}
+                    arguments: tuple[Any, ...] = (*span, *of_deals.get(statement, ()))
                     explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement.replace("{g}", "g1")
                     plan = await pool.fetchval(explain, ws, asked, *arguments)
                     (explained,) = json.loads(plan) if isinstance(plan, str) else plan

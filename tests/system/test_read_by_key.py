@@ -160,7 +160,8 @@ def test_touches_of_other_campaigns_are_not_read_for_a_campaigns_deals_and_new_c
         handled = 0.0
         span = [BEGINNING_US, END_US]
         lists = [(CONTACTS[metric], [*span, None, None, None, 100]) for metric in METRICS if metric.startswith("new")]
-        for statement, arguments in [(NEW_CONTACTS, span), (DEALS, span), (EARNED, [*span, [1]]), *lists]:
+        numbers = [(NEW_CONTACTS, [*span, span[:1]]), (DEALS, [*span, span[:1]]), (EARNED, [*span, [1], span[:1]])]
+        for statement, arguments in [*numbers, *lists]:
             explain = "EXPLAIN (ANALYZE, FORMAT JSON) " + statement.replace("{g}", running.generation.name)
             async with running.pool.acquire() as connection, connection.transaction():
                 await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
