@@ -12,6 +12,12 @@ from sqlalchemy.dialects import postgresql
 
 from shared.projection.metadata import key_column, projection, workspace_column
 
+
+def _date(name: str) -> "sa.Column[int]":
+    """A key column with the number of a day."""
+    return sa.Column(name, sa.Integer, primary_key=True, autoincrement=False)
+
+
 key_set = sa.Table(
     "key_set", projection, workspace_column(),
     key_column("key_set", primary_key=True),
@@ -44,7 +50,7 @@ def _digest() -> "list[sa.Column[Any]]":
 day_cell = sa.Table(
     "day_cell", projection, workspace_column(),
     key_column("key_set", primary_key=True),
-    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    _date("day"),
     *_digest(),
     comment="the digest of a key set's touches of a day, with what `added_cell` adds to it",
 )  # fmt: skip
@@ -52,7 +58,7 @@ day_cell = sa.Table(
 month_cell = sa.Table(
     "month_cell", projection, workspace_column(),
     key_column("key_set", primary_key=True),
-    sa.Column("month", sa.Integer, primary_key=True, autoincrement=False),
+    _date("month"),
     *_digest(),
     comment="the union of a key set's day cells of a month; out of date while `stale_month` has it",
 )  # fmt: skip
@@ -72,14 +78,14 @@ added_cell = sa.Table(
 dirty_cell = sa.Table(
     "dirty_cell", projection, workspace_column(),
     key_column("key_set", primary_key=True),
-    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    _date("day"),
     comment="day cells of which a touch was changed or taken away: they are read from the touches until they are digested again",
 )  # fmt: skip
 
 stale_month = sa.Table(
     "stale_month", projection, workspace_column(),
     key_column("key_set", primary_key=True),
-    sa.Column("month", sa.Integer, primary_key=True, autoincrement=False),
+    _date("month"),
     comment="month cells that are to be made of their day cells again: their days are read until then",
 )  # fmt: skip
 
@@ -106,7 +112,7 @@ cells_kept = sa.Table(
 campaign_day = sa.Table(
     "campaign_day", projection, workspace_column(),
     key_column("campaign", primary_key=True),
-    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    _date("day"),
     sa.Column("statuses", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each count of touches, what they are to the campaign"),
     sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each: 10 * type + traffic class"),
     sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="of each: the sum of `count`"),
@@ -119,7 +125,7 @@ campaign_day = sa.Table(
 stale_campaign_day = sa.Table(
     "stale_campaign_day", projection, workspace_column(),
     key_column("campaign", primary_key=True),
-    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    _date("day"),
     comment="days of campaigns that are to be made again: their cells are read until then",
 )  # fmt: skip
 
