@@ -44,9 +44,7 @@ WHERE w.workspace_id = $1 AND EXISTS (
 """)  # only campaigns with a `campaign_created` event; others are only named by an association or a spend event
 PROJECTED = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
 
-FORGOTTEN_SHARE = (
-    20  # so much of them is dropped at once: to find the oldest takes the longer the more were dropped before it
-)
+FORGOTTEN_SHARE = 20  # a twentieth is dropped at once: finding the oldest id takes longer the more were dropped before
 
 Fate = Literal["new", "duplicates", "updated", "superseded", "conflicts"]
 FATES: tuple[Fate, ...] = ("new", "duplicates", "updated", "superseded", "conflicts")

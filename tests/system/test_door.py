@@ -334,7 +334,7 @@ def endpoints(running: Running) -> list[tuple[str, str]]:
 
 MAY = {  # what each scope may, by the kind of endpoint
     "pixel": {"collect"}, "events": {"collect", "server"}, "workspaces": {"admin"}, "accounts": {"admin"}, "keys": {"admin"}, "reads": {"read", "server", "admin"},
-    "catalog": {"server", "admin"}, "tokens": {"server"},
+    "catalog": {"server", "admin"}, "tokens": {"server"}, "letters": {"admin"},
 }  # fmt: skip
 
 
@@ -346,7 +346,11 @@ def kind_of(method: str, path: str) -> str:
         return "keys"
     if path == "/v1/contact-tokens":
         return "tokens"
-    if method != "GET" and path.startswith(("/v1/campaigns", "/v1/assets", "/v1/preview")):
+    if path.startswith("/v1/dead-letters"):
+        return "letters"
+    if method != "GET" and path.startswith(
+        ("/v1/campaigns", "/v1/assets", "/v1/preview", "/v1/events/", "/v1/contacts")
+    ):
         return "catalog"
     return known.get((method, path), "reads")
 

@@ -74,7 +74,7 @@ BAD: dict[str, list[str]] = {
     "interval": ["", "year", "\0"], "compare": ["", "before", "\0", "..", "2024-01-01..", "2024-02-01..2024-01-01"],
     "after_received": ["\0", "p", "p0", "p0-", "p0--1", "0-1", "", "q" + "g" * 16],
 }  # fmt: skip
-NO_READS = ("/v1/p.gif", "/v1/producers/accounts", "/v1/keys")
+NO_READS = ("/v1/p.gif", "/v1/producers/accounts", "/v1/keys", "/v1/dead-letters")
 UNKNOWN = ["frm", "From", "limit ", "x", "", "\0", "é", "generation[]", "_", "k2", "model[]"]
 
 
