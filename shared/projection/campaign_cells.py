@@ -200,6 +200,18 @@ Spans = Sequence[tuple[int, int]]
 ALWAYS: Spans = ((BEGINNING_US, END_US),)
 
 
+def spans_of_days(days: Days, some: Iterable[int]) -> list[tuple[int, int]]:
+    """The times of some days; of days that follow one another, one."""
+    spans: list[tuple[int, int]] = []
+    for day in sorted(some):
+        from_us, to_us = days.start_us(day), days.start_us(day + 1)
+        if spans and spans[-1][1] == from_us:
+            spans[-1] = spans[-1][0], to_us
+        else:
+            spans.append((from_us, to_us))
+    return spans
+
+
 async def add_of_cells(
     found: Mapping[int, Found], store: Rows, days: Days, edges_us: Sequence[int], asked: Mapping[int, Spans],
     only_of: Sequence[int] | None = None,

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from shared.projection.campaign_cells import Found, add_of_cells, status_number
+from shared.projection.campaign_cells import Found, add_of_cells, spans_of_days, status_number
 from shared.projection.pipeline import Context
 from shared.projection.sql import Connection, Statement, sql
 from shared.projection.stages.cells.days import EVERY_DAY, NO_DAY, days_of
@@ -109,7 +109,7 @@ async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
     edges_us = sorted({days.start_us(at) for day in every for at in (day, day + 1)})
     bucket_of = {at_us: n for n, at_us in enumerate(edges_us, 1)}
     found = {campaign: Found() for campaign in wanted}
-    spans = {c: [(days.start_us(day), days.start_us(day + 1)) for day in some] for c, some in wanted.items()}
+    spans = {campaign: spans_of_days(days, some) for campaign, some in wanted.items()}
     await add_of_cells(found, _Rows(context.connection, context.ws), days, edges_us, spans, every)
     rows = [
         row

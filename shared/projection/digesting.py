@@ -23,7 +23,6 @@ from shared.projection.stages.cells.apply import (
     make_months,
 )
 from shared.projection.stages.cells.days import EVERY_DAY
-from shared.projection.stages.cells.gather import KEPT
 from shared.rules.settings import Settings
 
 CELLS_MAX = 1_000  # that a step digests or folds: some 0.1 s, which a live batch may have to wait
@@ -39,6 +38,10 @@ WHERE EXISTS (SELECT FROM {{g}}.dirty_cell c WHERE c.ws = r.ws) OR EXISTS (SELEC
     OR EXISTS (SELECT FROM {{g}}.campaign c WHERE c.ws = r.ws AND NOT EXISTS (
         SELECT FROM {{g}}.campaign_kept k WHERE k.ws = r.ws AND k.campaign = c.campaign AND k.through_day = {EVERY_DAY}))
 """)
+KEPT = sql("""
+SELECT k.time_zone, k.through_day FROM {g}.cells_kept k
+WHERE k.ws = $1 AND EXISTS (SELECT FROM {g}.workspace_rows r WHERE r.ws = $1)
+""")  # nothing of superseded rows: they are being deleted, and what is added to them may stay
 DIRTY = sql("SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1 LIMIT $2")
 STALE = sql("SELECT key_set, month FROM {g}.stale_month WHERE ws = $1 LIMIT $2")
 FRESH = sql("""

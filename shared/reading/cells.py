@@ -13,7 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import ALWAYS, Found, Spans, Statuses, add_of_cells, first_whole, statuses_of
+from shared.projection.campaign_cells import (
+    ALWAYS,
+    Found,
+    Spans,
+    Statuses,
+    add_of_cells,
+    first_whole,
+    spans_of_days,
+    statuses_of,
+)
 from shared.projection.sql import sql
 from shared.projection.stages.cells.days import EVERY_DAY, Days, days_of
 from shared.projection.stages.cells.gather import KEPT
@@ -130,13 +139,7 @@ async def _add_of_days(
 
 def _spans(days: Days, some: Iterable[int], before: int) -> Spans:
     """The times of some days, and of all from the day `before` on."""
-    spans: list[tuple[int, int]] = []
-    for day in sorted(some):
-        from_us, to_us = days.start_us(day), days.start_us(day + 1)
-        if spans and spans[-1][1] == from_us:
-            spans[-1] = spans[-1][0], to_us
-        else:
-            spans.append((from_us, to_us))
+    spans = spans_of_days(days, some)
     return spans if before == EVERY_DAY else [*spans, (days.start_us(before), END_US)]
 
 

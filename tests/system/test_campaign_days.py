@@ -84,3 +84,23 @@ def test_a_campaigns_days_follow_its_associations(workspace: Workspace, runner: 
         assert await told(workspace, back) == [[0, 0], [0, 0]]
 
     runner.run(check())
+
+
+def test_nothing_is_added_to_rows_that_others_have_superseded(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        running = workspace.running
+        await workspace.send(*CATALOG, visit("2024-03-01T10:00:00Z", "/p"))
+        await workspace.project()
+        async with running.pool.acquire() as raw:
+            connection = Connection(raw, running.generation.name)
+            ws = await workspace_number(connection, workspace.name)
+            digester = Digester(workspace.partition, running.log.partitions)
+            assert ws in await digester.workspaces(connection)
+            await raw.execute(f"""
+                INSERT INTO {connection.generation}.rows_of
+                SELECT workspace, nextval(pg_get_serial_sequence('touchline.workspace', 'number')), 1
+                FROM {connection.generation}.workspace_rows WHERE ws = {ws}
+            """)
+            assert not await digester.step(connection, ws)
+
+    runner.run(check())
