@@ -58,6 +58,8 @@ class Reprojecting:
     live: Projector
     turn: asyncio.Lock
     at_once: AbstractAsyncContextManager[object]
+    projected: asyncio.Event
+    """Is set when all is done: the new rows' digests are to be put in order, as after a batch."""
 
     async def run(self) -> Never:
         """Run all steps, first those that a killed projector left unfinished; then wait for the next changed setting."""
@@ -86,6 +88,7 @@ class Reprojecting:
                 progress.show(reprojector.under_way)
                 async with self.turn:  # wait for a running live batch, so that it is not slowed down
                     pass
+            self.projected.set()
         finally:
             progress.show(None)
             await log.leave(self.live.partition)

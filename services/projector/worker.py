@@ -98,7 +98,9 @@ class Worker:
         self._now_at(projector.offset)
         if projector.offset > (end := await self.log.end(self.partition)):
             raise LogDamaged(f"partition {self.partition} ends at {end}, but {projector.offset} was projected already")
-        beside = Reprojecting(self.pool, self.generation, self.log, projector, self._turn, self.reprojecting)
+        beside = Reprojecting(
+            self.pool, self.generation, self.log, projector, self._turn, self.reprojecting, self._projected
+        )
         digesting = Digesting(
             self.pool,
             self.generation,
