@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from shared.projection.campaign_cells import Found, add_of_cells, spans_of_days, status_number
+from shared.projection.campaign_cells import KEY_SETS, Found, add_of_cells, spans_of_days, status_number
 from shared.projection.pipeline import Context
 from shared.projection.sql import Connection, Statement, sql
 from shared.projection.stages.cells.days import EVERY_DAY, NO_DAY, days_of
@@ -23,16 +23,12 @@ SELECT c.campaign, coalesce(k.through_day, {NO_DAY}) AS through_day FROM {{g}}.c
 LEFT JOIN {{g}}.campaign_kept k ON k.ws = $1 AND k.campaign = c.campaign
 WHERE c.ws = $1 AND k.through_day IS DISTINCT FROM {EVERY_DAY} LIMIT 1
 """)
-_ITS_KEY_SETS = """
-    SELECT DISTINCT k.key_set FROM {g}.attribution_window w
-    JOIN {g}.key_set k ON k.ws = $1 AND (k.asset_or_page_key = w.key OR k.via = w.key OR k.utm = w.key)
-    WHERE w.ws = $1 AND w.campaign = $2"""
 DAYS_OF = sql(f"""
-SELECT DISTINCT c.day FROM ({_ITS_KEY_SETS}) m JOIN {{g}}.day_cell c ON c.ws = $1 AND c.key_set = m.key_set AND c.day >= $3
+SELECT DISTINCT c.day FROM ({KEY_SETS}) m JOIN {{g}}.day_cell c ON c.ws = $1 AND c.key_set = m.key_set AND c.day >= $3
 ORDER BY c.day LIMIT $4
 """)
 BEGUN_BEFORE = sql(f"""
-SELECT v.session_at_us FROM ({_ITS_KEY_SETS}) m
+SELECT v.session_at_us FROM ({KEY_SETS}) m
 JOIN {{g}}.carried_visit v ON v.ws = $1 AND v.key_set = m.key_set
 """)  # when sessions began on a day before a visit: on that day the campaign may have no touch
 DROP_DAYS = sql("""
@@ -97,8 +93,8 @@ async def make_next_days(context: Context) -> bool:
 async def _days_of(context: Context, campaign: int, from_day: int) -> list[int]:
     """The first days, from one on, for which there may be something to say of a campaign, in order: one more than `DAYS_MAX`."""
     connection, ws, days = context.connection, context.ws, days_of(context.settings.time_zone)
-    touched = {row["day"] for row in await connection.fetch(DAYS_OF, ws, campaign, from_day, DAYS_MAX + 1)}
-    begun = {days.day_of(row["session_at_us"]) for row in await connection.fetch(BEGUN_BEFORE, ws, campaign)}
+    touched = {row["day"] for row in await connection.fetch(DAYS_OF, ws, [campaign], from_day, DAYS_MAX + 1)}
+    begun = {days.day_of(row["session_at_us"]) for row in await connection.fetch(BEGUN_BEFORE, ws, [campaign])}
     return sorted(touched | {day for day in begun if day >= from_day})[: DAYS_MAX + 1]
 
 
