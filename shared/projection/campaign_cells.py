@@ -186,6 +186,14 @@ class Found:
     new_sessions: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     contacts: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
+    def add_lists(
+        self, bucket: int, sessions: bytes | None, new_sessions: bytes | None, contacts: bytes | None
+    ) -> None:
+        """Add what a row holds of each list; None or nothing: it holds none."""
+        for lists, told in ((self.sessions, sessions), (self.new_sessions, new_sessions), (self.contacts, contacts)):
+            if told:
+                lists[bucket].append(told)
+
 
 class Rows(Protocol):
     """Reads the rows of one workspace."""
@@ -486,14 +494,10 @@ def _collect(
     """Sort the rows of the statements by campaign and bucket."""
     for n, bucket, kind, number, sessions, new_sessions, contacts in rows:
         campaign, statuses = groups[n]
-        of = found[campaign]
-        if kind is not None:
-            if 1 <= bucket <= buckets:
-                of.touches[bucket][statuses, kind] += number
-            continue
-        for lists, told in ((of.sessions, sessions), (of.new_sessions, new_sessions), (of.contacts, contacts)):
-            if told:
-                lists[bucket].append(told)
+        if kind is None:
+            found[campaign].add_lists(bucket, sessions, new_sessions, contacts)
+        elif 1 <= bucket <= buckets:
+            found[campaign].touches[bucket][statuses, kind] += number
     for n, bucket, session, is_new in carried:
         of = found[groups[n][0]]
         key = session.to_bytes(8, "big", signed=True)

@@ -25,18 +25,17 @@ from shared.projection.campaign_cells import (
 )
 from shared.projection.sql import sql
 from shared.projection.stages.cells.days import EVERY_DAY, Days, days_of
-from shared.projection.stages.cells.gather import KEPT
+from shared.projection.stages.cells.gather import KEPT, WINDOWS_OF_CELLS
 from shared.reading.snapshot import Snapshot
 
 CAMPAIGNS_KEPT = sql(
     "SELECT campaign, through_day FROM {g}.campaign_kept WHERE ws = $1 AND campaign = ANY($2::bigint[])"
 )
-PENDING = sql("""
-SELECT DISTINCT w.campaign, p.day
-FROM (SELECT key_set, day FROM {g}.added_cell WHERE ws = $1 UNION SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1) p
-JOIN {g}.key_set k ON k.ws = $1 AND k.key_set = p.key_set
-JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[k.asset_or_page_key, k.via, k.utm]) AND w.campaign = ANY($2::bigint[])
-UNION SELECT campaign, day FROM {g}.stale_campaign_day WHERE ws = $1 AND campaign = ANY($2::bigint[])
+PENDING = sql(f"""
+SELECT DISTINCT w.campaign, c.day
+FROM (SELECT key_set, day FROM {{g}}.added_cell WHERE ws = $1 UNION SELECT key_set, day FROM {{g}}.dirty_cell WHERE ws = $1) c
+{WINDOWS_OF_CELLS} AND w.campaign = ANY($2::bigint[])
+UNION SELECT campaign, day FROM {{g}}.stale_campaign_day WHERE ws = $1 AND campaign = ANY($2::bigint[])
 """)
 
 # What days of campaigns say. $2 and $3: the campaigns, and before which days each is read. $4 and $5: of each day that is not read,
@@ -118,13 +117,10 @@ async def _add_of_days(
         [day for _, day in pending], sorted(cut), [first_whole(days, at_us) for at_us in edges_us],
     )  # fmt: skip
     for campaign, bucket, status, kind, number, sessions, new_sessions, contacts in rows:
-        of = found[campaign]
-        if kind is not None:
-            of.touches[bucket][statuses_of(status), kind] += number
-            continue
-        for lists, told in ((of.sessions, sessions), (of.new_sessions, new_sessions), (of.contacts, contacts)):
-            if told:
-                lists[bucket].append(told)
+        if kind is None:
+            found[campaign].add_lists(bucket, sessions, new_sessions, contacts)
+        else:
+            found[campaign].touches[bucket][statuses_of(status), kind] += number
     asked: dict[int, set[int]] = {
         campaign: {day for day in cut if day < before} for campaign, before in through.items()
     }

@@ -37,6 +37,7 @@ from shared.projection.stages.cells.gather import (
     KEYS_OF_TOUCHES,
     KINDS_A_TYPE,
     PERSONS_OF,
+    WINDOWS_OF_CELLS,
     kept,
     owners,
 )
@@ -64,11 +65,9 @@ FORGET_CAMPAIGNS = [
     for table in ("campaign_kept", "stale_campaign_day")
 ]  # what is in `campaign_day` counts for nothing then, and is replaced when the campaign's days are made again
 ANY_CAMPAIGN_KEPT = sql("SELECT EXISTS (SELECT FROM {g}.campaign_kept WHERE ws = $1)")
-MARK_CAMPAIGN_DAYS = sql("""
-INSERT INTO {g}.stale_campaign_day
-SELECT DISTINCT $1::int, w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key_set, day)
-JOIN {g}.key_set k ON k.ws = $1 AND k.key_set = c.key_set
-JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[k.asset_or_page_key, k.via, k.utm])
+MARK_CAMPAIGN_DAYS = sql(f"""
+INSERT INTO {{g}}.stale_campaign_day
+SELECT DISTINCT $1::int, w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key_set, day) {WINDOWS_OF_CELLS}
 ON CONFLICT DO NOTHING
 """)
 KEEP = sql("""

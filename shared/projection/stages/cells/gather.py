@@ -12,6 +12,11 @@ from shared.rules.pre_association import COUNTING_CLASSES
 KINDS_A_TYPE = 10  # a kind is the type times this, plus the traffic class
 DIGEST = "kinds, touches, sessions, new_sessions, contacts"
 
+WINDOWS_OF_CELLS = """
+JOIN {g}.key_set k ON k.ws = $1 AND k.key_set = c.key_set
+JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[k.asset_or_page_key, k.via, k.utm])"""
+"""SQL that joins cells `c` with the windows `w` of their keys: of every campaign for which their touches may be something."""
+
 KEPT = sql("SELECT time_zone, through_day FROM {g}.cells_kept WHERE ws = $1")
 KEYS_OF_TOUCHES = sql(f"""
 SELECT coalesce(asset_or_page_key, 0) AS asset_or_page_key, coalesce(via, 0) AS via, coalesce(utm, 0) AS utm, occurred_at_us,
