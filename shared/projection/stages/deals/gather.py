@@ -42,18 +42,16 @@ JOIN {g}.identity_interval o ON o.ws = $1 AND o.person = u.person
 JOIN {g}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
 JOIN {g}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.closed_us > u.at_us
 """)  # deals closed after a touch that has only now arrived, left, or got another traffic class
-OPEN_DEALS_OF = sql(f"""
-SELECT DISTINCT c.deal FROM unnest($2::bigint[]) u(person)
+_OPEN_DEALS = f"""
+FROM unnest($2::bigint[]) u(person)
 JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = u.person
 JOIN {{g}}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
 JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.state = '{State.OPEN}'
-""")  # open deals of persons of whom a touch has left, or got another traffic class
-WHO_HAVE_OPEN_DEALS = sql(f"""
-SELECT DISTINCT u.person FROM unnest($2::bigint[]) u(person)
-JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = u.person
-JOIN {{g}}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
-JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.state = '{State.OPEN}'
-""")
+"""
+OPEN_DEALS_OF = sql(f"SELECT DISTINCT c.deal {_OPEN_DEALS}")
+"""The open deals of persons of whom a touch has left, or got another traffic class."""
+WHO_HAVE_OPEN_DEALS = sql(f"SELECT DISTINCT u.person {_OPEN_DEALS}")
+"""Which of some persons have an open deal."""
 DEALS_NAMING = sql("SELECT DISTINCT deal FROM {g}.deal_named WHERE ws = $1 AND identifier = ANY($2::bigint[])")
 ALL_DEALS = sql("SELECT deal FROM {g}.deal WHERE ws = $1")
 ENTITY_EVENTS = sql("""
