@@ -54,7 +54,7 @@ def routes(api: Api) -> APIRouter:
             sort = read.choice("sort", takes.ASSET_SORT.schema["enum"], "name")
             campaign_id = read.query.get("campaign")
             wanted = AssetFilter(
-                read.choice("type", get_args(AssetType)) if "type" in read.query else None, read.query.get("q", ""),
+                read.chosen("type", get_args(AssetType)), read.query.get("q", ""),
                 None if campaign_id is None else (await campaign_row(read.snapshot, campaign_id))["campaign"], read.flag("unheld"),
             )  # fmt: skip
             if sort in ASSET_ORDERS:
@@ -95,7 +95,7 @@ def routes(api: Api) -> APIRouter:
         async with read_request(api, request, heavy=True) as read:
             campaign = await campaign_row(read.snapshot, campaign_id)
             held = await held_assets(read.snapshot, campaign["campaign"])
-            wanted = read.choice("type", get_args(AssetType)) if "type" in read.query else None
+            wanted = read.chosen("type", get_args(AssetType))
             held = {key: row for key, row in held.items() if wanted in (None, row["asset_type"])}
             sections = await asset_sections(read.snapshot, campaign["campaign"], held, read.range)
             hidden = await hidden_reasons(read.snapshot, campaign, held)

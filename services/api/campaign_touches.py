@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
-from services.api.requests import Api, ReadRequest, answer, read_request
+from services.api.requests import Api, answer, read_request
 from shared.events.instants import to_rfc3339
 from shared.reading.campaigns import campaign_row
 from shared.reading.touches import session_name, traffic_source_fields
@@ -41,7 +41,8 @@ def routes(api: Api) -> APIRouter:
         reason; theirs add up to `excluded`.
         """
         async with read_request(api, request, heavy=True) as read:
-            metric, type_, reason = (_chosen(read, *one) for one in _CHOICES)
+            metric, type_ = read.chosen("metric", tuple(TYPE_OF_METRIC)), read.chosen("type", TYPES)
+            reason = read.chosen("reason", tuple(map(str, KeptOut)))
             campaign = (await campaign_row(read.snapshot, campaign_id))["campaign"]
             of, after = wanted(metric, type_, reason), read.after_key(TOUCH_ORDER)
             rows = await touches_behind(read.snapshot, campaign, of, read.range, after, read.limit + 1)
@@ -70,16 +71,6 @@ def routes(api: Api) -> APIRouter:
             return answer(read, {**page, "items": items, "metric": metric, **read.range.as_json()})
 
     return router
-
-
-_CHOICES = (
-    ("metric", tuple(TYPE_OF_METRIC)), ("type", TYPES), ("reason", tuple(map(str, KeptOut))),
-)  # fmt: skip
-
-
-def _chosen(read: ReadRequest, name: str, among: tuple[str, ...]) -> str | None:
-    """A parameter that must be one of a few words, None without it. Raises a 422 `Problem`."""
-    return read.choice(name, among) if name in read.query else None
 
 
 def _touch(one: TouchBehind) -> dict[str, Any]:

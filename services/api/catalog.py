@@ -20,7 +20,7 @@ def routes(api: Api) -> APIRouter:
         visits that no asset registered. With `kind`, a page of one of these lists; without it, the beginning of each.
         """
         async with read_request(api, request, heavy=True) as read:
-            kind = read.choice("kind", KINDS) if "kind" in read.query else None
+            kind = read.chosen("kind", KINDS)
             if kind is not None:
                 page = await _page(read, kind)
                 return answer(read, {"kind": kind, "items": page.items, "next_cursor": page.next_cursor})

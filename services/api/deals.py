@@ -49,7 +49,7 @@ def routes(api: Api) -> APIRouter:
                 behind = await deals_behind(read.snapshot, [campaign], "influenced_deals", read.range)
                 among = {row["deal"] for row in behind}
             wanted = DealFilter(
-                read.choice("state", list(State)) if "state" in read.query else None, read.query.get("q", ""), read.range, among
+                read.chosen("state", list(State)), read.query.get("q", ""), read.range, among
             )  # fmt: skip
             rows, keys = await deals_page(
                 read.snapshot, wanted, sort, read.after_key(DEAL_ORDERS[sort]), read.limit + 1

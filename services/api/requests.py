@@ -169,6 +169,10 @@ class ReadRequest:
         self.check_among(name, value, among)
         return value
 
+    def chosen(self, name: str, among: Sequence[str]) -> str | None:
+        """As `choice`; None where the request does not name the parameter."""
+        return self.choice(name, among) if name in self.query else None
+
     @staticmethod
     def check_among(name: str, value: str, among: Sequence[str]) -> None:
         """Refuse a parameter's value that is none of a few words. Raises a 422 `Problem`."""
