@@ -57,6 +57,12 @@ async def named_contacts(snapshot: Snapshot, contacts: Collection[int]) -> dict[
     return out
 
 
+async def named_assets(snapshot: Snapshot, assets: Collection[int]) -> dict[int, NamedAsset]:
+    """What each of these assets is called, by key; assets of which nothing was told are absent."""
+    rows = await snapshot.fetch(ASSETS, list(assets))
+    return {row["asset"]: NamedAsset(row["asset_id"], row["asset_type"], row["name"]) for row in rows}
+
+
 async def touches_at(snapshot: Snapshot, places: Sequence[Any]) -> list[Any]:
     """The rows of touches, in the order of `places`: rows that have `person`, `occurred_at_us` and `event_id`."""
     asked = [(p["person"], p["occurred_at_us"], p["event_id"]) for p in places]
@@ -77,7 +83,7 @@ async def touches_in_campaigns(
     for n, touch in enumerate(touches):
         by_campaign = {}
         for campaign_id, by_route in sorted(found[n].items()):
-            route = _deciding(by_route)
+            route = deciding_route(by_route)
             why = kept_out(TrafficClass(touch["traffic_class"]), window_statuses_of(by_route))
             described = _described(touch, owners[n], by_route, route, assets)
             by_campaign[campaign_id] = TouchInCampaign(why, described, turns.get((n, campaign_id)))
@@ -85,9 +91,10 @@ async def touches_in_campaigns(
     return out
 
 
-def _deciding(by_route: dict[Route, RouteStatus]) -> Route:
-    """The lowest route by which a touch counts; if it counts by none, the lowest route, which gives the reason."""
-    return min(by_route, key=lambda route: (by_route[route].window_status is not WindowStatus.COUNTS, route))
+def deciding_route(by_route: dict[Route, RouteStatus], among: Collection[Route] = tuple(Route)) -> Route:
+    """The lowest route of some by which a touch counts; if it counts by none, the lowest route, which gives the reason."""
+    usable = [route for route in by_route if route in among]
+    return min(usable, key=lambda route: (by_route[route].window_status is not WindowStatus.COUNTS, route))
 
 
 async def _turns(
@@ -100,7 +107,7 @@ async def _turns(
     asked = []
     for n, by_campaign in found.items():
         for campaign_id, by_route in by_campaign.items():
-            route = _deciding(by_route)
+            route = deciding_route(by_route)
             route_status = by_route[route]
             if route_status.window_status is not WindowStatus.COUNTS:
                 key = (
@@ -129,8 +136,7 @@ async def _assets(
 ) -> dict[int, NamedAsset]:
     keys = {touch[column] for touch in touches for column in ("asset_or_page_key", "via")}
     keys |= {b.asset for by_campaign in found.values() for by in by_campaign.values() for b in by.values()}
-    rows = await snapshot.fetch(ASSETS, [key for key in keys if key is not None])
-    return {row["asset"]: NamedAsset(row["asset_id"], row["asset_type"], row["name"]) for row in rows}
+    return await named_assets(snapshot, {key for key in keys if key is not None})
 
 
 def _described(

@@ -20,7 +20,7 @@ from shared.reading.attribution import (
     within,
 )
 from shared.reading.campaign_keys import COUNTING_WINDOW
-from shared.reading.described_touches import named_contacts
+from shared.reading.described_touches import deciding_route, named_assets, named_contacts
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.overview import METRIC_OF_TYPE
 from shared.reading.reasons import reason_of_touch
@@ -128,7 +128,6 @@ JOIN {{g}}.touch t ON t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u
 LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person AND {owned()}
 ORDER BY u.n
 """)
-_ASSETS = sql("SELECT asset, asset_id, asset_type, name FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 _ASSOCIATED = sql("""
 SELECT asset, from_us, to_us, event_id FROM {g}.association WHERE ws = $1 AND campaign = $2 AND asset = ANY($3::bigint[])
 ORDER BY asset, from_us
@@ -222,13 +221,11 @@ async def with_their_reasons(
     columns = zip(*((p["person"], p["occurred_at_us"], p["event_id"]) for p in places), strict=True)
     touches = await snapshot.fetch(_OWNED, *map(list, columns))
     found = await route_statuses(snapshot, touches)
-    decided = [_deciding(found[n][campaign[1]], among) for n in range(len(touches))]
+    by_routes = [found[n][campaign[1]] for n in range(len(touches))]
+    decided = [(route := deciding_route(by_route, among), by_route[route]) for by_route in by_routes]
     owners = await named_contacts(snapshot, {t["contact"] for t in touches if t["contact"] is not None})
     keys = {status.asset or status.key for route, status in decided if route is not Route.UTM}
-    assets = {
-        row["asset"]: NamedAsset(row["asset_id"], row["asset_type"], row["name"])
-        for row in await snapshot.fetch(_ASSETS, list(keys))
-    }
+    assets = await named_assets(snapshot, keys)
     events = await _deciding_events(snapshot, campaign[0], touches, decided)
     via, sources = await via_assets(snapshot, touches), await traffic_sources(snapshot, touches)
     return [
@@ -237,13 +234,6 @@ async def with_their_reasons(
             via[n], sources[n], route, events[n],
         ) for n, (touch, (route, status)) in enumerate(zip(touches, decided, strict=True))
     ]  # fmt: skip
-
-
-def _deciding(by_route: dict[Route, RouteStatus], among: Collection[Route]) -> tuple[Route, RouteStatus]:
-    """The lowest route by which a touch counts; if it counts by none, the lowest route."""
-    usable = [route for route in by_route if route in among]
-    route = min(usable, key=lambda route: (by_route[route].window_status is not WindowStatus.COUNTS, route))
-    return route, by_route[route]
 
 
 async def _deciding_events(
