@@ -1,16 +1,13 @@
 """Write the examples of `/openapi.json` anew: `make examples`."""
 
-import asyncio
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from tests.examples.world import found_in
+from tests.own_store import on_own_store
 from touchline.compose import compose
 from touchline.configuration import Configuration
 from touchline.document import EXAMPLES
-from touchline.embedded import Embedded
 
 
 async def _found(url: str) -> dict[str, Any]:
@@ -23,12 +20,7 @@ async def _found(url: str) -> dict[str, Any]:
 
 def main() -> None:
     """Ask, and write the file."""
-    with tempfile.TemporaryDirectory() as folder:
-        embedded = Embedded(Path(folder))
-        try:
-            found = asyncio.run(_found(embedded.start()))
-        finally:
-            embedded.stop()
+    found = on_own_store(_found)
     EXAMPLES.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     print(
         f"{EXAMPLES.name}: {len(found['answers'])} answers, {len(found['schemas'])} schemas, {EXAMPLES.stat().st_size // 1024} KiB"

@@ -3,26 +3,18 @@
 It refuses where rows changed and `CONTENT` did not: stores that hold the old rows would not be rebuilt.
 """
 
-import asyncio
 import sys
-import tempfile
-from pathlib import Path
 
 import msgspec
 
 from shared.projection.tables import CONTENT
 from tests.golden_world.world import CHECKSUMS, Golden, changed, digest_of_events, found_in, golden, verdict
-from touchline.embedded import Embedded
+from tests.own_store import on_own_store
 
 
 def main() -> None:
     """Compare, and write the file unless content changed unsaid."""
-    with tempfile.TemporaryDirectory() as folder:
-        embedded = Embedded(Path(folder))
-        try:
-            found = asyncio.run(found_in(embedded.start()))
-        finally:
-            embedded.stop()
+    found = on_own_store(found_in)
     if others := changed(found.live, found.at_once):
         sys.exit(f"made at once, the rows of these tables are others than made as events came: {', '.join(others)}")
     events = digest_of_events()

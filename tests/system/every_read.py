@@ -12,6 +12,8 @@ from shared.web.parameters import Declared
 BEGUN = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 RANGE = "from=2024-03-01&to=2024-06-01"
 
+NO_READS = ("/v1/p.gif", "/v1/producers/accounts", "/v1/keys", "/v1/dead-letters")
+"""Calls by GET that take no position: they read no projection."""
 PATHS: dict[str, tuple[str, ...]] = {
     "/v1/campaigns": ("/v1/campaigns", f"/v1/campaigns?{RANGE}"),
     "/v1/campaigns/{campaign_id:id}": ("/v1/campaigns/spring",),

@@ -13,17 +13,12 @@ from schemathesis import GenerationMode
 
 from tests.conftest import Workspace
 from tests.processes import Up, start
+from tests.system.every_read import NO_READS
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_DOCUMENT_EXAMPLES", "8"))  # of each call, valid ones and as many invalid
 NOTHING_WRONG = (  # they take nothing that could be wrong
     "/healthz", "/readyz", "/metrics", "/v1/producers/accounts", "/segment/v1/m", "/segment/v1/projects/", "/t.js", "/t.{digest}.js", "/r/",
 )  # fmt: skip
-NO_READS = (
-    "/v1/p.gif",
-    "/v1/producers/accounts",
-    "/v1/keys",
-    "/v1/dead-letters",
-)  # they take no position: they read no projection
 SCOPES = {"/v1/events": "server", "/v1/workspaces": "admin", "/segment/v1/{call}": "server"}
 AWAY = "after"  # a read of a position that never comes waits, and then is 503
 

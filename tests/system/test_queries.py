@@ -12,6 +12,7 @@ import pytest
 
 from shared.events.codec import Record, encode_record
 from tests.conftest import Workspace
+from tests.system.every_read import NO_READS
 
 NOW_US = 1_800_000_000_000_000
 
@@ -74,7 +75,6 @@ BAD: dict[str, list[str]] = {
     "interval": ["", "year", "\0"], "compare": ["", "before", "\0", "..", "2024-01-01..", "2024-02-01..2024-01-01"],
     "after_received": ["\0", "p", "p0", "p0-", "p0--1", "0-1", "", "q" + "g" * 16],
 }  # fmt: skip
-NO_READS = ("/v1/p.gif", "/v1/producers/accounts", "/v1/keys", "/v1/dead-letters")
 UNKNOWN = ["frm", "From", "limit ", "x", "", "\0", "é", "generation[]", "_", "k2", "model[]"]
 
 
