@@ -2,6 +2,7 @@
 
 What is added is appended to `added_cell`. A cell of which a touch was changed or taken away is marked (`dirty_cell`): it is read
 from the touches until `shared.projection.digesting` has digested it again. Cells know no campaign: the catalog changes none.
+Days of campaigns are made of cells in the background; where the catalog changes a campaign's windows, the campaign's days count for nothing.
 """
 
 from collections import defaultdict

@@ -1,4 +1,5 @@
-"""What happened to each set of keys on each day and in each month: digests of `touch`, so that no read goes through all touches.
+"""What happened to each set of keys on each day and in each month, and to each campaign on each day: digests of `touch`, so that no read
+goes through all touches.
 
 A *key set* is what a touch names together: an asset or page, what it came by, and a utm value. A day is one of the workspace's time
 zone, as the number of days since 1970-01-01; a month is the number of its first day. Sessions and contacts are lists of their 64-bit
