@@ -18,8 +18,8 @@ from shared.reading.cells_compared import SaidOtherwise, said_otherwise
 from shared.reading.snapshot import snapshot_within
 
 CAMPAIGNS = """
-SELECT r.workspace_id, array_agg(c.campaign) AS campaigns FROM {schema}.workspace_rows r
-JOIN LATERAL (SELECT campaign FROM {schema}.campaign WHERE ws = r.ws ORDER BY random() LIMIT $1) c ON true
+SELECT r.workspace_id, array_agg(c.campaign) AS campaigns, array_agg(c.campaign_id) AS ids FROM {schema}.workspace_rows r
+JOIN LATERAL (SELECT campaign, campaign_id FROM {schema}.campaign WHERE ws = r.ws ORDER BY random() LIMIT $1) c ON true
 WHERE r.ws <> ALL($2::int[]) GROUP BY r.workspace_id ORDER BY r.workspace_id
 """
 CAMPAIGNS_MAX = 5  # of a workspace whose touches are read, to compare its digests with them
@@ -39,7 +39,7 @@ class Comparison:
     tables: dict[str, tuple[Checksum, Checksum]] = field(default_factory=dict)
     rows: list[Difference] = field(default_factory=list)
     cells: list[SaidOtherwise] = field(default_factory=list)
-    """The campaigns of a few that are drawn of each workspace, of which digests say something else than touches."""
+    """Where digests say something else than touches, of a few campaigns that are drawn from each workspace."""
     sample: Sample | None = None
     """The sample that was compared; None: everything."""
     left_out: dict[int, str] = field(default_factory=dict)
@@ -118,5 +118,6 @@ async def _cells_said_otherwise(
     out: list[SaidOtherwise] = []
     for row in await seen.fetch(CAMPAIGNS.replace("{schema}", live.name), CAMPAIGNS_MAX, list(left_out)):
         snapshot = await snapshot_within(seen, row["workspace_id"], live)
-        out += await said_otherwise(snapshot, row["campaigns"], [BEGINNING_US, *inner, END_US])
+        campaigns = dict(zip(row["campaigns"], row["ids"], strict=True))
+        out += await said_otherwise(snapshot, campaigns, [BEGINNING_US, *inner, END_US])
     return out

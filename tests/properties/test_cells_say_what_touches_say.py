@@ -28,7 +28,7 @@ from touchline.compose import Running
 
 MINUTE_US = HOUR_US // 60
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 4
-KEYS = [campaign_key(name) for name in CAMPAIGNS]
+KEYS = {campaign_key(name): name for name in CAMPAIGNS}
 
 
 def some_edges(rng: random.Random, instants_us: list[int]) -> list[int]:

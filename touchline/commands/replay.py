@@ -185,7 +185,7 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
             for d in comparison.rows
         ],
         "digests": [
-            {"campaign": d.campaign, **TimeRange(d.from_us, d.to_us).as_json(), "by_digests": str(d.by_cells),
+            {"campaign_id": d.campaign_id, **TimeRange(d.from_us, d.to_us).as_json(), "by_digests": str(d.by_cells),
              "by_touches": str(d.by_touches)} for d in comparison.cells
         ],
     }  # fmt: skip
@@ -217,10 +217,9 @@ def _print_text(comparison: Comparison) -> None:
         )  # fmt: skip
     for found in comparison.cells:
         span = TimeRange(found.from_us, found.to_us).as_json()
-        console.print(
-            f"[red]different[/]: of the campaign with the key {found.campaign}, from {span['from']} to {span['to']}, digests say "
-            f"{found.by_cells}, and touches {found.by_touches}", soft_wrap=True,
-        )  # fmt: skip
+        console.print(f"[red]different[/]: the digests of campaign {escape(found.campaign_id)}", soft_wrap=True)
+        console.print(f"  from {span['from'] or 'the beginning'} to {span['to'] or 'the end'}", soft_wrap=True)
+        console.print(f"  by digests: {found.by_cells}\n  by touches: {found.by_touches}", soft_wrap=True)
     if comparison.equal:
         of_it = "of that part" if comparison.sample else "of it"
         console.print(f"[green]equal[/]: {comparison.generation} is what its {events:,} events make {of_it}")
