@@ -10,7 +10,6 @@ from shared.reading.asset_list import ASSET_ORDERS, TOUCH_SORTS
 from shared.reading.bounds import HUBSPOT_LIMIT_MAX, JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
 from shared.reading.contact_list import CONTACT_ORDERS
 from shared.reading.deal_list import DEAL_ORDERS
-from shared.reading.groups import GroupBy
 from shared.reading.intervals import INTERVALS
 from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS, METRICS
 from shared.reading.reports import Of
@@ -19,6 +18,7 @@ from shared.reading.unresolved import KINDS
 from shared.rules.deal import State
 from shared.rules.models import MODELS
 from shared.rules.pre_association import KeptOut
+from shared.rules.report_groups import GroupBy
 from shared.web.parameters import Declared, Parameter, declared
 
 _ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": ID_CHARACTERS_MAX}

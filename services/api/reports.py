@@ -5,10 +5,10 @@ from fastapi import APIRouter, Request, Response
 from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.currencies import CURRENCIES
-from shared.reading.groups import GroupBy
 from shared.reading.paths import paths_report
 from shared.reading.reports import ALL_CURRENCIES, Of, Question, attribution_report, has_deal_in
 from shared.reading.roi import roi_report
+from shared.rules.report_groups import GroupBy
 from shared.web.problems import Problem
 
 

@@ -17,7 +17,7 @@ from shared.events.types import Envelope, Event, Touch
 
 Stage = Literal[
     "admission", "entities", "touches", "mentions", "identity", "traffic", "sessions", "contacts", "catalog", "deals",
-    "cells",
+    "cells", "credit_days",
 ]  # fmt: skip
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """The stages of the projection, in the order in which they run."""

@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.sql import Statement, owned, sql
-from shared.projection.stages.cells.days import EVERY_DAY, NO_DAY, Days, month_of, next_month
+from shared.projection.days import EVERY_DAY, NO_DAY, Days, month_of, next_month
+from shared.projection.sql import Connection, Statement, owned, sql
 from shared.projection.stages.cells.gather import INFLUENCES, KINDS_A_TYPE, VISIT
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
@@ -201,6 +201,17 @@ class Rows(Protocol):
     async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:
         """All rows of a statement whose first argument is the number of the workspace's rows; `arguments` are the others."""
         ...
+
+
+class WorkspaceRows(NamedTuple):
+    """Reads the rows that stand under a number `ws`; see `Rows`."""
+
+    connection: Connection
+    ws: int
+
+    async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:
+        """See `Rows.fetch`."""
+        return await self.connection.fetch(statement, self.ws, *arguments)
 
 
 Spans = Sequence[tuple[int, int]]

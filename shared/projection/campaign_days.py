@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
-from shared.projection.campaign_cells import KEY_SETS, Found, add_of_cells, spans_of_days, status_number
+from shared.projection.campaign_cells import KEY_SETS, Found, WorkspaceRows, add_of_cells, spans_of_days, status_number
+from shared.projection.days import EVERY_DAY, NO_DAY, days_of
 from shared.projection.pipeline import Context
-from shared.projection.sql import Connection, Statement, sql
-from shared.projection.stages.cells.days import EVERY_DAY, NO_DAY, days_of
+from shared.projection.sql import sql
 
 DAYS_MAX = 92  # of a campaign that a step makes for the first time
 STALE_MAX = 200  # days of campaigns that a step makes again
@@ -46,16 +46,6 @@ BEGIN_DAYS = [
 KEEP_THROUGH = sql("""
 INSERT INTO {g}.campaign_kept VALUES ($1, $2, $3) ON CONFLICT (ws, campaign) DO UPDATE SET through_day = excluded.through_day
 """)
-
-
-class _Rows(NamedTuple):
-    """Reads the rows of one workspace; see `Rows`."""
-
-    connection: Connection
-    ws: int
-
-    async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:
-        return await self.connection.fetch(statement, self.ws, *arguments)
 
 
 async def make_stale_days(context: Context) -> bool:
@@ -106,7 +96,7 @@ async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
     bucket_of = {at_us: n for n, at_us in enumerate(edges_us, 1)}
     found = {campaign: Found() for campaign in wanted}
     spans = {campaign: spans_of_days(days, some) for campaign, some in wanted.items()}
-    await add_of_cells(found, _Rows(context.connection, context.ws), days, edges_us, spans, every)
+    await add_of_cells(found, WorkspaceRows(context.connection, context.ws), days, edges_us, spans, every)
     rows = [
         row
         for campaign, some in wanted.items() for day in some

@@ -199,17 +199,24 @@ class ContactsChanged:
 
 @dataclass(frozen=True, slots=True)
 class CatalogChanged:
-    """Keys of assets, pages, links and utm values whose attribution windows were written anew; `campaigns` are those that have other windows now."""
+    """Keys of assets, pages, links and utm values whose attribution windows were written anew; `campaigns` are those that have other windows now.
+
+    `windows` say by which route which keys count for other campaigns now, and between which instants: route, key, from, to. `named` are keys
+    of assets and pages that are of another asset now, or of an asset of another type, network or kind of advertisement.
+    """
 
     keys: frozenset[int] = NO_KEYS
     campaigns: frozenset[int] = NO_KEYS
+    windows: tuple[tuple[int, int, int, int], ...] = ()
+    named: frozenset[int] = NO_KEYS
 
 
 @dataclass(frozen=True, slots=True)
 class DealsChanged:
-    """Deals that were derived anew, or are gone."""
+    """Deals that were derived anew, or are gone. `closes_us` are when those of them were won that are won now, or were before."""
 
     deals: frozenset[int] = NO_KEYS
+    closes_us: frozenset[int] = NO_KEYS
 
 
 Change = (

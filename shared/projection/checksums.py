@@ -6,10 +6,11 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import asyncpg
 
 from shared.projection.stages.cells.tables import CELL_TABLES
+from shared.projection.stages.credit_days.tables import SUM_TABLES
 from shared.projection.tables import NOT_ROWS, projection
 from shared.rules.pre_association import Route
 
-UNCOMPARED = (*NOT_ROWS, *CELL_TABLES)
+UNCOMPARED = (*NOT_ROWS, *CELL_TABLES, *SUM_TABLES)
 OF_RECEIPT = {
     "lateness": None,
     "event_index": ("log_offset", "sent_hash"),

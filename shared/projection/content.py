@@ -86,10 +86,12 @@ def _canonical(value: Any) -> str:
 
 def lists() -> dict[str, str]:
     """The versions of the packages whose lists decide what rows hold, by the package's name."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # a vendored or frozen install has no metadata
-            found[package] = "unknown"
-    return found
+    return {package: version_of(package) for package in PACKAGES}
+
+
+def version_of(package: str) -> str:
+    """The version of an installed package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a vendored or frozen install has no metadata
+        return "unknown"

@@ -1,8 +1,8 @@
 """How are cells kept in order, between the live batches? One small step after another, each a transaction of its own.
 
 A step digests dirty cells again from the touches, puts what batches have added into day cells, makes month cells and days of
-campaigns of day cells, or digests the next days of a workspace that has no cells yet. No step changes what a read answers: until it
-is done, a read takes the touches, the cells, or what was added.
+campaigns of day cells, adds up the credit of days, or digests the next days of a workspace that has no cells yet. No step changes what a
+read answers: until it is done, a read takes the touches, the cells, or what was added.
 
 A step holds the partition's row of `progress`, so no batch is projected meanwhile, in whatever process.
 """
@@ -12,6 +12,9 @@ from typing import Any
 
 from shared.log.port import partition_of
 from shared.projection.campaign_days import make_next_days, make_stale_days
+from shared.projection.credit_days import WORK as SUMS_TO_MAKE
+from shared.projection.credit_days import make_sums
+from shared.projection.days import EVERY_DAY
 from shared.projection.pipeline import Context
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.cells.apply import (
@@ -22,7 +25,6 @@ from shared.projection.stages.cells.apply import (
     fold,
     make_months,
 )
-from shared.projection.stages.cells.days import EVERY_DAY
 from shared.rules.settings import Settings
 
 CELLS_MAX = 1_000  # that a step digests or folds: some 0.1 s, which a live batch may have to wait
@@ -37,6 +39,7 @@ WHERE EXISTS (SELECT FROM {{g}}.dirty_cell c WHERE c.ws = r.ws) OR EXISTS (SELEC
     OR EXISTS (SELECT FROM {{g}}.stale_campaign_day c WHERE c.ws = r.ws)
     OR EXISTS (SELECT FROM {{g}}.campaign c WHERE c.ws = r.ws AND NOT EXISTS (
         SELECT FROM {{g}}.campaign_kept k WHERE k.ws = r.ws AND k.campaign = c.campaign AND k.through_day = {EVERY_DAY}))
+    OR {SUMS_TO_MAKE}
 """)
 KEPT = sql("""
 SELECT k.time_zone, k.through_day FROM {g}.cells_kept k
@@ -63,7 +66,7 @@ class Digester:
         return [row["ws"] for row in rows if partition_of(row["workspace_id"], self.partitions) == self.partition]
 
     async def step(self, connection: Connection, ws: int, *, unions: bool = True) -> bool:
-        """Do the next piece of work for a workspace; False if there is none. `unions`: also make months of key sets and days of campaigns."""
+        """Do the next piece of work for a workspace; False if there is none. `unions`: also make months of key sets, days of campaigns and sums of credit."""
         async with connection.raw.transaction():
             await connection.fetchval(HOLD, self.partition)
             kept = await connection.fetchrow(KEPT, ws)
@@ -82,7 +85,9 @@ class Digester:
                 await connection.execute(FRESH, ws, *map(list, zip(*stale, strict=True)))
                 await make_months(context, stale)
                 return True
-            return unions and (await make_stale_days(context) or await make_next_days(context))
+            return unions and (
+                await make_stale_days(context) or await make_next_days(context) or await make_sums(context)
+            )
 
     async def _some(self, connection: Connection, statement: Any, ws: int, limit: int) -> list[tuple[int, int]]:
         return [tuple(row) for row in await connection.fetch(statement, ws, limit)]

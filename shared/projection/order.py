@@ -7,6 +7,7 @@ from shared.projection.stages.admission.apply import STAGE as ADMISSION
 from shared.projection.stages.catalog.apply import STAGE as CATALOG
 from shared.projection.stages.cells.apply import STAGE as CELLS
 from shared.projection.stages.contacts.apply import STAGE as CONTACTS
+from shared.projection.stages.credit_days.apply import STAGE as CREDIT_DAYS
 from shared.projection.stages.deals.apply import STAGE as DEALS
 from shared.projection.stages.entities.apply import STAGE as ENTITIES
 from shared.projection.stages.identity.apply import STAGE as IDENTITY
@@ -17,7 +18,20 @@ from shared.projection.stages.traffic.apply import STAGE as TRAFFIC
 
 PIPELINE = Pipeline(
     begins_with=[EventsArrived],
-    stages=[ADMISSION, ENTITIES, TOUCHES, MENTIONS, IDENTITY, TRAFFIC, SESSIONS, CONTACTS, CATALOG, DEALS, CELLS],
+    stages=[
+        ADMISSION,
+        ENTITIES,
+        TOUCHES,
+        MENTIONS,
+        IDENTITY,
+        TRAFFIC,
+        SESSIONS,
+        CONTACTS,
+        CATALOG,
+        DEALS,
+        CELLS,
+        CREDIT_DAYS,
+    ],
 )
 """Live all of them run; in bulk, those after `mentions` run on what was loaded."""
 

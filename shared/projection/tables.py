@@ -17,6 +17,7 @@ import shared.projection.stages.admission.tables
 import shared.projection.stages.catalog.tables
 import shared.projection.stages.cells.tables
 import shared.projection.stages.contacts.tables
+import shared.projection.stages.credit_days.tables
 import shared.projection.stages.deals.tables
 import shared.projection.stages.entities.tables
 import shared.projection.stages.identity.tables

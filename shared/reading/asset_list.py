@@ -9,8 +9,9 @@ from shared.events.instants import END_US, to_rfc3339
 from shared.events.registry import name_of, names_like, sql_names
 from shared.events.types import AssetAssociated, CampaignDeleted
 from shared.projection.sql import sql, sql_numbers
+from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, within
 from shared.reading.assets import _HISTORY, _SPAN
-from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, OWNER_OF, within
+from shared.reading.attribution import OWNER_OF
 from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.reading.time_range import TimeRange

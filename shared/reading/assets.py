@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US, from_micros
 from shared.projection.sql import owned, sql, sql_numbers
-from shared.reading.attribution import KEY_COLUMN
+from shared.projection.windows import KEY_COLUMN
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.rules.excluded_traffic import TrafficClass

@@ -11,18 +11,15 @@ by lists that are made here by asking the rule.
 from collections.abc import Iterable
 
 from shared.projection.sql import owned, sql, sql_numbers
+from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, within
 from shared.rules import pre_association
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import Route
 
-KEY_COLUMN = {Route.ASSET: "asset_or_page_key", Route.VIA: "via", Route.UTM: "utm"}
-"""The column of `touch`, `credit` and `deal_touch` that holds the key by which a touch reaches a campaign."""
-
-# Rule pre-association: a touch counts if it is of one of these classes and one of its routes has one of these statuses.
+# Rule pre-association: a touch counts if it is of one of these classes and one of its routes has one of COUNTING_STATUSES.
 COUNTING_CLASSES = sql_numbers(pre_association.COUNTING_CLASSES)
-COUNTING_STATUSES = sql_numbers(pre_association.COUNTING_STATUSES)
 
 # $1 is the workspace, $2 the keys of the campaigns.
 _WINDOWS = """
@@ -43,11 +40,6 @@ def _guessed(condition: str) -> str:
     each row of the other.
     """
     return f"coalesce({condition}, false)"
-
-
-def within(window: str, at_us: str = "t.occurred_at_us") -> str:
-    """A condition: an instant, of a touch `t` unless another is given, lies in a window."""
-    return f"{at_us} >= {window}.from_us AND {at_us} < {window}.to_us"
 
 
 def in_range(column: str) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.sql import sql
-from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, within
 from shared.reading.campaign_keys import (
     CAMPAIGN_DEAL,
     COUNTING_WINDOW,
@@ -16,7 +15,6 @@ from shared.reading.campaign_keys import (
     NEW_BY_FIRST_TOUCH,
     NEW_BY_LAST_TOUCH,
     earned,
-    split,
 )
 from shared.reading.shares import shares
 from shared.reading.snapshot import Snapshot
@@ -223,77 +221,4 @@ async def earned_of_deals(
     for share in await shares(snapshot, span, model, [key]):
         if share.has_amount and share.deal in deals:
             out[share.deal] += sum(part for one, part in share.parts if one == campaign_id)
-    return dict(out)
-
-
-# What every campaign earned of the deals won in [$2, $3) in a currency ($4), by the place of the model in $5; and (n 0) how many deals
-# and contacts have a touch of it in a journey. A null campaign stands for the touches that count for none. Of a deal without an amount,
-# touches earn 0. All touches are read, so the windows are joined with them and not looked up. OFFSET 0 has those of each deal looked up:
-# they lie beside each other, which PostgreSQL does not know, so that of a tenth of the deals it reads the whole table.
-EARNED_BY_CAMPAIGN = sql(f"""
-WITH earning AS MATERIALIZED (
-    SELECT t.deal, t.step, t.contact, t.occurred_at_us, {", ".join(f"t.{column}" for column in KEY_COLUMN.values())},
-        ARRAY(SELECT CASE WHEN t.shares_minor IS NULL THEN 0 ELSE t.shares_minor[place] END FROM unnest($5::int[]) place) AS shares_minor
-    FROM {{g}}.deal d CROSS JOIN LATERAL (
-        SELECT * FROM {{g}}.deal_touch WHERE ws = $1 AND deal = d.deal AND step IS NOT NULL OFFSET 0) t
-    WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3 AND d.currency = $4
-), counting_window AS MATERIALIZED (
-    SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window WHERE ws = $1 AND window_status IN ({
-    COUNTING_STATUSES
-})
-), met AS MATERIALIZED (
-    SELECT campaign, deal, step FROM ({
-    " UNION ALL ".join(
-        f'''
-        SELECT w.campaign, e.deal, e.step FROM earning e JOIN counting_window w ON w.key = e.{column} AND {
-            within("w", "e.occurred_at_us")
-        } WHERE w.route = {route:d}'''
-        for route, column in KEY_COLUMN.items()
-    )
-}) by_route GROUP BY campaign, deal, step
-), shared AS (
-    SELECT deal, step, count(*) AS campaigns FROM met GROUP BY deal, step HAVING count(*) > 1
-), sharing AS MATERIALIZED (
-    SELECT m.campaign, m.deal, m.step, s.campaigns, row_number() OVER (PARTITION BY m.deal, m.step ORDER BY c.campaign_id) - 1 AS place
-    FROM shared s JOIN met m ON m.deal = s.deal AND m.step = s.step JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = m.campaign
-), part AS MATERIALIZED (
-    SELECT m.campaign, e.deal, e.contact, CASE WHEN s.campaigns IS NULL THEN e.shares_minor ELSE ARRAY(
-        SELECT {split("minor", "s.campaigns", "s.place")} FROM unnest(e.shares_minor) minor) END AS parts_minor
-    FROM earning e LEFT JOIN met m ON m.deal = e.deal AND m.step = e.step
-    LEFT JOIN sharing s ON s.campaign = m.campaign AND s.deal = m.deal AND s.step = m.step
-)
-SELECT p.campaign, c.campaign_id, p.n, p.minor, p.deals, p.contacts FROM (
-    SELECT campaign, 0 AS n, NULL::numeric AS minor, count(DISTINCT deal) AS deals, count(DISTINCT contact) AS contacts
-    FROM part GROUP BY campaign
-    UNION ALL
-    SELECT campaign, m.n, sum(m.minor), NULL, NULL FROM part CROSS JOIN LATERAL unnest(parts_minor) WITH ORDINALITY m(minor, n)
-    GROUP BY campaign, m.n) p
-LEFT JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = p.campaign
-""")
-
-
-@dataclass
-class EarnedByCampaign:
-    """How many deals and contacts have a touch of a campaign in a journey, and what it earned by model, in minor units."""
-
-    deals: int = 0
-    contacts: int = 0
-    minor: dict[str, int] = field(default_factory=dict)
-
-
-async def earned_by_campaign(
-    snapshot: Snapshot, span: TimeRange, models: Sequence[str], currency: str
-) -> dict[str | None, EarnedByCampaign]:
-    """What every campaign, by id, earned of the deals won in a range in one currency; None: the touches that count for none.
-
-    Campaigns without a touch in a journey are absent. Raises as `places`.
-    """
-    out: dict[str | None, EarnedByCampaign] = defaultdict(EarnedByCampaign)
-    rows = await snapshot.fetch(EARNED_BY_CAMPAIGN, span.from_us, span.to_us, currency, places(snapshot, models))
-    for row in rows:
-        one = out[row["campaign_id"]]
-        if row["n"] == 0:
-            one.deals, one.contacts = row["deals"], row["contacts"]
-        else:
-            one.minor[models[row["n"] - 1]] = _minor(snapshot, row["minor"], models[row["n"] - 1])
     return dict(out)

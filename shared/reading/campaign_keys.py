@@ -7,7 +7,8 @@ workspace, $2 the keys of the campaigns, and $3 and $4 the range of time.
 """
 
 from shared.projection.sql import sql_numbers
-from shared.reading.attribution import COUNTING_STATUSES, KEY_COLUMN, in_range, within
+from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, split, within
+from shared.reading.attribution import in_range
 from shared.rules.influence import REVENUE_TOUCHES
 from shared.rules.models import MODELS
 from shared.rules.pre_association import Route
@@ -119,8 +120,3 @@ def earned(places: str, condition: str = "true") -> str:
     FROM earning e LEFT JOIN sharing s ON s.campaign = e.campaign AND s.deal = e.deal AND s.step = e.step
     CROSS JOIN unnest({places}::int[]) WITH ORDINALITY m(place, n)
 )"""
-
-
-def split(share_minor: str, campaigns: str, place: str) -> str:
-    """The part of a share that the campaign at a place (from 0) of several gets: `shared.rules.exact.split` in SQL."""
-    return f"sign({share_minor})::bigint * (abs({share_minor}) / {campaigns} + ({place} < abs({share_minor}) % {campaigns})::int)"

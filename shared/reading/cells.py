@@ -23,8 +23,8 @@ from shared.projection.campaign_cells import (
     spans_of_days,
     statuses_of,
 )
+from shared.projection.days import EVERY_DAY, Days, days_of
 from shared.projection.sql import sql
-from shared.projection.stages.cells.days import EVERY_DAY, Days, days_of
 from shared.projection.stages.cells.gather import KEPT, WINDOWS_OF_CELLS
 from shared.reading.snapshot import Snapshot
 

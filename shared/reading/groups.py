@@ -1,16 +1,14 @@
 """To which groups of a report does each touch belong: which campaigns, asset, kind of interaction, channel, source, …?"""
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from shared.projection.sql import sql
 from shared.reading.described_touches import touches_at
 from shared.reading.snapshot import Snapshot
 from shared.reading.touches import traffic_sources
-from shared.rules.channel import TrafficSource
 from shared.rules.influence import TouchType
-from shared.rules.page import parse
+from shared.rules.report_groups import Group, GroupBy, NoGroup, named_group, source_group, utm_group
 
 AT_ONCE = 5_000  # touches that are read together: some MB of URLs
 
@@ -20,44 +18,6 @@ LEFT JOIN {g}.address a ON a.ws = $1 AND a.page = u.key AND u.at_us >= a.from_us
 JOIN {g}.asset s ON s.ws = $1 AND s.asset = coalesce(a.asset, u.key)
 """)  # the asset that is touched by its key, or by the address of its page at an instant
 OWNERS = sql("SELECT campaign_id, owner FROM {g}.campaign WHERE ws = $1")
-
-
-class GroupBy(StrEnum):
-    """What the rows of a report are of."""
-
-    CAMPAIGN = "campaign"
-    OWNER = "owner"
-    ASSET = "asset"
-    ASSET_TYPE = "asset_type"
-    INTERACTION = "interaction"
-    CHANNEL = "channel"
-    SOURCE = "source"
-    MEDIUM = "medium"
-    UTM_CAMPAIGN = "utm_campaign"
-
-
-BY_CAMPAIGNS = frozenset({GroupBy.CAMPAIGN, GroupBy.OWNER})
-"""Groups that come from the campaigns of a touch; a touch in several campaigns is divided among them."""
-
-
-class NoGroup(StrEnum):
-    """Why what was earned belongs to no group of a report."""
-
-    NO_CAMPAIGN = "no_campaign"
-    NO_OWNER = "no_owner"
-    NO_ASSET = "no_asset"
-    NO_ASSET_TYPE = "no_asset_type"
-    NO_SOURCE = "no_source"
-    NO_MEDIUM = "no_medium"
-    NO_UTM_CAMPAIGN = "no_utm_campaign"
-    NO_JOURNEY = "no_journey"
-
-
-class Group(NamedTuple):
-    """A group of a report: its name, or why there is none."""
-
-    name: str | None
-    reason: NoGroup | None = None
 
 
 async def owners_of_campaigns(snapshot: Snapshot) -> dict[str, str | None]:
@@ -98,11 +58,6 @@ def _parts(touches: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield touches[begin : begin + AT_ONCE]
 
 
-def named_group(name: str | None, why_not: NoGroup) -> Group:
-    """The group of a name, or the one of what has none."""
-    return Group(None, why_not) if name is None else Group(name)
-
-
 async def _by_asset(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Group]:
     asked = [
         (n, t["asset_or_page_key"], t["occurred_at_us"])
@@ -121,21 +76,6 @@ async def _by_asset(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> 
         else:
             out.append(named_group(found[n]["asset_type"] if n in found else None, NoGroup.NO_ASSET_TYPE))
     return out
-
-
-def utm_group(url: str | None, utm_told: str | None) -> Group:
-    """By the utm value of a page visit's own URL (None: it is no page visit); other touches have none."""
-    value = "" if url is None else parse(url, utm_told or "").campaign
-    return named_group(value or None, NoGroup.NO_UTM_CAMPAIGN)
-
-
-def source_group(by: GroupBy, source: TrafficSource) -> Group:
-    """The group by what brought a touch."""
-    if by is GroupBy.CHANNEL:
-        return Group(str(source.channel))
-    if by is GroupBy.SOURCE:
-        return named_group(source.source, NoGroup.NO_SOURCE)
-    return named_group(source.medium, NoGroup.NO_MEDIUM)
 
 
 async def _by_source(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Group]:

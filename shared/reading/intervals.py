@@ -4,7 +4,7 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 from shared.events.instants import BEGINNING_US, END_US, HOUR_US, from_micros, to_micros
-from shared.projection.stages.cells.days import Days, days_of, month_of, next_month
+from shared.projection.days import Days, days_of, month_of, next_month
 from shared.reading.time_range import TimeRange
 
 INTERVALS = ("hour", "day", "week", "month")

@@ -13,7 +13,8 @@ import asyncpg
 
 from shared.events.currencies import DECIMALS
 from shared.projection.generations import NoGeneration, WrongShape, live_generation
-from shared.reading.attribution import KEY_COLUMN, OWNER_OF, statuses_by_route
+from shared.projection.windows import KEY_COLUMN
+from shared.reading.attribution import OWNER_OF, statuses_by_route
 from shared.reading.overview import METRIC_OF_TYPE
 from shared.reading.reasons import reason_of_touch
 from shared.rules.excluded_traffic import TrafficClass

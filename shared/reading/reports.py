@@ -9,19 +9,10 @@ from typing import Any
 
 from shared.events.money import to_amount
 from shared.projection.sql import sql
-from shared.reading.campaign_deals import earned_by_campaign
 from shared.reading.created_credit import created_contacts, created_deals
-from shared.reading.credited_groups import credited_groups
+from shared.reading.credit_sums import contacts_in, earned_by_group, parts_of, won_deals
 from shared.reading.defined_models import add_defined, models_named
-from shared.reading.groups import (
-    BY_CAMPAIGNS,
-    Group,
-    GroupBy,
-    NoGroup,
-    groups_of_campaigns,
-    groups_of_touches,
-    owners_of_campaigns,
-)
+from shared.reading.groups import groups_of_campaigns, groups_of_touches, owners_of_campaigns
 from shared.reading.overview import money_by_currency
 from shared.reading.shares import share_under, shares_by_model
 from shared.reading.snapshot import Snapshot
@@ -32,6 +23,7 @@ from shared.rules.exact import split
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.keys import asset_key
 from shared.rules.models import MODELS
+from shared.rules.report_groups import BY_CAMPAIGNS, Group, GroupBy, NoGroup
 
 ALL_CURRENCIES = "all"
 ONE_DECIMALS = 6  # of the parts of a deal or contact: shared.rules.created.ONE
@@ -95,8 +87,8 @@ class ReportRow:
     subjects: set[int] = field(default_factory=set)
     contacts: set[int] = field(default_factory=set)
     deals: int = 0
-    people: int = 0
-    """How many deals and contacts the database has counted, where it has: their keys are then not here."""
+    contact_lists: list[bytes] = field(default_factory=list)
+    """How many deals the database has counted, and lists of 64-bit keys of contacts, where it has: they are then not in the sets."""
     earned: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
 
 
@@ -148,6 +140,8 @@ async def attribution_report(snapshot: Snapshot, span: TimeRange, asked: Questio
 
 async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> Report:
     """Share out the revenue of the deals won in the range."""
+    if asked.by is not GroupBy.OWNER and all(model in MODELS for model in asked.models):
+        return await _of_sums(snapshot, span, asked)
     report = Report()
     without = report.rows[Group(None, NoGroup.NO_JOURNEY)]
     left: dict[tuple[int, str], dict[str, int]] = {}  # what no touch has earned yet, by deal and currency, and by model
@@ -161,15 +155,6 @@ async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> R
         if (amount := deal["amount_minor"]) is not None:
             report.total[deal["currency"]] += amount
             left[deal["deal"], deal["currency"]] = dict.fromkeys(asked.models, amount)
-    if asked.by is GroupBy.CAMPAIGN and asked.currency != ALL_CURRENCIES and all(m in MODELS for m in asked.models):
-        await _add_stored(snapshot, span, asked, report)
-        for model in asked.models:
-            earned = sum(row.earned[model][asked.currency] for row in report.rows.values())
-            without.earned[model][asked.currency] = report.total[asked.currency] - earned
-        return report
-    if asked.by not in BY_CAMPAIGNS and all(m in MODELS for m in asked.models):
-        await _add_credited(snapshot, span, asked, report)
-        return report
     gathered = _by_campaigns if asked.by in BY_CAMPAIGNS else _by_touches
     for one in await gathered(snapshot, span, asked):
         if asked.currency in (one.currency, ALL_CURRENCIES):
@@ -183,32 +168,36 @@ async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> R
     return report
 
 
-async def _add_stored(snapshot: Snapshot, span: TimeRange, asked: Question, report: Report) -> None:
-    """Add what campaigns earned under published models in one currency, which the database adds up."""
-    found = await earned_by_campaign(snapshot, span, asked.models, asked.currency)
-    for campaign_id, one in found.items():
-        row = report.rows[Group(campaign_id, NoGroup.NO_CAMPAIGN if campaign_id is None else None)]
-        row.deals, row.people = one.deals, one.contacts
-        for model, minor in one.minor.items():
-            row.earned[model][asked.currency] += minor
-
-
-async def _add_credited(snapshot: Snapshot, span: TimeRange, asked: Question, report: Report) -> None:
-    """Add what groups of touches earned under published models; the rest of the revenue is of deals without a journey."""
+async def _of_sums(snapshot: Snapshot, span: TimeRange, asked: Question) -> Report:
+    """As `_of_revenue`, under published models, of sums: what no group has earned is of deals without a journey."""
+    report = Report()
     without = report.rows[Group(None, NoGroup.NO_JOURNEY)]
+    parts = await parts_of(snapshot, span)
+    for currency, won in (await won_deals(snapshot, parts)).items():
+        if asked.currency not in (currency, ALL_CURRENCIES):
+            report.others[currency] = won.amount_minor or 0
+            continue
+        report.subjects += won.deals
+        without.deals += won.without_journey
+        if won.amount_minor is not None:
+            report.total[currency] = won.amount_minor
     rest = {model: dict(report.total) for model in asked.models}
-    currency = None if asked.currency == ALL_CURRENCIES else asked.currency
-    for one in await credited_groups(snapshot, span, asked.by, asked.models, currency):
-        row = report.rows[one.group]
-        row.subjects.update(one.deals)
-        row.contacts.update(one.contacts)
-        for model, minor in one.earned.items():
-            row.earned[model][one.currency] += minor
-            rest[model][one.currency] = rest[model].get(one.currency, 0) - minor
+    one_currency = None if asked.currency == ALL_CURRENCIES else asked.currency
+    for (group, currency), one in (
+        await earned_by_group(snapshot, parts, asked.by, asked.models, one_currency)
+    ).items():
+        row = report.rows[group]
+        row.deals += one.deals
+        row.contact_lists += one.contacts
+        if one.paid:
+            for model, minor in one.minor.items():
+                row.earned[model][currency] += minor
+                rest[model][currency] -= minor
     for model, by_currency in rest.items():
-        for each, minor in by_currency.items():
+        for currency, minor in by_currency.items():
             if minor:
-                without.earned[model][each] += minor
+                without.earned[model][currency] = minor
+    return report
 
 
 async def _by_campaigns(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
@@ -277,7 +266,9 @@ def _place(asked: Question, group: Group, row: ReportRow) -> tuple[bool, int, st
     """The sort key of a row: named groups by what they earned or by how many deals, then what belongs to none."""
     if group.reason is not None:
         return True, list(NoGroup).index(group.reason), ""
-    worth = len(row.subjects) if asked.currency == ALL_CURRENCIES else sum(row.earned[asked.models[0]].values())
+    worth = (
+        row.deals + len(row.subjects) if asked.currency == ALL_CURRENCIES else sum(row.earned[asked.models[0]].values())
+    )
     return False, -worth, group.name or ""
 
 
@@ -310,7 +301,7 @@ def _row(asked: Question, group: Group, row: ReportRow, names: Mapping[str, str 
     return {
         **out,
         "deals": row.deals + len(row.subjects),
-        "contacts": row.people + len(row.contacts),
+        "contacts": contacts_in(row.contact_lists) + len(row.contacts),
         said: earned,
     }
 

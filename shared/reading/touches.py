@@ -4,15 +4,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from shared.projection.credit_sums import source_of_visit
 from shared.projection.sql import sql
 from shared.reading.attribution import WINDOW_STATUSES
 from shared.reading.snapshot import Snapshot
 from shared.recognition.referrers import site
-from shared.rules.channel import Ad, TrafficSource, of_touch, traffic_source
+from shared.rules.channel import Ad, TrafficSource, of_touch
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
-from shared.rules.keys import session_key
-from shared.rules.page import parse
 from shared.rules.pre_association import Route, WindowStatus, kept_out
 
 FIRST_PAGES = sql(f"""
@@ -93,22 +92,15 @@ async def traffic_sources(snapshot: Snapshot, touches: Sequence[Any]) -> list[Tr
     sessions: dict[int, TrafficSource] = {}
     if in_session:
         for row in await snapshot.fetch(FIRST_PAGES, *map(list, zip(*in_session, strict=True))):
-            sessions[row["n"]] = source_of_visit(snapshot, row)
+            sessions[row["n"]] = source_of_visit(row, snapshot.settings.referrers)
     asset_or_page_keys = list({t["asset_or_page_key"] for _, t in others if t["asset_or_page_key"] is not None})
     rows = await snapshot.fetch(ADS, asset_or_page_keys) if asset_or_page_keys else []
     ads = {row["asset"]: Ad(row["asset_type"], row["network"], row["ad_type"]) for row in rows}
     return [
-        source_of_visit(snapshot, t) if t["type"] == TouchType.PAGE_VISITED
+        source_of_visit(t, snapshot.settings.referrers) if t["type"] == TouchType.PAGE_VISITED
         else of_touch(TouchType(t["type"]), ads.get(t["asset_or_page_key"], Ad()), sessions.get(n), site)
         for n, t in enumerate(touches)
     ]  # fmt: skip
-
-
-def source_of_visit(snapshot: Snapshot, visit: Any) -> TrafficSource:
-    """What brought a page visit: a row with event_id, url, utm_told, referrer, session and session_is_new."""
-    begins = visit["session_is_new"] is True and visit["session"] == session_key(visit["event_id"])
-    page = parse(visit["url"], visit["utm_told"] or "")
-    return traffic_source(page, visit["referrer"], site, snapshot.settings.referrers, first=begins)
 
 
 async def via_assets(snapshot: Snapshot, touches: Sequence[Any]) -> list[str | None]:

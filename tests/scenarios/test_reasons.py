@@ -5,7 +5,6 @@ from enum import StrEnum
 
 import pytest
 
-from shared.reading.groups import NoGroup
 from shared.rules.association import IgnoredAssociation
 from shared.rules.channel import Channel
 from shared.rules.credit import Uncredited
@@ -14,6 +13,7 @@ from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.models import Role
 from shared.rules.pre_association import KeptOut
 from shared.rules.reassociation import NotShown
+from shared.rules.report_groups import NoGroup
 from shared.rules.visibility import HiddenReason
 from tests.scenarios.test_scenarios import SCENARIOS
 from tests.scenarios.worked import RULES, examples

@@ -6,6 +6,7 @@ touches meet windows when they are read, so moving an asset costs the same howev
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from shared.events import types as e
@@ -32,7 +33,7 @@ from shared.projection.stages.catalog.gather import (
 from shared.rules import association, budget, page
 from shared.rules.order import Order
 from shared.rules.page import AddressRules
-from shared.rules.pre_association import Piece, Route, asset_pieces, utm_pieces, within
+from shared.rules.pre_association import COUNTING_STATUSES, Piece, Route, asset_pieces, utm_pieces, within
 from shared.rules.tracking_url import LINK_TYPES
 
 DROP_CAMPAIGNS = sql("DELETE FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])")
@@ -45,7 +46,11 @@ ASSET_COLUMNS = (
     "ws", "asset", "asset_id", "asset_type", "name", "url", "target_url", "network", "ad_type", "published",
     "published_us",
 )  # fmt: skip
-DROP_ASSETS = sql("DELETE FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
+DROP_ASSETS = sql("""
+DELETE FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[]) RETURNING asset, asset_id, asset_type, network, ad_type
+""")
+ASSET_NAMED = ("asset_id", "asset_type", "network", "ad_type")
+"""What reports say of an asset that a touch is of."""
 DROP_ASSOCIATIONS = sql("DELETE FROM {g}.association WHERE ws = $1 AND asset = ANY($2::bigint[])")
 ADD_ASSOCIATIONS = sql("""
 INSERT INTO {g}.association SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
@@ -54,7 +59,9 @@ DROP_IGNORED_ASSOCIATIONS = sql("DELETE FROM {g}.ignored_association WHERE ws = 
 ADD_IGNORED_ASSOCIATIONS = sql("""
 INSERT INTO {g}.ignored_association SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
 """)
-DROP_ADDRESSES = sql("DELETE FROM {g}.address WHERE ws = $1 AND page = ANY($2::bigint[])")
+DROP_ADDRESSES = sql("""
+DELETE FROM {g}.address WHERE ws = $1 AND page = ANY($2::bigint[]) RETURNING page, from_us, to_us, asset
+""")
 ADD_ADDRESSES = sql("""
 INSERT INTO {g}.address SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[])
 """)
@@ -79,17 +86,45 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
         return []
     events = CatalogEvents(context)
     assets |= await _derive_campaigns(context, events, campaigns)
-    pages = await _derive_assets(context, events, assets)
+    pages, renamed = await _derive_assets(context, events, assets)
     assets |= await crowding_posts(context, events, campaigns, assets)
     await _derive_associations(context, events, assets)
     claimed = await claimed_values(context, events, campaigns, values)
-    rows = await _windows_of_assets(context, assets, pages)
+    rows, moved = await _windows_of_assets(context, assets, pages)
     for (value, campaign), spans in claimed.spans.items():
         rows += [(campaign, Route.UTM, value, *p, None) for p in utm_pieces(spans)]
     keys = frozenset((*assets, *pages, *claimed.values))
     was = {tuple(row) for row in await context.connection.fetch(DROP_WINDOWS, context.ws, list(keys))}
     await _add(context, ADD_WINDOWS, rows)
-    return [CatalogChanged(keys, frozenset(campaign for campaign, *_ in was.symmetric_difference(rows)))]
+    campaigns_changed = frozenset(campaign for campaign, *_ in was.symmetric_difference(rows))
+    named = renamed | moved | (pages if renamed else set())
+    return [CatalogChanged(keys, campaigns_changed, _counting_otherwise(was, rows), frozenset(named))]
+
+
+def _counting_otherwise(
+    was: Iterable[tuple[Any, ...]], now: Iterable[tuple[Any, ...]]
+) -> tuple[tuple[int, int, int, int], ...]:
+    """When keys count for other campaigns than before, of the rows of their windows: `CatalogChanged.windows`."""
+    spans: dict[tuple[int, int, int], tuple[list[tuple[int, int]], list[tuple[int, int]]]] = {}
+    for n, windows in enumerate((was, now)):
+        for campaign, route, key, from_us, to_us, status, *_ in windows:
+            if status in COUNTING_STATUSES:
+                spans.setdefault((campaign, route, key), ([], []))[n].append((from_us, to_us))
+    out = []
+    for (_, route, key), (before, after) in spans.items():
+        points = sorted({at_us for span in (*before, *after) for at_us in span})
+        differing = [
+            (from_us, to_us)
+            for from_us, to_us in pairwise(points)
+            if _covers(before, from_us) != _covers(after, from_us)
+        ]
+        if differing:
+            out.append((int(route), key, differing[0][0], differing[-1][1]))
+    return tuple(out)
+
+
+def _covers(spans: Iterable[tuple[int, int]], at_us: int) -> bool:
+    return any(from_us <= at_us < to_us for from_us, to_us in spans)
 
 
 async def _derive_campaigns(context: Context, events: CatalogEvents, campaigns: Collection[int]) -> set[int]:
@@ -136,10 +171,12 @@ def _budget(said: Mapping[str, Any], events: Iterable[e.Event], workspace_curren
     return budget.of_items([(item.amount, item.currency) for item in items], currency)
 
 
-async def _derive_assets(context: Context, events: CatalogEvents, assets: Collection[int]) -> set[int]:
-    """Asset rows; answers the page addresses and links that the assets ever registered, before or now."""
+async def _derive_assets(context: Context, events: CatalogEvents, assets: Collection[int]) -> tuple[set[int], set[int]]:
+    """Asset rows; answers the page addresses and links that the assets ever registered, before or now, and those assets of which reports
+    say something else now.
+    """
     if not assets:
-        return set()
+        return set(), set()
     rows: list[tuple[Any, ...]] = []
     pages: set[int] = set()
     for key, told in (await events.about(assets)).items():
@@ -148,9 +185,10 @@ async def _derive_assets(context: Context, events: CatalogEvents, assets: Collec
             rows.append((context.ws, key, *_asset_columns(in_order)))
             pages |= _pages_registered(in_order, context.settings.addresses)
     pages |= await pages_of(context, assets)
-    await context.connection.execute(DROP_ASSETS, context.ws, list(assets))
+    was = {tuple(row) for row in await context.connection.fetch(DROP_ASSETS, context.ws, list(assets))}
     await context.connection.copy("asset", ASSET_COLUMNS, rows)
-    return pages
+    now = {(row[1], *(row[ASSET_COLUMNS.index(name)] for name in ASSET_NAMED)) for row in rows}
+    return pages, {asset for asset, *_ in was ^ now}
 
 
 def _asset_columns(told: Sequence[tuple[Order, e.Event]]) -> tuple[Any, ...]:
@@ -206,9 +244,11 @@ def _ignored_row(ignored: association.Idle) -> tuple[Any, ...]:
 
 async def _windows_of_assets(
     context: Context, assets: Collection[int], pages: Collection[int]
-) -> list[tuple[Any, ...]]:
-    """What a touch of each of these assets, addresses and links is to each campaign that ever held the asset."""
-    held_addresses = await _derive_addresses(context, pages)
+) -> tuple[list[tuple[Any, ...]], set[int]]:
+    """What a touch of each of these assets, addresses and links is to each campaign that ever held the asset; and which addresses and
+    links are other assets' now.
+    """
+    held_addresses, moved = await _derive_addresses(context, pages)
     pieces: dict[int, list[tuple[int, list[Piece]]]] = defaultdict(list)
     for held in await holdings(context, {*assets, *(address.asset for address, _ in held_addresses)}):
         pieces[held.asset].append((held.campaign, asset_pieces(held.spans)))
@@ -221,13 +261,13 @@ async def _windows_of_assets(
         for campaign, cut in pieces[address.asset]:
             within_it = within(cut, address.from_us, address.to_us)
             rows += [(campaign, route, address.key, *p, address.asset) for p in within_it]
-    return rows
+    return rows, moved
 
 
-async def _derive_addresses(context: Context, pages: Collection[int]) -> list[tuple[page.Held, Route]]:
-    """Whose the addresses and the links are, and by which route a visit of them is."""
+async def _derive_addresses(context: Context, pages: Collection[int]) -> tuple[list[tuple[page.Held, Route]], set[int]]:
+    """Whose the addresses and the links are, and by which route a visit of them is; and which are other assets' now."""
     if not pages:
-        return []
+        return [], set()
     registrations = await context.connection.fetch(REGISTRATIONS, context.ws, list(pages))
     types = await asset_types(context, {r["subject"] for r in registrations})
     held = []
@@ -238,9 +278,9 @@ async def _derive_addresses(context: Context, pages: Collection[int]) -> list[tu
             if r[column] in pages and types.get(r["subject"]) in of
         ]
         held += [(h, route) for h in page.addresses(told)]
-    await context.connection.execute(DROP_ADDRESSES, context.ws, list(pages))
+    was = {tuple(row) for row in await context.connection.fetch(DROP_ADDRESSES, context.ws, list(pages))}
     await _add(context, ADD_ADDRESSES, [(h.key, h.from_us, h.to_us, h.asset, route) for h, route in held])
-    return held
+    return held, {key for key, *_ in was ^ {(h.key, h.from_us, h.to_us, h.asset) for h, _ in held}}
 
 
 async def _add(context: Context, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> None:

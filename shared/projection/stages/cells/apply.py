@@ -25,10 +25,10 @@ from shared.projection.changes import (
     TrafficChanged,
     VisitorsChanged,
 )
+from shared.projection.days import EVERY_DAY, NO_DAY, Days, days_of, month_of, next_month
 from shared.projection.pipeline import Context, Stage
 from shared.projection.rows import TouchRow
 from shared.projection.sql import sql
-from shared.projection.stages.cells.days import EVERY_DAY, NO_DAY, Days, days_of, month_of, next_month
 from shared.projection.stages.cells.gather import (
     DAYS_OF_TOUCHES,
     DIGEST,

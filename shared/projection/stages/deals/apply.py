@@ -41,8 +41,9 @@ DEALS_AT_A_TIME = 500  # whose journeys are in memory together: changed settings
 
 DROP_DEALS = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND deal = ANY($2::bigint[])")
-    for table in ("deal", "deal_contact", "deal_named", "credit", "deal_touch")
+    for table in ("deal_contact", "deal_named", "credit", "deal_touch")
 ]
+DROP_AND_TELL = sql("DELETE FROM {g}.deal WHERE ws = $1 AND deal = ANY($2::bigint[]) RETURNING state, closed_us")
 DEAL_COLUMNS = (
     "ws", "deal", "deal_id", "state", "name", "amount_minor", "currency", "created_us", "closed_us", "closed_event",
 )  # fmt: skip
@@ -61,8 +62,9 @@ MODEL_NAMES = sorted(MODELS)
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
     """Derive every deal anew that the changes concern: its state, its contacts, its journey and what each touch earned."""
     deals = list(await deals_concerned(context, changes))
+    closes_us: set[int] = set()
     for begin in range(0, len(deals), DEALS_AT_A_TIME):
-        await _derive(context, deals[begin : begin + DEALS_AT_A_TIME])
+        closes_us |= await _derive(context, deals[begin : begin + DEALS_AT_A_TIME])
     added = [
         (context.ws, row["deal"], row["created_us"], False, row["contact"], row["occurred_at_us"], row["type"], None,
          row["asset_or_page_key"], row["via"], row["utm"], None)
@@ -70,16 +72,19 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     ]  # fmt: skip
     if added:
         await context.connection.copy("deal_touch", DEAL_TOUCH_COLUMNS, added)
-    return [DealsChanged(frozenset(deals))] if deals else []
+    return [DealsChanged(frozenset(deals), frozenset(closes_us))] if deals else []
 
 
-async def _derive(context: Context, keys: Sequence[int]) -> None:
+async def _derive(context: Context, keys: Sequence[int]) -> set[int]:
+    """Derive these deals anew; answers when those of them were won that are won, before or now."""
     told = await events_of(context, keys)
     named = {key: keys_named(events) for key, events in told.items()}
     contacts = await contacts_of(context, set[int]().union(*named.values()))
     contact_of = {identifier: row["contact"] for identifier, row in contacts.items()}
     for statement in DROP_DEALS:
         await context.connection.execute(statement, context.ws, keys)
+    was = await context.connection.fetch(DROP_AND_TELL, context.ws, keys)
+    closes_us = {row["closed_us"] for row in was if row["state"] == State.WON}
     deals: list[Any] = []
     members: list[Any] = []
     names: list[Any] = []
@@ -93,12 +98,15 @@ async def _derive(context: Context, keys: Sequence[int]) -> None:
         deals.append((context.ws, key, told[key][0][2].deal_id, *_deal_columns(deal, context.settings.currency)))
         members += [(context.ws, key, contact, order.event_id) for contact, order in present.items()]
         names += [(context.ws, identifier, key) for identifier in named[key]]
+        if deal.state is State.WON and deal.closed is not None:
+            closes_us.add(deal.closed.at_us)
         if deal.state in COUNTING_STATES and present:
             counting[key] = deal, present
     await context.connection.copy("deal", DEAL_COLUMNS, deals)
     await context.connection.copy("deal_contact", DEAL_CONTACT_COLUMNS, members)
     await context.connection.copy("deal_named", DEAL_NAMED_COLUMNS, names)
     await _write_touches(context, counting, contacts)
+    return closes_us
 
 
 def _deal_columns(deal: Deal, workspace_currency: str) -> tuple[Any, ...]:

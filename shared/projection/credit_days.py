@@ -1,0 +1,154 @@
+"""How are the sums of credit of days made? In steps, from the credited touches of the deals that were won on some days."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.events.instants import BEGINNING_US
+from shared.projection.campaign_cells import WorkspaceRows
+from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, sums_of_spans, won_in_spans
+from shared.projection.days import EVERY_DAY, NO_DAY, Days, days_of
+from shared.projection.generations import WrongShape, lacks_model
+from shared.projection.group_lists import DECIDED_BY
+from shared.projection.pipeline import Context
+from shared.projection.sql import sql
+from shared.projection.stages.credit_days.gather import KEPT
+from shared.projection.stages.entities.gather import as_read
+from shared.rules.referrer import ReferrerRules
+
+DEALS_MAX = (
+    200  # won on the days that a step adds up, unless one day has more: some 0.2 s, which a live batch may have to wait
+)
+STALE_MAX = 31  # days that a step adds up again
+
+CREDIT_DAY_COLUMNS = ("ws", "day", "group_by", "name", "reason", "currency", "deals", "contacts", "paid", "minor")
+WON_DAY_COLUMNS = ("ws", "day", "currency", "deals", "without_journey", "amount_minor")
+SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
+CLOSES = sql("""
+SELECT closed_us FROM {g}.deal WHERE ws = $1 AND state = 'won' AND closed_us >= $2 ORDER BY closed_us LIMIT $3
+""")
+STALE_DAYS = sql("SELECT day FROM {g}.stale_credit_day WHERE ws = $1 AND day < $2 ORDER BY day LIMIT $3")
+DEALS_OF = sql("""
+SELECT u.n, (SELECT count(*) FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= u.from_us AND d.closed_us < u.to_us)
+FROM unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY u(from_us, to_us, n) ORDER BY u.n
+""")
+DROP_DAYS = [
+    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day = ANY($2::int[])")
+    for table in ("credit_day", "won_day", "stale_credit_day")
+]
+DROP_FROM = [
+    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day >= $2 AND day < $3")
+    for table in ("credit_day", "won_day", "stale_credit_day")
+]
+DROP_ALL = [sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1") for table in ("credit_day", "won_day", "stale_credit_day")]
+KEEP = sql("""
+INSERT INTO {g}.credit_days_kept VALUES ($1, $2, $3, $4) ON CONFLICT (ws) DO UPDATE
+SET time_zone = excluded.time_zone, through_day = excluded.through_day, decided_by = excluded.decided_by
+""")
+WORK = f"""EXISTS (SELECT FROM {{g}}.cells_kept c WHERE c.ws = r.ws AND NOT EXISTS (
+        SELECT FROM {{g}}.credit_days_kept k WHERE k.ws = r.ws AND k.through_day = {EVERY_DAY} AND k.time_zone = c.time_zone
+            AND k.decided_by = '{DECIDED_BY}'))
+    OR EXISTS (SELECT FROM {{g}}.stale_credit_day s WHERE s.ws = r.ws)"""
+"""A condition: there are sums to be made of the workspace `r`."""
+
+
+async def make_sums(context: Context) -> bool:
+    """Add up some days whose sums are wrong, or the next that have none. False if there is nothing to do. `context` has the time zone."""
+    kept = await context.connection.fetchrow(KEPT, context.ws)
+    if kept is None or (kept["time_zone"], kept["decided_by"]) != (context.settings.time_zone, DECIDED_BY):
+        for statement in DROP_ALL:
+            await context.connection.execute(statement, context.ws)
+        await _keep(context, NO_DAY)
+        return await _make_next(context, NO_DAY)
+    return await _make_stale(context, kept["through_day"]) or await _make_next(context, kept["through_day"])
+
+
+async def _keep(context: Context, through_day: int) -> None:
+    await context.connection.execute(KEEP, context.ws, context.settings.time_zone, through_day, DECIDED_BY)
+
+
+async def _make_stale(context: Context, through_day: int) -> bool:
+    connection, ws, days = context.connection, context.ws, days_of(context.settings.time_zone)
+    stale = [row["day"] for row in await connection.fetch(STALE_DAYS, ws, through_day, STALE_MAX)]
+    if not stale:
+        return False
+    spans = _spans(days, stale)
+    counts = await connection.fetch(DEALS_OF, ws, [from_us for from_us, _ in spans], [to_us for _, to_us in spans])
+    taken, deals = 0, 0
+    for _, number in counts:
+        deals += number
+        if taken and deals > DEALS_MAX:
+            break
+        taken += 1
+    for statement in DROP_DAYS:
+        await connection.execute(statement, ws, stale[:taken])
+    await _make(context, stale[:taken])
+    return True
+
+
+async def _make_next(context: Context, through_day: int) -> bool:
+    """Add up the next days that have no sums. False if all days have them."""
+    if through_day == EVERY_DAY:
+        return False
+    connection, ws, days = context.connection, context.ws, days_of(context.settings.time_zone)
+    from_us = BEGINNING_US if through_day == NO_DAY else days.start_us(through_day)
+    closes = [row["closed_us"] for row in await connection.fetch(CLOSES, ws, from_us, DEALS_MAX + 1)]
+    won_on = sorted({days.day_of(at_us) for at_us in closes})
+    if len(closes) <= DEALS_MAX:
+        through = EVERY_DAY
+    elif len(won_on) > 1:  # of the last day there may be more
+        through = won_on.pop()
+    else:
+        through = won_on[0] + 1
+    for statement in DROP_FROM:
+        await connection.execute(statement, ws, through_day, through)
+    await _make(context, won_on)
+    await _keep(context, through)
+    return True
+
+
+def _spans(days: Days, some: Sequence[int]) -> list[Span]:
+    return [(days.start_us(day), days.start_us(day + 1)) for day in some]
+
+
+async def _make(context: Context, some: Sequence[int]) -> None:
+    """Write the sums of some days, of which there are none."""
+    if not some:
+        return
+    connection, ws = context.connection, context.ws
+    store, spans = WorkspaceRows(connection, ws), _spans(days_of(context.settings.time_zone), some)
+    won = [(ws, some[one.span], *one[1:]) for one in await won_in_spans(store, spans)]
+    await connection.copy("won_day", WON_DAY_COLUMNS, won)
+    if not won:
+        return
+    referrers = as_read(await connection.fetchval(SETTINGS, ws)).referrers
+    await connection.copy("credit_day", CREDIT_DAY_COLUMNS, await _rows(context, store, some, spans, referrers))
+
+
+async def _rows(
+    context: Context, store: WorkspaceRows, some: Sequence[int], spans: Sequence[Span], referrers: ReferrerRules
+) -> list[tuple[Any, ...]]:
+    rows = []
+    for bys in TOGETHER:
+        for by, sums in (await sums_of_spans(store, spans, bys, MODEL_NAMES, None, referrers)).items():
+            for one in sums:
+                for model, minor in zip(MODEL_NAMES, one.minor, strict=True):
+                    if minor is None:
+                        raise WrongShape(lacks_model(context.connection.generation, model))
+                group = one.group
+                name = None if group.name is None else group.name.encode()
+                reason = None if group.reason is None else str(group.reason)
+                rows.append(
+                    (
+                        context.ws,
+                        some[one.span],
+                        str(by),
+                        name,
+                        reason,
+                        one.currency,
+                        one.deals,
+                        one.contacts,
+                        one.paid,
+                        one.minor,
+                    )
+                )
+    return rows

@@ -1,0 +1,300 @@
+"""What did groups of touches earn of the deals won in spans of time, and how many deals and contacts have such a touch? Added up by the
+database from the credited touches: for reads, and for `credit_day`, which is made of it.
+
+Touches that must be of one group, because they say the same of where they came from or of what they touched, are one row; the rules then
+decide about each row once. A touch that counts for several campaigns is split among them as `shared.rules.exact.split` does.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shared.projection.campaign_cells import Rows
+from shared.projection.sql import Statement, sql
+from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, split, within
+from shared.recognition.referrers import site
+from shared.rules.channel import Ad, TrafficSource, of_touch, traffic_source
+from shared.rules.influence import TouchType
+from shared.rules.keys import session_key
+from shared.rules.models import MODELS
+from shared.rules.page import parse
+from shared.rules.referrer import ReferrerRules
+from shared.rules.report_groups import Group, GroupBy, NoGroup, named_group, source_group, utm_group
+
+MODEL_NAMES = sorted(MODELS)
+"""The published models, in the order of their shares in `deal_touch.shares_minor` and of the sums in `credit_day.minor`."""
+
+Span = tuple[int, int]
+"""From an instant, inclusive, to another, exclusive, in microseconds."""
+
+
+class Sum(NamedTuple):
+    """What touches of one group earned in a currency of the deals won in one span.
+
+    `deals` is how many have a touch of the group in the journey, `contacts` the 64-bit keys of the contacts of these touches, each once, one
+    after another. `paid`: a deal of them has an amount. `minor` has minor units, in the order of the models that were asked for; None: the store
+    has no shares under the model.
+    """
+
+    span: int
+    """The place of the span among those that were asked for, from 0."""
+    group: Group
+    currency: str
+    deals: int
+    contacts: bytes
+    paid: bool
+    minor: Sequence[int | None]
+
+
+class Won(NamedTuple):
+    """The deals won in one span in a currency: how many, how many of them without a journey, and their amount in minor units.
+
+    The amount is None if no deal has one.
+    """
+
+    span: int
+    currency: str
+    deals: int
+    without_journey: int
+    amount_minor: int | None
+
+
+_SPANS = "unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY span(from_us, to_us, n)"
+_DEALS = "JOIN {g}.deal d ON d.ws = $1 AND d.state = 'won' AND d.closed_us >= span.from_us AND d.closed_us < span.to_us"
+_IN_CURRENCY = "($4::text IS NULL OR d.currency = $4)"
+
+# Every deal won in the spans between $2 and $3, whatever its amount. One row a span and currency.
+WON = sql(f"""
+SELECT span.n, d.currency, count(*) AS deals, sum(d.amount_minor) AS amount_minor,
+    count(*) FILTER (WHERE NOT EXISTS (SELECT FROM {{g}}.credit c WHERE c.ws = $1 AND c.deal = d.deal)) AS without_journey
+FROM {_SPANS} {_DEALS} GROUP BY 1, 2
+""")
+
+
+def _keys(column: str) -> str:
+    """SQL for the different keys of a column, one after another."""
+    return f"string_agg(DISTINCT int8send({column}), ''::bytea)"
+
+
+def distinct(lists: Sequence[bytes]) -> bytes:
+    """Lists of 64-bit keys as one, each key once."""
+    if len(lists) == 1:
+        return lists[0]
+    return np.unique(np.frombuffer(b"".join(lists), np.int64)).tobytes()
+
+
+def number_of(keys: bytes) -> int:
+    """How many 64-bit keys a list has."""
+    return len(keys) // 8
+
+
+_PAGE = f"cr.type = {TouchType.PAGE_VISITED:d}"
+_TOUCH = """
+JOIN {g}.touch t ON t.ws = $1 AND t.person = cr.person AND t.occurred_at_us = cr.occurred_at_us AND t.event_id = cr.event_id"""
+
+
+def _visit(column: str) -> str:
+    """A column of the visit that gives the source: the touch itself, or the first page of its session."""
+    return f"CASE WHEN {_PAGE} THEN t.{column} ELSE p.{column} END"
+
+
+# A visit that may begin its visitor's first session, and has a referrer, is a row of its own: the rule needs its id to tell.
+_MAY_BEGIN = f"""coalesce({_visit("session_is_new")} AND {_visit("occurred_at_us")} = {_visit("session_at_us")}
+    AND {_visit("referrer")} IS NOT NULL, false)"""
+_SOURCE = (
+    {
+        "type": "cr.type", "asset_type": "a.asset_type", "network": "a.network", "ad_type": "a.ad_type",
+        "has_visit": f"({_PAGE} OR p.url IS NOT NULL)", "url": _visit("url"), "utm_told": _visit("utm_told"),
+        "referrer": _visit("referrer"), "session_is_new": _MAY_BEGIN,
+        "session": f"CASE WHEN {_MAY_BEGIN} THEN {_visit('session')} END",
+        "event_id": f"CASE WHEN {_MAY_BEGIN} THEN {_visit('event_id')} END",
+    },
+    f"""{_TOUCH}
+LEFT JOIN LATERAL (
+    SELECT v.url, v.utm_told, v.referrer, v.session, v.session_at_us, v.session_is_new, v.occurred_at_us, v.event_id
+    FROM {{g}}.touch v WHERE NOT {_PAGE} AND t.session IS NOT NULL AND v.ws = $1 AND v.person = t.person AND v.by_visitor
+        AND v.session = t.session AND v.type = {TouchType.PAGE_VISITED:d} AND v.occurred_at_us >= t.session_at_us
+    ORDER BY v.occurred_at_us, v.event_id LIMIT 1) p ON true
+LEFT JOIN {{g}}.asset a ON NOT {_PAGE} AND a.ws = $1 AND a.asset = t.asset_or_page_key""",
+)  # fmt: skip
+_ASSET_JOINS = """
+LEFT JOIN {g}.address a ON a.ws = $1 AND a.page = cr.asset_or_page_key
+    AND cr.occurred_at_us >= a.from_us AND cr.occurred_at_us < a.to_us
+LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = coalesce(a.asset, cr.asset_or_page_key)"""
+_SAID: dict[GroupBy, tuple[dict[str, str], str]] = {
+    GroupBy.INTERACTION: ({"type": "cr.type"}, ""),
+    GroupBy.ASSET: ({"asset_id": "coalesce(cr.asset_id, s.asset_id)"}, _ASSET_JOINS),
+    GroupBy.ASSET_TYPE: (
+        {"has_asset": "coalesce(cr.asset_id, s.asset_id) IS NOT NULL", "asset_type": "s.asset_type"}, _ASSET_JOINS,
+    ),
+    GroupBy.UTM_CAMPAIGN: (
+        {"url": f"CASE WHEN {_PAGE} THEN t.url END", "utm_told": f"CASE WHEN {_PAGE} THEN t.utm_told END"}, _TOUCH,
+    ),
+    GroupBy.CHANNEL: _SOURCE, GroupBy.SOURCE: _SOURCE, GroupBy.MEDIUM: _SOURCE,
+}  # fmt: skip
+"""By group: what touches of one row have in common, as SQL by its name, and the tables that say it."""
+
+TOGETHER: Sequence[Sequence[GroupBy]] = (
+    (GroupBy.CHANNEL, GroupBy.SOURCE, GroupBy.MEDIUM), (GroupBy.INTERACTION,), (GroupBy.ASSET,), (GroupBy.ASSET_TYPE,),
+    (GroupBy.UTM_CAMPAIGN,), (GroupBy.CAMPAIGN,),
+)  # fmt: skip
+"""All that sums are of. Those beside each other come from the same of what touches say, so one statement is enough for them."""
+
+
+@lru_cache(maxsize=256)
+def _of_touches(by: GroupBy, models: tuple[str, ...]) -> Statement:
+    """The credited touches of the deals won in the spans between $2 and $3, in the currency $4 (null: in each), by what they say.
+
+    One row a span and currency for all that say the same. OFFSET 0 has the touches of each deal looked up: they lie beside each other, which
+    PostgreSQL does not know.
+    """
+    said, joins = _SAID[by]
+    columns = ", ".join(f"{column} AS {name}" for name, column in said.items())
+    sums = ", ".join(f"sum((cr.shares_minor ->> '{model}')::bigint)" for model in models)
+    places = ", ".join(str(n) for n in range(1, len(said) + 3))
+    return sql(f"""
+SELECT span.n, d.currency, {columns}, count(cr.shares_minor) AS paid, ARRAY[{sums}] AS minor,
+    {_keys("cr.deal")} AS deals, {_keys("cr.contact")} AS contacts
+FROM {_SPANS} {_DEALS} AND {_IN_CURRENCY}
+CROSS JOIN LATERAL (SELECT * FROM {{g}}.credit WHERE ws = $1 AND deal = d.deal OFFSET 0) cr{joins}
+GROUP BY {places}
+""")
+
+
+@lru_cache(maxsize=256)
+def _of_campaigns(models: tuple[str, ...]) -> Statement:
+    """As `_of_touches`, by campaign; one without a name stands for the touches that count for none. One row a span, currency and campaign.
+
+    All touches are read, so the windows are joined with them and not looked up.
+    """
+    columns = {f"minor_{n}": f"t.shares_minor[{MODEL_NAMES.index(model) + 1}]" for n, model in enumerate(models)}
+    parts = ", ".join(
+        f"CASE WHEN s.campaigns IS NULL THEN e.{name} ELSE {split(f'e.{name}', 's.campaigns', 's.place')} END AS {name}"
+        for name in columns
+    )
+    met = " UNION ALL ".join(
+        f"""
+        SELECT w.campaign, e.deal, e.step FROM earning e
+        JOIN counting_window w ON w.key = e.{column} AND {within("w", "e.occurred_at_us")} WHERE w.route = {route:d}"""
+        for route, column in KEY_COLUMN.items()
+    )
+    return sql(f"""
+WITH earning AS MATERIALIZED (
+    SELECT span.n, d.currency, t.deal, t.step, t.contact, t.occurred_at_us, {", ".join(f"t.{name}" for name in KEY_COLUMN.values())},
+        t.shares_minor IS NOT NULL AS paid, {", ".join(f"{column} AS {name}" for name, column in columns.items())}
+    FROM {_SPANS} {_DEALS} AND {_IN_CURRENCY}
+    CROSS JOIN LATERAL (SELECT * FROM {{g}}.deal_touch WHERE ws = $1 AND deal = d.deal AND step IS NOT NULL OFFSET 0) t
+), counting_window AS MATERIALIZED (
+    SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window WHERE ws = $1 AND window_status IN ({COUNTING_STATUSES})
+), met AS MATERIALIZED (
+    SELECT campaign, deal, step FROM ({met}) by_route GROUP BY campaign, deal, step
+), shared AS (
+    SELECT deal, step, count(*) AS campaigns FROM met GROUP BY deal, step HAVING count(*) > 1
+), sharing AS MATERIALIZED (
+    SELECT m.campaign, m.deal, m.step, s.campaigns, row_number() OVER (PARTITION BY m.deal, m.step ORDER BY c.campaign_id) - 1 AS place
+    FROM shared s JOIN met m ON m.deal = s.deal AND m.step = s.step JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = m.campaign
+), part AS MATERIALIZED (
+    SELECT e.n, e.currency, m.campaign, e.deal, e.contact, e.paid, {parts}
+    FROM earning e LEFT JOIN met m ON m.deal = e.deal AND m.step = e.step
+    LEFT JOIN sharing s ON s.campaign = m.campaign AND s.deal = m.deal AND s.step = m.step
+)
+SELECT p.*, c.campaign_id FROM (
+    SELECT n, currency, campaign, count(*) FILTER (WHERE paid) AS paid, ARRAY[{", ".join(f"sum({name})" for name in columns)}] AS minor,
+        {_keys("deal")} AS deals, {_keys("contact")} AS contacts
+    FROM part GROUP BY n, currency, campaign) p
+LEFT JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = p.campaign
+""")
+
+
+async def won_in_spans(store: Rows, spans: Sequence[Span]) -> list[Won]:
+    """The deals won in spans of time, by span and currency."""
+    return [
+        Won(row["n"] - 1, row["currency"], row["deals"], row["without_journey"], _whole(row["amount_minor"]))
+        for row in await store.fetch(WON, *_columns(spans))
+    ]
+
+
+async def sums_of_spans(
+    store: Rows, spans: Sequence[Span], bys: Sequence[GroupBy], models: Sequence[str], currency: str | None,
+    referrers: ReferrerRules,
+) -> dict[GroupBy, list[Sum]]:  # fmt: skip
+    """What the touches of the deals won in spans of time, in a currency (None: in each), earned under published models.
+
+    `bys` are some that stand beside each other in `TOGETHER`; `referrers` are those of the workspace's settings. No group stands twice for
+    a span and currency.
+    """
+    by_campaign = bys[0] is GroupBy.CAMPAIGN
+    statement = _of_campaigns(tuple(models)) if by_campaign else _of_touches(bys[0], tuple(models))
+    found: dict[GroupBy, dict[tuple[int, Group, str], _Adding]] = {by: defaultdict(_Adding) for by in bys}
+    for row in await store.fetch(statement, *_columns(spans), currency):
+        for by, group in _groups(bys, row, referrers):
+            found[by][row["n"] - 1, group, row["currency"]].add(row)
+    return {
+        by: [
+            Sum(*place, number_of(distinct(one.deals)), distinct(one.contacts), one.paid, one.minor)
+            for place, one in of.items()
+        ] for by, of in found.items()
+    }  # fmt: skip
+
+
+def _columns(spans: Sequence[Span]) -> tuple[list[int], list[int]]:
+    return [from_us for from_us, _ in spans], [to_us for _, to_us in spans]
+
+
+def _whole(minor: Decimal | None) -> int | None:
+    """A sum of PostgreSQL, which has as many digits as it needs."""
+    return None if minor is None else int(minor)
+
+
+@dataclass(slots=True)
+class _Adding:
+    """Rows of one group that are being added up."""
+
+    deals: list[bytes] = field(default_factory=list)
+    contacts: list[bytes] = field(default_factory=list)
+    paid: bool = False
+    minor: list[int | None] = field(default_factory=list)
+
+    def add(self, row: Any) -> None:
+        """Add a row. One without an amount has None for each model."""
+        self.deals.append(row["deals"])
+        self.contacts.append(row["contacts"])
+        minor: list[int | None] = [_whole(each) if row["paid"] else 0 for each in row["minor"]]
+        self.paid |= row["paid"] > 0
+        if self.minor:
+            pairs = zip(self.minor, minor, strict=True)
+            minor = [None if had is None or more is None else had + more for had, more in pairs]
+        self.minor = minor
+
+
+def _groups(bys: Sequence[GroupBy], said: Any, referrers: ReferrerRules) -> list[tuple[GroupBy, Group]]:
+    """The groups of touches that say this."""
+    match bys[0]:
+        case GroupBy.CAMPAIGN:
+            return [(GroupBy.CAMPAIGN, named_group(said["campaign_id"], NoGroup.NO_CAMPAIGN))]
+        case GroupBy.INTERACTION:
+            return [(GroupBy.INTERACTION, Group(TouchType(said["type"]).wire))]
+        case GroupBy.ASSET:
+            return [(GroupBy.ASSET, named_group(said["asset_id"], NoGroup.NO_ASSET))]
+        case GroupBy.ASSET_TYPE:
+            why = NoGroup.NO_ASSET_TYPE if said["has_asset"] else NoGroup.NO_ASSET
+            return [(GroupBy.ASSET_TYPE, named_group(said["asset_type"] if said["has_asset"] else None, why))]
+        case GroupBy.UTM_CAMPAIGN:
+            return [(GroupBy.UTM_CAMPAIGN, utm_group(said["url"], said["utm_told"]))]
+    type_ = TouchType(said["type"])
+    source = source_of_visit(said, referrers) if said["has_visit"] else None
+    if type_ is not TouchType.PAGE_VISITED or source is None:
+        source = of_touch(type_, Ad(said["asset_type"], said["network"], said["ad_type"]), source, site)
+    return [(by, source_group(by, source)) for by in bys]
+
+
+def source_of_visit(visit: Any, referrers: ReferrerRules) -> TrafficSource:
+    """What brought a page visit: a row with event_id, url, utm_told, referrer, session and session_is_new."""
+    begins = visit["session_is_new"] is True and visit["session"] == session_key(visit["event_id"])
+    page = parse(visit["url"], visit["utm_told"] or "")
+    return traffic_source(page, visit["referrer"], site, referrers, first=begins)

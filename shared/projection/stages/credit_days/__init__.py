@@ -1,0 +1,1 @@
+"""Stage *credit_days*: see `apply`."""

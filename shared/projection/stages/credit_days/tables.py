@@ -1,0 +1,56 @@
+"""What was earned on each day, by group of touches and by model: sums of credit, so that no report goes through all credited touches.
+
+A day is one of a time zone, as the number of days since 1970-01-01; a deal belongs to the day on which it was won. Contacts are lists of their
+64-bit keys, each once, one after another.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from shared.projection.metadata import projection, workspace_column
+
+
+def _day() -> "sa.Column[int]":
+    return sa.Column("day", sa.Integer, primary_key=True, autoincrement=False)
+
+
+credit_day = sa.Table(
+    "credit_day", projection,
+    sa.Column("ws", sa.Integer, nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    sa.Column("group_by", sa.Text, nullable=False, comment="campaign, channel, …"),
+    sa.Column("name", sa.LargeBinary, comment="of the group, in UTF-8"),
+    sa.Column("reason", sa.Text, comment="why the touches belong to no group, where there is no name"),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("deals", sa.BigInteger, nullable=False, comment="that have a touch of the group in the journey"),
+    sa.Column("contacts", sa.LargeBinary, nullable=False, comment="of these touches"),
+    sa.Column("paid", sa.Boolean, nullable=False, comment="whether one of the deals has an amount"),
+    sa.Column("minor", postgresql.ARRAY(sa.Numeric), nullable=False, comment="minor units, by the models in the order of their names"),
+    sa.Index("credit_day_of", "ws", "group_by", "day"),
+    comment="what touches of a group earned of the deals won on a day, in a currency",
+)  # fmt: skip
+
+won_day = sa.Table(
+    "won_day", projection, workspace_column(), _day(),
+    sa.Column("currency", sa.Text, primary_key=True),
+    sa.Column("deals", sa.BigInteger, nullable=False),
+    sa.Column("without_journey", sa.BigInteger, nullable=False, comment="how many of them have no touch that gets credit"),
+    sa.Column("amount_minor", sa.Numeric, comment="minor units; null if no deal has an amount"),
+    comment="the deals won on a day, in a currency; there is no row for a day without any",
+)  # fmt: skip
+
+stale_credit_day = sa.Table(
+    "stale_credit_day", projection, workspace_column(), _day(),
+    comment="days whose sums are to be made again: their credited touches are read until then",
+)  # fmt: skip
+
+credit_days_kept = sa.Table(
+    "credit_days_kept", projection, workspace_column(),
+    sa.Column("time_zone", sa.Text, nullable=False, comment="whose days they are"),
+    sa.Column("through_day", sa.Integer, nullable=False, comment="there are sums of the days before it; the others are read from the touches"),
+    sa.Column("decided_by", sa.Text, nullable=False, comment="which lists decided about the groups; other releases do not read the sums"),
+    comment="the workspaces that have sums",
+)  # fmt: skip
+
+SUM_TABLES = tuple(table.name for table in (credit_day, won_day, stale_credit_day, credit_days_kept))
+"""They say again what `deal`, `credit`, `deal_touch` and `touch` say; which rows say it depends on when the background came."""

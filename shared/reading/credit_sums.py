@@ -1,0 +1,157 @@
+"""What did groups of touches earn of the deals won in a range? Of whole days it is read from stored sums, of the rest from the touches.
+
+The rest are the parts of days at both ends of the range, days whose sums are to be made again (`stale_credit_day`), and days that have none
+yet. A deal is won on one day, so numbers of deals are added up; contacts are united.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from shared.events.instants import BEGINNING_US, END_US
+from shared.projection.campaign_cells import first_whole, spans_of_days
+from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, distinct, number_of, sums_of_spans, won_in_spans
+from shared.projection.days import NO_DAY, days_of
+from shared.projection.generations import WrongShape, lacks_model
+from shared.projection.group_lists import DECIDED_BY
+from shared.projection.sql import Statement, sql
+from shared.projection.stages.credit_days.gather import KEPT
+from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import TimeRange
+from shared.rules.report_groups import Group, GroupBy, NoGroup
+
+STALE = sql("SELECT day FROM {g}.stale_credit_day WHERE ws = $1 AND day >= $2 AND day < $3 ORDER BY day")
+
+# The days from $2, inclusive, to $3, exclusive, but for the days $4.
+_DAYS = "ws = $1 AND day >= $2 AND day < $3 AND day <> ALL($4::int[])"
+WON = sql(f"""
+SELECT currency, sum(deals)::bigint AS deals, sum(without_journey)::bigint AS without_journey, sum(amount_minor) AS amount_minor
+FROM {{g}}.won_day WHERE {_DAYS} GROUP BY 1
+""")
+
+
+@dataclass
+class Earned:
+    """What a group earned in a currency by model, in minor units; how many deals have a touch of it, and the lists of its contacts' keys.
+
+    `paid`: one of the deals has an amount.
+    """
+
+    deals: int = 0
+    paid: bool = False
+    contacts: list[bytes] = field(default_factory=list)
+    minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+@dataclass
+class WonDeals:
+    """Deals won in a range in a currency: how many, how many without a journey, their amount in minor units (None: none has one)."""
+
+    deals: int = 0
+    without_journey: int = 0
+    amount_minor: int | None = None
+
+    def add(self, deals: int, without_journey: int, amount_minor: int | None) -> None:
+        """Add those of a part of the range."""
+        self.deals += deals
+        self.without_journey += without_journey
+        if amount_minor is not None:
+            self.amount_minor = (self.amount_minor or 0) + amount_minor
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How a range is read: the days `[first, last)` from sums but for `stale` ones, and `spans` of instants from the touches."""
+
+    first: int
+    last: int
+    stale: Sequence[int]
+    spans: Sequence[Span]
+
+
+async def parts_of(snapshot: Snapshot, span: TimeRange) -> Parts:
+    """What of a range is read from sums, and what from the touches."""
+    kept = await snapshot.fetchrow(KEPT)
+    raw = Parts(0, 0, (), [(span.from_us, span.to_us)])
+    if kept is None or kept["decided_by"] != DECIDED_BY or kept["through_day"] == NO_DAY:
+        return raw
+    days = days_of(kept["time_zone"])
+    first = first_whole(days, span.from_us)
+    last = kept["through_day"]
+    if span.to_us != END_US:
+        last = min(last, days.day_of(span.to_us))
+    if first >= last:
+        return raw
+    stale = [row["day"] for row in await snapshot.fetch(STALE, first, last)]
+    spans = spans_of_days(days, stale)
+    if span.from_us != BEGINNING_US and span.from_us < days.start_us(first):
+        spans.append((span.from_us, days.start_us(first)))
+    if (end_us := days.start_us(last)) < span.to_us:
+        spans.append((end_us, span.to_us))
+    return Parts(first, last, stale, spans)
+
+
+async def won_deals(snapshot: Snapshot, parts: Parts) -> dict[str, WonDeals]:
+    """The deals won in a range, by currency."""
+    out: dict[str, WonDeals] = defaultdict(WonDeals)
+    if parts.first < parts.last:
+        for row in await snapshot.fetch(WON, parts.first, parts.last, list(parts.stale)):
+            amount = row["amount_minor"]
+            out[row["currency"]].add(row["deals"], row["without_journey"], None if amount is None else int(amount))
+    if parts.spans:
+        for won in await won_in_spans(snapshot, parts.spans):
+            out[won.currency].add(won.deals, won.without_journey, won.amount_minor)
+    return dict(out)
+
+
+@lru_cache(maxsize=64)
+def _of_sums(models: tuple[str, ...]) -> Statement:
+    """The sums of groups $5 of some days, in the currency $6 (null: in each)."""
+    sums = ", ".join(f"sum(minor[{MODEL_NAMES.index(model) + 1}])" for model in models)
+    return sql(f"""
+SELECT name, reason, currency, sum(deals)::bigint AS deals, string_agg(contacts, ''::bytea) AS contacts, bool_or(paid) AS paid,
+    ARRAY[{sums}] AS minor
+FROM {{g}}.credit_day WHERE {_DAYS} AND group_by = $5 AND ($6::text IS NULL OR currency = $6) GROUP BY 1, 2, 3
+""")
+
+
+async def earned_by_group(
+    snapshot: Snapshot, parts: Parts, by: GroupBy, models: Sequence[str], currency: str | None
+) -> dict[tuple[Group, str], Earned]:
+    """What groups of touches earned of the deals won in a range under published models, by group and currency (None: in each).
+
+    Groups without a touch in a journey are absent. Raises `WrongShape` if the store lacks a model.
+    """
+    if missing := [model for model in models if model not in MODEL_NAMES]:
+        raise WrongShape(lacks_model(snapshot.generation, missing[0]))
+    out: dict[tuple[Group, str], Earned] = defaultdict(Earned)
+    if parts.first < parts.last:
+        asked = parts.first, parts.last, list(parts.stale), str(by), currency
+        for name, reason, each, deals, contacts, paid, minor in await snapshot.fetch(_of_sums(tuple(models)), *asked):
+            group = Group(None if name is None else name.decode(), None if reason is None else NoGroup(reason))
+            _add(snapshot, out[group, each], models, deals, contacts, minor, paid=paid)
+    if parts.spans:
+        (bys,) = (bys for bys in TOGETHER if by in bys)
+        sums = await sums_of_spans(snapshot, parts.spans, bys, models, currency, snapshot.settings.referrers)
+        for one in sums[by]:
+            _add(snapshot, out[one.group, one.currency], models, one.deals, one.contacts, one.minor, paid=one.paid)
+    return dict(out)
+
+
+def _add(
+    snapshot: Snapshot, one: Earned, models: Sequence[str], deals: int, contacts: bytes, minor: Sequence[int | None],
+    *, paid: bool,
+) -> None:  # fmt: skip
+    one.deals += deals
+    one.contacts.append(contacts)
+    one.paid |= paid
+    for model, more in zip(models, minor, strict=True):
+        if more is None:
+            raise WrongShape(lacks_model(snapshot.generation, model))
+        one.minor[model] += int(more)
+
+
+def contacts_in(lists: Sequence[bytes]) -> int:
+    """How many different contacts lists of keys hold."""
+    return number_of(distinct(lists)) if lists else 0
