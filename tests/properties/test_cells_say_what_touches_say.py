@@ -1,4 +1,6 @@
-"""After every batch, in whatever state the cells are: they say of every campaign, in any range, what the touches say."""
+"""After every batch, in whatever state digests are, they say in any range what the touches say: cells of every campaign, and sums of
+credit of every group of a report.
+"""
 
 import asyncio
 import datetime as dt
@@ -19,6 +21,7 @@ from shared.projection.digesting import Digester
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
 from shared.reading.cells_compared import SaidOtherwise, said_otherwise
+from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
 from shared.reading.snapshot import snapshot_on
 from shared.rules.keys import campaign_key
 from tests.conftest import new_workspace
@@ -53,7 +56,9 @@ def at_night(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
-async def play_and_compare(running: Running, events: list[dict[str, Any]], rng: random.Random) -> list[SaidOtherwise]:
+async def play_and_compare(
+    running: Running, events: list[dict[str, Any]], rng: random.Random
+) -> list[SaidOtherwise | EarnedOtherwise]:
     workspace = await new_workspace(running, "cells")
     sent = events + [e for e in events if rng.random() < 0.2]
     rng.shuffle(sent)
@@ -74,7 +79,9 @@ async def play_and_compare(running: Running, events: list[dict[str, Any]], rng: 
             for _ in range(rng.choice([0, 0, 1, 3, 60])):
                 await digester.step(connection, ws, unions=rng.random() < 0.7)
             async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
-                if found := await said_otherwise(snapshot, KEYS, some_edges(rng, instants_us)):
+                edges_us = some_edges(rng, instants_us)
+                cells = await said_otherwise(snapshot, KEYS, edges_us)
+                if found := [*cells, *await earned_otherwise(snapshot, edges_us)]:
                     return found
     return []
 
