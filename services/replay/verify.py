@@ -15,6 +15,7 @@ from shared.projection.checksums import EVERYTHING, Checksum, Part, checksums, m
 from shared.projection.generations import Generation, check_log, live_generation
 from shared.projection.sql import Connection
 from shared.reading.cells_compared import SaidOtherwise, said_otherwise
+from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise_on_some_days
 from shared.reading.snapshot import snapshot_within
 
 CAMPAIGNS = """
@@ -24,6 +25,11 @@ WHERE r.ws <> ALL($2::int[]) GROUP BY r.workspace_id ORDER BY r.workspace_id
 """
 CAMPAIGNS_MAX = 5  # of a workspace whose touches are read, to compare its digests with them
 DAYS_MAX = 30  # from now, in which random instants for it lie
+SUMMED = """
+SELECT r.workspace_id FROM {schema}.workspace_rows r JOIN {schema}.credit_days_kept k ON k.ws = r.ws
+WHERE r.ws <> ALL($1::int[]) ORDER BY r.workspace_id
+"""
+CREDIT_DAYS_MAX = 3  # of a workspace whose credited touches are read, to compare the sums of these days with them
 PROGRESS = "SELECT partition, next_offset FROM {schema}.progress WHERE next_offset > 0 ORDER BY partition"
 KIND = "verify"
 Drawn = tuple[int, int | None]
@@ -40,6 +46,8 @@ class Comparison:
     rows: list[Difference] = field(default_factory=list)
     cells: list[SaidOtherwise] = field(default_factory=list)
     """Where digests say something else than touches, of a few campaigns that are drawn from each workspace."""
+    sums: list[EarnedOtherwise] = field(default_factory=list)
+    """Where sums of credit say something else than the credited touches, on a few days that are drawn from each workspace."""
     sample: Sample | None = None
     """The sample that was compared; None: everything."""
     left_out: dict[int, str] = field(default_factory=dict)
@@ -53,7 +61,7 @@ class Comparison:
     @property
     def equal(self) -> bool:
         """Whether all that was compared is equal."""
-        return not self.differing and not self.cells
+        return not self.differing and not self.cells and not self.sums
 
 
 async def offsets_of(
@@ -106,6 +114,7 @@ async def compared(
             for table in comparison.differing:
                 comparison.rows += await differing_rows(one, other, table, resources.log)
         comparison.cells = await _cells_said_otherwise(seen, live, left_out)
+        comparison.sums = await _sums_said_otherwise(seen, live, left_out)
     return comparison
 
 
@@ -120,4 +129,15 @@ async def _cells_said_otherwise(
         snapshot = await snapshot_within(seen, row["workspace_id"], live)
         campaigns = dict(zip(row["campaigns"], row["ids"], strict=True))
         out += await said_otherwise(snapshot, campaigns, [BEGINNING_US, *inner, END_US])
+    return out
+
+
+async def _sums_said_otherwise(
+    seen: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", live: Generation, left_out: Sequence[int]
+) -> list[EarnedOtherwise]:
+    """What sums of credit say otherwise than the credited touches, on a few days of each workspace that are drawn."""
+    out: list[EarnedOtherwise] = []
+    for row in await seen.fetch(SUMMED.replace("{schema}", live.name), list(left_out)):
+        snapshot = await snapshot_within(seen, row["workspace_id"], live)
+        out += await earned_otherwise_on_some_days(snapshot, CREDIT_DAYS_MAX)
     return out

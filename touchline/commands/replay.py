@@ -188,6 +188,10 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
             {"campaign_id": d.campaign_id, **TimeRange(d.from_us, d.to_us).as_json(), "by_digests": str(d.by_cells),
              "by_touches": str(d.by_touches)} for d in comparison.cells
         ],
+        "sums": [
+            {"workspace_id": d.workspace_id, "group": d.group, **TimeRange(d.from_us, d.to_us).as_json(), "by_sums": d.by_sums,
+             "by_touches": d.by_touches} for d in comparison.sums
+        ],
     }  # fmt: skip
 
 
@@ -220,6 +224,15 @@ def _print_text(comparison: Comparison) -> None:
         console.print(f"[red]different[/]: the digests of campaign {escape(found.campaign_id)}", soft_wrap=True)
         console.print(f"  from {span['from'] or 'the beginning'} to {span['to'] or 'the end'}", soft_wrap=True)
         console.print(f"  by digests: {found.by_cells}\n  by touches: {found.by_touches}", soft_wrap=True)
+    for sums in comparison.sums:
+        span = TimeRange(sums.from_us, sums.to_us).as_json()
+        console.print(
+            f"[red]different[/]: sums of credit of {escape(sums.workspace_id)}, {escape(sums.group)}", soft_wrap=True
+        )
+        console.print(f"  from {span['from']} to {span['to']}", soft_wrap=True)
+        console.print(
+            f"  by sums: {sums.by_sums or 'nothing'}\n  by touches: {sums.by_touches or 'nothing'}", soft_wrap=True
+        )
     if comparison.equal:
         of_it = "of that part" if comparison.sample else "of it"
         console.print(f"[green]equal[/]: {comparison.generation} is what its {events:,} events make {of_it}")

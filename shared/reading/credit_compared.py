@@ -1,0 +1,82 @@
+"""Do sums of credit say what the credited touches say? Both are read in one snapshot, for `verify` and for tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from shared.projection.credit_sums import MODEL_NAMES, TOGETHER
+from shared.projection.days import days_of
+from shared.projection.sql import sql
+from shared.projection.stages.credit_days.gather import KEPT
+from shared.reading.credit_sums import Earned, Parts, contacts_in, earned_by_group, parts_of, won_deals
+from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import TimeRange
+
+SOME_CLOSES = sql("""
+SELECT closed_us FROM {g}.deal WHERE ws = $1 AND state = 'won' ORDER BY random() LIMIT $2
+""")
+SOME_DAYS = sql("SELECT day FROM {g}.won_day WHERE ws = $1 ORDER BY random() LIMIT $2")
+
+Said = dict[str, str]
+"""What is said of a range: the numbers of each group in words, by what the group is and its currency."""
+
+
+@dataclass(frozen=True)
+class EarnedOtherwise:
+    """A group of a workspace of which sums say something else in `[from_us, to_us)` than the touches; None where one of them does not know it."""
+
+    workspace_id: str
+    group: str
+    from_us: int
+    to_us: int
+    by_sums: str | None
+    by_touches: str | None
+
+
+async def earned_otherwise(snapshot: Snapshot, edges_us: Sequence[int]) -> list[EarnedOtherwise]:
+    """Where sums and touches differ, between each two of some instants, which are in order. Nothing where there are no sums."""
+    out = []
+    for from_us, to_us in pairwise(edges_us):
+        parts = await parts_of(snapshot, TimeRange(from_us, to_us))
+        if parts.first == parts.last:
+            continue
+        by_sums = await _said(snapshot, parts)
+        by_touches = await _said(snapshot, Parts(0, 0, (), [(from_us, to_us)]))
+        out += [
+            EarnedOtherwise(snapshot.workspace, group, from_us, to_us, by_sums.get(group), by_touches.get(group))
+            for group in sorted(by_sums.keys() | by_touches.keys())
+            if by_sums.get(group) != by_touches.get(group)
+        ]
+    return out
+
+
+async def earned_otherwise_on_some_days(snapshot: Snapshot, days_max: int) -> list[EarnedOtherwise]:
+    """As `earned_otherwise`, on days that are drawn: of those on which deals were won, and of those that have sums, so many each."""
+    kept = await snapshot.fetchrow(KEPT)
+    if kept is None:
+        return []
+    days = days_of(kept["time_zone"])
+    drawn = {days.day_of(row["closed_us"]) for row in await snapshot.fetch(SOME_CLOSES, days_max)}
+    drawn |= {row["day"] for row in await snapshot.fetch(SOME_DAYS, days_max)}
+    return [
+        found
+        for day in sorted(drawn)
+        for found in await earned_otherwise(snapshot, [days.start_us(day), days.start_us(day + 1)])
+    ]
+
+
+async def _said(snapshot: Snapshot, parts: Parts) -> Said:
+    said = {
+        f"won, {currency}": f"{won.deals:,} deals, {won.without_journey:,} without a journey, amount {won.amount_minor}"
+        for currency, won in (await won_deals(snapshot, parts)).items()
+    }
+    for by in (by for bys in TOGETHER for by in bys):
+        for (group, currency), one in (await earned_by_group(snapshot, parts, by, MODEL_NAMES, None)).items():
+            said[f"{by} {group.name!r}, {group.reason}, {currency}"] = _in_words(one)
+    return said
+
+
+def _in_words(one: Earned) -> str:
+    minor = ", ".join(f"{model} {earned}" for model, earned in one.minor.items())
+    paid = "with an amount" if one.paid else "without an amount"
+    return f"{one.deals:,} deals, {contacts_in(one.contacts):,} contacts, {paid}, minor units {minor}"
