@@ -1,0 +1,252 @@
+"""Reports say what the credited touches say, whatever comes after the sums of credit of their days were made."""
+
+import asyncio
+from typing import Any
+
+from shared.projection.digesting import Digester
+from shared.projection.projector import workspace_number
+from shared.projection.sql import Connection
+from shared.reading.credit_compared import earned_otherwise, earned_otherwise_on_some_days
+from shared.reading.snapshot import snapshot
+from tests.conftest import Workspace
+
+STEPS_MAX = 100
+BEGUN = "2024-01-01T00:00:00Z"
+CATALOG: list[dict[str, Any]] = [
+    {"type": "campaign_created", "campaign_id": "c", "name": "C", "occurred_at": BEGUN},
+    {"type": "campaign_created", "campaign_id": "other", "name": "Other", "occurred_at": BEGUN},
+    {"type": "asset_registered", "asset_id": "p", "asset_type": "landing_page", "url": "https://shop.example/p", "occurred_at": BEGUN},
+    {"type": "asset_associated", "asset_id": "p", "campaign_id": "c", "occurred_at": BEGUN, "id": "joined"},
+    {"type": "workspace_configured", "settings": {"currency": "EUR"}, "occurred_at": BEGUN},
+]  # fmt: skip
+KARI = {"id": "7"}
+KNOWN = {"type": "contact_identified", "visitor_id": "v", "contact": KARI, "occurred_at": "2024-03-01T09:00:00Z"}
+
+
+def visit(at: str, path: str = "/p", **more: Any) -> dict[str, Any]:
+    return {"type": "page_visited", "visitor_id": "v", "url": f"https://shop.example{path}", "occurred_at": at, **more}
+
+
+def sale(deal: str, closed_at: str, amount: str = "100.00", **more: Any) -> list[dict[str, Any]]:
+    """A deal of the contact, created on the 1st of March and won at an instant."""
+    created = {"type": "deal_created", "deal_id": deal, "amount": amount, "contacts": [KARI]}
+    return [
+        created | {"occurred_at": "2024-03-01T09:30:00Z", "id": f"created-{deal}"},
+        {"type": "deal_closed", "deal_id": deal, "won": True, "occurred_at": closed_at, "id": f"closed-{deal}"} | more,
+    ]
+
+
+async def keep(workspace: Workspace) -> Any:
+    """Make all that the background makes; answers what is kept of the workspace's sums."""
+    running = workspace.running
+    async with running.pool.acquire() as raw:
+        connection = Connection(raw, running.generation.name)
+        ws = await workspace_number(connection, workspace.name)
+        digester = Digester(workspace.partition, running.log.partitions)
+        for _ in range(STEPS_MAX):
+            if not await digester.step(connection, ws):
+                break
+        g = connection.generation
+        assert await raw.fetchval(f"SELECT count(*) FROM {g}.stale_credit_day WHERE ws = $1", ws) == 0
+        return await raw.fetchrow(f"SELECT * FROM {g}.credit_days_kept WHERE ws = $1", ws)
+
+
+async def report(workspace: Workspace, by: str, asked: str = "") -> dict[str, tuple[int, int, str]]:
+    """Deals, contacts and revenue of each group that has any, under the linear model."""
+    answer = (await workspace.get(f"/v1/reports/attribution?model=linear&currency=EUR&group_by={by}{asked}")).json()
+    return {
+        row["group"] or row["reason"]: (row["deals"], row["contacts"], row["revenue"]["linear"])
+        for row in answer["rows"] if row["deals"] or row["revenue"]["linear"] != "0.00"
+    }  # fmt: skip
+
+
+async def told(workspace: Workspace, by: str, *events: dict[str, Any]) -> dict[str, tuple[int, int, str]]:
+    """The report after some events, which is the same before and after the background has made what is stale."""
+    await workspace.send(*events)
+    await workspace.project()
+    at_once = await report(workspace, by)
+    await keep(workspace)
+    later = await report(workspace, by, "&from=2020-01-01T00:00:00Z")  # another address: the first answer is kept
+    assert at_once == later
+    return at_once
+
+
+SOLD = [*CATALOG, KNOWN, visit("2024-03-01T10:00:00Z"), *sale("d", "2024-03-02T12:00:00Z")]
+
+
+def test_a_report_of_whole_days_reads_no_credited_touch(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        await told(workspace, "campaign", *SOLD)
+        running = workspace.running
+        async with running.pool.acquire() as raw:
+            connection = Connection(raw, running.generation.name)
+            ws = await workspace_number(connection, workspace.name)
+            for table in ("credit", "deal_touch", "deal"):
+                await raw.execute(f"DELETE FROM {connection.generation}.{table} WHERE ws = $1", ws)
+        days = "&from=2024-03-02T00:00:00Z&to=2024-03-03T00:00:00Z"
+        assert await report(workspace, "campaign", days) == {"c": (1, 1, "100.00")}
+        assert await report(workspace, "channel", days) == {"direct": (1, 1, "100.00")}
+
+    runner.run(check())
+
+
+def test_parts_of_days_and_days_between_add_up(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        more = [*sale("e", "2024-03-03T12:00:00Z", "10.00"), *sale("f", "2024-03-04T12:00:00Z", "1.00")]
+        assert await told(workspace, "campaign", *SOLD, *more) == {"c": (3, 1, "111.00")}
+        for begin, end, wanted in (
+            ("02T12:00:00Z", "04T12:00:00.000001Z", (3, 1, "111.00")),
+            ("02T12:00:00.000001Z", "04T12:00:00Z", (1, 1, "10.00")),
+            ("03T00:00:00Z", "05T00:00:00Z", (2, 1, "11.00")),
+        ):
+            assert await report(workspace, "campaign", f"&from=2024-03-{begin}&to=2024-03-{end}") == {"c": wanted}
+
+    runner.run(check())
+
+
+def test_sums_follow_a_deals_amount_close_and_retraction(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        assert await told(workspace, "campaign", *SOLD) == {"c": (1, 1, "100.00")}
+        changed = {"type": "deal_updated", "deal_id": "d", "amount": "70.00", "occurred_at": "2024-03-02T13:00:00Z"}
+        assert await told(workspace, "campaign", changed) == {"c": (1, 1, "70.00")}
+        moved = {
+            "type": "deal_updated",
+            "deal_id": "d",
+            "closed_at": "2024-03-05T12:00:00Z",
+            "occurred_at": "2024-03-06T00:00:00Z",
+        }
+        assert await told(workspace, "campaign", moved) == {"c": (1, 1, "70.00")}
+        assert await report(workspace, "campaign", "&to=2024-03-05T00:00:00Z") == {}
+        back = {"type": "event_retracted", "event_id": "closed-d", "occurred_at": "2024-03-07T00:00:00Z"}
+        assert await told(workspace, "campaign", back) == {}
+
+    runner.run(check())
+
+
+def test_sums_by_campaign_follow_its_associations(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        assert await told(workspace, "campaign", *SOLD) == {"c": (1, 1, "100.00")}
+        joined = {
+            "type": "asset_associated",
+            "asset_id": "p",
+            "campaign_id": "other",
+            "occurred_at": "2024-02-01T00:00:00Z",
+        }
+        assert await told(workspace, "campaign", joined) == {"other": (1, 1, "100.00")}
+        back = {"type": "event_retracted", "event_id": "joined", "occurred_at": "2024-03-07T00:00:00Z"}
+        ended = {
+            "type": "asset_dissociated",
+            "asset_id": "p",
+            "campaign_id": "other",
+            "occurred_at": "2024-02-20T00:00:00Z",
+        }
+        assert await told(workspace, "campaign", back, ended) == {"no_campaign": (1, 1, "100.00")}
+
+    runner.run(check())
+
+
+def test_sums_by_asset_type_follow_its_registration(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        assert await told(workspace, "asset_type", *SOLD) == {"landing_page": (1, 1, "100.00")}
+        again = {
+            "type": "asset_registered",
+            "asset_id": "p",
+            "asset_type": "blog_post",
+            "occurred_at": "2024-03-09T00:00:00Z",
+        }
+        assert await told(workspace, "asset_type", again) == {"blog_post": (1, 1, "100.00")}
+
+    runner.run(check())
+
+
+def test_sums_by_asset_follow_who_has_the_page(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        assert await told(workspace, "asset", *SOLD) == {"p": (1, 1, "100.00")}
+        again = {"type": "asset_registered", "asset_id": "q", "asset_type": "landing_page", "url": "https://shop.example/p", "occurred_at": "2024-02-09T00:00:00Z"}  # fmt: skip
+        assert await told(workspace, "asset", again) == {"q": (1, 1, "100.00")}
+
+    runner.run(check())
+
+
+FORM = {
+    "type": "form_submitted",
+    "visitor_id": "v",
+    "contact": KARI,
+    "asset_id": "f",
+    "occurred_at": "2024-03-01T10:00:00Z",
+}
+
+
+def test_sums_follow_a_first_page_visit_after_the_close(workspace: Workspace, runner: asyncio.Runner) -> None:
+    """A submission has the source of its session's first page visit, and that may come after the deal is won."""
+
+    async def check() -> None:
+        sold = sale("d", "2024-03-01T10:05:00Z")
+        assert await told(workspace, "channel", *CATALOG, FORM, *sold) == {"offline": (1, 1, "100.00")}
+        later = visit("2024-03-01T10:10:00Z")
+        assert await told(workspace, "channel", later) == {"direct": (1, 1, "100.00")}
+        # a source begins a session, to which the visit then belongs
+        late = visit("2024-03-01T10:07:00Z", "/p?utm_source=news&utm_medium=email", id="late")
+        assert await told(workspace, "channel", late) == {"offline": (1, 1, "100.00")}
+        back = {"type": "event_retracted", "event_id": "late", "occurred_at": "2024-03-05T00:00:00Z"}
+        assert await told(workspace, "channel", back) == {"direct": (1, 1, "100.00")}
+
+    runner.run(check())
+
+
+def test_sums_follow_settings(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        came = visit("2024-03-01T10:00:00Z", referrer="https://partner.example/")
+        sold = [*CATALOG, KNOWN, visit("2024-02-01T10:00:00Z"), came, *sale("d", "2024-03-02T12:00:00Z")]
+        assert (await told(workspace, "source", *sold))["partner.example"] == (1, 1, "50.00")
+        ignored = {
+            "type": "workspace_configured",
+            "settings": {"ignored_referrers": ["partner.example"]},
+            "occurred_at": "2024-03-09T00:00:00Z",
+        }
+        assert await told(workspace, "source", ignored) == {"no_source": (1, 1, "100.00")}
+
+    runner.run(check())
+
+
+def test_sums_are_made_again_for_the_days_of_another_time_zone(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        sold = [*CATALOG, KNOWN, visit("2024-03-01T10:00:00Z"), *sale("d", "2024-03-02T23:30:00Z")]
+        assert await told(workspace, "campaign", *sold) == {"c": (1, 1, "100.00")}
+        assert (await keep(workspace))["time_zone"] == "UTC"
+        zone = {
+            "type": "workspace_configured",
+            "settings": {"time_zone": "Europe/Oslo"},
+            "occurred_at": "2024-03-09T00:00:00Z",
+        }
+        assert await told(workspace, "campaign", zone) == {"c": (1, 1, "100.00")}
+        assert (await keep(workspace))["time_zone"] == "Europe/Oslo"
+        assert await report(workspace, "campaign", "&from=2024-03-03T00:00:00%2B01:00") == {"c": (1, 1, "100.00")}
+
+    runner.run(check())
+
+
+def test_a_contact_of_several_days_counts_once(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        assert await told(workspace, "channel", *SOLD, *sale("e", "2024-03-09T12:00:00Z")) == {
+            "direct": (2, 1, "200.00")
+        }
+
+    runner.run(check())
+
+
+def test_a_sum_that_says_something_else_than_the_touches_is_found(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        await told(workspace, "channel", *SOLD)
+        running = workspace.running
+        async with running.pool.acquire() as raw:
+            connection = Connection(raw, running.generation.name)
+            ws = await workspace_number(connection, workspace.name)
+            g = connection.generation
+            await raw.execute(f"UPDATE {g}.credit_day SET deals = deals + 1 WHERE ws = $1 AND group_by = 'medium'", ws)
+        async with snapshot(running.pool, workspace.name) as seen:
+            (found,) = await earned_otherwise_on_some_days(seen, 3)
+            assert found.group == "medium None, no_medium, EUR"
+            assert await earned_otherwise(seen, [found.to_us, found.to_us + 1]) == []
+
+    runner.run(check())
