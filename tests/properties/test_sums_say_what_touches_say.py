@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
 from shared.events.instants import BEGINNING_US, DAY_US, END_US, to_micros
+from shared.projection import credit_days
 from shared.projection.batch import decode
 from shared.projection.digesting import Digester
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
+from shared.projection.stages.credit_days import apply
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
 from shared.reading.snapshot import snapshot_on
 from tests.conftest import new_workspace
@@ -39,6 +41,7 @@ EXAMPLES = max(1, int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 20)
 STEPS_MAX = 200
 DAYS = 4
 CHANGES = 15
+DEALS_MAX, TOUCHES_MAX = credit_days.DEALS_MAX, apply.TOUCHES_MAX
 
 
 def history(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
@@ -124,10 +127,16 @@ async def play_and_compare(running: Running, rng: random.Random) -> tuple[list[E
     suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
 )  # fmt: skip
 def check(running: Running, runner: asyncio.Runner, seed: int) -> None:
-    found, events = runner.run(play_and_compare(running, random.Random(seed)))
+    rng = random.Random(seed)
+    credit_days.DEALS_MAX = rng.choice([1, DEALS_MAX])  # so that steps leave days without sums
+    apply.TOUCHES_MAX = rng.choice([0, 2, TOUCHES_MAX])  # so that batches have days added up again from one on
+    found, events = runner.run(play_and_compare(running, rng))
     assert not found, "\n".join([*map(repr, found), *map(repr, events)])
 
 
 @pytest.mark.timeout(7200)
 def test_sums_say_what_touches_say_after_every_event(running: Running, runner: asyncio.Runner) -> None:
-    check(running, runner)
+    try:
+        check(running, runner)
+    finally:
+        credit_days.DEALS_MAX, apply.TOUCHES_MAX = DEALS_MAX, TOUCHES_MAX

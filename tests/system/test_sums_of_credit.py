@@ -3,9 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from shared.projection.digesting import Digester
 from shared.projection.projector import workspace_number
 from shared.projection.sql import Connection
+from shared.projection.stages.credit_days import apply
 from shared.reading.credit_compared import earned_otherwise, earned_otherwise_on_some_days
 from shared.reading.snapshot import snapshot
 from tests.conftest import Workspace
@@ -141,6 +144,24 @@ def test_sums_by_campaign_follow_its_associations(workspace: Workspace, runner: 
             "occurred_at": "2024-02-20T00:00:00Z",
         }
         assert await told(workspace, "campaign", back, ended) == {"no_campaign": (1, 1, "100.00")}
+
+    runner.run(check())
+
+
+def test_sums_follow_associations_of_more_touches_than_a_batch_looks_up(
+    workspace: Workspace, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        before = [visit("2024-02-01T10:00:00Z"), *sale("early", "2024-03-01T12:00:00Z")]
+        assert await told(workspace, "campaign", *before, *SOLD) == {"c": (2, 1, "200.00")}
+        monkeypatch.setattr(apply, "TOUCHES_MAX", 1)
+        joined = {
+            "type": "asset_associated",
+            "asset_id": "p",
+            "campaign_id": "other",
+            "occurred_at": "2024-02-20T00:00:00Z",
+        }
+        assert await told(workspace, "campaign", joined) == {"c": (2, 1, "100.00"), "other": (2, 1, "100.00")}
 
     runner.run(check())
 
