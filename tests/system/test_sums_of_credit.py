@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.projection.digesting import Digester
+from shared.projection.group_lists import DECIDED_BY
 from shared.projection.projector import workspace_number
 from shared.projection.sql import Connection
 from shared.projection.stages.credit_days import apply
@@ -243,6 +244,24 @@ def test_sums_are_made_again_for_the_days_of_another_time_zone(workspace: Worksp
         assert await told(workspace, "campaign", zone) == {"c": (1, 1, "100.00")}
         assert (await keep(workspace))["time_zone"] == "Europe/Oslo"
         assert await report(workspace, "campaign", "&from=2024-03-03T00:00:00%2B01:00") == {"c": (1, 1, "100.00")}
+
+    runner.run(check())
+
+
+def test_sums_of_groups_that_other_lists_decided_about_are_not_read_and_are_made_again(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        await told(workspace, "channel", *SOLD)
+        running = workspace.running
+        async with running.pool.acquire() as raw:
+            connection = Connection(raw, running.generation.name)
+            ws, g = await workspace_number(connection, workspace.name), connection.generation
+            await raw.execute(f"UPDATE {g}.credit_days_kept SET decided_by = 'others' WHERE ws = $1", ws)
+            await raw.execute(f"UPDATE {g}.credit_day SET deals = deals + 1 WHERE ws = $1", ws)
+        assert await report(workspace, "channel", "&from=2024-03-01T00:00:00Z") == {"direct": (1, 1, "100.00")}
+        assert (await keep(workspace))["decided_by"] == DECIDED_BY
+        assert await report(workspace, "channel", "&from=2024-02-01T00:00:00Z") == {"direct": (1, 1, "100.00")}
 
     runner.run(check())
 
