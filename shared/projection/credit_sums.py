@@ -64,6 +64,8 @@ class Won(NamedTuple):
     amount_minor: int | None
 
 
+FEW_DEALS_MAX = 5_000  # whose touches are looked up; of more, to read all touches of a workspace takes less time
+
 _SPANS = "unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY span(from_us, to_us, n)"
 _DEALS = "JOIN {g}.deal d ON d.ws = $1 AND d.state = 'won' AND d.closed_us >= span.from_us AND d.closed_us < span.to_us"
 _IN_CURRENCY = "($4::text IS NULL OR d.currency = $4)"
@@ -74,6 +76,10 @@ SELECT span.n, d.currency, count(*) AS deals, sum(d.amount_minor) AS amount_mino
     count(*) FILTER (WHERE NOT EXISTS (SELECT FROM {{g}}.credit c WHERE c.ws = $1 AND c.deal = d.deal)) AS without_journey
 FROM {_SPANS} {_DEALS} GROUP BY 1, 2
 """)
+
+
+# How many deals are won in the spans between $2 and $3; not more than $4.
+FEW = sql(f"SELECT count(*) AS deals FROM (SELECT FROM {_SPANS} {_DEALS} LIMIT $4) d")
 
 
 def _keys(column: str) -> str:
@@ -92,8 +98,11 @@ def number_of(keys: bytes) -> int:
 
 
 _PAGE = f"cr.type = {TouchType.PAGE_VISITED:d}"
-_TOUCH = """
-JOIN {g}.touch t ON t.ws = $1 AND t.person = cr.person AND t.occurred_at_us = cr.occurred_at_us AND t.event_id = cr.event_id"""
+_TOUCH = "t.ws = $1 AND t.person = cr.person AND t.occurred_at_us = cr.occurred_at_us AND t.event_id = cr.event_id"
+_TOUCHES = f"""
+JOIN {{g}}.touch t ON {_TOUCH}"""
+_TOUCHES_LOOKED_UP = f"""
+CROSS JOIN LATERAL (SELECT * FROM {{g}}.touch t WHERE {_TOUCH} OFFSET 0) t"""
 
 
 def _visit(column: str) -> str:
@@ -112,7 +121,7 @@ _SOURCE = (
         "session": f"CASE WHEN {_MAY_BEGIN} THEN {_visit('session')} END",
         "event_id": f"CASE WHEN {_MAY_BEGIN} THEN {_visit('event_id')} END",
     },
-    f"""{_TOUCH}
+    f"""{_TOUCHES}
 LEFT JOIN LATERAL (
     SELECT v.url, v.utm_told, v.referrer, v.session, v.session_at_us, v.session_is_new, v.occurred_at_us, v.event_id
     FROM {{g}}.touch v WHERE NOT {_PAGE} AND t.session IS NOT NULL AND v.ws = $1 AND v.person = t.person AND v.by_visitor
@@ -131,7 +140,7 @@ _SAID: dict[GroupBy, tuple[dict[str, str], str]] = {
         {"has_asset": "coalesce(cr.asset_id, s.asset_id) IS NOT NULL", "asset_type": "s.asset_type"}, _ASSET_JOINS,
     ),
     GroupBy.UTM_CAMPAIGN: (
-        {"url": f"CASE WHEN {_PAGE} THEN t.url END", "utm_told": f"CASE WHEN {_PAGE} THEN t.utm_told END"}, _TOUCH,
+        {"url": f"CASE WHEN {_PAGE} THEN t.url END", "utm_told": f"CASE WHEN {_PAGE} THEN t.utm_told END"}, _TOUCHES,
     ),
     GroupBy.CHANNEL: _SOURCE, GroupBy.SOURCE: _SOURCE, GroupBy.MEDIUM: _SOURCE,
 }  # fmt: skip
@@ -145,13 +154,17 @@ TOGETHER: Sequence[Sequence[GroupBy]] = (
 
 
 @lru_cache(maxsize=256)
-def _of_touches(by: GroupBy, models: tuple[str, ...]) -> Statement:
+def _of_touches(by: GroupBy, models: tuple[str, ...], *, few: bool) -> Statement:
     """The credited touches of the deals won in the spans between $2 and $3, in the currency $4 (null: in each), by what they say.
 
-    One row a span and currency for all that say the same. OFFSET 0 has the touches of each deal looked up: they lie beside each other, which
-    PostgreSQL does not know.
+    One row a span and currency for all that say the same. `few`: the touches of each deal are looked up. Without OFFSET 0 PostgreSQL reads
+    all touches of the workspace for those of a few deals, for it does not know that those of a deal lie beside each other.
     """
     said, joins = _SAID[by]
+    credited = "JOIN {g}.credit cr ON cr.ws = $1 AND cr.deal = d.deal"
+    if few:
+        credited = "CROSS JOIN LATERAL (SELECT * FROM {g}.credit WHERE ws = $1 AND deal = d.deal OFFSET 0) cr"
+        joins = joins.replace(_TOUCHES, _TOUCHES_LOOKED_UP)
     columns = ", ".join(f"{column} AS {name}" for name, column in said.items())
     sums = ", ".join(f"sum((cr.shares_minor ->> '{model}')::bigint)" for model in models)
     places = ", ".join(str(n) for n in range(1, len(said) + 3))
@@ -159,7 +172,7 @@ def _of_touches(by: GroupBy, models: tuple[str, ...]) -> Statement:
 SELECT span.n, d.currency, {columns}, count(cr.shares_minor) AS paid, ARRAY[{sums}] AS minor,
     {_keys("cr.deal")} AS deals, {_keys("cr.contact")} AS contacts
 FROM {_SPANS} {_DEALS} AND {_IN_CURRENCY}
-CROSS JOIN LATERAL (SELECT * FROM {{g}}.credit WHERE ws = $1 AND deal = d.deal OFFSET 0) cr{joins}
+{credited}{joins}
 GROUP BY {places}
 """)
 
@@ -227,7 +240,11 @@ async def sums_of_spans(
     a span and currency.
     """
     by_campaign = bys[0] is GroupBy.CAMPAIGN
-    statement = _of_campaigns(tuple(models)) if by_campaign else _of_touches(bys[0], tuple(models))
+    if by_campaign:
+        statement = _of_campaigns(tuple(models))
+    else:
+        deals = (await store.fetch(FEW, *_columns(spans), FEW_DEALS_MAX + 1))[0]["deals"]
+        statement = _of_touches(bys[0], tuple(models), few=deals <= FEW_DEALS_MAX)
     found: dict[GroupBy, dict[tuple[int, Group, str], _Adding]] = {by: defaultdict(_Adding) for by in bys}
     for row in await store.fetch(statement, *_columns(spans), currency):
         for by, group in _groups(bys, row, referrers):
