@@ -5,6 +5,9 @@ They are made ahead of need: those around the present with the generation, the n
 attached, which locks the default partition `touch_other` alone; that lock is waited for a moment only. Where it is not to be
 had, because somebody reads for long, `touch_other` takes the rows, and they move when the partition can be attached.
 
+While rows move, `touch` itself is locked, too, for that moment. A statement decides which partitions it reads before it waits for the lock of
+one of them, and takes its snapshot after: if it waited for `touch_other`, it would find the rows neither there nor in the new partition.
+
 What is before 1999, or more than two years ahead, stays in `touch_other`: such instants are mistakes or few.
 """
 
@@ -98,6 +101,7 @@ async def _attach(connection: "asyncpg.Connection[asyncpg.Record]", generation: 
                 await connection.execute(f"SET LOCAL statement_timeout = {STEP_MS}")
                 await connection.execute(LOCK, generation)
                 if leaf not in await attached(connection, generation):
+                    await _lock(connection, generation, leaf)
                     for statement in _attaching(generation, leaf):
                         await connection.execute(statement)
         except NOT_TO_BE_HAD:
@@ -108,13 +112,26 @@ async def _attach(connection: "asyncpg.Connection[asyncpg.Record]", generation: 
     return False
 
 
+async def _lock(connection: "asyncpg.Connection[asyncpg.Record]", generation: str, leaf: int) -> None:
+    """Lock what must not be read while a partition is attached. Raises `LockNotAvailableError` if it cannot be now."""
+    some = f"SELECT EXISTS (SELECT FROM {generation}.touch_other WHERE {_within(leaf)})"
+    move = await connection.fetchval(some)
+    if move:
+        await connection.execute(f"LOCK TABLE ONLY {generation}.touch IN ACCESS EXCLUSIVE MODE")
+    await connection.execute(f"LOCK TABLE {generation}.touch_other IN ACCESS EXCLUSIVE MODE")
+    if not move and await connection.fetchval(some):  # they came while the lock was waited for
+        raise asyncpg.LockNotAvailableError(f"rows have come into {generation}.touch_other that are to move")
+
+
+def _within(leaf: int) -> str:
+    return f"occurred_at_us >= {leaf * LEAF_US} AND occurred_at_us < {(leaf + 1) * LEAF_US}"
+
+
 def _attaching(generation: str, leaf: int) -> Sequence[str]:
     """What makes a partition, in one transaction; the rows that are its own already move to it."""
-    table, other = f"{generation}.touch_{leaf}", f"{generation}.touch_other"
-    within = f"occurred_at_us >= {leaf * LEAF_US} AND occurred_at_us < {(leaf + 1) * LEAF_US}"
+    table, other, within = f"{generation}.touch_{leaf}", f"{generation}.touch_other", _within(leaf)
     return (
         f"CREATE TABLE {table} (LIKE {generation}.touch INCLUDING ALL, CONSTRAINT within CHECK ({within}))",
-        f"LOCK TABLE {other} IN ACCESS EXCLUSIVE MODE",
         f"WITH own AS (DELETE FROM {other} WHERE {within} RETURNING *) INSERT INTO {table} SELECT * FROM own",
         f"ALTER TABLE {generation}.touch ATTACH PARTITION {table} {_values(leaf)}",
         f"ALTER TABLE {table} DROP CONSTRAINT within",

@@ -69,7 +69,18 @@ async def _all_once(pool: "asyncpg.Pool[asyncpg.Record]", generation: str, works
         f"+ (SELECT count(DISTINCT event_id) FROM {generation}.entity_event WHERE ws = $1)", number
     )  # fmt: skip
     if counts != len(due):
-        raise Wrong(f"{workspace}: {len(due)} events make {counts} touches and entity_events")
+        rows = await pool.fetch(
+            f"SELECT event_id FROM {generation}.touch WHERE ws = $1 UNION ALL "
+            f"SELECT DISTINCT event_id FROM {generation}.entity_event WHERE ws = $1", number
+        )  # fmt: skip
+        made = Counter(row["event_id"] for row in rows)
+        lacking = sorted(sent - made.keys())
+        twice = sorted(event_id for event_id, times in made.items() if times > 1)
+        again = await pool.fetchval(NUMBER.replace("{g}", generation), workspace)
+        raise Wrong(
+            f"{workspace}: {len(due)} events make {counts} touches and entity_events, {len(rows)} when asked again; {len(lacking)} "
+            f"make none, as {lacking[:5]}, {len(twice)} several, as {twice[:5]}; its rows were {number}, and are {again}"
+        )
 
 
 async def _letters(world: World, pool: "asyncpg.Pool[asyncpg.Record]") -> None:

@@ -16,6 +16,9 @@ LIBRARIES = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib64/faketime/libfak
 STEPS_HOURS = (0, 5, -7, 11, -3)  # how far a sender's clock is from ours, one request after another
 OWN_STEPS_HOURS = (3, -2)  # of a process of ours; its events stay within what may lie in the future
 OWN_STEP_S = 2.0  # how long it lasts
+STEPPED_WITHIN_S = (
+    30.0  # a process tells the new time once it has read the file anew, and made the header anew that says it
+)
 SENDERS = 4
 VISITS = 4  # of a request
 SLACK_US = 60_000_000  # a request may have to be sent again
@@ -74,11 +77,21 @@ async def step_ours(world: World, clock: Path, url: str, others: Sequence[str]) 
     async with httpx.AsyncClient(timeout=15) as client:
         for hours in OWN_STEPS_HOURS:
             clock.write_text(f"{hours:+d}h")
+            await _stepped(client, url, hours)
             await asyncio.sleep(OWN_STEP_S)
-            date = parsedate_to_datetime((await client.get(f"{url}/healthz")).headers["date"])
-            believed_s = (date - from_micros(time.time_ns() // 1_000)).total_seconds()
-            if abs(believed_s - dt.timedelta(hours=hours).total_seconds()) > NEAR_S:
-                raise Wrong(f"a clock was to step by {hours:+d} h, but it is {believed_s:+.0f} s off")
             said.append(f"{hours:+d} h")
     clock.write_text("+0")
     return f"; the wall clocks of {', '.join(others)} stepped by {', '.join(said)} and back"
+
+
+async def _stepped(client: httpx.AsyncClient, url: str, hours: int) -> None:
+    """Wait until a process tells in its answers the time that it is to believe. Raises `Wrong` if it does not."""
+    until_s = time.monotonic() + STEPPED_WITHIN_S
+    while True:
+        date = parsedate_to_datetime((await client.get(f"{url}/healthz")).headers["date"])
+        believed_s = (date - from_micros(time.time_ns() // 1_000)).total_seconds()
+        if abs(believed_s - dt.timedelta(hours=hours).total_seconds()) <= NEAR_S:
+            return
+        if time.monotonic() > until_s:
+            raise Wrong(f"a clock was to step by {hours:+d} h, but it is {believed_s:+.0f} s off")
+        await asyncio.sleep(0.2)

@@ -11,6 +11,7 @@ from services.replay.rebuild import Rebuild
 from shared.projection.partitions import (
     AHEAD_LEAVES,
     LEAF_US,
+    attach_partitions,
     attached,
     leaf_of,
     present,
@@ -55,6 +56,13 @@ async def read(running: Running) -> int:
     async with running.pool.acquire() as connection, connection.transaction():
         await connection.execute(f"SET LOCAL statement_timeout = {SHORT_MS}")
         return int(await connection.fetchval("SELECT count(*) FROM g1.touch"))
+
+
+async def until_it_waits(running: Running, pid: int) -> None:
+    """Wait until a connection waits for a lock."""
+    async with asyncio.timeout(20):
+        while not await running.pool.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", pid):
+            await asyncio.sleep(0.001)
 
 
 async def project(workspace: Workspace, *years: int, begin: int = 0) -> None:
@@ -102,6 +110,34 @@ def test_rows_move_to_their_partition_once_it_can_be_made(own: Running, runner: 
         assert await rows_of(own, "touch_other") == 0
         assert await read(own) == 3
         assert (await verified(own)).differing == []
+
+    runner.run(check())
+
+
+def test_a_statement_that_waits_for_a_partition_misses_none_of_the_rows_that_move(
+    own: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.projection.partitions.LOCK_WAIT_MS", 20_000)
+
+    async def check() -> None:
+        workspace = await new_workspace(own, "waits")
+        async with own.pool.acquire() as long, long.transaction(isolation="repeatable_read", readonly=True):
+            await long.fetchval("SELECT count(*) FROM g1.touch")
+            events = [{**visit(n, at_year(2017) + n), "visitor_id": f"v{n}"} for n in range(900)]
+            assert (await workspace.send(*events)).status_code == 202
+            await workspace.project()
+        async with own.pool.acquire() as holds, own.pool.acquire() as waits, own.pool.acquire() as moves:
+            pid = waits.get_server_pid()
+            async with holds.transaction():
+                await holds.execute(
+                    "LOCK TABLE g1.touch_other IN ACCESS SHARE MODE"
+                )  # the partition cannot be made yet
+                making = asyncio.create_task(attach_partitions(moves, "g1", {leaf_of(at_year(2017))}))
+                await until_it_waits(own, moves.get_server_pid())
+                counting = asyncio.create_task(waits.fetchval("SELECT count(*) FROM g1.touch WHERE event_id <> $1", ""))
+                await until_it_waits(own, pid)
+            assert await making == {leaf_of(at_year(2017))}
+            assert await counting == 900
 
     runner.run(check())
 
