@@ -123,6 +123,10 @@ def test_sums_follow_a_deals_amount_close_and_retraction(workspace: Workspace, r
         assert await report(workspace, "campaign", "&to=2024-03-05T00:00:00Z") == {}
         back = {"type": "event_retracted", "event_id": "closed-d", "occurred_at": "2024-03-07T00:00:00Z"}
         assert await told(workspace, "campaign", back) == {}
+        gone = {"type": "event_retracted", "event_id": "created-d", "occurred_at": "2024-03-07T00:00:00Z"}
+        again = {"type": "event_retracted", "event_id": "closed-e", "occurred_at": "2024-03-07T00:00:00Z"}
+        assert await told(workspace, "campaign", *sale("e", "2024-03-02T12:00:00Z")) == {"c": (1, 1, "100.00")}
+        assert await told(workspace, "campaign", gone, again, gone | {"event_id": "created-e"}) == {}
 
     runner.run(check())
 

@@ -24,8 +24,7 @@ from shared.projection.stages.credit_days.gather import (
     CLOSES_OF_ASSETS,
     CLOSES_OF_PERSONS,
     CLOSES_OF_WINDOWS,
-    KEPT,
-    LATEST_CLOSE,
+    KEPT_AND_LATEST,
 )
 from shared.projection.visitors import owned_persons
 from shared.rules.influence import TouchType
@@ -43,11 +42,12 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     visits = _later_visits(changes)
     if not closes and not catalog.windows and not catalog.named and not visits:
         return []
-    kept = await context.connection.fetchrow(KEPT, context.ws)
+    kept = await context.connection.fetchrow(KEPT_AND_LATEST, context.ws)
     if kept is None:
         return []
     days, through_day = days_of(kept["time_zone"]), kept["through_day"]
-    closes |= await _of_visits(context, changes, visits)
+    if kept["latest_us"] is not None:
+        closes |= await _of_visits(context, changes, visits, kept["latest_us"])
     through_day = await _of_catalog(context, catalog, closes, days, through_day)
     if stale := sorted({day for at_us in closes if (day := days.day_of(at_us)) < through_day}):
         await context.connection.execute(MARK, context.ws, stale)
@@ -74,13 +74,8 @@ def _later_visits(changes: Changes) -> _Visits:
     return out
 
 
-async def _of_visits(context: Context, changes: Changes, visits: _Visits) -> set[int]:
-    """When the deals were won of whose journeys a touch may have another source for these visits."""
-    if not visits:
-        return set()
-    latest_us = await context.connection.fetchval(LATEST_CLOSE, context.ws)
-    if latest_us is None:
-        return set()
+async def _of_visits(context: Context, changes: Changes, visits: _Visits, latest_us: int) -> set[int]:
+    """When the deals were won of whose journeys a touch may have another source for these visits; the last was closed at `latest_us`."""
     added = [row for row in changes.of(TouchesAdded).touches if row.by_visitor]
     known = {row.person for row in added} - set(owned_persons(changes.of(VisitorsChanged).states, added))
     asked = [visit for visit in visits if visit[1] < latest_us and visit[0] not in known]

@@ -4,7 +4,10 @@ from shared.projection.sql import sql
 from shared.projection.windows import KEY_COLUMN
 
 KEPT = sql("SELECT time_zone, through_day, decided_by FROM {g}.credit_days_kept WHERE ws = $1")
-LATEST_CLOSE = sql("SELECT max(closed_us) FROM {g}.deal WHERE ws = $1")
+KEPT_AND_LATEST = sql("""
+SELECT time_zone, through_day, (SELECT max(closed_us) FROM {g}.deal WHERE ws = $1) AS latest_us
+FROM {g}.credit_days_kept WHERE ws = $1
+""")  # with the last instant at which a deal was closed; null if none was
 CLOSES_OF_PERSONS = sql("""
 SELECT DISTINCT d.closed_us FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) u(person, after_us, until_us)
 JOIN {g}.identity_interval o ON o.ws = $1 AND o.person = u.person
