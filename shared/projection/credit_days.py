@@ -16,7 +16,7 @@ from shared.projection.stages.entities.gather import as_read
 from shared.rules.referrer import ReferrerRules
 
 DEALS_MAX = (
-    200  # won on the days that a step adds up, unless one day has more: some 0.2 s, which a live batch may have to wait
+    100  # won on the days that a step adds up, unless one day has more: some 0.2 s, for which a live batch may wait
 )
 STALE_MAX = 31  # days that a step adds up again
 
