@@ -15,9 +15,7 @@ from shared.projection.stages.credit_days.gather import KEPT
 from shared.projection.stages.entities.gather import as_read
 from shared.rules.referrer import ReferrerRules
 
-DEALS_MAX = (
-    100  # won on the days that a step adds up, unless one day has more: some 0.2 s, for which a live batch may wait
-)
+DEALS_MAX = 100  # won on the days that a step adds up, unless one day has more: some 0.2 s, which a batch may wait for
 STALE_MAX = 31  # days that a step adds up again
 
 CREDIT_DAY_COLUMNS = ("ws", "day", "group_by", "name", "reason", "currency", "deals", "contacts", "paid", "minor")
