@@ -76,6 +76,14 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "event_id", "type", "occurred_at", "contact", "asset_id", "campaigns", "roles", "weight", "share:money", "reason",
     ),
     "/v1/reports/attribution": ("group", "name", "reason", "deals", "contacts", "revenue.*", "credit.*"),
+    "/v1/generations": (
+        "name", "state", "workspace", "shape", "this_release", "created_at", "live_since", "expires_at", "events", "behind_events", "bytes",
+        "made", "changes", "other_lists",
+    ),
+    "/v1/verifications": (
+        "number", "made_by", "generation", "state", "began_at", "ended_at", "sample", "tables", "rows", "offsets", "events", "differences",
+        "left_out", "failure",
+    ),
     "/v1/producers": (
         "producer", "accepted", "mapped", "unmapped", "refused", "refused_by", "first_seen", "last_seen", "dead_letters", "more_names", "names",
     ),

@@ -66,7 +66,7 @@ class Comparison:
             *(_digests_in_words(said) for said in self.cells),
         ]
         return Found(
-            self.offsets, self.sample and self.sample.said, len(self.tables),
+            self.offsets, None if self.sample is None else self.sample.said, len(self.tables),
             sum(live.rows for live, _ in self.tables.values()), differences, sorted(self.left_out.values()),
         )  # fmt: skip
 

@@ -79,9 +79,7 @@ class Record:
 
 
 @asynccontextmanager
-async def recorded(
-    pool: "asyncpg.Pool[asyncpg.Record]", made_by: MadeBy, generation: str
-) -> AsyncIterator[Record]:
+async def recorded(pool: "asyncpg.Pool[asyncpg.Record]", made_by: MadeBy, generation: str) -> AsyncIterator[Record]:
     """Record the verification of a generation that is made meanwhile: its beginning at once, and at the end what was found.
 
     An error is recorded as why it failed, and goes on to the caller. A verification that is cancelled or killed has no end. Keeps a

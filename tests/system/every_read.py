@@ -54,6 +54,9 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/v1/reports/attribution": ("/v1/reports/attribution", f"/v1/reports/attribution?model=linear&model=u_shaped&{RANGE}"),
     "/v1/status": ("/v1/status",),
     "/v1/producers": ("/v1/producers",),
+    "/v1/generations": ("/v1/generations",),
+    "/v1/generations/{name:id}/difference": ("/v1/generations/g1/difference",),
+    "/v1/verifications": ("/v1/verifications",),
 }  # fmt: skip
 """Calls of every read, by the path of its route. A route that is not here fails the tests that call all of them."""
 
