@@ -150,8 +150,9 @@ class Association(_Since):
 
 
 class CampaignAnswer(CampaignFields, Answer):
-    """A campaign, its spend in all, and its associations."""
+    """A campaign, its spend in all, and its associations. `deleted_by` is the event that deleted it."""
 
+    deleted_by: str | None
     spent: list[Money]
     associations: list[Association]
 
@@ -355,6 +356,21 @@ class SpendList(Ranged):
     """A campaign's spend, in the order of its days."""
 
     items: list[SpendItem]
+    next_cursor: Cursor | None
+
+
+class BudgetItem(TypedDict):
+    """A sum that is planned for a campaign; as it was sent, if its currency cannot express it."""
+
+    event_id: str
+    name: str | None
+    amount: Money
+
+
+class BudgetItemList(Answer):
+    """The items of a campaign's budget, in the order in which they were told."""
+
+    items: list[BudgetItem]
     next_cursor: Cursor | None
 
 

@@ -49,6 +49,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "results.influenced_contacts", "results.influenced_deals", "results.influenced_revenue:money",
     ),
     "/v1/campaigns/{campaign_id:id}/spend": ("event_id", "on", "amount:money", "asset_id"),
+    "/v1/campaigns/{campaign_id:id}/budget-items": ("event_id", "name", "amount:money"),
     "/v1/catalog/unresolved": ("campaign_id", "asset_id", "utm_campaign", "url", "events", "visits", "first_seen", "last_seen"),
     "/v1/assets": (
         "asset_id", "asset_type", "name", "url", "target_url", "network", "ad_type", "campaign", "campaigns", "touches", "first_seen", "last_seen",

@@ -17,6 +17,7 @@ ANSWERS: Mapping[str, Any] = {
     "/v1/campaigns/{campaign_id}/sessions": a.SessionsBehind,
     "/v1/campaigns/{campaign_id}/refusals": a.RefusalList,
     "/v1/campaigns/{campaign_id}/spend": a.SpendList,
+    "/v1/campaigns/{campaign_id}/budget-items": a.BudgetItemList,
     "/v1/catalog/unresolved": a.UnresolvedAnswer | a.UnresolvedOfKind,
     "/v1/assets": a.AssetList,
     "/v1/assets/{asset_id}": a.AssetAnswer,

@@ -86,6 +86,7 @@ READS: dict[str, str] = {
     "/v1/campaigns/{campaign_id}/sessions": "/v1/campaigns/spring/sessions",
     "/v1/campaigns/{campaign_id}/refusals": "/v1/campaigns/retired/refusals",
     "/v1/campaigns/{campaign_id}/spend": "/v1/campaigns/spring/spend",
+    "/v1/campaigns/{campaign_id}/budget-items": "/v1/campaigns/autumn/budget-items",
     "/v1/catalog/unresolved": "/v1/catalog/unresolved",
     "/v1/assets": "/v1/assets?limit=2",
     "/v1/assets/{asset_id}": "/v1/assets/letter",

@@ -79,7 +79,7 @@ function said(v) {
   const what = `${v.generation}, ${extent(v)}, ${by(v)}`;
   if (v.state === "running") return h("p", { class: "note", role: "status" }, `A comparison of ${what} goes on since ${instantOf(v.began_at)}.`);
   if (v.state === "not_ended") return h("p", { class: "note" }, `The comparison of ${what} of ${instantOf(v.began_at)} did not end: its process was killed. Nothing is known of the rows.`);
-  const texts = { agreed: "The rows are what the log makes.", differed: "Rows are other than what the log makes.", failed: "The rows could not be compared." };
+  const texts = { agreed: "The rows are what the log makes.", differed: "Some rows differ from what the log makes.", failed: "The rows could not be compared." };
   return [verdict(v.state === "agreed", texts[v.state], null), h("p", { class: "soft" }, `${instantOf(v.began_at)}, ${what}. `, compared(v), compared(v) && ", ", `took ${took(v)}.`),
     v.failure && h("p", { class: "bad" }, v.failure),
     v.left_out?.length > 0 && h("p", { class: "soft" }, `Not compared, for settings are applied to all of their history: ${v.left_out.join(", ")}.`),
@@ -124,7 +124,7 @@ const changes = c => [...Object.entries(c.settings).map(([name, value]) => `${na
 function whatIfs(items, own) {
   if (!items.length) return h("div", { class: "pad" }, h("p", { class: "muted" }, "There is no what-if. ", h("code", { class: "mono" }, "touchline replay what-if hourly --set session_gap_minutes=60"), " makes one; the live numbers stay as they are."));
   return h("div", { class: "scroll" }, h("table", { class: "cards", role: "table" }, h("caption", { class: "sr" }, "What-ifs"),
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Name", "What is otherwise", "Made", "Kept until", "Compare"].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i > 1 ? "n" : null }, t)))),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Name", "What is changed", "Made", "Kept until", "Compare"].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i > 1 ? "n" : null }, t)))),
     h("tbody", { role: "rowgroup" }, items.map(g => h("tr", { role: "row" }, h("td", { role: "cell", class: "wide" }, h("b", {}, g.name), g.workspace !== own && h("small", { class: "muted" }, ` of ${g.workspace}`)),
       h("td", { role: "cell", class: "wide stated" }, changes(g.changes).join("; ") || "nothing"), h("td", { role: "cell", class: "n", "data-l": "Made" }, instantOf(g.created_at)),
       h("td", { role: "cell", class: "n", "data-l": "Kept until" }, instantOf(g.expires_at)),
@@ -145,26 +145,27 @@ function more(money, { before, after }) {
   return [...totals].filter(([, t]) => t.minor).map(([currency, t]) => (t.minor > 0n ? "+" : "") + moneyText(inUnits(t.minor, t.digits), currency)).join(", ");
 }
 
-function campaign(c, name) {
+function campaign(c) {
   const rows = [...Object.entries(c.metrics).map(([metric, pair]) => [METRICS[metric]?.[0] || metric, isMoney(metric), pair]),
     ...Object.entries(c.excluded).map(([reason, pair]) => ["Kept out: " + (REASONS[reason] || reason), false, pair])];
-  const there = c.exists.before ? (c.exists.after ? "" : " (it is not there otherwise)") : " (it is there only otherwise)";
-  return h("section", { class: "would" }, h("h4", {}, (c.name || c.campaign_id) + there), h("div", { class: "scroll" }, h("table", { class: "mini" },
-    h("thead", {}, h("tr", {}, ["Number", "Live", name, "Change"].map((t, i) => h("th", { scope: "col", class: i ? "n" : null }, t)))),
-    h("tbody", {}, rows.map(([label, money, pair]) => h("tr", {}, h("th", { scope: "row" }, label), h("td", { class: "n" }, shown(money, pair.before)), h("td", { class: "n" }, shown(money, pair.after)), h("td", { class: "n" }, more(money, pair))))))));
+  const there = c.exists.before ? (c.exists.after ? "" : " (not in the what-if)") : " (only in the what-if)";
+  return h("tbody", {}, h("tr", { class: "sec" }, h("th", { scope: "rowgroup", colspan: 4 }, (c.name || c.campaign_id) + there)),
+    rows.map(([label, money, pair]) => h("tr", {}, h("th", { scope: "row" }, label), h("td", { class: "n" }, shown(money, pair.before)), h("td", { class: "n" }, shown(money, pair.after)), h("td", { class: "n" }, more(money, pair)))));
 }
+const pairs = (campaigns, name) => h("div", { class: "scroll" }, h("table", { class: "mini pairs" }, h("caption", { class: "sr" }, `Numbers that differ, live and in ${name}`),
+  h("thead", {}, h("tr", {}, ["Campaign", "Live", name, "Change"].map((t, i) => h("th", { scope: "col", class: i ? "n" : null }, t)))), campaigns.map(campaign)));
 
 // The what-if against the live numbers, in a drawer.
 async function compare(g) {
-  const path = `/v1/generations/${encodeURIComponent(g.name)}/difference`, { model } = query(), host = h("div", { "aria-live": "polite", "aria-busy": "true" }, h("p", { class: "muted" }, "Comparing all campaigns…"));
+  const path = `/v1/generations/${encodeURIComponent(g.name)}/difference`, { model } = query(), host = h("div", { class: "said", "aria-live": "polite", "aria-busy": "true" }, h("p", { class: "muted" }, "Comparing all campaigns…"));
   openDrawer({ title: `${g.name} and the live numbers`, above: changes(g.changes).join("; "), look: "across" }, host,
     h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + address(path, { model }))));
   try {
     const told = await get(path, { model }), rest = told.campaigns.slice(CAMPAIGNS_SHOWN);
-    show(host, h("p", { class: "sum" }, h("b", {}, told.campaigns.length ? `${counted(told.campaigns.length, "campaign")} would have other numbers, of all time.` : "No number of any campaign differs.")),
+    show(host, h("p", { class: "sum" }, h("b", {}, told.campaigns.length ? `${counted(told.campaigns.length, "campaign")} with other numbers, of all time.` : "No number of any campaign differs.")),
       !told.same_position && h("p", { class: "note" }, "The live numbers show events that came after it was made; they are differences too."),
-      told.campaigns.slice(0, CAMPAIGNS_SHOWN).map(c => campaign(c, g.name)),
-      rest.length > 0 && h("details", {}, h("summary", {}, counted(rest.length, "more campaign")), rest.map(c => campaign(c, g.name))));
+      told.campaigns.length > 0 && pairs(told.campaigns.slice(0, CAMPAIGNS_SHOWN), g.name),
+      rest.length > 0 && h("details", {}, h("summary", {}, counted(rest.length, "more campaign")), pairs(rest, g.name)));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     show(host, h("p", { class: "bad", role: "alert" }, error.status === 404 ? "It is not there any more: its time was over, or somebody has dropped it." : error.message),

@@ -120,7 +120,7 @@ function showAway(parts, since) {
 }
 
 // A skeleton of the layout that most pages have: a head, tiles, rows.
-const skeleton = () => h("div", { "aria-busy": "true", "aria-label": "Loading" },
+const skeleton = () => h("div", { role: "status", "aria-busy": "true", "aria-label": "Loading" },
   h("div", { class: "head" }, h("div", {}, h("span", { class: "sk tall", "--w": "12rem" }))),
   h("section", { class: "panel" }, h("header", {}, h("span", { class: "sk tall", "--w": "40%" })),
     h("div", { class: "pad" }, [70, 90, 55, 80, 65, 75].map(width => h("p", {}, h("span", { class: "sk", "--w": width + "%" }), " ")))));
