@@ -57,9 +57,10 @@ function head({ campaign: c, overview, roi }) {
   const when = c.starts_on ? `, ${dayOf(c.starts_on)}${c.ends_on ? " to " + dayOf(c.ends_on) : " on"}` : "";
   const spent = c.spent.map(m => moneyText(m.amount, m.currency)).join(", ");
   return [h("p", { class: "crumb" }, h("a", { href: link("campaigns") }, "Campaigns")), h("h1", {}, name(c)),
-    h("p", { class: "facts" }, h("span", {}, ended + (c.deleted_at ? ` on ${dayOf(c.deleted_at)}` : when)), c.deleted_by && takeBackButton(c.deleted_by, `the deletion of ${name(c)}`), c.owner && h("span", {}, c.owner),
+    h("p", { class: "facts" }, h("span", {}, ended + (c.deleted_at ? ` on ${dayOf(c.deleted_at)}` : when)), c.owner && h("span", {}, c.owner),
       c.budget && h("span", {}, `Budget ${moneyText(c.budget.amount, c.budget.currency)}${spent ? ", spent " + spent : ""}`),
-      roi?.return && h("span", {}, "Return ", h("b", {}, inPercent(roi.return)), " of what was spent")),
+      roi?.return && h("span", {}, "Return ", h("b", {}, inPercent(roi.return)), " of what was spent"),
+      c.deleted_by ? takeBackButton(c.deleted_by, `the deletion of ${name(c)}`) : !c.deleted_at && changeButton("Delete", "delete-campaign", () => deleteCampaign({ campaign_id: ID, name: name(c) }), "btn quiet small")),
     c.utm_campaign.length > 0 && h("p", { class: "facts" }, "Claims ", c.utm_campaign.map(u =>
       h("span", { class: "chip" }, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`))),
     h("p", { class: "facts", id: "settled" }, overview.settled_through
@@ -251,11 +252,10 @@ function draw(host, data, status, refresh) {
   if (!document.getElementById("bottom")) {
     why = whyPanel();
     host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, controls(refresh), compareControl(refresh),
-      changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register a new one", "register", () => registerAsset({ into: ID })), h("span", { id: "delete-place" }))), h("div", { id: "top" }),
+      changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register a new one", "register", () => registerAsset({ into: ID })))), h("div", { id: "top" }),
       h("div", { class: "cols" }, h("div", { id: "left" }), h("div", {}, h("div", { id: "right" }), why.panel)), h("div", { id: "bottom" }));
   }
   show(document.getElementById("who"), head(data));
-  show(document.getElementById("delete-place"), !data.campaign.deleted_at && changeButton("Delete", "delete-campaign", () => deleteCampaign({ campaign_id: ID, name: host.called }), "btn quiet"));
   const k = ranks([ID, ...data.held.flatMap(a => a.held.map(t => t.campaign))]), reading = document.activeElement?.classList.contains("timeline");
   show(document.getElementById("top"), h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers, over time, and associations"),
     tiles(data, currency, refresh), chart(data, currency, refresh), band(data, k, refresh)));

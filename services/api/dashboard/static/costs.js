@@ -1,6 +1,6 @@
 // What a campaign costs: its spend and its budget, item by item, each with the way back.
 import { address, all } from "./api.js";
-import { takeBackButton } from "./changes.js";
+import { mayChange, takeBackButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, money, moneyText } from "./format.js";
@@ -15,9 +15,9 @@ async function items({ title, name, path, query, heads, row, called, none }) {
   const told = await all(path, query, SHOWN_MAX);
   const total = sums(told.items, item => item.amount);
   show(rows, !told.items.length ? h("p", { class: "muted" }, none) : h("section", {}, h("h3", {}, counted(told.items.length, "item") + (told.more ? " and more" : "")),
-    h("div", { class: "scroll" }, h("table", { class: "mini" }, h("thead", {}, h("tr", {}, heads.map(text => h("th", { scope: "col" }, text)), h("th", { scope: "col", class: "n" }, "Amount"))),
-      h("tbody", {}, told.items.map(item => h("tr", {}, row(item).map(cell => h("td", {}, cell)), h("td", { class: "n" }, money(item.amount.amount, item.amount.currency), takeBackButton(item.event_id, called(item)))))),
-      h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: heads.length }, "Sum"), h("td", { class: "n" }, total)))))));
+    h("div", { class: "scroll" }, h("table", { class: "mini" }, h("thead", {}, h("tr", {}, heads.map(text => h("th", { scope: "col" }, text)), h("th", { scope: "col", class: "n" }, "Amount"), mayChange() && h("th", { scope: "col", class: "n" }, "Change"))),
+      h("tbody", {}, told.items.map(item => h("tr", {}, row(item).map(cell => h("td", {}, cell)), h("td", { class: "n" }, money(item.amount.amount, item.amount.currency)), mayChange() && h("td", { class: "n" }, takeBackButton(item.event_id, called(item)))))),
+      h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: heads.length }, "Sum"), h("td", { class: "n" }, total), mayChange() && h("td", {})))))));
 }
 
 // `held` are the names of assets by id.
