@@ -175,7 +175,11 @@ async def put_asset(
     if now.registered_by and wished.asset_type != now.said["asset_type"]:
         raise _other_type(now, wished.asset_type)
     changed = {name: v for name in ASSET_FIELDS if (v := getattr(wished, name)) and v != now.said.get(name)}
-    if "target_url" in changed and wished.asset_type in LEADING_TYPES and target_of(wished.asset_type, changed["target_url"]) is None:
+    if (
+        "target_url" in changed
+        and wished.asset_type in LEADING_TYPES
+        and target_of(wished.asset_type, changed["target_url"]) is None
+    ):
         message = f"a link to {changed['target_url'][:100]!r} would lead nowhere; an absolute address of http or https is needed"
         raise CallRefused("bad_value", message, field="target_url")
     more = await _addresses_taken(snapshot, wished, changed, move=move)
