@@ -147,6 +147,15 @@ def test_to_forget_whom_nobody_knows_makes_no_contact_and_an_early_request_creat
     run(check())
 
 
+def test_an_error_names_a_contact_as_the_request_did(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        await sealed.send(FORM)  # accepted, and not projected yet
+        told = await sealed.get("/v1/contacts/kari@nordmann.example")
+        assert (told.status_code, told.json()["detail"]) == (404, "there is no contact 'kari@nordmann.example'")
+
+    run(check())
+
+
 def test_hubspots_privacy_deletion_forgets_the_contact(sealed: Workspace, run: Run) -> None:
     async def check() -> None:
         portal = await connected(sealed)
