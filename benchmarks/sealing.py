@@ -6,7 +6,6 @@ all new persons of a request.
 """
 
 import asyncio
-import json
 import os
 import random
 import shutil
@@ -17,6 +16,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import orjson
 import psutil
 
 from benchmarks.load import Server, now, post, read_bodies, until_readable, write_bodies
@@ -38,9 +38,9 @@ class Memory(Vault):
 
     async def persons(self, workspace: str, names: Collection[Name]) -> dict[Name, Person]:
         for name in names:
-            if (workspace, name) not in self._persons:
-                self._persons[workspace, name] = Person(f"~{name.kind}{new_pseudonym()}", PersonKey(os.urandom(16)))
-        return {name: self._persons[workspace, name] for name in names}
+            if name not in self._recent[workspace]:
+                self._recent[workspace][name] = Person(f"~{name.kind}{new_pseudonym()}", PersonKey(os.urandom(16)))
+        return self._recent[workspace]
 
 
 def visits(rng: random.Random) -> list[bytes]:
@@ -54,7 +54,7 @@ def visits(rng: random.Random) -> list[bytes]:
         }  # fmt: skip
         if rng.random() < 0.6:
             event["referrer"] = f"https://www.google.com/search?q={rng.randrange(50)}"
-        out.append(json.dumps(event).encode())
+        out.append(orjson.dumps(event))
     return out
 
 

@@ -2,20 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-import msgspec
-import orjson
-
-from shared.events.codec import Record, encode_record
 from shared.log.port import Entry, EventLog, Position
-from shared.sealing.fields import Place, Sealing, other_names_in, places_in, sealed
+from shared.sealing.fields import Said, Sealing, names_in, sealed
 from shared.sealing.names import Name
+from shared.sealing.record import said_in, with_changes
 from shared.sealing.vault import Vault
 
 FORGETS = "contact_forgotten"
-
-_decode = msgspec.json.Decoder(Record).decode
 
 
 class SealedLog:
@@ -82,33 +76,30 @@ async def as_stored(log: EventLog, workspace: str, values: Sequence[bytes]) -> S
 
 async def seal_all(vault: Vault, workspace: str, values: Sequence[bytes]) -> tuple[list[bytes], set[Name]]:
     """Records of the log, sealed; and the names that they say are to be forgotten."""
-    records = [_decode(value) for value in values]
-    events: list[dict[str, Any]] = [orjson.loads(bytes(record.event)) for record in records]
-    places = list(map(places_in, events))
-    others = list(map(other_names_in, events))
-    names = {name for of_event in places for _, _, name in of_event}
-    persons = await vault.persons(workspace, names.union(*others))
-    forgotten = {
-        name
-        for event, of_event in zip(events, places, strict=True)
-        if event["type"] == FORGETS
-        for _, _, name in of_event
-    }
-    sealing = Sealing(persons, partial(vault.value, workspace), partial(vault.url, workspace))
-    stored = [
-        seal_one(record, event, of_event, sealing) if of_event or more or "properties" in event else value
-        for value, record, event, of_event, more in zip(values, records, events, places, others, strict=True)
-    ]
+    said = [said_in(value) for value in values]
+    value_of, url_of = partial(vault.value, workspace), partial(vault.url, workspace)
+    sealing = Sealing(vault.remembered(workspace), value_of, url_of)
+    stored = list(values)
+    waiting = [place for place in range(len(values)) if not _seal_at(place, stored, said[place], sealing)]
+    forgotten: set[Name] = set()
+    for told in said:
+        if told.type == FORGETS:
+            forgotten.update(names_in(told))
+    if waiting:
+        names = {name for place in waiting for name in names_in(said[place])}
+        sealing = Sealing(await vault.persons(workspace, names), value_of, url_of)
+        for place in waiting:
+            if not _seal_at(place, stored, said[place], sealing):
+                raise AssertionError(f"the vault was not asked for a name of {said[place]}")
     return stored, forgotten
 
 
-def seal_one(record: Record, event: dict[str, Any], places: Sequence[Place], sealing: Sealing) -> bytes:
-    """A record with its event sealed."""
-    beside = sealed(event, places, sealing)
-    raw = msgspec.Raw(orjson.dumps(event))
-    return encode_record(
-        Record(
-            record.v, record.key, record.received_at, raw, record.id, record.occurred_at, record.user_agent,
-            beside or record.sealed, record.key_hint,
-        )
-    )  # fmt: skip
+def _seal_at(place: int, stored: list[bytes], said: Said, sealing: Sealing) -> bool:
+    """Seal the record at a place of a list; False, and nothing is done, if a name is not known yet."""
+    try:
+        changed = sealed(said, sealing)
+    except KeyError:
+        return False
+    if changed is not None:
+        stored[place] = with_changes(stored[place], changed)
+    return True

@@ -6,8 +6,8 @@ the key that the person's other texts are sealed with. Without the row nobody ca
 
 import asyncio
 import os
-from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -24,21 +24,18 @@ CACHED_URLS = 16_384  # about 8 MB; most visits are to few addresses
 CACHED_PERSONS = 65_536  # about 60 MB; an hour's visitors of a busy workspace
 FORGOTTEN = "forgotten"  # the topic of `shared.wakeups`: caches of persons are dropped
 PAGE = 5_000  # names in one statement
+ATTEMPTS = 3  # at adding names that others add, or free for a new contact, at the same time
 
 KNOWN = """
 SELECT workspace_id, digest, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND digest = ANY($2::text[])
 """
-KNOWN_OR_ADDED = """
-WITH added AS (
-    INSERT INTO touchline.person (workspace_id, digest, pseudonym, key, sealed)
-    SELECT u.workspace_id, u.digest, u.pseudonym, u.key, u.sealed
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[]) u(workspace_id, digest, pseudonym, key, sealed)
-    CROSS JOIN (SELECT CASE WHEN $6 THEN set_config('synchronous_commit', 'off', true) END) quick
-    ON CONFLICT (workspace_id, digest) DO NOTHING RETURNING workspace_id, digest)
-SELECT workspace_id, digest, NULL AS pseudonym, NULL AS sealed FROM added
-UNION ALL SELECT p.workspace_id, p.digest, p.pseudonym, p.sealed
-FROM unnest($1::text[], $2::text[]) u(workspace_id, digest) JOIN touchline.person p USING (workspace_id, digest)
-"""  # a row that another transaction adds meanwhile is in neither part
+ADD = """
+INSERT INTO touchline.person (workspace_id, digest, pseudonym, key, sealed)
+SELECT u.workspace_id, u.digest, u.pseudonym, u.key, u.sealed
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[]) u(workspace_id, digest, pseudonym, key, sealed)
+CROSS JOIN (SELECT CASE WHEN $6 THEN set_config('synchronous_commit', 'off', true) END) quick
+ON CONFLICT (workspace_id, digest) DO NOTHING RETURNING workspace_id, digest
+"""  # first: most names that a process does not remember are new
 NAMED = """
 SELECT workspace_id, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND key = ANY($2::bigint[])
 """
@@ -62,14 +59,6 @@ class Person(NamedTuple):
     key: PersonKey
 
 
-class _New(NamedTuple):
-    """What a name gets that has no row yet: a pseudonym, the seed of its key, and what its row holds."""
-
-    pseudonym: str
-    seed: bytes
-    sealed: bytes
-
-
 class _Batch(NamedTuple):
     """Names that are asked for together, each with its workspace, and the task that asks."""
 
@@ -91,8 +80,9 @@ class Vault:
         A log in the same database makes it durable with its own commit, which comes after it.
         """
         self._pool, self.master, self._wakeups, self._durable = pool, master, wakeups, durable
-        self._persons: OrderedDict[tuple[str, Name], Person] = OrderedDict()
-        self._drops = 0
+        self._recent: defaultdict[str, dict[Name, Person]] = defaultdict(dict)
+        self._older: dict[str, dict[Name, Person]] = {}
+        self._recent_count = self._drops = 0
         self._batch: _Batch | None = None
         self._turn = asyncio.Lock()
         self._url = lru_cache(CACHED_URLS)(self._without_values)
@@ -104,7 +94,7 @@ class Vault:
             self._forget_what_is_remembered()
 
     def _forget_what_is_remembered(self) -> None:
-        self._persons.clear()
+        self._recent, self._older, self._recent_count = defaultdict(dict), {}, 0
         self._drops += 1
 
     def drop_cache(self) -> None:
@@ -114,22 +104,34 @@ class Vault:
             self._wakeups.announce(FORGOTTEN)
             self._heard = self._wakeups.count(FORGOTTEN)
 
+    def remembered(self, workspace: str) -> Mapping[Name, Person]:
+        """The persons of a workspace that were met last. It is right until the caller waits for something."""
+        self._drop_what_others_forgot()
+        return self._recent[workspace]
+
     async def persons(self, workspace: str, names: Collection[Name]) -> dict[Name, Person]:
         """The persons of some names; who is not known yet gets a pseudonym and a key."""
-        self._drop_what_others_forgot()
+        recent, older = self.remembered(workspace), self._older.get(workspace, {})
         found: dict[Name, Person] = {}
         unknown: list[Name] = []
         for name in names:
-            if (person := self._persons.get((workspace, name))) is None:
-                unknown.append(name)
-            else:
-                self._persons.move_to_end((workspace, name))
+            if (person := recent.get(name)) is not None:
                 found[name] = person
+            elif (person := older.get(name)) is not None:
+                found[name] = person
+                self._remember(workspace, name, person)
+            else:
+                unknown.append(name)
         if unknown:
             found |= await self._asked(workspace, unknown)
-        while len(self._persons) > CACHED_PERSONS:
-            self._persons.popitem(last=False)
         return found
+
+    def _remember(self, workspace: str, name: Name, person: Person) -> None:
+        """Of two halves, the older one is dropped when the newer one is full, so who is met again stays."""
+        if self._recent_count >= CACHED_PERSONS // 2:
+            self._recent, self._older, self._recent_count = defaultdict(dict), self._recent, 0
+        self._recent[workspace][name] = person
+        self._recent_count += 1
 
     async def _asked(self, workspace: str, names: Sequence[Name]) -> dict[Name, Person]:
         """The persons of names that are not remembered. Calls that come while a statement is under way share the next one."""
@@ -153,38 +155,60 @@ class Vault:
     async def _ask(self, names: Sequence[tuple[str, Name]]) -> dict[tuple[str, Name], Person]:
         """The persons of some names; who has no row yet gets one. They are remembered, unless somebody is forgotten meanwhile."""
         drops = self._drops
-        by_digest = {(workspace, self.digest(workspace, name)): (workspace, name) for workspace, name in names}
-        places = sorted(by_digest)  # in one order, so that two processes never wait for each other
-        workspaces, digests = [workspace for workspace, _ in places], [digest for _, digest in places]
-        new = [self._new(*by_digest[place]) for place in places]
+        digest = self.master.digest_once
+        by_digest = {(workspace, digest(workspace, *name)): (workspace, name) for workspace, name in names}
+        found: dict[tuple[str, Name], Person] = {}
         try:
             async with self._pool.acquire() as connection:
-                rows = await connection.fetch(
-                    KNOWN_OR_ADDED, workspaces, digests, [each.pseudonym for each in new],
-                    [key_of(each.pseudonym) for each in new], [each.sealed for each in new], not self._durable,
-                )  # fmt: skip
-                lacking = by_digest.keys() - {(row["workspace_id"], row["digest"]) for row in rows}
-                for workspace, digest in sorted(lacking):
-                    rows += await connection.fetch(KNOWN, workspace, [digest])
+                for _ in range(ATTEMPTS):
+                    found |= await self._added(connection, by_digest)
+                    if by_digest:
+                        found |= await self._kept(connection, by_digest)
+                    if not by_digest:
+                        break
         except (*AWAY, asyncpg.PostgresError) as error:
             raise LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}") from error
-        seeds = dict(zip(places, new, strict=True))
-        found = {}
-        for row in rows:
-            place, pseudonym = (row["workspace_id"], row["digest"]), row["pseudonym"]
-            if pseudonym is None:
-                pseudonym, seed = seeds[place].pseudonym, seeds[place].seed
-            else:
-                seed, _ = self.master.unwrap(row["sealed"], _label(place[0], pseudonym))
-            found[by_digest[place]] = Person(pseudonym, PersonKey(seed))
+        if by_digest:
+            raise LogUnavailable(f"{len(by_digest)} names of persons are changed by others at the same time")
         if drops == self._drops:
-            self._persons.update(found)
+            for (workspace, name), person in found.items():
+                self._remember(workspace, name, person)
         return found
 
-    def _new(self, workspace: str, name: Name) -> _New:
-        """A pseudonym and a key for a name, unless it has a row."""
-        pseudonym, seed = self._pseudonym(workspace, name), os.urandom(SEED_BYTES)
-        return _New(pseudonym, seed, self.master.wrap(seed, name.text, _label(workspace, pseudonym)))
+    async def _added(
+        self, connection: Any, by_digest: dict[tuple[str, str], tuple[str, Name]]
+    ) -> dict[tuple[str, Name], Person]:
+        """Give a row to each name that has none, and take it out of `by_digest`."""
+        places = sorted(by_digest)  # in one order, so that two processes never wait for each other
+        seeds = os.urandom(SEED_BYTES * len(places))
+        persons, wrapped = [], []
+        for number, place in enumerate(places):
+            workspace, name = by_digest[place]
+            pseudonym = self._pseudonym(workspace, name)
+            seed = seeds[number * SEED_BYTES : (number + 1) * SEED_BYTES]
+            persons.append(Person(pseudonym, PersonKey(seed)))
+            wrapped.append(self.master.wrap(seed, name.text, _label(workspace, pseudonym)))
+        pseudonyms = [person.pseudonym for person in persons]
+        rows = await connection.fetch(
+            ADD, [workspace for workspace, _ in places], [digest for _, digest in places], pseudonyms,
+            list(map(key_of, pseudonyms)), wrapped, not self._durable,
+        )  # fmt: skip
+        added = {tuple(row) for row in rows}
+        return {by_digest.pop(place): person for place, person in zip(places, persons, strict=True) if place in added}
+
+    async def _kept(
+        self, connection: Any, by_digest: dict[tuple[str, str], tuple[str, Name]]
+    ) -> dict[tuple[str, Name], Person]:
+        """The persons of names that have a row; they are taken out of `by_digest`."""
+        digests = defaultdict(list)
+        for workspace, digest in by_digest:
+            digests[workspace].append(digest)
+        found = {}
+        for workspace, of_workspace in digests.items():
+            for row in await connection.fetch(KNOWN, workspace, of_workspace):
+                seed, _ = self.master.unwrap(row["sealed"], _label(workspace, row["pseudonym"]))
+                found[by_digest.pop((workspace, row["digest"]))] = Person(row["pseudonym"], PersonKey(seed))
+        return found
 
     def digest(self, workspace: str, name: Name) -> str:
         """The keyed digest by which a name is found."""
