@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ CACHED_URLS = 16_384  # about 8 MB; most visits are to few addresses
 CACHED_PERSONS = 65_536  # about 60 MB; an hour's visitors of a busy workspace
 FORGOTTEN = "forgotten"  # the topic of `shared.wakeups`: caches of persons are dropped
 PAGE = 5_000  # names in one statement
+TOGETHER_S = 0.01  # while requests overlap, new persons wait for others: a statement costs as much processor time as ten persons
 ATTEMPTS = 3  # at adding names that others add, or free for a new contact, at the same time
 
 KNOWN = """
@@ -31,11 +33,12 @@ SELECT workspace_id, digest, pseudonym, sealed FROM touchline.person WHERE works
 """
 ADD = """
 INSERT INTO touchline.person (workspace_id, digest, pseudonym, key, sealed)
-SELECT u.workspace_id, u.digest, u.pseudonym, u.key, u.sealed
-FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[]) u(workspace_id, digest, pseudonym, key, sealed)
-CROSS JOIN (SELECT CASE WHEN $6 THEN set_config('synchronous_commit', 'off', true) END) quick
-ON CONFLICT (workspace_id, digest) DO NOTHING RETURNING workspace_id, digest
-"""  # first: most names that a process does not remember are new
+SELECT ($1::text[])[u.workspace::int], u.digest, u.pseudonym, u.key::bigint, decode(u.sealed, 'hex')
+FROM unnest(string_to_array($2, ','), string_to_array($3, ','), string_to_array($4, ','), string_to_array($5, ','),
+    string_to_array($6, ',')) u(workspace, digest, pseudonym, key, sealed)
+CROSS JOIN (SELECT CASE WHEN $7 THEN set_config('synchronous_commit', 'off', true) END) quick
+ON CONFLICT (workspace_id, digest) DO NOTHING
+"""  # texts in place of arrays: asyncpg checks each element of an array, which takes as long as all else
 NAMED = """
 SELECT workspace_id, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND key = ANY($2::bigint[])
 """
@@ -59,11 +62,13 @@ class Person(NamedTuple):
     key: PersonKey
 
 
-class _Batch(NamedTuple):
-    """Names that are asked for together, each with its workspace, and the task that asks."""
+@dataclass
+class _Batch:
+    """Names that are asked for together, each with its workspace; how many calls ask; and what they wait for."""
 
-    names: "dict[tuple[str, Name], None]"
-    task: "asyncio.Future[dict[tuple[str, Name], Person]]"
+    answer: "asyncio.Future[dict[tuple[str, Name], Person]]"
+    names: dict[tuple[str, Name], None] = field(default_factory=dict)
+    calls: int = 0
 
 
 class Vault:
@@ -84,7 +89,7 @@ class Vault:
         self._older: dict[str, dict[Name, Person]] = {}
         self._recent_count = self._drops = 0
         self._batch: _Batch | None = None
-        self._turn = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
         self._url = lru_cache(CACHED_URLS)(self._without_values)
         self._heard = 0 if wakeups is None else wakeups.count(FORGOTTEN)
 
@@ -135,71 +140,95 @@ class Vault:
 
     async def _asked(self, workspace: str, names: Sequence[Name]) -> dict[Name, Person]:
         """The persons of names that are not remembered. Calls that come while a statement is under way share the next one."""
-        if self._batch is None:
-            self._batch = _Batch({}, asyncio.ensure_future(self._ask_together()))
-        batch = self._batch
+        if (batch := self._batch) is None:
+            batch = self._batch = _Batch(asyncio.get_running_loop().create_future())
+            batch.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+        batch.calls += 1
         batch.names.update(dict.fromkeys((workspace, name) for name in names))
-        found = await asyncio.shield(batch.task)  # who is cancelled does not take it from the others
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_all())
+        found = await asyncio.shield(batch.answer)  # who is cancelled does not take it from the others
         return {name: found[workspace, name] for name in names}
 
-    async def _ask_together(self) -> dict[tuple[str, Name], Person]:
-        async with self._turn:
-            batch, self._batch = self._batch, None
-            assert batch is not None
-            names = list(batch.names)
-            found: dict[tuple[str, Name], Person] = {}
-            for at in range(0, len(names), PAGE):
-                found |= await self._ask(names[at : at + PAGE])
-            return found
-
-    async def _ask(self, names: Sequence[tuple[str, Name]]) -> dict[tuple[str, Name], Person]:
-        """The persons of some names; who has no row yet gets one. They are remembered, unless somebody is forgotten meanwhile."""
-        drops = self._drops
-        digest = self.master.digest_once
-        by_digest = {(workspace, digest(workspace, *name)): (workspace, name) for workspace, name in names}
-        found: dict[tuple[str, Name], Person] = {}
+    async def _ask_all(self) -> None:
+        """Answer one batch after the other, and end when nobody asks any more."""
+        batch: _Batch | None = None
         try:
             async with self._pool.acquire() as connection:
-                for _ in range(ATTEMPTS):
-                    found |= await self._added(connection, by_digest)
-                    if by_digest:
-                        found |= await self._kept(connection, by_digest)
-                    if not by_digest:
-                        break
-        except (*AWAY, asyncpg.PostgresError) as error:
-            raise LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}") from error
-        if by_digest:
-            raise LogUnavailable(f"{len(by_digest)} names of persons are changed by others at the same time")
+                while (batch := self._batch) is not None:
+                    self._batch = None
+                    batch.answer.set_result(await self._ask(connection, list(batch.names)))
+                    if batch.calls > 1 or self._batch is not None:
+                        await asyncio.sleep(TOGETHER_S)
+                self._asking = None  # who asks while the connection is given back begins anew
+        except Exception as error:
+            if isinstance(error, (*AWAY, asyncpg.PostgresError)):
+                told: Exception = LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}")
+                told.__cause__ = error
+            else:
+                told = error
+            self._fail(batch, told)
+        finally:
+            if self._asking is asyncio.current_task():
+                self._asking = None
+
+    def _fail(self, batch: _Batch | None, error: Exception) -> None:
+        """Raise an error for those who wait for a batch, and for those who have asked since."""
+        for waiting in (batch, self._batch):
+            if waiting is not None and not waiting.answer.done():
+                waiting.answer.set_exception(error)
+        self._batch = None
+
+    async def _ask(self, connection: Any, names: Sequence[tuple[str, Name]]) -> dict[tuple[str, Name], Person]:
+        """The persons of some names; who has no row yet gets one. They are remembered, unless somebody is forgotten meanwhile."""
+        drops = self._drops
+        found: dict[tuple[str, Name], Person] = {}
+        for at in range(0, len(names), PAGE):
+            found |= await self._ask_some(connection, names[at : at + PAGE])
         if drops == self._drops:
             for (workspace, name), person in found.items():
                 self._remember(workspace, name, person)
         return found
 
+    async def _ask_some(self, connection: Any, names: Sequence[tuple[str, Name]]) -> dict[tuple[str, Name], Person]:
+        digest = self.master.digest_once
+        lacking = {(workspace, digest(workspace, *name)): (workspace, name) for workspace, name in names}
+        found: dict[tuple[str, Name], Person] = {}
+        for _ in range(ATTEMPTS):
+            added = await self._added(connection, lacking)
+            if added is not None:
+                return found | added
+            kept = await self._kept(connection, lacking)
+            found |= {lacking.pop(place): person for place, person in kept.items()}
+            if not lacking:
+                return found
+        raise LogUnavailable(f"{len(lacking)} names of persons are changed by others at the same time")
+
     async def _added(
-        self, connection: Any, by_digest: dict[tuple[str, str], tuple[str, Name]]
-    ) -> dict[tuple[str, Name], Person]:
-        """Give a row to each name that has none, and take it out of `by_digest`."""
+        self, connection: Any, by_digest: Mapping[tuple[str, str], tuple[str, Name]]
+    ) -> dict[tuple[str, Name], Person] | None:
+        """Give a row to each name that has none; returns the persons if no name had one, else None."""
         places = sorted(by_digest)  # in one order, so that two processes never wait for each other
-        seeds = os.urandom(SEED_BYTES * len(places))
-        persons, wrapped = [], []
-        for number, place in enumerate(places):
+        workspaces = {workspace: number for number, workspace in enumerate(sorted({w for w, _ in places}), 1)}
+        numbers, wrapped, found = [], [], {}
+        for place in places:
             workspace, name = by_digest[place]
-            pseudonym = self._pseudonym(workspace, name)
-            seed = seeds[number * SEED_BYTES : (number + 1) * SEED_BYTES]
-            persons.append(Person(pseudonym, PersonKey(seed)))
-            wrapped.append(self.master.wrap(seed, name.text, _label(workspace, pseudonym)))
-        pseudonyms = [person.pseudonym for person in persons]
-        rows = await connection.fetch(
-            ADD, [workspace for workspace, _ in places], [digest for _, digest in places], pseudonyms,
-            list(map(key_of, pseudonyms)), wrapped, not self._durable,
+            pseudonym, seed = self._pseudonym(workspace, name), os.urandom(SEED_BYTES)
+            numbers.append(workspaces[workspace])
+            wrapped.append(self.master.wrap(seed, name.text, _label(workspace, pseudonym)).hex())
+            found[workspace, name] = Person(pseudonym, PersonKey(seed))
+        pseudonyms = [person.pseudonym for person in found.values()]
+        said = await connection.execute(
+            ADD, list(workspaces), ",".join(map(str, numbers)), ",".join([digest for _, digest in places]),
+            ",".join(pseudonyms), ",".join([str(key_of(pseudonym)) for pseudonym in pseudonyms]), ",".join(wrapped),
+            not self._durable,
         )  # fmt: skip
-        added = {tuple(row) for row in rows}
-        return {by_digest.pop(place): person for place, person in zip(places, persons, strict=True) if place in added}
+        return found if said == f"INSERT 0 {len(places)}" else None
 
     async def _kept(
-        self, connection: Any, by_digest: dict[tuple[str, str], tuple[str, Name]]
-    ) -> dict[tuple[str, Name], Person]:
-        """The persons of names that have a row; they are taken out of `by_digest`."""
+        self, connection: Any, by_digest: Mapping[tuple[str, str], tuple[str, Name]]
+    ) -> dict[tuple[str, str], Person]:
+        """The persons of names that have a row, by workspace and digest."""
         digests = defaultdict(list)
         for workspace, digest in by_digest:
             digests[workspace].append(digest)
@@ -207,7 +236,7 @@ class Vault:
         for workspace, of_workspace in digests.items():
             for row in await connection.fetch(KNOWN, workspace, of_workspace):
                 seed, _ = self.master.unwrap(row["sealed"], _label(workspace, row["pseudonym"]))
-                found[by_digest.pop((workspace, row["digest"]))] = Person(row["pseudonym"], PersonKey(seed))
+                found[workspace, row["digest"]] = Person(row["pseudonym"], PersonKey(seed))
         return found
 
     def digest(self, workspace: str, name: Name) -> str:
