@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -36,11 +36,9 @@ NOW_US = 1_764_000_000_000_000
 class Memory(Vault):
     """A vault that knows everybody at once."""
 
-    async def persons(self, workspace: str, names: Collection[Name]) -> dict[Name, Person]:
-        for name in names:
-            if name not in self._recent[workspace]:
-                self._recent[workspace][name] = Person(f"~{name.kind}{new_pseudonym()}", PersonKey(os.urandom(16)))
-        return self._recent[workspace]
+    def _met(self, workspace: str, name: Name) -> Person:
+        person = self._recent[workspace][name] = Person(f"~{name[0]}{new_pseudonym()}", PersonKey(os.urandom(16)))
+        return person
 
 
 def visits(rng: random.Random) -> list[bytes]:

@@ -84,8 +84,7 @@ class Sealed(msgspec.Struct, gc=False):
 def sealed(said: Said, sealing: Sealing) -> Sealed | None:
     """Seal an event; None if nothing changes: it tells of nobody, or it is sealed already.
 
-    Its texts are sealed under the key of the first person that it names, contacts before the visitor, else under the workspace's. Raises
-    `KeyError` if a name is not among the known persons; `names_in` tells all that are needed.
+    Its texts are sealed under the key of the first person that it names, contacts before the visitor, else under the workspace's.
     """
     persons, value, url = sealing
     changes: list[Change] = []
@@ -129,23 +128,14 @@ def sealed(said: Said, sealing: Sealing) -> Sealed | None:
     return Sealed(changes, {"by": by.pseudonym, "sealed": by.key.seal(_encode(short), BESIDE)})
 
 
-def names_in(said: Said) -> list[Name]:
-    """What the vault must know before an event can be sealed. What is a pseudonym already is left out."""
+def names_of(said: Said) -> list[Name]:
+    """The names of the contact that an event is about; what is a pseudonym already is left out."""
     found: list[Name] = []
-    contacts = [contact for contact in (said.contact, said.into, *(said.contacts or ())) if contact is not None]
-    for contact in contacts:
+    if (contact := said.contact) is not None:
         if contact.id is not None and not _is_pseudonym(contact.id):
             found.append(Name("c", contact.id))
         if contact.email is not None and not _is_pseudonym(contact.email):
             found.append(Name("e", normalised_email(contact.email)))
-    if said.visitor_id is not None and not _is_pseudonym(said.visitor_id):
-        found.append(Name("v", said.visitor_id))
-    if said.settings is not None:
-        found += [Name("d", domain) for domain in _domains_of(said.settings) if not PSEUDONYM.fullmatch(domain)]
-    if said.type == REGISTERED:
-        found += _values_of(said)
-    if not found and (said.url or said.target_url or said.referrer or said.title):
-        found.append(OF_WORKSPACE)
     return found
 
 

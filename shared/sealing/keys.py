@@ -88,15 +88,15 @@ class MasterKey:
 class PersonKey:
     """Seals and opens texts under the key of one person."""
 
-    __slots__ = ("_made", "_seed")
+    __slots__ = ("_made", "seed")
 
     def __init__(self, seed: bytes) -> None:
-        self._seed = seed
+        self.seed = seed
         self._made: AESSIV | None = None  # of most persons nothing is sealed
 
     def _cipher(self) -> AESSIV:
         if self._made is None:
-            self._made = AESSIV(hmac.digest(self._seed, b"touchline person", "sha256"))
+            self._made = AESSIV(hmac.digest(self.seed, b"touchline person", "sha256"))
         return self._made
 
     def seal(self, text: bytes, label: str) -> str:
@@ -111,17 +111,23 @@ class PersonKey:
             return None
 
 
+_CHARACTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _CHARACTERS for second in _CHARACTERS]
+_SHIFTS = range(DIGEST_BYTES * 8 - 10, -1, -10)
+
+
 def written(digest: bytes) -> str:
-    """Bytes as base32 in lower case, which survives the normalisation of e-mail addresses."""
-    return base64.b32encode(digest).decode().rstrip("=").lower()
+    """A digest of 15 bytes as base32 in lower case, which survives the normalisation of e-mail addresses."""
+    number, pairs = int.from_bytes(digest), _PAIRS
+    return "".join([pairs[number >> shift & 1023] for shift in _SHIFTS])  # `base64.b32encode` takes three times as long
 
 
-_CHARACTERS = bytes(b"abcdefghijklmnopqrstuvwxyz234567"[byte % 32] for byte in range(256))
+_RANDOM = "".join(_CHARACTERS[byte % 32] for byte in range(256)).encode()
 
 
 def new_pseudonym() -> str:
     """A random text that stands for a name, 24 characters a-z and 2-7; nothing can be computed from it."""
-    return os.urandom(PSEUDONYM_CHARACTERS).translate(_CHARACTERS).decode()
+    return os.urandom(PSEUDONYM_CHARACTERS).translate(_RANDOM).decode()
 
 
 def new_master_key(file: Path) -> MasterKey:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from functools import partial
 
-from shared.log.port import Entry, EventLog, Position
-from shared.sealing.fields import Said, Sealing, names_in, sealed
+from shared.log.port import Entry, EventLog, LogUnavailable, Position
+from shared.sealing.fields import Sealing, names_of, sealed
 from shared.sealing.names import Name
 from shared.sealing.record import said_in, with_changes
-from shared.sealing.vault import Vault
+from shared.sealing.vault import ATTEMPTS, Vault
 
 FORGETS = "contact_forgotten"
 
@@ -75,31 +75,16 @@ async def as_stored(log: EventLog, workspace: str, values: Sequence[bytes]) -> S
 
 
 async def seal_all(vault: Vault, workspace: str, values: Sequence[bytes]) -> tuple[list[bytes], set[Name]]:
-    """Records of the log, sealed; and the names that they say are to be forgotten."""
+    """Records of the log, sealed; and the names that they say are to be forgotten. Raises `LogUnavailable`."""
     said = [said_in(value) for value in values]
-    value_of, url_of = partial(vault.value, workspace), partial(vault.url, workspace)
-    sealing = Sealing(vault.remembered(workspace), value_of, url_of)
-    stored = list(values)
-    waiting = [place for place in range(len(values)) if not _seal_at(place, stored, said[place], sealing)]
-    forgotten: set[Name] = set()
-    for told in said:
-        if told.type == FORGETS:
-            forgotten.update(names_in(told))
-    if waiting:
-        names = {name for place in waiting for name in names_in(said[place])}
-        sealing = Sealing(await vault.persons(workspace, names), value_of, url_of)
-        for place in waiting:
-            if not _seal_at(place, stored, said[place], sealing):
-                raise AssertionError(f"the vault was not asked for a name of {said[place]}")
-    return stored, forgotten
-
-
-def _seal_at(place: int, stored: list[bytes], said: Said, sealing: Sealing) -> bool:
-    """Seal the record at a place of a list; False, and nothing is done, if a name is not known yet."""
-    try:
-        changed = sealed(said, sealing)
-    except KeyError:
-        return False
-    if changed is not None:
-        stored[place] = with_changes(stored[place], changed)
-    return True
+    forgotten = {name for told in said if told.type == FORGETS for name in names_of(told)}
+    for _ in range(ATTEMPTS):
+        sealing = Sealing(vault.persons(workspace), partial(vault.value, workspace), partial(vault.url, workspace))
+        stored = []
+        for value, told in zip(values, said, strict=True):
+            changed = sealed(told, sealing)
+            stored.append(value if changed is None else with_changes(value, changed))
+        kept = vault.keep()
+        if kept is None or await kept:
+            return stored, forgotten
+    raise LogUnavailable("other processes meet the same new persons again and again")

@@ -7,7 +7,7 @@ the key that the person's other texts are sealed with. Without the row nobody ca
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -62,12 +62,26 @@ class Person(NamedTuple):
     key: PersonKey
 
 
-@dataclass
-class _Batch:
-    """Names that are asked for together, each with its workspace; how many calls ask; and what they wait for."""
+class Known(dict[Name, Person]):
+    """The persons of a workspace that were met last. Who is not among them is looked for by the vault, and is new until it is kept.
 
-    answer: "asyncio.Future[dict[tuple[str, Name], Person]]"
-    names: dict[tuple[str, Name], None] = field(default_factory=dict)
+    Use it, and call `Vault.keep`, without waiting for anything in between.
+    """
+
+    def __init__(self, met: Callable[[Name], Person]) -> None:
+        super().__init__()
+        self._met = met
+
+    def __missing__(self, name: Name) -> Person:
+        return self._met(Name(*name))
+
+
+@dataclass(eq=False)
+class _Batch:
+    """New persons whose rows are written together, by workspace and name; and whether each of them stands as it was made here."""
+
+    kept: "asyncio.Future[bool]"
+    new: dict[tuple[str, Name], Person] = field(default_factory=dict)
     calls: int = 0
 
 
@@ -85,10 +99,12 @@ class Vault:
         A log in the same database makes it durable with its own commit, which comes after it.
         """
         self._pool, self.master, self._wakeups, self._durable = pool, master, wakeups, durable
-        self._recent: defaultdict[str, dict[Name, Person]] = defaultdict(dict)
-        self._older: dict[str, dict[Name, Person]] = {}
+        self._recent: dict[str, Known] = {}
+        self._older: dict[str, Known] = {}
         self._recent_count = self._drops = 0
-        self._batch: _Batch | None = None
+        self._batch: _Batch | None = None  # that is written next
+        self._new: dict[tuple[str, Name], tuple[Person, _Batch]] = {}  # whose row is not written yet
+        self._used: set[_Batch] = set()  # since `keep` was called last
         self._asking: asyncio.Task[None] | None = None
         self._url = lru_cache(CACHED_URLS)(self._without_values)
         self._heard = 0 if wakeups is None else wakeups.count(FORGOTTEN)
@@ -99,7 +115,7 @@ class Vault:
             self._forget_what_is_remembered()
 
     def _forget_what_is_remembered(self) -> None:
-        self._recent, self._older, self._recent_count = defaultdict(dict), {}, 0
+        self._recent, self._older, self._recent_count = {}, {}, 0
         self._drops += 1
 
     def drop_cache(self) -> None:
@@ -109,64 +125,72 @@ class Vault:
             self._wakeups.announce(FORGOTTEN)
             self._heard = self._wakeups.count(FORGOTTEN)
 
-    def remembered(self, workspace: str) -> Mapping[Name, Person]:
-        """The persons of a workspace that were met last. It is right until the caller waits for something."""
+    def persons(self, workspace: str) -> Known:
+        """The persons of a workspace by name; who is not known yet gets a pseudonym and a key, which stand once `keep` says so."""
         self._drop_what_others_forgot()
-        return self._recent[workspace]
+        if (known := self._recent.get(workspace)) is None:
+            known = self._recent[workspace] = Known(partial(self._met, workspace))
+        return known
 
-    async def persons(self, workspace: str, names: Collection[Name]) -> dict[Name, Person]:
-        """The persons of some names; who is not known yet gets a pseudonym and a key."""
-        recent, older = self.remembered(workspace), self._older.get(workspace, {})
-        found: dict[Name, Person] = {}
-        unknown: list[Name] = []
-        for name in names:
-            if (person := recent.get(name)) is not None:
-                found[name] = person
-            elif (person := older.get(name)) is not None:
-                found[name] = person
-                self._remember(workspace, name, person)
-            else:
-                unknown.append(name)
-        if unknown:
-            found |= await self._asked(workspace, unknown)
-        return found
+    def _met(self, workspace: str, name: Name) -> Person:
+        """A person who was not met lately, perhaps never."""
+        if (older := self._older.get(workspace)) is not None and (person := older.get(name)) is not None:
+            self._remember(workspace, name, person)
+            return person
+        if (new := self._new.get((workspace, name))) is None:
+            if self._batch is None:
+                self._batch = _Batch(asyncio.get_running_loop().create_future())
+                self._batch.kept.add_done_callback(lambda kept: kept.cancelled() or kept.exception())
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask_all())
+            person = Person(self._pseudonym(workspace, name), PersonKey(os.urandom(SEED_BYTES)))
+            new = self._new[workspace, name] = person, self._batch
+            self._batch.new[workspace, name] = person
+        person, batch = new
+        self._used.add(batch)
+        return person
 
     def _remember(self, workspace: str, name: Name, person: Person) -> None:
         """Of two halves, the older one is dropped when the newer one is full, so who is met again stays."""
         if self._recent_count >= CACHED_PERSONS // 2:
-            self._recent, self._older, self._recent_count = defaultdict(dict), self._recent, 0
-        self._recent[workspace][name] = person
+            self._recent, self._older, self._recent_count = {}, self._recent, 0
+        self.persons(workspace)[name] = person
         self._recent_count += 1
 
-    async def _asked(self, workspace: str, names: Sequence[Name]) -> dict[Name, Person]:
-        """The persons of names that are not remembered. Calls that come while a statement is under way share the next one."""
-        if (batch := self._batch) is None:
-            batch = self._batch = _Batch(asyncio.get_running_loop().create_future())
-            batch.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
-        batch.calls += 1
-        batch.names.update(dict.fromkeys((workspace, name) for name in names))
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask_all())
-        found = await asyncio.shield(batch.answer)  # who is cancelled does not take it from the others
-        return {name: found[workspace, name] for name in names}
+    def keep(self) -> Awaitable[bool] | None:
+        """To be awaited before what `persons` told since the last call is in a log; None if nothing is to be awaited.
+
+        It answers whether all persons stand as they were told. If it is not so, because another process has met somebody before,
+        ask `persons` again.
+        """
+        if not self._used:
+            return None
+        used, self._used = self._used, set()
+        for batch in used:
+            batch.calls += 1
+        return self._all_stand([batch.kept for batch in used])
+
+    @staticmethod
+    async def _all_stand(kept: "Sequence[asyncio.Future[bool]]") -> bool:
+        """Calls that come while a statement is under way share the next one, so who is cancelled does not take it from the others."""
+        return all([await asyncio.shield(each) for each in kept])
 
     async def _ask_all(self) -> None:
-        """Answer one batch after the other, and end when nobody asks any more."""
+        """Write one batch after the other, and end when nobody is new any more."""
         batch: _Batch | None = None
         try:
             async with self._pool.acquire() as connection:
                 while (batch := self._batch) is not None:
                     self._batch = None
-                    batch.answer.set_result(await self._ask(connection, list(batch.names)))
+                    batch.kept.set_result(await self._keep(connection, batch.new))
                     if batch.calls > 1 or self._batch is not None:
                         await asyncio.sleep(TOGETHER_S)
-                self._asking = None  # who asks while the connection is given back begins anew
+                self._asking = None  # who is met while the connection is given back begins anew
         except Exception as error:
+            told = error
             if isinstance(error, (*AWAY, asyncpg.PostgresError)):
-                told: Exception = LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}")
+                told = LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}")
                 told.__cause__ = error
-            else:
-                told = error
             self._fail(batch, told)
         finally:
             if self._asking is asyncio.current_task():
@@ -175,62 +199,65 @@ class Vault:
     def _fail(self, batch: _Batch | None, error: Exception) -> None:
         """Raise an error for those who wait for a batch, and for those who have asked since."""
         for waiting in (batch, self._batch):
-            if waiting is not None and not waiting.answer.done():
-                waiting.answer.set_exception(error)
+            if waiting is not None and not waiting.kept.done():
+                self._no_longer_new(waiting.new)
+                waiting.kept.set_exception(error)
         self._batch = None
 
-    async def _ask(self, connection: Any, names: Sequence[tuple[str, Name]]) -> dict[tuple[str, Name], Person]:
-        """The persons of some names; who has no row yet gets one. They are remembered, unless somebody is forgotten meanwhile."""
-        drops = self._drops
-        found: dict[tuple[str, Name], Person] = {}
-        for at in range(0, len(names), PAGE):
-            found |= await self._ask_some(connection, names[at : at + PAGE])
-        if drops == self._drops:
-            for (workspace, name), person in found.items():
-                self._remember(workspace, name, person)
-        return found
+    def _no_longer_new(self, persons: Iterable[tuple[str, Name]]) -> None:
+        for place in persons:
+            del self._new[place]
 
-    async def _ask_some(self, connection: Any, names: Sequence[tuple[str, Name]]) -> dict[tuple[str, Name], Person]:
+    async def _keep(self, connection: Any, new: Mapping[tuple[str, Name], Person]) -> bool:
+        """Write the rows of new persons; answers whether none of them had one. They are remembered, unless somebody is forgotten meanwhile."""
+        drops, stands = self._drops, True
+        persons: dict[tuple[str, Name], Person] = dict(new)
         digest = self.master.digest_once
-        lacking = {(workspace, digest(workspace, *name)): (workspace, name) for workspace, name in names}
-        found: dict[tuple[str, Name], Person] = {}
-        for _ in range(ATTEMPTS):
-            added = await self._added(connection, lacking)
-            if added is not None:
-                return found | added
-            kept = await self._kept(connection, lacking)
-            found |= {lacking.pop(place): person for place, person in kept.items()}
-            if not lacking:
-                return found
-        raise LogUnavailable(f"{len(lacking)} names of persons are changed by others at the same time")
+        places = sorted(((workspace, digest(workspace, *name)), name) for workspace, name in new)
+        for at in range(0, len(places), PAGE):  # sorted, so that two processes never wait for each other
+            lacking = {place: persons[place[0], name] for place, name in places[at : at + PAGE]}
+            names = {place: name for place, name in places[at : at + PAGE]}
+            for _ in range(ATTEMPTS):
+                if await self._add(connection, lacking, names):
+                    break
+                kept = await self._kept(connection, lacking)
+                for place, person in kept.items():
+                    if lacking.pop(place).pseudonym != person.pseudonym:
+                        persons[place[0], names[place]], stands = person, False
+                if not lacking:
+                    break
+            else:
+                raise LogUnavailable(f"{len(lacking)} names of persons are changed by others at the same time")
+        self._no_longer_new(new)
+        if drops == self._drops:
+            for (workspace, name), person in persons.items():
+                self._remember(workspace, name, person)
+        return stands
 
-    async def _added(
-        self, connection: Any, by_digest: Mapping[tuple[str, str], tuple[str, Name]]
-    ) -> dict[tuple[str, Name], Person] | None:
-        """Give a row to each name that has none; returns the persons if no name had one, else None."""
-        places = sorted(by_digest)  # in one order, so that two processes never wait for each other
-        workspaces = {workspace: number for number, workspace in enumerate(sorted({w for w, _ in places}), 1)}
-        numbers, wrapped, found = [], [], {}
-        for place in places:
-            workspace, name = by_digest[place]
-            pseudonym, seed = self._pseudonym(workspace, name), os.urandom(SEED_BYTES)
-            numbers.append(workspaces[workspace])
-            wrapped.append(self.master.wrap(seed, name.text, _label(workspace, pseudonym)).hex())
-            found[workspace, name] = Person(pseudonym, PersonKey(seed))
-        pseudonyms = [person.pseudonym for person in found.values()]
+    async def _add(
+        self, connection: Any, persons: Mapping[tuple[str, str], Person], names: Mapping[tuple[str, str], Name]
+    ) -> bool:
+        """Add the rows of persons, by workspace and digest; answers whether none had one."""
+        workspaces = {workspace: number for number, workspace in enumerate(dict.fromkeys(w for w, _ in persons), 1)}
+        wrap = self.master.wrap
+        wrapped = [
+            wrap(person.key.seed, names[place].text, _label(place[0], person.pseudonym)).hex()
+            for place, person in persons.items()
+        ]
+        pseudonyms = [person.pseudonym for person in persons.values()]
         said = await connection.execute(
-            ADD, list(workspaces), ",".join(map(str, numbers)), ",".join([digest for _, digest in places]),
-            ",".join(pseudonyms), ",".join([str(key_of(pseudonym)) for pseudonym in pseudonyms]), ",".join(wrapped),
-            not self._durable,
+            ADD, list(workspaces), ",".join([str(workspaces[workspace]) for workspace, _ in persons]),
+            ",".join([digest for _, digest in persons]), ",".join(pseudonyms),
+            ",".join([str(key_of(pseudonym)) for pseudonym in pseudonyms]), ",".join(wrapped), not self._durable,
         )  # fmt: skip
-        return found if said == f"INSERT 0 {len(places)}" else None
+        return bool(said == f"INSERT 0 {len(persons)}")
 
     async def _kept(
-        self, connection: Any, by_digest: Mapping[tuple[str, str], tuple[str, Name]]
+        self, connection: Any, places: Iterable[tuple[str, str]]
     ) -> dict[tuple[str, str], Person]:
-        """The persons of names that have a row, by workspace and digest."""
+        """The persons that have a row, by workspace and digest."""
         digests = defaultdict(list)
-        for workspace, digest in by_digest:
+        for workspace, digest in places:
             digests[workspace].append(digest)
         found = {}
         for workspace, of_workspace in digests.items():
