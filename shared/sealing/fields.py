@@ -96,7 +96,7 @@ def sealed(said: Said, sealing: Sealing) -> Sealed | None:
         by = by or into
     if said.contacts:
         by = _seal_contacts(said.contacts, persons, changes)
-    if (visitor := said.visitor_id) is not None and not _is_pseudonym(visitor):
+    if (visitor := said.visitor_id) is not None and not (visitor.startswith("~") and _is_pseudonym(visitor)):
         person = persons["v", visitor]  # type: ignore[index]  # a plain tuple is equal to a `Name`, and made in less time
         changes.append((b'"visitor_id"', _encode(visitor), _encode(person.pseudonym)))
         by = by or person
@@ -106,7 +106,7 @@ def sealed(said: Said, sealing: Sealing) -> Sealed | None:
         _seal_settings(settings, persons, changes)
     short: dict[str, str] | None = None
     told: str | None
-    if (told := said.url) is not None and (stored := url(told)) != told:
+    if (told := said.url) is not None and ("=" in told or "#" in told) and (stored := url(told)) != told:
         changes.append((b'"url"', _encode(told), _encode(stored)))
         short = {"url": told}
     if (told := said.target_url) is not None and (stored := url(told)) != told:
@@ -195,9 +195,7 @@ def _sealed_property(name: str, value: str | None, by: Person | None, digest: Ca
     return f"~s{by.pseudonym.removeprefix('~')}:{by.key.seal(value.encode(), PROPERTY)}"
 
 
-def _seal_settings(
-    settings: ToldSettings, persons: Mapping[Name, Person], changes: list[Change]
-) -> None:
+def _seal_settings(settings: ToldSettings, persons: Mapping[Name, Person], changes: list[Change]) -> None:
     stored = [d if PSEUDONYM.fullmatch(d) else persons[Name("d", d)].pseudonym for d in _domains_of(settings)]
     if stored != settings.internal_domains:
         changes.append((SETTINGS, _encode(settings.internal_domains), _encode(stored)))

@@ -59,7 +59,7 @@ def _spliced(value: bytes, sealed: Sealed) -> bytes | None:
         if field == SETTINGS:
             return None
         parts = value.split(field)
-        if len(parts) != 2:  # noqa: PLR2004  # what is before the name, and what is after it
+        if len(parts) != 2:  # what is before the name, and what is after it
             return None
         before, after = parts
         if not after.startswith(b":" + sent):
@@ -69,7 +69,7 @@ def _spliced(value: bytes, sealed: Sealed) -> bytes | None:
         value = before + field + b":" + stored + after[len(sent) + 1 :]
     if sealed.beside is None:
         return value
-    return None if b'"sealed"' in value else b'%b,"sealed":%b}' % (value[:-1], _encode(sealed.beside))
+    return None if b'"sealed"' in value else value[:-1] + b',"sealed":' + _encode(sealed.beside) + b"}"
 
 
 def _by_field(value: bytes, sealed: Sealed) -> bytes:

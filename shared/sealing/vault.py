@@ -25,7 +25,9 @@ CACHED_URLS = 16_384  # about 8 MB; most visits are to few addresses
 CACHED_PERSONS = 65_536  # about 60 MB; an hour's visitors of a busy workspace
 FORGOTTEN = "forgotten"  # the topic of `shared.wakeups`: caches of persons are dropped
 PAGE = 5_000  # names in one statement
-TOGETHER_S = 0.01  # while requests overlap, new persons wait for others: a statement costs as much processor time as ten persons
+TOGETHER_S = (
+    0.01  # while requests overlap, new persons wait for others: a statement costs as much processor time as ten persons
+)
 ATTEMPTS = 3  # at adding names that others add, or free for a new contact, at the same time
 
 KNOWN = """
@@ -210,29 +212,35 @@ class Vault:
 
     async def _keep(self, connection: Any, new: Mapping[tuple[str, Name], Person]) -> bool:
         """Write the rows of new persons; answers whether none of them had one. They are remembered, unless somebody is forgotten meanwhile."""
-        drops, stands = self._drops, True
-        persons: dict[tuple[str, Name], Person] = dict(new)
-        digest = self.master.digest_once
+        drops, digest = self._drops, self.master.digest_once
         places = sorted(((workspace, digest(workspace, *name)), name) for workspace, name in new)
+        stands = True
         for at in range(0, len(places), PAGE):  # sorted, so that two processes never wait for each other
-            lacking = {place: persons[place[0], name] for place, name in places[at : at + PAGE]}
-            names = {place: name for place, name in places[at : at + PAGE]}
-            for _ in range(ATTEMPTS):
-                if await self._add(connection, lacking, names):
-                    break
-                kept = await self._kept(connection, lacking)
-                for place, person in kept.items():
-                    if lacking.pop(place).pseudonym != person.pseudonym:
-                        persons[place[0], names[place]], stands = person, False
-                if not lacking:
-                    break
-            else:
-                raise LogUnavailable(f"{len(lacking)} names of persons are changed by others at the same time")
+            names = dict(places[at : at + PAGE])
+            persons = await self._written(connection, names, new)
+            stands = stands and all(
+                person.pseudonym == new[place[0], names[place]].pseudonym for place, person in persons.items()
+            )
+            if drops == self._drops:
+                for place, person in persons.items():
+                    self._remember(place[0], names[place], person)
         self._no_longer_new(new)
-        if drops == self._drops:
-            for (workspace, name), person in persons.items():
-                self._remember(workspace, name, person)
         return stands
+
+    async def _written(
+        self, connection: Any, names: Mapping[tuple[str, str], Name], new: Mapping[tuple[str, Name], Person]
+    ) -> dict[tuple[str, str], Person]:
+        """The persons of names by workspace and digest: those of the rows that there are, and the new ones, whose rows are written."""
+        lacking = {place: new[place[0], name] for place, name in names.items()}
+        found: dict[tuple[str, str], Person] = {}
+        for _ in range(ATTEMPTS):
+            if await self._add(connection, lacking, names):
+                return found | lacking
+            found |= await self._kept(connection, lacking)
+            lacking = {place: person for place, person in lacking.items() if place not in found}
+            if not lacking:
+                return found
+        raise LogUnavailable(f"{len(lacking)} names of persons are changed by others at the same time")
 
     async def _add(
         self, connection: Any, persons: Mapping[tuple[str, str], Person], names: Mapping[tuple[str, str], Name]
@@ -252,9 +260,7 @@ class Vault:
         )  # fmt: skip
         return bool(said == f"INSERT 0 {len(persons)}")
 
-    async def _kept(
-        self, connection: Any, places: Iterable[tuple[str, str]]
-    ) -> dict[tuple[str, str], Person]:
+    async def _kept(self, connection: Any, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Person]:
         """The persons that have a row, by workspace and digest."""
         digests = defaultdict(list)
         for workspace, digest in places:
