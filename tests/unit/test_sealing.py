@@ -163,6 +163,8 @@ def sealed_value(value: bytes) -> bytes:
         lambda event: json.dumps(event, separators=(",", ":")).replace("kari", "k\\u0061ri"),
         lambda event: json.dumps(event, separators=(",", ":")).replace("visitor_id", "visitor\\u005fid"),
         lambda event: json.dumps(event).replace("{", '{"visitor_id": "another-kari",', 1),
+        lambda event: json.dumps(event, separators=(",", ":")).replace("{", '{"visitor_id":"v-kari",', 1),
+        lambda event: json.dumps(event, separators=(",", ":")).replace("{", '{"visitor\\u005fid":"v-kari",', 1),
         lambda event: json.dumps(event, separators=(",", ":")).replace('"7"', '"form-kari-1"'),
     ],
 )
@@ -175,7 +177,8 @@ def test_however_an_event_is_spelled_its_record_names_nobody_and_keeps_all_else(
     kept = {field for field in event if field not in ("visitor_id", "contact", "url", "referrer", "title")}
     assert {field: stored[field] for field in kept} == {field: json.loads(sent)[field] for field in kept}
     assert list(stored) == list(json.loads(sent))
-    assert re.findall("kari|nordmann", json.dumps({**stored, "id": ""}), re.IGNORECASE) == []
+    for text in (value.decode(), json.dumps(stored)):
+        assert re.findall("kari|nordmann", text.replace("form-kari-1", ""), re.IGNORECASE) == []
     assert sealed_value(value) == value
 
 
