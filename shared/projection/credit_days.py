@@ -13,12 +13,16 @@ from shared.projection.pipeline import Context
 from shared.projection.sql import sql
 from shared.projection.stages.credit_days.gather import KEPT
 from shared.projection.stages.entities.gather import as_read
+from shared.projection.won_campaigns import won_of_campaigns
 from shared.rules.referrer import ReferrerRules
 
 DEALS_MAX = 100  # won on the days that a step adds up, unless one day has more: some 0.2 s, which a batch may wait for
 STALE_MAX = 31  # days that a step adds up again
 
 CREDIT_DAY_COLUMNS = ("ws", "day", "group_by", "name", "reason", "currency", "deals", "contacts", "paid", "minor")
+WON_CAMPAIGN_DAY_COLUMNS = (
+    "ws", "campaign", "day", "currency", "deals", "amount_minor", "contacts", "minor", "earning", "refunded",
+)  # fmt: skip
 WON_DAY_COLUMNS = ("ws", "day", "currency", "deals", "without_journey", "amount_minor")
 SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
 CLOSES = sql("""
@@ -31,13 +35,16 @@ FROM unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY u(from_us, to_us, n) ORD
 """)
 DROP_DAYS = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day = ANY($2::int[])")
-    for table in ("credit_day", "won_day", "stale_credit_day")
+    for table in ("credit_day", "won_campaign_day", "won_day", "stale_credit_day")
 ]
 DROP_FROM = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day >= $2 AND day < $3")
-    for table in ("credit_day", "won_day", "stale_credit_day")
+    for table in ("credit_day", "won_campaign_day", "won_day", "stale_credit_day")
 ]
-DROP_ALL = [sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1") for table in ("credit_day", "won_day", "stale_credit_day")]
+DROP_ALL = [
+    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1")
+    for table in ("credit_day", "won_campaign_day", "won_day", "stale_credit_day")
+]
 KEEP = sql("""
 INSERT INTO {g}.credit_days_kept VALUES ($1, $2, $3, $4) ON CONFLICT (ws) DO UPDATE
 SET time_zone = excluded.time_zone, through_day = excluded.through_day, decided_by = excluded.decided_by
@@ -120,6 +127,20 @@ async def _make(context: Context, some: Sequence[int]) -> None:
         return
     referrers = as_read(await connection.fetchval(SETTINGS, ws)).referrers
     await connection.copy("credit_day", CREDIT_DAY_COLUMNS, await _rows(context, store, some, spans, referrers))
+    won_for = [
+        (ws, one.campaign, some[one.span], one.currency, one.deals, one.amount_minor, one.contacts,
+         None if one.minor is None else _of_all_models(context, one.minor), one.earning, one.refunded)
+        for one in await won_of_campaigns(store, spans)
+    ]  # fmt: skip
+    await connection.copy("won_campaign_day", WON_CAMPAIGN_DAY_COLUMNS, won_for)
+
+
+def _of_all_models(context: Context, minor: Sequence[int | None]) -> list[int]:
+    """Sums under all models. Raises `WrongShape` if the store lacks one."""
+    for model, each in zip(MODEL_NAMES, minor, strict=True):
+        if each is None:
+            raise WrongShape(lacks_model(context.connection.generation, model))
+    return [each for each in minor if each is not None]
 
 
 async def _rows(
@@ -129,9 +150,6 @@ async def _rows(
     for bys in TOGETHER:
         for by, sums in (await sums_of_spans(store, spans, bys, MODEL_NAMES, None, referrers)).items():
             for one in sums:
-                for model, minor in zip(MODEL_NAMES, one.minor, strict=True):
-                    if minor is None:
-                        raise WrongShape(lacks_model(context.connection.generation, model))
                 group = one.group
                 name = None if group.name is None else group.name.encode()
                 reason = None if group.reason is None else str(group.reason)
@@ -146,7 +164,7 @@ async def _rows(
                         one.deals,
                         one.contacts,
                         one.paid,
-                        one.minor,
+                        _of_all_models(context, one.minor),
                     )
                 )
     return rows

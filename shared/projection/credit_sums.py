@@ -66,23 +66,23 @@ class Won(NamedTuple):
 
 FEW_DEALS_MAX = 5_000  # whose touches are looked up; of more, to read all touches of a workspace takes less time
 
-_SPANS = "unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY span(from_us, to_us, n)"
-_DEALS = "JOIN {g}.deal d ON d.ws = $1 AND d.state = 'won' AND d.closed_us >= span.from_us AND d.closed_us < span.to_us"
+SPANS = "unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY span(from_us, to_us, n)"
+DEALS = "JOIN {g}.deal d ON d.ws = $1 AND d.state = 'won' AND d.closed_us >= span.from_us AND d.closed_us < span.to_us"
 _IN_CURRENCY = "($4::text IS NULL OR d.currency = $4)"
 
 # Every deal won in the spans between $2 and $3, whatever its amount. One row a span and currency.
 WON = sql(f"""
 SELECT span.n, d.currency, count(*) AS deals, sum(d.amount_minor) AS amount_minor,
     count(*) FILTER (WHERE NOT EXISTS (SELECT FROM {{g}}.credit c WHERE c.ws = $1 AND c.deal = d.deal)) AS without_journey
-FROM {_SPANS} {_DEALS} GROUP BY 1, 2
+FROM {SPANS} {DEALS} GROUP BY 1, 2
 """)
 
 
 # How many deals are won in the spans between $2 and $3; not more than $4.
-FEW = sql(f"SELECT count(*) AS deals FROM (SELECT FROM {_SPANS} {_DEALS} LIMIT $4) d")
+FEW = sql(f"SELECT count(*) AS deals FROM (SELECT FROM {SPANS} {DEALS} LIMIT $4) d")
 
 
-def _keys(column: str) -> str:
+def keys_of(column: str) -> str:
     """SQL for the different keys of a column, one after another."""
     return f"string_agg(DISTINCT int8send({column}), ''::bytea)"
 
@@ -170,18 +170,18 @@ def _of_touches(by: GroupBy, models: tuple[str, ...], *, few: bool) -> Statement
     places = ", ".join(str(n) for n in range(1, len(said) + 3))
     return sql(f"""
 SELECT span.n, d.currency, {columns}, count(cr.shares_minor) AS paid, ARRAY[{sums}] AS minor,
-    {_keys("cr.deal")} AS deals, {_keys("cr.contact")} AS contacts
-FROM {_SPANS} {_DEALS} AND {_IN_CURRENCY}
+    {keys_of("cr.deal")} AS deals, {keys_of("cr.contact")} AS contacts
+FROM {SPANS} {DEALS} AND {_IN_CURRENCY}
 {credited}{joins}
 GROUP BY {places}
 """)
 
 
-@lru_cache(maxsize=256)
-def _of_campaigns(models: tuple[str, ...]) -> Statement:
-    """As `_of_touches`, by campaign; one without a name stands for the touches that count for none. One row a span, currency and campaign.
+def parts_of_campaigns(models: Sequence[str]) -> str:
+    """Parts of a WITH: `part`, the credited touches of the deals won in the spans between $2 and $3, in the currency $4 (null: in each).
 
-    All touches are read, so the windows are joined with them and not looked up.
+    One row a touch and campaign for which it counts (null: it counts for none), with the place `n` of the span, and the part of its share under
+    each model, `minor_0` and so on. All touches are read, so the windows are joined with them and not looked up.
     """
     columns = {f"minor_{n}": f"t.shares_minor[{MODEL_NAMES.index(model) + 1}]" for n, model in enumerate(models)}
     parts = ", ".join(
@@ -194,11 +194,11 @@ def _of_campaigns(models: tuple[str, ...]) -> Statement:
         JOIN counting_window w ON w.key = e.{column} AND {within("w", "e.occurred_at_us")} WHERE w.route = {route:d}"""
         for route, column in KEY_COLUMN.items()
     )
-    return sql(f"""
+    return f"""
 WITH earning AS MATERIALIZED (
     SELECT span.n, d.currency, t.deal, t.step, t.contact, t.occurred_at_us, {", ".join(f"t.{name}" for name in KEY_COLUMN.values())},
         t.shares_minor IS NOT NULL AS paid, {", ".join(f"{column} AS {name}" for name, column in columns.items())}
-    FROM {_SPANS} {_DEALS} AND {_IN_CURRENCY}
+    FROM {SPANS} {DEALS} AND {_IN_CURRENCY}
     CROSS JOIN LATERAL (SELECT * FROM {{g}}.deal_touch WHERE ws = $1 AND deal = d.deal AND step IS NOT NULL OFFSET 0) t
 ), counting_window AS MATERIALIZED (
     SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window WHERE ws = $1 AND window_status IN ({COUNTING_STATUSES})
@@ -213,10 +213,21 @@ WITH earning AS MATERIALIZED (
     SELECT e.n, e.currency, m.campaign, e.deal, e.contact, e.paid, {parts}
     FROM earning e LEFT JOIN met m ON m.deal = e.deal AND m.step = e.step
     LEFT JOIN sharing s ON s.campaign = m.campaign AND s.deal = m.deal AND s.step = m.step
-)
+)"""
+
+
+def minor_of_parts(models: Sequence[str]) -> str:
+    """SQL for what rows of `part` earned under each model, as an array."""
+    return "ARRAY[" + ", ".join(f"sum(minor_{n})" for n in range(len(models))) + "]"
+
+
+@lru_cache(maxsize=256)
+def _of_campaigns(models: tuple[str, ...]) -> Statement:
+    """As `_of_touches`, by campaign; one without a name stands for the touches that count for none. One row a span, currency and campaign."""
+    return sql(f"""{parts_of_campaigns(models)}
 SELECT p.*, c.campaign_id FROM (
-    SELECT n, currency, campaign, count(*) FILTER (WHERE paid) AS paid, ARRAY[{", ".join(f"sum({name})" for name in columns)}] AS minor,
-        {_keys("deal")} AS deals, {_keys("contact")} AS contacts
+    SELECT n, currency, campaign, count(*) FILTER (WHERE paid) AS paid, {minor_of_parts(models)} AS minor,
+        {keys_of("deal")} AS deals, {keys_of("contact")} AS contacts
     FROM part GROUP BY n, currency, campaign) p
 LEFT JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = p.campaign
 """)
@@ -225,8 +236,8 @@ LEFT JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = p.campaign
 async def won_in_spans(store: Rows, spans: Sequence[Span]) -> list[Won]:
     """The deals won in spans of time, by span and currency."""
     return [
-        Won(row["n"] - 1, row["currency"], row["deals"], row["without_journey"], _whole(row["amount_minor"]))
-        for row in await store.fetch(WON, *_columns(spans))
+        Won(row["n"] - 1, row["currency"], row["deals"], row["without_journey"], whole(row["amount_minor"]))
+        for row in await store.fetch(WON, *columns_of(spans))
     ]
 
 
@@ -243,10 +254,10 @@ async def sums_of_spans(
     if by_campaign:
         statement = _of_campaigns(tuple(models))
     else:
-        deals = (await store.fetch(FEW, *_columns(spans), FEW_DEALS_MAX + 1))[0]["deals"]
+        deals = (await store.fetch(FEW, *columns_of(spans), FEW_DEALS_MAX + 1))[0]["deals"]
         statement = _of_touches(bys[0], tuple(models), few=deals <= FEW_DEALS_MAX)
     found: dict[GroupBy, dict[tuple[int, Group, str], _Adding]] = {by: defaultdict(_Adding) for by in bys}
-    for row in await store.fetch(statement, *_columns(spans), currency):
+    for row in await store.fetch(statement, *columns_of(spans), currency):
         for by, group in _groups(bys, row, referrers):
             found[by][row["n"] - 1, group, row["currency"]].add(row)
     return {
@@ -257,11 +268,12 @@ async def sums_of_spans(
     }  # fmt: skip
 
 
-def _columns(spans: Sequence[Span]) -> tuple[list[int], list[int]]:
+def columns_of(spans: Sequence[Span]) -> tuple[list[int], list[int]]:
+    """Spans as statements take them: when they begin, and when they end."""
     return [from_us for from_us, _ in spans], [to_us for _, to_us in spans]
 
 
-def _whole(minor: Decimal | None) -> int | None:
+def whole(minor: Decimal | None) -> int | None:
     """A sum of PostgreSQL, which has as many digits as it needs."""
     return None if minor is None else int(minor)
 
@@ -279,7 +291,7 @@ class _Adding:
         """Add a row. One without an amount has None for each model."""
         self.deals.append(row["deals"])
         self.contacts.append(row["contacts"])
-        minor: list[int | None] = [_whole(each) if row["paid"] else 0 for each in row["minor"]]
+        minor: list[int | None] = [whole(each) if row["paid"] else 0 for each in row["minor"]]
         self.paid |= row["paid"] > 0
         if self.minor:
             pairs = zip(self.minor, minor, strict=True)

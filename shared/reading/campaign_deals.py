@@ -14,11 +14,14 @@ from shared.reading.campaign_keys import (
     MODEL_PLACES,
     NEW_BY_FIRST_TOUCH,
     NEW_BY_LAST_TOUCH,
+    OPEN_DEAL,
     earned,
 )
+from shared.reading.credit_sums import contacts_in
 from shared.reading.shares import shares
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
+from shared.reading.won_campaigns import WonNumbers, won_by_sums
 
 # $2 the campaigns, [$3, $4) the range, $5 the instants that divide it, of which $3 is the first; one row a campaign and part of the
 # range: part 1 begins at $3. So it is in the statements below, where $5 or $6 has these instants.
@@ -40,6 +43,12 @@ FROM (SELECT DISTINCT campaign, deal, bucket FROM dated) c
 JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = c.deal GROUP BY c.campaign, c.bucket, d.currency
 UNION ALL
 SELECT campaign, bucket, NULL, NULL, NULL, NULL, count(DISTINCT contact) FROM dated WHERE revenue GROUP BY campaign, bucket
+""")
+
+# The open deals that count.
+OPEN_DEALS = sql(f"""
+WITH {COUNTING_WINDOW}
+SELECT campaign, width_bucket(dated_us, $5::bigint[]) AS bucket, count(DISTINCT deal) AS deals FROM ({OPEN_DEAL}) met GROUP BY 1, 2
 """)
 
 # What was earned, by the place of the model in $5 and by currency; and (no currency) how many contacts earned more than 0 of one.
@@ -115,9 +124,9 @@ async def deal_numbers(
 
 async def deal_numbers_of_parts(
     snapshot: Snapshot, campaigns: Mapping[int, str], spans: Sequence[TimeRange], models: Sequence[str],
-    metric: str | None = None,
+    metric: str | None = None, *, by_touches: bool = False,
 ) -> list[dict[int, DealNumbers]]:  # fmt: skip
-    """As `deal_numbers`, in each of some ranges that follow one another without a gap."""
+    """As `deal_numbers`, in each of some ranges that follow one another without a gap. `by_touches`: no stored sums are read."""
     edges_us = [span.from_us for span in spans]
     asked = list(campaigns), spans[0].from_us, spans[-1].to_us
     outs = [{campaign: DealNumbers() for campaign in campaigns} for _ in spans]
@@ -125,18 +134,49 @@ async def deal_numbers_of_parts(
         for row in await snapshot.fetch(NEW_CONTACTS, *asked, edges_us):
             one = outs[row["bucket"] - 1][row["campaign"]]
             one.by_first_touch, one.by_last_touch = row["by_first_touch"], row["by_last_touch"]
-    if metric is None or metric in DEAL_COUNTS:
-        for row in await snapshot.fetch(DEALS, *asked, edges_us):
-            _add_deals(outs[row["bucket"] - 1][row["campaign"]], row)
+    if metric in NEW_METRICS:
+        return outs
+    published = [model for model in models if model in MODEL_PLACES]
+    won = None
+    if not by_touches:
+        won = await won_by_sums(snapshot, campaigns, [*edges_us, spans[-1].to_us], published)
+    if won is None:
+        await _add_of_touches(snapshot, outs, asked, edges_us, published, metric)
+    else:
+        for (campaign, bucket), found in won.items():
+            _add_won(outs[bucket - 1][campaign], found)
+        if metric not in EARNED_METRICS:
+            for row in await snapshot.fetch(OPEN_DEALS, *asked, edges_us):
+                outs[row["bucket"] - 1][row["campaign"]].influenced_deals += row["deals"]
     if metric is None or metric in EARNED_METRICS:
-        if published := [model for model in models if model in MODEL_PLACES]:
-            for row in await snapshot.fetch(EARNED, *asked, places(snapshot, published), edges_us):
-                _add_earned(snapshot, outs[row["bucket"] - 1][row["campaign"]], row, published[row["n"] - 1])
         for model in models:
             if model not in MODEL_PLACES:
                 for span, out in zip(spans, outs, strict=True):
                     await _add_earned_by_defined(snapshot, out, campaigns, span, model)
     return outs
+
+
+def _add_won(one: DealNumbers, won: WonNumbers) -> None:
+    """Add what is stored of the won deals of a campaign."""
+    one.influenced_deals += won.deals
+    one.closed_deals += won.deals
+    one.contacts_with_revenue = contacts_in(won.contacts)
+    one.influenced_minor |= won.amount_minor
+    for model, minor in won.earned_minor.items():
+        one.earned[model] = Earned(minor, contacts_in(won.earning[model]))
+
+
+async def _add_of_touches(
+    snapshot: Snapshot, outs: Sequence[Mapping[int, DealNumbers]], asked: tuple[list[int], int, int],
+    edges_us: Sequence[int], published: Sequence[str], metric: str | None,
+) -> None:  # fmt: skip
+    """Add what touches say of deals, and of what was earned under published models."""
+    if metric is None or metric in DEAL_COUNTS:
+        for row in await snapshot.fetch(DEALS, *asked, edges_us):
+            _add_deals(outs[row["bucket"] - 1][row["campaign"]], row)
+    if published and (metric is None or metric in EARNED_METRICS):
+        for row in await snapshot.fetch(EARNED, *asked, places(snapshot, published), edges_us):
+            _add_earned(snapshot, outs[row["bucket"] - 1][row["campaign"]], row, published[row["n"] - 1])
 
 
 def _add_deals(one: DealNumbers, row: Any) -> None:

@@ -70,6 +70,9 @@ def _deal_touches(columns: str, condition: str = "true") -> str:
 _IS_REVENUE = f"won AND type IN ({sql_numbers(REVENUE_TOUCHES)})"
 """Whether a row of `deal_touch` makes its contact one with revenue (rule **deal**: it came before the close)."""
 
+OPEN_DEAL = _deal_touches("deal, dated_us", "NOT won")
+"""The open deals dated in the range that count for the campaigns. One row a campaign and touch that counts."""
+
 CAMPAIGN_DEAL = f"""campaign_deal AS MATERIALIZED (
     SELECT campaign, deal, contact, min(dated_us) AS dated_us, bool_or(revenue) AS revenue FROM ({
     _deal_touches(f"deal, contact, dated_us, {_IS_REVENUE} AS revenue")

@@ -8,6 +8,7 @@ from shared.projection.credit_sums import MODEL_NAMES, TOGETHER
 from shared.projection.days import days_of
 from shared.projection.sql import sql
 from shared.projection.stages.credit_days.gather import KEPT
+from shared.reading.campaign_deals import DealNumbers, deal_numbers_of_parts
 from shared.reading.credit_sums import Earned, Parts, contacts_in, earned_by_group, parts_of, won_deals
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -17,13 +18,15 @@ SELECT closed_us FROM {g}.deal WHERE ws = $1 AND state = 'won' ORDER BY random()
 """)
 SOME_DAYS = sql("SELECT day FROM {g}.won_day WHERE ws = $1 ORDER BY random() LIMIT $2")
 
+CAMPAIGNS = sql("SELECT campaign, campaign_id FROM {g}.campaign WHERE ws = $1 ORDER BY campaign_id")
+
 Said = dict[str, str]
 """What is said of a range: the numbers of each group in words, by what the group is and its currency."""
 
 
 @dataclass(frozen=True)
 class EarnedOtherwise:
-    """A group of a workspace of which sums say something else in `[from_us, to_us)` than the touches; None where one of them does not know it."""
+    """A group, or the deals of a campaign, of a workspace of which sums say something else in `[from_us, to_us)` than the touches; None where one of them does not know it."""
 
     workspace_id: str
     group: str
@@ -40,8 +43,10 @@ async def earned_otherwise(snapshot: Snapshot, edges_us: Sequence[int]) -> list[
         parts = await parts_of(snapshot, TimeRange(from_us, to_us))
         if parts.first == parts.last:
             continue
-        by_sums = await _said(snapshot, parts)
-        by_touches = await _said(snapshot, Parts(0, 0, (), [(from_us, to_us)]))
+        span = TimeRange(from_us, to_us)
+        by_sums = await _said(snapshot, parts) | await _said_of_campaigns(snapshot, span, by_touches=False)
+        raw = Parts(0, 0, (), [(from_us, to_us)])
+        by_touches = await _said(snapshot, raw) | await _said_of_campaigns(snapshot, span, by_touches=True)
         out += [
             EarnedOtherwise(snapshot.workspace, group, from_us, to_us, by_sums.get(group), by_touches.get(group))
             for group in sorted(by_sums.keys() | by_touches.keys())
@@ -74,6 +79,23 @@ async def _said(snapshot: Snapshot, parts: Parts) -> Said:
         for (group, currency), one in (await earned_by_group(snapshot, parts, by, MODEL_NAMES, None)).items():
             said[f"{by} {group.name!r}, {group.reason}, {currency}"] = _in_words(one)
     return said
+
+
+async def _said_of_campaigns(snapshot: Snapshot, span: TimeRange, *, by_touches: bool) -> Said:
+    """What is said of the deals of each campaign."""
+    ids = {row["campaign"]: row["campaign_id"] for row in await snapshot.fetch(CAMPAIGNS)}
+    (found,) = await deal_numbers_of_parts(snapshot, ids, [span], MODEL_NAMES, by_touches=by_touches)
+    return {f"deals of {ids[campaign]!r}": _numbers_in_words(one) for campaign, one in found.items()}
+
+
+def _numbers_in_words(one: DealNumbers) -> str:
+    earned = ", ".join(
+        f"{model} {sorted(one.earned[model].minor.items())} by {one.earned[model].contacts:,}" for model in MODEL_NAMES
+    )
+    return (
+        f"{one.influenced_deals:,} influenced, {one.closed_deals:,} won, minor units {sorted(one.influenced_minor.items())} by "
+        f"{one.contacts_with_revenue:,} contacts, earned by models, by contacts: {earned}"
+    )
 
 
 def _in_words(one: Earned) -> str:

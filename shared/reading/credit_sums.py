@@ -12,7 +12,7 @@ from functools import lru_cache
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import first_whole, spans_of_days
 from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, distinct, number_of, sums_of_spans, won_in_spans
-from shared.projection.days import NO_DAY, days_of
+from shared.projection.days import NO_DAY, Days, days_of
 from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.group_lists import DECIDED_BY
 from shared.projection.sql import Statement, sql
@@ -62,12 +62,13 @@ class WonDeals:
 
 @dataclass(frozen=True)
 class Parts:
-    """How a range is read: the days `[first, last)` from sums but for `stale` ones, and `spans` of instants from the touches."""
+    """How a range is read: the days `[first, last)`, of `days`, from sums but for `stale` ones, and `spans` of instants from the touches."""
 
     first: int
     last: int
     stale: Sequence[int]
     spans: Sequence[Span]
+    days: Days | None = None
 
 
 async def parts_of(snapshot: Snapshot, span: TimeRange) -> Parts:
@@ -89,7 +90,7 @@ async def parts_of(snapshot: Snapshot, span: TimeRange) -> Parts:
         spans.append((span.from_us, days.start_us(first)))
     if (end_us := days.start_us(last)) < span.to_us:
         spans.append((end_us, span.to_us))
-    return Parts(first, last, stale, spans)
+    return Parts(first, last, stale, spans, days)
 
 
 async def won_deals(snapshot: Snapshot, parts: Parts) -> dict[str, WonDeals]:

@@ -112,6 +112,6 @@ async def _of_catalog(context: Context, catalog: CatalogChanged, closes: set[int
 
 STAGE = Stage(
     "credit_days", run, takes=(DealsChanged, CatalogChanged, SessionsChanged, TouchesAdded, VisitorsChanged), tells=(),
-    package=__package__, owns=("credit_day", "won_day", "stale_credit_day", "credit_days_kept"),
+    package=__package__, owns=("credit_day", "won_campaign_day", "won_day", "stale_credit_day", "credit_days_kept"),
     reads=("deal", "deal_contact", "deal_touch", "identity_interval"),
 )  # fmt: skip

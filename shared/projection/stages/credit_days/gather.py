@@ -14,17 +14,17 @@ JOIN {g}.identity_interval o ON o.ws = $1 AND o.person = u.person
 JOIN {g}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
 JOIN {g}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.state = 'won' AND d.closed_us > u.after_us AND d.closed_us <= u.until_us
 """)  # the won deals of whoever owns or owned a person's touches
-_CREDITED = "SELECT dated_us FROM {g}.deal_touch WHERE ws = $1 AND won AND step IS NOT NULL"
+_OF_WON = "SELECT dated_us FROM {g}.deal_touch WHERE ws = $1 AND won"
 _CLOSES = "SELECT count(*) AS touches, array_agg(DISTINCT dated_us) AS closes_us FROM"
 _BY_ROUTE = " UNION ALL ".join(
     f"""
     SELECT t.dated_us FROM u CROSS JOIN LATERAL (
-        {_CREDITED} AND {column} = u.key AND occurred_at_us >= u.from_us AND occurred_at_us < u.to_us OFFSET 0) t
+        {_OF_WON} AND {column} = u.key AND occurred_at_us >= u.from_us AND occurred_at_us < u.to_us OFFSET 0) t
     WHERE u.route = {route:d}"""
     for route, column in KEY_COLUMN.items()
 )
 
-# The credited touches of keys ($3) by routes ($2) from $4, inclusive, to $5, at most $6 of them: how many, and when their deals were won.
+# The deal touches of won deals of keys ($3) by routes ($2) from $4, inclusive, to $5, at most $6 of them: how many, and when the deals were won.
 CLOSES_OF_WINDOWS = sql(f"""
 WITH u AS MATERIALIZED (SELECT * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[]) u(route, key, from_us, to_us))
 {_CLOSES} (SELECT * FROM ({_BY_ROUTE}) t LIMIT $6) t
@@ -33,6 +33,7 @@ WITH u AS MATERIALIZED (SELECT * FROM unnest($2::int[], $3::bigint[], $4::bigint
 # The credited touches of assets and pages ($2), at most $3 of them.
 CLOSES_OF_ASSETS = sql(f"""
 {_CLOSES} (
-    SELECT t.dated_us FROM unnest($2::bigint[]) u(key) CROSS JOIN LATERAL ({_CREDITED} AND asset_or_page_key = u.key OFFSET 0) t
+    SELECT t.dated_us FROM unnest($2::bigint[]) u(key) CROSS JOIN LATERAL (
+        {_OF_WON} AND step IS NOT NULL AND asset_or_page_key = u.key OFFSET 0) t
     LIMIT $3) t
 """)

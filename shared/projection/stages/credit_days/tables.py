@@ -7,7 +7,7 @@ A day is one of a time zone, as the number of days since 1970-01-01; a deal belo
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from shared.projection.metadata import projection, workspace_column
+from shared.projection.metadata import key_column, projection, workspace_column
 
 
 def _day() -> "sa.Column[int]":
@@ -28,6 +28,25 @@ credit_day = sa.Table(
     sa.Column("minor", postgresql.ARRAY(sa.Numeric), nullable=False, comment="minor units, by the models in the order of their names"),
     sa.Index("credit_day_of", "ws", "group_by", "day"),
     comment="what touches of a group earned of the deals won on a day, in a currency",
+)  # fmt: skip
+
+won_campaign_day = sa.Table(
+    "won_campaign_day", projection,
+    sa.Column("ws", sa.Integer, nullable=False),
+    key_column("campaign", nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("deals", sa.BigInteger, nullable=False),
+    sa.Column("amount_minor", sa.Numeric, comment="of the deals, in minor units; null if none of them has an amount"),
+    sa.Column("contacts", sa.LargeBinary, nullable=False, comment="by whom the deals bring revenue"),
+    sa.Column("minor", postgresql.ARRAY(sa.Numeric), comment="what the campaign earned, as in `credit_day`; null if no touch of its earned anything"),
+    sa.Column(
+        "earning", postgresql.ARRAY(sa.LargeBinary), comment="the contacts by whom it earned more than 0, by the models in the order of their names",
+    ),
+    sa.Column("refunded", sa.Boolean, nullable=False, comment="whether it earned less than 0 by a contact, under some model"),
+    sa.Index("won_campaign_day_of", "ws", "campaign", "day"),
+    sa.Index("won_campaign_day_on", "ws", "day"),
+    comment="the deals won on a day, in a currency, that count for a campaign, and what it earned of them",
 )  # fmt: skip
 
 won_day = sa.Table(
@@ -52,5 +71,5 @@ credit_days_kept = sa.Table(
     comment="the workspaces that have sums",
 )  # fmt: skip
 
-SUM_TABLES = tuple(table.name for table in (credit_day, won_day, stale_credit_day, credit_days_kept))
+SUM_TABLES = tuple(table.name for table in (credit_day, won_campaign_day, won_day, stale_credit_day, credit_days_kept))
 """They say again what `deal`, `credit`, `deal_touch` and `touch` say; which rows say it depends on when the background came."""

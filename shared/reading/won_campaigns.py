@@ -1,0 +1,141 @@
+"""Which won deals count for campaigns in ranges of time, and what did these earn of them? Of whole days it is read from stored sums, of the rest
+from the touches (see `shared.reading.credit_sums`).
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+
+from shared.events.instants import BEGINNING_US, DAY_US, END_US
+from shared.projection.campaign_cells import first_whole
+from shared.projection.credit_sums import MODEL_NAMES, Span
+from shared.projection.sql import Statement, sql
+from shared.projection.won_campaigns import won_of_campaigns
+from shared.reading.credit_sums import Parts, parts_of
+from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import TimeRange
+
+RAW_MAX_US = (
+    7 * DAY_US
+)  # of the range, that is read from the touches of all deals won then; else those of the campaigns' keys alone are read
+
+
+@dataclass
+class WonNumbers:
+    """The won deals that count for a campaign in a range: how many, their amounts in minor units by currency, and the lists of the keys of the
+    contacts by whom they bring revenue. And by model: what the campaign earned, by currency, and the lists of the contacts by whom.
+    """
+
+    deals: int = 0
+    amount_minor: dict[str, int] = field(default_factory=dict)
+    contacts: list[bytes] = field(default_factory=list)
+    earned_minor: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    earning: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(
+        self, currency: str, deals: int, amount_minor: int | None, contacts: bytes, minor: dict[str, int] | None,
+        earning: dict[str, bytes],
+    ) -> None:  # fmt: skip
+        """Add those of a part of the range in one currency; `minor` is None if the campaign earned nothing."""
+        self.deals += deals
+        if amount_minor is not None:
+            self.amount_minor[currency] = self.amount_minor.get(currency, 0) + amount_minor
+        self.contacts.append(contacts)
+        for model, earned in (minor or {}).items():
+            of = self.earned_minor[model]
+            of[currency] = of.get(currency, 0) + earned
+            self.earning[model].append(earning[model])
+
+
+@lru_cache(maxsize=64)
+def _of_days(models: tuple[str, ...]) -> Statement:
+    """What stored sums say of campaigns ($2) on the days from $3 to $4 but for the days $5; $6 has the first days of the buckets."""
+    places = [MODEL_NAMES.index(model) + 1 for model in models]
+    sums = "".join(
+        f", sum(minor[{place}]) AS minor_{n}, string_agg(earning[{place}], ''::bytea) FILTER (WHERE minor IS NOT NULL) AS earning_{n}"
+        for n, place in enumerate(places)
+    )
+    return sql(f"""
+SELECT campaign, width_bucket(day, $6::int[]) AS bucket, currency, sum(deals)::bigint AS deals, sum(amount_minor) AS amount_minor,
+    string_agg(contacts, ''::bytea) AS contacts, count(minor) AS earned, bool_or(refunded) AS refunded{sums}
+FROM {{g}}.won_campaign_day
+WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND day >= $3 AND day < $4 AND day <> ALL($5::int[]) GROUP BY 1, 2, 3
+""")
+
+
+async def won_by_sums(
+    snapshot: Snapshot, campaigns: Collection[int], edges_us: Sequence[int], models: Sequence[str]
+) -> dict[tuple[int, int], WonNumbers] | None:
+    """What won deals are to campaigns, by campaign and bucket: bucket 1 is between the first two of the instants `edges_us`, which are in order.
+
+    `models` are published ones. None where all must be read from the touches: there are no sums, or sums of too few days, or a campaign earned
+    less than 0 by a contact, so that it cannot be told day by day by whom it earned more.
+    """
+    parts = await parts_of(snapshot, TimeRange(edges_us[0], edges_us[-1]))
+    if parts.days is None:
+        return None
+    cut = _divided(parts, edges_us)
+    spans = list(_spans(parts, cut, edges_us))
+    if sum(to_us - from_us for _, (from_us, to_us) in spans) > RAW_MAX_US:
+        return None
+    out: dict[tuple[int, int], WonNumbers] = defaultdict(WonNumbers)
+    first_days = [first_whole(parts.days, at_us) for at_us in edges_us[:-1]]
+    rows = await snapshot.fetch(
+        _of_days(tuple(models)), list(campaigns), parts.first, parts.last, [*parts.stale, *cut], first_days
+    )
+    for row in rows:
+        if row["refunded"]:
+            return None
+        amount = row["amount_minor"]
+        minor = {model: int(row[f"minor_{n}"]) for n, model in enumerate(models)} if row["earned"] else None
+        earning = {model: row[f"earning_{n}"] or b"" for n, model in enumerate(models)}
+        out[row["campaign"], row["bucket"]].add(
+            row["currency"], row["deals"], None if amount is None else int(amount), row["contacts"], minor, earning
+        )
+    if not await _add_of_touches(out, snapshot, campaigns, models, spans):
+        return None
+    return dict(out)
+
+
+def _divided(parts: Parts, edges_us: Sequence[int]) -> list[int]:
+    """The days that have sums, and that an instant divides."""
+    assert parts.days is not None
+    inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
+    days = {day for at_us in inner if parts.days.start_us(day := parts.days.day_of(at_us)) != at_us}
+    return sorted(day for day in days if parts.first <= day < parts.last and day not in parts.stale)
+
+
+def _spans(parts: Parts, cut: Sequence[int], edges_us: Sequence[int]) -> Iterator[tuple[int, Span]]:
+    """What is to be read from the touches, with the bucket that each span is of."""
+    assert parts.days is not None
+    raw = [*parts.spans, *((parts.days.start_us(day), parts.days.start_us(day + 1)) for day in cut)]
+    for bucket, (begin_us, end_us) in enumerate(pairwise(edges_us), 1):
+        for from_us, to_us in raw:
+            if max(from_us, begin_us) < min(to_us, end_us):
+                yield bucket, (max(from_us, begin_us), min(to_us, end_us))
+
+
+async def _add_of_touches(
+    out: dict[tuple[int, int], WonNumbers], snapshot: Snapshot, campaigns: Collection[int], models: Sequence[str],
+    spans: Sequence[tuple[int, Span]],
+) -> bool:  # fmt: skip
+    """Add what the touches of deals won in some spans say. False if a campaign earned less than 0 by a contact."""
+    if not spans:
+        return True
+    asked, wanted = [span for _, span in spans], set(campaigns)
+    for one in await won_of_campaigns(snapshot, asked):
+        if one.campaign not in wanted:
+            continue
+        if one.refunded:
+            return False
+        minor = None
+        if one.minor is not None:
+            found = dict(zip(MODEL_NAMES, one.minor, strict=True))
+            minor = {model: each for model in models if (each := found[model]) is not None}
+        earning = dict(zip(MODEL_NAMES, one.earning, strict=True))
+        out[one.campaign, spans[one.span][0]].add(
+            one.currency, one.deals, one.amount_minor, one.contacts, minor, earning
+        )
+    return True
