@@ -6,7 +6,6 @@ all new persons of a request.
 """
 
 import asyncio
-import json
 import os
 import random
 import shutil
@@ -14,9 +13,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import psutil
 
 from benchmarks.load import Server, now, post, read_bodies, until_readable, write_bodies
@@ -36,11 +36,9 @@ NOW_US = 1_764_000_000_000_000
 class Memory(Vault):
     """A vault that knows everybody at once."""
 
-    async def persons(self, workspace: str, names: Collection[Name]) -> dict[Name, Person]:
-        for name in names:
-            if (workspace, name) not in self._persons:
-                self._persons[workspace, name] = Person(f"~{name.kind}{new_pseudonym()}", PersonKey(os.urandom(16)))
-        return {name: self._persons[workspace, name] for name in names}
+    def _met(self, workspace: str, name: Name) -> Person:
+        person = self._recent[workspace][name] = Person(f"~{name[0]}{new_pseudonym()}", PersonKey(os.urandom(16)))
+        return person
 
 
 def visits(rng: random.Random) -> list[bytes]:
@@ -54,7 +52,7 @@ def visits(rng: random.Random) -> list[bytes]:
         }  # fmt: skip
         if rng.random() < 0.6:
             event["referrer"] = f"https://www.google.com/search?q={rng.randrange(50)}"
-        out.append(json.dumps(event).encode())
+        out.append(orjson.dumps(event))
     return out
 
 

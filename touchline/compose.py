@@ -27,6 +27,7 @@ from services.ingest.browsers import OpenToBrowsers
 from services.ingest.ingest import Ingest
 from services.ingest.limited import LimitedByAddress
 from services.ingest.limits import Limits
+from services.projector import metrics
 from services.projector.reprojecting import AT_ONCE_MAX
 from services.projector.service import Projectors
 from services.projector.worker import Worker
@@ -50,6 +51,7 @@ from shared.reading import reporting
 from shared.sealing.log import unsealed, vault_of
 from shared.sealing.store import open_sealed
 from shared.store.migrate import migrate
+from shared.store.verifications import last_agreed_s
 from shared.wakeups import Wakeups, projected
 from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router
@@ -248,6 +250,8 @@ async def _tidy(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
     await drop_expired(pool)
     await tend_followed(pool, log.identity)
     await reporting.follow(pool)
+    for whole, began_s in (await last_agreed_s(pool)).items():
+        metrics.VERIFIED.labels("everything" if whole else "sample").set(began_s)
 
 
 async def _log_check(log: EventLog) -> str:

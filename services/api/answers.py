@@ -4,7 +4,7 @@ Answers are made as plain dictionaries and written by orjson; these types only d
 """
 
 import datetime as dt
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -150,8 +150,9 @@ class Association(_Since):
 
 
 class CampaignAnswer(CampaignFields, Answer):
-    """A campaign, its spend in all, and its associations."""
+    """A campaign, its spend in all, and its associations. `deleted_by` is the event that deleted it."""
 
+    deleted_by: str | None
     spent: list[Money]
     associations: list[Association]
 
@@ -355,6 +356,21 @@ class SpendList(Ranged):
     """A campaign's spend, in the order of its days."""
 
     items: list[SpendItem]
+    next_cursor: Cursor | None
+
+
+class BudgetItem(TypedDict):
+    """A sum that is planned for a campaign; as it was sent, if its currency cannot express it."""
+
+    event_id: str
+    name: str | None
+    amount: Money
+
+
+class BudgetItemList(Answer):
+    """The items of a campaign's budget, in the order in which they were told."""
+
+    items: list[BudgetItem]
     next_cursor: Cursor | None
 
 
@@ -880,6 +896,129 @@ class ProducerList(Answer):
     """The producers."""
 
     items: list[ProducerItem]
+
+
+class Making(TypedDict):
+    """How far the builder of a generation is: so many of the events are projected, as it told last, at this instant."""
+
+    events: int
+    of_events: int
+    at: Instant
+
+
+class WhatIfChanges(TypedDict):
+    """What a what-if has otherwise than the log: settings, how many events are added and left out, and until when events were received."""
+
+    settings: dict[str, Any]
+    added: int
+    without: int
+    received_by: Instant | None
+
+
+class OtherList(TypedDict):
+    """A package of published facts whose version has changed since a generation was begun."""
+
+    package: str
+    then: str
+    now: str
+
+
+class GenerationItem(TypedDict):
+    """A projection of the log. `workspace`: the only one that it holds (null: all); `this_release`: whether this release can read it.
+
+    `behind_events`: how many events of the log the live one lacks, and how many of those of the live one another lacks.
+    """
+
+    name: str
+    state: Literal["live", "projected_on", "unfinished", "what_if"]
+    workspace: str | None
+    shape: str
+    this_release: bool
+    created_at: Instant
+    live_since: Instant | None
+    expires_at: Instant | None
+    events: int | None
+    behind_events: int | None
+    bytes: int | None
+    made: Making | None
+    changes: WhatIfChanges | None
+    other_lists: list[OtherList]
+
+
+class GenerationList(Answer):
+    """The generations, the oldest first."""
+
+    items: list[GenerationItem]
+
+
+class Exists(TypedDict):
+    """Whether a campaign is there in the generation that is compared with, and in the one that is compared."""
+
+    before: bool
+    after: bool
+
+
+class ValuePair(TypedDict):
+    """A number in the generation that is compared with, and in the one that is compared; null: the campaign is not there."""
+
+    before: MetricValue | None
+    after: MetricValue | None
+
+
+class DifferenceItem(TypedDict):
+    """What a campaign gains or loses: only numbers that differ are told."""
+
+    campaign_id: CampaignId
+    name: str | None
+    exists: Exists
+    metrics: dict[str, ValuePair]
+    excluded: dict[str, ValuePair]
+
+
+class DifferenceAnswer(Answer):
+    """The campaigns that differ between two generations. `same_position`: whether both show the same events of the log."""
+
+    generation: str
+    same_position: bool
+    model: str
+    campaigns: list[DifferenceItem]
+
+
+class SamplePart(TypedDict):
+    """Which part of the persons and deals was compared."""
+
+    of: int
+    place: int
+    persons_and_deals: int
+
+
+class VerificationItem(TypedDict):
+    """A comparison of the live rows with what the log makes. `differences` are the first 20, in words; `offsets` by partition.
+
+    `not_ended`: its process was killed.
+    """
+
+    number: int
+    made_by: Literal["verify", "rebuild"]
+    generation: str
+    state: Literal["running", "agreed", "differed", "failed", "not_ended"]
+    began_at: Instant
+    ended_at: Instant | None
+    sample: SamplePart | None
+    tables: int | None
+    rows: int | None
+    offsets: dict[str, int] | None
+    events: int | None
+    differences: list[str] | None
+    left_out: list[str] | None
+    failure: str | None
+
+
+class VerificationList(Answer):
+    """The verifications, the latest first."""
+
+    items: list[VerificationItem]
+    next_cursor: Cursor | None
 
 
 class HubSpotNext(TypedDict):

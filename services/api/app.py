@@ -13,6 +13,7 @@ from services.api import (
     deals,
     docs,
     events,
+    generations,
     hubspot,
     identifiers,
     producers,
@@ -39,6 +40,7 @@ def api_router(api: Api) -> APIRouter:
         reports,
         status,
         producers,
+        generations,
         browsers,
         hubspot,
     ):

@@ -89,6 +89,7 @@ def routes(api: Api) -> APIRouter:
             values = await claimed_values(read.snapshot, [row["campaign"]])
             body = {
                 **campaign_json(row, await goals_of(read.snapshot, [row])), "utm_campaign": values.get(row["campaign"], []),
+                "deleted_by": row["deleted_event"],
                 "spent": money_by_currency(await spent_minor(read.snapshot, row["campaign"])), "associations": held,
             }  # fmt: skip
             return answer(read, body)

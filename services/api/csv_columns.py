@@ -49,6 +49,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "results.influenced_contacts", "results.influenced_deals", "results.influenced_revenue:money",
     ),
     "/v1/campaigns/{campaign_id:id}/spend": ("event_id", "on", "amount:money", "asset_id"),
+    "/v1/campaigns/{campaign_id:id}/budget-items": ("event_id", "name", "amount:money"),
     "/v1/catalog/unresolved": ("campaign_id", "asset_id", "utm_campaign", "url", "events", "visits", "first_seen", "last_seen"),
     "/v1/assets": (
         "asset_id", "asset_type", "name", "url", "target_url", "network", "ad_type", "campaign", "campaigns", "touches", "first_seen", "last_seen",
@@ -76,6 +77,14 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "event_id", "type", "occurred_at", "contact", "asset_id", "campaigns", "roles", "weight", "share:money", "reason",
     ),
     "/v1/reports/attribution": ("group", "name", "reason", "deals", "contacts", "revenue.*", "credit.*"),
+    "/v1/generations": (
+        "name", "state", "workspace", "shape", "this_release", "created_at", "live_since", "expires_at", "events", "behind_events", "bytes",
+        "made", "changes", "other_lists",
+    ),
+    "/v1/verifications": (
+        "number", "made_by", "generation", "state", "began_at", "ended_at", "sample", "tables", "rows", "offsets", "events", "differences",
+        "left_out", "failure",
+    ),
     "/v1/producers": (
         "producer", "accepted", "mapped", "unmapped", "refused", "refused_by", "first_seen", "last_seen", "dead_letters", "more_names", "names",
     ),

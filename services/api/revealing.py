@@ -11,6 +11,8 @@ from shared.web.problems import unavailable
 
 READ = "/v1/"
 
+KINDS = ("application/json", "application/problem+json", "text/csv")  # of answers that may name people
+
 
 class Revealing:
     """Replaces pseudonyms in what `GET /v1/…` answers to a key; it must see answers before they are compressed."""
@@ -58,4 +60,4 @@ def _kind(start: Message) -> str | None:
     """The content type of an answer that may name people; None of any other."""
     headers = Headers(raw=start["headers"])
     told = headers.get("content-type", "").partition(";")[0]
-    return told if told in ("application/json", "text/csv") and "content-encoding" not in headers else None
+    return told if told in KINDS and "content-encoding" not in headers else None

@@ -26,6 +26,11 @@ PATHS = ("/segment/",)
 PREFLIGHT_S = 24 * 60 * 60  # how long a browser may remember the answer; browsers shorten it to hours
 _SECRET = "touchline.secret_key"  # noqa: S105  (a name in the scope, no secret)
 _CORS = (b"access-control-allow-origin", b"access-control-allow-credentials")
+_READABLE = (
+    (b"access-control-allow-credentials", b"true"),
+    (b"access-control-expose-headers", b"Retry-After"),
+    (b"vary", b"Origin"),
+)
 _ONLY_KEY = re.compile(rb"%s=[A-Za-z0-9_-]+" % IN_URL.encode())
 NOT_ALLOWED: Final = "origin_not_allowed"
 
@@ -43,7 +48,7 @@ class OpenToBrowsers:
             app, allow_origins=["*"], allow_methods=["GET", "HEAD", "POST"], allow_headers=["*"],
             expose_headers=["Retry-After"], max_age=PREFLIGHT_S,
         )  # fmt: skip
-        self.with_cookie = CORSMiddleware(  # the answer may set the visitor's cookie, so the browser asks for the page's own name
+        self.with_cookie = CORSMiddleware(  # of preflight requests; the answer may set the visitor's cookie, so the browser asks for the page's own name
             app, allow_origin_regex=".*", allow_credentials=True, allow_methods=["POST"], allow_headers=["*"],
             expose_headers=["Retry-After"], max_age=PREFLIGHT_S,
         )  # fmt: skip
@@ -58,17 +63,29 @@ class OpenToBrowsers:
         if "origin" not in headers:
             await self.app(scope, receive, send)
             return
-        if events and scope["method"] == "OPTIONS" and (problem := await self._refuses(scope, headers)):
-            await problem.response()(scope, receive, send)
+        if events and scope["method"] == "OPTIONS":
+            if problem := await self._refuses(scope, headers):
+                await problem.response()(scope, receive, send)
+            else:
+                await self.with_cookie(scope, receive, send)
             return
         secret: list[bool] = []
+
+        async def readable(message: Message) -> None:
+            if message["type"] == "http.response.start" and not secret:
+                message["headers"] = [*message["headers"], (_CORS[0], headers["origin"].encode("latin-1")), *_READABLE]
+            await send(message)
 
         async def sending(message: Message) -> None:
             if secret and message["type"] == "http.response.start":
                 message = {**message, "headers": [each for each in message["headers"] if each[0].lower() not in _CORS]}
             await send(message)
 
-        await (self.with_cookie if events else self.any_page)({**scope, _SECRET: secret}, receive, sending)
+        scope = {**scope, _SECRET: secret}
+        if events:  # the same as `with_cookie` would answer, for the call that comes with every page
+            await self.app(scope, receive, readable)
+        else:
+            await self.any_page(scope, receive, sending)
 
     async def _refuses(self, scope: Scope, headers: Headers) -> Problem | None:
         """The refusal of a preflight request whose URL has a key that its page must not use; None if it has none, or may."""

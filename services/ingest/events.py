@@ -113,7 +113,9 @@ async def answer(ingest: Ingest, access: Access, records: list[Record], refused:
 def count(ingest: Ingest, access: Access, accepted: int, refused: Sequence[str], producer: str = PRODUCER) -> None:
     """Add to the counts of a key: how many events were accepted, and one for each code of a refusal."""
     ingest.limits.spend(access, accepted + len(refused))
-    counts = Counter(Outcome(producer, access.hint, "refused", code) for code in refused)
+    counts: dict[Outcome, int] = (
+        Counter(Outcome(producer, access.hint, "refused", code) for code in refused) if refused else {}
+    )
     if accepted:
         counts[Outcome(producer, access.hint, "mapped")] = accepted
     ingest.counts.add(access.workspace, counts)

@@ -229,7 +229,7 @@ class Limits:
         self._alarmed.add(about)
         metrics.BOUND_ALARMS.labels(kind, level).inc()
         logger.warning(
-            "a public key is near the bound of what it may add in a day, or has met it", kind=kind, level=level,
+            "a public key is near the bound of what it may add in a day, or has met it", kind=kind, alarm=level,
             workspace=access.workspace, key=access.hint, told=distinct.count, bound=distinct.bound,
         )  # fmt: skip
 

@@ -6,12 +6,10 @@ A CTA's click is recorded here. The visit of a tracking URL is recorded by the p
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
 
 import asyncpg
 import httpx
-import idna
 import structlog
 from fastapi import APIRouter, Request, Response
 
@@ -20,6 +18,7 @@ from services.ingest.contact_tokens import agent_of, contact_of, taken
 from services.ingest.events import append, count
 from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
+from services.ingest.targets import CTA, Target, target_of
 from shared.access.keys import Access
 from shared.database import AWAY, error_text
 from shared.events.codec import Record, Refusal, encode_event
@@ -30,7 +29,6 @@ from shared.projection.generations import NoGeneration, generation_of_any_shape
 from shared.rules.acceptance import accept
 from shared.rules.click_ids import CLICK_IDS
 from shared.rules.keys import asset_key
-from shared.rules.tracking_url import LINK_TYPES
 from shared.rules.utm import IDS, UTM
 from shared.web.access import IN_URL_SAYS
 from shared.web.head import is_head
@@ -38,8 +36,6 @@ from shared.web.problems import Problem, unavailable
 
 PRODUCER = "redirect"
 LOST = "unavailable"
-CTA = "cta"
-LEADING_TYPES = LINK_TYPES | {CTA}
 VIA = "tl_via"
 PASSED_ON = frozenset({*(name for names in UTM.values() for name in names), *IDS, *CLICK_IDS})
 """The parameters, in lower case, that go from the redirect's URL to the target's: advertising networks add them to the link."""
@@ -62,13 +58,6 @@ WHERE w.workspace_id = $1 AND s.asset = $2
 """
 
 logger = structlog.stdlib.get_logger("touchline.ingest")
-
-
-class Target(NamedTuple):
-    """Where an asset leads. `asset_type` is one of `LEADING_TYPES`."""
-
-    asset_type: str
-    url: httpx.URL
 
 
 class Targets:
@@ -97,17 +86,6 @@ class Targets:
             self._known.clear()
         self._known[workspace, asset_id] = target, now_s
         return target
-
-
-def target_of(asset_type: str | None, target_url: str | None) -> Target | None:
-    """Where an asset leads: only assets of `LEADING_TYPES` lead anywhere, and only to an absolute address of http or https."""
-    if asset_type not in LEADING_TYPES or not target_url:
-        return None
-    try:
-        url = httpx.URL(target_url.strip())
-    except (httpx.InvalidURL, idna.IDNAError):
-        return None
-    return Target(str(asset_type), url) if url.scheme in ("http", "https") and url.host else None
 
 
 def routes(ingest: Ingest) -> APIRouter:

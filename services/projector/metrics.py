@@ -33,6 +33,11 @@ REPROJECTION_STARTED = Gauge(
     "Unix time when projecting a workspace again began",
     ["workspace", "generation"],
 )
+VERIFIED = Gauge(
+    "touchline_projector_verified_timestamp_seconds",
+    "Unix time when the latest `touchline replay verify` that found no difference began, of everything or of a sample",
+    ["extent"],
+)
 RETRIES = Counter("touchline_projector_retries", "Batches that failed and were tried again, by reason", ["why"])
 DEAD_LETTERS = Counter(
     "touchline_projector_dead_letters", "Events stored as dead letters, each counted once, by reason", ["reason"]

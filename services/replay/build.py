@@ -1,5 +1,6 @@
 """How is a generation built beside the live one? From offset 0 of the log: in bulk as far as possible, then batch by batch."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import structlog
 
 from services.replay.bulk import Bulk, forget_spill, is_empty
 from services.replay.worker_pool import Opener, WorkerLost, WorkerPool, alone, processes
+from shared.database import AWAY, error_text
 from shared.log.port import EventLog, LogDamaged
 from shared.projection.bulk.spill import SpillLost
 from shared.projection.bulk.split import ALL, Selection, within
@@ -20,6 +22,8 @@ from shared.rules.association import SOCIAL_POSTS_MAX
 
 BATCH_EVENTS_MAX = 10_000
 ALONE_EVENTS_MAX = 100_000  # fewer are projected faster in this process than other processes start
+TELL_EVERY_S = 1.0  # who looks how far a build is sees it grow; a build of less time tells nothing
+TOLD = "UPDATE touchline.generation SET events_built = $2, events_to_build = $3, built_at = now() WHERE name = $1"
 UNLOCK = "SELECT pg_advisory_unlock(hashtext('touchline.scratch'), hashtext($1))"
 LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.scratch'), hashtext($1))"
 ABANDONED = """
@@ -104,10 +108,12 @@ class Build:
     selection: Selection = ALL
     social_posts_max: int = SOCIAL_POSTS_MAX
     _begun: set[int] = field(default_factory=set)
+    _events: int = 0
+    """How many events are projected."""
 
     async def run(self, upto: Mapping[int, int]) -> None:
         """Project every partition from its current offset up to the given one (exclusive). Raises `LogDamaged`."""
-        async with self.resources.pool.acquire() as raw:
+        async with self._telling(sum(upto.values())), self.resources.pool.acquire() as raw:
             await raw.execute(
                 "SET synchronous_commit = off"
             )  # rows that are lost when the machine fails are built again
@@ -117,6 +123,29 @@ class Build:
             for partition, end in upto.items():
                 await self._partition(connection, partition, end)
 
+    def _advance(self, events: int) -> None:
+        self._events += events
+        self.advance(events)
+
+    @asynccontextmanager
+    async def _telling(self, to_build: int) -> AsyncIterator[None]:
+        """Write into the generation's row how far the build is, every `TELL_EVERY_S` seconds."""
+
+        async def tell() -> None:
+            while True:
+                await asyncio.sleep(TELL_EVERY_S)
+                try:
+                    await self.resources.pool.execute(TOLD, self.generation.name, self._events, to_build)
+                except (asyncpg.PostgresError, *AWAY) as error:
+                    logger.warning("how far the build is could not be told", error=error_text(error))
+
+        task = asyncio.create_task(tell())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
     async def _at_once(self, connection: Connection, upto: Mapping[int, int]) -> None:
         """The bulk path. Where it fails, the other path goes on, which stores a bad event as a dead letter."""
         done = 0
@@ -124,7 +153,7 @@ class Build:
         def advance(events: int) -> None:
             nonlocal done
             done += events
-            self.advance(events)
+            self._advance(events)
 
         try:
             async with self._pool_of_workers(sum(upto.values())) as worker_pool:
@@ -134,7 +163,7 @@ class Build:
             raise
         except Exception as error:
             await self._empty(connection)
-            self.advance(-done)
+            self._advance(-done)
             if isinstance(error, SpillLost):
                 logger.warning("the files of an earlier run are gone; the log is read again", error=str(error))
                 await self._at_once(connection, upto)
@@ -164,7 +193,7 @@ class Build:
         await projector.take(connection)
         if partition not in self._begun:
             self._begun.add(partition)
-            self.advance(projector.offset)  # the events that an earlier run has projected
+            self._advance(projector.offset)  # the events that an earlier run has projected
         while projector.offset < end:
             entries = await log.read(partition, projector.offset, min(BATCH_EVENTS_MAX, end - projector.offset))
             if not entries:
@@ -174,5 +203,5 @@ class Build:
             async with within(connection, self.selection.snapshot):
                 batch = await self.selection.chosen(connection, entries)
             await project_or_dead_letter(connection, projector, batch, self.selection.batch)
-            self.advance(len(entries))
+            self._advance(len(entries))
         await log.leave(partition)

@@ -65,6 +65,17 @@ class Difference:
             return sorted((self.live or self.rebuilt or {}).keys())
         return [name for name in self.live if self.live[name] != self.rebuilt[name]]
 
+    def in_words(self) -> str:
+        """Which row differs, where, and by which event; without values other than numbers."""
+        key = ", ".join(f"{name} {value}" for name, value in self.key.items() if isinstance(value, int))
+        if self.live is None:
+            how = "is missing from the live generation"
+        elif self.rebuilt is None:
+            how = "is in the live generation alone"
+        else:
+            how = f"differs in {', '.join(self.columns)}"
+        return f"{self.table} ({key}) {how}" + ("" if self.event is None else f"; event {self.event}")
+
 
 def _key_of(table: sa.Table) -> tuple[str, ...]:
     return tuple(each.name for each in table.primary_key) or OF_TOUCH

@@ -30,6 +30,7 @@ from shared.projection.generations import (
 )
 from shared.projection.sql import Connection
 from shared.projection.tables import shape
+from shared.store.verifications import recorded
 
 NEAR_EVENTS = 2_000  # so near to the live position that the last step takes only a moment
 POLL_S = 0.05
@@ -105,7 +106,9 @@ class Rebuild:
         comparison = None
         if live is not None:
             with timed("compare"):
-                comparison = await compared(self.resources, live, build)
+                async with recorded(pool, "rebuild", live.name) as record:
+                    comparison = await compared(self.resources, live, build)
+                    record.found = comparison.found()
             await self._approach(build, before)
         async with pool.acquire() as connection, connection.transaction():
             if before is not None:

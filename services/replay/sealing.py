@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import orjson
+import structlog
 import zstandard
 
 from services.replay.build import Resources
@@ -20,7 +21,7 @@ from shared.log.postgres import COMPRESS_LEVEL
 from shared.projection.generations import Generation, create_generation, live_generation
 from shared.reading.contacts import contact_row, identifiers_of, salesforce_campaigns_of
 from shared.reading.snapshot import NotFound, snapshot
-from shared.sealing.forget import LETTERS, forget, texts_of, words
+from shared.sealing.forget import LETTERS, forget, forget_letters, texts_of, words
 from shared.sealing.keys import BadMasterKey, MasterKey, new_master_key
 from shared.sealing.log import seal_all, vault_of
 from shared.sealing.names import PSEUDONYM, Name, key_of
@@ -48,6 +49,8 @@ NO_GENERATION = ("DELETE FROM touchline.live_generation", "DELETE FROM touchline
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[bytes]).decode
+
+logger = structlog.stdlib.get_logger("touchline.replay")
 
 
 class NotSealed(Exception):
@@ -91,7 +94,7 @@ async def seal_store(
         await _delete_generations(connection)
     done = await _rewrite(pool, Vault(pool, master, None, durable=False), advance)
     await pool.execute("VACUUM (FULL) touchline.event_log")  # else the plain rows would stay in its files
-    await pool.execute("CHECKPOINT")
+    await leave_write_ahead_log(pool)
     return done
 
 
@@ -115,8 +118,20 @@ async def seal_store_on_kafka(
             await connection.execute(BEGIN, master.check)
         await _delete_generations(connection)
         await create_generation(connection, Generation("g1", new.identity, new.partitions), live=True)
-    await pool.execute("CHECKPOINT")
+    await leave_write_ahead_log(pool)
     return done
+
+
+async def leave_write_ahead_log(pool: Any) -> None:
+    """Let PostgreSQL remove the files of its write-ahead log that hold what was just deleted, or take them for new ones (`wal_recycle`).
+
+    Otherwise they would stay until enough has been written. A role that may not do this leaves it to the next checkpoints.
+    """
+    try:
+        await pool.execute("SELECT pg_switch_wal()")
+        await pool.execute("CHECKPOINT")
+    except asyncpg.InsufficientPrivilegeError as error:
+        logger.warning("the write-ahead log keeps what was deleted until its files are removed", error=str(error))
 
 
 async def _is_sealed_by(pool: Any, master: MasterKey) -> bool:
@@ -194,8 +209,8 @@ async def _letters(resources: Resources, workspace: str, names: set[str]) -> lis
 async def forget_contact(resources: Resources, workspace: str, name: str) -> dict[str, Any]:
     """Append a `contact_forgotten` for the contact with this identifier, and destroy at once what the projection knows of it.
 
-    Returns how many names are known of it, how many dead letters were deleted here (the projector may have deleted them before), and
-    the position of the event. What events that are not projected yet say of the contact is destroyed when they are projected. Raises `NotSealed`, `NotFound` or `LogUnavailable`.
+    Returns how many names are known of it, how many dead letters were deleted, and the position of the event. What events that are not projected yet say of
+    the contact is destroyed when they are projected. Raises `NotSealed`, `NotFound` or `LogUnavailable`.
     """
     vault = vault_of(resources.log)
     if vault is None:
@@ -206,16 +221,20 @@ async def forget_contact(resources: Resources, workspace: str, name: str) -> dic
     (pseudonym, *_) = known or [name]
     live = await live_generation(resources.pool)
     found = await resources.pool.fetch(JOINED.format(g=live.name), workspace, [key_of(pseudonym)])
-    names = await resources.pool.fetchval(NAMES, workspace, [key_of(pseudonym), *(row[0] for row in found)])
+    keys = [key_of(pseudonym), *(row[0] for row in found)]
+    names = await resources.pool.fetchval(NAMES, workspace, keys)
+    async with resources.pool.acquire() as connection, connection.transaction():
+        letters = await forget_letters(connection, vault, workspace, keys)  # before the projector does it
     field = "email" if pseudonym.startswith("~e") else "id"
     event = orjson.dumps({"type": "contact_forgotten", "contact": {field: pseudonym}})
     record = accept(event, 0, "server", time.time_ns() // 1000, None, "privacy", forgets=True)
     assert isinstance(record, Record)
     position: Position = await resources.log.append(workspace, [msgspec.json.encode(record)])
     async with resources.pool.acquire() as connection, connection.transaction():
-        _, letters = await forget(connection, vault, live.name, workspace, [key_of(pseudonym)])
+        letters += (await forget(connection, vault, live.name, workspace, [key_of(pseudonym)]))[1]
     vault.drop_cache()
     await resources.pool.execute("VACUUM touchline.person")
     if letters:
         await resources.pool.execute("VACUUM (FULL) touchline.dead_letter")  # else their texts would stay in its files
+    await leave_write_ahead_log(resources.pool)
     return {"names": names, "dead_letters": letters, "position": str(position)}

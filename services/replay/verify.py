@@ -17,6 +17,8 @@ from shared.projection.sql import Connection
 from shared.reading.cells_compared import SaidOtherwise, said_otherwise
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise_on_some_days
 from shared.reading.snapshot import snapshot_within
+from shared.reading.time_range import TimeRange
+from shared.store.verifications import Found, recorded
 
 CAMPAIGNS = """
 SELECT r.workspace_id, array_agg(c.campaign) AS campaigns, array_agg(c.campaign_id) AS ids FROM {schema}.workspace_rows r
@@ -63,6 +65,19 @@ class Comparison:
         """Whether all that was compared is equal."""
         return not self.differing and not self.cells and not self.sums
 
+    def found(self) -> Found:
+        """What is recorded of it. Values of rows are left out: they may be a person's, who can then still be forgotten."""
+        listed = {difference.table for difference in self.rows}
+        differences = [
+            *(difference.in_words() for difference in self.rows),
+            *(f"{table}: rows differ" for table in self.differing if table not in listed),
+            *(_digests_in_words(said) for said in self.cells),
+        ]
+        return Found(
+            self.offsets, None if self.sample is None else self.sample.said, len(self.tables),
+            sum(live.rows for live, _ in self.tables.values()), differences, sorted(self.left_out.values()),
+        )  # fmt: skip
+
 
 async def offsets_of(
     database: "asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]", schema: str
@@ -83,12 +98,17 @@ async def verify(
 
     With `sample`, only one part is compared: the whole log is read, but little of it is projected.
     `begun` is called with the number of events, `advance` with the number just projected. `number` names the scratch generation.
-    Raises `WrongLog`, `WrongShape`, `NoGeneration` or `LogDamaged`.
+    The result is recorded (`shared.store.verifications`). Raises `WrongLog`, `WrongShape`, `NoGeneration` or `LogDamaged`.
     """
     live = await live_generation(resources.pool)
     check_log(live, resources.log.identity, resources.log.partitions)
-    async with scratch(resources.pool, KIND, number, live) as rebuilt:
-        return await compared(resources, live, Build(resources, rebuilt, advance), begun, sample)
+    async with (
+        recorded(resources.pool, "verify", live.name) as record,
+        scratch(resources.pool, KIND, number, live) as rebuilt,
+    ):
+        comparison = await compared(resources, live, Build(resources, rebuilt, advance), begun, sample)
+        record.found = comparison.found()
+        return comparison
 
 
 async def compared(
@@ -116,6 +136,14 @@ async def compared(
         comparison.cells = await _cells_said_otherwise(seen, live, left_out)
         comparison.sums = await _sums_said_otherwise(seen, live, left_out)
     return comparison
+
+
+def _digests_in_words(said: SaidOtherwise) -> str:
+    span = TimeRange(said.from_us, said.to_us).as_json()
+    return (
+        f"campaign {said.campaign_id}: its digests say something else than its touches, from {span['from'] or 'the beginning'} "
+        f"to {span['to'] or 'the end'}"
+    )
 
 
 async def _cells_said_otherwise(

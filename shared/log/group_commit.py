@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -66,9 +67,9 @@ class GroupCommit(Generic[Payload]):
         self._waiting[partition].append(call)
         if partition not in self._writers:
             self._writers[partition] = asyncio.create_task(self._write(partition))
-        await asyncio.wait([call.done], timeout=APPEND_WAIT_S)
-        if call.done.done():
-            return call.done.result()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(APPEND_WAIT_S):
+                return await call.done
         if call in self._waiting[partition]:
             self._waiting[partition].remove(call)
             self._pend(-size)
@@ -90,13 +91,14 @@ class GroupCommit(Generic[Payload]):
                 except Exception as error:
                     UNAVAILABLE.labels("failed").inc(len(calls))
                     for call in calls:
-                        call.done.set_exception(error)
-                        call.done.exception()  # marks it as retrieved: the caller may no longer wait for it
+                        if not call.done.done():  # else its caller no longer waits
+                            call.done.set_exception(error)
                 else:
                     COMMIT_EVENTS.observe(sum(call.count for call in calls))
                     for call in calls:
                         base += call.count
-                        call.done.set_result(Position(partition, base))
+                        if not call.done.done():
+                            call.done.set_result(Position(partition, base))
                 finally:
                     self._pend(-sum(call.size for call in calls))
         finally:

@@ -33,14 +33,15 @@ READ_BYTES_MAX = (
 )  # of values that one read returns; a projector holds the results of two reads of a partition at a time
 FULL_RETRY_AFTER_S = 30  # for so long `check_room` refuses appends: the operator must free space first
 
-TAKE_OFFSETS = """
-UPDATE touchline.log_partition SET next_offset = next_offset + $2 WHERE partition = $1 RETURNING next_offset
-"""  # reserves offsets; its row lock makes commits happen in offset order
-
-INSERT_VALUES = """
-INSERT INTO touchline.event_log (partition, base_offset, event_count, workspace, payload)
-SELECT $1, * FROM unnest($2::bigint[], $3::int[], $4::text[], $5::bytea[])
-"""
+APPEND = """
+WITH taken AS (
+    UPDATE touchline.log_partition SET next_offset = next_offset + $2 WHERE partition = $1 RETURNING next_offset - $2 AS base
+), written AS (
+    INSERT INTO touchline.event_log (partition, base_offset, event_count, workspace, payload)
+    SELECT $1, taken.base + values.place, values.events, values.workspace, values.payload
+    FROM taken CROSS JOIN unnest($3::bigint[], $4::int[], $5::text[], $6::bytea[]) values(place, events, workspace, payload)
+) SELECT base FROM taken
+"""  # one statement, so one transaction and one round trip; the row lock of its first part makes commits happen in offset order
 
 READ = """
 SELECT base_offset, workspace, payload FROM (
@@ -95,18 +96,16 @@ class PostgresLog:
 
     async def _commit(self, partition: int, calls: Sequence[Call[bytes]]) -> int:
         total = sum(call.count for call in calls)
+        places = list(itertools.accumulate((call.count for call in calls), initial=0))[:-1]
         with self._room(), _available():
-            async with self._pool.acquire() as connection, connection.transaction():
-                after = await connection.fetchval(TAKE_OFFSETS, partition, total)
-                if after is None:
-                    raise LogUnavailable(f"the log has no partition {partition}")
-                bases = list(itertools.accumulate((call.count for call in calls), initial=after - total))[:-1]
-                await connection.execute(
-                    INSERT_VALUES, partition, bases, [c.count for c in calls], [c.workspace for c in calls],
-                    [c.payload for c in calls],
-                )  # fmt: skip
+            base = await self._pool.fetchval(
+                APPEND, partition, total, places, [c.count for c in calls], [c.workspace for c in calls],
+                [c.payload for c in calls],
+            )  # fmt: skip
+            if base is None:
+                raise LogUnavailable(f"the log has no partition {partition}")
         self._wakeups.announce(appended(partition))
-        return int(after) - total
+        return int(base)
 
     @contextmanager
     def _room(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ Both are read by the functions that answer all other reads.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 from shared.rules.pre_association import kept_out
 
-CAMPAIGNS = sql("SELECT campaign, campaign_id FROM {g}.campaign WHERE ws = $1 ORDER BY campaign_id")
+CAMPAIGNS = sql("SELECT campaign, campaign_id, name FROM {g}.campaign WHERE ws = $1 ORDER BY campaign_id")
 DEALS = sql("SELECT deal, deal_id, state, amount_minor, currency FROM {g}.deal WHERE ws = $1")
 CONTACTS = sql("SELECT contact, name FROM {g}.contact WHERE ws = $1")
 
@@ -77,16 +77,29 @@ async def difference(one: Snapshot, other: Snapshot, model: str) -> dict[str, An
     return {
         "model": model,
         "as_of": [str(one.as_of), str(other.as_of)],
-        "campaigns": _campaigns(a, b),
+        "campaigns": _campaigns(a.numbers, b.numbers),
         "deals": _deals(a, b),
         "contacts": await _with_touches(a, b, contacts),
     }
 
 
-def _campaigns(a: GenerationNumbers, b: GenerationNumbers) -> list[dict[str, Any]]:
+async def campaigns_that_differ(one: Snapshot, other: Snapshot, model: str) -> list[dict[str, Any]]:
+    """The part of `difference` that is about campaigns, with their names: what each gains or loses, in all time."""
+    numbers: list[dict[str, CampaignNumbers]] = []
+    names: dict[str, str | None] = {}
+    for snapshot in (one, other):
+        rows = {row["campaign"]: row for row in await snapshot.fetch(CAMPAIGNS)}
+        names |= {row["campaign_id"]: row["name"] for row in rows.values()}
+        ids = {key: row["campaign_id"] for key, row in rows.items()}
+        found = await campaign_numbers(snapshot, ids, ALL_TIME, model)
+        numbers.append({ids[key]: told for key, told in found.items()})
+    return [told | {"name": names[told["campaign_id"]]} for told in _campaigns(*numbers)]
+
+
+def _campaigns(a: Mapping[str, CampaignNumbers], b: Mapping[str, CampaignNumbers]) -> list[dict[str, Any]]:
     out = []
-    for campaign_id in sorted(a.numbers.keys() | b.numbers.keys()):
-        was, now = a.numbers.get(campaign_id), b.numbers.get(campaign_id)
+    for campaign_id in sorted(a.keys() | b.keys()):
+        was, now = a.get(campaign_id), b.get(campaign_id)
         metrics = _changed(was.metrics() if was else {}, now.metrics() if now else {})
         excluded = _changed(was.excluded if was else {}, now.excluded if now else {})
         if metrics or excluded or (was is None) != (now is None):

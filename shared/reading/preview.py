@@ -2,6 +2,9 @@
 
 So every rule applies as it will when the events are sent, whatever they are, and no number is estimated. Meanwhile the live projection of
 the workspace's partition is held, as it is when rows change places for new settings: a preview must be short (`HELD_S`).
+
+If events change the catalog alone, the numbers of few campaigns can change: of those whose windows change, and of those with which they
+share a touch of a won deal. Only these are read (`_of_catalog`). Otherwise all campaigns are.
 """
 
 import asyncio
@@ -10,21 +13,47 @@ from typing import Any, NamedTuple
 
 from shared.events.codec import Record, encode_record
 from shared.events.instants import BEGINNING_US, END_US, to_rfc3339
-from shared.events.types import EventRetracted
+from shared.events.money import to_money
+from shared.events.types import (
+    AssetAssociated,
+    AssetRegistered,
+    BudgetRecorded,
+    CampaignCreated,
+    CampaignDeleted,
+    EventRetracted,
+    SpendRecorded,
+)
 from shared.log.port import Entry, EventLog
 from shared.projection.batch import Batch, decode
-from shared.projection.changes import EventsAdmitted, EventsArrived
+from shared.projection.changes import (
+    CatalogChanged,
+    Changes,
+    ContactsChanged,
+    DealsChanged,
+    EventsAdmitted,
+    EventsArrived,
+    IdentifiersMentioned,
+    IdentityChanged,
+    SessionsChanged,
+    TouchesAdded,
+    TouchesRemoved,
+    TrafficChanged,
+    VisitorsChanged,
+)
 from shared.projection.generations import Generation, live_generation
 from shared.projection.order import PIPELINE
 from shared.projection.pipeline import Context
 from shared.projection.reprojection import settings_until_then
 from shared.projection.sql import sql
 from shared.projection.stages.entities.gather import read_settings
+from shared.reading.campaign_deals import deal_numbers
+from shared.reading.campaigns import campaign_row, spent_minor
 from shared.reading.catalog import AssetNow, assets_now, campaign_now, item_now
-from shared.reading.overview import campaign_numbers
+from shared.reading.overview import campaign_numbers, money_by_currency
+from shared.reading.shares import shares
 from shared.reading.snapshot import Snapshot, snapshot_within
 from shared.reading.time_range import TimeRange
-from shared.rules.keys import asset_key
+from shared.rules.keys import asset_key, campaign_key
 from shared.sealing.log import as_stored
 
 CAMPAIGNS_MAX = 1_000  # whose numbers are compared; where they have much traffic, `HELD_S` is reached before
@@ -41,7 +70,10 @@ SET LOCAL statement_timeout = '{HELD_S:g}s'; SET LOCAL lock_timeout = '{LOCK_S:g
 SET LOCAL plan_cache_mode = force_custom_plan
 """
 HOLD = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1 FOR UPDATE")
-CAMPAIGNS = sql("SELECT campaign, campaign_id FROM {g}.campaign WHERE ws = $1 ORDER BY campaign_id LIMIT $2")
+CAMPAIGNS = sql("""
+SELECT campaign, campaign_id FROM {g}.campaign WHERE ws = $1 AND ($3::bigint[] IS NULL OR campaign = ANY($3))
+ORDER BY campaign_id LIMIT $2
+""")
 HELD = sql("""
 SELECT a.asset, a.from_us, a.to_us, a.event_id, c.campaign_id
 FROM {g}.association a JOIN {g}.campaign c ON c.ws = $1 AND c.campaign = a.campaign
@@ -52,11 +84,51 @@ SELECT event_id, reason FROM {g}.ignored_association WHERE ws = $1 AND asset = A
 """)
 
 
+OF_CATALOG = (CampaignCreated, CampaignDeleted, AssetRegistered, AssetAssociated, SpendRecorded, BudgetRecorded)
+"""What changes no row of a touch, person or deal."""
+BEYOND_CATALOG = (
+    TouchesAdded, TouchesRemoved, VisitorsChanged, IdentifiersMentioned, IdentityChanged, TrafficChanged, SessionsChanged,
+    ContactsChanged, DealsChanged,
+)  # fmt: skip
+"""Changes after which the numbers of any campaign may be others."""
+
+
 class Named(NamedTuple):
-    """The campaigns and assets that events name, by id."""
+    """The campaigns and assets that events name, by id; and whether all events are of the catalog, and so are those that they retract."""
 
     campaigns: frozenset[str]
     assets: frozenset[str]
+    of_catalog: bool
+
+
+class Projected(NamedTuple):
+    """What the pipeline did with the events: its changes, and the ids of events that lose to others with their id."""
+
+    changes: Changes
+    conflicting: Sequence[str]
+
+    @property
+    def campaigns(self) -> frozenset[int] | None:
+        """The keys of the campaigns whose windows have changed; None if more than the catalog has changed."""
+        if self.changes.settings() is not None or any(self.changes.of(kind) != kind() for kind in BEYOND_CATALOG):
+            return None
+        return self.changes.of(CatalogChanged).campaigns
+
+
+class Of(NamedTuple):
+    """Keys of campaigns whose numbers are compared: `whole` in all numbers, `earning` in what they earned alone."""
+
+    whole: frozenset[int]
+    earning: frozenset[int]
+
+
+class States(NamedTuple):
+    """The state before and after the events, and the ids of those that lose to others with their id."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+    conflicting: Sequence[str]
+    idle: Sequence[Any]
 
 
 class TooMuch(Exception):
@@ -87,32 +159,83 @@ async def preview(raw: Any, workspace: str, log: EventLog, records: Sequence[Rec
         if unfit := [*batch.unreadable, *batch.unfit]:
             raise NotProjected(unfit[0][1])
         named = await _named(snapshot, batch)
-        before = await _state(snapshot, named)
-        async with asyncio.timeout(HELD_S):
-            return await _changes(snapshot, generation, log, batch, named, before)
+        states = None
+        if named.of_catalog:
+            holding = raw.transaction()  # a savepoint: rolled back, it holds nothing any more
+            await holding.start()
+            async with asyncio.timeout(HELD_S):
+                states = await _of_catalog(await _held(snapshot, generation), log, batch, named)
+            await holding.rollback()
+        if states is None:
+            before = await _state(snapshot, named)
+            async with asyncio.timeout(HELD_S):
+                states = await _of_all(snapshot, generation, log, batch, named, before)
+        return _answer(states, named)
     finally:
         await transaction.rollback()
 
 
-async def _changes(
-    snapshot: Snapshot, generation: Generation, log: EventLog, batch: Batch, named: Named, before: dict[str, Any]
-) -> dict[str, Any]:
-    """Hold the live projection, project the batch, and compare with the state `before`, which is read again if it is no longer true."""
+async def _held(snapshot: Snapshot, generation: Generation) -> Snapshot:
+    """Hold the live projection; the snapshot as it is now, which is another one if a batch has been projected meanwhile."""
     held_offset = await snapshot.connection.fetchval(HOLD, snapshot.as_of.partition) or 0
-    if held_offset != snapshot.as_of.offset:  # a batch has been projected meanwhile
-        snapshot = await snapshot_within(snapshot.connection.raw, snapshot.workspace, generation)
-        before = await _state(snapshot, named)
-    conflicting = await _project(snapshot, log, batch)
-    after = await _state(snapshot, named)
+    if held_offset == snapshot.as_of.offset:
+        return snapshot
+    return await snapshot_within(snapshot.connection.raw, snapshot.workspace, generation)
+
+
+async def _of_all(
+    snapshot: Snapshot, generation: Generation, log: EventLog, batch: Batch, named: Named, before: dict[str, Any]
+) -> States:
+    """Hold the live projection, and project the batch. The state `before` is read again if it is no longer true."""
+    held = await _held(snapshot, generation)
+    if held is not snapshot:
+        before = await _state(held, named)
+    projected = await _project(held, log, batch)
+    return States(before, await _state(held, named), projected.conflicting, await _idle(held, batch, named))
+
+
+async def _of_catalog(held: Snapshot, log: EventLog, batch: Batch, named: Named) -> States | None:
+    """As `_of_all`, of the campaigns whose numbers can change; None if it turns out that those of any campaign can."""
+    raw = held.connection.raw
+    shared_before: frozenset[int] = frozenset()
+    while True:  # twice at most: what shared a touch before is the same the second time
+        savepoint = raw.transaction()
+        await savepoint.start()
+        projected = await _project(held, log, batch)
+        if projected.campaigns is None:
+            await savepoint.rollback()
+            return None
+        whole = projected.campaigns | frozenset(map(campaign_key, named.campaigns))
+        of = Of(whole, (shared_before | await _sharing(held, projected.campaigns)) - whole)
+        after, idle = await _state(held, named, of), await _idle(held, batch, named)
+        await savepoint.rollback()
+        shared_before = await _sharing(held, projected.campaigns)
+        if shared_before <= of.whole | of.earning:
+            return States(await _state(held, named, of), after, projected.conflicting, idle)
+
+
+async def _sharing(snapshot: Snapshot, campaigns: frozenset[int]) -> frozenset[int]:
+    """The keys of the campaigns for which a touch of a won deal counts that counts for one of `campaigns`, too: they share what it earned."""
+    if not campaigns:
+        return frozenset()
+    found = await shares(snapshot, ALL_TIME, MODEL, campaigns)
+    return frozenset(campaign_key(campaign_id) for share in found for campaign_id, _ in share.parts)
+
+
+async def _idle(snapshot: Snapshot, batch: Batch, named: Named) -> list[Any]:
+    """The events of the batch that were ignored, with the reasons."""
     ids = [arrived.event_id for arrived in batch.arrived[snapshot.workspace]]
-    keys = [asset_key(asset_id) for asset_id in named.assets]
-    idle = await snapshot.fetch(IGNORED, keys, ids)
+    return await snapshot.fetch(IGNORED, [asset_key(asset_id) for asset_id in named.assets], ids)
+
+
+def _answer(states: States, named: Named) -> dict[str, Any]:
+    before, after = states.before, states.after
     return {
         "campaigns": _compared(before["campaigns"], after["campaigns"], named.campaigns),
         "assets": _compared(before["assets"], after["assets"], named.assets),
         "no_effect": [
-            *({"event_id": row["event_id"], "reason": row["reason"]} for row in idle),
-            *({"event_id": event_id, "reason": "conflicting_duplicate"} for event_id in conflicting),
+            *({"event_id": row["event_id"], "reason": row["reason"]} for row in states.idle),
+            *({"event_id": event_id, "reason": "conflicting_duplicate"} for event_id in states.conflicting),
         ],
     }  # fmt: skip
 
@@ -120,31 +243,37 @@ async def _changes(
 async def _named(snapshot: Snapshot, batch: Batch) -> Named:
     """What the events of a batch are about, and those events that they retract."""
     events: list[Any] = [arrived.event for arrived in batch.arrived[snapshot.workspace]]
-    targets = [event.event_id for event in events if isinstance(event, EventRetracted)]
-    events += [item.event for target in targets if (item := await item_now(snapshot, target)) is not None]
+    retracted = [await item_now(snapshot, event.event_id) for event in events if isinstance(event, EventRetracted)]
+    of_catalog = None not in retracted and all(isinstance(event, (*OF_CATALOG, EventRetracted)) for event in events)
+    events += [item.event for item in retracted if item is not None]
+    of_catalog = of_catalog and all(isinstance(item.event, OF_CATALOG) for item in retracted if item is not None)
     ids = [(getattr(event, "campaign_id", None), getattr(event, "asset_id", None)) for event in events]
-    return Named(frozenset(c for c, _ in ids if c is not None), frozenset(a for _, a in ids if a is not None))
+    campaigns = {campaign_id for campaign_id, _ in ids if campaign_id is not None}
+    assets = {asset_id for _, asset_id in ids if asset_id is not None}
+    return Named(frozenset(campaigns), frozenset(assets), of_catalog)
 
 
-async def _project(snapshot: Snapshot, log: EventLog, batch: Batch) -> list[str]:
-    """Run the pipeline on a batch of the snapshot's workspace; answers the ids of events that lose to others with their id."""
+async def _project(snapshot: Snapshot, log: EventLog, batch: Batch) -> Projected:
+    """Run the pipeline on a batch of the snapshot's workspace."""
     connection, ws = snapshot.connection, snapshot.ws
     settings = await settings_until_then(connection, ws) or await read_settings(connection, ws)
     context = Context(connection, ws, settings, log=log, partition=snapshot.as_of.partition)
     arrived = EventsArrived(tuple(batch.arrived[snapshot.workspace]), batch.readings.get(snapshot.workspace, {}))
     changes = await PIPELINE.run(context, [arrived])
-    return [loser.event_id for loser in changes.of(EventsAdmitted).losers]
+    return Projected(changes, [loser.event_id for loser in changes.of(EventsAdmitted).losers])
 
 
-async def _state(snapshot: Snapshot, named: Named) -> dict[str, dict[str, Any]]:
-    """All campaigns with their numbers, and the assets that are named, each as an answer shows it."""
-    rows = await snapshot.fetch(CAMPAIGNS, CAMPAIGNS_MAX + 1)
+async def _state(snapshot: Snapshot, named: Named, of: Of | None = None) -> dict[str, dict[str, Any]]:
+    """Campaigns with their numbers (those of `of`; None: all), and the assets that are named, each as an answer shows it."""
+    rows = await snapshot.fetch(CAMPAIGNS, CAMPAIGNS_MAX + 1, None if of is None else list(of.whole))
     if len(rows) > CAMPAIGNS_MAX:
         raise TooMuch(f"the workspace has more than {CAMPAIGNS_MAX} campaigns, whose numbers would all be compared")
     numbers = await campaign_numbers(snapshot, {row["campaign"]: row["campaign_id"] for row in rows}, ALL_TIME, MODEL)
     campaigns: dict[str, dict[str, Any]] = {
         row["campaign_id"]: {"metrics": numbers[row["campaign"]].metrics()} for row in rows
     }
+    if of is not None:
+        campaigns |= await _earned(snapshot, of.earning)
     for campaign_id in named.campaigns & campaigns.keys():
         campaigns[campaign_id] |= await _campaign(snapshot, campaign_id)
     found = await assets_now(snapshot, named.assets)
@@ -157,9 +286,28 @@ async def _state(snapshot: Snapshot, named: Named) -> dict[str, dict[str, Any]]:
     return {"campaigns": campaigns, "assets": assets}
 
 
+async def _earned(snapshot: Snapshot, campaigns: frozenset[int]) -> dict[str, dict[str, Any]]:
+    """Campaigns, by id, with what they earned."""
+    rows = await snapshot.fetch(CAMPAIGNS, CAMPAIGNS_MAX, list(campaigns))
+    ids = {row["campaign"]: row["campaign_id"] for row in rows}
+    found = await deal_numbers(snapshot, ids, ALL_TIME, [MODEL], "attributed_revenue") if ids else {}
+    earned = {ids[key]: one.earned[MODEL] for key, one in found.items()}
+    return {
+        campaign_id: {"metrics": {
+            "attributed_revenue": money_by_currency(one.minor), "contacts_with_attributed_revenue": one.contacts,
+        }} for campaign_id, one in earned.items()
+    }  # fmt: skip
+
+
 async def _campaign(snapshot: Snapshot, campaign_id: str) -> dict[str, Any]:
-    now = await campaign_now(snapshot, campaign_id)
-    return {"created": now.told_by is not None, "deleted": now.deleted_by is not None, **_texts(now.said)}
+    now, row = await campaign_now(snapshot, campaign_id), await campaign_row(snapshot, campaign_id)
+    spent = money_by_currency(await spent_minor(snapshot, row["campaign"]))
+    planned = [] if row["budget_minor"] is None else [to_money(row["budget_minor"], row["currency"])]
+    sums = {"budget_in_all": planned, "spent": spent}
+    return {
+        "created": now.told_by is not None, "deleted": now.deleted_by is not None, **_texts(now.said),
+        **{name: ", ".join(f"{m['amount']} {m['currency']}" for m in money) for name, money in sums.items() if money},
+    }  # fmt: skip
 
 
 def _asset(now: AssetNow, held: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Any
 
 from shared.events.codec import decode_event
 from shared.events.instants import to_micros
-from shared.events.money import to_minor, to_money
+from shared.events.money import exact_minor, to_minor, to_money
 from shared.events.registry import name_of
-from shared.events.types import SpendRecorded
+from shared.events.types import BudgetRecorded, SpendRecorded
 from shared.projection.sql import sql
 from shared.reading.behind import contacts_behind, deals_behind
 from shared.reading.overview import CampaignNumbers, campaign_numbers, money_by_currency
@@ -22,6 +22,10 @@ CAMPAIGNS = sql(
 SPENT = sql(f"""
 SELECT subject, occurred_at_us, event_id, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = '{name_of(SpendRecorded)}' AND live
+""")
+PLANNED = sql(f"""
+SELECT occurred_at_us, event_id, body FROM {{g}}.entity_event
+WHERE ws = $1 AND subject = $2 AND type = '{name_of(BudgetRecorded)}' AND live ORDER BY occurred_at_us, event_id
 """)
 UPDATED = sql("""
 SELECT u.campaign AS subject, coalesce(max(e.occurred_at_us), c.created_us) AS at_us FROM unnest($2::bigint[]) u(campaign)
@@ -48,6 +52,23 @@ async def spend_items(snapshot: Snapshot, campaigns: list[int], span: TimeRange)
             )  # fmt: skip
     for items in out.values():
         items.sort(key=lambda item: (item["on"], item["event_id"]))
+    return out
+
+
+async def budget_items(snapshot: Snapshot, campaign: int) -> list[dict[str, Any]]:
+    """The items of the budget of a campaign, by its key, in the order in which they were told.
+
+    Each has `event_id`, `name` (null: none was told), `amount` (as it was sent, if its currency cannot express it), and `at_us`, when it was told, in microseconds.
+    """
+    out = []
+    for row in await snapshot.fetch(PLANNED, campaign):
+        event = decode_event(row["body"])
+        assert isinstance(event, BudgetRecorded)
+        minor = exact_minor(event.amount, event.currency)
+        amount = (
+            {"amount": event.amount, "currency": event.currency} if minor is None else to_money(minor, event.currency)
+        )
+        out.append({"event_id": row["event_id"], "name": event.name, "amount": amount, "at_us": row["occurred_at_us"]})
     return out
 
 

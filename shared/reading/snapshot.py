@@ -130,6 +130,12 @@ async def snapshot_within(raw: Any, workspace: str, generation: Generation) -> S
     )  # fmt: skip
 
 
+async def another_generation(snapshot: Snapshot, name: str) -> Snapshot:
+    """The snapshot's workspace in the generation of that name, as the same transaction sees it. Raises `NotFound` or `WrongShape`."""
+    raw = snapshot.connection.raw
+    return await snapshot_within(raw, snapshot.workspace, await _generation(raw, snapshot.workspace, name))
+
+
 async def _generation(connection: Any, workspace: str, name: str | None) -> Generation:
     if name is None:
         return await live_generation(connection)

@@ -1,15 +1,14 @@
-"""What of an event is a person's, and what does the log hold in its place? Pure: the vault is asked before and after.
+"""What of an event is a person's, and what does the log hold in its place? Pure: the vault is asked before.
 
 Identifiers become pseudonyms. Values of a contact's properties are sealed under the contact's key. Of URLs the values of the query
 become keyed digests, apart from campaign parameters and click ids, and so does a fragment that is no route; a referrer keeps its host alone; a title becomes a keyed digest. What URLs,
 referrer and title said is sealed beside the event, under the key of the person that it names.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-import orjson
+import msgspec
 
 from shared.events.emails import normalised_email, normalised_host
 from shared.rules.contact import SALESFORCE_PROPERTY
@@ -20,116 +19,202 @@ from shared.sealing.names import PSEUDONYM, SEALED_TEXT, Name
 from shared.sealing.vault import Person
 
 KEPT_PROPERTIES = frozenset({SALESFORCE_PROPERTY})  # rule **contact** compares it with the ids of campaigns
-URLS = ("url", "target_url")
-TEXTS = (*URLS, "referrer", "title")
+TEXTS = ("url", "target_url", "referrer", "title")
 OF_WORKSPACE = Name("w", "")
 PROPERTY, BESIDE = "property", "event"  # what is sealed: a value of a property, or what stands beside an event
+SETTINGS = b'"settings"'
+REGISTERED = "asset_registered"  # its URLs are the workspace's own, so nothing of them is sealed beside it
 
-Place = tuple[dict[str, Any], str, Name]
-"""Where an event names somebody: the object, its field, and the name."""
-
-
-def _is_pseudonym(text: str) -> bool:
-    return text.startswith("~") and PSEUDONYM.fullmatch(text) is not None
+_encode = msgspec.json.Encoder().encode
+_decode_texts = msgspec.json.Decoder(dict[str, str]).decode
 
 
-def places_in(event: dict[str, Any]) -> list[Place]:
-    """Where an event names persons, contacts before the visitor; what is a pseudonym already is left out."""
-    found: list[Place] = []
-    if (told := event.get("contact")) is not None:
-        _add_contact(told, found)
-    if (told := event.get("into")) is not None:
-        _add_contact(told, found)
-    if told := event.get("contacts"):
-        for contact in told:
-            _add_contact(contact, found)
-    if (visitor := event.get("visitor_id")) is not None and not _is_pseudonym(visitor):
-        found.append((event, "visitor_id", Name("v", visitor)))
-    return found
+class NamedContact(msgspec.Struct, omit_defaults=True, gc=False):
+    """A contact as an event names it."""
+
+    id: str | None = None
+    email: str | None = None
 
 
-def _add_contact(contact: dict[str, Any], found: list[Place]) -> None:
-    if (told := contact.get("id")) is not None and not _is_pseudonym(told):
-        found.append((contact, "id", Name("c", told)))
-    if (told := contact.get("email")) is not None and not _is_pseudonym(told):
-        found.append((contact, "email", Name("e", normalised_email(told))))
+class ToldSettings(msgspec.Struct, gc=False):
+    """The settings that name somebody."""
+
+    internal_domains: list[str] | None = None
 
 
-def domains_of(event: Mapping[str, Any]) -> list[str]:
-    """The domains of the workspace's own people that an event tells, as the rule compares them."""
-    told = event["settings"].get("internal_domains") or ()
-    return [
-        domain if PSEUDONYM.fullmatch(domain) else normalised_host(domain.strip().removeprefix("@")) for domain in told
-    ]
+class Said(msgspec.Struct, gc=False):
+    """The fields of an event that may tell of a person; the others are not decoded."""
+
+    type: str
+    visitor_id: str | None = None
+    contact: NamedContact | None = None
+    into: NamedContact | None = None
+    contacts: list[NamedContact] | None = None
+    properties: dict[str, str | None] | None = None
+    url: str | None = None
+    target_url: str | None = None
+    referrer: str | None = None
+    title: str | None = None
+    settings: ToldSettings | None = None
 
 
-def other_names_in(event: Mapping[str, Any]) -> list[Name]:
-    """What the vault must know beside the persons that an event names, before it can be sealed."""
-    found: list[Name] = []
-    if "settings" in event:
-        found += [Name("d", domain) for domain in domains_of(event) if not PSEUDONYM.fullmatch(domain)]
-    if event["type"] == "asset_registered":
-        found += [Name("q", value) for field in ("url", "target_url") for value in values_in(event.get(field) or "")]
-    if event.get("url") or event.get("target_url") or event.get("referrer") or event.get("title"):
-        found.append(OF_WORKSPACE)
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Sealing:
-    """What an event is sealed with: its persons by name, the digest that stands for a text, and what stands for a URL."""
+class Sealing(NamedTuple):
+    """What events of a workspace are sealed with: the persons that are known, the digest that stands for a text, and what stands for a URL."""
 
     persons: Mapping[Name, Person]
     value: Callable[[str], str]
     url: Callable[[str], str]
 
 
-def sealed(event: dict[str, Any], places: Sequence[Place], sealing: Sealing) -> dict[str, str] | None:
-    """Seal an event in place. Returns what is kept beside it: `by`, who sealed it, and `sealed`; None if there is nothing.
+Change = tuple[bytes, bytes, bytes]
+"""The name of a field of an event, and its value as it was sent and as it is stored; each as JSON."""
 
-    Its texts are sealed under the key of the first person at `places`, which are those of `places_in`.
+
+class Sealed(msgspec.Struct, gc=False):
+    """What the log holds of an event: which of its fields change.
+
+    `beside` is what is kept beside the event: `by`, who sealed it, and `sealed`, what its shortened texts said; None if there is nothing.
+    Of `settings`, only the setting `internal_domains` changes.
     """
-    persons = sealing.persons
-    person = persons[places[0][2]] if places else None
-    for holder, field, name in places:
-        holder[field] = persons[name].pseudonym
-    if properties := event.get("properties"):
-        event["properties"] = {
-            name: _sealed_property(name, value, person, sealing) for name, value in properties.items()
-        }
-    if "settings" in event and (domains := domains_of(event)):
-        event["settings"]["internal_domains"] = [
-            domain if PSEUDONYM.fullmatch(domain) else persons[Name("d", domain)].pseudonym for domain in domains
-        ]
-    said = _shortened(event, sealing)
-    if not said or event["type"] == "asset_registered":
-        return None
-    by = person or persons[OF_WORKSPACE]
-    return {"by": by.pseudonym, "sealed": by.key.seal(orjson.dumps(said), BESIDE)}
+
+    changes: list[Change]
+    beside: dict[str, str] | None
 
 
-def _sealed_property(name: str, value: str | None, person: Person | None, sealing: Sealing) -> str | None:
+def sealed(said: Said, sealing: Sealing) -> Sealed | None:
+    """Seal an event; None if nothing changes: it tells of nobody, or it is sealed already.
+
+    Its texts are sealed under the key of the first person that it names, contacts before the visitor, else under the workspace's.
+    """
+    persons, value, url = sealing
+    changes: list[Change] = []
+    by: Person | None = None
+    if (contact := said.contact) is not None:
+        by = _seal_contact(b'"contact"', contact, persons, changes)
+    if (contact := said.into) is not None:
+        into = _seal_contact(b'"into"', contact, persons, changes)
+        by = by or into
+    if said.contacts:
+        by = _seal_contacts(said.contacts, persons, changes)
+    if (visitor := said.visitor_id) is not None and not (visitor.startswith("~") and _is_pseudonym(visitor)):
+        person = persons["v", visitor]  # type: ignore[index]  # a plain tuple is equal to a `Name`, and made in less time
+        changes.append((b'"visitor_id"', _encode(visitor), _encode(person.pseudonym)))
+        by = by or person
+    if said.properties:
+        _seal_properties(said.properties, by, value, changes)
+    if (settings := said.settings) is not None and settings.internal_domains:
+        _seal_settings(settings, persons, changes)
+    short: dict[str, str] | None = None
+    told: str | None
+    if (told := said.url) is not None and ("=" in told or "#" in told) and (stored := url(told)) != told:
+        changes.append((b'"url"', _encode(told), _encode(stored)))
+        short = {"url": told}
+    if (told := said.target_url) is not None and (stored := url(told)) != told:
+        changes.append((b'"target_url"', _encode(told), _encode(stored)))
+        short = {**(short or {}), "target_url": told}
+    if (told := said.referrer) and (stored := reduced(told)) != told:
+        changes.append((b'"referrer"', _encode(told), _encode(stored)))
+        short = {**(short or {}), "referrer": told}
+    if (told := said.title) and not _is_pseudonym(told):
+        changes.append((b'"title"', _encode(told), _encode(value(told))))
+        short = {**(short or {}), "title": told}
+    if short is None:
+        return Sealed(changes, None) if changes else None
+    if said.type == REGISTERED:
+        for name in _values_of(said):
+            persons[name]
+        return Sealed(changes, None)
+    by = by or persons[OF_WORKSPACE]
+    return Sealed(changes, {"by": by.pseudonym, "sealed": by.key.seal(_encode(short), BESIDE)})
+
+
+def names_of(said: Said) -> list[Name]:
+    """The names of the contact that an event is about; what is a pseudonym already is left out."""
+    found: list[Name] = []
+    if (contact := said.contact) is not None:
+        if contact.id is not None and not _is_pseudonym(contact.id):
+            found.append(Name("c", contact.id))
+        if contact.email is not None and not _is_pseudonym(contact.email):
+            found.append(Name("e", normalised_email(contact.email)))
+    return found
+
+
+def _is_pseudonym(text: str) -> bool:
+    return text.startswith("~") and PSEUDONYM.fullmatch(text) is not None
+
+
+def _seal_contact(
+    field: bytes, contact: NamedContact, persons: Mapping[Name, Person], changes: list[Change]
+) -> Person | None:
+    """Add what changes of a contact; returns its first name's person, None if it has pseudonyms already."""
+    stored, by = _sealed_contact(contact, persons)
+    if by is not None:
+        changes.append((field, _encode(contact), _encode(stored)))
+    return by
+
+
+def _seal_contacts(
+    contacts: list[NamedContact], persons: Mapping[Name, Person], changes: list[Change]
+) -> Person | None:
+    all_stored = [_sealed_contact(contact, persons) for contact in contacts]
+    by = next((by for _, by in all_stored if by is not None), None)
+    if by is not None:
+        changes.append((b'"contacts"', _encode(contacts), _encode([stored for stored, _ in all_stored])))
+    return by
+
+
+def _sealed_contact(contact: NamedContact, persons: Mapping[Name, Person]) -> tuple[NamedContact, Person | None]:
+    """A contact by its pseudonyms, and the person of its first name."""
+    told, email = contact.id, contact.email
+    by = None
+    if told is not None and not _is_pseudonym(told):
+        by = persons["c", told]  # type: ignore[index]
+        told = by.pseudonym
+    if email is not None and not _is_pseudonym(email):
+        person = persons["e", normalised_email(email)]  # type: ignore[index]
+        email, by = person.pseudonym, by or person
+    return NamedContact(told, email), by
+
+
+def _seal_properties(
+    properties: dict[str, str | None],
+    by: Person | None,
+    digest: Callable[[str], str],
+    changes: list[Change],
+) -> None:
+    stored = {name: _sealed_property(name, value, by, digest) for name, value in properties.items()}
+    if stored != properties:
+        changes.append((b'"properties"', _encode(properties), _encode(stored)))
+
+
+def _sealed_property(name: str, value: str | None, by: Person | None, digest: Callable[[str], str]) -> str | None:
     if not value or name in KEPT_PROPERTIES or SEALED_TEXT.fullmatch(value):
         return value
-    if person is None:  # the contact is forgotten, or of another store
-        return sealing.value(value)
-    return f"~s{person.pseudonym.removeprefix('~')}:{person.key.seal(value.encode(), PROPERTY)}"
+    if by is None:  # the contact is forgotten, or of another store
+        return digest(value)
+    return f"~s{by.pseudonym.removeprefix('~')}:{by.key.seal(value.encode(), PROPERTY)}"
 
 
-def _shortened(event: dict[str, Any], sealing: Sealing) -> dict[str, str]:
-    """Replace what URLs, referrer and title say of a person; returns what they said, by field."""
-    said = {}
-    for field in URLS:
-        if (told := event.get(field)) and (short := sealing.url(told)) != told:
-            said[field], event[field] = told, short
-    if (told := event.get("referrer")) and (short := reduced(told)) != told:
-        said["referrer"], event["referrer"] = told, short
-    if (told := event.get("title")) and not _is_pseudonym(told):
-        said["title"], event["title"] = told, sealing.value(told)
-    return said
+def _seal_settings(settings: ToldSettings, persons: Mapping[Name, Person], changes: list[Change]) -> None:
+    stored = [d if PSEUDONYM.fullmatch(d) else persons[Name("d", d)].pseudonym for d in _domains_of(settings)]
+    if stored != settings.internal_domains:
+        changes.append((SETTINGS, _encode(settings.internal_domains), _encode(stored)))
+
+
+def _values_of(said: Said) -> list[Name]:
+    """The values that digests stand for in the URLs of a registered asset, so that its URL can be shown."""
+    return [Name("q", value) for url in (said.url, said.target_url) for value in values_in(url or "")]
+
+
+def _domains_of(settings: ToldSettings) -> list[str]:
+    """The domains of the workspace's own people, as the rule compares them."""
+    return [
+        domain if PSEUDONYM.fullmatch(domain) else normalised_host(domain.strip().removeprefix("@"))
+        for domain in settings.internal_domains or ()
+    ]
 
 
 def opened(beside: Mapping[str, str], key: PersonKey) -> dict[str, str]:
     """What was sealed beside an event, by field; empty if the key is not the one."""
     told = key.open(beside["sealed"], BESIDE)
-    return {} if told is None else orjson.loads(told)
+    return {} if told is None else _decode_texts(told)

@@ -16,6 +16,9 @@ DELETE = """
 DELETE FROM touchline.person WHERE workspace_id = $1 AND key = ANY($2::bigint[])
 RETURNING workspace_id, pseudonym, sealed
 """
+NAMES = (
+    "SELECT workspace_id, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND key = ANY($2::bigint[])"
+)
 LETTERS = """
 SELECT dead_letter_id, event_id, detail, body FROM touchline.dead_letter WHERE workspace_id = $1 AND dead_letter_id > $2
 ORDER BY dead_letter_id LIMIT 500
@@ -33,12 +36,19 @@ async def forget(
     keys = set(identifiers)
     keys |= {row[0] for row in await connection.fetch(JOINED.format(g=generation), workspace, list(identifiers))}
     rows = await connection.fetch(DELETE, workspace, list(keys))
+    return len(rows), await _drop_letters(connection, vault, workspace, rows)
+
+
+async def forget_letters(connection: Any, vault: Vault, workspace: str, keys: Collection[int]) -> int:
+    """Delete the dead letters that hold a name with one of these keys, which the vault still knows; returns how many."""
+    return await _drop_letters(connection, vault, workspace, await connection.fetch(NAMES, workspace, list(keys)))
+
+
+async def _drop_letters(connection: Any, vault: Vault, workspace: str, rows: Collection[Any]) -> int:
+    """Delete the dead letters that hold one of the names of these rows of the vault; returns how many."""
     texts = {text for text, _ in named(vault.master, rows).values()}
-    return len(rows), await _drop_letters(connection, workspace, texts) if texts else 0
-
-
-async def _drop_letters(connection: Any, workspace: str, texts: Collection[str]) -> int:
-    """Delete the dead letters that hold one of these texts; returns how many."""
+    if not texts:
+        return 0
     last, dropped, naming = 0, 0, words(texts)
     while page := await connection.fetch(LETTERS, workspace, last):
         last = page[-1]["dead_letter_id"]

@@ -2,20 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-import msgspec
-import orjson
-
-from shared.events.codec import Record, encode_record
-from shared.log.port import Entry, EventLog, Position
-from shared.sealing.fields import Place, Sealing, other_names_in, places_in, sealed
+from shared.log.port import Entry, EventLog, LogUnavailable, Position
+from shared.sealing.fields import Sealing, names_of, sealed
 from shared.sealing.names import Name
-from shared.sealing.vault import Vault
+from shared.sealing.record import said_in, with_changes
+from shared.sealing.vault import ATTEMPTS, Vault
 
 FORGETS = "contact_forgotten"
-
-_decode = msgspec.json.Decoder(Record).decode
 
 
 class SealedLog:
@@ -81,34 +75,16 @@ async def as_stored(log: EventLog, workspace: str, values: Sequence[bytes]) -> S
 
 
 async def seal_all(vault: Vault, workspace: str, values: Sequence[bytes]) -> tuple[list[bytes], set[Name]]:
-    """Records of the log, sealed; and the names that they say are to be forgotten."""
-    records = [_decode(value) for value in values]
-    events: list[dict[str, Any]] = [orjson.loads(bytes(record.event)) for record in records]
-    places = list(map(places_in, events))
-    others = list(map(other_names_in, events))
-    names = {name for of_event in places for _, _, name in of_event}
-    persons = await vault.persons(workspace, names.union(*others))
-    forgotten = {
-        name
-        for event, of_event in zip(events, places, strict=True)
-        if event["type"] == FORGETS
-        for _, _, name in of_event
-    }
-    sealing = Sealing(persons, partial(vault.value, workspace), partial(vault.url, workspace))
-    stored = [
-        seal_one(record, event, of_event, sealing) if of_event or more or "properties" in event else value
-        for value, record, event, of_event, more in zip(values, records, events, places, others, strict=True)
-    ]
-    return stored, forgotten
-
-
-def seal_one(record: Record, event: dict[str, Any], places: Sequence[Place], sealing: Sealing) -> bytes:
-    """A record with its event sealed."""
-    beside = sealed(event, places, sealing)
-    raw = msgspec.Raw(orjson.dumps(event))
-    return encode_record(
-        Record(
-            record.v, record.key, record.received_at, raw, record.id, record.occurred_at, record.user_agent,
-            beside or record.sealed, record.key_hint,
-        )
-    )  # fmt: skip
+    """Records of the log, sealed; and the names that they say are to be forgotten. Raises `LogUnavailable`."""
+    said = [said_in(value) for value in values]
+    forgotten = {name for told in said if told.type == FORGETS for name in names_of(told)}
+    for _ in range(ATTEMPTS):
+        sealing = Sealing(vault.persons(workspace), partial(vault.value, workspace), partial(vault.url, workspace))
+        stored = []
+        for value, told in zip(values, said, strict=True):
+            changed = sealed(told, sealing)
+            stored.append(value if changed is None else with_changes(value, changed))
+        kept = vault.keep()
+        if kept is None or await kept:
+            return stored, forgotten
+    raise LogUnavailable("other processes meet the same new persons again and again")

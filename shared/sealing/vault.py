@@ -6,8 +6,9 @@ the key that the person's other texts are sealed with. Without the row nobody ca
 
 import asyncio
 import os
-from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -24,21 +25,22 @@ CACHED_URLS = 16_384  # about 8 MB; most visits are to few addresses
 CACHED_PERSONS = 65_536  # about 60 MB; an hour's visitors of a busy workspace
 FORGOTTEN = "forgotten"  # the topic of `shared.wakeups`: caches of persons are dropped
 PAGE = 5_000  # names in one statement
+TOGETHER_S = (
+    0.01  # while requests overlap, new persons wait for others: a statement costs as much processor time as ten persons
+)
+ATTEMPTS = 3  # at adding names that others add, or free for a new contact, at the same time
 
 KNOWN = """
 SELECT workspace_id, digest, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND digest = ANY($2::text[])
 """
-KNOWN_OR_ADDED = """
-WITH added AS (
-    INSERT INTO touchline.person (workspace_id, digest, pseudonym, key, sealed)
-    SELECT u.workspace_id, u.digest, u.pseudonym, u.key, u.sealed
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[]) u(workspace_id, digest, pseudonym, key, sealed)
-    CROSS JOIN (SELECT CASE WHEN $6 THEN set_config('synchronous_commit', 'off', true) END) quick
-    ON CONFLICT (workspace_id, digest) DO NOTHING RETURNING workspace_id, digest)
-SELECT workspace_id, digest, NULL AS pseudonym, NULL AS sealed FROM added
-UNION ALL SELECT p.workspace_id, p.digest, p.pseudonym, p.sealed
-FROM unnest($1::text[], $2::text[]) u(workspace_id, digest) JOIN touchline.person p USING (workspace_id, digest)
-"""  # a row that another transaction adds meanwhile is in neither part
+ADD = """
+INSERT INTO touchline.person (workspace_id, digest, pseudonym, key, sealed)
+SELECT ($1::text[])[u.workspace::int], u.digest, u.pseudonym, u.key::bigint, decode(u.sealed, 'hex')
+FROM unnest(string_to_array($2, ','), string_to_array($3, ','), string_to_array($4, ','), string_to_array($5, ','),
+    string_to_array($6, ',')) u(workspace, digest, pseudonym, key, sealed)
+CROSS JOIN (SELECT CASE WHEN $7 THEN set_config('synchronous_commit', 'off', true) END) quick
+ON CONFLICT (workspace_id, digest) DO NOTHING
+"""  # texts in place of arrays: asyncpg checks each element of an array, which takes as long as all else
 NAMED = """
 SELECT workspace_id, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND key = ANY($2::bigint[])
 """
@@ -62,19 +64,27 @@ class Person(NamedTuple):
     key: PersonKey
 
 
-class _New(NamedTuple):
-    """What a name gets that has no row yet: a pseudonym, the seed of its key, and what its row holds."""
+class Known(dict[Name, Person]):
+    """The persons of a workspace that were met last. Who is not among them is looked for by the vault, and is new until it is kept.
 
-    pseudonym: str
-    seed: bytes
-    sealed: bytes
+    Use it, and call `Vault.keep`, without waiting for anything in between.
+    """
+
+    def __init__(self, met: Callable[[Name], Person]) -> None:
+        super().__init__()
+        self._met = met
+
+    def __missing__(self, name: Name) -> Person:
+        return self._met(Name(*name))
 
 
-class _Batch(NamedTuple):
-    """Names that are asked for together, each with its workspace, and the task that asks."""
+@dataclass(eq=False)
+class _Batch:
+    """New persons whose rows are written together, by workspace and name; and whether each of them stands as it was made here."""
 
-    names: "dict[tuple[str, Name], None]"
-    task: "asyncio.Future[dict[tuple[str, Name], Person]]"
+    kept: "asyncio.Future[bool]"
+    new: dict[tuple[str, Name], Person] = field(default_factory=dict)
+    calls: int = 0
 
 
 class Vault:
@@ -91,10 +101,13 @@ class Vault:
         A log in the same database makes it durable with its own commit, which comes after it.
         """
         self._pool, self.master, self._wakeups, self._durable = pool, master, wakeups, durable
-        self._persons: OrderedDict[tuple[str, Name], Person] = OrderedDict()
-        self._drops = 0
-        self._batch: _Batch | None = None
-        self._turn = asyncio.Lock()
+        self._recent: dict[str, Known] = {}
+        self._older: dict[str, Known] = {}
+        self._recent_count = self._drops = 0
+        self._batch: _Batch | None = None  # that is written next
+        self._new: dict[tuple[str, Name], tuple[Person, _Batch]] = {}  # whose row is not written yet
+        self._used: set[_Batch] = set()  # since `keep` was called last
+        self._asking: asyncio.Task[None] | None = None
         self._url = lru_cache(CACHED_URLS)(self._without_values)
         self._heard = 0 if wakeups is None else wakeups.count(FORGOTTEN)
 
@@ -104,7 +117,7 @@ class Vault:
             self._forget_what_is_remembered()
 
     def _forget_what_is_remembered(self) -> None:
-        self._persons.clear()
+        self._recent, self._older, self._recent_count = {}, {}, 0
         self._drops += 1
 
     def drop_cache(self) -> None:
@@ -114,77 +127,150 @@ class Vault:
             self._wakeups.announce(FORGOTTEN)
             self._heard = self._wakeups.count(FORGOTTEN)
 
-    async def persons(self, workspace: str, names: Collection[Name]) -> dict[Name, Person]:
-        """The persons of some names; who is not known yet gets a pseudonym and a key."""
+    def persons(self, workspace: str) -> Known:
+        """The persons of a workspace by name; who is not known yet gets a pseudonym and a key, which stand once `keep` says so."""
         self._drop_what_others_forgot()
-        found: dict[Name, Person] = {}
-        unknown: list[Name] = []
-        for name in names:
-            if (person := self._persons.get((workspace, name))) is None:
-                unknown.append(name)
-            else:
-                self._persons.move_to_end((workspace, name))
-                found[name] = person
-        if unknown:
-            found |= await self._asked(workspace, unknown)
-        while len(self._persons) > CACHED_PERSONS:
-            self._persons.popitem(last=False)
-        return found
+        if (known := self._recent.get(workspace)) is None:
+            known = self._recent[workspace] = Known(partial(self._met, workspace))
+        return known
 
-    async def _asked(self, workspace: str, names: Sequence[Name]) -> dict[Name, Person]:
-        """The persons of names that are not remembered. Calls that come while a statement is under way share the next one."""
-        if self._batch is None:
-            self._batch = _Batch({}, asyncio.ensure_future(self._ask_together()))
-        batch = self._batch
-        batch.names.update(dict.fromkeys((workspace, name) for name in names))
-        found = await asyncio.shield(batch.task)  # who is cancelled does not take it from the others
-        return {name: found[workspace, name] for name in names}
+    def _met(self, workspace: str, name: Name) -> Person:
+        """A person who was not met lately, perhaps never."""
+        if (older := self._older.get(workspace)) is not None and (person := older.get(name)) is not None:
+            self._remember(workspace, name, person)
+            return person
+        if (new := self._new.get((workspace, name))) is None:
+            if self._batch is None:
+                self._batch = _Batch(asyncio.get_running_loop().create_future())
+                self._batch.kept.add_done_callback(lambda kept: kept.cancelled() or kept.exception())
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask_all())
+            person = Person(self._pseudonym(workspace, name), PersonKey(os.urandom(SEED_BYTES)))
+            new = self._new[workspace, name] = person, self._batch
+            self._batch.new[workspace, name] = person
+        person, batch = new
+        self._used.add(batch)
+        return person
 
-    async def _ask_together(self) -> dict[tuple[str, Name], Person]:
-        async with self._turn:
-            batch, self._batch = self._batch, None
-            assert batch is not None
-            names = list(batch.names)
-            found: dict[tuple[str, Name], Person] = {}
-            for at in range(0, len(names), PAGE):
-                found |= await self._ask(names[at : at + PAGE])
-            return found
+    def _remember(self, workspace: str, name: Name, person: Person) -> None:
+        """Of two halves, the older one is dropped when the newer one is full, so who is met again stays."""
+        if self._recent_count >= CACHED_PERSONS // 2:
+            self._recent, self._older, self._recent_count = {}, self._recent, 0
+        self.persons(workspace)[name] = person
+        self._recent_count += 1
 
-    async def _ask(self, names: Sequence[tuple[str, Name]]) -> dict[tuple[str, Name], Person]:
-        """The persons of some names; who has no row yet gets one. They are remembered, unless somebody is forgotten meanwhile."""
-        drops = self._drops
-        by_digest = {(workspace, self.digest(workspace, name)): (workspace, name) for workspace, name in names}
-        places = sorted(by_digest)  # in one order, so that two processes never wait for each other
-        workspaces, digests = [workspace for workspace, _ in places], [digest for _, digest in places]
-        new = [self._new(*by_digest[place]) for place in places]
+    def keep(self) -> Awaitable[bool] | None:
+        """To be awaited before what `persons` told since the last call is in a log; None if nothing is to be awaited.
+
+        It answers whether all persons stand as they were told. If it is not so, because another process has met somebody before,
+        ask `persons` again.
+        """
+        if not self._used:
+            return None
+        used, self._used = self._used, set()
+        for batch in used:
+            batch.calls += 1
+        return self._all_stand([batch.kept for batch in used])
+
+    @staticmethod
+    async def _all_stand(kept: "Sequence[asyncio.Future[bool]]") -> bool:
+        """Calls that come while a statement is under way share the next one, so who is cancelled does not take it from the others."""
+        return all([await asyncio.shield(each) for each in kept])
+
+    async def _ask_all(self) -> None:
+        """Write one batch after the other, and end when nobody is new any more."""
+        batch: _Batch | None = None
         try:
             async with self._pool.acquire() as connection:
-                rows = await connection.fetch(
-                    KNOWN_OR_ADDED, workspaces, digests, [each.pseudonym for each in new],
-                    [key_of(each.pseudonym) for each in new], [each.sealed for each in new], not self._durable,
-                )  # fmt: skip
-                lacking = by_digest.keys() - {(row["workspace_id"], row["digest"]) for row in rows}
-                for workspace, digest in sorted(lacking):
-                    rows += await connection.fetch(KNOWN, workspace, [digest])
-        except (*AWAY, asyncpg.PostgresError) as error:
-            raise LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}") from error
-        seeds = dict(zip(places, new, strict=True))
-        found = {}
-        for row in rows:
-            place, pseudonym = (row["workspace_id"], row["digest"]), row["pseudonym"]
-            if pseudonym is None:
-                pseudonym, seed = seeds[place].pseudonym, seeds[place].seed
-            else:
-                seed, _ = self.master.unwrap(row["sealed"], _label(place[0], pseudonym))
-            found[by_digest[place]] = Person(pseudonym, PersonKey(seed))
-        if drops == self._drops:
-            self._persons.update(found)
-        return found
+                while (batch := self._batch) is not None:
+                    self._batch = None
+                    batch.kept.set_result(await self._keep(connection, batch.new))
+                    if batch.calls > 1 or self._batch is not None:
+                        await asyncio.sleep(TOGETHER_S)
+                self._asking = None  # who is met while the connection is given back begins anew
+        except Exception as error:
+            told = error
+            if isinstance(error, (*AWAY, asyncpg.PostgresError)):
+                told = LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}")
+                told.__cause__ = error
+            self._fail(batch, told)
+        finally:
+            if self._asking is asyncio.current_task():
+                self._asking = None
 
-    def _new(self, workspace: str, name: Name) -> _New:
-        """A pseudonym and a key for a name, unless it has a row."""
-        pseudonym, seed = self._pseudonym(workspace, name), os.urandom(SEED_BYTES)
-        return _New(pseudonym, seed, self.master.wrap(seed, name.text, _label(workspace, pseudonym)))
+    def _fail(self, batch: _Batch | None, error: Exception) -> None:
+        """Raise an error for those who wait for a batch, and for those who have asked since."""
+        for waiting in (batch, self._batch):
+            if waiting is not None and not waiting.kept.done():
+                self._no_longer_new(waiting.new)
+                waiting.kept.set_exception(error)
+        self._batch = None
+
+    def _no_longer_new(self, persons: Iterable[tuple[str, Name]]) -> None:
+        for place in persons:
+            del self._new[place]
+
+    async def _keep(self, connection: Any, new: Mapping[tuple[str, Name], Person]) -> bool:
+        """Write the rows of new persons; answers whether none of them had one. They are remembered, unless somebody is forgotten meanwhile."""
+        drops, digest = self._drops, self.master.digest_once
+        places = sorted(((workspace, digest(workspace, *name)), name) for workspace, name in new)
+        stands = True
+        for at in range(0, len(places), PAGE):  # sorted, so that two processes never wait for each other
+            names = dict(places[at : at + PAGE])
+            persons = await self._written(connection, names, new)
+            stands = stands and all(
+                person.pseudonym == new[place[0], names[place]].pseudonym for place, person in persons.items()
+            )
+            if drops == self._drops:
+                for place, person in persons.items():
+                    self._remember(place[0], names[place], person)
+        self._no_longer_new(new)
+        return stands
+
+    async def _written(
+        self, connection: Any, names: Mapping[tuple[str, str], Name], new: Mapping[tuple[str, Name], Person]
+    ) -> dict[tuple[str, str], Person]:
+        """The persons of names by workspace and digest: those of the rows that there are, and the new ones, whose rows are written."""
+        lacking = {place: new[place[0], name] for place, name in names.items()}
+        found: dict[tuple[str, str], Person] = {}
+        for _ in range(ATTEMPTS):
+            if await self._add(connection, lacking, names):
+                return found | lacking
+            found |= await self._kept(connection, lacking)
+            lacking = {place: person for place, person in lacking.items() if place not in found}
+            if not lacking:
+                return found
+        raise LogUnavailable(f"{len(lacking)} names of persons are changed by others at the same time")
+
+    async def _add(
+        self, connection: Any, persons: Mapping[tuple[str, str], Person], names: Mapping[tuple[str, str], Name]
+    ) -> bool:
+        """Add the rows of persons, by workspace and digest; answers whether none had one."""
+        workspaces = {workspace: number for number, workspace in enumerate(dict.fromkeys(w for w, _ in persons), 1)}
+        wrap = self.master.wrap
+        wrapped = [
+            wrap(person.key.seed, names[place].text, _label(place[0], person.pseudonym)).hex()
+            for place, person in persons.items()
+        ]
+        pseudonyms = [person.pseudonym for person in persons.values()]
+        said = await connection.execute(
+            ADD, list(workspaces), ",".join([str(workspaces[workspace]) for workspace, _ in persons]),
+            ",".join([digest for _, digest in persons]), ",".join(pseudonyms),
+            ",".join([str(key_of(pseudonym)) for pseudonym in pseudonyms]), ",".join(wrapped), not self._durable,
+        )  # fmt: skip
+        return bool(said == f"INSERT 0 {len(persons)}")
+
+    async def _kept(self, connection: Any, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Person]:
+        """The persons that have a row, by workspace and digest."""
+        digests = defaultdict(list)
+        for workspace, digest in places:
+            digests[workspace].append(digest)
+        found = {}
+        for workspace, of_workspace in digests.items():
+            for row in await connection.fetch(KNOWN, workspace, of_workspace):
+                seed, _ = self.master.unwrap(row["sealed"], _label(workspace, row["pseudonym"]))
+                found[workspace, row["digest"]] = Person(row["pseudonym"], PersonKey(seed))
+        return found
 
     def digest(self, workspace: str, name: Name) -> str:
         """The keyed digest by which a name is found."""

@@ -143,6 +143,9 @@ generation = sa.Table(
     sa.Column("ready_at", sa.DateTime(timezone=True), comment="since when it is whole and may be read"),
     sa.Column("expires_at", sa.DateTime(timezone=True), comment="when it is thrown away; null: never"),
     sa.Column("lists", postgresql.JSONB, comment="packages of lists that it was begun with: name and version"),
+    sa.Column("events_built", sa.BigInteger, comment="how far its builder was; null: it has told nothing yet"),
+    sa.Column("events_to_build", sa.BigInteger),
+    sa.Column("built_at", sa.DateTime(timezone=True), comment="when its builder told it last"),
     sa.Index("generation_live", "live", unique=True, postgresql_where=sa.text("live")),
 )  # fmt: skip
 
@@ -151,6 +154,23 @@ live_generation = sa.Table(
     sa.Column("shape", sa.Text, primary_key=True, comment="of the releases that read it"),
     sa.Column("name", sa.Text, sa.ForeignKey("touchline.generation.name"), nullable=False, unique=True),
     sa.Column("since", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+)  # fmt: skip
+
+verification = sa.Table(
+    "verification", durable,
+    sa.Column("number", sa.Integer, sa.Identity(), primary_key=True),
+    sa.Column("made_by", sa.Text, nullable=False, comment="verify or rebuild"),
+    sa.Column("generation", sa.Text, nullable=False, comment="the live one, which was compared with the log"),
+    sa.Column("began_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.clock_timestamp()),
+    sa.Column("ended_at", sa.DateTime(timezone=True), comment="null: it goes on, or was killed"),
+    sa.Column("outcome", sa.Text, comment="agreed, differed or failed; null: it has not ended"),
+    sa.Column("offsets", postgresql.JSONB, comment="by partition: up to where the log was compared"),
+    sa.Column("sample", postgresql.JSONB, comment="which part was compared; null: everything"),
+    sa.Column("tables", sa.Integer, comment="how many were compared"),
+    sa.Column("row_count", sa.BigInteger, comment="of those tables in the live generation"),
+    sa.Column("differences", postgresql.ARRAY(sa.Text), comment="the first few, in words, without values of rows"),
+    sa.Column("left_out", postgresql.ARRAY(sa.Text), comment="workspaces that were not compared"),
+    sa.Column("failure", sa.Text, comment="why it failed"),
 )  # fmt: skip
 
 reporting_login = sa.Table(

@@ -1,5 +1,6 @@
 """Changes from the dashboard: each form shows what it would change, does it, tells the event, and takes it back."""
 
+import datetime as dt
 import re
 import time
 from collections.abc import Iterator
@@ -9,7 +10,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site
+from services.replay.build import Resources
+from services.replay.what_if import Changes, what_if
+from shared.store.verifications import Found, recorded
+from tests.browser.conftest import Site, query
+from touchline.compose import reached
+from touchline.configuration import Configuration
 
 KARI, OLA = {"email": "kari@example.no"}, {"email": "ola@example.no"}
 EVENTS = [
@@ -360,3 +366,71 @@ def test_a_refused_event_is_shown_and_sent_again_or_deleted(desk: Desk) -> None:
     expect(page.locator("dialog li")).to_have_count(0, timeout=PATIENCE_MS)
     page.keyboard.press("Escape")
     expect(page.locator("#refused")).to_contain_text("Nothing was refused.", timeout=PATIENCE_MS)
+
+
+def test_what_was_spent_is_recorded_and_taken_back_where_it_is_listed(desk: Desk) -> None:
+    page = desk.open("campaign?id=spring")
+    page.click("#record-spend")
+    page.fill("#f-amount", "20")
+    previewed(page).to_contain_text("Spent: 20.00 EUR")
+    done(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#cost-spent")).to_contain_text("€20.00", timeout=PATIENCE_MS)
+    page.click("#cost-spent")
+    page.locator("dialog tbody tr", has_text="€20.00").get_by_role("button", name="Take back").click()
+    expect(page.locator(".outcome")).to_contain_text("Spent: 20.00 EUR → none", timeout=PATIENCE_MS)
+    done(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#cost-spent")).to_contain_text("€0.00", timeout=PATIENCE_MS)
+
+
+def test_an_item_of_the_budget_is_added_and_taken_back_where_it_is_listed(desk: Desk) -> None:
+    page = desk.open("campaign?id=spring")
+    page.click("#add-to-budget")
+    page.fill("#f-name", "Fair")
+    page.fill("#f-amount", "100.5")
+    previewed(page).to_contain_text("Budget in all: 100.50 EUR")
+    done(page)
+    page.keyboard.press("Escape")
+    page.click("#cost-budget", timeout=PATIENCE_MS)
+    page.locator("dialog tbody tr", has_text="Fair").get_by_role("button", name="Take back").click()
+    expect(page.locator("#change-would")).to_be_visible(timeout=PATIENCE_MS)
+    done(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#cost-budget")).to_have_count(0, timeout=PATIENCE_MS)
+
+
+def test_a_campaign_is_deleted_and_its_page_takes_that_back(desk: Desk) -> None:
+    page = desk.open("campaign?id=spring")
+    page.click("#delete-campaign")
+    expect(page.locator(".outcome")).to_contain_text("Deleted: Spring", timeout=PATIENCE_MS)
+    done(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#who")).to_contain_text("Deleted on", timeout=PATIENCE_MS)
+    page.locator("#who").get_by_role("button", name="Take back").click()
+    expect(page.locator("#change-would")).to_be_visible(timeout=PATIENCE_MS)
+    done(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#who")).to_contain_text("Running", timeout=PATIENCE_MS)
+
+
+def test_the_operations_page_tells_of_the_last_verify_and_compares_a_what_if(desk: Desk) -> None:
+    workspace = desk.get("status")["workspace"]["id"]
+
+    async def made(_: Any) -> None:
+        async with reached(desk.site.store, Configuration(kafka_bootstrap_servers=None), 8) as (pool, log):
+            async with recorded(pool, "verify", "g1") as record:
+                record.found = Found({0: 1}, None, 40, 1_000, ["deal (ws 9, deal 5) differs in state; event d"])
+            changes, week = Changes({"session_gap_minutes": 60}, (), ["click"]), dt.timedelta(days=7)
+            await what_if(Resources(pool, log), "hourly", workspace, changes, week, lambda _: None, lambda _: None)
+
+    query(desk.site.store, made)
+    page = desk.open("operations", viewport={"width": 390, "height": 900}, color_scheme="dark")
+    expect(page.locator("#verifications .verdict")).to_contain_text("Some rows differ")
+    expect(page.locator("#generations tbody tr")).to_have_count(1)
+    expect(page.locator("#what-ifs tbody tr")).to_contain_text("session gap minutes: 60; 1 event left out")
+    page.click("#compare-hourly")
+    expect(page.locator("dialog .sum")).to_contain_text("1 campaign with other numbers", timeout=PATIENCE_MS)
+    clicks = page.locator("dialog tr", has_text="Email clicks").locator("td")
+    assert clicks.all_inner_texts() == ["2", "1", "−1"]
+    assert [v["id"] for v in Axe().run(page).response["violations"]] == []

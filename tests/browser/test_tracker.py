@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import SECOND, SHOP, Site
@@ -416,3 +417,105 @@ def test_a_page_of_an_origin_that_is_not_allowed_sends_nothing_and_breaks_nothin
         said = client.get("/v1/browsers").json()["notices"]
     assert site.url("", SECOND) in {row["origin"] for row in said if row["notice"] == "origin_not_allowed"}
     site.expected = "CORS|ERR_FAILED|403"
+
+
+def test_a_second_tag_of_the_script_counts_nothing_twice(site: Site) -> None:
+    tag = f'<script async src="{site.touchline}/t.js" data-key="{site.key}"></script>'
+    site.put("/twice", f'<a data-tl-cta="twice" href="#x">x</a>{tag}', head=tag)
+    page = site.open("/twice")
+    page.evaluate("history.pushState({}, '', '/twice/cart')")
+    assert sorted(map(str, types(site.events(3)))) == ["cta_viewed", "page_visited", "page_visited"]
+    site.nothing_more(3)
+
+
+HOSTILE = {
+    "the prototypes are frozen": """Object.freeze(History.prototype); Object.freeze(Storage.prototype); Object.freeze(Array.prototype)
+        window.dataLayer = Object.freeze([{event: "gtm.js"}, null, 7])""",
+    "cookies and storage are forbidden": """
+        const forbidden = () => { throw new DOMException("no", "SecurityError") }
+        Object.defineProperty(window, "localStorage", {get: forbidden})
+        Object.defineProperty(document, "cookie", {get: forbidden, set: forbidden})""",
+    "the storage holds nonsense": "localStorage.tl_queue = 'null'",
+    "the storage holds a text that is no JSON": "localStorage.tl_queue = '[{'",
+    "the storage is full": "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }",
+    "elements have the names of the document's properties": """
+        document.write('<form name="title"></form><form name="referrer"></form><form name="cookie"></form><p id="touchline"></p>')""",
+    "history cannot be changed": "history.replaceState = () => { throw new Error('no') }",
+}
+
+
+@pytest.mark.parametrize("page_does", HOSTILE)
+def test_visits_calls_and_clicks_arrive_without_an_exception_although(site: Site, page_does: str) -> None:
+    early = (
+        ""
+        if "touchline" in HOSTILE[page_does]
+        else "(window.touchline = window.touchline || []).push(['identify', 'ola@example.no'])"
+    )
+    site.put("/hostile", '<a data-tl-cta="go" href="#x">x</a>', head=f"<script>{HOSTILE[page_does]};{early}</script>")
+    page = site.open("/hostile?utm_campaign=spring")
+    page.wait_for_function(READY)
+    if not early:
+        page.evaluate("touchline.identify('ola@example.no')")
+    page.click("a")
+    page.evaluate("touchline.track('ad_clicked', {asset_id: 'odd', self: window})")  # no JSON: lost alone
+    page.evaluate("history.pushState({}, '', '/hostile/cart')")
+    expected = ["contact_identified", "cta_clicked", "cta_viewed", "page_visited", "page_visited"]
+    assert sorted(map(str, types(site.events(len(expected))))) == expected
+
+
+def test_consent_managers_that_throw_leave_the_visitor_undecided_and_the_page_whole(site: Site) -> None:
+    site.put(
+        "/tcf",
+        head="<script>window.__tcfapi = () => { throw new Error('mine') }; window.dataLayer = [{get 0() { throw 1 }}]</script>",
+    )
+    page = site.open("/tcf")
+    page.wait_for_function(READY)
+    site.nothing_more(0)
+    assert site.cookies() == []
+    page.evaluate("touchline.consent(true)")
+    site.events(1)
+
+
+@pytest.mark.parametrize(
+    "fetch", ["() => { throw new Error('blocked') }", "() => undefined", "() => Promise.resolve({status: 202})"]
+)
+def test_a_page_whose_fetch_is_broken_sends_by_a_beacon_when_it_is_left(site: Site, fetch: str) -> None:
+    site.put("/nofetch", head=f"<script>window.fetch = {fetch}</script>")
+    page = site.open("/nofetch")
+    page.wait_for_function(READY)
+    page.goto("about:blank")
+    assert types(site.events(1)) == ["page_visited"]
+
+
+def test_what_happens_while_a_request_is_under_way_is_sent_when_the_page_is_left(site: Site) -> None:
+    site.put("/busy", head="<script>window.fetch = () => new Promise(() => {})</script>")
+    page = site.open("/busy")
+    page.wait_for_function(READY)
+    page.evaluate("touchline.track('ad_clicked', {asset_id: 'banner'})")
+    page.goto("about:blank")
+    assert types(site.events(1)) == ["ad_clicked"]  # the visit is with the request that has no answer
+
+
+def test_a_consent_that_is_taken_back_while_the_cookie_is_on_its_way_leaves_none(site: Site) -> None:
+    site.put("/back", consent="wait")
+    page = site.open("/back")
+    page.wait_for_function(READY)
+    with page.expect_response("**/v1/events*c=1"):
+        page.evaluate("touchline.consent(true); touchline.consent(false)")
+    site.events(1)
+    page.wait_for_function("!document.cookie.includes('tl_visitor')")
+    assert site.cookies() == []
+
+
+def test_the_script_starts_as_a_module_and_by_a_tag_manager_and_with_a_host_that_ends_in_a_slash(site: Site) -> None:
+    src = f"{site.touchline}/t.js"
+    site.pages.bodies["/module"] = (
+        f'<title>m</title><script type="module" src="{src}" data-key="{site.key}"></script>',
+        {},
+    )
+    inserted = f"const s = document.createElement('script'); s.src = '{src}'; s.dataset.key = '{site.key}'; document.body.append(s)"
+    site.pages.bodies["/inserted"] = (f"<title>i</title><body><script>{inserted}</script>", {})
+    site.put("/host", host=site.touchline + "/")
+    for number, path in enumerate(("/module", "/inserted", "/host"), 1):
+        site.open(path)
+        site.events(number)

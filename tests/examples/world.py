@@ -86,6 +86,7 @@ READS: dict[str, str] = {
     "/v1/campaigns/{campaign_id}/sessions": "/v1/campaigns/spring/sessions",
     "/v1/campaigns/{campaign_id}/refusals": "/v1/campaigns/retired/refusals",
     "/v1/campaigns/{campaign_id}/spend": "/v1/campaigns/spring/spend",
+    "/v1/campaigns/{campaign_id}/budget-items": "/v1/campaigns/autumn/budget-items",
     "/v1/catalog/unresolved": "/v1/catalog/unresolved",
     "/v1/assets": "/v1/assets?limit=2",
     "/v1/assets/{asset_id}": "/v1/assets/letter",
@@ -104,6 +105,9 @@ READS: dict[str, str] = {
     "/v1/reports/paths": "/v1/reports/paths?limit=2",
     "/v1/status": "/v1/status",
     "/v1/producers": "/v1/producers",
+    "/v1/generations": "/v1/generations",
+    "/v1/generations/{name}/difference": "/v1/generations/g1/difference",
+    "/v1/verifications": "/v1/verifications",
     "/v1/browsers": "/v1/browsers",
     "/marketing/v3/campaigns": "/marketing/v3/campaigns?limit=1&properties=hs_name,hs_owner",
     "/marketing/v3/campaigns/{campaign_id}": f"/marketing/v3/campaigns/spring?properties=hs_name&{HUBSPOT_DATES}",
@@ -169,10 +173,53 @@ _KEYS = {
     scope: f"{start}_{'0' * 32}"
     for scope, start in (("collect", "tlc"), ("server", "tls"), ("read", "tlr"), ("admin", "tla"))
 }
+_WHAT_IF = {
+    "name": "hourly",
+    "state": "what_if",
+    "workspace": "shop",
+    "shape": "5e1f0c9a7b3d2e48",
+    "this_release": True,
+    "created_at": "2026-03-25T09:00:00Z",
+    "live_since": None,
+    "expires_at": "2026-04-01T09:00:00Z",
+    "events": 290_000,
+    "behind_events": None,
+    "bytes": 210_000_000,
+    "made": None,
+    "changes": {"settings": {"session_gap_minutes": 60}, "added": 0, "without": 0, "received_by": None},
+    "other_lists": [],
+}
+_DIFFERENCE = {
+    "campaign_id": "spring",
+    "name": "Spring launch",
+    "exists": {"before": True, "after": True},
+    "metrics": {"sessions": {"before": 412, "after": 380}},
+    "excluded": {},
+}
+_VERIFICATION = {
+    "number": 12,
+    "made_by": "verify",
+    "generation": "g1",
+    "state": "differed",
+    "began_at": "2026-03-25T09:00:00Z",
+    "ended_at": "2026-03-25T09:01:10Z",
+    "sample": {"of": 100, "place": 3, "persons_and_deals": 182},
+    "tables": 31,
+    "rows": 40_120,
+    "offsets": {"2": 290_000},
+    "events": 290_000,
+    "differences": ["deal (ws 1, deal 71204) differs in state; event deal-9"],
+    "left_out": [],
+    "failure": None,
+}
 BY_HAND: dict[str, Any] = {
     "ProducerItem": _PRODUCER, "NamedMessages": _PRODUCER["names"][0], "RefusedBy": _COUNTS["refused_by"][0], "BrowserNotice": _NOTICE,
     "SettingsUnderWay": {"since": "2026-03-25T09:00:00Z", "events_done": 12_000, "events_to_do": 290_000},
     "PushedOut": {"key": "tlc_ab12", "events": 120}, "NewKeys": {"workspace": "shop-2", "keys": _KEYS},
+    "GenerationItem": _WHAT_IF, "WhatIfChanges": _WHAT_IF["changes"], "Making": {"events": 130_000, "of_events": 290_000, "at": "2026-03-25T09:00:00Z"},
+    "OtherList": {"package": "publicsuffixlist", "then": "1.0.1", "now": "1.0.2"},
+    "DifferenceItem": _DIFFERENCE, "Exists": _DIFFERENCE["exists"], "ValuePair": _DIFFERENCE["metrics"]["sessions"],
+    "VerificationItem": _VERIFICATION, "SamplePart": _VERIFICATION["sample"],
     "MailField": {"asset_from": ["category:news-", "campaign"]},
 }  # fmt: skip
 """Examples of what a small world does not have: counts that are written once a second, refusals of web pages, long work."""
@@ -199,6 +246,12 @@ async def found_in(running: Running) -> dict[str, Any]:
             answers[f"get {path}"] = (await client.get(READS[path])).raise_for_status().json()
     answers["get /v1/producers"]["items"] = [BY_HAND["ProducerItem"]]
     answers["get /v1/browsers"]["notices"] = [BY_HAND["BrowserNotice"]]
+    answers["get /v1/generations"]["items"] = [BY_HAND["GenerationItem"]]
+    answers["get /v1/generations/{name}/difference"] |= {
+        "generation": "hourly",
+        "campaigns": [BY_HAND["DifferenceItem"]],
+    }
+    answers["get /v1/verifications"]["items"] = [BY_HAND["VerificationItem"]]
     answers["post /v1/workspaces"] = BY_HAND["NewKeys"]
     for label, answer in answers.items():
         _without_secrets(answer, workspace, label)

@@ -26,6 +26,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/v1/campaigns/{campaign_id:id}/assets": ("/v1/campaigns/spring/assets",),
     "/v1/campaigns/{campaign_id:id}/timeline": ("/v1/campaigns/spring/timeline?interval=week", f"/v1/campaigns/spring/timeline?metric=influenced_deals&{RANGE}"),
     "/v1/campaigns/{campaign_id:id}/spend": ("/v1/campaigns/spring/spend",),
+    "/v1/campaigns/{campaign_id:id}/budget-items": ("/v1/campaigns/summer/budget-items",),
     "/v1/catalog/unresolved": ("/v1/catalog/unresolved?kind=pages", "/v1/catalog/unresolved?kind=assets"),
     "/v1/assets": ("/v1/assets", "/v1/assets?sort=-touches"),
     "/v1/assets/{asset_id:id}": ("/v1/assets/page-spring",),
@@ -54,6 +55,9 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/v1/reports/attribution": ("/v1/reports/attribution", f"/v1/reports/attribution?model=linear&model=u_shaped&{RANGE}"),
     "/v1/status": ("/v1/status",),
     "/v1/producers": ("/v1/producers",),
+    "/v1/generations": ("/v1/generations",),
+    "/v1/generations/{name:id}/difference": ("/v1/generations/g1/difference",),
+    "/v1/verifications": ("/v1/verifications",),
 }  # fmt: skip
 """Calls of every read, by the path of its route. A route that is not here fails the tests that call all of them."""
 
@@ -118,6 +122,7 @@ def world(visitors: int, visits: int = 3) -> Iterator[dict[str, Any]]:
         "on": "2024-02-01",
         "occurred_at": at(31, 365),
     }
+    yield {"type": "budget_recorded", "campaign_id": "summer", "name": "Fair", "amount": "10.00", "currency": "EUR", "occurred_at": at(31, 365)}  # fmt: skip
     yield {"type": "campaign_deleted", "campaign_id": "third", "occurred_at": at(300, 365)}
     yield {"type": "asset_associated", "campaign_id": "third", "asset_id": "page-spring", "occurred_at": at(350, 365)}
     yield {"type": "asset_dissociated", "campaign_id": "spring", "asset_id": "form-third", "occurred_at": at(10, 365)}

@@ -179,6 +179,8 @@ def test_a_call_is_taken_back_by_retracting_its_event(catalog: Catalog, runner: 
         ("PUT", "campaigns/spring", {"name": None}, 422, "bad_value"), ("PUT", "campaigns/spring", ["x"], 422, "wrong_type"),
         ("PUT", "campaigns/spring/assets/banner/lp", None, 422, "bad_value"),
         ("PUT", "assets/new", {"name": "x"}, 422, "missing_field"), ("PUT", "assets/new", {"asset_type": "x"}, 422, "bad_value"),
+        ("PUT", "assets/new", {"asset_type": "cta", "target_url": "shop.example/buy"}, 422, "bad_value"),
+        ("PUT", "assets/new", {"asset_type": "tracking_url", "target_url": r"https://shop.example\@evil.example/"}, 422, "bad_value"),
         ("PUT", "campaigns/spring?move=yes", {}, 422, "bad_parameter"), ("PUT", "campaigns/spring?mov=true", {}, 422, "unknown_parameter"),
         ("PUT", "campaigns/" + "x" * 257, {}, 422, "bad_value"), ("POST", "campaigns/spring/assets", {"assets": 1}, 422, "bad_value"),
         ("POST", "campaigns/nowhere/assets", {"assets": []}, 404, "unknown_campaign"),

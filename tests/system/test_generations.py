@@ -5,8 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.replay.generations import State
-from services.replay.generations import generations as listed
 from services.replay.rebuild import drop
 from shared.projection import generations
 from shared.projection.accepting import accepting_of
@@ -20,6 +18,8 @@ from shared.projection.generations import (
     live_generation,
     open_generation,
 )
+from shared.reading.generations import State
+from shared.reading.generations import generations as listed
 from tests.conftest import new_workspace
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
@@ -99,7 +99,8 @@ def test_another_shapes_generation_is_dropped_on_request_and_its_release_finds_n
         await other_release(own, monkeypatch)
         monkeypatch.undo()
         assert await drop(own.pool, "g2", other_shapes_live=True)
-        assert [each.name for each in await listed(own.pool)] == ["g1"]
+        async with own.pool.acquire() as connection:
+            assert [each.name for each in await listed(connection)] == ["g1"]
         monkeypatch.setattr(generations, "shape", lambda: "another")
         with pytest.raises(WrongShape):
             await live_generation(own.pool)
@@ -125,10 +126,11 @@ def test_generations_are_listed_with_their_shape_size_and_changed_lists(
             """UPDATE touchline.generation SET lists = lists || '{"idna": "0.1"}' WHERE name = 'g1'"""
         )
         await other_release(own, monkeypatch)
-        first, second = await listed(own.pool)
+        async with own.pool.acquire() as connection:
+            first, second = await listed(connection)
         assert (first.name, first.state, first.ours) == ("g1", State.LIVE, True)
         assert (second.name, second.state, second.ours) == ("g2", State.LIVE, False)
-        assert first.bytes > 0
+        assert first.bytes
         assert set(first.other_lists) == {"idna"}
         assert first.other_lists["idna"][0] == "0.1"
         assert second.other_lists == {}

@@ -12,11 +12,13 @@ from tests.scenarios.worked import event
 TOLD = """
 03-01 00:00 campaign_created  campaign_id=spring name=Spring
 03-01 00:00 campaign_created  campaign_id=autumn
+03-01 00:00 campaign_created  campaign_id=shares utm_campaign=u
+03-01 00:00 campaign_created  campaign_id=claims utm_campaign=other
 03-01 00:00 asset_registered  asset_id=lp asset_type=landing_page url=https://s.example/lp
 03-01 00:00 asset_registered  asset_id=mail asset_type=marketing_email
 03-01 00:00 asset_associated  id=held asset_id=lp campaign_id=spring
 03-01 00:00 asset_associated  asset_id=mail campaign_id=autumn
-03-02 00:00 page_visited      id=visit visitor_id=v url=https://s.example/lp
+03-02 00:00 page_visited      id=visit visitor_id=v url=https://s.example/lp?utm_campaign=u
 03-02 00:10 contact_identified visitor_id=v contact=7
 03-03 00:00 email_clicked     asset_id=mail contact=8
 03-04 00:00 deal_created      deal_id=d contacts=7 amount="100.00" currency=EUR
@@ -33,6 +35,9 @@ PREVIEWS = {
     "delete": ["03-01 12:00 campaign_deleted id=p campaign_id=spring"],
     "retype": ["04-01 00:00 asset_registered id=p asset_id=lp asset_type=form"],
     "claim": ["03-01 00:00 campaign_updated id=p campaign_id=autumn utm_campaign=x"],
+    "claim what another shares": ["03-01 12:00 campaign_updated id=p campaign_id=claims utm_campaign=u"],
+    "delete what another shares": ["03-01 12:00 campaign_deleted id=p campaign_id=shares"],
+    "spend": ['03-05 00:00 spend_recorded id=p campaign_id=spring amount="5.00" currency=EUR on=2024-03-01'],
     "visit": ["03-05 00:00 page_visited id=p visitor_id=w url=https://s.example/lp"],
     "deal": ['03-08 00:00 deal_updated id=p deal_id=d contacts=8 amount="300.00"'],
 }  # fmt: skip

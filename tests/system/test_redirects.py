@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from services.ingest.redirects import leading, target_of
+from services.ingest.redirects import leading
+from services.ingest.targets import target_of
 from tests.conftest import Workspace
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -91,7 +92,8 @@ def test_the_target_s_own_query_and_fragment_stay_as_they_were_written(target: s
 
 
 @pytest.mark.parametrize(
-    "target", ["javascript:alert(1)", "//x.example/", "/lp", "shop.example", "", None, "https://", "https://s.example/\r\nSet-Cookie: a=b", "data:text/html,x"]
+    "target", ["javascript:alert(1)", "//x.example/", "/lp", "shop.example", "", None, "https://", "https://s.example/\r\nSet-Cookie: a=b", "data:text/html,x",
+               r"https://s.example\@evil.example/", r"https:\\evil.example"]
 )  # fmt: skip
 def test_what_is_no_absolute_address_of_the_web_leads_nowhere(target: str | None) -> None:
     assert target_of("tracking_url", target) is None

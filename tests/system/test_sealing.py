@@ -6,9 +6,13 @@ import os
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import orjson
 import pytest
 
+from shared.events.codec import Record, accept, decode_record, encode_record
 from shared.sealing.keys import BadMasterKey
+from shared.sealing.log import seal_all, vault_of
+from shared.sealing.vault import Vault
 from tests.conftest import Workspace, new_workspace
 from tests.sealed import sealed_store
 from tests.system.test_hubspot_webhooks import BEGIN_MS, connected, hubspot
@@ -147,6 +151,15 @@ def test_to_forget_whom_nobody_knows_makes_no_contact_and_an_early_request_creat
     run(check())
 
 
+def test_an_error_names_a_contact_as_the_request_did(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        await sealed.send(FORM)  # accepted, and not projected yet
+        told = await sealed.get("/v1/contacts/kari@nordmann.example")
+        assert (told.status_code, told.json()["detail"]) == (404, "there is no contact 'kari@nordmann.example'")
+
+    run(check())
+
+
 def test_hubspots_privacy_deletion_forgets_the_contact(sealed: Workspace, run: Run) -> None:
     async def check() -> None:
         portal = await connected(sealed)
@@ -173,6 +186,41 @@ def test_an_event_that_is_sent_twice_is_sealed_to_the_same_bytes(sealed: Workspa
         ) == 0  # fmt: skip
         told = (await sealed.get("/v1/events/visit/explain")).json()
         assert (told["counted"], told["conflicting_duplicates"]) == (True, 0)
+
+    run(check())
+
+
+def test_who_is_met_by_two_processes_at_once_has_one_pseudonym(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        vault = vault_of(sealed.running.log)
+        assert vault is not None
+        another = Vault(sealed.running.pool, vault.master, None, durable=True)
+        records = [
+            accept(orjson.dumps({**FORM, "id": f"of-{n}"}), n, "server", 1_764_000_000_000_000, None) for n in range(3)
+        ]
+        values = [encode_record(record) for record in records if isinstance(record, Record)]
+        here, there = await asyncio.gather(seal_all(vault, sealed.name, values), seal_all(another, sealed.name, values))
+        again = await seal_all(Vault(sealed.running.pool, vault.master, None, durable=True), sealed.name, values)
+        assert here == there == again
+        assert len(here[0]) == len(values)
+        assert await sealed.running.pool.fetchval(
+            "SELECT count(*) FROM touchline.person WHERE workspace_id = $1", sealed.name
+        ) == 3  # fmt: skip
+
+    run(check())
+
+
+def test_new_persons_of_requests_at_once_are_all_kept(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        visits = [{**VISIT, "id": f"n{n}", "visitor_id": f"visitor-{n // 2}"} for n in range(60)]
+        answers = await asyncio.gather(*(sealed.send(*visits[at : at + 5]) for at in range(0, 60, 5)))
+        assert [answer.status_code for answer in answers] == [202] * 12
+        stored = {orjson.loads(bytes(decode_record(entry.value).raw))["visitor_id"] for entry in await sealed.entries()}
+        rows = await sealed.running.pool.fetch(
+            "SELECT pseudonym FROM touchline.person WHERE workspace_id = $1", sealed.name
+        )
+        assert {row["pseudonym"] for row in rows if row["pseudonym"].startswith("~v")} == stored
+        assert len(stored) == 30
 
     run(check())
 

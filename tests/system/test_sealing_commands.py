@@ -31,9 +31,9 @@ def overview(up: Up) -> Any:
 
 
 def traces(data: Path) -> list[tuple[str, str]]:
-    """Which traces of the person the files of tables hold."""
+    """Which traces of the person the files of the data directory hold: of tables, of the write-ahead log, of the server's log."""
     found = []
-    for file in (data / "postgres" / "base").rglob("*"):
+    for file in data.rglob("*"):
         if file.is_file():
             held = file.read_bytes().lower()
             found += [(file.name, trace) for trace in TRACES if trace.encode() in held]
@@ -63,8 +63,12 @@ def test_a_store_with_plain_events_is_sealed_and_forgets(tmp_path: Path) -> None
     assert {event["id"] for event in told["events"]} == {"visit", "form", "person", "deal"}
     (visit,) = (event for event in told["events"] if event["id"] == "visit")
     assert visit == sent["visit"]
+    refused = {"type": "form_submitted", "visitor_id": "cookie-of-kari", "asset_id": "f", "note": "Kari Nordmann"}
+    with up.client("server") as client:
+        assert client.post("/v1/events", json=refused).status_code == 422
     said = json.loads(privacy(data, "forget", "crm-4711", "--yes", "--json"))
-    assert (said["names"], said["dead_letters"]) == (3, 0)
+    assert (said["names"], said["dead_letters"]) == (3, 1)
+    assert traces(data) == []
     assert overview(up) == plain
     privacy(data, "export", "kari@nordmann.example", code=1)
     with up.client("read") as client:

@@ -20,7 +20,7 @@ from shared.projection.generations import WrongLog
 from shared.sealing.keys import MasterKey
 from shared.sealing.log import unsealed
 from tests.conftest import Workspace, new_workspace
-from tests.kafka import new_topic
+from tests.kafka import bytes_in_files, new_topic
 from tests.sealed import sealed_store
 from tests.services import command, environment, fails
 from tests.system.test_sealing import ALL, FORGET, FORM, TRACES, Run, dump, overview
@@ -63,6 +63,12 @@ async def traces(cluster: KafkaCluster) -> list[str]:
     return [trace for trace in TRACES if trace in held]
 
 
+async def traces_in_files(cluster: KafkaCluster) -> list[str]:
+    """Which traces of the person the files of the broker hold."""
+    held = (await bytes_in_files(cluster)).decode(errors="replace").casefold()
+    return [trace for trace in TRACES if trace in held]
+
+
 def test_a_topic_holds_no_name_from_the_first_byte_and_forgetting_leaves_no_trace(
     own_database: str, kafka: str, run: Run
 ) -> None:
@@ -83,6 +89,7 @@ def test_a_topic_holds_no_name_from_the_first_byte_and_forgetting_leaves_no_trac
         assert (await overview(sealed), await traces(topic)) == (before, [])
         held = await dump(sealed)
         assert [trace for trace in TRACES if trace in held] == []
+        assert await traces_in_files(topic) == []
         assert (await sealed.get("/v1/contacts/kari@nordmann.example")).status_code == 404
         await sealed.send({**FORM, "id": "again", "occurred_at": "2024-04-01T00:00:00Z"})
         await sealed.project()
@@ -160,12 +167,13 @@ def test_the_command_copies_a_topic_sealed_deletes_the_old_one_and_every_number_
     env = environment(plain.database_url, plain.topic, MASTER_KEY=key)
     assert "name a new topic with --topic" in fails(env, "privacy", "seal")
     before = run(records(plain.topic))
+    assert run(traces_in_files(plain.topic)) == list(TRACES)  # the search finds what is there
     assert command(env, "privacy", "seal", "--topic", new.topic, "--yes") == {"events": len(ALL) + 2}
 
     async def check() -> None:
         assert await topics(plain.topic) >= {new.topic}
         assert plain.topic.topic not in await topics(plain.topic)
-        assert await traces(new) == []
+        assert (await traces(new), await traces_in_files(new)) == ([], [])
         assert [place[:2] for place in await records(new)] == [place[:2] for place in before]
         running = await compose(plain.database_url, plain.settings(new, key))
         workspace = Workspace(running, plain.name, plain.keys)

@@ -1,23 +1,31 @@
 """What is sealed of an event, and what answers make of it: without a database."""
 
 import asyncio
+import base64
+import hashlib
+import json
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
 
+from shared.events.codec import Record, decode_record
 from shared.rules.referrer import reduced, source_host
 from shared.sealing.addresses import without_values
+from shared.sealing.fields import Sealing, sealed
 from shared.sealing.forget import words
-from shared.sealing.keys import BadMasterKey, MasterKey, PersonKey, new_pseudonym
-from shared.sealing.names import ANY, PSEUDONYM
+from shared.sealing.keys import BadMasterKey, MasterKey, PersonKey, new_pseudonym, written
+from shared.sealing.names import ANY, PSEUDONYM, Name
+from shared.sealing.record import RecordByField, said_in, with_changes
 from shared.sealing.reveal import pseudonyms_in, replaced, revealed_csv, revealed_json
+from shared.sealing.vault import Known, Person
 
 SEED = bytes(16)
 
 
-class Known:
+class OneContact:
     """A vault that knows one contact."""
 
     def __init__(self, pseudonym: str, name: str) -> None:
@@ -86,7 +94,7 @@ def test_digests_differ_by_workspace_and_kind() -> None:
 
 def test_json_names_people_with_its_escapes() -> None:
     pseudonym = f"~c{new_pseudonym()}"
-    vault: Any = Known(pseudonym, 'Kari "K" Ø')
+    vault: Any = OneContact(pseudonym, 'Kari "K" Ø')
     told = PersonKey(SEED).seal(b"in\n2", "property")
     sealed = f"~s{pseudonym[1:]}:{told}"
     body = f'{{"contact":"{pseudonym}","city":"{sealed}"}}'.encode()
@@ -95,7 +103,7 @@ def test_json_names_people_with_its_escapes() -> None:
 
 def test_a_table_names_people_with_its_quotes() -> None:
     pseudonym = f"~c{new_pseudonym()}"
-    vault: Any = Known(pseudonym, 'Nordmann, "Kari"')
+    vault: Any = OneContact(pseudonym, 'Nordmann, "Kari"')
     told = asyncio.run(revealed_csv(vault, "w", f"contact,n\r\n{pseudonym},1\r\n".encode()))
     assert told == b'contact,n\r\n"Nordmann, ""Kari""",1\r\n'
 
@@ -118,3 +126,95 @@ def test_dead_letters_are_searched_for_whole_words() -> None:
     assert naming.search('{"id":"7"}')
     assert naming.search("from kari@example.no.")
     assert not naming.search('{"id":"17","at":"2024-07-01","n":7.5,"e":"okari@example.no"}'.replace("7.5", "75"))
+
+
+HEAD = '{"v":1,"key":"server","received_at":1767000000000000,"event":'
+TOLD = {"type": "form_submitted", "id": "form-kari-1", "visitor_id": "v-kari", "asset_id": "f", "contact": {"id": "7", "email": "Kari@nordmann.example"},
+        "occurred_at": "2024-02-01T10:05:00Z"}  # fmt: skip
+PAGE = {"type": "page_visited", "id": "p-1", "visitor_id": "v-kari", "url": "https://a.example/?who=kari&gclid=1",
+        "referrer": "https://f.example/kari?x", "title": "Hello Kari", "occurred_at": "2024-02-01T10:05:00Z"}  # fmt: skip
+
+
+def pseudonym_of(name: Name) -> str:
+    """The same pseudonym for a name each time, unlike those of the vault."""
+    letters = hashlib.sha256(repr(name).encode()).hexdigest()[:24].translate(str.maketrans("0189", "ghij"))
+    return f"~e{letters}@{'a' * 24}.sealed" if name.kind == "e" else f"~{name.kind}{letters}"
+
+
+def sealed_value(value: bytes) -> bytes:
+    """The record sealed."""
+    persons = Known(lambda name: Person(pseudonym_of(name), PersonKey(SEED)))
+
+    def digest(text: str) -> str:
+        return pseudonym_of(Name("q", text))
+
+    changed = sealed(said_in(value), Sealing(persons, digest, lambda url: without_values(url, digest)))
+    return value if changed is None else with_changes(value, changed)
+
+
+@pytest.mark.parametrize("event", [TOLD, PAGE])
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda event: json.dumps(event, separators=(",", ":")),
+        json.dumps,
+        lambda event: json.dumps(event, indent=1),
+        lambda event: json.dumps(dict(reversed(event.items())), separators=(",", ":")),
+        lambda event: json.dumps(event, separators=(",", ":")).replace("kari", "k\\u0061ri"),
+        lambda event: json.dumps(event, separators=(",", ":")).replace("visitor_id", "visitor\\u005fid"),
+        lambda event: json.dumps(event).replace("{", '{"visitor_id": "another-kari",', 1),
+        lambda event: json.dumps(event, separators=(",", ":")).replace("{", '{"visitor_id":"v-kari",', 1),
+        lambda event: json.dumps(event, separators=(",", ":")).replace("{", '{"visitor\\u005fid":"v-kari",', 1),
+        lambda event: json.dumps(event, separators=(",", ":")).replace('"7"', '"form-kari-1"'),
+    ],
+)
+def test_however_an_event_is_spelled_its_record_names_nobody_and_keeps_all_else(
+    event: dict[str, Any], spelled: Callable[[dict[str, Any]], str]
+) -> None:
+    sent = spelled(event)
+    value = sealed_value(f'{HEAD}{sent},"key_hint":"k"}}'.encode())
+    stored = json.loads(decode_record(value).raw)
+    kept = {field for field in event if field not in ("visitor_id", "contact", "url", "referrer", "title")}
+    assert {field: stored[field] for field in kept} == {field: json.loads(sent)[field] for field in kept}
+    assert list(stored) == list(json.loads(sent))
+    for text in (value.decode(), json.dumps(stored)):
+        assert re.findall("kari|nordmann", text.replace("form-kari-1", ""), re.IGNORECASE) == []
+    assert sealed_value(value) == value
+
+
+def test_a_property_with_the_name_of_a_field_stays_a_property() -> None:
+    sent = '{"type":"contact_updated","id":"1","contact":{"id":"7"},"properties":{"contact":"{\\"id\\":\\"7\\"}","visitor_id":"v"}}'
+    stored = json.loads(decode_record(sealed_value(f'{HEAD}{sent},"occurred_at":1}}'.encode())).raw)
+    assert {name: value[:2] for name, value in stored["properties"].items()} == {"contact": "~s", "visitor_id": "~s"}
+    assert PSEUDONYM.fullmatch(stored["contact"]["id"])
+
+
+@pytest.mark.parametrize("spelled", ["{}", " {}", "{}\n"])
+def test_numbers_of_a_sealed_event_keep_their_digits(spelled: str) -> None:
+    sent = '{"type":"deal_created","id":"1","deal_id":"d","contacts":[{"id":"7"}],"amount":123456789012345678.10}'
+    value = sealed_value(f'{HEAD}{spelled.replace("{}", sent)},"occurred_at":1}}'.encode())
+    assert b'"amount":123456789012345678.10' in value
+    assert b'"7"' not in value
+
+
+def test_a_record_by_field_has_the_fields_of_a_record() -> None:
+    assert RecordByField.__struct_fields__ == Record.__struct_fields__
+    assert RecordByField.__struct_defaults__ == Record.__struct_defaults__
+
+
+def test_a_digest_is_written_as_base32() -> None:
+    for digest in (bytes(15), b"\xff" * 15, os.urandom(15)):
+        assert written(digest) == base64.b32encode(digest).decode().lower()
+
+
+def test_a_person_is_asked_of_the_vault_once() -> None:
+    met = []
+
+    def person(name: Name) -> Person:
+        met.append(name)
+        known[name] = Person("~c", PersonKey(SEED))
+        return known[name]
+
+    known = Known(person)
+    assert known[Name("c", "7")] is known[Name("c", "7")]
+    assert met == [Name("c", "7")]

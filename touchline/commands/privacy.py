@@ -32,6 +32,9 @@ from touchline.configuration import Configuration
 
 console = Console(highlight=False)
 
+NO_RECYCLING = ("ALTER SYSTEM SET wal_recycle = off", "SELECT pg_reload_conf()")
+"""A file of the write-ahead log that is recycled keeps what was deleted until it is written over; another one is removed."""
+
 
 def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> None:
     """Seal a store and rewrite its log; a log on Kafka that has events is copied into the new topic `topic`, and its old topic deleted.
@@ -47,7 +50,7 @@ def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> N
         asked = f"Copy the log, sealed, to the topic {topic}, and then delete the topic {configuration.kafka_topic} for good?"
         typer.confirm(asked, abort=True, err=True)
     with errors_in_one_line(), database(data) as url:
-        events = uvloop.run(_sealed(url, configuration, topic))
+        events = uvloop.run(_sealed(url, configuration, topic, embedded=data is not None))
     if as_json:
         print(json.dumps({"events": events}))
         return
@@ -58,8 +61,8 @@ def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> N
         )
 
 
-async def _sealed(url: str, configuration: Configuration, topic: str | None) -> int:
-    """Seal the store; returns how many events its log has."""
+async def _sealed(url: str, configuration: Configuration, topic: str | None, *, embedded: bool) -> int:
+    """Seal the store; returns how many events its log has. An embedded PostgreSQL removes old files of its write-ahead log from then on."""
     await migrate(url, PARTITIONS)
     connection = await asyncpg.connect(url)
     try:
@@ -67,6 +70,9 @@ async def _sealed(url: str, configuration: Configuration, topic: str | None) -> 
             raise StoreInUse(
                 "other processes use this database: stop the services first, and start them again afterwards"
             )
+        if embedded:
+            for statement in NO_RECYCLING:
+                await connection.execute(statement)
     finally:
         await connection.close()
     async with reached(url, configuration, 3) as (pool, log):

@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.replay.compare import Difference
-from services.replay.generations import Listed, State, generations
 from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
 from services.replay.verify import Comparison, Drawn, verify
 from shared.projection.checksums import Checksum, set_checksums
 from shared.projection.generations import WHAT_IF
+from shared.reading.generations import Listed, State, generations
 from shared.reading.time_range import TimeRange
 from touchline.commands.on_store import StoreAccess, on_store
 from touchline.commands.output import errors, errors_in_one_line
@@ -109,22 +109,25 @@ def list_(data: Path | None, *, as_json: bool) -> None:
     """Print the generations of the store and the state of each."""
 
     async def work(access: StoreAccess) -> list[Listed]:
-        return await generations(access.resources.pool)
+        async with access.resources.pool.acquire() as connection:
+            return await generations(connection)
 
     found = on_store(data, work, quiet=True)
     for each in found:
-        for name in ("created_at", "expires_at"):
+        for name in ("created_at", "expires_at", "since", "built_at"):
             each.row[name] = each.row[name] and each.row[name].isoformat()
     if as_json:
         print(json.dumps({"generations": [each.row | {"events": each.events} for each in found]}))
         return
     table = _table("generation", "", "MB", "created")
     for each in found:
-        state = str(each.state)
+        state = str(each.state) + (f", {each.built_percent} % made" if each.built_percent is not None else "")
         if each.state is State.WHAT_IF:
             state = f"what-if of {each.row['workspace_id']}, until {each.row['expires_at']}"
         state = state if each.ours else f"{state}, of another release's shape {each.row['shape']}"
-        table.add_row(each.name, state, f"{each.bytes / 1e6:,.0f}", each.row["created_at"])
+        table.add_row(
+            each.name, state, "" if each.bytes is None else f"{each.bytes / 1e6:,.0f}", each.row["created_at"]
+        )
     console.print(table)
 
 
@@ -138,7 +141,9 @@ def drop_(name: str, data: Path | None, *, other_release: bool, as_json: bool) -
         pool = access.resources.pool
         if await drop(pool, name, other_shapes_live=other_release) or await drop(pool, WHAT_IF + name):
             return None
-        if any(each.name == name and not each.ours for each in await generations(pool)):
+        async with pool.acquire() as connection:
+            known = await generations(connection)
+        if any(each.name == name and not each.ours for each in known):
             return (
                 f"{name} is the live one of another release's shape: once its services have ended, add --other-release"
             )

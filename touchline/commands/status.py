@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.replay.generations import Listed, generations
 from shared.access.keys import PREFIX
 from shared.database import error_text, open_pool
 from shared.events.instants import to_rfc3339
 from shared.log.port import LogUnavailable
 from shared.projection.generations import Generation, WrongShape, check_log, live_generation
 from shared.projection.sql import Connection, sql
+from shared.reading.generations import Listed, generations
+from shared.store.verifications import read_verifications
 from touchline.commands.output import errors, errors_in_one_line
 from touchline.commands.store import database
 from touchline.compose import open_log
@@ -63,8 +64,12 @@ async def _status(url: str, configuration: Configuration) -> dict[str, Any]:
     try:
         said, generation = await _stand(pool)
         letters = [dict(row) for row in await pool.fetch(DEAD_LETTERS)]
+        async with pool.acquire() as connection:
+            listed = await generations(connection)
+            verifications = await read_verifications(connection, None, 1)
         said |= {
-            "generations": [_listed(each) for each in await generations(pool)],
+            "generations": [_listed(each) for each in listed],
+            "last_verification": verifications[0] if verifications else None,
             "dead_letters": sum(each["events"] for each in letters), "dead_letters_by": letters,
             "dead_letters_pushed_out": [dict(row) for row in await pool.fetch(PUSHED_OUT)],
         }  # fmt: skip
@@ -106,7 +111,7 @@ async def _stand(pool: "asyncpg.Pool[asyncpg.Record]") -> tuple[dict[str, Any], 
 def _listed(each: Listed) -> dict[str, Any]:
     return {
         "generation": each.name, "state": str(each.state), "shape": each.row["shape"], "this_release": each.ours,
-        "events": each.events, "bytes": each.bytes,
+        "events": each.events, "bytes": each.bytes, "built_percent": each.built_percent,
         "other_lists": {name: {"then": then, "now": now} for name, (then, now) in each.other_lists.items()},
     }  # fmt: skip
 
@@ -156,6 +161,7 @@ def _print_text(said: dict[str, Any]) -> None:
         console.print(
             f"settings under way: {each['workspace']}, since {each['since']}{far}", markup=False, soft_wrap=True
         )
+    console.print(_verification_in_words(said["last_verification"]), markup=False, soft_wrap=True)
     console.print(f"dead letters: {said['dead_letters']:,}")
     if said["dead_letters_by"]:
         _print_letters(said["dead_letters_by"])
@@ -172,13 +178,23 @@ def _print_generation(each: dict[str, Any], live: str | None) -> None:
     if name != live:
         events = "" if each["events"] is None else f", {each['events']:,} events projected"
         whose = "" if each["this_release"] else f" of another release's shape {each['shape']}"
-        console.print(f"{name}: {state}{whose}{events}, {each['bytes'] / 1e6:,.0f} MB", soft_wrap=True)
+        size = "" if each["bytes"] is None else f", {each['bytes'] / 1e6:,.0f} MB"
+        built = "" if each["built_percent"] is None else f", {each['built_percent']} % made"
+        console.print(f"{name}: {state}{built}{whose}{events}{size}", soft_wrap=True)
     if name == live:
         for package, versions in each["other_lists"].items():
             console.print(
                 f"{name} was begun with {package} {versions['then']}, now {versions['now']} is installed: what is stored by the "
                 f"older list stays until `touchline replay rebuild`", soft_wrap=True,
             )  # fmt: skip
+
+
+def _verification_in_words(last: dict[str, Any] | None) -> str:
+    """When the live projection was last compared with the log, and what came of it."""
+    if last is None:
+        return "last verify: never; `touchline replay verify` compares the rows with the log"
+    of = "" if last["sample"] is None else f", part {last['sample']['place']} of {last['sample']['of']}"
+    return f"last verify: {last['began_at']}, {last['generation']}{of}: {last['state'].replace('_', ' ')}"
 
 
 def _print_letters(letters: list[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from services.ingest.targets import LEADING_TYPES, target_of
 from shared.events.codec import Refusal, decode_event, uuid7
 from shared.events.instants import from_micros
 from shared.events.registry import name_of
@@ -174,6 +175,13 @@ async def put_asset(
     if now.registered_by and wished.asset_type != now.said["asset_type"]:
         raise _other_type(now, wished.asset_type)
     changed = {name: v for name in ASSET_FIELDS if (v := getattr(wished, name)) and v != now.said.get(name)}
+    if (
+        "target_url" in changed
+        and wished.asset_type in LEADING_TYPES
+        and target_of(wished.asset_type, changed["target_url"]) is None
+    ):
+        message = f"a link to {changed['target_url'][:100]!r} would lead nowhere; an absolute address of http or https is needed"
+        raise CallRefused("bad_value", message, field="target_url")
     more = await _addresses_taken(snapshot, wished, changed, move=move)
     if now.registered_by and not changed:
         return Outcome(now.registered_by[-1])

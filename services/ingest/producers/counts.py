@@ -40,6 +40,9 @@ class Counts:
     def _keep(self, workspace: str, counts: Mapping[Outcome, int]) -> None:
         open_ = self._open[workspace]
         for outcome, messages in counts.items():
+            if outcome in open_:  # as nearly always; a name that is not stored as it was sent is under its stored one
+                open_[outcome] += messages
+                continue
             kept = outcome._replace(name=kept_name(outcome.name))
             if kept not in open_ and len(open_) >= OPEN_MAX:
                 kept = kept._replace(name=OTHER)

@@ -1,5 +1,6 @@
 // May the tracker know the visitor? By the page, by Google's Consent Mode, by the TCF API, and by the browser's own signals.
 import { option } from "./page";
+import { attempt, safe } from "./safe";
 
 interface TcData {
   gdprApplies?: boolean;
@@ -32,39 +33,39 @@ export const signalled = (): boolean => navigator.globalPrivacyControl === true 
 function listen(tell: (consent: Consent) => void): void {
   let layer: unknown[] | undefined;
   let tcf = false;
-  const read = (entry: unknown): void => {
+  const read = safe((entry: unknown): void => {
     const [command, action, said] = Array.from((entry as ArrayLike<unknown>) || []) as [string, string, Record<string, string>];
     if (command != "consent" || !said) return;
     const storage = said.analytics_storage;
     if (storage == "granted") tell(GIVEN);
     else if (storage) tell(action == "update" ? REFUSED : WAITING);
+  });
+  const google = (): void => {
+    if (layer || !Array.isArray(window.dataLayer)) return;
+    layer = window.dataLayer;
+    const push = layer.push;
+    layer.forEach(read);
+    layer.push = function (...entries: unknown[]): number {
+      const length = push.apply(this, entries);
+      entries.forEach(read);
+      return length;
+    };
+  };
+  const iab = (): void => {
+    if (tcf || !window.__tcfapi) return;
+    tcf = true;
+    tell(WAITING);
+    window.__tcfapi("addEventListener", 2, safe((data, success) => {
+      const given = (data && data.purpose && data.purpose.consents) || {};
+      if (!success) return;
+      if (data.gdprApplies === false) tell(GIVEN);
+      else if (data.eventStatus == "tcloaded" || data.eventStatus == "useractioncomplete")
+        tell(given[STORAGE] && given[MEASURE] ? GIVEN : REFUSED);
+    }));
   };
   const attach = (): void => {
-    if (!layer && Array.isArray(window.dataLayer)) {
-      layer = window.dataLayer;
-      const push = layer.push;
-      layer.forEach(read);
-      layer.push = function (...entries: unknown[]): number {
-        const length = push.apply(this, entries);
-        try {
-          entries.forEach(read);
-        } catch {
-          // what others put into the layer is not ours
-        }
-        return length;
-      };
-    }
-    if (!tcf && window.__tcfapi) {
-      tcf = true;
-      tell(WAITING);
-      window.__tcfapi("addEventListener", 2, (data, success) => {
-        const given = (data && data.purpose && data.purpose.consents) || {};
-        if (!success) return;
-        if (data.gdprApplies === false) tell(GIVEN);
-        else if (data.eventStatus == "tcloaded" || data.eventStatus == "useractioncomplete")
-          tell(given[STORAGE] && given[MEASURE] ? GIVEN : REFUSED);
-      });
-    }
+    attempt(google);
+    attempt(iab);
   };
   attach();
   addEventListener("load", attach); // a consent manager may be loaded after the tracker

@@ -1,9 +1,10 @@
 // The tracker: visits, navigation within a page, forms, calls to action, and who the visitor is. It never throws on the page.
 import { type Consent, GIVEN, REFUSED, WAITING, consentAtStart, signalled } from "./consent";
 import {
-  address, decorate, host, landedBefore, landing, linkedVisitor, option, random, readCookie, referrer, writeCookie,
+  address, decorate, host, landedBefore, landing, linkedVisitor, option, random, readCookie, referrer, title, writeCookie,
 } from "./page";
 import { type TouchlineEvent, add, askForCookie, flush, leave, mayStore, note, retry } from "./queue";
+import { attempt, safe } from "./safe";
 
 /** What a page can call: `touchline.NAME(…)`, or `touchline.push([NAME, …])` also before the script is there. */
 export interface Touchline {
@@ -32,23 +33,13 @@ let held: TouchlineEvent[] = [];
 let last = "";
 const seen = new WeakSet<Element>();
 
-/** The same function, but an error within it stays within it. */
-const safe =
-  <A extends unknown[]>(work: (...given: A) => void) =>
-  (...given: A): void => {
-    try {
-      work(...given);
-    } catch {
-      // the page is more important than what we count
-    }
-  };
-
 const on = (target: EventTarget, name: string, work: (event: Event) => void, capture = false): void =>
   target.addEventListener(name, safe(work), capture);
 
 function track(type: string, fields?: Record<string, unknown>): void {
   if (!type) return;
-  const event = { id: random(), type, occurred_at: new Date().toISOString(), ...fields };
+  const told = { id: random(), type, occurred_at: new Date().toISOString(), ...fields };
+  const event: TouchlineEvent = JSON.parse(JSON.stringify(told)); // what is no JSON is lost alone, and the page may change its own object
   if (consent == WAITING) held = held.concat(event).slice(-HELD_MAX);
   else pass(event);
 }
@@ -60,7 +51,7 @@ function pass(event: TouchlineEvent): void {
 }
 
 function visit(url = address(), from = last || referrer()): void {
-  track(VISIT, { url, referrer: from || undefined, title: document.title.slice(0, 1000) || undefined });
+  track(VISIT, { url, referrer: from || undefined, title: title() || undefined });
   last = address();
 }
 
@@ -147,10 +138,11 @@ function listen(): void {
     }, true);
   for (const name of ["pushState", "replaceState"] as const) {
     const original = history[name];
-    history[name] = function (...given) {
+    const value = function (this: History, ...given: Parameters<History["pushState"]>): void {
       original.apply(this, given);
       setTimeout(safe(() => navigated(name == "replaceState")));
     };
+    attempt(() => Object.defineProperty(history, name, { value, configurable: true, writable: true })); // also if the prototype is frozen
   }
   on(window, "popstate", () => navigated());
   on(window, "hashchange", () => navigated());
@@ -170,6 +162,7 @@ function listen(): void {
 
 const start = safe(() => {
   const called = window.touchline;
+  if (called && (called as Touchline).identify) return; // a second tag on the page, or a router ran the first one again
   const api: Touchline = {
     identify: safe(email => {
       if (EMAIL.test(email.trim())) track("contact_identified", { contact: { email: email.trim() } });
@@ -179,8 +172,8 @@ const start = safe(() => {
     push: (...calls) => calls.forEach(safe(([name, ...given]) => (api[name] as (...given: unknown[]) => void)(...given))),
   };
   window.touchline = api;
-  linked = linkedVisitor();
-  const first = landing();
+  linked = attempt(linkedVisitor);
+  const first = attempt(landing);
   consent = consentAtStart(!!readCookie(), safe(decide));
   if (consent == GIVEN) know();
   else if (consent == REFUSED) {
@@ -188,10 +181,11 @@ const start = safe(() => {
     mayStore(false);
   } else
     setTimeout(safe(() => consent == WAITING && note("waiting")), NOTE_MS);
-  visit(first);
-  listen();
+  // what a page makes impossible is missing, and the other steps are done
+  attempt(() => visit(first));
+  attempt(listen);
   if (Array.isArray(called)) api.push(...called);
-  flush();
+  attempt(flush);
   if (document.readyState == "loading") on(document, "DOMContentLoaded", watch);
   else watch();
 });

@@ -1,17 +1,21 @@
 // What the tracker reads of the page: its own element's options, the page's address, and cookies.
+import { attempt } from "./safe";
 
 export const COOKIE = "tl_visitor";
 const COOKIE_S = 34128000; // 395 days, 13 months; never prolonged
 const LINK_MS = 120000; // a decorated link is followed within seconds; an older one was copied or kept
 const URL_CHARACTERS_MAX = 4096; // as the service accepts them
+const TITLE_CHARACTERS_MAX = 1000;
 const TAGGED = /[?&#](utm_|mtm_|pk_|tl_via=|[a-z]*clid=|[gw]braid=)/i;
 
-const element = document.currentScript as HTMLScriptElement | null;
+const element = (document.currentScript || document.querySelector("script[data-key^=tlc_]")) as HTMLScriptElement | null;
 
 /** The value of `data-NAME` of the script's element; null if it is not there. */
 export const option = (name: string): string | null => element && element.getAttribute("data-" + name);
 
-export const host = option("host") || (element ? new URL(element.src).origin : "");
+/** Where events are sent; a script whose text was copied into the page has no address, and sends to the page's own site. */
+export const host =
+  (option("host") || "").replace(/\/+$/, "") || (/^https?:\/\/[^/]+/.exec((element && element.src) || "") || [location.origin])[0];
 
 /** Whether the page's address tells which campaign or click brought the visit. */
 export const tagged = (url: string): boolean => TAGGED.test(url);
@@ -19,17 +23,17 @@ export const tagged = (url: string): boolean => TAGGED.test(url);
 export const random = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => (byte + 256).toString(16).slice(1)).join("");
 
-export const readCookie = (): string | undefined =>
-  (/(?:^|; )tl_visitor=([\w-]{8,128})/.exec(document.cookie) || [])[1];
+export const readCookie = (): string | undefined => attempt(() => (/(?:^|; )tl_visitor=([\w-]{8,128})/.exec(document.cookie) || [])[1]);
 
 /** Set the cookie for all hosts of the site: of the widest domain that the browser allows. Without an id, delete it. */
 export function writeCookie(id?: string): void {
   const labels = location.hostname.split(".");
   for (let first = labels.length - 2; first >= -1; first--) {
-    document.cookie =
+    const told =
       `${COOKIE}=${id || ""};path=/;max-age=${id ? COOKIE_S : 0};SameSite=Lax` +
       (first < 0 ? "" : ";domain=" + labels.slice(first).join(".")) +
       (location.protocol == "https:" ? ";Secure" : "");
+    attempt(() => (document.cookie = told)); // a page in a sandbox has no cookies
     if (id && readCookie() == id) return;
   }
 }
@@ -46,9 +50,10 @@ const undecorated = (url: string): string =>
 export function linkedVisitor(): string | undefined {
   const found = /[?&]tl_visitor=([\w-]{8,128})\.([0-9a-z]{1,12})/.exec(location.search);
   if (!found) return undefined;
-  history.replaceState(history.state, "", undecorated(location.href));
+  attempt(() => history.replaceState(history.state, "", undecorated(location.href)));
   const age = Date.now() - parseInt(found[2], 36);
-  return document.referrer && ours(new URL(document.referrer).hostname) && Math.abs(age) < LINK_MS ? found[1] : undefined;
+  const from = referrer();
+  return from && ours(new URL(from).hostname) && Math.abs(age) < LINK_MS ? found[1] : undefined;
 }
 
 /** While a click on a link to another of our domains is handled, the link has the visitor's id; no query or fragment is changed. */
@@ -73,6 +78,13 @@ export function landing(): string {
 
 /** The earlier page of this site that led here, if its address tells a campaign or click; else undefined. */
 export const landedBefore = (): string | undefined =>
-  document.referrer.startsWith(location.origin + "/") && tagged(document.referrer) ? shortened(document.referrer) : undefined;
+  referrer().startsWith(location.origin + "/") && tagged(referrer()) ? undecorated(referrer()) : undefined;
 
-export const referrer = (): string => document.referrer.slice(0, URL_CHARACTERS_MAX);
+/** A property of the document, cut; empty if an element of the page has taken its name (`<form name="title">`). */
+const told = (name: "title" | "referrer", characters: number): string => {
+  const value: unknown = document[name];
+  return typeof value == "string" ? value.slice(0, characters) : "";
+};
+
+export const referrer = (): string => told("referrer", URL_CHARACTERS_MAX);
+export const title = (): string => told("title", TITLE_CHARACTERS_MAX);

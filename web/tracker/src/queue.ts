@@ -1,5 +1,6 @@
 // Events on their way: kept until the service has answered, in localStorage where the visitor may be known, else in memory.
-import { host, option } from "./page";
+import { host, option, writeCookie } from "./page";
+import { attempt, safe } from "./safe";
 
 export interface TouchlineEvent {
   id: string;
@@ -14,26 +15,25 @@ const KEPT_MAX = 100; // events; the oldest make room
 const AT_ONCE = 20; // events of a request: some 20 KB, within the 64 KiB that a browser sends while a page closes
 const TRIES_MAX = 8; // in a row, in some 8 minutes; then the next event, page, or connection tries again
 const PAUSE_MAX_MS = 240000;
+const LOST = 503; // no answer came: as if the service were away
 
 const key = option("key");
 let memory: TouchlineEvent[] = [];
-let stored = false;
-let busy = false;
+let may = false; // the visitor may be known
+let stored = false; // and the browser has a storage
+let sending: string[] = []; // the ids of the events that are on their way
 let tries = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let cookie = false;
 
 /** Whether events may be kept in the browser. Without it, what was kept is deleted. */
-export function mayStore(may: boolean): void {
-  const open = load();
-  stored = may;
-  if (may) save(load().concat(open));
-  else
-    try {
-      localStorage.removeItem(KEPT);
-    } catch {
-      // a page without storage has nothing to delete
-    }
+export function mayStore(allowed: boolean): void {
+  if (allowed && may) return;
+  const open = memory;
+  memory = [];
+  may = stored = allowed;
+  if (allowed) save(load().concat(open));
+  else attempt(() => localStorage.removeItem(KEPT)); // a page without storage has nothing to delete
 }
 
 /** Ask the service to set the cookie of a new visitor, until it has answered. */
@@ -42,13 +42,8 @@ export const askForCookie = (): void => {
 };
 
 function load(): TouchlineEvent[] {
-  if (stored)
-    try {
-      return JSON.parse(localStorage.getItem(KEPT) || "[]");
-    } catch {
-      stored = false; // no storage, or not ours: memory is left
-    }
-  return memory;
+  const kept: unknown = stored && attempt(() => JSON.parse(localStorage.getItem(KEPT) || "[]"));
+  return Array.isArray(kept) ? kept.filter(event => event && event.id) : memory;
 }
 
 function save(events: TouchlineEvent[]): void {
@@ -59,7 +54,7 @@ function save(events: TouchlineEvent[]): void {
       else localStorage.removeItem(KEPT);
       return;
     } catch {
-      stored = false;
+      stored = false; // forbidden, or full
     }
   memory = events;
 }
@@ -75,38 +70,50 @@ const body = (events: TouchlineEvent[]): string => JSON.stringify({ events, sent
 /** Send what is open, unless a request or a pause is under way. */
 export function flush(): void {
   const events = load().slice(0, AT_ONCE);
-  if (busy || timer || !events.length) return;
-  busy = true;
-  fetch(target(), {
-    method: "POST",
-    body: body(events), // a text, so that the browser asks no preflight request
-    keepalive: true,
-    credentials: stored ? "include" : "omit",
-  }).then(
-    answer => done(events, answer.status == 429 || answer.status >= 500, Number(answer.headers.get("Retry-After"))),
-    () => done(events, true, 0),
-  );
+  if (sending.length || timer || !events.length) return;
+  sending = ids(events);
+  const asked = cookie;
+  const done = safe((again: boolean, waitS: number) => {
+    sending = [];
+    if (asked && !may) writeCookie(); // the consent was taken back before this answer brought the cookie
+    if (again) pause(waitS);
+    else {
+      tries = 0;
+      cookie = false;
+      remove(events);
+      flush();
+    }
+  });
+  // a promise of our own: a page may have a `fetch` that throws, or whose answers lack something
+  new Promise<Response>(answered =>
+    answered(
+      fetch(target(), {
+        method: "POST",
+        body: body(events), // a text, so that the browser asks no preflight request
+        keepalive: true,
+        credentials: may ? "include" : "omit",
+      }),
+    ),
+  )
+    .then(answer => [answer.status, Number(answer.headers.get("Retry-After"))])
+    .catch(() => [LOST, 0])
+    .then(([status, waitS]) => done(status == 429 || status >= 500, waitS));
 }
 
-function done(events: TouchlineEvent[], again: boolean, waitS: number): void {
-  busy = false;
-  if (again) {
-    if (++tries < TRIES_MAX)
-      timer = setTimeout(() => {
-        timer = undefined;
-        flush();
-      }, Math.min(Math.max(2 ** tries * 1000, waitS * 1000), PAUSE_MAX_MS));
-    return;
-  }
-  tries = 0;
-  cookie = false;
-  remove(events);
-  flush();
+/** Wait before the next try, as the service says, and longer from failure to failure. */
+function pause(waitS: number): void {
+  if (++tries < TRIES_MAX)
+    timer = setTimeout(safe(() => {
+      timer = undefined;
+      flush();
+    }), Math.min(Math.max(2 ** tries * 1000, waitS * 1000), PAUSE_MAX_MS));
 }
+
+const ids = (events: TouchlineEvent[]): string[] => events.map(event => event.id);
 
 function remove(events: TouchlineEvent[]): void {
-  const ids = events.map(event => event.id);
-  save(load().filter(event => !ids.includes(event.id)));
+  const gone = ids(events);
+  save(load().filter(event => !gone.includes(event.id)));
 }
 
 /** Try again at once: the browser is online, or the page is shown. */
@@ -119,8 +126,8 @@ export function retry(): void {
 
 /** The page may be closed: give what is not under way to the browser. In storage it stays until a later page gets an answer. */
 export function leave(): void {
-  const events = load().slice(0, AT_ONCE);
-  if (!busy && events.length && navigator.sendBeacon(target(), body(events)) && !stored) remove(events);
+  const events = load().filter(event => !sending.includes(event.id)).slice(0, AT_ONCE);
+  if (events.length && navigator.sendBeacon(target(), body(events)) && !stored) remove(events);
 }
 
 /** Tell the service why no event comes, so that who sets the page up can see it. It holds nothing of the visitor. */

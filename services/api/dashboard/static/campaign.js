@@ -1,13 +1,14 @@
 // The page of one campaign: its numbers, over time, who held which asset, what was kept out and why, its deals and assets.
 import { all, get } from "./api.js";
 import { changeButton, mayChange, takeBackButton } from "./changes.js";
+import { budgetItems, spendItems } from "./costs.js";
 import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, strip, timeline } from "./charts.js";
 import { h, show } from "./dom.js";
-import { addAssets, registerAsset } from "./forms.js";
+import { addAssets, addToBudget, deleteCampaign, recordSpend, registerAsset } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
 import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
 import { comparedWith } from "./ranges.js";
-import { choose, chosen, compareControl, controls, link, query, run } from "./shell.js";
+import { choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
 import { whyPanel } from "./why.js";
 import { ASSET_TYPES, HIDDEN, INEFFECTIVE, isMoney, METRICS, TOUCHES } from "./words.js";
 
@@ -56,9 +57,10 @@ function head({ campaign: c, overview, roi }) {
   const when = c.starts_on ? `, ${dayOf(c.starts_on)}${c.ends_on ? " to " + dayOf(c.ends_on) : " on"}` : "";
   const spent = c.spent.map(m => moneyText(m.amount, m.currency)).join(", ");
   return [h("p", { class: "crumb" }, h("a", { href: link("campaigns") }, "Campaigns")), h("h1", {}, name(c)),
-    h("p", { class: "facts" }, h("span", {}, ended + when), c.owner && h("span", {}, c.owner),
+    h("p", { class: "facts" }, h("span", {}, ended + (c.deleted_at ? ` on ${dayOf(c.deleted_at)}` : when)), c.owner && h("span", {}, c.owner),
       c.budget && h("span", {}, `Budget ${moneyText(c.budget.amount, c.budget.currency)}${spent ? ", spent " + spent : ""}`),
-      roi?.return && h("span", {}, "Return ", h("b", {}, inPercent(roi.return)), " of what was spent")),
+      roi?.return && h("span", {}, "Return ", h("b", {}, inPercent(roi.return)), " of what was spent"),
+      c.deleted_by ? takeBackButton(c.deleted_by, `the deletion of ${name(c)}`) : !c.deleted_at && changeButton("Delete", "delete-campaign", () => deleteCampaign({ campaign_id: ID, name: name(c) }), "btn quiet small")),
     c.utm_campaign.length > 0 && h("p", { class: "facts" }, "Claims ", c.utm_campaign.map(u =>
       h("span", { class: "chip" }, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`))),
     h("p", { class: "facts", id: "settled" }, overview.settled_through
@@ -175,15 +177,18 @@ const ledger = (data, currency) => h("section", { class: "panel", "aria-labelled
 // A ratio such as 2.41 as 241%, without floats.
 const inPercent = ratio => `${num(BigInt(ratio.replace(".", "")))}%`;
 
-function returns({ roi, roiCurrency: currency }) {
+function returns(data, currency) {
+  const { roi, roiCurrency, campaign: c } = data, called = name(c), held = new Map(data.assets.map(a => [a.asset_id, a.name || a.asset_id]));
   if (!roi) return null;
   const line = (text, said) => said != null && h("tr", {}, h("th", { scope: "row" }, text), h("td", { class: "n" }, said));
-  const cash = m => m && money(m.amount, m.currency);
+  const cash = m => m && money(m.amount, m.currency), of = { campaign_id: ID, name: called, currency: c.budget?.currency || currency };
   return h("section", { class: "panel", "aria-labelledby": "roi" },
-    h("header", {}, h("div", {}, h("h2", { id: "roi" }, "Cost and return"), h("p", {}, `In ${currency}, of this range.`))),
+    h("header", {}, h("div", {}, h("h2", { id: "roi" }, "Cost and return"), h("p", {}, `In ${roiCurrency}, of this range.`))),
     h("div", { class: "pad" }, h("table", { class: "mini" }, h("caption", { class: "sr" }, "Cost and return"), h("tbody", {},
-      line("Budget", cash(roi.budget)), line("Spent", cash(roi.spend)), line("Attributed revenue", cash(roi.attributed_revenue)), line("Cost of a contact", cash(roi.cost_per_contact)),
-      line("Cost of a deal", cash(roi.cost_per_deal)), line("Return on what was spent", roi.return && inPercent(roi.return))))));
+      line("Budget", roi.budget && door(cash(roi.budget), "cost-budget", () => budgetItems(ID, called))), line("Spent", door(cash(roi.spend), "cost-spent", () => spendItems(ID, called, rangeOnly(), held))),
+      line("Attributed revenue", cash(roi.attributed_revenue)), line("Cost of a contact", cash(roi.cost_per_contact)),
+      line("Cost of a deal", cash(roi.cost_per_deal)), line("Return on what was spent", roi.return && inPercent(roi.return)))),
+    h("div", { class: "bar" }, changeButton("Record spend", "record-spend", () => recordSpend({ ...of, assets: data.assets.filter(a => !a.former) }), "btn small"), changeButton("Add to the budget", "add-to-budget", () => addToBudget(of), "btn small"))));
 }
 
 const excluded = data => h("section", { class: "panel", "aria-labelledby": "out" },
@@ -257,7 +262,7 @@ function draw(host, data, status, refresh) {
   for (const drawn of later.splice(0)) drawn();
   if (reading) document.querySelector("svg.timeline")?.focus();
   show(document.getElementById("left"), stages(data, currency), ledger(data, currency));
-  show(document.getElementById("right"), returns(data), excluded(data), refused(data), deals(data, why));
+  show(document.getElementById("right"), returns(data, currency), excluded(data), refused(data), deals(data, why));
   const again = () => show(document.getElementById("bottom"), assets(data, again));
   again();
 }

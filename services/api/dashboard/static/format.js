@@ -29,6 +29,15 @@ export const yearOf = text => day({ year: "numeric" }).format(new Date(text));
 export const timeOf = text => day({ hour: "2-digit", minute: "2-digit" }).format(new Date(text));
 export const instantOf = text =>
   day({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" }).format(new Date(text));
+// How long something took, in the two largest units that it has.
+export function lasted(from, to) {
+  const s = Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000);
+  if (s < 10) return `${s.toFixed(1)} s`;
+  const units = [[Math.floor(s / 3600), "h"], [Math.floor(s / 60) % 60, "min"], [Math.floor(s % 60), "s"]], first = units.findIndex(([n]) => n > 0);
+  return units.slice(first, first + 2).map(([n, unit]) => `${n} ${unit}`).join(" ");
+}
+// A size in bytes as MB or GB, of a million and a thousand million.
+export const inBytes = n => n < 1e9 ? `${num(Math.ceil(n / 1e6))} MB` : `${num(Math.round(n / 1e8) / 10)} GB`;
 export const daysBetween = (from, to) => Math.round((Date.parse(to) - Date.parse(from)) / 864e5);
 // The day that it is in the workspace's time zone, as 2026-01-31.
 export const today = () => new Intl.DateTimeFormat("en-CA", { timeZone: zone.name, year: "numeric", month: "2-digit", day: "2-digit" }).format(new Date());

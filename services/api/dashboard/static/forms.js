@@ -2,6 +2,7 @@
 import { get, send } from "./api.js";
 import { calls, campaignOptions, changeDrawer } from "./changes.js";
 import { h, show } from "./dom.js";
+import { today } from "./format.js";
 import { campaignNames } from "./parts.js";
 import { link } from "./shell.js";
 import { assetTypeName, ASSET_TYPES } from "./words.js";
@@ -141,6 +142,37 @@ export async function claimUtm(value) {
     fields: [{ name: "campaign_id", label: "Campaign", required: true, options: [["", "Choose one"], ...options], value: alike?.[0] }],
     events: given => [{ type: "campaign_updated", utm_campaign: value, ...given }],
     call: (given, move) => calls(["PUT", moving(campaign(given.campaign_id), move), { utm_campaign: value }]),
+  });
+}
+
+export const deleteCampaign = ({ campaign_id, name }) => changeDrawer({
+  title: "Delete the campaign?", above: name, verb: "Delete it", says: "Nothing counts for it from now on, and no asset can be put into it. What counted until now stays.",
+  events: () => [{ type: "campaign_deleted", campaign_id }], call: () => calls(["DELETE", campaign(campaign_id)]),
+});
+
+// An id that no other item has. It is made when the form opens, so that a call that is repeated records the sum once.
+const newId = () => [...crypto.getRandomValues(new Uint8Array(12))].map(byte => byte.toString(16).padStart(2, "0")).join("");
+const sum = currency => [
+  { name: "amount", label: "Amount", required: true, placeholder: "1200.50", form: /^\d{1,14}(\.\d{1,4})?$/, wrong: "An amount is written with a point, such as 1200.50." },
+  { name: "currency", label: "Currency", required: true, value: currency, form: /^[A-Z]{3}$/, wrong: "A currency is three capital letters, such as EUR." },
+];
+
+// `assets` are those that the campaign holds.
+export function recordSpend({ campaign_id, name, currency, assets }) {
+  const id = newId(), options = assets.map(a => [a.asset_id, a.name || a.asset_id]).sort((a, b) => a[1].localeCompare(b[1]));
+  changeDrawer({
+    title: "Record spend", above: name, verb: "Record it", says: "What the campaign cost on one day. Costs of a contact and of a deal, and the return, are worked out of it.",
+    fields: [...sum(currency), { name: "on", label: "Day", type: "date", required: true, value: today() }, { name: "asset_id", label: "Spent on", options: [["", "The campaign as a whole"], ...options] }],
+    events: given => [{ type: "spend_recorded", campaign_id, ...given }], call: given => calls(["PUT", at(campaign(campaign_id), "/spend", id), given]),
+  });
+}
+
+export function addToBudget({ campaign_id, name, currency }) {
+  const id = newId();
+  changeDrawer({
+    title: "Add to the budget", above: name, verb: "Add it", says: "The budget of a campaign that has items is their sum; a budget that was told as one sum then counts no more.",
+    fields: [{ name: "name", label: "What it is planned for", placeholder: "Stand at the fair" }, ...sum(currency)],
+    events: given => [{ type: "budget_recorded", campaign_id, ...given }], call: given => calls(["PUT", at(campaign(campaign_id), "/budget-items", id), given]),
   });
 }
 

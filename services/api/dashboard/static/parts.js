@@ -88,11 +88,12 @@ function behind(campaign, metric) {
 }
 
 // The sum of money of items by currency, as text; currencies are never added.
-function sums(items, of) {
-  const total = new Map();
+// The sum of amounts of money, each currency by itself; amounts may be written with more or fewer decimals.
+export function sums(items, of) {
+  const total = new Map(), scaled = (value, by) => value * 10n ** BigInt(by);
   for (const item of items) if (of(item)) {
-    const { amount, currency } = of(item), digits = (amount.split(".")[1] || "").length;
-    total.set(currency, { minor: (total.get(currency)?.minor || 0n) + minor(amount), digits });
+    const { amount, currency } = of(item), known = total.get(currency) || { minor: 0n, digits: 0 }, own = (amount.split(".")[1] || "").length, digits = Math.max(own, known.digits);
+    total.set(currency, { minor: scaled(known.minor, digits - known.digits) + scaled(minor(amount), digits - own), digits });
   }
   return [...total].sort().map(([currency, { minor: all, digits }]) => moneyText(inUnits(all, digits), currency)).join(" and ");
 }

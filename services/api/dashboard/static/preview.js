@@ -12,6 +12,8 @@ const isNothing = value => !value || value.length === 0;
 // The metrics that differ; of a campaign that is new, those that are not nothing.
 const differing = campaign => Object.entries(campaign.metrics || {}).filter(([metric, m]) => metric in METRICS && !(isNothing(m.before) && isNothing(m.after)));
 
+const costsDiffer = ({ before, after }) => ["spent", "budget_in_all"].some(name => before?.[name] !== after?.[name]);
+
 function fields({ before, after }) {
   const known = ["created", "deleted", "registered", "held"], names = new Set([...Object.keys(before || {}), ...Object.keys(after || {})].filter(name => !known.includes(name)));
   return [...names].filter(name => before?.[name] !== after?.[name]).map(name =>
@@ -24,7 +26,7 @@ function campaign(one, names) {
   return h("section", { class: "would" }, h("h4", {}, what, name), h("ul", {}, fields(one)),
     metrics.length ? h("table", { class: "mini" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Number"), h("th", { scope: "col", class: "n" }, "Now"), h("th", { scope: "col", class: "n" }, "Then"))),
       h("tbody", {}, metrics.map(([metric, m]) => h("tr", {}, h("th", { scope: "row" }, METRICS[metric][0]), h("td", { class: "n" }, written(metric, m.before)), h("td", { class: "n" }, written(metric, m.after))))))
-      : h("p", { class: "muted" }, "No number of it changes."));
+      : !costsDiffer(one) && h("p", { class: "muted" }, "No number of it changes."));
 }
 
 // Who holds the asset otherwise than before: a time that ends elsewhere, one that is gone, one that is new.
@@ -47,7 +49,7 @@ const asset = (one, names) => {
 // `told` is the answer of POST /v1/preview, `names` the campaigns' names by id.
 export function previewInWords(told, names) {
   const moved = told.campaigns.filter(c => differing(c).length), rest = told.campaigns.slice(SHOWN_MAX);
-  const summary = !moved.length ? "No number of any campaign changes." : `Numbers of ${counted(moved.length, "campaign")} change.`;
+  const summary = !moved.length ? (told.campaigns.some(costsDiffer) ? "Budget or spend changes, and no other number." : "No number of any campaign changes.") : `Numbers of ${counted(moved.length, "campaign")} change.`;
   return [h("p", { class: "sum" }, h("b", {}, summary)),
     told.no_effect.map(e => h("p", { class: "note" }, `One event would change nothing: ${(INEFFECTIVE[e.reason] || REASONS[e.reason] || e.reason.replaceAll("_", " ")).toLowerCase()}.`)),
     told.assets.map(one => asset(one, names)), told.campaigns.slice(0, SHOWN_MAX).map(one => campaign(one, names)),

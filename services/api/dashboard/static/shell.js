@@ -120,7 +120,7 @@ function showAway(parts, since) {
 }
 
 // A skeleton of the layout that most pages have: a head, tiles, rows.
-const skeleton = () => h("div", { "aria-busy": "true", "aria-label": "Loading" },
+const skeleton = () => h("div", { role: "status", "aria-busy": "true", "aria-label": "Loading" },
   h("div", { class: "head" }, h("div", {}, h("span", { class: "sk tall", "--w": "12rem" }))),
   h("section", { class: "panel" }, h("header", {}, h("span", { class: "sk tall", "--w": "40%" })),
     h("div", { class: "pad" }, [70, 90, 55, 80, 65, 75].map(width => h("p", {}, h("span", { class: "sk", "--w": width + "%" }), " ")))));
@@ -158,8 +158,9 @@ function askForKey(told) {
   input.focus();
 }
 
-// Run a page: `load` asks, `draw` draws into the host; old numbers stay while new ones are fetched, and when nothing answers.
-export async function run(load, draw) {
+// Run a page: `load` asks, `draw` draws into the host; old numbers stay while new ones are fetched, and when nothing answers. They are
+// fetched when events were projected, and after `againMs` in any case.
+export async function run(load, draw, { againMs = Infinity } = {}) {
   try {
     if (!await keyOfAddress()) { askForKey(""); return; }
   } catch (error) {
@@ -169,7 +170,7 @@ export async function run(load, draw) {
   }
   const parts = frame(), notes = h("div", {}), host = h("div", {});
   parts.main.append(notes, host);
-  let shown = null, since = null, drawn = false, busy = false, again = false, out = false, whole = null;
+  let shown = null, shownAt = 0, since = null, drawn = false, busy = false, again = false, out = false, whole = null;
   const waiting = setTimeout(() => { if (!drawn) host.replaceChildren(skeleton()); }, SKELETON_MS);
 
   async function read() {
@@ -177,12 +178,13 @@ export async function run(load, draw) {
     if (zone.name !== status.workspace.time_zone) localStorage.setItem("touchline.zone", zone.name = status.workspace.time_zone);
     showStatus(parts, status);
     show(notes);
-    if (asked !== shown) {
+    if (asked !== shown || performance.now() - shownAt > againMs) {
       const data = await load(status);
       clearTimeout(waiting);
       if (!drawn) host.replaceChildren();
       whole = draw(host, data, status, refresh);
       shown = asked;
+      shownAt = performance.now();
       drawn = true;
     }
     since = new Date().toISOString();
