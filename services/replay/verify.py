@@ -72,6 +72,7 @@ class Comparison:
             *(difference.in_words() for difference in self.rows),
             *(f"{table}: rows differ" for table in self.differing if table not in listed),
             *(_digests_in_words(said) for said in self.cells),
+            *dict.fromkeys(_sums_in_words(said) for said in self.sums),
         ]
         return Found(
             self.offsets, None if self.sample is None else self.sample.said, len(self.tables),
@@ -158,6 +159,14 @@ async def _cells_said_otherwise(
         campaigns = dict(zip(row["campaigns"], row["ids"], strict=True))
         out += await said_otherwise(snapshot, campaigns, [BEGINNING_US, *inner, END_US])
     return out
+
+
+def _sums_in_words(said: EarnedOtherwise) -> str:
+    span = TimeRange(said.from_us, said.to_us).as_json()
+    return (
+        f"workspace {said.workspace_id}: its sums of credit say something else than its credited touches, from {span['from']} "
+        f"to {span['to']}"
+    )
 
 
 async def _sums_said_otherwise(

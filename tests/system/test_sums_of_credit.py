@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.replay.verify import Comparison
 from shared.projection.digesting import Digester
 from shared.projection.group_lists import DECIDED_BY
 from shared.projection.projector import workspace_number
@@ -292,5 +293,12 @@ def test_a_sum_that_says_something_else_than_the_touches_is_found(workspace: Wor
             (found,) = await earned_otherwise_on_some_days(seen, 3)
             assert found.group == "medium None, no_medium, EUR"
             assert await earned_otherwise(seen, [found.to_us, found.to_us + 1]) == []
+        comparison = Comparison("g", {}, sums=[found, found])
+        assert not comparison.equal
+        (told_of_it,) = comparison.found().differences
+        assert told_of_it == (
+            f"workspace {workspace.name}: its sums of credit say something else than its credited touches, "
+            "from 2024-03-02T00:00:00Z to 2024-03-03T00:00:00Z"
+        )
 
     runner.run(check())
