@@ -154,7 +154,7 @@ def operation_name(method: str, path: str) -> str:
         if segment.startswith("{"):
             words[-1] = words[-1].removesuffix("s")  # one of them
         else:
-            words.append(segment.replace(".", "_"))
+            words.append(segment.replace(".", "_").replace("-", "_"))
     return "_".join(words)
 
 
