@@ -45,7 +45,7 @@ def fails(env: dict[str, str], *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1, done
     assert "Traceback" not in done.stderr
