@@ -93,7 +93,9 @@ def reads(workspace: Workspace, name: str | None = None) -> list[tuple[str, list
     out = []
     for path, methods in workspace.running.app.openapi()["paths"].items():
         if path.startswith("/v1/") and "get" in methods and path not in NO_READS:
-            out.append((re.sub(r"\{([^}]*)\}", lambda m: name or ID_OF[m[1]], path), methods["get"]["parameters"]))
+            ids = ID_OF | ({"name": "g1"} if path.startswith("/v1/generations/") else {})
+            filled = re.sub(r"\{([^}]*)\}", lambda m, ids=ids: name or ids[m[1]], path)
+            out.append((filled, methods["get"]["parameters"]))
     assert len(out) >= 14
     return out
 
