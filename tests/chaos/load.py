@@ -105,8 +105,8 @@ async def positions_of(world: World) -> Positions:
 
 
 async def read(world: World, positions: Positions) -> None:
-    """Read all the while: an answer is right, or says that it cannot be given now; what was projected stays projected."""
-    seen: dict[str, int] = {}
+    """Read all the while: an answer is right, or says that it cannot be given now; what was projected stays projected, unless PostgreSQL crashes."""
+    seen: dict[tuple[str, int], int] = {}  # the last offset of a workspace, since PostgreSQL last crashed
     campaigns: dict[str, list[str]] = {}
     async with httpx.AsyncClient(timeout=READ_PATIENCE_S, limits=NOT_KEPT) as client, asyncio.TaskGroup() as group:
         for _ in range(READERS):
@@ -114,14 +114,19 @@ async def read(world: World, positions: Positions) -> None:
 
 
 async def _read_on(
-    world: World, client: httpx.AsyncClient, positions: Positions, seen: dict[str, int], campaigns: dict[str, list[str]]
+    world: World,
+    client: httpx.AsyncClient,
+    positions: Positions,
+    seen: dict[tuple[str, int], int],
+    campaigns: dict[str, list[str]],
 ) -> None:
     while not world.over.is_set():
         await asyncio.sleep(world.rng.uniform(0.5, 1.5) * READ_EVERY_S)
         workspace = world.rng.choice(list(world.keys))
         paths = ["/v1/status", "/v1/campaigns?limit=20"]
         paths += [f"/v1/campaigns/{name}/overview" for name in campaigns.get(workspace, [])[:1]]
-        path, least = world.rng.choice(paths), seen.get(workspace, 0)
+        path, crashes = world.rng.choice(paths), world.crashes
+        least = seen.get((workspace, crashes), 0)
         answer = await ask(world, client, workspace, path)
         if answer is None or answer.status_code != 200:
             continue
@@ -129,9 +134,11 @@ async def _read_on(
         if path.startswith("/v1/campaigns?") and body["items"]:
             campaigns[workspace] = [world.rng.choice(body["items"])["campaign_id"]]
         offset = positions.read(workspace, body["as_of"]).offset
+        if crashes % 2 or crashes != world.crashes:
+            continue
         if offset < least:
             raise Wrong(f"{workspace} went back from offset {least} to {offset}")
-        seen[workspace] = max(seen.get(workspace, 0), offset)
+        seen[workspace, crashes] = max(seen.get((workspace, crashes), 0), offset)
 
 
 async def ask(world: World, client: httpx.AsyncClient, workspace: str, path: str) -> httpx.Response | None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -152,7 +153,8 @@ async def lose_broker(world: Many) -> str:
 async def restart_database(world: Many) -> str:
     """PostgreSQL goes away without a word, or ends all connections in good order, and recovers."""
     mode = world.rng.choice(["fast", "immediate"])
-    await asyncio.to_thread(restart, world.embedded, mode)
+    with world.crashing() if mode == "immediate" else nullcontext():
+        await asyncio.to_thread(restart, world.embedded, mode)
     return f"in the mode `{mode}`"
 
 

@@ -144,8 +144,9 @@ async def until_answered(world: Single, wanted: tuple[int, str], within_s: float
 async def kill_postgresql(world: Single) -> str:
     """PostgreSQL's first process is killed; `up` must start it again by itself."""
     killed = world.postmaster()
-    os.kill(killed, signal.SIGKILL)
-    took_s = await _up_again(world, killed, "PostgreSQL was killed")
+    with world.crashing():
+        os.kill(killed, signal.SIGKILL)
+        took_s = await _up_again(world, killed, "PostgreSQL was killed")
     return f"it was started again, and the next event accepted {took_s:.1f} s after the kill"
 
 
@@ -214,8 +215,13 @@ async def fill_log_ahead(world: Single) -> str:
     """
     if world.disk is None:
         raise Wrong("there is no small disk; leave this fault out")
+    with world.crashing():
+        return await _fill_log_ahead(world, world.disk)
+
+
+async def _fill_log_ahead(world: Single, disk: SmallDisk) -> str:
     before = world.postmaster()
-    await asyncio.to_thread(world.disk.fill)
+    await asyncio.to_thread(disk.fill)
     try:
         await _end_the_log_ahead(world)
         told_s = await until_answered(world, (503, "disk_full"), TOLD_WITHIN_S, "PostgreSQL has ended on a full disk")
@@ -224,7 +230,7 @@ async def fill_log_ahead(world: Single) -> str:
         if world.up.process.poll() is not None:
             raise Wrong("`touchline up` ended because the disk was full")
     finally:
-        await asyncio.to_thread(world.disk.free)
+        await asyncio.to_thread(disk.free)
     again_s = await until_answered(
         world, (202, ""), AGAIN_WITHIN_S, "PostgreSQL ended on a full disk, which has room again"
     )

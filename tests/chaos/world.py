@@ -6,7 +6,8 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,21 @@ class World:
     """The fault at work."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when no more is to be sent."""
+    crashes: int = 0
+    """Odd while PostgreSQL is made to end without a word, until it has recovered; then grown by two."""
+
+    @contextmanager
+    def crashing(self) -> Iterator[None]:
+        """PostgreSQL ends without a word within the block, and has recovered at its end.
+
+        What projectors committed in the last moments may be gone then, for they do not wait for the disk: it is projected again. So what
+        readers see may go back, once.
+        """
+        self.crashes += 1
+        try:
+            yield
+        finally:
+            self.crashes += 1
 
     def start(self) -> None:
         raise NotImplementedError
