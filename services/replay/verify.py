@@ -140,11 +140,12 @@ async def compared(
 
 
 def _digests_in_words(said: SaidOtherwise) -> str:
+    return f"campaign {said.campaign_id}: its digests say something else than its touches, {_range_in_words(said)}"
+
+
+def _range_in_words(said: SaidOtherwise | EarnedOtherwise) -> str:
     span = TimeRange(said.from_us, said.to_us).as_json()
-    return (
-        f"campaign {said.campaign_id}: its digests say something else than its touches, from {span['from'] or 'the beginning'} "
-        f"to {span['to'] or 'the end'}"
-    )
+    return f"from {span['from'] or 'the beginning'} to {span['to'] or 'the end'}"
 
 
 async def _cells_said_otherwise(
@@ -162,11 +163,8 @@ async def _cells_said_otherwise(
 
 
 def _sums_in_words(said: EarnedOtherwise) -> str:
-    span = TimeRange(said.from_us, said.to_us).as_json()
-    return (
-        f"workspace {said.workspace_id}: its sums of credit say something else than its credited touches, from {span['from']} "
-        f"to {span['to']}"
-    )
+    where = _range_in_words(said)
+    return f"workspace {said.workspace_id}: its sums of credit say something else than its credited touches, {where}"
 
 
 async def _sums_said_otherwise(

@@ -279,6 +279,12 @@ def first_whole(days: Days, at_us: int) -> int:
     return EVERY_DAY if at_us == END_US else days.first_whole(at_us)
 
 
+def divided_days(days: Days, edges_us: Iterable[int]) -> set[int]:
+    """The days that begin before, and end after, one of some instants."""
+    inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
+    return {day for at_us in inner if days.start_us(day := days.day_of(at_us)) != at_us}
+
+
 _STATUSES = (None, *WindowStatus)
 
 
@@ -366,7 +372,7 @@ class _Plan:
         self._days, self._dirty, self._stale = days, dirty, stale
         self._from_us, self._to_us = edges_us[0], edges_us[-1]
         inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
-        self._cut = sorted({days.day_of(at_us) for at_us in inner if days.start_us(days.day_of(at_us)) != at_us})
+        self._cut = sorted(divided_days(days, edges_us))
         self._split_months = sorted(
             {m for at_us in inner if (m := month_of(days.day_of(at_us))) != first_whole(days, at_us)}
         )

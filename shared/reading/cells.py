@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.events.instants import BEGINNING_US, END_US
+from shared.events.instants import END_US
 from shared.projection.campaign_cells import (
     ALWAYS,
     Found,
     Spans,
     Statuses,
     add_of_cells,
+    divided_days,
     first_whole,
     spans_of_days,
     statuses_of,
@@ -105,8 +106,7 @@ async def _add_of_days(
 ) -> None:
     """Add what is said of campaigns that have days of their own, before the days of `through`."""
     last = first_whole(days, edges_us[-1])
-    inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
-    cut = {day for at_us in inner if days.start_us(day := days.day_of(at_us)) != at_us}
+    cut = divided_days(days, edges_us)
     pending = [
         (campaign, day)
         for campaign, day in await snapshot.fetch(PENDING, list(through))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
-from shared.events.instants import BEGINNING_US, DAY_US, END_US
-from shared.projection.campaign_cells import first_whole
+from shared.events.instants import DAY_US
+from shared.projection.campaign_cells import divided_days, first_whole
 from shared.projection.credit_sums import MODEL_NAMES, Span
 from shared.projection.sql import Statement, sql
 from shared.projection.won_campaigns import won_of_campaigns
@@ -102,9 +102,9 @@ async def won_by_sums(
 def _divided(parts: Parts, edges_us: Sequence[int]) -> list[int]:
     """The days that have sums, and that an instant divides."""
     assert parts.days is not None
-    inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
-    days = {day for at_us in inner if parts.days.start_us(day := parts.days.day_of(at_us)) != at_us}
-    return sorted(day for day in days if parts.first <= day < parts.last and day not in parts.stale)
+    return sorted(
+        day for day in divided_days(parts.days, edges_us) if parts.first <= day < parts.last and day not in parts.stale
+    )
 
 
 def _spans(parts: Parts, cut: Sequence[int], edges_us: Sequence[int]) -> Iterator[tuple[int, Span]]:

@@ -1,7 +1,8 @@
 """Reports say what the credited touches say, whatever comes after the sums of credit of their days were made."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 import pytest
 
@@ -15,6 +16,7 @@ from shared.reading.credit_compared import earned_otherwise, earned_otherwise_on
 from shared.reading.snapshot import snapshot
 from tests.conftest import Workspace
 
+T = TypeVar("T")
 STEPS_MAX = 100
 BEGUN = "2024-01-01T00:00:00Z"
 CATALOG: list[dict[str, Any]] = [
@@ -65,15 +67,23 @@ async def report(workspace: Workspace, by: str, asked: str = "") -> dict[str, tu
     }  # fmt: skip
 
 
-async def told(workspace: Workspace, by: str, *events: dict[str, Any]) -> dict[str, tuple[int, int, str]]:
-    """The report after some events, which is the same before and after the background has made what is stale."""
+async def told_alike(workspace: Workspace, events: Iterable[dict[str, Any]], read: Callable[[str], Awaitable[T]]) -> T:
+    """What is read after some events, which is the same before and after the background has made what is stale.
+
+    `read` reads with more parameters.
+    """
     await workspace.send(*events)
     await workspace.project()
-    at_once = await report(workspace, by)
+    at_once = await read("")
     await keep(workspace)
-    later = await report(workspace, by, "&from=2020-01-01T00:00:00Z")  # another address: the first answer is kept
+    later = await read("&from=2020-01-01T00:00:00Z")  # another address: the first answer is kept
     assert at_once == later
     return at_once
+
+
+async def told(workspace: Workspace, by: str, *events: dict[str, Any]) -> dict[str, tuple[int, int, str]]:
+    """The report after some events."""
+    return await told_alike(workspace, events, lambda asked: report(workspace, by, asked))
 
 
 SOLD = [*CATALOG, KNOWN, visit("2024-03-01T10:00:00Z"), *sale("d", "2024-03-02T12:00:00Z")]

@@ -1,7 +1,7 @@
 """Stage *credit_days*: which days' sums of credit does a batch make wrong?
 
-A day of which a deal was, or is, won, or of whose journeys a touch may be of another group now, is marked (`stale_credit_day`). It is read from
-the touches until `shared.projection.credit_days` has added it up again. A day too many costs time, and changes no answer.
+A day is marked (`stale_credit_day`) if a deal was, or is, won on it that was derived anew, or if a touch of a deal won on it may be of another group,
+or of another campaign, now. It is read from the touches until `shared.projection.credit_days` has added it up again. A day too many costs time, and changes no answer.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from shared.projection.stages.credit_days.gather import (
 from shared.projection.visitors import owned_persons
 from shared.rules.influence import TouchType
 
-TOUCHES_MAX = 20_000  # credited ones, that a batch looks up for a changed catalog: some 50 ms; of more, all days from there on are made again
+TOUCHES_MAX = 20_000  # of won deals, that a batch looks up for a changed catalog: some 50 ms; of more, all days from there on are made again
 
 MARK = sql("INSERT INTO {g}.stale_credit_day SELECT $1, * FROM unnest($2::int[]) ON CONFLICT DO NOTHING")
 BEGIN_AGAIN_FROM = sql("UPDATE {g}.credit_days_kept SET through_day = least(through_day, $2) WHERE ws = $1")
@@ -86,7 +86,7 @@ async def _of_visits(context: Context, changes: Changes, visits: _Visits, latest
 
 
 async def _of_catalog(context: Context, catalog: CatalogChanged, closes: set[int], days: Days, through_day: int) -> int:
-    """Add when deals were won of whose journeys a touch is of other campaigns, or of an asset that is named otherwise, now.
+    """Add when deals were won that have a deal touch of other campaigns now, or a credited one of an asset that is named otherwise now.
 
     Answers before which day there are sums. Where the touches are many, it is the first day on which such a deal can have been won.
     """

@@ -39,7 +39,7 @@ won_campaign_day = sa.Table(
     sa.Column("deals", sa.BigInteger, nullable=False),
     sa.Column("amount_minor", sa.Numeric, comment="of the deals, in minor units; null if none of them has an amount"),
     sa.Column("contacts", sa.LargeBinary, nullable=False, comment="by whom the deals bring revenue"),
-    sa.Column("minor", postgresql.ARRAY(sa.Numeric), comment="what the campaign earned, as in `credit_day`; null if no touch of its earned anything"),
+    sa.Column("minor", postgresql.ARRAY(sa.Numeric), comment="what the campaign earned, as in `credit_day`; null if none of its touches earned anything"),
     sa.Column(
         "earning", postgresql.ARRAY(sa.LargeBinary), comment="the contacts by whom it earned more than 0, by the models in the order of their names",
     ),
