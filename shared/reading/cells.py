@@ -93,9 +93,9 @@ async def campaign_cells(
     return {
         campaign: CampaignCells(
             [of.touches.get(bucket, {}) for bucket in buckets],
-            [_distinct(of.sessions.get(bucket, ())) for bucket in buckets],
-            [_distinct(of.new_sessions.get(bucket, ())) for bucket in buckets],
-            _first_met(of.contacts, len(buckets)),
+            [distinct_keys(of.sessions.get(bucket, ())) for bucket in buckets],
+            [distinct_keys(of.new_sessions.get(bucket, ())) for bucket in buckets],
+            first_met(of.contacts, len(buckets)),
         )
         for campaign, of in found.items()
     }
@@ -143,7 +143,7 @@ def _keys(lists: Sequence[bytes]) -> "npt.NDArray[np.int64]":
     return np.frombuffer(b"".join(lists), np.int64)
 
 
-def _distinct(lists: Sequence[bytes]) -> int:
+def distinct_keys(lists: Sequence[bytes]) -> int:
     """How many different keys lists hold."""
     if not lists:
         return 0
@@ -151,10 +151,10 @@ def _distinct(lists: Sequence[bytes]) -> int:
     return 1 + int(np.count_nonzero(keys[1:] != keys[:-1]))
 
 
-def _first_met(lists: Mapping[int, Sequence[bytes]], buckets: int) -> list[int]:
+def first_met(lists: Mapping[int, Sequence[bytes]], buckets: int) -> list[int]:
     """How many keys are met in each bucket, from 1 on, and in none before it; bucket 0 is what was before all."""
     if len(lists) <= 1:
-        return [_distinct(lists.get(bucket, ())) for bucket in range(1, buckets + 1)]
+        return [distinct_keys(lists.get(bucket, ())) for bucket in range(1, buckets + 1)]
     ordered = sorted(lists)
     parts = [_keys(lists[bucket]) for bucket in ordered]
     _, firsts = np.unique(np.concatenate(parts), return_index=True)
