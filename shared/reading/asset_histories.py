@@ -139,13 +139,13 @@ class AssetHistory:
 
 
 async def asset_histories(
-    snapshot: Snapshot, assets: Collection[int], span: TimeRange, *, contacts: bool = True
+    snapshot: Snapshot, assets: Collection[int], span: TimeRange, *, contacts: bool = True, by_touches: bool = False
 ) -> dict[int, AssetHistory]:
-    """What happened to assets, by key, in a range. Without `contacts` no contact is read."""
+    """What happened to assets, by key, in a range. Without `contacts` no contact is read. `by_touches`: no cells are read."""
     histories: dict[int, AssetHistory] = {asset: AssetHistory() for asset in assets}
     for row in await snapshot.fetch(HOLDERS, list(assets)):
         histories[row["asset"]].held.append(Held(row["campaign"], row["from_us"], row["to_us"]))
-    days = await cells_days(snapshot)
+    days = None if by_touches else await cells_days(snapshot)
     if days is None:
         await _add_of_touches(snapshot, histories, span, contacts=contacts)
     else:
@@ -241,12 +241,14 @@ DayTouches = dict[tuple[int, int | None], int]
 """Touches by the day, of the workspace's time zone, and the key of the campaign for which they count; None: for none."""
 
 
-async def touches_by_day(snapshot: Snapshot, asset: int, span: TimeRange, seen: tuple[int, int]) -> DayTouches:
+async def touches_by_day(
+    snapshot: Snapshot, asset: int, span: TimeRange, seen: tuple[int, int], *, by_touches: bool = False
+) -> DayTouches:
     """The touches of an asset, by key, in a range. A touch that counts for two campaigns is in both.
 
-    `seen` are the instants of its first and last touch in the range.
+    `seen` are the instants of its first and last touch in the range. `by_touches`: no cells are read.
     """
-    days = await cells_days(snapshot)
+    days = None if by_touches else await cells_days(snapshot)
     if days is None:
         rows = await snapshot.fetch(BY_DAY, [asset], span.from_us, span.to_us, snapshot.settings.time_zone)
         return {(row["day"], row["campaign"]): row["touches"] for row in rows}

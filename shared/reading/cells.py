@@ -145,10 +145,8 @@ def _keys(lists: Sequence[bytes]) -> "npt.NDArray[np.int64]":
 
 def distinct_keys(lists: Sequence[bytes]) -> int:
     """How many different keys lists hold."""
-    if not lists:
-        return 0
     keys = np.sort(_keys(lists))
-    return 1 + int(np.count_nonzero(keys[1:] != keys[:-1]))
+    return min(1, len(keys)) + int(np.count_nonzero(keys[1:] != keys[:-1]))
 
 
 def first_met(lists: Mapping[int, Sequence[bytes]], buckets: int) -> list[int]:

@@ -1,15 +1,20 @@
-"""Do digests say of campaigns what the touches say? Both are read in one snapshot, for `verify` and for tests."""
+"""Do digests say of campaigns and assets what the touches say? Both are read in one snapshot, for `verify` and for tests."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from shared.events.instants import BEGINNING_US, to_rfc3339
 from shared.projection.campaign_cells import kind_of
+from shared.projection.days import date_of
+from shared.reading.asset_histories import DayTouches, asset_histories, touches_by_day
+from shared.reading.asset_list import Seen, seen_assets
 from shared.reading.attribution import INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
-from shared.reading.cells import CampaignCells, campaign_cells, cells_days
+from shared.reading.cells import CampaignCells, campaign_cells, cells_days, distinct_keys
 from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import TimeRange
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 
@@ -35,15 +40,45 @@ class Said:
         return f"{touches}; {self.sessions:,} sessions, {self.new_sessions:,} of them new; {self.contacts:,} influenced contacts"
 
 
+def _since(since_us: int | None) -> str:
+    if since_us is None:
+        return ""
+    return " since " + ("the beginning" if since_us == BEGINNING_US else to_rfc3339(since_us))
+
+
+@dataclass
+class SaidOfAsset:
+    """What is said of an asset in a range.
+
+    Touches and contacts by type and change of holders, how many contacts it influenced, and touches by day and campaign.
+    """
+
+    by_type: dict[tuple[TouchType, int | None], tuple[int, int]]
+    influenced: int
+    by_day: DayTouches
+
+    def __str__(self) -> str:
+        """In words, with the touches of each day for the key of a campaign."""
+        types = ", ".join(
+            f"{type_.name.lower()}{_since(since_us)} {number:,} by {contacts:,} contacts"
+            for (type_, since_us), (number, contacts) in sorted(self.by_type.items(), key=str)
+        )
+        days = ", ".join(
+            f"{date_of(day)} {campaign or 'no campaign'} {n:,}"
+            for (day, campaign), n in sorted(self.by_day.items(), key=str)
+        )
+        return f"{types or 'no touches'}; {self.influenced:,} influenced contacts; by day and campaign: {days or 'nothing'}"
+
+
 @dataclass(frozen=True)
 class SaidOtherwise:
-    """A campaign, by its id, of which digests say something else in `[from_us, to_us)` than its touches."""
+    """A campaign or an asset, such as `asset page-1`, of which digests say something else in `[from_us, to_us)` than its touches."""
 
-    campaign_id: str
+    subject: str
     from_us: int
     to_us: int
-    by_cells: Said
-    by_touches: Said
+    by_cells: Said | SaidOfAsset
+    by_touches: Said | SaidOfAsset
 
 
 async def said_otherwise(
@@ -62,7 +97,7 @@ async def said_otherwise(
         for campaign, by_touches in (await _by_touches(snapshot, list(campaigns), from_us, to_us)).items():
             by_cells = _by_cells(cells[campaign], n)
             if by_cells != by_touches:
-                out.append(SaidOtherwise(campaigns[campaign], from_us, to_us, by_cells, by_touches))
+                out.append(SaidOtherwise(f"campaign {campaigns[campaign]}", from_us, to_us, by_cells, by_touches))
     return out
 
 
@@ -84,4 +119,38 @@ async def _by_touches(snapshot: Snapshot, campaigns: Sequence[int], from_us: int
         one.sessions, one.new_sessions = row["sessions"], row["new_sessions"]
     for row in await snapshot.fetch(INFLUENCED, *asked):
         out[row["campaign"]].contacts = row["contacts"]
+    return out
+
+
+async def said_otherwise_of_assets(
+    snapshot: Snapshot, assets: Mapping[int, str], edges_us: Sequence[int]
+) -> list[SaidOtherwise]:
+    """As `said_otherwise`, for assets (their ids by key)."""
+    if await cells_days(snapshot) is None:
+        return []
+    out = []
+    for from_us, to_us in pairwise(edges_us):
+        span = TimeRange(from_us, to_us)
+        seen = await seen_assets(snapshot, assets, span)
+        cells = await _of_assets(snapshot, assets, span, seen, by_touches=False)
+        touches = await _of_assets(snapshot, assets, span, seen, by_touches=True)
+        out += [
+            SaidOtherwise(f"asset {assets[asset]}", from_us, to_us, cells[asset], touches[asset])
+            for asset in assets
+            if cells[asset] != touches[asset]
+        ]
+    return out
+
+
+async def _of_assets(
+    snapshot: Snapshot, assets: Collection[int], span: TimeRange, seen: Mapping[int, Seen], *, by_touches: bool
+) -> dict[int, SaidOfAsset]:
+    histories = await asset_histories(snapshot, assets, span, by_touches=by_touches)
+    out = {}
+    for asset, history in histories.items():
+        by_type = {place: (one.touches, distinct_keys(one.contacts)) for place, one in history.by_type.items()}
+        by_day: DayTouches = {}
+        if asset in seen:
+            by_day = await touches_by_day(snapshot, asset, span, seen[asset], by_touches=by_touches)
+        out[asset] = SaidOfAsset(by_type, history.influenced, by_day)
     return out

@@ -1,5 +1,5 @@
-"""After every batch, in whatever state digests are, they say in any range what the touches say: cells of every campaign, and sums of
-credit of every group of a report.
+"""After every batch, in whatever state digests are, they say in any range what the touches say: cells of every campaign and asset, and sums
+of credit of every group of a report.
 """
 
 import asyncio
@@ -20,18 +20,20 @@ from shared.projection.batch import decode
 from shared.projection.digesting import Digester
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
-from shared.reading.cells_compared import SaidOtherwise, said_otherwise
+from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
 from shared.reading.snapshot import snapshot_on
-from shared.rules.keys import campaign_key
+from shared.rules.keys import asset_key, campaign_key
 from tests.conftest import new_workspace
 from tests.properties.oracle import order
+from tests.properties.worlds import ASSETS as WORLD_ASSETS
 from tests.properties.worlds import BASE, CAMPAIGNS, SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
 MINUTE_US = HOUR_US // 60
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 4
 KEYS = {campaign_key(name): name for name in CAMPAIGNS}
+ASSETS = {asset_key(name): name for name in WORLD_ASSETS}
 
 
 def some_edges(rng: random.Random, instants_us: list[int]) -> list[int]:
@@ -81,6 +83,7 @@ async def play_and_compare(
             async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
                 edges_us = some_edges(rng, instants_us)
                 cells = await said_otherwise(snapshot, KEYS, edges_us)
+                cells += await said_otherwise_of_assets(snapshot, ASSETS, edges_us)
                 if found := [*cells, *await earned_otherwise(snapshot, edges_us)]:
                     return found
     return []
