@@ -3,15 +3,13 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from shared.projection.new_contacts import COUNTING_WINDOW, NEW_BY_FIRST_TOUCH, NEW_BY_LAST_TOUCH
 from shared.projection.sql import Statement, sql
 from shared.reading.attribution import OWNER_OF, REACHED, in_range
 from shared.reading.campaign_deals import earning_contacts, places
 from shared.reading.campaign_keys import (
     CAMPAIGN_DEAL,
-    COUNTING_WINDOW,
     MODEL_PLACES,
-    NEW_BY_FIRST_TOUCH,
-    NEW_BY_LAST_TOUCH,
     earned,
 )
 from shared.reading.keyset import Ordering, key_arguments

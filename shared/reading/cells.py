@@ -6,13 +6,16 @@ without days of their own are read from the cells of key sets (`shared.projectio
 What it answers is exactly what the statements of `shared.reading.attribution` answer from the touches alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.events.instants import END_US
+from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import (
     ALWAYS,
     Found,
@@ -48,12 +51,11 @@ WITH met AS MATERIALIZED (
     JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
     LEFT JOIN unnest($4::bigint[], $5::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
     WHERE n.day IS NULL AND d.day <> ALL($6::int[]))
-SELECT campaign, bucket, u.status, u.kind, sum(u.touches)::bigint AS touches, NULL::bytea AS sessions, NULL::bytea AS new_sessions,
+SELECT campaign, bucket, u.status, u.kind, sum(u.touches)::bigint AS touches, NULL::int AS sessions, NULL::int AS new_sessions,
     NULL::bytea AS contacts
 FROM met CROSS JOIN LATERAL unnest(statuses, kinds, touches) u(status, kind, touches) WHERE bucket > 0 GROUP BY 1, 2, 3, 4
 UNION ALL
-SELECT campaign, bucket, NULL, NULL, NULL, string_agg(sessions, ''::bytea) FILTER (WHERE bucket > 0),
-    string_agg(new_sessions, ''::bytea) FILTER (WHERE bucket > 0), string_agg(contacts, ''::bytea)
+SELECT campaign, bucket, NULL, NULL, NULL, sum(sessions)::int, sum(new_sessions)::int, string_agg(contacts, ''::bytea)
 FROM met GROUP BY 1, 2
 """)
 
@@ -79,58 +81,126 @@ async def cells_days(snapshot: Snapshot) -> Days | None:
     return days_of(kept["time_zone"])
 
 
+class DaysRead(NamedTuple):
+    """What is read of the days of campaigns between some instants: whole days from `campaign_day`, the rest from cells and touches.
+
+    `through` has by campaign before which day it has days of its own; campaigns without any are absent. `pending` are days of campaigns
+    that wait to be made again, `cut` the days that an instant divides, and `last` the first day that begins after the last instant.
+    """
+
+    days: Days
+    edges_us: Sequence[int]
+    through: Mapping[int, int]
+    pending: Sequence[tuple[int, int]]
+    cut: frozenset[int]
+    last: int
+
+    def arguments(self) -> list[Any]:
+        """The arguments of `OF_CAMPAIGN_DAYS`."""
+        return [
+            list(self.through), [min(self.last, before) for before in self.through.values()], [c for c, _ in self.pending],
+            [day for _, day in self.pending], sorted(self.cut), [first_whole(self.days, at_us) for at_us in self.edges_us],
+        ]  # fmt: skip
+
+    def others(self) -> dict[int, set[int]]:
+        """The days that are not read from `campaign_day`, by campaign."""
+        out = {campaign: {day for day in self.cut if day < before} for campaign, before in self.through.items()}
+        for campaign, day in self.pending:
+            out[campaign].add(day)
+        return out
+
+    def spans(self) -> dict[int, Spans]:
+        """The times of these days, and of all days that a campaign does not have yet, by campaign; campaigns without any are absent."""
+        spans = {c: _spans(self.days, some, self.through[c]) for c, some in self.others().items()}
+        return {campaign: some for campaign, some in spans.items() if some}
+
+
+async def days_read(snapshot: Snapshot, days: Days, campaigns: Collection[int], edges_us: Sequence[int]) -> DaysRead:
+    """What can be read of the days of campaigns, by key, between instants, which are in order."""
+    through = {row["campaign"]: row["through_day"] for row in await snapshot.fetch(CAMPAIGNS_KEPT, list(campaigns))}
+    last, cut = first_whole(days, edges_us[-1]), frozenset(divided_days(days, edges_us))
+    pending = [
+        (campaign, day)
+        for campaign, day in await snapshot.fetch(PENDING, list(through))
+        if day < min(last, through[campaign]) and day not in cut
+    ]
+    return DaysRead(days, edges_us, through, pending, cut, last)
+
+
 async def campaign_cells(
     snapshot: Snapshot, days: Days, campaigns: Sequence[int], edges_us: Sequence[int]
 ) -> dict[int, CampaignCells]:
     """What cells say of campaigns, by key, between each two of the instants `edges_us`, which are in order."""
     found: dict[int, Found] = {campaign: Found() for campaign in campaigns}
-    through = {row["campaign"]: row["through_day"] for row in await snapshot.fetch(CAMPAIGNS_KEPT, list(campaigns))}
-    if alone := {campaign: ALWAYS for campaign in campaigns if campaign not in through}:
+    read = await days_read(snapshot, days, campaigns, edges_us)
+    if alone := {campaign: ALWAYS for campaign in campaigns if campaign not in read.through}:
         await add_of_cells(found, snapshot, days, edges_us, alone)
-    if through:
-        await _add_of_days(found, snapshot, days, edges_us, through)
+    sessions = {place: _Sessions() for place in product(campaigns, range(1, len(edges_us)))}
+    if read.through:
+        await _add_of_days(found, sessions, snapshot, read)
+    for (campaign, bucket), number in sessions.items():
+        of = found[campaign]
+        number.all += distinct_keys(of.sessions.get(bucket, ()))
+        number.new += distinct_keys(of.new_sessions.get(bucket, ()))
     buckets = range(1, len(edges_us))
     return {
         campaign: CampaignCells(
             [of.touches.get(bucket, {}) for bucket in buckets],
-            [distinct_keys(of.sessions.get(bucket, ())) for bucket in buckets],
-            [distinct_keys(of.new_sessions.get(bucket, ())) for bucket in buckets],
+            [sessions[campaign, bucket].all for bucket in buckets],
+            [sessions[campaign, bucket].new for bucket in buckets],
             first_met(of.contacts, len(buckets)),
         )
         for campaign, of in found.items()
     }
 
 
+@dataclass
+class _Sessions:
+    """How many sessions began in a bucket, and how many of them are new."""
+
+    all: int = 0
+    new: int = 0
+
+
 async def _add_of_days(
-    found: Mapping[int, Found], snapshot: Snapshot, days: Days, edges_us: Sequence[int], through: Mapping[int, int]
+    found: Mapping[int, Found], sessions: Mapping[tuple[int, int], _Sessions], snapshot: Snapshot, read: DaysRead
 ) -> None:
-    """Add what is said of campaigns that have days of their own, before the days of `through`."""
-    last = first_whole(days, edges_us[-1])
-    cut = divided_days(days, edges_us)
-    pending = [
-        (campaign, day)
-        for campaign, day in await snapshot.fetch(PENDING, list(through))
-        if day < min(last, through[campaign]) and day not in cut
-    ]
-    rows = await snapshot.fetch(
-        OF_CAMPAIGN_DAYS, list(through), [min(last, before) for before in through.values()], [c for c, _ in pending],
-        [day for _, day in pending], sorted(cut), [first_whole(days, at_us) for at_us in edges_us],
-    )  # fmt: skip
-    for campaign, bucket, status, kind, number, sessions, new_sessions, contacts in rows:
-        if kind is None:
-            found[campaign].add_lists(bucket, sessions, new_sessions, contacts)
-        else:
+    """Add what is said of campaigns that have days of their own. A session counts on the day on which it began."""
+    for campaign, bucket, status, kind, number, begun, new, contacts in await snapshot.fetch(
+        OF_CAMPAIGN_DAYS, *read.arguments()
+    ):
+        if kind is not None:
             found[campaign].touches[bucket][statuses_of(status), kind] += number
-    asked: dict[int, set[int]] = {
-        campaign: {day for day in cut if day < before} for campaign, before in through.items()
-    }
-    for campaign, day in pending:
-        asked[campaign].add(day)
-    spans = {campaign: _spans(days, some, through[campaign]) for campaign, some in asked.items()}
-    whole = all(before == EVERY_DAY for before in through.values())
-    only_of = sorted(set().union(*asked.values())) if whole else None
-    if wanted := {campaign: some for campaign, some in spans.items() if some}:
-        await add_of_cells(found, snapshot, days, edges_us, wanted, only_of)
+            continue
+        found[campaign].add_lists(bucket, None, None, contacts)
+        if bucket > 0:
+            sessions[campaign, bucket].all += begun
+            sessions[campaign, bucket].new += new
+    if not (spans := read.spans()):
+        return
+    edges_us = sorted({*read.edges_us, *(at_us for some in spans.values() for span in some for at_us in span)})
+    parts: dict[int, Found] = {campaign: Found() for campaign in spans}
+    whole = all(before == EVERY_DAY for before in read.through.values())
+    only_of = sorted(set().union(*read.others().values())) if whole else None
+    await add_of_cells(parts, snapshot, read.days, edges_us, spans, only_of)
+    for campaign, part in parts.items():
+        _add_part(found[campaign], part, read.edges_us, edges_us, spans[campaign])
+
+
+def _add_part(of: Found, part: Found, edges_us: Sequence[int], finer_us: Sequence[int], spans: Spans) -> None:
+    """Add what was found between finer instants, and of sessions only those that began within some spans of time."""
+    for n, from_us in enumerate([BEGINNING_US, *finer_us]):
+        bucket = 0 if n == 0 else bisect_right(edges_us, from_us)
+        if bucket == len(edges_us):  # after the last instant
+            continue
+        of.contacts[bucket] += part.contacts.get(n, ())
+        if bucket == 0:
+            continue
+        for place, number in part.touches.get(n, {}).items():
+            of.touches[bucket][place] += number
+        if any(begin <= from_us < end for begin, end in spans):
+            of.sessions[bucket] += part.sessions.get(n, ())
+            of.new_sessions[bucket] += part.new_sessions.get(n, ())
 
 
 def _spans(days: Days, some: Iterable[int], before: int) -> Spans:

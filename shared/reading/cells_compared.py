@@ -9,14 +9,18 @@ from typing import Any
 from shared.events.instants import BEGINNING_US, to_rfc3339
 from shared.projection.campaign_cells import kind_of
 from shared.projection.days import date_of
+from shared.projection.new_contacts import New
 from shared.reading.asset_histories import DayTouches, asset_histories, touches_by_day
 from shared.reading.asset_list import Seen, seen_assets
 from shared.reading.attribution import INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
 from shared.reading.cells import CampaignCells, campaign_cells, cells_days, distinct_keys
+from shared.reading.new_contacts import new_contacts
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
+
+NOBODY = New(0, 0)
 
 Kind = tuple[int, int, int | None, int | None, int | None]
 """A touch's type, its traffic class, and the window statuses by asset, by via and by utm."""
@@ -24,12 +28,16 @@ Kind = tuple[int, int, int | None, int | None, int | None]
 
 @dataclass
 class Said:
-    """What is said of a campaign in a range: touches by type, traffic class and statuses; sessions, those that are new, and contacts."""
+    """What is said of a campaign in a range.
+
+    Touches by type, traffic class and statuses; sessions, those that are new; influenced contacts; contacts that are new to it.
+    """
 
     touches: dict[Kind, int] = field(default_factory=dict)
     sessions: int = 0
     new_sessions: int = 0
     contacts: int = 0
+    new: New = NOBODY
 
     def __str__(self) -> str:
         """In words, with the touches by type and traffic class."""
@@ -37,7 +45,7 @@ class Said:
         for (type_, class_, *_), number in self.touches.items():
             by_kind[f"{TouchType(type_).name.lower()} ({TrafficClass(class_).name.lower()})"] += number
         touches = ", ".join(f"{kind} {number:,}" for kind, number in sorted(by_kind.items())) or "no touches"
-        return f"{touches}; {self.sessions:,} sessions, {self.new_sessions:,} of them new; {self.contacts:,} influenced contacts"
+        return f"{touches}; {self.sessions:,} sessions, {self.new_sessions:,} of them new; {self.contacts:,} influenced contacts, {self.new.by_first_touch:,} new by first touch, {self.new.by_last_touch:,} by last touch"
 
 
 def _since(since_us: int | None) -> str:
@@ -92,20 +100,21 @@ async def said_otherwise(
     if days is None:
         return []
     cells = await campaign_cells(snapshot, days, list(campaigns), edges_us)
+    new = await new_contacts(snapshot, campaigns, edges_us)
     out = []
     for n, (from_us, to_us) in enumerate(pairwise(edges_us)):
         for campaign, by_touches in (await _by_touches(snapshot, list(campaigns), from_us, to_us)).items():
-            by_cells = _by_cells(cells[campaign], n)
+            by_cells = _by_cells(cells[campaign], n, new.get((campaign, n + 1), NOBODY))
             if by_cells != by_touches:
                 out.append(SaidOtherwise(f"campaign {campaigns[campaign]}", from_us, to_us, by_cells, by_touches))
     return out
 
 
-def _by_cells(cells: CampaignCells, n: int) -> Said:
+def _by_cells(cells: CampaignCells, n: int, new: New) -> Said:
     touches: dict[Kind, int] = {
         (*kind_of(kind), *statuses): number for (statuses, kind), number in cells.touches[n].items()
     }
-    return Said(touches, cells.sessions[n], cells.new_sessions[n], cells.influenced_contacts[n])
+    return Said(touches, cells.sessions[n], cells.new_sessions[n], cells.influenced_contacts[n], new)
 
 
 async def _by_touches(snapshot: Snapshot, campaigns: Sequence[int], from_us: int, to_us: int) -> dict[int, Said]:
@@ -119,6 +128,8 @@ async def _by_touches(snapshot: Snapshot, campaigns: Sequence[int], from_us: int
         one.sessions, one.new_sessions = row["sessions"], row["new_sessions"]
     for row in await snapshot.fetch(INFLUENCED, *asked):
         out[row["campaign"]].contacts = row["contacts"]
+    for (campaign, _), new in (await new_contacts(snapshot, campaigns, [from_us, to_us], by_touches=True)).items():
+        out[campaign].new = new
     return out
 
 

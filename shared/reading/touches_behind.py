@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from shared.events.registry import names_like, sql_names
 from shared.events.types import CampaignCreated
+from shared.projection.new_contacts import COUNTING_WINDOW
 from shared.projection.sql import owned, sql
 from shared.projection.windows import KEY_COLUMN, within
 from shared.reading.attribution import COUNTING_CLASSES, in_range, statuses_by_route
-from shared.reading.campaign_keys import COUNTING_WINDOW
 from shared.reading.described_touches import deciding_route, named_assets, named_contacts
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.overview import METRIC_OF_TYPE

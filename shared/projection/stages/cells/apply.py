@@ -17,6 +17,7 @@ from shared.projection.changes import (
     CatalogChanged,
     Change,
     Changes,
+    ContactsChanged,
     EventsArrived,
     IdentityChanged,
     SessionsChanged,
@@ -70,6 +71,12 @@ ANY_CAMPAIGN_KEPT = sql("SELECT EXISTS (SELECT FROM {g}.campaign_kept WHERE ws =
 MARK_CAMPAIGN_DAYS = sql(f"""
 INSERT INTO {{g}}.stale_campaign_day
 SELECT DISTINCT $1::int, w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key_set, day) {WINDOWS_OF_CELLS}
+ON CONFLICT DO NOTHING
+""")
+MARK_DAYS_OF_KEYS = sql("""
+INSERT INTO {g}.stale_campaign_day
+SELECT DISTINCT $1::int, w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key, day)
+JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = c.key
 ON CONFLICT DO NOTHING
 """)
 KEEP = sql("""
@@ -177,6 +184,11 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     persons = await _persons(context, changes)
     await _mark(context, persons, removed, days, through_day)
     await _add(context, changes, [each for each in added if each[0].person not in persons], days, through_day)
+    if (new_by := changes.of(ContactsChanged).new_by) and await context.connection.fetchval(
+        ANY_CAMPAIGN_KEPT, context.ws
+    ):
+        named = {(key, days.day_of(created_us)) for key, created_us in new_by}
+        await context.connection.execute(MARK_DAYS_OF_KEYS, context.ws, *_columns(named))
     return []
 
 
@@ -236,7 +248,7 @@ async def _mark_dirty(context: Context, cells: Iterable[tuple[int, int]], throug
 
 
 def _columns(cells: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """Key sets and days, as statements take them."""
+    """Key sets, or keys, and days, as statements take them."""
     pairs = list(cells)
     return [key_set for key_set, _ in pairs], [day for _, day in pairs]
 
@@ -454,12 +466,12 @@ STAGE = Stage(
     "cells", run,
     takes=(
         EventsArrived, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, IdentityChanged, SessionsChanged,
-        CatalogChanged, SettingsChanged,
+        ContactsChanged, CatalogChanged, SettingsChanged,
     ),
     tells=(), package=__package__,
     owns=(
         "key_set", "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "cells_kept",
         "campaign_day", "stale_campaign_day", "campaign_kept",
     ),
-    reads=("touch", "identity_interval", "event_index", "attribution_window"),
+    reads=("touch", "identity_interval", "event_index", "attribution_window", "contact", "conversion_touch"),
 )  # fmt: skip

@@ -122,10 +122,12 @@ campaign_day = sa.Table(
     sa.Column("statuses", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each count of touches, what they are to the campaign"),
     sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each: 10 * type + traffic class"),
     sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="of each: the sum of `count`"),
-    sa.Column("sessions", sa.LargeBinary, nullable=False, comment="that began on the day and have a counted visit on any day"),
-    sa.Column("new_sessions", sa.LargeBinary, nullable=False, comment="those of them that are their visitor's first"),
+    sa.Column("sessions", sa.Integer, nullable=False, comment="how many began on the day and have a counted visit on any day"),
+    sa.Column("new_sessions", sa.Integer, nullable=False, comment="how many of them are their visitor's first"),
     sa.Column("contacts", sa.LargeBinary, nullable=False, comment="who own a counted touch of the day that influences"),
-    comment="what a campaign's touches of a day are to it; there is no row for a day without touches",
+    sa.Column("new_by_first_touch", sa.Integer, nullable=False, comment="how many contacts created on the day are new to it by their first touch"),
+    sa.Column("new_by_last_touch", sa.Integer, nullable=False, comment="how many of them are by their last touch"),
+    comment="what a campaign's day is to it, in numbers that can be added up, and a list that cannot; no row where there is nothing",
 )  # fmt: skip
 
 stale_campaign_day = sa.Table(
