@@ -9,7 +9,7 @@ What it answers is exactly what the statements of `shared.reading.attribution` a
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,6 +57,15 @@ FROM met CROSS JOIN LATERAL unnest(statuses, kinds, touches) u(status, kind, tou
 UNION ALL
 SELECT campaign, bucket, NULL, NULL, NULL, sum(sessions)::int, sum(new_sessions)::int, string_agg(contacts, ''::bytea)
 FROM met GROUP BY 1, 2
+""")
+
+
+# The contacts of each of these days of campaigns; the arguments are those of `OF_CAMPAIGN_DAYS` but the last.
+CONTACTS_OF_DAYS = sql("""
+SELECT d.day, d.contacts FROM unnest($2::bigint[], $3::int[]) c(campaign, before)
+JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
+LEFT JOIN unnest($4::bigint[], $5::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
+WHERE n.day IS NULL AND d.day <> ALL($6::int[]) AND d.contacts <> ''::bytea
 """)
 
 
@@ -154,6 +163,46 @@ async def campaign_cells(
     }
 
 
+class Piece(NamedTuple):
+    """A time, `[from_us, to_us)`, and lists of the 64-bit keys of contacts whom a campaign influenced in it; a key may be in several."""
+
+    from_us: int
+    to_us: int
+    contacts: Sequence[bytes]
+
+
+async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges_us: tuple[int, int]) -> list[Piece]:
+    """Whom a campaign, by its key, influenced before the second of two instants: day by day, in order. A day that an instant divides is two pieces.
+
+    Where a campaign has no days of its own yet, a piece may be longer.
+    """
+    read = await days_read(snapshot, days, [campaign], edges_us)
+    spans, pieces = read.spans(), []
+    if not read.through:
+        spans = {campaign: ALWAYS}
+    for day, contacts in await snapshot.fetch(CONTACTS_OF_DAYS, *read.arguments()[:-1]):
+        pieces.append(Piece(days.start_us(day), days.start_us(day + 1), [contacts]))
+    if spans:
+        bounds = {at_us for span in spans[campaign] for at_us in _day_bounds(days, span)}
+        finer_us = sorted({*edges_us, *bounds})
+        found = {campaign: Found()}
+        await add_of_cells(found, snapshot, days, finer_us, spans)
+        pieces += [
+            Piece(from_us, to_us, found[campaign].contacts[n])
+            for n, (from_us, to_us) in enumerate(pairwise([BEGINNING_US, *finer_us]))
+            if n in found[campaign].contacts
+        ]
+    return sorted(piece for piece in pieces if piece.to_us <= edges_us[1])
+
+
+def _day_bounds(days: Days, span: tuple[int, int]) -> list[int]:
+    """When a span of time begins and ends, and, if it is not without an end, the days in it."""
+    from_us, to_us = span
+    if from_us > BEGINNING_US and to_us < END_US:
+        return [from_us, to_us, *map(days.start_us, range(days.first_whole(from_us), days.day_of(to_us) + 1))]
+    return [at_us for at_us in span if BEGINNING_US < at_us < END_US]
+
+
 @dataclass
 class _Sessions:
     """How many sessions began in a bucket, and how many of them are new."""
@@ -230,3 +279,13 @@ def first_met(lists: Mapping[int, Sequence[bytes]], buckets: int) -> list[int]:
     by_place = np.bincount(place, minlength=len(ordered))
     met = {bucket: int(number) for bucket, number in zip(ordered, by_place, strict=True)}
     return [met.get(bucket, 0) for bucket in range(1, buckets + 1)]
+
+
+def first_met_in(pieces: Sequence[Piece]) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]":
+    """The different contacts of pieces, which are in order, and in which piece each is first."""
+    parts = [_keys(piece.contacts) for piece in pieces]
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0, np.intp)
+    contacts, firsts = np.unique(np.concatenate(parts), return_index=True)
+    place = np.searchsorted(np.cumsum([len(part) for part in parts]), firsts, side="right")
+    return contacts.byteswap(), place

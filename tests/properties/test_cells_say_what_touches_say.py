@@ -20,9 +20,11 @@ from shared.projection.batch import decode
 from shared.projection.digesting import Digester
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
+from shared.reading.behind import contacts_behind
 from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
-from shared.reading.snapshot import snapshot_on
+from shared.reading.snapshot import Snapshot, snapshot_on
+from shared.reading.time_range import TimeRange
 from shared.rules.keys import asset_key, campaign_key
 from tests.conftest import new_workspace
 from tests.properties.oracle import order
@@ -86,7 +88,22 @@ async def play_and_compare(
                 cells += await said_otherwise_of_assets(snapshot, ASSETS, edges_us)
                 if found := [*cells, *await earned_otherwise(snapshot, edges_us)]:
                     return found
+                await compare_pages(
+                    snapshot, rng.choice(list(KEYS)), TimeRange(edges_us[0], edges_us[-1]), rng.choice([1, 2, 5])
+                )
     return []
+
+
+async def compare_pages(snapshot: Snapshot, campaign: int, span: TimeRange, limit: int) -> None:
+    """The influenced contacts of a campaign page by page are those of one page without a limit, which is read from the touches."""
+    asked = snapshot, [campaign], "influenced_contacts", span, "linear"
+    found: list[Any] = []
+    after = None
+    while page := await contacts_behind(*asked, after, limit):
+        found += page
+        after = [found[-1][name] for name in ("at_us", "name", "contact")]
+        assert len(found) < 1_000
+    assert found == await contacts_behind(*asked)
 
 
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
