@@ -25,6 +25,7 @@ from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_ot
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
 from shared.reading.snapshot import Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange
+from shared.reading.touches_behind import SESSION_METRICS, sessions_behind
 from shared.rules.keys import asset_key, campaign_key
 from tests.conftest import new_workspace
 from tests.properties.oracle import order
@@ -88,9 +89,9 @@ async def play_and_compare(
                 cells += await said_otherwise_of_assets(snapshot, ASSETS, edges_us)
                 if found := [*cells, *await earned_otherwise(snapshot, edges_us)]:
                     return found
-                await compare_pages(
-                    snapshot, rng.choice(list(KEYS)), TimeRange(edges_us[0], edges_us[-1]), rng.choice([1, 2, 5])
-                )
+                asked = rng.choice(list(KEYS)), TimeRange(edges_us[0], edges_us[-1]), rng.choice([1, 2, 5])
+                await compare_pages(snapshot, *asked)
+                await compare_sessions(snapshot, *asked)
     return []
 
 
@@ -104,6 +105,19 @@ async def compare_pages(snapshot: Snapshot, campaign: int, span: TimeRange, limi
         after = [found[-1][name] for name in ("at_us", "name", "contact")]
         assert len(found) < 1_000
     assert found == await contacts_behind(*asked)
+
+
+async def compare_sessions(snapshot: Snapshot, campaign: int, span: TimeRange, limit: int) -> None:
+    """The sessions of a campaign page by page are those that one page without an end of its range has."""
+    for metric in SESSION_METRICS:
+        found: list[Any] = []
+        after = None
+        while page := await sessions_behind(snapshot, campaign, metric, span, after, limit):
+            found += page
+            after = [found[-1]["session_at_us"], found[-1]["session"]]
+            assert len(found) < 1_000
+        whole = await sessions_behind(snapshot, campaign, metric, TimeRange(span.from_us), None, 1_000)
+        assert found == [row for row in whole if row["session_at_us"] in span]
 
 
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))

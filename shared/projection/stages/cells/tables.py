@@ -105,6 +105,7 @@ carried_visit = sa.Table(
     key_column("session_at_us", nullable=False),
     sa.Column("session_is_new", sa.Boolean, nullable=False),
     sa.Index("carried_visit_of", "ws", "key_set", "session_at_us"),
+    sa.Index("carried_visit_begun", "ws", "session_at_us"),
     comment="counted page visits whose session began on an earlier day; they are in no list of sessions",
 )  # fmt: skip
 
