@@ -102,6 +102,8 @@ async def compare_pages(snapshot: Snapshot, campaign: int, span: TimeRange, limi
     after = None
     while page := await contacts_behind(*asked, after, limit):
         found += page
+        if len(page) < limit:
+            break
         after = [found[-1][name] for name in ("at_us", "name", "contact")]
         assert len(found) < 1_000
     assert found == await contacts_behind(*asked)
@@ -114,6 +116,8 @@ async def compare_sessions(snapshot: Snapshot, campaign: int, span: TimeRange, l
         after = None
         while page := await sessions_behind(snapshot, campaign, metric, span, after, limit):
             found += page
+            if len(page) < limit:
+                break
             after = [found[-1]["session_at_us"], found[-1]["session"]]
             assert len(found) < 1_000
         whole = await sessions_behind(snapshot, campaign, metric, TimeRange(span.from_us), None, 1_000)

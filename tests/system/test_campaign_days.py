@@ -128,6 +128,41 @@ def test_a_session_counts_on_another_day_when_a_late_visit_divides_it_and_on_its
     runner.run(check())
 
 
+async def listed(workspace: Workspace, asked: str) -> list[tuple[str, int]]:
+    """When the sessions of a page began, and how many page views each has."""
+    answer = await workspace.get(f"/v1/campaigns/c/sessions?{asked}")
+    return [(item["at"], item["page_views"]) for item in answer.json()["items"]]
+
+
+def test_a_page_of_sessions_has_their_visits_of_the_next_day(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        whole = visit("2024-03-01T23:50:00Z", "/p"), visit("2024-03-02T00:10:00Z", "/p")
+        others = visit("2024-03-03T10:00:00Z", "/p"), visit("2024-03-04T10:00:00Z", "/p")
+        await told(workspace, *CATALOG, *whole, *others)
+        assert await listed(workspace, "limit=1") == [("2024-03-01T23:50:00Z", 2)]
+
+    runner.run(check())
+
+
+def test_a_page_of_sessions_has_those_whose_only_visit_is_on_a_dirty_day_after_the_range(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        await told(workspace, *CATALOG, visit("2024-03-01T23:50:00Z", "/other"))
+        known = {
+            "type": "contact_identified",
+            "visitor_id": "v",
+            "contact": {"id": "7"},
+            "occurred_at": "2024-03-02T00:20:00Z",
+        }
+        await workspace.send(visit("2024-03-02T00:10:00Z", "/p"), known)
+        await workspace.project()
+        march_1 = "from=2024-03-01T00:00:00Z&to=2024-03-02T00:00:00Z"
+        assert await listed(workspace, march_1) == [("2024-03-01T23:50:00Z", 1)]
+
+    runner.run(check())
+
+
 def test_a_campaigns_days_follow_its_associations(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         visits = visit("2024-03-01T10:00:00Z", "/p"), visit("2024-03-02T10:00:00Z", "/p")
