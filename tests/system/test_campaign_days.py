@@ -137,9 +137,11 @@ async def listed(workspace: Workspace, asked: str) -> list[tuple[str, int]]:
 def test_a_page_of_sessions_has_their_visits_of_the_next_day(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         whole = visit("2024-03-01T23:50:00Z", "/p"), visit("2024-03-02T00:10:00Z", "/p")
-        others = visit("2024-03-03T10:00:00Z", "/p"), visit("2024-03-04T10:00:00Z", "/p")
-        await told(workspace, *CATALOG, *whole, *others)
+        other = visit("2024-03-01T23:55:00Z", "/p") | {"visitor_id": "w"}
+        later = visit("2024-03-03T10:00:00Z", "/p"), visit("2024-03-04T10:00:00Z", "/p")
+        await told(workspace, *CATALOG, *whole, other, *later)
         assert await listed(workspace, "limit=1") == [("2024-03-01T23:50:00Z", 2)]
+        assert len(await listed(workspace, "limit=3")) == 3
 
     runner.run(check())
 
