@@ -27,13 +27,14 @@ from shared.reading.snapshot import Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange
 from shared.reading.touches_behind import SESSION_METRICS, sessions_behind
 from shared.rules.keys import asset_key, campaign_key
-from tests.conftest import new_workspace
+from tests.conftest import Workspace, new_workspace
 from tests.properties.oracle import order
 from tests.properties.worlds import ASSETS as WORLD_ASSETS
 from tests.properties.worlds import BASE, CAMPAIGNS, SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
 MINUTE_US = HOUR_US // 60
+STEPS_MAX = 1_000  # of the background, until it has made all that is to be made of a world
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 4
 KEYS = {campaign_key(name): name for name in CAMPAIGNS}
 ASSETS = {asset_key(name): name for name in WORLD_ASSETS}
@@ -76,6 +77,7 @@ async def play_and_compare(
         await projector.take(connection)
         digester = Digester(workspace.partition, running.log.partitions)
         instants_us = [to_micros(BASE)]  # the first batches may have no event that counts
+        ws = None
         while entries := await running.log.read(workspace.partition, projector.offset, rng.choice([1, 5, 20])):
             batch = decode(entries)
             instants_us += [a.occurred_at_us for arrived in batch.arrived.values() for a in arrived]
@@ -83,15 +85,28 @@ async def play_and_compare(
             ws = await workspace_number(connection, workspace.name)
             for _ in range(rng.choice([0, 0, 1, 3, 60])):
                 await digester.step(connection, ws, unions=rng.random() < 0.7)
-            async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
-                edges_us = some_edges(rng, instants_us)
-                cells = await said_otherwise(snapshot, KEYS, edges_us)
-                cells += await said_otherwise_of_assets(snapshot, ASSETS, edges_us)
-                if found := [*cells, *await earned_otherwise(snapshot, edges_us)]:
-                    return found
-                asked = rng.choice(list(KEYS)), TimeRange(edges_us[0], edges_us[-1]), rng.choice([1, 2, 5])
-                await compare_pages(snapshot, *asked)
-                await compare_sessions(snapshot, *asked)
+            if found := await compare(running, raw, workspace, rng, instants_us):
+                return found
+        for _ in range(0 if ws is None else STEPS_MAX):
+            if not await digester.step(connection, ws):
+                break
+        return await compare(running, raw, workspace, rng, instants_us, ranges=5)
+
+
+async def compare(
+    running: Running, raw: Any, workspace: Workspace, rng: random.Random, instants_us: list[int], ranges: int = 1
+) -> list[SaidOtherwise | EarnedOtherwise]:
+    """What digests and sums say otherwise than touches in some ranges; pages of contacts and sessions are compared, too."""
+    async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
+        for _ in range(ranges):
+            edges_us = some_edges(rng, instants_us)
+            cells = await said_otherwise(snapshot, KEYS, edges_us)
+            cells += await said_otherwise_of_assets(snapshot, ASSETS, edges_us)
+            if found := [*cells, *await earned_otherwise(snapshot, edges_us)]:
+                return found
+            asked = rng.choice(list(KEYS)), TimeRange(edges_us[0], edges_us[-1]), rng.choice([1, 2, 5])
+            await compare_pages(snapshot, *asked)
+            await compare_sessions(snapshot, *asked)
     return []
 
 
