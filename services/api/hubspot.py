@@ -301,7 +301,11 @@ async def _assets(read: ReadRequest, campaign: int) -> Mapping[str, list[dict[st
     held = {key: row for key, row in (await held_assets(read.snapshot, campaign)).items() if row["to_us"] == END_US}
     dated = "startDate" in read.query and "endDate" in read.query
     span = _span(read)
-    sections = asset_sections(campaign, held, await asset_histories(read.snapshot, held, span, contacts=False)) if dated else {}
+    sections = (
+        asset_sections(campaign, held, await asset_histories(read.snapshot, held, span, contacts=False))
+        if dated
+        else {}
+    )
     out: dict[str, list[dict[str, Any]]] = {}
     for key, row in sorted(held.items(), key=lambda found: found[1]["asset_id"]):
         kind = hubspot_type(row["asset_type"])

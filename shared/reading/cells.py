@@ -42,15 +42,16 @@ FROM (SELECT key_set, day FROM {{g}}.added_cell WHERE ws = $1 UNION SELECT key_s
 UNION SELECT campaign, day FROM {{g}}.stale_campaign_day WHERE ws = $1 AND campaign = ANY($2::bigint[])
 """)
 
-# What days of campaigns say. $2 and $3: the campaigns, and before which days each is read. $4 and $5: of each day that is not read,
-# the campaign and the day; $6: the days that are read of no campaign. $7: the first days of the buckets; of bucket 0 the contacts alone.
-OF_CAMPAIGN_DAYS = sql("""
-WITH met AS MATERIALIZED (
-    SELECT d.*, width_bucket(d.day, $7::int[]) AS bucket
-    FROM unnest($2::bigint[], $3::int[]) c(campaign, before)
-    JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
-    LEFT JOIN unnest($4::bigint[], $5::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
-    WHERE n.day IS NULL AND d.day <> ALL($6::int[]))
+WHOLE_DAYS = """unnest($2::bigint[], $3::int[]) c(campaign, before)
+JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
+LEFT JOIN unnest($4::bigint[], $5::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
+WHERE n.day IS NULL AND d.day <> ALL($6::int[])"""
+"""SQL for the days of campaigns that are read, as `DaysRead.arguments` has them. $2 and $3: the campaigns, and before which days each is read.
+$4 and $5: of each day that is not read, the campaign and the day; $6: the days that are read of no campaign."""
+
+# What days of campaigns say. $7: the first days of the buckets; of bucket 0 the contacts alone.
+OF_CAMPAIGN_DAYS = sql(f"""
+WITH met AS MATERIALIZED (SELECT d.*, width_bucket(d.day, $7::int[]) AS bucket FROM {WHOLE_DAYS})
 SELECT campaign, bucket, u.status, u.kind, sum(u.touches)::bigint AS touches, NULL::int AS sessions, NULL::int AS new_sessions,
     NULL::bytea AS contacts
 FROM met CROSS JOIN LATERAL unnest(statuses, kinds, touches) u(status, kind, touches) WHERE bucket > 0 GROUP BY 1, 2, 3, 4
@@ -58,15 +59,7 @@ UNION ALL
 SELECT campaign, bucket, NULL, NULL, NULL, sum(sessions)::int, sum(new_sessions)::int, string_agg(contacts, ''::bytea)
 FROM met GROUP BY 1, 2
 """)
-
-
-# The contacts of each of these days of campaigns; the arguments are those of `OF_CAMPAIGN_DAYS` but the last.
-CONTACTS_OF_DAYS = sql("""
-SELECT d.day, d.contacts FROM unnest($2::bigint[], $3::int[]) c(campaign, before)
-JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
-LEFT JOIN unnest($4::bigint[], $5::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
-WHERE n.day IS NULL AND d.day <> ALL($6::int[]) AND d.contacts <> ''::bytea
-""")
+CONTACTS_OF_DAYS = sql(f"SELECT d.day, d.contacts FROM {WHOLE_DAYS} AND d.contacts <> ''::bytea")
 
 
 @dataclass
@@ -105,11 +98,15 @@ class DaysRead(NamedTuple):
     last: int
 
     def arguments(self) -> list[Any]:
-        """The arguments of `OF_CAMPAIGN_DAYS`."""
+        """The arguments of `WHOLE_DAYS`."""
         return [
             list(self.through), [min(self.last, before) for before in self.through.values()], [c for c, _ in self.pending],
-            [day for _, day in self.pending], sorted(self.cut), [first_whole(self.days, at_us) for at_us in self.edges_us],
+            [day for _, day in self.pending], sorted(self.cut),
         ]  # fmt: skip
+
+    def buckets(self) -> list[int]:
+        """On which days the times between two instants begin."""
+        return [first_whole(self.days, at_us) for at_us in self.edges_us]
 
     def others(self) -> dict[int, set[int]]:
         """The days that are not read from `campaign_day`, by campaign."""
@@ -180,7 +177,7 @@ async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges
     spans, pieces = read.spans(), []
     if not read.through:
         spans = {campaign: ALWAYS}
-    for day, contacts in await snapshot.fetch(CONTACTS_OF_DAYS, *read.arguments()[:-1]):
+    for day, contacts in await snapshot.fetch(CONTACTS_OF_DAYS, *read.arguments()):
         pieces.append(Piece(days.start_us(day), days.start_us(day + 1), [contacts]))
     if spans:
         bounds = {at_us for span in spans[campaign] for at_us in _day_bounds(days, span)}
@@ -216,7 +213,7 @@ async def _add_of_days(
 ) -> None:
     """Add what is said of campaigns that have days of their own. A session counts on the day on which it began."""
     for campaign, bucket, status, kind, number, begun, new, contacts in await snapshot.fetch(
-        OF_CAMPAIGN_DAYS, *read.arguments()
+        OF_CAMPAIGN_DAYS, *read.arguments(), read.buckets()
     ):
         if kind is not None:
             found[campaign].touches[bucket][statuses_of(status), kind] += number

@@ -4,17 +4,13 @@ from collections.abc import Collection, Sequence
 
 from shared.projection.new_contacts import BY_KEYS, New, new_in_spans
 from shared.projection.sql import sql
-from shared.reading.cells import cells_days, days_read
+from shared.reading.cells import WHOLE_DAYS, cells_days, days_read
 from shared.reading.snapshot import Snapshot
 
-# As `OF_CAMPAIGN_DAYS` of `shared.reading.cells`, with the same arguments.
-OF_DAYS = sql("""
+OF_DAYS = sql(f"""
 SELECT d.campaign, width_bucket(d.day, $7::int[]) AS bucket, sum(d.new_by_first_touch)::int AS by_first_touch,
     sum(d.new_by_last_touch)::int AS by_last_touch
-FROM unnest($2::bigint[], $3::int[]) c(campaign, before)
-JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
-LEFT JOIN unnest($4::bigint[], $5::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
-WHERE n.day IS NULL AND d.day <> ALL($6::int[]) GROUP BY 1, 2
+FROM {WHOLE_DAYS} GROUP BY 1, 2
 """)
 
 
@@ -36,7 +32,7 @@ async def new_contacts(
         return found
     parts = [
         ((row["campaign"], row["bucket"]), New(row["by_first_touch"], row["by_last_touch"]))
-        for row in await snapshot.fetch(OF_DAYS, *read.arguments())
+        for row in await snapshot.fetch(OF_DAYS, *read.arguments(), read.buckets())
     ]
     asked = [
         (campaign, max(from_us, edges_us[0]), min(to_us, edges_us[-1]))

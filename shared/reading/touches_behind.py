@@ -18,7 +18,7 @@ from shared.projection.new_contacts import COUNTING_WINDOW
 from shared.projection.sql import owned, sql
 from shared.projection.windows import KEY_COLUMN, within
 from shared.reading.attribution import COUNTING_CLASSES, in_range, statuses_by_route
-from shared.reading.cells import cells_days, days_read
+from shared.reading.cells import WHOLE_DAYS, cells_days, days_read
 from shared.reading.described_touches import deciding_route, named_assets, named_contacts
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.overview import METRIC_OF_TYPE
@@ -130,13 +130,7 @@ JOIN {{g}}.touch t ON t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u
 LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person AND {owned()}
 ORDER BY u.n
 """)
-# How many sessions began on each of these days of campaigns; the arguments are those of `OF_CAMPAIGN_DAYS` but the last.
-SESSIONS_OF_DAYS = sql("""
-SELECT d.day, d.sessions, d.new_sessions FROM unnest($2::bigint[], $3::int[]) c(campaign, before)
-JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
-LEFT JOIN unnest($4::bigint[], $5::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
-WHERE n.day IS NULL AND d.day <> ALL($6::int[]) ORDER BY d.day
-""")
+SESSIONS_OF_DAYS = sql(f"SELECT d.day, d.sessions, d.new_sessions FROM {WHOLE_DAYS} ORDER BY d.day")
 LAST_CARRIED = sql(
     "SELECT max(occurred_at_us) FROM {g}.carried_visit WHERE ws = $1 AND session_at_us >= $2 AND session_at_us < $3"
 )
@@ -235,7 +229,7 @@ async def _days_of_a_page(
     """The beginning of a range, with so many of a campaign's days that sessions for a page began on them; the day of the beginning counts for none."""
     read = await days_read(snapshot, days, [campaign], (span.from_us, span.to_us))
     begun = 0
-    for row in await snapshot.fetch(SESSIONS_OF_DAYS, *read.arguments()[:-1]):
+    for row in await snapshot.fetch(SESSIONS_OF_DAYS, *read.arguments()):
         if days.start_us(row["day"]) <= span.from_us:
             continue
         begun += row[metric]
