@@ -1,8 +1,9 @@
 """What browsers send: the pixel, and the tracker's `POST /v1/events` of one event, beside an endpoint that does nothing.
 
-`wrk` sends from connections that stay open, as fast as the answers come; each request has a visitor and an id of its own. One ingest
-process answers, on the log in PostgreSQL, with all limits and checks on. Wall-clock rates depend on what else the machine does, so
-the processor time of the server per request is shown too.
+`wrk` sends from connections that stay open, as fast as the answers come; each request has a visitor and an id of its own, and comes from one of
+1,000 addresses, as a proxy tells it, so that the limit by address counts it. One ingest process answers, on the log in PostgreSQL, with all limits
+and checks on. The endpoint that does nothing is a FastAPI application on uvicorn as it comes. Wall-clock rates depend on what else the machine does,
+so the processor time of the server per request is shown too.
 """
 
 import json
@@ -20,22 +21,26 @@ CONNECTIONS = 64  # browsers that wait at once
 THREADS = 1  # of wrk: it shares two cores with the server and PostgreSQL
 ROUNDS = 2  # in turn, and the better one of each counts
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
-PIXEL = """
+ADDRESS = """
+local function address(n) return "198.51." .. n %% 10 .. "." .. n // 10 %% 100 end
+"""
+PIXEL = ADDRESS + """
 local n = 0
 request = function()
   n = n + 1
   return wrk.format("GET", "/v1/p.gif?k=%(key)s&v=visitor-%(run)s-" .. n .. "&u=https%%3A%%2F%%2Fshop.example%%2F%%3Futm_campaign%%3Dspring",
-    {["User-Agent"] = "%(agent)s", ["Referer"] = "https://shop.example/"})
+    {["User-Agent"] = "%(agent)s", ["Referer"] = "https://shop.example/", ["X-Forwarded-For"] = address(n)})
 end
 """
-EVENT = """
+EVENT = ADDRESS + """
 local n = 0
 request = function()
   n = n + 1
   local body = '{"events":[{"visitor_id":"visitor-%(run)s-' .. n .. '","id":"%(run)s-' .. n .. '","type":"page_visited",' ..
     '"occurred_at":"2026-11-26T00:00:00.000Z","url":"https://shop.example/?utm_campaign=spring","title":"Shop"}],"sent_at":"2026-11-26T00:00:00.100Z"}'
   return wrk.format("POST", "/v1/events?k=%(key)s",
-    {["User-Agent"] = "%(agent)s", ["Origin"] = "https://shop.example", ["Content-Type"] = "text/plain;charset=UTF-8"}, body)
+    {["User-Agent"] = "%(agent)s", ["Origin"] = "https://shop.example", ["Content-Type"] = "text/plain;charset=UTF-8",
+     ["X-Forwarded-For"] = address(n)}, body)
 end
 """
 SCRIPTS = {"pixel": PIXEL, "POST /v1/events": EVENT}

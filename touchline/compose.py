@@ -14,10 +14,10 @@ import asyncpg
 import structlog
 from fastapi import FastAPI
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
+from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from services.api.app import api_router
-from services.api.compressed import Compressed
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
 from services.api.requests import Api
@@ -53,6 +53,7 @@ from shared.sealing.store import open_sealed
 from shared.store.migrate import migrate
 from shared.store.verifications import last_agreed_s
 from shared.wakeups import Wakeups, projected
+from shared.web.direct import Straight
 from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
@@ -130,14 +131,12 @@ async def compose(
             checks["generation"] = Check(lambda: _generation_check(pool))
         if folder is not None:
             checks["disk"] = Check(lambda: _disk_check(folder))
-        projectors = None
+        projectors, ingest = None, None
         if Role.INGEST in roles:
             ingest = Ingest(log, pool, keys, positions, wakeups, configuration.public_url, Limits(configuration.rates))
             stack.push_async_callback(ingest.counts.close)
             stack.push_async_callback(ingest.notices.close)
             app.router.routes.extend(ingest_router(ingest).routes)
-            app.add_middleware(LimitedByAddress, limits=ingest.limits)
-            app.add_middleware(OpenToBrowsers, ingest=ingest)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
             progress = ProjectionPosition(readers, wakeups)
@@ -147,7 +146,7 @@ async def compose(
             if (vault := vault_of(log)) is not None:
                 app.add_middleware(Revealing, vault=vault)
             app.add_middleware(
-                Compressed, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL
+                GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL
             )  # outside of what reads answers
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
@@ -163,6 +162,10 @@ async def compose(
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)
         app.include_router(operations_router(checks))
+        if ingest is not None:  # outside of all that the calls of browsers do not need
+            app.add_middleware(Straight, routes=app.router.routes, handlers=app.exception_handlers)
+            app.add_middleware(LimitedByAddress, limits=ingest.limits)
+            app.add_middleware(OpenToBrowsers, ingest=ingest)
         proxies = [proxy.strip() for proxy in configuration.trusted_proxies.split(",")]
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
         _complete_document(app)
@@ -302,6 +305,7 @@ def _app() -> FastAPI:
     app = FastAPI(
         title="Touchline", version="0.1.0", docs_url=None, redoc_url=None,
         description="Which campaign earned what, and why.",
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `/metrics` tells it, and to look whether it is wanted takes time
     )  # fmt: skip
     app.add_middleware(Timed)
     app.add_middleware(WholeSegments)

@@ -83,6 +83,12 @@ def add_handlers(app: FastAPI, lacks_room: Callable[[Exception], Awaitable[bool]
         return Problem(422, "bad_parameter", f"{field}: {first['msg']}", field=field).response()
 
 
+def unexpected(scope: Scope) -> Response:
+    """The answer to a request that failed with an error which nobody expected. Called while the error is handled: it is logged."""
+    logger.exception("a request failed", method=scope["method"], path=scope["path"])
+    return Problem(500, "internal_error", "this is an error of the server; it was logged").response()
+
+
 class Unexpected:
     """Answers an unexpected error as a 500 problem, and logs it once, with its traceback."""
 
@@ -103,6 +109,4 @@ class Unexpected:
         except Exception:
             if scope["type"] != "http" or started:
                 raise
-            logger.exception("a request failed", method=scope["method"], path=scope["path"])
-            answer = Problem(500, "internal_error", "this is an error of the server; it was logged")
-            await answer.response()(scope, receive, send)
+            await unexpected(scope)(scope, receive, send)
