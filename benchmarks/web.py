@@ -22,9 +22,9 @@ THREADS = 1  # of wrk: it shares two cores with the server and PostgreSQL
 ROUNDS = 2  # in turn, and the better one of each counts
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 ADDRESS = """
-local function address(n) return "198.51." .. n %% 10 .. "." .. n // 10 %% 100 end
+local function address(n) return "198.51." .. n % 10 .. "." .. math.floor(n / 10) % 100 end
 """
-PIXEL = ADDRESS + """
+PIXEL = """
 local n = 0
 request = function()
   n = n + 1
@@ -32,7 +32,7 @@ request = function()
     {["User-Agent"] = "%(agent)s", ["Referer"] = "https://shop.example/", ["X-Forwarded-For"] = address(n)})
 end
 """
-EVENT = ADDRESS + """
+EVENT = """
 local n = 0
 request = function()
   n = n + 1
@@ -72,7 +72,7 @@ def _measured(folder: Path, mode: str, run: str) -> dict[str, tuple[float, float
         out = {}
         for what, script in SCRIPTS.items():
             path = folder / "requests.lua"
-            path.write_text(script % {"key": said["keys"]["collect"], "run": run, "agent": AGENT})
+            path.write_text(ADDRESS + script % {"key": said["keys"]["collect"], "run": run, "agent": AGENT})
             began_s = sum(server.cpu_times()[:2])
             requests, per_s = _wrk(path, said["url"])
             out[what] = (per_s, (sum(server.cpu_times()[:2]) - began_s) / requests * 1e6)

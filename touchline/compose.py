@@ -13,8 +13,8 @@ from typing import Any
 import asyncpg
 import structlog
 from fastapi import FastAPI
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
 from starlette.middleware.gzip import GZipMiddleware
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from services.api.app import api_router

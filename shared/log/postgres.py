@@ -99,7 +99,7 @@ class PostgresLog:
         self._pool, self._owns_wakeups = pool, wakeups is None
         self._wakeups = wakeups or Wakeups(pool)
         self._group = GroupCommit[Payload](self._commit, GROUP_EVENTS_MAX, GROUP_BYTES_MAX, self._rest)
-        self._held: dict[int, asyncpg.pool.PoolConnectionProxy[asyncpg.Record]] = {}  # by partitions that are being written
+        self._held: dict[int, asyncpg.pool.PoolConnectionProxy[asyncpg.Record]] = {}  # of partitions that are written
         self._full_at_s: float | None = None
         self._compress = zstandard.ZstdCompressor(level=COMPRESS_LEVEL).compress
         self._decompress = zstandard.ZstdDecompressor().decompress

@@ -1,7 +1,7 @@
 """How is a request's body read? After its key was checked, up to a size limit and a time limit."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Generator
 from typing import Any
 
 from fastapi import Request
@@ -16,16 +16,16 @@ PAUSE_S = 10.0  # the longest pause between two parts of a body
 
 
 class _Begun:
-    """A coroutine that is run at once until it ends or waits for the first time. `message` is what it returned, None if it waits.
+    """A call for a message that is run at once until it ends or waits for the first time. `message` is its message, None if it waits.
 
-    `await` gives what it returns, after it has waited.
+    `await` gives the message, after the call has waited.
     """
 
-    def __init__(self, receiving: Coroutine[Any, Any, Message]) -> None:
+    def __init__(self, receiving: Awaitable[Message]) -> None:
         self.message: Message | None = None
-        self._receiving = receiving
+        self._receiving = receiving.__await__()
         try:
-            self._waits_for = receiving.send(None)
+            self._waits_for = next(self._receiving)
         except StopIteration as ended:
             self.message = ended.value
 

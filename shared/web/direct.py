@@ -45,12 +45,12 @@ class Straight:
             (method, route.path.encode()): (route.path, route.endpoint)
             for route in routes
             if isinstance(route, Direct) and not route.param_convertors
-            for method in route.methods
+            for method in route.methods or ()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        call = self._calls.get((scope["method"], scope.get("raw_path"))) if scope["type"] == "http" else None
+        call = self._calls.get((scope["method"], scope.get("raw_path", b""))) if scope["type"] == "http" else None
         if call is None:
             await self._app(scope, receive, send)
             return
@@ -74,4 +74,4 @@ class Straight:
             if (handler := self._handlers.get(kind)) is not None:
                 answered = handler(request, error)
                 return answered if isinstance(answered, Response) else await answered
-        return unexpected(request.scope)
+        return unexpected(request.scope, error)

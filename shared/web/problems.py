@@ -83,9 +83,9 @@ def add_handlers(app: FastAPI, lacks_room: Callable[[Exception], Awaitable[bool]
         return Problem(422, "bad_parameter", f"{field}: {first['msg']}", field=field).response()
 
 
-def unexpected(scope: Scope) -> Response:
-    """The answer to a request that failed with an error which nobody expected. Called while the error is handled: it is logged."""
-    logger.exception("a request failed", method=scope["method"], path=scope["path"])
+def unexpected(scope: Scope, error: Exception) -> Response:
+    """Log an error that nobody expected, with its traceback; answers what the request is answered with."""
+    logger.error("a request failed", method=scope["method"], path=scope["path"], exc_info=error)
     return Problem(500, "internal_error", "this is an error of the server; it was logged").response()
 
 
@@ -106,7 +106,7 @@ class Unexpected:
 
         try:
             await self.app(scope, receive, sending)
-        except Exception:
+        except Exception as error:
             if scope["type"] != "http" or started:
                 raise
-            await unexpected(scope)(scope, receive, send)
+            await unexpected(scope, error)(scope, receive, send)
