@@ -5,7 +5,6 @@ the key that the person's other texts are sealed with. Without the row nobody ca
 """
 
 import asyncio
-import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import asyncpg
 from shared.database import AWAY, error_text
 from shared.log.port import LogUnavailable
 from shared.sealing.addresses import without_values
-from shared.sealing.keys import SEED_BYTES, MasterKey, PersonKey, new_pseudonym
+from shared.sealing.keys import MasterKey, PersonKey, new_pseudonym, new_seed
 from shared.sealing.names import SUFFIX, Name, key_of
 from shared.wakeups import Wakeups
 
@@ -145,7 +144,7 @@ class Vault:
                 self._batch.kept.add_done_callback(lambda kept: kept.cancelled() or kept.exception())
             if self._asking is None:
                 self._asking = asyncio.create_task(self._ask_all())
-            person = Person(self._pseudonym(workspace, name), PersonKey(os.urandom(SEED_BYTES)))
+            person = Person(self._pseudonym(workspace, name), PersonKey(new_seed()))
             new = self._new[workspace, name] = person, self._batch
             self._batch.new[workspace, name] = person
         person, batch = new
