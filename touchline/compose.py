@@ -50,6 +50,7 @@ from shared.projection.tables import shape
 from shared.reading import reporting
 from shared.sealing.log import unsealed, vault_of
 from shared.sealing.store import open_sealed
+from shared.sealing.traces import remove_traces
 from shared.store.migrate import migrate
 from shared.store.verifications import last_agreed_s
 from shared.wakeups import Wakeups, projected
@@ -66,6 +67,7 @@ PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
 GZIP_BYTES_MIN = 1_024  # a shorter answer fits into one packet as it is; the pixel has 43 bytes
 GZIP_LEVEL = 4  # 1 MB of JSON in some 10 ms, during which the process answers nobody else; level 9 takes four times as long for 5 % less
 DISK_FREE_BYTES_MIN = 64 * 1024 * 1024  # a few segments of PostgreSQL's write-ahead log, of 16 MiB each
+TRACES_S = 3.0  # of the ten seconds after which a supervisor kills a process that ends
 START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)  # pauses between tries to start; the last one again and again
 
 logger = structlog.stdlib.get_logger("touchline")
@@ -161,6 +163,7 @@ async def compose(
                 lambda: _tidy(pool, log),
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)
+            stack.push_async_callback(_leave_no_traces, pool, log)
         app.include_router(operations_router(checks))
         if ingest is not None:  # outside of all that the calls of browsers do not need
             app.add_middleware(Straight, routes=app.router.routes, handlers=app.exception_handlers)
@@ -253,8 +256,24 @@ async def _tidy(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
     await drop_expired(pool)
     await tend_followed(pool, log.identity)
     await reporting.follow(pool)
+    if (vault := vault_of(log)) is not None:
+        await remove_traces(pool, vault)
     for whole, began_s in (await last_agreed_s(pool)).items():
         metrics.VERIFIED.labels("everything" if whole else "sample").set(began_s)
+
+
+async def _leave_no_traces(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
+    """At the end of a process: what was forgotten in its last seconds is removed from the files, if that does not take long."""
+    if (vault := vault_of(log)) is None:
+        return
+    try:
+        async with asyncio.timeout(TRACES_S):
+            await remove_traces(pool, vault)
+    except (asyncpg.PostgresError, *AWAY) as error:
+        logger.warning(
+            "deleted rows of forgotten contacts stay in files: `VACUUM (FULL) touchline.dead_letter` and a checkpoint remove them",
+            error=error_text(error),
+        )
 
 
 async def _log_check(log: EventLog) -> str:

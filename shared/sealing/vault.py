@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 
@@ -28,6 +28,9 @@ TOGETHER_S = (
     0.01  # while requests overlap, new persons wait for others: a statement costs as much processor time as ten persons
 )
 ATTEMPTS = 3  # at adding names that others add, or free for a new contact, at the same time
+
+Table = Literal["person", "dead_letter"]
+"""A table of the schema `touchline` that has rows of forgotten contacts."""
 
 KNOWN = """
 SELECT workspace_id, digest, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND digest = ANY($2::text[])
@@ -109,6 +112,13 @@ class Vault:
         self._asking: asyncio.Task[None] | None = None
         self._url = lru_cache(CACHED_URLS)(self._without_values)
         self._heard = 0 if wakeups is None else wakeups.count(FORGOTTEN)
+        self._deleting: set[Table] = set()
+        self.traces: set[Table] = set()
+        """Tables from whose rows this process has deleted something that still stands in their files; see `shared.sealing.traces`."""
+
+    def deleted(self, table: Table) -> None:
+        """Note, in a transaction, that rows of forgotten contacts are deleted. After its commit `drop_cache` is called."""
+        self._deleting.add(table)
 
     def _drop_what_others_forgot(self) -> None:
         if self._wakeups is not None and (heard := self._wakeups.count(FORGOTTEN)) != self._heard:
@@ -121,6 +131,11 @@ class Vault:
 
     def drop_cache(self) -> None:
         """Drop what this process remembers, and let other processes do so. Call it after the commit of what was forgotten."""
+        self.traces |= self._deleting
+        self._deleting.clear()
+        self._drop_everywhere()
+
+    def _drop_everywhere(self) -> None:
         self._forget_what_is_remembered()
         if self._wakeups is not None:
             self._wakeups.announce(FORGOTTEN)
@@ -336,7 +351,7 @@ class Vault:
                 await connection.execute(HIDE, workspace, list(joined))
         except (*AWAY, asyncpg.PostgresError) as error:
             raise LogUnavailable(f"the vault of names: {error_text(error)}") from error
-        self.drop_cache()
+        self._drop_everywhere()
 
 
 def named(master: MasterKey, rows: Iterable[Any]) -> dict[str, tuple[str, PersonKey]]:
