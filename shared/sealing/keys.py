@@ -11,6 +11,7 @@ import os
 from functools import lru_cache, partial
 from pathlib import Path
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
@@ -86,14 +87,11 @@ class MasterKey:
         return opened[:SEED_BYTES], opened[SEED_BYTES:].decode()
 
 
-class PersonKey:
+class PersonKey(msgspec.Struct, gc=False):  # of ten thousands of persons, which the garbage collector need not visit
     """Seals and opens texts under the key of one person."""
 
-    __slots__ = ("_made", "seed")
-
-    def __init__(self, seed: bytes) -> None:
-        self.seed = seed
-        self._made: AESSIV | None = None  # of most persons nothing is sealed
+    seed: bytes
+    _made: AESSIV | None = None  # of most persons nothing is sealed
 
     def _cipher(self) -> AESSIV:
         if self._made is None:

@@ -9,9 +9,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import asyncpg
+import msgspec
 
 from shared.database import AWAY, error_text
 from shared.log.port import LogUnavailable
@@ -25,7 +26,7 @@ CACHED_PERSONS = 65_536  # about 60 MB; an hour's visitors of a busy workspace
 FORGOTTEN = "forgotten"  # the topic of `shared.wakeups`: caches of persons are dropped
 PAGE = 5_000  # names in one statement
 TOGETHER_S = (
-    0.01  # while requests overlap, new persons wait for others: a statement costs as much processor time as ten persons
+    0.02  # while requests overlap, new persons wait for others: a statement costs as much processor time as ten persons
 )
 ATTEMPTS = 3  # at adding names that others add, or free for a new contact, at the same time
 
@@ -59,7 +60,7 @@ UNION SELECT o.person FROM {g}.identity_interval o JOIN ws USING (ws) JOIN conta
 """  # all identifiers of the contacts that these identifiers name, and all their visitors
 
 
-class Person(NamedTuple):
+class Person(msgspec.Struct, frozen=True, gc=False):
     """A name's pseudonym, and the key that the person's texts are sealed with."""
 
     pseudonym: str
