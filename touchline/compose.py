@@ -165,14 +165,19 @@ async def compose(
             checks["lag"] = Check(projectors.check)
             stack.push_async_callback(_leave_no_traces, pool, log)
         app.include_router(operations_router(checks))
-        if ingest is not None:  # outside of all that the calls of browsers do not need
-            app.add_middleware(Straight, routes=app.router.routes, handlers=app.exception_handlers)
-            app.add_middleware(LimitedByAddress, limits=ingest.limits)
-            app.add_middleware(OpenToBrowsers, ingest=ingest)
+        if ingest is not None:
+            _answer_browsers(app, ingest)
         proxies = [proxy.strip() for proxy in configuration.trusted_proxies.split(",")]
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
         _complete_document(app)
         return Running(app, pool, log, generation, projectors, stack.pop_all())
+
+
+def _answer_browsers(app: FastAPI, ingest: Ingest) -> None:
+    """Add the layers of the calls of browsers. They are outside of all layers that these calls do not need, which are added before."""
+    app.add_middleware(Straight, routes=app.router.routes, handlers=app.exception_handlers)
+    app.add_middleware(LimitedByAddress, limits=ingest.limits)
+    app.add_middleware(OpenToBrowsers, ingest=ingest)
 
 
 async def compose_patiently(
