@@ -6,19 +6,23 @@ concern all of a history are applied within the batch that brings them, whatever
 
 import asyncio
 import json
+import socket
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 import uvloop
 from fastapi import FastAPI, Request, Response
 
 from services.ingest.pixel import GIF
 from services.projector.worker import Worker
 from shared.events.codec import Record, accept, split_request
+from shared.gc_tuning import collect_garbage_rarely
 from shared.projection.reprojection import Limits
 from touchline import logs
 from touchline.compose import Running, compose
@@ -66,18 +70,28 @@ async def _serve(mode: str, url: str, data: Path) -> None:
     sock = listen("127.0.0.1", 0)
     if mode == "decode":
         running = replace(running, app=decode_only())
-    elif mode == "bare":
-        running = replace(running, app=bare())
 
     async def ready() -> None:
         print(json.dumps({"url": f"http://127.0.0.1:{sock.getsockname()[1]}", "keys": keys}), flush=True)
         await asyncio.sleep(0)
 
-    if mode in ("decode", "bare", "ingest"):
+    if mode == "bare":
+        await _serve_bare(running, sock, ready)
+        return
+    if mode in ("decode", "ingest"):
         running = replace(running, projectors=None)
     elif mode == "in-batch":
         _apply_within_batches(running)
     await serve(running, sock, ready)
+
+
+async def _serve_bare(running: Running, sock: socket.socket, ready: Callable[[], Awaitable[None]]) -> None:
+    """The endpoints that do nothing, on uvicorn as it comes, but without its log of every request, and with as little garbage collection as ours."""
+    collect_garbage_rarely()
+    config = uvicorn.Config(bare(), log_level="warning", log_config=None, access_log=False, lifespan="off", ws="none")
+    await ready()
+    await uvicorn.Server(config).serve(sockets=[sock])
+    await running.close()
 
 
 def _apply_within_batches(running: Running) -> None:

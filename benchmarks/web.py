@@ -1,8 +1,9 @@
 """What browsers send: the pixel, and the tracker's `POST /v1/events` of one event, beside an endpoint that does nothing.
 
-`wrk` sends from connections that stay open, as fast as the answers come; each request has a visitor and an id of its own. One ingest
-process answers, on the log in PostgreSQL, with all limits and checks on. Wall-clock rates depend on what else the machine does, so
-the processor time of the server per request is shown too.
+`wrk` sends from connections that stay open, as fast as the answers come; each request has a visitor and an id of its own, and comes from one of
+1,000 addresses, as a proxy tells it, so that the limit by address counts it. One ingest process answers, on the log in PostgreSQL, with all limits
+and checks on. The endpoint that does nothing is a FastAPI application on uvicorn as it comes. Wall-clock rates depend on what else the machine does,
+so the processor time of the server per request is shown too.
 """
 
 import json
@@ -20,12 +21,15 @@ CONNECTIONS = 64  # browsers that wait at once
 THREADS = 1  # of wrk: it shares two cores with the server and PostgreSQL
 ROUNDS = 2  # in turn, and the better one of each counts
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
+ADDRESS = """
+local function address(n) return "198.51." .. n % 10 .. "." .. math.floor(n / 10) % 100 end
+"""
 PIXEL = """
 local n = 0
 request = function()
   n = n + 1
   return wrk.format("GET", "/v1/p.gif?k=%(key)s&v=visitor-%(run)s-" .. n .. "&u=https%%3A%%2F%%2Fshop.example%%2F%%3Futm_campaign%%3Dspring",
-    {["User-Agent"] = "%(agent)s", ["Referer"] = "https://shop.example/"})
+    {["User-Agent"] = "%(agent)s", ["Referer"] = "https://shop.example/", ["X-Forwarded-For"] = address(n)})
 end
 """
 EVENT = """
@@ -35,7 +39,8 @@ request = function()
   local body = '{"events":[{"visitor_id":"visitor-%(run)s-' .. n .. '","id":"%(run)s-' .. n .. '","type":"page_visited",' ..
     '"occurred_at":"2026-11-26T00:00:00.000Z","url":"https://shop.example/?utm_campaign=spring","title":"Shop"}],"sent_at":"2026-11-26T00:00:00.100Z"}'
   return wrk.format("POST", "/v1/events?k=%(key)s",
-    {["User-Agent"] = "%(agent)s", ["Origin"] = "https://shop.example", ["Content-Type"] = "text/plain;charset=UTF-8"}, body)
+    {["User-Agent"] = "%(agent)s", ["Origin"] = "https://shop.example", ["Content-Type"] = "text/plain;charset=UTF-8",
+     ["X-Forwarded-For"] = address(n)}, body)
 end
 """
 SCRIPTS = {"pixel": PIXEL, "POST /v1/events": EVENT}
@@ -67,7 +72,7 @@ def _measured(folder: Path, mode: str, run: str) -> dict[str, tuple[float, float
         out = {}
         for what, script in SCRIPTS.items():
             path = folder / "requests.lua"
-            path.write_text(script % {"key": said["keys"]["collect"], "run": run, "agent": AGENT})
+            path.write_text(ADDRESS + script % {"key": said["keys"]["collect"], "run": run, "agent": AGENT})
             began_s = sum(server.cpu_times()[:2])
             requests, per_s = _wrk(path, said["url"])
             out[what] = (per_s, (sum(server.cpu_times()[:2]) - began_s) / requests * 1e6)

@@ -13,11 +13,11 @@ from typing import Any
 import asyncpg
 import structlog
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from services.api.app import api_router
-from services.api.compressed import Compressed
 from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
 from services.api.requests import Api
@@ -50,9 +50,11 @@ from shared.projection.tables import shape
 from shared.reading import reporting
 from shared.sealing.log import unsealed, vault_of
 from shared.sealing.store import open_sealed
+from shared.sealing.traces import remove_traces
 from shared.store.migrate import migrate
 from shared.store.verifications import last_agreed_s
 from shared.wakeups import Wakeups, projected
+from shared.web.direct import Straight
 from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router
 from shared.web.paths import WholeSegments
@@ -65,6 +67,7 @@ PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
 GZIP_BYTES_MIN = 1_024  # a shorter answer fits into one packet as it is; the pixel has 43 bytes
 GZIP_LEVEL = 4  # 1 MB of JSON in some 10 ms, during which the process answers nobody else; level 9 takes four times as long for 5 % less
 DISK_FREE_BYTES_MIN = 64 * 1024 * 1024  # a few segments of PostgreSQL's write-ahead log, of 16 MiB each
+TRACES_S = 3.0  # of the ten seconds after which a supervisor kills a process that ends
 START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)  # pauses between tries to start; the last one again and again
 
 logger = structlog.stdlib.get_logger("touchline")
@@ -130,14 +133,12 @@ async def compose(
             checks["generation"] = Check(lambda: _generation_check(pool))
         if folder is not None:
             checks["disk"] = Check(lambda: _disk_check(folder))
-        projectors = None
+        projectors, ingest = None, None
         if Role.INGEST in roles:
             ingest = Ingest(log, pool, keys, positions, wakeups, configuration.public_url, Limits(configuration.rates))
             stack.push_async_callback(ingest.counts.close)
             stack.push_async_callback(ingest.notices.close)
             app.router.routes.extend(ingest_router(ingest).routes)
-            app.add_middleware(LimitedByAddress, limits=ingest.limits)
-            app.add_middleware(OpenToBrowsers, ingest=ingest)
         if Role.API in roles:
             readers = await stack.enter_async_context(await open_pool(url, READERS_MAX, **SERVER_SETTINGS))
             progress = ProjectionPosition(readers, wakeups)
@@ -147,7 +148,7 @@ async def compose(
             if (vault := vault_of(log)) is not None:
                 app.add_middleware(Revealing, vault=vault)
             app.add_middleware(
-                Compressed, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL
+                GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL
             )  # outside of what reads answers
         if Role.PROJECTOR in roles:
             projecting = await stack.enter_async_context(
@@ -162,11 +163,21 @@ async def compose(
                 lambda: _tidy(pool, log),
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)
+            stack.push_async_callback(_leave_no_traces, pool, log)
         app.include_router(operations_router(checks))
+        if ingest is not None:
+            _answer_browsers(app, ingest)
         proxies = [proxy.strip() for proxy in configuration.trusted_proxies.split(",")]
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
         _complete_document(app)
         return Running(app, pool, log, generation, projectors, stack.pop_all())
+
+
+def _answer_browsers(app: FastAPI, ingest: Ingest) -> None:
+    """Add the layers of the calls of browsers. They are outside of all layers that these calls do not need, which are added before."""
+    app.add_middleware(Straight, routes=app.router.routes, handlers=app.exception_handlers)
+    app.add_middleware(LimitedByAddress, limits=ingest.limits)
+    app.add_middleware(OpenToBrowsers, ingest=ingest)
 
 
 async def compose_patiently(
@@ -250,8 +261,24 @@ async def _tidy(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
     await drop_expired(pool)
     await tend_followed(pool, log.identity)
     await reporting.follow(pool)
+    if (vault := vault_of(log)) is not None:
+        await remove_traces(pool, vault)
     for whole, began_s in (await last_agreed_s(pool)).items():
         metrics.VERIFIED.labels("everything" if whole else "sample").set(began_s)
+
+
+async def _leave_no_traces(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
+    """At the end of a process: what was forgotten in its last seconds is removed from the files, if that does not take long."""
+    if (vault := vault_of(log)) is None:
+        return
+    try:
+        async with asyncio.timeout(TRACES_S):
+            await remove_traces(pool, vault)
+    except (asyncpg.PostgresError, *AWAY) as error:
+        logger.warning(
+            "deleted rows of forgotten contacts stay in files: `VACUUM (FULL) touchline.dead_letter` and a checkpoint remove them",
+            error=error_text(error),
+        )
 
 
 async def _log_check(log: EventLog) -> str:
@@ -302,6 +329,7 @@ def _app() -> FastAPI:
     app = FastAPI(
         title="Touchline", version="0.1.0", docs_url=None, redoc_url=None,
         description="Which campaign earned what, and why.",
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `/metrics` tells it, and to look whether it is wanted takes time
     )  # fmt: skip
     app.add_middleware(Timed)
     app.add_middleware(WholeSegments)

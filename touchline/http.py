@@ -7,9 +7,10 @@ the application does not see, have the form of a problem (`application/problem+j
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared.events.limits import HEADERS_BYTES_MAX
 
@@ -17,6 +18,41 @@ HEAD_S = 10.0  # from the first moment of a connection, or the first byte of a f
 REST_S = 5.0  # a body that nobody reads may go on for so long: whoever sends it reads the answer afterwards
 ABANDON_S = 2.0  # at the end of the process, a body may take so long to come
 FEED_BYTES = 16 * 1024  # given to the parser at once while a head is read
+CONTINUE = b"HTTP/1.1 100"
+
+
+class _Together:
+    """A connection as one request sees it: the head of the answer is written together with the first part of its body.
+
+    To write is a call of the operating system, which for a short answer takes longer than most of what makes the answer. Only a head that
+    tells how long the body is waits for it, and no `100 Continue`.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self._begun = False
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Write, or keep the head of the answer until the next call."""
+        if self._begun:
+            self._transport.write(self._head + data if self._head else data)
+            self._head = b""
+        elif data.startswith(CONTINUE):
+            self._transport.write(data)
+        else:
+            self._begun = True
+            if b"\r\ncontent-length: " in data:
+                self._head = data
+            else:
+                self._transport.write(data)
+
+    def close(self) -> None:
+        """Close the connection after what is kept is written."""
+        if self._head:
+            self.write(b"")
+        self._transport.close()
 
 
 class Protocol(HttpToolsProtocol):
@@ -72,6 +108,11 @@ class Protocol(HttpToolsProtocol):
             self._too_long()
             return
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["method"] != "HEAD":  # whose answer has no body
+            cycle.transport = _Together(self.transport)  # type: ignore[assignment]
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body has come: pass it on, if the application still reads."""

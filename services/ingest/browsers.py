@@ -10,7 +10,6 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from fastapi import Request
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +18,7 @@ from shared.access.keys import KEY_FORM, PREFIX, Access, KeyRing
 from shared.access.origins import allows
 from shared.database import AWAY
 from shared.web.access import CHALLENGE, IN_URL, IN_URL_SAYS, allow, key_of
+from shared.web.headers import header
 from shared.web.problems import Problem
 
 EVENTS = "/v1/events"
@@ -59,12 +59,12 @@ class OpenToBrowsers:
         if not events and (scope["type"] != "http" or not scope["path"].startswith(PATHS)):
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        if "origin" not in headers:
+        origin = header(scope, b"origin")
+        if origin is None:
             await self.app(scope, receive, send)
             return
         if events and scope["method"] == "OPTIONS":
-            if problem := await self._refuses(scope, headers):
+            if problem := await self._refuses(scope, origin):
                 await problem.response()(scope, receive, send)
             else:
                 await self.with_cookie(scope, receive, send)
@@ -73,7 +73,7 @@ class OpenToBrowsers:
 
         async def readable(message: Message) -> None:
             if message["type"] == "http.response.start" and not secret:
-                message["headers"] = [*message["headers"], (_CORS[0], headers["origin"].encode("latin-1")), *_READABLE]
+                message["headers"] = [*message["headers"], (_CORS[0], origin.encode("latin-1")), *_READABLE]
             await send(message)
 
         async def sending(message: Message) -> None:
@@ -81,13 +81,13 @@ class OpenToBrowsers:
                 message = {**message, "headers": [each for each in message["headers"] if each[0].lower() not in _CORS]}
             await send(message)
 
-        scope = {**scope, _SECRET: secret}
+        scope[_SECRET] = secret
         if events:  # the same as `with_cookie` would answer, for the call that comes with every page
             await self.app(scope, receive, readable)
         else:
             await self.any_page(scope, receive, sending)
 
-    async def _refuses(self, scope: Scope, headers: Headers) -> Problem | None:
+    async def _refuses(self, scope: Scope, origin: str) -> Problem | None:
         """The refusal of a preflight request whose URL has a key that its page must not use; None if it has none, or may."""
         keys = parse_qs(scope["query_string"].decode("latin-1")).get(IN_URL)
         if not keys:
@@ -100,7 +100,7 @@ class OpenToBrowsers:
             return None
         if access is None:
             return None
-        return _refused_origin(self.ingest, access, headers["origin"])
+        return _refused_origin(self.ingest, access, origin)
 
 
 def keep_from_browsers(request: Request) -> None:
@@ -154,7 +154,7 @@ def check_origin(ingest: Ingest, access: Access, request: Request) -> None:
         if access.origins is not None and (problem := _refused_origin(ingest, access, origin_of(request))):
             keep_from_browsers(request)
             raise problem
-    elif (origin := request.headers.get("origin")) is not None:
+    elif (origin := header(request.scope, b"origin")) is not None:
         keep_from_browsers(request)
         if urlsplit(origin).netloc != request.headers.get("host"):
             ingest.notices.add(access, origin, "secret_key_in_browser")
@@ -171,9 +171,9 @@ def note_invalid(ingest: Ingest, request: Request, key: str) -> None:
 
 def origin_of(request: Request) -> str | None:
     """The origin of the page that sent the request, by `Origin`, else by `Referer`; None if the request says neither."""
-    if (origin := request.headers.get("origin")) is not None:
+    if (origin := header(request.scope, b"origin")) is not None:
         return origin
-    if (referrer := request.headers.get("referer")) is None:
+    if (referrer := header(request.scope, b"referer")) is None:
         return None
     try:
         parts = urlsplit(referrer)

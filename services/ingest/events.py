@@ -36,6 +36,7 @@ from shared.store.producer_counts import Outcome
 from shared.web.access import IN_URL
 from shared.web.body import receive, too_large
 from shared.web.direct import Direct
+from shared.web.headers import header
 from shared.web.parameters import Parameter, declared
 from shared.web.problems import Problem
 
@@ -61,12 +62,14 @@ def routes(ingest: Ingest) -> APIRouter:
         ingest.limits.check_key(access)
         key: KeyClass = "server" if access.scope == "server" else "collect"
         bytes_max = REQUEST_BYTES_SERVER_MAX if key == "server" else REQUEST_BYTES_MAX
-        user_agent = request.headers.get("user-agent") if key == "collect" else None
+        user_agent = header(request.scope, b"user-agent") if key == "collect" else None
         body = b""
         try:
-            with too_large_counted(ingest, access):
-                body = await receive(request, bytes_max)
-                sent = _events_of(request, body, bytes_max)
+            body = await receive(request, bytes_max)
+            sent = _events_of(request, body, bytes_max)
+        except Problem as problem:
+            count_too_large(ingest, access, problem)
+            raise
         except UnreadableBody as error:
             if error.kept:
                 refusal = Refusal(0, None, error.code, None, str(error))
@@ -127,15 +130,20 @@ def too_large_counted(ingest: Ingest, access: Access, producer: str = PRODUCER) 
     try:
         yield
     except Problem as problem:
-        if problem.status == TOO_LARGE:
-            count(ingest, access, 0, [problem.code], producer)
+        count_too_large(ingest, access, problem, producer)
         raise
+
+
+def count_too_large(ingest: Ingest, access: Access, problem: Problem, producer: str = PRODUCER) -> None:
+    """Count a refusal if it is that of a body which is too large."""
+    if problem.status == TOO_LARGE:
+        count(ingest, access, 0, [problem.code], producer)
 
 
 async def append(ingest: Ingest, workspace: str, records: list[Record]) -> Position:
     """Append records to the log; answers the position after them when they are durable. Raises `LogUnavailable`."""
     position = await ingest.log.append(workspace, list(map(encode_record, records)))
-    metrics.EVENTS.labels("accepted").inc(len(records))
+    metrics.ACCEPTED.inc(len(records))
     return position
 
 
@@ -167,7 +175,7 @@ class UnreadableBody(BadRequest):
 
 def _events_of(request: Request, sent: bytes, bytes_max: int) -> Sent:
     """Decompress a body and split it into events. Raises `UnreadableBody`, or a 413 or 415 `Problem`."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = (header(request.scope, b"content-encoding") or "identity").strip().lower()
     if encoding in ("gzip", "zstd"):
         try:
             body = unpacked(sent, encoding, bytes_max)
@@ -180,7 +188,7 @@ def _events_of(request: Request, sent: bytes, bytes_max: int) -> Sent:
         body = sent
     else:
         raise Problem(415, "unsupported_encoding", f"content-encoding {encoding!r}; gzip and zstd are understood")
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = (header(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
     try:
         return read_request(body, ndjson=content_type in NDJSON_TYPES)
     except BadRequest as error:

@@ -38,23 +38,24 @@ class LimitedByAddress:
         if address is None:
             await self.app(scope, receive, send)
             return
-        request = Request(scope)
         if wait_s := buckets.wait_s(address, time.monotonic()):
             metrics.RATE_LIMITED.labels("address").inc()
-            await self._refusal(request, wait_s)(scope, receive, send)
+            await self._refusal(scope, wait_s)(scope, receive, send)
             return
-        secret = (key_of(request) or "").startswith(PREFIX["server"])
-        buckets.take(address, 0 if secret else 1, time.monotonic())
+        if not (key_of(Request(scope)) or "").startswith(PREFIX["server"]):
+            buckets.take(address, 1, time.monotonic())
+            await self.app(scope, receive, send)
+            return
 
         async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == UNAUTHORIZED and secret:
+            if message["type"] == "http.response.start" and message["status"] == UNAUTHORIZED:
                 buckets.take(address, 1, time.monotonic())
             await send(message)
 
         await self.app(scope, receive, sending)
 
-    def _refusal(self, request: Request, wait_s: int) -> Response:
-        if request.url.path == PIXEL:
+    def _refusal(self, scope: Scope, wait_s: int) -> Response:
+        if scope["path"] == PIXEL:
             headers = NO_STORE | {"Retry-After": str(wait_s), "Touchline-Refused": "rate_limited"}
             return Response(GIF, 429, headers, "image/gif")
         most = self.limits.rates.address_requests_per_s

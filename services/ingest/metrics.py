@@ -7,6 +7,7 @@ EVENTS = Counter(
     "Events that came in, by outcome: accepted, refused, or lost (the pixel, while the log cannot be reached)",
     ["outcome"],
 )
+ACCEPTED = EVENTS.labels("accepted")
 MESSAGES = Counter("touchline_producer_messages", "Messages of outside producers, by outcome", ["producer", "outcome"])
 DEAD_LETTERS = Counter(
     "touchline_ingest_dead_letters", "Refused events that were kept as dead letters, by reason", ["reason"]

@@ -39,7 +39,9 @@ class Projectors:
         self, log: EventLog, assignment: Assignment, followed: Callable[[], Awaitable[Mapping[str, bool]]],
         make: Callable[[EventLog, str, int, Passed], Worker], tidy: Callable[[], Awaitable[object]],
     ) -> None:  # fmt: skip
-        """`tidy` is called every `TIDY_EVERY_S`: it drops expired generations and adds table partitions before they are needed."""
+        """`tidy` is called every `TIDY_EVERY_S`: it drops expired generations, adds table partitions before they are needed, and
+        removes forgotten contacts from files.
+        """
         self._log, self._assignment, self._followed, self.make = log, assignment, followed, make
         self._tidy_up = tidy
         self._held: set[int] = set()
@@ -140,7 +142,7 @@ class Projectors:
             try:
                 await self._tidy_up()
             except (asyncpg.PostgresError, *AWAY) as error:
-                logger.warning("removing old generations or adding partitions failed", error=error_text(error))
+                logger.warning("tidying the store failed; it is tried again", error=error_text(error))
             await asyncio.sleep(TIDY_EVERY_S)
 
     async def _tell_lag(self, place: Place, worker: Worker) -> None:

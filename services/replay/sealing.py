@@ -27,6 +27,7 @@ from shared.sealing.log import seal_all, vault_of
 from shared.sealing.names import PSEUDONYM, Name, key_of
 from shared.sealing.reveal import pseudonyms_of, revealed
 from shared.sealing.store import BEGIN, key_file, sealed_by
+from shared.sealing.traces import leave_write_ahead_log, remove_traces
 from shared.sealing.vault import JOINED, Vault
 
 ROWS = 200  # of the log, of some 60 kB each, in one transaction
@@ -120,18 +121,6 @@ async def seal_store_on_kafka(
         await create_generation(connection, Generation("g1", new.identity, new.partitions), live=True)
     await leave_write_ahead_log(pool)
     return done
-
-
-async def leave_write_ahead_log(pool: Any) -> None:
-    """Let PostgreSQL remove the files of its write-ahead log that hold what was just deleted, or take them for new ones (`wal_recycle`).
-
-    Otherwise they would stay until enough has been written. A role that may not do this leaves it to the next checkpoints.
-    """
-    try:
-        await pool.execute("SELECT pg_switch_wal()")
-        await pool.execute("CHECKPOINT")
-    except asyncpg.InsufficientPrivilegeError as error:
-        logger.warning("the write-ahead log keeps what was deleted until its files are removed", error=str(error))
 
 
 async def _is_sealed_by(pool: Any, master: MasterKey) -> bool:
@@ -232,9 +221,7 @@ async def forget_contact(resources: Resources, workspace: str, name: str) -> dic
     position: Position = await resources.log.append(workspace, [msgspec.json.encode(record)])
     async with resources.pool.acquire() as connection, connection.transaction():
         letters += (await forget(connection, vault, live.name, workspace, [key_of(pseudonym)]))[1]
+    vault.deleted("person")  # by this command, or by a projector that was faster
     vault.drop_cache()
-    await resources.pool.execute("VACUUM touchline.person")
-    if letters:
-        await resources.pool.execute("VACUUM (FULL) touchline.dead_letter")  # else their texts would stay in its files
-    await leave_write_ahead_log(resources.pool)
+    await remove_traces(resources.pool, vault)
     return {"names": names, "dead_letters": letters, "position": str(position)}

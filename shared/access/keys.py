@@ -176,6 +176,8 @@ class KeyRing:
             return None
         try:
             async with asyncio.timeout(ASK_S), self._asking:
+                if (found := self._known.get(sha256_)) is not None and now_s - found.asked_s < CACHE_S:
+                    return found.access  # another request has asked meanwhile
                 row = await self._pool.fetchrow(FIND, sha256_)
         except AWAY:
             if known is None or now_s - known.answered_s > STALE_S:

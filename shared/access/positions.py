@@ -5,7 +5,7 @@ is plain, `pPARTITION-OFFSET`, as `touchline status` prints it. In every other w
 database and the workspace's id: equal positions give equal texts, and a client can read nothing else from them.
 """
 
-from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import blake2b
 
 import asyncpg
@@ -19,6 +19,7 @@ HALF = (1 << HALF_BITS) - 1
 OFFSET_BITS = 48  # 281 trillion events
 PREFIX = "q"
 DIGITS = 16
+WORKSPACES_CACHED = 1_024  # whose keys are remembered, some 600 bytes each
 
 IDENTIFIER = """
 SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -31,6 +32,7 @@ class Positions:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = blake2b(secret, digest_size=32).digest()
+        self._keys_of = lru_cache(WORKSPACES_CACHED)(self._keys)
 
     @classmethod
     async def of(cls, pool: "asyncpg.Pool[asyncpg.Record]") -> "Positions":
@@ -43,7 +45,7 @@ class Positions:
             return str(position)
         block = position.partition << OFFSET_BITS | position.offset
         left, right = block >> HALF_BITS, block & HALF
-        for key in self._keys(workspace):
+        for key in self._keys_of(workspace):
             left, right = right, left ^ _mixed(key, right)
         return f"{PREFIX}{left << HALF_BITS | right:0{DIGITS}x}"
 
@@ -55,13 +57,13 @@ class Positions:
             raise ValueError(f"{text[:50]!r} is not a position")
         block = int(text[len(PREFIX) :], 16)
         left, right = block >> HALF_BITS, block & HALF
-        for key in reversed(list(self._keys(workspace))):
+        for key in reversed(self._keys_of(workspace)):
             left, right = right ^ _mixed(key, left), left
         block = left << HALF_BITS | right
         return Position(block >> OFFSET_BITS, block & ((1 << OFFSET_BITS) - 1))
 
-    def _keys(self, workspace: str) -> Iterator[bytes]:
-        yield from (blake2b(workspace.encode(), key=self._secret, salt=bytes([n])).digest() for n in range(ROUNDS))
+    def _keys(self, workspace: str) -> tuple[bytes, ...]:
+        return tuple(blake2b(workspace.encode(), key=self._secret, salt=bytes([n])).digest() for n in range(ROUNDS))
 
 
 def _mixed(key: bytes, half: int) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -43,10 +42,16 @@ Commit = Callable[[int, Sequence[Call[Payload]]], Awaitable[int]]
 
 
 class GroupCommit(Generic[Payload]):
-    """Bounds and groups appends. `commit` raises `LogUnavailable` when it fails; every append of the group raises it then."""
+    """Bounds and groups appends. `commit` raises `LogUnavailable` when it fails; every append of the group raises it then.
 
-    def __init__(self, commit: Commit[Payload], events_max: int, bytes_max: int) -> None:
-        self._commit = commit
+    `rest`, if there is one, is called when nothing waits for a partition any more; it raises nothing.
+    """
+
+    def __init__(
+        self, commit: Commit[Payload], events_max: int, bytes_max: int,
+        rest: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
+        self._commit, self._rest = commit, rest
         self._events_max, self._bytes_max = events_max, bytes_max
         self._waiting: defaultdict[int, list[Call[Payload]]] = defaultdict(list)
         self._writers: dict[int, asyncio.Task[None]] = {}
@@ -67,14 +72,21 @@ class GroupCommit(Generic[Payload]):
         self._waiting[partition].append(call)
         if partition not in self._writers:
             self._writers[partition] = asyncio.create_task(self._write(partition))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(APPEND_WAIT_S):
-                return await call.done
+        patience = loop.call_later(APPEND_WAIT_S, self._give_up, partition, call)
+        try:
+            return await call.done
+        finally:
+            patience.cancel()
+
+    def _give_up(self, partition: int, call: Call[Payload]) -> None:
+        """Let a call that has waited too long raise `LogUnavailable`. Values that are being written already may still become durable."""
+        if call.done.done():
+            return
         if call in self._waiting[partition]:
             self._waiting[partition].remove(call)
-            self._pend(-size)
+            self._pend(-call.size)
         UNAVAILABLE.labels("slow").inc()
-        raise LogUnavailable(f"partition {partition} has not answered for {APPEND_WAIT_S:g} s")
+        call.done.set_exception(LogUnavailable(f"partition {partition} has not answered for {APPEND_WAIT_S:g} s"))
 
     def _pend(self, size: int) -> None:
         self._pending_bytes += size
@@ -101,6 +113,9 @@ class GroupCommit(Generic[Payload]):
                             call.done.set_result(Position(partition, base))
                 finally:
                     self._pend(-sum(call.size for call in calls))
+                if self._rest is not None and not self._waiting[partition]:
+                    self._began_s.pop(partition, None)
+                    await self._rest(partition)
         finally:
             del self._writers[partition]
             self._began_s.pop(partition, None)

@@ -1,6 +1,7 @@
 """How is a PostgreSQL table a log?
 
-One row holds the values of one append, like a record batch of Kafka: a row costs the same for one event as for a thousand.
+One row holds the values of one append, like a record batch of Kafka: a row costs the same for one event as for a thousand. Small appends
+that are written together share rows: sixteen events compressed together take a sixth of the time, and leave a quarter of the bytes.
 Appends to a partition are serialised by the row lock on its counter, held until the commit, so no reader can see offset
 n + 1 before n. Concurrent appends of one process share a transaction (group commit).
 """
@@ -10,7 +11,8 @@ import itertools
 import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -26,6 +28,8 @@ PARTITIONS = 4  # cannot change once the database is created
 GROUP_EVENTS_MAX = 20_000  # in one transaction; bounds how long its row lock is held
 GROUP_BYTES_MAX = 16 * 1024 * 1024
 LOCK_AGAIN_S = 1.0
+ALONE_MIN = 32  # values of an append that has a row of its own, compressed when it comes
+SHARED_MAX = 128  # values in a row of small appends: who looks one up decompresses some 40 kB
 COMPRESS_LEVEL = 1  # zstd: leaves a fifth of the bytes, for about half a microsecond an event
 LOOKED_UP_MAX = 250  # offsets in one query: each may be in another row, of some 60 kB
 READ_BYTES_MAX = (
@@ -71,6 +75,19 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
+Payload = bytes | Sequence[bytes]
+"""Of an append: its values encoded and compressed, or, if they are few, as they are."""
+
+
+class _Row(NamedTuple):
+    """A row of the log: after how many others of its group its first value stands, how many it has, whose they are, and the values."""
+
+    place: int
+    events: int
+    workspace: str
+    payload: bytes
+
+
 class PostgresLog:
     """The embedded log; see `shared.log.port.EventLog`."""
 
@@ -81,7 +98,8 @@ class PostgresLog:
         self.partitions = partitions
         self._pool, self._owns_wakeups = pool, wakeups is None
         self._wakeups = wakeups or Wakeups(pool)
-        self._group = GroupCommit[bytes](self._commit, GROUP_EVENTS_MAX, GROUP_BYTES_MAX)
+        self._group = GroupCommit[Payload](self._commit, GROUP_EVENTS_MAX, GROUP_BYTES_MAX, self._rest)
+        self._held: dict[int, asyncpg.pool.PoolConnectionProxy[asyncpg.Record]] = {}  # of partitions that are written
         self._full_at_s: float | None = None
         self._compress = zstandard.ZstdCompressor(level=COMPRESS_LEVEL).compress
         self._decompress = zstandard.ZstdDecompressor().decompress
@@ -91,21 +109,51 @@ class PostgresLog:
         partition = partition_of(workspace, self.partitions)
         if not values:
             return Position(partition, await self.end(partition))
+        if len(values) < ALONE_MIN:
+            return await self._group.append(partition, workspace, len(values), sum(map(len, values)), values)
         payload = self._compress(_encode(values))
         return await self._group.append(partition, workspace, len(values), len(payload), payload)
 
-    async def _commit(self, partition: int, calls: Sequence[Call[bytes]]) -> int:
-        total = sum(call.count for call in calls)
-        places = list(itertools.accumulate((call.count for call in calls), initial=0))[:-1]
+    async def _commit(self, partition: int, calls: Sequence[Call[Payload]]) -> int:
+        rows = list(self._rows(calls))
+        total = sum(row.events for row in rows)
         with self._room(), _available():
-            base = await self._pool.fetchval(
-                APPEND, partition, total, places, [c.count for c in calls], [c.workspace for c in calls],
-                [c.payload for c in calls],
-            )  # fmt: skip
+            if (connection := self._held.get(partition)) is None:
+                connection = self._held[partition] = await self._pool.acquire()
+            try:
+                base = await connection.fetchval(APPEND, partition, total, *map(list, zip(*rows, strict=True)))
+            except BaseException:
+                await self._rest(partition)
+                raise
             if base is None:
                 raise LogUnavailable(f"the log has no partition {partition}")
         self._wakeups.announce(appended(partition))
         return int(base)
+
+    def _rows(self, calls: Sequence[Call[Payload]]) -> Iterator[_Row]:
+        """The rows of a group of appends, in their order: small ones of a workspace that follow one another are in one row."""
+        place = 0
+        together: list[bytes] = []
+        for call, following in itertools.pairwise([*calls, None]):
+            assert call is not None
+            if isinstance(call.payload, bytes):
+                yield _Row(place, call.count, call.workspace, call.payload)
+                place += call.count
+                continue
+            together += call.payload
+            if (
+                following is None or isinstance(following.payload, bytes) or following.workspace != call.workspace
+                or len(together) + following.count > SHARED_MAX
+            ):  # fmt: skip
+                yield _Row(place, len(together), call.workspace, self._compress(_encode(together)))
+                place += len(together)
+                together = []
+
+    async def _rest(self, partition: int) -> None:
+        """Give the connection of a partition back, for nothing waits to be written there; or because it may be broken."""
+        if (connection := self._held.pop(partition, None)) is not None:
+            with suppress(*AWAY, asyncpg.PostgresError):  # then the pool makes a new one
+                await self._pool.release(connection)
 
     @contextmanager
     def _room(self) -> Iterator[None]:

@@ -61,6 +61,8 @@ class KnownAccepting:
         known = self._known.get(workspace)
         if known is not None and now_s - known.asked_s < CACHE_S:
             return known.accepting
+        if known is not None:
+            known.asked_s = now_s  # requests that come until the answer is there do not ask as well
         try:
             async with asyncio.timeout(ASK_S):
                 accepting = await accepting_of(self._pool, workspace)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from unicodedata import normalize
 from urllib.parse import unquote, unquote_plus
 
@@ -13,6 +14,7 @@ KEPT_PARAMETERS = frozenset(
     {*IDS, *OWN, *CLICK_IDS, "source", "utm_id", *(name for names in UTM.values() for name in names)}
 )
 """The parameters of a URL that rules read for every workspace; their values stay as they are."""
+CACHED_PARAMETERS = 1_024  # names of parameters; a site has a few
 _ROUTE_OR_PARAMETERS = re.compile(r"!?/|.*[=?&]", re.DOTALL)
 _PARAMETER = re.compile(r"(?P<name>[^=&;?#]*)=(?P<value>[^&;#]*)")
 
@@ -50,6 +52,13 @@ def values_in(url: str) -> Iterable[str]:
 
 def _told(found: re.Match[str]) -> str | None:
     """The decoded value of a parameter; None if it stays as it is."""
-    name = unquote_plus(found["name"].rpartition("/")[2]).lower().removeprefix("amp;").partition("[")[0]
+    if _is_kept(found["name"]):
+        return None
     told = normalize("NFC", unquote_plus(found["value"]))
-    return None if name in KEPT_PARAMETERS or not told.strip() or PSEUDONYM.fullmatch(told) else told
+    return None if not told.strip() or PSEUDONYM.fullmatch(told) else told
+
+
+@lru_cache(CACHED_PARAMETERS)
+def _is_kept(name: str) -> bool:
+    """Whether rules read the parameter of this name, as it is written."""
+    return unquote_plus(name.rpartition("/")[2]).lower().removeprefix("amp;").partition("[")[0] in KEPT_PARAMETERS

@@ -1,7 +1,7 @@
 """How is a contact forgotten? All rows of the vault that name it are deleted, and the dead letters that name it.
 
 This is done in the transaction that projects the `contact_forgotten`: the projection then knows every identifier and visitor that events
-before it have joined with the contact. No row of the projection changes.
+before it have joined with the contact. No row of the projection changes. `shared.sealing.traces` removes it from the files afterwards.
 """
 
 import json
@@ -36,6 +36,8 @@ async def forget(
     keys = set(identifiers)
     keys |= {row[0] for row in await connection.fetch(JOINED.format(g=generation), workspace, list(identifiers))}
     rows = await connection.fetch(DELETE, workspace, list(keys))
+    if rows:
+        vault.deleted("person")
     return len(rows), await _drop_letters(connection, vault, workspace, rows)
 
 
@@ -55,6 +57,7 @@ async def _drop_letters(connection: Any, vault: Vault, workspace: str, rows: Col
         found = [row["dead_letter_id"] for row in page if any(map(naming.search, texts_of(row)))]
         if found:
             await connection.execute(DROP_LETTERS, workspace, found)
+            vault.deleted("dead_letter")
             dropped += len(found)
     return dropped
 

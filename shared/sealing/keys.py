@@ -11,6 +11,7 @@ import os
 from functools import lru_cache, partial
 from pathlib import Path
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
@@ -19,6 +20,7 @@ MASTER_KEY_FILE = "master.key"
 DIGEST_BYTES = 15  # 24 characters of base32, without padding; 120 bits do not collide
 PSEUDONYM_CHARACTERS = 24  # random ones, of five bits each
 SEED_BYTES = 16  # of which the key of a person is derived
+RANDOM_BYTES = 4_096  # for some 100 new persons
 CACHED_DIGESTS = 16_384  # about 4 MB
 CACHED_WORKSPACES = 1_024
 
@@ -85,14 +87,11 @@ class MasterKey:
         return opened[:SEED_BYTES], opened[SEED_BYTES:].decode()
 
 
-class PersonKey:
+class PersonKey(msgspec.Struct, gc=False):  # of ten thousands of persons, which the garbage collector need not visit
     """Seals and opens texts under the key of one person."""
 
-    __slots__ = ("_made", "seed")
-
-    def __init__(self, seed: bytes) -> None:
-        self.seed = seed
-        self._made: AESSIV | None = None  # of most persons nothing is sealed
+    seed: bytes
+    _made: AESSIV | None = None  # of most persons nothing is sealed
 
     def _cipher(self) -> AESSIV:
         if self._made is None:
@@ -125,9 +124,35 @@ def written(digest: bytes) -> str:
 _RANDOM = "".join(_CHARACTERS[byte % 32] for byte in range(256)).encode()
 
 
+class _Random:
+    """Random bytes of the operating system, asked for in one call for many names. A process that forks gives none to its child."""
+
+    def __init__(self) -> None:
+        self._left = memoryview(b"")
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self._left = memoryview(b"")
+
+    def take(self, size: int) -> bytes:
+        """So many random bytes, which nobody else gets."""
+        if len(self._left) < size:
+            self._left = memoryview(os.urandom(RANDOM_BYTES))
+        taken, self._left = bytes(self._left[:size]), self._left[size:]
+        return taken
+
+
+_random = _Random()
+
+
 def new_pseudonym() -> str:
     """A random text that stands for a name, 24 characters a-z and 2-7; nothing can be computed from it."""
-    return os.urandom(PSEUDONYM_CHARACTERS).translate(_RANDOM).decode()
+    return _random.take(PSEUDONYM_CHARACTERS).translate(_RANDOM).decode()
+
+
+def new_seed() -> bytes:
+    """What the key of a new person is derived from."""
+    return _random.take(SEED_BYTES)
 
 
 def new_master_key(file: Path) -> MasterKey:

@@ -5,19 +5,19 @@ the key that the person's other texts are sealed with. Without the row nobody ca
 """
 
 import asyncio
-import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import asyncpg
+import msgspec
 
 from shared.database import AWAY, error_text
 from shared.log.port import LogUnavailable
 from shared.sealing.addresses import without_values
-from shared.sealing.keys import SEED_BYTES, MasterKey, PersonKey, new_pseudonym
+from shared.sealing.keys import MasterKey, PersonKey, new_pseudonym, new_seed
 from shared.sealing.names import SUFFIX, Name, key_of
 from shared.wakeups import Wakeups
 
@@ -26,9 +26,12 @@ CACHED_PERSONS = 65_536  # about 60 MB; an hour's visitors of a busy workspace
 FORGOTTEN = "forgotten"  # the topic of `shared.wakeups`: caches of persons are dropped
 PAGE = 5_000  # names in one statement
 TOGETHER_S = (
-    0.01  # while requests overlap, new persons wait for others: a statement costs as much processor time as ten persons
+    0.02  # while requests overlap, new persons wait for others: a statement costs as much processor time as ten persons
 )
 ATTEMPTS = 3  # at adding names that others add, or free for a new contact, at the same time
+
+Table = Literal["person", "dead_letter"]
+"""A table of the schema `touchline` that has rows of forgotten contacts."""
 
 KNOWN = """
 SELECT workspace_id, digest, pseudonym, sealed FROM touchline.person WHERE workspace_id = $1 AND digest = ANY($2::text[])
@@ -57,7 +60,7 @@ UNION SELECT o.person FROM {g}.identity_interval o JOIN ws USING (ws) JOIN conta
 """  # all identifiers of the contacts that these identifiers name, and all their visitors
 
 
-class Person(NamedTuple):
+class Person(msgspec.Struct, frozen=True, gc=False):
     """A name's pseudonym, and the key that the person's texts are sealed with."""
 
     pseudonym: str
@@ -110,6 +113,13 @@ class Vault:
         self._asking: asyncio.Task[None] | None = None
         self._url = lru_cache(CACHED_URLS)(self._without_values)
         self._heard = 0 if wakeups is None else wakeups.count(FORGOTTEN)
+        self._deleting: set[Table] = set()
+        self.traces: set[Table] = set()
+        """Tables from whose rows this process has deleted something that still stands in their files; see `shared.sealing.traces`."""
+
+    def deleted(self, table: Table) -> None:
+        """Note, in a transaction, that rows of forgotten contacts are deleted. After its commit `drop_cache` is called."""
+        self._deleting.add(table)
 
     def _drop_what_others_forgot(self) -> None:
         if self._wakeups is not None and (heard := self._wakeups.count(FORGOTTEN)) != self._heard:
@@ -122,6 +132,11 @@ class Vault:
 
     def drop_cache(self) -> None:
         """Drop what this process remembers, and let other processes do so. Call it after the commit of what was forgotten."""
+        self.traces |= self._deleting
+        self._deleting.clear()
+        self._drop_everywhere()
+
+    def _drop_everywhere(self) -> None:
         self._forget_what_is_remembered()
         if self._wakeups is not None:
             self._wakeups.announce(FORGOTTEN)
@@ -145,7 +160,7 @@ class Vault:
                 self._batch.kept.add_done_callback(lambda kept: kept.cancelled() or kept.exception())
             if self._asking is None:
                 self._asking = asyncio.create_task(self._ask_all())
-            person = Person(self._pseudonym(workspace, name), PersonKey(os.urandom(SEED_BYTES)))
+            person = Person(self._pseudonym(workspace, name), PersonKey(new_seed()))
             new = self._new[workspace, name] = person, self._batch
             self._batch.new[workspace, name] = person
         person, batch = new
@@ -337,7 +352,7 @@ class Vault:
                 await connection.execute(HIDE, workspace, list(joined))
         except (*AWAY, asyncpg.PostgresError) as error:
             raise LogUnavailable(f"the vault of names: {error_text(error)}") from error
-        self.drop_cache()
+        self._drop_everywhere()
 
 
 def named(master: MasterKey, rows: Iterable[Any]) -> dict[str, tuple[str, PersonKey]]:

@@ -1,42 +1,82 @@
 """How is a request's body read? After its key was checked, up to a size limit and a time limit."""
 
 import asyncio
+from collections.abc import Awaitable, Generator
+from typing import Any
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
+from shared.web.headers import header
 from shared.web.problems import Problem
 
 BODY_S = 60.0  # for all of a body: 10 MiB at 175 KB/s
 PAUSE_S = 10.0  # the longest pause between two parts of a body
 
 
+class _Begun:
+    """A call for a message that is run at once until it ends or waits for the first time. `message` is its message, None if it waits.
+
+    `await` gives the message, after the call has waited.
+    """
+
+    def __init__(self, receiving: Awaitable[Message]) -> None:
+        self.message: Message | None = None
+        self._receiving = receiving.__await__()
+        try:
+            self._waits_for = next(self._receiving)
+        except StopIteration as ended:
+            self.message = ended.value
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        while self.message is None:
+            try:
+                try:
+                    told = yield self._waits_for
+                except BaseException as error:
+                    self._waits_for = self._receiving.throw(error)
+                else:
+                    self._waits_for = self._receiving.send(told)
+            except StopIteration as ended:
+                self.message = ended.value
+        return self.message
+
+
 async def receive(request: Request, bytes_max: int) -> bytes:
     """The body as sent. Raises a 408 or 413 `Problem`, or `ClientDisconnect`; holds hardly more than `bytes_max` in memory."""
-    declared = request.headers.get("content-length", "")
+    declared = header(request.scope, b"content-length") or ""
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > bytes_max):
         raise too_large(bytes_max)
+    first = _Begun(request.receive())
+    if first.message is not None and not first.message.get("more_body", False):
+        return _part(first.message, 0, bytes_max)  # most bodies come with their head, and need no timer
     chunks, size = [], 0
     loop = asyncio.get_running_loop()
     ends_s = loop.time() + BODY_S
     try:
         async with asyncio.timeout(PAUSE_S) as patience:
-            more = True
-            while more:
+            message = await first
+            while True:
+                chunks.append(_part(message, size, bytes_max))
+                size += len(chunks[-1])
+                if not message.get("more_body", False):
+                    return b"".join(chunks)
+                patience.reschedule(min(ends_s, loop.time() + PAUSE_S))
                 message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > bytes_max:
-                    raise too_large(bytes_max)
-                chunks.append(chunk)
-                if more := message.get("more_body", False):  # most bodies come in one part, which needs no new timer
-                    patience.reschedule(min(ends_s, loop.time() + PAUSE_S))
     except TimeoutError as error:
         detail = f"the body did not arrive within {BODY_S:g} s, or no part of it within {PAUSE_S:g} s"
         raise Problem(408, "body_timeout", detail, headers={"Connection": "close"}) from error
-    return b"".join(chunks)
+
+
+def _part(message: Message, size: int, bytes_max: int) -> bytes:
+    """The part of a body that a message brings after `size` bytes. Raises `ClientDisconnect`, or a 413 `Problem` beyond `bytes_max`."""
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    part: bytes = message.get("body", b"")
+    if size + len(part) > bytes_max:
+        raise too_large(bytes_max)
+    return part
 
 
 def too_large(bytes_max: int) -> Problem:

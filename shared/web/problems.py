@@ -83,6 +83,12 @@ def add_handlers(app: FastAPI, lacks_room: Callable[[Exception], Awaitable[bool]
         return Problem(422, "bad_parameter", f"{field}: {first['msg']}", field=field).response()
 
 
+def unexpected(scope: Scope, error: Exception) -> Response:
+    """Log an error that nobody expected, with its traceback; answers what the request is answered with."""
+    logger.error("a request failed", method=scope["method"], path=scope["path"], exc_info=error)
+    return Problem(500, "internal_error", "this is an error of the server; it was logged").response()
+
+
 class Unexpected:
     """Answers an unexpected error as a 500 problem, and logs it once, with its traceback."""
 
@@ -100,9 +106,7 @@ class Unexpected:
 
         try:
             await self.app(scope, receive, sending)
-        except Exception:
+        except Exception as error:
             if scope["type"] != "http" or started:
                 raise
-            logger.exception("a request failed", method=scope["method"], path=scope["path"])
-            answer = Problem(500, "internal_error", "this is an error of the server; it was logged")
-            await answer.response()(scope, receive, send)
+            await unexpected(scope, error)(scope, receive, send)

@@ -44,8 +44,13 @@ def test_the_copied_line_makes_a_page_whose_first_visit_is_shown_with_what_it_co
             "occurred_at": "2026-01-01T00:00:00Z",
         }
         assert client.post("/v1/events", json=campaign, headers=headers).status_code == 202
+        cta = {"type": "cta_clicked", "visitor_id": "of-another-page", "asset_id": "cta"}
+        beacon = client.post(f"/v1/events?k={keys['collect']}", json=cta, headers={"Origin": site.url("")})
+        assert beacon.status_code == 202
     page = opened(site, "new")
+    expect(page.locator("#arrived")).to_contain_text("CTA", timeout=PATIENCE_MS)
     page.click("text=Make a new key")
+    expect(page.locator("#now")).to_contain_text("Nothing yet, because", timeout=PATIENCE_MS)
     expect(page.locator("#line")).to_contain_text("tlc_")
     expect(page.locator("#line")).not_to_contain_text("tlc_…")
     page.fill("#host", site.touchline)

@@ -1,6 +1,7 @@
 """The PostgreSQL log keeps the contract of every log."""
 
 import asyncio
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -9,11 +10,13 @@ import pytest
 
 from shared.database import open_pool
 from shared.log.port import EventLog
-from shared.log.postgres import PARTITIONS, PostgresLog
+from shared.log.postgres import ALONE_MIN, PARTITIONS, SHARED_MAX, PostgresLog
 from tests.conftest import new_workspace
 from tests.contract.event_log import EventLogContract
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
+
+ROWS = "SELECT event_count FROM touchline.event_log WHERE partition = 2 AND base_offset >= $1 ORDER BY base_offset"
 
 
 class TestPostgresLog(EventLogContract):
@@ -52,6 +55,31 @@ class TestPostgresLog(EventLogContract):
                 read += [entry.value for entry in entries if entry.workspace == name]
                 offset = entries[-1].offset + 1
             assert read == values
+
+        runner.run(check())
+
+    def test_small_appends_that_are_written_together_share_rows_and_keep_their_places(
+        self, log: EventLog, runner: asyncio.Runner
+    ) -> None:
+        async def check() -> None:
+            assert isinstance(log, PostgresLog)
+            one, other = self.name(log, 2), self.name(log, 2)
+            begin = await log.end(2)
+            sent = [  # 200 of one workspace, then a large one, then two workspaces in turn
+                *((one, [b"small %d" % n]) for n in range(200)), (one, [b"large %d" % n for n in range(ALONE_MIN)]),
+                *(((one, other)[n % 2], [b"turn %d" % n, b"again %d" % n]) for n in range(4)),
+            ]  # fmt: skip
+            positions = await asyncio.gather(*(log.append(workspace, values) for workspace, values in sent))
+            entries = await log.read(2, begin, 1_000)
+            assert [(entry.workspace, entry.value) for entry in entries] == [
+                (w, v) for w, values in sent for v in values
+            ]
+            ends = itertools.accumulate((len(values) for _, values in sent), initial=begin)
+            assert [position.offset for position in positions] == list(ends)[1:]
+            rows = await log._pool.fetch(ROWS, begin)
+            assert sum(rows[n]["event_count"] for n in range(len(rows))) == len(entries)
+            assert len(rows) <= 1 + 2 + 1 + 4  # the first append may have been written before the others came
+            assert max(row["event_count"] for row in rows) == SHARED_MAX
 
         runner.run(check())
 

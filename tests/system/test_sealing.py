@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import secrets
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from shared.events.codec import Record, accept, decode_record, encode_record
 from shared.sealing.keys import BadMasterKey
 from shared.sealing.log import seal_all, vault_of
+from shared.sealing.traces import remove_traces
 from shared.sealing.vault import Vault
 from tests.conftest import Workspace, new_workspace
 from tests.sealed import sealed_store
@@ -37,6 +39,8 @@ FORGET = {"type": "contact_forgotten", "id": "forget", "contact": {"email": "KAR
           "occurred_at": "2024-03-01T00:00:00Z"}  # fmt: skip
 ALL = (CAMPAIGN, VISIT, FORM, PERSON, DEAL, WON)
 TRACES = ("kari", "nordmann", "crm-4711", "tromsø", "kvaløya", "cookie-of-kari")
+
+FILE = "SELECT pg_read_binary_file(pg_relation_filepath('touchline.' || $1::text))"
 
 
 @pytest.fixture
@@ -160,18 +164,64 @@ def test_an_error_names_a_contact_as_the_request_did(sealed: Workspace, run: Run
     run(check())
 
 
-def test_hubspots_privacy_deletion_forgets_the_contact(sealed: Workspace, run: Run) -> None:
+def test_hubspots_privacy_deletion_leaves_no_trace_and_changes_no_count(sealed: Workspace, run: Run) -> None:
     async def check() -> None:
         portal = await connected(sealed)
-        await sealed.send({**PERSON, "contact": {"id": "4711", "email": "kari@nordmann.example"}})
-        await sealed.project()
-        assert (await sealed.get("/v1/contacts/4711")).status_code == 200
-        deleted = portal.event(BEGIN_MS, subscriptionType="contact.privacyDeletion", objectId=4711)
+        told = [
+            portal.event(BEGIN_MS, subscriptionType="contact.creation", objectId=4711),
+            portal.changed("contact", 4711, 1, "email", "kari@nordmann.example"),
+            portal.changed("contact", 4711, 1, "hs_additional_emails", "kari@kvaløya.example"),
+            portal.changed("contact", 4711, 1, "city", "Tromsø-Kvaløya"),
+            portal.event(BEGIN_MS, subscriptionType="contact.merge", primaryObjectId=4711, mergedObjectIds=[4712]),
+            portal.event(BEGIN_MS, subscriptionType="deal.creation", objectId=9),
+            portal.changed("deal", 9, 2, "amount", "1200.50"),
+            portal.associated(4711, 9, 2),
+            portal.changed("deal", 9, 3, "dealstage", "closedwon"),
+        ]
+        identified = {**FORM, "contact": {"email": "kari@nordmann.example"}}
+        refused = portal.changed("contact", 4711, 4, "email", "kari nordmann@example")
         async with hubspot(sealed.running) as caller:
-            said = await caller.taken(deleted)
-        assert (said["mapped"], said["refused"]) == (1, [])
+            assert (await sealed.send(CAMPAIGN, VISIT, identified)).status_code == 202
+            assert (await caller.taken(*told))["mapped"] == len(told)
+            assert len((await caller.taken(refused))["refused"]) == 1
+            await sealed.project()
+            before = await overview(sealed)
+            assert before["metrics"]["influenced_deals"] == 1
+            assert (await sealed.get("/v1/contacts/4711")).json()["emails"][0].startswith("kari@")
+            deleted = portal.event(BEGIN_MS, subscriptionType="contact.privacyDeletion", objectId=4711)
+            assert await caller.taken(deleted) == {"mapped": 1, "unmapped": 0, "refused": [], "dropped": {}}
         await sealed.project()
-        assert (await sealed.get("/v1/contacts/kari@nordmann.example")).status_code == 404
+        held = await dump(sealed)
+        assert [trace for trace in TRACES if trace in held] == []
+        assert await overview(sealed) == before
+        for name in ("4711", "4712", "kari@nordmann.example", "kari@kvaløya.example"):
+            assert (await sealed.get(f"/v1/contacts/{name}")).status_code == 404
+
+    run(check())
+
+
+def test_a_forgotten_contact_is_removed_from_the_files_of_tables(sealed: Workspace, run: Run) -> None:
+    async def files() -> str:
+        pool = sealed.running.pool
+        await pool.execute("CHECKPOINT")
+        return "".join([(await pool.fetchval(FILE, table)).decode("latin-1") for table in ("person", "dead_letter")])
+
+    async def check() -> None:
+        name = f"kari-{secrets.token_hex(8)}@nordmann.example"
+        contact = {"contact": {"email": name}}
+        await sealed.send({**PERSON, **contact}, {"type": "form_submitted", "id": "refused", **contact})
+        await sealed.project()
+        assert name in await files()
+        vault = vault_of(sealed.running.log)
+        assert vault is not None
+        vault.traces.clear()  # of other tests
+        await sealed.send({**FORGET, **contact})
+        await sealed.project()
+        assert vault.traces == {"person", "dead_letter"}
+        assert name in await files()
+        await remove_traces(sealed.running.pool, vault)
+        assert name not in await files()
+        assert vault.traces == set()
 
     run(check())
 

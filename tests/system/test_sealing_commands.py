@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.processes import Up, start
+from tests.system.test_hubspot_webhooks import PATH, SECRET, signed
 from tests.system.test_sealing import ALL, TRACES
 
 
@@ -73,5 +74,30 @@ def test_a_store_with_plain_events_is_sealed_and_forgets(tmp_path: Path) -> None
     privacy(data, "export", "kari@nordmann.example", code=1)
     with up.client("read") as client:
         assert client.get("/v1/contacts/crm-4711").status_code == 404
+    deleted_by_hubspot(up)
     assert up.stop() == 0
     assert traces(data) == []
+
+
+def deleted_by_hubspot(up: Up) -> None:
+    """HubSpot tells of the same person anew, one of its messages is refused, and then it says that the person was deleted for privacy."""
+
+    def call(**said: Any) -> Any:
+        body = json.dumps(
+            [{"portalId": 62515, "eventId": 1, "objectId": 4711, "occurredAt": 1_709_251_200_000, **said}]
+        ).encode()
+        response = client.post(f"{up.url}{PATH}", content=body, headers=signed(body, up.url + PATH))
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    with up.client("admin") as client:
+        assert client.put("/v1/producers/hubspot/accounts/62515", json={"secret": SECRET}).status_code == 200
+        email = {"subscriptionType": "contact.propertyChange", "propertyName": "email"}
+        assert call(**email, propertyValue="kari@nordmann.example")["mapped"] == 1
+        assert len(call(**email, propertyValue="kari nordmann@example")["refused"]) == 1
+        assert call(subscriptionType="contact.privacyDeletion")["mapped"] == 1
+        for _ in range(200):
+            if not client.get("/v1/dead-letters").json()["items"]:
+                return
+            time.sleep(0.1)
+    raise AssertionError("the dead letter of a person whom HubSpot has deleted stays")

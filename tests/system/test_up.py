@@ -101,6 +101,7 @@ def test_a_taken_port_is_said_in_one_line(data: Path, tmp_path: Path) -> None:
     code, said = ended(second)
     assert code == 1
     assert "cannot listen" in said
+    assert "`--port` names another port" in said
     up.stop()
 
 

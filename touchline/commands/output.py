@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EADDRINUSE
 
 import asyncpg
 import typer
@@ -66,5 +67,6 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         return listen(host, port)
     except OSError as error:
-        errors.print(f"[red]cannot listen on {host}:{port}:[/] {error.strerror}")
+        another = "; `--port` names another port" if error.errno == EADDRINUSE else ""
+        errors.print(f"[red]cannot listen on {host}:{port}:[/] {error.strerror}{another}", soft_wrap=True)
         raise typer.Exit(1) from error

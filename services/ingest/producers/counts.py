@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 
 import asyncpg
 import structlog
@@ -16,9 +17,13 @@ from shared.database import AWAY, error_text
 from shared.store.producer_counts import NAMES_MAX, OTHER, Outcome, kept_name, write_counts
 
 WRITE_S = 1.0
+SERIES_KEPT = 100  # of the counter at `/metrics`: three outcomes of each producer
 OPEN_MAX = 2 * NAMES_MAX  # of a workspace, while the database is away: beyond them all names are counted as one
 
 logger = structlog.stdlib.get_logger("touchline.ingest")
+
+
+_messages = lru_cache(SERIES_KEPT)(metrics.MESSAGES.labels)
 
 
 class Counts:
@@ -32,7 +37,7 @@ class Counts:
     def add(self, workspace: str, counts: Mapping[Outcome, int]) -> None:
         """Add numbers of messages. They are written within a second, or when the database can be reached again."""
         for outcome, messages in counts.items():
-            metrics.MESSAGES.labels(outcome.producer, outcome.outcome).inc(messages)
+            _messages(outcome.producer, outcome.outcome).inc(messages)
         self._keep(workspace, counts)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._later())

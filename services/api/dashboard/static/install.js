@@ -85,9 +85,12 @@ async function explain(id) {
   }
 }
 
+// What arrived with the key of the line; without a key, what arrived with any, beginning with the one that was used last.
 async function arrivals() {
   const browsers = await get("/v1/browsers");
-  const ids = browsers.keys.flatMap(key => key.events).slice(0, 10);
+  const keys = browsers.keys.filter(key => !state.key || key.name === state.key.slice(0, 8));
+  keys.sort((a, b) => (b.last_seen || "").localeCompare(a.last_seen || ""));
+  const ids = keys.flatMap(key => key.events).slice(0, 10);
   return { browsers, events: await Promise.all(ids.map(explain)) };
 }
 
@@ -121,6 +124,7 @@ function draw(host) {
       state.key = document.getElementById("collect").value = made.key;
       show(problem, "The key is shown here once. It is public, and may stand in your pages.");
       redraw();
+      look();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       show(problem, error.status === 403 ? "Keys are made with an admin key, and this page is open with another. On the command line: touchline keys create --scope collect"

@@ -1,0 +1,12 @@
+"""Reads a header of a request. Starlette's `Headers` do the same in three times the time, which counts in the calls of browsers."""
+
+from starlette.types import Scope
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of this name, which is written in lower case; None if there is none."""
+    for each, value in scope["headers"]:
+        if each == name:
+            told: str = value.decode("latin-1")
+            return told
+    return None
