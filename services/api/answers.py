@@ -506,6 +506,14 @@ class KeptOutOf(TypedDict):
     reason: str
 
 
+class TouchedAsset(TypedDict):
+    """What was touched: the asset that the event names, or the one that had the address of the page then."""
+
+    asset_id: str
+    asset_type: str | None
+    name: str | None
+
+
 class JourneyTouch(TypedDict):
     """A touch of a contact: its session, what brought it, and the campaigns that it counts for."""
 
@@ -523,6 +531,7 @@ class JourneyTouch(TypedDict):
     counted: bool
     reason: str | None
     kept_out: list[KeptOutOf]
+    asset: TouchedAsset | None
 
 
 class JourneyAnswer(Answer):
@@ -594,6 +603,8 @@ class DealShare(TypedDict):
     roles: list[Role]
     weight: Annotated[str, Field(description="a fraction", examples=["3/5"])]
     share: Money | None
+    url: str | None
+    asset: TouchedAsset | None
 
 
 class OtherTouch(TypedDict):
@@ -605,6 +616,8 @@ class OtherTouch(TypedDict):
     contact: str
     asset_id: str | None
     reason: str | None
+    url: str | None
+    asset: TouchedAsset | None
 
 
 class DealAttribution(DealFields, Answer):
@@ -649,6 +662,9 @@ class RecentEvent(TypedDict):
     campaigns: list[str]
     counted: bool
     reason: str | None
+    name: str | None
+    email: str | None
+    asset: TouchedAsset | None
 
 
 class EventList(Answer):

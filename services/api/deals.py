@@ -14,6 +14,7 @@ from shared.reading.checklist import explain_deal
 from shared.reading.deal_list import DEAL_ORDERS, DealFilter, campaigns_of_deals, contacts_of_deal, deals_page
 from shared.reading.deals import amount_in_events, deal_row, journey, touches_outside_journey
 from shared.reading.defined_models import add_defined, found_roles, models_named
+from shared.reading.described_touches import touched_assets
 from shared.reading.pages import encode_cursor
 from shared.reading.shares import share_under
 from shared.reading.snapshot import Snapshot
@@ -122,7 +123,7 @@ async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, A
     ages_us = [deal["closed_us"] - touch["occurred_at_us"] for touch in touches]
     parts = parts_within_lookback((await models_named(snapshot, [model]))[model], found_roles(touches), ages_us)
     await add_defined(snapshot, touches, [model])
-    campaigns = await window_statuses(snapshot, touches)
+    campaigns, assets = await window_statuses(snapshot, touches), await touched_assets(snapshot, touches)
     return [
         {
             "event_id": touch["event_id"], "type": TouchType(touch["type"]).wire,
@@ -131,6 +132,7 @@ async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, A
             "campaigns": counting(TrafficClass.COUNTED, campaigns[i]),
             "roles": touch["roles"], "weight": "0" if parts is None else str(parts.fraction(i)),
             "share": to_money(share_under(snapshot, touch["shares_minor"], model), deal["currency"]) if touch["shares_minor"] else None,
+            "url": touch["url"], "asset": assets[i],
         } for i, touch in enumerate(touches)
     ]  # fmt: skip
 
@@ -141,6 +143,7 @@ async def _others(read: ReadRequest, deal: Any) -> dict[str, Any]:
         return {"others": [], "next_cursor": None}
     rows = await touches_outside_journey(read.snapshot, deal["deal"], order_of(read.cursor), read.limit + 1)
     more, rows = len(rows) > read.limit, rows[: read.limit]
+    assets = await touched_assets(read.snapshot, rows)
     others = [
         {
             "event_id": r["event_id"], "type": TouchType(r["type"]).wire, "occurred_at": to_rfc3339(r["occurred_at_us"]),
@@ -149,7 +152,8 @@ async def _others(read: ReadRequest, deal: Any) -> dict[str, Any]:
                 TouchType(r["type"]), TrafficClass(r["traffic_class"]), r["eligible"], r["occurred_at_us"], deal["closed_us"],
                 read.snapshot.settings.lookback_days,
             ),
-        } for r in rows
+            "url": r["url"], "asset": assets[n],
+        } for n, r in enumerate(rows)
     ]  # fmt: skip
     cursor = encode_cursor([rows[-1]["occurred_at_us"], rows[-1]["event_id"]]) if more else None
     return {"others": others, "next_cursor": cursor}

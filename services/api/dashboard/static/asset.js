@@ -7,7 +7,7 @@ import { moveAsset, removeAsset } from "./forms.js";
 import { counted, dayOf, instantOf, money, num, today } from "./format.js";
 import { campaignNames, ranks, swatch } from "./parts.js";
 import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
-import { ASSET_TYPES, TOUCHES } from "./words.js";
+import { ASSET_TYPES, assetTypeName, touchesSaid } from "./words.js";
 
 const ID = chosen("id"), WEEK = 7;
 
@@ -23,12 +23,12 @@ function axisOf({ held, days }) {
 }
 
 const head = a => [h("p", { class: "crumb" }, h("a", { href: link("assets") }, "Assets")), h("h1", {}, a.name || a.asset_id),
-  h("p", { class: "facts" }, h("span", {}, ASSET_TYPES[a.asset_type] || ASSET_TYPES.null), [a.network, a.ad_type].filter(Boolean).map(t => h("span", {}, t)), h("span", { class: "mono" }, a.asset_id)),
+  h("p", { class: "facts" }, h("span", {}, a.asset_type ? assetTypeName(a.asset_type) : ASSET_TYPES.null), [a.network, a.ad_type].filter(Boolean).map(t => h("span", {}, t)), h("span", { class: "mono" }, a.asset_id)),
   (a.url || a.target_url) && h("p", { class: "facts mono" }, a.url || a.target_url)];
 
 const tile = (label, value, note) => h("div", { class: "tile" }, h("p", { class: "lab" }, label), h("p", { class: "val" }, h("b", {}, value)), note && h("p", { class: "sub muted" }, note));
 const numbers = a => h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers"),
-  h("div", { class: "tiles four" }, tile("Touches", num(a.touches), Object.entries(a.statistics).map(([type, n]) => `${num(n)} ${TOUCHES[type] || type}`).join(", ")),
+  h("div", { class: "tiles four" }, tile("Touches", num(a.touches), Object.entries(a.statistics).map(([type, n]) => touchesSaid(type, n, num(n))).join(", ")),
     tile("Influenced contacts", num(a.results.influenced_contacts)), tile("Influenced deals", num(a.results.influenced_deals)),
     tile("Influenced revenue", a.results.influenced_revenue.length ? a.results.influenced_revenue.map(m => h("div", {}, money(m.amount, m.currency))) : num(0))));
 

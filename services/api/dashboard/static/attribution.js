@@ -69,7 +69,7 @@ function table(data, k, again) {
   const cell = (text, attributes) => h("td", { role: "cell", ...attributes }, text);
   return h("section", { class: "panel", "aria-labelledby": "groups" },
     h("header", {}, h("div", {}, h("h2", { id: "groups" }, `${OF[of]} by ${GROUPS[by].toLowerCase()}, ${MODELS[model].toLowerCase()}`), h("p", {}, "Every row is a part of the sum below it.")),
-      csvButton("/v1/reports/attribution", asked(), "attribution")),
+      csvButton("/v1/reports/attribution", asked, "attribution")),
     h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of groups" }, h("table", { class: "cards", role: "table" }, h("caption", { class: "sr" }, `${OF[of]} by ${GROUPS[by]}`),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [GROUPS[by], "Deals", "Contacts", "Share", of === "revenue" ? `In ${report.currency}` : OF[of]].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i ? "n" : null }, t)))),
       h("tbody", { role: "rowgroup" }, few.map(p => h("tr", { role: "row", id: p.group === null ? "none-" + p.reason : null },

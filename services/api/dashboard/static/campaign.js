@@ -10,7 +10,7 @@ import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks
 import { comparedWith } from "./ranges.js";
 import { choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
 import { whyPanel } from "./why.js";
-import { ASSET_TYPES, HIDDEN, INEFFECTIVE, isMoney, METRICS, TOUCHES } from "./words.js";
+import { ASSET_TYPES, assetTypeName, HIDDEN, INEFFECTIVE, isMoney, METRICS, touchesSaid } from "./words.js";
 
 const ID = chosen("id");
 const PATH = `/v1/campaigns/${encodeURIComponent(ID)}`;
@@ -210,8 +210,8 @@ const deals = (data, why) => h("section", { class: "panel", "aria-labelledby": "
       h("td", { class: "n" }, h("button", { class: "why", type: "button", id: "deal-" + d.deal_id, onclick: () => why.ask("deal", d.deal_id) }, "why", h("span", { class: "sr" }, ` does ${d.name || d.deal_id} count`)))))))
     : h("p", { class: "pad muted" }, "No deal has been won with it in this range."));
 
-const one = type => (ASSET_TYPES[type] || "").replace(/^Calls/, "Call").replace(/ies$/, "y").replace(/s$/, "");
-const said = statistics => Object.entries(statistics).map(([type, n]) => `${num(n)} ${TOUCHES[type] || type}`).join(", ") || "no touch yet";
+const one = type => type ? assetTypeName(type) : "";
+const said = statistics => Object.entries(statistics).map(([type, n]) => touchesSaid(type, n, num(n))).join(", ") || "no touch yet";
 
 function assetRow(a) {
   const people = Math.max(0, ...Object.values(a.contacts));

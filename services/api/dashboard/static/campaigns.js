@@ -200,7 +200,7 @@ function draw(host, data, status, refresh) {
       oninput: event => { choose("q", event.target.value); host.redraw?.(); } });
     host.replaceChildren(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Campaigns"), h("p", { class: "facts", id: "count" })),
       h("div", { class: "bar" }, search, controls(refresh), compareControl(refresh), h("span", { id: "currency" }),
-        changeButton("New campaign", "new-campaign", () => createCampaign({ currency: status.workspace.currency }), "btn main"), csvButton("/v1/campaigns", query(), "campaigns"))),
+        changeButton("New campaign", "new-campaign", () => createCampaign({ currency: status.workspace.currency }), "btn main"), csvButton("/v1/campaigns", () => ({ ...query(), q: chosen("q") }), "campaigns"))),
       h("div", { id: "won-host" }), h("div", { id: "table-host" }));
   }
   host.data = data;

@@ -34,7 +34,7 @@ export function listPage({ title, says, path, name, columns, query, controls = (
     return [h("div", { class: "scroll" }, h("table", { class: "cards" }, h("thead", {}, h("tr", {}, columns.map(column => heading(column, refresh)))),
       h("tbody", {}, data.items.map(item => h("tr", {}, columns.map(([text, cell, , look], i) => h("td", { class: i ? look : "wide", "data-l": i ? text : null }, cell(item)))))))),
       h("div", { class: "pad bar" }, data.more && h("button", { class: "btn", type: "button", id: "more", onclick: () => { choose("pages", String(data.pages + 1)); refresh(); } }, `Show ${SHOWN} more`),
-        csvButton(path, asked(), name))];
+        csvButton(path, asked, name))];
   }
 
   let typing = 0;

@@ -4,24 +4,24 @@ import { takeBackButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, show } from "./dom.js";
 import { instantOf } from "./format.js";
-import { check, ev, verdict } from "./parts.js";
+import { campaignNames, check, ev, tried, verdict } from "./parts.js";
 import { chosen } from "./shell.js";
 import { INEFFECTIVE, REASONS, typeName } from "./words.js";
 
 function deal(told) {
   return [verdict(told.counts, told.counts ? `Deal ${told.deal_id} counts for this campaign.` : `Deal ${told.deal_id} does not count for this campaign.`),
-    h("ul", { class: "checks" }, told.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && `decided by ${c.deciding_event}`))))];
+    h("ul", { class: "checks" }, told.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && ["decided by ", eventDoor(c.deciding_event, c.deciding_event)]))))];
 }
 
 const brought = told => [told.source, told.medium].filter(Boolean).join(" / ") || told.channel;
 
 // What an event counted for; of `campaign`, if it is given, first and whatever it is.
-function event(told, campaign) {
+function event(told, campaign, names) {
+  const called = c => names.get(c.campaign_id) || c.campaign_id;
   const when = told.occurred_at && `${instantOf(told.occurred_at)}${told.contact ? ", " + told.contact : ""}${told.channel ? ", brought by " + brought(told) : ""}`;
   const word = told.reason && (REASONS[told.reason] || INEFFECTIVE[told.reason] || told.reason);
   const mine = told.campaigns.filter(c => c.campaign_id === campaign), others = told.campaigns.filter(c => c.campaign_id !== campaign);
-  const row = c => check(c.counts, c.counts ? `Counts for ${c.campaign_id}` : `Does not count for ${c.campaign_id}`,
-    ev(c.says));
+  const row = c => check(c.counts, c.counts ? `Counts for ${called(c)}` : `Does not count for ${called(c)}`, ev(c.says));
   return [verdict(told.counted, told.counted ? `${typeName(told.type)} counted.` : `${typeName(told.type || "the event")}: ${word}.`, told.reason), when && h("p", { class: "muted" }, when),
     told.detail && h("p", {}, told.detail), told.retracted_by && ev(`retracted by ${told.retracted_by.join(", ")}`),
     h("ul", { class: "checks" }, mine.map(row), others.map(row),
@@ -29,17 +29,28 @@ function event(told, campaign) {
 }
 
 const ASKED = {
-  event: id => get(`/v1/events/${encodeURIComponent(id)}/explain`).then(told => event(told, chosen("id"))),
+  event: id => explainedEvent(id, chosen("id")),
   deal: id => get(`/v1/deals/${encodeURIComponent(id)}/explain`, { campaign: chosen("id") }).then(deal),
 };
+async function explainedEvent(id, campaign) {
+  const [told, names] = await Promise.all([get(`/v1/events/${encodeURIComponent(id)}/explain`), campaignNames()]);
+  return event(told, campaign, names);
+}
 
 // What an event counted for, in a drawer, and the way to take it back.
-export async function eventDrawer(id) {
-  const path = `/v1/events/${encodeURIComponent(id)}/explain`, told = await get(path);
-  openDrawer({ title: typeName(told.type || "event"), above: id }, h("section", {}, event(told, null)),
-    !told.retracted_by && told.type && h("div", { class: "bar" }, takeBackButton(id, typeName(told.type))),
-    h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + path)));
+export async function eventDrawer(id, over = false) {
+  const path = `/v1/events/${encodeURIComponent(id)}/explain`, host = h("div", { class: "said", "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
+  const heading = h("span", {}, "Event");
+  openDrawer({ title: heading, above: id, over }, host, h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + path)));
+  await tried(host, async () => {
+    const [told, names] = await Promise.all([get(path), campaignNames()]);
+    show(heading, typeName(told.type || "event"));
+    show(host, h("section", {}, event(told, null, names)), !told.retracted_by && told.type && h("div", { class: "bar" }, takeBackButton(id, typeName(told.type))));
+  });
 }
+
+// A button that opens an event over whatever is open; `text` says what it is.
+export const eventDoor = (id, text) => id && h("button", { class: "why", type: "button", "aria-haspopup": "dialog", onclick: () => eventDrawer(id, true) }, text);
 
 // A panel that stays while the page around it is drawn again; `ask(kind, id)` fills it in.
 export function whyPanel() {
