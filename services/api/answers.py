@@ -752,6 +752,22 @@ class AttributionReport(Ranged):
     other_currencies: NotRequired[list[Money]]
 
 
+class GroupDeal(DealFields):
+    """A deal behind a row of a report, and what the group earned of it; null: the deal has no amount."""
+
+    share: Money | None
+
+
+class GroupDeals(Ranged):
+    """The deals behind a row of a report, the latest close first."""
+
+    model: str
+    group_by: str
+    currency: str
+    items: list[GroupDeal]
+    next_cursor: Cursor | None
+
+
 class RoiNumbers(_Return):
     """What was spent and earned, in one currency."""
 

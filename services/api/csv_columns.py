@@ -80,6 +80,9 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "event_id", "type", "occurred_at", "contact", "asset_id", "campaigns", "roles", "weight", "share:money", "reason", "url",
         *_ASSET,
     ),
+    "/v1/reports/attribution/deals": (
+        "deal_id", "name", "state", "amount:money", "created_at", "closed_at", "share:money",
+    ),
     "/v1/reports/attribution": ("group", "name", "reason", "deals", "contacts", "revenue.*", "credit.*"),
     "/v1/generations": (
         "name", "state", "workspace", "shape", "this_release", "created_at", "live_since", "expires_at", "events", "behind_events", "bytes",

@@ -12,7 +12,7 @@ from shared.reading.behind import deals_behind
 from shared.reading.campaigns import campaign_row
 from shared.reading.checklist import explain_deal
 from shared.reading.deal_list import DEAL_ORDERS, DealFilter, campaigns_of_deals, contacts_of_deal, deals_page
-from shared.reading.deals import amount_in_events, deal_row, journey, touches_outside_journey
+from shared.reading.deals import amount_in_events, as_answered, deal_row, journey, touches_outside_journey
 from shared.reading.defined_models import add_defined, found_roles, models_named
 from shared.reading.described_touches import touched_assets
 from shared.reading.pages import encode_cursor
@@ -56,7 +56,7 @@ def routes(api: Api) -> APIRouter:
                 read.snapshot, wanted, sort, read.after_key(DEAL_ORDERS[sort]), read.limit + 1
             )
             campaigns = await campaigns_of_deals(read.snapshot, [row["deal"] for row in rows])
-            items = [{**_deal_json(r), "contacts": r["contacts"], "campaigns": campaigns[r["deal"]]} for r in rows]
+            items = [{**as_answered(r), "contacts": r["contacts"], "campaigns": campaigns[r["deal"]]} for r in rows]
             return answer(read, {**read.page_of(items, keys), **read.range.as_json()})
 
     @router.get("/{deal_id:id}", openapi_extra=takes.read())
@@ -66,7 +66,7 @@ def routes(api: Api) -> APIRouter:
             deal = await deal_row(read.snapshot, deal_id)
             contacts = await contacts_of_deal(read.snapshot, deal)
             campaigns = (await campaigns_of_deals(read.snapshot, [deal["deal"]]))[deal["deal"]]
-            return answer(read, {**_deal_json(deal), "contacts": contacts, "campaigns": campaigns})
+            return answer(read, {**as_answered(deal), "contacts": contacts, "campaigns": campaigns})
 
     @router.get("/{deal_id:id}/attribution", openapi_extra=takes.read(takes.MODEL, takes.ALL, *takes.PAGE))
     async def get_attribution(deal_id: str, request: Request) -> Response:
@@ -103,16 +103,6 @@ def routes(api: Api) -> APIRouter:
             return answer(read, await explain_deal(read.snapshot, deal_id, campaign_id))
 
     return router
-
-
-def _deal_json(deal: Any) -> dict[str, Any]:
-    """A deal, of its row, as answers tell it."""
-    return {
-        "deal_id": deal["deal_id"], "name": deal["name"], "state": deal["state"],
-        "amount": None if deal["amount_minor"] is None else to_money(deal["amount_minor"], deal["currency"]),
-        "created_at": to_rfc3339(deal["created_us"]),
-        "closed_at": None if deal["closed_us"] is None else to_rfc3339(deal["closed_us"]),
-    }  # fmt: skip
 
 
 async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, Any]]:

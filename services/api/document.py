@@ -32,6 +32,7 @@ ANSWERS: Mapping[str, Any] = {
     "/v1/events": a.EventList,
     "/v1/events/{event_id}/explain": a.EventExplanation,
     "/v1/reports/attribution": a.AttributionReport,
+    "/v1/reports/attribution/deals": a.GroupDeals,
     "/v1/reports/roi": a.RoiReport,
     "/v1/reports/paths": a.PathList,
     "/v1/status": a.StatusAnswer,

@@ -3,6 +3,8 @@
 from typing import Any
 
 from shared.events.codec import decode_event
+from shared.events.instants import to_rfc3339
+from shared.events.money import to_money
 from shared.projection.sql import owned, sql
 from shared.projection.stages.deals.gather import ENTITY_EVENTS, told_of
 from shared.reading.snapshot import NotFound, Snapshot
@@ -31,6 +33,16 @@ JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person AND t.traffic_class <> {
 WHERE NOT EXISTS (SELECT FROM {{g}}.credit cr WHERE cr.ws = $1 AND cr.deal = $2 AND cr.event_id = t.event_id)
 ORDER BY t.occurred_at_us, t.event_id LIMIT $5
 """)  # a page of the touches of all contacts that a deal's events name, but for those of its journey
+
+
+def as_answered(deal: Any) -> dict[str, Any]:
+    """A deal, of its row, as answers tell it."""
+    return {
+        "deal_id": deal["deal_id"], "name": deal["name"], "state": deal["state"],
+        "amount": None if deal["amount_minor"] is None else to_money(deal["amount_minor"], deal["currency"]),
+        "created_at": to_rfc3339(deal["created_us"]),
+        "closed_at": None if deal["closed_us"] is None else to_rfc3339(deal["closed_us"]),
+    }  # fmt: skip
 
 
 async def deal_row(snapshot: Snapshot, deal_id: str) -> Any:

@@ -101,6 +101,7 @@ READS: dict[str, str] = {
     "/v1/events": "/v1/events?limit=2",
     "/v1/events/{event_id}/explain": "/v1/events/mail-2/explain",
     "/v1/reports/attribution": "/v1/reports/attribution?model=linear&model=u_shaped&currency=EUR",
+    "/v1/reports/attribution/deals": "/v1/reports/attribution/deals?group=spring&model=u_shaped",
     "/v1/reports/roi": "/v1/reports/roi",
     "/v1/reports/paths": "/v1/reports/paths?limit=2",
     "/v1/status": "/v1/status",

@@ -57,6 +57,7 @@ QUERIES: dict[str, list[str]] = {
           for by in ("campaign", "asset", "owner", "channel") for of in ("revenue", "deals", "contacts")),
         "/v1/reports/attribution?currency=all",
     ],
+    "/v1/reports/attribution/deals": ["/v1/reports/attribution/deals", "/v1/reports/attribution/deals?reason=no_campaign&currency=all"],
     "/v1/reports/roi": ["/v1/reports/roi?currency=EUR"], "/v1/reports/paths": ["/v1/reports/paths"],
     "/v1/status": ["/v1/status"], "/v1/producers": ["/v1/producers"],
     "/v1/generations": ["/v1/generations"], "/v1/generations/{name}/difference": ["/v1/generations/g1/difference"], "/v1/verifications": ["/v1/verifications"],
