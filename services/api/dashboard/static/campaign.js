@@ -8,7 +8,7 @@ import { addAssets, addToBudget, deleteCampaign, recordSpend, registerAsset } fr
 import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
 import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
 import { comparedWith } from "./ranges.js";
-import { choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
+import { choices, choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
 import { whyPanel } from "./why.js";
 import { ASSET_TYPES, assetTypeName, HIDDEN, INEFFECTIVE, isMoney, METRICS, touchesSaid } from "./words.js";
 
@@ -251,7 +251,7 @@ function draw(host, data, status, refresh) {
   document.title = `${name(data.campaign)} · Touchline`;
   if (!document.getElementById("bottom")) {
     why = whyPanel();
-    host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, controls(refresh), compareControl(refresh),
+    host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, choices(controls(refresh), compareControl(refresh)),
       changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register a new one", "register", () => registerAsset({ into: ID })))), h("div", { id: "top" }),
       h("div", { class: "cols" }, h("div", { id: "left" }), h("div", {}, h("div", { id: "right" }), why.panel)), h("div", { id: "bottom" }));
   }

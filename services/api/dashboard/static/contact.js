@@ -46,10 +46,11 @@ function journey(data) {
   const { items, more } = data.journey, only = chosen("touches") === "counted";
   const shown = items.filter(x => !only || x.counted), k = ranks([...new Set(items.flatMap(x => x.campaigns))]);
   const rows = [];
-  let session = null, at = 0, before = null;
-  for (const x of shown) {
-    if (x.session && x.session !== session) rows.push(h("li", { class: "step" }, h("div", { class: "when" }), h("div", { class: "rail" }), h("div", { class: "sess" }, `Session ${++at}`), h("div", {})));
-    session = x.session || session;
+  const numbers = new Map(items.filter(x => x.session).map(x => x.session).filter((one, i, all) => all.indexOf(one) === i).map((one, i) => [one, i + 1]));
+  let session = null, before = null;
+  for (const x of shown) { // a touch of no session, such as an email, ends what is told of one
+    if (x.session !== session) rows.push(h("li", { class: "step" }, h("div", { class: "when" }), h("div", { class: "rail" }), h("div", { class: "sess" }, x.session ? `Session ${numbers.get(x.session)}` : "In no session"), h("div", {})));
+    session = x.session;
     rows.push(step(data, k, x, before));
     before = x.occurred_at;
   }

@@ -1,6 +1,6 @@
 // The page of the newest events: what arrived, and what each counted for.
 import { get } from "./api.js";
-import { h, show } from "./dom.js";
+import { h, nothingOn, show } from "./dom.js";
 import { instantOf } from "./format.js";
 import { calledOf, campaignChip, campaignNames, ranks, touched } from "./parts.js";
 import { link, run } from "./shell.js";
@@ -19,7 +19,7 @@ const counts = (e, names, k) => e.counted === false || e.reason ? h("span", { cl
 
 function table({ events, names }) {
   const k = ranks([...new Set(events.flatMap(e => e.campaigns))]);
-  if (!events.length) return h("div", { class: "state" }, h("h2", {}, "Nothing has arrived yet"), h("p", {}, "Events show here a moment after they were accepted."));
+  if (!events.length) return h("div", { class: "state" }, nothingOn(), h("h2", {}, "Nothing has arrived yet"), h("p", {}, "Events show here a moment after they were accepted."));
   return h("div", { class: "scroll" }, h("table", { class: "cards" },
     h("thead", {}, h("tr", {}, ["Event", "Happened", "Who", "On", "Counts for"].map(text => h("th", { scope: "col" }, text)))),
     h("tbody", {}, events.map(e => h("tr", {},

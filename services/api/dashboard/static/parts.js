@@ -1,9 +1,9 @@
 // The parts that pages share: numbers that open, swatches, stacked bars, the drawer.
 import { address, all, csv, Problem } from "./api.js";
 import { openDrawer } from "./dialogs.js";
-import { h, icon, sr } from "./dom.js";
+import { h, icon, show, sr } from "./dom.js";
 import { counted, instantOf, pageOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
-import { link, query, rangeOnly } from "./shell.js";
+import { choose, link, query, rangeOnly } from "./shell.js";
 import { eventDoor } from "./why.js";
 import { METRICS, OUT_RULES, REASONS } from "./words.js";
 
@@ -58,6 +58,13 @@ export async function campaignNames() {
   return named;
 }
 export const forgetNames = () => { named = null; }; // one of them may have changed
+
+// The choice among the currencies of a report's revenue; nothing if there is one alone.
+export function currencyControl(host, report, refresh) {
+  const among = [...new Set([report.currency, ...report.other_currencies.map(m => m.currency)])].sort();
+  show(host, among.length > 1 && h("select", { class: "field", id: "pick-currency", "aria-label": "Currency", onchange: event => { choose("currency", event.target.value); refresh(); } },
+    among.map(c => h("option", { value: c, selected: c === report.currency }, c))));
+}
 
 // A chip for a campaign, which leads to its page.
 export const campaignChip = (id, name, k) => h("a", { class: "chip", href: link("campaign", { id }) }, swatch(k.get(id)), name);
@@ -128,7 +135,7 @@ export function csvButton(path, asked, name) {
       button.disabled = false;
     }
   };
-  return h("span", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: save }, "CSV"), failed);
+  return h("span", { class: "csv" }, h("button", { class: "btn", type: "button", onclick: save }, "CSV"), failed);
 }
 
 export async function fill(rows, list) {
@@ -163,6 +170,18 @@ export const drawer = (campaign, name, metric, value, excluded) => opened(name, 
 // What was kept out for a reason.
 export const outDrawer = (campaign, name, reason, value) => opened(name, [REASONS[reason], "Touches that would influence somebody, and do not count for the campaign for this one reason.", OUT_RULES[reason]], value,
   touches(`/v1/campaigns/${encodeURIComponent(campaign)}/`, { reason }));
+
+// The won deals behind a row of an attribution report, each with what the group earned of it. `group` is the row's group, or `reason` why
+// there is none; without both it is the total.
+export function groupDrawer({ name, says, value, asked, group = null, reason = null }) {
+  const ofTotal = group === null && reason === null;
+  return opened(name, ["Won deals", says, reason === "no_journey" ? "credit" : "exact"], value, {
+    path: "/v1/reports/attribution/deals", query: { ...asked, group, reason }, one: "deal", heads: ofTotal ? ["Deal", "Closed", "Amount"] : ["Deal", "Closed", "Amount", "Share"],
+    of: i => ofTotal ? i.amount : i.share,
+    row: i => [h("a", { href: link("deal", { id: i.deal_id }) }, i.name || i.deal_id), instantOf(i.closed_at), i.amount ? money(i.amount.amount, i.amount.currency) : "none told",
+      ...(ofTotal ? [] : [i.share ? money(i.share.amount, i.share.currency) : "none"])],
+  });
+}
 
 async function opened(name, [label, rule, ruleName], value, list, excluded) {
   const rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
