@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from shared.events.money import to_money
+from shared.reading.deal_list import DEAL_ORDERS
 from shared.reading.deals import as_answered
-from shared.reading.keyset import Ordering, key_arguments, paged
+from shared.reading.keyset import key_arguments, paged
 from shared.reading.reports import ALL_CURRENCIES, Question, credited
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -19,12 +20,12 @@ from shared.rules.report_groups import Group, NoGroup
 AT_ONCE = 500  # deals whose touches are read together: some 15,000
 LOOKED_THROUGH_MAX = 2_000  # deals of one page: of a group that few deals have, a page is short rather than slow
 
-GROUP_DEAL_ORDER = Ordering((("d.closed_us", "bigint"), ("d.deal_id", "text")), descending=True)
+GROUP_DEAL_ORDER = DEAL_ORDERS["-closed_at"]
 _PAGES = paged(
     """
 SELECT d.deal, d.deal_id, d.name, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, {keys},
     EXISTS (SELECT FROM {g}.credit c WHERE c.ws = $1 AND c.deal = d.deal) AS journey
-FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
+FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND coalesce(d.closed_us, d.created_us) >= $2 AND coalesce(d.closed_us, d.created_us) < $3
     AND ($4::text IS NULL OR d.currency = $4) AND {after}""",
     {"": GROUP_DEAL_ORDER},
     5,

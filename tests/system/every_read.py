@@ -35,7 +35,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/v1/events": ("/v1/events?limit=20",),
     "/v1/browsers": ("/v1/browsers",),
     "/v1/reports/roi": ("/v1/reports/roi",),
-    "/v1/reports/attribution/deals": ("/v1/reports/attribution/deals?group=c1", f"/v1/reports/attribution/deals?reason=no_campaign&{RANGE}"),
+    "/v1/reports/attribution/deals": ("/v1/reports/attribution/deals", "/v1/reports/attribution/deals?group=spring"),
     "/v1/reports/paths": ("/v1/reports/paths",),
     "/marketing/v3/campaigns": ("/marketing/v3/campaigns",),
     "/marketing/v3/campaigns/{campaign_id:id}": ("/marketing/v3/campaigns/spring",),
