@@ -3,10 +3,12 @@ import { get, Problem } from "./api.js";
 import { takeBackButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, show } from "./dom.js";
-import { instantOf } from "./format.js";
+import { dayOf, instantOf, moneyText } from "./format.js";
 import { campaignNames, check, ev, tried, verdict } from "./parts.js";
 import { chosen } from "./shell.js";
-import { INEFFECTIVE, REASONS, typeName } from "./words.js";
+import { DEAL_STATES, INEFFECTIVE, REASONS, typeName } from "./words.js";
+
+const NAMED_MAX = 8; // deals to choose from, of one name
 
 function deal(told) {
   return [verdict(told.counts, told.counts ? `Deal ${told.deal_id} counts for this campaign.` : `Deal ${told.deal_id} does not count for this campaign.`),
@@ -54,16 +56,25 @@ export const eventDoor = (id, text) => id && h("button", { class: "why", type: "
 
 // A panel that stays while the page around it is drawn again; `ask(kind, id)` fills it in.
 export function whyPanel() {
-  const kind = h("select", { class: "field", "aria-label": "Kind" }, h("option", { value: "deal" }, "Deal"), h("option", { value: "event" }, "Event"));
-  const id = h("input", { class: "field", id: "why-id", "aria-label": "Id", placeholder: "its id", required: true });
+  const kind = h("select", { class: "field", "aria-label": "Kind", onchange: () => { id.placeholder = kind.value === "deal" ? "its name or id" : "its id"; } }, h("option", { value: "deal" }, "Deal"), h("option", { value: "event" }, "Event"));
+  const id = h("input", { class: "field", id: "why-id", "aria-label": "Name or id", placeholder: "its name or id", required: true });
   const told = h("div", { "aria-live": "polite", id: "why-told" });
   async function ask() {
     try {
       show(told, await ASKED[kind.value](id.value.trim()));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      show(told, h("p", { class: "muted", role: "alert" }, error.message));
+      if (error.status === 404 && kind.value === "deal") await named(error); else show(told, h("p", { class: "muted", role: "alert" }, error.message));
     }
+  }
+  // No deal has this id: perhaps its name, or a part of it.
+  async function named(error) {
+    const { items, next_cursor: more } = await get("/v1/deals", { q: id.value.trim(), limit: String(NAMED_MAX) });
+    const pick = d => { id.value = d.deal_id; return ask(); };
+    if (items.length === 1) { await pick(items[0]); return; }
+    show(told, items.length ? [h("p", {}, `Which of these${more ? " and more" : ""}?`), h("ul", { class: "picks" }, items.map(d => h("li", {}, h("button", { class: "why", type: "button", onclick: () => pick(d) }, d.name || d.deal_id),
+      h("small", { class: "muted" }, [DEAL_STATES[d.state], dayOf(d.closed_at || d.created_at), d.amount && moneyText(d.amount.amount, d.amount.currency)].filter(Boolean).join(", ")))))]
+      : h("p", { class: "muted", role: "alert" }, error.message));
   }
   const panel = h("section", { class: "panel", "aria-labelledby": "why" },
     h("header", {}, h("div", {}, h("h2", { id: "why" }, "Why is this (not) here?"), h("p", {}, "Of a deal or an event, each point with the event that decides it."))),
