@@ -193,6 +193,15 @@ class AssetResults(TypedDict):
     influenced_revenue: list[Money]
 
 
+class AssetContact(TypedDict):
+    """A contact whom an asset influenced: who it is, and when the asset first touched it."""
+
+    contact: str
+    name: str | None
+    email: str | None
+    at: Instant
+
+
 class CampaignAsset(TypedDict):
     """An asset in the section of a campaign."""
 
@@ -436,6 +445,24 @@ class Held(_Since):
     campaign: CampaignId
     associated_by: str
     ended_by: str | None
+
+
+class AssetContacts(Ranged):
+    """The contacts whom an asset influenced."""
+
+    items: list[AssetContact]
+    next_cursor: Cursor | None
+
+
+class AssetDeal(DealFields):
+    """A deal that an asset influenced."""
+
+
+class AssetDeals(Ranged):
+    """The deals that an asset influenced."""
+
+    items: list[AssetDeal]
+    next_cursor: Cursor | None
 
 
 class AssetDay(TypedDict):

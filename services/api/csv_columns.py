@@ -58,6 +58,8 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "asset_id", "asset_type", "name", "url", "target_url", "network", "ad_type", "campaign", "campaigns", "touches", "first_seen", "last_seen",
         *_each("statistics", _TOUCHES),
     ),
+    "/v1/assets/{asset_id:id}/contacts": ("contact", "at", "name", "email"),
+    "/v1/assets/{asset_id:id}/deals": ("deal_id", "name", "state", "amount:money", "created_at", "closed_at"),
     "/v1/contacts": (
         "contact", "created_at", "internal", "salesforce_campaign_ids", "salesforce_campaigns", "name", "email", "first_visit_at",
         "last_touch_at",

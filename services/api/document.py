@@ -21,6 +21,8 @@ ANSWERS: Mapping[str, Any] = {
     "/v1/catalog/unresolved": a.UnresolvedAnswer | a.UnresolvedOfKind,
     "/v1/assets": a.AssetList,
     "/v1/assets/{asset_id}": a.AssetAnswer,
+    "/v1/assets/{asset_id}/contacts": a.AssetContacts,
+    "/v1/assets/{asset_id}/deals": a.AssetDeals,
     "/v1/contacts": a.ContactList,
     "/v1/contacts/{name}": a.ContactAnswer,
     "/v1/contacts/{name}/journey": a.JourneyAnswer,

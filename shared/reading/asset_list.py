@@ -112,9 +112,11 @@ class AssetTouches:
 
 @dataclass
 class AssetResults:
-    """Whom an asset influenced: how many contacts and deals, and the amounts of the won ones in minor units by currency."""
+    """Whom an asset influenced: its first touch of each contact, by key, in microseconds; the deals; the amounts of the won ones in
+    minor units by currency.
+    """
 
-    contacts: int = 0
+    contacts: dict[int, int] = field(default_factory=dict)
     deals: set[int] = field(default_factory=set)
     revenue_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -181,7 +183,8 @@ async def results_of_assets(snapshot: Snapshot, assets: Collection[int], span: T
     out: dict[int, AssetResults] = defaultdict(AssetResults)
     reached: dict[int, list[tuple[int, int | None]]] = defaultdict(list)
     for row in await snapshot.fetch(REACHED, list(assets), TimeRange().from_us, TimeRange().to_us):
-        out[row["asset"]].contacts += row["influence_us"] in span
+        if row["influence_us"] in span:
+            out[row["asset"]].contacts[row["contact"]] = row["influence_us"]
         reached[row["contact"]].append((row["asset"], row["deal_touch_us"]))
     for deal in await snapshot.fetch(DEALS_OF_CONTACTS, list(reached)):
         if dated_us(deal["created_us"], deal["closed_us"]) not in span:

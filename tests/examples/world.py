@@ -90,6 +90,8 @@ READS: dict[str, str] = {
     "/v1/catalog/unresolved": "/v1/catalog/unresolved",
     "/v1/assets": "/v1/assets?limit=2",
     "/v1/assets/{asset_id}": "/v1/assets/letter",
+    "/v1/assets/{asset_id}/contacts": "/v1/assets/letter/contacts?limit=2",
+    "/v1/assets/{asset_id}/deals": "/v1/assets/letter/deals",
     "/v1/contacts": "/v1/contacts?limit=2",
     "/v1/contacts/{name}": "/v1/contacts/8001",
     "/v1/contacts/{name}/journey": "/v1/contacts/8001/journey?limit=2",

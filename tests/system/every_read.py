@@ -30,6 +30,8 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/v1/catalog/unresolved": ("/v1/catalog/unresolved?kind=pages", "/v1/catalog/unresolved?kind=assets"),
     "/v1/assets": ("/v1/assets", "/v1/assets?sort=-touches"),
     "/v1/assets/{asset_id:id}": ("/v1/assets/page-spring",),
+    "/v1/assets/{asset_id:id}/contacts": ("/v1/assets/page-spring/contacts",),
+    "/v1/assets/{asset_id:id}/deals": ("/v1/assets/page-spring/deals",),
     "/v1/deals": ("/v1/deals", "/v1/deals?state=won&q=d1"),
     "/v1/deals/{deal_id:id}": ("/v1/deals/d1",),
     "/v1/events": ("/v1/events?limit=20",),

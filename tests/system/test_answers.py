@@ -44,6 +44,7 @@ QUERIES: dict[str, list[str]] = {
     "/v1/campaigns/{campaign_id}/spend": ["/v1/campaigns/spring/spend"],
     "/v1/campaigns/{campaign_id}/budget-items": ["/v1/campaigns/spring/budget-items"],
     "/v1/assets": ["/v1/assets", "/v1/assets?sort=-touches"],
+    "/v1/assets/{asset_id}/contacts": ["/v1/assets/lp/contacts"], "/v1/assets/{asset_id}/deals": ["/v1/assets/lp/deals"],
     "/v1/assets/{asset_id}": ["/v1/assets/lp", "/v1/assets/free"],
     "/v1/contacts": ["/v1/contacts"], "/v1/contacts/{name}": ["/v1/contacts/7", "/v1/contacts/8"],
     "/v1/contacts/{name}/journey": ["/v1/contacts/7/journey"], "/v1/identifiers": ["/v1/identifiers?min_joined=2"],

@@ -159,6 +159,15 @@ def test_the_results_of_an_asset_that_one_campaign_always_held_are_those_of_its_
     assert mail["results"]["influenced_deals"] == 2
 
 
+@pytest.mark.parametrize("asset", ["lp", "mail", "free"])
+def test_the_contacts_and_deals_of_an_asset_are_those_that_its_results_count(ask: Any, asset: str) -> None:
+    results = ask(f"/v1/assets/{asset}")["results"]
+    contacts, deals = ask(f"/v1/assets/{asset}/contacts")["items"], ask(f"/v1/assets/{asset}/deals")["items"]
+    assert [c["contact"] for c in contacts] == (["7"] if asset != "free" else [])
+    assert (len(contacts), len(deals)) == (results["influenced_contacts"], results["influenced_deals"])
+    assert [d["amount"] for d in deals if d["state"] == "won"] == results["influenced_revenue"]
+
+
 def test_a_contact_in_the_list_tells_its_name_and_when_it_was_seen(ask: Any) -> None:
     found = {item["contact"]: item for item in ask("/v1/contacts")["items"]}
     told = {k: found["7"][k] for k in ("name", "email", "created_at", "first_visit_at", "last_touch_at")}

@@ -5,14 +5,14 @@ import { dayNumber, strip } from "./charts.js";
 import { h, show } from "./dom.js";
 import { moveAsset, removeAsset } from "./forms.js";
 import { counted, dayOf, instantOf, money, num, today } from "./format.js";
-import { campaignNames, ranks, swatch } from "./parts.js";
+import { calledOf, campaignNames, door, listDrawer, ranks, swatch } from "./parts.js";
 import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
-import { ASSET_TYPES, assetTypeName, touchesSaid } from "./words.js";
+import { ASSET_TYPES, assetTypeName, METRICS, touchesSaid } from "./words.js";
 
-const ID = chosen("id"), WEEK = 7;
+const ID = chosen("id"), WEEK = 7, PATH = `/v1/assets/${encodeURIComponent(ID)}`;
 
 async function load() {
-  const [asset, names] = await Promise.all([get(`/v1/assets/${encodeURIComponent(ID)}`, rangeOnly()), campaignNames()]);
+  const [asset, names] = await Promise.all([get(PATH, rangeOnly()), campaignNames()]);
   return { asset, names };
 }
 
@@ -26,11 +26,25 @@ const head = a => [h("p", { class: "crumb" }, h("a", { href: link("assets") }, "
   h("p", { class: "facts" }, h("span", {}, a.asset_type ? assetTypeName(a.asset_type) : ASSET_TYPES.null), [a.network, a.ad_type].filter(Boolean).map(t => h("span", {}, t)), h("span", { class: "mono" }, a.asset_id)),
   (a.url || a.target_url) && h("p", { class: "facts mono" }, a.url || a.target_url)];
 
+const counts = (a, of) => OF_RESULTS[of](a.results);
+const OF_RESULTS = {
+  influenced_contacts: r => num(r.influenced_contacts), influenced_deals: r => num(r.influenced_deals),
+  influenced_revenue: r => r.influenced_revenue.length ? r.influenced_revenue.map((m, i) => [i > 0 && h("br"), money(m.amount, m.currency)]) : num(0),
+};
+// Whom it influenced, as a number that opens them.
+function result(a, of) {
+  const contacts = of === "influenced_contacts", won = of === "influenced_revenue";
+  return door(counts(a, of), of, () => listDrawer({ above: a.name || a.asset_id, title: METRICS[of][0], value: counts(a, of), rule: contacts ? "influence" : "deal",
+    says: contacts ? "Contacts whom the asset touched for the first time in this range, whichever campaign held it." : won ? "Full amounts of the won deals, whichever campaign held the asset." : "Open and won deals with a contact whom the asset touched in time, whichever campaign held it.",
+    list: contacts ? { path: PATH + "/contacts", query: rangeOnly(), one: "contact", heads: ["Contact", "First touch"], row: i => [h("a", { href: link("contact", { id: i.contact }) }, calledOf(i)), instantOf(i.at)] }
+      : { path: PATH + "/deals", query: rangeOnly(), one: "deal", heads: ["Deal", "Closed", "Amount"], of: won ? d => d.amount : null, keep: won ? d => d.state === "won" : null,
+        row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), d.closed_at ? dayOf(d.closed_at) : d.state, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"] } }));
+}
+
 const tile = (label, value, note) => h("div", { class: "tile" }, h("p", { class: "lab" }, label), h("p", { class: "val" }, h("b", {}, value)), note && h("p", { class: "sub muted" }, note));
 const numbers = a => h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers"),
   h("div", { class: "tiles four" }, tile("Touches", num(a.touches), Object.entries(a.statistics).map(([type, n]) => touchesSaid(type, n, num(n))).join(", ")),
-    tile("Influenced contacts", num(a.results.influenced_contacts)), tile("Influenced deals", num(a.results.influenced_deals)),
-    tile("Influenced revenue", a.results.influenced_revenue.length ? a.results.influenced_revenue.map(m => h("div", {}, money(m.amount, m.currency))) : num(0))));
+    ["influenced_contacts", "influenced_deals", "influenced_revenue"].map(of => tile(METRICS[of][0], result(a, of)))));
 
 function held(a, names) {
   if (!a.held.length) return h("p", { class: "pad muted" }, "No campaign has held it.");

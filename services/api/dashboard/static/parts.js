@@ -165,11 +165,14 @@ function filled(rows, list, { items, more }) {
     h("div", { class: "bar" }, csvButton(list.path, list.query, list.many || list.one + "s"))));
 }
 
-export const drawer = (campaign, name, metric, value, excluded) => opened(name, METRICS[metric], value, behind(campaign, metric), excluded);
+export const drawer = (campaign, name, metric, value, excluded, notes) => opened(name, METRICS[metric], value, behind(campaign, metric), excluded, notes);
 
 // What was kept out for a reason.
 export const outDrawer = (campaign, name, reason, value) => opened(name, [REASONS[reason], "Touches that would influence somebody, and do not count for the campaign for this one reason.", OUT_RULES[reason]], value,
   touches(`/v1/campaigns/${encodeURIComponent(campaign)}/`, { reason }));
+
+// A number with the list behind it: what it counts, by which rule, and the items.
+export const listDrawer = ({ above, title, says, rule, value, list }) => opened(above, [title, says, rule], value, list);
 
 // The won deals behind a row of an attribution report, each with what the group earned of it. `group` is the row's group, or `reason` why
 // there is none; without both it is the total.
@@ -183,9 +186,9 @@ export function groupDrawer({ name, says, value, asked, group = null, reason = n
   });
 }
 
-async function opened(name, [label, rule, ruleName], value, list, excluded) {
+async function opened(name, [label, rule, ruleName], value, list, excluded, notes = []) {
   const rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
-  openDrawer({ title: label, above: name }, h("p", { class: "big" }, value),
+  openDrawer({ title: label, above: name }, h("p", { class: "big" }, value), notes.some(Boolean) && h("p", { class: "bar" }, notes),
     h("section", {}, h("h3", {}, "What it counts"), h("blockquote", {}, rule, " Rule ", h("b", {}, ruleName), ".")),
     rows,
     excluded && h("section", {}, h("h3", {}, "Kept out, and why"), keptOut(excluded)),
