@@ -122,7 +122,7 @@ def test_axe_finds_nothing_in_the_other_theme(visit: Visit, width: int, theme: s
     assert [v["id"] for v in Axe().run(page).response["violations"]] == []
 
 
-@pytest.mark.parametrize(("path", "number"), [(PAGES[0], 15), (PAGES[1], 15), ("attribution", 7)])
+@pytest.mark.parametrize(("path", "number"), [(PAGES[0], 15), (PAGES[1], 15), ("attribution", 7), (PAGES[6], 3)])
 def test_every_number_opens_by_keyboard_and_gives_the_focus_back(visit: Visit, path: str, number: int) -> None:
     page = whole(visit(path))
     doors = page.locator("button.why[aria-haspopup=dialog]")

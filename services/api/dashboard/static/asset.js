@@ -7,6 +7,7 @@ import { moveAsset, removeAsset } from "./forms.js";
 import { counted, dayOf, instantOf, money, num, today } from "./format.js";
 import { calledOf, campaignNames, door, listDrawer, ranks, swatch } from "./parts.js";
 import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
+import { eventDoor } from "./why.js";
 import { ASSET_TYPES, assetTypeName, METRICS, touchesSaid } from "./words.js";
 
 const ID = chosen("id"), WEEK = 7, PATH = `/v1/assets/${encodeURIComponent(ID)}`;
@@ -50,8 +51,8 @@ function held(a, names) {
   if (!a.held.length) return h("p", { class: "pad muted" }, "No campaign has held it.");
   const k = ranks(a.held.map(t => t.campaign)), called = id => names.get(id) || id, host = h("div", { class: "pad" });
   return { host, draw: () => strip(host, { name: a.name || a.asset_id, held: a.held, days: a.days }, axisOf(a), null, { colour: id => k.get(id), name: called }),
-    table: h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of who held it" }, h("table", {}, h("caption", { class: "sr" }, "Who held it"), h("thead", {}, h("tr", {}, ["Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
-      h("tbody", {}, a.held.map(t => h("tr", {}, h("td", {}, h("span", { class: "nmx" }, swatch(k.get(t.campaign)), h("a", { href: link("campaign", { id: t.campaign }) }, called(t.campaign)))), h("td", {}, instantOf(t.from)), h("td", {}, t.to ? instantOf(t.to) : "now"), h("td", { class: "mono" }, t.associated_by),
+    table: h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of who held it" }, h("table", { class: "cards" }, h("caption", { class: "sr" }, "Who held it"), h("thead", {}, h("tr", {}, ["Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
+      h("tbody", {}, a.held.map(t => h("tr", {}, h("td", { class: "wide" }, h("span", { class: "nmx" }, swatch(k.get(t.campaign)), h("a", { href: link("campaign", { id: t.campaign }) }, called(t.campaign)))), h("td", { "data-l": "From" }, instantOf(t.from)), h("td", { "data-l": "To" }, t.to ? instantOf(t.to) : "now"), h("td", { class: "mono two", "data-l": "Event" }, eventDoor(t.associated_by, t.associated_by)),
         mayChange() && h("td", {}, takeBackButton(t.associated_by, `Association with ${called(t.campaign)}`))))))) };
 }
 

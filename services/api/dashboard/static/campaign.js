@@ -9,7 +9,7 @@ import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "
 import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
 import { comparedWith } from "./ranges.js";
 import { choices, choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
-import { whyPanel } from "./why.js";
+import { eventDoor, whyPanel } from "./why.js";
 import { ASSET_TYPES, assetTypeName, HIDDEN, INEFFECTIVE, isMoney, METRICS, touchesSaid } from "./words.js";
 
 const ID = chosen("id");
@@ -171,9 +171,9 @@ function band(data, k, refresh) {
   return h("div", { class: "band" },
     h("div", { class: "top" }, h("div", {}, h("h3", {}, "Who held which asset"), h("p", {}, "Touches count for the campaign that held the asset at the time. A move takes nothing along.")),
       segments("Show associations as", "held", { "": "Band", list: "List" }, chosen("held"), refresh)),
-    asList ? h("table", { class: "mini" }, h("caption", { class: "sr" }, "Who held which asset"), h("thead", {}, h("tr", {}, ["Asset", "Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
-      h("tbody", {}, data.held.flatMap(a => a.held.map(t => h("tr", {}, h("td", {}, a.name || a.asset_id), h("td", {}, called(t.campaign)), h("td", {}, instantOf(t.from)), h("td", {}, t.to ? instantOf(t.to) : "now"),
-        h("td", { class: "mono" }, t.associated_by), mayChange() && h("td", {}, takeBackButton(t.associated_by, `${a.name || a.asset_id} with ${called(t.campaign)}`)))))))
+    asList ? h("table", { class: "mini cards" }, h("caption", { class: "sr" }, "Who held which asset"), h("thead", {}, h("tr", {}, ["Asset", "Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
+      h("tbody", {}, data.held.flatMap(a => a.held.map(t => h("tr", {}, h("td", { class: "wide" }, a.name || a.asset_id), h("td", { "data-l": "Campaign" }, called(t.campaign)), h("td", { "data-l": "From" }, instantOf(t.from)), h("td", { "data-l": "To" }, t.to ? instantOf(t.to) : "now"),
+        h("td", { class: "mono two", "data-l": "Event" }, eventDoor(t.associated_by, t.associated_by)), mayChange() && h("td", {}, takeBackButton(t.associated_by, `${a.name || a.asset_id} with ${called(t.campaign)}`)))))))
       : data.held.map(row),
     more > 0 && h("p", { class: "hist muted" }, `${counted(more, "more asset")}; the table below has all.`));
 }

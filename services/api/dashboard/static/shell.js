@@ -104,13 +104,13 @@ const leave = () => h("button", { class: "btn quiet", type: "button", onclick: a
 
 function frame() {
   const parts = {
-    workspace: h("div", { class: "ws" }), live: h("p", { class: "live", role: "status" }), generation: h("p", { class: "muted" }),
+    workspace: h("div", { class: "ws" }), live: h("p", { class: "live", role: "status" }), generation: h("p", { class: "muted" }), verified: h("p", { class: "muted", id: "verified" }),
     main: h("main", { id: "main", tabindex: -1 }),
   };
   document.getElementById("app").replaceChildren(h("div", { class: "shell" },
     h("header", { class: "side" }, h("a", { class: "brand", href: link("campaigns") }, logo(), "Touchline"),
       parts.workspace, h("nav", { class: "nav", "aria-label": "Main" }, NAV.map(place)),
-      h("div", { class: "foot" }, parts.live, parts.generation,
+      h("div", { class: "foot" }, parts.live, parts.generation, parts.verified,
         h("button", { class: "btn quiet", type: "button", onclick: flipTheme }, "Light or dark"), leave())),
     parts.main),
     h("nav", { class: "tabs", "aria-label": "Main, phone" }, NAV.slice(0, TABS).map(place),
@@ -126,6 +126,16 @@ function showStatus(parts, status) {
   parts.live.classList.remove("away");
   show(parts.generation, `Generation ${status.generation}` + (status.projected_offset === null ? "" : `, ${counted(status.projected_offset, "event")}`) +
     (status.dead_letters ? `, ${counted(status.dead_letters, "dead letter")}` : ""));
+}
+
+// When the rows were last compared with the log, and what came of it; asked once a page.
+async function showVerified(parts) {
+  try {
+    const { items: [last] } = await get("/v1/verifications", { limit: "1" });
+    if (last?.ended_at) show(parts.verified, h("a", { href: link("operations") }, `Verified ${instantOf(last.ended_at)}: ${{ agreed: "no differences", differed: "differences" }[last.state] || last.state.replaceAll("_", " ")}`));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error; // the page itself says that nothing answers
+  }
 }
 
 function showAway(parts, since) {
@@ -211,6 +221,7 @@ export async function run(load, draw, { againMs = Infinity } = {}) {
       clearTimeout(waiting);
       if (!drawn) host.replaceChildren();
       whole = draw(host, data, status, refresh);
+      if (!drawn) showVerified(parts);
       shown = asked;
       shownAt = performance.now();
       drawn = true;
