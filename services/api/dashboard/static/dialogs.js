@@ -14,6 +14,9 @@ export function openDrawer({ title, above = null, look = "", over = false }, ...
     content);
   dialog.opener = opener;
   dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener("keydown", event => { // of two drawers, the one above alone
+    if (event.key === "Escape") { event.preventDefault(); dialog.close(); }
+  });
   dialog.addEventListener("close", () => {
     dialog.remove();
     if (dialog.opener) (document.getElementById(dialog.opener.id) || dialog.opener).focus();

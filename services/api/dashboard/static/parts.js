@@ -2,7 +2,7 @@
 import { address, all, csv, Problem } from "./api.js";
 import { openDrawer } from "./dialogs.js";
 import { h, icon, show, sr } from "./dom.js";
-import { counted, instantOf, pageOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
+import { counted, dayOf, instantOf, pageOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
 import { choose, link, query, rangeOnly } from "./shell.js";
 import { eventDoor } from "./why.js";
 import { METRICS, OUT_RULES, REASONS } from "./words.js";
@@ -99,7 +99,7 @@ function behind(campaign, metric) {
   return {
     path: path + "deals", query: { ...query(), metric: DEAL_METRICS[metric] }, one: "deal", heads: ["Deal", "Closed", ofShare ? "Share" : "Amount"],
     of: i => ofShare ? i.share : i.amount, keep: i => !ofShare || i.share,
-    row: i => [h("a", { href: link("deal", { id: i.deal_id, campaign }) }, i.name || i.deal_id), i.closed_at ? instantOf(i.closed_at) : i.state,
+    row: i => [h("a", { href: link("deal", { id: i.deal_id, campaign }) }, i.name || i.deal_id), i.closed_at ? dayOf(i.closed_at) : i.state,
       (ofShare ? i.share : i.amount) ? money((ofShare ? i.share : i.amount).amount, (ofShare ? i.share : i.amount).currency) : "none told"],
   };
 }
@@ -181,7 +181,7 @@ export function groupDrawer({ name, says, value, asked, group = null, reason = n
   return opened(name, ["Won deals", says, reason === "no_journey" ? "credit" : "exact"], value, {
     path: "/v1/reports/attribution/deals", query: { ...asked, group, reason }, one: "deal", heads: ofTotal ? ["Deal", "Closed", "Amount"] : ["Deal", "Closed", "Amount", "Share"],
     of: i => ofTotal ? i.amount : i.share,
-    row: i => [h("a", { href: link("deal", { id: i.deal_id }) }, i.name || i.deal_id), instantOf(i.closed_at), i.amount ? money(i.amount.amount, i.amount.currency) : "none told",
+    row: i => [h("a", { href: link("deal", { id: i.deal_id }) }, i.name || i.deal_id), dayOf(i.closed_at), i.amount ? money(i.amount.amount, i.amount.currency) : "none told",
       ...(ofTotal ? [] : [i.share ? money(i.share.amount, i.share.currency) : "none"])],
   });
 }
