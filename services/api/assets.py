@@ -1,6 +1,6 @@
 """`/v1/assets`, and `/v1/campaigns/{id}/assets`: each asset with its own statistics, whoever held it (rule **reassociation**)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from fastapi import APIRouter, Request, Response
@@ -9,19 +9,21 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.types import AssetType
+from shared.reading.asset_behind import influenced_by
+from shared.reading.asset_histories import AssetHistory, asset_histories
 from shared.reading.asset_list import (
     ASSET_ORDERS,
+    AssetDeals,
     AssetFilter,
-    AssetResults,
-    AssetTouches,
+    Seen,
     all_assets,
     asset_row,
     assets_page,
     days_of_asset,
+    deals_of_assets,
     held_of_asset,
     holders_of,
-    results_of_assets,
-    touches_of_assets,
+    seen_assets,
 )
 from shared.reading.assets import AssetSection, asset_sections, held_assets, hidden_reasons
 from shared.reading.campaigns import campaign_row
@@ -63,11 +65,14 @@ def routes(api: Api) -> APIRouter:
             if sort in ASSET_ORDERS:
                 after = read.after_key(ASSET_ORDERS[sort])
                 page = read.page_of(*await assets_page(read.snapshot, wanted, sort, after, read.limit + 1))
-                touches = await touches_of_assets(read.snapshot, [r["asset"] for r in page["items"]], read.range)
+                touches = await _touches(read, page["items"])
             else:
                 page, touches = await _by_touches(read, wanted, sort)
-            holders = await holders_of(read.snapshot, [r["asset"] for r in page["items"]])
-            items = [_list_item(r, touches[r["asset"]], holders[r["asset"]]) for r in page["items"]]
+            shown = [row["asset"] for row in page["items"]]
+            holders, seen = await holders_of(read.snapshot, shown), await seen_assets(read.snapshot, shown, read.range)
+            items = [
+                _list_item(r, touches[r["asset"]], holders[r["asset"]], seen.get(r["asset"])) for r in page["items"]
+            ]
             return answer(read, {**page, "items": items, **read.range.as_json()})
 
     @router.get("/v1/assets/{asset_id:id}", tags=["assets"], openapi_extra=takes.read(*takes.RANGE))
@@ -78,13 +83,14 @@ def routes(api: Api) -> APIRouter:
         """
         async with read_request(api, request, heavy=True) as read:
             row = await asset_row(read.snapshot, asset_id)
-            touches = await touches_of_assets(read.snapshot, [row["asset"]], read.range)
-            holders = await holders_of(read.snapshot, [row["asset"]])
-            results = (await results_of_assets(read.snapshot, [row["asset"]], read.range))[row["asset"]]
+            asset = row["asset"]
+            history = (await asset_histories(read.snapshot, [asset], read.range))[asset]
+            holders = await holders_of(read.snapshot, [asset])
+            deals = (await deals_of_assets(read.snapshot, [asset], read.range))[asset]
+            seen = (await seen_assets(read.snapshot, [asset], read.range)).get(asset)
             body = {
-                **_list_item(row, touches[row["asset"]], holders[row["asset"]]),
-                "held": await held_of_asset(read.snapshot, row["asset"]),
-                "days": await days_of_asset(read.snapshot, row["asset"], read.range), "results": _results_json(results),
+                **_list_item(row, history.touches(), holders[asset], seen), "held": await held_of_asset(read.snapshot, asset),
+                "days": await days_of_asset(read.snapshot, asset, read.range, seen), "results": _results_json(history, deals),
             }  # fmt: skip
             return answer(read, {**body, **read.range.as_json()})
 
@@ -100,9 +106,10 @@ def routes(api: Api) -> APIRouter:
             held = await held_assets(read.snapshot, campaign["campaign"])
             wanted = read.chosen("type", get_args(AssetType))
             held = {key: row for key, row in held.items() if wanted in (None, row["asset_type"])}
-            sections = await asset_sections(read.snapshot, campaign["campaign"], held, read.range)
+            histories = await asset_histories(read.snapshot, held, read.range)
+            sections = asset_sections(campaign["campaign"], held, histories)
             hidden = await hidden_reasons(read.snapshot, campaign, held)
-            results = await results_of_assets(read.snapshot, held, read.range)
+            deals = await deals_of_assets(read.snapshot, held, read.range)
             items, keys = [], []
             for key, row in sorted(held.items(), key=lambda h: (h[1]["asset_type"] or "", h[1]["asset_id"])):
                 former = row["to_us"] != END_US
@@ -110,7 +117,7 @@ def routes(api: Api) -> APIRouter:
                 if former and not section.statistics:
                     continue
                 item = _item(row, section, former, None if former else hidden.get(key))
-                items.append({**item, "results": _results_json(results[key])})
+                items.append({**item, "results": _results_json(histories[key], deals[key])})
                 keys.append([row["asset_type"] or "", row["asset_id"]])
             return answer(read, {**read.page(items, keys), **read.range.as_json()})
 
@@ -128,7 +135,7 @@ def _add_influenced(router: APIRouter, api: Api) -> None:
         """The contacts whom the asset influenced, whoever held it, by its first touch of each (`at`)."""
         async with read_request(api, request, heavy=True) as read:
             asset = (await asset_row(read.snapshot, asset_id))["asset"]
-            met = (await results_of_assets(read.snapshot, [asset], read.range))[asset].contacts
+            met = (await influenced_by(read.snapshot, asset, read.range)).contacts
             keys = sorted([at_us, contact] for contact, at_us in met.items())
             page = read.page(keys, keys)
             who = await named_contacts(read.snapshot, [contact for _, contact in page["items"]])
@@ -143,7 +150,7 @@ def _add_influenced(router: APIRouter, api: Api) -> None:
         """The open and won deals that the asset influenced, whoever held it, the latest close first (open ones: creation)."""
         async with read_request(api, request, heavy=True) as read:
             asset = (await asset_row(read.snapshot, asset_id))["asset"]
-            among = (await results_of_assets(read.snapshot, [asset], read.range))[asset].deals
+            among = (await influenced_by(read.snapshot, asset, read.range)).deals
             order = "-closed_at"
             wanted = DealFilter(None, "", read.range, among)
             after = read.after_key(DEAL_ORDERS[order])
@@ -158,17 +165,23 @@ def _item(row: Any, section: AssetSection, former: bool, hidden: str | None) -> 
         "network": row["network"], "ad_type": row["ad_type"],
         "associated_at": to_rfc3339(row["from_us"]), "held_until": to_rfc3339(row["to_us"]) if former else None,
         "former": former, "visible": not former and hidden is None, "hidden_reason": hidden,
-        "statistics": dict(section.statistics), "contacts": {k: n for k, n in section.contacts.items() if n},
+        "statistics": dict(section.statistics), "contacts": section.contacts(),
         "not_shown": section.not_shown,
     }  # fmt: skip
 
 
+async def _touches(read: ReadRequest, rows: Sequence[Any]) -> dict[int, dict[str, int]]:
+    """The touches of assets (their rows) in the range by event type, by the asset's key."""
+    histories = await asset_histories(read.snapshot, [row["asset"] for row in rows], read.range, contacts=False)
+    return {asset: history.touches() for asset, history in histories.items()}
+
+
 async def _by_touches(
     read: ReadRequest, wanted: AssetFilter, sort: str
-) -> tuple[dict[str, Any], dict[int, AssetTouches]]:
+) -> tuple[dict[str, Any], dict[int, dict[str, int]]]:
     """A page of the assets in the order of their touches, and the touches of all."""
     rows = await all_assets(read.snapshot, wanted)
-    touches = await touches_of_assets(read.snapshot, [row["asset"] for row in rows], read.range)
+    touches = await _touches(read, rows)
     name, sign = sort.removeprefix("-"), -1 if sort.startswith("-") else 1
     keyed = sorted(
         (([sign * _number(touches[row["asset"]], name), row["asset_id"]], row) for row in rows),
@@ -177,25 +190,24 @@ async def _by_touches(
     return read.page([row for _, row in keyed], [key for key, _ in keyed]), touches
 
 
-def _number(touches: AssetTouches, name: str) -> int:
-    return touches.total if name == "touches" else touches.by_type.get(name, 0)
+def _number(touches: Mapping[str, int], name: str) -> int:
+    return sum(touches.values()) if name == "touches" else touches.get(name, 0)
 
 
-def _list_item(row: Any, touches: AssetTouches, holders: Sequence[Any]) -> dict[str, Any]:
+def _list_item(row: Any, touches: Mapping[str, int], holders: Sequence[Any], seen: Seen | None) -> dict[str, Any]:
     held = [h["campaign_id"] for h in holders if h["to_us"] == END_US]
+    first_seen, last_seen = (None, None) if seen is None else map(to_rfc3339, seen)
     return {
         "asset_id": row["asset_id"], "asset_type": row["asset_type"], "name": row["name"], "url": row["url"],
         "target_url": row["target_url"], "network": row["network"], "ad_type": row["ad_type"],
         "campaign": held[0] if len(held) == 1 else None, "campaigns": held,
-        "touches": touches.total, "statistics": touches.by_type,
-        "first_seen": None if touches.first_us is None else to_rfc3339(touches.first_us),
-        "last_seen": None if touches.last_us is None else to_rfc3339(touches.last_us),
+        "touches": sum(touches.values()), "statistics": touches, "first_seen": first_seen, "last_seen": last_seen,
     }  # fmt: skip
 
 
-def _results_json(results: AssetResults) -> dict[str, Any]:
+def _results_json(history: AssetHistory, deals: AssetDeals) -> dict[str, Any]:
     return {
-        "influenced_contacts": len(results.contacts),
-        "influenced_deals": len(results.deals),
-        "influenced_revenue": money_by_currency(results.revenue_minor),
+        "influenced_contacts": history.influenced,
+        "influenced_deals": deals.deals,
+        "influenced_revenue": money_by_currency(deals.revenue_minor),
     }

@@ -12,8 +12,10 @@ from shared.events.money import to_money
 from shared.reading.behind import CONTACT_ORDER, DEAL_ORDER, contacts_behind, deals_behind
 from shared.reading.campaign_deals import earned_of_deals
 from shared.reading.campaigns import (
+    CAMPAIGN_ORDERS,
     associations,
     campaign_row,
+    campaigns_page,
     campaigns_with,
     claimed_values,
     goals_of,
@@ -58,8 +60,7 @@ def routes(api: Api) -> APIRouter:
         """Every campaign with its headline metrics; `q` searches id, name and utm values. With `numbers=false`, names and dates alone."""
         async with read_request(api, request, heavy=request.query_params.get("numbers") != "false") as read:
             if not read.flag("numbers", default=True):
-                rows = await campaigns_with(read.snapshot, read.query.get("q", ""))
-                page = read.page(rows, [[r["campaign_id"]] for r in rows])
+                page = await _page_by_text(read)
                 values = await claimed_values(read.snapshot, [r["campaign"] for r in page["items"]])
                 goals = await goals_of(read.snapshot, page["items"])
                 named = [
@@ -201,14 +202,14 @@ class _Page(NamedTuple):
 
 async def _page_of_campaigns(read: ReadRequest) -> _Page:
     """The page that is asked for. Where its order depends on numbers, those of all campaigns are counted, and no others again."""
-    rows = await campaigns_with(read.snapshot, read.query.get("q", ""))
     sort, model, other = read.choice("sort", takes.SORT.schema["enum"], "campaign_id"), read.model, read.compared
     by, down = sort.removeprefix("-"), sort.startswith("-")
     spans = [read.range] if other is None else [read.range, other]
 
     metric, points = (read.choice("series", METRICS), read.intervals()) if "series" in read.query else (None, [])
 
-    if by in METRICS and rows:
+    if by in METRICS:
+        rows = await campaigns_with(read.snapshot, read.query.get("q", ""))
         counted, *others = await numbers_of_ranges(read.snapshot, _ids(rows), spans, model)
         currency, sign = read.snapshot.settings.currency, -1 if down else 1
         keyed = sorted(
@@ -216,10 +217,12 @@ async def _page_of_campaigns(read: ReadRequest) -> _Page:
         )
         page = read.page([rows[n] for _, n in keyed], [key for key, _ in keyed])
         values = (
-            {} if metric is None else await metric_of_ranges(read.snapshot, _ids(page["items"]), points, metric, model)
+            {}
+            if metric is None or not page["items"]
+            else await metric_of_ranges(read.snapshot, _ids(page["items"]), points, metric, model)
         )
     else:
-        page = _page_by_text(read, rows, by, down=down)
+        page = await _page_by_text(read, sort)
         (counted, *others), values = await numbers_and_series(
             read.snapshot, _ids(page["items"]), spans, model, points, metric
         )
@@ -230,14 +233,10 @@ def _ids(rows: list[Any]) -> dict[int, str]:
     return {row["campaign"]: row["campaign_id"] for row in rows}
 
 
-def _page_by_text(read: ReadRequest, rows: list[Any], by: str, *, down: bool) -> dict[str, Any]:
-    """A page in the order of names, without regard to case, or of ids."""
-    keys = [
-        [(r["name"] or r["campaign_id"]).casefold(), r["campaign_id"]] if by == "name" else [r["campaign_id"]]
-        for r in rows
-    ]
-    ordered = sorted(zip(keys, range(len(rows)), strict=True), reverse=down)
-    return read.page([rows[n] for _, n in ordered], [key for key, _ in ordered], down=down)
+async def _page_by_text(read: ReadRequest, sort: str = "campaign_id") -> dict[str, Any]:
+    """A page in an order of `CAMPAIGN_ORDERS` of the campaigns that the request searches."""
+    after = read.after_key(CAMPAIGN_ORDERS[sort])
+    return read.page_of(*await campaigns_page(read.snapshot, read.query.get("q", ""), sort, after, read.limit + 1))
 
 
 def _series(points: list[TimeRange], values: Mapping[int, list[Any]]) -> dict[int, dict[str, Any]]:

@@ -14,6 +14,7 @@ from services.api.requests import Api, ReadRequest, answer_of, read_request
 from shared.events.instants import END_US, to_micros, to_rfc3339
 from shared.events.money import Money, to_amount
 from shared.producers.hubspot_asset_types import asset_types
+from shared.reading.asset_histories import asset_histories
 from shared.reading.assets import AssetSection, asset_sections, held_assets
 from shared.reading.behind import contacts_behind
 from shared.reading.bounds import HUBSPOT_LIMIT_MAX
@@ -300,7 +301,11 @@ async def _assets(read: ReadRequest, campaign: int) -> Mapping[str, list[dict[st
     held = {key: row for key, row in (await held_assets(read.snapshot, campaign)).items() if row["to_us"] == END_US}
     dated = "startDate" in read.query and "endDate" in read.query
     span = _span(read)
-    sections = await asset_sections(read.snapshot, campaign, held, span) if dated else {}
+    sections = (
+        asset_sections(campaign, held, await asset_histories(read.snapshot, held, span, contacts=False))
+        if dated
+        else {}
+    )
     out: dict[str, list[dict[str, Any]]] = {}
     for key, row in sorted(held.items(), key=lambda found: found[1]["asset_id"]):
         kind = hubspot_type(row["asset_type"])

@@ -229,8 +229,8 @@ class ReadRequest:
         """Refuse a page or a range that is badly asked for, whether or not the answer has them. Raises a 422 `Problem`."""
         _ = self.range, self.limit, self.cursor
 
-    def page(self, items: Sequence[Any], keys: Sequence[list[Any]], *, down: bool = False) -> dict[str, Any]:
-        """One page of a list. Item i has the key i of `keys`, which are in order; `down`: from the last to the first.
+    def page(self, items: Sequence[Any], keys: Sequence[list[Any]]) -> dict[str, Any]:
+        """One page of a list. Item i has the key i of `keys`, which are in order.
 
         Raises a 422 `Problem`.
         """
@@ -238,7 +238,7 @@ class ReadRequest:
         begin = 0
         if after is not None:
             try:
-                begin = next((i for i, key in enumerate(keys) if (key < after if down else key > after)), len(keys))
+                begin = next((i for i, key in enumerate(keys) if key > after), len(keys))
             except TypeError as error:
                 raise Problem(422, "bad_parameter", "`cursor` is of another list", field="cursor") from error
         chosen = items[begin : begin + limit]

@@ -14,18 +14,20 @@ from shared.events.instants import BEGINNING_US, DAY_US, END_US
 from shared.projection.checksums import EVERYTHING, Checksum, Part, checksums, made_anew_now
 from shared.projection.generations import Generation, check_log, live_generation
 from shared.projection.sql import Connection
-from shared.reading.cells_compared import SaidOtherwise, said_otherwise
+from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise_on_some_days
 from shared.reading.snapshot import snapshot_within
 from shared.reading.time_range import TimeRange
+from shared.rules.keys import asset_key, campaign_key
 from shared.store.verifications import Found, recorded
 
-CAMPAIGNS = """
-SELECT r.workspace_id, array_agg(c.campaign) AS campaigns, array_agg(c.campaign_id) AS ids FROM {schema}.workspace_rows r
-JOIN LATERAL (SELECT campaign, campaign_id FROM {schema}.campaign WHERE ws = r.ws ORDER BY random() LIMIT $1) c ON true
-WHERE r.ws <> ALL($2::int[]) GROUP BY r.workspace_id ORDER BY r.workspace_id
+SUBJECTS = """
+SELECT r.workspace_id,
+    ARRAY(SELECT campaign_id FROM {schema}.campaign WHERE ws = r.ws ORDER BY random() LIMIT $1) AS campaigns,
+    ARRAY(SELECT asset_id FROM {schema}.asset WHERE ws = r.ws ORDER BY random() LIMIT $1) AS assets
+FROM {schema}.workspace_rows r WHERE r.ws <> ALL($2::int[]) ORDER BY r.workspace_id
 """
-CAMPAIGNS_MAX = 5  # of a workspace whose touches are read, to compare its digests with them
+SUBJECTS_MAX = 5  # campaigns, and assets, of a workspace whose touches are read, to compare its digests with them
 DAYS_MAX = 30  # from now, in which random instants for it lie
 SUMMED = """
 SELECT r.workspace_id FROM {schema}.workspace_rows r JOIN {schema}.credit_days_kept k ON k.ws = r.ws
@@ -47,7 +49,7 @@ class Comparison:
     tables: dict[str, tuple[Checksum, Checksum]] = field(default_factory=dict)
     rows: list[Difference] = field(default_factory=list)
     cells: list[SaidOtherwise] = field(default_factory=list)
-    """Where digests say something else than touches, of a few campaigns that are drawn from each workspace."""
+    """Where digests say something else than touches, of a few campaigns and assets that are drawn from each workspace."""
     sums: list[EarnedOtherwise] = field(default_factory=list)
     """Where sums of credit say something else than the credited touches, on a few days that are drawn from each workspace."""
     sample: Sample | None = None
@@ -140,7 +142,7 @@ async def compared(
 
 
 def _digests_in_words(said: SaidOtherwise) -> str:
-    return f"campaign {said.campaign_id}: its digests say something else than its touches, {_range_in_words(said)}"
+    return f"{said.subject}: its digests say something else than its touches, {_range_in_words(said)}"
 
 
 def _range_in_words(said: SaidOtherwise | EarnedOtherwise) -> str:
@@ -151,14 +153,17 @@ def _range_in_words(said: SaidOtherwise | EarnedOtherwise) -> str:
 async def _cells_said_otherwise(
     seen: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", live: Generation, left_out: Sequence[int]
 ) -> list[SaidOtherwise]:
-    """What digests say otherwise than touches, of a few campaigns of each workspace, before, between and after two random instants."""
+    """What digests say otherwise than touches, of a few campaigns and assets of each workspace, before, between and after two random instants."""
     now_us = time.time_ns() // 1000
     inner = sorted(now_us - random.randrange(DAYS_MAX * DAY_US) for _ in range(2))
     out: list[SaidOtherwise] = []
-    for row in await seen.fetch(CAMPAIGNS.replace("{schema}", live.name), CAMPAIGNS_MAX, list(left_out)):
+    for row in await seen.fetch(SUBJECTS.replace("{schema}", live.name), SUBJECTS_MAX, list(left_out)):
         snapshot = await snapshot_within(seen, row["workspace_id"], live)
-        campaigns = dict(zip(row["campaigns"], row["ids"], strict=True))
-        out += await said_otherwise(snapshot, campaigns, [BEGINNING_US, *inner, END_US])
+        campaigns = {campaign_key(id_): id_ for id_ in row["campaigns"]}
+        assets = {asset_key(id_): id_ for id_ in row["assets"]}
+        edges_us = [BEGINNING_US, *inner, END_US]
+        out += await said_otherwise(snapshot, campaigns, edges_us)
+        out += await said_otherwise_of_assets(snapshot, assets, edges_us)
     return out
 
 

@@ -3,11 +3,13 @@
 A campaign's windows (`attribution_window`) name keys, and keys name key sets. For each of them the time is divided into stretches
 with one meaning to the campaign; of a stretch, whole months are read from `month_cell`, other whole days from `day_cell`, and parts
 of days, and days whose cells are dirty, from the touches. Sessions and contacts are united: each counts once a campaign.
+
+The same is asked of other subjects than campaigns, with windows of their own: see `plan_of` and `add_planned`.
 """
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -15,14 +17,16 @@ from typing import Any, NamedTuple, Protocol
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.days import EVERY_DAY, NO_DAY, Days, month_of, next_month
-from shared.projection.sql import Connection, Statement, owned, sql
-from shared.projection.stages.cells.gather import INFLUENCES, KINDS_A_TYPE, VISIT
+from shared.projection.sql import Connection, Statement, owned, sql, sql_numbers
+from shared.projection.stages.cells.gather import COUNTS, INFLUENCING_KINDS, KINDS_A_TYPE, VISIT
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import TouchType
 from shared.rules.pre_association import Route, WindowStatus, kept_out
 
-SESSIONS, CONTACTS, LATER = 1, 2, 4  # which lists are asked for; the last: only sessions, which began before
+SESSIONS, CONTACTS, LATER, EVERY_KIND = 1, 2, 4, 8
+"""Which lists are asked for: sessions; the contacts of touches that influence; only sessions that began before; the contacts of touches of
+every kind that counts. They are added."""
 
 Statuses = tuple[int | None, int | None, int | None]
 """What a key set is to a campaign for some time: the window status by asset, by via and by utm, None where the route does not apply."""
@@ -49,20 +53,16 @@ WHERE EXISTS (SELECT FROM {{g}}.day_cell c WHERE c.ws = $1 AND c.key_set = k.key
 DIRTY = sql("SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1 ORDER BY key_set, day")
 STALE = sql("SELECT key_set, month FROM {g}.stale_month WHERE ws = $1 ORDER BY key_set, month")
 
-_LISTS = """
-    string_agg(sessions, ''::bytea) FILTER (WHERE visits) AS sessions,
-    string_agg(new_sessions, ''::bytea) FILTER (WHERE visits) AS new_sessions,
-    string_agg(contacts, ''::bytea) FILTER (WHERE counts) AS contacts"""
-
-
 _KEY_COLUMNS = ("asset_or_page_key", "via", "utm")
 
 
-def _cells(table: str, day: str, source: int, kinds: str = "c.kinds, c.touches") -> str:
+_ASKED = f"""lists & {SESSIONS} <> 0 AS visits, lists & {CONTACTS | EVERY_KIND} <> 0 AS counts, lists & {EVERY_KIND} <> 0 AS every"""
+
+
+def _cells(table: str, day: str, source: int, kinds: str = "c.kinds, c.touches, c.contacts") -> str:
     return f"""
-    SELECT r.n, r.visits, r.counts, width_bucket(c.{day}, $10::int[]) AS bucket, {kinds},
-        CASE WHEN r.visits THEN c.sessions END AS sessions, CASE WHEN r.visits THEN c.new_sessions END AS new_sessions,
-        CASE WHEN r.counts THEN c.contacts END AS contacts
+    SELECT r.n, r.visits, r.counts, r.every, width_bucket(c.{day}, $10::int[]) AS bucket, {kinds},
+        CASE WHEN r.visits THEN c.sessions END AS sessions, CASE WHEN r.visits THEN c.new_sessions END AS new_sessions
     FROM asked r JOIN member m ON m.pattern = r.pattern
     JOIN {{g}}.{table} c ON c.ws = $1 AND c.key_set = m.key_set AND c.{day} >= r.from_day AND c.{day} < r.to_day
     WHERE r.source = {source}"""
@@ -71,19 +71,22 @@ def _cells(table: str, day: str, source: int, kinds: str = "c.kinds, c.touches")
 _MEMBER = "member AS MATERIALIZED (SELECT * FROM unnest($2::int[], $3::bigint[]) u(pattern, key_set))"
 
 # What cells say. $2 and $3: the pattern of each key set. $4 to $9: of each pattern, a group ($5), a table ($6: 0 days, 1 months, 2 what
-# was added to days), the days from $7 to $8, and whether sessions and contacts are asked for ($9: 1 and 2, added). $10 the first days
-# of the buckets. A row a group, bucket and kind with the number of touches, and a row a group and bucket with the lists.
+# was added to days), the days from $7 to $8, and which lists are asked for ($9). $10 the first days of the buckets. A row a group, bucket
+# and kind with the number of touches and the contacts, and a row a group and bucket with the sessions.
 OF_CELLS = sql(f"""
 WITH {_MEMBER}, asked AS MATERIALIZED (
-    SELECT pattern, n, source, from_day, to_day, lists & 1 = 1 AS visits, lists & 2 = 2 AS counts
+    SELECT pattern, n, source, from_day, to_day, {_ASKED}
     FROM unnest($4::int[], $5::int[], $6::smallint[], $7::int[], $8::int[], $9::smallint[])
         u(pattern, n, source, from_day, to_day, lists)),
 met AS MATERIALIZED ({_cells("day_cell", "day", 0)} UNION ALL {_cells("month_cell", "month", 1)}
-    UNION ALL {_cells("added_cell", "day", 2, "ARRAY[c.kind], ARRAY[c.touches]")})
-SELECT n, bucket, u.kind, sum(u.touches)::bigint AS touches, NULL::bytea AS sessions, NULL::bytea AS new_sessions, NULL::bytea AS contacts
-FROM met CROSS JOIN LATERAL unnest(kinds, touches) u(kind, touches) GROUP BY n, bucket, u.kind
+    UNION ALL {_cells("added_cell", "day", 2, "ARRAY[c.kind], ARRAY[c.touches], ARRAY[c.contacts]")})
+SELECT n, bucket, u.kind, sum(u.touches)::bigint AS touches,
+    string_agg(u.contacts, ''::bytea) FILTER (WHERE counts AND (every OR u.kind IN ({sql_numbers(INFLUENCING_KINDS)}))) AS contacts,
+    NULL::bytea AS sessions, NULL::bytea AS new_sessions
+FROM met CROSS JOIN LATERAL unnest(kinds, touches, contacts) u(kind, touches, contacts) GROUP BY n, bucket, u.kind
 UNION ALL
-SELECT n, bucket, NULL, NULL, {_LISTS} FROM met WHERE visits OR counts GROUP BY n, bucket
+SELECT n, bucket, NULL, NULL, NULL, string_agg(sessions, ''::bytea), string_agg(new_sessions, ''::bytea)
+FROM met WHERE visits GROUP BY n, bucket
 """)
 
 
@@ -103,11 +106,11 @@ def _scans() -> str:
     return " UNION ALL ".join(branches)
 
 
-# The same of touches, for parts of days. $4 to $8: of each pattern, a group, from $6 to $7, and what is asked for ($8: 1 sessions,
-# 2 contacts, 4 only sessions, which began before; added). $9 the instants at which the buckets begin.
+# The same of touches, for parts of days. $4 to $8: of each pattern, a group, from $6 to $7, and which lists are asked for ($8).
+# $9 the instants at which the buckets begin. The contacts are in rows of their own, of kinds without a number of touches.
 OF_TOUCHES = sql(f"""
 WITH {_MEMBER}, part AS MATERIALIZED (
-    SELECT m.key_set, p.n, p.from_us, p.to_us, p.lists & 1 = 1 AS visits, p.lists & 2 = 2 AS counts, p.lists & 4 = 4 AS later,
+    SELECT m.key_set, p.n, p.from_us, p.to_us, {_ASKED}, p.lists & {LATER} <> 0 AS later,
         CASE WHEN k.asset_or_page_key <> 0 THEN 0 WHEN k.via <> 0 THEN 1 ELSE 2 END AS by,
         CASE WHEN k.asset_or_page_key <> 0 THEN k.asset_or_page_key WHEN k.via <> 0 THEN k.via ELSE k.utm END AS key,
         k.asset_or_page_key, k.via, k.utm
@@ -116,27 +119,27 @@ WITH {_MEMBER}, part AS MATERIALIZED (
 scan AS MATERIALIZED (SELECT DISTINCT by, key, from_us, to_us FROM part),
 touched AS MATERIALIZED ({_scans()}),
 t AS MATERIALIZED (
-    SELECT p.n, p.visits, p.counts, p.later, t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.count, t.session,
-        t.session_at_us, t.session_is_new
+    SELECT p.n, p.visits, p.counts, p.every, p.later, t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.count, t.session,
+        t.session_at_us, t.session_is_new, ({KINDS_A_TYPE} * t.type + t.traffic_class)::smallint AS kind
     FROM touched t JOIN part p ON p.from_us = t.from_us AND p.to_us = t.to_us AND p.asset_or_page_key = t.asset_or_page_key
         AND p.via = t.via AND p.utm = t.utm)
-SELECT n, width_bucket(occurred_at_us, $9::bigint[]) AS bucket, ({KINDS_A_TYPE} * type + traffic_class)::smallint AS kind,
-    sum(count)::bigint AS touches, NULL::bytea AS sessions, NULL::bytea AS new_sessions, NULL::bytea AS contacts
+SELECT n, width_bucket(occurred_at_us, $9::bigint[]) AS bucket, kind,
+    sum(count)::bigint AS touches, NULL::bytea AS contacts, NULL::bytea AS sessions, NULL::bytea AS new_sessions
 FROM t WHERE NOT later GROUP BY 1, 2, 3
 UNION ALL
-SELECT n, bucket, NULL, NULL, string_agg(int8send(session), ''::bytea),
-    string_agg(int8send(session), ''::bytea) FILTER (WHERE session_is_new), NULL
+SELECT n, bucket, kind, NULL, string_agg(int8send(contact), ''::bytea), NULL, NULL
+FROM (
+    SELECT DISTINCT t.n, width_bucket(t.occurred_at_us, $9::bigint[]) AS bucket, t.kind, o.contact FROM t
+    JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
+        AND {owned()}
+    WHERE t.counts AND NOT t.later AND {COUNTS} AND (t.every OR t.kind IN ({sql_numbers(INFLUENCING_KINDS)}))) c
+GROUP BY n, bucket, kind
+UNION ALL
+SELECT n, bucket, NULL, NULL, NULL, string_agg(int8send(session), ''::bytea),
+    string_agg(int8send(session), ''::bytea) FILTER (WHERE session_is_new)
 FROM (
     SELECT DISTINCT t.n, width_bucket(t.session_at_us, $9::bigint[]) AS bucket, t.session, t.session_is_new FROM t
     WHERE t.visits AND {VISIT}) v
-GROUP BY n, bucket
-UNION ALL
-SELECT n, bucket, NULL, NULL, NULL, NULL, string_agg(int8send(contact), ''::bytea)
-FROM (
-    SELECT DISTINCT t.n, width_bucket(t.occurred_at_us, $9::bigint[]) AS bucket, o.contact FROM t
-    JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
-        AND {owned()}
-    WHERE t.counts AND NOT t.later AND {INFLUENCES}) c
 GROUP BY n, bucket
 """)
 
@@ -171,28 +174,40 @@ class _Asked:
     carried: list[tuple[int, int, int, int]] = field(default_factory=list)
 
 
+def _by_bucket() -> dict[int, list[bytes]]:
+    return defaultdict(list)
+
+
 @dataclass
 class Found:
-    """What is found of one campaign, by bucket: the time before the first of the instants is 0, that after it 1.
+    """What is found of one subject, a campaign or another, by bucket: the time before the first of the instants is 0, that after it 1.
 
     `touches` has by statuses and kind (`KINDS_A_TYPE` times the type, plus the traffic class) the sum of `count`. The lists
-    hold 64-bit keys, and a key may be in several.
+    hold 64-bit keys, and a key may be in several: `contacts` of touches that influence, `contacts_of_kinds` by kind as well.
     """
 
     touches: dict[int, dict[tuple[Statuses, int], int]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(int))
     )
-    sessions: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
-    new_sessions: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
-    contacts: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    sessions: dict[int, list[bytes]] = field(default_factory=_by_bucket)
+    new_sessions: dict[int, list[bytes]] = field(default_factory=_by_bucket)
+    contacts: dict[int, list[bytes]] = field(default_factory=_by_bucket)
+    contacts_of_kinds: dict[int, dict[int, list[bytes]]] = field(default_factory=lambda: defaultdict(_by_bucket))
 
     def add_lists(
-        self, bucket: int, sessions: bytes | None, new_sessions: bytes | None, contacts: bytes | None
+        self, bucket: int, sessions: bytes | None, new_sessions: bytes | None, contacts: bytes | None = None
     ) -> None:
         """Add what a row holds of each list; None or nothing: it holds none."""
         for lists, told in ((self.sessions, sessions), (self.new_sessions, new_sessions), (self.contacts, contacts)):
             if told:
                 lists[bucket].append(told)
+
+    def add_contacts(self, bucket: int, kind: int, contacts: bytes | None) -> None:
+        """Add contacts of touches of a kind; None or nothing: there are none."""
+        if contacts:
+            self.contacts_of_kinds[bucket][kind].append(contacts)
+            if kind in INFLUENCING_KINDS:
+                self.contacts[bucket].append(contacts)
 
 
 class Rows(Protocol):
@@ -246,12 +261,32 @@ async def add_of_cells(
         key_sets = await store.fetch(KEY_SETS, campaigns)
     else:
         key_sets = await store.fetch(KEY_SETS_OF_DAYS, campaigns, only_of)
-    plan = _Plan(days, edges_us, asked, await _by_key_set(store, DIRTY), await _by_key_set(store, STALE))
+    plan = await plan_of(store, days, edges_us, asked, _lists_of_campaigns)
     plan.ask(windows, key_sets)
-    questions, members = plan.asked, list(_columns(plan.asked.members))
+    await add_planned(found, store, plan)
+
+
+def _lists_of_campaigns(statuses: Statuses) -> int:
+    return SESSIONS * is_visited(statuses) + CONTACTS * counts(statuses)
+
+
+async def plan_of(
+    store: Rows, days: Days, edges_us: Sequence[int], asked: Mapping[int, Spans], lists: Callable[[Statuses], int]
+) -> "Plan":
+    """What is to be asked of subjects between each two of the instants `edges_us`, in the times that `asked` has for each; nothing yet.
+
+    `lists` says which lists are asked for of key sets that are so to a subject.
+    """
+    dirty, stale = await _by_key_set(store, DIRTY), await _by_key_set(store, STALE)
+    return Plan(days, edges_us, asked, dirty, stale, lists)
+
+
+async def add_planned(found: Mapping[int, Found], store: Rows, plan: "Plan") -> None:
+    """Ask what is planned, and add what is found to the subjects."""
+    questions, edges_us, members = plan.asked, plan.edges_us, list(_columns(plan.asked.members))
     rows, carried = [], []
     if questions.cells:
-        first_days = [first_whole(days, at_us) for at_us in edges_us]
+        first_days = [first_whole(plan.days, at_us) for at_us in edges_us]
         rows += await store.fetch(OF_CELLS, *members, *_columns(questions.cells), first_days)
     if questions.parts:
         rows += await store.fetch(OF_TOUCHES, *members, *_columns(questions.parts), list(edges_us))
@@ -356,39 +391,44 @@ def _status_at(pieces: Pieces | None, at_us: int) -> int | None:
     return None
 
 
-class _Plan:
+class Plan:
     """Works out what is to be asked of cells and of touches.
 
-    A group, by its number, is a campaign and the statuses of some stretches of its key sets.
+    A group, by its number, is a subject (a campaign or another) and the statuses of some stretches of its key sets.
     """
 
     def __init__(
         self, days: Days, edges_us: Sequence[int], times: Mapping[int, Spans], dirty: Mapping[int, list[int]],
-        stale: Mapping[int, list[int]],
+        stale: Mapping[int, list[int]], lists: Callable[[Statuses], int],
     ) -> None:  # fmt: skip
-        self._times = times
+        self._times, self._lists = times, lists
         self.groups: list[tuple[int, Statuses]] = []
         self.asked = _Asked()
-        self._days, self._dirty, self._stale = days, dirty, stale
+        self.days, self.edges_us = days, edges_us
+        self._dirty, self._stale = dirty, stale
         self._from_us, self._to_us = edges_us[0], edges_us[-1]
         inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
         self._cut = sorted(divided_days(days, edges_us))
         self._split_months = sorted(
             {m for at_us in inner if (m := month_of(days.day_of(at_us))) != first_whole(days, at_us)}
         )
+        self._patterns: dict[Any, int] = {}
         self._numbers: dict[tuple[int, Statuses], int] = {}
         self._by_day: dict[tuple[int, int], tuple[list[tuple[int, int, int]], list[tuple[int, int]]]] = {}
 
     def ask(self, windows: Sequence[Any], key_sets: Sequence[Any]) -> None:
-        """Ask for all stretches of all key sets of the campaigns."""
+        """Ask for all stretches of all key sets of subjects, by their windows: rows with subject, route, key, from, to and window status.
+
+        `key_sets` are rows with the number of each key set that may have touches in a window, and its three keys.
+        """
         pieces: dict[tuple[int, int], dict[int, list[tuple[int, int, int]]]] = defaultdict(lambda: defaultdict(list))
         for campaign, route, key, from_us, to_us, status in windows:
             pieces[route, key][campaign].append((from_us, to_us, status))
         of_key = {rk: {c: tuple(sorted(p)) for c, p in of.items()} for rk, of in pieces.items()}
-        patterns: dict[Any, int] = {}
         members = self.asked.members
         nothing: dict[int, Pieces] = {}
         own = self._dirty.keys() | self._stale.keys()
+        patterns = self._patterns
         for key_set, asset, via, utm in key_sets:
             by_asset = of_key.get((Route.ASSET, asset), nothing)
             by_via = of_key.get((Route.VIA, via), nothing)
@@ -403,13 +443,24 @@ class _Plan:
                         self._ask_stretch(pattern, campaign, key_set, stretch)
                 members.append((pattern, key_set))
 
+    def ask_stretches(self, subject: int, key_set: int, some: tuple[Stretch, ...]) -> None:
+        """Ask for stretches of a key set."""
+        own = key_set in self._dirty or key_set in self._stale
+        name = subject, some, key_set if own else None
+        pattern = self._patterns.get(name)
+        if pattern is None:
+            pattern = self._patterns[name] = len(self._patterns)
+            for stretch in some:
+                self._ask_stretch(pattern, subject, key_set, stretch)
+        self.asked.members.append((pattern, key_set))
+
     def _ask_stretch(self, pattern: int, campaign: int, key_set: int, stretch: Stretch) -> None:
         group = campaign, stretch.statuses
         n = self._numbers.get(group)
         if n is None:
             n = self._numbers[group] = len(self.groups)
             self.groups.append(group)
-        lists = SESSIONS * is_visited(stretch.statuses) + CONTACTS * counts(stretch.statuses)
+        lists = self._lists(stretch.statuses)
         for begin, end in self._times[campaign]:
             from_us, to_us = max(stretch.from_us, begin), min(stretch.to_us, end)
             if from_us < to_us:
@@ -418,7 +469,7 @@ class _Plan:
             self._ask_later(pattern, n, key_set, stretch)
 
     def _ask_span(self, pattern: int, n: int, key_set: int, from_us: int, to_us: int, lists: int) -> None:
-        if lists & CONTACTS and from_us < self._from_us:  # those reached before
+        if lists & (CONTACTS | EVERY_KIND) and from_us < self._from_us:  # those reached before
             self._ask_time(pattern, n, key_set, from_us, min(to_us, self._from_us), CONTACTS)
         begin, end = max(from_us, self._from_us), min(to_us, self._to_us)
         if begin < end:
@@ -434,7 +485,7 @@ class _Plan:
         self.asked.carried.append((pattern, n, max(stretch.from_us, self._from_us), stretch.to_us))
         if self._to_us == END_US:
             return
-        days = self._days
+        days = self.days
         first = first_whole(days, self._to_us)
         dirty = [d for d in self._dirty.get(key_set, ()) if d >= first]
         spans = [(self._to_us, days.start_us(first)), *((days.start_us(d), days.start_us(d + 1)) for d in dirty)]
@@ -457,7 +508,7 @@ class _Plan:
     def _divide(
         self, from_us: int, to_us: int, dirty: Sequence[int], stale: Sequence[int]
     ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
-        days = self._days
+        days = self.days
         first = first_whole(days, from_us)
         last = EVERY_DAY if to_us == END_US else days.day_of(to_us)  # itself not whole, or not within
         if first > last:  # within one day
@@ -508,13 +559,16 @@ def _collect(
     found: Mapping[int, Found], groups: Sequence[tuple[int, Statuses]], buckets: int, rows: Iterable[Any],
     carried: Iterable[Any],
 ) -> None:  # fmt: skip
-    """Sort the rows of the statements by campaign and bucket."""
-    for n, bucket, kind, number, sessions, new_sessions, contacts in rows:
-        campaign, statuses = groups[n]
+    """Sort the rows of the statements by subject and bucket."""
+    for n, bucket, kind, number, contacts, sessions, new_sessions in rows:
+        subject, statuses = groups[n]
+        of = found[subject]
         if kind is None:
-            found[campaign].add_lists(bucket, sessions, new_sessions, contacts)
-        elif 1 <= bucket <= buckets:
-            found[campaign].touches[bucket][statuses, kind] += number
+            of.add_lists(bucket, sessions, new_sessions)
+            continue
+        of.add_contacts(bucket, kind, contacts)
+        if number is not None and 1 <= bucket <= buckets:
+            of.touches[bucket][statuses, kind] += number
     for n, bucket, session, is_new in carried:
         of = found[groups[n][0]]
         key = session.to_bytes(8, "big", signed=True)

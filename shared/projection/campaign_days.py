@@ -4,15 +4,21 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import KEY_SETS, Found, WorkspaceRows, add_of_cells, spans_of_days, status_number
 from shared.projection.days import EVERY_DAY, NO_DAY, days_of
+from shared.projection.new_contacts import DAYS as DAYS_OF_NEW
+from shared.projection.new_contacts import New, new_in_spans
 from shared.projection.pipeline import Context
 from shared.projection.sql import sql
 
 DAYS_MAX = 92  # of a campaign that a step makes for the first time
 STALE_MAX = 200  # days of campaigns that a step makes again
 
-CAMPAIGN_DAY_COLUMNS = ("ws", "campaign", "day", "statuses", "kinds", "touches", "sessions", "new_sessions", "contacts")
+CAMPAIGN_DAY_COLUMNS = (
+    "ws", "campaign", "day", "statuses", "kinds", "touches", "sessions", "new_sessions", "contacts", "new_by_first_touch",
+    "new_by_last_touch",
+)  # fmt: skip
 STALE_DAYS = sql("""
 SELECT s.campaign, s.day FROM {g}.stale_campaign_day s
 JOIN {g}.campaign_kept k ON k.ws = $1 AND k.campaign = s.campaign AND s.day < k.through_day
@@ -85,7 +91,9 @@ async def _days_of(context: Context, campaign: int, from_day: int) -> list[int]:
     connection, ws, days = context.connection, context.ws, days_of(context.settings.time_zone)
     touched = {row["day"] for row in await connection.fetch(DAYS_OF, ws, [campaign], from_day, DAYS_MAX + 1)}
     begun = {days.day_of(row["session_at_us"]) for row in await connection.fetch(BEGUN_BEFORE, ws, [campaign])}
-    return sorted(touched | {day for day in begun if day >= from_day})[: DAYS_MAX + 1]
+    utc = [row["day"] for row in await connection.fetch(DAYS_OF_NEW, ws, [campaign], BEGINNING_US, END_US)]
+    others = begun | {day + offset for day in utc for offset in (-1, 0, 1)}
+    return sorted(touched | {day for day in others if day >= from_day})[: DAYS_MAX + 1]
 
 
 async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
@@ -95,23 +103,31 @@ async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
     edges_us = sorted({days.start_us(at) for day in every for at in (day, day + 1)})
     bucket_of = {at_us: n for n, at_us in enumerate(edges_us, 1)}
     found = {campaign: Found() for campaign in wanted}
+    store = WorkspaceRows(context.connection, context.ws)
     spans = {campaign: spans_of_days(days, some) for campaign, some in wanted.items()}
-    await add_of_cells(found, WorkspaceRows(context.connection, context.ws), days, edges_us, spans, every)
-    rows = [
-        row
-        for campaign, some in wanted.items() for day in some
-        if (row := _row(context.ws, campaign, day, found[campaign], bucket_of[days.start_us(day)])) is not None
-    ]  # fmt: skip
+    await add_of_cells(found, store, days, edges_us, spans, every)
+    asked = [(campaign, *span) for campaign, some in spans.items() for span in some]
+    new = await new_in_spans(store, asked, edges_us)
+    rows = []
+    for campaign, some in wanted.items():
+        for day in some:
+            bucket = bucket_of[days.start_us(day)]
+            row = _row(context.ws, campaign, day, found[campaign], bucket, new.get((campaign, bucket), New(0, 0)))
+            if row is not None:
+                rows.append(row)
     await context.connection.copy("campaign_day", CAMPAIGN_DAY_COLUMNS, rows)
 
 
-def _row(ws: int, campaign: int, day: int, found: Found, bucket: int) -> tuple[Any, ...] | None:
+def _row(ws: int, campaign: int, day: int, found: Found, bucket: int, new: New) -> tuple[Any, ...] | None:
     """The row of a campaign's day; None for a day without anything."""
     touches = sorted((status_number(statuses), kind, n) for (statuses, kind), n in found.touches[bucket].items())
-    lists = [_united(of[bucket]) for of in (found.sessions, found.new_sessions, found.contacts)]
-    if not touches and not any(lists):
+    sessions, new_sessions, contacts = (
+        _united(of[bucket]) for of in (found.sessions, found.new_sessions, found.contacts)
+    )
+    if not touches and not sessions and not contacts and not any(new):
         return None
-    return ws, campaign, day, *([count[n] for count in touches] for n in range(3)), *lists
+    counts = ([count[n] for count in touches] for n in range(3))
+    return ws, campaign, day, *counts, len(sessions) // 8, len(new_sessions) // 8, contacts, *new
 
 
 def _united(lists: Collection[bytes]) -> bytes:

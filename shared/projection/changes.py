@@ -192,9 +192,13 @@ class SessionsChanged:
 
 @dataclass(frozen=True, slots=True)
 class ContactsChanged:
-    """The identifiers of all contacts that were derived anew, and those that are nobody's any more."""
+    """The identifiers of all contacts that were derived anew, and those that are nobody's any more.
+
+    `new_by` has keys by which a contact may be new to a campaign now and was not, or was and is not, each with when the contact was created.
+    """
 
     identifiers: frozenset[int] = NO_KEYS
+    new_by: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

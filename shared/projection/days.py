@@ -65,3 +65,8 @@ def month_of(day: int) -> int:
 def next_month(month: int) -> int:
     """The number of the first day of the month after."""
     return month_of(month + 31) if _OUTSIDE[0] < month < _OUTSIDE[1] - 31 else month + 1
+
+
+def date_of(day: int) -> dt.date:
+    """The date of a day."""
+    return FIRST + dt.timedelta(days=day)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +19,7 @@ def sql(text: str) -> Statement:
     return Statement(text.strip())
 
 
-def sql_numbers(numbers: Iterable[IntEnum]) -> str:
+def sql_numbers(numbers: Iterable[int]) -> str:
     """Numbers as an SQL list without its brackets, such as `1, 2`."""
     return ", ".join(str(int(number)) for number in sorted(numbers))
 

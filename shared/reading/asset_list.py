@@ -8,16 +8,17 @@ from typing import Any
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.registry import name_of, names_like, sql_names
 from shared.events.types import AssetAssociated, CampaignDeleted
-from shared.projection.sql import sql, sql_numbers
-from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, within
-from shared.reading.assets import _HISTORY, _SPAN
-from shared.reading.attribution import OWNER_OF
+from shared.projection.days import date_of
+from shared.projection.sql import sql
+from shared.projection.windows import KEY_COLUMN
+from shared.reading.asset_histories import CAMPAIGN_IDS, SPAN, touches_by_day
 from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.reading.time_range import TimeRange
-from shared.rules.deal import COUNTING_STATES, State, counts, dated_us
-from shared.rules.influence import DEAL_TOUCHES, INFLUENCING, TouchType
+from shared.rules.deal import State
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.keys import asset_key, campaign_key
+from shared.rules.pre_association import Route
 
 NAME = """lower(coalesce(s.name, s.asset_id COLLATE "default")) COLLATE "C\""""
 ASSET_ORDERS = both_ways({"name": Ordering(((NAME, "text"), ("s.asset_id", "text")))})
@@ -42,48 +43,45 @@ SELECT a.asset, c.campaign_id, a.from_us, a.to_us, a.event_id FROM {g}.associati
 JOIN {g}.campaign c ON c.ws = $1 AND c.campaign = a.campaign
 WHERE a.ws = $1 AND a.asset = ANY($2::bigint[]) ORDER BY a.from_us, c.campaign_id
 """)  # who held these assets when, in order
-COUNTS = sql(f"""
-WITH span AS MATERIALIZED ({_SPAN}
-), history AS ({_HISTORY})
-SELECT asset, type, sum(count)::bigint AS touches, min(occurred_at_us) AS first_us, max(occurred_at_us) AS last_us
-FROM history GROUP BY asset, type
-""")  # the touches that count of these assets ($2) in [$3, $4), by type
 ENDS = sql(f"""
 SELECT occurred_at_us, event_id, subject, object, type FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND occurred_at_us = ANY($3::bigint[]) AND live
     AND type IN {sql_names((*names_like(AssetAssociated), name_of(CampaignDeleted)))}
 ORDER BY occurred_at_us, event_id
 """)  # the events of assets and campaigns ($2) at these instants ($3) that may have ended an association
-_DAY = "(('epoch'::timestamptz + t.occurred_at_us * interval '1 microsecond') AT TIME ZONE $5)::date"
-DAYS = sql(f"""
-WITH span AS MATERIALIZED ({_SPAN}
-), history AS ({_HISTORY}
-), counted AS (
-    SELECT DISTINCT h.person, h.occurred_at_us, h.event_id, h.count, c.campaign_id
-    FROM history h JOIN {{g}}.touch t ON t.ws = $1 AND t.person = h.person AND t.occurred_at_us = h.occurred_at_us
-        AND t.event_id = h.event_id
-    CROSS JOIN LATERAL (VALUES {", ".join(f"({route:d}, t.{column})" for route, column in KEY_COLUMN.items())}) k(route, key)
-    LEFT JOIN {{g}}.attribution_window w ON w.ws = $1 AND w.key = k.key AND w.route = k.route
-        AND w.window_status IN ({COUNTING_STATUSES}) AND {within("w")}
-    LEFT JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = w.campaign
+_ROUTES = (Route.ASSET, Route.VIA)  # by which a touch is an asset's
+
+
+def _seen(order: str) -> str:
+    """The first or last touch in [$3, $4) of a span of a key of `span` that counts: one index lookup a span."""
+    by_route = " UNION ALL ".join(
+        f"""(SELECT t.occurred_at_us FROM {{g}}.touch t WHERE s.route = {route:d} AND t.ws = $1 AND t.{KEY_COLUMN[route]} = s.key
+        AND t.traffic_class = {TrafficClass.COUNTED:d} AND t.occurred_at_us >= greatest(s.from_us, $3::bigint)
+        AND t.occurred_at_us < least(s.to_us, $4::bigint) ORDER BY t.occurred_at_us {order} LIMIT 1)"""
+        for route in _ROUTES
+    )
+    return f"SELECT s.asset, l.occurred_at_us FROM span s CROSS JOIN LATERAL ({by_route}) l"
+
+
+SEEN = sql(f"""
+WITH span AS MATERIALIZED ({SPAN})
+SELECT asset, min(occurred_at_us) AS first_us, max(occurred_at_us) AS last_us FROM ({_seen("ASC")} UNION ALL {_seen("DESC")}) seen
+GROUP BY asset
+""")  # when assets ($2) had their first and last touch that counts in [$3, $4)
+
+_MET = " UNION ".join(
+    f"""
+    SELECT s.asset, t.deal FROM span s CROSS JOIN LATERAL (
+        SELECT deal FROM {{g}}.deal_touch WHERE s.route = {route:d} AND ws = $1 AND {KEY_COLUMN[route]} = s.key
+            AND dated_us >= $3 AND dated_us < $4 AND occurred_at_us >= s.from_us AND occurred_at_us < s.to_us OFFSET 0) t"""
+    for route in _ROUTES
 )
-SELECT {_DAY} AS "on", campaign_id, sum(count)::bigint AS touches FROM counted t
-WHERE campaign_id IS NOT NULL OR NOT EXISTS (
-    SELECT FROM counted o WHERE o.person = t.person AND o.event_id = t.event_id AND o.campaign_id IS NOT NULL)
-GROUP BY 1, 2 ORDER BY 1, 2 NULLS LAST
-""")  # its touches a day, in the time zone $5, by the campaigns for which they count; those that count for none are of null
-REACHED = sql(f"""
-WITH span AS MATERIALIZED ({_SPAN}
-), history AS ({_HISTORY})
-SELECT t.asset, o.contact, min(t.occurred_at_us) AS influence_us,
-    min(t.occurred_at_us) FILTER (WHERE t.type IN ({sql_numbers(DEAL_TOUCHES)})) AS deal_touch_us
-FROM history t {OWNER_OF} WHERE t.type IN ({sql_numbers(INFLUENCING)}) GROUP BY t.asset, o.contact
-""")  # when each asset ($2) first reached each contact in [$3, $4)
-DEALS_OF_CONTACTS = sql(f"""
-SELECT d.deal, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, dc.contact
-FROM {{g}}.deal_contact dc JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = dc.deal
-WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) AND d.state IN ({", ".join(f"'{state}'" for state in sorted(COUNTING_STATES))})
-""")  # the deals, of the states that count, that contacts ($2) are eligible for; one row a deal and contact
+# The deals dated in [$3, $4) that count for each asset ($2) by a deal touch, with the amounts of the won ones, by currency.
+DEALS = sql(f"""
+WITH span AS MATERIALIZED ({SPAN}), met AS ({_MET})
+SELECT m.asset, d.currency, count(*) AS deals, sum(d.amount_minor) FILTER (WHERE d.state = '{State.WON}') AS amount_minor
+FROM met m JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = m.deal GROUP BY m.asset, d.currency
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +95,15 @@ class AssetFilter:
 
 
 @dataclass
-class AssetTouches:
-    """The touches of an asset that count: by type, and the instants of the first and the last in microseconds."""
+class AssetDeals:
+    """The deals that count for an asset, whatever campaign held it: how many, and the amounts of the won ones in minor units by currency."""
 
-    by_type: dict[str, int] = field(default_factory=dict)
-    first_us: int | None = None
-    last_us: int | None = None
-
-    @property
-    def total(self) -> int:
-        """Of all types."""
-        return sum(self.by_type.values())
+    deals: int = 0
+    revenue_minor: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass
-class AssetResults:
-    """Whom an asset influenced: its first touch of each contact, by key, in microseconds; the deals; the amounts of the won ones in
-    minor units by currency.
-    """
-
-    contacts: dict[int, int] = field(default_factory=dict)
-    deals: set[int] = field(default_factory=set)
-    revenue_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+Seen = tuple[int, int]
+"""The instants of the first and the last touch of an asset that counts, in microseconds."""
 
 
 async def asset_row(snapshot: Snapshot, asset_id: str) -> Any:
@@ -158,44 +143,35 @@ async def holders_of(snapshot: Snapshot, assets: Collection[int]) -> dict[int, l
     return out
 
 
-async def touches_of_assets(snapshot: Snapshot, assets: Collection[int], span: TimeRange) -> dict[int, AssetTouches]:
-    """The touches that count of each of these assets, by key, in a range."""
-    out: dict[int, AssetTouches] = defaultdict(AssetTouches)
-    for row in await snapshot.fetch(COUNTS, list(assets), span.from_us, span.to_us):
-        one, name = out[row["asset"]], TouchType(row["type"]).wire
-        one.by_type[name] = one.by_type.get(name, 0) + row["touches"]
-        one.first_us = row["first_us"] if one.first_us is None else min(one.first_us, row["first_us"])
-        one.last_us = row["last_us"] if one.last_us is None else max(one.last_us, row["last_us"])
-    return out
+async def seen_assets(snapshot: Snapshot, assets: Collection[int], span: TimeRange) -> dict[int, Seen]:
+    """When each of these assets, by key, was touched first and last in a range; those without a touch that counts are absent."""
+    rows = await snapshot.fetch(SEEN, list(assets), span.from_us, span.to_us)
+    return {row["asset"]: (row["first_us"], row["last_us"]) for row in rows}
 
 
-async def days_of_asset(snapshot: Snapshot, asset: int, span: TimeRange) -> list[dict[str, Any]]:
-    """The touches of an asset, by key, a day of the workspace and campaign. A touch that counts for two campaigns is in both."""
-    rows = await snapshot.fetch(DAYS, [asset], span.from_us, span.to_us, snapshot.settings.time_zone)
-    return [{"on": row["on"], "campaign": row["campaign_id"], "touches": row["touches"]} for row in rows]
+async def days_of_asset(snapshot: Snapshot, asset: int, span: TimeRange, seen: Seen | None) -> list[dict[str, Any]]:
+    """The touches of an asset, by key, a day of the workspace and campaign. A touch that counts for two campaigns is in both.
 
-
-async def results_of_assets(snapshot: Snapshot, assets: Collection[int], span: TimeRange) -> dict[int, AssetResults]:
-    """Whom each of these assets, by key, influenced (rules **influence**, **deal**), whatever campaign held it.
-
-    A contact is of the range if the asset's first touch of it is, a deal if its close (open: its creation) is.
+    `seen` is what `seen_assets` says of it in the range; None: it has no touch.
     """
-    out: dict[int, AssetResults] = defaultdict(AssetResults)
-    reached: dict[int, list[tuple[int, int | None]]] = defaultdict(list)
-    for row in await snapshot.fetch(REACHED, list(assets), TimeRange().from_us, TimeRange().to_us):
-        if row["influence_us"] in span:
-            out[row["asset"]].contacts[row["contact"]] = row["influence_us"]
-        reached[row["contact"]].append((row["asset"], row["deal_touch_us"]))
-    for deal in await snapshot.fetch(DEALS_OF_CONTACTS, list(reached)):
-        if dated_us(deal["created_us"], deal["closed_us"]) not in span:
-            continue
-        state = State(deal["state"])
-        for asset, deal_touch_us in reached[deal["contact"]]:
-            one = out[asset]
-            if counts(state, deal["closed_us"], deal_touch_us) and deal["deal"] not in one.deals:
-                one.deals.add(deal["deal"])
-                if state is State.WON and deal["amount_minor"] is not None:
-                    one.revenue_minor[deal["currency"]] += deal["amount_minor"]
+    if seen is None:
+        return []
+    touches = await touches_by_day(snapshot, asset, span, seen)
+    keys = {campaign for _, campaign in touches if campaign is not None}
+    ids = {row["campaign"]: row["campaign_id"] for row in await snapshot.fetch(CAMPAIGN_IDS, list(keys))}
+    found = [(day, None if campaign is None else ids[campaign], n) for (day, campaign), n in touches.items()]
+    found.sort(key=lambda one: (one[0], one[1] is None, one[1]))
+    return [{"on": date_of(day), "campaign": campaign, "touches": number} for day, campaign, number in found]
+
+
+async def deals_of_assets(snapshot: Snapshot, assets: Collection[int], span: TimeRange) -> dict[int, AssetDeals]:
+    """The deals of a range that count for each of these assets, by key (rule **deal**): by the close, open ones by the creation."""
+    out: dict[int, AssetDeals] = defaultdict(AssetDeals)
+    for row in await snapshot.fetch(DEALS, list(assets), span.from_us, span.to_us):
+        one = out[row["asset"]]
+        one.deals += row["deals"]
+        if row["amount_minor"] is not None:
+            one.revenue_minor[row["currency"]] = int(row["amount_minor"])
     return out
 
 

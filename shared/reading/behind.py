@@ -1,22 +1,27 @@
 """Which contacts and deals are behind a number of a campaign? In pages that the database cuts."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from shared.projection.sql import Statement, sql
-from shared.reading.attribution import OWNER_OF, REACHED, in_range
+import numpy as np
+
+from shared.projection.days import Days
+from shared.projection.new_contacts import COUNTING_WINDOW, NEW_BY_FIRST_TOUCH, NEW_BY_LAST_TOUCH
+from shared.projection.sql import Statement, owned, sql, sql_numbers
+from shared.projection.windows import KEY_COLUMN, within
+from shared.reading.attribution import COUNTING_CLASSES, OWNER_OF, REACHED, in_range
 from shared.reading.campaign_deals import earning_contacts, places
 from shared.reading.campaign_keys import (
     CAMPAIGN_DEAL,
-    COUNTING_WINDOW,
     MODEL_PLACES,
-    NEW_BY_FIRST_TOUCH,
-    NEW_BY_LAST_TOUCH,
     earned,
 )
+from shared.reading.cells import cells_days, first_met_in, influenced_by_day
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
+from shared.rules.influence import INFLUENCING
 
 CONTACT_ORDER = Ordering((("b.at_us", "bigint"), ("c.name", "text"), ("b.contact", "bigint")))
 """By the instant that dates a contact, its name and its key: the columns at_us, name and contact of a row."""
@@ -79,6 +84,27 @@ EARNING_CONTACTS = _page(
 """Of the contacts by whom campaigns earned: their campaigns ($9), keys ($10) and instants ($11), worked out under a model of the
 workspace's own."""
 
+_BY_ROUTE = " UNION ALL ".join(
+    f"""
+    SELECT w.campaign, t.contact, t.occurred_at_us, t.event_id FROM touched t
+    JOIN counting_window w ON w.route = {route:d} AND w.key = t.{column} AND {within("w")}"""
+    for route, column in KEY_COLUMN.items()
+)
+INFLUENCED_OF = _page(
+    f"""{COUNTING_WINDOW}, touched AS MATERIALIZED (
+    SELECT o.contact, t.* FROM unnest($9::bigint[]) c(contact)
+    JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = c.contact
+    CROSS JOIN LATERAL (
+        SELECT t.occurred_at_us, t.event_id, {", ".join(f"t.{column}" for column in KEY_COLUMN.values())} FROM {{g}}.touch t
+        WHERE t.ws = $1 AND t.person = o.person AND t.occurred_at_us >= $10 AND t.occurred_at_us < $11 AND {owned()}
+            AND t.type IN ({sql_numbers(INFLUENCING)}) AND t.traffic_class IN ({COUNTING_CLASSES}) OFFSET 0) t)""",
+    f"""SELECT * FROM (SELECT DISTINCT ON (t.campaign, t.contact) t.campaign, t.contact, t.occurred_at_us AS at_us, t.event_id
+        FROM ({_BY_ROUTE}) t ORDER BY t.campaign, t.contact, t.occurred_at_us, t.event_id) first
+    WHERE {in_range("at_us")}""",
+    "b.event_id",
+)
+"""Of the contacts $9, whom a campaign influenced first between $10 and $11: the same page."""
+
 _AFTER, _ORDER_BY = DEAL_ORDER.clauses(5)
 _DEALS = f"""
 WITH {COUNTING_WINDOW}, {CAMPAIGN_DEAL}
@@ -103,6 +129,13 @@ async def contacts_behind(
     Revenue is shared out under a model. Raises `WrongShape` if the store lacks it, and `NotFound` if there is no such model.
     """
     asked: list[Any] = [list(campaigns), span.from_us, span.to_us, *key_arguments(CONTACT_ORDER, after), limit]
+    if metric == "influenced_contacts" and limit is not None and len(campaigns) == 1:
+        days = await cells_days(snapshot)
+        if days is not None:
+            (campaign,) = campaigns
+            return await snapshot.fetch(
+                INFLUENCED_OF, *asked, *await _influenced(snapshot, days, campaign, span, after, limit)
+            )
     if metric != "contacts_with_attributed_revenue":
         return await snapshot.fetch(CONTACTS[metric], *asked)
     if model in MODEL_PLACES:
@@ -110,6 +143,26 @@ async def contacts_behind(
     found = await earning_contacts(snapshot, campaigns, span, model)
     columns = [campaign for campaign, _ in found], [contact for _, contact in found], list(found.values())
     return await snapshot.fetch(EARNING_CONTACTS, *asked, *columns)
+
+
+async def _influenced(
+    snapshot: Snapshot, days: Days, campaign: int, span: TimeRange, after: Sequence[Any] | None, limit: int
+) -> tuple[list[int], int, int]:
+    """Which contacts a page can have whom a campaign influenced, and between which instants it did so first.
+
+    Days are taken from the page's beginning on until there are enough contacts, so that only their touches are read.
+    """
+    pieces = await influenced_by_day(snapshot, days, campaign, (span.from_us, span.to_us))
+    contacts, place = first_met_in(pieces)
+    begin_us = span.from_us if after is None else max(span.from_us, after[0])
+    first = bisect_right(pieces, begin_us, key=lambda piece: piece.to_us)
+    new = np.bincount(place, minlength=len(pieces))
+    enough = np.cumsum(new[first + 1 :]) >= limit  # of the first piece, all may be on the page before
+    last = first + 1 + int(np.argmax(enough)) if enough.any() else len(pieces) - 1
+    if first > last:
+        return [], 0, 0
+    wanted = contacts[(place >= first) & (place <= last)]
+    return wanted.tolist(), max(pieces[first].from_us, span.from_us), pieces[last].to_us
 
 
 async def deals_behind(

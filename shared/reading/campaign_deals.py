@@ -7,17 +7,16 @@ from decimal import Decimal
 from typing import Any
 
 from shared.projection.generations import WrongShape, lacks_model
+from shared.projection.new_contacts import COUNTING_WINDOW
 from shared.projection.sql import sql
 from shared.reading.campaign_keys import (
     CAMPAIGN_DEAL,
-    COUNTING_WINDOW,
     MODEL_PLACES,
-    NEW_BY_FIRST_TOUCH,
-    NEW_BY_LAST_TOUCH,
     OPEN_DEAL,
     earned,
 )
 from shared.reading.credit_sums import contacts_in
+from shared.reading.new_contacts import new_contacts
 from shared.reading.shares import shares
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -25,14 +24,6 @@ from shared.reading.won_campaigns import WonNumbers, won_by_sums
 
 # $2 the campaigns, [$3, $4) the range, $5 the instants that divide it, of which $3 is the first; one row a campaign and part of the
 # range: part 1 begins at $3. So it is in the statements below, where $5 or $6 has these instants.
-NEW_CONTACTS = sql(f"""
-WITH {COUNTING_WINDOW}
-SELECT campaign, width_bucket(created_us, $5::bigint[]) AS bucket, count(DISTINCT contact) FILTER (WHERE first) AS by_first_touch,
-    count(DISTINCT contact) FILTER (WHERE NOT first) AS by_last_touch
-FROM (SELECT campaign, contact, created_us, true AS first FROM ({NEW_BY_FIRST_TOUCH}) a
-    UNION ALL SELECT campaign, contact, created_us, false FROM ({NEW_BY_LAST_TOUCH}) b) new GROUP BY 1, 2
-""")
-
 # The deals that count, by currency, with the amounts of those that are won; and (no currency) how many contacts bring revenue.
 DEALS = sql(f"""
 WITH {COUNTING_WINDOW}, {CAMPAIGN_DEAL}, dated AS (
@@ -48,7 +39,8 @@ SELECT campaign, bucket, NULL, NULL, NULL, NULL, count(DISTINCT contact) FROM da
 # The open deals that count.
 OPEN_DEALS = sql(f"""
 WITH {COUNTING_WINDOW}
-SELECT campaign, width_bucket(dated_us, $5::bigint[]) AS bucket, count(DISTINCT deal) AS deals FROM ({OPEN_DEAL}) met GROUP BY 1, 2
+SELECT campaign, bucket, count(*) AS deals FROM (
+    SELECT DISTINCT campaign, width_bucket(dated_us, $5::bigint[]) AS bucket, deal FROM ({OPEN_DEAL}) met) d GROUP BY 1, 2
 """)
 
 # What was earned, by the place of the model in $5 and by currency; and (no currency) how many contacts earned more than 0 of one.
@@ -131,9 +123,10 @@ async def deal_numbers_of_parts(
     asked = list(campaigns), spans[0].from_us, spans[-1].to_us
     outs = [{campaign: DealNumbers() for campaign in campaigns} for _ in spans]
     if metric is None or metric in NEW_METRICS:
-        for row in await snapshot.fetch(NEW_CONTACTS, *asked, edges_us):
-            one = outs[row["bucket"] - 1][row["campaign"]]
-            one.by_first_touch, one.by_last_touch = row["by_first_touch"], row["by_last_touch"]
+        new = await new_contacts(snapshot, campaigns, [*edges_us, spans[-1].to_us], by_touches=by_touches)
+        for (campaign, bucket), found in new.items():
+            one = outs[bucket - 1][campaign]
+            one.by_first_touch, one.by_last_touch = found
     if metric in NEW_METRICS:
         return outs
     published = [model for model in models if model in MODEL_PLACES]
@@ -143,8 +136,8 @@ async def deal_numbers_of_parts(
     if won is None:
         await _add_of_touches(snapshot, outs, asked, edges_us, published, metric)
     else:
-        for (campaign, bucket), found in won.items():
-            _add_won(outs[bucket - 1][campaign], found)
+        for (campaign, bucket), numbers in won.items():
+            _add_won(outs[bucket - 1][campaign], numbers)
         if metric not in EARNED_METRICS:
             for row in await snapshot.fetch(OPEN_DEALS, *asked, edges_us):
                 outs[row["bucket"] - 1][row["campaign"]].influenced_deals += row["deals"]

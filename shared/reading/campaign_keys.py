@@ -1,8 +1,7 @@
-"""What of the rows that are stored by key is a campaign's: new contacts, deal touches of deals, and what these earned.
+"""What of the rows that are stored by key is a campaign's: deal touches of deals, and what these earned.
 
-A contact's row has the keys of its first visit, `conversion_touch` those of the session of its conversion, and `deal_touch` those
-of every deal touch that may make a deal count. They are joined with the windows in which a key counts for a campaign
-(`attribution_window`), so that what is not the campaign's is not read. The statements of this file are parts of a WITH; $1 is the
+`deal_touch` has the keys of every deal touch that may make a deal count. They are joined with the windows in which a key counts for a
+campaign (`attribution_window`), so that what is not the campaign's is not read. The statements of this file are parts of a WITH; $1 is the
 workspace, $2 the keys of the campaigns, and $3 and $4 the range of time.
 """
 
@@ -11,44 +10,9 @@ from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, split, with
 from shared.reading.attribution import in_range
 from shared.rules.influence import REVENUE_TOUCHES
 from shared.rules.models import MODELS
-from shared.rules.pre_association import Route
 
 MODEL_PLACES = {name: place for place, name in enumerate(sorted(MODELS), 1)}
 """By the model's name: which element of `deal_touch.shares_minor` is its share; PostgreSQL counts from 1."""
-
-COUNTING_WINDOW = f"""counting_window AS MATERIALIZED (
-    SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window
-    WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND window_status IN ({COUNTING_STATUSES})
-)"""
-"""When which keys count for the campaigns."""
-
-
-def _new_by(route: Route, table: str, key: str, at_us: str) -> str:
-    """The contacts created in the range of which a key counted for a campaign at an instant. A contact may stand twice.
-
-    Of a few windows PostgreSQL looks the keys up, of thousands it reads the table once, which takes half the time.
-    """
-    return f"""
-    SELECT w.campaign, c.contact, c.created_us FROM counting_window w
-    JOIN {{g}}.{table} c ON c.ws = $1 AND c.{key} = w.key AND {within("w", f"c.{at_us}")} AND {in_range("c.created_us")}
-    WHERE w.route = {route:d}"""
-
-
-NEW_BY_FIRST_TOUCH = " UNION ALL ".join(
-    [
-        _new_by(Route.ASSET, "contact", "first_visit_asset_or_page", "first_visit_us"),
-        _new_by(Route.UTM, "contact", "first_visit_utm", "first_visit_us"),
-    ]
-)
-"""The contacts that are new to the campaigns by their first touch. One row a campaign, contact and route."""
-
-NEW_BY_LAST_TOUCH = " UNION ALL ".join(
-    [
-        _new_by(Route.ASSET, "conversion_touch", "asset_or_page_key", "occurred_at_us"),
-        _new_by(Route.UTM, "contact", "conversion_utm", "created_us"),
-    ]
-)
-"""Those that are new to the campaigns by their last touch. One row a campaign, contact and touch or utm value."""
 
 
 def _deal_touches(columns: str, condition: str = "true") -> str:

@@ -1,7 +1,7 @@
 """What is known of campaigns?"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.events.codec import decode_event
@@ -10,6 +10,7 @@ from shared.events.money import to_minor, to_money
 from shared.events.registry import name_of, names_like, sql_names
 from shared.events.types import MONEY_GOALS, CampaignCreated, GoalMetric, SpendRecorded
 from shared.projection.sql import sql
+from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
 from shared.reading.overview import CampaignNumbers, campaign_numbers
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.reading.time_range import TimeRange
@@ -17,7 +18,23 @@ from shared.rules import goal
 from shared.rules.association import REFUSED
 from shared.rules.keys import campaign_key
 
-CAMPAIGNS = sql("SELECT * FROM {g}.campaign WHERE ws = $1 ORDER BY campaign_id")
+_HOLDS = HOLDS_TEXT.replace("$3", "$2")
+_NAME = """lower(coalesce(c.name, c.campaign_id COLLATE "default")) COLLATE "C\""""
+CAMPAIGN_ORDERS = both_ways(
+    {
+        "campaign_id": Ordering((("c.campaign_id", "text"),)),
+        "name": Ordering(((_NAME, "text"), ("c.campaign_id", "text"))),
+    }
+)
+"""By the id, or by the name; a campaign without one by its id."""
+_WITH = f"""
+FROM {{g}}.campaign c WHERE c.ws = $1 AND ($2::text = '' OR {_HOLDS.format(column='c.campaign_id COLLATE "default"')}
+    OR {_HOLDS.format(column="c.name")} OR EXISTS (
+        SELECT FROM {{g}}.entity_event e WHERE e.ws = $1 AND e.subject = c.campaign AND e.live AND e.object IS NOT NULL
+            AND e.type IN {sql_names(names_like(CampaignCreated))}
+            AND {_HOLDS.format(column="(convert_from(e.body, 'UTF8')::json ->> 'utm_campaign')")}))"""
+CAMPAIGNS = sql(f"SELECT c.* {_WITH} ORDER BY c.campaign_id")
+_PAGES = paged(f"SELECT c.*, {{keys}} {_WITH} AND {{after}}", CAMPAIGN_ORDERS, 3)
 CAMPAIGN = sql("SELECT * FROM {g}.campaign WHERE ws = $1 AND campaign = $2")
 CLAIMED = sql(f"""
 SELECT object, min(occurred_at_us) AS since_us, (array_agg(body ORDER BY occurred_at_us, event_id))[1] AS body, subject
@@ -48,17 +65,16 @@ ORDER BY i.occurred_at_us, i.event_id
 
 async def campaigns_with(snapshot: Snapshot, text: str) -> list[Any]:
     """The rows of the campaigns whose id, name or utm values hold a text, in any case, in the order of their ids."""
-    wanted = text.casefold()
-    rows = await snapshot.fetch(CAMPAIGNS)
-    if not wanted:
-        return rows
-    values = await claimed_values(snapshot, [r["campaign"] for r in rows])
-    told = {key: " ".join(one["value"] for one in some).casefold() for key, some in values.items()}
-    return [
-        r for r in rows
-        if wanted in r["campaign_id"].casefold() or wanted in (r["name"] or "").casefold()
-        or wanted in told.get(r["campaign"], "")
-    ]  # fmt: skip
+    return await snapshot.fetch(CAMPAIGNS, text)
+
+
+async def campaigns_page(
+    snapshot: Snapshot, text: str, sort: str, after: Sequence[Any] | None, limit: int
+) -> tuple[list[Any], list[list[Any]]]:
+    """Of these campaigns the rows of at most `limit` in an order of `CAMPAIGN_ORDERS`, after a key; and the key of each."""
+    order = CAMPAIGN_ORDERS[sort]
+    rows = await snapshot.fetch(_PAGES[sort], text, *key_arguments(order, after), limit)
+    return rows, [order.key_of(row) for row in rows]
 
 
 async def campaign_row(snapshot: Snapshot, campaign_id: str) -> Any:

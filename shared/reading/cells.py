@@ -6,13 +6,16 @@ without days of their own are read from the cells of key sets (`shared.projectio
 What it answers is exactly what the statements of `shared.reading.attribution` answer from the touches alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.events.instants import END_US
+from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import (
     ALWAYS,
     Found,
@@ -40,23 +43,24 @@ FROM (SELECT key_set, day FROM {{g}}.added_cell WHERE ws = $1 UNION SELECT key_s
 UNION SELECT campaign, day FROM {{g}}.stale_campaign_day WHERE ws = $1 AND campaign = ANY($2::bigint[])
 """)
 
-# What days of campaigns say. $2 and $3: the campaigns, and before which days each is read. $4 and $5: of each day that is not read,
-# the campaign and the day; $6: the days that are read of no campaign. $7: the first days of the buckets; of bucket 0 the contacts alone.
-OF_CAMPAIGN_DAYS = sql("""
-WITH met AS MATERIALIZED (
-    SELECT d.*, width_bucket(d.day, $7::int[]) AS bucket
-    FROM unnest($2::bigint[], $3::int[]) c(campaign, before)
-    JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
-    LEFT JOIN unnest($4::bigint[], $5::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
-    WHERE n.day IS NULL AND d.day <> ALL($6::int[]))
-SELECT campaign, bucket, u.status, u.kind, sum(u.touches)::bigint AS touches, NULL::bytea AS sessions, NULL::bytea AS new_sessions,
+WHOLE_DAYS = """unnest($2::bigint[], $3::int[]) c(campaign, before)
+JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
+LEFT JOIN unnest($4::bigint[], $5::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
+WHERE n.day IS NULL AND d.day <> ALL($6::int[])"""
+"""SQL for the days of campaigns that are read, as `DaysRead.arguments` has them. $2 and $3: the campaigns, and before which days each is read.
+$4 and $5: of each day that is not read, the campaign and the day; $6: the days that are read of no campaign."""
+
+# What days of campaigns say. $7: the first days of the buckets; of bucket 0 the contacts alone.
+OF_CAMPAIGN_DAYS = sql(f"""
+WITH met AS MATERIALIZED (SELECT d.*, width_bucket(d.day, $7::int[]) AS bucket FROM {WHOLE_DAYS})
+SELECT campaign, bucket, u.status, u.kind, sum(u.touches)::bigint AS touches, NULL::int AS sessions, NULL::int AS new_sessions,
     NULL::bytea AS contacts
 FROM met CROSS JOIN LATERAL unnest(statuses, kinds, touches) u(status, kind, touches) WHERE bucket > 0 GROUP BY 1, 2, 3, 4
 UNION ALL
-SELECT campaign, bucket, NULL, NULL, NULL, string_agg(sessions, ''::bytea) FILTER (WHERE bucket > 0),
-    string_agg(new_sessions, ''::bytea) FILTER (WHERE bucket > 0), string_agg(contacts, ''::bytea)
+SELECT campaign, bucket, NULL, NULL, NULL, sum(sessions)::int, sum(new_sessions)::int, string_agg(contacts, ''::bytea)
 FROM met GROUP BY 1, 2
 """)
+CONTACTS_OF_DAYS = sql(f"SELECT d.day, d.contacts FROM {WHOLE_DAYS} AND d.contacts <> ''::bytea")
 
 
 @dataclass
@@ -94,58 +98,170 @@ async def campaigns_read_anew(snapshot: Snapshot) -> frozenset[int] | None:
     return frozenset(every) - kept | pending
 
 
-async def campaign_cells(
-    snapshot: Snapshot, days: Days, campaigns: Sequence[int], edges_us: Sequence[int]
-) -> dict[int, CampaignCells]:
-    """What cells say of campaigns, by key, between each two of the instants `edges_us`, which are in order."""
-    found: dict[int, Found] = {campaign: Found() for campaign in campaigns}
+class DaysRead(NamedTuple):
+    """What is read of the days of campaigns between some instants: whole days from `campaign_day`, the rest from cells and touches.
+
+    `through` has by campaign before which day it has days of its own; campaigns without any are absent. `pending` are days of campaigns
+    that wait to be made again, `cut` the days that an instant divides, and `last` the first day that begins after the last instant.
+    """
+
+    days: Days
+    edges_us: Sequence[int]
+    through: Mapping[int, int]
+    pending: Sequence[tuple[int, int]]
+    cut: frozenset[int]
+    last: int
+
+    def arguments(self) -> list[Any]:
+        """The arguments of `WHOLE_DAYS`."""
+        return [
+            list(self.through), [min(self.last, before) for before in self.through.values()], [c for c, _ in self.pending],
+            [day for _, day in self.pending], sorted(self.cut),
+        ]  # fmt: skip
+
+    def buckets(self) -> list[int]:
+        """On which days the times between two instants begin."""
+        return [first_whole(self.days, at_us) for at_us in self.edges_us]
+
+    def others(self) -> dict[int, set[int]]:
+        """The days that are not read from `campaign_day`, by campaign."""
+        out = {campaign: {day for day in self.cut if day < before} for campaign, before in self.through.items()}
+        for campaign, day in self.pending:
+            out[campaign].add(day)
+        return out
+
+    def spans(self) -> dict[int, Spans]:
+        """The times of these days, and of all days that a campaign does not have yet, by campaign; campaigns without any are absent."""
+        spans = {c: _spans(self.days, some, self.through[c]) for c, some in self.others().items()}
+        return {campaign: some for campaign, some in spans.items() if some}
+
+
+async def days_read(snapshot: Snapshot, days: Days, campaigns: Collection[int], edges_us: Sequence[int]) -> DaysRead:
+    """What can be read of the days of campaigns, by key, between instants, which are in order."""
     through = {row["campaign"]: row["through_day"] for row in await snapshot.fetch(CAMPAIGNS_KEPT, list(campaigns))}
-    if alone := {campaign: ALWAYS for campaign in campaigns if campaign not in through}:
-        await add_of_cells(found, snapshot, days, edges_us, alone)
-    if through:
-        await _add_of_days(found, snapshot, days, edges_us, through)
-    buckets = range(1, len(edges_us))
-    return {
-        campaign: CampaignCells(
-            [of.touches.get(bucket, {}) for bucket in buckets],
-            [_distinct(of.sessions.get(bucket, ())) for bucket in buckets],
-            [_distinct(of.new_sessions.get(bucket, ())) for bucket in buckets],
-            _first_met(of.contacts, len(buckets)),
-        )
-        for campaign, of in found.items()
-    }
-
-
-async def _add_of_days(
-    found: Mapping[int, Found], snapshot: Snapshot, days: Days, edges_us: Sequence[int], through: Mapping[int, int]
-) -> None:
-    """Add what is said of campaigns that have days of their own, before the days of `through`."""
-    last = first_whole(days, edges_us[-1])
-    cut = divided_days(days, edges_us)
+    last, cut = first_whole(days, edges_us[-1]), frozenset(divided_days(days, edges_us))
     pending = [
         (campaign, day)
         for campaign, day in await snapshot.fetch(PENDING, list(through))
         if day < min(last, through[campaign]) and day not in cut
     ]
-    rows = await snapshot.fetch(
-        OF_CAMPAIGN_DAYS, list(through), [min(last, before) for before in through.values()], [c for c, _ in pending],
-        [day for _, day in pending], sorted(cut), [first_whole(days, at_us) for at_us in edges_us],
-    )  # fmt: skip
-    for campaign, bucket, status, kind, number, sessions, new_sessions, contacts in rows:
-        if kind is None:
-            found[campaign].add_lists(bucket, sessions, new_sessions, contacts)
-        else:
-            found[campaign].touches[bucket][statuses_of(status), kind] += number
-    asked: dict[int, set[int]] = {
-        campaign: {day for day in cut if day < before} for campaign, before in through.items()
+    return DaysRead(days, edges_us, through, pending, cut, last)
+
+
+async def campaign_cells(
+    snapshot: Snapshot, days: Days, campaigns: Sequence[int], edges_us: Sequence[int]
+) -> dict[int, CampaignCells]:
+    """What cells say of campaigns, by key, between each two of the instants `edges_us`, which are in order."""
+    found: dict[int, Found] = {campaign: Found() for campaign in campaigns}
+    read = await days_read(snapshot, days, campaigns, edges_us)
+    if alone := {campaign: ALWAYS for campaign in campaigns if campaign not in read.through}:
+        await add_of_cells(found, snapshot, days, edges_us, alone)
+    sessions = {place: _Sessions() for place in product(campaigns, range(1, len(edges_us)))}
+    if read.through:
+        await _add_of_days(found, sessions, snapshot, read)
+    for (campaign, bucket), number in sessions.items():
+        of = found[campaign]
+        number.all += distinct_keys(of.sessions.get(bucket, ()))
+        number.new += distinct_keys(of.new_sessions.get(bucket, ()))
+    buckets = range(1, len(edges_us))
+    return {
+        campaign: CampaignCells(
+            [of.touches.get(bucket, {}) for bucket in buckets],
+            [sessions[campaign, bucket].all for bucket in buckets],
+            [sessions[campaign, bucket].new for bucket in buckets],
+            first_met(of.contacts, len(buckets)),
+        )
+        for campaign, of in found.items()
     }
-    for campaign, day in pending:
-        asked[campaign].add(day)
-    spans = {campaign: _spans(days, some, through[campaign]) for campaign, some in asked.items()}
-    whole = all(before == EVERY_DAY for before in through.values())
-    only_of = sorted(set().union(*asked.values())) if whole else None
-    if wanted := {campaign: some for campaign, some in spans.items() if some}:
-        await add_of_cells(found, snapshot, days, edges_us, wanted, only_of)
+
+
+class Piece(NamedTuple):
+    """A time, `[from_us, to_us)`, and lists of the 64-bit keys of contacts whom a campaign influenced in it; a key may be in several."""
+
+    from_us: int
+    to_us: int
+    contacts: Sequence[bytes]
+
+
+async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges_us: tuple[int, int]) -> list[Piece]:
+    """Whom a campaign, by its key, influenced before the second of two instants: day by day, in order. A day that an instant divides is two pieces.
+
+    Where a campaign has no days of its own yet, a piece may be longer.
+    """
+    read = await days_read(snapshot, days, [campaign], edges_us)
+    spans, pieces = read.spans(), []
+    if not read.through:
+        spans = {campaign: ALWAYS}
+    for day, contacts in await snapshot.fetch(CONTACTS_OF_DAYS, *read.arguments()):
+        pieces.append(Piece(days.start_us(day), days.start_us(day + 1), [contacts]))
+    if spans:
+        bounds = {at_us for span in spans[campaign] for at_us in _day_bounds(days, span)}
+        finer_us = sorted({*edges_us, *bounds})
+        found = {campaign: Found()}
+        await add_of_cells(found, snapshot, days, finer_us, spans)
+        pieces += [
+            Piece(from_us, to_us, found[campaign].contacts[n])
+            for n, (from_us, to_us) in enumerate(pairwise([BEGINNING_US, *finer_us]))
+            if n in found[campaign].contacts
+        ]
+    return sorted(piece for piece in pieces if piece.to_us <= edges_us[1])
+
+
+def _day_bounds(days: Days, span: tuple[int, int]) -> list[int]:
+    """When a span of time begins and ends, and, if it is not without an end, the days in it."""
+    from_us, to_us = span
+    if from_us > BEGINNING_US and to_us < END_US:
+        return [from_us, to_us, *map(days.start_us, range(days.first_whole(from_us), days.day_of(to_us) + 1))]
+    return [at_us for at_us in span if BEGINNING_US < at_us < END_US]
+
+
+@dataclass
+class _Sessions:
+    """How many sessions began in a bucket, and how many of them are new."""
+
+    all: int = 0
+    new: int = 0
+
+
+async def _add_of_days(
+    found: Mapping[int, Found], sessions: Mapping[tuple[int, int], _Sessions], snapshot: Snapshot, read: DaysRead
+) -> None:
+    """Add what is said of campaigns that have days of their own. A session counts on the day on which it began."""
+    for campaign, bucket, status, kind, number, begun, new, contacts in await snapshot.fetch(
+        OF_CAMPAIGN_DAYS, *read.arguments(), read.buckets()
+    ):
+        if kind is not None:
+            found[campaign].touches[bucket][statuses_of(status), kind] += number
+            continue
+        found[campaign].add_lists(bucket, None, None, contacts)
+        if bucket > 0:
+            sessions[campaign, bucket].all += begun
+            sessions[campaign, bucket].new += new
+    if not (spans := read.spans()):
+        return
+    edges_us = sorted({*read.edges_us, *(at_us for some in spans.values() for span in some for at_us in span)})
+    parts: dict[int, Found] = {campaign: Found() for campaign in spans}
+    whole = all(before == EVERY_DAY for before in read.through.values())
+    only_of = sorted(set().union(*read.others().values())) if whole else None
+    await add_of_cells(parts, snapshot, read.days, edges_us, spans, only_of)
+    for campaign, part in parts.items():
+        _add_part(found[campaign], part, read.edges_us, edges_us, spans[campaign])
+
+
+def _add_part(of: Found, part: Found, edges_us: Sequence[int], finer_us: Sequence[int], spans: Spans) -> None:
+    """Add what was found between finer instants, and of sessions only those that began within some spans of time."""
+    for n, from_us in enumerate([BEGINNING_US, *finer_us]):
+        bucket = 0 if n == 0 else bisect_right(edges_us, from_us)
+        if bucket == len(edges_us):  # after the last instant
+            continue
+        of.contacts[bucket] += part.contacts.get(n, ())
+        if bucket == 0:
+            continue
+        for place, number in part.touches.get(n, {}).items():
+            of.touches[bucket][place] += number
+        if any(begin <= from_us < end for begin, end in spans):
+            of.sessions[bucket] += part.sessions.get(n, ())
+            of.new_sessions[bucket] += part.new_sessions.get(n, ())
 
 
 def _spans(days: Days, some: Iterable[int], before: int) -> Spans:
@@ -158,18 +274,16 @@ def _keys(lists: Sequence[bytes]) -> "npt.NDArray[np.int64]":
     return np.frombuffer(b"".join(lists), np.int64)
 
 
-def _distinct(lists: Sequence[bytes]) -> int:
+def distinct_keys(lists: Sequence[bytes]) -> int:
     """How many different keys lists hold."""
-    if not lists:
-        return 0
     keys = np.sort(_keys(lists))
-    return 1 + int(np.count_nonzero(keys[1:] != keys[:-1]))
+    return min(1, len(keys)) + int(np.count_nonzero(keys[1:] != keys[:-1]))
 
 
-def _first_met(lists: Mapping[int, Sequence[bytes]], buckets: int) -> list[int]:
+def first_met(lists: Mapping[int, Sequence[bytes]], buckets: int) -> list[int]:
     """How many keys are met in each bucket, from 1 on, and in none before it; bucket 0 is what was before all."""
     if len(lists) <= 1:
-        return [_distinct(lists.get(bucket, ())) for bucket in range(1, buckets + 1)]
+        return [distinct_keys(lists.get(bucket, ())) for bucket in range(1, buckets + 1)]
     ordered = sorted(lists)
     parts = [_keys(lists[bucket]) for bucket in ordered]
     _, firsts = np.unique(np.concatenate(parts), return_index=True)
@@ -177,3 +291,13 @@ def _first_met(lists: Mapping[int, Sequence[bytes]], buckets: int) -> list[int]:
     by_place = np.bincount(place, minlength=len(ordered))
     met = {bucket: int(number) for bucket, number in zip(ordered, by_place, strict=True)}
     return [met.get(bucket, 0) for bucket in range(1, buckets + 1)]
+
+
+def first_met_in(pieces: Sequence[Piece]) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]":
+    """The different contacts of pieces, which are in order, and in which piece each is first."""
+    parts = [_keys(piece.contacts) for piece in pieces]
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0, np.intp)
+    contacts, firsts = np.unique(np.concatenate(parts), return_index=True)
+    place = np.searchsorted(np.cumsum([len(part) for part in parts]), firsts, side="right")
+    return contacts.byteswap(), place

@@ -1,17 +1,26 @@
-"""Do digests say of campaigns what the touches say? Both are read in one snapshot, for `verify` and for tests."""
+"""Do digests say of campaigns and assets what the touches say? Both are read in one snapshot, for `verify` and for tests."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from shared.events.instants import BEGINNING_US, to_rfc3339
 from shared.projection.campaign_cells import kind_of
+from shared.projection.days import date_of
+from shared.projection.new_contacts import New
+from shared.reading.asset_histories import DayTouches, asset_histories, touches_by_day
+from shared.reading.asset_list import Seen, seen_assets
 from shared.reading.attribution import INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
-from shared.reading.cells import CampaignCells, campaign_cells, cells_days
+from shared.reading.cells import CampaignCells, campaign_cells, cells_days, distinct_keys
+from shared.reading.new_contacts import new_contacts
 from shared.reading.snapshot import Snapshot
+from shared.reading.time_range import TimeRange
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
+
+NOBODY = New(0, 0)
 
 Kind = tuple[int, int, int | None, int | None, int | None]
 """A touch's type, its traffic class, and the window statuses by asset, by via and by utm."""
@@ -19,12 +28,16 @@ Kind = tuple[int, int, int | None, int | None, int | None]
 
 @dataclass
 class Said:
-    """What is said of a campaign in a range: touches by type, traffic class and statuses; sessions, those that are new, and contacts."""
+    """What is said of a campaign in a range.
+
+    Touches by type, traffic class and statuses; sessions, those that are new; influenced contacts; contacts that are new to it.
+    """
 
     touches: dict[Kind, int] = field(default_factory=dict)
     sessions: int = 0
     new_sessions: int = 0
     contacts: int = 0
+    new: New = NOBODY
 
     def __str__(self) -> str:
         """In words, with the touches by type and traffic class."""
@@ -32,18 +45,48 @@ class Said:
         for (type_, class_, *_), number in self.touches.items():
             by_kind[f"{TouchType(type_).name.lower()} ({TrafficClass(class_).name.lower()})"] += number
         touches = ", ".join(f"{kind} {number:,}" for kind, number in sorted(by_kind.items())) or "no touches"
-        return f"{touches}; {self.sessions:,} sessions, {self.new_sessions:,} of them new; {self.contacts:,} influenced contacts"
+        return f"{touches}; {self.sessions:,} sessions, {self.new_sessions:,} of them new; {self.contacts:,} influenced contacts, {self.new.by_first_touch:,} new by first touch, {self.new.by_last_touch:,} by last touch"
+
+
+def _since(since_us: int | None) -> str:
+    if since_us is None:
+        return ""
+    return " since " + ("the beginning" if since_us == BEGINNING_US else to_rfc3339(since_us))
+
+
+@dataclass
+class SaidOfAsset:
+    """What is said of an asset in a range.
+
+    Touches and contacts by type and change of holders, how many contacts it influenced, and touches by day and campaign.
+    """
+
+    by_type: dict[tuple[TouchType, int | None], tuple[int, int]]
+    influenced: int
+    by_day: DayTouches
+
+    def __str__(self) -> str:
+        """In words, with the touches of each day for the key of a campaign."""
+        types = ", ".join(
+            f"{type_.name.lower()}{_since(since_us)} {number:,} by {contacts:,} contacts"
+            for (type_, since_us), (number, contacts) in sorted(self.by_type.items(), key=str)
+        )
+        days = ", ".join(
+            f"{date_of(day)} {campaign or 'no campaign'} {n:,}"
+            for (day, campaign), n in sorted(self.by_day.items(), key=str)
+        )
+        return f"{types or 'no touches'}; {self.influenced:,} influenced contacts; by day and campaign: {days or 'nothing'}"
 
 
 @dataclass(frozen=True)
 class SaidOtherwise:
-    """A campaign, by its id, of which digests say something else in `[from_us, to_us)` than its touches."""
+    """A campaign or an asset, such as `asset page-1`, of which digests say something else in `[from_us, to_us)` than its touches."""
 
-    campaign_id: str
+    subject: str
     from_us: int
     to_us: int
-    by_cells: Said
-    by_touches: Said
+    by_cells: Said | SaidOfAsset
+    by_touches: Said | SaidOfAsset
 
 
 async def said_otherwise(
@@ -57,20 +100,21 @@ async def said_otherwise(
     if days is None:
         return []
     cells = await campaign_cells(snapshot, days, list(campaigns), edges_us)
+    new = await new_contacts(snapshot, campaigns, edges_us)
     out = []
     for n, (from_us, to_us) in enumerate(pairwise(edges_us)):
         for campaign, by_touches in (await _by_touches(snapshot, list(campaigns), from_us, to_us)).items():
-            by_cells = _by_cells(cells[campaign], n)
+            by_cells = _by_cells(cells[campaign], n, new.get((campaign, n + 1), NOBODY))
             if by_cells != by_touches:
-                out.append(SaidOtherwise(campaigns[campaign], from_us, to_us, by_cells, by_touches))
+                out.append(SaidOtherwise(f"campaign {campaigns[campaign]}", from_us, to_us, by_cells, by_touches))
     return out
 
 
-def _by_cells(cells: CampaignCells, n: int) -> Said:
+def _by_cells(cells: CampaignCells, n: int, new: New) -> Said:
     touches: dict[Kind, int] = {
         (*kind_of(kind), *statuses): number for (statuses, kind), number in cells.touches[n].items()
     }
-    return Said(touches, cells.sessions[n], cells.new_sessions[n], cells.influenced_contacts[n])
+    return Said(touches, cells.sessions[n], cells.new_sessions[n], cells.influenced_contacts[n], new)
 
 
 async def _by_touches(snapshot: Snapshot, campaigns: Sequence[int], from_us: int, to_us: int) -> dict[int, Said]:
@@ -84,4 +128,40 @@ async def _by_touches(snapshot: Snapshot, campaigns: Sequence[int], from_us: int
         one.sessions, one.new_sessions = row["sessions"], row["new_sessions"]
     for row in await snapshot.fetch(INFLUENCED, *asked):
         out[row["campaign"]].contacts = row["contacts"]
+    for (campaign, _), new in (await new_contacts(snapshot, campaigns, [from_us, to_us], by_touches=True)).items():
+        out[campaign].new = new
+    return out
+
+
+async def said_otherwise_of_assets(
+    snapshot: Snapshot, assets: Mapping[int, str], edges_us: Sequence[int]
+) -> list[SaidOtherwise]:
+    """As `said_otherwise`, for assets (their ids by key)."""
+    if await cells_days(snapshot) is None:
+        return []
+    out = []
+    for from_us, to_us in pairwise(edges_us):
+        span = TimeRange(from_us, to_us)
+        seen = await seen_assets(snapshot, assets, span)
+        cells = await _of_assets(snapshot, assets, span, seen, by_touches=False)
+        touches = await _of_assets(snapshot, assets, span, seen, by_touches=True)
+        out += [
+            SaidOtherwise(f"asset {assets[asset]}", from_us, to_us, cells[asset], touches[asset])
+            for asset in assets
+            if cells[asset] != touches[asset]
+        ]
+    return out
+
+
+async def _of_assets(
+    snapshot: Snapshot, assets: Collection[int], span: TimeRange, seen: Mapping[int, Seen], *, by_touches: bool
+) -> dict[int, SaidOfAsset]:
+    histories = await asset_histories(snapshot, assets, span, by_touches=by_touches)
+    out = {}
+    for asset, history in histories.items():
+        by_type = {place: (one.touches, distinct_keys(one.contacts)) for place, one in history.by_type.items()}
+        by_day: DayTouches = {}
+        if asset in seen:
+            by_day = await touches_by_day(snapshot, asset, span, seen[asset], by_touches=by_touches)
+        out[asset] = SaidOfAsset(by_type, history.influenced, by_day)
     return out

@@ -9,12 +9,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from shared.events.instants import END_US
 from shared.events.registry import names_like, sql_names
 from shared.events.types import CampaignCreated
+from shared.projection.campaign_cells import spans_of_days
+from shared.projection.days import Days
+from shared.projection.new_contacts import COUNTING_WINDOW
 from shared.projection.sql import owned, sql
 from shared.projection.windows import KEY_COLUMN, within
 from shared.reading.attribution import COUNTING_CLASSES, in_range, statuses_by_route
-from shared.reading.campaign_keys import COUNTING_WINDOW
+from shared.reading.cells import WHOLE_DAYS, cells_days, days_read
 from shared.reading.described_touches import deciding_route, named_assets, named_contacts
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.overview import METRIC_OF_TYPE
@@ -96,13 +100,16 @@ SELECT DISTINCT person, occurred_at_us, event_id FROM met t {_BY_TOUCH} LIMIT $7
 """)
 
 # The sessions that began in the range and have a page visit that counts, $8: only those that are their visitor's first; each with the
-# first of these visits, and how many there are. No touch is before its session.
+# first of these visits, and how many there are. Their visits are between the instants $9 and $10.
 SESSIONS = sql(f"""
-WITH {COUNTING_WINDOW}, visit AS MATERIALIZED ({
+WITH {COUNTING_WINDOW}, scan AS MATERIALIZED (
+    SELECT w.route, w.key, greatest(w.from_us, s.from_us) AS from_us, least(w.to_us, s.to_us) AS to_us
+    FROM counting_window w JOIN unnest($9::bigint[], $10::bigint[]) s(from_us, to_us) ON s.from_us < w.to_us AND w.from_us < s.to_us
+), visit AS MATERIALIZED ({
     " UNION ALL ".join(
         f'''
-    SELECT t.session, t.session_at_us, t.session_is_new, t.person, t.occurred_at_us, t.event_id FROM counting_window w
-    JOIN {{g}}.touch t ON t.ws = $1 AND t.{KEY_COLUMN[route]} = w.key AND {within("w")} AND {_FROM_KEY_ON}
+    SELECT t.session, t.session_at_us, t.session_is_new, t.person, t.occurred_at_us, t.event_id FROM scan w
+    JOIN {{g}}.touch t ON t.ws = $1 AND t.{KEY_COLUMN[route]} = w.key AND {within("w")}
         AND {in_range("t.session_at_us")} AND t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class IN ({COUNTING_CLASSES})
     WHERE w.route = {route:d} AND (NOT $8::boolean OR t.session_is_new)'''
         for route in sorted(FIRST_TOUCH_ROUTES)
@@ -123,6 +130,11 @@ JOIN {{g}}.touch t ON t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u
 LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person AND {owned()}
 ORDER BY u.n
 """)
+SESSIONS_OF_DAYS = sql(f"SELECT d.day, d.sessions, d.new_sessions FROM {WHOLE_DAYS} ORDER BY d.day")
+LAST_CARRIED = sql(
+    "SELECT max(occurred_at_us) FROM {g}.carried_visit WHERE ws = $1 AND session_at_us >= $2 AND session_at_us < $3"
+)
+DIRTY_DAYS = sql("SELECT DISTINCT day FROM {g}.dirty_cell WHERE ws = $1 AND day >= $2")
 _ASSOCIATED = sql("""
 SELECT asset, from_us, to_us, event_id FROM {g}.association WHERE ws = $1 AND campaign = $2 AND asset = ANY($3::bigint[])
 ORDER BY asset, from_us
@@ -200,8 +212,45 @@ async def sessions_behind(
     snapshot: Snapshot, campaign: int, metric: str, span: TimeRange, after: Sequence[Any] | None, limit: int
 ) -> list[Any]:
     """At most `limit` sessions behind a metric of `SESSION_METRICS`, in `SESSION_ORDER`, after a key, with the columns of `SESSIONS`."""
-    key = key_arguments(SESSION_ORDER, after)
-    return await snapshot.fetch(SESSIONS, [campaign], span.from_us, span.to_us, *key, limit, metric == "new_sessions")
+    begun = span if after is None else TimeRange(max(span.from_us, after[0]), span.to_us)
+    visits = [(begun.from_us, END_US)]  # no visit is before its session
+    if (days := await cells_days(snapshot)) is not None and begun.from_us < begun.to_us:
+        begun = await _days_of_a_page(snapshot, days, campaign, metric, begun, limit)
+        visits = await _visits_of(snapshot, days, begun)
+    return await snapshot.fetch(
+        SESSIONS, [campaign], begun.from_us, begun.to_us, *key_arguments(SESSION_ORDER, after), limit, metric == "new_sessions",
+        *map(list, zip(*visits, strict=True)),
+    )  # fmt: skip
+
+
+async def _days_of_a_page(
+    snapshot: Snapshot, days: Days, campaign: int, metric: str, span: TimeRange, limit: int
+) -> TimeRange:
+    """The beginning of a range, with so many of a campaign's days that sessions for a page began on them; the day of the beginning counts for none."""
+    read = await days_read(snapshot, days, [campaign], (span.from_us, span.to_us))
+    begun = 0
+    for row in await snapshot.fetch(SESSIONS_OF_DAYS, *read.arguments()):
+        if days.start_us(row["day"]) <= span.from_us:
+            continue
+        begun += row[metric]
+        if begun >= limit:
+            return TimeRange(span.from_us, min(span.to_us, days.start_us(row["day"] + 1)))
+    return span
+
+
+async def _visits_of(snapshot: Snapshot, days: Days, begun: TimeRange) -> list[tuple[int, int]]:
+    """Between which instants the visits of all sessions are that began in a range.
+
+    Visits on a later day than their session's are in `carried_visit`, but for those of days whose cells are dirty.
+    """
+    if begun.to_us == END_US:
+        return [(begun.from_us, END_US)]
+    to_us = days.start_us(days.day_of(begun.to_us - 1) + 1)
+    carried_us = await snapshot.connection.fetchval(LAST_CARRIED, snapshot.ws, begun.from_us, begun.to_us)
+    if carried_us is not None:
+        to_us = max(to_us, carried_us + 1)
+    dirty = {row["day"] for row in await snapshot.fetch(DIRTY_DAYS, days.day_of(to_us))}
+    return [(begun.from_us, to_us), *((max(to_us, from_us), end_us) for from_us, end_us in spans_of_days(days, dirty))]
 
 
 async def with_their_reasons(

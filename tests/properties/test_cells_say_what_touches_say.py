@@ -1,5 +1,5 @@
-"""After every batch, in whatever state digests are, they say in any range what the touches say: cells of every campaign, and sums of
-credit of every group of a report.
+"""After every batch, in whatever state digests are, they say in any range what the touches say: cells of every campaign and asset, and sums
+of credit of every group of a report.
 """
 
 import asyncio
@@ -20,18 +20,24 @@ from shared.projection.batch import decode
 from shared.projection.digesting import Digester
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
-from shared.reading.cells_compared import SaidOtherwise, said_otherwise
+from shared.reading.behind import contacts_behind
+from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
-from shared.reading.snapshot import snapshot_on
-from shared.rules.keys import campaign_key
-from tests.conftest import new_workspace
+from shared.reading.snapshot import Snapshot, snapshot_on
+from shared.reading.time_range import TimeRange
+from shared.reading.touches_behind import SESSION_METRICS, sessions_behind
+from shared.rules.keys import asset_key, campaign_key
+from tests.conftest import Workspace, new_workspace
 from tests.properties.oracle import order
+from tests.properties.worlds import ASSETS as WORLD_ASSETS
 from tests.properties.worlds import BASE, CAMPAIGNS, SOCIAL_POSTS_MAX, world
 from touchline.compose import Running
 
 MINUTE_US = HOUR_US // 60
+STEPS_MAX = 1_000  # of the background, until it has made all that is to be made of a world
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 4
 KEYS = {campaign_key(name): name for name in CAMPAIGNS}
+ASSETS = {asset_key(name): name for name in WORLD_ASSETS}
 
 
 def some_edges(rng: random.Random, instants_us: list[int]) -> list[int]:
@@ -71,6 +77,7 @@ async def play_and_compare(
         await projector.take(connection)
         digester = Digester(workspace.partition, running.log.partitions)
         instants_us = [to_micros(BASE)]  # the first batches may have no event that counts
+        ws = None
         while entries := await running.log.read(workspace.partition, projector.offset, rng.choice([1, 5, 20])):
             batch = decode(entries)
             instants_us += [a.occurred_at_us for arrived in batch.arrived.values() for a in arrived]
@@ -78,12 +85,58 @@ async def play_and_compare(
             ws = await workspace_number(connection, workspace.name)
             for _ in range(rng.choice([0, 0, 1, 3, 60])):
                 await digester.step(connection, ws, unions=rng.random() < 0.7)
-            async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
-                edges_us = some_edges(rng, instants_us)
-                cells = await said_otherwise(snapshot, KEYS, edges_us)
-                if found := [*cells, *await earned_otherwise(snapshot, edges_us)]:
-                    return found
+            if found := await compare(running, raw, workspace, rng, instants_us):
+                return found
+        for _ in range(0 if ws is None else STEPS_MAX):
+            if not await digester.step(connection, ws):
+                break
+        return await compare(running, raw, workspace, rng, instants_us, ranges=5)
+
+
+async def compare(
+    running: Running, raw: Any, workspace: Workspace, rng: random.Random, instants_us: list[int], ranges: int = 1
+) -> list[SaidOtherwise | EarnedOtherwise]:
+    """What digests and sums say otherwise than touches in some ranges; pages of contacts and sessions are compared, too."""
+    async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
+        for _ in range(ranges):
+            edges_us = some_edges(rng, instants_us)
+            cells = await said_otherwise(snapshot, KEYS, edges_us)
+            cells += await said_otherwise_of_assets(snapshot, ASSETS, edges_us)
+            if found := [*cells, *await earned_otherwise(snapshot, edges_us)]:
+                return found
+            asked = rng.choice(list(KEYS)), TimeRange(edges_us[0], edges_us[-1]), rng.choice([1, 2, 5])
+            await compare_pages(snapshot, *asked)
+            await compare_sessions(snapshot, *asked)
     return []
+
+
+async def compare_pages(snapshot: Snapshot, campaign: int, span: TimeRange, limit: int) -> None:
+    """The influenced contacts of a campaign page by page are those of one page without a limit, which is read from the touches."""
+    asked = snapshot, [campaign], "influenced_contacts", span, "linear"
+    found: list[Any] = []
+    after = None
+    while page := await contacts_behind(*asked, after, limit):
+        found += page
+        if len(page) < limit:
+            break
+        after = [found[-1][name] for name in ("at_us", "name", "contact")]
+        assert len(found) < 1_000
+    assert found == await contacts_behind(*asked)
+
+
+async def compare_sessions(snapshot: Snapshot, campaign: int, span: TimeRange, limit: int) -> None:
+    """The sessions of a campaign page by page are those that one page without an end of its range has."""
+    for metric in SESSION_METRICS:
+        found: list[Any] = []
+        after = None
+        while page := await sessions_behind(snapshot, campaign, metric, span, after, limit):
+            found += page
+            if len(page) < limit:
+                break
+            after = [found[-1]["session_at_us"], found[-1]["session"]]
+            assert len(found) < 1_000
+        whole = await sessions_behind(snapshot, campaign, metric, TimeRange(span.from_us), None, 1_000)
+        assert found == [row for row in whole if row["session_at_us"] in span]
 
 
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))

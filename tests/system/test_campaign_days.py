@@ -34,20 +34,20 @@ async def keep(workspace: Workspace) -> None:
     assert kept == 1
 
 
-async def sessions(workspace: Workspace) -> list[int]:
-    """The sessions of the campaign on the 1st and on the 2nd of March."""
-    asked = "metric=sessions&interval=day&from=2024-03-01T00:00:00Z&to=2024-03-03T00:00:00Z"
+async def by_day(workspace: Workspace, metric: str) -> list[int]:
+    """A metric of the campaign on the 1st and on the 2nd of March."""
+    asked = f"metric={metric}&interval=day&from=2024-03-01T00:00:00Z&to=2024-03-03T00:00:00Z"
     answer = await workspace.get(f"/v1/campaigns/c/timeline?{asked}")
     return [point["value"] for point in answer.json()["points"]]
 
 
-async def told(workspace: Workspace, *events: dict[str, Any]) -> list[list[int]]:
-    """The sessions of either day after some events: before and after the background has made what is stale."""
+async def told(workspace: Workspace, *events: dict[str, Any], metric: str = "sessions") -> list[list[int]]:
+    """A metric of either day after some events: before and after the background has made what is stale."""
     await workspace.send(*events)
     await workspace.project()
-    at_once = await sessions(workspace)
+    at_once = await by_day(workspace, metric)
     await keep(workspace)
-    return [at_once, await sessions(workspace)]
+    return [at_once, await by_day(workspace, metric)]
 
 
 def test_a_session_counts_on_the_day_on_which_it_began_with_another_page(
@@ -56,6 +56,60 @@ def test_a_session_counts_on_the_day_on_which_it_began_with_another_page(
     async def check() -> None:
         await told(workspace, *CATALOG, visit("2024-03-01T23:50:00Z", "/other"))
         assert await told(workspace, visit("2024-03-02T00:10:00Z", "/p")) == [[1, 0], [1, 0]]
+
+    runner.run(check())
+
+
+def test_a_session_counts_once_where_a_visit_of_it_is_on_a_day_that_waits_to_be_made_again(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        whole = visit("2024-03-01T23:50:00Z", "/p"), visit("2024-03-02T00:10:00Z", "/p")
+        assert await told(workspace, *CATALOG, *whole) == [[1, 0], [1, 0]]
+        assert await told(workspace, visit("2024-03-02T10:00:00Z", "/p")) == [[1, 1], [1, 1]]
+
+    runner.run(check())
+
+
+def test_a_contact_is_new_on_the_day_of_its_creation_also_where_the_campaign_has_no_touch(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        known = {
+            "type": "contact_identified",
+            "visitor_id": "v",
+            "contact": {"id": "7"},
+            "occurred_at": "2024-03-02T00:10:00Z",
+        }
+        await workspace.send(*CATALOG, visit("2024-03-01T23:50:00Z", "/p"), known)
+        await workspace.project()
+        for metric in ("new_contacts_first_touch", "new_contacts_last_touch"):
+            assert await told(workspace, metric=metric) == [[0, 1], [0, 1]]
+
+    runner.run(check())
+
+
+def test_a_contact_is_not_new_any_more_where_a_late_visit_of_something_else_was_its_first(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        known = {
+            "type": "contact_identified",
+            "visitor_id": "v",
+            "contact": {"id": "7"},
+            "occurred_at": "2024-03-02T12:00:00Z",
+        }
+        first = "new_contacts_first_touch"
+        assert await told(workspace, *CATALOG, visit("2024-03-01T10:00:00Z", "/p"), known, metric=first) == [
+            [0, 1],
+            [0, 1],
+        ]
+        assert await told(workspace, visit("2024-02-01T10:00:00Z", "/other", id="late"), metric=first) == [
+            [0, 0],
+            [0, 0],
+        ]
+        back = {"type": "event_retracted", "event_id": "late", "occurred_at": "2024-03-05T00:00:00Z"}
+        assert await told(workspace, back, metric=first) == [[0, 1], [0, 1]]
 
     runner.run(check())
 
@@ -70,6 +124,43 @@ def test_a_session_counts_on_another_day_when_a_late_visit_divides_it_and_on_its
         assert await told(workspace, late) == [[0, 1], [0, 1]]
         back = {"type": "event_retracted", "event_id": "late", "occurred_at": "2024-03-05T00:00:00Z"}
         assert await told(workspace, back) == [[1, 0], [1, 0]]
+
+    runner.run(check())
+
+
+async def listed(workspace: Workspace, asked: str) -> list[tuple[str, int]]:
+    """When the sessions of a page began, and how many page views each has."""
+    answer = await workspace.get(f"/v1/campaigns/c/sessions?{asked}")
+    return [(item["at"], item["page_views"]) for item in answer.json()["items"]]
+
+
+def test_a_page_of_sessions_has_their_visits_of_the_next_day(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        whole = visit("2024-03-01T23:50:00Z", "/p"), visit("2024-03-02T00:10:00Z", "/p")
+        other = visit("2024-03-01T23:55:00Z", "/p") | {"visitor_id": "w"}
+        later = visit("2024-03-03T10:00:00Z", "/p"), visit("2024-03-04T10:00:00Z", "/p")
+        await told(workspace, *CATALOG, *whole, other, *later)
+        assert await listed(workspace, "limit=1") == [("2024-03-01T23:50:00Z", 2)]
+        assert len(await listed(workspace, "limit=3")) == 3
+
+    runner.run(check())
+
+
+def test_a_page_of_sessions_has_those_whose_only_visit_is_on_a_dirty_day_after_the_range(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        await told(workspace, *CATALOG, visit("2024-03-01T23:50:00Z", "/other"))
+        known = {
+            "type": "contact_identified",
+            "visitor_id": "v",
+            "contact": {"id": "7"},
+            "occurred_at": "2024-03-02T00:20:00Z",
+        }
+        await workspace.send(visit("2024-03-02T00:10:00Z", "/p"), known)
+        await workspace.project()
+        march_1 = "from=2024-03-01T00:00:00Z&to=2024-03-02T00:00:00Z"
+        assert await listed(workspace, march_1) == [("2024-03-01T23:50:00Z", 1)]
 
     runner.run(check())
 

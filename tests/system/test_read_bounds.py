@@ -22,10 +22,11 @@ from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.database import open_pool
 from shared.events.instants import BEGINNING_US, END_US
+from shared.projection.new_contacts import BY_KEYS as NEW_CONTACTS
 from shared.projection.tables import shape
 from shared.reading import overview
 from shared.reading.attribution import FEW_CAMPAIGNS, INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
-from shared.reading.campaign_deals import DEALS, EARNED, NEW_CONTACTS
+from shared.reading.campaign_deals import DEALS, EARNED
 from shared.reading.snapshot import Snapshot
 from shared.rules.keys import campaign_key
 from shared.rules.models import MODELS

@@ -5,8 +5,9 @@ import json
 from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US
+from shared.projection.new_contacts import BY_KEYS as NEW_CONTACTS
 from shared.reading.behind import CONTACTS
-from shared.reading.campaign_deals import DEALS, EARNED, NEW_CONTACTS
+from shared.reading.campaign_deals import DEALS, EARNED
 from shared.reading.campaign_keys import split as split_in_sql
 from shared.rules import exact
 from shared.rules.keys import campaign_key

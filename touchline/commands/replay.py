@@ -190,7 +190,7 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
             for d in comparison.rows
         ],
         "digests": [
-            {"campaign_id": d.campaign_id, **TimeRange(d.from_us, d.to_us).as_json(), "by_digests": str(d.by_cells),
+            {"about": d.subject, **TimeRange(d.from_us, d.to_us).as_json(), "by_digests": str(d.by_cells),
              "by_touches": str(d.by_touches)} for d in comparison.cells
         ],
         "sums": [
@@ -226,7 +226,7 @@ def _print_text(comparison: Comparison) -> None:
         )  # fmt: skip
     for found in comparison.cells:
         span = TimeRange(found.from_us, found.to_us).as_json()
-        console.print(f"[red]different[/]: the digests of campaign {escape(found.campaign_id)}", soft_wrap=True)
+        console.print(f"[red]different[/]: the digests of {escape(found.subject)}", soft_wrap=True)
         console.print(f"  from {span['from'] or 'the beginning'} to {span['to'] or 'the end'}", soft_wrap=True)
         console.print(f"  by digests: {found.by_cells}\n  by touches: {found.by_touches}", soft_wrap=True)
     for sums in comparison.sums:

@@ -20,6 +20,9 @@ campaign = sa.Table(
     sa.Column("currency", sa.Text),
     sa.Column("notes", sa.Text),
     sa.Index("campaign_by_id", "ws", "campaign_id", unique=True),
+    sa.Index(
+        "campaign_name", "ws", sa.text("""(lower(coalesce(name, campaign_id COLLATE "default")) COLLATE "C")"""), "campaign_id"
+    ),
 )  # fmt: skip
 
 asset = sa.Table(

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from operator import itemgetter
 from struct import Struct, pack
 from typing import Any
 
@@ -16,6 +17,7 @@ from shared.projection.changes import (
     CatalogChanged,
     Change,
     Changes,
+    ContactsChanged,
     EventsArrived,
     IdentityChanged,
     SessionsChanged,
@@ -38,12 +40,12 @@ from shared.projection.stages.cells.gather import (
     KEYS_OF_TOUCHES,
     KINDS_A_TYPE,
     PERSONS_OF,
+    VISIT_KINDS,
     WINDOWS_OF_CELLS,
     kept,
     owners,
 )
 from shared.projection.visitors import owned_persons
-from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import COUNTING_CLASSES
 
 AT_ONCE_EVENTS_MAX = 20_000  # of history are digested in the batch that finds none of it digested: some 0.3 s
@@ -51,7 +53,7 @@ DAYS_AT_A_TIME = 92  # a partition of `touch`
 PERSONS_AT_A_TIME = 5_000
 KNOWN_KEY_SETS_MAX = 65_536  # that a projector remembers to have written; about 15 MB
 
-ADDED_COLUMNS = ("ws", "key_set", "day", "kind", "touches", "sessions", "new_sessions", "contacts")
+ADDED_COLUMNS = ("ws", "key_set", "day", "kind", "touches", "contacts", "sessions", "new_sessions")
 CARRIED_COLUMNS = ("ws", "key_set", "day", "occurred_at_us", "session", "session_at_us", "session_is_new")
 ADD_KEY_SETS = sql("""
 INSERT INTO {g}.key_set SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
@@ -71,6 +73,12 @@ INSERT INTO {{g}}.stale_campaign_day
 SELECT DISTINCT $1::int, w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key_set, day) {WINDOWS_OF_CELLS}
 ON CONFLICT DO NOTHING
 """)
+MARK_DAYS_OF_KEYS = sql("""
+INSERT INTO {g}.stale_campaign_day
+SELECT DISTINCT $1::int, w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key, day)
+JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = c.key
+ON CONFLICT DO NOTHING
+""")
 KEEP = sql("""
 INSERT INTO {g}.cells_kept VALUES ($1, $2, $3)
 ON CONFLICT (ws) DO UPDATE SET time_zone = excluded.time_zone, through_day = excluded.through_day
@@ -88,29 +96,36 @@ FORGET = [
         "campaign_kept",
     )
 ]  # fmt: skip
+
+
+def _of_kinds(cells: str, place: str) -> str:
+    """SQL that adds up, by key set and `place` (a column: the day or the month), the kinds of cells: their touches, and their contacts united."""
+    return f"""
+    SELECT key_set, {place}, array_agg(kind ORDER BY kind) AS kinds, array_agg(touches ORDER BY kind) AS touches,
+        array_agg({_UNITED} ORDER BY kind) AS contacts
+    FROM (
+        SELECT c.key_set, c.{place}, u.kind, sum(u.touches)::bigint AS touches, count(*) FILTER (WHERE u.contacts <> ''::bytea) AS parts,
+            string_agg(u.contacts, ''::bytea) AS keys
+        FROM {cells} c CROSS JOIN LATERAL unnest(c.kinds, c.touches, c.contacts) u(kind, touches, contacts) GROUP BY 1, 2, 3) k
+    GROUP BY 1, 2"""
+
+
+_UNITED = """CASE WHEN parts <= 1 THEN keys ELSE (
+            SELECT string_agg(key, ''::bytea ORDER BY key) FROM (
+                SELECT DISTINCT substring(keys FROM 8 * i + 1 FOR 8) AS key FROM generate_series(0, length(keys) / 8 - 1) i) d) END"""
+"""SQL for `parts` lists of keys, joined in `keys`, as one list."""
+
 MAKE_MONTHS = sql(f"""
 WITH part AS MATERIALIZED (
-    SELECT k.key_set, k.month, c.kinds, c.touches, c.sessions, c.new_sessions, c.contacts
+    SELECT k.key_set, k.month, {DIGEST}
     FROM unnest($2::bigint[], $3::int[], $4::int[]) k(key_set, month, before)
     JOIN {{g}}.day_cell c ON c.ws = $1 AND c.key_set = k.key_set AND c.day >= k.month AND c.day < k.before),
-counted AS (
-    SELECT key_set, month, array_agg(kind ORDER BY kind) AS kinds, array_agg(touches ORDER BY kind) AS touches
-    FROM (
-        SELECT p.key_set, p.month, u.kind, sum(u.touches)::bigint AS touches
-        FROM part p CROSS JOIN LATERAL unnest(p.kinds, p.touches) u(kind, touches) GROUP BY 1, 2, 3) c
-    GROUP BY 1, 2),
+of_kinds AS ({_of_kinds("part", "month")}),
 visited AS (
     SELECT key_set, month, string_agg(sessions, ''::bytea) AS sessions, string_agg(new_sessions, ''::bytea) AS new_sessions
-    FROM part GROUP BY 1, 2),
-influenced AS (
-    SELECT key_set, month, string_agg(contact, ''::bytea ORDER BY contact) AS contacts
-    FROM (
-        SELECT DISTINCT p.key_set, p.month, substring(p.contacts FROM 8 * i + 1 FOR 8) AS contact
-        FROM part p CROSS JOIN LATERAL generate_series(0, length(p.contacts) / 8 - 1) i) d
-    GROUP BY 1, 2)
+    FROM part GROUP BY 1, 2)
 INSERT INTO {{g}}.month_cell (ws, key_set, month, {DIGEST})
-SELECT $1, c.key_set, c.month, c.kinds, c.touches, v.sessions, v.new_sessions, coalesce(i.contacts, ''::bytea)
-FROM counted c JOIN visited v USING (key_set, month) LEFT JOIN influenced i USING (key_set, month)
+SELECT $1, key_set, month, {DIGEST} FROM of_kinds JOIN visited USING (key_set, month)
 """)  # of months $3 that end before the days $4; a session is in the cell of the day on which it begins, and no other
 MONTHS_OF_DAYS = sql("SELECT DISTINCT key_set, day FROM {g}.day_cell WHERE ws = $1 AND day >= $2 AND day < $3")
 
@@ -119,10 +134,7 @@ Keys = tuple[int, int, int]
 """What a touch names together: an asset or page, what it came by, a utm value; 0 for none."""
 NO_KEYS: Keys = (0, 0, 0)
 NO_LIST = b""
-NO_LISTS = NO_LIST, NO_LIST, NO_LIST
-
-INFLUENCING_KINDS = frozenset(KINDS_A_TYPE * type_ + class_ for type_ in INFLUENCING for class_ in COUNTING_CLASSES)
-VISIT_KINDS = frozenset(KINDS_A_TYPE * TouchType.PAGE_VISITED + class_ for class_ in COUNTING_CLASSES)
+NO_SESSIONS = NO_LIST, NO_LIST
 
 
 def key_set_of(keys: Keys) -> int:
@@ -172,6 +184,11 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     persons = await _persons(context, changes)
     await _mark(context, persons, removed, days, through_day)
     await _add(context, changes, [each for each in added if each[0].person not in persons], days, through_day)
+    if (new_by := changes.of(ContactsChanged).new_by) and await context.connection.fetchval(
+        ANY_CAMPAIGN_KEPT, context.ws
+    ):
+        named = {(key, days.day_of(created_us)) for key, created_us in new_by}
+        await context.connection.execute(MARK_DAYS_OF_KEYS, context.ws, *_columns(named))
     return []
 
 
@@ -231,27 +248,34 @@ async def _mark_dirty(context: Context, cells: Iterable[tuple[int, int]], throug
 
 
 def _columns(cells: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """Key sets and days, as statements take them."""
+    """Key sets, or keys, and days, as statements take them."""
     pairs = list(cells)
     return [key_set for key_set, _ in pairs], [day for _, day in pairs]
 
 
 @dataclass(slots=True)
-class _Lists:
-    """The keys that are added to the lists of a cell."""
+class _Sessions:
+    """The keys of sessions that are added to a cell, and those of them that are new."""
 
-    sessions: set[int] = field(default_factory=set)
-    new_sessions: set[int] = field(default_factory=set)
+    all: set[int] = field(default_factory=set)
+    new: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Kind:
+    """What is added to a kind of touches of a cell: the sum of `count`, and the keys of contacts."""
+
+    touches: int = 0
     contacts: set[int] = field(default_factory=set)
 
 
 async def _add(context: Context, changes: Changes, rows: Sequence[_Placed], days: Days, through_day: int) -> None:
-    """Append what these touches add: a row for each kind of touch of a cell, the first of them with the cell's lists."""
-    touches: dict[tuple[int, int, int], int] = defaultdict(int)
-    lists: dict[tuple[int, int], _Lists] = defaultdict(_Lists)
+    """Append what these touches add: a row for each kind of touch of a cell, the first of them with the cell's sessions."""
+    kinds: dict[tuple[int, int, int], _Kind] = defaultdict(_Kind)
+    sessions: dict[tuple[int, int], _Sessions] = defaultdict(_Sessions)
     carried: list[tuple[Any, ...]] = []
-    influencing = (row for row, _ in rows if row.type in INFLUENCING)
-    intervals = await owners(context, owned_persons(changes.of(VisitorsChanged).states, influencing))
+    counted = (row for row, _ in rows if row.traffic_class in COUNTING_CLASSES)
+    intervals = await owners(context, owned_persons(changes.of(VisitorsChanged).states, counted))
     from_us = to_us = day = 0
     for row, key_set in rows:
         at_us = row.occurred_at_us
@@ -261,36 +285,37 @@ async def _add(context: Context, changes: Changes, rows: Sequence[_Placed], days
         if key_set is None or day >= through_day:
             continue
         kind = KINDS_A_TYPE * row.type + row.traffic_class
-        touches[key_set, day, kind] += row.count
-        if kind in INFLUENCING_KINDS and (owned := intervals.get(row.person)) is not None:
+        of = kinds[key_set, day, kind]
+        of.touches += row.count
+        if row.traffic_class in COUNTING_CLASSES and (owned := intervals.get(row.person)) is not None:
             place = at_us, row.event_id
             for begin, end, contact in owned:
                 if begin <= place < end:
-                    lists[key_set, day].contacts.add(contact)
+                    of.contacts.add(contact)
         if kind in VISIT_KINDS and row.session is not None:
             assert row.session_at_us is not None
             if row.session_at_us < from_us:
                 carried.append((context.ws, key_set, day, at_us, row.session, row.session_at_us, row.session_is_new))
                 continue
-            of = lists[key_set, day]
-            of.sessions.add(row.session)
+            begun = sessions[key_set, day]
+            begun.all.add(row.session)
             if row.session_is_new:
-                of.new_sessions.add(row.session)
-    await context.connection.copy("added_cell", ADDED_COLUMNS, _added(context.ws, touches, lists))
+                begun.new.add(row.session)
+    await context.connection.copy("added_cell", ADDED_COLUMNS, _added(context.ws, kinds, sessions))
     await context.connection.copy("carried_visit", CARRIED_COLUMNS, carried)
     began = {(key_set, days.day_of(session_at_us)) for _, key_set, _, _, _, session_at_us, _ in carried}
     await _mark_dirty(context, began, through_day)
 
 
 def _added(
-    ws: int, touches: Mapping[tuple[int, int, int], int], lists: dict[tuple[int, int], _Lists]
+    ws: int, kinds: Mapping[tuple[int, int, int], _Kind], sessions: dict[tuple[int, int], _Sessions]
 ) -> list[tuple[Any, ...]]:
     """Rows of `added_cell`."""
     rows = []
-    for (key_set, day, kind), number in sorted(touches.items()):
-        of = lists.pop((key_set, day), None)
-        told = NO_LISTS if of is None else (packed(of.sessions), packed(of.new_sessions), packed(of.contacts))
-        rows.append((ws, key_set, day, kind, number, *told))
+    for (key_set, day, kind), of in sorted(kinds.items(), key=itemgetter(0)):
+        begun = sessions.pop((key_set, day), None)
+        told = NO_SESSIONS if begun is None else (packed(begun.all), packed(begun.new))
+        rows.append((ws, key_set, day, kind, of.touches, packed(of.contacts), *told))
     return rows
 
 
@@ -400,39 +425,28 @@ WITH part AS MATERIALIZED (
     SELECT * FROM unnest($2::bigint[], $3::int[]) u(key_set, day)),
 taken AS (
     DELETE FROM {{g}}.added_cell a USING part p WHERE a.ws = $1 AND a.key_set = p.key_set AND a.day = p.day
-    RETURNING a.key_set, a.day, ARRAY[a.kind] AS kinds, ARRAY[a.touches] AS touches, a.sessions, a.new_sessions, a.contacts),
+    RETURNING a.key_set, a.day, ARRAY[a.kind] AS kinds, ARRAY[a.touches] AS touches, ARRAY[a.contacts] AS contacts, a.sessions,
+        a.new_sessions),
 found AS MATERIALIZED (
     SELECT * FROM taken
     UNION ALL
-    SELECT c.key_set, c.day, c.kinds, c.touches, c.sessions, c.new_sessions, c.contacts
-    FROM part p JOIN {{g}}.day_cell c ON c.ws = $1 AND c.key_set = p.key_set AND c.day = p.day),
-counted AS (
-    SELECT key_set, day, array_agg(kind ORDER BY kind) AS kinds, array_agg(touches ORDER BY kind) AS touches
-    FROM (
-        SELECT f.key_set, f.day, u.kind, sum(u.touches)::bigint AS touches
-        FROM found f CROSS JOIN LATERAL unnest(f.kinds, f.touches) u(kind, touches) GROUP BY 1, 2, 3) c
-    GROUP BY 1, 2),
+    SELECT key_set, day, {DIGEST} FROM part p JOIN {{g}}.day_cell c USING (key_set, day) WHERE c.ws = $1),
+of_kinds AS ({_of_kinds("found", "day")}),
 part_lists AS (
     SELECT f.key_set, f.day, l.n, count(*) AS parts, string_agg(l.keys, ''::bytea) AS keys
-    FROM found f CROSS JOIN LATERAL (VALUES (0, f.sessions), (1, f.new_sessions), (2, f.contacts)) l(n, keys)
+    FROM found f CROSS JOIN LATERAL (VALUES (0, f.sessions), (1, f.new_sessions)) l(n, keys)
     WHERE l.keys <> ''::bytea GROUP BY 1, 2, 3),
-united AS (
-    SELECT key_set, day, n, CASE WHEN parts = 1 THEN keys ELSE (
-        SELECT string_agg(key, ''::bytea ORDER BY key) FROM (
-            SELECT DISTINCT substring(keys FROM 8 * i + 1 FOR 8) AS key FROM generate_series(0, length(keys) / 8 - 1) i) d) END AS keys
-    FROM part_lists),
-listed AS (
+visited AS (
     SELECT key_set, day, {
     ", ".join(
         f"coalesce(string_agg(keys, ''::bytea) FILTER (WHERE n = {n}), ''::bytea) AS {name}"
-        for n, name in enumerate(("sessions", "new_sessions", "contacts"))
+        for n, name in enumerate(("sessions", "new_sessions"))
     )
 }
-    FROM united GROUP BY 1, 2)
+    FROM (SELECT key_set, day, n, {_UNITED} AS keys FROM part_lists) united GROUP BY 1, 2)
 INSERT INTO {{g}}.day_cell (ws, key_set, day, {DIGEST})
-SELECT $1, c.key_set, c.day, c.kinds, c.touches, coalesce(l.sessions, ''::bytea), coalesce(l.new_sessions, ''::bytea),
-    coalesce(l.contacts, ''::bytea)
-FROM counted c LEFT JOIN listed l USING (key_set, day)
+SELECT $1, c.key_set, c.day, c.kinds, c.touches, c.contacts, coalesce(v.sessions, ''::bytea), coalesce(v.new_sessions, ''::bytea)
+FROM of_kinds c LEFT JOIN visited v USING (key_set, day)
 ON CONFLICT (ws, key_set, day) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in DIGEST.split(", "))}
 """)
 
@@ -452,12 +466,12 @@ STAGE = Stage(
     "cells", run,
     takes=(
         EventsArrived, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, IdentityChanged, SessionsChanged,
-        CatalogChanged, SettingsChanged,
+        ContactsChanged, CatalogChanged, SettingsChanged,
     ),
     tells=(), package=__package__,
     owns=(
         "key_set", "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "cells_kept",
         "campaign_day", "stale_campaign_day", "campaign_kept",
     ),
-    reads=("touch", "identity_interval", "event_index", "attribution_window"),
+    reads=("touch", "identity_interval", "event_index", "attribution_window", "contact", "conversion_touch"),
 )  # fmt: skip

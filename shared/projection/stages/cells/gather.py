@@ -10,7 +10,9 @@ from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import COUNTING_CLASSES
 
 KINDS_A_TYPE = 10  # a kind is the type times this, plus the traffic class
-DIGEST = "kinds, touches, sessions, new_sessions, contacts"
+INFLUENCING_KINDS = frozenset(KINDS_A_TYPE * type_ + class_ for type_ in INFLUENCING for class_ in COUNTING_CLASSES)
+VISIT_KINDS = frozenset(KINDS_A_TYPE * TouchType.PAGE_VISITED + class_ for class_ in COUNTING_CLASSES)
+DIGEST = "kinds, touches, contacts, sessions, new_sessions"
 
 WINDOWS_OF_CELLS = """
 JOIN {g}.key_set k ON k.ws = $1 AND k.key_set = c.key_set
@@ -81,7 +83,8 @@ _OF_CELLS = f"""
 
 
 VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class IN ({sql_numbers(COUNTING_CLASSES)}) AND t.session IS NOT NULL"
-INFLUENCES = f"t.type IN ({sql_numbers(INFLUENCING)}) AND t.traffic_class IN ({sql_numbers(COUNTING_CLASSES)})"
+COUNTS = f"t.traffic_class IN ({sql_numbers(COUNTING_CLASSES)})"
+_KIND = f"({KINDS_A_TYPE} * type + traffic_class)::smallint"
 
 
 def _digested(touches: str) -> str:
@@ -89,32 +92,31 @@ def _digested(touches: str) -> str:
     return f"""
 WITH t AS MATERIALIZED ({touches}),
 counted AS (
-    SELECT key_set, day, array_agg(kind ORDER BY kind) AS kinds, array_agg(touches ORDER BY kind) AS touches
+    SELECT key_set, day, {_KIND} AS kind, sum(count)::bigint AS touches FROM t GROUP BY 1, 2, 3),
+known AS (
+    SELECT key_set, day, kind, string_agg(int8send(contact), ''::bytea ORDER BY contact) AS contacts
     FROM (
-        SELECT key_set, day, ({KINDS_A_TYPE} * type + traffic_class)::smallint AS kind, sum(count)::bigint AS touches
-        FROM t GROUP BY 1, 2, 3) c
-    GROUP BY 1, 2),
+        SELECT DISTINCT t.key_set, t.day, {_KIND} AS kind, o.contact FROM t
+        JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
+            AND {owned()}
+        WHERE {COUNTS}) o
+    GROUP BY 1, 2, 3),
+of_kinds AS (
+    SELECT key_set, day, array_agg(kind ORDER BY kind) AS kinds, array_agg(touches ORDER BY kind) AS touches,
+        array_agg(coalesce(contacts, ''::bytea) ORDER BY kind) AS contacts
+    FROM counted LEFT JOIN known USING (key_set, day, kind) GROUP BY 1, 2),
 visited AS (
     SELECT key_set, day, string_agg(int8send(session), ''::bytea ORDER BY session) AS sessions,
         string_agg(int8send(session), ''::bytea ORDER BY session) FILTER (WHERE session_is_new) AS new_sessions
     FROM (SELECT DISTINCT key_set, day, session, session_is_new FROM t WHERE {VISIT} AND t.session_at_us >= t.day_from_us) v
-    GROUP BY 1, 2),
-influenced AS (
-    SELECT key_set, day, string_agg(int8send(contact), ''::bytea ORDER BY contact) AS contacts
-    FROM (
-        SELECT DISTINCT t.key_set, t.day, o.contact FROM t
-        JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
-            AND {owned()}
-        WHERE {INFLUENCES}) i
     GROUP BY 1, 2),
 carried AS (
     INSERT INTO {{g}}.carried_visit
     SELECT $1, key_set, day, occurred_at_us, session, session_at_us, session_is_new FROM t
     WHERE {VISIT} AND t.session_at_us < t.day_from_us)
 INSERT INTO {{g}}.day_cell (ws, key_set, day, {DIGEST})
-SELECT $1::int, c.key_set, c.day, c.kinds, c.touches, coalesce(v.sessions, ''::bytea), coalesce(v.new_sessions, ''::bytea),
-    coalesce(i.contacts, ''::bytea)
-FROM counted c LEFT JOIN visited v USING (key_set, day) LEFT JOIN influenced i USING (key_set, day)"""
+SELECT $1::int, c.key_set, c.day, c.kinds, c.touches, c.contacts, coalesce(v.sessions, ''::bytea), coalesce(v.new_sessions, ''::bytea)
+FROM of_kinds c LEFT JOIN visited v USING (key_set, day)"""
 
 
 DIGEST_DAYS = sql(_digested(_OF_DAYS))

@@ -3,7 +3,8 @@ goes through all touches.
 
 A *key set* is what a touch names together: an asset or page, what it came by, and a utm value. A day is one of the workspace's time
 zone, as the number of days since 1970-01-01; a month is the number of its first day. Sessions and contacts are lists of their 64-bit
-keys in network order, each once, one after another.
+keys in network order, each once, one after another. Contacts are listed for each kind of touch: what influences them, and what an asset's
+section tells of each type, are unions of these lists.
 """
 
 from typing import Any
@@ -36,7 +37,6 @@ def _lists() -> "list[sa.Column[bytes]]":
     return [
         sa.Column("sessions", sa.LargeBinary, nullable=False, comment="that have a counted page visit and began on its day"),
         sa.Column("new_sessions", sa.LargeBinary, nullable=False, comment="those of them that are their visitor's first"),
-        sa.Column("contacts", sa.LargeBinary, nullable=False, comment="who own a counted touch that influences"),
     ]  # fmt: skip
 
 
@@ -44,6 +44,10 @@ def _digest() -> "list[sa.Column[Any]]":
     return [
         sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="10 * type + traffic class"),
         sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="the sum of `count` of each kind"),
+        sa.Column(
+            "contacts", postgresql.ARRAY(sa.LargeBinary), nullable=False,
+            comment="of each kind, the contacts who own a touch of it; of kinds that do not count, none",
+        ),
         *_lists(),
     ]  # fmt: skip
 
@@ -71,9 +75,10 @@ added_cell = sa.Table(
     sa.Column("day", sa.Integer, nullable=False),
     sa.Column("kind", sa.SmallInteger, nullable=False, comment="10 * type + traffic class"),
     sa.Column("touches", sa.BigInteger, nullable=False, comment="the sum of their `count`"),
+    sa.Column("contacts", sa.LargeBinary, nullable=False, comment="who own one of them; none if the kind does not count"),
     *_lists(),
     sa.Index("added_cell_of", "ws", "key_set", "day"),
-    comment="what a batch has added to a day cell and nobody has put into it yet: a row a kind, one of them with the lists",
+    comment="what a batch has added to a day cell and nobody has put into it yet: a row a kind, one of them with the sessions",
 )  # fmt: skip
 
 dirty_cell = sa.Table(
@@ -100,6 +105,7 @@ carried_visit = sa.Table(
     key_column("session_at_us", nullable=False),
     sa.Column("session_is_new", sa.Boolean, nullable=False),
     sa.Index("carried_visit_of", "ws", "key_set", "session_at_us"),
+    sa.Index("carried_visit_begun", "ws", "session_at_us"),
     comment="counted page visits whose session began on an earlier day; they are in no list of sessions",
 )  # fmt: skip
 
@@ -117,10 +123,12 @@ campaign_day = sa.Table(
     sa.Column("statuses", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each count of touches, what they are to the campaign"),
     sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each: 10 * type + traffic class"),
     sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="of each: the sum of `count`"),
-    sa.Column("sessions", sa.LargeBinary, nullable=False, comment="that began on the day and have a counted visit on any day"),
-    sa.Column("new_sessions", sa.LargeBinary, nullable=False, comment="those of them that are their visitor's first"),
+    sa.Column("sessions", sa.Integer, nullable=False, comment="how many began on the day and have a counted visit on any day"),
+    sa.Column("new_sessions", sa.Integer, nullable=False, comment="how many of them are their visitor's first"),
     sa.Column("contacts", sa.LargeBinary, nullable=False, comment="who own a counted touch of the day that influences"),
-    comment="what a campaign's touches of a day are to it; there is no row for a day without touches",
+    sa.Column("new_by_first_touch", sa.Integer, nullable=False, comment="how many contacts created on the day are new to it by their first touch"),
+    sa.Column("new_by_last_touch", sa.Integer, nullable=False, comment="how many of them are by their last touch"),
+    comment="what a campaign's day is to it, in numbers that can be added up, and a list that cannot; no row where there is nothing",
 )  # fmt: skip
 
 stale_campaign_day = sa.Table(

@@ -33,6 +33,7 @@ from shared.projection.stages.contacts.gather import (
     LAST_SESSION_EVENT,
     MEMBERS,
     MERGES,
+    NEW_BY,
     TOLD,
 )
 from shared.rules.contact import SALESFORCE_PROPERTY, Merge, SalesforceChange, name, salesforce_campaigns
@@ -92,6 +93,8 @@ class _Contact:
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
     """Derive the contacts anew that the batch concerns, and tell their identifiers."""
     identity, sessions = changes.of(IdentityChanged), changes.of(SessionsChanged)
+    new_by = _NewBy()
+    await new_by.was(context, identity.gone)
     if identity.gone:
         for statement in (DROP_CONTACTS, *DROP_OF_CONTACTS):
             await context.connection.execute(statement, context.ws, list(identity.gone))
@@ -99,11 +102,35 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     others = (await _concerned(context, changes)) - known.keys() - identity.gone
     found = [*identity.contacts, *await _members_of(context, others)]
     for begin in range(0, len(found), CONTACTS_AT_A_TIME):
-        await _derive(context, found[begin : begin + CONTACTS_AT_A_TIME])
+        await _derive(context, found[begin : begin + CONTACTS_AT_A_TIME], new_by)
     if sessions.all_persons or _concerns_all(changes.settings()):
-        await _derive_all(context)
+        await _derive_all(context)  # and all cells are made again
     changed = {member for contact in found for member in contact.members} | identity.unnamed
-    return [ContactsChanged(frozenset(changed))] if changed else []
+    return [ContactsChanged(frozenset(changed), new_by.changed())] if changed else []
+
+
+class _NewBy:
+    """By which keys contacts may be new to campaigns, before the batch and after it."""
+
+    def __init__(self) -> None:
+        self._was: set[tuple[int, ...]] = set()
+        self._is: set[tuple[int, ...]] = set()
+
+    async def was(self, context: Context, contacts: Collection[int]) -> None:
+        """Take what is stored of contacts that are about to be derived, or dropped."""
+        await self._add(context, contacts, self._was)
+
+    async def now(self, context: Context, contacts: Collection[int]) -> None:
+        """Take what is stored of contacts that were derived."""
+        await self._add(context, contacts, self._is)
+
+    async def _add(self, context: Context, contacts: Collection[int], to: set[tuple[int, ...]]) -> None:
+        if contacts:
+            to.update(map(tuple, await context.connection.fetch(NEW_BY, context.ws, list(contacts))))
+
+    def changed(self) -> frozenset[tuple[int, int]]:
+        """As `ContactsChanged.new_by`."""
+        return frozenset((key, created_us) for _, key, created_us, _ in self._was ^ self._is)
 
 
 def _concerns_all(settings: SettingsChanged | None) -> bool:
@@ -140,9 +167,11 @@ async def _derive_all(context: Context) -> None:
         await _derive(context, await _members_of(context, [row["contact"] for row in rows]))
 
 
-async def _derive(context: Context, found: Sequence[ContactMembers]) -> None:
-    """Derive contacts anew, and write them."""
+async def _derive(context: Context, found: Sequence[ContactMembers], new_by: _NewBy | None = None) -> None:
+    """Derive contacts anew, and write them; `new_by` takes by which keys they may be new."""
     contacts = [_Contact(of) for of in found]
+    if new_by is not None:
+        await new_by.was(context, [contact.key for contact in contacts])
     for statement in DROP_OF_CONTACTS:
         await context.connection.execute(statement, context.ws, [contact.key for contact in contacts])
     await _gather_told(context, contacts)
@@ -169,6 +198,8 @@ async def _derive(context: Context, found: Sequence[ContactMembers]) -> None:
     ]
     await context.connection.copy("salesforce_member", MEMBER_COLUMNS, joined)
     await _write_conversion_touches(context, contacts)
+    if new_by is not None:
+        await new_by.now(context, [contact.key for contact in contacts])
 
 
 async def _gather_told(context: Context, contacts: list[_Contact]) -> None:

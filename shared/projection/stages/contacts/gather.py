@@ -79,3 +79,13 @@ CROSS JOIN LATERAL (
         AND (occurred_at_us, event_id) <= (u.at_us, u.event_id COLLATE "C")
     ORDER BY occurred_at_us, event_id LIMIT 1) t
 """)  # the first page visit of each person that a contact owns, up to its conversion
+NEW_BY = sql("""
+SELECT contact, first_visit_asset_or_page AS key, created_us, first_visit_us AS at_us FROM {g}.contact
+WHERE ws = $1 AND contact = ANY($2::bigint[]) AND first_visit_asset_or_page IS NOT NULL
+UNION ALL SELECT contact, first_visit_utm, created_us, first_visit_us FROM {g}.contact
+WHERE ws = $1 AND contact = ANY($2::bigint[]) AND first_visit_utm IS NOT NULL
+UNION ALL SELECT contact, conversion_utm, created_us, created_us FROM {g}.contact
+WHERE ws = $1 AND contact = ANY($2::bigint[]) AND conversion_utm IS NOT NULL
+UNION ALL SELECT contact, asset_or_page_key, created_us, occurred_at_us FROM {g}.conversion_touch
+WHERE ws = $1 AND contact = ANY($2::bigint[])
+""")  # by which keys these contacts may be new to campaigns: when they were created, and at which instant the key must count

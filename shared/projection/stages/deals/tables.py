@@ -76,7 +76,10 @@ deal_touch = sa.Table(
     ),
     sa.Index("deal_touch_deal", "ws", "deal"),
     *(
-        sa.Index(f"deal_touch_{name}", "ws", key, "won", "dated_us", postgresql_where=sa.text(f"{key} IS NOT NULL"))
+        sa.Index(
+            f"deal_touch_{name}", "ws", key, "won", "dated_us", postgresql_include=["occurred_at_us", "deal"],
+            postgresql_where=sa.text(f"{key} IS NOT NULL"),
+        )
         for name, key in (("asset_or_page", "asset_or_page_key"), ("via", "via"), ("utm", "utm"))
     ),
     comment="every deal touch, before the close, of the eligible contacts of each open or won deal, found by what was touched",
