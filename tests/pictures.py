@@ -62,7 +62,7 @@ def pages(url: str, key: str) -> dict[str, str]:
     deal = max(deals, key=lambda d: (len(d["campaigns"]) in (3, 4), d["contacts"] > 1, d["closed_at"]))["deal_id"]
     contact = get(f"/v1/deals/{quote(deal, safe='')}")["contacts"][0]["contact"]
     return {
-        "campaigns": f"campaigns?{YEAR}", "campaign": f"campaign?id={quote(campaign)}", "deal": f"deal?id={quote(deal)}",
+        "campaigns": f"campaigns?{YEAR}", "campaign": f"campaign?id={quote(campaign)}", "deal": f"deal?id={quote(deal)}&touches=credited",
         "contact": f"contact?id={quote(contact)}", "attribution": "attribution",
     }  # fmt: skip
 

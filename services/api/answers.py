@@ -193,6 +193,15 @@ class AssetResults(TypedDict):
     influenced_revenue: list[Money]
 
 
+class AssetContact(TypedDict):
+    """A contact whom an asset influenced: who it is, and when the asset first touched it."""
+
+    contact: str
+    name: str | None
+    email: str | None
+    at: Instant
+
+
 class CampaignAsset(TypedDict):
     """An asset in the section of a campaign."""
 
@@ -438,6 +447,24 @@ class Held(_Since):
     ended_by: str | None
 
 
+class AssetContacts(Ranged):
+    """The contacts whom an asset influenced."""
+
+    items: list[AssetContact]
+    next_cursor: Cursor | None
+
+
+class AssetDeal(DealFields):
+    """A deal that an asset influenced."""
+
+
+class AssetDeals(Ranged):
+    """The deals that an asset influenced."""
+
+    items: list[AssetDeal]
+    next_cursor: Cursor | None
+
+
 class AssetDay(TypedDict):
     """The touches of an asset on one day that count for one campaign; null: for none."""
 
@@ -506,6 +533,14 @@ class KeptOutOf(TypedDict):
     reason: str
 
 
+class TouchedAsset(TypedDict):
+    """What was touched: the asset that the event names, or the one that had the address of the page then."""
+
+    asset_id: str
+    asset_type: str | None
+    name: str | None
+
+
 class JourneyTouch(TypedDict):
     """A touch of a contact: its session, what brought it, and the campaigns that it counts for."""
 
@@ -523,6 +558,7 @@ class JourneyTouch(TypedDict):
     counted: bool
     reason: str | None
     kept_out: list[KeptOutOf]
+    asset: TouchedAsset | None
 
 
 class JourneyAnswer(Answer):
@@ -594,6 +630,8 @@ class DealShare(TypedDict):
     roles: list[Role]
     weight: Annotated[str, Field(description="a fraction", examples=["3/5"])]
     share: Money | None
+    url: str | None
+    asset: TouchedAsset | None
 
 
 class OtherTouch(TypedDict):
@@ -605,6 +643,8 @@ class OtherTouch(TypedDict):
     contact: str
     asset_id: str | None
     reason: str | None
+    url: str | None
+    asset: TouchedAsset | None
 
 
 class DealAttribution(DealFields, Answer):
@@ -649,6 +689,9 @@ class RecentEvent(TypedDict):
     campaigns: list[str]
     counted: bool
     reason: str | None
+    name: str | None
+    email: str | None
+    asset: TouchedAsset | None
 
 
 class EventList(Answer):
@@ -734,6 +777,22 @@ class AttributionReport(Ranged):
     deals: NotRequired[int]
     contacts: NotRequired[int]
     other_currencies: NotRequired[list[Money]]
+
+
+class GroupDeal(DealFields):
+    """A deal behind a row of a report, and what the group earned of it; null: the deal has no amount."""
+
+    share: Money | None
+
+
+class GroupDeals(Ranged):
+    """The deals behind a row of a report, the latest close first."""
+
+    model: str
+    group_by: str
+    currency: str
+    items: list[GroupDeal]
+    next_cursor: Cursor | None
 
 
 class RoiNumbers(_Return):

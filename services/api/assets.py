@@ -9,6 +9,7 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.types import AssetType
+from shared.reading.asset_behind import influenced_by
 from shared.reading.asset_histories import AssetHistory, asset_histories
 from shared.reading.asset_list import (
     ASSET_ORDERS,
@@ -26,6 +27,9 @@ from shared.reading.asset_list import (
 )
 from shared.reading.assets import AssetSection, asset_sections, held_assets, hidden_reasons
 from shared.reading.campaigns import campaign_row
+from shared.reading.deal_list import DEAL_ORDERS, DealFilter, deals_page
+from shared.reading.deals import as_answered
+from shared.reading.described_touches import named_contacts
 from shared.reading.overview import money_by_currency
 
 
@@ -117,7 +121,42 @@ def routes(api: Api) -> APIRouter:
                 keys.append([row["asset_type"] or "", row["asset_id"]])
             return answer(read, {**read.page(items, keys), **read.range.as_json()})
 
+    _add_influenced(router, api)
     return router
+
+
+def _add_influenced(router: APIRouter, api: Api) -> None:
+    """The routes of whom an asset influenced."""
+
+    @router.get(
+        "/v1/assets/{asset_id:id}/contacts", tags=["assets"], openapi_extra=takes.read(*takes.RANGE, *takes.PAGE)
+    )
+    async def get_contacts(asset_id: str, request: Request) -> Response:
+        """The contacts whom the asset influenced, whoever held it, by its first touch of each (`at`)."""
+        async with read_request(api, request, heavy=True) as read:
+            asset = (await asset_row(read.snapshot, asset_id))["asset"]
+            met = (await influenced_by(read.snapshot, asset, read.range)).contacts
+            keys = sorted([at_us, contact] for contact, at_us in met.items())
+            page = read.page(keys, keys)
+            who = await named_contacts(read.snapshot, [contact for _, contact in page["items"]])
+            items = [
+                {"contact": who[contact].name, "name": who[contact].called, "email": who[contact].email, "at": to_rfc3339(at_us)}
+                for at_us, contact in page["items"]
+            ]  # fmt: skip
+            return answer(read, {**page, "items": items, **read.range.as_json()})
+
+    @router.get("/v1/assets/{asset_id:id}/deals", tags=["assets"], openapi_extra=takes.read(*takes.RANGE, *takes.PAGE))
+    async def get_deals(asset_id: str, request: Request) -> Response:
+        """The open and won deals that the asset influenced, whoever held it, the latest close first (open ones: creation)."""
+        async with read_request(api, request, heavy=True) as read:
+            asset = (await asset_row(read.snapshot, asset_id))["asset"]
+            among = (await influenced_by(read.snapshot, asset, read.range)).deals
+            order = "-closed_at"
+            wanted = DealFilter(None, "", read.range, among)
+            after = read.after_key(DEAL_ORDERS[order])
+            rows, keys = await deals_page(read.snapshot, wanted, order, after, read.limit + 1)
+            page = read.page_of([as_answered(row) for row in rows], keys)
+            return answer(read, {**page, **read.range.as_json()})
 
 
 def _item(row: Any, section: AssetSection, former: bool, hidden: str | None) -> dict[str, Any]:

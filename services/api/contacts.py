@@ -14,7 +14,7 @@ from shared.reading.contacts import (
     salesforce_campaigns_of,
     touches_of_contact,
 )
-from shared.reading.described_touches import named_contacts
+from shared.reading.described_touches import named_contacts, touched_assets
 from shared.reading.pages import encode_cursor
 from shared.reading.touches import (
     WindowStatuses,
@@ -82,8 +82,10 @@ def routes(api: Api) -> APIRouter:
             touches = await touches_of_contact(read.snapshot, row["contact"], order_of(read.cursor), read.limit + 1)
             more, touches = len(touches) > read.limit, touches[: read.limit]
             found, by = await window_statuses(read.snapshot, touches), await traffic_sources(read.snapshot, touches)
-            via = await via_assets(read.snapshot, touches)
-            items = [_touch_json(touch, found[i], by[i], via[i]) for i, touch in enumerate(touches)]
+            via, assets = await via_assets(read.snapshot, touches), await touched_assets(read.snapshot, touches)
+            items = [
+                {**_touch_json(touch, found[i], by[i], via[i]), "asset": assets[i]} for i, touch in enumerate(touches)
+            ]
             last = touches[-1] if touches else None
             cursor = encode_cursor([last["occurred_at_us"], last["event_id"]]) if more and last else None
             return answer(read, {"contact": row["name"], "items": items, "next_cursor": cursor})

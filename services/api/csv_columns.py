@@ -22,6 +22,9 @@ _BEHIND = (
 )  # fmt: skip
 
 
+_ASSET = ("asset.asset_id", "asset.asset_type", "asset.name")
+
+
 def _each(field: str, keys: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{field}.{key}" for key in keys)
 
@@ -55,13 +58,15 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "asset_id", "asset_type", "name", "url", "target_url", "network", "ad_type", "campaign", "campaigns", "touches", "first_seen", "last_seen",
         *_each("statistics", _TOUCHES),
     ),
+    "/v1/assets/{asset_id:id}/contacts": ("contact", "at", "name", "email"),
+    "/v1/assets/{asset_id:id}/deals": ("deal_id", "name", "state", "amount:money", "created_at", "closed_at"),
     "/v1/contacts": (
         "contact", "created_at", "internal", "salesforce_campaign_ids", "salesforce_campaigns", "name", "email", "first_visit_at",
         "last_touch_at",
     ),
     "/v1/deals": ("deal_id", "name", "state", "amount:money", "created_at", "closed_at", "contacts", "campaigns"),
     "/v1/events": (
-        "event_id", "type", "occurred_at", "contact", "asset_id", "url", "campaigns", "counted", "reason",
+        "event_id", "type", "occurred_at", "contact", "asset_id", "url", "campaigns", "counted", "reason", "name", "email", *_ASSET,
     ),
     "/v1/reports/roi": (
         "campaign_id", "name", "budget:money", "spend:money", "contacts", "deals", "attributed_revenue:money", "cost_per_contact:money",
@@ -70,11 +75,15 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
     "/v1/reports/paths": ("path", "deals", "revenue:money", "touches_mean", "days_to_close_median"),
     "/v1/contacts/{name:id}/journey": (
         "event_id", "type", "occurred_at", "asset_id", "via_asset_id", "url", "session", "source", "medium", "channel", "campaigns",
-        "counted", "reason", "kept_out",
+        "counted", "reason", "kept_out", *_ASSET,
     ),
     "/v1/identifiers": ("identifier", "kind", "joined", "contact"),
     "/v1/deals/{deal_id:id}/attribution": (
-        "event_id", "type", "occurred_at", "contact", "asset_id", "campaigns", "roles", "weight", "share:money", "reason",
+        "event_id", "type", "occurred_at", "contact", "asset_id", "campaigns", "roles", "weight", "share:money", "reason", "url",
+        *_ASSET,
+    ),
+    "/v1/reports/attribution/deals": (
+        "deal_id", "name", "state", "amount:money", "created_at", "closed_at", "share:money",
     ),
     "/v1/reports/attribution": ("group", "name", "reason", "deals", "contacts", "revenue.*", "credit.*"),
     "/v1/generations": (

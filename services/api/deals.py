@@ -12,8 +12,9 @@ from shared.reading.behind import deals_behind
 from shared.reading.campaigns import campaign_row
 from shared.reading.checklist import explain_deal
 from shared.reading.deal_list import DEAL_ORDERS, DealFilter, campaigns_of_deals, contacts_of_deal, deals_page
-from shared.reading.deals import amount_in_events, deal_row, journey, touches_outside_journey
+from shared.reading.deals import amount_in_events, as_answered, deal_row, journey, touches_outside_journey
 from shared.reading.defined_models import add_defined, found_roles, models_named
+from shared.reading.described_touches import touched_assets
 from shared.reading.pages import encode_cursor
 from shared.reading.shares import share_under
 from shared.reading.snapshot import Snapshot
@@ -55,7 +56,7 @@ def routes(api: Api) -> APIRouter:
                 read.snapshot, wanted, sort, read.after_key(DEAL_ORDERS[sort]), read.limit + 1
             )
             campaigns = await campaigns_of_deals(read.snapshot, [row["deal"] for row in rows])
-            items = [{**_deal_json(r), "contacts": r["contacts"], "campaigns": campaigns[r["deal"]]} for r in rows]
+            items = [{**as_answered(r), "contacts": r["contacts"], "campaigns": campaigns[r["deal"]]} for r in rows]
             return answer(read, {**read.page_of(items, keys), **read.range.as_json()})
 
     @router.get("/{deal_id:id}", openapi_extra=takes.read())
@@ -65,7 +66,7 @@ def routes(api: Api) -> APIRouter:
             deal = await deal_row(read.snapshot, deal_id)
             contacts = await contacts_of_deal(read.snapshot, deal)
             campaigns = (await campaigns_of_deals(read.snapshot, [deal["deal"]]))[deal["deal"]]
-            return answer(read, {**_deal_json(deal), "contacts": contacts, "campaigns": campaigns})
+            return answer(read, {**as_answered(deal), "contacts": contacts, "campaigns": campaigns})
 
     @router.get("/{deal_id:id}/attribution", openapi_extra=takes.read(takes.MODEL, takes.ALL, *takes.PAGE))
     async def get_attribution(deal_id: str, request: Request) -> Response:
@@ -104,16 +105,6 @@ def routes(api: Api) -> APIRouter:
     return router
 
 
-def _deal_json(deal: Any) -> dict[str, Any]:
-    """A deal, of its row, as answers tell it."""
-    return {
-        "deal_id": deal["deal_id"], "name": deal["name"], "state": deal["state"],
-        "amount": None if deal["amount_minor"] is None else to_money(deal["amount_minor"], deal["currency"]),
-        "created_at": to_rfc3339(deal["created_us"]),
-        "closed_at": None if deal["closed_us"] is None else to_rfc3339(deal["closed_us"]),
-    }  # fmt: skip
-
-
 async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, Any]]:
     """Every touch of the journey, with its weight and share under a model."""
     touches = await journey(snapshot, deal["deal"])
@@ -122,7 +113,7 @@ async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, A
     ages_us = [deal["closed_us"] - touch["occurred_at_us"] for touch in touches]
     parts = parts_within_lookback((await models_named(snapshot, [model]))[model], found_roles(touches), ages_us)
     await add_defined(snapshot, touches, [model])
-    campaigns = await window_statuses(snapshot, touches)
+    campaigns, assets = await window_statuses(snapshot, touches), await touched_assets(snapshot, touches)
     return [
         {
             "event_id": touch["event_id"], "type": TouchType(touch["type"]).wire,
@@ -131,6 +122,7 @@ async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, A
             "campaigns": counting(TrafficClass.COUNTED, campaigns[i]),
             "roles": touch["roles"], "weight": "0" if parts is None else str(parts.fraction(i)),
             "share": to_money(share_under(snapshot, touch["shares_minor"], model), deal["currency"]) if touch["shares_minor"] else None,
+            "url": touch["url"], "asset": assets[i],
         } for i, touch in enumerate(touches)
     ]  # fmt: skip
 
@@ -141,6 +133,7 @@ async def _others(read: ReadRequest, deal: Any) -> dict[str, Any]:
         return {"others": [], "next_cursor": None}
     rows = await touches_outside_journey(read.snapshot, deal["deal"], order_of(read.cursor), read.limit + 1)
     more, rows = len(rows) > read.limit, rows[: read.limit]
+    assets = await touched_assets(read.snapshot, rows)
     others = [
         {
             "event_id": r["event_id"], "type": TouchType(r["type"]).wire, "occurred_at": to_rfc3339(r["occurred_at_us"]),
@@ -149,7 +142,8 @@ async def _others(read: ReadRequest, deal: Any) -> dict[str, Any]:
                 TouchType(r["type"]), TrafficClass(r["traffic_class"]), r["eligible"], r["occurred_at_us"], deal["closed_us"],
                 read.snapshot.settings.lookback_days,
             ),
-        } for r in rows
+            "url": r["url"], "asset": assets[n],
+        } for n, r in enumerate(rows)
     ]  # fmt: skip
     cursor = encode_cursor([rows[-1]["occurred_at_us"], rows[-1]["event_id"]]) if more else None
     return {"others": others, "next_cursor": cursor}

@@ -18,7 +18,7 @@ from shared.reading.unresolved import KINDS
 from shared.rules.deal import State
 from shared.rules.models import MODELS
 from shared.rules.pre_association import KeptOut
-from shared.rules.report_groups import GroupBy
+from shared.rules.report_groups import GroupBy, NoGroup
 from shared.web.parameters import Declared, Parameter, declared
 
 _ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": ID_CHARACTERS_MAX}
@@ -109,6 +109,12 @@ AFTER_RECEIVED = Parameter(
     {"type": "string", "maxLength": 64},
 )  # fmt: skip
 GROUP_BY = Parameter("group_by", "what the rows are of", _one_of(GroupBy, "campaign"))
+GROUP = Parameter(
+    "group",
+    "the group of the row, as the report has it; absent and without `reason`: behind the total",
+    {"type": "string", "maxLength": 2_000, "examples": ["spring"]},
+)
+NO_GROUP = Parameter("reason", "the row of what belongs to no group, for this reason", _one_of(map(str, NoGroup)))
 OF = Parameter(
     "of", "what is shared out: the revenue of won deals, or the deals or contacts created", _one_of(Of, "revenue")
 )

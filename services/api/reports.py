@@ -5,10 +5,12 @@ from fastapi import APIRouter, Request, Response
 from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.currencies import CURRENCIES
+from shared.reading.group_deals import GROUP_DEAL_ORDER, deals_of_group
+from shared.reading.pages import encode_cursor
 from shared.reading.paths import paths_report
 from shared.reading.reports import ALL_CURRENCIES, Of, Question, attribution_report, has_deal_in
 from shared.reading.roi import roi_report
-from shared.rules.report_groups import GroupBy
+from shared.rules.report_groups import Group, GroupBy, NoGroup
 from shared.web.problems import Problem
 
 
@@ -38,6 +40,34 @@ def routes(api: Api) -> APIRouter:
             return answer(
                 read, await attribution_report(read.snapshot, read.range, Question(read.models, by, of, currency))
             )
+
+    @router.get(
+        "/attribution/deals",
+        openapi_extra=takes.read(
+            takes.MODEL, takes.GROUP_BY, takes.GROUP, takes.NO_GROUP, takes.CURRENCY, *takes.RANGE, *takes.PAGE
+        ),
+    )
+    async def get_attribution_deals(request: Request) -> Response:
+        """The deals behind a row of the report of revenue, the latest close first, each with what the group earned of it (`share`).
+
+        The shares add up to the row. A page may have fewer items than `limit`, also none, although more follow.
+        """
+        async with read_request(api, request, heavy=True) as read:
+            by = GroupBy(read.choice("group_by", list(GroupBy), "campaign"))
+            name, reason = read.query.get("group"), read.chosen("reason", list(NoGroup))
+            if name is not None and reason is not None:
+                detail = "`group` names a row, and `reason` is of the row of what belongs to no group: give one of them"
+                raise Problem(422, "bad_parameter", detail, field="reason")
+            group = (
+                None if name is None and reason is None else Group(name, None if reason is None else NoGroup(reason))
+            )
+            asked = Question([read.model], by, Of.REVENUE, await _currency(read, several=True))
+            items, after = await deals_of_group(
+                read.snapshot, read.range, asked, group, read.after_key(GROUP_DEAL_ORDER), read.limit
+            )
+            body = {"items": items, "next_cursor": None if after is None else encode_cursor(after)}
+            told = {"model": read.model, "group_by": str(by), "currency": asked.currency}
+            return answer(read, {**body, **told, **read.range.as_json()})
 
     @router.get("/roi", openapi_extra=takes.read(takes.MODEL, takes.ONE_CURRENCY, *takes.RANGE, *takes.LISTED))
     async def get_roi(request: Request) -> Response:

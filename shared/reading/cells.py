@@ -35,6 +35,7 @@ from shared.reading.snapshot import Snapshot
 CAMPAIGNS_KEPT = sql(
     "SELECT campaign, through_day FROM {g}.campaign_kept WHERE ws = $1 AND campaign = ANY($2::bigint[])"
 )
+EVERY_CAMPAIGN = sql("SELECT campaign FROM {g}.campaign WHERE ws = $1")
 PENDING = sql(f"""
 SELECT DISTINCT w.campaign, c.day
 FROM (SELECT key_set, day FROM {{g}}.added_cell WHERE ws = $1 UNION SELECT key_set, day FROM {{g}}.dirty_cell WHERE ws = $1) c
@@ -81,6 +82,20 @@ async def cells_days(snapshot: Snapshot) -> Days | None:
     if kept is None or kept["through_day"] != EVERY_DAY:
         return None
     return days_of(kept["time_zone"])
+
+
+async def campaigns_read_anew(snapshot: Snapshot) -> frozenset[int] | None:
+    """The keys of the campaigns of which digests by day do not say everything: their touches, or what they hold, changed since these
+    were made. None if any campaign's may have changed, for there are no digests.
+
+    Within a transaction that has projected events, all others have the same touches as before it.
+    """
+    if await cells_days(snapshot) is None:
+        return None
+    every = [row["campaign"] for row in await snapshot.fetch(EVERY_CAMPAIGN)]
+    kept = {row["campaign"] for row in await snapshot.fetch(CAMPAIGNS_KEPT, every) if row["through_day"] == EVERY_DAY}
+    pending = {campaign for campaign, _ in await snapshot.fetch(PENDING, list(kept))}
+    return frozenset(every) - kept | pending
 
 
 class DaysRead(NamedTuple):

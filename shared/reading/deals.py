@@ -3,6 +3,8 @@
 from typing import Any
 
 from shared.events.codec import decode_event
+from shared.events.instants import to_rfc3339
+from shared.events.money import to_money
 from shared.projection.sql import owned, sql
 from shared.projection.stages.deals.gather import ENTITY_EVENTS, told_of
 from shared.reading.snapshot import NotFound, Snapshot
@@ -13,12 +15,13 @@ from shared.rules.order import Order
 
 DEAL = sql("SELECT * FROM {g}.deal WHERE ws = $1 AND deal = $2")
 JOURNEY = sql("""
-SELECT cr.*, c.name AS contact_name FROM {g}.credit cr
+SELECT cr.*, c.name AS contact_name, t.url FROM {g}.credit cr
 LEFT JOIN {g}.contact c ON c.ws = $1 AND c.contact = cr.contact
+LEFT JOIN {g}.touch t ON t.ws = $1 AND t.person = cr.person AND t.occurred_at_us = cr.occurred_at_us AND t.event_id = cr.event_id
 WHERE cr.ws = $1 AND cr.deal = $2 ORDER BY cr.step
 """)
 OTHERS = sql(f"""
-SELECT t.event_id, t.type, t.occurred_at_us, t.traffic_class, t.asset_id, c.name AS contact_name,
+SELECT t.event_id, t.type, t.occurred_at_us, t.traffic_class, t.asset_id, t.asset_or_page_key, t.url, c.name AS contact_name,
     EXISTS (SELECT FROM {{g}}.deal_contact d WHERE d.ws = $1 AND d.deal = $2 AND d.contact = c.contact) AS eligible
 FROM (SELECT DISTINCT i.contact FROM {{g}}.deal_named n
     JOIN {{g}}.identifier i ON i.ws = $1 AND i.identifier = n.identifier WHERE n.ws = $1 AND n.deal = $2) ever
@@ -30,6 +33,16 @@ JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person AND t.traffic_class <> {
 WHERE NOT EXISTS (SELECT FROM {{g}}.credit cr WHERE cr.ws = $1 AND cr.deal = $2 AND cr.event_id = t.event_id)
 ORDER BY t.occurred_at_us, t.event_id LIMIT $5
 """)  # a page of the touches of all contacts that a deal's events name, but for those of its journey
+
+
+def as_answered(deal: Any) -> dict[str, Any]:
+    """A deal, of its row, as answers tell it."""
+    return {
+        "deal_id": deal["deal_id"], "name": deal["name"], "state": deal["state"],
+        "amount": None if deal["amount_minor"] is None else to_money(deal["amount_minor"], deal["currency"]),
+        "created_at": to_rfc3339(deal["created_us"]),
+        "closed_at": None if deal["closed_us"] is None else to_rfc3339(deal["closed_us"]),
+    }  # fmt: skip
 
 
 async def deal_row(snapshot: Snapshot, deal_id: str) -> Any:

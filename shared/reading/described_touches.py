@@ -27,6 +27,11 @@ SELECT c.contact, c.name, c.properties, (
 FROM {g}.contact c WHERE c.ws = $1 AND c.contact = ANY($2::bigint[])
 """)
 ASSETS = sql("SELECT asset, asset_id, asset_type, name FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
+TOUCHED = sql("""
+SELECT u.n, s.asset_id, s.asset_type, s.name FROM unnest($2::int[], $3::bigint[], $4::bigint[]) u(n, key, at_us)
+LEFT JOIN {g}.address a ON a.ws = $1 AND a.page = u.key AND u.at_us >= a.from_us AND u.at_us < a.to_us
+JOIN {g}.asset s ON s.ws = $1 AND s.asset = coalesce(a.asset, u.key)
+""")  # the asset that is touched by its key, or by the address of its page at an instant
 
 
 class TouchInCampaign(NamedTuple):
@@ -61,6 +66,27 @@ async def named_assets(snapshot: Snapshot, assets: Collection[int]) -> dict[int,
     """What each of these assets is called, by key; assets of which nothing was told are absent."""
     rows = await snapshot.fetch(ASSETS, list(assets))
     return {row["asset"]: NamedAsset(row["asset_id"], row["asset_type"], row["name"]) for row in rows}
+
+
+async def touched_assets(snapshot: Snapshot, touches: Sequence[Any]) -> list[dict[str, Any] | None]:
+    """What each touch touched, as answers tell it: the asset that the event names, or the one that had the page's address then; else None.
+
+    Touches are rows with `asset_or_page_key`, `occurred_at_us` and `asset_id`.
+    """
+    asked = [
+        (n, t["asset_or_page_key"], t["occurred_at_us"])
+        for n, t in enumerate(touches)
+        if t["asset_or_page_key"] is not None
+    ]
+    rows = await snapshot.fetch(TOUCHED, *map(list, zip(*asked, strict=True))) if asked else []
+    found = {row["n"]: NamedAsset(row["asset_id"], row["asset_type"], row["name"]) for row in rows}
+    out: list[dict[str, Any] | None] = []
+    for n, touch in enumerate(touches):
+        asset = found.get(n) or (None if touch["asset_id"] is None else NamedAsset(touch["asset_id"]))
+        out.append(
+            None if asset is None else {"asset_id": asset.asset_id, "asset_type": asset.asset_type, "name": asset.name}
+        )
+    return out
 
 
 async def touches_at(snapshot: Snapshot, places: Sequence[Any]) -> list[Any]:

@@ -6,7 +6,7 @@ deals behind a number, and for the difference between two generations.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -92,13 +92,25 @@ def money_by_currency(minor: Mapping[str, int]) -> list[Money]:
 
 
 async def campaign_numbers(
-    snapshot: Snapshot, campaigns: Mapping[int, str], span: TimeRange, model: str
+    snapshot: Snapshot,
+    campaigns: Mapping[int, str],
+    span: TimeRange,
+    model: str,
+    counted: Collection[int] | None = None,
 ) -> dict[int, CampaignNumbers]:
     """The numbers of campaigns (their ids by key) in a range, revenue shared out under a model. Answers them by key.
 
+    With `counted`, touches are counted of these campaigns alone: of the others `TOUCH_METRICS`, `touches` and `excluded` are 0.
     Raises `WrongShape` if the store lacks the model.
     """
-    return (await numbers_of_ranges(snapshot, campaigns, [span], model))[0]
+    out = {key: CampaignNumbers() for key in campaigns}
+    touched = [key for key in campaigns if counted is None or key in counted]
+    if touched:
+        _count_touches(out, (await count_touches(snapshot, touched, [span]))[0])
+    if campaigns:
+        for key, found in (await deal_numbers(snapshot, campaigns, span, [model])).items():
+            _count_deals(out[key], found, model)
+    return out
 
 
 TOUCH_METRICS = frozenset({"sessions", "new_sessions", "influenced_contacts", *METRIC_OF_TYPE.values()})

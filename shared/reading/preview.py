@@ -4,7 +4,8 @@ So every rule applies as it will when the events are sent, whatever they are, an
 the workspace's partition is held, as it is when rows change places for new settings: a preview must be short (`HELD_S`).
 
 If events change the catalog alone, the numbers of few campaigns can change: of those whose windows change, and of those with which they
-share a touch of a won deal. Only these are read (`_of_catalog`). Otherwise all campaigns are.
+share a touch of a won deal. Only these are read (`_of_catalog`). Otherwise the deals of all campaigns are read, and the touches of those
+whose days of digests the events leave to be made again (`_of_all`): what digests still say has not changed.
 """
 
 import asyncio
@@ -49,7 +50,8 @@ from shared.projection.stages.entities.gather import read_settings
 from shared.reading.campaign_deals import deal_numbers
 from shared.reading.campaigns import campaign_row, spent_minor
 from shared.reading.catalog import AssetNow, assets_now, campaign_now, item_now
-from shared.reading.overview import campaign_numbers, money_by_currency
+from shared.reading.cells import campaigns_read_anew
+from shared.reading.overview import TOUCH_METRICS, campaign_numbers, money_by_currency
 from shared.reading.shares import shares
 from shared.reading.snapshot import Snapshot, snapshot_within
 from shared.reading.time_range import TimeRange
@@ -57,7 +59,7 @@ from shared.rules.keys import asset_key, campaign_key
 from shared.sealing.log import as_stored
 
 CAMPAIGNS_MAX = 1_000  # whose numbers are compared; where they have much traffic, `HELD_S` is reached before
-PREVIEW_S = 25.0  # for all of it: the numbers before are read without holding anything
+PREVIEW_S = 25.0  # for all of it: it waits for a batch that is under way, and what cannot be told of few campaigns is done twice
 HELD_S = (
     8.0  # so long may the live projection be held: 300,000 touches take 1 to 2 s, and a busy machine several times that
 )
@@ -122,6 +124,12 @@ class Of(NamedTuple):
     earning: frozenset[int]
 
 
+class CountedOf(NamedTuple):
+    """The keys of the campaigns whose touches are counted (None: of all); of all campaigns deals and what they earned are compared."""
+
+    campaigns: frozenset[int] | None
+
+
 class States(NamedTuple):
     """The state before and after the events, and the ids of those that lose to others with their id."""
 
@@ -167,9 +175,14 @@ async def preview(raw: Any, workspace: str, log: EventLog, records: Sequence[Rec
                 states = await _of_catalog(await _held(snapshot, generation), log, batch, named)
             await holding.rollback()
         if states is None:
-            before = await _state(snapshot, named)
+            before = None
+            if (
+                await campaigns_read_anew(snapshot) is None
+            ):  # every touch is counted: that takes long, so nothing is held
+                before = await _state(snapshot, named, CountedOf(None))
             async with asyncio.timeout(HELD_S):
-                states = await _of_all(snapshot, generation, log, batch, named, before)
+                held = await _held(snapshot, generation)
+                states = await _of_all(held, log, batch, named, before if held is snapshot else None)
         return _answer(states, named)
     finally:
         await transaction.rollback()
@@ -183,15 +196,17 @@ async def _held(snapshot: Snapshot, generation: Generation) -> Snapshot:
     return await snapshot_within(snapshot.connection.raw, snapshot.workspace, generation)
 
 
-async def _of_all(
-    snapshot: Snapshot, generation: Generation, log: EventLog, batch: Batch, named: Named, before: dict[str, Any]
-) -> States:
-    """Hold the live projection, and project the batch. The state `before` is read again if it is no longer true."""
-    held = await _held(snapshot, generation)
-    if held is not snapshot:
-        before = await _state(held, named)
+async def _of_all(held: Snapshot, log: EventLog, batch: Batch, named: Named, before: dict[str, Any] | None) -> States:
+    """Project the batch while the live projection is held; and the state of all campaigns with it, and without it if `before` is None."""
+    savepoint = held.connection.raw.transaction()
+    await savepoint.start()
     projected = await _project(held, log, batch)
-    return States(before, await _state(held, named), projected.conflicting, await _idle(held, batch, named))
+    of = CountedOf(await campaigns_read_anew(held))
+    after, idle = await _state(held, named, of), await _idle(held, batch, named)
+    await savepoint.rollback()
+    if before is None:
+        before = await _state(held, named, of)
+    return States(before, after, projected.conflicting, idle)
 
 
 async def _of_catalog(held: Snapshot, log: EventLog, batch: Batch, named: Named) -> States | None:
@@ -263,16 +278,21 @@ async def _project(snapshot: Snapshot, log: EventLog, batch: Batch) -> Projected
     return Projected(changes, [loser.event_id for loser in changes.of(EventsAdmitted).losers])
 
 
-async def _state(snapshot: Snapshot, named: Named, of: Of | None = None) -> dict[str, dict[str, Any]]:
-    """Campaigns with their numbers (those of `of`; None: all), and the assets that are named, each as an answer shows it."""
-    rows = await snapshot.fetch(CAMPAIGNS, CAMPAIGNS_MAX + 1, None if of is None else list(of.whole))
+async def _state(snapshot: Snapshot, named: Named, of: Of | CountedOf) -> dict[str, dict[str, Any]]:
+    """Campaigns with the numbers that `of` says, and the assets that are named, each as an answer shows it."""
+    rows = await snapshot.fetch(CAMPAIGNS, CAMPAIGNS_MAX + 1, list(of.whole) if isinstance(of, Of) else None)
     if len(rows) > CAMPAIGNS_MAX:
         raise TooMuch(f"the workspace has more than {CAMPAIGNS_MAX} campaigns, whose numbers would all be compared")
-    numbers = await campaign_numbers(snapshot, {row["campaign"]: row["campaign_id"] for row in rows}, ALL_TIME, MODEL)
+    ids = {row["campaign"]: row["campaign_id"] for row in rows}
+    counted = of.campaigns if isinstance(of, CountedOf) else None
+    numbers = await campaign_numbers(snapshot, ids, ALL_TIME, MODEL, counted)
     campaigns: dict[str, dict[str, Any]] = {
-        row["campaign_id"]: {"metrics": numbers[row["campaign"]].metrics()} for row in rows
-    }
-    if of is not None:
+        campaign_id: {"metrics": {
+            name: value for name, value in numbers[key].metrics().items()
+            if counted is None or key in counted or name not in TOUCH_METRICS
+        }} for key, campaign_id in ids.items()
+    }  # fmt: skip
+    if isinstance(of, Of):
         campaigns |= await _earned(snapshot, of.earning)
     for campaign_id in named.campaigns & campaigns.keys():
         campaigns[campaign_id] |= await _campaign(snapshot, campaign_id)

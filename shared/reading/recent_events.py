@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.events.instants import to_rfc3339
 from shared.projection.sql import owned, sql
+from shared.reading.described_touches import named_contacts, touched_assets
 from shared.reading.snapshot import Snapshot
 from shared.reading.touches import counting, window_statuses
 from shared.rules.excluded_traffic import TrafficClass
@@ -17,7 +18,7 @@ SELECT event_key, occurred_at_us, place, is_touch, live, log_offset FROM {g}.eve
 WHERE ws = $1 AND log_offset >= $2 AND log_offset < $3 ORDER BY log_offset DESC LIMIT $4
 """)
 TOUCHES = sql(f"""
-SELECT t.*, c.name AS contact_name FROM unnest($2::bigint[], $3::bigint[]) u(person, at_us)
+SELECT t.*, c.contact AS owner, c.name AS contact_name FROM unnest($2::bigint[], $3::bigint[]) u(person, at_us)
 JOIN {{g}}.touch t ON t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us
 LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
     AND {owned()}
@@ -43,13 +44,16 @@ class RecentEvent:
     asset_id: str | None = None
     url: str | None = None
     campaigns: list[str] = field(default_factory=list)
+    name: str | None = None
+    email: str | None = None
+    asset: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As answers tell it."""
         return {
             "event_id": self.event_id, "type": self.type, "occurred_at": to_rfc3339(self.occurred_at_us),
             "contact": self.contact, "asset_id": self.asset_id, "url": self.url, "campaigns": self.campaigns,
-            "counted": self.counted, "reason": self.reason,
+            "counted": self.counted, "reason": self.reason, "name": self.name, "email": self.email, "asset": self.asset,
         }  # fmt: skip
 
 
@@ -61,17 +65,20 @@ async def recent_events(snapshot: Snapshot, since: int, before: int, limit: int)
     ordered = list(touches.values())
     statuses = await window_statuses(snapshot, ordered)
     campaigns = {key: statuses[n] for n, key in enumerate(touches)}
+    assets = dict(zip(touches, await touched_assets(snapshot, ordered), strict=True))
+    who = await named_contacts(snapshot, {touch["owner"] for touch in ordered if touch["owner"] is not None})
     out = []
     for row in rows:
         key, offset, live = row["event_key"], row["log_offset"], row["live"]
         if (touch := touches.get(key)) is not None:
             traffic_class = TrafficClass(touch["traffic_class"])
-            counted = traffic_class is TrafficClass.COUNTED
+            counted, owner = traffic_class is TrafficClass.COUNTED, who.get(touch["owner"])
             out.append(
                 RecentEvent(
                     offset, touch["event_id"], TouchType(touch["type"]).wire, touch["occurred_at_us"], counted,
                     None if counted else traffic_class.name.lower(), touch["contact_name"], touch["asset_id"], touch["url"],
                     counting(traffic_class, campaigns[key]) if counted else [],
+                    owner.called if owner else None, owner.email if owner else None, assets[key],
                 )
             )  # fmt: skip
         else:

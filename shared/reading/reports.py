@@ -155,8 +155,7 @@ async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> R
         if (amount := deal["amount_minor"]) is not None:
             report.total[deal["currency"]] += amount
             left[deal["deal"], deal["currency"]] = dict.fromkeys(asked.models, amount)
-    gathered = _by_campaigns if asked.by in BY_CAMPAIGNS else _by_touches
-    for one in await gathered(snapshot, span, asked):
+    for one in await credited(snapshot, span, asked):
         if asked.currency in (one.currency, ALL_CURRENCIES):
             report.add(one)
             for model, earned in one.units.items():
@@ -198,6 +197,14 @@ async def _of_sums(snapshot: Snapshot, span: TimeRange, asked: Question) -> Repo
             if minor:
                 without.earned[model][currency] = minor
     return report
+
+
+async def credited(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
+    """Every touch in the journey of a deal won in the range, with what it earned; in every currency, whichever is asked for.
+
+    Raises as `attribution_report`.
+    """
+    return await (_by_campaigns if asked.by in BY_CAMPAIGNS else _by_touches)(snapshot, span, asked)
 
 
 async def _by_campaigns(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:

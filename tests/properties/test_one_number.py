@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 import httpx
@@ -21,6 +22,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from shared.rules.models import MODELS
+from shared.rules.report_groups import GroupBy
 from tests.properties.test_store_agrees_with_oracle import play
 from tests.properties.worlds import OWN_MODELS, world
 from tests.reporting import connected
@@ -199,6 +201,21 @@ async def attribution_report(asked: Asked) -> Numbers:
     return {"attributed_revenue": amounts(mine[0]) if mine else {}}
 
 
+async def deals_behind_rows(asked: Asked) -> Numbers:
+    """The deals behind each row of a report: as many as the row says, and what the group earned of them adds up to it."""
+    by = list(GroupBy)[len(asked.campaign) % len(GroupBy)]
+    report = f"group_by={by}&currency=all&model={{model}}"
+    for row in (await asked.got(f"/v1/reports/attribution?{report}"))["rows"]:
+        which = f"reason={row['reason']}" if row["group"] is None else f"group={quote(row['group'], safe='')}"
+        items = (await asked.got(f"/v1/reports/attribution/deals?{report}&{which}&{ALL}"))["items"]
+        told, wanted = summed([i["share"] for i in items if i["share"]]), amounts(row["revenue"][asked.model])
+        assert told == wanted, f"{by} {which}: {told}, {wanted} in the report"
+        if row.get("reason") != "no_journey":  # with a lookback, money of deals with a journey is in this row, too
+            assert len(items) == row["deals"], f"{by} {which}: {len(items)} deals, {row['deals']} in the report"
+    mine = f"/v1/reports/attribution/deals?currency=all&model={{model}}&group={quote(asked.campaign, safe='')}&{ALL}"
+    return {"attributed_revenue": summed([i["share"] for i in (await asked.got(mine))["items"] if i["share"]])}
+
+
 async def shares_of_deals(asked: Asked) -> Numbers:
     """What the journeys of all won deals give the campaign: a touch's share is divided evenly, the first get a cent more."""
     earned: list[dict[str, str]] = []
@@ -258,6 +275,7 @@ SURFACES: dict[str, Surface] = {
     "the tables": tables,
     "the SQL views": sql_views,
     "the attribution report": attribution_report,
+    "the deals behind rows of reports": deals_behind_rows,
     "the shares of deals": shares_of_deals,
     "the report of returns": roi_report,
     "HubSpot's paths": hubspot,

@@ -122,11 +122,12 @@ def test_axe_finds_nothing_in_the_other_theme(visit: Visit, width: int, theme: s
     assert [v["id"] for v in Axe().run(page).response["violations"]] == []
 
 
-def test_every_number_of_a_campaign_opens_by_keyboard_and_gives_the_focus_back(visit: Visit) -> None:
-    page = whole(visit(PAGES[1]))
-    doors = page.locator("button.why[aria-haspopup=dialog]")
+@pytest.mark.parametrize(("path", "number"), [(PAGES[0], 15), (PAGES[1], 15), ("attribution", 7), (PAGES[6], 3)])
+def test_every_number_opens_by_keyboard_and_gives_the_focus_back(visit: Visit, path: str, number: int) -> None:
+    page = whole(visit(path))
+    doors = page.locator("button.why[aria-haspopup=dialog][id]")
     ids = [door.get_attribute("id") or "" for door in doors.all()]
-    assert len(ids) > 15
+    assert len(ids) >= number
     for name in ids:
         page.locator(f"#{name}").focus()
         page.keyboard.press("Enter")
@@ -151,6 +152,86 @@ def test_a_number_of_sessions_or_touches_opens_the_list_of_them(
     for text in rows:
         expect(page.locator("dialog tbody tr")).to_contain_text(text)
     assert [v["id"] for v in Axe().run(page).response["violations"]] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "number", "deals", "total"),
+    [("attribution", "#worth-spring", 1, "€66.67"), ("attribution", "#sum-all", 1, "€100.00"), ("campaigns", "#none-no_journey", 0, ""),
+     ("campaigns", "#won-total", 1, "€100.00")],
+)  # fmt: skip
+def test_an_amount_of_a_report_opens_the_deals_that_it_is_of(
+    visit: Visit, path: str, number: str, deals: int, total: str
+) -> None:
+    page = whole(visit(path))
+    page.click(number)
+    expect(page.locator("dialog h3", has_text="behind it")).to_have_text(
+        f"{deals} deal{'' if deals == 1 else 's'} behind it"
+    )
+    expect(page.locator("dialog tbody tr")).to_have_count(deals)
+    if deals:
+        expect(page.locator("dialog tfoot")).to_contain_text(total)
+
+
+def test_the_event_that_decides_a_point_opens_and_tells_what_it_counted_for(visit: Visit) -> None:
+    page = whole(visit("deal?id=d"))
+    page.locator("#why .ev button").last.click()
+    expect(page.locator("dialog li").first).to_contain_text("Counts for")
+    assert [v["id"] for v in Axe().run(page).response["violations"]] == []
+
+
+def test_an_event_opens_over_the_list_that_it_is_in(visit: Visit) -> None:
+    page = whole(visit(PAGES[1]))
+    page.click("#tile-influenced_contacts")
+    page.locator("dialog tbody .why").click()
+    expect(page.locator("dialog")).to_have_count(2)
+    page.locator("dialog").last.get_by_label("Close").click()
+    expect(page.locator("dialog h2")).to_have_text("Influenced contacts")
+
+
+def test_on_a_phone_the_choices_are_folded_behind_what_is_chosen(visit: Visit) -> None:
+    page = whole(visit("campaigns", viewport={"width": 390, "height": 844}))
+    assert (page.locator(".bigline b").bounding_box() or {})["y"] < 400  # the first number is on the first screen
+    expect(page.locator("#pick-range")).to_be_hidden()
+    page.click(".fold")
+    page.select_option("#pick-range", "last-year")
+    expect(page.locator(".fold")).to_contain_text("Last year, Linear")
+
+
+def test_a_csv_is_of_what_is_chosen_when_it_is_asked_for(visit: Visit) -> None:
+    page = whole(visit("campaigns"))
+    page.select_option("#pick-range", "this-year")
+    with page.expect_request(lambda request: "text/csv" in request.headers.get("accept", "")) as asked:
+        page.click("text=CSV")
+    assert "from=" in asked.value.url
+
+
+def test_a_list_behind_a_number_that_cannot_be_read_says_so_and_is_asked_again(visit: Visit) -> None:
+    page = whole(visit(PAGES[1]))
+    page.route(
+        "**/sessions?*",
+        lambda route: route.fulfill(status=503, json={"code": "busy", "detail": "Too many read at once."}),
+    )
+    page.click("#tile-sessions")
+    expect(page.locator("dialog [role=alert]")).to_contain_text("Too many read at once.")
+    page.unroute("**/sessions?*")
+    page.locator("dialog button", has_text="Try again").click()
+    expect(page.locator("dialog tbody tr")).to_have_count(1)
+
+
+def test_deals_of_a_campaign_are_listed_alone_until_all_are_asked_for(visit: Visit) -> None:
+    page = whole(visit("deals?campaign=autumn"))
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page = whole(visit("deals?campaign=autumn&state=open"))
+    expect(page.locator("#list")).to_contain_text("No deal in this range")
+    page.click("#of-campaign button")
+    expect(page.locator("#of-campaign button")).to_have_count(0)
+
+
+def test_a_deal_is_explained_by_its_name(visit: Visit) -> None:
+    page = whole(visit(PAGES[1]))
+    page.fill("#why-id", "fjord")
+    page.click("text=Explain")
+    expect(page.locator("#why-told")).to_contain_text("Deal d counts for this campaign.")
 
 
 @pytest.mark.parametrize("path", [PAGES[0], PAGES[1], PAGES[6]])

@@ -10,6 +10,7 @@ from shared.projection.sql import Connection
 from shared.reading.asset_list import _PAGES as ASSET_PAGES
 from shared.reading.contact_list import _PAGES as CONTACT_PAGES
 from shared.reading.deal_list import _PAGES as DEAL_PAGES
+from shared.reading.group_deals import _PAGES as GROUP_DEAL_PAGES
 from shared.reading.recent_events import NEWEST
 from tests.conftest import Workspace, new_workspace
 
@@ -158,6 +159,15 @@ def test_the_results_of_an_asset_that_one_campaign_always_held_are_those_of_its_
     assert mail["results"]["influenced_deals"] == 2
 
 
+@pytest.mark.parametrize("asset", ["lp", "mail", "free"])
+def test_the_contacts_and_deals_of_an_asset_are_those_that_its_results_count(ask: Any, asset: str) -> None:
+    results = ask(f"/v1/assets/{asset}")["results"]
+    contacts, deals = ask(f"/v1/assets/{asset}/contacts")["items"], ask(f"/v1/assets/{asset}/deals")["items"]
+    assert [c["contact"] for c in contacts] == (["7"] if asset != "free" else [])
+    assert (len(contacts), len(deals)) == (results["influenced_contacts"], results["influenced_deals"])
+    assert [d["amount"] for d in deals if d["state"] == "won"] == results["influenced_revenue"]
+
+
 def test_a_contact_in_the_list_tells_its_name_and_when_it_was_seen(ask: Any) -> None:
     found = {item["contact"]: item for item in ask("/v1/contacts")["items"]}
     told = {k: found["7"][k] for k in ("name", "email", "created_at", "first_visit_at", "last_touch_at")}
@@ -212,6 +222,32 @@ def test_the_newest_events_tell_what_they_count_for(ask: Any) -> None:
     assert (found["h1"]["type"], found["h1"]["counted"], found["h1"]["contact"]) == ("asset_associated", True, None)
 
 
+OFFER = {"asset_id": "lp", "asset_type": "landing_page", "name": "Offer"}
+
+
+def test_a_journey_names_the_asset_whose_address_was_visited_and_the_one_that_an_event_names(ask: Any) -> None:
+    found = {touch["event_id"]: touch["asset"] for touch in ask("/v1/contacts/7/journey")["items"]}
+    assert found["p1"] == OFFER
+    assert found["e1"] == {"asset_id": "mail", "asset_type": "marketing_email", "name": "News"}
+
+
+def test_the_touches_of_a_deal_name_what_was_touched_with_its_address(ask: Any) -> None:
+    deal = ask("/v1/deals/won/attribution?all=true")
+    found = {touch["event_id"]: (touch["asset"], touch["url"]) for touch in deal["shares"] + deal["others"]}
+    assert found["p1"] == (OFFER, "https://shop.example/offer")
+    assert found["p5"] == (OFFER, "https://shop.example/offer")  # machine traffic, which earns nothing
+
+
+def test_the_newest_events_name_who_and_what(ask: Any) -> None:
+    found = {item["event_id"]: item for item in ask("/v1/events?limit=1000")["items"]}
+    assert (found["p1"]["name"], found["p1"]["email"], found["p1"]["asset"]) == (
+        "Kari Nordmann",
+        "kari@example.no",
+        OFFER,
+    )
+    assert (found["c1"]["name"], found["c1"]["asset"]) == (None, None)
+
+
 def test_events_after_a_position_are_those_received_since(running: Any, runner: asyncio.Runner) -> None:
     async def check() -> None:
         workspace = await new_workspace(running, "since")
@@ -238,6 +274,7 @@ PLANS = [
     (CONTACT_PAGES["name"], (None, "", -(2**63), 2**63 - 1, "a", 1, 51), "contact_name"),
     (CONTACT_PAGES["-created_at"], (None, "", -(2**63), 2**63 - 1, 1, 1, 51), "contact_created"),
     (ASSET_PAGES["name"], (None, "", None, False, "a", "x", 51), "asset_name"),
+    (GROUP_DEAL_PAGES[""], (-(2**63), 2**63 - 1, None, 1, "x", 51), "deal_dated"),
     (NEWEST, (0, 2**63 - 1, 51), "event_index_offset"),
 ]  # fmt: skip
 

@@ -86,6 +86,34 @@ async def told(workspace: Workspace, by: str, *events: dict[str, Any]) -> dict[s
     return await told_alike(workspace, events, lambda asked: report(workspace, by, asked))
 
 
+def test_pages_of_the_deals_behind_a_row_are_all_of_them_the_latest_close_first(
+    workspace: Workspace, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.reading.group_deals.AT_ONCE", 2)  # deals are looked through two at a time
+
+    async def check() -> None:
+        closes = ["2024-03-02T12:00:00Z", "2024-03-04T12:00:00Z", "2024-03-04T12:00:00Z", "2024-03-06T12:00:00Z"]
+        sold = [event for n, at in enumerate(closes) for event in sale(f"d{n}", at)]
+        await workspace.send(
+            *CATALOG, KNOWN, visit("2024-03-01T10:00:00Z"), *sold, *sale("early", "2024-03-01T09:45:00Z")
+        )
+        await workspace.project()
+        found, cursor = [], ""
+        for _ in range(10):
+            page = (await workspace.get(f"/v1/reports/attribution/deals?group=c&limit=1{cursor}")).json()
+            found += [(item["deal_id"], item["share"]["amount"]) for item in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = f"&cursor={page['next_cursor']}"
+        assert found == [("d3", "100.00"), ("d2", "100.00"), ("d1", "100.00"), ("d0", "100.00")]
+        (without,) = (await workspace.get("/v1/reports/attribution/deals?reason=no_journey")).json()["items"]
+        assert (without["deal_id"], without["share"]["amount"]) == ("early", "100.00")
+        both = await workspace.get("/v1/reports/attribution/deals?reason=no_journey&group=c")
+        assert (both.status_code, both.json()["field"]) == (422, "reason")
+
+    runner.run(check())
+
+
 SOLD = [*CATALOG, KNOWN, visit("2024-03-01T10:00:00Z"), *sale("d", "2024-03-02T12:00:00Z")]
 
 

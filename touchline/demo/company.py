@@ -148,6 +148,12 @@ def assets(rng: random.Random, count: int, among: list[Campaign]) -> list[Asset]
     return out
 
 
+def named(email: str) -> dict[str, str]:
+    """First and last name as properties of a contact, of an address that `email_of` made."""
+    first, last = email.partition("@")[0].rstrip("0123456789").split(".")
+    return {"first_name": first.capitalize(), "last_name": last.capitalize()}
+
+
 def email_of(rng: random.Random, n: int) -> str:
     """An e-mail address that cannot exist: its domain ends in `.example`."""
     firm = rng.choice(FIRMS).lower() + "-" + rng.choice(TRADES).lower().replace(" ", "")

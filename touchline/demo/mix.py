@@ -22,6 +22,7 @@ from touchline.demo.company import (
     assets,
     campaigns,
     email_of,
+    named,
 )
 
 Sent = dict[str, Any]
@@ -263,7 +264,7 @@ class Mix:
             person.id = f"crm-{self._made}"
             yield self._event(
                 at + 5 * MINUTE, "contact_created", contact={"id": person.id, "email": person.email},
-                properties={"company": f"{rng.choice(FIRMS)} {rng.choice(TRADES)}"},
+                properties={**named(person.email), "company": f"{rng.choice(FIRMS)} {rng.choice(TRADES)}"},
             )  # fmt: skip
             if rng.random() < 0.1:
                 yield self._event(

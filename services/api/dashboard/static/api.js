@@ -9,13 +9,16 @@ export class Problem extends Error {
   }
 }
 
-async function asked(path, options) {
-  let response;
+async function fetched(path, options) {
   try {
-    response = await fetch(path, options);
+    return await fetch(path, options);
   } catch {
     throw new Problem(0, {});
   }
+}
+
+async function asked(path, options) {
+  const response = await fetched(path, options);
   const body = response.status === 204 ? null : await response.json().catch(() => ({}));
   if (!response.ok) throw new Problem(response.status, body);
   return body;
@@ -52,7 +55,7 @@ export async function all(path, query = {}, most = Infinity) {
 export async function csv(path, query, name) {
   let at = address(path, { ...query, limit: "1000" }), text = "";
   while (at) {
-    const response = await fetch(at, { headers: { Accept: "text/csv" } });
+    const response = await fetched(at, { headers: { Accept: "text/csv" } });
     if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
     const page = await response.text();
     text += text ? page.slice(page.indexOf("\n") + 1) : page;

@@ -5,14 +5,15 @@ import { dayNumber, strip } from "./charts.js";
 import { h, show } from "./dom.js";
 import { moveAsset, removeAsset } from "./forms.js";
 import { counted, dayOf, instantOf, money, num, today } from "./format.js";
-import { campaignNames, ranks, swatch } from "./parts.js";
+import { calledOf, campaignNames, door, listDrawer, ranks, swatch } from "./parts.js";
 import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
-import { ASSET_TYPES, TOUCHES } from "./words.js";
+import { eventDoor } from "./why.js";
+import { ASSET_TYPES, assetTypeName, METRICS, touchesSaid } from "./words.js";
 
-const ID = chosen("id"), WEEK = 7;
+const ID = chosen("id"), WEEK = 7, PATH = `/v1/assets/${encodeURIComponent(ID)}`;
 
 async function load() {
-  const [asset, names] = await Promise.all([get(`/v1/assets/${encodeURIComponent(ID)}`, rangeOnly()), campaignNames()]);
+  const [asset, names] = await Promise.all([get(PATH, rangeOnly()), campaignNames()]);
   return { asset, names };
 }
 
@@ -23,21 +24,35 @@ function axisOf({ held, days }) {
 }
 
 const head = a => [h("p", { class: "crumb" }, h("a", { href: link("assets") }, "Assets")), h("h1", {}, a.name || a.asset_id),
-  h("p", { class: "facts" }, h("span", {}, ASSET_TYPES[a.asset_type] || ASSET_TYPES.null), [a.network, a.ad_type].filter(Boolean).map(t => h("span", {}, t)), h("span", { class: "mono" }, a.asset_id)),
+  h("p", { class: "facts" }, h("span", {}, a.asset_type ? assetTypeName(a.asset_type) : ASSET_TYPES.null), [a.network, a.ad_type].filter(Boolean).map(t => h("span", {}, t)), h("span", { class: "mono" }, a.asset_id)),
   (a.url || a.target_url) && h("p", { class: "facts mono" }, a.url || a.target_url)];
+
+const counts = (a, of) => OF_RESULTS[of](a.results);
+const OF_RESULTS = {
+  influenced_contacts: r => num(r.influenced_contacts), influenced_deals: r => num(r.influenced_deals),
+  influenced_revenue: r => r.influenced_revenue.length ? r.influenced_revenue.map((m, i) => [i > 0 && h("br"), money(m.amount, m.currency)]) : num(0),
+};
+// Whom it influenced, as a number that opens them.
+function result(a, of) {
+  const contacts = of === "influenced_contacts", won = of === "influenced_revenue";
+  return door(counts(a, of), of, () => listDrawer({ above: a.name || a.asset_id, title: METRICS[of][0], value: counts(a, of), rule: contacts ? "influence" : "deal",
+    says: contacts ? "Contacts whom the asset touched for the first time in this range, whichever campaign held it." : won ? "Full amounts of the won deals, whichever campaign held the asset." : "Open and won deals with a contact whom the asset touched in time, whichever campaign held it.",
+    list: contacts ? { path: PATH + "/contacts", query: rangeOnly(), one: "contact", heads: ["Contact", "First touch"], row: i => [h("a", { href: link("contact", { id: i.contact }) }, calledOf(i)), instantOf(i.at)] }
+      : { path: PATH + "/deals", query: rangeOnly(), one: "deal", heads: ["Deal", "Closed", "Amount"], of: won ? d => d.amount : null, keep: won ? d => d.state === "won" : null,
+        row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), d.closed_at ? dayOf(d.closed_at) : d.state, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"] } }));
+}
 
 const tile = (label, value, note) => h("div", { class: "tile" }, h("p", { class: "lab" }, label), h("p", { class: "val" }, h("b", {}, value)), note && h("p", { class: "sub muted" }, note));
 const numbers = a => h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers"),
-  h("div", { class: "tiles four" }, tile("Touches", num(a.touches), Object.entries(a.statistics).map(([type, n]) => `${num(n)} ${TOUCHES[type] || type}`).join(", ")),
-    tile("Influenced contacts", num(a.results.influenced_contacts)), tile("Influenced deals", num(a.results.influenced_deals)),
-    tile("Influenced revenue", a.results.influenced_revenue.length ? a.results.influenced_revenue.map(m => h("div", {}, money(m.amount, m.currency))) : num(0))));
+  h("div", { class: "tiles four" }, tile("Touches", num(a.touches), Object.entries(a.statistics).map(([type, n]) => touchesSaid(type, n, num(n))).join(", ")),
+    ["influenced_contacts", "influenced_deals", "influenced_revenue"].map(of => tile(METRICS[of][0], result(a, of)))));
 
 function held(a, names) {
   if (!a.held.length) return h("p", { class: "pad muted" }, "No campaign has held it.");
   const k = ranks(a.held.map(t => t.campaign)), called = id => names.get(id) || id, host = h("div", { class: "pad" });
   return { host, draw: () => strip(host, { name: a.name || a.asset_id, held: a.held, days: a.days }, axisOf(a), null, { colour: id => k.get(id), name: called }),
-    table: h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of who held it" }, h("table", {}, h("caption", { class: "sr" }, "Who held it"), h("thead", {}, h("tr", {}, ["Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
-      h("tbody", {}, a.held.map(t => h("tr", {}, h("td", {}, h("span", { class: "nmx" }, swatch(k.get(t.campaign)), h("a", { href: link("campaign", { id: t.campaign }) }, called(t.campaign)))), h("td", {}, instantOf(t.from)), h("td", {}, t.to ? instantOf(t.to) : "now"), h("td", { class: "mono" }, t.associated_by),
+    table: h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of who held it" }, h("table", { class: "cards" }, h("caption", { class: "sr" }, "Who held it"), h("thead", {}, h("tr", {}, ["Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
+      h("tbody", {}, a.held.map(t => h("tr", {}, h("td", { class: "wide" }, h("span", { class: "nmx" }, swatch(k.get(t.campaign)), h("a", { href: link("campaign", { id: t.campaign }) }, called(t.campaign)))), h("td", { "data-l": "From" }, instantOf(t.from)), h("td", { "data-l": "To" }, t.to ? instantOf(t.to) : "now"), h("td", { class: "mono two", "data-l": "Event" }, eventDoor(t.associated_by, t.associated_by)),
         mayChange() && h("td", {}, takeBackButton(t.associated_by, `Association with ${called(t.campaign)}`))))))) };
 }
 

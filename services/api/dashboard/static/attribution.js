@@ -2,8 +2,8 @@
 import { get } from "./api.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, money, moneyText, num, percent } from "./format.js";
-import { csvButton, fill, inUnits, ranks, stack, swatch } from "./parts.js";
-import { chosen, choose, link, query, rangeControls, rangeOnly, run, select } from "./shell.js";
+import { csvButton, currencyControl, door, fill, groupDrawer, inUnits, ranks, stack, swatch } from "./parts.js";
+import { choices, chosen, choose, link, query, rangeControls, rangeOnly, run, select } from "./shell.js";
 import { ASSET_TYPES, channelName, MODELS, typeName } from "./words.js";
 
 const GROUPS = { campaign: "Campaign", asset: "Asset", asset_type: "Type of asset", interaction: "Interaction", channel: "Channel", source: "Source", medium: "Medium", utm_campaign: "utm_campaign", owner: "Owner" };
@@ -66,17 +66,22 @@ function table(data, k, again) {
   const { report, of, by, model } = data, { table: parts, whole } = partsOf(data, model, k), fits = parts.reduce((sum, p) => sum + p.minor, 0n) === whole;
   const few = data.whole ? parts : [...parts.slice(0, SHOWN), ...parts.slice(SHOWN).filter(p => p.group === null)], hidden = parts.filter(p => !few.includes(p));
   const rest = inUnits(hidden.reduce((sum, p) => sum + p.minor, 0n), DECIMALS).replace(of === "revenue" ? /0{4}$/ : /\.?0+$/, "");
+  // Of revenue, each number opens the deals behind it; what the group earned of them adds up to the row.
+  const behind = (p, said, what) => of !== "revenue" ? said : door(said, `${what}-${p === null ? "all" : p.group ?? p.reason}`, () => groupDrawer({
+    name: p === null ? OF[of] : p.name, value: said.cloneNode?.(true) ?? said, asked: { ...rangeOnly(), group_by: by, model, currency: report.currency }, group: p?.group, reason: p?.group === null ? p.reason : null,
+    says: p === null ? "The full amounts of the deals won in this range." : `Deals with a touch of this group in their journey, and what it earned of each, ${MODELS[model].toLowerCase()}.`,
+  }));
   const cell = (text, attributes) => h("td", { role: "cell", ...attributes }, text);
   return h("section", { class: "panel", "aria-labelledby": "groups" },
     h("header", {}, h("div", {}, h("h2", { id: "groups" }, `${OF[of]} by ${GROUPS[by].toLowerCase()}, ${MODELS[model].toLowerCase()}`), h("p", {}, "Every row is a part of the sum below it.")),
-      csvButton("/v1/reports/attribution", asked(), "attribution")),
+      csvButton("/v1/reports/attribution", asked, "attribution")),
     h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of groups" }, h("table", { class: "cards", role: "table" }, h("caption", { class: "sr" }, `${OF[of]} by ${GROUPS[by]}`),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [GROUPS[by], "Deals", "Contacts", "Share", of === "revenue" ? `In ${report.currency}` : OF[of]].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i ? "n" : null }, t)))),
       h("tbody", { role: "rowgroup" }, few.map(p => h("tr", { role: "row", id: p.group === null ? "none-" + p.reason : null },
-        cell(h("span", { class: "nmx" }, swatch(p.k), label(p, by)), { class: "wide" }), cell(p.row.deals == null ? "" : num(p.row.deals), { class: "n", "data-l": "Deals" }),
-        cell(p.row.contacts == null || typeof p.row.contacts === "object" ? "" : num(p.row.contacts), { class: "n", "data-l": "Contacts" }), cell(percent(p.minor, whole), { class: "n soft", "data-l": "Share" }), cell(write(p.text, of, report.currency), { class: "n", "data-l": OF[of] }))),
+        cell(h("span", { class: "nmx" }, swatch(p.k), label(p, by)), { class: "wide" }), cell(p.row.deals == null ? "" : behind(p, num(p.row.deals), "deals"), { class: "n", "data-l": "Deals" }),
+        cell(p.row.contacts == null || typeof p.row.contacts === "object" ? "" : num(p.row.contacts), { class: "n", "data-l": "Contacts" }), cell(percent(p.minor, whole), { class: "n soft", "data-l": "Share" }), cell(behind(p, write(p.text, of, report.currency), "worth"), { class: "n", "data-l": OF[of] }))),
         hidden.length > 0 && h("tr", { role: "row" }, cell(h("button", { class: "why", type: "button", id: "show-all", onclick: again }, `${counted(hidden.length, "more row")}: show all`), { class: "wide", colspan: 4 }), cell(write(rest, of, report.currency), { class: "n" }))),
-      h("tfoot", { role: "rowgroup" }, h("tr", { role: "row", class: "sum" }, cell(["Sum ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")], { colspan: 4 }), cell(write(report.total[model], of, report.currency), { class: "n" }))))));
+      h("tfoot", { role: "rowgroup" }, h("tr", { role: "row", class: "sum" }, cell(["Sum ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")], { colspan: 4 }), cell(behind(null, write(report.total[model], of, report.currency), "sum"), { class: "n" }))))));
 }
 
 // The won deals that count for no campaign: they are behind "no campaign" and "no journey".
@@ -110,9 +115,10 @@ function draw(host, data, status, refresh) {
     : (order => ({ get: group => order.indexOf(group) + 1 }))(report.rows.filter(r => r.group !== null).sort((a, b) => (exact(values(a).linear) < exact(values(b).linear) ? 1 : -1)).slice(0, 6).map(r => r.group));
   if (!document.getElementById("models-host")) {
     host.replaceChildren(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Attribution"), h("p", { class: "facts", id: "sum" })),
-      h("div", { class: "bar" }, select("What is shared out", "of", { "": OF.revenue, deals: OF.deals, contacts: OF.contacts }, refresh), select("Group by", "by", GROUPS, refresh, "campaign"), rangeControls(refresh))),
+      h("div", { class: "bar" }, choices(select("What is shared out", "of", { "": OF.revenue, deals: OF.deals, contacts: OF.contacts }, refresh), select("Group by", "by", GROUPS, refresh, "campaign"), rangeControls(refresh), h("span", { id: "currency" })))),
       h("div", { id: "models-host" }), h("div", { id: "groups-host" }), h("div", { id: "none-host" }), h("div", { id: "paths-host" }));
   }
+  if (of === "revenue") currencyControl(document.getElementById("currency"), report, refresh); else show(document.getElementById("currency"));
   show(document.getElementById("sum"), writeText(report.total[model], of, report.currency), of === "revenue" ? " of won revenue" : ` ${OF[of].toLowerCase()}`);
   show(document.getElementById("models-host"), side(data, k, refresh));
   const groups = () => show(document.getElementById("groups-host"), table({ ...data, whole: host.whole }, k, () => { host.whole = true; groups(); }));

@@ -3,14 +3,14 @@ import { all, get } from "./api.js";
 import { changeButton, mayChange, takeBackButton } from "./changes.js";
 import { budgetItems, spendItems } from "./costs.js";
 import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, strip, timeline } from "./charts.js";
-import { h, show } from "./dom.js";
+import { h, s, show } from "./dom.js";
 import { addAssets, addToBudget, deleteCampaign, recordSpend, registerAsset } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
 import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
 import { comparedWith } from "./ranges.js";
-import { choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
-import { whyPanel } from "./why.js";
-import { ASSET_TYPES, HIDDEN, INEFFECTIVE, isMoney, METRICS, TOUCHES } from "./words.js";
+import { choices, choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
+import { eventDoor, whyPanel } from "./why.js";
+import { ASSET_TYPES, assetTypeName, HIDDEN, INEFFECTIVE, isMoney, METRICS, touchesSaid } from "./words.js";
 
 const ID = chosen("id");
 const PATH = `/v1/campaigns/${encodeURIComponent(ID)}`;
@@ -28,12 +28,21 @@ async function load() {
   const series = span => get(PATH + "/timeline", { metric, interval, model: asked.model, ...span }).then(told => told.points);
   const moved = movedFirst(campaign.associations, axis).slice(0, BAND_ROWS), span = { from: dayText(axis.from), to: dayText(axis.to) };
   const shift = before && (before.to === asked.from ? dayNumber(asked.to) - dayNumber(asked.from) : dayNumber(asked.from) - dayNumber(before.from));
-  const [now, then, held] = await Promise.all([
+  const [now, then, held, unsettled] = await Promise.all([
     series(span), before && series({ from: dayText(axis.from - shift), to: dayText(axis.to - shift) }),
-    Promise.all(moved.map(id => get(`/v1/assets/${encodeURIComponent(id)}`, span))),
+    Promise.all(moved.map(id => get(`/v1/assets/${encodeURIComponent(id)}`, span))), unsettledOf(overview, asked),
   ]);
-  return { campaign, overview, then: overview.compare, before, assets: assets.items, deals: deals.items, refusals: refusals.items,
+  return { campaign, overview, unsettled, then: overview.compare, before, assets: assets.items, deals: deals.items, refusals: refusals.items,
     roi: roi.rows.find(r => r.campaign_id === ID), roiCurrency: roi.currency, metric, axis, interval, series: now, seriesBefore: then, held, names, asked };
+}
+
+// The metrics of the part of the range that may still change, because events of it may come yet; null: nothing tells how late they come.
+async function unsettledOf(overview, asked) {
+  const through = overview.settled_through;
+  if (!through) return null;
+  if (asked.to && dayNumber(asked.to) <= dayNumber(through)) return {};
+  if (asked.from && dayNumber(asked.from) > dayNumber(through)) return overview.metrics;
+  return (await get(PATH + "/overview", { ...asked, from: through })).metrics;
 }
 
 const name = c => c.name || c.campaign_id;
@@ -71,7 +80,16 @@ const own = (amounts, currency) => amounts.find(m => m.currency === currency) ||
 const shown = (metrics, metric, currency) => { if (!isMoney(metric)) return num(metrics[metric]); const m = own(metrics[metric], currency); return money(m.amount, m.currency); };
 const asNumber = (metrics, metric, currency) => isMoney(metric) ? minor(own(metrics[metric], currency).amount) : metrics[metric];
 const change = (data, metric, currency) => data.then && delta(asNumber(data.overview.metrics, metric, currency), asNumber(data.then.metrics, metric, currency), period(data.before));
-const open = (data, metric, currency) => () => drawer(ID, name(data.campaign), metric, shown(data.overview.metrics, metric, currency), data.overview.excluded);
+const open = (data, metric, currency) => () => drawer(ID, name(data.campaign), metric, shown(data.overview.metrics, metric, currency), data.overview.excluded,
+  [change(data, metric, currency), mark(data, metric, currency)]);
+
+// How final a number is: a ticked ring, or a dashed one and what of it may still change.
+function mark({ unsettled }, metric, currency) {
+  if (!unsettled) return null;
+  const some = asNumber({ [metric]: isMoney(metric) ? [] : 0, ...unsettled }, metric, currency) > 0;
+  return h("span", { class: some ? "mark prov" : "mark" }, s("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, s("circle", { cx: 6, cy: 6, r: 4.75, "stroke-dasharray": some ? "2 1.7" : null }), !some && s("path", { d: "M3.8 6.2 5.4 7.7 8.3 4.5" })),
+    some ? `${inTile(unsettled, metric, currency)} provisional` : "Settled");
+}
 
 // Whole units in a tile; the cents are in the drawer.
 function inTile(metrics, metric, currency) {
@@ -85,7 +103,7 @@ const tiles = (data, currency, refresh) => h("div", { class: "tiles", role: "gro
   return h("div", { class: "tile", "data-on": on },
     h("button", { class: "lab", type: "button", id: "chart-" + metric, "aria-pressed": String(on), onclick: () => { choose("chart", metric); refresh(); } }, METRICS[metric][0]),
     h("p", { class: "val" }, h("b", {}, door(inTile(data.overview.metrics, metric, currency), "tile-" + metric, open(data, metric, currency))), change(data, metric, currency)),
-    isMoney(metric) && others(data.overview.metrics[metric], currency), goalOf(data.overview.goals[metric]));
+    h("p", { class: "sub" }, mark(data, metric, currency)), isMoney(metric) && others(data.overview.metrics[metric], currency), goalOf(data.overview.goals[metric]));
 }));
 
 // What the campaign is to reach in all, beside the number.
@@ -153,9 +171,9 @@ function band(data, k, refresh) {
   return h("div", { class: "band" },
     h("div", { class: "top" }, h("div", {}, h("h3", {}, "Who held which asset"), h("p", {}, "Touches count for the campaign that held the asset at the time. A move takes nothing along.")),
       segments("Show associations as", "held", { "": "Band", list: "List" }, chosen("held"), refresh)),
-    asList ? h("table", { class: "mini" }, h("caption", { class: "sr" }, "Who held which asset"), h("thead", {}, h("tr", {}, ["Asset", "Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
-      h("tbody", {}, data.held.flatMap(a => a.held.map(t => h("tr", {}, h("td", {}, a.name || a.asset_id), h("td", {}, called(t.campaign)), h("td", {}, instantOf(t.from)), h("td", {}, t.to ? instantOf(t.to) : "now"),
-        h("td", { class: "mono" }, t.associated_by), mayChange() && h("td", {}, takeBackButton(t.associated_by, `${a.name || a.asset_id} with ${called(t.campaign)}`)))))))
+    asList ? h("table", { class: "mini cards" }, h("caption", { class: "sr" }, "Who held which asset"), h("thead", {}, h("tr", {}, ["Asset", "Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
+      h("tbody", {}, data.held.flatMap(a => a.held.map(t => h("tr", {}, h("td", { class: "wide" }, a.name || a.asset_id), h("td", { "data-l": "Campaign" }, called(t.campaign)), h("td", { "data-l": "From" }, instantOf(t.from)), h("td", { "data-l": "To" }, t.to ? instantOf(t.to) : "now"),
+        h("td", { class: "mono two", "data-l": "Event" }, eventDoor(t.associated_by, t.associated_by)), mayChange() && h("td", {}, takeBackButton(t.associated_by, `${a.name || a.asset_id} with ${called(t.campaign)}`)))))))
       : data.held.map(row),
     more > 0 && h("p", { class: "hist muted" }, `${counted(more, "more asset")}; the table below has all.`));
 }
@@ -210,8 +228,8 @@ const deals = (data, why) => h("section", { class: "panel", "aria-labelledby": "
       h("td", { class: "n" }, h("button", { class: "why", type: "button", id: "deal-" + d.deal_id, onclick: () => why.ask("deal", d.deal_id) }, "why", h("span", { class: "sr" }, ` does ${d.name || d.deal_id} count`)))))))
     : h("p", { class: "pad muted" }, "No deal has been won with it in this range."));
 
-const one = type => (ASSET_TYPES[type] || "").replace(/^Calls/, "Call").replace(/ies$/, "y").replace(/s$/, "");
-const said = statistics => Object.entries(statistics).map(([type, n]) => `${num(n)} ${TOUCHES[type] || type}`).join(", ") || "no touch yet";
+const one = type => type ? assetTypeName(type) : "";
+const said = statistics => Object.entries(statistics).map(([type, n]) => touchesSaid(type, n, num(n))).join(", ") || "no touch yet";
 
 function assetRow(a) {
   const people = Math.max(0, ...Object.values(a.contacts));
@@ -251,7 +269,7 @@ function draw(host, data, status, refresh) {
   document.title = `${name(data.campaign)} · Touchline`;
   if (!document.getElementById("bottom")) {
     why = whyPanel();
-    host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, controls(refresh), compareControl(refresh),
+    host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, choices(controls(refresh), compareControl(refresh)),
       changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register a new one", "register", () => registerAsset({ into: ID })))), h("div", { id: "top" }),
       h("div", { class: "cols" }, h("div", { id: "left" }), h("div", {}, h("div", { id: "right" }), why.panel)), h("div", { id: "bottom" }));
   }

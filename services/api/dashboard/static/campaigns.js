@@ -3,12 +3,12 @@ import { all, get, Problem } from "./api.js";
 import { dayNumber, dayText, delta, spark } from "./charts.js";
 import { changeButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
-import { h, show, sr } from "./dom.js";
+import { h, nothingOn, show, sr } from "./dom.js";
 import { createCampaign } from "./forms.js";
 import { counted, dayOf, minor, money, moneyText, num, percent, today } from "./format.js";
-import { csvButton, door, drawer, inUnits, others, ranks, stack, swatch } from "./parts.js";
+import { csvButton, door, drawer, currencyControl, groupDrawer, inUnits, others, ranks, stack, swatch } from "./parts.js";
 import { COMPARED, comparedWith } from "./ranges.js";
-import { choose, chosen, compareControl, controls, link, query, run } from "./shell.js";
+import { choices, choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
 import { isMoney, METRICS } from "./words.js";
 
 const COLUMNS = [
@@ -48,6 +48,13 @@ const dates = c => {
 
 const nameOf = (row, names) => row.group ? row.name || names.get(row.group) || row.group : row.reason === "no_campaign" ? "No campaign" : "No journey";
 
+const ofRows = (report, model) => ({ ...rangeOnly(), group_by: "campaign", model, currency: report.currency });
+const OF_TOTAL = { name: "Won revenue", says: "The full amounts of the deals won in this range." };
+const NONE = {
+  no_campaign: { name: "Touches in no campaign", says: "What touches of the journeys earned that count for no campaign." },
+  no_journey: { name: "Won deals without a journey", says: "Deals before whose close none of their contacts did anything that earns credit." },
+};
+
 function wonRevenue({ report, then, model, before }, k, names) {
   const total = report.total[model], currency = report.currency, whole = minor(total);
   const parts = report.rows.map(row => ({ k: row.group ? k.get(row.group) : 0, none: !row.group, name: nameOf(row, names), minor: minor(row.revenue[model]) }));
@@ -58,7 +65,7 @@ function wonRevenue({ report, then, model, before }, k, names) {
     h("header", {}, h("div", {}, h("h2", { id: "won" }, "Won revenue by campaign"),
       h("p", {}, "Each won deal is shared among the touches that led to it. The parts add up to the deals, to the cent."))),
     h("div", { class: "pad" },
-      h("p", { class: "bigline" }, h("b", {}, money(total, currency)), then && delta(whole, minor(then.total[model]), period(before)),
+      h("p", { class: "bigline" }, h("b", {}, door(money(total, currency), "won-total", () => groupDrawer({ ...OF_TOTAL, value: money(total, currency), asked: ofRows(report, model) }))), then && delta(whole, minor(then.total[model]), period(before)),
         h("span", { class: "soft" }, `${counted(report.deals, "won deal")} in ${currency}`),
         report.other_currencies.length > 0 && h("span", { class: "chip off" }, "also won: ",
           report.other_currencies.map(m => moneyText(m.amount, m.currency)).join(" and "), ", never added")),
@@ -120,13 +127,15 @@ const compareBar = now => now.picked.length > 0 && h("div", { class: "cmp", role
 function foot({ report, model }, shown) {
   const currency = report.currency, of = row => minor(row.revenue[model]), digits = (report.total[model].split(".")[1] || "").length;
   const line = (text, amount, sum) => h("tr", { role: "row", class: sum ? "sum" : null }, h("td", { role: "cell", class: "nophone" }),
-    h("td", { role: "cell", colspan: COLUMNS.length + 1 }, text), h("td", { role: "cell", class: "n" }, money(amount, currency)));
+    h("td", { role: "cell", colspan: COLUMNS.length + 1 }, text), h("td", { role: "cell", class: "n" }, amount));
   const hidden = report.rows.filter(r => r.group && !shown.has(r.group)), whole = minor(report.total[model]);
   const fits = report.rows.reduce((sum, r) => sum + of(r), 0n) === whole;
   return h("tfoot", { role: "rowgroup" },
-    hidden.length > 0 && line(`${counted(hidden.length, "campaign")} that the search hides`, inUnits(hidden.reduce((sum, r) => sum + of(r), 0n), digits)),
-    report.rows.filter(r => !r.group).map(r => line(h("a", { href: link("attribution") + "#none" }, r.reason === "no_campaign" ? "Touches in no campaign" : "Won deals without a journey"), r.revenue[model])),
-    line(["Won revenue ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")], report.total[model], true));
+    hidden.length > 0 && line(`${counted(hidden.length, "campaign")} that the search hides`, money(inUnits(hidden.reduce((sum, r) => sum + of(r), 0n), digits), currency)),
+    report.rows.filter(r => !r.group).map(r => line(NONE[r.reason].name, door(money(r.revenue[model], currency), "none-" + r.reason,
+      () => groupDrawer({ ...NONE[r.reason], reason: r.reason, value: money(r.revenue[model], currency), asked: ofRows(report, model) })))),
+    line(["Won revenue ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")],
+      door(money(report.total[model], currency), "sum-total", () => groupDrawer({ ...OF_TOTAL, value: money(report.total[model], currency), asked: ofRows(report, model) })), true));
 }
 
 function table(now) {
@@ -149,15 +158,17 @@ function table(now) {
     foot(data, new Set(rows.map(c => c.campaign_id))))));
 }
 
-const empty = () => h("section", { class: "panel" }, h("div", { class: "state" }, h("h2", {}, "No campaigns yet"),
+const empty = currency => h("section", { class: "panel" }, h("div", { class: "state" }, nothingOn(), h("h2", {}, "No campaigns yet"),
   h("p", {}, "A campaign gathers pages, forms, emails and utm values. From then on, their touches count for it."),
-  h("code", { class: "api" }, `POST /v1/events {"type":"campaign_created","campaign_id":"spring","name":"Spring","utm_campaign":"spring"}`)));
+  h("div", { class: "bar" }, changeButton("Create a campaign", "first-campaign", () => createCampaign({ currency }), "btn main"), h("a", { class: "btn", href: link("install") }, "Put the tracker on your site")),
+  h("code", { class: "api" }, 'PUT /v1/campaigns/spring {"name": "Spring", "utm_campaign": "spring"}'),
+  h("p", { class: "muted" }, h("span", { class: "mono" }, "touchline demo"), " shows a sample workspace, with data of a year.")));
 
 const skeleton = () => h("section", { class: "panel", "aria-busy": "true", role: "status" }, sr("Loading campaigns"), h("table", { "aria-hidden": "true" }, h("tbody", {},
   Array.from({ length: SKELETON_ROWS }, (_, i) => h("tr", {}, h("td", {}, h("span", { class: "sk", "--w": 11 + i % 3 * 2 + "rem" })),
     h("td", {}, h("span", { class: "sk tall", "--w": "6rem" })), [1, 2, 3].map(() => h("td", {}, h("span", { class: "sk", "--w": "4rem" }))))))));
 
-const notRead = (error, again) => h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, h("h2", {}, "The campaigns could not be read"),
+const notRead = (error, again) => h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, nothingOn(true), h("h2", {}, "The campaigns could not be read"),
   h("p", {}, error.message, " Nothing is lost: what was sent is in the log."), h("p", { class: "mono muted" }, error.code),
   h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: again }, "Try again"))));
 
@@ -178,18 +189,12 @@ async function drawList(host, data, k) {
   host.names = now.names;
   now.redraw = host.redraw = () => {
     now.picked = chosen("with").split(" ").filter(id => now.names.has(id));
-    show(into, items.length ? table(now) : empty());
+    show(into, items.length ? table(now) : empty(data.report.currency));
   };
   const running = items.filter(c => !state(c)).length;
   show(document.getElementById("count"), `${counted(items.length, "campaign")}, ${num(running)} running`);
   show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
   now.redraw();
-}
-
-function currencyControl(host, report, refresh) {
-  const among = [...new Set([report.currency, ...report.other_currencies.map(m => m.currency)])].sort();
-  show(host, among.length > 1 && h("select", { class: "field", id: "pick-currency", "aria-label": "Currency", onchange: event => { choose("currency", event.target.value); refresh(); } },
-    among.map(c => h("option", { value: c, selected: c === report.currency }, c))));
 }
 
 function draw(host, data, status, refresh) {
@@ -199,8 +204,8 @@ function draw(host, data, status, refresh) {
     const search = h("input", { class: "field", type: "search", id: "search", "aria-label": "Search campaigns", placeholder: "Search campaigns", value: chosen("q"),
       oninput: event => { choose("q", event.target.value); host.redraw?.(); } });
     host.replaceChildren(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Campaigns"), h("p", { class: "facts", id: "count" })),
-      h("div", { class: "bar" }, search, controls(refresh), compareControl(refresh), h("span", { id: "currency" }),
-        changeButton("New campaign", "new-campaign", () => createCampaign({ currency: status.workspace.currency }), "btn main"), csvButton("/v1/campaigns", query(), "campaigns"))),
+      h("div", { class: "bar" }, search, choices(controls(refresh), compareControl(refresh), h("span", { id: "currency" })),
+        changeButton("New campaign", "new-campaign", () => createCampaign({ currency: status.workspace.currency }), "btn main"), csvButton("/v1/campaigns", () => ({ ...query(), q: chosen("q") }), "campaigns"))),
       h("div", { id: "won-host" }), h("div", { id: "table-host" }));
   }
   host.data = data;

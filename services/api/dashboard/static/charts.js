@@ -155,7 +155,7 @@ function drawStrip(W, { name: asset, held, days }, { from, to }, me, colour, nam
     graph.append(s("rect", { class: "cover", x, y, width: wide, height: tall }), s("rect", { class: "seg0 " + look, x, y, width: wide, height: tall, rx: 2 }), s("rect", { class: "edge " + look, x, y: y + tall - 2, width: wide, height: 2 }));
     if (lanes === 1) for (const d of days) if (d.campaign === time.campaign) {
       const day = dayNumber(d.on), up = d.touches / most * (tall - 18);
-      if (day >= Math.floor(time.begin) && day < time.end && day >= from && day < to) graph.append(s("rect", { class: "tick " + look, x: X(day), y: y + tall - 2 - up, width: Math.max(1.5, (X(day + 1) - X(day)) * .42), height: up }));
+      if (day >= Math.floor(time.begin) && day < time.end && day >= from && day < to) graph.append(s("rect", { class: "tick " + look, x: Math.max(x, X(day)), y: y + tall - 2 - up, width: Math.max(1.5, (X(day + 1) - X(day)) * .42), height: up }));
     }
     const moved = lanes === 1 && i > 0 && time.begin > from, off = moved ? 13 : 7, fit = Math.floor((wide - off - 4) / 6), called = name(time.campaign);
     if (fit > 6) graph.append(s("text", { class: time.campaign === me ? "lbl me" : "lbl", x: x + off, y: y + (lanes > 1 ? tall / 2 + 3 : 12) }, called.length > fit ? called.slice(0, fit - 1) + "…" : called));

@@ -3,8 +3,8 @@ import { all, get } from "./api.js";
 import { changeButton, takeBackButton } from "./changes.js";
 import { h, show } from "./dom.js";
 import { mergeContact } from "./forms.js";
-import { counted, instantOf, pageOf } from "./format.js";
-import { campaignChip, campaignNames, csvButton, ranks, when } from "./parts.js";
+import { counted, instantOf } from "./format.js";
+import { campaignChip, campaignNames, csvButton, ranks, touched, when } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
 import { channelName, REASONS, typeName } from "./words.js";
 
@@ -15,13 +15,17 @@ async function load() {
   return { contact, journey, names };
 }
 
+const NAME = ["first_name", "last_name"]; // properties
+const called = c => NAME.map(part => c.properties[part]).filter(Boolean).join(" ") || c.emails[0] || c.contact;
+
 function head({ contact: c, journey }) {
-  const also = [...c.emails, ...c.ids].filter(name => name !== c.contact);
-  return [h("p", { class: "crumb" }, h("a", { href: link("contacts") }, "Contacts")), h("h1", {}, c.contact),
+  const also = [...c.emails, ...c.ids].filter(name => name !== called(c));
+  const told = Object.entries(c.properties).filter(([name]) => !NAME.includes(name));
+  return [h("p", { class: "crumb" }, h("a", { href: link("contacts") }, "Contacts")), h("h1", {}, called(c)),
     h("p", { class: "facts" }, h("span", {}, `Contact since ${instantOf(c.created_at)}`), c.internal && h("span", { class: "chip off" }, "own staff, not counted"),
       h("span", {}, counted(journey.items.length, "touch", "touches"), journey.more && " and more")),
     also.length > 0 && h("p", { class: "facts" }, "Also known as ", also.map(name => h("span", { class: "chip mono" }, name))),
-    Object.keys(c.properties).length > 0 && h("p", { class: "facts" }, Object.entries(c.properties).map(([name, value]) => h("span", {}, h("span", { class: "muted" }, name + " "), value)))];
+    told.length > 0 && h("p", { class: "facts" }, told.map(([name, value]) => h("span", {}, h("span", { class: "muted" }, name + " "), value)))];
 }
 
 function step(data, k, x, before) {
@@ -29,23 +33,24 @@ function step(data, k, x, before) {
   const brought = [x.source, x.medium].filter(Boolean).join(" / ");
   return h("li", { class: `step ${x.counted ? "k" + (first ? k.get(first) : 0) : "no"}` },
     when(x.occurred_at, before), h("div", { class: "rail" }, h("i")),
-    h("div", { class: "body" }, h("p", { class: "t" }, typeName(x.type), x.asset_id ? h("span", {}, ", ", h("a", { href: link("asset", { id: x.asset_id }) }, x.asset_id)) : x.url && h("span", {}, ", " + pageOf(x.url))),
+    h("div", { class: "body" }, h("p", { class: "t" }, typeName(x.type), h("span", {}, touched(x, ", "))),
       (x.channel || brought) && h("p", { class: "meta" }, [channelName(x.channel), brought].filter(Boolean).join(" · ")),
       h("div", { class: "chips" }, x.campaigns.map(id => campaignChip(id, data.names.get(id) || id, k)),
         x.counted && !x.campaigns.length && h("span", { class: "chip off" }, "in no campaign"),
         x.reason && h("span", { class: "chip off" }, REASONS[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)),
         x.kept_out.map(o => h("span", { class: "chip off" }, `${data.names.get(o.campaign_id) || o.campaign_id}: ${REASONS[o.reason] || o.reason}`)))),
-    h("div", { class: "share" }, takeBackButton(x.event_id, `${typeName(x.type)} of ${data.contact.contact}`)));
+    h("div", { class: "share" }, takeBackButton(x.event_id, `${typeName(x.type)} of ${called(data.contact)}`)));
 }
 
 function journey(data) {
   const { items, more } = data.journey, only = chosen("touches") === "counted";
   const shown = items.filter(x => !only || x.counted), k = ranks([...new Set(items.flatMap(x => x.campaigns))]);
   const rows = [];
-  let session = null, at = 0, before = null;
-  for (const x of shown) {
-    if (x.session && x.session !== session) rows.push(h("li", { class: "step" }, h("div", { class: "when" }), h("div", { class: "rail" }), h("div", { class: "sess" }, `Session ${++at}`), h("div", {})));
-    session = x.session || session;
+  const numbers = new Map(items.filter(x => x.session).map(x => x.session).filter((one, i, all) => all.indexOf(one) === i).map((one, i) => [one, i + 1]));
+  let session = null, before = null;
+  for (const x of shown) { // a touch of no session, such as an email, ends what is told of one
+    if (x.session !== session) rows.push(h("li", { class: "step" }, h("div", { class: "when" }), h("div", { class: "rail" }), h("div", { class: "sess" }, x.session ? `Session ${numbers.get(x.session)}` : "In no session"), h("div", {})));
+    session = x.session;
     rows.push(step(data, k, x, before));
     before = x.occurred_at;
   }
@@ -56,7 +61,7 @@ function journey(data) {
 }
 
 function draw(host, data, status, refresh) {
-  document.title = `${data.contact.contact} · Touchline`;
+  document.title = `${called(data.contact)} · Touchline`;
   if (!host.childNodes.length) {
     const only = h("label", { class: "bar" }, h("input", { type: "checkbox", id: "only", checked: chosen("touches") === "counted",
       onchange: event => { choose("touches", event.target.checked ? "counted" : ""); refresh(); } }), "Only what counts");

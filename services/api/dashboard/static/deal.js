@@ -3,8 +3,9 @@ import { get } from "./api.js";
 import { takeBackButton } from "./changes.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, daysBetween, instantOf, minor, money, moneyText } from "./format.js";
-import { campaignChip, campaignNames, check, csvButton, ev, inUnits, ranks, sharesTable, stack, verdict, when } from "./parts.js";
+import { calledOf, campaignChip, campaignNames, check, csvButton, ev, inUnits, ranks, sharesTable, stack, touched, verdict, when } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
+import { eventDoor } from "./why.js";
 import { DEAL_STATES, MODELS, ROLES, typeName, UNCREDITED } from "./words.js";
 
 const ID = chosen("id"), PATH = `/v1/deals/${encodeURIComponent(ID)}`, OTHERS_MAX = 500;
@@ -35,6 +36,7 @@ function byCampaign({ shares }) {
   return out;
 }
 
+const personOf = ({ deal }, contact) => { const known = deal.contacts.find(c => c.contact === contact); return known ? calledOf(known) : contact || "nobody known"; };
 const nameOf = (data, id) => id ? data.names.get(id) || id : "No campaign";
 
 function parts(data, k, name) {
@@ -54,18 +56,18 @@ function head(data) {
       deal.amount ? h("b", { class: "num" }, money(deal.amount.amount, deal.amount.currency)) : h("span", {}, "no amount told"),
       h("span", {}, lasted || `created ${dayOf(deal.created_at)}`)),
     h("p", { class: "facts" }, "Contacts ", deal.contacts.length ? deal.contacts.map(c => h("a", { class: c.eligible ? "chip" : "chip off", href: link("contact", { id: c.contact }) },
-      c.contact, !c.eligible && c.reason && h("span", { class: "mono muted" }, c.reason))) : "none"),
+      calledOf(c), !c.eligible && c.reason && h("span", { class: "mono muted" }, c.reason))) : "none"),
     whole.amount_refused && h("p", { class: "facts bad" }, `Its amount ${whole.amount_refused.amount} has more decimals than ${whole.amount_refused.currency} has, so it is not counted.`)];
 }
 
 function step(data, k, x, largest, before) {
   const ids = x.campaigns || [], credited = "share" in x, both = credited && ids.length > 1;
-  const back = takeBackButton(x.event_id, `${typeName(x.type)} of ${x.contact}`);
+  const back = takeBackButton(x.event_id, `${typeName(x.type)} of ${personOf(data, x.contact)}`);
   return h("li", { class: `step ${credited ? "k" + (ids.length ? k.get(ids[0]) : 0) : "no"}${both ? " both" : ""}${x.late ? " after" : ""}`,
     "--ka": both ? `var(--k${k.get(ids[0])})` : null, "--kb": both ? `var(--k${k.get(ids[1])})` : null },
     when(x.occurred_at, before), h("div", { class: "rail" }, h("i")),
-    h("div", { class: "body" }, h("p", { class: "t" }, typeName(x.type), x.asset_id && h("span", {}, ", ", h("a", { href: link("asset", { id: x.asset_id }) }, x.asset_id))),
-      h("p", { class: "meta" }, x.contact), h("div", { class: "chips" }, (x.roles || []).map(role => h("span", { class: "chip role" }, ROLES[role])),
+    h("div", { class: "body" }, h("p", { class: "t" }, typeName(x.type), h("span", {}, touched(x, ", "))),
+      h("p", { class: "meta" }, personOf(data, x.contact)), h("div", { class: "chips" }, (x.roles || []).map(role => h("span", { class: "chip role" }, ROLES[role])),
         credited && (ids.length ? ids.map(id => campaignChip(id, nameOf(data, id), k)) : h("span", { class: "chip off" }, "in no campaign")),
         x.reason && h("span", { class: "chip off" }, UNCREDITED[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)))),
     h("div", { class: "share" }, !credited ? [h("small", {}, "no credit"), back] : [
@@ -118,7 +120,7 @@ function checklist({ explained, names, about }) {
   if (!explained) return h("p", { class: "muted" }, "There is no campaign to ask about.");
   const name = names.get(about) || about;
   return [verdict(explained.counts, explained.counts ? `Counts for ${name}` : `Does not count for ${name}`, explained.reason),
-    h("ol", { class: "checks" }, explained.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && `decided by event ${c.deciding_event}`))))];
+    h("ol", { class: "checks" }, explained.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && ["decided by event ", eventDoor(c.deciding_event, c.deciding_event)]))))];
 }
 
 function draw(host, data, status, refresh) {
@@ -134,7 +136,7 @@ function draw(host, data, status, refresh) {
     models.append(h("div", { class: "pad", id: "models" }));
     const why = panel("wh", "Why, or why not, in", null, about);
     why.append(h("div", { class: "pad", id: "why" }));
-    host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, csvButton(PATH + "/attribution", { model: model() }, "shares"))),
+    host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, csvButton(PATH + "/attribution", () => ({ model: model() }), "shares"))),
       h("div", { class: "deal" }, left, h("div", {}, models, why)));
   }
   const touches = { all: `All ${data.models.get(model()).shares.length + data.others.length}`, credited: `Credited ${data.models.get(model()).shares.length}` };

@@ -1,13 +1,13 @@
 // A page that is one list of the read API: search, choices, order, a page at a time, CSV.
 import { get } from "./api.js";
-import { h, show } from "./dom.js";
+import { h, nothingOn, show } from "./dom.js";
 import { csvButton } from "./parts.js";
-import { choose, chosen, run } from "./shell.js";
+import { choices, choose, chosen, run } from "./shell.js";
 
 const SHOWN = 50, TYPING_MS = 250;
 
 // `before` is awaited before anything is asked, `actions` are buttons that change something. `columns`: [heading, cell of an item, name to sort by or null, class]. `controls(refresh)` are further choices; `query()` what is asked.
-export function listPage({ title, says, path, name, columns, query, controls = () => [], actions = () => null, before = () => null, initial, empty }) {
+export function listPage({ title, says, path, name, columns, query, controls = null, actions = () => null, before = () => null, initial, empty }) {
   const asked = () => ({ ...query(), q: chosen("q"), sort: chosen("sort") || initial });
   const load = async () => {
     const pages = Number(chosen("pages")) || 1;
@@ -30,11 +30,11 @@ export function listPage({ title, says, path, name, columns, query, controls = (
   }
 
   function table(data, refresh) {
-    if (!data.items.length) return h("div", { class: "state" }, h("h2", {}, chosen("q") ? "Nothing has this in its name" : empty[0]), !chosen("q") && h("p", {}, empty[1]));
+    if (!data.items.length) return h("div", { class: "state" }, nothingOn(), h("h2", {}, chosen("q") ? "Nothing has this in its name" : empty[0]), !chosen("q") && h("p", {}, empty[1]));
     return [h("div", { class: "scroll" }, h("table", { class: "cards" }, h("thead", {}, h("tr", {}, columns.map(column => heading(column, refresh)))),
       h("tbody", {}, data.items.map(item => h("tr", {}, columns.map(([text, cell, , look], i) => h("td", { class: i ? look : "wide", "data-l": i ? text : null }, cell(item)))))))),
       h("div", { class: "pad bar" }, data.more && h("button", { class: "btn", type: "button", id: "more", onclick: () => { choose("pages", String(data.pages + 1)); refresh(); } }, `Show ${SHOWN} more`),
-        csvButton(path, asked(), name))];
+        csvButton(path, asked, name))];
   }
 
   let typing = 0;
@@ -42,7 +42,7 @@ export function listPage({ title, says, path, name, columns, query, controls = (
     if (!host.childNodes.length) {
       const search = h("input", { class: "field", type: "search", id: "search", "aria-label": `Search ${title.toLowerCase()}`, placeholder: `Search ${title.toLowerCase()}`, value: chosen("q"),
         oninput: event => { choose("q", event.target.value); choose("pages", ""); clearTimeout(typing); typing = setTimeout(refresh, TYPING_MS); } });
-      host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, title), h("p", { class: "soft" }, says)), h("div", { class: "bar" }, search, controls(refresh), actions())),
+      host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, title), h("p", { class: "soft" }, says)), h("div", { class: "bar" }, search, controls && choices(controls(refresh)), actions())),
         h("section", { class: "panel", "aria-label": title, id: "list" }));
     }
     show(document.getElementById("list"), table(data, refresh));

@@ -1,8 +1,8 @@
 // The page of the newest events: what arrived, and what each counted for.
 import { get } from "./api.js";
-import { h, show } from "./dom.js";
-import { instantOf, pageOf } from "./format.js";
-import { campaignChip, campaignNames, ranks } from "./parts.js";
+import { h, nothingOn, show } from "./dom.js";
+import { instantOf } from "./format.js";
+import { calledOf, campaignChip, campaignNames, ranks, touched } from "./parts.js";
 import { link, run } from "./shell.js";
 import { eventDrawer } from "./why.js";
 import { REASONS, typeName } from "./words.js";
@@ -19,14 +19,14 @@ const counts = (e, names, k) => e.counted === false || e.reason ? h("span", { cl
 
 function table({ events, names }) {
   const k = ranks([...new Set(events.flatMap(e => e.campaigns))]);
-  if (!events.length) return h("div", { class: "state" }, h("h2", {}, "Nothing has arrived yet"), h("p", {}, "Events show here a moment after they were accepted."));
+  if (!events.length) return h("div", { class: "state" }, nothingOn(), h("h2", {}, "Nothing has arrived yet"), h("p", {}, "Events show here a moment after they were accepted."));
   return h("div", { class: "scroll" }, h("table", { class: "cards" },
     h("thead", {}, h("tr", {}, ["Event", "Happened", "Who", "On", "Counts for"].map(text => h("th", { scope: "col" }, text)))),
     h("tbody", {}, events.map(e => h("tr", {},
-      h("td", { class: "wide" }, h("button", { class: "why", type: "button", id: "e-" + e.event_id, "aria-haspopup": "dialog", onclick: () => eventDrawer(e.event_id) }, typeName(e.type))),
+      h("td", { class: "wide nowrap" }, h("button", { class: "why", type: "button", id: "e-" + e.event_id, "aria-haspopup": "dialog", onclick: () => eventDrawer(e.event_id) }, typeName(e.type))),
       h("td", { class: "nowrap", "data-l": "Happened" }, instantOf(e.occurred_at)),
-      h("td", { "data-l": "Who" }, e.contact ? h("a", { href: link("contact", { id: e.contact }) }, e.contact) : h("span", { class: "muted" }, "nobody known")),
-      h("td", { "data-l": "On" }, e.asset_id ? h("a", { href: link("asset", { id: e.asset_id }) }, e.asset_id) : e.url ? pageOf(e.url) : ""),
+      h("td", { "data-l": "Who" }, e.contact ? h("a", { href: link("contact", { id: e.contact }) }, calledOf(e)) : h("span", { class: "muted" }, "nobody known")),
+      h("td", { "data-l": "On" }, touched(e)),
       h("td", { class: "two", "data-l": "Counts for" }, counts(e, names, k)))))));
 }
 

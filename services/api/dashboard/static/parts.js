@@ -1,10 +1,19 @@
 // The parts that pages share: numbers that open, swatches, stacked bars, the drawer.
-import { address, all, csv } from "./api.js";
+import { address, all, csv, Problem } from "./api.js";
 import { openDrawer } from "./dialogs.js";
-import { h, icon, sr } from "./dom.js";
-import { counted, instantOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
-import { link, query, rangeOnly } from "./shell.js";
+import { h, icon, show, sr } from "./dom.js";
+import { counted, dayOf, instantOf, pageOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
+import { choose, link, query, rangeOnly } from "./shell.js";
+import { eventDoor } from "./why.js";
 import { METRICS, OUT_RULES, REASONS } from "./words.js";
+
+// What a person is called: by name, else by email address, else by the id that events give.
+export const calledOf = i => i.name || i.email || i.contact;
+// What a touch touched, by its name: an asset, else a page by its address; `before` stands before it. Null if neither is known.
+export function touched({ asset, asset_id, url }, before = "") {
+  if (asset) return [before, h("a", { href: link("asset", { id: asset.asset_id }), title: url || asset.asset_id }, asset.name || (url ? pageOf(url) : asset.asset_id))];
+  return asset_id || url ? [before, asset_id || pageOf(url)] : null;
+}
 
 export const swatch = k => h("span", { class: `sw k${k}`, "aria-hidden": "true" });
 
@@ -50,6 +59,13 @@ export async function campaignNames() {
 }
 export const forgetNames = () => { named = null; }; // one of them may have changed
 
+// The choice among the currencies of a report's revenue; nothing if there is one alone.
+export function currencyControl(host, report, refresh) {
+  const among = [...new Set([report.currency, ...report.other_currencies.map(m => m.currency)])].sort();
+  show(host, among.length > 1 && h("select", { class: "field", id: "pick-currency", "aria-label": "Currency", onchange: event => { choose("currency", event.target.value); refresh(); } },
+    among.map(c => h("option", { value: c, selected: c === report.currency }, c))));
+}
+
 // A chip for a campaign, which leads to its page.
 export const campaignChip = (id, name, k) => h("a", { class: "chip", href: link("campaign", { id }) }, swatch(k.get(id)), name);
 
@@ -59,11 +75,12 @@ const TOUCH_METRICS = ["page_views", "form_submissions", "cta_clicks", "email_op
 const SHOWN_MAX = 200;
 
 // Cells that touches and sessions have in common: who it was, and what makes it the campaign's.
-const who = i => i.contact ? h("a", { href: link("contact", { id: i.contact }) }, i.name || i.contact) : "anonymous visitor";
+const who = i => i.contact ? h("a", { href: link("contact", { id: i.contact }) }, calledOf(i)) : "anonymous visitor";
 const by = i => i.asset_id ? h("a", { href: link("asset", { id: i.asset_id }) }, i.asset_name || i.asset_id) :  h("span", {}, "utm value ", h("span", { class: "mono" }, i.utm_campaign));
+const decided = i => i.deciding_event && eventDoor(i.deciding_event, h("span", { title: i.deciding_event }, "show", sr(` event ${i.deciding_event}`)));
 const touches = (path, asked) => ({
   path: path + "touches", query: { ...rangeOnly(), ...asked }, one: "touch", many: "touches", heads: ["Who", "When", "By", "Deciding event"],
-  row: i => [who(i), instantOf(i.occurred_at), by(i), i.deciding_event && h("span", { class: "mono" }, i.deciding_event)],
+  row: i => [who(i), instantOf(i.occurred_at), by(i), decided(i)],
 });
 
 // The list behind a number: its address, its heads, and how an item becomes a row.
@@ -71,7 +88,7 @@ function behind(campaign, metric) {
   const path = `/v1/campaigns/${encodeURIComponent(campaign)}/`;
   if (CONTACT_METRICS.includes(metric)) return {
     path: path + "contacts", query: { ...query(), metric }, one: "contact", heads: ["Contact", "When", "Deciding event"],
-    row: i => [who(i), instantOf(i.at), i.deciding_event && h("span", { class: "mono" }, i.deciding_event)],
+    row: i => [who(i), instantOf(i.at), decided(i)],
   };
   if (TOUCH_METRICS.includes(metric)) return touches(path, { metric });
   if (SESSION_METRICS.includes(metric)) return {
@@ -82,7 +99,7 @@ function behind(campaign, metric) {
   return {
     path: path + "deals", query: { ...query(), metric: DEAL_METRICS[metric] }, one: "deal", heads: ["Deal", "Closed", ofShare ? "Share" : "Amount"],
     of: i => ofShare ? i.share : i.amount, keep: i => !ofShare || i.share,
-    row: i => [h("a", { href: link("deal", { id: i.deal_id, campaign }) }, i.name || i.deal_id), i.closed_at ? instantOf(i.closed_at) : i.state,
+    row: i => [h("a", { href: link("deal", { id: i.deal_id, campaign }) }, i.name || i.deal_id), i.closed_at ? dayOf(i.closed_at) : i.state,
       (ofShare ? i.share : i.amount) ? money((ofShare ? i.share : i.amount).amount, (ofShare ? i.share : i.amount).currency) : "none told"],
   };
 }
@@ -102,11 +119,42 @@ export function inUnits(all, digits) {
   return (all < 0n ? "-" : "") + (digits ? `${text.slice(0, -digits)}.${text.slice(-digits)}` : text);
 }
 
-export const csvButton = (path, asked, name) =>
-  h("button", { class: "btn", type: "button", onclick: () => csv(path, asked, name) }, "CSV");
+// A button that saves a list as CSV; `asked` is its query, or answers it when the button is pressed.
+export function csvButton(path, asked, name) {
+  const failed = h("span", { class: "bad", role: "alert" });
+  const save = async event => {
+    const button = event.currentTarget;
+    button.disabled = true;
+    failed.replaceChildren();
+    try {
+      await csv(path, typeof asked === "function" ? asked() : asked, name);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      failed.replaceChildren(error.message);
+    } finally {
+      button.disabled = false;
+    }
+  };
+  return h("span", { class: "csv" }, h("button", { class: "btn", type: "button", onclick: save }, "CSV"), failed);
+}
 
 export async function fill(rows, list) {
-  const { items, more } = await all(list.path, list.query, 1000), shown = items.filter(list.keep || (() => true));
+  await tried(rows, async () => filled(rows, list, await all(list.path, list.query, 1000)));
+}
+
+// Do what asks the API; if it fails, say so in the place of what was asked for, with a way to ask again.
+export async function tried(host, work) {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    host.replaceChildren(h("p", { class: "bad", role: "alert" }, error.message, " ", h("span", { class: "mono" }, error.code)),
+      h("div", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: () => { host.replaceChildren(h("p", { class: "muted" }, "Reading…")); tried(host, work); } }, "Try again")));
+  }
+}
+
+function filled(rows, list, { items, more }) {
+  const shown = items.filter(list.keep || (() => true));
   const total = list.of && sums(shown, list.of);
   rows.replaceChildren(h("section", {}, h("h3", {}, `${counted(shown.length, list.one, list.many)}${more ? " and more" : ""} behind it`),
     h("div", { class: "scroll" }, h("table", { class: "mini" },
@@ -117,15 +165,30 @@ export async function fill(rows, list) {
     h("div", { class: "bar" }, csvButton(list.path, list.query, list.many || list.one + "s"))));
 }
 
-export const drawer = (campaign, name, metric, value, excluded) => opened(name, METRICS[metric], value, behind(campaign, metric), excluded);
+export const drawer = (campaign, name, metric, value, excluded, notes) => opened(name, METRICS[metric], value, behind(campaign, metric), excluded, notes);
 
 // What was kept out for a reason.
 export const outDrawer = (campaign, name, reason, value) => opened(name, [REASONS[reason], "Touches that would influence somebody, and do not count for the campaign for this one reason.", OUT_RULES[reason]], value,
   touches(`/v1/campaigns/${encodeURIComponent(campaign)}/`, { reason }));
 
-async function opened(name, [label, rule, ruleName], value, list, excluded) {
+// A number with the list behind it: what it counts, by which rule, and the items.
+export const listDrawer = ({ above, title, says, rule, value, list }) => opened(above, [title, says, rule], value, list);
+
+// The won deals behind a row of an attribution report, each with what the group earned of it. `group` is the row's group, or `reason` why
+// there is none; without both it is the total.
+export function groupDrawer({ name, says, value, asked, group = null, reason = null }) {
+  const ofTotal = group === null && reason === null;
+  return opened(name, ["Won deals", says, reason === "no_journey" ? "credit" : "exact"], value, {
+    path: "/v1/reports/attribution/deals", query: { ...asked, group, reason }, one: "deal", heads: ofTotal ? ["Deal", "Closed", "Amount"] : ["Deal", "Closed", "Amount", "Share"],
+    of: i => ofTotal ? i.amount : i.share,
+    row: i => [h("a", { href: link("deal", { id: i.deal_id }) }, i.name || i.deal_id), dayOf(i.closed_at), i.amount ? money(i.amount.amount, i.amount.currency) : "none told",
+      ...(ofTotal ? [] : [i.share ? money(i.share.amount, i.share.currency) : "none"])],
+  });
+}
+
+async function opened(name, [label, rule, ruleName], value, list, excluded, notes = []) {
   const rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
-  openDrawer({ title: label, above: name }, h("p", { class: "big" }, value),
+  openDrawer({ title: label, above: name }, h("p", { class: "big" }, value), notes.some(Boolean) && h("p", { class: "bar" }, notes),
     h("section", {}, h("h3", {}, "What it counts"), h("blockquote", {}, rule, " Rule ", h("b", {}, ruleName), ".")),
     rows,
     excluded && h("section", {}, h("h3", {}, "Kept out, and why"), keptOut(excluded)),

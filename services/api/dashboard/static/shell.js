@@ -1,7 +1,7 @@
 // What surrounds every page: signing in, navigation, range and model, the lag, and what to show while it loads or fails.
 import { get, keyOfAddress, Problem, signIn, signOut } from "./api.js";
 import { openDrawer } from "./dialogs.js";
-import { h, icon, s, show } from "./dom.js";
+import { h, icon, nothingOn, s, show, sr } from "./dom.js";
 import { counted, instantOf, timeOf, zone } from "./format.js";
 import { bounds, COMPARED, RANGES } from "./ranges.js";
 import { MODELS } from "./words.js";
@@ -67,6 +67,20 @@ export const modelControl = refresh => select("Model", "model", MODELS, refresh,
 export const compareControl = refresh => select("Comparison", "compare", COMPARED, refresh);
 export const controls = refresh => [rangeControls(refresh), modelControl(refresh)];
 
+// Choices of a page. On a phone they are folded behind one button, which says what is chosen, so that numbers come first.
+export function choices(...of) {
+  const set = h("div", { class: "set bar", id: "choices" }, of), said = h("span", {});
+  const say = () => show(said, [...set.querySelectorAll("select")].map(one => one.selectedOptions[0]?.text).filter(Boolean).join(", "));
+  const unfold = h("button", { class: "btn fold", type: "button", "aria-expanded": "false", "aria-controls": "choices", onclick: () => {
+    const open = set.toggleAttribute("data-open");
+    unfold.setAttribute("aria-expanded", String(open));
+  } }, sr("Shown: "), said, icon("M4 6l4 4 4-4"));
+  set.addEventListener("change", say);
+  new MutationObserver(say).observe(set, { childList: true, subtree: true });
+  say();
+  return [unfold, set];
+}
+
 function flipTheme() {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -90,13 +104,13 @@ const leave = () => h("button", { class: "btn quiet", type: "button", onclick: a
 
 function frame() {
   const parts = {
-    workspace: h("div", { class: "ws" }), live: h("p", { class: "live", role: "status" }), generation: h("p", { class: "muted" }),
+    workspace: h("div", { class: "ws" }), live: h("p", { class: "live", role: "status" }), generation: h("p", { class: "muted" }), verified: h("p", { class: "muted", id: "verified" }),
     main: h("main", { id: "main", tabindex: -1 }),
   };
   document.getElementById("app").replaceChildren(h("div", { class: "shell" },
     h("header", { class: "side" }, h("a", { class: "brand", href: link("campaigns") }, logo(), "Touchline"),
       parts.workspace, h("nav", { class: "nav", "aria-label": "Main" }, NAV.map(place)),
-      h("div", { class: "foot" }, parts.live, parts.generation,
+      h("div", { class: "foot" }, parts.live, parts.generation, parts.verified,
         h("button", { class: "btn quiet", type: "button", onclick: flipTheme }, "Light or dark"), leave())),
     parts.main),
     h("nav", { class: "tabs", "aria-label": "Main, phone" }, NAV.slice(0, TABS).map(place),
@@ -114,23 +128,47 @@ function showStatus(parts, status) {
     (status.dead_letters ? `, ${counted(status.dead_letters, "dead letter")}` : ""));
 }
 
+// When the rows were last compared with the log, and what came of it; asked once a page.
+async function showVerified(parts) {
+  try {
+    const { items: [last] } = await get("/v1/verifications", { limit: "1" });
+    if (last?.ended_at) show(parts.verified, h("a", { href: link("operations") }, `Verified ${instantOf(last.ended_at)}: ${{ agreed: "no differences", differed: "differences" }[last.state] || last.state.replaceAll("_", " ")}`));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error; // the page itself says that nothing answers
+  }
+}
+
 function showAway(parts, since) {
   parts.live.classList.add("away");
   show(parts.live, h("i"), h("span", {}, `no answer since ${timeOf(since)}`));
 }
 
-// A skeleton of the layout that most pages have: a head, tiles, rows.
-const skeleton = () => h("div", { role: "status", "aria-busy": "true", "aria-label": "Loading" },
-  h("div", { class: "head" }, h("div", {}, h("span", { class: "sk tall", "--w": "12rem" }))),
-  h("section", { class: "panel" }, h("header", {}, h("span", { class: "sk tall", "--w": "40%" })),
-    h("div", { class: "pad" }, [70, 90, 55, 80, 65, 75].map(width => h("p", {}, h("span", { class: "sk", "--w": width + "%" }), " ")))));
+// A skeleton in the layout of the page, with its heading where that is known before the numbers.
+const bone = (width, look = "sk") => h("span", { class: look, "--w": width });
+const bones = {
+  rows: (n = 7) => h("section", { class: "panel" }, h("div", { class: "pad bones" }, Array.from({ length: n }, (_, i) => h("p", {}, bone(14 + i % 3 * 5 + "rem"), bone("5rem"), bone("4rem"), bone("6rem"))))),
+  panel: (n = 3) => h("section", { class: "panel" }, h("header", {}, bone("12rem", "sk tall")), h("div", { class: "pad bones" }, Array.from({ length: n }, (_, i) => h("p", {}, bone([60, 80, 70, 90][i % 4] + "%"))))),
+  tiles: n => h("section", { class: "panel" }, h("div", { class: n === 4 ? "tiles four" : "tiles" }, Array.from({ length: n }, () => h("div", { class: "tile" }, bone("70%"), bone("50%", "sk tall")))), h("div", { class: "pad" }, bone("100%", "sk chart"))),
+};
+const LAYOUTS = {
+  campaigns: () => [bones.panel(2), bones.rows()], attribution: () => [bones.panel(6), bones.rows()],
+  campaign: () => [bones.tiles(6), h("div", { class: "cols" }, bones.panel(5), bones.panel(5))], asset: () => bones.tiles(4),
+  deal: () => h("div", { class: "deal" }, bones.panel(8), h("div", {}, bones.panel(6), bones.panel(3))), contact: () => bones.panel(8),
+  unresolved: () => [1, 2, 3, 4].map(() => bones.panel(2)), operations: () => [h("div", { class: "cols" }, bones.panel(4), bones.panel(2)), bones.panel(2), bones.panel(2)],
+};
+const ONE_OF_MANY = ["campaign", "deal", "contact", "asset"]; // pages whose heading is a name that is not known yet
+const heading = () => h("div", { class: "head" }, h("div", {}, ONE_OF_MANY.includes(PAGE) ? h("h1", {}, sr("Loading"), bone("12rem", "sk tall")) : h("h1", {}, titleOf())));
+const titleOf = () => (NAV.find(([page, , , within]) => page === PAGE || within.includes(PAGE)) || [])[1] || "Touchline";
+const skeleton = () => h("div", { role: "status", "aria-busy": "true", "aria-label": "Loading" }, heading(), (LAYOUTS[PAGE] || bones.rows)());
 
 function problem(error, retry) {
-  return h("section", { class: "panel", role: "alert" }, h("div", { class: "state" },
-    h("h1", {}, error.status === 404 ? "There is no such thing" : "The numbers could not be read"),
-    h("p", {}, error.message, error.status === 404 ? "" : " Nothing is lost: what was sent is in the log."),
+  const chose = KEPT.some(chosen), id = chosen("id"), refused = error.status === 404 || error.status === 422;
+  return [h("div", { class: "head" }, h("div", {}, h("h1", {}, titleOf()))), h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, nothingOn(true),
+    h("h2", {}, error.status === 404 ? "There is no such thing" : "The numbers could not be read"),
+    h("p", {}, error.message.replace(/^./, c => c.toUpperCase()), refused ? "" : " Nothing is lost: what was sent is in the log."),
     h("p", { class: "mono muted" }, error.code),
-    h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: retry }, "Try again"))));
+    h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: retry }, "Try again"),
+      refused && chose && h("a", { class: "btn", href: location.pathname + (id ? "?" + new URLSearchParams({ id }) : "") }, "Without range, model and currency"))))];
 }
 
 const stale = (error, since) => h("div", { class: "note", role: "alert" }, h("span", {},
@@ -183,6 +221,7 @@ export async function run(load, draw, { againMs = Infinity } = {}) {
       clearTimeout(waiting);
       if (!drawn) host.replaceChildren();
       whole = draw(host, data, status, refresh);
+      if (!drawn) showVerified(parts);
       shown = asked;
       shownAt = performance.now();
       drawn = true;
@@ -201,7 +240,7 @@ export async function run(load, draw, { againMs = Infinity } = {}) {
       clearTimeout(waiting);
       if (error.status === 401) { out = true; askForKey(drawn || since ? error.message : ""); return; }
       shown = null;
-      if (drawn) { showAway(parts, since); show(notes, stale(error, since)); } else host.replaceChildren(problem(error, refresh));
+      if (drawn) { showAway(parts, since); show(notes, stale(error, since)); } else host.replaceChildren(...problem(error, refresh));
     } finally {
       busy = false;
       host.removeAttribute("aria-busy");

@@ -3,25 +3,27 @@ import { get, Problem } from "./api.js";
 import { takeBackButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, show } from "./dom.js";
-import { instantOf } from "./format.js";
-import { check, ev, verdict } from "./parts.js";
+import { dayOf, instantOf, moneyText } from "./format.js";
+import { campaignNames, check, ev, tried, verdict } from "./parts.js";
 import { chosen } from "./shell.js";
-import { INEFFECTIVE, REASONS, typeName } from "./words.js";
+import { DEAL_STATES, INEFFECTIVE, REASONS, typeName } from "./words.js";
+
+const NAMED_MAX = 8; // deals to choose from, of one name
 
 function deal(told) {
   return [verdict(told.counts, told.counts ? `Deal ${told.deal_id} counts for this campaign.` : `Deal ${told.deal_id} does not count for this campaign.`),
-    h("ul", { class: "checks" }, told.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && `decided by ${c.deciding_event}`))))];
+    h("ul", { class: "checks" }, told.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && ["decided by ", eventDoor(c.deciding_event, c.deciding_event)]))))];
 }
 
 const brought = told => [told.source, told.medium].filter(Boolean).join(" / ") || told.channel;
 
 // What an event counted for; of `campaign`, if it is given, first and whatever it is.
-function event(told, campaign) {
+function event(told, campaign, names) {
+  const called = c => names.get(c.campaign_id) || c.campaign_id;
   const when = told.occurred_at && `${instantOf(told.occurred_at)}${told.contact ? ", " + told.contact : ""}${told.channel ? ", brought by " + brought(told) : ""}`;
   const word = told.reason && (REASONS[told.reason] || INEFFECTIVE[told.reason] || told.reason);
   const mine = told.campaigns.filter(c => c.campaign_id === campaign), others = told.campaigns.filter(c => c.campaign_id !== campaign);
-  const row = c => check(c.counts, c.counts ? `Counts for ${c.campaign_id}` : `Does not count for ${c.campaign_id}`,
-    ev(c.says));
+  const row = c => check(c.counts, c.counts ? `Counts for ${called(c)}` : `Does not count for ${called(c)}`, ev(c.says));
   return [verdict(told.counted, told.counted ? `${typeName(told.type)} counted.` : `${typeName(told.type || "the event")}: ${word}.`, told.reason), when && h("p", { class: "muted" }, when),
     told.detail && h("p", {}, told.detail), told.retracted_by && ev(`retracted by ${told.retracted_by.join(", ")}`),
     h("ul", { class: "checks" }, mine.map(row), others.map(row),
@@ -29,30 +31,50 @@ function event(told, campaign) {
 }
 
 const ASKED = {
-  event: id => get(`/v1/events/${encodeURIComponent(id)}/explain`).then(told => event(told, chosen("id"))),
+  event: id => explainedEvent(id, chosen("id")),
   deal: id => get(`/v1/deals/${encodeURIComponent(id)}/explain`, { campaign: chosen("id") }).then(deal),
 };
+async function explainedEvent(id, campaign) {
+  const [told, names] = await Promise.all([get(`/v1/events/${encodeURIComponent(id)}/explain`), campaignNames()]);
+  return event(told, campaign, names);
+}
 
 // What an event counted for, in a drawer, and the way to take it back.
-export async function eventDrawer(id) {
-  const path = `/v1/events/${encodeURIComponent(id)}/explain`, told = await get(path);
-  openDrawer({ title: typeName(told.type || "event"), above: id }, h("section", {}, event(told, null)),
-    !told.retracted_by && told.type && h("div", { class: "bar" }, takeBackButton(id, typeName(told.type))),
-    h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + path)));
+export async function eventDrawer(id, over = false) {
+  const path = `/v1/events/${encodeURIComponent(id)}/explain`, host = h("div", { class: "said", "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
+  const heading = h("span", {}, "Event");
+  openDrawer({ title: heading, above: id, over }, host, h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + path)));
+  await tried(host, async () => {
+    const [told, names] = await Promise.all([get(path), campaignNames()]);
+    show(heading, typeName(told.type || "event"));
+    show(host, h("section", {}, event(told, null, names)), !told.retracted_by && told.type && h("div", { class: "bar" }, takeBackButton(id, typeName(told.type))));
+  });
 }
+
+// A button that opens an event over whatever is open; `text` says what it is.
+export const eventDoor = (id, text) => id && h("button", { class: "why", type: "button", "aria-haspopup": "dialog", onclick: () => eventDrawer(id, true) }, text);
 
 // A panel that stays while the page around it is drawn again; `ask(kind, id)` fills it in.
 export function whyPanel() {
-  const kind = h("select", { class: "field", "aria-label": "Kind" }, h("option", { value: "deal" }, "Deal"), h("option", { value: "event" }, "Event"));
-  const id = h("input", { class: "field", id: "why-id", "aria-label": "Id", placeholder: "its id", required: true });
+  const kind = h("select", { class: "field", "aria-label": "Kind", onchange: () => { id.placeholder = kind.value === "deal" ? "its name or id" : "its id"; } }, h("option", { value: "deal" }, "Deal"), h("option", { value: "event" }, "Event"));
+  const id = h("input", { class: "field", id: "why-id", "aria-label": "Name or id", placeholder: "its name or id", required: true });
   const told = h("div", { "aria-live": "polite", id: "why-told" });
   async function ask() {
     try {
       show(told, await ASKED[kind.value](id.value.trim()));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      show(told, h("p", { class: "muted", role: "alert" }, error.message));
+      if (error.status === 404 && kind.value === "deal") await named(error); else show(told, h("p", { class: "muted", role: "alert" }, error.message));
     }
+  }
+  // No deal has this id: perhaps its name, or a part of it.
+  async function named(error) {
+    const { items, next_cursor: more } = await get("/v1/deals", { q: id.value.trim(), limit: String(NAMED_MAX) });
+    const pick = d => { id.value = d.deal_id; return ask(); };
+    if (items.length === 1) { await pick(items[0]); return; }
+    show(told, items.length ? [h("p", {}, `Which of these${more ? " and more" : ""}?`), h("ul", { class: "picks" }, items.map(d => h("li", {}, h("button", { class: "why", type: "button", onclick: () => pick(d) }, d.name || d.deal_id),
+      h("small", { class: "muted" }, [DEAL_STATES[d.state], dayOf(d.closed_at || d.created_at), d.amount && moneyText(d.amount.amount, d.amount.currency)].filter(Boolean).join(", ")))))]
+      : h("p", { class: "muted", role: "alert" }, error.message));
   }
   const panel = h("section", { class: "panel", "aria-labelledby": "why" },
     h("header", {}, h("div", {}, h("h2", { id: "why" }, "Why is this (not) here?"), h("p", {}, "Of a deal or an event, each point with the event that decides it."))),

@@ -50,7 +50,7 @@ export const TYPES = {
 export const typeName = type => TYPES[type] || type.replaceAll("_", " ").replace(/^./, c => c.toUpperCase());
 export const CHANNELS = {
   direct: "Direct", organic_search: "Organic search", paid_search: "Paid search", organic_social: "Organic social", paid_social: "Paid social",
-  email: "Email", referral: "Referral", display: "Display", video: "Video", affiliates: "Affiliates", sms: "SMS", audio: "Audio", other: "Other",
+  email: "Email", referral: "Referral", display: "Display", video: "Video", affiliates: "Affiliates", sms: "SMS", audio: "Audio", offline: "Offline", other: "Other",
 };
 export const channelName = channel => CHANNELS[channel] || (channel || "").replaceAll("_", " ");
 export const DEAL_STATES = { open: "Open", won: "Won", lost: "Lost", deleted: "Deleted" };
@@ -67,6 +67,8 @@ export const ASSET_TYPES = {
   feedback_survey: "Surveys", sequence: "Sequences", playbook: "Playbooks", knowledge_article: "Knowledge articles",
   file: "Files", sales_email: "Sales emails", external_page: "External pages", external: "External", null: "Type not told",
 };
+// So many touches of a type, as a person says it.
+export const touchesSaid = (type, n, written) => `${written} ${n === 1 ? (TOUCHES[type] || type).replace(/^(visit|submission|view|click|interaction|impression)s$/, "$1") : TOUCHES[type] || type}`;
 // One asset of a type, as a person says it.
 export const assetTypeName = type => (ASSET_TYPES[type] || ASSET_TYPES.null).replace(/^Calls/, "Call").replace(/^Case studies/, "Case study").replace(/ies$/, "y").replace(/s$/, "").replace(/^Tracking URL$/, "Tracking URL");
 export const TOUCHES = {
