@@ -9,7 +9,7 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.types import AssetType
-from shared.reading.asset_behind import influenced_by
+from shared.reading.asset_behind import REACHED_ORDER, contacts_influenced, deals_influenced
 from shared.reading.asset_histories import AssetHistory, asset_histories
 from shared.reading.asset_list import (
     ASSET_ORDERS,
@@ -135,9 +135,10 @@ def _add_influenced(router: APIRouter, api: Api) -> None:
         """The contacts whom the asset influenced, whoever held it, by its first touch of each (`at`)."""
         async with read_request(api, request, heavy=True) as read:
             asset = (await asset_row(read.snapshot, asset_id))["asset"]
-            met = (await influenced_by(read.snapshot, asset, read.range)).contacts
-            keys = sorted([at_us, contact] for contact, at_us in met.items())
-            page = read.page(keys, keys)
+            seen = (await seen_assets(read.snapshot, [asset], read.range)).get(asset)
+            after = read.after_key(REACHED_ORDER)
+            keys = await contacts_influenced(read.snapshot, asset, read.range, seen, after, read.limit + 1)
+            page = read.page_of(keys, keys)
             who = await named_contacts(read.snapshot, [contact for _, contact in page["items"]])
             items = [
                 {"contact": who[contact].name, "name": who[contact].called, "email": who[contact].email, "at": to_rfc3339(at_us)}
@@ -150,7 +151,7 @@ def _add_influenced(router: APIRouter, api: Api) -> None:
         """The open and won deals that the asset influenced, whoever held it, the latest close first (open ones: creation)."""
         async with read_request(api, request, heavy=True) as read:
             asset = (await asset_row(read.snapshot, asset_id))["asset"]
-            among = (await influenced_by(read.snapshot, asset, read.range)).deals
+            among = await deals_influenced(read.snapshot, asset, read.range)
             order = "-closed_at"
             wanted = DealFilter(None, "", read.range, among)
             after = read.after_key(DEAL_ORDERS[order])

@@ -1,49 +1,75 @@
 """Which contacts and deals did an asset influence? They are behind the numbers of `shared.reading.asset_list`."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
-from shared.projection.sql import sql, sql_numbers
-from shared.reading.asset_histories import HISTORY, SPAN
-from shared.reading.attribution import OWNER_OF
+from shared.events.instants import BEGINNING_US
+from shared.projection.sql import owned, sql, sql_numbers
+from shared.projection.windows import KEY_COLUMN, within
+from shared.reading.asset_histories import HISTORY, SPAN, influenced_between
+from shared.reading.asset_list import DEALS_MET, Seen
+from shared.reading.attribution import COUNTING_CLASSES, OWNER_OF
+from shared.reading.cells import Piece, contacts_of_a_page
+from shared.reading.keyset import Ordering
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
-from shared.rules.deal import COUNTING_STATES, State, counts, dated_us
-from shared.rules.influence import DEAL_TOUCHES, INFLUENCING
+from shared.rules.influence import INFLUENCING
+from shared.rules.pre_association import Route
 
 REACHED = sql(f"""
 WITH span AS MATERIALIZED ({SPAN}
 ), history AS ({HISTORY})
-SELECT o.contact, min(t.occurred_at_us) AS influence_us,
-    min(t.occurred_at_us) FILTER (WHERE t.type IN ({sql_numbers(DEAL_TOUCHES)})) AS deal_touch_us
+SELECT o.contact, min(t.occurred_at_us) AS at_us
 FROM history t {OWNER_OF} WHERE t.type IN ({sql_numbers(INFLUENCING)}) GROUP BY o.contact
 """)  # when an asset ($2, a list of one) first reached each contact in [$3, $4)
-DEALS_OF_CONTACTS = sql(f"""
-SELECT d.deal, d.state, d.created_us, d.closed_us, dc.contact
-FROM {{g}}.deal_contact dc JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = dc.deal
-WHERE dc.ws = $1 AND dc.contact = ANY($2::bigint[]) AND d.state IN ({", ".join(f"'{state}'" for state in sorted(COUNTING_STATES))})
-""")  # the deals, of the states that count, that contacts ($2) are eligible for; one row a deal and contact
+_BY_ROUTE = " UNION ALL ".join(
+    f"""
+    SELECT t.contact, t.occurred_at_us FROM touched t JOIN span s ON s.route = {route:d} AND s.key = t.{KEY_COLUMN[route]} AND {within("s")}"""
+    for route in (Route.ASSET, Route.VIA)
+)
+# The same of contacts ($5) alone.
+REACHED_OF = sql(f"""
+WITH span AS MATERIALIZED ({SPAN}
+), touched AS MATERIALIZED (
+    SELECT o.contact, t.* FROM unnest($5::bigint[]) c(contact)
+    JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = c.contact
+    CROSS JOIN LATERAL (
+        SELECT t.occurred_at_us, t.asset_or_page_key, t.via FROM {{g}}.touch t
+        WHERE t.ws = $1 AND t.person = o.person AND t.occurred_at_us >= $3 AND t.occurred_at_us < $4 AND {owned()}
+            AND t.type IN ({sql_numbers(INFLUENCING)}) AND t.traffic_class IN ({COUNTING_CLASSES}) OFFSET 0) t)
+SELECT contact, min(occurred_at_us) AS at_us FROM ({_BY_ROUTE}) t GROUP BY contact
+""")
+REACHED_ORDER = Ordering((("at_us", "bigint"), ("contact", "bigint")))
+"""By the instant of an asset's first touch of a contact, and the contact's key."""
+DEALS = sql(f"WITH span AS MATERIALIZED ({SPAN}), met AS ({DEALS_MET}) SELECT DISTINCT deal FROM met")
 
 
-@dataclass
-class Influenced:
-    """Whom an asset influenced: its first touch of each contact, by key, in microseconds; and the keys of the deals."""
-
-    contacts: dict[int, int] = field(default_factory=dict)
-    deals: set[int] = field(default_factory=set)
-
-
-async def influenced_by(snapshot: Snapshot, asset: int, span: TimeRange) -> Influenced:
-    """Whom an asset, by its key, influenced (rules **influence**, **deal**), whatever campaign held it.
-
-    A contact is of the range if the asset's first touch of it is, a deal if its close (open: its creation) is.
+async def contacts_influenced(
+    snapshot: Snapshot, asset: int, span: TimeRange, seen: Seen | None, after: Sequence[Any] | None, limit: int
+) -> list[list[int]]:
+    """Of the contacts whom an asset, by its key, influenced first in a range, at most `limit` after a key: the instant in microseconds, and
+    the contact's key, in order. Whatever campaign held it (rule **influence**). `seen` is what `seen_assets` says of it in the range.
     """
-    always, out = TimeRange(), Influenced()
-    reached = {row["contact"]: row for row in await snapshot.fetch(REACHED, [asset], always.from_us, always.to_us)}
-    out.contacts = {contact: row["influence_us"] for contact, row in reached.items() if row["influence_us"] in span}
-    for deal in await snapshot.fetch(DEALS_OF_CONTACTS, list(reached)):
-        touched_us = reached[deal["contact"]]["deal_touch_us"]
-        if dated_us(deal["created_us"], deal["closed_us"]) in span and counts(
-            State(deal["state"]), deal["closed_us"], touched_us
-        ):
-            out.deals.add(deal["deal"])
-    return out
+    if seen is None:
+        return []
+    found = await influenced_between(snapshot, asset, span, seen)
+    if found is None:
+        rows = await snapshot.fetch(REACHED, [asset], TimeRange().from_us, TimeRange().to_us)
+    else:
+        edges_us, lists = found
+        pieces = [
+            Piece(from_us, to_us, lists[n])
+            for n, (from_us, to_us) in enumerate(pairwise([BEGINNING_US, *edges_us]))
+            if n in lists
+        ]
+        begin_us = span.from_us if after is None else max(span.from_us, after[0])
+        page = contacts_of_a_page(pieces, begin_us, limit)
+        rows = await snapshot.fetch(REACHED_OF, [asset], page.from_us, page.to_us, page.contacts)
+    keys = sorted([row["at_us"], row["contact"]] for row in rows if row["at_us"] in span)
+    return [key for key in keys if after is None or key > list(after)][:limit]
+
+
+async def deals_influenced(snapshot: Snapshot, asset: int, span: TimeRange) -> set[int]:
+    """The keys of the deals of a range that count for an asset, by its key: by the close, open ones by the creation (rule **deal**)."""
+    return {row["deal"] for row in await snapshot.fetch(DEALS, [asset], span.from_us, span.to_us)}

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import ALWAYS, EVERY_KIND, Found, Stretch, add_planned, kind_of, plan_of
+from shared.projection.campaign_cells import ALWAYS, CONTACTS, EVERY_KIND, Found, Stretch, add_planned, kind_of, plan_of
 from shared.projection.days import Days
 from shared.projection.sql import owned, sql, sql_numbers
 from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN
@@ -235,6 +235,33 @@ async def _key_sets(snapshot: Snapshot, spans: Mapping[int, Sequence[_Span]]) ->
         for route, key, _, _ in some:
             keys[route].add(key)
     return await snapshot.fetch(KEY_SETS, list(keys[Route.ASSET]), list(keys[Route.VIA]))
+
+
+async def influenced_between(
+    snapshot: Snapshot, asset: int, span: TimeRange, seen: tuple[int, int]
+) -> tuple[list[int], dict[int, list[bytes]]] | None:
+    """Whom an asset, by its key, influenced before the end of a range: instants in order, and between each two of them lists of contacts' keys.
+
+    The instants are beginnings of days; list 0 is of the time before the first of them, which is the beginning of the range. `seen` are the instants of the asset's first and last touch in
+    the range. None where there are no cells.
+    """
+    days = await cells_days(snapshot)
+    if days is None:
+        return None
+    edges_us = [span.from_us, *_days_between(days, span, seen)]
+    plan = await plan_of(snapshot, days, edges_us, {0: ALWAYS}, lambda _: CONTACTS)
+    spans = await _spans_by_asset(snapshot, [asset])
+    plan.ask([(0, *one, WindowStatus.COUNTS) for one in spans[asset]], await _key_sets(snapshot, spans))
+    found = Found()
+    await add_planned({0: found}, snapshot, plan)
+    return edges_us, found.contacts
+
+
+def _days_between(days: Days, span: TimeRange, seen: tuple[int, int]) -> list[int]:
+    """When the days begin after the first touch, and the end of the last one's; not before or after a range."""
+    first, last = (days.day_of(at_us) for at_us in seen)
+    inner = [days.start_us(day) for day in range(first, last + 1)]
+    return [*(at_us for at_us in inner if at_us > span.from_us), min(days.start_us(last + 1), span.to_us)]
 
 
 DayTouches = dict[tuple[int, int | None], int]

@@ -69,16 +69,17 @@ SELECT asset, min(occurred_at_us) AS first_us, max(occurred_at_us) AS last_us FR
 GROUP BY asset
 """)  # when assets ($2) had their first and last touch that counts in [$3, $4)
 
-_MET = " UNION ".join(
+DEALS_MET = " UNION ".join(
     f"""
     SELECT s.asset, t.deal FROM span s CROSS JOIN LATERAL (
         SELECT deal FROM {{g}}.deal_touch WHERE s.route = {route:d} AND ws = $1 AND {KEY_COLUMN[route]} = s.key
             AND dated_us >= $3 AND dated_us < $4 AND occurred_at_us >= s.from_us AND occurred_at_us < s.to_us OFFSET 0) t"""
     for route in _ROUTES
 )
+"""SQL for the deals dated in [$3, $4) with a deal touch of an asset of `span`."""
 # The deals dated in [$3, $4) that count for each asset ($2) by a deal touch, with the amounts of the won ones, by currency.
 DEALS = sql(f"""
-WITH span AS MATERIALIZED ({SPAN}), met AS ({_MET})
+WITH span AS MATERIALIZED ({SPAN}), met AS ({DEALS_MET})
 SELECT m.asset, d.currency, count(*) AS deals, sum(d.amount_minor) FILTER (WHERE d.state = '{State.WON}') AS amount_minor
 FROM met m JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = m.deal GROUP BY m.asset, d.currency
 """)

@@ -1,10 +1,7 @@
 """Which contacts and deals are behind a number of a campaign? In pages that the database cuts."""
 
-from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from typing import Any
-
-import numpy as np
 
 from shared.projection.days import Days
 from shared.projection.new_contacts import COUNTING_WINDOW, NEW_BY_FIRST_TOUCH, NEW_BY_LAST_TOUCH
@@ -17,7 +14,7 @@ from shared.reading.campaign_keys import (
     MODEL_PLACES,
     earned,
 )
-from shared.reading.cells import cells_days, first_met_in, influenced_by_day
+from shared.reading.cells import PageOfContacts, cells_days, contacts_of_a_page, influenced_by_day
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -147,22 +144,10 @@ async def contacts_behind(
 
 async def _influenced(
     snapshot: Snapshot, days: Days, campaign: int, span: TimeRange, after: Sequence[Any] | None, limit: int
-) -> tuple[list[int], int, int]:
-    """Which contacts a page can have whom a campaign influenced, and between which instants it did so first.
-
-    Days are taken from the page's beginning on until there are enough contacts, so that only their touches are read.
-    """
+) -> PageOfContacts:
+    """Which contacts a page can have whom a campaign influenced, and between which instants it did so first."""
     pieces = await influenced_by_day(snapshot, days, campaign, (span.from_us, span.to_us))
-    contacts, place = first_met_in(pieces)
-    begin_us = span.from_us if after is None else max(span.from_us, after[0])
-    first = bisect_right(pieces, begin_us, key=lambda piece: piece.to_us)
-    new = np.bincount(place, minlength=len(pieces))
-    enough = np.cumsum(new[first + 1 :]) >= limit  # of the first piece, all may be on the page before
-    last = first + 1 + int(np.argmax(enough)) if enough.any() else len(pieces) - 1
-    if first > last:
-        return [], 0, 0
-    wanted = contacts[(place >= first) & (place <= last)]
-    return wanted.tolist(), max(pieces[first].from_us, span.from_us), pieces[last].to_us
+    return contacts_of_a_page(pieces, span.from_us if after is None else max(span.from_us, after[0]), limit)
 
 
 async def deals_behind(

@@ -301,3 +301,27 @@ def first_met_in(pieces: Sequence[Piece]) -> "tuple[npt.NDArray[np.int64], npt.N
     contacts, firsts = np.unique(np.concatenate(parts), return_index=True)
     place = np.searchsorted(np.cumsum([len(part) for part in parts]), firsts, side="right")
     return contacts.byteswap(), place
+
+
+class PageOfContacts(NamedTuple):
+    """Which contacts, by key, a page may have, and between which instants they were influenced first."""
+
+    contacts: list[int]
+    from_us: int
+    to_us: int
+
+
+def contacts_of_a_page(pieces: Sequence[Piece], begin_us: int, limit: int) -> PageOfContacts:
+    """Of the contacts of pieces, which are in order, those that a page may have which begins at an instant.
+
+    Pieces are taken from there on until they have enough contacts that are in none before, so that only the touches of these need be read.
+    """
+    contacts, place = first_met_in(pieces)
+    first = bisect_right(pieces, begin_us, key=lambda piece: piece.to_us)
+    new = np.bincount(place, minlength=len(pieces))
+    enough = np.cumsum(new[first + 1 :]) >= limit  # of the first piece, all may be on the page before
+    last = first + 1 + int(np.argmax(enough)) if enough.any() else len(pieces) - 1
+    if first > last:
+        return PageOfContacts([], 0, 0)
+    wanted = contacts[(place >= first) & (place <= last)]
+    return PageOfContacts(wanted.tolist(), pieces[first].from_us, pieces[last].to_us)

@@ -20,6 +20,8 @@ from shared.projection.batch import decode
 from shared.projection.digesting import Digester
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
+from shared.reading.asset_behind import REACHED, contacts_influenced
+from shared.reading.asset_list import seen_assets
 from shared.reading.behind import contacts_behind
 from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
@@ -107,6 +109,7 @@ async def compare(
             asked = rng.choice(list(KEYS)), TimeRange(edges_us[0], edges_us[-1]), rng.choice([1, 2, 5])
             await compare_pages(snapshot, *asked)
             await compare_sessions(snapshot, *asked)
+            await compare_contacts_of_assets(snapshot, rng.choice(list(ASSETS)), *asked[1:])
     return []
 
 
@@ -137,6 +140,21 @@ async def compare_sessions(snapshot: Snapshot, campaign: int, span: TimeRange, l
             assert len(found) < 1_000
         whole = await sessions_behind(snapshot, campaign, metric, TimeRange(span.from_us), None, 1_000)
         assert found == [row for row in whole if row["session_at_us"] in span]
+
+
+async def compare_contacts_of_assets(snapshot: Snapshot, asset: int, span: TimeRange, limit: int) -> None:
+    """The contacts whom an asset influenced, page by page, are those that its touches tell."""
+    seen = (await seen_assets(snapshot, [asset], span)).get(asset)
+    found: list[list[int]] = []
+    after = None
+    while page := await contacts_influenced(snapshot, asset, span, seen, after, limit):
+        found += page
+        if len(page) < limit:
+            break
+        after = found[-1]
+        assert len(found) < 1_000
+    reached = await snapshot.fetch(REACHED, [asset], BEGINNING_US, END_US)
+    assert found == sorted([row["at_us"], row["contact"]] for row in reached if row["at_us"] in span)
 
 
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
