@@ -73,6 +73,7 @@ BAD: dict[str, list[str]] = {
     "state": ["", "gone", "\0"], "reason": ["", "guess", "\0"], "sort": ["", "guess", "\0", "--name", "name,"],
     "format": ["xml", "", "\0", "CSV "], "bom": ["\0", "yes"], "numbers": ["\0", "none"], "series": ["", "guess", "\0"],
     "interval": ["", "year", "\0"], "compare": ["", "before", "\0", "..", "2024-01-01..", "2024-02-01..2024-01-01"],
+    "group": ["\0"],
     "after_received": ["\0", "p", "p0", "p0-", "p0--1", "0-1", "", "q" + "g" * 16],
 }  # fmt: skip
 UNKNOWN = ["frm", "From", "limit ", "x", "", "\0", "é", "generation[]", "_", "k2", "model[]"]
