@@ -28,8 +28,10 @@ from benchmarks.load import (
     waits_s,
     write_bodies,
 )
+from shared.projection.days import EVERY_DAY
 from shared.projection.tables import projection
 
+BACKGROUND_MAX_S = 3_600
 EVENTS = int(os.environ.get("BENCHMARK_EVENTS", "300000"))
 GROWTH_EVENTS = int(os.environ.get("BENCHMARK_GROWTH_EVENTS", "5200000"))
 FRESHNESS_EVENTS_PER_S, FRESHNESS_S = 2_000, 30
@@ -84,6 +86,21 @@ def database_of(data: Path) -> str:
     """The URL of a running server's database."""
     directory = Path((data / "postgres" / "postmaster.pid").read_text().splitlines()[4])
     return f"postgresql://postgres@/postgres?host={directory}"
+
+
+async def background_done(data: Path) -> float:
+    """Wait until the background has made all digests, and last the sums of credit, of a running server; how many seconds that took."""
+    connection = await asyncpg.connect(database_of(data))
+    began = now()
+    try:
+        generation = await connection.fetchval("SELECT name FROM touchline.live_generation LIMIT 1")
+        while now() - began < BACKGROUND_MAX_S:
+            if await connection.fetchval(f"SELECT through_day FROM {generation}.credit_days_kept LIMIT 1") == EVERY_DAY:
+                return now() - began
+            await asyncio.sleep(0.2)
+    finally:
+        await connection.close()
+    raise TimeoutError(f"digests and sums of credit were not all made within {BACKGROUND_MAX_S} s")
 
 
 async def copy_again(connection: "asyncpg.Connection[asyncpg.Record]", folder: Path, generation: str) -> float:

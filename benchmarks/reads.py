@@ -24,7 +24,7 @@ import orjson
 
 from benchmarks.duck_reads import REPEATED
 from benchmarks.load import BATCH_EVENTS, END, SEED, Server, bodies, now, spread
-from benchmarks.measure import database_of
+from benchmarks.measure import background_done, database_of
 from shared.database import open_pool
 from shared.events.instants import BEGINNING_US, END_US, to_micros
 from shared.projection.sql import Statement
@@ -107,6 +107,7 @@ async def _measure(folder: Path, events: int) -> None:
     count = int(loaded.read_text())
     print(f"  {count:,} events", flush=True)
     with Server.start(data) as server:
+        print(f"  digests and sums made in {await background_done(data):,.0f} s, in the background", flush=True)
         store = Store(server, data, count)
         headers = {"Authorization": f"Bearer {server.keys['read']}"}
         async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=300) as client:

@@ -6,7 +6,6 @@ It waits first until the background has made the sums of credit of all days, and
 under all published models. `BENCHMARK_REPORTS_S` sets how many seconds the questions are asked at most.
 """
 
-import asyncio
 import datetime as dt
 import itertools
 import os
@@ -21,10 +20,9 @@ import httpx
 import orjson
 
 from benchmarks.load import SEED, Server, now, spread
-from benchmarks.measure import database_of
+from benchmarks.measure import background_done, database_of
 from benchmarks.reads import rebuild_alone
 from shared.events.codec import Record, accept, encode_record
-from shared.projection.days import EVERY_DAY
 from shared.reading.campaign_keys import MODEL_PLACES
 from shared.rules.models import MODELS
 from touchline.compose import compose
@@ -34,7 +32,6 @@ from touchline.embedded import Embedded
 DEALS = int(os.environ.get("BENCHMARK_REPORTS_DEALS", "100000"))
 ASKED_S = float(os.environ.get("BENCHMARK_REPORTS_S", "120"))
 ROUNDS_MAX = 100
-SUMMED_MAX_S = 3_600
 APPENDED = 2_000  # events at a time
 TOUCHES = 30  # of each journey
 CAMPAIGNS, ASSETS_EACH = 50, 8
@@ -166,26 +163,11 @@ async def reports(folder: Path) -> None:
         flush=True,
     )
     with Server.start(data) as server:
-        summed = await _summed(data)
+        summed = await background_done(data)
         print(f"  sums of credit made in {summed:,.0f} s, in the background", flush=True)
         headers = {"Authorization": f"Bearer {server.keys['read']}"}
         async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=600) as client:
             await _ask(client, data)
-
-
-async def _summed(data: Path) -> float:
-    """Wait until there are sums of credit of all days; how many seconds that took."""
-    connection = await asyncpg.connect(database_of(data))
-    began = now()
-    try:
-        generation = await connection.fetchval("SELECT name FROM touchline.live_generation LIMIT 1")
-        while now() - began < SUMMED_MAX_S:
-            if await connection.fetchval(f"SELECT through_day FROM {generation}.credit_days_kept LIMIT 1") == EVERY_DAY:
-                return now() - began
-            await asyncio.sleep(0.2)
-    finally:
-        await connection.close()
-    raise TimeoutError(f"the sums of credit were not made within {SUMMED_MAX_S} s")
 
 
 async def _ask(client: httpx.AsyncClient, data: Path) -> None:
