@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ import httpx
 import orjson
 
 from benchmarks.duck_reads import REPEATED
-from benchmarks.load import BATCH_EVENTS, END, SEED, Server, bodies, now, spread
+from benchmarks.load import BATCH_EVENTS, END, SEED, Server, now, spread
 from benchmarks.measure import background_done, database_of
 from shared.database import open_pool
 from shared.events.instants import BEGINNING_US, END_US, to_micros
@@ -43,7 +44,16 @@ PHASE_S = float(os.environ.get("BENCHMARK_READS_S", "60"))
 ROUNDS_MAX = 200  # of all questions; p99 then is the second worst
 REPEATED_MIN, REPEATS_S = 3, 10.0  # of a statement that takes long, no more are run
 LIVE_EVENTS_PER_S = 2_000
-CATALOG_BODIES = 100  # with which the mix begins: they register assets, as a year of traffic does not
+LIVE_DAYS = 2  # after the history, of which what arrives is, but for what is late
+OF_CATALOG = (
+    "campaign_",
+    "asset_registered",
+    "asset_associated",
+    "asset_dissociated",
+    "asset_published",
+    "asset_unpublished",
+    "workspace_",
+)
 SETTLE_S = 600.0  # for what came live to be projected
 ZONE = ZoneInfo("Europe/Oslo")  # of the workspace that the mix makes
 MONTH = (
@@ -205,7 +215,7 @@ async def _ask(client: httpx.AsyncClient, questions: dict[str, str]) -> dict[str
 async def _ask_amid(client: httpx.AsyncClient, store: Store, questions: dict[str, str]) -> dict[str, list[float]]:
     """As `_ask`, while events arrive at a steady rate."""
     asking = asyncio.create_task(_ask(client, questions))
-    live = itertools.islice(bodies(int(LIVE_EVENTS_PER_S * (PHASE_S * 3 + 60)), SEED + 1), CATALOG_BODIES, None)
+    live = _live(int(LIVE_EVENTS_PER_S * (PHASE_S * 3 + 60)))
     headers = {"Authorization": f"Bearer {store.server.keys['server']}"}
     began, sent = now(), 0
     async with (
@@ -224,6 +234,16 @@ async def _ask_amid(client: httpx.AsyncClient, store: Store, questions: dict[str
         while (await client.get("/v1/status")).json()["lag_events"]:
             await asyncio.sleep(0.2)
     return took_s
+
+
+def _live(events: int) -> Iterator[bytes]:
+    """Request bodies of about so many events of the mix, of the days after the history; the catalog stays as it is."""
+    after = (event for event in Mix(SEED + 1, events, END).history() if not event["type"].startswith(OF_CATALOG))
+    while batch := list(itertools.islice(after, BATCH_EVENTS)):
+        for event in batch:
+            before = END - dt.datetime.fromisoformat(event["occurred_at"])
+            event["occurred_at"] = (END + dt.timedelta(days=LIVE_DAYS) - before * (LIVE_DAYS / 365)).isoformat()
+        yield orjson.dumps({"events": batch})
 
 
 async def _send(client: httpx.AsyncClient, body: bytes) -> None:

@@ -173,7 +173,8 @@ def _item(row: Any, section: AssetSection, former: bool, hidden: str | None) -> 
 
 async def _touches(read: ReadRequest, rows: Sequence[Any]) -> dict[int, dict[str, int]]:
     """The touches of assets (their rows) in the range by event type, by the asset's key."""
-    histories = await asset_histories(read.snapshot, [row["asset"] for row in rows], read.range, contacts=False)
+    assets = [row["asset"] for row in rows]
+    histories = await asset_histories(read.snapshot, assets, read.range, contacts=False, by_holders=False)
     return {asset: history.touches() for asset, history in histories.items()}
 
 

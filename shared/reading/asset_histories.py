@@ -139,11 +139,14 @@ class AssetHistory:
 
 
 async def asset_histories(
-    snapshot: Snapshot, assets: Collection[int], span: TimeRange, *, contacts: bool = True, by_touches: bool = False
-) -> dict[int, AssetHistory]:
-    """What happened to assets, by key, in a range. Without `contacts` no contact is read. `by_touches`: no cells are read."""
+    snapshot: Snapshot, assets: Collection[int], span: TimeRange, *, contacts: bool = True, by_holders: bool = True,
+    by_touches: bool = False,
+) -> dict[int, AssetHistory]:  # fmt: skip
+    """What happened to assets, by key, in a range. Without `contacts` no contact is read, and without `by_holders` nothing is told of who
+    held an asset when. `by_touches`: no cells are read.
+    """
     histories: dict[int, AssetHistory] = {asset: AssetHistory() for asset in assets}
-    for row in await snapshot.fetch(HOLDERS, list(assets)):
+    for row in await snapshot.fetch(HOLDERS, list(assets) if by_holders else []):
         histories[row["asset"]].held.append(Held(row["campaign"], row["from_us"], row["to_us"]))
     days = None if by_touches else await cells_days(snapshot)
     if days is None:
