@@ -28,7 +28,7 @@ from benchmarks.load import (
     waits_s,
     write_bodies,
 )
-from shared.projection.days import EVERY_DAY
+from shared.projection.digesting import WORK
 from shared.projection.tables import projection
 
 BACKGROUND_MAX_S = 3_600
@@ -89,18 +89,18 @@ def database_of(data: Path) -> str:
 
 
 async def background_done(data: Path) -> float:
-    """Wait until the background has made all digests, and last the sums of credit, of a running server; how many seconds that took."""
+    """Wait until the background has made all digests and sums of a running server; how many seconds that took."""
     connection = await asyncpg.connect(database_of(data))
     began = now()
     try:
         generation = await connection.fetchval("SELECT name FROM touchline.live_generation LIMIT 1")
         while now() - began < BACKGROUND_MAX_S:
-            if await connection.fetchval(f"SELECT through_day FROM {generation}.credit_days_kept LIMIT 1") == EVERY_DAY:
+            if not await connection.fetch(WORK.replace("{g}", generation)):
                 return now() - began
             await asyncio.sleep(0.2)
     finally:
         await connection.close()
-    raise TimeoutError(f"digests and sums of credit were not all made within {BACKGROUND_MAX_S} s")
+    raise TimeoutError(f"digests and sums were not all made within {BACKGROUND_MAX_S} s")
 
 
 async def copy_again(connection: "asyncpg.Connection[asyncpg.Record]", folder: Path, generation: str) -> float:
