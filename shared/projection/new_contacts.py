@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from shared.projection.campaign_cells import Rows
-from shared.projection.sql import sql
+from shared.projection.sql import sql, utc_day
 from shared.projection.windows import COUNTING_STATUSES, within
 from shared.rules.pre_association import Route
 
@@ -62,7 +62,7 @@ SELECT campaign, width_bucket(created_us, $5::bigint[]) AS bucket, {_NUMBERS} FR
 # The days of UTC on which contacts were created that are new to campaigns ($2), created in [$3, $4).
 DAYS = sql(f"""
 WITH {COUNTING_WINDOW}
-SELECT DISTINCT CASE WHEN created_us >= 0 THEN created_us ELSE created_us - 86399999999 END / 86400000000 AS day FROM ({_NEW}) new
+SELECT DISTINCT {utc_day("created_us")} AS day FROM ({_NEW}) new
 """)
 
 

@@ -1,16 +1,14 @@
 """Which contacts and deals did an asset influence? They are behind the numbers of `shared.reading.asset_list`."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
-from shared.events.instants import BEGINNING_US
-from shared.projection.sql import owned, sql, sql_numbers
+from shared.projection.sql import sql, sql_numbers
 from shared.projection.windows import KEY_COLUMN, within
 from shared.reading.asset_histories import HISTORY, SPAN, influenced_between
 from shared.reading.asset_list import DEALS_MET, Seen
-from shared.reading.attribution import COUNTING_CLASSES, OWNER_OF
-from shared.reading.cells import Piece, contacts_of_a_page
+from shared.reading.attribution import OWNER_OF, touched
+from shared.reading.cells import contacts_of_a_page
 from shared.reading.keyset import Ordering
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -30,14 +28,7 @@ _BY_ROUTE = " UNION ALL ".join(
 )
 # The same of contacts ($5) alone.
 REACHED_OF = sql(f"""
-WITH span AS MATERIALIZED ({SPAN}
-), touched AS MATERIALIZED (
-    SELECT o.contact, t.* FROM unnest($5::bigint[]) c(contact)
-    JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = c.contact
-    CROSS JOIN LATERAL (
-        SELECT t.occurred_at_us, t.asset_or_page_key, t.via FROM {{g}}.touch t
-        WHERE t.ws = $1 AND t.person = o.person AND t.occurred_at_us >= $3 AND t.occurred_at_us < $4 AND {owned()}
-            AND t.type IN ({sql_numbers(INFLUENCING)}) AND t.traffic_class IN ({COUNTING_CLASSES}) OFFSET 0) t)
+WITH span AS MATERIALIZED ({SPAN}), {touched("$5", "$3", "$4")}
 SELECT contact, min(occurred_at_us) AS at_us FROM ({_BY_ROUTE}) t GROUP BY contact
 """)
 REACHED_ORDER = Ordering((("at_us", "bigint"), ("contact", "bigint")))
@@ -53,16 +44,10 @@ async def contacts_influenced(
     """
     if seen is None:
         return []
-    found = await influenced_between(snapshot, asset, span, seen)
-    if found is None:
+    pieces = await influenced_between(snapshot, asset, span, seen)
+    if pieces is None:
         rows = await snapshot.fetch(REACHED, [asset], TimeRange().from_us, TimeRange().to_us)
     else:
-        edges_us, lists = found
-        pieces = [
-            Piece(from_us, to_us, lists[n])
-            for n, (from_us, to_us) in enumerate(pairwise([BEGINNING_US, *edges_us]))
-            if n in lists
-        ]
         begin_us = span.from_us if after is None else max(span.from_us, after[0])
         page = contacts_of_a_page(pieces, begin_us, limit)
         rows = await snapshot.fetch(REACHED_OF, [asset], page.from_us, page.to_us, page.contacts)

@@ -15,7 +15,7 @@ from shared.projection.campaign_cells import ALWAYS, CONTACTS, EVERY_KIND, Found
 from shared.projection.days import Days
 from shared.projection.sql import owned, sql, sql_numbers
 from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN
-from shared.reading.cells import cells_days, first_met
+from shared.reading.cells import Piece, cells_days, first_met, pieces_of
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.rules.excluded_traffic import TrafficClass
@@ -104,7 +104,6 @@ COUNTING = sql(f"""
 SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window
 WHERE ws = $1 AND key = ANY($2::bigint[]) AND window_status IN ({COUNTING_STATUSES})
 """)
-CAMPAIGN_IDS = sql("SELECT campaign, campaign_id FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])")
 
 _WHOLLY = WindowStatus.COUNTS, None, None
 """Statuses that say only that a key set is a subject's."""
@@ -242,11 +241,10 @@ async def _key_sets(snapshot: Snapshot, spans: Mapping[int, Sequence[_Span]]) ->
 
 async def influenced_between(
     snapshot: Snapshot, asset: int, span: TimeRange, seen: tuple[int, int]
-) -> tuple[list[int], dict[int, list[bytes]]] | None:
-    """Whom an asset, by its key, influenced before the end of a range: instants in order, and between each two of them lists of contacts' keys.
+) -> list[Piece] | None:
+    """Whom an asset, by its key, influenced before the end of a range: before its beginning, and day by day, in order.
 
-    The instants are beginnings of days; list 0 is of the time before the first of them, which is the beginning of the range. `seen` are the instants of the asset's first and last touch in
-    the range. None where there are no cells.
+    `seen` are the instants of the asset's first and last touch in the range. None where there are no cells.
     """
     days = await cells_days(snapshot)
     if days is None:
@@ -257,7 +255,7 @@ async def influenced_between(
     plan.ask([(0, *one, WindowStatus.COUNTS) for one in spans[asset]], await _key_sets(snapshot, spans))
     found = Found()
     await add_planned({0: found}, snapshot, plan)
-    return edges_us, found.contacts
+    return pieces_of(found, edges_us)
 
 
 def _days_between(days: Days, span: TimeRange, seen: tuple[int, int]) -> list[int]:

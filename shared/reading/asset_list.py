@@ -11,7 +11,8 @@ from shared.events.types import AssetAssociated, CampaignDeleted
 from shared.projection.days import date_of
 from shared.projection.sql import sql
 from shared.projection.windows import KEY_COLUMN
-from shared.reading.asset_histories import CAMPAIGN_IDS, SPAN, touches_by_day
+from shared.reading.asset_histories import SPAN, touches_by_day
+from shared.reading.campaign_deals import CAMPAIGN_IDS
 from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.reading.time_range import TimeRange

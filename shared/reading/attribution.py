@@ -118,6 +118,17 @@ WITH {_WINDOWS}, visit AS ({_counting("t.session, t.session_is_new", FIRST_TOUCH
 _REACHING = f"t.type IN ({sql_numbers(INFLUENCING)})"
 
 
+def touched(contacts: str, from_us: str, to_us: str) -> str:
+    """A part of a WITH: the influencing touches of contacts between two instants that count where one of their keys does; parameters name them."""
+    return f"""touched AS MATERIALIZED (
+    SELECT o.contact, t.* FROM unnest({contacts}::bigint[]) c(contact)
+    JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = c.contact
+    CROSS JOIN LATERAL (
+        SELECT t.occurred_at_us, t.event_id, {", ".join(f"t.{column}" for column in KEY_COLUMN.values())} FROM {{g}}.touch t
+        WHERE t.ws = $1 AND t.person = o.person AND t.occurred_at_us >= {from_us} AND t.occurred_at_us < {to_us} AND {owned()}
+            AND {_REACHING} AND t.traffic_class IN ({COUNTING_CLASSES}) OFFSET 0) t)"""
+
+
 REACHED = f"""{_WINDOWS}, reached AS ({_counting("t.person, t.occurred_at_us, t.event_id", Route, _REACHING)})"""
 """Parts of a WITH: the influencing touches that count for the campaigns, at any time. A touch stands once for each route."""
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from shared.projection.days import Days
 from shared.projection.new_contacts import COUNTING_WINDOW, NEW_BY_FIRST_TOUCH, NEW_BY_LAST_TOUCH
-from shared.projection.sql import Statement, owned, sql, sql_numbers
+from shared.projection.sql import Statement, sql
 from shared.projection.windows import KEY_COLUMN, within
-from shared.reading.attribution import COUNTING_CLASSES, OWNER_OF, REACHED, in_range
+from shared.reading.attribution import OWNER_OF, REACHED, in_range, touched
 from shared.reading.campaign_deals import earning_contacts, places
 from shared.reading.campaign_keys import (
     CAMPAIGN_DEAL,
@@ -18,7 +18,6 @@ from shared.reading.cells import PageOfContacts, cells_days, contacts_of_a_page,
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
-from shared.rules.influence import INFLUENCING
 
 CONTACT_ORDER = Ordering((("b.at_us", "bigint"), ("c.name", "text"), ("b.contact", "bigint")))
 """By the instant that dates a contact, its name and its key: the columns at_us, name and contact of a row."""
@@ -88,13 +87,7 @@ _BY_ROUTE = " UNION ALL ".join(
     for route, column in KEY_COLUMN.items()
 )
 INFLUENCED_OF = _page(
-    f"""{COUNTING_WINDOW}, touched AS MATERIALIZED (
-    SELECT o.contact, t.* FROM unnest($9::bigint[]) c(contact)
-    JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = c.contact
-    CROSS JOIN LATERAL (
-        SELECT t.occurred_at_us, t.event_id, {", ".join(f"t.{column}" for column in KEY_COLUMN.values())} FROM {{g}}.touch t
-        WHERE t.ws = $1 AND t.person = o.person AND t.occurred_at_us >= $10 AND t.occurred_at_us < $11 AND {owned()}
-            AND t.type IN ({sql_numbers(INFLUENCING)}) AND t.traffic_class IN ({COUNTING_CLASSES}) OFFSET 0) t)""",
+    f"{COUNTING_WINDOW}, {touched('$9', '$10', '$11')}",
     f"""SELECT * FROM (SELECT DISTINCT ON (t.campaign, t.contact) t.campaign, t.contact, t.occurred_at_us AS at_us, t.event_id
         FROM ({_BY_ROUTE}) t ORDER BY t.campaign, t.contact, t.occurred_at_us, t.event_id) first
     WHERE {in_range("at_us")}""",

@@ -183,6 +183,12 @@ class Piece(NamedTuple):
     contacts: Sequence[bytes]
 
 
+def pieces_of(found: Found, edges_us: Sequence[int]) -> list[Piece]:
+    """Whom a subject influenced before the first of some instants and between each two of them, in order; times without anybody are left out."""
+    between = enumerate(pairwise([BEGINNING_US, *edges_us]))
+    return [Piece(from_us, to_us, found.contacts[n]) for n, (from_us, to_us) in between if n in found.contacts]
+
+
 async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges_us: tuple[int, int]) -> list[Piece]:
     """Whom a campaign, by its key, influenced before the second of two instants: day by day, in order. A day that an instant divides is two pieces.
 
@@ -199,11 +205,7 @@ async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges
         finer_us = sorted({*edges_us, *bounds})
         found = {campaign: Found()}
         await add_of_cells(found, snapshot, days, finer_us, spans)
-        pieces += [
-            Piece(from_us, to_us, found[campaign].contacts[n])
-            for n, (from_us, to_us) in enumerate(pairwise([BEGINNING_US, *finer_us]))
-            if n in found[campaign].contacts
-        ]
+        pieces += pieces_of(found[campaign], finer_us)
     return sorted(piece for piece in pieces if piece.to_us <= edges_us[1])
 
 

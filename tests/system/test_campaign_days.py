@@ -20,6 +20,10 @@ def visit(at: str, path: str, **more: str) -> dict[str, Any]:
     return {"type": "page_visited", "visitor_id": "v", "url": f"https://shop.example{path}", "occurred_at": at, **more}
 
 
+def identified(at: str) -> dict[str, Any]:
+    return {"type": "contact_identified", "visitor_id": "v", "contact": {"id": "7"}, "occurred_at": at}
+
+
 async def keep(workspace: Workspace) -> None:
     """Make all that the background makes."""
     running = workspace.running
@@ -75,12 +79,7 @@ def test_a_contact_is_new_on_the_day_of_its_creation_also_where_the_campaign_has
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        known = {
-            "type": "contact_identified",
-            "visitor_id": "v",
-            "contact": {"id": "7"},
-            "occurred_at": "2024-03-02T00:10:00Z",
-        }
+        known = identified("2024-03-02T00:10:00Z")
         await workspace.send(*CATALOG, visit("2024-03-01T23:50:00Z", "/p"), known)
         await workspace.project()
         for metric in ("new_contacts_first_touch", "new_contacts_last_touch"):
@@ -93,12 +92,7 @@ def test_a_contact_is_not_new_any_more_where_a_late_visit_of_something_else_was_
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        known = {
-            "type": "contact_identified",
-            "visitor_id": "v",
-            "contact": {"id": "7"},
-            "occurred_at": "2024-03-02T12:00:00Z",
-        }
+        known = identified("2024-03-02T12:00:00Z")
         first = "new_contacts_first_touch"
         assert await told(workspace, *CATALOG, visit("2024-03-01T10:00:00Z", "/p"), known, metric=first) == [
             [0, 1],
@@ -151,12 +145,7 @@ def test_a_page_of_sessions_has_those_whose_only_visit_is_on_a_dirty_day_after_t
 ) -> None:
     async def check() -> None:
         await told(workspace, *CATALOG, visit("2024-03-01T23:50:00Z", "/other"))
-        known = {
-            "type": "contact_identified",
-            "visitor_id": "v",
-            "contact": {"id": "7"},
-            "occurred_at": "2024-03-02T00:20:00Z",
-        }
+        known = identified("2024-03-02T00:20:00Z")
         await workspace.send(visit("2024-03-02T00:10:00Z", "/p"), known)
         await workspace.project()
         march_1 = "from=2024-03-01T00:00:00Z&to=2024-03-02T00:00:00Z"

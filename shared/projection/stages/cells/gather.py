@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.projection.pipeline import Context
-from shared.projection.sql import owned, sql, sql_numbers
+from shared.projection.sql import owned, sql, sql_numbers, utc_day
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import COUNTING_CLASSES
@@ -36,9 +36,9 @@ KEY_SETS_OF_TOUCHES = sql("""
 SELECT DISTINCT coalesce(asset_or_page_key, 0) AS asset_or_page_key, coalesce(via, 0) AS via, coalesce(utm, 0) AS utm
 FROM {g}.touch WHERE ws = $1 AND coalesce(asset_or_page_key, via, utm) IS NOT NULL
 """)
-DAYS_OF_TOUCHES = sql("""
-SELECT DISTINCT CASE WHEN occurred_at_us >= 0 THEN occurred_at_us ELSE occurred_at_us - 86399999999 END / 86400000000 AS day
-FROM {g}.touch WHERE ws = $1
+DAYS_OF_TOUCHES = sql(f"""
+SELECT DISTINCT {utc_day("occurred_at_us")} AS day
+FROM {{g}}.touch WHERE ws = $1
 """)  # days of UTC
 
 _TOUCH = "t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.count, t.session, t.session_at_us, t.session_is_new"
