@@ -23,8 +23,8 @@ AT_REST_S = 6.0
 COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
 LISTENERS = """
 SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-    AND query LIKE '%next_offset FROM touchline.log_partition'
-"""
+    AND (query LIKE 'LISTEN %' OR query LIKE '%next_offset FROM touchline.log_partition')
+"""  # by the last statement of each connection: one that has just begun to listen has not yet looked at the ends of partitions
 
 
 class AtHome(Wakeups):
