@@ -140,6 +140,15 @@ class ContactMembers(NamedTuple):
         return (named.identifier.text for named in self.named if named.identifier.is_email)
 
 
+class PassedTouches(NamedTuple):
+    """A person's touches from the place `start` among all events to `end`, exclusive: they are the contact's now, None: nobody's."""
+
+    person: int
+    start: Order
+    end: Order
+    contact: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class IdentityChanged:
     """Which identifiers are one contact now, and whose which visitor's touches are.
@@ -147,7 +156,8 @@ class IdentityChanged:
     `contacts` were derived anew; `gone` are contacts that are none any more; `unnamed` are identifiers that no event names any
     more. `regrouped` are contacts that gained or lost identifiers that were another's. `reassigned` are contacts that a
     visitor's touches passed from. `owners` has the identifier that a visitor of the batch has now, if that changed.
-    `passed` are persons whose touches may have passed to, or from, the workspace's own people.
+    `passed` are persons whose touches may have passed to, or from, the workspace's own people. `gained` are touches that were
+    nobody's and are a contact's now, `moved` those that were another contact's; neither is told for a whole history.
     """
 
     contacts: tuple[ContactMembers, ...] = ()
@@ -157,6 +167,8 @@ class IdentityChanged:
     reassigned: frozenset[int] = NO_KEYS
     owners: Mapping[int, int | None] = field(default_factory=dict)
     passed: frozenset[int] = NO_KEYS
+    gained: tuple[PassedTouches, ...] = ()
+    moved: tuple[PassedTouches, ...] = ()
 
 
 class ReclassifiedTouch(NamedTuple):
@@ -174,6 +186,11 @@ class ReclassifiedTouch(NamedTuple):
         """Its place among all events."""
         return Order(self.occurred_at_us, self.event_id)
 
+    @property
+    def place(self) -> "TouchPlace":
+        """Which touch it is."""
+        return self.person, self.occurred_at_us, self.event_id
+
 
 @dataclass(frozen=True, slots=True)
 class TrafficChanged:
@@ -182,12 +199,28 @@ class TrafficChanged:
     touches: tuple[ReclassifiedTouch, ...] = ()
 
 
+class SessionOfTouch(NamedTuple):
+    """A session: its key, when it began, and whether it is its visitor's first."""
+
+    session: int
+    session_at_us: int
+    is_new: bool
+
+
+TouchPlace = tuple[int, int, str]
+"""Which touch: its person, instant and event."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionsChanged:
-    """Persons whose stored touches may be in other sessions now. `all_persons`: those of the whole workspace."""
+    """Persons whose stored touches may be in other sessions now. `all_persons`: those of the whole workspace.
+
+    `touches` has the new session of each touch that is in another one than it was written with; not for `all_persons`.
+    """
 
     persons: frozenset[int] = NO_KEYS
     all_persons: bool = False
+    touches: Mapping[TouchPlace, SessionOfTouch] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

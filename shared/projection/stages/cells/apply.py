@@ -13,6 +13,7 @@ from operator import itemgetter
 from struct import Struct, pack
 from typing import Any
 
+from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.changes import (
     CatalogChanged,
     Change,
@@ -20,10 +21,13 @@ from shared.projection.changes import (
     ContactsChanged,
     EventsArrived,
     IdentityChanged,
+    PassedTouches,
+    SessionOfTouch,
     SessionsChanged,
     SettingsChanged,
     TouchesAdded,
     TouchesRemoved,
+    TouchPlace,
     TrafficChanged,
     VisitorsChanged,
 )
@@ -32,6 +36,7 @@ from shared.projection.pipeline import Context, Stage
 from shared.projection.rows import TouchRow
 from shared.projection.sql import sql
 from shared.projection.stages.cells.gather import (
+    COUNTED_TOUCHES,
     DAYS_OF_TOUCHES,
     DIGEST,
     DIGEST_CELLS,
@@ -39,7 +44,6 @@ from shared.projection.stages.cells.gather import (
     KEY_SETS_OF_TOUCHES,
     KEYS_OF_TOUCHES,
     KINDS_A_TYPE,
-    PERSONS_OF,
     VISIT_KINDS,
     WINDOWS_OF_CELLS,
     kept,
@@ -50,7 +54,7 @@ from shared.rules.pre_association import COUNTING_CLASSES
 
 AT_ONCE_EVENTS_MAX = 20_000  # of history are digested in the batch that finds none of it digested: some 0.3 s
 DAYS_AT_A_TIME = 92  # a partition of `touch`
-PERSONS_AT_A_TIME = 5_000
+SPANS_AT_A_TIME = 5_000
 KNOWN_KEY_SETS_MAX = 65_536  # that a projector remembers to have written; about 15 MB
 
 ADDED_COLUMNS = ("ws", "key_set", "day", "kind", "touches", "contacts", "sessions", "new_sessions")
@@ -181,9 +185,11 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     added = [(row, key_sets.of(row)) for row in changes.of(TouchesAdded).touches]
     removed = [(row, key_sets.of(row)) for row in changes.of(TouchesRemoved).touches]
     await _save_key_sets(context, key_sets.new)
-    persons = await _persons(context, changes)
-    await _mark(context, persons, removed, days, through_day)
-    await _add(context, changes, [each for each in added if each[0].person not in persons], days, through_day)
+    reclassified = {touch.place for touch in changes.of(TrafficChanged).touches}
+    written = {_place(row) for row, _ in added}
+    stored = reclassified | {place for place in changes.of(SessionsChanged).touches if place not in written}
+    await _mark(context, _spans(changes.of(IdentityChanged), stored), removed, days, through_day)
+    await _add(context, changes, [each for each in added if _place(each[0]) not in reclassified], days, through_day)
     if (new_by := changes.of(ContactsChanged).new_by) and await context.connection.fetchval(
         ANY_CAMPAIGN_KEPT, context.ws
     ):
@@ -200,14 +206,18 @@ def _concerns_all(changes: Changes) -> bool:
     return changes.of(SessionsChanged).all_persons or settings.was.urls != settings.now.urls
 
 
-async def _persons(context: Context, changes: Changes) -> set[int]:
-    """The persons of whom stored touches may be in other sessions or classes now, or other contacts'."""
-    identity = changes.of(IdentityChanged)
-    persons = {*changes.of(SessionsChanged).persons, *identity.passed, *identity.unnamed}
-    if regrouped := identity.regrouped | identity.gone:
-        rows = await context.connection.fetch(PERSONS_OF, context.ws, list(regrouped))
-        persons |= {row["person"] for row in rows}
-    return persons
+def _place(row: TouchRow) -> TouchPlace:
+    return row.person, row.occurred_at_us, row.event_id
+
+
+def _spans(identity: IdentityChanged, stored: Iterable[TouchPlace]) -> list[tuple[int, int, int]]:
+    """Which touches were digested as they are no more: by person, from an instant to another, inclusive.
+
+    They are `stored` ones, and those that have left a contact.
+    """
+    spans = {(person, at_us, at_us) for person, at_us, _ in stored}
+    spans |= {(one.person, one.start.at_us, one.end.at_us) for one in identity.moved}
+    return sorted(spans | {(person, BEGINNING_US, END_US) for person in identity.unnamed})
 
 
 _Placed = tuple[TouchRow, int | None]
@@ -215,19 +225,18 @@ _Placed = tuple[TouchRow, int | None]
 
 
 async def _mark(
-    context: Context, persons: Collection[int], removed: Iterable[_Placed], days: Days, through_day: int
+    context: Context, spans: Sequence[tuple[int, int, int]], removed: Iterable[_Placed], days: Days, through_day: int
 ) -> None:
-    """Mark the cells of these persons' touches, and of touches that are gone.
+    """Mark the cells of touches in these spans of persons' time, and of touches that are gone.
 
     Where a session began on a day before, the cell of the same key set on that day is marked too, of what is stored and of what
     was: a campaign's session is counted on the day on which it began.
     """
     cells = {(key_set, days.day_of(row.occurred_at_us)) for row, key_set in removed if key_set is not None}
-    ordered = sorted(persons)
     known = context.remembered.key_sets
-    for begin in range(0, len(ordered), PERSONS_AT_A_TIME):
-        rows = await context.connection.fetch(KEYS_OF_TOUCHES, context.ws, ordered[begin : begin + PERSONS_AT_A_TIME])
-        for *named, at_us, session_at_us in rows:
+    for begin in range(0, len(spans), SPANS_AT_A_TIME):
+        columns = map(list, zip(*spans[begin : begin + SPANS_AT_A_TIME], strict=True))
+        for *named, at_us, session_at_us in await context.connection.fetch(KEYS_OF_TOUCHES, context.ws, *columns):
             keys = (named[0], named[1], named[2])
             if keys == NO_KEYS:
                 continue
@@ -270,10 +279,14 @@ class _Kind:
 
 
 async def _add(context: Context, changes: Changes, rows: Sequence[_Placed], days: Days, through_day: int) -> None:
-    """Append what these touches add: a row for each kind of touch of a cell, the first of them with the cell's sessions."""
+    """Append what these touches add, and what stored ones add that were nobody's and are a contact's now.
+
+    It is a row for each kind of touch of a cell, the first of them with the cell's sessions.
+    """
     kinds: dict[tuple[int, int, int], _Kind] = defaultdict(_Kind)
     sessions: dict[tuple[int, int], _Sessions] = defaultdict(_Sessions)
     carried: list[tuple[Any, ...]] = []
+    derived = changes.of(SessionsChanged).touches
     counted = (row for row, _ in rows if row.traffic_class in COUNTING_CLASSES)
     intervals = await owners(context, owned_persons(changes.of(VisitorsChanged).states, counted))
     from_us = to_us = day = 0
@@ -292,19 +305,49 @@ async def _add(context: Context, changes: Changes, rows: Sequence[_Placed], days
             for begin, end, contact in owned:
                 if begin <= place < end:
                     of.contacts.add(contact)
-        if kind in VISIT_KINDS and row.session is not None:
-            assert row.session_at_us is not None
-            if row.session_at_us < from_us:
-                carried.append((context.ws, key_set, day, at_us, row.session, row.session_at_us, row.session_is_new))
+        if kind in VISIT_KINDS and (session := _session(row, derived)) is not None:
+            if session.session_at_us < from_us:
+                carried.append((context.ws, key_set, day, at_us, *session))
                 continue
             begun = sessions[key_set, day]
-            begun.all.add(row.session)
-            if row.session_is_new:
-                begun.new.add(row.session)
+            begun.all.add(session.session)
+            if session.is_new:
+                begun.new.add(session.session)
+    await _add_gained(context, kinds, changes.of(IdentityChanged).gained, days, through_day)
     await context.connection.copy("added_cell", ADDED_COLUMNS, _added(context.ws, kinds, sessions))
     await context.connection.copy("carried_visit", CARRIED_COLUMNS, carried)
     began = {(key_set, days.day_of(session_at_us)) for _, key_set, _, _, _, session_at_us, _ in carried}
     await _mark_dirty(context, began, through_day)
+
+
+def _session(row: TouchRow, derived: Mapping[TouchPlace, SessionOfTouch]) -> SessionOfTouch | None:
+    """The session of a touch that was written: the one that was derived afterwards, or else its own."""
+    if derived and (session := derived.get(_place(row))) is not None:
+        return session
+    if row.session is None:
+        return None
+    assert row.session_at_us is not None
+    return SessionOfTouch(row.session, row.session_at_us, bool(row.session_is_new))
+
+
+async def _add_gained(
+    context: Context, kinds: dict[tuple[int, int, int], _Kind], gained: Sequence[PassedTouches], days: Days, through_day: int
+) -> None:  # fmt: skip
+    """Add to each kind of a cell the contacts who own touches of it now that were nobody's. A touch that is being added may be among them."""
+    owner_of: dict[int, list[PassedTouches]] = defaultdict(list)
+    for one in gained:
+        owner_of[one.person].append(one)
+    for begin in range(0, len(gained), SPANS_AT_A_TIME):
+        spans = ((one.person, one.start.at_us, one.end.at_us) for one in gained[begin : begin + SPANS_AT_A_TIME])
+        rows = await context.connection.fetch(COUNTED_TOUCHES, context.ws, *map(list, zip(*spans, strict=True)))
+        for *named, person, at_us, event_id, kind in rows:
+            keys, day = (named[0], named[1], named[2]), days.day_of(at_us)
+            if keys == NO_KEYS or day >= through_day:
+                continue
+            key_set = context.remembered.key_sets.get(keys) or key_set_of(keys)
+            for one in owner_of[person]:
+                if one.start <= (at_us, event_id) < one.end and one.contact is not None:
+                    kinds[key_set, day, kind].contacts.add(one.contact)
 
 
 def _added(

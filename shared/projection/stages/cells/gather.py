@@ -20,14 +20,22 @@ JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[k.asset_or_page
 """SQL that joins cells `c` with the windows `w` of their keys: of every campaign for which their touches may be something."""
 
 KEPT = sql("SELECT time_zone, through_day FROM {g}.cells_kept WHERE ws = $1")
-KEYS_OF_TOUCHES = sql(f"""
-SELECT coalesce(asset_or_page_key, 0) AS asset_or_page_key, coalesce(via, 0) AS via, coalesce(utm, 0) AS utm, occurred_at_us,
-    session_at_us
-FROM {{g}}.touch WHERE ws = $1 AND person = ANY($2::bigint[]) AND traffic_class <> {TrafficClass.RETRACTED:d}
-""")  # all touches of these persons
-PERSONS_OF = sql("""
-SELECT DISTINCT person FROM {g}.identity_interval WHERE ws = $1 AND contact = ANY($2::bigint[])
-""")
+
+
+def _of_spans(columns: str, condition: str) -> str:
+    """SQL for the touches of persons ($2), each from an instant ($3) to another ($4), inclusive. OFFSET 0 has each person looked up."""
+    return f"""
+SELECT coalesce(t.asset_or_page_key, 0) AS asset_or_page_key, coalesce(t.via, 0) AS via, coalesce(t.utm, 0) AS utm, {columns}
+FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) u(person, from_us, to_us) CROSS JOIN LATERAL (
+    SELECT t.* FROM {{g}}.touch t
+    WHERE ws = $1 AND person = u.person AND occurred_at_us >= u.from_us AND occurred_at_us <= u.to_us AND {condition} OFFSET 0) t
+"""
+
+
+_KIND = f"({KINDS_A_TYPE} * type + traffic_class)::smallint"
+COUNTS = f"t.traffic_class IN ({sql_numbers(COUNTING_CLASSES)})"
+KEYS_OF_TOUCHES = sql(_of_spans("occurred_at_us, session_at_us", f"traffic_class <> {TrafficClass.RETRACTED:d}"))
+COUNTED_TOUCHES = sql(_of_spans(f"t.person, occurred_at_us, event_id, {_KIND} AS kind", COUNTS))
 OWNERS = sql("""
 SELECT person, from_us, from_event, to_us, to_event, contact FROM {g}.identity_interval
 WHERE ws = $1 AND person = ANY($2::bigint[])
@@ -83,8 +91,6 @@ _OF_CELLS = f"""
 
 
 VISIT = f"t.type = {TouchType.PAGE_VISITED:d} AND t.traffic_class IN ({sql_numbers(COUNTING_CLASSES)}) AND t.session IS NOT NULL"
-COUNTS = f"t.traffic_class IN ({sql_numbers(COUNTING_CLASSES)})"
-_KIND = f"({KINDS_A_TYPE} * type + traffic_class)::smallint"
 
 
 def _digested(touches: str) -> str:

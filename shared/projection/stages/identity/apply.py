@@ -4,8 +4,10 @@ Rules **contact** and **owner** decide. An identification that keeps the anonymo
 `identity_interval`, and no touch.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from shared.projection.changes import (
@@ -14,6 +16,7 @@ from shared.projection.changes import (
     ContactMembers,
     IdentifiersMentioned,
     IdentityChanged,
+    PassedTouches,
     SettingsChanged,
     VisitorsChanged,
 )
@@ -30,11 +33,12 @@ from shared.projection.stages.identity.gather import (
 )
 from shared.rules.contact import components
 from shared.rules.excluded_traffic import internal_contact
-from shared.rules.order import BEGINNING, END
+from shared.rules.order import BEGINNING, END, Order
 from shared.rules.owner import owned
 
 DROP_IDENTITY_INTERVAL = sql("""
-DELETE FROM {g}.identity_interval WHERE ws = $1 AND person = ANY($2::bigint[]) RETURNING contact
+DELETE FROM {g}.identity_interval WHERE ws = $1 AND person = ANY($2::bigint[])
+RETURNING person, from_us, from_event, to_us, to_event, contact
 """)
 ADD_IDENTITY_INTERVAL = sql("""
 INSERT INTO {g}.identity_interval SELECT $1, u.person, u.from_us, u.from_event, u.to_us, u.to_event, u.identifier,
@@ -42,6 +46,7 @@ INSERT INTO {g}.identity_interval SELECT $1, u.person, u.from_us, u.from_event, 
 FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::bigint[])
     u(person, from_us, from_event, to_us, to_event, identifier)
 LEFT JOIN {g}.identifier i ON i.ws = $1 AND i.identifier = u.identifier
+RETURNING person, from_us, from_event, to_us, to_event, contact
 """)
 SET_CONTACT = sql("""
 UPDATE {g}.identifier i SET contact = u.contact, joined = u.joined
@@ -51,26 +56,40 @@ WHERE i.ws = $1 AND i.identifier = u.identifier AND (i.contact, i.joined) IS DIS
 SET_OWNER = sql("""
 UPDATE {g}.identity_interval o SET contact = u.contact FROM unnest($2::bigint[], $3::bigint[]) u(identifier, contact)
 WHERE o.ws = $1 AND o.identifier = u.identifier AND o.contact <> u.contact
+RETURNING o.person, o.from_us, o.from_event, o.to_us, o.to_event, o.contact
 """)
 OWN_THEMSELVES = sql(f"""
 INSERT INTO {{g}}.identity_interval
 SELECT $1, u.identifier, {BEGINNING.at_us}, '', {END.at_us}, '', u.identifier, u.contact
 FROM unnest($2::bigint[], $3::bigint[]) u(identifier, contact)
-ON CONFLICT (ws, person, from_us, from_event) DO UPDATE SET contact = excluded.contact
-WHERE identity_interval.contact <> excluded.contact
+ON CONFLICT DO NOTHING
 """)
 DROP_IDENTIFIERS = sql("DELETE FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($2::bigint[])")
 DROP_INTERNAL = sql("DELETE FROM {g}.internal_contact WHERE ws = $1 AND contact = ANY($2::bigint[])")
 
 
+_Owners = dict[int, list[PassedTouches]]
+"""By visitor, whose its touches are from when to when."""
+
+
 @dataclass(frozen=True)
 class _Intervals:
-    """The identity intervals that were written: of which visitors, from whom they passed, and to which identifiers."""
+    """The identity intervals that were written: whose the touches of which visitors were, and are, and by which identifiers."""
 
-    visitors: frozenset[int]
-    contacts_before: frozenset[int]
-    owners: dict[int, int | None]
-    identifiers: frozenset[int]
+    was: _Owners = field(default_factory=dict)
+    now: _Owners = field(default_factory=dict)
+    owners: dict[int, int | None] = field(default_factory=dict)
+    identifiers: frozenset[int] = frozenset()
+
+    @property
+    def visitors(self) -> frozenset[int]:
+        """The visitors of whom they were derived anew."""
+        return frozenset(self.owners)
+
+    @property
+    def contacts_before(self) -> frozenset[int]:
+        """The contacts whose the touches were."""
+        return frozenset(one.contact for some in self.was.values() for one in some if one.contact is not None)
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
@@ -82,21 +101,26 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     identifiers = mentioned.identifiers | intervals.identifiers
     contacts = await contacts_at(context, domains)
     if not identifiers and not contacts:
+        gained, moved = _passed(intervals, [])
         return [
-            IdentityChanged(reassigned=intervals.contacts_before, owners=intervals.owners, passed=intervals.visitors)
-        ]
+            IdentityChanged(
+                reassigned=intervals.contacts_before, owners=intervals.owners, passed=intervals.visitors,
+                gained=gained, moved=moved,
+            )
+        ]  # fmt: skip
     grouped = await _group(context, identifiers, contacts)
     passed: set[int] = set()
     if was or context.settings.internal_domains:
         passed = await _mark_internal(context, grouped)
-    await _write(context, grouped)
+    updated = await _write(context, grouped)
+    gained, moved = ((), ()) if mentioned.whole_history else _passed(intervals, updated)
     present = [contact for contact, _ in grouped.contacts]
     keys = {contact.key for contact in present}
     regrouped = keys if mentioned.whole_history else _regrouped(grouped)
     return [
         IdentityChanged(
             tuple(present), frozenset(grouped.before - keys), frozenset(grouped.unnamed), frozenset(regrouped),
-            intervals.contacts_before, intervals.owners, intervals.visitors | passed,
+            intervals.contacts_before, intervals.owners, intervals.visitors | passed, gained, moved,
         )
     ]  # fmt: skip
 
@@ -110,18 +134,66 @@ async def _derive_intervals(context: Context, visitors: VisitorsChanged) -> _Int
         and (visitor in visitors.late or any(i != visitors.states[visitor].owner for i in of.identified_as))
     ]
     if not changed:
-        return _Intervals(frozenset(), frozenset(), {}, frozenset())
+        return _Intervals()
     told = await identifications(context, changed)
     dropped = await context.connection.fetch(DROP_IDENTITY_INTERVAL, context.ws, changed)
     found = {visitor: owned(told.get(visitor, [])) for visitor in changed}
     rows = [(visitor, *o.start, *o.end, o.identifier) for visitor, some in found.items() for o in some]
+    written = []
     if rows:
-        await context.connection.execute(ADD_IDENTITY_INTERVAL, context.ws, *map(list, zip(*rows, strict=True)))
+        written = await context.connection.fetch(ADD_IDENTITY_INTERVAL, context.ws, *map(list, zip(*rows, strict=True)))
     return _Intervals(
-        frozenset(changed), frozenset(row["contact"] for row in dropped),
+        _by_person(dropped), _by_person(written),
         {visitor: some[-1].identifier if some else None for visitor, some in found.items()},
         frozenset(o.identifier for some in found.values() for o in some),
     )  # fmt: skip
+
+
+def _by_person(rows: Iterable[Any]) -> _Owners:
+    out: _Owners = defaultdict(list)
+    for row in rows:
+        one = _owned(row)
+        out[one.person].append(one)
+    return out
+
+
+def _owned(row: Any) -> PassedTouches:
+    start, end = Order(row["from_us"], row["from_event"]), Order(row["to_us"], row["to_event"])
+    return PassedTouches(row["person"], start, end, row["contact"])
+
+
+def _passed(
+    intervals: _Intervals, updated: Iterable[Any]
+) -> tuple[tuple[PassedTouches, ...], tuple[PassedTouches, ...]]:
+    """The touches that nobody owned before, and those that another contact did. `updated` are rows of `identity_interval` that are
+    another contact's now, written after the intervals.
+    """
+    gained: list[PassedTouches] = []
+    moved: list[PassedTouches] = []
+    now = {(one.person, one.start): one for some in intervals.now.values() for one in some}
+    for one in map(_owned, updated):
+        if one.person in intervals.visitors:
+            now[one.person, one.start] = one
+        else:
+            moved.append(one)
+    for visitor in intervals.visitors:
+        was = intervals.was.get(visitor, [])
+        for one, before in _differences(visitor, was, [now[visitor, o.start] for o in intervals.now.get(visitor, [])]):
+            (gained if before is None else moved).append(one)
+    return tuple(gained), tuple(moved)
+
+
+def _differences(
+    person: int, was: Sequence[PassedTouches], now: Sequence[PassedTouches]
+) -> Iterator[tuple[PassedTouches, int | None]]:
+    """Where the owner is another now than it was, each with whose the touches were."""
+    bounds = sorted({at for one in (*was, *now) for at in (one.start, one.end)})
+    for start, end in pairwise(bounds):
+        before, after = (
+            next((one.contact for one in some if one.start <= start < one.end), None) for some in (was, now)
+        )
+        if before != after:
+            yield PassedTouches(person, start, end, after), before
 
 
 @dataclass(frozen=True)
@@ -183,7 +255,8 @@ async def _mark_internal(context: Context, grouped: _Grouped) -> set[int]:
     return {row["person"] for row in persons} | set(changed)
 
 
-async def _write(context: Context, grouped: _Grouped) -> None:
+async def _write(context: Context, grouped: _Grouped) -> list[Any]:
+    """Write who is whom; answers the rows of `identity_interval` that are another contact's than they were."""
     connection, ws = context.connection, context.ws
     if grouped.unnamed:
         await connection.execute(DROP_IDENTIFIERS, ws, grouped.unnamed)
@@ -191,11 +264,13 @@ async def _write(context: Context, grouped: _Grouped) -> None:
     members = [
         (row["identifier"], contact.key, len(row["linked"])) for contact, rows in grouped.contacts for row in rows
     ]
-    if members:
-        identifiers, contacts, joined = map(list, zip(*members, strict=True))
-        await connection.execute(SET_CONTACT, ws, identifiers, contacts, joined)
-        await connection.execute(SET_OWNER, ws, identifiers, contacts)
-        await connection.execute(OWN_THEMSELVES, ws, identifiers, contacts)
+    if not members:
+        return []
+    identifiers, contacts, joined = map(list, zip(*members, strict=True))
+    await connection.execute(SET_CONTACT, ws, identifiers, contacts, joined)
+    updated = await connection.fetch(SET_OWNER, ws, identifiers, contacts)
+    await connection.execute(OWN_THEMSELVES, ws, identifiers, contacts)
+    return updated
 
 
 STAGE = Stage(

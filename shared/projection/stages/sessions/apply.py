@@ -12,8 +12,10 @@ from shared.projection.changes import (
     Changes,
     IdentityChanged,
     ReclassifiedTouch,
+    SessionOfTouch,
     SessionsChanged,
     SettingsChanged,
+    TouchPlace,
     TrafficChanged,
     VisitorsChanged,
 )
@@ -60,7 +62,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     await _sessions_alone(context, reclassified)
     unknown = [visitor for visitor in spans if visitor not in states]
     states |= await _states(context, unknown)
-    await rederive(context, [Rederivation(v, *span) for v, span in spans.items() if v in states], states)
+    touches = await rederive(context, [Rederivation(v, *span) for v, span in spans.items() if v in states], states)
     await _forget_empty(context, visitors, states)
     await save(context, states.items())
     all_persons = settings is not None and (
@@ -70,7 +72,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if all_persons:
         await rederive_all(context)
     persons = visitors.late | {touch.person for touch in reclassified}
-    return [SessionsChanged(persons, all_persons)] if persons or all_persons else []
+    return [SessionsChanged(persons, all_persons, touches)] if persons or all_persons else []
 
 
 def _spans(visitors: VisitorsChanged, reclassified: Iterable[ReclassifiedTouch]) -> dict[int, tuple[Order, Order]]:
@@ -163,10 +165,12 @@ class Rederivation:
         return self.point > self.last and self.session.key == session_key(row["event_id"])
 
 
-async def rederive(context: Context, jobs: list[Rederivation], states: dict[int, VisitorState]) -> None:
-    """Carry out re-derivations, all of them together, a chunk of events at a time."""
+async def rederive(
+    context: Context, jobs: list[Rederivation], states: dict[int, VisitorState]
+) -> dict[TouchPlace, SessionOfTouch]:
+    """Carry out re-derivations, all of them together, a chunk of events at a time; answers the touches that are in another session now."""
     if not jobs:
-        return
+        return {}
     places = [(n, job.visitor, *job.first) for n, job in enumerate(jobs)]
     for row in await context.connection.fetch(SESSIONS_BEFORE, context.ws, *map(list, zip(*places, strict=True))):
         jobs[row["n"]].begin_with(row)
@@ -185,8 +189,10 @@ async def rederive(context: Context, jobs: list[Rederivation], states: dict[int,
                 states[job.visitor].session = job.session
                 open_jobs.discard(n)
         chunk = CHUNK_TOUCHES
-    if changes := [change for job in jobs for change in job.changes]:
+    changes = [change for job in jobs for change in job.changes]
+    if changes:
         await context.connection.execute(SET_SESSIONS, context.ws, *map(list, zip(*changes, strict=True)))
+    return {change[:3]: SessionOfTouch(*change[3:]) for change in changes}
 
 
 async def rederive_all(context: Context) -> None:
