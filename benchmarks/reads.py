@@ -44,6 +44,7 @@ PHASE_S = float(os.environ.get("BENCHMARK_READS_S", "60"))
 ROUNDS_MAX = 200  # of all questions; p99 then is the second worst
 REPEATED_MIN, REPEATS_S = 3, 10.0  # of a statement that takes long, no more are run
 LIVE_EVENTS_PER_S = 2_000
+ADDRESSES_IN_BYTES = 20_000_000  # of the end of the history: some 10,000 people whom it knows
 LIVE_DAYS = 2  # after the history, of which what arrives is, but for what is late
 OF_CATALOG = (
     "campaign_",
@@ -126,7 +127,7 @@ async def _measure(folder: Path, events: int) -> None:
             await _statements(store)
             _duckdb(store, file, folder)
             print(f"  at {LIVE_EVENTS_PER_S:,} events/s, as they arrive:")
-            _print("live", await _ask_amid(client, store, questions))
+            _print("live", await _ask_amid(client, store, file, questions))
         await _bytes(store)
 
 
@@ -212,10 +213,12 @@ async def _ask(client: httpx.AsyncClient, questions: dict[str, str]) -> dict[str
     return took_s
 
 
-async def _ask_amid(client: httpx.AsyncClient, store: Store, questions: dict[str, str]) -> dict[str, list[float]]:
+async def _ask_amid(
+    client: httpx.AsyncClient, store: Store, file: Path, questions: dict[str, str]
+) -> dict[str, list[float]]:
     """As `_ask`, while events arrive at a steady rate."""
     asking = asyncio.create_task(_ask(client, questions))
-    live = _live(int(LIVE_EVENTS_PER_S * (PHASE_S * 3 + 60)))
+    live = _live(int(LIVE_EVENTS_PER_S * (PHASE_S * 3 + 60)), file)
     headers = {"Authorization": f"Bearer {store.server.keys['server']}"}
     began, sent = now(), 0
     async with (
@@ -236,14 +239,33 @@ async def _ask_amid(client: httpx.AsyncClient, store: Store, questions: dict[str
     return took_s
 
 
-def _live(events: int) -> Iterator[bytes]:
-    """Request bodies of about so many events of the mix, of the days after the history; the catalog stays as it is."""
+def _live(events: int, history: Path) -> Iterator[bytes]:
+    """Request bodies of about so many events of the mix, of the days after the history; the catalog stays as it is.
+
+    Half of the people who are told of by an address are some whom the history knows, the others are new.
+    """
     after = (event for event in Mix(SEED + 1, events, END).history() if not event["type"].startswith(OF_CATALOG))
+    known = itertools.cycle(_addresses(history))
+    called: dict[str, str] = {}
     while batch := list(itertools.islice(after, BATCH_EVENTS)):
         for event in batch:
             before = END - dt.datetime.fromisoformat(event["occurred_at"])
             event["occurred_at"] = (END + dt.timedelta(days=LIVE_DAYS) - before * (LIVE_DAYS / 365)).isoformat()
+            for contact in (*(event.get(name) for name in ("contact", "into")), *event.get("contacts", ())):
+                if contact and (email := contact.get("email")):
+                    contact["email"] = called.setdefault(email, email if len(called) % 2 else next(known))
+                if contact and "id" in contact:  # the history has people of the same numbers
+                    contact["id"] = f"live-{contact['id']}"
         yield orjson.dumps({"events": batch})
+
+
+def _addresses(history: Path) -> list[str]:
+    """The e-mail addresses in the last events of a file, without duplicates."""
+    with history.open("rb") as file:
+        file.seek(max(0, history.stat().st_size - ADDRESSES_IN_BYTES))
+        lines = file.read().splitlines()[1:]
+    contacts = (orjson.loads(line).get("contact") for line in lines)
+    return list(dict.fromkeys(contact["email"] for contact in contacts if contact and "email" in contact))
 
 
 async def _send(client: httpx.AsyncClient, body: bytes) -> None:
