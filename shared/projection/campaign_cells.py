@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.days import EVERY_DAY, NO_DAY, Days, month_of, next_month
+from shared.projection.renamed import RENAMED, Renamed
 from shared.projection.sql import Connection, Statement, owned, sql, sql_numbers
 from shared.projection.stages.cells.gather import COUNTS, INFLUENCING_KINDS, KINDS_A_TYPE, VISIT
 from shared.rules.excluded_traffic import TrafficClass
@@ -278,7 +279,12 @@ async def plan_of(
     `lists` says which lists are asked for of key sets that are so to a subject.
     """
     dirty, stale = await _by_key_set(store, DIRTY), await _by_key_set(store, STALE)
-    return Plan(days, edges_us, asked, dirty, stale, lists)
+    return Plan(days, edges_us, asked, dirty, stale, lists, await renamed_of(store))
+
+
+async def renamed_of(store: Rows) -> Renamed:
+    """Which contacts lists of a workspace may name by a former key."""
+    return Renamed({row["was"]: row["contact"] for row in await store.fetch(RENAMED)})
 
 
 async def add_planned(found: Mapping[int, Found], store: Rows, plan: "Plan") -> None:
@@ -293,7 +299,7 @@ async def add_planned(found: Mapping[int, Found], store: Rows, plan: "Plan") -> 
     if questions.carried:
         bounds = edges_us[0], edges_us[-1], list(edges_us)
         carried = await store.fetch(CARRIED, *members, *_columns(questions.carried), *bounds)
-    _collect(found, plan.groups, len(edges_us) - 1, rows, carried)
+    _collect(found, plan, rows, carried)
 
 
 async def _by_key_set(store: Rows, statement: Statement) -> dict[int, list[int]]:
@@ -399,13 +405,18 @@ class Plan:
 
     def __init__(
         self, days: Days, edges_us: Sequence[int], times: Mapping[int, Spans], dirty: Mapping[int, list[int]],
-        stale: Mapping[int, list[int]], lists: Callable[[Statuses], int],
+        stale: Mapping[int, list[int]], lists: Callable[[Statuses], int], renamed: Renamed,
     ) -> None:  # fmt: skip
-        self._times, self._lists = times, lists
+        self._times, self._lists, self.renamed = times, lists, renamed
         self.groups: list[tuple[int, Statuses]] = []
         self.asked = _Asked()
         self.days, self.edges_us = days, edges_us
         self._dirty, self._stale = dirty, stale
+        states: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+        self._states = {
+            key_set: states.setdefault((tuple(dirty.get(key_set, ())), tuple(stale.get(key_set, ()))), len(states))
+            for key_set in dirty.keys() | stale.keys()
+        }  # key sets with the same number have the same dirty days and stale months
         self._from_us, self._to_us = edges_us[0], edges_us[-1]
         inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
         self._cut = sorted(divided_days(days, edges_us))
@@ -414,7 +425,7 @@ class Plan:
         )
         self._patterns: dict[Any, int] = {}
         self._numbers: dict[tuple[int, Statuses], int] = {}
-        self._by_day: dict[tuple[int, int], tuple[list[tuple[int, int, int]], list[tuple[int, int]]]] = {}
+        self._by_day: dict[tuple[int | None, int, int], tuple[list[tuple[int, int, int]], list[tuple[int, int]]]] = {}
 
     def ask(self, windows: Sequence[Any], key_sets: Sequence[Any]) -> None:
         """Ask for all stretches of all key sets of subjects, by their windows: rows with subject, route, key, from, to and window status.
@@ -427,7 +438,6 @@ class Plan:
         of_key = {rk: {c: tuple(sorted(p)) for c, p in of.items()} for rk, of in pieces.items()}
         members = self.asked.members
         nothing: dict[int, Pieces] = {}
-        own = self._dirty.keys() | self._stale.keys()
         patterns = self._patterns
         for key_set, asset, via, utm in key_sets:
             by_asset = of_key.get((Route.ASSET, asset), nothing)
@@ -435,7 +445,7 @@ class Plan:
             by_utm = of_key.get((Route.UTM, utm), nothing)
             for campaign in by_asset.keys() | by_via.keys() | by_utm.keys():
                 routes = by_asset.get(campaign), by_via.get(campaign), by_utm.get(campaign)
-                name = (campaign, *map(id, routes), key_set if key_set in own else None)
+                name = (campaign, *map(id, routes), self._states.get(key_set))
                 pattern = patterns.get(name)
                 if pattern is None:
                     pattern = patterns[name] = len(patterns)
@@ -445,8 +455,7 @@ class Plan:
 
     def ask_stretches(self, subject: int, key_set: int, some: tuple[Stretch, ...]) -> None:
         """Ask for stretches of a key set."""
-        own = key_set in self._dirty or key_set in self._stale
-        name = subject, some, key_set if own else None
+        name = subject, some, self._states.get(key_set)
         pattern = self._patterns.get(name)
         if pattern is None:
             pattern = self._patterns[name] = len(self._patterns)
@@ -498,11 +507,11 @@ class Plan:
         self, key_set: int, from_us: int, to_us: int
     ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
         """A time by cells (source, from day, to day) and by parts that are read raw (from, to)."""
-        if key_set in self._dirty or key_set in self._stale:
-            return self._divide(from_us, to_us, self._dirty.get(key_set, ()), self._stale.get(key_set, ()))
-        found = self._by_day.get((from_us, to_us))
+        name = self._states.get(key_set), from_us, to_us
+        found = self._by_day.get(name)
         if found is None:
-            found = self._by_day[from_us, to_us] = self._divide(from_us, to_us, (), ())
+            of_set = self._dirty.get(key_set, ()), self._stale.get(key_set, ())
+            found = self._by_day[name] = self._divide(from_us, to_us, *of_set)
         return found
 
     def _divide(
@@ -555,18 +564,16 @@ def _between(ordered: Sequence[int], first: int, last: int) -> Sequence[int]:
     return ordered[bisect_left(ordered, first) : bisect_left(ordered, last)]
 
 
-def _collect(
-    found: Mapping[int, Found], groups: Sequence[tuple[int, Statuses]], buckets: int, rows: Iterable[Any],
-    carried: Iterable[Any],
-) -> None:  # fmt: skip
+def _collect(found: Mapping[int, Found], plan: "Plan", rows: Iterable[Any], carried: Iterable[Any]) -> None:
     """Sort the rows of the statements by subject and bucket."""
+    groups, buckets = plan.groups, len(plan.edges_us) - 1
     for n, bucket, kind, number, contacts, sessions, new_sessions in rows:
         subject, statuses = groups[n]
         of = found[subject]
         if kind is None:
             of.add_lists(bucket, sessions, new_sessions)
             continue
-        of.add_contacts(bucket, kind, contacts)
+        of.add_contacts(bucket, kind, contacts and plan.renamed(contacts))
         if number is not None and 1 <= bucket <= buckets:
             of.touches[bucket][statuses, kind] += number
     for n, bucket, session, is_new in carried:

@@ -141,11 +141,12 @@ class ContactMembers(NamedTuple):
 
 
 class PassedTouches(NamedTuple):
-    """A person's touches from the place `start` among all events to `end`, exclusive: they are the contact's now, None: nobody's."""
+    """A person's touches from the place `start` among all events to `end`, exclusive: whose they were, and are now. None is nobody."""
 
     person: int
     start: Order
     end: Order
+    was: int | None
     contact: int | None
 
 

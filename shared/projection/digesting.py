@@ -1,8 +1,8 @@
 """How are cells kept in order, between the live batches? One small step after another, each a transaction of its own.
 
 A step digests dirty cells again from the touches, puts what batches have added into day cells, makes month cells and days of
-campaigns of day cells, adds up the credit of days, or digests the next days of a workspace that has no cells yet. No step changes what a
-read answers: until it is done, a read takes the touches, the cells, or what was added.
+campaigns of day cells, writes the present keys of merged contacts into lists, adds up the credit of days, or digests the next days of a
+workspace that has no cells yet. No step changes what a read answers: until it is done, a read takes the touches, the cells, or what was added.
 
 A step holds the partition's row of `progress`, so no batch is projected meanwhile, in whatever process.
 """
@@ -16,6 +16,7 @@ from shared.projection.credit_days import WORK as SUMS_TO_MAKE
 from shared.projection.credit_days import make_sums
 from shared.projection.days import EVERY_DAY
 from shared.projection.pipeline import Context
+from shared.projection.renaming import write_renamed
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.cells.apply import (
     KEEP,
@@ -39,6 +40,7 @@ WHERE EXISTS (SELECT FROM {{g}}.dirty_cell c WHERE c.ws = r.ws) OR EXISTS (SELEC
     OR EXISTS (SELECT FROM {{g}}.stale_campaign_day c WHERE c.ws = r.ws)
     OR EXISTS (SELECT FROM {{g}}.campaign c WHERE c.ws = r.ws AND NOT EXISTS (
         SELECT FROM {{g}}.campaign_kept k WHERE k.ws = r.ws AND k.campaign = c.campaign AND k.through_day = {EVERY_DAY}))
+    OR EXISTS (SELECT FROM {{g}}.renamed_contact c WHERE c.ws = r.ws)
     OR {SUMS_TO_MAKE}
 """)
 KEPT = sql("""
@@ -86,7 +88,10 @@ class Digester:
                 await make_months(context, stale)
                 return True
             return unions and (
-                await make_stale_days(context) or await make_next_days(context) or await make_sums(context)
+                await make_stale_days(context)
+                or await make_next_days(context)
+                or await write_renamed(context)
+                or await make_sums(context)
             )
 
     async def _some(self, connection: Connection, statement: Any, ws: int, limit: int) -> list[tuple[int, int]]:

@@ -24,10 +24,12 @@ from shared.projection.campaign_cells import (
     add_of_cells,
     divided_days,
     first_whole,
+    renamed_of,
     spans_of_days,
     statuses_of,
 )
 from shared.projection.days import EVERY_DAY, Days, days_of
+from shared.projection.renamed import Renamed
 from shared.projection.sql import sql
 from shared.projection.stages.cells.gather import KEPT, WINDOWS_OF_CELLS
 from shared.reading.snapshot import Snapshot
@@ -103,6 +105,7 @@ class DaysRead(NamedTuple):
 
     `through` has by campaign before which day it has days of its own; campaigns without any are absent. `pending` are days of campaigns
     that wait to be made again, `cut` the days that an instant divides, and `last` the first day that begins after the last instant.
+    `renamed` puts the keys of now in lists of contacts.
     """
 
     days: Days
@@ -111,6 +114,7 @@ class DaysRead(NamedTuple):
     pending: Sequence[tuple[int, int]]
     cut: frozenset[int]
     last: int
+    renamed: Renamed
 
     def arguments(self) -> list[Any]:
         """The arguments of `WHOLE_DAYS`."""
@@ -145,7 +149,7 @@ async def days_read(snapshot: Snapshot, days: Days, campaigns: Collection[int], 
         for campaign, day in await snapshot.fetch(PENDING, list(through))
         if day < min(last, through[campaign]) and day not in cut
     ]
-    return DaysRead(days, edges_us, through, pending, cut, last)
+    return DaysRead(days, edges_us, through, pending, cut, last, await renamed_of(snapshot))
 
 
 async def campaign_cells(
@@ -199,7 +203,7 @@ async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges
     if not read.through:
         spans = {campaign: ALWAYS}
     for day, contacts in await snapshot.fetch(CONTACTS_OF_DAYS, *read.arguments()):
-        pieces.append(Piece(days.start_us(day), days.start_us(day + 1), [contacts]))
+        pieces.append(Piece(days.start_us(day), days.start_us(day + 1), [read.renamed(contacts)]))
     if spans:
         bounds = {at_us for span in spans[campaign] for at_us in _day_bounds(days, span)}
         finer_us = sorted({*edges_us, *bounds})
@@ -235,7 +239,7 @@ async def _add_of_days(
         if kind is not None:
             found[campaign].touches[bucket][statuses_of(status), kind] += number
             continue
-        found[campaign].add_lists(bucket, None, None, contacts)
+        found[campaign].add_lists(bucket, None, None, contacts and read.renamed(contacts))
         if bucket > 0:
             sessions[campaign, bucket].all += begun
             sessions[campaign, bucket].new += new

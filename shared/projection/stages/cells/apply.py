@@ -87,6 +87,11 @@ KEEP = sql("""
 INSERT INTO {g}.cells_kept VALUES ($1, $2, $3)
 ON CONFLICT (ws) DO UPDATE SET time_zone = excluded.time_zone, through_day = excluded.through_day
 """)
+RENAME_AGAIN = sql("""
+UPDATE {g}.renamed_contact r SET contact = u.contact FROM unnest($2::bigint[], $3::bigint[]) u(was, contact)
+WHERE r.ws = $1 AND r.contact = u.was
+""")
+UNNAME = sql("DELETE FROM {g}.renamed_contact WHERE ws = $1 AND was = ANY($2::bigint[]) RETURNING persons")
 MARK = sql("""
 INSERT INTO {g}.dirty_cell SELECT $1, * FROM unnest($2::bigint[], $3::int[]) ON CONFLICT DO NOTHING
 """)
@@ -97,7 +102,7 @@ FORGET = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1")
     for table in (
         "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "campaign_day", "stale_campaign_day",
-        "campaign_kept",
+        "campaign_kept", "renamed_contact",
     )
 ]  # fmt: skip
 
@@ -188,7 +193,11 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     reclassified = {touch.place for touch in changes.of(TrafficChanged).touches}
     written = {_place(row) for row, _ in added}
     stored = reclassified | {place for place in changes.of(SessionsChanged).touches if place not in written}
-    await _mark(context, _spans(changes.of(IdentityChanged), stored), removed, days, through_day)
+    identity = changes.of(IdentityChanged)
+    renamed = _renamed(identity)
+    spans = _spans(identity, stored, renamed) + await _named_again(context, identity)
+    await _rename(context, identity, renamed)
+    await _mark(context, spans, removed, days, through_day)
     await _add(context, changes, [each for each in added if _place(each[0]) not in reclassified], days, through_day)
     if (new_by := changes.of(ContactsChanged).new_by) and await context.connection.fetchval(
         ANY_CAMPAIGN_KEPT, context.ws
@@ -210,29 +219,71 @@ def _place(row: TouchRow) -> TouchPlace:
     return row.person, row.occurred_at_us, row.event_id
 
 
-def _spans(identity: IdentityChanged, stored: Iterable[TouchPlace]) -> list[tuple[int, int, int]]:
-    """Which touches were digested as they are no more: by person, from an instant to another, inclusive.
+Spans = list[tuple[int, int, int]]
+"""Times of persons, from an instant to another, inclusive."""
 
-    They are `stored` ones, and those that have left a contact.
-    """
+
+def _spans(identity: IdentityChanged, stored: Iterable[TouchPlace], renamed: Mapping[int, int]) -> Spans:
+    """Which touches were digested as they are no more: `stored` ones, and those that have left a contact that is not renamed."""
     spans = {(person, at_us, at_us) for person, at_us, _ in stored}
-    spans |= {(one.person, one.start.at_us, one.end.at_us) for one in identity.moved}
+    spans |= {(one.person, one.start.at_us, one.end.at_us) for one in identity.moved if one.was not in renamed}
     return sorted(spans | {(person, BEGINNING_US, END_US) for person in identity.unnamed})
+
+
+def _renamed(identity: IdentityChanged) -> dict[int, int]:
+    """The contacts that are gone and of which all touches are one other's now, by their former key."""
+    now: dict[int, set[int | None]] = defaultdict(set)
+    for one in identity.moved:
+        if one.was is not None and one.was in identity.gone:
+            now[one.was].add(one.contact)
+    return {was: key for was, some in now.items() if len(some) == 1 and (key := next(iter(some))) is not None}
+
+
+async def _rename(context: Context, identity: IdentityChanged, renamed: Mapping[int, int]) -> None:
+    """Note which contacts are others now, so that no cell has to be digested again that lists them."""
+    if not renamed:
+        return
+    persons: dict[int, set[int]] = defaultdict(set)
+    for one in identity.moved:
+        if one.was is not None and one.was in renamed:
+            persons[one.was].add(one.person)
+    was, now = list(renamed), list(renamed.values())
+    await context.connection.execute(RENAME_AGAIN, context.ws, was, now)
+    rows = [(context.ws, key, renamed[key], sorted(persons[key])) for key in was]
+    await context.connection.copy("renamed_contact", ("ws", "was", "contact", "persons"), rows)
+
+
+async def _named_again(context: Context, identity: IdentityChanged) -> Spans:
+    """The touches of contacts that lists may name by a key which is another contact's again, since a merge was taken back."""
+    if not identity.contacts:
+        return []
+    keys = [contact.key for contact in identity.contacts]
+    rows = await context.connection.fetch(UNNAME, context.ws, keys)
+    return sorted({(person, BEGINNING_US, END_US) for row in rows for person in row["persons"]})
 
 
 _Placed = tuple[TouchRow, int | None]
 """A touch and the number of its key set."""
 
 
-async def _mark(
-    context: Context, spans: Sequence[tuple[int, int, int]], removed: Iterable[_Placed], days: Days, through_day: int
-) -> None:
+async def _mark(context: Context, spans: Spans, removed: Iterable[_Placed], days: Days, through_day: int) -> None:
     """Mark the cells of touches in these spans of persons' time, and of touches that are gone.
 
     Where a session began on a day before, the cell of the same key set on that day is marked too, of what is stored and of what
     was: a campaign's session is counted on the day on which it began.
     """
     cells = {(key_set, days.day_of(row.occurred_at_us)) for row, key_set in removed if key_set is not None}
+    cells |= await cells_of_touches(context, spans, days)
+    if not cells:
+        return
+    carried = await context.connection.fetch(OF_CARRIED, context.ws, *_columns(cells))
+    cells |= {(row["key_set"], days.day_of(row["session_at_us"])) for row in carried}
+    await _mark_dirty(context, cells, through_day)
+
+
+async def cells_of_touches(context: Context, spans: Spans, days: Days) -> set[tuple[int, int]]:
+    """The cells of touches in spans of persons' time, and those of the days on which their sessions began: by key set and day."""
+    cells: set[tuple[int, int]] = set()
     known = context.remembered.key_sets
     for begin in range(0, len(spans), SPANS_AT_A_TIME):
         columns = map(list, zip(*spans[begin : begin + SPANS_AT_A_TIME], strict=True))
@@ -244,11 +295,7 @@ async def _mark(
             cells.add((key_set, days.day_of(at_us)))
             if session_at_us is not None:
                 cells.add((key_set, days.day_of(session_at_us)))
-    if not cells:
-        return
-    carried = await context.connection.fetch(OF_CARRIED, context.ws, *_columns(cells))
-    cells |= {(row["key_set"], days.day_of(row["session_at_us"])) for row in carried}
-    await _mark_dirty(context, cells, through_day)
+    return cells
 
 
 async def _mark_dirty(context: Context, cells: Iterable[tuple[int, int]], through_day: int) -> None:
@@ -514,7 +561,7 @@ STAGE = Stage(
     tells=(), package=__package__,
     owns=(
         "key_set", "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "cells_kept",
-        "campaign_day", "stale_campaign_day", "campaign_kept",
+        "campaign_day", "stale_campaign_day", "campaign_kept", "renamed_contact",
     ),
     reads=("touch", "identity_interval", "event_index", "attribution_window", "contact", "conversion_touch"),
 )  # fmt: skip

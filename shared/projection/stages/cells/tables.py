@@ -145,11 +145,20 @@ campaign_kept = sa.Table(
     comment="the campaigns that have days of their own",
 )  # fmt: skip
 
+renamed_contact = sa.Table(
+    "renamed_contact", projection, workspace_column(),
+    key_column("was", primary_key=True),
+    key_column("contact", nullable=False),
+    sa.Column("persons", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="whose touches were that contact's: their cells may list it"),
+    sa.Index("renamed_contact_now", "ws", "contact"),
+    comment="contacts that are another one as a whole now; lists of contacts may name them still",
+)  # fmt: skip
+
 CELL_TABLES = tuple(
     table.name
     for table in (
         key_set, day_cell, month_cell, added_cell, dirty_cell, stale_month, carried_visit, cells_kept,
-        campaign_day, stale_campaign_day, campaign_kept,
+        campaign_day, stale_campaign_day, campaign_kept, renamed_contact,
     )
 )  # fmt: skip
 """They say again what `touch` and `identity_interval` say; which rows say it depends on how the events came."""

@@ -5,10 +5,10 @@ Rules **contact** and **owner** decide. An identification that keeps the anonymo
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.projection.changes import (
     Change,
@@ -56,7 +56,7 @@ WHERE i.ws = $1 AND i.identifier = u.identifier AND (i.contact, i.joined) IS DIS
 SET_OWNER = sql("""
 UPDATE {g}.identity_interval o SET contact = u.contact FROM unnest($2::bigint[], $3::bigint[]) u(identifier, contact)
 WHERE o.ws = $1 AND o.identifier = u.identifier AND o.contact <> u.contact
-RETURNING o.person, o.from_us, o.from_event, o.to_us, o.to_event, o.contact
+RETURNING o.person, o.from_us, o.from_event, o.to_us, o.to_event, o.contact, o.identifier
 """)
 OWN_THEMSELVES = sql(f"""
 INSERT INTO {{g}}.identity_interval
@@ -68,16 +68,24 @@ DROP_IDENTIFIERS = sql("DELETE FROM {g}.identifier WHERE ws = $1 AND identifier 
 DROP_INTERNAL = sql("DELETE FROM {g}.internal_contact WHERE ws = $1 AND contact = ANY($2::bigint[])")
 
 
-_Owners = dict[int, list[PassedTouches]]
-"""By visitor, whose its touches are from when to when."""
+class _Interval(NamedTuple):
+    """Whose a person's touches are, from one place among all events to another."""
+
+    person: int
+    start: Order
+    end: Order
+    contact: int
+
+
+_ByPerson = dict[int, list[_Interval]]
 
 
 @dataclass(frozen=True)
 class _Intervals:
     """The identity intervals that were written: whose the touches of which visitors were, and are, and by which identifiers."""
 
-    was: _Owners = field(default_factory=dict)
-    now: _Owners = field(default_factory=dict)
+    was: _ByPerson = field(default_factory=dict)
+    now: _ByPerson = field(default_factory=dict)
     owners: dict[int, int | None] = field(default_factory=dict)
     identifiers: frozenset[int] = frozenset()
 
@@ -89,7 +97,7 @@ class _Intervals:
     @property
     def contacts_before(self) -> frozenset[int]:
         """The contacts whose the touches were."""
-        return frozenset(one.contact for some in self.was.values() for one in some if one.contact is not None)
+        return frozenset(one.contact for some in self.was.values() for one in some)
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
@@ -101,7 +109,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     identifiers = mentioned.identifiers | intervals.identifiers
     contacts = await contacts_at(context, domains)
     if not identifiers and not contacts:
-        gained, moved = _passed(intervals, [])
+        gained, moved = _passed(intervals, [], {})
         return [
             IdentityChanged(
                 reassigned=intervals.contacts_before, owners=intervals.owners, passed=intervals.visitors,
@@ -113,7 +121,8 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if was or context.settings.internal_domains:
         passed = await _mark_internal(context, grouped)
     updated = await _write(context, grouped)
-    gained, moved = ((), ()) if mentioned.whole_history else _passed(intervals, updated)
+    before = {row["identifier"]: row["contact"] for _, rows in grouped.contacts for row in rows}
+    gained, moved = ((), ()) if mentioned.whole_history else _passed(intervals, updated, before)
     present = [contact for contact, _ in grouped.contacts]
     keys = {contact.key for contact in present}
     regrouped = keys if mentioned.whole_history else _regrouped(grouped)
@@ -149,51 +158,52 @@ async def _derive_intervals(context: Context, visitors: VisitorsChanged) -> _Int
     )  # fmt: skip
 
 
-def _by_person(rows: Iterable[Any]) -> _Owners:
-    out: _Owners = defaultdict(list)
+def _by_person(rows: Iterable[Any]) -> _ByPerson:
+    out: _ByPerson = defaultdict(list)
     for row in rows:
-        one = _owned(row)
-        out[one.person].append(one)
+        out[row["person"]].append(_interval(row))
     return out
 
 
-def _owned(row: Any) -> PassedTouches:
+def _interval(row: Any) -> _Interval:
     start, end = Order(row["from_us"], row["from_event"]), Order(row["to_us"], row["to_event"])
-    return PassedTouches(row["person"], start, end, row["contact"])
+    return _Interval(row["person"], start, end, row["contact"])
 
 
 def _passed(
-    intervals: _Intervals, updated: Iterable[Any]
+    intervals: _Intervals, updated: Iterable[Any], contact_before: Mapping[int, int | None]
 ) -> tuple[tuple[PassedTouches, ...], tuple[PassedTouches, ...]]:
-    """The touches that nobody owned before, and those that another contact did. `updated` are rows of `identity_interval` that are
-    another contact's now, written after the intervals.
+    """The touches that nobody owned before, and those that another contact did. `updated` are the rows of `identity_interval` that were
+    given another contact after the intervals were written; `contact_before` has the contacts that their identifiers were.
     """
-    gained: list[PassedTouches] = []
     moved: list[PassedTouches] = []
     now = {(one.person, one.start): one for some in intervals.now.values() for one in some}
-    for one in map(_owned, updated):
+    for row in updated:
+        one = _interval(row)
         if one.person in intervals.visitors:
             now[one.person, one.start] = one
         else:
-            moved.append(one)
-    for visitor in intervals.visitors:
-        was = intervals.was.get(visitor, [])
-        for one, before in _differences(visitor, was, [now[visitor, o.start] for o in intervals.now.get(visitor, [])]):
-            (gained if before is None else moved).append(one)
-    return tuple(gained), tuple(moved)
+            moved.append(PassedTouches(*one[:3], contact_before[row["identifier"]], one.contact))
+    others = [
+        passed
+        for visitor in intervals.visitors
+        for passed in _differences(
+            intervals.was.get(visitor, []), [now[one.person, one.start] for one in intervals.now.get(visitor, [])]
+        )
+    ]
+    gained = tuple(one for one in others if one.was is None)
+    return gained, (*moved, *(one for one in others if one.was is not None))
 
 
-def _differences(
-    person: int, was: Sequence[PassedTouches], now: Sequence[PassedTouches]
-) -> Iterator[tuple[PassedTouches, int | None]]:
-    """Where the owner is another now than it was, each with whose the touches were."""
+def _differences(was: Sequence[_Interval], now: Sequence[_Interval]) -> Iterator[PassedTouches]:
+    """The touches of a person that are another's than they were."""
     bounds = sorted({at for one in (*was, *now) for at in (one.start, one.end)})
     for start, end in pairwise(bounds):
         before, after = (
             next((one.contact for one in some if one.start <= start < one.end), None) for some in (was, now)
         )
         if before != after:
-            yield PassedTouches(person, start, end, after), before
+            yield PassedTouches((was or now)[0].person, start, end, before, after)
 
 
 @dataclass(frozen=True)
