@@ -20,7 +20,7 @@ CAMPAIGN_DAY_COLUMNS = (
     "new_by_last_touch",
 )  # fmt: skip
 STALE_DAYS = sql("""
-SELECT s.campaign, s.day FROM {g}.stale_campaign_day s
+SELECT s.campaign, s.day, s.of_touches FROM {g}.stale_campaign_day s
 JOIN {g}.campaign_kept k ON k.ws = $1 AND k.campaign = s.campaign AND s.day < k.through_day
 WHERE s.ws = $1 LIMIT $2
 """)
@@ -49,6 +49,14 @@ BEGIN_DAYS = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND campaign = $2 AND day >= $3 AND day < $4")
     for table in ("campaign_day", "stale_campaign_day")
 ]
+SET_NEW = sql("""
+INSERT INTO {g}.campaign_day
+SELECT $1, u.campaign, u.day, '{}', '{}', '{}', 0, 0, '', u.by_first, u.by_last
+FROM unnest($2::bigint[], $3::int[], $4::int[], $5::int[]) u(campaign, day, by_first, by_last)
+ON CONFLICT (ws, campaign, day) DO UPDATE
+SET new_by_first_touch = excluded.new_by_first_touch, new_by_last_touch = excluded.new_by_last_touch
+""")
+NOBODY = New(0, 0)
 KEEP_THROUGH = sql("""
 INSERT INTO {g}.campaign_kept VALUES ($1, $2, $3) ON CONFLICT (ws, campaign) DO UPDATE SET through_day = excluded.through_day
 """)
@@ -56,17 +64,30 @@ INSERT INTO {g}.campaign_kept VALUES ($1, $2, $3) ON CONFLICT (ws, campaign) DO 
 
 async def make_stale_days(context: Context) -> bool:
     """Make some days of campaigns again that are stale. False if there is none."""
-    stale = [tuple(row) for row in await context.connection.fetch(STALE_DAYS, context.ws, STALE_MAX)]
+    stale = await context.connection.fetch(STALE_DAYS, context.ws, STALE_MAX)
     if not stale:
         return False
-    campaigns, days = map(list, zip(*stale, strict=True))
-    await context.connection.execute(DROP_DAYS, context.ws, campaigns, days)
+    campaigns, days = [row["campaign"] for row in stale], [row["day"] for row in stale]
     await context.connection.execute(FRESH_DAYS, context.ws, campaigns, days)
-    wanted: dict[int, list[int]] = {}
-    for campaign, day in sorted(stale):
-        wanted.setdefault(campaign, []).append(day)
-    await _make(context, wanted)
+    whole, of_contacts = _by_campaign(stale, of_touches=True), _by_campaign(stale, of_touches=False)
+    if whole:
+        columns = (
+            [campaign for campaign, some in whole.items() for _ in some],
+            [day for some in whole.values() for day in some],
+        )
+        await context.connection.execute(DROP_DAYS, context.ws, *columns)
+        await _make(context, whole)
+    if of_contacts:
+        await _make_new(context, of_contacts)
     return True
+
+
+def _by_campaign(stale: Sequence[Any], *, of_touches: bool) -> dict[int, list[int]]:
+    out: dict[int, list[int]] = {}
+    for campaign, day, *told in sorted(map(tuple, stale)):
+        if told == [of_touches]:
+            out.setdefault(campaign, []).append(day)
+    return out
 
 
 async def make_next_days(context: Context) -> bool:
@@ -96,26 +117,46 @@ async def _days_of(context: Context, campaign: int, from_day: int) -> list[int]:
     return sorted(touched | {day for day in others if day >= from_day})[: DAYS_MAX + 1]
 
 
+async def _make_new(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
+    """Write how many contacts are new to campaigns on some days, and leave what else is known of these."""
+    bucket_of, asked, edges_us = _spans(context, wanted)
+    new = await new_in_spans(WorkspaceRows(context.connection, context.ws), asked, edges_us)
+    places = [(campaign, day) for campaign, some in wanted.items() for day in some]
+    numbers = [new.get((campaign, bucket_of[day]), NOBODY) for campaign, day in places]
+    rows = [(*place, *number) for place, number in zip(places, numbers, strict=True)]
+    await context.connection.execute(SET_NEW, context.ws, *map(list, zip(*rows, strict=True)))
+
+
 async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
     """Write days of campaigns, in order, that have no row."""
     days = days_of(context.settings.time_zone)
     every = sorted({day for some in wanted.values() for day in some})
-    edges_us = sorted({days.start_us(at) for day in every for at in (day, day + 1)})
-    bucket_of = {at_us: n for n, at_us in enumerate(edges_us, 1)}
+    bucket_of, asked, edges_us = _spans(context, wanted)
     found = {campaign: Found() for campaign in wanted}
     store = WorkspaceRows(context.connection, context.ws)
     spans = {campaign: spans_of_days(days, some) for campaign, some in wanted.items()}
     await add_of_cells(found, store, days, edges_us, spans, every)
-    asked = [(campaign, *span) for campaign, some in spans.items() for span in some]
     new = await new_in_spans(store, asked, edges_us)
     rows = []
     for campaign, some in wanted.items():
         for day in some:
-            bucket = bucket_of[days.start_us(day)]
-            row = _row(context.ws, campaign, day, found[campaign], bucket, new.get((campaign, bucket), New(0, 0)))
+            bucket = bucket_of[day]
+            row = _row(context.ws, campaign, day, found[campaign], bucket, new.get((campaign, bucket), NOBODY))
             if row is not None:
                 rows.append(row)
     await context.connection.copy("campaign_day", CAMPAIGN_DAY_COLUMNS, rows)
+
+
+def _spans(
+    context: Context, wanted: Mapping[int, Sequence[int]]
+) -> tuple[dict[int, int], list[tuple[int, int, int]], list[int]]:
+    """Days of campaigns as spans of time: the bucket of each day, the spans with their campaigns, and the instants at which buckets begin."""
+    days = days_of(context.settings.time_zone)
+    every = {day for some in wanted.values() for day in some}
+    edges_us = sorted({days.start_us(at) for day in every for at in (day, day + 1)})
+    bucket_of_us = {at_us: n for n, at_us in enumerate(edges_us, 1)}
+    asked = [(campaign, *span) for campaign, some in wanted.items() for span in spans_of_days(days, some)]
+    return {day: bucket_of_us[days.start_us(day)] for day in every}, asked, edges_us
 
 
 def _row(ws: int, campaign: int, day: int, found: Found, bucket: int, new: New) -> tuple[Any, ...] | None:

@@ -30,7 +30,7 @@ from shared.projection.campaign_cells import (
 )
 from shared.projection.days import EVERY_DAY, Days, days_of
 from shared.projection.renamed import Renamed
-from shared.projection.sql import sql
+from shared.projection.sql import Statement, sql
 from shared.projection.stages.cells.gather import KEPT, WINDOWS_OF_CELLS
 from shared.reading.snapshot import Snapshot
 
@@ -42,8 +42,17 @@ PENDING = sql(f"""
 SELECT DISTINCT w.campaign, c.day
 FROM (SELECT key_set, day FROM {{g}}.added_cell WHERE ws = $1 UNION SELECT key_set, day FROM {{g}}.dirty_cell WHERE ws = $1) c
 {WINDOWS_OF_CELLS} AND w.campaign = ANY($2::bigint[])
-UNION SELECT campaign, day FROM {{g}}.stale_campaign_day WHERE ws = $1 AND campaign = ANY($2::bigint[])
+UNION SELECT campaign, day FROM {{g}}.stale_campaign_day WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND of_touches
 """)
+PENDING_NEW = sql("""
+SELECT campaign, day FROM {g}.stale_campaign_day WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND of_contacts
+""")
+WITH_RENAMED = sql("""
+SELECT DISTINCT w.campaign FROM {g}.renamed_contact r CROSS JOIN LATERAL unnest(r.persons) p(person)
+JOIN {g}.touch t ON t.ws = $1 AND t.person = p.person
+JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[t.asset_or_page_key, t.via, t.utm])
+WHERE r.ws = $1
+""")  # the campaigns that lists of contacts may be of which name one by a former key
 
 WHOLE_DAYS = """unnest($2::bigint[], $3::int[]) c(campaign, before)
 JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
@@ -97,7 +106,8 @@ async def campaigns_read_anew(snapshot: Snapshot) -> frozenset[int] | None:
     every = [row["campaign"] for row in await snapshot.fetch(EVERY_CAMPAIGN)]
     kept = {row["campaign"] for row in await snapshot.fetch(CAMPAIGNS_KEPT, every) if row["through_day"] == EVERY_DAY}
     pending = {campaign for campaign, _ in await snapshot.fetch(PENDING, list(kept))}
-    return frozenset(every) - kept | pending
+    renamed = {row["campaign"] for row in await snapshot.fetch(WITH_RENAMED)}
+    return frozenset(every) - kept | pending | renamed
 
 
 class DaysRead(NamedTuple):
@@ -140,13 +150,18 @@ class DaysRead(NamedTuple):
         return {campaign: some for campaign, some in spans.items() if some}
 
 
-async def days_read(snapshot: Snapshot, days: Days, campaigns: Collection[int], edges_us: Sequence[int]) -> DaysRead:
-    """What can be read of the days of campaigns, by key, between instants, which are in order."""
+async def days_read(
+    snapshot: Snapshot, days: Days, campaigns: Collection[int], edges_us: Sequence[int], waiting: Statement = PENDING
+) -> DaysRead:
+    """What can be read of the days of campaigns, by key, between instants, which are in order.
+
+    `waiting` tells which days are not read: those whose touches changed, or, with `PENDING_NEW`, those whose new contacts did.
+    """
     through = {row["campaign"]: row["through_day"] for row in await snapshot.fetch(CAMPAIGNS_KEPT, list(campaigns))}
     last, cut = first_whole(days, edges_us[-1]), frozenset(divided_days(days, edges_us))
     pending = [
         (campaign, day)
-        for campaign, day in await snapshot.fetch(PENDING, list(through))
+        for campaign, day in await snapshot.fetch(waiting, list(through))
         if day < min(last, through[campaign]) and day not in cut
     ]
     return DaysRead(days, edges_us, through, pending, cut, last, await renamed_of(snapshot))

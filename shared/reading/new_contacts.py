@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from shared.projection.new_contacts import BY_KEYS, New, new_in_spans
 from shared.projection.sql import sql
-from shared.reading.cells import WHOLE_DAYS, cells_days, days_read
+from shared.reading.cells import PENDING_NEW, WHOLE_DAYS, cells_days, days_read
 from shared.reading.snapshot import Snapshot
 
 OF_DAYS = sql(f"""
@@ -22,7 +22,7 @@ async def new_contacts(
     They are told by campaign and bucket; bucket 1 begins at the first instant. `by_touches`: no days of campaigns are read.
     """
     days = None if by_touches else await cells_days(snapshot)
-    read = None if days is None else await days_read(snapshot, days, campaigns, edges_us)
+    read = None if days is None else await days_read(snapshot, days, campaigns, edges_us, PENDING_NEW)
     alone = list(campaigns) if read is None else [campaign for campaign in campaigns if campaign not in read.through]
     found: dict[tuple[int, int], New] = {}
     if alone:

@@ -74,14 +74,14 @@ FORGET_CAMPAIGNS = [
 ANY_CAMPAIGN_KEPT = sql("SELECT EXISTS (SELECT FROM {g}.campaign_kept WHERE ws = $1)")
 MARK_CAMPAIGN_DAYS = sql(f"""
 INSERT INTO {{g}}.stale_campaign_day
-SELECT DISTINCT $1::int, w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key_set, day) {WINDOWS_OF_CELLS}
-ON CONFLICT DO NOTHING
+SELECT DISTINCT $1::int, w.campaign, c.day, true, false FROM unnest($2::bigint[], $3::int[]) c(key_set, day) {WINDOWS_OF_CELLS}
+ON CONFLICT (ws, campaign, day) DO UPDATE SET of_touches = true WHERE NOT stale_campaign_day.of_touches
 """)
 MARK_DAYS_OF_KEYS = sql("""
 INSERT INTO {g}.stale_campaign_day
-SELECT DISTINCT $1::int, w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key, day)
+SELECT DISTINCT $1::int, w.campaign, c.day, false, true FROM unnest($2::bigint[], $3::int[]) c(key, day)
 JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = c.key
-ON CONFLICT DO NOTHING
+ON CONFLICT (ws, campaign, day) DO UPDATE SET of_contacts = true WHERE NOT stale_campaign_day.of_contacts
 """)
 KEEP = sql("""
 INSERT INTO {g}.cells_kept VALUES ($1, $2, $3)

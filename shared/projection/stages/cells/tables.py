@@ -135,7 +135,9 @@ stale_campaign_day = sa.Table(
     "stale_campaign_day", projection, workspace_column(),
     key_column("campaign", primary_key=True),
     _date("day"),
-    comment="days of campaigns that are to be made again: their cells are read until then",
+    sa.Column("of_touches", sa.Boolean, nullable=False, comment="its touches changed: the cells are read until it is made again"),
+    sa.Column("of_contacts", sa.Boolean, nullable=False, comment="which contacts are new to it changed: these are read until then"),
+    comment="days of campaigns that are to be made again",
 )  # fmt: skip
 
 campaign_kept = sa.Table(

@@ -15,6 +15,8 @@ from shared.projection.changes import (
     DealsChanged,
     SessionsChanged,
     TouchesAdded,
+    TouchesRemoved,
+    TrafficChanged,
     VisitorsChanged,
 )
 from shared.projection.days import NO_DAY, Days, days_of
@@ -63,12 +65,15 @@ def _later_visits(changes: Changes) -> _Visits:
 
     Of a deal that was won after such a visit, `DealsChanged` tells.
     """
-    anew = changes.of(SessionsChanged).persons
-    out = [(person, BEGINNING_US, END_US) for person in anew]
+    sessions = changes.of(SessionsChanged).touches
+    of_others = {row.person for row in changes.of(TouchesRemoved).touches if row.by_visitor}
+    of_others |= {touch.person for touch in changes.of(TrafficChanged).touches if touch.by_visitor}
+    out = [(person, BEGINNING_US, END_US) for person in of_others]
+    out += {(person, session.session_at_us, END_US) for (person, *_), session in sessions.items()}
     out += [
         (row.person, row.session_at_us, row.occurred_at_us)
         for row in changes.of(TouchesAdded).touches
-        if row.type == TouchType.PAGE_VISITED and row.by_visitor and row.person not in anew
+        if row.type == TouchType.PAGE_VISITED and row.by_visitor
         and row.session_at_us is not None and row.session_at_us < row.occurred_at_us
     ]  # fmt: skip
     return out
@@ -111,7 +116,10 @@ async def _of_catalog(context: Context, catalog: CatalogChanged, closes: set[int
 
 
 STAGE = Stage(
-    "credit_days", run, takes=(DealsChanged, CatalogChanged, SessionsChanged, TouchesAdded, VisitorsChanged), tells=(),
+    "credit_days", run, takes=(
+        DealsChanged, CatalogChanged, SessionsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged,
+    ),
+    tells=(),
     package=__package__, owns=("credit_day", "won_campaign_day", "won_day", "stale_credit_day", "credit_days_kept"),
     reads=("deal", "deal_contact", "deal_touch", "identity_interval"),
 )  # fmt: skip
