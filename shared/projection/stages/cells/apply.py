@@ -190,15 +190,15 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     added = [(row, key_sets.of(row)) for row in changes.of(TouchesAdded).touches]
     removed = [(row, key_sets.of(row)) for row in changes.of(TouchesRemoved).touches]
     await _save_key_sets(context, key_sets.new)
-    reclassified = {touch.place for touch in changes.of(TrafficChanged).touches}
     written = {_place(row) for row, _ in added}
-    stored = reclassified | {place for place in changes.of(SessionsChanged).touches if place not in written}
+    stored = {place for place in changes.of(SessionsChanged).touches if place not in written}
+    stored |= {touch.place for touch in changes.of(TrafficChanged).touches}
     identity = changes.of(IdentityChanged)
     renamed = _renamed(identity)
     spans = _spans(identity, stored, renamed) + await _named_again(context, identity)
     await _rename(context, identity, renamed)
     await _mark(context, spans, removed, days, through_day)
-    await _add(context, changes, [each for each in added if _place(each[0]) not in reclassified], days, through_day)
+    await _add(context, changes, added, days, through_day)
     if (new_by := changes.of(ContactsChanged).new_by) and await context.connection.fetchval(
         ANY_CAMPAIGN_KEPT, context.ws
     ):

@@ -1,7 +1,11 @@
 """Stage *deals*: what became of each deal, whose it is, and what each touch of its journey earned."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any
+
+import orjson
 
 from shared.events.instants import END_US
 from shared.events.money import exact_minor
@@ -41,11 +45,11 @@ DEALS_AT_A_TIME = 500  # whose journeys are in memory together: changed settings
 
 DROP_DEALS = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND deal = ANY($2::bigint[])")
-    for table in ("deal_contact", "deal_named", "credit", "deal_touch")
+    for table in ("deal", "deal_contact", "deal_named", "credit", "deal_touch")
 ]
-DROP_AND_TELL = sql("DELETE FROM {g}.deal WHERE ws = $1 AND deal = ANY($2::bigint[]) RETURNING state, closed_us")
+STORED = sql("SELECT deal, state, closed_us, content FROM {g}.deal WHERE ws = $1 AND deal = ANY($2::bigint[])")
 DEAL_COLUMNS = (
-    "ws", "deal", "deal_id", "state", "name", "amount_minor", "currency", "created_us", "closed_us", "closed_event",
+    "ws", "deal", "deal_id", "state", "name", "amount_minor", "currency", "created_us", "closed_us", "closed_event", "content",
 )  # fmt: skip
 DEAL_CONTACT_COLUMNS = ("ws", "deal", "contact", "associated_event")
 DEAL_NAMED_COLUMNS = ("ws", "identifier", "deal")
@@ -57,6 +61,7 @@ DEAL_TOUCH_COLUMNS = (
     "ws", "deal", "dated_us", "won", "contact", "occurred_at_us", "type", "step", "asset_or_page_key", "via", "utm", "shares_minor",
 )  # fmt: skip
 MODEL_NAMES = sorted(MODELS)
+STATE_COLUMN, CLOSED_COLUMN = DEAL_COLUMNS.index("state"), DEAL_COLUMNS.index("closed_us")
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
@@ -75,19 +80,74 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     return [DealsChanged(frozenset(deals), frozenset(closes_us))] if deals else []
 
 
+@dataclass
+class _Rows:
+    """The rows of a deal, by table, as they are written."""
+
+    deal: tuple[Any, ...] | None = None
+    contacts: list[tuple[Any, ...]] = field(default_factory=list)
+    names: list[tuple[Any, ...]] = field(default_factory=list)
+    credits_: list[tuple[Any, ...]] = field(default_factory=list)
+    touches: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def content(self) -> int | None:
+        """A digest of them, without the number of the workspace's rows, their first column. None if there is no deal, or it is open."""
+        if self.deal is None or self.deal[STATE_COLUMN] == State.OPEN:
+            return None
+        of_many = ([row[1:] for row in sorted(rows)] for rows in (self.contacts, self.names))
+        told = [
+            self.deal and self.deal[1:],
+            *of_many,
+            *([row[1:] for row in rows] for rows in (self.credits_, self.touches)),
+        ]
+        return int.from_bytes(blake2b(orjson.dumps(told), digest_size=8, person=b"deal").digest(), "big", signed=True)
+
+
+NO_ROWS = _Rows()
+
+
 async def _derive(context: Context, keys: Sequence[int]) -> set[int]:
-    """Derive these deals anew; answers when those of them were won that are won, before or now."""
+    """Derive these deals anew, and write those that are another than they were; answers when those of them were won that are won, before
+    or now.
+    """
+    found = await _rows_of(context, keys)
+    stored = {row["deal"]: row for row in await context.connection.fetch(STORED, context.ws, keys)}
+    closes_us: set[int] = set()
+    written: list[_Rows] = []
+    changed: list[int] = []
+    for key in keys:
+        rows, was = found.get(key, NO_ROWS), stored.get(key)
+        content = rows.content()
+        if was is not None and content is not None and was["content"] == content:
+            continue
+        changed.append(key)
+        if was is not None and was["state"] == State.WON:
+            closes_us.add(was["closed_us"])
+        if rows.deal is not None:
+            written.append(replace(rows, deal=(*rows.deal, content)))
+            state, closed_us = rows.deal[STATE_COLUMN], rows.deal[CLOSED_COLUMN]
+            if state == State.WON:
+                closes_us.add(closed_us)
+    for statement in DROP_DEALS:
+        await context.connection.execute(statement, context.ws, changed)
+    for table, columns, some in (
+        ("deal", DEAL_COLUMNS, [rows.deal for rows in written if rows.deal is not None]),
+        ("deal_contact", DEAL_CONTACT_COLUMNS, [row for rows in written for row in rows.contacts]),
+        ("deal_named", DEAL_NAMED_COLUMNS, [row for rows in written for row in rows.names]),
+        ("credit", CREDIT_COLUMNS, [row for rows in written for row in rows.credits_]),
+        ("deal_touch", DEAL_TOUCH_COLUMNS, [row for rows in written for row in rows.touches]),
+    ):
+        await context.connection.copy(table, columns, some)
+    return closes_us
+
+
+async def _rows_of(context: Context, keys: Sequence[int]) -> dict[int, _Rows]:
+    """The rows of deals as they are now; deals of which nothing is told are absent."""
     told = await events_of(context, keys)
     named = {key: keys_named(events) for key, events in told.items()}
     contacts = await contacts_of(context, set[int]().union(*named.values()))
     contact_of = {identifier: row["contact"] for identifier, row in contacts.items()}
-    for statement in DROP_DEALS:
-        await context.connection.execute(statement, context.ws, keys)
-    was = await context.connection.fetch(DROP_AND_TELL, context.ws, keys)
-    closes_us = {row["closed_us"] for row in was if row["state"] == State.WON}
-    deals: list[Any] = []
-    members: list[Any] = []
-    names: list[Any] = []
+    out: dict[int, _Rows] = {}
     counting: dict[int, tuple[Deal, Mapping[int, Order]]] = {}
     for key in keys:
         if key not in told:
@@ -95,18 +155,15 @@ async def _derive(context: Context, keys: Sequence[int]) -> set[int]:
         deal = fold(told_of(*event) for event in told[key])
         joined = members_of(told[key], contact_of)
         present = eligible(joined, deal.closed.at_us if deal.closed else None)
-        deals.append((context.ws, key, told[key][0][2].deal_id, *_deal_columns(deal, context.settings.currency)))
-        members += [(context.ws, key, contact, order.event_id) for contact, order in present.items()]
-        names += [(context.ws, identifier, key) for identifier in named[key]]
-        if deal.state is State.WON and deal.closed is not None:
-            closes_us.add(deal.closed.at_us)
+        out[key] = _Rows(
+            (context.ws, key, told[key][0][2].deal_id, *_deal_columns(deal, context.settings.currency)),
+            [(context.ws, key, contact, order.event_id) for contact, order in present.items()],
+            [(context.ws, identifier, key) for identifier in named[key]],
+        )
         if deal.state in COUNTING_STATES and present:
             counting[key] = deal, present
-    await context.connection.copy("deal", DEAL_COLUMNS, deals)
-    await context.connection.copy("deal_contact", DEAL_CONTACT_COLUMNS, members)
-    await context.connection.copy("deal_named", DEAL_NAMED_COLUMNS, names)
-    await _write_touches(context, counting, contacts)
-    return closes_us
+    await _add_touches(context, out, counting, contacts)
+    return out
 
 
 def _deal_columns(deal: Deal, workspace_currency: str) -> tuple[Any, ...]:
@@ -116,18 +173,18 @@ def _deal_columns(deal: Deal, workspace_currency: str) -> tuple[Any, ...]:
     return str(deal.state), deal.name, amount, currency, deal.created.at_us, *closed
 
 
-async def _write_touches(
-    context: Context, counting: Mapping[int, tuple[Deal, Mapping[int, Order]]], contacts: Mapping[int, Any]
-) -> None:
-    """Write the deal touches and the journeys of deals, each with its eligible contacts."""
+async def _add_touches(
+    context: Context, out: Mapping[int, _Rows], counting: Mapping[int, tuple[Deal, Mapping[int, Order]]],
+    contacts: Mapping[int, Any],
+) -> None:  # fmt: skip
+    """Add the deal touches and the journeys of deals, each with its eligible contacts."""
     asked = [
         (key, contact, END_US if deal.closed is None else deal.closed.at_us)
         for key, (deal, present) in counting.items() for contact in present
     ]  # fmt: skip
     found = await deal_touches_of(context, asked)
-    credits_: list[tuple[Any, ...]] = []
-    touches: list[tuple[Any, ...]] = []
     for key, (deal, present) in counting.items():
+        rows = out[key]
         journey = _journey(context, deal, found[key]) if deal.state is State.WON else []
         roles_of, paid = _shares(context, deal, present, contacts, journey)
         earned: list[dict[str, int] | None] = [None] * len(journey)
@@ -136,7 +193,7 @@ async def _write_touches(
                 dict(zip(MODEL_NAMES, parts, strict=True))
                 for parts in zip(*(paid[m] for m in MODEL_NAMES), strict=True)
             ]
-        credits_ += [
+        rows.credits_ += [
             (context.ws, key, step, t.person, t.occurred_at_us, t.event_id, t.type, t.contact, t.asset_id, t.asset_or_page_key,
              t.via, t.utm, list(map(str, roles_at(roles_of, step))), earned[step])
             for step, t in enumerate(journey)
@@ -146,12 +203,10 @@ async def _write_touches(
         for t in found[key]:
             step = steps.get(id(t))
             paid_for = None if step is None else earned[step]
-            touches.append(
+            rows.touches.append(
                 (context.ws, key, dated, won, t.contact, t.occurred_at_us, t.type, step, t.asset_or_page_key, t.via, t.utm,
                  None if paid_for is None else list(paid_for.values()))
             )  # fmt: skip
-    await context.connection.copy("credit", CREDIT_COLUMNS, credits_)
-    await context.connection.copy("deal_touch", DEAL_TOUCH_COLUMNS, touches)
 
 
 def _journey(context: Context, deal: Deal, touches: Sequence[DealTouch]) -> list[DealTouch]:
