@@ -23,6 +23,7 @@ from shared.projection.sql import Connection
 from shared.reading.asset_behind import REACHED, contacts_influenced
 from shared.reading.asset_list import seen_assets
 from shared.reading.behind import contacts_behind
+from shared.reading.cells import campaign_cells, cells_days
 from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
 from shared.reading.snapshot import Snapshot, snapshot_on
@@ -173,3 +174,73 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
 @pytest.mark.timeout(7200)
 def test_cells_say_what_touches_say_after_every_batch(running: Running, runner: asyncio.Runner) -> None:
     check(running, runner)
+
+
+CAMPAIGN, EMAIL = "spring", "mail-1"
+
+
+def told(n: int, type_: str, day: int, **fields: Any) -> dict[str, Any]:
+    """An event with a number, at noon of a day of 2026."""
+    at = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC) + dt.timedelta(days=day)
+    return {"id": f"e{n}", "type": type_, "occurred_at": at.isoformat(), **fields}
+
+
+A, B, NUMBER = {"email": "a@firm.example"}, {"email": "b@firm.example"}, {"id": "1"}
+BEFORE_MERGE = [
+    told(1, "campaign_created", 0, campaign_id=CAMPAIGN),
+    told(2, "asset_registered", 0, asset_id=EMAIL, asset_type="marketing_email"),
+    told(3, "asset_associated", 0, asset_id=EMAIL, campaign_id=CAMPAIGN),
+    told(4, "contact_created", 1, contact=B),
+    told(5, "contact_created", 2, contact=A),
+    told(6, "contact_created", 3, contact={**A, **NUMBER}),
+    told(7, "email_opened", 4, asset_id=EMAIL, contact=NUMBER),
+    told(8, "email_opened", 5, asset_id=EMAIL, contact=A),
+    told(9, "email_opened", 6, asset_id=EMAIL, contact=B),
+]  # the contact of A is that of the number
+MERGE = told(10, "contact_merged", 7, contact=A, into=B)
+C = {"email": "c@firm.example"}
+
+
+@pytest.mark.parametrize("steps", [0, STEPS_MAX])
+@pytest.mark.parametrize(
+    ("batches", "influenced"),
+    [
+        pytest.param([[MERGE]], 1, id="merged"),
+        pytest.param([[MERGE], [told(11, "event_retracted", 8, event_id="e10")]], 2, id="taken back"),
+        # the number stays B's, and A is a contact again
+        pytest.param([[MERGE], [told(11, "contact_merged", 7, contact=NUMBER, into=B)], [told(12, "event_retracted", 8, event_id="e10"),
+            told(13, "event_retracted", 8, event_id="e6")]], 2, id="taken back in part"),
+        pytest.param([[told(0, "contact_created", 0, contact=C)], [MERGE], [told(11, "contact_merged", 8, contact=B, into=C)]], 1,
+            id="merged again"),
+    ],
+)  # fmt: skip
+def test_merged_contacts_are_one_in_lists_that_were_made_before(
+    running: Running, runner: asyncio.Runner, batches: list[list[dict[str, Any]]], influenced: int, steps: int
+) -> None:
+    async def check_all() -> None:
+        workspace = await new_workspace(running, "merged")
+        async with running.pool.acquire() as raw:
+            connection = Connection(raw, running.generation.name)
+            projector = Projector(running.log, workspace.partition, social_posts_max=SOCIAL_POSTS_MAX)
+            await projector.take(connection)
+            digester = Digester(workspace.partition, running.log.partitions)
+            for n, events in enumerate([BEFORE_MERGE, *batches]):
+                records = [accept(orjson.dumps(event), 0, "server", time.time_ns() // 1000, None) for event in events]
+                assert all(isinstance(record, Record) for record in records), records
+                await running.log.append(workspace.name, [encode_record(r) for r in records if isinstance(r, Record)])
+                while entries := await running.log.read(workspace.partition, projector.offset, 100):
+                    await projector.project(connection, decode(entries))
+                ws = await workspace_number(connection, workspace.name)
+                for _ in range(STEPS_MAX if n == 0 else steps):
+                    if not await digester.step(connection, ws):
+                        break
+            async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
+                key = {campaign_key(CAMPAIGN): CAMPAIGN}
+                assert not await said_otherwise(snapshot, key, [BEGINNING_US, END_US])
+                assert not await said_otherwise_of_assets(snapshot, {asset_key(EMAIL): EMAIL}, [BEGINNING_US, END_US])
+                days = await cells_days(snapshot)
+                assert days is not None
+                (cells,) = (await campaign_cells(snapshot, days, list(key), [BEGINNING_US, END_US])).values()
+                assert cells.influenced_contacts == [influenced]
+
+    runner.run(check_all())
