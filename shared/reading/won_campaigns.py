@@ -17,9 +17,9 @@ from shared.reading.credit_sums import Parts, parts_of
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 
-RAW_MAX_US = (
-    7 * DAY_US
-)  # of the range, that is read from the touches of all deals won then; else those of the campaigns' keys alone are read
+RAW_DAYS_MAX, RAW_DAYS_A_CAMPAIGN = 7, 2
+"""Of how many days the touches of all deals won then are read, whatever campaign they are of, and of how many more for each campaign that is
+asked for. Of more days, the touches of the campaigns' keys are read."""
 
 
 @dataclass
@@ -78,7 +78,8 @@ async def won_by_sums(
         return None
     cut = _divided(parts, edges_us)
     spans = list(_spans(parts, cut, edges_us))
-    if sum(to_us - from_us for _, (from_us, to_us) in spans) > RAW_MAX_US:
+    raw_max_us = (RAW_DAYS_MAX + RAW_DAYS_A_CAMPAIGN * len(campaigns)) * DAY_US
+    if sum(to_us - from_us for _, (from_us, to_us) in spans) > raw_max_us:
         return None
     out: dict[tuple[int, int], WonNumbers] = defaultdict(WonNumbers)
     first_days = [first_whole(parts.days, at_us) for at_us in edges_us[:-1]]
