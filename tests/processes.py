@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+PROJECTED_S = 120.0  # on a busy machine; within a second else
 
 
 @dataclass
@@ -34,6 +37,14 @@ class Up:
     def kill_group(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         ended(self.process)
+
+
+def until_projected(client: httpx.Client, position: str) -> None:
+    """Wait until a position is projected. A read waits for it a few seconds at most, and a busy machine may take longer."""
+    until_s = time.monotonic() + PROJECTED_S
+    while (answer := client.get("/v1/status", params={"after": position})).status_code == 503:
+        assert time.monotonic() < until_s, answer.text
+    assert answer.status_code == 200, answer.text
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -14,6 +14,7 @@ from services.replay.build import Resources
 from services.replay.what_if import Changes, what_if
 from shared.store.verifications import Found, recorded
 from tests.browser.conftest import Site, query
+from tests.processes import until_projected
 from touchline.compose import reached
 from touchline.configuration import Configuration
 
@@ -49,7 +50,7 @@ class Desk:
         self.site.up.keys = {**self.site.up.keys, "sends": self.keys["server"]}
         with self.site.up.client("sends") as client:
             position = client.post("/v1/events", json=events).json()["position"]
-            assert client.get("/v1/status", params={"after": position}).status_code == 200
+            until_projected(client, position)
 
     def get(self, path: str) -> Any:
         self.site.up.keys = {**self.site.up.keys, "reads": self.keys["read"]}

@@ -173,7 +173,8 @@ def run(data: Path, *arguments: str, sent: bytes | None = None) -> "subprocess.C
 
 def shown(up: Up, wanted: int) -> None:
     with up.client("read") as client:
-        for _ in range(100):
+        until_s = time.monotonic() + 120
+        while time.monotonic() < until_s:
             count = client.get("/v1/campaigns/c/overview").json().get("metrics", {}).get("page_views")
             if count == wanted:
                 return
@@ -228,6 +229,8 @@ def test_the_summary_accounts_for_every_row_of_a_table(up: tuple[Up, Path], tmp_
         }  # fmt: skip
         assert [(r["line"], r["field"]) for r in told["first_refusals"]] == [(4, "amount"), (7, None)]
     with running.client("read") as client:
+        while not client.get("/v1/status").json()["up_to_date"]:
+            time.sleep(0.1)
         deal = client.get("/v1/deals/t1/attribution").json()
         assert deal["amount"] == {"amount": "100.00", "currency": "EUR"}
         assert (

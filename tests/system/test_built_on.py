@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from services.api.document import ANSWERS
-from tests.processes import Up, start
+from tests.processes import Up, start, until_projected
 from tests.programs import chromium
 from tests.system.test_lists import TOLD
 from touchline.document import operation_name
@@ -32,7 +32,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up = start(tmp_path_factory.mktemp("built") / "data")
     with up.client("server") as client:
         position = client.post("/v1/events", json={"events": TOLD}).json()["position"]
-        assert client.get("/v1/status", params={"after": position}).status_code == 200
+        until_projected(client, position)
     yield up
     assert up.stop() == 0
 
@@ -89,6 +89,8 @@ def test_a_generated_client_sends_events_and_reads_an_error(up: Up, made: Any) -
     with made.AuthenticatedClient(base_url=up.url, token=up.keys["server"]) as sender:
         accepted = posting.sync(client=sender, body=event)
     assert (accepted.accepted, accepted.rejected) == (1, [])
+    with up.client("read") as client:
+        until_projected(client, accepted.position)
     read = called("/v1/campaigns/{campaign_id}", "campaigns")
     with made.AuthenticatedClient(base_url=up.url, token=up.keys["read"]) as reader:
         assert read.sync(client=reader, campaign_id="made", after=accepted.position).name == "Made"
@@ -106,9 +108,8 @@ def test_the_page_of_the_calls_needs_no_other_server(up: Up) -> None:
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{up.url}/docs")
         page.locator("#operations-campaigns-get_campaign_overview").wait_for(timeout=30_000)
-        shown = page.locator(".opblock").count()
+        page.wait_for_function("n => document.querySelectorAll('.opblock').length >= n", arg=len(ANSWERS))
         if picture := os.environ.get("TOUCHLINE_PICTURE"):
             page.screenshot(path=picture)
     assert said == []
-    assert shown >= len(ANSWERS)
     assert {url.split("/")[2] for url in asked if not url.startswith(("data:", "blob:"))} == {up.url.split("/")[2]}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.processes import Up, start
+from tests.processes import Up, start, until_projected
 from tests.programs import chromium
 from tests.properties.worlds import world
 
@@ -58,7 +58,8 @@ def test_the_pages_of_campaigns_show_the_numbers_of_the_overviews(up: Up) -> Non
                     "/v1/events", json={"events": world(rng, 60)}, headers={"Authorization": f"Bearer {keys['server']}"}
                 ).json()
                 client.headers["Authorization"] = f"Bearer {keys['read']}"
-                status = client.get("/v1/status", params={"after": sent["position"]}).json()
+                until_projected(client, sent["position"])
+                status = client.get("/v1/status").json()
                 items = client.get("/v1/campaigns?limit=1000").json()["items"]
             context = browser.new_context(viewport={"width": 1440, "height": 900})
             context.add_cookies([{"name": "touchline_key", "value": keys["read"], "url": up.url}])
@@ -66,6 +67,7 @@ def test_the_pages_of_campaigns_show_the_numbers_of_the_overviews(up: Up) -> Non
                 page = context.new_page()
                 page.goto(f"{up.url}/dashboard/campaign?id={item['campaign_id']}&{SPAN}")
                 expect(page.locator("#tile-sessions")).to_be_visible()
+                expect(page.locator("main [aria-busy=true]")).to_have_count(0)
                 found = told(page)
                 assert found.keys() == item["metrics"].keys(), f"seed {seed}"
                 for metric, value in item["metrics"].items():

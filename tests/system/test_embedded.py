@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import new_workspace
-from tests.processes import Up, start
+from tests.processes import Up, start, until_projected
 from touchline.commands.up import RESTARTS_MAX, keep_running
 from touchline.compose import compose
 from touchline.configuration import Configuration
@@ -134,7 +134,8 @@ def test_a_postgresql_that_is_killed_is_started_again_and_nothing_is_lost(
             position = answer.json()["position"] if answer.status_code == 202 else None
             time.sleep(0.2)
         assert position is not None
-        answer = client.get("/v1/events/before/explain", params={"after": position})
+        until_projected(client, position)
+        answer = client.get("/v1/events/before/explain")
         assert answer.status_code == 200, answer.text
     assert postmaster(data) != killed
     assert ready(up).status_code == 200

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import start
+from tests.processes import start, until_projected
 
 EVENTS: list[dict[str, object]] = [
     {"type": "asset_associated", "id": "a1", "asset_id": "lp", "campaign_id": "spring"},
@@ -33,7 +33,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             position = client.post("/v1/events", json={"events": timed}).json()["position"]
         with up.client("read") as client:
             path = "/v1/events/v%20%5Bred%5D1%5B%2F%5D/explain"
-            over_http = client.get(path, params={"after": position}).json()
+            until_projected(client, position)
+            over_http = client.get(path).json()
         beside = told("event", "v [red]1[/]", "--data", str(data), "--json")
         assert json.loads(beside.stdout) == over_http, beside.stderr
     finally:

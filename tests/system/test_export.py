@@ -24,7 +24,7 @@ from services.replay.export import Chosen, Export, NoContact
 from shared.events.codec import Record, accept, encode_record
 from shared.projection.checksums import set_checksums
 from tests.conftest import Workspace, new_workspace
-from tests.processes import Up, start
+from tests.processes import Up, start, until_projected
 from tests.properties.worlds import world
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
@@ -193,7 +193,7 @@ def test_the_commands_carry_a_store_into_a_new_directory(tmp_path: Path) -> None
     with up.client("server") as client:
         position = client.post("/v1/events", json={"events": list(Mix(5, 900, END).history())[:900]}).json()["position"]
     with up.client("read") as client:
-        assert client.get("/v1/status", params={"after": position}).status_code == 200
+        until_projected(client, position)
     done = run("export", str(file), "--data", str(one))
     assert done.returncode == 0, done.stderr
     lines = gzip.decompress(file.read_bytes()).splitlines()
@@ -230,9 +230,7 @@ def tell_much(up: Up) -> None:
         for _ in range(20):
             answer = client.post("/v1/events", json=[visit] * 1_000)
             assert answer.status_code == 202
-        deadline_s = time.monotonic() + 60
-        while client.get("/v1/status", params={"after": answer.json()["position"]}).status_code != 200:
-            assert time.monotonic() < deadline_s
+        until_projected(client, answer.json()["position"])
 
 
 @contextmanager
@@ -247,10 +245,18 @@ def exporting(up: Up, target: str) -> "Iterator[subprocess.Popen[str]]":
             process.kill()
 
 
+def size_of(path: Path) -> int:
+    """Its bytes; -1 if it is there no more."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
 def until_begun(folder: Path, process: "subprocess.Popen[str]", bytes_min: int = 0) -> None:
     """Wait until a part of the export is on the disk."""
     deadline_s = time.monotonic() + BEGIN_S
-    while not any(path.stat().st_size >= bytes_min for path in folder.iterdir()):
+    while not any(size_of(path) >= bytes_min for path in folder.iterdir()):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline_s
         time.sleep(0.01)

@@ -24,7 +24,7 @@ from shared.log.port import Position
 from shared.projection import accepting
 from shared.projection.accepting import KnownAccepting
 from tests.conftest import Workspace, new_workspace
-from tests.processes import start
+from tests.processes import start, until_projected
 from touchline.compose import Running
 
 VISIT = {"type": "page_visited", "visitor_id": "v", "url": "https://shop.example/?utm_campaign=c"}
@@ -217,7 +217,8 @@ def test_the_command_lists_identifiers_of_a_stopped_store(tmp_path: Path) -> Non
         told = [created(n, id="till", email=f"{n}@example.no") for n in range(6)]
         position = client.post("/v1/events", json=told).json()["position"]
     with up.client("admin") as client:
-        over_http = client.get("/v1/identifiers", params={"after": position}).json()
+        until_projected(client, position)
+        over_http = client.get("/v1/identifiers").json()
     assert up.stop() == 0
     command = [sys.executable, "-m", "touchline", "identifiers", "--data", str(data)]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
