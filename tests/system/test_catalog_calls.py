@@ -121,6 +121,7 @@ def test_equal_calls_at_once_append_one_event(catalog: Catalog, runner: asyncio.
             calls = [client.put("/v1/campaigns/spring/assets/landing_page/lp") for _ in range(8)]
             told = [response.json() for response in await asyncio.gather(*calls)]
         projector.cancel()
+        await asyncio.wait([projector])
         assert len({each["event_id"] for each in told}) == 1
         assert sum(each["changed"] for each in told) == 1
 
@@ -334,11 +335,17 @@ def test_ids_with_slashes_and_signs_are_those_of_the_path(catalog: Catalog, runn
 
 
 def test_calls_are_counted_as_messages_of_the_catalog(catalog: Catalog, runner: asyncio.Runner) -> None:
+    async def of_catalog() -> Any:
+        items = (await catalog.get("producers"))["items"]
+        return next((item for item in items if item["producer"] == "catalog"), None)
+
     async def check() -> None:
         await catalog.refused("DELETE", "campaigns/nowhere")
-        await asyncio.sleep(1.5)
-        items = (await catalog.get("producers"))["items"]
-        told = next(item for item in items if item["producer"] == "catalog")
+        async with asyncio.timeout(60):
+            while (told := await of_catalog()) is None or told["accepted"] + told[
+                "refused"
+            ] < 4:  # written once a second
+                await asyncio.sleep(0.1)
         assert (told["accepted"], told["refused_by"]) == (3, [{"code": "unknown_campaign", "messages": 1}])
 
     runner.run(check())

@@ -173,7 +173,7 @@ def test_what_arrived_is_counted_by_name_and_outcome(portal: Portal, run: Any) -
                 *(portal.changed("deal", n, 1, "amount", "5") for n in range(3)),
                 portal.changed("deal", 9, 1, "amount", "much"), portal.changed("deal", 9, 1, "pipeline", "default"),
             )  # fmt: skip
-        for _ in range(50):
+        for _ in range(600):  # they are written once a second; a busy machine takes longer
             await asyncio.sleep(0.1)
             rows = await portal.workspace.running.pool.fetch(
                 "SELECT name, outcome, reason, messages FROM touchline.producer_count WHERE workspace_id = $1 AND producer = 'hubspot' "
@@ -558,7 +558,11 @@ def test_behind_a_proxy_that_rewrites_the_host_the_public_address_is_what_is_sig
             database_url, Configuration(kafka_bootstrap_servers=None, public_url=public_url), [Role.INGEST]
         )
         try:
-            async with served(running) as port, proxy(port, b"10.0.0.7:8301") as outside, httpx.AsyncClient() as client:
+            async with (
+                served(running) as port,
+                proxy(port, b"10.0.0.7:8301") as outside,
+                httpx.AsyncClient(timeout=60) as client,
+            ):
                 url = f"http://127.0.0.1:{outside}/crm{PATH}"
                 return await client.post(url, content=body, headers={**headers, "Host": "events.shop.example"})
         finally:

@@ -45,6 +45,13 @@ async def filled(running: Running) -> Workspace:
     return workspace
 
 
+async def until_counted(workspace: Workspace) -> None:
+    """Wait until what was sent is counted: that is written once a second, and changes the answer of `/v1/producers`."""
+    async with asyncio.timeout(60):
+        while not (await workspace.get("/v1/producers")).json()["items"]:
+            await asyncio.sleep(0.1)
+
+
 async def again(workspace: Workspace, path: str, etag: str, **headers: str) -> httpx.Response:
     async with workspace.client() as client:
         return await client.get(path, headers={"If-None-Match": etag, **headers})
@@ -63,6 +70,7 @@ def test_an_answer_is_kept_until_an_event_of_its_workspace_is_projected(
 ) -> None:
     async def check() -> None:
         workspace = await filled(running)
+        await until_counted(workspace)
         tags = {path: (await workspace.get(path)).headers["etag"] for path in (*ROWS_ALONE, OVERVIEW, *MORE)}
         for path, tag in tags.items():
             answer = await again(workspace, path, tag)

@@ -23,7 +23,7 @@ from services.ingest.producers.segment import settings_document
 from services.replay.remap import Remap, Remapped
 from shared.log.port import LogUnavailable, Position
 from tests.conftest import Workspace
-from tests.processes import start
+from tests.processes import start, until_projected
 from tests.unit.test_segment_reading import JSON, SAID
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
@@ -58,20 +58,19 @@ async def metrics(workspace: Workspace) -> Any:
     return (await workspace.get("/v1/campaigns/c/overview")).json()["metrics"]
 
 
-async def counted(workspace: Workspace) -> Counter[tuple[str, str, str]]:
-    """Messages by name, outcome and reason."""
-    await ingest_counts(workspace)
-    rows = await workspace.running.pool.fetch(
-        "SELECT name, outcome, reason, messages FROM touchline.producer_count "
-        "WHERE workspace_id = $1 AND producer = 'segment'",
-        workspace.name,
-    )
-    return Counter({(row["name"], row["outcome"], row["reason"]): row["messages"] for row in rows})
-
-
-async def ingest_counts(workspace: Workspace) -> None:
-    """Wait until the counts are written: they are, once a second."""
-    await asyncio.sleep(1.3)
+async def counted(workspace: Workspace, messages: int) -> Counter[tuple[str, str, str]]:
+    """Messages by name, outcome and reason, as soon as so many are counted: that is written once a second."""
+    async with asyncio.timeout(60):
+        while True:
+            rows = await workspace.running.pool.fetch(
+                "SELECT name, outcome, reason, messages FROM touchline.producer_count "
+                "WHERE workspace_id = $1 AND producer = 'segment'",
+                workspace.name,
+            )
+            found = Counter({(row["name"], row["outcome"], row["reason"]): row["messages"] for row in rows})
+            if found.total() >= messages:
+                return found
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +162,7 @@ def test_a_message_of_a_batch_that_is_too_large_is_refused_and_its_neighbours_co
         large = PAGE | {"messageId": "large", "x": "y" * 32 * 1024}
         said = {"batch": [PAGE, large, ODD, large | {"type": "track", "event": "Odd"}], "context": {"locale": "nb-NO"}}
         assert answered(await call(workspace, "batch", json=said)) == SUCCESS
-        assert await counted(workspace) == {
+        assert await counted(workspace, 4) == {
             ("page", "mapped", ""): 1, ("page", "refused", "too_large"): 1, ("Odd", "unmapped", ""): 1, ("Odd", "refused", "too_large"): 1,
         }  # fmt: skip
 
@@ -173,7 +172,7 @@ def test_a_message_of_a_batch_that_is_too_large_is_refused_and_its_neighbours_co
 def test_a_request_that_is_longer_than_any_is_counted(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         assert (await call(workspace, "batch", content=b" " * 2_000_000)).status_code == 400
-        assert await counted(workspace) == {("(body)", "refused", "too_large"): 1}
+        assert await counted(workspace, 1) == {("(body)", "refused", "too_large"): 1}
 
     runner.run(check())
 
@@ -379,7 +378,7 @@ def test_what_is_refused_is_kept_as_it_was_sent_and_its_neighbours_count(
             ("bad_value", "segment"),
         ]  # fmt: skip
         assert json.loads(letters[0].body) == bad
-        assert await counted(workspace) == {
+        assert await counted(workspace, 8) == {
             ("page", "mapped", ""): 1, ("CTA Clicked", "mapped", ""): 1, ("Odd", "unmapped", ""): 1, ("Odd", "refused", "bad_value"): 1,
             ("Form Submitted", "refused", "missing_field"): 1, ("(unreadable)", "refused", "wrong_type"): 1,
             ("(unreadable)", "refused", "unknown_type"): 1, ("page", "refused", "missing_field"): 1,
@@ -494,7 +493,7 @@ def stopped(tmp_path: Path) -> Path:
         assert client.post("/segment/v1/batch", json={"batch": batch}).json() == {"success": True}
         told = {"type": "workspace_configured", "settings": {"producers": {"segment": {"events": ODD_CLICK}}}}
         position = client.post("/v1/events", json=told).json()["position"]
-        assert client.get("/v1/status", params={"after": position}).status_code == 200
+        until_projected(client, position)
     assert up.stop() == 0
     return data
 
@@ -567,7 +566,7 @@ def test_however_a_batch_is_broken_every_message_is_accounted_for_and_a_good_one
         runner.run(once(messages, key))
 
     async def check() -> None:
-        found = await counted(workspace)
+        found = await counted(workspace, sent["messages"])
         assert sum(found.values()) == sent["messages"]
         assert found["page", "mapped", ""] >= sent["batches"]
         refused = sum(n for (_, outcome, _), n in found.items() if outcome == "refused")
