@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
 )  # fmt: skip
+PATIENCE_MS = 30_000  # so long `expect` waits; Playwright's own five seconds are too short for a busy machine
 
 
 def there(*programs: str) -> str:
@@ -28,6 +29,7 @@ def there(*programs: str) -> str:
 def chromium(*options: str) -> Iterator[Browser]:
     """A browser for a while, with these options beside those that every test needs."""
     path = there("chromium", "chromium-browser", "google-chrome")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=[*OPTIONS, *options])
         yield browser

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import SECOND, Site
 
-PATIENCE_MS = 20_000
+PATIENCE_MS = 30_000
 
 
 def opened(site: Site, scope: str) -> Page:
@@ -54,6 +54,7 @@ def test_the_copied_line_makes_a_page_whose_first_visit_is_shown_with_what_it_co
     expect(page.locator("#line")).to_contain_text("tlc_")
     expect(page.locator("#line")).not_to_contain_text("tlc_…")
     page.fill("#host", site.touchline)
+    expect(page.locator("#line")).to_contain_text(site.touchline)
     line = page.inner_text("#line")
     assert re.fullmatch(
         r'<script async src="http://t\.shop\.example:\d+/t\.js" data-key="tlc_[\w-]{32}"></script>', line

@@ -2,10 +2,11 @@
 
 import time
 
+import httpx
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import SECOND, SHOP, Site
+from tests.browser.conftest import PATIENCE_S, SECOND, SHOP, Site
 
 COOKIE = "tl_visitor"
 READY = "() => Boolean(window.touchline && touchline.consent)"
@@ -28,6 +29,26 @@ def until_empty(page: Page) -> None:
     page.wait_for_function("!localStorage.getItem('tl_queue')")
 
 
+def until_up_to_date(client: httpx.Client) -> None:
+    """Wait until all that was sent is projected."""
+    until_s = time.monotonic() + PATIENCE_S
+    while not client.get("/v1/status").json()["up_to_date"]:
+        assert time.monotonic() < until_s
+        time.sleep(0.1)
+
+
+def noticed(site: Site, origin: str, number: int) -> set[str]:
+    """What is noted of the pages of an origin, as soon as there are `number` kinds of notices."""
+    until_s = time.monotonic() + PATIENCE_S
+    with site.up.client("read") as client:
+        while True:
+            said = client.get("/v1/browsers").json()["notices"]
+            kinds = {row["notice"] for row in said if row["origin"] == origin}
+            if len(kinds) >= number or time.monotonic() > until_s:
+                return kinds
+            time.sleep(0.2)
+
+
 def test_a_visit_arrives_with_its_address_referrer_and_title(site: Site) -> None:
     site.put("/offer")
     site.open("/offer?utm_campaign=spring&gclid=x#top", referer="https://news.example/a")
@@ -41,6 +62,7 @@ def test_a_visit_arrives_with_its_address_referrer_and_title(site: Site) -> None
 def test_the_server_sets_the_visitors_cookie_for_thirteen_months_on_the_whole_site(site: Site) -> None:
     site.put("/")
     page = site.open("/")
+    site.events(1)
     until_empty(page)
     (found,) = site.cookies()
     assert (found["domain"], found["path"], found["sameSite"]) == (".shop.example", "/", "Lax")
@@ -54,6 +76,7 @@ def test_a_visitor_keeps_the_cookie_over_pages_and_subdomains(site: Site) -> Non
         site.put(path)
     page = site.open("/a")
     site.events(1)
+    until_empty(page)  # the answer brings the server's cookie
     expires = site.cookies()[0]["expires"]
     page.goto(site.url("/b", "blog.shop.example"))
     events = site.events(2)
@@ -158,6 +181,7 @@ def test_the_page_identifies_and_tracks_also_before_the_script_is_there(site: Si
     (known,) = [event for event in events if event["type"] == "contact_identified"]
     assert known["contact"]["email"] == "ola@example.no"
     with site.up.client("read") as client:
+        until_up_to_date(client)
         journey = client.get("/v1/contacts/ola%40example.no/journey").json()
     assert "page_visited" in {item["type"] for item in journey["items"]}
 
@@ -232,6 +256,7 @@ def test_a_consent_taken_back_deletes_the_cookie_and_the_storage(site: Site) -> 
     page = site.open("/")
     page.evaluate("touchline.consent(true)")
     site.events(1)
+    until_empty(page)  # else the answer brings the server's cookie after it was deleted
     assert cookie(site)
     page.evaluate("touchline.consent(false)")
     assert (site.cookies(), site.stored(page)) == ([], [])
@@ -248,6 +273,7 @@ def test_googles_consent_mode_is_heeded(site: Site) -> None:
     assert site.cookies() == []
     page.evaluate("gtag('consent', 'update', {analytics_storage: 'granted'})")
     assert visitors(site.events(1)) == {cookie(site)}
+    until_empty(page)
     page.evaluate("gtag('consent', 'update', {analytics_storage: 'denied'})")
     assert site.cookies() == []
 
@@ -262,6 +288,7 @@ def test_the_tcf_api_is_heeded(site: Site) -> None:
     assert site.cookies() == []
     page.evaluate("tell({1: true, 7: true})")
     assert visitors(site.events(1)) == {cookie(site)}
+    until_empty(page)
     page.evaluate("tell({1: true, 7: false})")
     assert site.cookies() == []
 
@@ -328,7 +355,9 @@ def test_a_page_that_is_closed_at_once_is_a_visit_and_so_is_a_click_that_leaves(
 
 
 def test_events_are_sent_by_a_beacon_when_the_page_is_left_in_a_pause(site: Site) -> None:
-    site.put("/pause")
+    counts_answers = """<script>answered = 0; const own = fetch
+      fetch = (...given) => own(...given).finally(() => setTimeout(() => answered++))</script>"""
+    site.put("/pause", head=counts_answers)
     page = site.open("/pause")
     site.events(1)
     until_empty(page)
@@ -343,9 +372,8 @@ def test_events_are_sent_by_a_beacon_when_the_page_is_left_in_a_pause(site: Site
             },
         ),
     )
-    with page.expect_response("**/v1/events*"):
-        page.evaluate("touchline.track('cta_clicked', {asset_id: 'beacon'})")
-    time.sleep(0.5)
+    page.evaluate("answered = 0; touchline.track('cta_clicked', {asset_id: 'beacon'})")
+    page.wait_for_function("answered")  # the tracker has read the answer, and pauses
     site.context.unroute("**/v1/events*")
     page.goto("about:blank")
     assert types(site.events(2)) == ["page_visited", "cta_clicked"]
@@ -361,6 +389,7 @@ def test_a_visitor_is_the_same_on_another_domain_of_the_company(site: Site) -> N
     page.click("text=second")
     page.wait_for_url("**/there?a=%20b#x=1")  # the decoration is gone, the rest as it was
     events = site.events(2)
+    until_empty(page)
     assert len(visitors(events)) == 1
     assert events[1]["url"] == site.url("/there?a=%20b#x=1", SECOND)
     domains = {each["domain"]: each["value"] for each in site.cookies()}
@@ -395,13 +424,7 @@ def test_a_policy_that_forbids_to_send_and_a_consent_that_is_awaited_are_told(si
     site.put("/wait", consent="wait")
     site.open("/wait").wait_for_timeout(2500)
     site.open("/policy")
-    until, notices = time.monotonic() + 30, {}
-    with site.up.client("read") as client:
-        while time.monotonic() < until and len(notices) < 2:
-            said = client.get("/v1/browsers").json()["notices"]
-            notices = {row["notice"]: row for row in said if row["origin"] == site.url("")}
-            time.sleep(0.3)
-    assert set(notices) == {"blocked_by_policy", "consent_awaited"}
+    assert noticed(site, site.url(""), 2) == {"blocked_by_policy", "consent_awaited"}
     site.expected = "Content Security Policy|violates|ERR_BLOCKED|Failed to fetch"
 
 
@@ -413,9 +436,7 @@ def test_a_page_of_an_origin_that_is_not_allowed_sends_nothing_and_breaks_nothin
     site.events(1)
     site.open("/mine", SECOND)
     site.nothing_more(1)
-    with site.up.client("read") as client:
-        said = client.get("/v1/browsers").json()["notices"]
-    assert site.url("", SECOND) in {row["origin"] for row in said if row["notice"] == "origin_not_allowed"}
+    assert "origin_not_allowed" in noticed(site, site.url("", SECOND), 1)
     site.expected = "CORS|ERR_FAILED|403"
 
 

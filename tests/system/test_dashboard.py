@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.processes import Up, start
+from tests.processes import Up, start, until_projected
 from tests.programs import chromium
 
 EVENTS = [
@@ -32,7 +32,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with up.client("server") as client:
         position = client.post("/v1/events", json=EVENTS).json()["position"]
     with up.client("read") as client:
-        assert client.get("/v1/status", params={"after": position}).status_code == 200
+        until_projected(client, position)
     yield up
     up.stop()
 
@@ -70,7 +70,7 @@ def test_a_number_opens_what_is_behind_it_and_gives_the_focus_back(up: Up, page:
     expect(page.locator("dialog")).to_contain_text("kari@example.no")
     page.keyboard.press("Escape")
     expect(page.locator("dialog")).to_have_count(0)
-    assert page.evaluate("document.activeElement.id") == "tile-influenced_contacts"
+    expect(page.locator("#tile-influenced_contacts")).to_be_focused()
 
 
 def test_the_page_explains_a_deal_and_an_event(up: Up, page: Page) -> None:
@@ -92,7 +92,7 @@ def test_the_page_says_how_final_its_numbers_are(up: Up, page: Page) -> None:
     expect(page.locator("#settled")).to_contain_text("Nothing came in live yet")
     with up.client("server") as client:
         client.post("/v1/events", json={"type": "page_visited", "visitor_id": "x", "url": "https://s.example/"})
-    expect(page.locator("#settled")).to_contain_text("Settled through", timeout=10_000)
+    expect(page.locator("#settled")).to_contain_text("Settled through")
 
 
 def test_the_page_lists_what_was_refused(up: Up, page: Page) -> None:
@@ -108,7 +108,7 @@ def test_the_numbers_move_while_one_looks(up: Up, page: Page) -> None:
             "/v1/events",
             json={"type": "page_visited", "visitor_id": "w", "url": "https://s.example/?utm_campaign=spring"},
         )
-    expect(page.locator("#tile-sessions")).to_contain_text("2", timeout=10_000)
+    expect(page.locator("#tile-sessions")).to_contain_text("2")
 
 
 def test_without_a_key_it_asks_for_one(up: Up, page: Page) -> None:

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.processes import Up, start
+from tests.processes import Up, start, until_projected
 from tests.programs import chromium
 
 KARI = {"email": "kari@example.no"}
@@ -43,7 +43,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with up.client("server") as client:
         position = client.post("/v1/events", json=EVENTS).json()["position"]
     with up.client("read") as client:
-        assert client.get("/v1/status", params={"after": position}).status_code == 200
+        until_projected(client, position)
     yield up
     up.stop()
 
@@ -134,7 +134,7 @@ def test_every_number_opens_by_keyboard_and_gives_the_focus_back(visit: Visit, p
         expect(page.locator("dialog h2")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.locator("dialog")).to_have_count(0)
-        assert page.evaluate("document.activeElement.id") == name
+        expect(page.locator(f"#{name}")).to_be_focused()
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_list_that_is_slower_than_the_traffic_is_shown_all_the_same(visit: Vis
         position = client.post(
             "/v1/events", json={"type": "page_visited", "visitor_id": "more", "url": "https://s.example/"}
         ).json()["position"]
-        assert client.get("/v1/status", params={"after": position}).status_code == 200
+        until_projected(client, position)
     page.wait_for_timeout(3_000)  # the page would have looked again meanwhile
     assert len(asked) == 1
     asked[0].continue_()
