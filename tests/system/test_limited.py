@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from services.ingest import limited, limits
 from services.ingest.limits import BURST_S
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running, compose
@@ -17,8 +19,10 @@ ADDRESS_BURST, KEY_BURST = ADDRESS_PER_S * BURST_S, KEY_PER_S * BURST_S
 
 
 @pytest.fixture
-def strict(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
-    """The services with low limits, behind a proxy at 10.0.0.1."""
+def strict(own_database: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """The services with low limits, behind a proxy at 10.0.0.1. Their clock stands still, so that no bucket fills meanwhile."""
+    for module in (limits, limited):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1_000.0))
     configuration = Configuration(
         kafka_bootstrap_servers=None, trusted_proxies="10.0.0.1", key_events_per_s=KEY_PER_S, address_requests_per_s=ADDRESS_PER_S,
         key_visitors_a_day=3,

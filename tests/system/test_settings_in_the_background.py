@@ -177,13 +177,13 @@ def test_the_status_command_tells_every_workspace_that_it_is_under_way_for(
 def test_a_read_that_must_show_the_change_waits_for_it(
     running: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "AFTER_WAIT_S", 0.2)
-
     async def check() -> None:
         async with beside(running) as both:
             position = await both.configure("gap", GAP)
             path = f"/v1/status?after={position}"
-            assert (await both.workspace.get(path)).status_code == 503
+            with monkeypatch.context() as patched:
+                patched.setattr(requests, "AFTER_WAIT_S", 0.2)
+                assert (await both.workspace.get(path)).status_code == 503
             await both.finish()
             assert (await both.workspace.get(path)).status_code == 200
 

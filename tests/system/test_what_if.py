@@ -21,7 +21,7 @@ from shared.projection.generations import drop_expired
 from shared.reading.difference import difference
 from shared.reading.snapshot import snapshot
 from tests.conftest import Workspace, new_workspace
-from tests.processes import start
+from tests.processes import start, until_projected
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 
@@ -197,7 +197,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(own: Running, runner: a
 def test_it_is_its_workspaces_alone_and_for_a_while(own: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         workspace, other = await told(own), await told(own)
-        await make(own, workspace, "mine", dt.timedelta(seconds=1))
+        await make(own, workspace, "mine", dt.timedelta(hours=1))
         for path in ("/v1/campaigns?generation=mine", "/v1/campaigns?generation=unheard_of"):
             answer = await other.get(path)
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -205,7 +205,11 @@ def test_it_is_its_workspaces_alone_and_for_a_while(own: Running, runner: asynci
         assert (answer.status_code, answer.json()["field"]) == (422, "after")
         assert (await workspace.get("/v1/campaigns?generation=mine")).status_code == 200
         assert (await workspace.get("/v1/campaigns?generation=g1")).status_code == 200
-        await asyncio.sleep(1.1)
+        assert await drop_expired(own.pool) == []
+        hour_later = (
+            "UPDATE touchline.generation SET expires_at = expires_at - interval '1 hour' WHERE name = 'what_if_mine'"
+        )
+        await own.pool.execute(hour_later)
         assert (await workspace.get("/v1/campaigns?generation=mine")).status_code == 404
         assert await drop_expired(own.pool) == ["what_if_mine"]
         assert await own.pool.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = 'what_if_mine'") == 0
@@ -219,7 +223,7 @@ def test_the_commands_make_tell_compare_and_drop_one(tmp_path: Path) -> None:
     with up.client("server") as client:
         position = client.post("/v1/events", json={"events": STORY}).json()["position"]
     with up.client("read") as client:
-        assert client.get("/v1/status", params={"after": position}).status_code == 200
+        until_projected(client, position)
     added = tmp_path / "added.ndjson"
     added.write_bytes(orjson.dumps(BACKDATED) + b"\n")
 

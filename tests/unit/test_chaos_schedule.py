@@ -45,7 +45,7 @@ def test_every_fault_is_injected_once_though_there_is_no_time() -> None:
 
 
 def test_the_first_round_has_each_fault_once_and_then_they_come_by_chance() -> None:
-    done = injected(2, 0.2)
+    done = injected(2, 1.0)
     assert sorted(done[: len(NAMES)]) == list(NAMES)
     assert len(done) > len(NAMES)
 
