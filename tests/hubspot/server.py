@@ -27,6 +27,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 Json = dict[str, Any]
 
+STOPS_WITH = 3  # requests of a path at which the server stops
+STOPS_S = 120.0  # at most
+
 SCOPES = ("marketing.campaigns.read", "crm.objects.contacts.read", "crm.objects.deals.read", "content", "oauth")
 PAGES = ("/cms/v3/pages/landing-pages", "/cms/v3/pages/site-pages", "/cms/v3/blogs/posts")
 
@@ -59,10 +62,11 @@ class Moods:
     searches_max: int = 5
     fails: dict[int, float] = field(default_factory=dict)
     seed: int = 0
-    delay_s: float = 0.0
     retry_after_s: str | None = None
     policy: str = "TEN_SECONDLY_ROLLING"
     assets_page: int = 10
+    stops_at: str = ""
+    """A part of paths: the third request of such a path has no answer until `stops_at` is another."""
 
 
 class Answer(Exception):
@@ -120,7 +124,7 @@ class FakeHubSpot:
             with self._lock:
                 self.asked.append(request.path)
                 path, query = self._admit(request, headers)
-            time.sleep(self.moods.delay_s)
+            self._stop(request.path)
             with self._lock:
                 status, answer = 200, self._answer(request.command, path, query, json.loads(body) if body else {})
                 if answer.get("numErrors"):
@@ -141,6 +145,16 @@ class FakeHubSpot:
             request.send_header(name, value)
         request.end_headers()
         request.wfile.write(told)
+
+    def stopped(self) -> bool:
+        """Whether a request waits for its answer, as `Moods.stops_at` tells."""
+        at = self.moods.stops_at
+        return bool(at) and sum(at in path for path in self.asked) >= STOPS_WITH
+
+    def _stop(self, path: str) -> None:
+        at, until_s = self.moods.stops_at, time.monotonic() + STOPS_S
+        while at and at in path and self.moods.stops_at == at and self.stopped() and time.monotonic() < until_s:
+            time.sleep(0.01)
 
     def _admit(self, request: BaseHTTPRequestHandler, headers: dict[str, str]) -> tuple[str, dict[str, list[str]]]:
         """Check token, limits and moods. A search answer has no rate-limit headers, as HubSpot says."""
