@@ -11,9 +11,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.processes import Up, ended, launch, start
+from tests.processes import Up, ended, launch, start, until_projected
 
 KILLS = 10
+GONE_S = 30.0  # a process may be there for a moment after its files are gone
 
 
 def visits(name: str, count: int) -> list[dict[str, str]]:
@@ -42,10 +43,8 @@ def campaign(up: Up) -> None:
 
 def page_views(up: Up, position: str) -> int:
     with up.client("read") as client:
-        for _ in range(12):  # a read waits five seconds at most; there may be much to catch up with
-            response = client.get("/v1/campaigns/c/overview", params={"after": position})
-            if response.status_code != 503:
-                break
+        until_projected(client, position)
+        response = client.get("/v1/campaigns/c/overview")
         assert response.status_code == 200, response.text
         return int(response.json()["metrics"]["page_views"])
 
@@ -69,21 +68,34 @@ def test_a_signal_stops_it_cleanly_and_a_restart_continues(data: Path, number: i
     with up.client("server") as client:
         position = client.post("/v1/events", json=visits("a", 7)).json()["position"]
     assert up.stop(number) == 0
-    assert not [p for p in psutil.process_iter(["name", "cmdline"]) if str(data) in " ".join(p.info["cmdline"] or [])]
+    until_s = time.monotonic() + GONE_S
+    while [p for p in psutil.process_iter(["cmdline"]) if str(data) in " ".join(p.info["cmdline"] or [])]:
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
     again = start(data)
     assert page_views(again, position) == 7
     again.stop()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_postgresql_left_over_is_adopted(data: Path) -> None:
     up = start(data)
     up.kill_group()
     postmaster = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
-    assert psutil.pid_exists(postmaster)
+    server = psutil.Process(postmaster)
     again = start(data)
     assert int((data / "postgres" / "postmaster.pid").read_text().split()[0]) == postmaster
     assert again.stop() == 0
-    assert not psutil.pid_exists(postmaster) or psutil.Process(postmaster).status() == psutil.STATUS_ZOMBIE
+    until_s = time.monotonic() + GONE_S
+    while not has_ended(server):
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
 
 
 def test_a_second_up_on_a_directory_in_use_says_so(data: Path) -> None:
@@ -147,7 +159,10 @@ def test_what_was_accepted_is_counted_once_however_often_it_is_killed(data: Path
         up = start(data)
         for sender in senders:
             sender.up = up
-    time.sleep(0.5)
+    until_s = time.monotonic() + 120
+    while sum(sender.accepted for sender in senders) <= 1_000 or not all(sender.position for sender in senders):
+        assert time.monotonic() < until_s, f"seed {seed}"
+        time.sleep(0.05)
     for sender in senders:
         sender.over.set()
     for sender in senders:
@@ -156,7 +171,6 @@ def test_what_was_accepted_is_counted_once_however_often_it_is_killed(data: Path
     accepted = sum(s.accepted for s in senders)
     counted = page_views(up, last)
     print(f"seed {seed}: {KILLS} kills, {accepted} accepted, {counted} counted")
-    assert accepted > 1000, f"seed {seed}"
     assert accepted <= counted <= accepted + 40 * len(senders), f"seed {seed}"  # one batch a sender may lack its answer
     with up.client("server") as client:
         for sender in senders:  # send the batch whose answer is unknown once more: now all are accounted for
