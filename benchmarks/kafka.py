@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from benchmarks.copied import create_copied
 from benchmarks.load import BATCH_EVENTS, bodies, now, post, read_bodies, spread, until_readable, waits_s, write_bodies
 from deploy.kafka.brokers import Cluster
-from shared.log.kafka import KafkaCluster
+from shared.log.kafka_cluster import KafkaCluster
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import partition_of
 from shared.projection.tables import projection

@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.memory_records import MemoryRecords
 
 from deploy.kafka.brokers import Cluster, NoKafka
-from shared.log.kafka import KafkaCluster
+from shared.log.kafka_cluster import KafkaCluster
 
 
 def a_cluster(directory: Path, brokers: int = 1, secure: bool = False) -> Iterator[Cluster]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from shared.log.kafka import KafkaCluster
+from shared.log.kafka_cluster import KafkaCluster
 from touchline.embedded import Embedded
 
 STOP_S = 60

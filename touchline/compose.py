@@ -2,8 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -35,7 +35,6 @@ from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.database import AWAY, error_text, open_pool
 from shared.log.kafka_group import KafkaGroup
-from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import Assignment, EventLog, LogUnavailable
 from shared.log.postgres import PARTITIONS, EveryPartition, PostgresLog
 from shared.projection.generations import (
@@ -49,7 +48,6 @@ from shared.projection.generations import (
 from shared.projection.tables import shape
 from shared.reading import reporting
 from shared.sealing.log import unsealed, vault_of
-from shared.sealing.store import open_sealed
 from shared.sealing.traces import remove_traces
 from shared.store.migrate import migrate
 from shared.store.verifications import last_agreed_s
@@ -61,6 +59,7 @@ from shared.web.paths import WholeSegments
 from shared.web.problems import Unexpected, add_handlers
 from touchline.configuration import Configuration
 from touchline.document import complete
+from touchline.reached import open_log
 
 WRITERS_MAX = 11  # connections of a process: for a log in the database, keys, dead letters, locks and notifications
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work
@@ -197,44 +196,6 @@ def _cannot_start_yet(state: RetryCallState) -> None:
     assert error is not None
     away = "log" if isinstance(error, LogUnavailable) else "database"
     logger.warning("cannot start yet", away=away, error=error_text(error), again_in_s=state.upcoming_sleep)
-
-
-async def open_log(
-    configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]", wakeups: Wakeups | None = None
-) -> EventLog:
-    """The log that the configuration names: Kafka's, or a table of the database. Raises `LogUnavailable` or `UnfitTopic`.
-
-    A log in the database wakes and is woken by `wakeups`, which is its maker's to close; without it by one of its own. If the store
-    is sealed, so is the log. Raises `BadMasterKey`.
-    """
-    log: EventLog
-    if configuration.kafka is None:
-        log = PostgresLog(pool, PARTITIONS, wakeups)
-    else:
-        log = await open_kafka_log(
-            configuration.kafka, configuration.kafka_partitions, configuration.kafka_replication_factor
-        )
-    try:
-        return await open_sealed(pool, log, configuration.master_key, wakeups)
-    except BaseException:
-        await log.close()
-        raise
-
-
-@asynccontextmanager
-async def reached(
-    url: str, configuration: Configuration, connections_max: int
-) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
-    """A pool of connections to a database that is migrated already, and the log that the configuration names."""
-    pool = await open_pool(url, connections_max)
-    try:
-        log = await open_log(configuration, pool)
-        try:
-            yield pool, log
-        finally:
-            await log.close()
-    finally:
-        await pool.close()
 
 
 def _announced(wakeups: Wakeups, passed: Callable[[int, int], None]) -> Callable[[int, int], None]:

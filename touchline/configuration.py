@@ -10,8 +10,8 @@ from annotated_types import Ge
 from pydantic import AfterValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.ingest.limits import Rates
-from shared.log.kafka import KafkaCluster
+from services.ingest.rates import Rates
+from shared.log.kafka_cluster import KafkaCluster
 
 
 def _address(given: str) -> str:

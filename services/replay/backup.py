@@ -24,6 +24,7 @@ import zstandard
 
 from services.replay import backup_topic
 from services.replay.build import Build, Resources, ends_of
+from shared.foreseen import Foreseen
 from shared.log.kafka import KafkaLog
 from shared.log.port import EventLog
 from shared.projection.generations import Generation, create_generation, point_at
@@ -53,11 +54,11 @@ COUNT_ON = (
 )
 
 
-class BadBackup(Exception):
+class BadBackup(Foreseen):
     """A file is not a backup, is damaged, or does not fit the store."""
 
 
-class NotEmpty(Exception):
+class NotEmpty(Foreseen):
     """The store holds rows or events already; a backup can only be restored into an empty one."""
 
 

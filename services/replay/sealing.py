@@ -15,6 +15,7 @@ from services.replay.export import Chosen, Export, complete
 from services.replay.sealing_topic import NotRewritable, copy_sealed
 from shared.events.codec import Record, accept
 from shared.events.emails import normalised_email
+from shared.foreseen import Foreseen
 from shared.log.kafka import KafkaLog
 from shared.log.port import EventLog, Position
 from shared.log.postgres import COMPRESS_LEVEL
@@ -54,11 +55,11 @@ _decode = msgspec.msgpack.Decoder(list[bytes]).decode
 logger = structlog.stdlib.get_logger("touchline.replay")
 
 
-class NotSealed(Exception):
+class NotSealed(Foreseen):
     """The store is not sealed, so it cannot forget."""
 
 
-class StoreInUse(Exception):
+class StoreInUse(Foreseen):
     """Services use the store, which must not append plain events while it is sealed."""
 
 

@@ -16,7 +16,9 @@ from services.replay.build import ends_of
 from shared.database import error_text
 from shared.events.codec import decode_record
 from shared.events.refusal import UNDECODABLE
-from shared.log.kafka import KafkaCluster, KafkaLog
+from shared.foreseen import Foreseen
+from shared.log.kafka import KafkaLog
+from shared.log.kafka_cluster import KafkaCluster
 from shared.log.port import Entry, LogDamaged
 from shared.sealing.log import seal_all
 from shared.sealing.vault import Vault
@@ -26,15 +28,15 @@ POLL_S = 0.2
 UNKNOWN_TOPIC = 3  # the protocol's code UNKNOWN_TOPIC_OR_PARTITION
 
 
-class NotRewritable(Exception):
+class NotRewritable(Foreseen):
     """The log has events that cannot be rewritten, or cannot be rewritten in this way."""
 
 
-class GrownMeanwhile(Exception):
+class GrownMeanwhile(Foreseen):
     """Somebody appended to the log while it was copied."""
 
 
-class NotDeleted(Exception):
+class NotDeleted(Foreseen):
     """The store is sealed, but the topic with the plain events is still there."""
 
 

@@ -27,6 +27,7 @@ from services.replay.mapping.table import Table, TableMapping
 from shared.compressed import BROKEN, zstd_reader
 from shared.events.codec import Refusal
 from shared.events.limits import EVENT_BYTES_MAX
+from shared.foreseen import Foreseen
 
 STDIN = Path("-")
 PACKED = (".gz", ".zst")
@@ -42,7 +43,7 @@ PARQUET_ROWS = 10_000  # at a time
 EVENT_COLUMN = "event"  # of a Parquet file that holds whole events, as an export writes it
 
 
-class Unreadable(Exception):
+class Unreadable(Foreseen):
     """A source that cannot be read in the expected format."""
 
 

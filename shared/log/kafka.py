@@ -9,17 +9,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
-from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import ConsumerRecord
 
 from shared.database import error_text
 from shared.log.group_commit import Call, GroupCommit
+from shared.log.kafka_cluster import ANSWER_S, KafkaCluster
 from shared.log.port import Entry, LogDamaged, LogUnavailable, Position, partition_of
 
 GROUP_EVENTS_MAX = 10_000
@@ -32,47 +31,10 @@ LOOKUP_WAIT_MS = 10  # looked-up records exist already; a fetch beyond the end o
 LOOKUP_RECORDS = 500
 FETCH_WAIT_MS = 500  # how long a broker holds an empty fetch open
 WORKSPACES_KNOWN_MAX = 65_536
-ANSWER_S = 5.0  # a broker that has not answered by then counts as unreachable
 AWAY_POLL_S = 0.1
 CLOSE_S = 10.0
 
 logger = structlog.stdlib.get_logger("touchline.log")
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaCluster:
-    """Which brokers and topic to use, and how to connect. Fields have the names of Kafka's settings."""
-
-    bootstrap_servers: str
-    topic: str = "touchline.events.v1"
-    security_protocol: str = "PLAINTEXT"
-    sasl_mechanism: str = "PLAIN"
-    sasl_username: str | None = None
-    sasl_password: str | None = None
-    ssl_cafile: str | None = None
-    ssl_certfile: str | None = None
-    ssl_keyfile: str | None = None
-
-    def client(self) -> dict[str, Any]:
-        """The arguments of every aiokafka client. Raises `OSError` if a certificate cannot be read."""
-        arguments: dict[str, Any] = {
-            "bootstrap_servers": self.bootstrap_servers,
-            "security_protocol": self.security_protocol,
-            "request_timeout_ms": int(ANSWER_S * 1000),
-            "retry_backoff_ms": 100,
-            "metadata_max_age_ms": 60_000,
-        }
-        if self.security_protocol.startswith("SASL"):
-            arguments |= {
-                "sasl_mechanism": self.sasl_mechanism,
-                "sasl_plain_username": self.sasl_username,
-                "sasl_plain_password": self.sasl_password,
-            }
-        if self.security_protocol.endswith("SSL"):
-            arguments["ssl_context"] = create_ssl_context(
-                cafile=self.ssl_cafile, certfile=self.ssl_certfile, keyfile=self.ssl_keyfile
-            )
-        return arguments
 
 
 class Tail:

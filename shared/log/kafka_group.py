@@ -16,7 +16,8 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from prometheus_client import Counter
 
 from shared.database import error_text
-from shared.log.kafka import FETCHING, KafkaCluster, start_client, stop_client
+from shared.log.kafka import FETCHING, start_client, stop_client
+from shared.log.kafka_cluster import KafkaCluster
 from shared.log.port import LogUnavailable
 
 SESSION_S = 10.0  # a member that sends no heartbeat for so long loses its partitions

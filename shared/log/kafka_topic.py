@@ -8,7 +8,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.database import error_text
-from shared.log.kafka import MESSAGE_BYTES_MAX, KafkaCluster, KafkaLog
+from shared.foreseen import Foreseen
+from shared.log.kafka import MESSAGE_BYTES_MAX, KafkaLog
+from shared.log.kafka_cluster import KafkaCluster
 from shared.log.port import LogUnavailable
 
 PARTITIONS = 32  # of a new topic; it bounds how many projectors can share the work
@@ -23,7 +25,7 @@ CONFIG = {
 }
 
 
-class UnfitTopic(Exception):
+class UnfitTopic(Foreseen):
     """The topic's settings would lose or refuse events; the operator must change them or name another topic."""
 
 

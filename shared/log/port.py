@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from shared.foreseen import Foreseen
+
 
 class Entry(NamedTuple):
     """One record of the log. `value` is what was appended, byte for byte.
@@ -41,7 +43,7 @@ class Position:
         return cls(int(partition), int(offset))
 
 
-class LogUnavailable(Exception):
+class LogUnavailable(Foreseen):
     """The log did not answer in time or cannot take more now. `retry_after_s` is a suggestion; `code` goes into the HTTP answer.
 
     The events may have been appended all the same, as always where an answer is lost: send them again with the same ids.
@@ -52,7 +54,7 @@ class LogUnavailable(Exception):
         self.retry_after_s, self.code = retry_after_s, code
 
 
-class LogDamaged(Exception):
+class LogDamaged(Foreseen):
     """The log lacks entries that it once held. Projection stops, because going on would make wrong numbers."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from shared.foreseen import Foreseen
 from shared.projection.content import lists
 from shared.projection.partitions import create_partitions, present, tend_partitions
 from shared.projection.tables import create_statements, shape
@@ -71,15 +72,15 @@ class Generation:
     partitions: int
 
 
-class WrongShape(Exception):
+class WrongShape(Foreseen):
     """What there is was made by a release with another shape; `touchline replay rebuild` makes a generation of this one's."""
 
 
-class WrongLog(Exception):
+class WrongLog(Foreseen):
     """The live generation is a projection of another log; its offsets mean nothing in this one."""
 
 
-class NoGeneration(Exception):
+class NoGeneration(Foreseen):
     """Nothing was projected into this database yet."""
 
 

@@ -11,7 +11,9 @@ from hashlib import sha256
 
 import asyncpg
 
+from shared.access.reporting_group import GROUP
 from shared.events.currencies import DECIMALS
+from shared.foreseen import Foreseen
 from shared.projection.generations import NoGeneration, WrongShape, live_generation
 from shared.projection.windows import KEY_COLUMN
 from shared.reading.attribution import OWNER_OF, statuses_by_route
@@ -32,8 +34,6 @@ LOGINS = "SELECT l.login FROM touchline.reporting_login l JOIN pg_roles r ON r.r
 ADD_LOGIN = "INSERT INTO touchline.reporting_login (login, workspace_id) VALUES ($1, $2)"
 LIST_LOGINS = "SELECT login, created_at FROM touchline.reporting_login WHERE workspace_id = $1 ORDER BY login"
 REMOVE_LOGIN = "DELETE FROM touchline.reporting_login WHERE login = $1 AND workspace_id = $2 RETURNING login"
-GROUP = "touchline_reporting"
-"""The role that all logins are members of; the embedded PostgreSQL lets its members in by password."""
 ADD_GROUP = f"""
 DO $$ BEGIN CREATE ROLE {GROUP} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$
 """
@@ -168,7 +168,7 @@ LEFT JOIN {{g}}.contact c ON c.ws = t.ws AND c.contact = t.contact""",
 """By name, what each view selects. docs/reporting.md tells what their columns mean."""
 
 
-class UnknownWorkspace(Exception):
+class UnknownWorkspace(Foreseen):
     """There is no workspace of this name."""
 
 

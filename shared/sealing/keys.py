@@ -15,6 +15,8 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from shared.foreseen import Foreseen
+
 MASTER_KEY_BYTES = 32
 MASTER_KEY_FILE = "master.key"
 DIGEST_BYTES = 15  # 24 characters of base32, without padding; 120 bits do not collide
@@ -25,7 +27,7 @@ CACHED_DIGESTS = 16_384  # about 4 MB
 CACHED_WORKSPACES = 1_024
 
 
-class BadMasterKey(Exception):
+class BadMasterKey(Foreseen):
     """The master key is missing, cannot be read, or is that of another store; the message says which, and what to do."""
 
 

@@ -15,8 +15,8 @@ from services.replay.what_if import Changes, what_if
 from shared.store.verifications import Found, recorded
 from tests.browser.conftest import Site, query
 from tests.processes import until_projected
-from touchline.compose import reached
 from touchline.configuration import Configuration
+from touchline.reached import reached
 
 KARI, OLA = {"email": "kari@example.no"}, {"email": "ola@example.no"}
 EVENTS = [

@@ -14,7 +14,7 @@ import asyncpg
 from deploy.kafka.brokers import Cluster
 from shared.access.keys import create_workspace
 from shared.database import open_pool
-from shared.log.kafka import KafkaCluster
+from shared.log.kafka_cluster import KafkaCluster
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import EventLog
 from tests.chaos.clocks import step_ours, step_senders, steppable

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.log.kafka import KafkaCluster, KafkaLog
+from shared.log.kafka import KafkaLog
+from shared.log.kafka_cluster import KafkaCluster
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import EventLog
 from tests.contract.event_log import EventLogContract

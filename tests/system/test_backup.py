@@ -16,7 +16,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from shared.database import open_pool
-from shared.log.kafka import KafkaCluster
+from shared.log.kafka_cluster import KafkaCluster
 from shared.log.port import partition_of
 from tests.conftest import Workspace, new_workspace
 from tests.kafka import new_topic
@@ -319,8 +319,9 @@ def test_a_restore_that_was_killed_before_its_end_leaves_a_store_that_can_be_sta
 
     from services.replay import backup
     from services.replay.build import Build, Resources
+    from shared.log.postgres import PARTITIONS
     from shared.store.migrate import migrate
-    from touchline.compose import PARTITIONS, reached
+    from touchline.reached import reached
 
     workspace = runner.run(filled(source))
     file = Path(command(environment(own_database, None), "backup", "create", str(tmp_path / "b"))["file"])

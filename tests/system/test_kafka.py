@@ -13,7 +13,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.kafka.brokers import PASSWORD, USER, Cluster
 from shared.log import group_commit
-from shared.log.kafka import MESSAGE_BYTES_MAX, KafkaCluster, KafkaLog
+from shared.log.kafka import MESSAGE_BYTES_MAX, KafkaLog
+from shared.log.kafka_cluster import KafkaCluster
 from shared.log.kafka_topic import UnfitTopic, open_kafka_log
 from shared.log.port import Entry, LogDamaged, LogUnavailable, partition_of
 from shared.projection.batch import decode

@@ -36,10 +36,11 @@ from shared.projection.sql import Connection
 from tests.conftest import Workspace, new_workspace
 from tests.processes import start, until_projected
 from tests.properties.worlds import world
-from touchline.compose import Running, compose, reached
+from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 from touchline.demo.mix import Mix
 from touchline.embedded import Embedded
+from touchline.reached import reached
 
 EVENTS = 4_000
 KILLS = 10

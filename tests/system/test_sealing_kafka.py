@@ -13,7 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from services.replay.sealing import seal_store_on_kafka
 from services.replay.sealing_topic import GrownMeanwhile, NotRewritable
 from shared.database import open_pool
-from shared.log.kafka import KafkaCluster, KafkaLog
+from shared.log.kafka import KafkaLog
+from shared.log.kafka_cluster import KafkaCluster
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.port import Entry
 from shared.projection.generations import WrongLog

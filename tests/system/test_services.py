@@ -13,7 +13,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.kafka.brokers import Cluster
-from shared.log.kafka import KafkaCluster
+from shared.log.kafka_cluster import KafkaCluster
 from shared.projection.tables import shape
 from tests.kafka import a_cluster, new_topic
 from tests.services import Service, command, environment, fails

@@ -18,6 +18,12 @@ from touchline.cli.main import app
 LIGHT = {"typer", "annotated_doc", "shellingham"}
 """The packages that the help may import. Every other costs a user who asks for help, or presses Tab, its time."""
 
+SERVICES = {"alembic", "fastapi", "starlette", "uvicorn"}
+NO_SERVICE = (
+    "asset", "backfill", "campaign", "dead_letters", "explain", "export", "identifiers", "importing", "keys", "producers", "replay", "reporting",
+    "status", "store", "turns", "what_if", "workspace",
+)  # fmt: skip
+
 LOADED = """
 import atexit, json, sys
 def tell():
@@ -97,6 +103,16 @@ import touchline.commands.keys
 print("loaded")
 """
     assert {"asyncpg", "rich", "sqlalchemy"} <= packages_of(loading(code))
+
+
+def test_commands_that_open_a_store_load_neither_the_services_nor_migrations() -> None:
+    """Both take a second to import. A command that serves, changes the catalog or migrates imports them when it does."""
+    code = f"""
+import importlib
+for name in {NO_SERVICE!r}:
+    importlib.import_module("touchline.commands." + name)
+"""
+    assert packages_of(loading(code)) & SERVICES == set()
 
 
 @EACH

@@ -6,7 +6,8 @@ import tracemalloc
 import msgspec
 import pytest
 
-from services.ingest.limits import ADDRESSES_MAX, BURST_S, DAY_US, Buckets, Distinct, Limits, Rates, address_of
+from services.ingest.limits import ADDRESSES_MAX, BURST_S, DAY_US, Buckets, Distinct, Limits, address_of
+from services.ingest.rates import Rates
 from shared.access.keys import Access
 from shared.events.codec import Record
 from shared.events.refusal import Refusal

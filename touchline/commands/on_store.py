@@ -25,8 +25,8 @@ from services.replay.build import Resources
 from shared.gc_tuning import collect_garbage_rarely
 from touchline.commands.output import errors_in_one_line
 from touchline.commands.store import database, store_and_log
-from touchline.compose import reached
 from touchline.configuration import Configuration
+from touchline.reached import reached
 
 CONNECTIONS_MAX = 8  # the snapshot, the lock, the projection, the comparison, and the log's
 MEMBER_CONNECTIONS_MAX = 2  # of another process that helps: one that writes, and the log's

@@ -27,8 +27,8 @@ from shared.store.migrate import migrate
 from touchline.commands.on_store import StoreAccess, on_store
 from touchline.commands.output import errors_in_one_line
 from touchline.commands.store import check_workspace, database
-from touchline.compose import reached
 from touchline.configuration import Configuration
+from touchline.reached import reached
 
 console = Console(highlight=False)
 

@@ -6,8 +6,9 @@ import socket
 import structlog
 import uvloop
 
+from touchline.commands.listening import listening
 from touchline.commands.log_lines import set_up
-from touchline.commands.output import errors_in_one_line, listening
+from touchline.commands.output import errors_in_one_line
 from touchline.commands.store import database
 from touchline.compose import Role, compose_patiently
 from touchline.configuration import Configuration

@@ -21,8 +21,8 @@ from shared.reading.generations import Listed, generations
 from shared.store.verifications import read_verifications
 from touchline.commands.output import errors, errors_in_one_line
 from touchline.commands.store import database
-from touchline.compose import open_log
 from touchline.configuration import Configuration
+from touchline.reached import open_log
 
 PROGRESS = sql("SELECT partition, next_offset, events, received_us FROM {g}.progress ORDER BY partition")
 REPROJECTIONS = sql("""

@@ -17,10 +17,9 @@ from shared.log.postgres import PARTITIONS
 from shared.reading.snapshot import Snapshot, snapshot
 from shared.sealing.reveal import revealed
 from shared.sealing.store import open_vault
-from shared.store.migrate import migrate
-from touchline.compose import reached
 from touchline.configuration import Configuration
 from touchline.embedded import Embedded
+from touchline.reached import reached
 
 
 def instant(text: str | None, option: str) -> int | None:
@@ -58,6 +57,8 @@ def database(data: Path | None) -> Iterator[str]:
 @asynccontextmanager
 async def tables(url: str, connections_max: int) -> "AsyncIterator[asyncpg.Pool[asyncpg.Record]]":
     """A pool of connections to a database whose durable tables are made, or migrated to this release."""
+    from shared.store.migrate import migrate  # takes half a second, which commands that only read do not wait for
+
     pool = await open_pool(url, connections_max)
     try:
         await migrate(url, PARTITIONS)
@@ -71,6 +72,8 @@ async def store_and_log(
     url: str, connections_max: int
 ) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
     """A pool of connections to a migrated database, and the log that the environment variables name."""
+    from shared.store.migrate import migrate  # takes half a second, which commands that only read do not wait for
+
     await migrate(url, PARTITIONS)
     async with reached(url, Configuration(), connections_max) as both:
         yield both

@@ -11,18 +11,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import asyncpg
 import typer
 import uvloop
 from rich.console import Console
 
 from services.ingest.catalog.calls import CallRefused, Outcome, answer_of
 from services.ingest.catalog.turn import NotAppended, NotInTime, Turn, Turns
-from shared.log.port import Position
+from shared.log.port import EventLog, Position
 from shared.reading.snapshot import Snapshot
 from shared.wakeups import Wakeups
 from touchline.commands.output import errors, errors_in_one_line
 from touchline.commands.store import check_workspace, database, read_only
-from touchline.compose import Role, Running, compose
 from touchline.configuration import Configuration
 
 SENDER = "command"  # how records and dead letters name who sent the event
@@ -41,11 +41,11 @@ def in_turn(data: Path | None, workspace: str, work: Callable[[Turn], Awaitable[
     """
 
     async def worked(url: str) -> Answer:
-        async with _projecting(url) as running:
-            await check_workspace(running.pool, workspace)
-            wakeups = Wakeups(running.pool)
+        async with _projecting(url) as (pool, log):
+            await check_workspace(pool, workspace)
+            wakeups = Wakeups(pool)
             try:
-                turns = Turns(running.pool, running.log, wakeups)
+                turns = Turns(pool, log, wakeups)
                 async with turns.take(workspace, SENDER) as turn:
                     answer, position = await work(turn)
                 await _shown(turns, workspace, position)
@@ -72,14 +72,16 @@ def _ended(message: str) -> typer.Exit:
 
 
 @asynccontextmanager
-async def _projecting(url: str) -> AsyncIterator[Running]:
-    """The store of a URL, which is projected here unless a service does it already or its log is on Kafka."""
+async def _projecting(url: str) -> "AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], EventLog]]":
+    """A store's database and log. It is projected here unless a service does it already or its log is on Kafka."""
+    from touchline.compose import Role, compose  # takes a second, which commands that only ask do not wait for
+
     configuration = Configuration()
     roles = [] if configuration.kafka else [Role.PROJECTOR]
     running = await compose(url, configuration, roles)
     task = None if running.projectors is None else asyncio.create_task(running.projectors.run())
     try:
-        yield running
+        yield running.pool, running.log
     finally:
         if task is not None:
             task.cancel()

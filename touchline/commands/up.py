@@ -15,7 +15,8 @@ from rich.console import Console
 
 from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.database import error_text
-from touchline.commands.output import errors_in_one_line, listening
+from touchline.commands.listening import listening
+from touchline.commands.output import errors_in_one_line
 from touchline.compose import Role, compose_patiently, is_full
 from touchline.configuration import Configuration
 from touchline.embedded import DatabaseLost, Embedded

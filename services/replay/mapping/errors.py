@@ -1,7 +1,9 @@
 """Errors of a mapping, and of one cell of a table."""
 
+from shared.foreseen import Foreseen
 
-class BadMapping(Exception):
+
+class BadMapping(Foreseen):
     """A mapping that cannot be used, or not for this file; the message says what is wrong and where."""
 
 

@@ -1,0 +1,19 @@
+"""Where does a command that serves listen?"""
+
+import socket
+from errno import EADDRINUSE
+
+import typer
+
+from touchline.commands.output import errors
+from touchline.serve import listen
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. If there cannot be one, prints one line and exits 1."""
+    try:
+        return listen(host, port)
+    except OSError as error:
+        another = "; `--port` names another port" if error.errno == EADDRINUSE else ""
+        errors.print(f"[red]cannot listen on {host}:{port}:[/] {error.strerror}{another}", soft_wrap=True)
+        raise typer.Exit(1) from error
