@@ -53,12 +53,12 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, " ".join((said or "").split())
 
 
-def start(data: Path, port: int = 0, said: Path | None = None) -> Up:
+def start(data: Path, port: int = 0, said: Path | None = None, *options: str) -> Up:
     """Start it in a process group of its own and wait until it says that it is up.
 
     `said` is the file of its standard error; None: a pipe, which must not be left unread by what says much.
     """
-    process = launch(data, port, said)
+    process = launch(data, port, said, *options)
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
@@ -68,7 +68,7 @@ def start(data: Path, port: int = 0, said: Path | None = None) -> Up:
     return Up(process, said["url"], keys)
 
 
-def launch(data: Path, port: int = 0, said: Path | None = None) -> subprocess.Popen[str]:
+def launch(data: Path, port: int = 0, said: Path | None = None, *options: str) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         "-W",
@@ -81,6 +81,7 @@ def launch(data: Path, port: int = 0, said: Path | None = None) -> subprocess.Po
         "--port",
         str(port),
         "--json",
+        *options,
     ]
     env = {k: v for k, v in os.environ.items() if k != "TOUCHLINE_DATABASE_URL"}
     with said.open("a") if said is not None else nullcontext(subprocess.PIPE) as errors:

@@ -2,13 +2,13 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
 import structlog
@@ -70,6 +70,9 @@ TRACES_S = 3.0  # of the ten seconds after which a supervisor kills a process th
 START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)  # pauses between tries to start; the last one again and again
 
 logger = structlog.stdlib.get_logger("touchline")
+
+Given = ParamSpec("Given")
+Done = TypeVar("Done")
 
 
 class Role(StrEnum):
@@ -183,11 +186,16 @@ async def compose_patiently(
     url: str, configuration: Configuration, roles: Sequence[Role], folder: Path | None = None
 ) -> Running:
     """As `compose`, but wait for a database or a log that is away."""
+    return await patiently(compose, url, configuration, roles, folder)
+
+
+async def patiently(do: Callable[Given, Coroutine[Any, Any, Done]], *given: Given.args, **named: Given.kwargs) -> Done:
+    """Call a part of the start, again and again while the database or the log is away."""
     again = AsyncRetrying(
         retry=retry_if_exception_type((LogUnavailable, *AWAY)), wait=wait_chain(*map(wait_fixed, START_AGAIN_S)),
         before_sleep=_cannot_start_yet, reraise=True,
     )  # fmt: skip
-    return await again(compose, url, configuration, roles, folder)
+    return await again(do, *given, **named)
 
 
 def _cannot_start_yet(state: RetryCallState) -> None:

@@ -63,6 +63,19 @@ class StoreInUse(Foreseen):
     """Services use the store, which must not append plain events while it is sealed."""
 
 
+class HasPlainEvents(Foreseen):
+    """The store has events that are not sealed."""
+
+
+async def check_no_events(log: EventLog) -> None:
+    """Raise `HasPlainEvents` if a log that is not sealed has events."""
+    if any([await log.end(partition) for partition in range(log.partitions)]):
+        raise HasPlainEvents(
+            "this store is not sealed and has events already, which `touchline privacy seal` rewrites, sealed: run it with the same "
+            "data directory or the same variables, then start again. Nothing was changed"
+        )
+
+
 async def master_key_of(pool: "asyncpg.Pool[asyncpg.Record]", configured: str | None) -> MasterKey:
     """The master key to seal a store with: the configured one, that of the file, or a new one in the file. Raises `BadMasterKey`."""
     if configured is not None:
@@ -204,7 +217,9 @@ async def forget_contact(resources: Resources, workspace: str, name: str) -> dic
     """
     vault = vault_of(resources.log)
     if vault is None:
-        raise NotSealed("this store is not sealed, so it cannot forget contacts: `touchline privacy seal` seals it")
+        raise NotSealed(
+            "this store is not sealed, so it cannot forget contacts: stop the services, and `touchline privacy seal` seals it"
+        )
     known = await vault.known(workspace, [Name("c", name), Name("e", normalised_email(name))])
     if not known and PSEUDONYM.fullmatch(name) is None:
         raise NotFound("contact", name)

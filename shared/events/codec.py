@@ -340,8 +340,9 @@ def _holds_nul(value: object) -> bool:
 
 
 FORGETTING = (
-    "this store is not sealed, so it cannot forget contacts; the event changed nothing. It is kept as a dead letter: seal the store "
-    "with `touchline privacy seal`, then retry it with `touchline dead-letters retry`"
+    "this store is not sealed, so it cannot forget contacts; the event changed nothing. It is kept as a dead letter. To forget the contact, stop "
+    "the services, seal the store with `touchline privacy seal` (for `touchline up`: `--data DIR`), start them again, and retry the event with "
+    "`touchline dead-letters retry`. A new store is sealed from its first event on if it is started with `touchline up --sealed`"
 )
 
 

@@ -1,6 +1,9 @@
 """`touchline privacy`, from a store with plain events to one whose files hold no name of a forgotten person."""
 
+import asyncio
+import base64
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -8,9 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.processes import Up, start
+from shared.database import open_pool
+from shared.log.postgres import PARTITIONS, PostgresLog
+from tests.processes import Up, ended, launch, start
+from tests.services import Service, command, environment, fails
 from tests.system.test_hubspot_webhooks import PATH, SECRET, signed
-from tests.system.test_sealing import ALL, TRACES
+from tests.system.test_sealing import ALL, FORGET, TRACES, VISIT
 
 
 def privacy(data: Path, *arguments: str, code: int = 0) -> str:
@@ -103,3 +109,114 @@ def deleted_by_hubspot(up: Up) -> None:
                 return
             time.sleep(0.1)
     raise AssertionError("the dead letter of a person whom HubSpot has deleted stays")
+
+
+def test_a_new_store_is_sealed_from_its_first_event_on_and_forgets(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    up = start(data, 0, None, "--sealed")
+    assert stat.S_IMODE((data / "master.key").stat().st_mode) == 0o600
+    key = (data / "master.key").read_bytes()
+    with up.client("server") as client:
+        assert client.post("/v1/events", json=list(ALL)).status_code == 202
+    before = overview(up)
+    assert traces(data) == []
+    with up.client("read") as client:
+        assert client.get("/v1/contacts/kari@nordmann.example").json()["contact"] == "crm-4711"
+    assert up.stop() == 0
+    up = start(data, 0, None, "--sealed")  # which is accepted again, and changes nothing
+    assert (overview(up), (data / "master.key").read_bytes()) == (before, key)
+    with up.client("server") as client:
+        assert client.post("/v1/events", json=FORGET).status_code == 202
+    with up.client("read") as client:
+        for _ in range(200):
+            if (left := client.get("/v1/contacts/kari@nordmann.example").status_code) == 404:
+                break
+            time.sleep(0.1)
+    assert (left, overview(up)) == (404, before)
+    assert up.stop() == 0
+    assert traces(data) == []
+    up = start(data)
+    assert overview(up) == before
+    assert up.stop() == 0
+
+
+def test_a_new_store_says_where_its_master_key_is_and_to_keep_a_copy_once(tmp_path: Path) -> None:
+    first, then = said_by_up(tmp_path / "data"), said_by_up(tmp_path / "data")
+    for said in (first, then):
+        assert (
+            f"The store is sealed: names of people are stored under the master key, {tmp_path / 'data' / 'master.key'}."
+            in said
+        )
+    assert "Keep a copy of the master key elsewhere" in first
+    assert "Keep a copy" not in then
+
+
+def said_by_up(data: Path) -> str:
+    """What `touchline up --sealed` prints for people, from its start to its end."""
+    command = [sys.executable, "-W", "ignore", "-m", "touchline", "up", "--sealed", "--data", str(data), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        said = ""
+        while "Stop with Ctrl-C" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        process.terminate()
+        assert process.wait(60) == 0
+    return said
+
+
+def test_a_store_without_events_is_sealed_and_one_with_plain_events_is_not_started(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert start(data).stop() == 0
+    up = start(data, 0, None, "--sealed")  # as if the first start had been interrupted
+    assert (data / "master.key").exists()
+    assert up.stop() == 0
+    plain = tmp_path / "plain"
+    up = start(plain)
+    with up.client("server") as client:
+        assert client.post("/v1/events", json=VISIT).status_code == 202
+    assert up.stop() == 0
+    code, said = ended(launch(plain, 0, None, "--sealed"))
+    assert (code, "not sealed and has events already, which `touchline privacy seal` rewrites" in said) == (1, True), (
+        said
+    )
+    assert not (plain / "master.key").exists()
+    privacy(plain, "seal")
+    up = start(plain, 0, None, "--sealed")
+    assert up.stop() == 0
+
+
+async def logged(database_url: str) -> list[str]:
+    """The records of a log in PostgreSQL, in lower case."""
+    async with await open_pool(database_url, 2) as pool:
+        log = PostgresLog(pool, PARTITIONS)
+        found = [entry.value.decode().casefold() for p in range(PARTITIONS) for entry in await log.read(p, 0, 100)]
+        await log.close()
+    return found
+
+
+def test_an_empty_database_is_sealed_by_the_first_command_and_its_services_seal(
+    own_database: str, tmp_path: Path, runner: asyncio.Runner
+) -> None:
+    env = environment(own_database, None, MASTER_KEY=base64.b64encode(os.urandom(32)).decode())
+    assert command(env, "privacy", "seal") == {"events": 0}
+    keys = command(env, "keys", "create")["keys"]
+    ingest = Service("ingest", env, tmp_path / "said").start()
+    with ingest.client(keys["server"]) as client:
+        assert client.post("/v1/events", json=list(ALL)).status_code == 202
+    assert ingest.end() == 0
+    held = runner.run(logged(own_database))
+    assert (len(held), [trace for trace in TRACES if trace in "".join(held)]) == (len(ALL), [])
+    other = {**env, "TOUCHLINE_MASTER_KEY": base64.b64encode(os.urandom(32)).decode()}
+    assert "not the one that this store was sealed with" in fails(other, "ingest", "--port", "0")
+
+
+def test_a_store_that_is_not_sealed_says_how_to_seal_it_when_it_is_asked_to_forget(tmp_path: Path) -> None:
+    up = start(tmp_path / "data")
+    with up.client("server") as client:
+        (refused,) = client.post("/v1/events", json=FORGET).json()["rejected"]
+    assert up.stop() == 0
+    assert refused["code"] == "forgetting_not_supported"
+    for told in ("not sealed", "`touchline privacy seal`", "`touchline dead-letters retry`", "`touchline up --sealed`"):
+        assert told in refused["message"]

@@ -29,6 +29,13 @@ ReportingPort = Annotated[
         help="a TCP port of 127.0.0.1 by which the logins of `touchline reporting` also reach the embedded PostgreSQL",
     ),
 ]  # fmt: skip
+Sealed = Annotated[
+    bool,
+    typer.Option(
+        "--sealed",
+        help="seal a store that has no events yet, so that people can be forgotten; a store with plain events is not started",
+    ),
+]
 
 Processes = Annotated[
     int,

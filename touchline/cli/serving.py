@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from touchline.cli.groups import command
-from touchline.cli.options import Host, NewData, Port, ReadyJson, ReportingPort
+from touchline.cli.options import Host, NewData, Port, ReadyJson, ReportingPort, Sealed
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,15 +19,16 @@ def add_to(app: typer.Typer) -> None:
 
 def up(
     data: NewData = Path("touchline-data"), port: Port = 8300, host: Host = "127.0.0.1", as_json: ReadyJson = False,
-    reporting_port: ReportingPort = None,
+    reporting_port: ReportingPort = None, sealed: Sealed = False,
 ) -> None:  # fmt: skip
     """Run ingest, projector, read API and dashboard in one process.
 
-    Without TOUCHLINE_DATABASE_URL it also runs a PostgreSQL server, whose files are in the data directory.
+    Without TOUCHLINE_DATABASE_URL it also runs a PostgreSQL server, whose files are in the data directory. With --sealed, a new
+    store holds pseudonyms in place of people's names from its first event on, and can forget people.
     """
     from touchline.commands.up import run
 
-    run(data, port, host, as_json=as_json, reporting_port=reporting_port)
+    run(data, port, host, as_json=as_json, reporting_port=reporting_port, sealed=sealed)
 
 
 def demo(

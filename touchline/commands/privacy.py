@@ -4,14 +4,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import asyncpg
 import typer
 import uvloop
 from rich.console import Console
 
 from services.replay.sealing import (
-    OTHERS,
-    StoreInUse,
     forget_contact,
     master_key_of,
     seal_store,
@@ -19,6 +16,7 @@ from services.replay.sealing import (
     stored_of,
 )
 from services.replay.sealing_topic import delete_topic
+from shared.database import connect
 from shared.log.kafka import KafkaLog
 from shared.log.kafka_topic import open_kafka_log
 from shared.log.postgres import PARTITIONS
@@ -29,11 +27,9 @@ from touchline.commands.output import errors_in_one_line
 from touchline.commands.store import check_workspace, database
 from touchline.configuration import Configuration
 from touchline.reached import reached
+from touchline.sealing import check_unused, stop_recycling
 
 console = Console(highlight=False)
-
-NO_RECYCLING = ("ALTER SYSTEM SET wal_recycle = off", "SELECT pg_reload_conf()")
-"""A file of the write-ahead log that is recycled keeps what was deleted until it is written over; another one is removed."""
 
 
 def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> None:
@@ -63,19 +59,15 @@ def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> N
 
 async def _sealed(url: str, configuration: Configuration, topic: str | None, *, embedded: bool) -> int:
     """Seal the store; returns how many events its log has. An embedded PostgreSQL removes old files of its write-ahead log from then on."""
-    await migrate(url, PARTITIONS)
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
-        if await connection.fetchval(OTHERS):
-            raise StoreInUse(
-                "other processes use this database: stop the services first, and start them again afterwards"
-            )
-        if embedded:
-            for statement in NO_RECYCLING:
-                await connection.execute(statement)
+        await check_unused(connection)
     finally:
         await connection.close()
+    await migrate(url, PARTITIONS)
     async with reached(url, configuration, 3) as (pool, log):
+        if embedded:
+            await stop_recycling(pool)
         master = await master_key_of(pool, configuration.master_key)
         plain = unsealed(log)
         if topic is None or configuration.kafka is None or not isinstance(plain, KafkaLog):

@@ -15,12 +15,15 @@ from rich.console import Console
 
 from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.database import error_text
+from shared.sealing.log import vault_of
+from shared.sealing.store import key_file
 from touchline.commands.listening import listening
 from touchline.commands.output import errors_in_one_line
-from touchline.compose import Role, compose_patiently, is_full
+from touchline.compose import Role, Running, compose_patiently, is_full, patiently
 from touchline.configuration import Configuration
 from touchline.embedded import DatabaseLost, Embedded
 from touchline.first_keys import KEYS_FILE, first_keys
+from touchline.sealing import seal_before_first_event
 from touchline.serve import serve
 
 WATCH_S = 0.5  # between two looks whether PostgreSQL runs
@@ -33,11 +36,16 @@ logger = structlog.stdlib.get_logger("touchline")
 
 @dataclass(frozen=True)
 class Start:
-    """The address of the services, the data directory, and the keys if the directory is new (None: it is not)."""
+    """The address of the services, the data directory, and the keys if the directory is new (None: it is not).
+
+    `sealed_under` says where the master key of a sealed store is (None: the store is not sealed); `sealed_now`: this start sealed it.
+    """
 
     url: str
     data: Path
     keys: dict[str, str] | None
+    sealed_under: str | None
+    sealed_now: bool
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,12 @@ class Where:
 
 def run(
     data: Path, port: int, host: str, *, as_json: bool, name: str = OPERATOR_WORKSPACE,
-    then: Callable[[Start], Awaitable[None]] | None = None, reporting_port: int | None = None,
+    then: Callable[[Start], Awaitable[None]] | None = None, reporting_port: int | None = None, sealed: bool = False,
 ) -> None:  # fmt: skip
     """Start all services, print their address, and serve until a signal. Exits 1 with one line if they cannot be started.
 
     `name` is the name of the first workspace. `then` runs beside the services as soon as they answer; None: the address is printed.
+    `sealed` seals a store that has no events yet; one that has events and is not sealed is not started.
     """
     embedded = Embedded(data, reporting_port)
     sock = listening(host, port)
@@ -71,19 +80,31 @@ def run(
                 embedded.acquire()
             own = embedded if configuration.database_url is None else None
             where = Where(url, f"http://{host}:{sock.getsockname()[1]}", embedded.data, own)
-            uvloop.run(_run(where, configuration, sock, name, then or _say(as_json=as_json)))
+            uvloop.run(_run(where, configuration, sock, name, then or _say(as_json=as_json), sealed=sealed))
     finally:
         embedded.stop()
 
 
 async def _run(
-    where: Where, configuration: Configuration, sock: socket.socket, name: str, then: Callable[[Start], Awaitable[None]]
-) -> None:
+    where: Where, configuration: Configuration, sock: socket.socket, name: str, then: Callable[[Start], Awaitable[None]],
+    *, sealed: bool,
+) -> None:  # fmt: skip
     folder = None if where.embedded is None else where.data
+    sealed_now = sealed and await patiently(
+        seal_before_first_event, where.database, configuration, embedded=where.embedded is not None
+    )
     running = await compose_patiently(where.database, configuration, tuple(Role), folder)
     keys = await first_keys(running.pool, where.data, name)
     beside = [] if where.embedded is None else [keep_running(where.embedded)]
-    await serve(running, sock, lambda: then(Start(where.url, where.data, keys)), *beside)
+    start = Start(where.url, where.data, keys, await _sealed_under(running, configuration), sealed_now)
+    await serve(running, sock, lambda: then(start), *beside)
+
+
+async def _sealed_under(running: Running, configuration: Configuration) -> str | None:
+    """Where the master key of a sealed store is; None if the store is not sealed."""
+    if vault_of(running.log) is None:
+        return None
+    return "TOUCHLINE_MASTER_KEY" if configuration.master_key is not None else str(await key_file(running.pool))
 
 
 async def keep_running(embedded: Embedded) -> None:
@@ -138,7 +159,13 @@ async def _until_room(folder: Path) -> None:
 def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:
     async def say(start: Start) -> None:
         if as_json:
-            print(json.dumps({"url": start.url, "data": str(start.data), "keys": start.keys}), flush=True)
+            told = {
+                "url": start.url,
+                "data": str(start.data),
+                "keys": start.keys,
+                "sealed": start.sealed_under is not None,
+            }
+            print(json.dumps(told), flush=True)
             return
         console.print(f"[bold]Touchline[/] is up at [bold]{start.url}[/], data in {start.data}")
         for scope, key in (start.keys or {}).items():
@@ -147,6 +174,16 @@ def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:
             console.print(f"These keys are shown once, and kept in {start.data / KEYS_FILE}.", soft_wrap=True)
             console.print(
                 f"To put it on your site, open {start.url}/dashboard/install with the admin key.", soft_wrap=True
+            )
+        if start.sealed_under is not None:
+            console.print(
+                f"The store is sealed: names of people are stored under the master key, {start.sealed_under}.",
+                soft_wrap=True,
+            )
+        if start.sealed_now:
+            console.print(
+                "[bold]Keep a copy of the master key elsewhere:[/] without it nobody can read the names again.",
+                soft_wrap=True,
             )
         console.print("Stop with Ctrl-C.")
 
