@@ -64,9 +64,9 @@ class Server:
     keys: dict[str, str]
 
     @classmethod
-    def start(cls, data: Path) -> "Server":
+    def start(cls, data: Path, *options: str) -> "Server":
         """Start it on a free port and wait until it answers."""
-        command = [sys.executable, "-m", "touchline", "up", "--data", str(data), "--port", "0", "--json"]
+        command = [sys.executable, "-m", "touchline", "up", "--data", str(data), "--port", "0", "--json", *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())

@@ -10,8 +10,6 @@ import os
 import random
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,11 +89,7 @@ async def end_to_end(folder: Path) -> None:
 
 async def _from_request_to_read(data: Path, bodies: Path, *, sealed: bool) -> dict[str, float]:
     """What one run over a new store takes."""
-    if sealed:
-        Server.start(data).stop()
-        command = [sys.executable, "-m", "touchline", "privacy", "seal", "--data", str(data), "--json"]
-        subprocess.run(command, check=True, capture_output=True)
-    with Server.start(data) as server:
+    with Server.start(data, *(["--sealed"] if sealed else [])) as server:
         before, began = _spent_s(server, data), now()
         accepted, position = await post(server.url, server.keys["server"], read_bodies(bodies))
         await until_readable(server.url, server.keys["read"], position)
