@@ -17,11 +17,12 @@ PROJECTED_S = 120.0  # on a busy machine; within a second else
 
 @dataclass
 class Up:
-    """A running `touchline up`."""
+    """A running `touchline up`. `sealed`: it says that its store is sealed."""
 
     process: subprocess.Popen[str]
     url: str
     keys: dict[str, str]
+    sealed: bool = False
 
     def client(self, scope: str) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.keys[scope]}"}
@@ -65,7 +66,7 @@ def start(data: Path, port: int = 0, said: Path | None = None, *options: str) ->
         raise AssertionError(f"touchline up ended with {ended(process)}")
     said = json.loads(line)
     keys = json.loads((data / "keys.json").read_text())["keys"]
-    return Up(process, said["url"], keys)
+    return Up(process, said["url"], keys, said["sealed"])
 
 
 def launch(data: Path, port: int = 0, said: Path | None = None, *options: str) -> subprocess.Popen[str]:

@@ -16,7 +16,7 @@ from shared.log.postgres import PARTITIONS, PostgresLog
 from tests.processes import Up, ended, launch, start
 from tests.services import Service, command, environment, fails
 from tests.system.test_hubspot_webhooks import PATH, SECRET, signed
-from tests.system.test_sealing import ALL, FORGET, TRACES, VISIT
+from tests.system.test_sealing import ALL, FORGET, FORM, TRACES, VISIT
 
 
 def privacy(data: Path, *arguments: str, code: int = 0) -> str:
@@ -126,6 +126,8 @@ def test_a_new_store_is_sealed_from_its_first_event_on_and_forgets(tmp_path: Pat
     up = start(data, 0, None, "--sealed")  # which is accepted again, and changes nothing
     assert (overview(up), (data / "master.key").read_bytes()) == (before, key)
     with up.client("server") as client:
+        assert client.post("/v1/events", json={**FORM, "id": "refused", "note": "Kari Nordmann"}).status_code == 422
+        assert traces(data) != []  # of the dead letter, so the search finds what is there
         assert client.post("/v1/events", json=FORGET).status_code == 202
     with up.client("read") as client:
         for _ in range(200):
@@ -136,7 +138,7 @@ def test_a_new_store_is_sealed_from_its_first_event_on_and_forgets(tmp_path: Pat
     assert up.stop() == 0
     assert traces(data) == []
     up = start(data)
-    assert overview(up) == before
+    assert (up.sealed, overview(up)) == (True, before)
     assert up.stop() == 0
 
 
@@ -168,7 +170,9 @@ def said_by_up(data: Path) -> str:
 
 def test_a_store_without_events_is_sealed_and_one_with_plain_events_is_not_started(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    assert start(data).stop() == 0
+    up = start(data)
+    assert not up.sealed
+    assert up.stop() == 0
     up = start(data, 0, None, "--sealed")  # as if the first start had been interrupted
     assert (data / "master.key").exists()
     assert up.stop() == 0
