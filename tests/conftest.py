@@ -58,16 +58,17 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def own_database(database_url: str, runner: asyncio.Runner) -> str:
     """The URL of an empty database of the test's own: a projection is of one log."""
-    return runner.run(_empty_database(database_url))
+    return runner.run(empty_database(database_url))
 
 
 @pytest.fixture(scope="module")
 def database_url_of_module(database_url: str, runner: asyncio.Runner) -> str:
     """The URL of an empty database that the tests of a file share."""
-    return runner.run(_empty_database(database_url))
+    return runner.run(empty_database(database_url))
 
 
-async def _empty_database(database_url: str) -> str:
+async def empty_database(database_url: str) -> str:
+    """The URL of a new, empty database of the same server."""
     name = f"own_{os.urandom(6).hex()}"
     connection = await asyncpg.connect(database_url)
     await connection.execute(f"CREATE DATABASE {name}")

@@ -1,5 +1,6 @@
 """When is a store sealed? By `touchline up --sealed` before its first event, by `touchline privacy seal` also later; never while others use it."""
 
+import asyncio
 from typing import Any
 
 from services.replay.sealing import OTHERS, StoreInUse, check_no_events, master_key_of, seal_store
@@ -10,14 +11,21 @@ from shared.store.migrate import migrate
 from touchline.configuration import Configuration
 from touchline.reached import reached
 
+LOOKS, LOOK_S = 20, 0.1  # whether others use a database: so often, with so long between two looks
 NO_RECYCLING = ("ALTER SYSTEM SET wal_recycle = off", "SELECT pg_reload_conf()")
 """A file of the write-ahead log that is recycled keeps what was deleted until it is written over; another one is removed."""
 
 
 async def check_unused(connection: Any) -> None:
-    """Raise `StoreInUse` if others are connected with the database of this connection."""
-    if await connection.fetchval(OTHERS):
-        raise StoreInUse("other processes use this database: stop the services first, and start them again afterwards")
+    """Raise `StoreInUse` if others are connected with the database of this connection, and stay so.
+
+    PostgreSQL still shows a connection for a moment after its client has left.
+    """
+    for _ in range(LOOKS):
+        if not await connection.fetchval(OTHERS):
+            return
+        await asyncio.sleep(LOOK_S)
+    raise StoreInUse("other processes use this database: stop the services first, and start them again afterwards")
 
 
 async def stop_recycling(pool: Any) -> None:
@@ -29,7 +37,7 @@ async def stop_recycling(pool: Any) -> None:
 async def seal_before_first_event(url: str, configuration: Configuration, *, embedded: bool) -> bool:
     """Seal a store that has no events; returns False, and changes nothing, if it is sealed already.
 
-    Raises `HasPlainEvents`, `StoreInUse` or `BadMasterKey`; `LogUnavailable` or one of `AWAY` while the log or the database is away.
+    Raises `HasPlainEvents`, `WrongLog`, `StoreInUse` or `BadMasterKey`; `LogUnavailable` or one of `AWAY` while the log or the database is away.
     """
     connection = await connect(url)
     try:
@@ -40,7 +48,7 @@ async def seal_before_first_event(url: str, configuration: Configuration, *, emb
         await connection.close()
     await migrate(url, PARTITIONS)
     async with reached(url, configuration, 2) as (pool, log):
-        await check_no_events(log)
+        await check_no_events(pool, log)
         master = await master_key_of(pool, configuration.master_key)
         if embedded:
             await stop_recycling(pool)

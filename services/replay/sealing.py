@@ -19,7 +19,7 @@ from shared.foreseen import Foreseen
 from shared.log.kafka import KafkaLog
 from shared.log.port import EventLog, Position
 from shared.log.postgres import COMPRESS_LEVEL
-from shared.projection.generations import Generation, create_generation, live_generation
+from shared.projection.generations import Generation, WrongLog, create_generation, live_generation
 from shared.reading.contacts import contact_row, identifiers_of, salesforce_campaigns_of
 from shared.reading.snapshot import NotFound, snapshot
 from shared.sealing.forget import LETTERS, forget, forget_letters, texts_of, words
@@ -47,6 +47,7 @@ FROM unnest($1::int[], $2::bigint[], $3::bytea[]) u(partition, base_offset, payl
 WHERE e.partition = u.partition AND e.base_offset = u.base_offset
 """
 GENERATIONS = "SELECT name FROM touchline.generation"
+OTHER_LOG = "SELECT log FROM touchline.generation WHERE log <> $1 LIMIT 1"
 NO_GENERATION = ("DELETE FROM touchline.live_generation", "DELETE FROM touchline.generation")
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -67,13 +68,20 @@ class HasPlainEvents(Foreseen):
     """The store has events that are not sealed."""
 
 
-async def check_no_events(log: EventLog) -> None:
-    """Raise `HasPlainEvents` if a log that is not sealed has events."""
+async def check_no_events(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
+    """Raise `HasPlainEvents` if the log of a store that is not sealed has events, `WrongLog` if the store's log is another one."""
+    await _check_log(pool, log)
     if any([await log.end(partition) for partition in range(log.partitions)]):
         raise HasPlainEvents(
             "this store is not sealed and has events already, which `touchline privacy seal` rewrites, sealed: run it with the same "
             "data directory or the same variables, then start again. Nothing was changed"
         )
+
+
+async def _check_log(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
+    """Raise `WrongLog` if the store has projected another log, whose events would stay as they are."""
+    if (other := await pool.fetchval(OTHER_LOG, log.identity)) is not None:
+        raise WrongLog(f"this store is a projection of {other}, not of {log.identity}: name its own log")
 
 
 async def master_key_of(pool: "asyncpg.Pool[asyncpg.Record]", configured: str | None) -> MasterKey:
@@ -95,9 +103,11 @@ async def seal_store(
 
     All generations are deleted, for their rows name people: the projection is made anew when the services start. `advance` is called
     with the number of events just rewritten. Raises `BadMasterKey` if the store was sealed with another key, `NotRewritable` if its log is
-    a topic of Kafka that has plain events.
+    a topic of Kafka that has plain events, `WrongLog` if the store is not sealed and its log is another one.
     """
     sealed = await _is_sealed_by(pool, master)
+    if not sealed:
+        await _check_log(pool, log)
     if not sealed and isinstance(log, KafkaLog) and any([await log.end(p) for p in range(log.partitions)]):
         raise NotRewritable(
             f"{log.identity} has events, and a topic cannot be rewritten: name a new topic with --topic, into which they are "

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from services.replay.sealing import seal_store_on_kafka
+from services.replay.sealing import HasPlainEvents, seal_store_on_kafka
 from services.replay.sealing_topic import GrownMeanwhile, NotRewritable
 from shared.database import open_pool
 from shared.log.kafka import KafkaLog
@@ -20,13 +20,15 @@ from shared.log.port import Entry
 from shared.projection.generations import WrongLog
 from shared.sealing.keys import MasterKey
 from shared.sealing.log import unsealed
-from tests.conftest import Workspace, new_workspace
+from shared.sealing.store import sealed_by
+from tests.conftest import Workspace, empty_database, new_workspace
 from tests.kafka import bytes_in_files, new_topic
 from tests.sealed import sealed_store
 from tests.services import command, environment, fails
 from tests.system.test_sealing import ALL, FORGET, FORM, TRACES, Run, dump, overview
 from touchline.compose import compose
 from touchline.configuration import Configuration
+from touchline.sealing import seal_before_first_event
 
 PARTITIONS = 4
 
@@ -184,6 +186,32 @@ def test_the_command_copies_a_topic_sealed_deletes_the_old_one_and_every_number_
         await running.close()
         with pytest.raises(WrongLog):  # services that still name the old topic do not start
             await compose(plain.database_url, plain.settings(plain.topic, key))
+
+    run(check())
+
+
+def test_a_new_topic_is_sealed_before_its_first_event_and_one_with_plain_events_is_not(
+    database_url: str, plain: Plain, run: Run
+) -> None:
+    topic, key = new_topic(plain.topic.bootstrap_servers), base64.b64encode(os.urandom(32)).decode()
+
+    without_kafka = environment(plain.database_url, None, MASTER_KEY=key)
+    assert "this store is a projection of" in fails(without_kafka, "privacy", "seal")
+
+    async def check() -> None:
+        with pytest.raises(HasPlainEvents, match="privacy seal"):
+            await seal_before_first_event(plain.database_url, plain.settings(plain.topic, key), embedded=False)
+        with pytest.raises(WrongLog, match=plain.topic.topic):  # the store's own log has plain events
+            await seal_before_first_event(plain.database_url, plain.settings(topic, key), embedded=False)
+        async with await open_pool(plain.database_url, 1) as pool:
+            assert await sealed_by(pool) is None
+        empty = await empty_database(database_url)
+        assert await seal_before_first_event(empty, plain.settings(topic, key), embedded=False)
+        assert not await seal_before_first_event(empty, plain.settings(topic, key), embedded=False)
+        running = await compose(empty, plain.settings(topic, key))
+        assert (await (await new_workspace(running, "sealed")).send(*ALL)).status_code == 202
+        assert (len(await records(topic)), await traces(topic)) == (len(ALL), [])
+        await running.close()
 
     run(check())
 
