@@ -87,7 +87,7 @@ EXAMPLE_OF_PARAMETER: dict[str | tuple[str, str], Any] = {
     "after": "q0123456789abcdef", "after_received": "q0123456789abcdef", "limit": 50, "k": "tlc_" + "0" * 32, "key": "tlc_" + "0" * 32,
     "write_key": "tlc_" + "0" * 32, "v": "a1b2c3d4e5f6", "u": "https://shop.example/offer", "r": "https://www.google.com/", "a": "letter",
     "c": "a token of POST /v1/contact-tokens", ("name", "/v1/keys/{name}"): "tlc_ab12", ("name", "/v1/keys/{name}/origins"): "tlc_ab12",
-    ("name", "/marketing/v3/campaigns"): "spring", "X-HubSpot-Signature-v3": "rPfy8ZaVYTmDtC3XPqjoD8F3mgMHLMHBFBZ0rjsYkCY=",
+    ("name", "/marketing/v3/campaigns"): "spring", ("name", "/v1/catalog/unresolved/events"): "easter", "X-HubSpot-Signature-v3": "rPfy8ZaVYTmDtC3XPqjoD8F3mgMHLMHBFBZ0rjsYkCY=",
     "X-HubSpot-Request-Timestamp": "1772614800000", "X-Twilio-Email-Event-Webhook-Timestamp": "1772614800",
     "X-Twilio-Email-Event-Webhook-Signature": "MEUCIGHQVtGj-an-example",
 }  # fmt: skip

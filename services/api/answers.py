@@ -404,6 +404,34 @@ class UnresolvedOfKind(Answer):
     next_cursor: Cursor | None
 
 
+class UnresolvedEvent(TypedDict):
+    """An event that names what is unresolved. Only touches have a contact (null: an anonymous visitor), and what brought them."""
+
+    event_id: str
+    type: str
+    occurred_at: Instant
+    contact: str | None
+    name: Annotated[str | None, Field(description="first and last name of the contact")]
+    email: str | None
+    campaign_id: str | None
+    asset_id: str | None
+    via_asset_id: str | None
+    url: str | None
+    utm_campaign: str | None
+    source: str | None
+    medium: str | None
+    channel: str | None
+
+
+class UnresolvedEvents(Answer):
+    """The events behind an entry of a list of what is unresolved, in order."""
+
+    kind: str
+    name: str
+    items: list[UnresolvedEvent]
+    next_cursor: Cursor | None
+
+
 class UnresolvedAnswer(Answer):
     """The beginning of each list of what is unresolved."""
 
@@ -559,6 +587,35 @@ class JourneyTouch(TypedDict):
     reason: str | None
     kept_out: list[KeptOutOf]
     asset: TouchedAsset | None
+
+
+class AssetTouch(TypedDict):
+    """A touch of an asset, and the campaigns that it counts for. `touches`: how many its event tells of at once."""
+
+    event_id: str
+    type: str
+    occurred_at: Instant
+    touches: int
+    session: str | None
+    contact: Annotated[str | None, Field(description="null: an anonymous visitor")]
+    name: Annotated[str | None, Field(description="first and last name of the contact")]
+    email: str | None
+    asset: TouchedAsset | None
+    via_asset_id: str | None
+    url: str | None
+    utm_campaign: Annotated[str | None, Field(description="the utm value of a page visit")]
+    source: str | None
+    medium: str | None
+    channel: str
+    campaigns: list[str]
+
+
+class AssetTouches(Ranged):
+    """The touches of an asset that count, in order."""
+
+    items: list[AssetTouch]
+    next_cursor: Cursor | None
+    type: str | None
 
 
 class JourneyAnswer(Answer):
@@ -780,19 +837,44 @@ class AttributionReport(Ranged):
 
 
 class GroupDeal(DealFields):
-    """A deal behind a row of a report, and what the group earned of it; null: the deal has no amount."""
+    """A deal behind a row of a report: what the group earned of it (`share`; null: the deal has no amount), or brought of its creation."""
 
-    share: Money | None
+    share: NotRequired[Money | None]
+    credit: NotRequired[Amount]
 
 
-class GroupDeals(Ranged):
-    """The deals behind a row of a report, the latest close first."""
+class _BehindRow(Ranged):
+    """What is behind a row of a report; `currency` is of revenue."""
 
     model: str
     group_by: str
-    currency: str
-    items: list[GroupDeal]
+    currency: NotRequired[str]
     next_cursor: Cursor | None
+
+
+class GroupDeals(_BehindRow):
+    """The deals behind a row of a report, the latest close, or creation, first."""
+
+    of: Literal["revenue", "deals"]
+    items: list[GroupDeal]
+
+
+class GroupContact(TypedDict):
+    """A contact behind a row of a report: what the group earned by its touches, or brought by them of what was created."""
+
+    contact: str
+    name: Annotated[str | None, Field(description="first and last name")]
+    email: str | None
+    created_at: Instant
+    share: NotRequired[list[Money]]
+    credit: NotRequired[Amount]
+
+
+class GroupContacts(_BehindRow):
+    """The contacts behind a row of a report, the latest created first."""
+
+    of: Literal["revenue", "deals", "contacts"]
+    items: list[GroupContact]
 
 
 class RoiNumbers(_Return):
@@ -832,6 +914,20 @@ class Path(TypedDict):
     revenue: list[Money]
     touches_mean: Amount
     days_to_close_median: Amount
+
+
+class PathDeal(DealFields):
+    """A deal that was won by a path: how many touches its journey has, and how many days passed from the first of them to the close."""
+
+    touches: int
+    days_to_close: Amount
+
+
+class PathDeals(Ranged):
+    """The deals that were won by a path, the latest close first."""
+
+    items: list[PathDeal]
+    next_cursor: Cursor | None
 
 
 class PathList(Ranged):

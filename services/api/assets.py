@@ -9,7 +9,7 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.types import AssetType
-from shared.reading.asset_behind import REACHED_ORDER, contacts_influenced, deals_influenced
+from shared.reading.asset_behind import REACHED_ORDER, contacts_influenced, deals_influenced, touches_of_asset
 from shared.reading.asset_histories import AssetHistory, asset_histories
 from shared.reading.asset_list import (
     ASSET_ORDERS,
@@ -31,6 +31,8 @@ from shared.reading.deal_list import DEAL_ORDERS, DealFilter, deals_page
 from shared.reading.deals import as_answered
 from shared.reading.described_touches import named_contacts
 from shared.reading.overview import money_by_currency
+from shared.reading.touches_behind import TOUCH_ORDER, TYPES, wanted
+from shared.reading.touches_told import touches_told
 
 
 def routes(api: Api) -> APIRouter:
@@ -126,7 +128,26 @@ def routes(api: Api) -> APIRouter:
 
 
 def _add_influenced(router: APIRouter, api: Api) -> None:
-    """The routes of whom an asset influenced."""
+    """The routes of what happened to an asset, and of whom it influenced."""
+
+    @router.get(
+        "/v1/assets/{asset_id:id}/touches",
+        tags=["assets"],
+        openapi_extra=takes.read(takes.TOUCH_TYPE, *takes.RANGE, *takes.PAGE),
+    )
+    async def get_touches(asset_id: str, request: Request) -> Response:
+        """The touches of the asset that count, in order, whoever held it; each with the campaigns that it counts for.
+
+        `touches` of all items add up to the asset's number, and those of a `type` to its number in `statistics`.
+        """
+        async with read_request(api, request, heavy=True) as read:
+            type_ = read.chosen("type", TYPES)
+            asset, after = (await asset_row(read.snapshot, asset_id))["asset"], read.after_key(TOUCH_ORDER)
+            of = wanted(None, type_, None).types
+            rows = await touches_of_asset(read.snapshot, asset, of, read.range, after, read.limit + 1)
+            page = read.page_of(rows, [[row["occurred_at_us"], row["event_id"]] for row in rows])
+            items = await touches_told(read.snapshot, page["items"])
+            return answer(read, {**page, "items": items, "type": type_, **read.range.as_json()})
 
     @router.get(
         "/v1/assets/{asset_id:id}/contacts", tags=["assets"], openapi_extra=takes.read(*takes.RANGE, *takes.PAGE)

@@ -58,6 +58,14 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "asset_id", "asset_type", "name", "url", "target_url", "network", "ad_type", "campaign", "campaigns", "touches", "first_seen", "last_seen",
         *_each("statistics", _TOUCHES),
     ),
+    "/v1/catalog/unresolved/events": (
+        "event_id", "type", "occurred_at", "contact", "name", "email", "campaign_id", "asset_id", "via_asset_id", "url", "utm_campaign",
+        "source", "medium", "channel",
+    ),
+    "/v1/assets/{asset_id:id}/touches": (
+        "event_id", "type", "occurred_at", "touches", "session", "contact", "name", "email", *_ASSET, "via_asset_id", "url",
+        "utm_campaign", "source", "medium", "channel", "campaigns",
+    ),
     "/v1/assets/{asset_id:id}/contacts": ("contact", "at", "name", "email"),
     "/v1/assets/{asset_id:id}/deals": ("deal_id", "name", "state", "amount:money", "created_at", "closed_at"),
     "/v1/contacts": (
@@ -73,6 +81,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "cost_per_deal:money", "return",
     ),
     "/v1/reports/paths": ("path", "deals", "revenue:money", "touches_mean", "days_to_close_median"),
+    "/v1/reports/paths/deals": ("deal_id", "name", "state", "amount:money", "created_at", "closed_at", "touches", "days_to_close"),
     "/v1/contacts/{name:id}/journey": (
         "event_id", "type", "occurred_at", "asset_id", "via_asset_id", "url", "session", "source", "medium", "channel", "campaigns",
         "counted", "reason", "kept_out", *_ASSET,
@@ -83,8 +92,9 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         *_ASSET,
     ),
     "/v1/reports/attribution/deals": (
-        "deal_id", "name", "state", "amount:money", "created_at", "closed_at", "share:money",
+        "deal_id", "name", "state", "amount:money", "created_at", "closed_at", "share:money", "credit",
     ),
+    "/v1/reports/attribution/contacts": ("contact", "name", "email", "created_at", "share:money", "credit"),
     "/v1/reports/attribution": ("group", "name", "reason", "deals", "contacts", "revenue.*", "credit.*"),
     "/v1/generations": (
         "name", "state", "workspace", "shape", "this_release", "created_at", "live_since", "expires_at", "events", "behind_events", "bytes",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from services.api import csv_answers
-from shared.events.limits import ID_CHARACTERS_MAX
+from shared.events.limits import ID_CHARACTERS_MAX, URL_CHARACTERS_MAX
 from shared.events.types import AssetType
 from shared.reading.asset_list import ASSET_ORDERS, TOUCH_SORTS
 from shared.reading.bounds import HUBSPOT_LIMIT_MAX, JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
@@ -118,6 +118,20 @@ NO_GROUP = Parameter("reason", "the row of what belongs to no group, for this re
 OF = Parameter(
     "of", "what is shared out: the revenue of won deals, or the deals or contacts created", _one_of(Of, "revenue")
 )
+OF_DEALS = Parameter(
+    "of",
+    "what the report shares out: the revenue of won deals, or the deals created",
+    _one_of((Of.REVENUE, Of.DEALS), "revenue"),
+)
+PATH = Parameter(
+    "path", "the path: the types of its touches in order, with commas between them; absent: every path",
+    {"type": "string", "maxLength": URL_CHARACTERS_MAX, "examples": ["email_clicked,form_submitted"]},
+)  # fmt: skip
+NAMED_KIND = Parameter("kind", "of what kind the name is", _one_of(KINDS), required=True)
+NAMED = Parameter(
+    "name", "the name, as the list has it: a `campaign_id`, `asset_id`, `utm_campaign` or `url`",
+    {"type": "string", "minLength": 1, "maxLength": URL_CHARACTERS_MAX}, required=True,
+)  # fmt: skip
 UNRESOLVED_KIND = Parameter("kind", "one list alone, which then has pages", _one_of(KINDS))
 CURRENCY = Parameter(
     "currency", "of the revenue: one of ISO 4217, or another that the workspace's settings or deals have; `all`: every currency, "

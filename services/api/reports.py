@@ -1,13 +1,15 @@
 """`/v1/reports`: what earned or brought what, what campaigns cost and returned, and by which paths deals were won."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.currencies import CURRENCIES
-from shared.reading.group_deals import GROUP_DEAL_ORDER, deals_of_group
+from shared.reading.group_behind import CONTACT_ORDER, DEAL_ORDER, GroupPage, contacts_of_group, deals_of_group
 from shared.reading.pages import encode_cursor
-from shared.reading.paths import paths_report
+from shared.reading.paths import PATH_DEAL_ORDER, deals_of_path, paths_report, types_of_path
 from shared.reading.reports import ALL_CURRENCIES, Of, Question, attribution_report, has_deal_in
 from shared.reading.roi import roi_report
 from shared.rules.report_groups import Group, GroupBy, NoGroup
@@ -29,45 +31,9 @@ def routes(api: Api) -> APIRouter:
         With `of=deals` or `of=contacts`, what each brought of the deals or contacts created in the range, each of which is worth 1.
         """
         async with read_request(api, request, heavy=True) as read:
-            by, of = (
-                GroupBy(read.choice("group_by", list(GroupBy), "campaign")),
-                Of(read.choice("of", list(Of), "revenue")),
-            )
-            currency = await _currency(read, several=True)
-            if of is not Of.REVENUE and "currency" in read.query:
-                detail = f"`currency` is of revenue; a report of {of} has none"
-                raise Problem(422, "bad_parameter", detail, field="currency")
             return answer(
-                read, await attribution_report(read.snapshot, read.range, Question(read.models, by, of, currency))
+                read, await attribution_report(read.snapshot, read.range, await _question(read, read.models, list(Of)))
             )
-
-    @router.get(
-        "/attribution/deals",
-        openapi_extra=takes.read(
-            takes.MODEL, takes.GROUP_BY, takes.GROUP, takes.NO_GROUP, takes.CURRENCY, *takes.RANGE, *takes.PAGE
-        ),
-    )
-    async def get_attribution_deals(request: Request) -> Response:
-        """The deals behind a row of the report of revenue, the latest close first, each with what the group earned of it (`share`).
-
-        The shares add up to the row. A page may have fewer items than `limit`, also none, although more follow.
-        """
-        async with read_request(api, request, heavy=True) as read:
-            by = GroupBy(read.choice("group_by", list(GroupBy), "campaign"))
-            name, reason = read.query.get("group"), read.chosen("reason", list(NoGroup))
-            if name is not None and reason is not None:
-                detail = "`group` names a row, and `reason` is of the row of what belongs to no group: give one of them"
-                raise Problem(422, "bad_parameter", detail, field="reason")
-            group = (
-                None if name is None and reason is None else Group(name, None if reason is None else NoGroup(reason))
-            )
-            asked = Question([read.model], by, Of.REVENUE, await _currency(read, several=True))
-            items, after = await deals_of_group(
-                read.snapshot, read.range, asked, group, read.after_key(GROUP_DEAL_ORDER), read.limit
-            )
-            body = {"items": items, "next_cursor": None if after is None else encode_cursor(after)}
-            told = {"model": read.model, "group_by": str(by), "currency": asked.currency}
-            return answer(read, {**body, **told, **read.range.as_json()})
 
     @router.get("/roi", openapi_extra=takes.read(takes.MODEL, takes.ONE_CURRENCY, *takes.RANGE, *takes.LISTED))
     async def get_roi(request: Request) -> Response:
@@ -84,7 +50,80 @@ def routes(api: Api) -> APIRouter:
             page = read.page([path.as_json() for path in paths], [path.key for path in paths])
             return answer(read, {**page, **read.range.as_json()})
 
+    @router.get("/paths/deals", openapi_extra=takes.read(takes.PATH, *takes.RANGE, *takes.PAGE))
+    async def get_path_deals(request: Request) -> Response:
+        """The deals won in the range by a path, the latest close first; without `path`, all that have a journey.
+
+        Each has the number of its `touches`, and how many days were between the first of them and the close.
+        """
+        async with read_request(api, request, heavy=True) as read:
+            text = read.query.get("path")
+            try:
+                path = None if text is None else types_of_path(text)
+            except ValueError as error:
+                raise Problem(422, "bad_parameter", f"`path`: {error}", field="path") from error
+            after = read.after_key(PATH_DEAL_ORDER)
+            page = read.page_of(*await deals_of_path(read.snapshot, read.range, path, after, read.limit + 1))
+            return answer(read, {**page, **read.range.as_json()})
+
+    _add_behind(router, api)
     return router
+
+
+def _add_behind(router: APIRouter, api: Api) -> None:
+    """The routes of what is behind a row of the report."""
+    which = takes.MODEL, takes.GROUP_BY, takes.GROUP, takes.NO_GROUP, takes.CURRENCY, *takes.RANGE, *takes.PAGE
+
+    @router.get("/attribution/deals", openapi_extra=takes.read(takes.OF_DEALS, *which))
+    async def get_attribution_deals(request: Request) -> Response:
+        """The deals behind a row of the report, each with its `share`: what the group earned of it. With `of=deals`, the deals created, each
+        with its `credit`: what part of it the group brought. The latest close, or creation, is first.
+
+        Shares and credit add up to the row. A page may have fewer items than `limit`, also none, although more follow.
+        """
+        async with read_request(api, request, heavy=True) as read:
+            asked = await _question(read, [read.model], [Of.REVENUE, Of.DEALS])
+            after = read.after_key(DEAL_ORDER[asked.of])
+            found = await deals_of_group(read.snapshot, read.range, asked, _group(read), after, read.limit)
+            return _behind(read, asked, found)
+
+    @router.get("/attribution/contacts", openapi_extra=takes.read(takes.OF, *which))
+    async def get_attribution_contacts(request: Request) -> Response:
+        """The contacts behind a row of the report, the latest created first: of the revenue of won deals, of deals or of contacts created.
+
+        Each has what its touches of the group brought: of revenue its `share`, a list of money, else its `credit`. They add up to the row.
+        A page may have fewer items than `limit`, also none, although more follow.
+        """
+        async with read_request(api, request, heavy=True) as read:
+            asked, after = await _question(read, [read.model], list(Of)), read.after_key(CONTACT_ORDER)
+            found = await contacts_of_group(read.snapshot, read.range, asked, _group(read), after, read.limit)
+            return _behind(read, asked, found)
+
+
+def _behind(read: ReadRequest, asked: Question, found: GroupPage) -> Response:
+    page = {"items": found.items, "next_cursor": None if found.after is None else encode_cursor(found.after)}
+    told = {"model": asked.models[0], "of": str(asked.of), "group_by": str(asked.by)}
+    currency = {"currency": asked.currency} if asked.of is Of.REVENUE else {}
+    return answer(read, {**page, **told, **currency, **read.range.as_json()})
+
+
+async def _question(read: ReadRequest, models: Sequence[str], among: Sequence[Of]) -> Question:
+    """What a report is to be of. Raises a 422 `Problem`."""
+    by, of = GroupBy(read.choice("group_by", list(GroupBy), "campaign")), Of(read.choice("of", among, "revenue"))
+    currency = await _currency(read, several=True)
+    if of is not Of.REVENUE and "currency" in read.query:
+        detail = f"`currency` is of revenue; a report of {of} has none"
+        raise Problem(422, "bad_parameter", detail, field="currency")
+    return Question(models, by, of, currency)
+
+
+def _group(read: ReadRequest) -> Group | None:
+    """The row that the parameters `group` and `reason` name; None: the total. Raises a 422 `Problem`."""
+    name, reason = read.query.get("group"), read.chosen("reason", list(NoGroup))
+    if name is not None and reason is not None:
+        detail = "`group` names a row, and `reason` is of the row of what belongs to no group: give one of them"
+        raise Problem(422, "bad_parameter", detail, field="reason")
+    return None if name is None and reason is None else Group(name, None if reason is None else NoGroup(reason))
 
 
 async def _currency(read: ReadRequest, *, several: bool) -> str:

@@ -1,6 +1,6 @@
 """Which touches get credit for the deals and contacts that were created in a range (rule **created credit**)?"""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,28 +24,28 @@ JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person AND t.occurred_at_us >= 
 
 CONTACTS = sql("""
 SELECT contact AS subject, contact, name, created_us, created_event FROM {g}.contact
-WHERE ws = $1 AND created_us >= $2 AND created_us < $3 AND NOT internal
+WHERE ws = $1 AND created_us >= $2 AND created_us < $3 AND NOT internal AND ($4::bigint[] IS NULL OR contact = ANY($4))
 """)
 TOUCHES_OF_CONTACTS = sql(f"""
 SELECT c.contact AS subject, c.contact, {_COLUMNS} FROM {{g}}.contact c
 JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = c.contact {_OWNED}
     AND (t.occurred_at_us, t.event_id) <= (c.created_us, c.created_event)
-    AND ($4::bigint IS NULL OR t.occurred_at_us >= c.created_us - $4)
-WHERE c.ws = $1 AND c.created_us >= $2 AND c.created_us < $3 AND NOT c.internal
+    AND ($5::bigint IS NULL OR t.occurred_at_us >= c.created_us - $5)
+WHERE c.ws = $1 AND c.created_us >= $2 AND c.created_us < $3 AND NOT c.internal AND ($4::bigint[] IS NULL OR c.contact = ANY($4))
 ORDER BY c.contact, t.occurred_at_us, t.event_id
-""")  # the revenue touches of each such contact up to its conversion, within $4 microseconds before it
+""")  # the revenue touches of each such contact up to its conversion, within $5 microseconds before it
 DEALS = sql(f"""
 SELECT d.deal AS subject, d.created_us, dc.contact, c.name, c.created_us AS lead_us, c.created_event AS lead_event
 FROM {{g}}.deal d LEFT JOIN {{g}}.deal_contact dc ON dc.ws = $1 AND dc.deal = d.deal
 LEFT JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = dc.contact
-WHERE d.ws = $1 AND d.created_us >= $2 AND d.created_us < $3 AND d.state <> '{State.DELETED}'
+WHERE d.ws = $1 AND d.created_us >= $2 AND d.created_us < $3 AND d.state <> '{State.DELETED}' AND ($4::bigint[] IS NULL OR d.deal = ANY($4))
 """)  # a row a deal and eligible contact
 TOUCHES_OF_DEALS = sql(f"""
 SELECT d.deal AS subject, dc.contact, {_COLUMNS} FROM {{g}}.deal d
 JOIN {{g}}.deal_contact dc ON dc.ws = $1 AND dc.deal = d.deal
 JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = dc.contact {_OWNED}
-    AND t.occurred_at_us <= d.created_us AND ($4::bigint IS NULL OR t.occurred_at_us >= d.created_us - $4)
-WHERE d.ws = $1 AND d.created_us >= $2 AND d.created_us < $3 AND d.state <> '{State.DELETED}'
+    AND t.occurred_at_us <= d.created_us AND ($5::bigint IS NULL OR t.occurred_at_us >= d.created_us - $5)
+WHERE d.ws = $1 AND d.created_us >= $2 AND d.created_us < $3 AND d.state <> '{State.DELETED}' AND ($4::bigint[] IS NULL OR d.deal = ANY($4))
 ORDER BY d.deal, t.occurred_at_us, t.event_id
 """)  # the revenue touches of its eligible contacts at or before each such deal's creation
 
@@ -78,32 +78,34 @@ class Created:
         return [self.created_us - t["occurred_at_us"] for t in self.touches]
 
 
-async def created_contacts(snapshot: Snapshot, span: TimeRange) -> list[Created]:
-    """The contacts created in a range that are not the workspace's own people, each with its journey."""
+async def created_contacts(snapshot: Snapshot, span: TimeRange, among: Collection[int] | None = None) -> list[Created]:
+    """The contacts created in a range that are not the workspace's own people, each with its journey; those of some keys alone, if given."""
+    keys = None if among is None else list(among)
     out = {
         row["subject"]: Created(
             row["subject"], row["created_us"],
             [Lead(Order(row["created_us"], row["created_event"]), row["name"], row["contact"])],
-        ) for row in await snapshot.fetch(CONTACTS, span.from_us, span.to_us)
+        ) for row in await snapshot.fetch(CONTACTS, span.from_us, span.to_us, keys)
     }  # fmt: skip
-    return await _with_touches(snapshot, out, TOUCHES_OF_CONTACTS, span)
+    return await _with_touches(snapshot, out, TOUCHES_OF_CONTACTS, span, keys)
 
 
-async def created_deals(snapshot: Snapshot, span: TimeRange) -> list[Created]:
-    """The deals created in a range that are not deleted, in whatever state, each with its journey."""
+async def created_deals(snapshot: Snapshot, span: TimeRange, among: Collection[int] | None = None) -> list[Created]:
+    """The deals created in a range that are not deleted, in whatever state, each with its journey; those of some keys alone, if given."""
+    keys = None if among is None else list(among)
     out: dict[int, Created] = {}
-    for row in await snapshot.fetch(DEALS, span.from_us, span.to_us):
+    for row in await snapshot.fetch(DEALS, span.from_us, span.to_us, keys):
         one = out.setdefault(row["subject"], Created(row["subject"], row["created_us"], of_deal=True))
         if row["name"] is not None:
             one.leads.append(Lead(Order(row["lead_us"], row["lead_event"]), row["name"], row["contact"]))
-    return await _with_touches(snapshot, out, TOUCHES_OF_DEALS, span)
+    return await _with_touches(snapshot, out, TOUCHES_OF_DEALS, span, keys)
 
 
 async def _with_touches(
-    snapshot: Snapshot, created: Mapping[int, Created], statement: Any, span: TimeRange
+    snapshot: Snapshot, created: Mapping[int, Created], statement: Any, span: TimeRange, keys: list[int] | None
 ) -> list[Created]:
     days = snapshot.settings.lookback_days
     lookback_us = None if days is None else days * DAY_US
-    for row in await snapshot.fetch(statement, span.from_us, span.to_us, lookback_us):
+    for row in await snapshot.fetch(statement, span.from_us, span.to_us, keys, lookback_us):
         created[row["subject"]].touches.append(row)
     return list(created.values())

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from shared.projection.sql import sql
+from shared.projection.sql import owned, sql
 from shared.reading import sentences
 from shared.reading.attribution import COUNTED_WHEN
 from shared.reading.sentences import DescribedTouch, LocalTime, NamedAsset, NamedContact
@@ -20,6 +20,12 @@ SELECT t.* FROM unnest($2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY u
 JOIN {g}.touch t ON t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
 ORDER BY u.n
 """)  # the touches of these persons, instants and event ids
+OWNED = sql(f"""
+SELECT t.*, o.contact FROM unnest($2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY u(person, at_us, event_id, n)
+JOIN {{g}}.touch t ON t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
+LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person AND {owned()}
+ORDER BY u.n
+""")  # the same, each with the key of the contact that owns it
 CONTACTS = sql("""
 SELECT c.contact, c.name, c.properties, (
     SELECT text FROM {g}.identifier i WHERE i.ws = $1 AND i.contact = c.contact AND i.is_email
@@ -87,6 +93,12 @@ async def touched_assets(snapshot: Snapshot, touches: Sequence[Any]) -> list[dic
             None if asset is None else {"asset_id": asset.asset_id, "asset_type": asset.asset_type, "name": asset.name}
         )
     return out
+
+
+async def owned_touches(snapshot: Snapshot, places: Sequence[Any]) -> list[Any]:
+    """As `touches_at`, each with `contact`, the key of the contact that owns the touch; None of an anonymous visitor's."""
+    asked = [(p["person"], p["occurred_at_us"], p["event_id"]) for p in places]
+    return await snapshot.fetch(OWNED, *map(list, zip(*asked, strict=True))) if asked else []
 
 
 async def touches_at(snapshot: Snapshot, places: Sequence[Any]) -> list[Any]:

@@ -1,19 +1,26 @@
-"""By which paths were deals won, how many touches did they take, and how long?"""
+"""By which paths were deals won, how many touches did they take, and how long? And which deals were won by one path?"""
 
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import pairwise
 from typing import Any
 
 from shared.events.instants import DAY_US
 from shared.projection.sql import sql
+from shared.reading.deal_list import DEAL_ORDERS
+from shared.reading.deals import as_answered
+from shared.reading.keyset import key_arguments, paged
 from shared.reading.overview import money_by_currency
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
-from shared.rules.influence import TouchType
+from shared.rules.influence import REVENUE_TOUCHES, TouchType
 
 TENTH = Decimal("0.1")
+STEPS = {type_.wire: type_ for type_ in sorted(REVENUE_TOUCHES)}
+"""The kinds of touches that a path can have, as they are sent."""
 
 JOURNEYS = sql("""
 SELECT array_agg(type ORDER BY step) FILTER (WHERE type IS DISTINCT FROM before) AS path, count(*) AS touches,
@@ -25,6 +32,21 @@ FROM (
     WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3) touch
 GROUP BY deal, closed_us, amount_minor, currency
 """)  # a row a deal won in a span that has a journey; its path leaves out a touch of the same type as the one before
+
+PATH_DEAL_ORDER = DEAL_ORDERS["-closed_at"]
+DEALS = paged(
+    """
+SELECT d.deal, d.deal_id, d.name, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, j.touches, j.first_us, {keys}
+FROM {g}.deal d CROSS JOIN LATERAL (
+    SELECT array_agg(type ORDER BY step) FILTER (WHERE type IS DISTINCT FROM before) AS path, count(*) AS touches,
+        min(occurred_at_us) AS first_us
+    FROM (SELECT cr.step, cr.type, cr.occurred_at_us, lag(cr.type) OVER (ORDER BY cr.step) AS before
+        FROM {g}.credit cr WHERE cr.ws = $1 AND cr.deal = d.deal) touch) j
+WHERE d.ws = $1 AND d.state = 'won' AND coalesce(d.closed_us, d.created_us) >= $2 AND coalesce(d.closed_us, d.created_us) < $3
+    AND ($4::smallint[] IS NULL OR j.path = $4) AND j.path IS NOT NULL AND {after}""",
+    {"": PATH_DEAL_ORDER},
+    5,
+)[""]  # a row a deal won in a span that has a journey, by the path $4 (null: by any)
 
 
 @dataclass
@@ -67,3 +89,28 @@ async def paths_report(snapshot: Snapshot, span: TimeRange) -> list[ConversionPa
         if row["amount_minor"] is not None:
             one.revenue_minor[row["currency"]] += row["amount_minor"]
     return sorted(out.values(), key=lambda one: one.key)
+
+
+def types_of_path(path: str) -> list[TouchType]:
+    """The kinds of touches of a path as a request names it, with commas between them. Raises `ValueError` for what can be no path."""
+    types = [STEPS[name] for name in path.split(",") if name in STEPS]
+    if len(types) != path.count(",") + 1 or any(one is other for one, other in pairwise(types)):
+        raise ValueError("a path has the types of touches in order, with commas between them, and none twice in a row")
+    return types
+
+
+async def deals_of_path(
+    snapshot: Snapshot, span: TimeRange, path: Sequence[TouchType] | None, after: Sequence[Any] | None, limit: int
+) -> tuple[list[dict[str, Any]], list[list[Any]]]:
+    """At most `limit` of the deals won in a range by a path (None: by any), in `PATH_DEAL_ORDER`, after a key, as answers tell them; and the
+    key of each.
+    """
+    key = key_arguments(PATH_DEAL_ORDER, after)
+    rows = await snapshot.fetch(DEALS, span.from_us, span.to_us, None if path is None else list(path), *key, limit)
+    items = [
+        {
+            **as_answered(row), "touches": row["touches"],
+            "days_to_close": _tenths(Decimal(row["closed_us"] - row["first_us"]) / DAY_US),
+        } for row in rows
+    ]  # fmt: skip
+    return items, [PATH_DEAL_ORDER.key_of(row) for row in rows]

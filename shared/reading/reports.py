@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.events.money import to_amount
 from shared.projection.sql import sql
-from shared.reading.created_credit import created_contacts, created_deals
+from shared.reading.created_credit import Created, created_contacts, created_deals
 from shared.reading.credit_sums import contacts_in, earned_by_group, parts_of, won_deals
 from shared.reading.defined_models import add_defined, models_named
 from shared.reading.groups import groups_of_campaigns, groups_of_touches, owners_of_campaigns
@@ -234,29 +234,43 @@ async def _by_touches(snapshot: Snapshot, span: TimeRange, asked: Question) -> l
 
 async def _of_created(snapshot: Snapshot, span: TimeRange, asked: Question) -> Report:
     """Share out the deals, or contacts, created in the range: each is worth 1 (rule **created credit**)."""
-    models = await models_named(snapshot, asked.models)
     created = await (created_deals if asked.of is Of.DEALS else created_contacts)(snapshot, span)
     report = Report(subjects=len(created))
     report.total[""] = ONE * len(created)
     without = report.rows[Group(None, NoGroup.NO_JOURNEY)]
-    touches = [touch for one in created for touch in one.touches]
-    groups = iter(await _groups(snapshot, asked.by, touches))
+    without.subjects |= {one.subject for one in created if not one.touches}
+    touches, left = await credited_of_created(snapshot, asked, created)
+    for touch in touches:
+        report.add(touch)
+    for (_, name), rest in left.items():
+        without.earned[name][""] += rest
+    return report
+
+
+async def credited_of_created(
+    snapshot: Snapshot, asked: Question, created: Sequence[Created]
+) -> tuple[list[Credited], dict[tuple[int, str], int]]:
+    """Every touch in the journeys of deals or contacts that were created, with what it brought in units of `ONE`; and what no touch brought,
+    because there is no journey, or none within the lookback of the model: by the key of deal or contact, and by model.
+
+    Raises `NotFound` if there is no such model.
+    """
+    models = await models_named(snapshot, asked.models)
+    groups = iter(await groups_of(snapshot, asked.by, [touch for one in created for touch in one.touches]))
+    out: list[Credited] = []
+    left: dict[tuple[int, str], int] = {}
     for one in created:
-        if not one.touches:
-            without.subjects.add(one.subject)
         found, ages_us = one.roles, one.ages_us
         earned = {name: units(model, found, ages_us) for name, model in models.items()}
         for i, touch in enumerate(one.touches):
             mine = {name: paid[i] for name, paid in earned.items() if paid is not None}
-            report.add(Credited(one.subject, touch["contact"], "", next(groups), mine))
-        for name, paid in earned.items():
-            if paid is None:  # no journey, or none within the lookback of the model
-                without.earned[name][""] += ONE
-    return report
+            out.append(Credited(one.subject, touch["contact"], "", next(groups), mine))
+        left |= {(one.subject, name): ONE for name, paid in earned.items() if paid is None}
+    return out, left
 
 
-async def _groups(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Sequence[Group]]:
-    """The groups of each touch, of rows with the columns of a touch."""
+async def groups_of(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Sequence[Group]]:
+    """The groups of each touch, of rows with the columns of a touch, all of which count."""
     if by not in BY_CAMPAIGNS:
         return [[group] for group in await groups_of_touches(snapshot, by, touches)]
     owners = await owners_of_campaigns(snapshot) if by is GroupBy.OWNER else {}
@@ -316,8 +330,13 @@ def _row(asked: Question, group: Group, row: ReportRow, names: Mapping[str, str 
 def _value(asked: Question, minor: Mapping[str, int]) -> Any:
     """What was earned: an amount of the currency asked for, a list of money for all of them, a decimal for deals and contacts."""
     if asked.of is not Of.REVENUE:
-        number = f"{Decimal(sum(minor.values())).scaleb(-ONE_DECIMALS):f}"
-        return number.rstrip("0").rstrip(".")
+        return credit_text(sum(minor.values()))
     if asked.currency == ALL_CURRENCIES:
         return money_by_currency(minor)
     return to_amount(minor.get(asked.currency, 0), asked.currency)
+
+
+def credit_text(units_: int) -> str:
+    """A part of deals or contacts, in units of `ONE`, as answers tell it: a decimal."""
+    number = f"{Decimal(units_).scaleb(-ONE_DECIMALS):f}"
+    return number.rstrip("0").rstrip(".")

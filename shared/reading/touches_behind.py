@@ -15,11 +15,11 @@ from shared.events.types import CampaignCreated
 from shared.projection.campaign_cells import spans_of_days
 from shared.projection.days import Days
 from shared.projection.new_contacts import COUNTING_WINDOW
-from shared.projection.sql import owned, sql
+from shared.projection.sql import sql
 from shared.projection.windows import KEY_COLUMN, within
 from shared.reading.attribution import COUNTING_CLASSES, in_range, statuses_by_route
 from shared.reading.cells import WHOLE_DAYS, cells_days, days_read
-from shared.reading.described_touches import deciding_route, named_assets, named_contacts
+from shared.reading.described_touches import deciding_route, named_assets, named_contacts, owned_touches
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.overview import METRIC_OF_TYPE
 from shared.reading.reasons import reason_of_touch
@@ -123,13 +123,6 @@ SELECT s.session, s.session_at_us, s.session_is_new, s.person, s.occurred_at_us,
 FROM page s {_BY_SESSION}
 """)
 
-# The rows of touches with the keys of their owners, in the order in which their persons, instants and event ids are given.
-_OWNED = sql(f"""
-SELECT t.*, o.contact FROM unnest($2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY u(person, at_us, event_id, n)
-JOIN {{g}}.touch t ON t.ws = $1 AND t.person = u.person AND t.occurred_at_us = u.at_us AND t.event_id = u.event_id
-LEFT JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person AND {owned()}
-ORDER BY u.n
-""")
 SESSIONS_OF_DAYS = sql(f"SELECT d.day, d.sessions, d.new_sessions FROM {WHOLE_DAYS} ORDER BY d.day")
 LAST_CARRIED = sql(
     "SELECT max(occurred_at_us) FROM {g}.carried_visit WHERE ws = $1 AND session_at_us >= $2 AND session_at_us < $3"
@@ -262,8 +255,7 @@ async def with_their_reasons(
     """
     if not places:
         return []
-    columns = zip(*((p["person"], p["occurred_at_us"], p["event_id"]) for p in places), strict=True)
-    touches = await snapshot.fetch(_OWNED, *map(list, columns))
+    touches = await owned_touches(snapshot, places)
     found = await route_statuses(snapshot, touches)
     by_routes = [found[n][campaign[1]] for n in range(len(touches))]
     decided = [(route := deciding_route(by_route, among), by_route[route]) for by_route in by_routes]

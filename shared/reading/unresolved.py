@@ -106,7 +106,9 @@ _VISITS = f" AND t.type = {TouchType.PAGE_VISITED:d}"
 COUNTED_PAGES = sql(_counted("asset_or_page_key", _VISITS))
 COUNTED_VALUES = sql(_counted("utm", _VISITS))
 COUNTED_ASSETS = sql(_counted("asset_or_page_key"))
-COUNTED_LEADING = sql(_counted("via"))
+COUNTED_LEADING = sql(
+    _counted("via", " AND t.asset_or_page_key IS DISTINCT FROM u.key")
+)  # else it is counted as touched
 TOLD_OF_ASSETS = sql("""
 SELECT subject AS key, count(*) AS events, min(occurred_at_us) AS first_us, max(occurred_at_us) AS last_us, min(body) AS body
 FROM {g}.entity_event WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live GROUP BY subject

@@ -11,7 +11,7 @@ import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -216,6 +216,70 @@ async def deals_behind_rows(asked: Asked) -> Numbers:
     return {"attributed_revenue": summed([i["share"] for i in (await asked.got(mine))["items"] if i["share"]])}
 
 
+async def behind_rows(asked: Asked) -> Numbers:
+    """The deals and contacts behind each row of the reports of what was created, and the contacts behind each row of that of revenue."""
+    by = list(GroupBy)[(len(asked.campaign) + 1) % len(GroupBy)]
+    for of, lists in (("deals", ("deals", "contacts")), ("contacts", ("contacts",)), ("revenue", ("contacts",))):
+        report = f"of={of}&group_by={by}&model={{model}}" + ("&currency=all" if of == "revenue" else "")
+        for row in (await asked.got(f"/v1/reports/attribution?{report}"))["rows"]:
+            which = f"reason={row['reason']}" if row["group"] is None else f"group={quote(row['group'], safe='')}"
+            for kind in lists:
+                items = (await asked.got(f"/v1/reports/attribution/{kind}?{report}&{which}&{ALL}"))["items"]
+                said = f"{kind} behind {of} by {by}, {which}"
+                lookback = row.get("reason") == "no_journey"  # what is within no lookback is in this row, too
+                assert lookback or len(items) == row[kind], f"{said}: {len(items)}, {row[kind]} in the report"
+                told: Any
+                wanted: Any
+                if of == "revenue":
+                    told, wanted = summed([m for i in items for m in i["share"]]), amounts(row["revenue"][asked.model])
+                else:
+                    told, wanted = sum(Decimal(i["credit"]) for i in items), Decimal(row["credit"][asked.model])
+                no_touch = lookback and kind == "contacts" and of != "contacts"
+                assert no_touch or told == wanted, f"{said}: {told}, {wanted} in the report"
+                assert not no_touch or not items, said
+    return {}
+
+
+async def deals_of_paths(asked: Asked) -> Numbers:
+    """The deals behind each path: as many as it says, with its revenue and its touches."""
+    paths = (await asked.got(f"/v1/reports/paths?{ALL}"))["items"]
+    for path in paths:
+        items = (await asked.got(f"/v1/reports/paths/deals?path={','.join(path['path'])}&{ALL}"))["items"]
+        told = len(items), summed([i["amount"] for i in items if i["amount"]])
+        assert told == (path["deals"], amounts(path["revenue"])), f"{path}: {told}"
+        touches = Decimal(sum(i["touches"] for i in items)) / len(items)
+        assert str(touches.quantize(Decimal("0.1"), ROUND_HALF_EVEN)) == path["touches_mean"], f"{path}: {touches}"
+    items = (await asked.got(f"/v1/reports/paths/deals?{ALL}"))["items"]
+    assert len(items) == sum(path["deals"] for path in paths)
+    return {}
+
+
+async def touches_of_assets(asked: Asked) -> Numbers:
+    """The touches behind each asset that the campaign ever held, in all and of one type."""
+    for asset in (await asked.got(f"/v1/assets?campaign={quote(asked.campaign, safe='')}&{ALL}"))["items"]:
+        path = f"/v1/assets/{quote(asset['asset_id'], safe='')}/touches?{ALL}"
+        by_type: dict[str, int] = defaultdict(int)
+        for item in (await asked.got(path))["items"]:
+            by_type[item["type"]] += item["touches"]
+        assert by_type == {t: n for t, n in asset["statistics"].items() if n}, f"{asset['asset_id']}: {by_type}"
+        for type_, number in by_type.items():
+            assert sum(i["touches"] for i in (await asked.got(f"{path}&type={type_}"))["items"]) == number
+    return {}
+
+
+async def events_of_unresolved(asked: Asked) -> Numbers:
+    """The events behind each entry of what is unresolved."""
+    names = {"campaigns": "campaign_id", "assets": "asset_id", "utm_values": "utm_campaign", "pages": "url"}
+    for kind, name in names.items():
+        for entry in (await asked.got(f"/v1/catalog/unresolved?kind={kind}&{ALL}"))["items"]:
+            path = f"/v1/catalog/unresolved/events?kind={kind}&name={quote(entry[name], safe='')}&{ALL}"
+            items = (await asked.got(path))["items"]
+            told = len(items), items[0]["occurred_at"], items[-1]["occurred_at"]
+            wanted = entry.get("events", entry.get("visits")), entry["first_seen"], entry["last_seen"]
+            assert told == wanted, f"{kind} {entry}: {told}"
+    return {}
+
+
 async def shares_of_deals(asked: Asked) -> Numbers:
     """What the journeys of all won deals give the campaign: a touch's share is divided evenly, the first get a cent more."""
     earned: list[dict[str, str]] = []
@@ -276,6 +340,10 @@ SURFACES: dict[str, Surface] = {
     "the SQL views": sql_views,
     "the attribution report": attribution_report,
     "the deals behind rows of reports": deals_behind_rows,
+    "what is behind rows of reports": behind_rows,
+    "the deals of paths": deals_of_paths,
+    "the touches of assets": touches_of_assets,
+    "the events of what is unresolved": events_of_unresolved,
     "the shares of deals": shares_of_deals,
     "the report of returns": roi_report,
     "HubSpot's paths": hubspot,

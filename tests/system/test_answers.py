@@ -26,6 +26,12 @@ MORE: list[dict[str, Any]] = [
     {"type": "deal_created", "id": "d8", "deal_id": "odd", "amount": "1.2345", "occurred_at": at(4)},
     {"type": "event_retracted", "id": "r1", "event_id": "p2", "occurred_at": at(9)},
 ]  # fmt: skip
+UNRESOLVED = (
+    ("campaigns", "spring"),
+    ("assets", "post"),
+    ("utm_values", "fall"),
+    ("pages", "https://shop.example/offer"),
+)
 QUERIES: dict[str, list[str]] = {
     "/v1/campaigns": [
         "/v1/campaigns?numbers=false", "/v1/campaigns?series=influenced_revenue&interval=month&compare=previous&from=2024-03-01&to=2024-04-01", "/v1/campaigns", "/v1/campaigns?limit=1", "/v1/campaigns?from=2024-03-01&to=2024-04-01",
@@ -39,12 +45,16 @@ QUERIES: dict[str, list[str]] = {
     "/v1/campaigns/{campaign_id}/touches": ["/v1/campaigns/spring/touches", "/v1/campaigns/autumn/touches?reason=machine"],
     "/v1/campaigns/{campaign_id}/sessions": ["/v1/campaigns/spring/sessions", "/v1/campaigns/autumn/sessions?metric=new_sessions"],
     "/v1/catalog/unresolved": ["/v1/catalog/unresolved", *(f"/v1/catalog/unresolved?kind={kind}" for kind in ("campaigns", "assets", "utm_values", "pages"))],
+    "/v1/catalog/unresolved/events": [
+        *(f"/v1/catalog/unresolved/events?kind={kind}&name={name}" for kind, name in UNRESOLVED),
+    ],
     "/v1/browsers": ["/v1/browsers"],
     "/v1/campaigns/{campaign_id}/refusals": ["/v1/campaigns/spring/refusals", "/v1/campaigns/autumn/refusals"],
     "/v1/campaigns/{campaign_id}/spend": ["/v1/campaigns/spring/spend"],
     "/v1/campaigns/{campaign_id}/budget-items": ["/v1/campaigns/spring/budget-items"],
     "/v1/assets": ["/v1/assets", "/v1/assets?sort=-touches"],
     "/v1/assets/{asset_id}/contacts": ["/v1/assets/lp/contacts"], "/v1/assets/{asset_id}/deals": ["/v1/assets/lp/deals"],
+    "/v1/assets/{asset_id}/touches": ["/v1/assets/lp/touches", "/v1/assets/mail/touches?type=email_clicked"],
     "/v1/assets/{asset_id}": ["/v1/assets/lp", "/v1/assets/free"],
     "/v1/contacts": ["/v1/contacts"], "/v1/contacts/{name}": ["/v1/contacts/7", "/v1/contacts/8"],
     "/v1/contacts/{name}/journey": ["/v1/contacts/7/journey"], "/v1/identifiers": ["/v1/identifiers?min_joined=2"],
@@ -58,7 +68,12 @@ QUERIES: dict[str, list[str]] = {
           for by in ("campaign", "asset", "owner", "channel") for of in ("revenue", "deals", "contacts")),
         "/v1/reports/attribution?currency=all",
     ],
-    "/v1/reports/attribution/deals": ["/v1/reports/attribution/deals", "/v1/reports/attribution/deals?reason=no_campaign&currency=all"],
+    "/v1/reports/attribution/deals": ["/v1/reports/attribution/deals", "/v1/reports/attribution/deals?reason=no_campaign&currency=all", "/v1/reports/attribution/deals?of=deals"],
+    "/v1/reports/attribution/contacts": [
+        "/v1/reports/attribution/contacts", "/v1/reports/attribution/contacts?currency=all&group=spring", "/v1/reports/attribution/contacts?of=deals",
+        "/v1/reports/attribution/contacts?of=contacts&reason=no_journey",
+    ],
+    "/v1/reports/paths/deals": ["/v1/reports/paths/deals"],
     "/v1/reports/roi": ["/v1/reports/roi?currency=EUR"], "/v1/reports/paths": ["/v1/reports/paths"],
     "/v1/status": ["/v1/status"], "/v1/producers": ["/v1/producers"],
     "/v1/generations": ["/v1/generations"], "/v1/generations/{name}/difference": ["/v1/generations/g1/difference"], "/v1/verifications": ["/v1/verifications"],

@@ -71,6 +71,9 @@ def _read_all(client: Any, document: Any) -> None:
         operation = document["paths"][path]["get"]
         given = {p["name"]: ARGUMENTS[p["name"]] for p in operation["parameters"] if p["in"] == "path"}
         given |= {"campaign": "spring"} if path.endswith("/explain") and "deals" in path else {}
+        if path.endswith("/unresolved/events"):
+            kinds = importlib.import_module("touchline_client.models").GetCatalogUnresolvedEventsKind
+            given |= {"kind": kinds("pages"), "name": "https://shop.example/offer"}
         given |= {"name": "g1"} if path.startswith("/v1/generations/") else {}
         response = called(path, operation["tags"][0]).sync_detailed(client=client, **given)
         assert response.status_code == 200, path

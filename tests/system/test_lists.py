@@ -10,8 +10,11 @@ from shared.projection.sql import Connection
 from shared.reading.asset_list import _PAGES as ASSET_PAGES
 from shared.reading.contact_list import _PAGES as CONTACT_PAGES
 from shared.reading.deal_list import _PAGES as DEAL_PAGES
-from shared.reading.group_deals import _PAGES as GROUP_DEAL_PAGES
+from shared.reading.group_behind import _CONTACTS as GROUP_CONTACT_PAGES
+from shared.reading.group_behind import _DEALS as GROUP_DEAL_PAGES
+from shared.reading.paths import DEALS as PATH_DEAL_PAGES
 from shared.reading.recent_events import NEWEST
+from shared.reading.reports import Of
 from tests.conftest import Workspace, new_workspace
 
 
@@ -274,7 +277,9 @@ PLANS = [
     (CONTACT_PAGES["name"], (None, "", -(2**63), 2**63 - 1, "a", 1, 51), "contact_name"),
     (CONTACT_PAGES["-created_at"], (None, "", -(2**63), 2**63 - 1, 1, 1, 51), "contact_created"),
     (ASSET_PAGES["name"], (None, "", None, False, "a", "x", 51), "asset_name"),
-    (GROUP_DEAL_PAGES[""], (-(2**63), 2**63 - 1, None, 1, "x", 51), "deal_dated"),
+    (GROUP_DEAL_PAGES[Of.REVENUE], (-(2**63), 2**63 - 1, None, 1, "x", 51), "deal_dated"),
+    (GROUP_CONTACT_PAGES[Of.CONTACTS], (-(2**63), 2**63 - 1, None, 1, 1, 51), "contact_created"),
+    (PATH_DEAL_PAGES, (-(2**63), 2**63 - 1, [1], 1, "x", 51), "deal_dated"),
     (NEWEST, (0, 2**63 - 1, 51), "event_index_offset"),
 ]  # fmt: skip
 

@@ -49,7 +49,11 @@ TOLD = [
     },
 ]
 ID_OF = {"asset_id": "a", "campaign_id": "c", "name": "7", "deal_id": "d", "event_id": "c"}
-MUST = {"campaign": "c"}
+MUST = {
+    "/v1/deals/d/explain": {"campaign": "c"},
+    "/v1/catalog/unresolved/events": {"kind": "pages", "name": "https://s.example/"},
+}
+"""The parameters that a read must have, by its path."""
 
 
 def cursor(*values: Any) -> str:
@@ -73,7 +77,8 @@ BAD: dict[str, list[str]] = {
     "state": ["", "gone", "\0"], "reason": ["", "guess", "\0"], "sort": ["", "guess", "\0", "--name", "name,"],
     "format": ["xml", "", "\0", "CSV "], "bom": ["\0", "yes"], "numbers": ["\0", "none"], "series": ["", "guess", "\0"],
     "interval": ["", "year", "\0"], "compare": ["", "before", "\0", "..", "2024-01-01..", "2024-02-01..2024-01-01"],
-    "group": ["\0"],
+    "group": ["\0"], "name": ["\0", "", "n" * 9_000],
+    "path": ["", "guess", "\0", "page_visited,", "page_visited,page_visited", "list_joined", "p" * 9_000],
     "after_received": ["\0", "p", "p0", "p0-", "p0--1", "0-1", "", "q" + "g" * 16],
 }  # fmt: skip
 UNKNOWN = ["frm", "From", "limit ", "x", "", "\0", "é", "generation[]", "_", "k2", "model[]"]
@@ -102,11 +107,7 @@ def reads(workspace: Workspace, name: str | None = None) -> list[tuple[str, list
 
 
 async def asked(client: Any, path: str, *pairs: tuple[str, str]) -> Any:
-    need = [
-        (name, value)
-        for name, value in MUST.items()
-        if path.startswith("/v1/deals/") and path.endswith("/explain") and name not in dict(pairs)
-    ]
+    need = [(name, value) for name, value in MUST.get(path, {}).items() if name not in dict(pairs)]
     return await client.get(path, params=[*need, *pairs])
 
 

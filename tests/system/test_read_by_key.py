@@ -45,11 +45,11 @@ async def tell(workspace: Workspace, *events: dict[str, Any]) -> None:
     await workspace.project()
 
 
-async def all_pages(client: Any, path: str) -> list[Any]:
+async def all_pages(client: Any, path: str, limit: int = 3) -> list[Any]:
     items, cursor = [], ""
     for _ in range(100):
-        page = (await client.get(f"{path}&limit=3{cursor}")).json()
-        assert len(page["items"]) <= 3
+        page = (await client.get(f"{path}&limit={limit}{cursor}")).json()
+        assert len(page["items"]) <= limit
         items += page["items"]
         if page["next_cursor"] is None:
             return items
