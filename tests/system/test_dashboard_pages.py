@@ -26,6 +26,9 @@ EVENTS = [
     {"type": "deal_created", "deal_id": "d", "name": "Fjordline", "amount": "100.00", "contacts": [KARI], "occurred_at": "2024-01-05T00:00:00Z"},
     {"type": "deal_closed", "deal_id": "d", "won": True, "occurred_at": "2024-03-09T00:00:00Z"},
     {"type": "deal_created", "deal_id": "n", "amount": "7.00", "currency": "NOK", "contacts": [KARI], "occurred_at": "2024-01-05T00:00:00Z"},
+    {"type": "spend_recorded", "campaign_id": "sprnig", "amount": "1.00", "currency": "EUR", "on": "2024-01-04"},
+    {"type": "form_submitted", "asset_id": "ghost", "visitor_id": "w", "occurred_at": "2024-01-05T00:00:00Z"},
+    {"type": "page_visited", "visitor_id": "w", "url": "https://s.example/?utm_campaign=typo", "occurred_at": "2024-01-05T00:00:00Z"},
     {"type": "deal_closed", "deal_id": "n", "won": True, "occurred_at": "2024-03-10T00:00:00Z"},
 ]  # fmt: skip
 RANGE = "range=custom&from=2024-01-01&to=2024-03-31"
@@ -122,14 +125,25 @@ def test_axe_finds_nothing_in_the_other_theme(visit: Visit, width: int, theme: s
     assert [v["id"] for v in Axe().run(page).response["violations"]] == []
 
 
-@pytest.mark.parametrize(("path", "number"), [(PAGES[0], 15), (PAGES[1], 15), ("attribution", 7), (PAGES[6], 3)])
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [
+        (PAGES[0], 15),
+        (PAGES[1], 15),
+        ("attribution", 11),
+        ("attribution?of=deals", 9),
+        (PAGES[4], 7),
+        (PAGES[6], 4),
+        ("unresolved", 4),
+    ],
+)
 def test_every_number_opens_by_keyboard_and_gives_the_focus_back(visit: Visit, path: str, number: int) -> None:
     page = whole(visit(path))
     doors = page.locator("button.why[aria-haspopup=dialog][id]")
     ids = [door.get_attribute("id") or "" for door in doors.all()]
     assert len(ids) >= number
     for name in ids:
-        page.locator(f"#{name}").focus()
+        page.locator(f'[id="{name}"]').focus()
         page.keyboard.press("Enter")
         expect(page.locator("dialog h2")).to_be_visible()
         page.keyboard.press("Escape")
@@ -170,6 +184,32 @@ def test_an_amount_of_a_report_opens_the_deals_that_it_is_of(
     expect(page.locator("dialog tbody tr")).to_have_count(deals)
     if deals:
         expect(page.locator("dialog tfoot")).to_contain_text(total)
+
+
+@pytest.mark.parametrize(
+    ("path", "number", "behind", "rows", "total"),
+    [("attribution", "#contacts-spring", "1 contact behind it", ["kari@example.no", "€66.67"], "€66.67"),
+     ("attribution?of=deals", "#deals-spring", "2 deals behind it", ["Fjordline", "1"], "2"),
+     ("attribution?of=deals", "#contacts-spring", "1 contact behind it", ["kari@example.no", "2"], "2"),
+     ("attribution?of=contacts", "#worth-spring", "1 contact behind it", ["kari@example.no", "1"], "1"),
+     ("attribution?of=contacts", "#sum-all", "1 contact behind it", ["kari@example.no"], "1"),
+     ("attribution", "#path-0-deals", "2 deals behind it", ["Fjordline", "3", "65.0"], "€100.00 and NOK 7.00"),
+     ("asset?id=mail", "#touches", "2 touches behind it", ["kari@example.no", "Email clicked", "Spring"], None),
+     ("unresolved", "#behind-campaigns-sprnig", "1 event behind it", ["Spend recorded"], None),
+     ("unresolved", "#behind-assets-ghost", "1 event behind it", ["Form submitted", "anonymous visitor"], None),
+     ("unresolved", "#behind-utm_values-typo", "1 visit behind it", ["anonymous visitor", "s.example/", "Other"], None)],
+)  # fmt: skip
+def test_a_number_of_a_row_opens_the_list_of_what_is_behind_it(
+    visit: Visit, path: str, number: str, behind: str, rows: list[str], total: str | None
+) -> None:
+    page = whole(visit(path))
+    page.click(number)
+    expect(page.locator("dialog h3", has_text="behind it")).to_have_text(behind)
+    for text in rows:
+        expect(page.locator("dialog tbody")).to_contain_text(text)
+    if total:
+        expect(page.locator("dialog tfoot td").last).to_have_text(total)
+    assert [v["id"] for v in Axe().run(page).response["violations"]] == []
 
 
 def test_the_event_that_decides_a_point_opens_and_tells_what_it_counted_for(visit: Visit) -> None:

@@ -2,13 +2,13 @@
 import { get } from "./api.js";
 import { changeButton, mayChange, takeBackButton } from "./changes.js";
 import { dayNumber, strip } from "./charts.js";
-import { h, show } from "./dom.js";
+import { h, show, sr } from "./dom.js";
 import { moveAsset, removeAsset } from "./forms.js";
 import { counted, dayOf, instantOf, money, num, today } from "./format.js";
-import { calledOf, campaignNames, door, listDrawer, ranks, swatch } from "./parts.js";
+import { calledOf, campaignNames, door, listDrawer, ranks, swatch, who } from "./parts.js";
 import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
 import { eventDoor } from "./why.js";
-import { ASSET_TYPES, assetTypeName, METRICS, touchesSaid } from "./words.js";
+import { ASSET_TYPES, assetTypeName, METRICS, touchesSaid, typeName } from "./words.js";
 
 const ID = chosen("id"), WEEK = 7, PATH = `/v1/assets/${encodeURIComponent(ID)}`;
 
@@ -42,9 +42,17 @@ function result(a, of) {
         row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), d.closed_at ? dayOf(d.closed_at) : d.state, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"] } }));
 }
 
+// Its touches in the range, each with the campaigns that it counts for.
+const touchesOf = (a, names) => door(num(a.touches), "touches", () => listDrawer({ above: a.name || a.asset_id, title: "Touches", value: num(a.touches), rule: "touch",
+  says: "Touches of the asset in this range that count, whichever campaign held it. What machines and own staff did is left out.",
+  list: { path: PATH + "/touches", query: rangeOnly(), one: "touch", many: "touches", count: i => i.touches, heads: ["Who", "When", "What", "Counts for", "Event"],
+    row: i => [who(i), instantOf(i.occurred_at), [typeName(i.type), i.touches > 1 && `, ${num(i.touches)} at once`],
+      i.campaigns.length ? i.campaigns.map((id, n) => [n > 0 && ", ", h("a", { href: link("campaign", { id }) }, names.get(id) || id)]) : h("span", { class: "muted" }, "no campaign"),
+      eventDoor(i.event_id, h("span", { title: i.event_id }, "show", sr(` event ${i.event_id}`)))] } }));
+
 const tile = (label, value, note) => h("div", { class: "tile" }, h("p", { class: "lab" }, label), h("p", { class: "val" }, h("b", {}, value)), note && h("p", { class: "sub muted" }, note));
-const numbers = a => h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers"),
-  h("div", { class: "tiles four" }, tile("Touches", num(a.touches), Object.entries(a.statistics).map(([type, n]) => touchesSaid(type, n, num(n))).join(", ")),
+const numbers = (a, names) => h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers"),
+  h("div", { class: "tiles four" }, tile("Touches", touchesOf(a, names), Object.entries(a.statistics).map(([type, n]) => touchesSaid(type, n, num(n))).join(", ")),
     ["influenced_contacts", "influenced_deals", "influenced_revenue"].map(of => tile(METRICS[of][0], result(a, of)))));
 
 function held(a, names) {
@@ -66,7 +74,7 @@ function draw(host, { asset, names }, status, refresh) {
   if (!document.getElementById("held-host")) host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, rangeControls(refresh), h("span", { class: "bar", id: "changes" }))), h("div", { id: "numbers-host" }), h("div", { id: "held-host" }));
   show(document.getElementById("who"), head(asset));
   show(document.getElementById("changes"), changes(asset, names));
-  show(document.getElementById("numbers-host"), numbers(asset));
+  show(document.getElementById("numbers-host"), numbers(asset, names));
   const times = held(asset, names), seen = asset.first_seen ? `Touched from ${dayOf(asset.first_seen)} to ${dayOf(asset.last_seen)}, ${counted(asset.touches, "time")} in this range.` : "Not touched in this range.";
   show(document.getElementById("held-host"), h("section", { class: "panel", "aria-labelledby": "held" }, h("header", {}, h("div", {}, h("h2", { id: "held" }, "Who held it"),
     h("p", {}, `Touches count for the campaign that held it at the time. ${seen}`))), times.host ? [times.host, times.table] : times));

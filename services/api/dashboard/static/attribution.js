@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, money, moneyText, num, percent } from "./format.js";
-import { csvButton, currencyControl, door, fill, groupDrawer, inUnits, ranks, stack, swatch } from "./parts.js";
+import { csvButton, currencyControl, door, exact, fill, groupDrawer, inUnits, listDrawer, PART_DECIMALS, partText, ranks, stack, swatch } from "./parts.js";
 import { choices, chosen, choose, link, query, rangeControls, rangeOnly, run, select } from "./shell.js";
 import { ASSET_TYPES, channelName, MODELS, typeName } from "./words.js";
 
@@ -24,9 +24,6 @@ const groupName = (row, by) => {
   return row.name || known?.(row.group) || row.group;
 };
 const values = row => row.credit || row.revenue;
-// Shares of deals and contacts have up to so many decimals; as whole parts of that size they are added without floats.
-const DECIMALS = 6;
-const exact = text => { const [whole, part = ""] = text.split("."); return BigInt(whole + part.padEnd(DECIMALS, "0")); };
 const write = (text, of, currency) => of === "revenue" ? money(text, currency) : h("span", { class: "num" }, text);
 const writeText = (text, of, currency) => of === "revenue" ? moneyText(text, currency) : text;
 
@@ -65,11 +62,11 @@ const label = (p, by) => p.group !== null && by === "campaign" ? h("a", { href: 
 function table(data, k, again) {
   const { report, of, by, model } = data, { table: parts, whole } = partsOf(data, model, k), fits = parts.reduce((sum, p) => sum + p.minor, 0n) === whole;
   const few = data.whole ? parts : [...parts.slice(0, SHOWN), ...parts.slice(SHOWN).filter(p => p.group === null)], hidden = parts.filter(p => !few.includes(p));
-  const rest = inUnits(hidden.reduce((sum, p) => sum + p.minor, 0n), DECIMALS).replace(of === "revenue" ? /0{4}$/ : /\.?0+$/, "");
-  // Of revenue, each number opens the deals behind it; what the group earned of them adds up to the row.
-  const behind = (p, said, what) => of !== "revenue" ? said : door(said, `${what}-${p === null ? "all" : p.group ?? p.reason}`, () => groupDrawer({
-    name: p === null ? OF[of] : p.name, value: said.cloneNode?.(true) ?? said, asked: { ...rangeOnly(), group_by: by, model, currency: report.currency }, group: p?.group, reason: p?.group === null ? p.reason : null,
-    says: p === null ? "The full amounts of the deals won in this range." : `Deals with a touch of this group in their journey, and what it earned of each, ${MODELS[model].toLowerCase()}.`,
+  const left = hidden.reduce((sum, p) => sum + p.minor, 0n), rest = of === "revenue" ? inUnits(left, PART_DECIMALS).replace(/0{4}$/, "") : partText(left);
+  // Each number opens the deals or contacts behind it; what the group earned or brought of them adds up to the row.
+  const behind = (p, said, what) => door(said, `${what}-${p === null ? "all" : p.group ?? p.reason}`, () => groupDrawer({
+    name: p === null ? `${OF[of]}, in all` : p.name, value: said.cloneNode?.(true) ?? said, asked: { ...rangeOnly(), group_by: by, model, currency: report.currency }, of,
+    kind: what === "contacts" || of === "contacts" ? "contacts" : "deals", group: p?.group, reason: p?.group === null ? p.reason : null,
   }));
   const cell = (text, attributes) => h("td", { role: "cell", ...attributes }, text);
   return h("section", { class: "panel", "aria-labelledby": "groups" },
@@ -79,7 +76,7 @@ function table(data, k, again) {
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [GROUPS[by], "Deals", "Contacts", "Share", of === "revenue" ? `In ${report.currency}` : OF[of]].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i ? "n" : null }, t)))),
       h("tbody", { role: "rowgroup" }, few.map(p => h("tr", { role: "row", id: p.group === null ? "none-" + p.reason : null },
         cell(h("span", { class: "nmx" }, swatch(p.k), label(p, by)), { class: "wide" }), cell(p.row.deals == null ? "" : behind(p, num(p.row.deals), "deals"), { class: "n", "data-l": "Deals" }),
-        cell(p.row.contacts == null || typeof p.row.contacts === "object" ? "" : num(p.row.contacts), { class: "n", "data-l": "Contacts" }), cell(percent(p.minor, whole), { class: "n soft", "data-l": "Share" }), cell(behind(p, write(p.text, of, report.currency), "worth"), { class: "n", "data-l": OF[of] }))),
+        cell(p.row.contacts == null ? "" : behind(p, num(p.row.contacts), "contacts"), { class: "n", "data-l": "Contacts" }), cell(percent(p.minor, whole), { class: "n soft", "data-l": "Share" }), cell(behind(p, write(p.text, of, report.currency), "worth"), { class: "n", "data-l": OF[of] }))),
         hidden.length > 0 && h("tr", { role: "row" }, cell(h("button", { class: "why", type: "button", id: "show-all", onclick: again }, `${counted(hidden.length, "more row")}: show all`), { class: "wide", colspan: 4 }), cell(write(rest, of, report.currency), { class: "n" }))),
       h("tfoot", { role: "rowgroup" }, h("tr", { role: "row", class: "sum" }, cell(["Sum ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")], { colspan: 4 }), cell(behind(null, write(report.total[model], of, report.currency), "sum"), { class: "n" }))))));
 }
@@ -100,11 +97,19 @@ function pathText(path) {
   return [...steps.slice(0, PATH_SHOWN - 3), `${num(left)} more`, ...steps.slice(-3)].join(" → ");
 }
 
+// The deals behind a path.
+const pathDeals = (p, value) => () => listDrawer({ above: pathText(p.path), title: "Won deals by this path", rule: "paths", value,
+  says: "Deals whose journey has touches of these kinds in this order, of the same kind any number in a row. The days are those from the first touch to the close.",
+  list: { path: "/v1/reports/paths/deals", query: { ...rangeOnly(), path: p.path.join(",") }, one: "deal", heads: ["Deal", "Closed", "Touches", "Days", "Amount"], of: d => d.amount,
+    row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), dayOf(d.closed_at), num(d.touches), d.days_to_close, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"] } });
+const cash = amounts => amounts.map(m => h("span", { class: "line" }, money(m.amount, m.currency)));
+
 const paths = data => h("section", { class: "panel", "aria-labelledby": "paths" },
-  h("header", {}, h("div", {}, h("h2", { id: "paths" }, "The commonest paths to a won deal"), h("p", {}, "Kinds of touches in order, without repetitions."))),
+  h("header", {}, h("div", {}, h("h2", { id: "paths" }, "The commonest paths to a won deal"), h("p", {}, "Kinds of touches in order, without repetitions.")),
+    csvButton("/v1/reports/paths", rangeOnly, "paths")),
   data.paths.length ? h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of paths" }, h("table", {}, h("caption", { class: "sr" }, "Paths"), h("thead", {}, h("tr", {}, ["Path", "Deals", "Touches, mean", "Days to the close, median", "Revenue"].map((t, i) => h("th", { scope: "col", class: i ? "n" : null }, t)))),
-    h("tbody", {}, data.paths.map(p => h("tr", {}, h("td", {}, pathText(p.path)), h("td", { class: "n" }, num(p.deals)), h("td", { class: "n" }, p.touches_mean), h("td", { class: "n" }, p.days_to_close_median),
-      h("td", { class: "n" }, p.revenue.map(m => h("div", {}, money(m.amount, m.currency)))))))))
+    h("tbody", {}, data.paths.map((p, i) => h("tr", {}, h("td", {}, pathText(p.path)), h("td", { class: "n" }, door(num(p.deals), `path-${i}-deals`, pathDeals(p, num(p.deals)))), h("td", { class: "n" }, p.touches_mean), h("td", { class: "n" }, p.days_to_close_median),
+      h("td", { class: "n" }, p.revenue.length ? door(cash(p.revenue), `path-${i}-revenue`, () => pathDeals(p, cash(p.revenue))()) : "none told"))))))
     : h("p", { class: "pad muted" }, "No deal has been won in this range."));
 
 let opened = null;

@@ -49,10 +49,10 @@ const dates = c => {
 const nameOf = (row, names) => row.group ? row.name || names.get(row.group) || row.group : row.reason === "no_campaign" ? "No campaign" : "No journey";
 
 const ofRows = (report, model) => ({ ...rangeOnly(), group_by: "campaign", model, currency: report.currency });
-const OF_TOTAL = { name: "Won revenue", says: "The full amounts of the deals won in this range." };
+const OF_TOTAL = { name: "Won revenue" };
 const NONE = {
   no_campaign: { name: "Touches in no campaign", says: "What touches of the journeys earned that count for no campaign." },
-  no_journey: { name: "Won deals without a journey", says: "Deals before whose close none of their contacts did anything that earns credit." },
+  no_journey: { name: "Won deals without a journey" },
 };
 
 function wonRevenue({ report, then, model, before }, k, names) {

@@ -5,7 +5,7 @@ import { h, icon, show, sr } from "./dom.js";
 import { counted, dayOf, instantOf, pageOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
 import { choose, link, query, rangeOnly } from "./shell.js";
 import { eventDoor } from "./why.js";
-import { METRICS, OUT_RULES, REASONS } from "./words.js";
+import { METRICS, MODELS, OUT_RULES, REASONS } from "./words.js";
 
 // What a person is called: by name, else by email address, else by the id that events give.
 export const calledOf = i => i.name || i.email || i.contact;
@@ -75,7 +75,7 @@ const TOUCH_METRICS = ["page_views", "form_submissions", "cta_clicks", "email_op
 const SHOWN_MAX = 200;
 
 // Cells that touches and sessions have in common: who it was, and what makes it the campaign's.
-const who = i => i.contact ? h("a", { href: link("contact", { id: i.contact }) }, calledOf(i)) : "anonymous visitor";
+export const who = i => i.contact ? h("a", { href: link("contact", { id: i.contact }) }, calledOf(i)) : "anonymous visitor";
 const by = i => i.asset_id ? h("a", { href: link("asset", { id: i.asset_id }) }, i.asset_name || i.asset_id) :  h("span", {}, "utm value ", h("span", { class: "mono" }, i.utm_campaign));
 const decided = i => i.deciding_event && eventDoor(i.deciding_event, h("span", { title: i.deciding_event }, "show", sr(` event ${i.deciding_event}`)));
 const touches = (path, asked) => ({
@@ -104,12 +104,11 @@ function behind(campaign, metric) {
   };
 }
 
-// The sum of money of items by currency, as text; currencies are never added.
-// The sum of amounts of money, each currency by itself; amounts may be written with more or fewer decimals.
+// The sum of the money of items as text, each currency by itself; an item may have several amounts, with more or fewer decimals.
 export function sums(items, of) {
   const total = new Map(), scaled = (value, by) => value * 10n ** BigInt(by);
-  for (const item of items) if (of(item)) {
-    const { amount, currency } = of(item), known = total.get(currency) || { minor: 0n, digits: 0 }, own = (amount.split(".")[1] || "").length, digits = Math.max(own, known.digits);
+  for (const item of items) for (const { amount, currency } of [of(item) || []].flat()) {
+    const known = total.get(currency) || { minor: 0n, digits: 0 }, own = (amount.split(".")[1] || "").length, digits = Math.max(own, known.digits);
     total.set(currency, { minor: scaled(known.minor, digits - known.digits) + scaled(minor(amount), digits - own), digits });
   }
   return [...total].sort().map(([currency, { minor: all, digits }]) => moneyText(inUnits(all, digits), currency)).join(" and ");
@@ -118,6 +117,12 @@ export function inUnits(all, digits) {
   const text = String(all < 0n ? -all : all).padStart(digits + 1, "0");
   return (all < 0n ? "-" : "") + (digits ? `${text.slice(0, -digits)}.${text.slice(-digits)}` : text);
 }
+
+// The sum of the parts of deals or contacts of items: whole millionths, without floats.
+export const PART_DECIMALS = 6;
+export const exact = text => { const [whole, part = ""] = text.split("."); return BigInt(whole + part.padEnd(PART_DECIMALS, "0")); };
+export const partText = all => inUnits(all, PART_DECIMALS).replace(/\.?0+$/, "");
+const creditSum = items => partText(items.reduce((sum, item) => sum + exact(item.credit), 0n));
 
 // A button that saves a list as CSV; `asked` is its query, or answers it when the button is pressed.
 export function csvButton(path, asked, name) {
@@ -155,8 +160,8 @@ export async function tried(host, work) {
 
 function filled(rows, list, { items, more }) {
   const shown = items.filter(list.keep || (() => true));
-  const total = list.of && sums(shown, list.of);
-  rows.replaceChildren(h("section", {}, h("h3", {}, `${counted(shown.length, list.one, list.many)}${more ? " and more" : ""} behind it`),
+  const total = list.of ? sums(shown, list.of) : list.credit && creditSum(shown), count = list.count ? shown.reduce((sum, item) => sum + list.count(item), 0) : shown.length;
+  rows.replaceChildren(h("section", {}, h("h3", {}, `${counted(count, list.one, list.many)}${more ? " and more" : ""} behind it`),
     h("div", { class: "scroll" }, h("table", { class: "mini" },
       h("thead", {}, h("tr", {}, list.heads.map((c, i) => h("th", { class: i === list.heads.length - 1 ? "n" : null, scope: "col" }, c)))),
       h("tbody", {}, shown.slice(0, SHOWN_MAX).map(item => h("tr", {}, list.row(item).map((c, i) => h("td", { class: i === list.heads.length - 1 ? "n" : null }, c))))),
@@ -174,15 +179,37 @@ export const outDrawer = (campaign, name, reason, value) => opened(name, [REASON
 // A number with the list behind it: what it counts, by which rule, and the items.
 export const listDrawer = ({ above, title, says, rule, value, list }) => opened(above, [title, says, rule], value, list);
 
-// The won deals behind a row of an attribution report, each with what the group earned of it. `group` is the row's group, or `reason` why
-// there is none; without both it is the total.
-export function groupDrawer({ name, says, value, asked, group = null, reason = null }) {
-  const ofTotal = group === null && reason === null;
-  return opened(name, ["Won deals", says, reason === "no_journey" ? "credit" : "exact"], value, {
-    path: "/v1/reports/attribution/deals", query: { ...asked, group, reason }, one: "deal", heads: ofTotal ? ["Deal", "Closed", "Amount"] : ["Deal", "Closed", "Amount", "Share"],
-    of: i => ofTotal ? i.amount : i.share,
-    row: i => [h("a", { href: link("deal", { id: i.deal_id }) }, i.name || i.deal_id), dayOf(i.closed_at), i.amount ? money(i.amount.amount, i.amount.currency) : "none told",
-      ...(ofTotal ? [] : [i.share ? money(i.share.amount, i.share.currency) : "none"])],
+// What is behind a row of an attribution report, by what it shares out and whether deals or contacts are listed: the title, the rule, and what
+// it says of the row of a group, of the row without a journey, and of the total.
+const BEHIND_ROWS = {
+  revenue: {
+    deals: ["Won deals", "exact", "Deals with a touch of this group in their journey, and what it earned of each", "Deals before whose close none of their contacts did anything that earns credit", "The full amounts of the deals won in this range"],
+    contacts: ["Contacts of won deals", "credit", "Contacts with a touch of this group in the journey of a won deal, and what their touches earned"],
+  },
+  deals: {
+    deals: ["Deals created", "created credit", "Deals created in this range after a touch of this group, and what part of each it brought", "Deals before whose creation none of their contacts did anything that earns credit", "All deals created in this range"],
+    contacts: ["Contacts of deals created", "created credit", "Contacts with a touch of this group before the creation of a deal of theirs, and what part of the deals their touches brought"],
+  },
+  contacts: {
+    contacts: ["Contacts created", "created credit", "Contacts created in this range after a touch of this group, and what part of each it brought", "Contacts who did nothing before their creation that earns credit", "All contacts created in this range"],
+  },
+};
+
+// The deals or contacts behind a row of an attribution report, each with what the group earned or brought. `group` is the row's group, or
+// `reason` why there is none; without both it is the total.
+export function groupDrawer({ name, value, asked, of = "revenue", kind = "deals", group = null, reason = null, says = null }) {
+  const ofTotal = group === null && reason === null, inMoney = of === "revenue", [title, rule, ofGroup, ofNone, ofAll] = BEHIND_ROWS[of][kind];
+  const none = reason === "no_journey", model = MODELS[asked.model] || asked.model;
+  const cash = amounts => [amounts || []].flat().length ? [amounts].flat().map((m, i) => [i > 0 && h("br"), money(m.amount, m.currency)]) : "none";
+  const part = i => inMoney ? cash(i.share) : i.credit, head = inMoney ? "Share" : "Part";
+  const rows = kind === "contacts"
+    ? { one: "contact", heads: ["Contact", "Created", head], row: i => [who(i), dayOf(i.created_at), part(i)] }
+    : { one: "deal", heads: ["Deal", inMoney ? "Closed" : "Created", "Amount", ...(ofTotal ? [] : [head])],
+      row: i => [h("a", { href: link("deal", { id: i.deal_id }) }, i.name || i.deal_id), dayOf(inMoney ? i.closed_at : i.created_at), i.amount ? money(i.amount.amount, i.amount.currency) : "none told", ...(ofTotal ? [] : [part(i)])] };
+  const { currency, ...rest } = asked, ofDeals = kind === "deals" && ofTotal;
+  return opened(name, [title, says || `${ofTotal ? ofAll : none ? ofNone : ofGroup}${ofTotal || none ? "" : ` (model: ${model})`}.`, rule], value, {
+    path: "/v1/reports/attribution/" + kind, query: { ...rest, currency: inMoney ? currency : "", of: inMoney ? "" : of, group, reason }, ...rows,
+    of: !inMoney ? null : ofDeals ? i => i.amount : i => i.share, credit: !inMoney && !ofDeals,
   });
 }
 

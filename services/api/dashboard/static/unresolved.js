@@ -1,11 +1,13 @@
 // The page of what events name and nobody created, registered or claimed: mostly typing errors and forgotten steps, each with the way to mend it.
 import { get } from "./api.js";
 import { changeButton, mayChange } from "./changes.js";
-import { h, show } from "./dom.js";
+import { h, show, sr } from "./dom.js";
 import { claimUtm, createCampaign, registerAsset } from "./forms.js";
-import { counted, dayOf, num } from "./format.js";
-import { csvButton } from "./parts.js";
+import { counted, dayOf, instantOf, num, pageOf } from "./format.js";
+import { csvButton, door, listDrawer, touched, who } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
+import { channelName, typeName } from "./words.js";
+import { eventDoor } from "./why.js";
 
 const PATH = "/v1/catalog/unresolved", SHOWN = 25, LOOKED_ON_MAX = 4, VISITS_COUNTED = 10_000;
 const times = n => n >= VISITS_COUNTED ? `${num(VISITS_COUNTED)} or more` : num(n);
@@ -36,6 +38,22 @@ const KINDS = {
   },
 };
 
+// The events or visits behind an entry, each with the door to what it counted for.
+const shown = i => eventDoor(i.event_id, h("span", { title: i.event_id }, "show", sr(` event ${i.event_id}`)));
+const came = i => [channelName(i.channel), i.source].filter(Boolean).join(", ");
+const VISITS = { one: "visit", heads: ["Who", "When", "Page", "Came by", "Event"], row: i => [who(i), instantOf(i.occurred_at), i.url ? pageOf(i.url) : touched(i), came(i), shown(i)] };
+const EVENTS = { one: "event", heads: ["What", "When", "Who", "Event"], row: i => [typeName(i.type), instantOf(i.occurred_at), i.channel ? who(i) : "", shown(i)] };
+const TELLING = { one: "event", heads: ["What", "When", "Asset", "Event"], row: i => [typeName(i.type), instantOf(i.occurred_at), touched(i), shown(i)] };
+const BEHIND = { campaigns: TELLING, assets: EVENTS, utm_values: VISITS, pages: VISITS };
+const SAYS = {
+  campaigns: ["Events that name this campaign", "Associations with it, and money recorded for it.", "association"], assets: ["Events that name this asset", "Touches of it that count, and what was told of it.", "page"],
+  utm_values: ["Visits with this utm value", "Visits by people that came with it.", "utm"], pages: ["Visits of this page", "Visits by people of this address.", "page"],
+};
+function behind(kind, item) {
+  const of = KINDS[kind], name = of.name(item), value = times(of.count(item)), [title, says, rule] = SAYS[kind];
+  return door(value, `behind-${kind}-${name}`, () => listDrawer({ above: name, title, says, rule, value, list: { path: PATH + "/events", query: { kind, name }, ...BEHIND[kind] } }));
+}
+
 // A page of each list, and more of the one that somebody unfolds.
 async function load() {
   const first = await get(PATH, { limit: String(SHOWN) }), more = chosen("more"), pages = Number(chosen("pages")) || 1;
@@ -63,7 +81,7 @@ function table(kind, { items, cursor }, currency, refresh) {
   return [h("div", { class: "scroll" }, h("table", { class: "cards" }, h("caption", { class: "sr" }, of.title),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, of.one), h("th", { scope: "col", class: "n" }, of.counts), h("th", { scope: "col", class: "n" }, "First"), h("th", { scope: "col", class: "n" }, "Last"),
       mayChange() && h("th", { scope: "col", class: "n" }, "Mend"))),
-    h("tbody", {}, items.map(item => h("tr", {}, h("td", { class: "wide" }, of.shown(item)), h("td", { class: "n", "data-l": of.counts }, times(of.count(item))),
+    h("tbody", {}, items.map(item => h("tr", {}, h("td", { class: "wide" }, of.shown(item)), h("td", { class: "n", "data-l": of.counts }, behind(kind, item)),
       h("td", { class: "n nowrap", "data-l": "First" }, dayOf(item.first_seen)), h("td", { class: "n nowrap", "data-l": "Last" }, dayOf(item.last_seen)),
       mayChange() && h("td", { class: "n wide" }, h("span", { class: "bar end" }, buttons(item)))))))),
   next];
