@@ -979,6 +979,7 @@ class StatusAnswer(Answer):
     projected_offset: int | None
     log_end_offset: int | None
     lag_events: int | None
+    settled_through: Instant | None
     settings_under_way: SettingsUnderWay | None
     dead_letters: int
     dead_letters_by: list[DeadLetters]

@@ -5,9 +5,12 @@ from fastapi import APIRouter, Request, Response
 from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from services.api.validators import DependsOn
-from shared.events.instants import to_rfc3339
+from shared.events.instants import MINUTE_US, to_rfc3339
+from shared.reading.overview import settled_through
 from shared.reading.snapshot import Snapshot
 from shared.reading.status import dead_letters, dead_letters_pushed_out, workspace_row
+
+SETTLED_STEP_US = MINUTE_US  # of `settled_through`: where nothing happens, a status is the same for so long
 
 
 def routes(api: Api) -> APIRouter:
@@ -35,6 +38,7 @@ def routes(api: Api) -> APIRouter:
                 },
                 "generation": read.snapshot.generation, "up_to_date": None if end is None else end <= read.snapshot.as_of.offset,
                 **(_of_partition(read, end) if read.of_operator else NOT_TOLD),
+                "settled_through": await settled_through(read.snapshot, end, SETTLED_STEP_US),
                 "settings_under_way": _under_way(read.snapshot),
                 "dead_letters": sum(row["events"] for row in letters),
                 "dead_letters_by": [

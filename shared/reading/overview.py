@@ -256,8 +256,9 @@ def _count_touches(out: dict[int, CampaignNumbers], counted: TouchesCounted) -> 
         out[row["campaign"]].counts["influenced_contacts"] = row["contacts"]
 
 
-async def settled_through(snapshot: Snapshot, end_offset: int | None) -> str | None:
-    """The instant up to which the numbers will hardly change any more (rule **settled**); None before any live event.
+async def settled_through(snapshot: Snapshot, end_offset: int | None, step_us: int = 1) -> str | None:
+    """The instant up to which the numbers will hardly change any more (rule **settled**); None before any live event. It is told in steps of
+    so many microseconds, rounded down.
 
     Where the snapshot has all that the log held (its events end at `end_offset`; None if that is not known), lateness is counted
     back from now, else from the latest receipt among the snapshot's events.
@@ -267,4 +268,4 @@ async def settled_through(snapshot: Snapshot, end_offset: int | None) -> str | N
     if end_offset is None or snapshot.as_of.offset < end_offset:
         now_us = await snapshot.connection.fetchval(RECEIVED, snapshot.as_of.partition)
     at_us = settled_through_us(now_us, late)
-    return None if at_us is None else to_rfc3339(at_us)
+    return None if at_us is None else to_rfc3339(at_us - at_us % step_us)

@@ -1,5 +1,6 @@
 """The dashboard in a real browser, on real numbers."""
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,3 +136,39 @@ def test_every_static_file_is_served_under_the_policy(up: Up) -> None:
                 assert response.status_code == 200
                 assert "default-src 'none'" in response.headers["content-security-policy"]
         assert client.get("/dashboard/static/../__init__.py").status_code == 404
+
+
+def test_numbers_of_the_list_and_deals_say_what_of_them_may_still_change(up: Up, page: Page) -> None:
+    def ago(**time: float) -> dict[str, str]:
+        return {"occurred_at": (dt.datetime.now(dt.UTC) - dt.timedelta(**time)).isoformat()}
+
+    ola = {"email": "ola@example.no"}
+    with up.client("server") as client:
+        # what came six hours late may come again: nothing since then is settled
+        told = [
+            *({"type": "page_visited", "visitor_id": f"late{n}", "url": "https://s.example/"} | ago(hours=6) for n in range(9)),
+            {"type": "page_visited", "visitor_id": "o", "url": "https://s.example/?utm_campaign=spring"} | ago(hours=1),
+            {"type": "contact_identified", "visitor_id": "o", "contact": ola} | ago(minutes=50),
+            *({"type": "deal_created", "deal_id": deal, "amount": "7.00", "contacts": [ola]} | ago(minutes=40) for deal in ("fresh", "open")),
+            {"type": "deal_closed", "deal_id": "fresh", "won": True} | ago(minutes=30),
+        ]  # fmt: skip
+        assert client.post("/v1/events", json=told).json()["rejected"] == []
+    page.goto(f"{up.url}/dashboard/campaigns#key={up.keys['read']}")
+    row = page.locator("tbody tr", has_text="Spring")
+    expect(row.locator("td[data-l='New contacts']")).to_contain_text("1 provisional")
+    expect(row.locator("td[data-l='Attributed revenue']")).to_contain_text("€7 provisional")
+    expect(page.locator(".bigline")).to_contain_text("€7 provisional")
+    expect(row.locator(".spark .prov")).to_have_count(1)
+    page.locator("#n-spring-new_contacts_first_touch").click()
+    expect(page.locator("dialog")).to_contain_text("1 provisional")
+    page.goto(f"{up.url}/dashboard/campaigns?range=custom&from=2024-01-01&to=2024-12-31")
+    expect(page.locator(".bigline .mark")).to_have_text("Settled")
+    expect(page.locator("tbody tr", has_text="Spring").locator("td[data-l='Sessions']")).to_contain_text("1")
+    expect(page.locator("tbody .prov")).to_have_count(0)
+    for deal, said in (
+        ("d", "Settled"),
+        ("fresh", "Provisional: events from before the close may still come"),
+        ("open", "It may still change while it is open"),
+    ):
+        page.goto(f"{up.url}/dashboard/deal?id={deal}")
+        expect(page.locator(".facts .mark")).to_have_text(said)

@@ -1,8 +1,10 @@
 """A client that has an answer keeps it while nothing of it has changed, and the service works nothing out meanwhile."""
 
 import asyncio
+import datetime as dt
 import gzip
 import time
+import types
 from typing import Any
 
 import httpx
@@ -166,6 +168,31 @@ def test_settled_through_is_kept_for_a_minute_and_no_longer(
         assert (
             await again(workspace, "/v1/campaigns", (await workspace.get("/v1/campaigns")).headers["etag"])
         ).status_code == 304
+
+    runner.run(check())
+
+
+def test_a_status_of_settled_numbers_is_the_same_within_a_minute(
+    running: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [1_900_000_000 - 1_900_000_000 % 60]
+    monkeypatch.setattr(overview, "time", types.SimpleNamespace(time_ns=lambda: now_s[0] * 10**9))
+
+    async def check() -> None:
+        workspace = await filled(running)
+        assert (await workspace.get("/v1/status")).json()["settled_through"] is None
+        now = dt.datetime.now(dt.UTC).isoformat()
+        await workspace.send(
+            {"type": "page_visited", "visitor_id": "v", "url": "https://s.example/", "occurred_at": now}
+        )
+        await workspace.project()
+        now_s[0] += 30  # what is settled is some seconds before, so that this is not at the beginning of a minute
+        first = await workspace.get("/v1/status")
+        assert first.json()["settled_through"].endswith(":00Z")
+        now_s[0] += 1
+        assert (await again(workspace, "/v1/status", first.headers["etag"])).status_code == 304
+        now_s[0] += 60
+        assert (await again(workspace, "/v1/status", first.headers["etag"])).status_code == 200
 
     runner.run(check())
 

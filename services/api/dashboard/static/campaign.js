@@ -2,8 +2,8 @@
 import { all, get } from "./api.js";
 import { changeButton, mayChange, takeBackButton } from "./changes.js";
 import { budgetItems, spendItems } from "./costs.js";
-import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, strip, timeline } from "./charts.js";
-import { h, s, show } from "./dom.js";
+import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, settledMark, strip, timeline, unsettledPart } from "./charts.js";
+import { h, show } from "./dom.js";
 import { addAssets, addToBudget, deleteCampaign, recordSpend, registerAsset } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
 import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
@@ -16,6 +16,7 @@ const ID = chosen("id");
 const PATH = `/v1/campaigns/${encodeURIComponent(ID)}`;
 const TILES = ["sessions", "influenced_contacts", "new_contacts_first_touch", "influenced_deals", "influenced_revenue", "attributed_revenue"];
 const STAGES = ["sessions", "new_sessions", "influenced_contacts", "influenced_deals", "closed_deals"];
+const SETTLED_MS = 60_000; // after so long, more may be settled although nothing came
 const BAND_ROWS = 8, DEALS_SHOWN = 8, ASSETS_SHOWN = 8;
 
 async function load() {
@@ -38,11 +39,9 @@ async function load() {
 
 // The metrics of the part of the range that may still change, because events of it may come yet; null: nothing tells how late they come.
 async function unsettledOf(overview, asked) {
-  const through = overview.settled_through;
-  if (!through) return null;
-  if (asked.to && dayNumber(asked.to) <= dayNumber(through)) return {};
-  if (asked.from && dayNumber(asked.from) > dayNumber(through)) return overview.metrics;
-  return (await get(PATH + "/overview", { ...asked, from: through })).metrics;
+  const part = unsettledPart(asked, overview.settled_through);
+  if (!part) return part === null ? null : {};
+  return part.from === asked.from ? overview.metrics : (await get(PATH + "/overview", { ...asked, ...part })).metrics;
 }
 
 const name = c => c.name || c.campaign_id;
@@ -83,12 +82,11 @@ const change = (data, metric, currency) => data.then && delta(asNumber(data.over
 const open = (data, metric, currency) => () => drawer(ID, name(data.campaign), metric, shown(data.overview.metrics, metric, currency), data.overview.excluded,
   [change(data, metric, currency), mark(data, metric, currency)]);
 
-// How final a number is: a ticked ring, or a dashed one and what of it may still change.
+// How final a number is, and how much of it may still change.
 function mark({ unsettled }, metric, currency) {
   if (!unsettled) return null;
-  const some = asNumber({ [metric]: isMoney(metric) ? [] : 0, ...unsettled }, metric, currency) > 0;
-  return h("span", { class: some ? "mark prov" : "mark" }, s("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, s("circle", { cx: 6, cy: 6, r: 4.75, "stroke-dasharray": some ? "2 1.7" : null }), !some && s("path", { d: "M3.8 6.2 5.4 7.7 8.3 4.5" })),
-    some ? `${inTile(unsettled, metric, currency)} provisional` : "Settled");
+  const some = asNumber({ [metric]: isMoney(metric) ? [] : 0, ...unsettled }, metric, currency);
+  return settledMark(some ? inTile(unsettled, metric, currency) : null);
 }
 
 // Whole units in a tile; the cents are in the drawer.
@@ -285,4 +283,4 @@ function draw(host, data, status, refresh) {
   again();
 }
 
-run(load, draw);
+run(load, draw, { againMs: SETTLED_MS });

@@ -1,6 +1,6 @@
 // The page of all campaigns: where the won revenue came from, and every campaign's headline numbers.
 import { all, get, Problem } from "./api.js";
-import { dayNumber, dayText, delta, spark } from "./charts.js";
+import { dayNumber, dayText, delta, settledMark, spark, unsettledPart } from "./charts.js";
 import { changeButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, nothingOn, show, sr } from "./dom.js";
@@ -17,10 +17,11 @@ const COLUMNS = [
 ];
 const ON_PHONE = ["sessions", "new_contacts_first_touch", "closed_deals", "attributed_revenue"];
 const COMPARED_MAX = 10;
-const SKELETON_ROWS = 7;
+const SKELETON_ROWS = 7, SETTLED_MS = 60_000; // after so long, more may be settled although nothing came
 
 // The headline comes as soon as it is there; the list, which takes longer, follows.
-async function load() {
+async function load(status) {
+  const part = unsettledPart(query(), status.settled_through);
   const asked = query(), before = comparedWith(asked, chosen("compare")), currency = chosen("currency");
   const report = span => get("/v1/reports/attribution", { ...asked, ...span, group_by: "campaign", currency });
   const askList = () => {
@@ -29,8 +30,15 @@ async function load() {
     return list;
   };
   const list = askList();
-  const [now, then] = await Promise.all([report({}), before && report(before)]);
-  return { report: now, then, list, askList, model: asked.model, before };
+  const [now, then, unsettled] = await Promise.all([report({}), before && report(before), part ? report(part) : null]);
+  return { report: now, then, unsettled, part, list, askList, model: asked.model, before };
+}
+
+// The metrics of the part of the range that may still change, by campaign: it is asked for after the list is there, which then is marked.
+async function provisional({ part }) {
+  if (!part) return new Map();
+  const { items } = await all("/v1/campaigns", { ...query(), ...part });
+  return new Map(items.map(c => [c.campaign_id, c]));
 }
 
 const period = before => `${dayOf(before.from)} to ${dayOf(dayText(dayNumber(before.to) - 1))}`;
@@ -55,7 +63,15 @@ const NONE = {
   no_journey: { name: "Won deals without a journey" },
 };
 
-function wonRevenue({ report, then, model, before }, k, names) {
+// How much of the won revenue may still change.
+function wonMark({ report, unsettled, part, model }) {
+  if (part === null) return null;
+  const total = unsettled?.total[model];
+  return settledMark(total && minor(total) ? moneyText(total.split(".")[0], report.currency) : null);
+}
+
+function wonRevenue(data, k, names) {
+  const { report, then, model, before } = data;
   const total = report.total[model], currency = report.currency, whole = minor(total);
   const parts = report.rows.map(row => ({ k: row.group ? k.get(row.group) : 0, none: !row.group, name: nameOf(row, names), minor: minor(row.revenue[model]) }));
   const rest = parts.filter(p => !p.none && !p.k).reduce((sum, p) => sum + p.minor, 0n);
@@ -65,7 +81,7 @@ function wonRevenue({ report, then, model, before }, k, names) {
     h("header", {}, h("div", {}, h("h2", { id: "won" }, "Won revenue by campaign"),
       h("p", {}, "Each won deal is shared among the touches that led to it. The parts add up to the deals, to the cent."))),
     h("div", { class: "pad" },
-      h("p", { class: "bigline" }, h("b", {}, door(money(total, currency), "won-total", () => groupDrawer({ ...OF_TOTAL, value: money(total, currency), asked: ofRows(report, model) }))), then && delta(whole, minor(then.total[model]), period(before)),
+      h("p", { class: "bigline" }, h("b", {}, door(money(total, currency), "won-total", () => groupDrawer({ ...OF_TOTAL, value: money(total, currency), asked: ofRows(report, model) }))), then && delta(whole, minor(then.total[model]), period(before)), wonMark(data),
         h("span", { class: "soft" }, `${counted(report.deals, "won deal")} in ${currency}`),
         report.other_currencies.length > 0 && h("span", { class: "chip off" }, "also won: ",
           report.other_currencies.map(m => moneyText(m.amount, m.currency)).join(" and "), ", never added")),
@@ -82,18 +98,26 @@ const value = (c, metric, currency) => {
 };
 const weight = (c, metric, currency) => isMoney(metric) ? minor(inCurrency(c.metrics[metric], currency).amount) : BigInt(c.metrics[metric]);
 
+// How much of a number may still change; nothing where it is all settled.
+function mark(c, metric, currency, now) {
+  const later = now.provisional.get(c.campaign_id);
+  if (!later || !weight(later, metric, currency)) return null;
+  return settledMark(isMoney(metric) ? moneyText(inCurrency(later.metrics[metric], currency).amount.split(".")[0], currency) : num(later.metrics[metric]));
+}
+
 function row(c, now) {
   const id = c.campaign_id, name = c.name || id, then = c.compare, { currency } = now.data.report, picked = now.picked.includes(id);
+  const change = metric => then && delta(weight(c, metric, currency), weight(then, metric, currency), period(now.data.before));
   return h("tr", { role: "row" },
     h("td", { role: "cell", class: "ck" }, h("input", { type: "checkbox", id: "pick-" + id, "aria-label": `Compare ${name}`, checked: picked,
       disabled: !picked && now.picked.length >= COMPARED_MAX, onchange: event => pick(id, event.target.checked, now) })),
     h("td", { role: "cell", class: "wide" }, h("div", { class: "cname" }, swatch(now.k.get(id)),
       h("span", { class: "ln" }, h("a", { href: link("campaign", { id }) }, name), state(c) && h("span", { class: "chip off" }, state(c))),
       h("small", {}, dates(c), c.utm_campaign.length > 0 && [" · ", h("span", { class: "mono" }, c.utm_campaign.map(u => u.value).join(", "))]))),
-    h("td", { role: "cell", class: "two sp0", "data-l": "Sessions by week" }, spark(c.series.map(p => p.value), `Sessions by week: ${c.series.map(p => num(p.value)).join(", ")}`)),
+    h("td", { role: "cell", class: "two sp0", "data-l": "Sessions by week" }, spark(c.series.map(p => p.value), `Sessions by week: ${c.series.map(p => num(p.value)).join(", ")}`, Boolean(now.data.part))),
     COLUMNS.map(([metric, label]) => h("td", { role: "cell", class: `n${metric === "attributed_revenue" ? " rev" : ""}${ON_PHONE.includes(metric) ? "" : " nophone"}`, "data-l": label },
-      door(value(c, metric, currency), `n-${id}-${metric}`, () => drawer(id, name, metric, value(c, metric, currency), c.excluded)),
-      then && delta(weight(c, metric, currency), weight(then, metric, currency), period(now.data.before)),
+      door(value(c, metric, currency), `n-${id}-${metric}`, () => drawer(id, name, metric, value(c, metric, currency), c.excluded, [change(metric), mark(c, metric, currency, now)])),
+      change(metric), mark(c, metric, currency, now),
       isMoney(metric) && others(c.metrics[metric], currency))));
 }
 
@@ -185,7 +209,7 @@ async function drawList(host, data, k) {
   }
   if (host.data !== data) return; // a newer answer is under way
   const { items } = list;
-  const now = { data, k, campaigns: items, names: new Map(items.map(c => [c.campaign_id, c.name || c.campaign_id])) };
+  const now = { data, k, campaigns: items, provisional: new Map(), names: new Map(items.map(c => [c.campaign_id, c.name || c.campaign_id])) };
   host.names = now.names;
   now.redraw = host.redraw = () => {
     now.picked = chosen("with").split(" ").filter(id => now.names.has(id));
@@ -195,6 +219,13 @@ async function drawList(host, data, k) {
   show(document.getElementById("count"), `${counted(items.length, "campaign")}, ${num(running)} running`);
   show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
   now.redraw();
+  try {
+    now.provisional = await provisional(data);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error; // the numbers stand without the marks, and the next look asks again
+    return;
+  }
+  if (host.data === data) now.redraw();
 }
 
 function draw(host, data, status, refresh) {
@@ -215,4 +246,4 @@ function draw(host, data, status, refresh) {
   return drawList(host, data, k);
 }
 
-run(load, draw);
+run(load, draw, { againMs: SETTLED_MS });

@@ -21,6 +21,20 @@ const exact = text => {  // a day and the part of it that has passed
   return dayNumber(text) + (Number(hour) * 60 + Number(minute)) / 1440;
 };
 
+// The part of a range of which events may still come: numbers are settled up to the instant `through`. False: there is none; null: nothing
+// tells how late events come.
+export function unsettledPart({ from, to }, through) {
+  if (!through) return null;
+  if (to && dayNumber(to) <= dayNumber(through)) return false;
+  return { from: from && dayNumber(from) > dayNumber(through) ? from : through, to };
+}
+
+// How final something is: a dashed ring and what may still change, or a ticked one.
+const ring = (open, text) => h("span", { class: open ? "mark prov" : "mark" }, s("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" },
+  s("circle", { cx: 6, cy: 6, r: 4.75, "stroke-dasharray": open ? "2 1.7" : null }), !open && s("path", { d: "M3.8 6.2 5.4 7.7 8.3 4.5" })), text);
+export const openMark = text => ring(true, text);
+export const settledMark = provisional => provisional ? openMark(`${provisional} provisional`) : ring(false, "Settled");
+
 // How much a number changed, in per cent of what it was; never by colour alone.
 export function delta(now, before, period) {
   if (before == null) return null;
@@ -112,16 +126,16 @@ function readOut(graph, { W, H, T, B, X, spans, read }) {
   });
 }
 
-// A small series: `points` are numbers in order.
-export function spark(points, label) {
+// A small series: `points` are numbers in order; the line to the last one is dashed if that may still change.
+export function spark(points, label, provisional) {
   if (!points.length || !points.some(Boolean)) return h("span", { class: "muted" }, "no visits yet");
   const W = 96, H = 26, most = Math.max(...points, 1);
   const at = points.map((value, i) => [2 + i * (W - 6) / Math.max(1, points.length - 1), H - 3 - value / most * (H - 7)]);
   const path = list => "M" + list.map(p => p[0].toFixed(1) + " " + p[1].toFixed(1)).join("L");
   return s("svg", { class: "c spark", viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
     s("path", { class: "fill", d: path(at) + `L${at.at(-1)[0]} ${H}L2 ${H}Z` }),
-    s("path", { class: "now", d: path(at.slice(0, -1)), "vector-effect": "non-scaling-stroke" }),
-    s("path", { class: "now prov", d: path(at.slice(-2)), "vector-effect": "non-scaling-stroke" }));
+    s("path", { class: "now", d: path(provisional ? at.slice(0, -1) : at), "vector-effect": "non-scaling-stroke" }),
+    provisional && s("path", { class: "now prov", d: path(at.slice(-2)), "vector-effect": "non-scaling-stroke" }));
 }
 
 // Who held an asset, when: segments named after the holder, own ones stronger; ticks are touches a day in the colour of the campaign that

@@ -1,6 +1,7 @@
 // The page of one deal: the journey that led to it, what each touch earned under each model, and why it counts for a campaign or not.
 import { get } from "./api.js";
 import { takeBackButton } from "./changes.js";
+import { openMark, settledMark } from "./charts.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, daysBetween, instantOf, minor, money, moneyText } from "./format.js";
 import { calledOf, campaignChip, campaignNames, check, csvButton, ev, inUnits, ranks, sharesTable, stack, touched, verdict, when } from "./parts.js";
@@ -9,6 +10,7 @@ import { eventDoor } from "./why.js";
 import { DEAL_STATES, MODELS, ROLES, typeName, UNCREDITED } from "./words.js";
 
 const ID = chosen("id"), PATH = `/v1/deals/${encodeURIComponent(ID)}`, OTHERS_MAX = 500;
+const SETTLED_MS = 60_000; // after so long, more may be settled although nothing came
 const model = () => chosen("model") || "linear";
 
 async function load() {
@@ -46,7 +48,14 @@ function parts(data, k, name) {
   }));
 }
 
-function head(data) {
+// Whether the deal may still change: an open one does, and before the close of another there may be events that come yet.
+function settled({ deal }, through) {
+  if (deal.state === "open") return openMark("It may still change while it is open");
+  if (!through || !deal.closed_at) return null;
+  return Date.parse(deal.closed_at) <= Date.parse(through) ? settledMark(null) : openMark("Provisional: events from before the close may still come");
+}
+
+function head(data, through) {
   const { deal, models, names } = data, whole = models.get(model()), first = whole.shares[0];
   const state = deal.closed_at && deal.state !== "open" ? `${DEAL_STATES[deal.state]} ${instantOf(deal.closed_at)}` : DEAL_STATES[deal.state];
   const lasted = deal.closed_at && deal.state === "won" && [counted(daysBetween(deal.created_at, deal.closed_at), "day"), " from creation",
@@ -54,7 +63,7 @@ function head(data) {
   return [h("p", { class: "crumb" }, h("a", { href: link("deals") }, "Deals")), h("h1", {}, deal.name || deal.deal_id),
     h("p", { class: "facts" }, h("span", { class: deal.state === "won" ? "chip on" : "chip off" }, state),
       deal.amount ? h("b", { class: "num" }, money(deal.amount.amount, deal.amount.currency)) : h("span", {}, "no amount told"),
-      h("span", {}, lasted || `created ${dayOf(deal.created_at)}`)),
+      h("span", {}, lasted || `created ${dayOf(deal.created_at)}`), settled(data, through)),
     h("p", { class: "facts" }, "Contacts ", deal.contacts.length ? deal.contacts.map(c => h("a", { class: c.eligible ? "chip" : "chip off", href: link("contact", { id: c.contact }) },
       calledOf(c), !c.eligible && c.reason && h("span", { class: "mono muted" }, c.reason))) : "none"),
     whole.amount_refused && h("p", { class: "facts bad" }, `Its amount ${whole.amount_refused.amount} has more decimals than ${whole.amount_refused.currency} has, so it is not counted.`)];
@@ -140,11 +149,11 @@ function draw(host, data, status, refresh) {
       h("div", { class: "deal" }, left, h("div", {}, models, why)));
   }
   const touches = { all: `All ${data.models.get(model()).shares.length + data.others.length}`, credited: `Credited ${data.models.get(model()).shares.length}` };
-  show(document.getElementById("who"), head(data));
+  show(document.getElementById("who"), head(data, status.settled_through));
   show(document.getElementById("touches"), radios("Touches", touches, chosen("touches") || "all", value => { choose("touches", value === "all" ? "" : value); refresh(); }));
   show(document.getElementById("journey"), journey(data, k));
   show(document.getElementById("models"), modelPanel(data, k, refresh));
   show(document.getElementById("why"), checklist(data));
 }
 
-run(load, draw);
+run(load, draw, { againMs: SETTLED_MS });
