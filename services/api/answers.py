@@ -108,6 +108,10 @@ class SeriesPoint(_From):
 class Compared(_Range):
     """The metrics of another range."""
 
+    complete: Annotated[
+        bool,
+        Field(description="false: the range begins before there was any touch, so its numbers are of a part of it"),
+    ]
     metrics: Metrics
 
 

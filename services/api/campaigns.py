@@ -1,6 +1,6 @@
 """`/v1/campaigns`: the campaigns, their numbers, and the contacts and deals behind a number."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
@@ -29,6 +29,7 @@ from shared.reading.overview import (
     DEAL_METRICS,
     METRICS,
     CampaignNumbers,
+    begins_with_touches,
     metric_of_ranges,
     money_by_currency,
     numbers_and_series,
@@ -69,11 +70,12 @@ def routes(api: Api) -> APIRouter:
                 return answer(read, {**page, "items": named})
             found = await _page_of_campaigns(read)
             keys = [r["campaign"] for r in found.rows]
+            compared = await _compare(read, found.other)
             values = await claimed_values(read.snapshot, keys)
             goals = await goals_of(read.snapshot, found.rows)
             items = [
                 {**campaign_json(r, goals), "utm_campaign": values.get(r["campaign"], []), **_numbers(found.counted, r["campaign"]),
-                 **found.series.get(r["campaign"], {}), **_compared(read.compared, found.other, r["campaign"])} for r in found.rows
+                 **found.series.get(r["campaign"], {}), **compared(r["campaign"])} for r in found.rows
             ]  # fmt: skip
             return answer(read, {**found.page, "items": items, **read.range.as_json(), "model": read.model})
 
@@ -104,11 +106,12 @@ def routes(api: Api) -> APIRouter:
             spans = [span] if other is None else [span, other]
             counted, *others = await numbers_of_ranges(read.snapshot, {row["campaign"]: campaign_id}, spans, model)
             goals = await goals_of(read.snapshot, [row])
+            compared = await _compare(read, others[0] if others else None)
             body = {
                 "campaign_id": campaign_id, **span.as_json(), "model": model, **_numbers(counted, row["campaign"]),
                 "goals": goals[row["campaign"]],
                 "settled_through": await settled_through(read.snapshot, read.log_end_offset),
-                **_compared(other, others[0] if others else None, row["campaign"]),
+                **compared(row["campaign"]),
             }  # fmt: skip
             return answer(read, body)
 
@@ -256,10 +259,15 @@ def _numbers(counted: Mapping[int, CampaignNumbers], campaign: int) -> dict[str,
     return {"metrics": one.metrics(), "touches": one.touches, "excluded": one.excluded}
 
 
-def _compared(span: TimeRange | None, counted: Mapping[int, CampaignNumbers] | None, campaign: int) -> dict[str, Any]:
+async def _compare(read: ReadRequest, counted: Mapping[int, CampaignNumbers] | None) -> Callable[[int], dict[str, Any]]:
+    """What is told of a campaign, by its key, in the range to compare with; nothing without one."""
+    span = read.compared
     if span is None or counted is None:
-        return {}
-    return {"compare": {**span.as_json(), "metrics": counted[campaign].metrics()}}
+        return lambda _: {}
+    complete = await begins_with_touches(read.snapshot, span)
+    return lambda campaign: {
+        "compare": {**span.as_json(), "complete": complete, "metrics": counted[campaign].metrics()}
+    }
 
 
 def campaign_json(row: Any, goals: Mapping[int, Any]) -> dict[str, Any]:

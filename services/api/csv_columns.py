@@ -35,7 +35,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         *_each("metrics", _METRICS), "metrics.influenced_revenue:money", "metrics.attributed_revenue:money",
         *_each("touches", _TOUCHES), *_each("excluded", tuple(map(str, KeptOut))), "series",
         *_each("compare.metrics", _METRICS), "compare.metrics.influenced_revenue:money", "compare.metrics.attributed_revenue:money",
-        *_each("goals", _METRICS), "goals.influenced_revenue:money", "goals.attributed_revenue:money",
+        *_each("goals", _METRICS), "goals.influenced_revenue:money", "goals.attributed_revenue:money", "compare.complete",
     ),
     "/v1/campaigns/{campaign_id:id}/refusals": ("asset_id", "asset_type", "name", "occurred_at", "event_id", "reason"),
     "/v1/campaigns/{campaign_id:id}/contacts": ("contact", "at", "deciding_event", "name", "email"),

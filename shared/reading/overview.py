@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from shared.events.instants import to_rfc3339
+from shared.events.instants import DAY_US, to_rfc3339
 from shared.events.money import Money, to_money
 from shared.projection.campaign_cells import Statuses, kind_of
 from shared.projection.sql import sql
@@ -29,6 +29,9 @@ from shared.rules.pre_association import KeptOut, kept_out
 from shared.rules.settled import settled_through_us
 
 LATENESS = sql("SELECT bucket, events FROM {g}.lateness WHERE ws = $1")
+TOUCHED_BY = sql(f"""
+SELECT EXISTS (SELECT FROM {{g}}.touch WHERE ws = $1 AND occurred_at_us < $2 AND traffic_class <> {TrafficClass.RETRACTED:d})
+""")
 RECEIVED = sql("SELECT received_us FROM {g}.progress WHERE partition = $1")
 METRIC_OF_TYPE = {
     TouchType.PAGE_VISITED: "page_views",
@@ -254,6 +257,13 @@ def _count_touches(out: dict[int, CampaignNumbers], counted: TouchesCounted) -> 
         out[row["campaign"]].counts |= {"sessions": row["sessions"], "new_sessions": row["new_sessions"]}
     for row in counted.influenced:
         out[row["campaign"]].counts["influenced_contacts"] = row["contacts"]
+
+
+async def begins_with_touches(snapshot: Snapshot, span: TimeRange) -> bool:
+    """Whether the workspace was touched by the end of a range's first day. If not, the range begins before there was anything to count, and its
+    numbers are those of a part of it.
+    """
+    return bool(await snapshot.connection.fetchval(TOUCHED_BY, snapshot.ws, min(span.from_us + DAY_US, span.to_us)))
 
 
 async def settled_through(snapshot: Snapshot, end_offset: int | None, step_us: int = 1) -> str | None:

@@ -295,6 +295,38 @@ def test_a_tile_chooses_the_chart_and_arrows_read_it(visit: Visit) -> None:
     assert "chart=attributed_revenue" in page.url
 
 
+@pytest.mark.parametrize(
+    ("span", "sessions", "revenue"),
+    [("from=2024-01-01&to=2024-03-31", "not comparable", "not comparable"),  # nothing was touched in the quarter before
+     ("from=2024-01-20&to=2024-01-31", "", ""), ("from=2024-03-01&to=2024-03-31", "", "new")],
+)  # fmt: skip
+def test_a_change_is_told_only_against_a_whole_period(visit: Visit, span: str, sessions: str, revenue: str) -> None:
+    page = whole(visit(f"campaigns?range=custom&{span}&compare=previous"))
+    row = page.locator("tbody tr", has=page.get_by_role("link", name="Spring"))
+    for place, said in (
+        (row.locator("td[data-l=Sessions] .delta"), sessions),
+        (page.locator(".bigline .delta"), revenue),
+    ):
+        expect(place).to_have_count(1 if said else 0)
+        if said:
+            expect(place).to_contain_text(said)
+    expect(page.locator("#not-whole")).to_have_count(1 if "not" in sessions else 0)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "said"),
+    [(21_550, 100, "216×"), (420, 100, "4.2×"), (300, 100, "3×"), (299, 100, "199%"), (50, 100, "50%"), (100, 100, "same"), (7, 0, "new"),
+     (0, 0, None), (0, 5, "100%"), (5, -5, "200%"), (9_960, 1_000, "10×")],
+)  # fmt: skip
+def test_a_large_change_is_said_as_so_many_times(visit: Visit, now: int, before: int, said: str | None) -> None:
+    page = whole(visit("operations"))
+    module = "(await import('/dashboard/static/charts.js'))"
+    told = page.evaluate(
+        f"async ([now, before]) => {module}.delta(now, before, 'then')?.textContent ?? null", [now, before]
+    )
+    assert (told and told.partition(" ")[0].partition(",")[0]) == said
+
+
 def test_the_foot_adds_up_whatever_the_search_hides(visit: Visit) -> None:
     page = whole(visit("campaigns"))
     page.fill("#search", "autumn")

@@ -2,7 +2,7 @@
 import { all, get } from "./api.js";
 import { changeButton, mayChange, takeBackButton } from "./changes.js";
 import { budgetItems, spendItems } from "./costs.js";
-import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, settledMark, strip, timeline, unsettledPart } from "./charts.js";
+import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, NOT_WHOLE, settledMark, strip, timeline, unsettledPart } from "./charts.js";
 import { h, show } from "./dom.js";
 import { addAssets, addToBudget, deleteCampaign, recordSpend, registerAsset } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
@@ -71,6 +71,7 @@ function head({ campaign: c, overview, roi }) {
       c.deleted_by ? takeBackButton(c.deleted_by, `the deletion of ${name(c)}`) : !c.deleted_at && changeButton("Delete", "delete-campaign", () => deleteCampaign({ campaign_id: ID, name: name(c) }), "btn quiet small")),
     c.utm_campaign.length > 0 && h("p", { class: "facts" }, "Claims ", c.utm_campaign.map(u =>
       h("span", { class: "chip" }, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`))),
+    overview.compare && !overview.compare.complete && h("p", { class: "facts", id: "not-whole" }, NOT_WHOLE),
     h("p", { class: "facts", id: "settled" }, overview.settled_through
       ? `Settled through ${instantOf(overview.settled_through)}; what came later may still grow.` : "Nothing came in live yet, so nothing tells how late events come.")];
 }
@@ -78,7 +79,7 @@ function head({ campaign: c, overview, roi }) {
 const own = (amounts, currency) => amounts.find(m => m.currency === currency) || { amount: "0.00", currency };
 const shown = (metrics, metric, currency) => { if (!isMoney(metric)) return num(metrics[metric]); const m = own(metrics[metric], currency); return money(m.amount, m.currency); };
 const asNumber = (metrics, metric, currency) => isMoney(metric) ? minor(own(metrics[metric], currency).amount) : metrics[metric];
-const change = (data, metric, currency) => data.then && delta(asNumber(data.overview.metrics, metric, currency), asNumber(data.then.metrics, metric, currency), period(data.before));
+const change = (data, metric, currency) => data.then && delta(asNumber(data.overview.metrics, metric, currency), asNumber(data.then.metrics, metric, currency), period(data.before), data.then.complete);
 const open = (data, metric, currency) => () => drawer(ID, name(data.campaign), metric, shown(data.overview.metrics, metric, currency), data.overview.excluded,
   [change(data, metric, currency), mark(data, metric, currency)]);
 

@@ -1,6 +1,6 @@
 // The page of all campaigns: where the won revenue came from, and every campaign's headline numbers.
 import { all, get, Problem } from "./api.js";
-import { dayNumber, dayText, delta, settledMark, spark, unsettledPart } from "./charts.js";
+import { dayNumber, dayText, delta, NOT_WHOLE, settledMark, spark, unsettledPart } from "./charts.js";
 import { changeButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, nothingOn, show, sr } from "./dom.js";
@@ -31,7 +31,8 @@ async function load(status) {
   };
   const list = askList();
   const [now, then, unsettled] = await Promise.all([report({}), before && report(before), part ? report(part) : null]);
-  return { report: now, then, unsettled, part, list, askList, model: asked.model, before };
+  // whether the period before is complete is told with the list; until then nothing is compared
+  return { report: now, then, complete: null, unsettled, part, list, askList, model: asked.model, before };
 }
 
 // The metrics of the part of the range that may still change, by campaign: it is asked for after the list is there, which then is marked.
@@ -81,7 +82,7 @@ function wonRevenue(data, k, names) {
     h("header", {}, h("div", {}, h("h2", { id: "won" }, "Won revenue by campaign"),
       h("p", {}, "Each won deal is shared among the touches that led to it. The parts add up to the deals, to the cent."))),
     h("div", { class: "pad" },
-      h("p", { class: "bigline" }, h("b", {}, door(money(total, currency), "won-total", () => groupDrawer({ ...OF_TOTAL, value: money(total, currency), asked: ofRows(report, model) }))), then && delta(whole, minor(then.total[model]), period(before)), wonMark(data),
+      h("p", { class: "bigline" }, h("b", {}, door(money(total, currency), "won-total", () => groupDrawer({ ...OF_TOTAL, value: money(total, currency), asked: ofRows(report, model) }))), then && data.complete !== null && delta(whole, minor(then.total[model]), period(before), data.complete), wonMark(data),
         h("span", { class: "soft" }, `${counted(report.deals, "won deal")} in ${currency}`),
         report.other_currencies.length > 0 && h("span", { class: "chip off" }, "also won: ",
           report.other_currencies.map(m => moneyText(m.amount, m.currency)).join(" and "), ", never added")),
@@ -107,7 +108,7 @@ function mark(c, metric, currency, now) {
 
 function row(c, now) {
   const id = c.campaign_id, name = c.name || id, then = c.compare, { currency } = now.data.report, picked = now.picked.includes(id);
-  const change = metric => then && delta(weight(c, metric, currency), weight(then, metric, currency), period(now.data.before));
+  const change = metric => then && delta(weight(c, metric, currency), weight(then, metric, currency), period(now.data.before), then.complete);
   return h("tr", { role: "row" },
     h("td", { role: "cell", class: "ck" }, h("input", { type: "checkbox", id: "pick-" + id, "aria-label": `Compare ${name}`, checked: picked,
       disabled: !picked && now.picked.length >= COMPARED_MAX, onchange: event => pick(id, event.target.checked, now) })),
@@ -209,6 +210,7 @@ async function drawList(host, data, k) {
   }
   if (host.data !== data) return; // a newer answer is under way
   const { items } = list;
+  data.complete = items[0]?.compare?.complete ?? true;
   const now = { data, k, campaigns: items, provisional: new Map(), names: new Map(items.map(c => [c.campaign_id, c.name || c.campaign_id])) };
   host.names = now.names;
   now.redraw = host.redraw = () => {
@@ -216,7 +218,7 @@ async function drawList(host, data, k) {
     show(into, items.length ? table(now) : empty(data.report.currency));
   };
   const running = items.filter(c => !state(c)).length;
-  show(document.getElementById("count"), `${counted(items.length, "campaign")}, ${num(running)} running`);
+  show(document.getElementById("count"), `${counted(items.length, "campaign")}, ${num(running)} running.`, !data.complete && h("span", { id: "not-whole" }, NOT_WHOLE));
   show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
   now.redraw();
   try {

@@ -35,16 +35,21 @@ const ring = (open, text) => h("span", { class: open ? "mark prov" : "mark" }, s
 export const openMark = text => ring(true, text);
 export const settledMark = provisional => provisional ? openMark(`${provisional} provisional`) : ring(false, "Settled");
 
-// How much a number changed, in per cent of what it was; never by colour alone.
-export function delta(now, before, period) {
+// How much a number changed: in per cent of what it was, from three times it on as so many times; never by colour alone. What is not
+// `complete`, because the period begins before there was anything to count, is not compared.
+const TIMES_MIN = 3, TENTHS_BELOW = 10;
+export function delta(now, before, period, complete = true) {
   if (before == null) return null;
   const a = Number(now), b = Number(before);
+  if (!complete) return a || b ? h("span", { class: "delta wraps", title: NOT_WHOLE }, "not comparable", sr(`: ${period} begins before the first touch`)) : null;
   if (!b) return a ? h("span", { class: "delta" }, "new", sr(`, nothing in ${period}`)) : null;
-  const change = Math.round((a - b) / b * 100), way = change > 0 ? "up" : change < 0 ? "down" : "";
+  const change = Math.round((a - b) / Math.abs(b) * 100), way = change > 0 ? "up" : change < 0 ? "down" : "", times = a / b;
+  const text = times >= TIMES_MIN && b > 0 ? `${times < TENTHS_BELOW ? Math.round(times * 10) / 10 : num(Math.round(times))}×` : change ? num(Math.abs(change)) + "%" : "same";
   return h("span", { class: "delta " + way },
     s("svg", { viewBox: "0 0 8 8", "aria-hidden": "true" }, s("path", { d: change > 0 ? "M4 1l3.5 6h-7z" : change < 0 ? "M4 7L.5 1h7z" : "M1 3h6v2H1z" })),
-    change ? num(Math.abs(change)) + "%" : "same", sr(` ${way || "nearly unchanged"} against ${period}`));
+    text, sr(text.endsWith("×") ? ` what it was in ${period}` : ` ${way || "nearly unchanged"} against ${period}`));
 }
+export const NOT_WHOLE = "The period that it is compared with begins before the first touch, so a change in per cent would mislead.";
 
 // Steps of an axis from 0 to at least `most`.
 function ticks(most, whole, count = 4) {
