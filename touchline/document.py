@@ -25,6 +25,7 @@ PROBLEM = {
     "properties": {
         "type": {"type": "string"}, "status": {"type": "integer"}, "code": {"type": "string", "examples": ["bad_parameter"]},
         "detail": {"type": "string"}, "field": {"type": ["string", "null"]},
+        "request_id": {"type": "string", "description": "also in the header `X-Request-Id`, and in the lines of the log about the request"},
     },
 }  # fmt: skip
 REJECTED = {

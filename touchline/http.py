@@ -2,7 +2,8 @@
 
 The head is the request line with the headers. One that is longer than `HEADERS_BYTES_MAX` is answered with 431, one that does not come
 within `HEAD_S` seconds with 408. If the body was not read to its end, the connection is closed after the answer. These answers, which
-the application does not see, have the form of a problem (`application/problem+json`) like all others.
+the application does not see, have the form of a problem (`application/problem+json`) like all others. Every request gets its id here
+(`shared.web.request_ids`).
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared.events.limits import HEADERS_BYTES_MAX
+from shared.web.request_ids import HEADER, identify, new_request_id
 
 HEAD_S = 10.0  # from the first moment of a connection, or the first byte of a further request, to the end of the head
 REST_S = 5.0  # a body that nobody reads may go on for so long: whoever sends it reads the answer afterwards
@@ -110,6 +112,7 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.default_headers = [*cycle.default_headers, (HEADER, identify(cycle.scope))]  # type: ignore[arg-type]
         if cycle.scope["method"] != "HEAD":  # whose answer has no body
             cycle.transport = _Together(self.transport)  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)
@@ -167,10 +170,13 @@ class Protocol(HttpToolsProtocol):
         """Send a problem without calling the application, and close the connection."""
         if self.transport.is_closing():
             return
-        body = orjson.dumps({"type": "about:blank", "status": status, "code": code, "detail": detail})
+        request_id = new_request_id().decode()
+        body = orjson.dumps(
+            {"type": "about:blank", "status": status, "code": code, "detail": detail, "request_id": request_id}
+        )
         lines = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "content-type: application/problem+json",
-            f"content-length: {len(body)}", "connection: close", "", "",
+            f"content-length: {len(body)}", f"{HEADER.decode()}: {request_id}", "connection: close", "", "",
         )  # fmt: skip
         self.transport.write("\r\n".join(lines).encode() + body)
         self.transport.close()

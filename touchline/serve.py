@@ -42,7 +42,7 @@ def listen(host: str, port: int) -> socket.socket:
 def http_server(app: FastAPI) -> uvicorn.Server:
     """A server for the application, with the limits of `touchline.http`."""
     config = uvicorn.Config(
-        app, log_level="warning", log_config=None, access_log=False, lifespan="off", http=Protocol, ws="none", proxy_headers=False,  # `touchline.compose` knows which proxies are trusted
+        app, log_level="warning", log_config=None, access_log=False, server_header=False, lifespan="off", http=Protocol, ws="none", proxy_headers=False,  # `touchline.compose` knows which proxies are trusted
         timeout_graceful_shutdown=SHUTDOWN_S,
     )  # fmt: skip
     return _Server(config)

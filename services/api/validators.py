@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 from fastapi import Request, Response
+from starlette.types import Scope
 
 from shared.access.positions import Positions
 from shared.log.port import Position
@@ -49,7 +50,7 @@ class NotModified(Problem):
         super().__init__(304, "not_modified", "the client has this answer")
         self.etag = etag
 
-    def response(self) -> Response:
+    def response(self, scope: Scope) -> Response:  # noqa: ARG002  (it has no body that could tell the id)
         """304, with the headers that the answer would have."""
         return Response(status_code=304, headers=headers_of(self.etag))
 

@@ -65,7 +65,7 @@ class OpenToBrowsers:
             return
         if events and scope["method"] == "OPTIONS":
             if problem := await self._refuses(scope, origin):
-                await problem.response()(scope, receive, send)
+                await problem.response(scope)(scope, receive, send)
             else:
                 await self.with_cookie(scope, receive, send)
             return

@@ -59,7 +59,7 @@ class LimitedByAddress:
             headers = NO_STORE | {"Retry-After": str(wait_s), "Touchline-Refused": "rate_limited"}
             return Response(GIF, 429, headers, "image/gif")
         most = self.limits.rates.address_requests_per_s
-        return limited(f"one address may send {most:,} requests a second; wait {wait_s} s", wait_s).response()
+        return limited(f"one address may send {most:,} requests a second; wait {wait_s} s", wait_s).response(scope)
 
 
 def _collects(scope: Scope) -> bool:

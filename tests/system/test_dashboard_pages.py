@@ -249,10 +249,12 @@ def test_a_list_behind_a_number_that_cannot_be_read_says_so_and_is_asked_again(v
     page = whole(visit(PAGES[1]))
     page.route(
         "**/sessions?*",
-        lambda route: route.fulfill(status=503, json={"code": "busy", "detail": "Too many read at once."}),
+        lambda route: route.fulfill(
+            status=503, json={"code": "busy", "detail": "Too many read at once.", "request_id": "one-7"}
+        ),
     )
     page.click("#tile-sessions")
-    expect(page.locator("dialog [role=alert]")).to_contain_text("Too many read at once.")
+    expect(page.locator("dialog [role=alert]")).to_contain_text("Too many read at once. busy, request one-7")
     page.unroute("**/sessions?*")
     page.locator("dialog button", has_text="Try again").click()
     expect(page.locator("dialog tbody tr")).to_have_count(1)

@@ -7,6 +7,9 @@ export class Problem extends Error {
     this.code = body.code || "unreachable";
     this.body = body;
   }
+
+  // What to tell whoever keeps the service: the code, and which request it was, as the log has it.
+  get told() { return this.code + (this.body.request_id ? `, request ${this.body.request_id}` : ""); }
 }
 
 async function fetched(path, options) {

@@ -194,7 +194,7 @@ const skeleton = () => h("section", { class: "panel", "aria-busy": "true", role:
     h("td", {}, h("span", { class: "sk tall", "--w": "6rem" })), [1, 2, 3].map(() => h("td", {}, h("span", { class: "sk", "--w": "4rem" }))))))));
 
 const notRead = (error, again) => h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, nothingOn(true), h("h2", {}, "The campaigns could not be read"),
-  h("p", {}, error.message, " Nothing is lost: what was sent is in the log."), h("p", { class: "mono muted" }, error.code),
+  h("p", {}, error.message, " Nothing is lost: what was sent is in the log."), h("p", { class: "mono muted" }, error.told),
   h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: again }, "Try again"))));
 
 async function drawList(host, data, k) {

@@ -153,7 +153,7 @@ export async function tried(host, work) {
     await work();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    host.replaceChildren(h("p", { class: "bad", role: "alert" }, error.message, " ", h("span", { class: "mono" }, error.code)),
+    host.replaceChildren(h("p", { class: "bad", role: "alert" }, error.message, " ", h("span", { class: "mono" }, error.told)),
       h("div", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: () => { host.replaceChildren(h("p", { class: "muted" }, "Reading…")); tried(host, work); } }, "Try again")));
   }
 }

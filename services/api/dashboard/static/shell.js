@@ -166,13 +166,13 @@ function problem(error, retry) {
   return [h("div", { class: "head" }, h("div", {}, h("h1", {}, titleOf()))), h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, nothingOn(true),
     h("h2", {}, error.status === 404 ? "There is no such thing" : "The numbers could not be read"),
     h("p", {}, error.message.replace(/^./, c => c.toUpperCase()), refused ? "" : " Nothing is lost: what was sent is in the log."),
-    h("p", { class: "mono muted" }, error.code),
+    h("p", { class: "mono muted" }, error.told),
     h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: retry }, "Try again"),
       refused && chose && h("a", { class: "btn", href: location.pathname + (id ? "?" + new URLSearchParams({ id }) : "") }, "Without range, model and currency"))))];
 }
 
 const stale = (error, since) => h("div", { class: "note", role: "alert" }, h("span", {},
-  `${error.message} These are the last numbers that could be read, of ${instantOf(since)}.`), h("span", { class: "mono" }, error.code));
+  `${error.message} These are the last numbers that could be read, of ${instantOf(since)}.`), h("span", { class: "mono" }, error.told));
 
 function askForKey(told) {
   const input = h("input", { class: "field", id: "key", name: "key", type: "password", autocomplete: "current-password", required: true, placeholder: "tlr_…" });
