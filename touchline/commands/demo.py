@@ -32,7 +32,7 @@ def demo(data: Path, port: int, host: str, *, as_json: bool) -> None:
             else:
                 console.print(f"[bold]The dashboard:[/] {address}", soft_wrap=True)
                 console.print("Traffic of today comes in while you look. Stop with Ctrl-C.")
-            await send_live(client, sample.mix)
+            await send_live(client, sample.live())
 
     run(data, port, host, as_json=as_json, name=COMPANY, then=fill)
 

@@ -22,7 +22,7 @@ MADE_FILE = "demo.json"
 
 
 class Sample:
-    """The events for one data directory. They are the same at every start, so that sending them again changes nothing."""
+    """The events for one data directory. Those of the year are the same at every start, so that sending them again changes nothing."""
 
     def __init__(self, data: Path) -> None:
         self._file = data / MADE_FILE
@@ -40,6 +40,11 @@ class Sample:
         """Write into the data directory that the whole year was sent."""
         self.complete = True
         self._save()
+
+    def live(self) -> Mix:
+        """The mix, to be asked for visits of now, after all events of the year were made: at each start it draws others, whose ids are new."""
+        self.mix.rng.seed()
+        return self.mix
 
     def batches(self) -> Iterator[list[Sent]]:
         """All events of the year in batches of `BATCH_EVENTS`, in the order in which they are sent."""
