@@ -359,7 +359,7 @@ def test_a_refused_event_is_shown_and_sent_again_or_deleted(desk: Desk) -> None:
             rejected = client.post("/v1/events", json=[word, {**EVENTS[1], "id": "c"}]).json()["rejected"]
     assert [each["code"] for each in rejected] == ["names_nobody"]
     page = desk.open("operations")
-    page.locator("#refused").get_by_role("button", name="names_nobody").click()
+    page.locator("#refused").get_by_role("button", name="It names nobody").click()
     expect(page.locator("dialog code.api")).to_contain_text('"tba"')
     page.get_by_role("button", name=re.compile("Send number .* again")).click()
     expect(page.locator("dialog li .bad")).to_contain_text("Refused again", timeout=PATIENCE_MS)

@@ -39,6 +39,7 @@ function partsOf(data, model, k) {
 
 function side(data, k, refresh) {
   const names = Object.keys(MODELS).filter(m => m in data.report.total);
+  const { drawn: now, whole } = partsOf(data, data.model, k);
   const take = model => { choose("model", model === "linear" ? "" : model); refresh(); };
   return h("section", { class: "panel", "aria-labelledby": "side" },
     h("header", {}, h("div", {}, h("h2", { id: "side" }, "Models side by side"), h("p", {}, "The same journeys, shared out differently. Choose one to read it in the table."))),
@@ -53,7 +54,8 @@ function side(data, k, refresh) {
           document.getElementById("model-" + next).focus();
           take(next);
         } }, MODELS[model], drawn.length ? stack(drawn, drawn.map(p => p.title).join(", ")) : h("span", { class: "muted" }, "nothing to share out"));
-    }))));
+    })),
+    h("ul", { class: "legend", "aria-label": MODELS[data.model] || data.model }, now.map(p => h("li", {}, swatch(p.k), p.name, h("b", {}, percent(p.minor, whole)))))));
 }
 
 const label = (p, by) => p.group !== null && by === "campaign" ? h("a", { href: link("campaign", { id: p.group }) }, p.name)

@@ -62,7 +62,7 @@ const valueOf = (value, currency) => Array.isArray(value) ? minor(own(value, cur
 
 function head({ campaign: c, overview, roi }) {
   const ended = c.deleted_at ? "Deleted" : c.ends_on && c.ends_on < today() ? "Ended" : c.starts_on && c.starts_on > today() ? "Planned" : "Running";
-  const when = c.starts_on ? `, ${dayOf(c.starts_on)}${c.ends_on ? " to " + dayOf(c.ends_on) : " on"}` : "";
+  const when = !c.starts_on ? "" : c.ends_on ? `, ${dayOf(c.starts_on)} to ${dayOf(c.ends_on)}` : `${ended === "Planned" ? " from" : " since"} ${dayOf(c.starts_on)}`;
   const spent = c.spent.map(m => moneyText(m.amount, m.currency)).join(", ");
   return [h("p", { class: "crumb" }, h("a", { href: link("campaigns") }, "Campaigns")), h("h1", {}, name(c)),
     h("p", { class: "facts" }, h("span", {}, ended + (c.deleted_at ? ` on ${dayOf(c.deleted_at)}` : when)), c.owner && h("span", {}, c.owner),
@@ -269,7 +269,7 @@ function draw(host, data, status, refresh) {
   if (!document.getElementById("bottom")) {
     why = whyPanel();
     host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, choices(controls(refresh), compareControl(refresh)),
-      changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register a new one", "register", () => registerAsset({ into: ID })))), h("div", { id: "top" }),
+      changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register an asset", "register", () => registerAsset({ into: ID })))), h("div", { id: "top" }),
       h("div", { class: "cols" }, h("div", { id: "left" }), h("div", {}, h("div", { id: "right" }), why.panel)), h("div", { id: "bottom" }));
   }
   show(document.getElementById("who"), head(data));

@@ -30,15 +30,17 @@ async function load(status) {
     return list;
   };
   const list = askList();
-  const [now, then, unsettled] = await Promise.all([report({}), before && report(before), part ? report(part) : null]);
+  const [now, then] = await Promise.all([report({}), before && report(before)]);
   // whether the period before is complete is told with the list; until then nothing is compared
-  return { report: now, then, complete: null, unsettled, part, list, askList, model: asked.model, before };
+  return { report: now, then, complete: null, part, askPart: () => Promise.all([report(part), all("/v1/campaigns", { ...asked, ...part })]), list, askList, model: asked.model, before };
 }
 
-// The metrics of the part of the range that may still change, by campaign: it is asked for after the list is there, which then is marked.
-async function provisional({ part }) {
-  if (!part) return new Map();
-  const { items } = await all("/v1/campaigns", { ...query(), ...part });
+// The part of the numbers that may still change: what was won, and the metrics by campaign. It is asked for when the numbers are there, which
+// are then marked.
+async function askProvisional(data) {
+  if (!data.part) return new Map();
+  const [report, { items }] = await data.askPart();
+  data.unsettled = report;
   return new Map(items.map(c => [c.campaign_id, c]));
 }
 
@@ -66,7 +68,7 @@ const NONE = {
 
 // How much of the won revenue may still change.
 function wonMark({ report, unsettled, part, model }) {
-  if (part === null) return null;
+  if (part === null || (part && !unsettled)) return null;
   const total = unsettled?.total[model];
   return settledMark(total && minor(total) ? moneyText(total.split(".")[0], report.currency) : null);
 }
@@ -85,7 +87,7 @@ function wonRevenue(data, k, names) {
       h("p", { class: "bigline" }, h("b", {}, door(money(total, currency), "won-total", () => groupDrawer({ ...OF_TOTAL, value: money(total, currency), asked: ofRows(report, model) }))), then && data.complete !== null && delta(whole, minor(then.total[model]), period(before), data.complete), wonMark(data),
         h("span", { class: "soft" }, `${counted(report.deals, "won deal")} in ${currency}`),
         report.other_currencies.length > 0 && h("span", { class: "chip off" }, "also won: ",
-          report.other_currencies.map(m => moneyText(m.amount, m.currency)).join(" and "), ", never added")),
+          report.other_currencies.map(m => moneyText(m.amount, m.currency)).join(" and "), ", not added up")),
       few.length ? [stack(few, few.map(p => p.title).join(", ")),
         h("ul", { class: "legend" }, few.map(p => h("li", {}, swatch(p.k), p.name, h("b", {}, percent(p.minor, whole)))))]
         : h("p", { class: "muted" }, "No deal has been won in this range.")));
@@ -108,7 +110,7 @@ function mark(c, metric, currency, now) {
 
 function row(c, now) {
   const id = c.campaign_id, name = c.name || id, then = c.compare, { currency } = now.data.report, picked = now.picked.includes(id);
-  const change = metric => then && delta(weight(c, metric, currency), weight(then, metric, currency), period(now.data.before), then.complete);
+  const change = metric => then?.complete && delta(weight(c, metric, currency), weight(then, metric, currency), period(now.data.before));
   return h("tr", { role: "row" },
     h("td", { role: "cell", class: "ck" }, h("input", { type: "checkbox", id: "pick-" + id, "aria-label": `Compare ${name}`, checked: picked,
       disabled: !picked && now.picked.length >= COMPARED_MAX, onchange: event => pick(id, event.target.checked, now) })),
@@ -222,12 +224,14 @@ async function drawList(host, data, k) {
   show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
   now.redraw();
   try {
-    now.provisional = await provisional(data);
+    now.provisional = await askProvisional(data);
   } catch (error) {
     if (!(error instanceof Problem)) throw error; // the numbers stand without the marks, and the next look asks again
     return;
   }
-  if (host.data === data) now.redraw();
+  if (host.data !== data) return;
+  show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
+  now.redraw();
 }
 
 function draw(host, data, status, refresh) {

@@ -38,7 +38,7 @@ function byCampaign({ shares }) {
   return out;
 }
 
-const personOf = ({ deal }, contact) => { const known = deal.contacts.find(c => c.contact === contact); return known ? calledOf(known) : contact || "nobody known"; };
+const personOf = ({ deal }, contact) => { const known = deal.contacts.find(c => c.contact === contact); return known ? calledOf(known) : contact || "anonymous visitor"; };
 const nameOf = (data, id) => id ? data.names.get(id) || id : "No campaign";
 
 function parts(data, k, name) {
@@ -109,6 +109,8 @@ function radios(label, options, value, pick) {
   } }, keys.map(key => h("button", { type: "button", role: "radio", id: `pick-${label}-${key}`, tabindex: key === value ? 0 : -1, "aria-checked": String(key === value), onclick: () => pick(key) }, options[key])));
 }
 
+const COLOURS_MAX = 6, inOrder = part => part.k || COLOURS_MAX + (part.id ? 1 : 2);
+
 function modelPanel(data, k, refresh) {
   const now = model(), names = Object.keys(MODELS);
   const pick = name => { choose("model", name === "linear" ? "" : name); refresh(); document.getElementById("model-" + name)?.focus(); };
@@ -117,7 +119,7 @@ function modelPanel(data, k, refresh) {
     const to = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (to) { event.preventDefault(); pick(names[(names.indexOf(now) + to + names.length) % names.length]); }
   } }, names.map(name => {
-    const of = parts(data, k, name);
+    const of = parts(data, k, name).sort((a, b) => inOrder(a) - inOrder(b)); // the same order under each model: by colour, then the others, then none
     return h("button", { type: "button", role: "radio", id: "model-" + name, tabindex: name === now ? 0 : -1, "aria-checked": String(name === now), onclick: () => pick(name) },
       MODELS[name], stack(of, of.map(p => p.title).join(", ")));
   })), !whole.amount ? h("p", { class: "muted" }, "The deal has no amount to share.")

@@ -25,14 +25,14 @@ function table({ events, names }) {
     h("tbody", {}, events.map(e => h("tr", {},
       h("td", { class: "wide nowrap" }, h("button", { class: "why", type: "button", id: "e-" + e.event_id, "aria-haspopup": "dialog", onclick: () => eventDrawer(e.event_id) }, typeName(e.type))),
       h("td", { class: "nowrap", "data-l": "Happened" }, instantOf(e.occurred_at)),
-      h("td", { "data-l": "Who" }, e.contact ? h("a", { href: link("contact", { id: e.contact }) }, calledOf(e)) : h("span", { class: "muted" }, "nobody known")),
+      h("td", { "data-l": "Who" }, e.contact ? h("a", { href: link("contact", { id: e.contact }) }, calledOf(e)) : h("span", { class: "muted" }, "anonymous visitor")),
       h("td", { "data-l": "On" }, touched(e)),
       h("td", { class: "two", "data-l": "Counts for" }, counts(e, names, k)))))));
 }
 
 run(load, (host, data) => {
   if (!host.childNodes.length) host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Live"),
-    h("p", { class: "soft" }, "The newest events, as they are projected: what each counts for now, or why it does not count."))),
+    h("p", { class: "soft" }, "The newest events as they arrive: what each counts for, or why it does not count."))),
     h("section", { class: "panel", "aria-label": "Newest events", id: "events" }));
   show(document.getElementById("events"), table(data));
 });

@@ -7,7 +7,7 @@ import { h, show } from "./dom.js";
 import { counted, inBytes, instantOf, lasted, moneyText, minor, num } from "./format.js";
 import { inUnits, verdict } from "./parts.js";
 import { query, run } from "./shell.js";
-import { isMoney, METRICS, REASONS } from "./words.js";
+import { isMoney, METRICS, REASONS, refusalName } from "./words.js";
 
 const LETTERS_SHOWN = "20", VERIFICATIONS_SHOWN = 6, CAMPAIGNS_SHOWN = 20;
 const AGAIN_MS = 10_000; // what is made or checked goes on, whether or not events come
@@ -29,7 +29,7 @@ const projection = s => [fact("Generation", s.generation), fact("Projected", cou
 function refused(s) {
   if (!s.dead_letters) return h("p", { class: "pad muted" }, "Nothing was refused.");
   return h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Reason"), h("th", { scope: "col" }, "Key"), h("th", { scope: "col", class: "n" }, "Events"))),
-    h("tbody", {}, s.dead_letters_by.map(row => h("tr", {}, h("td", { class: "mono" }, mayChange() ? h("button", { class: "why", type: "button", id: `letters-${row.reason}-${row.key}`, "aria-haspopup": "dialog", onclick: () => letters(row.reason) }, row.reason) : row.reason),
+    h("tbody", {}, s.dead_letters_by.map(row => h("tr", {}, h("td", {}, mayChange() ? h("button", { class: "why", type: "button", id: `letters-${row.reason}-${row.key}`, "aria-haspopup": "dialog", onclick: () => letters(row.reason) }, refusalName(row.reason)) : refusalName(row.reason), " ", h("small", { class: "mono muted" }, row.reason)),
       h("td", { class: "mono" }, row.key || ""), h("td", { class: "n" }, num(row.events)))))),
   h("p", { class: "pad muted" }, "Each is kept whole. ", mayChange() ? "A reason opens its letters, which can be sent again." : "With an admin key, they are shown here and can be sent again."));
 }
@@ -37,7 +37,7 @@ function refused(s) {
 // The dead letters of a reason, in a drawer: what is wrong with each, what was sent, and sending it again.
 async function letters(reason) {
   const list = h("ol", { class: "letters" }), said = h("p", { role: "status" }), more = h("div", { class: "bar" });
-  openDrawer({ title: "Refused events", above: reason }, h("p", { class: "soft" }, "To send one again is of use once what was wrong is mended, as by another release or setting. It then counts as of when it was received."), said, list, more);
+  openDrawer({ title: refusalName(reason), above: "Refused events" }, h("p", { class: "soft" }, "To send one again is of use once what was wrong is mended, as by another release or setting. It then counts as of when it was received."), said, list, more);
   const act = (item, row, method, path, done) => async () => {
     try {
       await send(method, `/v1/dead-letters/${item.number}${path}`);

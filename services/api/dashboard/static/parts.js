@@ -234,7 +234,7 @@ export const verdict = (counts, text, code) => h("div", { class: counts ? "verdi
   h("div", {}, h("b", {}, text), code && h("span", { class: "mono" }, code)));
 
 // When a step of a journey was: its day and time; the year where it is another than that of the step before.
-export const when = (at, before) => h("div", { class: "when" }, h("b", {}, shortDay(at)), before && yearOf(before) === yearOf(at) ? "" : yearOf(at) + ", ", timeOf(at));
+export const when = (at, before) => h("div", { class: "when" }, h("b", {}, shortDay(at)), before && yearOf(before) === yearOf(at) ? "" : h("span", {}, yearOf(at), " "), timeOf(at));
 
 // What each group earned, as a table whose parts add up.
 export function sharesTable(caption, parts, total, currency) {

@@ -22,6 +22,12 @@ export const REASONS = {
   machine: "Machine traffic", internal: "Own staff", before_association: "Before the association",
   after_association_ended: "After the association ended", utm_not_claimed_then: "utm not claimed then", retracted: "Retracted",
 };
+// Why an event was refused; another reason is told by its code.
+const REFUSALS = {
+  conflicting_duplicate: "Another event has its id", bad_value: "A value is not allowed", missing_field: "A field is missing", unknown_field: "A field is not one of the event's",
+  too_large: "It is too large", too_old: "It is too old for a browser to send", in_the_future: "It is in the future", names_nobody: "It names nobody", not_allowed_for_key: "The key may not send it",
+};
+export const refusalName = code => REFUSALS[code] || code.replaceAll("_", " ").replace(/^./, c => c.toUpperCase());
 // By which rule a touch is kept out for each reason.
 export const OUT_RULES = {
   machine: "excluded traffic", internal: "excluded traffic", before_association: "pre-association", after_association_ended: "pre-association",
