@@ -29,6 +29,9 @@ SESSIONS, CONTACTS, LATER, EVERY_KIND = 1, 2, 4, 8
 """Which lists are asked for: sessions; the contacts of touches that influence; only sessions that began before; the contacts of touches of
 every kind that counts. They are added."""
 
+OF_DAYS, OF_MONTHS, OF_ADDED = 0, 1, 2
+"""Which table cells are read from."""
+
 Statuses = tuple[int | None, int | None, int | None]
 """What a key set is to a campaign for some time: the window status by asset, by via and by utm, None where the route does not apply."""
 
@@ -51,6 +54,14 @@ WHERE EXISTS (SELECT FROM {{g}}.day_cell c WHERE c.ws = $1 AND c.key_set = k.key
     OR EXISTS (SELECT FROM {{g}}.dirty_cell c WHERE c.ws = $1 AND c.key_set = k.key_set)
     OR EXISTS (SELECT FROM {{g}}.carried_visit c WHERE c.ws = $1 AND c.key_set = k.key_set)
 """)  # those alone that may have touches on some days, or visits of sessions that began on them
+KEY_SETS_NAMED = sql("""
+SELECT key_set, asset_or_page_key, via, utm FROM {g}.key_set WHERE ws = $1 AND key_set = ANY($2::bigint[])
+""")
+WINDOWS_OF_KEY_SETS = sql("""
+SELECT DISTINCT w.campaign, w.route, w.key, w.from_us, w.to_us, w.window_status FROM {g}.key_set k
+JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[k.asset_or_page_key, k.via, k.utm]) AND w.campaign = ANY($3::bigint[])
+WHERE k.ws = $1 AND k.key_set = ANY($2::bigint[])
+""")
 DIRTY = sql("SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1 ORDER BY key_set, day")
 STALE = sql("SELECT key_set, month FROM {g}.stale_month WHERE ws = $1 ORDER BY key_set, month")
 
@@ -79,8 +90,8 @@ WITH {_MEMBER}, asked AS MATERIALIZED (
     SELECT pattern, n, source, from_day, to_day, {_ASKED}
     FROM unnest($4::int[], $5::int[], $6::smallint[], $7::int[], $8::int[], $9::smallint[])
         u(pattern, n, source, from_day, to_day, lists)),
-met AS MATERIALIZED ({_cells("day_cell", "day", 0)} UNION ALL {_cells("month_cell", "month", 1)}
-    UNION ALL {_cells("added_cell", "day", 2, "ARRAY[c.kind], ARRAY[c.touches], ARRAY[c.contacts]")})
+met AS MATERIALIZED ({_cells("day_cell", "day", OF_DAYS)} UNION ALL {_cells("month_cell", "month", OF_MONTHS)}
+    UNION ALL {_cells("added_cell", "day", OF_ADDED, "ARRAY[c.kind], ARRAY[c.touches], ARRAY[c.contacts]")})
 SELECT n, bucket, u.kind, sum(u.touches)::bigint AS touches,
     string_agg(u.contacts, ''::bytea) FILTER (WHERE counts AND (every OR u.kind IN ({sql_numbers(INFLUENCING_KINDS)}))) AS contacts,
     NULL::bytea AS sessions, NULL::bytea AS new_sessions
@@ -282,6 +293,34 @@ async def plan_of(
     return Plan(days, edges_us, asked, dirty, stale, lists, await renamed_of(store))
 
 
+async def plan_of_added(
+    store: Rows,
+    days: Days,
+    edges_us: Sequence[int],
+    asked: Mapping[int, Spans],
+    key_sets: Sequence[int],
+    renamed: Renamed,
+) -> "Plan":
+    """As `plan_of`, for campaigns: what is to be asked of some key sets, on days without dirty cells."""
+    plan = Plan(days, edges_us, asked, {}, {}, _lists_of_campaigns, renamed)
+    windows = await store.fetch(WINDOWS_OF_KEY_SETS, key_sets, list(asked))
+    plan.ask(windows, await store.fetch(KEY_SETS_NAMED, key_sets))
+    return plan
+
+
+async def add_added(found: Mapping[int, Found], store: Rows, plan: "Plan") -> None:
+    """Ask what batches have added to whole days of what is planned, and is in no cell yet; add it to the subjects."""
+    rows = await _of_cells(store, plan, [cell for cell in plan.asked.cells if cell[2] == OF_ADDED])
+    _collect(found, plan, rows, [])
+
+
+async def _of_cells(store: Rows, plan: "Plan", cells: Sequence[tuple[int, ...]]) -> list[Any]:
+    if not cells:
+        return []
+    first_days = [first_whole(plan.days, at_us) for at_us in plan.edges_us]
+    return await store.fetch(OF_CELLS, *_columns(plan.asked.members), *_columns(cells), first_days)
+
+
 async def renamed_of(store: Rows) -> Renamed:
     """Which contacts lists of a workspace may name by a former key."""
     return Renamed({row["was"]: row["contact"] for row in await store.fetch(RENAMED)})
@@ -290,10 +329,7 @@ async def renamed_of(store: Rows) -> Renamed:
 async def add_planned(found: Mapping[int, Found], store: Rows, plan: "Plan") -> None:
     """Ask what is planned, and add what is found to the subjects."""
     questions, edges_us, members = plan.asked, plan.edges_us, list(_columns(plan.asked.members))
-    rows, carried = [], []
-    if questions.cells:
-        first_days = [first_whole(plan.days, at_us) for at_us in edges_us]
-        rows += await store.fetch(OF_CELLS, *members, *_columns(questions.cells), first_days)
+    rows, carried = await _of_cells(store, plan, questions.cells), []
     if questions.parts:
         rows += await store.fetch(OF_TOUCHES, *members, *_columns(questions.parts), list(edges_us))
     if questions.carried:
@@ -453,6 +489,11 @@ class Plan:
                         self._ask_stretch(pattern, campaign, key_set, stretch)
                 members.append((pattern, key_set))
 
+    def divided(self) -> set[tuple[int, int]]:
+        """The days of subjects, in the time that is asked for, of which only parts are one thing to the subject."""
+        parts = (part for part in self.asked.parts if not part[4] & LATER)
+        return {(self.groups[n][0], self.days.day_of(from_us)) for _, n, from_us, _, _ in parts}
+
     def ask_stretches(self, subject: int, key_set: int, some: tuple[Stretch, ...]) -> None:
         """Ask for stretches of a key set."""
         name = subject, some, self._states.get(key_set)
@@ -533,7 +574,7 @@ class Plan:
         begin = first
         for day in [*raw, last]:
             if begin < day:
-                cells.append((2, begin, day))
+                cells.append((OF_ADDED, begin, day))
                 cells += self._of_whole_days(begin, day, stale)
             begin = day + 1
         return cells, parts
@@ -543,21 +584,21 @@ class Plan:
         first = begin if begin == NO_DAY or month_of(begin) == begin else next_month(month_of(begin))
         last = end if end == EVERY_DAY else month_of(end)
         if first >= last:
-            yield 0, begin, end
+            yield OF_DAYS, begin, end
             return
         if begin < first:
-            yield 0, begin, first
+            yield OF_DAYS, begin, first
         if last < end:
-            yield 0, last, end
+            yield OF_DAYS, last, end
         by_days = sorted({*_between(stale, first, last), *_between(self._split_months, first, last)})
         at = first
         for month in by_days:
             if at < month:
-                yield 1, at, month
+                yield OF_MONTHS, at, month
             at = next_month(month)
-            yield 0, month, at
+            yield OF_DAYS, month, at
         if at < last:
-            yield 1, at, last
+            yield OF_MONTHS, at, last
 
 
 def _between(ordered: Sequence[int], first: int, last: int) -> Sequence[int]:

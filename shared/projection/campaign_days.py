@@ -1,16 +1,28 @@
 """How are the days of campaigns made of cells? In steps, where no cell is dirty and nothing waits to be added to one."""
 
-from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import KEY_SETS, Found, WorkspaceRows, add_of_cells, spans_of_days, status_number
+from shared.projection.campaign_cells import (
+    KEY_SETS,
+    Found,
+    WorkspaceRows,
+    add_added,
+    add_of_cells,
+    plan_of_added,
+    spans_of_days,
+    status_number,
+)
 from shared.projection.days import EVERY_DAY, NO_DAY, days_of
+from shared.projection.key_lists import united
 from shared.projection.new_contacts import DAYS as DAYS_OF_NEW
 from shared.projection.new_contacts import New, new_in_spans
 from shared.projection.pipeline import Context
+from shared.projection.renamed import Renamed
 from shared.projection.sql import sql
+from shared.projection.stages.cells.gather import WINDOWS_OF_CELLS
 
 DAYS_MAX = 92  # of a campaign that a step makes for the first time
 STALE_MAX = 200  # days of campaigns that a step makes again
@@ -19,6 +31,7 @@ CAMPAIGN_DAY_COLUMNS = (
     "ws", "campaign", "day", "statuses", "kinds", "touches", "sessions", "new_sessions", "contacts", "new_by_first_touch",
     "new_by_last_touch",
 )  # fmt: skip
+SESSIONS_COLUMNS = ("ws", "campaign", "day", "sessions", "new_sessions")
 STALE_DAYS = sql("""
 SELECT s.campaign, s.day, s.of_touches FROM {g}.stale_campaign_day s
 JOIN {g}.campaign_kept k ON k.ws = $1 AND k.campaign = s.campaign AND s.day < k.through_day
@@ -37,9 +50,27 @@ BEGUN_BEFORE = sql(f"""
 SELECT v.session_at_us FROM ({KEY_SETS}) m
 JOIN {{g}}.carried_visit v ON v.ws = $1 AND v.key_set = m.key_set
 """)  # when sessions began on a day before a visit: on that day the campaign may have no touch
-DROP_DAYS = sql("""
-DELETE FROM {g}.campaign_day d USING unnest($2::bigint[], $3::int[]) u(campaign, day)
+DROP_DAYS = [
+    sql(f"""
+DELETE FROM {{g}}.{table} d USING unnest($2::bigint[], $3::int[]) u(campaign, day)
 WHERE d.ws = $1 AND d.campaign = u.campaign AND d.day = u.day
+""")
+    for table in ("campaign_day", "campaign_day_sessions")
+]
+CAMPAIGNS_ADDED = sql(f"""
+SELECT DISTINCT w.campaign FROM (SELECT key_set, $3::int AS day FROM unnest($2::bigint[]) u(key_set)) c {WINDOWS_OF_CELLS}
+JOIN {{g}}.campaign_kept p ON p.ws = $1 AND p.campaign = w.campaign AND p.through_day > c.day
+WHERE NOT EXISTS (
+    SELECT FROM {{g}}.stale_campaign_day s WHERE s.ws = $1 AND s.campaign = w.campaign AND s.day = c.day AND s.of_touches)
+""")  # the campaigns that have a day $3 of their own to which touches of key sets $2 may be added
+HAD = sql("""
+SELECT d.*, coalesce(s.sessions, ''::bytea) AS session_keys, coalesce(s.new_sessions, ''::bytea) AS new_session_keys
+FROM {g}.campaign_day d LEFT JOIN {g}.campaign_day_sessions s ON s.ws = $1 AND s.campaign = d.campaign AND s.day = d.day
+WHERE d.ws = $1 AND d.campaign = ANY($2::bigint[]) AND d.day = $3
+""")
+MARK_DAY = sql("""
+INSERT INTO {g}.stale_campaign_day SELECT $1, u.campaign, $3, true, false FROM unnest($2::bigint[]) u(campaign)
+ON CONFLICT (ws, campaign, day) DO UPDATE SET of_touches = true
 """)
 FRESH_DAYS = sql("""
 DELETE FROM {g}.stale_campaign_day d USING unnest($2::bigint[], $3::int[]) u(campaign, day)
@@ -47,7 +78,7 @@ WHERE d.ws = $1 AND d.campaign = u.campaign AND d.day = u.day
 """)
 BEGIN_DAYS = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND campaign = $2 AND day >= $3 AND day < $4")
-    for table in ("campaign_day", "stale_campaign_day")
+    for table in ("campaign_day", "campaign_day_sessions", "stale_campaign_day")
 ]
 SET_NEW = sql("""
 INSERT INTO {g}.campaign_day
@@ -75,7 +106,7 @@ async def make_stale_days(context: Context) -> bool:
             [campaign for campaign, some in whole.items() for _ in some],
             [day for some in whole.values() for day in some],
         )
-        await context.connection.execute(DROP_DAYS, context.ws, *columns)
+        await _drop(context, *columns)
         await _make(context, whole)
     if of_contacts:
         await _make_new(context, of_contacts)
@@ -137,14 +168,13 @@ async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
     spans = {campaign: spans_of_days(days, some) for campaign, some in wanted.items()}
     await add_of_cells(found, store, days, edges_us, spans, every)
     new = await new_in_spans(store, asked, edges_us)
-    rows = []
-    for campaign, some in wanted.items():
-        for day in some:
-            bucket = bucket_of[day]
-            row = _row(context.ws, campaign, day, found[campaign], bucket, new.get((campaign, bucket), NOBODY))
-            if row is not None:
-                rows.append(row)
-    await context.connection.copy("campaign_day", CAMPAIGN_DAY_COLUMNS, rows)
+    rows = [
+        _row(context.ws, campaign, day, found[campaign], bucket, new.get((campaign, bucket), NOBODY), None)
+        for campaign, some in wanted.items()
+        for day in some
+        for bucket in [bucket_of[day]]
+    ]
+    await _write(context, rows)
 
 
 def _spans(
@@ -159,19 +189,70 @@ def _spans(
     return {day: bucket_of_us[days.start_us(day)] for day in every}, asked, edges_us
 
 
-def _row(ws: int, campaign: int, day: int, found: Found, bucket: int, new: New) -> tuple[Any, ...] | None:
-    """The row of a campaign's day; None for a day without anything."""
-    touches = sorted((status_number(statuses), kind, n) for (statuses, kind), n in found.touches[bucket].items())
-    sessions, new_sessions, contacts = (
-        _united(of[bucket]) for of in (found.sessions, found.new_sessions, found.contacts)
-    )
-    if not touches and not sessions and not contacts and not any(new):
+_Row = tuple[tuple[Any, ...], tuple[Any, ...]]
+"""A row of `campaign_day`, and one of `campaign_day_sessions`."""
+
+
+def _row(ws: int, campaign: int, day: int, found: Found, bucket: int, new: New, had: Any) -> _Row | None:
+    """The rows of a campaign's day: what was found, and what it had. None for a day without anything."""
+    counts = Counter({(status_number(statuses), kind): n for (statuses, kind), n in found.touches[bucket].items()})
+    lists = [found.contacts[bucket], found.sessions[bucket], found.new_sessions[bucket]]
+    if had is not None:
+        for status, kind, n in zip(had["statuses"], had["kinds"], had["touches"], strict=True):
+            counts[status, kind] += n
+        for some, name in zip(lists, ("contacts", "session_keys", "new_session_keys"), strict=True):
+            some.append(had[name])
+    contacts, sessions, new_sessions = map(united, lists)
+    if not counts and not sessions and not contacts and not any(new):
         return None
-    counts = ([count[n] for count in touches] for n in range(3))
-    return ws, campaign, day, *counts, len(sessions) // 8, len(new_sessions) // 8, contacts, *new
+    columns = [
+        [place[0] for place in sorted(counts)],
+        [place[1] for place in sorted(counts)],
+        [counts[place] for place in sorted(counts)],
+    ]
+    of_day = ws, campaign, day, *columns, len(sessions) // 8, len(new_sessions) // 8, contacts, *new
+    return of_day, (ws, campaign, day, sessions, new_sessions)
 
 
-def _united(lists: Collection[bytes]) -> bytes:
-    """Lists of keys as one, each key once."""
-    keys = chain.from_iterable((one[at : at + 8] for at in range(0, len(one), 8)) for one in lists)
-    return b"".join(sorted(set(keys)))
+async def _write(context: Context, rows: Iterable[_Row | None]) -> None:
+    """Write days of campaigns that have no row."""
+    some = [row for row in rows if row is not None]
+    await context.connection.copy("campaign_day", CAMPAIGN_DAY_COLUMNS, [of_day for of_day, _ in some])
+    begun = [sessions for _, sessions in some if sessions[3]]
+    await context.connection.copy("campaign_day_sessions", SESSIONS_COLUMNS, begun)
+
+
+async def _drop(context: Context, campaigns: Sequence[int], some: Sequence[int]) -> None:
+    for statement in DROP_DAYS:
+        await context.connection.execute(statement, context.ws, campaigns, some)
+
+
+async def add_to_days(context: Context, day: int, key_sets: Sequence[int]) -> None:
+    """Add to a day of campaigns what batches have added to the cells of some key sets on it. No cell of the day is dirty.
+
+    Where a window of the campaign begins or ends within the day, the day becomes stale: what was added does not say at which instant.
+    """
+    store, days = WorkspaceRows(context.connection, context.ws), days_of(context.settings.time_zone)
+    campaigns = [row["campaign"] for row in await store.fetch(CAMPAIGNS_ADDED, key_sets, day)]
+    if not campaigns:
+        return
+    edges_us = [days.start_us(day), days.start_us(day + 1)]
+    asked = {key: [(edges_us[0], edges_us[1])] for key in campaigns}
+    plan = await plan_of_added(store, days, edges_us, asked, key_sets, Renamed({}))
+    divided = {campaign for campaign, _ in plan.divided()}
+    found = {campaign: Found() for campaign in campaigns}
+    await add_added(found, store, plan)
+    if divided:
+        await context.connection.execute(MARK_DAY, context.ws, sorted(divided), day)
+    added = [c for c, of in found.items() if c not in divided and (of.touches or of.contacts or of.sessions)]
+    had = {row["campaign"]: row for row in await store.fetch(HAD, added, day)}
+    rows = [
+        _row(context.ws, campaign, day, found[campaign], 1, _new_of(had.get(campaign)), had.get(campaign))
+        for campaign in added
+    ]
+    await _drop(context, added, [day] * len(added))
+    await _write(context, rows)
+
+
+def _new_of(had: Any) -> New:
+    return NOBODY if had is None else New(had["new_by_first_touch"], had["new_by_last_touch"])

@@ -1,6 +1,6 @@
 """How are cells kept in order, between the live batches? One small step after another, each a transaction of its own.
 
-A step digests dirty cells again from the touches, puts what batches have added into day cells, makes month cells and days of
+A step digests dirty cells again from the touches, puts what batches have added into day cells and days of campaigns, makes month cells and days of
 campaigns of day cells, writes the present keys of merged contacts into lists, adds up the credit of days, or digests the next days of a
 workspace that has no cells yet. No step changes what a read answers: until it is done, a read takes the touches, the cells, or what was added.
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.log.port import partition_of
-from shared.projection.campaign_days import make_next_days, make_stale_days
+from shared.projection.campaign_days import add_to_days, make_next_days, make_stale_days
 from shared.projection.credit_days import WORK as SUMS_TO_MAKE
 from shared.projection.credit_days import make_sums
 from shared.projection.days import EVERY_DAY
@@ -20,6 +20,7 @@ from shared.projection.renaming import write_renamed
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.cells.apply import (
     KEEP,
+    added_cells,
     chunks_of_days,
     digest_cells,
     digest_days,
@@ -81,7 +82,9 @@ class Digester:
             if cells := await self._some(connection, DIRTY, ws, CELLS_MAX):
                 await digest_cells(context, cells)
                 return True
-            if await fold(context, CELLS_MAX):
+            if added := await added_cells(context, CELLS_MAX):
+                await add_to_days(context, *added)
+                await fold(context, *added)
                 return True
             if unions and (stale := await self._some(connection, STALE, ws, MONTHS_MAX)):
                 await connection.execute(FRESH, ws, *map(list, zip(*stale, strict=True)))

@@ -7,6 +7,7 @@ What it answers is exactly what the statements of `shared.reading.attribution` a
 """
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -19,16 +20,20 @@ from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import (
     ALWAYS,
     Found,
+    Plan,
     Spans,
     Statuses,
+    add_added,
     add_of_cells,
     divided_days,
     first_whole,
+    plan_of_added,
     renamed_of,
     spans_of_days,
     statuses_of,
 )
 from shared.projection.days import EVERY_DAY, Days, days_of
+from shared.projection.key_lists import without
 from shared.projection.renamed import Renamed
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.cells.gather import KEPT, WINDOWS_OF_CELLS
@@ -38,11 +43,21 @@ CAMPAIGNS_KEPT = sql(
     "SELECT campaign, through_day FROM {g}.campaign_kept WHERE ws = $1 AND campaign = ANY($2::bigint[])"
 )
 EVERY_CAMPAIGN = sql("SELECT campaign FROM {g}.campaign WHERE ws = $1")
-PENDING = sql(f"""
-SELECT DISTINCT w.campaign, c.day
-FROM (SELECT key_set, day FROM {{g}}.added_cell WHERE ws = $1 UNION SELECT key_set, day FROM {{g}}.dirty_cell WHERE ws = $1) c
-{WINDOWS_OF_CELLS} AND w.campaign = ANY($2::bigint[])
+_OF_WINDOWS = (
+    f"SELECT DISTINCT w.campaign, c.day FROM ({{cells}}) c {WINDOWS_OF_CELLS} AND w.campaign = ANY($2::bigint[])"
+)
+ADDED = sql(_OF_WINDOWS.format(cells="SELECT DISTINCT key_set, day FROM {g}.added_cell WHERE ws = $1", g="{g}"))
+"""Days of campaigns to which batches have added something that is not in them yet."""
+CHANGED = sql(f"""
+{_OF_WINDOWS.format(cells="SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1", g="{g}")}
 UNION SELECT campaign, day FROM {{g}}.stale_campaign_day WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND of_touches
+""")
+"""Days of campaigns that do not say what their touches say, but for what was added."""
+PENDING = sql(f"{ADDED} UNION {CHANGED}")
+KEY_SETS_ADDED = sql("SELECT DISTINCT key_set FROM {g}.added_cell WHERE ws = $1 AND day = ANY($2::int[])")
+SESSIONS_OF_DAYS = sql("""
+SELECT s.campaign, s.day, s.sessions, s.new_sessions FROM unnest($2::bigint[], $3::int[]) u(campaign, day)
+JOIN {g}.campaign_day_sessions s ON s.ws = $1 AND s.campaign = u.campaign AND s.day = u.day
 """)
 PENDING_NEW = sql("""
 SELECT campaign, day FROM {g}.stale_campaign_day WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND of_contacts
@@ -155,7 +170,8 @@ async def days_read(
 ) -> DaysRead:
     """What can be read of the days of campaigns, by key, between instants, which are in order.
 
-    `waiting` tells which days are not read: those whose touches changed, or, with `PENDING_NEW`, those whose new contacts did.
+    `waiting` tells which days are not read: those whose touches are others now (`CHANGED`: but for those that were added), or, with
+    `PENDING_NEW`, those whose new contacts are.
     """
     through = {row["campaign"]: row["through_day"] for row in await snapshot.fetch(CAMPAIGNS_KEPT, list(campaigns))}
     last, cut = first_whole(days, edges_us[-1]), frozenset(divided_days(days, edges_us))
@@ -172,11 +188,12 @@ async def campaign_cells(
 ) -> dict[int, CampaignCells]:
     """What cells say of campaigns, by key, between each two of the instants `edges_us`, which are in order."""
     found: dict[int, Found] = {campaign: Found() for campaign in campaigns}
-    read = await days_read(snapshot, days, campaigns, edges_us)
+    read = await days_read(snapshot, days, campaigns, edges_us, CHANGED)
     if alone := {campaign: ALWAYS for campaign in campaigns if campaign not in read.through}:
         await add_of_cells(found, snapshot, days, edges_us, alone)
     sessions = {place: _Sessions() for place in product(campaigns, range(1, len(edges_us)))}
     if read.through:
+        read = await _add_added(found, snapshot, read)
         await _add_of_days(found, sessions, snapshot, read)
     for (campaign, bucket), number in sessions.items():
         of = found[campaign]
@@ -242,6 +259,55 @@ class _Sessions:
 
     all: int = 0
     new: int = 0
+
+
+async def _add_added(found: Mapping[int, Found], snapshot: Snapshot, read: DaysRead) -> DaysRead:
+    """Add what batches have added to days that are read, and is not in them yet. Days that it cannot be added to are pending in what it answers."""
+    pending = set(read.pending)
+    added = {
+        (campaign, day)
+        for campaign, day in await snapshot.fetch(ADDED, list(read.through))
+        if day < min(read.last, read.through[campaign]) and day not in read.cut and (campaign, day) not in pending
+    }
+    if not added:
+        return read
+    key_sets = [row["key_set"] for row in await snapshot.fetch(KEY_SETS_ADDED, sorted({day for _, day in added}))]
+    plan, spans = await _plan_of_added(snapshot, read, added, key_sets)
+    if divided := plan.divided() & added:
+        read = read._replace(pending=[*read.pending, *divided])
+        plan, spans = await _plan_of_added(snapshot, read, added - divided, key_sets)
+    parts: dict[int, Found] = {campaign: Found() for campaign in spans}
+    await add_added(parts, snapshot, plan)
+    await _leave_sessions_that_days_have(parts, snapshot, plan)
+    for campaign, part in parts.items():
+        _add_part(found[campaign], part, read.edges_us, plan.edges_us, spans[campaign])
+    return read
+
+
+async def _plan_of_added(
+    snapshot: Snapshot, read: DaysRead, added: Iterable[tuple[int, int]], key_sets: Sequence[int]
+) -> tuple[Plan, dict[int, Spans]]:
+    """What is to be asked of days of campaigns, day by day, and their times by campaign."""
+    by_campaign: dict[int, list[int]] = defaultdict(list)
+    for campaign, day in added:
+        by_campaign[campaign].append(day)
+    bounds = {read.days.start_us(at) for some in by_campaign.values() for day in some for at in (day, day + 1)}
+    spans: dict[int, Spans] = {campaign: spans_of_days(read.days, some) for campaign, some in by_campaign.items()}
+    edges_us = sorted({*read.edges_us, *bounds})
+    return await plan_of_added(snapshot, read.days, edges_us, spans, key_sets, read.renamed), spans
+
+
+async def _leave_sessions_that_days_have(parts: Mapping[int, Found], snapshot: Snapshot, plan: Plan) -> None:
+    """Take out the sessions that days of campaigns count already. Each bucket that has sessions is a day."""
+    buckets = [(campaign, n) for campaign, part in parts.items() for n in part.sessions]
+    day_of = {n: plan.days.day_of(plan.edges_us[n - 1]) for _, n in buckets}
+    asked = [campaign for campaign, _ in buckets], [day_of[n] for _, n in buckets]
+    had = {(row["campaign"], row["day"]): row for row in await snapshot.fetch(SESSIONS_OF_DAYS, *asked)}
+    for campaign, n in buckets:
+        if (row := had.get((campaign, day_of[n]))) is not None:
+            part = parts[campaign]
+            part.sessions[n] = [without(part.sessions[n], row["sessions"])]
+            part.new_sessions[n] = [without(part.new_sessions.get(n, []), row["new_sessions"])]
 
 
 async def _add_of_days(

@@ -101,7 +101,8 @@ NO_LOOPS, LOOPS = sql("SET LOCAL enable_nestloop = off"), sql("SET LOCAL enable_
 FORGET = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1")
     for table in (
-        "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "campaign_day", "stale_campaign_day",
+        "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "campaign_day",
+        "campaign_day_sessions", "stale_campaign_day",
         "campaign_kept", "renamed_contact",
     )
 ]  # fmt: skip
@@ -497,19 +498,22 @@ async def digest_cells(context: Context, cells: Collection[tuple[int, int]]) -> 
         DIGEST_CELLS, context.ws, key_sets, numbers, [days.start_us(day) for day in numbers],
         [days.start_us(day + 1) for day in numbers],
     )  # fmt: skip
-    await _mark_unions(context, ordered)
+    await _mark_months(context, ordered)
+    if await context.connection.fetchval(ANY_CAMPAIGN_KEPT, context.ws):
+        await context.connection.execute(MARK_CAMPAIGN_DAYS, context.ws, *_columns(ordered))
 
 
-async def _mark_unions(context: Context, cells: Sequence[tuple[int, int]]) -> None:
-    """Mark what is made of day cells: the months of their key sets, and the days of the campaigns that these may count for."""
+async def _mark_months(context: Context, cells: Sequence[tuple[int, int]]) -> None:
+    """Mark the months that are made of day cells."""
     await context.connection.execute(
         STALE, context.ws, *_columns(sorted({(key_set, month_of(day)) for key_set, day in cells}))
     )
-    if await context.connection.fetchval(ANY_CAMPAIGN_KEPT, context.ws):
-        await context.connection.execute(MARK_CAMPAIGN_DAYS, context.ws, *_columns(cells))
 
 
-ADDED = sql("SELECT key_set, day FROM {g}.added_cell WHERE ws = $1 GROUP BY 1, 2 LIMIT $2")
+ADDED = sql("""
+SELECT DISTINCT key_set, day FROM {g}.added_cell WHERE ws = $1 AND day = (SELECT day FROM {g}.added_cell WHERE ws = $1 LIMIT 1)
+LIMIT $2
+""")
 FOLD = sql(f"""
 WITH part AS MATERIALIZED (
     SELECT * FROM unnest($2::bigint[], $3::int[]) u(key_set, day)),
@@ -541,15 +545,17 @@ ON CONFLICT (ws, key_set, day) DO UPDATE SET {", ".join(f"{name} = excluded.{nam
 """)
 
 
-async def fold(context: Context, cells_max: int) -> bool:
-    """Put what was added to some day cells into them; what is made of these becomes stale. False if nothing was added."""
+async def added_cells(context: Context, cells_max: int) -> tuple[int, list[int]] | None:
+    """A day to whose cells something was added, and some key sets of these cells. None if nothing was added."""
     rows = await context.connection.fetch(ADDED, context.ws, cells_max)
-    if not rows:
-        return False
-    cells = [(row["key_set"], row["day"]) for row in rows]
+    return (rows[0]["day"], [row["key_set"] for row in rows]) if rows else None
+
+
+async def fold(context: Context, day: int, key_sets: Sequence[int]) -> None:
+    """Put what was added to the cells of some key sets on a day into them; their months become stale."""
+    cells = [(key_set, day) for key_set in key_sets]
     await context.connection.execute(FOLD, context.ws, *_columns(cells))
-    await _mark_unions(context, cells)
-    return True
+    await _mark_months(context, cells)
 
 
 STAGE = Stage(
@@ -561,7 +567,7 @@ STAGE = Stage(
     tells=(), package=__package__,
     owns=(
         "key_set", "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "cells_kept",
-        "campaign_day", "stale_campaign_day", "campaign_kept", "renamed_contact",
+        "campaign_day", "campaign_day_sessions", "stale_campaign_day", "campaign_kept", "renamed_contact",
     ),
     reads=("touch", "identity_interval", "event_index", "attribution_window", "contact", "conversion_touch"),
 )  # fmt: skip

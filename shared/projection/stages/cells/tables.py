@@ -131,6 +131,15 @@ campaign_day = sa.Table(
     comment="what a campaign's day is to it, in numbers that can be added up, and a list that cannot; no row where there is nothing",
 )  # fmt: skip
 
+campaign_day_sessions = sa.Table(
+    "campaign_day_sessions", projection, workspace_column(),
+    key_column("campaign", primary_key=True),
+    _date("day"),
+    sa.Column("sessions", sa.LargeBinary, nullable=False, comment="that `campaign_day` counts"),
+    sa.Column("new_sessions", sa.LargeBinary, nullable=False, comment="those of them that are their visitor's first"),
+    comment="the sessions of each campaign's day, so that more can be added to it; no row where there is none",
+)  # fmt: skip
+
 stale_campaign_day = sa.Table(
     "stale_campaign_day", projection, workspace_column(),
     key_column("campaign", primary_key=True),
@@ -160,7 +169,7 @@ CELL_TABLES = tuple(
     table.name
     for table in (
         key_set, day_cell, month_cell, added_cell, dirty_cell, stale_month, carried_visit, cells_kept,
-        campaign_day, stale_campaign_day, campaign_kept, renamed_contact,
+        campaign_day, campaign_day_sessions, stale_campaign_day, campaign_kept, renamed_contact,
     )
 )  # fmt: skip
 """They say again what `touch` and `identity_interval` say; which rows say it depends on how the events came."""
