@@ -23,7 +23,7 @@ from shared.projection.sql import Connection
 from shared.reading.asset_behind import REACHED, contacts_influenced
 from shared.reading.asset_list import seen_assets
 from shared.reading.behind import contacts_behind
-from shared.reading.cells import campaign_cells, cells_days
+from shared.reading.cells import CampaignCells, campaign_cells, cells_days
 from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
 from shared.reading.snapshot import Snapshot, snapshot_on
@@ -179,9 +179,9 @@ def test_cells_say_what_touches_say_after_every_batch(running: Running, runner: 
 CAMPAIGN, EMAIL = "spring", "mail-1"
 
 
-def told(n: int, type_: str, day: int, **fields: Any) -> dict[str, Any]:
-    """An event with a number, at noon of a day of 2026."""
-    at = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC) + dt.timedelta(days=day)
+def told(n: int, type_: str, day: int, minute: int = 0, **fields: Any) -> dict[str, Any]:
+    """An event with a number, so many minutes after noon of a day of 2026."""
+    at = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC) + dt.timedelta(days=day, minutes=minute)
     return {"id": f"e{n}", "type": type_, "occurred_at": at.isoformat(), **fields}
 
 
@@ -208,6 +208,44 @@ BEFORE_MERGE = [
 MERGE = told(10, "contact_merged", 7, contact=A, into=B)
 
 
+async def play_in_order(
+    running: Running, batches: list[list[dict[str, Any]]], steps: list[int], assets: list[str]
+) -> CampaignCells:
+    """Project batches one after another, each with some steps of the background after it; digests and touches are compared before and
+    after these. Answers what digests say of the campaign in the end.
+    """
+    workspace = await new_workspace(running, "in-order")
+    key = {campaign_key(CAMPAIGN): CAMPAIGN}
+    named = {asset_key(asset): asset for asset in assets}
+    async with running.pool.acquire() as raw:
+
+        async def compared() -> CampaignCells:
+            async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
+                assert not await said_otherwise(snapshot, key, [BEGINNING_US, END_US])
+                assert not await said_otherwise_of_assets(snapshot, named, [BEGINNING_US, END_US])
+                days = await cells_days(snapshot)
+                assert days is not None
+                return (await campaign_cells(snapshot, days, list(key), [BEGINNING_US, END_US]))[campaign_key(CAMPAIGN)]
+
+        connection = Connection(raw, running.generation.name)
+        projector = Projector(running.log, workspace.partition, social_posts_max=SOCIAL_POSTS_MAX)
+        await projector.take(connection)
+        digester = Digester(workspace.partition, running.log.partitions)
+        for events, number in zip(batches, steps, strict=True):
+            records = [accept(orjson.dumps(event), 0, "server", time.time_ns() // 1000, None) for event in events]
+            assert all(isinstance(record, Record) for record in records), records
+            await running.log.append(workspace.name, [encode_record(r) for r in records if isinstance(r, Record)])
+            while entries := await running.log.read(workspace.partition, projector.offset, 100):
+                await projector.project(connection, decode(entries))
+            await compared()
+            ws = await workspace_number(connection, workspace.name)
+            for _ in range(number):
+                if not await digester.step(connection, ws):
+                    break
+            found = await compared()
+        return found
+
+
 @pytest.mark.parametrize("steps", [0, STEPS_MAX])
 @pytest.mark.parametrize(
     ("batches", "influenced"),
@@ -226,30 +264,40 @@ MERGE = told(10, "contact_merged", 7, contact=A, into=B)
 def test_merged_contacts_are_one_in_lists_that_were_made_before(
     running: Running, runner: asyncio.Runner, batches: list[list[dict[str, Any]]], influenced: int, steps: int
 ) -> None:
-    async def check_all() -> None:
-        workspace = await new_workspace(running, "merged")
-        async with running.pool.acquire() as raw:
-            connection = Connection(raw, running.generation.name)
-            projector = Projector(running.log, workspace.partition, social_posts_max=SOCIAL_POSTS_MAX)
-            await projector.take(connection)
-            digester = Digester(workspace.partition, running.log.partitions)
-            for n, events in enumerate([BEFORE_MERGE, *batches]):
-                records = [accept(orjson.dumps(event), 0, "server", time.time_ns() // 1000, None) for event in events]
-                assert all(isinstance(record, Record) for record in records), records
-                await running.log.append(workspace.name, [encode_record(r) for r in records if isinstance(r, Record)])
-                while entries := await running.log.read(workspace.partition, projector.offset, 100):
-                    await projector.project(connection, decode(entries))
-                ws = await workspace_number(connection, workspace.name)
-                for _ in range(STEPS_MAX if n == 0 else steps):
-                    if not await digester.step(connection, ws):
-                        break
-            async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
-                key = {campaign_key(CAMPAIGN): CAMPAIGN}
-                assert not await said_otherwise(snapshot, key, [BEGINNING_US, END_US])
-                assert not await said_otherwise_of_assets(snapshot, {asset_key(EMAIL): EMAIL}, [BEGINNING_US, END_US])
-                days = await cells_days(snapshot)
-                assert days is not None
-                (cells,) = (await campaign_cells(snapshot, days, list(key), [BEGINNING_US, END_US])).values()
-                assert cells.influenced_contacts == [influenced]
+    all_steps = [STEPS_MAX, *(steps for _ in batches)]
+    found = runner.run(play_in_order(running, [BEFORE_MERGE, *batches], all_steps, [EMAIL]))
+    assert found.influenced_contacts == [influenced]
 
-    runner.run(check_all())
+
+PAGES = ["page-1", "page-2"]
+
+
+def visit(n: int, minute: int, page: str) -> dict[str, Any]:
+    return told(n, "page_visited", 4, visitor_id="v1", asset_id=page, url="https://x.example/", minute=minute)
+
+
+WITH_PAGES = [
+    told(1, "campaign_created", 0, campaign_id=CAMPAIGN),
+    *(told(2 + n, "asset_registered", 0, asset_id=page, asset_type="landing_page") for n, page in enumerate(PAGES)),
+    *(told(4 + n, "asset_associated", 0, asset_id=page, campaign_id=CAMPAIGN) for n, page in enumerate(PAGES)),
+]
+LEAVES = told(6, "asset_dissociated", 4, asset_id=PAGES[1], campaign_id=CAMPAIGN, minute=30)
+
+
+@pytest.mark.parametrize("steps", [0, 1, STEPS_MAX])
+@pytest.mark.parametrize(
+    ("batches", "sessions"),
+    [
+        pytest.param([[visit(10, 0, PAGES[0])], [visit(11, 5, PAGES[1])], [visit(12, 8, PAGES[0])]], 1, id="one session"),
+        pytest.param([[visit(10, 0, PAGES[0])], [visit(11, 50, PAGES[1])], [visit(12, 55, PAGES[0])]], 2, id="two sessions"),
+        pytest.param([[visit(10, 5, PAGES[0])], [visit(11, 0, PAGES[1])], [visit(12, 8, PAGES[0])]], 1, id="a late visit"),
+        # the campaign holds a page for a part of the day: what is added does not say when
+        pytest.param([[LEAVES, visit(10, 0, PAGES[0])], [visit(11, 5, PAGES[1])], [visit(12, 65, PAGES[1])]], 1, id="a divided day"),
+    ],
+)  # fmt: skip
+def test_what_batches_add_is_added_to_days_that_are_made(
+    running: Running, runner: asyncio.Runner, batches: list[list[dict[str, Any]]], sessions: int, steps: int
+) -> None:
+    all_steps = [STEPS_MAX, STEPS_MAX, *(steps for _ in batches[1:])]
+    found = runner.run(play_in_order(running, [WITH_PAGES, *batches], all_steps, PAGES))
+    assert found.sessions == [sessions]
