@@ -16,7 +16,9 @@ from shared.projection.poison import PASSING
 from shared.projection.sql import Connection
 
 PAUSE_S = 2.0  # between two rounds: what several batches add to one cell is put into it once
-UNIONS_EVERY_S = 30.0  # unions of key sets and days of campaigns are large, and what they are made of is read meanwhile
+UNIONS_PAUSES, UNIONS_PAUSE_MAX_S = 10, 30.0
+"""Unions of key sets, days of campaigns and sums of credit are large, and what they are made of is read meanwhile: after a round that made
+some, the next one comes after ten times as long as it took, or after half a minute."""
 BEHIND_MAX_S = (
     60.0  # without a whole round, while the projection is behind: until then all processor time is for live batches
 )
@@ -41,14 +43,15 @@ class Digesting:
     is_behind: Callable[[], bool]
     _whole_s: float = field(default_factory=time.monotonic)
     """When a round last did all that there was to do, in seconds of the monotonic clock."""
-    _unions_s: float = 0.0
-    """When unions were made last, in seconds of the monotonic clock."""
+    _unions_from_s: float = 0.0
+    """From when on unions are made again, in seconds of the monotonic clock."""
 
     async def run(self) -> Never:
         """Do what a killed projector left, then what each batch brings."""
         while True:
             self.projected.clear()
-            unions = time.monotonic() - self._unions_s >= UNIONS_EVERY_S
+            began_s = time.monotonic()
+            unions = began_s >= self._unions_from_s
             try:
                 whole = await self._round(unions=unions)
             except PASSING:
@@ -63,11 +66,13 @@ class Digesting:
             if whole:
                 self._whole_s = time.monotonic()
                 if unions:
-                    self._unions_s = self._whole_s
+                    took_s = self._whole_s - began_s
+                    self._unions_from_s = self._whole_s + min(UNIONS_PAUSES * took_s, UNIONS_PAUSE_MAX_S)
             await asyncio.sleep(PAUSE_S)
             if not whole:
                 continue
-            await self._wait(None if unions and not self.projected.is_set() else UNIONS_EVERY_S)
+            done = unions and not self.projected.is_set()
+            await self._wait(None if done else self._unions_from_s - time.monotonic())
 
     async def _wait(self, timeout_s: float | None) -> None:
         """Wait for the next batch; where unions are left to make, for a while only."""

@@ -130,7 +130,7 @@ async def _make(context: Context, some: Sequence[int]) -> None:
     won_for = [
         (ws, one.campaign, some[one.span], one.currency, one.deals, one.amount_minor, one.contacts,
          None if one.minor is None else _of_all_models(context, one.minor), one.earning, one.refunded)
-        for one in await won_of_campaigns(store, spans)
+        for one in await won_of_campaigns(store, spans, MODEL_NAMES)
     ]  # fmt: skip
     await connection.copy("won_campaign_day", WON_CAMPAIGN_DAY_COLUMNS, won_for)
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from shared.projection.campaign_cells import Rows
 from shared.projection.credit_sums import (
     DEALS,
-    MODEL_NAMES,
     SPANS,
     Span,
     columns_of,
@@ -16,7 +16,7 @@ from shared.projection.credit_sums import (
     parts_of_campaigns,
     whole,
 )
-from shared.projection.sql import sql, sql_numbers
+from shared.projection.sql import Statement, sql, sql_numbers
 from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, within
 from shared.rules.influence import REVENUE_TOUCHES
 
@@ -47,9 +47,12 @@ SELECT d.campaign, d.n, d.currency, d.deals, d.amount_minor, coalesce(c.contacts
 LEFT JOIN contacts_of c ON c.campaign = d.campaign AND c.n = d.n AND c.currency = d.currency
 """)
 
-# What campaigns earned of the deals won in the spans between $2 and $3. One row a campaign, span, currency and contact.
-EARNED_BY_CONTACTS = sql(f"""{parts_of_campaigns(MODEL_NAMES)}
-SELECT campaign, n, currency, contact, {minor_of_parts(MODEL_NAMES)} AS minor FROM part
+
+@lru_cache(maxsize=64)
+def _earned_by_contacts(models: tuple[str, ...]) -> Statement:
+    """What campaigns earned of the deals won in the spans between $2 and $3. One row a campaign, span, currency and contact."""
+    return sql(f"""{parts_of_campaigns(models)}
+SELECT campaign, n, currency, contact, {minor_of_parts(models)} AS minor FROM part
 WHERE campaign IS NOT NULL AND paid GROUP BY campaign, n, currency, contact
 """)
 
@@ -57,7 +60,7 @@ WHERE campaign IS NOT NULL AND paid GROUP BY campaign, n, currency, contact
 @dataclass(slots=True)
 class WonOfCampaign:
     """The deals won in one span in a currency that count for a campaign: how many, their amount in minor units (None: none has one), and the
-    keys of the contacts by whom they bring revenue. And what the campaign earned of them, by the models in the order of their names (None: the
+    keys of the contacts by whom they bring revenue. And what the campaign earned of them, by the models that were asked for (None: the
     store lacks the model), with the keys of the contacts by whom it earned more than 0.
 
     `minor` is None if no touch of the campaign earned anything. `refunded`: it earned less than 0 by a contact, under some model.
@@ -70,7 +73,7 @@ class WonOfCampaign:
     amount_minor: int | None
     contacts: bytes
     minor: list[int | None] | None = None
-    earning: list[bytes] = field(default_factory=lambda: [b""] * len(MODEL_NAMES))
+    earning: list[bytes] = field(default_factory=list)
     refunded: bool = False
 
     def earned(self, contact: int, minor: Sequence[Any]) -> None:
@@ -78,6 +81,7 @@ class WonOfCampaign:
         found = [whole(each) for each in minor]
         if self.minor is None:
             self.minor = [0] * len(found)
+            self.earning = [b""] * len(found)
         for n, each in enumerate(found):
             had = self.minor[n]
             self.minor[n] = None if had is None or each is None else had + each
@@ -86,12 +90,14 @@ class WonOfCampaign:
         self.refunded |= any(each is not None and each < 0 for each in found)
 
 
-async def won_of_campaigns(store: Rows, spans: Sequence[Span]) -> list[WonOfCampaign]:
-    """What deals that were won in spans of time are to campaigns, by campaign, span and currency."""
+async def won_of_campaigns(store: Rows, spans: Sequence[Span], models: Sequence[str]) -> list[WonOfCampaign]:
+    """What deals that were won in spans of time are to campaigns, by campaign, span and currency, under published models."""
     found: dict[tuple[int, int, str], WonOfCampaign] = {}
     for campaign, n, currency, deals, amount_minor, contacts in await store.fetch(COUNTING, *columns_of(spans)):
         place = campaign, n, currency
         found[place] = WonOfCampaign(n - 1, campaign, currency, deals, whole(amount_minor), contacts)
-    for campaign, n, currency, contact, minor in await store.fetch(EARNED_BY_CONTACTS, *columns_of(spans), None):
+    for campaign, n, currency, contact, minor in await store.fetch(
+        _earned_by_contacts(tuple(models)), *columns_of(spans), None
+    ):
         found[campaign, n, currency].earned(contact, minor)
     return list(found.values())

@@ -126,16 +126,15 @@ async def _add_of_touches(
     if not spans:
         return True
     asked, wanted = [span for _, span in spans], set(campaigns)
-    for one in await won_of_campaigns(snapshot, asked):
+    for one in await won_of_campaigns(snapshot, asked, models):
         if one.campaign not in wanted:
             continue
         if one.refunded:
             return False
         minor = None
         if one.minor is not None:
-            found = dict(zip(MODEL_NAMES, one.minor, strict=True))
-            minor = {model: each for model in models if (each := found[model]) is not None}
-        earning = dict(zip(MODEL_NAMES, one.earning, strict=True))
+            minor = {model: each for model, each in zip(models, one.minor, strict=True) if each is not None}
+        earning = dict(zip(models, one.earning, strict=bool(one.earning)))
         out[one.campaign, spans[one.span][0]].add(
             one.currency, one.deals, one.amount_minor, one.contacts, minor, earning
         )
