@@ -216,12 +216,14 @@ TouchPlace = tuple[int, int, str]
 class SessionsChanged:
     """Persons whose stored touches may be in other sessions now. `all_persons`: those of the whole workspace.
 
-    `touches` has the new session of each touch that is in another one than it was written with; not for `all_persons`.
+    `touches` has the new session of each touch that is in another one than it was written with, and `since_us`, by person, when the first
+    session began of those that gained or lost one of them; neither is told for `all_persons`.
     """
 
     persons: frozenset[int] = NO_KEYS
     all_persons: bool = False
     touches: Mapping[TouchPlace, SessionOfTouch] = field(default_factory=dict)
+    since_us: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

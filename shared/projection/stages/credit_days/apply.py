@@ -14,6 +14,7 @@ from shared.projection.changes import (
     Changes,
     DealsChanged,
     SessionsChanged,
+    SettingsChanged,
     TouchesAdded,
     TouchesRemoved,
     TrafficChanged,
@@ -39,6 +40,10 @@ BEGIN_AGAIN_FROM = sql("UPDATE {g}.credit_days_kept SET through_day = least(thro
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
     """Mark the days whose sums the batch makes wrong. A workspace without sums has nothing to mark."""
+    settings = changes.settings()
+    if settings is not None and settings.was.of_history != settings.now.of_history:
+        await context.connection.execute(BEGIN_AGAIN_FROM, context.ws, NO_DAY)
+        return []
     closes = set(changes.of(DealsChanged).closes_us)
     catalog = changes.of(CatalogChanged)
     visits = _later_visits(changes)
@@ -65,11 +70,10 @@ def _later_visits(changes: Changes) -> _Visits:
 
     Of a deal that was won after such a visit, `DealsChanged` tells.
     """
-    sessions = changes.of(SessionsChanged).touches
     of_others = {row.person for row in changes.of(TouchesRemoved).touches if row.by_visitor}
     of_others |= {touch.person for touch in changes.of(TrafficChanged).touches if touch.by_visitor}
     out = [(person, BEGINNING_US, END_US) for person in of_others]
-    out += {(person, session.session_at_us, END_US) for (person, *_), session in sessions.items()}
+    out += [(person, since_us, END_US) for person, since_us in changes.of(SessionsChanged).since_us.items()]
     out += [
         (row.person, row.session_at_us, row.occurred_at_us)
         for row in changes.of(TouchesAdded).touches
@@ -117,7 +121,7 @@ async def _of_catalog(context: Context, catalog: CatalogChanged, closes: set[int
 
 STAGE = Stage(
     "credit_days", run, takes=(
-        DealsChanged, CatalogChanged, SessionsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged,
+        DealsChanged, CatalogChanged, SessionsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
     ),
     tells=(),
     package=__package__, owns=("credit_day", "won_campaign_day", "won_day", "stale_credit_day", "credit_days_kept"),

@@ -15,7 +15,6 @@ from shared.projection.changes import (
     SessionOfTouch,
     SessionsChanged,
     SettingsChanged,
-    TouchPlace,
     TrafficChanged,
     VisitorsChanged,
 )
@@ -62,7 +61,8 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     await _sessions_alone(context, reclassified)
     unknown = [visitor for visitor in spans if visitor not in states]
     states |= await _states(context, unknown)
-    touches = await rederive(context, [Rederivation(v, *span) for v, span in spans.items() if v in states], states)
+    jobs = [Rederivation(v, *span) for v, span in spans.items() if v in states]
+    await rederive(context, jobs, states)
     await _forget_empty(context, visitors, states)
     await save(context, states.items())
     all_persons = settings is not None and (
@@ -72,7 +72,9 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if all_persons:
         await rederive_all(context)
     persons = visitors.late | {touch.person for touch in reclassified}
-    return [SessionsChanged(persons, all_persons, touches)] if persons or all_persons else []
+    touches = {change[:3]: SessionOfTouch(*change[3:]) for job in jobs for change in job.changes}
+    since_us = {job.visitor: job.since_us for job in jobs if job.changes}
+    return [SessionsChanged(persons, all_persons, touches, since_us)] if persons or all_persons else []
 
 
 def _spans(visitors: VisitorsChanged, reclassified: Iterable[ReclassifiedTouch]) -> dict[int, tuple[Order, Order]]:
@@ -140,6 +142,8 @@ class Rederivation:
         self.session: Session | None = None
         self.begun_by: Any = None  # the stored session that it begins with, until its first event is met
         self.changes: list[tuple[int, int, str, int, int, bool]] = []
+        self.since_us = END.at_us
+        """When the first session began of those that gained or lost a touch."""
 
     def begin_with(self, before: Any) -> None:
         """Begin at a stored session."""
@@ -161,16 +165,16 @@ class Rederivation:
         derived = (self.session.key, self.session.started_at_us, self.session.is_new)
         if derived != (row["session"], row["session_at_us"], row["session_is_new"]):
             self.changes.append((self.visitor, *self.point, *derived))
+            had_us = END.at_us if row["session_at_us"] is None else row["session_at_us"]
+            self.since_us = min(self.since_us, had_us, self.session.started_at_us)
             return False
         return self.point > self.last and self.session.key == session_key(row["event_id"])
 
 
-async def rederive(
-    context: Context, jobs: list[Rederivation], states: dict[int, VisitorState]
-) -> dict[TouchPlace, SessionOfTouch]:
-    """Carry out re-derivations, all of them together, a chunk of events at a time; answers the touches that are in another session now."""
+async def rederive(context: Context, jobs: list[Rederivation], states: dict[int, VisitorState]) -> None:
+    """Carry out re-derivations, all of them together, a chunk of events at a time."""
     if not jobs:
-        return {}
+        return
     places = [(n, job.visitor, *job.first) for n, job in enumerate(jobs)]
     for row in await context.connection.fetch(SESSIONS_BEFORE, context.ws, *map(list, zip(*places, strict=True))):
         jobs[row["n"]].begin_with(row)
@@ -189,10 +193,8 @@ async def rederive(
                 states[job.visitor].session = job.session
                 open_jobs.discard(n)
         chunk = CHUNK_TOUCHES
-    changes = [change for job in jobs for change in job.changes]
-    if changes:
+    if changes := [change for job in jobs for change in job.changes]:
         await context.connection.execute(SET_SESSIONS, context.ws, *map(list, zip(*changes, strict=True)))
-    return {change[:3]: SessionOfTouch(*change[3:]) for change in changes}
 
 
 async def rederive_all(context: Context) -> None:
