@@ -93,8 +93,8 @@ class Digester:
             return unions and (
                 await make_stale_days(context)
                 or await make_next_days(context)
-                or await write_renamed(context)
                 or await make_sums(context)
+                or await write_renamed(context)
             )
 
     async def _some(self, connection: Connection, statement: Any, ws: int, limit: int) -> list[tuple[int, int]]:
