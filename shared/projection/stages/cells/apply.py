@@ -191,9 +191,9 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     added = [(row, key_sets.of(row)) for row in changes.of(TouchesAdded).touches]
     removed = [(row, key_sets.of(row)) for row in changes.of(TouchesRemoved).touches]
     await _save_key_sets(context, key_sets.new)
-    written = {_place(row) for row, _ in added}
-    stored = {place for place in changes.of(SessionsChanged).touches if place not in written}
-    stored |= {touch.place for touch in changes.of(TrafficChanged).touches}
+    stored = {touch.place for touch in changes.of(TrafficChanged).touches}
+    if in_other_sessions := changes.of(SessionsChanged).touches:
+        stored |= in_other_sessions.keys() - {_place(row) for row, _ in added}
     identity = changes.of(IdentityChanged)
     renamed = _renamed(identity)
     spans = _spans(identity, stored, renamed) + await _named_again(context, identity)
