@@ -1,4 +1,4 @@
-"""How are the days of campaigns made of cells? In steps, where no cell is dirty and nothing waits to be added to one."""
+"""How are the days of campaigns made of cells, and added to? In steps of the background, while no cell is dirty."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -205,11 +205,8 @@ def _row(ws: int, campaign: int, day: int, found: Found, bucket: int, new: New, 
     contacts, sessions, new_sessions = map(united, lists)
     if not counts and not sessions and not contacts and not any(new):
         return None
-    columns = [
-        [place[0] for place in sorted(counts)],
-        [place[1] for place in sorted(counts)],
-        [counts[place] for place in sorted(counts)],
-    ]
+    places = sorted(counts)
+    columns = [status for status, _ in places], [kind for _, kind in places], [counts[place] for place in places]
     of_day = ws, campaign, day, *columns, len(sessions) // 8, len(new_sessions) // 8, contacts, *new
     return of_day, (ws, campaign, day, sessions, new_sessions)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from shared.projection.key_lists import united
 from shared.projection.sql import sql
 
 RENAMED = sql("SELECT was, contact FROM {g}.renamed_contact WHERE ws = $1")
@@ -36,4 +37,4 @@ class Renamed:
     def written_anew(self, keys: bytes) -> bytes:
         """A list with the keys of now, in order, each once; the very list that was given if nothing of it changes."""
         renamed = self(keys)
-        return keys if renamed is keys else np.unique(np.frombuffer(renamed, KEY_TYPE)).astype(KEY_TYPE).tobytes()
+        return keys if renamed is keys else united([renamed])

@@ -94,12 +94,8 @@ class _Rows:
         """A digest of them, without the number of the workspace's rows, their first column. None if there is no deal, or it is open."""
         if self.deal is None or self.deal[STATE_COLUMN] == State.OPEN:
             return None
-        of_many = ([row[1:] for row in sorted(rows)] for rows in (self.contacts, self.names))
-        told = [
-            self.deal and self.deal[1:],
-            *of_many,
-            *([row[1:] for row in rows] for rows in (self.credits_, self.touches)),
-        ]
+        of_many = sorted(self.contacts), sorted(self.names), self.credits_, self.touches
+        told = [self.deal[1:], *([row[1:] for row in rows] for rows in of_many)]
         return int.from_bytes(blake2b(orjson.dumps(told), digest_size=8, person=b"deal").digest(), "big", signed=True)
 
 
@@ -125,9 +121,8 @@ async def _derive(context: Context, keys: Sequence[int]) -> set[int]:
             closes_us.add(was["closed_us"])
         if rows.deal is not None:
             written.append(replace(rows, deal=(*rows.deal, content)))
-            state, closed_us = rows.deal[STATE_COLUMN], rows.deal[CLOSED_COLUMN]
-            if state == State.WON:
-                closes_us.add(closed_us)
+            if rows.deal[STATE_COLUMN] == State.WON:
+                closes_us.add(rows.deal[CLOSED_COLUMN])
     for statement in DROP_DEALS:
         await context.connection.execute(statement, context.ws, changed)
     for table, columns, some in (
