@@ -304,5 +304,5 @@ def test_up_ends_within_ten_seconds_though_an_export_runs_and_the_export_leaves_
         process.send_signal(signal.SIGCONT)
         _, said = process.communicate(timeout=60)
     assert (process.returncode, list(folder.iterdir())) == (1, [])
-    assert "the log's database: " in said or "connection was closed" in said, said  # by which read it met
+    assert "the log's database: " in said or "connection was closed" in said, said  # by the statement that was next
     assert "Traceback" not in said

@@ -35,5 +35,8 @@ def errors_in_one_line() -> Iterator[None]:
         why: BaseException = error
         while isinstance(why, (asyncpg.InterfaceError, asyncpg.InternalClientError)) and why.__context__ is not None:
             why = why.__context__
-        errors.print(error_text(why), style="red", markup=False, soft_wrap=True)
+        said = error_text(why)
+        if isinstance(why, asyncpg.InterfaceError):  # asyncpg's text names its own method, not what happened
+            said = f"the database connection was closed: {said}"
+        errors.print(said, style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
