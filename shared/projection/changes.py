@@ -3,6 +3,7 @@
 A change is told once a batch and workspace. A stage asks for one by its type; where no stage before has told it, it is empty.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -171,6 +172,14 @@ class IdentityChanged:
     gained: tuple[PassedTouches, ...] = ()
     moved: tuple[PassedTouches, ...] = ()
 
+    def renamed(self) -> dict[int, int]:
+        """The contacts that are gone and of which all touches are one other's now, by their former key."""
+        now: dict[int, set[int | None]] = defaultdict(set)
+        for one in self.moved:
+            if one.was is not None and one.was in self.gone:
+                now[one.was].add(one.contact)
+        return {was: key for was, some in now.items() if len(some) == 1 and (key := next(iter(some))) is not None}
+
 
 class ReclassifiedTouch(NamedTuple):
     """A touch that has another traffic class now."""
@@ -238,6 +247,13 @@ class ContactsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactsNamedAgain:
+    """Contacts whom lists may name by a key that is another contact's again, since a merge was taken back."""
+
+    contacts: frozenset[int] = NO_KEYS
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogChanged:
     """Keys of assets, pages, links and utm values whose attribution windows were written anew; `campaigns` are those that have other windows now.
 
@@ -253,7 +269,9 @@ class CatalogChanged:
 
 @dataclass(frozen=True, slots=True)
 class DealsChanged:
-    """Deals that were derived anew, or are gone. `closes_us` are when those of them were won that are won now, or were before."""
+    """Deals that were derived anew, or are gone. `closes_us` are when those of them were won that are won now, or were before, and are another
+    deal than they were: not only one of the same contacts by the keys that these have now (`IdentityChanged.renamed`).
+    """
 
     deals: frozenset[int] = NO_KEYS
     closes_us: frozenset[int] = NO_KEYS
@@ -262,7 +280,7 @@ class DealsChanged:
 Change = (
     EventsArrived | EventsAdmitted | EntitiesChanged | SettingsChanged | TouchesAdded | TouchesRemoved | UtmValuesAdded
     | VisitorsChanged | IdentifiersMentioned | IdentityChanged | TrafficChanged | SessionsChanged | ContactsChanged
-    | CatalogChanged | DealsChanged
+    | CatalogChanged | DealsChanged | ContactsNamedAgain
 )  # fmt: skip
 C = TypeVar("C")
 

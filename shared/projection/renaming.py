@@ -1,6 +1,6 @@
 """How are lists of contacts written anew that name contacts by a key which is another one's now? A step of the background; see `renamed`."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US
@@ -10,8 +10,10 @@ from shared.projection.renamed import Renamed
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.cells.apply import cells_of_touches
 from shared.projection.stages.cells.gather import WINDOWS_OF_CELLS
+from shared.projection.stages.credit_days.gather import CLOSES_OF_CONTACTS
+from shared.projection.stages.credit_days.gather import KEPT as SUMS_KEPT
 
-RENAMED_MAX = 20  # contacts of a step: each is in some 100 cells, their months, and the days of one or two campaigns
+RENAMED_MAX = 20  # contacts of a step: each is in some 100 cells, their months, the days of one or two campaigns, and the sums of a day
 SOME = sql("SELECT was, contact, persons FROM {g}.renamed_contact WHERE ws = $1 LIMIT $2")
 DONE = sql("DELETE FROM {g}.renamed_contact WHERE ws = $1 AND was = ANY($2::bigint[])")
 CAMPAIGN_DAYS = sql(
@@ -19,67 +21,91 @@ CAMPAIGN_DAYS = sql(
 )
 
 
-def _lists_of(table: str, subject: str, day: str, lists: str) -> Statement:
-    """SQL for the lists of contacts of rows, by subject and day, numbered within their row from 1."""
+def _of_subjects(table: str, subject: str, day: str, lists: str) -> Statement:
+    """SQL for the lists of contacts of rows by subject ($2) and day ($3): the row's place in the table, the list's number from 1, and the list."""
     return sql(f"""
-SELECT c.{subject}, c.{day}, l.n, l.contacts FROM unnest($2::bigint[], $3::int[]) u(subject, day)
+SELECT c.ctid, l.n, l.contacts FROM unnest($2::bigint[], $3::int[]) u(subject, day)
 JOIN {{g}}.{table} c ON c.ws = $1 AND c.{subject} = u.subject AND c.{day} = u.day
 CROSS JOIN LATERAL unnest({lists}) WITH ORDINALITY l(contacts, n)
 """)
 
 
-def _write(table: str, subject: str, day: str, value: str) -> Statement:
-    """SQL that gives rows other lists of contacts: $2 to $5 are subject, day, number and list."""
+def _of_days(table: str, lists: str) -> Statement:
+    """The same of all rows of days ($2)."""
     return sql(f"""
-WITH told AS MATERIALIZED (
-    SELECT subject, day, array_agg(contacts ORDER BY n) AS lists
-    FROM unnest($2::bigint[], $3::int[], $4::bigint[], $5::bytea[]) u(subject, day, n, contacts) GROUP BY 1, 2)
-UPDATE {{g}}.{table} c SET contacts = {value} FROM told u WHERE c.ws = $1 AND c.{subject} = u.subject AND c.{day} = u.day
+SELECT c.ctid, l.n, l.contacts FROM {{g}}.{table} c CROSS JOIN LATERAL unnest({lists}) WITH ORDINALITY l(contacts, n)
+WHERE c.ws = $1 AND c.day = ANY($2::int[])
 """)
 
 
-_CELLS = [
-    (_lists_of(table, "key_set", day, "c.contacts"), _write(table, "key_set", day, "u.lists"))
-    for table, day in (("day_cell", "day"), ("month_cell", "month"))
-]
-_DAYS = (
-    _lists_of("campaign_day", "campaign", "day", "ARRAY[c.contacts]"),
-    _write("campaign_day", "campaign", "day", "u.lists[1]"),
-)
+def _write(table: str, value: str) -> Statement:
+    """SQL that gives rows other lists of contacts: $2 to $4 are the row's place, number and list. Nobody else writes to the table meanwhile."""
+    return sql(f"""
+WITH told AS MATERIALIZED (
+    SELECT place, array_agg(contacts ORDER BY n) AS lists FROM unnest($2::tid[], $3::bigint[], $4::bytea[]) u(place, n, contacts)
+    GROUP BY place)
+UPDATE {{g}}.{table} c SET {value} FROM told u WHERE c.ws = $1 AND c.ctid = u.place
+""")
+
+
+OF_DAY_CELLS = _of_subjects("day_cell", "key_set", "day", "c.contacts")
+OF_MONTH_CELLS = _of_subjects("month_cell", "key_set", "month", "c.contacts")
+OF_CAMPAIGN_DAYS = _of_subjects("campaign_day", "campaign", "day", "ARRAY[c.contacts]")
+OF_CREDIT_DAYS = _of_days("credit_day", "ARRAY[c.contacts]")
+OF_WON_CAMPAIGN_DAYS = _of_days("won_campaign_day", "c.contacts || c.earning")
+WRITE_DAY_CELLS = _write("day_cell", "contacts = u.lists")
+WRITE_MONTH_CELLS = _write("month_cell", "contacts = u.lists")
+WRITE_CAMPAIGN_DAYS = _write("campaign_day", "contacts = u.lists[1]")
+WRITE_CREDIT_DAYS = _write("credit_day", "contacts = u.lists[1]")
+WRITE_WON_CAMPAIGN_DAYS = _write("won_campaign_day", "contacts = u.lists[1], earning = u.lists[2:]")
 
 
 async def write_renamed(context: Context) -> bool:
     """Write the lists anew that may name some renamed contacts. False if there is none.
 
-    It is done where all cells and days of campaigns are made, and nothing waits to be added to one.
+    It is done where all cells, days of campaigns and sums of credit are made, and nothing waits to be added to one.
     """
     some = await context.connection.fetch(SOME, context.ws, RENAMED_MAX)
     if not some:
         return False
     renamed = Renamed({row["was"]: row["contact"] for row in some})
     persons = sorted({(person, BEGINNING_US, END_US) for row in some for person in row["persons"]})
-    cells = await cells_of_touches(context, persons, days_of(context.settings.time_zone))
-    months = {(key_set, month_of(day)) for key_set, day in cells}
-    of_campaigns = await context.connection.fetch(CAMPAIGN_DAYS, context.ws, *_columns(cells)) if cells else []
-    for (lists, write), rows in zip((*_CELLS, _DAYS), (cells, months, map(tuple, of_campaigns)), strict=True):
-        await _write_anew(context, lists, write, list(rows), renamed)
+    if cells := await cells_of_touches(context, persons, days_of(context.settings.time_zone)):
+        months = {(key_set, month_of(day)) for key_set, day in cells}
+        await _write_anew(context, renamed, WRITE_DAY_CELLS, OF_DAY_CELLS, *_columns(cells))
+        await _write_anew(context, renamed, WRITE_MONTH_CELLS, OF_MONTH_CELLS, *_columns(months))
+        of_campaigns = await context.connection.fetch(CAMPAIGN_DAYS, context.ws, *_columns(cells))
+        if of_campaigns:
+            await _write_anew(context, renamed, WRITE_CAMPAIGN_DAYS, OF_CAMPAIGN_DAYS, *_columns(of_campaigns))
+    if won_on := await _days_of_sums(context, [row["contact"] for row in some]):
+        await _write_anew(context, renamed, WRITE_CREDIT_DAYS, OF_CREDIT_DAYS, won_on)
+        await _write_anew(context, renamed, WRITE_WON_CAMPAIGN_DAYS, OF_WON_CAMPAIGN_DAYS, won_on)
     await context.connection.execute(DONE, context.ws, [row["was"] for row in some])
     return True
 
 
+async def _days_of_sums(context: Context, contacts: list[int]) -> list[int]:
+    """The days on which deals of some contacts, by their keys of now, were won; none where there are no sums."""
+    kept = await context.connection.fetchrow(SUMS_KEPT, context.ws)
+    if kept is None:
+        return []
+    days = days_of(kept["time_zone"])
+    closes = await context.connection.fetch(CLOSES_OF_CONTACTS, context.ws, contacts)
+    return sorted({days.day_of(row["closed_us"]) for row in closes})
+
+
 async def _write_anew(
-    context: Context, lists: Statement, write: Statement, rows: Collection[tuple[int, int]], renamed: Renamed
+    context: Context, renamed: Renamed, write: Statement, lists: Statement, *asked: list[Any]
 ) -> None:
-    if not rows:
-        return
-    changed: set[tuple[int, int]] = set()
+    """Write the rows anew of which a list names one of the contacts; `lists` reads them, with the arguments `asked`."""
+    changed: set[Any] = set()
     found = []
-    for subject, day, n, contacts in await context.connection.fetch(lists, context.ws, *_columns(rows)):
+    for place, n, contacts in await context.connection.fetch(lists, context.ws, *asked):
         written = renamed.written_anew(contacts)
-        found.append((subject, day, n, written))
+        found.append((place, n, written))
         if written is not contacts:
-            changed.add((subject, day))
-    if told := [row for row in found if row[:2] in changed]:
+            changed.add(place)
+    if told := [row for row in found if row[0] in changed]:
         await context.connection.execute(write, context.ws, *_columns(told))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import first_whole, spans_of_days
+from shared.projection.campaign_cells import first_whole, renamed_of, spans_of_days
 from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, distinct, number_of, sums_of_spans, won_in_spans
 from shared.projection.days import NO_DAY, Days, days_of
 from shared.projection.generations import WrongShape, lacks_model
@@ -128,10 +128,11 @@ async def earned_by_group(
         raise WrongShape(lacks_model(snapshot.generation, missing[0]))
     out: dict[tuple[Group, str], Earned] = defaultdict(Earned)
     if parts.first < parts.last:
+        renamed = await renamed_of(snapshot)
         asked = parts.first, parts.last, list(parts.stale), str(by), currency
         for name, reason, each, deals, contacts, paid, minor in await snapshot.fetch(_of_sums(tuple(models)), *asked):
             group = Group(None if name is None else name.decode(), None if reason is None else NoGroup(reason))
-            _add(snapshot, out[group, each], models, deals, contacts, minor, paid=paid)
+            _add(snapshot, out[group, each], models, deals, renamed(contacts), minor, paid=paid)
     if parts.spans:
         (bys,) = (bys for bys in TOGETHER if by in bys)
         sums = await sums_of_spans(snapshot, parts.spans, bys, models, currency, snapshot.settings.referrers)

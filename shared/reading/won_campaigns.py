@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from shared.events.instants import DAY_US
-from shared.projection.campaign_cells import divided_days, first_whole
+from shared.projection.campaign_cells import divided_days, first_whole, renamed_of
 from shared.projection.credit_sums import MODEL_NAMES, Span
 from shared.projection.sql import Statement, sql
 from shared.projection.won_campaigns import won_of_campaigns
@@ -86,14 +86,20 @@ async def won_by_sums(
     rows = await snapshot.fetch(
         _of_days(tuple(models)), list(campaigns), parts.first, parts.last, [*parts.stale, *cut], first_days
     )
+    renamed = await renamed_of(snapshot)
     for row in rows:
         if row["refunded"]:
             return None
         amount = row["amount_minor"]
         minor = {model: int(row[f"minor_{n}"]) for n, model in enumerate(models)} if row["earned"] else None
-        earning = {model: row[f"earning_{n}"] or b"" for n, model in enumerate(models)}
+        earning = {model: renamed(row[f"earning_{n}"] or b"") for n, model in enumerate(models)}
         out[row["campaign"], row["bucket"]].add(
-            row["currency"], row["deals"], None if amount is None else int(amount), row["contacts"], minor, earning
+            row["currency"],
+            row["deals"],
+            None if amount is None else int(amount),
+            renamed(row["contacts"]),
+            minor,
+            earning,
         )
     if not await _add_of_touches(out, snapshot, campaigns, models, spans):
         return None

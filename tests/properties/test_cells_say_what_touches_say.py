@@ -204,15 +204,19 @@ BEFORE_MERGE = [
     told(6, "contact_created", 3, contact={**A, **NUMBER}),
     told(7, "email_opened", 4, asset_id=EMAIL, contact=NUMBER),
     told(8, "email_opened", 5, asset_id=EMAIL, contact=A),
-]  # the contact of A is that of the number
+    told(20, "email_clicked", 4, asset_id=EMAIL, contact=NUMBER),
+    told(21, "email_clicked", 5, asset_id=EMAIL, contact=A),
+    *(told(22 + n, "deal_created", 3, deal_id=f"d{n}", amount="99.99", contacts=[contact]) for n, contact in enumerate((A, NUMBER))),
+    *(told(24 + n, "deal_closed", 5, deal_id=f"d{n}", won=True, minute=60 + n * 24 * 60) for n in range(2)),
+]  # the contact of A is that of the number; its deals are won on two days, before anything that others touched
 MERGE = told(10, "contact_merged", 7, contact=A, into=B)
 
 
 async def play_in_order(
     running: Running, batches: list[list[dict[str, Any]]], steps: list[int], assets: list[str]
-) -> CampaignCells:
-    """Project batches one after another, each with some steps of the background after it; digests and touches are compared before and
-    after these. Answers what digests say of the campaign in the end.
+) -> tuple[CampaignCells, int]:
+    """Project batches one after another, each with some steps of the background after it; digests, sums of credit and touches are compared
+    before and after these. Answers what digests say of the campaign in the end, and of how many days sums are to be made again then.
     """
     workspace = await new_workspace(running, "in-order")
     key = {campaign_key(CAMPAIGN): CAMPAIGN}
@@ -223,6 +227,7 @@ async def play_in_order(
             async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
                 assert not await said_otherwise(snapshot, key, [BEGINNING_US, END_US])
                 assert not await said_otherwise_of_assets(snapshot, named, [BEGINNING_US, END_US])
+                assert not await earned_otherwise(snapshot, [BEGINNING_US, END_US])
                 days = await cells_days(snapshot)
                 assert days is not None
                 return (await campaign_cells(snapshot, days, list(key), [BEGINNING_US, END_US]))[campaign_key(CAMPAIGN)]
@@ -243,30 +248,34 @@ async def play_in_order(
                 if not await digester.step(connection, ws):
                     break
             found = await compared()
-        return found
+        stale = await raw.fetchval(f"SELECT count(*) FROM {connection.generation}.stale_credit_day WHERE ws = $1", ws)
+        return found, stale
 
 
 @pytest.mark.parametrize("steps", [0, STEPS_MAX])
 @pytest.mark.parametrize(
-    ("batches", "influenced"),
+    ("batches", "influenced", "stale"),
     [
-        pytest.param([[MERGE]], 1, id="merged"),
-        pytest.param([[MERGE], [told(11, "event_retracted", 8, event_id="e10")]], 1, id="taken back"),
+        pytest.param([[MERGE]], 1, 0, id="merged"),
+        pytest.param([[MERGE], [told(11, "event_retracted", 8, event_id="e10")]], 1, 2, id="taken back"),
         # the number stays B's, and A is a contact again
         pytest.param([[MERGE], [told(11, "contact_merged", 7, contact=NUMBER, into=B)], [told(12, "event_retracted", 8, event_id="e10"),
-            told(13, "event_retracted", 8, event_id="e6")]], 2, id="taken back in part"),
-        pytest.param([[MERGE, told(11, "contact_merged", 7, contact=NUMBER, into=C), told(12, "event_retracted", 8, event_id="e6")]], 2,
+            told(13, "event_retracted", 8, event_id="e6")]], 2, 2, id="taken back in part"),
+        pytest.param([[MERGE, told(11, "contact_merged", 7, contact=NUMBER, into=C), told(12, "event_retracted", 8, event_id="e6")]], 2, 2,
             id="parted"),
-        pytest.param([[told(0, "contact_created", 0, contact=C), told(9, "email_opened", 6, asset_id=EMAIL, contact=B)], [MERGE], [told(11, "contact_merged", 8, contact=B, into=C)]], 1,
+        pytest.param([[told(0, "contact_created", 0, contact=C), told(9, "email_opened", 6, 120, asset_id=EMAIL, contact=B)], [MERGE], [told(11, "contact_merged", 8, contact=B, into=C)]], 1, 0,
             id="merged again"),
+        # a later deal of B gains the touches of A
+        pytest.param([[told(9, "email_clicked", 6, 120, asset_id=EMAIL, contact=B), told(30, "deal_created", 6, deal_id="d2", amount="5.00", contacts=[B]),
+            told(31, "deal_closed", 8, deal_id="d2", won=True)], [MERGE]], 1, 1, id="both with deals"),
     ],
 )  # fmt: skip
 def test_merged_contacts_are_one_in_lists_that_were_made_before(
-    running: Running, runner: asyncio.Runner, batches: list[list[dict[str, Any]]], influenced: int, steps: int
+    running: Running, runner: asyncio.Runner, batches: list[list[dict[str, Any]]], influenced: int, stale: int, steps: int
 ) -> None:
     all_steps = [STEPS_MAX, *(steps for _ in batches)]
-    found = runner.run(play_in_order(running, [BEFORE_MERGE, *batches], all_steps, [EMAIL]))
-    assert found.influenced_contacts == [influenced]
+    found, stale_days = runner.run(play_in_order(running, [BEFORE_MERGE, *batches], all_steps, [EMAIL]))
+    assert (found.influenced_contacts, stale_days) == ([influenced], 0 if steps else stale)
 
 
 PAGES = ["page-1", "page-2"]
@@ -299,5 +308,5 @@ def test_what_batches_add_is_added_to_days_that_are_made(
     running: Running, runner: asyncio.Runner, batches: list[list[dict[str, Any]]], sessions: int, steps: int
 ) -> None:
     all_steps = [STEPS_MAX, STEPS_MAX, *(steps for _ in batches[1:])]
-    found = runner.run(play_in_order(running, [WITH_PAGES, *batches], all_steps, PAGES))
+    found, _ = runner.run(play_in_order(running, [WITH_PAGES, *batches], all_steps, PAGES))
     assert found.sessions == [sessions]

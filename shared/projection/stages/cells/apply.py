@@ -19,6 +19,7 @@ from shared.projection.changes import (
     Change,
     Changes,
     ContactsChanged,
+    ContactsNamedAgain,
     EventsArrived,
     IdentityChanged,
     PassedTouches,
@@ -91,7 +92,7 @@ RENAME_AGAIN = sql("""
 UPDATE {g}.renamed_contact r SET contact = u.contact FROM unnest($2::bigint[], $3::bigint[]) u(was, contact)
 WHERE r.ws = $1 AND r.contact = u.was
 """)
-UNNAME = sql("DELETE FROM {g}.renamed_contact WHERE ws = $1 AND was = ANY($2::bigint[]) RETURNING persons")
+UNNAME = sql("DELETE FROM {g}.renamed_contact WHERE ws = $1 AND was = ANY($2::bigint[]) RETURNING contact, persons")
 MARK = sql("""
 INSERT INTO {g}.dirty_cell SELECT $1, * FROM unnest($2::bigint[], $3::int[]) ON CONFLICT DO NOTHING
 """)
@@ -102,8 +103,7 @@ FORGET = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1")
     for table in (
         "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "campaign_day",
-        "campaign_day_sessions", "stale_campaign_day",
-        "campaign_kept", "renamed_contact",
+        "campaign_day_sessions", "stale_campaign_day", "campaign_kept",
     )
 ]  # fmt: skip
 
@@ -180,9 +180,17 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if found is None and not await context.connection.fetchval(IS_BIG, context.ws, arrived):
         await context.connection.execute(KEEP, context.ws, context.settings.time_zone, EVERY_DAY)
         found = await kept(context)  # the store has no event of the workspace but those of the batch
-    if found is None or _concerns_all(changes) or found["time_zone"] != context.settings.time_zone:
+    if found is None:
         await begin_again(context)
         return []
+    identity = changes.of(IdentityChanged)
+    renamed = identity.renamed()
+    named_again, persons = await _named_again(context, identity, renamed)
+    await _rename(context, identity, renamed)
+    told = [ContactsNamedAgain(named_again)] if named_again else []
+    if _concerns_all(changes) or found["time_zone"] != context.settings.time_zone:
+        await begin_again(context)
+        return told
     if campaigns := changes.of(CatalogChanged).campaigns:
         for statement in FORGET_CAMPAIGNS:
             await context.connection.execute(statement, context.ws, list(campaigns))
@@ -194,10 +202,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     stored = {touch.place for touch in changes.of(TrafficChanged).touches}
     if in_other_sessions := changes.of(SessionsChanged).touches:
         stored |= in_other_sessions.keys() - {_place(row) for row, _ in added}
-    identity = changes.of(IdentityChanged)
-    renamed = _renamed(identity)
-    spans = _spans(identity, stored, renamed) + await _named_again(context, identity)
-    await _rename(context, identity, renamed)
+    spans = _spans(identity, stored, renamed) + [(person, BEGINNING_US, END_US) for person in persons]
     await _mark(context, spans, removed, days, through_day)
     await _add(context, changes, added, days, through_day)
     if (new_by := changes.of(ContactsChanged).new_by) and await context.connection.fetchval(
@@ -205,7 +210,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     ):
         named = {(key, days.day_of(created_us)) for key, created_us in new_by}
         await context.connection.execute(MARK_DAYS_OF_KEYS, context.ws, *_columns(named))
-    return []
+    return told
 
 
 def _concerns_all(changes: Changes) -> bool:
@@ -231,17 +236,8 @@ def _spans(identity: IdentityChanged, stored: Iterable[TouchPlace], renamed: Map
     return sorted(spans | {(person, BEGINNING_US, END_US) for person in identity.unnamed})
 
 
-def _renamed(identity: IdentityChanged) -> dict[int, int]:
-    """The contacts that are gone and of which all touches are one other's now, by their former key."""
-    now: dict[int, set[int | None]] = defaultdict(set)
-    for one in identity.moved:
-        if one.was is not None and one.was in identity.gone:
-            now[one.was].add(one.contact)
-    return {was: key for was, some in now.items() if len(some) == 1 and (key := next(iter(some))) is not None}
-
-
 async def _rename(context: Context, identity: IdentityChanged, renamed: Mapping[int, int]) -> None:
-    """Note which contacts are others now, so that no cell has to be digested again that lists them."""
+    """Note which contacts are others now, so that no cell has to be digested again that lists them, and no sum to be made again."""
     if not renamed:
         return
     persons: dict[int, set[int]] = defaultdict(set)
@@ -254,13 +250,21 @@ async def _rename(context: Context, identity: IdentityChanged, renamed: Mapping[
     await context.connection.copy("renamed_contact", ("ws", "was", "contact", "persons"), rows)
 
 
-async def _named_again(context: Context, identity: IdentityChanged) -> Spans:
-    """The touches of contacts that lists may name by a key which is another contact's again, since a merge was taken back."""
+async def _named_again(
+    context: Context, identity: IdentityChanged, renamed: Mapping[int, int]
+) -> tuple[frozenset[int], list[int]]:
+    """The contacts whom lists may name by a key which is another contact's again, since a merge was taken back, by the keys that they had and have
+    in this batch; and the persons whose touches the contact of that key had.
+    """
     if not identity.contacts:
-        return []
+        return frozenset(), []
     keys = [contact.key for contact in identity.contacts]
     rows = await context.connection.fetch(UNNAME, context.ws, keys)
-    return sorted({(person, BEGINNING_US, END_US) for row in rows for person in row["persons"]})
+    contacts = {row["contact"] for row in rows}
+    return (
+        frozenset(contacts | {renamed.get(key, key) for key in contacts}),
+        sorted({person for row in rows for person in row["persons"]}),
+    )
 
 
 _Placed = tuple[TouchRow, int | None]
@@ -564,7 +568,7 @@ STAGE = Stage(
         EventsArrived, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, IdentityChanged, SessionsChanged,
         ContactsChanged, CatalogChanged, SettingsChanged,
     ),
-    tells=(), package=__package__,
+    tells=(ContactsNamedAgain,), package=__package__,
     owns=(
         "key_set", "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "cells_kept",
         "campaign_day", "campaign_day_sessions", "stale_campaign_day", "campaign_kept", "renamed_contact",

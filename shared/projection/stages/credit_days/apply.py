@@ -1,7 +1,8 @@
 """Stage *credit_days*: which days' sums of credit does a batch make wrong?
 
-A day is marked (`stale_credit_day`) if a deal was, or is, won on it that was derived anew, or if a touch of a deal won on it may be of another group,
-or of another campaign, now. It is read from the touches until `shared.projection.credit_days` has added it up again. A day too many costs time, and changes no answer.
+A day is marked (`stale_credit_day`) if a deal was, or is, won on it that is another than it was, or if a touch of a deal won on it may be of another
+group, or of another campaign, now. A deal that is only another contact's, because that one was renamed, marks no day: reads put the present keys into
+lists (`renamed_contact`). It is read from the touches until `shared.projection.credit_days` has added it up again. A day too many costs time, and changes no answer.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from shared.projection.changes import (
     CatalogChanged,
     Change,
     Changes,
+    ContactsNamedAgain,
     DealsChanged,
     SessionsChanged,
     SettingsChanged,
@@ -25,6 +27,7 @@ from shared.projection.pipeline import Context, Stage
 from shared.projection.sql import sql
 from shared.projection.stages.credit_days.gather import (
     CLOSES_OF_ASSETS,
+    CLOSES_OF_CONTACTS,
     CLOSES_OF_PERSONS,
     CLOSES_OF_WINDOWS,
     KEPT_AND_LATEST,
@@ -47,6 +50,9 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     closes = set(changes.of(DealsChanged).closes_us)
     catalog = changes.of(CatalogChanged)
     visits = _later_visits(changes)
+    if named_again := changes.of(ContactsNamedAgain).contacts:
+        rows = await context.connection.fetch(CLOSES_OF_CONTACTS, context.ws, list(named_again))
+        closes |= {row["closed_us"] for row in rows}
     if not closes and not catalog.windows and not catalog.named and not visits:
         return []
     kept = await context.connection.fetchrow(KEPT_AND_LATEST, context.ws)
@@ -121,7 +127,7 @@ async def _of_catalog(context: Context, catalog: CatalogChanged, closes: set[int
 
 STAGE = Stage(
     "credit_days", run, takes=(
-        DealsChanged, CatalogChanged, SessionsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
+        DealsChanged, ContactsNamedAgain, CatalogChanged, SessionsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
     ),
     tells=(),
     package=__package__, owns=("credit_day", "won_campaign_day", "won_day", "stale_credit_day", "credit_days_kept"),

@@ -14,6 +14,10 @@ JOIN {g}.identity_interval o ON o.ws = $1 AND o.person = u.person
 JOIN {g}.deal_contact c ON c.ws = $1 AND c.contact = o.contact
 JOIN {g}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.state = 'won' AND d.closed_us > u.after_us AND d.closed_us <= u.until_us
 """)  # the won deals of whoever owns or owned a person's touches
+CLOSES_OF_CONTACTS = sql("""
+SELECT DISTINCT d.closed_us FROM {g}.deal_contact c JOIN {g}.deal d ON d.ws = $1 AND d.deal = c.deal AND d.state = 'won'
+WHERE c.ws = $1 AND c.contact = ANY($2::bigint[])
+""")
 _OF_WON = "SELECT dated_us FROM {g}.deal_touch WHERE ws = $1 AND won"
 _CLOSES = "SELECT count(*) AS touches, array_agg(DISTINCT dated_us) AS closes_us FROM"
 _BY_ROUTE = " UNION ALL ".join(

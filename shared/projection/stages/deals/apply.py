@@ -1,6 +1,7 @@
 """Stage *deals*: what became of each deal, whose it is, and what each touch of its journey earned."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -15,6 +16,7 @@ from shared.projection.changes import (
     ContactsChanged,
     DealsChanged,
     EntitiesChanged,
+    IdentityChanged,
     SettingsChanged,
     TouchesAdded,
     TouchesRemoved,
@@ -62,14 +64,16 @@ DEAL_TOUCH_COLUMNS = (
 )  # fmt: skip
 MODEL_NAMES = sorted(MODELS)
 STATE_COLUMN, CLOSED_COLUMN = DEAL_COLUMNS.index("state"), DEAL_COLUMNS.index("closed_us")
+_Row = tuple[Any, ...]
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
     """Derive every deal anew that the changes concern: its state, its contacts, its journey and what each touch earned."""
     deals = list(await deals_concerned(context, changes))
+    former = _former_keys(changes.of(IdentityChanged).renamed())
     closes_us: set[int] = set()
     for begin in range(0, len(deals), DEALS_AT_A_TIME):
-        closes_us |= await _derive(context, deals[begin : begin + DEALS_AT_A_TIME])
+        closes_us |= await _derive(context, deals[begin : begin + DEALS_AT_A_TIME], former)
     added = [
         (context.ws, row["deal"], row["created_us"], False, row["contact"], row["occurred_at_us"], row["type"], None,
          row["asset_or_page_key"], row["via"], row["utm"], None)
@@ -80,15 +84,33 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     return [DealsChanged(frozenset(deals), frozenset(closes_us))] if deals else []
 
 
+def _former_keys(renamed: Mapping[int, int]) -> dict[int, int]:
+    """Which key each contact had that was renamed; a contact that several became is absent."""
+    became = Counter(renamed.values())
+    return {now: was for was, now in renamed.items() if became[now] == 1}
+
+
 @dataclass
 class _Rows:
     """The rows of a deal, by table, as they are written."""
 
-    deal: tuple[Any, ...] | None = None
-    contacts: list[tuple[Any, ...]] = field(default_factory=list)
-    names: list[tuple[Any, ...]] = field(default_factory=list)
-    credits_: list[tuple[Any, ...]] = field(default_factory=list)
-    touches: list[tuple[Any, ...]] = field(default_factory=list)
+    deal: _Row | None = None
+    contacts: list[_Row] = field(default_factory=list)
+    names: list[_Row] = field(default_factory=list)
+    credits_: list[_Row] = field(default_factory=list)
+    touches: list[_Row] = field(default_factory=list)
+
+    def before(self, former: Mapping[int, int]) -> "_Rows":
+        """The rows with the keys in them that contacts had before, given by the key of now."""
+
+        def named(rows: Iterable[_Row], columns: Sequence[str]) -> list[_Row]:
+            at = columns.index("contact")
+            return [(*row[:at], former.get(row[at], row[at]), *row[at + 1 :]) for row in rows]
+
+        return replace(
+            self, contacts=named(self.contacts, DEAL_CONTACT_COLUMNS), credits_=named(self.credits_, CREDIT_COLUMNS),
+            touches=named(self.touches, DEAL_TOUCH_COLUMNS),
+        )  # fmt: skip
 
     def content(self) -> int | None:
         """A digest of them, without the number of the workspace's rows, their first column. None if there is no deal, or it is open."""
@@ -102,9 +124,10 @@ class _Rows:
 NO_ROWS = _Rows()
 
 
-async def _derive(context: Context, keys: Sequence[int]) -> set[int]:
+async def _derive(context: Context, keys: Sequence[int], former: Mapping[int, int]) -> set[int]:
     """Derive these deals anew, and write those that are another than they were; answers when those of them were won that are won, before
-    or now.
+    or now. `former` has the keys of contacts that the batch renames, by their key of now: a deal of which nothing else is another is not
+    among the answer.
     """
     found = await _rows_of(context, keys)
     stored = {row["deal"]: row for row in await context.connection.fetch(STORED, context.ws, keys)}
@@ -117,12 +140,14 @@ async def _derive(context: Context, keys: Sequence[int]) -> set[int]:
         if was is not None and content is not None and was["content"] == content:
             continue
         changed.append(key)
-        if was is not None and was["state"] == State.WON:
-            closes_us.add(was["closed_us"])
         if rows.deal is not None:
             written.append(replace(rows, deal=(*rows.deal, content)))
-            if rows.deal[STATE_COLUMN] == State.WON:
-                closes_us.add(rows.deal[CLOSED_COLUMN])
+        if former and was is not None and content is not None and rows.before(former).content() == was["content"]:
+            continue
+        if was is not None and was["state"] == State.WON:
+            closes_us.add(was["closed_us"])
+        if rows.deal is not None and rows.deal[STATE_COLUMN] == State.WON:
+            closes_us.add(rows.deal[CLOSED_COLUMN])
     for statement in DROP_DEALS:
         await context.connection.execute(statement, context.ws, changed)
     for table, columns, some in (
@@ -239,7 +264,7 @@ def _shares(
 STAGE = Stage(
     "deals", run,
     takes=(
-        EntitiesChanged, ContactsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
+        EntitiesChanged, IdentityChanged, ContactsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
     ),
     tells=(DealsChanged,), package=__package__,
     owns=("deal", "deal_named", "deal_contact", "credit", "deal_touch"),
