@@ -185,7 +185,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
         return []
     identity = changes.of(IdentityChanged)
     renamed = identity.renamed()
-    named_again, persons = await _named_again(context, identity, renamed)
+    named_again, persons = await _named_again(context, identity)
     await _rename(context, identity, renamed)
     told = [ContactsNamedAgain(named_again)] if named_again else []
     if _concerns_all(changes) or found["time_zone"] != context.settings.time_zone:
@@ -250,19 +250,16 @@ async def _rename(context: Context, identity: IdentityChanged, renamed: Mapping[
     await context.connection.copy("renamed_contact", ("ws", "was", "contact", "persons"), rows)
 
 
-async def _named_again(
-    context: Context, identity: IdentityChanged, renamed: Mapping[int, int]
-) -> tuple[frozenset[int], list[int]]:
-    """The contacts whom lists may name by a key which is another contact's again, since a merge was taken back, by the keys that they had and have
-    in this batch; and the persons whose touches the contact of that key had.
+async def _named_again(context: Context, identity: IdentityChanged) -> tuple[frozenset[int], list[int]]:
+    """The contacts whom lists may name by a key which is another contact's again, since a merge was taken back; and the persons whose touches
+    that one had. Some of these pass to it in this batch, so the contact is not renamed in it.
     """
     if not identity.contacts:
         return frozenset(), []
     keys = [contact.key for contact in identity.contacts]
     rows = await context.connection.fetch(UNNAME, context.ws, keys)
-    contacts = {row["contact"] for row in rows}
     return (
-        frozenset(contacts | {renamed.get(key, key) for key in contacts}),
+        frozenset(row["contact"] for row in rows),
         sorted({person for row in rows for person in row["persons"]}),
     )
 

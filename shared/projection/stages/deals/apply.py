@@ -1,6 +1,5 @@
 """Stage *deals*: what became of each deal, whose it is, and what each touch of its journey earned."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -70,7 +69,7 @@ _Row = tuple[Any, ...]
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
     """Derive every deal anew that the changes concern: its state, its contacts, its journey and what each touch earned."""
     deals = list(await deals_concerned(context, changes))
-    former = _former_keys(changes.of(IdentityChanged).renamed())
+    former = {now: was for was, now in changes.of(IdentityChanged).renamed().items()}
     closes_us: set[int] = set()
     for begin in range(0, len(deals), DEALS_AT_A_TIME):
         closes_us |= await _derive(context, deals[begin : begin + DEALS_AT_A_TIME], former)
@@ -82,12 +81,6 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if added:
         await context.connection.copy("deal_touch", DEAL_TOUCH_COLUMNS, added)
     return [DealsChanged(frozenset(deals), frozenset(closes_us))] if deals else []
-
-
-def _former_keys(renamed: Mapping[int, int]) -> dict[int, int]:
-    """Which key each contact had that was renamed; a contact that several became is absent."""
-    became = Counter(renamed.values())
-    return {now: was for was, now in renamed.items() if became[now] == 1}
 
 
 @dataclass
@@ -126,8 +119,8 @@ NO_ROWS = _Rows()
 
 async def _derive(context: Context, keys: Sequence[int], former: Mapping[int, int]) -> set[int]:
     """Derive these deals anew, and write those that are another than they were; answers when those of them were won that are won, before
-    or now. `former` has the keys of contacts that the batch renames, by their key of now: a deal of which nothing else is another is not
-    among the answer.
+    or now. `former` has a key of each contact that the batch renames, by its key of now: deals of which nothing else is another are left out
+    of the answer.
     """
     found = await _rows_of(context, keys)
     stored = {row["deal"]: row for row in await context.connection.fetch(STORED, context.ws, keys)}
