@@ -12,9 +12,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from shared.projection.campaign_cells import Rows
+from shared.projection.key_lists import distinct_keys, united
 from shared.projection.sql import Statement, sql
 from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, split, within
 from shared.recognition.referrers import site
@@ -85,16 +84,6 @@ FEW = sql(f"SELECT count(*) AS deals FROM (SELECT FROM {SPANS} {DEALS} LIMIT $4)
 def keys_of(column: str) -> str:
     """SQL for the different keys of a column, one after another."""
     return f"string_agg(DISTINCT int8send({column}), ''::bytea)"
-
-
-def distinct(lists: Sequence[bytes]) -> bytes:
-    """Lists of 64-bit keys as one, each key once."""
-    return np.unique(np.frombuffer(b"".join(lists), np.int64)).tobytes()
-
-
-def number_of(keys: bytes) -> int:
-    """How many 64-bit keys a list has."""
-    return len(keys) // 8
 
 
 _PAGE = f"cr.type = {TouchType.PAGE_VISITED:d}"
@@ -262,7 +251,7 @@ async def sums_of_spans(
             found[by][row["n"] - 1, group, row["currency"]].add(row)
     return {
         by: [
-            Sum(*place, number_of(distinct(one.deals)), distinct(one.contacts), one.paid, one.minor)
+            Sum(*place, distinct_keys(one.deals), united(one.contacts), one.paid, one.minor)
             for place, one in of.items()
         ] for by, of in found.items()
     }  # fmt: skip

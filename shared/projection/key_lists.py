@@ -14,6 +14,12 @@ def _packed(keys: "npt.NDArray[np.uint64]") -> bytes:
     return keys.astype(">u8").tobytes()
 
 
+def distinct_keys(lists: Collection[bytes]) -> int:
+    """How many different keys lists hold."""
+    keys = np.sort(np.frombuffer(b"".join(lists), np.int64))
+    return min(1, len(keys)) + int(np.count_nonzero(keys[1:] != keys[:-1]))
+
+
 def united(lists: Collection[bytes]) -> bytes:
     """Lists as one: each key once, in the order of their bytes."""
     return _packed(np.unique(_keys(lists)))

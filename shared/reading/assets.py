@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.events.instants import END_US, from_micros
+from shared.projection.key_lists import distinct_keys
 from shared.projection.sql import sql
 from shared.reading.asset_histories import AssetHistory, Happened
-from shared.reading.cells import distinct_keys
 from shared.reading.snapshot import Snapshot
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType

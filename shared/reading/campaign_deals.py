@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.projection.generations import WrongShape, lacks_model
+from shared.projection.key_lists import distinct_keys
 from shared.projection.new_contacts import COUNTING_WINDOW
 from shared.projection.sql import sql
 from shared.reading.campaign_keys import (
@@ -15,7 +16,6 @@ from shared.reading.campaign_keys import (
     OPEN_DEAL,
     earned,
 )
-from shared.reading.credit_sums import contacts_in
 from shared.reading.new_contacts import new_contacts
 from shared.reading.shares import shares
 from shared.reading.snapshot import Snapshot
@@ -153,10 +153,10 @@ def _add_won(one: DealNumbers, won: WonNumbers) -> None:
     """Add what is stored of the won deals of a campaign."""
     one.influenced_deals += won.deals
     one.closed_deals += won.deals
-    one.contacts_with_revenue = contacts_in(won.contacts)
+    one.contacts_with_revenue = distinct_keys(won.contacts)
     one.influenced_minor |= won.amount_minor
     for model, minor in won.earned_minor.items():
-        one.earned[model] = Earned(minor, contacts_in(won.earning[model]))
+        one.earned[model] = Earned(minor, distinct_keys(won.earning[model]))
 
 
 async def _add_of_touches(

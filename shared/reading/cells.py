@@ -33,7 +33,7 @@ from shared.projection.campaign_cells import (
     statuses_of,
 )
 from shared.projection.days import EVERY_DAY, Days, days_of
-from shared.projection.key_lists import without
+from shared.projection.key_lists import distinct_keys, without
 from shared.projection.renamed import Renamed
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.cells.gather import KEPT, WINDOWS_OF_CELLS
@@ -359,12 +359,6 @@ def _spans(days: Days, some: Iterable[int], before: int) -> Spans:
 
 def _keys(lists: Sequence[bytes]) -> "npt.NDArray[np.int64]":
     return np.frombuffer(b"".join(lists), np.int64)
-
-
-def distinct_keys(lists: Sequence[bytes]) -> int:
-    """How many different keys lists hold."""
-    keys = np.sort(_keys(lists))
-    return min(1, len(keys)) + int(np.count_nonzero(keys[1:] != keys[:-1]))
 
 
 def first_met(lists: Mapping[int, Sequence[bytes]], buckets: int) -> list[int]:

@@ -9,11 +9,12 @@ from typing import Any
 from shared.events.instants import BEGINNING_US, to_rfc3339
 from shared.projection.campaign_cells import kind_of
 from shared.projection.days import date_of
+from shared.projection.key_lists import distinct_keys
 from shared.projection.new_contacts import New
 from shared.reading.asset_histories import DayTouches, asset_histories, touches_by_day
 from shared.reading.asset_list import Seen, seen_assets
 from shared.reading.attribution import INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
-from shared.reading.cells import CampaignCells, campaign_cells, cells_days, distinct_keys
+from shared.reading.cells import CampaignCells, campaign_cells, cells_days
 from shared.reading.new_contacts import new_contacts
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange

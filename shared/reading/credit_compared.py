@@ -6,10 +6,11 @@ from itertools import pairwise
 
 from shared.projection.credit_sums import MODEL_NAMES, TOGETHER
 from shared.projection.days import days_of
+from shared.projection.key_lists import distinct_keys
 from shared.projection.sql import sql
 from shared.projection.stages.credit_days.gather import KEPT
 from shared.reading.campaign_deals import DealNumbers, deal_numbers_of_parts
-from shared.reading.credit_sums import Earned, Parts, contacts_in, earned_by_group, parts_of, won_deals
+from shared.reading.credit_sums import Earned, Parts, earned_by_group, parts_of, won_deals
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 
@@ -101,4 +102,4 @@ def _numbers_in_words(one: DealNumbers) -> str:
 def _in_words(one: Earned) -> str:
     minor = ", ".join(f"{model} {earned}" for model, earned in one.minor.items())
     paid = "with an amount" if one.paid else "without an amount"
-    return f"{one.deals:,} deals, {contacts_in(one.contacts):,} contacts, {paid}, minor units {minor}"
+    return f"{one.deals:,} deals, {distinct_keys(one.contacts):,} contacts, {paid}, minor units {minor}"

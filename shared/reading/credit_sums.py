@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import first_whole, renamed_of, spans_of_days
-from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, distinct, number_of, sums_of_spans, won_in_spans
+from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, sums_of_spans, won_in_spans
 from shared.projection.days import NO_DAY, Days, days_of
 from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.group_lists import DECIDED_BY
@@ -152,8 +152,3 @@ def _add(
         if more is None:
             raise WrongShape(lacks_model(snapshot.generation, model))
         one.minor[model] += int(more)
-
-
-def contacts_in(lists: Sequence[bytes]) -> int:
-    """How many different contacts lists of keys hold."""
-    return number_of(distinct(lists)) if lists else 0

@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import Any
 
 from shared.events.money import to_amount
+from shared.projection.key_lists import distinct_keys
 from shared.projection.sql import sql
 from shared.reading.created_credit import Created, created_contacts, created_deals
-from shared.reading.credit_sums import contacts_in, earned_by_group, parts_of, won_deals
+from shared.reading.credit_sums import earned_by_group, parts_of, won_deals
 from shared.reading.defined_models import add_defined, models_named
 from shared.reading.groups import groups_of_campaigns, groups_of_touches, owners_of_campaigns
 from shared.reading.overview import money_by_currency
@@ -322,7 +323,7 @@ def _row(asked: Question, group: Group, row: ReportRow, names: Mapping[str, str 
     return {
         **out,
         "deals": row.deals + len(row.subjects),
-        "contacts": contacts_in(row.contact_lists) + len(row.contacts),
+        "contacts": distinct_keys(row.contact_lists) + len(row.contacts),
         said: earned,
     }
 
