@@ -1,6 +1,6 @@
-"""How are the days of campaigns made of cells, and added to? In steps of the background, while no cell is dirty."""
+"""How are the days of campaigns made of cells, and added to, and months made of them? In steps of the background, while no cell is dirty."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +15,7 @@ from shared.projection.campaign_cells import (
     spans_of_days,
     status_number,
 )
-from shared.projection.days import EVERY_DAY, NO_DAY, days_of
+from shared.projection.days import EVERY_DAY, NO_DAY, days_of, month_of, next_month
 from shared.projection.key_lists import united
 from shared.projection.new_contacts import DAYS as DAYS_OF_NEW
 from shared.projection.new_contacts import New, new_in_spans
@@ -26,11 +26,23 @@ from shared.projection.stages.cells.gather import WINDOWS_OF_CELLS
 
 DAYS_MAX = 92  # of a campaign that a step makes for the first time
 STALE_MAX = 200  # days of campaigns that a step makes again
+MONTHS_MAX = 200  # months of campaigns that a step makes
 
 CAMPAIGN_DAY_COLUMNS = (
     "ws", "campaign", "day", "statuses", "kinds", "touches", "sessions", "new_sessions", "contacts", "new_by_first_touch",
     "new_by_last_touch",
 )  # fmt: skip
+CAMPAIGN_MONTH_COLUMNS = (
+    "ws",
+    "campaign",
+    "month",
+    "statuses",
+    "kinds",
+    "touches",
+    "sessions",
+    "new_sessions",
+    "contacts",
+)
 SESSIONS_COLUMNS = ("ws", "campaign", "day", "sessions", "new_sessions")
 STALE_DAYS = sql("""
 SELECT s.campaign, s.day, s.of_touches FROM {g}.stale_campaign_day s
@@ -77,9 +89,27 @@ DELETE FROM {g}.stale_campaign_day d USING unnest($2::bigint[], $3::int[]) u(cam
 WHERE d.ws = $1 AND d.campaign = u.campaign AND d.day = u.day
 """)
 BEGIN_DAYS = [
-    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND campaign = $2 AND day >= $3 AND day < $4")
-    for table in ("campaign_day", "campaign_day_sessions", "stale_campaign_day")
+    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND campaign = $2 AND {begins} >= $3 AND {begins} < $4")
+    for table, begins in (
+        ("campaign_day", "day"), ("campaign_day_sessions", "day"), ("stale_campaign_day", "day"), ("campaign_month", "month"),
+    )
+]  # fmt: skip
+MARK_MONTHS = sql("""
+INSERT INTO {g}.stale_campaign_month SELECT $1, * FROM unnest($2::bigint[], $3::int[]) ON CONFLICT DO NOTHING
+""")
+STALE_MONTHS = sql("SELECT campaign, month FROM {g}.stale_campaign_month WHERE ws = $1 LIMIT $2")
+DROP_MONTHS = [
+    sql(f"""
+DELETE FROM {{g}}.{table} m USING unnest($2::bigint[], $3::int[]) u(campaign, month)
+WHERE m.ws = $1 AND m.campaign = u.campaign AND m.month = u.month
+""")
+    for table in ("campaign_month", "stale_campaign_month")
 ]
+DAYS_OF_MONTHS = sql("""
+SELECT u.campaign, u.month, d.statuses, d.kinds, d.touches, d.sessions, d.new_sessions, d.contacts
+FROM unnest($2::bigint[], $3::int[], $4::int[]) u(campaign, month, before)
+JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = u.campaign AND d.day >= u.month AND d.day < u.before
+""")
 SET_NEW = sql("""
 INSERT INTO {g}.campaign_day
 SELECT $1, u.campaign, u.day, '{}', '{}', '{}', 0, 0, '', u.by_first, u.by_last
@@ -205,21 +235,59 @@ def _row(ws: int, campaign: int, day: int, found: Found, bucket: int, new: New, 
     contacts, sessions, new_sessions = map(united, lists)
     if not counts and not sessions and not contacts and not any(new):
         return None
-    places = sorted(counts)
-    columns = [status for status, _ in places], [kind for _, kind in places], [counts[place] for place in places]
-    of_day = ws, campaign, day, *columns, len(sessions) // 8, len(new_sessions) // 8, contacts, *new
+    of_day = ws, campaign, day, *_columns_of(counts), len(sessions) // 8, len(new_sessions) // 8, contacts, *new
     return of_day, (ws, campaign, day, sessions, new_sessions)
+
+
+async def make_months_of_days(context: Context) -> bool:
+    """Make some stale months of campaigns of their days. False if there is none."""
+    stale = [tuple(row) for row in await context.connection.fetch(STALE_MONTHS, context.ws, MONTHS_MAX)]
+    if not stale:
+        return False
+    columns = [campaign for campaign, _ in stale], [month for _, month in stale]
+    for statement in DROP_MONTHS:
+        await context.connection.execute(statement, context.ws, *columns)
+    counts: dict[tuple[int, int], Counter[tuple[int, int]]] = defaultdict(Counter)
+    begun: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
+    contacts: dict[tuple[int, int], list[bytes]] = defaultdict(list)
+    for row in await context.connection.fetch(DAYS_OF_MONTHS, context.ws, *columns, list(map(next_month, columns[1]))):
+        place = row["campaign"], row["month"]
+        for status, kind, n in zip(row["statuses"], row["kinds"], row["touches"], strict=True):
+            counts[place][status, kind] += n
+        begun[place] += Counter(sessions=row["sessions"], new=row["new_sessions"])
+        contacts[place].append(row["contacts"])
+    rows = [
+        (context.ws, *place, *_columns_of(counts[place]), begun[place]["sessions"], begun[place]["new"], united(lists))
+        for place, lists in contacts.items()
+    ]
+    await context.connection.copy("campaign_month", CAMPAIGN_MONTH_COLUMNS, rows)
+    return True
+
+
+def _columns_of(counts: Mapping[tuple[int, int], int]) -> tuple[list[int], list[int], list[int]]:
+    """Numbers of touches by status and kind, as columns: statuses, kinds and numbers."""
+    places = sorted(counts)
+    return [status for status, _ in places], [kind for _, kind in places], [counts[place] for place in places]
+
+
+async def _mark_months(context: Context, some: Iterable[tuple[int, int]]) -> None:
+    """Mark the months of campaigns' days, which are written or dropped."""
+    months = sorted({(campaign, month_of(day)) for campaign, day in some})
+    if months:
+        await context.connection.execute(MARK_MONTHS, context.ws, *map(list, zip(*months, strict=True)))
 
 
 async def _write(context: Context, rows: Iterable[_Row | None]) -> None:
     """Write days of campaigns that have no row."""
     some = [row for row in rows if row is not None]
+    await _mark_months(context, ((campaign, day) for (_, campaign, day, *_), _ in some))
     await context.connection.copy("campaign_day", CAMPAIGN_DAY_COLUMNS, [of_day for of_day, _ in some])
     begun = [sessions for _, sessions in some if sessions[3]]
     await context.connection.copy("campaign_day_sessions", SESSIONS_COLUMNS, begun)
 
 
 async def _drop(context: Context, campaigns: Sequence[int], some: Sequence[int]) -> None:
+    await _mark_months(context, zip(campaigns, some, strict=True))
     for statement in DROP_DAYS:
         await context.connection.execute(statement, context.ws, campaigns, some)
 

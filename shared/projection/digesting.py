@@ -1,7 +1,7 @@
 """How are cells kept in order, between the live batches? One small step after another, each a transaction of its own.
 
 A step digests dirty cells again from the touches, puts what batches have added into day cells and days of campaigns, makes month cells and days of
-campaigns of day cells, writes the present keys of merged contacts into lists, adds up the credit of days, or digests the next days of a
+campaigns of day cells, months of campaigns of their days, writes the present keys of merged contacts into lists, adds up the credit of days, or digests the next days of a
 workspace that has no cells yet. No step changes what a read answers: until it is done, a read takes the touches, the cells, or what was added.
 
 A step holds the partition's row of `progress`, so no batch is projected meanwhile, in whatever process.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.log.port import partition_of
-from shared.projection.campaign_days import add_to_days, make_next_days, make_stale_days
+from shared.projection.campaign_days import add_to_days, make_months_of_days, make_next_days, make_stale_days
 from shared.projection.credit_days import WORK as SUMS_TO_MAKE
 from shared.projection.credit_days import make_sums
 from shared.projection.days import EVERY_DAY
@@ -39,6 +39,7 @@ WHERE EXISTS (SELECT FROM {{g}}.dirty_cell c WHERE c.ws = r.ws) OR EXISTS (SELEC
     OR EXISTS (SELECT FROM {{g}}.stale_month c WHERE c.ws = r.ws)
     OR EXISTS (SELECT FROM {{g}}.cells_kept c WHERE c.ws = r.ws AND c.through_day < {EVERY_DAY})
     OR EXISTS (SELECT FROM {{g}}.stale_campaign_day c WHERE c.ws = r.ws)
+    OR EXISTS (SELECT FROM {{g}}.stale_campaign_month c WHERE c.ws = r.ws)
     OR EXISTS (SELECT FROM {{g}}.campaign c WHERE c.ws = r.ws AND NOT EXISTS (
         SELECT FROM {{g}}.campaign_kept k WHERE k.ws = r.ws AND k.campaign = c.campaign AND k.through_day = {EVERY_DAY}))
     OR EXISTS (SELECT FROM {{g}}.renamed_contact c WHERE c.ws = r.ws)
@@ -69,7 +70,7 @@ class Digester:
         return [row["ws"] for row in rows if partition_of(row["workspace_id"], self.partitions) == self.partition]
 
     async def step(self, connection: Connection, ws: int, *, unions: bool = True) -> bool:
-        """Do the next piece of work for a workspace; False if there is none. `unions`: also make months of key sets, days of campaigns and sums of credit."""
+        """Do the next piece of work for a workspace; False if there is none. `unions`: also make months of key sets, days and months of campaigns, and sums of credit."""
         async with connection.raw.transaction():
             await connection.fetchval(HOLD, self.partition)
             kept = await connection.fetchrow(KEPT, ws)
@@ -93,6 +94,7 @@ class Digester:
             return unions and (
                 await make_stale_days(context)
                 or await make_next_days(context)
+                or await make_months_of_days(context)
                 or await make_sums(context)
                 or await write_renamed(context)
             )

@@ -51,11 +51,13 @@ UPDATE {{g}}.{table} c SET {value} FROM told u WHERE c.ws = $1 AND c.ctid = u.pl
 OF_DAY_CELLS = _of_subjects("day_cell", "key_set", "day", "c.contacts")
 OF_MONTH_CELLS = _of_subjects("month_cell", "key_set", "month", "c.contacts")
 OF_CAMPAIGN_DAYS = _of_subjects("campaign_day", "campaign", "day", "ARRAY[c.contacts]")
+OF_CAMPAIGN_MONTHS = _of_subjects("campaign_month", "campaign", "month", "ARRAY[c.contacts]")
 OF_CREDIT_DAYS = _of_days("credit_day", "ARRAY[c.contacts]")
 OF_WON_CAMPAIGN_DAYS = _of_days("won_campaign_day", "c.contacts || c.earning")
 WRITE_DAY_CELLS = _write("day_cell", "contacts = u.lists")
 WRITE_MONTH_CELLS = _write("month_cell", "contacts = u.lists")
 WRITE_CAMPAIGN_DAYS = _write("campaign_day", "contacts = u.lists[1]")
+WRITE_CAMPAIGN_MONTHS = _write("campaign_month", "contacts = u.lists[1]")
 WRITE_CREDIT_DAYS = _write("credit_day", "contacts = u.lists[1]")
 WRITE_WON_CAMPAIGN_DAYS = _write("won_campaign_day", "contacts = u.lists[1], earning = u.lists[2:]")
 
@@ -76,7 +78,9 @@ async def write_renamed(context: Context) -> bool:
         await _write_anew(context, renamed, WRITE_MONTH_CELLS, OF_MONTH_CELLS, *_columns(months))
         of_campaigns = await context.connection.fetch(CAMPAIGN_DAYS, context.ws, *_columns(cells))
         if of_campaigns:
+            of_months = {(campaign, month_of(day)) for campaign, day in of_campaigns}
             await _write_anew(context, renamed, WRITE_CAMPAIGN_DAYS, OF_CAMPAIGN_DAYS, *_columns(of_campaigns))
+            await _write_anew(context, renamed, WRITE_CAMPAIGN_MONTHS, OF_CAMPAIGN_MONTHS, *_columns(of_months))
     if won_on := await _days_of_sums(context, [row["contact"] for row in some]):
         await _write_anew(context, renamed, WRITE_CREDIT_DAYS, OF_CREDIT_DAYS, won_on)
         await _write_anew(context, renamed, WRITE_WON_CAMPAIGN_DAYS, OF_WON_CAMPAIGN_DAYS, won_on)

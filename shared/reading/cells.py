@@ -8,7 +8,7 @@ What it answers is exactly what the statements of `shared.reading.attribution` a
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ from shared.projection.campaign_cells import (
     spans_of_days,
     statuses_of,
 )
-from shared.projection.days import EVERY_DAY, Days, days_of
+from shared.projection.days import EVERY_DAY, NO_DAY, Days, days_of, month_of, next_month
 from shared.projection.key_lists import distinct_keys, without
 from shared.projection.renamed import Renamed
 from shared.projection.sql import Statement, sql
@@ -69,16 +69,28 @@ JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[t.asset_or_page
 WHERE r.ws = $1
 """)  # the campaigns that lists of contacts may be of which name one by a former key
 
-WHOLE_DAYS = """unnest($2::bigint[], $3::int[]) c(campaign, before)
-JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day < c.before
-LEFT JOIN unnest($4::bigint[], $5::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
-WHERE n.day IS NULL AND d.day <> ALL($6::int[])"""
-"""SQL for the days of campaigns that are read, as `DaysRead.arguments` has them. $2 and $3: the campaigns, and before which days each is read.
-$4 and $5: of each day that is not read, the campaign and the day; $6: the days that are read of no campaign."""
+WHOLE_DAYS = """unnest($2::bigint[], $3::int[], $4::int[]) c(campaign, first, before)
+JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = c.campaign AND d.day >= c.first AND d.day < c.before
+LEFT JOIN unnest($5::bigint[], $6::int[]) n(campaign, day) ON n.campaign = d.campaign AND n.day = d.day
+WHERE n.day IS NULL AND d.day <> ALL($7::int[])"""
+"""SQL for the days of campaigns that are read, as `DaysRead.arguments` has them. $2 to $4: campaigns, from which days on and before which days
+each is read. $5 and $6: of each day that is not read, the campaign and the day; $7: the days that are read of no campaign."""
 
-# What days of campaigns say. $7: the first days of the buckets; of bucket 0 the contacts alone.
+MONTHS_KEPT = sql("""
+SELECT m.campaign, m.month FROM {g}.campaign_month m WHERE m.ws = $1 AND m.campaign = ANY($2::bigint[])
+    AND NOT EXISTS (SELECT FROM {g}.stale_campaign_month s WHERE s.ws = $1 AND s.campaign = m.campaign AND s.month = m.month)
+""")
+
+# What days, and months ($9, $10), of campaigns say. $8: the first days of the buckets; of bucket 0 the contacts alone.
 OF_CAMPAIGN_DAYS = sql(f"""
-WITH met AS MATERIALIZED (SELECT d.*, width_bucket(d.day, $7::int[]) AS bucket FROM {WHOLE_DAYS})
+WITH met AS MATERIALIZED (
+    SELECT d.campaign, d.statuses, d.kinds, d.touches, d.sessions, d.new_sessions, d.contacts, width_bucket(d.day, $8::int[]) AS bucket
+    FROM {WHOLE_DAYS}
+    UNION ALL
+    SELECT m.campaign, m.statuses, m.kinds, m.touches, m.sessions, m.new_sessions, m.contacts, width_bucket(m.month, $8::int[])
+    FROM unnest($9::bigint[], $10::int[]) u(campaign, month)
+    JOIN {{g}}.campaign_month m ON m.ws = $1 AND m.campaign = u.campaign AND m.month = u.month
+)
 SELECT campaign, bucket, u.status, u.kind, sum(u.touches)::bigint AS touches, NULL::int AS sessions, NULL::int AS new_sessions,
     NULL::bytea AS contacts
 FROM met CROSS JOIN LATERAL unnest(statuses, kinds, touches) u(status, kind, touches) WHERE bucket > 0 GROUP BY 1, 2, 3, 4
@@ -141,12 +153,31 @@ class DaysRead(NamedTuple):
     last: int
     renamed: Renamed
 
-    def arguments(self) -> list[Any]:
-        """The arguments of `WHOLE_DAYS`."""
+    def arguments(self, months: Mapping[int, Sequence[int]] | None = None) -> list[Any]:
+        """The arguments of `WHOLE_DAYS`, without the days of some months of campaigns, which are in order."""
+        parts = [
+            (campaign, *part)
+            for campaign, before in self.through.items()
+            for part in _parts_without(months.get(campaign, ()) if months else (), min(self.last, before))
+        ]
         return [
-            list(self.through), [min(self.last, before) for before in self.through.values()], [c for c, _ in self.pending],
-            [day for _, day in self.pending], sorted(self.cut),
+            *([part[n] for part in parts] for n in range(3)), [c for c, _ in self.pending], [day for _, day in self.pending],
+            sorted(self.cut),
         ]  # fmt: skip
+
+    def whole_months(self, kept: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+        """The months, of some that are kept of campaigns, of which all days are read, between the same two instants: by campaign, in order."""
+        buckets = self.buckets()
+        without = {(campaign, month_of(day)) for campaign, day in self.pending}
+        divided = {month_of(day) for day in self.cut}
+        out: dict[int, list[int]] = defaultdict(list)
+        for campaign, month in sorted(kept):
+            end = next_month(month)
+            if end > min(self.last, self.through[campaign]) or month in divided or (campaign, month) in without:
+                continue
+            if bisect_right(buckets, month) == bisect_right(buckets, end - 1):
+                out[campaign].append(month)
+        return out
 
     def buckets(self) -> list[int]:
         """On which days the times between two instants begin."""
@@ -314,8 +345,11 @@ async def _add_of_days(
     found: Mapping[int, Found], sessions: Mapping[tuple[int, int], _Sessions], snapshot: Snapshot, read: DaysRead
 ) -> None:
     """Add what is said of campaigns that have days of their own. A session counts on the day on which it began."""
+    months = read.whole_months([tuple(row) for row in await snapshot.fetch(MONTHS_KEPT, list(read.through))])
+    pairs = [(campaign, month) for campaign, some in months.items() for month in some]
+    of_months = [campaign for campaign, _ in pairs], [month for _, month in pairs]
     for campaign, bucket, status, kind, number, begun, new, contacts in await snapshot.fetch(
-        OF_CAMPAIGN_DAYS, *read.arguments(), read.buckets()
+        OF_CAMPAIGN_DAYS, *read.arguments(months), read.buckets(), *of_months
     ):
         if kind is not None:
             found[campaign].touches[bucket][statuses_of(status), kind] += number
@@ -349,6 +383,17 @@ def _add_part(of: Found, part: Found, edges_us: Sequence[int], finer_us: Sequenc
         if any(begin <= from_us < end for begin, end in spans):
             of.sessions[bucket] += part.sessions.get(n, ())
             of.new_sessions[bucket] += part.new_sessions.get(n, ())
+
+
+def _parts_without(months: Sequence[int], before: int) -> Iterator[tuple[int, int]]:
+    """The days before one, without those of some months, which are in order: from one day, inclusive, to another, exclusive."""
+    first = NO_DAY
+    for month in months:
+        if first < month:
+            yield first, month
+        first = next_month(month)
+    if first < before:
+        yield first, before
 
 
 def _spans(days: Days, some: Iterable[int], before: int) -> Spans:

@@ -8,7 +8,7 @@ from shared.reading.cells import PENDING_NEW, WHOLE_DAYS, cells_days, days_read
 from shared.reading.snapshot import Snapshot
 
 OF_DAYS = sql(f"""
-SELECT d.campaign, width_bucket(d.day, $7::int[]) AS bucket, sum(d.new_by_first_touch)::int AS by_first_touch,
+SELECT d.campaign, width_bucket(d.day, $8::int[]) AS bucket, sum(d.new_by_first_touch)::int AS by_first_touch,
     sum(d.new_by_last_touch)::int AS by_last_touch
 FROM {WHOLE_DAYS} GROUP BY 1, 2
 """)

@@ -184,3 +184,91 @@ def test_nothing_is_added_to_rows_that_others_have_superseded(workspace: Workspa
             assert not await digester.step(connection, ws)
 
     runner.run(check())
+
+
+def identified_after(n: int, at: str) -> list[dict[str, Any]]:
+    """A visitor's visit of the page, and who the visitor is."""
+    known = {"type": "contact_identified", "visitor_id": f"v{n}", "contact": {"id": f"{n}"}, "occurred_at": at}
+    return [visit(at, "/p", visitor_id=f"v{n}", id=f"visit-{n}"), known]
+
+
+async def numbers(workspace: Workspace, from_: str, to: str) -> tuple[int, int, int]:
+    """Page views, sessions and influenced contacts between two midnights."""
+    answer = await workspace.get(f"/v1/campaigns/c/overview?from={from_}T00:00:00Z&to={to}T00:00:00Z")
+    metrics = answer.json()["metrics"]
+    return metrics["page_views"], metrics["sessions"], metrics["influenced_contacts"]
+
+
+async def in_all(workspace: Workspace, *events: dict[str, Any]) -> tuple[int, int, int]:
+    """The numbers of some years after some events, which are the same before and after the background has made what is stale."""
+    await workspace.send(*events)
+    await workspace.project()
+    at_once = await numbers(workspace, "2020-01-01", "2030-01-01")
+    await keep(workspace)
+    later = await numbers(workspace, "2021-01-01", "2030-01-01")  # another address: the first answer is kept
+    assert at_once == later
+    return at_once
+
+
+async def forget_days(workspace: Workspace) -> None:
+    """Delete all days of campaigns, so that only their months are left."""
+    async with workspace.running.pool.acquire() as raw:
+        connection = Connection(raw, workspace.running.generation.name)
+        ws = await workspace_number(connection, workspace.name)
+        await raw.execute(f"DELETE FROM {connection.generation}.campaign_day WHERE ws = $1", ws)
+
+
+IN_FEBRUARY = [*identified_after(1, "2024-02-03T10:00:00Z"), *identified_after(2, "2024-02-05T10:00:00Z")]
+
+
+def test_whole_months_are_read_from_their_union(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        assert await in_all(workspace, *CATALOG, *IN_FEBRUARY, *identified_after(3, "2024-03-01T10:00:00Z")) == (
+            3,
+            3,
+            3,
+        )
+        await forget_days(workspace)
+        assert await numbers(workspace, "2024-01-01", "2024-04-01") == (3, 3, 3)
+        assert await numbers(workspace, "2024-02-01", "2024-03-01") == (2, 2, 2)
+        assert await numbers(workspace, "2024-02-04", "2024-03-01") == (
+            0,
+            0,
+            0,
+        )  # a part of the month is read from its days
+
+    runner.run(check())
+
+
+def test_a_range_within_a_month_has_what_is_within_it(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        await in_all(workspace, *CATALOG, *IN_FEBRUARY, *identified_after(3, "2024-03-01T10:00:00Z"))
+        assert await numbers(workspace, "2024-02-04", "2024-04-01") == (2, 2, 2)
+        assert await numbers(workspace, "2024-01-01", "2024-02-04") == (1, 1, 1)
+        for edge in ("2024-02-05T09:00:00Z", "2024-02-05T11:00:00Z"):  # within a day
+            answer = await workspace.get(f"/v1/campaigns/c/overview?from=2024-01-01T00:00:00Z&to={edge}")
+            assert answer.json()["metrics"]["page_views"] == 1 + (edge > "2024-02-05T10")
+
+    runner.run(check())
+
+
+def test_months_follow_late_visits_retractions_and_merges(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        assert await in_all(workspace, *CATALOG, *IN_FEBRUARY) == (2, 2, 2)
+        late = visit("2024-02-03T10:05:00Z", "/p", visitor_id="v1", id="late")
+        assert await in_all(workspace, late) == (3, 2, 2)
+        merged = {
+            "type": "contact_merged",
+            "contact": {"id": "1"},
+            "into": {"id": "2"},
+            "occurred_at": "2024-03-01T10:00:00Z",
+            "id": "merged",
+        }
+        assert await in_all(workspace, merged) == (3, 2, 1)
+        back = {"type": "event_retracted", "event_id": "visit-2", "occurred_at": "2024-03-05T00:00:00Z"}
+        assert await in_all(workspace, back) == (2, 1, 1)
+        parted = {"type": "event_retracted", "event_id": "merged", "occurred_at": "2024-03-05T00:00:00Z"}
+        assert await in_all(workspace, parted) == (2, 1, 1)
+        assert await in_all(workspace, *identified_after(3, "2024-02-29T23:59:59Z")) == (3, 2, 2)
+
+    runner.run(check())

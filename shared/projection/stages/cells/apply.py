@@ -103,7 +103,7 @@ FORGET = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1")
     for table in (
         "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "campaign_day",
-        "campaign_day_sessions", "stale_campaign_day", "campaign_kept",
+        "campaign_month", "stale_campaign_month", "campaign_day_sessions", "stale_campaign_day", "campaign_kept",
     )
 ]  # fmt: skip
 
@@ -568,7 +568,8 @@ STAGE = Stage(
     tells=(ContactsNamedAgain,), package=__package__,
     owns=(
         "key_set", "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "cells_kept",
-        "campaign_day", "campaign_day_sessions", "stale_campaign_day", "campaign_kept", "renamed_contact",
+        "campaign_day", "campaign_month", "stale_campaign_month", "campaign_day_sessions", "stale_campaign_day", "campaign_kept",
+        "renamed_contact",
     ),
     reads=("touch", "identity_interval", "event_index", "attribution_window", "contact", "conversion_touch"),
 )  # fmt: skip

@@ -131,6 +131,26 @@ campaign_day = sa.Table(
     comment="what a campaign's day is to it, in numbers that can be added up, and a list that cannot; no row where there is nothing",
 )  # fmt: skip
 
+campaign_month = sa.Table(
+    "campaign_month", projection, workspace_column(),
+    key_column("campaign", primary_key=True),
+    _date("month"),
+    sa.Column("statuses", postgresql.ARRAY(sa.SmallInteger), nullable=False),
+    sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False),
+    sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False),
+    sa.Column("sessions", sa.Integer, nullable=False),
+    sa.Column("new_sessions", sa.Integer, nullable=False),
+    sa.Column("contacts", sa.LargeBinary, nullable=False),
+    comment="the union of a campaign's days of a month, with the columns of `campaign_day`; out of date while `stale_campaign_month` has it",
+)  # fmt: skip
+
+stale_campaign_month = sa.Table(
+    "stale_campaign_month", projection, workspace_column(),
+    key_column("campaign", primary_key=True),
+    _date("month"),
+    comment="months of campaigns that are to be made of their days again: these are read until then",
+)  # fmt: skip
+
 campaign_day_sessions = sa.Table(
     "campaign_day_sessions", projection, workspace_column(),
     key_column("campaign", primary_key=True),
@@ -169,7 +189,7 @@ CELL_TABLES = tuple(
     table.name
     for table in (
         key_set, day_cell, month_cell, added_cell, dirty_cell, stale_month, carried_visit, cells_kept,
-        campaign_day, campaign_day_sessions, stale_campaign_day, campaign_kept, renamed_contact,
+        campaign_day, campaign_month, stale_campaign_month, campaign_day_sessions, stale_campaign_day, campaign_kept, renamed_contact,
     )
 )  # fmt: skip
 """They say again what `touch` and `identity_interval` say; which rows say it depends on how the events came."""
