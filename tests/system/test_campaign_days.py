@@ -245,14 +245,16 @@ def test_a_range_within_a_month_has_what_is_within_it(workspace: Workspace, runn
         await in_all(workspace, *CATALOG, *IN_FEBRUARY, *identified_after(3, "2024-03-01T10:00:00Z"))
         assert await numbers(workspace, "2024-02-04", "2024-04-01") == (2, 2, 2)
         assert await numbers(workspace, "2024-01-01", "2024-02-04") == (1, 1, 1)
-        for edge in ("2024-02-05T09:00:00Z", "2024-02-05T11:00:00Z"):  # within a day
-            answer = await workspace.get(f"/v1/campaigns/c/overview?from=2024-01-01T00:00:00Z&to={edge}")
-            assert answer.json()["metrics"]["page_views"] == 1 + (edge > "2024-02-05T10")
+        at_the_end = [visit(f"2024-02-29T{hour}:00:00Z", "/p", visitor_id=f"u{hour}") for hour in (10, 14)]
+        await in_all(workspace, *at_the_end)
+        for edge, views in (("2024-02-05T09", 1), ("2024-02-05T11", 2), ("2024-02-29T12", 3)):  # within days
+            answer = await workspace.get(f"/v1/campaigns/c/overview?from=2024-01-01T00:00:00Z&to={edge}:00:00Z")
+            assert answer.json()["metrics"]["page_views"] == views
 
     runner.run(check())
 
 
-def test_months_follow_late_visits_retractions_and_merges(workspace: Workspace, runner: asyncio.Runner) -> None:
+def test_months_follow_what_comes_late_or_is_taken_back(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         assert await in_all(workspace, *CATALOG, *IN_FEBRUARY) == (2, 2, 2)
         late = visit("2024-02-03T10:05:00Z", "/p", visitor_id="v1", id="late")
@@ -270,5 +272,7 @@ def test_months_follow_late_visits_retractions_and_merges(workspace: Workspace, 
         parted = {"type": "event_retracted", "event_id": "merged", "occurred_at": "2024-03-05T00:00:00Z"}
         assert await in_all(workspace, parted) == (2, 1, 1)
         assert await in_all(workspace, *identified_after(3, "2024-02-29T23:59:59Z")) == (3, 2, 2)
+        left = {"type": "event_retracted", "event_id": "joined", "occurred_at": "2024-03-05T00:00:00Z"}
+        assert await in_all(workspace, left) == (0, 0, 0)
 
     runner.run(check())
