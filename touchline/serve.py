@@ -68,7 +68,8 @@ async def serve(
     readying = asyncio.ensure_future(ready())
     try:
         done, _ = await asyncio.wait([serving, *tasks, readying], return_when=asyncio.FIRST_COMPLETED)
-        if readying in done:
+        stopped = server.should_exit  # by a signal: what `ready` fails with then is that the server has gone
+        if readying in done and not stopped:
             readying.result()
             await asyncio.wait([serving, *tasks], return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
@@ -77,7 +78,8 @@ async def serve(
         readying.cancel()
         for task in tasks:
             task.cancel()
-        results = await asyncio.gather(*tasks, readying, return_exceptions=True)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(readying, return_exceptions=True)
         await running.close()
     for result in results:
         if isinstance(result, Exception) and not isinstance(result, asyncio.CancelledError):

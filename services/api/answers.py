@@ -687,6 +687,9 @@ class DealShare(TypedDict):
     occurred_at: Instant
     contact: str | None
     asset_id: str | None
+    source: str | None
+    medium: str | None
+    channel: str
     campaigns: list[str]
     roles: list[Role]
     weight: Annotated[str, Field(description="a fraction", examples=["3/5"])]
@@ -696,13 +699,17 @@ class DealShare(TypedDict):
 
 
 class OtherTouch(TypedDict):
-    """A touch of a deal's contacts that earned nothing, and why."""
+    """A touch of a deal's contacts that earned nothing, and why; and the campaigns that it counts for all the same."""
 
     event_id: str
     type: str
     occurred_at: Instant
     contact: str
     asset_id: str | None
+    source: str | None
+    medium: str | None
+    channel: str
+    campaigns: list[str]
     reason: str | None
     url: str | None
     asset: TouchedAsset | None

@@ -18,7 +18,7 @@ from shared.reading.described_touches import touched_assets
 from shared.reading.pages import encode_cursor
 from shared.reading.shares import share_under
 from shared.reading.snapshot import Snapshot
-from shared.reading.touches import counting, window_statuses
+from shared.reading.touches import counting, traffic_source_fields, traffic_sources, window_statuses
 from shared.rules.credit import uncredited
 from shared.rules.deal import State
 from shared.rules.excluded_traffic import TrafficClass
@@ -114,11 +114,12 @@ async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, A
     parts = parts_within_lookback((await models_named(snapshot, [model]))[model], found_roles(touches), ages_us)
     await add_defined(snapshot, touches, [model])
     campaigns, assets = await window_statuses(snapshot, touches), await touched_assets(snapshot, touches)
+    by = await traffic_sources(snapshot, touches)
     return [
         {
             "event_id": touch["event_id"], "type": TouchType(touch["type"]).wire,
             "occurred_at": to_rfc3339(touch["occurred_at_us"]), "contact": touch["contact_name"],
-            "asset_id": touch["asset_id"],
+            "asset_id": touch["asset_id"], **traffic_source_fields(by[i]),
             "campaigns": counting(TrafficClass.COUNTED, campaigns[i]),
             "roles": touch["roles"], "weight": "0" if parts is None else str(parts.fraction(i)),
             "share": to_money(share_under(snapshot, touch["shares_minor"], model), deal["currency"]) if touch["shares_minor"] else None,
@@ -133,11 +134,13 @@ async def _others(read: ReadRequest, deal: Any) -> dict[str, Any]:
         return {"others": [], "next_cursor": None}
     rows = await touches_outside_journey(read.snapshot, deal["deal"], order_of(read.cursor), read.limit + 1)
     more, rows = len(rows) > read.limit, rows[: read.limit]
-    assets = await touched_assets(read.snapshot, rows)
+    assets, by = await touched_assets(read.snapshot, rows), await traffic_sources(read.snapshot, rows)
+    campaigns = await window_statuses(read.snapshot, rows)
     others = [
         {
             "event_id": r["event_id"], "type": TouchType(r["type"]).wire, "occurred_at": to_rfc3339(r["occurred_at_us"]),
-            "contact": r["contact_name"], "asset_id": r["asset_id"],
+            "contact": r["contact_name"], "asset_id": r["asset_id"], **traffic_source_fields(by[n]),
+            "campaigns": counting(TrafficClass(r["traffic_class"]), campaigns[n]),
             "reason": uncredited(
                 TouchType(r["type"]), TrafficClass(r["traffic_class"]), r["eligible"], r["occurred_at_us"], deal["closed_us"],
                 read.snapshot.settings.lookback_days,

@@ -14,14 +14,16 @@ from shared.rules.keys import deal_key
 from shared.rules.order import Order
 
 DEAL = sql("SELECT * FROM {g}.deal WHERE ws = $1 AND deal = $2")
-JOURNEY = sql("""
-SELECT cr.*, c.name AS contact_name, t.url FROM {g}.credit cr
-LEFT JOIN {g}.contact c ON c.ws = $1 AND c.contact = cr.contact
-LEFT JOIN {g}.touch t ON t.ws = $1 AND t.person = cr.person AND t.occurred_at_us = cr.occurred_at_us AND t.event_id = cr.event_id
+_CAME_BY = "t.url, t.utm_told, t.referrer, t.session, t.session_at_us, t.session_is_new"  # what channels are read from
+JOURNEY = sql(f"""
+SELECT cr.*, c.name AS contact_name, {_CAME_BY} FROM {{g}}.credit cr
+LEFT JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = cr.contact
+LEFT JOIN {{g}}.touch t ON t.ws = $1 AND t.person = cr.person AND t.occurred_at_us = cr.occurred_at_us AND t.event_id = cr.event_id
 WHERE cr.ws = $1 AND cr.deal = $2 ORDER BY cr.step
 """)
 OTHERS = sql(f"""
-SELECT t.event_id, t.type, t.occurred_at_us, t.traffic_class, t.asset_id, t.asset_or_page_key, t.url, c.name AS contact_name,
+SELECT t.event_id, t.type, t.occurred_at_us, t.traffic_class, t.person, t.asset_id, t.asset_or_page_key, t.via, t.utm, {_CAME_BY},
+    c.name AS contact_name,
     EXISTS (SELECT FROM {{g}}.deal_contact d WHERE d.ws = $1 AND d.deal = $2 AND d.contact = c.contact) AS eligible
 FROM (SELECT DISTINCT i.contact FROM {{g}}.deal_named n
     JOIN {{g}}.identifier i ON i.ws = $1 AND i.identifier = n.identifier WHERE n.ws = $1 AND n.deal = $2) ever

@@ -202,6 +202,26 @@ def test_a_utm_value_of_another_campaign_is_taken_only_after_a_yes(desk: Desk) -
     assert [c["value"] for c in desk.get("campaigns/winter")["utm_campaign"]] == ["spring"]
 
 
+def test_a_campaign_is_edited_and_only_what_is_different_is_sent(desk: Desk) -> None:
+    page = desk.open("campaign?id=spring")
+    page.click("#edit")
+    page.click("#change-preview")
+    expect(page.locator(".outcome")).to_have_text("Nothing is different yet.")
+    page.fill("#f-name", "")
+    page.click("#change-preview")
+    expect(page.locator("#f-name-wrong")).to_have_text("This is needed.")  # a name can be replaced, not removed
+    page.fill("#f-name", "Spring Sale")
+    page.fill("#f-utm_campaign", "sale")
+    page.fill("#f-budget", "50.00")
+    previewed(page).to_contain_text("Name: Spring → Spring Sale")
+    done(page)
+    told = desk.get("campaigns/spring")
+    assert (told["name"], told["starts_on"], told["budget"]) == ("Spring Sale", None, {"amount": "50.00", "currency": "EUR"})
+    assert [claim["value"] for claim in told["utm_campaign"]] == ["spring", "sale"]
+    taken_back(page)
+    assert desk.get("campaigns/spring")["name"] == "Spring"
+
+
 def test_assets_are_chosen_by_search_and_moved_after_a_yes(desk: Desk) -> None:
     page = desk.open("campaign?id=autumn")
     page.click("#add-assets")

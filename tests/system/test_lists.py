@@ -241,6 +241,15 @@ def test_the_touches_of_a_deal_name_what_was_touched_with_its_address(ask: Any) 
     assert found["p5"] == (OFFER, "https://shop.example/offer")  # machine traffic, which earns nothing
 
 
+def test_the_touches_of_a_deal_tell_what_brought_them_and_for_which_campaigns_they_count(ask: Any) -> None:
+    deal = ask("/v1/deals/won/attribution?all=true")
+    found = {touch["event_id"]: (touch["channel"], touch["campaigns"]) for touch in deal["shares"] + deal["others"]}
+    assert found["p1"] == ("direct", ["spring"])
+    assert found["e1"] == ("email", ["spring"])
+    assert found["p4"] == ("other", ["autumn"])  # after the close: it earns nothing, and counts for the campaign
+    assert found["p5"][1] == []  # machine traffic
+
+
 def test_the_newest_events_name_who_and_what(ask: Any) -> None:
     found = {item["event_id"]: item for item in ask("/v1/events?limit=1000")["items"]}
     assert (found["p1"]["name"], found["p1"]["email"], found["p1"]["asset"]) == (
@@ -278,6 +287,7 @@ PLANS = [
     (CONTACT_PAGES["-created_at"], (None, "", -(2**63), 2**63 - 1, 1, 1, 51), "contact_created"),
     (ASSET_PAGES["name"], (None, "", None, False, "a", "x", 51), "asset_name"),
     (GROUP_DEAL_PAGES[Of.REVENUE], (-(2**63), 2**63 - 1, None, 1, "x", 51), "deal_dated"),
+    (GROUP_DEAL_PAGES[Of.DEALS], (-(2**63), 2**63 - 1, None, 1, "x", 51), "deal_created"),
     (GROUP_CONTACT_PAGES[Of.CONTACTS], (-(2**63), 2**63 - 1, None, 1, 1, 51), "contact_created"),
     (PATH_DEAL_PAGES, (-(2**63), 2**63 - 1, [1], 1, "x", 51), "deal_dated"),
     (NEWEST, (0, 2**63 - 1, 51), "event_index_offset"),

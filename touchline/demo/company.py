@@ -75,6 +75,7 @@ ASSET_SHARE = {
     "document": 1,
 }  # fmt: skip
 ALWAYS_WEIGHT_MAX = 1.0  # what runs all the time would else have touched nearly every contact
+ALWAYS_REACH, REACH = 0.2, 0.05  # the part of all people whom a campaign reaches: always running, and by weight
 WEIGHT_MAX = 5.0  # the largest campaign has five times the assets and traffic of the smallest
 PAGE_TYPES = ("landing_page", "site_page", "blog_post", "case_study")
 
@@ -92,7 +93,7 @@ class Asset:
 
 @dataclass
 class Campaign:
-    """A campaign with its assets by type. `utm` is the value of `utm_campaign` in its links."""
+    """A campaign with its assets by type. `utm` is the value of `utm_campaign` in its links; it reaches the part `reach` of all people."""
 
     id: str
     name: str
@@ -100,6 +101,7 @@ class Campaign:
     begins: dt.datetime
     ends: dt.datetime
     weight: float
+    reach: float
     assets: dict[str, list[Asset]] = field(default_factory=dict)
 
     def pick(self, rng: random.Random, *types: str) -> Asset | None:
@@ -127,7 +129,8 @@ def campaigns(rng: random.Random, count: int, begin: dt.datetime, end: dt.dateti
         name = NAMES[n % len(NAMES)] + (f" {1 + n // len(NAMES)}" if n >= len(NAMES) else "")
         slug = "-".join(re.findall("[a-z0-9]+", name.lower().replace("'", "")))
         weight = min(WEIGHT_MAX, rng.paretovariate(1.3))
-        out.append(Campaign(slug, name, slug, starts, stops, min(weight, ALWAYS_WEIGHT_MAX) if always else weight))
+        mine = min(weight, ALWAYS_WEIGHT_MAX) if always else weight
+        out.append(Campaign(slug, name, slug, starts, stops, mine, ALWAYS_REACH if always else REACH * weight))
     return out
 
 
@@ -152,6 +155,15 @@ def named(email: str) -> dict[str, str]:
     """First and last name as properties of a contact, of an address that `email_of` made."""
     first, last = email.partition("@")[0].rstrip("0123456789").split(".")
     return {"first_name": first.capitalize(), "last_name": last.capitalize()}
+
+
+COMPANIES = {f"{firm}-{trade}".lower().replace(" ", ""): f"{firm} {trade}" for firm in FIRMS for trade in TRADES}
+"""The companies of people, by the first part of the domain of their addresses."""
+
+
+def company_of(email: str) -> str:
+    """The company of an address that `email_of` made."""
+    return COMPANIES[email.partition("@")[2].partition(".")[0]]
 
 
 def email_of(rng: random.Random, n: int) -> str:

@@ -7,20 +7,21 @@ and assets stay what a team can look after. The benchmarks use this mix too.
 import datetime as dt
 import heapq
 import random
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
+from zlib import crc32
 
 from touchline.demo.company import (
     CURRENCIES,
-    FIRMS,
     PAGE_TYPES,
     SITE,
-    TRADES,
     Asset,
     Campaign,
     Person,
     assets,
     campaigns,
+    company_of,
     email_of,
     named,
 )
@@ -50,10 +51,17 @@ def rfc3339(instant: dt.datetime) -> str:
 
 
 class Mix:
-    """About `events` events of a company in the `days` days before `end`."""
+    """About `events` events of a company in the `days` days before `end`.
 
-    def __init__(self, seed: int, events: int, end: dt.datetime, days: int = 365) -> None:
+    With `audiences`, each campaign has people of its own whom it reaches, as in a real company; without, it meets everybody, which is more to
+    count for a benchmark.
+    """
+
+    def __init__(
+        self, seed: int, events: int, end: dt.datetime, days: int = 365, *, audiences: bool = False
+    ) -> None:
         self.rng = random.Random(seed)
+        self.audiences = audiences
         self.scale = events / YEAR_EVENTS
         self.days, self.end = days, end
         self.begin = (end - days * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -61,6 +69,7 @@ class Mix:
         self.assets = assets(self.rng, ASSETS, self.campaigns)
         self.people: list[Person] = []
         self.known: list[Person] = []
+        self.colleagues: dict[str, list[Person]] = defaultdict(list)
         self._made = 0
 
     def _id(self) -> str:
@@ -197,8 +206,13 @@ class Mix:
     def _running(self, at: dt.datetime) -> list[Campaign]:
         return [c for c in self.campaigns if c.begins <= at < c.ends]
 
-    def _campaign(self, at: dt.datetime) -> Campaign | None:
-        running = self._running(at)
+    def _reaches(self, campaign: Campaign, person: Person) -> bool:
+        """Whether a person is of the campaign's audience: the same at each call."""
+        return not self.audiences or crc32(f"{person.visitor} {campaign.id}".encode()) < campaign.reach * 2**32
+
+    def _campaign(self, at: dt.datetime, person: Person | None = None) -> Campaign | None:
+        """A campaign that runs, the likelier the greater its weight; with a person, one that reaches that person."""
+        running = [c for c in self._running(at) if person is None or self._reaches(c, person)]
         return self.rng.choices(running, [c.weight for c in running])[0] if running else None
 
     def _person(self) -> Person:
@@ -214,13 +228,15 @@ class Mix:
     def visit(self, at: dt.datetime) -> Iterator[Sent]:
         """The events of one session: some pages, sometimes a call to action, sometimes a form."""
         rng = self.rng
-        person, campaign = self._person(), self._campaign(at)
+        person = self._person()
+        campaign = self._campaign(at, person)
         agent = AGENTS[int(person.visitor[-2:], 16) % len(AGENTS)]
         came = rng.choices(["utm", "search", "direct", "via"], [40, 25, 28, 7])[0]
         for n in range(min(12, 1 + int(rng.expovariate(0.45)))):
-            asset = (
-                campaign.pick(rng, *PAGE_TYPES) if campaign and rng.random() < 0.55 else rng.choice(self.assets[:200])
-            )
+            if campaign and rng.random() < (0.8 if self.audiences else 0.55):
+                asset = campaign.pick(rng, *PAGE_TYPES)
+            else:
+                asset = None if self.audiences else rng.choice(self.assets[:200])
             visit: Sent = self._event(at, "page_visited", visitor_id=person.visitor, user_agent=agent)
             url = (
                 asset.url
@@ -251,11 +267,16 @@ class Mix:
 
     def _convert(self, person: Person, campaign: Campaign | None, at: dt.datetime) -> Iterator[Sent]:
         rng = self.rng
-        form = (campaign and campaign.pick(rng, "form")) or next(a for a in self.assets if a.type == "form")
+        form = campaign and campaign.pick(rng, "form")
+        if form is None:
+            if self.audiences:
+                return
+            form = next(a for a in self.assets if a.type == "form")
         if person.email is None or rng.random() < 0.02:  # a shared device: somebody else fills the form
             self._made += 1
             person.email = email_of(rng, self._made)
             self.known.append(person)
+            self.colleagues[company_of(person.email)].append(person)
         contact = {"email": person.email}
         yield self._event(at, "form_submitted", visitor_id=person.visitor, asset_id=form.id, contact=contact)
         if rng.random() < 0.4:
@@ -264,7 +285,7 @@ class Mix:
             person.id = f"crm-{self._made}"
             yield self._event(
                 at + 5 * MINUTE, "contact_created", contact={"id": person.id, "email": person.email},
-                properties={**named(person.email), "company": f"{rng.choice(FIRMS)} {rng.choice(TRADES)}"},
+                properties={**named(person.email), "company": company_of(person.email)},
             )  # fmt: skip
             if rng.random() < 0.1:
                 yield self._event(
@@ -282,7 +303,8 @@ class Mix:
         email = campaign.pick(rng, "marketing_email") if campaign else None
         if email is None or not self.known:
             return
-        for person in rng.sample(self.known, min(len(self.known), self._times(115 * self.scale))):
+        audience = [p for p in self.known if self._reaches(campaign, p)] if campaign and self.audiences else self.known
+        for person in rng.sample(audience, min(len(audience), self._times(115 * self.scale))):
             contact = {"email": person.email}
             sent = at + rng.random() * 5 * MINUTE
             yield self._event(sent, "email_sent", asset_id=email.id, contact=contact)
@@ -302,10 +324,11 @@ class Mix:
 
     def _other(self, at: dt.datetime) -> Iterator[Sent]:
         """An event of a social post, an ad, a meeting, a list or a workflow."""
-        rng, campaign = self.rng, self._campaign(at)
+        rng = self.rng
+        person = rng.choice(self.known) if self.known else None
+        campaign = self._campaign(at, person)
         if campaign is None:
             return
-        person = rng.choice(self.known) if self.known else None
         for _ in range(4):
             if post := campaign.pick(rng, "social_post"):
                 type_ = rng.choice(["social_clicked", "social_interacted", "social_interacted"])
@@ -315,7 +338,8 @@ class Mix:
             if ad := campaign.pick(rng, "ad_campaign"):
                 yield self._event(at, "ad_viewed", asset_id=ad.id, count=rng.randint(20, 400))
                 if rng.random() < 0.5:
-                    yield self._event(at + MINUTE, "ad_clicked", asset_id=ad.id, visitor_id=self._person().visitor)
+                    clicked = person if person and self.audiences else self._person()
+                    yield self._event(at + MINUTE, "ad_clicked", asset_id=ad.id, visitor_id=clicked.visitor)
             at += rng.random() * 30 * MINUTE
         if person is None:
             return
@@ -336,14 +360,16 @@ class Mix:
     def _deal(self, at: dt.datetime) -> Iterator[Sent]:
         """The events of a deal with one to three contacts. Most deals are won or lost within two months, some stay open."""
         rng = self.rng
-        people = [p for p in rng.sample(self.known, min(len(self.known), 6)) if p.email][: rng.choice([1, 1, 2, 3])]
-        if not people:
+        if not self.known:
             return
+        company = company_of(str(rng.choice(self.known).email))
+        among = self.colleagues[company]
+        people = rng.sample(among, min(len(among), rng.choice([1, 1, 2, 3])))
         deal_id = f"deal-{self._id()[:10]}"
         contacts = [{"id": p.id} if p.id else {"email": p.email} for p in people]
         amount = f"{rng.randrange(3, 130) * 100 + rng.choice([0, 0, 0, 50, 99])}.{rng.choice(['00', '00', '50', '99', '01'])}"
         yield self._event(
-            at, "deal_created", deal_id=deal_id, name=f"{rng.choice(FIRMS)} {rng.choice(TRADES)}", amount=amount,
+            at, "deal_created", deal_id=deal_id, name=company, amount=amount,
             currency=rng.choice(CURRENCIES), contacts=contacts[:1],
         )  # fmt: skip
         for contact in contacts[1:]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import orjson
 
-from touchline.demo.mix import YEAR_EVENTS, Mix, Sent
+from touchline.demo.mix import YEAR_EVENTS, Mix, Sent, rfc3339
 
 SEED = 7
 BATCH_EVENTS = 500
@@ -30,7 +30,7 @@ class Sample:
         end = told.get("end") or dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat()
         self.complete = bool(told.get("complete"))
         self.end = dt.datetime.fromisoformat(end)
-        self.mix = Mix(SEED, YEAR_EVENTS, self.end)
+        self.mix = Mix(SEED, YEAR_EVENTS, self.end, audiences=True)
         self._save()
 
     def _save(self) -> None:
@@ -47,8 +47,12 @@ class Sample:
         return self.mix
 
     def batches(self) -> Iterator[list[Sent]]:
-        """All events of the year in batches of `BATCH_EVENTS`, in the order in which they are sent."""
-        events = self.mix.history()
+        """All events of the year in batches of `BATCH_EVENTS`, in the order in which they are sent.
+
+        They are told as of the end of the year, as an export is: so they say nothing of how late the events of now come (rule **settled**).
+        """
+        as_of = rfc3339(self.end)
+        events = ({**event, "as_of": as_of} for event in self.mix.history())
         while batch := list(itertools.islice(events, BATCH_EVENTS)):
             yield batch
 

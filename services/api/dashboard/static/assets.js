@@ -6,7 +6,7 @@ import { dayOf, num } from "./format.js";
 import { listPage } from "./list.js";
 import { campaignNames } from "./parts.js";
 import { link, rangeControls, rangeOnly, select, chosen } from "./shell.js";
-import { ASSET_TYPES } from "./words.js";
+import { ASSET_TYPES, assetTypeName } from "./words.js";
 
 let names = new Map();
 const types = { "": "Every type", ...Object.fromEntries(Object.entries(ASSET_TYPES).filter(([type]) => type !== "null")) };
@@ -19,7 +19,7 @@ listPage({
   controls: refresh => [select("Type", "type", types, refresh), select("Held", "unheld", { "": "Held or not", true: "In no campaign" }, refresh), rangeControls(refresh)],
   columns: [
     ["Asset", a => h("div", { class: "cname plain" }, h("a", { href: link("asset", { id: a.asset_id }) }, a.name || a.asset_id), a.url && h("small", {}, a.url)), "name"],
-    ["Type", a => ASSET_TYPES[a.asset_type] || ASSET_TYPES.null, null],
+    ["Type", a => a.asset_type ? assetTypeName(a.asset_type) : ASSET_TYPES.null, null],
     ["Campaign", a => a.campaigns.length ? a.campaigns.map((id, i) => [i ? ", " : "", h("a", { href: link("campaign", { id }) }, names.get(id) || id)]) : h("span", { class: "muted" }, "none"), null],
     ["Touches", a => num(a.touches), "touches", "n"],
     ["Last touch", a => a.last_seen ? dayOf(a.last_seen) : h("span", { class: "muted" }, "none yet"), null, "n"],

@@ -2,9 +2,9 @@
 import { all, get } from "./api.js";
 import { changeButton, mayChange, takeBackButton } from "./changes.js";
 import { budgetItems, spendItems } from "./costs.js";
-import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, NOT_WHOLE, settledMark, strip, timeline, unsettledPart } from "./charts.js";
+import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, intervalText, NOT_WHOLE, openMark, settledMark, strip, timeline, unsettledPart } from "./charts.js";
 import { h, show } from "./dom.js";
-import { addAssets, addToBudget, deleteCampaign, recordSpend, registerAsset } from "./forms.js";
+import { addAssets, addToBudget, deleteCampaign, editCampaign, recordSpend, registerAsset } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
 import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
 import { comparedWith } from "./ranges.js";
@@ -60,7 +60,7 @@ function axisOf(campaign, asked) {
 // The value of a point: a count, or an amount of the currency in minor units.
 const valueOf = (value, currency) => Array.isArray(value) ? minor(own(value, currency).amount) : BigInt(value);
 
-function head({ campaign: c, overview, roi }) {
+function head({ campaign: c, overview, roi, asked }) {
   const ended = c.deleted_at ? "Deleted" : c.ends_on && c.ends_on < today() ? "Ended" : c.starts_on && c.starts_on > today() ? "Planned" : "Running";
   const when = !c.starts_on ? "" : c.ends_on ? `, ${dayOf(c.starts_on)} to ${dayOf(c.ends_on)}` : `${ended === "Planned" ? " from" : " since"} ${dayOf(c.starts_on)}`;
   const spent = c.spent.map(m => moneyText(m.amount, m.currency)).join(", ");
@@ -70,10 +70,10 @@ function head({ campaign: c, overview, roi }) {
       roi?.return && h("span", {}, "Return ", h("b", {}, inPercent(roi.return)), " of what was spent"),
       c.deleted_by ? takeBackButton(c.deleted_by, `the deletion of ${name(c)}`) : !c.deleted_at && changeButton("Delete", "delete-campaign", () => deleteCampaign({ campaign_id: ID, name: name(c) }), "btn quiet small")),
     c.utm_campaign.length > 0 && h("p", { class: "facts" }, "Claims ", c.utm_campaign.map(u =>
-      h("span", { class: "chip" }, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`))),
+      h("span", { class: "chip" }, h("span", {}, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`)))),
     overview.compare && !overview.compare.complete && h("p", { class: "facts", id: "not-whole" }, NOT_WHOLE),
-    h("p", { class: "facts", id: "settled" }, overview.settled_through
-      ? `Settled through ${instantOf(overview.settled_through)}; what came later may still grow.` : "Nothing came in live yet, so nothing tells how late events come.")];
+    h("p", { class: "facts", id: "settled" }, !overview.settled_through ? "Nothing came in live yet, so nothing tells how late events come."
+      : unsettledPart(asked, overview.settled_through) ? `Settled through ${instantOf(overview.settled_through)}; what came later may still grow.` : settledMark(null))];
 }
 
 const own = (amounts, currency) => amounts.find(m => m.currency === currency) || { amount: "0.00", currency };
@@ -83,11 +83,13 @@ const change = (data, metric, currency) => data.then && delta(asNumber(data.over
 const open = (data, metric, currency) => () => drawer(ID, name(data.campaign), metric, shown(data.overview.metrics, metric, currency), data.overview.excluded,
   [change(data, metric, currency), mark(data, metric, currency)]);
 
-// How final a number is, and how much of it may still change.
-function mark({ unsettled }, metric, currency) {
-  if (!unsettled) return null;
-  const some = asNumber({ [metric]: isMoney(metric) ? [] : 0, ...unsettled }, metric, currency);
-  return settledMark(some ? inTile(unsettled, metric, currency) : null);
+// How much of a number may still change; nothing where it is settled, which the head of the page says of all. Of influenced deals, those that
+// are open may be won or lost yet.
+function mark({ unsettled, overview: { metrics } }, metric, currency) {
+  const open = metric === "influenced_deals" ? metrics.influenced_deals - metrics.closed_deals : 0;
+  if (open) return openMark(`${num(open)} still open`);
+  const some = unsettled && asNumber({ [metric]: isMoney(metric) ? [] : 0, ...unsettled }, metric, currency);
+  return some ? settledMark(inTile(unsettled, metric, currency)) : null;
 }
 
 // Whole units in a tile; the cents are in the drawer.
@@ -265,11 +267,12 @@ const later = []; // drawings that need the width of their place
 function draw(host, data, status, refresh) {
   const currency = chosen("currency") || status.workspace.currency;
   host.called = name(data.campaign);
+  host.campaign = data.campaign;
   document.title = `${name(data.campaign)} · Touchline`;
   if (!document.getElementById("bottom")) {
     why = whyPanel();
     host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, choices(controls(refresh), compareControl(refresh)),
-      changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register an asset", "register", () => registerAsset({ into: ID })))), h("div", { id: "top" }),
+      changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register an asset", "register", () => registerAsset({ into: ID })), changeButton("Edit", "edit", () => editCampaign({ currency: status.workspace.currency, ...host.campaign })))), h("div", { id: "top" }),
       h("div", { class: "cols" }, h("div", { id: "left" }), h("div", {}, h("div", { id: "right" }), why.panel)), h("div", { id: "bottom" }));
   }
   show(document.getElementById("who"), head(data));

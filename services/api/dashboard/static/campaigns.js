@@ -1,11 +1,11 @@
 // The page of all campaigns: where the won revenue came from, and every campaign's headline numbers.
 import { all, get, Problem } from "./api.js";
-import { dayNumber, dayText, delta, NOT_WHOLE, settledMark, spark, unsettledPart } from "./charts.js";
+import { dayNumber, dayText, delta, doneMark, NOT_WHOLE, openMark, settledMark, spark, unsettledPart } from "./charts.js";
 import { changeButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, nothingOn, show, sr } from "./dom.js";
 import { createCampaign } from "./forms.js";
-import { counted, dayOf, minor, money, moneyText, num, percent, today } from "./format.js";
+import { counted, dayOf, instantOf, minor, money, moneyText, num, percent, today } from "./format.js";
 import { csvButton, door, drawer, currencyControl, groupDrawer, inUnits, others, ranks, stack, swatch } from "./parts.js";
 import { COMPARED, comparedWith } from "./ranges.js";
 import { choices, choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
@@ -32,16 +32,7 @@ async function load(status) {
   const list = askList();
   const [now, then] = await Promise.all([report({}), before && report(before)]);
   // whether the period before is complete is told with the list; until then nothing is compared
-  return { report: now, then, complete: null, part, askPart: () => Promise.all([report(part), all("/v1/campaigns", { ...asked, ...part })]), list, askList, model: asked.model, before };
-}
-
-// The part of the numbers that may still change: what was won, and the metrics by campaign. It is asked for when the numbers are there, which
-// are then marked.
-async function askProvisional(data) {
-  if (!data.part) return new Map();
-  const [report, { items }] = await data.askPart();
-  data.unsettled = report;
-  return new Map(items.map(c => [c.campaign_id, c]));
+  return { report: now, then, complete: null, through: status.settled_through, part, askPart: () => report(part), list, askList, model: asked.model, before };
 }
 
 const period = before => `${dayOf(before.from)} to ${dayOf(dayText(dayNumber(before.to) - 1))}`;
@@ -66,11 +57,13 @@ const NONE = {
   no_journey: { name: "Won deals without a journey" },
 };
 
-// How much of the won revenue may still change.
-function wonMark({ report, unsettled, part, model }) {
+// How final the numbers of the page are, said once. A row says nothing of it; a number does when it is opened.
+function wonMark({ report, unsettled, part, model, through }) {
   if (part === null || (part && !unsettled)) return null;
-  const total = unsettled?.total[model];
-  return settledMark(total && minor(total) ? moneyText(total.split(".")[0], report.currency) : null);
+  const total = unsettled?.total[model] || "0";
+  if (!part) return settledMark(null);
+  if (!minor(total)) return doneMark(`Settled through ${instantOf(through)}`);
+  return openMark(`${moneyText(total.split(".")[0], report.currency)} won since ${part.from === through ? instantOf(through) : dayOf(part.from)}: provisional`);
 }
 
 function wonRevenue(data, k, names) {
@@ -101,11 +94,13 @@ const value = (c, metric, currency) => {
 };
 const weight = (c, metric, currency) => isMoney(metric) ? minor(inCurrency(c.metrics[metric], currency).amount) : BigInt(c.metrics[metric]);
 
-// How much of a number may still change; nothing where it is all settled.
-function mark(c, metric, currency, now) {
-  const later = now.provisional.get(c.campaign_id);
-  if (!later || !weight(later, metric, currency)) return null;
-  return settledMark(isMoney(metric) ? moneyText(inCurrency(later.metrics[metric], currency).amount.split(".")[0], currency) : num(later.metrics[metric]));
+// How much of a number may still change, asked for when the number is opened; nothing where it is all settled.
+function mark(id, metric, currency, part) {
+  const said = h("span", {});
+  if (part) get(`/v1/campaigns/${encodeURIComponent(id)}/overview`, { ...query(), ...part }).then(({ metrics }) => {
+    if (weight({ metrics }, metric, currency)) show(said, settledMark(isMoney(metric) ? moneyText(inCurrency(metrics[metric], currency).amount.split(".")[0], currency) : num(metrics[metric])));
+  }, error => { if (!(error instanceof Problem)) throw error; }); // the number stands without it
+  return said;
 }
 
 function row(c, now) {
@@ -119,8 +114,8 @@ function row(c, now) {
       h("small", {}, dates(c), c.utm_campaign.length > 0 && [" · ", h("span", { class: "mono" }, c.utm_campaign.map(u => u.value).join(", "))]))),
     h("td", { role: "cell", class: "two sp0", "data-l": "Sessions by week" }, spark(c.series.map(p => p.value), `Sessions by week: ${c.series.map(p => num(p.value)).join(", ")}`, Boolean(now.data.part))),
     COLUMNS.map(([metric, label]) => h("td", { role: "cell", class: `n${metric === "attributed_revenue" ? " rev" : ""}${ON_PHONE.includes(metric) ? "" : " nophone"}`, "data-l": label },
-      door(value(c, metric, currency), `n-${id}-${metric}`, () => drawer(id, name, metric, value(c, metric, currency), c.excluded, [change(metric), mark(c, metric, currency, now)])),
-      change(metric), mark(c, metric, currency, now),
+      door(value(c, metric, currency), `n-${id}-${metric}`, () => drawer(id, name, metric, value(c, metric, currency), c.excluded, [change(metric), mark(id, metric, currency, now.data.part)])),
+      change(metric),
       isMoney(metric) && others(c.metrics[metric], currency))));
 }
 
@@ -213,7 +208,7 @@ async function drawList(host, data, k) {
   if (host.data !== data) return; // a newer answer is under way
   const { items } = list;
   data.complete = items[0]?.compare?.complete ?? true;
-  const now = { data, k, campaigns: items, provisional: new Map(), names: new Map(items.map(c => [c.campaign_id, c.name || c.campaign_id])) };
+  const now = { data, k, campaigns: items, names: new Map(items.map(c => [c.campaign_id, c.name || c.campaign_id])) };
   host.names = now.names;
   now.redraw = host.redraw = () => {
     now.picked = chosen("with").split(" ").filter(id => now.names.has(id));
@@ -223,15 +218,14 @@ async function drawList(host, data, k) {
   show(document.getElementById("count"), `${counted(items.length, "campaign")}, ${num(running)} running.`, !data.complete && h("span", { id: "not-whole" }, NOT_WHOLE));
   show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
   now.redraw();
+  if (!data.part) return;
   try {
-    now.provisional = await askProvisional(data);
+    data.unsettled = await data.askPart();
   } catch (error) {
-    if (!(error instanceof Problem)) throw error; // the numbers stand without the marks, and the next look asks again
+    if (!(error instanceof Problem)) throw error; // the revenue stands without its mark, and the next look asks again
     return;
   }
-  if (host.data !== data) return;
-  show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
-  now.redraw();
+  if (host.data === data) show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
 }
 
 function draw(host, data, status, refresh) {

@@ -31,8 +31,8 @@ function control(field, changed) {
 
 // A form in a drawer. `events(values)` are what is previewed; `call(values, move)` does it and answers the ids of its events in order.
 // `fields` are controls ({name, label, …; `form` is how a value is written, `wrong` says so}) or `own`, {row, values(), focus()}. `check(told, values)` may name a field and what is wrong
-// with it in what is previewed; `guard(values)` does so where nothing is previewed.
-export function changeDrawer({ title, above, says, fields = [], own = null, events, call, verb, check = () => null, guard = async () => null, done = () => null, changed = () => {} }) {
+// with it in what is previewed; `guard(values)` does so where nothing is previewed. `missing` is said while there are no events.
+export function changeDrawer({ title, above, says, fields = [], own = null, missing = own?.missing, events, call, verb, check = () => null, guard = async () => null, done = () => null, changed = () => {} }) {
   const names = campaignNames(), form = h("form", { class: "change", novalidate: true }), outcome = h("div", { class: "outcome", "aria-live": "polite" });
   const touched = event => { changed(form, event?.target); show(outcome); look.hidden = false; };
   const controls = new Map(fields.map(field => [field.name, control(field, touched)]));
@@ -87,7 +87,7 @@ export function changeDrawer({ title, above, says, fields = [], own = null, even
     const unfit = fields.find(f => f.form && controls.get(f.name).input.value.trim() && !f.form.test(controls.get(f.name).input.value.trim()));
     if (unfit) { wrongAt(unfit.name, unfit.wrong); show(outcome); return; }
     const given = values(), would = events(given);
-    if (!would.length) { show(outcome, h("p", { class: "bad", role: "alert" }, own.missing)); return; }
+    if (!would.length) { show(outcome, h("p", { class: "bad", role: "alert" }, missing)); return; }
     show(outcome, h("p", { class: "muted" }, "Working out what it would change…"));
     const told = await postJson("/v1/preview", { events: would }), called = await names, problem = check(told, given);
     if (problem) { show(outcome); wrongAt(...problem); return; }

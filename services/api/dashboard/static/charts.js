@@ -33,7 +33,8 @@ export function unsettledPart({ from, to }, through) {
 const ring = (open, text) => h("span", { class: open ? "mark prov" : "mark" }, s("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" },
   s("circle", { cx: 6, cy: 6, r: 4.75, "stroke-dasharray": open ? "2 1.7" : null }), !open && s("path", { d: "M3.8 6.2 5.4 7.7 8.3 4.5" })), text);
 export const openMark = text => ring(true, text);
-export const settledMark = provisional => provisional ? openMark(`${provisional} provisional`) : ring(false, "Settled");
+export const doneMark = text => ring(false, text);
+export const settledMark = provisional => provisional ? openMark(`${provisional} provisional`) : doneMark("Settled");
 
 // How much a number changed: in per cent of what it was, from three times it on as so many times; never by colour alone. What is not
 // `complete`, because the period begins before there was anything to count, is not compared.

@@ -4,9 +4,9 @@ import { changeButton, takeBackButton } from "./changes.js";
 import { h, show } from "./dom.js";
 import { mergeContact } from "./forms.js";
 import { counted, instantOf } from "./format.js";
-import { campaignChip, campaignNames, csvButton, ranks, touched, when } from "./parts.js";
+import { cameBy, campaignChip, campaignNames, csvButton, ranks, touched, when } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
-import { channelName, REASONS, typeName } from "./words.js";
+import { REASONS, typeName } from "./words.js";
 
 const ID = chosen("id"), PATH = `/v1/contacts/${encodeURIComponent(ID)}`, STEPS_MAX = 500;
 
@@ -30,11 +30,10 @@ function head({ contact: c, journey }) {
 
 function step(data, k, x, before) {
   const [first] = x.campaigns;
-  const brought = [x.source, x.medium].filter(Boolean).join(" / ");
   return h("li", { class: `step ${x.counted ? "k" + (first ? k.get(first) : 0) : "no"}` },
     when(x.occurred_at, before), h("div", { class: "rail" }, h("i")),
     h("div", { class: "body" }, h("p", { class: "t" }, typeName(x.type), h("span", {}, touched(x, ", "))),
-      (x.channel || brought) && h("p", { class: "meta" }, [channelName(x.channel), brought].filter(Boolean).join(" · ")),
+      h("p", { class: "meta" }, cameBy(x)),
       h("div", { class: "chips" }, x.campaigns.map(id => campaignChip(id, data.names.get(id) || id, k)),
         x.counted && !x.campaigns.length && h("span", { class: "chip off" }, "in no campaign"),
         x.reason && h("span", { class: "chip off" }, REASONS[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)),

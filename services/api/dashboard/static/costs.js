@@ -1,17 +1,17 @@
 // What a campaign costs: its spend and its budget, item by item, each with the way back.
-import { address, all } from "./api.js";
+import { all } from "./api.js";
 import { mayChange, takeBackButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, money, moneyText } from "./format.js";
-import { sums } from "./parts.js";
+import { sameByApi, sums } from "./parts.js";
 
 const SHOWN_MAX = 200;
 
 // A list of items in a drawer; `row` answers the cells of an item, and `called` what it is, in words.
 async function items({ title, name, path, query, heads, row, called, none }) {
   const rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
-  openDrawer({ title, above: name }, rows, h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + address(path, query))));
+  openDrawer({ title, above: name }, rows, sameByApi(path, query));
   const told = await all(path, query, SHOWN_MAX);
   const total = sums(told.items, item => item.amount);
   show(rows, !told.items.length ? h("p", { class: "muted" }, none) : h("section", {}, h("h3", {}, counted(told.items.length, "item") + (told.more ? " and more" : "")),

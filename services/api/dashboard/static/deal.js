@@ -4,7 +4,7 @@ import { takeBackButton } from "./changes.js";
 import { openMark, settledMark } from "./charts.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, daysBetween, instantOf, minor, money, moneyText } from "./format.js";
-import { calledOf, campaignChip, campaignNames, check, csvButton, ev, inUnits, ranks, sharesTable, stack, touched, verdict, when } from "./parts.js";
+import { calledOf, cameBy, campaignChip, campaignNames, check, csvButton, ev, inUnits, ranks, sharesTable, stack, touched, verdict, when } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
 import { eventDoor } from "./why.js";
 import { DEAL_STATES, MODELS, ROLES, typeName, UNCREDITED } from "./words.js";
@@ -76,9 +76,10 @@ function step(data, k, x, largest, before) {
     "--ka": both ? `var(--k${k.get(ids[0])})` : null, "--kb": both ? `var(--k${k.get(ids[1])})` : null },
     when(x.occurred_at, before), h("div", { class: "rail" }, h("i")),
     h("div", { class: "body" }, h("p", { class: "t" }, typeName(x.type), h("span", {}, touched(x, ", "))),
-      h("p", { class: "meta" }, personOf(data, x.contact)), h("div", { class: "chips" }, (x.roles || []).map(role => h("span", { class: "chip role" }, ROLES[role])),
+      h("p", { class: "meta" }, [personOf(data, x.contact), cameBy(x)].filter(Boolean).join(" · ")), h("div", { class: "chips" }, (x.roles || []).map(role => h("span", { class: "chip role" }, ROLES[role])),
         credited && (ids.length ? ids.map(id => campaignChip(id, nameOf(data, id), k)) : h("span", { class: "chip off" }, "in no campaign")),
-        x.reason && h("span", { class: "chip off" }, UNCREDITED[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)))),
+        x.reason && h("span", { class: "chip off" }, UNCREDITED[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)),
+        x.reason === "not_revenue_touch" && ids.map(id => h("a", { class: "chip", href: link("campaign", { id }) }, `still influences ${nameOf(data, id)}`)))),
     h("div", { class: "share" }, !credited ? [h("small", {}, "no credit"), back] : [
       x.share ? h("b", {}, money(x.share.amount, x.share.currency)) : null, h("small", {}, x.weight === "0" ? "no weight" : x.weight + " of the deal"),
       x.share && largest > 0n && h("div", { class: "meter", "aria-hidden": "true" }, h("i", { "--w": `${Number(minor(x.share.amount) * 1000n / largest) / 10}%` })), back]));

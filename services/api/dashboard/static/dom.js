@@ -19,6 +19,17 @@ export const sr = text => h("span", { class: "sr" }, text);
 export const icon = paths =>
   s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, paths.split("|").map(d => s("path", { d })));
 
+// Put a text on the clipboard, and say so. Without https the browser gives no clipboard: then `shown`, which has the text, is selected.
+export async function copied(text, shown) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return "Copied.";
+  } catch {
+    getSelection().selectAllChildren(shown);
+    return "Selected: copy it with your keyboard.";
+  }
+}
+
 // The line with nothing on it yet, above what says so.
 export const nothingOn = (broken = false) => s("svg", { viewBox: "0 0 220 48", "aria-hidden": "true", class: broken ? "touchless broken" : "touchless" },
   s("path", { d: "M4 24H216" }), [44, 110, 176].map((x, i) => s("circle", { cx: x, cy: 24, r: 7, class: broken && i === 1 ? "off" : null })));

@@ -27,6 +27,7 @@ export const dayOf = text => new Intl.DateTimeFormat("en-GB", { timeZone: text.l
 export const shortDay = text => day({ day: "numeric", month: "short" }).format(new Date(text));
 export const yearOf = text => day({ year: "numeric" }).format(new Date(text));
 export const timeOf = text => day({ hour: "2-digit", minute: "2-digit" }).format(new Date(text));
+export const secondOf = text => day({ hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(text));
 export const instantOf = text =>
   day({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" }).format(new Date(text));
 // How long something took, in the two largest units that it has.

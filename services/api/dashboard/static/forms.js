@@ -15,6 +15,8 @@ const at = (...parts) => parts.map(part => part.startsWith("/") ? part : "/" + e
 const campaign = id => at("/v1/campaigns", id), asset = id => at("/v1/assets", id);
 const moving = (path, move) => path + (move ? "?move=true" : "");
 
+const AMOUNT = { placeholder: "1200.50", form: /^\d{1,14}(\.\d{1,4})?$/, wrong: "An amount is written with a point, such as 1200.50." };
+const CURRENCY = { form: /^[A-Z]{3}$/, wrong: "A currency is three capital letters, such as EUR." };
 const CAMPAIGN_THERE = "There is a campaign with this id already.", ASSET_THERE = "There is an asset with this id already.";
 const missing = error => { if (error.status === 404) return null; throw error; };
 
@@ -41,8 +43,7 @@ export function createCampaign({ currency, id = "", utm = "", since = null }) {
       { name: "campaign_id", label: "Id", required: true, value: id || idOf(utm), fixed: Boolean(id), hint: id ? "Events name it by this id." : "Stands for the campaign in events and addresses, and never changes." },
       { name: "utm_campaign", label: "utm_campaign", value: utm, hint: "Visits with this value count for the campaign." },
       { name: "starts_on", label: "First day", type: "date" }, { name: "ends_on", label: "Last day", type: "date" }, { name: "owner", label: "Owner" },
-      { name: "budget", label: "Budget", placeholder: "1200.50", form: /^\d{1,14}(\.\d{1,4})?$/, wrong: "An amount is written with a point, such as 1200.50." },
-      { name: "currency", label: "Currency of the budget", value: currency, form: /^[A-Z]{3}$/, wrong: "A currency is three capital letters, such as EUR." },
+      { name: "budget", label: "Budget", ...AMOUNT }, { name: "currency", label: "Currency of the budget", value: currency, ...CURRENCY },
     ],
     changed: idFollows("campaign_id"),
     events: given => [{ type: "campaign_created", ...toEvent(withMoney(given)), ...(since && { occurred_at: since }) }],
@@ -54,6 +55,27 @@ export function createCampaign({ currency, id = "", utm = "", since = null }) {
 }
 // A currency without a budget says nothing.
 const withMoney = ({ currency, ...given }) => given.budget ? { ...given, currency } : given;
+
+// What it is called, its days and its owner, and one more utm value; the API removes no value, so what is there stays needed.
+export function editCampaign({ campaign_id, name, starts_on, ends_on, owner, budget, currency }) {
+  const was = { name, starts_on, ends_on, owner, budget: budget?.amount };
+  const field = (name, label, more) => ({ name, label, value: was[name], required: Boolean(was[name]), ...more });
+  const different = ({ currency, ...given }) => {
+    const out = Object.fromEntries(Object.entries(given).filter(([name, value]) => value !== was[name]));
+    return given.budget && (out.budget || currency !== budget?.currency) ? { ...out, budget: given.budget, currency } : out;
+  };
+  changeDrawer({
+    title: "Edit the campaign", above: name || campaign_id, verb: "Change it", missing: "Nothing is different yet.",
+    says: "A further utm value counts from then on. Name, days, owner and budget change no count.",
+    fields: [
+      field("name", "Name"), { name: "utm_campaign", label: "One more utm_campaign", hint: "Visits with this value count for the campaign from then on." },
+      field("starts_on", "First day", { type: "date" }), field("ends_on", "Last day", { type: "date" }), field("owner", "Owner"),
+      field("budget", "Budget", { ...AMOUNT, hint: "As one sum. If items were added to the budget, their sum counts." }), { name: "currency", label: "Currency of the budget", value: budget?.currency || currency, ...CURRENCY },
+    ],
+    events: given => { const told = different(given); return Object.keys(told).length ? [{ type: "campaign_updated", campaign_id, ...told }] : []; },
+    call: (given, move) => calls(["PUT", moving(campaign(campaign_id), move), different(given)]),
+  });
+}
 
 // `into` is a campaign that is to hold it at once; `id`, `url` and `type` are what is known already.
 export async function registerAsset({ id = "", url = "", type = "landing_page", into = "" } = {}) {
@@ -153,8 +175,7 @@ export const deleteCampaign = ({ campaign_id, name }) => changeDrawer({
 // An id that no other item has. It is made when the form opens, so that a call that is repeated records the sum once.
 const newId = () => [...crypto.getRandomValues(new Uint8Array(12))].map(byte => byte.toString(16).padStart(2, "0")).join("");
 const sum = currency => [
-  { name: "amount", label: "Amount", required: true, placeholder: "1200.50", form: /^\d{1,14}(\.\d{1,4})?$/, wrong: "An amount is written with a point, such as 1200.50." },
-  { name: "currency", label: "Currency", required: true, value: currency, form: /^[A-Z]{3}$/, wrong: "A currency is three capital letters, such as EUR." },
+  { name: "amount", label: "Amount", required: true, ...AMOUNT }, { name: "currency", label: "Currency", required: true, value: currency, ...CURRENCY },
 ];
 
 // `assets` are those that the campaign holds.

@@ -1,7 +1,7 @@
 // The page of the newest events: what arrived, and what each counted for.
 import { get } from "./api.js";
 import { h, nothingOn, show } from "./dom.js";
-import { instantOf } from "./format.js";
+import { dayOf, instantOf, secondOf } from "./format.js";
 import { calledOf, campaignChip, campaignNames, ranks, touched } from "./parts.js";
 import { link, run } from "./shell.js";
 import { eventDrawer } from "./why.js";
@@ -14,6 +14,8 @@ const load = async () => {
   return { events: events.items, names };
 };
 
+// Today's events are told by the second, for they follow one another.
+const happened = at => dayOf(at) === dayOf(new Date().toISOString()) ? secondOf(at) : instantOf(at);
 const counts = (e, names, k) => e.counted === false || e.reason ? h("span", { class: "chip off" }, REASONS[e.reason] || e.reason || "does not count")
   : e.campaigns.length ? h("span", { class: "bar" }, e.campaigns.map(id => campaignChip(id, names.get(id) || id, k))) : h("span", { class: "muted" }, "no campaign");
 
@@ -24,7 +26,7 @@ function table({ events, names }) {
     h("thead", {}, h("tr", {}, ["Event", "Happened", "Who", "On", "Counts for"].map(text => h("th", { scope: "col" }, text)))),
     h("tbody", {}, events.map(e => h("tr", {},
       h("td", { class: "wide nowrap" }, h("button", { class: "why", type: "button", id: "e-" + e.event_id, "aria-haspopup": "dialog", onclick: () => eventDrawer(e.event_id) }, typeName(e.type))),
-      h("td", { class: "nowrap", "data-l": "Happened" }, instantOf(e.occurred_at)),
+      h("td", { class: "nowrap", "data-l": "Happened" }, happened(e.occurred_at)),
       h("td", { "data-l": "Who" }, e.contact ? h("a", { href: link("contact", { id: e.contact }) }, calledOf(e)) : h("span", { class: "muted" }, "anonymous visitor")),
       h("td", { "data-l": "On" }, touched(e)),
       h("td", { class: "two", "data-l": "Counts for" }, counts(e, names, k)))))));

@@ -1,11 +1,11 @@
 // The page for whoever runs the service: how far the projection is, whether it was checked, which others there are, what was refused and
 // why, and what each producer sent.
-import { address, get, Problem, send } from "./api.js";
+import { get, Problem, send } from "./api.js";
 import { mayChange } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, show } from "./dom.js";
 import { counted, inBytes, instantOf, lasted, moneyText, minor, num } from "./format.js";
-import { inUnits, verdict } from "./parts.js";
+import { inUnits, sameByApi, verdict } from "./parts.js";
 import { query, run } from "./shell.js";
 import { isMoney, METRICS, REASONS, refusalName } from "./words.js";
 
@@ -159,7 +159,7 @@ const pairs = (campaigns, name) => h("div", { class: "scroll" }, h("table", { cl
 async function compare(g) {
   const path = `/v1/generations/${encodeURIComponent(g.name)}/difference`, { model } = query(), host = h("div", { class: "said", "aria-live": "polite", "aria-busy": "true" }, h("p", { class: "muted" }, "Comparing all campaigns…"));
   openDrawer({ title: `${g.name} and the live numbers`, above: changes(g.changes).join("; "), look: "across" }, host,
-    h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + address(path, { model }))));
+    sameByApi(path, { model }));
   try {
     const told = await get(path, { model }), rest = told.campaigns.slice(CAMPAIGNS_SHOWN);
     show(host, h("p", { class: "sum" }, h("b", {}, told.campaigns.length ? `${counted(told.campaigns.length, "campaign")} with other numbers, of all time.` : "No number of any campaign differs.")),
@@ -178,7 +178,7 @@ async function compare(g) {
 run(load, (host, data, status) => {
   if (!host.childNodes.length) {
     const panel = (id, title, says) => h("section", { class: "panel", "aria-labelledby": "h-" + id }, h("header", {}, h("div", {}, h("h2", { id: "h-" + id }, title), h("p", {}, says))), h("div", { id }));
-    host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Operations"))),
+    host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Operations"), h("p", { class: "soft" }, "How far the numbers are, whether they were checked, and what was refused."))),
       h("div", { class: "cols" }, panel("projection", "Projection", "How far the numbers are behind what was accepted."), panel("refused", "Refused events", "Dead letters, by reason and by the key that sent them.")),
       panel("verifications", "Last verify", "Whether the rows are what the log makes, when somebody last looked."),
       panel("generations", "Generations", "Projections of the whole log. One is live; a rebuild makes the next one beside it."),

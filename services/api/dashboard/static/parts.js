@@ -1,11 +1,11 @@
 // The parts that pages share: numbers that open, swatches, stacked bars, the drawer.
 import { address, all, csv, Problem } from "./api.js";
 import { openDrawer } from "./dialogs.js";
-import { h, icon, show, sr } from "./dom.js";
+import { copied, h, icon, show, sr } from "./dom.js";
 import { counted, dayOf, instantOf, pageOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
 import { choose, link, query, rangeOnly } from "./shell.js";
 import { eventDoor } from "./why.js";
-import { METRICS, MODELS, OUT_RULES, REASONS } from "./words.js";
+import { channelName, METRICS, MODELS, OUT_RULES, REASONS } from "./words.js";
 
 // What a person is called: by name, else by email address, else by the id that events give.
 export const calledOf = i => i.name || i.email || i.contact;
@@ -14,6 +14,9 @@ export function touched({ asset, asset_id, url }, before = "") {
   if (asset) return [before, h("a", { href: link("asset", { id: asset.asset_id }), title: url || asset.asset_id }, asset.name || (url ? pageOf(url) : asset.asset_id))];
   return asset_id || url ? [before, asset_id || pageOf(url)] : null;
 }
+
+// What brought a touch: its channel, and source and medium where they are told.
+export const cameBy = ({ channel, source, medium }) => [channelName(channel), [source, medium].filter(Boolean).join(" / ")].filter(Boolean).join(" · ");
 
 export const swatch = k => h("span", { class: `sw k${k}`, "aria-hidden": "true" });
 
@@ -124,6 +127,14 @@ export const exact = text => { const [whole, part = ""] = text.split("."); retur
 export const partText = all => inUnits(all, PART_DECIMALS).replace(/\.?0+$/, "");
 const creditSum = items => partText(items.reduce((sum, item) => sum + exact(item.credit), 0n));
 
+// The call of the read API that answers the same, to be read, and copied for a terminal: with a key from the environment, never a visitor's own.
+export function sameByApi(path, query) {
+  const at = address(path, query).replaceAll("'", "%27"), code = h("code", { class: "api" }, "GET " + at), said = h("span", { class: "muted", role: "status" });
+  const command = `curl -H "Authorization: Bearer $READ_KEY" '${location.origin}${at}'`;
+  const copy = async () => { code.textContent = command; show(said, await copied(command, code)); };
+  return h("section", {}, h("h3", {}, "The same by the API"), code, h("div", { class: "bar below" }, h("button", { class: "btn small", type: "button", onclick: copy }, "Copy as curl"), said));
+}
+
 // A button that saves a list as CSV; `asked` is its query, or answers it when the button is pressed.
 export function csvButton(path, asked, name) {
   const failed = h("span", { class: "bad", role: "alert" });
@@ -219,7 +230,7 @@ async function opened(name, [label, rule, ruleName], value, list, excluded, note
     h("section", {}, h("h3", {}, "What it counts"), h("blockquote", {}, rule, " Rule ", h("b", {}, ruleName), ".")),
     rows,
     excluded && h("section", {}, h("h3", {}, "Kept out, and why"), keptOut(excluded)),
-    h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + address(list.path, list.query))));
+    sameByApi(list.path, list.query));
   await fill(rows, list);
 }
 

@@ -189,10 +189,10 @@ function askForKey(told) {
     }
   } },
     h("label", { for: "key" }, "Read or admin key of the workspace", input), says,
-    h("p", { class: "muted" }, "This browser keeps it for 90 days in a cookie that no script can read. `keys.json` in the data directory holds one."),
+    h("p", { class: "muted" }, "This browser keeps it for 90 days in a cookie that no script can read. The file ", h("span", { class: "mono" }, "keys.json"), " in the data directory holds one of each kind."),
     h("button", { class: "btn main", type: "submit" }, "Sign in"));
   document.getElementById("app").replaceChildren(
-    h("main", { id: "main" }, h("section", { class: "panel ask" }, h("header", {}, h("h1", {}, "Touchline")), form)));
+    h("main", { id: "main" }, h("section", { class: "panel ask" }, h("header", {}, h("h1", {}, "Sign in to Touchline")), form)));
   input.focus();
 }
 

@@ -4,7 +4,7 @@ import { takeBackButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, show } from "./dom.js";
 import { dayOf, instantOf, moneyText } from "./format.js";
-import { campaignNames, check, ev, tried, verdict } from "./parts.js";
+import { campaignNames, check, ev, sameByApi, tried, verdict } from "./parts.js";
 import { chosen } from "./shell.js";
 import { DEAL_STATES, INEFFECTIVE, REASONS, typeName } from "./words.js";
 
@@ -43,7 +43,7 @@ async function explainedEvent(id, campaign) {
 export async function eventDrawer(id, over = false) {
   const path = `/v1/events/${encodeURIComponent(id)}/explain`, host = h("div", { class: "said", "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
   const heading = h("span", {}, "Event");
-  openDrawer({ title: heading, above: id, over }, host, h("section", {}, h("h3", {}, "The same by the API"), h("code", { class: "api" }, "GET " + path)));
+  openDrawer({ title: heading, above: id, over }, host, sameByApi(path, {}));
   await tried(host, async () => {
     const [told, names] = await Promise.all([get(path), campaignNames()]);
     show(heading, typeName(told.type || "event"));

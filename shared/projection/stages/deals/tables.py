@@ -18,6 +18,7 @@ deal = sa.Table(
     sa.Column("closed_event", OrderText),
     sa.Column("content", sa.BigInteger, comment="a digest of all rows of the deal; null if it is open, for touches are added to it then"),
     sa.Index("deal_closed", "ws", "closed_us"),
+    sa.Index("deal_created", "ws", "created_us", "deal_id"),
     sa.Index("deal_dated", "ws", sa.text("coalesce(closed_us, created_us)"), "deal_id"),
     sa.Index("deal_amount", "ws", "currency", sa.text("coalesce(amount_minor, '-9223372036854775808'::bigint)"), "deal_id"),
     sa.Index("deal_name", "ws", sa.text("""(lower(coalesce(name, deal_id COLLATE "default")) COLLATE "C")"""), "deal_id"),
