@@ -216,7 +216,11 @@ def test_a_campaign_is_edited_and_only_what_is_different_is_sent(desk: Desk) -> 
     previewed(page).to_contain_text("Name: Spring → Spring Sale")
     done(page)
     told = desk.get("campaigns/spring")
-    assert (told["name"], told["starts_on"], told["budget"]) == ("Spring Sale", None, {"amount": "50.00", "currency": "EUR"})
+    assert (told["name"], told["starts_on"], told["budget"]) == (
+        "Spring Sale",
+        None,
+        {"amount": "50.00", "currency": "EUR"},
+    )
     assert [claim["value"] for claim in told["utm_campaign"]] == ["spring", "sale"]
     taken_back(page)
     assert desk.get("campaigns/spring")["name"] == "Spring"

@@ -182,7 +182,11 @@ def test_numbers_of_the_list_and_deals_say_what_of_them_may_still_change(up: Up,
     expect(page.locator("#settled")).to_have_text("Settled")
     expect(page.locator(".tiles .mark")).to_have_count(0)
     page.goto(f"{up.url}/dashboard/campaign?id=spring")
-    for tile, said in (("new_contacts_first_touch", "1 provisional"), ("influenced_deals", "1 still open"), ("attributed_revenue", "€7 provisional")):
+    for tile, said in (
+        ("new_contacts_first_touch", "1 provisional"),
+        ("influenced_deals", "1 still open"),
+        ("attributed_revenue", "€7 provisional"),
+    ):
         expect(page.locator(".tile", has=page.locator(f"#tile-{tile}")).locator(".prov")).to_have_text(said)
     for deal, said in (
         ("d", "Settled"),
@@ -191,3 +195,23 @@ def test_numbers_of_the_list_and_deals_say_what_of_them_may_still_change(up: Up,
     ):
         page.goto(f"{up.url}/dashboard/deal?id={deal}")
         expect(page.locator(".facts .mark")).to_have_text(said)
+
+
+def test_touches_without_credit_that_follow_one_another_are_one_row_until_it_is_unfolded(up: Up, page: Page) -> None:
+    nils = {"email": "nils@example.no"}
+    opened = [{"type": "email_opened", "id": f"o{n}", "asset_id": "mail", "contact": nils, "occurred_at": f"2024-01-10T0{n}:00:00Z"} for n in range(5)]
+    with up.client("server") as client:
+        told = [*opened, {"type": "email_clicked", "asset_id": "mail", "contact": nils, "occurred_at": "2024-01-11T00:00:00Z"},
+                {"type": "deal_created", "deal_id": "long", "amount": "9.00", "contacts": [nils], "occurred_at": "2024-01-12T00:00:00Z"},
+                {"type": "deal_closed", "deal_id": "long", "won": True, "occurred_at": "2024-01-13T00:00:00Z"}]  # fmt: skip
+        until_projected(client, client.post("/v1/events", json=told).json()["position"])
+    page.goto(f"{up.url}/dashboard/deal?id=long#key={up.keys['read']}")
+    steps = page.locator(".jn > li")
+    expect(steps).to_have_count(4)  # the five, the click, the creation and the close
+    expect(steps.first).to_contain_text("5 touches without credit")
+    expect(steps.first).to_contain_text("5 × Of a kind that earns nothing not_revenue_touch")
+    page.locator("#fold-o0").press("Enter")
+    expect(steps).to_have_count(8)
+    expect(steps.first).to_be_focused()
+    expect(steps.first).to_contain_text("Email opened, Digest")
+    expect(steps.first).to_contain_text("still influences Spring")

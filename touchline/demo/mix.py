@@ -57,9 +57,7 @@ class Mix:
     count for a benchmark.
     """
 
-    def __init__(
-        self, seed: int, events: int, end: dt.datetime, days: int = 365, *, audiences: bool = False
-    ) -> None:
+    def __init__(self, seed: int, events: int, end: dt.datetime, days: int = 365, *, audiences: bool = False) -> None:
         self.rng = random.Random(seed)
         self.audiences = audiences
         self.scale = events / YEAR_EVENTS
@@ -148,7 +146,7 @@ class Mix:
                 spent = rng.choice(running)
                 yield self._event(
                     start + DAY * rng.random(), "spend_recorded", campaign_id=spent.id,
-                    amount=f"{rng.randrange(50, 900)}.{rng.randrange(100):02d}", currency="EUR",
+                    amount=f"{rng.randrange(500, 9000)}.{rng.randrange(100):02d}", currency="EUR",
                     on=start.date().isoformat(),
                 )  # fmt: skip
         if day == 1:

@@ -2,7 +2,7 @@
 
 export class Problem extends Error {
   constructor(status, body) {
-    super(body.detail || "The service did not answer.");
+    super((body.detail || "The service did not answer.").replace(/^./, c => c.toUpperCase()));
     this.status = status;
     this.code = body.code || "unreachable";
     this.body = body;

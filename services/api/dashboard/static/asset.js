@@ -8,7 +8,7 @@ import { counted, dayOf, instantOf, money, num, today } from "./format.js";
 import { calledOf, campaignNames, door, listDrawer, ranks, swatch, who } from "./parts.js";
 import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
 import { eventDoor } from "./why.js";
-import { ASSET_TYPES, assetTypeName, METRICS, touchesSaid, typeName } from "./words.js";
+import { ASSET_TYPES, assetTypeName, METRICS, statisticsSaid, typeName } from "./words.js";
 
 const ID = chosen("id"), WEEK = 7, PATH = `/v1/assets/${encodeURIComponent(ID)}`;
 
@@ -52,7 +52,7 @@ const touchesOf = (a, names) => door(num(a.touches), "touches", () => listDrawer
 
 const tile = (label, value, note) => h("div", { class: "tile" }, h("p", { class: "lab" }, label), h("p", { class: "val" }, h("b", {}, value)), note && h("p", { class: "sub muted" }, note));
 const numbers = (a, names) => h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers"),
-  h("div", { class: "tiles four" }, tile("Touches", touchesOf(a, names), Object.entries(a.statistics).map(([type, n]) => touchesSaid(type, n, num(n))).join(", ")),
+  h("div", { class: "tiles four" }, tile("Touches", touchesOf(a, names), statisticsSaid(a.statistics, num)),
     ["influenced_contacts", "influenced_deals", "influenced_revenue"].map(of => tile(METRICS[of][0], result(a, of)))));
 
 function held(a, names) {

@@ -74,7 +74,7 @@ function table(data, k, again) {
   return h("section", { class: "panel", "aria-labelledby": "groups" },
     h("header", {}, h("div", {}, h("h2", { id: "groups" }, `${OF[of]} by ${GROUPS[by].toLowerCase()}, ${MODELS[model].toLowerCase()}`), h("p", {}, "Every row is a part of the sum below it.")),
       csvButton("/v1/reports/attribution", asked, "attribution")),
-    h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of groups" }, h("table", { class: "cards", role: "table" }, h("caption", { class: "sr" }, `${OF[of]} by ${GROUPS[by]}`),
+    h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of groups" }, h("table", { class: "cards four", role: "table" }, h("caption", { class: "sr" }, `${OF[of]} by ${GROUPS[by]}`),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [GROUPS[by], "Deals", "Contacts", "Share", of === "revenue" ? `In ${report.currency}` : OF[of]].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i ? "n" : null }, t)))),
       h("tbody", { role: "rowgroup" }, few.map(p => h("tr", { role: "row", id: p.group === null ? "none-" + p.reason : null },
         cell(h("span", { class: "nmx" }, swatch(p.k), label(p, by)), { class: "wide" }), cell(p.row.deals == null ? "" : behind(p, num(p.row.deals), "deals"), { class: "n", "data-l": "Deals" }),
@@ -109,9 +109,9 @@ const cash = amounts => amounts.map(m => h("span", { class: "line" }, money(m.am
 const paths = data => h("section", { class: "panel", "aria-labelledby": "paths" },
   h("header", {}, h("div", {}, h("h2", { id: "paths" }, "The commonest paths to a won deal"), h("p", {}, "Kinds of touches in order, without repetitions.")),
     csvButton("/v1/reports/paths", rangeOnly, "paths")),
-  data.paths.length ? h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of paths" }, h("table", {}, h("caption", { class: "sr" }, "Paths"), h("thead", {}, h("tr", {}, ["Path", "Deals", "Touches, mean", "Days to the close, median", "Revenue"].map((t, i) => h("th", { scope: "col", class: i ? "n" : null }, t)))),
-    h("tbody", {}, data.paths.map((p, i) => h("tr", {}, h("td", {}, pathText(p.path)), h("td", { class: "n" }, door(num(p.deals), `path-${i}-deals`, pathDeals(p, num(p.deals)))), h("td", { class: "n" }, p.touches_mean), h("td", { class: "n" }, p.days_to_close_median),
-      h("td", { class: "n" }, p.revenue.length ? door(cash(p.revenue), `path-${i}-revenue`, () => pathDeals(p, cash(p.revenue))()) : "none told"))))))
+  data.paths.length ? h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of paths" }, h("table", { class: "cards four" }, h("caption", { class: "sr" }, "Paths"), h("thead", {}, h("tr", {}, ["Path", "Deals", "Touches, mean", "Days to the close, median", "Revenue"].map((t, i) => h("th", { scope: "col", class: i ? "n" : null }, t)))),
+    h("tbody", {}, data.paths.map((p, i) => h("tr", {}, h("td", { class: "wide" }, pathText(p.path)), h("td", { class: "n", "data-l": "Deals" }, door(num(p.deals), `path-${i}-deals`, pathDeals(p, num(p.deals)))), h("td", { class: "n", "data-l": "Touches" }, p.touches_mean), h("td", { class: "n", "data-l": "Days" }, p.days_to_close_median),
+      h("td", { class: "n", "data-l": "Revenue" }, p.revenue.length ? door(cash(p.revenue), `path-${i}-revenue`, () => pathDeals(p, cash(p.revenue))()) : "none told"))))))
     : h("p", { class: "pad muted" }, "No deal has been won in this range."));
 
 let opened = null;

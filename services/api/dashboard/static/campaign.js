@@ -10,7 +10,7 @@ import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks
 import { comparedWith } from "./ranges.js";
 import { choices, choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
 import { eventDoor, whyPanel } from "./why.js";
-import { ASSET_TYPES, assetTypeName, HIDDEN, INEFFECTIVE, isMoney, METRICS, touchesSaid } from "./words.js";
+import { ASSET_TYPES, assetTypeName, HIDDEN, INEFFECTIVE, isMoney, METRICS, statisticsSaid } from "./words.js";
 
 const ID = chosen("id");
 const PATH = `/v1/campaigns/${encodeURIComponent(ID)}`;
@@ -224,13 +224,13 @@ const deals = (data, why) => h("section", { class: "panel", "aria-labelledby": "
     data.deals.length > DEALS_SHOWN && h("a", { class: "btn quiet", href: link("deals", { state: "won", campaign: ID }) }, `All ${num(data.deals.length)}`)),
   data.deals.length ? h("table", {}, h("caption", { class: "sr" }, "Won deals"), h("thead", {}, h("tr", {}, ["Deal", "Closed", "Amount", "Share", "Why"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : i ? "nophone" : null }, t)))),
     h("tbody", {}, data.deals.slice(-DEALS_SHOWN).reverse().map(d => h("tr", {},
-      h("td", {}, h("a", { href: link("deal", { id: d.deal_id, campaign: ID }) }, d.name || d.deal_id)), h("td", { class: "nophone" }, dayOf(d.closed_at)),
+      h("td", {}, h("a", { href: link("deal", { id: d.deal_id, campaign: ID }) }, d.name || d.deal_id)), h("td", { class: "nophone nowrap" }, dayOf(d.closed_at)),
       h("td", { class: "n" }, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"), h("td", { class: "n" }, d.share ? money(d.share.amount, d.share.currency) : "none"),
       h("td", { class: "n" }, h("button", { class: "why", type: "button", id: "deal-" + d.deal_id, onclick: () => why.ask("deal", d.deal_id) }, "why", h("span", { class: "sr" }, ` does ${d.name || d.deal_id} count`)))))))
     : h("p", { class: "pad muted" }, "No deal has been won with it in this range."));
 
 const one = type => type ? assetTypeName(type) : "";
-const said = statistics => Object.entries(statistics).map(([type, n]) => touchesSaid(type, n, num(n))).join(", ") || "no touch yet";
+const said = statistics => statisticsSaid(statistics, num) || "no touch yet";
 
 function assetRow(a) {
   const people = Math.max(0, ...Object.values(a.contacts));

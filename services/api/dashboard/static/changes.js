@@ -93,8 +93,9 @@ export function changeDrawer({ title, above, says, fields = [], own = null, miss
     if (problem) { show(outcome); wrongAt(...problem); return; }
     const from = takenFrom(told).map(id => called.get(id) || id).join(" and ");
     show(outcome, h("h3", { tabindex: -1, id: "change-would" }, "What it would change"), previewInWords(told, called), doIt(given, from));
-    document.getElementById("change-would").focus();
     if (fields.length || own) look.hidden = true;
+    document.getElementById("change-would").focus();
+    outcome.scrollIntoView({ block: outcome.offsetHeight < innerHeight ? "nearest" : "start" }); // with what does it, wherever that fits
   }, error => {
     if (!["preview_timeout", "too_much", "busy"].includes(error.code)) { refused(error); return; }
     show(outcome, h("p", { class: "note", role: "alert" }, error.code === "too_much" ? error.message
@@ -109,6 +110,7 @@ export function changeDrawer({ title, above, says, fields = [], own = null, miss
     look.hidden = true;
     show(outcome, finished(answer, given));
     document.getElementById("change-done")?.focus();
+    outcome.scrollIntoView({ block: "nearest" });
   }, error => {
     const [by, does] = HELD[error.code] || [];
     if (!by) { refused(error); return; }

@@ -134,7 +134,7 @@ function readOut(graph, { W, H, T, B, X, spans, read }) {
 
 // A small series: `points` are numbers in order; the line to the last one is dashed if that may still change.
 export function spark(points, label, provisional) {
-  if (!points.length || !points.some(Boolean)) return h("span", { class: "muted" }, "no visits yet");
+  if (!points.length || !points.some(Boolean)) return h("span", { class: "muted" }, "no visits");
   const W = 96, H = 26, most = Math.max(...points, 1);
   const at = points.map((value, i) => [2 + i * (W - 6) / Math.max(1, points.length - 1), H - 3 - value / most * (H - 7)]);
   const path = list => "M" + list.map(p => p[0].toFixed(1) + " " + p[1].toFixed(1)).join("L");

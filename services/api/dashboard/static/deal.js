@@ -2,8 +2,8 @@
 import { get } from "./api.js";
 import { takeBackButton } from "./changes.js";
 import { openMark, settledMark } from "./charts.js";
-import { h, show } from "./dom.js";
-import { counted, dayOf, daysBetween, instantOf, minor, money, moneyText } from "./format.js";
+import { h, show, sr } from "./dom.js";
+import { counted, dayOf, daysBetween, instantOf, minor, money, moneyText, num } from "./format.js";
 import { calledOf, cameBy, campaignChip, campaignNames, check, csvButton, ev, inUnits, ranks, sharesTable, stack, touched, verdict, when } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
 import { eventDoor } from "./why.js";
@@ -85,17 +85,44 @@ function step(data, k, x, largest, before) {
       x.share && largest > 0n && h("div", { class: "meter", "aria-hidden": "true" }, h("i", { "--w": `${Number(minor(x.share.amount) * 1000n / largest) / 10}%` })), back]));
 }
 
+// Touches without credit that follow one another are one row with their reasons, until somebody unfolds it.
+const RUN_SHOWN = 3, unfolded = new Set(), uncredited = x => !x.milestone && !("share" in x);
+function fold(run, before, again) {
+  const [{ event_id: first, occurred_at: from, late }] = run, to = run.at(-1).occurred_at;
+  const unfold = () => { unfolded.add(first); again(); document.getElementById("step-" + first).focus(); };
+  return h("li", { class: `step no${late ? " after" : ""}` }, when(from, before), h("div", { class: "rail" }, h("i")),
+    h("div", { class: "body" }, h("p", { class: "t" }, h("button", { class: "why", type: "button", id: "fold-" + first, onclick: unfold }, `${counted(run.length, "touch", "touches")} without credit`, sr(", show each")), h("span", {}, dayOf(from) === dayOf(to) ? "" : ` until ${dayOf(to)}`)),
+      h("div", { class: "chips" }, [...Map.groupBy(run, x => x.reason)].map(([reason, of]) => h("span", { class: "chip off" }, `${num(of.length)} × `, UNCREDITED[reason] || reason, " ", h("span", { class: "mono muted" }, reason))))),
+    h("div", { class: "share" }, h("small", {}, "no credit")));
+}
+
 const milestone = (text, at, note) => ({ occurred_at: at, milestone: text, note });
 
-function journey(data, k) {
+function journey(data, k, again) {
   const { deal, models, others, more } = data, { shares } = models.get(model()), only = chosen("touches") === "credited";
   const closed = deal.state === "won" ? deal.closed_at : null;
   const all = [...shares, ...(only ? [] : others.map(o => ({ ...o, late: closed && o.occurred_at >= closed }))),
     milestone("Deal created", deal.created_at), ...(closed ? [milestone("Closed won", closed, "Only touches strictly before this instant earn credit.")] : [])]
     .sort((a, b) => a.occurred_at < b.occurred_at ? -1 : a.occurred_at > b.occurred_at ? 1 : Boolean(a.milestone) - Boolean(b.milestone));
   const largest = shares.reduce((most, x) => x.share && minor(x.share.amount) > most ? minor(x.share.amount) : most, 0n);
-  const rows = all.map((x, i) => x.milestone ? h("li", { class: "step miles" }, h("div", { class: "when" }), h("div", { class: "rail" }, h("i")),
-    h("div", { class: "body" }, h("p", {}, x.milestone, " ", h("small", {}, instantOf(x.occurred_at) + (x.note ? ". " + x.note : ""))))) : step(data, k, x, largest, all[i - 1]?.occurred_at));
+  const one = (x, before) => x.milestone ? h("li", { class: "step miles" }, h("div", { class: "when" }), h("div", { class: "rail" }, h("i")),
+    h("div", { class: "body" }, h("p", {}, x.milestone, " ", h("small", {}, instantOf(x.occurred_at) + (x.note ? ". " + x.note : ""))))) : step(data, k, x, largest, before);
+  const rows = [];
+  for (let i = 0; i < all.length;) {
+    const before = all[i - 1]?.occurred_at, other = all.findIndex((x, n) => n >= i && !uncredited(x)), run = all.slice(i, other < 0 ? undefined : other);
+    if (run.length > RUN_SHOWN && !unfolded.has(run[0].event_id)) {
+      rows.push(fold(run, before, again));
+      i += run.length;
+    } else if (run.length) {
+      rows.push(...run.map((x, n) => one(x, n ? run[n - 1].occurred_at : before)));
+      rows[rows.length - run.length].id = "step-" + run[0].event_id;
+      rows[rows.length - run.length].tabIndex = -1;
+      i += run.length;
+    } else {
+      rows.push(one(all[i], before));
+      i += 1;
+    }
+  }
   rows[0].classList.add("first");
   rows.at(-1).classList.add("last");
   return [deal.state !== "won" && h("p", { class: "pad muted" }, "Only a won deal has a journey: its touches earn credit when it is won."), h("ol", { class: "jn" }, rows),
@@ -154,7 +181,8 @@ function draw(host, data, status, refresh) {
   const touches = { all: `All ${data.models.get(model()).shares.length + data.others.length}`, credited: `Credited ${data.models.get(model()).shares.length}` };
   show(document.getElementById("who"), head(data, status.settled_through));
   show(document.getElementById("touches"), radios("Touches", touches, chosen("touches") || "all", value => { choose("touches", value === "all" ? "" : value); refresh(); }));
-  show(document.getElementById("journey"), journey(data, k));
+  const again = () => show(document.getElementById("journey"), journey(data, k, again));
+  again();
   show(document.getElementById("models"), modelPanel(data, k, refresh));
   show(document.getElementById("why"), checklist(data));
 }

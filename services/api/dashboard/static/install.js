@@ -2,6 +2,7 @@
 import { get, postJson, Problem } from "./api.js";
 import { copied, h, icon, show } from "./dom.js";
 import { instantOf } from "./format.js";
+import { campaignNames } from "./parts.js";
 import { run } from "./shell.js";
 import { REASONS, typeName } from "./words.js";
 
@@ -61,9 +62,9 @@ function nothingYet(browsers) {
       !wrong && !browsers.notices.length && unseen.map(text => mark(false, h("p", {}, "Perhaps: " + text))))];
 }
 
-function row({ id, event }) {
+function row({ id, event }, names) {
   if (!event) return mark(true, h("p", {}, "An event arrived, and is being counted…"), when(id));
-  const campaigns = event.campaigns.filter(c => c.counts).map(c => c.campaign_id);
+  const campaigns = event.campaigns.filter(c => c.counts).map(c => names.get(c.campaign_id) || c.campaign_id);
   const counted = event.type === "contact_identified" ? "From now on the visitor is this contact."
     : !event.counted ? `Does not count: ${REASONS[event.reason] || event.reason}.`
       : campaigns.length ? `Counts for ${campaigns.join(", ")}.` : "Counts, and belongs to no campaign.";
@@ -91,12 +92,13 @@ async function arrivals() {
   const keys = browsers.keys.filter(key => !state.key || key.name === state.key.slice(0, 8));
   keys.sort((a, b) => (b.last_seen || "").localeCompare(a.last_seen || ""));
   const ids = keys.flatMap(key => key.events).slice(0, 10);
-  return { browsers, events: await Promise.all(ids.map(explain)) };
+  const [names, ...events] = await Promise.all([campaignNames(), ...ids.map(explain)]);
+  return { browsers, names, events };
 }
 
-function seen({ browsers, events }) {
+function seen({ browsers, names, events }) {
   if (!events.length) return nothingYet(browsers);
-  return [h("p", { class: "verdict" }, icon("M3 8.5 6.5 12 13 4.5"), h("b", {}, "Events arrive.")), h("ul", { class: "checks", id: "arrived" }, events.map(row)),
+  return [h("p", { class: "verdict" }, icon("M3 8.5 6.5 12 13 4.5"), h("b", {}, "Events arrive.")), h("ul", { class: "checks", id: "arrived" }, events.map(event => row(event, names))),
     browsers.notices.length > 0 && [h("h3", {}, "What does not arrive"), h("ul", { class: "checks" }, browsers.notices.map(told))]];
 }
 

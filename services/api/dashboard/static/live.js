@@ -27,9 +27,9 @@ function table({ events, names }) {
     h("tbody", {}, events.map(e => h("tr", {},
       h("td", { class: "wide nowrap" }, h("button", { class: "why", type: "button", id: "e-" + e.event_id, "aria-haspopup": "dialog", onclick: () => eventDrawer(e.event_id) }, typeName(e.type))),
       h("td", { class: "nowrap", "data-l": "Happened" }, happened(e.occurred_at)),
-      h("td", { "data-l": "Who" }, e.contact ? h("a", { href: link("contact", { id: e.contact }) }, calledOf(e)) : h("span", { class: "muted" }, "anonymous visitor")),
-      h("td", { "data-l": "On" }, touched(e)),
-      h("td", { class: "two", "data-l": "Counts for" }, counts(e, names, k)))))));
+      h("td", { class: "two", "data-l": "Who" }, e.contact ? h("a", { href: link("contact", { id: e.contact }) }, calledOf(e)) : h("span", { class: "muted" }, "anonymous visitor")),
+      h("td", { class: "wide", "data-l": "On" }, touched(e)),
+      h("td", { class: "wide", "data-l": "Counts for" }, counts(e, names, k)))))));
 }
 
 run(load, (host, data) => {

@@ -1,7 +1,7 @@
 // What would a change change? The answer of the preview, in words.
 import { h } from "./dom.js";
-import { counted, instantOf, moneyText, num } from "./format.js";
-import { INEFFECTIVE, isMoney, METRICS, REASONS } from "./words.js";
+import { counted, dayOf, instantOf, moneyText, num } from "./format.js";
+import { assetTypeName, INEFFECTIVE, isMoney, METRICS, REASONS } from "./words.js";
 
 const SHOWN_MAX = 8;
 
@@ -14,10 +14,13 @@ const differing = campaign => Object.entries(campaign.metrics || {}).filter(([me
 
 const costsDiffer = ({ before, after }) => ["spent", "budget_in_all"].some(name => before?.[name] !== after?.[name]);
 
+const LABELS = { asset_type: "Type", url: "Address", target_url: "Leads to", starts_on: "First day", ends_on: "Last day", budget_in_all: "Budget in all", utm_campaign: "utm_campaign" };
+const said = (name, value) => name === "asset_type" ? assetTypeName(value) : name.endsWith("_on") ? dayOf(value) : value;
+
 function fields({ before, after }) {
   const known = ["created", "deleted", "registered", "held"], names = new Set([...Object.keys(before || {}), ...Object.keys(after || {})].filter(name => !known.includes(name)));
   return [...names].filter(name => before?.[name] !== after?.[name]).map(name =>
-    h("li", {}, `${name.replaceAll("_", " ").replace(/^./, c => c.toUpperCase())}: `, before?.[name] ? `${before[name]} → ` : "", after?.[name] || "none"));
+    h("li", {}, `${LABELS[name] || name.replaceAll("_", " ").replace(/^./, c => c.toUpperCase())}: `, before?.[name] ? `${said(name, before[name])} → ` : "", after?.[name] ? said(name, after[name]) : "none"));
 }
 
 function campaign(one, names) {

@@ -165,7 +165,7 @@ function problem(error, retry) {
   const chose = KEPT.some(chosen), id = chosen("id"), refused = error.status === 404 || error.status === 422;
   return [h("div", { class: "head" }, h("div", {}, h("h1", {}, titleOf()))), h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, nothingOn(true),
     h("h2", {}, error.status === 404 ? "There is no such thing" : "The numbers could not be read"),
-    h("p", {}, error.message.replace(/^./, c => c.toUpperCase()), refused ? "" : " Nothing is lost: what was sent is in the log."),
+    h("p", {}, error.message, refused ? "" : " Nothing is lost: what was sent is in the log."),
     h("p", { class: "mono muted" }, error.told),
     h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: retry }, "Try again"),
       refused && chose && h("a", { class: "btn", href: location.pathname + (id ? "?" + new URLSearchParams({ id }) : "") }, "Without range, model and currency"))))];
