@@ -54,7 +54,8 @@ def routes(api: Api) -> APIRouter:
     async def get_path_deals(request: Request) -> Response:
         """The deals won in the range by a path, the latest close first; without `path`, all that have a journey.
 
-        Each has the number of its `touches`, and how many days were between the first of them and the close.
+        Each has the number of its `touches`, and how many days were between the first of them and the close. A page may have fewer items than
+        `limit`, also none, although more follow.
         """
         async with read_request(api, request, heavy=True) as read:
             text = read.query.get("path")
@@ -63,7 +64,8 @@ def routes(api: Api) -> APIRouter:
             except ValueError as error:
                 raise Problem(422, "bad_parameter", f"`path`: {error}", field="path") from error
             after = read.after_key(PATH_DEAL_ORDER)
-            page = read.page_of(*await deals_of_path(read.snapshot, read.range, path, after, read.limit + 1))
+            items, last = await deals_of_path(read.snapshot, read.range, path, after, read.limit)
+            page = {"items": items, "next_cursor": None if last is None else encode_cursor(last)}
             return answer(read, {**page, **read.range.as_json()})
 
     _add_behind(router, api)

@@ -16,7 +16,7 @@ from shared.reading.deal_list import DEAL_ORDERS
 from shared.reading.deals import as_answered
 from shared.reading.defined_models import add_defined
 from shared.reading.described_touches import named_contacts
-from shared.reading.keyset import Ordering, key_arguments, paged
+from shared.reading.keyset import Ordering, key_arguments, looked_through, paged
 from shared.reading.overview import money_by_currency
 from shared.reading.reports import (
     ALL_CURRENCIES,
@@ -36,22 +36,22 @@ from shared.rules.deal import State
 from shared.rules.exact import split
 from shared.rules.report_groups import Group, NoGroup
 
-AT_ONCE = 500  # deals or contacts whose touches are read together: some 15,000
-LOOKED_THROUGH_MAX = 2_000  # of one page: of a group that few deals or contacts have, a page is short rather than slow
-
 DEAL_ORDER = {Of.REVENUE: DEAL_ORDERS["-closed_at"], Of.DEALS: Ordering((("d.created_us", "bigint"), ("d.deal_id", "text")), descending=True)}  # fmt: skip
 """The latest close first; of deals created, the latest creation."""
 CONTACT_ORDER = CONTACT_ORDERS["-created_at"]
 
+# Whether there is a journey is asked with a LIMIT: PostgreSQL would else read all credit of the workspace for a page of deals.
 # $2 and $3 the range, $4 the currency (null: any), $5 and $6 the key of the deal or contact before, $7 how many.
 _DEAL = """
 SELECT d.deal, d.deal_id, d.name, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, {keys},
-    EXISTS (SELECT FROM {g}.credit c WHERE c.ws = $1 AND c.deal = d.deal) AS journey
+    (SELECT true FROM {g}.credit c WHERE c.ws = $1 AND c.deal = d.deal LIMIT 1) IS NOT NULL AS journey
 FROM {g}.deal d WHERE d.ws = $1 AND ($4::text IS NULL OR d.currency = $4) AND {after} AND """
 _CONTACT = """
 SELECT c.contact, c.name, c.created_us, {keys} FROM {g}.contact c WHERE c.ws = $1 AND {after} AND """
 _HAS_DEAL = """EXISTS (SELECT FROM {g}.deal_contact dc JOIN {g}.deal d ON d.ws = $1 AND d.deal = dc.deal
     WHERE dc.ws = $1 AND dc.contact = c.contact AND ($4::text IS NULL OR d.currency = $4) AND """
+_OF_DEALS_WITHIN = """c.contact IN (SELECT dc.contact FROM {g}.deal d JOIN {g}.deal_contact dc ON dc.ws = $1 AND dc.deal = d.deal
+    WHERE d.ws = $1 AND ($4::text IS NULL OR d.currency = $4) AND """
 _WON = "d.state = 'won' AND coalesce(d.closed_us, d.created_us) >= $2 AND coalesce(d.closed_us, d.created_us) < $3"
 _CREATED = f"d.state <> '{State.DELETED}' AND d.created_us >= $2 AND d.created_us < $3"
 _CONDITIONS = {Of.REVENUE: _WON, Of.DEALS: _CREATED}
@@ -66,6 +66,11 @@ _CONTACTS = {
     )
 }
 """The contacts whose touches a report can be of."""
+_CONTACTS_WITHIN = {
+    of: paged(f"{_CONTACT}{_OF_DEALS_WITHIN}{condition} OFFSET 0)", {"": CONTACT_ORDER}, 5)[""]
+    for of, condition in _CONDITIONS.items()
+}
+"""The same of a range with a bound: the contacts of its deals are found first (OFFSET 0), for most contacts may have no deal in it."""
 
 # The touches of contacts ($4) in the journeys of the deals won in a span.
 CREDITED_OF_CONTACTS = sql("""
@@ -110,13 +115,13 @@ async def deals_of_group(
         brought = await _brought(snapshot, span, asked, group, [deal["deal"] for deal in deals])
         return {deal: {"credit": credit_text(part)} for deal, part in brought.items()}
 
-    def read(key: Sequence[Any] | None) -> Awaitable[list[Any]]:
+    def read(key: Sequence[Any] | None, limit: int) -> Awaitable[list[Any]]:
         return snapshot.fetch(
-            _DEALS[asked.of], span.from_us, span.to_us, _currency(asked), *key_arguments(order, key), AT_ONCE + 1
+            _DEALS[asked.of], span.from_us, span.to_us, _currency(asked), *key_arguments(order, key), limit
         )
 
     order = DEAL_ORDER[asked.of]
-    found, last = await _looked_through(read, behind, "deal", order, after, limit)
+    found, last = await looked_through(read, behind, "deal", order, after, limit)
     return GroupPage([{**as_answered(deal), **told} for deal, told in found], last)
 
 
@@ -142,13 +147,19 @@ async def contacts_of_group(
             }
         return {contact: {"credit": credit_text(part)} for contact, part in brought.items()}
 
-    def read(key: Sequence[Any] | None) -> Awaitable[list[Any]]:
+    def read(key: Sequence[Any] | None, limit: int) -> Awaitable[list[Any]]:
         of = _currency(asked) if asked.of is Of.REVENUE else None
+        bounded = span != TimeRange() and asked.of is not Of.CONTACTS
         return snapshot.fetch(
-            _CONTACTS[asked.of], span.from_us, span.to_us, of, *key_arguments(CONTACT_ORDER, key), AT_ONCE + 1
+            (_CONTACTS_WITHIN if bounded else _CONTACTS)[asked.of],
+            span.from_us,
+            span.to_us,
+            of,
+            *key_arguments(CONTACT_ORDER, key),
+            limit,
         )
 
-    found, last = await _looked_through(read, behind, "contact", CONTACT_ORDER, after, limit)
+    found, last = await looked_through(read, behind, "contact", CONTACT_ORDER, after, limit)
     who = await named_contacts(snapshot, [row["contact"] for row, _ in found])
     return GroupPage(
         [
@@ -162,35 +173,6 @@ async def contacts_of_group(
 def _currency(asked: Question) -> str | None:
     """The one currency that is asked for; None for all, and where it does not matter."""
     return None if asked.of is not Of.REVENUE or asked.currency == ALL_CURRENCIES else asked.currency
-
-
-async def _looked_through(
-    read: Callable[[Sequence[Any] | None], Awaitable[list[Any]]],
-    behind: Callable[[Sequence[Any]], Awaitable[Mapping[int, Any]]],
-    column: str,
-    order: Ordering,
-    after: Sequence[Any] | None,
-    limit: int,
-) -> tuple[list[tuple[Any, Any]], list[Any] | None]:
-    """At most `limit` rows that are behind something, each with what is told of it, and the key of the last row that was looked at.
-
-    `read` reads the next `AT_ONCE` rows after a key, and one more; `behind` says what is told of those that are behind it, by `column`.
-    """
-    found: list[tuple[Any, Any]] = []
-    key = None if after is None else list(after)
-    for _ in range(LOOKED_THROUGH_MAX // AT_ONCE):
-        rows = await read(key)
-        more, rows = len(rows) > AT_ONCE, rows[:AT_ONCE]
-        told = await behind(rows) if rows else {}
-        for n, row in enumerate(rows):
-            key = order.key_of(row)
-            if row[column] in told:
-                found.append((row, told[row[column]]))
-                if len(found) == limit:
-                    return found, key if more or n + 1 < len(rows) else None
-        if not more:
-            return found, None
-    return found, key
 
 
 async def _shares(

@@ -1,10 +1,13 @@
 """How does a list page in the database? In the order of an index, each page after the key of the last item before it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.projection.sql import Statement, sql
+
+AT_ONCE = 250  # items that are looked through together: the touches of so many deals or contacts are some 7,500
+LOOKED_THROUGH_MAX = 1_000  # of one page: of what few items have, a page is short rather than slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +78,32 @@ def key_arguments(order: Ordering, key: Sequence[Any] | None) -> list[Any]:
 
 HOLDS_TEXT = "strpos(lower({column}), lower($3)) > 0"
 """Whether a column holds the text $3, in any case."""
+
+
+async def looked_through(
+    read: Callable[[Sequence[Any] | None, int], Awaitable[list[Any]]],
+    behind: Callable[[Sequence[Any]], Awaitable[Mapping[int, Any]]],
+    column: str,
+    order: Ordering,
+    after: Sequence[Any] | None,
+    limit: int,
+) -> tuple[list[tuple[Any, Any]], list[Any] | None]:
+    """At most `limit` rows that are behind something, each with what is told of it, and the key of the last row that was looked at.
+
+    `read` reads at most so many of the next rows after a key; `behind` says what is told of those that are behind it, by `column`.
+    """
+    found: list[tuple[Any, Any]] = []
+    key = None if after is None else list(after)
+    for _ in range(LOOKED_THROUGH_MAX // AT_ONCE):
+        rows = await read(key, AT_ONCE + 1)
+        more, rows = len(rows) > AT_ONCE, rows[:AT_ONCE]
+        told = await behind(rows) if rows else {}
+        for n, row in enumerate(rows):
+            key = order.key_of(row)
+            if row[column] in told:
+                found.append((row, told[row[column]]))
+                if len(found) == limit:
+                    return found, key if more or n + 1 < len(rows) else None
+        if not more:
+            return found, None
+    return found, key

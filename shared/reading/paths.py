@@ -2,7 +2,7 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import pairwise
@@ -12,7 +12,7 @@ from shared.events.instants import DAY_US
 from shared.projection.sql import sql
 from shared.reading.deal_list import DEAL_ORDERS
 from shared.reading.deals import as_answered
-from shared.reading.keyset import key_arguments, paged
+from shared.reading.keyset import key_arguments, looked_through, paged
 from shared.reading.overview import money_by_currency
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -36,17 +36,16 @@ GROUP BY deal, closed_us, amount_minor, currency
 PATH_DEAL_ORDER = DEAL_ORDERS["-closed_at"]
 DEALS = paged(
     """
-SELECT d.deal, d.deal_id, d.name, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, j.touches, j.first_us, {keys}
+SELECT d.deal, d.deal_id, d.name, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, j.path, j.touches, j.first_us, {keys}
 FROM {g}.deal d CROSS JOIN LATERAL (
     SELECT array_agg(type ORDER BY step) FILTER (WHERE type IS DISTINCT FROM before) AS path, count(*) AS touches,
         min(occurred_at_us) AS first_us
     FROM (SELECT cr.step, cr.type, cr.occurred_at_us, lag(cr.type) OVER (ORDER BY cr.step) AS before
         FROM {g}.credit cr WHERE cr.ws = $1 AND cr.deal = d.deal) touch) j
-WHERE d.ws = $1 AND d.state = 'won' AND coalesce(d.closed_us, d.created_us) >= $2 AND coalesce(d.closed_us, d.created_us) < $3
-    AND ($4::smallint[] IS NULL OR j.path = $4) AND j.path IS NOT NULL AND {after}""",
+WHERE d.ws = $1 AND d.state = 'won' AND coalesce(d.closed_us, d.created_us) >= $2 AND coalesce(d.closed_us, d.created_us) < $3 AND {after}""",
     {"": PATH_DEAL_ORDER},
-    5,
-)[""]  # a row a deal won in a span that has a journey, by the path $4 (null: by any)
+    4,
+)[""]  # a row a deal won in a span, with the path of its journey (null: it has none)
 
 
 @dataclass
@@ -101,16 +100,21 @@ def types_of_path(path: str) -> list[TouchType]:
 
 async def deals_of_path(
     snapshot: Snapshot, span: TimeRange, path: Sequence[TouchType] | None, after: Sequence[Any] | None, limit: int
-) -> tuple[list[dict[str, Any]], list[list[Any]]]:
+) -> tuple[list[dict[str, Any]], list[Any] | None]:
     """At most `limit` of the deals won in a range by a path (None: by any), in `PATH_DEAL_ORDER`, after a key, as answers tell them; and the
-    key of each.
+    key of the last one that was looked at (None: there are no more). There may be fewer, also none, although more follow.
     """
-    key = key_arguments(PATH_DEAL_ORDER, after)
-    rows = await snapshot.fetch(DEALS, span.from_us, span.to_us, None if path is None else list(path), *key, limit)
-    items = [
-        {
-            **as_answered(row), "touches": row["touches"],
-            "days_to_close": _tenths(Decimal(row["closed_us"] - row["first_us"]) / DAY_US),
-        } for row in rows
-    ]  # fmt: skip
-    return items, [PATH_DEAL_ORDER.key_of(row) for row in rows]
+
+    def read(key: Sequence[Any] | None, limit: int) -> Awaitable[list[Any]]:
+        return snapshot.fetch(DEALS, span.from_us, span.to_us, *key_arguments(PATH_DEAL_ORDER, key), limit)
+
+    async def behind(rows: Sequence[Any]) -> Mapping[int, Any]:
+        return {
+            row["deal"]: {
+                "touches": row["touches"],
+                "days_to_close": _tenths(Decimal(row["closed_us"] - row["first_us"]) / DAY_US),
+            } for row in rows if row["path"] is not None and (path is None or row["path"] == list(path))
+        }  # fmt: skip
+
+    found, last = await looked_through(read, behind, "deal", PATH_DEAL_ORDER, after, limit)
+    return [{**as_answered(row), **told} for row, told in found], last

@@ -72,7 +72,7 @@ def told(running: Running, runner: asyncio.Runner) -> Workspace:
 def looked_through(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deals and contacts are looked through so many at a time, and so many for one page."""
     for name, number in zip(("AT_ONCE", "LOOKED_THROUGH_MAX"), request.param, strict=True):
-        monkeypatch.setattr(f"shared.reading.group_behind.{name}", number)
+        monkeypatch.setattr(f"shared.reading.keyset.{name}", number)
 
 
 def listed(told: Workspace, runner: asyncio.Runner, path: str) -> list[dict[str, Any]]:
@@ -91,6 +91,7 @@ ROWS: list[tuple[str, str, list[tuple[str, Any]]]] = [
     (CONTACTS + "group=autumn&currency=NOK", "share", [("kari", [("3.00", "NOK")])]),
     (CONTACTS + "group=spring&model=last_interaction&currency=all", "share", [("eva", []), ("ola", [("0.00", "EUR")]), ("kari", [("100.00", "EUR"), ("9.00", "NOK")]), ("per", [("25.01", "EUR")])]),
     (CONTACTS + "group=email&group_by=channel", "share", [("eva", []), ("ola", [("20.00", "EUR")]), ("kari", [("20.00", "EUR")])]),
+    (CONTACTS + "from=2024-03-12&to=2024-03-13", "share", [("eva", [])]),
     (CONTACTS, "share", [("eva", []), ("ola", [("40.00", "EUR")]), ("kari", [("60.00", "EUR")]), ("per", [("50.01", "EUR")])]),
     (CONTACTS + "reason=no_journey", "share", []),
     (CONTACTS + "of=deals&group=autumn", "credit", [("eva", "0.5"), ("ola", "0.2"), ("kari", "0.533333")]),
@@ -163,6 +164,7 @@ def test_a_question_that_no_row_answers_is_refused_and_names_the_parameter(
     assert (refused.status_code, refused.json()["field"]) == (422, field)
 
 
+@pytest.mark.usefixtures("looked_through")
 def test_deals_of_a_path_are_those_whose_touches_are_of_these_types_in_order(
     told: Workspace, runner: asyncio.Runner
 ) -> None:

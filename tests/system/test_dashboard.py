@@ -199,7 +199,16 @@ def test_numbers_of_the_list_and_deals_say_what_of_them_may_still_change(up: Up,
 
 def test_touches_without_credit_that_follow_one_another_are_one_row_until_it_is_unfolded(up: Up, page: Page) -> None:
     nils = {"email": "nils@example.no"}
-    opened = [{"type": "email_opened", "id": f"o{n}", "asset_id": "mail", "contact": nils, "occurred_at": f"2024-01-10T0{n}:00:00Z"} for n in range(5)]
+    opened = [
+        {
+            "type": "email_opened",
+            "id": f"o{n}",
+            "asset_id": "mail",
+            "contact": nils,
+            "occurred_at": f"2024-01-10T0{n}:00:00Z",
+        }
+        for n in range(5)
+    ]
     with up.client("server") as client:
         told = [*opened, {"type": "email_clicked", "asset_id": "mail", "contact": nils, "occurred_at": "2024-01-11T00:00:00Z"},
                 {"type": "deal_created", "deal_id": "long", "amount": "9.00", "contacts": [nils], "occurred_at": "2024-01-12T00:00:00Z"},

@@ -89,7 +89,7 @@ async def told(workspace: Workspace, by: str, *events: dict[str, Any]) -> dict[s
 def test_pages_of_the_deals_behind_a_row_are_all_of_them_the_latest_close_first(
     workspace: Workspace, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.reading.group_behind.AT_ONCE", 2)  # deals are looked through two at a time
+    monkeypatch.setattr("shared.reading.keyset.AT_ONCE", 2)  # deals are looked through two at a time
 
     async def check() -> None:
         closes = ["2024-03-02T12:00:00Z", "2024-03-04T12:00:00Z", "2024-03-04T12:00:00Z", "2024-03-06T12:00:00Z"]
