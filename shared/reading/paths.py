@@ -23,15 +23,18 @@ STEPS = {type_.wire: type_ for type_ in sorted(REVENUE_TOUCHES)}
 """The kinds of touches that a path can have, as they are sent."""
 
 JOURNEYS = sql("""
-SELECT array_agg(type ORDER BY step) FILTER (WHERE type IS DISTINCT FROM before) AS path, count(*) AS touches,
+SELECT path, currency, count(*) AS deals, sum(touches)::bigint AS touches, array_agg(closed_us - first_us) AS days_us,
+    sum(amount_minor)::bigint AS amount_minor
+FROM (SELECT array_agg(type ORDER BY step) FILTER (WHERE type IS DISTINCT FROM before) AS path, count(*) AS touches,
     min(occurred_at_us) AS first_us, closed_us, amount_minor, currency
 FROM (
     SELECT cr.deal, cr.step, cr.type, cr.occurred_at_us, d.closed_us, d.amount_minor, d.currency,
         lag(cr.type) OVER (PARTITION BY cr.deal ORDER BY cr.step) AS before
     FROM {g}.deal d JOIN {g}.credit cr ON cr.ws = $1 AND cr.deal = d.deal
     WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3) touch
-GROUP BY deal, closed_us, amount_minor, currency
-""")  # a row a deal won in a span that has a journey; its path leaves out a touch of the same type as the one before
+GROUP BY deal, closed_us, amount_minor, currency) deal
+GROUP BY path, currency
+""")  # the deals won in a span that have a journey, by path and currency; a path leaves out a touch of the same type as the one before
 
 PATH_DEAL_ORDER = DEAL_ORDERS["-closed_at"]
 DEALS = paged(
@@ -82,9 +85,9 @@ async def paths_report(snapshot: Snapshot, span: TimeRange) -> list[ConversionPa
     for row in await snapshot.fetch(JOURNEYS, span.from_us, span.to_us):
         path = tuple(TouchType(type_).wire for type_ in row["path"])
         one = out.setdefault(path, ConversionPath(path))
-        one.deals += 1
+        one.deals += row["deals"]
         one.touches += row["touches"]
-        one.days_us.append(row["closed_us"] - row["first_us"])
+        one.days_us += row["days_us"]
         if row["amount_minor"] is not None:
             one.revenue_minor[row["currency"]] += row["amount_minor"]
     return sorted(out.values(), key=lambda one: one.key)

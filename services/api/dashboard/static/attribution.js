@@ -2,8 +2,8 @@
 import { get } from "./api.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, money, moneyText, num, percent } from "./format.js";
-import { csvButton, currencyControl, door, exact, fill, groupDrawer, inUnits, listDrawer, PART_DECIMALS, partText, ranks, stack, swatch } from "./parts.js";
-import { choices, chosen, choose, link, query, rangeControls, rangeOnly, run, select } from "./shell.js";
+import { csvButton, currencyControl, door, exact, fill, groupDrawer, inUnits, listDrawer, PART_DECIMALS, partText, ranks, stack, swatch, tried } from "./parts.js";
+import { bones, choices, chosen, choose, link, query, rangeControls, rangeOnly, run, select } from "./shell.js";
 import { ASSET_TYPES, channelName, MODELS, typeName } from "./words.js";
 
 const GROUPS = { campaign: "Campaign", asset: "Asset", asset_type: "Type of asset", interaction: "Interaction", channel: "Channel", source: "Source", medium: "Medium", utm_campaign: "utm_campaign", owner: "Owner" };
@@ -13,9 +13,12 @@ const REASONS = { no_campaign: "No campaign", no_journey: "No journey", none: "N
 
 const asked = () => ({ ...rangeOnly(), model: Object.keys(MODELS), group_by: chosen("by") || "campaign", of: chosen("of") || "revenue", currency: chosen("of") ? "" : chosen("currency") });
 
+const askPaths = () => get("/v1/reports/paths", { ...rangeOnly(), limit: "10" });
+
 async function load() {
-  const [report, paths] = await Promise.all([get("/v1/reports/attribution", asked()), get("/v1/reports/paths", { ...rangeOnly(), limit: "10" })]);
-  return { report, paths: paths.items, model: query().model, by: asked().group_by, of: asked().of };
+  const paths = askPaths();
+  paths.catch(() => {}); // `drawPaths` awaits it and says what was wrong
+  return { report: await get("/v1/reports/attribution", asked()), paths, model: query().model, by: asked().group_by, of: asked().of };
 }
 
 const groupName = (row, by) => {
@@ -106,15 +109,28 @@ const pathDeals = (p, value) => () => listDrawer({ above: pathText(p.path), titl
     row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), dayOf(d.closed_at), num(d.touches), d.days_to_close, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"] } });
 const cash = amounts => amounts.map(m => h("span", { class: "line" }, money(m.amount, m.currency)));
 
-const paths = data => h("section", { class: "panel", "aria-labelledby": "paths" },
+const paths = items => h("section", { class: "panel", "aria-labelledby": "paths" },
   h("header", {}, h("div", {}, h("h2", { id: "paths" }, "The commonest paths to a won deal"), h("p", {}, "Kinds of touches in order, without repetitions.")),
     csvButton("/v1/reports/paths", rangeOnly, "paths")),
-  data.paths.length ? h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of paths" }, h("table", { class: "cards four" }, h("caption", { class: "sr" }, "Paths"), h("thead", {}, h("tr", {}, ["Path", "Deals", "Touches, mean", "Days to the close, median", "Revenue"].map((t, i) => h("th", { scope: "col", class: i ? "n" : null }, t)))),
-    h("tbody", {}, data.paths.map((p, i) => h("tr", {}, h("td", { class: "wide" }, pathText(p.path)), h("td", { class: "n", "data-l": "Deals" }, door(num(p.deals), `path-${i}-deals`, pathDeals(p, num(p.deals)))), h("td", { class: "n", "data-l": "Touches" }, p.touches_mean), h("td", { class: "n", "data-l": "Days" }, p.days_to_close_median),
+  items.length ? h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of paths" }, h("table", { class: "cards four" }, h("caption", { class: "sr" }, "Paths"), h("thead", {}, h("tr", {}, ["Path", "Deals", "Touches, mean", "Days to the close, median", "Revenue"].map((t, i) => h("th", { scope: "col", class: i ? "n" : null }, t)))),
+    h("tbody", {}, items.map((p, i) => h("tr", {}, h("td", { class: "wide" }, pathText(p.path)), h("td", { class: "n", "data-l": "Deals" }, door(num(p.deals), `path-${i}-deals`, pathDeals(p, num(p.deals)))), h("td", { class: "n", "data-l": "Touches" }, p.touches_mean), h("td", { class: "n", "data-l": "Days" }, p.days_to_close_median),
       h("td", { class: "n", "data-l": "Revenue" }, p.revenue.length ? door(cash(p.revenue), `path-${i}-revenue`, () => pathDeals(p, cash(p.revenue))()) : "none told"))))))
     : h("p", { class: "pad muted" }, "No deal has been won in this range."));
 
-let opened = null;
+let opened = null, latest = null;
+
+// The paths take longer than the report: they follow, and what was there stays until then.
+async function drawPaths(data) {
+  const into = document.getElementById("paths-host");
+  latest = data;
+  if (!into.childNodes.length) show(into, bones.panel(4));
+  await tried(into, async () => {
+    const asked = data.paths || askPaths();
+    data.paths = null; // tried again, they are asked again
+    const { items } = await asked;
+    if (latest === data) show(into, paths(items));
+  });
+}
 
 function draw(host, data, status, refresh) {
   const { report, model, of } = data, worth = row => exact(values(row)[model]);
@@ -130,13 +146,14 @@ function draw(host, data, status, refresh) {
   show(document.getElementById("models-host"), side(data, k, refresh));
   const groups = () => show(document.getElementById("groups-host"), table({ ...data, whole: host.whole }, k, () => { host.whole = true; groups(); }));
   groups();
-  show(document.getElementById("paths-host"), paths(data));
+  const whole = drawPaths(data);
   const now = location.search + data.report.as_of;
-  if (of !== "revenue") { show(document.getElementById("none-host")); opened = null; return; }
-  if (opened === now) return;
+  if (of !== "revenue") { show(document.getElementById("none-host")); opened = null; return whole; }
+  if (opened === now) return whole;
   opened = now;
   const none = unattributed();
   fill(none.rows, none.list).then(() => { if (opened === now) show(document.getElementById("none-host"), none.panel); });
+  return whole;
 }
 
 run(load, draw);

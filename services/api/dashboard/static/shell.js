@@ -145,7 +145,7 @@ function showAway(parts, since) {
 
 // A skeleton in the layout of the page, with its heading where that is known before the numbers.
 const bone = (width, look = "sk") => h("span", { class: look, "--w": width });
-const bones = {
+export const bones = {
   rows: (n = 7) => h("section", { class: "panel" }, h("div", { class: "pad bones" }, Array.from({ length: n }, (_, i) => h("p", {}, bone(14 + i % 3 * 5 + "rem"), bone("5rem"), bone("4rem"), bone("6rem"))))),
   panel: (n = 3) => h("section", { class: "panel" }, h("header", {}, bone("12rem", "sk tall")), h("div", { class: "pad bones" }, Array.from({ length: n }, (_, i) => h("p", {}, bone([60, 80, 70, 90][i % 4] + "%"))))),
   tiles: n => h("section", { class: "panel" }, h("div", { class: n === 4 ? "tiles four" : "tiles" }, Array.from({ length: n }, () => h("div", { class: "tile" }, bone("70%"), bone("50%", "sk tall")))), h("div", { class: "pad" }, bone("100%", "sk chart"))),
