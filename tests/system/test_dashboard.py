@@ -121,6 +121,15 @@ def test_without_a_key_it_asks_for_one(up: Up, page: Page) -> None:
     expect(page.locator("h1")).to_have_text("Campaigns")
 
 
+def test_what_there_is_not_is_said_in_a_sentence_with_the_way_to_what_there_is(up: Up, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(f"{up.url}/dashboard/deal?id=nobody#key={up.keys['read']}")
+    expect(page.locator("[role=alert]")).to_contain_text("There is no deal 'nobody'.")
+    page.click("text=All deals")
+    expect(page.locator("h1")).to_have_text("Deals")
+    page.context.close()
+
+
 def test_the_theme_is_kept(up: Up, page: Page) -> None:
     page.goto(f"{up.url}/dashboard/campaigns#key={up.keys['read']}")
     page.click("text=Light or dark")

@@ -1,8 +1,11 @@
 // How does a page ask? With the cookie that signing in has set; a script never sees the key after that.
 
+// With a capital letter and a full stop, as sentences of a page have them.
+const sentence = text => text.replace(/^./, c => c.toUpperCase()).replace(/([^.!?:…])$/, "$1.");
+
 export class Problem extends Error {
   constructor(status, body) {
-    super((body.detail || "The service did not answer.").replace(/^./, c => c.toUpperCase()));
+    super(sentence(body.detail || "The service did not answer."));
     this.status = status;
     this.code = body.code || "unreachable";
     this.body = body;

@@ -158,6 +158,7 @@ const LAYOUTS = {
 };
 const ONE_OF_MANY = ["campaign", "deal", "contact", "asset"]; // pages whose heading is a name that is not known yet
 const heading = () => h("div", { class: "head" }, h("div", {}, ONE_OF_MANY.includes(PAGE) ? h("h1", {}, sr("Loading"), bone("12rem", "sk tall")) : h("h1", {}, titleOf())));
+const homeOf = () => NAV.find(([page, , , within]) => page === PAGE || within.includes(PAGE))[0];
 const titleOf = () => (NAV.find(([page, , , within]) => page === PAGE || within.includes(PAGE)) || [])[1] || "Touchline";
 const skeleton = () => h("div", { role: "status", "aria-busy": "true", "aria-label": "Loading" }, heading(), (LAYOUTS[PAGE] || bones.rows)());
 
@@ -168,6 +169,7 @@ function problem(error, retry) {
     h("p", {}, error.message, refused ? "" : " Nothing is lost: what was sent is in the log."),
     h("p", { class: "mono muted" }, error.told),
     h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: retry }, "Try again"),
+      error.status === 404 && id && h("a", { class: "btn", href: link(homeOf()) }, `All ${titleOf().toLowerCase()}`),
       refused && chose && h("a", { class: "btn", href: location.pathname + (id ? "?" + new URLSearchParams({ id }) : "") }, "Without range, model and currency"))))];
 }
 
