@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import uvloop
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,7 +22,7 @@ from rich.text import Text
 
 from services.replay.build import Resources
 from shared.gc_tuning import collect_garbage_rarely
-from touchline.commands.output import errors_in_one_line
+from touchline.commands.output import errors, errors_in_one_line
 from touchline.commands.store import database, store_and_log
 from touchline.configuration import Configuration
 from touchline.reached import reached
@@ -68,7 +67,7 @@ def on_store(
             Rate(), TimeRemainingColumn(),
         )  # fmt: skip
         async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
-            with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+            with Progress(*columns, console=errors, disable=quiet) as progress:
                 task = progress.add_task(doing, total=None)
                 begun, advance = partial(_total, progress, task), partial(progress.advance, task)
                 resources = Resources(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import typer
 import uvloop
-from rich.console import Console
 
 from services.replay.sealing import (
     forget_contact,
@@ -23,13 +22,11 @@ from shared.log.postgres import PARTITIONS
 from shared.sealing.log import unsealed
 from shared.store.migrate import migrate
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import errors_in_one_line
+from touchline.commands.output import console, errors_in_one_line
 from touchline.commands.store import check_workspace, database
 from touchline.configuration import Configuration
 from touchline.reached import reached
 from touchline.sealing import check_unused, stop_recycling
-
-console = Console(highlight=False)
 
 
 def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> None:

@@ -5,16 +5,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
-import typer
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from shared.reading.reporting import add_login, list_logins, remove_login
-from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.output import console, errors_in_one_line, failed, table_of
 from touchline.commands.store import database, tables
-
-console = Console(highlight=False, soft_wrap=True)
 
 
 def create(login: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
@@ -25,17 +20,17 @@ def create(login: str, data: Path | None, workspace: str, *, as_json: bool) -> N
             try:
                 return await add_login(pool, workspace, login)
             except asyncpg.DuplicateObjectError:
-                errors.print(f"[red]PostgreSQL has a role named {login} already; choose another name[/]")
-                raise typer.Exit(1) from None
+                raise failed(f"PostgreSQL has a role named {login} already; choose another name") from None
 
     with errors_in_one_line(), database(data) as url:
         reached = url_of(url, login, uvloop.run(made(url)))
     if as_json:
         print(json.dumps({"workspace": workspace, "login": login, "url": reached}))
         return
-    console.print(f"  {reached}")
+    console.print(f"  {reached}", markup=False, soft_wrap=True)
     console.print(
-        "\nThe views are in the schema reporting: campaigns, campaign_days, touches, contacts, deals, shares."
+        "\nThe views are in the schema reporting: campaigns, campaign_days, touches, contacts, deals, shares.",
+        soft_wrap=True,
     )
 
 
@@ -52,7 +47,7 @@ def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"workspace": workspace, "logins": logins}))
         return
-    table = Table("login", "created", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table = table_of("login", "created")
     for one in logins:
         table.add_row(one["login"], one["created_at"])
     console.print(table)
@@ -67,8 +62,7 @@ def remove(login: str, data: Path | None, workspace: str, *, as_json: bool) -> N
 
     with errors_in_one_line(), database(data) as url:
         if not uvloop.run(removed(url)):
-            errors.print(f"[red]{workspace} has no login named {login}[/]")
-            raise typer.Exit(1)
+            raise failed(f"{workspace} has no login named {login}")
     print(json.dumps({"removed": login})) if as_json else console.print("removed")
 
 

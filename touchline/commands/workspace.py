@@ -7,9 +7,7 @@ from typing import Any
 
 import typer
 import uvloop
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from services.ingest.catalog.calls import Outcome, placed, wish
 from services.ingest.catalog.turn import Turn
@@ -17,15 +15,12 @@ from shared.access.keys import create_workspace, list_workspaces
 from shared.access.scopes import Scope
 from shared.events.instants import BEGINNING_US
 from shared.events.types import WorkspaceConfigured
-from touchline.commands.output import errors, errors_in_one_line, for_tables
+from touchline.commands.output import console, errors_in_one_line, failed, table_of
 from touchline.commands.store import database, tables
 from touchline.commands.turns import change
 from touchline.commands.what_if import settings_given
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-console = Console(highlight=False)
-for_rows = for_tables()
 
 
 def create(workspace: str, name: str | None, data: Path | None, *, as_json: bool) -> None:
@@ -41,8 +36,7 @@ def create(workspace: str, name: str | None, data: Path | None, *, as_json: bool
     with errors_in_one_line(), database(data) as url:
         keys = uvloop.run(made(url))
     if keys is None:
-        errors.print(f"there is a workspace {workspace} already", style="red", markup=False)
-        raise typer.Exit(1)
+        raise failed(f"there is a workspace {workspace} already")
     if as_json:
         print(json.dumps({"workspace": workspace, "keys": keys}))
         return
@@ -62,12 +56,10 @@ def list_(data: Path | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"items": items}))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("workspace", "name", "keys", "created"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("workspace", "name", "keys", "created")
     for item in items:
         table.add_row(escape(item["workspace"]), escape(item["name"]), str(item["keys"]), item["created_at"])
-    for_rows.print(table)
+    console.print(table)
 
 
 def configure(settings: list[str], data: Path | None, workspace: str, *, as_json: bool) -> None:
