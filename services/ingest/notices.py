@@ -17,9 +17,8 @@ from shared.events.codec import COLLECT_PREFIX, Record, sent_id
 from shared.store.browser_notices import ARRIVALS_KEPT, Kind, Notice, kept_origin, write_arrivals, write_notices
 
 WRITE_S = 1.0
-OPEN_MAX = (
-    1_000  # different notices in memory, some 300 bytes each; beyond them new ones are dropped until these are written
-)
+# Different notices in memory, some 300 bytes each. With so many, new ones are dropped until these are written.
+OPEN_MAX = 1_000
 
 logger = structlog.stdlib.get_logger("touchline.ingest")
 

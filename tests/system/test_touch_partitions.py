@@ -22,9 +22,8 @@ from tests.system.test_replay import resources, verified
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 
-SHORT_MS = (
-    5_000  # longer than the lock of an attachment is waited for, also on a busy machine; a `verify` may take an hour
-)
+# longer than the lock of an attachment is waited for, also on a busy machine; a `verify` may take an hour
+SHORT_MS = 5_000
 
 
 @pytest.fixture
