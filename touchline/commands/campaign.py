@@ -110,7 +110,7 @@ def _print_results(results: Results, campaign_id: str, workspace: str, *, as_jso
 
 
 def list_(text: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
-    """Print the campaigns whose id or name holds a text."""
+    """Print the campaigns whose id, name or utm value contains a text."""
 
     async def found(snapshot: Snapshot) -> list[dict[str, Any]]:
         return [_told(row) for row in await campaigns_with(snapshot, text)]

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import orjson
 import typer
 import uvloop
 from rich.markup import escape
@@ -22,6 +21,7 @@ from shared.reading.snapshot import snapshot
 from shared.rules.models import MODELS
 from touchline.commands.on_store import StoreAccess, on_store
 from touchline.commands.output import console, errors_in_one_line
+from touchline.commands.settings import settings_given
 from touchline.commands.store import check_workspace, database, instant, names_in
 
 DIFFERENT = 3  # the exit code
@@ -64,20 +64,6 @@ def what_if_(
         return
     console.print(f"[green]made[/]: {name}, of {workspace} as of {made.position}; it is deleted after {keep}")
     console.print(f"  read it with ?generation={name}, compare it with `touchline replay diff live {name}`")
-
-
-def settings_given(told: list[str]) -> dict[str, Any]:
-    """Settings that are given as `NAME=VALUE`, where the value is JSON or, if it is not, a text. Raises `typer.BadParameter`."""
-    settings = {}
-    for one in told:
-        name, sign, text = one.partition("=")
-        if not sign:
-            raise typer.BadParameter(f"{one!r} is not NAME=VALUE", param_hint="--set")
-        try:
-            settings[name] = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            settings[name] = text.split(",") if name == "internal_domains" else text
-    return settings
 
 
 def _added(files: list[Path]) -> list[Record]:

@@ -16,9 +16,9 @@ from shared.access.scopes import Scope
 from shared.events.instants import BEGINNING_US
 from shared.events.types import WorkspaceConfigured
 from touchline.commands.output import console, errors_in_one_line, failed, table_of
+from touchline.commands.settings import settings_given
 from touchline.commands.store import database, tables
 from touchline.commands.turns import change
-from touchline.commands.what_if import settings_given
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
