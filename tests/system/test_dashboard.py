@@ -122,9 +122,9 @@ def test_without_a_key_it_asks_for_one(up: Up, page: Page) -> None:
 def test_the_theme_is_kept(up: Up, page: Page) -> None:
     page.goto(f"{up.url}/dashboard/campaigns#key={up.keys['read']}")
     page.click("text=Light or dark")
-    chosen = page.evaluate("document.documentElement.dataset.theme")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
-    assert page.evaluate("document.documentElement.dataset.theme") == chosen
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
 def test_every_static_file_is_served_under_the_policy(up: Up) -> None:
