@@ -90,9 +90,6 @@ class Stages(NamedTuple):
         return cls(producers.won_stages, producers.lost_stages)
 
 
-# --- Signatures -------------------------------------------------------------------------------------------------------
-
-
 def signature_v3(secret: str, method: str, uri: str, body: bytes, timestamp: str) -> str:
     """HubSpot's signature of a request, version 3: base64 of the HMAC-SHA256 of method, decoded address, body and timestamp."""
     decoded = _URI_ENCODED.sub(lambda found: _URI_DECODED[found[0].upper()], uri)
@@ -114,9 +111,6 @@ def is_timely(timestamp: str, now_ms: int) -> bool | None:
     if not _DIGITS.match(timestamp):
         return None
     return abs(now_ms - int(timestamp)) <= CLOCK_MS_MAX
-
-
-# --- What HubSpot's statements mean -----------------------------------------------------------------------------------
 
 
 def contact_property(contact: str, name: str, value: str | None, at: str) -> Meaning:
@@ -270,9 +264,6 @@ def _yes(text: str) -> bool:
     if text.lower() not in ("true", "false", ""):
         raise BadValue("propertyValue", f"{text[:40]!r} is neither true nor false")
     return text.lower() == "true"
-
-
-# --- Webhooks ---------------------------------------------------------------------------------------------------------
 
 
 def portal_of(raw: bytes) -> str | None:

@@ -37,7 +37,7 @@ async def log_of(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def counting(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What counts of them by id: the telling with the latest `as_of`, without it."""
+    """What counts of them by id: the version with the latest `as_of`, without it."""
     last: dict[str, dict[str, Any]] = {}
     for event in sorted(events, key=lambda each: each["as_of"]):
         last[event["id"]] = {name: value for name, value in event.items() if name != "as_of"}
@@ -329,9 +329,6 @@ def test_the_file_of_another_account_is_not_taken(workspace: Workspace, runner: 
 def test_the_token_goes_only_where_nobody_can_read_it_on_the_way(url: str, said: str) -> None:
     with pytest.raises(HubSpotRefuses, match=said):
         HubSpot(TOKEN, url)
-
-
-# --- The command ------------------------------------------------------------------------------------------------------
 
 
 def environment(database_url: str, **more: str) -> dict[str, str]:
