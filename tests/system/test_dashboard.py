@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.processes import Up, start, until_projected
-from tests.programs import chromium
+from tests.processes import Up, up_with
 
 EVENTS = [
     {"type": "workspace_configured", "settings": {"currency": "EUR"}, "occurred_at": "2024-01-01T00:00:00Z"},
@@ -29,19 +28,8 @@ EVENTS = [
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = start(tmp_path_factory.mktemp("dashboard"))
-    with up.client("server") as client:
-        position = client.post("/v1/events", json=EVENTS).json()["position"]
-    with up.client("read") as client:
-        until_projected(client, position)
-    yield up
-    up.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+    with up_with(EVENTS, tmp_path_factory.mktemp("dashboard")) as up:
+        yield up
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.processes import Up, start, until_projected
-from tests.programs import PATIENCE_MS, chromium
+from tests.processes import Up, until_projected, up_with
+from tests.programs import PATIENCE_MS
 
 KARI = {"email": "kari@example.no"}
 EVENTS = [
@@ -43,19 +43,8 @@ ZONES = ["Pacific/Kiritimati", "Asia/Kolkata", "Europe/Oslo", "America/St_Johns"
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = start(tmp_path_factory.mktemp("pages"))
-    with up.client("server") as client:
-        position = client.post("/v1/events", json=EVENTS).json()["position"]
-    with up.client("read") as client:
-        until_projected(client, position)
-    yield up
-    up.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+    with up_with(EVENTS, tmp_path_factory.mktemp("pages")) as up:
+        yield up
 
 
 Visit = Callable[..., Page]

@@ -78,9 +78,20 @@ def test_every_command_and_option_that_a_page_names_is_there(page: Path) -> None
     for words, options in called(page.read_text()):
         command = max((words[:n] for n in range(len(words) + 1) if tuple(words[:n]) in known), key=len)
         assert command or not words, words
-        of_group = [known[each] for each in known if each[: len(command)] == tuple(command)]  # `touchline explain … --json`
+        of_group = [
+            known[each] for each in known if each[: len(command)] == tuple(command)
+        ]  # `touchline explain … --json`
         taken = {"--install-completion"}.union(*of_group)
         assert options <= taken, (words, options - taken)
+
+
+def test_every_command_is_in_the_table_of_the_wire() -> None:
+    text = (ROOT / "docs/wire.md").read_text()
+    rows = re.findall(r"^\| (`touchline .*) \| ", text[text.index("| command | does |") :], re.MULTILINE)
+    groups = {words[:-1] for words in commands() if words}
+    for *group, name in commands().keys() - groups:
+        first = f"`touchline {' '.join(group) or name}"
+        assert [row for row in rows if first in row and re.search(rf"\b{name}\b", row)], (group, name)
 
 
 def test_every_variable_of_the_configuration_is_in_the_guide_to_deploying_and_no_other_is() -> None:
