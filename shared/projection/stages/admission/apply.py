@@ -20,9 +20,9 @@ from shared.projection.stages.admission.gather import (
     from_log,
     known_ids,
     known_version,
+    new_version,
     retractions_near,
     unmet_targets,
-    version_of,
 )
 from shared.rules.keys import event_key
 from shared.rules.once import Version, is_plain, latest, winner
@@ -90,7 +90,7 @@ class _Contest:
     contenders: list[Version] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        told = [version_of(arrived) for arrived in self.versions]
+        told = [new_version(arrived) for arrived in self.versions]
         self.contenders = latest(told if self.known is None else [known_version(self.known), *told])
 
     @property

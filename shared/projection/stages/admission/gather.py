@@ -63,7 +63,7 @@ async def from_log(context: Context, offsets: Sequence[int]) -> dict[int, Prepar
     return {entry.offset: prepared(entry.value, entry.offset) for entry in entries}
 
 
-def version_of(arrived: Prepared) -> Version:
+def new_version(arrived: Prepared) -> Version:
     """What rule **once** reads of an event that arrives."""
     return Version(arrived.as_of_us, arrived.sent_hash, arrived.occurred_at_us, arrived.offset)
 
