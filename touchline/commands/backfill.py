@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import uvloop
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -33,7 +32,7 @@ from services.replay.outcome import Deals, Rows
 from services.replay.sources import STDIN
 from shared.events.currencies import CURRENCIES
 from touchline.commands.output import console, errors, errors_in_one_line
-from touchline.commands.store import check_workspace, database, instant, store_and_log
+from touchline.commands.store import check_workspace, instant, on_database, store_and_log
 
 FATE_SAYS: dict[Fate, str] = {
     "new": "of them new", "duplicates": "of them were there already, unchanged",
@@ -85,8 +84,7 @@ def backfill(
         read_by = _mapping(
             mapping, said if given.campaigns is None else replace(said, campaigns=read_table(given.campaigns))
         )
-    with errors_in_one_line(), database(data) as url:
-        tallies = uvloop.run(_send(url, paths, workspace, rate, read_by, dry_run=dry_run, quiet=as_json))
+    tallies = on_database(data, lambda url: _send(url, paths, workspace, rate, read_by, dry_run=dry_run, quiet=as_json))
     if as_json:
         print(
             json.dumps({"dry_run": dry_run, "sources": {str(path): _as_json(tally) for path, tally in tallies.items()}})

@@ -7,15 +7,14 @@ from typing import Any, TypeVar
 
 import asyncpg
 import typer
-import uvloop
 from rich.markup import escape
 
 from services.ingest.dead_letters import DeadLetter, drop_letters, find_letters, list_letters, pushed_out, retry_letter
 from shared.events.instants import to_rfc3339
 from shared.log.port import EventLog, Position
-from touchline.commands.output import console, errors_in_one_line, failed, table_of
+from touchline.commands.output import console, failed, table_of
 from touchline.commands.status import shown_key
-from touchline.commands.store import database, store_and_log
+from touchline.commands.store import on_database, store_and_log
 
 PAGE = 500
 
@@ -143,5 +142,4 @@ def _on(data: Path | None, work: Callable[["asyncpg.Pool[asyncpg.Record]", Event
         async with store_and_log(url, 2) as (pool, log):
             return await work(pool, log)
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(worked(url))
+    return on_database(data, worked)

@@ -5,15 +5,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from rich.markup import escape
 from rich.table import Table
 
 from shared.reading.checklist import explain_deal
 from shared.reading.explain import explain_event
 from shared.reading.snapshot import Snapshot
-from touchline.commands.output import console, errors_in_one_line, table_of
-from touchline.commands.store import database, names_in, read_only
+from touchline.commands.output import console, table_of
+from touchline.commands.store import names_in, on_database, read_only
 
 
 def event(event_id: str, generation: str | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
@@ -44,8 +43,7 @@ def _asked(
             said = {**await ask(snapshot), "as_of": str(snapshot.as_of)}
         return dict(await names_in(url, workspace, said))
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(answered(url))
+    return on_database(data, answered)
 
 
 def _mark(holds: bool | None) -> str:

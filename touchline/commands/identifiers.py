@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from rich.markup import escape
 
 from shared.reading.bounds import LIMIT_MAX
 from shared.reading.identifiers import joined_identifiers
-from touchline.commands.output import console, errors_in_one_line, table_of
-from touchline.commands.store import database, names_in, read_only
+from touchline.commands.output import console, table_of
+from touchline.commands.store import names_in, on_database, read_only
 
 
 def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, *, as_json: bool) -> None:
@@ -21,8 +20,7 @@ def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, 
             said = {**await joined_identifiers(snapshot, min_joined, limit), "as_of": str(snapshot.as_of)}
         return dict(await names_in(url, workspace, said))
 
-    with errors_in_one_line(), database(data) as url:
-        said = uvloop.run(asked(url))
+    said = on_database(data, asked)
     if as_json:
         print(json.dumps(said))
     elif not said["items"]:

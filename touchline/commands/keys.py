@@ -7,13 +7,12 @@ from typing import Any, TypeVar
 
 import asyncpg
 import typer
-import uvloop
 
 from shared.access.keys import create_key, ensure_workspace, list_keys, revoke_keys, set_origins
 from shared.access.origins import read_origins
 from shared.access.scopes import SCOPES, Scope
-from touchline.commands.output import console, errors_in_one_line, failed, table_of
-from touchline.commands.store import database, tables
+from touchline.commands.output import console, failed, table_of
+from touchline.commands.store import on_database, tables
 
 Answer = TypeVar("Answer")
 
@@ -112,5 +111,4 @@ def _on(
         async with tables(url, 1) as pool, pool.acquire() as connection:
             return await work(connection)
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(worked(url))
+    return on_database(data, worked)

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import uvloop
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,8 +21,8 @@ from rich.text import Text
 
 from services.replay.build import Resources
 from shared.gc_tuning import collect_garbage_rarely
-from touchline.commands.output import errors, errors_in_one_line
-from touchline.commands.store import database, store_and_log
+from touchline.commands.output import errors
+from touchline.commands.store import on_database, store_and_log
 from touchline.configuration import Configuration
 from touchline.reached import reached
 
@@ -75,8 +74,7 @@ def on_store(
                 )
                 return await work(StoreAccess(resources, begun, advance))
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(worked(url))
+    return on_database(data, worked)
 
 
 def _total(progress: Progress, task: TaskID, events: int) -> None:

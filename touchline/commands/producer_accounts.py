@@ -7,13 +7,12 @@ from typing import Any, TypeVar
 
 import asyncpg
 import typer
-import uvloop
 
 from shared.access.accounts import connect as connect_account
 from shared.access.accounts import disconnect as disconnect_account
 from shared.access.accounts import list_accounts, unfit
 from touchline.commands.output import console, errors_in_one_line, failed, table_of
-from touchline.commands.store import check_workspace, database, tables
+from touchline.commands.store import check_workspace, on_database, tables
 
 Answer = TypeVar("Answer")
 
@@ -86,5 +85,4 @@ def _on(
             await check_workspace(pool, workspace)
             return await work(pool)
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(worked(url))
+    return on_database(data, worked)

@@ -6,7 +6,6 @@ from typing import Any
 
 import asyncpg
 import typer
-import uvloop
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -14,8 +13,8 @@ from services.replay.remap import Remap, Remapped
 from shared.log.port import EventLog
 from shared.producers.readings import READINGS
 from shared.projection.accepting import accepting_of
-from touchline.commands.output import console, errors, errors_in_one_line, table_of
-from touchline.commands.store import check_workspace, database, store_and_log
+from touchline.commands.output import console, errors, table_of
+from touchline.commands.store import check_workspace, on_database, store_and_log
 
 CONNECTIONS_MAX = 4
 SECONDS_CHARACTERS = len("2026-11-25T10:00:00")  # of an instant, in UTC: finer is not needed to be read by people
@@ -44,8 +43,7 @@ def unmapped(producer: str | None, data: Path | None, workspace: str, *, as_json
                 for row in await pool.fetch(UNMAPPED, workspace, producer)
             ]  # fmt: skip
 
-    with errors_in_one_line(), database(data) as url:
-        rows = uvloop.run(work(url))
+    rows = on_database(data, work)
     if as_json:
         print(json.dumps({"unmapped": rows}))
         return
@@ -78,8 +76,7 @@ def map_(producer: str, data: Path | None, workspace: str, *, dry_run: bool, as_
             async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
                 return await on(pool, log)
 
-        with errors_in_one_line(), database(data) as url:
-            told = uvloop.run(work(url))
+        told = on_database(data, work)
     if as_json:
         print(json.dumps(_as_json(producer, told, dry_run=dry_run)))
     else:

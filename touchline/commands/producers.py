@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvloop
 from rich.markup import escape
 from rich.table import Table
 
 from shared.events.instants import to_micros
 from shared.store.producer_counts import NAMES_MAX, OTHER, read_counts
-from touchline.commands.output import console, errors_in_one_line, table_of
-from touchline.commands.store import check_workspace, database, tables
+from touchline.commands.output import console, table_of
+from touchline.commands.store import check_workspace, on_database, tables
 
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 COLUMNS = ("accepted", "mapped", "unmapped", "refused")
@@ -28,8 +27,7 @@ def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
             await check_workspace(pool, workspace)
             return await read_counts(pool, workspace)
 
-    with errors_in_one_line(), database(data) as url:
-        items = uvloop.run(asked(url))
+    items = on_database(data, asked)
     if as_json:
         print(json.dumps({"workspace": workspace, "producers": items}))
     elif not items:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import uvloop
 from rich.markup import escape
 
 from services.replay.compare import Difference
@@ -17,8 +16,8 @@ from shared.projection.generations import WHAT_IF
 from shared.reading.generations import Listed, State, generations
 from shared.reading.time_range import TimeRange
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import console, errors_in_one_line, failed, table_of
-from touchline.commands.store import database, read_only
+from touchline.commands.output import console, failed, table_of
+from touchline.commands.store import on_database, read_only
 
 DIFFERENT = 3  # the exit code
 MASK = 2**64 - 1  # digests are sums of 64-bit hashes; these bits of them are shown
@@ -87,8 +86,7 @@ def checksums_(generation: str | None, data: Path | None, workspace: str, *, as_
         async with read_only(url, workspace, generation) as read:
             return str(read.as_of), await set_checksums(read.connection.raw, read.generation, read.ws)
 
-    with errors_in_one_line(), database(data) as url:
-        as_of, found = uvloop.run(asked(url))
+    as_of, found = on_database(data, asked)
     whole = f"{sum(checksum.digest for checksum in found.values()) & MASK:016x}"
     tables = {name: {"rows": c.rows, "digest": f"{c.digest & MASK:016x}"} for name, c in found.items()}
     if as_json:

@@ -6,7 +6,6 @@ from typing import Any
 
 import asyncpg
 import typer
-import uvloop
 from rich.markup import escape
 
 from shared.access.keys import PREFIX
@@ -17,8 +16,8 @@ from shared.projection.generations import Generation, WrongShape, check_log, liv
 from shared.projection.sql import Connection, sql
 from shared.reading.generations import Listed, generations
 from shared.store.verifications import read_verifications
-from touchline.commands.output import console, errors, errors_in_one_line, table_of
-from touchline.commands.store import database
+from touchline.commands.output import console, errors, table_of
+from touchline.commands.store import on_database
 from touchline.configuration import Configuration
 from touchline.reached import open_log
 
@@ -42,8 +41,7 @@ def status(data: Path | None, *, as_json: bool) -> None:
 
     Exits 1 if the log does not tell its end, or if there is no generation of this release's shape.
     """
-    with errors_in_one_line(), database(data) as url:
-        said = uvloop.run(_status(url, Configuration()))
+    said = on_database(data, lambda url: _status(url, Configuration()))
     if as_json:
         print(json.dumps(said))
     else:

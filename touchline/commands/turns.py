@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
-import uvloop
 
 from services.ingest.catalog.calls import CallRefused, Outcome, answer_of
 from services.ingest.catalog.turn import NotAppended, NotInTime, Turn, Turns
 from shared.log.port import EventLog, Position
 from shared.reading.snapshot import Snapshot
 from shared.wakeups import Wakeups
-from touchline.commands.output import console, errors_in_one_line, failed
-from touchline.commands.store import check_workspace, database, read_only
+from touchline.commands.output import console, failed
+from touchline.commands.store import check_workspace, on_database, read_only
 from touchline.configuration import Configuration
 
 SENDER = "command"  # how records and dead letters name who sent the event
@@ -51,8 +50,7 @@ def in_turn(data: Path | None, workspace: str, work: Callable[[Turn], Awaitable[
                 await wakeups.close()
 
     try:
-        with errors_in_one_line(), database(data) as url:
-            return uvloop.run(worked(url))
+        return on_database(data, worked)
     except CallRefused as refused:
         raise failed(refused.message) from refused
     except NotAppended as refused:
@@ -115,5 +113,4 @@ def asked(data: Path | None, workspace: str, question: Callable[[Snapshot], Awai
         async with read_only(url, workspace) as snapshot:
             return await question(snapshot)
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(answered(url))
+    return on_database(data, answered)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import uvloop
 from rich.markup import escape
 
 from services.replay.backfill import event_of
@@ -22,7 +21,7 @@ from shared.rules.models import MODELS
 from touchline.commands.on_store import StoreAccess, on_store
 from touchline.commands.output import console, errors_in_one_line
 from touchline.commands.settings import settings_given
-from touchline.commands.store import check_workspace, database, instant, names_in
+from touchline.commands.store import check_workspace, instant, names_in, on_database
 
 DIFFERENT = 3  # the exit code
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -102,8 +101,7 @@ def diff(one: str, other: str, model: str, data: Path | None, workspace: str, *,
         finally:
             await pool.close()
 
-    with errors_in_one_line(), database(data) as url:
-        found = uvloop.run(compared(url))
+    found = on_database(data, compared)
     if as_json:
         print(json.dumps(found))
     else:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import uvloop
 from rich.markup import escape
 
 from services.ingest.catalog.calls import Outcome, placed, wish
@@ -15,9 +14,9 @@ from shared.access.keys import create_workspace, list_workspaces
 from shared.access.scopes import Scope
 from shared.events.instants import BEGINNING_US
 from shared.events.types import WorkspaceConfigured
-from touchline.commands.output import console, errors_in_one_line, failed, table_of
+from touchline.commands.output import console, failed, table_of
 from touchline.commands.settings import settings_given
-from touchline.commands.store import database, tables
+from touchline.commands.store import on_database, tables
 from touchline.commands.turns import change
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -33,8 +32,7 @@ def create(workspace: str, name: str | None, data: Path | None, *, as_json: bool
         async with tables(url, 1) as pool:
             return await create_workspace(pool, workspace, name or workspace)
 
-    with errors_in_one_line(), database(data) as url:
-        keys = uvloop.run(made(url))
+    keys = on_database(data, made)
     if keys is None:
         raise failed(f"there is a workspace {workspace} already")
     if as_json:
@@ -51,8 +49,7 @@ def list_(data: Path | None, *, as_json: bool) -> None:
         async with tables(url, 1) as pool:
             return await list_workspaces(pool)
 
-    with errors_in_one_line(), database(data) as url:
-        items = uvloop.run(listed(url))
+    items = on_database(data, listed)
     if as_json:
         print(json.dumps({"items": items}))
         return
