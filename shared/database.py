@@ -30,7 +30,7 @@ async def connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncp
     try:
         return await asyncpg.connect(*arguments, **options)
     except OSError as error:
-        raise Unreachable(error_text(error)) from error
+        raise Unreachable(f"PostgreSQL cannot be reached: {error_text(error)}") from error
 
 
 async def prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -46,6 +48,18 @@ def until_projected(client: httpx.Client, position: str) -> None:
     while (answer := client.get("/v1/status", params={"after": position})).status_code == 503:
         assert time.monotonic() < until_s, answer.text
     assert answer.status_code == 200, answer.text
+
+
+@contextmanager
+def up_with(events: list[dict[str, Any]], data: Path) -> Iterator[Up]:
+    """A `touchline up` that has projected these events; it ends with the block."""
+    up = start(data)
+    with up.client("server") as client:
+        position = client.post("/v1/events", json=events).json()["position"]
+    with up.client("read") as client:
+        until_projected(client, position)
+    yield up
+    up.stop()
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:

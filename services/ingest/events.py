@@ -40,9 +40,8 @@ from shared.web.headers import header
 from shared.web.parameters import Parameter, declared
 from shared.web.problems import Problem
 
-PRODUCER = (
-    "events"  # in the counts of messages: what is sent to this route; the name beside it is the key's first characters
-)
+# How counts of messages name what is sent to this route. The name beside it is the key's first characters.
+PRODUCER = "events"
 TOO_LARGE = 413  # the status for a body that is too large, as it came or decompressed
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 EXAMPLE = {"type": "page_visited", "visitor_id": "v1", "url": "https://shop.example/?utm_campaign=spring"}

@@ -3,25 +3,18 @@
 It helps whoever sets a page up. A process that is killed loses what came in its last second.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 
 import asyncpg
-import structlog
 
+from services.ingest.written_soon import WrittenSoon
 from shared.access.keys import Access, digest
-from shared.database import AWAY, error_text
 from shared.events.codec import COLLECT_PREFIX, Record, sent_id
 from shared.store.browser_notices import ARRIVALS_KEPT, Kind, Notice, kept_origin, write_arrivals, write_notices
 
-WRITE_S = 1.0
-OPEN_MAX = (
-    1_000  # different notices in memory, some 300 bytes each; beyond them new ones are dropped until these are written
-)
-
-logger = structlog.stdlib.get_logger("touchline.ingest")
+# Different notices in memory, some 300 bytes each. With so many, new ones are dropped until these are written.
+OPEN_MAX = 1_000
 
 
 class BrowserNotices:
@@ -31,7 +24,7 @@ class BrowserNotices:
         self._pool = pool
         self._open: Counter[Notice] = Counter()
         self._arrived: dict[tuple[str, str], list[str]] = {}
-        self._writing: asyncio.Task[None] | None = None
+        self._soon = WrittenSoon("notices of web pages", self.write, lambda: self._open.total() + len(self._arrived))
 
     def add(self, access: Access, origin: str | None, kind: Kind) -> None:
         """Note what happened to a page that uses a valid key. `origin` None: the browser does not say which page it is."""
@@ -49,43 +42,29 @@ class BrowserNotices:
             return
         ids = [COLLECT_PREFIX + event_id for record in records[:ARRIVALS_KEPT] if (event_id := sent_id(record))]
         self._arrived[of] = [*reversed(ids), *known]
-        self._soon()
+        self._soon.ask()
 
     def _add(self, notice: Notice) -> None:
         if notice in self._open or len(self._open) < OPEN_MAX:
             self._open[notice] += 1
-        self._soon()
-
-    def _soon(self) -> None:
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._later())
+        self._soon.ask()
 
     async def close(self) -> None:
-        """Write what is open, at the end of the process; while the database is away it is lost."""
-        if self._writing is not None:
-            self._writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._writing
-        try:
-            await self.write()
-        except (*AWAY, asyncpg.PostgresError) as error:
-            logger.warning("notices of web pages are lost", notices=len(self._open), error=error_text(error))
-
-    async def _later(self) -> None:
-        while self._open or self._arrived:
-            await asyncio.sleep(WRITE_S)
-            try:
-                await self.write()
-            except (*AWAY, asyncpg.PostgresError) as error:
-                logger.warning("the notices of web pages are not written yet", error=error_text(error))
+        """Write what is open, at the end of the process."""
+        await self._soon.close()
 
     async def write(self) -> None:
-        """Write what is open. Raises one of `AWAY` or `asyncpg.PostgresError`; then notices are kept for the next try."""
-        arrived, self._arrived = self._arrived, {}
-        taken, self._open = self._open, Counter()
+        """Write what is open. Raises one of `AWAY` or `asyncpg.PostgresError`; then it is kept for the next try."""
+        noticed, self._open = self._open, Counter()
         try:
-            await write_notices(self._pool, taken)
+            await write_notices(self._pool, noticed)
         except BaseException:
-            self._open.update(taken)
+            self._open.update(noticed)
             raise
-        await write_arrivals(self._pool, arrived)
+        arrived, self._arrived = self._arrived, {}
+        try:
+            await write_arrivals(self._pool, arrived)
+        except BaseException:
+            for of, ids in arrived.items():
+                self._arrived[of] = [*self._arrived.get(of, []), *ids][:ARRIVALS_KEPT]
+            raise

@@ -27,9 +27,8 @@ CLASS_LETTERS_MAX = {
 }
 logger = structlog.stdlib.get_logger("touchline.ingest")
 
-BOUNDS_PER_FILL = (
-    20  # to look for the oldest reads all: it is done so often while as many come as are kept, 5 % too late
-)
+# To find the oldest letters, all are read. This is done so many times while as many new letters come as are kept: so up to 5 % more are kept.
+BOUNDS_PER_FILL = 20
 
 KEEP = """
 INSERT INTO touchline.dead_letter (workspace_id, key_class, key_hint, user_agent, producer, reason, detail, event_id, body)

@@ -19,9 +19,8 @@ PAUSE_S = 2.0  # between two rounds: what several batches add to one cell is put
 UNIONS_PAUSES, UNIONS_PAUSE_MAX_S = 10, 30.0
 """Unions of key sets, days of campaigns and sums of credit are large, and what they are made of is read meanwhile: after a round that made
 some, the next one comes after ten times as long as it took, or after half a minute."""
-BEHIND_MAX_S = (
-    60.0  # without a whole round, while the projection is behind: until then all processor time is for live batches
-)
+# While the projection is behind, digesting waits at most so long: until then all processor time is for live batches.
+BEHIND_MAX_S = 60.0
 AGAIN_S = 30.0  # pause after an error that does not pass by itself; the live projection goes on meanwhile
 
 logger = structlog.stdlib.get_logger("touchline.projector")

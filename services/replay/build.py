@@ -114,7 +114,7 @@ class Build:
 
     async def run(self, upto: Mapping[int, int]) -> None:
         """Project every partition from its current offset up to the given one (exclusive). Raises `LogDamaged`."""
-        async with self._telling(sum(upto.values())), self.resources.pool.acquire() as raw:
+        async with self._reporting(sum(upto.values())), self.resources.pool.acquire() as raw:
             await raw.execute(
                 "SET synchronous_commit = off"
             )  # rows that are lost when the machine fails are built again
@@ -129,7 +129,7 @@ class Build:
         self.advance(events)
 
     @asynccontextmanager
-    async def _telling(self, to_build: int) -> AsyncIterator[None]:
+    async def _reporting(self, to_build: int) -> AsyncIterator[None]:
         """Write into the generation's row how far the build is, every `TELL_EVERY_S` seconds."""
 
         async def tell() -> None:

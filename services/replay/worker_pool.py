@@ -33,7 +33,6 @@ SELECT set_config('wal_compression', 'off', false) WHERE has_parameter_privilege
 
 Answer = TypeVar("Answer")
 P = ParamSpec("P")
-Reached = "tuple[asyncpg.Pool[asyncpg.Record], EventLog]"
 Opener = Callable[[], AbstractAsyncContextManager[Any]]
 """Opens connections to the store and its log, as `(pool, log)`. It is sent to other processes, so it must be picklable."""
 

@@ -5,9 +5,8 @@ ID_CHARACTERS_MAX = 256  # ids of other systems, kept opaque
 TEXT_CHARACTERS_MAX = 1_024  # names and titles, shown on one line
 URL_CHARACTERS_MAX = 8_192  # what browsers and proxies carry in practice
 COUNT_MAX = 1_000_000  # an increment: a day's impressions of one ad; more in one event is an error or an attack
-COUNT_STORED_MAX = (
-    1_000_000_000  # older logs may hold counts above the limit of today; 9 billion such counts add up in 64 bits
-)
+# Older logs may hold counts above today's limit. 9 billion such counts add up within 64 bits.
+COUNT_STORED_MAX = 1_000_000_000
 DAYS_MAX = 100 * 366  # a lookback or half-life: a century, longer than any data
 WEIGHT_MAX = 1_000_000  # of a model, in percent; only their proportion counts
 AMOUNT_DIGITS_MAX = 14  # major units; in minor units (4 decimals at most) still within 64 bits
@@ -30,9 +29,8 @@ EVENT_BYTES_MAX = 32 * 1024  # one event; a Kafka record stays far below the bro
 UNMAPPED_ENVELOPE_BYTES_MAX = 2 * 1024  # of an unmapped_event without its message: name, id and instants
 EVENTS_PER_REQUEST_MAX = 1_000  # in one append; bounds how long one request locks the log
 REQUEST_BYTES_MAX = 1024 * 1024  # collect keys, after decompression: they are public
-REQUEST_DEPTH_SYMBOLS_MAX = (
-    500_000  # brackets, commas and strings of a body that is split by hand: a quarter of a second
-)
+# Brackets, commas and strings of a body that is split into events here; so many take a quarter of a second.
+REQUEST_DEPTH_SYMBOLS_MAX = 500_000
 REQUEST_LINES_MAX = 100_000  # line breaks of an NDJSON body, empty lines among them; a list of more lines costs memory
 REQUEST_COMMAS_MAX = 100_000  # of a JSON body that is split at once: 1,000 events of 100 fields
 WORKSPACE_BYTES_MAX = 16 * 1024  # the body of POST /v1/workspaces: a name and two codes
@@ -46,13 +44,11 @@ COLLECT_AGE_DAYS_MAX = 7  # rule future: a browser may hold events back while it
 HEADERS_BYTES_MAX = 16 * 1024  # of a request, its first line included; what proxies and browsers keep to as well
 FIELD_SHOWN_CHARACTERS_MAX = 256  # of a field's name in a refusal; its beginning is enough to recognise it
 MESSAGE_CHARACTERS_MAX = 1_024  # of a refusal's message
-KEPT_BYTES_MAX = (
-    EVENT_BYTES_MAX  # of a body in a dead letter: every event that could be sent again is stored completely
-)
+# Of a body in a dead letter. It is the limit of an event, so every event that can be sent again is stored whole.
+KEPT_BYTES_MAX = EVENT_BYTES_MAX
 
 SEGMENT_CALL_BYTES_MAX = 32 * 1024  # Segment's own limits: of a call, and of an event of a batch
 SEGMENT_BATCH_BYTES_MAX = 500 * 1024  # of a batch, after decompression
 SEGMENT_BATCH_EVENTS_MAX = 2_500  # of a batch
-SEGMENT_SHARED_BYTES_MAX = (
-    4 * 1024 * 1024
-)  # that a batch's own context adds to all its events together; SDKs add 100 bytes each
+# What a batch's own context may add to all its events together; SDKs add 100 bytes to each.
+SEGMENT_SHARED_BYTES_MAX = 4 * 1024 * 1024

@@ -32,9 +32,8 @@ ALONE_MIN = 32  # values of an append that has a row of its own, compressed when
 SHARED_MAX = 128  # values in a row of small appends: who looks one up decompresses some 40 kB
 COMPRESS_LEVEL = 1  # zstd: leaves a fifth of the bytes, for about half a microsecond an event
 LOOKED_UP_MAX = 250  # offsets in one query: each may be in another row, of some 60 kB
-READ_BYTES_MAX = (
-    16 * 1024 * 1024
-)  # of values that one read returns; a projector holds the results of two reads of a partition at a time
+# Of values that one read returns. A projector holds the results of two reads of a partition at a time.
+READ_BYTES_MAX = 16 * 1024 * 1024
 FULL_RETRY_AFTER_S = 30  # for so long `check_room` refuses appends: the operator must free space first
 
 APPEND = """

@@ -29,18 +29,16 @@ from shared.rules.settings import Producers
 
 PRODUCER = "hubspot"
 
-CLOCK_MS_MAX = (
-    5 * 60 * 1000
-)  # HubSpot's own bound on the age of a signature; kept on both sides, for clocks differ both ways
+# HubSpot's own limit on the age of a signature. It also holds for one from the future, because clocks differ both ways.
+CLOCK_MS_MAX = 5 * 60 * 1000
 AMOUNT_CHARACTERS_MAX = 64  # far more than the digits of any amount
 EXPONENT_MAX = 30  # "1E+9999999" is a number of ten megabytes
 PARTS_MAX = 250  # ids or e-mails in one statement: HubSpot takes part in 250 merges of a record at most
 ID_DIGITS_MAX = 19  # of HubSpot's numbers, which have 64 bits
 NAME_CHARACTERS_MAX = 200  # of what messages are called; HubSpot's property names have 100 at most
 NAMELESS = "(no type)"  # what messages are called that do not say what happened
-KEPT = (
-    ":unmapped"  # ends the id of the event that keeps an unmapped one; longer than `:250`, the last of the parts of one
-)
+# The end of the id under which an unmapped message is kept. It is longer than `:250`, the number of the last event of a message.
+KEPT = ":unmapped"
 OCCURRED_MS_MAX = 253_402_300_799_999  # the year 9999
 
 CONTACT_NAMES = {  # those that Touchline itself, or the mapping of HubSpot's CSV exports, knows by another name
@@ -92,9 +90,6 @@ class Stages(NamedTuple):
         return cls(producers.won_stages, producers.lost_stages)
 
 
-# --- Signatures -------------------------------------------------------------------------------------------------------
-
-
 def signature_v3(secret: str, method: str, uri: str, body: bytes, timestamp: str) -> str:
     """HubSpot's signature of a request, version 3: base64 of the HMAC-SHA256 of method, decoded address, body and timestamp."""
     decoded = _URI_ENCODED.sub(lambda found: _URI_DECODED[found[0].upper()], uri)
@@ -116,9 +111,6 @@ def is_timely(timestamp: str, now_ms: int) -> bool | None:
     if not _DIGITS.match(timestamp):
         return None
     return abs(now_ms - int(timestamp)) <= CLOCK_MS_MAX
-
-
-# --- What HubSpot's statements mean -----------------------------------------------------------------------------------
 
 
 def contact_property(contact: str, name: str, value: str | None, at: str) -> Meaning:
@@ -272,9 +264,6 @@ def _yes(text: str) -> bool:
     if text.lower() not in ("true", "false", ""):
         raise BadValue("propertyValue", f"{text[:40]!r} is neither true nor false")
     return text.lower() == "true"
-
-
-# --- Webhooks ---------------------------------------------------------------------------------------------------------
 
 
 def portal_of(raw: bytes) -> str | None:

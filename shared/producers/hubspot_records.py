@@ -120,9 +120,6 @@ def history(record: Json, name: str) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.at_us)  # HubSpot tells the latest first
 
 
-# --- Contacts ---------------------------------------------------------------------------------------------------------
-
-
 def contact(record: Json, as_of_us: int) -> list[EventJson]:
     """What a contact's record tells. Raises `BadValue`."""
     contact_id, values = of(record, "id"), properties(record)
@@ -157,9 +154,6 @@ def _subject(event: EventJson) -> str:
         case "salesforce_campaign_joined":
             return f"salesforce-{event['salesforce_campaign_id']}"
     return f"email-{event['contact']['email'].strip().lower()}"
-
-
-# --- Deals ------------------------------------------------------------------------------------------------------------
 
 
 class Closing(NamedTuple):
@@ -374,9 +368,6 @@ def _won_by(metadata: Json) -> bool | None:
     return certain
 
 
-# --- Campaigns --------------------------------------------------------------------------------------------------------
-
-
 def campaign(record: Json, budget: Json | None, account: Account, as_of_us: int) -> list[EventJson]:
     """What a campaign and its budget tell, without its assets. Raises `BadValue`."""
     campaign_id, values = of(record, "id"), properties(record)
@@ -471,9 +462,6 @@ def unmapped_asset(record: Json, kind: str, campaign: Json, as_of_us: int) -> Ev
         "name": f"campaign asset:{kind}"[:200], "body": {"campaign": campaign_id, "assetType": kind, **record},
     }  # fmt: skip
     return as_of([told], as_of_us)[0]
-
-
-# --- Ids and instants -------------------------------------------------------------------------------------------------
 
 
 def as_of(events: list[EventJson], as_of_us: int) -> list[EventJson]:

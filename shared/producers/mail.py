@@ -174,8 +174,9 @@ def arguments(*beside: object) -> dict[str, tuple[str, ...]]:
     }
 
 
-def from_seconds(told: Mapping[str, Any], field: str = "timestamp") -> str:
-    """The instant of seconds since 1970, whole or with decimals, a number or a text. Raises `Wrong`."""
+def from_seconds(told: Mapping[str, Any]) -> str:
+    """The instant in `timestamp`: seconds since 1970, whole or with decimals, a number or a text. Raises `Wrong`."""
+    field = "timestamp"
     value = told.get(field)
     if value is None:
         raise Wrong("missing_field", field, f"the message needs `{field}`")

@@ -22,7 +22,7 @@ OF_THE_SET = {
     "utm_reading": "t.value IN (SELECT utm FROM {generation}.touch WHERE ws = {ws} AND utm IS NOT NULL)",
     "attribution_window": f"(t.route <> {Route.UTM:d} OR t.key IN ("
     "SELECT utm FROM {generation}.touch WHERE ws = {ws} AND utm IS NOT NULL))",
-}  # which rows of a table say something of the set of events: agents and utm values are kept of tellings that lost their id, too
+}  # which rows of a table say something of the set of events: agents and utm values are kept of versions that lost their id, too
 
 
 class Checksum(NamedTuple):

@@ -20,9 +20,8 @@ GONE = (
 PASSING: tuple[type[Exception], ...] = (Fenced, LogUnavailable, *GONE, *ROLLED_BACK, *AWAY)
 """What passes by itself, and is no event's fault."""
 NOT_ITS_FAULT: tuple[type[Exception], ...] = (LogDamaged, *PASSING)
-LIKELY_GOOD = (
-    0.7  # of so many events as stand between two bad ones, about every second lot is good: a trial then tells most
-)
+# A lot has this share of the events that stand between two bad ones: about every second lot is then good, and a trial tells most.
+LIKELY_GOOD = 0.7
 
 logger = structlog.stdlib.get_logger("touchline.projector")
 

@@ -96,8 +96,8 @@ class Noting:
 
     def _told_offset(self) -> int:
         """Where the first event stands that may have told them: settings, a retraction of some, or what took their id."""
-        telling = [a.offset for a in self.arrived if isinstance(a.event, e.WorkspaceConfigured | e.EventRetracted)]
-        return min(telling or [a.offset for a in self.arrived])
+        said = [a.offset for a in self.arrived if isinstance(a.event, e.WorkspaceConfigured | e.EventRetracted)]
+        return min(said or [a.offset for a in self.arrived])
 
     async def _drop_new_rows(self, connection: Connection, pending: Any) -> None:
         await connection.execute(SUPERSEDE, pending["ws"], pending["partition"])

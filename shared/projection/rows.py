@@ -223,8 +223,8 @@ def agents_of(arrived: Iterable[Prepared]) -> dict[int, str]:
     }
 
 
-def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
-    """The row of a touch. Its session is still open, and its traffic class says only what the event says of itself."""
+def touch_row(arrived: Arrived) -> TouchRow:
+    """The row of a touch. Its workspace (0) and its session are still open, and its traffic class says only what the event says of itself."""
     event: Any = arrived.event
     via_asset_id = referrer = utm_told = asset_or_page_key = via = utm = source = kind = None
     visitor_id: str | None
@@ -260,7 +260,7 @@ def touch_row(arrived: Arrived, ws: int = 0) -> TouchRow:
         person = NOBODY
     flags = flagged(event.machine, event.internal) if event.machine or event.internal else 0
     return TouchRow(
-        ws, person, arrived.occurred_at_us, arrived.event_id, type_, _SAID[flags], flags,
+        0, person, arrived.occurred_at_us, arrived.event_id, type_, _SAID[flags], flags,
         None if arrived.user_agent is None else agent_key(arrived.user_agent), visitor_id is not None, None, count, asset_or_page_key,
         via, utm, source, None, None, asset_id, via_asset_id, url,
         referrer, utm_told, kind,

@@ -249,7 +249,7 @@ async def influenced_between(
     days = await cells_days(snapshot)
     if days is None:
         return None
-    edges_us = [span.from_us, *_days_between(days, span, seen)]
+    edges_us = sorted({span.from_us, *_edges_of_days(days, span, seen)})
     plan = await plan_of(snapshot, days, edges_us, {0: ALWAYS}, lambda _: CONTACTS)
     spans = await _spans_by_asset(snapshot, [asset])
     plan.ask([(0, *one, WindowStatus.COUNTS) for one in spans[asset]], await _key_sets(snapshot, spans))
@@ -258,11 +258,11 @@ async def influenced_between(
     return pieces_of(found, edges_us)
 
 
-def _days_between(days: Days, span: TimeRange, seen: tuple[int, int]) -> list[int]:
-    """When the days begin after the first touch, and the end of the last one's; not before or after a range."""
+def _edges_of_days(days: Days, span: TimeRange, seen: tuple[int, int]) -> list[int]:
+    """When the days from the first touch to the last begin, and when the last of them ends; all of it within the range."""
     first, last = (days.day_of(at_us) for at_us in seen)
-    inner = [days.start_us(day) for day in range(first, last + 1)]
-    return [*(at_us for at_us in inner if at_us > span.from_us), min(days.start_us(last + 1), span.to_us)]
+    begins = [days.start_us(day) for day in range(first + 1, last + 1)]
+    return [max(days.start_us(first), span.from_us), *begins, min(days.start_us(last + 1), span.to_us)]
 
 
 DayTouches = dict[tuple[int, int | None], int]
@@ -280,9 +280,7 @@ async def touches_by_day(
     if days is None:
         rows = await snapshot.fetch(BY_DAY, [asset], span.from_us, span.to_us, snapshot.settings.time_zone)
         return {(row["day"], row["campaign"]): row["touches"] for row in rows}
-    first, last = (days.day_of(at_us) for at_us in seen)
-    starts = [max(days.start_us(first), span.from_us), *(days.start_us(day) for day in range(first + 1, last + 1))]
-    edges_us = [*starts, min(days.start_us(last + 1), span.to_us)]
+    first, edges_us = days.day_of(seen[0]), _edges_of_days(days, span, seen)
     subjects: dict[frozenset[int], int] = {}
     plan = await plan_of(snapshot, days, edges_us, defaultdict(lambda: ALWAYS), lambda _: 0)
     spans = await _spans_by_asset(snapshot, [asset])

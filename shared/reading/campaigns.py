@@ -41,7 +41,7 @@ SELECT object, min(occurred_at_us) AS since_us, (array_agg(body ORDER BY occurre
 FROM {{g}}.entity_event WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN {sql_names(names_like(CampaignCreated))} AND live
     AND object IS NOT NULL
 GROUP BY subject, object ORDER BY subject, 2
-""")  # the utm values that campaigns were told with, each since its first telling
+""")  # the utm values that campaigns were told with, each since the first event with it
 TOLD_OF = sql(f"""
 SELECT subject, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN {sql_names(names_like(CampaignCreated))} AND live

@@ -25,13 +25,13 @@ from shared.rules.keys import asset_key, campaign_key, event_key
 from shared.rules.order import Order
 from shared.rules.pre_association import Route, WindowStatus
 
-CAMPAIGN_TELLINGS = (*names_like(CampaignCreated), name_of(CampaignDeleted))
+CAMPAIGN_EVENTS = (*names_like(CampaignCreated), name_of(CampaignDeleted))
 CAMPAIGN_FIELDS = ("name", "starts_on", "ends_on", "owner", "budget", "currency", "notes", "goals")
 ASSET_FIELDS = ("asset_type", "name", "url", "target_url", "network", "ad_type")
 
 TOLD_OF_CAMPAIGN = sql(f"""
 SELECT type, occurred_at_us, event_id, body FROM {{g}}.entity_event
-WHERE ws = $1 AND subject = $2 AND type IN {sql_names(CAMPAIGN_TELLINGS)} AND live ORDER BY occurred_at_us, event_id
+WHERE ws = $1 AND subject = $2 AND type IN {sql_names(CAMPAIGN_EVENTS)} AND live ORDER BY occurred_at_us, event_id
 """)
 FIRST_NAMED = sql("SELECT campaign_id, created_us, deleted_event FROM {g}.campaign WHERE ws = $1 AND campaign = $2")
 CLAIMED_NOW_BY = sql(f"""

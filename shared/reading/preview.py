@@ -60,9 +60,8 @@ from shared.sealing.log import as_stored
 
 CAMPAIGNS_MAX = 1_000  # whose numbers are compared; where they have much traffic, `HELD_S` is reached before
 PREVIEW_S = 25.0  # for all of it: it waits for a batch that is under way, and what cannot be told of few campaigns is done twice
-HELD_S = (
-    8.0  # so long may the live projection be held: 300,000 touches take 1 to 2 s, and a busy machine several times that
-)
+# The live projection is held at most so long. A preview with 300,000 touches takes 1 to 2 s, on a busy machine several times that.
+HELD_S = 8.0
 LOCK_S = 2.0  # for a batch that is under way
 MODEL = "linear"
 ALL_TIME = TimeRange(BEGINNING_US, END_US)

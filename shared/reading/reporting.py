@@ -93,7 +93,6 @@ _DAY = "(({instant}) AT TIME ZONE coalesce(s.body ->> 'time_zone', '" + Settings
 _TOUCHES_OF_CAMPAIGNS = f"""
     FROM {_ROWS} JOIN {{g}}.touch t ON t.ws = r.ws AND t.traffic_class <> {TrafficClass.RETRACTED:d}
     CROSS JOIN {_met()} LEFT JOIN {{g}}.settings s ON s.ws = r.ws"""
-_SUMS = ", ".join(f"sum(touches) FILTER (WHERE type = {type_:d})" for type_ in METRIC_OF_TYPE)
 
 VIEWS: dict[str, str] = {
     "campaigns": f"""

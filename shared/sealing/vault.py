@@ -25,9 +25,8 @@ CACHED_URLS = 16_384  # about 8 MB; most visits are to few addresses
 CACHED_PERSONS = 65_536  # about 60 MB; an hour's visitors of a busy workspace
 FORGOTTEN = "forgotten"  # the topic of `shared.wakeups`: caches of persons are dropped
 PAGE = 5_000  # names in one statement
-TOGETHER_S = (
-    0.02  # while requests overlap, new persons wait for others: a statement costs as much processor time as ten persons
-)
+# New persons of requests that overlap wait so long for one another: a statement costs as much processor time as ten persons.
+TOGETHER_S = 0.02
 ATTEMPTS = 3  # at adding names that others add, or free for a new contact, at the same time
 
 Table = Literal["person", "dead_letter"]

@@ -16,30 +16,32 @@ PAUSE_S = 10.0  # the longest pause between two parts of a body
 
 
 class _Begun:
-    """A call for a message that is run at once until it ends or waits for the first time. `message` is its message, None if it waits.
+    """A call for a message that has run until it ended or had to wait. `message` is its message; None: it waits, and is to be awaited.
 
-    `await` gives the message, after the call has waited.
+    Most bodies come together with their head. To read such a body takes less time than a timer would, which only a call that waits needs.
     """
 
-    def __init__(self, receiving: Awaitable[Message]) -> None:
+    def __init__(self, call: Awaitable[Message]) -> None:
         self.message: Message | None = None
-        self._receiving = receiving.__await__()
+        self._steps = call.__await__()
         try:
-            self._waits_for = next(self._receiving)
+            self._waits_for = next(self._steps)
         except StopIteration as ended:
             self.message = ended.value
 
     def __await__(self) -> Generator[Any, Any, Message]:
-        while self.message is None:
-            try:
+        """What `await call` would do from here on: let the event loop wait, and give what it answers or raises to the call."""
+        try:
+            while self.message is None:
                 try:
-                    told = yield self._waits_for
-                except BaseException as error:
-                    self._waits_for = self._receiving.throw(error)
+                    answer = yield self._waits_for
+                except BaseException as error:  # the timer has cancelled the waiting, or the server ends
+                    self._waits_for = self._steps.throw(error)
                 else:
-                    self._waits_for = self._receiving.send(told)
-            except StopIteration as ended:
-                self.message = ended.value
+                    self._waits_for = self._steps.send(answer)
+        except StopIteration as ended:
+            self.message = ended.value
+        assert self.message is not None
         return self.message
 
 
@@ -50,7 +52,7 @@ async def receive(request: Request, bytes_max: int) -> bytes:
         raise too_large(bytes_max)
     first = _Begun(request.receive())
     if first.message is not None and not first.message.get("more_body", False):
-        return _part(first.message, 0, bytes_max)  # most bodies come with their head, and need no timer
+        return _part(first.message, 0, bytes_max)
     chunks, size = [], 0
     loop = asyncio.get_running_loop()
     ends_s = loop.time() + BODY_S

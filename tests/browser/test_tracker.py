@@ -314,7 +314,8 @@ def test_what_happens_offline_arrives_when_the_browser_is_online(site: Site) -> 
     site.context.set_offline(True)
     page.click("a")
     page.evaluate("touchline.identify('kari@example.no')")
-    time.sleep(1)
+    page.wait_for_function("localStorage.tl_queue && JSON.parse(localStorage.tl_queue).length === 2")
+    time.sleep(1)  # a try that fails leaves them there
     assert len(page.evaluate("JSON.parse(localStorage.tl_queue)")) == 2
     site.context.set_offline(False)
     events = site.events(4)

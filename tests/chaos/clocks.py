@@ -16,9 +16,8 @@ LIBRARIES = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib64/faketime/libfak
 STEPS_HOURS = (0, 5, -7, 11, -3)  # how far a sender's clock is from ours, one request after another
 OWN_STEPS_HOURS = (3, -2)  # of a process of ours; its events stay within what may lie in the future
 OWN_STEP_S = 2.0  # how long it lasts
-STEPPED_WITHIN_S = (
-    30.0  # a process tells the new time once it has read the file anew, and made the header anew that says it
-)
+# A process shows the new time when it has read the file again and made its `Date` header again.
+STEPPED_WITHIN_S = 30.0
 SENDERS = 4
 VISITS = 4  # of a request
 SLACK_US = 60_000_000  # a request may have to be sent again

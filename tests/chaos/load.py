@@ -25,9 +25,8 @@ SEND_PATIENCE_S = 15.0
 NOT_KEPT = httpx.Limits(max_keepalive_connections=0)  # a server closes what is idle, and a request may just meet that
 READERS = 3
 READ_EVERY_S = 0.25
-READ_PATIENCE_S = (
-    45.0  # a read ends within 5 s for a connection, 5 s for the log, and 30 s for its statements, or else it hangs
-)
+# A read waits 5 s for a connection, 5 s for the log and 30 s for its statements; one that takes longer hangs.
+READ_PATIENCE_S = 45.0
 END = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 

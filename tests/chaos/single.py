@@ -23,9 +23,8 @@ from tests.services import environment
 from touchline.embedded import Embedded
 
 EVENTS_PER_S = 500  # ingest, projector, API and PostgreSQL share the machine with one another
-EVENTS_PER_S_MIN = (
-    250  # on the whole, also on a machine that other work keeps busy; while the disk is full nothing is accepted
-)
+# The mean over the whole run, also on a busy machine. While the disk is full, nothing is accepted.
+EVENTS_PER_S_MIN = 250
 WORKSPACES = 3  # beside `default`
 AGAIN_WITHIN_S = 60.0
 TOLD_WITHIN_S = 30.0

@@ -151,9 +151,6 @@ def _deal(rng: random.Random, n: int, people: list[Person]) -> Deal:
     return deal
 
 
-# --- The ways ---------------------------------------------------------------------------------------------------------
-
-
 def settings() -> Json:
     return {"type": "workspace_configured", "occurred_at": rfc(BEGIN), "id": "settings", "settings": {
         "currency": "NOK", "producers": {"hubspot": {"won_stages": list(WON), "lost_stages": list(LOST)}}}}  # fmt: skip

@@ -37,7 +37,7 @@ async def log_of(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def counting(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What counts of them by id: the telling with the latest `as_of`, without it."""
+    """What counts of them by id: the version with the latest `as_of`, without it."""
     last: dict[str, dict[str, Any]] = {}
     for event in sorted(events, key=lambda each: each["as_of"]):
         last[event["id"]] = {name: value for name, value in event.items() if name != "as_of"}
@@ -331,9 +331,6 @@ def test_the_token_goes_only_where_nobody_can_read_it_on_the_way(url: str, said:
         HubSpot(TOKEN, url)
 
 
-# --- The command ------------------------------------------------------------------------------------------------------
-
-
 def environment(database_url: str, **more: str) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHLINE_")}
     return env | {"TOUCHLINE_DATABASE_URL": database_url, "COLUMNS": "200", **more}
@@ -400,7 +397,7 @@ def test_the_token_may_be_in_a_file_and_the_summary_tells_what_hubspot_does_not(
         assert done.returncode == 0, done.stderr
         for line in (
             "contacts: 130 read", "deals: 70 read", "unmapped: 1 assets of the type HOLOGRAM", "HubSpot does not tell since when 12 assets belong",
-            "a stage that no pipeline has: 12345, 1 times",
+            "a stage that is in no pipeline: 12345, 1 times",
         ):  # fmt: skip
             assert line in done.stdout, done.stdout
         again = run(

@@ -45,7 +45,7 @@ from shared.rules.first_and_last_touch import is_first_touch, is_last_touch, is_
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.keys import asset_key, campaign_key, identifiers, session_key, utm_key, visitor_key
 from shared.rules.models import MODELS, weights
-from shared.rules.once import Telling, latest, winner
+from shared.rules.once import Version, latest, winner
 from shared.rules.order import Order
 from shared.rules.owner import Owned, owned
 from shared.rules.pre_association import Route, WindowStatus, asset_pieces, kept_out, utm_pieces, within
@@ -57,19 +57,19 @@ from shared.rules.tracking_url import LINK_TYPES
 
 
 def settled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of every id the telling that counts."""
-    by_id: dict[str, list[tuple[Telling, dict[str, Any]]]] = defaultdict(list)
+    """Of every id the version that counts."""
+    by_id: dict[str, list[tuple[Version, dict[str, Any]]]] = defaultdict(list)
     for offset, sent in enumerate(events):
         event, raw = decode_event(orjson.dumps(sent)), orjson.dumps(sent)
         as_of_us = None if event.as_of is None else to_micros(event.as_of)
         instant = event.occurred_at or event.as_of
         assert instant is not None
         said = int.from_bytes(sha256(canonical(raw)).digest()[:8])
-        by_id[sent["id"]].append((Telling(as_of_us, said, to_micros(instant), offset), sent))
+        by_id[sent["id"]].append((Version(as_of_us, said, to_micros(instant), offset), sent))
     out = []
     for told in by_id.values():
-        content = {telling: sha256(canonical(orjson.dumps(sent))).digest() for telling, sent in told}
-        counts = winner(latest(telling for telling, _ in told), content.__getitem__)
+        content = {version: sha256(canonical(orjson.dumps(sent))).digest() for version, sent in told}
+        counts = winner(latest(version for version, _ in told), content.__getitem__)
         out.append(dict(told)[counts])
     return out
 

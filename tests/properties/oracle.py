@@ -181,7 +181,7 @@ def sha(event):
 
 
 def newer(event, other):
-    """Whether a telling of an id takes the place of another."""
+    """Whether a version of an id takes the place of another."""
     mine, theirs = event.get("as_of"), other.get("as_of")
     if mine is None or theirs is None:
         mine, theirs = mine is not None, theirs is not None

@@ -406,9 +406,9 @@ EXPORTS = [f"2024-06-0{day}T12:00:00{zone}" for day in (1, 2, 3) for zone in ("Z
 
 
 def told_again(rng: random.Random, cast: Cast, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Other tellings of events of a world: of the same or other content, or of what was told before, as of several exports.
+    """Other versions of events of a world: of the same or other content, or of what was told before, as of several exports.
 
-    Some say no instant, so that they occurred at their `as_of`; some say no `as_of`, so that any other telling is newer.
+    Some say no instant, so that they occurred at their `as_of`; some say no `as_of`, so that any other version is newer.
     """
     out: list[dict[str, Any]] = []
     for event in rng.sample(events, min(len(events), rng.choice([1, 2, 4, 8]))):

@@ -246,7 +246,7 @@ def test_the_summary_reads_as_text(up: tuple[Up, Path], tmp_path: Path) -> None:
     done = run(data, str(tmp_path / "deals.csv"), *OPTIONS, "--dry-run")
     said = done.stdout.decode()
     for line in (
-        "rows: 6 read; 3 told events, 1 told nothing, 2 refused", "values that no `when` meets in Deal Stage: 1 rows", "Negotiation",
+        "rows: 6 read; 3 became events, 1 became no event, 2 were refused", "values that no `when` accepts in Deal Stage: 1 rows", "Negotiation",
         "deals: 1 won, 1 lost, 1 open", "1  without a contact", "cannot count for any campaign as they are: no_contact",
         "no column: Currency|Deal Currency Code|Deal Currency",
     ):  # fmt: skip

@@ -65,7 +65,7 @@ CASES: list[tuple[str, list[Any], list[Any], dict[str, int]]] = [
      {"new": 1, "updated": 1, "superseded": 1}),
     ("another type of event under the id", [deal(1)], [{"type": "deal_deleted", "id": "deal-1", "deal_id": "1",
      "occurred_at": "2024-03-01T00:00:00Z"}], {"conflicts": 1}),
-    ("a retelling with no instant moves in time", [],
+    ("a version sent again with no instant moves in time", [],
      [{"type": "deal_reopened", "id": "r", "deal_id": "1", "as_of": f"2024-06-0{day}T00:00:00Z"} for day in (1, 2, 1)],
      {"new": 1, "updated": 1, "superseded": 1}),
 ]  # fmt: skip
@@ -138,7 +138,7 @@ def test_ids_beyond_the_limit_are_said_to_be_forgotten_and_the_last_ones_are_rem
         assert again.compared.unknown is not None
         await workspace.project()
         projected = await sent(workspace, tmp_path / "file", *events)
-        assert counts(projected)["duplicates"] >= 23  # two ids were told twice, and either telling may count
+        assert counts(projected)["duplicates"] >= 23  # two ids were told twice, and either version may count
         assert projected.compared.unknown is None
 
     runner.run(check())

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.processes import Up, start, until_projected
-from tests.programs import chromium
+from tests.processes import Up, up_with
 
 EVENTS = [
     {"type": "workspace_configured", "settings": {"currency": "EUR"}, "occurred_at": "2024-01-01T00:00:00Z"},
@@ -31,19 +30,8 @@ EVENTS = [
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = start(tmp_path_factory.mktemp("dashboard"))
-    with up.client("server") as client:
-        position = client.post("/v1/events", json=EVENTS).json()["position"]
-    with up.client("read") as client:
-        until_projected(client, position)
-    yield up
-    up.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+    with up_with(EVENTS, tmp_path_factory.mktemp("dashboard")) as up:
+        yield up
 
 
 @pytest.fixture
@@ -133,9 +121,9 @@ def test_what_there_is_not_is_said_in_a_sentence_with_the_way_to_what_there_is(u
 def test_the_theme_is_kept(up: Up, page: Page) -> None:
     page.goto(f"{up.url}/dashboard/campaigns#key={up.keys['read']}")
     page.click("text=Light or dark")
-    chosen = page.evaluate("document.documentElement.dataset.theme")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
-    assert page.evaluate("document.documentElement.dataset.theme") == chosen
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
 def test_every_static_file_is_served_under_the_policy(up: Up) -> None:

@@ -1,5 +1,6 @@
 """Each page of the dashboard in a real browser: on two widths, in both themes, by keyboard, in five time zones, and in each state."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.processes import Up, start, until_projected
-from tests.programs import chromium
+from tests.processes import Up, until_projected, up_with
+from tests.programs import PATIENCE_MS
 
 KARI = {"email": "kari@example.no"}
 EVENTS = [
@@ -42,19 +43,8 @@ ZONES = ["Pacific/Kiritimati", "Asia/Kolkata", "Europe/Oslo", "America/St_Johns"
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = start(tmp_path_factory.mktemp("pages"))
-    with up.client("server") as client:
-        position = client.post("/v1/events", json=EVENTS).json()["position"]
-    with up.client("read") as client:
-        until_projected(client, position)
-    yield up
-    up.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+    with up_with(EVENTS, tmp_path_factory.mktemp("pages")) as up:
+        yield up
 
 
 Visit = Callable[..., Page]
@@ -106,6 +96,14 @@ def whole(page: Page) -> Page:
     page.wait_for_load_state("networkidle")
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
     return page
+
+
+def until_asked(page: Page, held: list[Route]) -> None:
+    """Wait until a request is held; the skeleton may be shown before it is sent."""
+    deadline_s = time.monotonic() + PATIENCE_MS / 1_000
+    while not held:
+        assert time.monotonic() < deadline_s
+        page.wait_for_timeout(20)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -384,6 +382,7 @@ def test_a_slow_answer_shows_a_skeleton_and_a_failed_one_says_what_to_do(visit: 
     page.goto(f"{up.url}/dashboard/campaigns")
     expect(page.locator("#won-host h2")).to_have_text("Won revenue by campaign")  # it does not wait for the list
     expect(page.locator("#table-host [aria-busy=true]")).to_be_visible()
+    until_asked(page, held)
     for route in held:
         route.fulfill(status=503, json={"code": "busy", "detail": "Too many read at once."})
     expect(page.locator("#table-host [role=alert]")).to_contain_text("Too many read at once.")
@@ -403,6 +402,7 @@ def test_a_list_that_is_slower_than_the_traffic_is_shown_all_the_same(visit: Vis
             "/v1/events", json={"type": "page_visited", "visitor_id": "more", "url": "https://s.example/"}
         ).json()["position"]
         until_projected(client, position)
+    until_asked(page, asked)
     page.wait_for_timeout(3_000)  # the page would have looked again meanwhile
     assert len(asked) == 1
     asked[0].continue_()

@@ -180,6 +180,7 @@ def test_a_connection_through_a_socket_that_is_not_there_is_told_as_such(
 
     with pytest.raises(Unreachable) as raised:
         runner.run(open_pool(f"postgresql://postgres@/postgres?host={tmp_path}"))
+    assert str(raised.value).startswith("PostgreSQL cannot be reached: ")
     assert isinstance(raised.value, AWAY)
     assert not isinstance(FileNotFoundError(), AWAY)
 

@@ -5,6 +5,7 @@ import datetime as dt
 import gzip
 import os
 import random
+import re
 import signal
 import stat
 import subprocess
@@ -304,5 +305,6 @@ def test_up_ends_within_ten_seconds_though_an_export_runs_and_the_export_leaves_
         process.send_signal(signal.SIGCONT)
         _, said = process.communicate(timeout=60)
     assert (process.returncode, list(folder.iterdir())) == (1, [])
-    assert "the log's database: " in said or "connection was closed" in said, said  # by the statement that was next
+    # which words it finds depends on what the export did when the server went away
+    assert re.search("connection|database|PostgreSQL", said.strip().splitlines()[-1]), said
     assert "Traceback" not in said

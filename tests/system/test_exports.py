@@ -87,9 +87,6 @@ def store(workspace: Workspace, runner: asyncio.Runner, tmp_path: Path) -> Store
     return store
 
 
-# ---- the present state of a record
-
-
 def test_the_same_deals_a_week_later_count_as_they_are_now(store: Store, runner: asyncio.Runner) -> None:
     async def check() -> None:
         for amount in ("100", "250"):
@@ -216,9 +213,6 @@ def test_a_segment_user_is_as_the_latest_export_has_it_though_received_at_is_the
     runner.run(check())
 
 
-# ---- coarse times
-
-
 def test_a_contact_told_to_the_minute_does_not_come_before_its_visits_in_that_minute(
     store: Store, runner: asyncio.Runner
 ) -> None:
@@ -307,9 +301,6 @@ def test_a_mapping_of_ones_own_that_associates_after_the_close_is_told(store: St
     runner.run(check())
 
 
-# ---- amounts
-
-
 @pytest.mark.parametrize(
     ("amounts", "delimiter", "revenue"),
     [
@@ -367,9 +358,6 @@ def test_the_decimal_sign_can_be_said(store: Store, runner: asyncio.Runner, sign
         assert await store.revenue() == revenue
 
     runner.run(check())
-
-
-# ---- stages
 
 
 @pytest.mark.parametrize(
@@ -450,9 +438,6 @@ def test_hubspots_own_columns_come_before_the_name_of_a_stage(
     runner.run(check())
 
 
-# ---- contacts
-
-
 @pytest.mark.parametrize(
     "cells",
     [
@@ -526,9 +511,6 @@ def test_further_addresses_and_merged_records_are_the_contacts(
     runner.run(check())
 
 
-# ---- utm beside a URL
-
-
 def test_a_page_is_of_the_campaign_that_its_row_names(store: Store, runner: asyncio.Runner) -> None:
     row = {
         "id": "m1", "anonymous_id": "a1", "user_id": "u1", "received_at": "2024-03-02 10:00:00", "timestamp": "2024-03-02 10:00:00",
@@ -543,9 +525,6 @@ def test_a_page_is_of_the_campaign_that_its_row_names(store: Store, runner: asyn
         assert [(c["campaign_id"], c["through"]) for c in told["campaigns"]] == [("spring", ["utm"])]
 
     runner.run(check())
-
-
-# ---- instants
 
 
 async def closes(store: Store, *cells: str, said: MappingOptions | None = None) -> list[str]:

@@ -133,9 +133,8 @@ def test_only_an_admin_of_the_default_workspace_makes_workspaces(workspace: Work
     assert run(make()).status_code == 403
 
 
-BROWSER = (
-    "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"  # what no browser sent is a machine's
-)
+# A visit without a browser's user agent is a machine's.
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
 
 
 @pytest.mark.parametrize(

@@ -150,9 +150,6 @@ CAMPAIGN: list[dict[str, Any]] = [
 ]
 
 
-# --- What is taken ----------------------------------------------------------------------------------------------------
-
-
 def test_every_documented_subscription_is_taken_and_none_is_an_error(portal: Portal, run: Any) -> None:
     async def check() -> None:
         async with hubspot(portal.workspace.running) as caller:
@@ -229,9 +226,6 @@ def test_more_events_than_hubspot_sends_are_taken_up_to_a_bound(portal: Portal, 
             assert (refused.status_code, refused.json()["code"]) == (413, "too_many_events")
 
     run(check())
-
-
-# --- The numbers ------------------------------------------------------------------------------------------------------
 
 
 def a_story(portal: Portal) -> list[dict[str, Any]]:
@@ -398,9 +392,6 @@ def test_calculated_states_close_a_deal_whose_stage_nobody_named(portal: Portal,
     assert run(check())["closed_deals"] == 1
 
 
-# --- Who is believed --------------------------------------------------------------------------------------------------
-
-
 def test_forged_old_and_unsigned_calls_are_refused_and_leave_nothing(portal: Portal, run: Any) -> None:
     body = json.dumps([portal.event(subscriptionType="contact.creation", objectId=7)]).encode()
     now_ms = time.time_ns() // 1_000_000
@@ -513,9 +504,6 @@ def test_a_call_of_unconnected_portals_alone_is_401_so_that_hubspot_sends_it_aga
     assert (after.status_code, after.json()["mapped"]) == (200, 1)
 
 
-# --- Behind a proxy ---------------------------------------------------------------------------------------------------
-
-
 @asynccontextmanager
 async def proxy(port: int, host: bytes) -> AsyncIterator[int]:
     """A proxy that gives each request another `Host`, takes a prefix off its path, and tells the old host as proxies do."""
@@ -587,9 +575,6 @@ def test_a_proxy_that_only_ends_tls_needs_no_setting(portal: Portal, run: Any) -
 def test_a_public_address_that_is_none_is_refused_at_the_start(told: str) -> None:
     with pytest.raises(ValueError, match="an address such as"):
         Configuration(public_url=told)
-
-
-# --- Anything at all --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -725,9 +710,6 @@ def test_accounts_that_nobody_has_push_no_known_one_out(
     found = run(check())
     assert ("hubspot", str(portal.number)) in found._known
     assert len(found._known) <= 10
-
-
-# --- Connecting -------------------------------------------------------------------------------------------------------
 
 
 async def asked(workspace: Workspace, method: str, path: str, scope: str = "admin", **request: Any) -> httpx.Response:

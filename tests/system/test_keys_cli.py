@@ -39,3 +39,9 @@ def test_only_collect_keys_have_origins(env: dict[str, str]) -> None:
     key = command(env, "keys", "create", "--scope", "server")["keys"]["server"]
     assert "only collect keys" in fails(env, "keys", "origins", key, "--origin", SHOP)
     assert "no keys in force" in fails(env, "keys", "origins", "tlc_none", "--any")
+
+
+def test_what_was_typed_is_printed_as_it_was_typed(env: dict[str, str]) -> None:
+    """Brackets are markup for rich, which raises for a closing one without an opening one."""
+    command(env, "keys", "create", "--scope", "server")
+    assert "begin with tlc_[/x]; name the whole key" in fails(env, "keys", "revoke", "tlc_[/x]")

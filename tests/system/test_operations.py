@@ -183,7 +183,7 @@ def test_what_is_being_made_tells_how_far_it_is(
         resources = Resources(own.pool, own.log)
         async with scratch(own.pool, "verify", "far", await live_generation(own.pool)) as generation:
             making = Build(resources, generation, lambda _: None)
-            async with making._telling(2 * len(STORY)), asyncio.timeout(30), asyncio.TaskGroup() as group:
+            async with making._reporting(2 * len(STORY)), asyncio.timeout(30), asyncio.TaskGroup() as group:
                 making._advance(len(STORY))
                 group.create_task(look(len(STORY)))
         assert seen.is_set()

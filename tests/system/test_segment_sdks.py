@@ -23,9 +23,8 @@ from playwright.sync_api import Page
 from tests.processes import Up, start
 from tests.programs import chromium, there
 
-EVENTS = (
-    10_000  # of each of Segment's SDKs: half page views, four tenths clicks on a CTA, a tenth that no mapping takes
-)
+# of each of Segment's SDKs: half page views, four tenths clicks on a CTA, a tenth that no mapping takes
+EVENTS = 10_000
 BEFORE = 0.9  # of them are sent before the server goes away
 AWAY_S = 2.0
 PATIENCE_S = 240.0  # on a busy machine; the events are there within seconds

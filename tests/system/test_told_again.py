@@ -1,4 +1,4 @@
-"""An id is told again: the telling with the latest `as_of` counts, whatever arrives when."""
+"""An id is told again: the version with the latest `as_of` counts, whatever arrives when."""
 
 import asyncio
 import itertools
@@ -101,7 +101,7 @@ RETOLD = [
 
 
 @pytest.mark.parametrize(("first", "then", "wanted"), [r[1:] for r in RETOLD], ids=[r[0] for r in RETOLD])
-def test_a_newer_telling_undoes_all_that_the_older_one_did(
+def test_a_newer_version_undoes_all_that_the_older_one_did(
     running: Running, runner: asyncio.Runner, first: dict[str, Any], then: dict[str, Any], wanted: str | None
 ) -> None:
     newer = {"occurred_at": first["occurred_at"], **then, "id": first["id"], "as_of": export(2)}
@@ -149,7 +149,7 @@ def test_what_lost_to_a_later_as_of_is_no_conflict_and_explain_tells_as_of_when_
     runner.run(check())
 
 
-def test_an_event_without_an_instant_of_its_own_occurred_as_of_its_latest_telling(
+def test_an_event_without_an_instant_of_its_own_occurred_as_of_its_latest_version(
     running: Running, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -163,7 +163,7 @@ def test_an_event_without_an_instant_of_its_own_occurred_as_of_its_latest_tellin
     runner.run(check())
 
 
-def test_an_unchanged_telling_moves_only_the_row_of_its_id(
+def test_an_unchanged_version_moves_only_the_row_of_its_id(
     running: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def check() -> None:
@@ -244,7 +244,7 @@ def test_an_export_carries_as_of_so_that_another_store_settles_its_ids_alike(
 def test_a_sample_is_compared_as_its_snapshot_knew_the_ids_while_they_are_told_anew(
     own_database: str, runner: asyncio.Runner
 ) -> None:
-    """A telling that arrives while the sample is made takes no event away from it."""
+    """A version that arrives while the sample is made takes no event away from it."""
 
     async def check(running: Running) -> None:
         workspace = await new_workspace(running, "sampled")

@@ -22,9 +22,8 @@ from tests.system.test_replay import resources, verified
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 
-SHORT_MS = (
-    5_000  # longer than the lock of an attachment is waited for, also on a busy machine; a `verify` may take an hour
-)
+# longer than the lock of an attachment is waited for, also on a busy machine; a `verify` may take an hour
+SHORT_MS = 5_000
 
 
 @pytest.fixture
@@ -88,7 +87,7 @@ def test_the_first_event_of_a_quarter_stops_no_reader_while_somebody_reads_for_l
                 reads += 1
                 await asyncio.sleep(0.01)
             await asyncio.wait_for(projecting, 0)
-            assert reads > 10
+            assert reads > 0  # how many depends on the machine; each would have failed if it had waited for the lock
             assert await read(own) == 2  # the event is there, though its partition could not be made
             assert await long.fetchval("SELECT count(*) FROM g1.touch") == 1
         assert await rows_of(own, "touch_other") == 1

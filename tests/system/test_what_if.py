@@ -250,4 +250,6 @@ def test_the_commands_make_tell_compare_and_drop_one(tmp_path: Path) -> None:
     assert run("replay", "what-if", "b", "--received-by", "yesterday").returncode == 2
     assert run("replay", "drop", "back").returncode == 0
     assert "there is no generation 'back'" in run("replay", "diff", "live", "back").stderr
+    assert "there is no generation back" in run("replay", "drop", "back").stderr
+    assert "g1 is the live generation" in run("replay", "drop", "g1").stderr
     assert up.stop() == 0

@@ -163,7 +163,7 @@ def test_canonical_json_leaves_as_of_out_and_nothing_below_it() -> None:
     assert canonical(b'{"b": {"as_of": 1}, "as_of": "2025-01-01T00:00:00Z"}') == b'{"b":{"as_of":1}}'
 
 
-def test_an_event_without_occurred_at_occurred_as_of_its_telling() -> None:
+def test_an_event_without_occurred_at_occurred_as_of_its_version() -> None:
     record = take({**VISIT, "as_of": "2025-12-31T10:00:00+02:00"})
     assert isinstance(record, Record)
     assert record.occurred_at is None

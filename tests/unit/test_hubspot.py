@@ -48,8 +48,6 @@ def refusal(**fields: Any) -> tuple[str, str | None]:
     return found.code, found.field
 
 
-# --- Signatures -------------------------------------------------------------------------------------------------------
-
 SECRET = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"
 URI = "https://www.example.com/webhook_uri"
 BODY = b"{'example_field':'example_value'}"
@@ -100,9 +98,6 @@ def test_the_documented_characters_of_an_address_are_decoded_once_and_no_others(
 )  # fmt: skip
 def test_a_signature_holds_for_five_minutes_both_ways(timestamp: str, timely: bool | None) -> None:
     assert hubspot.is_timely(timestamp, AT_MS) is timely
-
-
-# --- Contacts ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("field", ["subscriptionType", "eventType"])
@@ -173,9 +168,6 @@ def test_a_privacy_deletion_is_refused_and_listed_until_forgetting_is_carried_ou
     assert refused.code == "forgetting_not_supported"
 
 
-# --- Deals ------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("name", "value", "events"),
     [
@@ -234,7 +226,7 @@ def test_what_is_no_currency_is_refused_and_its_field_told(value: str) -> None:
     assert code == ("bad_value", "propertyValue")
 
 
-def test_deletion_and_restoration_of_a_deal_are_tellings_of_one_event() -> None:
+def test_deletion_and_restoration_of_a_deal_are_versions_of_one_event() -> None:
     gone = message(subscriptionType="deal.deletion", objectId=7).means
     back = message(subscriptionType="deal.restore", objectId=7, occurredAt=AT_MS + 1, eventId=1).means
     assert isinstance(gone, tuple)
@@ -263,9 +255,6 @@ def test_an_association_is_read_from_either_side(
     )  # fmt: skip
     kind = "deal_contact_dissociated" if removed else "deal_contact_associated"
     assert found == [{"type": kind, "occurred_at": AT, "deal_id": "70", "contact": {"id": "7"}}]
-
-
-# --- The generic form -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -303,8 +292,6 @@ def test_a_label_that_is_taken_off_ends_no_association() -> None:
     assert len(means(subscriptionType="object.associationChange", **fields)) == 1
 
 
-# --- What is not ours -------------------------------------------------------------------------------------------------
-
 NOT_OURS = [
     {"subscriptionType": "company.creation", "objectId": 5}, {"subscriptionType": "company.propertyChange", "objectId": 5, "propertyName": "name", "propertyValue": "x"},
     {"subscriptionType": "company.merge", "primaryObjectId": 5, "mergedObjectIds": [6], "newObjectId": 5},
@@ -331,8 +318,6 @@ def test_a_message_is_called_by_its_type_object_and_property() -> None:
     generic = message(subscriptionType="object.propertyChange", objectTypeId="0-3", objectId=1, propertyName="amount")
     assert generic.name == "object.propertyChange:0-3:amount"
 
-
-# --- Which events are one ---------------------------------------------------------------------------------------------
 
 EVERY = [
     {"subscriptionType": "contact.creation", "objectId": 7},
@@ -388,9 +373,6 @@ def test_an_id_never_becomes_too_long() -> None:
     first, second = (id_of(**long, propertyName="p" * 300 + end) for end in "ab")
     assert first != second
     assert len(first) <= 128
-
-
-# --- What cannot be read ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -450,8 +432,6 @@ def test_what_a_campaigns_property_means(name: str, value: str, fields: Any) -> 
         assert found == ({"type": "campaign_updated", "occurred_at": AT, "campaign_id": "guid", **fields},)
         assert isinstance(accept(msgspec.json.encode(found[0]), 0, "server", NOW_US, None), Record)
 
-
-# --- Anything at all --------------------------------------------------------------------------------------------------
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),

@@ -172,8 +172,6 @@ def test_an_id_that_is_too_long_is_cut_and_stays_apart_from_others(tmp_path: Pat
     assert (found[0] == found[2], found[0] == found[1]) == (True, False)
 
 
-# ---- random files and mappings
-
 CELLS = st.one_of(
     st.sampled_from(["8001", "2024-03-05 14:30", "05/04/2024", "1.200,50", "1.200", "Closed won", "", '"', "a@x.no", "3.97E+10", "\\N", "\u202f"]),
     st.text(max_size=12),

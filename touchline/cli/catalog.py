@@ -43,7 +43,7 @@ def create(
 
 @command(campaigns, "list")
 def list_(
-    text: Annotated[str, typer.Option("--query", help="only campaigns whose id or name holds this text")] = "",
+    text: Annotated[str, typer.Option("--query", help="only campaigns whose id, name or utm value contains this text")] = "",
     data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """List the campaigns: id, name, days, budget, and whether each is deleted."""

@@ -84,7 +84,7 @@ def hubspot(
     token_file: Annotated[Path | None, typer.Option("--token-file", metavar="FILE", help="a file that holds the access token")] = None,
     base_url: Annotated[str, typer.Option("--base-url", help="the address of HubSpot's API")] = BASE_URL,
     since: Annotated[str | None, typer.Option("--since", metavar="INSTANT|DATE", help="only contacts and deals that have changed since; campaigns are always read whole")] = None,
-    associated_from: Annotated[str, typer.Option("--associated-from", metavar="|".join(SINCE), help="from when on campaigns hold the assets that the first import finds, for HubSpot does not tell it")] = "campaign-created",
+    associated_from: Annotated[str, typer.Option("--associated-from", metavar="|".join(SINCE), help="since when campaigns hold the assets that the first import finds, which HubSpot does not say")] = "campaign-created",
     won_stage: Annotated[list[str] | None, typer.Option("--won-stage", metavar="ID", help="the internal name of a stage whose deals are won, whatever its pipeline says; may be given several times")] = None,
     lost_stage: Annotated[list[str] | None, typer.Option("--lost-stage", metavar="ID", help="the internal name of a stage whose deals are lost, whatever its pipeline says; may be given several times")] = None,
     state: Annotated[Path | None, typer.Option("--state", metavar="FILE", help="the file that keeps what must be known at the next import; without it, hubspot-WORKSPACE.import in the data directory or, if none is given, in the present folder")] = None,

@@ -19,7 +19,7 @@ def verify(
 ) -> None:  # fmt: skip
     """Project the log from its beginning, and compare every table with the live one at the same position of the log.
 
-    The services may run meanwhile. Exits 3 if a row differs; each such row is told with the event that it follows from. With
+    The services may run meanwhile. Exits 3 if a row differs; each such row is shown with the event that it follows from. With
     --sample only some persons and deals are projected and compared, with everything that belongs to them.
     """
     from touchline.commands import replay
@@ -31,7 +31,7 @@ def verify(
 def rebuild(processes: Processes = CORES, data: Data = None, as_json: AsJson = False) -> None:
     """Project the log from its beginning into a new generation, and make that the live one. The services may run meanwhile.
 
-    A rebuild that was stopped is continued. The rows that differ from the generation before are told. That generation is kept
+    A rebuild that was stopped is continued. The rows that differ from the generation before are listed. That generation is kept
     until the next rebuild, and `touchline replay rollback` makes it the live one again. Generations of another release's shape
     stay as they are, and so do the services that use them.
     """

@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 def status(data: Data = None, as_json: AsJson = False) -> None:
     """Show how far each partition of the log is projected, how many events wait, and how many dead letters each key has.
 
-    Exits 1 if the log does not tell its end.
+    Exits 1 if the log does not answer, or if there is no generation of this release's shape.
     """
     from touchline.commands import status
 

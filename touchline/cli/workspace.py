@@ -41,7 +41,8 @@ def configure(
 ) -> None:  # fmt: skip
     """Change settings of a workspace. They apply to all of its history, except those of producers and of words that name nobody.
 
-    A value is JSON, or a text. docs/wire.md lists the settings at `workspace_configured`.
+    A value is JSON or a text; the texts of a list have commas between them. docs/wire.md lists the settings at
+    `workspace_configured`.
     """
     from touchline.commands import workspace as workspaces
 

@@ -4,20 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from services.ingest.catalog import calls
 from services.ingest.catalog.calls import CallRefused, Outcome
 from services.ingest.catalog.turn import Turn
 from shared.reading.catalog import AssetNow, asset_now, registered_assets
 from shared.reading.snapshot import NotFound, Snapshot
-from touchline.commands.output import for_tables
+from touchline.commands.output import console, table_of
 from touchline.commands.turns import asked, change
-
-console = Console(highlight=False)
-tables = for_tables()
 
 
 def register(
@@ -58,15 +53,13 @@ def list_(
     if as_json:
         print(json.dumps({"workspace": workspace, "items": items}))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("asset", "type", "name", "address", "campaigns"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("asset", "type", "name", "address", "campaigns")
     for item in items:
         columns = (item["asset_id"], item["asset_type"], item["name"], item["url"] or item["target_url"])
         table.add_row(*(escape(text or "") for text in columns), escape(", ".join(item["campaigns"])))
-    tables.print(table)
+    console.print(table)
     if len(items) == limit:
-        tables.print(f"these are the first {limit}; --limit lists more")
+        console.print(f"these are the first {limit}; --limit lists more")
 
 
 def show(asset_id: str, data: Path | None, workspace: str, *, as_json: bool) -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import uvloop
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -33,16 +31,14 @@ from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.outcome import Deals, Rows
 from services.replay.sources import STDIN
 from shared.events.currencies import CURRENCIES
-from touchline.commands.output import errors, errors_in_one_line
-from touchline.commands.store import check_workspace, database, instant, store_and_log
+from touchline.commands.output import console, errors, errors_in_one_line
+from touchline.commands.store import check_workspace, instant, on_database, store_and_log
 
 FATE_SAYS: dict[Fate, str] = {
-    "new": "of them new", "duplicates": "of them told before, unchanged",
-    "updated": "of them replace a telling with an older as_of",
-    "superseded": "of them without effect: a telling with a later as_of is there",
+    "new": "of them new", "duplicates": "of them were there already, unchanged",
+    "updated": "of them replace a version with an earlier as_of",
+    "superseded": "of them without effect: a version with a later as_of is there",
 }  # fmt: skip
-
-console = Console(highlight=False)
 
 
 @dataclass(frozen=True)
@@ -88,8 +84,7 @@ def backfill(
         read_by = _mapping(
             mapping, said if given.campaigns is None else replace(said, campaigns=read_table(given.campaigns))
         )
-    with errors_in_one_line(), database(data) as url:
-        tallies = uvloop.run(_send(url, paths, workspace, rate, read_by, dry_run=dry_run, quiet=as_json))
+    tallies = on_database(data, lambda url: _send(url, paths, workspace, rate, read_by, dry_run=dry_run, quiet=as_json))
     if as_json:
         print(
             json.dumps({"dry_run": dry_run, "sources": {str(path): _as_json(tally) for path, tally in tallies.items()}})
@@ -156,7 +151,7 @@ async def _send(
     async with store_and_log(url, 3) as (pool, log):
         await check_workspace(pool, workspace)
         known = EarlierEvents(pool, log, workspace)
-        with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+        with Progress(*columns, console=errors, disable=quiet) as progress:
             for path in paths:
                 size = None if path == STDIN else path.stat().st_size
                 task = progress.add_task(path.name, total=size)
@@ -193,8 +188,8 @@ def _print_compared(tallies: dict[Path, Tally]) -> None:
     if counts["conflicts"]:
         errors.print(f"[red]conflicts[/]: {counts['conflicts']:,}")
         errors.print(
-            "  another content has the same id and the same as_of, or none; of each id one content counts, the others are "
-            "kept as dead letters conflicting_duplicate",
+            "  an event with the same id and as_of (or none) has other content; one of the two counts, the other is kept as a "
+            "dead letter conflicting_duplicate",
             soft_wrap=True,
         )
     for compared in all_compared:
@@ -225,17 +220,15 @@ def _print_rows(tallies: dict[Path, Tally]) -> None:
     for tally in tallies.values():
         rows.add(tally.rows)
     console.print(
-        f"[bold]rows[/]: {rows.read:,} read; {rows.told:,} told events, {rows.told_nothing:,} told nothing, {rows.refused:,} refused"
+        f"[bold]rows[/]: {rows.read:,} read; {rows.told:,} became events, {rows.told_nothing:,} became no event, {rows.refused:,} were refused"
     )
     if resumed := sum(tally.resumed_at for tally in tallies.values()):
         console.print(f"  {resumed:,} lines before them were sent by an earlier run")
     skipped: Counter[str] = sum((tally.skipped for tally in tallies.values()), Counter())
     for word, count in skipped.most_common():
-        console.print(
-            f"  {count:>12,}  of those that told nothing are none of the table's own: {escape(word)}", soft_wrap=True
-        )
+        console.print(f"  {count:>12,}  of them are not records of the table: {escape(word)}", soft_wrap=True)
     if before := sum(tally.facts.lines_before_header for tally in tallies.values()):
-        console.print(f"  {before:,} lines before the header are none of the table's", soft_wrap=True)
+        console.print(f"  {before:,} lines before the header were skipped", soft_wrap=True)
 
 
 def _print_campaigns(tallies: dict[Path, Tally]) -> None:
@@ -254,7 +247,7 @@ def _print_unmet(tallies: dict[Path, Tally]) -> None:
         unmet.add(tally.unmet)
     for column, told in unmet.told().items():
         console.print(
-            f"[bold]values that no `when` meets[/] in {escape(column)}: {told['rows']:,} rows", soft_wrap=True
+            f"[bold]values that no `when` accepts[/] in {escape(column)}: {told['rows']:,} rows", soft_wrap=True
         )
         for value, count in told["values"].items():
             console.print(f"  {count:>12,}  {escape(value)}", soft_wrap=True)

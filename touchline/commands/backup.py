@@ -3,13 +3,9 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
-
 from services.replay.backup import Manifest, create, restore
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import errors
-
-console = Console(highlight=False)
+from touchline.commands.output import console, errors
 
 
 def create_(target: Path, data: Path | None, *, as_json: bool) -> None:

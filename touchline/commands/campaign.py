@@ -6,9 +6,7 @@ from typing import Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from services.ingest.catalog import bulk, calls
 from services.ingest.catalog.bulk import Results
@@ -22,11 +20,8 @@ from shared.reading.campaigns import associations, campaign_row, campaigns_with,
 from shared.reading.catalog import campaign_now
 from shared.reading.overview import money_by_currency
 from shared.reading.snapshot import Snapshot
-from touchline.commands.output import for_tables
+from touchline.commands.output import console, table_of
 from touchline.commands.turns import asked, change, in_turn
-
-console = Console(highlight=False)
-tables = for_tables()
 
 
 def create(
@@ -115,7 +110,7 @@ def _print_results(results: Results, campaign_id: str, workspace: str, *, as_jso
 
 
 def list_(text: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
-    """Print the campaigns whose id or name holds a text."""
+    """Print the campaigns whose id, name or utm value contains a text."""
 
     async def found(snapshot: Snapshot) -> list[dict[str, Any]]:
         return [_told(row) for row in await campaigns_with(snapshot, text)]
@@ -124,14 +119,12 @@ def list_(text: str, data: Path | None, workspace: str, *, as_json: bool) -> Non
     if as_json:
         print(json.dumps({"workspace": workspace, "items": items}))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("campaign", "name", "starts", "ends", "budget", ""):
-        table.add_column(heading, overflow="fold")
+    table = table_of("campaign", "name", "starts", "ends", "budget", "")
     for item in items:
         budget = "" if item["budget"] is None else " ".join(item["budget"].values())
         columns = (item["campaign_id"], item["name"], item["starts_on"], item["ends_on"], budget)
         table.add_row(*(escape(text or "") for text in columns), "deleted" if item["deleted_at"] else "")
-    tables.print(table)
+    console.print(table)
 
 
 def show(campaign_id: str, data: Path | None, workspace: str, *, as_json: bool) -> None:

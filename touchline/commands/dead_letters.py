@@ -7,20 +7,17 @@ from typing import Any, TypeVar
 
 import asyncpg
 import typer
-import uvloop
 from rich.markup import escape
-from rich.table import Table
 
 from services.ingest.dead_letters import DeadLetter, drop_letters, find_letters, list_letters, pushed_out, retry_letter
 from shared.events.instants import to_rfc3339
 from shared.log.port import EventLog, Position
-from touchline.commands.output import errors, errors_in_one_line, for_tables
+from touchline.commands.output import console, failed, table_of
 from touchline.commands.status import shown_key
-from touchline.commands.store import database, store_and_log
+from touchline.commands.store import on_database, store_and_log
 
 PAGE = 500
 
-console = for_tables()
 
 Answer = TypeVar("Answer")
 
@@ -35,9 +32,7 @@ def list_(reason: str | None, limit: int, data: Path | None, workspace: str, *, 
     if as_json:
         print(json.dumps({"dead_letters": [_as_json(letter) for letter in letters], "pushed_out": gone}))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("number", "received", "reason", "event", "detail"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("number", "received", "reason", "event", "detail")
     for each in letters:
         table.add_row(
             str(each.number),
@@ -55,8 +50,7 @@ def show(number: int, data: Path | None, workspace: str, *, as_json: bool) -> No
     """Print one dead letter with all its fields. Exits 1 if there is none of this number."""
     letters = _on(data, lambda pool, _: find_letters(pool, workspace, [number]))
     if not letters:
-        errors.print(f"{workspace} has no dead letter {number}", style="red", markup=False)
-        raise typer.Exit(1)
+        raise failed(f"{workspace} has no dead letter {number}")
     said = _as_json(letters[0])
     if as_json:
         print(json.dumps(said))
@@ -148,5 +142,4 @@ def _on(data: Path | None, work: Callable[["asyncpg.Pool[asyncpg.Record]", Event
         async with store_and_log(url, 2) as (pool, log):
             return await work(pool, log)
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(worked(url))
+    return on_database(data, worked)

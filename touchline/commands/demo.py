@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from touchline.commands.up import Start, console, run
+from touchline.commands.output import console
+from touchline.commands.up import Start, run
 from touchline.demo.company import COMPANY
 from touchline.demo.mix import YEAR_EVENTS
 from touchline.demo.send import Sample, send_history, send_live
@@ -60,6 +61,7 @@ async def _history(client: httpx.AsyncClient, sample: Sample, *, quiet: bool) ->
 
         position = await send_history(client, sample.batches(), sent)
         progress.update(task, total=progress.tasks[0].completed, description="Counting it     ")
-        while (await client.get("/v1/status", params={"after": position})).status_code != 200:
-            continue
+        while (shown := await client.get("/v1/status", params={"after": position})).status_code == 503:
+            continue  # each of these reads has waited for the position for some seconds
+        shown.raise_for_status()
     sample.done()

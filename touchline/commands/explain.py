@@ -5,18 +5,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import uvloop
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from shared.reading.checklist import explain_deal
 from shared.reading.explain import explain_event
 from shared.reading.snapshot import Snapshot
-from touchline.commands.output import errors_in_one_line
-from touchline.commands.store import database, names_in, read_only
-
-console = Console(highlight=False)
+from touchline.commands.output import console, table_of
+from touchline.commands.store import names_in, on_database, read_only
 
 
 def event(event_id: str, generation: str | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
@@ -47,8 +43,7 @@ def _asked(
             said = {**await ask(snapshot), "as_of": str(snapshot.as_of)}
         return dict(await names_in(url, workspace, said))
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(answered(url))
+    return on_database(data, answered)
 
 
 def _mark(holds: bool | None) -> str:
@@ -86,9 +81,7 @@ def _why(reason: str | None) -> str:
 
 
 def _campaigns(told: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("", "campaign", "because"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("", "campaign", "because")
     for row in told:
         why = f"through {', '.join(row['through'])}" if row["counts"] else row["reason"]
         table.add_row(f"  {_mark(row['counts'])}", escape(row["campaign_id"]), escape(f"{why}: {row['says']}"))
@@ -99,9 +92,7 @@ def _print_deal(said: dict[str, Any]) -> None:
     comparison = "counts" if said["counts"] else f"does not count: {said['reason']}"
     console.print(f"[bold]deal[/] {escape(said['deal_id'])} [bold]for[/] {escape(said['campaign_id'])}", soft_wrap=True)
     console.print(f"  {_mark(said['counts'])} {comparison}")
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("", "check", "decided by"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("", "check", "decided by")
     for check in said["checks"]:
         table.add_row(f"  {_mark(check['holds'])}", escape(check["says"]), escape(check["deciding_event"] or ""))
     console.print(table)

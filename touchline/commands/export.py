@@ -6,16 +6,13 @@ import signal
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 from services.replay.export import Chosen, Export
 from services.replay.sources import STDIN
 from shared.events.registry import EVENT_TYPES
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import errors
+from touchline.commands.output import console, errors, failed
 from touchline.commands.store import check_workspace, instant
-
-console = Console(highlight=False)
 
 
 def export(
@@ -41,8 +38,7 @@ def export(
     try:
         count = on_store(data, work, quiet=as_json, doing="Exporting")
     except asyncio.CancelledError as error:
-        errors.print("stopped by a signal; nothing was written", style="red")
-        raise typer.Exit(1) from error
+        raise failed("stopped by a signal; nothing was written") from error
     told = errors if file == STDIN else console  # standard output may be the export itself
     if as_json:
         said = json.dumps({"events": count, "file": None if file == STDIN else str(file)})

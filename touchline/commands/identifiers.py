@@ -4,17 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import uvloop
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from shared.reading.bounds import LIMIT_MAX
 from shared.reading.identifiers import joined_identifiers
-from touchline.commands.output import errors_in_one_line
-from touchline.commands.store import database, names_in, read_only
-
-console = Console(highlight=False)
+from touchline.commands.output import console, table_of
+from touchline.commands.store import names_in, on_database, read_only
 
 
 def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, *, as_json: bool) -> None:
@@ -25,8 +20,7 @@ def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, 
             said = {**await joined_identifiers(snapshot, min_joined, limit), "as_of": str(snapshot.as_of)}
         return dict(await names_in(url, workspace, said))
 
-    with errors_in_one_line(), database(data) as url:
-        said = uvloop.run(asked(url))
+    said = on_database(data, asked)
     if as_json:
         print(json.dumps(said))
     elif not said["items"]:
@@ -36,9 +30,7 @@ def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, 
 
 
 def _print_text(said: dict[str, Any]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("joins", "kind", "identifier", "of the contact"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("joins", "kind", "identifier", "of the contact")
     for item in said["items"]:
         table.add_row(str(item["joined"]), item["kind"], escape(item["identifier"]), escape(item["contact"]))
     console.print(table)

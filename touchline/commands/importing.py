@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import typer
 import uvloop
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -25,12 +24,10 @@ from services.replay.outcome import Deals
 from shared.events.instants import to_rfc3339
 from touchline.cli.history import TOKEN_VARIABLE
 from touchline.commands.backfill import FATE_SAYS
-from touchline.commands.output import errors, errors_in_one_line
+from touchline.commands.output import console, errors, errors_in_one_line
 from touchline.commands.store import check_workspace, database, instant, store_and_log
 
 TOKEN_BYTES_MAX = 4_096  # of a token's file; a token has some hundred
-
-console = Console(highlight=False)
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ async def _import(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     async with HubSpot(token, base_url) as asked, store_and_log(url, 3) as (pool, log):
         await check_workspace(pool, workspace)
-        with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+        with Progress(*columns, console=errors, disable=quiet) as progress:
             tasks = {step: progress.add_task(step.replace("_", " "), total=None) for step in STEPS}
 
             def advance(step: Step, count: int) -> None:
@@ -168,7 +165,7 @@ def _print_text(history: History) -> None:
         )
     for name, count in history.found.unknown_stages.items():
         console.print(
-            f"[bold]a stage that no pipeline has[/]: {escape(name)}, {count:,} times; it is taken for open",
+            f"[bold]a stage that is in no pipeline[/]: {escape(name)}, {count:,} times; deals in it count as open",
             soft_wrap=True,
         )
     for sentence in told_of(history.found, history.associated):

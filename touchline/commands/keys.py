@@ -7,17 +7,12 @@ from typing import Any, TypeVar
 
 import asyncpg
 import typer
-import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from shared.access.keys import create_key, ensure_workspace, list_keys, revoke_keys, set_origins
 from shared.access.origins import read_origins
 from shared.access.scopes import SCOPES, Scope
-from touchline.commands.output import errors, errors_in_one_line
-from touchline.commands.store import database, tables
-
-console = Console(highlight=False)
+from touchline.commands.output import console, failed, table_of
+from touchline.commands.store import on_database, tables
 
 Answer = TypeVar("Answer")
 
@@ -56,11 +51,9 @@ def origins(key: str, origin: list[str] | None, data: Path | None, workspace: st
 
     scopes = _on(data, put)
     if len(scopes) != 1:
-        errors.print(f"[red]{len(scopes) or 'no'} keys in force of {workspace} begin with {key}; name the whole key[/]")
-        raise typer.Exit(1)
+        raise failed(f"{len(scopes) or 'no'} keys in force of {workspace} begin with {key}; name the whole key")
     if scopes[0] != "collect":
-        errors.print(f"[red]only collect keys are used by web pages; a {scopes[0]} key has no origins[/]")
-        raise typer.Exit(1)
+        raise failed(f"only collect keys are used by web pages; a {scopes[0]} key has no origins")
     if as_json:
         print(json.dumps({"origins": allowed}))
     else:
@@ -84,9 +77,7 @@ def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"workspace": workspace, "keys": keys}))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("key", "scope", "created", "revoked", "pages of"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("key", "scope", "created", "revoked", "pages of")
     for key in keys:
         table.add_row(f"{key['hint']}…", key["scope"], key["created_at"], key["revoked_at"] or "", _pages(key))
     console.print(table)
@@ -107,8 +98,7 @@ def revoke(key: str, data: Path | None, workspace: str, *, as_json: bool) -> Non
 
     count = _on(data, revoked)
     if count != 1:
-        errors.print(f"[red]{count or 'no'} keys in force of {workspace} begin with {key}; name the whole key[/]")
-        raise typer.Exit(1)
+        raise failed(f"{count or 'no'} keys in force of {workspace} begin with {key}; name the whole key")
     print(json.dumps({"revoked": count})) if as_json else console.print("revoked")
 
 
@@ -121,5 +111,4 @@ def _on(
         async with tables(url, 1) as pool, pool.acquire() as connection:
             return await work(connection)
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(worked(url))
+    return on_database(data, worked)

@@ -3,9 +3,7 @@
 import socket
 from errno import EADDRINUSE
 
-import typer
-
-from touchline.commands.output import errors
+from touchline.commands.output import failed
 from touchline.serve import listen
 
 
@@ -15,5 +13,4 @@ def listening(host: str, port: int) -> socket.socket:
         return listen(host, port)
     except OSError as error:
         another = "; `--port` names another port" if error.errno == EADDRINUSE else ""
-        errors.print(f"[red]cannot listen on {host}:{port}:[/] {error.strerror}{another}", soft_wrap=True)
-        raise typer.Exit(1) from error
+        raise failed(f"cannot listen on {host}:{port}: {error.strerror}{another}") from error

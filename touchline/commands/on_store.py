@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import uvloop
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,8 +21,8 @@ from rich.text import Text
 
 from services.replay.build import Resources
 from shared.gc_tuning import collect_garbage_rarely
-from touchline.commands.output import errors_in_one_line
-from touchline.commands.store import database, store_and_log
+from touchline.commands.output import errors
+from touchline.commands.store import on_database, store_and_log
 from touchline.configuration import Configuration
 from touchline.reached import reached
 
@@ -68,7 +66,7 @@ def on_store(
             Rate(), TimeRemainingColumn(),
         )  # fmt: skip
         async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
-            with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+            with Progress(*columns, console=errors, disable=quiet) as progress:
                 task = progress.add_task(doing, total=None)
                 begun, advance = partial(_total, progress, task), partial(progress.advance, task)
                 resources = Resources(
@@ -76,8 +74,7 @@ def on_store(
                 )
                 return await work(StoreAccess(resources, begun, advance))
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(worked(url))
+    return on_database(data, worked)
 
 
 def _total(progress: Progress, task: TaskID, events: int) -> None:

@@ -1,28 +1,41 @@
-"""What does a command print? Tables on standard output; an error that ends it as one line on standard error, and it exits 1."""
+"""What does a command print? Its answer on standard output; an error that ends it as one line on standard error, and it exits 1."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import asyncpg
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from shared.database import AWAY, error_text
 from shared.foreseen import Foreseen
 
 FORESEEN = (Foreseen, asyncpg.PostgresError, *AWAY, OSError)
 
+PIPED_COLUMNS = 240  # of what goes into a file or another program: names and codes are to stay whole
+
+_width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_COLUMNS
+
+console = Console(highlight=False, width=_width)
+"""Standard output: as wide as the terminal or, if it is none, so wide that a row of a table stays on one line."""
 errors = Console(stderr=True, highlight=False)
 
-PIPED_COLUMNS = 240  # of a table that goes into a file or another program: names and codes are to stay whole
+
+def table_of(*headings: str, right: Collection[str] = ()) -> Table:
+    """A table without lines, with these headings; the columns named in `right` are aligned to the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold", justify="right" if heading in right else "left")
+    return table
 
 
-def for_tables() -> Console:
-    """Standard output for tables: as wide as the terminal or, if it is none, so wide that a row stays on one line."""
-    known = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(highlight=False, width=None if known else PIPED_COLUMNS)
+def failed(message: str) -> typer.Exit:
+    """Print what is wrong as one line, and return the exit with code 1 that the command is to raise."""
+    errors.print(message, style="red", markup=False, soft_wrap=True)
+    return typer.Exit(1)
 
 
 @contextmanager
@@ -38,5 +51,4 @@ def errors_in_one_line() -> Iterator[None]:
         said = error_text(why)
         if isinstance(why, asyncpg.InterfaceError):  # asyncpg's text names its own method, not what happened
             said = f"the database connection was closed: {said}"
-        errors.print(said, style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
+        raise failed(said) from error

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import typer
-import uvloop
-from rich.console import Console
 
 from services.replay.sealing import (
     forget_contact,
@@ -23,13 +21,11 @@ from shared.log.postgres import PARTITIONS
 from shared.sealing.log import unsealed
 from shared.store.migrate import migrate
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import errors_in_one_line
-from touchline.commands.store import check_workspace, database
+from touchline.commands.output import console
+from touchline.commands.store import check_workspace, on_database
 from touchline.configuration import Configuration
 from touchline.reached import reached
 from touchline.sealing import check_unused, stop_recycling
-
-console = Console(highlight=False)
 
 
 def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> None:
@@ -45,8 +41,7 @@ def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> N
     if topic is not None and not yes:
         asked = f"Copy the log, sealed, to the topic {topic}, and then delete the topic {configuration.kafka_topic} for good?"
         typer.confirm(asked, abort=True, err=True)
-    with errors_in_one_line(), database(data) as url:
-        events = uvloop.run(_sealed(url, configuration, topic, embedded=data is not None))
+    events = on_database(data, lambda url: _sealed(url, configuration, topic, embedded=data is not None))
     if as_json:
         print(json.dumps({"events": events}))
         return

@@ -7,16 +7,12 @@ from typing import Any, TypeVar
 
 import asyncpg
 import typer
-import uvloop
-from rich.table import Table
 
 from shared.access.accounts import connect as connect_account
 from shared.access.accounts import disconnect as disconnect_account
 from shared.access.accounts import list_accounts, unfit
-from touchline.commands.output import errors, errors_in_one_line, for_tables
-from touchline.commands.store import check_workspace, database, tables
-
-console = for_tables()
+from touchline.commands.output import console, errors_in_one_line, failed, table_of
+from touchline.commands.store import check_workspace, on_database, tables
 
 Answer = TypeVar("Answer")
 
@@ -43,8 +39,7 @@ def connect(
         return await connect_account(pool, producer, account, workspace, secret)
 
     if not _on(data, workspace, connected):
-        errors.print(f"[red]{producer}'s account {account} is connected with another workspace[/]")
-        raise typer.Exit(1)
+        raise failed(f"{producer}'s account {account} is connected with another workspace")
     said = {"producer": producer, "account": account, "workspace": workspace}
     print(json.dumps(said)) if as_json else console.print("connected; running services heed it within 5 seconds")
 
@@ -56,8 +51,7 @@ def disconnect(producer: str, account: str, data: Path | None, workspace: str, *
         return await disconnect_account(pool, producer, account, workspace)
 
     if not _on(data, workspace, disconnected):
-        errors.print(f"{workspace} has no account {account} of {producer}", style="red", markup=False)
-        raise typer.Exit(1)
+        raise failed(f"{workspace} has no account {account} of {producer}")
     said = {"producer": producer, "account": account, "workspace": workspace}
     print(json.dumps(said)) if as_json else console.print("disconnected; running services heed it within 5 seconds")
 
@@ -72,9 +66,7 @@ def accounts(data: Path | None, workspace: str, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"workspace": workspace, "items": found}))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("producer", "account", "connected"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("producer", "account", "connected")
     for each in found:
         table.add_row(each["producer"], each["account"], each["created_at"])
     console.print(table)
@@ -93,5 +85,4 @@ def _on(
             await check_workspace(pool, workspace)
             return await work(pool)
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(worked(url))
+    return on_database(data, worked)

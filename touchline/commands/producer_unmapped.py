@@ -6,17 +6,15 @@ from typing import Any
 
 import asyncpg
 import typer
-import uvloop
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from services.replay.remap import Remap, Remapped
 from shared.log.port import EventLog
 from shared.producers.readings import READINGS
 from shared.projection.accepting import accepting_of
-from touchline.commands.output import errors, errors_in_one_line, for_tables
-from touchline.commands.store import check_workspace, database, store_and_log
+from touchline.commands.output import console, errors, table_of
+from touchline.commands.store import check_workspace, on_database, store_and_log
 
 CONNECTIONS_MAX = 4
 SECONDS_CHARACTERS = len("2026-11-25T10:00:00")  # of an instant, in UTC: finer is not needed to be read by people
@@ -25,8 +23,6 @@ SELECT producer, name, messages, first_seen, last_seen FROM touchline.producer_c
 WHERE workspace_id = $1 AND outcome = 'unmapped' AND ($2::text IS NULL OR producer = $2)
 ORDER BY messages DESC, producer, name
 """
-
-console = for_tables()
 
 
 def unmapped(producer: str | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
@@ -47,14 +43,11 @@ def unmapped(producer: str | None, data: Path | None, workspace: str, *, as_json
                 for row in await pool.fetch(UNMAPPED, workspace, producer)
             ]  # fmt: skip
 
-    with errors_in_one_line(), database(data) as url:
-        rows = uvloop.run(work(url))
+    rows = on_database(data, work)
     if as_json:
         print(json.dumps({"unmapped": rows}))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("producer", "name", "messages", "first", "last", ""):
-        table.add_column(heading, overflow="fold")
+    table = table_of("producer", "name", "messages", "first", "last", "")
     for row in rows:
         first, last = (row[seen][:SECONDS_CHARACTERS] for seen in ("first_seen", "last_seen"))
         state = "mapped now" if row["mapped_now"] else ""
@@ -83,8 +76,7 @@ def map_(producer: str, data: Path | None, workspace: str, *, dry_run: bool, as_
             async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
                 return await on(pool, log)
 
-        with errors_in_one_line(), database(data) as url:
-            told = uvloop.run(work(url))
+        told = on_database(data, work)
     if as_json:
         print(json.dumps(_as_json(producer, told, dry_run=dry_run)))
     else:
@@ -102,18 +94,16 @@ def _as_json(producer: str, told: Remapped, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _print_text(told: Remapped, *, dry_run: bool) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    headings = ("name", "would be mapped" if dry_run else "mapped", "before", "unmapped", "refused")
+    numbers = ("would be mapped" if dry_run else "mapped", "before", "unmapped", "refused")
     counters = (told.mapped, told.already, told.unmapped, told.refused)
-    for heading in headings:
-        table.add_column(heading, overflow="fold", justify="left" if heading == "name" else "right")
+    table = table_of("name", *numbers, right=numbers)
     for name in sorted({name for counter in counters for name in counter}):
         table.add_row(escape(name), *(f"{counter[name]:,}" for counter in counters))
     console.print(table)
     console.print(f"events {'that would be ' if dry_run else ''}appended: {told.events:,}")
     if told.conflicts:
         console.print(
-            f"told before with other content, by an earlier mapping, and left as they are: {told.conflicts:,}"
+            f"sent before with other content, by an earlier mapping, and left as they are: {told.conflicts:,}"
         )
     for name, why in told.reasons.items():
         console.print(f"  refused: {name}: {why}", markup=False, soft_wrap=True)

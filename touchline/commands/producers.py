@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvloop
 from rich.markup import escape
 from rich.table import Table
 
 from shared.events.instants import to_micros
 from shared.store.producer_counts import NAMES_MAX, OTHER, read_counts
-from touchline.commands.output import errors_in_one_line, for_tables
-from touchline.commands.store import check_workspace, database, tables
-
-console = for_tables()
+from touchline.commands.output import console, table_of
+from touchline.commands.store import check_workspace, on_database, tables
 
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 COLUMNS = ("accepted", "mapped", "unmapped", "refused")
@@ -30,8 +27,7 @@ def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
             await check_workspace(pool, workspace)
             return await read_counts(pool, workspace)
 
-    with errors_in_one_line(), database(data) as url:
-        items = uvloop.run(asked(url))
+    items = on_database(data, asked)
     if as_json:
         print(json.dumps({"workspace": workspace, "producers": items}))
     elif not items:
@@ -41,13 +37,7 @@ def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
 
 
 def _print_text(items: list[dict[str, Any]], now_us: int) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("producer", overflow="fold")
-    table.add_column("name", overflow="fold")
-    for heading in COLUMNS:
-        table.add_column(heading, justify="right")
-    table.add_column("silent for", justify="right")
-    table.add_column("refused by", overflow="fold")
+    table = table_of("producer", "name", *COLUMNS, "silent for", "refused by", right=(*COLUMNS, "silent for"))
     for item in items:
         _row(table, f"[bold]{escape(item['producer'])}[/]", "", item, now_us)
         for named in item["names"]:
@@ -56,12 +46,12 @@ def _print_text(items: list[dict[str, Any]], now_us: int) -> None:
     for item in items:
         if item["more_names"]:
             console.print(
-                f"{item['producer']}: it sent more than {NAMES_MAX} names; those beyond are counted as {OTHER}",
+                f"{item['producer']} sent more than {NAMES_MAX} names; the others are counted as {OTHER}",
                 markup=False, soft_wrap=True,
             )  # fmt: skip
         if item["dead_letters"]:
             console.print(
-                f"{item['producer']}: {item['dead_letters']:,} of what was refused is kept aside now: touchline dead-letters list",
+                f"{item['producer']}: {item['dead_letters']:,} refused messages are kept: `touchline dead-letters list` shows them",
                 markup=False, soft_wrap=True,
             )  # fmt: skip
 

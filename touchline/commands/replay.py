@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import uvloop
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from services.replay.compare import Difference
 from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
@@ -19,14 +16,12 @@ from shared.projection.generations import WHAT_IF
 from shared.reading.generations import Listed, State, generations
 from shared.reading.time_range import TimeRange
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import errors, errors_in_one_line
-from touchline.commands.store import database, read_only
+from touchline.commands.output import console, failed, table_of
+from touchline.commands.store import on_database, read_only
 
 DIFFERENT = 3  # the exit code
 MASK = 2**64 - 1  # digests are sums of 64-bit hashes; these bits of them are shown
-ROWS_PRINTED = 20  # that differ; --json tells more
-
-console = Console(highlight=False)
+ROWS_PRINTED = 20  # that differ; --json lists more
 
 
 def verify_(sample: str | None, processes: int, data: Path | None, *, as_json: bool) -> None:
@@ -61,7 +56,7 @@ def rebuild_(processes: int, data: Path | None, *, as_json: bool) -> None:
         print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before, "compared": compared}))
         return
     if comparison is not None and comparison.differing:
-        console.print(f"[yellow]what {rebuilt.before} had otherwise:[/]")
+        console.print(f"[yellow]what was different in {rebuilt.before}:[/]")
         _print_text(comparison)
     if rebuilt.before is None:
         console.print(f"[green]live[/]: {rebuilt.generation}, the first one of this release's shape")
@@ -91,14 +86,13 @@ def checksums_(generation: str | None, data: Path | None, workspace: str, *, as_
         async with read_only(url, workspace, generation) as read:
             return str(read.as_of), await set_checksums(read.connection.raw, read.generation, read.ws)
 
-    with errors_in_one_line(), database(data) as url:
-        as_of, found = uvloop.run(asked(url))
+    as_of, found = on_database(data, asked)
     whole = f"{sum(checksum.digest for checksum in found.values()) & MASK:016x}"
     tables = {name: {"rows": c.rows, "digest": f"{c.digest & MASK:016x}"} for name, c in found.items()}
     if as_json:
         print(json.dumps({"workspace": workspace, "as_of": as_of, "digest": whole, "tables": tables}))
         return
-    table = _table("table", "rows", "checksum")
+    table = table_of("table", "rows", "checksum", right=("rows",))
     for name, one in tables.items():
         table.add_row(name, f"{one['rows']:,}", str(one["digest"]))
     console.print(table)
@@ -119,7 +113,7 @@ def list_(data: Path | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"generations": [each.row | {"events": each.events} for each in found]}))
         return
-    table = _table("generation", "", "MB", "created")
+    table = table_of("generation", "state", "MB", "created", right=("MB",))
     for each in found:
         state = str(each.state) + (f", {each.built_percent} % made" if each.built_percent is not None else "")
         if each.state is State.WHAT_IF:
@@ -147,11 +141,12 @@ def drop_(name: str, data: Path | None, *, other_release: bool, as_json: bool) -
             return (
                 f"{name} is the live one of another release's shape: once its services have ended, add --other-release"
             )
-        return f"there is no generation {name} that is not the live one"
+        if any(each.name == name for each in known):
+            return f"{name} is the live generation; another one must be made live first"
+        return f"there is no generation {name}"
 
     if problem := on_store(data, work, quiet=True):
-        errors.print(problem, style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1)
+        raise failed(problem)
     print(json.dumps({"dropped": name})) if as_json else console.print(f"{name} is gone")
 
 
@@ -166,13 +161,6 @@ def _parts(share: str | None) -> Drawn | None:
     if not 0 < percent <= 100:
         raise typer.BadParameter(f"{share!r} is no share such as 1%", param_hint="--sample")
     return max(1, round(100 / percent)), None
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading in ("rows", "rebuilt", "MB") else "left")
-    return table
 
 
 def _as_json(comparison: Comparison) -> dict[str, Any]:
@@ -208,7 +196,7 @@ def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _print_text(comparison: Comparison) -> None:
-    table = _table("", "table", "rows", "rebuilt", "checksum")
+    table = table_of("", "table", "rows", "rebuilt", "checksum", right=("rows", "rebuilt"))
     for name, (live, rebuilt) in comparison.tables.items():
         mark = "[green]✓[/]" if live == rebuilt else "[red]✗[/]"
         table.add_row(mark, name, f"{live.rows:,}", f"{rebuilt.rows:,}", f"{live.digest & MASK:016x}")
@@ -248,7 +236,7 @@ def _print_text(comparison: Comparison) -> None:
         _print_row(difference)
     if len(comparison.rows) > ROWS_PRINTED:
         console.print(
-            f"… and {len(comparison.rows) - ROWS_PRINTED} more, at least; --json tells up to a hundred a table"
+            f"… and at least {len(comparison.rows) - ROWS_PRINTED} more; --json lists up to a hundred of each table"
         )
 
 

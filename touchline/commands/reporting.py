@@ -5,16 +5,10 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
-import typer
-import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from shared.reading.reporting import add_login, list_logins, remove_login
-from touchline.commands.output import errors, errors_in_one_line
-from touchline.commands.store import database, tables
-
-console = Console(highlight=False, soft_wrap=True)
+from touchline.commands.output import console, failed, table_of
+from touchline.commands.store import on_database, tables
 
 
 def create(login: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
@@ -23,19 +17,18 @@ def create(login: str, data: Path | None, workspace: str, *, as_json: bool) -> N
     async def made(url: str) -> str:
         async with tables(url, 2) as pool:
             try:
-                return await add_login(pool, workspace, login)
+                return url_of(url, login, await add_login(pool, workspace, login))
             except asyncpg.DuplicateObjectError:
-                errors.print(f"[red]PostgreSQL has a role named {login} already; choose another name[/]")
-                raise typer.Exit(1) from None
+                raise failed(f"PostgreSQL has a role named {login} already; choose another name") from None
 
-    with errors_in_one_line(), database(data) as url:
-        reached = url_of(url, login, uvloop.run(made(url)))
+    reached = on_database(data, made)
     if as_json:
         print(json.dumps({"workspace": workspace, "login": login, "url": reached}))
         return
-    console.print(f"  {reached}")
+    console.print(f"  {reached}", markup=False, soft_wrap=True)
     console.print(
-        "\nThe views are in the schema reporting: campaigns, campaign_days, touches, contacts, deals, shares."
+        "\nThe views are in the schema reporting: campaigns, campaign_days, touches, contacts, deals, shares.",
+        soft_wrap=True,
     )
 
 
@@ -47,12 +40,11 @@ def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
             rows = await list_logins(pool, workspace)
             return [{"login": row["login"], "created_at": row["created_at"].isoformat()} for row in rows]
 
-    with errors_in_one_line(), database(data) as url:
-        logins = uvloop.run(listed(url))
+    logins = on_database(data, listed)
     if as_json:
         print(json.dumps({"workspace": workspace, "logins": logins}))
         return
-    table = Table("login", "created", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table = table_of("login", "created")
     for one in logins:
         table.add_row(one["login"], one["created_at"])
     console.print(table)
@@ -65,10 +57,8 @@ def remove(login: str, data: Path | None, workspace: str, *, as_json: bool) -> N
         async with tables(url, 1) as pool:
             return await remove_login(pool, workspace, login)
 
-    with errors_in_one_line(), database(data) as url:
-        if not uvloop.run(removed(url)):
-            errors.print(f"[red]{workspace} has no login named {login}[/]")
-            raise typer.Exit(1)
+    if not on_database(data, removed):
+        raise failed(f"{workspace} has no login named {login}")
     print(json.dumps({"removed": login})) if as_json else console.print("removed")
 
 

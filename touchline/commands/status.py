@@ -6,10 +6,7 @@ from typing import Any
 
 import asyncpg
 import typer
-import uvloop
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from shared.access.keys import PREFIX
 from shared.database import error_text, open_pool
@@ -19,8 +16,8 @@ from shared.projection.generations import Generation, WrongShape, check_log, liv
 from shared.projection.sql import Connection, sql
 from shared.reading.generations import Listed, generations
 from shared.store.verifications import read_verifications
-from touchline.commands.output import errors, errors_in_one_line
-from touchline.commands.store import database
+from touchline.commands.output import console, errors, table_of
+from touchline.commands.store import on_database
 from touchline.configuration import Configuration
 from touchline.reached import open_log
 
@@ -38,16 +35,13 @@ SELECT workspace_id AS workspace, nullif(key_hint, '') AS key, sum(events)::bigi
 FROM touchline.dead_letter_pushed_out GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
 """
 
-console = Console(highlight=False)
-
 
 def status(data: Path | None, *, as_json: bool) -> None:
     """Print how far each partition of the log is projected, the other generations, and the dead letters by key.
 
     Exits 1 if the log does not tell its end, or if there is no generation of this release's shape.
     """
-    with errors_in_one_line(), database(data) as url:
-        said = uvloop.run(_status(url, Configuration()))
+    said = on_database(data, lambda url: _status(url, Configuration()))
     if as_json:
         print(json.dumps(said))
     else:
@@ -148,10 +142,8 @@ def _print_text(said: dict[str, Any]) -> None:
         console.print(f"[bold]generation[/] {said['generation']} of {said['log']}", soft_wrap=True)
     for each in said["generations"]:
         _print_generation(each, live=said["generation"])
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("partition", "projected", "end of the log", "lag"):
-        table.add_column(heading, justify="right")
-    table.add_column("latest receipt")
+    numbers = ("partition", "projected", "end of the log", "lag")
+    table = table_of(*numbers, "latest receipt", right=numbers)
     for number, told_ in sorted(said["partitions"].items()):
         end, lag = (f"{told_[name]:,}" if told_[name] is not None else "unknown" for name in ("end", "lag"))
         table.add_row(str(number), f"{told_['projected']:,}", end, lag, told_["received_at"] or "")
@@ -173,7 +165,7 @@ def _print_text(said: dict[str, Any]) -> None:
 
 
 def _print_generation(each: dict[str, Any], live: str | None) -> None:
-    """One that is there beside the live one; and of any of this release's, that lists are others than when it was begun."""
+    """Print a generation beside the live one; of the live one, the lists from packages that have other versions now."""
     name, state = each["generation"], each["state"]
     if name != live:
         events = "" if each["events"] is None else f", {each['events']:,} events projected"
@@ -184,8 +176,8 @@ def _print_generation(each: dict[str, Any], live: str | None) -> None:
     if name == live:
         for package, versions in each["other_lists"].items():
             console.print(
-                f"{name} was begun with {package} {versions['then']}, now {versions['now']} is installed: what is stored by the "
-                f"older list stays until `touchline replay rebuild`", soft_wrap=True,
+                f"{name} was begun with {package} {versions['then']}; {versions['now']} is installed now, which counts for stored rows only "
+                f"after `touchline replay rebuild`", soft_wrap=True,
             )  # fmt: skip
 
 
@@ -199,10 +191,7 @@ def _verification_in_words(last: dict[str, Any] | None) -> str:
 
 def _print_letters(letters: list[dict[str, Any]]) -> None:
     """Print how many dead letters each key has of each reason."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("workspace", "reason", "key"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("events", justify="right")
+    table = table_of("workspace", "reason", "key", "events", right=("events",))
     for each in letters:
         table.add_row(escape(each["workspace"]), each["reason"], shown_key(each["key"]), f"{each['events']:,}")
     console.print(table)

@@ -1,14 +1,15 @@
 """How does a command reach the store? By its data directory if it is embedded, else by the environment variables."""
 
 import datetime as dt
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 import typer
+import uvloop
 
 from shared.database import open_pool
 from shared.events.instants import to_micros
@@ -17,9 +18,12 @@ from shared.log.postgres import PARTITIONS
 from shared.reading.snapshot import Snapshot, snapshot
 from shared.sealing.reveal import revealed
 from shared.sealing.store import open_vault
+from touchline.commands.output import errors_in_one_line
 from touchline.configuration import Configuration
 from touchline.embedded import Embedded
 from touchline.reached import reached
+
+Answer = TypeVar("Answer")
 
 
 def instant(text: str | None, option: str) -> int | None:
@@ -52,6 +56,15 @@ def database(data: Path | None) -> Iterator[str]:
         raise typer.BadParameter(
             "no database is named: set TOUCHLINE_DATABASE_URL, or give a data directory where --data is"
         )
+
+
+def on_database(data: Path | None, work: Callable[[str], Coroutine[Any, Any, Answer]]) -> Answer:
+    """Do work on the database that a command names, by its URL; answers what the work answers.
+
+    Exits 1 with one line if an error that can be foreseen ends it (`errors_in_one_line`). Raises as `database`.
+    """
+    with errors_in_one_line(), database(data) as url:
+        return uvloop.run(work(url))
 
 
 @asynccontextmanager

@@ -12,24 +12,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
-import typer
-import uvloop
-from rich.console import Console
 
 from services.ingest.catalog.calls import CallRefused, Outcome, answer_of
 from services.ingest.catalog.turn import NotAppended, NotInTime, Turn, Turns
 from shared.log.port import EventLog, Position
 from shared.reading.snapshot import Snapshot
 from shared.wakeups import Wakeups
-from touchline.commands.output import errors, errors_in_one_line
-from touchline.commands.store import check_workspace, database, read_only
+from touchline.commands.output import console, failed
+from touchline.commands.store import check_workspace, on_database, read_only
 from touchline.configuration import Configuration
 
 SENDER = "command"  # how records and dead letters name who sent the event
 SHOWN_WAIT_S = 5.0  # a change is shown by then; if not, the services will show it later
 LOOK_AGAIN_S = 0.05
 
-console = Console(highlight=False)
 
 Answer = TypeVar("Answer")
 
@@ -54,21 +50,15 @@ def in_turn(data: Path | None, workspace: str, work: Callable[[Turn], Awaitable[
                 await wakeups.close()
 
     try:
-        with errors_in_one_line(), database(data) as url:
-            return uvloop.run(worked(url))
+        return on_database(data, worked)
     except CallRefused as refused:
-        raise _ended(refused.message) from refused
+        raise failed(refused.message) from refused
     except NotAppended as refused:
-        raise _ended(refused.refusal.detail) from refused
+        raise failed(refused.refusal.detail) from refused
     except NotInTime as late:
-        raise _ended(
+        raise failed(
             "what was accepted before is not projected in time; try again when the services have caught up"
         ) from late
-
-
-def _ended(message: str) -> typer.Exit:
-    errors.print(message, style="red", markup=False, soft_wrap=True)
-    return typer.Exit(1)
 
 
 @asynccontextmanager
@@ -123,5 +113,4 @@ def asked(data: Path | None, workspace: str, question: Callable[[Snapshot], Awai
         async with read_only(url, workspace) as snapshot:
             return await question(snapshot)
 
-    with errors_in_one_line(), database(data) as url:
-        return uvloop.run(answered(url))
+    return on_database(data, answered)

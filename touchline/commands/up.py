@@ -11,14 +11,13 @@ from pathlib import Path
 
 import structlog
 import uvloop
-from rich.console import Console
 
 from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.database import error_text
 from shared.sealing.log import vault_of
 from shared.sealing.store import key_file
 from touchline.commands.listening import listening
-from touchline.commands.output import errors_in_one_line
+from touchline.commands.output import console, errors_in_one_line
 from touchline.compose import Role, Running, compose_patiently, is_full, patiently
 from touchline.configuration import Configuration
 from touchline.embedded import DatabaseLost, Embedded
@@ -30,7 +29,6 @@ WATCH_S = 0.5  # between two looks whether PostgreSQL runs
 FULL_AGAIN_S = 10.0  # between two tries to start it on a full disk, unless there is room before
 RESTARTS_MAX, RESTARTS_WITHIN_S = 5, 600.0  # if it ends more often, the operator must find out why
 
-console = Console(highlight=False)
 logger = structlog.stdlib.get_logger("touchline")
 
 

@@ -7,10 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import orjson
 import typer
-import uvloop
-from rich.console import Console
 from rich.markup import escape
 
 from services.replay.backfill import event_of
@@ -22,16 +19,15 @@ from shared.reading.difference import difference
 from shared.reading.snapshot import snapshot
 from shared.rules.models import MODELS
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import errors_in_one_line
-from touchline.commands.store import check_workspace, database, instant, names_in
+from touchline.commands.output import console, errors_in_one_line
+from touchline.commands.settings import settings_given
+from touchline.commands.store import check_workspace, instant, names_in, on_database
 
 DIFFERENT = 3  # the exit code
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 AGE = re.compile(r"(\d+)(m|h|d)")
 UNIT = {"m": "minutes", "h": "hours", "d": "days"}
-ROWS_PRINTED = 20  # of campaigns, of deals and of contacts each; --json tells all
-
-console = Console(highlight=False)
+ROWS_PRINTED = 20  # of campaigns, of deals and of contacts each; --json lists all
 
 
 def what_if_(
@@ -65,22 +61,8 @@ def what_if_(
             )
         )
         return
-    console.print(f"[green]made[/]: {name}, of {workspace} as of {made.position}; it is thrown away after {keep}")
+    console.print(f"[green]made[/]: {name}, of {workspace} as of {made.position}; it is deleted after {keep}")
     console.print(f"  read it with ?generation={name}, compare it with `touchline replay diff live {name}`")
-
-
-def settings_given(told: list[str]) -> dict[str, Any]:
-    """Settings that are given as `NAME=VALUE`, where the value is JSON or, if it is not, a text. Raises `typer.BadParameter`."""
-    settings = {}
-    for one in told:
-        name, sign, text = one.partition("=")
-        if not sign:
-            raise typer.BadParameter(f"{one!r} is not NAME=VALUE", param_hint="--set")
-        try:
-            settings[name] = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            settings[name] = text.split(",") if name == "internal_domains" else text
-    return settings
 
 
 def _added(files: list[Path]) -> list[Record]:
@@ -119,8 +101,7 @@ def diff(one: str, other: str, model: str, data: Path | None, workspace: str, *,
         finally:
             await pool.close()
 
-    with errors_in_one_line(), database(data) as url:
-        found = uvloop.run(compared(url))
+    found = on_database(data, compared)
     if as_json:
         print(json.dumps(found))
     else:
@@ -141,7 +122,7 @@ def _print_text(found: dict[str, Any]) -> None:
     )
     if found["as_of"][0] != found["as_of"][1]:
         console.print(
-            "  what came in between is told as a difference too; make both with one --received-by to leave it out"
+            "  what came in between counts as a difference too; to leave it out, make both with the same --received-by"
         )
     _print_some("campaigns", found["campaigns"], _campaign)
     _print_some("deals", found["deals"], _deal)
@@ -158,7 +139,7 @@ def _print_some(kind: str, rows: list[dict[str, Any]], tell: Any) -> None:
         for line in tell(row):
             console.print(f"  {line}", soft_wrap=True, markup=False)
     if len(rows) > ROWS_PRINTED:
-        console.print(f"  … and {len(rows) - ROWS_PRINTED:,} more; --json tells all")
+        console.print(f"  … and {len(rows) - ROWS_PRINTED:,} more; --json lists all")
 
 
 def _campaign(row: dict[str, Any]) -> list[str]:

@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import uvloop
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from services.ingest.catalog.calls import Outcome, placed, wish
 from services.ingest.catalog.turn import Turn
@@ -17,15 +14,12 @@ from shared.access.keys import create_workspace, list_workspaces
 from shared.access.scopes import Scope
 from shared.events.instants import BEGINNING_US
 from shared.events.types import WorkspaceConfigured
-from touchline.commands.output import errors, errors_in_one_line, for_tables
-from touchline.commands.store import database, tables
+from touchline.commands.output import console, failed, table_of
+from touchline.commands.settings import settings_given
+from touchline.commands.store import on_database, tables
 from touchline.commands.turns import change
-from touchline.commands.what_if import settings_given
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-console = Console(highlight=False)
-for_rows = for_tables()
 
 
 def create(workspace: str, name: str | None, data: Path | None, *, as_json: bool) -> None:
@@ -38,11 +32,9 @@ def create(workspace: str, name: str | None, data: Path | None, *, as_json: bool
         async with tables(url, 1) as pool:
             return await create_workspace(pool, workspace, name or workspace)
 
-    with errors_in_one_line(), database(data) as url:
-        keys = uvloop.run(made(url))
+    keys = on_database(data, made)
     if keys is None:
-        errors.print(f"there is a workspace {workspace} already", style="red", markup=False)
-        raise typer.Exit(1)
+        raise failed(f"there is a workspace {workspace} already")
     if as_json:
         print(json.dumps({"workspace": workspace, "keys": keys}))
         return
@@ -57,17 +49,14 @@ def list_(data: Path | None, *, as_json: bool) -> None:
         async with tables(url, 1) as pool:
             return await list_workspaces(pool)
 
-    with errors_in_one_line(), database(data) as url:
-        items = uvloop.run(listed(url))
+    items = on_database(data, listed)
     if as_json:
         print(json.dumps({"items": items}))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("workspace", "name", "keys", "created"):
-        table.add_column(heading, overflow="fold")
+    table = table_of("workspace", "name", "keys", "created")
     for item in items:
         table.add_row(escape(item["workspace"]), escape(item["name"]), str(item["keys"]), item["created_at"])
-    for_rows.print(table)
+    console.print(table)
 
 
 def configure(settings: list[str], data: Path | None, workspace: str, *, as_json: bool) -> None:

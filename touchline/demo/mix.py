@@ -30,7 +30,6 @@ Sent = dict[str, Any]
 
 YEAR_EVENTS = 300_000  # what the sizes below belong to
 CAMPAIGNS, ASSETS, VISITORS, DEALS = 50, 2_000, 20_000, 400
-CONTACT_SHARE = 0.15  # of visitors make themselves known: 3,000 of 20,000
 LATE_SHARE = 0.02
 LATE_DAYS_MAX = 20
 MOVE_SHARE = 0.12  # of assets are moved to another campaign at some time

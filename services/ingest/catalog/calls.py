@@ -85,10 +85,10 @@ def wish(kind: type[Envelope], fields: Mapping[str, Any], own: Mapping[str, str]
     return decode_event(raw)
 
 
-def placed(event: Any, now_us: int, after_us: int, event_id: str | None = None) -> Any:
-    """The event with an id, and placed after `after_us`, whatever this machine's clock says."""
+def placed(event: Any, now_us: int, after_us: int) -> Any:
+    """The event with a new id, and placed after `after_us`, whatever this machine's clock says."""
     at = from_micros(after_us + 1) if after_us >= now_us else event.occurred_at
-    return msgspec.structs.replace(event, id=event_id or uuid7(now_us), occurred_at=at)
+    return msgspec.structs.replace(event, id=uuid7(now_us), occurred_at=at)
 
 
 async def existing_campaign(snapshot: Snapshot, campaign_id: str, *, deleted: bool = False) -> CampaignNow:

@@ -3,25 +3,18 @@
 A process that is killed loses the counts of its last second, but no event. A process that a signal ends writes them first.
 """
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 
 import asyncpg
-import structlog
 
 from services.ingest import metrics
-from shared.database import AWAY, error_text
+from services.ingest.written_soon import WrittenSoon
 from shared.store.producer_counts import NAMES_MAX, OTHER, Outcome, kept_name, write_counts
 
-WRITE_S = 1.0
 SERIES_KEPT = 100  # of the counter at `/metrics`: three outcomes of each producer
 OPEN_MAX = 2 * NAMES_MAX  # of a workspace, while the database is away: beyond them all names are counted as one
-
-logger = structlog.stdlib.get_logger("touchline.ingest")
-
 
 _messages = lru_cache(SERIES_KEPT)(metrics.MESSAGES.labels)
 
@@ -32,15 +25,14 @@ class Counts:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._open: dict[str, Counter[Outcome]] = defaultdict(Counter)
-        self._writing: asyncio.Task[None] | None = None
+        self._soon = WrittenSoon("counts of producers", self.write, self._left)
 
     def add(self, workspace: str, counts: Mapping[Outcome, int]) -> None:
         """Add numbers of messages. They are written within a second, or when the database can be reached again."""
         for outcome, messages in counts.items():
             _messages(outcome.producer, outcome.outcome).inc(messages)
         self._keep(workspace, counts)
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._later())
+        self._soon.ask()
 
     def _keep(self, workspace: str, counts: Mapping[Outcome, int]) -> None:
         open_ = self._open[workspace]
@@ -54,27 +46,11 @@ class Counts:
             open_[kept] += messages
 
     async def close(self) -> None:
-        """Write the counts, at the end of the process.
+        """Write the counts, at the end of the process."""
+        await self._soon.close()
 
-        If the database cannot be reached, they are lost, and a log line tells how many.
-        """
-        if self._writing is not None:
-            self._writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._writing
-        try:
-            await self.write()
-        except AWAY as error:
-            lost = sum(counts.total() for counts in self._open.values())
-            logger.warning("counts of producers are lost", messages=lost, error=error_text(error))
-
-    async def _later(self) -> None:
-        while self._open:
-            await asyncio.sleep(WRITE_S)
-            try:
-                await self.write()
-            except (*AWAY, asyncpg.PostgresError) as error:
-                logger.warning("the counts of producers are not written yet", error=error_text(error))
+    def _left(self) -> int:
+        return sum(counts.total() for counts in self._open.values())
 
     async def write(self) -> None:
         """Write the counts. Raises one of `AWAY` or `asyncpg.PostgresError`; then they are kept for the next try."""

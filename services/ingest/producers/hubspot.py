@@ -27,13 +27,11 @@ from shared.web.body import receive
 from shared.web.problems import Problem
 
 PATH = "/hubspot/v1/webhooks"
-BODY_BYTES_MAX = (
-    8 * 1024 * 1024
-)  # HubSpot's 100 events, each with a value of the 65,536 characters that a property may have
+# 100 events, which is what HubSpot sends, each with a value of 65,536 characters, which a property may have.
+BODY_BYTES_MAX = 8 * 1024 * 1024
 PORTALS_MAX = 100  # of a call, as many as HubSpot sends events in one
-SECRETS_MAX = (
-    8  # tried on a call: it is of one app, which has one secret; one may be stored wrongly, or be a former one
-)
+# How many stored secrets are tried on one call. It comes from one app, which has one secret, but an account may have a wrong or a former one.
+SECRETS_MAX = 8
 PORTALS_SHOWN_MAX = 10  # in a line of the log
 
 logger = structlog.stdlib.get_logger("touchline.ingest")

@@ -41,9 +41,8 @@ None: each message names its own.
 
 Call = Annotated[str, Path(json_schema_extra={"enum": list(CALLS)})]
 BODY = "(body)"  # the name by which a body without messages is counted
-SENT_BYTES_MAX = (
-    2 * SEGMENT_BATCH_BYTES_MAX
-)  # of a request as it comes: base64 in a form is longer than the JSON within
+# Of a request as it comes: base64 in a form is longer than the JSON in it.
+SENT_BYTES_MAX = 2 * SEGMENT_BATCH_BYTES_MAX
 GZIP = b"\x1f\x8b"
 SUCCESS = orjson.dumps({"success": True})
 ALLOWED = "POST, HEAD, OPTIONS"

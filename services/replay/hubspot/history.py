@@ -173,8 +173,6 @@ class History:
             seen.add(page.after)
             after = page.after
 
-    # --- The account --------------------------------------------------------------------------------------------------
-
     async def _account(self) -> records.Account:
         told = await self.hubspot.get("/account-info/v3/details")
         if (portal := told.get("portalId")) is None:
@@ -192,8 +190,6 @@ class History:
     async def _pipelines(self) -> list[Json]:
         told = await self.hubspot.get("/crm/v3/pipelines/deals")
         return [each for each in told.get("results") or () if isinstance(each, dict)]
-
-    # --- Campaigns ----------------------------------------------------------------------------------------------------
 
     async def _campaigns(self, after: str | None) -> Page:
         params: dict[str, str | int] = {
@@ -283,8 +279,6 @@ class History:
             self.found.no_scope[what] = str(error)
             return None
         return answer
-
-    # --- Contacts and deals -------------------------------------------------------------------------------------------
 
     async def _contacts(self, after: str | None) -> Page:
         read_us = _now_us()

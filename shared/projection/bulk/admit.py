@@ -16,7 +16,7 @@ from shared.projection.stages.traffic.apply import ADD_AGENTS
 from shared.recognition.machine_agents import classify_agent
 from shared.rules.excluded_traffic import MachineAgent
 from shared.rules.keys import event_key
-from shared.rules.once import Telling, is_plain, latest, winner
+from shared.rules.once import Version, is_plain, latest, winner
 from shared.rules.order import Order
 from shared.rules.retracted import Retraction, retracted
 from shared.rules.settings import Settings, settings
@@ -37,7 +37,7 @@ ROWS_AT_A_TIME = 5_000
 async def settle_ids(connection: Connection, log: EventLog, workspaces: Mapping[int, str]) -> None:
     """Let every id be one event's (rule **once**); what has lost its id is written down. In the caller's transaction.
 
-    The log is only asked for the tellings of an id that share the latest `as_of` (or have none) and were sent differently.
+    The log is only asked for the versions of an id that share the latest `as_of` (or have none) and were sent differently.
     """
     await connection.execute(MAKE_LOST)
     cursor = await connection.raw.cursor(CLAIMED_TWICE.replace("{g}", connection.generation))
@@ -45,21 +45,21 @@ async def settle_ids(connection: Connection, log: EventLog, workspaces: Mapping[
         lost = []
         for row in rows:
             partition = partition_of(workspaces[row["ws"]], log.partitions)
-            told = list(map(Telling, row["as_of"], row["hashes"], row["occurred"], row["offsets"]))
+            told = list(map(Version, row["as_of"], row["hashes"], row["occurred"], row["offsets"]))
             counts = await _winner(log, partition, latest(told))
-            lost += [(partition, telling.offset, row["ws"]) for telling in told if telling is not counts]
+            lost += [(partition, version.offset, row["ws"]) for version in told if version is not counts]
         await connection.copy("part_lost", ("partition", "log_offset", "ws"), lost)
     await connection.execute(DROP_LOST)
 
 
-async def _winner(log: EventLog, partition: int, contenders: list[Telling]) -> Telling:
+async def _winner(log: EventLog, partition: int, contenders: list[Version]) -> Version:
     digests: dict[int, bytes] = {}
     if not is_plain(contenders):
-        entries = await log.entries(partition, sorted(telling.offset for telling in contenders))
+        entries = await log.entries(partition, sorted(version.offset for version in contenders))
         for entry in entries:
             arrived: Arrived = decode_record(entry.value, entry.offset)
             digests[entry.offset] = sha256(canonical(arrived.raw)).digest()
-    return winner(contenders, lambda telling: digests[telling.offset])
+    return winner(contenders, lambda version: digests[version.offset])
 
 
 async def context_of(connection: Connection, splits: Iterable[Split], ends: Mapping[int, int]) -> Context:

@@ -40,7 +40,7 @@ class Selection:
     winners_in: str | None = None
     """A generation that tells which event of several that claim one id counts; without it all are chosen."""
     snapshot: str | None = None
-    """An exported snapshot in which it is asked: a telling that arrives later than what is read must not take an id away."""
+    """An exported snapshot in which it is asked: a version that arrives later than what is read must not take an id away."""
 
     async def chosen(self, connection: Connection, entries: Sequence[Entry]) -> Batch:
         """As `batch`, and ask which events have their id."""

@@ -19,13 +19,13 @@ from shared.projection.sql import sql
 from shared.projection.stages.admission.gather import (
     from_log,
     known_ids,
-    known_telling,
+    known_version,
+    new_version,
     retractions_near,
-    telling,
     unmet_targets,
 )
 from shared.rules.keys import event_key
-from shared.rules.once import Telling, is_plain, latest, winner
+from shared.rules.once import Version, is_plain, latest, winner
 from shared.rules.retracted import retracted
 from shared.rules.settled import counted
 
@@ -61,7 +61,7 @@ DROP_NO_LATENESS = sql("DELETE FROM {g}.lateness WHERE ws = $1 AND events = 0")
 class _Settling:
     """What is found out of the batch's ids, until it is told as `EventsAdmitted`.
 
-    `renewed` say what was known of their id at a later `as_of`: no row but that of the id changes. Each comes with the telling
+    `renewed` say what was known of their id at a later `as_of`: no row but that of the id changes. Each comes with the version
     before it, which is None where both have an `as_of`.
     """
 
@@ -83,24 +83,24 @@ class _Settling:
 
 @dataclass
 class _Contest:
-    """The tellings of one id: those of a batch, in its order, and the one known before. `contenders` have the latest `as_of`."""
+    """The versions of one id: those of a batch, in its order, and the one known before. `contenders` have the latest `as_of`."""
 
-    tellings: list[Prepared]
+    versions: list[Prepared]
     known: Any
-    contenders: list[Telling] = field(default_factory=list)
+    contenders: list[Version] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        told = [telling(arrived) for arrived in self.tellings]
-        self.contenders = latest(told if self.known is None else [known_telling(self.known), *told])
+        told = [new_version(arrived) for arrived in self.versions]
+        self.contenders = latest(told if self.known is None else [known_version(self.known), *told])
 
     @property
     def known_contends(self) -> bool:
-        """Whether the known telling has the latest `as_of` too; it is then the first of the contenders."""
+        """Whether the known version has the latest `as_of` too; it is then the first of the contenders."""
         return self.known is not None and self.contenders[0].offset == self.known["log_offset"]
 
     @property
     def renews(self) -> bool:
-        """Whether it is plain, without a look at the log, that a later telling says what was known."""
+        """Whether it is plain, without a look at the log, that a later version says what was known."""
         known = self.known
         return known["as_of_us"] is not None and all(
             c.sent_hash == known["sent_hash"] and c.occurred_at_us == known["occurred_at_us"] for c in self.contenders
@@ -108,7 +108,7 @@ class _Contest:
 
     @property
     def needs_the_known(self) -> bool:
-        """Whether the known telling must be read from the log: to be compared, or to leave the set."""
+        """Whether the known version must be read from the log: to be compared, or to leave the set."""
         if self.known is None:
             return False
         if not self.known_contends:
@@ -116,8 +116,8 @@ class _Contest:
         return not is_plain(self.contenders) or winner(self.contenders, _no_digest) is not self.contenders[0]
 
 
-def _no_digest(_: Telling) -> bytes:
-    raise AssertionError("tellings of one content are settled without a digest")
+def _no_digest(_: Version) -> bytes:
+    raise AssertionError("versions of one content are settled without a digest")
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
@@ -134,9 +134,9 @@ async def _admit(context: Context, batch: Sequence[Prepared]) -> _Settling:
     known_by_id = await known_ids(context, {arrived.key128: arrived.event_id for arrived in batch})
     settling.fresh = {arrived.event_id: arrived for arrived in batch}
     contests = []
-    for event_id, tellings in _contested(batch, settling.fresh, known_by_id).items():
+    for event_id, versions in _contested(batch, settling.fresh, known_by_id).items():
         del settling.fresh[event_id]
-        contests.append(_Contest(tellings, known_by_id.get(event_id)))
+        contests.append(_Contest(versions, known_by_id.get(event_id)))
     rivals = await from_log(context, [c.known["log_offset"] for c in contests if c.needs_the_known])
     for contest in contests:
         if (first := _settle(settling, contest, rivals)) is not None:
@@ -164,19 +164,19 @@ def _contested(
 
 
 def _settle(settling: _Settling, contest: _Contest, rivals: Mapping[int, Prepared]) -> Prepared | None:
-    """Note what becomes of the tellings of one id; answers the one that gets a row, if any does (rule **once**)."""
-    known, tellings = contest.known, {arrived.offset: arrived for arrived in contest.tellings}
+    """Note what becomes of the versions of one id; answers the one that gets a row, if any does (rule **once**)."""
+    known, versions = contest.known, {arrived.offset: arrived for arrived in contest.versions}
     rival = None if known is None else rivals.get(known["log_offset"])
-    in_hand = tellings if rival is None else {rival.offset: rival, **tellings}
+    in_hand = versions if rival is None else {rival.offset: rival, **versions}
     digests: dict[int, bytes] = {}
 
-    def digest(told: Telling) -> bytes:
+    def digest(told: Version) -> bytes:
         if told.offset not in digests:
             digests[told.offset] = sha256(canonical(in_hand[told.offset].raw)).digest()
         return digests[told.offset]
 
     counts = winner(contest.contenders, digest)
-    first = tellings.get(counts.offset)
+    first = versions.get(counts.offset)
     for told in contest.contenders:
         if told is counts or told.sent_hash == counts.sent_hash or digest(told) == digest(counts):
             continue
@@ -234,7 +234,7 @@ async def _flip(context: Context, settling: _Settling, bearing: Iterable[str], o
 
 
 async def _renew(context: Context, renewed: Sequence[Prepared]) -> None:
-    """Let ids be known by a later telling of the same content."""
+    """Let ids be known by a later version of the same content."""
     if renewed:
         rows = sorted((a.key128, a.as_of_us, a.offset, a.sent_hash) for a in renewed)
         await context.connection.execute(RENEW_IN_EVENT_INDEX, context.ws, *map(list, zip(*rows, strict=True)))

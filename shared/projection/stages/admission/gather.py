@@ -6,7 +6,7 @@ from typing import Any
 from shared.projection.pipeline import Context
 from shared.projection.rows import Prepared, prepared
 from shared.projection.sql import sql
-from shared.rules.once import Telling
+from shared.rules.once import Version
 from shared.rules.order import Order
 from shared.rules.retracted import Retraction
 
@@ -63,11 +63,11 @@ async def from_log(context: Context, offsets: Sequence[int]) -> dict[int, Prepar
     return {entry.offset: prepared(entry.value, entry.offset) for entry in entries}
 
 
-def telling(arrived: Prepared) -> Telling:
+def new_version(arrived: Prepared) -> Version:
     """What rule **once** reads of an event that arrives."""
-    return Telling(arrived.as_of_us, arrived.sent_hash, arrived.occurred_at_us, arrived.offset)
+    return Version(arrived.as_of_us, arrived.sent_hash, arrived.occurred_at_us, arrived.offset)
 
 
-def known_telling(row: Any) -> Telling:
+def known_version(row: Any) -> Version:
     """What rule **once** reads of a row of the event index."""
-    return Telling(row["as_of_us"], row["sent_hash"], row["occurred_at_us"], row["log_offset"])
+    return Version(row["as_of_us"], row["sent_hash"], row["occurred_at_us"], row["log_offset"])
