@@ -130,6 +130,16 @@ def test_a_call_to_action_is_viewed_once_and_clicked(site: Site) -> None:
     assert events[2]["url"] == site.url("/cta")
 
 
+def test_to_open_the_menu_of_a_call_to_action_is_no_click_and_to_open_it_in_a_tab_is(site: Site) -> None:
+    site.put("/menu", '<a data-tl-cta="try-now" href="#x">Try</a>')
+    page = site.open("/menu")
+    site.events(2)
+    page.locator("a").click(button="right")
+    site.nothing_more(2)
+    page.locator("a").click(button="middle")
+    assert types(site.events(3))[-1] == "cta_clicked"
+
+
 def test_a_call_to_action_that_comes_later_is_seen_too(site: Site) -> None:
     site.put("/later")
     page = site.open("/later")
@@ -322,6 +332,34 @@ def test_what_happens_offline_arrives_when_the_browser_is_online(site: Site) -> 
     assert sorted(map(str, types(events[2:]))) == ["contact_identified", "cta_clicked"]
     until_empty(page)
     site.expected = "ERR_INTERNET_DISCONNECTED"  # the browser's own words
+
+
+# addresses so long that 20 events have more than the 64 KiB that a browser sends while a page closes
+SOME = "for (let n = 0; n < 30; n++) touchline.track('page_visited', {url: `https://a.example/${n}?x=` + 'x'.repeat(3500)})"
+
+
+def test_many_events_with_long_addresses_arrive_after_the_browser_was_offline(site: Site) -> None:
+    site.put("/long")
+    page = site.open("/long")
+    site.events(1)
+    until_empty(page)
+    site.context.set_offline(True)
+    page.evaluate(SOME)
+    assert len(page.evaluate("JSON.parse(localStorage.tl_queue)")) == 30
+    site.context.set_offline(False)
+    site.events(31)
+    until_empty(page)
+    site.expected = "ERR_INTERNET_DISCONNECTED"
+
+
+def test_of_many_events_with_long_addresses_the_first_leave_with_the_page_that_can_store_none(site: Site) -> None:
+    head = f"<script>{HOSTILE['the storage is full']}; window.fetch = () => new Promise(() => {{}})</script>"
+    site.put("/long", head=head)
+    page = site.open("/long")
+    page.wait_for_function(READY)
+    page.evaluate(SOME)
+    page.goto("about:blank")
+    assert len(site.events()) >= 10
 
 
 def test_what_was_not_answered_is_sent_by_the_next_page(site: Site) -> None:

@@ -24,6 +24,7 @@ declare global {
 const VISIT = "page_visited";
 const HELD_MAX = 50; // events before the visitor has decided
 const NOTE_MS = 2000; // a consent manager that knows its visitor answers sooner
+const MENU = 2; // the button of a mouse that opens a menu, and follows nothing
 const EMAIL = /^\S+@\S+\.\S+$/;
 
 let consent: Consent = WAITING;
@@ -133,7 +134,7 @@ function listen(): void {
     on(document, name, event => {
       const target = event.target as Element;
       const call = target.closest("[data-tl-cta]");
-      if (call) cta("cta_clicked", call);
+      if (call && (event as MouseEvent).button != MENU) cta("cta_clicked", call);
       if (visitor && consent == GIVEN) decorate(target, visitor);
     }, true);
   for (const name of ["pushState", "replaceState"] as const) {

@@ -12,7 +12,8 @@ export interface TouchlineEvent {
 
 const KEPT = "tl_queue";
 const KEPT_MAX = 100; // events; the oldest make room
-const AT_ONCE = 20; // events of a request: some 20 KB, within the 64 KiB that a browser sends while a page closes
+const AT_ONCE = 20; // events of a request: some 20 KB
+const ALIVE_MAX = 20000; // characters, 60 kB at most: a browser refuses to send more than 64 KiB for a page that may close meanwhile
 const TRIES_MAX = 8; // in a row, in some 8 minutes; then the next event, page, or connection tries again
 const PAUSE_MAX_MS = 240000;
 const LOST = 503; // no answer came: as if the service were away
@@ -73,6 +74,7 @@ export function flush(): void {
   if (sending.length || timer || !events.length) return;
   sending = ids(events);
   const asked = cookie;
+  const told = body(events);
   const done = safe((again: boolean, waitS: number) => {
     sending = [];
     if (asked && !may) writeCookie(); // the consent was taken back before this answer brought the cookie
@@ -89,8 +91,8 @@ export function flush(): void {
     answered(
       fetch(target(), {
         method: "POST",
-        body: body(events), // a text, so that the browser asks no preflight request
-        keepalive: true,
+        body: told, // a text, so that the browser asks no preflight request
+        keepalive: told.length < ALIVE_MAX,
         credentials: may ? "include" : "omit",
       }),
     ),
@@ -126,8 +128,9 @@ export function retry(): void {
 
 /** The page may be closed: give what is not under way to the browser. In storage it stays until a later page gets an answer. */
 export function leave(): void {
-  const events = load().filter(event => !sending.includes(event.id)).slice(0, AT_ONCE);
-  if (events.length && navigator.sendBeacon(target(), body(events)) && !stored) remove(events);
+  let events = load().filter(event => !sending.includes(event.id)).slice(0, AT_ONCE);
+  while (events.length && !navigator.sendBeacon(target(), body(events))) events = events.slice(0, events.length / 2); // too large
+  if (!stored) remove(events);
 }
 
 /** Tell the service why no event comes, so that who sets the page up can see it. It holds nothing of the visitor. */
