@@ -50,6 +50,8 @@ class Configuration(BaseSettings):
     """How many requests a second it takes of one address, without a server key; ten times as many at once. 0: no limit."""
     key_visitors_a_day: Annotated[int, Ge(0)] = Rates.visitors_a_day
     """How many different visitors one collect key may tell from midnight to midnight UTC. 0: no limit."""
+    key_contacts_a_day: Annotated[int, Ge(0)] = Rates.contacts_a_day
+    """The same of contacts, by their e-mail addresses."""
     key_assets_a_day: Annotated[int, Ge(0)] = Rates.assets_a_day
     """The same of assets."""
     key_utm_values_a_day: Annotated[int, Ge(0)] = Rates.utm_values_a_day
@@ -87,8 +89,8 @@ class Configuration(BaseSettings):
     def rates(self) -> Rates:
         """How much public keys and single addresses may send."""
         return Rates(
-            self.key_events_per_s, self.address_requests_per_s, self.key_visitors_a_day, self.key_assets_a_day,
-            self.key_utm_values_a_day,
+            self.key_events_per_s, self.address_requests_per_s, self.key_visitors_a_day, self.key_contacts_a_day,
+            self.key_assets_a_day, self.key_utm_values_a_day,
         )  # fmt: skip
 
     @property

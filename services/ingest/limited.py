@@ -1,6 +1,6 @@
 """Middleware: how many requests may one address send to the calls that collect events of browsers?
 
-A request with a server key takes nothing from its address, unless it is answered 401: backends send from few addresses, and much.
+A request that a valid server key was found to have sent takes nothing from its address: backends send from few addresses, and much.
 """
 
 import time
@@ -10,14 +10,13 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.ingest import metrics
-from services.ingest.limits import Limits, address_of, limited
+from services.ingest.limits import SERVER_KEY, Limits, address_of, limited
 from services.ingest.pixel import GIF, NO_STORE
 from shared.access.keys import PREFIX
 from shared.web.access import key_of
 
 COLLECT_PATHS = ("/v1/events", "/v1/p.gif", "/segment/v1/", "/t.js", "/r/")
 PIXEL = "/v1/p.gif"
-UNAUTHORIZED = 401
 
 logger = structlog.stdlib.get_logger("touchline.ingest")
 
@@ -47,8 +46,11 @@ class LimitedByAddress:
             await self.app(scope, receive, send)
             return
 
+        valid: list[bool] = []
+        scope[SERVER_KEY] = valid  # `not_limited` tells it
+
         async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == UNAUTHORIZED:
+            if message["type"] == "http.response.start" and not valid:
                 buckets.take(address, 1, time.monotonic())
             await send(message)
 

@@ -1,7 +1,7 @@
 """How much may a public key and an address send? Token buckets by key and by address, and bounds on what a key adds in a day.
 
 A collect key is in the source of web pages, so anybody can send with it. Its events, and the requests of one address, are limited
-by rate: beyond that the answer is 429 with `Retry-After`. Distinct visitors, assets and utm values each make rows that stay; a key adds a
+by rate: beyond that the answer is 429 with `Retry-After`. Distinct visitors, contacts, assets and utm values each make rows that stay; a key adds a
 bounded number of them a day, and an event with one more is refused. Server keys are secret, and have no such limits.
 
 Each process counts for itself and in memory: with n processes up to n times as much gets through, and a restart begins anew.
@@ -18,6 +18,7 @@ from typing import Literal
 
 import msgspec
 import structlog
+from starlette.types import Scope
 
 from services.ingest import metrics
 from services.ingest.rates import Rates
@@ -29,18 +30,22 @@ from shared.web.problems import Problem
 
 RATE_LIMITED = "rate_limited"
 BURST_S = 10  # of the rate may come at once: a page that opens, a queue that was offline
-KEYS_MAX = 200  # that a process counts for, 2 MiB each at most; the one that sent longest ago is forgotten first
+KEYS_MAX = 200  # that a process counts for, 4 MiB each at most; the one that sent longest ago is forgotten first
 ADDRESSES_MAX = 100_000  # the same for addresses, some 200 bytes each
 CACHED_ADDRESSES = 4_096  # about 1 MB; a page sends several requests from one address
 IPV6_PREFIX_BITS = 64  # one subscriber has all addresses of it
 DAY_US = 86_400_000_000
+SERVER_KEY = (
+    "touchline.server_key"  # in the scope of a request that seems to have a server key: whether it was found valid
+)
 NEAR = 0.8  # of a bound: then the first alarm comes
 EXACT_MAX = 500  # values that are kept each; beyond them a Bloom filter takes their place
 BITS_A_VALUE, PROBES = 16, 7  # then one new value in two thousand is taken for a known one
 
-Kind = Literal["visitors", "assets", "utm_values"]
+Kind = Literal["visitors", "contacts", "assets", "utm_values"]
 KINDS: dict[Kind, tuple[str, Code]] = {
     "visitors": ("visitor_id", "too_many_visitors"),
+    "contacts": ("contact.email", "too_many_contacts"),
     "assets": ("asset_id", "too_many_assets"),
     "utm_values": ("url", "too_many_utm_values"),
 }
@@ -127,10 +132,15 @@ class Distinct:
             digest += step
 
 
+class _Contact(msgspec.Struct):
+    email: str | None = None
+
+
 class _Told(msgspec.Struct):
     """The fields of an event whose values are bounded."""
 
     visitor_id: str | None = None
+    contact: _Contact | None = None
     asset_id: str | None = None
     via_asset_id: str | None = None
     url: str | None = None
@@ -154,7 +164,8 @@ class Limits:
         self.keys = Buckets(self.rates.key_events_per_s, KEYS_MAX)
         self.addresses = Buckets(self.rates.address_requests_per_s, ADDRESSES_MAX)
         self._bounds: dict[Kind, int] = {
-            "visitors": self.rates.visitors_a_day, "assets": self.rates.assets_a_day, "utm_values": self.rates.utm_values_a_day,
+            "visitors": self.rates.visitors_a_day, "contacts": self.rates.contacts_a_day, "assets": self.rates.assets_a_day,
+            "utm_values": self.rates.utm_values_a_day,
         }  # fmt: skip
         self._day = 0
         self._alarmed: set[tuple[str, str, Kind, str]] = set()
@@ -175,16 +186,20 @@ class Limits:
         if access.scope == "collect":
             self.keys.take(_name(access), events, time.monotonic())
 
-    def bounded(self, access: Access, outcome: Record | Refusal, index: int) -> Record | Refusal:
-        """The accepted event, or why it is refused: it has one more visitor, asset or utm value than its key may add in a day.
+    def bounded(
+        self, access: Access, outcome: Record | Refusal, index: int, *, by_token: bool = False
+    ) -> Record | Refusal:
+        """The accepted event, or why it is refused: it has one more visitor, contact, asset or utm value than its key may add in a day.
 
-        `index` is the event's place in the request.
+        `index` is the event's place in the request. `by_token`: a token names its contact, so a server key vouches for it.
         """
         if access.scope != "collect" or isinstance(outcome, Refusal):
             return outcome
         seen = self._of_today(access, outcome.received_at)
         for kind, value in _values(_told(outcome.event)):
             distinct = seen[kind]
+            if by_token and kind == "contacts":
+                continue
             if distinct.bound and not distinct.admits(value):
                 where, code = KINDS[kind]
                 metrics.BEYOND_BOUND.labels(kind).inc()
@@ -229,6 +244,13 @@ def limited(said: str, wait_s: int) -> Problem:
     return Problem(429, RATE_LIMITED, said, headers={"Retry-After": str(wait_s)})
 
 
+def not_limited(scope: Scope) -> None:
+    """Let this request take nothing from its address: a valid server key has sent it, and it is answered by what that key may do."""
+    valid: list[bool] | None = scope.get(SERVER_KEY)
+    if valid is not None:
+        valid.append(True)
+
+
 @lru_cache(CACHED_ADDRESSES)
 def address_of(host: str) -> str | None:
     """What an address is limited as: itself, or its network of IPv6. None for this machine's own programs, which are not limited."""
@@ -252,6 +274,8 @@ def _values(told: _Told) -> Iterator[tuple[Kind, object]]:
     """The bounded values of an event, those in its URL among them."""
     if told.visitor_id:
         yield "visitors", told.visitor_id
+    if told.contact is not None and told.contact.email:
+        yield "contacts", told.contact.email.strip().casefold()
     for asset_id in (told.asset_id, told.via_asset_id):
         if asset_id:
             yield "assets", asset_id

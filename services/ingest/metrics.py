@@ -13,7 +13,9 @@ DEAD_LETTERS = Counter(
     "touchline_ingest_dead_letters", "Refused events that were kept as dead letters, by reason", ["reason"]
 )
 RATE_LIMITED = Counter(
-    "touchline_ingest_rate_limited", "Requests that were answered 429, by what sent too many: key or address", ["by"]
+    "touchline_ingest_rate_limited",
+    "Requests that were answered 429, and clicks of links that were not recorded, by what sent too many: key or address",
+    ["by"],
 )
 BEYOND_BOUND = Counter(
     "touchline_ingest_beyond_bound",

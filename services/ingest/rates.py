@@ -10,5 +10,6 @@ class Rates:
     key_events_per_s: int = 10_000  # 860 million a day
     address_requests_per_s: int = 100  # an office behind one address, or a phone company's gateway
     visitors_a_day: int = 1_000_000
+    contacts_a_day: int = 1_000_000  # a site may identify everybody who visits it
     assets_a_day: int = 10_000
     utm_values_a_day: int = 10_000

@@ -13,13 +13,13 @@ import msgspec
 
 from shared.events.limits import EVENT_ID_CHARACTERS_MAX, FIELD_SHOWN_CHARACTERS_MAX, MESSAGE_CHARACTERS_MAX
 from shared.events.registry import COLLECT_TYPES, EVENT_TYPES, KeyClass
-from shared.events.types import Event
+from shared.events.types import PATTERNS, AssetType, Event
 
 Code = Literal[
     "not_json", "unknown_type", "unknown_field", "missing_field", "wrong_type", "bad_value", "too_large",
     "in_the_future", "too_old", "not_allowed_for_key", "names_nobody", "forgetting_not_supported",
     "no_events", "too_many_events", "bad_encoding",
-    "too_many_visitors", "too_many_assets", "too_many_utm_values",
+    "too_many_visitors", "too_many_contacts", "too_many_assets", "too_many_utm_values",
 ]  # fmt: skip
 
 UNDECODABLE = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
@@ -86,6 +86,14 @@ _PATH = re.compile(r" - at (`key` in )?`\$\.?(?P<path>[^`]*)`\Z")
 _UNKNOWN = re.compile(r"\AObject contains unknown field `(?P<name>.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"\AObject missing required field `(?P<name>.*)`\Z", re.DOTALL)
 _BOUNDS = re.compile(r"length|matching|>=|<=")
+_INSTANT = 'Expected an instant with its time zone, such as "2026-03-01T12:00:00Z"'
+_IN_WORDS = {
+    **{f"Expected `str` matching regex {pattern!r}": f"Expected: {says}" for pattern, says in PATTERNS.items()},
+    "Invalid RFC3339 encoded date": 'Expected a date, such as "2026-03-01"',
+    "Invalid RFC3339 encoded datetime": _INSTANT,
+    "Expected `datetime` with a timezone component": _INSTANT,
+}
+"""What is said instead of those of msgspec's texts that only a programmer of Python understands."""
 
 
 def _said(text: str) -> tuple[Code, str | None, str]:
@@ -103,7 +111,9 @@ def _said(text: str) -> tuple[Code, str | None, str]:
         return "unknown_type", "type", said
     if said.startswith("Expected") and ", got" in said and not _BOUNDS.search(said):
         return "wrong_type", field, said
-    return "bad_value", field, said
+    if field == "asset_type" and said.startswith("Invalid enum value"):
+        return "bad_value", field, f"{said}; there are {', '.join(get_args(AssetType))}"
+    return "bad_value", field, _IN_WORDS.get(said, said)
 
 
 def not_for_collect(event: Event) -> tuple[str | None, str] | None:

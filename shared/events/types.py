@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union, get_args
 
 import msgspec
 
@@ -87,7 +87,7 @@ Domain = Annotated[
     msgspec.Meta(
         pattern=rf"^\s*@?[^\s@]+\.[^\s@]+\s*{END}",
         max_length=253,
-        description="of e-mail addresses, such as ours.example",
+        description="the domain of e-mail addresses, such as ours.example",
     ),
 ]
 Host = Annotated[
@@ -114,6 +114,26 @@ MailPlace = Annotated[
         description="category, category:PREFIX, campaign, or argument:NAME",
     ),
 ]
+ProducerName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^[a-z][a-z0-9_]{{0,31}}{END}",
+        description="up to 32 lower-case letters, digits and `_`, the first a letter",
+    ),
+]
+ModelName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^[a-z][a-z0-9_]{{0,63}}{END}",
+        description="up to 64 lower-case letters, digits and `_`, the first a letter",
+    ),
+]
+PATTERNS = {
+    meta.pattern: meta.description
+    for alias in (Currency, Amount, Goal, Domain, Host, ParameterName, MailPlace, ProducerName, ModelName)
+    for meta in get_args(alias)[1:]
+}
+"""What each pattern of a text asks for, in words."""
 NobodyWord = Annotated[
     str,
     msgspec.Meta(
@@ -484,7 +504,7 @@ class UnmappedEvent(Envelope, kw_only=True, frozen=True, tag="unmapped_event"):
     mapped later, once there is a mapping (`touchline producers map`).
     """
 
-    producer: Annotated[str, msgspec.Meta(pattern=rf"^[a-z][a-z0-9_]{{0,31}}{END}")]
+    producer: ProducerName
     name: Text
     body: dict[str, Any]
 
@@ -594,7 +614,7 @@ class WorkspaceConfigured(Envelope, kw_only=True, frozen=True, tag="workspace_co
 class ModelDefined(Envelope, kw_only=True, frozen=True, tag="model_defined"):
     """A credit model of the workspace's own: weights in percent of `first`, `lead_creation`, ..., `others`."""
 
-    model: Annotated[str, msgspec.Meta(pattern=rf"^[a-z][a-z0-9_]{{0,63}}{END}")]
+    model: ModelName
     weights: dict[Literal["first", "lead_creation", "deal_creation", "last", "others"], Weight]
     half_life_days: Annotated[int, msgspec.Meta(ge=1, le=DAYS_MAX)] | None = None
     lookback_days: Annotated[int, msgspec.Meta(ge=1, le=DAYS_MAX)] | None = None

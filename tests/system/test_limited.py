@@ -150,3 +150,46 @@ def test_what_a_key_may_not_add_today_is_a_dead_letter_that_the_status_tells(
         assert letters == [{"reason": "too_many_visitors", "key": workspace.keys["collect"][:8], "events": 4}]
 
     runner.run(check())
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/p.gif?k={k}&v=v&u=https://a.example/", "/t.js", "/r/{k}/nothing"])
+def test_what_only_looks_like_a_server_key_beside_a_collect_key_does_not_lift_the_limit(
+    strict: Running, runner: asyncio.Runner, path: str
+) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(strict, "pretended")
+        key = workspace.keys["collect"]
+        pretended = {"Authorization": f"Bearer tls_{0:032d}"}
+        async with browser(workspace, "203.0.113.1") as client:
+            for n in range(ADDRESS_BURST + 1):
+                if path == "/v1/events":
+                    answer = await client.post(f"{path}?k={key}", json=VISIT, headers=pretended)
+                else:
+                    answer = await client.get(path.format(k=key), headers=pretended)
+                assert (answer.status_code == 429) is (n == ADDRESS_BURST), (n, answer.status_code)
+
+    runner.run(check())
+
+
+def test_clicks_of_links_have_the_limits_of_their_key_and_the_links_lead_on(
+    strict: Running, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(strict, "clicks")
+        cta = {"type": "asset_registered", "asset_id": "cta", "asset_type": "cta", "target_url": "https://a.example/"}
+        await workspace.send(cta)
+        await workspace.project()
+
+        async def click(visitor: str) -> None:
+            answer = await client.get(f"/r/{workspace.keys['collect']}/cta?v={visitor}")
+            assert (answer.status_code, answer.headers["location"]) == (302, "https://a.example/?tl_via=cta")
+
+        async with browser(workspace, "127.0.0.1") as client:
+            for n in range(KEY_BURST + 5):
+                await click(f"v{n % 5}")
+        letters = (await workspace.get("/v1/status")).json()["dead_letters_by"]
+        (refused,) = [each for each in letters if each["reason"] == "too_many_visitors"]
+        assert refused["events"] == KEY_BURST // 5 * 2  # two of five visitors are beyond three
+        assert len(await workspace.entries()) == 1 + KEY_BURST // 5 * 3  # and nothing of the clicks beyond the rate
+
+    runner.run(check())

@@ -2,6 +2,7 @@
 
 import random
 import tracemalloc
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,8 +17,10 @@ PUBLIC = Access("w", "collect", "tlc_abcd")
 NOON_US = 20_000 * DAY_US + DAY_US // 2
 
 
-def visit(visitor: str = "v", at_us: int = NOON_US, **fields: str) -> Record:
-    event = {"type": "page_visited", "visitor_id": visitor, "url": "https://a.example/", **fields}
+def visit(visitor: str = "v", at_us: int = NOON_US, email: str | None = None, **fields: str) -> Record:
+    event: dict[str, object] = {"type": "page_visited", "visitor_id": visitor, "url": "https://a.example/", **fields}
+    if email is not None:
+        event["contact"] = {"email": email}
     return Record(1, "collect", at_us, msgspec.Raw(msgspec.json.encode(event)), id="e")
 
 
@@ -72,23 +75,27 @@ def test_distinct_values_are_admitted_up_to_the_bound_and_known_ones_ever_after(
     ("fields", "code", "field"),
     [
         ({"visitor": "c"}, "too_many_visitors", "visitor_id"),
+        ({"email": "c@a.example"}, "too_many_contacts", "contact.email"),
         ({"asset_id": "c"}, "too_many_assets", "asset_id"),
         ({"url": "https://a.example/?tl_via=c"}, "too_many_assets", "asset_id"),
         ({"url": "https://a.example/?utm_source=c"}, "too_many_utm_values", "url"),
         ({"utm_source": "c"}, "too_many_utm_values", "url"),
     ],
 )
-def test_one_value_more_than_a_key_may_add_in_a_day_is_refused(fields: dict[str, str], code: str, field: str) -> None:
-    limits = Limits(Rates(visitors_a_day=2, assets_a_day=2, utm_values_a_day=2))
+def test_one_value_more_than_a_key_may_add_in_a_day_is_refused(fields: dict[str, Any], code: str, field: str) -> None:
+    limits = Limits(Rates(visitors_a_day=2, contacts_a_day=2, assets_a_day=2, utm_values_a_day=2))
     for n in "ab":
-        full = visit(n, asset_id=n, url=f"https://a.example/?utm_source={n}")
+        full = visit(n, email=f"{n}@a.example", asset_id=n, url=f"https://a.example/?utm_source={n}")
         assert isinstance(limits.bounded(PUBLIC, full, 0), Record)
     one_more = {"visitor": "a", "asset_id": "a", "url": "https://a.example/?utm_source=a"} | fields
     outcome = limits.bounded(PUBLIC, visit(**one_more), 3)
     assert isinstance(outcome, Refusal)
     assert (outcome.index, outcome.code, outcome.field, outcome.id) == (3, code, field, "e")
     assert "2 different" in outcome.message
-    assert isinstance(limits.bounded(PUBLIC, visit("b", asset_id="b"), 0), Record)  # what is known goes on
+    known = visit("b", email=" B@A.example ", asset_id="b")
+    assert isinstance(limits.bounded(PUBLIC, known, 0), Record)  # what is known goes on
+    by_token = limits.bounded(PUBLIC, visit("a", email="d@a.example"), 0, by_token=True)
+    assert isinstance(by_token, Record)  # a server key vouches for the contact
     next_day = visit(at_us=NOON_US + DAY_US, **one_more)
     assert isinstance(limits.bounded(PUBLIC, next_day, 0), Record)
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from services.ingest.browsers import check_origin, keep_from_browsers, note_invalid
 from services.ingest.ingest import Ingest
+from services.ingest.limits import not_limited
 from services.ingest.producers.openapi import problems, success
 from services.ingest.producers.taking import take
 from services.ingest.refused import keep
@@ -156,6 +157,8 @@ async def _allowed(ingest: Ingest, request: Request, key: str | None) -> Access 
     if access.scope not in ("collect", "server"):
         message = f"a {access.scope} key cannot send; a write key is a collect or server key"
         raise Problem(403, "forbidden", message, message=message)
+    if access.scope == "server":
+        not_limited(request.scope)
     if access.scope == "server" and "origin" in request.headers:
         message = "a server key is a secret and stands in no browser: revoke it, and use a collect key there"
         raise Problem(403, "secret_key_in_browser", message, message=message)
