@@ -14,7 +14,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.ingest.ingest import Ingest
-from shared.access.keys import KEY_FORM, PREFIX, Access, KeyRing
+from services.ingest.limits import not_limited
+from shared.access.keys import SECRET, Access, KeyRing
 from shared.access.origins import allows
 from shared.database import AWAY
 from shared.web.access import CHALLENGE, IN_URL, IN_URL_SAYS, allow, key_of
@@ -92,7 +93,8 @@ class OpenToBrowsers:
         keys = parse_qs(scope["query_string"].decode("latin-1")).get(IN_URL)
         if not keys:
             return None
-        if not keys[0].startswith(PREFIX["collect"]):
+        if keys[0].startswith(SECRET):
+            self.ingest.notices.add_invalid(keys[0], origin)
             return _key_in_url()
         try:
             access = await _found(self.ingest.keys, keys[0])
@@ -116,8 +118,9 @@ async def allow_collecting(ingest: Ingest, request: Request) -> Access:
     Raises a 401 or 403 `Problem`. Called before the body is read.
     """
     if request.scope["query_string"] and (key := _key_of_url(request)) is not None:
-        if not key.startswith(PREFIX["collect"]):
+        if key.startswith(SECRET):
             keep_from_browsers(request)
+            note_invalid(ingest, request, key)
             raise _key_in_url()
         access = await _found(ingest.keys, key)
         if access is None:
@@ -136,6 +139,8 @@ async def allow_collecting(ingest: Ingest, request: Request) -> Access:
             if problem.status == 401 and (key := key_of(request)) is not None:
                 note_invalid(ingest, request, key)
             raise
+        if access.scope == "server":
+            not_limited(request.scope)
     check_origin(ingest, access, request)
     return access
 
@@ -163,9 +168,9 @@ def check_origin(ingest: Ingest, access: Access, request: Request) -> None:
 
 
 def note_invalid(ingest: Ingest, request: Request, key: str) -> None:
-    """Note that a web page uses a key which gives no access. A request that no page sent is not noted."""
+    """Note that a web page uses a key that it must not use, or a text that is none. A request that no page sent is not noted."""
     origin = origin_of(request)
-    if origin is not None and KEY_FORM.match(key):
+    if origin is not None:
         ingest.notices.add_invalid(key, origin)
 
 

@@ -114,7 +114,7 @@ async def by_token(ingest: Ingest, access: Access, request: Request, now_us: int
     else:
         url = sent.get("u", "") or request.headers.get("referer", "")
         event = PageVisited(
-            visitor_id=sent.get("v", ""), url=url, referrer=sent.get("r") or None, contact=contact,
+            visitor_id=sent.get("v") or None, url=url, referrer=sent.get("r") or None, contact=contact,
             user_agent=agent_of(request),
         )  # fmt: skip
     return await taken(ingest, access, event, now_us)

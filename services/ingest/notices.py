@@ -31,7 +31,7 @@ class BrowserNotices:
         self._add(Notice(kept_origin(origin or ""), kind, access.workspace, access.hint))
 
     def add_invalid(self, key: str, origin: str | None) -> None:
-        """Note that a page uses a key that gives no access. When it is written, the database says whether the key was revoked."""
+        """Note that a page uses a key that it must not use. When it is written, the database says whether it is unknown, revoked, or secret."""
         self._add(Notice(kept_origin(origin or ""), "unknown_key", sha256=digest(key)))
 
     def arrived(self, access: Access, records: Sequence[Record]) -> None:

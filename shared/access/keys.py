@@ -14,6 +14,8 @@ from shared.access.scopes import SCOPES, Scope
 from shared.database import AWAY
 
 PREFIX: dict[Scope, str] = {"collect": "tlc_", "server": "tls_", "read": "tlr_", "admin": "tla_"}
+SECRET = tuple(prefix for scope, prefix in PREFIX.items() if scope != "collect")
+"""With which secret keys begin."""
 KEY_BYTES = 24  # of randomness; 32 characters
 KEY_FORM = re.compile(r"tl[csra]_[A-Za-z0-9_-]{32}\Z")  # other texts are refused without a query
 HINT_CHARACTERS = 8  # enough to tell keys apart, too few to guess one

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import asyncpg
 
-from shared.access.origins import ORIGIN_CHARACTERS_MAX
+from shared.access.origins import ORIGIN_CHARACTERS_MAX, allows
 from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.events.instants import to_rfc3339
 
@@ -26,12 +26,12 @@ WRITE = f"""
 WITH arrived AS (
     SELECT coalesce(k.workspace_id, u.workspace, '{OPERATOR_WORKSPACE}') AS workspace_id,
         coalesce(k.hint, u.hint, '{NOBODYS}') AS key_hint, u.origin,
-        CASE WHEN u.sha256 IS NULL THEN u.notice WHEN k.sha256 IS NULL THEN 'unknown_key' ELSE 'revoked_key' END AS notice, u.requests
+        CASE WHEN u.sha256 IS NULL THEN u.notice WHEN k.sha256 IS NULL THEN 'unknown_key' WHEN k.revoked_at IS NOT NULL THEN 'revoked_key'
+            ELSE 'secret_key_in_browser' END AS notice, u.requests
     FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
         u(sha256, workspace, hint, origin, notice, requests)
-    LEFT JOIN touchline.access_key k ON k.sha256 = u.sha256 AND k.revoked_at IS NOT NULL
-    WHERE u.sha256 IS NULL OR NOT EXISTS (
-        SELECT FROM touchline.access_key v WHERE v.sha256 = u.sha256 AND v.revoked_at IS NULL)
+    LEFT JOIN touchline.access_key k ON k.sha256 = u.sha256
+    WHERE k.sha256 IS NULL OR k.revoked_at IS NOT NULL OR k.scope <> 'collect'
 )
 INSERT INTO touchline.browser_notice AS n (workspace_id, key_hint, origin, notice, requests, first_seen, last_seen)
 SELECT workspace_id, key_hint, origin, notice, sum(requests), now(), now() FROM arrived GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
@@ -47,8 +47,9 @@ DELETE FROM touchline.browser_notice n USING (
 """
 READ = f"""
 SELECT n.key_hint, n.origin, n.notice, n.requests, (extract(epoch FROM n.first_seen) * 1000000)::bigint AS first_us,
-    (extract(epoch FROM n.last_seen) * 1000000)::bigint AS last_us
-FROM touchline.browser_notice n
+    (extract(epoch FROM n.last_seen) * 1000000)::bigint AS last_us, a.hint IS NOT NULL AS in_force, a.origins
+FROM touchline.browser_notice n LEFT JOIN touchline.access_key a
+    ON a.workspace_id = n.workspace_id AND a.hint = n.key_hint AND a.revoked_at IS NULL
 WHERE n.workspace_id = $1 OR (n.workspace_id = '{OPERATOR_WORKSPACE}' AND n.notice = 'unknown_key' AND n.origin IN (
     SELECT unnest(k.origins) FROM touchline.access_key k WHERE k.workspace_id = $1 AND k.revoked_at IS NULL))
 ORDER BY n.last_seen DESC, n.origin, n.notice
@@ -69,7 +70,7 @@ WHERE k.workspace_id = $1 AND k.scope = 'collect' ORDER BY k.created_at, k.hint
 
 
 class Notice(NamedTuple):
-    """Something that happened to a page of `origin`. `sha256` is the digest of a key that gives no access: of nobody, or revoked."""
+    """Something that happened to a page of `origin`. `sha256` is the digest of a key that it must not use: of nobody, revoked, or secret."""
 
     origin: str
     kind: Kind
@@ -111,13 +112,17 @@ async def read_collect_keys(connection: Any, workspace: str) -> list[dict[str, A
 
 
 async def read_notices(connection: Any, workspace: str) -> list[dict[str, Any]]:
-    """The notices of a workspace, the latest first, as the JSON answer shows them. `key` is the key's first characters."""
+    """The notices of a workspace, the latest first, as the JSON answer shows them. `key` is the key's first characters.
+
+    That pages may not use a key is left out if they may by now.
+    """
     return [
         {
             "notice": row["notice"], "key": row["key_hint"] or None, "origin": row["origin"] or None, "requests": row["requests"],
             "first_seen": to_rfc3339(row["first_us"]), "last_seen": to_rfc3339(row["last_us"]),
         }
         for row in await connection.fetch(READ, workspace)
+        if not (row["notice"] == "origin_not_allowed" and row["in_force"] and allows(row["origins"], row["origin"]))
     ]  # fmt: skip
 
 

@@ -90,6 +90,11 @@ def test_it_says_why_pages_are_refused_or_send_nothing(site: Site) -> None:
     expect(because).to_contain_text("which was revoked", timeout=PATIENCE_MS)
     expect(because).to_contain_text("have not decided yet", timeout=PATIENCE_MS)
     expect(because).to_contain_text("Content-Security-Policy", timeout=PATIENCE_MS)
+    page.click("text=Allow these pages")
+    expect(because).not_to_contain_text("may not use the key", timeout=PATIENCE_MS)
+    with site.up.client("new") as client:
+        (told,) = [key for key in client.get("/v1/keys").json()["items"] if key["name"] == name]
+    assert told["origins"] == sorted([site.url(""), site.url("", SECOND)])
 
 
 def test_it_says_what_is_wrong_with_a_pasted_key(site: Site) -> None:

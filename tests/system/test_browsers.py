@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from shared.access.keys import create_key, revoke_keys
+from shared.access.keys import create_key, revoke_keys, set_origins
 from shared.access.origins import allows, read_origin, read_origins
 from shared.store.browser_notices import ROWS_MAX, Notice, read_notices, write_notices
 from tests.conftest import Workspace, new_workspace
@@ -181,6 +181,33 @@ def test_a_secret_key_in_a_url_is_refused_with_the_reason(
     assert answer.json()["code"] == "key_in_url"
     assert "logs" in answer.json()["detail"]
     assert CORS not in answer.headers
+    (notice,) = runner.run(noticed(workspace.running, workspace.name, "secret_key_in_browser"))
+    assert (notice["key"], notice["origin"]) == (workspace.keys[scope][:8], SHOP)
+
+
+@pytest.mark.parametrize("key", ["tlc_short", "", "my-key"])
+def test_a_text_that_is_no_key_is_told_as_an_unknown_key(
+    workspace: Workspace, runner: asyncio.Runner, key: str
+) -> None:
+    page = f"https://{len(key)}.lost.example"
+    answer = runner.run(beacon(workspace.running, f"/v1/events?k={key}", page))
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert runner.run(noticed(workspace.running, "default", "unknown_key", page))
+
+
+def test_a_page_that_may_use_the_key_by_now_is_told_no_more(
+    shop: tuple[Workspace, str], runner: asyncio.Runner
+) -> None:
+    workspace, key = shop
+
+    async def check() -> None:
+        assert (await beacon(workspace.running, f"/v1/events?k={key}", OTHER)).status_code == 403
+        assert await noticed(workspace.running, workspace.name, "origin_not_allowed")
+        async with workspace.running.pool.acquire() as connection:
+            await set_origins(connection, workspace.name, key, [SHOP, OTHER])
+        assert (await workspace.get("/v1/browsers")).json()["notices"] == []
+
+    runner.run(check())
 
 
 def test_a_server_key_in_a_page_is_refused_and_noted(workspace: Workspace, runner: asyncio.Runner) -> None:
@@ -364,3 +391,21 @@ def test_changed_origins_are_in_force_within_seconds(shop: tuple[Workspace, str]
         return False
 
     assert runner.run(changed())
+
+
+@pytest.mark.parametrize(
+    ("query", "refused"),
+    [
+        ("k={collect}&v=visitor-1&u=https://shop.example/", None), ("k={collect}&v=undefined&u=https://shop.example/", "names_nobody"),
+        ("k={collect}&t=nothing", "bad_value"), ("k={collect}&t=open", "missing_field"), ("k=tlc_12345678901234567890123456789012", "unauthorized"),
+        ("k=", "unauthorized"), ("", "unauthorized"), ("k={collect}x", "unauthorized"), ("k={read}", "key_in_url"), ("k=tls_no_key_of_ours", "key_in_url"),
+    ],
+)  # fmt: skip
+def test_the_pixel_says_in_a_header_why_it_recorded_nothing(
+    workspace: Workspace, runner: asyncio.Runner, query: str, refused: str | None
+) -> None:
+    answer = runner.run(call(workspace.running, "GET", "/v1/p.gif?" + query.format(**workspace.keys)))
+    assert (answer.status_code, len(answer.content)) == (200, 43)
+    told = answer.headers.get("touchline-refused")
+    assert (told and told.partition(";")[0]) == refused
+    assert len(runner.run(workspace.entries())) == (refused is None)

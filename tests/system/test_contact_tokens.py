@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from services.ingest.pixel import GIF
+from shared.access.keys import set_origins
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running
 
@@ -175,3 +176,32 @@ def test_a_collect_key_still_cannot_tell_that_an_email_was_opened(workspace: Wor
     event = {"type": "email_opened", "asset_id": "mail", "contact": {"email": "kari@example.no"}}
     told = runner.run(workspace.send(event, scope="collect")).json()
     assert [each["code"] for each in told["rejected"]] == ["not_allowed_for_key"]
+
+
+def test_a_page_that_is_visited_with_a_token_alone_is_the_contact_s(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        await seen(workspace, u="https://shop.example/", c=await token_of(workspace))
+        assert await refused(workspace) == {}
+        assert await journey(workspace) == [("page_visited", None)]
+
+    runner.run(check())
+
+
+def test_an_email_is_opened_on_the_pages_of_any_mail_service_whatever_origins_the_key_has(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        async with workspace.running.pool.acquire() as connection:
+            await set_origins(connection, workspace.name, workspace.keys["collect"], ["https://shop.example"])
+        token = await token_of(workspace)
+        for t, refusal in (("open", None), ("page", "origin_not_allowed")):
+            query = urlencode({"k": workspace.keys["collect"], "t": t, "a": "mail", "c": token})
+            async with workspace.client("collect") as client:
+                answer = await client.get(f"/v1/p.gif?{query}", headers={"Referer": "https://mail.example/"})
+            assert answer.headers.get("touchline-refused") == refusal
+        await workspace.project()
+        assert await journey(workspace) == [("email_opened", "mail")]
+
+    runner.run(check())

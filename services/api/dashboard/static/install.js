@@ -1,5 +1,6 @@
 // The page that puts the tracker on a site: the line to copy, the first events and what each counted for, and why there are none yet.
-import { get, postJson, Problem } from "./api.js";
+import { get, postJson, Problem, send } from "./api.js";
+import { mayChange } from "./changes.js";
 import { copied, h, icon, show } from "./dom.js";
 import { instantOf } from "./format.js";
 import { campaignNames } from "./parts.js";
@@ -37,14 +38,28 @@ function keyProblem(keys) {
 
 const FORBIDDEN = () => `script-src ${state.host}; connect-src ${state.host}; img-src ${state.host}`;
 const WHY = {
-  origin_not_allowed: n => [`Pages of ${n.origin} may not use the key ${n.key}…: its list of origins does not have them. Add it: `,
-    mono(`touchline keys origins ${n.key} --origin ${n.origin}`), ", with the other origins of the list."],
+  origin_not_allowed: n => [`Pages of ${n.origin} may not use the key ${n.key}…: its list of origins does not have them. `,
+    mayChange() ? h("button", { class: "btn", type: "button", onclick: event => allow(event.target, n) }, "Allow these pages")
+      : ["Add it: ", mono(`touchline keys origins ${n.key} --origin ${n.origin}`), ", with the other origins of the list."]],
   revoked_key: n => `Pages of ${n.origin} use the key ${n.key}…, which was revoked. Put a valid key there.`,
   unknown_key: n => `Pages of ${n.origin} use a key that does not exist. Was it copied whole?`,
   secret_key_in_browser: n => `A page of ${n.origin} uses the secret key ${n.key}…. Everybody can read it there: revoke it, and use a collect key.`,
   consent_awaited: n => `Visitors of ${n.origin || "a page"} have not decided yet whether they consent (data-consent="wait", or a consent manager of the page).`,
   blocked_by_policy: n => [`The Content-Security-Policy of ${n.origin || "a page"} forbids to send to this address. It must hold `, mono(FORBIDDEN()), "."],
 };
+
+// Put a page's origin on the list of its key.
+async function allow(button, { key, origin }) {
+  button.disabled = true;
+  try {
+    const { items } = await get("/v1/keys"), found = items.find(each => each.name === key && !each.revoked_at);
+    if (found?.origins) await send("PUT", `/v1/keys/${encodeURIComponent(key)}/origins`, { origins: [...found.origins, origin] });
+    button.replaceWith("Allowed within 5 seconds; then open the page again.");
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    button.replaceWith(error.message);
+  }
+}
 
 const when = text => h("span", { class: "ev" }, text);
 const told = n => mark(false, h("p", {}, WHY[n.notice](n)), when(`${n.requests} ${n.requests === 1 ? "time" : "times"}, last ${instantOf(n.last_seen)}`));
@@ -142,7 +157,7 @@ function draw(host) {
     h("section", { class: "panel", "aria-labelledby": "copy" }, h("header", {}, h("div", {}, h("h2", { id: "copy" }, "1. Copy this line into every page"),
       h("p", {}, "At the end of its head. It stores a cookie for 13 months, so ask your visitors first where the law wants it."))),
     h("div", { class: "pad" }, h("div", { class: "install-fields" }, field("collect", "Collect key", "tlc_…", "key"), h("p", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: make }, "Make a new key"), problem),
-      field("host", "Address of Touchline", "https://touchline.shop.example", "host"), field("domains", "Further domains of yours", "shop.example, second.example", "domains"),
+      field("host", "Address of Touchline", "https://touchline.shop.example", "host"), field("domains", "Your domains, if there are several", "shop.example, second.example", "domains"),
       OPTIONS.map(option)), code, h("p", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: copy }, "Copy"), said))),
     h("section", { class: "panel", "aria-labelledby": "arrive" }, h("header", {}, h("div", {}, h("h2", { id: "arrive" }, "2. Open a page of yours"),
       h("p", {}, "What the latest events were, and what each counted for."))), h("div", { class: "pad" }, now)));
