@@ -13,6 +13,7 @@ import zstandard
 from services.replay.build import Resources
 from services.replay.export import Chosen, Export, complete
 from services.replay.sealing_topic import NotRewritable, copy_sealed
+from shared.access.contact_tokens import named_by_tokens
 from shared.events.codec import Record, accept
 from shared.events.emails import normalised_email
 from shared.foreseen import Foreseen
@@ -209,12 +210,13 @@ def _nothing(_: int) -> None:
 
 async def _letters(resources: Resources, workspace: str, names: set[str]) -> list[dict[str, Any]]:
     last, found, naming = 0, [], words(names)
+    tokens = await named_by_tokens(resources.pool, workspace)
     while page := await resources.pool.fetch(LETTERS, workspace, last):
         last = page[-1]["dead_letter_id"]
         found += [
             {"number": row["dead_letter_id"], "detail": row["detail"], "body": row["body"].decode(errors="replace")}
             for row in page
-            if any(map(naming.search, texts_of(row)))
+            if any(map(naming.search, texts_of(row, tokens)))
         ]
     return found
 

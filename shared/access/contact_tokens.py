@@ -7,7 +7,9 @@ no address, a changed one is not accepted, and it is of no use in another worksp
 import asyncio
 import base64
 import binascii
+import re
 import secrets
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -21,6 +23,7 @@ SECRET_BYTES = 64  # of AES-SIV with AES-256: half of it encrypts, half of it si
 TOKEN_CHARACTERS_MAX = 4_096  # the longest id and e-mail make some 3,000
 CACHED_SECRETS_MAX = 10_000  # about 2 MB; a secret never changes
 ASK_S = 2.0
+IN_TEXT = re.compile(r"tlt_[A-Za-z0-9_-]+")
 
 ADD = "INSERT INTO touchline.contact_token_key (workspace_id, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 FIND = "SELECT secret FROM touchline.contact_token_key WHERE workspace_id = $1"
@@ -59,15 +62,9 @@ class ContactTokens:
         if not token.startswith(PREFIX) or len(token) > TOKEN_CHARACTERS_MAX:
             raise BadToken("this is no contact token: `POST /v1/contact-tokens` makes them")
         key = await self._key(workspace)
-        try:
-            sealed = base64.b64decode(
-                token[len(PREFIX) :] + "=" * (-len(token[len(PREFIX) :]) % 4), b"-_", validate=True
-            )
-            if key is None:
-                raise InvalidTag
-            told = msgspec.json.decode(key.decrypt(sealed, [workspace.encode()]), type=_Told)
-        except (InvalidTag, binascii.Error, ValueError) as error:
-            raise BadToken("the contact token is not one of this workspace, or it was changed") from error
+        told = None if key is None else _opened(key, workspace, token)
+        if told is None:
+            raise BadToken("the contact token is not one of this workspace, or it was changed")
         if told.expires_s is not None and told.expires_s * 1_000_000 <= now_us:
             raise BadToken("the contact token has expired")
         return Contact(id=told.id, email=told.email)
@@ -89,3 +86,34 @@ def mint(key: AESSIV, workspace: str, contact: Contact, expires_s: int | None) -
     """The token of a contact, by its workspace's key. It is valid until `expires_s`, in seconds since 1970; None: for ever."""
     told = msgspec.json.encode(_Told(contact.id, contact.email, expires_s))
     return PREFIX + base64.urlsafe_b64encode(key.encrypt(told, [workspace.encode()])).decode().rstrip("=")
+
+
+def _opened(key: AESSIV, workspace: str, token: str) -> _Told | None:
+    """What a token holds, if the workspace's key has made it, valid still or not; else None."""
+    text = token[len(PREFIX) :]
+    try:
+        sealed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        return msgspec.json.decode(key.decrypt(sealed, [workspace.encode()]), type=_Told)
+    except (InvalidTag, binascii.Error, ValueError):
+        return None
+
+
+class Named:
+    """Finds who is named by the tokens of a workspace in a text."""
+
+    def __init__(self, workspace: str, secret: bytes | None) -> None:
+        """`secret` is the workspace's row of `touchline.contact_token_key`; None: it has minted no token."""
+        self._workspace = workspace
+        self._key = None if secret is None else AESSIV(secret)
+
+    def by(self, text: str) -> list[str]:
+        """The ids and e-mail addresses that tokens in a text hold, also those that have expired."""
+        if self._key is None or PREFIX not in text:
+            return []
+        told = [_opened(self._key, self._workspace, found) for found in IN_TEXT.findall(text)]
+        return [name for each in told if each is not None for name in (each.id, each.email) if name is not None]
+
+
+async def named_by_tokens(connection: Any, workspace: str) -> Named:
+    """Finds who is named by the tokens of a workspace in a text; `connection` reaches the durable tables."""
+    return Named(workspace, await connection.fetchval(FIND, workspace))

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 from urllib.parse import unquote
 
+from shared.access.contact_tokens import Named, named_by_tokens
 from shared.sealing.vault import JOINED, Vault, named
 
 DELETE = """
@@ -52,9 +53,10 @@ async def _drop_letters(connection: Any, vault: Vault, workspace: str, rows: Col
     if not texts:
         return 0
     last, dropped, naming = 0, 0, words(texts)
+    tokens = await named_by_tokens(connection, workspace)
     while page := await connection.fetch(LETTERS, workspace, last):
         last = page[-1]["dead_letter_id"]
-        found = [row["dead_letter_id"] for row in page if any(map(naming.search, texts_of(row)))]
+        found = [row["dead_letter_id"] for row in page if any(map(naming.search, texts_of(row, tokens)))]
         if found:
             await connection.execute(DROP_LETTERS, workspace, found)
             vault.deleted("dead_letter")
@@ -69,9 +71,10 @@ def words(texts: Collection[str]) -> "re.Pattern[str]":
     )
 
 
-def texts_of(row: Any) -> Iterator[str]:
-    """What a dead letter says, in lower case: as it came, and with the escapes of JSON and of URLs read."""
+def texts_of(row: Any, tokens: Named) -> Iterator[str]:
+    """What a dead letter says, in lower case: as it came, with the escapes of JSON and of URLs read, and whom its contact tokens name."""
     for told in (row["event_id"] or "", row["detail"], row["body"].decode(errors="replace")):
+        yield from (name.casefold() for name in tokens.by(told))
         folded = told.casefold()
         yield folded
         yield unquote(folded)
