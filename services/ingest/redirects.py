@@ -30,6 +30,9 @@ from shared.rules.acceptance import accept
 from shared.rules.click_ids import CLICK_IDS
 from shared.rules.keys import asset_key
 from shared.rules.utm import IDS, UTM
+from shared.sealing.log import vault_of
+from shared.sealing.reveal import revealed_url
+from shared.sealing.vault import Vault
 from shared.web.access import IN_URL_SAYS
 from shared.web.head import is_head
 from shared.web.problems import Problem, unavailable
@@ -63,12 +66,13 @@ logger = structlog.stdlib.get_logger("touchline.ingest")
 class Targets:
     """Looks targets up and caches them for `CACHE_S` seconds, or for as long as the database cannot be reached."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        self._pool = pool
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault | None) -> None:
+        """`vault`: of a sealed store, whose rows have digests in URLs; None: the store is not sealed."""
+        self._pool, self._vault = pool, vault
         self._known: dict[tuple[str, str], tuple[Target | None, float]] = {}
 
     async def find(self, workspace: str, asset_id: str, now_s: float) -> Target | None:
-        """The target of an asset; None if it has none. `now_s` is a monotonic clock. Raises one of `AWAY`, or `NoGeneration`."""
+        """The target of an asset; None if it has none. `now_s` is a monotonic clock. Raises one of `AWAY`, `LogUnavailable`, or `NoGeneration`."""
         known = self._known.get((workspace, asset_id))
         if known is not None and now_s - known[1] < (CACHE_S if known[0] else UNKNOWN_S):
             return known[0]
@@ -77,21 +81,25 @@ class Targets:
                 # links of e-mails that were sent long ago must also work while a new release makes its generation
                 statement = ASK.format(await generation_of_any_shape(self._pool))
                 row = await self._pool.fetchrow(statement, workspace, asset_key(asset_id))
-        except AWAY:
+                target = None if row is None else await self._target(workspace, row)
+        except (LogUnavailable, *AWAY):
             if known is None:
                 raise
             return known[0]
-        target = None if row is None else target_of(row["asset_type"], row["target_url"])
         if len(self._known) >= CACHED_MAX:
             self._known.clear()
         self._known[workspace, asset_id] = target, now_s
         return target
 
+    async def _target(self, workspace: str, row: "asyncpg.Record") -> Target | None:
+        url = row["target_url"]
+        return target_of(row["asset_type"], url and await revealed_url(self._vault, workspace, url))
+
 
 def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
-    targets = Targets(ingest.pool)
+    targets = Targets(ingest.pool, vault_of(ingest.log))
 
     @router.get("/r/{key}/{asset_id:id}", tags=["ingest"], response_class=Response, status_code=302)
     async def redirect(key: str, asset_id: str, request: Request) -> Response:
@@ -143,9 +151,17 @@ def _prefetched(request: Request) -> bool:
 
 
 async def _record(ingest: Ingest, access: Access, asset_id: str, request: Request) -> None:
-    """Append the click of a CTA, or keep it as a dead letter. Whatever happens, the link leads to its target."""
+    """Append the click of a CTA, or keep it as a dead letter. Whatever happens, the link leads to its target.
+
+    Of a key that has sent too many events, nothing is kept.
+    """
+    try:
+        ingest.limits.check_key(access)
+    except Problem:
+        return
     try:
         outcome = await _click(ingest, access, asset_id, request)
+        outcome = ingest.limits.bounded(access, outcome, 0, by_token=True)  # only a token names a contact here
         if isinstance(outcome, Refusal):
             body = f"{request.url.path}?{request.url.query}".encode()
             await keep(ingest.pool, access, [(outcome, body)], agent_of(request), producer=PRODUCER)

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -18,6 +19,7 @@ from shared.sealing.keys import PersonKey
 from shared.sealing.names import ANY, PSEUDONYM, Name
 from shared.sealing.vault import Vault
 
+IN_VALUES = "/:@!$'()*,"  # these need no encoding in a value of a URL
 FORGOTTEN_TEXT = "(forgotten)"  # in place of a sealed text whose key is destroyed
 
 Named = Mapping[str, tuple[str, PersonKey]]
@@ -39,6 +41,13 @@ async def revealed_json(vault: Vault, workspace: str, body: bytes) -> bytes:
         if known or "~s" in text
         else body
     )
+
+
+async def revealed_url(vault: Vault | None, workspace: str, url: str) -> str:
+    """The URL of an asset with what was sent in place of digests. Raises `LogUnavailable`."""
+    if vault is None:
+        return url
+    return replaced(url, await vault.names(workspace, pseudonyms_in([url])), str)
 
 
 async def revealed_csv(vault: Vault, workspace: str, body: bytes) -> bytes:
@@ -74,12 +83,17 @@ def replaced(text: str, known: Named, written: Callable[[str], str]) -> str:
     def name(match: "re.Match[str]") -> str:
         person = known.get(_by(match))
         if match["by"] is None:
-            return match[0] if person is None else written(person[0])
+            return match[0] if person is None else written(_in_place(match[0], person[0]))
         if person is None or (told := person[1].open(match["sealed"], PROPERTY)) is None:
             return FORGOTTEN_TEXT
         return written(told.decode())
 
     return ANY.sub(name, text)
+
+
+def _in_place(pseudonym: str, text: str) -> str:
+    """A name as it stands where the pseudonym stands: a value of a URL is decoded in the vault, and encoded in the URL."""
+    return quote(text, safe=IN_VALUES) if pseudonym.startswith("~q") else text
 
 
 async def pseudonyms_of(vault: Vault | None, workspace: str, name: str) -> list[str]:

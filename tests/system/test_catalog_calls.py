@@ -415,3 +415,48 @@ def test_who_may_only_send_or_read_corrects_nothing(catalog: Catalog, runner: as
         assert (await catalog.refused("POST", "contacts/7/merge", {"into": "8"}))[0] == 403
 
     runner.run(check())
+
+
+def test_a_campaign_does_not_end_before_it_starts(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        catalog = Catalog(workspace)
+        status, told = await catalog.refused("PUT", "campaigns/c", {"starts_on": "2026-05-01", "ends_on": "2026-04-30"})
+        assert (status, told["code"], told["field"]) == (422, "bad_value", "ends_on")
+        await catalog.done("PUT", "campaigns/c", {"starts_on": "2026-05-01", "ends_on": "2026-05-01"})
+        status, told = await catalog.refused("PUT", "campaigns/c", {"starts_on": "2026-05-02"})
+        assert (status, told["code"], told["field"]) == (422, "bad_value", "starts_on")
+        await catalog.done("PUT", "campaigns/c", {"name": "C"})
+
+    runner.run(check())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field", "says"),
+    [
+        ("PUT", "campaigns/c", {"starts_on": "yesterday"}, "starts_on", 'Expected a date, such as "2026-03-01"'),
+        ("PUT", "campaigns/c", {"budget": "12oo", "currency": "EUR"}, "budget", 'decimal string in major units, such as "1200.50"'),
+        ("PUT", "campaigns/c", {"budget": "1", "currency": "euro"}, "currency", "ISO 4217 code, such as EUR"),
+        ("PUT", "assets/a", {"asset_type": "thing"}, "asset_type", "'thing'; there are site_page, landing_page"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_said_in_words(
+    workspace: Workspace, runner: asyncio.Runner, method: str, path: str, body: dict[str, str], field: str, says: str
+) -> None:
+    status, told = runner.run(Catalog(workspace).refused(method, path, body))
+    assert (status, told["code"], told["field"]) == (422, "bad_value", field)
+    assert says in told["detail"]
+    assert "regex" not in told["detail"]
+
+
+@pytest.mark.parametrize("field", ["name", "owner", "notes"])
+def test_texts_that_are_equal_as_numbers_are_different(
+    workspace: Workspace, runner: asyncio.Runner, field: str
+) -> None:
+    async def check() -> None:
+        catalog = Catalog(workspace)
+        await catalog.done("PUT", "campaigns/c", {field: "1.0", "budget": "5.00", "currency": "EUR"})
+        assert (await catalog.done("PUT", "campaigns/c", {field: "1", "budget": "5.0"}))["changed"]
+        assert (await catalog.get("campaigns/c"))[field] == "1"
+        assert not (await catalog.done("PUT", "campaigns/c", {field: "1", "budget": "5"}))["changed"]
+
+    runner.run(check())

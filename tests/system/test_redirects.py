@@ -93,7 +93,8 @@ def test_the_target_s_own_query_and_fragment_stay_as_they_were_written(target: s
 
 @pytest.mark.parametrize(
     "target", ["javascript:alert(1)", "//x.example/", "/lp", "shop.example", "", None, "https://", "https://s.example/\r\nSet-Cookie: a=b", "data:text/html,x",
-               r"https://s.example\@evil.example/", r"https:\\evil.example"]
+               r"https://s.example\@evil.example/", r"https:\\evil.example",
+               "https://s.example@evil.example/", "https://s.example:99999/"]
 )  # fmt: skip
 def test_what_is_no_absolute_address_of_the_web_leads_nowhere(target: str | None) -> None:
     assert target_of("tracking_url", target) is None
@@ -105,6 +106,14 @@ def test_what_is_not_registered_to_lead_somewhere_is_404_and_never_leads_elsewhe
 ) -> None:
     response = runner.run(followed(told, path + "?target_url=https://evil.example/&url=https://evil.example/"))
     assert (response.status_code, response.json()["code"], "location" in response.headers) == (404, "not_found", False)
+
+
+@pytest.mark.parametrize("path", ["link/", "/link", "link//"])
+def test_a_link_that_is_written_in_another_way_leads_nowhere_and_not_to_the_host_that_the_request_names(
+    told: Workspace, runner: asyncio.Runner, path: str
+) -> None:
+    response = runner.run(followed(told, path, host="evil.example"))
+    assert (response.status_code, "location" in response.headers) == (404, False)
 
 
 def test_an_unknown_key_is_404_and_a_secret_key_is_said_to_be_in_the_url(

@@ -320,3 +320,69 @@ def test_a_sealed_store_does_not_open_with_another_master_key(own_database: str,
                 await compose(own_database, Configuration(kafka_bootstrap_servers=None, master_key=key))
 
     run(check())
+
+
+def test_what_to_forget_a_contact_would_change_can_be_previewed(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        await sealed.send(*ALL)
+        await sealed.project()
+        async with sealed.client("server") as client:
+            told = await client.post("/v1/preview", json={"events": [FORGET]})
+        assert (told.status_code, told.json()) == (200, {"campaigns": [], "assets": [], "no_effect": []})
+        assert (await sealed.get("/v1/contacts/kari@nordmann.example")).status_code == 200
+
+    run(check())
+
+
+def test_a_dead_letter_whose_contact_token_names_the_forgotten_contact_is_deleted(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        contacts = [{"email": "kari@nordmann.example"}, {"id": "crm-4711"}, {"email": "ola@nordmann.example"}]
+        async with sealed.client("server") as client:
+            minted = (await client.post("/v1/contact-tokens", json={"contacts": contacts})).json()["items"]
+            for item in minted:
+                await client.get(f"/v1/p.gif?k={sealed.keys['collect']}&t=open&c={item['token']}")  # which e-mail?
+        await sealed.send(*ALL, {**FORM, "id": "ola", "contact": contacts[2], "visitor_id": "cookie-of-ola"})
+        await sealed.project()
+        await sealed.send(FORGET)
+        await sealed.project()
+        left = await sealed.running.pool.fetch(
+            "SELECT body FROM touchline.dead_letter WHERE workspace_id = $1", sealed.name
+        )
+        assert [row["body"].decode().partition("&c=")[2] for row in left] == [minted[2]["token"]]
+
+    run(check())
+
+
+TARGET = "https://shop.example/lp?offer=Kari%20%26%20co&n=1&utm_source=news#For%20Nordmann"
+
+
+def test_a_link_of_a_sealed_store_leads_to_its_target_as_it_was_registered(sealed: Workspace, run: Run) -> None:
+    async def check() -> None:
+        link = {"type": "asset_registered", "asset_id": "link", "asset_type": "tracking_url", "target_url": TARGET}
+        await sealed.send(link)
+        await sealed.project()
+        held = await dump(sealed)
+        assert [trace for trace in TRACES if trace in held] == []
+        async with sealed.client("collect") as client:
+            followed = await client.get(f"/r/{sealed.keys['collect']}/link")
+        assert followed.headers["location"] == TARGET.replace("#", "&tl_via=link#")
+        assert (await sealed.get("/v1/assets/link")).json()["target_url"] == TARGET
+        async with sealed.client("server") as client:
+            told = (await client.post("/v1/preview", json={"events": [{**link, "name": "Link"}]})).json()
+        assert told["assets"][0]["after"]["target_url"] == TARGET
+
+    run(check())
+
+
+def test_calls_compare_addresses_in_a_sealed_store_as_in_a_plain_one(sealed: Workspace, run: Run) -> None:
+    async def put(asset_id: str) -> tuple[int, object]:
+        await sealed.project()
+        async with sealed.client("server") as client:
+            body = {"asset_type": "tracking_url", "target_url": TARGET}
+            answer = await client.put(f"/v1/assets/{asset_id}", json=body)
+        return answer.status_code, answer.json().get("changed", answer.json().get("taken_by"))
+
+    async def check() -> None:
+        assert [await put("link"), await put("link"), await put("other")] == [(201, True), (200, False), (409, "link")]
+
+    run(check())

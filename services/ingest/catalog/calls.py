@@ -5,16 +5,17 @@ that made it so. Nothing here knows HTTP: the command line makes the same calls.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from services.ingest.targets import LEADING_TYPES, target_of
 from shared.events.codec import Refusal, decode_event, uuid7
 from shared.events.instants import from_micros
+from shared.events.refusal import Code
 from shared.events.registry import name_of
 from shared.events.types import (
     AssetAssociated,
@@ -48,12 +49,23 @@ from shared.rules.utm import normalised
 REGISTRATIONS_MAX = 100  # that one call retracts; an asset has a few
 
 
+Stored = Callable[[Event], Awaitable[Any]]
+UNREADABLE = frozenset(get_args(Code))
+"""The codes of a value that no event can have."""
+
+
 class CallRefused(Exception):
     """A call that changed nothing. `code` is stable; `members` go into the answer beside code and message."""
 
     def __init__(self, code: str, message: str, **members: Any) -> None:
         super().__init__(message)
         self.code, self.message, self.members = code, message, members
+
+    @property
+    def detail(self) -> str:
+        """The message, and the field that it is about if the message does not name it."""
+        field = self.members.get("field")
+        return f"{field}: {self.message}" if field and self.code in UNREADABLE else self.message
 
 
 @dataclass
@@ -119,7 +131,8 @@ async def put_campaign(
     now = await campaign_now(snapshot, campaign_id)
     if now.deleted_by is not None:
         raise _deleted(now)
-    changed = {name: v for name in CAMPAIGN_FIELDS if _differs(v := getattr(wished, name), now.said.get(name))}
+    _check_days(wished, now.said)
+    changed = {name: v for name in CAMPAIGN_FIELDS if _differs(name, v := getattr(wished, name), now.said.get(name))}
     more: dict[str, Any] = {}
     if wished.utm_campaign is not None and (value := normalised(wished.utm_campaign)):
         holder = await claimed_now_by(snapshot, utm_key(value))
@@ -142,12 +155,20 @@ async def put_campaign(
     return Outcome(event.id, [event], now.told_by is None, more)
 
 
-def _differs(wished: Any, said: Any) -> bool:
-    """Whether a wished value is there and is another than the present one; amounts are compared as numbers."""
+def _check_days(wished: CampaignCreated, said: Mapping[str, Any]) -> None:
+    """Raise `CallRefused` if the campaign would end before it starts."""
+    starts_on, ends_on = wished.starts_on or said.get("starts_on"), wished.ends_on or said.get("ends_on")
+    if (wished.starts_on or wished.ends_on) and starts_on and ends_on and ends_on < starts_on:
+        field = "ends_on" if wished.ends_on else "starts_on"
+        raise CallRefused("bad_value", f"a campaign that starts on {starts_on} cannot end on {ends_on}", field=field)
+
+
+def _differs(name: str, wished: Any, said: Any) -> bool:
+    """Whether a wished value is there and is another than the present one; a budget is compared as a number, all else as it is written."""
     if wished is None or wished == said:
         return False
     try:
-        return Decimal(wished) != Decimal(said)
+        return name != "budget" or Decimal(wished) != Decimal(said)
     except (TypeError, ArithmeticError, ValueError):
         return True
 
@@ -162,11 +183,12 @@ async def delete_campaign(snapshot: Snapshot, campaign_id: str, now_us: int) -> 
 
 
 async def put_asset(
-    snapshot: Snapshot, asset_id: str, fields: Mapping[str, Any], now_us: int, *, move: bool
+    snapshot: Snapshot, asset_id: str, fields: Mapping[str, Any], now_us: int, stored: Stored, *, move: bool
 ) -> Outcome:
     """Register an asset, or change those fields that are given and differ. Raises `CallRefused`.
 
-    `move`: an address or a link that is another asset's is taken from it.
+    `stored` answers an event as the log keeps it: so are the addresses that it is compared with. `move`: an address or a link that is
+    another asset's is taken from it.
     """
     now = await asset_now(snapshot, asset_id)
     if now.registered_by and "asset_type" not in fields:
@@ -174,7 +196,9 @@ async def put_asset(
     wished: AssetRegistered = wish(AssetRegistered, fields, {"asset_id": asset_id})
     if now.registered_by and wished.asset_type != now.said["asset_type"]:
         raise _other_type(now, wished.asset_type)
-    changed = {name: v for name in ASSET_FIELDS if (v := getattr(wished, name)) and v != now.said.get(name)}
+    kept = await stored(wished)
+    differing = [name for name in ASSET_FIELDS if (v := getattr(kept, name)) and v != now.said.get(name)]
+    changed = {name: getattr(wished, name) for name in differing}
     if (
         "target_url" in changed
         and wished.asset_type in LEADING_TYPES
@@ -182,7 +206,7 @@ async def put_asset(
     ):
         message = f"a link to {changed['target_url'][:100]!r} would lead nowhere; an absolute address of http or https is needed"
         raise CallRefused("bad_value", message, field="target_url")
-    more = await _addresses_taken(snapshot, wished, changed, move=move)
+    more = await _addresses_taken(snapshot, kept, changed, move=move)
     if now.registered_by and not changed:
         return Outcome(now.registered_by[-1])
     event = AssetRegistered(asset_id=asset_id, **{"asset_type": wished.asset_type, **changed})

@@ -19,6 +19,8 @@ from shared.events.refusal import BadRequest
 from shared.events.types import WorkspaceConfigured
 from shared.reading.preview import PREVIEW_S, NotProjected, TooMuch, preview
 from shared.rules.acceptance import accept
+from shared.sealing.log import vault_of
+from shared.sealing.reveal import revealed
 from shared.web.access import allow
 from shared.web.body import receive
 from shared.web.parameters import check, declared
@@ -57,6 +59,7 @@ def routes(ingest: Ingest) -> APIRouter:
             raise Problem(422, "too_much", str(error)) from error
         except NotProjected as error:
             raise Problem(422, "bad_value", str(error)) from error
+        told = await revealed(vault_of(ingest.log), access.workspace, told)
         return Response(orjson.dumps(told), media_type="application/json")
 
     return router
@@ -79,7 +82,7 @@ async def _accepted(ingest: Ingest, access: Access, parts: Sequence[bytes | msgs
     now_us = time.time_ns() // 1000
     records, rejected = [], []
     for index, part in enumerate(parts):
-        outcome = accept(part, index, "server", now_us, None, access.hint, nobody=nobody)
+        outcome = accept(part, index, "server", now_us, None, access.hint, nobody=nobody, forgets=ingest.forgets)
         if isinstance(outcome, Refusal):
             refused = {"index": index, "id": outcome.id, "code": outcome.code, "field": outcome.field}
             rejected.append({**refused, "message": outcome.message})

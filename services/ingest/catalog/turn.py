@@ -16,11 +16,12 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from shared.events.codec import Record, Refusal, encode_event, encode_record
+from shared.events.codec import Record, Refusal, decode_record, encode_event, encode_record
 from shared.events.types import Event
 from shared.log.port import EventLog, Position, partition_of
 from shared.reading.snapshot import Snapshot, snapshot_on
 from shared.rules.acceptance import accept
+from shared.sealing.log import as_stored
 from shared.wakeups import Wakeups, projected
 
 WAIT_S = 5.0  # for a turn, and in it for the projection: as long as a read waits for a position
@@ -53,6 +54,20 @@ class Turn:
     _log: EventLog
     _key_hint: str
 
+    async def stored(self, event: Event) -> Any:
+        """The event as the log keeps it: of a sealed store with digests in its URLs, as the projection compares them.
+
+        Raises `NotAppended` or `LogUnavailable`.
+        """
+        (kept,) = await as_stored(self._log, self.snapshot.workspace, [encode_record(self._record(event))])
+        return decode_record(kept).event
+
+    def _record(self, event: Event) -> Record:
+        outcome = accept(encode_event(event), 0, "server", time.time_ns() // 1000, None, self._key_hint)
+        if isinstance(outcome, Refusal):
+            raise NotAppended(outcome)
+        return _with_instant(outcome, event, self.now_us)
+
     async def append(self, events: Sequence[Event]) -> Position:
         """Append events; the position after them, once they are durable. Without events, the position that the turn saw.
 
@@ -60,12 +75,7 @@ class Turn:
         """
         if not events:
             return self.before
-        records = []
-        for event in events:
-            outcome = accept(encode_event(event), 0, "server", time.time_ns() // 1000, None, self._key_hint)
-            if isinstance(outcome, Refusal):
-                raise NotAppended(outcome)
-            records.append(_with_instant(outcome, event, self.now_us))
+        records = [self._record(event) for event in events]
         return await self._log.append(self.snapshot.workspace, list(map(encode_record, records)))
 
 
