@@ -32,6 +32,8 @@ SELECT nullif(key_hint, '') AS key, sum(events)::bigint AS events FROM touchline
 WHERE workspace_id = $1 GROUP BY 1 ORDER BY 2 DESC, 1
 """
 
+NUMBER_MAX = 2**63 - 1  # of a dead letter
+
 UNDECIDABLE = (
     "another event has its id, and sent as it is this one never counts: send it with an `as_of` that is later than the "
     "other's, or under an id of its own"
@@ -73,7 +75,8 @@ async def find_letters(
     pool: "asyncpg.Pool[asyncpg.Record]", workspace: str, numbers: Sequence[int]
 ) -> list[DeadLetter]:
     """The dead letters of a workspace with these numbers. A number without a dead letter is left out."""
-    return [DeadLetter(**row) for row in await pool.fetch(SOME, workspace, list(numbers))]
+    possible = [number for number in numbers if 0 <= number <= NUMBER_MAX]
+    return [DeadLetter(**row) for row in await pool.fetch(SOME, workspace, possible)]
 
 
 async def pushed_out(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> list[dict[str, Any]]:

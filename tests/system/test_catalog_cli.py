@@ -50,7 +50,12 @@ def test_campaigns_and_assets_are_made_moved_listed_and_deleted(own_database: st
     }
     assert told(url, "campaign", "create", "spring", "--name", "Spring", "--utm-campaign", "spring", *of)["changed"]
     assert not told(url, "campaign", "create", "spring", "--name", "Spring", *of)["changed"]
+    assert "says so already" in typed(url, "campaign", "create", "spring", "--name", "Spring", *of).stdout
     assert "touchline campaign change" in refused(url, "campaign", "create", "spring", "--name", "Other", *of)
+    assert "`--move`" in refused(url, "campaign", "create", "other", "--utm-campaign", "spring", *of)
+    assert refused(url, "campaign", "create", "other", "--starts-on", "soon", *of).startswith(
+        "starts_on: Expected a date"
+    )
     told(url, "campaign", "create", "autumn", *of)
     assert "--type" in refused(url, "asset", "register", "lp", *of)
     told(url, "asset", "register", "lp", "--type", "landing_page", "--url", "https://s.example/lp", *of)
@@ -71,6 +76,27 @@ def test_campaigns_and_assets_are_made_moved_listed_and_deleted(own_database: st
     assert {item["campaign_id"]: item["deleted_at"] is None for item in listed} == {"spring": True, "autumn": False}
     for text in (typed(url, "campaign", "list", *of), typed(url, "campaign", "show", "spring", *of)):
         assert (text.returncode, "Spring" in text.stdout) == (0, True), text.stderr
+
+
+def test_sums_are_recorded_replaced_and_taken_back_and_so_is_a_deletion(own_database: str) -> None:
+    url, of = own_database, ("--workspace", "shop")
+    told(url, "workspace", "create", "shop")
+    told(url, "campaign", "create", "spring", "--name", "Spring", *of)
+    told(url, "campaign", "spend", "spring", "fair", "1200.50", "EUR", "2026-03-01", *of)
+    again = told(url, "campaign", "spend", "spring", "fair", "1300", "EUR", "2026-03-01", *of)
+    assert again["changed"]
+    told(url, "campaign", "budget", "spring", "fairs", "5000", "EUR", "--name", "Fairs", *of)
+    assert told(url, "campaign", "show", "spring", *of)["spent"] == [{"amount": "1300.00", "currency": "EUR"}]
+    told(url, "retract", again["event_id"], *of)
+    assert told(url, "campaign", "show", "spring", *of)["spent"] == []
+    assert "nowhere" in refused(url, "campaign", "spend", "nowhere", "fair", "1", "EUR", "2026-03-01", *of)
+    assert "nothing" in refused(url, "campaign", "spend", "spring", "x", "1", "EUR", "2026-03-01", "--asset", "nothing", *of)  # fmt: skip
+    said = typed(url, "campaign", "delete", "spring", *of)
+    assert said.returncode == 0, said.stderr
+    command = said.stdout.partition("to take it back: touchline ")[2].split()
+    told(url, *command)
+    assert told(url, "campaign", "show", "spring", *of)["deleted_at"] is None
+    assert "no event" in refused(url, "retract", "nowhere", *of)
 
 
 def test_a_workspace_is_made_once_listed_and_configured(own_database: str) -> None:

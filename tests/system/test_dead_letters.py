@@ -127,10 +127,13 @@ def test_the_commands_list_show_retry_and_drop(stopped: Path) -> None:
     assert "unknown_field" in run("list")
     assert "nothing" not in run("list", "--reason", "unknown_field")
     assert '"odd":1' in run("show", first).replace(" ", "")
-    run("show", "999999", code=1)
+    for number in ("999999", "99999999999999999999"):
+        run("show", number, code=1)
+        run("retry", number, code=1)
+    run("list", "--workspace", "nowhere", code=2)
     run("retry", code=2)
     assert "sent again: 0" in run("retry", "--all", code=1)
-    assert "dropped: 1" in run("drop", second)
+    assert "dropped: 1" in run("drop", second, "999999", code=1)
     run("drop", "--all", code=1)  # nobody is there to say yes
     run("drop", "--all", says="n\n", code=1)
     assert len(orjson.loads(run("list", "--json"))["dead_letters"]) == 1

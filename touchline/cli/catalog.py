@@ -1,4 +1,4 @@
-"""`touchline campaign` and `touchline asset`: the catalog of a workspace."""
+"""`touchline campaign` and `touchline asset`: the catalog of a workspace; and `touchline retract`, which takes a change of it back."""
 
 from typing import Annotated
 
@@ -12,6 +12,11 @@ from touchline.cli.options import AsJson, Data, Workspace
 campaigns = group("Create, list, change and delete campaigns, and the assets that they hold.")
 assets = group("Register, list and delete assets: pages, forms, emails, links, advertisements.")
 
+Item = Annotated[
+    str, typer.Argument(help="the sum's id, which you choose, such as fair; the same id again replaces the sum")
+]
+Amount = Annotated[str, typer.Argument(help="the sum, such as 1200.50")]
+CurrencyOf = Annotated[str, typer.Argument(metavar="CODE", help="its currency, such as EUR")]
 Campaign = Annotated[str, typer.Argument(help="the campaign's id, such as spring")]
 Assets = Annotated[list[str], typer.Argument(help="the assets' ids")]
 Asset = Annotated[str, typer.Argument(help="the asset's id, such as landing-page")]
@@ -135,13 +140,46 @@ def remove(
     campaigns.remove(campaign, assets, data, workspace, as_json=as_json)
 
 
+@command(campaigns, "spend")
+def spend(
+    campaign: Campaign, item: Item, amount: Amount, currency: CurrencyOf,
+    on: Annotated[str, typer.Argument(metavar="DATE", help="the day on which it was spent, such as 2026-03-01")],
+    asset: Annotated[str | None, typer.Option(help="the asset for which it was spent, such as an advertisement")] = None,
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Record a sum that was spent on a campaign on one day, or replace it. Exits 1 if there is no such campaign or asset.
+
+    `touchline retract` with the event that is printed takes the sum back.
+    """
+    from touchline.commands import campaign as campaigns
+
+    fields = {"amount": amount, "currency": currency, "on": on, "asset_id": asset}
+    campaigns.item("spend", campaign, item, fields, data, workspace, as_json=as_json)
+
+
+@command(campaigns, "budget")
+def budget_(
+    campaign: Campaign, item: Item, amount: Amount, currency: CurrencyOf,
+    name: Annotated[str | None, typer.Option(help="what it is planned for")] = None,
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Record a sum that is planned for a campaign, or replace it. Exits 1 if there is no such campaign.
+
+    `touchline retract` with the event that is printed takes the sum back.
+    """
+    from touchline.commands import campaign as campaigns
+
+    fields = {"amount": amount, "currency": currency, "name": name}
+    campaigns.item("budget", campaign, item, fields, data, workspace, as_json=as_json)
+
+
 @command(campaigns, "delete")
 def delete(
     campaign: Campaign, data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False
 ) -> None:
     """Delete a campaign: it holds no asset and claims no value from now on. What counted for it until now stays.
 
-    Only a retraction of the event, whose id is printed, brings it back.
+    `touchline retract` with the event that is printed brings it back.
     """
     from touchline.commands import campaign as campaigns
 
@@ -203,3 +241,21 @@ def delete_asset(
     from touchline.commands import asset as assets
 
     assets.delete(asset, data, workspace, as_json=as_json)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command `retract` to a group."""
+    command(app, "retract")(retract)
+
+
+def retract(
+    event: Annotated[str, typer.Argument(help="the event's id, as every change prints it, and every list of events")],
+    data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Take an event back, of whatever type: it is as if it had never been sent. Exits 1 if there is no such event.
+
+    To take back a retraction lets the event count again.
+    """
+    from touchline.commands import retract
+
+    retract.retract(event, data, workspace, as_json=as_json)

@@ -52,7 +52,7 @@ def retry(
 ) -> None:  # fmt: skip
     """Send dead letters again, each with the time at which it was first received.
 
-    Exits 1 if one is refused again; it is kept as it was.
+    Exits 1 if one is refused again, which is kept as it was, or if there is none of a number; the others are sent.
     """
     from touchline.commands import dead_letters
 
@@ -65,7 +65,7 @@ def drop(
     yes: Annotated[bool, typer.Option("--yes", help="with --all: do not ask for confirmation")] = False,
     data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Delete dead letters for ever. With --all it asks for confirmation first."""
+    """Delete dead letters for ever. With --all it asks for confirmation first. Exits 1 if there is none of a number; the others are deleted."""
     from touchline.commands import dead_letters
 
     dead_letters.drop(numbers, reason, data, workspace, all_=all_, yes=yes, as_json=as_json)

@@ -9,7 +9,7 @@ from rich.markup import escape
 from services.ingest.catalog import calls
 from services.ingest.catalog.calls import CallRefused, Outcome
 from services.ingest.catalog.turn import Turn
-from shared.reading.catalog import AssetNow, asset_now, registered_assets
+from shared.reading.catalog import asset_now, registered_assets
 from shared.reading.snapshot import NotFound, Snapshot
 from touchline.commands.output import console, table_of
 from touchline.commands.turns import asked, change
@@ -23,7 +23,7 @@ def register(
 
     async def registered(turn: Turn) -> Outcome:
         try:
-            return await calls.put_asset(turn.snapshot, asset_id, given, turn.now_us, move=move)
+            return await calls.put_asset(turn.snapshot, asset_id, given, turn.now_us, turn.stored, move=move)
         except CallRefused as refused:
             if refused.code == "missing_field":
                 raise CallRefused(refused.code, f"{refused.message}: --type names the type of a new asset") from refused
@@ -65,18 +65,18 @@ def list_(
 def show(asset_id: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
     """Print an asset and who holds it. Exits 1 if nobody registered it."""
 
-    async def found(snapshot: Snapshot) -> AssetNow:
+    async def found(snapshot: Snapshot) -> dict[str, Any]:
         now = await asset_now(snapshot, asset_id)
         if not now.registered_by:
             raise NotFound("asset", asset_id)
-        return now
+        return {"said": now.said, "holders": now.holders, "registered_by": now.registered_by}
 
     now = asked(data, workspace, found)
     if as_json:
-        told = {"asset_id": asset_id, **now.said, "campaigns": sorted(now.holders), "registered_by": now.registered_by}
-        print(json.dumps({"workspace": workspace, **told}))
+        told = {"campaigns": sorted(now["holders"]), "registered_by": now["registered_by"]}
+        print(json.dumps({"workspace": workspace, "asset_id": asset_id, **now["said"], **told}))
         return
-    for name, value in {"asset_id": asset_id, **now.said}.items():
+    for name, value in {"asset_id": asset_id, **now["said"]}.items():
         console.print(f"{name:12} {value}", markup=False, soft_wrap=True)
-    for campaign, event_id in sorted(now.holders.items()):
+    for campaign, event_id in sorted(now["holders"].items()):
         console.print(f"held by      {campaign}, by the event {event_id}", markup=False, soft_wrap=True)

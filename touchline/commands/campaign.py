@@ -11,6 +11,7 @@ from rich.markup import escape
 from services.ingest.catalog import bulk, calls
 from services.ingest.catalog.bulk import Results
 from services.ingest.catalog.calls import CallRefused, Outcome
+from services.ingest.catalog.items import put_item
 from services.ingest.catalog.turn import Turn
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.money import to_money
@@ -21,7 +22,7 @@ from shared.reading.catalog import campaign_now
 from shared.reading.overview import money_by_currency
 from shared.reading.snapshot import Snapshot
 from touchline.commands.output import console, table_of
-from touchline.commands.turns import asked, change, in_turn
+from touchline.commands.turns import IN_URL, asked, change, in_turn, to_take_back
 
 
 def create(
@@ -60,6 +61,17 @@ def delete(campaign_id: str, data: Path | None, workspace: str, *, as_json: bool
     change(data, workspace, f"deleted {campaign_id}", deleted, as_json=as_json)
 
 
+def item(
+    kind: str, campaign_id: str, item_id: str, fields: dict[str, str | None], data: Path | None, workspace: str, *, as_json: bool
+) -> None:  # fmt: skip
+    """Record or replace a sum of money of a campaign; `kind` is `spend` or `budget`. Exits 1 if it is refused."""
+
+    async def put(turn: Turn) -> Outcome:
+        return await put_item(turn.snapshot, kind, campaign_id, item_id, _given(fields), turn.now_us)
+
+    change(data, workspace, f"recorded {item_id} of {campaign_id}", put, as_json=as_json)
+
+
 def _given(fields: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -72,7 +84,7 @@ def add(campaign_id: str, assets: list[str], data: Path | None, workspace: str, 
         results = await bulk.associate_many(turn.snapshot, campaign_id, named, turn.now_us, move=move)
         return results, await turn.append(results.events)
 
-    _print_results(in_turn(data, workspace, added), campaign_id, workspace, as_json=as_json)
+    _print_results(in_turn(data, workspace, added), campaign_id, data, workspace, as_json=as_json)
 
 
 def remove(campaign_id: str, assets: list[str], data: Path | None, workspace: str, *, as_json: bool) -> None:
@@ -88,22 +100,24 @@ def remove(campaign_id: str, assets: list[str], data: Path | None, workspace: st
                 events += outcome.events
                 items.append({"index": index, "asset_id": asset, **calls.answer_of(outcome)})
             except CallRefused as refused:
-                items.append({"index": index, "asset_id": asset, "code": refused.code, "message": refused.message})
+                items.append({"index": index, "asset_id": asset, "code": refused.code, "message": refused.message, **refused.members})  # fmt: skip
         return Results(events, items), await turn.append(events)
 
-    _print_results(in_turn(data, workspace, removed), campaign_id, workspace, as_json=as_json)
+    _print_results(in_turn(data, workspace, removed), campaign_id, data, workspace, as_json=as_json)
 
 
-def _print_results(results: Results, campaign_id: str, workspace: str, *, as_json: bool) -> None:
+def _print_results(results: Results, campaign_id: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
     if as_json:
         told = {"workspace": workspace, "campaign_id": campaign_id, "changed": len(results.events)}
         print(json.dumps({**told, "refused": len(results.refused), "items": results.items}))
     else:
         for item in results.items:
             where = f", moved from {item['moved_from']}" if "moved_from" in item else ""
-            said = item.get("message") or (
-                f"done{where}, event {item['event_id']}" if item["changed"] else "nothing to change"
-            )
+            if "message" in item:
+                said = item["message"].replace(IN_URL, "`touchline campaign move`")
+            else:
+                back = to_take_back(item["event_id"], data, workspace)
+                said = f"done{where}, {back}" if item["changed"] else "nothing to change"
             console.print(f"{item['asset_id']}: {said}", markup=False, soft_wrap=True)
     if results.refused:
         raise typer.Exit(1)

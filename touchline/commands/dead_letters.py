@@ -14,7 +14,7 @@ from shared.events.instants import to_rfc3339
 from shared.log.port import EventLog, Position
 from touchline.commands.output import console, failed, table_of
 from touchline.commands.status import shown_key
-from touchline.commands.store import on_database, store_and_log
+from touchline.commands.store import check_workspace, on_database, store_and_log
 
 PAGE = 500
 
@@ -28,7 +28,7 @@ def list_(reason: str | None, limit: int, data: Path | None, workspace: str, *, 
     async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> tuple[list[DeadLetter], list[dict[str, Any]]]:
         return await list_letters(pool, workspace, reason, 0, limit), await pushed_out(pool, workspace)
 
-    letters, gone = _on(data, work)
+    letters, gone = _on(data, workspace, work)
     if as_json:
         print(json.dumps({"dead_letters": [_as_json(letter) for letter in letters], "pushed_out": gone}))
         return
@@ -48,9 +48,9 @@ def list_(reason: str | None, limit: int, data: Path | None, workspace: str, *, 
 
 def show(number: int, data: Path | None, workspace: str, *, as_json: bool) -> None:
     """Print one dead letter with all its fields. Exits 1 if there is none of this number."""
-    letters = _on(data, lambda pool, _: find_letters(pool, workspace, [number]))
+    letters = _on(data, workspace, lambda pool, _: find_letters(pool, workspace, [number]))
     if not letters:
-        raise failed(f"{workspace} has no dead letter {number}")
+        raise failed(_without(workspace, [number]))
     said = _as_json(letters[0])
     if as_json:
         print(json.dumps(said))
@@ -63,12 +63,14 @@ def show(number: int, data: Path | None, workspace: str, *, as_json: bool) -> No
 def retry(
     numbers: list[int] | None, reason: str | None, data: Path | None, workspace: str, *, all_: bool, as_json: bool
 ) -> None:
-    """Append the events of dead letters to the log. Exits 1 if one is refused again; it is kept."""
+    """Append the events of dead letters to the log. Exits 1 if one is refused again, which is kept, or if there is none of a number."""
     _chosen(numbers, all_=all_)
+    met: set[int] = set()
 
     async def work(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> tuple[int, dict[int, str]]:
         sent, refused = 0, {}
         async for letter in _letters(pool, workspace, numbers, reason):
+            met.add(letter.number)
             outcome = await retry_letter(pool, log, letter)
             if isinstance(outcome, Position):
                 sent += 1
@@ -76,13 +78,15 @@ def retry(
                 refused[letter.number] = outcome
         return sent, refused
 
-    sent, refused = _on(data, work)
+    sent, refused = _on(data, workspace, work)
     if as_json:
         print(json.dumps({"sent": sent, "refused": refused}))
     else:
         console.print(f"sent again: {sent:,}")
         for number, why in refused.items():
             console.print(f"  {number} {why}", markup=False, soft_wrap=True)
+    if unknown := sorted(set(numbers or ()) - met):
+        raise failed(_without(workspace, unknown))
     if refused:
         raise typer.Exit(1)
 
@@ -97,12 +101,19 @@ def drop(
         of_reason = "" if reason is None else f" of the reason {reason}"
         typer.confirm(f"Remove all dead letters of {workspace}{of_reason} for good?", abort=True, err=True)
 
-    async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> int:
+    async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> list[int]:
         chosen = [letter.number async for letter in _letters(pool, workspace, numbers, reason)]
-        return await drop_letters(pool, workspace, chosen)
+        await drop_letters(pool, workspace, chosen)
+        return chosen
 
-    dropped = _on(data, work)
-    print(json.dumps({"dropped": dropped})) if as_json else console.print(f"dropped: {dropped:,}")
+    chosen = _on(data, workspace, work)
+    print(json.dumps({"dropped": len(chosen)})) if as_json else console.print(f"dropped: {len(chosen):,}")
+    if unknown := sorted(set(numbers or ()) - set(chosen)):
+        raise failed(_without(workspace, unknown))
+
+
+def _without(workspace: str, numbers: list[int]) -> str:
+    return f"{workspace} has no dead letter {', '.join(map(str, numbers))}"
 
 
 def _chosen(numbers: list[int] | None, *, all_: bool) -> None:
@@ -135,11 +146,14 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _on(data: Path | None, work: Callable[["asyncpg.Pool[asyncpg.Record]", EventLog], Awaitable[Answer]]) -> Answer:
-    """Do work on a store and its log; answers what the work answers."""
+def _on(
+    data: Path | None, workspace: str, work: Callable[["asyncpg.Pool[asyncpg.Record]", EventLog], Awaitable[Answer]]
+) -> Answer:
+    """Do work on a store and its log; answers what the work answers. Raises `typer.BadParameter` if there is no such workspace."""
 
     async def worked(url: str) -> Answer:
         async with store_and_log(url, 2) as (pool, log):
+            await check_workspace(pool, workspace)
             return await work(pool, log)
 
     return on_database(data, worked)

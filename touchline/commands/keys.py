@@ -12,7 +12,7 @@ from shared.access.keys import create_key, ensure_workspace, list_keys, revoke_k
 from shared.access.origins import read_origins
 from shared.access.scopes import SCOPES, Scope
 from touchline.commands.output import console, failed, table_of
-from touchline.commands.store import on_database, tables
+from touchline.commands.store import check_workspace, on_database, tables
 
 Answer = TypeVar("Answer")
 
@@ -49,9 +49,9 @@ def origins(key: str, origin: list[str] | None, data: Path | None, workspace: st
     async def put(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Scope]:
         return await set_origins(connection, workspace, key.rstrip("…"), allowed)
 
-    scopes = _on(data, put)
+    scopes = _on(data, put, workspace)
     if len(scopes) != 1:
-        raise failed(f"{len(scopes) or 'no'} keys in force of {workspace} begin with {key}; name the whole key")
+        raise _not_one(len(scopes), workspace, key)
     if scopes[0] != "collect":
         raise failed(f"only collect keys are used by web pages; a {scopes[0]} key has no origins")
     if as_json:
@@ -73,7 +73,7 @@ def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:
     async def listed(connection: "asyncpg.Connection[asyncpg.Record]") -> list[dict[str, Any]]:
         return await list_keys(connection, workspace)
 
-    keys = _on(data, listed)
+    keys = _on(data, listed, workspace)
     if as_json:
         print(json.dumps({"workspace": workspace, "keys": keys}))
         return
@@ -96,19 +96,30 @@ def revoke(key: str, data: Path | None, workspace: str, *, as_json: bool) -> Non
     async def revoked(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
         return await revoke_keys(connection, workspace, key.rstrip("…"))
 
-    count = _on(data, revoked)
+    count = _on(data, revoked, workspace)
     if count != 1:
-        raise failed(f"{count or 'no'} keys in force of {workspace} begin with {key}; name the whole key")
+        raise _not_one(count, workspace, key)
     print(json.dumps({"revoked": count})) if as_json else console.print("revoked")
 
 
+def _not_one(count: int, workspace: str, key: str) -> typer.Exit:
+    return failed(f"{count or 'no'} keys in force of {workspace} begin with {key}; name the whole key")
+
+
 def _on(
-    data: Path | None, work: "Callable[[asyncpg.Connection[asyncpg.Record]], Coroutine[Any, Any, Answer]]"
-) -> Answer:
-    """Do work on the durable tables of a store, which are made if there are none; answers what the work answers."""
+    data: Path | None, work: "Callable[[asyncpg.Connection[asyncpg.Record]], Coroutine[Any, Any, Answer]]",
+    of: str | None = None,
+) -> Answer:  # fmt: skip
+    """Do work on the durable tables of a store, which are made if there are none; answers what the work answers.
+
+    Raises `typer.BadParameter` if there is no workspace `of`.
+    """
 
     async def worked(url: str) -> Answer:
-        async with tables(url, 1) as pool, pool.acquire() as connection:
-            return await work(connection)
+        async with tables(url, 1) as pool:
+            if of is not None:
+                await check_workspace(pool, of)
+            async with pool.acquire() as connection:
+                return await work(connection)
 
     return on_database(data, worked)

@@ -96,7 +96,7 @@ def checksums_(generation: str | None, data: Path | None, workspace: str, *, as_
     for name, one in tables.items():
         table.add_row(name, f"{one['rows']:,}", str(one["digest"]))
     console.print(table)
-    console.print(f"{workspace} as of {as_of}: [bold]{whole}[/]")
+    console.print(f"{escape(workspace)} as of {as_of}: [bold]{whole}[/]")
 
 
 def list_(data: Path | None, *, as_json: bool) -> None:

@@ -54,7 +54,7 @@ def database(data: Path | None) -> Iterator[str]:
         yield configured
     else:
         raise typer.BadParameter(
-            "no database is named: set TOUCHLINE_DATABASE_URL, or give a data directory where --data is"
+            "no store is named: give the data directory of `touchline up`, such as --data touchline-data, or set TOUCHLINE_DATABASE_URL"
         )
 
 

@@ -6,6 +6,7 @@ accepted before it. A store whose log is on Kafka is projected by its services a
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,16 +16,18 @@ import asyncpg
 
 from services.ingest.catalog.calls import CallRefused, Outcome, answer_of
 from services.ingest.catalog.turn import NotAppended, NotInTime, Turn, Turns
+from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.log.port import EventLog, Position
 from shared.reading.snapshot import Snapshot
 from shared.wakeups import Wakeups
 from touchline.commands.output import console, failed
-from touchline.commands.store import check_workspace, on_database, read_only
+from touchline.commands.store import check_workspace, names_in, on_database, read_only
 from touchline.configuration import Configuration
 
 SENDER = "command"  # how records and dead letters name who sent the event
 SHOWN_WAIT_S = 5.0  # a change is shown by then; if not, the services will show it later
 LOOK_AGAIN_S = 0.05
+IN_URL = "`move=true`"  # how a refusal names what takes something from somebody else
 
 
 Answer = TypeVar("Answer")
@@ -52,7 +55,7 @@ def in_turn(data: Path | None, workspace: str, work: Callable[[Turn], Awaitable[
     try:
         return on_database(data, worked)
     except CallRefused as refused:
-        raise failed(refused.message) from refused
+        raise failed(refused.detail.replace(IN_URL, "`--move`")) from refused
     except NotAppended as refused:
         raise failed(refused.refusal.detail) from refused
     except NotInTime as late:
@@ -103,14 +106,29 @@ def change(
         print(json.dumps({"workspace": workspace, **told}))
     else:
         console.print(said if told["changed"] else "nothing to change", markup=False, soft_wrap=True)
-        console.print(f"  event {told['event_id']}; to take it back, send event_retracted with this event_id", markup=False, soft_wrap=True)  # fmt: skip
+        event_id = told["event_id"]
+        of = to_take_back(event_id, data, workspace) if told["changed"] else f"event {event_id} says so already"
+        console.print(f"  {of}", markup=False, soft_wrap=True)
+
+
+def to_take_back(event_id: str, data: Path | None, workspace: str) -> str:
+    """Which event a change is, and the command that takes it back, as it is typed for the same store and workspace."""
+    of_store = [] if data is None else ["--data", str(data)]
+    of_workspace = [] if workspace == OPERATOR_WORKSPACE else ["--workspace", workspace]
+    command = shlex.join(["touchline", "retract", event_id, *of_store, *of_workspace])
+    return f"event {event_id}; to take it back: {command}"
 
 
 def asked(data: Path | None, workspace: str, question: Callable[[Snapshot], Awaitable[Answer]]) -> Answer:
-    """Ask a snapshot of a workspace. Exits 1 with one line if an error that can be foreseen ends it."""
+    """Ask a snapshot of a workspace; the answer is of JSON, and names people and URLs as they were sent.
+
+    Exits 1 with one line if an error that can be foreseen ends it.
+    """
 
     async def answered(url: str) -> Answer:
         async with read_only(url, workspace) as snapshot:
-            return await question(snapshot)
+            answer = await question(snapshot)
+        revealed: Answer = await names_in(url, workspace, answer)
+        return revealed
 
     return on_database(data, answered)

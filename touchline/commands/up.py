@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 import uvloop
+from rich.markup import escape
 
 from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.database import error_text
@@ -165,17 +166,20 @@ def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:
             }
             print(json.dumps(told), flush=True)
             return
-        console.print(f"[bold]Touchline[/] is up at [bold]{start.url}[/], data in {start.data}")
+        console.print(f"[bold]Touchline[/] is up at [bold]{escape(start.url)}[/], data in {escape(str(start.data))}")
         for scope, key in (start.keys or {}).items():
             console.print(f"  {scope:8} {key}")
         if start.keys:
-            console.print(f"These keys are shown once, and kept in {start.data / KEYS_FILE}.", soft_wrap=True)
             console.print(
-                f"To put it on your site, open {start.url}/dashboard/install with the admin key.", soft_wrap=True
+                f"These keys are shown once, and kept in {escape(str(start.data / KEYS_FILE))}.", soft_wrap=True
+            )
+            console.print(
+                f"To put it on your site, open {escape(start.url)}/dashboard/install with the admin key.",
+                soft_wrap=True,
             )
         if start.sealed_under is not None:
             console.print(
-                f"The store is sealed: names of people are stored under the master key, {start.sealed_under}.",
+                f"The store is sealed: names of people are stored under the master key, {escape(start.sealed_under)}.",
                 soft_wrap=True,
             )
         if start.sealed_now:
