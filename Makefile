@@ -22,8 +22,8 @@ constraints: $(STAMP) ## write constraints.txt anew: the newest version of every
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml --output-file constraints.txt
 
-demo: $(STAMP) ## a lively sample workspace with its dashboard
-	@$(BIN)/touchline demo
+demo: $(STAMP) ## a lively sample workspace with its dashboard; PORT says on which port in place of 8300
+	@$(BIN)/touchline demo $(if $(PORT),--port $(PORT))
 
 up: $(STAMP) ## everything in one process, on a data directory of its own; PORT says on which port in place of 8300, SEALED=1 seals a new one
 	@$(BIN)/touchline up $(if $(PORT),--port $(PORT)) $(if $(SEALED),--sealed)
