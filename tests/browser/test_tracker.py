@@ -131,12 +131,12 @@ def test_a_call_to_action_is_viewed_once_and_clicked(site: Site) -> None:
 
 
 def test_to_open_the_menu_of_a_call_to_action_is_no_click_and_to_open_it_in_a_tab_is(site: Site) -> None:
-    site.put("/menu", '<a data-tl-cta="try-now" href="#x">Try</a>')
+    site.put("/menu", '<b data-tl-cta="try-now">Try</b>')
     page = site.open("/menu")
     site.events(2)
-    page.locator("a").click(button="right")
+    page.locator("b").click(button="right")
     site.nothing_more(2)
-    page.locator("a").click(button="middle")
+    page.locator("b").click(button="middle")
     assert types(site.events(3))[-1] == "cta_clicked"
 
 
@@ -359,7 +359,12 @@ def test_of_many_events_with_long_addresses_the_first_leave_with_the_page_that_c
     page.wait_for_function(READY)
     page.evaluate(SOME)
     page.goto("about:blank")
-    assert len(site.events()) >= 10
+    until_s = time.monotonic() + PATIENCE_S
+    while (
+        len(site.events()) < 10
+    ):  # half of those that a request has; more of them, if the browser says twice that the page is left
+        assert time.monotonic() < until_s
+        time.sleep(0.2)
 
 
 def test_what_was_not_answered_is_sent_by_the_next_page(site: Site) -> None:

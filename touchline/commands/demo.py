@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import httpx
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from touchline.commands.output import console
@@ -32,6 +33,8 @@ def demo(data: Path, port: int, host: str, *, as_json: bool) -> None:
                 )
             else:
                 console.print(f"[bold]The dashboard:[/] {address}", soft_wrap=True)
+                keys_file = escape(str(start.data / KEYS_FILE))
+                console.print(f"To change something there, sign in with the admin key of {keys_file}.", soft_wrap=True)
                 console.print("Traffic of today comes in while you look. Stop with Ctrl-C.")
             await send_live(client, sample.live())
 
