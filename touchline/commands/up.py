@@ -166,7 +166,10 @@ def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:
             }
             print(json.dumps(told), flush=True)
             return
-        console.print(f"[bold]Touchline[/] is up at [bold]{escape(start.url)}[/], data in {escape(str(start.data))}")
+        console.print(
+            f"[bold]Touchline[/] is up at [bold]{escape(start.url)}[/], data in {escape(str(start.data))}",
+            soft_wrap=True,
+        )
         for scope, key in (start.keys or {}).items():
             console.print(f"  {scope:8} {key}")
         if start.keys:
