@@ -45,9 +45,9 @@ CAMPAIGN_MONTH_COLUMNS = (
 )
 SESSIONS_COLUMNS = ("ws", "campaign", "day", "sessions", "new_sessions")
 STALE_DAYS = sql("""
-SELECT s.campaign, s.day, s.of_touches FROM {g}.stale_campaign_day s
+SELECT s.campaign, s.day FROM {g}.stale_campaign_day s
 JOIN {g}.campaign_kept k ON k.ws = $1 AND k.campaign = s.campaign AND s.day < k.through_day
-WHERE s.ws = $1 LIMIT $2
+WHERE s.ws = $1 AND s.of_touches = $2 LIMIT $3
 """)
 UNFINISHED = sql(f"""
 SELECT c.campaign, coalesce(k.through_day, {NO_DAY}) AS through_day FROM {{g}}.campaign c
@@ -124,31 +124,38 @@ INSERT INTO {g}.campaign_kept VALUES ($1, $2, $3) ON CONFLICT (ws, campaign) DO 
 
 
 async def make_stale_days(context: Context) -> bool:
-    """Make some days of campaigns again that are stale. False if there is none."""
-    stale = await context.connection.fetch(STALE_DAYS, context.ws, STALE_MAX)
-    if not stale:
-        return False
-    campaigns, days = [row["campaign"] for row in stale], [row["day"] for row in stale]
-    await context.connection.execute(FRESH_DAYS, context.ws, campaigns, days)
-    whole, of_contacts = _by_campaign(stale, of_touches=True), _by_campaign(stale, of_touches=False)
-    if whole:
+    """Make some days of campaigns again of which the touches changed. False if there is none."""
+    stale = await _take_stale(context, of_touches=True)
+    if stale:
         columns = (
-            [campaign for campaign, some in whole.items() for _ in some],
-            [day for some in whole.values() for day in some],
+            [campaign for campaign, some in stale.items() for _ in some],
+            [day for some in stale.values() for day in some],
         )
         await _drop(context, *columns)
-        await _make(context, whole)
-    if of_contacts:
-        await _make_new(context, of_contacts)
-    return True
+        await _make(context, stale)
+    return bool(stale)
 
 
-def _by_campaign(stale: Sequence[Any], *, of_touches: bool) -> dict[int, list[int]]:
-    out: dict[int, list[int]] = {}
-    for campaign, day, *told in sorted(map(tuple, stale)):
-        if told == [of_touches]:
-            out.setdefault(campaign, []).append(day)
-    return out
+async def count_new_again(context: Context) -> bool:
+    """Count the new contacts of some days of campaigns again of which only these changed. False if there is none.
+
+    It unites nothing, and a read of many stale days would count as long.
+    """
+    stale = await _take_stale(context, of_touches=False)
+    if stale:
+        await _make_new(context, stale)
+    return bool(stale)
+
+
+async def _take_stale(context: Context, *, of_touches: bool) -> dict[int, list[int]]:
+    """Some stale days of campaigns, in order, which are marked no more."""
+    rows = sorted(map(tuple, await context.connection.fetch(STALE_DAYS, context.ws, of_touches, STALE_MAX)))
+    out: dict[int, list[int]] = defaultdict(list)
+    for campaign, day in rows:
+        out[campaign].append(day)
+    if rows:
+        await context.connection.execute(FRESH_DAYS, context.ws, *map(list, zip(*rows, strict=True)))
+    return dict(out)
 
 
 async def make_next_days(context: Context) -> bool:

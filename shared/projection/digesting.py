@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.log.port import partition_of
-from shared.projection.campaign_days import add_to_days, make_months_of_days, make_next_days, make_stale_days
+from shared.projection.campaign_days import (
+    add_to_days,
+    count_new_again,
+    make_months_of_days,
+    make_next_days,
+    make_stale_days,
+)
 from shared.projection.credit_days import WORK as SUMS_TO_MAKE
 from shared.projection.credit_days import make_sums
 from shared.projection.days import EVERY_DAY
@@ -86,6 +92,8 @@ class Digester:
             if added := await added_cells(context, CELLS_MAX):
                 await add_to_days(context, *added)
                 await fold(context, *added)
+                return True
+            if await count_new_again(context):
                 return True
             if unions and (stale := await self._some(connection, STALE, ws, MONTHS_MAX)):
                 await connection.execute(FRESH, ws, *map(list, zip(*stale, strict=True)))
