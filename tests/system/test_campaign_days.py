@@ -186,6 +186,29 @@ def test_nothing_is_added_to_rows_that_others_have_superseded(workspace: Workspa
     runner.run(check())
 
 
+def test_new_contacts_are_counted_again_without_waiting_for_unions(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        await told(workspace, *CATALOG, visit("2024-03-01T10:00:00Z", "/p"), identified("2024-03-02T12:00:00Z"))
+        await workspace.send(visit("2024-02-01T10:00:00Z", "/other"))
+        await workspace.project()
+        running = workspace.running
+        async with running.pool.acquire() as raw:
+            connection = Connection(raw, running.generation.name)
+            ws = await workspace_number(connection, workspace.name)
+            marked = f"SELECT count(*) FROM {connection.generation}.stale_campaign_day WHERE ws = $1 AND NOT of_touches"
+            assert await raw.fetchval(marked, ws) == 1
+            digester = Digester(workspace.partition, running.log.partitions)
+            for _ in range(100):
+                if not await digester.step(connection, ws, unions=False):
+                    break
+            assert await raw.fetchval(marked, ws) == 0
+        assert await by_day(workspace, "new_contacts_first_touch") == [0, 0]
+
+    runner.run(check())
+
+
 def identified_after(n: int, at: str) -> list[dict[str, Any]]:
     """A visitor's visit of the page, and who the visitor is."""
     known = {"type": "contact_identified", "visitor_id": f"v{n}", "contact": {"id": f"{n}"}, "occurred_at": at}
