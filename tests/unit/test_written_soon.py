@@ -7,7 +7,6 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
-import structlog
 
 from services.ingest import notices, written_soon
 from services.ingest.notices import BrowserNotices
@@ -48,7 +47,9 @@ def test_what_is_not_written_is_tried_again_until_nothing_is_left(
 
 
 @pytest.mark.parametrize("error", FAILS)
-def test_a_process_ends_though_the_last_write_fails_and_its_log_says_how_much_is_lost(error: Exception) -> None:
+def test_a_process_ends_though_the_last_write_fails_and_its_log_says_how_much_is_lost(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     async def write() -> None:
         raise error
 
@@ -57,9 +58,8 @@ def test_a_process_ends_though_the_last_write_fails_and_its_log_says_how_much_is
         soon.ask()
         await soon.close()
 
-    with structlog.testing.capture_logs() as logged:
-        asyncio.run(check())
-    (line,) = logged
+    asyncio.run(check())
+    (line,) = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
     assert (line["event"], line["what"], line["lost"]) == ("what was counted is lost", "numbers", 3)
 
 
