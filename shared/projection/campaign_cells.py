@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.days import EVERY_DAY, NO_DAY, Days, month_of, next_month
 from shared.projection.renamed import RENAMED, Renamed
-from shared.projection.sql import Connection, Statement, owned, sql, sql_numbers
+from shared.projection.sql import Connection, Statement, columns, owned, sql, sql_numbers
 from shared.projection.stages.cells.gather import COUNTS, INFLUENCING_KINDS, KINDS_A_TYPE, VISIT
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
@@ -318,7 +318,7 @@ async def _of_cells(store: Rows, plan: "Plan", cells: Sequence[tuple[int, ...]])
     if not cells:
         return []
     first_days = [first_whole(plan.days, at_us) for at_us in plan.edges_us]
-    return await store.fetch(OF_CELLS, *_columns(plan.asked.members), *_columns(cells), first_days)
+    return await store.fetch(OF_CELLS, *columns(plan.asked.members), *columns(cells), first_days)
 
 
 async def renamed_of(store: Rows) -> Renamed:
@@ -328,13 +328,13 @@ async def renamed_of(store: Rows) -> Renamed:
 
 async def add_planned(found: Mapping[int, Found], store: Rows, plan: "Plan") -> None:
     """Ask what is planned, and add what is found to the subjects."""
-    questions, edges_us, members = plan.asked, plan.edges_us, list(_columns(plan.asked.members))
+    questions, edges_us, members = plan.asked, plan.edges_us, columns(plan.asked.members)
     rows, carried = await _of_cells(store, plan, questions.cells), []
     if questions.parts:
-        rows += await store.fetch(OF_TOUCHES, *members, *_columns(questions.parts), list(edges_us))
+        rows += await store.fetch(OF_TOUCHES, *members, *columns(questions.parts), list(edges_us))
     if questions.carried:
         bounds = edges_us[0], edges_us[-1], list(edges_us)
-        carried = await store.fetch(CARRIED, *members, *_columns(questions.carried), *bounds)
+        carried = await store.fetch(CARRIED, *members, *columns(questions.carried), *bounds)
     _collect(found, plan, rows, carried)
 
 
@@ -343,10 +343,6 @@ async def _by_key_set(store: Rows, statement: Statement) -> dict[int, list[int]]
     for key_set, day in await store.fetch(statement):
         found[key_set].append(day)
     return found
-
-
-def _columns(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[Any]]:
-    return map(list, zip(*rows, strict=True))
 
 
 def first_whole(days: Days, at_us: int) -> int:

@@ -21,29 +21,27 @@ from shared.projection.new_contacts import DAYS as DAYS_OF_NEW
 from shared.projection.new_contacts import New, new_in_spans
 from shared.projection.pipeline import Context
 from shared.projection.renamed import Renamed
-from shared.projection.sql import sql
+from shared.projection.sql import Statement, columns, sql
 from shared.projection.stages.cells.gather import WINDOWS_OF_CELLS
 
 DAYS_MAX = 92  # of a campaign that a step makes for the first time
 STALE_MAX = 200  # days of campaigns that a step makes again
 MONTHS_MAX = 200  # months of campaigns that a step makes
 
-CAMPAIGN_DAY_COLUMNS = (
-    "ws", "campaign", "day", "statuses", "kinds", "touches", "sessions", "new_sessions", "contacts", "new_by_first_touch",
-    "new_by_last_touch",
-)  # fmt: skip
-CAMPAIGN_MONTH_COLUMNS = (
-    "ws",
-    "campaign",
-    "month",
-    "statuses",
-    "kinds",
-    "touches",
-    "sessions",
-    "new_sessions",
-    "contacts",
-)
+_OF_TOUCHES = ("statuses", "kinds", "touches", "sessions", "new_sessions", "contacts")
+CAMPAIGN_DAY_COLUMNS = ("ws", "campaign", "day", *_OF_TOUCHES, "new_by_first_touch", "new_by_last_touch")
+CAMPAIGN_MONTH_COLUMNS = ("ws", "campaign", "month", *_OF_TOUCHES)
 SESSIONS_COLUMNS = ("ws", "campaign", "day", "sessions", "new_sessions")
+
+
+def _drop_rows(table: str, begins: str) -> Statement:
+    """SQL that deletes the rows of campaigns ($2) and days or months ($3); `begins` is the column that says which."""
+    return sql(f"""
+DELETE FROM {{g}}.{table} d USING unnest($2::bigint[], $3::int[]) u(campaign, begins)
+WHERE d.ws = $1 AND d.campaign = u.campaign AND d.{begins} = u.begins
+""")
+
+
 STALE_DAYS = sql("""
 SELECT s.campaign, s.day FROM {g}.stale_campaign_day s
 JOIN {g}.campaign_kept k ON k.ws = $1 AND k.campaign = s.campaign AND s.day < k.through_day
@@ -58,17 +56,13 @@ DAYS_OF = sql(f"""
 SELECT DISTINCT c.day FROM ({KEY_SETS}) m JOIN {{g}}.day_cell c ON c.ws = $1 AND c.key_set = m.key_set AND c.day >= $3
 ORDER BY c.day LIMIT $4
 """)
+
+
 BEGUN_BEFORE = sql(f"""
 SELECT v.session_at_us FROM ({KEY_SETS}) m
 JOIN {{g}}.carried_visit v ON v.ws = $1 AND v.key_set = m.key_set
 """)  # when sessions began on a day before a visit: on that day the campaign may have no touch
-DROP_DAYS = [
-    sql(f"""
-DELETE FROM {{g}}.{table} d USING unnest($2::bigint[], $3::int[]) u(campaign, day)
-WHERE d.ws = $1 AND d.campaign = u.campaign AND d.day = u.day
-""")
-    for table in ("campaign_day", "campaign_day_sessions")
-]
+DROP_DAYS = [_drop_rows("campaign_day", "day"), _drop_rows("campaign_day_sessions", "day")]
 CAMPAIGNS_ADDED = sql(f"""
 SELECT DISTINCT w.campaign FROM (SELECT key_set, $3::int AS day FROM unnest($2::bigint[]) u(key_set)) c {WINDOWS_OF_CELLS}
 JOIN {{g}}.campaign_kept p ON p.ws = $1 AND p.campaign = w.campaign AND p.through_day > c.day
@@ -84,10 +78,7 @@ MARK_DAY = sql("""
 INSERT INTO {g}.stale_campaign_day SELECT $1, u.campaign, $3, true, false FROM unnest($2::bigint[]) u(campaign)
 ON CONFLICT (ws, campaign, day) DO UPDATE SET of_touches = true
 """)
-FRESH_DAYS = sql("""
-DELETE FROM {g}.stale_campaign_day d USING unnest($2::bigint[], $3::int[]) u(campaign, day)
-WHERE d.ws = $1 AND d.campaign = u.campaign AND d.day = u.day
-""")
+FRESH_DAYS = _drop_rows("stale_campaign_day", "day")
 BEGIN_DAYS = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND campaign = $2 AND {begins} >= $3 AND {begins} < $4")
     for table, begins in (
@@ -98,15 +89,9 @@ MARK_MONTHS = sql("""
 INSERT INTO {g}.stale_campaign_month SELECT $1, * FROM unnest($2::bigint[], $3::int[]) ON CONFLICT DO NOTHING
 """)
 STALE_MONTHS = sql("SELECT campaign, month FROM {g}.stale_campaign_month WHERE ws = $1 LIMIT $2")
-DROP_MONTHS = [
-    sql(f"""
-DELETE FROM {{g}}.{table} m USING unnest($2::bigint[], $3::int[]) u(campaign, month)
-WHERE m.ws = $1 AND m.campaign = u.campaign AND m.month = u.month
-""")
-    for table in ("campaign_month", "stale_campaign_month")
-]
+DROP_MONTHS = [_drop_rows("campaign_month", "month"), _drop_rows("stale_campaign_month", "month")]
 DAYS_OF_MONTHS = sql("""
-SELECT u.campaign, u.month, d.statuses, d.kinds, d.touches, d.sessions, d.new_sessions, d.contacts
+SELECT u.campaign, u.month, d.*
 FROM unnest($2::bigint[], $3::int[], $4::int[]) u(campaign, month, before)
 JOIN {g}.campaign_day d ON d.ws = $1 AND d.campaign = u.campaign AND d.day >= u.month AND d.day < u.before
 """)
@@ -127,11 +112,7 @@ async def make_stale_days(context: Context) -> bool:
     """Make some days of campaigns again of which the touches changed. False if there is none."""
     stale = await _take_stale(context, of_touches=True)
     if stale:
-        columns = (
-            [campaign for campaign, some in stale.items() for _ in some],
-            [day for some in stale.values() for day in some],
-        )
-        await _drop(context, *columns)
+        await _drop(context, [(campaign, day) for campaign, some in stale.items() for day in some])
         await _make(context, stale)
     return bool(stale)
 
@@ -139,7 +120,7 @@ async def make_stale_days(context: Context) -> bool:
 async def count_new_again(context: Context) -> bool:
     """Count the new contacts of some days of campaigns again of which only these changed. False if there is none.
 
-    It unites nothing, and a read of many stale days would count as long.
+    This unites no lists, so it need not wait for the rounds that do. Until it is done, each read counts the new contacts of these days itself.
     """
     stale = await _take_stale(context, of_touches=False)
     if stale:
@@ -154,7 +135,7 @@ async def _take_stale(context: Context, *, of_touches: bool) -> dict[int, list[i
     for campaign, day in rows:
         out[campaign].append(day)
     if rows:
-        await context.connection.execute(FRESH_DAYS, context.ws, *map(list, zip(*rows, strict=True)))
+        await context.connection.execute(FRESH_DAYS, context.ws, *columns(rows))
     return dict(out)
 
 
@@ -192,7 +173,7 @@ async def _make_new(context: Context, wanted: Mapping[int, Sequence[int]]) -> No
     places = [(campaign, day) for campaign, some in wanted.items() for day in some]
     numbers = [new.get((campaign, bucket_of[day]), NOBODY) for campaign, day in places]
     rows = [(*place, *number) for place, number in zip(places, numbers, strict=True)]
-    await context.connection.execute(SET_NEW, context.ws, *map(list, zip(*rows, strict=True)))
+    await context.connection.execute(SET_NEW, context.ws, *columns(rows))
 
 
 async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
@@ -235,44 +216,50 @@ def _row(ws: int, campaign: int, day: int, found: Found, bucket: int, new: New, 
     counts = Counter({(status_number(statuses), kind): n for (statuses, kind), n in found.touches[bucket].items()})
     lists = [found.contacts[bucket], found.sessions[bucket], found.new_sessions[bucket]]
     if had is not None:
-        for status, kind, n in zip(had["statuses"], had["kinds"], had["touches"], strict=True):
-            counts[status, kind] += n
+        _add_touches(counts, had)
         for some, name in zip(lists, ("contacts", "session_keys", "new_session_keys"), strict=True):
             some.append(had[name])
     contacts, sessions, new_sessions = map(united, lists)
     if not counts and not sessions and not contacts and not any(new):
         return None
-    of_day = ws, campaign, day, *_columns_of(counts), len(sessions) // 8, len(new_sessions) // 8, contacts, *new
+    of_day = ws, campaign, day, *_touches_of(counts), len(sessions) // 8, len(new_sessions) // 8, contacts, *new
     return of_day, (ws, campaign, day, sessions, new_sessions)
 
 
 async def make_months_of_days(context: Context) -> bool:
     """Make some stale months of campaigns of their days. False if there is none."""
-    stale = [tuple(row) for row in await context.connection.fetch(STALE_MONTHS, context.ws, MONTHS_MAX)]
+    stale = await context.connection.fetch(STALE_MONTHS, context.ws, MONTHS_MAX)
     if not stale:
         return False
-    columns = [campaign for campaign, _ in stale], [month for _, month in stale]
+    campaigns, months = columns(stale)
     for statement in DROP_MONTHS:
-        await context.connection.execute(statement, context.ws, *columns)
-    counts: dict[tuple[int, int], Counter[tuple[int, int]]] = defaultdict(Counter)
-    begun: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
-    contacts: dict[tuple[int, int], list[bytes]] = defaultdict(list)
-    for row in await context.connection.fetch(DAYS_OF_MONTHS, context.ws, *columns, list(map(next_month, columns[1]))):
-        place = row["campaign"], row["month"]
-        for status, kind, n in zip(row["statuses"], row["kinds"], row["touches"], strict=True):
-            counts[place][status, kind] += n
-        begun[place] += Counter(sessions=row["sessions"], new=row["new_sessions"])
-        contacts[place].append(row["contacts"])
-    rows = [
-        (context.ws, *place, *_columns_of(counts[place]), begun[place]["sessions"], begun[place]["new"], united(lists))
-        for place, lists in contacts.items()
-    ]
+        await context.connection.execute(statement, context.ws, campaigns, months)
+    days_of_month: dict[tuple[int, int], list[Any]] = defaultdict(list)
+    ends = list(map(next_month, months))
+    for day in await context.connection.fetch(DAYS_OF_MONTHS, context.ws, campaigns, months, ends):
+        days_of_month[day["campaign"], day["month"]].append(day)
+    rows = [(context.ws, *place, *_union(some)) for place, some in days_of_month.items()]
     await context.connection.copy("campaign_month", CAMPAIGN_MONTH_COLUMNS, rows)
     return True
 
 
-def _columns_of(counts: Mapping[tuple[int, int], int]) -> tuple[list[int], list[int], list[int]]:
-    """Numbers of touches by status and kind, as columns: statuses, kinds and numbers."""
+def _union(some: Sequence[Any]) -> tuple[Any, ...]:
+    """What rows of `campaign_day` say together of touches, sessions and contacts, in the order of the columns."""
+    counts: Counter[tuple[int, int]] = Counter()
+    for day in some:
+        _add_touches(counts, day)
+    begun, new = (sum(day[name] for day in some) for name in ("sessions", "new_sessions"))
+    return *_touches_of(counts), begun, new, united([day["contacts"] for day in some])
+
+
+def _add_touches(counts: "Counter[tuple[int, int]]", day: Any) -> None:
+    """Add the touches of a row of `campaign_day` to numbers by status and kind."""
+    for status, kind, n in zip(day["statuses"], day["kinds"], day["touches"], strict=True):
+        counts[status, kind] += n
+
+
+def _touches_of(counts: Mapping[tuple[int, int], int]) -> tuple[list[int], list[int], list[int]]:
+    """Numbers of touches by status and kind, as a row has them: statuses, kinds and numbers."""
     places = sorted(counts)
     return [status for status, _ in places], [kind for _, kind in places], [counts[place] for place in places]
 
@@ -281,7 +268,7 @@ async def _mark_months(context: Context, some: Iterable[tuple[int, int]]) -> Non
     """Mark the months of campaigns' days, which are written or dropped."""
     months = sorted({(campaign, month_of(day)) for campaign, day in some})
     if months:
-        await context.connection.execute(MARK_MONTHS, context.ws, *map(list, zip(*months, strict=True)))
+        await context.connection.execute(MARK_MONTHS, context.ws, *columns(months))
 
 
 async def _write(context: Context, rows: Iterable[_Row | None]) -> None:
@@ -293,10 +280,11 @@ async def _write(context: Context, rows: Iterable[_Row | None]) -> None:
     await context.connection.copy("campaign_day_sessions", SESSIONS_COLUMNS, begun)
 
 
-async def _drop(context: Context, campaigns: Sequence[int], some: Sequence[int]) -> None:
-    await _mark_months(context, zip(campaigns, some, strict=True))
+async def _drop(context: Context, some: Sequence[tuple[int, int]]) -> None:
+    """Delete days of campaigns."""
+    await _mark_months(context, some)
     for statement in DROP_DAYS:
-        await context.connection.execute(statement, context.ws, campaigns, some)
+        await context.connection.execute(statement, context.ws, *columns(some))
 
 
 async def add_to_days(context: Context, day: int, key_sets: Sequence[int]) -> None:
@@ -322,7 +310,8 @@ async def add_to_days(context: Context, day: int, key_sets: Sequence[int]) -> No
         _row(context.ws, campaign, day, found[campaign], 1, _new_of(had.get(campaign)), had.get(campaign))
         for campaign in added
     ]
-    await _drop(context, added, [day] * len(added))
+    if added:
+        await _drop(context, [(campaign, day) for campaign in added])
     await _write(context, rows)
 
 

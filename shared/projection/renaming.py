@@ -1,13 +1,12 @@
 """How are lists of contacts written anew that name contacts by a key which is another one's now? A step of the background; see `renamed`."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.days import days_of, month_of
 from shared.projection.pipeline import Context
 from shared.projection.renamed import Renamed
-from shared.projection.sql import Statement, sql
+from shared.projection.sql import Statement, columns, sql
 from shared.projection.stages.cells.apply import cells_of_touches
 from shared.projection.stages.cells.gather import WINDOWS_OF_CELLS
 from shared.projection.stages.credit_days.gather import CLOSES_OF_CONTACTS
@@ -74,13 +73,13 @@ async def write_renamed(context: Context) -> bool:
     persons = sorted({(person, BEGINNING_US, END_US) for row in some for person in row["persons"]})
     if cells := await cells_of_touches(context, persons, days_of(context.settings.time_zone)):
         months = {(key_set, month_of(day)) for key_set, day in cells}
-        await _write_anew(context, renamed, WRITE_DAY_CELLS, OF_DAY_CELLS, *_columns(cells))
-        await _write_anew(context, renamed, WRITE_MONTH_CELLS, OF_MONTH_CELLS, *_columns(months))
-        of_campaigns = await context.connection.fetch(CAMPAIGN_DAYS, context.ws, *_columns(cells))
+        await _write_anew(context, renamed, WRITE_DAY_CELLS, OF_DAY_CELLS, *columns(cells))
+        await _write_anew(context, renamed, WRITE_MONTH_CELLS, OF_MONTH_CELLS, *columns(months))
+        of_campaigns = await context.connection.fetch(CAMPAIGN_DAYS, context.ws, *columns(cells))
         if of_campaigns:
             of_months = {(campaign, month_of(day)) for campaign, day in of_campaigns}
-            await _write_anew(context, renamed, WRITE_CAMPAIGN_DAYS, OF_CAMPAIGN_DAYS, *_columns(of_campaigns))
-            await _write_anew(context, renamed, WRITE_CAMPAIGN_MONTHS, OF_CAMPAIGN_MONTHS, *_columns(of_months))
+            await _write_anew(context, renamed, WRITE_CAMPAIGN_DAYS, OF_CAMPAIGN_DAYS, *columns(of_campaigns))
+            await _write_anew(context, renamed, WRITE_CAMPAIGN_MONTHS, OF_CAMPAIGN_MONTHS, *columns(of_months))
     if won_on := await _days_of_sums(context, [row["contact"] for row in some]):
         await _write_anew(context, renamed, WRITE_CREDIT_DAYS, OF_CREDIT_DAYS, won_on)
         await _write_anew(context, renamed, WRITE_WON_CAMPAIGN_DAYS, OF_WON_CAMPAIGN_DAYS, won_on)
@@ -110,8 +109,4 @@ async def _write_anew(
         if written is not contacts:
             changed.add(place)
     if told := [row for row in found if row[0] in changed]:
-        await context.connection.execute(write, context.ws, *_columns(told))
-
-
-def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+        await context.connection.execute(write, context.ws, *columns(told))

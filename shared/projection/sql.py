@@ -24,6 +24,11 @@ def sql_numbers(numbers: Iterable[int]) -> str:
     return ", ".join(str(int(number)) for number in sorted(numbers))
 
 
+def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows, at least one, as the arrays that a statement takes: one a column."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
 def utc_day(at_us: str) -> str:
     """The day of UTC that an instant in microseconds, a column, is of: the number of days since 1970-01-01."""
     return f"CASE WHEN {at_us} >= 0 THEN {at_us} ELSE {at_us} - 86399999999 END / 86400000000"

@@ -116,16 +116,23 @@ cells_kept = sa.Table(
     comment="the workspaces that have cells",
 )  # fmt: skip
 
+
+def _of_touches() -> "list[sa.Column[Any]]":
+    return [
+        sa.Column("statuses", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each count of touches, what they are to the campaign"),
+        sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each: 10 * type + traffic class"),
+        sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="of each: the sum of `count`"),
+        sa.Column("sessions", sa.Integer, nullable=False, comment="how many began on its days and have a counted visit on any day"),
+        sa.Column("new_sessions", sa.Integer, nullable=False, comment="how many of them are their visitor's first"),
+        sa.Column("contacts", sa.LargeBinary, nullable=False, comment="who own a counted touch of its days that influences"),
+    ]  # fmt: skip
+
+
 campaign_day = sa.Table(
     "campaign_day", projection, workspace_column(),
     key_column("campaign", primary_key=True),
     _date("day"),
-    sa.Column("statuses", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each count of touches, what they are to the campaign"),
-    sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False, comment="of each: 10 * type + traffic class"),
-    sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False, comment="of each: the sum of `count`"),
-    sa.Column("sessions", sa.Integer, nullable=False, comment="how many began on the day and have a counted visit on any day"),
-    sa.Column("new_sessions", sa.Integer, nullable=False, comment="how many of them are their visitor's first"),
-    sa.Column("contacts", sa.LargeBinary, nullable=False, comment="who own a counted touch of the day that influences"),
+    *_of_touches(),
     sa.Column("new_by_first_touch", sa.Integer, nullable=False, comment="how many contacts created on the day are new to it by their first touch"),
     sa.Column("new_by_last_touch", sa.Integer, nullable=False, comment="how many of them are by their last touch"),
     comment="what a campaign's day is to it, in numbers that can be added up, and a list that cannot; no row where there is nothing",
@@ -135,13 +142,8 @@ campaign_month = sa.Table(
     "campaign_month", projection, workspace_column(),
     key_column("campaign", primary_key=True),
     _date("month"),
-    sa.Column("statuses", postgresql.ARRAY(sa.SmallInteger), nullable=False),
-    sa.Column("kinds", postgresql.ARRAY(sa.SmallInteger), nullable=False),
-    sa.Column("touches", postgresql.ARRAY(sa.BigInteger), nullable=False),
-    sa.Column("sessions", sa.Integer, nullable=False),
-    sa.Column("new_sessions", sa.Integer, nullable=False),
-    sa.Column("contacts", sa.LargeBinary, nullable=False),
-    comment="the union of a campaign's days of a month, with the columns of `campaign_day`; out of date while `stale_campaign_month` has it",
+    *_of_touches(),
+    comment="the union of a campaign's days of a month; out of date while `stale_campaign_month` has it",
 )  # fmt: skip
 
 stale_campaign_month = sa.Table(
