@@ -143,7 +143,6 @@ class DaysRead(NamedTuple):
 
     `through` has by campaign before which day it has days of its own; campaigns without any are absent. `pending` are days of campaigns
     that wait to be made again, `cut` the days that an instant divides, and `last` the first day that begins after the last instant.
-    `renamed` puts the keys of now in lists of contacts.
     """
 
     days: Days
@@ -152,7 +151,6 @@ class DaysRead(NamedTuple):
     pending: Sequence[tuple[int, int]]
     cut: frozenset[int]
     last: int
-    renamed: Renamed
 
     def arguments(self, months: Mapping[int, Sequence[int]] | None = None) -> list[Any]:
         """The arguments of `WHOLE_DAYS`, without the days of some months of campaigns, which are in order."""
@@ -167,7 +165,9 @@ class DaysRead(NamedTuple):
         ]  # fmt: skip
 
     def whole_months(self, kept: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
-        """The months, of some that are kept of campaigns, of which all days are read, between the same two instants: by campaign, in order."""
+        """Which of the kept months of campaigns can be read in place of their days: all days of the month are read, and lie between the same two
+        instants. By campaign, in order.
+        """
         buckets = self.buckets()
         without = {(campaign, month_of(day)) for campaign, day in self.pending}
         divided = {month_of(day) for day in self.cut}
@@ -212,7 +212,7 @@ async def days_read(
         for campaign, day in await snapshot.fetch(waiting, list(through))
         if day < min(last, through[campaign]) and day not in cut
     ]
-    return DaysRead(days, edges_us, through, pending, cut, last, await renamed_of(snapshot))
+    return DaysRead(days, edges_us, through, pending, cut, last)
 
 
 async def campaign_cells(
@@ -225,8 +225,9 @@ async def campaign_cells(
         await add_of_cells(found, snapshot, days, edges_us, alone)
     sessions = {place: _Sessions() for place in product(campaigns, range(1, len(edges_us)))}
     if read.through:
-        read = await _add_added(found, snapshot, read)
-        await _add_of_days(found, sessions, snapshot, read)
+        renamed = await renamed_of(snapshot)
+        read = await _add_added(found, snapshot, read, renamed)
+        await _add_of_days(found, sessions, snapshot, read, renamed)
     for (campaign, bucket), number in sessions.items():
         of = found[campaign]
         number.all += distinct_keys(of.sessions.get(bucket, ()))
@@ -266,8 +267,9 @@ async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges
     spans, pieces = read.spans(), []
     if not read.through:
         spans = {campaign: ALWAYS}
+    renamed = await renamed_of(snapshot)
     for day, contacts in await snapshot.fetch(CONTACTS_OF_DAYS, *read.arguments()):
-        pieces.append(Piece(days.start_us(day), days.start_us(day + 1), [read.renamed(contacts)]))
+        pieces.append(Piece(days.start_us(day), days.start_us(day + 1), [renamed(contacts)]))
     if spans:
         bounds = {at_us for span in spans[campaign] for at_us in _day_bounds(days, span)}
         finer_us = sorted({*edges_us, *bounds})
@@ -293,7 +295,7 @@ class _Sessions:
     new: int = 0
 
 
-async def _add_added(found: Mapping[int, Found], snapshot: Snapshot, read: DaysRead) -> DaysRead:
+async def _add_added(found: Mapping[int, Found], snapshot: Snapshot, read: DaysRead, renamed: Renamed) -> DaysRead:
     """Add what batches have added to days that are read, and is not in them yet. Days that it cannot be added to are pending in what it answers."""
     pending = set(read.pending)
     added = {
@@ -304,10 +306,10 @@ async def _add_added(found: Mapping[int, Found], snapshot: Snapshot, read: DaysR
     if not added:
         return read
     key_sets = [row["key_set"] for row in await snapshot.fetch(KEY_SETS_ADDED, sorted({day for _, day in added}))]
-    plan, spans = await _plan_of_added(snapshot, read, added, key_sets)
+    plan, spans = await _plan_of_added(snapshot, read, added, key_sets, renamed)
     if divided := plan.divided() & added:
         read = read._replace(pending=[*read.pending, *divided])
-        plan, spans = await _plan_of_added(snapshot, read, added - divided, key_sets)
+        plan, spans = await _plan_of_added(snapshot, read, added - divided, key_sets, renamed)
     parts: dict[int, Found] = {campaign: Found() for campaign in spans}
     await add_added(parts, snapshot, plan)
     await _leave_sessions_that_days_have(parts, snapshot, plan)
@@ -317,7 +319,7 @@ async def _add_added(found: Mapping[int, Found], snapshot: Snapshot, read: DaysR
 
 
 async def _plan_of_added(
-    snapshot: Snapshot, read: DaysRead, added: Iterable[tuple[int, int]], key_sets: Sequence[int]
+    snapshot: Snapshot, read: DaysRead, added: Iterable[tuple[int, int]], key_sets: Sequence[int], renamed: Renamed
 ) -> tuple[Plan, dict[int, Spans]]:
     """What is to be asked of days of campaigns, day by day, and their times by campaign."""
     by_campaign: dict[int, list[int]] = defaultdict(list)
@@ -326,7 +328,7 @@ async def _plan_of_added(
     bounds = {read.days.start_us(at) for some in by_campaign.values() for day in some for at in (day, day + 1)}
     spans: dict[int, Spans] = {campaign: spans_of_days(read.days, some) for campaign, some in by_campaign.items()}
     edges_us = sorted({*read.edges_us, *bounds})
-    return await plan_of_added(snapshot, read.days, edges_us, spans, key_sets, read.renamed), spans
+    return await plan_of_added(snapshot, read.days, edges_us, spans, key_sets, renamed), spans
 
 
 async def _leave_sessions_that_days_have(parts: Mapping[int, Found], snapshot: Snapshot, plan: Plan) -> None:
@@ -343,8 +345,9 @@ async def _leave_sessions_that_days_have(parts: Mapping[int, Found], snapshot: S
 
 
 async def _add_of_days(
-    found: Mapping[int, Found], sessions: Mapping[tuple[int, int], _Sessions], snapshot: Snapshot, read: DaysRead
-) -> None:
+    found: Mapping[int, Found], sessions: Mapping[tuple[int, int], _Sessions], snapshot: Snapshot, read: DaysRead,
+    renamed: Renamed,
+) -> None:  # fmt: skip
     """Add what is said of campaigns that have days of their own. A session counts on the day on which it began."""
     months = read.whole_months([tuple(row) for row in await snapshot.fetch(MONTHS_KEPT, list(read.through))])
     pairs = [(campaign, month) for campaign, some in months.items() for month in some]
@@ -355,7 +358,7 @@ async def _add_of_days(
         if kind is not None:
             found[campaign].touches[bucket][statuses_of(status), kind] += number
             continue
-        found[campaign].add_lists(bucket, None, None, contacts and read.renamed(contacts))
+        found[campaign].add_lists(bucket, None, None, contacts and renamed(contacts))
         if bucket > 0:
             sessions[campaign, bucket].all += begun
             sessions[campaign, bucket].new += new
