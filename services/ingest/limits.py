@@ -35,9 +35,8 @@ ADDRESSES_MAX = 100_000  # the same for addresses, some 200 bytes each
 CACHED_ADDRESSES = 4_096  # about 1 MB; a page sends several requests from one address
 IPV6_PREFIX_BITS = 64  # one subscriber has all addresses of it
 DAY_US = 86_400_000_000
-SERVER_KEY = (
-    "touchline.server_key"  # in the scope of a request that seems to have a server key: whether it was found valid
-)
+# Under this name, the scope of a request that seems to have a server key says whether the key was found valid.
+SERVER_KEY = "touchline.server_key"
 NEAR = 0.8  # of a bound: then the first alarm comes
 EXACT_MAX = 500  # values that are kept each; beyond them a Bloom filter takes their place
 BITS_A_VALUE, PROBES = 16, 7  # then one new value in two thousand is taken for a known one

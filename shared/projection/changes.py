@@ -269,8 +269,8 @@ class CatalogChanged:
 
 @dataclass(frozen=True, slots=True)
 class DealsChanged:
-    """Deals that were derived anew, or are gone. `closes_us` are when those of them were won that are won now, or were before, and are another
-    deal than they were: not only one of the same contacts by the keys that these have now (`IdentityChanged.renamed`).
+    """Deals that were derived anew, or are gone. `closes_us` has when those of them were won that are won now, or were before, without deals in
+    which nothing changed but the keys of renamed contacts (`IdentityChanged.renamed`).
     """
 
     deals: frozenset[int] = NO_KEYS

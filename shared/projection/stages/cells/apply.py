@@ -252,7 +252,7 @@ async def _rename(context: Context, identity: IdentityChanged, renamed: Mapping[
 
 async def _named_again(context: Context, identity: IdentityChanged) -> tuple[frozenset[int], list[int]]:
     """The contacts whom lists may name by a key which is another contact's again, since a merge was taken back; and the persons whose touches
-    that one had. Some of these pass to it in this batch, so the contact is not renamed in it.
+    that other contact had. This batch gives some of these touches back to it, so the same batch does not rename the contact that loses them.
     """
     if not identity.contacts:
         return frozenset(), []

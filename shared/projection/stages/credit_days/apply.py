@@ -1,8 +1,8 @@
 """Stage *credit_days*: which days' sums of credit does a batch make wrong?
 
 A day is marked (`stale_credit_day`) if a deal was, or is, won on it that is another than it was, or if a touch of a deal won on it may be of another
-group, or of another campaign, now. A deal that is only another contact's, because that one was renamed, marks no day: reads put the present keys into
-lists (`renamed_contact`). It is read from the touches until `shared.projection.credit_days` has added it up again. A day too many costs time, and changes no answer.
+group, or of another campaign, now. A deal of which only the key of a contact changes, because the contact was renamed, marks no day: reads put the present
+keys into lists (`renamed_contact`). A marked day is read from the touches until `shared.projection.credit_days` has added it up again. A day too many costs time, and changes no answer.
 """
 
 from collections.abc import Sequence

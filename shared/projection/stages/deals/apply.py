@@ -119,7 +119,7 @@ NO_ROWS = _Rows()
 
 async def _derive(context: Context, keys: Sequence[int], former: Mapping[int, int]) -> set[int]:
     """Derive these deals anew, and write those that are another than they were; answers when those of them were won that are won, before
-    or now. `former` has a key of each contact that the batch renames, by its key of now: deals of which nothing else is another are left out
+    or now. `former` has by its present key which key each contact had that the batch renames: deals in which nothing else changed are left out
     of the answer.
     """
     found = await _rows_of(context, keys)
