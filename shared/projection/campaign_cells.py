@@ -20,6 +20,7 @@ from shared.projection.days import EVERY_DAY, NO_DAY, Days, month_of, next_month
 from shared.projection.renamed import RENAMED, Renamed
 from shared.projection.sql import Connection, Statement, columns, owned, sql, sql_numbers
 from shared.projection.stages.cells.gather import COUNTS, INFLUENCING_KINDS, KINDS_A_TYPE, VISIT
+from shared.projection.windows import KEY_COLUMN
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import TouchType
@@ -39,21 +40,28 @@ WINDOWS = sql("""
 SELECT campaign, route, key, from_us, to_us, window_status FROM {g}.attribution_window
 WHERE ws = $1 AND campaign = ANY($2::bigint[])
 """)
-_KEY_SETS = f"""
-WITH held AS MATERIALIZED (
-    SELECT DISTINCT route, key FROM {{g}}.attribution_window WHERE ws = $1 AND campaign = ANY($2::bigint[]))
+_HELD = """held AS MATERIALIZED (
+    SELECT DISTINCT route, key FROM {g}.attribution_window WHERE ws = $1 AND campaign = ANY($2::bigint[]))"""
+KEY_SETS = sql(f"""
+WITH {_HELD}
 SELECT key_set, asset_or_page_key, via, utm FROM (
     SELECT k.* FROM {{g}}.key_set k JOIN held h ON h.route = {Route.ASSET:d} AND k.ws = $1 AND k.asset_or_page_key = h.key
     UNION SELECT k.* FROM {{g}}.key_set k JOIN held h ON h.route = {Route.VIA:d} AND k.ws = $1 AND k.via = h.key AND k.via <> 0
     UNION SELECT k.* FROM {{g}}.key_set k JOIN held h ON h.route = {Route.UTM:d} AND k.ws = $1 AND k.utm = h.key AND k.utm <> 0) k
-"""
-KEY_SETS = sql(_KEY_SETS)
-KEY_SETS_OF_DAYS = sql(f"""{_KEY_SETS}
-WHERE EXISTS (SELECT FROM {{g}}.day_cell c WHERE c.ws = $1 AND c.key_set = k.key_set AND c.day = ANY($3::int[]))
-    OR EXISTS (SELECT FROM {{g}}.added_cell c WHERE c.ws = $1 AND c.key_set = k.key_set)
-    OR EXISTS (SELECT FROM {{g}}.dirty_cell c WHERE c.ws = $1 AND c.key_set = k.key_set)
-    OR EXISTS (SELECT FROM {{g}}.carried_visit c WHERE c.ws = $1 AND c.key_set = k.key_set)
-""")  # those alone that may have touches on some days, or visits of sessions that began on them
+""")
+KEY_SETS_OF_DAYS = sql(f"""
+WITH {_HELD}, met AS MATERIALIZED (
+    SELECT key_set FROM {{g}}.day_cell WHERE ws = $1 AND day = ANY($3::int[])
+    UNION SELECT key_set FROM {{g}}.added_cell WHERE ws = $1 AND day = ANY($3::int[])
+    UNION SELECT key_set FROM {{g}}.dirty_cell WHERE ws = $1
+    UNION SELECT v.key_set FROM unnest($4::bigint[], $5::bigint[]) u(from_us, to_us)
+    JOIN {{g}}.carried_visit v ON v.ws = $1 AND v.session_at_us >= u.from_us AND v.session_at_us < u.to_us)
+SELECT k.key_set, k.asset_or_page_key, k.via, k.utm
+FROM met CROSS JOIN LATERAL (SELECT * FROM {{g}}.key_set WHERE ws = $1 AND key_set = met.key_set OFFSET 0) k
+WHERE k.asset_or_page_key IN (SELECT key FROM held WHERE route = {Route.ASSET:d})
+    OR k.via <> 0 AND k.via IN (SELECT key FROM held WHERE route = {Route.VIA:d})
+    OR k.utm <> 0 AND k.utm IN (SELECT key FROM held WHERE route = {Route.UTM:d})
+""")  # those alone that may have touches on some days ($3), or visits of sessions that began on them: from $4 to $5
 KEY_SETS_NAMED = sql("""
 SELECT key_set, asset_or_page_key, via, utm FROM {g}.key_set WHERE ws = $1 AND key_set = ANY($2::bigint[])
 """)
@@ -64,9 +72,6 @@ WHERE k.ws = $1 AND k.key_set = ANY($2::bigint[])
 """)
 DIRTY = sql("SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1 ORDER BY key_set, day")
 STALE = sql("SELECT key_set, month FROM {g}.stale_month WHERE ws = $1 ORDER BY key_set, month")
-
-_KEY_COLUMNS = ("asset_or_page_key", "via", "utm")
-
 
 _ASKED = f"""lists & {SESSIONS} <> 0 AS visits, lists & {CONTACTS | EVERY_KIND} <> 0 AS counts, lists & {EVERY_KIND} <> 0 AS every"""
 
@@ -103,38 +108,45 @@ FROM met WHERE visits GROUP BY n, bucket
 
 
 def _scans() -> str:
-    """The touches of the spans of time of keys that are asked for: each span of a key is read once, whatever key sets have it."""
-    branches = []
-    for n, column in enumerate(_KEY_COLUMNS):
-        none = "".join(f" AND {name} IS NULL" for name in _KEY_COLUMNS[:n])
-        keys = ", ".join(f"coalesce({name}, 0) AS {name}" for name in _KEY_COLUMNS)
-        branches.append(f"""
-    SELECT s.from_us, s.to_us, t.* FROM scan s CROSS JOIN LATERAL (
+    """The touches of the spans of time of keys that are asked for: each span of a key is read once, whatever key sets are looked up by it."""
+    keys = ", ".join(f"coalesce({name}, 0) AS {name}" for name in KEY_COLUMN.values())
+    return " UNION ALL ".join(
+        f"""
+    SELECT s.scan, t.* FROM scan s CROSS JOIN LATERAL (
         SELECT {keys}, person, occurred_at_us, event_id, type, traffic_class, count, session, session_at_us, session_is_new
-        FROM {{g}}.touch WHERE ws = $1 AND {column} = s.key AND occurred_at_us >= s.from_us AND occurred_at_us < s.to_us{none}
+        FROM {{g}}.touch WHERE ws = $1 AND {column} = s.key AND occurred_at_us >= s.from_us AND occurred_at_us < s.to_us
             AND traffic_class <> {TrafficClass.RETRACTED:d}
         OFFSET 0) t
-    WHERE s.by = {n}""")
-    return " UNION ALL ".join(branches)
+    WHERE s.route = {route:d}"""
+        for route, column in KEY_COLUMN.items()
+    )
 
+
+_KEY_OF_ROUTE = (
+    f"CASE m.route {' '.join(f'WHEN {route:d} THEN k.{column}' for route, column in KEY_COLUMN.items())} END"
+)
 
 # The same of touches, for parts of days. $4 to $8: of each pattern, a group, from $6 to $7, and which lists are asked for ($8).
-# $9 the instants at which the buckets begin. The contacts are in rows of their own, of kinds without a number of touches.
+# $9 the instants at which the buckets begin. $10 by which of its keys the touches of each key set are looked up: the route of the key. The
+# contacts are in rows of their own, of kinds without a number of touches. Touches and parts are joined by the number of a scan and not by its
+# columns, since PostgreSQL expects few touches and would sort all of them.
 OF_TOUCHES = sql(f"""
-WITH {_MEMBER}, part AS MATERIALIZED (
-    SELECT m.key_set, p.n, p.from_us, p.to_us, {_ASKED}, p.lists & {LATER} <> 0 AS later,
-        CASE WHEN k.asset_or_page_key <> 0 THEN 0 WHEN k.via <> 0 THEN 1 ELSE 2 END AS by,
-        CASE WHEN k.asset_or_page_key <> 0 THEN k.asset_or_page_key WHEN k.via <> 0 THEN k.via ELSE k.utm END AS key,
+WITH member AS MATERIALIZED (SELECT * FROM unnest($2::int[], $3::bigint[], $10::smallint[]) u(pattern, key_set, route)),
+part AS MATERIALIZED (
+    SELECT p.n, p.from_us, p.to_us, {_ASKED}, p.lists & {LATER} <> 0 AS later, m.route, {_KEY_OF_ROUTE} AS key,
         k.asset_or_page_key, k.via, k.utm
     FROM unnest($4::int[], $5::int[], $6::bigint[], $7::bigint[], $8::smallint[]) p(pattern, n, from_us, to_us, lists)
     JOIN member m ON m.pattern = p.pattern JOIN {{g}}.key_set k ON k.ws = $1 AND k.key_set = m.key_set),
-scan AS MATERIALIZED (SELECT DISTINCT by, key, from_us, to_us FROM part),
+scan AS MATERIALIZED (
+    SELECT row_number() OVER () AS scan, d.* FROM (SELECT DISTINCT route, key, from_us, to_us FROM part) d),
+asked AS MATERIALIZED (
+    SELECT s.scan, p.* FROM part p JOIN scan s ON s.route = p.route AND s.key = p.key AND s.from_us = p.from_us AND s.to_us = p.to_us),
 touched AS MATERIALIZED ({_scans()}),
 t AS MATERIALIZED (
     SELECT p.n, p.visits, p.counts, p.every, p.later, t.person, t.occurred_at_us, t.event_id, t.type, t.traffic_class, t.count, t.session,
         t.session_at_us, t.session_is_new, ({KINDS_A_TYPE} * t.type + t.traffic_class)::smallint AS kind
-    FROM touched t JOIN part p ON p.from_us = t.from_us AND p.to_us = t.to_us AND p.asset_or_page_key = t.asset_or_page_key
-        AND p.via = t.via AND p.utm = t.utm)
+    FROM touched t
+    JOIN asked p ON p.scan = t.scan AND p.asset_or_page_key = t.asset_or_page_key AND p.via = t.via AND p.utm = t.utm)
 SELECT n, width_bucket(occurred_at_us, $9::bigint[]) AS bucket, kind,
     sum(count)::bigint AS touches, NULL::bytea AS contacts, NULL::bytea AS sessions, NULL::bytea AS new_sessions
 FROM t WHERE NOT later GROUP BY 1, 2, 3
@@ -178,9 +190,9 @@ class Stretch(NamedTuple):
 
 @dataclass
 class _Asked:
-    """What is asked of the store, column by column; see the statements."""
+    """What is asked of the store; see the statements. Of each member: its pattern, the key set, and the route by whose key its touches are looked up."""
 
-    members: list[tuple[int, int]] = field(default_factory=list)
+    members: list[tuple[int, int, int]] = field(default_factory=list)
     cells: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
     parts: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     carried: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -272,7 +284,8 @@ async def add_of_cells(
     if only_of is None:
         key_sets = await store.fetch(KEY_SETS, campaigns)
     else:
-        key_sets = await store.fetch(KEY_SETS_OF_DAYS, campaigns, only_of)
+        begun = columns(spans_of_days(days, only_of))
+        key_sets = await store.fetch(KEY_SETS_OF_DAYS, campaigns, only_of, *begun)
     plan = await plan_of(store, days, edges_us, asked, _lists_of_campaigns)
     plan.ask(windows, key_sets)
     await add_planned(found, store, plan)
@@ -318,7 +331,8 @@ async def _of_cells(store: Rows, plan: "Plan", cells: Sequence[tuple[int, ...]])
     if not cells:
         return []
     first_days = [first_whole(plan.days, at_us) for at_us in plan.edges_us]
-    return await store.fetch(OF_CELLS, *columns(plan.asked.members), *columns(cells), first_days)
+    patterns, key_sets, _ = columns(plan.asked.members)
+    return await store.fetch(OF_CELLS, patterns, key_sets, *columns(cells), first_days)
 
 
 async def renamed_of(store: Rows) -> Renamed:
@@ -328,13 +342,16 @@ async def renamed_of(store: Rows) -> Renamed:
 
 async def add_planned(found: Mapping[int, Found], store: Rows, plan: "Plan") -> None:
     """Ask what is planned, and add what is found to the subjects."""
-    questions, edges_us, members = plan.asked, plan.edges_us, columns(plan.asked.members)
+    questions, edges_us = plan.asked, plan.edges_us
+    if not questions.members:
+        return
+    patterns, key_sets, routes = columns(questions.members)
     rows, carried = await _of_cells(store, plan, questions.cells), []
     if questions.parts:
-        rows += await store.fetch(OF_TOUCHES, *members, *columns(questions.parts), list(edges_us))
+        rows += await store.fetch(OF_TOUCHES, patterns, key_sets, *columns(questions.parts), list(edges_us), routes)
     if questions.carried:
         bounds = edges_us[0], edges_us[-1], list(edges_us)
-        carried = await store.fetch(CARRIED, *members, *columns(questions.carried), *bounds)
+        carried = await store.fetch(CARRIED, patterns, key_sets, *columns(questions.carried), *bounds)
     _collect(found, plan, rows, carried)
 
 
@@ -475,6 +492,7 @@ class Plan:
             by_asset = of_key.get((Route.ASSET, asset), nothing)
             by_via = of_key.get((Route.VIA, via), nothing)
             by_utm = of_key.get((Route.UTM, utm), nothing)
+            looked_up_by = Route.ASSET if by_asset else Route.VIA if by_via else Route.UTM
             for campaign in by_asset.keys() | by_via.keys() | by_utm.keys():
                 routes = by_asset.get(campaign), by_via.get(campaign), by_utm.get(campaign)
                 name = (campaign, *map(id, routes), self._states.get(key_set))
@@ -483,22 +501,22 @@ class Plan:
                     pattern = patterns[name] = len(patterns)
                     for stretch in stretches(routes):
                         self._ask_stretch(pattern, campaign, key_set, stretch)
-                members.append((pattern, key_set))
+                members.append((pattern, key_set, looked_up_by))
 
     def divided(self) -> set[tuple[int, int]]:
         """The days of subjects, in the time that is asked for, of which only parts are one thing to the subject."""
         parts = (part for part in self.asked.parts if not part[4] & LATER)
         return {(self.groups[n][0], self.days.day_of(from_us)) for _, n, from_us, _, _ in parts}
 
-    def ask_stretches(self, subject: int, key_set: int, some: tuple[Stretch, ...]) -> None:
-        """Ask for stretches of a key set."""
+    def ask_stretches(self, subject: int, key_set: int, looked_up_by: Route, some: tuple[Stretch, ...]) -> None:
+        """Ask for stretches of a key set, whose touches can be looked up by its key of a route."""
         name = subject, some, self._states.get(key_set)
         pattern = self._patterns.get(name)
         if pattern is None:
             pattern = self._patterns[name] = len(self._patterns)
             for stretch in some:
                 self._ask_stretch(pattern, subject, key_set, stretch)
-        self.asked.members.append((pattern, key_set))
+        self.asked.members.append((pattern, key_set, looked_up_by))
 
     def _ask_stretch(self, pattern: int, campaign: int, key_set: int, stretch: Stretch) -> None:
         group = campaign, stretch.statuses

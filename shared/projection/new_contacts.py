@@ -73,12 +73,14 @@ def _met(route: Route, key: str, at_us: str, *, first: bool) -> str:
 
 
 _BY_CONVERSION = f"""
-    SELECT w.campaign, c.contact, c.created_us, c.from_us, c.to_us, false FROM created c
-    JOIN {{g}}.conversion_touch t ON t.ws = $1 AND t.contact = c.contact
-    JOIN counting_window w ON w.route = {Route.ASSET:d} AND w.key = t.asset_or_page_key AND {within("w")}"""
+    SELECT a.campaign, t.contact, t.created_us, a.from_us, a.to_us, false FROM asked a
+    JOIN counting_window w ON w.campaign = a.campaign AND w.route = {Route.ASSET:d} CROSS JOIN LATERAL (
+        SELECT contact, created_us FROM {{g}}.conversion_touch WHERE ws = $1 AND asset_or_page_key = w.key
+            AND created_us >= a.from_us AND created_us < a.to_us AND {within("w", "occurred_at_us")} OFFSET 0) t"""
+"""OFFSET 0 has each span of each key looked up: PostgreSQL guesses that a span has a thousand times as many contacts, and would read all of a key."""
 
 # The same of spans of time: the contacts that campaigns ($3, together $2) got from the instants $4 to $5. $6 are the instants at which the
-# parts begin. The contacts of the spans are read, and then their keys, where `BY_KEYS` reads all contacts of the keys.
+# parts begin. Of first visits the contacts of the spans are read, and then their keys, where `BY_KEYS` reads all contacts of the keys.
 OF_SPANS = sql(f"""
 WITH {COUNTING_WINDOW}, asked AS MATERIALIZED (
     SELECT * FROM unnest($3::bigint[], $4::bigint[], $5::bigint[]) u(campaign, from_us, to_us)),

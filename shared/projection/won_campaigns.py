@@ -1,6 +1,6 @@
 """Which deals won in spans of time count for campaigns, and what did these earn of them? For reads, and for `won_campaign_day`, which is made of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -27,7 +27,7 @@ _MET = " UNION ALL ".join(
     for route, column in KEY_COLUMN.items()
 )
 
-# The deals won in the spans between $2 and $3 that count for campaigns, with the keys of the contacts by whom they bring revenue. One row a
+# The deals won in the spans between $2 and $3 that count for campaigns ($4; null: for any), with the keys of the contacts by whom they bring revenue. One row a
 # campaign, span and currency.
 COUNTING = sql(f"""
 WITH dealt AS MATERIALIZED (
@@ -35,7 +35,8 @@ WITH dealt AS MATERIALIZED (
         {", ".join(f"t.{column}" for column in KEY_COLUMN.values())}
     FROM {SPANS} {DEALS} CROSS JOIN LATERAL (SELECT * FROM {{g}}.deal_touch WHERE ws = $1 AND deal = d.deal OFFSET 0) t
 ), counting_window AS MATERIALIZED (
-    SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window WHERE ws = $1 AND window_status IN ({COUNTING_STATUSES})
+    SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window
+    WHERE ws = $1 AND window_status IN ({COUNTING_STATUSES}) AND ($4::bigint[] IS NULL OR campaign = ANY($4))
 ), met AS MATERIALIZED ({_MET}
 ), deal_of AS (
     SELECT campaign, n, currency, deal, min(amount_minor) AS amount_minor FROM met GROUP BY campaign, n, currency, deal
@@ -90,14 +91,21 @@ class WonOfCampaign:
         self.refunded |= any(each is not None and each < 0 for each in found)
 
 
-async def won_of_campaigns(store: Rows, spans: Sequence[Span], models: Sequence[str]) -> list[WonOfCampaign]:
-    """What deals that were won in spans of time are to campaigns, by campaign, span and currency, under published models."""
+async def won_of_campaigns(
+    store: Rows, spans: Sequence[Span], models: Sequence[str], campaigns: Collection[int] | None = None
+) -> list[WonOfCampaign]:
+    """What deals that were won in spans of time are to campaigns, by campaign, span and currency, under published models.
+
+    `campaigns` are the keys of those that are asked for (None: all).
+    """
+    asked = None if campaigns is None else list(campaigns)
     found: dict[tuple[int, int, str], WonOfCampaign] = {}
-    for campaign, n, currency, deals, amount_minor, contacts in await store.fetch(COUNTING, *columns_of(spans)):
+    for campaign, n, currency, deals, amount_minor, contacts in await store.fetch(COUNTING, *columns_of(spans), asked):
         place = campaign, n, currency
         found[place] = WonOfCampaign(n - 1, campaign, currency, deals, whole(amount_minor), contacts)
     for campaign, n, currency, contact, minor in await store.fetch(
         _earned_by_contacts(tuple(models)), *columns_of(spans), None
     ):
-        found[campaign, n, currency].earned(contact, minor)
+        if campaigns is None or campaign in campaigns:
+            found[campaign, n, currency].earned(contact, minor)
     return list(found.values())

@@ -290,10 +290,12 @@ async def touches_by_day(
     for campaign, route, key, from_us, to_us in await snapshot.fetch(COUNTING, list(keys)):
         windows[route, key].append((from_us, to_us, campaign))
     for key_set, *named in key_sets:
-        within = [(begin, end) for route, key, begin, end in spans[asset] if named[route - 1] == key]
+        naming = [span for span in spans[asset] if named[span[0] - 1] == span[1]]
+        within, looked_up_by = [(begin, end) for _, _, begin, end in naming], Route(min(route for route, *_ in naming))
         counting = [window for route in Route for window in windows.get((route, named[route - 1]), ())]
         for campaigns, stretches in _stretches_by_campaigns(within, counting).items():
-            plan.ask_stretches(subjects.setdefault(campaigns, len(subjects)), key_set, tuple(stretches))
+            subject = subjects.setdefault(campaigns, len(subjects))
+            plan.ask_stretches(subject, key_set, looked_up_by, tuple(stretches))
     found: dict[int, Found] = defaultdict(Found)
     await add_planned(found, snapshot, plan)
     out: DayTouches = defaultdict(int)

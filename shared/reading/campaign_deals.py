@@ -10,12 +10,8 @@ from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.key_lists import distinct_keys
 from shared.projection.new_contacts import COUNTING_WINDOW
 from shared.projection.sql import sql
-from shared.reading.campaign_keys import (
-    CAMPAIGN_DEAL,
-    MODEL_PLACES,
-    OPEN_DEAL,
-    earned,
-)
+from shared.reading import campaign_keys
+from shared.reading.campaign_keys import CAMPAIGN_DEAL, MODEL_PLACES, earned
 from shared.reading.new_contacts import new_contacts
 from shared.reading.shares import shares
 from shared.reading.snapshot import Snapshot
@@ -36,11 +32,10 @@ UNION ALL
 SELECT campaign, bucket, NULL, NULL, NULL, NULL, count(DISTINCT contact) FROM dated WHERE revenue GROUP BY campaign, bucket
 """)
 
-# The open deals that count.
+# The open deals that count. (To take each deal once is faster here than in SQL.)
 OPEN_DEALS = sql(f"""
 WITH {COUNTING_WINDOW}
-SELECT campaign, bucket, count(*) AS deals FROM (
-    SELECT DISTINCT campaign, width_bucket(dated_us, $5::bigint[]) AS bucket, deal FROM ({OPEN_DEAL}) met) d GROUP BY 1, 2
+SELECT campaign, bucket, string_agg(deals, ''::bytea) AS deals FROM ({campaign_keys.OPEN_DEALS}) met GROUP BY campaign, bucket
 """)
 
 # What was earned, by the place of the model in $5 and by currency; and (no currency) how many contacts earned more than 0 of one.
@@ -140,7 +135,7 @@ async def deal_numbers_of_parts(
             _add_won(outs[bucket - 1][campaign], numbers)
         if metric not in EARNED_METRICS:
             for row in await snapshot.fetch(OPEN_DEALS, *asked, edges_us):
-                outs[row["bucket"] - 1][row["campaign"]].influenced_deals += row["deals"]
+                outs[row["bucket"] - 1][row["campaign"]].influenced_deals += distinct_keys([row["deals"]])
     if metric is None or metric in EARNED_METRICS:
         for model in models:
             if model not in MODEL_PLACES:

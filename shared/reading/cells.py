@@ -102,6 +102,9 @@ FROM met GROUP BY 1, 2
 CONTACTS_OF_DAYS = sql(f"SELECT d.day, d.contacts FROM {WHOLE_DAYS} AND d.contacts <> ''::bytea")
 
 
+FEW_BUCKETS = 3  # of which it is faster to sort the keys once a bucket than to sort them together with their places
+
+
 @dataclass
 class CampaignCells:
     """What cells say of one campaign, for each bucket of time.
@@ -412,15 +415,26 @@ def _keys(lists: Sequence[bytes]) -> "npt.NDArray[np.int64]":
 
 def first_met(lists: Mapping[int, Sequence[bytes]], buckets: int) -> list[int]:
     """How many keys are met in each bucket, from 1 on, and in none before it; bucket 0 is what was before all."""
-    if len(lists) <= 1:
-        return [distinct_keys(lists.get(bucket, ())) for bucket in range(1, buckets + 1)]
-    ordered = sorted(lists)
-    parts = [_keys(lists[bucket]) for bucket in ordered]
-    _, firsts = np.unique(np.concatenate(parts), return_index=True)
-    place = np.searchsorted(np.cumsum([len(part) for part in parts]), firsts, side="right")
-    by_place = np.bincount(place, minlength=len(ordered))
-    met = {bucket: int(number) for bucket, number in zip(ordered, by_place, strict=True)}
+    ordered = [bucket for bucket in sorted(lists) if any(lists[bucket])]
+    number_of = _first_met_of_few if len(ordered) <= FEW_BUCKETS else _first_met_of_many
+    met = dict(zip(ordered, number_of([lists[bucket] for bucket in ordered]), strict=True))
     return [met.get(bucket, 0) for bucket in range(1, buckets + 1)]
+
+
+def _first_met_of_few(parts: Sequence[Sequence[bytes]]) -> Iterator[int]:
+    before, through = 0, list[bytes]()
+    for part in parts:
+        through += part
+        distinct = distinct_keys(through)
+        yield distinct - before
+        before = distinct
+
+
+def _first_met_of_many(parts: Sequence[Sequence[bytes]]) -> list[int]:
+    keys = [_keys(part) for part in parts]
+    _, firsts = np.unique(np.concatenate(keys), return_index=True)
+    place = np.searchsorted(np.cumsum([len(part) for part in keys]), firsts, side="right")
+    return [int(number) for number in np.bincount(place, minlength=len(keys))]
 
 
 def first_met_in(pieces: Sequence[Piece]) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]":

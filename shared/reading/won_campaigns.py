@@ -131,10 +131,7 @@ async def _add_of_touches(
     """Add what the touches of deals won in some spans say. False if a campaign earned less than 0 by a contact."""
     if not spans:
         return True
-    asked, wanted = [span for _, span in spans], set(campaigns)
-    for one in await won_of_campaigns(snapshot, asked, models):
-        if one.campaign not in wanted:
-            continue
+    for one in await won_of_campaigns(snapshot, [span for _, span in spans], models, set(campaigns)):
         if one.refunded:
             return False
         minor = None

@@ -57,6 +57,7 @@ day_cell = sa.Table(
     key_column("key_set", primary_key=True),
     _date("day"),
     *_digest(),
+    sa.Index("day_cell_day", "ws", "day", "key_set"),
     comment="the digest of a key set's touches of a day, with what `added_cell` adds to it",
 )  # fmt: skip
 
