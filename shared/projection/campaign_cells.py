@@ -76,9 +76,10 @@ STALE = sql("SELECT key_set, month FROM {g}.stale_month WHERE ws = $1 ORDER BY k
 _ASKED = f"""lists & {SESSIONS} <> 0 AS visits, lists & {CONTACTS | EVERY_KIND} <> 0 AS counts, lists & {EVERY_KIND} <> 0 AS every"""
 
 
-def _cells(table: str, day: str, source: int, kinds: str = "c.kinds, c.touches, c.contacts") -> str:
+def _cells(table: str, day: str, source: int, kinds: str = "c.kinds, c.touches", contacts: str = "c.contacts") -> str:
     return f"""
     SELECT r.n, r.visits, r.counts, r.every, width_bucket(c.{day}, $10::int[]) AS bucket, {kinds},
+        CASE WHEN r.counts THEN {contacts} END AS contacts,
         CASE WHEN r.visits THEN c.sessions END AS sessions, CASE WHEN r.visits THEN c.new_sessions END AS new_sessions
     FROM asked r JOIN member m ON m.pattern = r.pattern
     JOIN {{g}}.{table} c ON c.ws = $1 AND c.key_set = m.key_set AND c.{day} >= r.from_day AND c.{day} < r.to_day
@@ -96,7 +97,7 @@ WITH {_MEMBER}, asked AS MATERIALIZED (
     FROM unnest($4::int[], $5::int[], $6::smallint[], $7::int[], $8::int[], $9::smallint[])
         u(pattern, n, source, from_day, to_day, lists)),
 met AS MATERIALIZED ({_cells("day_cell", "day", OF_DAYS)} UNION ALL {_cells("month_cell", "month", OF_MONTHS)}
-    UNION ALL {_cells("added_cell", "day", OF_ADDED, "ARRAY[c.kind], ARRAY[c.touches], ARRAY[c.contacts]")})
+    UNION ALL {_cells("added_cell", "day", OF_ADDED, "ARRAY[c.kind], ARRAY[c.touches]", "ARRAY[c.contacts]")})
 SELECT n, bucket, u.kind, sum(u.touches)::bigint AS touches,
     string_agg(u.contacts, ''::bytea) FILTER (WHERE counts AND (every OR u.kind IN ({sql_numbers(INFLUENCING_KINDS)}))) AS contacts,
     NULL::bytea AS sessions, NULL::bytea AS new_sessions

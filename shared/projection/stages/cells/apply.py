@@ -139,7 +139,7 @@ SELECT $1, key_set, month, {DIGEST} FROM of_kinds JOIN visited USING (key_set, m
 """)  # of months $3 that end before the days $4; a session is in the cell of the day on which it begins, and no other
 MONTHS_OF_DAYS = sql("SELECT DISTINCT key_set, day FROM {g}.day_cell WHERE ws = $1 AND day >= $2 AND day < $3")
 
-_three = Struct(">qqq").pack
+_one, _three = Struct(">q").pack, Struct(">qqq").pack
 Keys = tuple[int, int, int]
 """What a touch names together: an asset or page, what it came by, a utm value; 0 for none."""
 NO_KEYS: Keys = (0, 0, 0)
@@ -169,7 +169,9 @@ class _KeySets:
 
 
 def packed(keys: Collection[int]) -> bytes:
-    """Keys as cells have them: in order, eight bytes each."""
+    """Keys as cells have them: in order, eight bytes each. Most lists have one key or none."""
+    if len(keys) == 1:
+        return _one(*keys)
     return pack(f">{len(keys)}q", *sorted(keys)) if keys else NO_LIST
 
 
