@@ -5,17 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import (
-    KEY_SETS,
-    Found,
-    WorkspaceRows,
-    add_added,
-    add_of_cells,
-    plan_of_added,
-    spans_of_days,
-    status_number,
-)
-from shared.projection.days import EVERY_DAY, NO_DAY, days_of, month_of, next_month
+from shared.projection.campaign_cells import Found, WorkspaceRows, add_added, add_of_cells, plan_of_added
+from shared.projection.cell_plan import status_number
+from shared.projection.cell_statements import KEY_SETS
+from shared.projection.days import EVERY_DAY, NO_DAY, days_of, month_of, next_month, spans_of_days
 from shared.projection.key_lists import united
 from shared.projection.new_contacts import DAYS as DAYS_OF_NEW
 from shared.projection.new_contacts import New, new_in_spans

@@ -1,10 +1,11 @@
 """Which day of a time zone is an instant of? Days are numbers of days since 1970-01-01."""
 
 import datetime as dt
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from shared.events.instants import DAY_US, to_micros
+from shared.events.instants import BEGINNING_US, DAY_US, END_US, to_micros
 
 FIRST = dt.date(1970, 1, 1)
 NO_DAY = -(2**31)  # before every day
@@ -70,3 +71,33 @@ def next_month(month: int) -> int:
 def date_of(day: int) -> dt.date:
     """The date of a day."""
     return FIRST + dt.timedelta(days=day)
+
+
+Spans = Sequence[tuple[int, int]]
+"""Times from an instant to another, in order and apart."""
+ALWAYS: Spans = ((BEGINNING_US, END_US),)
+
+
+def spans_of_days(days: Days, some: Iterable[int]) -> list[tuple[int, int]]:
+    """The times of some days; of days that follow one another, one."""
+    spans: list[tuple[int, int]] = []
+    for day in sorted(some):
+        from_us, to_us = days.start_us(day), days.start_us(day + 1)
+        if spans and spans[-1][1] == from_us:
+            spans[-1] = spans[-1][0], to_us
+        else:
+            spans.append((from_us, to_us))
+    return spans
+
+
+def first_whole(days: Days, at_us: int) -> int:
+    """The first day that does not begin before an instant."""
+    if at_us == BEGINNING_US:
+        return NO_DAY
+    return EVERY_DAY if at_us == END_US else days.first_whole(at_us)
+
+
+def divided_days(days: Days, edges_us: Iterable[int]) -> set[int]:
+    """The days that begin before, and end after, one of some instants."""
+    inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
+    return {day for at_us in inner if days.start_us(day := days.day_of(at_us)) != at_us}

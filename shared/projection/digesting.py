@@ -24,7 +24,7 @@ from shared.projection.days import EVERY_DAY
 from shared.projection.pipeline import Context
 from shared.projection.renaming import write_renamed
 from shared.projection.sql import Connection, sql
-from shared.projection.stages.cells.apply import (
+from shared.projection.stages.cells.digests import (
     KEEP,
     added_cells,
     chunks_of_days,

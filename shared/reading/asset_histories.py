@@ -11,11 +11,15 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import ALWAYS, CONTACTS, EVERY_KIND, Found, Stretch, add_planned, kind_of, plan_of
-from shared.projection.days import Days
+from shared.projection.campaign_cells import Found, add_planned, kind_of, plan_of
+from shared.projection.cell_plan import Stretch
+from shared.projection.cell_statements import CONTACTS, EVERY_KIND
+from shared.projection.days import ALWAYS, Days
+from shared.projection.key_lists import first_met
 from shared.projection.sql import owned, sql, sql_numbers
 from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN
-from shared.reading.cells import Piece, cells_days, first_met, pieces_of
+from shared.reading.cells import cells_days
+from shared.reading.influenced import Piece, pieces_of
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.rules.excluded_traffic import TrafficClass

@@ -14,7 +14,8 @@ from shared.reading.campaign_keys import (
     MODEL_PLACES,
     earned,
 )
-from shared.reading.cells import PageOfContacts, cells_days, contacts_of_a_page, influenced_by_day
+from shared.reading.cells import cells_days
+from shared.reading.influenced import PageOfContacts, contacts_of_a_page, influenced_by_day
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange

@@ -10,30 +10,26 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import (
+from shared.projection.campaign_cells import Found, add_added, add_of_cells, plan_of_added, renamed_of
+from shared.projection.cell_plan import Plan, Statuses, statuses_of
+from shared.projection.days import (
     ALWAYS,
-    Found,
-    Plan,
+    EVERY_DAY,
+    NO_DAY,
+    Days,
     Spans,
-    Statuses,
-    add_added,
-    add_of_cells,
+    days_of,
     divided_days,
     first_whole,
-    plan_of_added,
-    renamed_of,
+    month_of,
+    next_month,
     spans_of_days,
-    statuses_of,
 )
-from shared.projection.days import EVERY_DAY, NO_DAY, Days, days_of, month_of, next_month
-from shared.projection.key_lists import distinct_keys, without
+from shared.projection.key_lists import distinct_keys, first_met, without
 from shared.projection.renamed import Renamed
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.cells.gather import KEPT, WINDOWS_OF_CELLS
@@ -99,10 +95,6 @@ UNION ALL
 SELECT campaign, bucket, NULL, NULL, NULL, sum(sessions)::int, sum(new_sessions)::int, string_agg(contacts, ''::bytea)
 FROM met GROUP BY 1, 2
 """)
-CONTACTS_OF_DAYS = sql(f"SELECT d.day, d.contacts FROM {WHOLE_DAYS} AND d.contacts <> ''::bytea")
-
-
-FEW_BUCKETS = 3  # of which it is faster to sort the keys once a bucket than to sort them together with their places
 
 
 @dataclass
@@ -247,49 +239,6 @@ async def campaign_cells(
     }
 
 
-class Piece(NamedTuple):
-    """A time, `[from_us, to_us)`, and lists of the 64-bit keys of contacts whom a campaign influenced in it; a key may be in several."""
-
-    from_us: int
-    to_us: int
-    contacts: Sequence[bytes]
-
-
-def pieces_of(found: Found, edges_us: Sequence[int]) -> list[Piece]:
-    """Whom a subject influenced before the first of some instants and between each two of them, in order; times without anybody are left out."""
-    between = enumerate(pairwise([BEGINNING_US, *edges_us]))
-    return [Piece(from_us, to_us, found.contacts[n]) for n, (from_us, to_us) in between if n in found.contacts]
-
-
-async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges_us: tuple[int, int]) -> list[Piece]:
-    """Whom a campaign, by its key, influenced before the second of two instants: day by day, in order. A day that an instant divides is two pieces.
-
-    Where a campaign has no days of its own yet, a piece may be longer.
-    """
-    read = await days_read(snapshot, days, [campaign], edges_us)
-    spans, pieces = read.spans(), []
-    if not read.through:
-        spans = {campaign: ALWAYS}
-    renamed = await renamed_of(snapshot)
-    for day, contacts in await snapshot.fetch(CONTACTS_OF_DAYS, *read.arguments()):
-        pieces.append(Piece(days.start_us(day), days.start_us(day + 1), [renamed(contacts)]))
-    if spans:
-        bounds = {at_us for span in spans[campaign] for at_us in _day_bounds(days, span)}
-        finer_us = sorted({*edges_us, *bounds})
-        found = {campaign: Found()}
-        await add_of_cells(found, snapshot, days, finer_us, spans)
-        pieces += pieces_of(found[campaign], finer_us)
-    return sorted(piece for piece in pieces if piece.to_us <= edges_us[1])
-
-
-def _day_bounds(days: Days, span: tuple[int, int]) -> list[int]:
-    """When a span of time begins and ends, and, if it is not without an end, the days in it."""
-    from_us, to_us = span
-    if from_us > BEGINNING_US and to_us < END_US:
-        return [from_us, to_us, *map(days.start_us, range(days.first_whole(from_us), days.day_of(to_us) + 1))]
-    return [at_us for at_us in span if BEGINNING_US < at_us < END_US]
-
-
 @dataclass
 class _Sessions:
     """How many sessions began in a bucket, and how many of them are new."""
@@ -407,65 +356,3 @@ def _spans(days: Days, some: Iterable[int], before: int) -> Spans:
     """The times of some days, and of all from the day `before` on."""
     spans = spans_of_days(days, some)
     return spans if before == EVERY_DAY else [*spans, (days.start_us(before), END_US)]
-
-
-def _keys(lists: Sequence[bytes]) -> "npt.NDArray[np.int64]":
-    return np.frombuffer(b"".join(lists), np.int64)
-
-
-def first_met(lists: Mapping[int, Sequence[bytes]], buckets: int) -> list[int]:
-    """How many keys are met in each bucket, from 1 on, and in none before it; bucket 0 is what was before all."""
-    ordered = [bucket for bucket in sorted(lists) if any(lists[bucket])]
-    number_of = _first_met_of_few if len(ordered) <= FEW_BUCKETS else _first_met_of_many
-    met = dict(zip(ordered, number_of([lists[bucket] for bucket in ordered]), strict=True))
-    return [met.get(bucket, 0) for bucket in range(1, buckets + 1)]
-
-
-def _first_met_of_few(parts: Sequence[Sequence[bytes]]) -> Iterator[int]:
-    before, through = 0, list[bytes]()
-    for part in parts:
-        through += part
-        distinct = distinct_keys(through)
-        yield distinct - before
-        before = distinct
-
-
-def _first_met_of_many(parts: Sequence[Sequence[bytes]]) -> list[int]:
-    keys = [_keys(part) for part in parts]
-    _, firsts = np.unique(np.concatenate(keys), return_index=True)
-    place = np.searchsorted(np.cumsum([len(part) for part in keys]), firsts, side="right")
-    return [int(number) for number in np.bincount(place, minlength=len(keys))]
-
-
-def first_met_in(pieces: Sequence[Piece]) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]":
-    """The different contacts of pieces, which are in order, and in which piece each is first."""
-    parts = [_keys(piece.contacts) for piece in pieces]
-    if not parts:
-        return np.empty(0, np.int64), np.empty(0, np.intp)
-    contacts, firsts = np.unique(np.concatenate(parts), return_index=True)
-    place = np.searchsorted(np.cumsum([len(part) for part in parts]), firsts, side="right")
-    return contacts.byteswap(), place
-
-
-class PageOfContacts(NamedTuple):
-    """Which contacts, by key, a page may have, and between which instants they were influenced first."""
-
-    contacts: list[int]
-    from_us: int
-    to_us: int
-
-
-def contacts_of_a_page(pieces: Sequence[Piece], begin_us: int, limit: int) -> PageOfContacts:
-    """Of the contacts of pieces, which are in order, those that a page may have which begins at an instant.
-
-    Pieces are taken from there on until they have enough contacts that are in none before, so that only the touches of these need be read.
-    """
-    contacts, place = first_met_in(pieces)
-    first = bisect_right(pieces, begin_us, key=lambda piece: piece.to_us)
-    new = np.bincount(place, minlength=len(pieces))
-    enough = np.cumsum(new[first + 1 :]) >= limit  # of the first piece, all may be on the page before
-    last = first + 1 + int(np.argmax(enough)) if enough.any() else len(pieces) - 1
-    if first > last:
-        return PageOfContacts([], 0, 0)
-    wanted = contacts[(place >= first) & (place <= last)]
-    return PageOfContacts(wanted.tolist(), pieces[first].from_us, pieces[last].to_us)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import first_whole, renamed_of, spans_of_days
+from shared.projection.campaign_cells import renamed_of
 from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, sums_of_spans, won_in_spans
-from shared.projection.days import NO_DAY, Days, days_of
+from shared.projection.days import NO_DAY, Days, days_of, first_whole, spans_of_days
 from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.group_lists import DECIDED_BY
 from shared.projection.sql import Statement, sql

@@ -15,7 +15,8 @@ import orjson
 
 from shared.events.instants import DAY_US, to_rfc3339
 from shared.events.money import Money, to_money
-from shared.projection.campaign_cells import Statuses, kind_of
+from shared.projection.campaign_cells import kind_of
+from shared.projection.cell_plan import Statuses
 from shared.projection.sql import sql
 from shared.reading.attribution import FEW_CAMPAIGNS, INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
 from shared.reading.campaign_deals import DealNumbers, deal_numbers, deal_numbers_of_parts

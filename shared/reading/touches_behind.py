@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 from shared.events.instants import END_US
 from shared.events.registry import names_like, sql_names
 from shared.events.types import CampaignCreated
-from shared.projection.campaign_cells import spans_of_days
-from shared.projection.days import Days
+from shared.projection.days import Days, spans_of_days
 from shared.projection.new_contacts import COUNTING_WINDOW
 from shared.projection.sql import sql
 from shared.projection.windows import KEY_COLUMN, within
