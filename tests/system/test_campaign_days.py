@@ -128,6 +128,25 @@ async def listed(workspace: Workspace, asked: str) -> list[tuple[str, int]]:
     return [(item["at"], item["page_views"]) for item in answer.json()["items"]]
 
 
+def test_a_day_has_a_session_whose_only_visit_of_the_campaign_is_on_the_next_day_since_a_late_visit_joined_it(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def sessions() -> int:
+        answer = await workspace.get("/v1/campaigns/c/overview?from=2024-03-01T00:00:00Z&to=2024-03-02T00:00:00Z")
+        return int(answer.json()["metrics"]["sessions"])
+
+    async def check() -> None:
+        apart = visit("2024-03-01T23:50:00Z", "/other"), visit("2024-03-02T00:25:00Z", "/p")
+        assert await told(workspace, *CATALOG, *apart) == [[0, 1], [0, 1]]
+        await workspace.send(visit("2024-03-02T00:05:00Z", "/other"))
+        await workspace.project()
+        assert await sessions() == 1
+        await keep(workspace)
+        assert await sessions() == 1
+
+    runner.run(check())
+
+
 def test_a_page_of_sessions_has_their_visits_of_the_next_day(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         whole = visit("2024-03-01T23:50:00Z", "/p"), visit("2024-03-02T00:10:00Z", "/p")
