@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import asyncpg
 import httpx
 import pytest
 
@@ -91,6 +92,27 @@ def test_a_data_directory_that_trusted_everybody_does_so_no_more(tmp_path: Path)
     embedded.start()
     assert "trust" not in rules.read_text()
     embedded.stop()
+
+
+def test_pages_are_logged_as_they_are_also_by_a_store_of_a_release_that_compressed_them(tmp_path: Path) -> None:
+    async def compression(url: str) -> str:
+        connection = await asyncpg.connect(url)
+        try:
+            return str(await connection.fetchval("SHOW wal_compression"))
+        finally:
+            await connection.close()
+
+    embedded = Embedded(tmp_path)
+    try:
+        assert asyncio.run(compression(embedded.start())) == "off"
+        embedded.stop()
+        configuration = tmp_path / "postgres" / "postgresql.conf"
+        new = configuration.read_text()
+        configuration.write_text(new.replace("\nmax_connections", "\nwal_compression = pglz\nmax_connections"))
+        assert asyncio.run(compression(embedded.start())) == "off"
+        assert configuration.read_text() == new
+    finally:
+        embedded.stop()
 
 
 def test_a_server_left_over_with_an_open_socket_folder_is_started_again_with_a_private_one(tmp_path: Path) -> None:
