@@ -18,6 +18,7 @@ Position = Annotated[
     str, Field(description="a position of the projection; `after=` takes it", examples=["q0123456789abcdef"])
 ]
 Cursor = Annotated[str, Field(description="`cursor=` takes it, for the next page; null on the last one")]
+Weight = Annotated[str, Field(description="a fraction", examples=["3/5"])]
 CampaignId = Annotated[str, Field(description="the id of a campaign", examples=["spring"])]
 
 
@@ -679,8 +680,15 @@ class DealAnswer(DealFields, Answer):
     campaigns: list[str]
 
 
+class ModelShare(TypedDict):
+    """What a touch of a deal's journey earned under one model."""
+
+    weight: Weight
+    share: Money | None
+
+
 class DealShare(TypedDict):
-    """What a touch of a deal's journey earned."""
+    """What a touch of a deal's journey earned. `weight` and `share` are those under `model` of the answer, the first that was named."""
 
     event_id: str
     type: str
@@ -692,8 +700,11 @@ class DealShare(TypedDict):
     channel: str
     campaigns: list[str]
     roles: list[Role]
-    weight: Annotated[str, Field(description="a fraction", examples=["3/5"])]
+    weight: Weight
     share: Money | None
+    by_model: NotRequired[
+        Annotated[dict[str, ModelShare], Field(description="the same under each model, if the request names several")]
+    ]
     url: str | None
     asset: TouchedAsset | None
 
@@ -719,6 +730,7 @@ class DealAttribution(DealFields, Answer):
     """The journey of a deal, each touch with its exact share; with `all`, the other touches too."""
 
     model: str
+    models: list[str]
     amount_refused: Money | None
     shares: list[DealShare]
     others: NotRequired[list[OtherTouch]]

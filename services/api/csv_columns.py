@@ -89,7 +89,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
     "/v1/identifiers": ("identifier", "kind", "joined", "contact"),
     "/v1/deals/{deal_id:id}/attribution": (
         "event_id", "type", "occurred_at", "contact", "asset_id", "source", "medium", "channel", "campaigns", "roles", "weight", "share:money",
-        "reason", "url", *_ASSET,
+        "by_model.*", "reason", "url", *_ASSET,
     ),
     "/v1/reports/attribution/deals": (
         "deal_id", "name", "state", "amount:money", "created_at", "closed_at", "share:money", "credit",

@@ -1,5 +1,6 @@
 """`/v1/deals`: the deals, who earned one, and why it does or does not count for a campaign."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -24,6 +25,7 @@ from shared.rules.deal import State
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 from shared.rules.model_defined import parts_within_lookback
+from shared.rules.models import Parts
 from shared.web.problems import Problem
 
 
@@ -68,24 +70,25 @@ def routes(api: Api) -> APIRouter:
             campaigns = (await campaigns_of_deals(read.snapshot, [deal["deal"]]))[deal["deal"]]
             return answer(read, {**as_answered(deal), "contacts": contacts, "campaigns": campaigns})
 
-    @router.get("/{deal_id:id}/attribution", openapi_extra=takes.read(takes.MODEL, takes.ALL, *takes.PAGE))
+    @router.get("/{deal_id:id}/attribution", openapi_extra=takes.read(takes.MODELS_OF_DEAL, takes.ALL, *takes.PAGE))
     async def get_attribution(deal_id: str, request: Request) -> Response:
         """Every touch of the journey with its exact share; the shares add up to the amount.
 
+        With several `model`s, each touch has `by_model`: its weight and share under each; `weight` and `share` are those under the first.
         With `all`, a page of its contacts' other touches too, each with the reason for which it earned nothing.
         """
         async with read_request(api, request) as read:
             deal = await deal_row(read.snapshot, deal_id)
-            model = read.model
-            shares = await _shares(read.snapshot, deal, model)
+            models = read.models
+            shares = await _shares(read.snapshot, deal, models)
             amount, refused = None, None
             if deal["amount_minor"] is not None:
                 amount = to_money(deal["amount_minor"], deal["currency"])
             elif (told := await amount_in_events(read.snapshot, deal["deal"])) is not None:
                 refused = {"amount": told, "currency": deal["currency"]}
             body = {
-                "deal_id": deal_id, "name": deal["name"], "state": deal["state"], "model": model, "amount": amount,
-                "amount_refused": refused,
+                "deal_id": deal_id, "name": deal["name"], "state": deal["state"], "model": models[0],
+                "models": models, "amount": amount, "amount_refused": refused,
                 "created_at": to_rfc3339(deal["created_us"]),
                 "closed_at": None if deal["closed_us"] is None else to_rfc3339(deal["closed_us"]), "shares": shares,
             }  # fmt: skip
@@ -105,14 +108,18 @@ def routes(api: Api) -> APIRouter:
     return router
 
 
-async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, Any]]:
-    """Every touch of the journey, with its weight and share under a model."""
+async def _shares(snapshot: Snapshot, deal: Any, models: Sequence[str]) -> list[dict[str, Any]]:
+    """Every touch of the journey, with its weight and share under the first of the models, and under each if there are several."""
     touches = await journey(snapshot, deal["deal"])
     if not touches:
         return []
     ages_us = [deal["closed_us"] - touch["occurred_at_us"] for touch in touches]
-    parts = parts_within_lookback((await models_named(snapshot, [model]))[model], found_roles(touches), ages_us)
-    await add_defined(snapshot, touches, [model])
+    known, roles = await models_named(snapshot, models), found_roles(touches)
+    await add_defined(snapshot, touches, models)
+    earned = {
+        name: _earned(snapshot, deal, touches, name, parts_within_lookback(known[name], roles, ages_us))
+        for name in models
+    }
     campaigns, assets = await window_statuses(snapshot, touches), await touched_assets(snapshot, touches)
     by = await traffic_sources(snapshot, touches)
     return [
@@ -120,10 +127,21 @@ async def _shares(snapshot: Snapshot, deal: Any, model: str) -> list[dict[str, A
             "event_id": touch["event_id"], "type": TouchType(touch["type"]).wire,
             "occurred_at": to_rfc3339(touch["occurred_at_us"]), "contact": touch["contact_name"],
             "asset_id": touch["asset_id"], **traffic_source_fields(by[i]),
-            "campaigns": counting(TrafficClass.COUNTED, campaigns[i]),
-            "roles": touch["roles"], "weight": "0" if parts is None else str(parts.fraction(i)),
-            "share": to_money(share_under(snapshot, touch["shares_minor"], model), deal["currency"]) if touch["shares_minor"] else None,
+            "campaigns": counting(TrafficClass.COUNTED, campaigns[i]), "roles": touch["roles"], **earned[models[0]][i],
+            **({"by_model": {name: earned[name][i] for name in models}} if len(models) > 1 else {}),
             "url": touch["url"], "asset": assets[i],
+        } for i, touch in enumerate(touches)
+    ]  # fmt: skip
+
+
+def _earned(
+    snapshot: Snapshot, deal: Any, touches: Sequence[Any], model: str, parts: Parts | None
+) -> list[dict[str, Any]]:
+    """`weight` and `share` of each touch of a journey under a model; `parts` are its weights, None if the model shares out nothing."""
+    return [
+        {
+            "weight": "0" if parts is None else str(parts.fraction(i)),
+            "share": to_money(share_under(snapshot, touch["shares_minor"], model), deal["currency"]) if touch["shares_minor"] else None,
         } for i, touch in enumerate(touches)
     ]  # fmt: skip
 

@@ -55,6 +55,12 @@ _MODEL: Mapping[str, Any] = {
 _MODELS_SAID = f"{', '.join(MODELS)}, or a model that the workspace has defined"
 MODEL = Parameter("model", f"how revenue is shared out: {_MODELS_SAID}", _MODEL)
 MODELS_ = Parameter("model", f"how it is shared out; several stand side by side: {_MODELS_SAID}", _MODEL, repeated=True)
+MODELS_OF_DEAL = Parameter(
+    "model",
+    f"how revenue is shared out; with several, each touch has `by_model`: {_MODELS_SAID}",
+    _MODEL,
+    repeated=True,
+)
 QUERY = Parameter("q", "only campaigns whose id, name or a utm value holds this, in any case")
 SORTS = ("campaign_id", "name", *METRICS)
 SORT = Parameter(

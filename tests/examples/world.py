@@ -100,7 +100,7 @@ READS: dict[str, str] = {
     "/v1/identifiers": "/v1/identifiers?min_joined=2&limit=1",
     "/v1/deals": "/v1/deals?limit=2",
     "/v1/deals/{deal_id}": "/v1/deals/fjord",
-    "/v1/deals/{deal_id}/attribution": "/v1/deals/fjord/attribution?model=u_shaped&all=true",
+    "/v1/deals/{deal_id}/attribution": "/v1/deals/fjord/attribution?model=u_shaped&model=linear&all=true",
     "/v1/deals/{deal_id}/explain": "/v1/deals/fjord/explain?campaign=spring",
     "/v1/events": "/v1/events?limit=2",
     "/v1/events/{event_id}/explain": "/v1/events/mail-2/explain",

@@ -61,7 +61,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/v1/contacts/{name:id}": ("/v1/contacts/k1",),
     "/v1/contacts/{name:id}/journey": ("/v1/contacts/k1/journey",),
     "/v1/identifiers": ("/v1/identifiers?min_joined=2",),
-    "/v1/deals/{deal_id:id}/attribution": ("/v1/deals/d1/attribution", "/v1/deals/d1/attribution?all=1"),
+    "/v1/deals/{deal_id:id}/attribution": ("/v1/deals/d1/attribution", "/v1/deals/d1/attribution?all=1", "/v1/deals/d1/attribution?model=linear&model=u_shaped"),
     "/v1/deals/{deal_id:id}/explain": ("/v1/deals/d1/explain?campaign=spring",),
     "/v1/events/{event_id:id}/explain": ("/v1/events/f1/explain", "/v1/events/c-spring/explain"),
     "/v1/reports/attribution": ("/v1/reports/attribution", f"/v1/reports/attribution?model=linear&model=u_shaped&{RANGE}"),

@@ -59,7 +59,10 @@ QUERIES: dict[str, list[str]] = {
     "/v1/contacts": ["/v1/contacts"], "/v1/contacts/{name}": ["/v1/contacts/7", "/v1/contacts/8"],
     "/v1/contacts/{name}/journey": ["/v1/contacts/7/journey"], "/v1/identifiers": ["/v1/identifiers?min_joined=2"],
     "/v1/deals": ["/v1/deals"], "/v1/deals/{deal_id}": ["/v1/deals/won", "/v1/deals/open"],
-    "/v1/deals/{deal_id}/attribution": ["/v1/deals/won/attribution?all", "/v1/deals/won/attribution", "/v1/deals/odd/attribution?all"],
+    "/v1/deals/{deal_id}/attribution": [
+        "/v1/deals/won/attribution?all", "/v1/deals/won/attribution", "/v1/deals/odd/attribution?all",
+        "/v1/deals/won/attribution?model=board&model=linear", "/v1/deals/odd/attribution?model=linear&model=u_shaped",
+    ],
     "/v1/deals/{deal_id}/explain": ["/v1/deals/won/explain?campaign=spring", "/v1/deals/lost/explain?campaign=autumn"],
     "/v1/events": ["/v1/events?limit=1000"],
     "/v1/events/{event_id}/explain": [f"/v1/events/{event['id']}/explain" for event in [*TOLD, *MORE]],

@@ -346,6 +346,19 @@ def test_the_first_numbers_are_asked_once_and_before_the_modules(visit: Visit, u
     assert reports[0] < asked.index("/dashboard/static/charts.js")
 
 
+def test_a_deals_shares_under_all_models_are_asked_for_once(visit: Visit, up: Up) -> None:
+    page = whole(visit("operations"))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.removeprefix(up.url)))
+    page.goto(f"{up.url}/dashboard/deal?id=d&model=last_interaction")
+    expect(page.locator("#models .sum")).to_contain_text("€100.00")
+    assert len([url for url in asked if "/attribution" in url]) == 1
+    for name in ("first_interaction", "last_interaction"):
+        page.click(f"#model-{name}")
+        shares = page.locator("#journey .step .share b")
+        expect(shares.first if name == "first_interaction" else shares.last).to_have_text("€100.00")
+
+
 def test_campaigns_are_compared_side_by_side(visit: Visit) -> None:
     page = whole(visit("campaigns"))
     page.check("#pick-spring")

@@ -15,6 +15,7 @@ from shared.reading.group_behind import _DEALS as GROUP_DEAL_PAGES
 from shared.reading.paths import DEALS as PATH_DEAL_PAGES
 from shared.reading.recent_events import NEWEST
 from shared.reading.reports import Of
+from shared.rules.models import MODELS
 from tests.conftest import Workspace, new_workspace
 
 
@@ -92,6 +93,21 @@ def test_the_deals_of_a_campaign_are_those_of_its_overview(ask: Any, campaign: s
     assert set(ids(of_campaign, "deal_id")) == set(ids(ask(f"/v1/campaigns/{campaign}/deals"), "deal_id"))
     told = {d["deal_id"] for d in ask("/v1/deals")["items"] if campaign in d["campaigns"]}
     assert set(ids(of_campaign, "deal_id")) == told
+
+
+def test_a_deal_tells_its_shares_under_several_models_as_under_each_alone(ask: Any) -> None:
+    path = "/v1/deals/won/attribution"
+    told = ask(f"{path}?{'&'.join(f'model={name}' for name in MODELS)}")
+    assert (told["model"], told["models"]) == (next(iter(MODELS)), list(MODELS))
+    for name in MODELS:
+        alone = ask(f"{path}?model={name}")
+        assert all("by_model" not in touch for touch in alone["shares"])
+        assert len(alone["shares"]) > 1
+        assert [{"weight": t["weight"], "share": t["share"]} for t in alone["shares"]] == [
+            touch["by_model"][name] for touch in told["shares"]
+        ]
+    first = ask(f"{path}?model={told['model']}")["shares"]
+    assert [{k: v for k, v in t.items() if k != "by_model"} for t in told["shares"]] == first
 
 
 @pytest.mark.parametrize(

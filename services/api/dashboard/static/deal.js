@@ -13,14 +13,16 @@ const ID = chosen("id"), PATH = `/v1/deals/${encodeURIComponent(ID)}`, OTHERS_MA
 const SETTLED_MS = 60_000; // after so long, more may be settled although nothing came
 const model = () => chosen("model") || "linear";
 
+const shownModels = () => [...new Set([...Object.keys(MODELS), model()])]; // the address may name one that the workspace has defined
+const modelName = name => MODELS[name] || name;
+
 async function load() {
-  const [deal, names, ...shared] = await Promise.all([
-    get(PATH), campaignNames(), ...Object.keys(MODELS).map(name => get(PATH + "/attribution", { model: name })),
+  const [deal, names, told] = await Promise.all([
+    get(PATH), campaignNames(), get(PATH + "/attribution", { model: shownModels(), all: "true", limit: String(OTHERS_MAX) }),
   ]);
-  const models = new Map(Object.keys(MODELS).map((name, i) => [name, shared[i]]));
-  const others = await get(PATH + "/attribution", { model: model(), all: "true", limit: String(OTHERS_MAX) });
+  const models = new Map(told.models.map(name => [name, { ...told, shares: told.shares.map(x => ({ ...x, ...x.by_model[name] })) }]));
   const about = chosen("campaign") || deal.campaigns[0] || names.keys().next().value;
-  return { deal, names, models, others: others.others || [], more: Boolean(others.next_cursor), about,
+  return { deal, names, models, others: told.others, more: Boolean(told.next_cursor), about,
     explained: about ? await get(PATH + "/explain", { campaign: about }) : null };
 }
 
@@ -140,7 +142,7 @@ function radios(label, options, value, pick) {
 const COLOURS_MAX = 6, inOrder = part => part.k || COLOURS_MAX + (part.id ? 1 : 2);
 
 function modelPanel(data, k, refresh) {
-  const now = model(), names = Object.keys(MODELS);
+  const now = model(), names = shownModels();
   const pick = name => { choose("model", name === "linear" ? "" : name); refresh(); document.getElementById("model-" + name)?.focus(); };
   const whole = data.models.get(now), own = parts(data, k, now);
   return [h("div", { class: "models", role: "radiogroup", "aria-label": "Attribution model", onkeydown: event => {
@@ -149,10 +151,10 @@ function modelPanel(data, k, refresh) {
   } }, names.map(name => {
     const of = parts(data, k, name).sort((a, b) => inOrder(a) - inOrder(b)); // the same order under each model: by colour, then the others, then none
     return h("button", { type: "button", role: "radio", id: "model-" + name, tabindex: name === now ? 0 : -1, "aria-checked": String(name === now), onclick: () => pick(name) },
-      MODELS[name], stack(of, of.map(p => p.title).join(", ")));
+      modelName(name), stack(of, of.map(p => p.title).join(", ")));
   })), !whole.amount ? h("p", { class: "muted" }, "The deal has no amount to share.")
     : !own.length ? h("p", { class: "muted" }, "No touch earned credit, so nothing is shared: in reports its amount is without a journey.")
-    : sharesTable(MODELS[now] + ", by campaign", own, whole.amount.amount, whole.amount.currency)];
+    : sharesTable(modelName(now) + ", by campaign", own, whole.amount.amount, whole.amount.currency)];
 }
 
 function checklist({ explained, names, about }) {
