@@ -23,7 +23,7 @@ from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.outcome import Deals, Rows
 from services.replay.sending import CHUNK_EVENTS, Sender
 from services.replay.sources import STDIN, Facts, Line, Unreadable, read_lines
-from shared.events.codec import Record, Refusal, canonical, event_type
+from shared.events.codec import BACKFILL, Record, Refusal, canonical, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, Position
 from shared.projection.accepting import accepting_of
@@ -31,7 +31,6 @@ from shared.rules.acceptance import accept_restored
 from shared.sealing.log import vault_of
 from shared.store.producer_counts import Outcome, write_counts
 
-KEY_HINT = "backfill"  # instead of an access key's hint, where dead letters are counted by key
 PRODUCER = "backfill"  # the producer under which rows are counted; the message name is the mapping's
 EVENTS = "events"  # the message name where there is no mapping
 CAMPAIGNS_MAX = 1_000  # unknown campaigns that are listed by name; rows of further ones are refused too, but not listed
@@ -89,7 +88,7 @@ def event_of(
 
     `nobody` are the workspace's own words that identify nobody. `sent_at` corrects no clock: a file is received later than sent.
     """
-    outcome = accept_restored(line, 0, "server", now_us, None, KEY_HINT, nobody=nobody, live=False, forgets=forgets)
+    outcome = accept_restored(line, 0, "server", now_us, None, BACKFILL, nobody=nobody, live=False, forgets=forgets)
     if isinstance(outcome, Refusal):
         return outcome
     if outcome.occurred_at is not None:

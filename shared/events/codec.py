@@ -67,11 +67,14 @@ _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
+BACKFILL = "backfill"  # the `key_hint` of events that a backfill sent
+
+
 class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the log stores of one event: the bytes as sent, and beside them the fields that the server added.
 
     `key_hint` says which access key sent it: the key's first characters, as `touchline keys list` shows them, or the name
-    of a sender without a key, such as `backfill`. `sealed` holds what a sealed store keeps of the event beside it: `by`, the pseudonym
+    of a sender without a key, such as `BACKFILL`. `sealed` holds what a sealed store keeps of the event beside it: `by`, the pseudonym
     of the person under whose key it is, and `sealed`, the fields that the event holds in a shorter form.
     """
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from shared.events import types as e
-from shared.events.codec import Arrived, canonical, decode_record
+from shared.events.codec import BACKFILL, Arrived, canonical, decode_record
 from shared.events.registry import BY_STRUCT, EVENT_TYPES, ID_FIELDS, Entity, Key, KeyKind
 from shared.rules.excluded_traffic import FLAGGED_INTERNAL, FLAGGED_MACHINE, flagged, traffic_class
 from shared.rules.influence import TouchType
@@ -65,8 +65,10 @@ class Prepared(Arrived):
 
     @property
     def is_punctual(self) -> bool:
-        """Whether its lateness tells how late events come: what is told as of an instant comes when that is told (rule **settled**)."""
-        return self.as_of_us is None
+        """Whether its lateness tells how late events come (rule **settled**): what is told as of an instant, and what a backfill sends, comes
+        when a file is sent.
+        """
+        return self.as_of_us is None and self.key_hint != BACKFILL
 
     @property
     def place(self) -> int:

@@ -1,7 +1,7 @@
 """Rule **settled**: up to which instant have late events become improbable?
 
 Computed from how late the workspace's live events arrived (receipt minus occurrence), in buckets of a quarter of an octave.
-Events that are later than a browser may hold them back come from a backfill and are not used.
+Events that a backfill sent, and those that are later than a browser may hold them back, are not used.
 """
 
 import math

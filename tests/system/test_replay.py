@@ -21,6 +21,7 @@ import orjson
 import pytest
 
 from services.replay import build, bulk
+from services.replay.backfill import Backfill
 from services.replay.build import Resources
 from services.replay.bulk import split_span
 from services.replay.rebuild import Rebuild, drop, rollback
@@ -132,6 +133,29 @@ def test_a_digest_that_says_something_else_than_the_touches_is_found(own: Runnin
         assert (comparison.differing, comparison.equal) == ([], False)
         await own.pool.execute("UPDATE g1.added_cell SET touches = touches - 1")
         assert (await verified(own)).equal
+
+    runner.run(check())
+
+
+def test_how_late_a_backfill_sends_events_makes_no_number_provisional(
+    own: Running, runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(own, "backfilled")
+        await workspace.send(
+            {"type": "campaign_created", "campaign_id": "c", "as_of": "2024-01-01T00:00:00Z", "id": "c"}
+        )
+        yesterday = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).isoformat()
+        visit = {"type": "page_visited", "visitor_id": "v", "url": "https://x.example/", "occurred_at": yesterday}
+        (tmp_path / "events.ndjson").write_bytes(orjson.dumps(visit))
+        await Backfill(own.pool, own.log, workspace.name, 1e9, lambda _: None).run(tmp_path / "events.ndjson")
+        await workspace.project()
+        assert (await workspace.get("/v1/status")).json()["settled_through"] is None
+        await workspace.send({"type": "page_visited", "visitor_id": "w", "url": "https://x.example/"})
+        await workspace.project()
+        settled = dt.datetime.fromisoformat((await workspace.get("/v1/status")).json()["settled_through"])
+        assert dt.datetime.now(dt.UTC) - settled < dt.timedelta(minutes=5)
+        assert (await verified(own)).differing == []
 
     runner.run(check())
 
