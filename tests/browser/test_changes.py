@@ -108,7 +108,7 @@ def test_a_marketer_needs_nothing_but_the_browser(empty: Desk) -> None:
     for name in ("Spring Sale", "Autumn"):
         page.click("#new-campaign")
         page.fill("#f-name", name)
-        previewed(page).to_contain_text(f"New campaign {name}")
+        previewed(page).to_contain_text(f"Creates the campaign {name}. It has no numbers until something counts for it")
         done(page)
         if name == "Autumn":
             break
@@ -117,7 +117,8 @@ def test_a_marketer_needs_nothing_but_the_browser(empty: Desk) -> None:
     page.click("#register")
     page.fill("#f-name", "Offers")
     page.fill("#f-url", site.url("/offers"))
-    previewed(page).to_contain_text("Spring Sale holds it from")
+    previewed(page).to_contain_text("Registers the asset Offers. Puts Offers into Spring Sale. No number changes.")
+    expect(page.locator(".outcome")).to_contain_text("Spring Sale holds it from")
     done(page)
     page.keyboard.press("Escape")
     site.put("/offers", key=empty.keys["collect"])
@@ -126,7 +127,9 @@ def test_a_marketer_needs_nothing_but_the_browser(empty: Desk) -> None:
     page.goto(f"{site.up.url}/dashboard/asset?id=offers")
     page.click("#move")
     page.select_option("#f-campaign_id", "autumn")
-    previewed(page).to_contain_text("No number of any campaign changes.")
+    previewed(page).to_contain_text(
+        "Moves Offers from Spring Sale to Autumn. No number changes: what counted until now stays where it counted."
+    )
     expect(page.locator("#change-do")).to_be_disabled()
     page.check("#change-sure")
     done(page)
@@ -136,6 +139,7 @@ def test_a_marketer_needs_nothing_but_the_browser(empty: Desk) -> None:
     page.goto(f"{site.up.url}/dashboard/asset?id=offers")
     page.locator("#held-host tbody tr", has_text="Autumn").get_by_role("button", name="Take back").click()
     expect(page.locator("#change-would")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".outcome")).to_contain_text("Moves Offers from Autumn to Spring Sale.")
     expect(page.locator(".outcome")).to_contain_text("Autumn no longer holds it")
     if page.locator("#change-sure").count():
         page.check("#change-sure")
@@ -281,7 +285,10 @@ def test_two_contacts_are_merged(desk: Desk) -> None:
     page = desk.open("contact?id=kari%40example.no")
     page.click("#merge")
     page.fill("#f-into", "ola@example.no")
-    previewed(page).to_contain_text("Influenced contacts")
+    previewed(page).to_contain_text(
+        "kari@example.no and ola@example.no become one contact. Numbers of 1 campaign change."
+    )
+    expect(page.locator(".outcome")).to_contain_text("Influenced contacts")
     done(page)
     assert desk.get("contacts/kari%40example.no")["emails"] == ["kari@example.no", "ola@example.no"]
     taken_back(page)
@@ -297,7 +304,9 @@ def test_what_is_unresolved_is_listed_and_mended_with_a_click(desk: Desk) -> Non
     expect(fair).to_contain_text("3 Jan 2024")
     fair.get_by_role("button", name="Claim it").click()
     page.select_option("#f-campaign_id", "autumn")
-    previewed(page).to_contain_text("No number of any campaign changes.")
+    previewed(page).to_contain_text(
+        "Visits with the utm_campaign fair count for Autumn from now on. No number changes."
+    )
     done(page)
     page.keyboard.press("Escape")
     expect(page.locator("#list-utm_values")).to_contain_text(
@@ -397,7 +406,9 @@ def test_what_was_spent_is_recorded_and_taken_back_where_it_is_listed(desk: Desk
     page = desk.open("campaign?id=spring")
     page.click("#record-spend")
     page.fill("#f-amount", "20")
-    previewed(page).to_contain_text("Spent: 20.00 EUR")
+    previewed(page).to_contain_text("that Spring cost on")
+    expect(page.locator(".outcome")).to_contain_text("Budget or spend changes, and no other number.")
+    expect(page.locator(".outcome")).to_contain_text("Spent: 20.00 EUR")
     done(page)
     page.keyboard.press("Escape")
     expect(page.locator("#cost-spent")).to_contain_text("€20.00", timeout=PATIENCE_MS)
@@ -414,7 +425,8 @@ def test_an_item_of_the_budget_is_added_and_taken_back_where_it_is_listed(desk: 
     page.click("#add-to-budget")
     page.fill("#f-name", "Fair")
     page.fill("#f-amount", "100.5")
-    previewed(page).to_contain_text("Budget in all: 100.50 EUR")
+    previewed(page).to_contain_text("Adds 100.5 EUR to the budget of Spring.")
+    expect(page.locator(".outcome")).to_contain_text("Budget in all: 100.50 EUR")
     done(page)
     page.keyboard.press("Escape")
     page.click("#cost-budget", timeout=PATIENCE_MS)
@@ -428,7 +440,9 @@ def test_an_item_of_the_budget_is_added_and_taken_back_where_it_is_listed(desk: 
 def test_a_campaign_is_deleted_and_its_page_takes_that_back(desk: Desk) -> None:
     page = desk.open("campaign?id=spring")
     page.click("#delete-campaign")
-    expect(page.locator(".outcome")).to_contain_text("Deleted: Spring", timeout=PATIENCE_MS)
+    expect(page.locator(".outcome")).to_contain_text(
+        "Deletes the campaign Spring: from then on nothing counts for it.", timeout=PATIENCE_MS
+    )
     done(page)
     page.keyboard.press("Escape")
     expect(page.locator("#who")).to_contain_text("Deleted on", timeout=PATIENCE_MS)

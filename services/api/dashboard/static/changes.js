@@ -31,8 +31,9 @@ function control(field, changed) {
 
 // A form in a drawer. `events(values)` are what is previewed; `call(values, move)` does it and answers the ids of its events in order.
 // `fields` are controls ({name, label, …; `form` is how a value is written, `wrong` says so}) or `own`, {row, values(), focus()}. `check(told, values)` may name a field and what is wrong
-// with it in what is previewed; `guard(values)` does so where nothing is previewed. `missing` is said while there are no events.
-export function changeDrawer({ title, above, says, fields = [], own = null, missing = own?.missing, events, call, verb, check = () => null, guard = async () => null, done = () => null, changed = () => {} }) {
+// with it in what is previewed; `guard(values)` does so where nothing is previewed. `missing` is said while there are no events. `what(values, names)` is a sentence
+// of what is done, where the preview itself does not tell it.
+export function changeDrawer({ title, above, says, fields = [], own = null, missing = own?.missing, events, call, verb, check = () => null, guard = async () => null, done = () => null, changed = () => {}, what = () => null }) {
   const names = campaignNames(), form = h("form", { class: "change", novalidate: true }), outcome = h("div", { class: "outcome", "aria-live": "polite" });
   const touched = event => { changed(form, event?.target); show(outcome); look.hidden = false; };
   const controls = new Map(fields.map(field => [field.name, control(field, touched)]));
@@ -92,7 +93,7 @@ export function changeDrawer({ title, above, says, fields = [], own = null, miss
     const told = await postJson("/v1/preview", { events: would }), called = await names, problem = check(told, given);
     if (problem) { show(outcome); wrongAt(...problem); return; }
     const from = takenFrom(told).map(id => called.get(id) || id).join(" and ");
-    show(outcome, h("h3", { tabindex: -1, id: "change-would" }, "What it would change"), previewInWords(told, called), doIt(given, from));
+    show(outcome, h("h3", { tabindex: -1, id: "change-would" }, "What it would change"), previewInWords(told, called, what(given, called)), doIt(given, from));
     if (fields.length || own) look.hidden = true;
     document.getElementById("change-would").focus();
     outcome.scrollIntoView({ block: outcome.offsetHeight < innerHeight ? "nearest" : "start" }); // with what does it, wherever that fits
@@ -152,7 +153,7 @@ export async function calls(...asked) {
 // Take an event back, whatever it is; `what` says in words what it is.
 export const takeBack = (event_id, what) => changeDrawer({
   title: "Take it back?", above: what, verb: "Take it back", says: `The event ${event_id} is taken out, as if it had never been sent. That can be taken back, too.`,
-  events: () => [{ type: "event_retracted", event_id }], call: () => calls(["DELETE", `/v1/events/${encodeURIComponent(event_id)}`]),
+  what: () => `Takes back: ${what}.`, events: () => [{ type: "event_retracted", event_id }], call: () => calls(["DELETE", `/v1/events/${encodeURIComponent(event_id)}`]),
 });
 export const takeBackButton = (event_id, what) => changeButton("Take back", "back-" + event_id, () => takeBack(event_id, what), "btn quiet small");
 

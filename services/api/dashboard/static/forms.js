@@ -2,7 +2,7 @@
 import { get, send } from "./api.js";
 import { calls, campaignOptions, changeDrawer } from "./changes.js";
 import { h, show } from "./dom.js";
-import { today } from "./format.js";
+import { dayOf, today } from "./format.js";
 import { campaignNames } from "./parts.js";
 import { link } from "./shell.js";
 import { assetTypeName, ASSET_TYPES } from "./words.js";
@@ -72,6 +72,7 @@ export function editCampaign({ campaign_id, name, starts_on, ends_on, owner, bud
       field("starts_on", "First day", { type: "date" }), field("ends_on", "Last day", { type: "date" }), field("owner", "Owner"),
       field("budget", "Budget", { ...AMOUNT, hint: "As one sum. If items were added to the budget, their sum counts." }), { name: "currency", label: "Currency of the budget", value: budget?.currency || currency, ...CURRENCY },
     ],
+    what: () => `Changes the campaign ${name || campaign_id}.`,
     events: given => { const told = different(given); return Object.keys(told).length ? [{ type: "campaign_updated", campaign_id, ...told }] : []; },
     call: (given, move) => calls(["PUT", moving(campaign(campaign_id), move), different(given)]),
   });
@@ -162,6 +163,7 @@ export async function claimUtm(value) {
   changeDrawer({
     title: "Claim the utm value", above: value, verb: "Claim it", says: "Visits with this value count for the campaign from then on; earlier ones stay as they are.",
     fields: [{ name: "campaign_id", label: "Campaign", required: true, options: [["", "Choose one"], ...options], value: alike?.[0] }],
+    what: (given, names) => `Visits with the utm_campaign ${value} count for ${names.get(given.campaign_id) || given.campaign_id} from now on.`,
     events: given => [{ type: "campaign_updated", utm_campaign: value, ...given }],
     call: (given, move) => calls(["PUT", moving(campaign(given.campaign_id), move), { utm_campaign: value }]),
   });
@@ -184,6 +186,7 @@ export function recordSpend({ campaign_id, name, currency, assets }) {
   changeDrawer({
     title: "Record spend", above: name, verb: "Record it", says: "What the campaign cost on one day. Costs of a contact and of a deal, and the return, are worked out of it.",
     fields: [...sum(currency), { name: "on", label: "Day", type: "date", required: true, value: today() }, { name: "asset_id", label: "Spent on", options: [["", "The campaign as a whole"], ...options] }],
+    what: given => `Records ${given.amount} ${given.currency} that ${name} cost on ${dayOf(given.on)}.`,
     events: given => [{ type: "spend_recorded", campaign_id, ...given }], call: given => calls(["PUT", at(campaign(campaign_id), "/spend", id), given]),
   });
 }
@@ -193,6 +196,7 @@ export function addToBudget({ campaign_id, name, currency }) {
   changeDrawer({
     title: "Add to the budget", above: name, verb: "Add it", says: "The budget of a campaign that has items is their sum; a budget that was told as one sum then counts no more.",
     fields: [{ name: "name", label: "What it is planned for", placeholder: "Stand at the fair" }, ...sum(currency)],
+    what: given => `Adds ${given.amount} ${given.currency} to the budget of ${name}.`,
     events: given => [{ type: "budget_recorded", campaign_id, ...given }], call: given => calls(["PUT", at(campaign(campaign_id), "/budget-items", id), given]),
   });
 }
@@ -204,6 +208,6 @@ export const mergeContact = c => changeDrawer({
   title: "Merge into another contact", above: c.contact, verb: "Merge them", says: "Both become one contact: all touches of the two are then its journey.",
   fields: [{ name: "into", label: "The other contact", required: true, hint: "Its e-mail address or id.",
     suggest: async q => q.length < 2 ? [] : (await get("/v1/contacts", { q, limit: SUGGESTED })).items.map(i => i.contact).filter(name => name !== c.contact) }],
-  events: ({ into }) => [{ type: "contact_merged", contact: c.ids[0] ? { id: c.ids[0] } : { email: c.emails[0] }, into: named(into) }],
+  what: ({ into }) => `${c.contact} and ${into} become one contact.`, events: ({ into }) => [{ type: "contact_merged", contact: c.ids[0] ? { id: c.ids[0] } : { email: c.emails[0] }, into: named(into) }],
   call: ({ into }) => calls(["POST", at("/v1/contacts", c.contact, "merge"), { into }]),
 });

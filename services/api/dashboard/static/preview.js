@@ -1,7 +1,7 @@
 // What would a change change? The answer of the preview, in words.
 import { h } from "./dom.js";
 import { counted, dayOf, instantOf, moneyText, num } from "./format.js";
-import { assetTypeName, INEFFECTIVE, isMoney, METRICS, REASONS } from "./words.js";
+import { assetTypeName, isMoney, METRICS, REASONS } from "./words.js";
 
 const SHOWN_MAX = 8;
 
@@ -23,13 +23,16 @@ function fields({ before, after }) {
     h("li", {}, `${LABELS[name] || name.replaceAll("_", " ").replace(/^./, c => c.toUpperCase())}: `, before?.[name] ? `${said(name, before[name])} → ` : "", after?.[name] ? said(name, after[name]) : "none"));
 }
 
-function campaign(one, names) {
-  const metrics = differing(one), name = names.get(one.id) || one.after?.name || one.id;
-  const what = !one.before?.created && one.after?.created ? "New campaign " : !one.after?.deleted || one.before?.deleted ? "" : "Deleted: ";
-  return h("section", { class: "would" }, h("h4", {}, what, name), h("ul", {}, fields(one)),
+const calledAs = (one, names) => names.get(one.id) || one.after?.name || one.before?.name || one.id;
+const isNew = (one, is) => !one.before?.[is] && Boolean(one.after?.[is]), isGone = (one, is) => Boolean(one.before?.[is]) && !one.after?.[is];
+
+function campaign(one, names, alone) {
+  const metrics = differing(one), changes = fields(one);
+  if (!changes.length && !metrics.length && alone) return null; // the sentences above say all of it
+  return h("section", { class: "would" }, h("h4", {}, isNew(one, "created") ? "New campaign " : isNew(one, "deleted") ? "Deleted: " : "", calledAs(one, names)), h("ul", {}, changes),
     metrics.length ? h("table", { class: "mini" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Number"), h("th", { scope: "col", class: "n" }, "Now"), h("th", { scope: "col", class: "n" }, "Then"))),
       h("tbody", {}, metrics.map(([metric, m]) => h("tr", {}, h("th", { scope: "row" }, METRICS[metric][0]), h("td", { class: "n" }, written(metric, m.before)), h("td", { class: "n" }, written(metric, m.after))))))
-      : !costsDiffer(one) && h("p", { class: "muted" }, "No number of it changes."));
+      : !alone && !costsDiffer(one) && h("p", { class: "muted" }, "No number of it changes."));
 }
 
 // Who holds the asset otherwise than before: a time that ends elsewhere, one that is gone, one that is new.
@@ -45,18 +48,50 @@ function holding({ before, after }, names) {
 
 const asset = (one, names) => {
   const changes = [...fields(one), ...holding(one, names)], is = one.after || one.before || {};
-  return h("section", { class: "would" }, h("h4", {}, !one.before?.registered && one.after?.registered ? "New asset " : "Asset ", is.name || one.id),
+  return h("section", { class: "would" }, h("h4", {}, isNew(one, "registered") ? "New asset " : "Asset ", is.name || one.id),
     changes.length ? h("ul", {}, changes) : h("p", { class: "muted" }, "Nothing about it changes."));
 };
 
-// `told` is the answer of POST /v1/preview, `names` the campaigns' names by id.
-export function previewInWords(told, names) {
-  const moved = told.campaigns.filter(c => differing(c).length), rest = told.campaigns.slice(SHOWN_MAX);
-  const summary = !moved.length ? (told.campaigns.some(costsDiffer) ? "Budget or spend changes, and no other number." : "No number of any campaign changes.") : `Numbers of ${counted(moved.length, "campaign")} change.`;
-  return [h("p", { class: "sum" }, h("b", {}, summary)),
-    told.no_effect.map(e => h("p", { class: "note" }, `One event would change nothing: ${(INEFFECTIVE[e.reason] || REASONS[e.reason] || e.reason.replaceAll("_", " ")).toLowerCase()}.`)),
-    told.assets.map(one => asset(one, names)), told.campaigns.slice(0, SHOWN_MAX).map(one => campaign(one, names)),
-    rest.length > 0 && h("details", {}, h("summary", {}, counted(rest.length, "more campaign")), rest.map(one => campaign(one, names)))];
+// What is done, a sentence each: to a campaign, and to an asset.
+function ofCampaign(one, names) {
+  const name = calledAs(one, names);
+  return isNew(one, "created") ? `Creates the campaign ${name}.` : isGone(one, "created") ? `The campaign ${name} is no longer there.`
+    : isNew(one, "deleted") ? `Deletes the campaign ${name}: from then on nothing counts for it.` : isGone(one, "deleted") ? `The campaign ${name} is there again.` : null;
+}
+function ofAsset(one, names) {
+  const name = one.after?.name || one.before?.name || one.id, holders = state => (state?.held || []).filter(t => !t.to).map(t => t.campaign_id);
+  const was = holders(one.before), will = holders(one.after), called = ids => ids.map(id => names.get(id) || id).join(" and ");
+  const left = was.filter(id => !will.includes(id)), came = will.filter(id => !was.includes(id));
+  const holds = left.length && came.length ? `Moves ${name} from ${called(left)} to ${called(came)}.` : came.length ? `Puts ${name} into ${called(came)}.` : left.length ? `Takes ${name} out of ${called(left)}.` : null;
+  return [isNew(one, "registered") ? `Registers the asset ${name}.` : isGone(one, "registered") ? `The asset ${name} is no longer registered.` : null, holds];
+}
+
+// What becomes of the numbers: a new campaign has none yet; what was put elsewhere takes nothing along.
+function ofNumbers(told, moved) {
+  if (moved) return `Numbers of ${counted(moved, "campaign")} change.`;
+  if (told.campaigns.some(costsDiffer)) return "Budget or spend changes, and no other number.";
+  if (told.campaigns.length && told.campaigns.every(one => isNew(one, "created"))) {
+    return told.campaigns.length === 1 ? "It has no numbers until something counts for it: an asset that it holds is used, or a visit has its utm_campaign." : "They have no numbers until something counts for them.";
+  }
+  const stays = told.campaigns.some(one => isNew(one, "deleted")) || told.assets.some(one => one.before?.held?.some(t => !t.to));
+  return stays ? "No number changes: what counted until now stays where it counted." : "No number changes.";
+}
+
+const WITHOUT_EFFECT = {
+  campaign_deleted: "the campaign is deleted, so it takes no asset", social_post_limit: "the campaign has as many social posts as it may have",
+  already_associated: "the campaign holds the asset already", not_associated: "the campaign does not hold the asset", ended_at_once: "the asset would be taken out again at the same instant",
+  campaign_not_yet_created: "the campaign was not created yet at that time", conflicting_duplicate: "another event has the same id",
+};
+
+// `told` is the answer of POST /v1/preview, `names` the campaigns' names by id, `what` a sentence of what is done that the answer does not tell.
+export function previewInWords(told, names, what = null) {
+  const moved = told.campaigns.filter(c => differing(c).length).length, alone = !moved, rest = told.campaigns.slice(SHOWN_MAX);
+  const idle = Map.groupBy(told.no_effect, e => WITHOUT_EFFECT[e.reason] || REASONS[e.reason] || e.reason.replaceAll("_", " "));
+  const does = [what, ...told.campaigns.map(one => ofCampaign(one, names)), ...told.assets.flatMap(one => ofAsset(one, names))].filter(Boolean);
+  return [h("p", { class: "sum" }, h("b", {}, does.map(text => [text, " "])), h("span", {}, ofNumbers(told, moved))),
+    [...idle].map(([reason, of]) => h("p", { class: "note" }, `${of.length > 1 ? `${of.length} changes have` : "This has"} no effect: ${reason}.`)),
+    told.assets.map(one => asset(one, names)), told.campaigns.slice(0, SHOWN_MAX).map(one => campaign(one, names, alone)),
+    rest.length > 0 && h("details", {}, h("summary", {}, counted(rest.length, "more campaign")), rest.map(one => campaign(one, names, false)))];
 }
 
 // The campaigns from which an asset would be taken: those that hold it now and would not after.
