@@ -34,7 +34,7 @@ ASKED_S = float(os.environ.get("BENCHMARK_REPORTS_S", "120"))
 ROUNDS_MAX = 100
 APPENDED = 2_000  # events at a time
 TOUCHES = 30  # of each journey
-CAMPAIGNS, ASSETS_EACH = 50, 8
+CAMPAIGNS, ASSETS_EACH, OWNERS = 50, 8, 7
 BEGUN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 JOURNEY_DAYS, YEAR_DAYS = 60, 300  # the last deal is won a journey after these
 SITES = ("https://www.google.com/", "https://www.linkedin.com/", "https://news.example/", "")
@@ -44,6 +44,7 @@ INSTANTS = {
     "all time": (None, None), "a quarter": (dt.datetime(2025, 6, 1, tzinfo=dt.UTC), dt.datetime(2025, 9, 1, tzinfo=dt.UTC)),
     "30 days": (dt.datetime(2025, 6, 1, tzinfo=dt.UTC), dt.datetime(2025, 7, 1, tzinfo=dt.UTC)),
 }  # fmt: skip
+DEFINED = "board"  # a model that the workspace defines
 EVERY = "&".join(f"model={model}" for model in MODELS)
 BARE = {
     "campaign": "t.asset_or_page_key", "channel": "t.type",
@@ -60,12 +61,20 @@ def history() -> Iterator[dict[str, Any]]:
     """Campaigns with pages, mails and a utm value each, and deals whose contacts meet some of them."""
     rng = random.Random(SEED)
     yield {"type": "workspace_configured", "id": "s", "settings": {"currency": "EUR"}, "occurred_at": BEGUN.isoformat()}
+    yield {
+        "type": "model_defined",
+        "id": "m",
+        "model": DEFINED,
+        "weights": {"first": "50", "others": "50"},
+        "occurred_at": BEGUN.isoformat(),
+    }
     for c in range(CAMPAIGNS):
         yield {
             "type": "campaign_created",
             "id": f"c{c}",
             "campaign_id": f"c{c}",
             "utm_campaign": f"c{c}",
+            "owner": f"o{c % OWNERS}",
             "occurred_at": BEGUN.isoformat(),
         }
         for a in range(ASSETS_EACH):
@@ -175,6 +184,10 @@ async def _ask(client: httpx.AsyncClient, data: Path) -> None:
         f"by {by}, {said}, {len(models.split('&'))} of 9 models": f"/v1/reports/attribution?group_by={by}&{models}{span}"
         for by in BARE for said, span in RANGES.items() for models in ("model=linear", EVERY)
     }  # fmt: skip
+    for said, span in RANGES.items():
+        questions[f"by owner, {said}, 1 of 9 models"] = f"/v1/reports/attribution?group_by=owner&model=linear{span}"
+        questions[f"by campaign, {said}, a defined model"] = f"/v1/reports/attribution?model={DEFINED}{span}"
+        questions[f"paths, {said}"] = f"/v1/reports/paths?{span.removeprefix('&')}"
     took_s: dict[str, list[float]] = {name: [] for name in questions}
     asked_s = ASKED_S / len(questions)
     for name, path in questions.items():

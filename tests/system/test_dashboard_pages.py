@@ -1,5 +1,7 @@
 """Each page of the dashboard in a real browser: on two widths, in both themes, by keyboard, in five time zones, and in each state."""
 
+import codecs
+import csv
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -243,6 +245,51 @@ def test_a_csv_is_of_what_is_chosen_when_it_is_asked_for(visit: Visit) -> None:
     with page.expect_request(lambda request: "text/csv" in request.headers.get("accept", "")) as asked:
         page.click("text=CSV")
     assert "from=" in asked.value.url
+
+
+def saved(page: Page, button: Any) -> tuple[str, list[dict[str, str]]]:
+    """The name of the file that a button saves, and its rows as a spreadsheet reads them, with the first line's names."""
+    with page.expect_download() as download:
+        button.click()
+    with download.value.path().open(encoding="utf-8-sig", newline="") as file:
+        assert file.buffer.peek(3)[:3] == codecs.BOM_UTF8  # type: ignore[attr-defined]
+        return download.value.suggested_filename, list(csv.DictReader(file))
+
+
+def test_contacts_are_saved_for_a_spreadsheet(up: Up, browser: Browser) -> None:
+    """All pages of the list, names with letters of every kind, and no cell that a spreadsheet works out."""
+    with up.client("admin") as client:
+        keys = client.post("/v1/workspaces", json={"name": "Sheet"}).json()["keys"]
+    up.keys = {**up.keys, "sheet": keys["server"]}
+    names = {f"k{n}@example.no": {"first_name": "Åse", "last_name": f"Nr. {n}"} for n in range(1_100)}
+    names["odd@example.no"] = {"first_name": "=1+1", "last_name": 'Bø, "the\nsecond"'}
+    events = [
+        {"type": "contact_created", "contact": {"email": email}, "properties": named, "occurred_at": "2024-01-03T00:00:00Z"}
+        for email, named in names.items()
+    ]  # fmt: skip
+    with up.client("sheet") as client:
+        position = [client.post("/v1/events", json=events[n : n + 500]).json() for n in range(0, len(events), 500)][-1]
+        until_projected(client, position["position"])
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{up.url}/dashboard/contacts#key={keys['read']}")
+    file_name, rows = saved(whole(page), page.get_by_role("button", name="CSV"))
+    context.close()
+    assert file_name == "contacts.csv"
+    assert {row["contact"] for row in rows} == set(names)
+    assert len(rows) == len(names)
+    by_email = {row["email"]: row["name"] for row in rows}
+    assert by_email["k7@example.no"] == "Åse Nr. 7"
+    assert by_email["odd@example.no"] == '\'=1+1 Bø, "the\nsecond"'
+
+
+def test_the_contacts_behind_a_number_are_saved_as_they_are_listed(visit: Visit) -> None:
+    page = whole(visit(f"campaign?id=spring&{RANGE}"))
+    page.click("#tile-influenced_contacts")
+    expect(page.locator("dialog tbody tr")).to_have_count(1)
+    file_name, rows = saved(page, page.locator("dialog").get_by_role("button", name="CSV"))
+    assert file_name == "contacts.csv"
+    assert [row["contact"] for row in rows] == ["kari@example.no"]
 
 
 def test_a_list_behind_a_number_that_cannot_be_read_says_so_and_is_asked_again(visit: Visit) -> None:

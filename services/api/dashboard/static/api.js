@@ -57,6 +57,8 @@ export async function all(path, query = {}, most = Infinity) {
   return { ...body, items, more: Boolean(cursor) };
 }
 
+const BYTE_ORDER_MARK = "\ufeff"; // by which Excel knows that a file is UTF-8
+
 // Save a list as a CSV file, all of its pages.
 export async function csv(path, query, name) {
   let at = address(path, { ...query, limit: "1000" }), text = "";
@@ -68,7 +70,7 @@ export async function csv(path, query, name) {
     at = /<([^>]+)>;\s*rel="?next"?/.exec(response.headers.get("Link") || "")?.[1];
   }
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.href = URL.createObjectURL(new Blob([BYTE_ORDER_MARK, text], { type: "text/csv" }));
   link.download = name + ".csv";
   link.click();
   URL.revokeObjectURL(link.href);
