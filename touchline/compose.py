@@ -299,7 +299,6 @@ def _app() -> FastAPI:
     app = FastAPI(
         title="Touchline", version=version("touchline"), docs_url=None, redoc_url=None,
         redirect_slashes=False,  # it would redirect to the host that the request itself names
-        description="Which campaign earned what, and why.",
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `/metrics` has it all; to look for a tracer takes time
     )  # fmt: skip
     app.add_middleware(Timed)

@@ -1,6 +1,7 @@
 """What does `/openapi.json` say beside what each route tells of itself? Answers, errors, keys, and the schemas of events."""
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,39 @@ from services.ingest.answers import WRITTEN
 from services.ingest.events import event_schemas
 from shared.events.limits import ID_CHARACTERS_MAX
 
+ABOUT = """Which campaign earned what, and why.
+
+**Keys.** A workspace has keys of four kinds: `read` answers questions, `server` sends events and changes campaigns, `collect` is for web pages, `admin` does
+everything. Send one as `Authorization: Bearer KEY`. `touchline up` writes the first four into `keys.json` in its data directory.
+
+**First calls.** `GET /v1/campaigns` lists the campaigns with their numbers, `GET /v1/campaigns/{campaign_id}/overview` has all numbers of one,
+`GET /v1/reports/attribution?from=2026-01-01&to=2026-04-01` says what each campaign earned in a quarter, and `GET /v1/deals/{deal_id}/explain?campaign=…` why a deal
+counts for a campaign, or does not. `POST /v1/events` sends what happened.
+
+**Written alike everywhere.**
+
+- Money is `{"amount": "1200.50", "currency": "EUR"}`; the amount is a decimal in a text. Currencies are never added up.
+- Instants are UTC (RFC 3339). `from` and `to` take an instant or a day in the workspace's time zone; `from` belongs to the range, `to` does not.
+- A list has pages: ask again with `cursor` set to its `next_cursor`, until that is null. Each list can be had as CSV (`format=csv`).
+- What was sent counts a moment later. `POST /v1/events` answers a `position`; a read with `after` set to it waits until it shows these events.
+- An error is `application/problem+json`; its `code` never changes, and `field` names what is wrong.
+"""
+TAGS = {
+    "campaigns": "Campaigns, their numbers, what is behind each number, the assets that they hold, spend and budget.",
+    "assets": "Pages, forms, e-mails and all else that people visit, open or fill in; who held each, and what it brought.",
+    "contacts": "Persons, and everything that each did, in order.",
+    "deals": "Deals, what each touch earned of one, and why a deal counts for a campaign or does not.",
+    "reports": "What groups of touches earned, what campaigns cost and returned, and by which paths deals were won.",
+    "events": "What was sent: the newest events, what each counted for, and how one is taken back.",
+    "ingest": "Sends events, from a server or from web pages.",
+    "segment": "Takes what SDKs that speak Segment's API send.",
+    "producers": "Takes what HubSpot and senders of e-mail report.",
+    "hubspot": "HubSpot's own paths and shapes for campaigns, for what reads HubSpot.",
+    "keys": "Makes, lists and revokes the keys of a workspace.",
+    "workspaces": "Makes workspaces.",
+    "operations": "How far the numbers are behind, what was refused, and whether rows were compared with the log.",
+}
+"""What the calls of a tag are for, in the order in which `/docs` shows them."""
 REF = "#/components/schemas/"
 EXAMPLES = Path(__file__).parent / "examples.json"
 """Examples of answers and bodies by call, and of named schemas; `make examples` writes them."""
@@ -103,6 +137,8 @@ HEAD_ERRORS = {
     400: "the request cannot be read", 408: "the request did not arrive in time", 431: "the first line and the headers are too large",
 }  # fmt: skip
 """What any call may answer, before its route is asked."""
+NOT_IN_NAMES = str.maketrans({".": "_", "-": "_", "{": None, "}": None})
+SUMMARY_CHARACTERS_MAX = 90
 UNDESCRIBED = "#/components/schemas/HTTPValidationError"  # what FastAPI adds, and no route answers
 
 
@@ -122,6 +158,8 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         if name in known:
             known[name].setdefault("examples", [example])
     document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    document["info"]["description"] = ABOUT
+    document["tags"] = [{"name": name, "description": says} for name, says in TAGS.items()]
     names: set[str] = set()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -155,12 +193,21 @@ def operation_name(method: str, path: str) -> str:
         if segment.startswith("{"):
             words[-1] = words[-1].removesuffix("s")  # one of them
         else:
-            words.append(segment.replace(".", "_").replace("-", "_"))
+            words.append(segment.translate(NOT_IN_NAMES))
     return "_".join(words)
+
+
+def summary(description: str) -> str:
+    """What a call does in a few words: the beginning of its description, up to where a sentence or a part of it ends."""
+    first = re.split(r"[.:;](?:\s|$)", description.replace("\n", " "), maxsplit=1)[0]
+    if len(first) > SUMMARY_CHARACTERS_MAX:
+        first = re.split(r"(?:, | \()", first, maxsplit=1)[0]
+    return first.replace("`", "").replace("*", "")
 
 
 def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[str, Any] | None) -> None:
     """Add what is missing to one call: its answers, its errors and its keys."""
+    operation["summary"] = summary(operation["description"])
     responses = operation["responses"]
     for status in [status for status, told in responses.items() if UNDESCRIBED in str(told)]:
         del responses[status]
@@ -197,6 +244,8 @@ def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[st
         if parameter["in"] == "path":
             parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": ID_CHARACTERS_MAX}
             parameter["description"] = f"{PATH_PARAMETERS.get(parameter['name'], parameter['name'])}, URL-encoded"
+        if "description" in parameter:  # generators read that of the schema
+            parameter["schema"] = {"description": parameter["description"], **parameter["schema"]}
         _add_example_of(parameter, path)
     _add_examples(f"{method} {path}", operation)
     if not path.startswith(OPEN):

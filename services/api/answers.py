@@ -78,22 +78,36 @@ class CampaignFields(TypedDict):
 class Metrics(TypedDict):
     """The metrics of a campaign in a range; amounts are one a currency, and are never added."""
 
-    sessions: int
-    new_sessions: int
-    page_views: int
-    form_submissions: int
-    cta_clicks: int
-    email_opens: int
-    email_clicks: int
-    new_contacts_first_touch: int
-    new_contacts_last_touch: int
-    influenced_contacts: int
-    contacts_with_revenue: int
-    contacts_with_attributed_revenue: int
-    influenced_deals: int
-    closed_deals: int
-    influenced_revenue: list[Money]
-    attributed_revenue: list[Money]
+    sessions: Annotated[
+        int, Field(description="sessions with a page visit of the campaign's pages or utm values, dated by their start")
+    ]
+    new_sessions: Annotated[int, Field(description="those sessions that are their visitor's first ever")]
+    page_views: Annotated[int, Field(description="page visits that belong to the campaign, anonymous ones too")]
+    form_submissions: Annotated[int, Field(description="forms sent while the campaign held them")]
+    cta_clicks: Annotated[int, Field(description="clicks of calls to action while the campaign held them")]
+    email_opens: Annotated[int, Field(description="opens by people; those by machines are kept out")]
+    email_clicks: Annotated[int, Field(description="clicks in the campaign's e-mails")]
+    new_contacts_first_touch: Annotated[
+        int, Field(description="contacts whose first page visit belongs to the campaign, dated by their conversion")
+    ]
+    new_contacts_last_touch: Annotated[int, Field(description="contacts that converted in a session with the campaign")]
+    influenced_contacts: Annotated[
+        int, Field(description="contacts, new or not, whom the campaign touched; dated by the first such touch")
+    ]
+    contacts_with_revenue: Annotated[
+        int, Field(description="contacts of won deals whom the campaign touched before the close")
+    ]
+    contacts_with_attributed_revenue: Annotated[
+        int, Field(description="contacts whose touches earned some of the attributed revenue")
+    ]
+    influenced_deals: Annotated[
+        int, Field(description="open and won deals with a contact whom the campaign touched in time")
+    ]
+    closed_deals: Annotated[int, Field(description="the won ones of these deals")]
+    influenced_revenue: Annotated[list[Money], Field(description="the whole amounts of these won deals")]
+    attributed_revenue: Annotated[
+        list[Money], Field(description="the campaign's share of each won deal, under the model")
+    ]
 
 
 Counts = Annotated[dict[str, int], Field(description="numbers by name")]

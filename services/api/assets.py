@@ -79,7 +79,7 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/v1/assets/{asset_id:id}", tags=["assets"], openapi_extra=takes.read(*takes.RANGE))
     async def get_asset(asset_id: str, request: Request) -> Response:
-        """The asset, who held it when, its touches a day by the campaign that they count for, and whom it influenced.
+        """An asset and its history: who held it when, its touches a day by the campaign that they count for, and whom it influenced.
 
         A day is of the workspace's time zone. A touch that counts for several campaigns is in the days of each.
         """

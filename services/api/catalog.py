@@ -17,8 +17,8 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/unresolved", openapi_extra=takes.read(takes.UNRESOLVED_KIND, *takes.PAGE))
     async def get_unresolved(request: Request) -> Response:
-        """Campaigns that nobody created, assets that nobody registered, utm values with visits that no campaign claims, and pages with
-        visits that no asset registered. With `kind`, a page of one of these lists; without it, the beginning of each.
+        """What events name and nobody mended yet: campaigns that nobody created, assets that nobody registered, utm values with visits that
+        no campaign claims, and pages with visits that no asset registered. With `kind`, a page of one of these lists; without it, the beginning of each.
         """
         async with read_request(api, request, heavy=True) as read:
             kind = read.chosen("kind", KINDS)

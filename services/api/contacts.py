@@ -61,7 +61,7 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/{name:id}", openapi_extra=takes.read())
     async def get_contact(name: str, request: Request) -> Response:
-        """The person, by any of its identifiers."""
+        """A contact, by any of its identifiers."""
         async with read_request(api, request) as read:
             row = await contact_row(read.snapshot, await read.contact(name))
             ids, emails = await identifiers_of(read.snapshot, row["contact"])
@@ -76,7 +76,7 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/{name:id}/journey", openapi_extra=takes.read(*takes.PAGE))
     async def get_journey(name: str, request: Request) -> Response:
-        """Every touch in order: its session, what brought it, the campaigns that it counts for, and why not for others."""
+        """Every touch of the contact, in order: its session, what brought it, the campaigns that it counts for, and why not for others."""
         async with read_request(api, request) as read:
             row = await contact_row(read.snapshot, await read.contact(name))
             touches = await touches_of_contact(read.snapshot, row["contact"], order_of(read.cursor), read.limit + 1)

@@ -98,7 +98,7 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/{deal_id:id}/explain", openapi_extra=takes.read(takes.CAMPAIGN))
     async def get_explain(deal_id: str, request: Request) -> Response:
-        """The checklist: why the deal counts for the `campaign`, or does not, each check with the event that decides."""
+        """Why the deal counts for the `campaign`, or does not: the checklist, each check with the event that decides."""
         async with read_request(api, request, heavy=True) as read:
             campaign_id = read.query.get("campaign")
             if campaign_id is None:

@@ -98,7 +98,7 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/{campaign_id:id}/reports/metrics", openapi_extra=takes.read_as_hubspot(*takes.HUBSPOT_DATES))
     async def get_metrics(campaign_id: str, request: Request) -> Response:
-        """Sessions, new contacts by first and last touch, and influenced contacts of the days from `startDate` to `endDate`."""
+        """The campaign's metrics in the days from `startDate` to `endDate`: sessions, new contacts by first and last touch, influenced contacts."""
         async with _read(api, request, heavy=True) as read:
             counts = (await _numbers(read, campaign_id, "linear")).counts
             body = {
@@ -112,7 +112,7 @@ def routes(api: Api) -> APIRouter:
         openapi_extra=takes.read_as_hubspot(takes.HUBSPOT_MODEL, *takes.HUBSPOT_DATES),
     )
     async def get_revenue(campaign_id: str, request: Request) -> Response:
-        """Closed deals, the contacts that earned, and the revenue in the workspace's currency, by `attributionModel`."""
+        """The campaign's revenue: closed deals, the contacts that earned, and the revenue in the workspace's currency, by `attributionModel`."""
         async with _read(api, request, heavy=True) as read:
             model = read.choice("attributionModel", takes.HUBSPOT_MODEL.schema["enum"], "LINEAR").lower()
             assert model in MODELS

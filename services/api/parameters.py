@@ -23,7 +23,7 @@ from shared.web.parameters import Declared, Parameter, declared
 
 _ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": ID_CHARACTERS_MAX}
 _INSTANT: Mapping[str, Any] = {
-    "type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}], "examples": ["2026-01-31", "2026-01-31T12:00:00Z"],
+    "type": "string", "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}], "examples": ["2026-01-31", "2026-01-31T12:00:00Z"],
 }  # fmt: skip
 
 

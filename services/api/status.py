@@ -19,7 +19,7 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/v1/status", tags=["operations"], openapi_extra=takes.read())
     async def get_status(request: Request) -> Response:
-        """Lag, position and generation of the workspace, and its dead letters by reason and by the key that sent them, and those
+        """How far the numbers of the workspace are behind: lag, position, generation, and its dead letters by reason and by the key that sent them, and those
         that later ones of a key pushed out.
 
         While the log is away, its end is null. `settings_under_way` is null unless settings were changed that concern all of

@@ -63,7 +63,7 @@ def operations_router(checks: Mapping[str, Check]) -> APIRouter:
 
     @router.get("/metrics", tags=["operations"])
     async def metrics() -> Response:
-        """For Prometheus."""
+        """What the process counts and measures, for Prometheus."""
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     return router

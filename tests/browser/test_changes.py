@@ -169,6 +169,14 @@ def test_a_form_is_filled_in_previewed_done_and_taken_back_by_keyboard_alone(des
     assert [c["campaign_id"] for c in desk.get("campaigns?numbers=false")["items"]] == ["autumn", "spring", "typo"]
 
 
+def test_a_link_with_a_key_signs_in_on_a_page_that_asks_for_one(empty: Desk) -> None:
+    page = empty.context.new_page()
+    page.goto(f"{empty.site.up.url}/dashboard/campaigns")
+    expect(page.locator("h1")).to_have_text("Sign in to Touchline")
+    page.goto(f"{empty.site.up.url}/dashboard/campaigns#key={empty.keys['read']}")  # the same page: nothing is loaded
+    expect(page.locator("h1")).to_have_text("Campaigns")
+
+
 def test_what_the_api_refuses_is_said_at_its_field(desk: Desk) -> None:
     desk.site.expected = "422"
     page = desk.open("campaigns")

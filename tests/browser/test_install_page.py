@@ -29,7 +29,7 @@ def test_nothing_yet_says_what_may_be_the_reason(site: Site) -> None:
     site.up.keys = {**site.up.keys, "new": workspace(site)["read"]}
     page = opened(site, "new")
     expect(page.locator("#now")).to_contain_text("Nothing yet, because", timeout=PATIENCE_MS)
-    expect(page.locator("#because")).to_contain_text("The line is not on the page")
+    expect(page.locator("#because")).to_contain_text("Perhaps the line is not on the page")
 
 
 def test_the_copied_line_makes_a_page_whose_first_visit_is_shown_with_what_it_counted_for(site: Site) -> None:

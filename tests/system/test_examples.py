@@ -46,6 +46,26 @@ def test_every_typed_answer_and_every_body_of_json_with_an_example_is_valid(docu
     assert answers > 60
 
 
+def test_every_call_has_a_title_of_its_own_in_a_group_that_is_described(document: dict[str, Any]) -> None:
+    titles = [(operation["tags"][0], operation["summary"]) for _, operation in operations(document)]
+    assert len(titles) == len(set(titles))
+    assert [title for _, title in titles if not 10 <= len(title) <= 110] == []
+    assert {tag for tag, _ in titles} == {tag["name"] for tag in document["tags"]}
+    assert all(operation["operationId"].isidentifier() for _, operation in operations(document))
+
+
+def test_a_generated_client_is_told_what_parameters_and_metrics_mean(document: dict[str, Any]) -> None:
+    untold = [
+        (call, parameter["name"])
+        for call, operation in operations(document)
+        for parameter in operation.get("parameters", ())
+        if parameter["schema"].get("description") != parameter.get("description")
+    ]
+    assert untold == []
+    metrics = document["components"]["schemas"]["Metrics"]["properties"]
+    assert [name for name, said in metrics.items() if not said.get("description")] == []
+
+
 def test_every_parameter_has_an_example_that_is_valid(document: dict[str, Any]) -> None:
     wrong = [
         (call, parameter["name"])

@@ -68,7 +68,7 @@ function head({ campaign: c, overview, roi, asked }) {
     h("p", { class: "facts" }, h("span", {}, ended + (c.deleted_at ? ` on ${dayOf(c.deleted_at)}` : when)), c.owner && h("span", {}, c.owner),
       c.budget && h("span", {}, `Budget ${moneyText(c.budget.amount, c.budget.currency)}${spent ? ", spent " + spent : ""}`),
       roi?.return && h("span", {}, "Return ", h("b", {}, inPercent(roi.return)), " of what was spent"),
-      c.deleted_by ? takeBackButton(c.deleted_by, `the deletion of ${name(c)}`) : !c.deleted_at && changeButton("Delete", "delete-campaign", () => deleteCampaign({ campaign_id: ID, name: name(c) }), "btn quiet small")),
+      c.deleted_by && takeBackButton(c.deleted_by, `the deletion of ${name(c)}`)),
     c.utm_campaign.length > 0 && h("p", { class: "facts" }, "Claims ", c.utm_campaign.map(u =>
       h("span", { class: "chip" }, h("span", {}, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`)))),
     overview.compare && !overview.compare.complete && h("p", { class: "facts", id: "not-whole" }, NOT_WHOLE),
@@ -191,7 +191,7 @@ function stages(data, currency) {
 const ledger = (data, currency) => h("section", { class: "panel", "aria-labelledby": "all" },
   h("header", {}, h("h2", { id: "all" }, "All metrics")),
   h("div", { class: "pad" }, h("table", { class: "mini ledger" }, h("caption", { class: "sr" }, "All metrics"), h("tbody", {}, Object.keys(METRICS).filter(m => !TILES.includes(m)).map(m =>
-    h("tr", {}, h("th", { scope: "row" }, METRICS[m][0]), h("td", { class: "n" }, door(shown(data.overview.metrics, m, currency), "all-" + m, open(data, m, currency))), h("td", { class: "n" }, change(data, m, currency))))))));
+    h("tr", {}, h("th", { scope: "row" }, METRICS[m][0]), h("td", { class: "n" }, door(shown(data.overview.metrics, m, currency), "all-" + m, open(data, m, currency))), data.then && h("td", { class: "n" }, change(data, m, currency))))))));
 
 // A ratio such as 2.41 as 241%, without floats.
 const inPercent = ratio => `${num(BigInt(ratio.replace(".", "")))}%`;
@@ -272,10 +272,11 @@ function draw(host, data, status, refresh) {
   if (!document.getElementById("bottom")) {
     why = whyPanel();
     host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, choices(controls(refresh), compareControl(refresh)),
-      changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register an asset", "register", () => registerAsset({ into: ID })), changeButton("Edit", "edit", () => editCampaign({ currency: status.workspace.currency, ...host.campaign })))), h("div", { id: "top" }),
+      changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register an asset", "register", () => registerAsset({ into: ID })), changeButton("Edit", "edit", () => editCampaign({ currency: status.workspace.currency, ...host.campaign })), h("span", { id: "deleting" }))), h("div", { id: "top" }),
       h("div", { class: "cols" }, h("div", { id: "left" }), h("div", {}, h("div", { id: "right" }), why.panel)), h("div", { id: "bottom" }));
   }
   show(document.getElementById("who"), head(data));
+  show(document.getElementById("deleting"), !data.campaign.deleted_at && changeButton("Delete", "delete-campaign", () => deleteCampaign({ campaign_id: ID, name: host.called }), "btn quiet"));
   const k = ranks([ID, ...data.held.flatMap(a => a.held.map(t => t.campaign))]), reading = document.activeElement?.classList.contains("timeline");
   show(document.getElementById("top"), h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers, over time, and associations"),
     tiles(data, currency, refresh), chart(data, currency, refresh), band(data, k, refresh)));

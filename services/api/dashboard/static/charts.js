@@ -89,8 +89,6 @@ function drawTimeline(W, { label, spans, now, before, settled, moves, whole, wri
     "aria-label": `${label}, ${intervalText(spans[0])} on. Arrow keys read the values; List shows them all as a table.` });
   graph.append(s("defs", {}, s("pattern", { id: "hatched", width: 5, height: 5, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, s("path", { d: "M1 0V5", class: "hatch" }))));
   for (const value of steps) graph.append(s("path", { class: value ? "grid" : "base", d: `M${L} ${Y(value)}H${W - 4}` }), s("text", { x: L - 8, y: Y(value) + 4, "text-anchor": "end" }, write(value, true)));
-  const every = Math.max(1, Math.ceil(spans.length / (W < 500 ? 4 : 8)));
-  spans.forEach(([begin], i) => { if (i % every === 0 && X(begin) < W - 40) graph.append(s("text", { x: X(begin) + 1, y: H - 5 }, dayShort(begin))); });
   let hatched = false;
   spans.forEach(([begin, end], i) => {
     const gap = X(end) - X(begin) > 8 ? 3 : 1, x = X(begin) + gap / 2, wide = Math.max(1, X(end) - X(begin) - gap), open = settled != null && end > settled;
@@ -100,6 +98,8 @@ function drawTimeline(W, { label, spans, now, before, settled, moves, whole, wri
   });
   if (hatched) graph.append(s("text", { x: W - 4, y: T - 7, "text-anchor": "end", class: "provtext" }, "may still change"));
   for (const move of moves) if (exact(move) > from && exact(move) < to) graph.append(s("path", { class: "move", d: `M${X(exact(move))} ${T}V${H}` }));
+  const every = Math.max(1, Math.ceil(spans.length / (W < 500 ? 4 : 8)));
+  spans.forEach(([begin], i) => { if (i % every === 0 && X(begin) < W - 40) graph.append(s("text", { class: "day", x: X(begin) + 1, y: H - 5 }, dayShort(begin))); });
   readOut(graph, { W, H, T, B, X, spans, read });
   return graph;
 }
@@ -177,7 +177,9 @@ function drawStrip(W, { name: asset, held, days }, { from, to }, me, colour, nam
       const day = dayNumber(d.on), up = d.touches / most * (tall - 18);
       if (day >= Math.floor(time.begin) && day < time.end && day >= from && day < to) graph.append(s("rect", { class: "tick " + look, x: Math.max(x, X(day)), y: y + tall - 2 - up, width: Math.max(1.5, (X(day + 1) - X(day)) * .42), height: up }));
     }
-    const moved = lanes === 1 && i > 0 && time.begin > from, off = moved ? 13 : 7, fit = Math.floor((wide - off - 4) / 6), called = name(time.campaign);
+    const moved = lanes === 1 && i > 0 && time.begin > from, off = moved ? 13 : 7, called = name(time.campaign);
+    const sign = lanes === 1 && times[i + 1]?.begin === time.end ? 8 : 0; // half of the sign of the move that follows
+    const fit = Math.floor((wide - off - sign - 4) / (time.campaign === me ? 6.7 : 6)); // letters
     if (fit > 6) graph.append(s("text", { class: time.campaign === me ? "lbl me" : "lbl", x: x + off, y: y + (lanes > 1 ? tall / 2 + 3 : 12) }, called.length > fit ? called.slice(0, fit - 1) + "…" : called));
     if (moved) graph.append(s("g", {}, s("title", {}, `${dayShort(Math.floor(time.begin))}: moved here, event ${time.associated_by || ""}`),
       s("circle", { class: "mv", cx: x, cy: H / 2, r: 7 }), s("path", { class: "mva", d: `M${x - 3} ${H / 2}h5.5m-2-2l2 2-2 2` })));

@@ -28,8 +28,9 @@ export const shortDay = text => day({ day: "numeric", month: "short" }).format(n
 export const yearOf = text => day({ year: "numeric" }).format(new Date(text));
 export const timeOf = text => day({ hour: "2-digit", minute: "2-digit" }).format(new Date(text));
 export const secondOf = text => day({ hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(text));
+// A date and a time, which break in two lines at the comma alone.
 export const instantOf = text =>
-  day({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" }).format(new Date(text));
+  day({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" }).format(new Date(text)).replace(/(?<!,) /g, "\u00a0");
 // How long something took, in the two largest units that it has.
 export function lasted(from, to) {
   const s = Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000);

@@ -46,6 +46,7 @@ export function createCampaign({ currency, id = "", utm = "", since = null }) {
       { name: "budget", label: "Budget", ...AMOUNT }, { name: "currency", label: "Currency of the budget", value: currency, ...CURRENCY },
     ],
     changed: idFollows("campaign_id"),
+    what: given => given.utm_campaign && `Visits with the utm_campaign ${given.utm_campaign} count for it.`,
     events: given => [{ type: "campaign_created", ...toEvent(withMoney(given)), ...(since && { occurred_at: since }) }],
     check: (told, given) => told.campaigns.find(c => c.id === given.campaign_id)?.before?.created ? ["campaign_id", CAMPAIGN_THERE] : null,
     guard: async given => !id && (await campaignNames()).has(given.campaign_id) ? ["campaign_id", CAMPAIGN_THERE] : null,

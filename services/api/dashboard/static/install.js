@@ -68,13 +68,13 @@ function nothingYet(browsers) {
   const wrong = keyProblem(browsers.keys);
   const https = state.host.startsWith("http://") && !/^http:\/\/(localhost|127\.)/.test(state.host);
   const unseen = [
-    "The line is not on the page that was opened, or the page was not opened since it is there.",
-    `The browser does not load ${state.host}/t.js: an ad blocker, or a Content-Security-Policy without script-src ${state.host}.`,
-    https && "This address begins with http:// and the page with https://, so the browser refuses the script. Give Touchline an address with https://.",
+    "the line is not on the page that was opened, or the page was not opened since it is there.",
+    `the browser does not load ${state.host}/t.js: an ad blocker, or a Content-Security-Policy without script-src ${state.host}.`,
+    https && "this address begins with http:// and the page with https://, so the browser refuses the script. Give Touchline an address with https://.",
   ].filter(Boolean);
   return [h("p", { class: "verdict not" }, icon("M4 4 12 12|M12 4 4 12"), h("b", {}, "Nothing yet, because…")),
     h("ul", { class: "checks", id: "because" }, wrong && mark(false, h("p", {}, wrong)), browsers.notices.map(told),
-      !wrong && !browsers.notices.length && unseen.map(text => mark(false, h("p", {}, "Perhaps: " + text))))];
+      !wrong && !browsers.notices.length && unseen.map(text => mark(false, h("p", {}, "Perhaps " + text))))];
 }
 
 function row({ id, event }, names) {

@@ -5,8 +5,13 @@ import { assetTypeName, isMoney, METRICS, REASONS } from "./words.js";
 
 const SHOWN_MAX = 8;
 
-const written = (metric, value) => !isMoney(metric) ? num(value || 0)
-  : value?.length ? value.map(m => moneyText(m.amount, m.currency)).join(" and ") : "none";
+// A number, or a line for each currency of which the amount differs from the `other`.
+const amountOf = (money, currency) => money?.find(m => m.currency === currency)?.amount;
+function written(metric, value, other) {
+  if (!isMoney(metric)) return num(value || 0);
+  const currencies = [...new Set([...(value || []), ...(other || [])].map(m => m.currency))].sort().filter(c => amountOf(value, c) !== amountOf(other, c));
+  return currencies.map(c => h("div", { class: "nowrap" }, amountOf(value, c) ? moneyText(amountOf(value, c), c) : "none"));
+}
 const isNothing = value => !value || value.length === 0;
 
 // The metrics that differ; of a campaign that is new, those that are not nothing.
@@ -18,7 +23,7 @@ const LABELS = { asset_type: "Type", url: "Address", target_url: "Leads to", sta
 const said = (name, value) => name === "asset_type" ? assetTypeName(value) : name.endsWith("_on") ? dayOf(value) : value;
 
 function fields({ before, after }) {
-  const known = ["created", "deleted", "registered", "held"], names = new Set([...Object.keys(before || {}), ...Object.keys(after || {})].filter(name => !known.includes(name)));
+  const known = ["created", "deleted", "registered", "held", ...(before?.created || before?.registered ? [] : ["name"])], names = new Set([...Object.keys(before || {}), ...Object.keys(after || {})].filter(name => !known.includes(name)));
   return [...names].filter(name => before?.[name] !== after?.[name]).map(name =>
     h("li", {}, `${LABELS[name] || name.replaceAll("_", " ").replace(/^./, c => c.toUpperCase())}: `, before?.[name] ? `${said(name, before[name])} → ` : "", after?.[name] ? said(name, after[name]) : "none"));
 }
@@ -31,7 +36,7 @@ function campaign(one, names, alone) {
   if (!changes.length && !metrics.length && alone) return null; // the sentences above say all of it
   return h("section", { class: "would" }, h("h4", {}, isNew(one, "created") ? "New campaign " : isNew(one, "deleted") ? "Deleted: " : "", calledAs(one, names)), h("ul", {}, changes),
     metrics.length ? h("table", { class: "mini" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Number"), h("th", { scope: "col", class: "n" }, "Now"), h("th", { scope: "col", class: "n" }, "Then"))),
-      h("tbody", {}, metrics.map(([metric, m]) => h("tr", {}, h("th", { scope: "row" }, METRICS[metric][0]), h("td", { class: "n" }, written(metric, m.before)), h("td", { class: "n" }, written(metric, m.after))))))
+      h("tbody", {}, metrics.map(([metric, m]) => h("tr", {}, h("th", { scope: "row" }, METRICS[metric][0]), h("td", { class: "n" }, written(metric, m.before, m.after)), h("td", { class: "n" }, written(metric, m.after, m.before))))))
       : !alone && !costsDiffer(one) && h("p", { class: "muted" }, "No number of it changes."));
 }
 
@@ -87,7 +92,7 @@ const WITHOUT_EFFECT = {
 export function previewInWords(told, names, what = null) {
   const moved = told.campaigns.filter(c => differing(c).length).length, alone = !moved, rest = told.campaigns.slice(SHOWN_MAX);
   const idle = Map.groupBy(told.no_effect, e => WITHOUT_EFFECT[e.reason] || REASONS[e.reason] || e.reason.replaceAll("_", " "));
-  const does = [what, ...told.campaigns.map(one => ofCampaign(one, names)), ...told.assets.flatMap(one => ofAsset(one, names))].filter(Boolean);
+  const does = [...told.campaigns.map(one => ofCampaign(one, names)), ...told.assets.flatMap(one => ofAsset(one, names)), what].filter(Boolean);
   return [h("p", { class: "sum" }, h("b", {}, does.map(text => [text, " "])), h("span", {}, ofNumbers(told, moved))),
     [...idle].map(([reason, of]) => h("p", { class: "note" }, `${of.length > 1 ? `${of.length} changes have` : "This has"} no effect: ${reason}.`)),
     told.assets.map(one => asset(one, names)), told.campaigns.slice(0, SHOWN_MAX).map(one => campaign(one, names, alone)),

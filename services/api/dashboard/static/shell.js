@@ -165,7 +165,7 @@ const skeleton = () => h("div", { role: "status", "aria-busy": "true", "aria-lab
 function problem(error, retry) {
   const chose = KEPT.some(chosen), id = chosen("id"), refused = error.status === 404 || error.status === 422;
   return [h("div", { class: "head" }, h("div", {}, h("h1", {}, titleOf()))), h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, nothingOn(true),
-    h("h2", {}, error.status === 404 ? "There is no such thing" : "The numbers could not be read"),
+    h("h2", {}, error.status === 404 ? "Not found" : "The numbers could not be read"),
     h("p", {}, error.message, refused ? "" : " Nothing is lost: what was sent is in the log."),
     h("p", { class: "mono muted" }, error.told),
     h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: retry }, "Try again"),
@@ -197,6 +197,9 @@ function askForKey(told) {
     h("main", { id: "main" }, h("section", { class: "panel ask" }, h("header", {}, h("h1", {}, "Sign in to Touchline")), form)));
   input.focus();
 }
+
+// A link with a key, put into the address of a page that is open, signs in as one that is opened does.
+addEventListener("hashchange", () => { if (location.hash.startsWith("#key=")) location.reload(); });
 
 // Run a page: `load` asks, `draw` draws into the host; old numbers stay while new ones are fetched, and when nothing answers. They are
 // fetched when events were projected, and after `againMs` in any case.
