@@ -6,7 +6,7 @@ decide about each row once. A touch that counts for several campaigns is split a
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -23,10 +23,15 @@ from shared.rules.keys import session_key
 from shared.rules.models import MODELS
 from shared.rules.page import parse
 from shared.rules.referrer import ReferrerRules
-from shared.rules.report_groups import Group, GroupBy, NoGroup, named_group, source_group, utm_group
+from shared.rules.report_groups import BY_CAMPAIGNS, Group, GroupBy, NoGroup, named_group, source_group, utm_group
 
 MODEL_NAMES = sorted(MODELS)
 """The published models, in the order of their shares in `deal_touch.shares_minor` and of the sums in `credit_day.minor`."""
+
+Owners = Mapping[str, str | None]
+"""The owner of each campaign, by its id; None if it has none."""
+
+NO_OWNERS: Owners = {}
 
 Span = tuple[int, int]
 """From an instant, inclusive, to another, exclusive, in microseconds."""
@@ -232,14 +237,14 @@ async def won_in_spans(store: Rows, spans: Sequence[Span]) -> list[Won]:
 
 async def sums_of_spans(
     store: Rows, spans: Sequence[Span], bys: Sequence[GroupBy], models: Sequence[str], currency: str | None,
-    referrers: ReferrerRules,
+    referrers: ReferrerRules, owners: Owners = NO_OWNERS,
 ) -> dict[GroupBy, list[Sum]]:  # fmt: skip
     """What the touches of the deals won in spans of time, in a currency (None: in each), earned under published models.
 
-    `bys` are some that stand beside each other in `TOGETHER`; `referrers` are those of the workspace's settings. No group stands twice for
-    a span and currency.
+    `bys` are some that stand beside each other in `TOGETHER`, or the owner alone; `referrers` are those of the workspace's settings, `owners`
+    those of all campaigns by id, which only sums by owner need. No group stands twice for a span and currency.
     """
-    by_campaign = bys[0] is GroupBy.CAMPAIGN
+    by_campaign = bys[0] in BY_CAMPAIGNS
     if by_campaign:
         statement = _of_campaigns(tuple(models))
     else:
@@ -247,7 +252,7 @@ async def sums_of_spans(
         statement = _of_touches(bys[0], tuple(models), few=deals <= FEW_DEALS_MAX)
     found: dict[GroupBy, dict[tuple[int, Group, str], _Adding]] = {by: defaultdict(_Adding) for by in bys}
     for row in await store.fetch(statement, *columns_of(spans), currency):
-        for by, group in _groups(bys, row, referrers):
+        for by, group in _groups(bys, row, referrers, owners):
             found[by][row["n"] - 1, group, row["currency"]].add(row)
     return {
         by: [
@@ -288,9 +293,13 @@ class _Adding:
         self.minor = minor
 
 
-def _groups(bys: Sequence[GroupBy], said: Any, referrers: ReferrerRules) -> list[tuple[GroupBy, Group]]:
+def _groups(bys: Sequence[GroupBy], said: Any, referrers: ReferrerRules, owners: Owners) -> list[tuple[GroupBy, Group]]:
     """The groups of touches that say this."""
     match bys[0]:
+        case GroupBy.OWNER if said["campaign_id"] is not None:
+            return [(GroupBy.OWNER, named_group(owners.get(said["campaign_id"]), NoGroup.NO_OWNER))]
+        case GroupBy.OWNER:
+            return [(GroupBy.OWNER, Group(None, NoGroup.NO_CAMPAIGN))]
         case GroupBy.CAMPAIGN:
             return [(GroupBy.CAMPAIGN, named_group(said["campaign_id"], NoGroup.NO_CAMPAIGN))]
         case GroupBy.INTERACTION:

@@ -17,6 +17,7 @@ from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.group_lists import DECIDED_BY
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.credit_days.gather import KEPT
+from shared.reading.groups import owners_of_campaigns
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.rules.report_groups import Group, GroupBy, NoGroup
@@ -71,10 +72,15 @@ class Parts:
     days: Days | None = None
 
 
+def all_of_touches(span: TimeRange) -> Parts:
+    """A range of which all is read from the touches."""
+    return Parts(0, 0, (), [(span.from_us, span.to_us)])
+
+
 async def parts_of(snapshot: Snapshot, span: TimeRange) -> Parts:
     """What of a range is read from sums, and what from the touches."""
     kept = await snapshot.fetchrow(KEPT)
-    raw = Parts(0, 0, (), [(span.from_us, span.to_us)])
+    raw = all_of_touches(span)
     if kept is None or kept["decided_by"] != DECIDED_BY or kept["through_day"] == NO_DAY:
         return raw
     days = days_of(kept["time_zone"])
@@ -122,7 +128,8 @@ async def earned_by_group(
 ) -> dict[tuple[Group, str], Earned]:
     """What groups of touches earned of the deals won in a range under published models, by group and currency (None: in each).
 
-    Groups without a touch in a journey are absent. Raises `WrongShape` if the store lacks a model.
+    Groups without a touch in a journey are absent. Of owners there are no sums, because a campaign may get another one: all is read from the
+    touches. Raises `WrongShape` if the store lacks a model.
     """
     if missing := [model for model in models if model not in MODEL_NAMES]:
         raise WrongShape(lacks_model(snapshot.generation, missing[0]))
@@ -134,8 +141,9 @@ async def earned_by_group(
             group = Group(None if name is None else name.decode(), None if reason is None else NoGroup(reason))
             _add(snapshot, out[group, each], models, deals, renamed(contacts), minor, paid=paid)
     if parts.spans:
-        (bys,) = (bys for bys in TOGETHER if by in bys)
-        sums = await sums_of_spans(snapshot, parts.spans, bys, models, currency, snapshot.settings.referrers)
+        bys = next((bys for bys in TOGETHER if by in bys), (by,))
+        owners = await owners_of_campaigns(snapshot) if by is GroupBy.OWNER else {}
+        sums = await sums_of_spans(snapshot, parts.spans, bys, models, currency, snapshot.settings.referrers, owners)
         for one in sums[by]:
             _add(snapshot, out[one.group, one.currency], models, one.deals, one.contacts, one.minor, paid=one.paid)
     return dict(out)

@@ -11,7 +11,7 @@ from shared.events.money import to_amount
 from shared.projection.key_lists import distinct_keys
 from shared.projection.sql import sql
 from shared.reading.created_credit import Created, created_contacts, created_deals
-from shared.reading.credit_sums import earned_by_group, parts_of, won_deals
+from shared.reading.credit_sums import all_of_touches, earned_by_group, parts_of, won_deals
 from shared.reading.defined_models import add_defined, models_named
 from shared.reading.groups import groups_of_campaigns, groups_of_touches, owners_of_campaigns
 from shared.reading.overview import money_by_currency
@@ -141,7 +141,7 @@ async def attribution_report(snapshot: Snapshot, span: TimeRange, asked: Questio
 
 async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> Report:
     """Share out the revenue of the deals won in the range."""
-    if asked.by is not GroupBy.OWNER and all(model in MODELS for model in asked.models):
+    if all(model in MODELS for model in asked.models):
         return await _of_sums(snapshot, span, asked)
     report = Report()
     without = report.rows[Group(None, NoGroup.NO_JOURNEY)]
@@ -183,9 +183,8 @@ async def _of_sums(snapshot: Snapshot, span: TimeRange, asked: Question) -> Repo
             report.total[currency] = won.amount_minor
     rest = {model: dict(report.total) for model in asked.models}
     one_currency = None if asked.currency == ALL_CURRENCIES else asked.currency
-    for (group, currency), one in (
-        await earned_by_group(snapshot, parts, asked.by, asked.models, one_currency)
-    ).items():
+    read = all_of_touches(span) if asked.by is GroupBy.OWNER else parts
+    for (group, currency), one in (await earned_by_group(snapshot, read, asked.by, asked.models, one_currency)).items():
         row = report.rows[group]
         row.deals += one.deals
         row.contact_lists += one.contacts

@@ -192,6 +192,26 @@ def test_sums_by_campaign_follow_its_associations(workspace: Workspace, runner: 
     runner.run(check())
 
 
+def test_a_report_by_owner_counts_a_deal_of_two_campaigns_of_an_owner_once_and_follows_a_new_owner(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    def owned(campaign: str, owner: str, at: str) -> dict[str, Any]:
+        return {"type": "campaign_updated", "campaign_id": campaign, "owner": owner, "occurred_at": at}
+
+    async def check() -> None:
+        claimed = {"type": "campaign_updated", "campaign_id": "other", "utm_campaign": "o", "occurred_at": BEGUN}
+        both = visit("2024-03-01T10:00:00Z", "/p?utm_campaign=o")
+        events = [*CATALOG, claimed, owned("c", "ola", BEGUN), owned("other", "ola", BEGUN), KNOWN, both]
+        events += [visit("2024-03-01T11:00:00Z", "/else"), *sale("d", "2024-03-02T12:00:00Z", "100.01")]
+        assert await told(workspace, "owner", *events) == {"ola": (1, 1, "50.01"), "no_campaign": (1, 1, "50.00")}
+        later = owned("other", "kari", "2024-03-05T00:00:00Z")
+        assert await told(workspace, "owner", later) == {
+            "ola": (1, 1, "25.01"), "kari": (1, 1, "25.00"), "no_campaign": (1, 1, "50.00"),
+        }  # fmt: skip
+
+    runner.run(check())
+
+
 def test_sums_follow_associations_of_more_touches_than_a_batch_looks_up(
     workspace: Workspace, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
