@@ -16,8 +16,8 @@ from shared.events.limits import ID_CHARACTERS_MAX
 
 ABOUT = """Which campaign earned what, and why.
 
-**Keys.** A workspace has keys of four kinds: `read` answers questions, `server` sends events and changes campaigns, `collect` is for web pages, `admin` does
-everything. Send one as `Authorization: Bearer KEY`. `touchline up` writes the first four into `keys.json` in its data directory.
+**Keys.** A workspace has keys of four kinds: `read` reads; `server` reads, sends events and changes campaigns; `collect` sends from web pages; `admin`
+reads, changes campaigns and makes keys, but sends no events. Send one as `Authorization: Bearer KEY`. `touchline up` writes the first four into `keys.json` in its data directory.
 
 **First calls.** `GET /v1/campaigns` lists the campaigns with their numbers, `GET /v1/campaigns/{campaign_id}/overview` has all numbers of one,
 `GET /v1/reports/attribution?from=2026-01-01&to=2026-04-01` says what each campaign earned in a quarter, and `GET /v1/deals/{deal_id}/explain?campaign=…` why a deal
