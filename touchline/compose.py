@@ -25,6 +25,7 @@ from services.api.requests import Api
 from services.api.revealing import Revealing
 from services.ingest.app import ingest_router
 from services.ingest.browsers import OpenToBrowsers
+from services.ingest.dead_links import DeadLinks
 from services.ingest.ingest import Ingest
 from services.ingest.limited import LimitedByAddress
 from services.ingest.limits import Limits
@@ -180,6 +181,7 @@ def _answer_browsers(app: FastAPI, ingest: Ingest) -> None:
     """Add the layers of the calls of browsers. They are outside of all layers that these calls do not need, which are added before."""
     app.add_middleware(Straight, routes=app.router.routes, handlers=app.exception_handlers)
     app.add_middleware(LimitedByAddress, limits=ingest.limits)
+    app.add_middleware(DeadLinks)
     app.add_middleware(OpenToBrowsers, ingest=ingest)
 
 

@@ -14,6 +14,7 @@ from fastapi import Request
 from starlette.datastructures import QueryParams
 
 from services.api.csv_columns import ANY, CSV_COLUMNS, MONEY
+from shared.web.accept import quality
 from shared.web.parameters import Parameter
 from shared.web.problems import Problem
 
@@ -39,7 +40,6 @@ NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?\Z")  # of this a spreadsheet makes a n
 BETWEEN = "; "  # stands between the values of a list in one cell
 NAME = re.compile(r"[^A-Za-z0-9._-]+")  # not in the name of a file
 NAME_CHARACTERS_MAX = 100
-ACCEPTED_MAX = 50  # media types of an `Accept`; browsers send eight
 
 
 def form_of(request: Request) -> Form:
@@ -47,8 +47,8 @@ def form_of(request: Request) -> Form:
     is_list = FORMAT.name in request.scope["route"].openapi_extra.by_name
     asked = request.query_params.get(FORMAT.name) if is_list else None
     if asked is None:
-        csv_q, csv_named = _quality(request, "text/csv")
-        json_q, json_named = _quality(request, "application/json")
+        csv_q, csv_named = quality(request, "text/csv")
+        json_q, json_named = quality(request, "application/json")
         prefers = csv_named and (csv_q > json_q or (csv_q == json_q > 0 and not json_named))
         if prefers and not is_list:
             if json_q > 0:
@@ -58,26 +58,6 @@ def form_of(request: Request) -> Form:
     if asked == "json":
         return "json"
     return "csv_with_mark" if request.query_params.get(MARK.name) == "1" else "csv"
-
-
-def _quality(request: Request, media_type: str) -> tuple[float, bool]:
-    """How much a client wants a media type (0 to 1), and whether it names it; the most specific entry of `Accept` counts."""
-    best, quality = -1, 0.0
-    entries = ",".join(request.headers.getlist("accept")) or "*/*"
-    for entry in entries.split(",", ACCEPTED_MAX)[:ACCEPTED_MAX]:
-        name, *parameters = (part.strip().lower() for part in entry.split(";"))
-        specific = {media_type: 2, media_type.partition("/")[0] + "/*": 1, "*/*": 0}.get(name, -1)
-        if specific > best:
-            best, quality = specific, _q_of(parameters)
-    return quality, best == 2
-
-
-def _q_of(parameters: Iterable[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            return float(value) if NUMBER.match(value) else 0.0
-    return 1.0
 
 
 def csv_of(route_path: str, items: Sequence[Mapping[str, Any]], form: Form) -> bytes:

@@ -152,6 +152,23 @@ def test_what_a_key_may_not_add_today_is_a_dead_letter_that_the_status_tells(
     runner.run(check())
 
 
+def test_a_person_behind_a_busy_address_reads_a_page_that_says_to_try_again(
+    strict: Running, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(strict, "people")
+        async with browser(workspace, "203.0.113.1") as client:
+            for _ in range(ADDRESS_BURST + 1):
+                answer = await client.get(
+                    f"/r/{workspace.keys['collect']}/x", headers={"accept": "text/html,*/*;q=0.8"}
+                )
+            assert (answer.status_code, answer.headers["content-type"]) == (429, "text/html; charset=utf-8")
+            assert 0 < int(answer.headers["retry-after"]) <= BURST_S
+            assert "Please try again" in answer.text
+
+    runner.run(check())
+
+
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/p.gif?k={k}&v=v&u=https://a.example/", "/t.js", "/r/{k}/nothing"])
 def test_what_only_looks_like_a_server_key_beside_a_collect_key_does_not_lift_the_limit(
     strict: Running, runner: asyncio.Runner, path: str

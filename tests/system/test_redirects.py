@@ -1,6 +1,8 @@
 """`GET /r/{key}/{asset}` leads to the registered target of the asset and nowhere else, and records the click of a CTA."""
 
 import asyncio
+import base64
+import hashlib
 from typing import Any
 
 import httpx
@@ -114,6 +116,48 @@ def test_a_link_that_is_written_in_another_way_leads_nowhere_and_not_to_the_host
 ) -> None:
     response = runner.run(followed(told, path, host="evil.example"))
     assert (response.status_code, "location" in response.headers) == (404, False)
+
+
+FOR_PEOPLE = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"  # as browsers open an address
+
+
+def test_a_person_whose_link_is_dead_reads_a_page_and_programs_the_error(
+    told: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        for method in ("GET", "HEAD"):
+            for path in ("nowhere", "page", "link/", "%3Cscript%3Ealert(1)%3C%2Fscript%3E?x=<script>"):
+                answer = await followed(told, path, method, accept=FOR_PEOPLE)
+                assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+                assert ("This link does not work" in answer.text) == (method == "GET")
+                assert "script" not in answer.text
+                policy = answer.headers["content-security-policy"]
+                assert policy.startswith("default-src 'none'; style-src 'sha256-")
+                assert "unsafe" not in policy
+                assert (answer.headers["cache-control"], "location" in answer.headers) == ("no-store, private", False)
+        for accept in (
+            "*/*", "application/json", "application/json, text/html", "text/html;q=0, */*", "text/html;q=0.5, application/json", "",
+        ):  # fmt: skip
+            answer = await followed(told, "nowhere", accept=accept)
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert (await followed(told, "nowhere", "POST", accept=FOR_PEOPLE)).json()["code"] == "method_not_allowed"
+        assert (await followed(told, "link", accept=FOR_PEOPLE)).status_code == 302
+        told.keys["collect"] = told.keys["server"]
+        answer = await followed(told, "link", accept=FOR_PEOPLE)
+        assert (answer.status_code, "does not work" in answer.text, told.keys["server"] in answer.text) == (
+            401,
+            True,
+            False,
+        )
+
+    runner.run(check())
+
+
+def test_the_page_of_a_dead_link_looks_as_it_is_meant_under_its_policy(told: Workspace, runner: asyncio.Runner) -> None:
+    answer = runner.run(followed(told, "nowhere", accept=FOR_PEOPLE))
+    style = answer.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in answer.headers["content-security-policy"]
 
 
 def test_an_unknown_key_is_404_and_a_secret_key_is_said_to_be_in_the_url(
