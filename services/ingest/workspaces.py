@@ -11,6 +11,7 @@ from services.ingest.events import append_event
 from services.ingest.ingest import Ingest
 from shared.access.keys import create_workspace
 from shared.access.scopes import OPERATOR_WORKSPACE
+from shared.events.blank import is_blank
 from shared.events.currencies import CURRENCIES
 from shared.events.limits import WORKSPACE_BYTES_MAX
 from shared.events.types import SettingsField, WorkspaceConfigured
@@ -63,6 +64,8 @@ def _read(body: bytes) -> NewWorkspace:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])[:100] or None
         raise Problem(422, "bad_value", first["msg"], field=field) from error
+    if is_blank(asked.name):
+        raise Problem(422, "bad_value", "a text without a character that can be seen", field="name")
     if asked.time_zone is not None and asked.time_zone not in zones():
         raise Problem(422, "bad_value", f"{asked.time_zone!r} is no IANA time zone", field="time_zone")
     if asked.currency is not None and asked.currency not in CURRENCIES:

@@ -185,6 +185,8 @@ def test_a_call_is_taken_back_by_retracting_its_event(catalog: Catalog, runner: 
         ("PUT", "campaigns/spring?move=yes", {}, 422, "bad_parameter"), ("PUT", "campaigns/spring?mov=true", {}, 422, "unknown_parameter"),
         ("PUT", "campaigns/" + "x" * 257, {}, 422, "bad_value"), ("POST", "campaigns/spring/assets", {"assets": 1}, 422, "bad_value"),
         ("POST", "campaigns/nowhere/assets", {"assets": []}, 404, "unknown_campaign"),
+        ("PUT", "campaigns/%20", {"name": "x"}, 422, "bad_value"), ("PUT", "assets/%E2%80%8B", {"asset_type": "form"}, 422, "bad_value"),
+        ("PUT", "campaigns/spring/spend/%09", {"amount": "1", "currency": "EUR", "on": "2024-03-01"}, 422, "bad_value"),
         ("POST", "campaigns/spring/assets", {"assets": [{"asset_id": "x"}] * 1001}, 413, "too_many_assets"),
     ],
 )  # fmt: skip
@@ -446,6 +448,49 @@ def test_a_wrong_value_is_said_in_words(
     assert (status, told["code"], told["field"]) == (422, "bad_value", field)
     assert says in told["detail"]
     assert "regex" not in told["detail"]
+
+
+@pytest.mark.parametrize("value", ["", " ", "\u00a0\t\n", "\u200b\u2060", "\x1b"])
+@pytest.mark.parametrize(
+    ("path", "field", "beside"),
+    [
+        ("campaigns/c", "name", {}), ("campaigns/c", "utm_campaign", {}), ("campaigns/c", "owner", {}), ("campaigns/c", "currency", {}),
+        ("assets/a", "name", {"asset_type": "form"}), ("assets/a", "network", {"asset_type": "form"}), ("assets/a", "ad_type", {"asset_type": "form"}),
+        ("assets/a", "url", {"asset_type": "landing_page"}), ("assets/a", "target_url", {"asset_type": "landing_page"}), ("assets/a", "asset_type", {}),
+        ("campaigns/there/budget-items/i", "name", {"amount": "1", "currency": "EUR"}),
+    ],
+)  # fmt: skip
+def test_a_call_gives_nothing_a_name_that_nobody_can_see(
+    workspace: Workspace, runner: asyncio.Runner, path: str, field: str, beside: dict[str, str], value: str
+) -> None:
+    async def check() -> None:
+        catalog = Catalog(workspace)
+        await catalog.done("PUT", "campaigns/there", {})
+        status, told = await catalog.refused("PUT", path, {**beside, field: value})
+        assert (status, told["code"], told["field"]) == (422, "bad_value", field)
+        assert "can be seen" in told["detail"]
+
+    runner.run(check())
+
+
+def test_an_empty_text_ends_notes_and_what_events_named_by_a_blank_is_changed_and_deleted(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        catalog = Catalog(workspace)
+        await catalog.done("PUT", "campaigns/c", {"notes": "n"})
+        assert (await catalog.done("PUT", "campaigns/c", {"notes": ""}))["changed"]
+        assert (await catalog.get("campaigns/c"))["notes"] == ""
+        accepted = await workspace.send(
+            {"type": "campaign_created", "campaign_id": " ", "name": ""},
+            {"type": "asset_registered", "asset_id": "\u200b", "asset_type": "form"},
+        )
+        assert accepted.json()["rejected"] == []
+        await catalog.done("PUT", "campaigns/%20", {"name": "Ghost"})
+        await catalog.done("DELETE", "campaigns/%20")
+        await catalog.done("DELETE", "assets/%E2%80%8B")
+
+    runner.run(check())
 
 
 @pytest.mark.parametrize("field", ["name", "owner", "notes"])

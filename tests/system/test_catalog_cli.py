@@ -57,6 +57,9 @@ def test_campaigns_and_assets_are_made_moved_listed_and_deleted(own_database: st
         "starts_on: Expected a date"
     )
     told(url, "campaign", "create", "autumn", *of)
+    for empty in ("", " ", "\u200b"):
+        assert refused(url, "campaign", "rename", "autumn", empty, *of).startswith("name: a text without a character")
+        assert "campaign_id" in refused(url, "campaign", "create", empty, *of)
     assert "--type" in refused(url, "asset", "register", "lp", *of)
     told(url, "asset", "register", "lp", "--type", "landing_page", "--url", "https://s.example/lp", *of)
     assert told_of_refusal(url, "campaign", "add", "spring", "lp", "nowhere", *of)["code"] == "unknown_asset"
@@ -127,6 +130,8 @@ def test_a_workspace_is_made_once_listed_and_configured(own_database: str) -> No
     ("arguments", "said"),
     [
         (("campaign", "create", "c", "--workspace", "nowhere"), "nowhere"), (("workspace", "create", "a b"), "WORKSPACE"),
+        (("workspace", "create", "s", "--name", " "), "can be seen"), (("keys", "create", "--workspace", ""), "--workspace"),
+        (("keys", "create", "--workspace", "a b"), "--workspace"), (("workspace", "create", ""), "WORKSPACE"),
         (("workspace", "configure", "--set", "currency", "--workspace", "nowhere"), "NAME=VALUE"),
     ],
 )  # fmt: skip

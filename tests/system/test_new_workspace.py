@@ -93,3 +93,13 @@ def test_a_workspace_that_has_keys_is_not_begun_again(own: Running, runner: asyn
         assert await create_workspace(own.pool, there.name, "again") is None
 
     runner.run(check())
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u200b", "\t"])
+def test_a_workspace_has_a_name_that_people_can_see(own: Running, runner: asyncio.Runner, name: str) -> None:
+    async def check() -> None:
+        async with await admin(own) as client:
+            refused = await client.post("/v1/workspaces", json={"name": name})
+            assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (422, "bad_value", "name")
+
+    runner.run(check())

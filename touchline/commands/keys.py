@@ -12,7 +12,7 @@ from shared.access.keys import create_key, ensure_workspace, list_keys, revoke_k
 from shared.access.origins import read_origins
 from shared.access.scopes import SCOPES, Scope
 from touchline.commands.output import console, failed, table_of
-from touchline.commands.store import check_workspace, on_database, tables
+from touchline.commands.store import check_new_workspace, check_workspace, has_workspace, on_database, tables
 
 Answer = TypeVar("Answer")
 
@@ -27,6 +27,8 @@ def create(scope: Scope | None, origin: list[str] | None, data: Path | None, wor
         raise typer.BadParameter(f"only collect keys are used by web pages; a {scope} key has no origins")
 
     async def made(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[Scope, str]:
+        if not await has_workspace(connection, workspace):
+            check_new_workspace(workspace, "--workspace")
         async with connection.transaction():
             await ensure_workspace(connection, workspace)
             return {

@@ -1,6 +1,7 @@
 """How does a command reach the store? By its data directory if it is embedded, else by the environment variables."""
 
 import datetime as dt
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from touchline.embedded import Embedded
 from touchline.reached import reached
 
 Answer = TypeVar("Answer")
+WORKSPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def instant(text: str | None, option: str) -> int | None:
@@ -116,7 +118,22 @@ async def names_in(url: str, workspace: str, said: Any) -> Any:
         await pool.close()
 
 
+def check_new_workspace(workspace: str, hint: str) -> None:
+    """Raise `typer.BadParameter`, which names the argument `hint`, if a new workspace cannot have this id."""
+    if not WORKSPACE_ID.fullmatch(workspace):
+        said = "an id has up to 64 letters, digits and the signs . _ -, and begins with a letter or a digit"
+        raise typer.BadParameter(said, param_hint=hint)
+
+
+async def has_workspace(
+    asked: "asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]", workspace: str
+) -> bool:
+    """Whether there is a workspace of this id."""
+    known = "SELECT EXISTS (SELECT FROM touchline.workspace WHERE workspace_id = $1)"
+    return bool(await asked.fetchval(known, workspace))
+
+
 async def check_workspace(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> None:
     """Raise `typer.BadParameter` if there is no such workspace."""
-    if not await pool.fetchval("SELECT EXISTS (SELECT FROM touchline.workspace WHERE workspace_id = $1)", workspace):
+    if not await has_workspace(pool, workspace):
         raise typer.BadParameter(f"there is no workspace {workspace!r}", param_hint="--workspace")

@@ -1,7 +1,6 @@
 """`touchline workspace`: make, list and configure workspaces."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,24 @@ from services.ingest.catalog.calls import Outcome, placed, wish
 from services.ingest.catalog.turn import Turn
 from shared.access.keys import create_workspace, list_workspaces
 from shared.access.scopes import Scope
+from shared.events.blank import is_blank
 from shared.events.instants import BEGINNING_US
 from shared.events.types import WorkspaceConfigured
 from touchline.commands.output import console, failed, table_of
 from touchline.commands.settings import settings_given
-from touchline.commands.store import on_database, tables
+from touchline.commands.store import check_new_workspace, on_database, tables
 from touchline.commands.turns import change
-
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def create(workspace: str, name: str | None, data: Path | None, *, as_json: bool) -> None:
     """Make a workspace with one key of each scope, and print the keys. Exits 1 if it has, or had, keys already."""
-    if not ID.fullmatch(workspace):
-        said = "an id has up to 64 letters, digits and the signs . _ -, and begins with a letter or a digit"
-        raise typer.BadParameter(said, param_hint="WORKSPACE")
+    check_new_workspace(workspace, "WORKSPACE")
+    if name is not None and is_blank(name):
+        raise typer.BadParameter("a text without a character that can be seen", param_hint="--name")
 
     async def made(url: str) -> dict[Scope, str] | None:
         async with tables(url, 1) as pool:
-            return await create_workspace(pool, workspace, name or workspace)
+            return await create_workspace(pool, workspace, workspace if name is None else name)
 
     keys = on_database(data, made)
     if keys is None:

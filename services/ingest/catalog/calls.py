@@ -13,6 +13,7 @@ from typing import Any, get_args
 import msgspec
 
 from services.ingest.targets import LEADING_TYPES, target_of
+from shared.events.blank import is_blank
 from shared.events.codec import Refusal, decode_event, uuid7
 from shared.events.instants import from_micros
 from shared.events.refusal import Code
@@ -46,6 +47,7 @@ from shared.rules.page import PAGE_TYPES
 from shared.rules.tracking_url import LINK_TYPES
 from shared.rules.utm import normalised
 
+MAY_BE_EMPTY = frozenset({"notes"})  # they are for people alone, and an empty text ends them
 REGISTRATIONS_MAX = 100  # that one call retracts; an asset has a few
 
 
@@ -90,11 +92,23 @@ def wish(kind: type[Envelope], fields: Mapping[str, Any], own: Mapping[str, str]
         raise CallRefused(
             "bad_value", "a value cannot be removed; leave the field out to keep it as it is", field=empty
         )
+    if blank := next((name for name, value in fields.items() if name not in MAY_BE_EMPTY and _is_blank(value)), None):
+        raise CallRefused("bad_value", "a text without a character that can be seen", field=blank)
     raw = msgspec.json.encode({"type": name_of(kind), **own, **fields})
     outcome = accept(raw, 0, "server", time.time_ns() // 1000, None)
     if isinstance(outcome, Refusal):
         raise CallRefused(outcome.code, outcome.message, field=outcome.field)
     return decode_event(raw)
+
+
+def _is_blank(value: Any) -> bool:
+    return isinstance(value, str) and is_blank(value)
+
+
+def check_new_id(field: str, new_id: str) -> None:
+    """Raise `CallRefused` if something new would get an id that nobody can see. What events named so can be changed all the same."""
+    if is_blank(new_id):
+        raise CallRefused("bad_value", "an id without a character that can be seen", field=field)
 
 
 def placed(event: Any, now_us: int, after_us: int) -> Any:
@@ -144,6 +158,7 @@ async def put_campaign(
                 raise CallRefused("value_claimed", message, field="utm_campaign", claimed_by=holder)
             more["taken_from"] = holder
     if now.told_by is None:
+        check_new_id("campaign_id", campaign_id)
         event: Any = CampaignCreated(campaign_id=campaign_id, **changed)
         if now.named_since_us is not None and now.named_since_us < now_us:
             event = msgspec.structs.replace(event, occurred_at=from_micros(now.named_since_us))
@@ -191,7 +206,9 @@ async def put_asset(
     another asset's is taken from it.
     """
     now = await asset_now(snapshot, asset_id)
-    if now.registered_by and "asset_type" not in fields:
+    if not now.registered_by:
+        check_new_id("asset_id", asset_id)
+    elif "asset_type" not in fields:
         fields = {**fields, "asset_type": now.said["asset_type"]}
     wished: AssetRegistered = wish(AssetRegistered, fields, {"asset_id": asset_id})
     if now.registered_by and wished.asset_type != now.said["asset_type"]:

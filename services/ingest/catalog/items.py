@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from services.ingest.catalog.calls import CallRefused, Outcome, existing_campaign, placed, wish
+from services.ingest.catalog.calls import CallRefused, Outcome, check_new_id, existing_campaign, placed, wish
 from shared.events.codec import uuid7
 from shared.events.instants import BEGINNING_US, from_micros
 from shared.events.limits import EVENT_ID_CHARACTERS_MAX
@@ -44,6 +44,8 @@ async def put_item(
     if found is not None and (type(found.event) is not KINDS[kind] or found.event.campaign_id != campaign_id):
         raise CallRefused("id_taken", f"the event {event_id!r} is another one than this item's", event=event_id)
     events: list[Event] = []
+    if found is None:
+        check_new_id("item_id", item_id)
     if found is not None and not found.live:
         events += [EventRetracted(id=uuid7(now_us), event_id=each.event_id) for each in found.retractions]
     if found is None or _content(found.event) != _content(wished):
