@@ -5,11 +5,11 @@ A CTA's click is recorded here. The visit of a tracking URL is recorded by the p
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 import asyncpg
-import httpx
 import structlog
 from fastapi import APIRouter, Request, Response
 
@@ -18,21 +18,22 @@ from services.ingest.contact_tokens import agent_of, contact_of, taken
 from services.ingest.events import append, count
 from services.ingest.ingest import Ingest
 from services.ingest.refused import keep
+from services.ingest.registered import Registered, in_generation
 from services.ingest.targets import CTA, Target, target_of
 from shared.access.keys import Access
 from shared.database import AWAY, error_text
 from shared.events.codec import Record, Refusal, encode_event
 from shared.events.limits import URL_CHARACTERS_MAX
 from shared.events.types import CtaClicked
-from shared.log.port import LogUnavailable
+from shared.log.port import EventLog, LogUnavailable
 from shared.projection.generations import NoGeneration, generation_of_any_shape
+from shared.projection.sql import Statement
 from shared.rules.acceptance import accept
 from shared.rules.click_ids import CLICK_IDS
 from shared.rules.keys import asset_key
 from shared.rules.utm import IDS, UTM
 from shared.sealing.log import vault_of
 from shared.sealing.reveal import revealed_url
-from shared.sealing.vault import Vault
 from shared.web.access import IN_URL_SAYS
 from shared.web.head import is_head
 from shared.web.problems import Problem, unavailable
@@ -47,6 +48,7 @@ CACHE_S = 5.0  # a target that is registered anew is used within so long
 UNKNOWN_S = 1.0  # a link that has just been registered is found within so long
 CACHED_MAX = 10_000  # targets of a process; about 5 MB
 ASK_S = 2.0
+EXACT_S = 1.0  # of them, for the log: without it, an address of a sealed store means the same, but may be encoded in another way
 HEADERS = {"Cache-Control": "no-store, private", "X-Robots-Tag": "noindex, nofollow"}
 PREFETCHING = (
     "sec-purpose",
@@ -56,7 +58,7 @@ PREFETCHING = (
 )  # headers by which a browser says that nobody clicked yet
 
 ASK = """
-SELECT s.asset_type, s.target_url FROM {0}.asset s JOIN {0}.workspace_rows w ON w.ws = s.ws
+SELECT s.ws, s.asset_type, s.target_url FROM {0}.asset s JOIN {0}.workspace_rows w ON w.ws = s.ws
 WHERE w.workspace_id = $1 AND s.asset = $2
 """
 
@@ -66,9 +68,9 @@ logger = structlog.stdlib.get_logger("touchline.ingest")
 class Targets:
     """Looks targets up and caches them for `CACHE_S` seconds, or for as long as the database cannot be reached."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault | None) -> None:
-        """`vault`: of a sealed store, whose rows have digests in URLs; None: the store is not sealed."""
-        self._pool, self._vault = pool, vault
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog) -> None:
+        """`log`: if it is sealed, rows have digests in URLs, and it has the addresses as they were sent."""
+        self._pool, self._registered, self._vault = pool, Registered(log), vault_of(log)
         self._known: dict[tuple[str, str], tuple[Target | None, float]] = {}
 
     async def find(self, workspace: str, asset_id: str, now_s: float) -> Target | None:
@@ -79,9 +81,12 @@ class Targets:
         try:
             async with asyncio.timeout(ASK_S):
                 # links of e-mails that were sent long ago must also work while a new release makes its generation
-                statement = ASK.format(await generation_of_any_shape(self._pool))
-                row = await self._pool.fetchrow(statement, workspace, asset_key(asset_id))
-                target = None if row is None else await self._target(workspace, row)
+                generation = await generation_of_any_shape(self._pool)
+                row = await self._pool.fetchrow(ASK.format(generation), workspace, asset_key(asset_id))
+                url = None if row is None else row["target_url"]
+                if row is not None and url:
+                    url = await self._as_registered(generation, row["ws"], workspace, asset_id, url)
+                target = None if row is None else target_of(row["asset_type"], url)
         except (LogUnavailable, *AWAY):
             if known is None:
                 raise
@@ -91,15 +96,26 @@ class Targets:
         self._known[workspace, asset_id] = target, now_s
         return target
 
-    async def _target(self, workspace: str, row: "asyncpg.Record") -> Target | None:
-        url = row["target_url"]
-        return target_of(row["asset_type"], url and await revealed_url(self._vault, workspace, url))
+    async def _as_registered(self, generation: str, ws: int, workspace: str, asset_id: str, stored: str) -> str:
+        """The address that was registered, for that which the row holds. Raises one of `AWAY`, or `LogUnavailable`."""
+
+        async def fetch(statement: Statement, *arguments: Any) -> Sequence[Any]:
+            rows: Sequence[Any] = await self._pool.fetch(in_generation(statement, generation), ws, *arguments)
+            return rows
+
+        try:
+            async with asyncio.timeout(EXACT_S):
+                sent = await self._registered.target(fetch, workspace, asset_id, stored)
+        except (LogUnavailable, TimeoutError) as error:
+            logger.warning("the log does not tell how the address of a link was written", error=error_text(error))
+            sent = None
+        return await revealed_url(self._vault, workspace, stored) if sent is None else sent
 
 
 def routes(ingest: Ingest) -> APIRouter:
     """The route of this file."""
     router = APIRouter()
-    targets = Targets(ingest.pool, vault_of(ingest.log))
+    targets = Targets(ingest.pool, ingest.log)
 
     @router.get("/r/{key}/{asset_id:id}", tags=["ingest"], response_class=Response, status_code=302)
     async def redirect(key: str, asset_id: str, request: Request) -> Response:
@@ -119,18 +135,19 @@ def routes(ingest: Ingest) -> APIRouter:
             raise Problem(404, "not_found", "this link leads nowhere")
         if target.asset_type == CTA and not is_head(request) and not _prefetched(request):
             await _record(ingest, access, asset_id, request)
-        location = str(leading(target.url, asset_id, request.query_params.multi_items()))
+        location = leading(target.url, asset_id, request.query_params.multi_items())
         return Response(status_code=302, headers={**HEADERS, "Location": location})
 
     return router
 
 
-def leading(target: httpx.URL, asset_id: str, sent: Iterable[tuple[str, str]]) -> httpx.URL:
+def leading(target: str, asset_id: str, sent: Iterable[tuple[str, str]]) -> str:
     """The target with `tl_via`, and with those parameters `sent` to the link that go on to it and that it has no value for.
 
-    Its own query and fragment stay as they were written, character by character.
+    All else stays as it was written, character by character.
     """
-    own = target.query.decode("ascii")
+    address, mark, fragment = target.partition("#")
+    address, _, own = address.partition("?")
     has = {name.lower() for name, value in parse_qsl(own) if value.strip()}
     passed: dict[str, str] = {}
     for name, value in sent:
@@ -140,7 +157,7 @@ def leading(target: httpx.URL, asset_id: str, sent: Iterable[tuple[str, str]]) -
     more = urlencode(passed, quote_via=quote, safe="")
     # of several values of one name the first counts, so an id that the target names already is outdone
     parts = [via, own, more] if VIA in has else [own, more, via]
-    return target.copy_with(query="&".join(part for part in parts if part).encode("ascii"))
+    return f"{address}?{'&'.join(part for part in parts if part)}{mark}{fragment}"
 
 
 def _prefetched(request: Request) -> bool:

@@ -1,6 +1,8 @@
 """Where does a link of `/r/…` lead? To the registered address of an asset, if browsers can open it and all read it alike."""
 
+import re
 from typing import NamedTuple
+from urllib.parse import quote
 
 import httpx
 import idna
@@ -9,14 +11,16 @@ from shared.rules.tracking_url import LINK_TYPES
 
 CTA = "cta"
 PORT_MAX = 65_535
+AUTHORITY = re.compile(r"(?<=//)[^/?#]*")
+PRINTED = "".join(chr(n) for n in range(33, 127))  # characters of ASCII that stand for themselves in a header
 LEADING_TYPES = LINK_TYPES | {CTA}
 
 
 class Target(NamedTuple):
-    """Where an asset leads. `asset_type` is one of `LEADING_TYPES`."""
+    """Where an asset leads. `asset_type` is one of `LEADING_TYPES`; `url` is as it was registered, in ASCII, as a header can hold it."""
 
     asset_type: str
-    url: httpx.URL
+    url: str
 
 
 def target_of(asset_type: str | None, target_url: str | None) -> Target | None:
@@ -26,9 +30,19 @@ def target_of(asset_type: str | None, target_url: str | None) -> Target | None:
     """
     if asset_type not in LEADING_TYPES or not target_url or "\\" in target_url.partition("?")[0]:
         return None  # browsers read a backslash as a slash, so where such an address leads would not be where it seems to lead
+    told = target_url.strip()
     try:
-        url = httpx.URL(target_url.strip())
+        url = httpx.URL(told)
     except (httpx.InvalidURL, idna.IDNAError):
         return None
     fit = url.scheme in ("http", "https") and url.host and not url.userinfo and (url.port or 0) <= PORT_MAX
-    return Target(str(asset_type), url) if fit else None
+    return Target(str(asset_type), _in_ascii(told, url)) if fit else None
+
+
+def _in_ascii(told: str, url: httpx.URL) -> str:
+    """The address as it was told, apart from characters that no header can hold: those of the host as IDNA, all others as UTF-8 with `%`."""
+    if not told.isascii():
+        told = AUTHORITY.sub(
+            lambda found: found[0] if found[0].isascii() else url.netloc.decode("ascii"), told, count=1
+        )
+    return quote(told, safe=PRINTED)

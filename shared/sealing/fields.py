@@ -23,7 +23,9 @@ TEXTS = ("url", "target_url", "referrer", "title")
 OF_WORKSPACE = Name("w", "")
 PROPERTY, BESIDE = "property", "event"  # what is sealed: a value of a property, or what stands beside an event
 SETTINGS = b'"settings"'
-REGISTERED = "asset_registered"  # its URLs are the workspace's own, so nothing of them is sealed beside it
+REGISTERED = (
+    "asset_registered"  # the values of its URLs are the workspace's own: the vault has them, so that they can be shown
+)
 
 _encode = msgspec.json.Encoder().encode
 _decode_texts = msgspec.json.Decoder(dict[str, str]).decode
@@ -123,7 +125,6 @@ def sealed(said: Said, sealing: Sealing) -> Sealed | None:
     if said.type == REGISTERED:
         for name in _values_of(said):
             persons[name]
-        return Sealed(changes, None)
     by = by or persons[OF_WORKSPACE]
     return Sealed(changes, {"by": by.pseudonym, "sealed": by.key.seal(_encode(short), BESIDE)})
 

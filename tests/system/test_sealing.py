@@ -10,7 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
+from services.ingest import redirects
 from shared.events.codec import Record, accept, decode_record, encode_record
+from shared.log.port import LogUnavailable
 from shared.sealing.keys import BadMasterKey
 from shared.sealing.log import seal_all, vault_of
 from shared.sealing.traces import remove_traces
@@ -370,6 +372,63 @@ def test_a_link_of_a_sealed_store_leads_to_its_target_as_it_was_registered(seale
         async with sealed.client("server") as client:
             told = (await client.post("/v1/preview", json={"events": [{**link, "name": "Link"}]})).json()
         assert told["assets"][0]["after"]["target_url"] == TARGET
+
+    run(check())
+
+
+WRITTEN = (
+    "https://shop.example/lp?offer=Kari+%26%20co&n=1&z=%7e~/:@!$'()*,;b=%c3%a6æ&utm_source=a+b#For%20Nordmann+(1)",
+    "https://shop.example/lp?offer=Kari%20%26+co&n=%31&z=~%7E/:@!$'()*,;b=%C3%A6æ&utm_source=a+b#For Nordmann+%281%29",
+)  # two ways to write values that are equal
+
+
+def test_a_link_of_a_sealed_store_leads_to_its_target_byte_for_byte_as_it_was_registered_last(
+    sealed: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redirects, "CACHE_S", 0.0)
+
+    async def leads_to() -> str:
+        await sealed.project()
+        async with sealed.client("collect") as client:
+            return str((await client.get(f"/r/{sealed.keys['collect']}/link")).headers["location"])
+
+    def expected(written: str) -> str:
+        return written.replace("æ", "%C3%A6").replace(" ", "%20").replace("#", "&tl_via=link#")
+
+    async def check() -> None:
+        link = {"type": "asset_registered", "asset_id": "link", "asset_type": "tracking_url"}
+        for n, written in enumerate((*WRITTEN, WRITTEN[0])):
+            sent = await sealed.send({**link, "id": f"link-{n}", "target_url": written}, {**link, "name": f"Link {n}"})
+            assert sent.json()["rejected"] == []
+            assert await leads_to() == expected(written)
+        await sealed.send({"type": "event_retracted", "event_id": "link-2"})
+        assert await leads_to() == expected(WRITTEN[1])
+        held = await dump(sealed)
+        assert [trace for trace in TRACES if trace in held] == []
+        async with sealed.client("server") as client:
+            for written, changed in ((WRITTEN[1], False), (WRITTEN[0], True), (WRITTEN[0], False)):
+                put = await client.put("/v1/assets/link", json={"target_url": written})
+                assert (put.status_code, put.json()["changed"]) == (200, changed)
+                assert await leads_to() == expected(written)
+
+    run(check())
+
+
+def test_a_link_of_a_sealed_store_leads_on_while_the_log_does_not_answer(
+    sealed: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        link = {"type": "asset_registered", "asset_id": "link", "asset_type": "tracking_url", "target_url": TARGET}
+        await sealed.send(link)
+        await sealed.project()
+
+        async def away(*_: Any) -> Any:
+            raise LogUnavailable("the log is away")
+
+        monkeypatch.setattr(sealed.running.log, "entries", away)
+        async with sealed.client("collect") as client:
+            followed = await client.get(f"/r/{sealed.keys['collect']}/link")
+        assert followed.headers["location"] == TARGET.replace("#", "&tl_via=link#")
 
     run(check())
 

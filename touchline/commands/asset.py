@@ -23,7 +23,7 @@ def register(
 
     async def registered(turn: Turn) -> Outcome:
         try:
-            return await calls.put_asset(turn.snapshot, asset_id, given, turn.now_us, turn.stored, move=move)
+            return await calls.put_asset(turn, asset_id, given, move=move)
         except CallRefused as refused:
             if refused.code == "missing_field":
                 raise CallRefused(refused.code, f"{refused.message}: --type names the type of a new asset") from refused

@@ -5,13 +5,14 @@ that made it so. Nothing here knows HTTP: the command line makes the same calls.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, get_args
 
 import msgspec
 
+from services.ingest.catalog.turn import Turn
 from services.ingest.targets import LEADING_TYPES, target_of
 from shared.events.blank import is_blank
 from shared.events.codec import Refusal, decode_event, uuid7
@@ -51,7 +52,6 @@ MAY_BE_EMPTY = frozenset({"notes"})  # they are for people alone, and an empty t
 REGISTRATIONS_MAX = 100  # that one call retracts; an asset has a few
 
 
-Stored = Callable[[Event], Awaitable[Any]]
 UNREADABLE = frozenset(get_args(Code))
 """The codes of a value that no event can have."""
 
@@ -197,15 +197,13 @@ async def delete_campaign(snapshot: Snapshot, campaign_id: str, now_us: int) -> 
     return Outcome(event.id, [event])
 
 
-async def put_asset(
-    snapshot: Snapshot, asset_id: str, fields: Mapping[str, Any], now_us: int, stored: Stored, *, move: bool
-) -> Outcome:
+async def put_asset(turn: Turn, asset_id: str, fields: Mapping[str, Any], *, move: bool) -> Outcome:
     """Register an asset, or change those fields that are given and differ. Raises `CallRefused`.
 
-    `stored` answers an event as the log keeps it: so are the addresses that it is compared with. `move`: an address or a link that is
-    another asset's is taken from it.
+    Addresses are compared as the log keeps them; a link also as it was sent, so that it leads to the address as it is written now.
+    `move`: an address or a link that is another asset's is taken from it.
     """
-    now = await asset_now(snapshot, asset_id)
+    now = await asset_now(turn.snapshot, asset_id)
     if not now.registered_by:
         check_new_id("asset_id", asset_id)
     elif "asset_type" not in fields:
@@ -213,8 +211,11 @@ async def put_asset(
     wished: AssetRegistered = wish(AssetRegistered, fields, {"asset_id": asset_id})
     if now.registered_by and wished.asset_type != now.said["asset_type"]:
         raise _other_type(now, wished.asset_type)
-    kept = await stored(wished)
+    kept = await turn.stored(wished)
     differing = [name for name in ASSET_FIELDS if (v := getattr(kept, name)) and v != now.said.get(name)]
+    same_link = kept.target_url is not None and kept.target_url == now.said.get("target_url")
+    if same_link and await turn.target_of(asset_id, kept.target_url) not in (kept.target_url, wished.target_url):
+        differing.append("target_url")
     changed = {name: getattr(wished, name) for name in differing}
     if (
         "target_url" in changed
@@ -223,11 +224,11 @@ async def put_asset(
     ):
         message = f"a link to {changed['target_url'][:100]!r} would lead nowhere; an absolute address of http or https is needed"
         raise CallRefused("bad_value", message, field="target_url")
-    more = await _addresses_taken(snapshot, kept, changed, move=move)
+    more = await _addresses_taken(turn.snapshot, kept, changed, move=move)
     if now.registered_by and not changed:
         return Outcome(now.registered_by[-1])
     event = AssetRegistered(asset_id=asset_id, **{"asset_type": wished.asset_type, **changed})
-    event = placed(event, now_us, now.latest_us)
+    event = placed(event, turn.now_us, now.latest_us)
     return Outcome(event.id, [event], not now.registered_by, more)
 
 

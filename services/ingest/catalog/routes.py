@@ -87,9 +87,7 @@ def _assets(router: APIRouter, ingest: Ingest) -> None:
         """
         access, body = await _asked(ingest, request, with_body=True)
         move = _move(request)
-        return await _change(
-            ingest, access, lambda t: calls.put_asset(t.snapshot, asset_id, body, t.now_us, t.stored, move=move)
-        )
+        return await _change(ingest, access, lambda t: calls.put_asset(t, asset_id, body, move=move))
 
     @router.delete(ASSET, tags=["assets"], openapi_extra=_takes())
     async def delete_asset(asset_id: str, request: Request) -> Response:

@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from services.ingest.registered import Registered
 from shared.events.codec import Record, Refusal, decode_record, encode_event, encode_record
 from shared.events.types import Event
 from shared.log.port import EventLog, Position, partition_of
@@ -61,6 +62,11 @@ class Turn:
         """
         (kept,) = await as_stored(self._log, self.snapshot.workspace, [encode_record(self._record(event))])
         return decode_record(kept).event
+
+    async def target_of(self, asset_id: str, stored: str) -> str:
+        """The link of an asset as it was registered, whose row holds `stored`; that itself if no more is known. Raises `LogUnavailable`."""
+        told = await Registered(self._log).target(self.snapshot.fetch, self.snapshot.workspace, asset_id, stored)
+        return stored if told is None else told
 
     def _record(self, event: Event) -> Record:
         outcome = accept(encode_event(event), 0, "server", time.time_ns() // 1000, None, self._key_hint)
