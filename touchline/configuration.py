@@ -54,6 +54,8 @@ class Configuration(BaseSettings):
     """The same of contacts, by their e-mail addresses."""
     key_assets_a_day: Annotated[int, Ge(0)] = Rates.assets_a_day
     """The same of assets."""
+    key_pages_a_day: Annotated[int, Ge(0)] = Rates.pages_a_day
+    """The same of visited pages, by their addresses."""
     key_utm_values_a_day: Annotated[int, Ge(0)] = Rates.utm_values_a_day
     """The same of utm values."""
     master_key: str | None = None
@@ -90,7 +92,7 @@ class Configuration(BaseSettings):
         """How much public keys and single addresses may send."""
         return Rates(
             self.key_events_per_s, self.address_requests_per_s, self.key_visitors_a_day, self.key_contacts_a_day,
-            self.key_assets_a_day, self.key_utm_values_a_day,
+            self.key_assets_a_day, self.key_pages_a_day, self.key_utm_values_a_day,
         )  # fmt: skip
 
     @property

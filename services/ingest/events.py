@@ -76,6 +76,7 @@ def routes(ingest: Ingest) -> APIRouter:
             count(ingest, access, 0, [error.code])
             raise Problem(error.status, error.code, str(error)) from error
         nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
+        addresses = await ingest.addresses.of(access, time.monotonic())
         now_us = time.time_ns() // 1000
         records: list[Record] = []
         refused: list[tuple[Refusal, bytes]] = []
@@ -84,7 +85,7 @@ def routes(ingest: Ingest) -> APIRouter:
                 part, index, key, now_us, user_agent, access.hint, nobody=nobody, sent_at_us=sent.sent_at_us,
                 forgets=ingest.forgets,
             )  # fmt: skip
-            outcome = ingest.limits.bounded(access, outcome, index)
+            outcome = ingest.limits.bounded(access, outcome, index, addresses=addresses)
             if isinstance(outcome, Record):
                 records.append(outcome)
             else:

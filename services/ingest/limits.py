@@ -1,7 +1,7 @@
 """How much may a public key and an address send? Token buckets by key and by address, and bounds on what a key adds in a day.
 
 A collect key is in the source of web pages, so anybody can send with it. Its events, and the requests of one address, are limited
-by rate: beyond that the answer is 429 with `Retry-After`. Distinct visitors, contacts, assets and utm values each make rows that stay; a key adds a
+by rate: beyond that the answer is 429 with `Retry-After`. Distinct visitors, contacts, assets, visited pages and utm values each make rows that stay; a key adds a
 bounded number of them a day, and an event with one more is refused. Server keys are secret, and have no such limits.
 
 Each process counts for itself and in memory: with n processes up to n times as much gets through, and a restart begins anew.
@@ -25,27 +25,32 @@ from services.ingest.rates import Rates
 from shared.access.keys import Access
 from shared.events.codec import Record
 from shared.events.refusal import Code, Refusal
-from shared.rules.page import parse
+from shared.events.registry import name_of
+from shared.events.types import PageVisited
+from shared.rules.page import BY_PATH, AddressRules, parse
+from shared.rules.page import address_of as page_of
 from shared.web.problems import Problem
 
 RATE_LIMITED = "rate_limited"
 BURST_S = 10  # of the rate may come at once: a page that opens, a queue that was offline
-KEYS_MAX = 200  # that a process counts for, 4 MiB each at most; the one that sent longest ago is forgotten first
+KEYS_MAX = 200  # that a process counts for, 5 MiB each at most; the one that sent longest ago is forgotten first
 ADDRESSES_MAX = 100_000  # the same for addresses, some 200 bytes each
 CACHED_ADDRESSES = 4_096  # about 1 MB; a page sends several requests from one address
 IPV6_PREFIX_BITS = 64  # one subscriber has all addresses of it
 DAY_US = 86_400_000_000
 # Under this name, the scope of a request that seems to have a server key says whether the key was found valid.
 SERVER_KEY = "touchline.server_key"
+VISIT = name_of(PageVisited)
 NEAR = 0.8  # of a bound: then the first alarm comes
 EXACT_MAX = 500  # values that are kept each; beyond them a Bloom filter takes their place
 BITS_A_VALUE, PROBES = 16, 7  # then one new value in two thousand is taken for a known one
 
-Kind = Literal["visitors", "contacts", "assets", "utm_values"]
+Kind = Literal["visitors", "contacts", "assets", "pages", "utm_values"]
 KINDS: dict[Kind, tuple[str, Code]] = {
     "visitors": ("visitor_id", "too_many_visitors"),
     "contacts": ("contact.email", "too_many_contacts"),
     "assets": ("asset_id", "too_many_assets"),
+    "pages": ("url", "too_many_pages"),
     "utm_values": ("url", "too_many_utm_values"),
 }
 """What is bounded: the field in which it stands, and the code of an event that is refused for it."""
@@ -138,6 +143,7 @@ class _Contact(msgspec.Struct):
 class _Told(msgspec.Struct):
     """The fields of an event whose values are bounded."""
 
+    type: str
     visitor_id: str | None = None
     contact: _Contact | None = None
     asset_id: str | None = None
@@ -164,7 +170,7 @@ class Limits:
         self.addresses = Buckets(self.rates.address_requests_per_s, ADDRESSES_MAX)
         self._bounds: dict[Kind, int] = {
             "visitors": self.rates.visitors_a_day, "contacts": self.rates.contacts_a_day, "assets": self.rates.assets_a_day,
-            "utm_values": self.rates.utm_values_a_day,
+            "pages": self.rates.pages_a_day, "utm_values": self.rates.utm_values_a_day,
         }  # fmt: skip
         self._day = 0
         self._alarmed: set[tuple[str, str, Kind, str]] = set()
@@ -186,16 +192,23 @@ class Limits:
             self.keys.take(_name(access), events, time.monotonic())
 
     def bounded(
-        self, access: Access, outcome: Record | Refusal, index: int, *, by_token: bool = False
+        self,
+        access: Access,
+        outcome: Record | Refusal,
+        index: int,
+        *,
+        by_token: bool = False,
+        addresses: AddressRules = BY_PATH,
     ) -> Record | Refusal:
-        """The accepted event, or why it is refused: it has one more visitor, contact, asset or utm value than its key may add in a day.
+        """The accepted event, or why it is refused: it has one more visitor, contact, asset, page or utm value than its key may add in a day.
 
         `index` is the event's place in the request. `by_token`: a token names its contact, so a server key vouches for it.
+        `addresses`: what the workspace has set of pages' addresses.
         """
         if access.scope != "collect" or isinstance(outcome, Refusal):
             return outcome
         seen = self._of_today(access, outcome.received_at)
-        for kind, value in _values(_told(outcome.event)):
+        for kind, value in _values(_told(outcome.event), addresses):
             distinct = seen[kind]
             if by_token and kind == "contacts":
                 continue
@@ -269,7 +282,7 @@ def _name(access: Access) -> str:
     return f"{access.workspace}/{access.hint}"
 
 
-def _values(told: _Told) -> Iterator[tuple[Kind, object]]:
+def _values(told: _Told, addresses: AddressRules) -> Iterator[tuple[Kind, object]]:
     """The bounded values of an event, those in its URL among them."""
     if told.visitor_id:
         yield "visitors", told.visitor_id
@@ -281,6 +294,8 @@ def _values(told: _Told) -> Iterator[tuple[Kind, object]]:
     for n, value in enumerate((told.utm_source, told.utm_medium, told.utm_campaign, told.utm_term, told.utm_content)):
         if value:
             yield "utm_values", (n, value)
+    if told.url and told.type == VISIT and not told.asset_id:
+        yield "pages", page_of(told.url, addresses)
     if told.url and "=" in told.url:
         page = parse(told.url, "")
         if page.via_asset_id:

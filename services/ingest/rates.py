@@ -12,4 +12,5 @@ class Rates:
     visitors_a_day: int = 1_000_000
     contacts_a_day: int = 1_000_000  # a site may identify everybody who visits it
     assets_a_day: int = 10_000
+    pages_a_day: int = 500_000  # a site that has a page for each product, or for each person
     utm_values_a_day: int = 10_000

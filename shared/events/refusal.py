@@ -19,7 +19,7 @@ Code = Literal[
     "not_json", "unknown_type", "unknown_field", "missing_field", "wrong_type", "bad_value", "too_large",
     "in_the_future", "too_old", "not_allowed_for_key", "names_nobody", "forgetting_not_supported",
     "no_events", "too_many_events", "bad_encoding",
-    "too_many_visitors", "too_many_contacts", "too_many_assets", "too_many_utm_values",
+    "too_many_visitors", "too_many_contacts", "too_many_assets", "too_many_pages", "too_many_utm_values",
 ]  # fmt: skip
 
 UNDECODABLE = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)

@@ -13,6 +13,7 @@ from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 VISIT = {"type": "page_visited", "visitor_id": "v", "url": "https://a.example/"}
 KEY_PER_S, ADDRESS_PER_S = 4, 2
 ADDRESS_BURST, KEY_BURST = ADDRESS_PER_S * BURST_S, KEY_PER_S * BURST_S
@@ -25,7 +26,7 @@ def strict(own_database: str, runner: asyncio.Runner, monkeypatch: pytest.Monkey
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1_000.0))
     configuration = Configuration(
         kafka_bootstrap_servers=None, trusted_proxies="10.0.0.1", key_events_per_s=KEY_PER_S, address_requests_per_s=ADDRESS_PER_S,
-        key_visitors_a_day=3,
+        key_visitors_a_day=3, key_pages_a_day=3,
     )  # fmt: skip
     running = runner.run(compose(own_database, configuration))
     yield running
@@ -208,5 +209,33 @@ def test_clicks_of_links_have_the_limits_of_their_key_and_the_links_lead_on(
         (refused,) = [each for each in letters if each["reason"] == "too_many_visitors"]
         assert refused["events"] == KEY_BURST // 5 * 2  # two of five visitors are beyond three
         assert len(await workspace.entries()) == 1 + KEY_BURST // 5 * 3  # and nothing of the clicks beyond the rate
+
+    runner.run(check())
+
+
+def test_a_public_key_cannot_fill_the_store_with_pages(strict: Running, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(strict, "pages")
+        settings = {"type": "workspace_configured", "settings": {"page_parameters": ["p"]}}
+        await workspace.send(settings)
+        await workspace.project()
+        urls = [f"https://a.example/?p={n}&q={n}" for n in range(5)]
+        visits = [{"type": "page_visited", "url": url} for url in (*urls, *urls)]
+        async with browser(workspace, "127.0.0.1") as client:
+            told = (await client.post("/v1/events", json={"events": visits}, headers={"User-Agent": AGENT})).json()
+            assert (told["accepted"], {each["code"] for each in told["rejected"]}) == (6, {"too_many_pages"})
+            key = workspace.keys["collect"]
+            pixel = await client.get("/v1/p.gif", params={"k": key, "u": "https://a.example/?p=9"})
+            assert pixel.headers["touchline-refused"] == "too_many_pages"
+            segment = {"messageId": "m", "anonymousId": "a", "properties": {"url": "https://a.example/?p=8"}}
+            await client.post("/segment/v1/page", json=segment)
+            metrics_text = (await client.get("/metrics")).text
+        assert 'touchline_ingest_bound_alarms_total{kind="pages",level="met"}' in metrics_text
+        letters = (await workspace.get("/v1/status")).json()["dead_letters_by"]
+        (refused,) = [each for each in letters if each["reason"] == "too_many_pages"]
+        assert refused["events"] == 6
+        await workspace.project()
+        unresolved = (await workspace.get("/v1/catalog/unresolved?kind=pages")).json()
+        assert len(unresolved["items"]) == 3, unresolved
 
     runner.run(check())

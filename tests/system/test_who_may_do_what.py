@@ -193,7 +193,9 @@ def test_of_a_thousand_hostile_batches_every_payload_is_accepted_rejected_or_kep
         )
         assert stored == letters
 
-    limits = Limits(Rates(key_events_per_s=0, visitors_a_day=1, contacts_a_day=1, assets_a_day=1, utm_values_a_day=1))
+    limits = Limits(
+        Rates(key_events_per_s=0, visitors_a_day=1, contacts_a_day=1, assets_a_day=1, pages_a_day=1, utm_values_a_day=1)
+    )
     monkeypatch.setattr(_ingest_of(running), "limits", limits)
     runner.run(check())
 

@@ -12,6 +12,7 @@ from services.ingest.rates import Rates
 from shared.access.keys import Access
 from shared.events.codec import Record
 from shared.events.refusal import Refusal
+from shared.rules.page import BY_PATH, AddressRules
 
 PUBLIC = Access("w", "collect", "tlc_abcd")
 NOON_US = 20_000 * DAY_US + DAY_US // 2
@@ -78,26 +79,52 @@ def test_distinct_values_are_admitted_up_to_the_bound_and_known_ones_ever_after(
         ({"email": "c@a.example"}, "too_many_contacts", "contact.email"),
         ({"asset_id": "c"}, "too_many_assets", "asset_id"),
         ({"url": "https://a.example/?tl_via=c"}, "too_many_assets", "asset_id"),
+        ({"url": "https://a.example/c", "asset_id": None}, "too_many_pages", "url"),
+        ({"url": "HTTPS://A.example/B/?c=1", "asset_id": None}, "too_many_pages", "url"),
         ({"url": "https://a.example/?utm_source=c"}, "too_many_utm_values", "url"),
         ({"utm_source": "c"}, "too_many_utm_values", "url"),
     ],
 )
 def test_one_value_more_than_a_key_may_add_in_a_day_is_refused(fields: dict[str, Any], code: str, field: str) -> None:
-    limits = Limits(Rates(visitors_a_day=2, contacts_a_day=2, assets_a_day=2, utm_values_a_day=2))
+    limits = Limits(Rates(visitors_a_day=2, contacts_a_day=2, assets_a_day=2, pages_a_day=2, utm_values_a_day=2))
     for n in "ab":
         full = visit(n, email=f"{n}@a.example", asset_id=n, url=f"https://a.example/?utm_source={n}")
         assert isinstance(limits.bounded(PUBLIC, full, 0), Record)
+    pages = [
+        visit("a", url="https://a.example/#b"), visit("a", url="https://a.example/x"), visit("b", url="https://a.example/Z", asset_id="a"),
+        visit("b", url="http://A.EXAMPLE:80//?c=1&d=2#e"), visit("a", url="https://a.example/x/"), visit("a", url="https://a.example/x?utm_source=a"),
+    ]  # fmt: skip
+    assert all(isinstance(limits.bounded(PUBLIC, each, 0), Record) for each in pages)
     one_more = {"visitor": "a", "asset_id": "a", "url": "https://a.example/?utm_source=a"} | fields
     outcome = limits.bounded(PUBLIC, visit(**one_more), 3)
     assert isinstance(outcome, Refusal)
     assert (outcome.index, outcome.code, outcome.field, outcome.id) == (3, code, field, "e")
     assert "2 different" in outcome.message
+    form = Record(
+        1,
+        "collect",
+        NOON_US,
+        msgspec.Raw(b'{"type":"form_submitted","asset_id":"a","url":"https://a.example/f"}'),
+        id="e",
+    )
+    assert isinstance(limits.bounded(PUBLIC, form, 0), Record)  # the page of a form is no row of its own
     known = visit("b", email=" B@A.example ", asset_id="b")
     assert isinstance(limits.bounded(PUBLIC, known, 0), Record)  # what is known goes on
     by_token = limits.bounded(PUBLIC, visit("a", email="d@a.example"), 0, by_token=True)
     assert isinstance(by_token, Record)  # a server key vouches for the contact
     next_day = visit(at_us=NOON_US + DAY_US, **one_more)
     assert isinstance(limits.bounded(PUBLIC, next_day, 0), Record)
+
+
+def test_pages_are_counted_by_the_addresses_that_the_workspace_has_set() -> None:
+    def told(*urls: str, rules: AddressRules) -> list[bool]:
+        limits = Limits(Rates(pages_a_day=2))
+        return [isinstance(limits.bounded(PUBLIC, visit(url=url), 0, addresses=rules), Record) for url in urls]
+
+    urls = [f"https://a.example/?p={n}&x={n}#/{n}" for n in "1212345"]
+    assert all(told(*urls, rules=BY_PATH))
+    assert told(*urls, rules=AddressRules(("p",))) == [True] * 4 + [False] * 3
+    assert told(*urls, rules=AddressRules((), fragments=True)) == [True] * 4 + [False] * 3
 
 
 def test_keys_are_counted_apart_and_server_keys_not_at_all() -> None:
