@@ -81,6 +81,24 @@ def test_campaigns_and_assets_are_made_moved_listed_and_deleted(own_database: st
         assert (text.returncode, "Spring" in text.stdout) == (0, True), text.stderr
 
 
+def test_names_with_control_characters_and_styles_are_printed_as_they_are(own_database: str) -> None:
+    odd, shown = "[red]x[/]\x1b[31m\nchanged spring", r"[red]x[/]\x1b[31m\nchanged spring"
+    told(own_database, "workspace", "create", "shop")
+    told(own_database, "asset", "register", odd, "--type", "form", "--name", odd, "--workspace", "shop")
+    said = [
+        typed(own_database, *arguments, "--workspace", "shop")
+        for arguments in (
+            ("campaign", "create", odd, "--name", odd), ("campaign", "list"), ("campaign", "show", odd), ("campaign", "add", odd, odd),
+            ("campaign", "add", odd, odd + "!"), ("campaign", "add", odd + "!", odd), ("asset", "list"), ("asset", "show", odd), ("retract", odd),
+        )
+    ]  # fmt: skip
+    for done in said:
+        text = done.stdout + done.stderr
+        assert "\x1b" not in text
+        assert "\nchanged spring" not in text
+        assert shown.replace("\\n", "\\\\n") in text.replace("\\n", "\\\\n"), text
+
+
 def test_sums_are_recorded_replaced_and_taken_back_and_so_is_a_deletion(own_database: str) -> None:
     url, of = own_database, ("--workspace", "shop")
     told(url, "workspace", "create", "shop")

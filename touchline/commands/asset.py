@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from services.ingest.catalog import calls
 from services.ingest.catalog.calls import CallRefused, Outcome
 from services.ingest.catalog.turn import Turn
@@ -56,7 +54,7 @@ def list_(
     table = table_of("asset", "type", "name", "address", "campaigns")
     for item in items:
         columns = (item["asset_id"], item["asset_type"], item["name"], item["url"] or item["target_url"])
-        table.add_row(*(escape(text or "") for text in columns), escape(", ".join(item["campaigns"])))
+        table.add_row(*(text or "" for text in columns), ", ".join(item["campaigns"]))
     console.print(table)
     if len(items) == limit:
         console.print(f"these are the first {limit}; --limit lists more")
@@ -77,6 +75,6 @@ def show(asset_id: str, data: Path | None, workspace: str, *, as_json: bool) -> 
         print(json.dumps({"workspace": workspace, "asset_id": asset_id, **now["said"], **told}))
         return
     for name, value in {"asset_id": asset_id, **now["said"]}.items():
-        console.print(f"{name:12} {value}", markup=False, soft_wrap=True)
+        console.print(f"{name:12} {value}")
     for campaign, event_id in sorted(now["holders"].items()):
-        console.print(f"held by      {campaign}, by the event {event_id}", markup=False, soft_wrap=True)
+        console.print(f"held by      {campaign}, by the event {event_id}")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -31,7 +30,7 @@ from services.replay.mapping.table import TableMapping, Unmet
 from services.replay.outcome import Deals, Rows
 from services.replay.sources import STDIN
 from shared.events.currencies import CURRENCIES
-from touchline.commands.output import console, errors, errors_in_one_line
+from touchline.commands.output import console, errors, errors_in_one_line, styled, visible
 from touchline.commands.store import check_workspace, instant, on_database, store_and_log
 
 FATE_SAYS: dict[Fate, str] = {
@@ -144,7 +143,7 @@ async def _send(
     quiet: bool,
 ) -> dict[Path, Tally]:
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), DownloadColumn(), TransferSpeedColumn(),
         TimeRemainingColumn(),
     )  # fmt: skip
     tallies = {}
@@ -154,7 +153,7 @@ async def _send(
         with Progress(*columns, console=errors, disable=quiet) as progress:
             for path in paths:
                 size = None if path == STDIN else path.stat().st_size
-                task = progress.add_task(path.name, total=size)
+                task = progress.add_task(visible(path.name), total=size)
                 sender = Backfill(pool, log, workspace, rate, partial(progress.advance, task), dry_run, read_by, known)
                 tallies[path] = await sender.run(path)
                 progress.update(task, completed=size, total=size)
@@ -186,22 +185,21 @@ def _print_compared(tallies: dict[Path, Tally]) -> None:
         if counts[fate] and fate != "conflicts":
             console.print(f"  {counts[fate]:>12,}  {FATE_SAYS[fate]}")
     if counts["conflicts"]:
-        errors.print(f"[red]conflicts[/]: {counts['conflicts']:,}")
+        errors.print(styled("[red]conflicts[/]: {:,}", counts["conflicts"]))
         errors.print(
             "  an event with the same id and as_of (or none) has other content; one of the two counts, the other is kept as a "
-            "dead letter conflicting_duplicate",
-            soft_wrap=True,
+            "dead letter conflicting_duplicate"
         )
     for compared in all_compared:
         for told in compared.conflicts:
-            errors.print(f"  {told['source']}, line {told['line']}: {told['id']}", markup=False, soft_wrap=True)
+            errors.print(f"  {told['source']}, line {told['line']}: {told['id']}")
     for unknown in sorted({compared.unknown for compared in all_compared if compared.unknown}):
-        errors.print(f"[yellow]not compared[/]: {escape(unknown)}", soft_wrap=True)
+        errors.print(styled("[yellow]not compared[/]: {}", unknown))
 
 
 def _print_text(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     accepted: Counter[str] = sum((tally.accepted for tally in tallies.values()), Counter())
-    console.print(f"[bold]{'would be sent' if dry_run else 'sent'}[/]: {accepted.total():,} events")
+    console.print(styled("[bold]{}[/]: {:,} events", "would be sent" if dry_run else "sent", accepted.total()))
     for name, count in accepted.most_common():
         console.print(f"  {count:>12,}  {name}")
     _print_compared(tallies)
@@ -211,7 +209,7 @@ def _print_text(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     _print_deals(tallies)
     for missing, paths in _missing(tallies).items():
         where = "" if len(tallies) == 1 else f" ({', '.join(paths)})"
-        console.print(f"[bold]no column[/]: {escape(missing + where)}", soft_wrap=True)
+        console.print(styled("[bold]no column[/]: {}", missing + where))
     _print_refused(tallies, dry_run=dry_run)
 
 
@@ -220,15 +218,21 @@ def _print_rows(tallies: dict[Path, Tally]) -> None:
     for tally in tallies.values():
         rows.add(tally.rows)
     console.print(
-        f"[bold]rows[/]: {rows.read:,} read; {rows.told:,} became events, {rows.told_nothing:,} became no event, {rows.refused:,} were refused"
+        styled(
+            "[bold]rows[/]: {:,} read; {:,} became events, {:,} became no event, {:,} were refused",
+            rows.read,
+            rows.told,
+            rows.told_nothing,
+            rows.refused,
+        )
     )
     if resumed := sum(tally.resumed_at for tally in tallies.values()):
         console.print(f"  {resumed:,} lines before them were sent by an earlier run")
     skipped: Counter[str] = sum((tally.skipped for tally in tallies.values()), Counter())
     for word, count in skipped.most_common():
-        console.print(f"  {count:>12,}  of them are not records of the table: {escape(word)}", soft_wrap=True)
+        console.print(f"  {count:>12,}  of them are not records of the table: {word}")
     if before := sum(tally.facts.lines_before_header for tally in tallies.values()):
-        console.print(f"  {before:,} lines before the header were skipped", soft_wrap=True)
+        console.print(f"  {before:,} lines before the header were skipped")
 
 
 def _print_campaigns(tallies: dict[Path, Tally]) -> None:
@@ -236,9 +240,9 @@ def _print_campaigns(tallies: dict[Path, Tally]) -> None:
     unknown: Counter[str] = sum((tally.unknown_campaigns for tally in tallies.values()), Counter())
     if not unknown:
         return
-    errors.print(f"[red]campaigns that nobody has created[/]: {len(unknown):,}; their rows are refused", soft_wrap=True)
+    errors.print(styled("[red]campaigns that nobody has created[/]: {:,}; their rows are refused", len(unknown)))
     for campaign, count in unknown.most_common():
-        errors.print(f"  {count:>12,}  {escape(campaign)}", soft_wrap=True)
+        errors.print(f"  {count:>12,}  {campaign}")
 
 
 def _print_unmet(tallies: dict[Path, Tally]) -> None:
@@ -246,11 +250,9 @@ def _print_unmet(tallies: dict[Path, Tally]) -> None:
     for tally in tallies.values():
         unmet.add(tally.unmet)
     for column, told in unmet.told().items():
-        console.print(
-            f"[bold]values that no `when` accepts[/] in {escape(column)}: {told['rows']:,} rows", soft_wrap=True
-        )
+        console.print(styled("[bold]values that no `when` accepts[/] in {}: {:,} rows", column, told["rows"]))
         for value, count in told["values"].items():
-            console.print(f"  {count:>12,}  {escape(value)}", soft_wrap=True)
+            console.print(f"  {count:>12,}  {value}")
 
 
 def _print_deals(tallies: dict[Path, Tally]) -> None:
@@ -261,16 +263,14 @@ def _print_deals(tallies: dict[Path, Tally]) -> None:
     if not deals.rows:
         return
     told = deals.told(names_contacts=names_contacts)
-    console.print(f"[bold]deals[/]: {told['won']:,} won, {told['lost']:,} lost, {told['open']:,} open")
+    console.print(styled("[bold]deals[/]: {:,} won, {:,} lost, {:,} open", told["won"], told["lost"], told["open"]))
     if told["without_contact"]:
         why = "" if names_contacts else "; the table has no column that names contacts"
-        console.print(f"  {told['without_contact']:>12,}  without a contact{why}", soft_wrap=True)
+        console.print(f"  {told['without_contact']:>12,}  without a contact{why}")
     if told["won_without_amount"]:
-        console.print(
-            f"  {told['won_without_amount']:>12,}  won without an amount: they bring no revenue", soft_wrap=True
-        )
+        console.print(f"  {told['won_without_amount']:>12,}  won without an amount: they bring no revenue")
     for reason, count in told["can_never_count"].items():
-        console.print(f"  {count:>12,}  cannot count for any campaign as they are: {reason}", soft_wrap=True)
+        console.print(f"  {count:>12,}  cannot count for any campaign as they are: {reason}")
 
 
 def _missing(tallies: dict[Path, Tally]) -> dict[str, list[str]]:
@@ -286,12 +286,12 @@ def _print_refused(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     refused: Counter[str] = sum((tally.refused for tally in tallies.values()), Counter())
     if not refused:
         return
-    errors.print(f"[red]refused[/]: {refused.total():,}")
+    errors.print(styled("[red]refused[/]: {:,}", refused.total()))
     for name, count in refused.most_common():
         errors.print(f"  {count:>12,}  {name}")
     for path, tally in tallies.items():
         for told in tally.first:
             where = f"{told['source']}, line {told['line']}"
-            errors.print(f"  {where}: {told['field'] or ''} {told['message']}", markup=False, soft_wrap=True)
+            errors.print(f"  {where}: {told['field'] or ''} {told['message']}")
         if tally.refused and not dry_run:
-            errors.print(f"  all of them, with their reasons: {escape(str(Refused(path, None).path))}", soft_wrap=True)
+            errors.print(f"  all of them, with their reasons: {Refused(path, None).path}")

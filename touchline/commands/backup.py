@@ -5,7 +5,7 @@ from pathlib import Path
 
 from services.replay.backup import Manifest, create, restore
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import console, errors
+from touchline.commands.output import console, errors, styled
 
 
 def create_(target: Path, data: Path | None, *, as_json: bool) -> None:
@@ -18,7 +18,7 @@ def create_(target: Path, data: Path | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"file": str(file), **_as_json(manifest)}))
         return
-    console.print(f"[green]backed up[/] to {file}", soft_wrap=True)
+    console.print(styled("[green]backed up[/] to {}", file))
     _print_text(manifest)
 
 
@@ -34,7 +34,7 @@ def restore_(file: Path, data: Path | None, processes: int, *, as_json: bool) ->
     if as_json:
         print(json.dumps(_as_json(manifest)))
         return
-    console.print(f"[green]restored[/] what {file} holds", soft_wrap=True)
+    console.print(styled("[green]restored[/] what {} holds", file))
     _print_text(manifest)
 
 
@@ -50,10 +50,7 @@ def _print_text(manifest: Manifest) -> None:
     events = f"{sum(manifest.offsets.values()):,} events" if manifest.log_included else "no events"
     console.print(
         f"as of {manifest.made_at}: {events}, {rows['workspace']:,} workspaces, {rows['access_key']:,} keys, "
-        f"{rows['dead_letter']:,} dead letters", soft_wrap=True,
-    )  # fmt: skip
+        f"{rows['dead_letter']:,} dead letters"
+    )
     if not manifest.log_included:
-        errors.print(
-            f"The log is {manifest.log}: its events are not in this backup, which an older release made.",
-            soft_wrap=True,
-        )
+        errors.print(f"The log is {manifest.log}: its events are not in this backup, which an older release made.")

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from services.ingest.catalog import bulk, calls
 from services.ingest.catalog.bulk import Results
@@ -118,7 +117,7 @@ def _print_results(results: Results, campaign_id: str, data: Path | None, worksp
             else:
                 back = to_take_back(item["event_id"], data, workspace)
                 said = f"done{where}, {back}" if item["changed"] else "nothing to change"
-            console.print(f"{item['asset_id']}: {said}", markup=False, soft_wrap=True)
+            console.print(f"{item['asset_id']}: {said}")
     if results.refused:
         raise typer.Exit(1)
 
@@ -137,7 +136,7 @@ def list_(text: str, data: Path | None, workspace: str, *, as_json: bool) -> Non
     for item in items:
         budget = "" if item["budget"] is None else " ".join(item["budget"].values())
         columns = (item["campaign_id"], item["name"], item["starts_on"], item["ends_on"], budget)
-        table.add_row(*(escape(text or "") for text in columns), "deleted" if item["deleted_at"] else "")
+        table.add_row(*(text or "" for text in columns), "deleted" if item["deleted_at"] else "")
     console.print(table)
 
 
@@ -151,15 +150,15 @@ def show(campaign_id: str, data: Path | None, workspace: str, *, as_json: bool) 
         console.print("nobody created this campaign: only associations or sums of money name it")
     for name in ("campaign_id", "name", "starts_on", "ends_on", "owner", "notes", "created_at", "deleted_at"):
         if told[name]:
-            console.print(f"{name:12} {told[name]}", markup=False, soft_wrap=True)
+            console.print(f"{name:12} {told[name]}")
     for each in told["utm_campaign"]:
-        console.print(f"utm_campaign {each['value']}, since {each['since']}", markup=False, soft_wrap=True)
+        console.print(f"utm_campaign {each['value']}, since {each['since']}")
     for name, sums in (("budget", [told["budget"]] if told["budget"] else []), ("spent", told["spent"])):
         for each in sums:
-            console.print(f"{name:12} {each['amount']} {each['currency']}", markup=False)
+            console.print(f"{name:12} {each['amount']} {each['currency']}")
     for held in told["associations"]:
         until = f" to {held['to']}" if held["to"] else ""
-        console.print(f"{'holds' if not until else 'held':12} {held['asset_id']}, from {held['from']}{until}", markup=False, soft_wrap=True)  # fmt: skip
+        console.print(f"{'holds' if not until else 'held':12} {held['asset_id']}, from {held['from']}{until}")
 
 
 async def _whole(snapshot: Snapshot, campaign_id: str) -> dict[str, Any]:

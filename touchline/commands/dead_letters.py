@@ -7,12 +7,11 @@ from typing import Any, TypeVar
 
 import asyncpg
 import typer
-from rich.markup import escape
 
 from services.ingest.dead_letters import DeadLetter, drop_letters, find_letters, list_letters, pushed_out, retry_letter
 from shared.events.instants import to_rfc3339
 from shared.log.port import EventLog, Position
-from touchline.commands.output import console, failed, table_of
+from touchline.commands.output import console, failed, table_of, visible
 from touchline.commands.status import shown_key
 from touchline.commands.store import check_workspace, on_database, store_and_log
 
@@ -38,8 +37,8 @@ def list_(reason: str | None, limit: int, data: Path | None, workspace: str, *, 
             str(each.number),
             to_rfc3339(each.received_us),
             each.reason,
-            escape(each.event_id or ""),
-            escape(each.detail),
+            each.event_id or "",
+            each.detail,
         )
     console.print(table)
     for key, events in (row.values() for row in gone):
@@ -57,7 +56,7 @@ def show(number: int, data: Path | None, workspace: str, *, as_json: bool) -> No
         return
     for name, value in said.items():
         if value is not None:
-            console.print(f"{name:12} {value}", markup=False, soft_wrap=True)
+            console.print(f"{name:12} {value}")
 
 
 def retry(
@@ -84,7 +83,7 @@ def retry(
     else:
         console.print(f"sent again: {sent:,}")
         for number, why in refused.items():
-            console.print(f"  {number} {why}", markup=False, soft_wrap=True)
+            console.print(f"  {number} {why}")
     if unknown := sorted(set(numbers or ()) - met):
         raise failed(_without(workspace, unknown))
     if refused:
@@ -99,7 +98,7 @@ def drop(
     _chosen(numbers, all_=all_)
     if all_ and not yes:
         of_reason = "" if reason is None else f" of the reason {reason}"
-        typer.confirm(f"Remove all dead letters of {workspace}{of_reason} for good?", abort=True, err=True)
+        typer.confirm(visible(f"Remove all dead letters of {workspace}{of_reason} for good?"), abort=True, err=True)
 
     async def work(pool: "asyncpg.Pool[asyncpg.Record]", _: EventLog) -> list[int]:
         chosen = [letter.number async for letter in _letters(pool, workspace, numbers, reason)]

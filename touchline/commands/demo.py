@@ -5,10 +5,9 @@ import json
 from pathlib import Path
 
 import httpx
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from touchline.commands.output import console
+from touchline.commands.output import console, styled
 from touchline.commands.up import Start, run
 from touchline.demo.company import COMPANY
 from touchline.demo.mix import YEAR_EVENTS
@@ -32,9 +31,9 @@ def demo(data: Path, port: int, host: str, *, as_json: bool) -> None:
                     flush=True,
                 )
             else:
-                console.print(f"[bold]The dashboard:[/] {address}", soft_wrap=True)
-                keys_file = escape(str(start.data / KEYS_FILE))
-                console.print(f"To change something there, sign in with the admin key of {keys_file}.", soft_wrap=True)
+                console.print(styled("[bold]The dashboard:[/] {}", address))
+                keys_file = str(start.data / KEYS_FILE)
+                console.print(f"To change something there, sign in with the admin key of {keys_file}.")
                 console.print("Traffic of today comes in while you look. Stop with Ctrl-C.")
             await send_live(client, sample.live())
 

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from shared.reading.checklist import explain_deal
 from shared.reading.explain import explain_event
 from shared.reading.snapshot import Snapshot
-from touchline.commands.output import console, table_of
+from touchline.commands.output import console, styled, table_of
 from touchline.commands.store import names_in, on_database, read_only
 
 
@@ -46,12 +46,12 @@ def _asked(
     return on_database(data, answered)
 
 
-def _mark(holds: bool | None) -> str:
-    return {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}[holds]
+def _mark(holds: bool | None) -> Text:
+    return styled({True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}[holds])
 
 
 def _print_event(said: dict[str, Any]) -> None:
-    console.print(f"[bold]{said['type'] or 'event'}[/] {escape(said['event_id'])}", soft_wrap=True)
+    console.print(styled("[bold]{}[/] {}", said["type"] or "event", said["event_id"]))
     facts = {
         "occurred at": said["occurred_at"], "told as of": said.get("told_as_of"), "contact": said["contact"], "session": said.get("session"),
         "brought by": " / ".join(filter(None, (said.get("source"), said.get("medium")))) or None,
@@ -60,16 +60,16 @@ def _print_event(said: dict[str, Any]) -> None:
         "lost duplicates": said.get("conflicting_duplicates") or None,
     }  # fmt: skip
     comparison = "counted" if said["counted"] else f"{_vain(said)}: {said['reason']}"
-    console.print(f"  {_mark(said['counted'])} {comparison}")
+    console.print(styled("  {} {}", _mark(said["counted"]), comparison))
     for name, value in facts.items():
         if value is not None:
-            console.print(f"  {name:15} {value}", soft_wrap=True, markup=False)
+            console.print(f"  {name:15} {value}")
     if said["campaigns"]:
         console.print(_campaigns(said["campaigns"]))
     for section in said.get("sections", []):
-        where = escape(f"section of asset {section['asset_id']} in {section['campaign_id']}")
+        where = f"section of asset {section['asset_id']} in {section['campaign_id']}"
         told = " as a former asset" if section["former"] else ""
-        console.print(f"  {_mark(section['shown'])} {where}{told}{_why(section['reason'])}", soft_wrap=True)
+        console.print(styled("  {} {}{}{}", _mark(section["shown"]), where, told, _why(section["reason"])))
 
 
 def _vain(said: dict[str, Any]) -> str:
@@ -84,15 +84,15 @@ def _campaigns(told: list[dict[str, Any]]) -> Table:
     table = table_of("", "campaign", "because")
     for row in told:
         why = f"through {', '.join(row['through'])}" if row["counts"] else row["reason"]
-        table.add_row(f"  {_mark(row['counts'])}", escape(row["campaign_id"]), escape(f"{why}: {row['says']}"))
+        table.add_row(styled("  {}", _mark(row["counts"])), row["campaign_id"], f"{why}: {row['says']}")
     return table
 
 
 def _print_deal(said: dict[str, Any]) -> None:
     comparison = "counts" if said["counts"] else f"does not count: {said['reason']}"
-    console.print(f"[bold]deal[/] {escape(said['deal_id'])} [bold]for[/] {escape(said['campaign_id'])}", soft_wrap=True)
-    console.print(f"  {_mark(said['counts'])} {comparison}")
+    console.print(styled("[bold]deal[/] {} [bold]for[/] {}", said["deal_id"], said["campaign_id"]))
+    console.print(styled("  {} {}", _mark(said["counts"]), comparison))
     table = table_of("", "check", "decided by")
     for check in said["checks"]:
-        table.add_row(f"  {_mark(check['holds'])}", escape(check["says"]), escape(check["deciding_event"] or ""))
+        table.add_row(styled("  {}", _mark(check["holds"])), check["says"], check["deciding_event"] or "")
     console.print(table)

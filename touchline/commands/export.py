@@ -11,7 +11,7 @@ from services.replay.export import Chosen, Export
 from services.replay.sources import STDIN
 from shared.events.registry import EVENT_TYPES
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import console, errors, failed
+from touchline.commands.output import console, errors, failed, styled
 from touchline.commands.store import check_workspace, instant
 
 
@@ -42,6 +42,6 @@ def export(
     told = errors if file == STDIN else console  # standard output may be the export itself
     if as_json:
         said = json.dumps({"events": count, "file": None if file == STDIN else str(file)})
-        print(said) if file != STDIN else errors.print(said, markup=False, soft_wrap=True)
+        print(said) if file != STDIN else errors.print(said)
     else:
-        told.print(f"[green]exported[/]: {count:,} events of {workspace}")
+        told.print(styled("[green]exported[/]: {:,} events of {}", count, workspace))

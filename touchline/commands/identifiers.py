@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from shared.reading.bounds import LIMIT_MAX
 from shared.reading.identifiers import joined_identifiers
 from touchline.commands.output import console, table_of
@@ -32,7 +30,7 @@ def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, 
 def _print_text(said: dict[str, Any]) -> None:
     table = table_of("joins", "kind", "identifier", "of the contact")
     for item in said["items"]:
-        table.add_row(str(item["joined"]), item["kind"], escape(item["identifier"]), escape(item["contact"]))
+        table.add_row(str(item["joined"]), item["kind"], item["identifier"], item["contact"])
     console.print(table)
     if said["next_cursor"] is not None:
         console.print(f"and more: --limit takes up to {LIMIT_MAX}")

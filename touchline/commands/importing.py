@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import typer
 import uvloop
-from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from services.replay.backfill import Refused, Tally
@@ -24,7 +23,7 @@ from services.replay.outcome import Deals
 from shared.events.instants import to_rfc3339
 from touchline.cli.history import TOKEN_VARIABLE
 from touchline.commands.backfill import FATE_SAYS
-from touchline.commands.output import console, errors, errors_in_one_line
+from touchline.commands.output import console, errors, errors_in_one_line, styled
 from touchline.commands.store import check_workspace, database, instant, store_and_log
 
 TOKEN_BYTES_MAX = 4_096  # of a token's file; a token has some hundred
@@ -149,8 +148,8 @@ def _print_text(history: History) -> None:
     accepted: Counter[str] = sum((tally.accepted for tally in tallies), Counter())
     for step, tally in history.tallies.items():
         before = f", after {tally.resumed_at:,} that an earlier run has sent" if tally.resumed_at else ""
-        console.print(f"[bold]{step.replace('_', ' ')}[/]: {tally.rows.read:,} read{before}")
-    console.print(f"[bold]{'would be sent' if history.dry_run else 'sent'}[/]: {accepted.total():,} events")
+        console.print(styled("[bold]{}[/]: {:,} read{}", step.replace("_", " "), tally.rows.read, before))
+    console.print(styled("[bold]{}[/]: {:,} events", "would be sent" if history.dry_run else "sent", accepted.total()))
     for name, count in accepted.most_common():
         console.print(f"  {count:>12,}  {name}")
     fates = Counter({fate: sum(tally.compared.counts[fate] for tally in tallies) for fate in FATES})
@@ -160,16 +159,14 @@ def _print_text(history: History) -> None:
     _print_deals(history)
     for name, count in history.found.unmapped.most_common():
         console.print(
-            f"[bold]unmapped[/]: {count:,} assets of the type {escape(name)}; they are kept, and count for nothing",
-            soft_wrap=True,
+            styled("[bold]unmapped[/]: {:,} assets of the type {}; they are kept, and count for nothing", count, name)
         )
     for name, count in history.found.unknown_stages.items():
         console.print(
-            f"[bold]a stage that is in no pipeline[/]: {escape(name)}, {count:,} times; deals in it count as open",
-            soft_wrap=True,
+            styled("[bold]a stage that is in no pipeline[/]: {}, {:,} times; deals in it count as open", name, count)
         )
     for sentence in told_of(history.found, history.associated):
-        console.print(f"[bold]HubSpot does not tell[/] {escape(sentence)}", soft_wrap=True)
+        console.print(styled("[bold]HubSpot does not tell[/] {}", sentence))
     _print_wrong(history, fates["conflicts"])
 
 
@@ -177,35 +174,33 @@ def _print_deals(history: History) -> None:
     deals = _deals(history).told(names_contacts=True)
     if not deals["rows"]:
         return
-    console.print(f"[bold]deals[/]: {deals['won']:,} won, {deals['lost']:,} lost, {deals['open']:,} open")
+    console.print(styled("[bold]deals[/]: {:,} won, {:,} lost, {:,} open", deals["won"], deals["lost"], deals["open"]))
     if deals["without_contact"]:
         console.print(f"  {deals['without_contact']:>12,}  without a contact")
     if deals["won_without_amount"]:
-        console.print(
-            f"  {deals['won_without_amount']:>12,}  won without an amount: they bring no revenue", soft_wrap=True
-        )
+        console.print(f"  {deals['won_without_amount']:>12,}  won without an amount: they bring no revenue")
     for reason, count in deals["can_never_count"].items():
-        console.print(f"  {count:>12,}  cannot count for any campaign as they are: {reason}", soft_wrap=True)
+        console.print(f"  {count:>12,}  cannot count for any campaign as they are: {reason}")
 
 
 def _print_wrong(history: History, conflicts: int) -> None:
     """Print what was refused, what conflicts with a stored event, and what could not be compared."""
     for unknown in sorted({tally.compared.unknown for tally in history.tallies.values() if tally.compared.unknown}):
-        errors.print(f"[yellow]not compared[/]: {escape(unknown)}", soft_wrap=True)
+        errors.print(styled("[yellow]not compared[/]: {}", unknown))
     if conflicts:
-        errors.print(f"[red]conflicts[/]: {conflicts:,}")
+        errors.print(styled("[red]conflicts[/]: {:,}", conflicts))
     for step, tally in history.tallies.items():
         _print_refused(history, step, tally)
 
 
 def _print_refused(history: History, step: Step, tally: Tally) -> None:
     for told in tally.compared.conflicts:
-        errors.print(f"  {step}, record {told['line']}: {told['id']}", markup=False, soft_wrap=True)
+        errors.print(f"  {step}, record {told['line']}: {told['id']}")
     if not tally.refused:
         return
-    errors.print(f"[red]refused[/]: {tally.rows.refused:,} of {step.replace('_', ' ')}")
+    errors.print(styled("[red]refused[/]: {:,} of {}", tally.rows.refused, step.replace("_", " ")))
     for told in tally.first:
-        errors.print(f"  record {told['line']}: {told['field'] or ''} {told['message']}", markup=False, soft_wrap=True)
+        errors.print(f"  record {told['line']}: {told['field'] or ''} {told['message']}")
     if not history.dry_run:
         where = Refused(history.state.with_name(f"{history.state.name}.{step}"), None).path
-        errors.print(f"  all of them, with their reasons: {escape(str(where))}", soft_wrap=True)
+        errors.print(f"  all of them, with their reasons: {where}")

@@ -41,7 +41,7 @@ def create(scope: Scope | None, origin: list[str] | None, data: Path | None, wor
         print(json.dumps({"workspace": workspace, "keys": keys}))
     else:
         for each, key in keys.items():
-            console.print(f"  {each:8} {key}", soft_wrap=True)
+            console.print(f"  {each:8} {key}")
 
 
 def origins(key: str, origin: list[str] | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
@@ -59,7 +59,8 @@ def origins(key: str, origin: list[str] | None, data: Path | None, workspace: st
     if as_json:
         print(json.dumps({"origins": allowed}))
     else:
-        console.print("pages of all origins" if allowed is None else "\n".join(allowed), soft_wrap=True)
+        for origin_ in ["pages of all origins"] if allowed is None else allowed:
+            console.print(origin_)
 
 
 def _read_origins(told: list[str]) -> list[str]:

@@ -21,7 +21,7 @@ from shared.log.postgres import PARTITIONS
 from shared.sealing.log import unsealed
 from shared.store.migrate import migrate
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import console
+from touchline.commands.output import console, styled, visible
 from touchline.commands.store import check_workspace, on_database
 from touchline.configuration import Configuration
 from touchline.reached import reached
@@ -45,7 +45,9 @@ def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> N
     if as_json:
         print(json.dumps({"events": events}))
         return
-    console.print(f"[green]sealed[/]: {events:,} events of the log. Start the services: the projection is made anew")
+    console.print(
+        styled("[green]sealed[/]: {:,} events of the log. Start the services: the projection is made anew", events)
+    )
     if topic is not None:
         console.print(
             f"Set TOUCHLINE_KAFKA_TOPIC={topic} for all of them; the topic {configuration.kafka_topic} is deleted"
@@ -91,7 +93,7 @@ def export(contact: str, data: Path | None, workspace: str) -> None:
 def forget(contact: str, data: Path | None, workspace: str, *, yes: bool, as_json: bool) -> None:
     """Forget a contact for ever; asks first, unless `yes`."""
     if not yes:
-        typer.confirm(f"Forget {contact} of {workspace} for good?", abort=True, err=True)
+        typer.confirm(visible(f"Forget {contact} of {workspace} for good?"), abort=True, err=True)
 
     async def forgotten(access: StoreAccess) -> dict[str, object]:
         resources = access.resources

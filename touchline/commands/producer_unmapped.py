@@ -6,7 +6,6 @@ from typing import Any
 
 import asyncpg
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from services.replay.remap import Remap, Remapped
@@ -51,7 +50,7 @@ def unmapped(producer: str | None, data: Path | None, workspace: str, *, as_json
     for row in rows:
         first, last = (row[seen][:SECONDS_CHARACTERS] for seen in ("first_seen", "last_seen"))
         state = "mapped now" if row["mapped_now"] else ""
-        table.add_row(row["producer"], escape(row["name"]), f"{row['messages']:,}", first, last, state)
+        table.add_row(row["producer"], row["name"], f"{row['messages']:,}", first, last, state)
     console.print(table)
 
 
@@ -98,7 +97,7 @@ def _print_text(told: Remapped, *, dry_run: bool) -> None:
     counters = (told.mapped, told.already, told.unmapped, told.refused)
     table = table_of("name", *numbers, right=numbers)
     for name in sorted({name for counter in counters for name in counter}):
-        table.add_row(escape(name), *(f"{counter[name]:,}" for counter in counters))
+        table.add_row(name, *(f"{counter[name]:,}" for counter in counters))
     console.print(table)
     console.print(f"events {'that would be ' if dry_run else ''}appended: {told.events:,}")
     if told.conflicts:
@@ -106,4 +105,4 @@ def _print_text(told: Remapped, *, dry_run: bool) -> None:
             f"sent before with other content, by an earlier mapping, and left as they are: {told.conflicts:,}"
         )
     for name, why in told.reasons.items():
-        console.print(f"  refused: {name}: {why}", markup=False, soft_wrap=True)
+        console.print(f"  refused: {name}: {why}")

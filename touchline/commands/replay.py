@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.markup import escape
 
 from services.replay.compare import Difference
 from services.replay.rebuild import Rebuild, Rebuilt, drop, rollback
@@ -16,7 +15,7 @@ from shared.projection.generations import WHAT_IF
 from shared.reading.generations import Listed, State, generations
 from shared.reading.time_range import TimeRange
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import console, failed, table_of
+from touchline.commands.output import console, failed, styled, table_of
 from touchline.commands.store import on_database, read_only
 
 DIFFERENT = 3  # the exit code
@@ -56,13 +55,17 @@ def rebuild_(processes: int, data: Path | None, *, as_json: bool) -> None:
         print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before, "compared": compared}))
         return
     if comparison is not None and comparison.differing:
-        console.print(f"[yellow]what was different in {rebuilt.before}:[/]")
+        console.print(styled("[yellow]what was different in {}:[/]", rebuilt.before))
         _print_text(comparison)
     if rebuilt.before is None:
-        console.print(f"[green]live[/]: {rebuilt.generation}, the first one of this release's shape")
+        console.print(styled("[green]live[/]: {}, the first one of this release's shape", rebuilt.generation))
     else:
         console.print(
-            f"[green]live[/]: {rebuilt.generation}; {rebuilt.before} is kept, and `touchline replay rollback` goes back"
+            styled(
+                "[green]live[/]: {}; {} is kept, and `touchline replay rollback` goes back",
+                rebuilt.generation,
+                rebuilt.before,
+            )
         )
 
 
@@ -76,7 +79,7 @@ def rollback_(data: Path | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"generation": rebuilt.generation, "before": rebuilt.before}))
     else:
-        console.print(f"[green]live[/]: {rebuilt.generation}, and no longer {rebuilt.before}")
+        console.print(styled("[green]live[/]: {}, and no longer {}", rebuilt.generation, rebuilt.before))
 
 
 def checksums_(generation: str | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
@@ -96,7 +99,7 @@ def checksums_(generation: str | None, data: Path | None, workspace: str, *, as_
     for name, one in tables.items():
         table.add_row(name, f"{one['rows']:,}", str(one["digest"]))
     console.print(table)
-    console.print(f"{escape(workspace)} as of {as_of}: [bold]{whole}[/]")
+    console.print(styled("{} as of {}: [bold]{}[/]", workspace, as_of, whole))
 
 
 def list_(data: Path | None, *, as_json: bool) -> None:
@@ -198,7 +201,7 @@ def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
 def _print_text(comparison: Comparison) -> None:
     table = table_of("", "table", "rows", "rebuilt", "checksum", right=("rows", "rebuilt"))
     for name, (live, rebuilt) in comparison.tables.items():
-        mark = "[green]✓[/]" if live == rebuilt else "[red]✗[/]"
+        mark = styled("[green]✓[/]" if live == rebuilt else "[red]✗[/]")
         table.add_row(mark, name, f"{live.rows:,}", f"{rebuilt.rows:,}", f"{live.digest & MASK:016x}")
     console.print(table)
     events = sum(comparison.offsets.values())
@@ -209,29 +212,28 @@ def _print_text(comparison: Comparison) -> None:
         )
     for workspace in sorted(comparison.left_out.values()):
         console.print(
-            f"not compared: {workspace}, whose rows are being made anew for changed settings; `touchline status` says how far",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+            f"not compared: {workspace}, whose rows are being made anew for changed settings; `touchline status` says how far"
+        )
     for found in comparison.cells:
         span = TimeRange(found.from_us, found.to_us).as_json()
-        console.print(f"[red]different[/]: the digests of {escape(found.subject)}", soft_wrap=True)
-        console.print(f"  from {span['from'] or 'the beginning'} to {span['to'] or 'the end'}", soft_wrap=True)
-        console.print(f"  by digests: {found.by_cells}\n  by touches: {found.by_touches}", soft_wrap=True)
+        console.print(styled("[red]different[/]: the digests of {}", found.subject))
+        console.print(f"  from {span['from'] or 'the beginning'} to {span['to'] or 'the end'}")
+        console.print(f"  by digests: {found.by_cells}")
+        console.print(f"  by touches: {found.by_touches}")
     for sums in comparison.sums:
         span = TimeRange(sums.from_us, sums.to_us).as_json()
-        console.print(
-            f"[red]different[/]: sums of credit of {escape(sums.workspace_id)}, {escape(sums.group)}", soft_wrap=True
-        )
-        console.print(f"  from {span['from']} to {span['to']}", soft_wrap=True)
-        console.print(
-            f"  by sums: {sums.by_sums or 'nothing'}\n  by touches: {sums.by_touches or 'nothing'}", soft_wrap=True
-        )
+        console.print(styled("[red]different[/]: sums of credit of {}, {}", sums.workspace_id, sums.group))
+        console.print(f"  from {span['from']} to {span['to']}")
+        console.print(f"  by sums: {sums.by_sums or 'nothing'}")
+        console.print(f"  by touches: {sums.by_touches or 'nothing'}")
     if comparison.equal:
         of_it = "of that part" if comparison.sample else "of it"
-        console.print(f"[green]equal[/]: {comparison.generation} is what its {events:,} events make {of_it}")
+        console.print(
+            styled("[green]equal[/]: {} is what its {:,} events make {}", comparison.generation, events, of_it)
+        )
         return
     if comparison.differing:
-        console.print(f"[red]different[/]: {', '.join(comparison.differing)}")
+        console.print(styled("[red]different[/]: {}", ", ".join(comparison.differing)))
     for difference in comparison.rows[:ROWS_PRINTED]:
         _print_row(difference)
     if len(comparison.rows) > ROWS_PRINTED:
@@ -242,7 +244,7 @@ def _print_text(comparison: Comparison) -> None:
 
 def _print_row(difference: Difference) -> None:
     key = ", ".join(f"{name} {value}" for name, value in difference.key.items())
-    console.print(f"\n[bold]{difference.table}[/] {escape(key)}", soft_wrap=True)
+    console.print(styled("\n[bold]{}[/] {}", difference.table, key))
     if difference.live is None:
         console.print("  is missing from the live generation")
     elif difference.rebuilt is None:
@@ -250,6 +252,6 @@ def _print_row(difference: Difference) -> None:
     else:
         for name in difference.columns:
             live, rebuilt = difference.live[name], difference.rebuilt[name]
-            console.print(f"  {name}: {escape(repr(live))}, must be {escape(repr(rebuilt))}", soft_wrap=True)
+            console.print(f"  {name}: {live!r}, must be {rebuilt!r}")
     if difference.event is not None:
-        console.print(f"  by event {escape(difference.event)}; `touchline explain event` tells more", soft_wrap=True)
+        console.print(f"  by event {difference.event}; `touchline explain event` tells more")

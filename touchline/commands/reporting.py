@@ -25,11 +25,9 @@ def create(login: str, data: Path | None, workspace: str, *, as_json: bool) -> N
     if as_json:
         print(json.dumps({"workspace": workspace, "login": login, "url": reached}))
         return
-    console.print(f"  {reached}", markup=False, soft_wrap=True)
-    console.print(
-        "\nThe views are in the schema reporting: campaigns, campaign_days, touches, contacts, deals, shares.",
-        soft_wrap=True,
-    )
+    console.print(f"  {reached}")
+    console.print()
+    console.print("The views are in the schema reporting: campaigns, campaign_days, touches, contacts, deals, shares.")
 
 
 def list_(data: Path | None, workspace: str, *, as_json: bool) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import asyncpg
 import typer
-from rich.markup import escape
 
 from shared.access.keys import PREFIX
 from shared.database import error_text, open_pool
@@ -16,7 +15,7 @@ from shared.projection.generations import Generation, WrongShape, check_log, liv
 from shared.projection.sql import Connection, sql
 from shared.reading.generations import Listed, generations
 from shared.store.verifications import read_verifications
-from touchline.commands.output import console, errors, table_of
+from touchline.commands.output import console, errors, styled, table_of
 from touchline.commands.store import on_database
 from touchline.configuration import Configuration
 from touchline.reached import open_log
@@ -48,7 +47,7 @@ def status(data: Path | None, *, as_json: bool) -> None:
         _print_text(said)
     wrong = [said[name] for name in ("generation_error", "log_error") if name in said]
     for problem in wrong:
-        errors.print(problem, style="red", markup=False, soft_wrap=True)
+        errors.print(problem, style="red")
     if wrong:
         raise typer.Exit(1)
 
@@ -139,7 +138,7 @@ async def _add_ends(
 
 def _print_text(said: dict[str, Any]) -> None:
     if said["generation"] is not None:
-        console.print(f"[bold]generation[/] {said['generation']} of {said['log']}", soft_wrap=True)
+        console.print(styled("[bold]generation[/] {} of {}", said["generation"], said["log"]))
     for each in said["generations"]:
         _print_generation(each, live=said["generation"])
     numbers = ("partition", "projected", "end of the log", "lag")
@@ -150,18 +149,15 @@ def _print_text(said: dict[str, Any]) -> None:
     console.print(table)
     for each in said["settings_under_way"]:
         far = "" if each["events_to_do"] is None else f", {each['events_done']:,} of {each['events_to_do']:,} events"
-        console.print(
-            f"settings under way: {each['workspace']}, since {each['since']}{far}", markup=False, soft_wrap=True
-        )
-    console.print(_verification_in_words(said["last_verification"]), markup=False, soft_wrap=True)
+        console.print(f"settings under way: {each['workspace']}, since {each['since']}{far}")
+    console.print(_verification_in_words(said["last_verification"]))
     console.print(f"dead letters: {said['dead_letters']:,}")
     if said["dead_letters_by"]:
         _print_letters(said["dead_letters_by"])
     for each in said["dead_letters_pushed_out"]:
         console.print(
-            f"pushed out by later ones: {each['events']:,} of the key {shown_key(each['key'])} of {each['workspace']}",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+            f"pushed out by later ones: {each['events']:,} of the key {shown_key(each['key'])} of {each['workspace']}"
+        )
 
 
 def _print_generation(each: dict[str, Any], live: str | None) -> None:
@@ -172,13 +168,13 @@ def _print_generation(each: dict[str, Any], live: str | None) -> None:
         whose = "" if each["this_release"] else f" of another release's shape {each['shape']}"
         size = "" if each["bytes"] is None else f", {each['bytes'] / 1e6:,.0f} MB"
         built = "" if each["built_percent"] is None else f", {each['built_percent']} % made"
-        console.print(f"{name}: {state}{built}{whose}{events}{size}", soft_wrap=True)
+        console.print(f"{name}: {state}{built}{whose}{events}{size}")
     if name == live:
         for package, versions in each["other_lists"].items():
             console.print(
                 f"{name} was begun with {package} {versions['then']}; {versions['now']} is installed now, which counts for stored rows only "
-                f"after `touchline replay rebuild`", soft_wrap=True,
-            )  # fmt: skip
+                f"after `touchline replay rebuild`"
+            )
 
 
 def _verification_in_words(last: dict[str, Any] | None) -> str:
@@ -193,7 +189,7 @@ def _print_letters(letters: list[dict[str, Any]]) -> None:
     """Print how many dead letters each key has of each reason."""
     table = table_of("workspace", "reason", "key", "events", right=("events",))
     for each in letters:
-        table.add_row(escape(each["workspace"]), each["reason"], shown_key(each["key"]), f"{each['events']:,}")
+        table.add_row(each["workspace"], each["reason"], shown_key(each["key"]), f"{each['events']:,}")
     console.print(table)
 
 

@@ -105,10 +105,10 @@ def change(
     if as_json:
         print(json.dumps({"workspace": workspace, **told}))
     else:
-        console.print(said if told["changed"] else "nothing to change", markup=False, soft_wrap=True)
+        console.print(said if told["changed"] else "nothing to change")
         event_id = told["event_id"]
         of = to_take_back(event_id, data, workspace) if told["changed"] else f"event {event_id} says so already"
-        console.print(f"  {of}", markup=False, soft_wrap=True)
+        console.print(f"  {of}")
 
 
 def to_take_back(event_id: str, data: Path | None, workspace: str) -> str:

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import structlog
 import uvloop
-from rich.markup import escape
 
 from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.database import error_text
 from shared.sealing.log import vault_of
 from shared.sealing.store import key_file
 from touchline.commands.listening import listening
-from touchline.commands.output import console, errors_in_one_line
+from touchline.commands.output import console, errors_in_one_line, styled
 from touchline.compose import Role, Running, compose_patiently, is_full, patiently
 from touchline.configuration import Configuration
 from touchline.embedded import DatabaseLost, Embedded
@@ -166,29 +165,19 @@ def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:
             }
             print(json.dumps(told), flush=True)
             return
-        console.print(
-            f"[bold]Touchline[/] is up at [bold]{escape(start.url)}[/], data in {escape(str(start.data))}",
-            soft_wrap=True,
-        )
+        console.print(styled("[bold]Touchline[/] is up at [bold]{}[/], data in {}", start.url, str(start.data)))
         for scope, key in (start.keys or {}).items():
             console.print(f"  {scope:8} {key}")
         if start.keys:
-            console.print(
-                f"These keys are shown once, and kept in {escape(str(start.data / KEYS_FILE))}.", soft_wrap=True
-            )
-            console.print(
-                f"To put it on your site, open {escape(start.url)}/dashboard/install with the admin key.",
-                soft_wrap=True,
-            )
+            console.print(f"These keys are shown once, and kept in {start.data / KEYS_FILE}.")
+            console.print(f"To put it on your site, open {start.url}/dashboard/install with the admin key.")
         if start.sealed_under is not None:
             console.print(
-                f"The store is sealed: names of people are stored under the master key, {escape(start.sealed_under)}.",
-                soft_wrap=True,
+                f"The store is sealed: names of people are stored under the master key, {start.sealed_under}."
             )
         if start.sealed_now:
             console.print(
-                "[bold]Keep a copy of the master key elsewhere:[/] without it nobody can read the names again.",
-                soft_wrap=True,
+                styled("[bold]Keep a copy of the master key elsewhere:[/] without it nobody can read the names again.")
             )
         console.print("Stop with Ctrl-C.")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.markup import escape
 
 from services.replay.backfill import event_of
 from services.replay.sources import read_lines
@@ -19,7 +18,7 @@ from shared.reading.difference import difference
 from shared.reading.snapshot import snapshot
 from shared.rules.models import MODELS
 from touchline.commands.on_store import StoreAccess, on_store
-from touchline.commands.output import console, errors_in_one_line
+from touchline.commands.output import console, errors_in_one_line, styled, visible
 from touchline.commands.settings import settings_given
 from touchline.commands.store import check_workspace, instant, names_in, on_database
 
@@ -61,7 +60,9 @@ def what_if_(
             )
         )
         return
-    console.print(f"[green]made[/]: {name}, of {workspace} as of {made.position}; it is deleted after {keep}")
+    console.print(
+        styled("[green]made[/]: {}, of {} as of {}; it is deleted after {}", name, workspace, made.position, keep)
+    )
     console.print(f"  read it with ?generation={name}, compare it with `touchline replay diff live {name}`")
 
 
@@ -72,7 +73,9 @@ def _added(files: list[Path]) -> list[Record]:
             for line in read_lines(file):
                 outcome = event_of(line.body, time.time_ns() // 1000)
                 if isinstance(outcome, Refusal):
-                    raise typer.BadParameter(f"{file}, line {line.number}: {outcome.detail}", param_hint="--with")
+                    raise typer.BadParameter(
+                        visible(f"{file}, line {line.number}: {outcome.detail}"), param_hint="--with"
+                    )
                 records.append(outcome)
     return records
 
@@ -117,9 +120,7 @@ def _named(name: str) -> str | None:
 
 def _print_text(found: dict[str, Any]) -> None:
     one, other = found["generations"]
-    console.print(
-        f"{escape(one)} as of {found['as_of'][0]} → {escape(other)} as of {found['as_of'][1]}, {found['model']}"
-    )
+    console.print(f"{one} as of {found['as_of'][0]} → {other} as of {found['as_of'][1]}, {found['model']}")
     if found["as_of"][0] != found["as_of"][1]:
         console.print(
             "  what came in between counts as a difference too; to leave it out, make both with the same --received-by"
@@ -128,16 +129,16 @@ def _print_text(found: dict[str, Any]) -> None:
     _print_some("deals", found["deals"], _deal)
     _print_some("contacts", found["contacts"], _contact)
     if not (found["campaigns"] or found["deals"] or found["contacts"]):
-        console.print("[green]no difference[/]")
+        console.print(styled("[green]no difference[/]"))
 
 
 def _print_some(kind: str, rows: list[dict[str, Any]], tell: Any) -> None:
     if not rows:
         return
-    console.print(f"\n[bold]{kind}[/]: {len(rows):,}")
+    console.print(styled("\n[bold]{}[/]: {:,}", kind, len(rows)))
     for row in rows[:ROWS_PRINTED]:
         for line in tell(row):
-            console.print(f"  {line}", soft_wrap=True, markup=False)
+            console.print(f"  {line}")
     if len(rows) > ROWS_PRINTED:
         console.print(f"  … and {len(rows) - ROWS_PRINTED:,} more; --json lists all")
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.markup import escape
 
 from services.ingest.catalog.calls import Outcome, placed, wish
 from services.ingest.catalog.turn import Turn
@@ -37,7 +36,7 @@ def create(workspace: str, name: str | None, data: Path | None, *, as_json: bool
         print(json.dumps({"workspace": workspace, "keys": keys}))
         return
     for each, key in keys.items():
-        console.print(f"  {each:8} {key}", soft_wrap=True)
+        console.print(f"  {each:8} {key}")
 
 
 def list_(data: Path | None, *, as_json: bool) -> None:
@@ -53,7 +52,7 @@ def list_(data: Path | None, *, as_json: bool) -> None:
         return
     table = table_of("workspace", "name", "keys", "created")
     for item in items:
-        table.add_row(escape(item["workspace"]), escape(item["name"]), str(item["keys"]), item["created_at"])
+        table.add_row(item["workspace"], item["name"], str(item["keys"]), item["created_at"])
     console.print(table)
 
 
