@@ -44,10 +44,12 @@ class Configuration(BaseSettings):
 
     From every other sender the address of the connection counts.
     """
+    ingest_processes: Annotated[int, Ge(1)] = Rates.processes
+    """Among how many ingest processes requests are spread: each takes its part of the two rates below."""
     key_events_per_s: Annotated[int, Ge(0)] = Rates.key_events_per_s
-    """How many events a second an ingest process takes of one collect key; ten times as many at once. 0: no limit."""
+    """How many events a second are taken of one collect key; ten times as many at once. 0: no limit."""
     address_requests_per_s: Annotated[int, Ge(0)] = Rates.address_requests_per_s
-    """How many requests a second it takes of one address, without a server key; ten times as many at once. 0: no limit."""
+    """How many requests a second are taken of one address, without a server key; ten times as many at once. 0: no limit."""
     key_visitors_a_day: Annotated[int, Ge(0)] = Rates.visitors_a_day
     """How many different visitors one collect key may tell from midnight to midnight UTC. 0: no limit."""
     key_contacts_a_day: Annotated[int, Ge(0)] = Rates.contacts_a_day
@@ -92,7 +94,7 @@ class Configuration(BaseSettings):
         """How much public keys and single addresses may send."""
         return Rates(
             self.key_events_per_s, self.address_requests_per_s, self.key_visitors_a_day, self.key_contacts_a_day,
-            self.key_assets_a_day, self.key_pages_a_day, self.key_utm_values_a_day,
+            self.key_assets_a_day, self.key_pages_a_day, self.key_utm_values_a_day, self.ingest_processes,
         )  # fmt: skip
 
     @property

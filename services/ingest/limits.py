@@ -4,7 +4,8 @@ A collect key is in the source of web pages, so anybody can send with it. Its ev
 by rate: beyond that the answer is 429 with `Retry-After`. Distinct visitors, contacts, assets, visited pages and utm values each make rows that stay; a key adds a
 bounded number of them a day, and an event with one more is refused. Server keys are secret, and have no such limits.
 
-Each process counts for itself and in memory: with n processes up to n times as much gets through, and a restart begins anew.
+Each process counts for itself and in memory, and a restart begins anew. Of rates it takes its share (`Rates.processes`); of what is bounded for a day,
+up to n times as much gets through n processes.
 """
 
 import math
@@ -166,8 +167,8 @@ class Limits:
     rates: Rates = field(default_factory=Rates)
 
     def __post_init__(self) -> None:
-        self.keys = Buckets(self.rates.key_events_per_s, KEYS_MAX)
-        self.addresses = Buckets(self.rates.address_requests_per_s, ADDRESSES_MAX)
+        self.keys = Buckets(self.rates.share(self.rates.key_events_per_s), KEYS_MAX)
+        self.addresses = Buckets(self.rates.share(self.rates.address_requests_per_s), ADDRESSES_MAX)
         self._bounds: dict[Kind, int] = {
             "visitors": self.rates.visitors_a_day, "contacts": self.rates.contacts_a_day, "assets": self.rates.assets_a_day,
             "pages": self.rates.pages_a_day, "utm_values": self.rates.utm_values_a_day,

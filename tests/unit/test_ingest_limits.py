@@ -13,6 +13,7 @@ from shared.access.keys import Access
 from shared.events.codec import Record
 from shared.events.refusal import Refusal
 from shared.rules.page import BY_PATH, AddressRules
+from shared.web.problems import Problem
 
 PUBLIC = Access("w", "collect", "tlc_abcd")
 NOON_US = 20_000 * DAY_US + DAY_US // 2
@@ -42,6 +43,28 @@ def test_what_was_received_is_paid_for_later() -> None:
     buckets.take("a", 300, 0.0)
     assert buckets.wait_s("a", 0.0) == 21  # 200 too many, and one for the next
     assert buckets.wait_s("a", 20.2) == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "processes", "share"), [(10_000, 4, 2_500), (10, 4, 3), (1, 8, 1), (0, 4, 0), (100, 1, 100)]
+)
+def test_each_of_several_processes_takes_its_part_of_the_rates_and_tells_the_whole(
+    rate: int, processes: int, share: int
+) -> None:
+    limits = Limits(Rates(key_events_per_s=rate, address_requests_per_s=rate, visitors_a_day=2, processes=processes))
+    taken = 0
+    while not limits.addresses.wait_s("a", 0.0) and taken < 100_000:
+        limits.addresses.take("a", 1, 0.0)
+        taken += 1
+    assert taken == (share * BURST_S or 100_000)
+    limits.spend(PUBLIC, share * BURST_S + 1)
+    if rate:
+        with pytest.raises(Problem, match=f"may send {rate:,} events a second"):
+            limits.check_key(PUBLIC)
+    else:
+        limits.check_key(PUBLIC)
+    assert isinstance(limits.bounded(PUBLIC, visit("a"), 0), Record)
+    assert isinstance(limits.bounded(PUBLIC, visit("b"), 0), Record)  # a bound of a day is not divided
 
 
 def test_a_rate_of_zero_is_no_limit() -> None:
