@@ -90,14 +90,14 @@ class OpenToBrowsers:
 
     async def _refuses(self, scope: Scope, origin: str) -> Problem | None:
         """The refusal of a preflight request whose URL has a key that its page must not use; None if it has none, or may."""
-        keys = parse_qs(scope["query_string"].decode("latin-1")).get(IN_URL)
-        if not keys:
+        key = _of_several(parse_qs(scope["query_string"].decode("latin-1")).get(IN_URL, []))
+        if key is None:
             return None
-        if keys[0].startswith(SECRET):
-            self.ingest.notices.add_invalid(keys[0], origin)
+        if key.startswith(SECRET):
+            self.ingest.notices.add_invalid(key, origin)
             return _key_in_url()
         try:
-            access = await _found(self.ingest.keys, keys[0])
+            access = await _found(self.ingest.keys, key)
         except AWAY:  # the request itself is then answered with 503
             return None
         if access is None:
@@ -117,7 +117,7 @@ async def allow_collecting(ingest: Ingest, request: Request) -> Access:
 
     Raises a 401 or 403 `Problem`. Called before the body is read.
     """
-    if request.scope["query_string"] and (key := _key_of_url(request)) is not None:
+    if request.scope["query_string"] and (key := key_of_url(request)) is not None:
         if key.startswith(SECRET):
             keep_from_browsers(request)
             note_invalid(ingest, request, key)
@@ -145,12 +145,16 @@ async def allow_collecting(ingest: Ingest, request: Request) -> Access:
     return access
 
 
-def _key_of_url(request: Request) -> str | None:
-    """The key in the URL. If it is all that the URL has, as nearly always, the query is not parsed: that takes as long as all else here."""
+def key_of_url(request: Request) -> str | None:
+    """The key in the URL; of several, one that must not be there. If it is all that the URL has, as nearly always, the query is not parsed: that takes as long as all else here."""
     query: bytes = request.scope["query_string"]
     if _ONLY_KEY.fullmatch(query):
         return query[len(IN_URL) + 1 :].decode("ascii")
-    return request.query_params.get(IN_URL)
+    return _of_several(request.query_params.getlist(IN_URL))
+
+
+def _of_several(keys: list[str]) -> str | None:
+    return next((key for key in keys if key.startswith(SECRET)), keys[-1] if keys else None)
 
 
 def check_origin(ingest: Ingest, access: Access, request: Request) -> None:
@@ -161,7 +165,7 @@ def check_origin(ingest: Ingest, access: Access, request: Request) -> None:
             raise problem
     elif (origin := header(request.scope, b"origin")) is not None:
         keep_from_browsers(request)
-        if urlsplit(origin).netloc != request.headers.get("host"):
+        if origin.partition("://")[2] != request.headers.get("host"):
             ingest.notices.add(access, origin, "secret_key_in_browser")
             says = f"a {access.scope} key is a secret and stands in no browser: revoke it, and use a collect key there"
             raise Problem(403, "secret_key_in_browser", says)

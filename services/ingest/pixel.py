@@ -7,7 +7,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
-from services.ingest.browsers import check_origin, note_invalid, origin_of
+from services.ingest.browsers import check_origin, key_of_url, note_invalid, origin_of
 from services.ingest.contact_tokens import IN_QUERY, by_token
 from services.ingest.events import append, count
 from services.ingest.ingest import Ingest
@@ -81,7 +81,7 @@ async def _record(ingest: Ingest, request: Request) -> str | None:
     Answers None, or the code for which nothing was recorded. Raises a `Problem` if the key has sent too much, or if pages of this origin
     may not use it, and `LogUnavailable` or one of `AWAY` if the visit is lost.
     """
-    in_url = request.query_params.get(IN_URL)
+    in_url = key_of_url(request)
     if in_url and in_url.startswith(SECRET):
         logger.warning("a secret key stands in a pixel's URL: revoke it", key=in_url[:HINT_CHARACTERS])
         note_invalid(ingest, request, in_url)

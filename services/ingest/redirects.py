@@ -23,7 +23,7 @@ from services.ingest.targets import CTA, Target, target_of
 from shared.access.keys import Access
 from shared.database import AWAY, error_text
 from shared.events.codec import Record, Refusal, encode_event
-from shared.events.limits import URL_CHARACTERS_MAX
+from shared.events.limits import TEXT_CHARACTERS_MAX, URL_CHARACTERS_MAX
 from shared.events.types import CtaClicked
 from shared.log.port import EventLog, LogUnavailable
 from shared.projection.generations import NoGeneration, generation_of_any_shape
@@ -151,13 +151,18 @@ def leading(target: str, asset_id: str, sent: Iterable[tuple[str, str]]) -> str:
     has = {name.lower() for name, value in parse_qsl(own) if value.strip()}
     passed: dict[str, str] = {}
     for name, value in sent:
-        if name.lower() in PASSED_ON and name.lower() not in has and value:
+        if name.lower() in PASSED_ON and name.lower() not in has and value and _fits(value):
             passed.setdefault(name, value)
     via = urlencode({VIA: asset_id}, quote_via=quote, safe="")
     more = urlencode(passed, quote_via=quote, safe="")
     # of several values of one name the first counts, so an id that the target names already is outdone
     parts = [via, own, more] if VIA in has else [own, more, via]
     return f"{address}?{'&'.join(part for part in parts if part)}{mark}{fragment}"
+
+
+def _fits(value: str) -> bool:
+    """Whether a visit may tell this value; the page's visit would be refused with any other."""
+    return "\0" not in value and len(value) <= TEXT_CHARACTERS_MAX
 
 
 def _prefetched(request: Request) -> bool:

@@ -29,7 +29,10 @@ def cookie_of(request: Request, events: list[msgspec.Raw] | list[bytes]) -> str 
     """The header `Set-Cookie` for the visitor of the request's first event; None if it is not asked for, or not of the same site."""
     if request.query_params.get(ASKED) != "1" or not events:
         return None
-    origin, host = urlsplit(request.headers.get("origin", "")), urlsplit("//" + request.headers.get("host", ""))
+    try:
+        origin, host = urlsplit(request.headers.get("origin", "")), urlsplit("//" + request.headers.get("host", ""))
+    except ValueError:  # such as `[::1`, which no browser sends
+        return None
     page, ours = origin.hostname, host.hostname
     if not page or not ours or origin.scheme not in ("http", "https"):
         return None

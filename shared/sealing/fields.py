@@ -13,7 +13,7 @@ import msgspec
 from shared.events.emails import normalised_email, normalised_host
 from shared.rules.contact import SALESFORCE_PROPERTY
 from shared.rules.referrer import reduced
-from shared.sealing.addresses import values_in
+from shared.sealing.addresses import may_tell, values_in
 from shared.sealing.keys import PersonKey
 from shared.sealing.names import PSEUDONYM, SEALED_TEXT, Name
 from shared.sealing.vault import Person
@@ -108,7 +108,7 @@ def sealed(said: Said, sealing: Sealing) -> Sealed | None:
         _seal_settings(settings, persons, changes)
     short: dict[str, str] | None = None
     told: str | None
-    if (told := said.url) is not None and ("=" in told or "#" in told) and (stored := url(told)) != told:
+    if (told := said.url) is not None and may_tell(told) and (stored := url(told)) != told:
         changes.append((b'"url"', _encode(told), _encode(stored)))
         short = {"url": told}
     if (told := said.target_url) is not None and (stored := url(told)) != told:

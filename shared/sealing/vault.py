@@ -16,7 +16,7 @@ import msgspec
 
 from shared.database import AWAY, error_text
 from shared.log.port import LogUnavailable
-from shared.sealing.addresses import without_values
+from shared.sealing.addresses import may_tell, without_values
 from shared.sealing.keys import MasterKey, PersonKey, new_pseudonym, new_seed
 from shared.sealing.names import SUFFIX, Name, key_of
 from shared.wakeups import Wakeups
@@ -312,7 +312,7 @@ class Vault:
 
     def url(self, workspace: str, url: str) -> str:
         """What stands for a URL: keyed digests in place of what no rule reads of its query and its fragment."""
-        return self._url(workspace, url) if "=" in url or "#" in url else url
+        return self._url(workspace, url) if may_tell(url) else url
 
     def _without_values(self, workspace: str, url: str) -> str:
         return without_values(url, partial(self.value, workspace))

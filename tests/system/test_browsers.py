@@ -176,9 +176,12 @@ def test_a_preflight_request_of_another_page_is_refused_and_noted(
 def test_a_secret_key_in_a_url_is_refused_with_the_reason(
     workspace: Workspace, runner: asyncio.Runner, scope: str
 ) -> None:
-    answer = runner.run(beacon(workspace.running, f"/v1/events?k={workspace.keys[scope]}", SHOP))
-    assert answer.status_code == 401
-    assert answer.json()["code"] == "key_in_url"
+    secret, public = workspace.keys[scope], workspace.keys["collect"]
+    for query in (f"k={secret}&k={public}", f"k={public}&k={secret}", f"k={secret}"):
+        answer = runner.run(beacon(workspace.running, f"/v1/events?{query}", SHOP))
+        assert (answer.status_code, answer.json()["code"]) == (401, "key_in_url")
+        asked = runner.run(preflight(workspace.running, f"/v1/events?{query}", SHOP))
+        assert (asked.status_code, CORS in asked.headers) == (401, False)
     assert "logs" in answer.json()["detail"]
     assert CORS not in answer.headers
     (notice,) = runner.run(noticed(workspace.running, workspace.name, "secret_key_in_browser"))
@@ -212,9 +215,11 @@ def test_a_page_that_may_use_the_key_by_now_is_told_no_more(
 
 def test_a_server_key_in_a_page_is_refused_and_noted(workspace: Workspace, runner: asyncio.Runner) -> None:
     headers = {"Authorization": f"Bearer {workspace.keys['server']}"}
-    answer = runner.run(call(workspace.running, "POST", "/v1/events", headers=headers | {"Origin": OTHER}, json=VISIT))
-    assert (answer.status_code, answer.json()["code"]) == (403, "secret_key_in_browser")
-    assert CORS not in answer.headers
+    for origin in ("http://[::1", "null", OTHER):
+        sent = headers | {"Origin": origin}
+        answer = runner.run(call(workspace.running, "POST", "/v1/events", headers=sent, json=VISIT))
+        assert (answer.status_code, answer.json()["code"]) == (403, "secret_key_in_browser")
+        assert CORS not in answer.headers
     assert runner.run(noticed(workspace.running, workspace.name, "secret_key_in_browser"))
     ours = headers | {"Origin": "http://t.shop.example"}
     assert runner.run(call(workspace.running, "POST", "/v1/events", headers=ours, json=VISIT)).status_code == 202
@@ -290,6 +295,7 @@ def test_the_pixel_keeps_to_the_origins_and_takes_notes(shop: tuple[Workspace, s
         ("t.shop.co.uk", "http://shop.co.uk", "; Domain=shop.co.uk"),
         ("127.0.0.1:8300", "http://127.0.0.1:9000", ""), ("localhost:8300", "http://localhost", ""),
         ("t.shop.example", "https://other.example", None), ("t.github.io", "https://shop.github.io", None),
+        ("[::1", "http://[::1", None), ("t.shop.example", "http://[::1", None), ("[t.shop.example", "https://t.shop.example", None),
         ("localhost", "http://127.0.0.1", None), ("shop.co.uk", "https://other.co.uk", None),
     ],
 )  # fmt: skip
@@ -399,6 +405,7 @@ def test_changed_origins_are_in_force_within_seconds(shop: tuple[Workspace, str]
         ("k={collect}&v=visitor-1&u=https://shop.example/", None), ("k={collect}&v=undefined&u=https://shop.example/", "names_nobody"),
         ("k={collect}&t=nothing", "bad_value"), ("k={collect}&t=open", "missing_field"), ("k=tlc_12345678901234567890123456789012", "unauthorized"),
         ("k=", "unauthorized"), ("", "unauthorized"), ("k={collect}x", "unauthorized"), ("k={read}", "key_in_url"), ("k=tls_no_key_of_ours", "key_in_url"),
+        ("k={server}&k={collect}", "key_in_url"), ("k={collect}&k={server}", "key_in_url"),
     ],
 )  # fmt: skip
 def test_the_pixel_says_in_a_header_why_it_recorded_nothing(

@@ -65,6 +65,7 @@ async def clicks(workspace: Workspace) -> int:
     [
         ("link", "https://shop.example/lp?utm_source=news&utm_campaign=spring&tl_via=link#top"),
         ("link?utm_campaign=other&utm_content=b+c&GCLID=x&x=1", "https://shop.example/lp?utm_source=news&utm_campaign=spring&utm_content=b%20c&GCLID=x&tl_via=link#top"),
+        ("link?utm_content=%00&gclid=" + "x" * 1_025 + "&utm_term=a%0d%0aSet-Cookie:b", "https://shop.example/lp?utm_source=news&utm_campaign=spring&utm_term=a%0D%0ASet-Cookie%3Ab&tl_via=link#top"),
         ("a%2Fb%20%3F", "https://shop.example?tl_via=a%2Fb%20%3F"), ("cta", "https://shop.example/buy?tl_via=cta"),
     ],
 )  # fmt: skip

@@ -376,6 +376,30 @@ def test_a_link_of_a_sealed_store_leads_to_its_target_as_it_was_registered(seale
     run(check())
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *(b'{"type":"page_visited","visitor_id":"v-9","url":"%s"}' % url for url in (
+            b"https://shop.example/p?kari@nordmann.example", b"https://kari:nordmann@shop.example/p", b"mailto:kari@shop.example", b"https://shop.example/p?x=1;kari",
+            b"https://shop.example/p#token&kari", b"https://shop.example/p#/r?kari", b"https://shop.example/p?who\\t=kari",
+        )),
+        b'{"type":"page_visited","visitor_id":"v-9","\\u0075rl":"https://shop.example/p?who=%6bari"}',
+        b'{"type":"form_submitted","asset_id":"f","contact":{"email":"kari@nordmann.example"},"contact":{"email":"ola@hansen.example"}}',
+        b'{"type":"form_submitted","asset_id":"f","cont\\u0061ct":{"email":"kari@nordmann.example"}}',
+    ],
+)  # fmt: skip
+def test_a_name_is_sealed_wherever_a_hostile_page_writes_it(sealed: Workspace, run: Run, sent: bytes) -> None:
+    async def check() -> None:
+        async with sealed.client("collect") as client:
+            assert (await client.post("/v1/events", content=sent)).status_code == 202
+        await sealed.project()
+        held = await dump(sealed)
+        assert "shop.example" in held or "form_submitted" in held
+        assert [trace for trace in TRACES if trace in held] == []
+
+    run(check())
+
+
 WRITTEN = (
     "https://shop.example/lp?offer=Kari+%26%20co&n=1&z=%7e~/:@!$'()*,;b=%c3%a6æ&utm_source=a+b#For%20Nordmann+(1)",
     "https://shop.example/lp?offer=Kari%20%26+co&n=%31&z=~%7E/:@!$'()*,;b=%C3%A6æ&utm_source=a+b#For Nordmann+%281%29",
