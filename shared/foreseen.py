@@ -1,4 +1,4 @@
-"""Which errors can be foreseen? Those that tell a person all that there is to know in one line."""
+"""Which errors are expected? Those whose one-line message says everything that a person needs to know."""
 
 
 class Foreseen(Exception):

@@ -124,7 +124,10 @@ def not_for_collect(event: Event) -> tuple[str | None, str] | None:
     if contact is not None and contact.id is not None:
         return "contact.id", "a collect key names contacts by email alone"
     if event.as_of is not None:
-        return "as_of", "a collect key tells what happens now; only a server key may replace what was told before"
+        return (
+            "as_of",
+            "events of a collect key happen now; only a server key may replace an earlier version of an event",
+        )
     return None
 
 

@@ -29,7 +29,7 @@ Entity = Literal["touch", "campaign", "asset", "deal", "contact", "workspace", "
 """What an event is about. `touch`: a person and what that person did; `workspace`: settings, and what is about no entity."""
 
 KeyKind = Literal["campaign", "asset", "deal", "contact", "unmapped", "workspace", "utm", "page", "link"]
-"""Kinds of keys. How each is worked out of the fields is told in `shared/projection/rows.py`."""
+"""Kinds of keys. `shared/projection/rows.py` computes each from the fields."""
 
 ID_FIELDS: Mapping[Entity, tuple[str, ...]] = {
     "touch": (), "campaign": ("campaign_id",), "asset": ("asset_id",), "deal": ("deal_id",), "contact": ("contact",),

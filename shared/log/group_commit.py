@@ -1,4 +1,4 @@
-"""How do many small appends become few large ones? Appends that arrive while a write is running are written together, next."""
+"""How do many small appends become few large ones? Appends that arrive during a write are written together by the next write."""
 
 import asyncio
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Which Kafka is the log on? What clients are told of it; this file needs no client."""
+"""Which Kafka is the log on? The settings that Kafka clients need; this file imports no client."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -261,7 +261,9 @@ class _Segment:
         url = self._page_url()
         if url is None:
             raise _Refused(
-                "missing_field", "properties.url", "a page call tells its page: `properties.url` or `context.page.url`"
+                "missing_field",
+                "properties.url",
+                "a page call must name its page: `properties.url` or `context.page.url`",
             )
         return [self._visit(url)]
 
@@ -311,9 +313,9 @@ class _Segment:
         """`previousId` may be a visitor's or a contact's id: the message does not say which, so both become this contact's."""
         previous = self._at("previousId")
         if previous is None:
-            raise _Refused("missing_field", "previousId", "an alias call tells the `previousId`")
+            raise _Refused("missing_field", "previousId", "an alias call must have a `previousId`")
         if self.user_id is None:
-            raise _Refused("missing_field", "userId", "an alias call tells the `userId`")
+            raise _Refused("missing_field", "userId", "an alias call must have a `userId`")
         if self.key == "collect":
             raise self._may_not("userId")
         if previous == self.user_id:
@@ -327,7 +329,7 @@ class _Segment:
     def _group(self) -> list[dict[str, Any]]:
         group = self._at("groupId")
         if group is None:
-            raise _Refused("missing_field", "groupId", "a group call tells the `groupId`")
+            raise _Refused("missing_field", "groupId", "a group call must have a `groupId`")
         if self.user_id is None:
             return []  # a company's own traits, or an unknown visitor's: they say nothing of a contact
         if self.key == "collect":
@@ -391,7 +393,7 @@ _OF_NO_PAGE = frozenset(name for name, one in REGISTRY.items() if one.url == "ta
 
 
 def _contact_of(told: str) -> dict[str, str]:
-    """A contact by the one identifier that an alias tells."""
+    """A contact by the one identifier that an alias names."""
     return {"email": told} if _address(told) else {"id": told}
 
 

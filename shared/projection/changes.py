@@ -1,6 +1,6 @@
-"""What one stage of the projection tells those after it: values that nobody changes once they are told.
+"""What does one stage of the projection pass on to the stages after it? Changes: values that nobody modifies afterwards.
 
-A change is told once a batch and workspace. A stage asks for one by its type; where no stage before has told it, it is empty.
+A stage passes on a change once for each batch and workspace. A later stage asks for it by its type; if no stage has passed it on, it is empty.
 """
 
 from collections import defaultdict
@@ -76,7 +76,7 @@ class EntitiesChanged:
 
 @dataclass(frozen=True, slots=True)
 class SettingsChanged:
-    """What the workspace had set before the batch, and what it has set now."""
+    """The workspace's settings before the batch, and now."""
 
     was: Settings
     now: Settings
@@ -108,7 +108,7 @@ class VisitorsChanged:
     """The visitors that the batch's events concern.
 
     `states` are their rows with what came in order. `late` are those of whom an event came out of order or left the set:
-    their sessions are derived anew from the touches.
+    their sessions are derived again from the touches.
     """
 
     events: Mapping[int, VisitorEvents] = field(default_factory=dict)
@@ -155,11 +155,11 @@ class PassedTouches(NamedTuple):
 class IdentityChanged:
     """Which identifiers are one contact now, and whose which visitor's touches are.
 
-    `contacts` were derived anew; `gone` are contacts that are none any more; `unnamed` are identifiers that no event names any
+    `contacts` were derived again; `gone` are contacts that no longer exist; `unnamed` are identifiers that no event names any
     more. `regrouped` are contacts that gained or lost identifiers that were another's. `reassigned` are contacts that a
     visitor's touches passed from. `owners` has the identifier that a visitor of the batch has now, if that changed.
     `passed` are persons whose touches may have passed to, or from, the workspace's own people. `gained` are touches that were
-    nobody's and are a contact's now, `moved` those that were another contact's; neither is told for a whole history.
+    nobody's and are a contact's now, `moved` those that were another contact's; both are empty for a whole history.
     """
 
     contacts: tuple[ContactMembers, ...] = ()
@@ -226,7 +226,7 @@ class SessionsChanged:
     """Persons whose stored touches may be in other sessions now. `all_persons`: those of the whole workspace.
 
     `touches` has the new session of each touch that is in another one than it was written with, and `since_us`, by person, when the first
-    session began of those that gained or lost one of them; neither is told for `all_persons`.
+    session began of those that gained or lost one of them; both are empty for `all_persons`.
     """
 
     persons: frozenset[int] = NO_KEYS
@@ -237,7 +237,7 @@ class SessionsChanged:
 
 @dataclass(frozen=True, slots=True)
 class ContactsChanged:
-    """The identifiers of all contacts that were derived anew, and those that are nobody's any more.
+    """The identifiers of all contacts that were derived again, and those that belong to no contact any more.
 
     `new_by` has keys by which a contact may be new to a campaign now and was not, or was and is not, each with when the contact was created.
     """
@@ -255,7 +255,7 @@ class ContactsNamedAgain:
 
 @dataclass(frozen=True, slots=True)
 class CatalogChanged:
-    """Keys of assets, pages, links and utm values whose attribution windows were written anew; `campaigns` are those that have other windows now.
+    """Keys of assets, pages, links and utm values whose attribution windows were rewritten; `campaigns` are those that have other windows now.
 
     `windows` say by which route which keys count for other campaigns now, and between which instants: route, key, from, to. `named` are keys
     of assets and pages that are of another asset now, or of an asset of another type, network or kind of advertisement.
@@ -269,7 +269,7 @@ class CatalogChanged:
 
 @dataclass(frozen=True, slots=True)
 class DealsChanged:
-    """Deals that were derived anew, or are gone. `closes_us` has when those of them were won that are won now, or were before, without deals in
+    """Deals that were derived again, or no longer exist. `closes_us` has when those of them were won that are won now, or were before, without deals in
     which nothing changed but the keys of renamed contacts (`IdentityChanged.renamed`).
     """
 
@@ -286,19 +286,19 @@ C = TypeVar("C")
 
 
 class Changes:
-    """The changes that were told so far in a batch, by their type. Nobody changes one; `told` answers another with more."""
+    """The changes that stages of a batch have passed on so far, by their type. Immutable; `with_more` returns another with more."""
 
     __slots__ = ("_by_type",)
 
     def __init__(self, changes: Iterable[Change] = ()) -> None:
         self._by_type: Mapping[type, Change] = MappingProxyType({type(change): change for change in changes})
 
-    def told(self, more: Iterable[Change]) -> "Changes":
+    def with_more(self, more: Iterable[Change]) -> "Changes":
         """These and more."""
         return Changes((*self._by_type.values(), *more))
 
     def of(self, cls: type[C]) -> C:
-        """The change of a type; an empty one where none was told."""
+        """The change of a type; an empty one if no stage has passed it on."""
         return self._by_type.get(cls) or cls()  # type: ignore[return-value]
 
     def settings(self) -> SettingsChanged | None:

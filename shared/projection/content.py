@@ -1,12 +1,12 @@
-"""What, beside the tables, decides which rows the same events make? Each is told as text, and is part of the shape.
+"""What, beside the tables, decides which rows the same events make? This file writes it as text, which is part of the shape.
 
-Here stands what changes rows without changing a table and can be told by itself: which events and fields are known, how names
-become keys, the data files and limits of the rules, the settings of a new workspace. What an
-algorithm makes of these is told by `CONTENT` (`shared/projection/tables.py`); `tests/properties/test_golden_world.py` fails
-where rows change and nobody counted it up. Comments, docstrings, and names in the code are no part of it: they change no row.
+It covers what changes rows without changing a table: which events and fields are known, how names
+become keys, the data files and limits of the rules, the settings of a new workspace. Changes of algorithms are counted by
+`CONTENT` (`shared/projection/tables.py`); `tests/properties/test_golden_world.py` fails
+if rows change and `CONTENT` does not. Comments, docstrings, and names in the code are not part of it: they change no row.
 
-The lists that packages carry (crawlers, public suffixes) are no part of it either: `lists()` tells their versions, a generation
-keeps those that it was begun with, and `touchline status` says when the present ones are others.
+The lists of packages (crawlers, public suffixes) are not part of it either: `lists()` gives their versions, a generation
+stores those that it was begun with, and `touchline status` says if the present ones are others.
 """
 
 import json

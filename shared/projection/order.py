@@ -1,4 +1,4 @@
-"""The stages of the projection, in their order: what one tells, those after it may take."""
+"""The stages of the projection, in their order: the changes that one passes on, later ones may take."""
 
 from shared.events.registry import STAGES
 from shared.projection.changes import EventsArrived

@@ -1,9 +1,9 @@
-"""How does `touch` get its partitions, one a quarter, without that anybody who reads has to wait?
+"""How does `touch` get its partitions, one for each quarter of a year, without making readers wait?
 
-They are made ahead of need: those around the present with the generation, the next ones by the projectors, between batches.
-`CREATE TABLE … PARTITION OF` would lock all of `touch` against readers. So a partition is made as a table of its own and
-attached, which locks the default partition `touch_other` alone; that lock is waited for a moment only. Where it is not to be
-had, because somebody reads for long, `touch_other` takes the rows, and they move when the partition can be attached.
+They are made before they are needed: those around the present with the generation, the next ones by the projectors, between batches.
+`CREATE TABLE … PARTITION OF` would lock all of `touch` against readers. So a partition is made as a separate table and
+attached, which locks only the default partition `touch_other`. The projector waits for this lock for a moment only. If a long
+read prevents it, `touch_other` takes the rows, and they move when the partition can be attached.
 
 While rows move, `touch` itself is locked, too, for that moment. A statement decides which partitions it reads before it waits for the lock of
 one of them, and takes its snapshot after: if it waited for `touch_other`, it would find the rows neither there nor in the new partition.

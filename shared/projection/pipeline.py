@@ -1,7 +1,7 @@
 """In which order do the stages of the projection run, and what may each of them read and write?
 
 The same loop runs them live, in bulk, for a sample and for a what-if; only what it starts from differs. A stage gets the
-changes that the stages before it have told, and tells its own. `Pipeline` checks at import that this can be so.
+changes that the stages before it have passed on, and passes on its own. At import, `Pipeline` checks that the stages fit together.
 """
 
 import re
@@ -27,19 +27,19 @@ class Remembered:
     key_sets: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
 
-async def apply_at_once(_: "Context", told: Settings) -> Settings:
-    """Apply settings in the batch that tells them."""
-    return told
+async def apply_at_once(_: "Context", new: Settings) -> Settings:
+    """Apply settings in the batch that brings them."""
+    return new
 
 
 Heed = Callable[["Context", Settings], Awaitable[Settings]]
-"""Given the settings that are told now: which does the batch apply? `context.settings` are those so far."""
+"""Given the settings that the batch brings: which does it apply? `context.settings` are those so far."""
 
 
 @dataclass(frozen=True)
 class Context:
     """Where the stages work: a connection within a transaction, the number `ws` of the workspace's rows, its settings, and its
-    log's partition. `heed` decides which settings apply where the batch tells others.
+    log's partition. `heed` decides which settings apply if the batch brings others.
     """
 
     connection: Connection
@@ -59,14 +59,14 @@ Run = Callable[[Context, Changes], Awaitable[Sequence[Change]]]
 class Stage:
     """A step of the projection, declared.
 
-    `takes` and `tells` are types of changes. `owns` are its tables; `updates` are tables of stages before it that it writes
+    `takes` and `passes_on` are types of changes. `owns` are its tables; `updates` are tables of stages before it that it writes
     columns of; `reads` are other stages' tables that it reads. `package` is where its modules and their statements are.
     """
 
     name: str
     run: Run
     takes: tuple[type, ...]
-    tells: tuple[type, ...]
+    passes_on: tuple[type, ...]
     package: str
     owns: tuple[str, ...]
     updates: tuple[str, ...] = ()
@@ -88,18 +88,18 @@ class Pipeline:
     async def run(
         self, context: Context, changes: Iterable[Change], first: str | None = None, last: str | None = None
     ) -> Changes:
-        """Run the stages from `first` to `last` (both inclusive; all without them); answers all changes that were told.
+        """Run the stages from `first` to `last` (both inclusive; all without them); returns all changes that were passed on.
 
-        A stage that tells changed settings lets those after it work with these.
+        If a stage passes on changed settings, the stages after it work with these.
         """
-        told = Changes(changes)
+        passed_on = Changes(changes)
         for stage in self._from(first, last):
-            more = await stage.run(context, told)
-            told = told.told(more)
+            more = await stage.run(context, passed_on)
+            passed_on = passed_on.with_more(more)
             for change in more:
                 if isinstance(change, SettingsChanged):
                     context = replace(context, settings=change.now)
-        return told
+        return passed_on
 
     def _from(self, first: str | None, last: str | None) -> Sequence[Stage]:
         names = [stage.name for stage in self.stages]
@@ -107,13 +107,13 @@ class Pipeline:
         end = len(names) if last is None else names.index(last) + 1
         return self.stages[begin:end]
 
-    def _check_changes(self, told: set[type]) -> None:
+    def _check_changes(self, passed_on: set[type]) -> None:
         for stage in self.stages:
-            if missing := [cls.__name__ for cls in stage.takes if cls not in told]:
-                raise BadPipeline(f"stage {stage.name} takes {', '.join(missing)}, which no stage before it tells")
-            if twice := [cls.__name__ for cls in stage.tells if cls in told]:
-                raise BadPipeline(f"stage {stage.name} tells {', '.join(twice)}, which is told before it")
-            told |= set(stage.tells)
+            if missing := [cls.__name__ for cls in stage.takes if cls not in passed_on]:
+                raise BadPipeline(f"stage {stage.name} takes {', '.join(missing)}, which no earlier stage passes on")
+            if twice := [cls.__name__ for cls in stage.passes_on if cls in passed_on]:
+                raise BadPipeline(f"stage {stage.name} passes on {', '.join(twice)}, which an earlier stage passes on")
+            passed_on |= set(stage.passes_on)
 
     def _check_tables(self) -> None:
         owners: dict[str, str] = {}

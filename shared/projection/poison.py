@@ -1,4 +1,4 @@
-"""What becomes of an event that no rule can take? It is kept aside, and all others of its batch are projected."""
+"""What happens to an event on which a rule fails? It is kept as a dead letter, and all others of its batch are projected."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -129,7 +129,7 @@ class EntityEvent(NamedTuple):
 
 
 class Unfit(Exception):
-    """An event tells what no row can hold. Ingest refuses it today; a log may hold it from before."""
+    """An event holds a value that no row can hold. Ingest refuses it today; an older log may hold one."""
 
 
 _HIDDEN_NUL = re.compile(rb"%(?:25)*00")  # of a URL, whose query is decoded
@@ -200,7 +200,7 @@ def _check_texts(arrived: Prepared) -> None:
     row = () if arrived.row is None else msgspec.structs.astuple(arrived.row)
     texts = [arrived.event_id, arrived.user_agent, *row, *_texts(msgspec.to_builtins(arrived.event))]
     if any(isinstance(text, str) and "\0" in text for text in texts):
-        raise Unfit("a text of the event, or one that its URL tells, holds the character U+0000")
+        raise Unfit("a text of the event, or one in its URL, holds the character U+0000")
 
 
 def _texts(told: Any) -> Iterator[str]:
@@ -301,7 +301,7 @@ def identifier_mention(event: Any) -> IdentifierMention | None:
 
 
 def identified_visitor(event: Any) -> int | None:
-    """The key of the visitor whose contact an entity event tells; None if it tells of none."""
+    """The key of the visitor whose contact an entity event names; None if it names none."""
     return visitor_key(event.visitor_id) if type(event) in _IDENTIFYING else None
 
 
@@ -331,7 +331,7 @@ _KEY_OF_URL: dict[KeyKind, Callable[[str, AddressRules], int | None]] = {
 
 
 def entity_event(event: e.Event, rules: AddressRules = BY_PATH) -> EntityEvent:
-    """What an entity event is about, as the registry of event types tells it."""
+    """What an entity event is about, by the registry of event types."""
     told = BY_STRUCT[type(event)]
     subject = _SUBJECT[told.entity](*(getattr(event, field) for field in ID_FIELDS[told.entity]))
     return EntityEvent(

@@ -83,7 +83,7 @@ events_until = sa.Table(
 )  # fmt: skip
 
 NOT_ROWS = ("progress", "rows_of", "reprojection", "superseded_rows", "events_until")
-"""Tables that tell how the projection goes on, and nothing of what the events say."""
+"""Tables about the progress of the projection, not about the events."""
 
 WORKSPACE_ROWS = """
 CREATE VIEW {schema}.workspace_rows AS

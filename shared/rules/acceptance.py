@@ -69,7 +69,7 @@ def _unfit(page: PageUrl) -> str | None:
     values = (*page.utm, *page.told, page.source)
     texts = (page.address, page.host, page.via_asset_id or "", *values)
     if any("\0" in text for text in texts):
-        return "its query tells a text with the character U+0000, which is not allowed"
+        return "its query holds a text with the character U+0000, which is not allowed"
     if page.via_asset_id is not None and len(page.via_asset_id) > ID_CHARACTERS_MAX:
         return f"`tl_via` has {len(page.via_asset_id)} characters; an id has {ID_CHARACTERS_MAX} at most"
     if (longest := max(map(len, values))) > TEXT_CHARACTERS_MAX:

@@ -1,6 +1,6 @@
 """Rule **models**: how does a model that a workspace defines itself share out a deal?
 
-It has weights by key interaction like the published models, a half-life if it tells one, and a lookback of its own.
+It has weights by key interaction like the published models, a half-life if the definition has one, and a lookback of its own.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -30,7 +30,13 @@ async def nothing(_: Context, __: Changes) -> Sequence[Change]:
 
 
 def stage(name: str, **declared: Any) -> Stage:
-    given: dict[str, Any] = {"run": nothing, "takes": (), "tells": (), "package": f"no.such.package.{name}", "owns": ()}
+    given: dict[str, Any] = {
+        "run": nothing,
+        "takes": (),
+        "passes_on": (),
+        "package": f"no.such.package.{name}",
+        "owns": (),
+    }
     return Stage(name, **given | declared)
 
 
@@ -57,14 +63,14 @@ def test_every_table_with_rows_of_events_is_owned_by_one_stage() -> None:
     assert sorted(owned) == sorted(table for table in projection.tables if table not in NOT_ROWS)
 
 
-def test_a_change_that_no_stage_before_tells_is_refused() -> None:
-    with pytest.raises(BadPipeline, match="stage late takes DealsChanged, which no stage before it tells"):
-        Pipeline([EventsArrived], [stage("late", takes=(DealsChanged,)), stage("deals", tells=(DealsChanged,))])
+def test_a_change_that_no_earlier_stage_passes_on_is_refused() -> None:
+    with pytest.raises(BadPipeline, match="stage late takes DealsChanged, which no earlier stage passes on"):
+        Pipeline([EventsArrived], [stage("late", takes=(DealsChanged,)), stage("deals", passes_on=(DealsChanged,))])
 
 
-def test_a_change_that_two_stages_tell_is_refused() -> None:
-    with pytest.raises(BadPipeline, match="stage two tells DealsChanged, which is told before it"):
-        Pipeline([], [stage("one", tells=(DealsChanged,)), stage("two", tells=(DealsChanged,))])
+def test_a_change_that_two_stages_pass_on_is_refused() -> None:
+    with pytest.raises(BadPipeline, match="stage two passes on DealsChanged, which an earlier stage passes on"):
+        Pipeline([], [stage("one", passes_on=(DealsChanged,)), stage("two", passes_on=(DealsChanged,))])
 
 
 def test_a_table_with_two_owners_is_refused() -> None:
@@ -91,18 +97,20 @@ def test_a_statement_that_writes_a_table_which_its_stage_only_reads_is_refused(s
         Pipeline([], [stage("one", package=statement(sql(writes)), reads=("touch",)), stage("two", owns=("touch",))])
 
 
-def test_a_stage_works_with_the_settings_that_one_before_it_has_told() -> None:
+def test_a_stage_works_with_the_settings_that_an_earlier_one_passes_on() -> None:
     now = Settings(session_gap_minutes=7)
     met: list[int] = []
 
-    async def tells(context: Context, _: Changes) -> Sequence[Change]:
+    async def passes_on(context: Context, _: Changes) -> Sequence[Change]:
         return [SettingsChanged(context.settings, now)]
 
     async def meets(context: Context, _: Changes) -> Sequence[Change]:
         met.append(context.settings.session_gap_minutes)
         return []
 
-    pipeline = Pipeline([], [stage("settings", run=tells, tells=(SettingsChanged,)), stage("sessions", run=meets)])
+    pipeline = Pipeline(
+        [], [stage("settings", run=passes_on, passes_on=(SettingsChanged,)), stage("sessions", run=meets)]
+    )
     asyncio.run(pipeline.run(Context(None, 1, Settings()), []))  # type: ignore[arg-type]
     assert met == [7]
 
@@ -114,7 +122,11 @@ def test_a_part_of_the_stages_starts_from_the_changes_that_are_given() -> None:
         met.append(changes.of(EntitiesChanged))
         return [CatalogChanged(frozenset({2}))]
 
-    stages = [stage("first", run=meets), stage("catalog", run=meets, tells=(CatalogChanged,)), stage("last", run=meets)]
+    stages = [
+        stage("first", run=meets),
+        stage("catalog", run=meets, passes_on=(CatalogChanged,)),
+        stage("last", run=meets),
+    ]
     given = EntitiesChanged(assets=frozenset({1}))
     told = asyncio.run(Pipeline([], stages).run(Context(None, 1, Settings()), [given], "catalog", "catalog"))  # type: ignore[arg-type]
     assert met == [given]

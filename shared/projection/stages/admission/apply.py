@@ -59,7 +59,7 @@ DROP_NO_LATENESS = sql("DELETE FROM {g}.lateness WHERE ws = $1 AND events = 0")
 
 @dataclass
 class _Settling:
-    """What is found out of the batch's ids, until it is told as `EventsAdmitted`.
+    """What is found out about the batch's ids, until it becomes the change `EventsAdmitted`.
 
     `renewed` say what was known of their id at a later `as_of`: no row but that of the id changes. Each comes with the version
     before it, which is None where both have an `as_of`.
@@ -73,8 +73,8 @@ class _Settling:
     losers: list[Prepared] = field(default_factory=list)
     renewed: list[tuple[Prepared | None, Prepared]] = field(default_factory=list)
 
-    def told(self) -> EventsAdmitted:
-        """The change of the set."""
+    def as_change(self) -> EventsAdmitted:
+        """The change of the set that the stage passes on."""
         return EventsAdmitted(
             tuple(self.entering), tuple(self.leaving), tuple(self.outside), tuple(self.fresh.values()),
             tuple(self.replaced), tuple(self.losers),
@@ -121,11 +121,11 @@ def _no_digest(_: Version) -> bytes:
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
-    """Settle the ids of the events that arrived, write the event index, and tell what entered and left the set."""
+    """Settle the ids of the events that arrived, write the event index, and pass on what entered and left the set."""
     settling = await _admit(context, changes.of(EventsArrived).arrived)
     await _count_lateness(context, settling)
     await _write_event_index(context, settling)
-    return [settling.told()]
+    return [settling.as_change()]
 
 
 async def _admit(context: Context, batch: Sequence[Prepared]) -> _Settling:
@@ -268,6 +268,6 @@ def event_index_row(ws: int, arrived: Prepared, *, live: bool) -> tuple[object, 
 
 
 STAGE = Stage(
-    "admission", run, takes=(EventsArrived,), tells=(EventsAdmitted,), package=__package__,
+    "admission", run, takes=(EventsArrived,), passes_on=(EventsAdmitted,), package=__package__,
     owns=("event_index", "retraction", "lateness"),
 )  # fmt: skip

@@ -76,7 +76,7 @@ INSERT INTO {g}.attribution_window SELECT $1, * FROM unnest(
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
-    """Derive the campaigns, assets and attribution windows that the changes concern; tell the keys of the windows."""
+    """Derive the campaigns, assets and attribution windows that the changes concern; pass on the keys of the windows."""
     entities, values = changes.of(EntitiesChanged), changes.of(UtmValuesAdded).values
     campaigns, assets = set(entities.campaigns), set(entities.assets)
     settings = changes.settings()
@@ -289,7 +289,7 @@ async def _add(context: Context, statement: Statement, rows: Sequence[tuple[Any,
 
 
 STAGE = Stage(
-    "catalog", run, takes=(EntitiesChanged, SettingsChanged, UtmValuesAdded), tells=(CatalogChanged,), package=__package__,
+    "catalog", run, takes=(EntitiesChanged, SettingsChanged, UtmValuesAdded), passes_on=(CatalogChanged,), package=__package__,
     owns=("campaign", "asset", "association", "ignored_association", "address", "attribution_window"),
     reads=("entity_event", "utm_reading"),
 )  # fmt: skip

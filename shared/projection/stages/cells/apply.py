@@ -324,7 +324,7 @@ STAGE = Stage(
         EventsArrived, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, IdentityChanged, SessionsChanged,
         ContactsChanged, CatalogChanged, SettingsChanged,
     ),
-    tells=(ContactsNamedAgain,), package=__package__,
+    passes_on=(ContactsNamedAgain,), package=__package__,
     owns=(
         "key_set", "day_cell", "month_cell", "added_cell", "dirty_cell", "stale_month", "carried_visit", "cells_kept",
         "campaign_day", "campaign_month", "stale_campaign_month", "campaign_day_sessions", "stale_campaign_day", "campaign_kept",

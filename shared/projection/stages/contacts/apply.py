@@ -1,7 +1,7 @@
 """Stage *contacts*: how did each contact come to be, what is it called, and what is known of it?
 
-Rules **contact** and **created** decide. A contact is derived anew when its identifiers changed, when something was told of it,
-or when touches that may be its first visit or its conversion changed.
+Rules **contact** and **created** decide. A contact is derived again if its identifiers changed, if an event about it entered or left the set,
+or if touches that may be its first visit or its conversion changed.
 """
 
 from collections.abc import Collection, Sequence
@@ -91,7 +91,7 @@ class _Contact:
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
-    """Derive the contacts anew that the batch concerns, and tell their identifiers."""
+    """Derive the contacts that the batch concerns again, and pass on their identifiers."""
     identity, sessions = changes.of(IdentityChanged), changes.of(SessionsChanged)
     new_by = _NewBy()
     await new_by.was(context, identity.gone)
@@ -308,7 +308,7 @@ async def _write_conversion_touches(context: Context, contacts: list[_Contact]) 
 
 
 STAGE = Stage(
-    "contacts", run, takes=(EntitiesChanged, IdentityChanged, SessionsChanged, SettingsChanged), tells=(ContactsChanged,),
+    "contacts", run, takes=(EntitiesChanged, IdentityChanged, SessionsChanged, SettingsChanged), passes_on=(ContactsChanged,),
     package=__package__, owns=("contact", "salesforce_member", "conversion_touch"),
     reads=("identifier", "identity_interval", "identifier_mention", "entity_event", "event_index", "touch"),
 )  # fmt: skip

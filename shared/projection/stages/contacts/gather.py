@@ -1,4 +1,4 @@
-"""How did contacts come to be, and what was told of them?"""
+"""What is stored of contacts: their identifiers, events, first visit and conversion?"""
 
 from shared.events import types as e
 from shared.events.registry import REGISTRY, name_of, names_about, sql_names

@@ -129,7 +129,7 @@ STAGE = Stage(
     "credit_days", run, takes=(
         DealsChanged, ContactsNamedAgain, CatalogChanged, SessionsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
     ),
-    tells=(),
+    passes_on=(),
     package=__package__, owns=("credit_day", "won_campaign_day", "won_day", "stale_credit_day", "credit_days_kept"),
     reads=("deal", "deal_contact", "deal_touch", "identity_interval"),
 )  # fmt: skip

@@ -155,7 +155,7 @@ async def _derive(context: Context, keys: Sequence[int], former: Mapping[int, in
 
 
 async def _rows_of(context: Context, keys: Sequence[int]) -> dict[int, _Rows]:
-    """The rows of deals as they are now; deals of which nothing is told are absent."""
+    """The rows of deals as they are now; deals without events are absent."""
     told = await events_of(context, keys)
     named = {key: keys_named(events) for key, events in told.items()}
     contacts = await contacts_of(context, set[int]().union(*named.values()))
@@ -259,7 +259,7 @@ STAGE = Stage(
     takes=(
         EntitiesChanged, IdentityChanged, ContactsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
     ),
-    tells=(DealsChanged,), package=__package__,
+    passes_on=(DealsChanged,), package=__package__,
     owns=("deal", "deal_named", "deal_contact", "credit", "deal_touch"),
     reads=("entity_event", "identifier", "contact", "identity_interval", "touch"),
 )  # fmt: skip

@@ -21,7 +21,7 @@ from shared.rules.settings import NOTHING_SET, Settings
 
 CHUNK_ROWS = 5_000  # of registrations whose keys follow changed settings: some 5 MB at a time
 DERIVED_BY: Mapping[str, str] = {"campaign": "catalog", "asset": "catalog", "deal": "deals", "contact": "contacts"}
-"""The stage that derives the rows of each entity: it is told of the events that it takes."""
+"""The stage that derives the rows of each entity: events of the types that it takes are passed on to it."""
 
 ENTITY_EVENT_COLUMNS = ("ws", "subject", "occurred_at_us", "event_id", "type", "object", "leads_to", "live", "body")
 
@@ -46,7 +46,7 @@ DROP_SETTINGS = sql("DELETE FROM {g}.settings WHERE ws = $1")
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
-    """Write the entity events; tell which entities they are about, and changed settings."""
+    """Write the entity events; pass on which entities they are about, and changed settings."""
     admitted = changes.of(EventsAdmitted)
     if context.settings.urls != NOTHING_SET:
         suit_entity_event((*admitted.entering, *admitted.outside), context.settings.addresses)
@@ -126,6 +126,6 @@ async def save_settings(connection: Connection, ws: int, now: Settings) -> None:
 
 
 STAGE = Stage(
-    "entities", run, takes=(EventsAdmitted,), tells=(EntitiesChanged, SettingsChanged), package=__package__,
+    "entities", run, takes=(EventsAdmitted,), passes_on=(EntitiesChanged, SettingsChanged), package=__package__,
     owns=("entity_event", "settings"),
 )  # fmt: skip

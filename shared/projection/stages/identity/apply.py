@@ -284,7 +284,7 @@ async def _write(context: Context, grouped: _Grouped) -> list[Any]:
 
 
 STAGE = Stage(
-    "identity", run, takes=(VisitorsChanged, IdentifiersMentioned, SettingsChanged), tells=(IdentityChanged,),
+    "identity", run, takes=(VisitorsChanged, IdentifiersMentioned, SettingsChanged), passes_on=(IdentityChanged,),
     package=__package__, owns=("identity_interval", "internal_contact"), updates=("identifier",),
     reads=("identifier_mention", "identity_edge"),
 )  # fmt: skip

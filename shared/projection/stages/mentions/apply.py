@@ -37,7 +37,7 @@ Row = tuple[int, bool, str, int | None, str | None]
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
-    """Write the mentions of the events that entered or left the set; tell the identifiers whose contact may be another now."""
+    """Write the mentions of the events that entered or left the set; pass on the identifiers whose contact may be another now."""
     admitted = changes.of(EventsAdmitted)
     marked: set[int] = set()
     rows: list[tuple[int, int, int, str, int | None]] = []
@@ -125,6 +125,6 @@ async def _record_edges(context: Context, edges: dict[tuple[int, int], int]) -> 
 
 
 STAGE = Stage(
-    "mentions", run, takes=(EventsAdmitted,), tells=(IdentifiersMentioned,), package=__package__,
+    "mentions", run, takes=(EventsAdmitted,), passes_on=(IdentifiersMentioned,), package=__package__,
     owns=("identifier_mention", "identity_edge", "identifier"), reads=("touch",),
 )  # fmt: skip

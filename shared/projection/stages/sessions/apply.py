@@ -50,7 +50,7 @@ DROP_VISITORS = sql("DELETE FROM {g}.visitor WHERE ws = $1 AND visitor = ANY($2:
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
-    """Derive anew what did not come in order, keep the visitors' states, and tell whose stored sessions may be others."""
+    """Derive again what did not come in order, keep the visitors' states, and pass on whose stored sessions may be others."""
     visitors, owners = changes.of(VisitorsChanged), changes.of(IdentityChanged).owners
     reclassified, settings = changes.of(TrafficChanged).touches, changes.settings()
     states = dict(visitors.states)
@@ -208,5 +208,5 @@ async def rederive_all(context: Context) -> None:
 
 STAGE = Stage(
     "sessions", run, takes=(VisitorsChanged, IdentityChanged, TrafficChanged, SettingsChanged),
-    tells=(SessionsChanged,), package=__package__, owns=("visitor",), updates=("touch",), reads=("identifier_mention",),
+    passes_on=(SessionsChanged,), package=__package__, owns=("visitor",), updates=("touch",), reads=("identifier_mention",),
 )  # fmt: skip

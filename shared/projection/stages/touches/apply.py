@@ -92,7 +92,7 @@ class _Visitors:
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
-    """Write the touches that entered the set and take away those that left it; tell both, and their visitors."""
+    """Write the touches that entered the set and remove those that left it; pass on both, and their visitors."""
     values = await save_utm_readings(context, changes.of(EventsArrived).readings)
     if (settings := changes.settings()) is not None and settings.was.urls != settings.now.urls:
         await _apply_url_rules(context, settings.now.urls)
@@ -196,6 +196,6 @@ def _visit(row: Any, rules: UrlRules) -> tuple[Any, ...] | None:
 
 STAGE = Stage(
     "touches", run, takes=(EventsArrived, EventsAdmitted, SettingsChanged),
-    tells=(TouchesAdded, TouchesRemoved, UtmValuesAdded, VisitorsChanged), package=__package__,
+    passes_on=(TouchesAdded, TouchesRemoved, UtmValuesAdded, VisitorsChanged), package=__package__,
     owns=("touch", "utm_reading"), reads=("visitor",),
 )  # fmt: skip

@@ -153,6 +153,6 @@ async def _reclassify_own(context: Context, changes: Changes) -> list[Any]:
 
 STAGE = Stage(
     "traffic", run, takes=(EventsArrived, SettingsChanged, TouchesAdded, TouchesRemoved, IdentityChanged),
-    tells=(TrafficChanged,), package=__package__, owns=("agent",), updates=("touch",),
+    passes_on=(TrafficChanged,), package=__package__, owns=("agent",), updates=("touch",),
     reads=("identifier", "identity_interval", "internal_contact"),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which clicks in mails did a mail scanner make? Told by what was done around them (rule **excluded traffic**).
+"""Which clicks in mails did a mail scanner make? The rule decides by the events around a click (rule **excluded traffic**).
 
 A click bears the answer as a bit of its flags. What a batch may change is asked of clicks alone, by an index that holds nothing
 else; the rest of a mail's story is read only where a burst of clicks was found.
