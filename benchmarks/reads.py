@@ -61,13 +61,14 @@ MONTH = (
     dt.datetime(2025, 6, 1, tzinfo=ZONE),
     dt.datetime(2025, 7, 1, tzinfo=ZONE),
 )  # whole days, as people ask for them
-ODD = (dt.datetime(2025, 2, 3, 4, 5, 6, 789, tzinfo=dt.UTC), dt.datetime(2025, 11, 9, 13, 37, 1, tzinfo=dt.UTC))
+# A range that begins and ends within a day, so that parts of days are read.
+WITHIN_DAYS = (dt.datetime(2025, 2, 3, 4, 5, 6, 789, tzinfo=dt.UTC), dt.datetime(2025, 11, 9, 13, 37, 1, tzinfo=dt.UTC))
 ALL_TIME = (dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(2199, 1, 1, tzinfo=dt.UTC))
 OF_ANOTHER_RELEASE = (
     "DELETE FROM touchline.live_generation",
     "UPDATE touchline.generation SET live = false, shape = 'empty'",
 )  # then a rebuild projects up to the end of the log; else up to where the empty generation stands
-RANGES = {"all time": None, "30 days": MONTH, "odd instants": ODD}
+RANGES = {"all time": None, "30 days": MONTH, "parts of days": WITHIN_DAYS}
 
 COUNTED = {
     TouchType.PAGE_VISITED: "page_views", TouchType.FORM_SUBMITTED: "form_submissions", TouchType.CTA_CLICKED: "cta_clicks",
@@ -182,7 +183,7 @@ async def _questions(client: httpx.AsyncClient, store: Store) -> dict[str, str]:
     largest = f"/v1/campaigns/{store.campaigns['largest']}"
     out |= {
         "list of 50, all time": "/v1/campaigns?limit=50", "list of 50, 30 days": f"/v1/campaigns{_query(MONTH)}&limit=50",
-        "list of 50, odd instants": f"/v1/campaigns{_query(ODD)}&limit=50",
+        "list of 50, parts of days": f"/v1/campaigns{_query(WITHIN_DAYS)}&limit=50",
         "contacts, largest": f"{largest}/contacts", "deals, largest": f"{largest}/deals", "assets, largest": f"{largest}/assets",
         "assets, largest, 30 days": f"{largest}/assets{_query(MONTH)}", "assets by touches": "/v1/assets?sort=-touches&limit=50",
         "report by campaign": "/v1/reports/attribution", "report by channel": "/v1/reports/attribution?group_by=channel",

@@ -311,7 +311,7 @@ def _app() -> FastAPI:
 
 
 def _complete_document(app: FastAPI) -> None:
-    """Let `/openapi.json` tell what `touchline.document` knows, beside what the routes tell of themselves."""
+    """Let `/openapi.json` have what `touchline.document` adds to the descriptions of the routes."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

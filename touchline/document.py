@@ -1,4 +1,4 @@
-"""What does `/openapi.json` say beside what each route tells of itself? Answers, errors, keys, and the schemas of events."""
+"""What does `/openapi.json` have beside each route's own description? Answers, errors, keys, and the schemas of events."""
 
 import json
 import re

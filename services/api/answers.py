@@ -30,7 +30,7 @@ class Money(TypedDict):
 
 
 class Answer(TypedDict):
-    """What every answer tells: the position of the projection that it shows."""
+    """What every answer has: the position of the projection that it shows."""
 
     as_of: Position
 
@@ -60,7 +60,7 @@ Goals = Annotated[
 
 
 class CampaignFields(TypedDict):
-    """What was told of a campaign."""
+    """The fields of a campaign, as events last set them."""
 
     campaign_id: CampaignId
     name: str | None
@@ -318,7 +318,7 @@ class _Behind(TypedDict):
 
 
 class TouchBehind(_Behind):
-    """A touch behind a number. `touches`: how many its event tells of at once."""
+    """A touch behind a number. `touches`: for how many touches its event stands."""
 
     type: str
     occurred_at: Instant
@@ -396,7 +396,7 @@ class BudgetItem(TypedDict):
 
 
 class BudgetItemList(Answer):
-    """The items of a campaign's budget, in the order in which they were told."""
+    """The items of a campaign's budget, in the order of their events."""
 
     items: list[BudgetItem]
     next_cursor: Cursor | None
@@ -609,7 +609,7 @@ class JourneyTouch(TypedDict):
 
 
 class AssetTouch(TypedDict):
-    """A touch of an asset, and the campaigns that it counts for. `touches`: how many its event tells of at once."""
+    """A touch of an asset, and the campaigns that it counts for. `touches`: for how many touches its event stands."""
 
     event_id: str
     type: str
@@ -1092,7 +1092,7 @@ class ProducerList(Answer):
 
 
 class Making(TypedDict):
-    """How far the builder of a generation is: so many of the events are projected, as it told last, at this instant."""
+    """The progress of a generation that is being built, as last recorded: `events` of `of_events` were projected at this instant."""
 
     events: int
     of_events: int
@@ -1159,7 +1159,7 @@ class ValuePair(TypedDict):
 
 
 class DifferenceItem(TypedDict):
-    """What a campaign gains or loses: only numbers that differ are told."""
+    """What a campaign gains or loses: only numbers that differ are shown."""
 
     campaign_id: CampaignId
     name: str | None

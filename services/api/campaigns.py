@@ -260,7 +260,7 @@ def _numbers(counted: Mapping[int, CampaignNumbers], campaign: int) -> dict[str,
 
 
 async def _compare(read: ReadRequest, counted: Mapping[int, CampaignNumbers] | None) -> Callable[[int], dict[str, Any]]:
-    """What is told of a campaign, by its key, in the range to compare with; nothing without one."""
+    """The numbers of a campaign, by its key, in the range to compare with; empty without such a range."""
     span = read.compared
     if span is None or counted is None:
         return lambda _: {}
@@ -271,7 +271,7 @@ async def _compare(read: ReadRequest, counted: Mapping[int, CampaignNumbers] | N
 
 
 def campaign_json(row: Any, goals: Mapping[int, Any]) -> dict[str, Any]:
-    """What was told of a campaign, from its row and the goals of campaigns by key, as answers tell it."""
+    """The fields of a campaign, from its row and the goals of campaigns by key, as answers have them."""
     budget = row["budget_minor"]
     return {
         "campaign_id": row["campaign_id"], "name": row["name"],

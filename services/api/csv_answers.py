@@ -53,7 +53,7 @@ def form_of(request: Request) -> Form:
         if prefers and not is_list:
             if json_q > 0:
                 return "json"
-            raise Problem(406, "not_acceptable", "this is no list, and answered as application/json alone")
+            raise Problem(406, "not_acceptable", "this is not a list; it is answered only as application/json")
         asked = "csv" if prefers else "json"
     if asked == "json":
         return "json"
@@ -72,7 +72,7 @@ def csv_of(route_path: str, items: Sequence[Mapping[str, Any]], form: Form) -> b
 
 
 def headers_of(request: Request, body: Mapping[str, Any], position: str) -> dict[str, str]:
-    """What JSON tells beside the items: the position, and the address of the next page; and the name of the file."""
+    """What JSON has beside the items: the position, and the address of the next page; and the name of the file."""
     name = NAME.sub("-", request.url.path.removeprefix("/v1/")).strip("-")[:NAME_CHARACTERS_MAX] or "list"
     headers = {"Touchline-As-Of": position, "Content-Disposition": f'attachment; filename="{name}.csv"'}
     if body.get("next_cursor"):

@@ -46,7 +46,7 @@ def routes(api: Api) -> APIRouter:
 
 
 def _position(cursor: list[Any] | None) -> str | None:
-    """The position in a cursor of this list: a plain offset would tell how much other workspaces send. Raises a 422 `Problem`."""
+    """The position in a cursor of this list: a plain offset would reveal how much other workspaces send. Raises a 422 `Problem`."""
     match cursor:
         case None:
             return None

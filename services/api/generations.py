@@ -17,9 +17,9 @@ from shared.web.problems import Problem
 
 NUMBER_MAX = 2**31 - 1
 OF_OTHERS = ("behind_events", "events", "bytes", "made")
-"""What a generation of all workspaces tells the operator alone: it would say how much others send."""
+"""Fields of a generation of all workspaces that only the operator sees: they would reveal how much others send."""
 OPERATORS = ("events", "offsets", "rows", "differences", "left_out", "failure")
-"""What a verification tells the operator alone: it is of the rows of all workspaces."""
+"""Fields of a verification that only the operator sees: they are about the rows of all workspaces."""
 
 
 def routes(api: Api) -> APIRouter:
@@ -98,7 +98,7 @@ def _instant(at: Any) -> str | None:
 
 
 def _made(each: Listed) -> dict[str, Any] | None:
-    """How far the builder of one that is not whole is, as it told last."""
+    """The progress of a generation that is being built, as last recorded."""
     row = each.row
     if each.state is not State.UNFINISHED or row["events_to_build"] is None:
         return None

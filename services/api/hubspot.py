@@ -216,7 +216,7 @@ def _page(request: Request, items: Sequence[Any], limit_default: int) -> dict[st
         detail = f"`limit` must be from 1 to {HUBSPOT_LIMIT_MAX}, not {text[:20]!r}"
         raise Problem(422, "bad_parameter", detail, field="limit")
     if not after.isdecimal() or len(after) > AFTER_DIGITS_MAX:
-        raise Problem(422, "bad_parameter", "`after` is not one of ours", field="after")
+        raise Problem(422, "bad_parameter", "`after` is not one that an answer of this service had", field="after")
     end = int(after) + int(text)
     return _with_next(items[int(after) : end], end, len(items), request.url.include_query_params(after=end))
 

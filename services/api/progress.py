@@ -24,7 +24,7 @@ logger = structlog.stdlib.get_logger("touchline.api")
 class _Seen:
     offset: int = 0
     settings: dict[str, int] = field(default_factory=dict)
-    """By workspace: where settings were told that its rows do not show yet."""
+    """By workspace: the offset of changed settings that its rows do not show yet."""
     at_s: float = 0.0
     heard: int = 0
     """How often it was heard before that the partition was projected further."""
@@ -43,7 +43,7 @@ class ProjectionPosition:
     async def passes(self, workspace: str, after: Position, timeout_s: float) -> bool:
         """Wait, without holding a connection, until all before a position of the workspace is projected and shown.
 
-        Settings that were told before it are shown once the rows that are made anew for them are read. False if `timeout_s`
+        Settings that were set before it are shown once the rows that are rebuilt for them are read. False if `timeout_s`
         goes by.
         """
         try:

@@ -208,7 +208,9 @@ class ReadRequest:
         try:
             return decode_cursor(text)
         except ValueError as error:
-            raise Problem(422, "bad_parameter", "`cursor` is not one of ours", field="cursor") from error
+            raise Problem(
+                422, "bad_parameter", "`cursor` is not one that an answer of this service had", field="cursor"
+            ) from error
 
     def after_key(self, order: Ordering) -> list[Any] | None:
         """The key of the last item of the page before, for a list in an order. Raises a 422 `Problem`."""
@@ -296,7 +298,10 @@ async def read_request(
     after = _after(request.query_params.get("after"), access.workspace, api) if waits else None
     if after and "generation" in request.query_params:
         raise Problem(
-            422, "bad_parameter", "`after` waits for the live generation, and goes with no other", field="after"
+            422,
+            "bad_parameter",
+            "`after` waits for the live generation; it cannot be used with another one",
+            field="after",
         )
     partition = partition_of(access.workspace, api.partitions)
     for _ in range(FLIPS_MAX):
@@ -334,7 +339,7 @@ async def read_request(
                     return
         except NotFound as error:
             raise Problem(404, "not_found", str(error)) from error
-    raise unavailable("the projection has passed `after`, and then another that has not took its place")
+    raise unavailable("the live generation was replaced by one that is not projected up to `after` yet")
 
 
 async def _end_if_held(
@@ -348,7 +353,7 @@ async def _end_if_held(
 
 
 def _shows(snapshot: Snapshot, after: Position | None) -> bool:
-    """Whether a snapshot has all before a position, and the settings that were told before it."""
+    """Whether a snapshot has all events before a position, and the settings that were set before it."""
     return after is None or (snapshot.as_of.offset >= after.offset and not snapshot.lacks_settings(after.offset))
 
 
@@ -373,7 +378,7 @@ def _after(after: str | None, workspace: str, api: Api) -> Position | None:
 
 
 def answer(read: ReadRequest, body: dict[str, Any]) -> Response:
-    """An answer in JSON, or of a list in CSV. It tells the position that it shows, as `as_of`, and has the `ETag` of what it depends on.
+    """An answer in JSON or, for a list, in CSV. It has the position that it shows, as `as_of`, and the `ETag` of what it depends on.
 
     Raises `NotModified` if the client turns out to have it.
     """

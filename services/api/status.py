@@ -23,7 +23,7 @@ def routes(api: Api) -> APIRouter:
         that later ones of a key pushed out.
 
         While the log is away, its end is null. `settings_under_way` is null unless settings were changed that concern all of
-        a large history: then all numbers are those of the settings before, until its events are projected anew.
+        a large history: then all numbers are those of the settings before, until its events are projected again.
         """
         async with read_request(api, request, log_end=True, depends_on=DependsOn.MORE) as read:
             end = read.log_end_offset

@@ -56,7 +56,7 @@ class NotModified(Problem):
 
 
 def headers_of(etag: str) -> dict[str, str]:
-    """The headers of an answer, or of a 304, that say for whom and how long it may be kept: to be asked for anew each time."""
+    """The headers of an answer, or of a 304, that say who may keep it, and for how long: clients must ask again each time."""
     return {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": VARY}
 
 
@@ -85,7 +85,7 @@ def tag_of(snapshot: Snapshot, told: bytes) -> str:
 
 
 def is_held(request: Request, etag: str) -> bool:
-    """Whether `If-None-Match` names the tag, compared weakly, as RFC 9110 tells for it. `*` names none: the answer may be a 404."""
+    """Whether `If-None-Match` names the tag, compared weakly, as RFC 9110 requires. `*` names none: the answer may be a 404."""
     given = request.headers.get("if-none-match")
     if given is None:
         return False
@@ -94,7 +94,7 @@ def is_held(request: Request, etag: str) -> bool:
 
 
 def _tag(told: bytes) -> str:
-    """A weak tag: answers that are alike may be compressed or not, and tell another position."""
+    """A weak tag: equal answers may be compressed or not, and may have another position."""
     return f'W/"{blake2b(told, digest_size=DIGEST_BYTES).hexdigest()}"'
 
 

@@ -167,7 +167,7 @@ def check_origin(ingest: Ingest, access: Access, request: Request) -> None:
         keep_from_browsers(request)
         if origin.partition("://")[2] != request.headers.get("host"):
             ingest.notices.add(access, origin, "secret_key_in_browser")
-            says = f"a {access.scope} key is a secret and stands in no browser: revoke it, and use a collect key there"
+            says = f"a {access.scope} key is a secret and must not be used in a browser: revoke it, and use a collect key there"
             raise Problem(403, "secret_key_in_browser", says)
 
 

@@ -57,7 +57,7 @@ def routes(ingest: Ingest) -> APIRouter:
     async def pixel(request: Request) -> Response:
         """Record a page visit, or that an e-mail was opened.
 
-        The answer is always the picture. If nothing was recorded, its header `Touchline-Refused` tells the code of the reason.
+        The answer is always the picture. If nothing was recorded, its header `Touchline-Refused` has the code of the reason.
         """
         refused: str | None = None
         try:
@@ -76,7 +76,7 @@ def routes(ingest: Ingest) -> APIRouter:
 
 
 async def _record(ingest: Ingest, request: Request) -> str | None:
-    """Append the visit that the request's parameters tell, or keep it as a dead letter. Without a collect key, nothing is kept.
+    """Append the visit that the request's parameters describe, or keep it as a dead letter. Without a collect key, nothing is kept.
 
     Answers None, or the code for which nothing was recorded. Raises a `Problem` if the key has sent too much, or if pages of this origin
     may not use it, and `LogUnavailable` or one of `AWAY` if the visit is lost.
@@ -128,7 +128,7 @@ async def _record(ingest: Ingest, request: Request) -> str | None:
 
 
 async def _plain_visit(ingest: Ingest, access: Access, request: Request, now_us: int) -> Record | Refusal:
-    """The page visit that the request's parameters tell, of a visitor whose contact they do not name."""
+    """The page visit that the request's parameters describe, of a visitor whose contact they do not name."""
     sent = request.query_params
     event = PageVisited(
         visitor_id=sent.get("v") or None, url=sent.get("u", "") or request.headers.get("referer", ""),

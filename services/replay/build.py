@@ -23,7 +23,7 @@ from shared.rules.association import SOCIAL_POSTS_MAX
 
 BATCH_EVENTS_MAX = 10_000
 ALONE_EVENTS_MAX = 100_000  # fewer are projected faster in this process than other processes start
-TELL_EVERY_S = 1.0  # who looks how far a build is sees it grow; a build of less time tells nothing
+REPORT_EVERY_S = 1.0  # how often the progress of a build is recorded; a shorter build records none
 TOLD = "UPDATE touchline.generation SET events_built = $2, events_to_build = $3, built_at = now() WHERE name = $1"
 UNLOCK = "SELECT pg_advisory_unlock(hashtext('touchline.scratch'), hashtext($1))"
 LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.scratch'), hashtext($1))"
@@ -130,15 +130,15 @@ class Build:
 
     @asynccontextmanager
     async def _reporting(self, to_build: int) -> AsyncIterator[None]:
-        """Write into the generation's row how far the build is, every `TELL_EVERY_S` seconds."""
+        """Write into the generation's row how far the build is, every `REPORT_EVERY_S` seconds."""
 
         async def tell() -> None:
             while True:
-                await asyncio.sleep(TELL_EVERY_S)
+                await asyncio.sleep(REPORT_EVERY_S)
                 try:
                     await self.resources.pool.execute(TOLD, self.generation.name, self._events, to_build)
                 except (asyncpg.PostgresError, *AWAY) as error:
-                    logger.warning("how far the build is could not be told", error=error_text(error))
+                    logger.warning("the progress of the build could not be recorded", error=error_text(error))
 
         task = asyncio.create_task(tell())
         try:

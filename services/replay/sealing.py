@@ -102,7 +102,7 @@ async def seal_store(
 ) -> int:
     """Seal a store and rewrite the events of its log in PostgreSQL; returns how many there are. It may be repeated.
 
-    All generations are deleted, for their rows name people: the projection is made anew when the services start. `advance` is called
+    All generations are deleted, because their rows name people: the projection is rebuilt when the services start. `advance` is called
     with the number of events just rewritten. Raises `BadMasterKey` if the store was sealed with another key, `NotRewritable` if its log is
     a topic of Kafka that has plain events, `WrongLog` if the store is not sealed and its log is another one.
     """

@@ -136,7 +136,7 @@ def known_fields_only(raw: bytes) -> bytes:
     if raw.count(b'"type"') > 1 or b"\\u00" in raw:
         told = json.loads(raw, object_pairs_hook=list)
         if sum(name == "type" for name, _ in told) > 1:
-            raise ValueError("Invalid value: `type` is told more than once")
+            raise ValueError("Invalid value: `type` is given more than once")
     tag = _decode_any(_decode_object(raw)["type"])
     return bytes(_known(msgspec.Raw(raw), EVENT_TYPES[tag]))
 

@@ -222,7 +222,7 @@ def campaign_property(campaign: str, name: str, value: str | None, at: str) -> M
 
 
 def amount(text: str) -> str:
-    """A number of HubSpot as we tell amounts, exactly: `"1.2E3"` is `"1200"`, `"99.50000"` is `"99.5"`. Raises `BadValue`."""
+    """A number of HubSpot as our events have amounts, exactly: `"1.2E3"` is `"1200"`, `"99.50000"` is `"99.5"`. Raises `BadValue`."""
     try:
         number = Decimal(text) if len(text) <= AMOUNT_CHARACTERS_MAX else Decimal("NaN")
     except InvalidOperation:
@@ -321,7 +321,9 @@ def _kind(said: Event) -> _Kind:
 def _subscription(said: Event) -> str:
     told = _text(said, "subscriptionType") or _text(said, "eventType")
     if not told:
-        raise BadValue("subscriptionType", "what happened is not told, such as contact.creation", "missing_field")
+        raise BadValue(
+            "subscriptionType", "the message does not say what happened, such as contact.creation", "missing_field"
+        )
     return told
 
 
@@ -387,7 +389,7 @@ def _deal_event(said: Event, happened: str, at: str, portal: str, stages: Stages
 
 
 def _association_change(said: Event, kind: _Kind, at: str) -> Meaning:
-    """A contact joined or left a deal, told from either side; a label is added beside an association, and says nothing here."""
+    """A contact joined or left a deal, as sent by either side; a label is added beside an association, and says nothing here."""
     told = _text(said, "associationType")
     if told:
         first, _, second = told.lower().partition("_to_")
@@ -423,7 +425,7 @@ def _merged(said: Event) -> tuple[list[str], str]:
     primary = _number(said, "primaryObjectId")
     into = _number(said, "newObjectId") or primary
     if into is None:
-        raise BadValue("newObjectId", "neither newObjectId nor primaryObjectId is told", "missing_field")
+        raise BadValue("newObjectId", "the message has neither newObjectId nor primaryObjectId", "missing_field")
     return list(dict.fromkeys([*([primary] if primary else []), *merged])), into
 
 
@@ -455,7 +457,7 @@ def _without_attempt(raw: bytes) -> bytes:
 def _property(said: Event) -> str:
     name = _text(said, "propertyName")
     if not name:
-        raise BadValue("propertyName", "the property that changed is not told", "missing_field")
+        raise BadValue("propertyName", "the message does not name the property that changed", "missing_field")
     return name
 
 

@@ -54,7 +54,7 @@ class EventsAdmitted:
 
     @property
     def without_row(self) -> list[Prepared]:
-        """Those whose row is taken away: replaced ones, and restored ones, whose row is written anew."""
+        """Those whose row is taken away: replaced ones, and restored ones, whose row is rewritten."""
         return [*self.replaced, *self.restored]
 
     @property

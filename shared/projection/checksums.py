@@ -45,7 +45,7 @@ def row_hash(columns: Iterable[str]) -> str:
 def rows_to_compare(generation: str, table: str, condition: str, left_out: Sequence[int] = ()) -> str:
     """SQL for the rows `t` of a table that are read, now or ever: `FROM` and `WHERE`. `{g}` in the condition is the generation.
 
-    `left_out` are numbers of workspaces. Rows that are being made anew, or that others have replaced, are none of them.
+    `left_out` are numbers of workspaces. Rows that are being rebuilt, or that others have replaced, do not belong to them.
     """
     hidden = f"SELECT ws FROM {generation}.reprojection UNION ALL SELECT ws FROM {generation}.superseded_rows"
     others = f" AND {column('ws')} <> ALL('{{{','.join(map(str, left_out))}}}'::int[])" if left_out else ""
@@ -56,7 +56,7 @@ def rows_to_compare(generation: str, table: str, condition: str, left_out: Seque
 
 
 async def made_anew_now(connection: "asyncpg.Connection[asyncpg.Record]", generation: str) -> dict[int, str]:
-    """The workspaces whose rows are being made anew for changed settings, by number: until then their rows are of others."""
+    """The workspaces whose rows are being rebuilt for changed settings, by number: until then their rows are those of the earlier settings."""
     rows = await connection.fetch(f"SELECT workspace, workspace_id FROM {generation}.reprojection")
     return {row["workspace"]: row["workspace_id"] for row in rows}
 
@@ -107,7 +107,7 @@ async def checksums(
 async def set_checksums(
     connection: "asyncpg.Connection[asyncpg.Record]", generation: str, ws: int
 ) -> dict[str, Checksum]:
-    """The checksums of the rows that stand under a number `ws`, without what tells when and how its events came.
+    """The checksums of the rows that stand under a number `ws`, without columns about when and how its events came.
 
     Two stores that hold the same set of events of a workspace agree in all of them, however the events came.
     """

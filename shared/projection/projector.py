@@ -56,7 +56,7 @@ ON CONFLICT (partition, "offset") DO NOTHING RETURNING reason
 
 
 class DeadLetter(NamedTuple):
-    """An event to keep aside, in the order of the arguments of `ADD_DEAD_LETTERS`. `key_hint` tells which key sent it."""
+    """An event to keep aside, in the order of the arguments of `ADD_DEAD_LETTERS`. `key_hint` says which key sent it."""
 
     workspace: str
     key_class: str
@@ -78,7 +78,7 @@ Texts = TypeVar("Texts", str, str | None)
 
 
 def _cut(text: Texts) -> Texts:
-    """What a column takes: an error may tell what the event told."""
+    """A value that a column can hold: an error message may contain texts of the event."""
     return None if text is None else text[:MESSAGE_CHARACTERS_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
@@ -113,7 +113,7 @@ class Projector:
     limits: Limits | None = IN_BATCH
     """Up to how much history new settings are applied in their batch; None: however much there is."""
     noted: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when rows are to be made anew for new settings; see `shared.projection.reprojector`."""
+    """Set when rows are to be rebuilt for new settings; see `shared.projection.reprojector`."""
     kept: Counter[str] = field(default_factory=Counter)
     """The events kept aside so far, by reason; of what was rolled back none."""
 
@@ -252,5 +252,5 @@ class Projector:
 
 
 async def workspace_number(connection: Connection, workspace: str) -> int:
-    """Under which number a workspace's rows stand: its own, or another since they were made anew."""
+    """Under which number a workspace's rows stand: its own, or another one since they were rebuilt."""
     return int(await connection.fetchval(NUMBER_OF, workspace) or await connection.fetchval(NEW_NUMBER, workspace))

@@ -1,9 +1,9 @@
-"""Which changes of settings are too much for one batch, and what is noted of them?
+"""Which changes of settings are too much for one batch, and what is recorded about them?
 
-Some settings concern every stored row: the session gap, the machine rules, the currency, … Where a workspace has little history,
-the batch that brings such a change applies it to all of it. Where it has much, the batch notes that the workspace's rows are to
-be made anew (table `reprojection`), and goes on with the settings as they were. `shared.projection.reprojector` makes the new
-rows beside those that are read, and lets them change places.
+Some settings concern every stored row: the session gap, the machine rules, the currency, … If a workspace has little history,
+the batch that brings such a change applies it to all of it. Otherwise the batch records that the workspace's rows must
+be rebuilt (table `reprojection`), and goes on with the settings as they were. `shared.projection.reprojector` builds the new
+rows beside those that are read, and then replaces these by them.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Limits(NamedTuple):
     """Up to how much history changed settings are applied within the batch that brings them: about a second of work."""
 
     events: int = 20_000  # to read again, and to give their sessions and keys
-    deals: int = 300  # each is derived anew, with all touches of its contacts before its close: some 3 ms
+    deals: int = 300  # each is derived again, with all touches of its contacts before its close: some 3 ms
 
 
 IN_BATCH = Limits()
@@ -50,19 +50,19 @@ DROP = sql("DELETE FROM {g}.reprojection WHERE workspace = $1")
 SUPERSEDE = sql("INSERT INTO {g}.superseded_rows (ws, partition) VALUES ($1, $2) ON CONFLICT DO NOTHING")
 STORED = sql("""
 SELECT s.body FROM {g}.reprojection p LEFT JOIN {g}.settings s ON s.ws = p.from_ws WHERE p.from_ws = $1
-""")  # a row where new rows are being made: until then the stored settings count, not those that were told last
+""")  # a row where new rows are being made: until then the stored settings count, not those that were set last
 
 
 async def keep_settings(context: Context, _: Settings) -> Settings:
-    """Settings that are given from the beginning on, whatever is told: of rows that are being made anew."""
+    """Keep the given settings, whatever the events set: for rows that are being rebuilt."""
     return context.settings
 
 
 @dataclass
 class Noting:
-    """Heeds the settings that `arrived` tells, which is a workspace's part of a batch of `partition`.
+    """Decides which settings apply; `arrived` is a workspace's part of a batch of `partition`.
 
-    With `limits` None nothing new is noted: for builds, which nobody waits for.
+    With `limits` None nothing new is recorded: for builds, which nobody waits for.
     """
 
     workspace: str

@@ -193,7 +193,7 @@ async def held_of_asset(snapshot: Snapshot, asset: int) -> list[dict[str, Any]]:
 
 
 def held_json(row: Any) -> dict[str, Any]:
-    """A time in which a campaign held an asset, as answers tell it."""
+    """A time in which a campaign held an asset, as answers have it."""
     return {
         "campaign": row["campaign_id"], "from": to_rfc3339(row["from_us"]),
         "to": None if row["to_us"] == END_US else to_rfc3339(row["to_us"]), "associated_by": row["event_id"],

@@ -172,7 +172,7 @@ _PARTS_OF_FEW = {
 
 # All of these of a few campaigns. One row; a column for each statement above, named as it in small letters, with
 # its rows as a JSON array (null for none) of objects whose fields are its columns.
-# To plan six statements and to find the touches anew in each takes 1.4 times as long for 20 small campaigns, and twice as long for one.
+# To plan six statements and to find the touches again in each takes 1.4 times as long for 20 small campaigns, and twice as long for one.
 # Of many campaigns or large ones, all touches of all time take longer to make than what each statement needs: 1.5 times for 50, and 2.8
 # times for 30 days of them. Which of the two holds is not known before they are read. (PostgreSQL 18, 300,000 events, processor time.)
 FEW_CAMPAIGNS = sql(f"""

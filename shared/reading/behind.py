@@ -115,7 +115,7 @@ async def contacts_behind(
     snapshot: Snapshot, campaigns: Collection[int], metric: str, span: TimeRange, model: str,
     after: Sequence[Any] | None = None, limit: int | None = None,
 ) -> list[Any]:  # fmt: skip
-    """At most `limit` contacts behind a metric of `CONTACTS`, in `CONTACT_ORDER`, after a key, with the columns that `_page` tells.
+    """At most `limit` contacts behind a metric of `CONTACTS`, in `CONTACT_ORDER`, after a key, with the columns that `_page` lists.
 
     Revenue is shared out under a model. Raises `WrongShape` if the store lacks it, and `NotFound` if there is no such model.
     """

@@ -41,7 +41,7 @@ SELECT object, min(occurred_at_us) AS since_us, (array_agg(body ORDER BY occurre
 FROM {{g}}.entity_event WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN {sql_names(names_like(CampaignCreated))} AND live
     AND object IS NOT NULL
 GROUP BY subject, object ORDER BY subject, 2
-""")  # the utm values that campaigns were told with, each since the first event with it
+""")  # the utm values in events of campaigns, each since the first event with it
 TOLD_OF = sql(f"""
 SELECT subject, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN {sql_names(names_like(CampaignCreated))} AND live
@@ -102,7 +102,7 @@ async def refusals(snapshot: Snapshot, campaign: int) -> list[Any]:
 
 
 async def claimed_values(snapshot: Snapshot, campaigns: list[int]) -> dict[int, list[dict[str, str]]]:
-    """The utm values that each campaign, by its key, was told with, as sent, each with the instant at which it was first told."""
+    """The utm values in the events of each campaign, by its key, as sent, each with the instant of the first event that has it."""
     out: dict[int, list[dict[str, str]]] = {}
     for row in await snapshot.fetch(CLAIMED, campaigns):
         value: str = getattr(decode_event(row["body"]), "utm_campaign", "")

@@ -38,7 +38,7 @@ ORDER BY t.occurred_at_us, t.event_id LIMIT $5
 
 
 def as_answered(deal: Any) -> dict[str, Any]:
-    """A deal, of its row, as answers tell it."""
+    """A deal, from its row, as answers have it."""
     return {
         "deal_id": deal["deal_id"], "name": deal["name"], "state": deal["state"],
         "amount": None if deal["amount_minor"] is None else to_money(deal["amount_minor"], deal["currency"]),
@@ -56,7 +56,7 @@ async def deal_row(snapshot: Snapshot, deal_id: str) -> Any:
 
 
 async def amount_in_events(snapshot: Snapshot, deal: int) -> str | None:
-    """The amount that a deal's events tell, even if its currency cannot express it; None if they tell none."""
+    """The amount in a deal's events, even if its currency cannot express it; None if they have none."""
     rows = await snapshot.fetch(ENTITY_EVENTS, [deal])
     events = ((Order(r["occurred_at_us"], r["event_id"]), r["type"], decode_event(r["body"])) for r in rows)
     return fold(told_of(*event) for event in events).amount

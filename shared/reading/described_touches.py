@@ -1,4 +1,4 @@
-"""Who did what, to which asset, and does it count? Gathers what the sentences of explanations tell."""
+"""Who did what, to which asset, and does it count? Reads what the sentences of explanations say."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -41,7 +41,7 @@ JOIN {g}.asset s ON s.ws = $1 AND s.asset = coalesce(a.asset, u.key)
 
 
 class TouchInCampaign(NamedTuple):
-    """What a touch is to one campaign: why it does not count (None: it does), and what a sentence tells of the touch.
+    """What a touch is to one campaign: why it does not count (None: it does), and what a sentence says about the touch.
 
     `turned_us` is the instant, in microseconds, at which what was touched came into the campaign or left it, or at which the
     campaign began or ceased to claim the utm value; None if the touch counts, or if there is no such instant.
@@ -69,13 +69,13 @@ async def named_contacts(snapshot: Snapshot, contacts: Collection[int]) -> dict[
 
 
 async def named_assets(snapshot: Snapshot, assets: Collection[int]) -> dict[int, NamedAsset]:
-    """What each of these assets is called, by key; assets of which nothing was told are absent."""
+    """What each of these assets is called, by key; assets without events are absent."""
     rows = await snapshot.fetch(ASSETS, list(assets))
     return {row["asset"]: NamedAsset(row["asset_id"], row["asset_type"], row["name"]) for row in rows}
 
 
 async def touched_assets(snapshot: Snapshot, touches: Sequence[Any]) -> list[dict[str, Any] | None]:
-    """What each touch touched, as answers tell it: the asset that the event names, or the one that had the page's address then; else None.
+    """What each touch touched, as answers have it: the asset that the event names, or the one that had the page's address then; else None.
 
     Touches are rows with `asset_or_page_key`, `occurred_at_us` and `asset_id`.
     """

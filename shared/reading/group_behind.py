@@ -88,7 +88,7 @@ WHERE dc.ws = $1 AND dc.contact = ANY($4::bigint[])
 
 
 class GroupPage(NamedTuple):
-    """A page: the deals or contacts as answers tell them, and the key of the last one that was looked at (None: there are no more)."""
+    """A page: the deals or contacts as answers have them, and the key of the last one that was looked at (None: there are no more)."""
 
     items: list[dict[str, Any]]
     after: list[Any] | None

@@ -88,7 +88,7 @@ async def looked_through(
     after: Sequence[Any] | None,
     limit: int,
 ) -> tuple[list[tuple[Any, Any]], list[Any] | None]:
-    """At most `limit` rows that are behind something, each with what is told of it, and the key of the last row that was looked at.
+    """At most `limit` rows that are behind something, each with what answers show of it, and the key of the last row that was looked at.
 
     `read` reads at most so many of the next rows after a key; `behind` says what is told of those that are behind it, by `column`.
     """

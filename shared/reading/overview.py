@@ -268,7 +268,7 @@ async def begins_with_touches(snapshot: Snapshot, span: TimeRange) -> bool:
 
 
 async def settled_through(snapshot: Snapshot, end_offset: int | None, step_us: int = 1) -> str | None:
-    """The instant up to which the numbers will hardly change any more (rule **settled**); None before any live event. It is told in steps of
+    """The instant up to which the numbers will hardly change any more (rule **settled**); None before any live event. It is given in steps of
     so many microseconds, rounded down.
 
     Where the snapshot has all that the log held (its events end at `end_offset`; None if that is not known), lateness is counted

@@ -104,7 +104,7 @@ def types_of_path(path: str) -> list[TouchType]:
 async def deals_of_path(
     snapshot: Snapshot, span: TimeRange, path: Sequence[TouchType] | None, after: Sequence[Any] | None, limit: int
 ) -> tuple[list[dict[str, Any]], list[Any] | None]:
-    """At most `limit` of the deals won in a range by a path (None: by any), in `PATH_DEAL_ORDER`, after a key, as answers tell them; and the
+    """At most `limit` of the deals won in a range by a path (None: by any), in `PATH_DEAL_ORDER`, after a key, as answers have them; and the
     key of the last one that was looked at (None: there are no more). There may be fewer, also none, although more follow.
     """
 

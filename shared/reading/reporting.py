@@ -164,7 +164,7 @@ LEFT JOIN LATERAL (
     WHERE {" OR ".join(f"m.by_{route.name.lower()} = {WindowStatus.COUNTS:d}" for route in Route)}) p ON true
 LEFT JOIN {{g}}.contact c ON c.ws = t.ws AND c.contact = t.contact""",
 }
-"""By name, what each view selects. docs/reporting.md tells what their columns mean."""
+"""By name, what each view selects. docs/reporting.md says what their columns mean."""
 
 
 class UnknownWorkspace(Foreseen):

@@ -337,6 +337,6 @@ def _value(asked: Question, minor: Mapping[str, int]) -> Any:
 
 
 def credit_text(units_: int) -> str:
-    """A part of deals or contacts, in units of `ONE`, as answers tell it: a decimal."""
+    """A part of deals or contacts, in units of `ONE`, as answers have it: a decimal."""
     number = f"{Decimal(units_).scaleb(-ONE_DECIMALS):f}"
     return number.rstrip("0").rstrip(".")

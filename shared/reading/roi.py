@@ -56,7 +56,7 @@ async def spend_items(snapshot: Snapshot, campaigns: list[int], span: TimeRange)
 
 
 async def budget_items(snapshot: Snapshot, campaign: int) -> list[dict[str, Any]]:
-    """The items of the budget of a campaign, by its key, in the order in which they were told.
+    """The items of the budget of a campaign, by its key, in the order of their events.
 
     Each has `event_id`, `name` (null: none was told), `amount` (as it was sent, if its currency cannot express it), and `at_us`, when it was told, in microseconds.
     """

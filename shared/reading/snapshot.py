@@ -19,7 +19,7 @@ PROGRESS = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1")
 PROGRESS_AND_SETTINGS = sql("""
 SELECT p.next_offset, r.workspace_id, r.told_offset
 FROM {g}.progress p LEFT JOIN {g}.reprojection r ON r.partition = p.partition WHERE p.partition = $1
-""")  # how far a partition is projected, and where settings were told that rows do not show yet
+""")  # how far a partition is projected, and the offset of changed settings that rows do not show yet
 WORKSPACE = sql("""
 SELECT w.ws, w.times, coalesce(u.next_offset, 0) AS events_until,
     (SELECT g.created_at::text FROM touchline.generation g WHERE g.name = '{g}') AS made_at
@@ -33,7 +33,7 @@ FROM {g}.reprojection WHERE from_ws = $1
 
 
 class SettingsUnderWay(NamedTuple):
-    """Settings that were told at `told_offset`, and are not those of the rows yet: how far the new rows are made."""
+    """Settings that an event at `told_offset` set, and that the rows do not show yet: how far the new rows are built."""
 
     told_offset: int
     started_us: int
@@ -61,7 +61,7 @@ class Snapshot:
     as_of: Position
     settings: Settings
     made_anew: int = 0
-    """How often the workspace's rows were made anew, for settings that concern all of history."""
+    """How often the workspace's rows were rebuilt, for settings that concern all of history."""
     under_way: SettingsUnderWay | None = None
     events_until: int = 0
     """The offset behind the last of the workspace's own events that was projected into this generation since it was made; 0: none was.

@@ -1,1 +1,1 @@
-"""Names of persons leave the log: pseudonyms stand for them, and a vault that can forget says whose they are."""
+"""In a sealed store the log holds pseudonyms in place of persons' names. The vault, a table, knows the names and can forget them."""

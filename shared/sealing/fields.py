@@ -1,8 +1,8 @@
-"""What of an event is a person's, and what does the log hold in its place? Pure: the vault is asked before.
+"""Which fields of an event are personal, and what does the log hold in their place? Pure: the caller looks pseudonyms up before.
 
-Identifiers become pseudonyms. Values of a contact's properties are sealed under the contact's key. Of URLs the values of the query
-become keyed digests, apart from campaign parameters and click ids, and so does a fragment that is no route; a referrer keeps its host alone; a title becomes a keyed digest. What URLs,
-referrer and title said is sealed beside the event, under the key of the person that it names.
+Identifiers become pseudonyms. Values of a contact's properties are sealed (encrypted) with the contact's key. In URLs, the values of the
+query become keyed digests, except campaign parameters and click ids, and so does a fragment that is no route. A referrer keeps only its
+host. A title becomes a keyed digest. The original URLs, referrer and title are sealed beside the event, with the key of the person that it names.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ class ToldSettings(msgspec.Struct, gc=False):
 
 
 class Said(msgspec.Struct, gc=False):
-    """The fields of an event that may tell of a person; the others are not decoded."""
+    """The fields of an event that may be personal; the others are not decoded."""
 
     type: str
     visitor_id: str | None = None
@@ -84,7 +84,7 @@ class Sealed(msgspec.Struct, gc=False):
 
 
 def sealed(said: Said, sealing: Sealing) -> Sealed | None:
-    """Seal an event; None if nothing changes: it tells of nobody, or it is sealed already.
+    """Seal an event; None if nothing changes: it names nobody, or it is sealed already.
 
     Its texts are sealed under the key of the first person that it names, contacts before the visitor, else under the workspace's.
     """

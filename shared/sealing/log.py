@@ -87,4 +87,4 @@ async def seal_all(vault: Vault, workspace: str, values: Sequence[bytes]) -> tup
         kept = vault.keep()
         if kept is None or await kept:
             return stored, forgotten
-    raise LogUnavailable("other processes meet the same new persons again and again")
+    raise LogUnavailable("other processes keep adding the same new persons at the same time")

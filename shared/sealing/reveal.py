@@ -1,6 +1,6 @@
-"""At the edges where people read: pseudonyms and sealed texts are replaced by what they stand for.
+"""Before people read an answer or an export, pseudonyms and sealed texts in it are replaced by what they stand for.
 
-What belongs to a forgotten contact stays as it is, for there is nothing left that says more.
+What belongs to a forgotten contact stays as it is: its names are deleted.
 """
 
 import csv

@@ -19,7 +19,7 @@ BEGIN = "INSERT INTO touchline.sealing (key_check) VALUES ($1)"
 
 
 async def sealed_by(pool: Any) -> bytes | None:
-    """What tells the master key of a store; None if the store is not sealed, or has no durable tables yet."""
+    """A check value of a store's master key, which does not reveal the key; None if the store is not sealed, or has no durable tables yet."""
     try:
         found: bytes | None = await pool.fetchval(CHECK)
     except asyncpg.UndefinedTableError:

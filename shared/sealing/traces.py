@@ -1,4 +1,4 @@
-"""What was deleted for a forgotten contact stays in PostgreSQL's files until they are written anew. Here they are, soon after it."""
+"""Rows that were deleted for a forgotten contact stay in PostgreSQL's files until `VACUUM`. This file runs it soon after."""
 
 import asyncpg
 import structlog
@@ -12,7 +12,7 @@ async def remove_traces(pool: "asyncpg.Pool[asyncpg.Record]", vault: Vault) -> N
     """Remove what `Vault.traces` names from the files of its tables, and the files of the write-ahead log that hold it.
 
     Nothing happens if this process has deleted nothing since the last call. Rows of `touchline.person` are encrypted there too; dead letters
-    are not, so their table is written anew as a whole. Raises `asyncpg.PostgresError` or one of `AWAY`; then the next call tries again.
+    are not, so their table is rewritten as a whole. Raises `asyncpg.PostgresError` or one of `AWAY`; then the next call tries again.
     """
     tables, vault.traces = vault.traces, set()
     if not tables:

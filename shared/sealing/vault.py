@@ -90,7 +90,7 @@ class _Batch:
 
 
 class Vault:
-    """The persons of a store. One instance a process; `wakeups` tells it what other processes have forgotten.
+    """The persons of a store. One instance a process; `wakeups` reports what other processes have forgotten.
 
     All methods raise `LogUnavailable` while the database is away: an event cannot be sealed then.
     """
@@ -201,7 +201,7 @@ class Vault:
                     batch.kept.set_result(await self._keep(connection, batch.new))
                     if batch.calls > 1 or self._batch is not None:
                         await asyncio.sleep(TOGETHER_S)
-                self._asking = None  # who is met while the connection is given back begins anew
+                self._asking = None  # persons met while the connection is given back start a new statement
         except Exception as error:
             told = error
             if isinstance(error, (*AWAY, asyncpg.PostgresError)):

@@ -16,7 +16,7 @@ from shared.events.instants import to_rfc3339
 Kind = Literal[
     "origin_not_allowed", "revoked_key", "unknown_key", "secret_key_in_browser", "consent_awaited", "blocked_by_policy"
 ]
-"""`consent_awaited` and `blocked_by_policy` (the page's Content-Security-Policy) are told by the tracker on the page."""
+"""`consent_awaited` and `blocked_by_policy` (the page's Content-Security-Policy) are reported by the tracker on the page."""
 
 ROWS_MAX = 200  # of a key: the origin is what a stranger's browser says, so the rows seen longest ago make room
 ARRIVALS_KEPT = 10  # of a key: enough to see that a page works

@@ -124,7 +124,7 @@ def cut(text: str) -> str:
 
 
 async def read_verifications(connection: Any, before: int | None, limit: int) -> list[dict[str, Any]]:
-    """At most `limit` verifications with numbers below `before` (None: all), the latest first, as an answer tells them."""
+    """At most `limit` verifications with numbers below `before` (None: all), the latest first, as an answer has them."""
     return [_told(row) for row in await connection.fetch(READ, before, limit)]
 
 

@@ -169,7 +169,7 @@ def test_generations_are_listed_and_other_workspaces_learn_nothing_of_ours(
 def test_what_is_being_made_tells_how_far_it_is(
     own: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "TELL_EVERY_S", 0.01)
+    monkeypatch.setattr(build, "REPORT_EVERY_S", 0.01)
 
     async def check() -> None:
         workspace, seen = await operator(own), asyncio.Event()

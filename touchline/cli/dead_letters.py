@@ -27,7 +27,7 @@ def list_(
 ) -> None:  # fmt: skip
     """List dead letters, the oldest first.
 
-    Also tells how many dead letters of each key were deleted because newer ones took their place.
+    Also shows how many dead letters of each key were deleted because newer ones took their place.
     """
     from touchline.commands import dead_letters
 

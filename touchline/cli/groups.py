@@ -33,7 +33,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group whose help tells the whole first sentence of each command's help; typer's own cuts it at the width of a line."""
+    """A group whose help shows the whole first sentence of each command's help; typer's own cuts it at the width of a line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As `Command.parse_args`."""

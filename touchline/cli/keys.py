@@ -37,7 +37,7 @@ def origins(
 ) -> None:  # fmt: skip
     """Say from which web pages a collect key may be used. Running services know it within 5 seconds.
 
-    A browser tells from which page it sends; the list stops no program that tells something else. Exits 1 if there is no such key.
+    Browsers send the origin of their page; the list does not stop a program that sends a false origin. Exits 1 if there is no such key.
     """
     from touchline.commands import keys
 

@@ -23,7 +23,7 @@ def seal(
     """Seal a store: from now on its log holds pseudonyms in place of people's identifiers, and its events are rewritten so.
 
     The services must not run. The master key is that of TOUCHLINE_MASTER_KEY or, with an embedded store, the file `master.key` in
-    the data directory, which is made. The projection is made anew when the services start again. The command can be repeated.
+    the data directory, which is made. The projection is rebuilt when the services start again. The command can be repeated.
     """
     from touchline.commands import privacy
 

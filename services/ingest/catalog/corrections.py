@@ -1,4 +1,4 @@
-"""Calls that correct what was told: an event is taken back, and two contacts become one."""
+"""Calls that correct earlier events: an event is taken back, and two contacts become one."""
 
 from collections.abc import Mapping
 from typing import Any

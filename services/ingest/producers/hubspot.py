@@ -93,7 +93,7 @@ def _signed(request: Request, now_ms: int) -> Signed:
     timestamp = request.headers.get("x-hubspot-request-timestamp", "")
     timely = is_timely(timestamp, now_ms)
     if timely is None:
-        raise Problem(401, "bad_timestamp", "the header X-HubSpot-Request-Timestamp must tell milliseconds since 1970")
+        raise Problem(401, "bad_timestamp", "the header X-HubSpot-Request-Timestamp must be milliseconds since 1970")
     if not timely:
         raise Problem(
             401, "signature_expired", "the signature was made more than 5 minutes ago, or ahead, by this clock"
@@ -162,7 +162,7 @@ async def _take(
 def _dropped(dropped: "Counter[tuple[str, str | None]]") -> dict[str, int]:
     """How many events were dropped, by reason.
 
-    They are also counted in the metrics, and a log line tells them to the operator.
+    They are also counted in the metrics, and a log line reports them to the operator.
     """
     by_reason: Counter[str] = Counter()
     for (why, _), messages in dropped.items():

@@ -160,7 +160,7 @@ async def _allowed(ingest: Ingest, request: Request, key: str | None) -> Access 
     if access.scope == "server":
         not_limited(request.scope)
     if access.scope == "server" and "origin" in request.headers:
-        message = "a server key is a secret and stands in no browser: revoke it, and use a collect key there"
+        message = "a server key is a secret and must not be used in a browser: revoke it, and use a collect key there"
         raise Problem(403, "secret_key_in_browser", message, message=message)
     check_origin(ingest, access, request)
     return access
@@ -174,7 +174,7 @@ async def _check_public(ingest: Ingest, request: Request, write_key: str) -> Non
     if access.scope != "collect":
         keep_from_browsers(request)
         raise Problem(
-            401, "key_in_url", f"a {access.scope} key is a secret and stands in no browser: use a collect key"
+            401, "key_in_url", f"a {access.scope} key is a secret and must not be used in a browser: use a collect key"
         )
 
 

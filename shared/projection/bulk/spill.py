@@ -64,7 +64,7 @@ class Block(msgspec.Struct, array_like=True, frozen=True):
 
 
 class SpillLost(Exception):
-    """What a rebuild that was stopped had read is not there any more, or not whole; it must begin anew."""
+    """What a rebuild that was stopped had read is not there any more, or not whole; it must begin again."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -179,7 +179,7 @@ async def holdings(context: Context, assets: Collection[int]) -> list[Holding]:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedValues:
-    """utm values whose windows are derived anew, and when which campaign has one: `spans` by value and campaign."""
+    """utm values whose windows are derived again, and when which campaign has one: `spans` by value and campaign."""
 
     values: frozenset[int]
     spans: Mapping[tuple[int, int], list[tuple[int, int]]]

@@ -168,7 +168,7 @@ async def _derive_all(context: Context) -> None:
 
 
 async def _derive(context: Context, found: Sequence[ContactMembers], new_by: _NewBy | None = None) -> None:
-    """Derive contacts anew, and write them; `new_by` takes by which keys they may be new."""
+    """Derive contacts again, and write them; `new_by` takes by which keys they may be new."""
     contacts = [_Contact(of) for of in found]
     if new_by is not None:
         await new_by.was(context, [contact.key for contact in contacts])

@@ -67,7 +67,7 @@ _Row = tuple[Any, ...]
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
-    """Derive every deal anew that the changes concern: its state, its contacts, its journey and what each touch earned."""
+    """Derive every deal again that the changes concern: its state, its contacts, its journey and what each touch earned."""
     deals = list(await deals_concerned(context, changes))
     former = {now: was for was, now in changes.of(IdentityChanged).renamed().items()}
     closes_us: set[int] = set()
@@ -118,7 +118,7 @@ NO_ROWS = _Rows()
 
 
 async def _derive(context: Context, keys: Sequence[int], former: Mapping[int, int]) -> set[int]:
-    """Derive these deals anew, and write those that are another than they were; answers when those of them were won that are won, before
+    """Derive these deals again, and write those that are another than they were; answers when those of them were won that are won, before
     or now. `former` has by its present key which key each contact had that the batch renames: deals in which nothing else changed are left out
     of the answer.
     """

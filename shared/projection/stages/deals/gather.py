@@ -129,7 +129,7 @@ async def _deals_of_touches(context: Context, changes: Changes) -> set[int]:
 
 
 async def added_to_open(context: Context, changes: Changes, but: Collection[int]) -> list[Any]:
-    """What the batch's touches add to open deals, as rows of `ADDED_TO_OPEN`; `but` are deals that are derived anew anyway."""
+    """What the batch's touches add to open deals, as rows of `ADDED_TO_OPEN`; `but` are deals that are derived again anyway."""
     added = [touch for touch in changes.of(TouchesAdded).touches if touch.type in DEAL_TOUCHES]
     persons = owned_persons(changes.of(VisitorsChanged).states, added)
     if not persons:

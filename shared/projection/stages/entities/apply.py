@@ -61,7 +61,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
 
 
 async def _write(context: Context, admitted: EventsAdmitted) -> None:
-    """A row that another event replaces, or that comes back, is written anew."""
+    """A row that another event replaces, or that comes back, is rewritten."""
     for statement, arrived in (
         (DROP_ENTITY_EVENTS, admitted.without_row), (RETRACT_ENTITY_EVENTS, admitted.retracted),
     ):  # fmt: skip

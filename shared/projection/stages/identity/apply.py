@@ -91,7 +91,7 @@ class _Intervals:
 
     @property
     def visitors(self) -> frozenset[int]:
-        """The visitors of whom they were derived anew."""
+        """The visitors of whom they were derived again."""
         return frozenset(self.owners)
 
     @property

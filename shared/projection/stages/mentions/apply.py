@@ -76,7 +76,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
 async def _record_firsts(
     context: Context, firsts: dict[Identifier, Order], lost: set[int], edges: dict[tuple[int, int], int]
 ) -> set[int]:
-    """Keep the first mention of each identifier; answers those of which it changed, or that an edge joins anew."""
+    """Keep the first mention of each identifier; answers those of which it changed, or that an edge newly joins."""
     keys = {identifier.key for identifier in firsts} | lost
     if not keys:
         return set()

@@ -1,6 +1,6 @@
 """Stage *sessions*: where do the sessions of visitors stand, whose events came late, left the set, or changed their class?
 
-Events that came in order have their sessions already. For the others, sessions are derived anew from the one before them until
+Events that came in order have their sessions already. For the others, sessions are derived again from the one before them until
 the stored sessions agree again (rule **session**).
 """
 
@@ -78,7 +78,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
 
 
 def _spans(visitors: VisitorsChanged, reclassified: Iterable[ReclassifiedTouch]) -> dict[int, tuple[Order, Order]]:
-    """Between which events each visitor's sessions are to be derived anew."""
+    """Between which events each visitor's sessions are to be derived again."""
     spans: dict[int, tuple[Order, Order]] = {}
     for visitor in visitors.late:
         of = visitors.events[visitor]
@@ -131,7 +131,7 @@ async def save(context: Context, states: Iterable[tuple[int, VisitorState]]) -> 
 
 
 class Rederivation:
-    """Derives one visitor's sessions anew where events between `first` and `last` changed.
+    """Derives one visitor's sessions again where events between `first` and `last` changed.
 
     It begins with the session before `first` and ends where, after `last`, a stored session begins as derived.
     """
@@ -198,7 +198,7 @@ async def rederive(context: Context, jobs: list[Rederivation], states: dict[int,
 
 
 async def rederive_all(context: Context) -> None:
-    """Derive every session of the workspace anew."""
+    """Derive every session of the workspace again."""
     visitors = [row["visitor"] for row in await context.connection.fetch(ALL_VISITORS, context.ws)]
     for begin in range(0, len(visitors), CHUNK_TOUCHES):
         states = await _states(context, visitors[begin : begin + CHUNK_TOUCHES])

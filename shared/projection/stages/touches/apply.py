@@ -156,7 +156,7 @@ async def _in_order(context: Context, events: dict[int, VisitorEvents], added: S
 
 
 async def _write(context: Context, admitted: EventsAdmitted, rows: Sequence[TouchRow]) -> None:
-    """A row that another event replaces, or that comes back, is written anew."""
+    """A row that another event replaces, or that comes back, is rewritten."""
     for statement, arrived in ((DROP_TOUCHES, admitted.without_row), (RETRACT_TOUCHES, admitted.retracted)):
         if places := [(a.place, a.occurred_at_us, a.event_id) for a in arrived if a.is_touch]:
             await context.connection.execute(statement, context.ws, *map(list, zip(*places, strict=True)))

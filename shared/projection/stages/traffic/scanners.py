@@ -41,7 +41,7 @@ Place = tuple[int, int, str]
 
 
 async def turned_clicks(context: Context, changes: Changes, *, all_clicks: bool) -> list[Place]:
-    """Decide anew which clicks are a mail scanner's, wherever the batch or changed contacts may have changed it, or everywhere.
+    """Decide again which clicks are a mail scanner's, wherever the batch or changed contacts may have changed it, or everywhere.
 
     Answers the clicks of which it has changed.
     """
