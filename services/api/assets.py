@@ -31,8 +31,8 @@ from shared.reading.deal_list import DEAL_ORDERS, DealFilter, deals_page
 from shared.reading.deals import as_answered
 from shared.reading.described_touches import named_contacts
 from shared.reading.overview import money_by_currency
+from shared.reading.touch_items import touch_items
 from shared.reading.touches_behind import TOUCH_ORDER, TYPES, wanted
-from shared.reading.touches_told import touches_told
 
 
 def routes(api: Api) -> APIRouter:
@@ -146,7 +146,7 @@ def _add_influenced(router: APIRouter, api: Api) -> None:
             of = wanted(None, type_, None).types
             rows = await touches_of_asset(read.snapshot, asset, of, read.range, after, read.limit + 1)
             page = read.page_of(rows, [[row["occurred_at_us"], row["event_id"]] for row in rows])
-            items = await touches_told(read.snapshot, page["items"])
+            items = await touch_items(read.snapshot, page["items"])
             return answer(read, {**page, "items": items, "type": type_, **read.range.as_json()})
 
     @router.get(

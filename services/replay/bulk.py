@@ -20,7 +20,7 @@ import structlog
 
 from services.replay.worker_pool import WorkerContext, WorkerPool
 from shared.log.port import EventLog
-from shared.projection.bulk.admit import context_of, settle_ids, write_what_is_told
+from shared.projection.bulk.admit import context_of, settle_ids, write_retractions_and_agents
 from shared.projection.bulk.derive import DEALS, all_cells, all_contacts, put_together, some_deals, whole_catalog
 from shared.projection.bulk.load import PARTS, Bucket, Context
 from shared.projection.bulk.spill import Block, SpillLost, read_frames
@@ -188,7 +188,7 @@ class Bulk:
             async with self._connection.raw.transaction():
                 leaves = {leaf for found in splits for leaf in found.leaves}
                 await create_partitions(self._connection.raw, self._connection.generation, leaves)
-                await write_what_is_told(self._connection, splits, context)
+                await write_retractions_and_agents(self._connection, splits, context)
                 await self._connection.execute(DONE, "told", b"")
         self._progress.add("ids", 1)
         return context

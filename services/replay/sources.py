@@ -376,7 +376,7 @@ def _told(row: _Row, table: Table, header: list[str], at: int) -> Line:
         return Line(number, body, [Refusal(0, None, "bad_value", None, wrong)], at)
     if not any(cell.strip() for cell in cells):
         return Line(number, body, [], at)
-    told = table.tells(cells, number)
+    told = table.events_of(cells, number)
     return Line(number, body, told.events, at, told.unmet, told.summed, told.skipped, told.unknown)
 
 

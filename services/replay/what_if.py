@@ -127,7 +127,7 @@ def id_of(record: Record) -> str:
     return said
 
 
-def settings_told(settings: dict[str, Any], now_us: int) -> Record:
+def settings_event(settings: dict[str, Any], now_us: int) -> Record:
     """An event that sets these settings, later than all others. Raises `Unfit`."""
     return _last({"type": "workspace_configured", "id": "what-if:set", "settings": settings}, now_us)
 
@@ -164,7 +164,7 @@ async def what_if(
     now_us = time.time_ns() // 1000
     records = [*changes.added, *(_taken_out(event_id, now_us) for event_id in changes.without)]
     if changes.settings:
-        records.append(settings_told(changes.settings, now_us))
+        records.append(settings_event(changes.settings, now_us))
     begun(at.offset + len(records))
     generation = Generation(schema, live.log, live.partitions)
     async with begin_scratch(resources.pool, generation) as connection:

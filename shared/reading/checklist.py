@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.events.codec import decode_event
 from shared.projection.sql import sql
-from shared.projection.stages.deals.gather import CONTACTS_OF, ENTITY_EVENTS, keys_named, members_of, told_of
+from shared.projection.stages.deals.gather import CONTACTS_OF, ENTITY_EVENTS, fields_of, keys_named, members_of
 from shared.reading import sentences
 from shared.reading.attribution import TOUCHES_OF_CONTACTS
 from shared.reading.described_touches import TouchInCampaign, named_contacts, touches_at, touches_in_campaigns
@@ -66,7 +66,7 @@ async def explain_deal(snapshot: Snapshot, deal_id: str, campaign_id: str) -> di
     campaign = await snapshot.fetchrow(CAMPAIGN, campaign_key(campaign_id))
     if campaign is None:
         raise NotFound("campaign", campaign_id)
-    deal = fold(told_of(*entity_event) for entity_event in entity_events)
+    deal = fold(fields_of(*entity_event) for entity_event in entity_events)
     rows = {r["identifier"]: r["contact"] for r in await snapshot.fetch(CONTACTS_OF, list(keys_named(entity_events)))}
     found = await _found(snapshot, deal_id, campaign, deal, members_of(entity_events, rows))
     why = found.decision.reason

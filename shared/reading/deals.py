@@ -6,7 +6,7 @@ from shared.events.codec import decode_event
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
 from shared.projection.sql import owned, sql
-from shared.projection.stages.deals.gather import ENTITY_EVENTS, told_of
+from shared.projection.stages.deals.gather import ENTITY_EVENTS, fields_of
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.rules.deal import fold
 from shared.rules.excluded_traffic import TrafficClass
@@ -59,7 +59,7 @@ async def amount_in_events(snapshot: Snapshot, deal: int) -> str | None:
     """The amount in a deal's events, even if its currency cannot express it; None if they have none."""
     rows = await snapshot.fetch(ENTITY_EVENTS, [deal])
     events = ((Order(r["occurred_at_us"], r["event_id"]), r["type"], decode_event(r["body"])) for r in rows)
-    return fold(told_of(*event) for event in events).amount
+    return fold(fields_of(*event) for event in events).amount
 
 
 async def journey(snapshot: Snapshot, deal: int) -> list[Any]:

@@ -13,8 +13,8 @@ from shared.projection.sql import Statement, sql
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
+from shared.reading.touch_items import touch_items
 from shared.reading.touches_behind import TOUCH_ORDER
-from shared.reading.touches_told import touches_told
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 from shared.rules.keys import asset_key, campaign_key, page_key, utm_key
@@ -87,7 +87,7 @@ async def events_naming(
     places = await snapshot.fetch(TOUCHES[kind], *asked) if kind in TOUCHES else []
     events = await snapshot.fetch(EVENTS[kind], *asked) if kind in EVENTS else []
     rows = sorted([*places, *events], key=lambda row: (row["occurred_at_us"], row["event_id"]))[:limit]
-    told = {one["event_id"]: one for one in await touches_told(snapshot, [row for row in rows if "person" in row])}
+    told = {one["event_id"]: one for one in await touch_items(snapshot, [row for row in rows if "person" in row])}
     items = [_touch(told[row["event_id"]]) if "person" in row else _event(row) for row in rows]
     return items, [[row["occurred_at_us"], row["event_id"]] for row in rows]
 

@@ -99,7 +99,7 @@ def passes_through(host: str) -> bool:
     return _covered(host, PASSED) or _has_label(host, PASSED_LABEL)
 
 
-def host_told(text: str) -> str:
+def host_of_setting(text: str) -> str:
     """Normalise a host of a setting (`www.Shop.example`, `*.shop.example`, `bücher.example`) for comparison."""
     return host_of(ascii_host(text.strip().removeprefix("*.").removeprefix("."))).name
 

@@ -14,7 +14,7 @@ from shared.events.types import HubSpotField, MailField, MappedEvent, ProducersF
 from shared.rules.excluded_traffic import MachineRules
 from shared.rules.order import Order
 from shared.rules.page import AddressRules
-from shared.rules.referrer import ReferrerRules, host_told
+from shared.rules.referrer import ReferrerRules, host_of_setting
 
 
 class UrlRules(NamedTuple):
@@ -148,7 +148,7 @@ def _domains(current: frozenset[str], change: SettingsField) -> frozenset[str]:
 
 
 def _hosts(current: frozenset[str], told: Iterable[str] | None) -> frozenset[str]:
-    return current if told is None else frozenset(map(host_told, told))
+    return current if told is None else frozenset(map(host_of_setting, told))
 
 
 def _names(current: tuple[str, ...], told: Iterable[str] | None) -> tuple[str, ...]:

@@ -221,7 +221,7 @@ def test_a_table_and_the_api_tell_the_same_contact_and_deal_under_the_same_ids()
     table.observe(row, 2)
     table.settle()
     by_table = {
-        e["id"]: e for e in map(orjson.loads, (one for one in table.tells(row).events if isinstance(one, bytes)))
+        e["id"]: e for e in map(orjson.loads, (one for one in table.events_of(row).events if isinstance(one, bytes)))
     }
     by_api = {e["id"]: e for e in deal(
         [("2025-01-01T00:00:30Z", OPEN), ("2025-02-01T00:00:30Z", WON)],

@@ -11,7 +11,7 @@ from shared.events.codec import Arrived, canonical, decode_event, event_type
 from shared.events.instants import to_micros
 from shared.events.money import exact_minor
 from shared.projection.rows import TouchRow, entity_event, identifier_mention, reading_of, suit_touch, touch_row
-from shared.projection.stages.deals.gather import members_of, told_of
+from shared.projection.stages.deals.gather import fields_of, members_of
 from shared.recognition.referrers import site
 from shared.recognition.user_agents import known
 from shared.rules import channel, page, utm
@@ -348,7 +348,7 @@ class InMemory:
             if TouchType(row.type) in INFLUENCING and (owner := self.owner(event_id)) in {m.contact for m in members}
             and self.why_not(event_id).get(campaign_id, "none of its business") is None
         ]  # fmt: skip
-        return decide(fold(told_of(*entity_event) for entity_event in told), members, met)
+        return decide(fold(fields_of(*entity_event) for entity_event in told), members, met)
 
     def salesforce(self, contact: int) -> dict[str, tuple[str, str]]:
         """The Salesforce campaigns that a contact is in: how it came in, and by which event."""
@@ -367,7 +367,7 @@ class InMemory:
     def deal(self, deal_id: str) -> tuple[str, list[str], dict[str, list[int]]]:
         """A deal's state, its journey, and each model's shares."""
         told = [(o, event_type(v), v) for o, v in self.events if getattr(v, "deal_id", None) == deal_id]
-        deal = fold(told_of(*entity_event) for entity_event in told)
+        deal = fold(fields_of(*entity_event) for entity_event in told)
         members = members_of(told, self.contact_of)
         if deal.closed is None or deal.state != "won":
             return str(deal.state), [], {}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.rules.address import host_of, same_path, split
 from shared.rules.page import BY_PATH, AddressRules, address_of, parse
-from shared.rules.referrer import PASSED, SIGN_IN, ReferrerRules, host_told, source_host
+from shared.rules.referrer import PASSED, SIGN_IN, ReferrerRules, host_of_setting, source_host
 from shared.rules.settings import Settings
 from shared.rules.tracking_url import link_of
 from shared.rules.utm import decoded, parameters, read_as_either
@@ -141,14 +141,14 @@ def test_an_address_with_parameters_and_routes(url: str, address: str) -> None:
 
 @pytest.mark.parametrize("host", sorted(PASSED | SIGN_IN))
 def test_a_published_host_is_written_as_it_is_compared(host: str) -> None:
-    assert host_told(host) == host
+    assert host_of_setting(host) == host
     assert source_host("shop.example", f"https://{host}/x") is None
     assert source_host("shop.example", f"https://not{host}/x") == f"not{host}"
 
 
 @pytest.mark.parametrize("told", ["Shop.no", " www.shop.no ", "*.shop.no", "shop.no."])
 def test_a_host_in_a_setting_covers_itself_and_what_is_below(told: str) -> None:
-    rules = ReferrerRules(own_hosts=frozenset([host_told(told)]))
+    rules = ReferrerRules(own_hosts=frozenset([host_of_setting(told)]))
     assert source_host("shop.example", "https://www.shop.no/", rules) is None
     assert source_host("shop.example", "https://a.b.shop.no/", rules) is None
     assert source_host("shop.example", "https://bishop.no/", rules) == "bishop.no"

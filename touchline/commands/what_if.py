@@ -11,7 +11,7 @@ import typer
 
 from services.replay.backfill import event_of
 from services.replay.sources import read_lines
-from services.replay.what_if import Changes, Made, settings_told, what_if
+from services.replay.what_if import Changes, Made, settings_event, what_if
 from shared.database import open_pool
 from shared.events.codec import Record, Refusal
 from shared.reading.difference import difference
@@ -45,7 +45,7 @@ def what_if_(
     changes = Changes(settings_given(set_), _added(with_), without, instant(received_by, "--received-by"))
     if changes.settings:
         with errors_in_one_line():
-            settings_told(changes.settings, 0)
+            settings_event(changes.settings, 0)
     kept = _age(keep)
 
     async def work(access: StoreAccess) -> Made:

@@ -88,7 +88,7 @@ def routes(keys: KeyRing) -> APIRouter:
         theme = request.cookies.get("touchline_theme")  # set by the server, so that no inline script is needed
         html = template.replace("{title}", escape(PAGES[page])).replace("{page}", page)
         told = (f' data-theme="{theme}"' if theme in THEMES else "") + (
-            f' data-signed-in="{_scope_told(request.cookies[COOKIE])}"' if COOKIE in request.cookies else ""
+            f' data-signed-in="{_scope_shown(request.cookies[COOKIE])}"' if COOKIE in request.cookies else ""
         )
         html = html.replace("{told}", told)
         preloads = "\n".join(f'<link rel="modulepreload" href="/dashboard/static/{name}.js">' for name in PARTS)
@@ -109,6 +109,6 @@ def routes(keys: KeyRing) -> APIRouter:
     return router
 
 
-def _scope_told(key: str) -> str:
+def _scope_shown(key: str) -> str:
     """What a page may show: `admin` if the key says so. Whether it is valid, and may do something, is checked at each request."""
     return "admin" if key.startswith(PREFIX["admin"]) else "read"

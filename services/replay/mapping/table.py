@@ -110,7 +110,7 @@ class RowEvents(NamedTuple):
 
 
 class Table:
-    """A mapping for one file. Call `observe` with every row first, then `settle` once; then `tells` gives a row's events."""
+    """A mapping for one file. Call `observe` with every row first, then `settle` once; then `events_of` gives a row's events."""
 
     def __init__(self, mapping: TableMapping, columns: Sequence[str], numeric: Collection[str], delimiter: str) -> None:
         self.mapping = mapping
@@ -311,7 +311,7 @@ class Table:
                 yield Refusal(0, None, "bad_value", None, said)
 
     def add_up(self, cells: Sequence[str], line: int) -> None:
-        """Add a row to the mapping's sums. Call it for every row before the first call of `tells`."""
+        """Add a row to the mapping's sums. Call it for every row before the first call of `events_of`."""
         row = self.row(cells)
         if self._skipped(row):
             return
@@ -322,7 +322,7 @@ class Table:
                 except BadCell as error:
                     self._sums.add(event, self._readable(event, row), line, error)
 
-    def tells(self, cells: Sequence[str], line: int = 0) -> RowEvents:
+    def events_of(self, cells: Sequence[str], line: int = 0) -> RowEvents:
         """The events of a row."""
         row = self.row(cells)
         if word := self._skipped(row):

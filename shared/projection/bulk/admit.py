@@ -100,8 +100,8 @@ def _settings(told: Iterable[WorkspaceEvent]) -> Settings:
     return settings(changes)
 
 
-async def write_what_is_told(connection: Connection, splits: Iterable[Split], context: Context) -> None:
-    """Write the retractions, what they take out, and the user agents. In the caller's transaction."""
+async def write_retractions_and_agents(connection: Connection, splits: Iterable[Split], context: Context) -> None:
+    """Write the retractions and which events they take out, the user agents, and the utm values that read in two ways. In the caller's transaction."""
     agents: dict[int, dict[int, str]] = defaultdict(dict)
     told: dict[int, list[WorkspaceEvent]] = defaultdict(list)
     for found in splits:

@@ -174,7 +174,7 @@ async def _derive(context: Context, found: Sequence[ContactMembers], new_by: _Ne
         await new_by.was(context, [contact.key for contact in contacts])
     for statement in DROP_OF_CONTACTS:
         await context.connection.execute(statement, context.ws, [contact.key for contact in contacts])
-    await _gather_told(context, contacts)
+    await _gather_events_about(context, contacts)
     await _gather_conversions(context, contacts)
     await _gather_first_visits(context, contacts)
     domains = context.settings.internal_domains
@@ -202,7 +202,7 @@ async def _derive(context: Context, found: Sequence[ContactMembers], new_by: _Ne
         await new_by.now(context, [contact.key for contact in contacts])
 
 
-async def _gather_told(context: Context, contacts: list[_Contact]) -> None:
+async def _gather_events_about(context: Context, contacts: list[_Contact]) -> None:
     by_member = {member: contact for contact in contacts for member in contact.members}
     for row in await context.connection.fetch(MERGES, context.ws, list(by_member)):
         event = decode_event(row["body"])

@@ -31,9 +31,9 @@ from shared.projection.stages.deals.gather import (
     deal_touches_of,
     deals_concerned,
     events_of,
+    fields_of,
     keys_named,
     members_of,
-    told_of,
 )
 from shared.rules.credit import Lead, Step, lookback_from_us, roles, roles_at
 from shared.rules.deal import COUNTING_STATES, Deal, State, dated_us, eligible, fold
@@ -165,7 +165,7 @@ async def _rows_of(context: Context, keys: Sequence[int]) -> dict[int, _Rows]:
     for key in keys:
         if key not in told:
             continue
-        deal = fold(told_of(*event) for event in told[key])
+        deal = fold(fields_of(*event) for event in told[key])
         joined = members_of(told[key], contact_of)
         present = eligible(joined, deal.closed.at_us if deal.closed else None)
         out[key] = _Rows(

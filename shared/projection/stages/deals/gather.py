@@ -187,7 +187,7 @@ async def deal_touches_of(context: Context, asked: Sequence[tuple[int, int, int]
     return out
 
 
-def told_of(order: Order, kind: str, event: Any) -> DealFields:
+def fields_of(order: Order, kind: str, event: Any) -> DealFields:
     """What the rule reads of a deal event."""
     closed_at = getattr(event, "closed_at", None)
     return DealFields(

@@ -1,4 +1,4 @@
-"""How is a touch told in a list of touches: who it was, what it touched, what brought it, and for which campaigns it counts?"""
+"""What does an item of a list of touches have: who it was, what was touched, what brought it, and the campaigns for which it counts?"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,10 +19,10 @@ from shared.rules.influence import TouchType
 from shared.rules.page import parse
 
 
-async def touches_told(snapshot: Snapshot, places: Sequence[Any]) -> list[dict[str, Any]]:
-    """The touches at `places` (rows with person, occurred_at_us and event_id) as answers tell them, in their order.
+async def touch_items(snapshot: Snapshot, places: Sequence[Any]) -> list[dict[str, Any]]:
+    """The touches at `places` (rows with person, occurred_at_us and event_id) as items of answers, in their order.
 
-    `contact` is null for an anonymous visitor; `touches` is how many touches the event tells of; `campaigns` are those that it counts for.
+    `contact` is null for an anonymous visitor; `touches` is for how many touches the event stands; `campaigns` are those that it counts for.
     """
     rows = await owned_touches(snapshot, places)
     who = await named_contacts(snapshot, {row["contact"] for row in rows if row["contact"] is not None})
