@@ -249,12 +249,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def retract(
-    event: Annotated[str, typer.Argument(help="the event's id, as every change prints it, and every list of events")],
+    event: Annotated[str, typer.Argument(help="the event's id, as commands that change something print it, and lists of events show it")],
     data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Take an event back, of whatever type: it is as if it had never been sent. Exits 1 if there is no such event.
 
-    To take back a retraction lets the event count again.
+    If you take a retraction back, the event that it retracted counts again.
     """
     from touchline.commands import retract
 

@@ -16,7 +16,7 @@ def event(
     event_id: Annotated[str, typer.Argument(metavar="ID", help="the id of the event")],
     generation: Generation = None, data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Tell what an event counted for and in which campaigns, and why it does not count in others."""
+    """Show what an event counted for and in which campaigns, and why it does not count in others."""
     from touchline.commands import explain
 
     explain.event(event_id, generation, data, workspace, as_json=as_json)
@@ -28,7 +28,7 @@ def deal(
     campaign: Annotated[str, typer.Option(help="the id of the campaign that the question is about")],
     generation: Generation = None, data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Tell why a deal counts for a campaign, or does not: each condition, with the event that decides it."""
+    """Show why a deal counts for a campaign, or does not: each condition, with the event that decides it."""
     from touchline.commands import explain
 
     explain.deal(deal_id, campaign, generation, data, workspace, as_json=as_json)

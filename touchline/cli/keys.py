@@ -35,7 +35,7 @@ def origins(
     any_: Annotated[bool, typer.Option("--any", help="let pages of all origins use the key")] = False,
     data: Data = None, workspace: Workspace = OPERATOR_WORKSPACE, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Say from which web pages a collect key may be used. Running services know it within 5 seconds.
+    """Say from which web pages a collect key may be used. Running services use the new list within 5 seconds.
 
     Browsers send the origin of their page; the list does not stop a program that sends a false origin. Exits 1 if there is no such key.
     """

@@ -20,7 +20,7 @@ def seal(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask before the old topic is deleted")] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Seal a store: from now on its log holds pseudonyms in place of people's identifiers, and its events are rewritten so.
+    """Seal a store: from now on its log holds pseudonyms in place of people's identifiers; the events in it are rewritten.
 
     The services must not run. The master key is that of TOUCHLINE_MASTER_KEY or, with an embedded store, the file `master.key` in
     the data directory, which is made. The projection is rebuilt when the services start again. The command can be repeated.

@@ -51,9 +51,9 @@ def ingest(port: Port = 8301, host: Host = "127.0.0.1", as_json: ReadyJson = Fal
 
 
 def projector(port: Port = 8302, host: Host = "127.0.0.1", as_json: ReadyJson = False) -> None:
-    """Run a projector: it makes the tables that are read from the events of the log.
+    """Run a projector: it reads the events of the log and writes the tables that the read API uses.
 
-    Projectors share the partitions of the log among them. The HTTP server answers /readyz and /metrics alone.
+    Projectors share the partitions of the log among them. The HTTP server answers only /readyz and /metrics.
     TOUCHLINE_DATABASE_URL names the database.
     """
     from touchline.commands.services import projector as run
