@@ -11,7 +11,7 @@ from services.replay.build import Build, Resources, scratch
 from services.replay.compare import Difference, Side, differing_rows
 from services.replay.sample import Sample
 from shared.events.instants import BEGINNING_US, DAY_US, END_US
-from shared.projection.checksums import EVERYTHING, Checksum, Part, checksums, made_anew_now
+from shared.projection.checksums import EVERYTHING, Checksum, Part, checksums, workspaces_being_rebuilt
 from shared.projection.generations import Generation, check_log, live_generation
 from shared.projection.sql import Connection
 from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
@@ -122,7 +122,7 @@ async def compared(
     rebuilt = build.generation.name
     async with resources.pool.acquire() as seen, seen.transaction(isolation="repeatable_read", readonly=True):
         comparison = Comparison(live.name, await offsets_of(seen, live.name))
-        comparison.left_out = await made_anew_now(seen, live.name)
+        comparison.left_out = await workspaces_being_rebuilt(seen, live.name)
         left_out = list(comparison.left_out)
         begun(sum(comparison.offsets.values()))
         part: Part = EVERYTHING

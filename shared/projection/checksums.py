@@ -55,7 +55,7 @@ def rows_to_compare(generation: str, table: str, condition: str, left_out: Seque
     )
 
 
-async def made_anew_now(connection: "asyncpg.Connection[asyncpg.Record]", generation: str) -> dict[int, str]:
+async def workspaces_being_rebuilt(connection: "asyncpg.Connection[asyncpg.Record]", generation: str) -> dict[int, str]:
     """The workspaces whose rows are being rebuilt for changed settings, by number: until then their rows are those of the earlier settings."""
     rows = await connection.fetch(f"SELECT workspace, workspace_id FROM {generation}.reprojection")
     return {row["workspace"]: row["workspace_id"] for row in rows}

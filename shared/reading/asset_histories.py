@@ -145,7 +145,7 @@ async def asset_histories(
     snapshot: Snapshot, assets: Collection[int], span: TimeRange, *, contacts: bool = True, by_holders: bool = True,
     by_touches: bool = False,
 ) -> dict[int, AssetHistory]:  # fmt: skip
-    """What happened to assets, by key, in a range. Without `contacts` no contact is read, and without `by_holders` nothing is told of who
+    """What happened to assets, by key, in a range. Without `contacts` no contact is read, and without `by_holders` it is not read who
     held an asset when. `by_touches`: no cells are read.
     """
     histories: dict[int, AssetHistory] = {asset: AssetHistory() for asset in assets}

@@ -50,7 +50,7 @@ class Listed:
 
     @property
     def built_percent(self) -> int | None:
-        """How much of one that is being made is done, in percent, as its builder told last; None if it is whole or told nothing."""
+        """How much of a generation that is being built is done, in percent, as last recorded; None if it is complete or nothing was recorded."""
         to_build = self.row["events_to_build"]
         if self.state is not State.UNFINISHED or not to_build:
             return None

@@ -1,7 +1,7 @@
-"""Which identifier joins improbably many others?
+"""Which identifier is joined with more others than one person has?
 
-A contact has an id and an e-mail or two. An id that events told beside five e-mails is a word that names nobody, a shop's till, or a
-shared address; all its strangers are one contact until the events are retracted.
+A contact has an id and one or two e-mail addresses. An id that events name together with five addresses is a word that names nobody, a
+shop's till, or a shared address; all these different people are one contact until the events are retracted.
 """
 
 from typing import Any

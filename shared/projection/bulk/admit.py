@@ -1,4 +1,4 @@
-"""Between the passes: which events have their id, which are retracted, and what has each workspace set?"""
+"""Between the passes: which event has each id, which events are retracted, and which settings has each workspace?"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -35,9 +35,9 @@ ROWS_AT_A_TIME = 5_000
 
 
 async def settle_ids(connection: Connection, log: EventLog, workspaces: Mapping[int, str]) -> None:
-    """Let every id be one event's (rule **once**); what has lost its id is written down. In the caller's transaction.
+    """Give every id to one event (rule **once**), and record the events that lost their id. In the caller's transaction.
 
-    The log is only asked for the versions of an id that share the latest `as_of` (or have none) and were sent differently.
+    It reads from the log only the versions of an id that share the latest `as_of` (or have none) and were sent differently.
     """
     await connection.execute(MAKE_LOST)
     cursor = await connection.raw.cursor(CLAIMED_TWICE.replace("{g}", connection.generation))
@@ -63,7 +63,7 @@ async def _winner(log: EventLog, partition: int, contenders: list[Version]) -> V
 
 
 async def context_of(connection: Connection, splits: Iterable[Split], ends: Mapping[int, int]) -> Context:
-    """What the spans of the log say together. `ends` are the partitions' offsets that nothing reaches."""
+    """The facts of all spans of the log together. `ends` are the partitions' end offsets, exclusive."""
     lost = await _lost(connection, ends)
     context = Context({}, {}, {}, {partition: bytes(bits) for partition, bits in lost.items()})
     told: dict[int, list[WorkspaceEvent]] = defaultdict(list)

@@ -41,7 +41,7 @@ ORDER BY subject
 
 
 async def put_together(connection: Connection) -> None:
-    """Make one row of what several buckets say of it. In the caller's transaction."""
+    """Combine the parts of a row that several buckets wrote into one row. In the caller's transaction."""
     for statement in PUT_TOGETHER:
         await connection.execute(statement)
 

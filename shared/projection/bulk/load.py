@@ -1,6 +1,6 @@
 """Pass two: what rows do the events of a bucket make?
 
-Everything that one visitor ever did is at hand, in order, so its sessions and owners are what the rules say of it from its
+A bucket has all events of each of its visitors, in order, so the rules derive a visitor's sessions and owners from its
 first event to its last. Rows are written once, into tables without indexes.
 """
 
@@ -46,7 +46,7 @@ CREATE TABLE {g}.part_lateness (ws int, bucket smallint, events bigint);
 
 
 class Context(msgspec.Struct):
-    """What the whole log says that a bucket's events depend on.
+    """Facts of the whole log on which the rows of a bucket's events depend.
 
     By workspace: its settings, its user agents that are machines, which ids are retracted. By partition: a bit for every
     offset, set where the event is a duplicate or has lost its id.
@@ -58,7 +58,7 @@ class Context(msgspec.Struct):
     lost: dict[int, bytes]
 
     def is_lost(self, partition: int, offset: int) -> bool:
-        """Whether the event at an offset does not count, for another has its id."""
+        """Whether the event at an offset does not count, because another event has its id."""
         bits = self.lost.get(partition)
         return bits is not None and bool(bits[offset >> 3] >> (offset & 7) & 1)
 

@@ -64,7 +64,7 @@ class Block(msgspec.Struct, array_like=True, frozen=True):
 
 
 class SpillLost(Exception):
-    """What a rebuild that was stopped had read is not there any more, or not whole; it must begin again."""
+    """The files of a rebuild that was stopped are missing or incomplete; the rebuild must begin again."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -73,7 +73,7 @@ _decode_frames = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
 class SpillWriter:
-    """Writes one file. `blocks` says afterwards where what is."""
+    """Writes one file. `blocks` has afterwards the place of each block in it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,7 +1,7 @@
 """Pass one: what does a stretch of the log hold, and to which bucket does each event belong?
 
-Every id goes to `event_index`, whose unique index tells afterwards whether any was claimed twice. The rest waits in files, for it
-depends on what the whole log says: which events are retracted, which lost their id, what the workspace has set.
+Every id goes to `event_index`, whose unique index shows afterwards whether two events have one id. The events themselves wait in files,
+because their rows depend on the whole log: which events are retracted, which lost their id to another event, and the settings.
 """
 
 from collections import defaultdict
@@ -38,7 +38,7 @@ class Selection:
     workspace: str | None = None
     received_by_us: int | None = None
     winners_in: str | None = None
-    """A generation that tells which event of several that claim one id counts; without it all are chosen."""
+    """A generation that knows which of several events with one id counts; without it all are chosen."""
     snapshot: str | None = None
     """An exported snapshot in which it is asked: a version that arrives later than what is read must not take an id away."""
 

@@ -1,4 +1,4 @@
-"""Stage *deals*: what became of each deal, whose it is, and what each touch of its journey earned."""
+"""Stage *deals*: what is the state of each deal, which contacts has it, and what did each touch of its journey earn?"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What became of each deal, whose it is, and what each touch of its journey earned."""
+"""The state of each deal, its contacts, and what each touch of its journey earned."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql

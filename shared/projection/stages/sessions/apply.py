@@ -1,4 +1,4 @@
-"""Stage *sessions*: where do the sessions of visitors stand, whose events came late, left the set, or changed their class?
+"""Stage *sessions*: what are the sessions of visitors whose events came late, left the set, or changed their traffic class?
 
 Events that came in order have their sessions already. For the others, sessions are derived again from the one before them until
 the stored sessions agree again (rule **session**).

@@ -1,4 +1,4 @@
-"""Where each visitor's sessions stand."""
+"""The newest event and the last session of each visitor."""
 
 import sqlalchemy as sa
 
