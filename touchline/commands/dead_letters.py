@@ -117,7 +117,7 @@ def _without(workspace: str, numbers: list[int]) -> str:
 
 def _chosen(numbers: list[int] | None, *, all_: bool) -> None:
     if bool(numbers) == all_:
-        raise typer.BadParameter("name letters by their numbers, or say --all", param_hint="NUMBER")
+        raise typer.BadParameter("give the numbers of dead letters, or --all", param_hint="NUMBER")
 
 
 async def _letters(

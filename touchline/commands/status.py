@@ -110,7 +110,7 @@ def _listed(each: Listed) -> dict[str, Any]:
 
 
 def _under_way(row: Any) -> dict[str, Any]:
-    """A workspace whose rows are being made anew for changed settings; the numbers of events are null until counted."""
+    """A workspace whose rows are being rebuilt for changed settings; the numbers of events are null until counted."""
     since = to_rfc3339(row["started_us"])
     done, to_do = row["events_done"], row["events_to_do"]
     return {"workspace": row["workspace_id"], "since": since, "events_done": done, "events_to_do": to_do}

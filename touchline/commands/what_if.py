@@ -40,7 +40,8 @@ def what_if_(
     """
     if not NAME.fullmatch(name) or re.fullmatch(r"g\d+", name):
         raise typer.BadParameter(
-            "a name is of a-z, 0-9 and _, begins with a letter, and is not that of a rebuild", param_hint="NAME"
+            "a name has only a-z, 0-9 and _, begins with a letter, and is not one that rebuilds use, such as g1",
+            param_hint="NAME",
         )
     changes = Changes(settings_given(set_), _added(with_), without, instant(received_by, "--received-by"))
     if changes.settings:
