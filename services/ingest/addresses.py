@@ -1,4 +1,4 @@
-"""Which parts of a URL belong to a page's address? As a workspace's settings say: by them pages of a public key are counted."""
+"""Which parts of a URL belong to a page's address, by the workspace's settings? The daily limit of pages of a public key counts addresses."""
 
 import asyncio
 from collections import OrderedDict

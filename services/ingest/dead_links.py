@@ -1,6 +1,6 @@
-"""What does a person read whose link `/r/…` leads nowhere? A short page. Programs get the error as JSON; `Accept` tells who asks.
+"""What does a person read whose link `/r/…` leads nowhere? A short page. Programs get the error as JSON; `Accept` says which of the two is asking.
 
-The page has no script, loads nothing, and tells nothing of the link: whoever made the link can say anything in it.
+The page has no script, loads nothing, and shows nothing of the link, because whoever made the link can write any text into it.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""What was registered as the address of a link, byte for byte? In a sealed store, tables have digests in it; the log has the address beside the event."""
+"""Which address of a link was registered, byte for byte? In a sealed store, tables hold it with digests; the log has the original beside the event."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Does a text say anything? People find things by their names and ids, so calls and commands give no name that nobody can see."""
+"""Does a text have a visible character? People find things by names and ids, so calls and commands refuse invisible ones."""
 
 
 def is_blank(text: str) -> bool:

@@ -396,7 +396,7 @@ def test_the_token_may_be_in_a_file_and_the_summary_tells_what_hubspot_does_not(
         )
         assert done.returncode == 0, done.stderr
         for line in (
-            "contacts: 130 read", "deals: 70 read", "unmapped: 1 assets of the type HOLOGRAM", "HubSpot does not tell since when 12 assets belong",
+            "contacts: 130 read", "deals: 70 read", "unmapped: 1 assets of the type HOLOGRAM", "HubSpot does not say since when 12 assets belong",
             "a stage that is in no pipeline: 12345, 1 times",
         ):  # fmt: skip
             assert line in done.stdout, done.stdout

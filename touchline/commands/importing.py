@@ -166,7 +166,7 @@ def _print_text(history: History) -> None:
             styled("[bold]a stage that is in no pipeline[/]: {}, {:,} times; deals in it count as open", name, count)
         )
     for sentence in told_of(history.found, history.associated):
-        console.print(styled("[bold]HubSpot does not tell[/] {}", sentence))
+        console.print(styled("[bold]HubSpot does not say[/] {}", sentence))
     _print_wrong(history, fates["conflicts"])
 
 

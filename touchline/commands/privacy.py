@@ -46,7 +46,7 @@ def seal(data: Path | None, topic: str | None, *, yes: bool, as_json: bool) -> N
         print(json.dumps({"events": events}))
         return
     console.print(
-        styled("[green]sealed[/]: {:,} events of the log. Start the services: the projection is made anew", events)
+        styled("[green]sealed[/]: {:,} events of the log. Start the services: they rebuild the projection", events)
     )
     if topic is not None:
         console.print(

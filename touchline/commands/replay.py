@@ -212,7 +212,7 @@ def _print_text(comparison: Comparison) -> None:
         )
     for workspace in sorted(comparison.left_out.values()):
         console.print(
-            f"not compared: {workspace}, whose rows are being made anew for changed settings; `touchline status` says how far"
+            f"not compared: {workspace}, whose rows are being rebuilt for changed settings; `touchline status` says how far"
         )
     for found in comparison.cells:
         span = TimeRange(found.from_us, found.to_us).as_json()
@@ -254,4 +254,4 @@ def _print_row(difference: Difference) -> None:
             live, rebuilt = difference.live[name], difference.rebuilt[name]
             console.print(f"  {name}: {live!r}, must be {rebuilt!r}")
     if difference.event is not None:
-        console.print(f"  by event {difference.event}; `touchline explain event` tells more")
+        console.print(f"  by event {difference.event}; `touchline explain event` shows more")

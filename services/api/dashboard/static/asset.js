@@ -39,7 +39,7 @@ function result(a, of) {
     says: contacts ? "Contacts whom the asset touched for the first time in this range, whichever campaign held it." : won ? "Full amounts of the won deals, whichever campaign held the asset." : "Open and won deals with a contact whom the asset touched in time, whichever campaign held it.",
     list: contacts ? { path: PATH + "/contacts", query: rangeOnly(), one: "contact", heads: ["Contact", "First touch"], row: i => [h("a", { href: link("contact", { id: i.contact }) }, calledOf(i)), instantOf(i.at)] }
       : { path: PATH + "/deals", query: rangeOnly(), one: "deal", heads: ["Deal", "Closed", "Amount"], of: won ? d => d.amount : null, keep: won ? d => d.state === "won" : null,
-        row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), d.closed_at ? dayOf(d.closed_at) : d.state, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"] } }));
+        row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), d.closed_at ? dayOf(d.closed_at) : d.state, d.amount ? money(d.amount.amount, d.amount.currency) : "no amount"] } }));
 }
 
 // Its touches in the range, each with the campaigns that it counts for.

@@ -90,7 +90,7 @@ function table(data, k, again) {
 function unattributed() {
   const rows = h("div", {}, h("p", { class: "muted" }, "Reading…"));
   const list = { path: "/v1/deals", query: { ...rangeOnly(), state: "won" }, one: "deal", heads: ["Deal", "Closed", "Amount"], of: d => d.amount, keep: d => !d.campaigns.length,
-    row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), dayOf(d.closed_at), d.amount ? money(d.amount.amount, d.amount.currency) : "none told"] };
+    row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), dayOf(d.closed_at), d.amount ? money(d.amount.amount, d.amount.currency) : "no amount"] };
   return { list, rows, panel: h("section", { class: "panel", "aria-labelledby": "none" },
     h("header", {}, h("div", {}, h("h2", { id: "none" }, "Won deals that count for no campaign"), h("p", {}, "No contact of theirs was touched by a campaign in time. Each opens its journey, which says why."))), h("div", { class: "pad" }, rows)) };
 }
@@ -106,7 +106,7 @@ function pathText(path) {
 const pathDeals = (p, value) => () => listDrawer({ above: pathText(p.path), title: "Won deals by this path", rule: "paths", value,
   says: "Deals whose journey has touches of these kinds in this order, of the same kind any number in a row. The days are those from the first touch to the close.",
   list: { path: "/v1/reports/paths/deals", query: { ...rangeOnly(), path: p.path.join(",") }, one: "deal", heads: ["Deal", "Closed", "Touches", "Days", "Amount"], of: d => d.amount,
-    row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), dayOf(d.closed_at), num(d.touches), d.days_to_close, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"] } });
+    row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), dayOf(d.closed_at), num(d.touches), d.days_to_close, d.amount ? money(d.amount.amount, d.amount.currency) : "no amount"] } });
 const cash = amounts => amounts.map(m => h("span", { class: "line" }, money(m.amount, m.currency)));
 
 const paths = items => h("section", { class: "panel", "aria-labelledby": "paths" },
@@ -114,7 +114,7 @@ const paths = items => h("section", { class: "panel", "aria-labelledby": "paths"
     csvButton("/v1/reports/paths", rangeOnly, "paths")),
   items.length ? h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of paths" }, h("table", { class: "cards four" }, h("caption", { class: "sr" }, "Paths"), h("thead", {}, h("tr", {}, ["Path", "Deals", "Touches, mean", "Days to the close, median", "Revenue"].map((t, i) => h("th", { scope: "col", class: i ? "n" : null }, t)))),
     h("tbody", {}, items.map((p, i) => h("tr", {}, h("td", { class: "wide" }, pathText(p.path)), h("td", { class: "n", "data-l": "Deals" }, door(num(p.deals), `path-${i}-deals`, pathDeals(p, num(p.deals)))), h("td", { class: "n", "data-l": "Touches" }, p.touches_mean), h("td", { class: "n", "data-l": "Days" }, p.days_to_close_median),
-      h("td", { class: "n", "data-l": "Revenue" }, p.revenue.length ? door(cash(p.revenue), `path-${i}-revenue`, () => pathDeals(p, cash(p.revenue))()) : "none told"))))))
+      h("td", { class: "n", "data-l": "Revenue" }, p.revenue.length ? door(cash(p.revenue), `path-${i}-revenue`, () => pathDeals(p, cash(p.revenue))()) : "no amount"))))))
     : h("p", { class: "pad muted" }, "No deal has been won in this range."));
 
 let opened = null, latest = null;

@@ -72,7 +72,7 @@ function head({ campaign: c, overview, roi, asked }) {
     c.utm_campaign.length > 0 && h("p", { class: "facts" }, "Claims ", c.utm_campaign.map(u =>
       h("span", { class: "chip" }, h("span", {}, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`)))),
     overview.compare && !overview.compare.complete && h("p", { class: "facts", id: "not-whole" }, NOT_WHOLE),
-    h("p", { class: "facts", id: "settled" }, !overview.settled_through ? "Nothing came in live yet, so nothing tells how late events come."
+    h("p", { class: "facts", id: "settled" }, !overview.settled_through ? "No event came in live yet, so it is not known how late events come."
       : unsettledPart(asked, overview.settled_through) ? `Settled through ${instantOf(overview.settled_through)}; what came later may still grow.` : settledMark(null))];
 }
 
@@ -225,7 +225,7 @@ const deals = (data, why) => h("section", { class: "panel", "aria-labelledby": "
   data.deals.length ? h("table", {}, h("caption", { class: "sr" }, "Won deals"), h("thead", {}, h("tr", {}, ["Deal", "Closed", "Amount", "Share", "Why"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : i ? "nophone" : null }, t)))),
     h("tbody", {}, data.deals.slice(-DEALS_SHOWN).reverse().map(d => h("tr", {},
       h("td", {}, h("a", { href: link("deal", { id: d.deal_id, campaign: ID }) }, d.name || d.deal_id)), h("td", { class: "nophone nowrap" }, dayOf(d.closed_at)),
-      h("td", { class: "n" }, d.amount ? money(d.amount.amount, d.amount.currency) : "none told"), h("td", { class: "n" }, d.share ? money(d.share.amount, d.share.currency) : "none"),
+      h("td", { class: "n" }, d.amount ? money(d.amount.amount, d.amount.currency) : "no amount"), h("td", { class: "n" }, d.share ? money(d.share.amount, d.share.currency) : "none"),
       h("td", { class: "n" }, h("button", { class: "why", type: "button", id: "deal-" + d.deal_id, onclick: () => why.ask("deal", d.deal_id) }, "why", h("span", { class: "sr" }, ` does ${d.name || d.deal_id} count`)))))))
     : h("p", { class: "pad muted" }, "No deal has been won with it in this range."));
 

@@ -27,6 +27,6 @@ export const spendItems = (id, name, range, held) => items({
 });
 
 export const budgetItems = (id, name) => items({
-  title: "Budget", name, path: `/v1/campaigns/${encodeURIComponent(id)}/budget-items`, query: {}, heads: ["Planned for"], none: "The budget was told as one sum, or there is none.",
-  row: item => [item.name || "not told"], called: item => `${moneyText(item.amount.amount, item.amount.currency)}${item.name ? " for " + item.name : ""}`,
+  title: "Budget", name, path: `/v1/campaigns/${encodeURIComponent(id)}/budget-items`, query: {}, heads: ["Planned for"], none: "The budget was set as one sum, or there is none.",
+  row: item => [item.name || "not named"], called: item => `${moneyText(item.amount.amount, item.amount.currency)}${item.name ? " for " + item.name : ""}`,
 });

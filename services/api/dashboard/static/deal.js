@@ -64,7 +64,7 @@ function head(data, through) {
     first && [", ", counted(daysBetween(first.occurred_at, deal.closed_at), "day"), " from the first touch"]];
   return [h("p", { class: "crumb" }, h("a", { href: link("deals") }, "Deals")), h("h1", {}, deal.name || deal.deal_id),
     h("p", { class: "facts" }, h("span", { class: deal.state === "won" ? "chip on" : "chip off" }, state),
-      deal.amount ? h("b", { class: "num" }, money(deal.amount.amount, deal.amount.currency)) : h("span", {}, "no amount told"),
+      deal.amount ? h("b", { class: "num" }, money(deal.amount.amount, deal.amount.currency)) : h("span", {}, "no amount"),
       h("span", {}, lasted || `created ${dayOf(deal.created_at)}`), settled(data, through)),
     h("p", { class: "facts" }, "Contacts ", deal.contacts.length ? deal.contacts.map(c => h("a", { class: c.eligible ? "chip" : "chip off", href: link("contact", { id: c.contact }) },
       calledOf(c), !c.eligible && c.reason && h("span", { class: "mono muted" }, c.reason))) : "none"),

@@ -195,7 +195,7 @@ export function recordSpend({ campaign_id, name, currency, assets }) {
 export function addToBudget({ campaign_id, name, currency }) {
   const id = newId();
   changeDrawer({
-    title: "Add to the budget", above: name, verb: "Add it", says: "The budget of a campaign that has items is their sum; a budget that was told as one sum then counts no more.",
+    title: "Add to the budget", above: name, verb: "Add it", says: "The budget of a campaign that has items is their sum; a budget that was set as one sum then no longer counts.",
     fields: [{ name: "name", label: "What it is planned for", placeholder: "Stand at the fair" }, ...sum(currency)],
     what: given => `Adds ${given.amount} ${given.currency} to the budget of ${name}.`,
     events: given => [{ type: "budget_recorded", campaign_id, ...given }], call: given => calls(["PUT", at(campaign(campaign_id), "/budget-items", id), given]),

@@ -97,7 +97,7 @@ function verifications(items) {
 }
 
 // ---- generations ----
-const LATE = "It is no longer told how far it is: its process has ended, or waits.";
+const LATE = "Its progress is no longer reported: its process has ended, or waits.";
 function stateOf(g) {
   if (g.state === "live") return g.this_release ? "Live" : "Live for another release";
   if (g.state === "projected_on") return "Projected on, so that a rollback can go back to it";

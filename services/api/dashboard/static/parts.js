@@ -103,7 +103,7 @@ function behind(campaign, metric) {
     path: path + "deals", query: { ...query(), metric: DEAL_METRICS[metric] }, one: "deal", heads: ["Deal", "Closed", ofShare ? "Share" : "Amount"],
     of: i => ofShare ? i.share : i.amount, keep: i => !ofShare || i.share,
     row: i => [h("a", { href: link("deal", { id: i.deal_id, campaign }) }, i.name || i.deal_id), i.closed_at ? dayOf(i.closed_at) : i.state,
-      (ofShare ? i.share : i.amount) ? money((ofShare ? i.share : i.amount).amount, (ofShare ? i.share : i.amount).currency) : "none told"],
+      (ofShare ? i.share : i.amount) ? money((ofShare ? i.share : i.amount).amount, (ofShare ? i.share : i.amount).currency) : "no amount"],
   };
 }
 
@@ -216,7 +216,7 @@ export function groupDrawer({ name, value, asked, of = "revenue", kind = "deals"
   const rows = kind === "contacts"
     ? { one: "contact", heads: ["Contact", "Created", head], row: i => [who(i), dayOf(i.created_at), part(i)] }
     : { one: "deal", heads: ["Deal", inMoney ? "Closed" : "Created", "Amount", ...(ofTotal ? [] : [head])],
-      row: i => [h("a", { href: link("deal", { id: i.deal_id }) }, i.name || i.deal_id), dayOf(inMoney ? i.closed_at : i.created_at), i.amount ? money(i.amount.amount, i.amount.currency) : "none told", ...(ofTotal ? [] : [part(i)])] };
+      row: i => [h("a", { href: link("deal", { id: i.deal_id }) }, i.name || i.deal_id), dayOf(inMoney ? i.closed_at : i.created_at), i.amount ? money(i.amount.amount, i.amount.currency) : "no amount", ...(ofTotal ? [] : [part(i)])] };
   const { currency, ...rest } = asked, ofDeals = kind === "deals" && ofTotal;
   return opened(name, [title, says || `${ofTotal ? ofAll : none ? ofNone : ofGroup}${ofTotal || none ? "" : ` (model: ${model})`}.`, rule], value, {
     path: "/v1/reports/attribution/" + kind, query: { ...rest, currency: inMoney ? currency : "", of: inMoney ? "" : of, group, reason }, ...rows,
