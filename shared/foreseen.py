@@ -2,4 +2,4 @@
 
 
 class Foreseen(Exception):
-    """An error whose message tells a person what is wrong and what can be done. A command prints it as one line and exits 1."""
+    """An error whose message says what is wrong and what a person can do about it. A command prints it as one line and exits 1."""

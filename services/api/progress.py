@@ -35,7 +35,7 @@ class ProjectionPosition:
     """How far the live generation is projected, as a reader of the next moment will find it or nearly so."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", wakeups: Wakeups) -> None:
-        """`wakeups` tells when a partition was projected further (`shared.wakeups.projected`)."""
+        """`wakeups` wakes this object when a partition was projected further (`shared.wakeups.projected`)."""
         self._pool, self._wakeups = pool, wakeups
         self._live, self._live_at_s = "", -LIVE_AGAIN_S
         self._seen: dict[int, _Seen] = {}

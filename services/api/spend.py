@@ -27,7 +27,7 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/{campaign_id:id}/budget-items", openapi_extra=takes.read(*takes.PAGE))
     async def get_budget_items(campaign_id: str, request: Request) -> Response:
-        """The items of the campaign's budget, in the order in which they were told (rule **budget**)."""
+        """The items of the campaign's budget, in the order of their `occurred_at` (rule **budget**)."""
         async with read_request(api, request) as read:
             row = await campaign_row(read.snapshot, campaign_id)
             items = await budget_items(read.snapshot, row["campaign"])

@@ -1,12 +1,12 @@
-"""What does an answer depend on? Its `ETag` names that, so that it is known to be unchanged before it is worked out.
+"""What does an answer depend on? Its `ETag` is made of that, so a request can be answered `304` before the answer is computed.
 
-An answer that is made of the workspace's rows alone depends on the rows, the request and the release. The rows are the same
+An answer that is made only of the workspace's rows depends on the rows, the request and the release. The rows are the same
 while the generation, the number of the rows and the position behind the workspace's last projected event are the same
 (decision 31). Two kinds of answer depend on more:
 
-- Those that tell `settled_through` also depend on the clock and on where the log ends. Their tag changes with every minute, so
+- Those that have `settled_through` also depend on the clock and on where the log ends. Their tag changes with every minute, so
   an instant that a client keeps is a minute too early at most; it is never too late.
-- Those that read more than rows, such as dead letters, are worked out, and their tag is a digest of what they say and of that position.
+- Those that read more than rows, such as dead letters, are computed first, and their tag is a digest of their content and of that position.
 """
 
 import time
@@ -50,7 +50,7 @@ class NotModified(Problem):
         super().__init__(304, "not_modified", "the client has this answer")
         self.etag = etag
 
-    def response(self, scope: Scope) -> Response:  # noqa: ARG002  (it has no body that could tell the id)
+    def response(self, scope: Scope) -> Response:  # noqa: ARG002  (it has no body, so no place for the id)
         """304, with the headers that the answer would have."""
         return Response(status_code=304, headers=headers_of(self.etag))
 

@@ -47,7 +47,7 @@ class LimitedByAddress:
             return
 
         valid: list[bool] = []
-        scope[SERVER_KEY] = valid  # `not_limited` tells it
+        scope[SERVER_KEY] = valid  # `not_limited` puts True into it
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start" and not valid:

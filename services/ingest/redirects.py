@@ -44,8 +44,8 @@ VIA = "tl_via"
 PASSED_ON = frozenset({*(name for names in UTM.values() for name in names), *IDS, *CLICK_IDS})
 """The parameters, in lower case, that go from the redirect's URL to the target's: advertising networks add them to the link."""
 
-CACHE_S = 5.0  # a target that is registered anew is used within so long
-UNKNOWN_S = 1.0  # a link that has just been registered is found within so long
+CACHE_S = 5.0  # a new target of a registered link is used after this time at most
+UNKNOWN_S = 1.0  # a link that has just been registered is found after this time at most
 CACHED_MAX = 10_000  # targets of a process; about 5 MB
 ASK_S = 2.0
 EXACT_S = 1.0  # of them, for the log: without it, an address of a sealed store means the same, but may be encoded in another way

@@ -132,7 +132,7 @@ class Build:
     async def _reporting(self, to_build: int) -> AsyncIterator[None]:
         """Write into the generation's row how far the build is, every `REPORT_EVERY_S` seconds."""
 
-        async def tell() -> None:
+        async def report() -> None:
             while True:
                 await asyncio.sleep(REPORT_EVERY_S)
                 try:
@@ -140,7 +140,7 @@ class Build:
                 except (asyncpg.PostgresError, *AWAY) as error:
                     logger.warning("the progress of the build could not be recorded", error=error_text(error))
 
-        task = asyncio.create_task(tell())
+        task = asyncio.create_task(report())
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ UNCOMPARED = (*NOT_ROWS, *CELL_TABLES, *SUM_TABLES)
 OF_RECEIPT = {
     "lateness": None,
     "event_index": ("log_offset", "sent_hash"),
-}  # what tells when and how events came; None: all of it
+}  # the columns that depend on when and how events arrived; None: all columns of the table
 
 
 OF_THE_SET = {

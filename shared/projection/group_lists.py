@@ -1,4 +1,4 @@
-"""Which lists decide about the groups of reports? Sums of credit that others decided about are not read, and are made again."""
+"""Which lists decide about the groups of reports? Sums of credit that were made with other lists are not read, and are computed again."""
 
 import hashlib
 from importlib.resources import files
@@ -7,7 +7,7 @@ from shared.projection.content import version_of
 from shared.recognition.referrers import PACKAGE
 
 GROUPS = 1  # grows when the code puts the same touch into another group of a report, or adds up what it earned in another way
-PACKAGES = (PACKAGE, "publicsuffixlist", "idna")  # whose lists tell which site a host is of
+PACKAGES = (PACKAGE, "publicsuffixlist", "idna")  # whose lists decide to which site a host belongs
 
 
 def _decided_by() -> str:

@@ -34,10 +34,10 @@ OWNER_OF = f"""
 
 
 def _guessed(condition: str) -> str:
-    """A condition on the columns of a WITH, of which PostgreSQL may have no statistics, told so that it guesses every second row.
+    """A condition on the columns of a WITH, of which PostgreSQL may have no statistics, written so that PostgreSQL expects it to accept every second row.
 
-    Of a bare equality it guesses one row in 200, and of several next to none; it then joins by reading one side as a whole for
-    each row of the other.
+    PostgreSQL expects a bare equality to accept one row in 200, and several of them nearly none; it then chooses a join that reads one
+    side as a whole for each row of the other.
     """
     return f"coalesce({condition}, false)"
 

@@ -94,5 +94,5 @@ async def _measured(connection: Any, schema: str) -> tuple[int | None, int | Non
             size = int(await connection.fetchval(BYTES, schema))
             events = int(await connection.fetchval(STANDS.format(schema=schema)))
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.LockNotAvailableError):
-        pass  # what could be read is told
+        pass  # the answer has what could be read
     return events, size

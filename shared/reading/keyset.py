@@ -12,7 +12,7 @@ LOOKED_THROUGH_MAX = 1_000  # of one page: of what few items have, a page is sho
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """An order of a list: SQL expressions, the last of which tells items apart, each with its type in PostgreSQL and its collation.
+    """An order of a list: SQL expressions, the last of which is different for each item, each with its type in PostgreSQL and its collation.
 
     An index of the table has the same expressions after `ws`, so that a page reads only what it shows and what its filters drop.
     """
@@ -90,7 +90,7 @@ async def looked_through(
 ) -> tuple[list[tuple[Any, Any]], list[Any] | None]:
     """At most `limit` rows that are behind something, each with what answers show of it, and the key of the last row that was looked at.
 
-    `read` reads at most so many of the next rows after a key; `behind` says what is told of those that are behind it, by `column`.
+    `read(key, n)` reads at most `n` of the next rows after a key. `behind` gives what answers show of the rows that are behind it, by `column`.
     """
     found: list[tuple[Any, Any]] = []
     key = None if after is None else list(after)

@@ -19,7 +19,7 @@ async def new_contacts(
 ) -> dict[tuple[int, int], New]:
     """The contacts that are new to campaigns, created between each two of some instants, which are in order.
 
-    They are told by campaign and bucket; bucket 1 begins at the first instant. `by_touches`: no days of campaigns are read.
+    The numbers are by campaign and bucket; bucket 1 begins at the first instant. `by_touches`: no days of campaigns are read.
     """
     days = None if by_touches else await cells_days(snapshot)
     read = None if days is None else await days_read(snapshot, days, campaigns, edges_us, PENDING_NEW)

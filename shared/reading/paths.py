@@ -67,7 +67,7 @@ class ConversionPath:
         return [-self.deals, " ".join(self.path)]
 
     def as_json(self) -> dict[str, Any]:
-        """As answers tell it."""
+        """The item as it stands in answers."""
         return {
             "path": list(self.path), "deals": self.deals, "revenue": money_by_currency(self.revenue_minor),
             "touches_mean": _tenths(Decimal(self.touches) / self.deals),

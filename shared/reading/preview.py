@@ -58,8 +58,8 @@ from shared.reading.time_range import TimeRange
 from shared.rules.keys import asset_key, campaign_key
 from shared.sealing.log import as_stored
 
-CAMPAIGNS_MAX = 1_000  # whose numbers are compared; where they have much traffic, `HELD_S` is reached before
-PREVIEW_S = 25.0  # for all of it: it waits for a batch that is under way, and what cannot be told of few campaigns is done twice
+CAMPAIGNS_MAX = 1_000  # whose numbers are compared; if they have much traffic, `HELD_S` ends the preview earlier
+PREVIEW_S = 25.0  # for the whole preview. It first waits for a batch that is being projected, and may have to project its events twice
 # The live projection is held at most so long. A preview with 300,000 touches takes 1 to 2 s, on a busy machine several times that.
 HELD_S = 8.0
 LOCK_S = 2.0  # for a batch that is under way

@@ -49,7 +49,7 @@ class RecentEvent:
     asset: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As answers tell it."""
+        """The item as it stands in answers."""
         return {
             "event_id": self.event_id, "type": self.type, "occurred_at": to_rfc3339(self.occurred_at_us),
             "contact": self.contact, "asset_id": self.asset_id, "url": self.url, "campaigns": self.campaigns,

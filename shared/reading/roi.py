@@ -58,7 +58,7 @@ async def spend_items(snapshot: Snapshot, campaigns: list[int], span: TimeRange)
 async def budget_items(snapshot: Snapshot, campaign: int) -> list[dict[str, Any]]:
     """The items of the budget of a campaign, by its key, in the order of their events.
 
-    Each has `event_id`, `name` (null: none was told), `amount` (as it was sent, if its currency cannot express it), and `at_us`, when it was told, in microseconds.
+    Each has `event_id`, `name` (null: it was sent without one), `amount` (as it was sent, if its currency cannot express it), and `at_us`, the event's `occurred_at` in microseconds.
     """
     out = []
     for row in await snapshot.fetch(PLANNED, campaign):

@@ -17,7 +17,7 @@ from shared.rules.influence import TouchType as T
 from shared.rules.pre_association import KeptOut
 
 NOT_REACHED = "This was not asked, since the check above already decides."
-PEOPLE_NAMED_MAX = 3  # in one sentence; of more their number is told
+PEOPLE_NAMED_MAX = 3  # in one sentence; if there are more, it says how many
 URL_SHOWN_CHARACTERS_MAX = 80  # longer ones are cut, so that a sentence stays one
 
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -286,7 +286,7 @@ def not_influenced(
     that are eligible.
     `kept_out`: touches that were kept out of the campaign follow as checks of their own.
     """
-    below = "; what was kept out of the campaign is told below" if kept_out else ""
+    below = "; what was kept out of the campaign follows below" if kept_out else ""
     one = people[0] if number == 1 else None
     if touch is None:
         has = ("has", "had")[deal.closed_us is not None]

@@ -82,7 +82,7 @@ class Snapshot:
         return ZoneInfo(self.settings.time_zone)
 
     def lacks_settings(self, offset: int) -> bool:
-        """Whether settings that were told before an offset of the log are not those of the snapshot's rows yet."""
+        """Whether the snapshot's rows lack settings that are in the log before an offset."""
         return self.under_way is not None and self.under_way.told_offset < offset
 
     async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:

@@ -71,8 +71,8 @@ async def won_by_sums(
 ) -> dict[tuple[int, int], WonNumbers] | None:
     """What won deals are to campaigns, by campaign and bucket: bucket 1 is between the first two of the instants `edges_us`, which are in order.
 
-    `models` are published ones. None where all must be read from the touches: there are no sums, or sums of too few days, or a campaign earned
-    less than 0 by a contact, so that it cannot be told day by day by whom it earned more.
+    `models` are published ones. None if all must be read from the touches: there are no sums, or sums of too few days, or a campaign earned
+    less than 0 by a contact: sums of days do not show then by which contacts it earned more than 0 in all.
     """
     parts = await parts_of(snapshot, TimeRange(edges_us[0], edges_us[-1]))
     if parts.days is None:

@@ -161,7 +161,7 @@ REASONS = [
      "Kari has no earlier touch that counts for the campaign.")),
     (cold(R.INFLUENCED_AFTER_CLOSE, click("2024-03-03T10:00"), OLA, KARI, kept_out=True),
      ("Kari Nordmann (kari@example.no, 8001) clicked the email 'Spring mail' of the campaign 'Spring sale' on 3 March 2024, two days after the deal closed on 1 March 2024; "
-     "nobody in the deal has an earlier touch that counts for the campaign; what was kept out of the campaign is told below.")),
+     "nobody in the deal has an earlier touch that counts for the campaign; what was kept out of the campaign follows below.")),
     (cold(R.STATIC_LIST, click("2024-02-20T10:00", type_=T.LIST_JOINED_STATIC, asset=NamedAsset("vip", "list", "VIPs")), KARI),
      ("Kari Nordmann (kari@example.no, 8001) joined the static list 'VIPs' of the campaign 'Spring sale' on 20 February 2024. "
      "Joining a static list influences no deal, and nothing that Kari did in the campaign does.")),
@@ -172,7 +172,7 @@ REASONS = [
     (cold(R.CONTACT_NOT_INFLUENCED, None, PER, closed=None), "Contact 8003 has no touch of the campaign 'Spring sale' that influences a deal."),
     (cold(R.CONTACT_NOT_INFLUENCED, None, KARI, closed=None), "Kari Nordmann (kari@example.no, 8001) has no touch of the campaign 'Spring sale' that influences a deal."),
     (cold(R.CONTACT_NOT_INFLUENCED, None, PER, OLA, closed=None, kept_out=True),
-     "None of contact 8003 and Ola (ola@example.no) has a touch of the campaign 'Spring sale' that influences a deal; what was kept out of the campaign is told below."),
+     "None of contact 8003 and Ola (ola@example.no) has a touch of the campaign 'Spring sale' that influences a deal; what was kept out of the campaign follows below."),
     (cold(R.CONTACT_NOT_INFLUENCED, None, PER, OLA, KARI, number=5),
      "Before the deal closed on 1 March 2024, none of contact 8003, Ola (ola@example.no), Kari Nordmann (kari@example.no, 8001) and two other contacts had a touch of the campaign 'Spring sale' that influences a deal."),
 ]  # fmt: skip

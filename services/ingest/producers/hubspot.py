@@ -133,7 +133,7 @@ async def _take(
     """Take the events of verified portals; answers what became of every event.
 
     An event that names no portal belongs to the workspace of the verified portals, if that is one workspace. Otherwise it is dropped,
-    as are the events of portals that are not verified. Dropped events are counted in the metrics, and a log line tells them.
+    as are the events of portals that are not verified. Dropped events are counted in the metrics, and a log line says how many.
     """
     workspaces = {accounts[portal].workspace for portal in verified}
     sole = next(iter(workspaces)) if len(workspaces) == 1 else None
