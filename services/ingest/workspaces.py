@@ -67,9 +67,9 @@ def _read(body: bytes) -> NewWorkspace:
     if is_blank(asked.name):
         raise Problem(422, "bad_value", "a text without a character that can be seen", field="name")
     if asked.time_zone is not None and asked.time_zone not in zones():
-        raise Problem(422, "bad_value", f"{asked.time_zone!r} is no IANA time zone", field="time_zone")
+        raise Problem(422, "bad_value", f"{asked.time_zone!r} is not an IANA time zone", field="time_zone")
     if asked.currency is not None and asked.currency not in CURRENCIES:
-        raise Problem(422, "bad_value", f"{asked.currency!r} is no currency of ISO 4217", field="currency")
+        raise Problem(422, "bad_value", f"{asked.currency!r} is not a currency of ISO 4217", field="currency")
     return asked
 
 

@@ -60,7 +60,7 @@ class ContactTokens:
     async def read(self, workspace: str, token: str, now_us: int) -> Contact:
         """The contact that a token names. Raises `BadToken`, or one of `AWAY`."""
         if not token.startswith(PREFIX) or len(token) > TOKEN_CHARACTERS_MAX:
-            raise BadToken("this is no contact token: `POST /v1/contact-tokens` makes them")
+            raise BadToken("this is not a contact token: `POST /v1/contact-tokens` makes them")
         key = await self._key(workspace)
         told = None if key is None else _opened(key, workspace, token)
         if told is None:

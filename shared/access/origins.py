@@ -21,7 +21,7 @@ _PORTS = {"http": 80, "https": 443}
 def read_origin(text: str) -> str:
     """An origin as browsers write it: in lower case, the host in ASCII, no default port. Raises `ValueError` if it is none."""
     said = text.strip()
-    wrong = f"{text[:100]!r} is no origin such as https://shop.example or https://*.shop.example:8443"
+    wrong = f"{text[:100]!r} is not an origin such as https://shop.example or https://*.shop.example:8443"
     if len(said) > ORIGIN_CHARACTERS_MAX or not _FORM.fullmatch(said):
         raise ValueError(wrong)
     scheme, _, rest = said.rstrip("/").partition("://")

@@ -380,7 +380,7 @@ def _bad_contact(contact: Contact, nobody: frozenset[str]) -> Wrong | None:
         return _nobody(".email", contact.email)
     if is_plausible(email):
         return None
-    return "bad_value", ".email", f"{contact.email!r} is no e-mail address such as name@host.example"
+    return "bad_value", ".email", f"{contact.email!r} is not an e-mail address such as name@host.example"
 
 
 def _bad_contacts(contacts: Sequence[Contact], nobody: frozenset[str]) -> Wrong | None:
@@ -425,9 +425,9 @@ def _bad_value(event: Event) -> tuple[str, str] | None:
     if type(event) is WorkspaceConfigured:
         settings = event.settings
         if settings.time_zone is not None and settings.time_zone not in zones():
-            return "settings.time_zone", f"{settings.time_zone!r} is no IANA time zone"
+            return "settings.time_zone", f"{settings.time_zone!r} is not an IANA time zone"
         if settings.currency is not None and settings.currency not in CURRENCIES:
-            return "settings.currency", f"{settings.currency} is no currency of ISO 4217"
+            return "settings.currency", f"{settings.currency} is not a currency of ISO 4217"
         return None
     closed_at = getattr(event, "closed_at", None)
     if closed_at is not None and not OCCURRED_AT_MIN_US <= to_micros(closed_at) <= CLOSED_AT_MAX_US:
@@ -438,7 +438,7 @@ def _bad_value(event: Event) -> tuple[str, str] | None:
     if currency is None:
         return None
     if currency not in CURRENCIES:
-        return "currency", f"{currency} is no currency of ISO 4217"
+        return "currency", f"{currency} is not a currency of ISO 4217"
     for name in ("amount", "budget"):
         amount = getattr(event, name, None)
         if amount is not None and not is_exact(amount, currency):

@@ -209,7 +209,7 @@ def bad_event(mapped: MappedEvent) -> tuple[str, str] | None:
     cls = EVENT_TYPES.get(mapped.type)
     if cls is None or mapped.type in UNMAPPABLE:
         among = ", ".join(sorted(set(EVENT_TYPES) - UNMAPPABLE))
-        return "type", f"{mapped.type!r} is no type that a message can become; these are: {among}"
+        return "type", f"{mapped.type!r} is not a type that a message can become; these are: {among}"
     names = [name for name in cls.__struct_fields__ if name not in ENVELOPE]
     for name, said in mapped.fields.items():
         if name not in names:

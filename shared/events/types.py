@@ -602,7 +602,7 @@ class SettingsField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             try:
                 ZoneInfo(self.time_zone)
             except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-                raise ValueError(f"`time_zone` {self.time_zone!r} is no IANA time zone") from error
+                raise ValueError(f"`time_zone` {self.time_zone!r} is not an IANA time zone") from error
 
 
 class WorkspaceConfigured(Envelope, kw_only=True, frozen=True, tag="workspace_configured"):

@@ -175,7 +175,7 @@ def deal_property(deal: str, name: str, value: str | None, at: str, stages: Stag
         return ({**updated, "name": told},)
     if name == "deal_currency_code":
         if told.upper() not in CURRENCIES:
-            raise BadValue("propertyValue", f"{told[:40]!r} is no currency of ISO 4217")
+            raise BadValue("propertyValue", f"{told[:40]!r} is not a currency of ISO 4217")
         return ({**updated, "currency": told.upper()},)
     if name == "createdate":
         return ({**says, "type": "deal_created", "occurred_at": instant(told)},)
@@ -229,14 +229,14 @@ def amount(text: str) -> str:
         number = Decimal("NaN")
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int) or abs(number.adjusted()) > EXPONENT_MAX or abs(exponent) > AMOUNT_CHARACTERS_MAX:
-        raise BadValue("propertyValue", f"{text[:AMOUNT_CHARACTERS_MAX]!r} is no amount such as 1200.50")
+        raise BadValue("propertyValue", f"{text[:AMOUNT_CHARACTERS_MAX]!r} is not an amount such as 1200.50")
     plain = f"{number:f}"
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
 def instant(text: str) -> str:
     """An instant of HubSpot in RFC 3339: milliseconds since 1970, RFC 3339, or a date (its beginning in UTC). Raises `BadValue`."""
-    wrong = BadValue("propertyValue", f"{text[:40]!r} is no instant: milliseconds since 1970, or RFC 3339")
+    wrong = BadValue("propertyValue", f"{text[:40]!r} is not an instant: milliseconds since 1970, or RFC 3339")
     if _DIGITS.match(text):
         if int(text) > OCCURRED_MS_MAX:
             raise wrong
@@ -339,7 +339,7 @@ def _meant(raw: bytes, said: Event, kind: _Kind, name: str, stages: Stages) -> M
     portal = _required(said, "portalId")
     occurred_ms = int(_required(said, "occurredAt"))
     if occurred_ms > OCCURRED_MS_MAX:
-        raise BadValue("occurredAt", f"{occurred_ms} is no instant in milliseconds since 1970")
+        raise BadValue("occurredAt", f"{occurred_ms} is not an instant in milliseconds since 1970")
     at = to_rfc3339(occurred_ms * 1000)
     if kind.happened == "associationChange":
         meant = _association_change(said, kind, at)

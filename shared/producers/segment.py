@@ -138,7 +138,7 @@ class _Segment:
             raise _Refused("missing_field", "type", f"`type` is one of {', '.join(CALLS)}")
         if self.call is None:
             raise _Refused(
-                "unknown_type", "type", f"{str(self.said['type'])[:100]!r} is no call; these are: {', '.join(CALLS)}"
+                "unknown_type", "type", f"{str(self.said['type'])[:100]!r} is not a call; these are: {', '.join(CALLS)}"
             )
         event = self.said.get("event")
         if self.call == "track" and not (isinstance(event, str) and event.strip()):
@@ -189,7 +189,7 @@ class _Segment:
             return {"occurred_at": to_rfc3339(0), "sent_at": to_rfc3339(before_us)} if before_us else {}
         occurred_us = _instant(told)
         if occurred_us is None:
-            raise _Refused("bad_value", field, f"{str(told)[:100]!r} is no instant of ISO 8601")
+            raise _Refused("bad_value", field, f"{str(told)[:100]!r} is not an instant of ISO 8601")
         sent_us = _instant(self.said.get("sentAt"))
         if sent_us is None:
             return {"occurred_at": to_rfc3339(min(occurred_us, self.received_us) - before_us)}

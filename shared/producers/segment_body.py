@@ -60,7 +60,7 @@ def read_body(body: bytes, *, batch: bool) -> Body:
         raise BadRequest("missing_field", "a batch is an object with `batch`, a list of messages") from error
     except UNDECODABLE as error:
         text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BadRequest("not_json", f"the body is no JSON object of messages: {text}"[:1_000]) from error
+        raise BadRequest("not_json", f"the body is not a JSON object of messages: {text}"[:1_000]) from error
     if len(messages) > SEGMENT_BATCH_EVENTS_MAX:
         raise BadRequest(
             "too_many_events", f"{len(messages):,} messages; a batch has {SEGMENT_BATCH_EVENTS_MAX:,} at most"

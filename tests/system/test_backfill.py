@@ -258,9 +258,9 @@ def test_the_summary_reads_as_text(up: tuple[Up, Path], tmp_path: Path) -> None:
     ("options", "code", "said"),
     [
         (["--mapping", "hubspot-deals"], 1, "line 2: Close Date: '05/04/2024' can be 5 April 2024 or 4 May 2024"),
-        (["--mapping", "hubspot-deals", "--day-first", "--month-first"], 2, "it excludes --month-first"),
+        (["--mapping", "hubspot-deals", "--day-first", "--month-first"], 2, "it cannot be used together with --month-first"),
         (["--mapping", "hubspot-deals", "--decimal", ";"], 2, "';' is neither . nor ,"),
-        (["--mapping", "hubspot-deals", "--as-of", "yesterday"], 2, "'yesterday' is no RFC 3339 instant"),
+        (["--mapping", "hubspot-deals", "--as-of", "yesterday"], 2, "'yesterday' is not an RFC 3339 instant"),
         (["--mapping", "hubspot-contacts", "--won-stage", "x"], 1, "it has no list 'won_stages'"),
         (["--mapping", "segment-pages", "--as-of", "2024-05-01T00:00:00Z"], 1, "none of its events has `as_of`"),
         (["--as-of", "2024-05-01T00:00:00Z"], 1, "go with --mapping"),

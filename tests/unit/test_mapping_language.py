@@ -46,7 +46,7 @@ def own(tmp_path: Path, text: str) -> str:
         (EVENT.replace('id = "x-{A}"\n', "as_of = true\n"), "an event with `as_of` needs an `id`"), ("as_of = 5\n" + EVENT, "event 1, as_of: 5 is not an instant"),
         ('instants = ["d.m.Y"]\n' + EVENT, "instants: 'd.m.Y' is neither a form"), ('instants = ["%d.%m"]\n' + EVENT, "lacks year"),
         ('instants = ["%Y-%m-%d %I:%M"]\n' + EVENT, "lacks year"), ('instants = ["%Q"]\n' + EVENT, "is not a valid format"), ('instants = "%Y"\n' + EVENT, "is not a list of texts"),
-        ('instants = ["day_first", "month_first"]\n' + EVENT, "exclude one another"), ('instants = ["%Y-%m-%d %Z"]\n' + EVENT, "leave %Z out"),
+        ('instants = ["day_first", "month_first"]\n' + EVENT, "cannot be used together"), ('instants = ["%Y-%m-%d %Z"]\n' + EVENT, "leave %Z out"),
         ('decimal = ";"\n' + EVENT, "decimal: ';' is neither"), ('null = "-"\n' + EVENT, "null: '-' is not a list"), ('zone = "Mars/Base"\n' + EVENT, "is not a time zone"),
         ("zone = 5\n" + EVENT, "5 is not a time zone"), ('zone = "/etc/passwd"\n' + EVENT, "is not a time zone"), ("about = 5\n" + EVENT, "about: 5 is not a text"),
         ("lists = 5\n" + EVENT, "lists: it is a table"), ("[lists]\na = 5\n" + EVENT, r"lists\.a: 5 is not a list"), ("values = 5\n" + EVENT, "values: it is written"),

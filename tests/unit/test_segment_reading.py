@@ -332,8 +332,8 @@ def configured(events: Any) -> Record | Refusal:
 @pytest.mark.parametrize(
     ("mapped", "field", "says"),
     [
-        ({"type": "cta_pressed"}, "type", "no type"),
-        ({"type": "workspace_configured"}, "type", "no type"),
+        ({"type": "cta_pressed"}, "type", "not a type"),
+        ({"type": "workspace_configured"}, "type", "not a type"),
         ({"type": "cta_clicked", "fields": {}}, "fields", "needs asset_id"),
         ({"type": "cta_clicked", "fields": {"asset_id": "x", "color": "red"}}, "fields.color", "has no such field"),
         ({"type": "cta_clicked", "fields": {"asset_id": "x", "id": "y"}}, "fields.id", "has no such field"),

@@ -61,7 +61,7 @@ class Given:
     def said(self) -> MappingOptions:
         """The options as a mapping takes them, without the table of campaigns. Raises `typer.BadParameter`."""
         if self.day_first and self.month_first:
-            raise typer.BadParameter("it excludes --month-first", param_hint="--day-first")
+            raise typer.BadParameter("it cannot be used together with --month-first", param_hint="--day-first")
         return MappingOptions(
             self.zone, "day_first" if self.day_first else "month_first" if self.month_first else None, _decimal(self.decimal),
             instant(self.as_of, "--as-of"), {"won_stages": self.won_stages, "lost_stages": self.lost_stages}, _currency(self.currency),

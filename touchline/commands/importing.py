@@ -54,7 +54,7 @@ def hubspot(given: Given, data: Path | None, workspace: str, *, dry_run: bool, a
     associated_from: Since | None = next((each for each in SINCE if each == given.associated_from), None)
     if associated_from is None:
         raise typer.BadParameter(
-            f"{given.associated_from!r} is none of {', '.join(SINCE)}", param_hint="--associated-from"
+            f"{given.associated_from!r} is not one of {', '.join(SINCE)}", param_hint="--associated-from"
         )
     since = given.since
     since_us = instant(f"{since}T00:00:00Z" if since is not None and _is_date(since) else since, "--since")
@@ -88,7 +88,7 @@ def _token(given: str | None, file: Path | None) -> str:
     Raises `typer.BadParameter`, `HubSpotRefuses` or `OSError`; none of their texts holds the token.
     """
     if given is not None and file is not None:
-        raise typer.BadParameter("it excludes --token-file", param_hint="--token")
+        raise typer.BadParameter("it cannot be used together with --token-file", param_hint="--token")
     if file is not None:
         with file.open("rb") as opened:
             return opened.read(TOKEN_BYTES_MAX).decode("ascii", "replace").strip()

@@ -60,7 +60,7 @@ def map_(producer: str, data: Path | None, workspace: str, *, dry_run: bool, as_
     With `dry_run` they are only counted. Raises `typer.BadParameter`.
     """
     if producer not in READINGS:
-        raise typer.BadParameter(f"{producer!r} is none of {', '.join(READINGS)}", param_hint="PRODUCER")
+        raise typer.BadParameter(f"{producer!r} is not one of {', '.join(READINGS)}", param_hint="PRODUCER")
     columns = (TextColumn("reading the log"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, disable=as_json) as progress:
         task = progress.add_task("", total=None)

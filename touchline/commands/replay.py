@@ -162,7 +162,7 @@ def _parts(share: str | None) -> Drawn | None:
     except ValueError:
         percent = 0
     if not 0 < percent <= 100:
-        raise typer.BadParameter(f"{share!r} is no share such as 1%", param_hint="--sample")
+        raise typer.BadParameter(f"{share!r} is not a share such as 1%", param_hint="--sample")
     return max(1, round(100 / percent)), None
 
 

@@ -35,7 +35,7 @@ def instant(text: str | None, option: str) -> int | None:
     try:
         found = msgspec.convert(text, dt.datetime, strict=False)
     except msgspec.ValidationError as error:
-        raise typer.BadParameter(f"{text!r} is no RFC 3339 instant", param_hint=option) from error
+        raise typer.BadParameter(f"{text!r} is not an RFC 3339 instant", param_hint=option) from error
     if found.tzinfo is None:
         raise typer.BadParameter(f"{text!r} says no time zone; an instant ends in Z or +01:00", param_hint=option)
     return to_micros(found)

@@ -83,7 +83,7 @@ def _added(files: list[Path]) -> list[Record]:
 
 def _age(text: str) -> dt.timedelta:
     if (found := AGE.fullmatch(text)) is None or not int(found[1]):
-        raise typer.BadParameter(f"{text!r} is no age such as 30m, 12h or 7d", param_hint="--keep")
+        raise typer.BadParameter(f"{text!r} is not an age such as 30m, 12h or 7d", param_hint="--keep")
     return dt.timedelta(**{UNIT[found[2]]: int(found[1])})
 
 

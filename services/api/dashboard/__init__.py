@@ -63,7 +63,7 @@ def routes(keys: KeyRing) -> APIRouter:
         key = body.decode(errors="replace").strip()
         access = await keys.find(key, time.monotonic())
         if access is None:
-            raise Problem(401, "unauthorized", "this is no key of a workspace, or it was revoked")
+            raise Problem(401, "unauthorized", "this is not a key of a workspace, or it was revoked")
         if access.scope not in ("read", "admin"):
             detail = f"this is a {access.scope} key; the dashboard takes a read key or an admin key"
             raise Problem(403, "forbidden", detail)

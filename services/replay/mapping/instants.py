@@ -153,7 +153,7 @@ def _shown(
 def checked_forms(forms: Sequence[str]) -> None:
     """Raise `ValueError` if one of a mapping's `instants` is neither a known word nor a format that can read what it writes."""
     if set(ORDERS) <= set(forms):
-        raise ValueError("day_first and month_first exclude one another")
+        raise ValueError("day_first and month_first cannot be used together")
     for form in forms:
         if form in ORDERS or form in EPOCHS:
             continue
