@@ -217,7 +217,7 @@ class Limits:
                 where, code = KINDS[kind]
                 metrics.BEYOND_BOUND.labels(kind).inc()
                 self._alarm(access, kind, distinct, "met")
-                said = f"this key has told {distinct.bound:,} different {kind.replace('_', ' ')} since midnight UTC, and may tell no others today"
+                said = f"this key has sent {distinct.bound:,} different {kind.replace('_', ' ')} since midnight UTC, and may send no others today"
                 return Refusal(index, outcome.id, code, where, said)
             if distinct.count == int(distinct.bound * NEAR):
                 self._alarm(access, kind, distinct, "near")
