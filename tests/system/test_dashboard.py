@@ -80,7 +80,7 @@ def test_the_page_explains_a_deal_and_an_event(up: Up, page: Page) -> None:
 
 def test_the_page_says_how_final_its_numbers_are(up: Up, page: Page) -> None:
     page.goto(f"{up.url}/dashboard/campaign?id=autumn#key={up.keys['read']}")
-    expect(page.locator("#settled")).to_contain_text("Nothing came in live yet")
+    expect(page.locator("#settled")).to_contain_text("No event came in live yet")
     with up.client("server") as client:
         client.post("/v1/events", json={"type": "page_visited", "visitor_id": "x", "url": "https://s.example/"})
     expect(page.locator("#settled")).to_contain_text("Settled through")

@@ -13,7 +13,7 @@ from tests.processes import start
 
 PAGES = Path(__file__).parent.parent.parent / "docs" / "howto"
 BLOCK = re.compile(r"^```(?P<kind>file|run|answer)(?: (?P<rest>[^\n]*))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-ASKED = re.compile(r"localhost:8300(?P<path>/v1/\S+)` tells\s+`(?P<told>[^`]+)`")
+ASKED = re.compile(r"localhost:8300(?P<path>/v1/\S+)` shows\s+`(?P<told>[^`]+)`")
 PROJECTED_S = 60.0
 
 

@@ -38,7 +38,7 @@ def test_who_signed_in_reads_with_the_cookie_alone(
 
 @pytest.mark.parametrize(
     ("scope", "status", "says"),
-    [("collect", 403, "a collect key"), ("server", 403, "a server key"), (None, 401, "no key")],
+    [("collect", 403, "a collect key"), ("server", 403, "a server key"), (None, 401, "not a key")],
 )
 def test_another_key_is_refused_and_said_why(
     workspace: Workspace, runner: asyncio.Runner, browser: httpx.AsyncClient, scope: str | None, status: int, says: str
