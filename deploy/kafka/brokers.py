@@ -123,11 +123,15 @@ class Cluster:
         (broker.directory / "pid").write_text(str(broker.process.pid))
 
     def until_ready(self, broker: Broker) -> None:
-        """Wait until a broker takes connections. Raises `NoKafka` if it does not."""
+        """Wait until a broker takes connections on each of its listeners. Raises `NoKafka` if it does not."""
         deadline_s = time.monotonic() + READY_S
+        waited_for = [broker.port, *([broker.secure_port] if self.secure else [])]
         while time.monotonic() < deadline_s:
-            with suppress(OSError), socket.create_connection((HOST, broker.port), 1):
-                return
+            with suppress(OSError), socket.create_connection((HOST, waited_for[0]), 1):
+                waited_for.pop(0)
+                if not waited_for:
+                    return
+                continue
             if broker.process is None or broker.process.poll() is not None:
                 break
             time.sleep(0.05)
