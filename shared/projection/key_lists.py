@@ -50,7 +50,14 @@ def _first_met_of_few(parts: Sequence[Sequence[bytes]]) -> Iterator[int]:
 
 
 def _first_met_of_many(parts: Sequence[Sequence[bytes]]) -> list[int]:
+    _, place = first_places(parts)
+    return [int(number) for number in np.bincount(place, minlength=len(parts))]
+
+
+def first_places(parts: Sequence[Sequence[bytes]]) -> "tuple[npt.NDArray[np.uint64], npt.NDArray[np.intp]]":
+    """The different keys of parts, each of which has lists of keys, and in which part each key is first."""
     keys = [_keys(part) for part in parts]
-    _, firsts = np.unique(np.concatenate(keys), return_index=True)
-    place = np.searchsorted(np.cumsum([len(part) for part in keys]), firsts, side="right")
-    return [int(number) for number in np.bincount(place, minlength=len(keys))]
+    if not keys:
+        return np.empty(0, np.uint64), np.empty(0, np.intp)
+    different, firsts = np.unique(np.concatenate(keys), return_index=True)
+    return different, np.searchsorted(np.cumsum([len(part) for part in keys]), firsts, side="right")

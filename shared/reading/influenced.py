@@ -6,11 +6,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import Found, add_of_cells, renamed_of
 from shared.projection.days import ALWAYS, Days
+from shared.projection.key_lists import first_places
 from shared.projection.sql import sql
 from shared.reading.cells import WHOLE_DAYS, days_read
 from shared.reading.snapshot import Snapshot
@@ -61,20 +61,6 @@ def _day_bounds(days: Days, span: tuple[int, int]) -> list[int]:
     return [at_us for at_us in span if BEGINNING_US < at_us < END_US]
 
 
-def _keys(lists: Sequence[bytes]) -> "npt.NDArray[np.int64]":
-    return np.frombuffer(b"".join(lists), np.int64)
-
-
-def first_met_in(pieces: Sequence[Piece]) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]":
-    """The different contacts of pieces, which are in order, and in which piece each is first."""
-    parts = [_keys(piece.contacts) for piece in pieces]
-    if not parts:
-        return np.empty(0, np.int64), np.empty(0, np.intp)
-    contacts, firsts = np.unique(np.concatenate(parts), return_index=True)
-    place = np.searchsorted(np.cumsum([len(part) for part in parts]), firsts, side="right")
-    return contacts.byteswap(), place
-
-
 class PageOfContacts(NamedTuple):
     """Which contacts, by key, a page may have, and between which instants they were influenced first."""
 
@@ -88,7 +74,7 @@ def contacts_of_a_page(pieces: Sequence[Piece], begin_us: int, limit: int) -> Pa
 
     Pieces are taken from there on until they have enough contacts that are in none before, so that only the touches of these need be read.
     """
-    contacts, place = first_met_in(pieces)
+    contacts, place = first_places([piece.contacts for piece in pieces])
     first = bisect_right(pieces, begin_us, key=lambda piece: piece.to_us)
     new = np.bincount(place, minlength=len(pieces))
     enough = np.cumsum(new[first + 1 :]) >= limit  # of the first piece, all may be on the page before
@@ -96,4 +82,4 @@ def contacts_of_a_page(pieces: Sequence[Piece], begin_us: int, limit: int) -> Pa
     if first > last:
         return PageOfContacts([], 0, 0)
     wanted = contacts[(place >= first) & (place <= last)]
-    return PageOfContacts(wanted.tolist(), pieces[first].from_us, pieces[last].to_us)
+    return PageOfContacts(wanted.view(np.int64).tolist(), pieces[first].from_us, pieces[last].to_us)
