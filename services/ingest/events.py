@@ -75,17 +75,16 @@ def routes(ingest: Ingest) -> APIRouter:
                 await keep(ingest.pool, access, [(refusal, body)], user_agent)
             count(ingest, access, 0, [error.code])
             raise Problem(error.status, error.code, str(error)) from error
-        nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
-        addresses = await ingest.addresses.of(access, time.monotonic())
+        accepting = await ingest.accepting.of(access.workspace, time.monotonic())
         now_us = time.time_ns() // 1000
         records: list[Record] = []
         refused: list[tuple[Refusal, bytes]] = []
         for index, part in enumerate(sent.parts):
             outcome = accept(
-                part, index, key, now_us, user_agent, access.hint, nobody=nobody, sent_at_us=sent.sent_at_us,
+                part, index, key, now_us, user_agent, access.hint, nobody=accepting.nobody, sent_at_us=sent.sent_at_us,
                 forgets=ingest.forgets,
             )  # fmt: skip
-            outcome = ingest.limits.bounded(access, outcome, index, addresses=addresses)
+            outcome = ingest.limits.bounded(access, outcome, index, addresses=accepting.addresses)
             if isinstance(outcome, Record):
                 records.append(outcome)
             else:

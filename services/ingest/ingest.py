@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from services.ingest.addresses import KnownAddresses
 from services.ingest.catalog.turn import Turns
 from services.ingest.limits import Limits
 from services.ingest.notices import BrowserNotices
@@ -39,7 +38,6 @@ class Ingest:
     limits: Limits = field(default_factory=Limits)
 
     accepting: KnownAccepting = field(init=False)
-    addresses: KnownAddresses = field(init=False)
     counts: Counts = field(init=False)
     accounts: Accounts = field(init=False)
     turns: Turns = field(init=False)
@@ -57,4 +55,3 @@ class Ingest:
         self.counts = Counts(self.pool)
         self.notices = BrowserNotices(self.pool)
         self.accepting = KnownAccepting(self.pool)
-        self.addresses = KnownAddresses(self.pool)

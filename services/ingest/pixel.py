@@ -113,7 +113,7 @@ async def _record(ingest: Ingest, request: Request) -> str | None:
         raise
     if outcome is None:
         outcome = await _plain_visit(ingest, access, request, now_us)
-    addresses = await ingest.addresses.of(access, time.monotonic())
+    addresses = (await ingest.accepting.of(access.workspace, time.monotonic())).addresses
     outcome = ingest.limits.bounded(access, outcome, 0, by_token=IN_QUERY in request.query_params, addresses=addresses)
     if isinstance(outcome, Refusal):
         return await _refuse(ingest, access, request, outcome)

@@ -9,6 +9,7 @@ import msgspec
 
 from shared.database import AWAY
 from shared.projection.generations import NoGeneration, generation_of_any_shape
+from shared.rules.page import BY_PATH, AddressRules
 from shared.rules.settings import Producers
 
 CACHE_S = 3.0  # a setting that a workspace changes is heeded within so long
@@ -16,16 +17,20 @@ ASK_S = 2.0
 CACHED_WORKSPACES_MAX = 10_000  # per process
 
 ASK = """
-SELECT s.body->'nobody' AS nobody, s.body->'producers' AS producers
+SELECT s.body->'nobody' AS nobody, s.body->'producers' AS producers, s.body->'page_parameters' AS page_parameters,
+    s.body->'page_fragments' AS page_fragments
 FROM {0}.settings s JOIN {0}.workspace_rows w ON w.ws = s.ws WHERE w.workspace_id = $1
 """
 
 
 class Accepting(NamedTuple):
-    """The workspace's own words that name nobody, folded, and how it reads outside producers' messages."""
+    """The workspace's own words that name nobody, folded; how it reads outside producers' messages; and which parts of a URL belong to a
+    page's address, by which the pages of a public key are counted.
+    """
 
     nobody: frozenset[str] = frozenset()
     producers: Producers = Producers()
+    addresses: AddressRules = BY_PATH
 
 
 async def accepting_of(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> Accepting:
@@ -40,7 +45,11 @@ async def accepting_of(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> 
         told = None
     if told is None:
         return Accepting()
-    return Accepting(frozenset(told["nobody"] or ()), msgspec.convert(told["producers"] or {}, Producers, strict=False))
+    return Accepting(
+        frozenset(told["nobody"] or ()),
+        msgspec.convert(told["producers"] or {}, Producers, strict=False),
+        AddressRules(tuple(told["page_parameters"] or ()), bool(told["page_fragments"])),
+    )
 
 
 @dataclass(slots=True)

@@ -213,7 +213,11 @@ def test_clicks_of_links_have_the_limits_of_their_key_and_the_links_lead_on(
     runner.run(check())
 
 
-def test_a_public_key_cannot_fill_the_store_with_pages(strict: Running, runner: asyncio.Runner) -> None:
+def test_a_public_key_cannot_fill_the_store_with_pages(
+    strict: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.projection.accepting.CACHE_S", 0.0)  # settings take effect at once
+
     async def check() -> None:
         workspace = await new_workspace(strict, "pages")
         settings = {"type": "workspace_configured", "settings": {"page_parameters": ["p"]}}

@@ -47,8 +47,7 @@ async def take(
     """
     key: KeyClass = "server" if access.scope == "server" else "collect"
     now_us = time.time_ns() // 1000 if now_us is None else now_us
-    nobody = (await ingest.accepting.of(access.workspace, time.monotonic())).nobody
-    addresses = await ingest.addresses.of(access, time.monotonic())
+    accepting = await ingest.accepting.of(access.workspace, time.monotonic())
     taken, counts = Taken(), Counter[Outcome]()
     ingest.limits.spend(access, len(messages))
     records: list[Record] = []
@@ -61,9 +60,16 @@ async def take(
         else:
             for told in events_of(producer, message):
                 outcome = accept(
-                    _encode(told), index, key, now_us, user_agent, access.hint, nobody=nobody, forgets=ingest.forgets
+                    _encode(told),
+                    index,
+                    key,
+                    now_us,
+                    user_agent,
+                    access.hint,
+                    nobody=accepting.nobody,
+                    forgets=ingest.forgets,
                 )
-                outcome = ingest.limits.bounded(access, outcome, index, addresses=addresses)
+                outcome = ingest.limits.bounded(access, outcome, index, addresses=accepting.addresses)
                 if isinstance(outcome, Record):
                     records.append(outcome)
                 else:
