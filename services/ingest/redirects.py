@@ -107,7 +107,7 @@ class Targets:
             async with asyncio.timeout(EXACT_S):
                 sent = await self._registered.target(fetch, workspace, asset_id, stored)
         except (LogUnavailable, TimeoutError) as error:
-            logger.warning("the log does not tell how the address of a link was written", error=error_text(error))
+            logger.warning("the log could not be asked how the address of a link was written", error=error_text(error))
             sent = None
         return await revealed_url(self._vault, workspace, stored) if sent is None else sent
 
