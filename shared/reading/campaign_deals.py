@@ -32,10 +32,15 @@ UNION ALL
 SELECT campaign, bucket, NULL, NULL, NULL, NULL, count(DISTINCT contact) FROM dated WHERE revenue GROUP BY campaign, bucket
 """)
 
-# The open deals that count. (To take each deal once is faster here than in SQL.)
+# The open deals that count, as lists. (To take each deal once is faster here than in SQL.) Of a range that nothing divides, $5 is not needed, and
+# to group the touches of each window by part would take a third of the time.
 OPEN_DEALS = sql(f"""
 WITH {COUNTING_WINDOW}
-SELECT campaign, bucket, string_agg(deals, ''::bytea) AS deals FROM ({campaign_keys.OPEN_DEALS}) met GROUP BY campaign, bucket
+SELECT campaign, 1 AS bucket, string_agg(deals, ''::bytea) AS deals FROM ({campaign_keys.OPEN_DEALS}) met WHERE deals IS NOT NULL GROUP BY campaign
+""")
+OPEN_DEALS_BY_PART = sql(f"""
+WITH {COUNTING_WINDOW}
+SELECT campaign, bucket, string_agg(deals, ''::bytea) AS deals FROM ({campaign_keys.OPEN_DEALS_BY_PART}) met GROUP BY campaign, bucket
 """)
 
 # What was earned, by the place of the model in $5 and by currency; and (no currency) how many contacts earned more than 0 of one.
@@ -134,7 +139,7 @@ async def deal_numbers_of_parts(
         for (campaign, bucket), numbers in won.items():
             _add_won(outs[bucket - 1][campaign], numbers)
         if metric not in EARNED_METRICS:
-            for row in await snapshot.fetch(OPEN_DEALS, *asked, edges_us):
+            for row in await _open_deals(snapshot, asked, edges_us):
                 outs[row["bucket"] - 1][row["campaign"]].influenced_deals += distinct_keys([row["deals"]])
     if metric is None or metric in EARNED_METRICS:
         for model in models:
@@ -142,6 +147,12 @@ async def deal_numbers_of_parts(
                 for span, out in zip(spans, outs, strict=True):
                     await _add_earned_by_defined(snapshot, out, campaigns, span, model)
     return outs
+
+
+async def _open_deals(snapshot: Snapshot, asked: tuple[list[int], int, int], edges_us: Sequence[int]) -> list[Any]:
+    if len(edges_us) == 1:
+        return await snapshot.fetch(OPEN_DEALS, *asked)
+    return await snapshot.fetch(OPEN_DEALS_BY_PART, *asked, edges_us)
 
 
 def _add_won(one: DealNumbers, won: WonNumbers) -> None:

@@ -34,12 +34,13 @@ def _deal_touches(columns: str, condition: str = "true") -> str:
 _IS_REVENUE = f"won AND type IN ({sql_numbers(REVENUE_TOUCHES)})"
 """Whether a row of `deal_touch` makes its contact one with revenue (rule **deal**: it came before the close)."""
 
-OPEN_DEALS = _deal_touches(
-    "width_bucket(dated_us, $5::bigint[]) AS bucket, string_agg(int8send(deal), ''::bytea) AS deals",
-    "NOT won GROUP BY 1",
-)
-"""The open deals dated in the range that count for the campaigns, as lists of their 64-bit keys: one row a campaign, window and part of the range
-(the instants $5 divide it). A deal may be in a list several times, and in several lists."""
+_LIST = "string_agg(int8send(deal), ''::bytea) AS deals"
+OPEN_DEALS = _deal_touches(_LIST, "NOT won")
+"""The open deals dated in the range that count for the campaigns, as lists of their 64-bit keys: one row a campaign and window. A deal may be in
+a list several times, and in several lists."""
+
+OPEN_DEALS_BY_PART = _deal_touches(f"width_bucket(dated_us, $5::bigint[]) AS bucket, {_LIST}", "NOT won GROUP BY 1")
+"""The same, one row a campaign, window and part of the range (the instants $5 divide it)."""
 
 CAMPAIGN_DEAL = f"""campaign_deal AS MATERIALIZED (
     SELECT campaign, deal, contact, min(dated_us) AS dated_us, bool_or(revenue) AS revenue FROM ({
