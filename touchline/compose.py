@@ -56,11 +56,12 @@ from shared.store.verifications import last_agreed_s
 from shared.wakeups import Wakeups, projected
 from shared.web.direct import Straight
 from shared.web.head import Head
-from shared.web.operations import Check, Timed, operations_router
+from shared.web.operations import Check, Timed, operations_router, own_metrics
 from shared.web.paths import WholeSegments
 from shared.web.problems import Unexpected, add_handlers
 from touchline.configuration import Configuration
 from touchline.document import complete
+from touchline.projector_process import ProjectorProcess
 from touchline.reached import open_log
 
 WRITERS_MAX = 11  # connections of a process: for a log in the database, keys, dead letters, locks and notifications
@@ -106,11 +107,13 @@ class Running:
 
 
 async def compose(
-    url: str, configuration: Configuration, roles: Sequence[Role] = tuple(Role), folder: Path | None = None
-) -> Running:
+    url: str, configuration: Configuration, roles: Sequence[Role] = tuple(Role), folder: Path | None = None,
+    projector: ProjectorProcess | None = None,
+) -> Running:  # fmt: skip
     """Migrate the database to this release, open the log, and put the services of `roles` together.
 
-    `folder` has the files of the database, if they are on this machine: `/readyz` then tells how many bytes the disk has free.
+    `folder` has the files of the database, if they are on this machine: `/readyz` then tells how many bytes the disk has free. `projector` is
+    one that this process has started: its lag and its metrics are shown here.
     Raises `LogUnavailable` or one of `AWAY`, which may pass, or `WrongLog` or `UnfitTopic`, which the operator must solve.
     """
     async with AsyncExitStack() as stack:
@@ -168,7 +171,9 @@ async def compose(
             )  # fmt: skip
             checks["lag"] = Check(projectors.check)
             stack.push_async_callback(_leave_no_traces, pool, log)
-        app.include_router(operations_router(checks))
+        if projector is not None:
+            checks["lag"] = Check(projector.lag)
+        app.include_router(operations_router(checks, own_metrics if projector is None else projector.metrics))
         if ingest is not None:
             _answer_browsers(app, ingest)
         proxies = [proxy.strip() for proxy in configuration.trusted_proxies.split(",")]
@@ -186,10 +191,11 @@ def _answer_browsers(app: FastAPI, ingest: Ingest) -> None:
 
 
 async def compose_patiently(
-    url: str, configuration: Configuration, roles: Sequence[Role], folder: Path | None = None
-) -> Running:
+    url: str, configuration: Configuration, roles: Sequence[Role], folder: Path | None = None,
+    projector: ProjectorProcess | None = None,
+) -> Running:  # fmt: skip
     """As `compose`, but wait for a database or a log that is away."""
-    return await patiently(compose, url, configuration, roles, folder)
+    return await patiently(compose, url, configuration, roles, folder, projector)
 
 
 async def patiently(do: Callable[Given, Coroutine[Any, Any, Done]], *given: Given.args, **named: Given.kwargs) -> Done:

@@ -44,8 +44,13 @@ class Check:
     required: bool = True
 
 
-def operations_router(checks: Mapping[str, Check]) -> APIRouter:
-    """The three routes; `checks` are those of `/readyz`, by name."""
+async def own_metrics() -> bytes:
+    """What this process counts and measures, in the text format of Prometheus."""
+    return generate_latest(REGISTRY)
+
+
+def operations_router(checks: Mapping[str, Check], measured: Callable[[], Awaitable[bytes]] = own_metrics) -> APIRouter:
+    """The three routes; `checks` are those of `/readyz`, by name, and `measured` returns what `/metrics` answers."""
     router = APIRouter()
 
     @router.get("/healthz", tags=["operations"])
@@ -64,7 +69,7 @@ def operations_router(checks: Mapping[str, Check]) -> APIRouter:
     @router.get("/metrics", tags=["operations"])
     async def metrics() -> Response:
         """What the process counts and measures, for Prometheus."""
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+        return Response(await measured(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

@@ -16,10 +16,11 @@ import pytest
 
 from tests.conftest import new_workspace
 from tests.processes import Up, start, until_projected
-from touchline.commands.up import RESTARTS_MAX, keep_running
+from touchline.commands.up import keep_running
 from touchline.compose import compose
 from touchline.configuration import Configuration
 from touchline.embedded import SOCKET_NAME, DatabaseLost, Embedded
+from touchline.restarts import RESTARTS_MAX
 
 
 @pytest.fixture(params=["near", "far"])

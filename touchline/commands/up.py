@@ -1,13 +1,16 @@
-"""`touchline up`: all services in one process and, unless a database is configured, an embedded PostgreSQL."""
+"""`touchline up`: all services and, unless a database is configured, an embedded PostgreSQL.
+
+This process runs ingest and the read API; the projector and PostgreSQL are processes that it starts, watches and ends.
+"""
 
 import asyncio
 import json
 import socket
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvloop
@@ -22,12 +25,14 @@ from touchline.compose import Role, Running, compose_patiently, is_full, patient
 from touchline.configuration import Configuration
 from touchline.embedded import DatabaseLost, Embedded
 from touchline.first_keys import KEYS_FILE, first_keys
+from touchline.projector_process import ProjectorProcess
+from touchline.restarts import Restarts
 from touchline.sealing import seal_before_first_event
-from touchline.serve import serve
+from touchline.serve import listen, serve
 
 WATCH_S = 0.5  # between two looks whether PostgreSQL runs
 FULL_AGAIN_S = 10.0  # between two tries to start it on a full disk, unless there is room before
-RESTARTS_MAX, RESTARTS_WITHIN_S = 5, 600.0  # if it ends more often, the operator must find out why
+SERVED = Role.INGEST, Role.API
 
 logger = structlog.stdlib.get_logger("touchline")
 
@@ -91,11 +96,19 @@ async def _run(
     sealed_now = sealed and await patiently(
         seal_before_first_event, where.database, configuration, embedded=where.embedded is not None
     )
-    running = await compose_patiently(where.database, configuration, tuple(Role), folder)
-    keys = await first_keys(running.pool, where.data, name)
-    beside = [] if where.embedded is None else [keep_running(where.embedded)]
-    start = Start(where.url, where.data, keys, await _sealed_under(running, configuration), sealed_now)
-    await serve(running, sock, lambda: then(start), *beside)
+    async with ProjectorProcess.of(where.database, listen("127.0.0.1", 0)) as projector:
+        running = await compose_patiently(where.database, configuration, SERVED, folder, projector)
+        keys = await first_keys(running.pool, where.data, name)
+        start = Start(where.url, where.data, keys, await _sealed_under(running, configuration), sealed_now)
+
+        async def ready() -> None:
+            await projector.until_it_answers()
+            await then(start)
+
+        beside: list[Coroutine[Any, Any, None]] = [projector.run()]
+        if where.embedded is not None:
+            beside.append(keep_running(where.embedded))
+        await serve(running, sock, ready, *beside)
 
 
 async def _sealed_under(running: Running, configuration: Configuration) -> str | None:
@@ -111,7 +124,7 @@ async def keep_running(embedded: Embedded) -> None:
     Until it runs, requests are answered with 503 and projectors wait; the pools connect again by themselves. When the disk is full,
     PostgreSQL ends and cannot start. Then there is no limit of tries: it is started as soon as somebody has made room.
     """
-    tries_s: deque[float] = deque(maxlen=RESTARTS_MAX)
+    restarts = Restarts()
     while True:
         await asyncio.sleep(WATCH_S)
         if await asyncio.to_thread(embedded.is_running):
@@ -119,7 +132,11 @@ async def keep_running(embedded: Embedded) -> None:
         if full := await is_full(embedded.data) or await asyncio.to_thread(embedded.ended_without_room):
             logger.error("PostgreSQL has ended, and the disk is full; it is started again", data=str(embedded.data))
         else:
-            _count_a_try(tries_s, embedded)
+            restarts.count(
+                lambda tried: DatabaseLost(
+                    f"PostgreSQL in {embedded.data} has ended, and {tried}; its log is {embedded.data / 'postgres' / 'log'}"
+                )
+            )
             logger.error("PostgreSQL has ended; it is started again", data=str(embedded.data))
         try:
             await asyncio.to_thread(embedded.start_again)
@@ -128,23 +145,9 @@ async def keep_running(embedded: Embedded) -> None:
             if full:
                 await _until_room(embedded.data)
             elif await asyncio.to_thread(embedded.ended_without_room):
-                tries_s.pop()  # what it needs to recover is more than what counts as full
+                restarts.forget_last()  # what it needs to recover is more than what counts as full
         else:
             logger.warning("PostgreSQL runs again", data=str(embedded.data))
-
-
-def _count_a_try(tries_s: deque[float], embedded: Embedded) -> None:
-    """Count a start of PostgreSQL.
-
-    Raises `DatabaseLost` if it is one more than `RESTARTS_MAX` within `RESTARTS_WITHIN_S` seconds.
-    """
-    now_s = time.monotonic()
-    if len(tries_s) == RESTARTS_MAX and now_s - tries_s[0] < RESTARTS_WITHIN_S:
-        raise DatabaseLost(
-            f"PostgreSQL in {embedded.data} has ended, and starting it {RESTARTS_MAX} times within "
-            f"{RESTARTS_WITHIN_S / 60:.0f} minutes did not help; its log is {embedded.data / 'postgres' / 'log'}"
-        )
-    tries_s.append(now_s)
 
 
 async def _until_room(folder: Path) -> None:
