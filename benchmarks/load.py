@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import json
-import os
 import resource
 import signal
 import statistics
@@ -17,6 +16,7 @@ from typing import Self
 
 import httpx
 import orjson
+import psutil
 
 from touchline.demo.mix import Mix
 
@@ -85,9 +85,9 @@ class Server:
         self.process.wait(120)
 
     def rss_mb(self) -> float:
-        """Memory of its process."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        """Memory of its processes, without PostgreSQL."""
+        own = psutil.Process(self.process.pid)
+        return sum(one.memory_info().rss for one in (own, *own.children())) / 2**20
 
 
 async def post(url: str, key: str, sent: Iterator[bytes], in_flight: int = IN_FLIGHT) -> tuple[int, str]:

@@ -21,7 +21,7 @@ def up(
     data: NewData = Path("touchline-data"), port: Port = 8300, host: Host = "127.0.0.1", as_json: ReadyJson = False,
     reporting_port: ReportingPort = None, sealed: Sealed = False,
 ) -> None:  # fmt: skip
-    """Run ingest, projector, read API and dashboard in one process.
+    """Run ingest, projector, read API and dashboard: everything, by one command.
 
     Without TOUCHLINE_DATABASE_URL it also runs a PostgreSQL server, whose files are in the data directory. With --sealed, a new
     store holds pseudonyms in place of people's names from its first event on, and can forget people.
@@ -34,7 +34,7 @@ def up(
 def demo(
     data: NewData = Path("touchline-demo"), port: Port = 8300, host: Host = "127.0.0.1", as_json: ReadyJson = False
 ) -> None:
-    """Run everything in one process with invented sample data: one year of a small company, then live traffic."""
+    """Run everything with invented sample data: one year of a small company, then live traffic."""
     from touchline.commands.demo import demo as run
 
     run(data, port, host, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`touchline demo`: everything in one process, with the events of an invented company."""
+"""`touchline demo`: everything that `touchline up` runs, with the events of an invented company."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from touchline.first_keys import KEYS_FILE
 
 
 def demo(data: Path, port: int, host: str, *, as_json: bool) -> None:
-    """Run everything in one process; send a year of the invented company's events, then live traffic until a signal."""
+    """Run everything; send a year of the invented company's events, then live traffic until a signal."""
 
     async def fill(start: Start) -> None:
         keys = json.loads((start.data / KEYS_FILE).read_text())["keys"]
