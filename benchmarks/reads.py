@@ -39,7 +39,7 @@ from touchline.embedded import Embedded
 
 EVENTS = int(os.environ.get("BENCHMARK_READS_EVENTS", "1000000"))
 KEPT_IN = os.environ.get("BENCHMARK_READS_FOLDER")
-SHARES = (10, 2, 1)  # of it: the sizes of the stores
+SHARES = (10, 2, 1)  # the stores have a tenth, a half and all of these events
 PHASE_S = float(os.environ.get("BENCHMARK_READS_S", "60"))
 ROUNDS_MAX = 200  # of all questions; p99 then is the second worst
 REPEATED_MIN, REPEATS_S = 3, 10.0  # of a statement that takes long, no more are run
