@@ -1,4 +1,4 @@
-"""When are cells digested, beside the live projection of their partition?"""
+"""When does the background task of a partition run its steps, between the live batches of the partition?"""
 
 import asyncio
 import time
@@ -15,23 +15,23 @@ from shared.projection.digesting import Digester
 from shared.projection.poison import PASSING
 from shared.projection.sql import Connection
 
-PAUSE_S = 2.0  # between two rounds: what several batches add to one cell is put into it once
+PAUSE_S = 2.0  # between two rounds, so that what several batches add to one cell is added to it in one step
 UNIONS_PAUSES, UNIONS_PAUSE_MAX_S = 10, 30.0
-"""Unions of key sets, days of campaigns and sums of credit are large, and what they are made of is read meanwhile: after a round that made
-some, the next one comes after ten times as long as it took, or after half a minute."""
-# While the projection is behind, digesting waits at most so long: until then all processor time is for live batches.
+"""The *unions* (months of key sets, days and months of campaigns, sums of credit) take long to make, and until they are made, reads use the rows
+that they are made of. After a round that took n seconds, the next round with unions begins 10 n seconds later, but at most half a minute later."""
+# While the projection is behind, the steps wait at most so long. Until then all processor time is for live batches.
 BEHIND_MAX_S = 60.0
-AGAIN_S = 30.0  # pause after an error that does not pass by itself; the live projection goes on meanwhile
+AGAIN_S = 30.0  # pause after an error that is not in `PASSING`; the live projection continues
 
 logger = structlog.stdlib.get_logger("touchline.projector")
 
 
 @dataclass
 class Digesting:
-    """Runs the steps of a `Digester`, after batches of the partition, until it is cancelled. Raises one of `PASSING`.
+    """Runs the steps of a `Digester` after batches of the partition, until it is cancelled. Raises an error of `PASSING`.
 
-    The worker holds `turn` during each live batch, and sets `projected` after it. While `is_behind` answers that events wait for
-    long, steps are put off, for at most `BEHIND_MAX_S`: later, what more batches add to one cell is put into it at once.
+    The worker holds `turn` during each live batch, and sets `projected` after it. While `is_behind` returns True (events have waited
+    too long), steps are postponed, for at most `BEHIND_MAX_S`. This also saves work: what several batches add to a cell is then added in one step.
     """
 
     pool: "asyncpg.Pool[asyncpg.Record]"
@@ -41,12 +41,12 @@ class Digesting:
     projected: asyncio.Event
     is_behind: Callable[[], bool]
     _whole_s: float = field(default_factory=time.monotonic)
-    """When a round last did all that there was to do, in seconds of the monotonic clock."""
+    """When the last complete round ended, in seconds of the monotonic clock."""
     _unions_from_s: float = 0.0
-    """From when on unions are made again, in seconds of the monotonic clock."""
+    """From when on a round makes unions again, in seconds of the monotonic clock."""
 
     async def run(self) -> Never:
-        """Do what a killed projector left, then what each batch brings."""
+        """First finish the work that a killed projector left, then work after each batch."""
         while True:
             self.projected.clear()
             began_s = time.monotonic()
@@ -57,7 +57,9 @@ class Digesting:
                 raise
             except Exception as error:
                 logger.exception(
-                    "digesting failed; it is tried again", partition=self.digester.partition, error=error_text(error)
+                    "digesting failed; it will be tried again",
+                    partition=self.digester.partition,
+                    error=error_text(error),
                 )
                 metrics.RETRIES.labels("digesting").inc()
                 await asyncio.sleep(AGAIN_S)
@@ -74,24 +76,24 @@ class Digesting:
             await self._wait(None if done else self._unions_from_s - time.monotonic())
 
     async def _wait(self, timeout_s: float | None) -> None:
-        """Wait for the next batch; where unions are left to make, for a while only."""
+        """Wait for the next batch, at most `timeout_s` seconds; None: without a limit."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self.projected.wait()
         except TimeoutError:
             pass
 
-    def _puts_off(self) -> bool:
+    def _postpones(self) -> bool:
         return self.is_behind() and time.monotonic() - self._whole_s < BEHIND_MAX_S
 
     async def _round(self, *, unions: bool) -> bool:
-        """Do all that there is to do; False if the rest is put off."""
+        """Run steps until there is nothing to do. False if the remaining ones are postponed."""
         async with Connection.of(self.pool, self.generation) as connection:
             workspaces = await self.digester.workspaces(connection)
         for ws in workspaces:
-            while not (puts_off := self._puts_off()) and await self._step(ws, unions=unions):
+            while not (postponed := self._postpones()) and await self._step(ws, unions=unions):
                 await asyncio.sleep(0)  # a waiting live batch takes its turn
-            if puts_off:
+            if postponed:
                 return False
         return True
 

@@ -1,8 +1,8 @@
-"""What have digests to say of campaigns between instants? For reads, and for `campaign_day`, which is made of them.
+"""How many touches, sessions and contacts do digests show for campaigns between some instants? Used by reads, and to make `campaign_day`.
 
-`shared.projection.cell_plan` works out what is asked of cells and of touches. Sessions and contacts are united: each counts once a campaign.
+`shared.projection.cell_plan` decides which cells and which touches are read. Sessions and contacts are united, so each counts once per campaign.
 
-The same is asked of other subjects than campaigns, with windows of their own: see `plan_of` and `add_planned`.
+Other subjects than campaigns are read in the same way, with their own windows: see `plan_of` and `add_planned`.
 """
 
 from collections import defaultdict
@@ -40,10 +40,10 @@ def _by_bucket() -> dict[int, list[bytes]]:
 
 @dataclass
 class Found:
-    """What is found of one subject, a campaign or another, by bucket: the time before the first of the instants is 0, that after it 1.
+    """What was read of one subject (a campaign or an asset), by bucket. Bucket 0 is the time before the first instant, bucket 1 begins with it.
 
-    `touches` has by statuses and kind (`KINDS_A_TYPE` times the type, plus the traffic class) the sum of `count`. The lists
-    hold 64-bit keys, and a key may be in several: `contacts` of touches that influence, `contacts_of_kinds` by kind as well.
+    `touches` is the sum of `count` by statuses and kind (`KINDS_A_TYPE` times the type, plus the traffic class). The other fields are lists of 64-bit
+    keys; a key may be in several lists. `contacts` are those of touches that influence, `contacts_of_kinds` those of each kind.
     """
 
     touches: dict[int, dict[tuple[Statuses, int], int]] = field(
@@ -57,13 +57,13 @@ class Found:
     def add_lists(
         self, bucket: int, sessions: bytes | None, new_sessions: bytes | None, contacts: bytes | None = None
     ) -> None:
-        """Add what a row holds of each list; None or nothing: it holds none."""
-        for lists, told in ((self.sessions, sessions), (self.new_sessions, new_sessions), (self.contacts, contacts)):
-            if told:
-                lists[bucket].append(told)
+        """Add the lists of a row. None or an empty list adds nothing."""
+        for lists, added in ((self.sessions, sessions), (self.new_sessions, new_sessions), (self.contacts, contacts)):
+            if added:
+                lists[bucket].append(added)
 
     def add_contacts(self, bucket: int, kind: int, contacts: bytes | None) -> None:
-        """Add contacts of touches of a kind; None or nothing: there are none."""
+        """Add contacts of touches of a kind. None or an empty list adds nothing."""
         if contacts:
             self.contacts_of_kinds[bucket][kind].append(contacts)
             if kind in INFLUENCING_KINDS:
@@ -74,12 +74,12 @@ class Rows(Protocol):
     """Reads the rows of one workspace."""
 
     async def fetch(self, statement: Statement, *arguments: Any) -> list[Any]:
-        """All rows of a statement whose first argument is the number of the workspace's rows; `arguments` are the others."""
+        """All rows of a statement. Its first argument is the number `ws` of the workspace's rows; `arguments` are the others."""
         ...
 
 
 class WorkspaceRows(NamedTuple):
-    """Reads the rows that stand under a number `ws`; see `Rows`."""
+    """Reads the rows with a number `ws`; see `Rows`."""
 
     connection: Connection
     ws: int
@@ -93,10 +93,10 @@ async def add_of_cells(
     found: Mapping[int, Found], store: Rows, days: Days, edges_us: Sequence[int], asked: Mapping[int, Spans],
     only_of: Sequence[int] | None = None,
 ) -> None:  # fmt: skip
-    """Add what cells say of campaigns, in the times that are asked for of each, between each two of the instants `edges_us`.
+    """Read cells and touches of campaigns and add them to `found`, by the buckets between the instants `edges_us`.
 
-    Of the time before the first instant the contacts alone are asked for. `only_of` are days such that touches of no others are
-    asked for.
+    `asked` are the times to read, by campaign. Of the time before the first instant, only contacts are read. If all these times lie within some
+    days, pass them as `only_of`: then only key sets with touches on these days are considered.
     """
     campaigns = list(asked)
     windows = await store.fetch(WINDOWS, campaigns)
@@ -117,9 +117,9 @@ def _lists_of_campaigns(statuses: Statuses) -> int:
 async def plan_of(
     store: Rows, days: Days, edges_us: Sequence[int], asked: Mapping[int, Spans], lists: Callable[[Statuses], int]
 ) -> "Plan":
-    """What is to be asked of subjects between each two of the instants `edges_us`, in the times that `asked` has for each; nothing yet.
+    """An empty plan to read subjects by the buckets between the instants `edges_us`, in the times that `asked` has for each.
 
-    `lists` says which lists are asked for of key sets that are so to a subject.
+    `lists` returns which lists are to be read of a key set with some statuses.
     """
     dirty, stale = await _by_key_set(store, DIRTY), await _by_key_set(store, STALE)
     return Plan(days, edges_us, asked, dirty, stale, lists, await renamed_of(store))
@@ -133,7 +133,7 @@ async def plan_of_added(
     key_sets: Sequence[int],
     renamed: Renamed,
 ) -> "Plan":
-    """As `plan_of`, for campaigns: what is to be asked of some key sets, on days without dirty cells."""
+    """A plan to read some key sets of campaigns, on days without dirty cells; otherwise like `plan_of`."""
     plan = Plan(days, edges_us, asked, {}, {}, _lists_of_campaigns, renamed)
     windows = await store.fetch(WINDOWS_OF_KEY_SETS, key_sets, list(asked))
     plan.ask(windows, await store.fetch(KEY_SETS_NAMED, key_sets))
@@ -141,7 +141,7 @@ async def plan_of_added(
 
 
 async def add_added(found: Mapping[int, Found], store: Rows, plan: "Plan") -> None:
-    """Ask what batches have added to whole days of what is planned, and is in no cell yet; add it to the subjects."""
+    """Read `added_cell` for the whole days of a plan, and add it to the subjects in `found`."""
     rows = await _of_cells(store, plan, [cell for cell in plan.asked.cells if cell[2] == OF_ADDED])
     _collect(found, plan, rows, [])
 
@@ -155,22 +155,22 @@ async def _of_cells(store: Rows, plan: "Plan", cells: Sequence[tuple[int, ...]])
 
 
 async def renamed_of(store: Rows) -> Renamed:
-    """Which contacts lists of a workspace may name by a former key."""
+    """The contacts whose former keys may be in lists of the workspace."""
     return Renamed({row["was"]: row["contact"] for row in await store.fetch(RENAMED)})
 
 
 async def add_planned(found: Mapping[int, Found], store: Rows, plan: "Plan") -> None:
-    """Ask what is planned, and add what is found to the subjects."""
-    questions, edges_us = plan.asked, plan.edges_us
-    if not questions.members:
+    """Run the statements of a plan, and add the results to the subjects in `found`."""
+    asked, edges_us = plan.asked, plan.edges_us
+    if not asked.members:
         return
-    patterns, key_sets, routes = columns(questions.members)
-    rows, carried = await _of_cells(store, plan, questions.cells), []
-    if questions.parts:
-        rows += await store.fetch(OF_TOUCHES, patterns, key_sets, *columns(questions.parts), list(edges_us), routes)
-    if questions.carried:
+    patterns, key_sets, routes = columns(asked.members)
+    rows, carried = await _of_cells(store, plan, asked.cells), []
+    if asked.parts:
+        rows += await store.fetch(OF_TOUCHES, patterns, key_sets, *columns(asked.parts), list(edges_us), routes)
+    if asked.carried:
         bounds = edges_us[0], edges_us[-1], list(edges_us)
-        carried = await store.fetch(CARRIED, patterns, key_sets, *columns(questions.carried), *bounds)
+        carried = await store.fetch(CARRIED, patterns, key_sets, *columns(asked.carried), *bounds)
     _collect(found, plan, rows, carried)
 
 
@@ -182,7 +182,7 @@ async def _by_key_set(store: Rows, statement: Statement) -> dict[int, list[int]]
 
 
 def _collect(found: Mapping[int, Found], plan: "Plan", rows: Iterable[Any], carried: Iterable[Any]) -> None:
-    """Sort the rows of the statements by subject and bucket."""
+    """Add the rows of the statements to `found`, by subject and bucket."""
     groups, buckets = plan.groups, len(plan.edges_us) - 1
     for n, bucket, kind, number, contacts, sessions, new_sessions in rows:
         subject, statuses = groups[n]

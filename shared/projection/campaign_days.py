@@ -1,4 +1,4 @@
-"""How are the days of campaigns made of cells, and added to, and months made of them? In steps of the background, while no cell is dirty."""
+"""Makes the rows of `campaign_day` from cells, adds to them, and makes months from them: steps of the background task, run while no cell is dirty."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from shared.projection.sql import Statement, columns, sql
 from shared.projection.stages.cells.gather import WINDOWS_OF_CELLS
 
 DAYS_MAX = 92  # of a campaign that a step makes for the first time
-STALE_MAX = 200  # days of campaigns that a step makes again
+STALE_MAX = 200  # stale days of campaigns that a step makes again
 MONTHS_MAX = 200  # months of campaigns that a step makes
 
 _OF_TOUCHES = ("statuses", "kinds", "touches", "sessions", "new_sessions", "contacts")
@@ -28,7 +28,7 @@ SESSIONS_COLUMNS = ("ws", "campaign", "day", "sessions", "new_sessions")
 
 
 def _drop_rows(table: str, begins: str) -> Statement:
-    """SQL that deletes the rows of campaigns ($2) and days or months ($3); `begins` is the column that says which."""
+    """SQL that deletes the rows of campaigns ($2) and days or months ($3); `begins` is the column of the day or month."""
     return sql(f"""
 DELETE FROM {{g}}.{table} d USING unnest($2::bigint[], $3::int[]) u(campaign, begins)
 WHERE d.ws = $1 AND d.campaign = u.campaign AND d.{begins} = u.begins
@@ -54,14 +54,14 @@ ORDER BY c.day LIMIT $4
 BEGUN_BEFORE = sql(f"""
 SELECT v.session_at_us FROM ({KEY_SETS}) m
 JOIN {{g}}.carried_visit v ON v.ws = $1 AND v.key_set = m.key_set
-""")  # when sessions began on a day before a visit: on that day the campaign may have no touch
+""")  # the instants at which sessions began on a day before their visit; on that day the campaign may have no touch
 DROP_DAYS = [_drop_rows("campaign_day", "day"), _drop_rows("campaign_day_sessions", "day")]
 CAMPAIGNS_ADDED = sql(f"""
 SELECT DISTINCT w.campaign FROM (SELECT key_set, $3::int AS day FROM unnest($2::bigint[]) u(key_set)) c {WINDOWS_OF_CELLS}
 JOIN {{g}}.campaign_kept p ON p.ws = $1 AND p.campaign = w.campaign AND p.through_day > c.day
 WHERE NOT EXISTS (
     SELECT FROM {{g}}.stale_campaign_day s WHERE s.ws = $1 AND s.campaign = w.campaign AND s.day = c.day AND s.of_touches)
-""")  # the campaigns that have a day $3 of their own to which touches of key sets $2 may be added
+""")  # the campaigns with a day $3 in `campaign_day` to which touches of key sets $2 may be added
 HAD = sql("""
 SELECT d.*, coalesce(s.sessions, ''::bytea) AS session_keys, coalesce(s.new_sessions, ''::bytea) AS new_session_keys
 FROM {g}.campaign_day d LEFT JOIN {g}.campaign_day_sessions s ON s.ws = $1 AND s.campaign = d.campaign AND s.day = d.day
@@ -102,7 +102,7 @@ INSERT INTO {g}.campaign_kept VALUES ($1, $2, $3) ON CONFLICT (ws, campaign) DO 
 
 
 async def make_stale_days(context: Context) -> bool:
-    """Make some days of campaigns again of which the touches changed. False if there is none."""
+    """Make some days of campaigns again whose touches changed. False if there is none."""
     stale = await _take_stale(context, of_touches=True)
     if stale:
         await _drop(context, [(campaign, day) for campaign, some in stale.items() for day in some])
@@ -111,9 +111,9 @@ async def make_stale_days(context: Context) -> bool:
 
 
 async def count_new_again(context: Context) -> bool:
-    """Count the new contacts of some days of campaigns again of which only these changed. False if there is none.
+    """Count the new contacts of some days of campaigns again of which only the new contacts changed. False if there is none.
 
-    This unites no lists, so it need not wait for the rounds that do. Until it is done, each read counts the new contacts of these days itself.
+    This unites no lists, so it runs in every round. Until it is done, each read counts the new contacts of these days itself.
     """
     stale = await _take_stale(context, of_touches=False)
     if stale:
@@ -122,7 +122,7 @@ async def count_new_again(context: Context) -> bool:
 
 
 async def _take_stale(context: Context, *, of_touches: bool) -> dict[int, list[int]]:
-    """Some stale days of campaigns, in order, which are marked no more."""
+    """Some stale days of campaigns, in order. Their marks are deleted."""
     rows = sorted(map(tuple, await context.connection.fetch(STALE_DAYS, context.ws, of_touches, STALE_MAX)))
     out: dict[int, list[int]] = defaultdict(list)
     for campaign, day in rows:
@@ -133,7 +133,7 @@ async def _take_stale(context: Context, *, of_touches: bool) -> dict[int, list[i
 
 
 async def make_next_days(context: Context) -> bool:
-    """Make the next days of a campaign that has not all of its days yet. False if every campaign has them."""
+    """Make the next days of a campaign that does not have all of its days yet. False if every campaign has them."""
     connection, ws = context.connection, context.ws
     found = await connection.fetchrow(UNFINISHED, ws)
     if found is None:
@@ -150,7 +150,7 @@ async def make_next_days(context: Context) -> bool:
 
 
 async def _days_of(context: Context, campaign: int, from_day: int) -> list[int]:
-    """The first days, from one on, for which there may be something to say of a campaign, in order: one more than `DAYS_MAX`."""
+    """The first days from `from_day` on that may have touches, sessions or new contacts of a campaign, in order; at most one more than `DAYS_MAX`."""
     connection, ws, days = context.connection, context.ws, days_of(context.settings.time_zone)
     touched = {row["day"] for row in await connection.fetch(DAYS_OF, ws, [campaign], from_day, DAYS_MAX + 1)}
     begun = {days.day_of(row["session_at_us"]) for row in await connection.fetch(BEGUN_BEFORE, ws, [campaign])}
@@ -160,7 +160,7 @@ async def _days_of(context: Context, campaign: int, from_day: int) -> list[int]:
 
 
 async def _make_new(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
-    """Write how many contacts are new to campaigns on some days, and leave what else is known of these."""
+    """Write how many contacts are new to campaigns on some days, without changing the other columns of these days."""
     bucket_of, asked, edges_us = _spans(context, wanted)
     new = await new_in_spans(WorkspaceRows(context.connection, context.ws), asked, edges_us)
     places = [(campaign, day) for campaign, some in wanted.items() for day in some]
@@ -170,7 +170,7 @@ async def _make_new(context: Context, wanted: Mapping[int, Sequence[int]]) -> No
 
 
 async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
-    """Write days of campaigns, in order, that have no row."""
+    """Write days of campaigns that have no row. The days of each campaign are in order."""
     days = days_of(context.settings.time_zone)
     every = sorted({day for some in wanted.values() for day in some})
     bucket_of, asked, edges_us = _spans(context, wanted)
@@ -205,7 +205,7 @@ _Row = tuple[tuple[Any, ...], tuple[Any, ...]]
 
 
 def _row(ws: int, campaign: int, day: int, found: Found, bucket: int, new: New, had: Any) -> _Row | None:
-    """The rows of a campaign's day: what was found, and what it had. None for a day without anything."""
+    """The rows of a campaign's day: what was found, added to what the row `had` (None: no row). None for a day without anything."""
     counts = Counter({(status_number(statuses), kind): n for (statuses, kind), n in found.touches[bucket].items()})
     lists = [found.contacts[bucket], found.sessions[bucket], found.new_sessions[bucket]]
     if had is not None:
@@ -220,7 +220,7 @@ def _row(ws: int, campaign: int, day: int, found: Found, bucket: int, new: New, 
 
 
 async def make_months_of_days(context: Context) -> bool:
-    """Make some stale months of campaigns of their days. False if there is none."""
+    """Make some stale months of campaigns from their days. False if there is none."""
     stale = await context.connection.fetch(STALE_MONTHS, context.ws, MONTHS_MAX)
     if not stale:
         return False
@@ -237,7 +237,7 @@ async def make_months_of_days(context: Context) -> bool:
 
 
 def _union(some: Sequence[Any]) -> tuple[Any, ...]:
-    """What rows of `campaign_day` say together of touches, sessions and contacts, in the order of the columns."""
+    """The union of rows of `campaign_day`: touches, sessions and contacts, in the order of the columns."""
     counts: Counter[tuple[int, int]] = Counter()
     for day in some:
         _add_touches(counts, day)
@@ -258,7 +258,7 @@ def _touches_of(counts: Mapping[tuple[int, int], int]) -> tuple[list[int], list[
 
 
 async def _mark_months(context: Context, some: Iterable[tuple[int, int]]) -> None:
-    """Mark the months of campaigns' days, which are written or dropped."""
+    """Mark the months of days of campaigns that are written or deleted."""
     months = sorted({(campaign, month_of(day)) for campaign, day in some})
     if months:
         await context.connection.execute(MARK_MONTHS, context.ws, *columns(months))
@@ -281,9 +281,9 @@ async def _drop(context: Context, some: Sequence[tuple[int, int]]) -> None:
 
 
 async def add_to_days(context: Context, day: int, key_sets: Sequence[int]) -> None:
-    """Add to a day of campaigns what batches have added to the cells of some key sets on it. No cell of the day is dirty.
+    """Add to one day of all campaigns what batches have added to the cells of some key sets on that day. No cell of the day may be dirty.
 
-    Where a window of the campaign begins or ends within the day, the day becomes stale: what was added does not say at which instant.
+    If a window of the campaign begins or ends within the day, the day becomes stale instead, because `added_cell` has no time of day.
     """
     store, days = WorkspaceRows(context.connection, context.ws), days_of(context.settings.time_zone)
     campaigns = [row["campaign"] for row in await store.fetch(CAMPAIGNS_ADDED, key_sets, day)]

@@ -1,8 +1,9 @@
-"""What is to be asked of cells, and what of touches, to know what is a subject's between instants?
+"""Which cells, and which touches, must be read to count the touches, sessions and contacts of subjects between some instants?
 
-A subject, a campaign or another, has windows of keys, and keys name key sets. For each of them the time is divided into stretches with one
-meaning to the subject; of a stretch, whole months are read from `month_cell`, other whole days from `day_cell`, and parts of days, and days
-whose cells are dirty, from the touches.
+A *subject* is a campaign, or an asset. It has *windows*: times in which it has a key. A *key set* is the three keys that a touch has together; its
+touches belong to the subject while the subject has one of these keys. A *stretch* is a time in which the window statuses of the three keys do not
+change. In a stretch, whole months are read from `month_cell`, other whole days from `day_cell`. Parts of days, and days whose cells are dirty, are
+read from the touches.
 """
 
 from bisect import bisect_left
@@ -22,11 +23,11 @@ from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.pre_association import Route, WindowStatus, kept_out
 
 Statuses = tuple[int | None, int | None, int | None]
-"""What a key set is to a campaign for some time: the window status by asset, by via and by utm, None where the route does not apply."""
+"""The window statuses of a key set in a campaign: by asset, by via and by utm. None: the campaign does not have that key."""
 
 
 class Stretch(NamedTuple):
-    """A time, `[from_us, to_us)`, in which a key set is one thing to a campaign."""
+    """A time, `[from_us, to_us)`, in which a key set has the same statuses in a campaign."""
 
     from_us: int
     to_us: int
@@ -37,14 +38,14 @@ _STATUSES = (None, *WindowStatus)
 
 
 def status_number(statuses: Statuses) -> int:
-    """Statuses as `campaign_day` has them: a number."""
+    """Statuses as one number, as `campaign_day` stores them."""
     of_asset, of_via, of_utm = (_STATUSES.index(status) for status in statuses)
     return of_asset + len(_STATUSES) * (of_via + len(_STATUSES) * of_utm)
 
 
 @lru_cache(1_024)
 def statuses_of(number: int) -> Statuses:
-    """The statuses that `status_number` makes a number of."""
+    """The statuses of a number; the inverse of `status_number`."""
     rest, of_asset = divmod(number, len(_STATUSES))
     of_utm, of_via = divmod(rest, len(_STATUSES))
     return _STATUSES[of_asset], _STATUSES[of_via], _STATUSES[of_utm]
@@ -63,23 +64,23 @@ def counts(statuses: Statuses) -> bool:
 
 
 def by_route(statuses: Statuses) -> dict[Route, WindowStatus]:
-    """The statuses as rules take them."""
+    """Statuses in the form that the rules take."""
     return {route: WindowStatus(s) for route in Route if (s := statuses[route - 1]) is not None}
 
 
 Pieces = tuple[tuple[int, int, int], ...]
-"""The windows of one key for one campaign: from, to, window status; in order."""
+"""The windows in which one campaign has one key: from, to, window status; in order of time."""
 
 
 _ALONE: tuple[dict[int, Statuses], ...] = (
     {status: (status, None, None) for status in WindowStatus}, {status: (None, status, None) for status in WindowStatus},
     {status: (None, None, status) for status in WindowStatus},
 )  # fmt: skip
-"""The statuses where one route applies alone."""
+"""By route and window status: the statuses if only this route applies."""
 
 
 def stretches(pieces: tuple[Pieces | None, Pieces | None, Pieces | None]) -> list[Stretch]:
-    """The time of a key set, of whose keys each route has its pieces, without stretches in which no route applies."""
+    """The stretches of a key set, from the windows of its key of each route. Times in which no route applies are left out."""
     applying = [(route, some) for route, some in enumerate(pieces) if some]
     if len(applying) == 1:
         ((route, only),) = applying
@@ -106,7 +107,11 @@ def _status_at(pieces: Pieces | None, at_us: int) -> int | None:
 
 @dataclass
 class _Asked:
-    """What is asked of the store; see the statements. Of each member: its pattern, the key set, and the route by whose key its touches are looked up."""
+    """The arguments of the statements in `shared.projection.cell_statements`.
+
+    A *pattern* is a number for a list of cells and parts of days that several key sets have in common. `members` are the key sets of each pattern, with the
+    route by whose key their touches are looked up.
+    """
 
     members: list[tuple[int, int, int]] = field(default_factory=list)
     cells: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
@@ -115,9 +120,9 @@ class _Asked:
 
 
 class Plan:
-    """Works out what is to be asked of cells and of touches.
+    """Collects which cells and which touches are to be read, for any number of subjects.
 
-    A group, by its number, is a subject (a campaign or another) and the statuses of some stretches of its key sets.
+    A *group* is a subject with some statuses; its number is its index in `groups`. What is read is counted by group.
     """
 
     def __init__(
@@ -136,8 +141,8 @@ class Plan:
         }  # key sets with the same number have the same dirty days and stale months
         self._from_us, self._to_us = edges_us[0], edges_us[-1]
         inner = [at_us for at_us in edges_us if at_us not in (BEGINNING_US, END_US)]
-        self._cut = sorted(divided_days(days, edges_us))
-        self._split_months = sorted(
+        self._divided_days = sorted(divided_days(days, edges_us))
+        self._divided_months = sorted(
             {m for at_us in inner if (m := month_of(days.day_of(at_us))) != first_whole(days, at_us)}
         )
         self._patterns: dict[Any, int] = {}
@@ -145,9 +150,10 @@ class Plan:
         self._by_day: dict[tuple[int | None, int, int], tuple[list[tuple[int, int, int]], list[tuple[int, int]]]] = {}
 
     def ask(self, windows: Sequence[Any], key_sets: Sequence[Any]) -> None:
-        """Ask for all stretches of all key sets of subjects, by their windows: rows with subject, route, key, from, to and window status.
+        """Plan to read all stretches of all key sets of subjects.
 
-        `key_sets` are rows with the number of each key set that may have touches in a window, and its three keys.
+        `windows` are rows with subject, route, key, from, to and window status. `key_sets` are rows with the number and the three keys of
+        each key set that may have touches in a window.
         """
         pieces: dict[tuple[int, int], dict[int, list[tuple[int, int, int]]]] = defaultdict(lambda: defaultdict(list))
         for campaign, route, key, from_us, to_us, status in windows:
@@ -172,12 +178,12 @@ class Plan:
                 members.append((pattern, key_set, looked_up_by))
 
     def divided(self) -> set[tuple[int, int]]:
-        """The days of subjects, in the time that is asked for, of which only parts are one thing to the subject."""
+        """The days of subjects, by subject and day, that must be read from touches, because the statuses of a key set change within the day."""
         parts = (part for part in self.asked.parts if not part[4] & LATER)
         return {(self.groups[n][0], self.days.day_of(from_us)) for _, n, from_us, _, _ in parts}
 
     def ask_stretches(self, subject: int, key_set: int, looked_up_by: Route, some: tuple[Stretch, ...]) -> None:
-        """Ask for stretches of a key set, whose touches can be looked up by its key of a route."""
+        """Plan to read some stretches of a key set. Its touches are looked up by its key of the route `looked_up_by`."""
         name = subject, some, self._states.get(key_set)
         pattern = self._patterns.get(name)
         if pattern is None:
@@ -201,7 +207,7 @@ class Plan:
             self._ask_later(pattern, n, key_set, stretch)
 
     def _ask_span(self, pattern: int, n: int, key_set: int, from_us: int, to_us: int, lists: int) -> None:
-        if lists & (CONTACTS | EVERY_KIND) and from_us < self._from_us:  # those reached before
+        if lists & (CONTACTS | EVERY_KIND) and from_us < self._from_us:  # contacts of the time before are not new later
             self._ask_time(pattern, n, key_set, from_us, min(to_us, self._from_us), CONTACTS)
         begin, end = max(from_us, self._from_us), min(to_us, self._to_us)
         if begin < end:
@@ -213,7 +219,7 @@ class Plan:
         self.asked.parts += [(pattern, n, begin, end, lists) for begin, end in parts]
 
     def _ask_later(self, pattern: int, n: int, key_set: int, stretch: Stretch) -> None:
-        """Visits of sessions that began within the range, on a later day or after the range."""
+        """Plan to read the visits of sessions that began within the range, if the visits are on a later day or after the range."""
         self.asked.carried.append((pattern, n, max(stretch.from_us, self._from_us), stretch.to_us))
         if self._to_us == END_US:
             return
@@ -229,7 +235,7 @@ class Plan:
     def _divided(
         self, key_set: int, from_us: int, to_us: int
     ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
-        """A time by cells (source, from day, to day) and by parts that are read raw (from, to)."""
+        """Divide a time into cells (source, from day, to day) and parts that are read from touches (from, to)."""
         name = self._states.get(key_set), from_us, to_us
         found = self._by_day.get(name)
         if found is None:
@@ -242,7 +248,7 @@ class Plan:
     ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
         days = self.days
         first = first_whole(days, from_us)
-        last = EVERY_DAY if to_us == END_US else days.day_of(to_us)  # itself not whole, or not within
+        last = EVERY_DAY if to_us == END_US else days.day_of(to_us)  # not a whole day of the time
         if first > last:  # within one day
             return [], [(from_us, to_us)]
         parts: list[tuple[int, int]] = []
@@ -250,7 +256,7 @@ class Plan:
             parts.append((from_us, days.start_us(first)))
         if to_us != END_US and days.start_us(last) < to_us:
             parts.append((days.start_us(last), to_us))
-        raw = sorted({*_between(self._cut, first, last), *_between(dirty, first, last)})
+        raw = sorted({*_between(self._divided_days, first, last), *_between(dirty, first, last)})
         parts += [(days.start_us(day), days.start_us(day + 1)) for day in raw]
         cells: list[tuple[int, int, int]] = []
         begin = first
@@ -262,7 +268,7 @@ class Plan:
         return cells, parts
 
     def _of_whole_days(self, begin: int, end: int, stale: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-        """Whole days `[begin, end)` by the cells of months where these say it, else by those of days."""
+        """Divide whole days `[begin, end)` into month cells, if they are up to date and within one bucket, and day cells."""
         first = begin if begin == NO_DAY or month_of(begin) == begin else next_month(month_of(begin))
         last = end if end == EVERY_DAY else month_of(end)
         if first >= last:
@@ -272,7 +278,7 @@ class Plan:
             yield OF_DAYS, begin, first
         if last < end:
             yield OF_DAYS, last, end
-        by_days = sorted({*_between(stale, first, last), *_between(self._split_months, first, last)})
+        by_days = sorted({*_between(stale, first, last), *_between(self._divided_months, first, last)})
         at = first
         for month in by_days:
             if at < month:

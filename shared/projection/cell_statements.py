@@ -1,4 +1,4 @@
-"""The statements that read cells, and the touches of parts of days: what `shared.projection.cell_plan` has planned is asked by them."""
+"""The statements that read cells, and the touches of parts of days, for the plans of `shared.projection.cell_plan`."""
 
 from shared.projection.sql import owned, sql, sql_numbers
 from shared.projection.stages.cells.gather import COUNTS, INFLUENCING_KINDS, KINDS_A_TYPE, VISIT
@@ -7,11 +7,11 @@ from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.pre_association import Route
 
 SESSIONS, CONTACTS, LATER, EVERY_KIND = 1, 2, 4, 8
-"""Which lists are asked for: sessions; the contacts of touches that influence; only sessions that began before; the contacts of touches of
-every kind that counts. They are added."""
+"""Bits that say which lists to read: the sessions; the contacts of touches that influence; only sessions that began earlier; the contacts of touches of
+every kind that counts. They are added up."""
 
 OF_DAYS, OF_MONTHS, OF_ADDED = 0, 1, 2
-"""Which table cells are read from."""
+"""Numbers of the tables from which cells are read: `day_cell`, `month_cell`, `added_cell`."""
 
 WINDOWS = sql("""
 SELECT campaign, route, key, from_us, to_us, window_status FROM {g}.attribution_window
@@ -26,7 +26,8 @@ SELECT key_set, asset_or_page_key, via, utm FROM (
     UNION SELECT k.* FROM {{g}}.key_set k JOIN held h ON h.route = {Route.VIA:d} AND k.ws = $1 AND k.via = h.key AND k.via <> 0
     UNION SELECT k.* FROM {{g}}.key_set k JOIN held h ON h.route = {Route.UTM:d} AND k.ws = $1 AND k.utm = h.key AND k.utm <> 0) k
 """)
-KEY_SETS_OF_DAYS = sql(f"""
+KEY_SETS_OF_DAYS = (
+    sql(f"""
 WITH {_HELD}, met AS MATERIALIZED (
     SELECT key_set FROM {{g}}.day_cell WHERE ws = $1 AND day = ANY($3::int[])
     UNION SELECT key_set FROM {{g}}.added_cell WHERE ws = $1 AND day = ANY($3::int[])
@@ -38,7 +39,8 @@ FROM met CROSS JOIN LATERAL (SELECT * FROM {{g}}.key_set WHERE ws = $1 AND key_s
 WHERE k.asset_or_page_key IN (SELECT key FROM held WHERE route = {Route.ASSET:d})
     OR k.via <> 0 AND k.via IN (SELECT key FROM held WHERE route = {Route.VIA:d})
     OR k.utm <> 0 AND k.utm IN (SELECT key FROM held WHERE route = {Route.UTM:d})
-""")  # those alone that may have touches on some days ($3), or visits of sessions that began on them: from $4 to $5
+""")
+)  # only those that may have touches on some days ($3), or visits of sessions that began on these days: from $4 to $5
 KEY_SETS_NAMED = sql("""
 SELECT key_set, asset_or_page_key, via, utm FROM {g}.key_set WHERE ws = $1 AND key_set = ANY($2::bigint[])
 """)
@@ -65,9 +67,9 @@ def _cells(table: str, day: str, source: int, kinds: str = "c.kinds, c.touches",
 
 _MEMBER = "member AS MATERIALIZED (SELECT * FROM unnest($2::int[], $3::bigint[]) u(pattern, key_set))"
 
-# What cells say. $2 and $3: the pattern of each key set. $4 to $9: of each pattern, a group ($5), a table ($6: 0 days, 1 months, 2 what
-# was added to days), the days from $7 to $8, and which lists are asked for ($9). $10 the first days of the buckets. A row a group, bucket
-# and kind with the number of touches and the contacts, and a row a group and bucket with the sessions.
+# Reads cells. $2 and $3: the key sets of each pattern. $4 to $9: for a pattern ($4), a group ($5), a table ($6: `OF_DAYS` and so on), the
+# days from $7 to $8, and the lists to read ($9). $10: the first days of the buckets. Returns one row per group, bucket
+# and kind with the number of touches and the contacts, and one row per group and bucket with the sessions.
 OF_CELLS = sql(f"""
 WITH {_MEMBER}, asked AS MATERIALIZED (
     SELECT pattern, n, source, from_day, to_day, {_ASKED}
@@ -86,7 +88,7 @@ FROM met WHERE visits GROUP BY n, bucket
 
 
 def _scans() -> str:
-    """The touches of the spans of time of keys that are asked for: each span of a key is read once, whatever key sets are looked up by it."""
+    """SQL for the touches of keys in spans of time. Each span of a key is read once, also if several key sets are looked up by it."""
     keys = ", ".join(f"coalesce({name}, 0) AS {name}" for name in KEY_COLUMN.values())
     return " UNION ALL ".join(
         f"""
@@ -104,10 +106,10 @@ _KEY_OF_ROUTE = (
     f"CASE m.route {' '.join(f'WHEN {route:d} THEN k.{column}' for route, column in KEY_COLUMN.items())} END"
 )
 
-# The same of touches, for parts of days. $4 to $8: of each pattern, a group, from $6 to $7, and which lists are asked for ($8).
-# $9 the instants at which the buckets begin. $10 by which of its keys the touches of each key set are looked up: the route of the key. The
-# contacts are in rows of their own, of kinds without a number of touches. Touches and parts are joined by the number of a scan and not by its
-# columns, since PostgreSQL expects few touches and would sort all of them.
+# Reads touches, for parts of days. $4 to $8: for a pattern ($4), a group ($5), the instants from $6 to $7, and the lists to read ($8).
+# $9: the instants at which the buckets begin. $10: the route by whose key the touches of each key set are looked up. Returns the rows of `OF_CELLS`, but
+# the contacts are in rows of their own, without a number of touches. Touches and parts are joined by the number of a scan and not by its
+# columns, because PostgreSQL expects few touches and would sort all of them.
 OF_TOUCHES = sql(f"""
 WITH member AS MATERIALIZED (SELECT * FROM unnest($2::int[], $3::bigint[], $10::smallint[]) u(pattern, key_set, route)),
 part AS MATERIALIZED (
@@ -145,8 +147,8 @@ FROM (
 GROUP BY n, bucket
 """)
 
-# The sessions that began in [$8, $9) of visits on a later day. $4 to $7: of each pattern, a group, from when to when visits count;
-# $10 the instants at which the buckets begin.
+# Reads the sessions that began in [$8, $9) of visits on a later day. $4 to $7: for a pattern ($4), a group ($5), the instants from $6 to $7 in which visits count.
+# $10: the instants at which the buckets begin.
 CARRIED = sql(f"""
 WITH {_MEMBER}
 SELECT u.n, width_bucket(v.session_at_us, $10::bigint[]) AS bucket, v.session, v.session_is_new

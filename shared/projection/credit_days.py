@@ -1,4 +1,4 @@
-"""How are the sums of credit of days made? In steps, from the credited touches of the deals that were won on some days."""
+"""Makes the sums of credit by day, in steps, from the credited touches of the deals that were won on these days."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -53,11 +53,11 @@ WORK = f"""EXISTS (SELECT FROM {{g}}.cells_kept c WHERE c.ws = r.ws AND NOT EXIS
         SELECT FROM {{g}}.credit_days_kept k WHERE k.ws = r.ws AND k.through_day = {EVERY_DAY} AND k.time_zone = c.time_zone
             AND k.decided_by = '{DECIDED_BY}'))
     OR EXISTS (SELECT FROM {{g}}.stale_credit_day s WHERE s.ws = r.ws)"""
-"""A condition: there are sums to be made of the workspace `r`."""
+"""A condition: the sums of workspace `r` are incomplete or stale."""
 
 
 async def make_sums(context: Context) -> bool:
-    """Add up some days whose sums are wrong, or the next that have none. False if there is nothing to do. `context` has the time zone."""
+    """Add up some stale days, or the next days that have no sums. False if there is nothing to do. `context` has the time zone."""
     kept = await context.connection.fetchrow(KEPT, context.ws)
     if kept is None or (kept["time_zone"], kept["decided_by"]) != (context.settings.time_zone, DECIDED_BY):
         for statement in DROP_ALL:
@@ -100,7 +100,7 @@ async def _make_next(context: Context, through_day: int) -> bool:
     won_on = sorted({days.day_of(at_us) for at_us in closes})
     if len(closes) <= DEALS_MAX:
         through = EVERY_DAY
-    elif len(won_on) > 1:  # of the last day there may be more
+    elif len(won_on) > 1:  # the last day may have more deals than were read
         through = won_on.pop()
     else:
         through = won_on[0] + 1
@@ -116,7 +116,7 @@ def _spans(days: Days, some: Sequence[int]) -> list[Span]:
 
 
 async def _make(context: Context, some: Sequence[int]) -> None:
-    """Write the sums of some days, of which there are none."""
+    """Write the sums of some days that have none."""
     if not some:
         return
     connection, ws = context.connection, context.ws

@@ -1,8 +1,8 @@
-"""What did groups of touches earn of the deals won in spans of time, and how many deals and contacts have such a touch? Added up by the
-database from the credited touches: for reads, and for `credit_day`, which is made of it.
+"""What did groups of touches earn of the deals won in some spans of time, and how many deals and contacts have such a touch? The database adds
+it up from the credited touches. Used by reads, and to make `credit_day`.
 
-Touches that must be of one group, because they say the same of where they came from or of what they touched, are one row; the rules then
-decide about each row once. A touch that counts for several campaigns is split among them as `shared.rules.exact.split` does.
+Touches with the same values in all columns that decide their group are added up in one row; the rules then decide the group of each row once. The
+share of a touch that counts for several campaigns is divided among them as `shared.rules.exact.split` does.
 """
 
 from collections import defaultdict
@@ -38,15 +38,15 @@ Span = tuple[int, int]
 
 
 class Sum(NamedTuple):
-    """What touches of one group earned in a currency of the deals won in one span.
+    """What touches of one group earned of the deals won in one span, in one currency.
 
-    `deals` is how many have a touch of the group in the journey, `contacts` the 64-bit keys of the contacts of these touches, each once, one
-    after another. `paid`: a deal of them has an amount. `minor` has minor units, in the order of the models that were asked for; None: the store
+    `deals` is the number of deals with a touch of the group in the journey. `contacts` are the 64-bit keys of the contacts of these touches, each once,
+    one after another. `paid`: one of the deals has an amount. `minor` is in minor units, one for each requested model; None: the store
     has no shares under the model.
     """
 
     span: int
-    """The place of the span among those that were asked for, from 0."""
+    """The index of the span among the requested ones, from 0."""
     group: Group
     currency: str
     deals: int
@@ -68,7 +68,7 @@ class Won(NamedTuple):
     amount_minor: int | None
 
 
-FEW_DEALS_MAX = 5_000  # whose touches are looked up; of more, to read all touches of a workspace takes less time
+FEW_DEALS_MAX = 5_000  # up to so many deals, their touches are looked up; for more, it is faster to read all touches of the workspace
 
 SPANS = "unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY span(from_us, to_us, n)"
 DEALS = "JOIN {g}.deal d ON d.ws = $1 AND d.state = 'won' AND d.closed_us >= span.from_us AND d.closed_us < span.to_us"
@@ -104,7 +104,7 @@ def _visit(column: str) -> str:
     return f"CASE WHEN {_PAGE} THEN t.{column} ELSE p.{column} END"
 
 
-# A visit that may begin its visitor's first session, and has a referrer, is a row of its own: the rule needs its id to tell.
+# A visit with a referrer that may begin its visitor's first session is not added up with others, because the rule needs its event id.
 _MAY_BEGIN = f"""coalesce({_visit("session_is_new")} AND {_visit("occurred_at_us")} = {_visit("session_at_us")}
     AND {_visit("referrer")} IS NOT NULL, false)"""
 _SOURCE = (
@@ -138,21 +138,21 @@ _SAID: dict[GroupBy, tuple[dict[str, str], str]] = {
     ),
     GroupBy.CHANNEL: _SOURCE, GroupBy.SOURCE: _SOURCE, GroupBy.MEDIUM: _SOURCE,
 }  # fmt: skip
-"""By group: what touches of one row have in common, as SQL by its name, and the tables that say it."""
+"""By `group_by`: the columns that decide the group of a touch (SQL by name), and the joins with the tables that have them."""
 
 TOGETHER: Sequence[Sequence[GroupBy]] = (
     (GroupBy.CHANNEL, GroupBy.SOURCE, GroupBy.MEDIUM), (GroupBy.INTERACTION,), (GroupBy.ASSET,), (GroupBy.ASSET_TYPE,),
     (GroupBy.UTM_CAMPAIGN,), (GroupBy.CAMPAIGN,),
 )  # fmt: skip
-"""All that sums are of. Those beside each other come from the same of what touches say, so one statement is enough for them."""
+"""Every `group_by` for which there are sums. Those in one tuple use the same columns, so one statement computes them all."""
 
 
 @lru_cache(maxsize=256)
 def _of_touches(by: GroupBy, models: tuple[str, ...], *, few: bool) -> Statement:
-    """The credited touches of the deals won in the spans between $2 and $3, in the currency $4 (null: in each), by what they say.
+    """The credited touches of the deals won in the spans between $2 and $3, in the currency $4 (null: in each), added up by the columns of `_SAID`.
 
-    One row a span and currency for all that say the same. `few`: the touches of each deal are looked up. Without OFFSET 0 PostgreSQL reads
-    all touches of the workspace for those of a few deals, for it does not know that those of a deal lie beside each other.
+    One row per span, currency and combination of values. `few`: look up the touches of each deal. Without OFFSET 0, PostgreSQL would read
+    all touches of the workspace for a few deals, because it does not know that the touches of a deal are stored next to each other.
     """
     said, joins = _SAID[by]
     credited = "JOIN {g}.credit cr ON cr.ws = $1 AND cr.deal = d.deal"
@@ -172,9 +172,9 @@ GROUP BY {places}
 
 
 def parts_of_campaigns(models: Sequence[str]) -> str:
-    """Parts of a WITH: `part`, the credited touches of the deals won in the spans between $2 and $3, in the currency $4 (null: in each).
+    """A WITH clause that defines `part`: the credited touches of the deals won in the spans between $2 and $3, in the currency $4 (null: in each).
 
-    One row a touch and campaign for which it counts (null: it counts for none), with the place `n` of the span, and the part of its share under
+    One row per touch and campaign for which it counts (null: it counts for none), with the number `n` of the span, and the campaign's part of the share under
     each model, `minor_0` and so on. All touches are read, so the windows are joined with them and not looked up.
     """
     columns = {f"minor_{n}": f"t.shares_minor[{MODEL_NAMES.index(model) + 1}]" for n, model in enumerate(models)}
@@ -211,13 +211,13 @@ WITH earning AS MATERIALIZED (
 
 
 def minor_of_parts(models: Sequence[str]) -> str:
-    """SQL for what rows of `part` earned under each model, as an array."""
+    """SQL for the sum of rows of `part` under each model, as an array."""
     return "ARRAY[" + ", ".join(f"sum(minor_{n})" for n in range(len(models))) + "]"
 
 
 @lru_cache(maxsize=256)
 def _of_campaigns(models: tuple[str, ...]) -> Statement:
-    """As `_of_touches`, by campaign; one without a name stands for the touches that count for none. One row a span, currency and campaign."""
+    """As `_of_touches`, by campaign: one row per span, currency and campaign. The row without a campaign has the touches that count for none."""
     return sql(f"""{parts_of_campaigns(models)}
 SELECT p.*, c.campaign_id FROM (
     SELECT n, currency, campaign, count(*) FILTER (WHERE paid) AS paid, {minor_of_parts(models)} AS minor,
@@ -239,10 +239,10 @@ async def sums_of_spans(
     store: Rows, spans: Sequence[Span], bys: Sequence[GroupBy], models: Sequence[str], currency: str | None,
     referrers: ReferrerRules, owners: Owners = NO_OWNERS,
 ) -> dict[GroupBy, list[Sum]]:  # fmt: skip
-    """What the touches of the deals won in spans of time, in a currency (None: in each), earned under published models.
+    """What groups of touches earned of the deals won in spans of time, in a currency (None: in each), under published models.
 
-    `bys` are some that stand beside each other in `TOGETHER`, or the owner alone; `referrers` are those of the workspace's settings, `owners`
-    those of all campaigns by id, which only sums by owner need. No group stands twice for a span and currency.
+    `bys` are some of one tuple of `TOGETHER`, or only the owner. `referrers` are those of the workspace's settings. `owners` are
+    those of all campaigns by id; only sums by owner need them. Each group occurs once for a span and currency.
     """
     by_campaign = bys[0] in BY_CAMPAIGNS
     if by_campaign:
@@ -263,12 +263,12 @@ async def sums_of_spans(
 
 
 def columns_of(spans: Sequence[Span]) -> tuple[list[int], list[int]]:
-    """Spans as statements take them: when they begin, and when they end."""
+    """Spans as arguments of statements: the begins, and the ends."""
     return [from_us for from_us, _ in spans], [to_us for _, to_us in spans]
 
 
 def whole(minor: Decimal | None) -> int | None:
-    """A sum of PostgreSQL, which has as many digits as it needs."""
+    """A sum from PostgreSQL (which is a `Decimal`) as a whole number."""
     return None if minor is None else int(minor)
 
 
@@ -294,7 +294,7 @@ class _Adding:
 
 
 def _groups(bys: Sequence[GroupBy], said: Any, referrers: ReferrerRules, owners: Owners) -> list[tuple[GroupBy, Group]]:
-    """The groups of touches that say this."""
+    """The groups of touches with the values of a row."""
     match bys[0]:
         case GroupBy.OWNER if said["campaign_id"] is not None:
             return [(GroupBy.OWNER, named_group(owners.get(said["campaign_id"]), NoGroup.NO_OWNER))]
@@ -319,7 +319,7 @@ def _groups(bys: Sequence[GroupBy], said: Any, referrers: ReferrerRules, owners:
 
 
 def source_of_visit(visit: Any, referrers: ReferrerRules) -> TrafficSource:
-    """What brought a page visit: a row with event_id, url, utm_told, referrer, session and session_is_new."""
+    """The source of a page visit, which is a row with event_id, url, utm_told, referrer, session and session_is_new."""
     begins = visit["session_is_new"] is True and visit["session"] == session_key(visit["event_id"])
     page = parse(visit["url"], visit["utm_told"] or "")
     return traffic_source(page, visit["referrer"], site, referrers, first=begins)

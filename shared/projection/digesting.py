@@ -1,10 +1,17 @@
-"""How are cells kept in order, between the live batches? One small step after another, each a transaction of its own.
+"""What does the background task do between the live batches, so that digests are up to date? One small step after another, each in its own transaction.
 
-A step digests dirty cells again from the touches, puts what batches have added into day cells and days of campaigns, makes month cells and days of
-campaigns of day cells, months of campaigns of their days, writes the present keys of merged contacts into lists, adds up the credit of days, or digests the next days of a
-workspace that has no cells yet. No step changes what a read answers: until it is done, a read takes the touches, the cells, or what was added.
+A step does one of these things:
 
-A step holds the partition's row of `progress`, so no batch is projected meanwhile, in whatever process.
+- it makes dirty cells again from the touches;
+- it adds the rows of `added_cell`, which batches write, to day cells and days of campaigns;
+- it makes month cells and days of campaigns from day cells, or months of campaigns from their days;
+- it replaces former keys of merged contacts in lists of contacts;
+- it adds up the credit of days;
+- it makes the cells of the next days of a workspace that has no cells yet.
+
+No step changes the answer of a read. Until a step is done, reads use the rows from which the step makes its rows.
+
+A step locks the partition's row of `progress`, so no process projects a batch of the partition meanwhile.
 """
 
 from dataclasses import dataclass
@@ -35,7 +42,7 @@ from shared.projection.stages.cells.digests import (
 )
 from shared.rules.settings import Settings
 
-CELLS_MAX = 1_000  # that a step digests or folds: some 0.1 s, which a live batch may have to wait
+CELLS_MAX = 1_000  # that a step makes again or adds to: some 0.1 s, for which a live batch may wait
 MONTHS_MAX = 500
 
 HOLD = sql("SELECT next_offset FROM {g}.progress WHERE partition = $1 FOR UPDATE")
@@ -54,7 +61,7 @@ WHERE EXISTS (SELECT FROM {{g}}.dirty_cell c WHERE c.ws = r.ws) OR EXISTS (SELEC
 KEPT = sql("""
 SELECT k.time_zone, k.through_day FROM {g}.cells_kept k
 WHERE k.ws = $1 AND EXISTS (SELECT FROM {g}.workspace_rows r WHERE r.ws = $1)
-""")  # nothing of superseded rows: they are being deleted, and what is added to them may stay
+""")  # not for rows of a workspace that were replaced: they are being deleted
 DIRTY = sql("SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1 LIMIT $2")
 STALE = sql("SELECT key_set, month FROM {g}.stale_month WHERE ws = $1 LIMIT $2")
 FRESH = sql("""
@@ -65,7 +72,7 @@ WHERE c.ws = $1 AND c.key_set = u.key_set AND c.month = u.month
 
 @dataclass
 class Digester:
-    """Keeps the cells of the workspaces of a partition in order. `partitions` is how many the log has."""
+    """Runs the steps for the workspaces of a partition. `partitions` is the number of partitions of the log."""
 
     partition: int
     partitions: int
@@ -76,7 +83,7 @@ class Digester:
         return [row["ws"] for row in rows if partition_of(row["workspace_id"], self.partitions) == self.partition]
 
     async def step(self, connection: Connection, ws: int, *, unions: bool = True) -> bool:
-        """Do the next piece of work for a workspace; False if there is none. `unions`: also make months of key sets, days and months of campaigns, and sums of credit."""
+        """Run the next step for a workspace; False if there is nothing to do. `unions`: also make months of key sets, days and months of campaigns, and sums of credit."""
         async with connection.raw.transaction():
             await connection.fetchval(HOLD, self.partition)
             kept = await connection.fetchrow(KEPT, ws)
@@ -111,7 +118,7 @@ class Digester:
         return [tuple(row) for row in await connection.fetch(statement, ws, limit)]
 
     async def _digest_next(self, context: Context, through_day: int) -> None:
-        """Digest the next days of a workspace whose touches are digested up to a day."""
+        """Make the cells of the next days of a workspace that has cells for the days before `through_day`."""
         chunks = await chunks_of_days(context, through_day)
         if chunks:
             await digest_days(context, chunks[0])

@@ -13,8 +13,8 @@ PACKAGES = (PACKAGE, "publicsuffixlist", "idna")  # whose lists decide to which 
 def _decided_by() -> str:
     """A digest of the lists and of `GROUPS`. What `shared.rules` reads of data files is part of the shape."""
     sites = (files("shared.recognition") / "sites.toml").read_bytes()
-    told = "\n".join([str(GROUPS), *(f"{package} {version_of(package)}" for package in PACKAGES)])
-    return hashlib.sha256(told.encode() + b"\n" + sites).hexdigest()[:16]
+    versions = "\n".join([str(GROUPS), *(f"{package} {version_of(package)}" for package in PACKAGES)])
+    return hashlib.sha256(versions.encode() + b"\n" + sites).hexdigest()[:16]
 
 
 DECIDED_BY = _decided_by()

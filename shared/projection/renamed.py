@@ -1,7 +1,7 @@
-"""Lists of contacts that name contacts which are another one's as a whole now: how they are read, until they are written anew.
+"""How are lists of contacts read that still have the former key of a merged contact?
 
-When contacts are merged, one of them is gone, and all its touches are the other's. Lists that were made before still have the key of the
-one that is gone; `renamed_contact` tells which key it stands for.
+After a merge, all touches of one contact belong to the other. Lists that were made before the merge still have the key of the first one.
+The table `renamed_contact` has its present key. `shared.projection.renaming` writes the present keys into the lists, in the background.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,13 +17,13 @@ PARTS_A_KEY = 4  # of 16 bits
 
 
 class Renamed:
-    """Puts the keys that contacts have now in place of those that they had.
+    """Replaces the former keys of contacts in lists by their present keys.
 
-    Lists hold 64-bit keys in network order. Their bytes are compared as they are: a key is never taken for a number here.
+    Lists have 64-bit keys, big-endian. This class compares and copies their bytes and does not convert them to numbers.
     """
 
     def __init__(self, contacts: Mapping[int, int]) -> None:
-        """`contacts` has by its former key which one each is now."""
+        """`contacts` has the present key of each contact by its former key."""
         was, now = _as_listed(contacts.keys()), _as_listed(contacts.values())
         order = np.argsort(was)
         self._was, self._now = was[order], now[order]
@@ -31,9 +31,9 @@ class Renamed:
         self._last_parts[_last_part(was)] = True
 
     def __call__(self, keys: bytes) -> bytes:
-        """A list with the keys of now. It may have a key twice, and its order may be another.
+        """A list with present keys. A key may be in it twice, and it may be out of order.
 
-        Keys are random, so the last part of a key leaves few that can be former ones. Only these are searched for.
+        Keys are random, so few of them have the same last part as a former key. Only these are searched for.
         """
         if not len(self._was) or not keys:
             return keys
@@ -47,8 +47,8 @@ class Renamed:
         renamed[places[former]] = self._now[found[former]]
         return renamed.tobytes()
 
-    def written_anew(self, keys: bytes) -> bytes:
-        """A list with the keys of now, in order, each once; the very list that was given if nothing of it changes."""
+    def with_present_keys(self, keys: bytes) -> bytes:
+        """A list with present keys, in order, each once. The same object as `keys` if no key in it was renamed."""
         renamed = self(keys)
         return keys if renamed is keys else united([renamed])
 

@@ -1,4 +1,4 @@
-"""How are lists of contacts written anew that name contacts by a key which is another one's now? A step of the background; see `renamed`."""
+"""Writes the present keys of merged contacts into lists of contacts: a step of the background task (see `shared.projection.renamed`)."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ CAMPAIGN_DAYS = sql(
 
 
 def _of_subjects(table: str, subject: str, day: str, lists: str) -> Statement:
-    """SQL for the lists of contacts of rows by subject ($2) and day ($3): the row's place in the table, the list's number from 1, and the list."""
+    """SQL for the lists of contacts in the rows of subjects ($2) and days ($3): the `ctid` of the row, the number of the list (from 1), and the list."""
     return sql(f"""
 SELECT c.ctid, l.n, l.contacts FROM unnest($2::bigint[], $3::int[]) u(subject, day)
 JOIN {{g}}.{table} c ON c.ws = $1 AND c.{subject} = u.subject AND c.{day} = u.day
@@ -30,7 +30,7 @@ CROSS JOIN LATERAL unnest({lists}) WITH ORDINALITY l(contacts, n)
 
 
 def _of_days(table: str, lists: str) -> Statement:
-    """The same of all rows of days ($2)."""
+    """The same for all rows of some days ($2)."""
     return sql(f"""
 SELECT c.ctid, l.n, l.contacts FROM {{g}}.{table} c CROSS JOIN LATERAL unnest({lists}) WITH ORDINALITY l(contacts, n)
 WHERE c.ws = $1 AND c.day = ANY($2::int[])
@@ -38,12 +38,15 @@ WHERE c.ws = $1 AND c.day = ANY($2::int[])
 
 
 def _write(table: str, value: str) -> Statement:
-    """SQL that gives rows other lists of contacts: $2 to $4 are the row's place, number and list. Nobody else writes to the table meanwhile."""
+    """SQL that replaces the lists of contacts of rows: $2 is the `ctid` of the row, $3 the number of the list, $4 the list.
+
+    No other transaction may write to the table at the same time, because that would change a `ctid`.
+    """
     return sql(f"""
-WITH told AS MATERIALIZED (
+WITH changed AS MATERIALIZED (
     SELECT place, array_agg(contacts ORDER BY n) AS lists FROM unnest($2::tid[], $3::bigint[], $4::bytea[]) u(place, n, contacts)
     GROUP BY place)
-UPDATE {{g}}.{table} c SET {value} FROM told u WHERE c.ws = $1 AND c.ctid = u.place
+UPDATE {{g}}.{table} c SET {value} FROM changed u WHERE c.ws = $1 AND c.ctid = u.place
 """)
 
 
@@ -62,9 +65,9 @@ WRITE_WON_CAMPAIGN_DAYS = _write("won_campaign_day", "contacts = u.lists[1], ear
 
 
 async def write_renamed(context: Context) -> bool:
-    """Write the lists anew that may name some renamed contacts. False if there is none.
+    """Write the present keys into all lists that may have the former key of one of `RENAMED_MAX` contacts. False if no contact is renamed.
 
-    It is done where all cells, days of campaigns and sums of credit are made, and nothing waits to be added to one.
+    Call it only if all cells, days of campaigns and sums of credit are made, and `added_cell` is empty.
     """
     some = await context.connection.fetch(SOME, context.ws, RENAMED_MAX)
     if not some:
@@ -73,22 +76,22 @@ async def write_renamed(context: Context) -> bool:
     persons = sorted({(person, BEGINNING_US, END_US) for row in some for person in row["persons"]})
     if cells := await cells_of_touches(context, persons, days_of(context.settings.time_zone)):
         months = {(key_set, month_of(day)) for key_set, day in cells}
-        await _write_anew(context, renamed, WRITE_DAY_CELLS, OF_DAY_CELLS, *columns(cells))
-        await _write_anew(context, renamed, WRITE_MONTH_CELLS, OF_MONTH_CELLS, *columns(months))
+        await _rewrite(context, renamed, WRITE_DAY_CELLS, OF_DAY_CELLS, *columns(cells))
+        await _rewrite(context, renamed, WRITE_MONTH_CELLS, OF_MONTH_CELLS, *columns(months))
         of_campaigns = await context.connection.fetch(CAMPAIGN_DAYS, context.ws, *columns(cells))
         if of_campaigns:
             of_months = {(campaign, month_of(day)) for campaign, day in of_campaigns}
-            await _write_anew(context, renamed, WRITE_CAMPAIGN_DAYS, OF_CAMPAIGN_DAYS, *columns(of_campaigns))
-            await _write_anew(context, renamed, WRITE_CAMPAIGN_MONTHS, OF_CAMPAIGN_MONTHS, *columns(of_months))
+            await _rewrite(context, renamed, WRITE_CAMPAIGN_DAYS, OF_CAMPAIGN_DAYS, *columns(of_campaigns))
+            await _rewrite(context, renamed, WRITE_CAMPAIGN_MONTHS, OF_CAMPAIGN_MONTHS, *columns(of_months))
     if won_on := await _days_of_sums(context, [row["contact"] for row in some]):
-        await _write_anew(context, renamed, WRITE_CREDIT_DAYS, OF_CREDIT_DAYS, won_on)
-        await _write_anew(context, renamed, WRITE_WON_CAMPAIGN_DAYS, OF_WON_CAMPAIGN_DAYS, won_on)
+        await _rewrite(context, renamed, WRITE_CREDIT_DAYS, OF_CREDIT_DAYS, won_on)
+        await _rewrite(context, renamed, WRITE_WON_CAMPAIGN_DAYS, OF_WON_CAMPAIGN_DAYS, won_on)
     await context.connection.execute(DONE, context.ws, [row["was"] for row in some])
     return True
 
 
 async def _days_of_sums(context: Context, contacts: list[int]) -> list[int]:
-    """The days on which deals of some contacts, by their keys of now, were won; none where there are no sums."""
+    """The days on which deals of some contacts, given by their present keys, were won; empty if the workspace has no sums."""
     kept = await context.connection.fetchrow(SUMS_KEPT, context.ws)
     if kept is None:
         return []
@@ -97,16 +100,16 @@ async def _days_of_sums(context: Context, contacts: list[int]) -> list[int]:
     return sorted({days.day_of(row["closed_us"]) for row in closes})
 
 
-async def _write_anew(
-    context: Context, renamed: Renamed, write: Statement, lists: Statement, *asked: list[Any]
+async def _rewrite(
+    context: Context, renamed: Renamed, write: Statement, lists: Statement, *arguments: list[Any]
 ) -> None:
-    """Write the rows anew of which a list names one of the contacts; `lists` reads them, with the arguments `asked`."""
+    """Write the rows again in which a list has a renamed contact. `lists` is the statement that reads the lists, with its arguments."""
     changed: set[Any] = set()
-    found = []
-    for place, n, contacts in await context.connection.fetch(lists, context.ws, *asked):
-        written = renamed.written_anew(contacts)
-        found.append((place, n, written))
-        if written is not contacts:
+    all_lists = []
+    for place, n, contacts in await context.connection.fetch(lists, context.ws, *arguments):
+        present = renamed.with_present_keys(contacts)
+        all_lists.append((place, n, present))
+        if present is not contacts:
             changed.add(place)
-    if told := [row for row in found if row[0] in changed]:
-        await context.connection.execute(write, context.ws, *columns(told))
+    if rows := [row for row in all_lists if row[0] in changed]:
+        await context.connection.execute(write, context.ws, *columns(rows))

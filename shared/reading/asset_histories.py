@@ -15,7 +15,7 @@ from shared.projection.campaign_cells import Found, add_planned, kind_of, plan_o
 from shared.projection.cell_plan import Stretch
 from shared.projection.cell_statements import CONTACTS, EVERY_KIND
 from shared.projection.days import ALWAYS, Days
-from shared.projection.key_lists import first_met
+from shared.projection.key_lists import first_in_buckets
 from shared.projection.sql import owned, sql, sql_numbers
 from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN
 from shared.reading.cells import cells_days
@@ -204,7 +204,7 @@ async def _add_of_cells(
         for bucket, lists in of.contacts.items():
             influenced[asset][bucket] += lists
     for asset, lists_by_bucket in influenced.items():
-        (histories[asset].influenced,) = first_met(lists_by_bucket, 1)
+        (histories[asset].influenced,) = first_in_buckets(lists_by_bucket, 1)
 
 
 def _changes(held: Iterable[Held]) -> list[int]:

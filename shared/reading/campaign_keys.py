@@ -1,7 +1,7 @@
-"""What of the rows that are stored by key is a campaign's: deal touches of deals, and what these earned.
+"""Which deal touches count for a campaign, and what did they earn? Parts of SQL statements.
 
-`deal_touch` has the keys of every deal touch that may make a deal count. They are joined with the windows in which a key counts for a
-campaign (`attribution_window`), so that what is not the campaign's is not read. The statements of this file are parts of a WITH; $1 is the
+`deal_touch` has the keys of every touch for which a deal may count. They are joined with the windows in which a key counts for a
+campaign (`attribution_window`), so that only rows of the campaign are read. The strings of this file are parts of a WITH clause; $1 is the
 workspace, $2 the keys of the campaigns, and $3 and $4 the range of time.
 """
 
@@ -12,14 +12,14 @@ from shared.rules.influence import REVENUE_TOUCHES
 from shared.rules.models import MODELS
 
 MODEL_PLACES = {name: place for place, name in enumerate(sorted(MODELS), 1)}
-"""By the model's name: which element of `deal_touch.shares_minor` is its share; PostgreSQL counts from 1."""
+"""The index of each model's share in `deal_touch.shares_minor`, from 1."""
 
 
 def _deal_touches(columns: str, condition: str = "true") -> str:
-    """The deal touches of the deals dated in the range that count for the campaigns, once for each route by which they do.
+    """The deal touches that count for the campaigns, of deals dated in the range; one row for each route by which a touch counts.
 
-    `columns` and `condition` are of the table `deal_touch`. OFFSET 0 has each key looked up, for PostgreSQL chooses to read a whole
-    index of keys that few rows have.
+    `columns` and `condition` are of the table `deal_touch`. OFFSET 0 makes PostgreSQL look up each key; else it reads a whole
+    index for keys that few rows have.
     """
     return " UNION ALL ".join(
         f"""
@@ -32,30 +32,30 @@ def _deal_touches(columns: str, condition: str = "true") -> str:
 
 
 _IS_REVENUE = f"won AND type IN ({sql_numbers(REVENUE_TOUCHES)})"
-"""Whether a row of `deal_touch` makes its contact one with revenue (rule **deal**: it came before the close)."""
+"""A condition: a row of `deal_touch` makes its contact one with revenue (rule **deal**)."""
 
 _LIST = "string_agg(int8send(deal), ''::bytea) AS deals"
 OPEN_DEALS = _deal_touches(_LIST, "NOT won")
-"""The open deals dated in the range that count for the campaigns, as lists of their 64-bit keys: one row a campaign and window. A deal may be in
+"""The open deals dated in the range that count for the campaigns, as lists of their 64-bit keys: one row per campaign and window. A deal may be in
 a list several times, and in several lists."""
 
 OPEN_DEALS_BY_PART = _deal_touches(f"width_bucket(dated_us, $5::bigint[]) AS bucket, {_LIST}", "NOT won GROUP BY 1")
-"""The same, one row a campaign, window and part of the range (the instants $5 divide it)."""
+"""The same, one row per campaign, window and bucket of the range (divided by the instants $5)."""
 
 CAMPAIGN_DEAL = f"""campaign_deal AS MATERIALIZED (
     SELECT campaign, deal, contact, min(dated_us) AS dated_us, bool_or(revenue) AS revenue FROM ({
     _deal_touches(f"deal, contact, dated_us, {_IS_REVENUE} AS revenue")
 }) met GROUP BY campaign, deal, contact
 )"""
-"""The deals dated in the range that count for the campaigns, by contact; `revenue`: whether they bring revenue by this contact."""
+"""The deals dated in the range that count for the campaigns, one row per campaign, deal and contact; `revenue`: whether the contact brings revenue to the deal."""
 
 
 def earned(places: str, condition: str = "true") -> str:
-    """What the campaigns earned of the deals won in the range: `part`, which has one row a campaign, touch and model.
+    """Defines `part`: what the campaigns earned of the deals won in the range, one row per campaign, touch and model.
 
-    `places` is a parameter with places of `MODEL_PLACES`; `n` (from 1) is the one of the row, `minor` the part of the share in minor units.
-    Where a touch counts for several campaigns, its share is split among them as `shared.rules.exact.split` does: equally, in the order of
-    their ids, and the first ones get the rest.
+    `places` is a parameter with some indexes of `MODEL_PLACES`. In a row, `n` is the position (from 1) of its model in `places`, and `minor` the
+    campaign's part of the share in minor units. If a touch counts for several campaigns, its share is divided among them as `shared.rules.exact.split` does: equally, in the order of
+    their ids; the first ones get the remainder.
     """
     rivals = " UNION ALL ".join(
         f"""

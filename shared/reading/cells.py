@@ -1,9 +1,9 @@
-"""How many touches, sessions and influenced contacts had campaigns, by digests?
+"""How many touches, sessions and influenced contacts do campaigns have in some times? Read from digests.
 
-Whole days of a campaign are read from `campaign_day`. Its parts of days, its days that are to be made again, and campaigns
-without days of their own are read from the cells of key sets (`shared.projection.campaign_cells`).
+Whole days of a campaign are read from `campaign_day`. Parts of days, stale days, and campaigns that have no rows in `campaign_day` yet
+are read from the cells of key sets (`shared.projection.campaign_cells`).
 
-What it answers is exactly what the statements of `shared.reading.attribution` answer from the touches alone.
+The numbers are exactly those that the statements of `shared.reading.attribution` read from touches.
 """
 
 from bisect import bisect_right
@@ -29,7 +29,7 @@ from shared.projection.days import (
     next_month,
     spans_of_days,
 )
-from shared.projection.key_lists import distinct_keys, first_met, without
+from shared.projection.key_lists import distinct_keys, first_in_buckets, without
 from shared.projection.renamed import Renamed
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.cells.gather import KEPT, WINDOWS_OF_CELLS
@@ -43,12 +43,12 @@ _OF_WINDOWS = (
     f"SELECT DISTINCT w.campaign, c.day FROM ({{cells}}) c {WINDOWS_OF_CELLS} AND w.campaign = ANY($2::bigint[])"
 )
 ADDED = sql(_OF_WINDOWS.format(cells="SELECT DISTINCT key_set, day FROM {g}.added_cell WHERE ws = $1", g="{g}"))
-"""Days of campaigns to which batches have added something that is not in them yet."""
+"""Days of campaigns whose cells batches have added to (`added_cell`), while the days do not contain it yet."""
 CHANGED = sql(f"""
 {_OF_WINDOWS.format(cells="SELECT key_set, day FROM {g}.dirty_cell WHERE ws = $1", g="{g}")}
 UNION SELECT campaign, day FROM {{g}}.stale_campaign_day WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND of_touches
 """)
-"""Days of campaigns that do not say what their touches say, but for what was added."""
+"""Days of campaigns that differ from their touches for another reason than `ADDED`."""
 PENDING = sql(f"{ADDED} UNION {CHANGED}")
 KEY_SETS_ADDED = sql("SELECT DISTINCT key_set FROM {g}.added_cell WHERE ws = $1 AND day = ANY($2::int[])")
 SESSIONS_OF_DAYS = sql("""
@@ -63,22 +63,22 @@ SELECT DISTINCT w.campaign FROM {g}.renamed_contact r CROSS JOIN LATERAL unnest(
 JOIN {g}.touch t ON t.ws = $1 AND t.person = p.person
 JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[t.asset_or_page_key, t.via, t.utm])
 WHERE r.ws = $1
-""")  # the campaigns that lists of contacts may be of which name one by a former key
+""")  # the campaigns whose lists of contacts may have a former key of a contact
 
 WHOLE_DAYS = """unnest($2::bigint[], $3::int[], $4::int[]) c(campaign, first, before)
 CROSS JOIN LATERAL (
     SELECT * FROM {g}.campaign_day WHERE ws = $1 AND campaign = c.campaign AND day >= c.first AND day < c.before OFFSET 0) d
 WHERE (d.campaign, d.day) NOT IN (SELECT * FROM unnest($5::bigint[], $6::int[])) AND d.day <> ALL($7::int[])"""
-"""SQL for the days of campaigns that are read, as `DaysRead.arguments` has them. $2 to $4: campaigns, from which days on and before which days
-each is read. $5 and $6: of each day that is not read, the campaign and the day; $7: the days that are read of no campaign. OFFSET 0 has each part looked
-up: PostgreSQL guesses that a part is a third of all days, and would read them all for two days beside whole months."""
+"""SQL for rows of `campaign_day`, with the arguments of `DaysRead.arguments`. $2 to $4: a campaign, the first day, and the day after the last one.
+$5 and $6: campaign and day of each row to leave out; $7: days to leave out for all campaigns. OFFSET 0 makes PostgreSQL look up each part:
+it estimates that a part is a third of all days, and would read them all for two days beside whole months."""
 
 MONTHS_KEPT = sql("""
 SELECT m.campaign, m.month FROM {g}.campaign_month m WHERE m.ws = $1 AND m.campaign = ANY($2::bigint[])
     AND NOT EXISTS (SELECT FROM {g}.stale_campaign_month s WHERE s.ws = $1 AND s.campaign = m.campaign AND s.month = m.month)
 """)
 
-# What days, and months ($9, $10), of campaigns say. $8: the first days of the buckets; of bucket 0 the contacts alone.
+# Adds up days, and months ($9, $10), of campaigns. $8: the first days of the buckets. Of bucket 0, only the contacts are read.
 OF_CAMPAIGN_DAYS = sql(f"""
 WITH met AS MATERIALIZED (
     SELECT d.campaign, d.statuses, d.kinds, d.touches, d.sessions, d.new_sessions, d.contacts, width_bucket(d.day, $8::int[]) AS bucket
@@ -99,9 +99,9 @@ FROM met GROUP BY 1, 2
 
 @dataclass
 class CampaignCells:
-    """What cells say of one campaign, for each bucket of time.
+    """The numbers of one campaign, each a list with one element per bucket of time.
 
-    `touches` has by statuses and kind (`KINDS_A_TYPE` times the type, plus the traffic class) the sum of `count`.
+    `touches` is the sum of `count` by statuses and kind (`KINDS_A_TYPE` times the type, plus the traffic class).
     """
 
     touches: list[Mapping[tuple[Statuses, int], int]]
@@ -111,18 +111,18 @@ class CampaignCells:
 
 
 async def cells_days(snapshot: Snapshot) -> Days | None:
-    """The days whose cells the snapshot has; None where it must be read from the touches alone."""
+    """The days of the time zone for which the snapshot has cells. None: it has no complete cells, so read the touches."""
     kept = await snapshot.fetchrow(KEPT)
     if kept is None or kept["through_day"] != EVERY_DAY:
         return None
     return days_of(kept["time_zone"])
 
 
-async def campaigns_read_anew(snapshot: Snapshot) -> frozenset[int] | None:
-    """The keys of the campaigns of which digests by day do not say everything: their touches, or what they hold, changed since these
-    were made. None if any campaign's may have changed, for there are no digests.
+async def campaigns_with_stale_days(snapshot: Snapshot) -> frozenset[int] | None:
+    """The keys of the campaigns whose days are not up to date: their touches or their windows changed since the days were made. None: there are no
+    digests, so all campaigns may have changed.
 
-    Within a transaction that has projected events, all others have the same touches as before it.
+    A transaction that has projected events on top of up-to-date digests finds in this way which campaigns these events changed.
     """
     if await cells_days(snapshot) is None:
         return None
@@ -134,10 +134,10 @@ async def campaigns_read_anew(snapshot: Snapshot) -> frozenset[int] | None:
 
 
 class DaysRead(NamedTuple):
-    """What is read of the days of campaigns between some instants: whole days from `campaign_day`, the rest from cells and touches.
+    """Which days of campaigns are read from `campaign_day` between some instants. The rest is read from cells and touches.
 
-    `through` has by campaign before which day it has days of its own; campaigns without any are absent. `pending` are days of campaigns
-    that wait to be made again, `cut` the days that an instant divides, and `last` the first day that begins after the last instant.
+    `through` is by campaign the day before which `campaign_day` has its days; campaigns without any are absent. `pending` are stale days of campaigns.
+    `cut` are the days that one of the instants divides. `last` is the first day that begins after the last instant.
     """
 
     days: Days
@@ -148,7 +148,7 @@ class DaysRead(NamedTuple):
     last: int
 
     def arguments(self, months: Mapping[int, Sequence[int]] | None = None) -> list[Any]:
-        """The arguments of `WHOLE_DAYS`, without the days of some months of campaigns, which are in order."""
+        """The arguments of `WHOLE_DAYS`, without the days of some months. The months of each campaign are in order."""
         parts = [
             (campaign, *part)
             for campaign, before in self.through.items()
@@ -160,8 +160,8 @@ class DaysRead(NamedTuple):
         ]  # fmt: skip
 
     def whole_months(self, kept: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
-        """Which of the kept months of campaigns can be read in place of their days: all days of the month are read, and lie between the same two
-        instants. By campaign, in order.
+        """The months that can be read instead of their days, by campaign, in order: all days of the month are read, and they lie between the same two
+        instants. `kept` are the campaigns and months of `campaign_month`.
         """
         buckets = self.buckets()
         without = {(campaign, month_of(day)) for campaign, day in self.pending}
@@ -176,7 +176,7 @@ class DaysRead(NamedTuple):
         return out
 
     def buckets(self) -> list[int]:
-        """On which days the times between two instants begin."""
+        """The first whole day of each bucket."""
         return [first_whole(self.days, at_us) for at_us in self.edges_us]
 
     def others(self) -> dict[int, set[int]]:
@@ -187,24 +187,24 @@ class DaysRead(NamedTuple):
         return out
 
     def spans(self) -> dict[int, Spans]:
-        """The times of these days, and of all days that a campaign does not have yet, by campaign; campaigns without any are absent."""
+        """The times of `others`, and of all days that `campaign_day` does not have yet, by campaign. Campaigns without any are absent."""
         spans = {c: _spans(self.days, some, self.through[c]) for c, some in self.others().items()}
         return {campaign: some for campaign, some in spans.items() if some}
 
 
 async def days_read(
-    snapshot: Snapshot, days: Days, campaigns: Collection[int], edges_us: Sequence[int], waiting: Statement = PENDING
+    snapshot: Snapshot, days: Days, campaigns: Collection[int], edges_us: Sequence[int], excluded: Statement = PENDING
 ) -> DaysRead:
-    """What can be read of the days of campaigns, by key, between instants, which are in order.
+    """Which days of campaigns can be read from `campaign_day` between some instants, which are in order. `campaigns` are keys.
 
-    `waiting` tells which days are not read: those whose touches are others now (`CHANGED`: but for those that were added), or, with
-    `PENDING_NEW`, those whose new contacts are.
+    `excluded` is the statement for the days that are not read: those whose touches changed (`PENDING`, or `CHANGED` without the additions), or
+    those whose new contacts changed (`PENDING_NEW`).
     """
     through = {row["campaign"]: row["through_day"] for row in await snapshot.fetch(CAMPAIGNS_KEPT, list(campaigns))}
     last, cut = first_whole(days, edges_us[-1]), frozenset(divided_days(days, edges_us))
     pending = [
         (campaign, day)
-        for campaign, day in await snapshot.fetch(waiting, list(through))
+        for campaign, day in await snapshot.fetch(excluded, list(through))
         if day < min(last, through[campaign]) and day not in cut
     ]
     return DaysRead(days, edges_us, through, pending, cut, last)
@@ -213,11 +213,11 @@ async def days_read(
 async def campaign_cells(
     snapshot: Snapshot, days: Days, campaigns: Sequence[int], edges_us: Sequence[int]
 ) -> dict[int, CampaignCells]:
-    """What cells say of campaigns, by key, between each two of the instants `edges_us`, which are in order."""
+    """The numbers of campaigns, by key, for the buckets between the instants `edges_us`, which are in order."""
     found: dict[int, Found] = {campaign: Found() for campaign in campaigns}
     read = await days_read(snapshot, days, campaigns, edges_us, CHANGED)
-    if alone := {campaign: ALWAYS for campaign in campaigns if campaign not in read.through}:
-        await add_of_cells(found, snapshot, days, edges_us, alone)
+    if without_days := {campaign: ALWAYS for campaign in campaigns if campaign not in read.through}:
+        await add_of_cells(found, snapshot, days, edges_us, without_days)
     sessions = {place: _Sessions() for place in product(campaigns, range(1, len(edges_us)))}
     if read.through:
         renamed = await renamed_of(snapshot)
@@ -233,7 +233,7 @@ async def campaign_cells(
             [of.touches.get(bucket, {}) for bucket in buckets],
             [sessions[campaign, bucket].all for bucket in buckets],
             [sessions[campaign, bucket].new for bucket in buckets],
-            first_met(of.contacts, len(buckets)),
+            first_in_buckets(of.contacts, len(buckets)),
         )
         for campaign, of in found.items()
     }
@@ -248,7 +248,7 @@ class _Sessions:
 
 
 async def _add_added(found: Mapping[int, Found], snapshot: Snapshot, read: DaysRead, renamed: Renamed) -> DaysRead:
-    """Add what batches have added to days that are read, and is not in them yet. Days that it cannot be added to are pending in what it answers."""
+    """Add to `found` what batches have added to the days that are read. Returns `read` with the days as pending to which it cannot be added."""
     pending = set(read.pending)
     added = {
         (campaign, day)
@@ -264,7 +264,7 @@ async def _add_added(found: Mapping[int, Found], snapshot: Snapshot, read: DaysR
         plan, spans = await _plan_of_added(snapshot, read, added - divided, key_sets, renamed)
     parts: dict[int, Found] = {campaign: Found() for campaign in spans}
     await add_added(parts, snapshot, plan)
-    await _leave_sessions_that_days_have(parts, snapshot, plan)
+    await _remove_counted_sessions(parts, snapshot, plan)
     for campaign, part in parts.items():
         _add_part(found[campaign], part, read.edges_us, plan.edges_us, spans[campaign])
     return read
@@ -273,7 +273,7 @@ async def _add_added(found: Mapping[int, Found], snapshot: Snapshot, read: DaysR
 async def _plan_of_added(
     snapshot: Snapshot, read: DaysRead, added: Iterable[tuple[int, int]], key_sets: Sequence[int], renamed: Renamed
 ) -> tuple[Plan, dict[int, Spans]]:
-    """What is to be asked of days of campaigns, day by day, and their times by campaign."""
+    """A plan to read days of campaigns day by day, and the times of these days by campaign."""
     by_campaign: dict[int, list[int]] = defaultdict(list)
     for campaign, day in added:
         by_campaign[campaign].append(day)
@@ -283,8 +283,8 @@ async def _plan_of_added(
     return await plan_of_added(snapshot, read.days, edges_us, spans, key_sets, renamed), spans
 
 
-async def _leave_sessions_that_days_have(parts: Mapping[int, Found], snapshot: Snapshot, plan: Plan) -> None:
-    """Take out the sessions that days of campaigns count already. Each bucket that has sessions is a day."""
+async def _remove_counted_sessions(parts: Mapping[int, Found], snapshot: Snapshot, plan: Plan) -> None:
+    """Remove the sessions that days of campaigns count already. Each bucket that has sessions is a day."""
     buckets = [(campaign, n) for campaign, part in parts.items() for n in part.sessions]
     day_of = {n: plan.days.day_of(plan.edges_us[n - 1]) for _, n in buckets}
     asked = [campaign for campaign, _ in buckets], [day_of[n] for _, n in buckets]
@@ -300,7 +300,7 @@ async def _add_of_days(
     found: Mapping[int, Found], sessions: Mapping[tuple[int, int], _Sessions], snapshot: Snapshot, read: DaysRead,
     renamed: Renamed,
 ) -> None:  # fmt: skip
-    """Add what is said of campaigns that have days of their own. A session counts on the day on which it began."""
+    """Add the campaigns that have days in `campaign_day`. A session counts on the day on which it began."""
     months = read.whole_months([tuple(row) for row in await snapshot.fetch(MONTHS_KEPT, list(read.through))])
     pairs = [(campaign, month) for campaign, some in months.items() for month in some]
     of_months = [campaign for campaign, _ in pairs], [month for _, month in pairs]
@@ -326,7 +326,7 @@ async def _add_of_days(
 
 
 def _add_part(of: Found, part: Found, edges_us: Sequence[int], finer_us: Sequence[int], spans: Spans) -> None:
-    """Add what was found between finer instants, and of sessions only those that began within some spans of time."""
+    """Add a part that was read by finer instants. Of its sessions, add only those that began within some spans of time."""
     for n, from_us in enumerate([BEGINNING_US, *finer_us]):
         bucket = 0 if n == 0 else bisect_right(edges_us, from_us)
         if bucket == len(edges_us):  # after the last instant
@@ -342,7 +342,7 @@ def _add_part(of: Found, part: Found, edges_us: Sequence[int], finer_us: Sequenc
 
 
 def _parts_without(months: Sequence[int], before: int) -> Iterator[tuple[int, int]]:
-    """The days before one, without those of some months, which are in order: from one day, inclusive, to another, exclusive."""
+    """The days before the day `before`, without those of some months, which are in order: pairs of first day and the day after the last one."""
     first = NO_DAY
     for month in months:
         if first < month:
@@ -353,6 +353,6 @@ def _parts_without(months: Sequence[int], before: int) -> Iterator[tuple[int, in
 
 
 def _spans(days: Days, some: Iterable[int], before: int) -> Spans:
-    """The times of some days, and of all from the day `before` on."""
+    """The times of some days, and of all days from the day `before` on."""
     spans = spans_of_days(days, some)
     return spans if before == EVERY_DAY else [*spans, (days.start_us(before), END_US)]

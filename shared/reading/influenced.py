@@ -1,4 +1,4 @@
-"""Whom did a campaign or an asset influence when? Contacts by the days of their touches, and those that a page of them may have."""
+"""Which contacts did a campaign or an asset influence, and on which days? And which of them may be on a page of a list?"""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ CONTACTS_OF_DAYS = sql(f"SELECT d.day, d.contacts FROM {WHOLE_DAYS} AND d.contac
 
 
 class Piece(NamedTuple):
-    """A time, `[from_us, to_us)`, and lists of the 64-bit keys of contacts whom a campaign influenced in it; a key may be in several."""
+    """A time, `[from_us, to_us)`, and lists of the 64-bit keys of contacts that a campaign or asset influenced in it. A key may be in several lists."""
 
     from_us: int
     to_us: int
@@ -27,15 +27,14 @@ class Piece(NamedTuple):
 
 
 def pieces_of(found: Found, edges_us: Sequence[int]) -> list[Piece]:
-    """Whom a subject influenced before the first of some instants and between each two of them, in order; times without anybody are left out."""
+    """The pieces of one subject, in order: before the first instant, and between each two. Times without contacts are left out."""
     between = enumerate(pairwise([BEGINNING_US, *edges_us]))
     return [Piece(from_us, to_us, found.contacts[n]) for n, (from_us, to_us) in between if n in found.contacts]
 
 
 async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges_us: tuple[int, int]) -> list[Piece]:
-    """Whom a campaign, by its key, influenced before the second of two instants: day by day, in order. A day that an instant divides is two pieces.
-
-    Where a campaign has no days of its own yet, a piece may be longer.
+    """The contacts that a campaign (its key) influenced before the second of two instants, in order: a piece for each day. A day that an instant divides
+    is two pieces. While a campaign has no rows in `campaign_day`, a piece may be longer than a day.
     """
     read = await days_read(snapshot, days, [campaign], edges_us)
     spans, pieces = read.spans(), []
@@ -54,7 +53,7 @@ async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges
 
 
 def _day_bounds(days: Days, span: tuple[int, int]) -> list[int]:
-    """When a span of time begins and ends, and, if it is not without an end, the days in it."""
+    """The instants at which a span of time begins and ends, and, if it has a begin and an end, those at which its days begin."""
     from_us, to_us = span
     if from_us > BEGINNING_US and to_us < END_US:
         return [from_us, to_us, *map(days.start_us, range(days.first_whole(from_us), days.day_of(to_us) + 1))]
@@ -62,7 +61,7 @@ def _day_bounds(days: Days, span: tuple[int, int]) -> list[int]:
 
 
 class PageOfContacts(NamedTuple):
-    """Which contacts, by key, a page may have, and between which instants they were influenced first."""
+    """The keys of the contacts that may be on a page, and the instants between which they were first influenced."""
 
     contacts: list[int]
     from_us: int
@@ -70,9 +69,9 @@ class PageOfContacts(NamedTuple):
 
 
 def contacts_of_a_page(pieces: Sequence[Piece], begin_us: int, limit: int) -> PageOfContacts:
-    """Of the contacts of pieces, which are in order, those that a page may have which begins at an instant.
+    """The contacts of pieces (in order) that may be on a page of at most `limit` contacts, first influenced from the instant `begin_us` on.
 
-    Pieces are taken from there on until they have enough contacts that are in none before, so that only the touches of these need be read.
+    Takes pieces from there on until they have enough contacts that are in no earlier piece. So only the touches of these contacts must be read.
     """
     contacts, place = first_places([piece.contacts for piece in pieces])
     first = bisect_right(pieces, begin_us, key=lambda piece: piece.to_us)

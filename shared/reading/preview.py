@@ -50,7 +50,7 @@ from shared.projection.stages.entities.gather import read_settings
 from shared.reading.campaign_deals import deal_numbers
 from shared.reading.campaigns import campaign_row, spent_minor
 from shared.reading.catalog import AssetNow, assets_now, campaign_now, item_now
-from shared.reading.cells import campaigns_read_anew
+from shared.reading.cells import campaigns_with_stale_days
 from shared.reading.overview import TOUCH_METRICS, campaign_numbers, money_by_currency
 from shared.reading.shares import shares
 from shared.reading.snapshot import Snapshot, snapshot_within
@@ -176,7 +176,7 @@ async def preview(raw: Any, workspace: str, log: EventLog, records: Sequence[Rec
         if states is None:
             before = None
             if (
-                await campaigns_read_anew(snapshot) is None
+                await campaigns_with_stale_days(snapshot) is None
             ):  # every touch is counted: that takes long, so nothing is held
                 before = await _state(snapshot, named, CountedOf(None))
             async with asyncio.timeout(HELD_S):
@@ -200,7 +200,7 @@ async def _of_all(held: Snapshot, log: EventLog, batch: Batch, named: Named, bef
     savepoint = held.connection.raw.transaction()
     await savepoint.start()
     projected = await _project(held, log, batch)
-    of = CountedOf(await campaigns_read_anew(held))
+    of = CountedOf(await campaigns_with_stale_days(held))
     after, idle = await _state(held, named, of), await _idle(held, batch, named)
     await savepoint.rollback()
     if before is None:

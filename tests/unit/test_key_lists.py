@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.projection import key_lists
-from shared.projection.key_lists import distinct_keys, first_met, united, without
+from shared.projection.key_lists import distinct_keys, first_in_buckets, united, without
 
 KEYS = st.integers(min_value=0, max_value=30).map(lambda n: (n * 0x0123_4567_89AB_CDEF) % 2**64)
 LISTS = st.lists(st.lists(KEYS, max_size=8), max_size=4)
@@ -30,7 +30,7 @@ def test_keys_of_another_list_are_left_out(lists: list[list[int]], others: list[
 
 @pytest.mark.parametrize("few", [0, 3, 99], ids=["sorted together", "as it is", "sorted once a bucket"])
 @given(by_bucket=st.dictionaries(st.integers(min_value=0, max_value=6), LISTS, max_size=7))
-def test_a_key_is_met_first_in_one_bucket(few: int, by_bucket: dict[int, list[list[int]]]) -> None:
+def test_each_key_is_counted_in_the_first_bucket_that_has_it(few: int, by_bucket: dict[int, list[list[int]]]) -> None:
     seen: set[int] = set()
     expected = {}
     for bucket in range(7):
@@ -40,4 +40,4 @@ def test_a_key_is_met_first_in_one_bucket(few: int, by_bucket: dict[int, list[li
     lists = {bucket: [packed(keys) for keys in some] for bucket, some in by_bucket.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(key_lists, "FEW_BUCKETS", few)
-        assert first_met(lists, 6) == [expected[bucket] for bucket in range(1, 7)]
+        assert first_in_buckets(lists, 6) == [expected[bucket] for bucket in range(1, 7)]
