@@ -126,8 +126,8 @@ async def _check(server: Server, change: Change) -> None:
     async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=300) as client:
         for campaign, wanted in change.counted.items():
             metrics = (await client.get(f"/v1/campaigns/{campaign}/overview")).json()["metrics"]
-            if (told := {name: metrics[name] for name in wanted}) != wanted:
-                raise RuntimeError(f"{campaign}: {told}, not {wanted}")
+            if (found := {name: metrics[name] for name in wanted}) != wanted:
+                raise RuntimeError(f"{campaign}: {found}, not {wanted}")
 
 
 def _offset(position: str) -> int:

@@ -337,8 +337,10 @@ def _duckdb(store: Store, file: Path, folder: Path) -> None:
     for (size, said, span), answer in zip(asked, found["answers"], strict=True):
         _print("DuckDB", {f"touches, {size}, {said}": answer["took_s"]})
         if span is None:
-            told = store.numbers[size]
-            wrong = {name: (value, told[name]) for name, value in answer["numbers"].items() if told[name] != value}
+            expected = store.numbers[size]
+            wrong = {
+                name: (value, expected[name]) for name, value in answer["numbers"].items() if expected[name] != value
+            }
             assert not wrong, f"{store.campaigns[size]}: DuckDB and the read API: {wrong}"
     print(f"    DuckDB's Parquet: {found['parquet_bytes'] / store.events:,.0f} bytes an event")
 

@@ -129,9 +129,9 @@ def _watched(command: list[str]) -> tuple[dict[str, float], dict[str, Any], floa
     assert process.returncode == 0, logged
     stages: dict[str, float] = {}
     for line in logged.splitlines():
-        told = json.loads(line)
-        if "stage" in told:
-            stages[told["stage"]] = stages.get(told["stage"], 0) + told["took_s"]
+        record = json.loads(line)
+        if "stage" in record:
+            stages[record["stage"]] = stages.get(record["stage"], 0) + record["took_s"]
     return stages, json.loads(said), peak
 
 

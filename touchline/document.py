@@ -209,12 +209,12 @@ def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[st
     """Add what is missing to one call: its answers, its errors and its keys."""
     operation["summary"] = summary(operation["description"])
     responses = operation["responses"]
-    for status in [status for status, told in responses.items() if UNDESCRIBED in str(told)]:
+    for status in [status for status, response in responses.items() if UNDESCRIBED in str(response)]:
         del responses[status]
     written = answer is not None and (method, path) in WRITTEN
-    for status, told in responses.items() if written else ():
+    for status, response in responses.items() if written else ():
         if status.startswith("2"):
-            told["content"]["application/json"]["schema"] = answer
+            response["content"]["application/json"]["schema"] = answer
     if answer is not None and not written:
         responses["200"] = _json("The answer; `ETag` changes with it.", answer)
         if FORMAT.name in {parameter["name"] for parameter in operation["parameters"]}:
@@ -238,8 +238,8 @@ def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[st
     if (path, method) in SEVERAL:
         responses["207"] = {**responses["200"], "description": "Some items were refused; each says whether, and why."}
     if (path, method) in _OWN:
-        status, told = _OWN[path, method]
-        responses[status] = told
+        status, response = _OWN[path, method]
+        responses[status] = response
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": ID_CHARACTERS_MAX}
@@ -255,9 +255,9 @@ def _complete(path: str, method: str, operation: dict[str, Any], answer: dict[st
 def _add_examples(call: str, operation: dict[str, Any]) -> None:
     """Add an example to the answer of a call and to its body, where there is one."""
     answered, sent = examples()["answers"].get(call), examples()["bodies"].get(call)
-    successes = [told for status, told in operation["responses"].items() if status.startswith("2")]
-    for told in successes if answered is not None else ():
-        told["content"]["application/json"]["example"] = answered
+    successes = [response for status, response in operation["responses"].items() if status.startswith("2")]
+    for response in successes if answered is not None else ():
+        response["content"]["application/json"]["example"] = answered
     if sent is not None:
         operation["requestBody"]["content"]["application/json"]["example"] = sent
 

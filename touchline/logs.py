@@ -74,10 +74,10 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
 def short_traceback(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Put the error of a line as text into its field `exception`: the innermost frames, without local variables."""
-    told = event.pop("exc_info", None)
-    if told is True:
-        told = sys.exc_info()
-    error = told[1] if isinstance(told, tuple) else told
+    exc_info = event.pop("exc_info", None)
+    if exc_info is True:
+        exc_info = sys.exc_info()
+    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
     if isinstance(error, BaseException):
         parts = []
         for _ in range(CHAIN_MAX):

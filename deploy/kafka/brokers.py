@@ -216,8 +216,8 @@ def _java(*arguments: str) -> list[str]:
 def _running(directory: Path) -> list[int]:
     """The brokers that another process has started there."""
     pids = [path.read_text() for path in sorted(directory.glob("broker*/pid"))]
-    told = {pid: subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True, check=False) for pid in pids}
-    return [int(pid) for pid, answer in told.items() if str(directory).encode() in answer.stdout]
+    answers = {pid: subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True, check=False) for pid in pids}
+    return [int(pid) for pid, answer in answers.items() if str(directory).encode() in answer.stdout]
 
 
 def _free_ports(count: int) -> list[int]:

@@ -84,11 +84,11 @@ def routes(api: Api) -> APIRouter:
             amount, refused = None, None
             if deal["amount_minor"] is not None:
                 amount = to_money(deal["amount_minor"], deal["currency"])
-            elif (told := await amount_in_events(read.snapshot, deal["deal"])) is not None:
-                refused = {"amount": told, "currency": deal["currency"]}
+            elif (refused_amount := await amount_in_events(read.snapshot, deal["deal"])) is not None:
+                refused = {"amount": refused_amount, "currency": deal["currency"]}
             body = {
                 "deal_id": deal_id, "name": deal["name"], "state": deal["state"], "model": models[0],
-                "models": models, "amount": amount, "amount_refused": refused,
+                "models": models, "amount": amount, "refused_amount": refused,
                 "created_at": to_rfc3339(deal["created_us"]),
                 "closed_at": None if deal["closed_us"] is None else to_rfc3339(deal["closed_us"]), "shares": shares,
             }  # fmt: skip

@@ -84,13 +84,13 @@ def _told(each: Listed, live: int | None, end: int | None, read: ReadRequest) ->
     row, workspace = each.row, each.row["workspace_id"]
     of = live if each.state is not State.LIVE else end
     behind = None if each.events is None or of is None or workspace is not None else max(0, of - each.events)
-    told = {
+    item = {
         "name": each.name, "state": each.state.name.lower(), "workspace": workspace, "shape": row["shape"], "this_release": each.ours,
         "created_at": _instant(row["created_at"]), "live_since": _instant(row["since"]), "expires_at": _instant(row["expires_at"]),
         "events": each.events, "behind_events": behind, "bytes": each.bytes, "made": _made(each), "changes": _changes(row["changes"]),
         "other_lists": [{"package": p, "then": then, "now": now} for p, (then, now) in sorted(each.other_lists.items())],
     }  # fmt: skip
-    return told if read.of_operator or workspace == read.workspace else told | dict.fromkeys(OF_OTHERS)
+    return item if read.of_operator or workspace == read.workspace else item | dict.fromkeys(OF_OTHERS)
 
 
 def _instant(at: Any) -> str | None:

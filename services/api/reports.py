@@ -104,9 +104,9 @@ def _add_behind(router: APIRouter, api: Api) -> None:
 
 def _behind(read: ReadRequest, asked: Question, found: GroupPage) -> Response:
     page = {"items": found.items, "next_cursor": None if found.after is None else encode_cursor(found.after)}
-    told = {"model": asked.models[0], "of": str(asked.of), "group_by": str(asked.by)}
+    report = {"model": asked.models[0], "of": str(asked.of), "group_by": str(asked.by)}
     currency = {"currency": asked.currency} if asked.of is Of.REVENUE else {}
-    return answer(read, {**page, **told, **currency, **read.range.as_json()})
+    return answer(read, {**page, **report, **currency, **read.range.as_json()})
 
 
 async def _question(read: ReadRequest, models: Sequence[str], among: Sequence[Of]) -> Question:

@@ -385,11 +385,13 @@ def answer(read: ReadRequest, body: dict[str, Any]) -> Response:
     asked, etag = _tagged(read, body)
     headers = validator_headers(etag)
     if asked.form == "json":
-        told = orjson.dumps({**body, "as_of": read.position})
-        return Response(told, media_type="application/json", headers=headers)
-    told = csv_of(asked.request.scope["route"].path, items_of(body, first_page="cursor" not in read.query), asked.form)
+        content = orjson.dumps({**body, "as_of": read.position})
+        return Response(content, media_type="application/json", headers=headers)
+    content = csv_of(
+        asked.request.scope["route"].path, items_of(body, first_page="cursor" not in read.query), asked.form
+    )
     headers |= headers_of(asked.request, body, read.position)
-    return Response(told, media_type="text/csv; charset=utf-8; header=present", headers=headers)
+    return Response(content, media_type="text/csv; charset=utf-8; header=present", headers=headers)
 
 
 def answer_of(read: ReadRequest, body: dict[str, Any]) -> Response:

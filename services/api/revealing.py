@@ -59,5 +59,5 @@ class Revealing:
 def _kind(start: Message) -> str | None:
     """The content type of an answer that may name people; None of any other."""
     headers = Headers(raw=start["headers"])
-    told = headers.get("content-type", "").partition(";")[0]
-    return told if told in KINDS and "content-encoding" not in headers else None
+    media_type = headers.get("content-type", "").partition(";")[0]
+    return media_type if media_type in KINDS and "content-encoding" not in headers else None

@@ -76,12 +76,12 @@ def tag_before(
     return _tag(orjson.dumps(parts))
 
 
-def tag_of(snapshot: Snapshot, told: bytes) -> str:
+def tag_of(snapshot: Snapshot, content: bytes) -> str:
     """The tag of an answer by what it says, but for its position, and by the workspace's last projected event.
 
     Without the event, who keeps `/v1/status` would keep its position too, and never learn that rows have changed.
     """
-    return _tag(f"{snapshot.generation}/{snapshot.events_until}/".encode() + told)
+    return _tag(f"{snapshot.generation}/{snapshot.events_until}/".encode() + content)
 
 
 def is_held(request: Request, etag: str) -> bool:
@@ -93,9 +93,9 @@ def is_held(request: Request, etag: str) -> bool:
     return etag.removeprefix("W/") in [tag.removeprefix("W/") for tag in tags]
 
 
-def _tag(told: bytes) -> str:
+def _tag(content: bytes) -> str:
     """A weak tag: equal answers may be compressed or not, and may have another position."""
-    return f'W/"{blake2b(told, digest_size=DIGEST_BYTES).hexdigest()}"'
+    return f'W/"{blake2b(content, digest_size=DIGEST_BYTES).hexdigest()}"'
 
 
 @cache

@@ -51,8 +51,8 @@ def routes(ingest: Ingest) -> APIRouter:
         for index, raw in enumerate(wanted.contacts):
             contact = _contact(raw, index, nobody)
             if isinstance(contact, Refusal):
-                told = {"code": contact.code, "field": contact.field, "message": contact.message}
-                items.append({"index": index, **told})
+                problem = {"code": contact.code, "field": contact.field, "message": contact.message}
+                items.append({"index": index, **problem})
             else:
                 token = mint(key, access.workspace, contact, expires_s)
                 items.append({"index": index, "contact": msgspec.to_builtins(contact), "token": token})

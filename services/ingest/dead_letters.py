@@ -151,4 +151,4 @@ def _read_again(letter: DeadLetter, producer: str, accepting: Accepting) -> list
     message = reading.read(letter.body, accepting.producers, letter.key, letter.received_us)
     if isinstance(message.means, Unreadable):
         return f"{message.means.field}: {message.means.message}" if message.means.field else message.means.message
-    return [msgspec.json.encode(told) for told in events_of(producer, message)]
+    return [msgspec.json.encode(event) for event in events_of(producer, message)]

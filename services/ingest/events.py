@@ -107,8 +107,8 @@ async def answer(ingest: Ingest, access: Access, records: list[Record], refused:
         raise Problem(422, "no_valid_event", "none of the events was accepted", accepted=0, rejected=rejected)
     position = await append(ingest, access.workspace, records)
     count(ingest, access, len(records), [refusal.code for refusal in refused])
-    told = ingest.positions.write(access.workspace, position)
-    body = {"accepted": len(records), "position": told, "rejected": rejected}
+    position_text = ingest.positions.write(access.workspace, position)
+    body = {"accepted": len(records), "position": position_text, "rejected": rejected}
     return Response(orjson.dumps(body), status_code=202, media_type="application/json")
 
 

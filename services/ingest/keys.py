@@ -98,12 +98,12 @@ async def _put(ingest: Ingest, access: Access, name: str, origins: list[str] | N
     return {"name": name[:HINT_CHARACTERS], "scope": scopes[0], "origins": origins}
 
 
-def _origins(told: list[str] | None) -> list[str] | None:
+def _origins(origins: list[str] | None) -> list[str] | None:
     """The origins as browsers write them. Raises a 422 `Problem`."""
-    if told is None:
+    if origins is None:
         return None
     try:
-        return read_origins(told)
+        return read_origins(origins)
     except ValueError as error:
         raise Problem(422, "bad_value", str(error), field="origins") from error
 

@@ -141,7 +141,7 @@ class _Contact(msgspec.Struct):
     email: str | None = None
 
 
-class _Told(msgspec.Struct):
+class _Sent(msgspec.Struct):
     """The fields of an event whose values are bounded."""
 
     type: str
@@ -157,7 +157,7 @@ class _Told(msgspec.Struct):
     utm_content: str | None = None
 
 
-_told = msgspec.json.Decoder(_Told).decode
+_decode_sent = msgspec.json.Decoder(_Sent).decode
 
 
 @dataclass
@@ -209,7 +209,7 @@ class Limits:
         if access.scope != "collect" or isinstance(outcome, Refusal):
             return outcome
         seen = self._of_today(access, outcome.received_at)
-        for kind, value in _values(_told(outcome.event), addresses):
+        for kind, value in _values(_decode_sent(outcome.event), addresses):
             distinct = seen[kind]
             if by_token and kind == "contacts":
                 continue
@@ -283,22 +283,22 @@ def _name(access: Access) -> str:
     return f"{access.workspace}/{access.hint}"
 
 
-def _values(told: _Told, addresses: AddressRules) -> Iterator[tuple[Kind, object]]:
+def _values(sent: _Sent, addresses: AddressRules) -> Iterator[tuple[Kind, object]]:
     """The bounded values of an event, those in its URL among them."""
-    if told.visitor_id:
-        yield "visitors", told.visitor_id
-    if told.contact is not None and told.contact.email:
-        yield "contacts", told.contact.email.strip().casefold()
-    for asset_id in (told.asset_id, told.via_asset_id):
+    if sent.visitor_id:
+        yield "visitors", sent.visitor_id
+    if sent.contact is not None and sent.contact.email:
+        yield "contacts", sent.contact.email.strip().casefold()
+    for asset_id in (sent.asset_id, sent.via_asset_id):
         if asset_id:
             yield "assets", asset_id
-    for n, value in enumerate((told.utm_source, told.utm_medium, told.utm_campaign, told.utm_term, told.utm_content)):
+    for n, value in enumerate((sent.utm_source, sent.utm_medium, sent.utm_campaign, sent.utm_term, sent.utm_content)):
         if value:
             yield "utm_values", (n, value)
-    if told.url and told.type == VISIT and not told.asset_id:
-        yield "pages", page_of(told.url, addresses)
-    if told.url and "=" in told.url:
-        page = parse(told.url, "")
+    if sent.url and sent.type == VISIT and not sent.asset_id:
+        yield "pages", page_of(sent.url, addresses)
+    if sent.url and "=" in sent.url:
+        page = parse(sent.url, "")
         if page.via_asset_id:
             yield "assets", page.via_asset_id
         for n, value in enumerate(page.utm):

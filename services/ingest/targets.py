@@ -30,19 +30,19 @@ def target_of(asset_type: str | None, target_url: str | None) -> Target | None:
     """
     if asset_type not in LEADING_TYPES or not target_url or "\\" in target_url.partition("?")[0]:
         return None  # browsers read a backslash as a slash, so where such an address leads would not be where it seems to lead
-    told = target_url.strip()
+    text = target_url.strip()
     try:
-        url = httpx.URL(told)
+        url = httpx.URL(text)
     except (httpx.InvalidURL, idna.IDNAError):
         return None
     fit = url.scheme in ("http", "https") and url.host and not url.userinfo and (url.port or 0) <= PORT_MAX
-    return Target(str(asset_type), _in_ascii(told, url)) if fit else None
+    return Target(str(asset_type), _in_ascii(text, url)) if fit else None
 
 
-def _in_ascii(told: str, url: httpx.URL) -> str:
+def _in_ascii(text: str, url: httpx.URL) -> str:
     """The address as it was told, apart from characters that no header can hold: those of the host as IDNA, all others as UTF-8 with `%`."""
-    if not told.isascii():
-        told = AUTHORITY.sub(
-            lambda found: found[0] if found[0].isascii() else url.netloc.decode("ascii"), told, count=1
+    if not text.isascii():
+        text = AUTHORITY.sub(
+            lambda found: found[0] if found[0].isascii() else url.netloc.decode("ascii"), text, count=1
         )
-    return quote(told, safe=PRINTED)
+    return quote(text, safe=PRINTED)

@@ -61,13 +61,13 @@ class Tally:
     uncounted: Counter[Outcome] = field(default_factory=Counter)
     """Rows whose events are in the log, but that are not yet added to the counts of `touchline producers`."""
 
-    def row(self, *, told: bool, reason: str | None) -> None:
-        """Count a row: `told` if it gave events; `reason` is the code if it was refused."""
-        self.rows.count(told=told, refused=reason is not None)
+    def row(self, *, mapped: bool, reason: str | None) -> None:
+        """Count a row: `mapped` if it gave events; `reason` is the code if it was refused."""
+        self.rows.count(told=mapped, refused=reason is not None)
         if reason is not None:
             self.uncounted[Outcome(PRODUCER, self.name, "refused", reason)] += 1
         else:
-            self.uncounted[Outcome(PRODUCER, self.name, "mapped" if told else "unmapped")] += 1
+            self.uncounted[Outcome(PRODUCER, self.name, "mapped" if mapped else "unmapped")] += 1
 
     def refuse(self, source: Path, line: Line, event: bytes | None, refusal: Refusal) -> dict[str, Any]:
         """Count a refusal; returns it as it is written beside the source, with the row of the table that gave the event."""
@@ -184,11 +184,11 @@ def taken(
     """The records of a row's events: all of them, or none if one is refused. Writes down the refusal."""
     now_us = time.time_ns() // 1000
     outcomes = [
-        (told, told if isinstance(told, Refusal) else event_of(told, now_us, nobody, forgets=forgets))
-        for told in line.told
+        (made, made if isinstance(made, Refusal) else event_of(made, now_us, nobody, forgets=forgets))
+        for made in line.events
     ]
-    wrong = [(told, outcome) for told, outcome in outcomes if isinstance(outcome, Refusal)]
-    tally.row(told=bool(outcomes) or line.summed, reason=wrong[0][1].code if wrong else None)
+    wrong = [(made, outcome) for made, outcome in outcomes if isinstance(outcome, Refusal)]
+    tally.row(mapped=bool(outcomes) or line.summed, reason=wrong[0][1].code if wrong else None)
     for column, value in line.unmet:
         tally.unmet.count(column, value)
     if line.skipped:
@@ -197,8 +197,8 @@ def taken(
         if campaign in tally.unknown_campaigns or len(tally.unknown_campaigns) < CAMPAIGNS_MAX:
             tally.unknown_campaigns[campaign] += 1
     kept = len(outcomes) - len(wrong)
-    for told, outcome in wrong:
-        sent = None if isinstance(told, Refusal) else told
+    for made, outcome in wrong:
+        sent = None if isinstance(made, Refusal) else made
         refused.write(tally.refuse(source, line, sent, _with_others(outcome, kept)))
     if wrong:
         return []
@@ -224,7 +224,7 @@ def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
     events = 0
     for line in lines:
         chunk.append(line)
-        events += max(1, len(line.told))
+        events += max(1, len(line.events))
         if events >= CHUNK_EVENTS:
             yield chunk
             chunk, events = [], 0
@@ -254,8 +254,8 @@ class Mark:
         if self._path is None or not self._path.exists():
             return 0
         try:
-            told = orjson.loads(self._path.read_bytes())
-            return int(told["lines"]) if all(told.get(name) == value for name, value in self._of.items()) else 0
+            stored = orjson.loads(self._path.read_bytes())
+            return int(stored["lines"]) if all(stored.get(name) == value for name, value in self._of.items()) else 0
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise Unreadable(
                 f"{self._path} should say how many lines an earlier run has sent, and does not; remove it to begin at the "

@@ -162,9 +162,9 @@ async def _copy_out(connection: Any, table: str, member: IO[bytes]) -> Member:
         member.write(packed)
 
     query = f"SELECT {names} FROM touchline.{table} ORDER BY {key}"
-    told = await connection.copy_from_query(query, output=write, format="binary")
+    status = await connection.copy_from_query(query, output=write, format="binary")
     await write(b"", last=True)
-    return Member(columns, int(told.split()[-1]), size, digest.hexdigest())
+    return Member(columns, int(status.split()[-1]), size, digest.hexdigest())
 
 
 async def restore(
@@ -268,11 +268,11 @@ async def _copy_in(connection: Any, archive: zipfile.ZipFile, table: str, member
             while data := reader.read(CHUNK_BYTES):
                 yield data
 
-    told = await connection.copy_to_table(
+    status = await connection.copy_to_table(
         table, schema_name="touchline", columns=member.columns, source=unpacked(), format="binary"
     )
-    if int(told.split()[-1]) != member.rows:
-        raise BadBackup(f"{table} has {told.split()[-1]} rows, and should have {member.rows}")
+    if int(status.split()[-1]) != member.rows:
+        raise BadBackup(f"{table} has {status.split()[-1]} rows, and should have {member.rows}")
     if table in NUMBERED:
         await connection.execute(COUNT_ON.format(table=table, column=NUMBERED[table]))
 

@@ -200,23 +200,23 @@ class EarlierEvents:
         """All events compared so far are in the log, before this offset."""
         self._memory.sent(offset)
 
-    async def _judge(self, live: Generation | None, told: Sequence["_Brief"]) -> list[Fate]:
-        before = await self._seen(live, [each for each in told if self._memory.get(each.key) is None])
+    async def _judge(self, live: Generation | None, events: Sequence["_Brief"]) -> list[Fate]:
+        before = await self._seen(live, [each for each in events if self._memory.get(each.key) is None])
         fates: list[Fate] = []
-        for each in told:
+        for each in events:
             fate, counts = _fate(each.said, self._memory.get(each.key) or before.get(each.key))
             fates.append(fate)
             if counts:
                 self._memory.put(each.key, each.said)
         return fates
 
-    async def _seen(self, live: Generation | None, told: Sequence["_Brief"]) -> dict[bytes, EventSummary]:
+    async def _seen(self, live: Generation | None, events: Sequence["_Brief"]) -> dict[bytes, EventSummary]:
         """The events of some ids in the live projection."""
-        if live is None or not told:
+        if live is None or not events:
             return {}
         async with Connection.of(self._pool, live.name) as connection:
-            rows = await connection.fetch(SEEN, self._workspace, [each.key for each in told])
-        mine = {each.key: each for each in told}
+            rows = await connection.fetch(SEEN, self._workspace, [each.key for each in events])
+        mine = {each.key: each for each in events}
         found: dict[bytes, EventSummary] = {}
         unlike: dict[int, bytes] = {}
         for row in rows:

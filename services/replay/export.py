@@ -189,8 +189,8 @@ def complete(arrived: Prepared) -> bytes:
     filled: dict[str, str] = {}
     if event.id != arrived.event_id:
         filled["id"] = arrived.event_id
-    told = event.occurred_at or event.as_of
-    if told is None or to_micros(told) != arrived.occurred_at_us:
+    sent_at = event.occurred_at or event.as_of
+    if sent_at is None or to_micros(sent_at) != arrived.occurred_at_us:
         filled["occurred_at"] = to_rfc3339(arrived.occurred_at_us)
     if arrived.user_agent is not None and getattr(event, "user_agent", None) is None:
         filled["user_agent"] = arrived.user_agent

@@ -72,7 +72,7 @@ class Deals:
         for name, count in vars(other).items():
             setattr(self, name, getattr(self, name) + count)
 
-    def told(self, *, names_contacts: bool) -> dict[str, Any]:
+    def as_json(self, *, names_contacts: bool) -> dict[str, Any]:
         """The counts for the report; if the file cannot name contacts, a deal without contacts in it is not reported."""
         never = {reason: n for reason, n in self.never.items() if names_contacts or reason != DealReason.NO_CONTACT}
         return {

@@ -80,16 +80,16 @@ class Remap:
         accepting = await accepting_of(self.pool, self.workspace)
         known = EarlierEvents(self.pool, self.log, self.workspace)
         await known.begin()
-        told = Remapped()
+        remapped = Remapped()
         partition = partition_of(self.workspace, self.log.partitions)
         end, at, seen = await self.log.end(partition), 0, set[bytes]()
         while at < end and (entries := await self.log.read(partition, at, min(READ_EVENTS, end - at))):
             at = entries[-1].offset + 1
             kept = [each for entry in entries if (each := self._kept(entry, seen)) is not None]
-            await self._map(told, reading, accepting, known, kept)
+            await self._map(remapped, reading, accepting, known, kept)
             self.advance(at, end)
         await self.log.leave(partition)
-        return told
+        return remapped
 
     def _kept(self, entry: Entry, seen: set[bytes]) -> _UnmappedMessage | None:
         """The message in an entry; None if the entry holds no unmapped message of this producer, or one that was read before."""
@@ -113,7 +113,7 @@ class Remap:
 
     async def _map(
         self,
-        told: Remapped,
+        remapped: Remapped,
         reading: Reading,
         accepting: Accepting,
         known: EarlierEvents,
@@ -125,9 +125,9 @@ class Remap:
             record = each.record
             message = reading.read(each.sent, accepting.producers, record.key, record.received_at)
             if isinstance(message.means, Unmapped):
-                told.unmapped[each.name] += 1
+                remapped.unmapped[each.name] += 1
             elif isinstance(message.means, Unreadable):
-                told.refuse(each.name, message.means.message)
+                remapped.refuse(each.name, message.means.message)
             else:
                 outcomes = [
                     accept(msgspec.json.encode(event), 0, record.key, record.received_at, record.user_agent, record.key_hint,
@@ -136,7 +136,7 @@ class Remap:
                 ]  # fmt: skip
                 wrong = next((outcome for outcome in outcomes if isinstance(outcome, Refusal)), None)
                 if wrong is not None:
-                    told.refuse(each.name, wrong.detail)
+                    remapped.refuse(each.name, wrong.detail)
                     continue
                 taken.append((each.name, [outcome for outcome in outcomes if isinstance(outcome, Record)]))
         records = [record for _, of_message in taken for record in of_message]
@@ -145,10 +145,10 @@ class Remap:
         for name, of_message in taken:
             own = [(record, next(fates)) for record in of_message]
             fresh = [record for record, fate in own if fate == "new"]
-            told.conflicts += sum(fate == "conflicts" for _, fate in own)
-            (told.mapped if fresh or not own else told.already)[name] += 1
+            remapped.conflicts += sum(fate == "conflicts" for _, fate in own)
+            (remapped.mapped if fresh or not own else remapped.already)[name] += 1
             new += fresh
-        told.events += len(new)
+        remapped.events += len(new)
         if new and not self.dry_run:
             values = [encode_record(record) for record in new]
             known.sent((await append_patiently(self.log, self.workspace, values)).offset)

@@ -191,17 +191,17 @@ async def stored_of(resources: Resources, workspace: str, name: str) -> dict[str
         row = await contact_row(opened, (await pseudonyms_of(vault, workspace, name))[0])
         ids, emails = await identifiers_of(opened, row["contact"])
         salesforce = await salesforce_campaigns_of(opened, [row["contact"]])
-        told = {
+        found = {
             "contact": row["name"], "ids": ids, "emails": emails, "properties": row["properties"],
             **salesforce[row["contact"]],
         }  # fmt: skip
-    told = await revealed(vault, workspace, told)
+    found = await revealed(vault, workspace, found)
     events: list[Any] = []
     async for page in Export(resources, workspace, Chosen(contact=name), _nothing, _nothing).events():
         events += [orjson.loads(complete(arrived)) for arrived in page]
     visitors = {event["visitor_id"] for event in events if event.get("visitor_id")}
-    letters = await _letters(resources, workspace, {*told["ids"], *told["emails"], *visitors})
-    return {**told, "visitor_ids": sorted(visitors), "events": events, "dead_letters": letters}
+    letters = await _letters(resources, workspace, {*found["ids"], *found["emails"], *visitors})
+    return {**found, "visitor_ids": sorted(visitors), "events": events, "dead_letters": letters}
 
 
 def _nothing(_: int) -> None:

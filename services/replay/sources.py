@@ -56,7 +56,7 @@ class Line:
 
     number: int
     body: bytes
-    told: list[bytes | Refusal]
+    events: list[bytes | Refusal]
     bytes_read: int
     unmet: Sequence[tuple[str, str]] = ()
     summed: bool = False
@@ -376,8 +376,8 @@ def _told(row: _Row, table: Table, header: list[str], at: int) -> Line:
         return Line(number, body, [Refusal(0, None, "bad_value", None, wrong)], at)
     if not any(cell.strip() for cell in cells):
         return Line(number, body, [], at)
-    told = table.events_of(cells, number)
-    return Line(number, body, told.events, at, told.unmet, told.summed, told.skipped, told.unknown)
+    read = table.events_of(cells, number)
+    return Line(number, body, read.events, at, read.unmet, read.summed, read.skipped, read.unknown)
 
 
 def _parquet(source: Path, mapping: TableMapping | None, facts: Facts) -> Iterator[Line]:

@@ -54,7 +54,7 @@ class Changes:
     without: Sequence[str]
     received_by_us: int | None = None
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The changes as JSON, stored with the generation."""
         return {
             "settings": self.settings, "added": [id_of(record) for record in self.added],
@@ -174,7 +174,7 @@ async def what_if(
             )
             values = await as_stored(resources.log, workspace, [encode_record(record) for record in records])
             await _extend(resources, generation, at, workspace, values, advance)
-            await connection.execute(READY, schema, workspace, changes.told(), keep)
+            await connection.execute(READY, schema, workspace, changes.as_json(), keep)
         except BaseException:
             await drop_scratch(connection, schema)
             raise

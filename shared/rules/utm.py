@@ -50,8 +50,8 @@ def parameters(*texts: str) -> dict[str, str]:
     for text in texts:
         if not text:
             continue
-        odd = ";" in text or "?" in text or "%" in text
-        for piece in (_SEPARATOR.sub("&", text) if odd else text).split("&"):
+        is_unusual = ";" in text or "?" in text or "%" in text
+        for piece in (_SEPARATOR.sub("&", text) if is_unusual else text).split("&"):
             name, _, value = piece.partition("=")
             if not value:
                 continue

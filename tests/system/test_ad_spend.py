@@ -29,14 +29,14 @@ def lines(path: Path, by: str, said: MappingOptions | None = None) -> list[Line]
 
 
 def events(path: Path, by: str, said: MappingOptions | None = None) -> list[dict[str, Any]]:
-    return [orjson.loads(told) for line in lines(path, by, said) for told in line.told if isinstance(told, bytes)]
+    return [orjson.loads(told) for line in lines(path, by, said) for told in line.events if isinstance(told, bytes)]
 
 
 def refusals(path: Path, by: str, said: MappingOptions | None = None) -> list[tuple[int, str | None, str]]:
     return [
         (line.number, told.field, told.message)
         for line in lines(path, by, said)
-        for told in line.told
+        for told in line.events
         if isinstance(told, Refusal)
     ]
 
@@ -287,11 +287,11 @@ def test_every_row_of_a_random_report_is_accounted_for(
     (tmp_path / "r.csv").write_bytes(text.getvalue().encode(encoding))
     said = mapping("google-ads", said=MappingOptions(decimal="."))
     read = list(read_lines(tmp_path / "r.csv", said))
-    refused = [line for line in read if any(isinstance(told, Refusal) for told in line.told)]
-    told = [line for line in read if line not in refused and (line.told or line.summed)]
-    nothing = [line for line in read if not line.told and not line.summed]
+    refused = [line for line in read if any(isinstance(told, Refusal) for told in line.events)]
+    told = [line for line in read if line not in refused and (line.events or line.summed)]
+    nothing = [line for line in read if not line.events and not line.summed]
     assert len(read) == len(rows) == len(told) + len(nothing) + len(refused)
-    made = [orjson.loads(event) for line in told for event in line.told if isinstance(event, bytes)]
+    made = [orjson.loads(event) for line in told for event in line.events if isinstance(event, bytes)]
     whole = [event["id"] for event in made if "id" in event]  # of the others ingest says what they lack
     assert len(set(whole)) == len(whole)
     assert all("campaign_id" not in event or "on" not in event for event in made if "id" not in event)

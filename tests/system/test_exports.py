@@ -263,7 +263,7 @@ def test_deals_that_can_never_count_are_counted_by_reason(store: Store, runner: 
             deal(Record_ID="1"), deal(Record_ID="2", Associated_Contact_IDs=""), deal(Record_ID="3", Deal_Stage="Closed lost"),
             deal(Record_ID="4", Associated_Contact_IDs="undefined; 0", Deal_Stage="Qualified"), deal(Record_ID="5", Amount=""),
         )  # fmt: skip
-        told = tally.deals.told(names_contacts=tally.facts.names_contacts)
+        told = tally.deals.as_json(names_contacts=tally.facts.names_contacts)
         assert told == {
             "rows": 5, "won": 3, "lost": 1, "open": 1, "without_contact": 2, "won_without_amount": 1,
             "can_never_count": {"no_contact": 2, "deal_lost": 1},
@@ -277,7 +277,7 @@ def test_a_deal_whose_table_has_no_contacts_keeps_those_that_it_had(store: Store
         await store.take(deal())
         row = {name: value for name, value in deal(Amount="300").items() if name != "Associated Contact IDs"}
         tally = await store.take(row)
-        assert "can_never_count" in (told := tally.deals.told(names_contacts=tally.facts.names_contacts))
+        assert "can_never_count" in (told := tally.deals.as_json(names_contacts=tally.facts.names_contacts))
         assert (told["without_contact"], told["can_never_count"]) == (1, {})
         assert await store.revenue() == "300.00"
 
@@ -376,7 +376,7 @@ def test_a_stage_is_known_whatever_its_pipeline(
     async def check() -> None:
         tally = await store.take(deal(Deal_Stage=stage))
         assert (await store.revenue(), await store.reason("7000")) == (revenue, reason)
-        assert tally.unmet.told() == {}
+        assert tally.unmet.as_json() == {}
 
     runner.run(check())
 
@@ -388,7 +388,7 @@ def test_a_stage_that_is_not_known_is_told_and_open(store: Store, runner: asynci
     async def check() -> None:
         tally = await store.take(deal(Deal_Stage=stage), deal(Record_ID="7", Deal_Stage=stage))
         assert await store.revenue() == "0"
-        assert tally.unmet.told() == {"Deal Stage": {"rows": 2, "values": {stage or "(empty)": 2}}}
+        assert tally.unmet.as_json() == {"Deal Stage": {"rows": 2, "values": {stage or "(empty)": 2}}}
 
     runner.run(check())
 

@@ -41,11 +41,11 @@ def read(path: Path, by: str) -> list[Line]:
 
 
 def events(lines: list[Line]) -> list[dict[str, Any]]:
-    return [orjson.loads(told) for line in lines for told in line.told if isinstance(told, bytes)]
+    return [orjson.loads(told) for line in lines for told in line.events if isinstance(told, bytes)]
 
 
 def refusals(lines: list[Line]) -> list[tuple[int, str]]:
-    return [(line.number, told.message) for line in lines for told in line.told if isinstance(told, Refusal)]
+    return [(line.number, told.message) for line in lines for told in line.events if isinstance(told, Refusal)]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_broken_row_is_refused_by_its_line(
 def test_rows_of_blanks_are_read_and_tell_nothing(tmp_path: Path, own: str) -> None:
     path = tmp_path / "t.csv"
     path.write_text("No,Day,Mail\n1,2024-01-05,a@x.no\n,,\n , ,\n,\n\n2,2024-01-06,b@x.no\n")
-    assert [(line.number, len(line.told)) for line in read(path, own)] == [(2, 1), (3, 0), (4, 0), (5, 0), (7, 1)]
+    assert [(line.number, len(line.events)) for line in read(path, own)] == [(2, 1), (3, 0), (4, 0), (5, 0), (7, 1)]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_parquet_file_of_events_that_are_none_is_refused_by_row(tmp_path: Path
 def test_standard_input_is_read_twice(tmp_path: Path, own: str) -> None:
     script = (
         "from pathlib import Path; from services.replay.sources import *; from services.replay.mapping.ready import mapping; "
-        f"print(sum(len(line.told) for line in read_lines(STDIN, mapping({own!r}))))"
+        f"print(sum(len(line.events) for line in read_lines(STDIN, mapping({own!r}))))"
     )
     (tmp_path / "t.csv").write_text(PLAIN)
     with (tmp_path / "t.csv").open() as file:

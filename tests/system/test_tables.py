@@ -25,7 +25,7 @@ from tests.conftest import Workspace
 
 
 def told(path: Path, by: TableMapping) -> list[dict[str, Any]]:
-    return [orjson.loads(event) for line in read_lines(path, by) for event in line.told if isinstance(event, bytes)]
+    return [orjson.loads(event) for line in read_lines(path, by) for event in line.events if isinstance(event, bytes)]
 
 
 def table(path: Path, *rows: list[str], delimiter: str = ",") -> Path:
@@ -209,7 +209,7 @@ def test_the_currency_of_a_deal_may_stand_beside_its_amount(tmp_path: Path) -> N
         [("1 200,50 NOK", ""), ("99,00", "SEK"), ("EUR 5,00", "EUR"), ("€ 5,00", "SEK")]
     )]  # fmt: skip
     lines = list(read_lines(table(tmp_path / "d.csv", header, *rows), mapping("hubspot-deals")))
-    states = [orjson.loads(line.told[1]) if isinstance(line.told[1], bytes) else line.told[1] for line in lines]
+    states = [orjson.loads(line.events[1]) if isinstance(line.events[1], bytes) else line.events[1] for line in lines]
     assert [(state["amount"], state["currency"]) for state in states[:3] if isinstance(state, dict)] == [
         ("1200.50", "NOK"),
         ("99.00", "SEK"),

@@ -88,7 +88,7 @@ def test_what_is_said_beside_a_mapping_must_fit_it(tmp_path: Path, said: Mapping
 
 def told(tmp_path: Path, by: str, *rows: str) -> list[Any]:
     (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
-    found = [told for line in read_lines(tmp_path / "t.csv", mapping(own(tmp_path, by))) for told in line.told]
+    found = [told for line in read_lines(tmp_path / "t.csv", mapping(own(tmp_path, by))) for told in line.events]
     return [f"{one.field}: {one.message}" if isinstance(one, Refusal) else orjson.loads(one) for one in found]
 
 
@@ -188,7 +188,7 @@ def read_to_the_end(path: Path, by: str) -> None:
     """Read a file; nothing is raised but what can be foreseen, which a command tells in one line."""
     with suppress(BadMapping, Unreadable, OSError):
         for line in read_lines(path, mapping(by)):
-            assert all(isinstance(one, Refusal) or orjson.loads(one)["type"] in EVENT_TYPES for one in line.told)
+            assert all(isinstance(one, Refusal) or orjson.loads(one)["type"] in EVENT_TYPES for one in line.events)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)

@@ -25,7 +25,7 @@ def read(text: str, zone: str = "UTC", forms: tuple[str, ...] = (), also: tuple[
     """The interval of a cell in a column that has other cells `also`."""
     instants = Instants(ZoneInfo(zone), forms)
     for line, cell in enumerate((text, *also), 2):
-        instants.observe("At", cell, line, told=True)
+        instants.observe("At", cell, line, needed=True)
     instants.settle()
     found = instants.read("At", text)
     return to_rfc3339(found.start_us), to_rfc3339(found.end_us)
@@ -160,12 +160,12 @@ def test_two_forms_of_a_mapping_that_read_all_of_a_column_are_refused() -> None:
 def test_the_order_of_one_column_is_told_by_another_only_where_it_tells_nothing_itself() -> None:
     instants = Instants(OSLO, ())
     for column, cell in (("A", "05/04/2024"), ("B", "25/04/2024"), ("C", "05/04/2024"), ("C", "04/25/2024")):
-        instants.observe(column, cell, 2, told=True)
+        instants.observe(column, cell, 2, needed=True)
     with pytest.raises(BadMapping, match="A: "):  # B says day first, C month first, and A nothing
         instants.settle()
     instants = Instants(OSLO, ())
     for column, cell in (("B", "05/04/2024"), ("B", "25/04/2024"), ("C", "05/04/2024"), ("C", "04/25/2024")):
-        instants.observe(column, cell, 2, told=True)
+        instants.observe(column, cell, 2, needed=True)
     instants.settle()
     days = [from_micros(instants.read(column, "05/04/2024").end_us).day for column in "BC"]
     assert days == [5, 4]
@@ -182,7 +182,7 @@ def test_every_instant_lies_within_what_is_shown_of_it(at: dt.datetime, form: st
 def test_any_text_is_an_instant_or_is_refused(text: str) -> None:
     for forms in ((), ("%d.%m.%Y",), ("epoch_seconds", "day_first")):
         instants = Instants(OSLO, forms)
-        instants.observe("At", text, 2, told=True)
+        instants.observe("At", text, 2, needed=True)
         try:
             instants.settle()
             found = instants.read("At", text)

@@ -71,8 +71,8 @@ def show(asset_id: str, data: Path | None, workspace: str, *, as_json: bool) -> 
 
     now = asked(data, workspace, found)
     if as_json:
-        told = {"campaigns": sorted(now["holders"]), "registered_by": now["registered_by"]}
-        print(json.dumps({"workspace": workspace, "asset_id": asset_id, **now["said"], **told}))
+        state = {"campaigns": sorted(now["holders"]), "registered_by": now["registered_by"]}
+        print(json.dumps({"workspace": workspace, "asset_id": asset_id, **now["said"], **state}))
         return
     for name, value in {"asset_id": asset_id, **now["said"]}.items():
         console.print(f"{name:12} {value}")

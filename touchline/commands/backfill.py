@@ -164,8 +164,8 @@ def _as_json(tally: Tally) -> dict[str, Any]:
     return {
         "accepted": dict(tally.accepted), "refused": dict(tally.refused), "resumed_at": tally.resumed_at,
         "rows": vars(tally.rows), "skipped": dict(tally.skipped), "lines_before_header": tally.facts.lines_before_header,
-        "unknown_campaigns": dict(tally.unknown_campaigns.most_common()), "unmet_values": tally.unmet.told(), "missing_columns": tally.facts.missing_columns,
-        "deals": tally.deals.told(names_contacts=tally.facts.names_contacts) if tally.deals.rows else None,
+        "unknown_campaigns": dict(tally.unknown_campaigns.most_common()), "unmet_values": tally.unmet.as_json(), "missing_columns": tally.facts.missing_columns,
+        "deals": tally.deals.as_json(names_contacts=tally.facts.names_contacts) if tally.deals.rows else None,
         "first_refusals": tally.first, **_compared_as_json(tally.compared),
     }  # fmt: skip
 
@@ -191,8 +191,8 @@ def _print_compared(tallies: dict[Path, Tally]) -> None:
             "dead letter conflicting_duplicate"
         )
     for compared in all_compared:
-        for told in compared.conflicts:
-            errors.print(f"  {told['source']}, line {told['line']}: {told['id']}")
+        for conflict in compared.conflicts:
+            errors.print(f"  {conflict['source']}, line {conflict['line']}: {conflict['id']}")
     for unknown in sorted({compared.unknown for compared in all_compared if compared.unknown}):
         errors.print(styled("[yellow]not compared[/]: {}", unknown))
 
@@ -249,9 +249,9 @@ def _print_unmet(tallies: dict[Path, Tally]) -> None:
     unmet = Unmet()
     for tally in tallies.values():
         unmet.add(tally.unmet)
-    for column, told in unmet.told().items():
-        console.print(styled("[bold]values that no `when` accepts[/] in {}: {:,} rows", column, told["rows"]))
-        for value, count in told["values"].items():
+    for column, counts in unmet.as_json().items():
+        console.print(styled("[bold]values that no `when` accepts[/] in {}: {:,} rows", column, counts["rows"]))
+        for value, count in counts["values"].items():
             console.print(f"  {count:>12,}  {value}")
 
 
@@ -262,14 +262,16 @@ def _print_deals(tallies: dict[Path, Tally]) -> None:
         names_contacts |= tally.facts.names_contacts
     if not deals.rows:
         return
-    told = deals.told(names_contacts=names_contacts)
-    console.print(styled("[bold]deals[/]: {:,} won, {:,} lost, {:,} open", told["won"], told["lost"], told["open"]))
-    if told["without_contact"]:
+    counts = deals.as_json(names_contacts=names_contacts)
+    console.print(
+        styled("[bold]deals[/]: {:,} won, {:,} lost, {:,} open", counts["won"], counts["lost"], counts["open"])
+    )
+    if counts["without_contact"]:
         why = "" if names_contacts else "; the table has no column that names contacts"
-        console.print(f"  {told['without_contact']:>12,}  without a contact{why}")
-    if told["won_without_amount"]:
-        console.print(f"  {told['won_without_amount']:>12,}  won without an amount: they bring no revenue")
-    for reason, count in told["can_never_count"].items():
+        console.print(f"  {counts['without_contact']:>12,}  without a contact{why}")
+    if counts["won_without_amount"]:
+        console.print(f"  {counts['won_without_amount']:>12,}  won without an amount: they bring no revenue")
+    for reason, count in counts["can_never_count"].items():
         console.print(f"  {count:>12,}  cannot count for any campaign as they are: {reason}")
 
 
@@ -290,8 +292,8 @@ def _print_refused(tallies: dict[Path, Tally], *, dry_run: bool) -> None:
     for name, count in refused.most_common():
         errors.print(f"  {count:>12,}  {name}")
     for path, tally in tallies.items():
-        for told in tally.first:
-            where = f"{told['source']}, line {told['line']}"
-            errors.print(f"  {where}: {told['field'] or ''} {told['message']}")
+        for example in tally.first:
+            where = f"{example['source']}, line {example['line']}"
+            errors.print(f"  {where}: {example['field'] or ''} {example['message']}")
         if tally.refused and not dry_run:
             errors.print(f"  all of them, with their reasons: {Refused(path, None).path}")

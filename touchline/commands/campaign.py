@@ -107,8 +107,8 @@ def remove(campaign_id: str, assets: list[str], data: Path | None, workspace: st
 
 def _print_results(results: Results, campaign_id: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
     if as_json:
-        told = {"workspace": workspace, "campaign_id": campaign_id, "changed": len(results.events)}
-        print(json.dumps({**told, "refused": len(results.refused), "items": results.items}))
+        outcome = {"workspace": workspace, "campaign_id": campaign_id, "changed": len(results.events)}
+        print(json.dumps({**outcome, "refused": len(results.refused), "items": results.items}))
     else:
         for item in results.items:
             where = f", moved from {item['moved_from']}" if "moved_from" in item else ""
@@ -142,21 +142,21 @@ def list_(text: str, data: Path | None, workspace: str, *, as_json: bool) -> Non
 
 def show(campaign_id: str, data: Path | None, workspace: str, *, as_json: bool) -> None:
     """Print a campaign, what it claims, spent, and holds or held. Exits 1 if no event names it."""
-    told = asked(data, workspace, lambda snapshot: _whole(snapshot, campaign_id))
+    campaign = asked(data, workspace, lambda snapshot: _whole(snapshot, campaign_id))
     if as_json:
-        print(json.dumps({"workspace": workspace, **told}))
+        print(json.dumps({"workspace": workspace, **campaign}))
         return
-    if not told["created"]:
+    if not campaign["created"]:
         console.print("nobody created this campaign: only associations or sums of money name it")
     for name in ("campaign_id", "name", "starts_on", "ends_on", "owner", "notes", "created_at", "deleted_at"):
-        if told[name]:
-            console.print(f"{name:12} {told[name]}")
-    for each in told["utm_campaign"]:
+        if campaign[name]:
+            console.print(f"{name:12} {campaign[name]}")
+    for each in campaign["utm_campaign"]:
         console.print(f"utm_campaign {each['value']}, since {each['since']}")
-    for name, sums in (("budget", [told["budget"]] if told["budget"] else []), ("spent", told["spent"])):
+    for name, sums in (("budget", [campaign["budget"]] if campaign["budget"] else []), ("spent", campaign["spent"])):
         for each in sums:
             console.print(f"{name:12} {each['amount']} {each['currency']}")
-    for held in told["associations"]:
+    for held in campaign["associations"]:
         until = f" to {held['to']}" if held["to"] else ""
         console.print(f"{'holds' if not until else 'held':12} {held['asset_id']}, from {held['from']}{until}")
 

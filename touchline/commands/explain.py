@@ -68,8 +68,8 @@ def _print_event(said: dict[str, Any]) -> None:
         console.print(_campaigns(said["campaigns"]))
     for section in said.get("sections", []):
         where = f"section of asset {section['asset_id']} in {section['campaign_id']}"
-        told = " as a former asset" if section["former"] else ""
-        console.print(styled("  {} {}{}{}", _mark(section["shown"]), where, told, _why(section["reason"])))
+        former = " as a former asset" if section["former"] else ""
+        console.print(styled("  {} {}{}{}", _mark(section["shown"]), where, former, _why(section["reason"])))
 
 
 def _vain(said: dict[str, Any]) -> str:
@@ -80,9 +80,9 @@ def _why(reason: str | None) -> str:
     return "" if reason is None else f": {reason}"
 
 
-def _campaigns(told: list[dict[str, Any]]) -> Table:
+def _campaigns(campaigns: list[dict[str, Any]]) -> Table:
     table = table_of("", "campaign", "because")
-    for row in told:
+    for row in campaigns:
         why = f"through {', '.join(row['through'])}" if row["counts"] else row["reason"]
         table.add_row(styled("  {}", _mark(row["counts"])), row["campaign_id"], f"{why}: {row['says']}")
     return table

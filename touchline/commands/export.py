@@ -39,9 +39,9 @@ def export(
         count = on_store(data, work, quiet=as_json, doing="Exporting")
     except asyncio.CancelledError as error:
         raise failed("stopped by a signal; nothing was written") from error
-    told = errors if file == STDIN else console  # standard output may be the export itself
+    printer = errors if file == STDIN else console  # standard output may be the export itself
     if as_json:
         said = json.dumps({"events": count, "file": None if file == STDIN else str(file)})
         print(said) if file != STDIN else errors.print(said)
     else:
-        told.print(styled("[green]exported[/]: {:,} events of {}", count, workspace))
+        printer.print(styled("[green]exported[/]: {:,} events of {}", count, workspace))

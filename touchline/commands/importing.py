@@ -131,7 +131,7 @@ def _as_json(history: History) -> dict[str, Any]:
             }
             for step, tally in history.tallies.items()
         },
-        "deals": _deals(history).told(names_contacts=True), "unmapped_assets": dict(found.unmapped), "unknown_stages": found.unknown_stages,
+        "deals": _deals(history).as_json(names_contacts=True), "unmapped_assets": dict(found.unmapped), "unknown_stages": found.unknown_stages,
         "not_told": told_of(found, history.associated),
         "assets_without_times": found.assets_assumed, "deals_with_times": found.deals_with_times, "deals_without_times": found.deals_without_times,
         "pages_without_address": found.pages_without_address,
@@ -171,7 +171,7 @@ def _print_text(history: History) -> None:
 
 
 def _print_deals(history: History) -> None:
-    deals = _deals(history).told(names_contacts=True)
+    deals = _deals(history).as_json(names_contacts=True)
     if not deals["rows"]:
         return
     console.print(styled("[bold]deals[/]: {:,} won, {:,} lost, {:,} open", deals["won"], deals["lost"], deals["open"]))
@@ -194,13 +194,13 @@ def _print_wrong(history: History, conflicts: int) -> None:
 
 
 def _print_refused(history: History, step: Step, tally: Tally) -> None:
-    for told in tally.compared.conflicts:
-        errors.print(f"  {step}, record {told['line']}: {told['id']}")
+    for conflict in tally.compared.conflicts:
+        errors.print(f"  {step}, record {conflict['line']}: {conflict['id']}")
     if not tally.refused:
         return
     errors.print(styled("[red]refused[/]: {:,} of {}", tally.rows.refused, step.replace("_", " ")))
-    for told in tally.first:
-        errors.print(f"  record {told['line']}: {told['field'] or ''} {told['message']}")
+    for refused in tally.first:
+        errors.print(f"  record {refused['line']}: {refused['field'] or ''} {refused['message']}")
     if not history.dry_run:
         where = Refused(history.state.with_name(f"{history.state.name}.{step}"), None).path
         errors.print(f"  all of them, with their reasons: {where}")

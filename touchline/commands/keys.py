@@ -63,9 +63,9 @@ def origins(key: str, origin: list[str] | None, data: Path | None, workspace: st
             console.print(origin_)
 
 
-def _read_origins(told: list[str]) -> list[str]:
+def _read_origins(origins: list[str]) -> list[str]:
     try:
-        return read_origins(told)
+        return read_origins(origins)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

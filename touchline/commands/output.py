@@ -67,10 +67,10 @@ class _Terminal(Console):
     """Prints texts without styles, each as one line that is never broken; and what has its own styles as it is."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        told = [Text(visible(each)) if isinstance(each, str) else each for each in objects]
-        if all(isinstance(each, Text) for each in told):
+        texts = [Text(visible(each)) if isinstance(each, str) else each for each in objects]
+        if all(isinstance(each, Text) for each in texts):
             options.setdefault("soft_wrap", True)
-        super().print(*told, **options)
+        super().print(*texts, **options)
 
 
 class _Rows(Table):

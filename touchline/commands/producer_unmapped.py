@@ -75,34 +75,34 @@ def map_(producer: str, data: Path | None, workspace: str, *, dry_run: bool, as_
             async with store_and_log(url, CONNECTIONS_MAX) as (pool, log):
                 return await on(pool, log)
 
-        told = on_database(data, work)
+        outcome = on_database(data, work)
     if as_json:
-        print(json.dumps(_as_json(producer, told, dry_run=dry_run)))
+        print(json.dumps(_as_json(producer, outcome, dry_run=dry_run)))
     else:
-        _print_text(told, dry_run=dry_run)
-    if told.refused:
+        _print_text(outcome, dry_run=dry_run)
+    if outcome.refused:
         raise typer.Exit(1)
 
 
-def _as_json(producer: str, told: Remapped, *, dry_run: bool) -> dict[str, Any]:
+def _as_json(producer: str, outcome: Remapped, *, dry_run: bool) -> dict[str, Any]:
     return {
-        "producer": producer, "dry_run": dry_run, "events": told.events, "conflicts": told.conflicts,
-        "mapped": dict(told.mapped), "already": dict(told.already), "unmapped": dict(told.unmapped),
-        "refused": {name: {"messages": count, "reason": told.reasons[name]} for name, count in told.refused.items()},
+        "producer": producer, "dry_run": dry_run, "events": outcome.events, "conflicts": outcome.conflicts,
+        "mapped": dict(outcome.mapped), "already": dict(outcome.already), "unmapped": dict(outcome.unmapped),
+        "refused": {name: {"messages": count, "reason": outcome.reasons[name]} for name, count in outcome.refused.items()},
     }  # fmt: skip
 
 
-def _print_text(told: Remapped, *, dry_run: bool) -> None:
+def _print_text(outcome: Remapped, *, dry_run: bool) -> None:
     numbers = ("would be mapped" if dry_run else "mapped", "before", "unmapped", "refused")
-    counters = (told.mapped, told.already, told.unmapped, told.refused)
+    counters = (outcome.mapped, outcome.already, outcome.unmapped, outcome.refused)
     table = table_of("name", *numbers, right=numbers)
     for name in sorted({name for counter in counters for name in counter}):
         table.add_row(name, *(f"{counter[name]:,}" for counter in counters))
     console.print(table)
-    console.print(f"events {'that would be ' if dry_run else ''}appended: {told.events:,}")
-    if told.conflicts:
+    console.print(f"events {'that would be ' if dry_run else ''}appended: {outcome.events:,}")
+    if outcome.conflicts:
         console.print(
-            f"sent before with other content, by an earlier mapping, and left as they are: {told.conflicts:,}"
+            f"sent before with other content, by an earlier mapping, and left as they are: {outcome.conflicts:,}"
         )
-    for name, why in told.reasons.items():
+    for name, why in outcome.reasons.items():
         console.print(f"  refused: {name}: {why}")

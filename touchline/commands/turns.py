@@ -101,13 +101,13 @@ def change(
         position = await turn.append(outcome.events)
         return answer_of(outcome), position
 
-    told = in_turn(data, workspace, changed)
+    result = in_turn(data, workspace, changed)
     if as_json:
-        print(json.dumps({"workspace": workspace, **told}))
+        print(json.dumps({"workspace": workspace, **result}))
     else:
-        console.print(said if told["changed"] else "nothing to change")
-        event_id = told["event_id"]
-        of = to_take_back(event_id, data, workspace) if told["changed"] else f"event {event_id} says so already"
+        console.print(said if result["changed"] else "nothing to change")
+        event_id = result["event_id"]
+        of = to_take_back(event_id, data, workspace) if result["changed"] else f"event {event_id} says so already"
         console.print(f"  {of}")
 
 

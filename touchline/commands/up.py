@@ -160,13 +160,13 @@ async def _until_room(folder: Path) -> None:
 def _say(*, as_json: bool) -> Callable[[Start], Awaitable[None]]:
     async def say(start: Start) -> None:
         if as_json:
-            told = {
+            ready = {
                 "url": start.url,
                 "data": str(start.data),
                 "keys": start.keys,
                 "sealed": start.sealed_under is not None,
             }
-            print(json.dumps(told), flush=True)
+            print(json.dumps(ready), flush=True)
             return
         console.print(styled("[bold]Touchline[/] is up at [bold]{}[/], data in {}", start.url, str(start.data)))
         for scope, key in (start.keys or {}).items():

@@ -57,7 +57,7 @@ def what_if_(
     if as_json:
         print(
             json.dumps(
-                {"generation": name, "workspace": workspace, "as_of": str(made.position), "changes": changes.told()}
+                {"generation": name, "workspace": workspace, "as_of": str(made.position), "changes": changes.as_json()}
             )
         )
         return

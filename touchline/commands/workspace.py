@@ -58,12 +58,12 @@ def list_(data: Path | None, *, as_json: bool) -> None:
 
 def configure(settings: list[str], data: Path | None, workspace: str, *, as_json: bool) -> None:
     """Change settings of a workspace, each told as `NAME=VALUE`. Raises `typer.BadParameter`; exits 1 if a setting is refused."""
-    told = settings_given(settings)
-    if not told:
+    given = settings_given(settings)
+    if not given:
         raise typer.BadParameter("name at least one setting", param_hint="--set")
 
     async def configured(turn: Turn) -> Outcome:
-        event = placed(_event(told), turn.now_us, BEGINNING_US)
+        event = placed(_event(given), turn.now_us, BEGINNING_US)
         return Outcome(event.id, [event])
 
     change(data, workspace, f"configured {workspace}", configured, as_json=as_json)

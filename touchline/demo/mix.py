@@ -170,12 +170,12 @@ class Mix:
 
     def _introduce(self, asset: Asset, campaign: Campaign, at: dt.datetime) -> Iterator[Sent]:
         at += self.rng.random() * 60 * MINUTE
-        told: dict[str, Any] = {"asset_id": asset.id, "asset_type": asset.type, "name": asset.name}
+        registration: dict[str, Any] = {"asset_id": asset.id, "asset_type": asset.type, "name": asset.name}
         if asset.url:
-            told["url"] = asset.url
+            registration["url"] = asset.url
         if asset.type in ("tracking_url", "cta"):
-            told["target_url"] = f"{SITE}/?utm_campaign={campaign.utm}"
-        yield self._event(at, "asset_registered", **told)
+            registration["target_url"] = f"{SITE}/?utm_campaign={campaign.utm}"
+        yield self._event(at, "asset_registered", **registration)
         if asset.type in (*PAGE_TYPES, "social_post", "marketing_email") and self.rng.random() < 0.95:
             yield self._event(at + MINUTE, "asset_published", asset_id=asset.id)
         if asset.type == "social_post" and self.rng.random() < 0.03:

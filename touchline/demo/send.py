@@ -26,9 +26,9 @@ class Sample:
 
     def __init__(self, data: Path) -> None:
         self._file = data / MADE_FILE
-        told = json.loads(self._file.read_text()) if self._file.exists() else {}
-        end = told.get("end") or dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat()
-        self.complete = bool(told.get("complete"))
+        stored = json.loads(self._file.read_text()) if self._file.exists() else {}
+        end = stored.get("end") or dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat()
+        self.complete = bool(stored.get("complete"))
         self.end = dt.datetime.fromisoformat(end)
         self.mix = Mix(SEED, YEAR_EVENTS, self.end, audiences=True)
         self._save()

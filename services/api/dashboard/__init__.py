@@ -87,10 +87,10 @@ def routes(keys: KeyRing) -> APIRouter:
             raise Problem(404, "not_found", f"there is no page {page[:100]!r}")
         theme = request.cookies.get("touchline_theme")  # set by the server, so that no inline script is needed
         html = template.replace("{title}", escape(PAGES[page])).replace("{page}", page)
-        told = (f' data-theme="{theme}"' if theme in THEMES else "") + (
+        attributes = (f' data-theme="{theme}"' if theme in THEMES else "") + (
             f' data-signed-in="{_scope_shown(request.cookies[COOKIE])}"' if COOKIE in request.cookies else ""
         )
-        html = html.replace("{told}", told)
+        html = html.replace("{attributes}", attributes)
         preloads = "\n".join(f'<link rel="modulepreload" href="/dashboard/static/{name}.js">' for name in PARTS)
         if page in FIRST_NUMBERS and not request.query_params and COOKIE in request.cookies:
             preloads = (

@@ -89,8 +89,8 @@ async def associate_many(
             items.append({"index": index, "asset_id": each.asset_id, **answer_of(outcome)})
         except CallRefused as refused:
             asset_id = each.asset_id if isinstance(each, AssetNamed) else None
-            told = {"index": index, "asset_id": asset_id, "code": refused.code, "message": refused.message}
-            items.append({**told, **refused.members})
+            item = {"index": index, "asset_id": asset_id, "code": refused.code, "message": refused.message}
+            items.append({**item, **refused.members})
     return Results(events, items)
 
 

@@ -268,7 +268,9 @@ async def delete_asset(snapshot: Snapshot, asset_id: str, now_us: int) -> Outcom
     if len(now.registered_by) > REGISTRATIONS_MAX:
         message = f"the asset was registered more than {REGISTRATIONS_MAX} times; retract these events one by one"
         raise CallRefused("too_many_registrations", message)
-    events = [placed(EventRetracted(event_id=told), now_us, now.latest_us) for told in now.registered_by]
+    events = [
+        placed(EventRetracted(event_id=registration), now_us, now.latest_us) for registration in now.registered_by
+    ]
     return Outcome(str(events[-1].id), events, more={"event_ids": [event.id for event in events]})
 
 

@@ -50,7 +50,7 @@ def routes(ingest: Ingest) -> APIRouter:
                 async with ingest.turns.take(access.workspace, access.hint):
                     pass  # everything that was accepted before is projected now
                 async with asyncio.timeout(PREVIEW_S), ingest.pool.acquire() as raw:
-                    told = await preview(raw, access.workspace, ingest.log, records)
+                    answer = await preview(raw, access.workspace, ingest.log, records)
         except (NotInTime, *LATE) as error:
             raise unavailable(
                 f"this cannot be previewed within {PREVIEW_S:g} s; try again later", 5, "preview_timeout"
@@ -59,8 +59,8 @@ def routes(ingest: Ingest) -> APIRouter:
             raise Problem(422, "too_much", str(error)) from error
         except NotProjected as error:
             raise Problem(422, "bad_value", str(error)) from error
-        told = await revealed(vault_of(ingest.log), access.workspace, told)
-        return Response(orjson.dumps(told), media_type="application/json")
+        answer = await revealed(vault_of(ingest.log), access.workspace, answer)
+        return Response(orjson.dumps(answer), media_type="application/json")
 
     return router
 

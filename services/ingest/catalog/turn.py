@@ -65,8 +65,8 @@ class Turn:
 
     async def target_of(self, asset_id: str, stored: str) -> str:
         """The link of an asset as it was registered, whose row holds `stored`; that itself if no more is known. Raises `LogUnavailable`."""
-        told = await Registered(self._log).target(self.snapshot.fetch, self.snapshot.workspace, asset_id, stored)
-        return stored if told is None else told
+        registered = await Registered(self._log).target(self.snapshot.fetch, self.snapshot.workspace, asset_id, stored)
+        return stored if registered is None else registered
 
     def _record(self, event: Event) -> Record:
         outcome = accept(encode_event(event), 0, "server", time.time_ns() // 1000, None, self._key_hint)

@@ -68,11 +68,11 @@ async def answer(ingest: Ingest, access: Access, producer: str, messages: Sequen
         taken.unmapped += some.unmapped
         taken.refused += [_at(begin, refusal) for refusal in some.refused]
         taken.position = some.position or taken.position
-    told = None if taken.position is None else ingest.positions.write(access.workspace, taken.position)
+    position = None if taken.position is None else ingest.positions.write(access.workspace, taken.position)
     refused = [
         {"index": r.index, "id": r.id, "code": r.code, "field": r.field, "message": r.message} for r in taken.refused
     ]
-    body = {"mapped": taken.mapped, "unmapped": taken.unmapped, "refused": refused, "position": told}
+    body = {"mapped": taken.mapped, "unmapped": taken.unmapped, "refused": refused, "position": position}
     return Response(orjson.dumps(body), media_type="application/json")
 
 

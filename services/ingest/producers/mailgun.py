@@ -74,12 +74,12 @@ def routes(ingest: Ingest) -> APIRouter:
     return router
 
 
-def check_signature(secret: str, told: Signature) -> None:
+def check_signature(secret: str, sent: Signature) -> None:
     """Raise a 401 `Problem` unless the signing key made this signature of the timestamp and the token, and not too long ago."""
-    timestamp = str(told.timestamp)
+    timestamp = str(sent.timestamp)
     at_s = signed_at(timestamp)
-    expected = hmac.new(secret.strip().encode(), (timestamp + told.token).encode(), sha256).hexdigest()
-    if not hmac.compare_digest(expected.encode(), told.signature.encode()):
+    expected = hmac.new(secret.strip().encode(), (timestamp + sent.token).encode(), sha256).hexdigest()
+    if not hmac.compare_digest(expected.encode(), sent.signature.encode()):
         raise forged("the signature is not that of the account's signing key for this timestamp and token")
     check_age(at_s, OLD_S)
 

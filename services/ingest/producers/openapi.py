@@ -22,10 +22,10 @@ def header(name: str, says: str) -> dict[str, Any]:
 
 def answered(more: dict[str, Any], refusals: dict[int, str]) -> dict[str, Any]:
     """The answers of a route: what became of the messages, the properties `more`, and the codes of the problems by status."""
-    told = {
+    properties = {
         "mapped": {"type": "integer"}, "unmapped": {"type": "integer"}, "refused": {"type": "array", "items": REFUSED}, **more,
     }  # fmt: skip
-    return {"200": success({"type": "object", "properties": told}), **problems(refusals)}
+    return {"200": success({"type": "object", "properties": properties}), **problems(refusals)}
 
 
 def success(schema: dict[str, Any]) -> dict[str, Any]:

@@ -37,9 +37,9 @@ def routes(ingest: Ingest) -> APIRouter:
             body = await receive(request, REQUEST_BYTES_SERVER_MAX)
         producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
         try:
-            told = messages(body, producers)
+            read = messages(body, producers)
         except BadRequest as error:
             raise Problem(413, error.code, str(error)) from error
-        return await answer(ingest, access, PRODUCER, told)
+        return await answer(ingest, access, PRODUCER, read)
 
     return router

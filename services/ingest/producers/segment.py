@@ -198,11 +198,11 @@ def _plain(request: Request, sent: bytes) -> bytes:
 
     Raises `BadRequest`.
     """
-    told = request.headers.get("content-encoding", "").strip().lower()
-    encoding = "gzip" if sent[:2] == GZIP else "zstd" if told == "zstd" else None
+    declared = request.headers.get("content-encoding", "").strip().lower()
+    encoding = "gzip" if sent[:2] == GZIP else "zstd" if declared == "zstd" else None
     if encoding is None:
-        if told not in ("", "identity", "gzip"):
-            raise BadRequest("bad_encoding", f"content-encoding {told[:50]!r}; gzip and zstd are understood")
+        if declared not in ("", "identity", "gzip"):
+            raise BadRequest("bad_encoding", f"content-encoding {declared[:50]!r}; gzip and zstd are understood")
         return sent
     try:
         return unpacked(sent, encoding, SENT_BYTES_MAX)

@@ -53,10 +53,10 @@ def routes(ingest: Ingest) -> APIRouter:
         check_signature(known.secret, signature, timestamp, body)
         producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
         try:
-            told = messages(body, producers)
+            read = messages(body, producers)
         except BadRequest as error:
             raise Problem(413, error.code, str(error)) from error
-        return await answer(ingest, access, PRODUCER, told)
+        return await answer(ingest, access, PRODUCER, read)
 
     return router
 

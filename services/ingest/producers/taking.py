@@ -58,9 +58,9 @@ async def take(
             wrong = message.means
             refusal = Refusal(index, wrong.id, wrong.code, wrong.field, wrong.message)
         else:
-            for told in events_of(producer, message):
+            for event in events_of(producer, message):
                 outcome = accept(
-                    _encode(told),
+                    _encode(event),
                     index,
                     key,
                     now_us,

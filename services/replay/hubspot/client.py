@@ -115,9 +115,9 @@ class HubSpot:
         raise _PassingRefusal(said, min(_retry_after(answer) or 0.0, WAIT_MAX_S))
 
     def _asked_to_wait(self, answer: httpx.Response) -> float:
-        told = _retry_after(answer)
-        if told is not None:
-            return told
+        wait_s = _retry_after(answer)
+        if wait_s is not None:
+            return wait_s
         if answer.status_code == 423:
             return LOCKED_S
         policy = str((_object(answer) or {}).get("policyName", ""))
@@ -225,8 +225,8 @@ def _object(answer: httpx.Response) -> Json | None:
 
 
 def _retry_after(answer: httpx.Response) -> float | None:
-    told = answer.headers.get("Retry-After", "").strip()
-    return float(told) if told.isdecimal() else None
+    seconds = answer.headers.get("Retry-After", "").strip()
+    return float(seconds) if seconds.isdecimal() else None
 
 
 def _names(answer: httpx.Response) -> str:
@@ -268,6 +268,6 @@ def _scopes(body: Json) -> list[str]:
         context = error.get("context") if isinstance(error, dict) else None
         if isinstance(context, dict):
             for name in ("requiredGranularScopes", "requiredScopes", "missingScopes"):
-                told = context.get(name)
-                found += [str(scope) for scope in told] if isinstance(told, list) else []
+                scopes = context.get(name)
+                found += [str(scope) for scope in scopes] if isinstance(scopes, list) else []
     return list(dict.fromkeys(found))

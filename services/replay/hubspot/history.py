@@ -46,7 +46,7 @@ EventJson = dict[str, Any]
 class Page(NamedTuple):
     """Some records, each with its events or with the refusal of it. `after` is the cursor of the next page, if there is one."""
 
-    told: list[tuple[Json, list[EventJson] | Refusal]]
+    read: list[tuple[Json, list[EventJson] | Refusal]]
     after: str | None
 
 
@@ -130,7 +130,7 @@ class History:
         source = self.state.with_name(f"{self.state.name}.{step}")
         with Refused(source, None if self.dry_run else number) as refused:
             async for page in self._pages(step, after):
-                lines = [_line(number + n, record, told) for n, (record, told) in enumerate(page.told, 1)]
+                lines = [_line(number + n, record, events) for n, (record, events) in enumerate(page.read, 1)]
                 number += len(lines)
                 found = [
                     (line.number, record)
@@ -174,22 +174,22 @@ class History:
             after = page.after
 
     async def _account(self) -> records.Account:
-        told = await self.hubspot.get("/account-info/v3/details")
-        if (portal := told.get("portalId")) is None:
+        answer = await self.hubspot.get("/account-info/v3/details")
+        if (portal := answer.get("portalId")) is None:
             raise Unreadable(f"{self.hubspot.base_url} does not say which account it is (no portalId)")
-        zone = str(told.get("timeZone") or "UTC")
+        zone = str(answer.get("timeZone") or "UTC")
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise Unreadable(
                 f"{self.hubspot.base_url} gives {zone!r} as the account's time zone, which is not a time zone"
             ) from error
-        currency = told.get("companyCurrency")
+        currency = answer.get("companyCurrency")
         return records.Account(str(portal), currency if currency in CURRENCIES else None, zone)
 
     async def _pipelines(self) -> list[Json]:
-        told = await self.hubspot.get("/crm/v3/pipelines/deals")
-        return [each for each in told.get("results") or () if isinstance(each, dict)]
+        answer = await self.hubspot.get("/crm/v3/pipelines/deals")
+        return [each for each in answer.get("results") or () if isinstance(each, dict)]
 
     async def _campaigns(self, after: str | None) -> Page:
         params: dict[str, str | int] = {
@@ -198,8 +198,8 @@ class History:
             "properties": ",".join(records.CAMPAIGN_PROPERTIES),
         }
         answer = await self._list("/marketing/v3/campaigns", params, after)
-        told = [(record, await self._read_campaign(record)) for record in _results(answer)]
-        found = [(record, events) for record, events in told if events is not None]
+        campaigns = [(record, await self._read_campaign(record)) for record in _results(answer)]
+        found = [(record, events) for record, events in campaigns if events is not None]
         if (after := _after(answer)) is None:
             gone = self._ledger.gone(self._began_us, _now_us())
             found += [({"id": campaign_id, "deleted": True}, events) for campaign_id, events in gone.items()]
@@ -337,12 +337,12 @@ class History:
     async def _deleted_deals(self, after: str | None) -> Page:
         params: dict[str, str | int] = {"limit": RECORDS_PAGE, "archived": "true", "properties": "createdate"}
         answer = await self._list("/crm/v3/objects/deals", params, after)
-        told: list[tuple[Json, list[EventJson] | Refusal]] = []
+        read: list[tuple[Json, list[EventJson] | Refusal]] = []
         for record in _results(answer):
             events = _read(self._deleted_deal, record, 0)
             if isinstance(events, Refusal) or events:
-                told.append((record, events))
-        return Page(told, _after(answer))
+                read.append((record, events))
+        return Page(read, _after(answer))
 
     def _deleted_deal(self, record: Json, _: int) -> list[EventJson]:
         """The event that a deal was deleted, unless it was deleted before the import's time span."""
@@ -414,10 +414,10 @@ class Cursor:
         if not self._path.exists():
             return None
         try:
-            told = orjson.loads(self._path.read_bytes())
-            if told["of"] != self._of:
+            stored = orjson.loads(self._path.read_bytes())
+            if stored["of"] != self._of:
                 return None
-            at, began_us = At(told["step"], told["after"], int(told["records"])), int(told["began_us"])
+            at, began_us = At(stored["step"], stored["after"], int(stored["records"])), int(stored["began_us"])
             if at.step not in STEPS or not (at.after is None or isinstance(at.after, str)):
                 raise ValueError(at.step)
         except (ValueError, TypeError, LookupError) as error:
@@ -457,8 +457,8 @@ def _wrong(wrong: BadValue) -> Refusal:
     return Refusal(0, None, wrong.code, wrong.field, str(wrong))
 
 
-def _line(number: int, record: Json, told: list[EventJson] | Refusal) -> Line:
-    events: list[bytes | Refusal] = [told] if isinstance(told, Refusal) else [_json(event) for event in told]
+def _line(number: int, record: Json, made: list[EventJson] | Refusal) -> Line:
+    events: list[bytes | Refusal] = [made] if isinstance(made, Refusal) else [_json(event) for event in made]
     return Line(number, _json(record), events, 0)
 
 
@@ -468,8 +468,8 @@ def _json(value: Any) -> bytes:
 
 
 def _results(answer: Json) -> list[Json]:
-    told = answer.get("results")
-    return [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+    results = answer.get("results")
+    return [each for each in results if isinstance(each, dict)] if isinstance(results, list) else []
 
 
 def _after(answer: Json) -> str | None:

@@ -74,13 +74,13 @@ class Ledger:
 
     def write(self) -> None:
         """Write the current content to the file."""
-        told = msgspec.json.encode(self.kept, order="sorted")
-        if told == self._written:
+        content = msgspec.json.encode(self.kept, order="sorted")
+        if content == self._written:
             return
         partial = self.path.with_name(self.path.name + ".partial")
-        partial.write_bytes(told)
+        partial.write_bytes(content)
         partial.replace(self.path)
-        self._written = told
+        self._written = content
 
     def assets(self, campaign_id: str, found: Collection[str], first_us: int, read_us: int) -> list[EventJson]:
         """The events that associate a campaign's assets, and those that remove assets missing since the last import.
@@ -118,10 +118,10 @@ class Ledger:
         """Events that cancel the spend items that are missing now; `found` are the events of those that exist."""
         campaign = self.kept.campaigns.setdefault(campaign_id, Campaign(0))
         now = {event["id"]: (event["currency"], event["on"]) for event in found}
-        gone = {event_id: told for event_id, told in campaign.spend.items() if event_id not in now}
+        gone = {event_id: spent for event_id, spent in campaign.spend.items() if event_id not in now}
         campaign.spend = now
         return records.as_of(
-            [records.spent(event_id, campaign_id, "0", *told) for event_id, told in gone.items()], read_us
+            [records.spent(event_id, campaign_id, "0", *spent) for event_id, spent in gone.items()], read_us
         )
 
     def there(self, campaign_id: str, read_us: int) -> list[EventJson]:

@@ -84,11 +84,11 @@ def read_table(path: Path) -> dict[str, str]:
     for number, row in enumerate(rows[1:], 2):
         if not any(cell.strip() for cell in row):
             continue
-        told, ours = (row[header.index(name)].strip() if header.index(name) < len(row) else "" for name in COLUMNS)
-        if not told or not ours:
+        theirs, ours = (row[header.index(name)].strip() if header.index(name) < len(row) else "" for name in COLUMNS)
+        if not theirs or not ours:
             raise BadMapping(f"{path}, line {number}: a row needs both {' and '.join(COLUMNS)}")
-        if table.setdefault(_key(told), ours) != ours:
+        if table.setdefault(_key(theirs), ours) != ours:
             raise BadMapping(
-                f"{path}, line {number}: {told!r} is {table[_key(told)]!r} on an earlier line, and {ours!r} here"
+                f"{path}, line {number}: {theirs!r} is {table[_key(theirs)]!r} on an earlier line, and {ours!r} here"
             )
     return table

@@ -202,8 +202,8 @@ def _by_form(text: str, form: str) -> Shown | None:
         length = _length(form)
         if length > dt.timedelta(days=1):
             length = dt.timedelta(days=calendar.monthrange(found.year, found.month)[1])
-        told = zone if found.tzinfo is None else found.strftime("%z")[:5]
-        return Shown(found.replace(tzinfo=None), length, told)
+        offset = zone if found.tzinfo is None else found.strftime("%z")[:5]
+        return Shown(found.replace(tzinfo=None), length, offset)
     return None
 
 
@@ -310,11 +310,11 @@ class Instants:
         self._clash: dict[tuple[str, str, str], Seen] = {}
         self._beaten: set[tuple[str, str, str]] = set()
 
-    def observe(self, column: str, text: str, line: int, *, told: bool) -> None:
-        """Learn from a cell of a column. Only the order of cells that an event needs (`told`) must be proven in the end."""
+    def observe(self, column: str, text: str, line: int, *, needed: bool) -> None:
+        """Learn from a cell of a column. Only the order of cells that an event needs (`needed`) must be proven in the end."""
         seen = Seen(line, text)
         if self._own:
-            self._observe_forms(column, text, seen, told=told)
+            self._observe_forms(column, text, seen, needed=needed)
             return
         found = parsed(text)
         if found.shape is None or self._said is not None:
@@ -322,17 +322,17 @@ class Instants:
         key = (column, found.shape)
         if len(found.by) == 1:
             self._proof[key].setdefault(next(iter(found.by)), seen)
-        elif told and found.by and found.by["day_first"].local != found.by["month_first"].local:
+        elif needed and found.by and found.by["day_first"].local != found.by["month_first"].local:
             self._doubt.setdefault(key, seen)
 
-    def _observe_forms(self, column: str, text: str, seen: Seen, *, told: bool) -> None:
+    def _observe_forms(self, column: str, text: str, seen: Seen, *, needed: bool) -> None:
         by = self._by_forms(text)
         forms = (*self._own, "")
         for one in forms:
             for other in forms:
                 if one in by and other not in by:
                     self._only.setdefault((column, one, other), seen)
-                elif one < other and one in by and other in by and by[one].local != by[other].local and told:
+                elif one < other and one in by and other in by and by[one].local != by[other].local and needed:
                     self._clash.setdefault((column, one, other), seen)
 
     def _by_forms(self, text: str) -> dict[str, Shown]:

@@ -496,30 +496,30 @@ class Compiler:
             raise self.bad(f"{text!r}: a brace is not closed, or not opened; a column is written {{Column}}")
         return Template(text, tuple(part for part in parts if part), meaning)
 
-    def edge(self, told: Any, *, end: bool = False) -> Edge:
+    def edge(self, definition: Any, *, end: bool = False) -> Edge:
         """Compile an instant: a text, `{ start_of = … }` or `{ end_of = … }`."""
-        match told:
+        match definition:
             case str():
-                return Edge(self.template(told), end)
+                return Edge(self.template(definition), end)
             case {"start_of": str(text), **rest} if not rest:
                 return Edge(self.template(text), end=False)
             case {"end_of": str(text), **rest} if not rest:
                 return Edge(self.template(text), end=True)
-        raise self.bad(f"{told!r} is not an instant: a text, {{ start_of = … }} or {{ end_of = … }}")
+        raise self.bad(f"{definition!r} is not an instant: a text, {{ start_of = … }} or {{ end_of = … }}")
 
-    def instant(self, told: Any) -> Expression:
+    def instant(self, definition: Any) -> Expression:
         """Compile the instant of an event."""
-        match told:
+        match definition:
             case {"before_earliest_of": list(several), **rest} if several and not rest:
                 return BeforeEarliest(tuple(self.edge(one) for one in several))
-        return self.edge(told)
+        return self.edge(definition)
 
-    def condition(self, told: Mapping[str, Any]) -> Condition:
+    def condition(self, definition: Mapping[str, Any]) -> Condition:
         """`when` and `unless` of an event or a case."""
-        return Condition(self._terms(told, "when"), self._terms(told, "unless"))
+        return Condition(self._terms(definition, "when"), self._terms(definition, "unless"))
 
-    def _terms(self, told: Mapping[str, Any], name: str) -> tuple[Term, ...]:
-        terms = told.get(name, {})
+    def _terms(self, definition: Mapping[str, Any], name: str) -> tuple[Term, ...]:
+        terms = definition.get(name, {})
         if not isinstance(terms, dict):
             raise self.bad(f"`{name}` is {{ Column = [texts] }}")
         return tuple(
@@ -530,8 +530,8 @@ class Compiler:
         """Compile the test of a column's text: equal to one of some texts, or containing one."""
         if isinstance(asked, str | list):
             asked = {"is": asked}
-        if not isinstance(asked, dict) or not asked or (odd := asked.keys() - TESTS.keys()):
-            wrong = ", ".join(sorted(odd)) if isinstance(asked, dict) and asked else repr(asked)
+        if not isinstance(asked, dict) or not asked or (unknown := asked.keys() - TESTS.keys()):
+            wrong = ", ".join(sorted(unknown)) if isinstance(asked, dict) and asked else repr(asked)
             raise self.bad(f"{column}: {wrong}: a test is a list of texts, or one of {', '.join(TESTS)}")
         tests = [(TESTS[name], self.texts(column, texts)) for name, texts in asked.items()]
         if any(test is not TESTS["is"] and not all(one.strip() for one in texts) for test, texts in tests):
@@ -543,12 +543,14 @@ class Compiler:
 
         return lambda text: holds(text) if len(text) <= TEXT_CHARACTERS_MAX else holds.__wrapped__(text)
 
-    def texts(self, column: str, told: Any) -> tuple[str, ...]:
+    def texts(self, column: str, definition: Any) -> tuple[str, ...]:
         """The texts of a test; `$name` stands for the texts of a list."""
         out: list[str] = []
-        for text in [told] if isinstance(told, str) else told if isinstance(told, list) else [None]:
+        for text in (
+            [definition] if isinstance(definition, str) else definition if isinstance(definition, list) else [None]
+        ):
             if not isinstance(text, str):
-                raise self.bad(f"{column}: {told!r} is not a list of texts")
+                raise self.bad(f"{column}: {definition!r} is not a list of texts")
             if not text.startswith("$"):
                 out.append(text)
             elif text[1:] in self.lists:
@@ -559,57 +561,57 @@ class Compiler:
                 )
         return tuple(out)
 
-    def event(self, number: int, told: Any, as_of: Any) -> MappedRowEvent:
+    def event(self, number: int, definition: Any, as_of: Any) -> MappedRowEvent:
         """Compile one of `[[events]]`; `as_of` is the mapping's."""
         self.where = f"event {number}"
-        kind = told.get("type") if isinstance(told, dict) else None
+        kind = definition.get("type") if isinstance(definition, dict) else None
         cls = EVENT_TYPES.get(kind) if isinstance(kind, str) else None
         if cls is None or not isinstance(kind, str):
             raise self.bad(f"{kind!r} is not a type of event")
         own = {"type", "when", "unless", "for_each", "only_with", "as_of", "sum"}
         known = {one.name: one for one in msgspec.inspect.type_info(cls).fields}  # type: ignore[attr-defined]
-        if odd := told.keys() - known.keys() - own:
-            raise self.bad(f"{kind} has no {', '.join(sorted(odd))}")
-        if missing := [name for name, one in known.items() if one.required and name not in told]:
+        if unknown := definition.keys() - known.keys() - own:
+            raise self.bad(f"{kind} has no {', '.join(sorted(unknown))}")
+        if missing := [name for name, one in known.items() if one.required and name not in definition]:
             raise self.bad(f"{kind} needs {', '.join(missing)}")
-        as_of = told.get("as_of", as_of)
-        if as_of and "id" not in told:
+        as_of = definition.get("as_of", as_of)
+        if as_of and "id" not in definition:
             raise self.bad(
                 "an event with `as_of` needs an `id`: a later event replaces the earlier one with the same id"
             )
         fields = {
-            name: self._at(name, self.field, told[name], one.type, _meaning(name))
+            name: self._at(name, self.field, definition[name], one.type, _meaning(name))
             for name, one in known.items()
-            if name in told and name not in {"occurred_at", "as_of"}
+            if name in definition and name not in {"occurred_at", "as_of"}
         }
         if isinstance(fields.get("id"), Text):
             fields = self._own_id_last(fields)
         return MappedRowEvent(
-            number, kind, self.condition(told),
-            self._for_each(told), self.place(told["only_with"]) if "only_with" in told else None,
+            number, kind, self.condition(definition),
+            self._for_each(definition), self.place(definition["only_with"]) if "only_with" in definition else None,
             None if as_of is None or isinstance(as_of, bool) else self._at("as_of", self.edge, as_of, end=True),
-            bool(as_of), self._at("occurred_at", self.instant, told["occurred_at"]) if "occurred_at" in told else None,
-            Fields({"type": Constant(kind), **fields}), self._sum(told, fields),
+            bool(as_of), self._at("occurred_at", self.instant, definition["occurred_at"]) if "occurred_at" in definition else None,
+            Fields({"type": Constant(kind), **fields}), self._sum(definition, fields),
         )  # fmt: skip
 
     def _own_id_last(self, fields: dict[str, Expression]) -> dict[str, Expression]:
         """The fields, with an id that uses other fields after those."""
-        told = fields["id"]
-        assert isinstance(told, Text)
-        own = [name for place in told.template.places for name in place.names if name.startswith(OWN)]
-        if odd := [name for name in own if name[1:] not in fields]:
-            raise self.bad(f"id: {', '.join(odd)}: the event has no such field")
+        id_field = fields["id"]
+        assert isinstance(id_field, Text)
+        own = [name for place in id_field.template.places for name in place.names if name.startswith(OWN)]
+        if unknown := [name for name in own if name[1:] not in fields]:
+            raise self.bad(f"id: {', '.join(unknown)}: the event has no such field")
         others = {name: expression for name, expression in fields.items() if name != "id"}
-        return {**others, "id": OwnFields(told.template)} if own else fields
+        return {**others, "id": OwnFields(id_field.template)} if own else fields
 
-    def _sum(self, told: Mapping[str, Any], fields: Mapping[str, Expression]) -> str | None:
+    def _sum(self, definition: Mapping[str, Any], fields: Mapping[str, Expression]) -> str | None:
         """The field that is added up. Rows with the same `id` are summed into one event; `for_each` is not allowed."""
-        name = told.get("sum")
+        name = definition.get("sum")
         if name is None:
             return None
         if not isinstance(name, str) or not isinstance(fields.get(name), Number):
             raise self.bad(f"sum: {name!r} is not one of the event's fields that are {{ number = … }}")
-        if "id" not in fields or "for_each" in told:
+        if "id" not in fields or "for_each" in definition:
             raise self.bad(
                 "sum: rows with the same `id` are added up, so it needs an `id`, and cannot be used with `for_each`"
             )
@@ -622,35 +624,35 @@ class Compiler:
         self.where = before
         return made
 
-    def _for_each(self, told: Mapping[str, Any]) -> Template | None:
-        return self._at("for_each", self.template, told["for_each"]) if "for_each" in told else None
+    def _for_each(self, definition: Mapping[str, Any]) -> Template | None:
+        return self._at("for_each", self.template, definition["for_each"]) if "for_each" in definition else None
 
-    def field(self, told: Any, type_: msgspec.inspect.Type, meaning: Meaning) -> Expression:
+    def field(self, definition: Any, type_: msgspec.inspect.Type, meaning: Meaning) -> Expression:
         """Compile one field, by its type in the event's class."""
         kinds = _kinds(type_)
-        match told:
+        match definition:
             case str():
                 if not kinds.keys() & {str, Any, dt.datetime, dt.date, bool, int}:
-                    raise self.bad(f"{told!r}: this field is not a text; write a table or list")
-                return Text(self.template(told, meaning))
+                    raise self.bad(f"{definition!r}: this field is not a text; write a table or list")
+                return Text(self.template(definition, meaning))
             case bool() | int() | float():
-                return Constant(told)
+                return Constant(definition)
             case dt.date():
-                return Constant(told.isoformat())
+                return Constant(definition.isoformat())
             case list():
-                return self._list(told, kinds, meaning)
+                return self._list(definition, kinds, meaning)
             case dict():
-                return self._made(told, kinds, meaning) or self._object(told, kinds)
-        raise self.bad(f"{told!r} cannot be read")
+                return self._made(definition, kinds, meaning) or self._object(definition, kinds)
+        raise self.bad(f"{definition!r} cannot be read")
 
-    def _list(self, told: list[Any], kinds: Mapping[Any, Any], meaning: Meaning) -> Expression:
+    def _list(self, definition: list[Any], kinds: Mapping[Any, Any], meaning: Meaning) -> Expression:
         if list not in kinds:
-            raise self.bad(f"{told!r}: this field takes no list")
-        return Several(tuple(self.field(item, kinds[list], meaning) for item in told))
+            raise self.bad(f"{definition!r}: this field takes no list")
+        return Several(tuple(self.field(item, kinds[list], meaning) for item in definition))
 
-    def _made(self, told: dict[str, Any], kinds: Mapping[Any, Any], meaning: Meaning) -> Expression | None:
+    def _made(self, definition: dict[str, Any], kinds: Mapping[Any, Any], meaning: Meaning) -> Expression | None:
         """Compile a table with a word of the language, such as `map`; None if it is an object with fields."""
-        match told:
+        match definition:
             case {"map": text, "to": dict(to), **rest} if not rest:
                 return LookedUp(
                     self.template(text, meaning), {str(name).casefold(): value for name, value in to.items()}
@@ -683,21 +685,24 @@ class Compiler:
                 return Contacts(self.template(text))
         return None
 
-    def _object(self, told: dict[str, Any], kinds: Mapping[Any, Any]) -> Expression:
+    def _object(self, definition: dict[str, Any], kinds: Mapping[Any, Any]) -> Expression:
         if dict in kinds:
             return Fields(
-                {name: self._at(name, self.field, value, kinds[dict], Meaning.TEXT) for name, value in told.items()}
+                {
+                    name: self._at(name, self.field, value, kinds[dict], Meaning.TEXT)
+                    for name, value in definition.items()
+                }
             )
         if msgspec.Struct not in kinds:
             raise self.bad(
-                f"{told!r} cannot be read: a table is {{ map, to }}, {{ number }}, {{ integer }} or {{ date }} here"
+                f"{definition!r} cannot be read: a table is {{ map, to }}, {{ number }}, {{ integer }} or {{ date }} here"
             )
         known = {one.name: one for one in kinds[msgspec.Struct].fields}
-        if odd := told.keys() - known.keys():
-            raise self.bad(f"it has no {', '.join(sorted(odd))}; it has {', '.join(known)}")
+        if unknown := definition.keys() - known.keys():
+            raise self.bad(f"it has no {', '.join(sorted(unknown))}; it has {', '.join(known)}")
         person = "email" in known
         return Fields({
-            name: self._at(name, self.field, value, known[name].type, _meaning(name, person=person)) for name, value in told.items()
+            name: self._at(name, self.field, value, known[name].type, _meaning(name, person=person)) for name, value in definition.items()
         })  # fmt: skip
 
 

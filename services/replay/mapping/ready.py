@@ -50,30 +50,30 @@ def mapping(named: str, zone: str | None = None, said: MappingOptions | None = N
             raise BadMapping(f"there is no mapping {named!r}: neither a file nor one of {', '.join(ready_mappings())}")
         if len(body) > MAPPING_BYTES_MAX:
             raise BadMapping(f"{named}: more than {MAPPING_BYTES_MAX:,} bytes")
-        told = tomllib.loads(body.decode("utf-8-sig").replace("\r\n", "\n"))
+        definition = tomllib.loads(body.decode("utf-8-sig").replace("\r\n", "\n"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadMapping(f"{named}: it is not valid TOML: {error}") from error
     except ValueError as error:  # a path with U+0000 in it, or a number of too many digits
         raise BadMapping(f"{named!r}: {error}") from error
-    return _checked(named, told, replace(said, zone=zone or said.zone))
+    return _checked(named, definition, replace(said, zone=zone or said.zone))
 
 
-def _checked(named: str, told: dict[str, Any], said: MappingOptions) -> TableMapping:
-    if unknown := told.keys() - KEYS:
+def _checked(named: str, definition: dict[str, Any], said: MappingOptions) -> TableMapping:
+    if unknown := definition.keys() - KEYS:
         raise BadMapping(f"{named}: {', '.join(sorted(unknown))}: a mapping has {', '.join(sorted(KEYS))}")
-    zone = _zone(named, said.zone or told.get("zone", "UTC"))
-    compiler = Compiler(named, zone, _lists(named, told.get("lists", {}), said.lists))
-    values = _values(compiler, told.get("values", {}))
-    events = told.get("events")
+    zone = _zone(named, said.zone or definition.get("zone", "UTC"))
+    compiler = Compiler(named, zone, _lists(named, definition.get("lists", {}), said.lists))
+    values = _values(compiler, definition.get("values", {}))
+    events = definition.get("events")
     if not isinstance(events, list) or not events:
         raise BadMapping(f"{named}: it has no [[events]]")
-    as_of = told.get("as_of")
+    as_of = definition.get("as_of")
     mapping = TableMapping(
-        named, _text(named, told, "about"), zone, _instants(named, told.get("instants", [])),
+        named, _text(named, definition, "about"), zone, _instants(named, definition.get("instants", [])),
         [compiler.event(number, event, as_of) for number, event in enumerate(events, 1)], values, said.order,
-        said.decimal or _decimal(named, told.get("decimal")), _null(named, told.get("null", [])), said.as_of_us,
-        _skip(compiler, told.get("skip", [])), _footer(named, told.get("footer", False)),
-        [compiler.place(text) for text in _texts(named, "salesforce_ids", told.get("salesforce_ids", []))],
+        said.decimal or _decimal(named, definition.get("decimal")), _null(named, definition.get("null", [])), said.as_of_us,
+        _skip(compiler, definition.get("skip", [])), _footer(named, definition.get("footer", False)),
+        [compiler.place(text) for text in _texts(named, "salesforce_ids", definition.get("salesforce_ids", []))],
         {} if said.currency is None else {"currency": said.currency}, Campaigns(said.campaigns or {}),
     )  # fmt: skip
     if said.campaigns is not None and not mapping.asks_campaigns:
@@ -87,20 +87,20 @@ def _checked(named: str, told: dict[str, Any], said: MappingOptions) -> TableMap
 
 def _takes_currency(mapping: TableMapping) -> bool:
     """Whether a currency given by the user has an effect with this mapping."""
-    told = [one for event in mapping.events for one in event.expressions]
-    named = {key for one in told if isinstance(one, Text) for place in one.template.places for key in place.keys}
-    return any(isinstance(one, CurrencyOf) for one in told) or SAID + "currency" in named
+    expressions = [one for event in mapping.events for one in event.expressions]
+    named = {key for one in expressions if isinstance(one, Text) for place in one.template.places for key in place.keys}
+    return any(isinstance(one, CurrencyOf) for one in expressions) or SAID + "currency" in named
 
 
-def _skip(compiler: Compiler, told: Any) -> list[Case]:
+def _skip(compiler: Compiler, definition: Any) -> list[Case]:
     """Compile `[[skip]]`: which rows are not data, and the word under which each is counted."""
-    if not isinstance(told, list) or not all(isinstance(case, dict) for case in told):
+    if not isinstance(definition, list) or not all(isinstance(case, dict) for case in definition):
         raise compiler.bad("skip: it is written [[skip]]")
     cases = []
-    for number, case in enumerate(told, 1):
+    for number, case in enumerate(definition, 1):
         compiler.where = f"skip {number}"
-        if odd := case.keys() - {"as", "when", "unless"}:
-            raise compiler.bad(f"{', '.join(sorted(odd))}: a skip has as, when, unless")
+        if unknown := case.keys() - {"as", "when", "unless"}:
+            raise compiler.bad(f"{', '.join(sorted(unknown))}: a skip has as, when, unless")
         if not isinstance(case.get("as"), str) or not case["as"].strip() or not case.get("when"):
             raise compiler.bad("`as` is the word under which the rows are counted, and `when` says which rows")
         cases.append(Case(case["as"], compiler.condition(case)))
@@ -108,14 +108,14 @@ def _skip(compiler: Compiler, told: Any) -> list[Case]:
     return cases
 
 
-def _footer(named: str, told: Any) -> bool:
-    if not isinstance(told, bool):
-        raise BadMapping(f"{named}: footer: {told!r} is neither true nor false")
-    return told
+def _footer(named: str, definition: Any) -> bool:
+    if not isinstance(definition, bool):
+        raise BadMapping(f"{named}: footer: {definition!r} is neither true nor false")
+    return definition
 
 
-def _text(named: str, told: Mapping[str, Any], key: str) -> str:
-    if not isinstance(text := told.get(key, ""), str):
+def _text(named: str, definition: Mapping[str, Any], key: str) -> str:
+    if not isinstance(text := definition.get(key, ""), str):
         raise BadMapping(f"{named}: {key}: {text!r} is not a text")
     return text
 
@@ -127,8 +127,8 @@ def _zone(named: str, text: Any) -> ZoneInfo:
         raise BadMapping(f"{named}: {text!r} is not a time zone") from error
 
 
-def _instants(named: str, told: Any) -> list[str]:
-    texts = _texts(named, "instants", told)
+def _instants(named: str, definition: Any) -> list[str]:
+    texts = _texts(named, "instants", definition)
     try:
         checked_forms(texts)
     except ValueError as error:
@@ -136,26 +136,26 @@ def _instants(named: str, told: Any) -> list[str]:
     return texts
 
 
-def _decimal(named: str, told: Any) -> Decimal | None:
-    if told is not None and told not in SIGNS:
-        raise BadMapping(f'{named}: decimal: {told!r} is neither "." nor ","')
-    return told  # type: ignore[no-any-return]
+def _decimal(named: str, definition: Any) -> Decimal | None:
+    if definition is not None and definition not in SIGNS:
+        raise BadMapping(f'{named}: decimal: {definition!r} is neither "." nor ","')
+    return definition  # type: ignore[no-any-return]
 
 
-def _null(named: str, told: Any) -> frozenset[str]:
-    return frozenset(text.strip().casefold() for text in _texts(named, "null", told))
+def _null(named: str, definition: Any) -> frozenset[str]:
+    return frozenset(text.strip().casefold() for text in _texts(named, "null", definition))
 
 
-def _texts(named: str, key: str, told: Any) -> list[str]:
-    if not isinstance(told, list) or not all(isinstance(text, str) for text in told):
-        raise BadMapping(f"{named}: {key}: {told!r} is not a list of texts")
-    return told
+def _texts(named: str, key: str, definition: Any) -> list[str]:
+    if not isinstance(definition, list) or not all(isinstance(text, str) for text in definition):
+        raise BadMapping(f"{named}: {key}: {definition!r} is not a list of texts")
+    return definition
 
 
-def _lists(named: str, told: Any, said: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    if not isinstance(told, dict):
+def _lists(named: str, definition: Any, said: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    if not isinstance(definition, dict):
         raise BadMapping(f"{named}: lists: it is a table of lists of texts")
-    lists = {name: _texts(named, f"lists.{name}", texts) for name, texts in told.items()}
+    lists = {name: _texts(named, f"lists.{name}", texts) for name, texts in definition.items()}
     for name, texts in said.items():
         if texts and name not in lists:
             raise BadMapping(f"{named}: it has no list {name!r} in [lists], so no names can be added to it")
@@ -163,17 +163,17 @@ def _lists(named: str, told: Any, said: Mapping[str, Sequence[str]]) -> dict[str
     return lists
 
 
-def _values(compiler: Compiler, told: Any) -> dict[str, list[Case]]:
-    if not isinstance(told, dict):
+def _values(compiler: Compiler, definition: Any) -> dict[str, list[Case]]:
+    if not isinstance(definition, dict):
         raise compiler.bad("values: it is written [[values.NAME]]")
     values: dict[str, list[Case]] = {}
-    for name, cases in told.items():
+    for name, cases in definition.items():
         compiler.where = f"value {name}"
         if not isinstance(cases, list) or not cases or not all(isinstance(case, dict) for case in cases):
             raise compiler.bad("a value is written as [[values.NAME]], once for each case")
         for case in cases:
-            if odd := case.keys() - {"is", "when", "unless"}:
-                raise compiler.bad(f"{', '.join(sorted(odd))}: a case has is, when, unless")
+            if unknown := case.keys() - {"is", "when", "unless"}:
+                raise compiler.bad(f"{', '.join(sorted(unknown))}: a case has is, when, unless")
             if not isinstance(case.get("is"), str):
                 raise compiler.bad("`is` is the text that the value has in this case")
         values[name] = [Case(case["is"], compiler.condition(case)) for case in cases]

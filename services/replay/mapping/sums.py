@@ -34,16 +34,16 @@ class Sums:
     def __init__(self) -> None:
         self._groups: dict[tuple[int, str], _Group] = {}
 
-    def add(self, told: MappedRowEvent, event: dict[str, Any], line: int, wrong: BadCell | None) -> None:
+    def add(self, row_event: MappedRowEvent, event: dict[str, Any], line: int, wrong: BadCell | None) -> None:
         """Add a row; `event` is the row's own event. `wrong`: the row cannot be read, and `event` has the fields that can.
 
         A row that cannot be read makes its sum unknown, if its id can be read.
         """
-        assert told.sum is not None
-        if "id" not in event or (wrong is None and told.sum not in event):
+        assert row_event.sum is not None
+        if "id" not in event or (wrong is None and row_event.sum not in event):
             return
-        alike = {name: value for name, value in event.items() if name not in {told.sum, "as_of"}}
-        group = self._group(told.number, event["id"], alike, line)
+        alike = {name: value for name, value in event.items() if name not in {row_event.sum, "as_of"}}
+        group = self._group(row_event.number, event["id"], alike, line)
         group.last = line
         if group.wrong is not None:
             return
@@ -52,27 +52,29 @@ class Sums:
         if wrong is not None:
             group.wrong, group.wrong_at = wrong, line
         else:
-            group.total += Decimal(event[told.sum])
+            group.total += Decimal(event[row_event.sum])
 
-    def event_of(self, told: MappedRowEvent, event: dict[str, Any], line: int) -> tuple[dict[str, Any] | None, bool]:
+    def event_of(
+        self, row_event: MappedRowEvent, event: dict[str, Any], line: int
+    ) -> tuple[dict[str, Any] | None, bool]:
         """The event with the sum, for a row's own event; None if the row gives none, or (then true) a later row gives it.
 
         Raises `BadCell` if the sum is unknown.
         """
-        assert told.sum is not None
-        if told.sum not in event:
+        assert row_event.sum is not None
+        if row_event.sum not in event:
             return None, False
         if "id" not in event:
             return event, False  # a row without day or campaign: it is refused later because a field is missing
-        group = self._groups[told.number, event["id"]]
+        group = self._groups[row_event.number, event["id"]]
         if group.wrong is not None:
             if group.wrong_at == line:
                 raise group.wrong
             said = f"its sum is unknown, because line {group.wrong_at}, one of its rows, cannot be read: {group.wrong}"
-            raise BadCell(said, told.sum)
+            raise BadCell(said, row_event.sum)
         if line < group.last:
             return None, True
-        return {**event, told.sum: _plain(group.total)}, False
+        return {**event, row_event.sum: _plain(group.total)}, False
 
     def _group(self, number: int, event_id: str, alike: dict[str, Any], line: int) -> _Group:
         key = number, event_id

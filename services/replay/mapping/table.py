@@ -257,12 +257,12 @@ class Table:
         if self._skipped(row):
             return
         for event in self.mapping.events:
-            told = (
+            needed = (
                 bool(self._instants_of[event.number]) and event.number in self._sendable and event.condition.holds(row)
             )
             for template in self._instants_of[event.number]:
                 if (text := template.text(row)) is not None and not nothing(text):
-                    self._instants.observe(template.columns, text, line, told=told)
+                    self._instants.observe(template.columns, text, line, needed=needed)
             for template in self._numbers_of[event.number]:
                 if (text := template.text(row)) is not None:
                     self._numbers[template.source].observe(text)
@@ -340,21 +340,21 @@ class Table:
                 ]
             for item in items:
                 try:
-                    told: dict[str, Any] | None = self._event(event, row if item is None else {**row, ITEM: item})
-                    if told is not None and event.sum is not None:
-                        told, later = self._sums.event_of(event, told, line)
+                    made: dict[str, Any] | None = self._event(event, row if item is None else {**row, ITEM: item})
+                    if made is not None and event.sum is not None:
+                        made, later = self._sums.event_of(event, made, line)
                         summed |= later
-                    if told is not None:
-                        out += [orjson.dumps(part) for part in _parts(told)]
+                    if made is not None:
+                        out += [orjson.dumps(part) for part in _parts(made)]
                 except BadCell as error:
                     unknown += [error.campaign] if isinstance(error, UnknownCampaign) else []
                     out.append(_refused(event, error))
         return RowEvents(out, list(self._unmet(row)), summed, unknown=unknown)
 
-    def _readable(self, told: MappedRowEvent, row: Row) -> dict[str, Any]:
+    def _readable(self, row_event: MappedRowEvent, row: Row) -> dict[str, Any]:
         """The fields of an event that can be read, where another field cannot."""
         made: dict[str, Any] = {}
-        for name, expression in told.fields.fields.items():
+        for name, expression in row_event.fields.fields.items():
             try:
                 made |= Fields({name: expression}).value(row, self, made) or {}
             except BadCell:
@@ -363,28 +363,28 @@ class Table:
             made["id"] = _bounded(made["id"])
         return made
 
-    def _event(self, told: MappedRowEvent, row: Row) -> dict[str, Any]:
-        fields = told.fields.value(row, self) or {}
+    def _event(self, row_event: MappedRowEvent, row: Row) -> dict[str, Any]:
+        fields = row_event.fields.value(row, self) or {}
         if isinstance(event_id := fields.get("id"), str):
             fields["id"] = _bounded(event_id)
-        if told.has_as_of:
-            fields["as_of"] = to_rfc3339(self._as_of_us(told, row))
-        if told.occurred_at is not None:
+        if row_event.has_as_of:
+            fields["as_of"] = to_rfc3339(self._as_of_us(row_event, row))
+        if row_event.occurred_at is not None:
             try:
-                fields["occurred_at"] = told.occurred_at.value(row, self)
+                fields["occurred_at"] = row_event.occurred_at.value(row, self)
             except BadCell as error:
                 raise BadCell(str(error), "occurred_at") from error
             if fields["occurred_at"] is None:
-                asked = ", ".join(dict.fromkeys(t.columns for t in _templates_of(told.occurred_at)))
+                asked = ", ".join(dict.fromkeys(t.columns for t in _templates_of(row_event.occurred_at)))
                 raise Empty(f"{asked}: empty, and the event needs it as the time when it occurred", "occurred_at")
         return fields
 
-    def _as_of_us(self, told: MappedRowEvent, row: Row) -> int:
+    def _as_of_us(self, row_event: MappedRowEvent, row: Row) -> int:
         """The `as_of` of a row, in µs: the user's, else its column's, else the time of reading. Never in the future."""
         if self.mapping.as_of_us is not None:
             return self.mapping.as_of_us
         try:
-            shown_us = None if told.as_of is None else told.as_of.at_us(row, self)
+            shown_us = None if row_event.as_of is None else row_event.as_of.at_us(row, self)
         except BadCell as error:
             raise BadCell(str(error), "as_of") from error
         return self.read_at_us if shown_us is None else min(shown_us, self.read_at_us)
@@ -412,17 +412,19 @@ class Table:
                 yield name, _short(row[key]) if key else EMPTY
 
 
-def _parts(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _parts(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Split an event of a deal with more contacts than one event takes into several events with different ids."""
-    contacts = told.get("contacts")
+    contacts = event.get("contacts")
     size = CONTACTS_PER_DEAL_EVENT_MAX
     if not isinstance(contacts, list) or len(contacts) <= size:
-        yield told
+        yield event
         return
-    yield {**told, "contacts": contacts[:size]}
-    more = {name: told[name] for name in ("occurred_at", "as_of", "deal_id") if name in told} | {"type": "deal_updated"}
+    yield {**event, "contacts": contacts[:size]}
+    more = {name: event[name] for name in ("occurred_at", "as_of", "deal_id") if name in event} | {
+        "type": "deal_updated"
+    }
     for n, at in enumerate(range(size, len(contacts), size), 2):
-        named = {"id": _bounded(f"{told['id']}-{n}")} if isinstance(told.get("id"), str) else {}
+        named = {"id": _bounded(f"{event['id']}-{n}")} if isinstance(event.get("id"), str) else {}
         yield {**more, **named, "contacts": contacts[at : at + size]}
 
 
@@ -488,7 +490,7 @@ class Unmet:
             self._counts[column].update(counts)
         self._further.update(other._further)
 
-    def told(self) -> dict[str, dict[str, Any]]:
+    def as_json(self) -> dict[str, dict[str, Any]]:
         """By column: the number of `rows`, and for the most frequent `values` how many rows have each."""
         return {
             column: {"rows": counts.total() + self._further[column], "values": dict(counts.most_common(self.TOLD))}
