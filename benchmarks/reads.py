@@ -128,7 +128,7 @@ async def _measure(folder: Path, events: int) -> None:
             await _statements(store)
             _duckdb(store, file, folder)
             print(f"  at {LIVE_EVENTS_PER_S:,} events/s, as they arrive:")
-            _print("live", await _ask_amid(client, store, file, questions))
+            _print("live", await _read_during_traffic(client, store, file, questions))
         await _bytes(store)
 
 
@@ -214,7 +214,7 @@ async def _ask(client: httpx.AsyncClient, questions: dict[str, str]) -> dict[str
     return took_s
 
 
-async def _ask_amid(
+async def _read_during_traffic(
     client: httpx.AsyncClient, store: Store, file: Path, questions: dict[str, str]
 ) -> dict[str, list[float]]:
     """As `_ask`, while events arrive at a steady rate."""

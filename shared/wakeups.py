@@ -128,7 +128,7 @@ class Wakeups:
 
     async def _hear(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> Never:
         """Listen on a connection until it is lost. Raises one of `AWAY` then."""
-        await connection.add_listener(CHANNEL, self._heard)
+        await connection.add_listener(CHANNEL, self._on_notification)
         try:
             self._listens = True
             ends: Mapping[int, int] = {}
@@ -146,7 +146,7 @@ class Wakeups:
             self._listens = False
             connection.terminate()  # it still listens, so it must not return to the pool; an orderly close is not worth the wait
 
-    def _heard(self, _connection: object, _process: int, _channel: str, message: object) -> None:
+    def _on_notification(self, _connection: object, _process: int, _channel: str, message: object) -> None:
         name, _, topic = str(message).partition(" ")
         if name != self._name and topic in self._counts:  # else no task of this process has ever waited for it
             self._wake(topic)

@@ -44,16 +44,16 @@ class _Seldom(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told_s: dict[tuple[str, str], float] = {}
+        self._logged_s: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written."""
         if not record.name.startswith(QUIET):
             return True
         line = (record.name, str(record.msg))
-        if record.created - self._told_s.get(line, 0.0) < REPEATED_S:
+        if record.created - self._logged_s.get(line, 0.0) < REPEATED_S:
             return False
-        self._told_s[line] = record.created
+        self._logged_s[line] = record.created
         return True
 
 

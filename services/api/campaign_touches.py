@@ -65,7 +65,7 @@ def routes(api: Api) -> APIRouter:
             found = await with_their_reasons(read.snapshot, (campaign, campaign_id), rows, FIRST_TOUCH_ROUTES)
             items = [
                 {"session": session_name(r["session"]), "at": to_rfc3339(r["session_at_us"]), "new": r["session_is_new"],
-                 "page_views": r["page_views"], "event_id": r["event_id"], **_told(one)}
+                 "page_views": r["page_views"], "event_id": r["event_id"], **_touch_as_json(one)}
                 for r, one in zip(rows, found, strict=True)
             ]  # fmt: skip
             return answer(read, {**page, "items": items, "metric": metric, **read.range.as_json()})
@@ -77,11 +77,11 @@ def _touch(one: TouchBehind) -> dict[str, Any]:
     row = one.row
     return {
         "event_id": row["event_id"], "type": TouchType(row["type"]).wire, "occurred_at": to_rfc3339(row["occurred_at_us"]),
-        "touches": row["count"], "session": session_name(row["session"]), **_told(one),
+        "touches": row["count"], "session": session_name(row["session"]), **_touch_as_json(one),
     }  # fmt: skip
 
 
-def _told(one: TouchBehind) -> dict[str, Any]:
+def _touch_as_json(one: TouchBehind) -> dict[str, Any]:
     """Who touched what, what brought the touch, and what makes it the campaign's."""
     who, asset = one.contact, one.asset
     return {

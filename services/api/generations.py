@@ -37,7 +37,7 @@ def routes(api: Api) -> APIRouter:
         async with read_request(api, request, depends_on=DependsOn.MORE) as read:
             found = await generations(read.snapshot.connection.raw)
             live = next((each.events for each in found if each.state is State.LIVE and each.ours), None)
-            items = [_told(each, live, end, read) for each in found if _may_see(each, read)]
+            items = [_as_json(each, live, end, read) for each in found if _may_see(each, read)]
             return answer(read, {"items": items})
 
     @router.get("/generations/{name:id}/difference", openapi_extra=takes.read(takes.MODEL))
@@ -80,7 +80,7 @@ def _may_see(each: Listed, read: ReadRequest) -> bool:
     return each.state is State.LIVE and each.ours
 
 
-def _told(each: Listed, live: int | None, end: int | None, read: ReadRequest) -> dict[str, Any]:
+def _as_json(each: Listed, live: int | None, end: int | None, read: ReadRequest) -> dict[str, Any]:
     row, workspace = each.row, each.row["workspace_id"]
     of = live if each.state is not State.LIVE else end
     behind = None if each.events is None or of is None or workspace is not None else max(0, of - each.events)

@@ -26,8 +26,8 @@ class _Seen:
     settings: dict[str, int] = field(default_factory=dict)
     """By workspace: the offset of changed settings that its rows do not show yet."""
     at_s: float = 0.0
-    heard: int = 0
-    """How often it was heard before that the partition was projected further."""
+    seen_count: int = 0
+    """How often it was seen_count before that the partition was projected further."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -49,26 +49,26 @@ class ProjectionPosition:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    heard = self._wakeups.count(projected(after.partition))
+                    seen_count = self._wakeups.count(projected(after.partition))
                     seen = await self._look(after.partition)
                     if seen.offset >= after.offset and seen.settings.get(workspace, after.offset) >= after.offset:
                         return True
-                    await self._wakeups.changed(projected(after.partition), heard, WAIT_S)
+                    await self._wakeups.changed(projected(after.partition), seen_count, WAIT_S)
         except TimeoutError:
             return False
 
     async def _look(self, partition: int) -> _Seen:
-        """How far it is, as it was within the last `SEEN_S`, and after all that was heard of until now."""
+        """How far it is, as it was within the last `SEEN_S`, and after all that was seen_count of until now."""
         seen = self._seen.setdefault(partition, _Seen())
         async with seen.lock:
-            now_s, heard = asyncio.get_running_loop().time(), self._wakeups.count(projected(partition))
-            if now_s - seen.at_s >= SEEN_S or heard != seen.heard:
+            now_s, seen_count = asyncio.get_running_loop().time(), self._wakeups.count(projected(partition))
+            if now_s - seen.at_s >= SEEN_S or seen_count != seen.seen_count:
                 if now_s - self._live_at_s >= LIVE_AGAIN_S:
                     self._live, self._live_at_s = await live_generation_name(self._pool), now_s
                 rows = await self._pool.fetch(PROGRESS_AND_SETTINGS.replace("{g}", self._live), partition)
                 seen.offset = rows[0]["next_offset"] if rows else 0
                 seen.settings = {r["workspace_id"]: r["told_offset"] for r in rows if r["workspace_id"] is not None}
-                seen.at_s, seen.heard = now_s, heard
+                seen.at_s, seen.seen_count = now_s, seen_count
         return seen
 
 

@@ -37,7 +37,7 @@ def routes(api: Api) -> APIRouter:
                     "currency": read.snapshot.settings.currency, "time_zone": read.snapshot.settings.time_zone,
                 },
                 "generation": read.snapshot.generation, "up_to_date": None if end is None else end <= read.snapshot.as_of.offset,
-                **(_of_partition(read, end) if read.of_operator else NOT_TOLD),
+                **(_of_partition(read, end) if read.of_operator else HIDDEN),
                 "settled_through": await settled_through(read.snapshot, end, SETTLED_STEP_US),
                 "settings_under_way": _under_way(read.snapshot),
                 "dead_letters": sum(row["events"] for row in letters),
@@ -51,7 +51,7 @@ def routes(api: Api) -> APIRouter:
     return router
 
 
-NOT_TOLD = dict.fromkeys(("partition", "projected_offset", "log_end_offset", "lag_events"))
+HIDDEN = dict.fromkeys(("partition", "projected_offset", "log_end_offset", "lag_events"))
 """The numbers of a partition for a workspace that is not the operator's: workspaces share it, so they would say what others send."""
 
 

@@ -248,7 +248,7 @@ class Limits:
         metrics.BOUND_ALARMS.labels(kind, level).inc()
         logger.warning(
             "a public key is near the bound of what it may add in a day, or has met it", kind=kind, alarm=level,
-            workspace=access.workspace, key=access.hint, told=distinct.count, bound=distinct.bound,
+            workspace=access.workspace, key=access.hint, distinct=distinct.count, bound=distinct.bound,
         )  # fmt: skip
 
 

@@ -53,9 +53,9 @@ class Registered:
         if self._vault is None or PSEUDONYM.search(stored) is None:
             return None
         rows = await fetch(REGISTRATIONS, asset_key(asset_id))
-        telling = [event_key(row["event_id"]) for row in rows if _target(row["body"]).target_url == stored]
-        offsets = {row["event_key"]: row["log_offset"] for row in await fetch(PLACES, telling)}
-        for key in telling:
+        matching = [event_key(row["event_id"]) for row in rows if _target(row["body"]).target_url == stored]
+        offsets = {row["event_key"]: row["log_offset"] for row in await fetch(PLACES, matching)}
+        for key in matching:
             place = workspace, offsets[key]
             if place not in self._known:
                 if len(self._known) >= CACHED_MAX:

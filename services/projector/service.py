@@ -133,7 +133,7 @@ class Projectors:
         """Update the lag metrics of every partition, every `LAG_EVERY_S`."""
         while True:
             for place, worker in list(self.workers.items()):
-                await self._tell_lag(place, worker)
+                await self._report_lag(place, worker)
             await asyncio.sleep(LAG_EVERY_S)
 
     async def _tidy(self) -> Never:
@@ -145,7 +145,7 @@ class Projectors:
                 logger.warning("tidying the store failed; it is tried again", error=error_text(error))
             await asyncio.sleep(TIDY_EVERY_S)
 
-    async def _tell_lag(self, place: Place, worker: Worker) -> None:
+    async def _report_lag(self, place: Place, worker: Worker) -> None:
         generation, partition = place
         if worker.offset is None:
             return

@@ -135,7 +135,7 @@ class Backfill:
         mark = Mark(source, self.workspace, self.log.identity)
         done = 0 if self.dry_run else mark.read()
         tally.resumed_at = done
-        began_s, sent, told_bytes = time.monotonic(), 0, 0
+        began_s, sent, reported_bytes = time.monotonic(), 0, 0
         known = self.known or EarlierEvents(self.pool, self.log, self.workspace)
         sender = self._sender = Sender(self.pool, self.log, self.workspace)
         await sender.fresh()
@@ -164,8 +164,8 @@ class Backfill:
                     sent += len(records)
                     await asyncio.sleep(max(0.0, began_s + sent / self.events_per_s - time.monotonic()))
                     await sender.fresh()
-                self.advance(last.bytes_read - told_bytes)
-                told_bytes = last.bytes_read
+                self.advance(last.bytes_read - reported_bytes)
+                reported_bytes = last.bytes_read
         mark.remove()
         return tally
 

@@ -24,7 +24,9 @@ from shared.rules.association import SOCIAL_POSTS_MAX
 BATCH_EVENTS_MAX = 10_000
 ALONE_EVENTS_MAX = 100_000  # fewer are projected faster in this process than other processes start
 REPORT_EVERY_S = 1.0  # how often the progress of a build is recorded; a shorter build records none
-TOLD = "UPDATE touchline.generation SET events_built = $2, events_to_build = $3, built_at = now() WHERE name = $1"
+SET_PROGRESS = (
+    "UPDATE touchline.generation SET events_built = $2, events_to_build = $3, built_at = now() WHERE name = $1"
+)
 UNLOCK = "SELECT pg_advisory_unlock(hashtext('touchline.scratch'), hashtext($1))"
 LOCK = "SELECT pg_try_advisory_lock(hashtext('touchline.scratch'), hashtext($1))"
 ABANDONED = """
@@ -136,7 +138,7 @@ class Build:
             while True:
                 await asyncio.sleep(REPORT_EVERY_S)
                 try:
-                    await self.resources.pool.execute(TOLD, self.generation.name, self._events, to_build)
+                    await self.resources.pool.execute(SET_PROGRESS, self.generation.name, self._events, to_build)
                 except (asyncpg.PostgresError, *AWAY) as error:
                     logger.warning("the progress of the build could not be recorded", error=error_text(error))
 

@@ -97,21 +97,21 @@ class ProgressReport:
 
     def __init__(self, events: int, advance: Callable[[int], None]) -> None:
         self._events, self._advance = events, advance
-        self._done, self._told = 0.0, 0
+        self._done, self._reported = 0.0, 0
 
     def add(self, kind: str, part: float) -> None:
         """Count a part (a fraction of 1) of one kind of work as done."""
         self._done += SHARES[kind] * min(part, 1.0) / 100
-        self._tell(min(int(self._events * self._done), self._events))
+        self._report(min(int(self._events * self._done), self._events))
 
     def finish(self) -> None:
         """Count all work as done."""
-        self._tell(self._events)
+        self._report(self._events)
 
-    def _tell(self, events: int) -> None:
-        if events > self._told:
-            self._advance(events - self._told)
-            self._told = events
+    def _report(self, events: int) -> None:
+        if events > self._reported:
+            self._advance(events - self._reported)
+            self._reported = events
 
 
 class Bulk:
@@ -184,12 +184,12 @@ class Bulk:
             workspaces = {ws: name for found in splits for ws, name in found.workspaces.items()}
             await self._pool_of_workers.do(index_ids, "ids", workspaces)
         context = await context_of(self._connection, splits, plan.upto)
-        if "told" not in self._done:
+        if "retractions" not in self._done:
             async with self._connection.raw.transaction():
                 leaves = {leaf for found in splits for leaf in found.leaves}
                 await create_partitions(self._connection.raw, self._connection.generation, leaves)
                 await write_retractions_and_agents(self._connection, splits, context)
-                await self._connection.execute(DONE, "told", b"")
+                await self._connection.execute(DONE, "retractions", b"")
         self._progress.add("ids", 1)
         return context
 

@@ -185,7 +185,7 @@ def _table(source: Path, mapping: TableMapping, facts: Facts) -> Iterator[Line]:
                 if row.cells is not None and len(row.cells) == len(form.header):
                     table.add_up(row.cells, row.number)
         for row in _rows(source, raw, form):
-            yield _told(row, table, form.header, _at(raw))
+            yield _line_of(row, table, form.header, _at(raw))
 
 
 def _form(source: Path, raw: IO[bytes], mapping: TableMapping) -> _Form:
@@ -359,7 +359,7 @@ def _rows(source: Path, raw: IO[bytes], form: _Form) -> Iterator[_Row]:
             after_empty = True
 
 
-def _told(row: _Row, table: Table, header: list[str], at: int) -> Line:
+def _line_of(row: _Row, table: Table, header: list[str], at: int) -> Line:
     number, wrong = row.number, row.wrong
     cells = row.cells or []
     body = orjson.dumps(dict(zip(header, cells, strict=False)))
@@ -410,7 +410,7 @@ def _parquet(source: Path, mapping: TableMapping | None, facts: Facts) -> Iterat
             table.add_up([_cell(value) for value in values], number)
     for number, values in enumerate(_parquet_rows(source, file, None), 1):
         row = _Row(number, [_cell(value) for value in values], None, after_empty=False)
-        yield _told(row, table, columns, size * number // rows)
+        yield _line_of(row, table, columns, size * number // rows)
 
 
 def _parquet_rows(source: Path, file: Any, columns: list[str] | None) -> Iterator[tuple[Any, ...]]:

@@ -33,7 +33,7 @@ class BadToken(ValueError):
     """A text that is not a valid contact token of the workspace; the message says why."""
 
 
-class _Told(msgspec.Struct, array_like=True):
+class _Content(msgspec.Struct, array_like=True):
     """What a token holds. `expires_s` is in seconds since 1970; None: it does not expire."""
 
     id: str | None
@@ -62,12 +62,12 @@ class ContactTokens:
         if not token.startswith(PREFIX) or len(token) > TOKEN_CHARACTERS_MAX:
             raise BadToken("this is not a contact token: `POST /v1/contact-tokens` makes them")
         key = await self._key(workspace)
-        told = None if key is None else _opened(key, workspace, token)
-        if told is None:
+        opened = None if key is None else _opened(key, workspace, token)
+        if opened is None:
             raise BadToken("the contact token is not one of this workspace, or it was changed")
-        if told.expires_s is not None and told.expires_s * 1_000_000 <= now_us:
+        if opened.expires_s is not None and opened.expires_s * 1_000_000 <= now_us:
             raise BadToken("the contact token has expired")
-        return Contact(id=told.id, email=told.email)
+        return Contact(id=opened.id, email=opened.email)
 
     async def _key(self, workspace: str) -> AESSIV | None:
         known = self._known.get(workspace)
@@ -84,16 +84,16 @@ class ContactTokens:
 
 def mint(key: AESSIV, workspace: str, contact: Contact, expires_s: int | None) -> str:
     """The token of a contact, by its workspace's key. It is valid until `expires_s`, in seconds since 1970; None: for ever."""
-    told = msgspec.json.encode(_Told(contact.id, contact.email, expires_s))
-    return PREFIX + base64.urlsafe_b64encode(key.encrypt(told, [workspace.encode()])).decode().rstrip("=")
+    content = msgspec.json.encode(_Content(contact.id, contact.email, expires_s))
+    return PREFIX + base64.urlsafe_b64encode(key.encrypt(content, [workspace.encode()])).decode().rstrip("=")
 
 
-def _opened(key: AESSIV, workspace: str, token: str) -> _Told | None:
+def _opened(key: AESSIV, workspace: str, token: str) -> _Content | None:
     """What a token holds, if the workspace's key has made it, valid still or not; else None."""
     text = token[len(PREFIX) :]
     try:
         sealed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-        return msgspec.json.decode(key.decrypt(sealed, [workspace.encode()]), type=_Told)
+        return msgspec.json.decode(key.decrypt(sealed, [workspace.encode()]), type=_Content)
     except (InvalidTag, binascii.Error, ValueError):
         return None
 
@@ -110,8 +110,8 @@ class Named:
         """The ids and e-mail addresses that tokens in a text hold, also those that have expired."""
         if self._key is None or PREFIX not in text:
             return []
-        told = [_opened(self._key, self._workspace, found) for found in IN_TEXT.findall(text)]
-        return [name for each in told if each is not None for name in (each.id, each.email) if name is not None]
+        contents = [_opened(self._key, self._workspace, found) for found in IN_TEXT.findall(text)]
+        return [name for each in contents if each is not None for name in (each.id, each.email) if name is not None]
 
 
 async def named_by_tokens(connection: Any, workspace: str) -> Named:

@@ -153,9 +153,9 @@ def accept(
     occurred_at, as_of = event.occurred_at, event.as_of
     if as_of is not None and not OCCURRED_AT_MIN_US <= (as_of_us := to_micros(as_of)) <= latest_us:
         return _out_of_bounds(index, event.id, "as_of", as_of_us, received_at_us)
-    told_us = occurred_at_us = None
+    sent_us = occurred_at_us = None
     if occurred_at is not None:
-        told_us = occurred_at_us = to_micros(occurred_at)
+        sent_us = occurred_at_us = to_micros(occurred_at)
         if event.sent_at is not None:
             sent_at_us = to_micros(event.sent_at)
         if live and sent_at_us is not None:
@@ -172,7 +172,7 @@ def accept(
         agent = user_agent[:TEXT_CHARACTERS_MAX]
     return Record(
         SCHEMA_VERSION, key, received_at_us, msgspec.Raw(raw), None if event.id is not None else uuid7(received_at_us),
-        _recorded_us(event, told_us, occurred_at_us, received_at_us), agent, None, key_hint,
+        _recorded_us(event, sent_us, occurred_at_us, received_at_us), agent, None, key_hint,
     )  # fmt: skip
 
 
@@ -193,11 +193,11 @@ def _trimmed(raw: bytes, index: int, key: KeyClass, error: Exception) -> tuple[E
         return refusal_of(index, raw, key, still)
 
 
-def _recorded_us(event: Event, told_us: int | None, corrected_us: int | None, received_at_us: int) -> int | None:
+def _recorded_us(event: Event, sent_us: int | None, corrected_us: int | None, received_at_us: int) -> int | None:
     """The instant that the record adds: the receipt's if the event has none, the corrected one if it differs; else None."""
-    if told_us is None:
+    if sent_us is None:
         return received_at_us if event.as_of is None else None
-    return corrected_us if corrected_us != told_us else None
+    return corrected_us if corrected_us != sent_us else None
 
 
 def _out_of_bounds(index: int, event_id: str | None, field: str, at_us: int, received_at_us: int) -> Refusal:

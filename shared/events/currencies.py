@@ -12,7 +12,9 @@ from babel.numbers import get_currency_precision
 from iso4217 import raw_table
 
 _IN_USE = {
-    code: int(str(told["CcyMnrUnts"])) for code, told in raw_table.items() if code and str(told["CcyMnrUnts"]).isdigit()
+    code: int(str(entry["CcyMnrUnts"]))
+    for code, entry in raw_table.items()
+    if code and str(entry["CcyMnrUnts"]).isdigit()
 }
 _EVER_TENDER = {
     code

@@ -110,8 +110,8 @@ def value_of(said: Any, message: Any) -> Any:
     if isinstance(said, str):
         return _text_of(said, message)
     if isinstance(said, Mapping):
-        told = {name: value_of(each, message) for name, each in said.items()}
-        return {name: value for name, value in told.items() if value is not ABSENT} or ABSENT
+        values = {name: value_of(each, message) for name, each in said.items()}
+        return {name: value for name, value in values.items() if value is not ABSENT} or ABSENT
     if isinstance(said, list):
         return [value for each in said if (value := value_of(each, message)) is not ABSENT] or ABSENT
     return ABSENT if said is None else said
@@ -176,15 +176,15 @@ _KINDS: Mapping[str, Callable[[Any], Any]] = {
 
 def fields_of(mapped: MappedEvent, message: Any) -> dict[str, Any]:
     """The fields that a table gives an event for a message, None where it leaves a field out. Raises `Missing`."""
-    told: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, said in mapped.fields.items():
         value = value_of(said, message)
         if value is ABSENT:
             if said is None:
-                told[name] = None
+                fields[name] = None
             continue
-        told[name] = _KINDS.get(name, _as_text)(value)
-    return told
+        fields[name] = _KINDS.get(name, _as_text)(value)
+    return fields
 
 
 def _as_text(value: Any) -> Any:
@@ -195,9 +195,9 @@ def _as_text(value: Any) -> Any:
     return plain(value)
 
 
-def bad_mapping(told: SegmentField) -> tuple[str, str] | None:
+def bad_mapping(mappings: SegmentField) -> tuple[str, str] | None:
     """The place in the settings that cannot be used, and why; None if all can."""
-    for name, events in (told.events or {}).items():
+    for name, events in (mappings.events or {}).items():
         for n, mapped in enumerate(events or ()):
             if problem := bad_event(mapped):
                 return f"events[{name[:100]!r}][{n}].{problem[0]}", problem[1]

@@ -134,8 +134,8 @@ def not_for_collect(event: Event) -> tuple[str | None, str] | None:
 def known_fields_only(raw: bytes) -> bytes:
     """The event without fields that its type does not have, nor those within it (collect keys). Raises one of `UNDECODABLE`."""
     if raw.count(b'"type"') > 1 or b"\\u00" in raw:
-        told = json.loads(raw, object_pairs_hook=list)
-        if sum(name == "type" for name, _ in told) > 1:
+        fields = json.loads(raw, object_pairs_hook=list)
+        if sum(name == "type" for name, _ in fields) > 1:
             raise ValueError("Invalid value: `type` is given more than once")
     tag = _decode_any(_decode_object(raw)["type"])
     return bytes(_known(msgspec.Raw(raw), EVENT_TYPES[tag]))

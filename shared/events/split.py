@@ -90,11 +90,11 @@ def array_elements(body: bytes, elements_max: int) -> list[Part]:
     return list(_elements(body, elements_max))
 
 
-def _sent_at_us(told: Part | None) -> int | None:
-    if told is None or told == b"null":
+def _sent_at_us(sent_at: Part | None) -> int | None:
+    if sent_at is None or sent_at == b"null":
         return None
     try:
-        return to_micros(_decode_instant(told))
+        return to_micros(_decode_instant(sent_at))
     except UNDECODABLE as error:
         raise BadRequest(
             "bad_value", f"`sent_at` of the request must be an RFC 3339 instant with zone: {error}"

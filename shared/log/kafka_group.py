@@ -23,7 +23,7 @@ from shared.log.port import LogUnavailable
 SESSION_S = 10.0  # a member that sends no heartbeat for so long loses its partitions
 HEARTBEAT_S = 1.0
 REBALANCE_S = 30.0  # for members to stop the workers of their partitions
-TELL_S = 2.0  # between two commits of the group's offsets
+COMMIT_S = 2.0  # between two commits of the group's offsets
 AGAIN_S = 1.0
 NO_POLL_LIMIT_MS = 2**31 - 1  # not needed: a hanging event loop sends no heartbeats
 
@@ -73,9 +73,9 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             consumer.subscribe([self._cluster.topic], listener=self)
             while True:
-                await asyncio.sleep(TELL_S)
+                await asyncio.sleep(COMMIT_S)
                 consumer._coordinator.check_errors()  # else only readers see the error that ended the membership
-                await self._tell(consumer)
+                await self._commit_offsets(consumer)
         finally:
             await self._end_all()
             await stop_client(consumer)
@@ -116,7 +116,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         """See `Assignment.passed`."""
         self._passed[partition] = offset
 
-    async def _tell(self, consumer: AIOKafkaConsumer) -> None:
+    async def _commit_offsets(self, consumer: AIOKafkaConsumer) -> None:
         """Commit the group's offsets. Nothing depends on them, so a failure is only logged."""
         offsets = {TopicPartition(self._cluster.topic, p): offset for p, offset in self._passed.items()}
         self._passed.clear()

@@ -213,9 +213,9 @@ class PostgresLog:
 
     async def wait(self, partition: int, offset: int, timeout_s: float) -> None:
         """See `EventLog.wait`: the next append, of this process or of another, ends the wait (`shared.wakeups`)."""
-        heard = self._wakeups.count(appended(partition))
+        seen_count = self._wakeups.count(appended(partition))
         if await self.end(partition) <= offset:
-            await self._wakeups.changed(appended(partition), heard, timeout_s)
+            await self._wakeups.changed(appended(partition), seen_count, timeout_s)
 
     def another(self) -> "PostgresLog":
         """See `EventLog.another`: a reader has no state here, so all readers share this one."""

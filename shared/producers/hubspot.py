@@ -119,22 +119,22 @@ def contact_property(contact: str, name: str, value: str | None, at: str) -> Mea
     An e-mail, also an additional one, is linked with the contact's id for good. Other properties are kept under HubSpot's
     internal name, but for those of `CONTACT_NAMES`.
     """
-    who, told = {"id": contact}, value or ""
+    who, text = {"id": contact}, value or ""
     if name in CONTACT_SAYS_NOTHING:
         return ()
     if name == "email":
-        return _each("contact_updated", at, "contact", [{**who, "email": told}] if told.strip() else [])
+        return _each("contact_updated", at, "contact", [{**who, "email": text}] if text.strip() else [])
     if name == "hs_additional_emails":
-        return _each("contact_updated", at, "contact", [{**who, "email": email} for email in _list(told)])
+        return _each("contact_updated", at, "contact", [{**who, "email": email} for email in _list(text)])
     if name == "hs_merged_object_ids":
-        return contacts_merged(_list(told), contact, at)
+        return contacts_merged(_list(text), contact, at)
     if name == "hs_calculated_merged_vids":  # id:instant;id:instant
-        return contacts_merged([each.partition(":")[0] for each in _list(told)], contact, at)
+        return contacts_merged([each.partition(":")[0] for each in _list(text)], contact, at)
     if name == "salesforcecampaignids":
         joined = {"type": "salesforce_campaign_joined", "occurred_at": at, "contact": who, "source": "sync"}
-        return tuple({**joined, "salesforce_campaign_id": each} for each in _list(told))
+        return tuple({**joined, "salesforce_campaign_id": each} for each in _list(text))
     if name == "createdate":
-        return ({"type": "contact_created", "occurred_at": instant(told), "contact": who},) if told else ()
+        return ({"type": "contact_created", "occurred_at": instant(text), "contact": who},) if text else ()
     properties = {CONTACT_NAMES.get(name, name): value or None}
     return ({"type": "contact_updated", "occurred_at": at, "contact": who, "properties": properties},)
 
@@ -154,35 +154,35 @@ def deal_property(deal: str, name: str, value: str | None, at: str, stages: Stag
     The deal's stage says whether it is won, lost or open. HubSpot's calculated `hs_is_closed…` say it too, for whoever has
     stages that are not named in the settings: each only where it is certain, for a deal that is no longer won may be lost.
     """
-    told = (value or "").strip()
+    text = (value or "").strip()
     says = {"occurred_at": at, "deal_id": deal}
     updated, closed, reopened = ({"type": f"deal_{what}", **says} for what in ("updated", "closed", "reopened"))
     if name in DEAL_SAYS_NOTHING:
         return ()
     if name == "amount":
-        return ({**updated, "amount": amount(told) if told else "0"},)
+        return ({**updated, "amount": amount(text) if text else "0"},)
     if name == "hs_is_closed_won":
-        return ({**closed, "won": True},) if _yes(told) else ()
+        return ({**closed, "won": True},) if _yes(text) else ()
     if name == "hs_is_closed_lost":
-        return ({**closed, "won": False},) if _yes(told) else ()
+        return ({**closed, "won": False},) if _yes(text) else ()
     if name == "hs_is_closed":
-        return () if not told or _yes(told) else (reopened,)
+        return () if not text or _yes(text) else (reopened,)
     if name not in ("dealname", "deal_currency_code", "dealstage", "createdate", "closedate"):
         return None
-    if not told:
+    if not text:
         return ()
     if name == "dealname":
-        return ({**updated, "name": told},)
+        return ({**updated, "name": text},)
     if name == "deal_currency_code":
-        if told.upper() not in CURRENCIES:
-            raise BadValue("propertyValue", f"{told[:40]!r} is not a currency of ISO 4217")
-        return ({**updated, "currency": told.upper()},)
+        if text.upper() not in CURRENCIES:
+            raise BadValue("propertyValue", f"{text[:40]!r} is not a currency of ISO 4217")
+        return ({**updated, "currency": text.upper()},)
     if name == "createdate":
-        return ({**says, "type": "deal_created", "occurred_at": instant(told)},)
+        return ({**says, "type": "deal_created", "occurred_at": instant(text)},)
     if name == "closedate":  # of an open deal it is what is expected; it counts once the deal is closed
-        return ({**updated, "closed_at": instant(told)},)
-    if told in stages.won or told in stages.lost:
-        return ({**closed, "won": told in stages.won},)
+        return ({**updated, "closed_at": instant(text)},)
+    if text in stages.won or text in stages.lost:
+        return ({**closed, "won": text in stages.won},)
     return (reopened,)
 
 
@@ -206,19 +206,19 @@ def association(contact: str, deal: str, at: str, *, removed: bool) -> Event:
 
 def campaign_property(campaign: str, name: str, value: str | None, at: str) -> Meaning:
     """What it means that a campaign's property has this value since `at`; None for what says nothing of a campaign here."""
-    told = (value or "").strip()
+    text = (value or "").strip()
     updated = {"type": "campaign_updated", "occurred_at": at, "campaign_id": campaign}
     if name not in (*CAMPAIGN_TEXTS, *CAMPAIGN_DATES, "hs_budget_items_sum_amount", "hs_currency_code"):
         return None
-    if not told:
+    if not text:
         return ()
     if name in CAMPAIGN_TEXTS:
-        return ({**updated, CAMPAIGN_TEXTS[name]: told},)
+        return ({**updated, CAMPAIGN_TEXTS[name]: text},)
     if name in CAMPAIGN_DATES:
-        return ({**updated, CAMPAIGN_DATES[name]: instant(told)[: len("2026-11-25")]},)
+        return ({**updated, CAMPAIGN_DATES[name]: instant(text)[: len("2026-11-25")]},)
     if name == "hs_currency_code":
-        return ({**updated, "currency": told.upper()},)
-    return ({**updated, "budget": amount(told)},)
+        return ({**updated, "currency": text.upper()},)
+    return ({**updated, "budget": amount(text)},)
 
 
 def amount(text: str) -> str:
@@ -242,8 +242,8 @@ def instant(text: str) -> str:
             raise wrong
         return to_rfc3339(int(text) * 1000)
     try:
-        told = dt.datetime.fromisoformat(text)
-        return (told if told.tzinfo else told.replace(tzinfo=dt.UTC)).astimezone(dt.UTC).isoformat()
+        at = dt.datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC).isoformat()
     except (ValueError, OverflowError) as error:
         raise wrong from error
 
@@ -319,19 +319,19 @@ def _kind(said: Event) -> _Kind:
 
 
 def _subscription(said: Event) -> str:
-    told = _text(said, "subscriptionType") or _text(said, "eventType")
-    if not told:
+    kind = _text(said, "subscriptionType") or _text(said, "eventType")
+    if not kind:
         raise BadValue(
             "subscriptionType", "the message does not say what happened, such as contact.creation", "missing_field"
         )
-    return told
+    return kind
 
 
 def _name(said: Event) -> str:
     """What such messages are called: the subscription's type, a generic one's object type, and the property's name."""
     parts = [_subscription(said), said.get("objectTypeId"), said.get("propertyName")]
-    told = ":".join(part for part in parts if isinstance(part, str) and part)[:NAME_CHARACTERS_MAX]
-    return told.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    name = ":".join(part for part in parts if isinstance(part, str) and part)[:NAME_CHARACTERS_MAX]
+    return name.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _meant(raw: bytes, said: Event, kind: _Kind, name: str, stages: Stages) -> Message:
@@ -390,9 +390,9 @@ def _deal_event(said: Event, happened: str, at: str, portal: str, stages: Stages
 
 def _association_change(said: Event, kind: _Kind, at: str) -> Meaning:
     """A contact joined or left a deal, as sent by either side; a label is added beside an association, and says nothing here."""
-    told = _text(said, "associationType")
-    if told:
-        first, _, second = told.lower().partition("_to_")
+    association_type = _text(said, "associationType")
+    if association_type:
+        first, _, second = association_type.lower().partition("_to_")
     else:
         second = _text(said, "toObjectTypeId") or ""
         first, second = kind.about, OBJECT_TYPES.get(second, second)
@@ -414,14 +414,12 @@ def _association_change(said: Event, kind: _Kind, at: str) -> Meaning:
 
 def _merged(said: Event) -> tuple[list[str], str]:
     """The records that were merged, the primary one among them, and the one that they are now."""
-    told = said.get("mergedObjectIds")
-    if not isinstance(told, list):
-        raise BadValue(
-            "mergedObjectIds", "a list of ids is expected", "missing_field" if told is None else "wrong_type"
-        )
-    if len(told) > PARTS_MAX:
-        raise BadValue("mergedObjectIds", f"{len(told)} ids; {PARTS_MAX} are taken at most", "too_large")
-    merged = [_required({"mergedObjectIds": each}, "mergedObjectIds") for each in told]
+    ids = said.get("mergedObjectIds")
+    if not isinstance(ids, list):
+        raise BadValue("mergedObjectIds", "a list of ids is expected", "missing_field" if ids is None else "wrong_type")
+    if len(ids) > PARTS_MAX:
+        raise BadValue("mergedObjectIds", f"{len(ids)} ids; {PARTS_MAX} are taken at most", "too_large")
+    merged = [_required({"mergedObjectIds": each}, "mergedObjectIds") for each in ids]
     primary = _number(said, "primaryObjectId")
     into = _number(said, "newObjectId") or primary
     if into is None:

@@ -98,16 +98,16 @@ def objects(value: Any, field: str) -> list[Json]:
 
 def properties(record: Json) -> dict[str, str]:
     """A record's properties that have a value."""
-    told = record.get("properties")
+    sent = record.get("properties")
     return (
-        {name: str(value) for name, value in told.items() if value not in (None, "")} if isinstance(told, dict) else {}
+        {name: str(value) for name, value in sent.items() if value not in (None, "")} if isinstance(sent, dict) else {}
     )
 
 
 def history(record: Json, name: str) -> list[Entry]:
     """The values that a property has had, from the first on. Raises `BadValue`."""
-    told = record.get("propertiesWithHistory")
-    entries = told.get(name) if isinstance(told, dict) else None
+    histories = record.get("propertiesWithHistory")
+    entries = histories.get(name) if isinstance(histories, dict) else None
     if not isinstance(entries, list):
         return []
     found = [
@@ -141,8 +141,8 @@ def contact(record: Json, as_of_us: int) -> list[EventJson]:
                 out.append({**event, "id": bounded(f"{begun}-{_subject(event)}")})
     if state:
         changed = to_rfc3339(instant_us(record.get("updatedAt") or record.get("createdAt"), "updatedAt"))
-        told = {"occurred_at": changed, "contact": {"id": contact_id}, "properties": state}
-        out.append({"type": "contact_updated", "id": f"{begun}-state", **told})
+        fields = {"occurred_at": changed, "contact": {"id": contact_id}, "properties": state}
+        out.append({"type": "contact_updated", "id": f"{begun}-state", **fields})
     return as_of(_each_once(out), as_of_us)
 
 
@@ -228,7 +228,7 @@ def _state(
     record: Json, values: Mapping[str, str], deal_id: str, begun: str, account: Account, created_us: int
 ) -> EventJson:
     """Name, amount and currency as they are now, told at the last change of any of them."""
-    told: EventJson = {}
+    fields: EventJson = {}
     changed_us = created_us
     for name in ("dealname", "amount", "deal_currency_code"):
         entries = history(record, name)
@@ -239,15 +239,15 @@ def _state(
         with _about(name):
             means = said.deal_property(deal_id, name, value, "", Stages()) or ()
         for event in means:
-            told |= {field: event[field] for field in ("name", "amount", "currency") if field in event}
-    if "amount" in told and "currency" not in told and account.currency is not None:
-        told["currency"] = account.currency
+            fields |= {field: event[field] for field in ("name", "amount", "currency") if field in event}
+    if "amount" in fields and "currency" not in fields and account.currency is not None:
+        fields["currency"] = account.currency
     return {
         "type": "deal_updated",
         "id": f"{begun}-state",
         "occurred_at": to_rfc3339(changed_us),
         "deal_id": deal_id,
-        **told,
+        **fields,
     }
 
 
@@ -281,13 +281,13 @@ def _close_date(record: Json, values: Mapping[str, str], deal_id: str, begun: st
     entries = history(record, "closedate")
     if not entries and "closedate" not in values:
         return []
-    told: EventJson = {
+    created: EventJson = {
         "type": "deal_updated", "id": f"{begun}-closedate", "deal_id": deal_id,
         "occurred_at": to_rfc3339(entries[-1].at_us if entries else closing.since_us),
     }  # fmt: skip
     if closing.dated_us is not None:
-        told["closed_at"] = to_rfc3339(closing.dated_us)
-    return [told]
+        created["closed_at"] = to_rfc3339(closing.dated_us)
+    return [created]
 
 
 def _moves(closing: Closing, deal_id: str, begun: str) -> list[EventJson]:
@@ -441,33 +441,33 @@ def held_since_us(record: Json, associated: str, account: Account, read_us: int)
 def asset(record: Json, kind: AssetType, url: str | None, campaign: Json, as_of_us: int) -> EventJson:
     """That an asset of a campaign is there, told at the campaign's creation. Raises `BadValue`."""
     asset_id = kind.asset_id(of(record, "id"))
-    told = {
+    registered = {
         "type": "asset_registered", "id": bounded(f"hubspot-asset-{asset_id}"), "asset_id": asset_id, "asset_type": kind.type,
         "occurred_at": to_rfc3339(instant_us(campaign.get("createdAt"), "createdAt")),
     }  # fmt: skip
     name = record.get("name")
     if isinstance(name, str) and name:
-        told["name"] = name
+        registered["name"] = name
     if url:
-        told["url"] = url
-    return as_of([told], as_of_us)[0]
+        registered["url"] = url
+    return as_of([registered], as_of_us)[0]
 
 
 def unmapped_asset(record: Json, kind: str, campaign: Json, as_of_us: int) -> EventJson:
     """An asset of a type that is not known here, kept as it is. Raises `BadValue`."""
     campaign_id = of(campaign, "id")
-    told = {
+    association = {
         "type": "unmapped_event", "id": bounded(f"hubspot-campaign-{campaign_id}-asset-{kind}-{of(record, 'id')}"),
         "occurred_at": to_rfc3339(instant_us(campaign.get("createdAt"), "createdAt")), "producer": said.PRODUCER,
         "name": f"campaign asset:{kind}"[:200], "body": {"campaign": campaign_id, "assetType": kind, **record},
     }  # fmt: skip
-    return as_of([told], as_of_us)[0]
+    return as_of([association], as_of_us)[0]
 
 
 def as_of(events: list[EventJson], as_of_us: int) -> list[EventJson]:
     """The events, as told at an instant in microseconds, if they do not say their own."""
-    told = to_rfc3339(as_of_us)
-    return [{"as_of": told, **event} for event in events]
+    at = to_rfc3339(as_of_us)
+    return [{"as_of": at, **event} for event in events]
 
 
 def _each_once(events: list[EventJson]) -> list[EventJson]:

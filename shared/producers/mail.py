@@ -80,20 +80,20 @@ def messages(body: bytes, form: Format, asset_from: tuple[str, ...]) -> list[Mes
 def message(raw: bytes, form: Format, asset_from: tuple[str, ...]) -> Message:
     """One message as sent, and what it means."""
     try:
-        told = _decode(raw)
+        fields = _decode(raw)
     except UNDECODABLE as error:
         code: Code = "wrong_type" if isinstance(error, msgspec.ValidationError) else "not_json"
         said = cut(f"a message is a JSON object: {error}", MESSAGE_CHARACTERS_MAX)
         return Message(NAMELESS, raw, Unreadable(code, None, said))
-    return one(told, form, asset_from, raw)
+    return one(fields, form, asset_from, raw)
 
 
-def one(told: Mapping[str, Any], form: Format, asset_from: tuple[str, ...], raw: bytes | None = None) -> Message:
+def one(message: Mapping[str, Any], form: Format, asset_from: tuple[str, ...], raw: bytes | None = None) -> Message:
     """One message that is JSON, and what it means; `raw` is the message as sent, if it came as bytes."""
-    sent = _encode(told) if raw is None else raw
-    name = form.name(told)
+    sent = _encode(message) if raw is None else raw
+    name = form.name(message)
     try:
-        return Message(name, sent, _means(form.read(told, name), asset_from))
+        return Message(name, sent, _means(form.read(message, name), asset_from))
     except Wrong as wrong:
         return Message(name, sent, Unreadable(wrong.code, wrong.field, str(wrong)))
 
@@ -124,38 +124,38 @@ def asset_of(assets: Mapping[str, tuple[str, ...]], asset_from: tuple[str, ...])
     return None
 
 
-def name_of(told: Mapping[str, Any], field: str) -> str:
+def name_of(message: Mapping[str, Any], field: str) -> str:
     """What the message calls itself, if that can be a name."""
-    name = told.get(field)
+    name = message.get(field)
     return name if isinstance(name, str) and NAME.match(name) else NAMELESS
 
 
-def event_id(producer: str, *told: object) -> str:
+def event_id(producer: str, *parts: object) -> str:
     """The id of an event: what its sender calls it, or, where that cannot be one or is several things, a digest of it."""
-    if len(told) == 1 and isinstance(told[0], str) and ID.match(told[0]):
-        return f"{producer}:{told[0]}"
-    return f"{producer}:{sha256(msgspec.json.encode(told, order='sorted')).hexdigest()[:DIGEST_CHARACTERS]}"
+    if len(parts) == 1 and isinstance(parts[0], str) and ID.match(parts[0]):
+        return f"{producer}:{parts[0]}"
+    return f"{producer}:{sha256(msgspec.json.encode(parts, order='sorted')).hexdigest()[:DIGEST_CHARACTERS]}"
 
 
-def text_of(told: Mapping[str, Any], field: str) -> str | None:
+def text_of(message: Mapping[str, Any], field: str) -> str | None:
     """A text that may be absent, null or empty; then None. Raises `Wrong` where it is something else."""
-    value = told.get(field)
+    value = message.get(field)
     if value is not None and not isinstance(value, str):
         raise Wrong("wrong_type", field, f"`{field}` must be a text")
     return value or None
 
 
-def object_of(told: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+def object_of(message: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     """An object that may be absent or null; then an empty one. Raises `Wrong` where it is something else."""
-    value = told.get(field)
+    value = message.get(field)
     if value is not None and not isinstance(value, dict):
         raise Wrong("wrong_type", field, f"`{field}` must be an object")
     return value or {}
 
 
-def needed(told: Mapping[str, Any], field: str) -> str:
+def needed(message: Mapping[str, Any], field: str) -> str:
     """A text that must be there. Raises `Wrong`."""
-    value = text_of(told, field)
+    value = text_of(message, field)
     if value is None:
         raise Wrong("missing_field", field, f"the message needs `{field}`")
     return value
@@ -170,14 +170,17 @@ def texts(value: object) -> tuple[str, ...]:
 def arguments(*beside: object) -> dict[str, tuple[str, ...]]:
     """The places of what a sender's customer put beside an email. What is no object names nothing: an empty one may be a list."""
     return {
-        f"argument:{name}": texts(value) for told in beside if isinstance(told, Mapping) for name, value in told.items()
+        f"argument:{name}": texts(value)
+        for group in beside
+        if isinstance(group, Mapping)
+        for name, value in group.items()
     }
 
 
-def from_seconds(told: Mapping[str, Any]) -> str:
+def from_seconds(message: Mapping[str, Any]) -> str:
     """The instant in `timestamp`: seconds since 1970, whole or with decimals, a number or a text. Raises `Wrong`."""
     field = "timestamp"
-    value = told.get(field)
+    value = message.get(field)
     if value is None:
         raise Wrong("missing_field", field, f"the message needs `{field}`")
     if isinstance(value, str) and SECONDS_TEXT.match(value):
@@ -189,9 +192,9 @@ def from_seconds(told: Mapping[str, Any]) -> str:
     return to_rfc3339(round(value * SECOND_US))
 
 
-def from_iso(told: Mapping[str, Any], field: str) -> str:
+def from_iso(message: Mapping[str, Any], field: str) -> str:
     """The instant of an ISO 8601 text with zone; what is smaller than a microsecond is cut. Raises `Wrong`."""
-    text = needed(told, field)
+    text = needed(message, field)
     try:
         instant = dt.datetime.fromisoformat(text)
         if instant.tzinfo is not None:

@@ -55,42 +55,42 @@ def is_mapped(name: str, producers: Producers) -> bool:
     return mail.may_be_mapped(MEANS.get(name), producers.mail_asset_from)
 
 
-def _name(told: Mapping[str, Any]) -> str:
-    return mail.name_of(told, "event")
+def _name(message: Mapping[str, Any]) -> str:
+    return mail.name_of(message, "event")
 
 
-def _read(told: Mapping[str, Any], name: str) -> Reading:
+def _read(message: Mapping[str, Any], name: str) -> Reading:
     type_ = MEANS.get(name, KEPT)
-    if name == "failed" and _not_final(told):
+    if name == "failed" and _not_final(message):
         type_ = None
-    occurred_at = mail.from_seconds(told) if "timestamp" in told or type_ not in (None, KEPT) else None
-    own_id = told.get("id")
-    event_id = mail.event_id(PRODUCER, f"{own_id}:{occurred_at}") if own_id else mail.event_id(PRODUCER, told)
+    occurred_at = mail.from_seconds(message) if "timestamp" in message or type_ not in (None, KEPT) else None
+    own_id = message.get("id")
+    event_id = mail.event_id(PRODUCER, f"{own_id}:{occurred_at}") if own_id else mail.event_id(PRODUCER, message)
     if type_ is None or type_ == KEPT:
         return Reading(event_id, occurred_at, type_)
-    fields: dict[str, Any] = {"contact": {"email": mail.needed(told, "recipient")}}
+    fields: dict[str, Any] = {"contact": {"email": mail.needed(message, "recipient")}}
     if type_ in ("email_opened", "email_clicked"):
-        client = mail.object_of(told, "client-info")
+        client = mail.object_of(message, "client-info")
         fields |= mail.agent_of(mail.text_of(client, "user-agent"))
         if client.get("bot"):  # apple, gmail, generic
             fields["machine"] = True
     if type_ == "email_clicked":
-        fields |= mail.url_of(mail.text_of(told, "url"))
-    return Reading(event_id, occurred_at, type_, fields, _assets(told))
+        fields |= mail.url_of(mail.text_of(message, "url"))
+    return Reading(event_id, occurred_at, type_, fields, _assets(message))
 
 
-def _not_final(told: Mapping[str, Any]) -> bool:
+def _not_final(message: Mapping[str, Any]) -> bool:
     """Whether a failure is tried again, or was none because nothing was sent."""
-    reason = told.get("reason")
-    return told.get("severity") == "temporary" or (isinstance(reason, str) and reason.startswith(SUPPRESSED))
+    reason = message.get("reason")
+    return message.get("severity") == "temporary" or (isinstance(reason, str) and reason.startswith(SUPPRESSED))
 
 
-def _assets(told: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    campaigns = told.get("campaigns")
+def _assets(message: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    campaigns = message.get("campaigns")
     listed = campaigns if isinstance(campaigns, list) else []
     ids = tuple(text for each in listed if isinstance(each, dict) for text in mail.texts(each.get("id")))
-    places = {"category": mail.texts(told.get("tags")), "campaign": ids}
-    return {**mail.arguments(told.get("user-variables")), **places}
+    places = {"category": mail.texts(message.get("tags")), "campaign": ids}
+    return {**mail.arguments(message.get("user-variables")), **places}
 
 
 FORMAT = Format(_name, _read)

@@ -56,4 +56,4 @@ def events_of(producer: str, message: Message) -> Sequence[EventJson]:
         return means
     envelope = {"id": means.id, "occurred_at": means.occurred_at, "sent_at": means.sent_at}
     kept = {"producer": producer, "name": message.name, "body": msgspec.Raw(message.sent)}
-    return [{"type": "unmapped_event", **{name: told for name, told in envelope.items() if told}, **kept}]
+    return [{"type": "unmapped_event", **{name: value for name, value in envelope.items() if value}, **kept}]

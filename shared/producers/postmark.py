@@ -61,52 +61,52 @@ def _kept(message: Message) -> Message:
     """The message without the text of its email."""
     if TEXT_OF_THE_EMAIL.encode() not in message.sent or message.name not in MEANS:
         return message
-    told = msgspec.json.decode(message.sent)
-    told.pop(TEXT_OF_THE_EMAIL, None)
-    return Message(message.name, _encode(told), message.means)
+    fields = msgspec.json.decode(message.sent)
+    fields.pop(TEXT_OF_THE_EMAIL, None)
+    return Message(message.name, _encode(fields), message.means)
 
 
-def _name(told: Mapping[str, Any]) -> str:
-    return mail.name_of(told, "RecordType")
+def _name(message: Mapping[str, Any]) -> str:
+    return mail.name_of(message, "RecordType")
 
 
-def _read(told: Mapping[str, Any], name: str) -> Reading:
+def _read(message: Mapping[str, Any], name: str) -> Reading:
     if name not in MEANS:
-        return Reading(mail.event_id(PRODUCER, told), None, KEPT)
-    occurred_at = mail.from_iso(told, INSTANTS[name])
-    recipient = mail.text_of(told, "Recipient") or mail.needed(told, "Email")
-    about = (told.get(field) for field in ("MessageID", "ID", "OriginalLink", "SuppressSending"))
+        return Reading(mail.event_id(PRODUCER, message), None, KEPT)
+    occurred_at = mail.from_iso(message, INSTANTS[name])
+    recipient = mail.text_of(message, "Recipient") or mail.needed(message, "Email")
+    about = (message.get(field) for field in ("MessageID", "ID", "OriginalLink", "SuppressSending"))
     event_id = mail.event_id(PRODUCER, name, recipient, occurred_at, *about)
-    type_ = _type_of(told, name)
+    type_ = _type_of(message, name)
     if type_ is None or type_ == KEPT:
         return Reading(event_id, occurred_at, type_)
     fields: dict[str, Any] = {"contact": {"email": recipient}}
     if type_ in ("email_opened", "email_clicked"):
-        fields |= mail.agent_of(mail.text_of(told, "UserAgent"))
+        fields |= mail.agent_of(mail.text_of(message, "UserAgent"))
     if type_ == "email_clicked":
-        fields |= mail.url_of(mail.text_of(told, "OriginalLink"))
-    return Reading(event_id, occurred_at, type_, fields, _assets(told))
+        fields |= mail.url_of(mail.text_of(message, "OriginalLink"))
+    return Reading(event_id, occurred_at, type_, fields, _assets(message))
 
 
-def _type_of(told: Mapping[str, Any], name: str) -> str | None:
+def _type_of(message: Mapping[str, Any], name: str) -> str | None:
     """The event that a message means by what it says of its kind."""
     if name == "Bounce":
-        kind = mail.text_of(told, "Type")
+        kind = mail.text_of(message, "Type")
         if kind in NO_FAILURE:
             return None
         return {"Unsubscribe": "email_unsubscribed", "SpamComplaint": KEPT}.get(kind or "", "email_bounced")
     if name == "SubscriptionChange":
-        if told.get("SuppressSending") is not True:
+        if message.get("SuppressSending") is not True:
             return KEPT
-        said = (told.get("SuppressionReason"), told.get("Origin"))
+        said = (message.get("SuppressionReason"), message.get("Origin"))
         return (
             "email_unsubscribed" if said == BY_THE_CONTACT else None
         )  # bounces and complaints have messages of their own
     return MEANS[name]
 
 
-def _assets(told: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    return {**mail.arguments(told.get("Metadata")), "category": mail.texts(told.get("Tag"))}
+def _assets(message: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {**mail.arguments(message.get("Metadata")), "category": mail.texts(message.get("Tag"))}
 
 
 FORMAT = Format(_name, _read)

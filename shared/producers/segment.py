@@ -40,9 +40,9 @@ _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def _published() -> dict[str, tuple[MappedEvent, ...]]:
-    told = tomllib.loads(files(__package__ or "shared.producers").joinpath("segment.toml").read_text("utf-8"))
+    mapping = tomllib.loads(files(__package__ or "shared.producers").joinpath("segment.toml").read_text("utf-8"))
     table: dict[str, tuple[MappedEvent, ...]] = {}
-    for row in told["mapping"]:
+    for row in mapping["mapping"]:
         events = msgspec.convert(row["events"], tuple[MappedEvent, ...])
         for mapped in events:
             if problem := bad_event(mapped):
@@ -119,8 +119,8 @@ class _Segment:
     @cached_property
     def call(self) -> str | None:
         """Which call it is; None if none that there is."""
-        told = self.said.get("type")
-        return told.lower() if isinstance(told, str) and told.lower() in CALLS else None
+        call_type = self.said.get("type")
+        return call_type.lower() if isinstance(call_type, str) and call_type.lower() in CALLS else None
 
     @property
     def name_if_any(self) -> str:
@@ -149,12 +149,12 @@ class _Segment:
     @cached_property
     def id(self) -> str | None:
         """The id of the first event that it becomes; others add `:2`, `:3`. None where it has no id."""
-        told = _text(self.said.get("messageId"))
-        if told is None:
+        message_id = _text(self.said.get("messageId"))
+        if message_id is None:
             return None
-        if len(told) > MESSAGE_ID_CHARACTERS_MAX:
-            told = sha256(told.encode()).hexdigest()
-        return f"{PRODUCER}:{told}"
+        if len(message_id) > MESSAGE_ID_CHARACTERS_MAX:
+            message_id = sha256(message_id.encode()).hexdigest()
+        return f"{PRODUCER}:{message_id}"
 
     def means(self) -> tuple[EventJson, ...] | Unmapped:
         """Our events, or `Unmapped`. Raises `_Refused` or `Missing`."""
@@ -162,8 +162,8 @@ class _Segment:
         if self.call == "track":
             mapping = mapping_of(str(self.said["event"]), self.producers)
             if mapping is None:
-                told = self._instants()
-                return Unmapped(self.id and f"{self.id}:unmapped", told.get("occurred_at"), told.get("sent_at"))
+                instants = self._instants()
+                return Unmapped(self.id and f"{self.id}:unmapped", instants.get("occurred_at"), instants.get("sent_at"))
             events = [event for mapped in mapping if (event := self._mapped(mapped)) is not None]
         else:
             events = getattr(self, f"_{self.call}")()
@@ -175,21 +175,21 @@ class _Segment:
 
         A deal that is created and won by one message has its contacts before it closes.
         """
-        told = {"type": event["type"], **self._instants(before_us), **event}
+        made = {"type": event["type"], **self._instants(before_us), **event}
         if self.id is not None:
-            told["id"] = self.id if n == 0 else f"{self.id}:{n + 1}"
-        return told
+            made["id"] = self.id if n == 0 else f"{self.id}:{n + 1}"
+        return made
 
     def _instants(self, before_us: int = 0) -> dict[str, str]:
         """`occurred_at` and `sent_at`: what the rule **clock** takes. Without `sentAt` nothing lies after the receipt."""
         field = "originalTimestamp" if self.said.get("originalTimestamp") is not None else "timestamp"
-        told = self.said.get(field)
-        if told in (None, ""):
+        value = self.said.get(field)
+        if value in (None, ""):
             # The receipt's instant, or so long before it by any clock: then what is sent again says the same.
             return {"occurred_at": to_rfc3339(0), "sent_at": to_rfc3339(before_us)} if before_us else {}
-        occurred_us = _instant(told)
+        occurred_us = _instant(value)
         if occurred_us is None:
-            raise _Refused("bad_value", field, f"{str(told)[:100]!r} is not an instant of ISO 8601")
+            raise _Refused("bad_value", field, f"{str(value)[:100]!r} is not an instant of ISO 8601")
         sent_us = _instant(self.said.get("sentAt"))
         if sent_us is None:
             return {"occurred_at": to_rfc3339(min(occurred_us, self.received_us) - before_us)}
@@ -228,12 +228,12 @@ class _Segment:
     @cached_property
     def email(self) -> str | None:
         """The person's address, of the traits or where the `userId` is one."""
-        for told in (
+        for text in (
             self._at("traits.email") if self.call == "identify" else None,
             self._at("context.traits.email"),
             self.user_id,
         ):
-            if (address := _address(told)) is not None:
+            if (address := _address(text)) is not None:
                 return address
         return None
 
@@ -245,8 +245,8 @@ class _Segment:
     def _named(self, contact_id: str | None, email: str | None) -> dict[str, str] | None:
         if contact_id is not None and email is not None and normalised_email(contact_id) == normalised_email(email):
             contact_id = None
-        told = {"id": contact_id if self.key == "server" else None, "email": email}
-        return {name: value for name, value in told.items() if value is not None} or None
+        names = {"id": contact_id if self.key == "server" else None, "email": email}
+        return {name: value for name, value in names.items() if value is not None} or None
 
     def _may_not(self, field: str) -> _Refused:
         return _Refused(
@@ -340,17 +340,17 @@ class _Segment:
     # What a table says, and what is filled in beside it.
 
     def _mapped(self, mapped: MappedEvent) -> dict[str, Any] | None:
-        kind, told = mapped.type, fields_of(mapped, self.said)
-        own = told.get("contact")
+        kind, fields = mapped.type, fields_of(mapped, self.said)
+        own = fields.get("contact")
         filled = self._filled(kind)
         if isinstance(own, dict):
             contact = self._named(_somebody(own.get("id")) or self.user_id, _address(own.get("email")) or self.email)
-            told = (
-                {**told, "contact": contact}
+            fields = (
+                {**fields, "contact": contact}
                 if contact
-                else {name: value for name, value in told.items() if name != "contact"}
+                else {name: value for name, value in fields.items() if name != "contact"}
             )
-        event = {name: value for name, value in {"type": kind, **filled, **told}.items() if value is not None}
+        event = {name: value for name, value in {"type": kind, **filled, **fields}.items() if value is not None}
         if self.key == "collect" and kind in ("contact_created", "contact_updated"):
             if "contact" not in event and self.user_id is not None:
                 raise self._may_not("userId")
@@ -392,27 +392,27 @@ _OF_NO_PAGE = frozenset(name for name, one in REGISTRY.items() if one.url == "ta
 """Types whose `url` is a link's, or an asset's own: not the page on which it happened."""
 
 
-def _contact_of(told: str) -> dict[str, str]:
+def _contact_of(name: str) -> dict[str, str]:
     """A contact by the one identifier that an alias names."""
-    return {"email": told} if _address(told) else {"id": told}
+    return {"email": name} if _address(name) else {"id": name}
 
 
-def _text(told: Any) -> str | None:
+def _text(value: Any) -> str | None:
     """A text, number or truth value as text; None if there is none, or it is blank."""
-    if isinstance(told, (str, bool, int, float, Decimal)):
-        return plain(told).strip() or None
+    if isinstance(value, (str, bool, int, float, Decimal)):
+        return plain(value).strip() or None
     return None
 
 
-def _somebody(told: str | None) -> str | None:
-    return None if told is None or names_nobody(told) else told
+def _somebody(name: str | None) -> str | None:
+    return None if name is None or names_nobody(name) else name
 
 
-def _address(told: str | None) -> str | None:
+def _address(text: str | None) -> str | None:
     """An e-mail address that can be somebody's; None if it is none."""
-    if told is None or not is_plausible(email := normalised_email(told)) or names_nobody(email):
+    if text is None or not is_plausible(email := normalised_email(text)) or names_nobody(email):
         return None
-    return told
+    return text
 
 
 def _cut(text: str | None, characters_max: int) -> str | None:
@@ -421,27 +421,27 @@ def _cut(text: str | None, characters_max: int) -> str | None:
 
 def _properties(traits: Mapping[str, Any]) -> dict[str, str | None]:
     """A contact's properties: traits as text, those within an object as `address.city`. Lists are left out, and the email."""
-    told: dict[str, str | None] = {}
+    texts: dict[str, str | None] = {}
     for name, value in traits.items():
         within = (
             {f"{name}.{inner}": each for inner, each in value.items()} if isinstance(value, dict) else {name: value}
         )
         for path, each in within.items():
             if path != "email" and (each is None or isinstance(each, (str, bool, int, float, Decimal))):
-                told[path] = None if each is None else plain(each)
-    return told
+                texts[path] = None if each is None else plain(each)
+    return texts
 
 
-def _instant(told: object) -> int | None:
+def _instant(value: object) -> int | None:
     """Microseconds of an instant: ISO 8601, in UTC where it has no zone; or a number of seconds or milliseconds. None if it is none."""
     try:
-        if isinstance(told, str) and not (told.strip().isdecimal() and len(told.strip()) > 8):
-            at = dt.datetime.fromisoformat(told.strip())
+        if isinstance(value, str) and not (value.strip().isdecimal() and len(value.strip()) > 8):
+            at = dt.datetime.fromisoformat(value.strip())
             at_us = to_micros(at if at.tzinfo else at.replace(tzinfo=dt.UTC))
         elif (
-            isinstance(told, (str, int, Decimal))
-            and not isinstance(told, bool)
-            and abs(number := Decimal(told)) < NUMBER_MAX
+            isinstance(value, (str, int, Decimal))
+            and not isinstance(value, bool)
+            and abs(number := Decimal(value)) < NUMBER_MAX
         ):
             at_us = int(number * (1_000 if abs(number) >= MILLISECONDS_FROM else 1_000_000))
         else:

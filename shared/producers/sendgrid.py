@@ -48,29 +48,29 @@ def is_mapped(name: str, producers: Producers) -> bool:
     return mail.may_be_mapped(MEANS.get(name), producers.mail_asset_from)
 
 
-def _name(told: Mapping[str, Any]) -> str:
-    return mail.name_of(told, "event")
+def _name(message: Mapping[str, Any]) -> str:
+    return mail.name_of(message, "event")
 
 
-def _read(told: Mapping[str, Any], name: str) -> Reading:
+def _read(message: Mapping[str, Any], name: str) -> Reading:
     type_ = MEANS.get(name, KEPT)
-    event_id = mail.event_id(PRODUCER, told.get("sg_event_id") or told)
+    event_id = mail.event_id(PRODUCER, message.get("sg_event_id") or message)
     if type_ is None or type_ == KEPT:
-        return Reading(event_id, mail.from_seconds(told) if "timestamp" in told else None, type_)
-    fields: dict[str, Any] = {"contact": {"email": mail.needed(told, "email")}}
+        return Reading(event_id, mail.from_seconds(message) if "timestamp" in message else None, type_)
+    fields: dict[str, Any] = {"contact": {"email": mail.needed(message, "email")}}
     if type_ in ("email_opened", "email_clicked"):
-        fields |= mail.agent_of(mail.text_of(told, "useragent"))
+        fields |= mail.agent_of(mail.text_of(message, "useragent"))
     if type_ == "email_clicked":
-        fields |= mail.url_of(mail.text_of(told, "url"))
-    if type_ == "email_opened" and told.get("sg_machine_open") in (True, "true"):
+        fields |= mail.url_of(mail.text_of(message, "url"))
+    if type_ == "email_opened" and message.get("sg_machine_open") in (True, "true"):
         fields["machine"] = True
-    return Reading(event_id, mail.from_seconds(told), type_, fields, _assets(told))
+    return Reading(event_id, mail.from_seconds(message), type_, fields, _assets(message))
 
 
-def _assets(told: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    campaigns = tuple(text for name in CAMPAIGNS for text in mail.texts(told.get(name)))
-    places = {"category": mail.texts(told.get("category")), "campaign": campaigns}
-    return {**mail.arguments(told, *(told.get(name) for name in ARGUMENTS)), **places}
+def _assets(message: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    campaigns = tuple(text for name in CAMPAIGNS for text in mail.texts(message.get(name)))
+    places = {"category": mail.texts(message.get("category")), "campaign": campaigns}
+    return {**mail.arguments(message, *(message.get(name) for name in ARGUMENTS)), **places}
 
 
 FORMAT = Format(_name, _read)

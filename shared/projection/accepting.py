@@ -40,15 +40,15 @@ async def accepting_of(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> 
     it was accepted as.
     """
     try:
-        told = await pool.fetchrow(ASK.format(await generation_of_any_shape(pool)), workspace)
+        row = await pool.fetchrow(ASK.format(await generation_of_any_shape(pool)), workspace)
     except (NoGeneration, asyncpg.UndefinedTableError):  # a rebuild will make it, or has just replaced it
-        told = None
-    if told is None:
+        row = None
+    if row is None:
         return Accepting()
     return Accepting(
-        frozenset(told["nobody"] or ()),
-        msgspec.convert(told["producers"] or {}, Producers, strict=False),
-        AddressRules(tuple(told["page_parameters"] or ()), bool(told["page_fragments"])),
+        frozenset(row["nobody"] or ()),
+        msgspec.convert(row["producers"] or {}, Producers, strict=False),
+        AddressRules(tuple(row["page_parameters"] or ()), bool(row["page_fragments"])),
     )
 
 

@@ -74,10 +74,10 @@ def data_files() -> list[tuple[str, Any]]:
         (f for f in files("shared.rules").iterdir() if f.name.endswith(".toml")), key=lambda found: found.name
     )
     scanners = json.loads((files("shared.recognition") / "mail_scanners.json").read_text("utf-8"))
-    told = {f.name: tomllib.loads(f.read_text("utf-8")) for f in rules}
-    for click in told["click_ids.toml"].values():
+    contents = {f.name: tomllib.loads(f.read_text("utf-8")) for f in rules}
+    for click in contents["click_ids.toml"].values():
         del click["source"]  # where it is published
-    return [*told.items(), ("mail_scanners.json", scanners["parts"])]
+    return [*contents.items(), ("mail_scanners.json", scanners["parts"])]
 
 
 def _canonical(value: Any) -> str:

@@ -201,8 +201,8 @@ class Projector:
         """
         if not letters or not self.keeps_dead_letters:
             return Counter()
-        told = [letter._replace(detail=_cut(letter.detail), event_id=_cut(letter.event_id)) for letter in letters]
-        rows = await connection.fetch(ADD_DEAD_LETTERS, self.partition, *map(list, zip(*told, strict=True)))
+        cut = [letter._replace(detail=_cut(letter.detail), event_id=_cut(letter.event_id)) for letter in letters]
+        rows = await connection.fetch(ADD_DEAD_LETTERS, self.partition, *map(list, zip(*cut, strict=True)))
         return Counter(row["reason"] for row in rows)
 
     async def _project_workspace(

@@ -72,29 +72,29 @@ class Noting:
     noted: bool = False
     """Whether the table `reprojection` was changed."""
 
-    async def __call__(self, context: Context, told: Settings) -> Settings:
+    async def __call__(self, context: Context, new: Settings) -> Settings:
         """What applies from this batch on. In the batch's transaction."""
         connection, was = context.connection, context.settings
         pending = await connection.fetchrow(PENDING, context.ws)
         if pending is None:
-            if told.of_history == was.of_history or not await self._is_big(context):
-                return told
-            await connection.execute(BEGIN, self.workspace, self.partition, self._told_offset(), as_stored(told))
-        elif told.of_history == was.of_history:  # what was changed is taken back
+            if new.of_history == was.of_history or not await self._is_big(context):
+                return new
+            await connection.execute(BEGIN, self.workspace, self.partition, self._settings_offset(), as_stored(new))
+        elif new.of_history == was.of_history:  # what was changed is taken back
             await self._drop_new_rows(connection, pending)
             await connection.execute(DROP, pending["workspace"])
-        elif told.of_history == as_read(pending["settings"]).of_history:
-            await connection.execute(CHANGE_SETTINGS, pending["workspace"], as_stored(told))
+        elif new.of_history == as_read(pending["settings"]).of_history:
+            await connection.execute(CHANGE_SETTINGS, pending["workspace"], as_stored(new))
         else:
             await self._drop_new_rows(connection, pending)
-            await connection.execute(BEGIN_AGAIN, pending["workspace"], as_stored(told))
+            await connection.execute(BEGIN_AGAIN, pending["workspace"], as_stored(new))
         self.noted = True
-        return replace(was, time_zone=told.time_zone, nobody=told.nobody, producers=told.producers)
+        return replace(was, time_zone=new.time_zone, nobody=new.nobody, producers=new.producers)
 
     async def _is_big(self, context: Context) -> bool:
         return self.limits is not None and await context.connection.fetchval(IS_BIG, context.ws, *self.limits)
 
-    def _told_offset(self) -> int:
+    def _settings_offset(self) -> int:
         """Where the first event stands that may have told them: settings, a retraction of some, or what took their id."""
         said = [a.offset for a in self.arrived if isinstance(a.event, e.WorkspaceConfigured | e.EventRetracted)]
         return min(said or [a.offset for a in self.arrived])

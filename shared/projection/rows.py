@@ -203,16 +203,16 @@ def _check_texts(arrived: Prepared) -> None:
         raise Unfit("a text of the event, or one in its URL, holds the character U+0000")
 
 
-def _texts(told: Any) -> Iterator[str]:
+def _texts(part: Any) -> Iterator[str]:
     """All texts of an event, the names of its properties among them."""
-    if isinstance(told, str):
-        yield told
-    elif isinstance(told, dict):
-        for name, value in told.items():
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, dict):
+        for name, value in part.items():
             yield name
             yield from _texts(value)
-    elif isinstance(told, list):
-        for value in told:
+    elif isinstance(part, list):
+        for value in part:
             yield from _texts(value)
 
 
@@ -332,10 +332,10 @@ _KEY_OF_URL: dict[KeyKind, Callable[[str, AddressRules], int | None]] = {
 
 def entity_event(event: e.Event, rules: AddressRules = BY_PATH) -> EntityEvent:
     """What an entity event is about, by the registry of event types."""
-    told = BY_STRUCT[type(event)]
-    subject = _SUBJECT[told.entity](*(getattr(event, field) for field in ID_FIELDS[told.entity]))
+    declared = BY_STRUCT[type(event)]
+    subject = _SUBJECT[declared.entity](*(getattr(event, field) for field in ID_FIELDS[declared.entity]))
     return EntityEvent(
-        subject, _second_key(event, told.object_key, rules), _second_key(event, told.leads_to_key, rules)
+        subject, _second_key(event, declared.object_key, rules), _second_key(event, declared.leads_to_key, rules)
     )
 
 

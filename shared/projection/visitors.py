@@ -48,8 +48,8 @@ class VisitorState:
     def row(self, visitor: int) -> tuple[Any, ...]:
         """The visitor's row, without its workspace."""
         s = self.session
-        told = (None,) * 5 if s is None else (s.key, s.started_at_us, s.is_new, s.last_at_us, s.source)
-        return (visitor, *self.newest, self.owner, *told)
+        session = (None,) * 5 if s is None else (s.key, s.started_at_us, s.is_new, s.last_at_us, s.source)
+        return (visitor, *self.newest, self.owner, *session)
 
 
 def owned_persons(states: Mapping[int, VisitorState], touches: Iterable[TouchRow]) -> list[int]:

@@ -42,7 +42,7 @@ FROM {{g}}.entity_event WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type I
     AND object IS NOT NULL
 GROUP BY subject, object ORDER BY subject, 2
 """)  # the utm values in events of campaigns, each since the first event with it
-TOLD_OF = sql(f"""
+CAMPAIGN_EVENTS = sql(f"""
 SELECT subject, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type IN {sql_names(names_like(CampaignCreated))} AND live
 ORDER BY subject, occurred_at_us, event_id
@@ -112,16 +112,16 @@ async def claimed_values(snapshot: Snapshot, campaigns: list[int]) -> dict[int, 
 
 async def goals_of(snapshot: Snapshot, rows: Iterable[Any]) -> dict[int, dict[str, Any]]:
     """What each of these campaigns, by its key, is to reach (rule **goal**), by metric: a count, or an amount of money."""
-    told: dict[int, list[Mapping[GoalMetric, str] | None]] = defaultdict(list)
+    goals: dict[int, list[Mapping[GoalMetric, str] | None]] = defaultdict(list)
     currencies = {row["campaign"]: row["currency"] for row in rows}
-    for row in await snapshot.fetch(TOLD_OF, list(currencies)):
+    for row in await snapshot.fetch(CAMPAIGN_EVENTS, list(currencies)):
         event = decode_event(row["body"])
         assert isinstance(event, CampaignCreated)
-        told[row["subject"]].append(event.goals)
+        goals[row["subject"]].append(event.goals)
     return {
         key: {
             name: to_money(value, currency) if name in MONEY_GOALS else value
-            for name, value in goal.values(goal.latest(told[key]), currency).items()
+            for name, value in goal.values(goal.latest(goals[key]), currency).items()
         } for key, currency in currencies.items()
     }  # fmt: skip
 

@@ -29,7 +29,7 @@ CAMPAIGN_EVENTS = (*names_like(CampaignCreated), name_of(CampaignDeleted))
 CAMPAIGN_FIELDS = ("name", "starts_on", "ends_on", "owner", "budget", "currency", "notes", "goals")
 ASSET_FIELDS = ("asset_type", "name", "url", "target_url", "network", "ad_type")
 
-TOLD_OF_CAMPAIGN = sql(f"""
+EVENTS_OF_CAMPAIGN = sql(f"""
 SELECT type, occurred_at_us, event_id, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = $2 AND type IN {sql_names(CAMPAIGN_EVENTS)} AND live ORDER BY occurred_at_us, event_id
 """)
@@ -38,7 +38,7 @@ CLAIMED_NOW_BY = sql(f"""
 SELECT c.campaign_id FROM {{g}}.attribution_window w JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = w.campaign
 WHERE w.ws = $1 AND w.key = $2 AND w.route = {Route.UTM:d} AND w.window_status = {WindowStatus.COUNTS:d} AND w.to_us = {END_US}
 """)
-TOLD_OF_ASSETS = sql(f"""
+EVENTS_OF_ASSETS = sql(f"""
 SELECT subject, type, occurred_at_us, event_id, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live
     AND type IN {sql_names((*names_like(AssetRegistered), *names_like(AssetAssociated)))}
@@ -78,11 +78,11 @@ LIVE_OF = sql("SELECT event_key FROM {g}.event_index WHERE ws = $1 AND event_key
 
 @dataclass
 class CampaignNow:
-    """A campaign as its events say. `told_by` is the latest event that created or changed it; None: nobody created it."""
+    """A campaign as its events say. `changed_by` is the latest event that created or changed it; None: nobody created it."""
 
     campaign_id: str
     said: dict[str, Any] = field(default_factory=dict)
-    told_by: str | None = None
+    changed_by: str | None = None
     deleted_by: str | None = None
     latest_us: int = BEGINNING_US
     """The instant of the latest event that created, changed or deleted it."""
@@ -119,11 +119,11 @@ async def campaign_now(snapshot: Snapshot, campaign_id: str) -> CampaignNow:
     now = CampaignNow(campaign_id)
     if (row := await snapshot.fetchrow(FIRST_NAMED, campaign_key(campaign_id))) is not None:
         now.named_since_us, now.deleted_by = row["created_us"], row["deleted_event"]
-    for row in await snapshot.fetch(TOLD_OF_CAMPAIGN, campaign_key(campaign_id)):
+    for row in await snapshot.fetch(EVENTS_OF_CAMPAIGN, campaign_key(campaign_id)):
         now.latest_us = max(now.latest_us, row["occurred_at_us"])
         event = decode_event(row["body"])
         if isinstance(event, CampaignCreated):
-            now.told_by = row["event_id"]
+            now.changed_by = row["event_id"]
             now.said |= {name: v for name in CAMPAIGN_FIELDS if (v := getattr(event, name)) is not None}
     return now
 
@@ -138,7 +138,7 @@ async def assets_now(snapshot: Snapshot, asset_ids: Collection[str]) -> Mapping[
     """What is known of each of these assets, whether anybody registered it or not."""
     found = {asset_key(asset_id): AssetNow(asset_id) for asset_id in asset_ids}
     changes: dict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
-    for row in await snapshot.fetch(TOLD_OF_ASSETS, list(found)):
+    for row in await snapshot.fetch(EVENTS_OF_ASSETS, list(found)):
         now, event = found[row["subject"]], decode_event(row["body"])
         now.latest_us = max(now.latest_us, row["occurred_at_us"])
         if isinstance(event, AssetRegistered):

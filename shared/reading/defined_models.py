@@ -31,17 +31,17 @@ WHERE cr.ws = $1 AND cr.deal = ANY($2::bigint[]) ORDER BY cr.deal, cr.step
 
 async def defined_models(snapshot: Snapshot) -> dict[str, Model]:
     """The models that the workspace has defined, by name (rule **models**)."""
-    told = []
+    defined = []
     for row in await snapshot.fetch(DEFINED):
         event = decode_event(row["body"])
         assert isinstance(event, ModelDefined)
-        told.append(
+        defined.append(
             Definition(
                 Order(row["occurred_at_us"], row["event_id"]), event.model,
                 {role: str(weight) for role, weight in event.weights.items()}, event.half_life_days, event.lookback_days,
             )
         )  # fmt: skip
-    return definitions(told)
+    return definitions(defined)
 
 
 async def models_named(snapshot: Snapshot, names: Sequence[str]) -> dict[str, Model]:

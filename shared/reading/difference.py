@@ -92,8 +92,8 @@ async def campaigns_that_differ(one: Snapshot, other: Snapshot, model: str) -> l
         names |= {row["campaign_id"]: row["name"] for row in rows.values()}
         ids = {key: row["campaign_id"] for key, row in rows.items()}
         found = await campaign_numbers(snapshot, ids, ALL_TIME, model)
-        numbers.append({ids[key]: told for key, told in found.items()})
-    return [told | {"name": names[told["campaign_id"]]} for told in _campaigns(*numbers)]
+        numbers.append({ids[key]: values for key, values in found.items()})
+    return [values | {"name": names[values["campaign_id"]]} for values in _campaigns(*numbers)]
 
 
 def _campaigns(a: Mapping[str, CampaignNumbers], b: Mapping[str, CampaignNumbers]) -> list[dict[str, Any]]:
@@ -116,14 +116,14 @@ def _deals(a: GenerationNumbers, b: GenerationNumbers) -> list[dict[str, Any]]:
     touches: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for deal, event_id in sorted(a.shares.keys() | b.shares.keys()):
         was, now = a.shares.get((deal, event_id)), b.shares.get((deal, event_id))
-        if (told := [_share(was), _share(now)])[0] != told[1]:
+        if (shares := [_share(was), _share(now)])[0] != shares[1]:
             touch = now or was
             assert touch is not None
             side = b if now else a
             touches[deal].append(
                 {"event_id": event_id, "type": TouchType(touch.type).wire,
                  "occurred_at": to_rfc3339(touch.occurred_at_us), "contact": side.names[touch.contact],
-                 "share": [t and t["share"] for t in told], "campaigns": [t and t["campaigns"] for t in told]}
+                 "share": [t and t["share"] for t in shares], "campaigns": [t and t["campaigns"] for t in shares]}
             )  # fmt: skip
     out = []
     for deal_id in sorted(a.deals.keys() | b.deals.keys()):
@@ -173,7 +173,7 @@ async def _with_touches(
 ) -> list[dict[str, Any]]:
     """The contacts, each with the touches that only one of the two generations counts for a campaign."""
     concerned = {
-        change["campaign_id"] for told in contacts.values() for kind in told for change in told[kind]
+        change["campaign_id"] for changes in contacts.values() for kind in changes for change in changes[kind]
     } - {None}  # fmt: skip
     counted = [await _counted(side, concerned, contacts.keys()) for side in (a, b)]
     out = []

@@ -61,7 +61,7 @@ JOIN {g}.asset s ON s.ws = $1 AND s.asset = t.asset
 JOIN {g}.campaign c ON c.ws = $1 AND c.campaign = a.campaign
 ORDER BY s.asset_id, c.campaign_id, a.from_us
 """)  # every time in which a campaign held what was touched ($2 its asset or page, $3 what brought the visit, $4 the instant)
-ASSOCIATIONS_TOLD = names_like(AssetAssociated)
+ASSOCIATION_TYPES = names_like(AssetAssociated)
 INFLUENCE = (("influencing", INFLUENCING), ("deal_touch", DEAL_TOUCHES), ("revenue_touch", REVENUE_TOUCHES))
 
 
@@ -105,9 +105,9 @@ async def explain_event(snapshot: Snapshot, event_id: str) -> dict[str, Any]:
 
 
 async def _retracted_by(snapshot: Snapshot, event_id: str) -> list[str]:
-    told = [row["event_id"] for row in await snapshot.fetch(RETRACTED_BY, event_id)]
-    live = {row["event_key"] for row in await snapshot.fetch(LIVE, [event_key(by) for by in told])}
-    return [by for by in told if event_key(by) in live]
+    retractions = [row["event_id"] for row in await snapshot.fetch(RETRACTED_BY, event_id)]
+    live = {row["event_key"] for row in await snapshot.fetch(LIVE, [event_key(by) for by in retractions])}
+    return [by for by in retractions if event_key(by) in live]
 
 
 async def _touch(snapshot: Snapshot, place: tuple[int, int, str]) -> dict[str, Any]:
@@ -185,7 +185,7 @@ async def _entity_event(snapshot: Snapshot, place: tuple[int, int, str]) -> dict
         "event_id": place[2], "type": row["type"], "occurred_at": to_rfc3339(place[1]), "contact": None, "counted": True,
         "reason": None, "campaigns": [],
     }  # fmt: skip
-    if row["type"] in ASSOCIATIONS_TOLD:
+    if row["type"] in ASSOCIATION_TYPES:
         why = await snapshot.connection.fetchval(
             IGNORED_ASSOCIATIONS, snapshot.ws, place[0], row["object"], place[1], place[2]
         )

@@ -122,7 +122,7 @@ async def deals_of_group(
 
     order = DEAL_ORDER[asked.of]
     found, last = await looked_through(read, behind, "deal", order, after, limit)
-    return GroupPage([{**as_answered(deal), **told} for deal, told in found], last)
+    return GroupPage([{**as_answered(deal), **fields} for deal, fields in found], last)
 
 
 async def contacts_of_group(
@@ -164,7 +164,7 @@ async def contacts_of_group(
     return GroupPage(
         [
             {"contact": row["name"], "name": who[row["contact"]].called, "email": who[row["contact"]].email,
-             "created_at": to_rfc3339(row["created_us"]), **told} for row, told in found
+             "created_at": to_rfc3339(row["created_us"]), **fields} for row, fields in found
         ],
         last,
     )  # fmt: skip

@@ -97,11 +97,11 @@ async def looked_through(
     for _ in range(LOOKED_THROUGH_MAX // AT_ONCE):
         rows = await read(key, AT_ONCE + 1)
         more, rows = len(rows) > AT_ONCE, rows[:AT_ONCE]
-        told = await behind(rows) if rows else {}
+        details = await behind(rows) if rows else {}
         for n, row in enumerate(rows):
             key = order.key_of(row)
-            if row[column] in told:
-                found.append((row, told[row[column]]))
+            if row[column] in details:
+                found.append((row, details[row[column]]))
                 if len(found) == limit:
                     return found, key if more or n + 1 < len(rows) else None
         if not more:

@@ -120,4 +120,4 @@ async def deals_of_path(
         }  # fmt: skip
 
     found, last = await looked_through(read, behind, "deal", PATH_DEAL_ORDER, after, limit)
-    return [{**as_answered(row), **told} for row, told in found], last
+    return [{**as_answered(row), **fields} for row, fields in found], last

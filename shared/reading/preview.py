@@ -324,7 +324,7 @@ async def _campaign(snapshot: Snapshot, campaign_id: str) -> dict[str, Any]:
     planned = [] if row["budget_minor"] is None else [to_money(row["budget_minor"], row["currency"])]
     sums = {"budget_in_all": planned, "spent": spent}
     return {
-        "created": now.told_by is not None, "deleted": now.deleted_by is not None, **_texts(now.said),
+        "created": now.changed_by is not None, "deleted": now.deleted_by is not None, **_texts(now.said),
         **{name: ", ".join(f"{m['amount']} {m['currency']}" for m in money) for name, money in sums.items() if money},
     }  # fmt: skip
 

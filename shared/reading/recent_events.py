@@ -82,9 +82,9 @@ async def recent_events(snapshot: Snapshot, since: int, before: int, limit: int)
                 )
             )  # fmt: skip
         else:
-            told = others[key]
+            event = others[key]
             reason = None if live else TrafficClass.RETRACTED.name.lower()
-            out.append(RecentEvent(offset, told["event_id"], told["type"], row["occurred_at_us"], live, reason))
+            out.append(RecentEvent(offset, event["event_id"], event["type"], row["occurred_at_us"], live, reason))
     return out
 
 

@@ -349,12 +349,12 @@ def _time(at: dt.datetime) -> str:
 
 
 def _count(n: int, unit: str) -> str:
-    told = _NUMBERS[n] if 0 < n < len(_NUMBERS) else f"{n}"
-    return f"{told} {unit}{'' if n == 1 else 's'}"
+    number_word = _NUMBERS[n] if 0 < n < len(_NUMBERS) else f"{n}"
+    return f"{number_word} {unit}{'' if n == 1 else 's'}"
 
 
 def _names(people: Sequence[NamedContact], number: int) -> str:
-    told = [who.full for who in people]
+    parts = [who.full for who in people]
     if number > len(people):
-        told.append(_count(number - len(people), "other contact"))
-    return f"{', '.join(told[:-1])} and {told[-1]}"
+        parts.append(_count(number - len(people), "other contact"))
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -77,7 +77,7 @@ TOUCHED_ASSETS = _walk(
     f"{_TYPE_OF} IS NULL AND " + _NAMES.format(of="asset_id", column="asset_or_page_key", g="{g}"),
 )
 LEADING_ASSETS = _walk("via", f"{_TYPE_OF} IS NULL AND " + _NAMES.format(of="via_asset_id", column="via", g="{g}"))
-TOLD_ASSETS = sql("""
+NAMED_ASSETS = sql("""
 SELECT asset AS key, true AS wanted, false AS cut FROM {g}.asset
 WHERE ws = $1 AND asset > $2 AND asset_type IS NULL ORDER BY asset LIMIT $3
 """)
@@ -109,7 +109,7 @@ COUNTED_ASSETS = sql(_counted("asset_or_page_key"))
 COUNTED_LEADING = sql(
     _counted("via", " AND t.asset_or_page_key IS DISTINCT FROM u.key")
 )  # else it is counted as touched
-TOLD_OF_ASSETS = sql("""
+ASSET_EVENTS = sql("""
 SELECT subject AS key, count(*) AS events, min(occurred_at_us) AS first_us, max(occurred_at_us) AS last_us, min(body) AS body
 FROM {g}.entity_event WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live GROUP BY subject
 """)
@@ -162,11 +162,11 @@ async def _campaigns(snapshot: Snapshot, limit: int, after: int | str) -> Page:
 
 async def _keys(snapshot: Snapshot, kind: str, after: int, limit: int, walked_max: int) -> tuple[list[int], int | None]:
     """The next keys of a kind, in order, and the key up to which these are all; None if there are no more."""
-    of_kind = {"assets": (TOUCHED_ASSETS, LEADING_ASSETS, TOLD_ASSETS), "utm_values": (UTM_VALUES,), "pages": (PAGES,)}
+    of_kind = {"assets": (TOUCHED_ASSETS, LEADING_ASSETS, NAMED_ASSETS), "utm_values": (UTM_VALUES,), "pages": (PAGES,)}
     found: set[int] = set()
     ends: list[int] = []
     for statement in of_kind[kind]:
-        arguments = (after, limit) if statement is TOLD_ASSETS else (after, limit, walked_max)
+        arguments = (after, limit) if statement is NAMED_ASSETS else (after, limit, walked_max)
         rows = await snapshot.fetch(statement, *arguments)
         found |= {row["key"] for row in rows if row["wanted"]}
         if rows and (len(rows) == limit or rows[-1]["cut"]):
@@ -204,7 +204,7 @@ async def _assets(snapshot: Snapshot, keys: Sequence[int]) -> list[dict[str, Any
     for statement, column in ((COUNTED_ASSETS, "asset_id"), (COUNTED_LEADING, "via_asset_id")):
         for row in await snapshot.fetch(statement, list(keys)):
             add(row["key"], row[column], row["touches"], row["first_us"], row["last_us"])
-    for row in await snapshot.fetch(TOLD_OF_ASSETS, list(keys)):
+    for row in await snapshot.fetch(ASSET_EVENTS, list(keys)):
         event: Any = decode_event(row["body"])
         add(row["key"], event.asset_id, row["events"], row["first_us"], row["last_us"])
     ordered = [found[key] for key in keys if key in found]

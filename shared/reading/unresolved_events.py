@@ -87,17 +87,17 @@ async def events_naming(
     places = await snapshot.fetch(TOUCHES[kind], *asked) if kind in TOUCHES else []
     events = await snapshot.fetch(EVENTS[kind], *asked) if kind in EVENTS else []
     rows = sorted([*places, *events], key=lambda row: (row["occurred_at_us"], row["event_id"]))[:limit]
-    told = {one["event_id"]: one for one in await touch_items(snapshot, [row for row in rows if "person" in row])}
-    items = [_touch(told[row["event_id"]]) if "person" in row else _event(row) for row in rows]
+    touches = {one["event_id"]: one for one in await touch_items(snapshot, [row for row in rows if "person" in row])}
+    items = [_touch(touches[row["event_id"]]) if "person" in row else _event(row) for row in rows]
     return items, [[row["occurred_at_us"], row["event_id"]] for row in rows]
 
 
-def _touch(told: Mapping[str, Any]) -> dict[str, Any]:
-    asset = told["asset"]
+def _touch(item: Mapping[str, Any]) -> dict[str, Any]:
+    asset = item["asset"]
     return {
-        **{name: told[name] for name in ("event_id", "type", "occurred_at", "contact", "name", "email")},
+        **{name: item[name] for name in ("event_id", "type", "occurred_at", "contact", "name", "email")},
         "campaign_id": None, "asset_id": None if asset is None else asset["asset_id"],
-        **{name: told[name] for name in ("via_asset_id", "url", "utm_campaign", "source", "medium", "channel")},
+        **{name: item[name] for name in ("via_asset_id", "url", "utm_campaign", "source", "medium", "channel")},
     }  # fmt: skip
 
 

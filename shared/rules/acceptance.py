@@ -33,8 +33,8 @@ def check_sent(event: Event, _: bytes, key: KeyClass) -> tuple[str | None, str] 
 
 def _bad_settings(event: WorkspaceConfigured) -> tuple[str, str] | None:
     """The setting that is not valid, and why; None if all are."""
-    told = event.settings.producers
-    if told is None or told.segment is None or (problem := bad_mapping(told.segment)) is None:
+    producers = event.settings.producers
+    if producers is None or producers.segment is None or (problem := bad_mapping(producers.segment)) is None:
         return None
     return f"settings.producers.segment.{problem[0]}", problem[1]
 
@@ -66,7 +66,7 @@ def bad_url(event: Event) -> tuple[str, str] | None:
 
 def _unfit(page: PageUrl) -> str | None:
     """Why a value read from a URL cannot be stored; None if all can."""
-    values = (*page.utm, *page.told, page.source)
+    values = (*page.utm, *page.every_utm, page.source)
     texts = (page.address, page.host, page.via_asset_id or "", *values)
     if any("\0" in text for text in texts):
         return "its query holds a text with the character U+0000, which is not allowed"

@@ -71,9 +71,9 @@ def life(events: Iterable[tuple[Order, str]]) -> Life:
 
     It is created by its earliest `campaign_created`, else by the first event that names it. Deletion is final.
     """
-    told = sorted(events)
-    created = next((order for order, kind in told if kind == CREATED), told[0][0])
-    return Life(created.at_us, next((order for order, kind in told if kind == DELETED), None))
+    ordered = sorted(events)
+    created = next((order for order, kind in ordered if kind == CREATED), ordered[0][0])
+    return Life(created.at_us, next((order for order, kind in ordered if kind == DELETED), None))
 
 
 def intervals(
@@ -105,7 +105,7 @@ def intervals(
         else:
             idle.append(Idle(begun.order, asset, campaign, IgnoredAssociation.ENDED_AT_ONCE))
 
-    deletions = [(told.deleted, None, campaign) for campaign, told in lives.items() if told.deleted is not None]
+    deletions = [(life.deleted, None, campaign) for campaign, life in lives.items() if life.deleted is not None]
     steps = [(change.order, change, change.campaign) for change in changes]
     for order, change, campaign in sorted([*steps, *deletions], key=lambda step: step[0]):
         if change is None:

@@ -155,12 +155,12 @@ def traffic_source(
 
 
 class _Seen(NamedTuple):
-    """The values of a visit with a utm; `told` is its parameter `source`, `host` the host of an external referrer."""
+    """The values of a visit with a utm; `source_parameter` is its parameter `source`, `host` the host of an external referrer."""
 
     campaign: str
     source: str
     medium: str
-    told: str
+    source_parameter: str
     click: Click | None
     host: str
     site: Known
@@ -198,7 +198,7 @@ def _grouped(seen: _Seen) -> Channel:
     paid, social = {Word.PAID, Word.CLICK_PRICE} & medium, Word.SOCIABLE in medium
     if social and not _ADVERTISING & medium and seen.of_network:
         return Channel.ORGANIC_SOCIAL  # 1
-    if _SEARCH_PAID & words(seen.told):
+    if _SEARCH_PAID & words(seen.source_parameter):
         return Channel.PAID_SEARCH  # 2
     if seen.click is not None and seen.click.paid:
         return _paid(seen.site(seen.click.network))  # 3
@@ -210,7 +210,7 @@ def _grouped(seen: _Seen) -> Channel:
         return Channel.EMAIL  # 7, of the medium
     if _SEARCH_PAID & source:
         return Channel.PAID_SEARCH  # 6, of the source
-    if Word.EMAIL in source | words(seen.told):
+    if Word.EMAIL in source | words(seen.source_parameter):
         return Channel.EMAIL  # 7, of the source
     if (meant := _meant(medium, seen)) is not None:
         return meant

@@ -18,8 +18,8 @@ class Click(NamedTuple):
 
 
 CLICK_IDS: Mapping[str, Click] = {
-    name: Click(told["network"], told["medium"], told["paid"])
-    for name, told in tomllib.loads(
+    name: Click(entry["network"], entry["medium"], entry["paid"])
+    for name, entry in tomllib.loads(
         files(__package__ or "shared.rules").joinpath("click_ids.toml").read_text("utf-8")
     ).items()
 }

@@ -78,7 +78,7 @@ def created(named: Iterable[NamedIdentifier]) -> Order:
 
 
 def salesforce_campaigns(
-    told: Iterable[SalesforceChange], property_told: Iterable[tuple[Order, str | None]]
+    events: Iterable[SalesforceChange], properties: Iterable[tuple[Order, str | None]]
 ) -> list[Membership]:
     """The Salesforce campaigns that a contact is in, by their ids: those that it joined and did not leave since, and the
     one that its property names.
@@ -87,7 +87,7 @@ def salesforce_campaigns(
     which the property has named this campaign without interruption; the earlier of the two.
     """
     joined: dict[str, Membership] = {}
-    for event in sorted(told):
+    for event in sorted(events):
         if event.source is None:
             joined.pop(event.salesforce_campaign_id, None)
         else:
@@ -95,7 +95,7 @@ def salesforce_campaigns(
                 event.salesforce_campaign_id, Membership(event.salesforce_campaign_id, event.source, event.order)
             )
     named: Membership | None = None
-    for order, value in sorted(property_told, key=lambda t: t[0]):
+    for order, value in sorted(properties, key=lambda t: t[0]):
         if not value:
             named = None
         elif named is None or named.salesforce_campaign_id != value:

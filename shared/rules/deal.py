@@ -101,12 +101,12 @@ class Decision(NamedTuple):
     touch: Met | None = None
 
 
-def fold(told: Iterable[DealFields]) -> Deal:
+def fold(fields: Iterable[DealFields]) -> Deal:
     """Apply a deal's events in order. The last close counts, a reopened deal is open, deletion is final.
 
     The close that counts is at the latest `closed_at` of an event since the deal was last reopened, if there is one.
     """
-    events = sorted(told)
+    events = sorted(fields)
     created = next((t.order for t in events if t.kind == CREATED), events[0].order)
     deal = Deal(State.OPEN, created, None, None, None, None, created)
     closed_at_us: int | None = None

@@ -7,9 +7,9 @@ from shared.events.money import exact_minor
 from shared.events.types import MONEY_GOALS, GoalMetric
 
 
-def latest(told: Iterable[Mapping[GoalMetric, str] | None]) -> Mapping[GoalMetric, str]:
+def latest(sets: Iterable[Mapping[GoalMetric, str] | None]) -> Mapping[GoalMetric, str]:
     """The goals of a campaign, by metric, of what its events in order say (None: nothing of goals): those of the last one that says any."""
-    return next((goals for goals in reversed(list(told)) if goals is not None), {})
+    return next((goals for goals in reversed(list(sets)) if goals is not None), {})
 
 
 def values(goals: Mapping[GoalMetric, str], currency: str) -> dict[str, Any]:

@@ -24,13 +24,13 @@ class Definition(NamedTuple):
     lookback_days: int | None
 
 
-def definitions(told: Iterable[Definition]) -> dict[str, Model]:
+def definitions(events: Iterable[Definition]) -> dict[str, Model]:
     """The models of a workspace by name: the latest definition of each counts. The name of a published model cannot be taken."""
     return {
         one.name: Model(
             {Role(role): Fraction(weight) for role, weight in one.weights.items() if role != OTHERS},
             Fraction(one.weights.get(OTHERS, "0")), one.half_life_days, one.lookback_days,
-        ) for one in sorted(told, key=lambda one: one.order) if one.name not in MODELS
+        ) for one in sorted(events, key=lambda one: one.order) if one.name not in MODELS
     }  # fmt: skip
 
 

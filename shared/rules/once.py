@@ -27,9 +27,9 @@ def recency(as_of_us: int | None) -> int:
 
 def latest(versions: Iterable[Version]) -> list[Version]:
     """The versions with the latest `as_of`, one of which counts, in the order given; `versions` must not be empty."""
-    told = list(versions)
-    newest = max(recency(version.as_of_us) for version in told)
-    return [version for version in told if recency(version.as_of_us) == newest]
+    all_versions = list(versions)
+    newest = max(recency(version.as_of_us) for version in all_versions)
+    return [version for version in all_versions if recency(version.as_of_us) == newest]
 
 
 def is_plain(contenders: list[Version]) -> bool:

@@ -19,7 +19,7 @@ CACHED_URLS = 16_384  # about 15 MB; most visits are to few addresses
 class PageUrl(NamedTuple):
     """What the rules read from a URL. `utm` is (campaign, source, medium), normalised; empty is absent.
 
-    `click` is its click id, if any; `source` the parameter of that name, normalised, which HubSpot reads beside the utm. `told` is
+    `click` is its click id, if any; `source` the parameter of that name, normalised, which HubSpot reads beside the utm. `every_utm` is
     all of its utm values, and `overrides` is False if `utm_nooverride=1` says that the visit has no new source.
     """
 
@@ -29,13 +29,13 @@ class PageUrl(NamedTuple):
     via_asset_id: str | None
     click: Click | None
     source: str
-    told: Utm
+    every_utm: Utm
     overrides: bool
 
     @property
     def campaign(self) -> str:
         """The value that a campaign may claim: `utm_campaign`, else the id that an advertising tool gives the campaign."""
-        return self.told.campaign or self.told.id
+        return self.every_utm.campaign or self.every_utm.id
 
 
 @lru_cache(CACHED_URLS)
@@ -51,9 +51,9 @@ def parse(url: str, utm_told: str = "") -> PageUrl:
         first = _beside(first, utm_told)
     if not first:
         return PageUrl(address, host.name, ("", "", ""), None, None, "", NOTHING, True)
-    told = utm_of(first)
+    utm = utm_of(first)
     return PageUrl(
-        address, host.name, told[:3], first.get("tl_via"), click_of(first), normalised(first.get("source", "")), told,
+        address, host.name, utm[:3], first.get("tl_via"), click_of(first), normalised(first.get("source", "")), utm,
         first.get("utm_nooverride") != "1",
     )  # fmt: skip
 
@@ -125,10 +125,10 @@ def addresses(registrations: Iterable[Registration]) -> list[Held]:
     for registration in sorted(registrations):
         by_key.setdefault(registration.key, []).append(registration)
     held = []
-    for key, told in by_key.items():
-        for i, registration in enumerate(told):
+    for key, ordered in by_key.items():
+        for i, registration in enumerate(ordered):
             from_us = registration.order.at_us if i else BEGINNING_US
-            to_us = told[i + 1].order.at_us if i + 1 < len(told) else END_US
+            to_us = ordered[i + 1].order.at_us if i + 1 < len(ordered) else END_US
             if from_us < to_us:
                 held.append(Held(key, registration.asset, from_us, to_us))
     return _joined(held)

@@ -20,11 +20,11 @@ class Retraction(NamedTuple):
 
 def retracted(retractions: Iterable[Retraction]) -> frozenset[str]:
     """The ids of all retracted events, including retractions. Linear in their number, however they name each other."""
-    told = list(retractions)
-    orders = {r.order.event_id: r.order for r in told}
+    all_retractions = list(retractions)
+    orders = {r.order.event_id: r.order for r in all_retractions}
     targets: dict[str, list[str]] = defaultdict(list)
     waits_for = dict.fromkeys(orders, 0)  # how many retractions that name it are not decided yet
-    for retraction in told:
+    for retraction in all_retractions:
         targets[retraction.order.event_id].append(retraction.target)
         if retraction.target in waits_for:
             waits_for[retraction.target] += 1
@@ -32,7 +32,7 @@ def retracted(retractions: Iterable[Retraction]) -> frozenset[str]:
     last_first = sorted(orders, key=orders.__getitem__, reverse=True)
     for begin in ([i for i in orders if not waits_for[i]], *([i] for i in last_first)):
         _decide(begin, stands, waits_for, targets)
-    return frozenset(r.target for r in told if stands[r.order.event_id])
+    return frozenset(r.target for r in all_retractions if stands[r.order.event_id])
 
 
 def _decide(

@@ -85,10 +85,10 @@ class Settings:
 NOTHING_SET = Settings().urls
 
 
-def settings(told: Iterable[tuple[Order, SettingsField]]) -> Settings:
+def settings(changes: Iterable[tuple[Order, SettingsField]]) -> Settings:
     """Apply `workspace_configured` events in order."""
     current = Settings()
-    for _, change in sorted(told, key=lambda t: t[0]):
+    for _, change in sorted(changes, key=lambda t: t[0]):
         current = Settings(
             time_zone=change.time_zone or current.time_zone,
             currency=change.currency or current.currency,
@@ -123,21 +123,21 @@ def _segment_events(
     """The workspace's own table of Segment's events; a later entry for a name replaces the earlier one."""
     if change is None or change.segment is None or change.segment.events is None:
         return current
-    told = {folded_name(name): events for name, events in change.segment.events.items()}
-    merged = {**current, **told}
+    added = {folded_name(name): events for name, events in change.segment.events.items()}
+    merged = {**current, **added}
     return {name: events for name, events in sorted(merged.items()) if events is not None}
 
 
 def _machine_rules(current: MachineRules, change: SettingsField) -> MachineRules:
-    told = change.machine_rules
-    if told is None:
+    rules = change.machine_rules
+    if rules is None:
         return current
     return MachineRules(
-        crawlers=current.crawlers if told.crawlers is None else told.crawlers,
-        mail_prefetchers=current.mail_prefetchers if told.mail_prefetchers is None else told.mail_prefetchers,
-        always=current.always if told.always is None else told.always,
-        mail_scanners=current.mail_scanners if told.mail_scanners is None else told.mail_scanners,
-        never=current.never if told.never is None else told.never,
+        crawlers=current.crawlers if rules.crawlers is None else rules.crawlers,
+        mail_prefetchers=current.mail_prefetchers if rules.mail_prefetchers is None else rules.mail_prefetchers,
+        always=current.always if rules.always is None else rules.always,
+        mail_scanners=current.mail_scanners if rules.mail_scanners is None else rules.mail_scanners,
+        never=current.never if rules.never is None else rules.never,
     )
 
 
@@ -147,10 +147,10 @@ def _domains(current: frozenset[str], change: SettingsField) -> frozenset[str]:
     return frozenset(normalised_host(domain.strip().removeprefix("@")) for domain in change.internal_domains)
 
 
-def _hosts(current: frozenset[str], told: Iterable[str] | None) -> frozenset[str]:
-    return current if told is None else frozenset(map(host_of_setting, told))
+def _hosts(current: frozenset[str], given: Iterable[str] | None) -> frozenset[str]:
+    return current if given is None else frozenset(map(host_of_setting, given))
 
 
-def _names(current: tuple[str, ...], told: Iterable[str] | None) -> tuple[str, ...]:
+def _names(current: tuple[str, ...], given: Iterable[str] | None) -> tuple[str, ...]:
     """Names of parameters, sorted, so that their order in the setting does not change an address."""
-    return current if told is None else tuple(sorted({name.lower() for name in told}))
+    return current if given is None else tuple(sorted({name.lower() for name in given}))

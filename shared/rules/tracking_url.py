@@ -18,8 +18,8 @@ def link_of(page: PageUrl, address: str) -> int | None:
 
     Each value is URL-decoded once more if possible, on both sides: a redirect may have encoded it twice.
     """
-    told = page.told[:5]
-    return link_key((address, *map(_compared, told))) if any(told) else None
+    values = page.every_utm[:5]
+    return link_key((address, *map(_compared, values))) if any(values) else None
 
 
 def _compared(value: str) -> str:

@@ -139,9 +139,9 @@ def claimed(claims: Iterable[Claim], deleted: Mapping[int, Order]) -> list[Claim
         if claim.value and (end is None or claim.order < end):
             by_value.setdefault(claim.value, []).append(claim)
     out = []
-    for value, told in by_value.items():
-        for i, claim in enumerate(told):
-            to_us = told[i + 1].order.at_us if i + 1 < len(told) else END_US
+    for value, ordered in by_value.items():
+        for i, claim in enumerate(ordered):
+            to_us = ordered[i + 1].order.at_us if i + 1 < len(ordered) else END_US
             if claim.campaign in deleted:
                 to_us = min(to_us, deleted[claim.campaign].at_us)
             if claim.order.at_us < to_us:

@@ -21,7 +21,7 @@ _USER = re.compile(r"(?P<before>\s*(?:[A-Za-z][A-Za-z0-9+.-]*://|//|(?!/)))(?P<u
 _COLLECTED = f"~q{'a' * 24}"
 
 
-def may_tell(url: str) -> bool:
+def may_have_values(url: str) -> bool:
     """Whether a URL may have something that `without_values` replaces; most have not."""
     return "=" in url or "?" in url or "#" in url or "@" in url
 
@@ -63,10 +63,10 @@ def _without_flag(part: str, value: Callable[[str], str]) -> str:
     """What stands between two `&`. After a parameter that rules read, a text behind `;` is of its value."""
     out, kept = [], False
     for each in part.split(";"):
-        name, told, _ = each.partition("=")
-        if told:
+        name, sent, _ = each.partition("=")
+        if sent:
             kept = _is_kept(name)
-        out.append(each if told or kept else _digest(each, value))
+        out.append(each if sent or kept else _digest(each, value))
     return ";".join(out)
 
 
@@ -81,28 +81,28 @@ def _names_a_place(fragment: str) -> bool:
 
 
 def _without(found: re.Match[str], value: Callable[[str], str]) -> str:
-    told = _told(found)
-    return found[0] if told is None else f"{found['name']}={value(told)}"
+    texts = _decoded(found)
+    return found[0] if texts is None else f"{found['name']}={value(texts)}"
 
 
 def values_in(url: str) -> Iterable[str]:
     """The texts of a URL that `without_values` replaces."""
-    told: list[str] = []
+    texts: list[str] = []
 
     def collected(text: str) -> str:
-        told.append(text)
+        texts.append(text)
         return _COLLECTED
 
     without_values(url, collected)
-    return told
+    return texts
 
 
-def _told(found: re.Match[str]) -> str | None:
+def _decoded(found: re.Match[str]) -> str | None:
     """The decoded value of a parameter; None if it stays as it is."""
     if _is_kept(found["name"]):
         return None
-    told = normalize("NFC", unquote_plus(found["value"]))
-    return None if not told.strip() or PSEUDONYM.fullmatch(told) else told
+    decoded = normalize("NFC", unquote_plus(found["value"]))
+    return None if not decoded.strip() or PSEUDONYM.fullmatch(decoded) else decoded
 
 
 @lru_cache(CACHED_PARAMETERS)

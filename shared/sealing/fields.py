@@ -13,7 +13,7 @@ import msgspec
 from shared.events.emails import normalised_email, normalised_host
 from shared.rules.contact import SALESFORCE_PROPERTY
 from shared.rules.referrer import reduced
-from shared.sealing.addresses import may_tell, values_in
+from shared.sealing.addresses import may_have_values, values_in
 from shared.sealing.keys import PersonKey
 from shared.sealing.names import PSEUDONYM, SEALED_TEXT, Name
 from shared.sealing.vault import Person
@@ -107,19 +107,19 @@ def sealed(said: Said, sealing: Sealing) -> Sealed | None:
     if (settings := said.settings) is not None and settings.internal_domains:
         _seal_settings(settings, persons, changes)
     short: dict[str, str] | None = None
-    told: str | None
-    if (told := said.url) is not None and may_tell(told) and (stored := url(told)) != told:
-        changes.append((b'"url"', _encode(told), _encode(stored)))
-        short = {"url": told}
-    if (told := said.target_url) is not None and (stored := url(told)) != told:
-        changes.append((b'"target_url"', _encode(told), _encode(stored)))
-        short = {**(short or {}), "target_url": told}
-    if (told := said.referrer) and (stored := reduced(told)) != told:
-        changes.append((b'"referrer"', _encode(told), _encode(stored)))
-        short = {**(short or {}), "referrer": told}
-    if (told := said.title) and not _is_pseudonym(told):
-        changes.append((b'"title"', _encode(told), _encode(value(told))))
-        short = {**(short or {}), "title": told}
+    text: str | None
+    if (text := said.url) is not None and may_have_values(text) and (stored := url(text)) != text:
+        changes.append((b'"url"', _encode(text), _encode(stored)))
+        short = {"url": text}
+    if (text := said.target_url) is not None and (stored := url(text)) != text:
+        changes.append((b'"target_url"', _encode(text), _encode(stored)))
+        short = {**(short or {}), "target_url": text}
+    if (text := said.referrer) and (stored := reduced(text)) != text:
+        changes.append((b'"referrer"', _encode(text), _encode(stored)))
+        short = {**(short or {}), "referrer": text}
+    if (text := said.title) and not _is_pseudonym(text):
+        changes.append((b'"title"', _encode(text), _encode(value(text))))
+        short = {**(short or {}), "title": text}
     if short is None:
         return Sealed(changes, None) if changes else None
     if said.type == REGISTERED:
@@ -166,15 +166,15 @@ def _seal_contacts(
 
 def _sealed_contact(contact: NamedContact, persons: Mapping[Name, Person]) -> tuple[NamedContact, Person | None]:
     """A contact by its pseudonyms, and the person of its first name."""
-    told, email = contact.id, contact.email
+    contact_id, email = contact.id, contact.email
     by = None
-    if told is not None and not _is_pseudonym(told):
-        by = persons["c", told]  # type: ignore[index]
-        told = by.pseudonym
+    if contact_id is not None and not _is_pseudonym(contact_id):
+        by = persons["c", contact_id]  # type: ignore[index]
+        contact_id = by.pseudonym
     if email is not None and not _is_pseudonym(email):
         person = persons["e", normalised_email(email)]  # type: ignore[index]
         email, by = person.pseudonym, by or person
-    return NamedContact(told, email), by
+    return NamedContact(contact_id, email), by
 
 
 def _seal_properties(
@@ -217,5 +217,5 @@ def _domains_of(settings: ToldSettings) -> list[str]:
 
 def opened(beside: Mapping[str, str], key: PersonKey) -> dict[str, str]:
     """What was sealed beside an event, by field; empty if the key is not the one."""
-    told = key.open(beside["sealed"], BESIDE)
-    return {} if told is None else _decode_texts(told)
+    content = key.open(beside["sealed"], BESIDE)
+    return {} if content is None else _decode_texts(content)

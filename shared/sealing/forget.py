@@ -73,9 +73,9 @@ def words(texts: Collection[str]) -> "re.Pattern[str]":
 
 def texts_of(row: Any, tokens: Named) -> Iterator[str]:
     """What a dead letter says, in lower case: as it came, with the escapes of JSON and of URLs read, and whom its contact tokens name."""
-    for told in (row["event_id"] or "", row["detail"], row["body"].decode(errors="replace")):
-        yield from (name.casefold() for name in tokens.by(told))
-        folded = told.casefold()
+    for text in (row["event_id"] or "", row["detail"], row["body"].decode(errors="replace")):
+        yield from (name.casefold() for name in tokens.by(text))
+        folded = text.casefold()
         yield folded
         yield unquote(folded)
     try:

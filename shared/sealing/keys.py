@@ -73,8 +73,8 @@ class MasterKey:
 
     def digest_once(self, workspace: str, kind: str, text: str) -> str:
         """The same; for a text that is hardly asked for again soon, so that it takes no place of others in the cache."""
-        told = hmac.digest(self._digest_key(workspace), f"{kind}\0{text}".encode(), "sha256")
-        return written(told[:DIGEST_BYTES])
+        digest = hmac.digest(self._digest_key(workspace), f"{kind}\0{text}".encode(), "sha256")
+        return written(digest[:DIGEST_BYTES])
 
     def wrap(self, seed: bytes, text: str, label: str) -> bytes:
         """The seed of a person's key and the person's name, sealed; `label` must be told again to open it."""

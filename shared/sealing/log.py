@@ -77,12 +77,12 @@ async def as_stored(log: EventLog, workspace: str, values: Sequence[bytes]) -> S
 async def seal_all(vault: Vault, workspace: str, values: Sequence[bytes]) -> tuple[list[bytes], set[Name]]:
     """Records of the log, sealed; and the names that they say are to be forgotten. Raises `LogUnavailable`."""
     said = [said_in(value) for value in values]
-    forgotten = {name for told in said if told.type == FORGETS for name in names_of(told)}
+    forgotten = {name for fields in said if fields.type == FORGETS for name in names_of(fields)}
     for _ in range(ATTEMPTS):
         sealing = Sealing(vault.persons(workspace), partial(vault.value, workspace), partial(vault.url, workspace))
         stored = []
-        for value, told in zip(values, said, strict=True):
-            changed = sealed(told, sealing)
+        for value, fields in zip(values, said, strict=True):
+            changed = sealed(fields, sealing)
             stored.append(value if changed is None else with_changes(value, changed))
         kept = vault.keep()
         if kept is None or await kept:

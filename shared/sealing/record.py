@@ -76,7 +76,9 @@ def _by_field(value: bytes, sealed: Sealed) -> bytes:
     record = _decode_record(value)
     event: dict[str, Any] = record.event
     for name, _, stored in sealed.changes:
-        field, told = name[1:-1].decode(), msgspec.Raw(stored)
-        event[field] = {**_decode_fields(event[field]), "internal_domains": told} if name == SETTINGS else told
+        field, new_value = name[1:-1].decode(), msgspec.Raw(stored)
+        event[field] = (
+            {**_decode_fields(event[field]), "internal_domains": new_value} if name == SETTINGS else new_value
+        )
     record.sealed = sealed.beside or record.sealed
     return _encode(record)

@@ -84,9 +84,9 @@ def replaced(text: str, known: Named, written: Callable[[str], str]) -> str:
         person = known.get(_by(match))
         if match["by"] is None:
             return match[0] if person is None else written(_in_place(match[0], person[0]))
-        if person is None or (told := person[1].open(match["sealed"], PROPERTY)) is None:
+        if person is None or (opened := person[1].open(match["sealed"], PROPERTY)) is None:
             return FORGOTTEN_TEXT
-        return written(told.decode())
+        return written(opened.decode())
 
     return ANY.sub(name, text)
 
@@ -113,6 +113,6 @@ async def as_sent(vault: Vault, workspace: str, arrived: Collection[Arrived]) ->
     for i, text in enumerate(texts):
         event = orjson.loads(replaced(text, known, lambda name: orjson.dumps(name).decode()[1:-1]))
         if (sealed := beside.get(i)) is not None and (person := known.get(sealed["by"])) is not None:
-            event |= {field: told for field, told in opened(sealed, person[1]).items() if field in TEXTS}
+            event |= {field: original for field, original in opened(sealed, person[1]).items() if field in TEXTS}
         out.append(orjson.dumps(event))
     return out

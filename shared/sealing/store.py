@@ -30,10 +30,10 @@ async def sealed_by(pool: Any) -> bytes | None:
 async def key_file(pool: Any) -> Path | None:
     """Where the master key of an embedded store lies: beside PostgreSQL's folder; None if that cannot be known."""
     try:
-        told = await pool.fetchval(FOLDER)
+        folder = await pool.fetchval(FOLDER)
     except asyncpg.InsufficientPrivilegeError:
         return None
-    return None if told is None else Path(told).parent / MASTER_KEY_FILE
+    return None if folder is None else Path(folder).parent / MASTER_KEY_FILE
 
 
 async def find_master_key(pool: Any, configured: str | None) -> MasterKey:

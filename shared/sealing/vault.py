@@ -16,7 +16,7 @@ import msgspec
 
 from shared.database import AWAY, error_text
 from shared.log.port import LogUnavailable
-from shared.sealing.addresses import may_tell, without_values
+from shared.sealing.addresses import may_have_values, without_values
 from shared.sealing.keys import MasterKey, PersonKey, new_pseudonym, new_seed
 from shared.sealing.names import SUFFIX, Name, key_of
 from shared.wakeups import Wakeups
@@ -111,7 +111,7 @@ class Vault:
         self._used: set[_Batch] = set()  # since `keep` was called last
         self._asking: asyncio.Task[None] | None = None
         self._url = lru_cache(CACHED_URLS)(self._without_values)
-        self._heard = 0 if wakeups is None else wakeups.count(FORGOTTEN)
+        self._seen_count = 0 if wakeups is None else wakeups.count(FORGOTTEN)
         self._deleting: set[Table] = set()
         self.traces: set[Table] = set()
         """Tables from whose rows this process has deleted something that still stands in their files; see `shared.sealing.traces`."""
@@ -121,8 +121,8 @@ class Vault:
         self._deleting.add(table)
 
     def _drop_what_others_forgot(self) -> None:
-        if self._wakeups is not None and (heard := self._wakeups.count(FORGOTTEN)) != self._heard:
-            self._heard = heard
+        if self._wakeups is not None and (seen_count := self._wakeups.count(FORGOTTEN)) != self._seen_count:
+            self._seen_count = seen_count
             self._forget_what_is_remembered()
 
     def _forget_what_is_remembered(self) -> None:
@@ -139,7 +139,7 @@ class Vault:
         self._forget_what_is_remembered()
         if self._wakeups is not None:
             self._wakeups.announce(FORGOTTEN)
-            self._heard = self._wakeups.count(FORGOTTEN)
+            self._seen_count = self._wakeups.count(FORGOTTEN)
 
     def persons(self, workspace: str) -> Known:
         """The persons of a workspace by name; who is not known yet gets a pseudonym and a key, which stand once `keep` says so."""
@@ -203,11 +203,11 @@ class Vault:
                         await asyncio.sleep(TOGETHER_S)
                 self._asking = None  # persons met while the connection is given back start a new statement
         except Exception as error:
-            told = error
+            failure = error
             if isinstance(error, (*AWAY, asyncpg.PostgresError)):
-                told = LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}")
-                told.__cause__ = error
-            self._fail(batch, told)
+                failure = LogUnavailable(f"the names of new persons cannot be sealed: {error_text(error)}")
+                failure.__cause__ = error
+            self._fail(batch, failure)
         finally:
             if self._asking is asyncio.current_task():
                 self._asking = None
@@ -312,7 +312,7 @@ class Vault:
 
     def url(self, workspace: str, url: str) -> str:
         """What stands for a URL: keyed digests in place of what no rule reads of its query and its fragment."""
-        return self._url(workspace, url) if may_tell(url) else url
+        return self._url(workspace, url) if may_have_values(url) else url
 
     def _without_values(self, workspace: str, url: str) -> str:
         return without_values(url, partial(self.value, workspace))

@@ -94,8 +94,8 @@ async def write_arrivals(
     pool: "asyncpg.Pool[asyncpg.Record]", arrived: Mapping[tuple[str, str], Sequence[str]]
 ) -> None:
     """Put the ids of events before the ones that are kept, the newest first, by workspace and key. An id with a line break is left out."""
-    told = {of: [each for each in ids if "\n" not in each] for of, ids in arrived.items()}
-    rows = [(workspace, hint, "\n".join(ids)) for (workspace, hint), ids in told.items() if ids]
+    by_key = {of: [each for each in ids if "\n" not in each] for of, ids in arrived.items()}
+    rows = [(workspace, hint, "\n".join(ids)) for (workspace, hint), ids in by_key.items() if ids]
     if rows:
         await pool.execute(ARRIVE, *map(list, zip(*rows, strict=True)))
 

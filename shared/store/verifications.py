@@ -125,10 +125,10 @@ def cut(text: str) -> str:
 
 async def read_verifications(connection: Any, before: int | None, limit: int) -> list[dict[str, Any]]:
     """At most `limit` verifications with numbers below `before` (None: all), the latest first, as an answer has them."""
-    return [_told(row) for row in await connection.fetch(READ, before, limit)]
+    return [_as_json(row) for row in await connection.fetch(READ, before, limit)]
 
 
-def _told(row: Any) -> dict[str, Any]:
+def _as_json(row: Any) -> dict[str, Any]:
     state = row["outcome"] or ("running" if row["goes_on"] else "not_ended")
     return {
         "number": row["number"], "made_by": row["made_by"], "generation": row["generation"], "state": state,

@@ -7,6 +7,6 @@ def header(scope: Scope, name: bytes) -> str | None:
     """The first header of this name, which is written in lower case; None if there is none."""
     for each, value in scope["headers"]:
         if each == name:
-            told: str = value.decode("latin-1")
-            return told
+            text: str = value.decode("latin-1")
+            return text
     return None

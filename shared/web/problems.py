@@ -84,8 +84,8 @@ def add_handlers(app: FastAPI, lacks_room: Callable[[Exception], Awaitable[bool]
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, "http_error")
-        told = Problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
-        return told.response(request.scope)
+        http_problem = Problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
+        return http_problem.response(request.scope)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

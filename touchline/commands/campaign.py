@@ -126,7 +126,7 @@ def list_(text: str, data: Path | None, workspace: str, *, as_json: bool) -> Non
     """Print the campaigns whose id, name or utm value contains a text."""
 
     async def found(snapshot: Snapshot) -> list[dict[str, Any]]:
-        return [_told(row) for row in await campaigns_with(snapshot, text)]
+        return [_as_json(row) for row in await campaigns_with(snapshot, text)]
 
     items = asked(data, workspace, found)
     if as_json:
@@ -170,13 +170,13 @@ async def _whole(snapshot: Snapshot, campaign_id: str) -> dict[str, Any]:
         for a in await associations(snapshot, key)
     ]  # fmt: skip
     return {
-        **_told(row), "created": (await campaign_now(snapshot, campaign_id)).told_by is not None,
+        **_as_json(row), "created": (await campaign_now(snapshot, campaign_id)).changed_by is not None,
         "utm_campaign": (await claimed_values(snapshot, [key])).get(key, []),
         "spent": money_by_currency(await spent_minor(snapshot, key)), "associations": held,
     }  # fmt: skip
 
 
-def _told(row: Any) -> dict[str, Any]:
+def _as_json(row: Any) -> dict[str, Any]:
     return {
         "campaign_id": row["campaign_id"], "name": row["name"], "owner": row["owner"], "notes": row["notes"],
         "starts_on": row["starts_on"] and row["starts_on"].isoformat(), "ends_on": row["ends_on"] and row["ends_on"].isoformat(),

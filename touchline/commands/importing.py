@@ -17,7 +17,7 @@ from services.replay.backfill import Refused, Tally
 from services.replay.earlier_events import FATES
 from services.replay.hubspot.client import HubSpot
 from services.replay.hubspot.errors import HubSpotRefuses
-from services.replay.hubspot.history import STEPS, History, Step, told_of
+from services.replay.hubspot.history import STEPS, History, Step, missing_from_api
 from services.replay.hubspot.options import SINCE, Since
 from services.replay.outcome import Deals
 from shared.events.instants import to_rfc3339
@@ -132,7 +132,7 @@ def _as_json(history: History) -> dict[str, Any]:
             for step, tally in history.tallies.items()
         },
         "deals": _deals(history).as_json(names_contacts=True), "unmapped_assets": dict(found.unmapped), "unknown_stages": found.unknown_stages,
-        "not_told": told_of(found, history.associated),
+        "not_told": missing_from_api(found, history.associated),
         "assets_without_times": found.assets_assumed, "deals_with_times": found.deals_with_times, "deals_without_times": found.deals_without_times,
         "pages_without_address": found.pages_without_address,
     }  # fmt: skip
@@ -165,7 +165,7 @@ def _print_text(history: History) -> None:
         console.print(
             styled("[bold]a stage that is in no pipeline[/]: {}, {:,} times; deals in it count as open", name, count)
         )
-    for sentence in told_of(history.found, history.associated):
+    for sentence in missing_from_api(history.found, history.associated):
         console.print(styled("[bold]HubSpot does not say[/] {}", sentence))
     _print_wrong(history, fates["conflicts"])
 

@@ -143,9 +143,9 @@ def _print_text(said: dict[str, Any]) -> None:
         _print_generation(each, live=said["generation"])
     numbers = ("partition", "projected", "end of the log", "lag")
     table = table_of(*numbers, "latest receipt", right=numbers)
-    for number, told_ in sorted(said["partitions"].items()):
-        end, lag = (f"{told_[name]:,}" if told_[name] is not None else "unknown" for name in ("end", "lag"))
-        table.add_row(str(number), f"{told_['projected']:,}", end, lag, told_["received_at"] or "")
+    for number, partition in sorted(said["partitions"].items()):
+        end, lag = (f"{partition[name]:,}" if partition[name] is not None else "unknown" for name in ("end", "lag"))
+        table.add_row(str(number), f"{partition['projected']:,}", end, lag, partition["received_at"] or "")
     console.print(table)
     for each in said["settings_under_way"]:
         far = "" if each["events_to_do"] is None else f", {each['events_done']:,} of {each['events_to_do']:,} events"

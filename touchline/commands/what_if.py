@@ -133,12 +133,12 @@ def _print_text(found: dict[str, Any]) -> None:
         console.print(styled("[green]no difference[/]"))
 
 
-def _print_some(kind: str, rows: list[dict[str, Any]], tell: Any) -> None:
+def _print_some(kind: str, rows: list[dict[str, Any]], lines_of: Any) -> None:
     if not rows:
         return
     console.print(styled("\n[bold]{}[/]: {:,}", kind, len(rows)))
     for row in rows[:ROWS_PRINTED]:
-        for line in tell(row):
+        for line in lines_of(row):
             console.print(f"  {line}")
     if len(rows) > ROWS_PRINTED:
         console.print(f"  … and {len(rows) - ROWS_PRINTED:,} more; --json lists all")

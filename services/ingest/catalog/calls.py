@@ -120,7 +120,7 @@ def placed(event: Any, now_us: int, after_us: int) -> Any:
 async def existing_campaign(snapshot: Snapshot, campaign_id: str, *, deleted: bool = False) -> CampaignNow:
     """The campaign, if somebody created it. Raises `CallRefused`, also if it is deleted, unless `deleted`."""
     now = await campaign_now(snapshot, campaign_id)
-    if now.told_by is None:
+    if now.changed_by is None:
         named = "; events name it, but none creates it" if now.named_since_us is not None else ""
         raise CallRefused("unknown_campaign", f"there is no campaign {campaign_id!r}{named}", field="campaign_id")
     if now.deleted_by is not None and not deleted:
@@ -157,17 +157,17 @@ async def put_campaign(
                 message = f"the campaign {holder!r} claims the utm_campaign {value!r}; `move=true` takes it from there"
                 raise CallRefused("value_claimed", message, field="utm_campaign", claimed_by=holder)
             more["taken_from"] = holder
-    if now.told_by is None:
+    if now.changed_by is None:
         check_new_id("campaign_id", campaign_id)
         event: Any = CampaignCreated(campaign_id=campaign_id, **changed)
         if now.named_since_us is not None and now.named_since_us < now_us:
             event = msgspec.structs.replace(event, occurred_at=from_micros(now.named_since_us))
     elif not changed:
-        return Outcome(now.told_by)
+        return Outcome(now.changed_by)
     else:
         event = CampaignUpdated(campaign_id=campaign_id, **changed)
     event = placed(event, now_us, now.latest_us)
-    return Outcome(event.id, [event], now.told_by is None, more)
+    return Outcome(event.id, [event], now.changed_by is None, more)
 
 
 def _check_days(wished: CampaignCreated, said: Mapping[str, Any]) -> None:

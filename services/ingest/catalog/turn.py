@@ -140,7 +140,7 @@ class Turns:
         deadline_s = asyncio.get_running_loop().time() + WAIT_S
         topic = projected(end.partition)
         while True:
-            heard = self.wakeups.count(topic)
+            seen_count = self.wakeups.count(topic)
             async with snapshot_on(raw, workspace) as snapshot:
                 if snapshot.as_of.offset >= end.offset:
                     yield snapshot
@@ -148,4 +148,4 @@ class Turns:
             left_s = deadline_s - asyncio.get_running_loop().time()
             if left_s <= 0:
                 raise NotInTime
-            await self.wakeups.changed(topic, heard, min(LOOK_AGAIN_S, left_s))
+            await self.wakeups.changed(topic, seen_count, min(LOOK_AGAIN_S, left_s))

@@ -77,7 +77,7 @@ async def answer(ingest: Ingest, access: Access, producer: str, messages: Sequen
 
 
 SIGNED = "account_not_connected, unsigned, bad_timestamp, signature_expired, bad_signature, bad_secret"
-TOLD = {"position": {"type": ["string", "null"], "description": "for `after`; null if nothing was appended"}}
+POSITION_FIELD = {"position": {"type": ["string", "null"], "description": "for `after`; null if nothing was appended"}}
 
 
 def document(
@@ -90,7 +90,7 @@ def document(
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "parameters": list(headers),
-        "responses": answered(TOLD, {413: "too_large, too_many_events", **(refusals or {401: SIGNED})}),
+        "responses": answered(POSITION_FIELD, {413: "too_large, too_many_events", **(refusals or {401: SIGNED})}),
     }
 
 

@@ -484,7 +484,7 @@ def _now_us() -> int:
     return time.time_ns() // 1_000
 
 
-def told_of(found: Findings, associated: Since) -> list[str]:
+def missing_from_api(found: Findings, associated: Since) -> list[str]:
     """What HubSpot's API does not give, in sentences, each with how many records of this import it concerns."""
     out = []
     if found.assets_assumed:

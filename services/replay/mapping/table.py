@@ -134,8 +134,8 @@ class Table:
             if not term.asks_empty and self._values.keys().isdisjoint(term.place.keys)
         ]
         """The tests of columns in the events' conditions, without those of the mapping's own values."""
-        self._told = [event for event in mapping.events if event.only_with is None or self.has(event.only_with)]
-        self._sendable = {event.number for event in self._told}
+        self._row_events = [event for event in mapping.events if event.only_with is None or self.has(event.only_with)]
+        self._sendable = {event.number for event in self._row_events}
         self._instants = Instants(mapping.zone, mapping.instants, mapping.order)
         comma = delimiter in {",", "\t"}
         self._numbers: dict[str, Numbers] = {}
@@ -315,7 +315,7 @@ class Table:
         row = self.row(cells)
         if self._skipped(row):
             return
-        for event in self._told:
+        for event in self._row_events:
             if event.sum is not None and event.condition.holds(row):
                 try:
                     self._sums.add(event, self._event(event, row), line, None)
@@ -330,7 +330,7 @@ class Table:
         out: list[bytes | Refusal] = list(self._not_salesforce(row))
         unknown: list[str] = []
         summed = False
-        for event in self._told if not out else ():
+        for event in self._row_events if not out else ():
             if not event.condition.holds(row):
                 continue
             items: list[str | None] = [None]
@@ -470,7 +470,7 @@ class Unmet:
 
     VALUES_MAX = 1_000  # of a column; further values are counted together
     CHARACTERS_MAX = 100  # of a value; a status or stage is shorter
-    TOLD = 10  # values that are reported, the most frequent first
+    REPORTED_MAX = 10  # values that are reported, the most frequent first
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -493,6 +493,9 @@ class Unmet:
     def as_json(self) -> dict[str, dict[str, Any]]:
         """By column: the number of `rows`, and for the most frequent `values` how many rows have each."""
         return {
-            column: {"rows": counts.total() + self._further[column], "values": dict(counts.most_common(self.TOLD))}
+            column: {
+                "rows": counts.total() + self._further[column],
+                "values": dict(counts.most_common(self.REPORTED_MAX)),
+            }
             for column, counts in self._counts.items()
         }

@@ -45,9 +45,9 @@ async def settle_ids(connection: Connection, log: EventLog, workspaces: Mapping[
         lost = []
         for row in rows:
             partition = partition_of(workspaces[row["ws"]], log.partitions)
-            told = list(map(Version, row["as_of"], row["hashes"], row["occurred"], row["offsets"]))
-            counts = await _winner(log, partition, latest(told))
-            lost += [(partition, version.offset, row["ws"]) for version in told if version is not counts]
+            versions = list(map(Version, row["as_of"], row["hashes"], row["occurred"], row["offsets"]))
+            counts = await _winner(log, partition, latest(versions))
+            lost += [(partition, version.offset, row["ws"]) for version in versions if version is not counts]
         await connection.copy("part_lost", ("partition", "log_offset", "ws"), lost)
     await connection.execute(DROP_LOST)
 
@@ -66,15 +66,17 @@ async def context_of(connection: Connection, splits: Iterable[Split], ends: Mapp
     """The facts of all spans of the log together. `ends` are the partitions' end offsets, exclusive."""
     lost = await _lost(connection, ends)
     context = Context({}, {}, {}, {partition: bytes(bits) for partition, bits in lost.items()})
-    told: dict[int, list[WorkspaceEvent]] = defaultdict(list)
+    events: dict[int, list[WorkspaceEvent]] = defaultdict(list)
     agents: dict[int, dict[int, str]] = defaultdict(dict)
     for found in splits:
         for ws in found.workspaces:
-            told[ws] += [t for t in found.told if t.ws == ws and not context.is_lost(found.span.partition, t.offset)]
+            events[ws] += [
+                t for t in found.workspace_events if t.ws == ws and not context.is_lost(found.span.partition, t.offset)
+            ]
             agents[ws] |= found.agents[ws]
-    for ws, all_told in told.items():
-        out = retracted(Retraction(Order(t.occurred_at_us, t.event_id), t.target) for t in all_told if t.target)
-        now = _settings(t for t in all_told if not t.target and t.event_id not in out)
+    for ws, all_events in events.items():
+        out = retracted(Retraction(Order(t.occurred_at_us, t.event_id), t.target) for t in all_events if t.target)
+        now = _settings(t for t in all_events if not t.target and t.event_id not in out)
         context.settings[ws], context.retracted[ws] = now, out
         judgements = {key: classify_agent(text, now.machine_rules) for key, text in agents[ws].items()}
         context.machines[ws] = {key: agent for key, agent in judgements.items() if any(agent)}
@@ -91,9 +93,9 @@ async def _lost(connection: Connection, ends: Mapping[int, int]) -> dict[int, by
     return found
 
 
-def _settings(told: Iterable[WorkspaceEvent]) -> Settings:
+def _settings(events: Iterable[WorkspaceEvent]) -> Settings:
     changes = []
-    for t in told:
+    for t in events:
         event = decode_event(t.body)
         assert isinstance(event, e.WorkspaceConfigured)
         changes.append((Order(t.occurred_at_us, t.event_id), event.settings))
@@ -103,13 +105,13 @@ def _settings(told: Iterable[WorkspaceEvent]) -> Settings:
 async def write_retractions_and_agents(connection: Connection, splits: Iterable[Split], context: Context) -> None:
     """Write the retractions and which events they take out, the user agents, and the utm values that read in two ways. In the caller's transaction."""
     agents: dict[int, dict[int, str]] = defaultdict(dict)
-    told: dict[int, list[WorkspaceEvent]] = defaultdict(list)
+    retractions_by_ws: dict[int, list[WorkspaceEvent]] = defaultdict(list)
     for found in splits:
         for ws, known in found.agents.items():
             agents[ws] |= known
-        for t in found.told:
+        for t in found.workspace_events:
             if t.target and not context.is_lost(found.span.partition, t.offset):
-                told[t.ws].append(t)
+                retractions_by_ws[t.ws].append(t)
     for ws, known in agents.items():
         machines = [context.machines[ws].get(key, MachineAgent(visits=False, opens=False)) for key in known]
         await connection.execute(
@@ -121,7 +123,7 @@ async def write_retractions_and_agents(connection: Connection, splits: Iterable[
             readings[ws] |= values
     for ws, values in readings.items():
         await connection.execute(ADD_UTM_READINGS, ws, list(values), list(values.values()))
-    for ws, retractions in told.items():
+    for ws, retractions in retractions_by_ws.items():
         await connection.execute(
             ADD_RETRACTION, ws, [t.target for t in retractions], [t.event_id for t in retractions],
             [t.occurred_at_us for t in retractions], [event_key(t.target) for t in retractions],

@@ -118,7 +118,7 @@ class Split(msgspec.Struct):
     workspaces: dict[int, str]
     agents: dict[int, dict[int, str]]
     readings: dict[int, dict[int, int]]
-    told: list[WorkspaceEvent]
+    workspace_events: list[WorkspaceEvent]
     leaves: set[int]
 
 
@@ -174,7 +174,7 @@ def _take(found: Split, writer: SpillWriter, ws: int, arrived: list[Prepared], b
                 event_type(a.event), a.about.object, a.about.leads_to, entity_event_body(a.event),
             )  # fmt: skip
             if place == SETTINGS_SUBJECT:
-                _tell(found, spilled, a.event)
+                _add_workspace_event(found, spilled, a.event)
         bucket = _bucket(place, a, buckets)
         if (frame := frames.get(bucket)) is None:
             frame = frames[bucket] = Frame(found.span.partition, [], [])
@@ -190,10 +190,10 @@ def _bucket(place: int, arrived: Prepared, buckets: int) -> int:
     return place % buckets
 
 
-def _tell(found: Split, entity_event: SpilledEntityEvent, event: e.Event) -> None:
+def _add_workspace_event(found: Split, entity_event: SpilledEntityEvent, event: e.Event) -> None:
     target = event.event_id if isinstance(event, e.EventRetracted) else ""
     if target or isinstance(event, e.WorkspaceConfigured):
-        found.told.append(
+        found.workspace_events.append(
             WorkspaceEvent(
                 entity_event.ws,
                 entity_event.offset,

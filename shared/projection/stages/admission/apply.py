@@ -90,8 +90,8 @@ class _Contest:
     contenders: list[Version] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        told = [new_version(arrived) for arrived in self.versions]
-        self.contenders = latest(told if self.known is None else [known_version(self.known), *told])
+        versions = [new_version(arrived) for arrived in self.versions]
+        self.contenders = latest(versions if self.known is None else [known_version(self.known), *versions])
 
     @property
     def known_contends(self) -> bool:
@@ -156,11 +156,11 @@ def _contested(
     if len(ids) == len(batch) and not known_by_id:
         return {}
     twice = {event_id for event_id, times in Counter(arrived.event_id for arrived in batch).items() if times > 1}
-    told: dict[str, list[Prepared]] = {}
+    by_id: dict[str, list[Prepared]] = {}
     for arrived in batch:
         if arrived.event_id in twice or arrived.event_id in known_by_id:
-            told.setdefault(arrived.event_id, []).append(arrived)
-    return told
+            by_id.setdefault(arrived.event_id, []).append(arrived)
+    return by_id
 
 
 def _settle(settling: _Settling, contest: _Contest, rivals: Mapping[int, Prepared]) -> Prepared | None:
@@ -170,17 +170,17 @@ def _settle(settling: _Settling, contest: _Contest, rivals: Mapping[int, Prepare
     in_hand = versions if rival is None else {rival.offset: rival, **versions}
     digests: dict[int, bytes] = {}
 
-    def digest(told: Version) -> bytes:
-        if told.offset not in digests:
-            digests[told.offset] = sha256(canonical(in_hand[told.offset].raw)).digest()
-        return digests[told.offset]
+    def digest(version: Version) -> bytes:
+        if version.offset not in digests:
+            digests[version.offset] = sha256(canonical(in_hand[version.offset].raw)).digest()
+        return digests[version.offset]
 
     counts = winner(contest.contenders, digest)
     first = versions.get(counts.offset)
-    for told in contest.contenders:
-        if told is counts or told.sent_hash == counts.sent_hash or digest(told) == digest(counts):
+    for version in contest.contenders:
+        if version is counts or version.sent_hash == counts.sent_hash or digest(version) == digest(counts):
             continue
-        settling.losers.append(in_hand[told.offset])
+        settling.losers.append(in_hand[version.offset])
     if first is None or known is None:
         return first
     if rival is None or (rival.occurred_at_us == first.occurred_at_us and canonical(rival.raw) == canonical(first.raw)):
@@ -195,22 +195,22 @@ def _settle(settling: _Settling, contest: _Contest, rivals: Mapping[int, Prepare
 async def _retract(context: Context, settling: _Settling) -> None:
     """Sort the fresh events into entering and outside, and flip known ones whose retractions changed."""
     connection, ws, fresh = context.connection, context.ws, settling.fresh
-    told = [(a, a.event.event_id) for a in fresh.values() if isinstance(a.event, e.EventRetracted)]
+    retractions = [(a, a.event.event_id) for a in fresh.values() if isinstance(a.event, e.EventRetracted)]
     gone = [(a, a.event.event_id) for a in settling.replaced if isinstance(a.event, e.EventRetracted)]
     unmet = await unmet_targets(context)
     met = [event_id for event_id in fresh if event_id in unmet]
-    touched = {target for _, target in (*told, *gone)}
+    touched = {target for _, target in (*retractions, *gone)}
     if gone:
         await connection.execute(DROP_RETRACTION, ws, [a.event_id for a, _ in gone])
-    if told:
+    if retractions:
         await connection.execute(
-            ADD_RETRACTION, ws, [target for _, target in told], [a.event_id for a, _ in told],
-            [a.occurred_at_us for a, _ in told], [event_key(target) for _, target in told],
+            ADD_RETRACTION, ws, [target for _, target in retractions], [a.event_id for a, _ in retractions],
+            [a.occurred_at_us for a, _ in retractions], [event_key(target) for _, target in retractions],
         )  # fmt: skip
     if not touched and not met and not settling.replaced:
         settling.entering = list(fresh.values())
         return
-    ids = {*touched, *met, *(a.event_id for a, _ in told), *(a.event_id for a in settling.replaced)}
+    ids = {*touched, *met, *(a.event_id for a, _ in retractions), *(a.event_id for a in settling.replaced)}
     near = await retractions_near(context, sorted(ids))
     out = retracted(near)
     await connection.execute(MEET, ws, [*met, *(target for target in touched if target in fresh)])

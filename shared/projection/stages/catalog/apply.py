@@ -17,7 +17,7 @@ from shared.projection.rows import entity_event
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.catalog.gather import (
     ASSOCIATED,
-    ASSOCIATIONS_TOLD,
+    ASSOCIATION_TYPES,
     REGISTRATIONS,
     CatalogEvent,
     CatalogEvents,
@@ -133,8 +133,8 @@ async def _derive_campaigns(context: Context, events: CatalogEvents, campaigns: 
         return set()
     was = await lives(context, campaigns)
     about, held = await events.about(campaigns), await events.with_object(campaigns)
-    told = {key: [*about[key], *held[key]] for key in campaigns}
-    rows = [_campaign_row(key, told[key], context.settings.currency) for key in campaigns if told[key]]
+    events_of = {key: [*about[key], *held[key]] for key in campaigns}
+    rows = [_campaign_row(key, events_of[key], context.settings.currency) for key in campaigns if events_of[key]]
     await context.connection.execute(DROP_CAMPAIGNS, context.ws, list(campaigns))
     await _add(context, SAVE_CAMPAIGNS, rows)
     now = {row[0]: association.Life(row[2], None if row[3] is None else Order(row[3], row[4])) for row in rows}
@@ -142,8 +142,8 @@ async def _derive_campaigns(context: Context, events: CatalogEvents, campaigns: 
     return {event.subject for key in changed for event in held[key]}
 
 
-def _campaign_row(key: int, told: Iterable[CatalogEvent], workspace_currency: str) -> tuple[Any, ...]:
-    events = sorted(told, key=lambda t: t.order)
+def _campaign_row(key: int, catalog_events: Iterable[CatalogEvent], workspace_currency: str) -> tuple[Any, ...]:
+    events = sorted(catalog_events, key=lambda t: t.order)
     first: Any = events[0].event
     lived = association.life((t.order, t.type) for t in events)
     said: dict[str, Any] = {}
@@ -167,7 +167,7 @@ def _budget(said: Mapping[str, Any], events: Iterable[e.Event], workspace_curren
     currency = said.get("currency", workspace_currency)
     items = [event for event in events if isinstance(event, e.BudgetRecorded)]
     if not items:
-        return None if (told := said.get("budget")) is None else exact_minor(told, currency), currency
+        return None if (amount := said.get("budget")) is None else exact_minor(amount, currency), currency
     return budget.of_items([(item.amount, item.currency) for item in items], currency)
 
 
@@ -179,9 +179,9 @@ async def _derive_assets(context: Context, events: CatalogEvents, assets: Collec
         return set(), set()
     rows: list[tuple[Any, ...]] = []
     pages: set[int] = set()
-    for key, told in (await events.about(assets)).items():
-        if told:
-            in_order = [(t.order, t.event) for t in sorted(told, key=lambda t: t.order)]
+    for key, asset_events in (await events.about(assets)).items():
+        if asset_events:
+            in_order = [(t.order, t.event) for t in sorted(asset_events, key=lambda t: t.order)]
             rows.append((context.ws, key, *_asset_columns(in_order)))
             pages |= _pages_registered(in_order, context.settings.addresses)
     pages |= await pages_of(context, assets)
@@ -191,11 +191,11 @@ async def _derive_assets(context: Context, events: CatalogEvents, assets: Collec
     return pages, {asset for asset, *_ in was ^ now}
 
 
-def _asset_columns(told: Sequence[tuple[Order, e.Event]]) -> tuple[Any, ...]:
+def _asset_columns(registrations: Sequence[tuple[Order, e.Event]]) -> tuple[Any, ...]:
     """What an asset's events, in order, say of it: from `asset_id` on the columns of its row."""
     type_ = name = url = target_url = network = ad_type = None
     published, published_us = False, set()
-    for order, event in told:
+    for order, event in registrations:
         if isinstance(event, e.AssetRegistered):
             type_, name = event.asset_type, event.name or name
             url, target_url = event.url or url, event.target_url or target_url
@@ -205,14 +205,14 @@ def _asset_columns(told: Sequence[tuple[Order, e.Event]]) -> tuple[Any, ...]:
         elif isinstance(event, e.AssetPublished):
             published = True
             published_us.add(order.at_us)
-    first: Any = told[0][1]
+    first: Any = registrations[0][1]
     return first.asset_id, type_, name, url, target_url, network, ad_type, published, sorted(published_us)
 
 
-def _pages_registered(told: Iterable[tuple[Order, e.Event]], rules: AddressRules) -> set[int]:
+def _pages_registered(registrations: Iterable[tuple[Order, e.Event]], rules: AddressRules) -> set[int]:
     return {
         key
-        for _, event in told
+        for _, event in registrations
         if isinstance(event, e.AssetRegistered)
         for key in entity_event(event, rules)[1:]
         if key is not None
@@ -225,9 +225,9 @@ async def _derive_associations(context: Context, events: CatalogEvents, assets: 
         return
     changes = [
         association.Change(t.order, asset, t.object, t.type == ASSOCIATED)
-        for asset, told in (await events.about(assets)).items()
-        for t in told
-        if t.type in ASSOCIATIONS_TOLD and t.object is not None
+        for asset, asset_events in (await events.about(assets)).items()
+        for t in asset_events
+        if t.type in ASSOCIATION_TYPES and t.object is not None
     ]
     lived = await lives(context, {change.campaign for change in changes})
     types = await asset_types(context, assets)
@@ -272,12 +272,12 @@ async def _derive_addresses(context: Context, pages: Collection[int]) -> tuple[l
     types = await asset_types(context, {r["subject"] for r in registrations})
     held = []
     for route, column, of in ((Route.ASSET, "object", page.PAGE_TYPES), (Route.VIA, "leads_to", LINK_TYPES)):
-        told = [
+        ordered = [
             page.Registration(order_of(r), r[column], r["subject"])
             for r in registrations
             if r[column] in pages and types.get(r["subject"]) in of
         ]
-        held += [(h, route) for h in page.addresses(told)]
+        held += [(h, route) for h in page.addresses(ordered)]
     was = {tuple(row) for row in await context.connection.fetch(DROP_ADDRESSES, context.ws, list(pages))}
     await _add(context, ADD_ADDRESSES, [(h.key, h.from_us, h.to_us, h.asset, route) for h, route in held])
     return held, {key for key, *_ in was ^ {(h.key, h.from_us, h.to_us, h.asset) for h, _ in held}}

@@ -17,7 +17,7 @@ from shared.rules.keys import utm_key
 from shared.rules.order import Order
 from shared.rules.pre_association import Route
 
-ASSOCIATIONS_TOLD = names_like(e.AssetAssociated)
+ASSOCIATION_TYPES = names_like(e.AssetAssociated)
 ASSOCIATED = name_of(e.AssetAssociated)  # the others end one
 
 EVENTS_ABOUT = sql("""
@@ -150,8 +150,8 @@ async def crowding_posts(
 ) -> set[int]:
     """All social posts, where a campaign may be full of them: one post's refusal is another one's matter."""
     concerned = set(campaigns)
-    for told in (await events.about(assets)).values():
-        concerned |= {event.object for event in told if event.type == ASSOCIATED and event.object is not None}
+    for asset_events in (await events.about(assets)).values():
+        concerned |= {event.object for event in asset_events if event.type == ASSOCIATED and event.object is not None}
     if not concerned:
         return set()
     if await context.connection.fetchval(CROWDED, context.ws, list(concerned), context.social_posts_max):
@@ -196,8 +196,8 @@ async def claimed_values(
     if campaigns:
         rows = await context.connection.fetch(VALUES_OF, context.ws, list(campaigns))
         values |= {r["key"] for r in rows}
-        for told in (await events.about(campaigns)).values():
-            values |= {event.object for event in told if event.object is not None}
+        for campaign_events in (await events.about(campaigns)).values():
+            values |= {event.object for event in campaign_events if event.object is not None}
     if not values:
         return ClaimedValues(frozenset(), {})
     values |= {r["value"] for r in await context.connection.fetch(READING_AS, context.ws, list(values))}
@@ -215,8 +215,8 @@ async def claimed_values(
 async def _claimed(context: Context, events: CatalogEvents, values: set[int]) -> Mapping[int, list[utm.Span]]:
     """Who claimed each of these values when."""
     claims = []
-    for told in (await events.with_object(values)).values():
-        for claim in told:
+    for value_claims in (await events.with_object(values)).values():
+        for claim in value_claims:
             event = claim.event
             assert isinstance(event, e.CampaignCreated)
             claims.append(utm.Claim(claim.order, utm.normalised(event.utm_campaign or ""), claim.subject))

@@ -100,10 +100,10 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     renamed = identity.renamed()
     named_again, persons = await _named_again(context, identity)
     await _rename(context, identity, renamed)
-    told = [ContactsNamedAgain(named_again)] if named_again else []
+    outgoing = [ContactsNamedAgain(named_again)] if named_again else []
     if _concerns_all(changes) or found["time_zone"] != context.settings.time_zone:
         await begin_again(context)
-        return told
+        return outgoing
     if campaigns := changes.of(CatalogChanged).campaigns:
         for statement in FORGET_CAMPAIGNS:
             await context.connection.execute(statement, context.ws, list(campaigns))
@@ -123,7 +123,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     ):
         named = {(key, days.day_of(created_us)) for key, created_us in new_by}
         await context.connection.execute(MARK_DAYS_OF_KEYS, context.ws, *columns_of(named))
-    return told
+    return outgoing
 
 
 def _concerns_all(changes: Changes) -> bool:
@@ -313,8 +313,8 @@ def _added(
     rows = []
     for (key_set, day, kind), of in sorted(kinds.items(), key=itemgetter(0)):
         begun = sessions.pop((key_set, day), None)
-        told = NO_SESSIONS if begun is None else (packed(begun.all), packed(begun.new))
-        rows.append((ws, key_set, day, kind, of.touches, packed(of.contacts), *told))
+        session_lists = NO_SESSIONS if begun is None else (packed(begun.all), packed(begun.new))
+        rows.append((ws, key_set, day, kind, of.touches, packed(of.contacts), *session_lists))
     return rows
 
 

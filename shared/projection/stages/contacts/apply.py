@@ -24,6 +24,7 @@ from shared.projection.pipeline import Context, Stage
 from shared.projection.sql import sql
 from shared.projection.stages.contacts.gather import (
     ALL_CONTACTS,
+    CONTACT_EVENTS,
     CONTACTS_OF_IDENTIFIERS,
     CONTACTS_OF_PERSONS,
     CONVERSION_TOUCHES,
@@ -34,7 +35,6 @@ from shared.projection.stages.contacts.gather import (
     MEMBERS,
     MERGES,
     NEW_BY,
-    TOLD,
 )
 from shared.rules.contact import SALESFORCE_PROPERTY, Merge, SalesforceChange, name, salesforce_campaigns
 from shared.rules.excluded_traffic import TrafficClass, internal_contact
@@ -209,8 +209,8 @@ async def _gather_events_about(context: Context, contacts: list[_Contact]) -> No
         assert isinstance(event, e.ContactMerged)
         into = identifiers(event.into)[0].text
         by_member[row["subject"]].merges.append(Merge(Order(row["occurred_at_us"], row["event_id"]), into))
-    told = await context.connection.fetch(TOLD, context.ws, list(by_member))
-    for row in sorted(told, key=lambda r: (r["occurred_at_us"], r["event_id"])):
+    rows = await context.connection.fetch(CONTACT_EVENTS, context.ws, list(by_member))
+    for row in sorted(rows, key=lambda r: (r["occurred_at_us"], r["event_id"])):
         event, contact = decode_event(row["body"]), by_member[row["subject"]]
         order = Order(row["occurred_at_us"], row["event_id"])
         if isinstance(event, SALESFORCE_EVENTS):

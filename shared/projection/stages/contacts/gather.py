@@ -22,7 +22,7 @@ MERGES = sql(f"""
 SELECT subject, occurred_at_us, event_id, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = '{name_of(e.ContactMerged)}' AND live
 """)
-TOLD = sql(f"""
+CONTACT_EVENTS = sql(f"""
 SELECT subject, occurred_at_us, event_id, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND live AND type IN {sql_names(ABOUT_CONTACTS)}
 """)

@@ -110,8 +110,10 @@ class _Rows:
         if self.deal is None or self.deal[STATE_COLUMN] == State.OPEN:
             return None
         of_many = sorted(self.contacts), sorted(self.names), self.credits_, self.touches
-        told = [self.deal[1:], *([row[1:] for row in rows] for rows in of_many)]
-        return int.from_bytes(blake2b(orjson.dumps(told), digest_size=8, person=b"deal").digest(), "big", signed=True)
+        rows_of_deal = [self.deal[1:], *([row[1:] for row in rows] for rows in of_many)]
+        return int.from_bytes(
+            blake2b(orjson.dumps(rows_of_deal), digest_size=8, person=b"deal").digest(), "big", signed=True
+        )
 
 
 NO_ROWS = _Rows()
@@ -156,20 +158,20 @@ async def _derive(context: Context, keys: Sequence[int], former: Mapping[int, in
 
 async def _rows_of(context: Context, keys: Sequence[int]) -> dict[int, _Rows]:
     """The rows of deals as they are now; deals without events are absent."""
-    told = await events_of(context, keys)
-    named = {key: keys_named(events) for key, events in told.items()}
+    events_by_deal = await events_of(context, keys)
+    named = {key: keys_named(events) for key, events in events_by_deal.items()}
     contacts = await contacts_of(context, set[int]().union(*named.values()))
     contact_of = {identifier: row["contact"] for identifier, row in contacts.items()}
     out: dict[int, _Rows] = {}
     counting: dict[int, tuple[Deal, Mapping[int, Order]]] = {}
     for key in keys:
-        if key not in told:
+        if key not in events_by_deal:
             continue
-        deal = fold(fields_of(*event) for event in told[key])
-        joined = members_of(told[key], contact_of)
+        deal = fold(fields_of(*event) for event in events_by_deal[key])
+        joined = members_of(events_by_deal[key], contact_of)
         present = eligible(joined, deal.closed.at_us if deal.closed else None)
         out[key] = _Rows(
-            (context.ws, key, told[key][0][2].deal_id, *_deal_columns(deal, context.settings.currency)),
+            (context.ws, key, events_by_deal[key][0][2].deal_id, *_deal_columns(deal, context.settings.currency)),
             [(context.ws, key, contact, order.event_id) for contact, order in present.items()],
             [(context.ws, identifier, key) for identifier in named[key]],
         )

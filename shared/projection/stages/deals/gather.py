@@ -145,11 +145,11 @@ async def added_to_open(context: Context, changes: Changes, but: Collection[int]
 
 async def events_of(context: Context, deals: Sequence[int]) -> Mapping[int, list[DealEvent]]:
     """The events about each of these deals; a deal without any is absent."""
-    told: dict[int, list[DealEvent]] = defaultdict(list)
+    events: dict[int, list[DealEvent]] = defaultdict(list)
     for row in await context.connection.fetch(ENTITY_EVENTS, context.ws, deals):
         order = Order(row["occurred_at_us"], row["event_id"])
-        told[row["subject"]].append((order, row["type"], decode_event(row["body"])))
-    return dict(told)
+        events[row["subject"]].append((order, row["type"], decode_event(row["body"])))
+    return dict(events)
 
 
 async def contacts_of(context: Context, named: Collection[int]) -> dict[int, Any]:

@@ -86,11 +86,11 @@ def _entities_of(concerned: Iterable[Prepared], assets_too: Iterable[int]) -> En
     campaigns, assets, deals, contacts = set[int](), set(assets_too), set[int](), set[int]()
     changed = {"campaign": campaigns, "asset": assets, "deal": deals, "contact": contacts}
     for arrived in concerned:
-        told, about = BY_STRUCT[type(arrived.event)], arrived.about
+        declared, about = BY_STRUCT[type(arrived.event)], arrived.about
         assert about is not None
-        if told.entity in changed and DERIVED_BY[told.entity] in told.stages:
-            changed[told.entity].add(about.subject)
-        if told.object_key is not None and told.object_key.kind == "campaign" and about.object is not None:
+        if declared.entity in changed and DERIVED_BY[declared.entity] in declared.stages:
+            changed[declared.entity].add(about.subject)
+        if declared.object_key is not None and declared.object_key.kind == "campaign" and about.object is not None:
             campaigns.add(about.object)
     return EntitiesChanged(frozenset(campaigns), frozenset(assets), frozenset(deals), frozenset(contacts))
 

@@ -12,7 +12,7 @@ from shared.projection.sql import Connection, sql
 from shared.rules.order import Order
 from shared.rules.settings import Settings, settings
 
-SETTINGS_TOLD = sql(f"""
+SETTINGS_EVENTS = sql(f"""
 SELECT occurred_at_us, event_id, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = '{name_of(e.WorkspaceConfigured)}' AND live
 """)
@@ -24,12 +24,12 @@ WHERE ws = $1 AND type IN {sql_names(names_with("page", "link"))}
 
 async def read_settings(connection: Connection, ws: int) -> Settings:
     """The settings that the workspace's entity events make."""
-    told = []
-    for row in await connection.fetch(SETTINGS_TOLD, ws):
+    changes = []
+    for row in await connection.fetch(SETTINGS_EVENTS, ws):
         event: Any = decode_event(row["body"])
         assert isinstance(event, e.WorkspaceConfigured)
-        told.append((Order(row["occurred_at_us"], row["event_id"]), event.settings))
-    return settings(told)
+        changes.append((Order(row["occurred_at_us"], row["event_id"]), event.settings))
+    return settings(changes)
 
 
 def as_stored(settings: Settings) -> Any:

@@ -144,9 +144,9 @@ async def _derive_intervals(context: Context, visitors: VisitorsChanged) -> _Int
     ]
     if not changed:
         return _Intervals()
-    told = await identifications(context, changed)
+    identified = await identifications(context, changed)
     dropped = await context.connection.fetch(DROP_IDENTITY_INTERVAL, context.ws, changed)
-    found = {visitor: owned(told.get(visitor, [])) for visitor in changed}
+    found = {visitor: owned(identified.get(visitor, [])) for visitor in changed}
     rows = [(visitor, *o.start, *o.end, o.identifier) for visitor, some in found.items() for o in some]
     written = []
     if rows:

@@ -30,10 +30,10 @@ SELECT contact FROM {g}.identifier WHERE ws = $1 AND is_email AND split_part(tex
 
 async def identifications(context: Context, visitors: Sequence[int]) -> dict[int, list[tuple[Order, int]]]:
     """Who each of these visitors was identified as, and when."""
-    told: dict[int, list[tuple[Order, int]]] = defaultdict(list)
+    identified: dict[int, list[tuple[Order, int]]] = defaultdict(list)
     for row in await context.connection.fetch(IDENTIFICATIONS, context.ws, visitors):
-        told[row["visitor"]].append((Order(row["occurred_at_us"], row["event_id"]), row["identifier"]))
-    return told
+        identified[row["visitor"]].append((Order(row["occurred_at_us"], row["event_id"]), row["identifier"]))
+    return identified
 
 
 async def contacts_at(context: Context, domains: Collection[str]) -> set[int]:

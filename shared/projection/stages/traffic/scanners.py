@@ -126,7 +126,7 @@ async def _scanned(context: Context, members: dict[int, int], by_mail: dict[Mail
         mail: [Click(row["occurred_at_us"], row["event_id"], row["url"]) for row in rows]
         for mail, rows in by_mail.items()
     }
-    found: dict[Mail, list[Burst]] = {mail: some for mail, told in clicks.items() if (some := bursts(told))}
+    found: dict[Mail, list[Burst]] = {mail: some for mail, clicked in clicks.items() if (some := bursts(clicked))}
     if not found:
         return {}
     contacts, assets = {contact for contact, _ in found}, {asset for _, asset in found}
