@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from tests.conftest import Workspace, new_workspace
-from tests.properties.test_rows_follow_from_the_set import at_once, rows
+from tests.properties.test_rows_independent_of_order import at_once, rows
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 

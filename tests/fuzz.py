@@ -27,7 +27,7 @@ import psutil
 import zstandard
 
 from shared.events.limits import REQUEST_BYTES_MAX, REQUEST_BYTES_SERVER_MAX
-from tests.odd_json import NUMBERS, odd_texts
+from tests.malformed_json import NUMBERS, malformed_texts
 from tests.processes import Up, start
 
 PAYLOADS = 20_000
@@ -101,7 +101,7 @@ class Mutator:
             json.dumps(json.loads(path.read_text()), separators=(",", ":")).encode()
             for path in sorted(golden.glob("*.json"))
         ]
-        self.seeds = told * 20 + [text for text in odd_texts() if len(text) < 2_000]
+        self.seeds = told * 20 + [text for text in malformed_texts() if len(text) < 2_000]
 
     def payload(self) -> bytes:
         rng = self.rng

@@ -19,15 +19,15 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from services.api.app import api_router
-from services.api.gate import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
+from services.api.pseudonyms import Revealing
+from services.api.read_limits import READERS_MAX, SERVER_SETTINGS, Gate
 from services.api.requests import Api
-from services.api.revealing import Revealing
+from services.ingest.address_limit import LimitedByAddress
 from services.ingest.app import ingest_router
-from services.ingest.browsers import OpenToBrowsers
+from services.ingest.cors import OpenToBrowsers
 from services.ingest.dead_links import DeadLinks
 from services.ingest.ingest import Ingest
-from services.ingest.limited import LimitedByAddress
 from services.ingest.limits import Limits
 from services.projector import metrics
 from services.projector.reprojecting import AT_ONCE_MAX
@@ -50,7 +50,7 @@ from shared.projection.generations import (
 from shared.projection.tables import shape
 from shared.reading import reporting
 from shared.sealing.log import unsealed, vault_of
-from shared.sealing.traces import remove_traces
+from shared.sealing.vacuum import remove_traces
 from shared.store.migrate import migrate
 from shared.store.verifications import last_agreed_s
 from shared.wakeups import Wakeups, projected
@@ -61,8 +61,8 @@ from shared.web.paths import WholeSegments
 from shared.web.problems import Unexpected, add_handlers
 from touchline.configuration import Configuration
 from touchline.document import complete
+from touchline.open_log import open_log
 from touchline.projector_process import ProjectorProcess
-from touchline.reached import open_log
 
 WRITERS_MAX = 11  # connections of a process: for a log in the database, keys, dead letters, locks and notifications
 PROJECTING_MAX = 8  # connections of a projector; one a partition that has work

@@ -10,7 +10,7 @@ from annotated_types import Ge
 from pydantic import AfterValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.ingest.rates import Rates
+from services.ingest.limit_settings import Rates
 from shared.log.kafka_cluster import KafkaCluster
 
 

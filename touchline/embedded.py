@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 import psutil
 
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 
 with warnings.catch_warnings():  # the package warns of a machine without login sessions
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
@@ -53,11 +53,11 @@ SOCKET_FOLDER_MARK = "touchline-socket"  # the file in the data directory that n
 IDENT_MAP = "touchline"
 
 
-class InUse(Foreseen):
+class InUse(ExpectedError):
     """Another `touchline` process uses the data directory."""
 
 
-class DatabaseLost(Foreseen):
+class DatabaseLost(ExpectedError):
     """The embedded PostgreSQL cannot be started, or ends again and again. The operator must read its log."""
 
 

@@ -9,7 +9,7 @@ from shared.log.postgres import PARTITIONS
 from shared.sealing.store import sealed_by
 from shared.store.migrate import migrate
 from touchline.configuration import Configuration
-from touchline.reached import reached
+from touchline.open_log import reached
 
 LOOKS, LOOK_S = 20, 0.1  # whether others use a database: so often, with so long between two looks
 NO_RECYCLING = ("ALTER SYSTEM SET wal_recycle = off", "SELECT pg_reload_conf()")

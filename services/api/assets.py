@@ -9,7 +9,6 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.types import AssetType
-from shared.reading.asset_behind import REACHED_ORDER, contacts_influenced, deals_influenced, touches_of_asset
 from shared.reading.asset_histories import AssetHistory, asset_histories
 from shared.reading.asset_list import (
     ASSET_ORDERS,
@@ -30,9 +29,10 @@ from shared.reading.campaigns import campaign_row
 from shared.reading.deal_list import DEAL_ORDERS, DealFilter, deals_page
 from shared.reading.deals import as_answered
 from shared.reading.described_touches import named_contacts
+from shared.reading.drilldown_assets import REACHED_ORDER, contacts_influenced, deals_influenced, touches_of_asset
+from shared.reading.drilldown_touches import TOUCH_ORDER, TYPES, wanted
 from shared.reading.overview import money_by_currency
 from shared.reading.touch_items import touch_items
-from shared.reading.touches_behind import TOUCH_ORDER, TYPES, wanted
 
 
 def routes(api: Api) -> APIRouter:

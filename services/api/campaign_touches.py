@@ -8,8 +8,7 @@ from services.api import parameters as takes
 from services.api.requests import Api, answer, read_request
 from shared.events.instants import to_rfc3339
 from shared.reading.campaigns import campaign_row
-from shared.reading.touches import session_name, traffic_source_fields
-from shared.reading.touches_behind import (
+from shared.reading.drilldown_touches import (
     SESSION_METRICS,
     SESSION_ORDER,
     TOUCH_ORDER,
@@ -21,6 +20,7 @@ from shared.reading.touches_behind import (
     wanted,
     with_their_reasons,
 )
+from shared.reading.touches import session_name, traffic_source_fields
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.influence import TouchType
 from shared.rules.pre_association import KeptOut

@@ -9,7 +9,6 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.instants import END_US, to_rfc3339
 from shared.events.money import to_money
-from shared.reading.behind import CONTACT_ORDER, DEAL_ORDER, contacts_behind, deals_behind
 from shared.reading.campaign_deals import earned_of_deals
 from shared.reading.campaigns import (
     CAMPAIGN_ORDERS,
@@ -23,6 +22,7 @@ from shared.reading.campaigns import (
     spent_minor,
 )
 from shared.reading.described_touches import named_contacts
+from shared.reading.drilldown import CONTACT_ORDER, DEAL_ORDER, contacts_behind, deals_behind
 from shared.reading.intervals import INTERVALS
 from shared.reading.overview import (
     CONTACT_METRICS,

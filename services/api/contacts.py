@@ -14,8 +14,8 @@ from shared.reading.contacts import (
     salesforce_campaigns_of,
     touches_of_contact,
 )
+from shared.reading.cursors import encode_cursor
 from shared.reading.described_touches import named_contacts, touched_assets
-from shared.reading.pages import encode_cursor
 from shared.reading.touches import (
     WindowStatuses,
     campaigns_of_touch,

@@ -7,8 +7,8 @@ where the request says which keys there are. Columns are only ever added, at the
 A list that is not here has the fields of its items, in the order in which the items name them.
 """
 
+from shared.reading.drilldown_touches import TYPES
 from shared.reading.overview import COUNTS
-from shared.reading.touches_behind import TYPES
 from shared.rules.pre_association import KeptOut
 
 MONEY = ":money"

@@ -9,14 +9,14 @@ from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, order_of, read_request
 from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
-from shared.reading.behind import deals_behind
 from shared.reading.campaigns import campaign_row
 from shared.reading.checklist import explain_deal
+from shared.reading.cursors import encode_cursor
 from shared.reading.deal_list import DEAL_ORDERS, DealFilter, campaigns_of_deals, contacts_of_deal, deals_page
 from shared.reading.deals import amount_in_events, as_answered, deal_row, journey, touches_outside_journey
 from shared.reading.defined_models import add_defined, found_roles, models_named
 from shared.reading.described_touches import touched_assets
-from shared.reading.pages import encode_cursor
+from shared.reading.drilldown import deals_behind
 from shared.reading.shares import share_under
 from shared.reading.snapshot import Snapshot
 from shared.reading.touches import counting, traffic_source_fields, traffic_sources, window_statuses

@@ -5,11 +5,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
+from services.api.etags import DependsOn
 from services.api.requests import Api, ReadRequest, answer, read_request
-from services.api.validators import DependsOn
 from shared.log.port import Position
+from shared.reading.cursors import encode_cursor
 from shared.reading.explain import explain_event
-from shared.reading.pages import encode_cursor
 from shared.reading.recent_events import recent_events
 from shared.web.problems import Problem
 

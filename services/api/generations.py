@@ -5,9 +5,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
+from services.api.etags import DependsOn
 from services.api.progress import LogEnd
 from services.api.requests import Api, ReadRequest, answer, read_request
-from services.api.validators import DependsOn
 from shared.events.instants import to_rfc3339
 from shared.reading.difference import campaigns_that_differ
 from shared.reading.generations import Listed, State, generations

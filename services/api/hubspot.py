@@ -16,14 +16,14 @@ from shared.events.money import Money, to_amount
 from shared.producers.hubspot_asset_types import asset_types
 from shared.reading.asset_histories import asset_histories
 from shared.reading.assets import AssetSection, asset_sections, held_assets
-from shared.reading.behind import contacts_behind
-from shared.reading.bounds import HUBSPOT_LIMIT_MAX
 from shared.reading.campaigns import (
     campaign_row,
     campaigns_with,
     claimed_values,
     numbers_of_campaign,
 )
+from shared.reading.drilldown import contacts_behind
+from shared.reading.limits import HUBSPOT_LIMIT_MAX
 from shared.reading.overview import CampaignNumbers
 from shared.reading.roi import spend_items, updated_us
 from shared.reading.snapshot import Snapshot

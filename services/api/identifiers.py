@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
 from services.api.requests import Api, answer, read_request
-from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN
 from shared.reading.identifiers import FIRST_PAGE, joined_identifiers
+from shared.reading.limits import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN
 from shared.web.problems import Problem
 
 

@@ -7,13 +7,13 @@ from services.api import csv_answers
 from shared.events.limits import ID_CHARACTERS_MAX, URL_CHARACTERS_MAX
 from shared.events.types import AssetType
 from shared.reading.asset_list import ASSET_ORDERS, TOUCH_SORTS
-from shared.reading.bounds import HUBSPOT_LIMIT_MAX, JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
 from shared.reading.contact_list import CONTACT_ORDERS
 from shared.reading.deal_list import DEAL_ORDERS
+from shared.reading.drilldown_touches import SESSION_METRICS, TYPE_OF_METRIC, TYPES
 from shared.reading.intervals import INTERVALS
+from shared.reading.limits import HUBSPOT_LIMIT_MAX, JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
 from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS, METRICS
 from shared.reading.reports import Of
-from shared.reading.touches_behind import SESSION_METRICS, TYPE_OF_METRIC, TYPES
 from shared.reading.unresolved import KINDS
 from shared.rules.deal import State
 from shared.rules.models import MODELS

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
+from services.api.etags import DependsOn
 from services.api.requests import Api, answer, read_request
-from services.api.validators import DependsOn
 from shared.store.producer_counts import read_counts
 
 

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.currencies import CURRENCIES
-from shared.reading.group_behind import CONTACT_ORDER, DEAL_ORDER, GroupPage, contacts_of_group, deals_of_group
-from shared.reading.pages import encode_cursor
-from shared.reading.paths import PATH_DEAL_ORDER, deals_of_path, paths_report, types_of_path
+from shared.reading.conversion_paths import PATH_DEAL_ORDER, deals_of_path, paths_report, types_of_path
+from shared.reading.cursors import encode_cursor
+from shared.reading.drilldown_groups import CONTACT_ORDER, DEAL_ORDER, GroupPage, contacts_of_group, deals_of_group
 from shared.reading.reports import ALL_CURRENCIES, Of, Question, attribution_report, has_deal_in
 from shared.reading.roi import roi_report
 from shared.rules.report_groups import Group, GroupBy, NoGroup

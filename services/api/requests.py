@@ -17,20 +17,20 @@ from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 
 from services.api.csv_answers import Form, csv_of, form_of, headers_of, items_of
-from services.api.gate import Gate
+from services.api.etags import DependsOn, NotModified, is_held, tag_before, tag_of
+from services.api.etags import headers_of as validator_headers
 from services.api.progress import LogEnd, ProjectionPosition
-from services.api.validators import DependsOn, NotModified, is_held, tag_before, tag_of
-from services.api.validators import headers_of as validator_headers
+from services.api.read_limits import Gate
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
-from shared.reading.bounds import LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.cursors import decode_cursor, encode_cursor
 from shared.reading.defined_models import defined_models
 from shared.reading.intervals import INTERVALS, TooManyPoints, bounded, divided, range_before, year_before
 from shared.reading.keyset import Ordering
-from shared.reading.pages import decode_cursor, encode_cursor
+from shared.reading.limits import LIMIT_DEFAULT, LIMIT_MAX
 from shared.reading.snapshot import NotFound, Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange
 from shared.rules.models import MODELS

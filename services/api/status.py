@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 
 from services.api import parameters as takes
+from services.api.etags import DependsOn
 from services.api.requests import Api, ReadRequest, answer, read_request
-from services.api.validators import DependsOn
 from shared.events.instants import MINUTE_US, to_rfc3339
 from shared.reading.overview import settled_through
 from shared.reading.snapshot import Snapshot

@@ -5,7 +5,7 @@ An event that was accepted is in the log; the service keeps nothing else.
 
 from fastapi import APIRouter
 
-from services.ingest import contact_tokens, events, keys, letters, pixel, redirects, tracker, workspaces
+from services.ingest import contact_tokens, dead_letter_routes, events, keys, pixel, redirects, tracker, workspaces
 from services.ingest.catalog import preview
 from services.ingest.catalog import routes as catalog
 from services.ingest.ingest import Ingest
@@ -21,7 +21,7 @@ def ingest_router(ingest: Ingest) -> APIRouter:
     for part in (
         events.routes(ingest), pixel.routes(ingest), redirects.routes(ingest), tracker.routes(), contact_tokens.routes(ingest),
         workspaces.routes(ingest), keys.routes(ingest), accounts.routes(ingest), catalog.routes(ingest), preview.routes(ingest),
-        letters.routes(ingest),
+        dead_letter_routes.routes(ingest),
         *(producer.routes(ingest) for producer in (segment, hubspot, sendgrid, mailgun, postmark)),
     ):  # fmt: skip
         router.routes.extend(part.routes)

@@ -11,8 +11,8 @@ from shared.events.codec import Record, Refusal, decode_record, encode_record
 from shared.events.refusal import UNDECODABLE
 from shared.log.port import EventLog, Position
 from shared.producers.message import Unreadable, events_of
-from shared.producers.readings import READINGS
-from shared.projection.accepting import Accepting, accepting_of
+from shared.producers.readers import READINGS
+from shared.projection.acceptance_settings import AcceptanceSettings, acceptance_settings_of
 from shared.rules.acceptance import accept
 from shared.sealing.log import vault_of
 
@@ -95,7 +95,7 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
     Answers the position after the event, or the reason why it is refused again; then the letter stays. If the letter cannot be
     deleted after the append, the next try appends the same event, which counts once. Raises `LogUnavailable`.
     """
-    values = _again(letter, await accepting_of(pool, letter.workspace), forgets=vault_of(log) is not None)
+    values = _again(letter, await acceptance_settings_of(pool, letter.workspace), forgets=vault_of(log) is not None)
     if isinstance(values, str):
         return values
     position = await log.append(letter.workspace, values)
@@ -103,7 +103,7 @@ async def retry_letter(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, lett
     return position
 
 
-def _again(letter: DeadLetter, accepting: Accepting, *, forgets: bool) -> list[bytes] | str:
+def _again(letter: DeadLetter, accepting: AcceptanceSettings, *, forgets: bool) -> list[bytes] | str:
     """The records to append, or the reason why the letter is refused again."""
     if letter.reason == "conflicting_duplicate":
         return UNDECIDABLE
@@ -143,7 +143,7 @@ def _accepted(
     return msgspec.structs.replace(outcome, id=event_id)
 
 
-def _read_again(letter: DeadLetter, producer: str, accepting: Accepting) -> list[bytes] | str:
+def _read_again(letter: DeadLetter, producer: str, accepting: AcceptanceSettings) -> list[bytes] | str:
     """The events that this release makes of an outside producer's message, or the reason why it makes none."""
     reading = READINGS.get(producer)
     if reading is None:

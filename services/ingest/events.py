@@ -11,9 +11,9 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
-from services.ingest.browsers import allow_collecting, origin_of
+from services.ingest.cors import allow_collecting, origin_of
 from services.ingest.ingest import Ingest
-from services.ingest.refused import keep
+from services.ingest.refused_events import keep
 from services.ingest.visitor_cookie import ASKED, cookie_of
 from shared.access.keys import Access
 from shared.compressed import BROKEN, TooLarge, unpacked

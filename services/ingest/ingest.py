@@ -4,16 +4,16 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from services.ingest.browser_notices import BrowserNotices
 from services.ingest.catalog.turn import Turns
 from services.ingest.limits import Limits
-from services.ingest.notices import BrowserNotices
 from services.ingest.producers.counts import Counts
 from shared.access.accounts import Accounts
 from shared.access.contact_tokens import ContactTokens
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.log.port import EventLog
-from shared.projection.accepting import KnownAccepting
+from shared.projection.acceptance_settings import AcceptanceSettingsCache
 from shared.sealing.log import vault_of
 from shared.wakeups import Wakeups
 
@@ -37,7 +37,7 @@ class Ingest:
     """
     limits: Limits = field(default_factory=Limits)
 
-    accepting: KnownAccepting = field(init=False)
+    accepting: AcceptanceSettingsCache = field(init=False)
     counts: Counts = field(init=False)
     accounts: Accounts = field(init=False)
     turns: Turns = field(init=False)
@@ -54,4 +54,4 @@ class Ingest:
         self.turns = Turns(self.pool, self.log, self.wakeups)
         self.counts = Counts(self.pool)
         self.notices = BrowserNotices(self.pool)
-        self.accepting = KnownAccepting(self.pool)
+        self.accepting = AcceptanceSettingsCache(self.pool)

@@ -22,7 +22,7 @@ import structlog
 from starlette.types import Scope
 
 from services.ingest import metrics
-from services.ingest.rates import Rates
+from services.ingest.limit_settings import Rates
 from shared.access.keys import Access
 from shared.events.codec import Record
 from shared.events.refusal import Code, Refusal

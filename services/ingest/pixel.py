@@ -7,11 +7,11 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
-from services.ingest.browsers import check_origin, key_of_url, note_invalid, origin_of
 from services.ingest.contact_tokens import IN_QUERY, by_token
+from services.ingest.cors import check_origin, key_of_url, note_invalid, origin_of
 from services.ingest.events import append, count
 from services.ingest.ingest import Ingest
-from services.ingest.refused import keep
+from services.ingest.refused_events import keep
 from shared.access.keys import HINT_CHARACTERS, SECRET, Access
 from shared.database import AWAY, error_text
 from shared.events.codec import Record, Refusal, encode_event

@@ -17,9 +17,9 @@ from services.ingest import metrics
 from services.ingest.contact_tokens import agent_of, contact_of, taken
 from services.ingest.events import append, count
 from services.ingest.ingest import Ingest
-from services.ingest.refused import keep
-from services.ingest.registered import Registered, in_generation
-from services.ingest.targets import CTA, Target, target_of
+from services.ingest.link_targets import CTA, Target, target_of
+from services.ingest.refused_events import keep
+from services.ingest.registered_addresses import Registered, in_generation
 from shared.access.keys import Access
 from shared.database import AWAY, error_text
 from shared.events.codec import Record, Refusal, encode_event

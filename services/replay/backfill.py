@@ -26,7 +26,7 @@ from services.replay.sources import STDIN, Facts, Line, Unreadable, read_lines
 from shared.events.codec import BACKFILL, Record, Refusal, canonical, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, Position
-from shared.projection.accepting import accepting_of
+from shared.projection.acceptance_settings import acceptance_settings_of
 from shared.rules.acceptance import accept_restored
 from shared.sealing.log import vault_of
 from shared.store.producer_counts import Outcome, write_counts
@@ -131,7 +131,7 @@ class Backfill:
         Raises `OSError`, `Unreadable`, `BadMapping` or, after a minute, `LogUnavailable`.
         """
         tally = Tally(name=EVENTS if self.mapping is None else Path(self.mapping.name).stem)
-        nobody = (await accepting_of(self.pool, self.workspace)).nobody
+        nobody = (await acceptance_settings_of(self.pool, self.workspace)).nobody
         mark = Mark(source, self.workspace, self.log.identity)
         done = 0 if self.dry_run else mark.read()
         tally.resumed_at = done

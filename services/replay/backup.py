@@ -24,7 +24,7 @@ import zstandard
 
 from services.replay import backup_topic
 from services.replay.build import Build, Resources, ends_of
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 from shared.log.kafka import KafkaLog
 from shared.log.port import EventLog
 from shared.projection.generations import Generation, create_generation, point_at
@@ -54,11 +54,11 @@ COUNT_ON = (
 )
 
 
-class BadBackup(Foreseen):
+class BadBackup(ExpectedError):
     """A file is not a backup, is damaged, or does not fit the store."""
 
 
-class NotEmpty(Foreseen):
+class NotEmpty(ExpectedError):
     """The store holds rows or events already; a backup can only be restored into an empty one."""
 
 

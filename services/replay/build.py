@@ -11,7 +11,7 @@ import structlog
 from services.replay.bulk import Bulk, forget_spill, is_empty
 from services.replay.worker_pool import Opener, WorkerLost, WorkerPool, alone, processes
 from shared.database import AWAY, error_text
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 from shared.log.port import EventLog, LogDamaged
 from shared.projection.bulk.spill import SpillLost
 from shared.projection.bulk.split import ALL, Selection, within
@@ -39,7 +39,7 @@ GONE_ON_WITH: tuple[type[Exception], ...] = (WorkerLost, *NOT_ITS_FAULT)
 logger = structlog.stdlib.get_logger("touchline.replay")
 
 
-class Busy(Foreseen):
+class Busy(ExpectedError):
     """Another rebuild or rollback is running, or a generation of this name is being built."""
 
 

@@ -21,10 +21,10 @@ import zstandard
 from services.replay.build import Resources
 from services.replay.sources import EVENT_COLUMN, STDIN, Unreadable, kind
 from services.replay.verify import offsets_of
+from shared.errors import ExpectedError
 from shared.events.codec import decode_event, event_type
 from shared.events.emails import normalised_email
 from shared.events.instants import from_micros, to_micros, to_rfc3339
-from shared.foreseen import Foreseen
 from shared.log.port import partition_of
 from shared.projection.bulk.split import Selection
 from shared.projection.generations import check_log, live_generation
@@ -50,7 +50,7 @@ OWNED = sql(
 )
 
 
-class NoContact(Foreseen):
+class NoContact(ExpectedError):
     """No contact has this id or email."""
 
 

@@ -18,7 +18,7 @@ import asyncpg
 from services.replay.build import Build, Busy, Resources, ends_of
 from services.replay.bulk import forget_spill, timed
 from services.replay.verify import Comparison, compared, offsets_of
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 from shared.projection.generations import (
     Generation,
     WrongShape,
@@ -59,7 +59,7 @@ SELECT name, log, partitions FROM touchline.generation WHERE followed AND shape 
 """
 
 
-class NothingBefore(Foreseen):
+class NothingBefore(ExpectedError):
     """There is no previous generation to go back to."""
 
 

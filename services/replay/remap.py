@@ -19,8 +19,8 @@ from shared.events.registry import name_of
 from shared.events.types import UnmappedEvent
 from shared.log.port import Entry, EventLog, partition_of
 from shared.producers.message import Unmapped, Unreadable, events_of
-from shared.producers.readings import READINGS, Reading
-from shared.projection.accepting import Accepting, accepting_of
+from shared.producers.readers import READINGS, Reading
+from shared.projection.acceptance_settings import AcceptanceSettings, acceptance_settings_of
 from shared.rules.acceptance import accept
 from shared.rules.keys import event_key
 from shared.sealing.log import vault_of
@@ -77,7 +77,7 @@ class Remap:
     async def run(self) -> Remapped:
         """Append the events of messages that can be mapped now. Raises `KeyError` for a producer without remapping, `LogUnavailable`, `LogDamaged`."""
         reading = READINGS[self.producer]
-        accepting = await accepting_of(self.pool, self.workspace)
+        accepting = await acceptance_settings_of(self.pool, self.workspace)
         known = EarlierEvents(self.pool, self.log, self.workspace)
         await known.begin()
         remapped = Remapped()
@@ -115,7 +115,7 @@ class Remap:
         self,
         remapped: Remapped,
         reading: Reading,
-        accepting: Accepting,
+        accepting: AcceptanceSettings,
         known: EarlierEvents,
         kept: Sequence[_UnmappedMessage],
     ) -> None:

@@ -14,9 +14,9 @@ from services.replay.build import Resources
 from services.replay.export import Chosen, Export, complete
 from services.replay.sealing_topic import NotRewritable, copy_sealed
 from shared.access.contact_tokens import named_by_tokens
+from shared.errors import ExpectedError
 from shared.events.codec import Record, accept
 from shared.events.emails import normalised_email
-from shared.foreseen import Foreseen
 from shared.log.kafka import KafkaLog
 from shared.log.port import EventLog, Position
 from shared.log.postgres import COMPRESS_LEVEL
@@ -29,7 +29,7 @@ from shared.sealing.log import seal_all, vault_of
 from shared.sealing.names import PSEUDONYM, Name, key_of
 from shared.sealing.reveal import pseudonyms_of, revealed
 from shared.sealing.store import BEGIN, key_file, sealed_by
-from shared.sealing.traces import leave_write_ahead_log, remove_traces
+from shared.sealing.vacuum import leave_write_ahead_log, remove_traces
 from shared.sealing.vault import JOINED, Vault
 
 ROWS = 200  # of the log, of some 60 kB each, in one transaction
@@ -57,15 +57,15 @@ _decode = msgspec.msgpack.Decoder(list[bytes]).decode
 logger = structlog.stdlib.get_logger("touchline.replay")
 
 
-class NotSealed(Foreseen):
+class NotSealed(ExpectedError):
     """The store is not sealed, so it cannot forget."""
 
 
-class StoreInUse(Foreseen):
+class StoreInUse(ExpectedError):
     """Services use the store, which must not append plain events while it is sealed."""
 
 
-class HasPlainEvents(Foreseen):
+class HasPlainEvents(ExpectedError):
     """The store has events that are not sealed."""
 
 

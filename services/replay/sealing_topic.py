@@ -14,9 +14,9 @@ from aiokafka.errors import KafkaError, for_code
 from services.replay.backup_topic import LOT_EVENTS, fill_at
 from services.replay.build import ends_of
 from shared.database import error_text
+from shared.errors import ExpectedError
 from shared.events.codec import decode_record
 from shared.events.refusal import UNDECODABLE
-from shared.foreseen import Foreseen
 from shared.log.kafka import KafkaLog
 from shared.log.kafka_cluster import KafkaCluster
 from shared.log.port import Entry, LogDamaged
@@ -28,15 +28,15 @@ POLL_S = 0.2
 UNKNOWN_TOPIC = 3  # the protocol's code UNKNOWN_TOPIC_OR_PARTITION
 
 
-class NotRewritable(Foreseen):
+class NotRewritable(ExpectedError):
     """The log has events that cannot be rewritten, or cannot be rewritten in this way."""
 
 
-class GrownMeanwhile(Foreseen):
+class GrownMeanwhile(ExpectedError):
     """Somebody appended to the log while it was copied."""
 
 
-class NotDeleted(Foreseen):
+class NotDeleted(ExpectedError):
     """The store is sealed, but the topic with the plain events is still there."""
 
 

@@ -25,9 +25,9 @@ from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.language import key_of
 from services.replay.mapping.table import Table, TableMapping
 from shared.compressed import BROKEN, zstd_reader
+from shared.errors import ExpectedError
 from shared.events.codec import Refusal
 from shared.events.limits import EVENT_BYTES_MAX
-from shared.foreseen import Foreseen
 
 STDIN = Path("-")
 PACKED = (".gz", ".zst")
@@ -43,7 +43,7 @@ PARQUET_ROWS = 10_000  # at a time
 EVENT_COLUMN = "event"  # of a Parquet file that holds whole events, as an export writes it
 
 
-class Unreadable(Foreseen):
+class Unreadable(ExpectedError):
     """A source that cannot be read in the expected format."""
 
 

@@ -16,8 +16,8 @@ import orjson
 
 from services.replay.build import Build, Resources, begin_scratch, drop_scratch
 from services.replay.verify import offsets_of
+from shared.errors import ExpectedError
 from shared.events.codec import Arrived, Record, Refusal, decode_record, encode_record
-from shared.foreseen import Foreseen
 from shared.log.port import Entry, EventLog, Position, partition_of
 from shared.projection.bulk.split import Selection
 from shared.projection.generations import WHAT_IF, Generation, check_log, drop_expired, live_generation
@@ -37,11 +37,11 @@ SEEN = sql("SELECT event_key, as_of_us FROM {g}.event_index WHERE ws = $1 AND ev
 STANDS_AT = sql("UPDATE {g}.progress SET next_offset = $2 WHERE partition = $1")
 
 
-class Taken(Foreseen):
+class Taken(ExpectedError):
     """A generation of this name exists already."""
 
 
-class Unfit(Foreseen):
+class Unfit(ExpectedError):
     """A change that is not possible; the message says which and why."""
 
 

@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import asyncpg
 import uvloop
 
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 from shared.log.port import EventLog
 from shared.projection.sql import Connection
 
@@ -48,7 +48,7 @@ class WorkerContext:
 Step = Callable[Concatenate[WorkerContext, P], Awaitable[Answer]]
 
 
-class WorkerLost(Foreseen):
+class WorkerLost(ExpectedError):
     """A worker process ended unexpectedly; its finished steps are recorded, and the next run continues."""
 
 

@@ -8,7 +8,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.database import error_text
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 from shared.log.kafka import MESSAGE_BYTES_MAX, KafkaLog
 from shared.log.kafka_cluster import KafkaCluster
 from shared.log.port import LogUnavailable
@@ -25,7 +25,7 @@ CONFIG = {
 }
 
 
-class UnfitTopic(Foreseen):
+class UnfitTopic(ExpectedError):
     """The topic's settings would lose or refuse events; the operator must change them or name another topic."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 
 
 class Entry(NamedTuple):
@@ -43,7 +43,7 @@ class Position:
         return cls(int(partition), int(offset))
 
 
-class LogUnavailable(Foreseen):
+class LogUnavailable(ExpectedError):
     """The log did not answer in time or cannot take more now. `retry_after_s` is a suggestion; `code` goes into the HTTP answer.
 
     The events may have been appended all the same, as always where an answer is lost: send them again with the same ids.
@@ -54,7 +54,7 @@ class LogUnavailable(Foreseen):
         self.retry_after_s, self.code = retry_after_s, code
 
 
-class LogDamaged(Foreseen):
+class LogDamaged(ExpectedError):
     """The log lacks entries that it once held. Projection stops, because going on would make wrong numbers."""
 
 

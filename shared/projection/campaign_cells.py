@@ -27,7 +27,7 @@ from shared.projection.cell_statements import (
     WINDOWS_OF_KEY_SETS,
 )
 from shared.projection.days import Days, Spans, first_whole, spans_of_days
-from shared.projection.renamed import RENAMED, Renamed
+from shared.projection.renamed_contacts import RENAMED, Renamed
 from shared.projection.sql import Connection, Statement, columns
 from shared.projection.stages.cells.gather import INFLUENCING_KINDS, KINDS_A_TYPE
 from shared.rules.excluded_traffic import TrafficClass

@@ -13,7 +13,7 @@ from shared.projection.key_lists import united
 from shared.projection.new_contacts import DAYS as DAYS_OF_NEW
 from shared.projection.new_contacts import New, new_in_spans
 from shared.projection.pipeline import Context
-from shared.projection.renamed import Renamed
+from shared.projection.renamed_contacts import Renamed
 from shared.projection.sql import Statement, columns, sql
 from shared.projection.stages.cells.gather import WINDOWS_OF_CELLS
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.cell_statements import CONTACTS, EVERY_KIND, LATER, OF_ADDED, OF_DAYS, OF_MONTHS, SESSIONS
 from shared.projection.days import EVERY_DAY, NO_DAY, Days, Spans, divided_days, first_whole, month_of, next_month
-from shared.projection.renamed import Renamed
+from shared.projection.renamed_contacts import Renamed
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
 from shared.rules.pre_association import Route, WindowStatus, kept_out

@@ -8,8 +8,8 @@ from shared.projection.campaign_cells import WorkspaceRows
 from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, sums_of_spans, won_in_spans
 from shared.projection.days import EVERY_DAY, NO_DAY, Days, days_of
 from shared.projection.generations import WrongShape, lacks_model
-from shared.projection.group_lists import DECIDED_BY
 from shared.projection.pipeline import Context
+from shared.projection.site_list_versions import DECIDED_BY
 from shared.projection.sql import sql
 from shared.projection.stages.credit_days.gather import KEPT
 from shared.projection.stages.entities.gather import as_read

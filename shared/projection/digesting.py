@@ -29,7 +29,7 @@ from shared.projection.credit_days import WORK as SUMS_TO_MAKE
 from shared.projection.credit_days import make_sums
 from shared.projection.days import EVERY_DAY
 from shared.projection.pipeline import Context
-from shared.projection.renaming import write_renamed
+from shared.projection.rewrite_renamed_contacts import write_renamed
 from shared.projection.sql import Connection, sql
 from shared.projection.stages.cells.digests import (
     KEEP,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 from shared.projection.content import lists
 from shared.projection.partitions import create_partitions, present, tend_partitions
 from shared.projection.tables import create_statements, shape
@@ -72,15 +72,15 @@ class Generation:
     partitions: int
 
 
-class WrongShape(Foreseen):
+class WrongShape(ExpectedError):
     """What there is was made by a release with another shape; `touchline replay rebuild` makes a generation of this one's."""
 
 
-class WrongLog(Foreseen):
+class WrongLog(ExpectedError):
     """The live generation is a projection of another log; its offsets mean nothing in this one."""
 
 
-class NoGeneration(Foreseen):
+class NoGeneration(ExpectedError):
     """Nothing was projected into this database yet."""
 
 

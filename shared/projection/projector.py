@@ -13,12 +13,12 @@ from shared.events.types import ContactForgotten
 from shared.log.port import Entry, EventLog
 from shared.projection.batch import Batch
 from shared.projection.changes import EventsAdmitted, EventsArrived
-from shared.projection.order import PIPELINE
 from shared.projection.partitions import attach_partitions, attached, wanted
 from shared.projection.pipeline import Context, Heed, Remembered
 from shared.projection.reprojection import IN_BATCH, Limits, Noting, settings_until_then
 from shared.projection.rows import Prepared
 from shared.projection.sql import Connection, sql
+from shared.projection.stage_order import PIPELINE
 from shared.projection.stages.entities.gather import read_settings
 from shared.rules.association import SOCIAL_POSTS_MAX
 from shared.rules.keys import identifiers

@@ -30,7 +30,7 @@ from shared.projection.days import (
     spans_of_days,
 )
 from shared.projection.key_lists import distinct_keys, first_in_buckets, without
-from shared.projection.renamed import Renamed
+from shared.projection.renamed_contacts import Renamed
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.cells.gather import KEPT, WINDOWS_OF_CELLS
 from shared.reading.snapshot import Snapshot

@@ -14,7 +14,7 @@ from shared.projection.campaign_cells import renamed_of
 from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, sums_of_spans, won_in_spans
 from shared.projection.days import NO_DAY, Days, days_of, first_whole, spans_of_days
 from shared.projection.generations import WrongShape, lacks_model
-from shared.projection.group_lists import DECIDED_BY
+from shared.projection.site_list_versions import DECIDED_BY
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.credit_days.gather import KEPT
 from shared.reading.groups import owners_of_campaigns

@@ -12,7 +12,7 @@ from shared.events.instants import to_rfc3339
 from shared.events.money import to_money
 from shared.projection.sql import sql
 from shared.reading.attribution import TOUCHES_OF_CONTACTS
-from shared.reading.behind import contacts_behind
+from shared.reading.drilldown import contacts_behind
 from shared.reading.overview import CONTACT_METRICS, CampaignNumbers, campaign_numbers
 from shared.reading.shares import Share, shares
 from shared.reading.snapshot import Snapshot

@@ -7,8 +7,8 @@ shop's till, or a shared address; all these different people are one contact unt
 from typing import Any
 
 from shared.projection.sql import sql
-from shared.reading.bounds import JOINED_MAX, JOINED_MIN, LIMIT_MAX
-from shared.reading.pages import encode_cursor
+from shared.reading.cursors import encode_cursor
+from shared.reading.limits import JOINED_MAX, JOINED_MIN, LIMIT_MAX
 from shared.reading.snapshot import Snapshot
 
 FIRST_PAGE = (JOINED_MAX, -(2**63))

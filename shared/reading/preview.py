@@ -42,10 +42,10 @@ from shared.projection.changes import (
     VisitorsChanged,
 )
 from shared.projection.generations import Generation, live_generation
-from shared.projection.order import PIPELINE
 from shared.projection.pipeline import Context
 from shared.projection.reprojection import settings_until_then
 from shared.projection.sql import sql
+from shared.projection.stage_order import PIPELINE
 from shared.projection.stages.entities.gather import read_settings
 from shared.reading.campaign_deals import deal_numbers
 from shared.reading.campaigns import campaign_row, spent_minor

@@ -12,8 +12,8 @@ from hashlib import sha256
 import asyncpg
 
 from shared.access.reporting_group import GROUP
+from shared.errors import ExpectedError
 from shared.events.currencies import DECIMALS
-from shared.foreseen import Foreseen
 from shared.projection.generations import NoGeneration, WrongShape, live_generation
 from shared.projection.windows import KEY_COLUMN
 from shared.reading.attribution import OWNER_OF, statuses_by_route
@@ -167,7 +167,7 @@ LEFT JOIN {{g}}.contact c ON c.ws = t.ws AND c.contact = t.contact""",
 """By name, what each view selects. docs/reporting.md says what their columns mean."""
 
 
-class UnknownWorkspace(Foreseen):
+class UnknownWorkspace(ExpectedError):
     """There is no workspace of this name."""
 
 

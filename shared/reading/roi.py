@@ -10,7 +10,7 @@ from shared.events.money import exact_minor, to_minor, to_money
 from shared.events.registry import name_of
 from shared.events.types import BudgetRecorded, SpendRecorded
 from shared.projection.sql import sql
-from shared.reading.behind import contacts_behind, deals_behind
+from shared.reading.drilldown import contacts_behind, deals_behind
 from shared.reading.overview import CampaignNumbers, campaign_numbers, money_by_currency
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange

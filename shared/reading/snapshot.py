@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 from shared.log.port import Position, partition_of
 from shared.projection.generations import Generation, NoGeneration, live_generation, named_generation
 from shared.projection.sql import Connection, Statement, sql
@@ -42,7 +42,7 @@ class SettingsUnderWay(NamedTuple):
     """Of the workspace, when it began; None: they are being counted."""
 
 
-class NotFound(Foreseen, LookupError):
+class NotFound(ExpectedError, LookupError):
     """The workspace has nothing of that kind and name, such as no campaign 'spring'."""
 
     def __init__(self, kind: str, name: str) -> None:

@@ -17,7 +17,7 @@ from shared.events.instants import END_US, to_rfc3339
 from shared.events.registry import names_like, sql_names
 from shared.events.types import CampaignCreated
 from shared.projection.sql import Statement, sql
-from shared.reading.pages import encode_cursor
+from shared.reading.cursors import encode_cursor
 from shared.reading.snapshot import Snapshot
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType

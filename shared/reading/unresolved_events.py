@@ -10,11 +10,11 @@ from typing import Any
 from shared.events.codec import decode_event
 from shared.events.instants import to_rfc3339
 from shared.projection.sql import Statement, sql
+from shared.reading.drilldown_touches import TOUCH_ORDER
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.reading.touch_items import touch_items
-from shared.reading.touches_behind import TOUCH_ORDER
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 from shared.rules.keys import asset_key, campaign_key, page_key, utm_key

@@ -13,9 +13,9 @@ import msgspec
 from shared.events.emails import normalised_email, normalised_host
 from shared.rules.contact import SALESFORCE_PROPERTY
 from shared.rules.referrer import reduced
-from shared.sealing.addresses import may_have_values, values_in
 from shared.sealing.keys import PersonKey
 from shared.sealing.names import PSEUDONYM, SEALED_TEXT, Name
+from shared.sealing.urls import may_have_values, values_in
 from shared.sealing.vault import Person
 
 KEPT_PROPERTIES = frozenset({SALESFORCE_PROPERTY})  # rule **contact** compares it with the ids of campaigns

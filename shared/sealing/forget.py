@@ -1,7 +1,7 @@
 """How is a contact forgotten? All rows of the vault that name it are deleted, and the dead letters that name it.
 
 This is done in the transaction that projects the `contact_forgotten`: the projection then knows every identifier and visitor that events
-before it have joined with the contact. No row of the projection changes. `shared.sealing.traces` removes it from the files afterwards.
+before it have joined with the contact. No row of the projection changes. `shared.sealing.vacuum` removes it from the files afterwards.
 """
 
 import json

@@ -15,7 +15,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 
 MASTER_KEY_BYTES = 32
 MASTER_KEY_FILE = "master.key"
@@ -27,7 +27,7 @@ CACHED_DIGESTS = 16_384  # about 4 MB
 CACHED_WORKSPACES = 1_024
 
 
-class BadMasterKey(Foreseen):
+class BadMasterKey(ExpectedError):
     """The master key is missing, cannot be read, or is that of another store; the message says which, and what to do."""
 
 

@@ -16,9 +16,9 @@ import msgspec
 
 from shared.database import AWAY, error_text
 from shared.log.port import LogUnavailable
-from shared.sealing.addresses import may_have_values, without_values
 from shared.sealing.keys import MasterKey, PersonKey, new_pseudonym, new_seed
 from shared.sealing.names import SUFFIX, Name, key_of
+from shared.sealing.urls import may_have_values, without_values
 from shared.wakeups import Wakeups
 
 CACHED_URLS = 16_384  # about 8 MB; most visits are to few addresses
@@ -114,7 +114,7 @@ class Vault:
         self._seen_count = 0 if wakeups is None else wakeups.count(FORGOTTEN)
         self._deleting: set[Table] = set()
         self.traces: set[Table] = set()
-        """Tables from whose rows this process has deleted something that still stands in their files; see `shared.sealing.traces`."""
+        """Tables from whose rows this process has deleted something that still stands in their files; see `shared.sealing.vacuum`."""
 
     def deleted(self, table: Table) -> None:
         """Note, in a transaction, that rows of forgotten contacts are deleted. After its commit `drop_cache` is called."""

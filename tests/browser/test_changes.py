@@ -16,7 +16,7 @@ from shared.store.verifications import Found, recorded
 from tests.browser.conftest import Site, query
 from tests.processes import until_projected
 from touchline.configuration import Configuration
-from touchline.reached import reached
+from touchline.open_log import reached
 
 KARI, OLA = {"email": "kari@example.no"}, {"email": "ola@example.no"}
 EVENTS = [

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.chaos import many, single
+from tests.chaos import cluster, one_process
 from tests.chaos.checks import check
 from tests.chaos.load import positions_of, read, send
 from tests.chaos.world import Fault, World, Wrong, fail
@@ -63,16 +63,16 @@ def run(stage: str, seed: int, only: str) -> None:
     """Run a stage, from nothing to nothing. Raises what has gone wrong, having told what the processes said."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         directory, rng, seconds = Path(name), random.Random(f"{seed} {stage}"), SECONDS * SHARES[stage]
-        world: many.Many | single.Single
+        world: cluster.Many | one_process.Single
         if stage == "many":
-            world = many.Many(directory, rng, seconds, many.EVENTS_PER_S)
+            world = cluster.Many(directory, rng, seconds, cluster.EVENTS_PER_S)
         else:
-            world = single.Single(directory, rng, seconds, single.EVENTS_PER_S)
+            world = one_process.Single(directory, rng, seconds, one_process.EVENTS_PER_S)
         print(f"stage `{stage}`, {seconds:g} s of load", flush=True)
         try:
             world.start()
-            kinds = many.FAULTS if isinstance(world, many.Many) else single.faults(world)
-            rate_min = many.EVENTS_PER_S_MIN if isinstance(world, many.Many) else single.EVENTS_PER_S_MIN
+            kinds = cluster.FAULTS if isinstance(world, cluster.Many) else one_process.faults(world)
+            rate_min = cluster.EVENTS_PER_S_MIN if isinstance(world, cluster.Many) else one_process.EVENTS_PER_S_MIN
             asyncio.run(play(world, [fault for fault in kinds if only in fault.name], rate_min))
         except BaseException:
             for path in filter(Path.exists, world.logs()):

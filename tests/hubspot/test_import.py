@@ -23,7 +23,7 @@ from tests.conftest import Workspace, new_workspace
 from tests.hubspot import company as told
 from tests.hubspot.company import company
 from tests.hubspot.server import SCOPES, Account, FakeHubSpot, Moods
-from tests.hubspot.test_told_in_ways import import_
+from tests.hubspot.test_formats_agree import import_
 from touchline.compose import Running
 
 TOKEN = "pat-eu1-right"

@@ -12,7 +12,7 @@ from services.ingest.dead_letters import list_letters
 from shared.events.codec import Record, accept, encode_record
 from shared.events.instants import DAY_US, SECOND_US, to_rfc3339
 from tests.conftest import Workspace, new_workspace
-from tests.properties.test_rows_follow_from_the_set import at_once, rows
+from tests.properties.test_rows_independent_of_order import at_once, rows
 from tests.properties.test_store_agrees_with_oracle import _json, _project_some
 from touchline.compose import Running
 

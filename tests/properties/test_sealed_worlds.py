@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from services.api.app import api_router
-from services.api.gate import Gate
 from services.api.progress import LogEnd, ProjectionPosition
+from services.api.read_limits import Gate
 from services.api.requests import Api
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
@@ -30,7 +30,7 @@ from shared.web.problems import add_handlers
 from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences
 from tests.properties.oracle import Oracle, as_persons
-from tests.properties.test_rows_follow_from_the_set import at_once, rows
+from tests.properties.test_rows_independent_of_order import at_once, rows
 from tests.properties.worlds import SOCIAL_POSTS_MAX, received_with_forgetting, world
 from tests.sealed import sealed_store
 from touchline.compose import Running

@@ -21,7 +21,7 @@ from shared.projection.reprojector import Reprojector
 from shared.projection.tables import NOT_ROWS, projection
 from tests.conftest import Workspace, new_workspace
 from tests.properties.oracle import order
-from tests.properties.test_rows_follow_from_the_set import at_once, rivals, rows
+from tests.properties.test_rows_independent_of_order import at_once, rivals, rows
 from tests.properties.test_store_agrees_with_oracle import Killed, Mortal, _json
 from tests.properties.worlds import SOCIAL_POSTS_MAX, world
 from touchline.compose import Running

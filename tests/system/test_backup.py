@@ -321,7 +321,7 @@ def test_a_restore_that_was_killed_before_its_end_leaves_a_store_that_can_be_sta
     from services.replay.build import Build, Resources
     from shared.log.postgres import PARTITIONS
     from shared.store.migrate import migrate
-    from touchline.reached import reached
+    from touchline.open_log import reached
 
     workspace = runner.run(filled(source))
     file = Path(command(environment(own_database, None), "backup", "create", str(tmp_path / "b"))["file"])

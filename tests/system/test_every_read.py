@@ -16,10 +16,10 @@ from fastapi import FastAPI
 
 from services.api import requests
 from services.api.app import api_router
-from services.api.gate import SERVER_SETTINGS, Gate
+from services.api.etags import DependsOn
 from services.api.progress import LogEnd, ProjectionPosition
+from services.api.read_limits import SERVER_SETTINGS, Gate
 from services.api.requests import Api
-from services.api.validators import DependsOn
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions
 from shared.database import open_pool

@@ -7,7 +7,7 @@ import pytest
 
 from services.replay.rebuild import drop
 from shared.projection import generations
-from shared.projection.accepting import accepting_of
+from shared.projection.acceptance_settings import acceptance_settings_of
 from shared.projection.generations import (
     Generation,
     NoGeneration,
@@ -146,6 +146,6 @@ def test_what_is_accepted_is_decided_by_the_settings_that_another_shape_holds(
         await workspace.send({"type": "workspace_configured", "settings": {"nobody": ["kiosk"]}})
         await workspace.project()
         monkeypatch.setattr(generations, "shape", lambda: "another")
-        assert (await accepting_of(own.pool, workspace.name)).nobody == {"kiosk"}
+        assert (await acceptance_settings_of(own.pool, workspace.name)).nobody == {"kiosk"}
 
     runner.run(check())

@@ -20,7 +20,7 @@ from shared.access.scopes import SCOPES
 from shared.events.limits import EVENTS_PER_REQUEST_MAX
 from shared.producers.hubspot import signature_v3
 from tests.conftest import Workspace, new_workspace
-from tests.odd_json import odd_texts
+from tests.malformed_json import malformed_texts
 from tests.served import served
 from tests.unit.test_hubspot import EVERY, NOT_OURS
 from touchline.compose import Role, Running, compose
@@ -292,7 +292,7 @@ def test_what_became_of_a_deal_is_what_was_told_last(
 
 
 def test_stages_are_those_that_the_workspace_names(portal: Portal, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.projection.accepting.CACHE_S", 0.0)
+    monkeypatch.setattr("shared.projection.acceptance_settings.CACHE_S", 0.0)
     told = {"producers": {"hubspot": {"won_stages": ["4711"], "lost_stages": ["4712"]}}}
 
     async def check() -> list[int]:
@@ -661,7 +661,7 @@ def test_whatever_stands_beside_it_a_good_event_is_kept_and_nothing_is_an_error(
 
 def test_odd_json_beside_good_events_loses_none_of_them(portal: Portal, run: Any) -> None:
     first, last = (portal.event(subscriptionType="contact.creation", objectId=n) for n in (1, 2))
-    odd = list(dict.fromkeys(odd_texts()))
+    odd = list(dict.fromkeys(malformed_texts()))
 
     async def check() -> list[int]:
         statuses = []

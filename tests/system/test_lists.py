@@ -9,10 +9,10 @@ import pytest
 from shared.projection.sql import Connection
 from shared.reading.asset_list import _PAGES as ASSET_PAGES
 from shared.reading.contact_list import _PAGES as CONTACT_PAGES
+from shared.reading.conversion_paths import DEALS as PATH_DEAL_PAGES
 from shared.reading.deal_list import _PAGES as DEAL_PAGES
-from shared.reading.group_behind import _CONTACTS as GROUP_CONTACT_PAGES
-from shared.reading.group_behind import _DEALS as GROUP_DEAL_PAGES
-from shared.reading.paths import DEALS as PATH_DEAL_PAGES
+from shared.reading.drilldown_groups import _CONTACTS as GROUP_CONTACT_PAGES
+from shared.reading.drilldown_groups import _DEALS as GROUP_DEAL_PAGES
 from shared.reading.recent_events import NEWEST
 from shared.reading.reports import Of
 from shared.rules.models import MODELS

@@ -19,11 +19,11 @@ from services.ingest.dead_letters import list_letters
 from services.ingest.producers import mailgun as mailgun_route
 from services.ingest.producers import sendgrid as sendgrid_route
 from shared.access.accounts import connect
-from shared.projection import accepting
+from shared.projection import acceptance_settings
 from shared.web.problems import Problem
 from tests.conftest import Workspace, new_workspace
 from tests.mail_senders import SendGridKey, mailgun, mailgun_body, postmark, sendgrid, sendgrid_body
-from tests.odd_json import odd_texts
+from tests.malformed_json import malformed_texts
 from tests.served import served
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
@@ -388,7 +388,7 @@ def test_a_bad_event_is_kept_aside_and_its_neighbours_count(workspace: Workspace
 def test_a_setting_says_where_the_asset_stands_and_what_has_none_is_kept(
     workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accepting, "CACHE_S", 0)
+    monkeypatch.setattr(acceptance_settings, "CACHE_S", 0)
 
     async def check() -> None:
         async with shop_of(workspace) as shop:
@@ -580,7 +580,7 @@ def test_whatever_a_sender_says_of_itself_is_mapped_kept_or_refused(
 def test_no_signed_text_is_an_error_of_the_server(workspace: Workspace, run: Run) -> None:
     async def check() -> None:
         async with shop_of(workspace) as shop:
-            for text in list(dict.fromkeys(odd_texts()))[::4]:
+            for text in list(dict.fromkeys(malformed_texts()))[::4]:
                 for body in (text, b"[" + text + b"," + json.dumps(sendgrid("open")).encode() + b"]"):
                     answer = await shop.sendgrid_bytes(body)
                     assert answer.status_code == 200, (body, answer.text)

@@ -17,11 +17,11 @@ from shared.projection import projector as projector_module
 from shared.projection.batch import decode
 from shared.projection.changes import Changes, EventsArrived
 from shared.projection.generations import live_generation
-from shared.projection.order import PIPELINE
 from shared.projection.pipeline import Context
 from shared.projection.poison import project_or_dead_letter
 from shared.projection.projector import Projector
 from shared.projection.sql import Connection
+from shared.projection.stage_order import PIPELINE
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import compose
 from touchline.configuration import Configuration

@@ -17,7 +17,7 @@ import pytest
 from services.ingest.dead_letters import drop_letters, list_letters
 from services.ingest.ingest import Ingest
 from services.ingest.producers.counts import OPEN_MAX, Counts
-from services.ingest.producers.taking import take
+from services.ingest.producers.messages import take
 from services.replay.backfill import Backfill
 from services.replay.mapping.ready import mapping
 from shared.access.keys import Access, KeyRing

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 
 from services.api import parameters, progress
 from services.api.app import api_router
-from services.api.gate import SERVER_SETTINGS, Gate
 from services.api.progress import LogEnd, ProjectionPosition
+from services.api.read_limits import SERVER_SETTINGS, Gate
 from services.api.requests import Api
 from shared.access.keys import KeyRing
 from shared.access.positions import Positions

@@ -6,9 +6,9 @@ from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.new_contacts import BY_KEYS as NEW_CONTACTS
-from shared.reading.behind import CONTACTS
 from shared.reading.campaign_deals import DEALS, EARNED
 from shared.reading.campaign_keys import split as split_in_sql
+from shared.reading.drilldown import CONTACTS
 from shared.rules import exact
 from shared.rules.keys import campaign_key
 from tests.conftest import Workspace, new_workspace

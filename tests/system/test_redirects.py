@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from services.ingest.link_targets import target_of
 from services.ingest.redirects import leading
-from services.ingest.targets import target_of
 from tests.conftest import Workspace
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

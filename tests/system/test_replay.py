@@ -41,7 +41,7 @@ from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 from touchline.demo.mix import Mix
 from touchline.embedded import Embedded
-from touchline.reached import reached
+from touchline.open_log import reached
 
 EVENTS = 4_000
 KILLS = 10

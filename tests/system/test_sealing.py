@@ -15,7 +15,7 @@ from shared.events.codec import Record, accept, decode_record, encode_record
 from shared.log.port import LogUnavailable
 from shared.sealing.keys import BadMasterKey
 from shared.sealing.log import seal_all, vault_of
-from shared.sealing.traces import remove_traces
+from shared.sealing.vacuum import remove_traces
 from shared.sealing.vault import Vault
 from tests.conftest import Workspace, new_workspace
 from tests.sealed import sealed_store

@@ -14,7 +14,7 @@ from services.projector.worker import Worker
 from services.replay.export import Chosen, Export
 from services.replay.verify import Comparison, Drawn, verify
 from shared.projection import reprojector
-from shared.projection.accepting import accepting_of
+from shared.projection.acceptance_settings import acceptance_settings_of
 from shared.projection.batch import decode
 from shared.projection.projector import Projector
 from shared.projection.reprojection import Limits
@@ -296,7 +296,7 @@ def test_what_is_heeded_as_events_arrive_applies_at_once_and_makes_nothing_anew(
             status = (await both.workspace.get("/v1/status")).json()
             assert status["settings_under_way"] is None
             assert status["workspace"]["time_zone"] == "Europe/Oslo"
-            assert "kasse" in (await accepting_of(running.pool, both.workspace.name)).nobody
+            assert "kasse" in (await acceptance_settings_of(running.pool, both.workspace.name)).nobody
 
     runner.run(check())
 

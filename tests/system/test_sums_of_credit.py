@@ -8,8 +8,8 @@ import pytest
 
 from services.replay.verify import Comparison
 from shared.projection.digesting import Digester
-from shared.projection.group_lists import DECIDED_BY
 from shared.projection.projector import workspace_number
+from shared.projection.site_list_versions import DECIDED_BY
 from shared.projection.sql import Connection
 from shared.projection.stages.credit_days import apply
 from shared.reading.credit_compared import earned_otherwise, earned_otherwise_on_some_days

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.reading.pages import decode_cursor
+from shared.reading.cursors import decode_cursor
 from shared.reading.snapshot import snapshot
 from shared.reading.unresolved import unresolved
 from tests.conftest import Workspace

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.ingest.limit_settings import Rates
 from services.ingest.limits import ADDRESSES_MAX, BURST_S, DAY_US, Buckets, Distinct, Limits, address_of
-from services.ingest.rates import Rates
 from shared.access.keys import Access
 from shared.events.codec import Record
 from shared.events.refusal import Refusal

@@ -22,7 +22,7 @@ from tests.mail_senders import AT, PHONE
 from tests.mail_senders import mailgun as from_mailgun
 from tests.mail_senders import postmark as from_postmark
 from tests.mail_senders import sendgrid as from_sendgrid
-from tests.odd_json import odd_texts
+from tests.malformed_json import malformed_texts
 
 DEFAULT = Producers()
 NOW_US = 1_800_000_000_000_000
@@ -330,6 +330,6 @@ def test_whatever_a_message_says_it_is_mapped_unmapped_or_refused(message: dict[
 
 @pytest.mark.parametrize("form", [sendgrid, mailgun, postmark])
 def test_an_odd_text_is_read_or_refused_by_itself(form: Any) -> None:
-    for text in odd_texts():
+    for text in malformed_texts():
         for body in (text, b'{"event-data":' + text + b"}", b"[" + text + b"]"):
             assert all(isinstance(message, Message) for message in form.messages(body, DEFAULT))

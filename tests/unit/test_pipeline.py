@@ -18,9 +18,9 @@ from shared.projection.changes import (
     EventsArrived,
     SettingsChanged,
 )
-from shared.projection.order import PIPELINE
 from shared.projection.pipeline import BadPipeline, Context, Pipeline, Stage
 from shared.projection.sql import Statement, sql
+from shared.projection.stage_order import PIPELINE
 from shared.projection.tables import NOT_ROWS, projection
 from shared.rules.settings import Settings
 

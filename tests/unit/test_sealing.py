@@ -13,13 +13,13 @@ import pytest
 
 from shared.events.codec import Record, decode_record
 from shared.rules.referrer import reduced, source_host
-from shared.sealing.addresses import values_in, without_values
 from shared.sealing.fields import Sealing, sealed
 from shared.sealing.forget import words
 from shared.sealing.keys import BadMasterKey, MasterKey, PersonKey, new_pseudonym, written
 from shared.sealing.names import ANY, PSEUDONYM, Name
 from shared.sealing.record import RecordByField, said_in, with_changes
 from shared.sealing.reveal import pseudonyms_in, replaced, revealed_csv, revealed_json
+from shared.sealing.urls import values_in, without_values
 from shared.sealing.vault import Known, Person
 
 SEED = bytes(16)

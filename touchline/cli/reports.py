@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from shared.access.scopes import OPERATOR_WORKSPACE
-from shared.reading.bounds import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
+from shared.reading.limits import JOINED_DEFAULT, JOINED_MAX, JOINED_MIN, LIMIT_DEFAULT, LIMIT_MAX
 from touchline.cli.groups import command
 from touchline.cli.options import AsJson, Data, Workspace
 

@@ -9,8 +9,8 @@ from services.ingest.catalog.calls import CallRefused, Outcome
 from services.ingest.catalog.turn import Turn
 from shared.reading.catalog import asset_now, registered_assets
 from shared.reading.snapshot import NotFound, Snapshot
+from touchline.commands.catalog_changes import asked, change
 from touchline.commands.output import console, table_of
-from touchline.commands.turns import asked, change
 
 
 def register(

@@ -20,8 +20,8 @@ from shared.reading.campaigns import associations, campaign_row, campaigns_with,
 from shared.reading.catalog import campaign_now
 from shared.reading.overview import money_by_currency
 from shared.reading.snapshot import Snapshot
+from touchline.commands.catalog_changes import IN_URL, asked, change, in_turn, to_take_back
 from touchline.commands.output import console, table_of
-from touchline.commands.turns import IN_URL, asked, change, in_turn, to_take_back
 
 
 def create(

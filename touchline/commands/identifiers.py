@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared.reading.bounds import LIMIT_MAX
 from shared.reading.identifiers import joined_identifiers
+from shared.reading.limits import LIMIT_MAX
 from touchline.commands.output import console, table_of
 from touchline.commands.store import names_in, on_database, read_only
 

@@ -24,7 +24,7 @@ from shared.gc_tuning import collect_garbage_rarely
 from touchline.commands.output import errors
 from touchline.commands.store import on_database, store_and_log
 from touchline.configuration import Configuration
-from touchline.reached import reached
+from touchline.open_log import reached
 
 CONNECTIONS_MAX = 8  # the snapshot, the lock, the projection, the comparison, and the log's
 MEMBER_CONNECTIONS_MAX = 2  # of another process that helps: one that writes, and the log's

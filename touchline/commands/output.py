@@ -20,9 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.database import AWAY, error_text
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 
-FORESEEN = (Foreseen, asyncpg.PostgresError, *AWAY, OSError)
+FORESEEN = (ExpectedError, asyncpg.PostgresError, *AWAY, OSError)
 
 PIPED_COLUMNS = 240  # of what goes into a file or another program: names and codes are to stay whole
 

@@ -24,7 +24,7 @@ from touchline.commands.on_store import StoreAccess, on_store
 from touchline.commands.output import console, styled, visible
 from touchline.commands.store import check_workspace, on_database
 from touchline.configuration import Configuration
-from touchline.reached import reached
+from touchline.open_log import reached
 from touchline.sealing import check_unused, stop_recycling
 
 

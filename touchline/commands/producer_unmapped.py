@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from services.replay.remap import Remap, Remapped
 from shared.log.port import EventLog
-from shared.producers.readings import READINGS
-from shared.projection.accepting import accepting_of
+from shared.producers.readers import READINGS
+from shared.projection.acceptance_settings import acceptance_settings_of
 from touchline.commands.output import console, errors, table_of
 from touchline.commands.store import check_workspace, on_database, store_and_log
 
@@ -33,7 +33,7 @@ def unmapped(producer: str | None, data: Path | None, workspace: str, *, as_json
     async def work(url: str) -> list[dict[str, Any]]:
         async with store_and_log(url, CONNECTIONS_MAX) as (pool, _):
             await check_workspace(pool, workspace)
-            settings = (await accepting_of(pool, workspace)).producers
+            settings = (await acceptance_settings_of(pool, workspace)).producers
             return [
                 {
                     **row, "first_seen": row["first_seen"].isoformat(), "last_seen": row["last_seen"].isoformat(),

@@ -5,7 +5,7 @@ from pathlib import Path
 from services.ingest.catalog import corrections
 from services.ingest.catalog.calls import Outcome
 from services.ingest.catalog.turn import Turn
-from touchline.commands.turns import change
+from touchline.commands.catalog_changes import change
 
 
 def retract(event_id: str, data: Path | None, workspace: str, *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from shared.store.verifications import read_verifications
 from touchline.commands.output import console, errors, styled, table_of
 from touchline.commands.store import on_database
 from touchline.configuration import Configuration
-from touchline.reached import open_log
+from touchline.open_log import open_log
 
 PROGRESS = sql("SELECT partition, next_offset, events, received_us FROM {g}.progress ORDER BY partition")
 REPROJECTIONS = sql("""

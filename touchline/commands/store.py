@@ -22,7 +22,7 @@ from shared.sealing.store import open_vault
 from touchline.commands.output import errors_in_one_line
 from touchline.configuration import Configuration
 from touchline.embedded import Embedded
-from touchline.reached import reached
+from touchline.open_log import reached
 
 Answer = TypeVar("Answer")
 WORKSPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -13,10 +13,10 @@ from shared.access.scopes import Scope
 from shared.events.blank import is_blank
 from shared.events.instants import BEGINNING_US
 from shared.events.types import WorkspaceConfigured
+from touchline.commands.catalog_changes import change
 from touchline.commands.output import console, failed, table_of
 from touchline.commands.settings import settings_given
 from touchline.commands.store import check_new_workspace, on_database, tables
-from touchline.commands.turns import change
 
 
 def create(workspace: str, name: str | None, data: Path | None, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import msgspec
 
 from services.ingest.catalog.turn import Turn
-from services.ingest.targets import LEADING_TYPES, target_of
+from services.ingest.link_targets import LEADING_TYPES, target_of
 from shared.events.blank import is_blank
 from shared.events.codec import Refusal, decode_event, uuid7
 from shared.events.instants import from_micros

@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from services.ingest.registered import Registered
+from services.ingest.registered_addresses import Registered
 from shared.events.codec import Record, Refusal, decode_record, encode_event, encode_record
 from shared.events.types import Event
 from shared.log.port import EventLog, Position, partition_of

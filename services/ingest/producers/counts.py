@@ -10,7 +10,7 @@ from functools import lru_cache
 import asyncpg
 
 from services.ingest import metrics
-from services.ingest.written_soon import WrittenSoon
+from services.ingest.periodic_writer import PeriodicWriter
 from shared.store.producer_counts import NAMES_MAX, OTHER, Outcome, kept_name, write_counts
 
 SERIES_KEPT = 100  # of the counter at `/metrics`: three outcomes of each producer
@@ -25,7 +25,7 @@ class Counts:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._open: dict[str, Counter[Outcome]] = defaultdict(Counter)
-        self._soon = WrittenSoon("counts of producers", self.write, self._left)
+        self._soon = PeriodicWriter("counts of producers", self.write, self._left)
 
     def add(self, workspace: str, counts: Mapping[Outcome, int]) -> None:
         """Add numbers of messages. They are written within a second, or when the database can be reached again."""

@@ -16,8 +16,8 @@ from fastapi import APIRouter, Request, Response
 
 from services.ingest import metrics
 from services.ingest.ingest import Ingest
+from services.ingest.producers.messages import take
 from services.ingest.producers.openapi import answered, header
-from services.ingest.producers.taking import take
 from shared.access.accounts import Account
 from shared.access.keys import Access
 from shared.events.refusal import BadRequest

@@ -12,8 +12,8 @@ import orjson
 from fastapi import Response
 
 from services.ingest.ingest import Ingest
+from services.ingest.producers.messages import Taken, take
 from services.ingest.producers.openapi import answered
-from services.ingest.producers.taking import Taken, take
 from shared.access.accounts import Account
 from shared.access.keys import Access
 from shared.events.limits import EVENTS_PER_REQUEST_MAX

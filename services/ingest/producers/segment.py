@@ -12,12 +12,12 @@ import orjson
 import structlog
 from fastapi import APIRouter, Path, Request, Response
 
-from services.ingest.browsers import check_origin, keep_from_browsers, note_invalid
+from services.ingest.cors import check_origin, keep_from_browsers, note_invalid
 from services.ingest.ingest import Ingest
 from services.ingest.limits import not_limited
+from services.ingest.producers.messages import take
 from services.ingest.producers.openapi import problems, success
-from services.ingest.producers.taking import take
-from services.ingest.refused import keep
+from services.ingest.refused_events import keep
 from shared.access.keys import KEY_FORM, Access
 from shared.compressed import BROKEN, TooLarge, unpacked
 from shared.events.codec import KeyClass, Refusal, uuid7
@@ -120,7 +120,7 @@ def routes(ingest: Ingest) -> APIRouter:
 
     @router.options("/segment/v1/{call}", include_in_schema=False)
     async def options(call: str) -> Response:
-        """Name the allowed methods. A browser's preflight request is answered before (`services.ingest.browsers`)."""
+        """Name the allowed methods. A browser's preflight request is answered before (`services.ingest.cors`)."""
         if call not in (*CALLS, "m"):
             raise Problem(404, "not_found", f"there is no call {call[:50]!r}; there are {', '.join(CALLS)}")
         return Response(status_code=204, headers={"Allow": ALLOWED})

@@ -1,7 +1,7 @@
 """Errors of HubSpot's API that stop an import."""
 
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 
 
-class HubSpotRefuses(Foreseen):
+class HubSpotRefuses(ExpectedError):
     """HubSpot refuses a request or gives a wrong answer, and repeating would not help; the message says what the user can do."""

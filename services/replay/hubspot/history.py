@@ -28,7 +28,7 @@ from shared.log.port import EventLog
 from shared.producers import hubspot_records as records
 from shared.producers.hubspot import BadValue, Stages
 from shared.producers.hubspot_asset_types import AssetType, asset_types
-from shared.projection.accepting import accepting_of
+from shared.projection.acceptance_settings import acceptance_settings_of
 from shared.sealing.log import vault_of
 
 Step = Literal["campaigns", "contacts", "deals", "deleted_deals"]
@@ -93,7 +93,7 @@ class History:
         Raises `HubSpotRefuses`, `Unreadable`, `OSError` or, after a minute, `LogUnavailable`.
         """
         account = await self._account()
-        accepting = await accepting_of(self.pool, self.workspace)
+        accepting = await acceptance_settings_of(self.pool, self.workspace)
         self._nobody = accepting.nobody
         of = {"workspace": self.workspace, "log": self.log.identity, "portal": account.portal}
         self._ledger = Ledger(self.state, of)

@@ -1,9 +1,9 @@
 """Errors of a mapping, and of one cell of a table."""
 
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 
 
-class BadMapping(Foreseen):
+class BadMapping(ExpectedError):
     """A mapping that cannot be used, or not for this file; the message says what is wrong and where."""
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from shared.events.registry import names_about, names_with, sql_names
 from shared.projection.changes import EntitiesChanged, IdentifiersMentioned
-from shared.projection.order import PIPELINE
 from shared.projection.pipeline import Context
 from shared.projection.sql import Connection, sql
+from shared.projection.stage_order import PIPELINE
 from shared.projection.stages.cells.digests import digest_all
 from shared.projection.stages.entities.apply import save_settings
 from shared.rules.settings import Settings

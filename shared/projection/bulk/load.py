@@ -14,7 +14,7 @@ import msgspec
 from shared.events.codec import decode_event
 from shared.events.registry import REGISTRY
 from shared.projection.bulk.spill import Frame, Named, SpilledEntityEvent, SpilledTouch
-from shared.projection.mentions import edges_of, found_by_person, named_once
+from shared.projection.identifier_mentions import edges_of, found_by_person, named_once
 from shared.projection.rows import IdentifierMention, suit_touch
 from shared.projection.rows import entity_event as about_of
 from shared.projection.sessions_in_order import begin_alone, extend_session, in_order_of

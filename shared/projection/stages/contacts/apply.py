@@ -19,7 +19,7 @@ from shared.projection.changes import (
     SessionsChanged,
     SettingsChanged,
 )
-from shared.projection.members import contact_of
+from shared.projection.contact_members import contact_of
 from shared.projection.pipeline import Context, Stage
 from shared.projection.sql import sql
 from shared.projection.stages.contacts.gather import (

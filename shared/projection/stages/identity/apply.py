@@ -20,7 +20,7 @@ from shared.projection.changes import (
     SettingsChanged,
     VisitorsChanged,
 )
-from shared.projection.members import contact_of
+from shared.projection.contact_members import contact_of
 from shared.projection.pipeline import Context, Stage
 from shared.projection.sql import sql
 from shared.projection.stages.identity.gather import (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from shared.projection.changes import Change, Changes, EventsAdmitted, IdentifiersMentioned
-from shared.projection.mentions import edges_of, found_by_person, named_once
+from shared.projection.identifier_mentions import edges_of, found_by_person, named_once
 from shared.projection.pipeline import Context, Stage
 from shared.projection.sql import sql
 from shared.projection.stages.mentions.gather import FIRST_NAMED, IDENTIFIERS

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from services.ingest.written_soon import WrittenSoon
+from services.ingest.periodic_writer import PeriodicWriter
 from shared.access.keys import Access, digest
 from shared.events.codec import COLLECT_PREFIX, Record, sent_id
 from shared.store.browser_notices import ARRIVALS_KEPT, Kind, Notice, kept_origin, write_arrivals, write_notices
@@ -24,7 +24,7 @@ class BrowserNotices:
         self._pool = pool
         self._open: Counter[Notice] = Counter()
         self._arrived: dict[tuple[str, str], list[str]] = {}
-        self._soon = WrittenSoon("notices of web pages", self.write, lambda: self._open.total() + len(self._arrived))
+        self._soon = PeriodicWriter("notices of web pages", self.write, lambda: self._open.total() + len(self._arrived))
 
     def add(self, access: Access, origin: str | None, kind: Kind) -> None:
         """Note what happened to a page that uses a valid key. `origin` None: the browser does not say which page it is."""

@@ -21,8 +21,8 @@ from services.replay.export import Chosen, Export
 from shared.database import open_pool
 from shared.events.codec import Record, accept, encode_record
 from shared.log.port import Position
-from shared.projection import accepting
-from shared.projection.accepting import KnownAccepting
+from shared.projection import acceptance_settings
+from shared.projection.acceptance_settings import AcceptanceSettingsCache
 from tests.conftest import Workspace, new_workspace
 from tests.processes import start, until_projected
 from touchline.compose import Running
@@ -92,7 +92,7 @@ def test_the_pixel_takes_no_visitor_that_is_nobody(workspace: Workspace, run: Ru
 def test_a_workspaces_own_words_are_refused_from_then_on_by_every_way_in(
     workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(accepting, "CACHE_S", 0)
+    monkeypatch.setattr(acceptance_settings, "CACHE_S", 0)
     kiosk = {**VISIT, "visitor_id": "Kiosk ", "occurred_at": "2024-02-01T00:00:00Z"}
     file = tmp_path / "e.ndjson"
     file.write_bytes(orjson.dumps({**kiosk, "id": "from a file"}) + b"\n")
@@ -127,17 +127,17 @@ def test_a_workspaces_own_words_are_refused_from_then_on_by_every_way_in(
 def test_known_words_go_on_being_refused_while_the_database_is_away(
     workspace: Workspace, run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accepting, "CACHE_S", 0)
+    monkeypatch.setattr(acceptance_settings, "CACHE_S", 0)
 
     async def check() -> None:
         await workspace.send({"type": "workspace_configured", "settings": {"nobody": ["Kiosk"]}})
         await workspace.project()
         pool = await open_pool(database_url, 1)
-        known = KnownAccepting(pool)
+        known = AcceptanceSettingsCache(pool)
         assert (await known.of(workspace.name, 0.0)).nobody == {"kiosk"}
         await pool.close()
         assert (await known.of(workspace.name, 10.0)).nobody == {"kiosk"}
-        assert await known.of("another", 10.0) == accepting.Accepting()
+        assert await known.of("another", 10.0) == acceptance_settings.AcceptanceSettings()
 
     run(check())
 

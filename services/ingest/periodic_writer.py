@@ -14,7 +14,7 @@ WRITE_S = 1.0
 logger = structlog.stdlib.get_logger("touchline.ingest")
 
 
-class WrittenSoon:
+class PeriodicWriter:
     """Calls `write` a second after it was asked to, and again each second for as long as something is `left`.
 
     `write` keeps what it could not write, and then raises one of `AWAY` or `asyncpg.PostgresError`.

@@ -1,7 +1,7 @@
 """How are lists of contacts read that still have the former key of a merged contact?
 
 After a merge, all touches of one contact belong to the other. Lists that were made before the merge still have the key of the first one.
-The table `renamed_contact` has its present key. `shared.projection.renaming` writes the present keys into the lists, in the background.
+The table `renamed_contact` has its present key. `shared.projection.rewrite_renamed_contacts` writes the present keys into the lists, in the background.
 """
 
 from collections.abc import Collection, Mapping

@@ -23,7 +23,7 @@ FROM {0}.settings s JOIN {0}.workspace_rows w ON w.ws = s.ws WHERE w.workspace_i
 """
 
 
-class Accepting(NamedTuple):
+class AcceptanceSettings(NamedTuple):
     """The workspace's own words that name nobody, folded; how it reads outside producers' messages; and which parts of a URL belong to a
     page's address, by which the pages of a public key are counted.
     """
@@ -33,7 +33,7 @@ class Accepting(NamedTuple):
     addresses: AddressRules = BY_PATH
 
 
-async def accepting_of(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> Accepting:
+async def acceptance_settings_of(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> AcceptanceSettings:
     """What the workspace has set; the defaults before anything was projected. Raises one of `AWAY`.
 
     Until there is a generation of this release's shape, another release's says it: what is accepted is kept for ever as what
@@ -44,8 +44,8 @@ async def accepting_of(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> 
     except (NoGeneration, asyncpg.UndefinedTableError):  # a rebuild will make it, or has just replaced it
         row = None
     if row is None:
-        return Accepting()
-    return Accepting(
+        return AcceptanceSettings()
+    return AcceptanceSettings(
         frozenset(row["nobody"] or ()),
         msgspec.convert(row["producers"] or {}, Producers, strict=False),
         AddressRules(tuple(row["page_parameters"] or ()), bool(row["page_fragments"])),
@@ -54,18 +54,18 @@ async def accepting_of(pool: "asyncpg.Pool[asyncpg.Record]", workspace: str) -> 
 
 @dataclass(slots=True)
 class _Known:
-    accepting: Accepting
+    accepting: AcceptanceSettings
     asked_s: float
 
 
-class KnownAccepting:
+class AcceptanceSettingsCache:
     """Looks it up, remembering it for a few seconds; while the database is away, for as long as it is."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._known: dict[str, _Known] = {}
 
-    async def of(self, workspace: str, now_s: float) -> Accepting:
+    async def of(self, workspace: str, now_s: float) -> AcceptanceSettings:
         """What the workspace has set; the defaults where the database is away and was never asked. `now_s` is a monotonic clock."""
         known = self._known.get(workspace)
         if known is not None and now_s - known.asked_s < CACHE_S:
@@ -74,9 +74,9 @@ class KnownAccepting:
             known.asked_s = now_s  # requests that come until the answer is there do not ask as well
         try:
             async with asyncio.timeout(ASK_S):
-                accepting = await accepting_of(self._pool, workspace)
+                accepting = await acceptance_settings_of(self._pool, workspace)
         except AWAY:
-            accepting = Accepting() if known is None else known.accepting
+            accepting = AcceptanceSettings() if known is None else known.accepting
         if len(self._known) >= CACHED_WORKSPACES_MAX:
             self._known.clear()
         self._known[workspace] = _Known(accepting, now_s)

@@ -66,7 +66,7 @@ HEADS = [
 ]  # fmt: skip
 
 
-def odd_texts() -> Iterator[bytes]:
+def malformed_texts() -> Iterator[bytes]:
     """Several hundred texts, each without a line break outside a text of its own unless it is about line breaks."""
     values = [*(n.encode() for n in NUMBERS), *TEXTS, *(v.encode() for v in VALUES)]
     yield from values

@@ -16,7 +16,7 @@ import orjson
 import pytest
 import zstandard
 
-from services.ingest import refused
+from services.ingest import refused_events
 from services.ingest.dead_letters import pushed_out
 from shared.access import keys as access_keys
 from shared.access.keys import KeyRing
@@ -24,7 +24,7 @@ from shared.access.scopes import SCOPES
 from shared.events.limits import EVENT_BYTES_MAX, HEADERS_BYTES_MAX, KEPT_BYTES_MAX, TEXT_CHARACTERS_MAX
 from shared.web import body as web_body
 from tests.conftest import Workspace, new_workspace
-from tests.odd_json import odd_texts
+from tests.malformed_json import malformed_texts
 from tests.processes import ended, start
 from tests.served import half_open, served, talk
 from touchline import http as touchline_http
@@ -57,7 +57,7 @@ async def letters(workspace: Workspace) -> list[Any]:
 def bodies() -> list[tuple[str, bytes, int]]:
     """Requests with odd events: the content type, the body, and how many events it holds if it can be read."""
     out = []
-    texts = [text for text in dict.fromkeys(odd_texts()) if len(text) < 20_000]
+    texts = [text for text in dict.fromkeys(malformed_texts()) if len(text) < 20_000]
     for text in texts:
         out.append(("application/json", text, 1))
     for begin in range(0, len(texts), 5):
@@ -138,7 +138,7 @@ def test_a_long_event_is_kept_cut_and_one_that_could_be_sent_again_whole(workspa
 def test_what_one_class_of_keys_sends_pushes_nothing_of_another_out(
     workspace: Workspace, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refused, "KEY_LETTERS_MAX", {"collect": 5, "server": 7})
+    monkeypatch.setattr(refused_events, "KEY_LETTERS_MAX", {"collect": 5, "server": 7})
     run(workspace.send({"type": "nothing", "id": "mine"}))
     run(workspace.send({**VISIT, "id": "x"}, {**VISIT, "id": "x", "title": "other"}, scope="collect"))
     run(workspace.project())
@@ -181,7 +181,7 @@ def metric(text: str, name: str) -> float:
 def test_what_one_key_sends_pushes_nothing_of_another_key_of_its_class_out_and_is_counted(
     workspace: Workspace, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refused, "KEY_LETTERS_MAX", {"collect": 5, "server": 5})
+    monkeypatch.setattr(refused_events, "KEY_LETTERS_MAX", {"collect": 5, "server": 5})
     name = 'touchline_ingest_dead_letters_pushed_out_total{key_class="collect"}'
 
     async def check() -> None:
@@ -202,8 +202,8 @@ def test_what_one_key_sends_pushes_nothing_of_another_key_of_its_class_out_and_i
 def test_many_keys_of_a_class_have_bounded_room_and_those_with_few_letters_keep_them(
     workspace: Workspace, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refused, "KEY_LETTERS_MAX", {"collect": 6, "server": 6})
-    monkeypatch.setattr(refused, "CLASS_LETTERS_MAX", {"collect": 10, "server": 10})
+    monkeypatch.setattr(refused_events, "KEY_LETTERS_MAX", {"collect": 6, "server": 6})
+    monkeypatch.setattr(refused_events, "CLASS_LETTERS_MAX", {"collect": 10, "server": 10})
 
     async def check() -> None:
         await workspace.send({"type": "nothing", "id": "mine"})

@@ -9,7 +9,7 @@ import msgspec
 
 from services.ingest.events import append
 from services.ingest.ingest import Ingest
-from services.ingest.refused import keep
+from services.ingest.refused_events import keep
 from shared.access.keys import Access
 from shared.events.codec import KeyClass, Record, Refusal
 from shared.events.limits import EVENTS_PER_REQUEST_MAX

@@ -16,7 +16,7 @@ from shared.projection.batch import decode
 from shared.projection.projector import Projector
 from shared.projection.sql import Connection
 from tests.conftest import Workspace, new_workspace
-from tests.properties.test_rows_follow_from_the_set import at_once, rows
+from tests.properties.test_rows_independent_of_order import at_once, rows
 from tests.properties.test_store_agrees_with_oracle import _json
 from tests.properties.worlds import SOCIAL_POSTS_MAX
 from touchline.compose import Running

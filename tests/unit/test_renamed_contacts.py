@@ -1,10 +1,10 @@
-"""Lists of keys that name contacts by a former key: see `shared.projection.renamed`."""
+"""Lists of keys that name contacts by a former key: see `shared.projection.renamed_contacts`."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.projection.renamed import Renamed
+from shared.projection.renamed_contacts import Renamed
 
 # Few last parts, so that many keys share one with a former key.
 KEYS = st.builds(

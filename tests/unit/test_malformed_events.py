@@ -10,11 +10,11 @@ from shared.events.codec import BadRequest, KeyClass, Record, Refusal, decode_re
 from shared.events.limits import COUNT_MAX, EVENTS_PER_REQUEST_MAX, TEXT_CHARACTERS_MAX
 from shared.events.refusal import Code
 from shared.rules.acceptance import accept, accept_restored
-from tests.odd_json import HEADS, VISIT, odd_texts
+from tests.malformed_json import HEADS, VISIT, malformed_texts
 
 NOW_US = 1_800_000_000_000_000
 KEYS: tuple[KeyClass, ...] = ("server", "collect")
-ODD = list(dict.fromkeys(odd_texts()))
+ODD = list(dict.fromkeys(malformed_texts()))
 
 
 def take(event: object, key: KeyClass = "server") -> Record | Refusal:

@@ -19,7 +19,7 @@ from shared.projection.checksums import set_checksums
 from shared.projection.generations import Generation, create_generation, live_generation
 from shared.projection.sql import Connection
 from tests.conftest import Workspace, new_workspace
-from tests.properties.test_rows_follow_from_the_set import at_once, rows
+from tests.properties.test_rows_independent_of_order import at_once, rows
 from touchline.compose import Running
 
 MAIL = {"type": "asset_associated", "id": "held", "asset_id": "mail", "campaign_id": "c",

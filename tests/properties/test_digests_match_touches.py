@@ -20,15 +20,15 @@ from shared.projection.batch import decode
 from shared.projection.digesting import Digester
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
-from shared.reading.asset_behind import REACHED, contacts_influenced
 from shared.reading.asset_list import seen_assets
-from shared.reading.behind import contacts_behind
 from shared.reading.cells import CampaignCells, campaign_cells, cells_days
 from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
+from shared.reading.drilldown import contacts_behind
+from shared.reading.drilldown_assets import REACHED, contacts_influenced
+from shared.reading.drilldown_touches import SESSION_METRICS, sessions_behind
 from shared.reading.snapshot import Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange
-from shared.reading.touches_behind import SESSION_METRICS, sessions_behind
 from shared.rules.keys import Identifier, asset_key, campaign_key
 from tests.conftest import Workspace, new_workspace
 from tests.properties.oracle import order

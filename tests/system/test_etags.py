@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from services.api import validators
+from services.api import etags
 from shared.projection.generations import Generation, create_generation, drop_generation, point_at
 from shared.reading import overview
 from shared.reading.snapshot import Snapshot
 from tests.conftest import Workspace, new_workspace
-from tests.system.test_neighbours import two_of_one_partition
+from tests.system.test_workspace_isolation import two_of_one_partition
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 
@@ -63,7 +63,7 @@ async def again(workspace: Workspace, path: str, etag: str, **headers: str) -> h
 def minute(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The clock of the tags, so that no test runs across the end of a minute."""
     clock = [1_700_000_000.0]
-    monkeypatch.setattr(validators.time, "time", lambda: clock[0])  # type: ignore[attr-defined]
+    monkeypatch.setattr(etags.time, "time", lambda: clock[0])  # type: ignore[attr-defined]
     return clock
 
 
@@ -163,7 +163,7 @@ def test_settled_through_is_kept_for_a_minute_and_no_longer(
     async def check() -> None:
         workspace = await filled(running)
         first = await workspace.get(OVERVIEW)
-        minute[0] += validators.SETTLED_S
+        minute[0] += etags.SETTLED_S
         assert (await again(workspace, OVERVIEW, first.headers["etag"])).status_code == 200
         assert (
             await again(workspace, "/v1/campaigns", (await workspace.get("/v1/campaigns")).headers["etag"])

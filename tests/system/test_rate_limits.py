@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from services.ingest import limited, limits
+from services.ingest import address_limit, limits
 from services.ingest.limits import BURST_S
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running, compose
@@ -22,7 +22,7 @@ ADDRESS_BURST, KEY_BURST = ADDRESS_PER_S * BURST_S, KEY_PER_S * BURST_S
 @pytest.fixture
 def strict(own_database: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     """The services with low limits, behind a proxy at 10.0.0.1. Their clock stands still, so that no bucket fills meanwhile."""
-    for module in (limits, limited):
+    for module in (limits, address_limit):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1_000.0))
     configuration = Configuration(
         kafka_bootstrap_servers=None, trusted_proxies="10.0.0.1", key_events_per_s=KEY_PER_S, address_requests_per_s=ADDRESS_PER_S,
@@ -216,7 +216,7 @@ def test_clicks_of_links_have_the_limits_of_their_key_and_the_links_lead_on(
 def test_a_public_key_cannot_fill_the_store_with_pages(
     strict: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.projection.accepting.CACHE_S", 0.0)  # settings take effect at once
+    monkeypatch.setattr("shared.projection.acceptance_settings.CACHE_S", 0.0)  # settings take effect at once
 
     async def check() -> None:
         workspace = await new_workspace(strict, "pages")

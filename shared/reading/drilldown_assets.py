@@ -8,11 +8,11 @@ from shared.projection.windows import KEY_COLUMN, within
 from shared.reading.asset_histories import HISTORY, SPAN, influenced_between
 from shared.reading.asset_list import DEALS_MET, Seen
 from shared.reading.attribution import OWNER_OF, in_range, touched
+from shared.reading.drilldown_touches import TOUCH_ORDER
 from shared.reading.influenced import contacts_of_a_page
 from shared.reading.keyset import Ordering, key_arguments
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
-from shared.reading.touches_behind import TOUCH_ORDER
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import INFLUENCING, TouchType
 from shared.rules.pre_association import Route

@@ -13,9 +13,9 @@ import httpx
 from shared.database import AWAY
 from shared.log.port import EventLog
 from shared.log.postgres import PARTITIONS, PostgresLog
-from tests.chaos.birth import birth
 from tests.chaos.clients import half_open, slow_readers
 from tests.chaos.disk import NoDisk, SmallDisk
+from tests.chaos.new_partition import birth
 from tests.chaos.poison import storm
 from tests.chaos.world import Fault, World, Wrong
 from tests.processes import Up, start

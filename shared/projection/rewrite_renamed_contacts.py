@@ -1,11 +1,11 @@
-"""Writes the present keys of merged contacts into lists of contacts: a step of the background task (see `shared.projection.renamed`)."""
+"""Writes the present keys of merged contacts into lists of contacts: a step of the background task (see `shared.projection.renamed_contacts`)."""
 
 from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.days import days_of, month_of
 from shared.projection.pipeline import Context
-from shared.projection.renamed import Renamed
+from shared.projection.renamed_contacts import Renamed
 from shared.projection.sql import Statement, columns, sql
 from shared.projection.stages.cells.apply import cells_of_touches
 from shared.projection.stages.cells.gather import WINDOWS_OF_CELLS

@@ -8,9 +8,9 @@ import asyncpg
 import msgspec
 import pytest
 
-from services.ingest import notices, written_soon
-from services.ingest.notices import BrowserNotices
-from services.ingest.written_soon import WrittenSoon
+from services.ingest import browser_notices, periodic_writer
+from services.ingest.browser_notices import BrowserNotices
+from services.ingest.periodic_writer import PeriodicWriter
 from shared.access.keys import Access
 from shared.events.codec import COLLECT_PREFIX, Record
 from shared.store.browser_notices import ARRIVALS_KEPT, Notice
@@ -23,7 +23,7 @@ FAILS = [ConnectionRefusedError("refused"), asyncpg.PostgresError("no room on th
 def test_what_is_not_written_is_tried_again_until_nothing_is_left(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(written_soon, "WRITE_S", 0.001)
+    monkeypatch.setattr(periodic_writer, "WRITE_S", 0.001)
     left, tries = 2, 0
     done = asyncio.Event()
 
@@ -37,7 +37,7 @@ def test_what_is_not_written_is_tried_again_until_nothing_is_left(
             done.set()
 
     async def check() -> None:
-        soon = WrittenSoon("numbers", write, lambda: left)
+        soon = PeriodicWriter("numbers", write, lambda: left)
         soon.ask()
         soon.ask()
         await asyncio.wait_for(done.wait(), 60)
@@ -54,7 +54,7 @@ def test_a_process_ends_though_the_last_write_fails_and_its_log_says_how_much_is
         raise error
 
     async def check() -> None:
-        soon = WrittenSoon("numbers", write, lambda: 3)
+        soon = PeriodicWriter("numbers", write, lambda: 3)
         soon.ask()
         await soon.close()
 
@@ -78,7 +78,7 @@ def test_notices_and_arrivals_of_web_pages_are_each_written_once_after_a_write_f
             if rows:
                 written[name].append(dict(rows))
 
-        monkeypatch.setattr(notices, name, write)
+        monkeypatch.setattr(browser_notices, name, write)
 
     for name in written:
         instead(name)

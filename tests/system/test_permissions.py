@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from services.ingest.limit_settings import Rates
 from services.ingest.limits import Limits
-from services.ingest.rates import Rates
 from shared.access.keys import PREFIX, revoke_keys
 from shared.access.scopes import SCOPES, Scope
 from shared.events.registry import REGISTRY
