@@ -44,7 +44,7 @@ class Change:
     counted: dict[str, dict[str, int]]
 
     def seen(self, answer: dict[str, Any]) -> Any:
-        """What tells the change in an answer of `watched`."""
+        """What shows the change in an answer of `watched`."""
         return answer.get("contact") or len(answer["associations"])
 
 

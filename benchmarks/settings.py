@@ -90,7 +90,7 @@ async def settings(_: Path) -> None:
 
 
 async def _changed(server: Server) -> tuple[Waits, float, Waits]:
-    """Change it amid live traffic; the waits before, how long until it is shown, and the waits meanwhile."""
+    """Change the setting during live traffic. Returns the waits before, how long it takes until the change is shown, and the waits meanwhile."""
     headers = {"Authorization": f"Bearer {server.keys['server']}"}
     quiet, meanwhile = Waits(), Waits()
     async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=300) as client:

@@ -97,11 +97,11 @@ class Mutator:
 
     def __post_init__(self) -> None:
         golden = Path(__file__).parent / "unit" / "golden"
-        told = [
+        found = [
             json.dumps(json.loads(path.read_text()), separators=(",", ":")).encode()
             for path in sorted(golden.glob("*.json"))
         ]
-        self.seeds = told * 20 + [text for text in malformed_texts() if len(text) < 2_000]
+        self.seeds = found * 20 + [text for text in malformed_texts() if len(text) < 2_000]
 
     def payload(self) -> bytes:
         rng = self.rng
@@ -158,13 +158,13 @@ class Lane:
     client: httpx.AsyncClient
     keys: dict[str, str]
     mutator: Mutator
-    told: Outcome
+    outcome: Outcome
     letters: int = 0
     """How many dead letters the answers so far must have made."""
 
     async def send(self, count: int) -> None:
         """One request of events, in one of the forms that a body may have, and now and then questions. Raises `Wrong`."""
-        rng, told = self.mutator.rng, self.told
+        rng, result = self.mutator.rng, self.outcome
         scope = rng.choice(("server", "server", "collect"))
         form, parts, body = self._body(count, REQUEST_BYTES_MAX if scope == "collect" else REQUEST_BYTES_SERVER_MAX)
         content_type = "application/x-ndjson" if form == "lines" else "application/json"
@@ -185,12 +185,12 @@ class Lane:
             taken = answer["accepted"] + len(answer["rejected"])
             if pack == "broken" or events not in (None, taken):
                 raise Wrong(f"{events} were sent, but {said}")
-            told.sent += taken
-            told.accepted += answer["accepted"]
-            told.rejected += len(answer["rejected"])
+            result.sent += taken
+            result.accepted += answer["accepted"]
+            result.rejected += len(answer["rejected"])
             self.letters += len(answer["rejected"])
             for _ in range(READS):
-                await ask(self.client, self.keys, self.mutator, told)
+                await ask(self.client, self.keys, self.mutator, result)
         elif form == "lines" and pack != "broken":
             raise Wrong(f"lines are read one by one, but {said}")
         else:
@@ -209,8 +209,8 @@ class Lane:
 
     async def _refused_whole(self, code: str, parts: int, events: int | None, said: str) -> None:
         """A body that could not be told apart is kept as one dead letter; one that tells no event is not."""
-        told = self.told
-        told.whole[code] += 1
+        result = self.outcome
+        result.whole[code] += 1
         if code == "no_events":
             if events not in (None, 0):
                 raise Wrong(f"{events} were sent, but {said}")
@@ -218,9 +218,9 @@ class Lane:
         if code not in KEPT_WHOLE:
             raise Wrong(said)
         self.letters += 1
-        told.sent += parts
+        result.sent += parts
         await self.check_letters()
-        told.kept += parts
+        result.kept += parts
 
     async def check_letters(self) -> None:
         """What ingest has kept, with what was pushed out since, is what the answers said. Raises `Wrong`."""
@@ -237,39 +237,39 @@ class Lane:
 def events_of(body: bytes) -> int | None:
     """How many events a body of JSON tells, by Python's own reading; None if that cannot tell."""
     try:
-        told = json.loads(body.decode())
+        output = json.loads(body.decode())
     except (ValueError, RecursionError):
         return None
-    if isinstance(told, dict) and "events" in told:
-        return len(told["events"]) if body.count(b'"events"') == 1 and isinstance(told["events"], list) else None
-    return len(told) if isinstance(told, list) else 1
+    if isinstance(output, dict) and "events" in output:
+        return len(output["events"]) if body.count(b'"events"') == 1 and isinstance(output["events"], list) else None
+    return len(output) if isinstance(output, list) else 1
 
 
-async def ask(client: httpx.AsyncClient, keys: dict[str, str], mutator: Mutator, told: Outcome) -> None:
+async def ask(client: httpx.AsyncClient, keys: dict[str, str], mutator: Mutator, value: Outcome) -> None:
     """One question, nearly right."""
     path = mutator.query()
     key = keys[mutator.rng.choice(("read", "read", "read", "admin", "collect"))]
     if path.startswith("/v1/p.gif"):
         key = keys["pixel"]  # of another workspace: its answer does not tell what was kept
     read = await client.get(path, headers={"Authorization": f"Bearer {key}"})
-    told.reads[read.status_code] += 1
+    value.reads[read.status_code] += 1
     if read.status_code >= 500 and not (read.status_code == 503 and "after" in path):
         raise Wrong(f"{read.status_code} {read.text[:500]} for {path}")
 
 
 async def fuzz(up: Up, payloads: int, seed: int, seconds: float = math.inf) -> Outcome:
     """Send so many payloads, or as many as there is time for, a few requests at a time. Raises `Wrong`."""
-    told, began_s = Outcome(), time.monotonic()
+    result, began_s = Outcome(), time.monotonic()
     levels: list[tuple[int, float]] = []
 
     def is_over() -> bool:
-        return told.sent >= payloads or time.monotonic() - began_s >= seconds
+        return result.sent >= payloads or time.monotonic() - began_s >= seconds
 
     async def lane(number: int) -> None:
         # a connection for each request: on a busy machine the server may shut one that waits just as the next request is sent
         once = httpx.Limits(max_keepalive_connections=0)
         async with httpx.AsyncClient(base_url=up.url, timeout=PATIENCE_S, limits=once) as client:
-            lane = Lane(client, await new_keys(client, up, number), Mutator(random.Random(f"{seed}/{number}")), told)
+            lane = Lane(client, await new_keys(client, up, number), Mutator(random.Random(f"{seed}/{number}")), result)
             while not is_over():
                 await lane.send(min(BATCH_PAYLOADS, payloads))
             await lane.check_letters()
@@ -277,28 +277,28 @@ async def fuzz(up: Up, payloads: int, seed: int, seconds: float = math.inf) -> O
     async def watch() -> None:
         process = psutil.Process(up.process.pid)
         while not is_over():
-            levels.append((told.sent, process.memory_info().rss / 2**20))
+            levels.append((result.sent, process.memory_info().rss / 2**20))
             await asyncio.sleep(SAMPLE_S)
 
-    async def tell() -> None:
+    async def report() -> None:
         while not is_over():
             await asyncio.sleep(TELL_S)
-            print(f"{told.sent:,} payloads, {levels[-1][1]:.0f} MB", flush=True)
+            print(f"{result.sent:,} payloads, {levels[-1][1]:.0f} MB", flush=True)
 
     async with asyncio.TaskGroup() as group:
-        watching = group.create_task(watch()), group.create_task(tell())
+        watching = group.create_task(watch()), group.create_task(report())
         lanes = [group.create_task(lane(number)) for number in range(LANES)]
         await asyncio.wait(lanes)
         for task in watching:
             task.cancel()
     took_s = time.monotonic() - began_s
-    print(f"{told.sent:,} payloads in {took_s:.0f} s: {told.accepted:,} accepted, {told.rejected:,} rejected, {told.kept:,} kept in bodies "
-          f"that could not be told apart; bodies refused whole: {dict(told.whole)}")  # fmt: skip
-    print(f"reads by status: {dict(sorted(told.reads.items()))}")
-    if told.accepted + told.rejected + told.kept != told.sent:
+    print(f"{result.sent:,} payloads in {took_s:.0f} s: {result.accepted:,} accepted, {result.rejected:,} rejected, {result.kept:,} kept in bodies "
+          f"that could not be told apart; bodies refused whole: {dict(result.whole)}")  # fmt: skip
+    print(f"reads by status: {dict(sorted(result.reads.items()))}")
+    if result.accepted + result.rejected + result.kept != result.sent:
         raise Wrong("accepted, rejected and kept do not add up to what was sent")
-    check_level([mb for sent, mb in levels if sent >= told.sent * WARM_SHARE])
-    return told
+    check_level([mb for sent, mb in levels if sent >= result.sent * WARM_SHARE])
+    return result
 
 
 async def new_keys(client: httpx.AsyncClient, up: Up, number: int) -> dict[str, str]:
@@ -327,8 +327,8 @@ def main(arguments: Any = None) -> int:
     parser.add_argument("--payloads", type=int, default=PAYLOADS)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--seconds", type=float, default=math.inf, help="end after so long, however many were sent")
-    told = parser.parse_args(arguments)
-    print(f"seed {told.seed}")
+    result = parser.parse_args(arguments)
+    print(f"seed {result.seed}")
     with tempfile.TemporaryDirectory() as folder:
         up = start(Path(folder) / "data")
         said: deque[str] = deque(maxlen=LINES_SHOWN)
@@ -337,7 +337,7 @@ def main(arguments: Any = None) -> int:
         listener.start()
         code = 0
         try:
-            asyncio.run(fuzz(up, told.payloads, told.seed, told.seconds))
+            asyncio.run(fuzz(up, result.payloads, result.seed, result.seconds))
         except* Wrong as wrong:
             print(*(str(error)[:WRONG_SHOWN_CHARACTERS] for error in wrong.exceptions), sep="\n", file=sys.stderr)
             code = 1

@@ -43,13 +43,13 @@ async def bytes_in_files(cluster: KafkaCluster) -> bytes:
         described = await admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, "1")])
     finally:
         await admin.close()
-    told = {
+    result = {
         name: value
         for response in described
         for _, _, _, _, entries in response.resources
         for name, value, *_ in entries
     }
-    files = [file for file in Path(told["log.dirs"]).glob(f"{cluster.topic}-*/*") if file.is_file()]
+    files = [file for file in Path(result["log.dirs"]).glob(f"{cluster.topic}-*/*") if file.is_file()]
     if not any(file.suffix == ".log" for file in files):
         pytest.skip("the broker that TOUCHLINE_TEST_KAFKA names has its files elsewhere")
     held = [file.read_bytes() for file in files]

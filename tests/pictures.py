@@ -41,8 +41,8 @@ def demo() -> Iterator[tuple[str, str]]:
                 line = process.stdout.readline()
                 if not line:
                     raise SystemExit("`touchline demo` did not start; run it by hand to see why")
-                told = json.loads(line)
-                yield told["url"], json.loads((Path(folder) / "keys.json").read_text())["keys"]["read"]
+                output = json.loads(line)
+                yield output["url"], json.loads((Path(folder) / "keys.json").read_text())["keys"]["read"]
             finally:
                 process.terminate()
 

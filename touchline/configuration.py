@@ -51,7 +51,7 @@ class Configuration(BaseSettings):
     address_requests_per_s: Annotated[int, Ge(0)] = Rates.address_requests_per_s
     """How many requests a second are taken of one address, without a server key; ten times as many at once. 0: no limit."""
     key_visitors_a_day: Annotated[int, Ge(0)] = Rates.visitors_a_day
-    """How many different visitors one collect key may tell from midnight to midnight UTC. 0: no limit."""
+    """How many different visitors one collect key may send from midnight to midnight UTC. 0: no limit."""
     key_contacts_a_day: Annotated[int, Ge(0)] = Rates.contacts_a_day
     """The same of contacts, by their e-mail addresses."""
     key_assets_a_day: Annotated[int, Ge(0)] = Rates.assets_a_day

@@ -40,7 +40,7 @@ START_S = 600  # recovery after a crash replays what a checkpoint has not writte
 POLL_S = 0.05
 LOG_TAIL_BYTES = 2_000  # of PostgreSQL's log: what it wrote when it ended
 NO_ROOM = b"No space left on device"
-HALF_WRITTEN_TRIES = 40  # two seconds; PostgreSQL writes the file that tells of it in a few steps
+HALF_WRITTEN_TRIES = 40  # two seconds; PostgreSQL writes its status file in a few steps
 SETTINGS_MARK = "# touchline"
 MEMORY_SHARE = 8  # of the machine's memory, for PostgreSQL's own cache
 SHARED_BUFFERS_MAX_MB = 2048
@@ -184,7 +184,7 @@ class Embedded:
         return self._server is not None and self._running(self._server) is not None
 
     def ended_without_room(self) -> bool:
-        """Whether the last lines of PostgreSQL's log tell that its disk is full.
+        """Whether the last lines of PostgreSQL's log say that its disk is full.
 
         When it ends, its temporary files are gone, so the disk may have some room again that is too little to recover in.
         """

@@ -19,9 +19,7 @@ CHAIN_MAX = 3  # errors of which one caused the next
 TRACEBACK_CHARACTERS_MAX = 8_192
 
 _SECRETS = (
-    re.compile(
-        r"(?P<kept>tl[a-z]_)[A-Za-z0-9_-]{5,}"
-    ),  # keys; their first characters are shown where they are told apart
+    re.compile(r"(?P<kept>tl[a-z]_)[A-Za-z0-9_-]{5,}"),  # keys; their first characters are shown, to distinguish them
     re.compile(r"(?P<kept>\b(?:bearer|basic)(?:\s|%20|\+)+)[^\s'\"\\,;)\]}]+", re.IGNORECASE),
     re.compile(
         r"(?P<kept>\b(?:proxy-)?authorization\b[\s'\"\\]*[:=,]\s*b?[\s'\"\\]*)(?:[a-z]+(?:\s|%20|\+)+)?[^\s'\"\\,;)\]}]+",
@@ -36,7 +34,7 @@ QUIET = (
     "asyncpg",
     "httpx",
     "uvicorn",
-)  # others tell warnings alone, whatever the level
+)  # others log only warnings, whatever the level
 
 
 class _Seldom(logging.Filter):

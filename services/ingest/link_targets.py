@@ -40,7 +40,7 @@ def target_of(asset_type: str | None, target_url: str | None) -> Target | None:
 
 
 def _in_ascii(text: str, url: httpx.URL) -> str:
-    """The address as it was told, apart from characters that no header can hold: those of the host as IDNA, all others as UTF-8 with `%`."""
+    """The address as it was registered, except characters that no header can hold: those of the host as IDNA, all others as UTF-8 with `%`."""
     if not text.isascii():
         text = AUTHORITY.sub(
             lambda found: found[0] if found[0].isascii() else url.netloc.decode("ascii"), text, count=1

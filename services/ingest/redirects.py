@@ -161,7 +161,7 @@ def leading(target: str, asset_id: str, sent: Iterable[tuple[str, str]]) -> str:
 
 
 def _fits(value: str) -> bool:
-    """Whether a visit may tell this value; the page's visit would be refused with any other."""
+    """Whether a visit may have this value. The visit of the page would be refused with any other value."""
     return "\0" not in value and len(value) <= TEXT_CHARACTERS_MAX
 
 

@@ -18,7 +18,7 @@ SECRET = tuple(prefix for scope, prefix in PREFIX.items() if scope != "collect")
 """With which secret keys begin."""
 KEY_BYTES = 24  # of randomness; 32 characters
 KEY_FORM = re.compile(r"tl[csra]_[A-Za-z0-9_-]{32}\Z")  # other texts are refused without a query
-HINT_CHARACTERS = 8  # enough to tell keys apart, too few to guess one
+HINT_CHARACTERS = 8  # enough to distinguish keys, too few to guess one
 HINT_DRAWS_MAX = 100  # for a hint that is new in the workspace; there are 16 million, so a second draw is rare
 CACHED_KEYS_MAX = 10_000  # per process, and as many unknown keys: about 2 MB each
 CACHE_S = 5.0  # a revoked key stops working after so long at the latest

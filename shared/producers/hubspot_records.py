@@ -117,11 +117,11 @@ def history(record: Json, name: str) -> list[Entry]:
         for entry in entries
         if isinstance(entry, dict)
     ]
-    return sorted(found, key=lambda entry: entry.at_us)  # HubSpot tells the latest first
+    return sorted(found, key=lambda entry: entry.at_us)  # HubSpot returns the latest first
 
 
 def contact(record: Json, as_of_us: int) -> list[EventJson]:
-    """What a contact's record tells. Raises `BadValue`."""
+    """The events of a contact's record. Raises `BadValue`."""
     contact_id, values = of(record, "id"), properties(record)
     begun = f"hubspot-contact-{contact_id}"
     created = to_rfc3339(instant_us(values.get("createdate") or record.get("createdAt"), "createdate"))
@@ -147,7 +147,7 @@ def contact(record: Json, as_of_us: int) -> list[EventJson]:
 
 
 def _subject(event: EventJson) -> str:
-    """What keeps the events of one contact apart that tell of another id or address of it."""
+    """The part of an event id that distinguishes the events of one contact about its other ids and addresses."""
     match event["type"]:
         case "contact_merged":
             return f"merged-{event['contact'].get('id') or event['contact']['email']}"
@@ -177,7 +177,7 @@ class Closing(NamedTuple):
 def deal(
     record: Json, contacts: Sequence[str], stages: "StagesKnown", account: Account, as_of_us: int, slots: int = 1
 ) -> tuple[list[EventJson], bool]:
-    """What a deal's record and its contacts tell, and whether HubSpot told since when they are associated.
+    """The events of a deal's record and its contacts, and whether HubSpot returned since when they are associated.
 
     `slots` is how many events told its contacts before, so that none of them stays. Raises `BadValue`.
     """
@@ -206,7 +206,7 @@ def deal_presence(account: Account, deal_id: str, at_us: int, *, deleted: bool) 
 
 
 def _contacts(begun: str, deal_id: str, contacts: Sequence[str], joined_us: int, slots: int) -> list[EventJson]:
-    """All contacts, so many in one event as it takes; empty events for those that were told before."""
+    """All contacts, as many in each event as it may have; and empty events for those that were sent before and are not needed now."""
     size = CONTACTS_PER_DEAL_EVENT_MAX
     parts = [contacts[at : at + size] for at in range(0, len(contacts), size)]
     parts += [[] for _ in range(max(1, slots) - len(parts))]
@@ -220,14 +220,14 @@ def _contacts(begun: str, deal_id: str, contacts: Sequence[str], joined_us: int,
 
 
 def contact_slots(contacts: int) -> int:
-    """How many events tell so many contacts of a deal."""
+    """The number of events that are needed for so many contacts of a deal."""
     return max(1, -(-contacts // CONTACTS_PER_DEAL_EVENT_MAX))
 
 
 def _state(
     record: Json, values: Mapping[str, str], deal_id: str, begun: str, account: Account, created_us: int
 ) -> EventJson:
-    """Name, amount and currency as they are now, told at the last change of any of them."""
+    """Name, amount and currency as they are now, at the time of the last change of any of them."""
     fields: EventJson = {}
     changed_us = created_us
     for name in ("dealname", "amount", "deal_currency_code"):
@@ -274,7 +274,7 @@ def _closing(record: Json, values: Mapping[str, str], stages: "StagesKnown", cre
 
 
 def _close_date(record: Json, values: Mapping[str, str], deal_id: str, begun: str, closing: Closing) -> list[EventJson]:
-    """The deal's close date, told when it was last changed; of an open deal it is what is expected, and counts once it is closed.
+    """The deal's close date, at the time of its last change. For an open deal it is the expected date, and counts once the deal is closed.
 
     What was expected before the deal came to its last open stage does not count (rule **deal**), and is told as none.
     """
@@ -307,7 +307,7 @@ def _moves(closing: Closing, deal_id: str, begun: str) -> list[EventJson]:
 
 
 def _associated_us(record: Json, contacts: int, created_us: int, before_us: int) -> int | None:
-    """Since when all contacts are associated; None where HubSpot does not tell it.
+    """Since when all contacts are associated; None if HubSpot does not return it.
 
     HubSpot keeps how many contacts a deal had and when. If all that it has now came at one instant, that is since when. What it
     counted within minutes of the creation came with it: `before_us`, for a deal may be closed as it is created.
@@ -369,7 +369,7 @@ def _won_by(metadata: Json) -> bool | None:
 
 
 def campaign(record: Json, budget: Json | None, account: Account, as_of_us: int) -> list[EventJson]:
-    """What a campaign and its budget tell, without its assets. Raises `BadValue`."""
+    """The events of a campaign and its budget, without its assets. Raises `BadValue`."""
     campaign_id, values = of(record, "id"), properties(record)
     begun = f"hubspot-campaign-{campaign_id}"
     created = to_rfc3339(instant_us(record.get("createdAt"), "createdAt"))
@@ -405,7 +405,7 @@ def _spend(item: Json, campaign_id: str, begun: str, currency: str | None) -> Ev
 
 
 def spent(event_id: str, campaign_id: str, amount: str, currency: str | None, day: str) -> EventJson:
-    """That so much was spent; an item that was deleted is told as 0, so that it may come back."""
+    """The event for a spend item. A deleted item gets the amount 0, so that it can come back."""
     return {
         "type": "spend_recorded", "id": event_id, "occurred_at": f"{day}T00:00:00Z", "campaign_id": campaign_id, "amount": amount,
         "currency": currency, "on": day,
@@ -413,7 +413,7 @@ def spent(event_id: str, campaign_id: str, amount: str, currency: str | None, da
 
 
 def spend_id(begun: str, item_id: str) -> str:
-    """The id of the event that tells of a spend item."""
+    """The id of the event for a spend item."""
     return bounded(f"{begun}-spend-{item_id}")
 
 
@@ -424,7 +424,7 @@ def _utm_campaign(text: str) -> str:
 
 
 def held_since_us(record: Json, associated: str, account: Account, read_us: int) -> int:
-    """Since when a campaign is told to hold the assets that its first import finds: HubSpot does not tell it. Raises `BadValue`.
+    """Since when a campaign has the assets that its first import finds; HubSpot does not return it. Raises `BadValue`.
 
     No asset can have been put into a campaign before there was one: so not before its creation.
     """
@@ -439,7 +439,7 @@ def held_since_us(record: Json, associated: str, account: Account, read_us: int)
 
 
 def asset(record: Json, kind: AssetType, url: str | None, campaign: Json, as_of_us: int) -> EventJson:
-    """That an asset of a campaign is there, told at the campaign's creation. Raises `BadValue`."""
+    """The event that registers an asset of a campaign, at the campaign's creation. Raises `BadValue`."""
     asset_id = kind.asset_id(of(record, "id"))
     registered = {
         "type": "asset_registered", "id": bounded(f"hubspot-asset-{asset_id}"), "asset_id": asset_id, "asset_type": kind.type,
@@ -465,13 +465,13 @@ def unmapped_asset(record: Json, kind: str, campaign: Json, as_of_us: int) -> Ev
 
 
 def as_of(events: list[EventJson], as_of_us: int) -> list[EventJson]:
-    """The events, as told at an instant in microseconds, if they do not say their own."""
+    """The events with `as_of`, an instant in microseconds, if they do not have their own."""
     at = to_rfc3339(as_of_us)
     return [{"as_of": at, **event} for event in events]
 
 
 def _each_once(events: list[EventJson]) -> list[EventJson]:
-    """Events of one id are told once: an address may stand both in `email` and in `hs_additional_emails`."""
+    """Events with each id once: an address may be both in `email` and in `hs_additional_emails`."""
     return list({event["id"]: event for event in reversed(events)}.values())[::-1]
 
 

@@ -23,7 +23,7 @@ NAMELESS = "(unreadable)"  # by this messages are counted that do not say what t
 NAME = re.compile(r"[A-Za-z0-9_. -]{1,64}\Z")
 ID = re.compile(r"[\x21-\x7e]{1,100}\Z")  # what a sender calls an event; SendGrid says 100 characters
 DIGEST_CHARACTERS = 40  # 160 bits: no two messages have one by chance
-SECONDS_MAX = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that RFC 3339 can tell
+SECONDS_MAX = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that RFC 3339 can express
 SECONDS_TEXT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?\Z")
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -64,7 +64,7 @@ class Format(NamedTuple):
 
 
 def messages(body: bytes, form: Format, asset_from: tuple[str, ...]) -> list[Message]:
-    """The messages of a body: an array of them, or one alone. A body of which no part can be told is one unreadable message.
+    """The messages of a body: an array of them, or one. A body that cannot be split is one unreadable message.
 
     Raises `BadRequest` (`too_many_events`) where there are more than `WEBHOOK_MESSAGES_MAX`.
     """
@@ -210,5 +210,5 @@ def agent_of(user_agent: str | None) -> dict[str, str]:
 
 
 def url_of(url: str | None) -> dict[str, str]:
-    """The link as an event has it, if it is told."""
+    """The link as an event has it, if the message has one."""
     return {"url": url} if url else {}

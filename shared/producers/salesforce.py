@@ -7,7 +7,7 @@ characters encodes which of five of the first fifteen are capital letters.
 import re
 
 SHORT, LONG = 15, 18
-_PART = 5  # characters of an id that one character of the suffix tells of
+_PART = 5  # characters of an id for which one character of the suffix stands
 _SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-5]{3})?", re.ASCII)
 
@@ -34,7 +34,7 @@ def salesforce_id(text: str) -> str | None:
 
 
 def _suffix(short: str) -> str:
-    """The three characters that tell which of the fifteen are capital letters."""
+    """The three characters that encode which of the fifteen are capital letters."""
     return "".join(
         _SUFFIX[sum(char.isupper() << n for n, char in enumerate(short[begin : begin + _PART]))]
         for begin in range(0, SHORT, _PART)

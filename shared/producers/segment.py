@@ -29,10 +29,10 @@ from shared.producers.message import EventJson, Message, Unmapped, Unreadable
 from shared.rules.settings import Producers
 
 PRODUCER = "segment"
-MESSAGE_ID_CHARACTERS_MAX = 100  # as Segment has it; a longer one is told by its digest
+MESSAGE_ID_CHARACTERS_MAX = 100  # as Segment has it; a longer one is replaced by its digest
 NAME_CHARACTERS_MAX = 256  # of an event, where it is counted and listed
 MILLISECONDS_FROM = 10**11  # a number from here on is of milliseconds, before it of seconds: the year 5138, or 1973
-NUMBER_MAX = 10**15  # of an instant told as a number: the year 33658 in milliseconds
+NUMBER_MAX = 10**15  # of an instant given as a number: the year 33658 in milliseconds
 UNREADABLE = "(unreadable)"
 CALLS = ("track", "page", "screen", "identify", "alias", "group")
 

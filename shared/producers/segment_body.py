@@ -51,7 +51,7 @@ def read_body(body: bytes, *, batch: bool) -> Body:
             "too_large", f"{len(body):,} bytes; a {'batch' if batch else 'call'} has {bytes_max:,} at most"
         )
     try:
-        if batch and body[:1] == b"[":  # a form's field tells the list alone
+        if batch and body[:1] == b"[":  # a form's field has only the list
             said, messages = Fields(), _items(body)
         else:
             said = _fields(body)
@@ -122,7 +122,7 @@ def _key_in(said: Fields) -> str | None:
 
 
 def _key_of_items(messages: list[msgspec.Raw]) -> str | None:
-    """The key that the first message which tells one tells."""
+    """The key in the first message that has one."""
     for raw in messages:
         try:
             if (key := _key_in(_fields(raw))) is not None:

@@ -1,4 +1,4 @@
-"""Which of a workspace's settings decide what is accepted, and as what? As its stored settings say."""
+"""Which settings of a workspace decide whether an event is accepted, and how it is read? They are read from the store and cached."""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from shared.projection.generations import NoGeneration, generation_of_any_shape
 from shared.rules.page import BY_PATH, AddressRules
 from shared.rules.settings import Producers
 
-CACHE_S = 3.0  # a setting that a workspace changes is heeded within so long
+CACHE_S = 3.0  # a changed setting of a workspace is used within so long
 ASK_S = 2.0
 CACHED_WORKSPACES_MAX = 10_000  # per process
 

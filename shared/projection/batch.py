@@ -12,7 +12,7 @@ from shared.projection.rows import Prepared, Unfit, prepared
 
 @dataclass
 class Batch:
-    """Entries of the log, decoded; those that cannot be, or tell what no row can hold, are to be kept as dead letters.
+    """Entries of the log, decoded. Those that cannot be decoded, or have a value that no row can hold, are to be kept as dead letters.
 
     `unreadable` and `unfit` hold them, each with what is wrong with it.
     """

@@ -81,7 +81,7 @@ def data_files() -> list[tuple[str, Any]]:
 
 
 def _canonical(value: Any) -> str:
-    return json.dumps(value)  # in the order in which it is told: of some facts the first counts
+    return json.dumps(value)  # in the order of the file, because of some facts the first one counts
 
 
 def lists() -> dict[str, str]:

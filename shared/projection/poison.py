@@ -20,7 +20,7 @@ GONE = (
 PASSING: tuple[type[Exception], ...] = (Fenced, LogUnavailable, *GONE, *ROLLED_BACK, *AWAY)
 """What passes by itself, and is no event's fault."""
 NOT_ITS_FAULT: tuple[type[Exception], ...] = (LogDamaged, *PASSING)
-# A lot has this share of the events that stand between two bad ones: about every second lot is then good, and a trial tells most.
+# A lot has this share of the events that stand between two bad ones: about every second lot is then good, and a trial gives most information.
 LIKELY_GOOD = 0.7
 
 logger = structlog.stdlib.get_logger("touchline.projector")
@@ -28,7 +28,7 @@ logger = structlog.stdlib.get_logger("touchline.projector")
 
 @dataclass
 class Search:
-    """How many entries are tried at once, so that few trials tell the bad from the good. See `project_or_dead_letter`."""
+    """How many entries are tried at once, so that few trials find the bad ones. See `project_or_dead_letter`."""
 
     fails_before: int
     """Up to this place (exclusive) there is at least one bad entry, as far as is known."""

@@ -241,7 +241,7 @@ class Projector:
         return self._numbers[workspace]
 
     def _heed(self, workspace: str, arrived: Sequence[Prepared]) -> Heed:
-        """Decides which settings apply where these events tell others."""
+        """Decides which settings apply if these events change settings."""
         return Noting(workspace, self.partition, arrived, self.limits)
 
     async def _settings_of(self, connection: Connection, ws: int) -> Settings:

@@ -44,7 +44,7 @@ BEGIN_AGAIN = sql(f"""
 UPDATE {{g}}.reprojection SET ws = {NEW_WS}, next_offset = 0, settings = $2, events_done = 0, events_to_do = NULL,
     started_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 WHERE workspace = $1
-""")  # `told_offset` stays: who waits for what the first of them told still does
+""")  # `told_offset` stays: a read that waits for the first change still waits
 CHANGE_SETTINGS = sql("UPDATE {g}.reprojection SET settings = $2 WHERE workspace = $1")
 DROP = sql("DELETE FROM {g}.reprojection WHERE workspace = $1")
 SUPERSEDE = sql("INSERT INTO {g}.superseded_rows (ws, partition) VALUES ($1, $2) ON CONFLICT DO NOTHING")
@@ -95,7 +95,7 @@ class Noting:
         return self.limits is not None and await context.connection.fetchval(IS_BIG, context.ws, *self.limits)
 
     def _settings_offset(self) -> int:
-        """Where the first event stands that may have told them: settings, a retraction of some, or what took their id."""
+        """The offset of the first event that may have changed the settings: settings, a retraction, or another event with the id of such an event."""
         said = [a.offset for a in self.arrived if isinstance(a.event, e.WorkspaceConfigured | e.EventRetracted)]
         return min(said or [a.offset for a in self.arrived])
 

@@ -1,4 +1,4 @@
-"""How are a workspace's rows made anew beside those that are read, for settings that concern all of its history?
+"""How are a workspace's rows made again beside those that are read, for settings that concern all of its history?
 
 One small step after another, each a transaction of its own, between which live batches go on: the log is projected again from
 offset 0, for this workspace alone, with the new settings from the beginning on and under another number `ws`. Near the end of
@@ -29,7 +29,7 @@ from shared.rules.settings import Settings
 BATCH_EVENTS_MAX = 1_000  # of the workspace, in one transaction: some 0.1 s, which a live batch may have to wait
 READ_ENTRIES = 10_000  # of the log at a time; those of other workspaces are passed over, and not decoded
 NEAR_ENTRIES = 2_000  # so few are projected while the live projection is held: a quarter of a second
-STALLED_STEPS = 100  # that brought it no nearer: more comes in live than is projected anew
+STALLED_STEPS = 100  # that did not reduce the distance: more events arrive than are projected again
 HELD_ENTRIES = 20_000  # projected while the live projection is held, where it has stalled: twice the largest live batch
 PIECE_PAGES = 256  # of 8 KiB: some 8,000 touches are deleted at a time
 
@@ -101,7 +101,7 @@ class NewRows(Projector):
 
 @dataclass
 class Reprojector:
-    """Makes rows anew, and deletes those that were, of the workspaces of a partition that `live` projects.
+    """Makes rows again, and deletes the former ones, for the workspaces of a partition that `live` projects.
 
     `turn` is held by whoever drives `live`, for each of its batches. `log` is for this reader alone.
     """

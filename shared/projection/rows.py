@@ -37,7 +37,7 @@ from shared.rules.utm import decoded, normalised
 UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 SETTINGS_SUBJECT = 0  # of the workspace's own entity events: its settings and models
 
-_TYPE = {EVENT_TYPES[type_.wire]: type_ for type_ in TouchType}  # joining a list has two: its event tells which
+_TYPE = {EVENT_TYPES[type_.wire]: type_ for type_ in TouchType}  # joining a list has two types; the event decides which
 _MERGING = frozenset(cls for cls, one in BY_STRUCT.items() if one.merges_contacts)
 _IDENTIFYING = frozenset(cls for cls, one in BY_STRUCT.items() if one.identifies_visitor)
 _NAMING_SEVERAL = frozenset(cls for cls, one in BY_STRUCT.items() if "contacts" in one.contact_fields)

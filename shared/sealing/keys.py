@@ -77,7 +77,7 @@ class MasterKey:
         return written(digest[:DIGEST_BYTES])
 
     def wrap(self, seed: bytes, text: str, label: str) -> bytes:
-        """The seed of a person's key and the person's name, sealed; `label` must be told again to open it."""
+        """The seed of a person's key and the person's name, sealed; the same `label` is needed to open it."""
         return self._wrapping.encrypt(seed + text.encode(), [label.encode()])
 
     def unwrap(self, sealed: bytes, label: str) -> tuple[bytes, str]:

@@ -174,7 +174,7 @@ class Vault:
         self._recent_count += 1
 
     def keep(self) -> Awaitable[bool] | None:
-        """To be awaited before what `persons` told since the last call is in a log; None if nothing is to be awaited.
+        """Await it before the pseudonyms that `persons` returned since the last call are written to a log; None if there is nothing to await.
 
         It answers whether all persons stand as they were told. If it is not so, because another process has met somebody before,
         ask `persons` again.

@@ -15,7 +15,7 @@ from shared.database import AWAY, error_text
 from shared.events.instants import to_rfc3339
 
 KEPT_MAX = 1_000  # runs; hourly ones of six weeks
-DIFFERENCES_MAX = 20  # told of one run: the command prints them all, and one suffices to look further
+DIFFERENCES_MAX = 20  # stored of one run: the command prints them all, and one is enough to look further
 CHARACTERS_MAX = 300  # of a difference or a failure; longer ones are cut
 
 BEGIN = "INSERT INTO touchline.verification (made_by, generation) VALUES ($1, $2) RETURNING number"

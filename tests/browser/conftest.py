@@ -53,9 +53,9 @@ async def _logged(pool: Any) -> list[dict[str, Any]]:
     out = []
     for entry in entries:
         arrived = decode_record(entry.value)
-        told = msgspec.to_builtins(arrived.event)
+        result = msgspec.to_builtins(arrived.event)
         out.append(
-            {**told, "type": event_type(arrived.event), "event_id": arrived.event_id, "at_us": arrived.occurred_at_us}
+            {**result, "type": event_type(arrived.event), "event_id": arrived.event_id, "at_us": arrived.occurred_at_us}
         )
     return out
 
@@ -121,8 +121,8 @@ class Site:
     ) -> None:
         """Put a page with the tracker there. `data` are the options of its element, `head` comes before it."""
         options = {"key": self.key if key is None else key} | data
-        told = " ".join(f'data-{name}="{html.escape(value)}"' for name, value in options.items())
-        page = f'<!doctype html><title>Page {path}</title>{head}<script async src="{self.touchline}/t.js" {told}></script><body>{body}'
+        result = " ".join(f'data-{name}="{html.escape(value)}"' for name, value in options.items())
+        page = f'<!doctype html><title>Page {path}</title>{head}<script async src="{self.touchline}/t.js" {result}></script><body>{body}'
         self.pages.bodies[path] = (page, headers or {})
 
     def open(self, path: str, host: str = SHOP, referer: str | None = None) -> Page:

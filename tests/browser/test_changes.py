@@ -227,13 +227,13 @@ def test_a_campaign_is_edited_and_only_what_is_different_is_sent(desk: Desk) -> 
     page.fill("#f-budget", "50.00")
     previewed(page).to_contain_text("Name: Spring → Spring Sale")
     done(page)
-    told = desk.get("campaigns/spring")
-    assert (told["name"], told["starts_on"], told["budget"]) == (
+    answer = desk.get("campaigns/spring")
+    assert (answer["name"], answer["starts_on"], answer["budget"]) == (
         "Spring Sale",
         None,
         {"amount": "50.00", "currency": "EUR"},
     )
-    assert [claim["value"] for claim in told["utm_campaign"]] == ["spring", "sale"]
+    assert [claim["value"] for claim in answer["utm_campaign"]] == ["spring", "sale"]
     taken_back(page)
     assert desk.get("campaigns/spring")["name"] == "Spring"
 
@@ -461,7 +461,7 @@ def test_a_campaign_is_deleted_and_its_page_takes_that_back(desk: Desk) -> None:
     expect(page.locator("#who")).to_contain_text("Running", timeout=PATIENCE_MS)
 
 
-def test_the_operations_page_tells_of_the_last_verify_and_compares_a_what_if(desk: Desk) -> None:
+def test_the_operations_page_shows_of_the_last_verify_and_compares_a_what_if(desk: Desk) -> None:
     workspace = desk.get("status")["workspace"]["id"]
 
     async def made(_: Any) -> None:

@@ -93,8 +93,8 @@ def test_it_says_why_pages_are_refused_or_send_nothing(site: Site) -> None:
     page.click("text=Allow these pages")
     expect(because).not_to_contain_text("may not use the key", timeout=PATIENCE_MS)
     with site.up.client("new") as client:
-        (told,) = [key for key in client.get("/v1/keys").json()["items"] if key["name"] == name]
-    assert told["origins"] == sorted([site.url(""), site.url("", SECOND)])
+        (result,) = [key for key in client.get("/v1/keys").json()["items"] if key["name"] == name]
+    assert result["origins"] == sorted([site.url(""), site.url("", SECOND)])
 
 
 def test_it_says_what_is_wrong_with_a_pasted_key(site: Site) -> None:

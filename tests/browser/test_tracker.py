@@ -231,7 +231,7 @@ def test_a_consent_that_is_given_later_sends_what_happened_with_its_own_times(si
     site.events(4 + 1)  # the visit, and the call to action comes into view again
 
 
-def test_a_consent_given_on_the_second_page_keeps_what_the_first_told(site: Site) -> None:
+def test_a_consent_given_on_the_second_page_keeps_the_source_of_the_first(site: Site) -> None:
     site.put("/landing", '<a href="/second">on</a>', consent="wait")
     site.put("/second", consent="wait")
     page = site.open("/landing?utm_campaign=spring&gclid=z")
@@ -274,7 +274,7 @@ def test_a_consent_taken_back_deletes_the_cookie_and_the_storage(site: Site) -> 
     site.nothing_more(1)
 
 
-def test_googles_consent_mode_is_heeded(site: Site) -> None:
+def test_googles_consent_mode_is_respected(site: Site) -> None:
     head = """<script>dataLayer = []; function gtag() { dataLayer.push(arguments) }
       gtag("consent", "default", {analytics_storage: "denied"})</script>"""
     site.put("/gcm", head=head)
@@ -288,7 +288,7 @@ def test_googles_consent_mode_is_heeded(site: Site) -> None:
     assert site.cookies() == []
 
 
-def test_the_tcf_api_is_heeded(site: Site) -> None:
+def test_the_tcf_api_is_respected(site: Site) -> None:
     head = """<script>window.__tcfapi = (command, version, callback) => {
         window.tell = consents => callback({gdprApplies: true, eventStatus: "useractioncomplete", purpose: {consents}}, true);
         callback({gdprApplies: true, eventStatus: "cmpuishown", purpose: {consents: {}}}, true) }</script>"""
@@ -462,7 +462,7 @@ def test_a_router_that_removes_the_campaign_from_the_address_loses_nothing(site:
     assert visit["url"].endswith("/spa?utm_campaign=spring&gclid=q")
 
 
-def test_a_policy_that_forbids_to_send_and_a_consent_that_is_awaited_are_told(site: Site) -> None:
+def test_a_policy_that_forbids_to_send_and_a_consent_that_is_awaited_are_reported(site: Site) -> None:
     policy = "default-src 'unsafe-inline' 'self'; script-src * 'unsafe-inline'; img-src *; connect-src 'self'"
     site.put("/policy", headers={"Content-Security-Policy": policy})
     site.put("/wait", consent="wait")

@@ -43,7 +43,7 @@ async def play(world: World, faults: Sequence[Fault], rate_min: float) -> None:
     checked = await check(world)
     print(f"faults injected: {world.faults.total()}: " + ", ".join(f"{n} x {kind}" for kind, n in world.faults.items()))
     print(f"sends: {dict(world.answers)}")
-    print("\n".join(world.reads.told()))
+    print("\n".join(world.reads.lines()))
     poison = sum(reasons.total() for reasons in world.poison.values())
     print(
         f"{checked:,} events at {rate:,.0f} events/s: accepted = counted, nothing twice, {poison:,} kept aside as they must be, "

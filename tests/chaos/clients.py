@@ -56,10 +56,10 @@ async def half_open(world: World) -> str:
             answers = await asyncio.gather(*(one(halves[kind]) for kind in kinds))
     except TimeoutError as error:
         raise Wrong(f"a half-open connection was held for more than {LET_GO_WITHIN_S:g} s") from error
-    told = Counter((kind, answer.partition(b"\r\n")[0].decode()) for kind, answer in zip(kinds, answers, strict=True))
+    result = Counter((kind, answer.partition(b"\r\n")[0].decode()) for kind, answer in zip(kinds, answers, strict=True))
     statuses = {kind: {answer[9:12] for k, answer in zip(kinds, answers, strict=True) if k == kind} for kind in halves}
     if statuses != {"half a head": {b"408"}, "half a body": {b"408"}, "nothing": {b""}}:
-        raise Wrong(f"half-open connections were answered {told}")
+        raise Wrong(f"half-open connections were answered {result}")
     took_s = time.monotonic() - began_s
     return f"{HALF_OPEN} half-open connections were let go within {took_s:.1f} s, with 408 where a request had begun"
 

@@ -113,7 +113,7 @@ class TestPostgresLog(EventLogContract):
 
         runner.run(check())
 
-    def test_a_full_disk_is_told_as_such(self, own_database: str, runner: asyncio.Runner) -> None:
+    def test_a_full_disk_is_reported_as_such(self, own_database: str, runner: asyncio.Runner) -> None:
         """PostgreSQL itself raises the error, from a trigger: to fill a disk takes a disk of the test's own."""
 
         async def check() -> None:
@@ -127,9 +127,9 @@ class TestPostgresLog(EventLogContract):
                 assert refused.status_code == 503
                 assert refused.json()["code"] == "disk_full"
                 assert int(refused.headers["retry-after"]) > 1
-                told = await client.get("/readyz")
-                assert told.status_code == 503
-                assert told.json()["log"] == "unavailable: the disk of the log's database is full"
+                answer = await client.get("/readyz")
+                assert answer.status_code == 503
+                assert answer.json()["log"] == "unavailable: the disk of the log's database is full"
                 await running.pool.execute("DROP TRIGGER fill ON touchline.event_log")
                 assert (await workspace.send(event)).status_code == 202
                 assert (await client.get("/readyz")).json()["log"] == "ok"

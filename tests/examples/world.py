@@ -297,10 +297,10 @@ def _without_secrets(node: Any, workspace: Workspace, label: str) -> None:
     elif isinstance(node, dict):
         for name, value in node.items():
             if isinstance(value, str):
-                told = re.sub(r"\b(tl[csra]_)[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])", r"\1" + "0" * 32, value)
-                told = told.replace(workspace.name, "shop").replace(account_of(workspace), "4711")
-                told = re.sub(r"\b(tl[csra]_)[A-Za-z0-9_-]{4}(?![A-Za-z0-9_-])", r"\1ab12", told)
-                node[name] = "a token of some 100 characters" if name == "token" else told
+                result = re.sub(r"\b(tl[csra]_)[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])", r"\1" + "0" * 32, value)
+                result = result.replace(workspace.name, "shop").replace(account_of(workspace), "4711")
+                result = re.sub(r"\b(tl[csra]_)[A-Za-z0-9_-]{4}(?![A-Za-z0-9_-])", r"\1ab12", result)
+                node[name] = "a token of some 100 characters" if name == "token" else result
             else:
                 _without_secrets(value, workspace, label)
 
@@ -310,9 +310,9 @@ def harvested(document: dict[str, Any], answers: Mapping[str, Any], more: Mappin
     out: dict[str, Any] = {}
     for label, answer in [*answers.items(), *more.values()]:
         method, path = label.split(" ", 1)
-        for status, told in document["paths"][path][method]["responses"].items():
-            if status.startswith("2") and "application/json" in told.get("content", {}):
-                _harvest(told["content"]["application/json"]["schema"], answer, document, out)
+        for status, each in document["paths"][path][method]["responses"].items():
+            if status.startswith("2") and "application/json" in each.get("content", {}):
+                _harvest(each["content"]["application/json"]["schema"], answer, document, out)
                 break
     for file in sorted(GOLDEN.glob("*.json")):
         event = json.loads(file.read_text())

@@ -23,8 +23,8 @@ def main() -> None:
         same_content = (committed.content, committed.events) == (CONTENT, events)
         if same_content and changed(committed.tables, found.live):
             sys.exit(verdict(committed, CONTENT, events, found.live))
-    told = Golden(CONTENT, events, found.live)
-    CHECKSUMS.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+    result = Golden(CONTENT, events, found.live)
+    CHECKSUMS.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     print(f"{CHECKSUMS.name}: {len(found.live)} tables, {sum(table.rows for table in found.live.values())} rows")
 
 

@@ -35,7 +35,7 @@ def features(events: list[dict[str, Any]]) -> set[Any]:
         found |= {("setting", repr(item)) for item in event.get("settings", {}).items()}
         found |= {(event["type"], "contact", tuple(event[name])) for name in ("contact", "into") if name in event}
         types.setdefault(event["id"], set()).add(event["type"])
-    found |= {("rivals", *sorted(told)) for told in types.values() if len(told) > 1}
+    found |= {("rivals", *sorted(each)) for each in types.values() if len(each) > 1}
     retracted = {event["event_id"] for event in events if event["type"] == "event_retracted"}
     found |= {("retracted", type_) for event_id in retracted for type_ in types.get(event_id, ())}
     return found
@@ -64,9 +64,9 @@ def arriving(events: list[dict[str, Any]], rng: random.Random, *, live: bool) ->
     sent = events + [event for event in events if rng.random() < 0.15]
     rng.shuffle(sent)
     for event in sent:
-        told = [dt.datetime.fromisoformat(event[name]) for name in ("occurred_at", "as_of") if name in event]
+        found = [dt.datetime.fromisoformat(event[name]) for name in ("occurred_at", "as_of") if name in event]
         late_s = rng.choice([1, 5, 3_600, 800_000])
-        received = max(told) + dt.timedelta(seconds=late_s) if live and told else RECEIVED
+        received = max(found) + dt.timedelta(seconds=late_s) if live and found else RECEIVED
         yield encode_record(record_of(event, to_micros(received)))
 
 

@@ -135,16 +135,16 @@ class FakeHubSpot:
             request.close_connection = True
             request.connection.shutdown(socket.SHUT_RDWR)
             return
-        told = json.dumps(answer).encode()
+        result = json.dumps(answer).encode()
         request.send_response(status)
         for name, value in {
             "Content-Type": "application/json;charset=utf-8",
-            "Content-Length": str(len(told)),
+            "Content-Length": str(len(result)),
             **headers,
         }.items():
             request.send_header(name, value)
         request.end_headers()
-        request.wfile.write(told)
+        request.wfile.write(result)
 
     def stopped(self) -> bool:
         """Whether a request waits for its answer, as `Moods.stops_at` tells."""
@@ -362,7 +362,7 @@ class BreakOff(Exception):
 
 
 def _names(query: dict[str, list[str]], name: str) -> list[str]:
-    return [each for told in query.get(name, []) for each in told.split(",") if each]
+    return [each for one in query.get(name, []) for each in one.split(",") if each]
 
 
 def _only(properties: Json, asked: list[str]) -> Json:
@@ -385,13 +385,13 @@ def _shown(record: Json, asked: list[str], histories: list[str]) -> Json:
 
 
 def _meets(record: Json, one: Json) -> bool:
-    told = {"hs_object_id": record["id"]}.get(one["propertyName"])
-    if told is None:
+    answer = {"hs_object_id": record["id"]}.get(one["propertyName"])
+    if answer is None:
         assert one["propertyName"] in ("lastmodifieddate", "hs_lastmodifieddate")
         import datetime as dt
 
-        told = str(int(dt.datetime.fromisoformat(record["updatedAt"]).timestamp() * 1_000))
-    return int(told) >= int(one["value"]) if one["operator"] == "GTE" else int(told) > int(one["value"])
+        answer = str(int(dt.datetime.fromisoformat(record["updatedAt"]).timestamp() * 1_000))
+    return int(answer) >= int(one["value"]) if one["operator"] == "GTE" else int(answer) > int(one["value"])
 
 
 def _page(

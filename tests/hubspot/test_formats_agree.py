@@ -15,7 +15,7 @@ from services.replay.hubspot.history import History
 from services.replay.mapping import MappingOptions, mapping
 from shared.producers.hubspot import Stages, read
 from tests.conftest import Workspace, new_workspace
-from tests.hubspot import company as told
+from tests.hubspot import company as company_events
 from tests.hubspot.company import Company, company
 from tests.hubspot.server import Account, FakeHubSpot, Moods
 from touchline.compose import Running
@@ -39,7 +39,7 @@ async def import_(
     return history
 
 
-async def tell(way: str, of: Company, workspace: Workspace, folder: Path) -> None:
+async def send_company(way: str, of: Company, workspace: Workspace, folder: Path) -> None:
     """Tell the company's year in a way. What HubSpot's formats cannot say are own events in each."""
 
     async def send(events: list[dict[str, Any]]) -> None:
@@ -47,18 +47,21 @@ async def tell(way: str, of: Company, workspace: Workspace, folder: Path) -> Non
             answer = (await workspace.send(*events[at : at + 500])).json()
             assert not answer["rejected"], answer["rejected"][:3]
 
-    await send([told.settings(), *of.touches])
+    await send([company_events.settings(), *of.touches])
     await workspace.project()
     if way != "API":
-        await send(told.own_campaigns(of))
+        await send(company_events.own_campaigns(of))
     if way == "own events":
-        await send(told.own_events(of))
+        await send(company_events.own_events(of))
     elif way == "webhooks":
-        messages = [read(orjson.dumps(each), Stages(told.WON, told.LOST)) for each in told.webhooks(of)]
+        messages = [
+            read(orjson.dumps(each), Stages(company_events.WON, company_events.LOST))
+            for each in company_events.webhooks(of)
+        ]
         assert all(isinstance(message.means, tuple) for message in messages)
         await send([dict(event) for message in messages if isinstance(message.means, tuple) for event in message.means])
     elif way == "tables":
-        for name, text in told.tables(of).items():
+        for name, text in company_events.tables(of).items():
             path = folder / f"{name}.csv"
             path.write_text(text)
             stages = {"won_stages": ["Signed"], "lost_stages": ["Withdrawn"]} if name == "hubspot-deals" else {}
@@ -73,7 +76,7 @@ async def tell(way: str, of: Company, workspace: Workspace, folder: Path) -> Non
             ).run(path)
             assert not tally.refused
     else:
-        history = await import_(workspace, told.account(of), folder / "import")
+        history = await import_(workspace, company_events.account(of), folder / "import")
         assert not any(tally.refused for tally in history.tallies.values())
     await workspace.project()
 
@@ -110,7 +113,7 @@ def ways(of: Company, running: Running, runner: asyncio.Runner, folder: Path) ->
         for way in WAYS:
             workspace = await new_workspace(running, f"way {way}")
             (folder / way).mkdir()
-            await tell(way, of, workspace, folder / way)
+            await send_company(way, of, workspace, folder / way)
             out[way] = await numbers(of, workspace)
         return out
 
@@ -118,7 +121,7 @@ def ways(of: Company, running: Running, runner: asyncio.Runner, folder: Path) ->
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_year_gives_the_same_campaign_numbers_in_whichever_way_it_is_told(
+def test_a_year_gives_the_same_campaign_numbers_in_whichever_format_it_is_sent(
     running: Running, runner: asyncio.Runner, tmp_path: Path, seed: int
 ) -> None:
     found = ways(company(seed), running, runner, tmp_path)
@@ -139,7 +142,7 @@ def test_what_a_format_cannot_say_is_what_the_page_says_is_lost(
 ) -> None:
     """A contact joins a deal that is closed already. A table does not tell it; the API does, by how many contacts a deal had and when."""
     of = company()
-    late = next(deal for deal in of.deals if deal.moves[-1][1] in told.WON and _counts_somewhere(deal, of))
+    late = next(deal for deal in of.deals if deal.moves[-1][1] in company_events.WON and _counts_somewhere(deal, of))
     assert late.closed is not None
     late.joined = late.closed + dt.timedelta(days=1)
     found = ways(of, running, runner, tmp_path)
@@ -151,7 +154,7 @@ def test_what_a_format_cannot_say_is_what_the_page_says_is_lost(
     assert sum(revenue["tables"]) > sum(revenue["own events"])
 
 
-def _counts_somewhere(deal: told.Deal, of: Company) -> bool:
+def _counts_somewhere(deal: company_events.Deal, of: Company) -> bool:
     """Whether a contact of the deal has touched a campaign by an email."""
     emails = {person.email for person in deal.people}
     return any(touch["type"] == "email_clicked" and touch["contact"]["email"] in emails for touch in of.touches)

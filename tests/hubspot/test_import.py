@@ -20,7 +20,7 @@ from services.replay.hubspot.errors import HubSpotRefuses
 from services.replay.sources import Unreadable
 from shared.events.codec import decode_record
 from tests.conftest import Workspace, new_workspace
-from tests.hubspot import company as told
+from tests.hubspot import company as company_events
 from tests.hubspot.company import company
 from tests.hubspot.server import SCOPES, Account, FakeHubSpot, Moods
 from tests.hubspot.test_formats_agree import import_
@@ -45,7 +45,7 @@ def counting(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def an_account(**changes: Any) -> Account:
-    account = told.account(company(people=130, deals=70))
+    account = company_events.account(company(people=130, deals=70))
     for name, value in changes.items():
         setattr(account, name, value)
     return account
@@ -95,7 +95,7 @@ def test_failures_and_limits_of_hubspot_change_nothing_of_what_comes_in(
         (Moods(fails={418: 1.0}), "answered 418 to /account-info/v3/details"),
     ],
 )
-def test_what_waiting_does_not_mend_is_told_and_not_waited_for(
+def test_what_waiting_does_not_mend_is_reported_and_not_waited_for(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, moods: Moods, said: str
 ) -> None:
     with pytest.raises(HubSpotRefuses, match=said):
@@ -122,7 +122,7 @@ def test_no_more_is_asked_in_a_span_of_time_than_hubspot_says_it_allows(
     runner.run(check())
 
 
-def test_a_second_import_tells_nothing_new_and_a_changed_record_replaces_what_was_told(
+def test_a_second_import_adds_nothing_and_a_changed_record_replaces_its_earlier_version(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     async def check() -> None:
@@ -169,7 +169,7 @@ def test_since_reads_only_contacts_and_deals_that_have_changed_and_more_than_a_p
     runner.run(check())
 
 
-def test_a_dry_run_tells_the_same_and_neither_sends_nor_writes(
+def test_a_dry_run_reports_the_same_and_neither_sends_nor_writes(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     async def check() -> None:
@@ -223,7 +223,7 @@ def test_what_is_taken_out_in_hubspot_is_taken_out_by_the_next_import_and_comes_
     runner.run(check())
 
 
-def test_an_asset_that_came_after_an_import_is_told_to_have_come_after_it(
+def test_an_asset_that_came_after_an_import_is_associated_after_it(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     async def check() -> None:
@@ -243,7 +243,7 @@ def test_an_asset_that_came_after_an_import_is_told_to_have_come_after_it(
     runner.run(check())
 
 
-def test_assets_of_unknown_types_are_kept_and_told_and_all_published_types_are_known(
+def test_assets_of_unknown_types_are_kept_and_reported_and_all_published_types_are_known(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     async def check() -> None:
@@ -263,7 +263,7 @@ def test_assets_of_unknown_types_are_kept_and_told_and_all_published_types_are_k
     runner.run(check())
 
 
-def test_a_record_that_cannot_be_read_is_refused_and_its_neighbours_count(
+def test_a_record_that_cannot_be_read_is_refused_and_the_others_count(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     async def check() -> None:
@@ -382,7 +382,7 @@ def test_a_token_that_does_not_do_is_said_in_one_line_and_exits_1(
     assert not token or token not in done.stderr + done.stdout
 
 
-def test_the_token_may_be_in_a_file_and_the_summary_tells_what_hubspot_does_not(
+def test_the_token_may_be_in_a_file_and_the_summary_shows_what_hubspot_does_not(
     database_url: str, workspace: Workspace, tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text(f"{TOKEN}\n")
@@ -412,7 +412,7 @@ def test_an_import_that_is_killed_again_and_again_goes_on_and_counts_once(
     database_url: str, running: Running, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     """By `kill -9` in the middle of campaigns, contacts and deals; then to the end."""
-    account = told.account(company(people=500, deals=250))
+    account = company_events.account(company(people=500, deals=250))
     killed, whole = (runner.run(new_workspace(running, name)) for name in ("killed", "whole"))
     env = environment(database_url, TOUCHLINE_HUBSPOT_TOKEN=TOKEN)
     with FakeHubSpot(account, Moods(requests_max=10_000)) as server:

@@ -52,7 +52,7 @@ OPEN, WON, LOST = "appointmentscheduled", "closedwon", "closedlost"
 
 
 @pytest.mark.parametrize(
-    ("stages", "told"),
+    ("stages", "value"),
     [
         ([("2025-01-01", OPEN)], [("stage", "2025-01-01", None)]),
         ([("2025-01-01", OPEN), ("2025-01-02", "990")], [("stage", "2025-01-02", None)]),
@@ -64,11 +64,11 @@ OPEN, WON, LOST = "appointmentscheduled", "closedwon", "closedlost"
     ],
 )  # fmt: skip
 def test_a_deal_moves_at_its_own_times_and_what_stands_has_an_id_of_its_own(
-    stages: list[tuple[str, str]], told: list[Any]
+    stages: list[tuple[str, str]], value: list[Any]
 ) -> None:
-    at = {day: to_micros_of(day) for _, day, _ in told}
+    at = {day: to_micros_of(day) for _, day, _ in value}
     expected = [
-        ("hubspot-deal-9-stage" + ("" if name == "stage" else f"-{at[name]}"), day, won) for name, day, won in told
+        ("hubspot-deal-9-stage" + ("" if name == "stage" else f"-{at[name]}"), day, won) for name, day, won in value
     ]
     assert moves(deal([(f"{day}T00:00:00Z", stage) for day, stage in stages])) == expected
 
@@ -79,7 +79,7 @@ def to_micros_of(day: str) -> int:
     return to_micros(dt.datetime.fromisoformat(f"{day}T00:00:00+00:00"))
 
 
-def test_a_close_date_is_told_when_it_was_set_unless_it_was_expected_before_the_last_open_stage() -> None:
+def test_a_close_date_gets_the_time_at_which_it_was_set_unless_it_was_expected_before_the_last_open_stage() -> None:
     stages = [("2025-01-01T00:00:00Z", OPEN), ("2025-02-01T00:00:00Z", WON)]
     for set_at, counts in (
         ("2025-02-05T00:00:00Z", True),
@@ -90,8 +90,8 @@ def test_a_close_date_is_told_when_it_was_set_unless_it_was_expected_before_the_
         events = deal(
             stages, properties=date, history={"closedate": [{"value": date["closedate"], "timestamp": set_at}]}
         )
-        [told] = [e for e in events if e["id"] == "hubspot-deal-9-closedate"]
-        assert (told["occurred_at"], "closed_at" in told) == (set_at, counts)
+        [result] = [e for e in events if e["id"] == "hubspot-deal-9-closedate"]
+        assert (result["occurred_at"], "closed_at" in result) == (set_at, counts)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_contacts_are_associated_since_when_all_came_at_once_else_before_all(
     events = deal(
         [("2025-01-01T00:00:00Z", OPEN), ("2025-02-01T00:00:00Z", WON)], 2, history={"num_associated_contacts": entries}
     )
-    [told] = [e for e in events if e["id"] == "hubspot-deal-9-contacts"]
-    assert told["occurred_at"] == since
+    [result] = [e for e in events if e["id"] == "hubspot-deal-9-contacts"]
+    assert result["occurred_at"] == since
 
 
 def test_contacts_beyond_a_hundred_take_further_events_and_those_that_are_no_longer_needed_are_emptied() -> None:
@@ -140,11 +140,11 @@ def test_every_asset_type_is_one_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "value"),
+    ("sent", "value"),
     [("spring", "spring"), ("utm_source=x&utm_campaign=spring%20sale", "spring sale"), ("?utm_campaign=a", "a")],
 )
-def test_a_campaign_claims_its_utm_value_however_it_was_entered(told: str, value: str) -> None:
-    record = {"id": "g", "createdAt": "2025-01-01T00:00:00Z", "properties": {"hs_utm": told}}
+def test_a_campaign_claims_its_utm_value_however_it_was_entered(sent: str, value: str) -> None:
+    record = {"id": "g", "createdAt": "2025-01-01T00:00:00Z", "properties": {"hs_utm": sent}}
     assert records.campaign(record, None, ACCOUNT, NOW_US)[0]["utm_campaign"] == value
 
 
@@ -171,7 +171,7 @@ BUDGETS = st.none() | st.fixed_dictionaries({}, optional={"currencyCode": JSON, 
         max_size=2,
     ),
 )
-def test_whatever_stands_in_a_record_it_tells_events_or_says_what_is_wrong(
+def test_whatever_stands_in_a_record_it_shows_events_or_says_what_is_wrong(
     record: Any, budget: Any, pipelines: Any
 ) -> None:
     try:
@@ -194,7 +194,7 @@ def test_whatever_stands_in_a_record_it_tells_events_or_says_what_is_wrong(
             event_of(_json(event), NOW_US)  # a record or a refusal, never an exception
 
 
-def test_a_table_and_the_api_tell_the_same_contact_and_deal_under_the_same_ids() -> None:
+def test_a_table_and_the_api_show_the_same_contact_and_deal_under_the_same_ids() -> None:
     """The mappings of exports and the reading of the API agree on names, properties, amount and state."""
     table = mapping("hubspot-deals").bind(
         [
@@ -228,13 +228,13 @@ def test_a_table_and_the_api_tell_the_same_contact_and_deal_under_the_same_ids()
         properties={"dealname": "Big", "amount": "1200.50", "closedate": "2025-02-01T00:00:30Z"},
     )}  # fmt: skip
     assert set(by_table) <= set(by_api)
-    for event_id, told in by_table.items():
+    for event_id, each in by_table.items():
         same = {
             name: value for name, value in by_api[event_id].items() if name not in ("occurred_at", "as_of", "currency")
         }
         assert same == {
             name: (value.rstrip("0") if name == "amount" else value)
-            for name, value in told.items()
+            for name, value in each.items()
             if name not in ("occurred_at", "as_of")
         }
         assert isinstance(event_of(orjson.dumps(by_api[event_id]), NOW_US), Record)

@@ -162,7 +162,7 @@ async def _groups(client: httpx.AsyncClient, oracle: Oracle, rng: random.Random,
                 }  # fmt: skip
                 wanted = oracle.revenue_by(by, model, currency)
                 if model in own:  # the deals that it does not share out are told by their revenue alone
-                    rows, wanted = ({group: row[2] for group, row in told.items() if row[2]} for told in (rows, wanted))
+                    rows, wanted = ({group: row[2] for group, row in each.items() if row[2]} for each in (rows, wanted))
                 check(f"{by} {model} {currency}", wanted, rows)
                 total = sum(int(Decimal(row["revenue"][model]) * 100) for row in got["rows"])
                 check(f"{by} {model} {currency} total", int(Decimal(got["total"][model]) * 100), total)
@@ -176,7 +176,7 @@ async def _groups(client: httpx.AsyncClient, oracle: Oracle, rng: random.Random,
                 expected = {group: (n, units) for group, (n, _, units) in oracle.created_by(of, by, model).items()}
                 if model in own:
                     found, expected = (
-                        {g: told[1] for g, told in side.items() if told[1]} for side in (found, expected)
+                        {g: each[1] for g, each in side.items() if each[1]} for side in (found, expected)
                     )
                 check(f"{of} {by} {model}", expected, found)
                 check(f"{of} {by} {model} total", got[of], int(Decimal(got["total"][model])))

@@ -67,10 +67,10 @@ def settled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         said = int.from_bytes(sha256(canonical(raw)).digest()[:8])
         by_id[sent["id"]].append((Version(as_of_us, said, to_micros(instant), offset), sent))
     out = []
-    for told in by_id.values():
-        content = {version: sha256(canonical(orjson.dumps(sent))).digest() for version, sent in told}
-        counts = winner(latest(version for version, _ in told), content.__getitem__)
-        out.append(dict(told)[counts])
+    for each in by_id.values():
+        content = {version: sha256(canonical(orjson.dumps(sent))).digest() for version, sent in each}
+        counts = winner(latest(version for version, _ in each), content.__getitem__)
+        out.append(dict(each)[counts])
     return out
 
 
@@ -82,16 +82,16 @@ class InMemory:
 
     def __init__(self, events: list[dict[str, Any]], social_posts_max: int) -> None:
         self.social_posts_max = social_posts_max
-        told = {}
+        result = {}
         for sent in map(orjson.dumps, settled(events)):
             event = decode_event(sent)
             instant = event.occurred_at or event.as_of
             assert instant is not None
             assert event.id is not None
-            told[event.id] = Order(to_micros(instant), event.id), event
-        retractions = [Retraction(o, v.event_id) for o, v in told.values() if isinstance(v, e.EventRetracted)]
+            result[event.id] = Order(to_micros(instant), event.id), event
+        retractions = [Retraction(o, v.event_id) for o, v in result.values() if isinstance(v, e.EventRetracted)]
         self.out = retracted(retractions)
-        self.events = sorted(((o, v) for i, (o, v) in told.items() if i not in self.out), key=lambda t: t[0])
+        self.events = sorted(((o, v) for i, (o, v) in result.items() if i not in self.out), key=lambda t: t[0])
         self.settings = settings((o, v.settings) for o, v in self.events if isinstance(v, e.WorkspaceConfigured))
         self.agent = {o.event_id: getattr(v, "user_agent", None) for o, v in self.events}
         self.rows = {
@@ -138,7 +138,7 @@ class InMemory:
             self.name[key] = name(members, [m for subject, m in merges if subject in component])
             self.created[key] = created(members)
             self.emails[key] = [m.identifier.text for m in members if m.identifier.is_email]
-        self.owned: dict[int, list[Owned]] = {visitor: owned(told) for visitor, told in identified.items()}
+        self.owned: dict[int, list[Owned]] = {visitor: owned(each) for visitor, each in identified.items()}
 
     def owner(self, event_id: str) -> int | None:
         row = self.rows[event_id]
@@ -213,9 +213,9 @@ class InMemory:
                 changes.append(Change(order, asset_key(event.asset_id), campaign_key(event.campaign_id), holds))
             if isinstance(event, e.CampaignCreated) and event.utm_campaign:
                 claims.append(utm.Claim(order, utm.normalised(event.utm_campaign), campaign_key(event.campaign_id)))
-        lived = {campaign: life(told) for campaign, told in lives.items()}
+        lived = {campaign: life(each) for campaign, each in lives.items()}
         held, self.idle = intervals(changes, lived, types, self.social_posts_max)
-        self.created_us = {campaign: told.created_us for campaign, told in lived.items()}
+        self.created_us = {campaign: each.created_us for campaign, each in lived.items()}
         self.held: dict[int, list[Held]] = defaultdict(list)
         for i in held:
             self.held[i.asset].append(Held(i.campaign, i.from_us, i.to_us))
@@ -231,7 +231,7 @@ class InMemory:
         for held_address in (*page.addresses(pages), *page.addresses(links)):
             for campaign, cut in self.pieces[held_address.asset].items():
                 self.pages[held_address.key][campaign] += within(cut, held_address.from_us, held_address.to_us)
-        deleted = {c: told.deleted for c, told in lived.items() if told.deleted}
+        deleted = {c: each.deleted for c, each in lived.items() if each.deleted}
         claimed: dict[int, list[utm.Span]] = defaultdict(list)
         for value, campaign, from_us, to_us in utm.claimed(claims, deleted):
             claimed[utm_key(value)].append((campaign, from_us, to_us))
@@ -298,8 +298,8 @@ class InMemory:
         if conversion.event_id in self.rows and self.rows[conversion.event_id].type == TouchType.PAGE_VISITED:
             value = self.rows[conversion.event_id].utm
         elif (url := getattr(event, "url", None)) is not None:
-            told = page.parse(url, "").campaign
-            value = utm_key(told) if told else None
+            result = page.parse(url, "").campaign
+            value = utm_key(result) if result else None
         else:
             value = self.rows[max(pages, key=lambda i: self.rows[i].order)].utm if pages else None
         for campaign, pieces in self.values.get(value or 0, {}).items():
@@ -341,34 +341,34 @@ class InMemory:
 
     def decision(self, deal_id: str, campaign_id: str) -> Decision:
         """Whether a deal counts for a campaign."""
-        told = [(o, event_type(v), v) for o, v in self.events if getattr(v, "deal_id", None) == deal_id]
-        members = members_of(told, self.contact_of)
+        found = [(o, event_type(v), v) for o, v in self.events if getattr(v, "deal_id", None) == deal_id]
+        members = members_of(found, self.contact_of)
         met = [
             Met(row.order, owner, TouchType(row.type)) for event_id, row in self.rows.items()
             if TouchType(row.type) in INFLUENCING and (owner := self.owner(event_id)) in {m.contact for m in members}
             and self.why_not(event_id).get(campaign_id, "none of its business") is None
         ]  # fmt: skip
-        return decide(fold(fields_of(*entity_event) for entity_event in told), members, met)
+        return decide(fold(fields_of(*entity_event) for entity_event in found), members, met)
 
     def salesforce(self, contact: int) -> dict[str, tuple[str, str]]:
         """The Salesforce campaigns that a contact is in: how it came in, and by which event."""
-        told, named = [], []
+        result, named = [], []
         for order, event in self.events:
             if self.contact_of.get(getattr(event, "contact", None) and identifiers(event.contact)[0].key) != contact:
                 continue
             if isinstance(event, e.SalesforceCampaignJoined):
-                told.append(SalesforceChange(order, event.salesforce_campaign_id, event.source))
+                result.append(SalesforceChange(order, event.salesforce_campaign_id, event.source))
             elif isinstance(event, e.SalesforceCampaignLeft):
-                told.append(SalesforceChange(order, event.salesforce_campaign_id, None))
+                result.append(SalesforceChange(order, event.salesforce_campaign_id, None))
             elif isinstance(event, e.ContactCreated) and SALESFORCE_PROPERTY in (event.properties or {}):
                 named.append((order, (event.properties or {})[SALESFORCE_PROPERTY]))
-        return {m.salesforce_campaign_id: (m.source, m.joined.event_id) for m in salesforce_campaigns(told, named)}
+        return {m.salesforce_campaign_id: (m.source, m.joined.event_id) for m in salesforce_campaigns(result, named)}
 
     def deal(self, deal_id: str) -> tuple[str, list[str], dict[str, list[int]]]:
         """A deal's state, its journey, and each model's shares."""
-        told = [(o, event_type(v), v) for o, v in self.events if getattr(v, "deal_id", None) == deal_id]
-        deal = fold(fields_of(*entity_event) for entity_event in told)
-        members = members_of(told, self.contact_of)
+        items = [(o, event_type(v), v) for o, v in self.events if getattr(v, "deal_id", None) == deal_id]
+        deal = fold(fields_of(*entity_event) for entity_event in items)
+        members = members_of(items, self.contact_of)
         if deal.closed is None or deal.state != "won":
             return str(deal.state), [], {}
         closed_us, present = deal.closed.at_us, eligible(members, deal.closed.at_us)

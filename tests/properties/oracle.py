@@ -202,19 +202,19 @@ def as_persons(received):
         return "~" * times.get((kind, text), 0) + text
 
     for event in received:
-        told = {**event}
+        result = {**event}
         if "visitor_id" in event:
-            told["visitor_id"] = renamed("visitor", event["visitor_id"])
+            result["visitor_id"] = renamed("visitor", event["visitor_id"])
         for field in ("contact", "into"):
             if field in event:
-                told[field] = {kind: renamed(kind, text) for kind, text in event[field].items()}
+                result[field] = {kind: renamed(kind, text) for kind, text in event[field].items()}
         if "contacts" in event:
-            told["contacts"] = [{kind: renamed(kind, text) for kind, text in c.items()} for c in event["contacts"]]
+            result["contacts"] = [{kind: renamed(kind, text) for kind, text in c.items()} for c in event["contacts"]]
         if event["type"] == "contact_forgotten":
-            for kind, text in Oracle(out).joined_with(names(told["contact"])):
+            for kind, text in Oracle(out).joined_with(names(result["contact"])):
                 name = kind, text.lstrip("~")
                 times[name] = times.get(name, 0) + 1
-        out.append(told)
+        out.append(result)
     return out
 
 
@@ -258,12 +258,12 @@ class Oracle:
         return [e for e in self.events if e["type"] in types]
 
     def goals(self, campaign):
-        told = [
+        found = [
             e
             for e in sorted(self.of("campaign_created", "campaign_updated"), key=order)
             if e["campaign_id"] == campaign and "goals" in e
         ]
-        return told[-1]["goals"] if told else {}
+        return found[-1]["goals"] if found else {}
 
     @cached_property
     def touches(self):
@@ -271,15 +271,15 @@ class Oracle:
 
     @cached_property
     def settings(self):
-        told = {
+        result = {
             "time_zone": "UTC", "currency": "EUR", "session_gap_minutes": 30, "lookback_days": None,
             "internal_domains": [], "crawlers": True, "mail_prefetchers": True, "mail_scanners": True, "always": [], "never": [],
             "own_hosts": [], "ignored_referrers": [], "page_parameters": [], "page_fragments": False,
         }  # fmt: skip
         for e in self.of("workspace_configured"):
-            told |= {k: v for k, v in e["settings"].items() if k != "machine_rules"}
-            told |= e["settings"].get("machine_rules", {})
-        return told
+            result |= {k: v for k, v in e["settings"].items() if k != "machine_rules"}
+            result |= e["settings"].get("machine_rules", {})
+        return result
 
     @property
     def gap(self):
@@ -290,14 +290,14 @@ class Oracle:
         return self.settings["currency"]
 
     def by_machine(self, touch):
-        agent, told = touch.get("user_agent"), self.settings
-        if agent is None or any(part.lower() in agent.lower() for part in told["never"]):
+        agent, answer = touch.get("user_agent"), self.settings
+        if agent is None or any(part.lower() in agent.lower() for part in answer["never"]):
             return False
-        if any(part.lower() in agent.lower() for part in told["always"]):
+        if any(part.lower() in agent.lower() for part in answer["always"]):
             return True
         if agent == PROXY:
-            return told["mail_prefetchers"] and touch["type"] != "email_opened"
-        return (told["crawlers"] and agent in CRAWLERS) or (told["mail_scanners"] and agent in SCANNERS)
+            return answer["mail_prefetchers"] and touch["type"] != "email_opened"
+        return (answer["crawlers"] and agent in CRAWLERS) or (answer["mail_scanners"] and agent in SCANNERS)
 
     @cached_property
     def by_scanner(self):
@@ -376,9 +376,9 @@ class Oracle:
             return names(merges[-1]["into"])[0][1]
         for kind in ("id", "email"):
             for event in self.naming(contact):
-                told = [n for c in contact_objects(event) for n in names(c) if n in contact and n[0] == kind]
-                if told:
-                    return min(told)[1]
+                found = [n for c in contact_objects(event) for n in names(c) if n in contact and n[0] == kind]
+                if found:
+                    return min(found)[1]
         raise AssertionError("a contact without a name")
 
     def owner(self, touch):
@@ -398,11 +398,11 @@ class Oracle:
     def address(self, url):
         """The address of a URL, by the workspace's settings."""
         before, _, fragment = url.partition("#")
-        place, told = re.sub(r"&utm_.*", "", before.partition("?")[0], flags=re.IGNORECASE), query(url)
+        place, result = re.sub(r"&utm_.*", "", before.partition("?")[0], flags=re.IGNORECASE), query(url)
         host, _, port = urlsplit(place).netloc.partition(":")
         path = route(urlsplit(place).path)
-        more = [(name.lower(), told[name.lower()]) for name in sorted(self.settings["page_parameters"], key=str.lower)
-                if name.lower() in told]  # fmt: skip
+        more = [(name.lower(), result[name.lower()]) for name in sorted(self.settings["page_parameters"], key=str.lower)
+                if name.lower() in result]  # fmt: skip
         shown = fragment.removeprefix("!").partition("?")[0] if self.settings["page_fragments"] else ""
         shown = route(shown) if shown.startswith("/") else []
         return host_of("//" + host), port if port not in ("80", "443") else "", path, more, shown
@@ -453,8 +453,8 @@ class Oracle:
 
     def created(self, campaign):
         named = [e for e in self.events if e.get("campaign_id") == campaign]
-        told = [e for e in named if e["type"] == "campaign_created"]
-        return at((told or named)[0])
+        events = [e for e in named if e["type"] == "campaign_created"]
+        return at((events or named)[0])
 
     def deleted(self, campaign):
         return next((e for e in self.of("campaign_deleted") if e["campaign_id"] == campaign), None)
@@ -550,10 +550,10 @@ class Oracle:
             return touch["asset_id"]
         if touch["type"] != "page_visited":
             return None
-        told = [e for e in self.of("asset_registered") if e.get("url") and self.address(e["url"]) == self.address(touch["url"])
+        answer = [e for e in self.of("asset_registered") if e.get("url") and self.address(e["url"]) == self.address(touch["url"])
                 and self.asset_type[e["asset_id"]] in PAGES]  # fmt: skip
-        before = [e for e in told if at(e) <= at(touch)]
-        return (before[-1] if before else told[0])["asset_id"] if told else None
+        before = [e for e in answer if at(e) <= at(touch)]
+        return (before[-1] if before else answer[0])["asset_id"] if answer else None
 
     def via_of(self, touch):
         if touch["type"] != "page_visited":
@@ -562,16 +562,16 @@ class Oracle:
 
     def link(self, event):
         """Where a link leads, and what it tells; None if it tells nothing."""
-        told = [unquote_plus(told_by(event, what)).casefold() for what in WRITTEN]
-        return (self.address(event["url"]), told) if any(told) else None
+        found = [unquote_plus(told_by(event, what)).casefold() for what in WRITTEN]
+        return (self.address(event["url"]), found) if any(found) else None
 
     def link_of(self, visit):
         """The tracking URL, or paid-search campaign, that a visit must have come by."""
-        told = [e for e in self.of("asset_registered") if e.get("target_url") and self.link(visit)
+        answer = [e for e in self.of("asset_registered") if e.get("target_url") and self.link(visit)
                 and self.link({"url": e["target_url"]}) == self.link(visit)
                 and self.asset_type[e["asset_id"]] in ("tracking_url", "paid_search")]  # fmt: skip
-        before = [e for e in told if at(e) <= at(visit)]
-        return (before[-1] if before else told[0])["asset_id"] if told else None
+        before = [e for e in answer if at(e) <= at(visit)]
+        return (before[-1] if before else answer[0])["asset_id"] if answer else None
 
     def utm(self, touch):
         return campaign_of(touch) if touch["type"] == "page_visited" else ""
@@ -673,8 +673,8 @@ class Oracle:
 
     def deal(self, deal_id):
         events = [e for e in self.events if e.get("deal_id") == deal_id]
-        told = [e for e in events if e["type"] == "deal_created"]
-        d = {"id": deal_id, "state": "open", "closed": None, "created": at((told or events)[0]), "amount": None,
+        sent_events = [e for e in events if e["type"] == "deal_created"]
+        d = {"id": deal_id, "state": "open", "closed": None, "created": at((sent_events or events)[0]), "amount": None,
              "currency": self.currency, "events": events}  # fmt: skip
         close_told = None
         for e in events:
@@ -822,26 +822,26 @@ class Oracle:
         """(weights by role, half-life in days, lookback in days) of a model."""
         if name in MODELS or name == "time_decay":
             return (None, 7, None) if name == "time_decay" else (MODELS[name], None, None)
-        told = [e for e in self.of("model_defined") if e["model"] == name][-1]
-        return told["weights"], told.get("half_life_days"), told.get("lookback_days")
+        found = [e for e in self.of("model_defined") if e["model"] == name][-1]
+        return found["weights"], found.get("half_life_days"), found.get("lookback_days")
 
     def weighed(self, journey, found, model, until):
         """Each touch's part of what happened at `until`; no touch gets any if all are outside the model's lookback."""
-        told, half_life, lookback = self.model_of(model)
+        result, half_life, lookback = self.model_of(model)
         inside = [i for i, t in enumerate(journey) if lookback is None or at(t) >= until - dt.timedelta(days=lookback)]
         if not inside:
             return [Fraction(0)] * len(journey)
-        told = {"others": "100"} if told is None else told
+        result = {"others": "100"} if result is None else result
         key = {
             r: (inside[0] if r == "first" else i)
             for r, i in found.items()
-            if r in told and (i in inside or r == "first")
+            if r in result and (i in inside or r == "first")
         }
-        worth = [sum((Fraction(told[r]) for r, i in key.items() if i == n), Fraction(0)) for n in range(len(journey))]
+        worth = [sum((Fraction(result[r]) for r, i in key.items() if i == n), Fraction(0)) for n in range(len(journey))]
         others = [i for i in inside if i not in key.values()]
         decayed = [self.decayed(until - at(journey[i]), half_life) for i in others]
         for i, part in zip(others, decayed, strict=True):
-            worth[i] = Fraction(told.get("others", "0")) * part / sum(decayed)
+            worth[i] = Fraction(result.get("others", "0")) * part / sum(decayed)
         if not sum(worth):
             worth = [Fraction(n in inside) for n in range(len(journey))]
         return [w / sum(worth) for w in worth]
@@ -925,7 +925,7 @@ class Oracle:
                 return among or ["no_campaign"]
             owners = [[e["owner"] for e in self.of("campaign_created", "campaign_updated") if e["campaign_id"] == c and e.get("owner") is not None]
                       for c in among]  # fmt: skip
-            return [told[-1] if told else "no_owner" for told in owners]
+            return [each[-1] if each else "no_owner" for each in owners]
         asset = self.asset_of(touch)
         source, medium, channel = self.brought(touch)
         value = {
@@ -1096,8 +1096,8 @@ class Oracle:
     def hidden(self, asset, campaign):
         """Why an asset held now is not shown."""
         type_ = self.asset_type.get(asset)
-        told = [e for e in self.of("asset_published", "asset_unpublished") if e["asset_id"] == asset]
-        if type_ == "social_post" and (not told or told[-1]["type"] != "asset_published"):
+        events = [e for e in self.of("asset_published", "asset_unpublished") if e["asset_id"] == asset]
+        if type_ == "social_post" and (not events or events[-1]["type"] != "asset_published"):
             return "not_published"
         visits = [t for t in self.touches if t["type"] == "page_visited" and self.counted(t)
                   and asset in (t.get("asset_id"), self.via_of(t))]  # fmt: skip
@@ -1110,7 +1110,7 @@ class Oracle:
             if e["campaign_id"] == campaign:
                 dates = {k: e.get(k, v) for k, v in dates.items()}
         zone = ZoneInfo(self.settings["time_zone"])
-        days = [at(e).astimezone(zone).date().isoformat() for e in told if e["type"] == "asset_published"]
+        days = [at(e).astimezone(zone).date().isoformat() for e in events if e["type"] == "asset_published"]
         within = [d for d in days if (dates["starts_on"] or d) <= d <= (dates["ends_on"] or d)]
         return "outside_campaign_dates" if days and not within else None
 
@@ -1118,23 +1118,23 @@ class Oracle:
         return [t for t in self.touches if self.owner(t) == contact]
 
     def properties(self, contact):
-        told = {}
+        result = {}
         for e in self.of("contact_created", "contact_updated"):
             if names(e["contact"])[0] in contact:
-                told |= e.get("properties", {})
-        return {k: v for k, v in told.items() if v is not None}
+                result |= e.get("properties", {})
+        return {k: v for k, v in result.items() if v is not None}
 
     def salesforce_of(self, contact):
         """{Salesforce campaign: (how the contact came in, the id of the event since which it is in it)}."""
         out = {}
-        told = [e for e in self.events if "contact" in e and names(e["contact"])[0] in contact]
-        for e in told:
+        events = [e for e in self.events if "contact" in e and names(e["contact"])[0] in contact]
+        for e in events:
             if e["type"] == "salesforce_campaign_joined":
                 out.setdefault(e["salesforce_campaign_id"], (order(e), e["source"], e["id"]))
             elif e["type"] == "salesforce_campaign_left":
                 out.pop(e["salesforce_campaign_id"], None)
         run = []
-        for e in told:
+        for e in events:
             if e["type"] in ("contact_created", "contact_updated") and "salesforce_campaign_id" in e.get(
                 "properties", {}
             ):
@@ -1155,7 +1155,7 @@ class Oracle:
         if asked.get("utm_nooverride") == "1":
             return None, None, "direct"
         campaign, source, medium = (told_by(visit, what) for what in ("campaign", "source", "medium"))
-        told = norm(asked.get("source"))
+        answer = norm(asked.get("source"))
         session = self.session_of(visit)
         first = session is not None and session["new"] and session["touches"][0] is visit
         host = self.referring(visit, first=first) or ""
@@ -1164,14 +1164,14 @@ class Oracle:
         by_click = "paid_social" if SITES.get(paid) == "social" else "paid_search"
         if campaign or source or medium:
             network = paid or (marked and marked[0])
-            channel = self.channel_of_utm(campaign, source, medium, told, by_click if paid else None, network, host)
+            channel = self.channel_of_utm(campaign, source, medium, answer, by_click if paid else None, network, host)
             return source or None, medium or None, channel
-        if "click" in MEANS.get(told, ()):
-            return told, None, "paid_search"
+        if "click" in MEANS.get(answer, ()):
+            return answer, None, "paid_search"
         if paid:
             return paid, "cpc", by_click
-        if "email" in MEANS.get(told, ()):
-            return told, None, "email"
+        if "email" in MEANS.get(answer, ()):
+            return answer, None, "email"
         if marked:
             return *marked, {"social": "organic_social", "organic": "organic_search", "email": "email"}[marked[1]]
         if not host:
@@ -1179,7 +1179,7 @@ class Oracle:
         medium = {"search": "organic", "social": "social"}.get(SITES.get(host), "referral")
         return host, medium, {"organic": "organic_search", "social": "organic_social"}.get(medium, "referral")
 
-    def channel_of_utm(self, campaign, source, medium, told, by_click, network, host):
+    def channel_of_utm(self, campaign, source, medium, value, by_click, network, host):
         """HubSpot's rules in their order, and ours where it says "any other"."""
         means, source_means = MEANS.get(medium, set()), MEANS.get(source, set())
         kind = SITES.get(source)
@@ -1188,13 +1188,13 @@ class Oracle:
         )
         if means == {"social"} and social:
             return "organic_social"
-        if "click" in MEANS.get(told, ()):
+        if "click" in MEANS.get(value, ()):
             return "paid_search"
         if by_click:
             return by_click
         if "paidsocial" in means | source_means or ({"paid", "click"} & means and (social or "social" in means)):
             return "paid_social"
-        for words in (means, source_means | MEANS.get(told, set()) & {"email"}):
+        for words in (means, source_means | MEANS.get(value, set()) & {"email"}):
             if "click" in words:
                 return "paid_search"
             if "email" in words:
@@ -1220,18 +1220,18 @@ class Oracle:
         return "organic_search" if kind == "search" and not medium else "other"
 
     def ad_channel(self, asset):
-        told = {}
+        result = {}
         for e in self.of("asset_registered"):
             if e["asset_id"] == asset:
-                told |= {k: v for k, v in e.items() if k in ("asset_type", "network", "ad_type") and v}
-        kind, network = told.get("ad_type", "").lower(), SITES.get(told.get("network", "").lower(), "unknown")
-        if not kind and told.get("asset_type") == "paid_search":
+                result |= {k: v for k, v in e.items() if k in ("asset_type", "network", "ad_type") and v}
+        kind, network = result.get("ad_type", "").lower(), SITES.get(result.get("network", "").lower(), "unknown")
+        if not kind and result.get("asset_type") == "paid_search":
             return "paid_search"
         if network == "social" or kind == "social":
             return "paid_social"
         if kind:
             return "paid_search" if kind in ("search", "shopping", "performance max") else "other"
-        if not told.get("network"):
+        if not result.get("network"):
             return "paid_social"
         return "paid_search" if network == "search" else "other"
 

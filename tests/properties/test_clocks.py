@@ -32,8 +32,8 @@ def attempts(rng: random.Random, n: int) -> tuple[int, list[bytes]]:
         delay_us = rng.choice([0, 1, 1, rng.randrange(30 * SECOND_US)])
         sent_us, received_us = happened_us + skew_us + held_us, happened_us + held_us + delay_us
         by_request = rng.random() < 0.5
-        told = event if by_request else {**event, "sent_at": to_rfc3339(sent_us)}
-        record = accept(_json(told), 0, "server", received_us, None, sent_at_us=sent_us if by_request else None)
+        result = event if by_request else {**event, "sent_at": to_rfc3339(sent_us)}
+        record = accept(_json(result), 0, "server", received_us, None, sent_at_us=sent_us if by_request else None)
         assert isinstance(record, Record), record
         records.append(encode_record(record))
         best_us = min(best_us, happened_us + delay_us)

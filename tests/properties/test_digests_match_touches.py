@@ -172,14 +172,14 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
 
 
 @pytest.mark.timeout(7200)
-def test_cells_say_what_touches_say_after_every_batch(running: Running, runner: asyncio.Runner) -> None:
+def test_digests_match_touches_after_every_batch(running: Running, runner: asyncio.Runner) -> None:
     check(running, runner)
 
 
 CAMPAIGN, EMAIL = "spring", "mail-1"
 
 
-def told(n: int, type_: str, day: int, minute: int = 0, **fields: Any) -> dict[str, Any]:
+def event_on(n: int, type_: str, day: int, minute: int = 0, **fields: Any) -> dict[str, Any]:
     """An event with a number, so many minutes after noon of a day of 2026."""
     at = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC) + dt.timedelta(days=day, minutes=minute)
     return {"id": f"e{n}", "type": type_, "occurred_at": at.isoformat(), **fields}
@@ -196,30 +196,30 @@ NUMBER = {
     )
 }
 BEFORE_MERGE = [
-    told(1, "campaign_created", 0, campaign_id=CAMPAIGN),
-    told(2, "asset_registered", 0, asset_id=EMAIL, asset_type="marketing_email"),
-    told(3, "asset_associated", 0, asset_id=EMAIL, campaign_id=CAMPAIGN),
-    told(4, "contact_created", 1, contact=B),
-    told(5, "contact_created", 2, contact=A),
-    told(6, "contact_created", 3, contact={**A, **NUMBER}),
-    told(7, "email_opened", 4, asset_id=EMAIL, contact=NUMBER),
-    told(8, "email_opened", 5, asset_id=EMAIL, contact=A),
-    told(20, "email_clicked", 4, asset_id=EMAIL, contact=NUMBER),
-    told(21, "email_clicked", 5, asset_id=EMAIL, contact=A),
+    event_on(1, "campaign_created", 0, campaign_id=CAMPAIGN),
+    event_on(2, "asset_registered", 0, asset_id=EMAIL, asset_type="marketing_email"),
+    event_on(3, "asset_associated", 0, asset_id=EMAIL, campaign_id=CAMPAIGN),
+    event_on(4, "contact_created", 1, contact=B),
+    event_on(5, "contact_created", 2, contact=A),
+    event_on(6, "contact_created", 3, contact={**A, **NUMBER}),
+    event_on(7, "email_opened", 4, asset_id=EMAIL, contact=NUMBER),
+    event_on(8, "email_opened", 5, asset_id=EMAIL, contact=A),
+    event_on(20, "email_clicked", 4, asset_id=EMAIL, contact=NUMBER),
+    event_on(21, "email_clicked", 5, asset_id=EMAIL, contact=A),
     *(
-        told(22 + n, "deal_created", 3, deal_id=f"d{n}", amount="99.99", contacts=[contact])
+        event_on(22 + n, "deal_created", 3, deal_id=f"d{n}", amount="99.99", contacts=[contact])
         for n, contact in enumerate((A, NUMBER))
     ),
-    *(told(24 + n, "deal_closed", 5 - n, deal_id=f"d{n}", won=True, minute=60) for n in range(2)),
+    *(event_on(24 + n, "deal_closed", 5 - n, deal_id=f"d{n}", won=True, minute=60) for n in range(2)),
 ]  # the contact of A is that of the number; its deals are won on two days, before anything that others touched
-MERGE = told(10, "contact_merged", 7, contact=A, into=B)
+MERGE = event_on(10, "contact_merged", 7, contact=A, into=B)
 
 
 def won(deal: str, contact: dict[str, str]) -> list[dict[str, Any]]:
     """A deal of a contact that is won a day after the merge."""
     return [
-        told(40, "deal_created", 6, deal_id=deal, amount="5.00", contacts=[contact]),
-        told(41, "deal_closed", 8, deal_id=deal, won=True),
+        event_on(40, "deal_created", 6, deal_id=deal, amount="5.00", contacts=[contact]),
+        event_on(41, "deal_closed", 8, deal_id=deal, won=True),
     ]
 
 
@@ -268,16 +268,16 @@ async def play_in_order(
     ("batches", "influenced", "stale"),
     [
         pytest.param([BEFORE_MERGE, [MERGE]], 1, 0, id="merged"),
-        pytest.param([BEFORE_MERGE, [MERGE], [told(11, "event_retracted", 8, event_id="e10")]], 1, 2, id="taken back"),
+        pytest.param([BEFORE_MERGE, [MERGE], [event_on(11, "event_retracted", 8, event_id="e10")]], 1, 2, id="taken back"),
         # the number stays B's, and A is a contact again
-        pytest.param([BEFORE_MERGE, [MERGE], [told(11, "contact_merged", 7, contact=NUMBER, into=B)],
-            [told(12, "event_retracted", 8, event_id="e10"), told(13, "event_retracted", 8, event_id="e6")]], 2, 2, id="taken back in part"),
-        pytest.param([BEFORE_MERGE, [MERGE, told(11, "contact_merged", 7, contact=NUMBER, into=C), told(12, "event_retracted", 8, event_id="e6")]], 2, 2,
+        pytest.param([BEFORE_MERGE, [MERGE], [event_on(11, "contact_merged", 7, contact=NUMBER, into=B)],
+            [event_on(12, "event_retracted", 8, event_id="e10"), event_on(13, "event_retracted", 8, event_id="e6")]], 2, 2, id="taken back in part"),
+        pytest.param([BEFORE_MERGE, [MERGE, event_on(11, "contact_merged", 7, contact=NUMBER, into=C), event_on(12, "event_retracted", 8, event_id="e6")]], 2, 2,
             id="parted"),
-        pytest.param([[*BEFORE_MERGE, told(0, "contact_created", 0, contact=C), told(9, "email_opened", 6, asset_id=EMAIL, contact=B)],
-            [MERGE], [told(11, "contact_merged", 8, contact=B, into=C)]], 1, 0, id="merged again"),
+        pytest.param([[*BEFORE_MERGE, event_on(0, "contact_created", 0, contact=C), event_on(9, "email_opened", 6, asset_id=EMAIL, contact=B)],
+            [MERGE], [event_on(11, "contact_merged", 8, contact=B, into=C)]], 1, 0, id="merged again"),
         # a later deal of B gains the touches of A
-        pytest.param([[*BEFORE_MERGE, told(9, "cta_clicked", 6, asset_id="cta-1", contact=B), *won("d2", B)], [MERGE]], 1, 1, id="both with deals"),
+        pytest.param([[*BEFORE_MERGE, event_on(9, "cta_clicked", 6, asset_id="cta-1", contact=B), *won("d2", B)], [MERGE]], 1, 1, id="both with deals"),
     ],
 )  # fmt: skip
 def test_merged_contacts_are_one_in_lists_that_were_made_before(
@@ -297,15 +297,15 @@ PAGES = ["page-1", "page-2"]
 
 
 def visit(n: int, minute: int, page: str) -> dict[str, Any]:
-    return told(n, "page_visited", 4, visitor_id="v1", asset_id=page, url="https://x.example/", minute=minute)
+    return event_on(n, "page_visited", 4, visitor_id="v1", asset_id=page, url="https://x.example/", minute=minute)
 
 
 WITH_PAGES = [
-    told(1, "campaign_created", 0, campaign_id=CAMPAIGN),
-    *(told(2 + n, "asset_registered", 0, asset_id=page, asset_type="landing_page") for n, page in enumerate(PAGES)),
-    *(told(4 + n, "asset_associated", 0, asset_id=page, campaign_id=CAMPAIGN) for n, page in enumerate(PAGES)),
+    event_on(1, "campaign_created", 0, campaign_id=CAMPAIGN),
+    *(event_on(2 + n, "asset_registered", 0, asset_id=page, asset_type="landing_page") for n, page in enumerate(PAGES)),
+    *(event_on(4 + n, "asset_associated", 0, asset_id=page, campaign_id=CAMPAIGN) for n, page in enumerate(PAGES)),
 ]
-LEAVES = told(6, "asset_dissociated", 4, asset_id=PAGES[1], campaign_id=CAMPAIGN, minute=30)
+LEAVES = event_on(6, "asset_dissociated", 4, asset_id=PAGES[1], campaign_id=CAMPAIGN, minute=30)
 
 
 @pytest.mark.parametrize("steps", [0, 1, STEPS_MAX])

@@ -45,12 +45,12 @@ def lowered(before: dict[str, dict[str, dict[str, int]]], without: dict[str, dic
     }
 
 
-def explained(told: dict[str, Any]) -> set[Any]:
+def explained(value: dict[str, Any]) -> set[Any]:
     """The numbers that an explanation says a touch is in."""
-    influencing = Oracle([]).influencing({"type": told["type"], "list_type": told.get("list_type")})
+    influencing = Oracle([]).influencing({"type": value["type"], "list_type": value.get("list_type")})
     return {
-        (c["campaign_id"], "touches", told["type"]) if c["counts"] else (c["campaign_id"], "excluded", c["reason"])
-        for c in told["campaigns"]
+        (c["campaign_id"], "touches", value["type"]) if c["counts"] else (c["campaign_id"], "excluded", c["reason"])
+        for c in value["campaigns"]
         if c["counts"] or influencing
     }
 
@@ -62,8 +62,8 @@ async def contradictions(workspace: Workspace, touches: list[dict[str, Any]]) ->
         before = await counts(client)
         restored: list[dict[str, Any]] = []
         for n, touch in enumerate(touches):
-            told = (await client.get(f"/v1/events/{quote(touch['id'], safe='')}/explain")).json()
-            said = explained({**told, "list_type": touch.get("list_type")})
+            answer = (await client.get(f"/v1/events/{quote(touch['id'], safe='')}/explain")).json()
+            said = explained({**answer, "list_type": touch.get("list_type")})
             taken = {"type": "event_retracted", "id": f"taken-{n}", "event_id": touch["id"]}
             assert (await workspace.send(*restored, taken)).status_code == 202
             restored = [{"type": "event_retracted", "id": f"restored-{n}", "event_id": taken["id"]}]
@@ -82,8 +82,8 @@ async def contradictions(workspace: Workspace, touches: list[dict[str, Any]]) ->
 def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
     # who is staff, and what a mail scanner did, hangs on other touches too: one that is taken back may have identified the
     # visitor of another, or made its clicks a scanner's
-    told = [e for e in world(rng, size) if "internal_domains" not in e.get("settings", {})]
-    events = [*told, NO_SCANNERS]
+    answer = [e for e in world(rng, size) if "internal_domains" not in e.get("settings", {})]
+    events = [*answer, NO_SCANNERS]
     seed = rng.randrange(2**32)
     touches = Oracle(events, SOCIAL_POSTS_MAX).touches
 

@@ -31,17 +31,17 @@ def test_a_history_made_at_once_has_the_golden_rows(found: Found) -> None:
 
 
 def test_every_table_has_golden_rows() -> None:
-    told = golden().tables
-    assert [name for name, table in told.items() if not table.rows] == []
-    assert len(told) == len(projection.tables) - len(UNCOMPARED)
+    result = golden().tables
+    assert [name for name, table in result.items() if not table.rows] == []
+    assert len(result) == len(projection.tables) - len(UNCOMPARED)
 
 
 def test_the_golden_world_meets_every_event_type_and_setting() -> None:
     events = [decode_record(bytes(line.record)).event for line in lines()]
     assert {str(type(event).__struct_config__.tag) for event in events} == set(EVENT_TYPES)
     settings = [event.settings for event in events if isinstance(event, WorkspaceConfigured)]
-    told = {name for s in settings for name in SettingsField.__struct_fields__ if _is_told(getattr(s, name))}
-    assert told == set(SettingsField.__struct_fields__)
+    result = {name for s in settings for name in SettingsField.__struct_fields__ if _is_told(getattr(s, name))}
+    assert result == set(SettingsField.__struct_fields__)
 
 
 def test_the_golden_world_meets_retracted_events_of_every_kind() -> None:

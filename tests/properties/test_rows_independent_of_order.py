@@ -86,8 +86,8 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
         }
 
     found = runner.run(run())
-    told = [f"{name}: live has {sorted(live)}, at once has {sorted(whole)}" for name, (live, whole) in found.items()]
-    assert not found, "\n".join([*told, *map(repr, sorted(events, key=order))])
+    items = [f"{name}: live has {sorted(live)}, at once has {sorted(whole)}" for name, (live, whole) in found.items()]
+    assert not found, "\n".join([*items, *map(repr, sorted(events, key=order))])
 
 
 @pytest.mark.timeout(7200)

@@ -89,9 +89,13 @@ def numbers(metrics: dict[str, Any]) -> Numbers:
 
 
 async def overview(asked: Asked) -> Numbers:
-    told = await asked.got("/v1/campaigns/{campaign}/overview?model={model}")
-    by_type = {f"touches {name}": n for name, n in told["touches"].items()}
-    return {**numbers(told["metrics"]), **by_type, **{f"excluded {name}": n for name, n in told["excluded"].items()}}
+    answer = await asked.got("/v1/campaigns/{campaign}/overview?model={model}")
+    by_type = {f"touches {name}": n for name, n in answer["touches"].items()}
+    return {
+        **numbers(answer["metrics"]),
+        **by_type,
+        **{f"excluded {name}": n for name, n in answer["excluded"].items()},
+    }
 
 
 async def campaign_list(asked: Asked) -> Numbers:
@@ -118,15 +122,15 @@ async def contacts_behind(asked: Asked) -> Numbers:
 async def touches_behind(asked: Asked) -> Numbers:
     """The touches by metric, those that count by type, and those that are kept out by reason."""
     path = f"/v1/campaigns/{{campaign}}/touches?{ALL}"
-    told = await asked.got("/v1/campaigns/{campaign}/overview")
+    answer = await asked.got("/v1/campaigns/{campaign}/overview")
     out: Numbers = {name: len((await asked.got(f"{path}&metric={name}"))["items"]) for name in TOUCHES}
     by_type: dict[str, int] = defaultdict(int)
     for item in (await asked.got(path))["items"]:
         by_type[f"touches {item['type']}"] += item["touches"]
-    for reason in told["excluded"]:
+    for reason in answer["excluded"]:
         items = (await asked.got(f"{path}&reason={reason}"))["items"]
         out[f"excluded {reason}"] = sum(item["touches"] for item in items)
-    return {**out, **dict.fromkeys((f"touches {name}" for name in told["touches"]), 0), **by_type}
+    return {**out, **dict.fromkeys((f"touches {name}" for name in answer["touches"]), 0), **by_type}
 
 
 async def sessions_behind(asked: Asked) -> Numbers:
@@ -145,8 +149,10 @@ async def tables(asked: Asked) -> Numbers:
     (row,) = [r for r in rows if r["campaign_id"] == asked.campaign]
     out: Numbers = {name: int(row[f"metrics.{name}"]) for name in (*CONTACTS, *TOUCHES, *SESSIONS, *DEALS)}
     for name in MONEY:
-        told = zip(row[f"metrics.{name}.amount"].split("; "), row[f"metrics.{name}.currency"].split("; "), strict=True)
-        out[name] = amounts([{"amount": amount, "currency": currency} for amount, currency in told if currency])
+        result = zip(
+            row[f"metrics.{name}.amount"].split("; "), row[f"metrics.{name}.currency"].split("; "), strict=True
+        )
+        out[name] = amounts([{"amount": amount, "currency": currency} for amount, currency in result if currency])
     for kind, names in (("contacts", CONTACTS), ("deals", DEALS), ("touches", TOUCHES), ("sessions", SESSIONS)):
         model = "&model={model}" if kind in ("contacts", "deals") else ""
         for name in names:
@@ -186,11 +192,11 @@ async def deals_behind(asked: Asked) -> Numbers:
 
 async def deal_list(asked: Asked) -> Numbers:
     deals = (await asked.got(f"/v1/deals?campaign={{campaign}}&{ALL}"))["items"]
-    told = [d for d in (await asked.got(f"/v1/deals?{ALL}"))["items"] if asked.campaign in d["campaigns"]]
-    assert sorted(d["deal_id"] for d in told) == sorted(d["deal_id"] for d in deals)
-    won = [d for d in told if d["state"] == "won"]
+    answer = [d for d in (await asked.got(f"/v1/deals?{ALL}"))["items"] if asked.campaign in d["campaigns"]]
+    assert sorted(d["deal_id"] for d in answer) == sorted(d["deal_id"] for d in deals)
+    won = [d for d in answer if d["state"] == "won"]
     return {
-        "influenced_deals": len(told), "closed_deals": len(won),
+        "influenced_deals": len(answer), "closed_deals": len(won),
         "influenced_revenue": summed([d["amount"] for d in won if d["amount"]]),
     }  # fmt: skip
 
@@ -208,8 +214,8 @@ async def deals_behind_rows(asked: Asked) -> Numbers:
     for row in (await asked.got(f"/v1/reports/attribution?{report}"))["rows"]:
         which = f"reason={row['reason']}" if row["group"] is None else f"group={quote(row['group'], safe='')}"
         items = (await asked.got(f"/v1/reports/attribution/deals?{report}&{which}&{ALL}"))["items"]
-        told, wanted = summed([i["share"] for i in items if i["share"]]), amounts(row["revenue"][asked.model])
-        assert told == wanted, f"{by} {which}: {told}, {wanted} in the report"
+        result, wanted = summed([i["share"] for i in items if i["share"]]), amounts(row["revenue"][asked.model])
+        assert result == wanted, f"{by} {which}: {result}, {wanted} in the report"
         if row.get("reason") != "no_journey":  # with a lookback, money of deals with a journey is in this row, too
             assert len(items) == row["deals"], f"{by} {which}: {len(items)} deals, {row['deals']} in the report"
     mine = f"/v1/reports/attribution/deals?currency=all&model={{model}}&group={quote(asked.campaign, safe='')}&{ALL}"
@@ -228,14 +234,17 @@ async def behind_rows(asked: Asked) -> Numbers:
                 said = f"{kind} behind {of} by {by}, {which}"
                 lookback = row.get("reason") == "no_journey"  # what is within no lookback is in this row, too
                 assert lookback or len(items) == row[kind], f"{said}: {len(items)}, {row[kind]} in the report"
-                told: Any
+                result: Any
                 wanted: Any
                 if of == "revenue":
-                    told, wanted = summed([m for i in items for m in i["share"]]), amounts(row["revenue"][asked.model])
+                    result, wanted = (
+                        summed([m for i in items for m in i["share"]]),
+                        amounts(row["revenue"][asked.model]),
+                    )
                 else:
-                    told, wanted = sum(Decimal(i["credit"]) for i in items), Decimal(row["credit"][asked.model])
+                    result, wanted = sum(Decimal(i["credit"]) for i in items), Decimal(row["credit"][asked.model])
                 no_touch = lookback and kind == "contacts" and of != "contacts"
-                assert no_touch or told == wanted, f"{said}: {told}, {wanted} in the report"
+                assert no_touch or result == wanted, f"{said}: {result}, {wanted} in the report"
                 assert not no_touch or not items, said
     return {}
 
@@ -245,8 +254,8 @@ async def deals_of_paths(asked: Asked) -> Numbers:
     paths = (await asked.got(f"/v1/reports/paths?{ALL}"))["items"]
     for path in paths:
         items = (await asked.got(f"/v1/reports/paths/deals?path={','.join(path['path'])}&{ALL}"))["items"]
-        told = len(items), summed([i["amount"] for i in items if i["amount"]])
-        assert told == (path["deals"], amounts(path["revenue"])), f"{path}: {told}"
+        result = len(items), summed([i["amount"] for i in items if i["amount"]])
+        assert result == (path["deals"], amounts(path["revenue"])), f"{path}: {result}"
         touches = Decimal(sum(i["touches"] for i in items)) / len(items)
         assert str(touches.quantize(Decimal("0.1"), ROUND_HALF_EVEN)) == path["touches_mean"], f"{path}: {touches}"
     items = (await asked.got(f"/v1/reports/paths/deals?{ALL}"))["items"]
@@ -274,9 +283,9 @@ async def events_of_unresolved(asked: Asked) -> Numbers:
         for entry in (await asked.got(f"/v1/catalog/unresolved?kind={kind}&{ALL}"))["items"]:
             path = f"/v1/catalog/unresolved/events?kind={kind}&name={quote(entry[name], safe='')}&{ALL}"
             items = (await asked.got(path))["items"]
-            told = len(items), items[0]["occurred_at"], items[-1]["occurred_at"]
+            result = len(items), items[0]["occurred_at"], items[-1]["occurred_at"]
             wanted = entry.get("events", entry.get("visits")), entry["first_seen"], entry["last_seen"]
-            assert told == wanted, f"{kind} {entry}: {told}"
+            assert result == wanted, f"{kind} {entry}: {result}"
     return {}
 
 

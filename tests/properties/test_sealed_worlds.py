@@ -66,7 +66,7 @@ def in_conflict(events: list[dict[str, Any]]) -> bool:
     for event in events:
         as_of = None if "as_of" not in event else dt.datetime.fromisoformat(event["as_of"])
         contents.setdefault((event["id"], as_of), set()).add(canonical(orjson.dumps(event)))
-    return any(len(told) > 1 for told in contents.values())
+    return any(len(each) > 1 for each in contents.values())
 
 
 async def numbers(workspace: Workspace, campaigns: list[str]) -> list[Any]:
@@ -131,10 +131,10 @@ async def pseudonyms(
     assert [event["id"] for event in stored] == [event["id"] for event in persons]
     called: dict[tuple[str, str], str] = {}
     found = []
-    for event, told in zip(stored, persons, strict=True):
-        for (_, pseudonym), name in zip(names_of(event), names_of(told), strict=True):
+    for event, each in zip(stored, persons, strict=True):
+        for (_, pseudonym), name in zip(names_of(event), names_of(each), strict=True):
             if called.setdefault(name, pseudonym) != pseudonym:
-                found.append(f"{name} of {told} is {called[name]} and {pseudonym}")
+                found.append(f"{name} of {each} is {called[name]} and {pseudonym}")
     whose: dict[str, set[str]] = {}
     for (kind, text), pseudonym in called.items():
         whose.setdefault(pseudonym, set()).add(text if kind != "domain" else "a domain")

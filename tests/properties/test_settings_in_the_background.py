@@ -167,12 +167,12 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
         }
 
     found = runner.run(run())
-    told = [f"{name}: live has {sorted(live)}, at once has {sorted(whole)}" for name, (live, whole) in found.items()]
-    assert not found, "\n".join([*told, *map(repr, sorted(events, key=order))])
+    items = [f"{name}: live has {sorted(live)}, at once has {sorted(whole)}" for name, (live, whole) in found.items()]
+    assert not found, "\n".join([*items, *map(repr, sorted(events, key=order))])
 
 
 @pytest.mark.timeout(7200)
-def test_rows_made_anew_for_changed_settings_are_those_made_at_once(
+def test_rows_made_again_for_changed_settings_are_those_made_at_once(
     running: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reprojector, "BATCH_EVENTS_MAX", 4)  # so that small worlds take many steps

@@ -89,8 +89,8 @@ async def play(running: Running, events: list[dict[str, Any]], rng: random.Rando
 
 def received_soon(event: dict[str, Any], rng: random.Random) -> int:
     """When a live event is received: from at once to more than a week after all that it tells of."""
-    told = max(dt.datetime.fromisoformat(event[name]) for name in ("occurred_at", "as_of") if name in event)
-    return int(told.timestamp()) * 1_000_000 + rng.choice([1, 5, 3_600, 800_000]) * 1_000_000
+    result = max(dt.datetime.fromisoformat(event[name]) for name in ("occurred_at", "as_of") if name in event)
+    return int(result.timestamp()) * 1_000_000 + rng.choice([1, 5, 3_600, 800_000]) * 1_000_000
 
 
 async def _project_some(running: Running, workspace: Workspace, rng: random.Random) -> bool:

@@ -46,22 +46,22 @@ DEALS_MAX, TOUCHES_MAX = credit_days.DEALS_MAX, apply.TOUCHES_MAX
 
 def history(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
     """Visitors who are known, touches of theirs, a catalog, and deals that are won on several days."""
-    told: list[dict[str, Any]] = [
+    sent_events: list[dict[str, Any]] = [
         {"type": "asset_registered", "asset_id": asset, "asset_type": ASSETS[asset]} for asset in cast.assets
     ]
-    told += [
+    sent_events += [
         {"type": "asset_associated", "asset_id": asset, "campaign_id": rng.choice(cast.campaigns)}
         for asset in cast.assets
     ]
-    told += [
+    sent_events += [
         {"type": "contact_identified", "visitor_id": visitor, "contact": rng.choice(cast.contacts)}
         for visitor in cast.visitors
     ]
     for name in cast.deals:
-        told.append(
+        sent_events.append(
             {"type": "deal_created", "deal_id": name, "amount": "1000.01", "contacts": [rng.choice(cast.contacts)]}
         )
-    events = [event | {"occurred_at": "2024-03-01T11:00:00Z"} for event in told]
+    events = [event | {"occurred_at": "2024-03-01T11:00:00Z"} for event in sent_events]
     events += [touch(rng, cast) | {"occurred_at": instant(rng, cast)} for _ in range(20)]
     events += [
         {"type": "deal_closed", "deal_id": name, "won": True, "occurred_at": instant(rng, cast)} for name in cast.deals
@@ -73,8 +73,8 @@ def change(rng: random.Random, cast: Cast, n: int, events: list[dict[str, Any]])
     """Anything that may come then."""
     make = rng.choices([touch, catalog, person, deal, configured, None], [6, 8, 3, 3, 2, 4])[0]
     taken_back = {"type": "event_retracted", "event_id": rng.choice(events)["id"]}
-    told = taken_back if make is None else make(rng, cast)
-    return told | {"id": f"c{n}", "occurred_at": rng.choice(["2024-03-01T11:30:00Z", instant(rng, cast)])}
+    result = taken_back if make is None else make(rng, cast)
+    return result | {"id": f"c{n}", "occurred_at": rng.choice(["2024-03-01T11:30:00Z", instant(rng, cast)])}
 
 
 def edges(rng: random.Random) -> list[int]:
@@ -135,7 +135,7 @@ def check(running: Running, runner: asyncio.Runner, seed: int) -> None:
 
 
 @pytest.mark.timeout(7200)
-def test_sums_say_what_touches_say_after_every_event(running: Running, runner: asyncio.Runner) -> None:
+def test_sums_match_touches_after_every_event(running: Running, runner: asyncio.Runner) -> None:
     try:
         check(running, runner)
     finally:

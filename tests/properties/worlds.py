@@ -224,13 +224,13 @@ def url(rng: random.Random, cast: Cast) -> str:
     if rng.random() < 0.1:
         parts.append("tl_via=" + rng.choice(["tu", "ad", *cast.assets]))
     base, _, fragment = rng.choice(cast.urls).partition("#")
-    told = (rng.choice(["&", "&", ";"]) if odd else "&").join(parts)
-    if odd and told and rng.random() < 0.3:
-        return base + "#" + fragment + ("?" if fragment or rng.random() < 0.5 else "") + told
-    if odd and told and "?" not in base and rng.random() < 0.1 and told.startswith(("utm_", "UTM_")):
-        return base + "&" + told + ("#" + fragment if fragment else "")
+    query = (rng.choice(["&", "&", ";"]) if odd else "&").join(parts)
+    if odd and query and rng.random() < 0.3:
+        return base + "#" + fragment + ("?" if fragment or rng.random() < 0.5 else "") + query
+    if odd and query and "?" not in base and rng.random() < 0.1 and query.startswith(("utm_", "UTM_")):
+        return base + "&" + query + ("#" + fragment if fragment else "")
     mark = "&" if "?" in base else "?"
-    return base + (mark + told if told else "") + ("#" + fragment if fragment else "")
+    return base + (mark + query if query else "") + ("#" + fragment if fragment else "")
 
 
 def touch(rng: random.Random, cast: Cast) -> dict[str, Any]:
@@ -314,16 +314,16 @@ def catalog(rng: random.Random, cast: Cast) -> dict[str, Any]:
             "currency": rng.choice(["EUR", "NOK"]),
         } | campaign
     if type_ == "asset_registered":
-        told = {"type": type_, "asset_id": asset, "asset_type": ASSETS[asset]}
+        registration = {"type": type_, "asset_id": asset, "asset_type": ASSETS[asset]}
         if rng.random() < 0.1:
-            told["asset_type"] = rng.choice(["site_page", "workflow", "form", "external_page", "tracking_url"])
+            registration["asset_type"] = rng.choice(["site_page", "workflow", "form", "external_page", "tracking_url"])
         if rng.random() < 0.5:
-            told |= rng.choice(ADS)
+            registration |= rng.choice(ADS)
         if rng.random() < 0.6:
-            told["url"] = rng.choice(cast.urls)
+            registration["url"] = rng.choice(cast.urls)
         if asset in ("tu", "search") and rng.random() < 0.8:
-            told["target_url"] = url(rng, cast)
-        return told
+            registration["target_url"] = url(rng, cast)
+        return registration
     return {"type": type_, "asset_id": asset}
 
 
@@ -405,7 +405,7 @@ def won_deal(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
 EXPORTS = [f"2024-06-0{day}T12:00:00{zone}" for day in (1, 2, 3) for zone in ("Z", "+02:00")]
 
 
-def told_again(rng: random.Random, cast: Cast, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def other_versions(rng: random.Random, cast: Cast, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Other versions of events of a world: of the same or other content, or of what was told before, as of several exports.
 
     Some say no instant, so that they occurred at their `as_of`; some say no `as_of`, so that any other version is newer.
@@ -435,23 +435,23 @@ def mailing(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
     asset, contacts = rng.choice(["mail", *cast.assets]), rng.sample(cast.contacts, min(2, len(cast.contacts)))
     seconds = rng.choice([[0, 1, 2], [0, 5, 10, 10.000001], [0, 10, 20, 30], [0, 50, 60, 60.000001, 70]])
 
-    def told(type_: str, after_s: float, **fields: Any) -> dict[str, Any]:
+    def event(type_: str, after_s: float, **fields: Any) -> dict[str, Any]:
         at = began + dt.timedelta(seconds=after_s)
         who = rng.choice(contacts) if rng.random() < 0.3 else contacts[0]
         return {"type": type_, "asset_id": asset, "contact": who, "occurred_at": at.isoformat()} | fields
 
     out = [
-        told(rng.choice(["email_sent", "email_delivered"]), rng.choice([0, 0, 0, -1, 1, *seconds]))
+        event(rng.choice(["email_sent", "email_delivered"]), rng.choice([0, 0, 0, -1, 1, *seconds]))
         for _ in range(rng.choice([0, 1, 1, 2]))
     ]
     for _ in range(rng.choice([0, 0, 1])):
-        out.append(told("email_opened", rng.choice([-1, *seconds, *seconds, 5])))
+        out.append(event("email_opened", rng.choice([-1, *seconds, *seconds, 5])))
         if rng.random() < 0.4:
             out[-1]["user_agent"] = rng.choice(AGENTS)
         if rng.random() < 0.1:
             out[-1]["machine"] = True
     for _ in range(rng.choice([2, 3, 3, 4, 4, 5, 8])):
-        out.append(told("email_clicked", rng.choice(seconds)))
+        out.append(event("email_clicked", rng.choice(seconds)))
         if rng.random() < 0.95:
             out[-1]["url"] = f"https://shop.example/{rng.randint(1, 5)}"
     return out
@@ -484,12 +484,12 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
     events: list[dict[str, Any]] = []
     if cast.registered:
         for n, asset in enumerate(cast.assets):
-            told = {"type": "asset_registered", "asset_id": asset, "asset_type": ASSETS[asset]}
-            events.append(told | {"id": f"a{n}", "occurred_at": "2024-03-01T11:00:00Z"})
+            event = {"type": "asset_registered", "asset_id": asset, "asset_type": ASSETS[asset]}
+            events.append(event | {"id": f"a{n}", "occurred_at": "2024-03-01T11:00:00Z"})
     if cast.held:
         for n, asset in enumerate(cast.assets):
-            told = {"type": "asset_associated", "asset_id": asset, "campaign_id": cast.campaigns[0]}
-            events.append(told | {"id": f"h{n}", "occurred_at": "2024-03-01T11:00:00Z"})
+            event = {"type": "asset_associated", "asset_id": asset, "campaign_id": cast.campaigns[0]}
+            events.append(event | {"id": f"h{n}", "occurred_at": "2024-03-01T11:00:00Z"})
     for n in range(min(size, cast.size_max)):
         make = rng.choices([touch, catalog, person, deal], cast.weights)[0]
         early = make is catalog and rng.random() < cast.early
@@ -516,7 +516,7 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
             rival["occurred_at"] = instant(rng, cast)
             events.append(rival)
     if rng.random() < 0.35:
-        events += told_again(rng, cast, events)
+        events += other_versions(rng, cast, events)
     return events
 
 
@@ -527,7 +527,7 @@ def received_with_forgetting(rng: random.Random, events: list[dict[str, Any]]) -
     named = [event["contact"] for event in events if "contact" in event] or CONTACTS
     for n in range(rng.choice([1, 1, 2, 4])):
         contact = rng.choice(rng.choice([named, named, CONTACTS]))
-        told = {"type": "contact_forgotten", "id": f"f{n}", "contact": contact}
-        told["occurred_at"] = rng.choice([EARLY, BASE.isoformat(), "2025-06-01T00:00:00Z"])
-        received.insert(rng.randint(0, len(received)), told)
+        request = {"type": "contact_forgotten", "id": f"f{n}", "contact": contact}
+        request["occurred_at"] = rng.choice([EARLY, BASE.isoformat(), "2025-06-01T00:00:00Z"])
+        received.insert(rng.randint(0, len(received)), request)
     return received

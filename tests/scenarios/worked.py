@@ -69,11 +69,11 @@ def _take(example: Example, line: str) -> None:
 
 
 def event(line: str) -> dict[str, Any]:
-    told = EVENT.fullmatch(line)
-    assert told is not None, f"no event: {line}"
-    time = told["time"] if told["time"].count(":") > 1 else told["time"] + ":00"
-    out: dict[str, Any] = {"type": told["type"], "at": f"{told['year'] or 2024}-{told['month']}T{time}Z"}
-    rest = told["fields"]
+    result = EVENT.fullmatch(line)
+    assert result is not None, f"no event: {line}"
+    time = result["time"] if result["time"].count(":") > 1 else result["time"] + ":00"
+    out: dict[str, Any] = {"type": result["type"], "at": f"{result['year'] or 2024}-{result['month']}T{time}Z"}
+    rest = result["fields"]
     while rest.strip():
         name = FIELD.match(rest)
         assert name is not None, f"no field: {rest!r} of {line}"

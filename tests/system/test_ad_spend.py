@@ -29,15 +29,15 @@ def lines(path: Path, by: str, said: MappingOptions | None = None) -> list[Line]
 
 
 def events(path: Path, by: str, said: MappingOptions | None = None) -> list[dict[str, Any]]:
-    return [orjson.loads(told) for line in lines(path, by, said) for told in line.events if isinstance(told, bytes)]
+    return [orjson.loads(each) for line in lines(path, by, said) for each in line.events if isinstance(each, bytes)]
 
 
 def refusals(path: Path, by: str, said: MappingOptions | None = None) -> list[tuple[int, str | None, str]]:
     return [
-        (line.number, told.field, told.message)
+        (line.number, each.field, each.message)
         for line in lines(path, by, said)
-        for told in line.events
-        if isinstance(told, Refusal)
+        for each in line.events
+        if isinstance(each, Refusal)
     ]
 
 
@@ -72,7 +72,7 @@ def write(path: Path, *rows: str) -> Path:
         ("linkedin-ads-words.csv", "linkedin-ads", [("linkedin-ads-Followers-2026-01-30", "2026-01-30", "12.00", "EUR"), ("linkedin-ads-Followers-2026-01-31", "2026-01-31", "8.50", "EUR")]),
     ],
 )  # fmt: skip
-def test_an_export_tells_what_was_spent_by_campaign_and_day(
+def test_an_export_shows_what_was_spent_by_campaign_and_day(
     name: str, by: str, wanted: list[tuple[str, str, str, str]]
 ) -> None:
     assert spent(EXPORTS / name, by) == wanted
@@ -86,7 +86,7 @@ def test_an_export_tells_what_was_spent_by_campaign_and_day(
         ("meta-ads.csv", "meta-ads", 0, 1), ("linkedin-ads.csv", "linkedin-ads", 5, 0), ("linkedin-ads-words.csv", "linkedin-ads", 1, 1),
     ],
 )  # fmt: skip
-def test_a_title_is_passed_over_and_totals_are_told_as_such(name: str, by: str, before: int, totals: int) -> None:
+def test_a_title_is_passed_over_and_totals_are_reported_as_such(name: str, by: str, before: int, totals: int) -> None:
     facts = Facts()
     skipped = [line.skipped for line in read_lines(EXPORTS / name, mapping(by), facts) if line.skipped]
     assert (facts.lines_before_header, skipped) == (before, ["totals"] * totals)
@@ -152,17 +152,17 @@ def test_a_row_that_cannot_be_read_takes_its_sum_with_it_and_no_other(tmp_path: 
         "2026-01-31,b,x,EUR,2.00", "2026-01-31,a,z,EUR,1.00", "2026-01-31,c,x,EUR,1.00", "2026-01-31,c,y,USD,1.00",
     )  # fmt: skip
     assert [one[0] for one in spent(path, "google-ads")] == ["google-ads-b-2026-01-31"]
-    told = refusals(path, "google-ads")
-    assert [(line, field) for line, field, _ in told] == [
+    result = refusals(path, "google-ads")
+    assert [(line, field) for line, field, _ in result] == [
         (2, "amount"),
         (3, "amount"),
         (5, "amount"),
         (6, "amount"),
         (7, None),
     ]
-    assert "'five' is not a number" in told[1][2]
-    assert "because line 3, one of its rows, cannot be read" in told[0][2]
-    assert "this one has currency 'USD', not 'EUR' as in line 6" in told[4][2]
+    assert "'five' is not a number" in result[1][2]
+    assert "because line 3, one of its rows, cannot be read" in result[0][2]
+    assert "this one has currency 'USD', not 'EUR' as in line 6" in result[4][2]
 
 
 def tally_of(
@@ -182,8 +182,8 @@ def tally_of(
 
 def create(workspace: Workspace, runner: asyncio.Runner, *ids: str) -> None:
     async def run() -> None:
-        told = [{"type": "campaign_created", "id": one, "campaign_id": one, "name": f"Our {one}", "occurred_at": "2025-12-01T00:00:00Z"} for one in ids]  # fmt: skip
-        assert (await workspace.send(*told)).status_code == 202
+        events = [{"type": "campaign_created", "id": one, "campaign_id": one, "name": f"Our {one}", "occurred_at": "2025-12-01T00:00:00Z"} for one in ids]  # fmt: skip
+        assert (await workspace.send(*events)).status_code == 202
 
     runner.run(run())
 
@@ -196,7 +196,7 @@ def money(amount: str, currency: str = "EUR") -> list[dict[str, str]]:
     return [{"amount": amount, "currency": currency}]
 
 
-def test_an_export_told_again_replaces_what_was_spent_and_adds_nothing(
+def test_an_export_sent_again_replaces_what_was_spent_and_adds_nothing(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     create(workspace, runner, "spring")
@@ -226,7 +226,7 @@ def test_spend_that_was_put_on_the_wrong_campaign_moves(
     assert (spends(workspace, runner, "spring"), spends(workspace, runner, "autumn")) == ([], money("10.00"))
 
 
-def test_a_campaign_that_nobody_created_is_told_and_none_is_made(
+def test_a_campaign_that_nobody_created_is_reported_and_none_is_made(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     create(workspace, runner, "spring")
@@ -248,11 +248,11 @@ def test_a_campaign_that_nobody_created_is_told_and_none_is_made(
 
 def test_a_table_of_campaigns_is_read_in_any_case_and_says_what_is_wrong(tmp_path: Path) -> None:
     path = write(tmp_path / "c.csv", "ad_campaign;campaign_id", "Spring | Search;spring", "21000000002;brand", ";")
-    told = Campaigns(read_table(path), known([("spring", None), ("Brand", "Our brand")]))
-    assert told.of(["99", "spring | SEARCH"]) == "spring"
+    result = Campaigns(read_table(path), known([("spring", None), ("Brand", "Our brand")]))
+    assert result.of(["99", "spring | SEARCH"]) == "spring"
     with pytest.raises(UnknownCampaign, match="no campaign 'brand' was created"):
-        told.of(["21000000002"])
-    assert told.of(["our BRAND"]) == "Brand"
+        result.of(["21000000002"])
+    assert result.of(["our BRAND"]) == "Brand"
     for rows, said in (
         (("a,b", "1,2"), "needs the columns ad_campaign and campaign_id"), (("ad_campaign,campaign_id", "x,"), "line 2: a row needs both"),
         (("ad_campaign,campaign_id", "x,a", "X,b"), "line 3: 'X' is 'a' on an earlier line, and 'b' here"),
@@ -287,11 +287,11 @@ def test_every_row_of_a_random_report_is_accounted_for(
     (tmp_path / "r.csv").write_bytes(text.getvalue().encode(encoding))
     said = mapping("google-ads", said=MappingOptions(decimal="."))
     read = list(read_lines(tmp_path / "r.csv", said))
-    refused = [line for line in read if any(isinstance(told, Refusal) for told in line.events)]
-    told = [line for line in read if line not in refused and (line.events or line.summed)]
+    refused = [line for line in read if any(isinstance(found, Refusal) for found in line.events)]
+    found = [line for line in read if line not in refused and (line.events or line.summed)]
     nothing = [line for line in read if not line.events and not line.summed]
-    assert len(read) == len(rows) == len(told) + len(nothing) + len(refused)
-    made = [orjson.loads(event) for line in told for event in line.events if isinstance(event, bytes)]
+    assert len(read) == len(rows) == len(found) + len(nothing) + len(refused)
+    made = [orjson.loads(event) for line in found for event in line.events if isinstance(event, bytes)]
     whole = [event["id"] for event in made if "id" in event]  # of the others ingest says what they lack
     assert len(set(whole)) == len(whole)
     assert all("campaign_id" not in event or "on" not in event for event in made if "id" not in event)
@@ -338,10 +338,10 @@ def test_salesforce_members_deals_and_roles_meet_by_their_ids(workspace: Workspa
     assert state.status_code in (200, 404)
 
 
-def test_a_report_of_opportunities_names_the_same_deals_and_its_last_lines_are_told_as_footer() -> None:
+def test_a_report_of_opportunities_names_the_same_deals_and_its_last_lines_are_reported_as_footer() -> None:
     report = EXPORTS / "salesforce-opportunity-report.csv"
-    told = {event["deal_id"] for event in events(report, "salesforce-opportunities")}
-    assert told == {
+    result = {event["deal_id"] for event in events(report, "salesforce-opportunities")}
+    assert result == {
         event["deal_id"] for event in events(EXPORTS / "salesforce-opportunities.csv", "salesforce-opportunities")
     }
     assert [line.skipped for line in lines(report, "salesforce-opportunities") if line.skipped] == ["footer"] * 5

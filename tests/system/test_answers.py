@@ -97,15 +97,15 @@ QUERIES: dict[str, list[str]] = {
 
 
 @pytest.fixture(scope="module")
-def told(running: Any, runner: asyncio.Runner) -> Workspace:
-    async def tell() -> Workspace:
+def filled(running: Any, runner: asyncio.Runner) -> Workspace:
+    async def send_events() -> Workspace:
         workspace = await new_workspace(running, "answers")
         response = await workspace.send(*TOLD, *MORE, {"type": "nonsense", "id": "bad"})
         assert [r["id"] for r in response.json()["rejected"]] == ["bad"]
         await workspace.project()
         return workspace
 
-    return runner.run(tell())
+    return runner.run(send_events())
 
 
 def strict(node: Any) -> Any:
@@ -116,29 +116,29 @@ def strict(node: Any) -> Any:
     return [strict(value) for value in node] if isinstance(node, list) else node
 
 
-def test_every_read_tells_the_type_of_its_answer() -> None:
+def test_every_read_shows_the_type_of_its_answer() -> None:
     assert set(QUERIES) == set(ANSWERS)
 
 
 @pytest.mark.parametrize("path", sorted(ANSWERS))
-def test_an_answer_is_of_the_type_that_the_document_tells(told: Workspace, runner: asyncio.Runner, path: str) -> None:
-    document = copy.deepcopy(told.running.app.openapi())
+def test_an_answer_is_of_the_type_in_the_document(filled: Workspace, runner: asyncio.Runner, path: str) -> None:
+    document = copy.deepcopy(filled.running.app.openapi())
     schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     components = strict(document["components"])
     validator = jsonschema.Draft202012Validator(
         {**strict(schema), "components": components}, format_checker=jsonschema.FormatChecker()
     )
     for query in QUERIES[path]:
-        response = runner.run(told.get(query))
+        response = runner.run(filled.get(query))
         assert response.status_code == 200, (query, response.text)
         validator.validate(response.json())
 
 
-def test_every_list_has_an_item_to_compare(told: Workspace, runner: asyncio.Runner) -> None:
+def test_every_list_has_an_item_to_compare(filled: Workspace, runner: asyncio.Runner) -> None:
     empty = {
         path
         for path, queries in QUERIES.items()
-        for answers in [[runner.run(told.get(query)).json() for query in queries]]
+        for answers in [[runner.run(filled.get(query)).json() for query in queries]]
         if all(answer.get("items", answer.get("rows", [1])) == [] for answer in answers)
     }
     assert empty <= {

@@ -182,7 +182,7 @@ def shown(up: Up, wanted: int) -> None:
     raise AssertionError(f"{count} page views, not {wanted}")
 
 
-def test_the_command_takes_globs_and_standard_input_and_tells_what_is_wrong(
+def test_the_command_takes_globs_and_standard_input_and_shows_what_is_wrong(
     up: tuple[Up, Path], tmp_path: Path
 ) -> None:
     running, data = up
@@ -218,16 +218,16 @@ def test_the_summary_accounts_for_every_row_of_a_table(up: tuple[Up, Path], tmp_
     for dry in ("--dry-run",), ():
         done = run(data, str(tmp_path / "deals.csv"), *OPTIONS, *dry, "--json")
         assert done.returncode == 1
-        told = orjson.loads(done.stdout)["sources"][str(tmp_path / "deals.csv")]
-        assert told["accepted"] == {"deal_created": 3, "deal_updated": 6, "deal_closed": 2, "deal_reopened": 1}
-        assert told["rows"] == {"read": 6, "told": 3, "told_nothing": 1, "refused": 2}
-        assert told["unmet_values"] == {"Deal Stage": {"rows": 1, "values": {"Negotiation": 1}}}
-        assert "Currency|Deal Currency Code|Deal Currency" in told["missing_columns"]
-        assert told["deals"] == {
+        output = orjson.loads(done.stdout)["sources"][str(tmp_path / "deals.csv")]
+        assert output["accepted"] == {"deal_created": 3, "deal_updated": 6, "deal_closed": 2, "deal_reopened": 1}
+        assert output["rows"] == {"read": 6, "told": 3, "told_nothing": 1, "refused": 2}
+        assert output["unmet_values"] == {"Deal Stage": {"rows": 1, "values": {"Negotiation": 1}}}
+        assert "Currency|Deal Currency Code|Deal Currency" in output["missing_columns"]
+        assert output["deals"] == {
             "rows": 3, "won": 1, "lost": 1, "open": 1, "without_contact": 1, "won_without_amount": 0,
             "can_never_count": {"no_contact": 1, "deal_lost": 1},
         }  # fmt: skip
-        assert [(r["line"], r["field"]) for r in told["first_refusals"]] == [(4, "amount"), (7, None)]
+        assert [(r["line"], r["field"]) for r in output["first_refusals"]] == [(4, "amount"), (7, None)]
     with running.client("read") as client:
         while not client.get("/v1/status").json()["up_to_date"]:
             time.sleep(0.1)

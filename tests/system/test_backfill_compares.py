@@ -21,9 +21,9 @@ from tests.processes import Up, start
 
 
 def deal(n: int, amount: str = "100.00", as_of: str | None = None, **more: object) -> dict[str, Any]:
-    told = {"type": "deal_created", "id": f"deal-{n}", "deal_id": f"{n}", "amount": amount,
+    event = {"type": "deal_created", "id": f"deal-{n}", "deal_id": f"{n}", "amount": amount,
             "occurred_at": "2024-03-01T00:00:00Z", **more}  # fmt: skip
-    return told if as_of is None else told | {"as_of": f"2024-06-{as_of}T00:00:00Z"}
+    return event if as_of is None else event | {"as_of": f"2024-06-{as_of}T00:00:00Z"}
 
 
 def write(path: Path, *events: object) -> Path:
@@ -111,12 +111,12 @@ def test_files_of_one_run_are_compared_with_each_other(
     async def check() -> None:
         for dry_run in (True, False):
             known = EarlierEvents(workspace.running.pool, workspace.running.log, workspace.name)
-            told = [
+            found = [
                 await sent(workspace, tmp_path / f"{n}", deal(1, as_of=f"0{n}"), deal(2, f"{n}"), dry_run=dry_run,
                            project=False, known=known)
                 for n in (1, 2)
             ]  # fmt: skip
-            assert [counts(tally) for tally in told] == [{"new": 2}, {"duplicates": 1, "conflicts": 1}]
+            assert [counts(tally) for tally in found] == [{"new": 2}, {"duplicates": 1, "conflicts": 1}]
 
     runner.run(check())
 
@@ -166,7 +166,7 @@ def test_a_projection_that_keeps_up_frees_the_memory(
     runner.run(check())
 
 
-def test_without_a_live_projection_the_log_is_what_was_told_before(
+def test_without_a_live_projection_an_event_is_compared_with_the_log_of_the_backfill(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nothing(_: object) -> None:
@@ -212,7 +212,7 @@ def run(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_command_tells_conflicts_and_exits_1_and_status_tells_which_key_sent_how_many(
+def test_the_command_shows_conflicts_and_exits_1_and_status_shows_which_key_sent_how_many(
     up: tuple[Up, Path], tmp_path: Path
 ) -> None:
     running, data = up
@@ -227,11 +227,11 @@ def test_the_command_tells_conflicts_and_exits_1_and_status_tells_which_key_sent
     assert "conflicts: 1" in done.stderr
     assert "b.ndjson, line 2: deal-2" in done.stderr
     again = run(data, "backfill", both[0], "--json")
-    told = orjson.loads(again.stdout)["sources"][both[0]]
+    output = orjson.loads(again.stdout)["sources"][both[0]]
     foretold = orjson.loads(dry.stdout)["sources"][both[1]]
     assert foretold["compared"] == {"new": 0, "duplicates": 1, "updated": 1, "superseded": 0, "conflicts": 1}
     assert foretold["first_conflicts"] == [{"source": both[1], "line": 2, "id": "deal-2"}]
-    assert told["not_compared"] is None
+    assert output["not_compared"] is None
     for key, events in (("server", [deal(10, "8"), deal(10, "9")]), ("collect", [visit("1"), visit("2"), visit("3")])):
         with running.client(key) as client:
             assert client.post("/v1/events", json=events).status_code == 202

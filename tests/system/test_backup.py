@@ -75,12 +75,12 @@ def test_a_store_that_is_lost_is_made_again_from_its_backup(
     workspace = runner.run(filled(source))
     here, there = environment(own_database, None), environment(empty, None)
     before = command(here, "replay", "checksums", "--workspace", workspace.name)
-    told = command(here, "backup", "create", str(tmp_path))
-    file = Path(told["file"])
+    output = command(here, "backup", "create", str(tmp_path))
+    file = Path(output["file"])
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(("touchline-", "."))] == [file.name]
     restored = command(there, "backup", "restore", str(file))
-    assert restored["events"] == told["events"] == runner.run(source.log.end(workspace.partition))
+    assert restored["events"] == output["events"] == runner.run(source.log.end(workspace.partition))
     after = command(there, "replay", "checksums", "--workspace", workspace.name)
     assert after["digest"] == before["digest"]
     assert after["tables"] == before["tables"]
@@ -127,19 +127,19 @@ def test_a_backup_is_of_one_moment_though_events_come_in_meanwhile(tmp_path: Pat
     del env["TOUCHLINE_DATABASE_URL"]
     file = tmp_path / "moment.backup"
     at_least = sent[0]
-    told = command(env, "backup", "create", str(file), "--data", str(tmp_path / "data"))
+    output = command(env, "backup", "create", str(file), "--data", str(tmp_path / "data"))
     at_most = sent[0] + 50
     over.set()
     sender.join(30)
     assert up.stop() == 0
-    assert at_least <= told["events"] <= at_most
+    assert at_least <= output["events"] <= at_most
     other = tmp_path / "other"
-    assert command(env, "backup", "restore", str(file), "--data", str(other))["events"] == told["events"]
+    assert command(env, "backup", "restore", str(file), "--data", str(other))["events"] == output["events"]
     (other / "keys.json").write_text((tmp_path / "data" / "keys.json").read_text())
     again = start(other)
     with again.client("read") as client:
         status = client.get("/v1/status").json()
-    assert status["projected_offset"] == status["log_end_offset"] == told["events"]
+    assert status["projected_offset"] == status["log_end_offset"] == output["events"]
     with httpx.Client(base_url=again.url, headers={"Authorization": f"Bearer {up.keys['server']}"}) as client:
         visit = {"type": "page_visited", "visitor_id": "v", "url": "https://a.example/"}
         assert client.post("/v1/events", json=visit).status_code == 202
@@ -186,24 +186,24 @@ def test_a_store_on_kafka_is_backed_up_while_events_come_in_and_made_again_in_an
         workspace = await filled(running)
         await stranger(topic, workspace.partition)
         begun = sum([await running.log.end(partition) for partition in range(KAFKA_PARTITIONS)])
-        before, told, accepted = await sent_meanwhile(workspace)
-        assert begun + before <= told["events"] <= begun + accepted
+        before, result, accepted = await sent_meanwhile(workspace)
+        assert begun + before <= result["events"] <= begun + accepted
         await workspace.project()
         quiet = command(env, "backup", "create", str(files[1]))
         assert quiet["events"] == begun + accepted
         await running.close()
 
         of_moment, of_quiet = on_kafka(empties[0], first)[1], on_kafka(empties[1], second)[1]
-        assert command(of_moment, "backup", "restore", str(files[0]))["events"] == told["events"]
+        assert command(of_moment, "backup", "restore", str(files[0]))["events"] == result["events"]
         command(of_moment, "replay", "verify")
         command(
             of_moment, "export", str(tmp_path / "e.ndjson"), "--type", "page_visited", "--workspace", workspace.name
         )
         ids = {json.loads(line)["id"] for line in (tmp_path / "e.ndjson").read_text().splitlines()}
         assert {
-            f"v{n}" for n in range(told["events"] - begun)
+            f"v{n}" for n in range(result["events"] - begun)
         } <= ids  # the first of what was sent meanwhile, and no more
-        assert f"v{told['events'] - begun}" not in ids
+        assert f"v{result['events'] - begun}" not in ids
         assert "holds events already" in fails(on_kafka(empties[2], first)[1], "backup", "restore", str(files[1]))
 
         command(of_quiet, "backup", "restore", str(files[1]))
@@ -230,12 +230,12 @@ def test_a_lost_database_is_made_again_beside_the_topic_that_is_still_there(
     async def check() -> None:
         running = await compose(own_database, settings)
         workspace = await filled(running)
-        told = command(env, "backup", "create", str(tmp_path / "b"))
+        output = command(env, "backup", "create", str(tmp_path / "b"))
         assert (await workspace.send({"type": "page_visited", "id": "later", "visitor_id": "v", "url": "https://a.example/"})).status_code == 202  # fmt: skip
         await workspace.project()
         await running.close()
         there = on_kafka(empty, topic)[1]
-        assert command(there, "backup", "restore", str(tmp_path / "b"))["events"] == told["events"]
+        assert command(there, "backup", "restore", str(tmp_path / "b"))["events"] == output["events"]
         sums = [command(e, "replay", "checksums", "--workspace", workspace.name) for e in (env, there)]
         assert sums[0]["tables"] == sums[1]["tables"]  # what came after the backup is in the topic
         assert "whose log is kafka:" in fails(environment(empty, None), "backup", "restore", str(tmp_path / "b"))

@@ -214,8 +214,8 @@ def test_boundary(
         out = []
         for moment in MOMENTS:
             workspace = await new_workspace(running, "boundary")
-            told = [event(line.replace("{t}", moment)) for line in [*fixed, moving]]
-            response = await workspace.send(*({"occurred_at": e.pop("at"), **e} for e in told))
+            items = [event(line.replace("{t}", moment)) for line in [*fixed, moving]]
+            response = await workspace.send(*({"occurred_at": e.pop("at"), **e} for e in items))
             assert response.json()["rejected"] == [], response.text
             await workspace.project()
             answer = await workspace.get(f"/v1/{path}")

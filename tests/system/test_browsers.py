@@ -31,10 +31,10 @@ def shop(running: Running, runner: asyncio.Runner, request: pytest.FixtureReques
     return runner.run(made())
 
 
-async def call(running: Running, method: str, url: str, **told: object) -> httpx.Response:
+async def call(running: Running, method: str, url: str, **options: object) -> httpx.Response:
     transport = httpx.ASGITransport(running.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://t.shop.example") as client:
-        return await client.request(method, url, **told)  # type: ignore[arg-type]
+        return await client.request(method, url, **options)  # type: ignore[arg-type]
 
 
 async def beacon(running: Running, url: str, origin: str | None, event: object = VISIT) -> httpx.Response:
@@ -73,25 +73,25 @@ async def projected(workspace: Workspace) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize(
-    ("told", "read"),
+    ("value", "read"),
     [
         ("https://Shop.Example/", "https://shop.example"), ("https://shop.example:443", "https://shop.example"),
         ("http://localhost:8080", "http://localhost:8080"), ("https://*.Bücher.example", "https://*.xn--bcher-kva.example"),
         ("http://[::1]:9000", "http://[::1]:9000"), (" http://127.0.0.1:80 ", "http://127.0.0.1"),
     ],
 )  # fmt: skip
-def test_an_origin_is_read_as_browsers_write_it(told: str, read: str) -> None:
-    assert read_origin(told) == read
+def test_an_origin_is_read_as_browsers_write_it(value: str, read: str) -> None:
+    assert read_origin(value) == read
 
 
 @pytest.mark.parametrize(
-    "told",
+    "value",
     ["shop.example", "https://shop.example/path", "https://", "*", "https://*", "ftp://shop.example", "https://a b.example", "null",
      "https://shop.example:port", "https://user@shop.example", "https://shop.example?x", "https://*.*.example"],
 )  # fmt: skip
-def test_what_is_no_origin_is_refused_by_its_text(told: str) -> None:
+def test_what_is_no_origin_is_refused_by_its_text(value: str) -> None:
     with pytest.raises(ValueError, match="not an origin such as"):
-        read_origins([SHOP, told])
+        read_origins([SHOP, value])
 
 
 def test_a_star_stands_for_subdomains_and_not_for_the_host_itself() -> None:
@@ -133,7 +133,9 @@ def test_a_page_of_another_origin_is_refused_and_noted(shop: tuple[Workspace, st
 
 
 @pytest.mark.parametrize("origin", ["null", "https://shop.example.evil.example", "http://shop.example"])
-def test_origins_that_look_alike_are_others(shop: tuple[Workspace, str], runner: asyncio.Runner, origin: str) -> None:
+def test_origins_that_look_similar_are_different(
+    shop: tuple[Workspace, str], runner: asyncio.Runner, origin: str
+) -> None:
     workspace, key = shop
     assert runner.run(beacon(workspace.running, f"/v1/events?k={key}", origin)).status_code == 403
 
@@ -189,7 +191,7 @@ def test_a_secret_key_in_a_url_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("key", ["tlc_short", "", "my-key"])
-def test_a_text_that_is_no_key_is_told_as_an_unknown_key(
+def test_a_text_that_is_no_key_is_reported_as_an_unknown_key(
     workspace: Workspace, runner: asyncio.Runner, key: str
 ) -> None:
     page = f"https://{len(key)}.lost.example"
@@ -198,7 +200,7 @@ def test_a_text_that_is_no_key_is_told_as_an_unknown_key(
     assert runner.run(noticed(workspace.running, "default", "unknown_key", page))
 
 
-def test_a_page_that_may_use_the_key_by_now_is_told_no_more(
+def test_a_page_that_may_use_the_key_by_now_is_no_longer_listed(
     shop: tuple[Workspace, str], runner: asyncio.Runner
 ) -> None:
     workspace, key = shop
@@ -413,6 +415,6 @@ def test_the_pixel_says_in_a_header_why_it_recorded_nothing(
 ) -> None:
     answer = runner.run(call(workspace.running, "GET", "/v1/p.gif?" + query.format(**workspace.keys)))
     assert (answer.status_code, len(answer.content)) == (200, 43)
-    told = answer.headers.get("touchline-refused")
-    assert (told and told.partition(";")[0]) == refused
+    reply = answer.headers.get("touchline-refused")
+    assert (reply and reply.partition(";")[0]) == refused
     assert len(runner.run(workspace.entries())) == (refused is None)

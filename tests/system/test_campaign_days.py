@@ -45,7 +45,7 @@ async def by_day(workspace: Workspace, metric: str) -> list[int]:
     return [point["value"] for point in answer.json()["points"]]
 
 
-async def told(workspace: Workspace, *events: dict[str, Any], metric: str = "sessions") -> list[list[int]]:
+async def days_after(workspace: Workspace, *events: dict[str, Any], metric: str = "sessions") -> list[list[int]]:
     """A metric of either day after some events: before and after the background has made what is stale."""
     await workspace.send(*events)
     await workspace.project()
@@ -58,8 +58,8 @@ def test_a_session_counts_on_the_day_on_which_it_began_with_another_page(
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        await told(workspace, *CATALOG, visit("2024-03-01T23:50:00Z", "/other"))
-        assert await told(workspace, visit("2024-03-02T00:10:00Z", "/p")) == [[1, 0], [1, 0]]
+        await days_after(workspace, *CATALOG, visit("2024-03-01T23:50:00Z", "/other"))
+        assert await days_after(workspace, visit("2024-03-02T00:10:00Z", "/p")) == [[1, 0], [1, 0]]
 
     runner.run(check())
 
@@ -69,8 +69,8 @@ def test_a_session_counts_once_where_a_visit_of_it_is_on_a_day_that_waits_to_be_
 ) -> None:
     async def check() -> None:
         whole = visit("2024-03-01T23:50:00Z", "/p"), visit("2024-03-02T00:10:00Z", "/p")
-        assert await told(workspace, *CATALOG, *whole) == [[1, 0], [1, 0]]
-        assert await told(workspace, visit("2024-03-02T10:00:00Z", "/p")) == [[1, 1], [1, 1]]
+        assert await days_after(workspace, *CATALOG, *whole) == [[1, 0], [1, 0]]
+        assert await days_after(workspace, visit("2024-03-02T10:00:00Z", "/p")) == [[1, 1], [1, 1]]
 
     runner.run(check())
 
@@ -83,7 +83,7 @@ def test_a_contact_is_new_on_the_day_of_its_creation_also_where_the_campaign_has
         await workspace.send(*CATALOG, visit("2024-03-01T23:50:00Z", "/p"), known)
         await workspace.project()
         for metric in ("new_contacts_first_touch", "new_contacts_last_touch"):
-            assert await told(workspace, metric=metric) == [[0, 1], [0, 1]]
+            assert await days_after(workspace, metric=metric) == [[0, 1], [0, 1]]
 
     runner.run(check())
 
@@ -94,16 +94,16 @@ def test_a_contact_is_not_new_any_more_where_a_late_visit_of_something_else_was_
     async def check() -> None:
         known = identified("2024-03-02T12:00:00Z")
         first = "new_contacts_first_touch"
-        assert await told(workspace, *CATALOG, visit("2024-03-01T10:00:00Z", "/p"), known, metric=first) == [
+        assert await days_after(workspace, *CATALOG, visit("2024-03-01T10:00:00Z", "/p"), known, metric=first) == [
             [0, 1],
             [0, 1],
         ]
-        assert await told(workspace, visit("2024-02-01T10:00:00Z", "/other", id="late"), metric=first) == [
+        assert await days_after(workspace, visit("2024-02-01T10:00:00Z", "/other", id="late"), metric=first) == [
             [0, 0],
             [0, 0],
         ]
         back = {"type": "event_retracted", "event_id": "late", "occurred_at": "2024-03-05T00:00:00Z"}
-        assert await told(workspace, back, metric=first) == [[0, 1], [0, 1]]
+        assert await days_after(workspace, back, metric=first) == [[0, 1], [0, 1]]
 
     runner.run(check())
 
@@ -113,11 +113,11 @@ def test_a_session_counts_on_another_day_when_a_late_visit_divides_it_and_on_its
 ) -> None:
     async def check() -> None:
         whole = visit("2024-03-01T23:50:00Z", "/other"), visit("2024-03-02T00:10:00Z", "/p")
-        assert await told(workspace, *CATALOG, *whole) == [[1, 0], [1, 0]]
+        assert await days_after(workspace, *CATALOG, *whole) == [[1, 0], [1, 0]]
         late = visit("2024-03-02T00:05:00Z", "/other?utm_source=news&utm_medium=email&utm_campaign=x", id="late")
-        assert await told(workspace, late) == [[0, 1], [0, 1]]
+        assert await days_after(workspace, late) == [[0, 1], [0, 1]]
         back = {"type": "event_retracted", "event_id": "late", "occurred_at": "2024-03-05T00:00:00Z"}
-        assert await told(workspace, back) == [[1, 0], [1, 0]]
+        assert await days_after(workspace, back) == [[1, 0], [1, 0]]
 
     runner.run(check())
 
@@ -137,7 +137,7 @@ def test_a_day_has_a_session_whose_only_visit_of_the_campaign_is_on_the_next_day
 
     async def check() -> None:
         apart = visit("2024-03-01T23:50:00Z", "/other"), visit("2024-03-02T00:25:00Z", "/p")
-        assert await told(workspace, *CATALOG, *apart) == [[0, 1], [0, 1]]
+        assert await days_after(workspace, *CATALOG, *apart) == [[0, 1], [0, 1]]
         await workspace.send(visit("2024-03-02T00:05:00Z", "/other"))
         await workspace.project()
         assert await sessions() == 1
@@ -152,7 +152,7 @@ def test_a_page_of_sessions_has_their_visits_of_the_next_day(workspace: Workspac
         whole = visit("2024-03-01T23:50:00Z", "/p"), visit("2024-03-02T00:10:00Z", "/p")
         other = visit("2024-03-01T23:55:00Z", "/p") | {"visitor_id": "w"}
         later = visit("2024-03-03T10:00:00Z", "/p"), visit("2024-03-04T10:00:00Z", "/p")
-        await told(workspace, *CATALOG, *whole, other, *later)
+        await days_after(workspace, *CATALOG, *whole, other, *later)
         assert await listed(workspace, "limit=1") == [("2024-03-01T23:50:00Z", 2)]
         assert len(await listed(workspace, "limit=3")) == 3
 
@@ -163,7 +163,7 @@ def test_a_page_of_sessions_has_those_whose_only_visit_is_on_a_dirty_day_after_t
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        await told(workspace, *CATALOG, visit("2024-03-01T23:50:00Z", "/other"))
+        await days_after(workspace, *CATALOG, visit("2024-03-01T23:50:00Z", "/other"))
         known = identified("2024-03-02T00:20:00Z")
         await workspace.send(visit("2024-03-02T00:10:00Z", "/p"), known)
         await workspace.project()
@@ -176,11 +176,14 @@ def test_a_page_of_sessions_has_those_whose_only_visit_is_on_a_dirty_day_after_t
 def test_a_campaigns_days_follow_its_associations(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         visits = visit("2024-03-01T10:00:00Z", "/p"), visit("2024-03-02T10:00:00Z", "/p")
-        assert await told(workspace, *CATALOG, *visits) == [[1, 1], [1, 1]]
+        assert await days_after(workspace, *CATALOG, *visits) == [[1, 1], [1, 1]]
         ended = {"type": "asset_dissociated", "asset_id": "p", "campaign_id": "c"}
-        assert await told(workspace, ended | {"occurred_at": "2024-03-02T00:00:00Z", "id": "end"}) == [[1, 0], [1, 0]]
+        assert await days_after(workspace, ended | {"occurred_at": "2024-03-02T00:00:00Z", "id": "end"}) == [
+            [1, 0],
+            [1, 0],
+        ]
         back = {"type": "event_retracted", "event_id": "joined", "occurred_at": "2024-03-05T00:00:00Z"}
-        assert await told(workspace, back) == [[0, 0], [0, 0]]
+        assert await days_after(workspace, back) == [[0, 0], [0, 0]]
 
     runner.run(check())
 
@@ -209,7 +212,7 @@ def test_new_contacts_are_counted_again_without_waiting_for_unions(
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        await told(workspace, *CATALOG, visit("2024-03-01T10:00:00Z", "/p"), identified("2024-03-02T12:00:00Z"))
+        await days_after(workspace, *CATALOG, visit("2024-03-01T10:00:00Z", "/p"), identified("2024-03-02T12:00:00Z"))
         await workspace.send(visit("2024-02-01T10:00:00Z", "/other"))
         await workspace.project()
         running = workspace.running

@@ -24,7 +24,7 @@ def visit(at: str, visitor: str, campaign: str) -> dict[str, Any]:
     }
 
 
-async def told(workspace: Workspace) -> None:
+async def send_history(workspace: Workspace) -> None:
     events: list[dict[str, Any]] = [
         {"type": "workspace_configured", "id": "zone", "occurred_at": "2024-01-01T00:00:00Z", "settings": {"time_zone": "Europe/Oslo"}}
     ]  # fmt: skip
@@ -46,7 +46,7 @@ async def told(workspace: Workspace) -> None:
 
 @pytest.fixture
 def years(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
-    runner.run(told(workspace))
+    runner.run(send_history(workspace))
     return workspace
 
 

@@ -25,8 +25,8 @@ class Catalog:
     async def done(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         response = await self(method, path, body)
         assert response.status_code in (200, 201, 207), response.text
-        told: dict[str, Any] = response.json()
-        return told
+        answer: dict[str, Any] = response.json()
+        return answer
 
     async def refused(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         response = await self(method, path, body)
@@ -75,8 +75,8 @@ def test_a_put_creates_a_campaign_and_a_second_one_changes_only_what_it_says(
         assert (made.status_code, made.json()["changed"]) == (201, True)
         renamed = await catalog("PUT", "campaigns/new", {"name": "Newer"})
         assert (renamed.status_code, renamed.json()["changed"]) == (200, True)
-        told = await catalog.get("campaigns/new")
-        assert (told["name"], told["budget"]) == ("Newer", {"amount": "10.50", "currency": "EUR"})
+        answer = await catalog.get("campaigns/new")
+        assert (answer["name"], answer["budget"]) == ("Newer", {"amount": "10.50", "currency": "EUR"})
 
     runner.run(check())
 
@@ -119,11 +119,11 @@ def test_equal_calls_at_once_append_one_event(catalog: Catalog, runner: asyncio.
         projector = asyncio.create_task(projecting())
         async with catalog.workspace.client("server") as client:
             calls = [client.put("/v1/campaigns/spring/assets/landing_page/lp") for _ in range(8)]
-            told = [response.json() for response in await asyncio.gather(*calls)]
+            answer = [response.json() for response in await asyncio.gather(*calls)]
         projector.cancel()
         await asyncio.wait([projector])
-        assert len({each["event_id"] for each in told}) == 1
-        assert sum(each["changed"] for each in told) == 1
+        assert len({each["event_id"] for each in answer}) == 1
+        assert sum(each["changed"] for each in answer) == 1
 
     runner.run(check())
 
@@ -131,8 +131,8 @@ def test_equal_calls_at_once_append_one_event(catalog: Catalog, runner: asyncio.
 def test_an_asset_of_another_campaign_is_moved_only_if_that_is_wanted(catalog: Catalog, runner: asyncio.Runner) -> None:
     async def check() -> None:
         await catalog.done("PUT", "campaigns/spring/assets/landing_page/lp")
-        status, told = await catalog.refused("PUT", "campaigns/autumn/assets/landing_page/lp")
-        assert (status, told["code"], told["held_by"]) == (409, "held_by_another", "spring")
+        status, answer = await catalog.refused("PUT", "campaigns/autumn/assets/landing_page/lp")
+        assert (status, answer["code"], answer["held_by"]) == (409, "held_by_another", "spring")
         assert await catalog.holder("lp", "spring", "autumn") == ["spring"]
         moved = await catalog.done("PUT", "campaigns/autumn/assets/landing_page/lp?move=true")
         assert moved["moved_from"] == "spring"
@@ -148,8 +148,8 @@ def test_a_call_is_taken_back_by_retracting_its_event(catalog: Catalog, runner: 
         await catalog.retract(moved["event_id"])
         assert await catalog.holder("lp", "spring", "autumn") == ["spring"]
         deleted = await catalog.done("DELETE", "campaigns/spring")
-        status, told = await catalog.refused("PUT", "campaigns/spring", {"name": "Again"})
-        assert (status, told["code"], told["deleted_by"]) == (409, "campaign_deleted", deleted["event_id"])
+        status, answer = await catalog.refused("PUT", "campaigns/spring", {"name": "Again"})
+        assert (status, answer["code"], answer["deleted_by"]) == (409, "campaign_deleted", deleted["event_id"])
         await catalog.retract(deleted["event_id"])
         assert (await catalog.get("campaigns/spring"))["deleted_at"] is None
 
@@ -196,8 +196,8 @@ def test_what_cannot_be_is_refused_with_a_code_and_appends_nothing(
     async def check() -> None:
         await catalog.workspace.send({"type": "asset_associated", "campaign_id": "ghost", "asset_id": "x"})
         end = await events_of(catalog)
-        got, told = await catalog.refused(method, path, body)
-        assert (got, told["code"], await events_of(catalog)) == (status, code, end), told
+        got, answer = await catalog.refused(method, path, body)
+        assert (got, answer["code"], await events_of(catalog)) == (status, code, end), answer
 
     runner.run(check())
 
@@ -210,9 +210,9 @@ def test_of_many_assets_each_has_its_own_result_and_none_is_lost(catalog: Catalo
         asked = [{"asset_id": "lp"}, {"asset_id": "nowhere"}, {"asset_id": "form", "asset_type": "form"}, {"asset_id": "lp"},
                  {"asset_id": "form", "asset_type": "cta"}, {"asset": "x"}, 5, {"asset_id": "mail"}]  # fmt: skip
         response = await catalog("POST", "campaigns/spring/assets", {"assets": asked})
-        told = response.json()
-        assert (response.status_code, told["associated"], told["refused"]) == (207, 2, 4)
-        codes = [item.get("code", item.get("changed")) for item in told["items"]]
+        answer = response.json()
+        assert (response.status_code, answer["associated"], answer["refused"]) == (207, 2, 4)
+        codes = [item.get("code", item.get("changed")) for item in answer["items"]]
         assert codes == [True, "unknown_asset", True, False, False, "bad_value", "bad_value", "held_by_another"]
         assert await catalog.holder("lp", "spring") == await catalog.holder("form", "spring") == ["spring"]
         moved = await catalog.done("POST", "campaigns/spring/assets?move=true", {"assets": asked[-1:]})
@@ -225,8 +225,8 @@ def test_a_spend_item_is_replaced_deleted_and_put_again_under_one_event(
     catalog: Catalog, runner: asyncio.Runner
 ) -> None:
     async def spent() -> list[Any]:
-        told: list[Any] = (await catalog.get("campaigns/spring"))["spent"]
-        return [each["amount"] for each in told]
+        answer: list[Any] = (await catalog.get("campaigns/spring"))["spent"]
+        return [each["amount"] for each in answer]
 
     async def check() -> None:
         path, item = "campaigns/spring/spend/march", {"amount": "12.00", "currency": "EUR", "on": "2024-03-01"}
@@ -316,8 +316,8 @@ def test_only_server_and_admin_keys_change_the_catalog(
 
 def test_a_key_in_the_url_of_a_call_is_refused(catalog: Catalog, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        told = await catalog.refused("PUT", f"campaigns/spring?k={catalog.workspace.keys['server']}", {})
-        assert (told[0], told[1]["code"]) == (401, "key_in_url")
+        answer = await catalog.refused("PUT", f"campaigns/spring?k={catalog.workspace.keys['server']}", {})
+        assert (answer[0], answer[1]["code"]) == (401, "key_in_url")
 
     runner.run(check())
 
@@ -327,10 +327,10 @@ def test_ids_with_slashes_and_signs_are_those_of_the_path(catalog: Catalog, runn
         await catalog.done("PUT", "campaigns/a%2Fb%20%25", {"name": "Odd"})
         assert (await catalog.get("campaigns/a%2Fb%20%25"))["campaign_id"] == "a/b %"
         item = {"amount": "1.00", "currency": "EUR", "on": "2024-03-01"}
-        told = [
+        found = [
             (await catalog.done("PUT", f"campaigns/a%2Fb%20%25/spend/{'x' * n}", item))["event_id"] for n in (3, 200)
         ]
-        assert len(set(told)) == 2
+        assert len(set(found)) == 2
         assert (await catalog.get("campaigns/a%2Fb%20%25"))["spent"] == [{"amount": "2.00", "currency": "EUR"}]
 
     runner.run(check())
@@ -344,11 +344,11 @@ def test_calls_are_counted_as_messages_of_the_catalog(catalog: Catalog, runner: 
     async def check() -> None:
         await catalog.refused("DELETE", "campaigns/nowhere")
         async with asyncio.timeout(60):
-            while (told := await of_catalog()) is None or told["accepted"] + told[
+            while (result := await of_catalog()) is None or result["accepted"] + result[
                 "refused"
             ] < 4:  # written once a second
                 await asyncio.sleep(0.1)
-        assert (told["accepted"], told["refused_by"]) == (3, [{"code": "unknown_campaign", "messages": 1}])
+        assert (result["accepted"], result["refused_by"]) == (3, [{"code": "unknown_campaign", "messages": 1}])
 
     runner.run(check())
 
@@ -359,8 +359,8 @@ def test_an_event_of_any_type_is_taken_back_and_its_retraction_too(catalog: Cata
         assert (await catalog.workspace.send(visit)).status_code == 202
 
         async def page_views() -> int:
-            told: int = (await catalog.get("campaigns/spring/overview"))["metrics"]["page_views"]
-            return told
+            answer: int = (await catalog.get("campaigns/spring/overview"))["metrics"]["page_views"]
+            return answer
 
         assert await page_views() == 1
         gone = await catalog.done("DELETE", "events/visit")
@@ -379,12 +379,12 @@ def test_two_contacts_are_merged_by_any_identifier_and_that_is_taken_back(
     async def check() -> None:
         for contact in ({"email": "kari@example.no"}, {"id": "7"}):
             await catalog.workspace.send({"type": "contact_created", "contact": contact})
-        told = await catalog.done("POST", "contacts/KARI@example.no/merge", {"into": "7"})
+        answer = await catalog.done("POST", "contacts/KARI@example.no/merge", {"into": "7"})
         merged = await catalog.get("contacts/7")
         assert (merged["ids"], merged["emails"]) == (["7"], ["kari@example.no"])
         again = await catalog.refused("POST", "contacts/7/merge", {"into": "kari@example.no"})
         assert (again[0], again[1]["code"], again[1]["field"]) == (422, "same_contact", "into")
-        await catalog.done("DELETE", f"events/{told['event_id']}")
+        await catalog.done("DELETE", f"events/{answer['event_id']}")
         assert (await catalog.get("contacts/7"))["emails"] == []
 
     runner.run(check())
@@ -422,11 +422,13 @@ def test_who_may_only_send_or_read_corrects_nothing(catalog: Catalog, runner: as
 def test_a_campaign_does_not_end_before_it_starts(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         catalog = Catalog(workspace)
-        status, told = await catalog.refused("PUT", "campaigns/c", {"starts_on": "2026-05-01", "ends_on": "2026-04-30"})
-        assert (status, told["code"], told["field"]) == (422, "bad_value", "ends_on")
+        status, answer = await catalog.refused(
+            "PUT", "campaigns/c", {"starts_on": "2026-05-01", "ends_on": "2026-04-30"}
+        )
+        assert (status, answer["code"], answer["field"]) == (422, "bad_value", "ends_on")
         await catalog.done("PUT", "campaigns/c", {"starts_on": "2026-05-01", "ends_on": "2026-05-01"})
-        status, told = await catalog.refused("PUT", "campaigns/c", {"starts_on": "2026-05-02"})
-        assert (status, told["code"], told["field"]) == (422, "bad_value", "starts_on")
+        status, answer = await catalog.refused("PUT", "campaigns/c", {"starts_on": "2026-05-02"})
+        assert (status, answer["code"], answer["field"]) == (422, "bad_value", "starts_on")
         await catalog.done("PUT", "campaigns/c", {"name": "C"})
 
     runner.run(check())
@@ -444,10 +446,10 @@ def test_a_campaign_does_not_end_before_it_starts(workspace: Workspace, runner: 
 def test_a_wrong_value_is_said_in_words(
     workspace: Workspace, runner: asyncio.Runner, method: str, path: str, body: dict[str, str], field: str, says: str
 ) -> None:
-    status, told = runner.run(Catalog(workspace).refused(method, path, body))
-    assert (status, told["code"], told["field"]) == (422, "bad_value", field)
-    assert says in told["detail"]
-    assert "regex" not in told["detail"]
+    status, answer = runner.run(Catalog(workspace).refused(method, path, body))
+    assert (status, answer["code"], answer["field"]) == (422, "bad_value", field)
+    assert says in answer["detail"]
+    assert "regex" not in answer["detail"]
 
 
 @pytest.mark.parametrize("value", ["", " ", "\u00a0\t\n", "\u200b\u2060", "\x1b"])
@@ -466,9 +468,9 @@ def test_a_call_gives_nothing_a_name_that_nobody_can_see(
     async def check() -> None:
         catalog = Catalog(workspace)
         await catalog.done("PUT", "campaigns/there", {})
-        status, told = await catalog.refused("PUT", path, {**beside, field: value})
-        assert (status, told["code"], told["field"]) == (422, "bad_value", field)
-        assert "can be seen" in told["detail"]
+        status, answer = await catalog.refused("PUT", path, {**beside, field: value})
+        assert (status, answer["code"], answer["field"]) == (422, "bad_value", field)
+        assert "can be seen" in answer["detail"]
 
     runner.run(check())
 

@@ -18,7 +18,7 @@ def typed(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def told(url: str, *arguments: str) -> dict[str, Any]:
+def json_of(url: str, *arguments: str) -> dict[str, Any]:
     done = typed(url, *arguments, "--json")
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
@@ -32,7 +32,7 @@ def refused(url: str, *arguments: str) -> str:
     return done.stderr
 
 
-def told_of_refusal(url: str, *arguments: str) -> dict[str, Any]:
+def refusal_of(url: str, *arguments: str) -> dict[str, Any]:
     """What a command that takes several assets says of the last one, which is refused."""
     done = typed(url, *arguments, "--json")
     assert done.returncode == 1, done.stderr
@@ -42,40 +42,40 @@ def told_of_refusal(url: str, *arguments: str) -> dict[str, Any]:
 
 def test_campaigns_and_assets_are_made_moved_listed_and_deleted(own_database: str) -> None:
     url, of = own_database, ("--workspace", "shop")
-    assert set(told(url, "workspace", "create", "shop", "--name", "Shop")["keys"]) == {
+    assert set(json_of(url, "workspace", "create", "shop", "--name", "Shop")["keys"]) == {
         "collect",
         "server",
         "read",
         "admin",
     }
-    assert told(url, "campaign", "create", "spring", "--name", "Spring", "--utm-campaign", "spring", *of)["changed"]
-    assert not told(url, "campaign", "create", "spring", "--name", "Spring", *of)["changed"]
+    assert json_of(url, "campaign", "create", "spring", "--name", "Spring", "--utm-campaign", "spring", *of)["changed"]
+    assert not json_of(url, "campaign", "create", "spring", "--name", "Spring", *of)["changed"]
     assert "says so already" in typed(url, "campaign", "create", "spring", "--name", "Spring", *of).stdout
     assert "touchline campaign change" in refused(url, "campaign", "create", "spring", "--name", "Other", *of)
     assert "`--move`" in refused(url, "campaign", "create", "other", "--utm-campaign", "spring", *of)
     assert refused(url, "campaign", "create", "other", "--starts-on", "soon", *of).startswith(
         "starts_on: Expected a date"
     )
-    told(url, "campaign", "create", "autumn", *of)
+    json_of(url, "campaign", "create", "autumn", *of)
     for empty in ("", " ", "\u200b"):
         assert refused(url, "campaign", "rename", "autumn", empty, *of).startswith("name: a text without a character")
         assert "campaign_id" in refused(url, "campaign", "create", empty, *of)
     assert "--type" in refused(url, "asset", "register", "lp", *of)
-    told(url, "asset", "register", "lp", "--type", "landing_page", "--url", "https://s.example/lp", *of)
-    assert told_of_refusal(url, "campaign", "add", "spring", "lp", "nowhere", *of)["code"] == "unknown_asset"
-    moving = told_of_refusal(url, "campaign", "add", "autumn", "lp", *of)
+    json_of(url, "asset", "register", "lp", "--type", "landing_page", "--url", "https://s.example/lp", *of)
+    assert refusal_of(url, "campaign", "add", "spring", "lp", "nowhere", *of)["code"] == "unknown_asset"
+    moving = refusal_of(url, "campaign", "add", "autumn", "lp", *of)
     assert (moving["code"], moving["held_by"]) == ("held_by_another", "spring")
-    assert told(url, "campaign", "move", "autumn", "lp", *of)["items"][0]["moved_from"] == "spring"
+    assert json_of(url, "campaign", "move", "autumn", "lp", *of)["items"][0]["moved_from"] == "spring"
     assert "autumn" in refused(url, "asset", "delete", "lp", *of)
-    told(url, "campaign", "rename", "autumn", "Autumn", *of)
-    shown = told(url, "campaign", "show", "autumn", *of)
+    json_of(url, "campaign", "rename", "autumn", "Autumn", *of)
+    shown = json_of(url, "campaign", "show", "autumn", *of)
     assert (shown["name"], [held["asset_id"] for held in shown["associations"]]) == ("Autumn", ["lp"])
-    assert told(url, "asset", "show", "lp", *of)["campaigns"] == ["autumn"]
-    told(url, "campaign", "remove", "autumn", "lp", *of)
-    assert [item["asset_id"] for item in told(url, "asset", "list", "--unheld", *of)["items"]] == ["lp"]
-    told(url, "asset", "delete", "lp", *of)
-    told(url, "campaign", "delete", "autumn", *of)
-    listed = told(url, "campaign", "list", *of)["items"]
+    assert json_of(url, "asset", "show", "lp", *of)["campaigns"] == ["autumn"]
+    json_of(url, "campaign", "remove", "autumn", "lp", *of)
+    assert [item["asset_id"] for item in json_of(url, "asset", "list", "--unheld", *of)["items"]] == ["lp"]
+    json_of(url, "asset", "delete", "lp", *of)
+    json_of(url, "campaign", "delete", "autumn", *of)
+    listed = json_of(url, "campaign", "list", *of)["items"]
     assert {item["campaign_id"]: item["deleted_at"] is None for item in listed} == {"spring": True, "autumn": False}
     for text in (typed(url, "campaign", "list", *of), typed(url, "campaign", "show", "spring", *of)):
         assert (text.returncode, "Spring" in text.stdout) == (0, True), text.stderr
@@ -83,8 +83,8 @@ def test_campaigns_and_assets_are_made_moved_listed_and_deleted(own_database: st
 
 def test_names_with_control_characters_and_styles_are_printed_as_they_are(own_database: str) -> None:
     odd, shown = "[red]x[/]\x1b[31m\nchanged spring", r"[red]x[/]\x1b[31m\nchanged spring"
-    told(own_database, "workspace", "create", "shop")
-    told(own_database, "asset", "register", odd, "--type", "form", "--name", odd, "--workspace", "shop")
+    json_of(own_database, "workspace", "create", "shop")
+    json_of(own_database, "asset", "register", odd, "--type", "form", "--name", odd, "--workspace", "shop")
     said = [
         typed(own_database, *arguments, "--workspace", "shop")
         for arguments in (
@@ -101,31 +101,31 @@ def test_names_with_control_characters_and_styles_are_printed_as_they_are(own_da
 
 def test_sums_are_recorded_replaced_and_taken_back_and_so_is_a_deletion(own_database: str) -> None:
     url, of = own_database, ("--workspace", "shop")
-    told(url, "workspace", "create", "shop")
-    told(url, "campaign", "create", "spring", "--name", "Spring", *of)
-    told(url, "campaign", "spend", "spring", "fair", "1200.50", "EUR", "2026-03-01", *of)
-    again = told(url, "campaign", "spend", "spring", "fair", "1300", "EUR", "2026-03-01", *of)
+    json_of(url, "workspace", "create", "shop")
+    json_of(url, "campaign", "create", "spring", "--name", "Spring", *of)
+    json_of(url, "campaign", "spend", "spring", "fair", "1200.50", "EUR", "2026-03-01", *of)
+    again = json_of(url, "campaign", "spend", "spring", "fair", "1300", "EUR", "2026-03-01", *of)
     assert again["changed"]
-    told(url, "campaign", "budget", "spring", "fairs", "5000", "EUR", "--name", "Fairs", *of)
-    assert told(url, "campaign", "show", "spring", *of)["spent"] == [{"amount": "1300.00", "currency": "EUR"}]
-    told(url, "retract", again["event_id"], *of)
-    assert told(url, "campaign", "show", "spring", *of)["spent"] == []
+    json_of(url, "campaign", "budget", "spring", "fairs", "5000", "EUR", "--name", "Fairs", *of)
+    assert json_of(url, "campaign", "show", "spring", *of)["spent"] == [{"amount": "1300.00", "currency": "EUR"}]
+    json_of(url, "retract", again["event_id"], *of)
+    assert json_of(url, "campaign", "show", "spring", *of)["spent"] == []
     assert "nowhere" in refused(url, "campaign", "spend", "nowhere", "fair", "1", "EUR", "2026-03-01", *of)
     assert "nothing" in refused(url, "campaign", "spend", "spring", "x", "1", "EUR", "2026-03-01", "--asset", "nothing", *of)  # fmt: skip
     said = typed(url, "campaign", "delete", "spring", *of)
     assert said.returncode == 0, said.stderr
     command = said.stdout.partition("to take it back: touchline ")[2].split()
-    told(url, *command)
-    assert told(url, "campaign", "show", "spring", *of)["deleted_at"] is None
+    json_of(url, *command)
+    assert json_of(url, "campaign", "show", "spring", *of)["deleted_at"] is None
     assert "no event" in refused(url, "retract", "nowhere", *of)
 
 
 def test_a_workspace_is_made_once_listed_and_configured(own_database: str) -> None:
-    told(own_database, "workspace", "create", "shop")
+    json_of(own_database, "workspace", "create", "shop")
     assert "already" in refused(own_database, "workspace", "create", "shop")
-    listed = told(own_database, "workspace", "list")["items"]
+    listed = json_of(own_database, "workspace", "list")["items"]
     assert [(item["workspace"], item["name"], item["keys"]) for item in listed] == [("shop", "shop", 4)]
-    told(
+    json_of(
         own_database,
         "workspace",
         "configure",
@@ -137,8 +137,8 @@ def test_a_workspace_is_made_once_listed_and_configured(own_database: str) -> No
         "shop",
     )
     made = ("--name", "C", "--budget", "10.00", "--workspace", "shop")
-    told(own_database, "campaign", "create", "c", *made)
-    assert told(own_database, "campaign", "show", "c", "--workspace", "shop")["budget"]["currency"] == "NOK"
+    json_of(own_database, "campaign", "create", "c", *made)
+    assert json_of(own_database, "campaign", "show", "c", "--workspace", "shop")["budget"]["currency"] == "NOK"
     assert "time_zone" in refused(
         own_database, "workspace", "configure", "--set", "time_zone=Mars", "--workspace", "shop"
     )

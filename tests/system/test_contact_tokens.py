@@ -47,7 +47,7 @@ async def refused(workspace: Workspace) -> dict[str, int]:
     return {each["reason"]: each["events"] for each in by}
 
 
-def test_an_email_that_is_opened_is_told_by_the_pixel_with_the_contact_s_token(
+def test_an_opened_email_is_recorded_by_the_pixel_with_the_contact_s_token(
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -140,10 +140,10 @@ def test_each_contact_has_its_own_result_and_none_is_lost(workspace: Workspace, 
         response = await minted(
             workspace, KARI, {"id": "undefined"}, {"email": "no"}, {}, 5, {"id": "8", "x": 1}, {"id": "8"}
         )
-        told = response.json()["items"]
-        codes = [item.get("code", "token" in item) for item in told]
+        answer = response.json()["items"]
+        codes = [item.get("code", "token" in item) for item in answer]
         assert response.status_code == 207
-        assert codes == [True, "names_nobody", "bad_value", "bad_value", "wrong_type", "unknown_field", True], told
+        assert codes == [True, "names_nobody", "bad_value", "bad_value", "wrong_type", "unknown_field", True], answer
 
     runner.run(check())
 
@@ -172,10 +172,10 @@ def test_only_server_keys_mint_tokens(workspace: Workspace, runner: asyncio.Runn
     assert runner.run(minted(workspace, KARI, scope=scope)).status_code == 403
 
 
-def test_a_collect_key_still_cannot_tell_that_an_email_was_opened(workspace: Workspace, runner: asyncio.Runner) -> None:
+def test_a_collect_key_still_cannot_show_that_an_email_was_opened(workspace: Workspace, runner: asyncio.Runner) -> None:
     event = {"type": "email_opened", "asset_id": "mail", "contact": {"email": "kari@example.no"}}
-    told = runner.run(workspace.send(event, scope="collect")).json()
-    assert [each["code"] for each in told["rejected"]] == ["not_allowed_for_key"]
+    answer = runner.run(workspace.send(event, scope="collect")).json()
+    assert [each["code"] for each in answer["rejected"]] == ["not_allowed_for_key"]
 
 
 def test_a_page_that_is_visited_with_a_token_alone_is_the_contact_s(

@@ -139,9 +139,9 @@ def test_money_is_two_columns_and_other_values_are_plain(runner: asyncio.Runner,
         assert {(row["amount.amount"], row["amount.currency"]) for row in deals} == {("100.01", "EUR")}
         campaigns = {row["campaign_id"]: row for row in table(await as_csv(filled, "/v1/campaigns"))}
         json = {item["campaign_id"]: item for item in (await filled.get("/v1/campaigns")).json()["items"]}
-        told = json["spring"]["metrics"]
-        assert campaigns["spring"]["metrics.sessions"] == str(told["sessions"])
-        assert campaigns["spring"]["metrics.influenced_revenue.amount"] == told["influenced_revenue"][0]["amount"]
+        result = json["spring"]["metrics"]
+        assert campaigns["spring"]["metrics.sessions"] == str(result["sessions"])
+        assert campaigns["spring"]["metrics.influenced_revenue.amount"] == result["influenced_revenue"][0]["amount"]
         assert campaigns["odd0"]["metrics.influenced_revenue.amount"] == ""
 
     runner.run(check())
@@ -166,8 +166,8 @@ def test_no_text_begins_as_a_formula_and_none_is_lost(runner: asyncio.Runner, fi
     ],
 )  # fmt: skip
 def test_numbers_stay_numbers_and_formulas_become_texts(value: Any, cell: str) -> None:
-    told = csv_of("/no-such-list", [{"a": value, "b": 1}] if value != {} else [{"b": 1, "a": []}], "csv").decode()
-    row = next(csv.DictReader(io.StringIO(told, newline="")))
+    result = csv_of("/no-such-list", [{"a": value, "b": 1}] if value != {} else [{"b": 1, "a": []}], "csv").decode()
+    row = next(csv.DictReader(io.StringIO(result, newline="")))
     assert row["a"] == cell
 
 

@@ -67,15 +67,15 @@ def test_a_number_opens_what_is_behind_it_and_gives_the_focus_back(up: Up, page:
 def test_the_page_explains_a_deal_and_an_event(up: Up, page: Page) -> None:
     page.goto(f"{up.url}/dashboard/campaign?id=spring#key={up.keys['read']}")
     page.locator("#deal-d").click()
-    told = page.locator("#why-told")
-    expect(told).to_contain_text("Deal d counts for this campaign.")
-    expect(told).to_contain_text(
+    result = page.locator("#why-told")
+    expect(result).to_contain_text("Deal d counts for this campaign.")
+    expect(result).to_contain_text(
         "kari@example.no was associated with the deal on 5 January 2024, four days before it closed on 9 January 2024."
     )
     page.select_option("select[aria-label=Kind]", "event")
     page.fill("#why-id", "elsewhere")
     page.click("text=Explain")
-    expect(told).to_contain_text("Has nothing to do with this campaign")
+    expect(result).to_contain_text("Has nothing to do with this campaign")
 
 
 def test_the_page_says_how_final_its_numbers_are(up: Up, page: Page) -> None:
@@ -156,14 +156,14 @@ def test_numbers_of_the_list_and_deals_say_what_of_them_may_still_change(up: Up,
     ola = {"email": "ola@example.no"}
     with up.client("server") as client:
         # what came six hours late may come again: nothing since then is settled
-        told = [
+        events = [
             *({"type": "page_visited", "visitor_id": f"late{n}", "url": "https://s.example/"} | ago(hours=6) for n in range(9)),
             {"type": "page_visited", "visitor_id": "o", "url": "https://s.example/?utm_campaign=spring"} | ago(hours=1),
             {"type": "contact_identified", "visitor_id": "o", "contact": ola} | ago(minutes=50),
             *({"type": "deal_created", "deal_id": deal, "amount": "7.00", "contacts": [ola]} | ago(minutes=40) for deal in ("fresh", "open")),
             {"type": "deal_closed", "deal_id": "fresh", "won": True} | ago(minutes=30),
         ]  # fmt: skip
-        assert client.post("/v1/events", json=told).json()["rejected"] == []
+        assert client.post("/v1/events", json=events).json()["rejected"] == []
     page.goto(f"{up.url}/dashboard/campaigns#key={up.keys['read']}")
     row = page.locator("tbody tr", has_text="Spring")
     expect(page.locator(".bigline .prov")).to_have_text(re.compile("^€7 won since .+: provisional$"))
@@ -207,10 +207,10 @@ def test_touches_without_credit_that_follow_one_another_are_one_row_until_it_is_
         for n in range(5)
     ]
     with up.client("server") as client:
-        told = [*opened, {"type": "email_clicked", "asset_id": "mail", "contact": nils, "occurred_at": "2024-01-11T00:00:00Z"},
+        events = [*opened, {"type": "email_clicked", "asset_id": "mail", "contact": nils, "occurred_at": "2024-01-11T00:00:00Z"},
                 {"type": "deal_created", "deal_id": "long", "amount": "9.00", "contacts": [nils], "occurred_at": "2024-01-12T00:00:00Z"},
                 {"type": "deal_closed", "deal_id": "long", "won": True, "occurred_at": "2024-01-13T00:00:00Z"}]  # fmt: skip
-        until_projected(client, client.post("/v1/events", json=told).json()["position"])
+        until_projected(client, client.post("/v1/events", json=events).json()["position"])
     page.goto(f"{up.url}/dashboard/deal?id=long#key={up.keys['read']}")
     steps = page.locator(".jn > li")
     expect(steps).to_have_count(4)  # the five, the click, the creation and the close

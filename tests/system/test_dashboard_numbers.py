@@ -34,7 +34,7 @@ def shown(value: Any, currency: str) -> str:
     return f"{sign}{SIGNS[currency]}{int(amount.lstrip('-').split('.')[0]):,}"
 
 
-def told(page: Page) -> dict[str, list[str]]:
+def numbers_on(page: Page) -> dict[str, list[str]]:
     """What the doors of a campaign's page say, by metric; a metric may have several."""
     out: dict[str, list[str]] = {}
     for door in page.locator("button.why[id]").all():
@@ -68,7 +68,7 @@ def test_the_pages_of_campaigns_show_the_numbers_of_the_overviews(up: Up) -> Non
                 page.goto(f"{up.url}/dashboard/campaign?id={item['campaign_id']}&{SPAN}")
                 expect(page.locator("#tile-sessions")).to_be_visible()
                 expect(page.locator("main [aria-busy=true]")).to_have_count(0)
-                found = told(page)
+                found = numbers_on(page)
                 assert found.keys() == item["metrics"].keys(), f"seed {seed}"
                 for metric, value in item["metrics"].items():
                     wanted = shown(value, status["workspace"]["currency"])

@@ -212,7 +212,7 @@ def test_a_number_of_a_row_opens_the_list_of_what_is_behind_it(
     assert [v["id"] for v in Axe().run(page).response["violations"]] == []
 
 
-def test_the_event_that_decides_a_point_opens_and_tells_what_it_counted_for(visit: Visit) -> None:
+def test_the_event_that_decides_a_point_opens_and_shows_what_it_counted_for(visit: Visit) -> None:
     page = whole(visit("deal?id=d"))
     page.locator("#why .ev button").last.click()
     expect(page.locator("dialog li").first).to_contain_text("Counts for")
@@ -349,12 +349,12 @@ def test_a_tile_chooses_the_chart_and_arrows_read_it(visit: Visit) -> None:
     [("from=2024-01-01&to=2024-03-31", "not comparable"),  # nothing was touched in the quarter before
      ("from=2024-01-20&to=2024-01-31", None), ("from=2024-03-01&to=2024-03-31", "new")],
 )  # fmt: skip
-def test_a_change_is_told_only_against_a_whole_period(visit: Visit, span: str, said: str | None) -> None:
+def test_a_change_is_reported_only_against_a_whole_period(visit: Visit, span: str, said: str | None) -> None:
     page = whole(visit(f"campaigns?range=custom&{span}&compare=previous"))
-    told = page.locator(".bigline .delta")
-    expect(told).to_have_count(0 if said is None else 1)
+    result = page.locator(".bigline .delta")
+    expect(result).to_have_count(0 if said is None else 1)
     if said is not None:
-        expect(told).to_contain_text(said)
+        expect(result).to_contain_text(said)
     expect(page.locator("#not-whole")).to_have_count(1 if said == "not comparable" else 0)
     expect(page.locator("tbody .delta")).to_have_count(7 if said == "new" else 0)
 
@@ -367,10 +367,10 @@ def test_a_change_is_told_only_against_a_whole_period(visit: Visit, span: str, s
 def test_a_large_change_is_said_as_so_many_times(visit: Visit, now: int, before: int, said: str | None) -> None:
     page = whole(visit("operations"))
     module = "(await import('/dashboard/static/charts.js'))"
-    told = page.evaluate(
+    result = page.evaluate(
         f"async ([now, before]) => {module}.delta(now, before, 'then')?.textContent ?? null", [now, before]
     )
-    assert (told and told.partition(" ")[0].partition(",")[0]) == said
+    assert (result and result.partition(" ")[0].partition(",")[0]) == said
 
 
 def test_the_foot_adds_up_whatever_the_search_hides(visit: Visit) -> None:
@@ -429,7 +429,7 @@ def test_shares_of_created_contacts_add_up(visit: Visit) -> None:
     expect(page.locator("tfoot .sum")).to_contain_text("✓ adds up")
 
 
-def test_who_held_an_asset_is_told_with_the_event_of_the_move(visit: Visit) -> None:
+def test_who_held_an_asset_is_reported_with_the_event_of_the_move(visit: Visit) -> None:
     rows = whole(visit("asset?id=mail")).locator("#held-host tbody tr")
     expect(rows).to_have_count(2)
     expect(rows.nth(1)).to_contain_text("Autumn")

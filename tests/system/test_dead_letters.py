@@ -173,8 +173,8 @@ def test_a_bad_parameter_of_the_list_of_dead_letters_is_named(
 ) -> None:
     async def check() -> None:
         async with workspace.client("admin") as client:
-            told = await client.get(f"/v1/dead-letters?{query}")
-        assert (told.status_code, told.json()["field"]) == (422, query.partition("=")[0])
+            answer = await client.get(f"/v1/dead-letters?{query}")
+        assert (answer.status_code, answer.json()["field"]) == (422, query.partition("=")[0])
 
     runner.run(check())
 

@@ -51,13 +51,13 @@ def call(operation: Any, mode: GenerationMode, keys: dict[str, str], scopes: lis
     def test(case: Any, scope: str) -> None:
         headers = {"Authorization": f"Bearer {keys[scope]}"} if scope in keys else {}
         response = case.call(headers=headers)
-        told = operation.definition.raw["responses"]
+        result = operation.definition.raw["responses"]
         said = (operation.label, scope, case.as_curl_command(), response.status_code, response.content[:500])
         if response.status_code == 503 and AWAY in (case.query or {}):
             return
         assert response.status_code < 500, said
-        assert str(response.status_code) in told, said
-        kinds = told[str(response.status_code)].get("content", {})
+        assert str(response.status_code) in result, said
+        kinds = result[str(response.status_code)].get("content", {})
         kind = response.headers.get("content-type", [""])[0].partition(";")[0]
         assert kind in kinds or not response.content, (kind, *said)
         if kind.endswith("json") and (schema := kinds[kind].get("schema")):
@@ -74,7 +74,7 @@ def components(operation: Any) -> Any:
 
 @pytest.mark.filterwarnings("ignore")  # of schemathesis, on its dependencies
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_no_call_of_the_document_is_an_error_of_the_server_or_an_answer_that_is_not_told(
+def test_no_call_of_the_document_is_an_error_of_the_server_or_an_undocumented_answer(
     up: Up, mode: GenerationMode
 ) -> None:
     schema = schemathesis.openapi.from_url(f"{up.url}/openapi.json", wait_for_schema=10)
@@ -97,12 +97,12 @@ def test_no_call_of_the_document_is_an_error_of_the_server_or_an_answer_that_is_
     assert len(tried) >= 17
 
 
-def test_the_document_tells_every_parameter_that_a_read_takes(workspace: Workspace, runner: asyncio.Runner) -> None:
+def test_the_document_shows_every_parameter_that_a_read_takes(workspace: Workspace, runner: asyncio.Runner) -> None:
     document = runner.run(workspace.get("/openapi.json")).json()
     for path, methods in document["paths"].items():
         if path.startswith("/v1/") and "get" in methods and path not in NO_READS:
-            told = {p["name"] for p in methods["get"]["parameters"] if p["in"] == "query"}
-            assert {"after", "generation"} <= told, path
+            result = {p["name"] for p in methods["get"]["parameters"] if p["in"] == "query"}
+            assert {"after", "generation"} <= result, path
     overview = {
         p["name"]: p["schema"] for p in document["paths"]["/v1/campaigns/{campaign_id}/overview"]["get"]["parameters"]
     }

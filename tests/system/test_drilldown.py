@@ -39,24 +39,24 @@ TOLD: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def told(running: Running, runner: asyncio.Runner) -> Workspace:
+def filled(running: Running, runner: asyncio.Runner) -> Workspace:
     workspace = runner.run(new_workspace(running, "behind"))
     assert runner.run(workspace.send(*TOLD)).json()["rejected"] == []
     runner.run(workspace.project())
     return workspace
 
 
-def items(told: Workspace, runner: asyncio.Runner, path: str) -> list[dict[str, Any]]:
-    answer = runner.run(told.get(f"/v1/campaigns/{path}"))
+def items(filled: Workspace, runner: asyncio.Runner, path: str) -> list[dict[str, Any]]:
+    answer = runner.run(filled.get(f"/v1/campaigns/{path}"))
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["items"]
     return found
 
 
-def test_a_touch_tells_who_by_which_asset_and_which_event_associated_it(
-    told: Workspace, runner: asyncio.Runner
+def test_a_touch_shows_who_by_which_asset_and_which_event_associated_it(
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
-    (click,) = items(told, runner, "spring/touches?metric=cta_clicks")
+    (click,) = items(filled, runner, "spring/touches?metric=cta_clicks")
     assert click.pop("session") is not None
     assert click == {
         "event_id": "click", "type": "cta_clicked", "occurred_at": at(4, 0, 5), "touches": 1, "contact": "7", "name": "Kari Nordmann",
@@ -65,10 +65,10 @@ def test_a_touch_tells_who_by_which_asset_and_which_event_associated_it(
     }  # fmt: skip
 
 
-def test_a_page_view_by_its_utm_value_tells_the_event_that_claimed_it_however_it_is_encoded(
-    told: Workspace, runner: asyncio.Runner
+def test_a_page_view_by_its_utm_value_shows_the_event_that_claimed_it_however_it_is_encoded(
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
-    views = items(told, runner, "spring/touches?metric=page_views")
+    views = items(filled, runner, "spring/touches?metric=page_views")
     assert [(i["event_id"], i["through"], i["asset_id"], i["deciding_event"], i["contact"], i["utm_campaign"]) for i in views] == [
         ("in", "asset", "lp", "h1", "7", None), ("utm", "utm", None, "c1", None, "spring%20sale"), ("both", "asset", "lp", "h1", None, "spring%20sale"),
     ]  # fmt: skip
@@ -83,31 +83,33 @@ def test_a_page_view_by_its_utm_value_tells_the_event_that_claimed_it_however_it
     ],
 )  # fmt: skip
 def test_what_is_kept_out_is_listed_by_its_reason(
-    told: Workspace, runner: asyncio.Runner, campaign: str, reason: str, expected: list[tuple[str, str]]
+    filled: Workspace, runner: asyncio.Runner, campaign: str, reason: str, expected: list[tuple[str, str]]
 ) -> None:
-    found = items(told, runner, f"{campaign}/touches?reason={reason}")
+    found = items(filled, runner, f"{campaign}/touches?reason={reason}")
     assert [(i["event_id"], i["deciding_event"]) for i in found] == expected
-    overview = runner.run(told.get(f"/v1/campaigns/{campaign}/overview")).json()
+    overview = runner.run(filled.get(f"/v1/campaigns/{campaign}/overview")).json()
     assert sum(i["touches"] for i in found) == overview["excluded"][reason]
 
 
-def test_a_touch_that_tells_of_many_at_once_adds_up_to_the_overviews_number(
-    told: Workspace, runner: asyncio.Runner
+def test_a_touch_that_shows_of_many_at_once_adds_up_to_the_overviews_number(
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
-    (likes,) = items(told, runner, "spring/touches?type=social_interacted")
+    (likes,) = items(filled, runner, "spring/touches?type=social_interacted")
     assert (likes["event_id"], likes["touches"]) == ("likes", 12)
-    overview = runner.run(told.get("/v1/campaigns/spring/overview")).json()
+    overview = runner.run(filled.get("/v1/campaigns/spring/overview")).json()
     assert overview["touches"]["social_interacted"] == 12
 
 
-def test_a_session_tells_its_first_visit_that_counts_and_how_many_do(told: Workspace, runner: asyncio.Runner) -> None:
-    found = items(told, runner, "spring/sessions")
+def test_a_session_has_its_first_visit_that_counts_and_the_number_of_those_that_do(
+    filled: Workspace, runner: asyncio.Runner
+) -> None:
+    found = items(filled, runner, "spring/sessions")
     assert [(s["at"], s["new"], s["page_views"], s["event_id"], s["through"], s["deciding_event"]) for s in found] == [
         (at(4), False, 1, "in", "asset", "h1"), (at(5), True, 2, "utm", "utm", "c1"),
     ]  # fmt: skip
-    assert items(told, runner, "spring/sessions?metric=new_sessions") == found[1:]
-    assert items(told, runner, f"spring/sessions?from={at(5)}") == found[1:]
-    touches = items(told, runner, "spring/touches?metric=page_views")
+    assert items(filled, runner, "spring/sessions?metric=new_sessions") == found[1:]
+    assert items(filled, runner, f"spring/sessions?from={at(5)}") == found[1:]
+    touches = items(filled, runner, "spring/touches?metric=page_views")
     assert {t["session"] for t in touches} == {s["session"] for s in found}
 
 
@@ -134,7 +136,7 @@ def test_the_pages_of_touches_and_sessions_hold_each_once(running: Running, runn
 
 
 @pytest.mark.parametrize("path", ["touches", "sessions"])
-def test_a_cursor_of_another_list_is_refused(told: Workspace, runner: asyncio.Runner, path: str) -> None:
-    cursor = runner.run(told.get("/v1/events?limit=1")).json()["next_cursor"]
-    answer = runner.run(told.get(f"/v1/campaigns/spring/{path}?cursor={cursor}"))
+def test_a_cursor_of_another_list_is_refused(filled: Workspace, runner: asyncio.Runner, path: str) -> None:
+    cursor = runner.run(filled.get("/v1/events?limit=1")).json()["next_cursor"]
+    answer = runner.run(filled.get(f"/v1/campaigns/spring/{path}?cursor={cursor}"))
     assert (answer.status_code, answer.json()["field"]) == (422, "cursor")

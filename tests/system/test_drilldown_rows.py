@@ -61,7 +61,7 @@ TOLD: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def told(running: Running, runner: asyncio.Runner) -> Workspace:
+def filled(running: Running, runner: asyncio.Runner) -> Workspace:
     workspace = runner.run(new_workspace(running, "behind-rows"))
     assert runner.run(workspace.send(*TOLD)).json()["rejected"] == []
     runner.run(workspace.project())
@@ -75,10 +75,10 @@ def looked_through(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(f"shared.reading.keyset.{name}", number)
 
 
-def listed(told: Workspace, runner: asyncio.Runner, path: str) -> list[dict[str, Any]]:
+def listed(filled: Workspace, runner: asyncio.Runner, path: str) -> list[dict[str, Any]]:
     """All items of a list, which are the same in pages of one and in one page."""
-    found = runner.run(all_pages(told, path, 1))
-    assert found == runner.run(all_pages(told, path, 1_000))
+    found = runner.run(all_pages(filled, path, 1))
+    assert found == runner.run(all_pages(filled, path, 1_000))
     return found
 
 
@@ -116,10 +116,10 @@ ROWS: list[tuple[str, str, list[tuple[str, Any]]]] = [
 @pytest.mark.usefixtures("looked_through")
 @pytest.mark.parametrize(("path", "field", "wanted"), ROWS)
 def test_what_is_behind_a_row_is_listed_with_what_each_brought(
-    told: Workspace, runner: asyncio.Runner, path: str, field: str, wanted: list[tuple[str, Any]]
+    filled: Workspace, runner: asyncio.Runner, path: str, field: str, wanted: list[tuple[str, Any]]
 ) -> None:
     found = []
-    for item in listed(told, runner, path):
+    for item in listed(filled, runner, path):
         value = item[field]
         said = [(m["amount"], m["currency"]) for m in value] if isinstance(value, list) else value
         found.append((item.get("deal_id") or item["contact"].partition("@")[0], said))
@@ -158,31 +158,33 @@ def test_a_model_with_a_lookback_leaves_what_it_does_not_share_out_without_a_jou
      ("/v1/catalog/unresolved/events?kind=pages", "name"), ("/v1/catalog/unresolved/events?name=x", "kind")],
 )  # fmt: skip
 def test_a_question_that_no_row_answers_is_refused_and_names_the_parameter(
-    told: Workspace, runner: asyncio.Runner, path: str, field: str
+    filled: Workspace, runner: asyncio.Runner, path: str, field: str
 ) -> None:
-    refused = runner.run(told.get(path))
+    refused = runner.run(filled.get(path))
     assert (refused.status_code, refused.json()["field"]) == (422, field)
 
 
 @pytest.mark.usefixtures("looked_through")
 def test_deals_of_a_path_are_those_whose_touches_are_of_these_types_in_order(
-    told: Workspace, runner: asyncio.Runner
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
     long = listed(
-        told, runner, "/v1/reports/paths/deals?path=page_visited,email_clicked,page_visited,email_clicked,page_visited"
+        filled,
+        runner,
+        "/v1/reports/paths/deals?path=page_visited,email_clicked,page_visited,email_clicked,page_visited",
     )
     assert [(d["deal_id"], d["touches"], d["days_to_close"]) for d in long] == [("d1", 5, "9.0")]
-    short = listed(told, runner, "/v1/reports/paths/deals?path=page_visited,email_clicked")
+    short = listed(filled, runner, "/v1/reports/paths/deals?path=page_visited,email_clicked")
     assert [d["deal_id"] for d in short] == ["d2"]
-    assert [d["deal_id"] for d in listed(told, runner, "/v1/reports/paths/deals?")] == ["d0", "d3", "d2", "d1"]
-    assert listed(told, runner, "/v1/reports/paths/deals?path=email_clicked,page_visited") == []
-    assert [d["deal_id"] for d in listed(told, runner, "/v1/reports/paths/deals?from=2024-03-12&to=2024-03-13")] == [
+    assert [d["deal_id"] for d in listed(filled, runner, "/v1/reports/paths/deals?")] == ["d0", "d3", "d2", "d1"]
+    assert listed(filled, runner, "/v1/reports/paths/deals?path=email_clicked,page_visited") == []
+    assert [d["deal_id"] for d in listed(filled, runner, "/v1/reports/paths/deals?from=2024-03-12&to=2024-03-13")] == [
         "d2"
     ]
 
 
-def test_touches_of_an_asset_are_those_that_count_each_once(told: Workspace, runner: asyncio.Runner) -> None:
-    found = listed(told, runner, "/v1/assets/lp/touches?")
+def test_touches_of_an_asset_are_those_that_count_each_once(filled: Workspace, runner: asyncio.Runner) -> None:
+    found = listed(filled, runner, "/v1/assets/lp/touches?")
     assert [t["event_id"] for t in found] == ["p-1", "k-1", "o-1", "e-1", "linked", "both"]  # not that of the machine
     kari = found[1]
     assert (kari["contact"], kari["campaigns"], kari["asset"]["asset_id"], kari["channel"]) == (
@@ -192,36 +194,36 @@ def test_touches_of_an_asset_are_those_that_count_each_once(told: Workspace, run
         "direct",
     )
     assert (found[5]["contact"], found[5]["utm_campaign"]) == (None, "typo")
-    assert [t["event_id"] for t in listed(told, runner, "/v1/assets/lp/touches?from=2024-03-03&to=2024-03-05")] == [
+    assert [t["event_id"] for t in listed(filled, runner, "/v1/assets/lp/touches?from=2024-03-03&to=2024-03-05")] == [
         "o-1",
         "e-1",
     ]
-    assert [t["event_id"] for t in listed(told, runner, "/v1/assets/ad/touches?")] == ["linked"]
-    assert listed(told, runner, "/v1/assets/lp/touches?type=email_clicked") == []
+    assert [t["event_id"] for t in listed(filled, runner, "/v1/assets/ad/touches?")] == ["linked"]
+    assert listed(filled, runner, "/v1/assets/lp/touches?type=email_clicked") == []
 
 
 def test_visits_behind_an_unclaimed_value_are_those_that_are_counted_in_any_writing(
-    told: Workspace, runner: asyncio.Runner
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
     for name in ("typo", "TYPO"):
-        found = listed(told, runner, f"/v1/catalog/unresolved/events?kind=utm_values&name={name}")
+        found = listed(filled, runner, f"/v1/catalog/unresolved/events?kind=utm_values&name={name}")
         assert [(e["event_id"], e["contact"], e["utm_campaign"]) for e in found] == [
             ("linked", "kari@example.no", "typo"),
             ("both", None, "typo"),
         ]
-    page = listed(told, runner, f"/v1/catalog/unresolved/events?kind=pages&name={OFFER}/")
+    page = listed(filled, runner, f"/v1/catalog/unresolved/events?kind=pages&name={OFFER}/")
     assert [e["event_id"] for e in page] == ["p-1", "k-1", "o-1", "e-1", "linked"]
 
 
-def test_events_behind_an_asset_or_campaign_that_nobody_told_of_are_each_one_of_its_number(
-    told: Workspace, runner: asyncio.Runner
+def test_events_behind_an_asset_or_campaign_that_nobody_created_are_each_one_of_its_number(
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
-    lists = runner.run(told.get("/v1/catalog/unresolved")).json()
+    lists = runner.run(filled.get("/v1/catalog/unresolved")).json()
     (asset,), (campaign,) = lists["assets"], lists["campaigns"]
-    found = listed(told, runner, "/v1/catalog/unresolved/events?kind=assets&name=ghost")
+    found = listed(filled, runner, "/v1/catalog/unresolved/events?kind=assets&name=ghost")
     assert [e["event_id"] for e in found] == ["loop", "held", "led"]  # one that names it twice is one
     assert (asset["asset_id"], asset["events"]) == ("ghost", 3)
-    found = listed(told, runner, "/v1/catalog/unresolved/events?kind=campaigns&name=nowhere")
+    found = listed(filled, runner, "/v1/catalog/unresolved/events?kind=campaigns&name=nowhere")
     assert [(e["event_id"], e["type"], e["asset_id"], e["campaign_id"]) for e in found] == [
         ("held", "asset_associated", "ghost", "nowhere")
     ]

@@ -190,13 +190,13 @@ def test_a_postgresql_that_cannot_be_started_again_ends_with_a_clear_line(
     embedded.stop()
 
 
-def test_readiness_tells_how_much_of_the_disk_is_free(tmp_path: Path) -> None:
+def test_readiness_shows_how_much_of_the_disk_is_free(tmp_path: Path) -> None:
     up = start(tmp_path / "data")
     assert ready(up).json()["disk"]["free_bytes"] > 0
     up.stop()
 
 
-def test_a_connection_through_a_socket_that_is_not_there_is_told_as_such(
+def test_a_connection_through_a_socket_that_is_not_there_is_reported_as_such(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
     from shared.database import AWAY, Unreachable, open_pool
@@ -241,7 +241,7 @@ def test_a_postgresql_that_cannot_start_on_a_full_disk_is_tried_until_there_is_r
     embedded.stop()
 
 
-def test_a_database_that_is_away_because_the_disk_is_full_is_told_as_such(
+def test_a_database_that_is_away_because_the_disk_is_full_is_reported_as_such(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedded = Embedded(tmp_path / "data")

@@ -24,7 +24,7 @@ async def use_lost_connection(url: str) -> None:
         await connection.fetchval("SELECT 1")
 
 
-def test_a_connection_lost_between_two_statements_is_told_in_one_line(
+def test_a_connection_lost_between_two_statements_is_reported_in_one_line(
     database_url: str, runner: asyncio.Runner, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(typer.Exit) as ended, errors_in_one_line():

@@ -142,7 +142,7 @@ def test_who_keeps_the_status_learns_that_rows_have_changed(running: Running, ru
 def test_a_tag_is_of_one_request_in_one_form_of_one_workspace(running: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         workspace, other = await filled(running), await filled(running)
-        told = [
+        found = [
             (await workspace.get("/v1/campaigns")).headers["etag"],
             (await workspace.get("/v1/campaigns?limit=2")).headers["etag"],
             (await workspace.get("/v1/campaigns?format=csv")).headers["etag"],
@@ -150,7 +150,7 @@ def test_a_tag_is_of_one_request_in_one_form_of_one_workspace(running: Running, 
             (await again(workspace, "/v1/campaigns", '"x"', Accept="text/csv")).headers["etag"],
             (await other.get("/v1/campaigns")).headers["etag"],
         ]
-        assert len(set(told)) == len(told)
+        assert len(set(found)) == len(found)
 
     runner.run(check())
 
@@ -197,7 +197,7 @@ def test_a_status_of_settled_numbers_is_the_same_within_a_minute(
     runner.run(check())
 
 
-def test_a_dead_letter_changes_the_tags_of_what_tells_dead_letters(running: Running, runner: asyncio.Runner) -> None:
+def test_a_dead_letter_changes_the_tags_of_what_shows_dead_letters(running: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         workspace = await filled(running)
         before = {
@@ -229,8 +229,8 @@ def test_a_kept_answer_is_the_answer_that_would_be_given(
                 before = kept.get(path)
                 if before is not None and before.headers["etag"] == answer.headers["etag"]:
                     said, now_said = before.json(), answer.json()
-                    for told in (said, now_said):
-                        told.pop("as_of"), told.pop("settled_through", None)
+                    for each in (said, now_said):
+                        each.pop("as_of"), each.pop("settled_through", None)
                     assert said == now_said, (path, event)
                 kept[path] = answer
             await workspace.send(event)
@@ -239,7 +239,7 @@ def test_a_kept_answer_is_the_answer_that_would_be_given(
     runner.run(check())
 
 
-def test_lists_of_tags_and_weak_ones_are_compared_as_http_tells(running: Running, runner: asyncio.Runner) -> None:
+def test_lists_of_tags_and_weak_ones_are_compared_as_http_says(running: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         workspace = await filled(running)
         tag = (await workspace.get("/v1/campaigns")).headers["etag"]
@@ -309,7 +309,7 @@ def test_generations_that_change_places_or_names_have_tags_of_their_own(
     runner.run(check())
 
 
-def test_rows_made_anew_for_other_settings_have_another_tag(running: Running, runner: asyncio.Runner) -> None:
+def test_rows_made_again_for_other_settings_have_another_tag(running: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         workspace = await filled(running)
         tag = (await workspace.get("/v1/campaigns")).headers["etag"]

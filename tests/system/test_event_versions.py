@@ -34,14 +34,14 @@ def export(day: int) -> str:
 
 
 def deal(amount: str, day: int | None = None, **more: object) -> dict[str, Any]:
-    told = {"type": "deal_created", "id": "deal", "deal_id": "d", "amount": amount, "contacts": [{"id": "8001"}],
+    event = {"type": "deal_created", "id": "deal", "deal_id": "d", "amount": amount, "contacts": [{"id": "8001"}],
             "occurred_at": "2024-03-01T00:00:00Z", **more}  # fmt: skip
-    return told if day is None else told | {"as_of": export(day)}
+    return event if day is None else event | {"as_of": export(day)}
 
 
 async def revenue(workspace: Workspace) -> str | None:
-    told = (await workspace.get("/v1/campaigns/c/overview")).json()["metrics"]["influenced_revenue"]
-    return told[0]["amount"] if told else None
+    answer = (await workspace.get("/v1/campaigns/c/overview")).json()["metrics"]["influenced_revenue"]
+    return answer[0]["amount"] if answer else None
 
 
 async def letters(workspace: Workspace) -> list[str]:
@@ -73,8 +73,8 @@ def test_a_record_that_goes_back_to_what_it_was_is_what_it_was(
     running: Running, runner: asyncio.Runner, order: tuple[tuple[str, int], ...], together: bool
 ) -> None:
     async def check() -> None:
-        told = [deal(*each) for each in order]
-        workspace = await played(running, *([told] if together else [[each] for each in told]))
+        found = [deal(*each) for each in order]
+        workspace = await played(running, *([found] if together else [[each] for each in found]))
         assert await revenue(workspace) == "100.00"
         assert await letters(workspace) == []
         await made_at_once(running, workspace)
@@ -136,7 +136,7 @@ def test_other_content_as_of_the_same_instant_conflicts_whichever_comes_first(
     runner.run(check())
 
 
-def test_what_lost_to_a_later_as_of_is_no_conflict_and_explain_tells_as_of_when_the_event_is(
+def test_what_lost_to_a_later_as_of_is_no_conflict_and_explain_shows_as_of_when_the_event_is(
     running: Running, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -153,8 +153,8 @@ def test_an_event_without_an_instant_of_its_own_occurred_as_of_its_latest_versio
     running: Running, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        told = {"type": "contact_created", "id": "x", "contact": {"id": "9"}}
-        first, later = told | {"as_of": export(1)}, told | {"as_of": export(3)}
+        event = {"type": "contact_created", "id": "x", "contact": {"id": "9"}}
+        first, later = event | {"as_of": export(1)}, event | {"as_of": export(3)}
         for batches in ([[first], [later]], [[later], [first]], [[first, later, first]]):
             workspace = await played(running, *batches)
             assert (await workspace.get("/v1/contacts/9")).json()["created_at"] == export(3)
@@ -180,7 +180,7 @@ def test_an_unchanged_version_moves_only_the_row_of_its_id(
     runner.run(check())
 
 
-def test_a_live_event_that_an_export_tells_again_no_longer_counts_as_late_or_punctual(
+def test_a_live_event_that_an_export_sends_again_no_longer_counts_as_late_or_punctual(
     running: Running, runner: asyncio.Runner
 ) -> None:
     now_us = time.time_ns() // 1000
@@ -198,8 +198,8 @@ def test_a_live_event_that_an_export_tells_again_no_longer_counts_as_late_or_pun
             for value in values[:n]:
                 await running.log.append(workspace.name, [value])
                 await workspace.project()
-            told = (await rows(running, running.generation.name, workspace.name))["lateness"]
-            assert len(told) == 2 - n
+            result = (await rows(running, running.generation.name, workspace.name))["lateness"]
+            assert len(result) == 2 - n
             await made_at_once(running, workspace)
 
     runner.run(check())
@@ -211,7 +211,7 @@ def test_an_export_carries_as_of_so_that_another_store_settles_its_ids_alike(
     async def check() -> None:
         agent = {"user_agent": "Mozilla/5.0 Firefox/130.0"}
         timeless = {"type": "contact_created", "id": "t", "contact": {"id": "9"}, "as_of": export(2)}
-        told = [
+        found = [
             deal("1.00", 1),
             deal("2.00", 3),
             deal("3.00", 2),
@@ -219,7 +219,7 @@ def test_an_export_carries_as_of_so_that_another_store_settles_its_ids_alike(
             CLICK | agent,
             CLICK | {"as_of": export(1)},
         ]
-        one = await played(running, told)
+        one = await played(running, found)
         exported = tmp_path / "all.ndjson"
         await Export(Resources(running.pool, running.log), one.name, Chosen(), lambda _: None, lambda _: None).run(
             exported
@@ -241,7 +241,7 @@ def test_an_export_carries_as_of_so_that_another_store_settles_its_ids_alike(
     runner.run(check())
 
 
-def test_a_sample_is_compared_as_its_snapshot_knew_the_ids_while_they_are_told_anew(
+def test_a_sample_is_compared_by_the_ids_of_its_snapshot_while_they_are_sent_again(
     own_database: str, runner: asyncio.Runner
 ) -> None:
     """A version that arrives while the sample is made takes no event away from it."""
@@ -287,7 +287,7 @@ async def on_its_own(url: str, check: Any) -> None:
         await running.close()
 
 
-def test_a_what_if_may_tell_an_event_anew_and_refuses_what_would_not_count(
+def test_a_what_if_may_add_another_version_of_an_event_and_refuses_what_would_not_count(
     own_database: str, runner: asyncio.Runner
 ) -> None:
     import datetime as dt

@@ -144,10 +144,10 @@ def test_no_read_goes_through_a_big_table(store: Store, runner: asyncio.Runner) 
             big = await big_tables(pool)
             assert len(big) > 15, big
             assert any(name.startswith("touch_") for name in big), "its partitions are big too"
-            (told,) = json.loads(
+            (result,) = json.loads(
                 await pool.fetchval("EXPLAIN (FORMAT JSON) SELECT count(*) FROM g1.touch WHERE ws > 0")
             )
-            assert len(set(scans(told["Plan"])) & big) > 2, "such a scan is found where there is one"
+            assert len(set(scans(result["Plan"])) & big) > 2, "such a scan is found where there is one"
             found: dict[str, set[str]] = defaultdict(set)
             explained = 0
             for paths in PATHS.values():
@@ -159,9 +159,9 @@ def test_no_read_goes_through_a_big_table(store: Store, runner: asyncio.Runner) 
                         if not re.match(r"\s*(SELECT|WITH)\b", query) or "pg_advisory_unlock_all" in query:
                             continue
                         plan = await pool.fetchval(f"EXPLAIN (FORMAT JSON) {query}", *arguments)
-                        (told,) = json.loads(plan) if isinstance(plan, str) else plan
+                        (result,) = json.loads(plan) if isinstance(plan, str) else plan
                         explained += 1
-                        for table in set(scans(told["Plan"])) & big - LOOKS_AT_ALL.keys():
+                        for table in set(scans(result["Plan"])) & big - LOOKS_AT_ALL.keys():
                             found[path].add(f"{table}: {' '.join(query.split())[:300]}")
             assert explained > 100
             assert dict(found) == {}
@@ -180,8 +180,8 @@ def test_every_read_is_the_same_twenty_times_on_one_connection_by_plans_for_its_
                     for _ in range(REPEATED - 1):
                         again = await client.get(path)
                         said, same = again.json(), first.json()
-                        for told in (said, same):
-                            told.pop("settled_through", None)
+                        for each in (said, same):
+                            each.pop("settled_through", None)
                         assert (again.status_code, said) == (200, same), path
             rows = await pool.fetch(
                 "SELECT left(statement, 80) AS statement, generic_plans, custom_plans FROM pg_prepared_statements "

@@ -12,8 +12,8 @@ from touchline.compose import Running
 
 @pytest.fixture(scope="module")
 def document(running: Running) -> dict[str, Any]:
-    told: dict[str, Any] = running.app.openapi()
-    return told
+    result: dict[str, Any] = running.app.openapi()
+    return result
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -23,20 +23,20 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def test_the_service_answers_as_its_examples_say(running: Running, runner: asyncio.Runner) -> None:
-    found, told = runner.run(found_in(running)), committed()
+    found, result = runner.run(found_in(running)), committed()
     for kind in ("answers", "bodies"):
-        assert found[kind].keys() == told[kind].keys()
+        assert found[kind].keys() == result[kind].keys()
         for call, value in found[kind].items():
             if call.split()[1] not in ("/v1/producers", "/v1/status", "/v1/browsers"):
-                assert without_variable(value) == without_variable(told[kind][call]), f"{call}: run `make examples`"
-    assert set(written()) <= told["answers"].keys()
+                assert without_variable(value) == without_variable(result[kind][call]), f"{call}: run `make examples`"
+    assert set(written()) <= result["answers"].keys()
 
 
 def test_every_typed_answer_and_every_body_of_json_with_an_example_is_valid(document: dict[str, Any]) -> None:
     wrong, answers = [], 0
     for call, operation in operations(document):
-        told = [(f"{call} {status}", each) for status, each in operation["responses"].items()]
-        for label, holder in [*told, (f"{call} body", operation.get("requestBody", {}))]:
+        found = [(f"{call} {status}", each) for status, each in operation["responses"].items()]
+        for label, holder in [*found, (f"{call} body", operation.get("requestBody", {}))]:
             media = holder.get("content", {}).get("application/json", {})
             if "example" in media:
                 answers += 1
@@ -54,7 +54,7 @@ def test_every_call_has_a_title_of_its_own_in_a_group_that_is_described(document
     assert all(operation["operationId"].isidentifier() for _, operation in operations(document))
 
 
-def test_a_generated_client_is_told_what_parameters_and_metrics_mean(document: dict[str, Any]) -> None:
+def test_a_generated_client_documents_what_parameters_and_metrics_mean(document: dict[str, Any]) -> None:
     untold = [
         (call, parameter["name"])
         for call, operation in operations(document)

@@ -17,7 +17,7 @@ EVENTS: list[dict[str, object]] = [
 ]
 
 
-def told(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_explain(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", "-m", "touchline", "explain", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env={"COLUMNS": "200"})
 
@@ -35,7 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = "/v1/events/v%20%5Bred%5D1%5B%2F%5D/explain"
             until_projected(client, position)
             over_http = client.get(path).json()
-        beside = told("event", "v [red]1[/]", "--data", str(data), "--json")
+        beside = run_explain("event", "v [red]1[/]", "--data", str(data), "--json")
         assert json.loads(beside.stdout) == over_http, beside.stderr
     finally:
         assert up.stop() == 0
@@ -43,20 +43,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_stopped_store_explains_an_event_as_text(data: Path) -> None:
-    done = told("event", "v [red]1[/]", "--data", str(data))
+    done = run_explain("event", "v [red]1[/]", "--data", str(data))
     assert done.returncode == 0, done.stderr
     assert "page_visited v [red]1[/]" in done.stdout
     assert "through asset" in done.stdout
 
 
 def test_an_association_that_changed_nothing_says_why(data: Path) -> None:
-    assert "changed nothing: already_associated" in told("event", "a2", "--data", str(data)).stdout
+    assert "changed nothing: already_associated" in run_explain("event", "a2", "--data", str(data)).stdout
 
 
 def test_a_deal_is_explained_check_by_check(data: Path) -> None:
-    done = told("deal", "D", "--campaign", "spring", "--data", str(data))
+    done = run_explain("deal", "D", "--campaign", "spring", "--data", str(data))
     assert "does not count: contact_not_influenced" in done.stdout
-    said = json.loads(told("deal", "D", "--campaign", "spring", "--data", str(data), "--json").stdout)
+    said = json.loads(run_explain("deal", "D", "--campaign", "spring", "--data", str(data), "--json").stdout)
     assert [check["holds"] for check in said["checks"]] == [True, True, True, False]
 
 
@@ -70,14 +70,14 @@ def test_a_deal_is_explained_check_by_check(data: Path) -> None:
     ],
 )
 def test_what_there_is_none_of_is_said(data: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
-    done = told(*arguments, "--data", str(data))
+    done = run_explain(*arguments, "--data", str(data))
     assert (done.returncode, done.stdout) == (code, "")
     assert says in done.stderr
 
 
 def test_a_store_must_be_named_and_be_there(tmp_path: Path) -> None:
-    assert told("event", "a1").returncode == 2
-    done = told("event", "a1", "--data", str(tmp_path / "nowhere"))
+    assert run_explain("event", "a1").returncode == 2
+    done = run_explain("event", "a1", "--data", str(tmp_path / "nowhere"))
     assert done.returncode == 2
     assert "holds no embedded store" in done.stderr
     assert not (tmp_path / "nowhere").exists()

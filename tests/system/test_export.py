@@ -44,11 +44,11 @@ def other(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
 
 async def export(workspace: Workspace, target: Path, **chosen: Any) -> int:
     running = workspace.running
-    told: list[int] = []
+    found: list[int] = []
     resources = Resources(running.pool, running.log)
-    export = Export(resources, workspace.name, Chosen(**chosen), told.append, lambda n: told.append(-n))
+    export = Export(resources, workspace.name, Chosen(**chosen), found.append, lambda n: found.append(-n))
     count = await export.run(target)
-    assert sum(told) == 0
+    assert sum(found) == 0
     return count
 
 

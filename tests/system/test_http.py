@@ -103,8 +103,8 @@ def test_requests_that_are_refused_whole(
 
 
 def test_a_key_may_come_as_the_user_name_of_http_basic(workspace: Workspace, run: Any) -> None:
-    told = base64.b64encode(f"{workspace.keys['server']}:".encode()).decode()
-    assert run(post(workspace, json=VISIT, headers={"Authorization": f"Basic {told}"})).status_code == 202
+    result = base64.b64encode(f"{workspace.keys['server']}:".encode()).decode()
+    assert run(post(workspace, json=VISIT, headers={"Authorization": f"Basic {result}"})).status_code == 202
 
 
 @pytest.mark.parametrize("key", ["", "tls_nobody"])
@@ -257,7 +257,9 @@ def test_the_openapi_document_holds_every_event(workspace: Workspace, run: Any) 
     assert {"PageVisited", "DealClosed", "Event"} <= set(document["components"]["schemas"])
 
 
-def test_an_event_that_cannot_be_read_is_kept_aside_and_the_stream_moves_on(workspace: Workspace, run: Any) -> None:
+def test_an_event_that_cannot_be_read_is_kept_as_a_dead_letter_and_the_stream_moves_on(
+    workspace: Workspace, run: Any
+) -> None:
     run(
         workspace.running.log.append(
             workspace.name, [b'{"v":1,"key":"server","received_at":1,"event":{"type":"from_the_future"}}']
@@ -297,7 +299,7 @@ def test_many_readers_at_once_do_not_wait_for_each_other(workspace: Workspace, r
 
 
 @pytest.mark.parametrize(
-    ("told", "amount", "refused"),
+    ("value", "amount", "refused"),
     [
         ([{"amount": "1.2345"}], None, {"amount": "1.2345", "currency": "EUR"}),
         ([{"amount": "1.2345"}, {"currency": "KWD"}], None, {"amount": "1.2345", "currency": "KWD"}),
@@ -308,11 +310,11 @@ def test_many_readers_at_once_do_not_wait_for_each_other(workspace: Workspace, r
     ],
 )
 def test_an_amount_that_its_currency_cannot_express_is_never_cut(
-    workspace: Workspace, run: Any, told: list[Any], amount: Any, refused: Any
+    workspace: Workspace, run: Any, value: list[Any], amount: Any, refused: Any
 ) -> None:
     events = [
         {"type": "deal_updated", "deal_id": "d", "occurred_at": f"2024-01-01T00:00:0{n}Z", **fields}
-        for n, fields in enumerate(told)
+        for n, fields in enumerate(value)
     ]
     assert run(workspace.send(*events)).json()["rejected"] == []
     run(workspace.project())

@@ -19,20 +19,20 @@ BASE = "/marketing/v3/campaigns"
 
 
 @pytest.fixture(scope="module")
-def told(running: Any, runner: asyncio.Runner) -> Workspace:
-    async def tell() -> Workspace:
+def filled(running: Any, runner: asyncio.Runner) -> Workspace:
+    async def send_events() -> Workspace:
         workspace = await new_workspace(running, "hubspot")
         assert (await workspace.send(*TOLD, *MORE)).json()["rejected"] == []
         await workspace.project()
         return workspace
 
-    return runner.run(tell())
+    return runner.run(send_events())
 
 
 @pytest.fixture
-def ask(told: Workspace, runner: asyncio.Runner) -> Any:
+def ask(filled: Workspace, runner: asyncio.Runner) -> Any:
     def get(path: str, status: int = 200) -> Any:
-        response = runner.run(told.get(f"{BASE}{path}"))
+        response = runner.run(filled.get(f"{BASE}{path}"))
         assert response.status_code == status, response.text
         return response.json()
 
@@ -61,8 +61,8 @@ def test_pages_are_followed_by_after(ask: Any) -> None:
     assert [c["id"] for c in first["results"] + second["results"]] == ["autumn", "spring"]
 
 
-def test_the_numbers_are_those_of_the_overview(ask: Any, told: Workspace, runner: asyncio.Runner) -> None:
-    overview = runner.run(told.get("/v1/campaigns/spring/overview?model=u_shaped")).json()["metrics"]
+def test_the_numbers_are_those_of_the_overview(ask: Any, filled: Workspace, runner: asyncio.Runner) -> None:
+    overview = runner.run(filled.get("/v1/campaigns/spring/overview?model=u_shaped")).json()["metrics"]
     assert ask("/spring/reports/metrics") == {
         "sessions": overview["sessions"], "newContactsFirstTouch": overview["new_contacts_first_touch"],
         "newContactsLastTouch": overview["new_contacts_last_touch"], "influencedContacts": overview["influenced_contacts"],
@@ -83,7 +83,7 @@ def test_both_days_of_a_range_are_included(ask: Any, dates: str, deals: int) -> 
     assert ask(f"/spring/reports/revenue?{dates}")["dealsNumber"] == deals
 
 
-def test_a_campaign_tells_its_assets_by_type_and_with_both_dates_their_metrics(ask: Any) -> None:
+def test_a_campaign_shows_its_assets_by_type_and_with_both_dates_their_metrics(ask: Any) -> None:
     assert ask("/spring")["assets"] == {"MARKETING_EMAIL": {"results": [{"id": "mail", "name": "News"}]}}
     dated = ask("/spring?startDate=2024-03-01&endDate=2024-03-31")["assets"]
     assert dated["MARKETING_EMAIL"]["results"][0]["metrics"] == {"CLICKS": 1}
@@ -93,7 +93,7 @@ def test_a_campaign_tells_its_assets_by_type_and_with_both_dates_their_metrics(a
     assert ask("/autumn/assets/FORM") == {"results": []}
 
 
-def test_the_budget_and_the_spend_are_told_item_by_item(ask: Any) -> None:
+def test_the_budget_and_the_spend_are_reported_item_by_item(ask: Any) -> None:
     budget = ask("/spring/budget/totals")
     assert (budget["budgetTotal"], budget["spendTotal"], budget["remainingBudget"]) == (5.5, 2.25, 3.25)
     assert [(item["id"], item["amount"]) for item in budget["spendItems"]] == [("s1", 2.25)]

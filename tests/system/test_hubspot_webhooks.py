@@ -186,7 +186,7 @@ def test_what_arrived_is_counted_by_name_and_outcome(portal: Portal, run: Any) -
     ]  # fmt: skip
 
 
-def test_a_privacy_deletion_is_refused_and_listed_while_its_neighbours_count(portal: Portal, run: Any) -> None:
+def test_a_privacy_deletion_is_refused_and_listed_while_the_others_count(portal: Portal, run: Any) -> None:
     async def check() -> dict[str, Any]:
         async with hubspot(portal.workspace.running) as caller:
             return await caller.taken(
@@ -278,7 +278,7 @@ def test_a_won_deal_counts_in_whatever_order_and_however_often_its_events_arrive
     [(9, 1, 1), (10, 0, 1), (11, 0, 0), (13, 1, 1)],
     ids=["won", "reopened", "lost", "won again"],
 )
-def test_what_became_of_a_deal_is_what_was_told_last(
+def test_the_state_of_a_deal_is_the_one_that_was_sent_last(
     portal: Portal, run: Any, steps: int, won: int, influenced: int
 ) -> None:
     async def check() -> dict[str, Any]:
@@ -293,10 +293,10 @@ def test_what_became_of_a_deal_is_what_was_told_last(
 
 def test_stages_are_those_that_the_workspace_names(portal: Portal, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.projection.acceptance_settings.CACHE_S", 0.0)
-    told = {"producers": {"hubspot": {"won_stages": ["4711"], "lost_stages": ["4712"]}}}
+    result = {"producers": {"hubspot": {"won_stages": ["4711"], "lost_stages": ["4712"]}}}
 
     async def check() -> list[int]:
-        await portal.workspace.send(*CAMPAIGN, {"type": "workspace_configured", "settings": told})
+        await portal.workspace.send(*CAMPAIGN, {"type": "workspace_configured", "settings": result})
         await portal.workspace.project()
         found = []
         async with hubspot(portal.workspace.running) as caller:
@@ -324,14 +324,14 @@ def test_a_merge_joins_two_contacts(portal: Portal, run: Any) -> None:
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize(("told", "closed"), [("d", 0), ("dr", 1), ("drd", 0)])
+@pytest.mark.parametrize(("value", "closed"), [("d", 0), ("dr", 1), ("drd", 0)])
 def test_a_deal_that_is_restored_counts_again(
-    portal: Portal, run: Any, told: str, closed: int, backwards: bool
+    portal: Portal, run: Any, value: str, closed: int, backwards: bool
 ) -> None:
     names = {"d": "deal.deletion", "r": "deal.restore"}
     events = [
         portal.associated(7, 70, 2), portal.changed("deal", 70, 3, "dealstage", "closedwon"),
-        *(portal.event(BEGIN_MS + (4 + n) * DAY_MS, subscriptionType=names[each], objectId=70) for n, each in enumerate(told)),
+        *(portal.event(BEGIN_MS + (4 + n) * DAY_MS, subscriptionType=names[each], objectId=70) for n, each in enumerate(value)),
     ]  # fmt: skip
 
     async def check() -> dict[str, Any]:
@@ -570,11 +570,11 @@ def test_a_proxy_that_only_ends_tls_needs_no_setting(portal: Portal, run: Any) -
 
 
 @pytest.mark.parametrize(
-    "told", ["events.shop.example", "ftp://events.shop.example", "https://", "https://x/?a=1", "https://x/#a"]
+    "value", ["events.shop.example", "ftp://events.shop.example", "https://", "https://x/?a=1", "https://x/#a"]
 )
-def test_a_public_address_that_is_none_is_refused_at_the_start(told: str) -> None:
+def test_a_public_address_that_is_none_is_refused_at_the_start(value: str) -> None:
     with pytest.raises(ValueError, match="an address such as"):
-        Configuration(public_url=told)
+        Configuration(public_url=value)
 
 
 @pytest.fixture
@@ -659,7 +659,7 @@ def test_whatever_stands_beside_it_a_good_event_is_kept_and_nothing_is_an_error(
         assert run(portal.workspace.get(f"/v1/contacts/{10_000 + n}")).status_code == 200
 
 
-def test_odd_json_beside_good_events_loses_none_of_them(portal: Portal, run: Any) -> None:
+def test_unusual_json_beside_good_events_loses_none_of_them(portal: Portal, run: Any) -> None:
     first, last = (portal.event(subscriptionType="contact.creation", objectId=n) for n in (1, 2))
     odd = list(dict.fromkeys(malformed_texts()))
 

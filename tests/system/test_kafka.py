@@ -61,8 +61,8 @@ def test_a_missing_topic_is_made_to_keep_everything(kafka: str, runner: asyncio.
     async def check() -> None:
         log = await opened(topic)
         assert log.partitions == 32
-        told = await configs(topic)
-        assert {name: told[name] for name in FIT} == FIT
+        result = await configs(topic)
+        assert {name: result[name] for name in FIT} == FIT
 
     runner.run(check())
 
@@ -178,7 +178,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     yield from a_cluster(tmp_path / "cluster")
 
 
-def test_a_broker_that_is_away_is_told_and_what_was_answered_is_there_when_it_is_back(
+def test_a_broker_that_is_away_is_reported_and_what_was_answered_is_there_when_it_is_back(
     cluster: Cluster, runner: asyncio.Runner, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "APPEND_WAIT_S", 2.0)
@@ -215,7 +215,7 @@ def test_a_broker_that_is_away_is_told_and_what_was_answered_is_there_when_it_is
     runner.run(check())
 
 
-def test_a_full_buffer_is_told_at_once(
+def test_a_full_buffer_is_reported_at_once(
     kafka: str, runner: asyncio.Runner, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "PENDING_BYTES_MAX", 1000)

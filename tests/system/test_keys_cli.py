@@ -46,7 +46,7 @@ def test_the_origins_of_a_key_are_replaced_and_taken_away(env: dict[str, str]) -
     "arguments", [("keys", "revoke", "[/red]"), ("keys", "origins", "[/red]", "--any"), ("reporting", "remove", "[/red]"),
                   ("producers", "disconnect", "hubspot", "--account", "[/red]"), ("workspace", "create", "[/red]")],
 )  # fmt: skip
-def test_what_is_typed_is_told_as_it_was_typed(env: dict[str, str], arguments: tuple[str, ...]) -> None:
+def test_what_is_typed_is_reported_as_it_was_typed(env: dict[str, str], arguments: tuple[str, ...]) -> None:
     command(env, "keys", "create")
     done = typed(env, *arguments)
     assert (done.returncode in (1, 2), "Traceback" in done.stderr) == (True, False), done.stderr

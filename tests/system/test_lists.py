@@ -53,7 +53,7 @@ TOLD: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def told(running: Any, runner: asyncio.Runner) -> Workspace:
+def filled(running: Any, runner: asyncio.Runner) -> Workspace:
     workspace = runner.run(new_workspace(running, "lists"))
     shuffled = random.Random(7).sample(TOLD, len(TOLD))
     response = runner.run(workspace.send(*shuffled))
@@ -63,9 +63,9 @@ def told(running: Any, runner: asyncio.Runner) -> Workspace:
 
 
 @pytest.fixture
-def ask(told: Workspace, runner: asyncio.Runner) -> Any:
+def ask(filled: Workspace, runner: asyncio.Runner) -> Any:
     def get(path: str) -> Any:
-        response = runner.run(told.get(path))
+        response = runner.run(filled.get(path))
         assert response.status_code == 200, response.text
         return response.json()
 
@@ -76,7 +76,7 @@ def ids(answer: Any, name: str) -> list[str]:
     return [item[name] for item in answer["items"]]
 
 
-def test_a_deal_in_the_list_tells_the_campaigns_that_it_counts_for(ask: Any) -> None:
+def test_a_deal_in_the_list_shows_the_campaigns_that_it_counts_for(ask: Any) -> None:
     found = {item["deal_id"]: item for item in ask("/v1/deals")["items"]}
     assert found["won"] == {
         "deal_id": "won", "name": "Big", "state": "won", "amount": {"amount": "100.00", "currency": "EUR"},
@@ -91,23 +91,23 @@ def test_the_deals_of_a_campaign_are_those_of_its_overview(ask: Any, campaign: s
     of_campaign = ask(f"/v1/deals?campaign={campaign}")
     assert len(of_campaign["items"]) == ask(f"/v1/campaigns/{campaign}/overview")["metrics"]["influenced_deals"]
     assert set(ids(of_campaign, "deal_id")) == set(ids(ask(f"/v1/campaigns/{campaign}/deals"), "deal_id"))
-    told = {d["deal_id"] for d in ask("/v1/deals")["items"] if campaign in d["campaigns"]}
-    assert set(ids(of_campaign, "deal_id")) == told
+    result = {d["deal_id"] for d in ask("/v1/deals")["items"] if campaign in d["campaigns"]}
+    assert set(ids(of_campaign, "deal_id")) == result
 
 
-def test_a_deal_tells_its_shares_under_several_models_as_under_each_alone(ask: Any) -> None:
+def test_a_deal_shows_its_shares_under_several_models_as_under_each_alone(ask: Any) -> None:
     path = "/v1/deals/won/attribution"
-    told = ask(f"{path}?{'&'.join(f'model={name}' for name in MODELS)}")
-    assert (told["model"], told["models"]) == (next(iter(MODELS)), list(MODELS))
+    result = ask(f"{path}?{'&'.join(f'model={name}' for name in MODELS)}")
+    assert (result["model"], result["models"]) == (next(iter(MODELS)), list(MODELS))
     for name in MODELS:
         alone = ask(f"{path}?model={name}")
         assert all("by_model" not in touch for touch in alone["shares"])
         assert len(alone["shares"]) > 1
         assert [{"weight": t["weight"], "share": t["share"]} for t in alone["shares"]] == [
-            touch["by_model"][name] for touch in told["shares"]
+            touch["by_model"][name] for touch in result["shares"]
         ]
-    first = ask(f"{path}?model={told['model']}")["shares"]
-    assert [{k: v for k, v in t.items() if k != "by_model"} for t in told["shares"]] == first
+    first = ask(f"{path}?model={result['model']}")["shares"]
+    assert [{k: v for k, v in t.items() if k != "by_model"} for t in result["shares"]] == first
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_deals_are_filtered_and_in_order(ask: Any, query: str, deals: list[str])
     assert ids(ask(f"/v1/deals?{query}"), "deal_id") == deals
 
 
-def test_a_deal_tells_why_each_of_its_contacts_is_eligible_or_not(ask: Any) -> None:
+def test_a_deal_shows_why_each_of_its_contacts_is_eligible_or_not(ask: Any) -> None:
     deal = ask("/v1/deals/won")
     assert [(c["contact"], c["eligible"], c["reason"]) for c in deal["contacts"]] == [
         ("7", True, None), ("8", False, "contact_dissociated_before_close"), ("9", False, "contact_associated_after_close"),
@@ -150,7 +150,7 @@ def test_assets_are_filtered_and_in_order(ask: Any, query: str, assets: list[str
         assert found == assets
 
 
-def test_an_asset_tells_who_holds_it_and_its_touches_that_count(ask: Any) -> None:
+def test_an_asset_shows_who_holds_it_and_its_touches_that_count(ask: Any) -> None:
     found = {item["asset_id"]: item for item in ask("/v1/assets")["items"]}
     assert (found["lp"]["campaign"], found["lp"]["campaigns"], found["lp"]["touches"]) == ("autumn", ["autumn"], 4)
     assert (found["lp"]["first_seen"], found["lp"]["last_seen"]) == (at(2), at(6))
@@ -187,10 +187,10 @@ def test_the_contacts_and_deals_of_an_asset_are_those_that_its_results_count(ask
     assert [d["amount"] for d in deals if d["state"] == "won"] == results["influenced_revenue"]
 
 
-def test_a_contact_in_the_list_tells_its_name_and_when_it_was_seen(ask: Any) -> None:
+def test_a_contact_in_the_list_shows_its_name_and_when_it_was_seen(ask: Any) -> None:
     found = {item["contact"]: item for item in ask("/v1/contacts")["items"]}
-    told = {k: found["7"][k] for k in ("name", "email", "created_at", "first_visit_at", "last_touch_at")}
-    assert told == {
+    result = {k: found["7"][k] for k in ("name", "email", "created_at", "first_visit_at", "last_touch_at")}
+    assert result == {
         "name": "Kari Nordmann", "email": "kari@example.no", "created_at": at(1, 1), "first_visit_at": None,
         "last_touch_at": at(6),
     }  # fmt: skip
@@ -232,7 +232,7 @@ def test_pages_of_a_list_are_the_whole_list(ask: Any, path: str, name: str, limi
     assert found == whole
 
 
-def test_the_newest_events_tell_what_they_count_for(ask: Any) -> None:
+def test_the_newest_events_show_what_they_count_for(ask: Any) -> None:
     found = {item["event_id"]: item for item in ask("/v1/events?limit=1000")["items"]}
     assert set(found) == {event["id"] for event in TOLD}
     assert (found["p1"]["campaigns"], found["p1"]["counted"], found["p1"]["contact"]) == (["spring"], True, "7")
@@ -257,7 +257,7 @@ def test_the_touches_of_a_deal_name_what_was_touched_with_its_address(ask: Any) 
     assert found["p5"] == (OFFER, "https://shop.example/offer")  # machine traffic, which earns nothing
 
 
-def test_the_touches_of_a_deal_tell_what_brought_them_and_for_which_campaigns_they_count(ask: Any) -> None:
+def test_the_touches_of_a_deal_show_what_brought_them_and_for_which_campaigns_they_count(ask: Any) -> None:
     deal = ask("/v1/deals/won/attribution?all=true")
     found = {touch["event_id"]: (touch["channel"], touch["campaigns"]) for touch in deal["shares"] + deal["others"]}
     assert found["p1"] == ("direct", ["spring"])
@@ -312,15 +312,15 @@ PLANS = [
 
 @pytest.mark.parametrize(("statement", "arguments", "index"), PLANS)
 def test_a_page_is_read_in_the_order_of_an_index(
-    told: Workspace, runner: asyncio.Runner, statement: Any, arguments: tuple[Any, ...], index: str
+    filled: Workspace, runner: asyncio.Runner, statement: Any, arguments: tuple[Any, ...], index: str
 ) -> None:
     async def plan() -> str:
-        async with told.running.pool.acquire() as raw, raw.transaction():
+        async with filled.running.pool.acquire() as raw, raw.transaction():
             await raw.execute("SET LOCAL plan_cache_mode = force_custom_plan")
             await raw.execute("SET LOCAL enable_seqscan = off")  # the tables of a test are too small for an index
             await raw.execute("SET LOCAL enable_bitmapscan = off")
             await raw.execute("SET LOCAL enable_sort = off")
-            connection = Connection(raw, told.running.generation.name)
+            connection = Connection(raw, filled.running.generation.name)
             explained = type(statement)(f"EXPLAIN {statement}")
             return "\n".join(row[0] for row in await connection.fetch(explained, 1, *arguments))
 

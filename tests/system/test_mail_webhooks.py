@@ -96,7 +96,7 @@ async def shop_of(workspace: Workspace) -> AsyncIterator[Shop]:
         yield await Shop(workspace, client).open()
 
 
-def told(answer: httpx.Response) -> tuple[int, int, int, int]:
+def counts_in(answer: httpx.Response) -> tuple[int, int, int, int]:
     said = answer.json()
     return answer.status_code, said["mapped"], said["unmapped"], len(said["refused"])
 
@@ -122,7 +122,7 @@ def test_a_day_of_sendgrid_counts_on_the_campaign_without_its_machines(workspace
 
     async def check() -> None:
         async with shop_of(workspace) as shop:
-            assert told(await shop.sendgrid(*events)) == (200, 12, 0, 0)
+            assert counts_in(await shop.sendgrid(*events)) == (200, 12, 0, 0)
             overview = await shop.overview()
         assert overview["metrics"]["email_opens"] == 2
         assert overview["metrics"]["email_clicks"] == 1
@@ -148,7 +148,7 @@ def test_a_day_of_mailgun_counts_on_the_campaign_without_its_machines(workspace:
 
     async def check() -> None:
         async with shop_of(workspace) as shop:
-            answers = [told(await shop.mailgun(event)) for event in events]
+            answers = [counts_in(await shop.mailgun(event)) for event in events]
             assert Counter(answers) == {(200, 1, 0, 0): 9, (200, 0, 1, 0): 1}
             overview = await shop.overview()
         assert (overview["metrics"]["email_opens"], overview["metrics"]["email_clicks"]) == (1, 1)
@@ -170,7 +170,7 @@ def test_a_day_of_postmark_counts_on_the_campaign_without_its_machines(workspace
 
     async def check() -> None:
         async with shop_of(workspace) as shop:
-            answers = [told(await shop.postmark(message)) for message in messages]
+            answers = [counts_in(await shop.postmark(message)) for message in messages]
             assert Counter(answers) == {(200, 1, 0, 0): 6, (200, 0, 1, 0): 1}
             overview = await shop.overview()
         assert (overview["metrics"]["email_opens"], overview["metrics"]["email_clicks"]) == (1, 1)
@@ -198,11 +198,11 @@ def test_what_senders_repeat_in_any_order_counts_once(workspace: Workspace, run:
             for seed in range(3):
                 events = [sendgrid("open", n) for n in range(5)] + [sendgrid("click", n) for n in range(3)]
                 random.Random(seed).shuffle(events)
-                assert told(await shop.sendgrid(*events, *events[:2])) == (200, 10, 0, 0)
-                assert told(await shop.mailgun(mailgun("opened", 20))) == (200, 1, 0, 0)
-                assert told(await shop.postmark(postmark("Open", 30))) == (200, 1, 0, 0)
-                assert told(await shop.postmark(postmark("SpamComplaint", 31))) == (200, 0, 1, 0)
-                assert told(await shop.mailgun(mailgun("complained", 32))) == (200, 0, 1, 0)
+                assert counts_in(await shop.sendgrid(*events, *events[:2])) == (200, 10, 0, 0)
+                assert counts_in(await shop.mailgun(mailgun("opened", 20))) == (200, 1, 0, 0)
+                assert counts_in(await shop.postmark(postmark("Open", 30))) == (200, 1, 0, 0)
+                assert counts_in(await shop.postmark(postmark("SpamComplaint", 31))) == (200, 0, 1, 0)
+                assert counts_in(await shop.mailgun(mailgun("complained", 32))) == (200, 0, 1, 0)
             overview = await shop.overview()
             assert (overview["metrics"]["email_opens"], overview["metrics"]["email_clicks"]) == (7, 3)
             assert await shop.letters() == [], "no message conflicts with itself"
@@ -212,13 +212,13 @@ def test_what_senders_repeat_in_any_order_counts_once(workspace: Workspace, run:
 
 
 @pytest.mark.parametrize("form", ["public", "public_pem"])
-def test_the_public_key_may_be_told_in_both_forms(workspace: Workspace, run: Run, form: str) -> None:
+def test_the_public_key_may_be_given_in_both_forms(workspace: Workspace, run: Run, form: str) -> None:
     async def check() -> None:
         async with shop_of(workspace) as shop:
             assert await connect(
                 workspace.running.pool, "sendgrid", shop.account, workspace.name, getattr(shop.key, form)
             )
-            assert told(await shop.sendgrid(sendgrid("open"))) == (200, 1, 0, 0)
+            assert counts_in(await shop.sendgrid(sendgrid("open"))) == (200, 1, 0, 0)
 
     run(check())
 
@@ -245,7 +245,7 @@ def test_what_sendgrid_did_not_sign_is_refused_and_nothing_of_it_is_kept(workspa
             assert code(elsewhere) == (401, "account_not_connected")
             assert (await shop.overview())["metrics"]["email_opens"] == 0
             assert await shop.letters() == []
-            assert told(await shop.client.post(path, content=body, headers=good)) == (200, 1, 0, 0)
+            assert counts_in(await shop.client.post(path, content=body, headers=good)) == (200, 1, 0, 0)
 
     run(check())
 
@@ -253,8 +253,8 @@ def test_what_sendgrid_did_not_sign_is_refused_and_nothing_of_it_is_kept(workspa
 def test_a_signature_is_good_as_long_as_sendgrid_repeats_a_call(workspace: Workspace, run: Run) -> None:
     async def check() -> None:
         async with shop_of(workspace) as shop:
-            assert told(await shop.sendgrid(sendgrid("open"), age_s=24 * 3600)) == (200, 1, 0, 0)
-            assert told(await shop.sendgrid(sendgrid("open"), age_s=-200)) == (200, 1, 0, 0)
+            assert counts_in(await shop.sendgrid(sendgrid("open"), age_s=24 * 3600)) == (200, 1, 0, 0)
+            assert counts_in(await shop.sendgrid(sendgrid("open"), age_s=-200)) == (200, 1, 0, 0)
             for age_s in (sendgrid_route.OLD_S + 10, -310, -(10**9)):
                 assert code(await shop.sendgrid(sendgrid("open", 1), age_s=age_s)) == (401, "signature_expired")
             assert (await shop.overview())["metrics"]["email_opens"] == 1
@@ -274,7 +274,7 @@ def test_an_account_takes_the_calls_of_its_own_workspace_alone(
             )
             assert code(crossed) == (401, "bad_signature")
             assert await connect(running.pool, "sendgrid", shop.account, other.name, theirs.key.public) is False
-            assert told(await theirs.sendgrid(sendgrid("open"))) == (200, 1, 0, 0)
+            assert counts_in(await theirs.sendgrid(sendgrid("open"))) == (200, 1, 0, 0)
             assert (await shop.overview())["metrics"]["email_opens"] == 0
             assert (await theirs.overview())["metrics"]["email_opens"] == 1
 
@@ -314,7 +314,7 @@ def test_what_mailgun_did_not_sign_is_refused_and_nothing_of_it_is_kept(workspac
                 "account_not_connected",
             )
             assert (await shop.overview())["metrics"]["email_opens"] == 0
-            assert told(await shop.mailgun(mailgun("opened"), age_s=8 * 3600)) == (200, 1, 0, 0)
+            assert counts_in(await shop.mailgun(mailgun("opened"), age_s=8 * 3600)) == (200, 1, 0, 0)
 
     run(check())
 
@@ -322,8 +322,8 @@ def test_what_mailgun_did_not_sign_is_refused_and_nothing_of_it_is_kept(workspac
 def test_an_overheard_signature_of_mailgun_takes_no_other_message(workspace: Workspace, run: Run) -> None:
     async def check() -> None:
         async with shop_of(workspace) as shop:
-            assert told(await shop.mailgun(mailgun("opened"), "token")) == (200, 1, 0, 0)
-            assert told(await shop.mailgun(mailgun("opened"), "token")) == (200, 1, 0, 0), "Mailgun repeats a call"
+            assert counts_in(await shop.mailgun(mailgun("opened"), "token")) == (200, 1, 0, 0)
+            assert counts_in(await shop.mailgun(mailgun("opened"), "token")) == (200, 1, 0, 0), "Mailgun repeats a call"
             assert code(await shop.mailgun(mailgun("opened", 1), "token")) == (401, "bad_signature")
             assert (await shop.overview())["metrics"]["email_opens"] == 1
 
@@ -355,12 +355,12 @@ def test_postmark_needs_a_server_key_and_may_send_it_in_a_header(workspace: Work
             assert code(await shop.client.post("/postmark/v1/webhooks", json=postmark("Open"))) == (401, "unauthorized")
             header = {"Authorization": f"Bearer {keys['server']}"}
             answer = await shop.client.post("/postmark/v1/webhooks", json=postmark("Open"), headers=header)
-            assert told(answer) == (200, 1, 0, 0)
+            assert counts_in(answer) == (200, 1, 0, 0)
 
     run(check())
 
 
-def test_a_bad_event_is_kept_aside_and_its_neighbours_count(workspace: Workspace, run: Run) -> None:
+def test_a_bad_event_is_kept_as_a_dead_letter_and_the_others_count(workspace: Workspace, run: Run) -> None:
     async def check() -> None:
         async with shop_of(workspace) as shop:
             bad = [
@@ -368,7 +368,7 @@ def test_a_bad_event_is_kept_aside_and_its_neighbours_count(workspace: Workspace
                 sendgrid("open", 4, timestamp="soon"), sendgrid("spamreport", 5, filler="x" * 40_000), sendgrid("open", 6, email="a\0@b.example"),
             ]  # fmt: skip
             answer = await shop.sendgrid(sendgrid("open"), *bad, sendgrid("click"))
-            assert told(answer) == (200, 2, 0, 6)
+            assert counts_in(answer) == (200, 2, 0, 6)
             said = [(r["index"], r["code"], r["field"]) for r in answer.json()["refused"]]
             assert said == [
                 (1, "names_nobody", "contact.email"), (2, "missing_field", "email"), (3, "bad_value", "url"),
@@ -393,12 +393,12 @@ def test_a_setting_says_where_the_asset_stands_and_what_has_none_is_kept(
     async def check() -> None:
         async with shop_of(workspace) as shop:
             nameless = sendgrid("open", 1, category=[], asset_id="spring-mail")
-            assert told(await shop.sendgrid(sendgrid("open"), nameless)) == (200, 1, 1, 0)
+            assert counts_in(await shop.sendgrid(sendgrid("open"), nameless)) == (200, 1, 1, 0)
             assert (await unmapped(workspace)) == [nameless]
             places = {"mail": {"asset_from": ["argument:asset_id", "category"]}}
             await workspace.send({"type": "workspace_configured", "settings": {"producers": places}})
             await workspace.project()
-            assert told(await shop.sendgrid(nameless)) == (200, 1, 0, 0), "SendGrid repeats it"
+            assert counts_in(await shop.sendgrid(nameless)) == (200, 1, 0, 0), "SendGrid repeats it"
             assert (await shop.overview())["metrics"]["email_opens"] == 2
             assert await shop.letters() == []
 
@@ -439,7 +439,7 @@ def test_a_call_of_thousands_is_taken_whole_and_one_of_too_many_is_refused_whole
 ) -> None:
     async def check() -> None:
         async with shop_of(workspace) as shop:
-            assert told(await shop.sendgrid(*(sendgrid("open", n) for n in range(2_500)))) == (200, 2_500, 0, 0)
+            assert counts_in(await shop.sendgrid(*(sendgrid("open", n) for n in range(2_500)))) == (200, 2_500, 0, 0)
             assert code(await shop.sendgrid_bytes(b"[" + b"{}," * 10_000 + b"{}]")) == (413, "too_many_events")
             assert code(await shop.sendgrid_bytes(b" " * (2 * 1024 * 1024 + 1))) == (413, "too_large")
             assert (await shop.overview())["metrics"]["email_opens"] == 2_500
@@ -455,7 +455,7 @@ def own(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
     runner.run(running.close())
 
 
-def test_while_the_log_takes_nothing_senders_are_told_to_repeat(own: Running, run: Run) -> None:
+def test_while_the_log_takes_nothing_senders_are_reported_to_repeat(own: Running, run: Run) -> None:
     async def check() -> None:
         workspace = await new_workspace(own, "shop")
         async with shop_of(workspace) as shop:
@@ -471,7 +471,7 @@ def test_while_the_log_takes_nothing_senders_are_told_to_repeat(own: Running, ru
             for answer in (
                 await shop.sendgrid(sendgrid("open")), await shop.mailgun(mailgun("opened", 1), "t"), await shop.postmark(postmark("Open", 2)),
             ):  # fmt: skip
-                assert told(answer) == (200, 1, 0, 0)
+                assert counts_in(answer) == (200, 1, 0, 0)
             assert (await shop.overview())["metrics"]["email_opens"] == 3
 
     run(check())
@@ -521,7 +521,7 @@ def test_whatever_sendgrid_signs_is_accounted_for_and_costs_no_good_neighbour(
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             shop.client = client
             answer = await shop.sendgrid(*events)
-        status, mapped, kept, refused = told(answer)
+        status, mapped, kept, refused = counts_in(answer)
         assert (status, mapped + kept + refused) == (200, len(events)), (events, answer.text)
         sent.update(mapped=mapped, unmapped=kept, refused=refused)
 
@@ -559,7 +559,7 @@ def test_whatever_a_sender_says_of_itself_is_mapped_kept_or_refused(
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             shop.client = client
             answer = await getattr(shop, producer)(message)
-        status, mapped, kept, refused = told(answer)
+        status, mapped, kept, refused = counts_in(answer)
         most = len(message) if producer == "postmark" and isinstance(message, list) else 1
         assert (status, mapped + kept + refused) == (200, most), (message, answer.text)
 
@@ -584,6 +584,6 @@ def test_no_signed_text_is_an_error_of_the_server(workspace: Workspace, run: Run
                 for body in (text, b"[" + text + b"," + json.dumps(sendgrid("open")).encode() + b"]"):
                     answer = await shop.sendgrid_bytes(body)
                     assert answer.status_code == 200, (body, answer.text)
-                    assert sum(told(answer)[1:]) >= (0 if body == b"[]" else 1)
+                    assert sum(counts_in(answer)[1:]) >= (0 if body == b"[]" else 1)
 
     run(check())

@@ -66,8 +66,8 @@ def test_where_settings_or_keys_cannot_be_kept_there_are_no_keys_and_the_next_re
 async def settings_of(running: Running, made: dict[str, Any]) -> dict[str, str]:
     workspace = Workspace(running, made["workspace"], made["keys"])
     await workspace.project()
-    told: dict[str, str] = (await workspace.get("/v1/status")).json()["workspace"]
-    return {name: told[name] for name in ("currency", "time_zone", "name")}
+    answer: dict[str, str] = (await workspace.get("/v1/status")).json()["workspace"]
+    return {name: answer[name] for name in ("currency", "time_zone", "name")}
 
 
 def test_settings_that_are_projected_before_the_keys_are_made_take_nothing_away(

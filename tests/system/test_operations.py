@@ -63,8 +63,8 @@ async def verified(own: Running) -> Any:
 async def items(workspace: Workspace, path: str) -> list[dict[str, Any]]:
     answer: httpx.Response = await workspace.get(path)
     assert answer.status_code == 200, answer.text
-    told: list[dict[str, Any]] = answer.json()["items"]
-    return told
+    reply: list[dict[str, Any]] = answer.json()["items"]
+    return reply
 
 
 def test_each_verification_is_kept_with_what_it_found_in_words_and_without_values(
@@ -92,7 +92,7 @@ def test_each_verification_is_kept_with_what_it_found_in_words_and_without_value
     runner.run(check())
 
 
-def test_a_verification_that_goes_on_one_that_failed_and_one_that_was_killed_are_told_apart(
+def test_a_verification_that_goes_on_one_that_failed_and_one_that_was_killed_are_distinguished(
     own: Running, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -166,18 +166,18 @@ def test_generations_are_listed_and_other_workspaces_learn_nothing_of_ours(
     runner.run(check())
 
 
-def test_what_is_being_made_tells_how_far_it_is(
+def test_what_is_being_made_shows_how_far_it_is(
     own: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "REPORT_EVERY_S", 0.01)
 
     async def check() -> None:
         workspace, seen = await operator(own), asyncio.Event()
-        told: list[dict[str, Any]] = []
+        found: list[dict[str, Any]] = []
 
         async def look(upto: int) -> None:
-            while not told or told[-1]["made"] is None or told[-1]["made"]["events"] < upto:
-                told[:] = [one for one in await items(workspace, "/v1/generations") if one["state"] == "unfinished"]
+            while not found or found[-1]["made"] is None or found[-1]["made"]["events"] < upto:
+                found[:] = [one for one in await items(workspace, "/v1/generations") if one["state"] == "unfinished"]
             seen.set()
 
         resources = Resources(own.pool, own.log)
@@ -187,7 +187,7 @@ def test_what_is_being_made_tells_how_far_it_is(
                 making._advance(len(STORY))
                 group.create_task(look(len(STORY)))
         assert seen.is_set()
-        assert (told[0]["name"], told[0]["made"]["of_events"]) == ("verify_far", 2 * len(STORY))
+        assert (found[0]["name"], found[0]["made"]["of_events"]) == ("verify_far", 2 * len(STORY))
 
     runner.run(check())
 
@@ -196,9 +196,9 @@ def test_a_what_if_is_compared_with_the_live_numbers_campaign_by_campaign(own: R
     async def check() -> None:
         workspace = await operator(own)
         await hourly(own, workspace)
-        told = (await workspace.get("/v1/generations/hourly/difference")).json()
-        assert (told["generation"], told["same_position"], told["model"]) == ("hourly", True, "linear")
-        (spring,) = told["campaigns"]  # the other one does not differ
+        answer = (await workspace.get("/v1/generations/hourly/difference")).json()
+        assert (answer["generation"], answer["same_position"], answer["model"]) == ("hourly", True, "linear")
+        (spring,) = answer["campaigns"]  # the other one does not differ
         assert (spring["campaign_id"], spring["name"]) == ("spring", "Spring")
         assert spring["metrics"] == {"page_views": {"before": 2, "after": 1}, "sessions": {"before": 2, "after": 1}}
         await workspace.send({"type": "page_visited", "id": "p3", "visitor_id": "v", "url": "https://s.example/lp"})

@@ -160,33 +160,33 @@ def test_of_a_thousand_hostile_batches_every_payload_is_accepted_rejected_or_kep
 
     async def check() -> None:
         workspace = await new_workspace(running, "hostile")
-        mutator, told = Mutator(random.Random(PAYLOADS_SEED)), Counter[str]()
+        mutator, result = Mutator(random.Random(PAYLOADS_SEED)), Counter[str]()
         async with workspace.client(scope) as client:
             for _ in range(BATCHES // 2):
                 payloads = [mutator.payload() for _ in range(BATCH_PAYLOADS)]
                 answer = await client.post("/v1/events", content=b"\n".join(payloads), headers={"Content-Type": "application/x-ndjson"})  # fmt: skip
                 body = answer.json()
-                told["sent"] += len(payloads)
+                result["sent"] += len(payloads)
                 if "rejected" in body:
                     accepted, rejected = body["accepted"], len(body["rejected"])
                     assert answer.status_code == (202 if accepted else 422)
                     assert accepted + rejected == len(payloads)
                     assert len({each["index"] for each in body["rejected"]}) == rejected
-                    told["accepted"] += accepted
-                    told["rejected"] += rejected
-                    told.update(each["code"] for each in body["rejected"])
+                    result["accepted"] += accepted
+                    result["rejected"] += rejected
+                    result.update(each["code"] for each in body["rejected"])
                 else:
                     assert (answer.status_code, body["code"] in KEPT_WHOLE) == (422, True), body
-                    told["kept"] += len(payloads)
-                    told["bodies"] += 1
-        assert told["accepted"] + told["rejected"] + told["kept"] == told["sent"]
-        assert told["accepted"] > 100
-        assert told["rejected"] > 100
-        assert any(code.startswith("too_many_") for code in told) == (scope == "collect")
+                    result["kept"] += len(payloads)
+                    result["bodies"] += 1
+        assert result["accepted"] + result["rejected"] + result["kept"] == result["sent"]
+        assert result["accepted"] > 100
+        assert result["rejected"] > 100
+        assert any(code.startswith("too_many_") for code in result) == (scope == "collect")
         letters = await running.pool.fetchval(
             "SELECT count(*) FROM touchline.dead_letter WHERE workspace_id = $1", workspace.name
         )
-        assert letters == told["rejected"] + told["bodies"]
+        assert letters == result["rejected"] + result["bodies"]
         await workspace.project()
         stored = await running.pool.fetchval(
             "SELECT count(*) FROM touchline.dead_letter WHERE workspace_id = $1 AND partition IS NULL", workspace.name

@@ -58,10 +58,10 @@ def test_what_names_nobody_is_refused_and_kept_and_the_rest_of_its_request_count
     workspace: Workspace, run: Run
 ) -> None:
     async def check() -> None:
-        told = [
+        events = [
             created(n, id=word, email=f"{n}@example.no") for n, word in enumerate(["undefined", "7", "\\N", "0", "8"])
         ]
-        answer = (await workspace.send(*told)).json()
+        answer = (await workspace.send(*events)).json()
         assert answer["accepted"] == 2
         assert [(r["index"], r["id"], r["code"], r["field"]) for r in answer["rejected"]] == [
             (n, f"n{n}", "names_nobody", "contact.id") for n in (0, 2, 3)
@@ -214,8 +214,8 @@ def test_the_command_lists_identifiers_of_a_stopped_store(tmp_path: Path) -> Non
     data = tmp_path / "data"
     up = start(data)
     with up.client("server") as client:
-        told = [created(n, id="till", email=f"{n}@example.no") for n in range(6)]
-        position = client.post("/v1/events", json=told).json()["position"]
+        events = [created(n, id="till", email=f"{n}@example.no") for n in range(6)]
+        position = client.post("/v1/events", json=events).json()["position"]
     with up.client("admin") as client:
         until_projected(client, position)
         over_http = client.get("/v1/identifiers").json()
@@ -292,7 +292,9 @@ def test_a_request_with_a_bad_sent_at_is_refused_by_name(workspace: Workspace, r
     run(check())
 
 
-def test_an_event_that_was_sent_again_counts_once_and_nothing_is_kept_aside(workspace: Workspace, run: Run) -> None:
+def test_an_event_that_was_sent_again_counts_once_and_nothing_is_kept_as_a_dead_letter(
+    workspace: Workspace, run: Run
+) -> None:
     visit = {**VISIT, "id": "once", "occurred_at": "2024-03-01T10:00:00Z"}
     received = dt.datetime(2024, 3, 1, 9, 0, tzinfo=dt.UTC)
 
@@ -311,13 +313,13 @@ def test_an_event_that_was_sent_again_counts_once_and_nothing_is_kept_aside(work
             await workspace.project()
         assert await metric(workspace, "page_views") == 1
         assert await reasons(workspace) == []
-        told = (await workspace.get("/v1/events/once/explain")).json()
-        assert told["occurred_at"] == "2024-03-01T09:00:00.500000Z"
+        explained = (await workspace.get("/v1/events/once/explain")).json()
+        assert explained["occurred_at"] == "2024-03-01T09:00:00.500000Z"
 
     run(check())
 
 
-def test_an_export_tells_the_corrected_instant_and_no_clock(
+def test_an_export_shows_the_corrected_instant_and_no_clock(
     workspace: Workspace, running: Running, run: Run, tmp_path: Path
 ) -> None:
     async def check() -> None:
@@ -327,10 +329,10 @@ def test_an_export_tells_the_corrected_instant_and_no_clock(
         await workspace.project()
         target = tmp_path / "e.ndjson"
         assert await exported(workspace, target) == 2
-        told = {event["id"]: event for event in map(orjson.loads, target.read_bytes().splitlines())}
-        assert "sent_at" not in told["x"]
+        by_id = {event["id"]: event for event in map(orjson.loads, target.read_bytes().splitlines())}
+        assert "sent_at" not in by_id["x"]
         at = (await workspace.get("/v1/events/x/explain")).json()["occurred_at"]
-        assert told["x"]["occurred_at"] == at
+        assert by_id["x"]["occurred_at"] == at
         copy = await new_workspace(running, "copy")
         await Backfill(running.pool, running.log, copy.name, 1e9, lambda _: None).run(target)
         await copy.project()
@@ -342,8 +344,8 @@ def test_an_export_tells_the_corrected_instant_and_no_clock(
 def test_a_backfill_keeps_the_instants_of_its_file(workspace: Workspace, run: Run, tmp_path: Path) -> None:
     async def check() -> None:
         file = tmp_path / "e.ndjson"
-        told = {**VISIT, "id": "x", "occurred_at": "2024-03-01T00:00:00Z", "sent_at": "2024-03-01T00:00:09Z"}
-        file.write_bytes(orjson.dumps(told) + b"\n")
+        event = {**VISIT, "id": "x", "occurred_at": "2024-03-01T00:00:00Z", "sent_at": "2024-03-01T00:00:09Z"}
+        file.write_bytes(orjson.dumps(event) + b"\n")
         running = workspace.running
         await Backfill(running.pool, running.log, workspace.name, 1e9, lambda _: None).run(file)
         await workspace.project()
@@ -390,10 +392,14 @@ def test_a_scanners_clicks_are_explained_and_a_persons_later_click_counts(worksp
         await workspace.send(CAMPAIGN, MAIL, mail(0, "email_delivered"), *links(1, 1.1, 1.2), *links(3600))
         await workspace.project()
         assert await metric(workspace, "email_clicks") == 1
-        told = (await workspace.get("/v1/events/email_clicked-1.1/explain")).json()
-        assert (told["counted"], told["reason"], told["machine_by"]) == (False, "machine", "mail_scanner")
-        told = (await workspace.get("/v1/events/email_clicked-3600/explain")).json()
-        assert (told["counted"], told["machine_by"]) == (True, None)
+        explained = (await workspace.get("/v1/events/email_clicked-1.1/explain")).json()
+        assert (explained["counted"], explained["reason"], explained["machine_by"]) == (
+            False,
+            "machine",
+            "mail_scanner",
+        )
+        explained = (await workspace.get("/v1/events/email_clicked-3600/explain")).json()
+        assert (explained["counted"], explained["machine_by"]) == (True, None)
 
     run(check())
 
@@ -413,7 +419,7 @@ def test_a_scanners_clicks_are_explained_and_a_persons_later_click_counts(worksp
         ([mail(0, "email_delivered", asset_id="another")], 3, 3),
     ],
 )  # fmt: skip
-def test_what_is_told_later_decides_anew(
+def test_what_is_set_later_decides_anew(
     workspace: Workspace, run: Run, later: list[dict[str, object]], before: int, after: int
 ) -> None:
     async def check() -> None:
@@ -428,9 +434,9 @@ def test_what_is_told_later_decides_anew(
     run(check())
 
 
-def test_switching_scanners_off_and_on_counts_history_anew_and_its_deal(workspace: Workspace, run: Run) -> None:
+def test_switching_scanners_off_and_on_counts_history_again_and_its_deal(workspace: Workspace, run: Run) -> None:
     async def check() -> None:
-        def told(on: bool, at: str) -> dict[str, object]:
+        def scanner_setting(on: bool, at: str) -> dict[str, object]:
             rules = {"machine_rules": {"mail_scanners": on}}
             return {"type": "workspace_configured", "settings": rules, "occurred_at": at}
 
@@ -442,8 +448,8 @@ def test_switching_scanners_off_and_on_counts_history_anew_and_its_deal(workspac
         )  # fmt: skip
         for settings, clicks, deals in (
             (None, 0, 0),
-            (told(False, "2024-03-04T00:00:00Z"), 3, 1),
-            (told(True, "2024-03-05T00:00:00Z"), 0, 0),
+            (scanner_setting(False, "2024-03-04T00:00:00Z"), 3, 1),
+            (scanner_setting(True, "2024-03-05T00:00:00Z"), 0, 0),
         ):
             if settings is not None:
                 await workspace.send(settings)

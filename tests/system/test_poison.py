@@ -147,10 +147,10 @@ def breaks_on(monkeypatch: pytest.MonkeyPatch, poison: set[int]) -> list[int]:
         async def run(self, context: Context, changes: Sequence[EventsArrived]) -> Changes:
             numbers = own_numbers(changes)
             trials.append(len(numbers))
-            told = await PIPELINE.run(context, changes)
+            result = await PIPELINE.run(context, changes)
             if numbers & poison:
                 raise ZeroDivisionError("a rule is broken")
-            return told
+            return result
 
     monkeypatch.setattr(projector_module, "PIPELINE", Broken())
     return trials

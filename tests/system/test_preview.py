@@ -53,12 +53,12 @@ def events(lines: list[str]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def told(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
-    async def tell() -> None:
+def filled(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
+    async def send_events() -> None:
         assert (await workspace.send(*events(TOLD.strip().splitlines()))).json()["rejected"] == []
         await workspace.project()
 
-    runner.run(tell())
+    runner.run(send_events())
     return workspace
 
 
@@ -96,19 +96,19 @@ async def digest(workspace: Workspace) -> None:
 @pytest.mark.parametrize("digested", [False, True])
 @pytest.mark.parametrize("name", PREVIEWS)
 def test_what_a_preview_says_is_what_the_events_change_when_they_are_sent(
-    told: Workspace, runner: asyncio.Runner, name: str, digested: bool
+    filled: Workspace, runner: asyncio.Runner, name: str, digested: bool
 ) -> None:
     async def check() -> None:
         if digested:
-            await digest(told)
-        before = await shown(told)
-        response = await previewed(told, events(PREVIEWS[name]))
+            await digest(filled)
+        before = await shown(filled)
+        response = await previewed(filled, events(PREVIEWS[name]))
         assert response.status_code == 200, response.text
-        assert await shown(told) == before
+        assert await shown(filled) == before
         said = response.json()
-        await told.send(*events(PREVIEWS[name]))
-        await told.project()
-        after = await shown(told)
+        await filled.send(*events(PREVIEWS[name]))
+        await filled.project()
+        after = await shown(filled)
         wanted = {
             campaign: {
                 metric: {"before": before.get(campaign, {"metrics": {}})["metrics"].get(metric), "after": value}
@@ -134,10 +134,10 @@ def test_what_a_preview_says_is_what_the_events_change_when_they_are_sent(
 
 
 def test_campaigns_and_assets_that_are_named_are_shown_before_and_after(
-    told: Workspace, runner: asyncio.Runner
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        said = (await previewed(told, events(PREVIEWS["create and associate"]))).json()
+        said = (await previewed(filled, events(PREVIEWS["create and associate"]))).json()
         winter = next(each for each in said["campaigns"] if each["id"] == "winter")
         assert (winter["before"], winter["after"]["name"]) == (None, "Winter")
         (mail,) = said["assets"]
@@ -146,10 +146,10 @@ def test_campaigns_and_assets_that_are_named_are_shown_before_and_after(
     runner.run(check())
 
 
-def test_an_event_that_would_change_nothing_is_named_with_the_reason(told: Workspace, runner: asyncio.Runner) -> None:
+def test_an_event_that_would_change_nothing_is_named_with_the_reason(filled: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         again = events(["03-05 00:00 asset_associated id=again asset_id=lp campaign_id=spring"])
-        assert (await previewed(told, again)).json()["no_effect"] == [
+        assert (await previewed(filled, again)).json()["no_effect"] == [
             {"event_id": "again", "reason": "already_associated"}
         ]
 
@@ -164,24 +164,24 @@ def test_an_event_that_would_change_nothing_is_named_with_the_reason(told: Works
     ],
 )  # fmt: skip
 def test_what_cannot_be_previewed_is_refused(
-    told: Workspace, runner: asyncio.Runner, sent: list[dict[str, Any]], status: int, code: str
+    filled: Workspace, runner: asyncio.Runner, sent: list[dict[str, Any]], status: int, code: str
 ) -> None:
-    response = runner.run(previewed(told, sent))
+    response = runner.run(previewed(filled, sent))
     assert (response.status_code, response.json()["code"]) == (status, code), response.text
 
 
 @pytest.mark.parametrize(("scope", "status"), [("server", 200), ("admin", 200), ("read", 403), ("collect", 403)])
 def test_only_who_may_change_the_catalog_may_preview_it(
-    told: Workspace, runner: asyncio.Runner, scope: str, status: int
+    filled: Workspace, runner: asyncio.Runner, scope: str, status: int
 ) -> None:
-    assert runner.run(previewed(told, events(PREVIEWS["move"]), scope)).status_code == status
+    assert runner.run(previewed(filled, events(PREVIEWS["move"]), scope)).status_code == status
 
 
-def test_the_live_projection_goes_on_after_a_preview(told: Workspace, runner: asyncio.Runner) -> None:
+def test_the_live_projection_goes_on_after_a_preview(filled: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        projecting = [told.project(), *(previewed(told, events(PREVIEWS["move"])) for _ in range(3))]
-        await told.send(*events(["03-06 00:00 page_visited visitor_id=x url=https://s.example/lp"]))
+        projecting = [filled.project(), *(previewed(filled, events(PREVIEWS["move"])) for _ in range(3))]
+        await filled.send(*events(["03-06 00:00 page_visited visitor_id=x url=https://s.example/lp"]))
         await asyncio.gather(*projecting)
-        assert (await told.get("/v1/campaigns/spring/overview")).json()["metrics"]["page_views"] == 2
+        assert (await filled.get("/v1/campaigns/spring/overview")).json()["metrics"]["page_views"] == 2
 
     runner.run(check())

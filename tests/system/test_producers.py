@@ -82,7 +82,7 @@ def test_events_and_pixel_are_counted_by_key(workspace: Workspace, runner: async
     runner.run(check())
 
 
-def test_each_producer_is_told_with_its_names_and_what_became_of_them(
+def test_each_producer_is_listed_with_its_names_and_what_became_of_them(
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -126,7 +126,7 @@ def test_a_dead_letter_that_is_dropped_leaves_the_count_of_what_was_refused(
     runner.run(check())
 
 
-def test_names_beyond_the_bound_are_counted_as_one_and_told(workspace: Workspace, runner: asyncio.Runner) -> None:
+def test_names_beyond_the_bound_are_counted_as_one_and_reported(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         pool = workspace.running.pool
         first = Counter({Outcome("odd", f"name-{n:04d}", "unmapped"): 2 for n in range(NAMES_MAX - 10)})
@@ -210,11 +210,11 @@ def test_the_rows_of_a_file_are_counted_by_its_mapping_and_not_in_a_dry_run(
 @pytest.mark.parametrize(
     ("ago_s", "said"), [(0, "0 s"), (-5, "0 s"), (59, "59 s"), (60, "1 min"), (7_199, "1 h"), (172_800, "2 d")]
 )
-def test_how_long_a_producer_is_silent_is_told_in_its_largest_unit(ago_s: int, said: str) -> None:
+def test_how_long_a_producer_is_silent_is_shown_in_its_largest_unit(ago_s: int, said: str) -> None:
     assert silent_for("2026-01-01T00:00:00Z", (1_767_225_600 + ago_s) * 1_000_000) == said
 
 
-def test_what_is_counted_is_there_after_a_process_was_told_to_end(tmp_path: Path) -> None:
+def test_what_is_counted_is_there_after_a_process_is_asked_to_end(tmp_path: Path) -> None:
     up = start(tmp_path / "data")
     with up.client("server") as client:
         for _ in range(3):
@@ -222,8 +222,8 @@ def test_what_is_counted_is_there_after_a_process_was_told_to_end(tmp_path: Path
     httpx.get(f"{up.url}/v1/p.gif", params={"k": up.keys["collect"], "v": "v", "u": "https://x.example/"})
     assert up.stop() == 0
     command = [sys.executable, "-m", "touchline", "producers", "list", "--data", str(tmp_path / "data")]
-    told = json.loads(subprocess.run([*command, "--json"], check=True, capture_output=True, text=True).stdout)
-    found = by_producer(told["producers"])
+    output = json.loads(subprocess.run([*command, "--json"], check=True, capture_output=True, text=True).stdout)
+    found = by_producer(output["producers"])
     assert (found["events"]["accepted"], found["events"]["refused"], found["pixel"]["accepted"]) == (3, 3, 1)
     text = subprocess.run(
         command, check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
@@ -232,9 +232,9 @@ def test_what_is_counted_is_there_after_a_process_was_told_to_end(tmp_path: Path
     assert "unknown_type 3" in text
 
 
-def test_the_openapi_document_tells_what_outside_producers_send_and_are_answered(running: Running) -> None:
+def test_the_openapi_document_shows_what_outside_producers_send_and_are_answered(running: Running) -> None:
     paths = running.app.openapi()["paths"]
-    told = {
+    result = {
         path: ([each["name"] for each in post.get("parameters", ())], sorted(post["responses"]))
         for path, of in paths.items()
         if (post := of.get("post"))
@@ -251,10 +251,10 @@ def test_the_openapi_document_tells_what_outside_producers_send_and_are_answered
         "/mailgun/v1/webhooks/{account}": (["account"], ["200", "400", "401", "413", "422", "503"]),
         "/postmark/v1/webhooks": ([], ["200", "401", "403", "413", "503"]),
     }
-    assert told.keys() == expected.keys()
+    assert result.keys() == expected.keys()
     for path, (parameters, answers) in expected.items():  # what every call may answer, such as 408, is told of all
-        assert told[path][0] == parameters
-        assert set(answers) <= set(told[path][1])
+        assert result[path][0] == parameters
+        assert set(answers) <= set(result[path][1])
     hubspot = paths["/hubspot/v1/webhooks"]["post"]["responses"]["200"]
     assert {"mapped", "unmapped", "refused", "dropped"} == set(
         hubspot["content"]["application/json"]["schema"]["properties"]

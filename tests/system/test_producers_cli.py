@@ -15,7 +15,7 @@ from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running
 
 
-def told(url: str, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+def run_command(url: str, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", "-m", "touchline", "producers", *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False, input=typed,
@@ -33,14 +33,14 @@ def test_an_account_is_connected_by_a_secret_in_a_file_listed_and_disconnected(
 ) -> None:
     (tmp_path / "secret").write_text("3f1c0a2e-5d\n")
     of = ("--account", number, "--workspace", workspace.name)
-    done = told(database_url, "connect", "hubspot", *of, "--secret-file", str(tmp_path / "secret"), "--json")
+    done = run_command(database_url, "connect", "hubspot", *of, "--secret-file", str(tmp_path / "secret"), "--json")
     assert (done.returncode, json.loads(done.stdout)["account"]) == (0, number), done.stderr
-    listed = told(database_url, "accounts", "--workspace", workspace.name, "--json")
+    listed = run_command(database_url, "accounts", "--workspace", workspace.name, "--json")
     assert [item["account"] for item in json.loads(listed.stdout)["items"]] == [number]
     assert "3f1c0a2e-5d" not in listed.stdout
-    assert number in told(database_url, "accounts", "--workspace", workspace.name).stdout
-    assert told(database_url, "disconnect", "hubspot", *of).returncode == 0
-    again = told(database_url, "disconnect", "hubspot", *of)
+    assert number in run_command(database_url, "accounts", "--workspace", workspace.name).stdout
+    assert run_command(database_url, "disconnect", "hubspot", *of).returncode == 0
+    again = run_command(database_url, "disconnect", "hubspot", *of)
     assert (again.returncode, number in again.stderr) == (1, True)
 
 
@@ -48,7 +48,7 @@ def test_a_secret_is_asked_for_and_kept_without_the_line_break(
     workspace: Workspace, database_url: str, number: str, runner: asyncio.Runner
 ) -> None:
     of = ("--account", number, "--workspace", workspace.name)
-    done = told(database_url, "connect", "hubspot", *of, typed="asked for\n")
+    done = run_command(database_url, "connect", "hubspot", *of, typed="asked for\n")
     assert done.returncode == 0, done.stderr
     assert "asked for" not in done.stdout + done.stderr
     find = "SELECT secret FROM touchline.producer_account WHERE account = $1"
@@ -60,7 +60,9 @@ def test_an_account_of_another_workspace_is_refused(
 ) -> None:
     other = runner.run(new_workspace(running, "other"))
     for name, code in ((workspace.name, 0), (other.name, 1)):
-        done = told(database_url, "connect", "hubspot", "--account", number, "--workspace", name, typed="secret\n")
+        done = run_command(
+            database_url, "connect", "hubspot", "--account", number, "--workspace", name, typed="secret\n"
+        )
         assert done.returncode == code, done.stderr
     assert "another workspace" in done.stderr
 
@@ -77,7 +79,7 @@ def test_an_account_of_another_workspace_is_refused(
 def test_what_cannot_be_connected_is_a_usage_error(
     database_url: str, running: Running, arguments: tuple[str, ...], said: str
 ) -> None:
-    done = told(database_url, *arguments, typed="secret\n")
+    done = run_command(database_url, *arguments, typed="secret\n")
     assert done.returncode == 2, done.stdout
     assert said in done.stderr
 

@@ -80,8 +80,8 @@ def test_no_statement_of_a_batch_goes_through_a_big_table(database_url_of_module
                     if not re.match(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", query):
                         continue
                     plan = await raw.fetchval(f"EXPLAIN (FORMAT JSON) {query}", *arguments)
-                    (told,) = json.loads(plan) if isinstance(plan, str) else plan
-                    for table in set(scans(told["Plan"])) & big:
+                    (result,) = json.loads(plan) if isinstance(plan, str) else plan
+                    for table in set(scans(result["Plan"])) & big:
                         found.add(f"{table}: {' '.join(query.split())[:400]}")
                 assert not found, "\n".join(sorted(found))
         finally:

@@ -85,12 +85,12 @@ UNKNOWN = ["frm", "From", "limit ", "x", "", "\0", "é", "generation[]", "_", "k
 
 
 @pytest.fixture
-def told(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
-    async def tell() -> None:
+def filled(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
+    async def send_events() -> None:
         await workspace.send(*TOLD)
         await workspace.project()
 
-    runner.run(tell())
+    runner.run(send_events())
     return workspace
 
 
@@ -112,12 +112,12 @@ async def asked(client: Any, path: str, *pairs: tuple[str, str]) -> Any:
 
 
 def test_every_bad_value_of_every_parameter_of_every_read_is_422_with_its_name(
-    told: Workspace, runner: asyncio.Runner
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
         tried = set()
-        async with told.client() as client:
-            for path, parameters in reads(told):
+        async with filled.client() as client:
+            for path, parameters in reads(filled):
                 for parameter in (p for p in parameters if p["in"] == "query"):
                     name = parameter["name"]
                     for value in BAD[name]:
@@ -135,10 +135,10 @@ def test_every_bad_value_of_every_parameter_of_every_read_is_422_with_its_name(
     runner.run(check())
 
 
-def test_an_unknown_parameter_is_422_and_the_known_ones_are_named(told: Workspace, runner: asyncio.Runner) -> None:
+def test_an_unknown_parameter_is_422_and_the_known_ones_are_named(filled: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        async with told.client() as client:
-            for path, parameters in reads(told):
+        async with filled.client() as client:
+            for path, parameters in reads(filled):
                 assert (await asked(client, path)).status_code == 200, path
                 for name in UNKNOWN:
                     response = await asked(client, path, (name, "1"))
@@ -149,9 +149,9 @@ def test_an_unknown_parameter_is_422_and_the_known_ones_are_named(told: Workspac
     runner.run(check())
 
 
-def test_a_parameter_that_is_told_twice_is_422_but_for_models(told: Workspace, runner: asyncio.Runner) -> None:
+def test_a_parameter_that_is_given_twice_is_422_but_for_models(filled: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        async with told.client() as client:
+        async with filled.client() as client:
             response = await client.get("/v1/campaigns?limit=1&limit=2")
             assert (response.status_code, response.json()["field"]) == (422, "limit")
             assert (await client.get("/v1/reports/attribution?model=linear&model=u_shaped")).status_code == 200
@@ -160,10 +160,10 @@ def test_a_parameter_that_is_told_twice_is_422_but_for_models(told: Workspace, r
 
 
 @pytest.mark.parametrize("name", ["\0", "a\0b", "\0" * 50])
-def test_an_id_with_a_nul_is_422(told: Workspace, runner: asyncio.Runner, name: str) -> None:
+def test_an_id_with_a_nul_is_422(filled: Workspace, runner: asyncio.Runner, name: str) -> None:
     async def check() -> None:
-        async with told.client() as client:
-            for path, parameters in reads(told, quote(name, safe="")):
+        async with filled.client() as client:
+            for path, parameters in reads(filled, quote(name, safe="")):
                 if any(p["in"] == "path" for p in parameters):
                     response = await asked(client, path)
                     assert (response.status_code, response.json()["code"]) == (422, "bad_parameter"), path
@@ -176,23 +176,25 @@ def test_an_id_with_a_nul_is_422(told: Workspace, runner: asyncio.Runner, name: 
     ["/v1/events/%2500/explain", "/v1/contacts/" + "x" * 5_000, "/v1/contacts/%FF%FE", "/v1/contacts/%ED%A0%80", "/v1/%00", "/%00", "/dashboard/%00",
      "/dashboard/static/%00", "/dashboard/static/" + "x" * 300, "/dashboard/static/..%2F..%2F__init__.py", "/dashboard/" + "x" * 5_000, "/v1/contacts/..%2F"],
 )  # fmt: skip
-def test_an_odd_path_is_404(told: Workspace, runner: asyncio.Runner, path: str) -> None:
-    response = runner.run(told.get(path))
+def test_an_unusual_path_is_404(filled: Workspace, runner: asyncio.Runner, path: str) -> None:
+    response = runner.run(filled.get(path))
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-def test_the_ends_of_time_may_be_asked_for(told: Workspace, runner: asyncio.Runner) -> None:
+def test_the_ends_of_time_may_be_asked_for(filled: Workspace, runner: asyncio.Runner) -> None:
     for path in ("0001-01-01&to=9999-12-31", "0001-01-01T00:00:00Z&to=9999-12-31T23:59:59.999999Z"):
-        assert runner.run(told.get(f"/v1/campaigns?from={path}")).status_code == 200
+        assert runner.run(filled.get(f"/v1/campaigns?from={path}")).status_code == 200
 
 
-def test_the_ends_of_time_may_be_asked_for_in_a_zone_west_of_greenwich(told: Workspace, runner: asyncio.Runner) -> None:
+def test_the_ends_of_time_may_be_asked_for_in_a_zone_west_of_greenwich(
+    filled: Workspace, runner: asyncio.Runner
+) -> None:
     async def check() -> None:
         for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
-            await told.send({"type": "workspace_configured", "settings": {"time_zone": zone}})
-            await told.project()
+            await filled.send({"type": "workspace_configured", "settings": {"time_zone": zone}})
+            await filled.project()
             for day in ("0001-01-01", "9999-12-31"):
-                response = await told.get(f"/v1/campaigns?from={day}")
+                response = await filled.get(f"/v1/campaigns?from={day}")
                 assert response.status_code in (200, 422), response.text
 
     runner.run(check())

@@ -43,7 +43,7 @@ async def send(client: httpx.AsyncClient, events: int = 1, **headers: str) -> ht
     return await client.post("/v1/events", json={"events": [VISIT] * events}, headers=headers)
 
 
-def told(answer: httpx.Response) -> str:
+def refusal_code(answer: httpx.Response) -> str:
     assert answer.status_code == 429
     assert 0 < int(answer.headers["retry-after"]) <= BURST_S
     return str(answer.json()["code"])
@@ -54,7 +54,7 @@ def test_an_address_is_answered_429_and_others_are_served(strict: Running, runne
         workspace = await new_workspace(strict, "addresses")
         async with browser(workspace, "203.0.113.1") as one, browser(workspace, "203.0.113.2") as other:
             answers = [await one.post("/v1/events", content=b"[]") for _ in range(ADDRESS_BURST + 8)]
-            assert told(answers[-1]) == "rate_limited"
+            assert refusal_code(answers[-1]) == "rate_limited"
             assert answers[ADDRESS_BURST - 1].status_code == 422
             assert (await send(other)).status_code == 202
             pixel = await one.get(f"/v1/p.gif?k={workspace.keys['collect']}&v=v&u=https://a.example/")
@@ -69,7 +69,7 @@ def test_a_key_is_answered_429_by_its_events_from_whatever_address(strict: Runni
         workspace, other = await new_workspace(strict, "key"), await new_workspace(strict, "other")
         async with browser(workspace, "203.0.113.1") as one, browser(workspace, "203.0.113.2") as two:
             assert (await send(one, KEY_BURST + 4)).status_code == 202
-            assert told(await send(two)) == "rate_limited"
+            assert refusal_code(await send(two)) == "rate_limited"
             pixel = await two.get(f"/v1/p.gif?k={workspace.keys['collect']}&v=v&u=https://a.example/")
             assert (pixel.headers["content-type"], pixel.headers["touchline-refused"]) == ("image/gif", "rate_limited")
             segment = {
@@ -108,7 +108,7 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy(strict: Running, r
                 await liar.post("/v1/events", content=b"[]", headers={"X-Forwarded-For": f"198.51.100.{n}"})
                 for n in range(ADDRESS_BURST + 8)
             ]
-            assert told(answers[-1]) == "rate_limited"
+            assert refusal_code(answers[-1]) == "rate_limited"
         for forwarded, code in (("192.0.2.7, 198.51.100.{n}", 422), ("192.0.2.{n}, 203.0.113.9", 429)):
             async with browser(await new_workspace(strict, "proxied"), "10.0.0.1") as proxy:
                 answers = [
@@ -135,7 +135,7 @@ def test_reads_and_this_machines_programs_are_not_limited_by_address(strict: Run
     runner.run(check())
 
 
-def test_what_a_key_may_not_add_today_is_a_dead_letter_that_the_status_tells(
+def test_what_a_key_may_not_add_today_is_a_dead_letter_that_the_status_counts(
     strict: Running, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -226,8 +226,8 @@ def test_a_public_key_cannot_fill_the_store_with_pages(
         urls = [f"https://a.example/?p={n}&q={n}" for n in range(5)]
         visits = [{"type": "page_visited", "url": url} for url in (*urls, *urls)]
         async with browser(workspace, "127.0.0.1") as client:
-            told = (await client.post("/v1/events", json={"events": visits}, headers={"User-Agent": AGENT})).json()
-            assert (told["accepted"], {each["code"] for each in told["rejected"]}) == (6, {"too_many_pages"})
+            answer = (await client.post("/v1/events", json={"events": visits}, headers={"User-Agent": AGENT})).json()
+            assert (answer["accepted"], {each["code"] for each in answer["rejected"]}) == (6, {"too_many_pages"})
             key = workspace.keys["collect"]
             pixel = await client.get("/v1/p.gif", params={"k": key, "u": "https://a.example/?p=9"})
             assert pixel.headers["touchline-refused"] == "too_many_pages"

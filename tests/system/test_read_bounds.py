@@ -131,7 +131,7 @@ async def fill(store: Store, visitors: int, visits: int) -> None:
     await store.workspace.project(10_000)
 
 
-def told(answer: httpx.Response) -> tuple[int, str]:
+def status_and_code(answer: httpx.Response) -> tuple[int, str]:
     assert answer.headers["content-type"] == "application/problem+json"
     assert int(answer.headers["retry-after"]) > 0
     return answer.status_code, answer.json()["code"]
@@ -145,19 +145,22 @@ def test_a_read_that_takes_too_long_ends_with_503_and_its_connection_serves_agai
         settings = dict(SERVER_SETTINGS, statement_timeout="500ms" if bound == "the server's" else "0")
         async with store.api(1, settings, read_s=0.5 if bound == "the process's" else 30.0) as (client, _):
             async with store.locked("g1.campaign"):
-                assert told(await client.get("/v1/campaigns")) == (503, "read_timeout")
+                assert status_and_code(await client.get("/v1/campaigns")) == (503, "read_timeout")
             async with asyncio.timeout(60):
                 while (again := await client.get("/v1/campaigns")).status_code != 200:
-                    assert told(again) == (503, "read_timeout")  # on a busy machine any read may take so long
+                    assert status_and_code(again) == (
+                        503,
+                        "read_timeout",
+                    )  # on a busy machine any read may take so long
 
     runner.run(check())
 
 
-def test_a_connection_is_waited_for_no_longer_than_told(store: Store, runner: asyncio.Runner) -> None:
+def test_a_connection_is_waited_for_no_longer_than_the_limit(store: Store, runner: asyncio.Runner) -> None:
     async def check() -> None:
         async with store.api(1, wait_s=0.2) as (client, pool):
             async with pool.acquire():
-                assert told(await client.get("/v1/status")) == (503, "busy")
+                assert status_and_code(await client.get("/v1/status")) == (503, "busy")
             assert (await client.get("/v1/status")).status_code == 200
 
     runner.run(check())
@@ -180,7 +183,7 @@ def test_heavy_reads_cannot_hold_what_light_ones_need(store: Store, runner: asyn
                                 [task for task in stuck if task not in done], return_when="FIRST_COMPLETED"
                             )
                         )[0] | done
-                assert [told(task.result()) for task in done] == [(503, "busy")] * 4
+                assert [status_and_code(task.result()) for task in done] == [(503, "busy")] * 4
             assert [(await task).status_code for task in stuck if task not in done] == [200, 200]
 
     runner.run(check())
@@ -218,7 +221,7 @@ def test_a_store_made_without_a_model_says_so_where_it_is_asked_for(store: Store
                 "/v1/campaigns/c3/overview?model=w_shaped", "/v1/deals/d1/attribution?model=w_shaped",
             ):  # fmt: skip
                 answer = await client.get(path)
-                assert told(answer) == (503, "no_generation"), path
+                assert status_and_code(answer) == (503, "no_generation"), path
                 assert "holds no shares under the model w_shaped: `touchline replay rebuild` makes them" in answer.text
             assert (await client.get("/v1/campaigns/c3/overview?model=linear")).status_code == 200
 
@@ -236,7 +239,7 @@ def test_a_new_model_makes_a_new_shape_and_existing_stores_say_what_to_do(
         assert shape() != before
         async with store.api(1) as (client, _):
             answer = await client.get("/v1/campaigns?model=of_next_year")
-        assert told(answer) == (503, "no_generation")
+        assert status_and_code(answer) == (503, "no_generation")
         assert "`touchline replay rebuild`" in answer.json()["detail"]
 
     try:

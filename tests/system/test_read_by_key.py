@@ -39,7 +39,7 @@ def history(campaign: str, people: int) -> list[dict[str, Any]]:
     return out
 
 
-async def tell(workspace: Workspace, *events: dict[str, Any]) -> None:
+async def send_and_project(workspace: Workspace, *events: dict[str, Any]) -> None:
     for begin in range(0, len(events), 500):
         assert (await workspace.send(*events[begin : begin + 500])).json()["rejected"] == []
     await workspace.project()
@@ -61,7 +61,7 @@ def test_pages_of_contacts_and_deals_hold_each_of_them_once_and_as_many_as_the_n
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        await tell(workspace, *history("spring", 10), *history("autumn", 2))
+        await send_and_project(workspace, *history("spring", 10), *history("autumn", 2))
         async with workspace.client() as client:
             metrics = (await client.get("/v1/campaigns/spring/overview")).json()["metrics"]
             for kind, names in (("contacts", METRICS), ("deals", ("influenced_deals", "closed_deals"))):
@@ -81,7 +81,7 @@ def test_contacts_behind_what_a_model_of_the_workspaces_own_earned_are_as_many_a
              "occurred_at": "2024-03-01T00:00:00Z"}  # fmt: skip
 
     async def check() -> None:
-        await tell(workspace, model, *history("spring", 10), *history("autumn", 2))
+        await send_and_project(workspace, model, *history("spring", 10), *history("autumn", 2))
         path = "/v1/campaigns/spring/contacts?metric=contacts_with_attributed_revenue&model=board"
         async with workspace.client() as client:
             metrics = (await client.get("/v1/campaigns/spring/overview?model=board")).json()["metrics"]
@@ -111,7 +111,7 @@ def test_a_touch_that_counts_for_two_campaigns_earns_both_to_the_last_cent(
     async def check() -> None:
         shared = {"type": "page_visited", "visitor_id": "both", "occurred_at": "2024-04-01T10:00:00Z",
                   "asset_id": "form-autumn", "url": "https://a.example/?utm_campaign=spring"}  # fmt: skip
-        await tell(
+        await send_and_project(
             workspace, *history("spring", 0), *history("autumn", 0), shared,
             {"type": "contact_identified", "visitor_id": "both", "contact": {"id": "both"}, "occurred_at": "2024-04-01T10:01:00Z"},
             {"type": "deal_created", "deal_id": "d", "amount": "100.01", "currency": "EUR", "contacts": [{"id": "both"}],
@@ -127,8 +127,8 @@ def test_a_touch_that_counts_for_two_campaigns_earns_both_to_the_last_cent(
         assert earned == {
             "autumn": [{"amount": "50.01", "currency": "EUR"}], "spring": [{"amount": "50.00", "currency": "EUR"}]
         }  # fmt: skip
-        told = {row["group"]: row["revenue"]["linear"] for row in rows if row["group"]}
-        assert told == {"autumn": "50.01", "spring": "50.00"}
+        result = {row["group"]: row["revenue"]["linear"] for row in rows if row["group"]}
+        assert result == {"autumn": "50.01", "spring": "50.00"}
 
     runner.run(check())
 
@@ -150,7 +150,7 @@ def test_touches_of_other_campaigns_are_not_read_for_a_campaigns_deals_and_new_c
         done = []
         for others in (0, 120):
             workspace = await new_workspace(running, f"keys{others}")
-            await tell(workspace, *history("spring", 6), *history("large", others))
+            await send_and_project(workspace, *history("spring", 6), *history("large", others))
             await running.pool.execute("ANALYZE")
             done.append(await asked_of(running, workspace.name))
         assert done[0] > 0

@@ -38,12 +38,12 @@ CATALOG: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def told(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
-    async def tell() -> None:
+def filled(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
+    async def send_events() -> None:
         assert (await workspace.send(*CATALOG)).json()["rejected"] == []
         await workspace.project()
 
-    runner.run(tell())
+    runner.run(send_events())
     return workspace
 
 
@@ -70,9 +70,9 @@ async def clicks(workspace: Workspace) -> int:
     ],
 )  # fmt: skip
 def test_a_link_leads_to_its_target_with_its_utm_values_and_the_asset(
-    told: Workspace, runner: asyncio.Runner, path: str, location: str
+    filled: Workspace, runner: asyncio.Runner, path: str, location: str
 ) -> None:
-    response = runner.run(followed(told, path))
+    response = runner.run(followed(filled, path))
     assert (response.status_code, response.headers["location"]) == (302, location)
     assert "no-store" in response.headers["cache-control"]
 
@@ -108,17 +108,17 @@ def test_what_is_no_absolute_address_of_the_web_leads_nowhere(target: str | None
 
 @pytest.mark.parametrize("path", ["nowhere", "page", "script", "bare", "https%3A%2F%2Fevil.example%2F"])
 def test_what_is_not_registered_to_lead_somewhere_is_404_and_never_leads_elsewhere(
-    told: Workspace, runner: asyncio.Runner, path: str
+    filled: Workspace, runner: asyncio.Runner, path: str
 ) -> None:
-    response = runner.run(followed(told, path + "?target_url=https://evil.example/&url=https://evil.example/"))
+    response = runner.run(followed(filled, path + "?target_url=https://evil.example/&url=https://evil.example/"))
     assert (response.status_code, response.json()["code"], "location" in response.headers) == (404, "not_found", False)
 
 
 @pytest.mark.parametrize("path", ["link/", "/link", "link//"])
 def test_a_link_that_is_written_in_another_way_leads_nowhere_and_not_to_the_host_that_the_request_names(
-    told: Workspace, runner: asyncio.Runner, path: str
+    filled: Workspace, runner: asyncio.Runner, path: str
 ) -> None:
-    response = runner.run(followed(told, path, host="evil.example"))
+    response = runner.run(followed(filled, path, host="evil.example"))
     assert (response.status_code, "location" in response.headers) == (404, False)
 
 
@@ -126,12 +126,12 @@ FOR_PEOPLE = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"  
 
 
 def test_a_person_whose_link_is_dead_reads_a_page_and_programs_the_error(
-    told: Workspace, runner: asyncio.Runner
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
         for method in ("GET", "HEAD"):
             for path in ("nowhere", "page", "link/", "%3Cscript%3Ealert(1)%3C%2Fscript%3E?x=<script>"):
-                answer = await followed(told, path, method, accept=FOR_PEOPLE)
+                answer = await followed(filled, path, method, accept=FOR_PEOPLE)
                 assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
                 assert ("This link does not work" in answer.text) == (method == "GET")
                 assert "script" not in answer.text
@@ -142,13 +142,13 @@ def test_a_person_whose_link_is_dead_reads_a_page_and_programs_the_error(
         for accept in (
             "*/*", "application/json", "application/json, text/html", "text/html;q=0, */*", "text/html;q=0.5, application/json", "",
         ):  # fmt: skip
-            answer = await followed(told, "nowhere", accept=accept)
+            answer = await followed(filled, "nowhere", accept=accept)
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-        assert (await followed(told, "nowhere", "POST", accept=FOR_PEOPLE)).json()["code"] == "method_not_allowed"
-        assert (await followed(told, "link", accept=FOR_PEOPLE)).status_code == 302
-        told.keys["collect"] = told.keys["server"]
-        answer = await followed(told, "link", accept=FOR_PEOPLE)
-        assert (answer.status_code, "does not work" in answer.text, told.keys["server"] in answer.text) == (
+        assert (await followed(filled, "nowhere", "POST", accept=FOR_PEOPLE)).json()["code"] == "method_not_allowed"
+        assert (await followed(filled, "link", accept=FOR_PEOPLE)).status_code == 302
+        filled.keys["collect"] = filled.keys["server"]
+        answer = await followed(filled, "link", accept=FOR_PEOPLE)
+        assert (answer.status_code, "does not work" in answer.text, filled.keys["server"] in answer.text) == (
             401,
             True,
             False,
@@ -157,31 +157,33 @@ def test_a_person_whose_link_is_dead_reads_a_page_and_programs_the_error(
     runner.run(check())
 
 
-def test_the_page_of_a_dead_link_looks_as_it_is_meant_under_its_policy(told: Workspace, runner: asyncio.Runner) -> None:
-    answer = runner.run(followed(told, "nowhere", accept=FOR_PEOPLE))
+def test_the_page_of_a_dead_link_looks_as_it_is_meant_under_its_policy(
+    filled: Workspace, runner: asyncio.Runner
+) -> None:
+    answer = runner.run(followed(filled, "nowhere", accept=FOR_PEOPLE))
     style = answer.text.partition("<style>")[2].partition("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert f"style-src 'sha256-{digest}';" in answer.headers["content-security-policy"]
 
 
 def test_an_unknown_key_is_404_and_a_secret_key_is_said_to_be_in_the_url(
-    told: Workspace, runner: asyncio.Runner
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
         for key, status in (
             ("tlc_" + "x" * 32, 404),
             ("nothing", 404),
-            (told.keys["server"], 401),
-            (told.keys["read"], 401),
+            (filled.keys["server"], 401),
+            (filled.keys["read"], 401),
         ):
-            told.keys["collect"] = key
-            response = await followed(told, "link")
+            filled.keys["collect"] = key
+            response = await followed(filled, "link")
             assert (response.status_code, "location" in response.headers) == (status, False)
 
     runner.run(check())
 
 
-def test_a_key_of_another_workspace_leads_nowhere(told: Workspace, running: Any, runner: asyncio.Runner) -> None:
+def test_a_key_of_another_workspace_leads_nowhere(filled: Workspace, running: Any, runner: asyncio.Runner) -> None:
     from tests.conftest import new_workspace
 
     other = runner.run(new_workspace(running, "other"))
@@ -189,15 +191,15 @@ def test_a_key_of_another_workspace_leads_nowhere(told: Workspace, running: Any,
 
 
 def test_a_click_of_a_cta_is_recorded_with_visitor_and_page_and_a_tracking_url_s_visit_is_not(
-    told: Workspace, runner: asyncio.Runner
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        await followed(told, "link?v=visitor-1")
-        assert await clicks(told) == 0
-        await told.send({"type": "contact_identified", "visitor_id": "visitor-1", "contact": {"id": "7"}})
-        await followed(told, "cta?v=visitor-1", referer="https://shop.example/page")
-        assert await clicks(told) == 1
-        items = (await told.get("/v1/contacts/7/journey")).json()["items"]
+        await followed(filled, "link?v=visitor-1")
+        assert await clicks(filled) == 0
+        await filled.send({"type": "contact_identified", "visitor_id": "visitor-1", "contact": {"id": "7"}})
+        await followed(filled, "cta?v=visitor-1", referer="https://shop.example/page")
+        assert await clicks(filled) == 1
+        items = (await filled.get("/v1/contacts/7/journey")).json()["items"]
         assert [(item["type"], item["asset_id"]) for item in items] == [("cta_clicked", "cta")]
 
     runner.run(check())
@@ -211,25 +213,25 @@ def test_a_click_of_a_cta_is_recorded_with_visitor_and_page_and_a_tracking_url_s
     ],
 )  # fmt: skip
 def test_only_what_a_person_clicks_is_counted_and_everything_is_led_on(
-    told: Workspace, runner: asyncio.Runner, method: str, headers: dict[str, str], counted: int
+    filled: Workspace, runner: asyncio.Runner, method: str, headers: dict[str, str], counted: int
 ) -> None:
     async def check() -> None:
-        assert (await followed(told, "cta", method, **headers)).status_code == 302
-        assert await clicks(told) == counted
+        assert (await followed(filled, "cta", method, **headers)).status_code == 302
+        assert await clicks(filled) == counted
 
     runner.run(check())
 
 
 def test_a_click_that_is_refused_is_a_dead_letter_of_the_key_and_the_link_leads_on(
-    told: Workspace, runner: asyncio.Runner
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        assert (await followed(told, "cta?v=undefined")).status_code == 302
-        assert (await followed(told, "cta?c=tlt_wrong")).status_code == 302
-        assert await clicks(told) == 0
-        by = (await told.get("/v1/status")).json()["dead_letters_by"]
+        assert (await followed(filled, "cta?v=undefined")).status_code == 302
+        assert (await followed(filled, "cta?c=tlt_wrong")).status_code == 302
+        assert await clicks(filled) == 0
+        by = (await filled.get("/v1/status")).json()["dead_letters_by"]
         assert {each["reason"]: each["key"] for each in by} == dict.fromkeys(
-            ("names_nobody", "bad_value"), told.keys["collect"][:8]
+            ("names_nobody", "bad_value"), filled.keys["collect"][:8]
         )
 
     runner.run(check())

@@ -194,8 +194,8 @@ def test_a_contact_has_the_properties_of_the_latest_export(store: Store, runner:
         await store.take(
             {**CONTACT, "First Name": "Kåre", "Lifecycle Stage": "Customer", "Lead Status": ""}, by="hubspot-contacts"
         )
-        told = (await store.workspace.get("/v1/contacts/8001")).json()
-        assert told["properties"] == {"first_name": "Kåre", "lifecycle_stage": "Customer"}
+        answer = (await store.workspace.get("/v1/contacts/8001")).json()
+        assert answer["properties"] == {"first_name": "Kåre", "lifecycle_stage": "Customer"}
 
     runner.run(check())
 
@@ -207,13 +207,13 @@ def test_a_segment_user_is_as_the_latest_export_has_it_though_received_at_is_the
         for plan in ("free", "pro", "basic", "team"):
             row = {"id": "u1", "received_at": "2024-03-02 10:00:00", "email": "kari@example.no", "plan": plan}
             assert not (await store.take(row, by="segment-users")).refused
-            told = (await store.workspace.get("/v1/contacts/kari@example.no")).json()
-            assert told["properties"] == {"plan": plan}
+            answer = (await store.workspace.get("/v1/contacts/kari@example.no")).json()
+            assert answer["properties"] == {"plan": plan}
 
     runner.run(check())
 
 
-def test_a_contact_told_to_the_minute_does_not_come_before_its_visits_in_that_minute(
+def test_a_contact_created_at_a_minute_is_not_before_its_visits_in_that_minute(
     store: Store, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -263,8 +263,8 @@ def test_deals_that_can_never_count_are_counted_by_reason(store: Store, runner: 
             deal(Record_ID="1"), deal(Record_ID="2", Associated_Contact_IDs=""), deal(Record_ID="3", Deal_Stage="Closed lost"),
             deal(Record_ID="4", Associated_Contact_IDs="undefined; 0", Deal_Stage="Qualified"), deal(Record_ID="5", Amount=""),
         )  # fmt: skip
-        told = tally.deals.as_json(names_contacts=tally.facts.names_contacts)
-        assert told == {
+        result = tally.deals.as_json(names_contacts=tally.facts.names_contacts)
+        assert result == {
             "rows": 5, "won": 3, "lost": 1, "open": 1, "without_contact": 2, "won_without_amount": 1,
             "can_never_count": {"no_contact": 2, "deal_lost": 1},
         }  # fmt: skip
@@ -277,14 +277,16 @@ def test_a_deal_whose_table_has_no_contacts_keeps_those_that_it_had(store: Store
         await store.take(deal())
         row = {name: value for name, value in deal(Amount="300").items() if name != "Associated Contact IDs"}
         tally = await store.take(row)
-        assert "can_never_count" in (told := tally.deals.as_json(names_contacts=tally.facts.names_contacts))
-        assert (told["without_contact"], told["can_never_count"]) == (1, {})
+        assert "can_never_count" in (result := tally.deals.as_json(names_contacts=tally.facts.names_contacts))
+        assert (result["without_contact"], result["can_never_count"]) == (1, {})
         assert await store.revenue() == "300.00"
 
     runner.run(check())
 
 
-def test_a_mapping_of_ones_own_that_associates_after_the_close_is_told(store: Store, runner: asyncio.Runner) -> None:
+def test_a_mapping_of_ones_own_that_associates_after_the_close_is_reported(
+    store: Store, runner: asyncio.Runner
+) -> None:
     own = store.folder / "own.toml"
     own.write_text(
         '[[events]]\ntype = "deal_created"\nid = "d-{No}"\noccurred_at = "{Created}"\ndeal_id = "{No}"\ncontacts = [{ id = "{Customer}" }]\n'
@@ -384,7 +386,9 @@ def test_a_stage_is_known_whatever_its_pipeline(
 @pytest.mark.parametrize(
     "stage", ["Signed", "Not yet closed won", "Qualified (Closed won pipeline)", "Gewonnen", "Ganado", ""]
 )
-def test_a_stage_that_is_not_known_is_told_and_open(store: Store, runner: asyncio.Runner, stage: str) -> None:
+def test_a_deal_in_an_unknown_stage_is_open_and_the_stage_is_reported(
+    store: Store, runner: asyncio.Runner, stage: str
+) -> None:
     async def check() -> None:
         tally = await store.take(deal(Deal_Stage=stage), deal(Record_ID="7", Deal_Stage=stage))
         assert await store.revenue() == "0"
@@ -520,9 +524,9 @@ def test_a_page_is_of_the_campaign_that_its_row_names(store: Store, runner: asyn
 
     async def check() -> None:
         await store.take(row, by="segment-pages")
-        told = (await store.workspace.get("/v1/events/segment-m1/explain")).json()
-        assert (told["source"], told["medium"], told["channel"]) == ("facebook", "social", "organic_social")
-        assert [(c["campaign_id"], c["through"]) for c in told["campaigns"]] == [("spring", ["utm"])]
+        answer = (await store.workspace.get("/v1/events/segment-m1/explain")).json()
+        assert (answer["source"], answer["medium"], answer["channel"]) == ("facebook", "social", "organic_social")
+        assert [(c["campaign_id"], c["through"]) for c in answer["campaigns"]] == [("spring", ["utm"])]
 
     runner.run(check())
 
@@ -533,8 +537,8 @@ async def closes(store: Store, *cells: str, said: MappingOptions | None = None) 
     assert not (await store.take(*rows, said=said)).first
     found = []
     for n in range(len(cells)):
-        told = (await store.workspace.get(f"/v1/events/hubspot-deal-{n}-stage/explain")).json()
-        found.append(told["occurred_at"].removesuffix(":59.999999Z"))
+        answer = (await store.workspace.get(f"/v1/events/hubspot-deal-{n}-stage/explain")).json()
+        found.append(answer["occurred_at"].removesuffix(":59.999999Z"))
     return found
 
 
@@ -594,7 +598,7 @@ def test_a_last_change_that_is_today_is_not_in_the_future(store: Store, runner: 
         for amount in ("100", "250"):  # one after the other, both changed "today"
             assert not (await store.take({**deal(Amount=amount), "Last Modified Date": today})).first
         assert await store.revenue() == "250.00"
-        told = (await store.workspace.get("/v1/events/hubspot-deal-7000-state/explain")).json()
-        assert to_micros(dt.datetime.fromisoformat(told["occurred_at"])) <= to_micros(dt.datetime.now(tz=dt.UTC))
+        answer = (await store.workspace.get("/v1/events/hubspot-deal-7000-state/explain")).json()
+        assert to_micros(dt.datetime.fromisoformat(answer["occurred_at"])) <= to_micros(dt.datetime.now(tz=dt.UTC))
 
     runner.run(check())

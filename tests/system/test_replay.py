@@ -74,10 +74,10 @@ def resources(running: Running) -> Resources:
 
 
 async def verified(running: Running) -> Comparison:
-    told: list[int] = []
+    found: list[int] = []
     advanced: list[int] = []
-    comparison = await verify(resources(running), "test", told.append, advanced.append)
-    assert told == [sum(advanced)] == [sum(comparison.offsets.values())]
+    comparison = await verify(resources(running), "test", found.append, advanced.append)
+    assert found == [sum(advanced)] == [sum(comparison.offsets.values())]
     left = await running.pool.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'verify%'")
     assert left == 0
     return comparison
@@ -179,7 +179,7 @@ def test_it_compares_one_position_while_traffic_goes_on(own: Running, runner: as
     runner.run(check())
 
 
-def test_the_command_tells_a_stopped_store_and_exits_3_for_a_difference(tmp_path: Path) -> None:
+def test_the_command_shows_a_stopped_store_and_exits_3_for_a_difference(tmp_path: Path) -> None:
     data = tmp_path / "data"
     up = start(data)
     with up.client("server") as client:
@@ -225,12 +225,12 @@ async def watch(workspace: Workspace, over: asyncio.Event) -> set[str]:
     seen, last = set(), 0
     positions = await Positions.of(workspace.running.pool)
     while not over.is_set():
-        told = await workspace.get("/v1/status")
-        assert told.status_code == 200, told.text
-        offset = positions.read(workspace.name, told.json()["as_of"]).offset
+        answer = await workspace.get("/v1/status")
+        assert answer.status_code == 200, answer.text
+        offset = positions.read(workspace.name, answer.json()["as_of"]).offset
         assert offset >= last
         last = offset
-        seen.add(told.json()["generation"])
+        seen.add(answer.json()["generation"])
         await asyncio.sleep(0.01)
     return seen
 
@@ -244,7 +244,7 @@ async def all_shown(workspace: Workspace) -> None:
             pass
 
 
-def test_a_rebuilt_generation_becomes_the_live_one_amid_traffic_and_the_one_before_comes_back(
+def test_a_rebuilt_generation_becomes_the_live_one_during_traffic_and_the_one_before_comes_back(
     own: Running, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -323,7 +323,7 @@ async def project_into(running: Running, workspace: Workspace, generation: str) 
             await projector.project(connection, decode(entries))
 
 
-def test_a_rebuild_repairs_what_was_corrupted_and_tells_it(own: Running, runner: asyncio.Runner) -> None:
+def test_a_rebuild_repairs_what_was_corrupted_and_shows_it(own: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         workspace = await new_workspace(own, "repaired")
         await send(workspace, mix("r")[:800])
@@ -564,11 +564,11 @@ def test_a_history_with_what_no_rule_can_take_is_projected_batch_by_batch(
             raise ValueError("a rule that fails")
 
         monkeypatch.setattr(bulk, "load_bucket", poisoned)
-        told: list[int] = []
-        comparison = await verify(resources(own), "poison", lambda _: None, told.append)
+        found: list[int] = []
+        comparison = await verify(resources(own), "poison", lambda _: None, found.append)
         assert comparison.differing == []
-        assert min(told) < 0  # what was told is taken back
-        assert sum(told) == sum(comparison.offsets.values())
+        assert min(found) < 0  # what was told is taken back
+        assert sum(found) == sum(comparison.offsets.values())
 
     runner.run(check())
 

@@ -69,7 +69,7 @@ def bodies() -> list[tuple[str, bytes, int]]:
 
 
 @pytest.mark.parametrize("scope", ["server", "collect"])
-def test_odd_texts_are_never_an_error_of_the_server_and_nothing_is_lost(
+def test_unusual_texts_are_never_an_error_of_the_server_and_nothing_is_lost(
     workspace: Workspace, run: Any, scope: str
 ) -> None:
     async def send() -> None:
@@ -222,7 +222,7 @@ def test_many_keys_of_a_class_have_bounded_room_and_those_with_few_letters_keep_
     run(check())
 
 
-def test_keys_of_a_workspace_are_told_apart_by_their_hints(
+def test_keys_of_a_workspace_are_distinguished_by_their_hints(
     workspace: Workspace, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = iter(["aaaa" + "1" * 28, "aaaa" + "2" * 28, "bbbb" + "3" * 28, "aaaa" + "4" * 28])
@@ -401,7 +401,7 @@ def test_a_key_in_a_url_is_refused_everywhere_but_where_browsers_send(
 @pytest.mark.parametrize(
     "value", ["Basic " + "é", "Basic !!!", "Basic " + "A" * 9, "Bearer", "Basic", "", "Digest x", "Bearer a b"]
 )
-def test_an_odd_authorization_is_401(workspace: Workspace, run: Any, value: str) -> None:
+def test_an_unusual_authorization_is_401(workspace: Workspace, run: Any, value: str) -> None:
     headers = {"Authorization": value.encode("latin-1")}
     assert run(post(workspace, content=GOOD, headers=headers)).status_code == 401
 

@@ -66,7 +66,7 @@ def test_a_sane_id_that_was_sent_is_taken_over(workspace: Workspace, runner: asy
 
 
 @pytest.mark.parametrize("value", ["", "x" * 65, "a b", "<b>", "a,b", '"', "é".encode("latin-1")])
-def test_an_odd_id_that_was_sent_is_not(workspace: Workspace, runner: asyncio.Runner, value: Any) -> None:
+def test_an_unusual_id_that_was_sent_is_not(workspace: Workspace, runner: asyncio.Runner, value: Any) -> None:
     (answer,) = asked(workspace, runner, ("GET", "/v1/status", sent(value)))
     assert answer.json()["request_id"] == answer.headers[HEADER] not in (value, "")
 

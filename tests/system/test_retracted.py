@@ -92,11 +92,11 @@ async def everything(workspace: Workspace) -> dict[str, Any]:
 
         async def read(path: str) -> Any:
             response = await client.get(path)
-            told = response.json()
-            told.pop("as_of", None)
-            told.pop("settled_through", None)
-            out[path] = (response.status_code, told)
-            return told
+            answer = response.json()
+            answer.pop("as_of", None)
+            answer.pop("settled_through", None)
+            out[path] = (response.status_code, answer)
+            return answer
 
         for path in paths:
             await read(path)
@@ -112,7 +112,7 @@ async def everything(workspace: Workspace) -> dict[str, Any]:
     return out
 
 
-def told(lines: list[str]) -> list[dict[str, Any]]:
+def events_of_lines(lines: list[str]) -> list[dict[str, Any]]:
     return [{"occurred_at": e.pop("at"), **e} for e in map(event, lines)]
 
 
@@ -122,7 +122,7 @@ def test_it_is_as_if_it_had_never_been(workspace: Workspace, runner: asyncio.Run
 
     async def run() -> None:
         async def send(*lines: str) -> dict[str, Any]:
-            response = await workspace.send(*told(list(lines)))
+            response = await workspace.send(*events_of_lines(list(lines)))
             assert response.json()["rejected"] == [], response.text
             await workspace.project()
             return await everything(workspace)

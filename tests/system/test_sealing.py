@@ -80,19 +80,23 @@ async def dump(workspace: Workspace) -> str:
 
 
 async def overview(workspace: Workspace) -> Any:
-    told = (await workspace.get("/v1/campaigns/c/overview")).json()
-    return {key: value for key, value in told.items() if key not in ("as_of", "settled_through")}
+    answer = (await workspace.get("/v1/campaigns/c/overview")).json()
+    return {key: value for key, value in answer.items() if key not in ("as_of", "settled_through")}
 
 
-def test_the_tables_hold_no_name_of_a_person_and_answers_tell_them(sealed: Workspace, run: Run) -> None:
+def test_the_tables_have_no_name_of_a_person_and_answers_have_them(sealed: Workspace, run: Run) -> None:
     async def check() -> None:
         assert (await sealed.send(*ALL)).status_code == 202
         await sealed.project()
         held = await dump(sealed)
         assert [trace for trace in TRACES if trace in held] == []
-        told = (await sealed.get("/v1/contacts/kari@nordmann.example")).json()
-        assert (told["contact"], told["ids"], told["emails"]) == ("crm-4711", ["crm-4711"], ["kari@nordmann.example"])
-        assert told["properties"] == {"firstname": "Kari", "city": "Tromsø-Kvaløya"}
+        answer = (await sealed.get("/v1/contacts/kari@nordmann.example")).json()
+        assert (answer["contact"], answer["ids"], answer["emails"]) == (
+            "crm-4711",
+            ["crm-4711"],
+            ["kari@nordmann.example"],
+        )
+        assert answer["properties"] == {"firstname": "Kari", "city": "Tromsø-Kvaløya"}
         listed = (await sealed.get("/v1/contacts")).json()["items"]
         assert [item["contact"] for item in listed] == ["crm-4711"]
         journey = (await sealed.get("/v1/contacts/crm-4711/journey")).json()
@@ -133,13 +137,13 @@ def test_the_same_address_is_a_new_contact_after_it_was_forgotten(sealed: Worksp
         await sealed.project()
         listed = (await sealed.get("/v1/contacts")).json()["items"]
         assert len(listed) == 2
-        told = (await sealed.get("/v1/contacts/kari@nordmann.example")).json()
-        assert (told["contact"], told["conversion"]) == ("crm-4711", "again")
+        answer = (await sealed.get("/v1/contacts/kari@nordmann.example")).json()
+        assert (answer["contact"], answer["conversion"]) == ("crm-4711", "again")
 
     run(check())
 
 
-def test_to_forget_whom_nobody_knows_makes_no_contact_and_an_early_request_creates_none(
+def test_to_forget_an_unknown_contact_makes_no_contact_and_an_early_request_creates_none(
     sealed: Workspace, run: Run
 ) -> None:
     async def check() -> None:
@@ -160,8 +164,8 @@ def test_to_forget_whom_nobody_knows_makes_no_contact_and_an_early_request_creat
 def test_an_error_names_a_contact_as_the_request_did(sealed: Workspace, run: Run) -> None:
     async def check() -> None:
         await sealed.send(FORM)  # accepted, and not projected yet
-        told = await sealed.get("/v1/contacts/kari@nordmann.example")
-        assert (told.status_code, told.json()["detail"]) == (404, "there is no contact 'kari@nordmann.example'")
+        answer = await sealed.get("/v1/contacts/kari@nordmann.example")
+        assert (answer.status_code, answer.json()["detail"]) == (404, "there is no contact 'kari@nordmann.example'")
 
     run(check())
 
@@ -169,7 +173,7 @@ def test_an_error_names_a_contact_as_the_request_did(sealed: Workspace, run: Run
 def test_hubspots_privacy_deletion_leaves_no_trace_and_changes_no_count(sealed: Workspace, run: Run) -> None:
     async def check() -> None:
         portal = await connected(sealed)
-        told = [
+        found = [
             portal.event(BEGIN_MS, subscriptionType="contact.creation", objectId=4711),
             portal.changed("contact", 4711, 1, "email", "kari@nordmann.example"),
             portal.changed("contact", 4711, 1, "hs_additional_emails", "kari@kvaløya.example"),
@@ -184,7 +188,7 @@ def test_hubspots_privacy_deletion_leaves_no_trace_and_changes_no_count(sealed: 
         refused = portal.changed("contact", 4711, 4, "email", "kari nordmann@example")
         async with hubspot(sealed.running) as caller:
             assert (await sealed.send(CAMPAIGN, VISIT, identified)).status_code == 202
-            assert (await caller.taken(*told))["mapped"] == len(told)
+            assert (await caller.taken(*found))["mapped"] == len(found)
             assert len((await caller.taken(refused))["refused"]) == 1
             await sealed.project()
             before = await overview(sealed)
@@ -236,8 +240,8 @@ def test_an_event_that_is_sent_twice_is_sealed_to_the_same_bytes(sealed: Workspa
         assert await sealed.running.pool.fetchval(
             "SELECT count(*) FROM touchline.dead_letter WHERE workspace_id = $1", sealed.name
         ) == 0  # fmt: skip
-        told = (await sealed.get("/v1/events/visit/explain")).json()
-        assert (told["counted"], told["conflicting_duplicates"]) == (True, 0)
+        answer = (await sealed.get("/v1/events/visit/explain")).json()
+        assert (answer["counted"], answer["conflicting_duplicates"]) == (True, 0)
 
     run(check())
 
@@ -277,15 +281,15 @@ def test_new_persons_of_requests_at_once_are_all_kept(sealed: Workspace, run: Ru
     run(check())
 
 
-def test_own_people_are_excluded_by_a_domain_that_is_told_later(sealed: Workspace, run: Run) -> None:
+def test_own_people_are_excluded_by_a_domain_that_is_set_later(sealed: Workspace, run: Run) -> None:
     async def check() -> None:
         await sealed.send(*ALL)
         await sealed.project()
         domains = {"internal_domains": ["Nordmann.example"]}
         await sealed.send({"type": "workspace_configured", "settings": domains, "occurred_at": "2024-05-01T00:00:00Z"})
         await sealed.project()
-        told = (await sealed.get("/v1/events/visit/explain")).json()
-        assert (told["counted"], told["reason"]) == (False, "internal")
+        answer = (await sealed.get("/v1/events/visit/explain")).json()
+        assert (answer["counted"], answer["reason"]) == (False, "internal")
 
     run(check())
 
@@ -329,8 +333,8 @@ def test_what_to_forget_a_contact_would_change_can_be_previewed(sealed: Workspac
         await sealed.send(*ALL)
         await sealed.project()
         async with sealed.client("server") as client:
-            told = await client.post("/v1/preview", json={"events": [FORGET]})
-        assert (told.status_code, told.json()) == (200, {"campaigns": [], "assets": [], "no_effect": []})
+            answer = await client.post("/v1/preview", json={"events": [FORGET]})
+        assert (answer.status_code, answer.json()) == (200, {"campaigns": [], "assets": [], "no_effect": []})
         assert (await sealed.get("/v1/contacts/kari@nordmann.example")).status_code == 200
 
     run(check())
@@ -370,8 +374,8 @@ def test_a_link_of_a_sealed_store_leads_to_its_target_as_it_was_registered(seale
         assert followed.headers["location"] == TARGET.replace("#", "&tl_via=link#")
         assert (await sealed.get("/v1/assets/link")).json()["target_url"] == TARGET
         async with sealed.client("server") as client:
-            told = (await client.post("/v1/preview", json={"events": [{**link, "name": "Link"}]})).json()
-        assert told["assets"][0]["after"]["target_url"] == TARGET
+            answer = (await client.post("/v1/preview", json={"events": [{**link, "name": "Link"}]})).json()
+        assert answer["assets"][0]["after"]["target_url"] == TARGET
 
     run(check())
 

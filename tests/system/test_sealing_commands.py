@@ -66,11 +66,11 @@ def test_a_store_with_plain_events_is_sealed_and_forgets(tmp_path: Path) -> None
     assert traces(data) == []
     up = start(data)
     assert overview(up) == plain
-    told = json.loads(privacy(data, "export", "kari@nordmann.example"))
-    assert (told["contact"], told["visitor_ids"]) == ("crm-4711", ["cookie-of-kari"])
+    output = json.loads(privacy(data, "export", "kari@nordmann.example"))
+    assert (output["contact"], output["visitor_ids"]) == ("crm-4711", ["cookie-of-kari"])
     sent = {event["id"]: event for event in ALL}
-    assert {event["id"] for event in told["events"]} == {"visit", "form", "person", "deal"}
-    (visit,) = (event for event in told["events"] if event["id"] == "visit")
+    assert {event["id"] for event in output["events"]} == {"visit", "form", "person", "deal"}
+    (visit,) = (event for event in output["events"] if event["id"] == "visit")
     assert visit == sent["visit"]
     refused = {"type": "form_submitted", "visitor_id": "cookie-of-kari", "asset_id": "f", "note": "Kari Nordmann"}
     with up.client("server") as client:
@@ -222,5 +222,5 @@ def test_a_store_that_is_not_sealed_says_how_to_seal_it_when_it_is_asked_to_forg
         (refused,) = client.post("/v1/events", json=FORGET).json()["rejected"]
     assert up.stop() == 0
     assert refused["code"] == "forgetting_not_supported"
-    for told in ("not sealed", "`touchline privacy seal`", "`touchline dead-letters retry`", "`touchline up --sealed`"):
-        assert told in refused["message"]
+    for each in ("not sealed", "`touchline privacy seal`", "`touchline dead-letters retry`", "`touchline up --sealed`"):
+        assert each in refused["message"]

@@ -83,8 +83,8 @@ def test_a_topic_holds_no_name_from_the_first_byte_and_forgetting_leaves_no_trac
         assert (await sealed.send(*ALL)).status_code == 202
         assert (len(await records(topic)), await traces(topic)) == (len(ALL), [])
         await sealed.project()
-        told = (await sealed.get("/v1/contacts/kari@nordmann.example")).json()
-        assert (told["contact"], told["properties"]["city"]) == ("crm-4711", "Tromsø-Kvaløya")
+        answer = (await sealed.get("/v1/contacts/kari@nordmann.example")).json()
+        assert (answer["contact"], answer["properties"]["city"]) == ("crm-4711", "Tromsø-Kvaløya")
         before = await overview(sealed)
         assert before["metrics"]["influenced_contacts"] == 1
         assert (await sealed.send(FORGET)).status_code == 202
@@ -111,7 +111,7 @@ class Plain:
     topic: KafkaCluster
     name: str
     keys: dict[str, str]
-    told: object
+    overview_before: object
 
     def settings(self, topic: KafkaCluster, master_key: str | None = None) -> Configuration:
         return Configuration(
@@ -131,7 +131,7 @@ def plain(own_database: str, kafka: str, run: Run) -> Plain:
         await workspace.send(*ALL)
         await odd_records(topic, workspace)
         await workspace.project()
-        store.name, store.keys, store.told = workspace.name, workspace.keys, await overview(workspace)
+        store.name, store.keys, store.overview_before = workspace.name, workspace.keys, await overview(workspace)
         await running.close()
         return store
 
@@ -181,7 +181,7 @@ def test_the_command_copies_a_topic_sealed_deletes_the_old_one_and_every_number_
         running = await compose(plain.database_url, plain.settings(new, key))
         workspace = Workspace(running, plain.name, plain.keys)
         await workspace.project()
-        assert await overview(workspace) == plain.told
+        assert await overview(workspace) == plain.overview_before
         assert (await workspace.get("/v1/contacts/kari@nordmann.example")).json()["contact"] == "crm-4711"
         await running.close()
         with pytest.raises(WrongLog):  # services that still name the old topic do not start
@@ -266,7 +266,7 @@ def test_a_topic_that_holds_something_else_is_refused_and_the_store_stays_as_it_
             await seal_them(plain, logs)
         running = await compose(plain.database_url, plain.settings(plain.topic))
         assert unsealed(running.log) is running.log  # not sealed
-        assert await overview(Workspace(running, plain.name, plain.keys)) == plain.told
+        assert await overview(Workspace(running, plain.name, plain.keys)) == plain.overview_before
         await running.close()
 
     run(check())

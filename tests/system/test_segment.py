@@ -155,7 +155,7 @@ def test_a_batch_has_2500_messages_at_most(workspace: Workspace, runner: asyncio
     runner.run(check())
 
 
-def test_a_message_of_a_batch_that_is_too_large_is_refused_and_its_neighbours_count(
+def test_a_message_of_a_batch_that_is_too_large_is_refused_and_the_others_count(
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -261,7 +261,7 @@ def test_a_server_key_in_a_browser_is_refused_and_the_answer_is_not_for_its_page
     runner.run(check())
 
 
-def test_head_and_options_tell_that_the_api_is_there_and_get_records_nothing(
+def test_head_and_options_show_that_the_api_is_there_and_get_records_nothing(
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -303,8 +303,8 @@ def test_the_settings_document_sends_the_browser_sdk_to_where_it_was_asked(
 
 def test_the_settings_document_names_the_public_address_where_one_is_set() -> None:
     request = Request({"type": "http", "scheme": "http", "server": ("10.0.0.7", 8301), "path": "/", "headers": []})
-    told: Any = settings_document("tlc_key", request, "https://events.shop.example/touchline")
-    sending = told["integrations"]["Segment.io"]
+    result: Any = settings_document("tlc_key", request, "https://events.shop.example/touchline")
+    sending = result["integrations"]["Segment.io"]
     assert (sending["apiHost"], sending["protocol"]) == ("events.shop.example/touchline/segment/v1", "https")
 
 
@@ -320,7 +320,7 @@ def test_a_message_counts_once_however_often_it_is_sent(workspace: Workspace, ru
     runner.run(check())
 
 
-def test_a_browser_whose_clock_is_years_ahead_tells_the_true_instant(
+def test_a_browser_whose_clock_is_years_ahead_shows_the_true_instant(
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -353,7 +353,7 @@ def test_an_order_is_a_won_deal_of_the_contact_whose_visit_the_campaign_brought(
     runner.run(check())
 
 
-def test_what_is_refused_is_kept_as_it_was_sent_and_its_neighbours_count(
+def test_what_is_refused_is_kept_as_it_was_sent_and_the_others_count(
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -408,8 +408,8 @@ def test_a_refused_message_is_read_again_by_the_table_of_the_present(
 
 
 async def configure(workspace: Workspace, events: Any) -> None:
-    told = {"type": "workspace_configured", "settings": {"producers": {"segment": {"events": events}}}}
-    assert (await workspace.send(told)).status_code == 202
+    event = {"type": "workspace_configured", "settings": {"producers": {"segment": {"events": events}}}}
+    assert (await workspace.send(event)).status_code == 202
     await workspace.project()
 
 
@@ -467,7 +467,7 @@ def test_what_is_mapped_later_has_the_ids_and_instants_that_it_would_have_had(
     runner.run(check())
 
 
-def test_a_mapping_that_was_changed_leaves_what_an_earlier_one_told(
+def test_a_changed_mapping_does_not_change_the_events_of_an_earlier_one(
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -476,8 +476,8 @@ def test_a_mapping_that_was_changed_leaves_what_an_earlier_one_told(
         await configure(workspace, ODD_CLICK)
         await remap(workspace)
         await configure(workspace, {"Odd": [{"type": "cta_viewed", "fields": {"asset_id": "{properties.id}"}}]})
-        told = await remap(workspace)
-        assert (told.conflicts, told.events) == (1, 0)
+        result = await remap(workspace)
+        assert (result.conflicts, result.events) == (1, 0)
         assert (await metrics(workspace))["cta_clicks"] == 1
 
     runner.run(check())
@@ -491,8 +491,8 @@ def stopped(tmp_path: Path) -> Path:
     with up.client("server") as client:
         batch = [ODD, ODD, ODD | {"event": "Odder"}]
         assert client.post("/segment/v1/batch", json={"batch": batch}).json() == {"success": True}
-        told = {"type": "workspace_configured", "settings": {"producers": {"segment": {"events": ODD_CLICK}}}}
-        position = client.post("/v1/events", json=told).json()["position"]
+        event = {"type": "workspace_configured", "settings": {"producers": {"segment": {"events": ODD_CLICK}}}}
+        position = client.post("/v1/events", json=event).json()["position"]
         until_projected(client, position)
     assert up.stop() == 0
     return data
@@ -527,7 +527,7 @@ def test_the_commands_list_unmapped_names_and_map_them(stopped: Path) -> None:
     run("map", "nobody", code=2)
 
 
-def test_while_the_log_takes_nothing_the_sdk_is_told_to_come_again(
+def test_while_the_log_takes_nothing_the_sdk_is_reported_to_come_again(
     workspace: Workspace, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: Any) -> Position:

@@ -144,7 +144,7 @@ def test_every_service_says_how_it_is(deployment: Deployment) -> None:
             assert client.get("/healthz").json() == {"status": "ok"}
 
 
-def test_metrics_tell_rates_latencies_and_lag(deployment: Deployment) -> None:
+def test_metrics_show_rates_latencies_and_lag(deployment: Deployment) -> None:
     ingest = deployment.ingest
     before = ingest.metric("touchline_ingest_events_total"), ingest.metric("touchline_ingest_dead_letters_total")
     projected = settled(lambda: events_of(deployment.projectors))
@@ -171,14 +171,14 @@ def test_the_groups_offsets_follow_for_the_usual_tools(deployment: Deployment) -
     counted(deployment, position)
     partition, offset = (int(part) for part in position.removeprefix("p").split("-"))
 
-    async def told() -> int:
+    async def committed_offset() -> int:
         admin = AIOKafkaAdminClient(bootstrap_servers=deployment.cluster.bootstrap_servers)
         await admin.start()
         offsets = await admin.list_consumer_group_offsets(f"{deployment.env['TOUCHLINE_KAFKA_GROUP']}.{shape()}")
         await admin.close()
         return max((each.offset for at, each in offsets.items() if at.partition == partition), default=0)
 
-    assert soon(lambda: asyncio.run(told()) == offset)
+    assert soon(lambda: asyncio.run(committed_offset()) == offset)
 
 
 def test_a_steady_projector_comes_back_to_its_partitions_without_a_rebalance(deployment: Deployment) -> None:
@@ -193,7 +193,7 @@ def test_a_steady_projector_comes_back_to_its_partitions_without_a_rebalance(dep
     assert other.metric("touchline_projector_rebalances_total") == before
 
 
-def test_without_the_database_known_keys_send_on_and_reads_are_told_to_come_again(deployment: Deployment) -> None:
+def test_without_the_database_known_keys_send_on_and_reads_are_reported_to_come_again(deployment: Deployment) -> None:
     before = counted(deployment, deployment.send(*visits("known", 1)).json()["position"])
     deployment.embedded.stop()
     try:
@@ -228,8 +228,8 @@ def test_without_the_broker_nothing_is_accepted_and_all_else_is_answered(deploym
         assert answer.status_code == 200, answer.text
         assert answer.json()["metrics"]["page_views"] == before
         with deployment.api.client(deployment.keys["read"]) as client:
-            told = client.get("/v1/status").json()
-        assert (told["log_end_offset"], told["lag_events"]) == (None, None)
+            shown = client.get("/v1/status").json()
+        assert (shown["log_end_offset"], shown["lag_events"]) == (None, None)
         status, said = deployment.ready(deployment.ingest)
         assert (status, said["status"], said["store"]) == (503, "unavailable", "ok")
         assert said["log"].startswith("unavailable")
@@ -252,7 +252,7 @@ def test_a_service_waits_for_what_is_not_there_yet(deployment: Deployment, tmp_p
     assert late.end() == 0
 
 
-def test_the_status_command_tells_every_partition(deployment: Deployment) -> None:
+def test_the_status_command_shows_every_partition(deployment: Deployment) -> None:
     counted(deployment, deployment.send(*visits("status", 3)).json()["position"])
     said = command(deployment.env, "status")
     assert said["log"].startswith("kafka:")

@@ -135,7 +135,7 @@ def test_readers_see_the_old_rows_whole_until_the_new_ones_take_their_place(
     runner.run(check())
 
 
-def test_status_tells_since_when_and_how_many_of_how_many_events(
+def test_status_shows_since_when_and_how_many_of_how_many_events(
     running: Running, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reprojector, "BATCH_EVENTS_MAX", 100)
@@ -158,14 +158,14 @@ def test_status_tells_since_when_and_how_many_of_how_many_events(
     runner.run(check())
 
 
-def test_the_status_command_tells_every_workspace_that_it_is_under_way_for(
+def test_the_status_command_shows_every_workspace_that_it_is_under_way_for(
     own: Running, own_database: str, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
         async with beside(own) as both:
             await both.configure("gap", GAP)
-            (told,) = (await _status(own_database, Configuration(kafka_bootstrap_servers=None)))["settings_under_way"]
-            assert told["workspace"] == both.workspace.name
+            (result,) = (await _status(own_database, Configuration(kafka_bootstrap_servers=None)))["settings_under_way"]
+            assert result["workspace"] == both.workspace.name
             await both.finish()
             assert (await _status(own_database, Configuration(kafka_bootstrap_servers=None)))[
                 "settings_under_way"
@@ -203,7 +203,7 @@ def test_a_read_of_a_position_before_the_change_does_not_wait(running: Running, 
     runner.run(check())
 
 
-def test_a_neighbour_on_the_partition_does_not_wait(own: Running, runner: asyncio.Runner) -> None:
+def test_another_workspace_on_the_partition_does_not_wait(own: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         async with beside(own) as both:
             neighbour = await new_workspace(own, "neighbour")
@@ -287,7 +287,7 @@ def test_a_little_history_is_settled_within_the_batch(running: Running, runner: 
     runner.run(check())
 
 
-def test_what_is_heeded_as_events_arrive_applies_at_once_and_makes_nothing_anew(
+def test_what_is_respected_as_events_arrive_applies_at_once_and_makes_nothing_anew(
     running: Running, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -353,7 +353,7 @@ def test_an_export_has_the_same_events_before_and_after(own: Running, runner: as
     runner.run(check())
 
 
-def test_a_worker_makes_rows_anew_by_itself_and_a_read_of_the_change_shows_it(
+def test_a_worker_makes_rows_again_by_itself_and_a_read_of_the_change_shows_it(
     own: Running, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:

@@ -67,7 +67,9 @@ async def report(workspace: Workspace, by: str, asked: str = "") -> dict[str, tu
     }  # fmt: skip
 
 
-async def told_alike(workspace: Workspace, events: Iterable[dict[str, Any]], read: Callable[[str], Awaitable[T]]) -> T:
+async def same_before_and_after(
+    workspace: Workspace, events: Iterable[dict[str, Any]], read: Callable[[str], Awaitable[T]]
+) -> T:
     """What is read after some events, which is the same before and after the background has made what is stale.
 
     `read` reads with more parameters.
@@ -81,9 +83,9 @@ async def told_alike(workspace: Workspace, events: Iterable[dict[str, Any]], rea
     return at_once
 
 
-async def told(workspace: Workspace, by: str, *events: dict[str, Any]) -> dict[str, tuple[int, int, str]]:
+async def sums_after(workspace: Workspace, by: str, *events: dict[str, Any]) -> dict[str, tuple[int, int, str]]:
     """The report after some events."""
-    return await told_alike(workspace, events, lambda asked: report(workspace, by, asked))
+    return await same_before_and_after(workspace, events, lambda asked: report(workspace, by, asked))
 
 
 def test_pages_of_the_deals_behind_a_row_are_all_of_them_the_latest_close_first(
@@ -119,7 +121,7 @@ SOLD = [*CATALOG, KNOWN, visit("2024-03-01T10:00:00Z"), *sale("d", "2024-03-02T1
 
 def test_a_report_of_whole_days_reads_no_credited_touch(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        await told(workspace, "campaign", *SOLD)
+        await sums_after(workspace, "campaign", *SOLD)
         running = workspace.running
         async with running.pool.acquire() as raw:
             connection = Connection(raw, running.generation.name)
@@ -136,7 +138,7 @@ def test_a_report_of_whole_days_reads_no_credited_touch(workspace: Workspace, ru
 def test_parts_of_days_and_days_between_add_up(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         more = [*sale("e", "2024-03-03T12:00:00Z", "10.00"), *sale("f", "2024-03-04T12:00:00Z", "1.00")]
-        assert await told(workspace, "campaign", *SOLD, *more) == {"c": (3, 1, "111.00")}
+        assert await sums_after(workspace, "campaign", *SOLD, *more) == {"c": (3, 1, "111.00")}
         for begin, end, wanted in (
             ("02T12:00:00Z", "04T12:00:00.000001Z", (3, 1, "111.00")),
             ("02T12:00:00.000001Z", "04T12:00:00Z", (1, 1, "10.00")),
@@ -149,37 +151,37 @@ def test_parts_of_days_and_days_between_add_up(workspace: Workspace, runner: asy
 
 def test_sums_follow_a_deals_amount_close_and_retraction(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        assert await told(workspace, "campaign", *SOLD) == {"c": (1, 1, "100.00")}
+        assert await sums_after(workspace, "campaign", *SOLD) == {"c": (1, 1, "100.00")}
         changed = {"type": "deal_updated", "deal_id": "d", "amount": "70.00", "occurred_at": "2024-03-02T13:00:00Z"}
-        assert await told(workspace, "campaign", changed) == {"c": (1, 1, "70.00")}
+        assert await sums_after(workspace, "campaign", changed) == {"c": (1, 1, "70.00")}
         moved = {
             "type": "deal_updated",
             "deal_id": "d",
             "closed_at": "2024-03-05T12:00:00Z",
             "occurred_at": "2024-03-06T00:00:00Z",
         }
-        assert await told(workspace, "campaign", moved) == {"c": (1, 1, "70.00")}
+        assert await sums_after(workspace, "campaign", moved) == {"c": (1, 1, "70.00")}
         assert await report(workspace, "campaign", "&to=2024-03-05T00:00:00Z") == {}
         back = {"type": "event_retracted", "event_id": "closed-d", "occurred_at": "2024-03-07T00:00:00Z"}
-        assert await told(workspace, "campaign", back) == {}
+        assert await sums_after(workspace, "campaign", back) == {}
         gone = {"type": "event_retracted", "event_id": "created-d", "occurred_at": "2024-03-07T00:00:00Z"}
         again = {"type": "event_retracted", "event_id": "closed-e", "occurred_at": "2024-03-07T00:00:00Z"}
-        assert await told(workspace, "campaign", *sale("e", "2024-03-02T12:00:00Z")) == {"c": (1, 1, "100.00")}
-        assert await told(workspace, "campaign", gone, again, gone | {"event_id": "created-e"}) == {}
+        assert await sums_after(workspace, "campaign", *sale("e", "2024-03-02T12:00:00Z")) == {"c": (1, 1, "100.00")}
+        assert await sums_after(workspace, "campaign", gone, again, gone | {"event_id": "created-e"}) == {}
 
     runner.run(check())
 
 
 def test_sums_by_campaign_follow_its_associations(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        assert await told(workspace, "campaign", *SOLD) == {"c": (1, 1, "100.00")}
+        assert await sums_after(workspace, "campaign", *SOLD) == {"c": (1, 1, "100.00")}
         joined = {
             "type": "asset_associated",
             "asset_id": "p",
             "campaign_id": "other",
             "occurred_at": "2024-02-01T00:00:00Z",
         }
-        assert await told(workspace, "campaign", joined) == {"other": (1, 1, "100.00")}
+        assert await sums_after(workspace, "campaign", joined) == {"other": (1, 1, "100.00")}
         back = {"type": "event_retracted", "event_id": "joined", "occurred_at": "2024-03-07T00:00:00Z"}
         ended = {
             "type": "asset_dissociated",
@@ -187,7 +189,7 @@ def test_sums_by_campaign_follow_its_associations(workspace: Workspace, runner: 
             "campaign_id": "other",
             "occurred_at": "2024-02-20T00:00:00Z",
         }
-        assert await told(workspace, "campaign", back, ended) == {"no_campaign": (1, 1, "100.00")}
+        assert await sums_after(workspace, "campaign", back, ended) == {"no_campaign": (1, 1, "100.00")}
 
     runner.run(check())
 
@@ -203,9 +205,9 @@ def test_a_report_by_owner_counts_a_deal_of_two_campaigns_of_an_owner_once_and_f
         both = visit("2024-03-01T10:00:00Z", "/p?utm_campaign=o")
         events = [*CATALOG, claimed, owned("c", "ola", BEGUN), owned("other", "ola", BEGUN), KNOWN, both]
         events += [visit("2024-03-01T11:00:00Z", "/else"), *sale("d", "2024-03-02T12:00:00Z", "100.01")]
-        assert await told(workspace, "owner", *events) == {"ola": (1, 1, "50.01"), "no_campaign": (1, 1, "50.00")}
+        assert await sums_after(workspace, "owner", *events) == {"ola": (1, 1, "50.01"), "no_campaign": (1, 1, "50.00")}
         later = owned("other", "kari", "2024-03-05T00:00:00Z")
-        assert await told(workspace, "owner", later) == {
+        assert await sums_after(workspace, "owner", later) == {
             "ola": (1, 1, "25.01"), "kari": (1, 1, "25.00"), "no_campaign": (1, 1, "50.00"),
         }  # fmt: skip
 
@@ -217,7 +219,7 @@ def test_sums_follow_associations_of_more_touches_than_a_batch_looks_up(
 ) -> None:
     async def check() -> None:
         before = [visit("2024-02-01T10:00:00Z"), *sale("early", "2024-03-01T12:00:00Z")]
-        assert await told(workspace, "campaign", *before, *SOLD) == {"c": (2, 1, "200.00")}
+        assert await sums_after(workspace, "campaign", *before, *SOLD) == {"c": (2, 1, "200.00")}
         monkeypatch.setattr(apply, "TOUCHES_MAX", 1)
         joined = {
             "type": "asset_associated",
@@ -225,30 +227,30 @@ def test_sums_follow_associations_of_more_touches_than_a_batch_looks_up(
             "campaign_id": "other",
             "occurred_at": "2024-02-20T00:00:00Z",
         }
-        assert await told(workspace, "campaign", joined) == {"c": (2, 1, "100.00"), "other": (2, 1, "100.00")}
+        assert await sums_after(workspace, "campaign", joined) == {"c": (2, 1, "100.00"), "other": (2, 1, "100.00")}
 
     runner.run(check())
 
 
 def test_sums_by_asset_type_follow_its_registration(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        assert await told(workspace, "asset_type", *SOLD) == {"landing_page": (1, 1, "100.00")}
+        assert await sums_after(workspace, "asset_type", *SOLD) == {"landing_page": (1, 1, "100.00")}
         again = {
             "type": "asset_registered",
             "asset_id": "p",
             "asset_type": "blog_post",
             "occurred_at": "2024-03-09T00:00:00Z",
         }
-        assert await told(workspace, "asset_type", again) == {"blog_post": (1, 1, "100.00")}
+        assert await sums_after(workspace, "asset_type", again) == {"blog_post": (1, 1, "100.00")}
 
     runner.run(check())
 
 
 def test_sums_by_asset_follow_who_has_the_page(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        assert await told(workspace, "asset", *SOLD) == {"p": (1, 1, "100.00")}
+        assert await sums_after(workspace, "asset", *SOLD) == {"p": (1, 1, "100.00")}
         again = {"type": "asset_registered", "asset_id": "q", "asset_type": "landing_page", "url": "https://shop.example/p", "occurred_at": "2024-02-09T00:00:00Z"}  # fmt: skip
-        assert await told(workspace, "asset", again) == {"q": (1, 1, "100.00")}
+        assert await sums_after(workspace, "asset", again) == {"q": (1, 1, "100.00")}
 
     runner.run(check())
 
@@ -267,14 +269,14 @@ def test_sums_follow_a_first_page_visit_after_the_close(workspace: Workspace, ru
 
     async def check() -> None:
         sold = sale("d", "2024-03-01T10:05:00Z")
-        assert await told(workspace, "channel", *CATALOG, FORM, *sold) == {"offline": (1, 1, "100.00")}
+        assert await sums_after(workspace, "channel", *CATALOG, FORM, *sold) == {"offline": (1, 1, "100.00")}
         later = visit("2024-03-01T10:10:00Z")
-        assert await told(workspace, "channel", later) == {"direct": (1, 1, "100.00")}
+        assert await sums_after(workspace, "channel", later) == {"direct": (1, 1, "100.00")}
         # a source begins a session, to which the visit then belongs
         late = visit("2024-03-01T10:07:00Z", "/p?utm_source=news&utm_medium=email", id="late")
-        assert await told(workspace, "channel", late) == {"offline": (1, 1, "100.00")}
+        assert await sums_after(workspace, "channel", late) == {"offline": (1, 1, "100.00")}
         back = {"type": "event_retracted", "event_id": "late", "occurred_at": "2024-03-05T00:00:00Z"}
-        assert await told(workspace, "channel", back) == {"direct": (1, 1, "100.00")}
+        assert await sums_after(workspace, "channel", back) == {"direct": (1, 1, "100.00")}
 
     runner.run(check())
 
@@ -283,13 +285,13 @@ def test_sums_follow_settings(workspace: Workspace, runner: asyncio.Runner) -> N
     async def check() -> None:
         came = visit("2024-03-01T10:00:00Z", referrer="https://partner.example/")
         sold = [*CATALOG, KNOWN, visit("2024-02-01T10:00:00Z"), came, *sale("d", "2024-03-02T12:00:00Z")]
-        assert (await told(workspace, "source", *sold))["partner.example"] == (1, 1, "50.00")
+        assert (await sums_after(workspace, "source", *sold))["partner.example"] == (1, 1, "50.00")
         ignored = {
             "type": "workspace_configured",
             "settings": {"ignored_referrers": ["partner.example"]},
             "occurred_at": "2024-03-09T00:00:00Z",
         }
-        assert await told(workspace, "source", ignored) == {"no_source": (1, 1, "100.00")}
+        assert await sums_after(workspace, "source", ignored) == {"no_source": (1, 1, "100.00")}
 
     runner.run(check())
 
@@ -297,14 +299,14 @@ def test_sums_follow_settings(workspace: Workspace, runner: asyncio.Runner) -> N
 def test_sums_are_made_again_for_the_days_of_another_time_zone(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         sold = [*CATALOG, KNOWN, visit("2024-03-01T10:00:00Z"), *sale("d", "2024-03-02T23:30:00Z")]
-        assert await told(workspace, "campaign", *sold) == {"c": (1, 1, "100.00")}
+        assert await sums_after(workspace, "campaign", *sold) == {"c": (1, 1, "100.00")}
         assert (await keep(workspace))["time_zone"] == "UTC"
         zone = {
             "type": "workspace_configured",
             "settings": {"time_zone": "Europe/Oslo"},
             "occurred_at": "2024-03-09T00:00:00Z",
         }
-        assert await told(workspace, "campaign", zone) == {"c": (1, 1, "100.00")}
+        assert await sums_after(workspace, "campaign", zone) == {"c": (1, 1, "100.00")}
         assert (await keep(workspace))["time_zone"] == "Europe/Oslo"
         assert await report(workspace, "campaign", "&from=2024-03-03T00:00:00%2B01:00") == {"c": (1, 1, "100.00")}
 
@@ -315,7 +317,7 @@ def test_sums_of_groups_that_other_lists_decided_about_are_not_read_and_are_made
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        await told(workspace, "channel", *SOLD)
+        await sums_after(workspace, "channel", *SOLD)
         running = workspace.running
         async with running.pool.acquire() as raw:
             connection = Connection(raw, running.generation.name)
@@ -331,7 +333,7 @@ def test_sums_of_groups_that_other_lists_decided_about_are_not_read_and_are_made
 
 def test_a_contact_of_several_days_counts_once(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        assert await told(workspace, "channel", *SOLD, *sale("e", "2024-03-09T12:00:00Z")) == {
+        assert await sums_after(workspace, "channel", *SOLD, *sale("e", "2024-03-09T12:00:00Z")) == {
             "direct": (2, 1, "200.00")
         }
 
@@ -340,7 +342,7 @@ def test_a_contact_of_several_days_counts_once(workspace: Workspace, runner: asy
 
 def test_a_sum_that_says_something_else_than_the_touches_is_found(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        await told(workspace, "channel", *SOLD)
+        await sums_after(workspace, "channel", *SOLD)
         running = workspace.running
         async with running.pool.acquire() as raw:
             connection = Connection(raw, running.generation.name)

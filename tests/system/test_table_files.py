@@ -41,11 +41,11 @@ def read(path: Path, by: str) -> list[Line]:
 
 
 def events(lines: list[Line]) -> list[dict[str, Any]]:
-    return [orjson.loads(told) for line in lines for told in line.events if isinstance(told, bytes)]
+    return [orjson.loads(each) for line in lines for each in line.events if isinstance(each, bytes)]
 
 
 def refusals(lines: list[Line]) -> list[tuple[int, str]]:
-    return [(line.number, told.message) for line in lines for told in line.events if isinstance(told, Refusal)]
+    return [(line.number, each.message) for line in lines for each in line.events if isinstance(each, Refusal)]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_broken_row_is_refused_by_its_line(
     assert refusals(read(path, own)) == refused
 
 
-def test_rows_of_blanks_are_read_and_tell_nothing(tmp_path: Path, own: str) -> None:
+def test_rows_of_blanks_are_read_and_make_no_event(tmp_path: Path, own: str) -> None:
     path = tmp_path / "t.csv"
     path.write_text("No,Day,Mail\n1,2024-01-05,a@x.no\n,,\n , ,\n,\n\n2,2024-01-06,b@x.no\n")
     assert [(line.number, len(line.events)) for line in read(path, own)] == [(2, 1), (3, 0), (4, 0), (5, 0), (7, 1)]
@@ -119,7 +119,7 @@ def test_a_column_that_nobody_asks_for_may_be_there_twice(tmp_path: Path, own: s
     assert len(events(read(path, own))) == 1
 
 
-def test_optional_columns_that_are_missing_are_told(tmp_path: Path) -> None:
+def test_optional_columns_that_are_missing_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("Record ID,Email,Create Date,first name\n1,a@x.no,2024-01-05,Kari\n")
     facts = Facts()

@@ -24,7 +24,7 @@ from services.replay.sources import Unreadable, read_lines
 from tests.conftest import Workspace
 
 
-def told(path: Path, by: TableMapping) -> list[dict[str, Any]]:
+def events_of_table(path: Path, by: TableMapping) -> list[dict[str, Any]]:
     return [orjson.loads(event) for line in read_lines(path, by) for event in line.events if isinstance(event, bytes)]
 
 
@@ -79,8 +79,11 @@ def test_hubspot_exports_become_contacts_and_deals(
 
 def test_an_export_without_zone_is_read_in_the_one_that_is_named(tmp_path: Path) -> None:
     path = table(tmp_path / "c.csv", *CONTACTS)
-    assert told(path, mapping("hubspot-contacts"))[0]["occurred_at"] == "2024-01-05T10:30:59.999999Z"
-    assert told(path, mapping("hubspot-contacts", "Europe/Oslo"))[0]["occurred_at"] == "2024-01-05T09:30:59.999999Z"
+    assert events_of_table(path, mapping("hubspot-contacts"))[0]["occurred_at"] == "2024-01-05T10:30:59.999999Z"
+    assert (
+        events_of_table(path, mapping("hubspot-contacts", "Europe/Oslo"))[0]["occurred_at"]
+        == "2024-01-05T09:30:59.999999Z"
+    )
 
 
 def test_segment_tables_become_visits_and_identifications(

@@ -56,14 +56,14 @@ PAGES = [
 
 
 @pytest.fixture
-def told(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
-    async def tell() -> None:
+def filled(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
+    async def send_events() -> None:
         events = [event(line) for line in TOLD.strip().splitlines()]
         sent = await workspace.send(*({"occurred_at": each.pop("at"), **each} for each in events))
         assert sent.json()["rejected"] == []
         await workspace.project()
 
-    runner.run(tell())
+    runner.run(send_events())
     return workspace
 
 
@@ -74,8 +74,8 @@ async def asked(workspace: Workspace, query: str = "") -> dict[str, Any]:
     return found
 
 
-def test_each_list_has_what_nobody_resolved_and_nothing_else(told: Workspace, runner: asyncio.Runner) -> None:
-    found = runner.run(asked(told))
+def test_each_list_has_what_nobody_resolved_and_nothing_else(filled: Workspace, runner: asyncio.Runner) -> None:
+    found = runner.run(asked(filled))
     assert found["campaigns"] == CAMPAIGNS
     assert sorted(found["assets"], key=lambda item: item["asset_id"]) == ASSETS
     assert (found["utm_values"], found["pages"]) == (VALUES, PAGES)
@@ -83,46 +83,48 @@ def test_each_list_has_what_nobody_resolved_and_nothing_else(told: Workspace, ru
 
 
 def test_what_is_resolved_by_the_calls_of_the_catalog_is_no_longer_listed(
-    told: Workspace, runner: asyncio.Runner
+    filled: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
         resolving = [
             ("campaigns/autumn", {"utm_campaign": "sprnig"}), ("campaigns/sprnig", {}), ("assets/ad", {"asset_type": "ad_campaign"}),
             ("assets/mail", {"asset_type": "marketing_email"}), ("assets/unheard", {"asset_type": "form"}),
-            ("assets/other", {"asset_type": "site_page", "url": (await asked(told))["pages"][0]["url"]}),
+            ("assets/other", {"asset_type": "site_page", "url": (await asked(filled))["pages"][0]["url"]}),
         ]  # fmt: skip
-        async with told.client("server") as client:
+        async with filled.client("server") as client:
             for path, body in resolving:
                 assert (await client.put(f"/v1/{path}", json=body)).status_code == 201
-                await told.project()
-        found = await asked(told)
+                await filled.project()
+        found = await asked(filled)
         assert [found[kind] for kind in ("campaigns", "assets", "utm_values", "pages")] == [[], [], [], []]
 
     runner.run(check())
 
 
 @pytest.mark.parametrize(("kind", "names"), [("campaigns", 2), ("assets", 3), ("utm_values", 1), ("pages", 1)])
-def test_pages_of_one_kind_give_each_item_once(told: Workspace, runner: asyncio.Runner, kind: str, names: int) -> None:
+def test_pages_of_one_kind_give_each_item_once(
+    filled: Workspace, runner: asyncio.Runner, kind: str, names: int
+) -> None:
     async def check() -> None:
         items, cursor, rounds = [], "", 0
         while cursor is not None and rounds < 20:
-            found = await asked(told, f"?kind={kind}&limit=1" + (f"&cursor={cursor}" if cursor else ""))
+            found = await asked(filled, f"?kind={kind}&limit=1" + (f"&cursor={cursor}" if cursor else ""))
             assert len(found["items"]) <= 1
             items += found["items"]
             cursor, rounds = found["next_cursor"], rounds + 1
         assert cursor is None
         assert len(items) == names
-        whole = (await asked(told))[kind]
+        whole = (await asked(filled))[kind]
         assert items == whole
 
     runner.run(check())
 
 
-def test_a_cursor_of_another_list_is_refused(told: Workspace, runner: asyncio.Runner) -> None:
+def test_a_cursor_of_another_list_is_refused(filled: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        of_campaigns = (await asked(told, "?kind=campaigns&limit=1"))["next_cursor"]
+        of_campaigns = (await asked(filled, "?kind=campaigns&limit=1"))["next_cursor"]
         for query in (f"?kind=assets&cursor={of_campaigns}", f"?cursor={of_campaigns}"):
-            response = await told.get(f"/v1/catalog/unresolved{query}")
+            response = await filled.get(f"/v1/catalog/unresolved{query}")
             assert (response.status_code, response.json()["field"]) == (422, "cursor")
 
     runner.run(check())
@@ -131,12 +133,12 @@ def test_a_cursor_of_another_list_is_refused(told: Workspace, runner: asyncio.Ru
 @pytest.mark.parametrize("walked_max", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["assets", "utm_values", "pages"])
 def test_pages_that_may_pass_few_keys_give_each_item_once(
-    told: Workspace, runner: asyncio.Runner, kind: str, walked_max: int
+    filled: Workspace, runner: asyncio.Runner, kind: str, walked_max: int
 ) -> None:
     async def check() -> None:
-        whole, items, after = (await asked(told))[kind], [], None
+        whole, items, after = (await asked(filled))[kind], [], None
         for _ in range(30):
-            async with snapshot(told.running.pool, told.name) as opened:
+            async with snapshot(filled.running.pool, filled.name) as opened:
                 page = await unresolved(opened, kind, 2, after, walked_max)
             items += page.items
             if page.next_cursor is None:

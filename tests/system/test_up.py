@@ -54,7 +54,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_keys_are_told_once_and_kept_in_a_private_file(data: Path) -> None:
+def test_keys_are_printed_once_and_kept_in_a_private_file(data: Path) -> None:
     up = start(data)
     assert set(up.keys) == {"collect", "server", "read", "admin"}
     assert stat.S_IMODE((data / "keys.json").stat().st_mode) == 0o600

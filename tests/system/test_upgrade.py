@@ -236,15 +236,15 @@ def test_a_new_release_without_a_generation_says_so_and_takes_events(upgrade: Up
     assert (code, body["code"]) == (503, "no_generation")
 
 
-def test_a_new_release_heeds_the_settings_that_the_old_one_knows(upgrade: Upgrade) -> None:
+def test_a_new_release_uses_the_settings_that_the_old_one_knows(upgrade: Upgrade) -> None:
     assert [each["code"] for each in upgrade.before_rebuild["kiosk"]["rejected"]] == ["names_nobody"]
 
 
 def test_a_rebuild_leaves_the_other_releases_generation_live(upgrade: Upgrade) -> None:
     assert (upgrade.rebuilt["generation"], upgrade.rebuilt["before"]) == ("g2", None)
-    told = {each["generation"]: each for each in upgrade.status[0]["generations"]}
-    assert (told["g1"]["state"], told["g1"]["this_release"]) == ("live", False)
-    assert (told["g2"]["state"], told["g2"]["this_release"]) == ("live", True)
+    result = {each["generation"]: each for each in upgrade.status[0]["generations"]}
+    assert (result["g1"]["state"], result["g1"]["this_release"]) == ("live", False)
+    assert (result["g2"]["state"], result["g2"]["this_release"]) == ("live", True)
 
 
 def test_both_projectors_project_side_by_side(upgrade: Upgrade) -> None:
@@ -267,9 +267,9 @@ def test_the_old_release_ends_in_good_order(upgrade: Upgrade) -> None:
     assert upgrade.exit_codes == [0, 0, 0]
 
 
-def test_what_the_old_release_leaves_is_told_and_dropped_on_request_alone(upgrade: Upgrade) -> None:
-    told = {each["generation"]: each["this_release"] for each in upgrade.status[1]["generations"]}
-    assert told == {"g1": False, "g2": True}
+def test_what_the_old_release_leaves_is_reported_and_dropped_on_request_alone(upgrade: Upgrade) -> None:
+    result = {each["generation"]: each["this_release"] for each in upgrade.status[1]["generations"]}
+    assert result == {"g1": False, "g2": True}
     assert "g1 is the live one of another release's shape" in upgrade.drop_refused
     assert upgrade.dropped == {"dropped": "g1"}
     assert upgrade.left == ["g2"]

@@ -193,9 +193,9 @@ def test_many_announcements_share_few_notifications_and_the_last_is_sent_before_
     database_url: str, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        told: list[object] = []
+        found: list[object] = []
         connection = await asyncpg.connect(database_url)
-        await connection.add_listener(CHANNEL, lambda *heard: told.append(heard[3]))
+        await connection.add_listener(CHANNEL, lambda *heard: found.append(heard[3]))
         began_s = time.monotonic()
         async with a_process(database_url) as one:
             for n in range(2_000):
@@ -205,10 +205,10 @@ def test_many_announcements_share_few_notifications_and_the_last_is_sent_before_
             one.wakeups.announce("the last")
             took_s = time.monotonic() - began_s
         async with asyncio.timeout(10):
-            while not any("the last" in str(each) for each in told):
+            while not any("the last" in str(each) for each in found):
                 await asyncio.sleep(0.01)
         await connection.close()
-        assert len([each for each in told if str(each).startswith(one.wakeups._name)]) <= 2 * (took_s / 0.02 + 2) + 1
+        assert len([each for each in found if str(each).startswith(one.wakeups._name)]) <= 2 * (took_s / 0.02 + 2) + 1
 
     runner.run(check())
 

@@ -53,7 +53,7 @@ def own(own_database: str, runner: asyncio.Runner) -> Iterator[Running]:
     runner.run(running.close())
 
 
-async def told(running: Running) -> Workspace:
+async def story_workspace(running: Running) -> Workspace:
     workspace = await new_workspace(running, "story")
     assert (await workspace.send(*STORY)).status_code == 202
     await workspace.project()
@@ -85,7 +85,7 @@ async def metrics(workspace: Workspace, generation: str | None = None) -> dict[s
 
 def test_a_backdated_association_moves_credit_there_and_no_row_here(own: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        workspace = await told(own)
+        workspace = await story_workspace(own)
         before = await checksums(own.pool, "g1")  # type: ignore[arg-type]
         await make(own, workspace, "backdated", added=[record(BACKDATED)])
         there, here = await metrics(workspace, "backdated"), await metrics(workspace)
@@ -111,7 +111,7 @@ def test_a_backdated_association_moves_credit_there_and_no_row_here(own: Running
 
 def test_a_difference_names_campaign_deal_contact_and_the_touches(own: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        workspace = await told(own)
+        workspace = await story_workspace(own)
         await make(own, workspace, "same")
         await make(own, workspace, "backdated", added=[record(BACKDATED)])
 
@@ -152,7 +152,7 @@ def test_a_difference_names_campaign_deal_contact_and_the_touches(own: Running, 
 
 def test_settings_events_taken_out_and_an_earlier_moment(own: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        workspace = await told(own)
+        workspace = await story_workspace(own)
         await make(own, workspace, "backdated", added=[record(BACKDATED)])
         assert (await metrics(workspace, "backdated"))["sessions"] == 2  # 45 minutes apart
         await make(own, workspace, "hourly", added=[record(BACKDATED)], settings={"session_gap_minutes": 60})
@@ -175,7 +175,7 @@ def test_settings_events_taken_out_and_an_earlier_moment(own: Running, runner: a
 
 def test_what_does_not_fit_is_refused_and_leaves_nothing(own: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        workspace = await told(own)
+        workspace = await story_workspace(own)
         await make(own, workspace, "one")
         with pytest.raises(Taken, match="a generation one exists already"):
             await make(own, workspace, "one")
@@ -196,7 +196,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(own: Running, runner: a
 
 def test_it_is_its_workspaces_alone_and_for_a_while(own: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        workspace, other = await told(own), await told(own)
+        workspace, other = await story_workspace(own), await story_workspace(own)
         await make(own, workspace, "mine", dt.timedelta(hours=1))
         for path in ("/v1/campaigns?generation=mine", "/v1/campaigns?generation=unheard_of"):
             answer = await other.get(path)
@@ -217,7 +217,7 @@ def test_it_is_its_workspaces_alone_and_for_a_while(own: Running, runner: asynci
     runner.run(check())
 
 
-def test_the_commands_make_tell_compare_and_drop_one(tmp_path: Path) -> None:
+def test_the_commands_make_show_compare_and_drop_one(tmp_path: Path) -> None:
     data = tmp_path / "data"
     up = start(data)
     with up.client("server") as client:

@@ -36,9 +36,9 @@ def test_what_the_neighbours_send_shows_in_no_number(running: Running, runner: a
         await one.project()
         after = (await one.get("/v1/status")).json()
         assert after["up_to_date"] is True
-        for told in (before, behind, after):
-            assert told["projected_offset"] is told["log_end_offset"] is told["lag_events"] is told["partition"] is None
-            del told["as_of"], told["workspace"], told["up_to_date"]
+        for each in (before, behind, after):
+            assert each["projected_offset"] is each["log_end_offset"] is each["lag_events"] is each["partition"] is None
+            del each["as_of"], each["workspace"], each["up_to_date"]
         assert before == behind == after
         answer = await one.get(f"/v1/status?after={sent}")
         assert answer.status_code == 200
@@ -48,14 +48,14 @@ def test_what_the_neighbours_send_shows_in_no_number(running: Running, runner: a
     runner.run(check())
 
 
-def test_a_position_is_read_back_and_tells_nothing_of_its_offset() -> None:
+def test_a_position_is_read_back_and_does_not_reveal_its_offset() -> None:
     positions, others = Positions(b"a secret"), Positions(b"another")
-    told = [positions.write("w", Position(3, offset)) for offset in range(2_000)]
-    assert [positions.read("w", text) for text in told] == [Position(3, offset) for offset in range(2_000)]
-    assert len(set(told)) == 2_000
-    assert abs(sum(a < b for a, b in itertools.pairwise(told)) - 1_000) < 150  # no order
-    assert told[5] != positions.write("x", Position(3, 5))
-    assert told[5] != others.write("w", Position(3, 5))
+    found = [positions.write("w", Position(3, offset)) for offset in range(2_000)]
+    assert [positions.read("w", text) for text in found] == [Position(3, offset) for offset in range(2_000)]
+    assert len(set(found)) == 2_000
+    assert abs(sum(a < b for a, b in itertools.pairwise(found)) - 1_000) < 150  # no order
+    assert found[5] != positions.write("x", Position(3, 5))
+    assert found[5] != others.write("w", Position(3, 5))
     assert positions.write("w", Position(65_535, 2**48 - 1)) == positions.write(
         "w", positions.read("w", positions.write("w", Position(65_535, 2**48 - 1)))
     )

@@ -113,7 +113,7 @@ def test_the_head_of_a_stream_does_not_wait_for_its_body() -> None:
     assert calls[1:] == [b"1\r\na\r\n", b"1\r\nb\r\n0\r\n\r\n"]
 
 
-def test_who_asks_whether_to_go_on_is_told_before_the_answer() -> None:
+def test_who_asks_whether_to_go_on_is_reported_before_the_answer() -> None:
     sent = request("POST", "Expect: 100-continue", "Content-Length: 2") + b"{}"
     calls = answered(app_of(start(LENGTH), body(b"hello"), reads=True), sent).calls
     assert calls[0] == b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -18,7 +18,7 @@ def visit(query: str, referrer: str | None = None) -> TrafficSource:
 
 
 @pytest.mark.parametrize(
-    ("query", "referrer", "told"),
+    ("query", "referrer", "value"),
     [
         ("utm_source=Facebook&utm_medium=CPC", None, ("facebook", "cpc", P_SOCIAL)),
         ("utm_source=google&utm_medium=organic", None, ("google", "organic", O_SEARCH)),
@@ -38,8 +38,8 @@ def visit(query: str, referrer: str | None = None) -> TrafficSource:
         ("", "https://lm.facebook.com/", ("lm.facebook.com", "social", O_SOCIAL)),
     ],
 )
-def test_what_brought_a_visit(query: str, referrer: str | None, told: tuple[str | None, str | None, Channel]) -> None:
-    assert tuple(visit(query, referrer)) == told
+def test_what_brought_a_visit(query: str, referrer: str | None, value: tuple[str | None, str | None, Channel]) -> None:
+    assert tuple(visit(query, referrer)) == value
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_fbclid_alone_is_organic_whatever_the_referrer(referrer: str | None) -> 
 
 
 @pytest.mark.parametrize(
-    ("parameter", "told"),
+    ("parameter", "value"),
     [
         ("gclid", ("google", "cpc", P_SEARCH)), ("gbraid", ("google", "cpc", P_SEARCH)), ("wbraid", ("google", "cpc", P_SEARCH)),
         ("dclid", ("google", "cpc", P_SEARCH)), ("msclkid", ("bing", "cpc", P_SEARCH)), ("yclid", ("yandex", "cpc", P_SEARCH)),
@@ -143,9 +143,9 @@ def test_fbclid_alone_is_organic_whatever_the_referrer(referrer: str | None) -> 
     ],
 )  # fmt: skip
 def test_a_click_id_alone_names_its_network_and_proves_a_payment_or_not(
-    parameter: str, told: tuple[str, str, Channel]
+    parameter: str, value: tuple[str, str, Channel]
 ) -> None:
-    assert tuple(visit(f"{parameter}=aB1-_x")) == told
+    assert tuple(visit(f"{parameter}=aB1-_x")) == value
 
 
 @pytest.mark.parametrize("value", ["", "+", "{gclid}", "undefined", "null", "[gclid]"])

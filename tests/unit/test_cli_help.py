@@ -123,7 +123,7 @@ def test_every_command_and_all_that_it_takes_has_a_help_text(path: tuple[str, ..
 
 
 @EACH
-def test_the_help_of_a_command_tells_each_command_option_and_argument(path: tuple[str, ...]) -> None:
+def test_the_help_of_a_command_shows_each_command_option_and_argument(path: tuple[str, ...]) -> None:
     said = whole(help_of(*path))
     command = ALL[path]
     for parameter in command.params:
@@ -138,7 +138,7 @@ def test_every_command_sets_up_the_log_lines_before_it_runs(path: tuple[str, ...
     assert isinstance(ALL[path], Group if isinstance(ALL[path], TyperGroup) else Command)
 
 
-def test_a_group_tells_the_whole_first_sentence_of_a_command_that_is_longer_than_a_line() -> None:
+def test_a_group_shows_the_whole_first_sentence_of_a_command_that_is_longer_than_a_line() -> None:
     sentence = (
         "Project the log from its beginning, and compare every table with the live one at the same position of the log."
     )

@@ -37,9 +37,9 @@ def test_no_file_hides_a_circle_of_imports_from_the_interpreter(file: Path) -> N
 
 
 def test_every_package_that_pyproject_names_has_one_version_in_the_constraints_that_it_allows() -> None:
-    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    groups = [*told["project"]["optional-dependencies"].values(), *told["dependency-groups"].values()]
-    named = [*told["project"]["dependencies"], *(text for group in groups for text in group if isinstance(text, str))]
+    result = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = [*result["project"]["optional-dependencies"].values(), *result["dependency-groups"].values()]
+    named = [*result["project"]["dependencies"], *(text for group in groups for text in group if isinstance(text, str))]
     versions = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     wanted = [Requirement(text) for text in named]
     assert [r.name for r in wanted if not r.specifier.contains(versions.get(r.name.lower(), "0"))] == []

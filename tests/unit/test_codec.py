@@ -179,7 +179,7 @@ def test_an_event_with_both_instants_occurred_at_occurred_at() -> None:
     assert to_rfc3339(arrived.occurred_at_us) == "2025-01-01T00:00:00Z"
 
 
-def test_a_record_tells_which_key_sent_it_and_one_of_an_older_release_does_not() -> None:
+def test_a_record_shows_which_key_sent_it_and_one_of_an_older_release_does_not() -> None:
     record = accept(json.dumps(VISIT).encode(), 0, "server", NOW_US, None, "tls_AbCd")
     assert isinstance(record, Record)
     value = encode_record(record)
@@ -333,11 +333,11 @@ def test_a_senders_clock_is_corrected_by_when_it_sent(occurred: float, sent: flo
 
 
 def test_a_request_says_once_for_all_when_it_was_sent_and_an_event_knows_better() -> None:
-    told = read_request(json.dumps({"sent_at": instant(20), "events": [VISIT]}).encode(), ndjson=False)
-    assert told.sent_at_us == NOW_US + 20 * HOUR_US
+    result = read_request(json.dumps({"sent_at": instant(20), "events": [VISIT]}).encode(), ndjson=False)
+    assert result.sent_at_us == NOW_US + 20 * HOUR_US
     visit = {**VISIT, "occurred_at": instant(19)}
-    assert happened_us(visit, sent_at_us=told.sent_at_us) == NOW_US - HOUR_US
-    assert happened_us({**visit, "sent_at": instant(22)}, sent_at_us=told.sent_at_us) == NOW_US - 3 * HOUR_US
+    assert happened_us(visit, sent_at_us=result.sent_at_us) == NOW_US - HOUR_US
+    assert happened_us({**visit, "sent_at": instant(22)}, sent_at_us=result.sent_at_us) == NOW_US - 3 * HOUR_US
 
 
 @pytest.mark.parametrize("age_hours", [7 * 24 + 0.01, 24 * 365])

@@ -10,8 +10,8 @@ NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 def test_the_year_says_nothing_of_how_late_events_come(tmp_path: Path) -> None:
     sample = Sample(tmp_path)
-    told = {event.get("as_of") for event in next(sample.batches())}
-    assert told == {sample.end.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+    answer = {event.get("as_of") for event in next(sample.batches())}
+    assert answer == {sample.end.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
     assert not [event for event in sample.live().visit(NOW) if "as_of" in event]
 
 

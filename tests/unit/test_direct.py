@@ -40,10 +40,10 @@ def app(*, straight: bool) -> FastAPI:
     return made
 
 
-def ask(made: FastAPI, method: str, path: str, **told: Any) -> httpx.Response:
+def ask(made: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
     async def asked() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://t") as client:
-            return await client.request(method, path, **told)
+            return await client.request(method, path, **options)
 
     return asyncio.run(asked())
 

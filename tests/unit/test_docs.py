@@ -34,7 +34,7 @@ def files() -> set[str]:
 
 @by_name
 def test_every_file_that_a_page_names_by_its_path_is_there(page: Path) -> None:
-    named = {told.rstrip("/") for told in TOKEN.findall(page.read_text()) if re.fullmatch(rf"({'|'.join(FOLDERS)})/[\w./*-]*", told)}  # fmt: skip
+    named = {each.rstrip("/") for each in TOKEN.findall(page.read_text()) if re.fullmatch(rf"({'|'.join(FOLDERS)})/[\w./*-]*", each)}  # fmt: skip
     there = files() | set(FOLDERS)
     patterns = {re.sub(r"\b[A-Z]{4,}\b", "*", name) for name in named}  # `tests/unit/golden/TYPE.json`
     assert {pattern for pattern in patterns if not any(fnmatch(file, pattern) for file in there)} == set()
@@ -96,12 +96,12 @@ def test_every_command_is_in_the_table_of_the_wire() -> None:
 
 def test_every_variable_of_the_configuration_is_in_the_guide_to_deploying_and_no_other_is() -> None:
     text = (ROOT / "deploy/README.md").read_text()
-    told: set[str] = set()
+    result: set[str] = set()
     for row in re.findall(r"^\| (`TOUCHLINE_[^|]*)\|", text, re.MULTILINE):
         names = re.findall(r"`([A-Z_…]+)`", row)
         stem = re.sub(r"[A-Z]+(_A_DAY|)$", "", names[0])  # `TOUCHLINE_KAFKA_SASL_` of `TOUCHLINE_KAFKA_SASL_MECHANISM`
-        told |= {name.replace("…_", stem) for name in names}
-    assert told == {f"TOUCHLINE_{name.upper()}" for name in Configuration.model_fields}
+        result |= {name.replace("…_", stem) for name in names}
+    assert result == {f"TOUCHLINE_{name.upper()}" for name in Configuration.model_fields}
 
 
 @as_it_is

@@ -25,12 +25,12 @@ BASE = {
 STAGES = Stages(("closedwon", "4711"), ("closedlost",))
 
 
-def told(**fields: Any) -> bytes:
+def body_with(**fields: Any) -> bytes:
     return json.dumps({**BASE, **fields}).encode()
 
 
 def message(**fields: Any) -> Message:
-    return read(told(**fields), STAGES)
+    return read(body_with(**fields), STAGES)
 
 
 def means(**fields: Any) -> list[dict[str, Any]]:
@@ -213,13 +213,13 @@ def test_the_calculated_state_comes_after_the_stage_of_the_same_instant() -> Non
 
 
 @pytest.mark.parametrize("value", ["much", "1,200", "NaN", "Infinity", "1E+99999999", "9" * 65, "1 2", "{}"])
-def test_what_is_no_amount_is_refused_and_its_field_told(value: str) -> None:
+def test_what_is_no_amount_is_refused_and_its_field_named(value: str) -> None:
     code = refusal(subscriptionType="deal.propertyChange", objectId=7, propertyName="amount", propertyValue=value)
     assert code == ("bad_value", "propertyValue")
 
 
 @pytest.mark.parametrize("value", ["zz", "XXX", "kroner", "N0K"])
-def test_what_is_no_currency_is_refused_and_its_field_told(value: str) -> None:
+def test_what_is_no_currency_is_refused_and_its_field_named(value: str) -> None:
     code = refusal(
         subscriptionType="deal.propertyChange", objectId=7, propertyName="deal_currency_code", propertyValue=value
     )
@@ -342,7 +342,7 @@ def id_of(**fields: Any) -> str:
 
 
 @pytest.mark.parametrize("fields", EVERY)
-def test_every_attempt_tells_the_same(fields: dict[str, Any]) -> None:
+def test_every_attempt_makes_the_same_event(fields: dict[str, Any]) -> None:
     first, again = message(**fields), message(**fields, attemptNumber=9)
     assert first.means == again.means
     assert isinstance(first.means, tuple) or first.sent == again.sent

@@ -48,7 +48,7 @@ def test_what_was_received_is_paid_for_later() -> None:
 @pytest.mark.parametrize(
     ("rate", "processes", "share"), [(10_000, 4, 2_500), (10, 4, 3), (1, 8, 1), (0, 4, 0), (100, 1, 100)]
 )
-def test_each_of_several_processes_takes_its_part_of_the_rates_and_tells_the_whole(
+def test_each_of_several_processes_takes_its_part_of_the_rates_and_shows_the_whole(
     rate: int, processes: int, share: int
 ) -> None:
     limits = Limits(Rates(key_events_per_s=rate, address_requests_per_s=rate, visitors_a_day=2, processes=processes))
@@ -140,14 +140,14 @@ def test_one_value_more_than_a_key_may_add_in_a_day_is_refused(fields: dict[str,
 
 
 def test_pages_are_counted_by_the_addresses_that_the_workspace_has_set() -> None:
-    def told(*urls: str, rules: AddressRules) -> list[bool]:
+    def result(*urls: str, rules: AddressRules) -> list[bool]:
         limits = Limits(Rates(pages_a_day=2))
         return [isinstance(limits.bounded(PUBLIC, visit(url=url), 0, addresses=rules), Record) for url in urls]
 
     urls = [f"https://a.example/?p={n}&x={n}#/{n}" for n in "1212345"]
-    assert all(told(*urls, rules=BY_PATH))
-    assert told(*urls, rules=AddressRules(("p",))) == [True] * 4 + [False] * 3
-    assert told(*urls, rules=AddressRules((), fragments=True)) == [True] * 4 + [False] * 3
+    assert all(result(*urls, rules=BY_PATH))
+    assert result(*urls, rules=AddressRules(("p",))) == [True] * 4 + [False] * 3
+    assert result(*urls, rules=AddressRules((), fragments=True)) == [True] * 4 + [False] * 3
 
 
 def test_keys_are_counted_apart_and_server_keys_not_at_all() -> None:
@@ -167,8 +167,8 @@ def test_a_bound_gives_one_alarm_when_near_and_one_when_met(caplog: pytest.LogCa
     for n in random.Random(1).choices(range(12), k=500):
         limits.bounded(PUBLIC, visit(str(n)), 0)
     levels = [record.msg["level"] for record in caplog.records if isinstance(record.msg, dict)]
-    told = [record.msg["told"] for record in caplog.records if isinstance(record.msg, dict)]
-    assert (len(levels), told) == (2, [8, 10])
+    found = [record.msg["distinct"] for record in caplog.records if isinstance(record.msg, dict)]
+    assert (len(levels), found) == (2, [8, 10])
 
 
 @pytest.mark.parametrize(

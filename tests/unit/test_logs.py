@@ -39,7 +39,7 @@ def secret(text: str) -> bool:
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_a_key_is_told_nowhere_in_a_line(written: io.StringIO, said: str) -> None:
+def test_a_key_is_nowhere_in_a_log_line(written: io.StringIO, said: str) -> None:
     logger = structlog.stdlib.get_logger("touchline.test")
     logger.info(said)
     logger.warning("x", headers=said, nested={"a": [said, {said: 1}]}, raw=said.encode(), **{f"of_{KEY}": 1})
@@ -54,7 +54,7 @@ def test_a_key_is_told_nowhere_in_a_line(written: io.StringIO, said: str) -> Non
     assert not secret(text), text
 
 
-def test_a_traceback_tells_no_local_variables(written: io.StringIO) -> None:
+def test_a_traceback_has_no_local_variables(written: io.StringIO) -> None:
     hidden = "what-nobody-should-read"
 
     def fails(argument: str) -> None:
@@ -70,7 +70,7 @@ def test_a_traceback_tells_no_local_variables(written: io.StringIO) -> None:
     assert hidden not in text.replace("fails(hidden)", "")
 
 
-def test_an_endless_recursion_is_told_in_milliseconds(written: io.StringIO) -> None:
+def test_an_endless_recursion_is_logged_in_milliseconds(written: io.StringIO) -> None:
     def endless(ballast: list[int]) -> None:
         endless([*ballast, 1])
 
@@ -83,7 +83,7 @@ def test_an_endless_recursion_is_told_in_milliseconds(written: io.StringIO) -> N
     assert len(written.getvalue()) < 40_000
 
 
-def test_the_cause_of_an_error_is_told_too(written: io.StringIO) -> None:
+def test_the_cause_of_an_error_is_logged_too(written: io.StringIO) -> None:
     try:
         try:
             raise KeyError("the first")

@@ -24,9 +24,9 @@ CHROME = (
 
 def by_scanner(clicks: list[tuple[float, str | None]], reached: list[float], opened: list[float]) -> list[int]:
     """The places of the clicks (second, link) that are a scanner's."""
-    told = [Click(round(s * SECOND_US), f"e{n:03d}", url) for n, (s, url) in enumerate(clicks)]
+    found = [Click(round(s * SECOND_US), f"e{n:03d}", url) for n, (s, url) in enumerate(clicks)]
     of = [round(s * SECOND_US) for s in reached], [round(s * SECOND_US) for s in opened]
-    return sorted(int(i[1:]) for i in scanned(told, bursts(told), *of))
+    return sorted(int(i[1:]) for i in scanned(found, bursts(found), *of))
 
 
 @pytest.mark.parametrize(

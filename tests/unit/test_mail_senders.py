@@ -28,9 +28,9 @@ DEFAULT = Producers()
 NOW_US = 1_800_000_000_000_000
 
 
-def one(form: Any, told: Any, producers: Producers) -> Message:
+def one(form: Any, value: Any, producers: Producers) -> Message:
     """A message that is JSON already, as the sender's format reads it; what no JSON can tell, such as infinity, is tried too."""
-    return mail.one(told, form.FORMAT, producers.mail_asset_from)
+    return mail.one(value, form.FORMAT, producers.mail_asset_from)
 
 
 def only(message: Message) -> dict[str, Any]:
@@ -94,21 +94,21 @@ def test_each_message_of_postmark_means_what_the_table_says(record: str, more: d
     assert kind(one(postmark, from_postmark(record, **more), DEFAULT)) == means
 
 
-def test_a_click_of_sendgrid_tells_who_when_where_and_with_what() -> None:
+def test_a_click_of_sendgrid_shows_who_when_where_and_with_what() -> None:
     assert only(one(sendgrid, from_sendgrid("click"), DEFAULT)) == {
         "type": "email_clicked", "id": "sendgrid:click-0-Zm9v", "occurred_at": AT, "asset_id": "spring-mail",
         "contact": {"email": "kari@example.no"}, "user_agent": PHONE, "url": "https://shop.example/spring",
     }  # fmt: skip
 
 
-def test_a_click_of_mailgun_tells_who_when_where_and_with_what() -> None:
+def test_a_click_of_mailgun_shows_who_when_where_and_with_what() -> None:
     assert only(one(mailgun, from_mailgun("clicked"), DEFAULT)) == {
         "type": "email_clicked", "id": "mailgun:Qxclicked0:2024-03-01T10:00:00.250000Z", "occurred_at": "2024-03-01T10:00:00.250000Z",
         "asset_id": "spring-mail", "contact": {"email": "kari@example.no"}, "user_agent": PHONE, "url": "https://shop.example/spring",
     }  # fmt: skip
 
 
-def test_a_click_of_postmark_tells_who_when_where_and_with_what() -> None:
+def test_a_click_of_postmark_shows_who_when_where_and_with_what() -> None:
     event = only(one(postmark, from_postmark("Click"), DEFAULT))
     assert event.pop("id").startswith("postmark:")
     assert event == {
@@ -117,9 +117,9 @@ def test_a_click_of_postmark_tells_who_when_where_and_with_what() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("told", [True, "true"])
-def test_what_sendgrid_calls_a_machine_open_is_a_machines(told: object) -> None:
-    assert only(one(sendgrid, from_sendgrid("open", sg_machine_open=told), DEFAULT))["machine"] is True
+@pytest.mark.parametrize("value", [True, "true"])
+def test_what_sendgrid_calls_a_machine_open_is_a_machines(value: object) -> None:
+    assert only(one(sendgrid, from_sendgrid("open", sg_machine_open=value), DEFAULT))["machine"] is True
     assert "machine" not in only(one(sendgrid, from_sendgrid("open"), DEFAULT))
 
 
@@ -145,19 +145,19 @@ PLACES = [
 
 @pytest.mark.parametrize(("places", "found"), PLACES)
 def test_the_asset_is_what_the_first_place_names(places: tuple[str, ...], found: tuple[str | None, ...]) -> None:
-    told = Producers(mail_asset_from=places)
+    result = Producers(mail_asset_from=places)
     read = (
-        one(sendgrid, from_sendgrid("open", asset_id="mail-7", singlesend_id="sg-77"), told),
-        one(mailgun, from_mailgun("opened"), told),
-        one(postmark, from_postmark("Open"), told),
+        one(sendgrid, from_sendgrid("open", asset_id="mail-7", singlesend_id="sg-77"), result),
+        one(mailgun, from_mailgun("opened"), result),
+        one(postmark, from_postmark("Open"), result),
     )
     assert tuple(None if isinstance(m.means, Unmapped) else only(m)["asset_id"] for m in read) == found
 
 
 @pytest.mark.parametrize("beside", ["unique_args", "custom_args"])
 def test_arguments_of_sendgrid_are_also_found_in_an_object_of_their_own(beside: str) -> None:
-    told = from_sendgrid("open", **{beside: {"asset_id": 7}})
-    assert only(one(sendgrid, told, Producers(mail_asset_from=("argument:asset_id",))))["asset_id"] == "7"
+    result = from_sendgrid("open", **{beside: {"asset_id": 7}})
+    assert only(one(sendgrid, result, Producers(mail_asset_from=("argument:asset_id",))))["asset_id"] == "7"
 
 
 @pytest.mark.parametrize("category", [None, [], "", " ", {}, [None, True]])
@@ -197,7 +197,7 @@ def test_a_message_of_mailgun_is_the_same_however_often_it_is_signed() -> None:
     assert mailgun.messages(calls[0], DEFAULT) == mailgun.messages(calls[1], DEFAULT)
 
 
-def test_ids_of_mailgun_are_told_apart_by_their_instants() -> None:
+def test_ids_of_mailgun_are_distinguished_by_their_instants() -> None:
     read = [only(one(mailgun, {**from_mailgun("opened", n), "id": "same"}, DEFAULT))["id"] for n in (0, 86_400)]
     assert len(set(read)) == 2
 
@@ -244,7 +244,7 @@ def test_the_text_of_an_email_is_not_kept() -> None:
         (sendgrid.messages(b"[", DEFAULT)[0], "not_json None"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_message_is_told_with_its_place(message: Message, code: str) -> None:
+def test_what_is_wrong_with_a_message_is_reported_with_its_place(message: Message, code: str) -> None:
     assert kind(message) == code
 
 
@@ -253,7 +253,7 @@ def test_seconds_may_be_a_number_or_a_text(timestamp: object) -> None:
     assert only(one(sendgrid, from_sendgrid("open", timestamp=timestamp), DEFAULT))["occurred_at"] == AT
 
 
-def test_a_long_or_odd_id_of_a_sender_becomes_a_digest() -> None:
+def test_a_long_or_unusual_id_of_a_sender_becomes_a_digest() -> None:
     ids = {
         only(one(sendgrid, from_sendgrid("open", sg_event_id=own), DEFAULT))["id"]
         for own in ("x" * 500, "å", "a b", 7, [1])
@@ -276,12 +276,12 @@ def test_more_messages_than_a_call_takes_are_refused_together() -> None:
     assert len(sendgrid.messages(b"[" + b"1," * (WEBHOOK_MESSAGES_MAX - 1) + b"1]", DEFAULT)) == WEBHOOK_MESSAGES_MAX
 
 
-def test_the_latest_told_places_count_and_absent_ones_stay() -> None:
-    told = [
+def test_the_latest_places_count_and_absent_ones_stay() -> None:
+    found = [
         SettingsField(producers=ProducersField(mail=MailField(asset_from=("campaign",)))),
         SettingsField(currency="NOK"),
     ]
-    now = settings([(Order(n, "e"), each) for n, each in enumerate(told)])
+    now = settings([(Order(n, "e"), each) for n, each in enumerate(found)])
     assert now.producers.mail_asset_from == ("campaign",)
     assert settings([]).producers.mail_asset_from == ("category",)
 
@@ -329,7 +329,7 @@ def test_whatever_a_message_says_it_is_mapped_unmapped_or_refused(message: dict[
 
 
 @pytest.mark.parametrize("form", [sendgrid, mailgun, postmark])
-def test_an_odd_text_is_read_or_refused_by_itself(form: Any) -> None:
+def test_an_unusual_text_is_read_or_refused_by_itself(form: Any) -> None:
     for text in malformed_texts():
         for body in (text, b'{"event-data":' + text + b"}", b"[" + text + b"]"):
             assert all(isinstance(message, Message) for message in form.messages(body, DEFAULT))

@@ -29,7 +29,7 @@ def refused(event: object, key: KeyClass = "server") -> tuple[str, str | None]:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_an_odd_text_is_an_event_or_its_own_refusal(key: KeyClass) -> None:
+def test_an_unusual_text_is_an_event_or_its_own_refusal(key: KeyClass) -> None:
     assert len(ODD) > 500
     for text in ODD:
         outcome = take(text, key)
@@ -53,7 +53,7 @@ def test_an_odd_text_is_an_event_or_its_own_refusal(key: KeyClass) -> None:
         (b'{"type":"page_visited","x":1}', "missing_field"),
     ],
 )  # fmt: skip
-def test_a_collect_key_is_told_of_the_scope_before_the_shape(event: bytes, code: str) -> None:
+def test_a_collect_key_gets_the_error_of_the_scope_before_that_of_the_shape(event: bytes, code: str) -> None:
     assert refused(event, "collect")[0] == code
 
 
@@ -61,7 +61,7 @@ def test_a_collect_key_is_told_of_the_scope_before_the_shape(event: bytes, code:
 @pytest.mark.parametrize(
     "second", [b'"type":1', b'"type":"page_visited"', b'"\\u0074ype":"cta_clicked"', b'"type":null']
 )
-def test_a_type_that_is_told_twice_beside_an_unknown_field_is_refused(key: KeyClass, second: bytes) -> None:
+def test_a_type_that_is_given_twice_beside_an_unknown_field_is_refused(key: KeyClass, second: bytes) -> None:
     assert isinstance(take(b'{"type":"page_visited","visitor_id":"v","url":"u","x":1,' + second + b"}", key), Refusal)
 
 

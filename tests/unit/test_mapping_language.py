@@ -86,9 +86,9 @@ def test_what_is_said_beside_a_mapping_must_fit_it(tmp_path: Path, said: Mapping
         mapping(own(tmp_path, EVENT), said=said)
 
 
-def told(tmp_path: Path, by: str, *rows: str) -> list[Any]:
+def events_of_rows(tmp_path: Path, by: str, *rows: str) -> list[Any]:
     (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
-    found = [told for line in read_lines(tmp_path / "t.csv", mapping(own(tmp_path, by))) for told in line.events]
+    found = [event for line in read_lines(tmp_path / "t.csv", mapping(own(tmp_path, by))) for event in line.events]
     return [f"{one.field}: {one.message}" if isinstance(one, Refusal) else orjson.loads(one) for one in found]
 
 
@@ -103,7 +103,7 @@ def told(tmp_path: Path, by: str, *rows: str) -> list[Any]:
 def test_when_asks_a_column_in_any_case(tmp_path: Path, asked: str, met: list[str]) -> None:
     by = f'[lists]\ngood = ["WON", "Wonder"]\n[[events]]\nwhen = {{ Stage = {asked} }}\ntype = "deal_deleted"\ndeal_id = "{{No}}"\n'
     stages = ["won", "we won it", "wonder", "3. Won (x)", "lost", ""]
-    found = told(tmp_path, by, "No,Stage", *(f"{n},{stage}" for n, stage in enumerate(stages)))
+    found = events_of_rows(tmp_path, by, "No,Stage", *(f"{n},{stage}" for n, stage in enumerate(stages)))
     assert [stages[int(event["deal_id"])] for event in found] == [s for s in stages if s in met]
 
 
@@ -113,7 +113,7 @@ def test_values_and_events_take_turns_by_when_and_unless(tmp_path: Path) -> None
         '[[events]]\nwhen = { mood = ["good"] }\ntype = "deal_reopened"\ndeal_id = "{A}-{mood}"\n'
         '[[events]]\nunless = { mood = ["good"] }\ntype = "deal_deleted"\ndeal_id = "{A}-{mood}"\n'
     )
-    found = told(tmp_path, by, "A,B", "x,n", "x,y", "z,n")
+    found = events_of_rows(tmp_path, by, "A,B", "x,n", "x,y", "z,n")
     assert [(e["type"], e["deal_id"]) for e in found] == [
         ("deal_reopened", "x-good"), ("deal_deleted", "x-bad"), ("deal_deleted", "z-bad"),
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def test_words_that_name_nobody_are_empty_where_a_person_is_meant_and_only_there
         'null = ["n/k", "-"]\n[[events]]\ntype = "page_visited"\nvisitor_id = "{V}"\nurl = "https://x.example/{P}"\ntitle = "{T}"\n'
         'contact = { id = "{C|D}" }\n'
     )
-    found = told(
+    found = events_of_rows(
         tmp_path,
         by,
         "V,P,T,C,D",
@@ -143,7 +143,7 @@ def test_words_that_name_nobody_are_empty_where_a_person_is_meant_and_only_there
 
 def test_a_cell_that_cannot_be_read_names_column_event_and_field(tmp_path: Path) -> None:
     by = '[[events]]\ntype = "spend_recorded"\ncampaign_id = "c"\namount = { number = "{Cost}" }\ncurrency = "EUR"\non = { date = "{Day}" }\n'
-    assert told(tmp_path, by, "Cost,Day", "5.50,15.03.2024", "five,2024-03-16", "5,tomorrow") == [
+    assert events_of_rows(tmp_path, by, "Cost,Day", "5.50,15.03.2024", "five,2024-03-16", "5,tomorrow") == [
         {"type": "spend_recorded", "campaign_id": "c", "amount": "5.50", "currency": "EUR", "on": "2024-03-15"},
         "amount: Cost: 'five' is not a number such as 1200.50 or 1,200.50 (event 1, spend_recorded)",
         "on: Day: 'tomorrow' is not an instant: neither RFC 3339 nor a date and time such as 15 March 2024 14:30 (event 1, spend_recorded)",
@@ -155,7 +155,9 @@ def test_whole_numbers_lists_and_items_are_made(tmp_path: Path) -> None:
         '[[events]]\nfor_each = "{Posts}"\ntype = "social_clicked"\nid = "{No}-{item}"\nasset_id = "{item}"\ncount = { integer = "{Clicks}" }\n'
         '[[events]]\ntype = "deal_created"\ndeal_id = "{No}"\ncontacts = { each = "{Who}", separator = "/", as = { email = "{item}" } }\n'
     )
-    found = told(tmp_path, by, "No,Posts,Clicks,Who", '1,"p1; p2,p1","1,200",a@x.no / b@x.no', "2,,1.5,", "3,p,1.5,")
+    found = events_of_rows(
+        tmp_path, by, "No,Posts,Clicks,Who", '1,"p1; p2,p1","1,200",a@x.no / b@x.no', "2,,1.5,", "3,p,1.5,"
+    )
     assert found[:2] == [
         {"type": "social_clicked", "id": f"1-{post}", "asset_id": post, "count": 1200} for post in ("p1", "p2")
     ]
@@ -167,7 +169,7 @@ def test_whole_numbers_lists_and_items_are_made(tmp_path: Path) -> None:
 def test_an_id_that_is_too_long_is_cut_and_stays_apart_from_others(tmp_path: Path) -> None:
     by = '[[events]]\ntype = "deal_deleted"\nid = "{A}"\ndeal_id = "d"\n'
     long = "x" * 200
-    found = [event["id"] for event in told(tmp_path, by, "A", f"{long}1", f"{long}2", f"{long}1")]
+    found = [event["id"] for event in events_of_rows(tmp_path, by, "A", f"{long}1", f"{long}2", f"{long}1")]
     assert {len(one) for one in found} == {128}
     assert (found[0] == found[2], found[0] == found[1]) == (True, False)
 
@@ -267,8 +269,10 @@ def toml(value: Any) -> str:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=500)
 @given(MAPPINGS)
-def test_any_mapping_is_used_or_refused(tmp_path: Path, told: dict[str, Any]) -> None:
-    (tmp_path / "own.toml").write_text("\n".join(f"{json.dumps(name)} = {toml(value)}" for name, value in told.items()))
+def test_any_mapping_is_used_or_refused(tmp_path: Path, definition: dict[str, Any]) -> None:
+    (tmp_path / "own.toml").write_text(
+        "\n".join(f"{json.dumps(name)} = {toml(value)}" for name, value in definition.items())
+    )
     (tmp_path / "t.csv").write_text("A,B\n1,x\n2024-03-05,a@x.no\n")
     read_to_the_end(tmp_path / "t.csv", str(tmp_path / "own.toml"))
 

@@ -19,7 +19,7 @@ NIL = "00000000-0000-0000-0000-000000000000"
         "undefined@shop.example", "[object Object]@shop.example", "{{email}}@shop.example", "@", "-@-", "0@0",
     ],
 )  # fmt: skip
-def test_a_text_that_names_nobody(text: str) -> None:
+def test_a_text_is_a_placeholder(text: str) -> None:
     assert names_nobody(text)
 
 
@@ -32,7 +32,7 @@ def test_a_text_that_names_nobody(text: str) -> None:
         "info@null.example", "nan.goldin@example.no", "kari@none.example", "\u00f8", "\u0645\u062d\u0645\u062f",
     ],
 )  # fmt: skip
-def test_a_text_that_names_somebody(text: str) -> None:
+def test_a_text_is_not_a_placeholder(text: str) -> None:
     assert not names_nobody(text)
 
 

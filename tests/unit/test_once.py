@@ -38,12 +38,12 @@ def test_the_version_that_counts(versions: list[Version], wanted: int) -> None:
 def test_a_version_counts_the_same_whether_settled_at_once_or_one_by_one() -> None:
     rng = random.Random(7)
     for _ in range(500):
-        told = [
+        found = [
             Version(rng.choice([None, 1, 2]), rng.choice(list(DIGESTS)), rng.choice([0, 1]), n)
             for n in range(rng.randint(1, 6))
         ]
-        shuffled = rng.sample(told, len(told))
+        shuffled = rng.sample(found, len(found))
         one_by_one = shuffled[0]
         for version in shuffled[1:]:
             one_by_one = counts(one_by_one, version)
-        assert one_by_one == counts(*told)
+        assert one_by_one == counts(*found)

@@ -128,7 +128,7 @@ def test_a_part_of_the_stages_starts_from_the_changes_that_are_given() -> None:
         stage("last", run=meets),
     ]
     given = EntitiesChanged(assets=frozenset({1}))
-    told = asyncio.run(Pipeline([], stages).run(Context(None, 1, Settings()), [given], "catalog", "catalog"))  # type: ignore[arg-type]
+    result = asyncio.run(Pipeline([], stages).run(Context(None, 1, Settings()), [given], "catalog", "catalog"))  # type: ignore[arg-type]
     assert met == [given]
-    assert (told.of(EntitiesChanged), told.of(CatalogChanged)) == (given, CatalogChanged(frozenset({2})))
-    assert told.of(DealsChanged) == DealsChanged(), "a change that nobody has told is empty"
+    assert (result.of(EntitiesChanged), result.of(CatalogChanged)) == (given, CatalogChanged(frozenset({2})))
+    assert result.of(DealsChanged) == DealsChanged(), "a change that nobody has told is empty"

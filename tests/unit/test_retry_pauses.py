@@ -86,7 +86,7 @@ def test_history_is_appended_again_where_the_log_was_away() -> None:
     assert log.calls == 3
 
 
-def test_a_log_that_stays_away_is_told_with_its_own_words_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_stays_away_is_reported_with_its_own_words_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     log, slept_s = AwayLog(100), []
 
     async def sleep(pause_s: float) -> None:

@@ -118,7 +118,7 @@ def test_cta_clicks_do_not_transfer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told", "utm"),
+    ("url", "value", "utm"),
     [
         ("https://shop.example/", "utm_campaign=spring&utm_medium=email", ("spring", "", "email")),
         ("https://shop.example/?utm_source=news", "utm_source=x&utm_campaign=Spring", ("spring", "news", "")),
@@ -126,8 +126,8 @@ def test_cta_clicks_do_not_transfer() -> None:
         ("https://shop.example/?utm_campaign=autumn", "utm_campaign=spring", ("autumn", "", "")),
     ],
 )
-def test_a_utm_field_counts_where_the_url_has_no_value_of_that_name(url: str, told: str, utm: tuple[str, ...]) -> None:
-    assert parse(url, told).utm == utm
+def test_a_utm_field_counts_where_the_url_has_no_value_of_that_name(url: str, value: str, utm: tuple[str, ...]) -> None:
+    assert parse(url, value).utm == utm
 
 
 HELD = [Held(1, 10, 20), Held(2, 30, 40), Held(3, 30, 50), Held(4, 35, END_US)]
@@ -173,8 +173,8 @@ def test_what_is_hidden_and_why(
 
 
 def joined(*events: tuple[int, str, str | None]) -> list[tuple[str, str, int]]:
-    told = [SalesforceChange(Order(at_us, "e"), campaign, source) for at_us, campaign, source in events]
-    return [(m.salesforce_campaign_id, m.source, m.joined.at_us) for m in salesforce_campaigns(told, [])]
+    found = [SalesforceChange(Order(at_us, "e"), campaign, source) for at_us, campaign, source in events]
+    return [(m.salesforce_campaign_id, m.source, m.joined.at_us) for m in salesforce_campaigns(found, [])]
 
 
 def test_who_left_a_salesforce_campaign_is_in_it_again_since_the_next_joining() -> None:

@@ -29,10 +29,10 @@ class OneContact:
     """A vault that knows one contact."""
 
     def __init__(self, pseudonym: str, name: str) -> None:
-        self.told = {pseudonym: (name, PersonKey(SEED))}
+        self.names = {pseudonym: (name, PersonKey(SEED))}
 
     async def names(self, _: str, pseudonyms: Collection[str]) -> dict[str, Any]:
-        return {p: self.told[p] for p in pseudonyms if p in self.told}
+        return {p: self.names[p] for p in pseudonyms if p in self.names}
 
 
 def digest_of(text: str) -> str:
@@ -117,8 +117,8 @@ def test_digests_differ_by_workspace_and_kind() -> None:
 def test_json_names_people_with_its_escapes() -> None:
     pseudonym = f"~c{new_pseudonym()}"
     vault: Any = OneContact(pseudonym, 'Kari "K" Ø')
-    told = PersonKey(SEED).seal(b"in\n2", "property")
-    sealed = f"~s{pseudonym[1:]}:{told}"
+    result = PersonKey(SEED).seal(b"in\n2", "property")
+    sealed = f"~s{pseudonym[1:]}:{result}"
     body = f'{{"contact":"{pseudonym}","city":"{sealed}"}}'.encode()
     assert asyncio.run(revealed_json(vault, "w", body)) == '{"contact":"Kari \\"K\\" Ø","city":"in\\n2"}'.encode()
 
@@ -126,8 +126,8 @@ def test_json_names_people_with_its_escapes() -> None:
 def test_a_table_names_people_with_its_quotes() -> None:
     pseudonym = f"~c{new_pseudonym()}"
     vault: Any = OneContact(pseudonym, 'Nordmann, "Kari"')
-    told = asyncio.run(revealed_csv(vault, "w", f"contact,n\r\n{pseudonym},1\r\n".encode()))
-    assert told == b'contact,n\r\n"Nordmann, ""Kari""",1\r\n'
+    result = asyncio.run(revealed_csv(vault, "w", f"contact,n\r\n{pseudonym},1\r\n".encode()))
+    assert result == b'contact,n\r\n"Nordmann, ""Kari""",1\r\n'
 
 
 def test_what_was_sealed_for_a_forgotten_contact_is_said_to_be_forgotten() -> None:

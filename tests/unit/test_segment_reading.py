@@ -28,7 +28,7 @@ def message(said: dict[str, Any], key: Any = "server", producers: Producers | No
     return read(sent, producers or Producers(), key, RECEIVED_US)
 
 
-def told(said: dict[str, Any], key: Any = "server", producers: Producers | None = None) -> list[dict[str, Any]]:
+def events_from(said: dict[str, Any], key: Any = "server", producers: Producers | None = None) -> list[dict[str, Any]]:
     means = message(said, key, producers).means
     assert isinstance(means, tuple), means
     return [dict(event) for event in means]
@@ -46,7 +46,7 @@ def test_a_page_is_a_visit_with_its_campaign_page_and_agent() -> None:
         "page": {"url": "https://shop.example/a", "referrer": "https://r.example/", "title": "A"},
         "userAgent": "Agent/1",
     }
-    (visit,) = told({"type": "page", "anonymousId": "v", "userId": "u", "context": context})
+    (visit,) = events_from({"type": "page", "anonymousId": "v", "userId": "u", "context": context})
     assert visit == {
         "id": "segment:m", "type": "page_visited", "visitor_id": "v", "contact": {"id": "u"}, "url": "https://shop.example/a",
         "referrer": "https://r.example/", "title": "A", "user_agent": "Agent/1", "utm_campaign": "spring", "utm_source": "news",
@@ -67,21 +67,21 @@ def test_a_page_is_a_visit_with_its_campaign_page_and_agent() -> None:
 )
 def test_where_a_page_is(properties: Any, page: Any, url: str) -> None:
     said = {"type": "page", "anonymousId": "v", "properties": properties, "context": {"page": page}}
-    assert told(said)[0]["url"] == url
+    assert events_from(said)[0]["url"] == url
 
 
 def test_a_collect_key_names_contacts_by_email_alone() -> None:
     said = {"type": "page", "anonymousId": "v", "userId": "u", "properties": VISIT}
-    assert "contact" not in told(said, "collect")[0]
+    assert "contact" not in events_from(said, "collect")[0]
     said["context"] = {"traits": {"email": "kari@example.no"}}
-    assert told(said, "collect")[0]["contact"] == {"email": "kari@example.no"}
+    assert events_from(said, "collect")[0]["contact"] == {"email": "kari@example.no"}
     identify = {
         "type": "identify",
         "anonymousId": "v",
         "userId": "u",
         "traits": {"email": "kari@example.no", "plan": "pro"},
     }
-    assert told(identify, "collect") == [
+    assert events_from(identify, "collect") == [
         {"id": "segment:m", "type": "contact_identified", "visitor_id": "v", "contact": {"email": "kari@example.no"}}
     ]
 
@@ -103,7 +103,7 @@ def test_an_order_from_a_browser_is_refused() -> None:
     assert refused(said, "collect") == ("not_allowed_for_key", "event")
 
 
-def test_identify_tells_who_the_visitor_is_and_the_contacts_traits() -> None:
+def test_identify_shows_who_the_visitor_is_and_the_contacts_traits() -> None:
     traits = {
         "email": "kari@example.no",
         "plan": "pro",
@@ -113,7 +113,7 @@ def test_identify_tells_who_the_visitor_is_and_the_contacts_traits() -> None:
         "address": {"city": "Oslo"},
         "tags": [1],
     }
-    identified, updated = told({"type": "identify", "anonymousId": "v", "userId": "u", "traits": traits})
+    identified, updated = events_from({"type": "identify", "anonymousId": "v", "userId": "u", "traits": traits})
     contact = {"id": "u", "email": "kari@example.no"}
     assert (identified["type"], identified["visitor_id"], identified["contact"]) == ("contact_identified", "v", contact)
     assert (updated["type"], updated["id"], updated["contact"]) == ("contact_updated", "segment:m:2", contact)
@@ -121,24 +121,26 @@ def test_identify_tells_who_the_visitor_is_and_the_contacts_traits() -> None:
 
 
 def test_a_user_id_that_is_an_address_is_one() -> None:
-    assert told({"type": "identify", "anonymousId": "v", "userId": "kari@example.no"}, "collect")[0]["contact"] == {
-        "email": "kari@example.no"
-    }
+    assert events_from({"type": "identify", "anonymousId": "v", "userId": "kari@example.no"}, "collect")[0][
+        "contact"
+    ] == {"email": "kari@example.no"}
 
 
 def test_an_alias_makes_the_earlier_name_the_contacts_own() -> None:
-    identified, merged = told({"type": "alias", "previousId": "v", "userId": "u"})
+    identified, merged = events_from({"type": "alias", "previousId": "v", "userId": "u"})
     assert (identified["visitor_id"], identified["contact"]) == ("v", {"id": "u"})
     assert (merged["type"], merged["contact"], merged["into"]) == ("contact_merged", {"id": "v"}, {"id": "u"})
 
 
 def test_a_group_is_the_contacts_company() -> None:
-    (updated,) = told({"type": "group", "groupId": "g", "userId": "u", "traits": {"name": "Acme"}})
+    (updated,) = events_from({"type": "group", "groupId": "g", "userId": "u", "traits": {"name": "Acme"}})
     assert updated["properties"] == {"group_id": "g", "company": "Acme"}
 
 
 def test_a_screen_is_a_visit_of_the_app() -> None:
-    (visit,) = told({"type": "screen", "name": "My Home", "userId": "u", "context": {"app": {"namespace": "com.shop"}}})
+    (visit,) = events_from(
+        {"type": "screen", "name": "My Home", "userId": "u", "context": {"app": {"namespace": "com.shop"}}}
+    )
     assert (visit["type"], visit["url"], visit["visitor_id"]) == ("page_visited", "app://com.shop/My%20Home", "u")
 
 
@@ -151,7 +153,7 @@ def test_a_completed_order_is_a_deal_that_is_created_and_then_won() -> None:
         "properties": properties,
         "timestamp": "2025-11-25T10:00:00Z",
     }
-    created, closed = told(said)
+    created, closed = events_from(said)
     assert (created["type"], created["deal_id"], created["amount"], created["currency"]) == (
         "deal_created",
         "7",
@@ -171,7 +173,7 @@ def test_names_of_events_are_compared_without_case_and_separators(name: str) -> 
         "anonymousId": "v",
         "properties": {"form_id": "f", "email": "kari@example.no"},
     }
-    (sent,) = told(said, "collect")
+    (sent,) = events_from(said, "collect")
     assert (sent["type"], sent["asset_id"], sent["contact"]) == ("form_submitted", "f", {"email": "kari@example.no"})
 
 
@@ -189,14 +191,14 @@ def test_events_of_the_published_email_spec(name: str, kind: str) -> None:
         "userId": "u",
         "properties": {"email_id": "mail", "link_url": "https://x.example/"},
     }
-    (event,) = told(said)
+    (event,) = events_from(said)
     assert (event["type"], event["asset_id"], event["contact"]) == (kind, "mail", {"id": "u"})
     assert event.get("url") == ("https://x.example/" if kind == "email_clicked" else None)
 
 
 def test_a_bot_that_its_sdk_names_is_a_machine() -> None:
     said = {"type": "page", "anonymousId": "v", "properties": VISIT, "context": {"isBot": True}}
-    assert told(said)[0]["machine"] is True
+    assert events_from(said)[0]["machine"] is True
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_a_bot_that_its_sdk_names_is_a_machine() -> None:
     ],
 )
 def test_when_it_was(times: dict[str, Any], occurred: str | None, sent: str | None) -> None:
-    (visit,) = told({"type": "page", "anonymousId": "v", "properties": VISIT, **times})
+    (visit,) = events_from({"type": "page", "anonymousId": "v", "properties": VISIT, **times})
     assert (visit.get("occurred_at"), visit.get("sent_at")) == (occurred, sent)
 
 
@@ -254,14 +256,14 @@ def test_what_cannot_be_read_is_refused_with_its_place(said: dict[str, Any], cod
     assert refused(said) == (code, field)
 
 
-def test_ids_that_are_long_are_told_by_their_digest_and_short_ones_as_they_are() -> None:
+def test_long_ids_are_replaced_by_their_digest_and_short_ones_stay() -> None:
     short, long = "x" * 100, "x" * 101
     assert (
-        told({"type": "page", "anonymousId": "v", "properties": VISIT, "messageId": short})[0]["id"]
+        events_from({"type": "page", "anonymousId": "v", "properties": VISIT, "messageId": short})[0]["id"]
         == f"segment:{short}"
     )
     ids = {
-        told({"type": "page", "anonymousId": "v", "properties": VISIT, "messageId": long + each})[0]["id"]
+        events_from({"type": "page", "anonymousId": "v", "properties": VISIT, "messageId": long + each})[0]["id"]
         for each in "ab"
     }
     assert len(ids) == 2
@@ -288,7 +290,7 @@ def test_a_workspace_says_what_an_event_becomes() -> None:
             ]
         }
     )
-    (event,) = told(track("webinar_watched", id=7), producers=own)
+    (event,) = events_from(track("webinar_watched", id=7), producers=own)
     assert (event["type"], event["asset_id"], event["kind"], event["visitor_id"]) == (
         "asset_interacted",
         "web-7",
@@ -303,19 +305,19 @@ def test_an_event_without_a_mapping_is_kept_as_unmapped_under_an_id_of_its_own()
 
 
 def test_an_empty_list_says_nothing_and_null_goes_back_to_the_published_table() -> None:
-    assert told(track("Form Submitted", form_id="f"), producers=table(**{"Form Submitted": []})) == []
+    assert events_from(track("Form Submitted", form_id="f"), producers=table(**{"Form Submitted": []})) == []
     first = msgspec.convert({"producers": {"segment": {"events": {"Form Submitted": [], "Odd": []}}}}, SettingsField)
     then = msgspec.convert({"producers": {"segment": {"events": {"form submitted": None}}}}, SettingsField)
     both = settings([(Order(0, "a"), first), (Order(1, "b"), then)]).producers
     assert set(both.segment_events) == {"odd"}
-    assert told(track("Form Submitted", form_id="f"), producers=both)[0]["type"] == "form_submitted"
+    assert events_from(track("Form Submitted", form_id="f"), producers=both)[0]["type"] == "form_submitted"
 
 
 def test_a_place_is_needed_unless_it_is_marked() -> None:
     own = table(
         Odd=[{"type": "cta_clicked", "fields": {"asset_id": "{properties.a|properties.b}", "url": "{?properties.at}"}}]
     )
-    (event,) = told(track("Odd", b="x"), producers=own)
+    (event,) = events_from(track("Odd", b="x"), producers=own)
     assert event["asset_id"] == "x"
     means = message(track("Odd"), producers=own).means
     assert isinstance(means, Unreadable)
@@ -357,7 +359,7 @@ def test_a_table_that_nobody_could_use_is_refused_with_its_place(mapped: Any, fi
     assert says in outcome.message
 
 
-def test_what_the_published_table_says_could_be_told_as_a_setting() -> None:
+def test_the_published_table_could_be_given_as_a_setting() -> None:
     for name, events in PUBLISHED.items():
         assert isinstance(configured({name: msgspec.to_builtins(events)}), Record)
         assert folded_name(name) == name

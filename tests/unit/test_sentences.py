@@ -77,12 +77,12 @@ def test_a_person_is_called_by_its_name_and_identifiers(who: NamedContact, said:
         (visit("utm", url="https://shop.example"), "visited the page shop.example with the utm_campaign 'spring' of the campaign 'Spring sale'"),
     ],
 )  # fmt: skip
-def test_a_touch_is_told_by_what_was_done_to_what(touch: DescribedTouch, said: str) -> None:
+def test_a_touch_is_described_by_what_was_done_to_what(touch: DescribedTouch, said: str) -> None:
     assert touch.did(SPRING) == said
 
 
 @pytest.mark.parametrize("type_", list(T))
-def test_every_type_of_touch_can_be_told(type_: T) -> None:
+def test_every_type_of_touch_has_a_sentence(type_: T) -> None:
     assert "'Spring mail'" in click("2024-03-03T10:00", type_=type_).did()
 
 
@@ -100,7 +100,7 @@ def test_every_type_of_touch_can_be_told(type_: T) -> None:
         ("2024-03-01T10:00", "on 1 March 2024 at 11:00 (Europe/Oslo), at the very instant at which the deal closed"),
     ],
 )  # fmt: skip
-def test_an_instant_is_told_from_another_one(at: str, said: str) -> None:
+def test_an_instant_is_described_relative_to_another_one(at: str, said: str) -> None:
     assert OSLO.beside(us(at), us("2024-03-01T10:00"), "the deal closed") == said
 
 
@@ -139,8 +139,10 @@ def missing(reason: DealReason, who: NamedContact | None, changed: str | None, t
 
 
 def cold(reason: DealReason, touch: DescribedTouch | None, *people: NamedContact, number: int = 0, kept_out: bool = False, closed: str | None = "2024-03-01T10:00") -> str:  # fmt: skip
-    told = deal(closed, State.OPEN if closed is None else State.WON)
-    return sentences.not_influenced(OSLO, told, reason, touch, people, number or len(people), SPRING, kept_out=kept_out)
+    result = deal(closed, State.OPEN if closed is None else State.WON)
+    return sentences.not_influenced(
+        OSLO, result, reason, touch, people, number or len(people), SPRING, kept_out=kept_out
+    )
 
 
 R = DealReason

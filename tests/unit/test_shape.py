@@ -54,14 +54,14 @@ def test_the_versions_of_lists_do_not_decide_the_shape(monkeypatch: pytest.Monke
 
 
 def test_the_shape_knows_every_event_type_and_the_fields_within_fields() -> None:
-    told = vocabulary()
-    assert {field.partition(".")[0] for field in told} == set(EVENT_TYPES)
-    assert {"deal_created.contacts.email", "workspace_configured.settings.machine_rules.never"} <= told
+    result = vocabulary()
+    assert {field.partition(".")[0] for field in result} == set(EVENT_TYPES)
+    assert {"deal_created.contacts.email", "workspace_configured.settings.machine_rules.never"} <= result
 
 
 def test_where_a_fact_is_published_is_no_part_of_the_shape() -> None:
-    told = dict(data_files())
-    assert set(told["click_ids.toml"]["gclid"]) == {"network", "medium", "paid"}
+    result = dict(data_files())
+    assert set(result["click_ids.toml"]["gclid"]) == {"network", "medium", "paid"}
     assert not any("https://" in part for part in content_parts())
 
 

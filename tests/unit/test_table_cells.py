@@ -157,7 +157,7 @@ def test_two_forms_of_a_mapping_that_read_all_of_a_column_are_refused() -> None:
             read("05/04/2024", forms=forms, also=also)
 
 
-def test_the_order_of_one_column_is_told_by_another_only_where_it_tells_nothing_itself() -> None:
+def test_the_order_of_one_column_is_taken_from_another_only_if_it_shows_none_itself() -> None:
     instants = Instants(OSLO, ())
     for column, cell in (("A", "05/04/2024"), ("B", "25/04/2024"), ("C", "05/04/2024"), ("C", "04/25/2024")):
         instants.observe(column, cell, 2, needed=True)
@@ -232,7 +232,7 @@ def test_an_id_that_lost_digits_is_refused(text: str) -> None:
         mended(text)
 
 
-def test_contacts_are_told_apart_from_their_names() -> None:
+def test_contacts_are_distinguished_from_their_names() -> None:
     assert contacts_of("8001, Kari (sales) (kari@x.no); Nordmann, Ola <ola@x.no>,8002;8001") == [
         {"id": "8001"}, {"email": "kari@x.no"}, {"email": "ola@x.no"}, {"id": "8002"},
     ]  # fmt: skip

@@ -84,7 +84,7 @@ def test_the_longest_url_is_read_in_a_moment(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "value"),
     [
         ("a=1&a=2", {"a": "1"}),
         ("a=&a=+&a=%20&a=2", {"a": "2"}),
@@ -100,8 +100,8 @@ def test_the_longest_url_is_read_in_a_moment(text: str) -> None:
         ("=x", {"": "x"}),
     ],
 )
-def test_parameters_as_links_carry_them(query: str, told: dict[str, str]) -> None:
-    assert parameters(query) == told
+def test_parameters_as_links_carry_them(query: str, value: dict[str, str]) -> None:
+    assert parameters(query) == value
 
 
 def test_the_query_is_read_before_the_fragment() -> None:
@@ -146,9 +146,9 @@ def test_a_published_host_is_written_as_it_is_compared(host: str) -> None:
     assert source_host("shop.example", f"https://not{host}/x") == f"not{host}"
 
 
-@pytest.mark.parametrize("told", ["Shop.no", " www.shop.no ", "*.shop.no", "shop.no."])
-def test_a_host_in_a_setting_covers_itself_and_what_is_below(told: str) -> None:
-    rules = ReferrerRules(own_hosts=frozenset([host_of_setting(told)]))
+@pytest.mark.parametrize("value", ["Shop.no", " www.shop.no ", "*.shop.no", "shop.no."])
+def test_a_host_in_a_setting_covers_itself_and_what_is_below(value: str) -> None:
+    rules = ReferrerRules(own_hosts=frozenset([host_of_setting(value)]))
     assert source_host("shop.example", "https://www.shop.no/", rules) is None
     assert source_host("shop.example", "https://a.b.shop.no/", rules) is None
     assert source_host("shop.example", "https://bishop.no/", rules) == "bishop.no"

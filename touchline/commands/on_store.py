@@ -34,7 +34,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class StoreAccess:
-    """What a command works with. `begun` is told the number of events, `advance` how many more of them are done."""
+    """What a command works with. `begun` is called with the number of events, `advance` with how many more of them are done."""
 
     resources: Resources
     begun: Callable[[int], None]

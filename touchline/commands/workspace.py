@@ -57,7 +57,7 @@ def list_(data: Path | None, *, as_json: bool) -> None:
 
 
 def configure(settings: list[str], data: Path | None, workspace: str, *, as_json: bool) -> None:
-    """Change settings of a workspace, each told as `NAME=VALUE`. Raises `typer.BadParameter`; exits 1 if a setting is refused."""
+    """Change settings of a workspace, each given as `NAME=VALUE`. Raises `typer.BadParameter`; exits 1 if a setting is refused."""
     given = settings_given(settings)
     if not given:
         raise typer.BadParameter("name at least one setting", param_hint="--set")

@@ -35,7 +35,7 @@ TITLES = {
     "tracking_url": ["Partner link, {}", "Banner, {}"], "ad_campaign": ["{} ads, LinkedIn", "{} ads, display"], "paid_search": ["Search ads, {}"],
     "workflow": ["Nurture: {}"], "list": ["Interested in {}"], "video": ["{} in two minutes"], "document": ["{} checklist"],
 }  # fmt: skip
-"""By type of asset, how its name is made of a topic, and of a customer where it tells of one."""
+"""By type of asset, how its name is made of a topic, and of a customer if it is about one."""
 FIRST = [
     "Kari",
     "Ola",

@@ -218,7 +218,7 @@ async def _gather_events_about(context: Context, contacts: list[_Contact]) -> No
             contact.salesforce.append(SalesforceChange(order, event.salesforce_campaign_id, source))
             continue
         if not isinstance(event, e.ContactCreated):
-            continue  # it tells no property
+            continue  # it has no property
         properties = contact.properties
         for key, value in (event.properties or {}).items():
             if key == SALESFORCE_PROPERTY:

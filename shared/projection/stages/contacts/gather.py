@@ -17,7 +17,7 @@ SELECT DISTINCT contact FROM {g}.identifier WHERE ws = $1 AND identifier = ANY($
 MEMBERS = sql("SELECT * FROM {g}.identifier WHERE ws = $1 AND contact = ANY($2::bigint[]) ORDER BY identifier")
 ABOUT_CONTACTS = tuple(
     name for name in names_about("contact", stage="contacts") if not REGISTRY[name].merges_contacts
-)  # what is told of a contact itself; merges concern its name
+)  # events about a contact itself; merges change its name
 MERGES = sql(f"""
 SELECT subject, occurred_at_us, event_id, body FROM {{g}}.entity_event
 WHERE ws = $1 AND subject = ANY($2::bigint[]) AND type = '{name_of(e.ContactMerged)}' AND live
