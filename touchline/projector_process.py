@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_late
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.database import error_text
-from shared.foreseen import Foreseen
+from shared.errors import ExpectedError
 from touchline.restarts import Restarts
 
 ITS_METRICS = "touchline_projector_"
@@ -28,7 +28,7 @@ STARTS_WITHIN_S = 60.0  # on a machine that has much else to do; in a second or 
 logger = structlog.stdlib.get_logger("touchline")
 
 
-class ProjectorEnded(Foreseen):
+class ProjectorEnded(ExpectedError):
     """The projector has ended with an error, or ends again and again. What it wrote to standard error says why."""
 
 
@@ -80,12 +80,12 @@ class ProjectorProcess:
             logger.warning("the projector does not answer yet", error=error_text(error))
 
     async def lag(self) -> Any:
-        """What its `/readyz` says of how far behind the log it is. Raises `httpx.HTTPError` if it does not answer, and `Foreseen` if it does not
+        """What its `/readyz` says of how far behind the log it is. Raises `httpx.HTTPError` if it does not answer, and `ExpectedError` if it does not
         know its lag.
         """
         said = (await self._client.get("/readyz")).json()["lag"]
         if isinstance(said, str):
-            raise Foreseen(said.removeprefix("unavailable: "))
+            raise ExpectedError(said.removeprefix("unavailable: "))
         return said
 
     async def metrics(self) -> bytes:

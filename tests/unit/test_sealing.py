@@ -29,10 +29,10 @@ class OneContact:
     """A vault that knows one contact."""
 
     def __init__(self, pseudonym: str, name: str) -> None:
-        self.names = {pseudonym: (name, PersonKey(SEED))}
+        self.name_of = {pseudonym: (name, PersonKey(SEED))}
 
     async def names(self, _: str, pseudonyms: Collection[str]) -> dict[str, Any]:
-        return {p: self.names[p] for p in pseudonyms if p in self.names}
+        return {p: self.name_of[p] for p in pseudonyms if p in self.name_of}
 
 
 def digest_of(text: str) -> str:
