@@ -88,7 +88,7 @@ def routes(api: Api) -> APIRouter:
                 refused = {"amount": refused_amount, "currency": deal["currency"]}
             body = {
                 "deal_id": deal_id, "name": deal["name"], "state": deal["state"], "model": models[0],
-                "models": models, "amount": amount, "refused_amount": refused,
+                "models": models, "amount": amount, "amount_refused": refused,
                 "created_at": to_rfc3339(deal["created_us"]),
                 "closed_at": None if deal["closed_us"] is None else to_rfc3339(deal["closed_us"]), "shares": shares,
             }  # fmt: skip
