@@ -253,16 +253,18 @@ def test_assets_are_chosen_by_search_and_moved_after_a_yes(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "event", "says"),
+    ("path", "door", "event", "says"),
     [
-        ("contact?id=kari%40example.no", "visit", ("Sessions", "1", "0")), ("deal?id=d", "click", ("Email clicks", "2", "1")),
-        ("asset?id=mail", "held", ("Email clicks", "2", "0")),
+        ("contact?id=kari%40example.no", "#touch-visit", "visit", ("Sessions", "1", "0")), ("deal?id=d", "#touch-click", "click", ("Email clicks", "2", "1")),
+        ("asset?id=mail", None, "held", ("Email clicks", "2", "0")),
     ],
 )  # fmt: skip
 def test_an_event_is_taken_back_where_it_is_shown(
-    desk: Desk, path: str, event: str, says: tuple[str, str, str]
+    desk: Desk, path: str, door: str | None, event: str, says: tuple[str, str, str]
 ) -> None:
     page = desk.open(path)
+    if door:
+        page.click(door)
     page.click(f"#back-{event}")
     expect(page.locator("#change-would")).to_be_visible(timeout=PATIENCE_MS)
     row = page.locator(".would", has_text="Spring").locator(

@@ -5,6 +5,7 @@ import csv
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -219,6 +220,16 @@ def test_the_event_that_decides_a_point_opens_and_shows_what_it_counted_for(visi
     assert [v["id"] for v in Axe().run(page).response["violations"]] == []
 
 
+@pytest.mark.parametrize("path", ["deal?id=d", "contact?id=kari%40example.no"])
+def test_a_touch_of_a_journey_opens_and_tells_what_it_counted_for(visit: Visit, path: str) -> None:
+    page = whole(visit(path))
+    touch = page.locator("#journey .step", has_text="Email clicked").first.get_by_role("button")
+    touch.click()
+    expect(page.locator("dialog li").first).to_contain_text("Counts for Spring")
+    page.keyboard.press("Escape")
+    expect(touch).to_be_focused()
+
+
 def test_an_event_opens_over_the_list_that_it_is_in(visit: Visit) -> None:
     page = whole(visit(PAGES[1]))
     page.click("#tile-influenced_contacts")
@@ -357,6 +368,42 @@ def test_a_change_is_reported_only_against_a_whole_period(visit: Visit, span: st
         expect(result).to_contain_text(said)
     expect(page.locator("#not-whole")).to_have_count(1 if said == "not comparable" else 0)
     expect(page.locator("tbody .delta")).to_have_count(7 if said == "new" else 0)
+
+
+@pytest.mark.parametrize(
+    ("span", "compare", "chosen", "now", "before"),
+    [("2026-07-01..2026-10-01", "previous", "last-quarter", "2026-11-27", "2026-04-01..2026-07-01"),  # a quarter, whatever its days
+     ("2026-10-01..2026-11-01", "previous", "last-month", "2026-11-27", "2026-09-01..2026-10-01"),
+     ("2026-01-01..2027-01-01", "previous", "this-year", "2027-01-01", "2025-01-01..2026-01-01"),
+     ("2026-10-01..2027-01-01", "previous", "this-quarter", "2026-11-27", "2026-07-01..2026-08-28"),  # so far
+     ("2026-10-01..2027-01-01", "year", "this-quarter", "2026-11-27", "2025-10-01..2025-11-28"),
+     ("2026-03-01..2026-04-01", "previous", "this-month", "2026-03-30", "2026-02-01..2026-03-01"),  # February has no 30 days
+     ("2026-02-01..2026-03-01", "previous", "28", "2026-02-28", "2026-01-04..2026-02-01"),  # chosen as days
+     ("2026-03-02..2026-03-12", "previous", "custom", "2026-11-27", "2026-02-20..2026-03-02"),
+     ("2024-03-01..2024-04-01", "year", "custom", "2026-11-27", "2023-03-01..2023-04-01"),
+     ("..2024-04-01", "previous", "custom", "2026-11-27", ""), ("2024-03-01..2024-04-01", "", "custom", "2026-11-27", "")],
+)  # fmt: skip
+def test_a_period_is_compared_with_the_one_that_people_mean(
+    visit: Visit, span: str, compare: str, chosen: str, now: str, before: str
+) -> None:
+    page = whole(visit("operations"))
+    module = "(await import('/dashboard/static/ranges.js'))"
+    from_, _, to = span.partition("..")
+    told = page.evaluate(
+        f"async ([from, to, compare, chosen, now]) => {module}.asCompared({module}.comparedWith({{ from, to }}, compare, chosen, new Date(now)))",
+        [from_, to, compare, chosen, f"{now}T12:00:00Z"],
+    )
+    assert told == before
+
+
+def test_the_days_of_a_range_and_of_what_it_is_compared_with_are_said_and_asked_for(visit: Visit) -> None:
+    page = whole(visit("operations"))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(unquote(request.url)))
+    page.goto(page.url.replace("operations", f"campaigns?{RANGE}&compare=previous"))
+    expect(page.locator("#range-said")).to_have_text("1 Jan to 31 Mar 2024, against 1 Oct to 31 Dec 2023")
+    assert any("/v1/campaigns?" in url and "compare=2023-10-01..2024-01-01" in url for url in asked)
+    assert any("/v1/reports/" in url and "from=2023-10-01&to=2024-01-01" in url for url in asked)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ FIRST = [
     "Sara",
     "Nils",
 ]
-LAST = ["Solheim", "Berg", "Dahl", "Lund", "Moen", "Strand", "Vik", "Haugen", "Nygaard", "Holm", "Bakke", "Sunde"]
+LAST = ["Solheim", "Berg", "Dahl", "Lund", "Moen", "Strand", "Vik", "Haugen", "Nygård", "Holm", "Bakke", "Sunde"]
 FIRMS = [
     "Fjordline",
     "Havnor",
@@ -61,10 +61,10 @@ FIRMS = [
     "Skagen",
     "Vestland",
     "Arctic",
-    "Oresund",
+    "Øresund",
     "Lofoten",
-    "Malmo",
-    "Tromso",
+    "Malmö",
+    "Tromsø",
 ]
 TRADES = ["Logistics", "Seafood", "Freight", "Cold Stores", "Shipping", "Foods", "Retail", "Energy", "Timber", "Pharma"]
 
@@ -151,13 +151,25 @@ def assets(rng: random.Random, count: int, among: list[Campaign]) -> list[Asset]
     return out
 
 
+ASCII = str.maketrans({"å": "aa", "ø": "o", "ö": "o"})
+
+
+def in_address(name: str) -> str:
+    """A name as it is written in an e-mail address: in lower case, in ASCII, without spaces."""
+    return name.lower().replace(" ", "").translate(ASCII)
+
+
+LAST_NAMES = {in_address(name): name for name in LAST}
+"""Last names as people write them, by how addresses write them."""
+
+
 def named(email: str) -> dict[str, str]:
     """First and last name as properties of a contact, of an address that `email_of` made."""
     first, last = email.partition("@")[0].rstrip("0123456789").split(".")
-    return {"first_name": first.capitalize(), "last_name": last.capitalize()}
+    return {"first_name": first.capitalize(), "last_name": LAST_NAMES[last]}
 
 
-COMPANIES = {f"{firm}-{trade}".lower().replace(" ", ""): f"{firm} {trade}" for firm in FIRMS for trade in TRADES}
+COMPANIES = {f"{in_address(firm)}-{in_address(trade)}": f"{firm} {trade}" for firm in FIRMS for trade in TRADES}
 """The companies of people, by the first part of the domain of their addresses."""
 
 
@@ -168,5 +180,5 @@ def company_of(email: str) -> str:
 
 def email_of(rng: random.Random, n: int) -> str:
     """An e-mail address that cannot exist: its domain ends in `.example`."""
-    firm = rng.choice(FIRMS).lower() + "-" + rng.choice(TRADES).lower().replace(" ", "")
-    return f"{rng.choice(FIRST).lower()}.{rng.choice(LAST).lower()}{n}@{firm}.example"
+    firm = in_address(rng.choice(FIRMS)) + "-" + in_address(rng.choice(TRADES))
+    return f"{in_address(rng.choice(FIRST))}.{in_address(rng.choice(LAST))}{n}@{firm}.example"

@@ -59,14 +59,19 @@ export async function all(path, query = {}, most = Infinity) {
 
 const BYTE_ORDER_MARK = "\ufeff"; // by which Excel knows that a file is UTF-8
 
-// Save a list as a CSV file, all of its pages.
-export async function csv(path, query, name) {
-  let at = address(path, { ...query, limit: "1000" }), text = "";
+// The lines of a CSV file, each with its line break; a break within quotation marks ends none.
+const csvLines = text => text.match(/(?:"[^"]*"|[^"\n])*\n/g) || [];
+const csvCells = line => [...("," + line).matchAll(/,(?:"((?:[^"]|"")*)"|([^,\r\n]*))/g)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain);
+
+// Save a list as a CSV file, all of its pages; `keep`, of the values of a line by the names of the first one, says which lines.
+export async function csv(path, query, name, keep = null) {
+  let at = address(path, { ...query, limit: "1000" }), text = "", names = null;
   while (at) {
     const response = await fetched(at, { headers: { Accept: "text/csv" } });
     if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
-    const page = await response.text();
-    text += text ? page.slice(page.indexOf("\n") + 1) : page;
+    const [head, ...lines] = csvLines(await response.text());
+    if (!names) { names = csvCells(head); text = head; }
+    text += lines.filter(line => !keep || keep(Object.fromEntries(csvCells(line).map((cell, i) => [names[i], cell])))).join("");
     at = /<([^>]+)>;\s*rel="?next"?/.exec(response.headers.get("Link") || "")?.[1];
   }
   const link = document.createElement("a");

@@ -4,8 +4,8 @@ import { changeButton, mayChange, takeBackButton } from "./changes.js";
 import { dayNumber, strip } from "./charts.js";
 import { h, show, sr } from "./dom.js";
 import { moveAsset, removeAsset } from "./forms.js";
-import { counted, dayOf, instantOf, money, num, today } from "./format.js";
-import { calledOf, campaignNames, door, listDrawer, ranks, swatch, who } from "./parts.js";
+import { counted, dayOf, instantOf, money, moneyText, num, today } from "./format.js";
+import { calledOf, campaignNames, door, fitting, listDrawer, others, ranks, swatch, who } from "./parts.js";
 import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
 import { eventDoor } from "./why.js";
 import { ASSET_TYPES, assetTypeName, METRICS, statisticsSaid, typeName } from "./words.js";
@@ -30,15 +30,15 @@ const head = a => [h("p", { class: "crumb" }, h("a", { href: link("assets") }, "
 const counts = (a, of) => OF_RESULTS[of](a.results);
 const OF_RESULTS = {
   influenced_contacts: r => num(r.influenced_contacts), influenced_deals: r => num(r.influenced_deals),
-  influenced_revenue: r => r.influenced_revenue.length ? r.influenced_revenue.map((m, i) => [i > 0 && h("br"), money(m.amount, m.currency)]) : num(0),
+  influenced_revenue: r => r.influenced_revenue.length ? r.influenced_revenue.map((m, i) => [i > 0 && h("br"), money(m.amount, m.currency)]) : num(0), // in the drawer; the tile has the own currency alone
 };
 // Whom it influenced, as a number that opens them.
-function result(a, of) {
+function result(a, of, shown = counts(a, of)) {
   const contacts = of === "influenced_contacts", won = of === "influenced_revenue";
-  return door(counts(a, of), of, () => listDrawer({ above: a.name || a.asset_id, title: METRICS[of][0], value: counts(a, of), rule: contacts ? "influence" : "deal",
+  return door(shown, of, () => listDrawer({ above: a.name || a.asset_id, title: METRICS[of][0], value: counts(a, of), rule: contacts ? "influence" : "deal",
     says: contacts ? "Contacts whom the asset touched for the first time in this range, whichever campaign held it." : won ? "Full amounts of the won deals, whichever campaign held the asset." : "Open and won deals with a contact whom the asset touched in time, whichever campaign held it.",
     list: contacts ? { path: PATH + "/contacts", query: rangeOnly(), one: "contact", heads: ["Contact", "First touch"], row: i => [h("a", { href: link("contact", { id: i.contact }) }, calledOf(i)), instantOf(i.at)] }
-      : { path: PATH + "/deals", query: rangeOnly(), one: "deal", heads: ["Deal", "Closed", "Amount"], of: won ? d => d.amount : null, keep: won ? d => d.state === "won" : null,
+      : { path: PATH + "/deals", query: rangeOnly(), one: "deal", heads: ["Deal", "Closed", "Amount"], of: won ? d => d.amount : null, keep: won ? d => d.state === "won" : null, keepLine: won ? line => line.state === "won" : null,
         row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), d.closed_at ? dayOf(d.closed_at) : d.state, d.amount ? money(d.amount.amount, d.amount.currency) : "no amount"] } }));
 }
 
@@ -50,15 +50,20 @@ const touchesOf = (a, names) => door(num(a.touches), "touches", () => listDrawer
       i.campaigns.length ? i.campaigns.map((id, n) => [n > 0 && ", ", h("a", { href: link("campaign", { id }) }, names.get(id) || id)]) : h("span", { class: "muted" }, "no campaign"),
       eventDoor(i.event_id, h("span", { title: i.event_id }, "show", sr(` event ${i.event_id}`)))] } }));
 
-const tile = (label, value, note) => h("div", { class: "tile" }, h("p", { class: "lab" }, label), h("p", { class: "val" }, h("b", {}, value)), note && h("p", { class: "sub muted" }, note));
-const numbers = (a, names) => h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers"),
-  h("div", { class: "tiles four" }, tile("Touches", touchesOf(a, names), statisticsSaid(a.statistics, num)),
-    ["influenced_contacts", "influenced_deals", "influenced_revenue"].map(of => tile(METRICS[of][0], result(a, of)))));
+const tile = (label, value, note, look = null) => h("div", { class: "tile" }, h("p", { class: "lab" }, label), h("p", { class: "val" }, h("b", { class: look }, value)), note);
+// In a tile, whole units of the workspace's currency, or of one that there is; the others stand below it.
+function revenueTile(a, currency) {
+  const amounts = a.results.influenced_revenue, own = amounts.find(m => m.currency === currency) || amounts[0], text = own ? moneyText(own.amount.split(".")[0], own.currency) : num(0);
+  return tile(METRICS.influenced_revenue[0], result(a, "influenced_revenue", text), own && others(amounts, own.currency), fitting(text));
+}
+const numbers = (a, names, currency) => h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers"),
+  h("div", { class: "tiles four" }, tile("Touches", touchesOf(a, names), h("small", { class: "also wraps" }, statisticsSaid(a.statistics, num)), fitting(num(a.touches))),
+    ["influenced_contacts", "influenced_deals"].map(of => tile(METRICS[of][0], result(a, of))), revenueTile(a, currency)));
 
 function held(a, names) {
   if (!a.held.length) return h("p", { class: "pad muted" }, "No campaign has held it.");
   const k = ranks(a.held.map(t => t.campaign)), called = id => names.get(id) || id, host = h("div", { class: "pad" });
-  return { host, draw: () => strip(host, { name: a.name || a.asset_id, held: a.held, days: a.days }, axisOf(a), null, { colour: id => k.get(id), name: called }),
+  return { host, draw: () => strip(host, { name: a.name || a.asset_id, held: a.held, days: a.days }, axisOf(a), null, { colour: id => k.get(id), name: called, alone: true }),
     table: h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of who held it" }, h("table", { class: "cards" }, h("caption", { class: "sr" }, "Who held it"), h("thead", {}, h("tr", {}, ["Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
       h("tbody", {}, a.held.map(t => h("tr", {}, h("td", { class: "wide" }, h("span", { class: "nmx" }, swatch(k.get(t.campaign)), h("a", { href: link("campaign", { id: t.campaign }) }, called(t.campaign)))), h("td", { "data-l": "From" }, instantOf(t.from)), h("td", { "data-l": "To" }, t.to ? instantOf(t.to) : "now"), h("td", { class: "mono two", "data-l": "Event" }, eventDoor(t.associated_by, t.associated_by)),
         mayChange() && h("td", {}, takeBackButton(t.associated_by, `Association with ${called(t.campaign)}`))))))) };
@@ -74,7 +79,7 @@ function draw(host, { asset, names }, status, refresh) {
   if (!document.getElementById("held-host")) host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, rangeControls(refresh), h("span", { class: "bar", id: "changes" }))), h("div", { id: "numbers-host" }), h("div", { id: "held-host" }));
   show(document.getElementById("who"), head(asset));
   show(document.getElementById("changes"), changes(asset, names));
-  show(document.getElementById("numbers-host"), numbers(asset, names));
+  show(document.getElementById("numbers-host"), numbers(asset, names, status.workspace.currency));
   const times = held(asset, names), seen = asset.first_seen ? `Touched from ${dayOf(asset.first_seen)} to ${dayOf(asset.last_seen)}, ${counted(asset.touches, "time")} in this range.` : "Not touched in this range.";
   show(document.getElementById("held-host"), h("section", { class: "panel", "aria-labelledby": "held" }, h("header", {}, h("div", {}, h("h2", { id: "held" }, "Who held it"),
     h("p", {}, `Touches count for the campaign that held it at the time. ${seen}`))), times.host ? [times.host, times.table] : times));

@@ -3,7 +3,7 @@ import { get } from "./api.js";
 import { h, show } from "./dom.js";
 import { counted, dayOf, money, moneyText, num, percent } from "./format.js";
 import { csvButton, currencyControl, door, exact, fill, groupDrawer, inUnits, listDrawer, PART_DECIMALS, partText, ranks, stack, swatch, tried } from "./parts.js";
-import { bones, choices, chosen, choose, link, query, rangeControls, rangeOnly, run, select } from "./shell.js";
+import { bones, choices, chosen, choose, currencyAsked, link, query, rangeControls, rangeOnly, rangeSaid, run, select } from "./shell.js";
 import { ASSET_TYPES, channelName, MODELS, typeName } from "./words.js";
 
 const GROUPS = { campaign: "Campaign", asset: "Asset", asset_type: "Type of asset", interaction: "Interaction", channel: "Channel", source: "Source", medium: "Medium", utm_campaign: "utm_campaign", owner: "Owner" };
@@ -11,7 +11,7 @@ const OF = { revenue: "Won revenue", deals: "Deals created", contacts: "Contacts
 const SHOWN = 30, PATH_SHOWN = 8;
 const REASONS = { no_campaign: "No campaign", no_journey: "No journey", none: "None" };
 
-const asked = () => ({ ...rangeOnly(), model: Object.keys(MODELS), group_by: chosen("by") || "campaign", of: chosen("of") || "revenue", currency: chosen("of") ? "" : chosen("currency") });
+const asked = () => ({ ...rangeOnly(), model: Object.keys(MODELS), group_by: chosen("by") || "campaign", of: chosen("of") || "revenue", currency: chosen("of") ? "" : currencyAsked() });
 
 const askPaths = () => get("/v1/reports/paths", { ...rangeOnly(), limit: "10" });
 
@@ -58,7 +58,7 @@ function side(data, k, refresh) {
           take(next);
         } }, MODELS[model], drawn.length ? stack(drawn, drawn.map(p => p.title).join(", ")) : h("span", { class: "muted" }, "nothing to share out"));
     })),
-    h("ul", { class: "legend", "aria-label": MODELS[data.model] || data.model }, now.map(p => h("li", {}, swatch(p.k), p.name, h("b", {}, percent(p.minor, whole)))))));
+    h("ul", { class: "legend", "aria-label": MODELS[data.model] || data.model }, now.map(p => h("li", {}, swatch(p.k), h("span", { class: "cut" }, p.name), h("b", {}, percent(p.minor, whole)))))));
 }
 
 const label = (p, by) => p.group !== null && by === "campaign" ? h("a", { href: link("campaign", { id: p.group }) }, p.name)
@@ -89,7 +89,7 @@ function table(data, k, again) {
 // The won deals that count for no campaign: they are behind "no campaign" and "no journey".
 function unattributed() {
   const rows = h("div", {}, h("p", { class: "muted" }, "Reading…"));
-  const list = { path: "/v1/deals", query: { ...rangeOnly(), state: "won" }, one: "deal", heads: ["Deal", "Closed", "Amount"], of: d => d.amount, keep: d => !d.campaigns.length,
+  const list = { path: "/v1/deals", query: { ...rangeOnly(), state: "won" }, one: "deal", heads: ["Deal", "Closed", "Amount"], of: d => d.amount, keep: d => !d.campaigns.length, keepLine: line => !line.campaigns,
     row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), dayOf(d.closed_at), d.amount ? money(d.amount.amount, d.amount.currency) : "no amount"] };
   return { list, rows, panel: h("section", { class: "panel", "aria-labelledby": "none" },
     h("header", {}, h("div", {}, h("h2", { id: "none" }, "Won deals that count for no campaign"), h("p", {}, "No contact of theirs was touched by a campaign in time. Each opens its journey, which says why."))), h("div", { class: "pad" }, rows)) };
@@ -142,7 +142,7 @@ function draw(host, data, status, refresh) {
       h("div", { id: "models-host" }), h("div", { id: "groups-host" }), h("div", { id: "none-host" }), h("div", { id: "paths-host" }));
   }
   if (of === "revenue") currencyControl(document.getElementById("currency"), report, refresh); else show(document.getElementById("currency"));
-  show(document.getElementById("sum"), writeText(report.total[model], of, report.currency), of === "revenue" ? " of won revenue" : ` ${OF[of].toLowerCase()}`);
+  show(document.getElementById("sum"), h("span", {}, writeText(report.total[model], of, report.currency), of === "revenue" ? " of won revenue" : ` ${OF[of].toLowerCase()}`), rangeSaid());
   show(document.getElementById("models-host"), side(data, k, refresh));
   const groups = () => show(document.getElementById("groups-host"), table({ ...data, whole: host.whole }, k, () => { host.whole = true; groups(); }));
   groups();

@@ -6,9 +6,9 @@ import { dayNumber, dayShort, dayText, delta, INTERVAL_NAMES, intervalFor, inter
 import { h, show } from "./dom.js";
 import { addAssets, addToBudget, deleteCampaign, editCampaign, recordSpend, registerAsset } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
-import { campaignNames, door, drawer, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
-import { comparedWith } from "./ranges.js";
-import { choices, choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
+import { campaignNames, door, drawer, fitting, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
+import { asCompared, comparedWith, daysSaid } from "./ranges.js";
+import { choices, choose, chosen, compareControl, currencyAsked, link, modelControl, query, rangeControls, rangeOnly, rangeSaid, run } from "./shell.js";
 import { eventDoor, whyPanel } from "./why.js";
 import { ASSET_TYPES, assetTypeName, HIDDEN, INEFFECTIVE, isMoney, METRICS, statisticsSaid } from "./words.js";
 
@@ -20,19 +20,17 @@ const SETTLED_MS = 60_000; // after so long, more may be settled although nothin
 const BAND_ROWS = 8, DEALS_SHOWN = 8, ASSETS_SHOWN = 8;
 
 async function load() {
-  const asked = query(), before = comparedWith(asked, chosen("compare")), compare = before ? chosen("compare") : "";
+  const asked = query(), before = comparedWith(asked, chosen("compare"), chosen("range")), compare = asCompared(before);
   const [campaign, overview, assets, deals, refusals, roi, names] = await Promise.all([
     get(PATH), get(PATH + "/overview", { ...asked, compare }), all(PATH + "/assets"), all(PATH + "/deals", { ...asked, metric: "closed_deals" }),
-    all(PATH + "/refusals"), get("/v1/reports/roi", { ...asked, currency: chosen("currency") }), campaignNames(),
+    all(PATH + "/refusals"), get("/v1/reports/roi", { ...asked, currency: currencyAsked() }), campaignNames(),
   ]);
-  const metric = charted(), axis = axisOf(campaign, asked), interval = chosen("interval") in INTERVAL_NAMES ? chosen("interval") : intervalFor(axis.to - axis.from);
-  const series = span => get(PATH + "/timeline", { metric, interval, model: asked.model, ...span }).then(told => told.points);
+  const metric = charted(), timelineOf = (span, interval) => get(PATH + "/timeline", { metric, interval, model: asked.model, ...span }).then(told => told.points);
+  const { axis, interval, points } = await drawnOver(campaign, asked, timelineOf);
   const moved = movedFirst(campaign.associations, axis).slice(0, BAND_ROWS), span = { from: dayText(axis.from), to: dayText(axis.to) };
-  const shift = before && (before.to === asked.from ? dayNumber(asked.to) - dayNumber(asked.from) : dayNumber(asked.from) - dayNumber(before.from));
-  const [now, then, held, unsettled] = await Promise.all([
-    series(span), before && series({ from: dayText(axis.from - shift), to: dayText(axis.to - shift) }),
-    Promise.all(moved.map(id => get(`/v1/assets/${encodeURIComponent(id)}`, span))), unsettledOf(overview, asked),
-  ]);
+  const [then, held, unsettled] = await Promise.all([
+    before && timelineOf(before, interval), Promise.all(moved.map(id => get(`/v1/assets/${encodeURIComponent(id)}`, span))), unsettledOf(overview, asked),
+  ]), now = points;
   return { campaign, overview, unsettled, then: overview.compare, before, assets: assets.items, deals: deals.items, refusals: refusals.items,
     roi: roi.rows.find(r => r.campaign_id === ID), roiCurrency: roi.currency, metric, axis, interval, series: now, seriesBefore: then, held, names, asked };
 }
@@ -45,7 +43,7 @@ async function unsettledOf(overview, asked) {
 }
 
 const name = c => c.name || c.campaign_id;
-const period = before => `${dayOf(before.from)} to ${dayOf(dayText(dayNumber(before.to) - 1))}`;
+const period = daysSaid;
 
 const charted = () => chosen("chart") in METRICS ? chosen("chart") : "sessions";
 
@@ -57,10 +55,21 @@ function axisOf(campaign, asked) {
   return { from, to: Math.max(to, from + 1) };
 }
 
+// The time axis with its intervals and the points of the timeline. Of all time, the axis of a campaign that is over ends with the last
+// interval in which something counted: what follows would be empty.
+async function drawnOver(campaign, asked, timelineOf) {
+  const days = ({ from, to }) => ({ from: dayText(from), to: dayText(to) }), by = ({ from, to }) => chosen("interval") in INTERVAL_NAMES ? chosen("interval") : intervalFor(to - from);
+  const axis = axisOf(campaign, asked), interval = by(axis), points = await timelineOf(days(axis), interval);
+  const counted = points.findLast(p => Array.isArray(p.value) ? p.value.length : p.value), over = campaign.ends_on && campaign.ends_on < today();
+  if (asked.to || !over || !counted) return { axis, interval, points };
+  const cut = { from: axis.from, to: Math.min(axis.to, Math.max(dayNumber(counted.to), dayNumber(campaign.ends_on) + 1)) };
+  return { axis: cut, interval: by(cut), points: await timelineOf(days(cut), by(cut)) };
+}
+
 // The value of a point: a count, or an amount of the currency in minor units.
 const valueOf = (value, currency) => Array.isArray(value) ? minor(own(value, currency).amount) : BigInt(value);
 
-function head({ campaign: c, overview, roi, asked }) {
+function head({ campaign: c, overview, roi, asked, before }) {
   const ended = c.deleted_at ? "Deleted" : c.ends_on && c.ends_on < today() ? "Ended" : c.starts_on && c.starts_on > today() ? "Planned" : "Running";
   const when = !c.starts_on ? "" : c.ends_on ? `, ${dayOf(c.starts_on)} to ${dayOf(c.ends_on)}` : `${ended === "Planned" ? " from" : " since"} ${dayOf(c.starts_on)}`;
   const spent = c.spent.map(m => moneyText(m.amount, m.currency)).join(", ");
@@ -72,8 +81,8 @@ function head({ campaign: c, overview, roi, asked }) {
     c.utm_campaign.length > 0 && h("p", { class: "facts" }, "Claims ", c.utm_campaign.map(u =>
       h("span", { class: "chip" }, h("span", {}, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`)))),
     overview.compare && !overview.compare.complete && h("p", { class: "facts", id: "not-whole" }, NOT_WHOLE),
-    h("p", { class: "facts", id: "settled" }, !overview.settled_through ? "No event came in live yet, so it is not known how late events come."
-      : unsettledPart(asked, overview.settled_through) ? `Settled through ${instantOf(overview.settled_through)}; what came later may still grow.` : settledMark(null))];
+    h("p", { class: "facts" }, rangeSaid(before), h("span", { id: "settled" }, !overview.settled_through ? "No event came in live yet, so it is not known how late events come."
+      : unsettledPart(asked, overview.settled_through) ? `Settled through ${instantOf(overview.settled_through)}; what came later may still grow.` : settledMark(null)))];
 }
 
 const own = (amounts, currency) => amounts.find(m => m.currency === currency) || { amount: "0.00", currency };
@@ -103,7 +112,7 @@ const tiles = (data, currency, refresh) => h("div", { class: "tiles", role: "gro
   const on = metric === data.metric;
   return h("div", { class: "tile", "data-on": on },
     h("button", { class: "lab", type: "button", id: "chart-" + metric, "aria-pressed": String(on), onclick: () => { choose("chart", metric); refresh(); } }, METRICS[metric][0]),
-    h("p", { class: "val" }, h("b", {}, door(inTile(data.overview.metrics, metric, currency), "tile-" + metric, open(data, metric, currency))), change(data, metric, currency)),
+    h("p", { class: "val" }, h("b", { class: fitting(inTile(data.overview.metrics, metric, currency)) }, door(inTile(data.overview.metrics, metric, currency), "tile-" + metric, open(data, metric, currency))), change(data, metric, currency)),
     h("p", { class: "sub" }, mark(data, metric, currency)), isMoney(metric) && others(data.overview.metrics[metric], currency), goalOf(data.overview.goals[metric]));
 }));
 
@@ -121,9 +130,9 @@ function chart(data, currency, refresh) {
     h("b", {}, i === null ? write(now.reduce((a, b) => a + b, 0n)) : write(now[i])),
     h("ul", {}, h("li", {}, h("span", { class: "key box" }), i === null ? `${dayShort(axis.from)} to ${dayShort(axis.to - 1)}` : "in this range"),
       before && h("li", {}, h("span", { class: "key prev" }), i === null ? `against ${period(data.before)}` : "before: " + write(before[i])),
-      i === null && h("li", {}, h("span", { class: "key hat" }), "may still change")));
-  say(null);
+      i === null && settled && spans.some(([, end]) => end > settled) && h("li", {}, h("span", { class: "key hat" }), "may still change")));
   const settled = data.overview.settled_through && dayNumber(data.overview.settled_through);
+  say(null);
   later.push(() => timeline(plot, { label: METRICS[metric][0], spans, now: now.map(Number), before: before?.map(Number), settled: settled || null,
     moves: moves(data), whole: !isMoney(metric), write, read: say }));
   const asList = chosen("as") === "list";
@@ -194,7 +203,7 @@ const ledger = (data, currency) => h("section", { class: "panel", "aria-labelled
     h("tr", {}, h("th", { scope: "row" }, METRICS[m][0]), h("td", { class: "n" }, door(shown(data.overview.metrics, m, currency), "all-" + m, open(data, m, currency))), data.then && h("td", { class: "n" }, change(data, m, currency))))))));
 
 // A ratio such as 2.41 as 241%, without floats.
-const inPercent = ratio => `${num(BigInt(ratio.replace(".", "")))}%`;
+const inPercent = ratio => `${num(BigInt(ratio.replace(".", ""))).replace("-", "−")}%`;
 
 function returns(data, currency) {
   const { roi, roiCurrency, campaign: c } = data, called = name(c), held = new Map(data.assets.map(a => [a.asset_id, a.name || a.asset_id]));
@@ -205,8 +214,7 @@ function returns(data, currency) {
     h("header", {}, h("div", {}, h("h2", { id: "roi" }, "Cost and return"), h("p", {}, `In ${roiCurrency}, of this range.`))),
     h("div", { class: "pad" }, h("table", { class: "mini" }, h("caption", { class: "sr" }, "Cost and return"), h("tbody", {},
       line("Budget", roi.budget && door(cash(roi.budget), "cost-budget", () => budgetItems(ID, called))), line("Spent", door(cash(roi.spend), "cost-spent", () => spendItems(ID, called, rangeOnly(), held))),
-      line("Attributed revenue", cash(roi.attributed_revenue)), line("Cost of a contact", cash(roi.cost_per_contact)),
-      line("Cost of a deal", cash(roi.cost_per_deal)), line("Return on what was spent", roi.return && inPercent(roi.return)))),
+      line("Attributed revenue", cash(roi.attributed_revenue)), minor(roi.spend.amount) !== 0n && [line("Cost of a contact", cash(roi.cost_per_contact)), line("Cost of a deal", cash(roi.cost_per_deal))], line("Return on what was spent", roi.return && inPercent(roi.return)))),
     h("div", { class: "bar" }, changeButton("Record spend", "record-spend", () => recordSpend({ ...of, assets: data.assets.filter(a => !a.former) }), "btn small"), changeButton("Add to the budget", "add-to-budget", () => addToBudget(of), "btn small"))));
 }
 
@@ -265,15 +273,15 @@ let why = null;
 const later = []; // drawings that need the width of their place
 
 function draw(host, data, status, refresh) {
-  const currency = chosen("currency") || status.workspace.currency;
+  const currency = currencyAsked() || status.workspace.currency;
   host.called = name(data.campaign);
   host.campaign = data.campaign;
   document.title = `${name(data.campaign)} · Touchline`;
   if (!document.getElementById("bottom")) {
     why = whyPanel();
-    host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, choices(controls(refresh), compareControl(refresh)),
-      changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register an asset", "register", () => registerAsset({ into: ID })), changeButton("Edit", "edit", () => editCampaign({ currency: status.workspace.currency, ...host.campaign })), h("span", { id: "deleting" }))), h("div", { id: "top" }),
-      h("div", { class: "cols" }, h("div", { id: "left" }), h("div", {}, h("div", { id: "right" }), why.panel)), h("div", { id: "bottom" }));
+    host.replaceChildren(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar do" }, changeButton("Add assets", "add-assets", () => addAssets({ campaign_id: ID, name: host.called }), "btn main"), changeButton("Register an asset", "register", () => registerAsset({ into: ID })), changeButton("Edit", "edit", () => editCampaign({ currency: status.workspace.currency, ...host.campaign })), h("span", { id: "deleting" })),
+      h("div", { class: "bar by" }, choices(rangeControls(refresh), compareControl(refresh), modelControl(refresh)))), h("div", { id: "top" }),
+      h("div", { class: "cols" }, h("div", {}, h("div", { id: "left" }), why.panel), h("div", { id: "right" })), h("div", { id: "bottom" }));
   }
   show(document.getElementById("who"), head(data));
   show(document.getElementById("deleting"), !data.campaign.deleted_at && changeButton("Delete", "delete-campaign", () => deleteCampaign({ campaign_id: ID, name: host.called }), "btn quiet"));

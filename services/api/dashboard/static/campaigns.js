@@ -6,9 +6,9 @@ import { openDrawer } from "./dialogs.js";
 import { h, nothingOn, show, sr } from "./dom.js";
 import { createCampaign } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, percent, today } from "./format.js";
-import { csvButton, door, drawer, currencyControl, groupDrawer, inUnits, others, ranks, stack, swatch } from "./parts.js";
-import { COMPARED, comparedWith } from "./ranges.js";
-import { choices, choose, chosen, compareControl, controls, link, query, rangeOnly, run } from "./shell.js";
+import { csvButton, door, drawer, currencyControl, fitting, groupDrawer, inUnits, others, ranks, stack, swatch } from "./parts.js";
+import { asCompared, COMPARED, comparedWith, daysSaid } from "./ranges.js";
+import { allCurrencies, choices, choose, chosen, compareControl, currencyAsked, link, modelControl, query, rangeControls, rangeOnly, rangeSaid, run } from "./shell.js";
 import { isMoney, METRICS } from "./words.js";
 
 const COLUMNS = [
@@ -22,10 +22,10 @@ const SKELETON_ROWS = 7, SETTLED_MS = 60_000; // after so long, more may be sett
 // The headline comes as soon as it is there; the list, which takes longer, follows.
 async function load(status) {
   const part = unsettledPart(query(), status.settled_through);
-  const asked = query(), before = comparedWith(asked, chosen("compare")), currency = chosen("currency");
+  const asked = query(), before = comparedWith(asked, chosen("compare"), chosen("range")), currency = currencyAsked();
   const report = span => get("/v1/reports/attribution", { ...asked, ...span, group_by: "campaign", currency });
   const askList = () => {
-    const list = all("/v1/campaigns", { ...asked, compare: before ? chosen("compare") : "", series: "sessions", interval: "week" });
+    const list = all("/v1/campaigns", { ...asked, compare: asCompared(before), series: "sessions", interval: "week" });
     list.catch(() => {}); // `drawList` awaits it and says what was wrong
     return list;
   };
@@ -35,7 +35,7 @@ async function load(status) {
   return { report: now, then, complete: null, through: status.settled_through, part, askPart: () => report(part), list, askList, model: asked.model, before };
 }
 
-const period = before => `${dayOf(before.from)} to ${dayOf(dayText(dayNumber(before.to) - 1))}`;
+const period = daysSaid;
 export const state = c => {
   if (c.deleted_at) return "Deleted";
   if (c.ends_on && c.ends_on < today()) return "Ended";
@@ -77,12 +77,12 @@ function wonRevenue(data, k, names) {
     h("header", {}, h("div", {}, h("h2", { id: "won" }, "Won revenue by campaign"),
       h("p", {}, "Each won deal is shared among the touches that led to it. The parts add up to the deals, to the cent."))),
     h("div", { class: "pad" },
-      h("p", { class: "bigline" }, h("b", {}, door(money(total, currency), "won-total", () => groupDrawer({ ...OF_TOTAL, value: money(total, currency), asked: ofRows(report, model) }))), then && data.complete !== null && delta(whole, minor(then.total[model]), period(before), data.complete), wonMark(data),
+      h("p", { class: "bigline" }, h("b", { class: fitting(moneyText(total, currency)) }, door(money(total, currency), "won-total", () => groupDrawer({ ...OF_TOTAL, value: money(total, currency), asked: ofRows(report, model) }))), then && data.complete !== null && delta(whole, minor(then.total[model]), period(before), data.complete), wonMark(data),
         h("span", { class: "soft" }, `${counted(report.deals, "won deal")} in ${currency}`),
         report.other_currencies.length > 0 && h("span", { class: "chip off" }, "also won: ",
           report.other_currencies.map(m => moneyText(m.amount, m.currency)).join(" and "), ", not added up")),
       few.length ? [stack(few, few.map(p => p.title).join(", ")),
-        h("ul", { class: "legend" }, few.map(p => h("li", {}, swatch(p.k), p.name, h("b", {}, percent(p.minor, whole)))))]
+        h("ul", { class: "legend" }, few.map(p => h("li", {}, swatch(p.k), h("span", { class: "cut" }, p.name), h("b", {}, percent(p.minor, whole)))))]
         : h("p", { class: "muted" }, "No deal has been won in this range.")));
 }
 
@@ -114,9 +114,9 @@ function row(c, now) {
       h("small", {}, dates(c), c.utm_campaign.length > 0 && [" · ", h("span", { class: "mono" }, c.utm_campaign.map(u => u.value).join(", "))]))),
     h("td", { role: "cell", class: "two sp0", "data-l": "Sessions by week" }, spark(c.series.map(p => p.value), `Sessions by week: ${c.series.map(p => num(p.value)).join(", ")}`, Boolean(now.data.part))),
     COLUMNS.map(([metric, label]) => h("td", { role: "cell", class: `n${metric === "attributed_revenue" ? " rev" : ""}${ON_PHONE.includes(metric) ? "" : " nophone"}`, "data-l": label },
-      door(value(c, metric, currency), `n-${id}-${metric}`, () => drawer(id, name, metric, value(c, metric, currency), c.excluded, [change(metric), mark(id, metric, currency, now.data.part)])),
+      door(value(c, metric, currency), `n-${id}-${metric}`, () => drawer(id, name, metric, value(c, metric, currency), c.excluded, [change(metric), mark(id, metric, currency, now.data.part), isMoney(metric) && others(c.metrics[metric], currency)])),
       change(metric),
-      isMoney(metric) && others(c.metrics[metric], currency))));
+      isMoney(metric) && (allCurrencies() || !weight(c, metric, currency)) && others(c.metrics[metric], currency))));
 }
 
 function pick(id, on, now) {
@@ -167,7 +167,7 @@ function table(now) {
     const [x, y] = by === "name" ? [named(b), named(a)] : [weight(a, by, currency), weight(b, by, currency)];
     return (x === y ? (a.campaign_id < b.campaign_id ? -1 : 1) : x < y ? 1 : -1) * (upwards ? -1 : 1);
   };
-  const rows = campaigns.filter(c => named(c).includes(search) || c.campaign_id.toLowerCase().includes(search)).sort(order);
+  const rows = campaigns.filter(c => [named(c), c.campaign_id, ...c.utm_campaign.map(u => u.value)].some(text => text.toLowerCase().includes(search))).sort(order);
   const sort = metric => () => { choose("order", metric === by && !upwards ? "up" : ""); choose("sort", metric); now.redraw(); };
   const head = (metric, label, look) => h("th", { role: "columnheader", scope: "col", class: look, "aria-sort": metric === by ? ((by === "name") !== upwards ? "ascending" : "descending") : null },
     h("button", { type: "button", id: "sort-" + metric, onclick: sort(metric) }, label));
@@ -176,7 +176,7 @@ function table(now) {
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { role: "columnheader", scope: "col" }, sr("Compare")), head("name", "Campaign"), h("th", { role: "columnheader", scope: "col" }, "Sessions by week"),
       COLUMNS.map(([metric, label]) => head(metric, label, "n")))),
     h("tbody", { role: "rowgroup" }, rows.map(c => row(c, now)),
-      !rows.length && h("tr", { role: "row" }, h("td", { role: "cell", class: "wide", colspan: COLUMNS.length + 3 }, "No campaign has this in its name."))),
+      !rows.length && h("tr", { role: "row" }, h("td", { role: "cell", class: "wide", colspan: COLUMNS.length + 3 }, "No campaign has this in its name or in a utm value."))),
     foot(data, new Set(rows.map(c => c.campaign_id))))));
 }
 
@@ -215,7 +215,7 @@ async function drawList(host, data, k) {
     show(into, items.length ? table(now) : empty(data.report.currency));
   };
   const running = items.filter(c => !state(c)).length;
-  show(document.getElementById("count"), `${counted(items.length, "campaign")}, ${num(running)} running.`, !data.complete && h("span", { id: "not-whole" }, NOT_WHOLE));
+  show(document.getElementById("count"), h("span", {}, `${counted(items.length, "campaign")}, ${num(running)} running`), rangeSaid(data.before), !data.complete && h("span", { id: "not-whole" }, NOT_WHOLE));
   show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
   now.redraw();
   if (!data.part) return;
@@ -235,12 +235,12 @@ function draw(host, data, status, refresh) {
     const search = h("input", { class: "field", type: "search", id: "search", "aria-label": "Search campaigns", placeholder: "Search campaigns", value: chosen("q"),
       oninput: event => { choose("q", event.target.value); host.redraw?.(); } });
     host.replaceChildren(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Campaigns"), h("p", { class: "facts", id: "count" })),
-      h("div", { class: "bar" }, search, choices(controls(refresh), compareControl(refresh), h("span", { id: "currency" })),
-        changeButton("New campaign", "new-campaign", () => createCampaign({ currency: status.workspace.currency }), "btn main"), csvButton("/v1/campaigns", () => ({ ...query(), q: chosen("q") }), "campaigns"))),
+      h("div", { class: "bar do" }, changeButton("New campaign", "new-campaign", () => createCampaign({ currency: status.workspace.currency }), "btn main"), csvButton("/v1/campaigns", () => ({ ...query(), q: chosen("q") }), "campaigns")),
+      h("div", { class: "bar by" }, search, choices(rangeControls(refresh), compareControl(refresh), modelControl(refresh), h("span", { id: "currency" })))),
       h("div", { id: "won-host" }), h("div", { id: "table-host" }));
   }
   host.data = data;
-  currencyControl(document.getElementById("currency"), data.report, refresh);
+  currencyControl(document.getElementById("currency"), data.report, refresh, true);
   if (chosen("compare") && !data.before) show(document.getElementById("count"), `${COMPARED[chosen("compare")]}: choose a range first.`);
   show(document.getElementById("won-host"), wonRevenue(data, k, host.names || new Map()));
   return drawList(host, data, k);

@@ -155,7 +155,7 @@ export const takeBack = (event_id, what) => changeDrawer({
   title: "Take it back?", above: what, verb: "Take it back", says: `The event ${event_id} is taken out, as if it had never been sent. That can be taken back, too.`,
   what: () => `Takes back: ${what}.`, events: () => [{ type: "event_retracted", event_id }], call: () => calls(["DELETE", `/v1/events/${encodeURIComponent(event_id)}`]),
 });
-export const takeBackButton = (event_id, what) => changeButton("Take back", "back-" + event_id, () => takeBack(event_id, what), "btn quiet small");
+export const takeBackButton = (event_id, what, look = "btn quiet small") => changeButton("Take back", "back-" + event_id, () => takeBack(event_id, what), look);
 
 // The campaigns that are there now, as options of a select.
 export async function campaignOptions() {

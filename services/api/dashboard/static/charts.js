@@ -97,7 +97,8 @@ function drawTimeline(W, { label, spans, now, before, settled, moves, whole, wri
     if (before) graph.append(s("path", { class: "prev", d: `M${x - gap / 2} ${Y(before[i])}h${wide + gap}` }));
   });
   if (hatched) graph.append(s("text", { x: W - 4, y: T - 7, "text-anchor": "end", class: "provtext" }, "may still change"));
-  for (const move of moves) if (exact(move) > from && exact(move) < to) graph.append(s("path", { class: "move", d: `M${X(exact(move))} ${T}V${H}` }));
+  const drawn = new Set(); // moves at nearly the same instant are one line
+  for (const move of moves) if (exact(move) > from && exact(move) < to && !drawn.has(Math.round(X(exact(move)) / 2)) && drawn.add(Math.round(X(exact(move)) / 2))) graph.append(s("path", { class: "move", d: `M${X(exact(move))} ${T}V${H}` }));
   const every = Math.max(1, Math.ceil(spans.length / (W < 500 ? 4 : 8)));
   spans.forEach(([begin], i) => { if (i % every === 0 && X(begin) < W - 40) graph.append(s("text", { class: "day", x: X(begin) + 1, y: H - 5 }, dayShort(begin))); });
   readOut(graph, { W, H, T, B, X, spans, read });
@@ -145,9 +146,10 @@ export function spark(points, label, provisional) {
 }
 
 // Who held an asset, when: segments named after the holder, own ones stronger; ticks are touches a day in the colour of the campaign that
-// they count for. `of`: {name, held: [{campaign, from, to}], days: [{on, campaign, touches}]}, `axis`: {from, to} in days.
-export function strip(host, of, axis, me, { colour, name }) {
-  following(host, () => host.replaceChildren(drawStrip(width(host), of, axis, me, colour, name)));
+// they count for. `of`: {name, held: [{campaign, from, to}], days: [{on, campaign, touches}]}, `axis`: {from, to} in days. `alone`: it is
+// the only drawing of its page, so it is higher and has days below it.
+export function strip(host, of, axis, me, { colour, name, alone = false }) {
+  following(host, () => host.replaceChildren(drawStrip(width(host), of, axis, me, { colour, name, alone })));
 }
 
 // Times that overlap, as a workflow's may, go into lanes.
@@ -161,9 +163,11 @@ function lanesOf(held) {
   });
 }
 
-function drawStrip(W, { name: asset, held, days }, { from, to }, me, colour, name) {
-  const times = lanesOf(held), lanes = 1 + Math.max(0, ...times.map(t => t.lane)), L = left(W), H = lanes > 1 ? 24 * lanes : 40;
-  const X = day => L + (W - L - 4) * Math.max(0, Math.min(1, (day - from) / (to - from))), high = (H - 8) / lanes;
+const ALONE_H = 132, DAYS_H = 18, DAYS_APART = 110; // pixels
+function drawStrip(W, { name: asset, held, days }, { from, to }, me, { colour, name, alone }) {
+  const times = lanesOf(held), lanes = 1 + Math.max(0, ...times.map(t => t.lane)), L = alone ? 1 : left(W), below = alone ? DAYS_H : 0;
+  const H = (lanes > 1 ? 24 * lanes : alone ? ALONE_H : 40) + below;
+  const X = day => L + (W - L - 4) * Math.max(0, Math.min(1, (day - from) / (to - from))), high = (H - below - 8) / lanes;
   const graph = s("svg", { class: "c", viewBox: `0 0 ${W} ${H}`, height: H, role: "img", "aria-label": asset + ": " +
     (held.map(t => `${name(t.campaign)} from ${dayShort(dayNumber(t.from))}${t.to ? " to " + dayShort(dayNumber(t.to)) : ""}`).join("; ") || "held by no campaign") });
   if (lanes === 1) graph.append(s("rect", { class: "none", x: L + .5, y: 4.5, width: W - L - 5, height: high - 1, rx: 2 }));
@@ -177,12 +181,16 @@ function drawStrip(W, { name: asset, held, days }, { from, to }, me, colour, nam
       const day = dayNumber(d.on), up = d.touches / most * (tall - 18);
       if (day >= Math.floor(time.begin) && day < time.end && day >= from && day < to) graph.append(s("rect", { class: "tick " + look, x: Math.max(x, X(day)), y: y + tall - 2 - up, width: Math.max(1.5, (X(day + 1) - X(day)) * .42), height: up }));
     }
-    const moved = lanes === 1 && i > 0 && time.begin > from, off = moved ? 13 : 7, called = name(time.campaign);
+    const moved = lanes === 1 && i > 0 && time.begin > from, off = moved ? 13 : 7, called = name(time.campaign), letters = [...called];
     const sign = lanes === 1 && times[i + 1]?.begin === time.end ? 8 : 0; // half of the sign of the move that follows
     const fit = Math.floor((wide - off - sign - 4) / (time.campaign === me ? 6.7 : 6)); // letters
-    if (fit > 6) graph.append(s("text", { class: time.campaign === me ? "lbl me" : "lbl", x: x + off, y: y + (lanes > 1 ? tall / 2 + 3 : 12) }, called.length > fit ? called.slice(0, fit - 1) + "…" : called));
+    if (fit > 6) graph.append(s("text", { class: time.campaign === me ? "lbl me" : "lbl", x: x + off, y: y + (lanes > 1 ? tall / 2 + 3 : 12) }, letters.length > fit ? letters.slice(0, fit - 1).join("") + "…" : called));
     if (moved) graph.append(s("g", {}, s("title", {}, `${dayShort(Math.floor(time.begin))}: moved here, event ${time.associated_by || ""}`),
-      s("circle", { class: "mv", cx: x, cy: H / 2, r: 7 }), s("path", { class: "mva", d: `M${x - 3} ${H / 2}h5.5m-2-2l2 2-2 2` })));
+      s("circle", { class: "mv", cx: x, cy: (H - below) / 2, r: 7 }), s("path", { class: "mva", d: `M${x - 3} ${(H - below) / 2}h5.5m-2-2l2 2-2 2` })));
   });
+  if (alone) {
+    const n = Math.max(1, Math.min(to - from, Math.floor((W - L) / DAYS_APART)));
+    for (let i = 0; i < n; i += 1) { const day = from + Math.round(i * (to - from) / n); graph.append(s("text", { class: "day", x: X(day) + 1, y: H - 4 }, dayShort(day))); }
+  }
   return graph;
 }

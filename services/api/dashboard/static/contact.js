@@ -1,17 +1,19 @@
 // The page of one contact: who it is, and every touch in order, by session, with the campaigns that it counts for or the reason why not.
 import { all, get } from "./api.js";
-import { changeButton, takeBackButton } from "./changes.js";
+import { changeButton } from "./changes.js";
 import { h, show } from "./dom.js";
 import { mergeContact } from "./forms.js";
-import { counted, instantOf } from "./format.js";
+import { counted, instantOf, num } from "./format.js";
 import { cameBy, campaignChip, campaignNames, csvButton, ranks, touched, when } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
+import { eventDoor } from "./why.js";
 import { REASONS, typeName } from "./words.js";
 
-const ID = chosen("id"), PATH = `/v1/contacts/${encodeURIComponent(ID)}`, STEPS_MAX = 500;
+const ID = chosen("id"), PATH = `/v1/contacts/${encodeURIComponent(ID)}`, STEPS = 500;
+const stepsShown = () => STEPS * (Number(chosen("pages")) || 1);
 
 async function load() {
-  const [contact, journey, names] = await Promise.all([get(PATH), all(PATH + "/journey", {}, STEPS_MAX), campaignNames()]);
+  const [contact, journey, names] = await Promise.all([get(PATH), all(PATH + "/journey", {}, stepsShown()), campaignNames()]);
   return { contact, journey, names };
 }
 
@@ -32,16 +34,15 @@ function step(data, k, x, before) {
   const [first] = x.campaigns;
   return h("li", { class: `step ${x.counted ? "k" + (first ? k.get(first) : 0) : "no"}` },
     when(x.occurred_at, before), h("div", { class: "rail" }, h("i")),
-    h("div", { class: "body" }, h("p", { class: "t" }, typeName(x.type), h("span", {}, touched(x, ", "))),
+    h("div", { class: "body" }, h("p", { class: "t" }, eventDoor(x.event_id, typeName(x.type), "touch-" + x.event_id), h("span", {}, touched(x, ", "))),
       h("p", { class: "meta" }, cameBy(x)),
       h("div", { class: "chips" }, x.campaigns.map(id => campaignChip(id, data.names.get(id) || id, k)),
         x.counted && !x.campaigns.length && h("span", { class: "chip off" }, "in no campaign"),
         x.reason && h("span", { class: "chip off" }, REASONS[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)),
-        x.kept_out.map(o => h("span", { class: "chip off" }, `${data.names.get(o.campaign_id) || o.campaign_id}: ${REASONS[o.reason] || o.reason}`)))),
-    h("div", { class: "share" }, takeBackButton(x.event_id, `${typeName(x.type)} of ${called(data.contact)}`)));
+        x.kept_out.map(o => h("span", { class: "chip off" }, `${data.names.get(o.campaign_id) || o.campaign_id}: ${REASONS[o.reason] || o.reason}`)))));
 }
 
-function journey(data) {
+function journey(data, refresh) {
   const { items, more } = data.journey, only = chosen("touches") === "counted";
   const shown = items.filter(x => !only || x.counted), k = ranks([...new Set(items.flatMap(x => x.campaigns))]);
   const rows = [];
@@ -56,7 +57,8 @@ function journey(data) {
   if (!rows.length) return h("p", { class: "pad muted" }, "No touch yet.");
   rows[0].classList.add("first");
   rows.at(-1).classList.add("last");
-  return [h("ol", { class: "jn" }, rows), more && h("p", { class: "pad muted" }, `The first ${STEPS_MAX} touches are shown; CSV has all.`)];
+  return [h("ol", { class: "jn" }, rows), more && h("div", { class: "pad bar" }, h("button", { class: "btn", type: "button", id: "more", onclick: () => { choose("pages", String(stepsShown() / STEPS + 1)); refresh(); } }, `Show ${STEPS} more`),
+    h("span", { class: "muted" }, `The first ${num(items.length)} touches are shown; CSV has all.`))];
 }
 
 function draw(host, data, status, refresh) {
@@ -70,7 +72,7 @@ function draw(host, data, status, refresh) {
   }
   host.contact = data.contact;
   show(document.getElementById("who"), head(data));
-  show(document.getElementById("journey"), journey(data));
+  show(document.getElementById("journey"), journey(data, refresh));
 }
 
 run(load, draw);

@@ -1,6 +1,5 @@
 // The page of one deal: the journey that led to it, what each touch earned under each model, and why it counts for a campaign or not.
 import { get } from "./api.js";
-import { takeBackButton } from "./changes.js";
 import { openMark, settledMark } from "./charts.js";
 import { h, show, sr } from "./dom.js";
 import { counted, dayOf, daysBetween, instantOf, minor, money, moneyText, num } from "./format.js";
@@ -73,22 +72,35 @@ function head(data, through) {
 
 function step(data, k, x, largest, before) {
   const ids = x.campaigns || [], credited = "share" in x, both = credited && ids.length > 1;
-  const back = takeBackButton(x.event_id, `${typeName(x.type)} of ${personOf(data, x.contact)}`);
   return h("li", { class: `step ${credited ? "k" + (ids.length ? k.get(ids[0]) : 0) : "no"}${both ? " both" : ""}${x.late ? " after" : ""}`,
     "--ka": both ? `var(--k${k.get(ids[0])})` : null, "--kb": both ? `var(--k${k.get(ids[1])})` : null },
     when(x.occurred_at, before), h("div", { class: "rail" }, h("i")),
-    h("div", { class: "body" }, h("p", { class: "t" }, typeName(x.type), h("span", {}, touched(x, ", "))),
+    h("div", { class: "body" }, h("p", { class: "t" }, eventDoor(x.event_id, typeName(x.type), "touch-" + x.event_id), h("span", {}, touched(x, ", "))),
       h("p", { class: "meta" }, [personOf(data, x.contact), cameBy(x)].filter(Boolean).join(" · ")), h("div", { class: "chips" }, (x.roles || []).map(role => h("span", { class: "chip role" }, ROLES[role])),
         credited && (ids.length ? ids.map(id => campaignChip(id, nameOf(data, id), k)) : h("span", { class: "chip off" }, "in no campaign")),
         x.reason && h("span", { class: "chip off" }, UNCREDITED[x.reason] || x.reason, " ", h("span", { class: "mono muted" }, x.reason)),
         x.reason === "not_revenue_touch" && ids.map(id => h("a", { class: "chip", href: link("campaign", { id }) }, `still influences ${nameOf(data, id)}`)))),
-    h("div", { class: "share" }, !credited ? [h("small", {}, "no credit"), back] : [
+    h("div", { class: "share" }, !credited ? h("small", {}, "no credit") : [
       x.share ? h("b", {}, money(x.share.amount, x.share.currency)) : null, h("small", {}, x.weight === "0" ? "no weight" : x.weight + " of the deal"),
-      x.share && largest > 0n && h("div", { class: "meter", "aria-hidden": "true" }, h("i", { "--w": `${Number(minor(x.share.amount) * 1000n / largest) / 10}%` })), back]));
+      x.share && largest > 0n && h("div", { class: "meter", "aria-hidden": "true" }, h("i", { "--w": `${Number(minor(x.share.amount) * 1000n / largest)  / 10}%` }))]));
 }
 
+// Of a very long journey, the beginning and the end are shown, until somebody asks for what is between.
+const ENDS_SHOWN = 80, BETWEEN = "between";
+function shortened(all) {
+  const left = all.length - 2 * ENDS_SHOWN;
+  return left <= ENDS_SHOWN || unfolded.has(BETWEEN) ? all : [...all.slice(0, ENDS_SHOWN), { left, occurred_at: all[ENDS_SHOWN].occurred_at, until: all[all.length - ENDS_SHOWN - 1].occurred_at }, ...all.slice(-ENDS_SHOWN)];
+}
+const between = ({ left, occurred_at: from, until }, before, again) => h("li", { class: "step no" }, when(from, before), h("div", { class: "rail" }, h("i")),
+  h("div", { class: "body" }, h("p", { class: "t" }, h("button", { class: "why", type: "button", id: "fold-" + BETWEEN, onclick: event => {
+    const row = event.target.closest("li"), place = [...row.parentNode.children].indexOf(row);
+    unfolded.add(BETWEEN);
+    again();
+    document.querySelectorAll("#journey button.why")[place]?.focus(); // the first of those that were between
+  } }, `${counted(left, "more touch", "more touches")}`, sr(", show each")), h("span", {}, dayOf(from) === dayOf(until) ? "" : ` until ${dayOf(until)}`))), h("div", {}));
+
 // Touches without credit that follow one another are one row with their reasons, until somebody unfolds it.
-const RUN_SHOWN = 3, unfolded = new Set(), uncredited = x => !x.milestone && !("share" in x);
+const RUN_SHOWN = 3, unfolded = new Set(), uncredited = x => !x.milestone && !x.left && !("share" in x);
 function fold(run, before, again) {
   const [{ event_id: first, occurred_at: from, late }] = run, to = run.at(-1).occurred_at;
   const unfold = () => { unfolded.add(first); again(); document.getElementById("step-" + first).focus(); };
@@ -103,11 +115,11 @@ const milestone = (text, at, note) => ({ occurred_at: at, milestone: text, note 
 function journey(data, k, again) {
   const { deal, models, others, more } = data, { shares } = models.get(model()), only = chosen("touches") === "credited";
   const closed = deal.state === "won" ? deal.closed_at : null;
-  const all = [...shares, ...(only ? [] : others.map(o => ({ ...o, late: closed && o.occurred_at >= closed }))),
+  const all = shortened([...shares, ...(only ? [] : others.map(o => ({ ...o, late: closed && o.occurred_at >= closed }))),
     milestone("Deal created", deal.created_at), ...(closed ? [milestone("Closed won", closed, "Only touches strictly before this instant earn credit.")] : [])]
-    .sort((a, b) => a.occurred_at < b.occurred_at ? -1 : a.occurred_at > b.occurred_at ? 1 : Boolean(a.milestone) - Boolean(b.milestone));
+    .sort((a, b) => a.occurred_at < b.occurred_at ? -1 : a.occurred_at > b.occurred_at ? 1 : Boolean(a.milestone) - Boolean(b.milestone)));
   const largest = shares.reduce((most, x) => x.share && minor(x.share.amount) > most ? minor(x.share.amount) : most, 0n);
-  const one = (x, before) => x.milestone ? h("li", { class: "step miles" }, h("div", { class: "when" }), h("div", { class: "rail" }, h("i")),
+  const one = (x, before) => x.left ? between(x, before, again) : x.milestone ? h("li", { class: "step miles" }, h("div", { class: "when" }), h("div", { class: "rail" }, h("i")),
     h("div", { class: "body" }, h("p", {}, x.milestone, " ", h("small", {}, instantOf(x.occurred_at) + (x.note ? ". " + x.note : ""))))) : step(data, k, x, largest, before);
   const rows = [];
   for (let i = 0; i < all.length;) {

@@ -21,7 +21,7 @@ listPage({
   columns: [
     ["Deal", d => h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), "name"],
     ["State", d => h("span", { class: d.state === "won" ? "chip on" : "chip off" }, DEAL_STATES[d.state])],
-    ["Created", d => dayOf(d.created_at)], ["Closed", d => d.closed_at ? dayOf(d.closed_at) : "", "closed_at"],
+    ["Created", d => dayOf(d.created_at), null, "nowrap"], ["Closed", d => d.closed_at ? dayOf(d.closed_at) : "", "closed_at", "nowrap"],
     ["Contacts", d => num(d.contacts), null, "n"], ["Campaigns", d => h("span", { title: d.campaigns.map(id => names.get(id) || id).join(", ") }, num(d.campaigns.length)), null, "n"],
     ["Amount", d => d.amount ? money(d.amount.amount, d.amount.currency) : "no amount", "amount", "n"],
   ],

@@ -11,7 +11,7 @@ export const percent = (part, total) => total === 0n ? "0.0%" : (Number(part * 1
 
 export function moneyText(amount, currency) {
   const [whole, cents] = amount.replace("-", "").split(".");
-  return (amount.startsWith("-") ? "−" : "") + (SIGNS[currency] || currency + " ") + num(BigInt(whole)) + (cents ? "." + cents : "");
+  return (amount.startsWith("-") ? "−" : "") + (SIGNS[currency] || currency + "\u00a0") + num(BigInt(whole)) + (cents ? "." + cents : "");
 }
 
 export function money(amount, currency) {

@@ -3,7 +3,8 @@ import { address, all, csv, Problem } from "./api.js";
 import { openDrawer } from "./dialogs.js";
 import { copied, h, icon, show, sr } from "./dom.js";
 import { counted, dayOf, instantOf, pageOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
-import { choose, link, query, rangeOnly } from "./shell.js";
+import { daysSaid } from "./ranges.js";
+import { ALL_CURRENCIES, allCurrencies, choose, link, query, rangeOnly } from "./shell.js";
 import { eventDoor } from "./why.js";
 import { channelName, METRICS, MODELS, OUT_RULES, REASONS } from "./words.js";
 
@@ -20,12 +21,20 @@ export const cameBy = ({ channel, source, medium }) => [channelName(channel), [s
 
 export const swatch = k => h("span", { class: `sw k${k}`, "aria-hidden": "true" });
 
+// A long amount is written smaller, so that it stays in its place.
+const LONG = 11, VERY_LONG = 15; // characters
+export const fitting = text => text.length > VERY_LONG ? "longer" : text.length > LONG ? "long" : null;
+
 // A number with what is behind it.
 export const door = (content, id, open) =>
   h("button", { class: "why", type: "button", id, "aria-haspopup": "dialog", onclick: open }, content, sr(", show what is behind it"));
 
-export const stack = (parts, label) => h("div", { class: "stack", role: "img", "aria-label": label },
-  parts.filter(p => p.minor > 0n).map(p => h("span", { class: `k${p.k}${p.k ? "" : " none"}`, "--w": String(p.minor), title: p.title })));
+// Parts of an amount below zero are drawn as those of one above; a part of the other sign is not drawn.
+export const stack = (parts, label) => {
+  const sign = parts.reduce((sum, p) => sum + p.minor, 0n) < 0n ? -1n : 1n;
+  return h("div", { class: "stack", role: "img", "aria-label": label },
+    parts.filter(p => p.minor * sign > 0n).map(p => h("span", { class: `k${p.k}${p.k ? "" : " none"}`, "--w": String(p.minor * sign), title: p.title })));
+};
 
 // Campaign colours by rank when the page is first drawn: six at most, the others are hatched. They stay as they are on that page,
 // whatever range is then chosen.
@@ -62,11 +71,11 @@ export async function campaignNames() {
 }
 export const forgetNames = () => { named = null; }; // one of them may have changed
 
-// The choice among the currencies of a report's revenue; nothing if there is one alone.
-export function currencyControl(host, report, refresh) {
+// The choice among the currencies of a report's revenue, and of all `together`; nothing if there is one alone.
+export function currencyControl(host, report, refresh, together = false) {
   const among = [...new Set([report.currency, ...report.other_currencies.map(m => m.currency)])].sort();
   show(host, among.length > 1 && h("select", { class: "field", id: "pick-currency", "aria-label": "Currency", onchange: event => { choose("currency", event.target.value); refresh(); } },
-    among.map(c => h("option", { value: c, selected: c === report.currency }, c))));
+    among.map(c => h("option", { value: c, selected: c === report.currency && !allCurrencies() }, c)), together && h("option", { value: ALL_CURRENCIES, selected: allCurrencies() }, "All, side by side")));
 }
 
 // A chip for a campaign, which leads to its page.
@@ -101,7 +110,7 @@ function behind(campaign, metric) {
   const ofShare = metric === "attributed_revenue";
   return {
     path: path + "deals", query: { ...query(), metric: DEAL_METRICS[metric] }, one: "deal", heads: ["Deal", "Closed", ofShare ? "Share" : "Amount"],
-    of: i => ofShare ? i.share : i.amount, keep: i => !ofShare || i.share,
+    of: i => ofShare ? i.share : i.amount, keep: i => !ofShare || i.share, keepLine: line => !ofShare || line["share.amount"],
     row: i => [h("a", { href: link("deal", { id: i.deal_id, campaign }) }, i.name || i.deal_id), i.closed_at ? dayOf(i.closed_at) : i.state,
       (ofShare ? i.share : i.amount) ? money((ofShare ? i.share : i.amount).amount, (ofShare ? i.share : i.amount).currency) : "no amount"],
   };
@@ -135,15 +144,15 @@ export function sameByApi(path, query) {
   return h("section", {}, h("h3", {}, "The same by the API"), code, h("div", { class: "bar below" }, h("button", { class: "btn small", type: "button", onclick: copy }, "Copy as curl"), said));
 }
 
-// A button that saves a list as CSV; `asked` is its query, or answers it when the button is pressed.
-export function csvButton(path, asked, name) {
+// A button that saves a list as CSV; `asked` is its query, or answers it when the button is pressed; `keep` says which lines, if not all.
+export function csvButton(path, asked, name, keep = null) {
   const failed = h("span", { class: "bad", role: "alert" });
   const save = async event => {
     const button = event.currentTarget;
     button.disabled = true;
     failed.replaceChildren();
     try {
-      await csv(path, typeof asked === "function" ? asked() : asked, name);
+      await csv(path, typeof asked === "function" ? asked() : asked, name, keep);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       failed.replaceChildren(error.message);
@@ -178,7 +187,7 @@ function filled(rows, list, { items, more }) {
       h("tbody", {}, shown.slice(0, SHOWN_MAX).map(item => h("tr", {}, list.row(item).map((c, i) => h("td", { class: i === list.heads.length - 1 ? "n" : null }, c))))),
       total && h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: list.heads.length - 1 }, "Sum"), h("td", { class: "n" }, total))))),
     shown.length > SHOWN_MAX && h("p", { class: "muted" }, `The first ${SHOWN_MAX} are shown; CSV has all.`),
-    h("div", { class: "bar" }, csvButton(list.path, list.query, list.many || list.one + "s"))));
+    h("div", { class: "bar" }, csvButton(list.path, list.query, list.many || list.one + "s", list.keepLine))));
 }
 
 export const drawer = (campaign, name, metric, value, excluded, notes) => opened(name, METRICS[metric], value, behind(campaign, metric), excluded, notes);
@@ -226,7 +235,7 @@ export function groupDrawer({ name, value, asked, of = "revenue", kind = "deals"
 
 async function opened(name, [label, rule, ruleName], value, list, excluded, notes = []) {
   const rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
-  openDrawer({ title: label, above: name }, h("p", { class: "big" }, value), notes.some(Boolean) && h("p", { class: "bar" }, notes),
+  openDrawer({ title: label, above: [name, daysSaid(rangeOnly())].filter(Boolean).join(", ") }, h("p", { class: "big" }, value), notes.some(Boolean) && h("p", { class: "bar" }, notes),
     h("section", {}, h("h3", {}, "What it counts"), h("blockquote", {}, rule, " Rule ", h("b", {}, ruleName), ".")),
     rows,
     excluded && h("section", {}, h("h3", {}, "Kept out, and why"), keptOut(excluded)),
@@ -252,7 +261,7 @@ export function sharesTable(caption, parts, total, currency) {
   const whole = minor(total), fits = parts.reduce((sum, p) => sum + p.minor, 0n) === whole;
   return h("table", { class: "mini" }, h("caption", { class: "sr" }, caption),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, caption), h("th", { scope: "col", class: "n" }, "Share"), h("th", { scope: "col", class: "n" }, "Amount"))),
-    h("tbody", {}, parts.map(p => h("tr", {}, h("td", {}, h("span", { class: "nmx" }, swatch(p.k), p.name)),
+    h("tbody", {}, parts.map(p => h("tr", {}, h("td", {}, h("span", { class: "nmx" }, swatch(p.k), h("span", {}, p.name))),
       h("td", { class: "n soft" }, percent(p.minor, whole)), h("td", { class: "n" }, money(p.amount, currency))))),
     h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: 2 }, "Total ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")),
       h("td", { class: "n" }, money(total, currency)))));

@@ -31,13 +31,39 @@ export function bounds(range, from, to, now) {
   }
 }
 
-// The days that a range is compared with: as many before it, or the same days a year earlier. Null without two bounds or a wish.
-export function comparedWith({ from, to }, compare) {
+const DAY_MS = 864e5;
+const daysIn = (from, to) => Math.round((Date.parse(to) - Date.parse(from)) / DAY_MS);
+const moved = (date, years, months, days) => {
+  const [year, month, day] = date.split("-").map(Number);
+  return text(year - years, month - 1 - months, day - days);
+};
+// How many whole months a range of days has; 0 if it has other days too.
+function monthsIn(from, to) {
+  const [[year, month, day], [endYear, endMonth, endDay]] = [from, to].map(date => date.split("-").map(Number));
+  return day === 1 && endDay === 1 ? (endYear - year) * 12 + endMonth - month : 0;
+}
+
+// The days that a range is compared with: those a year earlier, or those before it. Whole months are compared with as many whole months,
+// unless the range was chosen as a number of days. Of a range that goes on, the days until today are compared with as many days. Null
+// without two bounds or a wish.
+export function comparedWith({ from, to }, compare, range = "", now) {
   if (!from || !to || !compare) return null;
-  const moved = (date, years, days) => {
-    const [year, month, day] = date.split("-").map(Number);
-    return text(year - years, month - 1, day - days);
-  };
-  const days = Math.round((Date.parse(to) - Date.parse(from)) / 864e5);
-  return compare === "year" ? { from: moved(from, 1, 0), to: moved(to, 1, 0) } : { from: moved(from, 0, days), to: from };
+  const months = Number(range) > 0 ? 0 : monthsIn(from, to);
+  const first = compare === "year" ? moved(from, 1, 0, 0) : moved(from, 0, months, months ? 0 : daysIn(from, to));
+  const last = compare === "year" ? moved(to, 1, 0, 0) : from;
+  const [year, month, day] = today(now), tomorrow = text(year, month, day + 1);
+  const soFar = from < tomorrow && tomorrow < to ? moved(first, 0, 0, -daysIn(from, tomorrow)) : last;
+  return { from: first, to: soFar < last ? soFar : last };
+}
+// As the read API takes a range to compare with.
+export const asCompared = before => before ? `${before.from}..${before.to}` : "";
+
+// The days of a range in words, such as 1 Apr to 30 Jun 2026; `to` is the day after the last.
+const inWords = options => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", ...options });
+const [shortDay, longDay] = [inWords({}), inWords({ year: "numeric" })];
+export function daysSaid({ from, to }) {
+  const end = to && moved(to, 0, 0, 1);
+  if (!from || !end) return from ? `from ${longDay.format(new Date(from))}` : end ? `until ${longDay.format(new Date(end))}` : "";
+  if (from === end) return longDay.format(new Date(from));
+  return `${(from.slice(0, 4) === end.slice(0, 4) ? shortDay : longDay).format(new Date(from))} to ${longDay.format(new Date(end))}`;
 }

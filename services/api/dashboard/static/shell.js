@@ -3,7 +3,7 @@ import { get, keyOfAddress, Problem, signIn, signOut } from "./api.js";
 import { openDrawer } from "./dialogs.js";
 import { h, icon, nothingOn, s, show, sr } from "./dom.js";
 import { counted, instantOf, timeOf, zone } from "./format.js";
-import { bounds, COMPARED, RANGES } from "./ranges.js";
+import { bounds, COMPARED, daysSaid, RANGES } from "./ranges.js";
 import { MODELS } from "./words.js";
 
 const REFRESH_MS = 2000;
@@ -30,6 +30,15 @@ export function query() {
   return { ...bounds(chosen("range"), chosen("from"), chosen("to")), model: chosen("model") || "linear" };
 }
 export const rangeOnly = () => { const { from, to } = query(); return { from, to }; };
+// Beside the workspace's own currency, or the one that was chosen, every other one may be shown: then the API is asked for the own one.
+export const ALL_CURRENCIES = "all";
+export const allCurrencies = () => chosen("currency") === ALL_CURRENCIES;
+export const currencyAsked = () => allCurrencies() ? "" : chosen("currency");
+// Which days the page is of, and with which it compares them; nothing of all time.
+export const rangeSaid = (before = null) => {
+  const said = daysSaid(rangeOnly());
+  return said && h("span", { class: "num", id: "range-said" }, said, before && `, against ${daysSaid(before)}`);
+};
 
 export function choose(name, value) {
   const next = params();
@@ -65,7 +74,6 @@ export const rangeControls = refresh => {
 };
 export const modelControl = refresh => select("Model", "model", MODELS, refresh, "linear");
 export const compareControl = refresh => select("Comparison", "compare", COMPARED, refresh);
-export const controls = refresh => [rangeControls(refresh), modelControl(refresh)];
 
 // Choices of a page. On a phone they are folded behind one button, which says what is chosen, so that numbers come first.
 export function choices(...of) {
@@ -157,7 +165,9 @@ const LAYOUTS = {
   unresolved: () => [1, 2, 3, 4].map(() => bones.panel(2)), operations: () => [h("div", { class: "cols" }, bones.panel(4), bones.panel(2)), bones.panel(2), bones.panel(2)],
 };
 const ONE_OF_MANY = ["campaign", "deal", "contact", "asset"]; // pages whose heading is a name that is not known yet
-const heading = () => h("div", { class: "head" }, h("div", {}, ONE_OF_MANY.includes(PAGE) ? h("h1", {}, sr("Loading"), bone("12rem", "sk tall")) : h("h1", {}, titleOf())));
+const TWO_LINES = ["campaigns", "campaign"]; // pages whose choices have a line of their own
+const heading = () => h("div", { class: "head" }, h("div", {}, ONE_OF_MANY.includes(PAGE) ? h("h1", {}, sr("Loading"), bone("12rem", "sk tall")) : h("h1", {}, titleOf()), TWO_LINES.includes(PAGE) && h("p", { class: "facts" }, bone("14rem"))),
+  TWO_LINES.includes(PAGE) && h("div", { class: "bar by" }, ["11rem", "8rem", "13rem"].map(width => bone(width, "sk ctl"))));
 const homeOf = () => NAV.find(([page, , , within]) => page === PAGE || within.includes(PAGE))[0];
 const titleOf = () => (NAV.find(([page, , , within]) => page === PAGE || within.includes(PAGE)) || [])[1] || "Touchline";
 const skeleton = () => h("div", { role: "status", "aria-busy": "true", "aria-label": "Loading" }, heading(), (LAYOUTS[PAGE] || bones.rows)());
@@ -194,7 +204,7 @@ function askForKey(told) {
     h("p", { class: "muted" }, "This browser keeps it for 90 days in a cookie that no script can read. The file ", h("span", { class: "mono" }, "keys.json"), " in the data directory holds one of each kind."),
     h("button", { class: "btn main", type: "submit" }, "Sign in"));
   document.getElementById("app").replaceChildren(
-    h("main", { id: "main" }, h("section", { class: "panel ask" }, h("header", {}, h("h1", {}, "Sign in to Touchline")), form)));
+    h("main", { id: "main" }, h("section", { class: "panel ask" }, h("header", {}, h("h1", { class: "brand" }, logo(), "Sign in to Touchline")), form)));
   input.focus();
 }
 

@@ -4,8 +4,8 @@ import { takeBackButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, show } from "./dom.js";
 import { dayOf, instantOf, moneyText } from "./format.js";
-import { campaignNames, check, ev, sameByApi, tried, verdict } from "./parts.js";
-import { chosen } from "./shell.js";
+import { cameBy, campaignNames, check, ev, sameByApi, tried, verdict } from "./parts.js";
+import { chosen, link } from "./shell.js";
 import { DEAL_STATES, INEFFECTIVE, REASONS, typeName } from "./words.js";
 
 const NAMED_MAX = 8; // deals to choose from, of one name
@@ -15,12 +15,11 @@ function deal(told) {
     h("ul", { class: "checks" }, told.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && ["decided by ", eventDoor(c.deciding_event, c.deciding_event)]))))];
 }
 
-const brought = told => [told.source, told.medium].filter(Boolean).join(" / ") || told.channel;
-
 // What an event counted for; of `campaign`, if it is given, first and whatever it is.
 function event(told, campaign, names) {
   const called = c => names.get(c.campaign_id) || c.campaign_id;
-  const when = told.occurred_at && `${instantOf(told.occurred_at)}${told.contact ? ", " + told.contact : ""}${told.channel ? ", brought by " + brought(told) : ""}`;
+  const by = told.contact && h("a", { href: link("contact", { id: told.contact }) }, told.contact);
+  const when = told.occurred_at && [instantOf(told.occurred_at), by && [", by ", by], told.channel && `. ${cameBy(told)}.`];
   const word = told.reason && (REASONS[told.reason] || INEFFECTIVE[told.reason] || told.reason);
   const mine = told.campaigns.filter(c => c.campaign_id === campaign), others = told.campaigns.filter(c => c.campaign_id !== campaign);
   const row = c => check(c.counts, c.counts ? `Counts for ${called(c)}` : `Does not count for ${called(c)}`, ev(c.says));
@@ -47,12 +46,12 @@ export async function eventDrawer(id, over = false) {
   await tried(host, async () => {
     const [told, names] = await Promise.all([get(path), campaignNames()]);
     show(heading, typeName(told.type || "event"));
-    show(host, h("section", {}, event(told, null, names)), !told.retracted_by && told.type && h("div", { class: "bar" }, takeBackButton(id, typeName(told.type))));
+    show(host, h("section", {}, event(told, null, names)), !told.retracted_by && told.type && h("div", { class: "bar" }, takeBackButton(id, typeName(told.type), "btn small")));
   });
 }
 
-// A button that opens an event over whatever is open; `text` says what it is.
-export const eventDoor = (id, text) => id && h("button", { class: "why", type: "button", "aria-haspopup": "dialog", onclick: () => eventDrawer(id, true) }, text);
+// A button that opens an event over whatever is open; `text` says what it is. Where the page is drawn again, `named` is its id.
+export const eventDoor = (id, text, named = null) => id && h("button", { class: "why", type: "button", id: named, "aria-haspopup": "dialog", onclick: () => eventDrawer(id, true) }, text);
 
 // A panel that stays while the page around it is drawn again; `ask(kind, id)` fills it in.
 export function whyPanel() {
