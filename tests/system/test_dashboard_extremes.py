@@ -195,9 +195,7 @@ def test_the_time_axis_of_a_campaign_that_is_over_ends_with_what_counted(desk: B
     expect(page.locator(".read li").first).to_have_text("1 Jan to 20 Feb")  # its last day; the last click came before
     expect(page.locator(".read b")).to_have_text("100")
     page.click("#chart-attributed_revenue")
-    expect(page.locator(".read li").first).to_have_text(
-        "1 Jan to 3 Mar"
-    )  # the deals were won in the week that ends on this day
+    expect(page.locator(".read li").first).to_have_text("1 Jan to 31 Mar")  # the month in which the deals were won
 
 
 def test_other_currencies_stand_beside_the_own_one_when_asked_for(desk: BrowserContext, up: Up) -> None:

@@ -230,11 +230,11 @@ const refused = data => data.refusals.length > 0 && h("section", { class: "panel
 const deals = (data, why) => h("section", { class: "panel", "aria-labelledby": "deals" },
   h("header", {}, h("div", {}, h("h2", { id: "deals" }, "Won deals"), h("p", {}, data.deals.length > DEALS_SHOWN ? `the latest ${DEALS_SHOWN} of ${num(data.deals.length)}` : "")),
     data.deals.length > DEALS_SHOWN && h("a", { class: "btn quiet", href: link("deals", { state: "won", campaign: ID }) }, `All ${num(data.deals.length)}`)),
-  data.deals.length ? h("table", {}, h("caption", { class: "sr" }, "Won deals"), h("thead", {}, h("tr", {}, ["Deal", "Closed", "Amount", "Share", "Why"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : i ? "nophone" : null }, t)))),
+  data.deals.length ? h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of won deals" }, h("table", {}, h("caption", { class: "sr" }, "Won deals"), h("thead", {}, h("tr", {}, ["Deal", "Closed", "Amount", "Share", "Why"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : i ? "nophone" : null }, t)))),
     h("tbody", {}, data.deals.slice(-DEALS_SHOWN).reverse().map(d => h("tr", {},
       h("td", {}, h("a", { href: link("deal", { id: d.deal_id, campaign: ID }) }, d.name || d.deal_id)), h("td", { class: "nophone nowrap" }, dayOf(d.closed_at)),
       h("td", { class: "n" }, d.amount ? money(d.amount.amount, d.amount.currency) : "no amount"), h("td", { class: "n" }, d.share ? money(d.share.amount, d.share.currency) : "none"),
-      h("td", { class: "n" }, h("button", { class: "why", type: "button", id: "deal-" + d.deal_id, onclick: () => why.ask("deal", d.deal_id) }, "why", h("span", { class: "sr" }, ` does ${d.name || d.deal_id} count`)))))))
+      h("td", { class: "n" }, h("button", { class: "why", type: "button", id: "deal-" + d.deal_id, onclick: () => why.ask("deal", d.deal_id) }, "why", h("span", { class: "sr" }, ` does ${d.name || d.deal_id} count`))))))))
     : h("p", { class: "pad muted" }, "No deal has been won with it in this range."));
 
 const one = type => type ? assetTypeName(type) : "";

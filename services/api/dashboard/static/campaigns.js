@@ -173,7 +173,7 @@ function table(now) {
     h("button", { type: "button", id: "sort-" + metric, onclick: sort(metric) }, label));
   return h("section", { class: "panel", "aria-label": "Campaigns" }, compareBar(now), h("div", { class: "scroll wide-open", role: "region", tabindex: 0, "aria-label": "Table of campaigns" }, h("table", { class: "cards sticky", role: "table" },
     h("caption", { class: "sr" }, "Campaigns"),
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { role: "columnheader", scope: "col" }, sr("Compare")), head("name", "Campaign"), h("th", { role: "columnheader", scope: "col" }, "Sessions by week"),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { role: "columnheader", scope: "col" }, sr("Compare")), head("name", "Campaign"), h("th", { role: "columnheader", scope: "col", class: "sp0" }, h("span", {}, "Sessions by week")),
       COLUMNS.map(([metric, label]) => head(metric, label, "n")))),
     h("tbody", { role: "rowgroup" }, rows.map(c => row(c, now)),
       !rows.length && h("tr", { role: "row" }, h("td", { role: "cell", class: "wide", colspan: COLUMNS.length + 3 }, "No campaign has this in its name or in a utm value."))),
@@ -234,9 +234,9 @@ function draw(host, data, status, refresh) {
   if (!document.getElementById("table-host")) {
     const search = h("input", { class: "field", type: "search", id: "search", "aria-label": "Search campaigns", placeholder: "Search campaigns", value: chosen("q"),
       oninput: event => { choose("q", event.target.value); host.redraw?.(); } });
-    host.replaceChildren(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Campaigns"), h("p", { class: "facts", id: "count" })),
+    host.replaceChildren(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Campaigns")),
       h("div", { class: "bar do" }, changeButton("New campaign", "new-campaign", () => createCampaign({ currency: status.workspace.currency }), "btn main"), csvButton("/v1/campaigns", () => ({ ...query(), q: chosen("q") }), "campaigns")),
-      h("div", { class: "bar by" }, search, choices(rangeControls(refresh), compareControl(refresh), modelControl(refresh), h("span", { id: "currency" })))),
+      h("p", { class: "facts", id: "count" }), h("div", { class: "bar by" }, search, choices(rangeControls(refresh), compareControl(refresh), modelControl(refresh), h("span", { id: "currency" })))),
       h("div", { id: "won-host" }), h("div", { id: "table-host" }));
   }
   host.data = data;

@@ -157,6 +157,7 @@ function modelPanel(data, k, refresh) {
   const now = model(), names = shownModels();
   const pick = name => { choose("model", name === "linear" ? "" : name); refresh(); document.getElementById("model-" + name)?.focus(); };
   const whole = data.models.get(now), own = parts(data, k, now);
+  if (!whole.amount || !own.length) return h("p", { class: "muted" }, whole.amount ? "No touch earned credit, so nothing is shared: in reports its amount is without a journey." : "The deal has no amount to share.");
   return [h("div", { class: "models", role: "radiogroup", "aria-label": "Attribution model", onkeydown: event => {
     const to = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (to) { event.preventDefault(); pick(names[(names.indexOf(now) + to + names.length) % names.length]); }
@@ -164,9 +165,7 @@ function modelPanel(data, k, refresh) {
     const of = parts(data, k, name).sort((a, b) => inOrder(a) - inOrder(b)); // the same order under each model: by colour, then the others, then none
     return h("button", { type: "button", role: "radio", id: "model-" + name, tabindex: name === now ? 0 : -1, "aria-checked": String(name === now), onclick: () => pick(name) },
       modelName(name), stack(of, of.map(p => p.title).join(", ")));
-  })), !whole.amount ? h("p", { class: "muted" }, "The deal has no amount to share.")
-    : !own.length ? h("p", { class: "muted" }, "No touch earned credit, so nothing is shared: in reports its amount is without a journey.")
-    : sharesTable(modelName(now) + ", by campaign", own, whole.amount.amount, whole.amount.currency)];
+  })), sharesTable(modelName(now) + ", by campaign", own, whole.amount.amount, whole.amount.currency)];
 }
 
 function checklist({ explained, names, about }) {

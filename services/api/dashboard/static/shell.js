@@ -166,7 +166,7 @@ const LAYOUTS = {
 };
 const ONE_OF_MANY = ["campaign", "deal", "contact", "asset"]; // pages whose heading is a name that is not known yet
 const TWO_LINES = ["campaigns", "campaign"]; // pages whose choices have a line of their own
-const heading = () => h("div", { class: "head" }, h("div", {}, ONE_OF_MANY.includes(PAGE) ? h("h1", {}, sr("Loading"), bone("12rem", "sk tall")) : h("h1", {}, titleOf()), TWO_LINES.includes(PAGE) && h("p", { class: "facts" }, bone("14rem"))),
+const heading = () => h("div", { class: "head" }, h("div", {}, ONE_OF_MANY.includes(PAGE) ? h("h1", {}, sr("Loading"), bone("12rem", "sk tall")) : h("h1", {}, titleOf())), TWO_LINES.includes(PAGE) && h("p", { class: "facts" }, bone("14rem")),
   TWO_LINES.includes(PAGE) && h("div", { class: "bar by" }, ["11rem", "8rem", "13rem"].map(width => bone(width, "sk ctl"))));
 const homeOf = () => NAV.find(([page, , , within]) => page === PAGE || within.includes(PAGE))[0];
 const titleOf = () => (NAV.find(([page, , , within]) => page === PAGE || within.includes(PAGE)) || [])[1] || "Touchline";
