@@ -10,6 +10,7 @@ import datetime as dt
 import gzip
 import io
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -28,6 +29,7 @@ from shared.compressed import BROKEN, zstd_reader
 from shared.errors import ExpectedError
 from shared.events.codec import Refusal
 from shared.events.limits import EVENT_BYTES_MAX
+from shared.events.split import is_wide
 
 STDIN = Path("-")
 PACKED = (".gz", ".zst")
@@ -40,7 +42,16 @@ CELL_CHARACTERS_MAX = 256 * 1024  # of a cell, with all of its lines; an event m
 NDJSON_BYTES_MAX = 2 * EVENT_BYTES_MAX  # of a line that is stored with its refusal
 HEAD_BYTES = 4_096  # from which the encoding is recognised
 PARQUET_ROWS = 10_000  # at a time
+BEGINNINGS = (
+    (b"PK\x03\x04", "a ZIP archive, as a workbook of Excel is one: unpack it, or save the sheet as CSV"),
+    (b"\x1f\x8b", "compressed with gzip: its name must end in .gz"), (b"\x28\xb5\x2f\xfd", "compressed with zstd: its name must end in .zst"),
+    (b"BZh", "compressed with bzip2: unpack it"), (b"\xfd7zXZ", "compressed with xz: unpack it"), (b"PAR1", "Parquet: its name must end in .parquet"),
+)  # fmt: skip
+"""How files begin that are neither CSV nor NDJSON; what they are, and what to do."""
 EVENT_COLUMN = "event"  # of a Parquet file that holds whole events, as an export writes it
+
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Unreadable(ExpectedError):
@@ -95,7 +106,7 @@ def read_lines(source: Path, mapping: TableMapping | None = None, facts: Facts |
             raise Unreadable(f"{source} is a table: it needs a mapping, which says which events its rows become")
         else:
             with _opened(source) as (raw, text):
-                yield from _ndjson(raw, text)
+                yield from _ndjson(source, raw, text)
     except BROKEN as error:
         raise OSError(f"{source} cannot be decompressed: {error}") from error
 
@@ -105,11 +116,13 @@ def kind(source: Path) -> str:
     return Path(source.stem).suffix if source.suffix in PACKED else source.suffix
 
 
-def _ndjson(raw: IO[bytes], text: IO[bytes]) -> Iterator[Line]:
+def _ndjson(source: Path, raw: IO[bytes], text: IO[bytes]) -> Iterator[Line]:
     """Lines of JSON. A line that is too long for an event is refused, and only its beginning is kept."""
     number = 0
     while line := text.readline(NDJSON_BYTES_MAX):
         number += 1
+        if number == 1:
+            line = _first(source, line)
         if len(line) == NDJSON_BYTES_MAX and not line.endswith(b"\n"):
             length = len(line)
             while (more := text.readline(NDJSON_BYTES_MAX)) and not more.endswith(b"\n"):
@@ -118,6 +131,27 @@ def _ndjson(raw: IO[bytes], text: IO[bytes]) -> Iterator[Line]:
             yield Line(number, line[:EVENT_BYTES_MAX], [Refusal(0, None, "too_large", None, message)], _at(raw))
         elif body := line.strip():
             yield Line(number, body, [body], _at(raw))
+
+
+def _first(source: Path, line: bytes) -> bytes:
+    """The first line of NDJSON without a byte order mark. Raises `Unreadable` if the file is of another kind."""
+    _check_beginning(source, line)
+    if is_wide(line):
+        raise Unreadable(f"{source} is UTF-16 or UTF-32; NDJSON is UTF-8: save it as such")
+    line = line.removeprefix(codecs.BOM_UTF8)
+    if line.lstrip().startswith(b"[") or line.strip() == b"{":
+        raise Unreadable(
+            f"{source} begins with {line.lstrip()[:1].decode()!r}: a file of events has each event on a line of its own (NDJSON), without an "
+            f"array around them; `jq -c '.[]' {source}` makes it of an array"
+        )
+    return line
+
+
+def _check_beginning(source: Path, head: bytes) -> None:
+    """Raise `Unreadable` if a file that should be CSV or NDJSON begins like one of another kind."""
+    for beginning, says in BEGINNINGS:
+        if head.startswith(beginning):
+            raise Unreadable(f"{source} is {says}")
 
 
 @contextmanager
@@ -171,7 +205,7 @@ class _Form:
 
 def _table(source: Path, mapping: TableMapping, facts: Facts) -> Iterator[Line]:
     """CSV with a header."""
-    with _rereadable(source) as raw:
+    with _naming(source), _rereadable(source) as raw:
         form = _form(source, raw, mapping)
         table = mapping.bind(form.header, delimiter=form.delimiter)
         facts.of(table)
@@ -188,9 +222,21 @@ def _table(source: Path, mapping: TableMapping, facts: Facts) -> Iterator[Line]:
             yield _line_of(row, table, form.header, _at(raw))
 
 
+@contextmanager
+def _naming(source: Path) -> Iterator[None]:
+    """Let errors of a table name its file."""
+    try:
+        yield
+    except (Unreadable, BadMapping) as error:
+        if str(source) in str(error):
+            raise
+        raise type(error)(f"{source}, {error}") from error
+
+
 def _form(source: Path, raw: IO[bytes], mapping: TableMapping) -> _Form:
     """Find a file's format from its beginning. The delimiter is the one that gives the most columns that the mapping uses."""
     head = _begun(source, raw).read(HEAD_BYTES)
+    _check_beginning(source, head)
     encoding = _encoding(head)
     asked = {key for event in mapping.events for template in event_templates(event) for key in template}
     hint = _hint(source, raw, encoding)
@@ -201,7 +247,11 @@ def _form(source: Path, raw: IO[bytes], mapping: TableMapping) -> _Form:
         if hint:
             rows.skip_line()
         for before in range(HEADER_ROWS):
-            number, cells, error = next(rows, (1, [], None) if before == 0 else (0, None, None))
+            try:
+                number, cells, error = next(rows, (1, [], None) if before == 0 else (0, None, None))
+            except Unreadable as not_so:  # a long row is one cell where it is not divided
+                wrong = wrong or str(not_so)
+                break
             if cells is None and number == 0:
                 break
             if cells is None:
@@ -327,11 +377,23 @@ class _Csv:
             return self._lines, None, f"{said}{where}"
         except UnicodeDecodeError as error:
             raise Unreadable(
-                f'line {self._lines + 1}: {error}; a table is UTF-8 or UTF-16: save it as such (in a spreadsheet, "CSV UTF-8")'
+                f"line {self._lines + _line_in(error)}: {_undecodable(error)}; a table is UTF-8 or UTF-16: save it as such "
+                '(in a spreadsheet, "CSV UTF-8")'
             ) from error
 
     def _lines_of(self, cells: list[str]) -> tuple[int, list[str], None]:
         return self._lines, cells, None
+
+
+def _line_in(error: UnicodeDecodeError) -> int:
+    """On which line, from 1, of the bytes that were decoded together an error is: a reader decodes many lines at once."""
+    return len(_LINE_END.findall(error.object[: error.start].decode(error.encoding, "replace"))) + 1
+
+
+def _undecodable(error: UnicodeDecodeError) -> str:
+    """Which bytes are no character of an encoding."""
+    bytes_ = error.object[error.start : error.end].hex(" ")
+    return f"the bytes {bytes_} are no {error.encoding.upper()}: {error.reason}"
 
 
 class _Row(NamedTuple):

@@ -138,14 +138,88 @@ def test_optional_columns_that_are_missing_are_reported(tmp_path: Path) -> None:
             "line 2: more than 1,048,576 characters",
         ),
         (('No,Day,Mail\n1,2024-01-05,"' + "x,\n" * 200_000).encode(), "line 2: a cell of more than 262,144 characters"),
-        (PLAIN.encode("utf-16")[:-1], "a table is UTF-8 or UTF-16"),
+        (PLAIN.encode("utf-16")[:-1], "t.csv, line 4: the bytes 0a are no UTF-16-LE: truncated data; a table is UTF-8 or UTF-16"),
+        ((PLAIN + "3,2024-01-07,c@x.no,\n" * 3_000 + "4,2024-01-08,blå@x.no,\n").encode("latin-1"), "t.csv, line 3005: the bytes e5 are no UTF-8"),
+        ((PLAIN.replace("\n", "\r\n") + "4,2024-01-08,blå").encode()[:-1], "t.csv, line 5: the bytes c3 are no UTF-8: unexpected end of data"),
+        (b"PK\x03\x04" + b"\0" * 60, "t.csv is a ZIP archive, as a workbook of Excel is one"),
+        (gzip.compress(PLAIN.encode()), "t.csv is compressed with gzip: its name must end in .gz"),
     ],
-)
+)  # fmt: skip
 def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path: Path, own: str, body: bytes, said: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(body)
     with pytest.raises(Unreadable, match=said):
         read(path, own)
+
+
+def test_a_header_that_is_longer_than_a_cell_may_be_is_read(tmp_path: Path, own: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "No,Day,Mail," + ",".join(f"c{n}" for n in range(60_000)) + "\n1,2024-01-05,a@x.no" + "," * 60_000 + "\n"
+    )
+    assert [event["id"] for event in events(read(path, own))] == ["signup-1"]
+
+
+def test_an_error_names_a_few_of_many_columns(tmp_path: Path, own: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(",".join(f"c{n}" for n in range(10_000)) + "\n")
+    with pytest.raises(BadMapping, match="needs the column 'No'; the file has c0, c1, ") as refused:
+        read(path, own)
+    assert len(str(refused.value)) < 3_000
+
+
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        ("0000-01-01", "is not an instant"), ("0001-01-01", "the year 1 is out of range"), ("0001-01-01T00:00:00+14:00", "the year 1 is out of range"),
+        ("0001-06-01 10:00 CET", "the year 1 is out of range"), ("9999-12-31T23:59:59-14:00", "the year 9999 is out of range"),
+        ("9999-12-31", "the year 9999 is out of range"), ("99999-01-01", "is not an instant"), ("2024-02-30", "is not an instant"),
+    ],
+)  # fmt: skip
+def test_an_instant_at_the_ends_of_time_is_refused_alone(tmp_path: Path, own: str, day: str, said: str) -> None:
+    (tmp_path / "t.csv").write_text(f"No,Day,Mail\n1,2024-01-05,a@x.no\n2,{day},b@x.no\n3,2024-01-05,c@x.no\n")
+    lines = read(tmp_path / "t.csv", own)
+    ((number, message),) = refusals(lines)
+    assert (number, len(events(lines))) == (3, 2)
+    assert said in message
+
+
+def test_an_instant_before_the_earliest_of_all_is_refused_alone(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN.replace('"{Day}"', '{ before_earliest_of = [{ start_of = "{Day}" }] }'))
+    (tmp_path / "t.csv").write_text("No,Day,Mail\n1,0001-01-01T00:00:00Z,a@x.no\n2,2024-01-05,b@x.no\n")
+    lines = read(tmp_path / "t.csv", str(tmp_path / "own.toml"))
+    assert [(number, "out of range" in message) for number, message in refusals(lines)] == [(2, True)]
+    assert [event["occurred_at"] for event in events(lines)] == ["2024-01-04T23:59:59.999999Z"]
+
+
+EVENT = (
+    b'{"type":"page_visited","url":"https://x.example/","occurred_at":"2024-01-05T10:00:00Z","title":"bl\xc3\xa5"}\n'
+)
+
+
+def test_a_byte_order_mark_before_ndjson_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "t.ndjson"
+    path.write_bytes(b"\xef\xbb\xbf" + EVENT + EVENT)
+    assert [line.body + b"\n" for line in read_lines(path)] == [EVENT, EVENT]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (EVENT.decode().encode("utf-16"), "t.ndjson is UTF-16 or UTF-32; NDJSON is UTF-8"),
+        (EVENT.decode().encode("utf-16-le"), "t.ndjson is UTF-16 or UTF-32; NDJSON is UTF-8"),
+        (EVENT.decode().encode("utf-32-be"), "t.ndjson is UTF-16 or UTF-32; NDJSON is UTF-8"),
+        (b"[" + EVENT + b"]", r"t.ndjson begins with '\[': a file of events has each event on a line of its own"),
+        (b"{\n" + EVENT[1:], "t.ndjson begins with '{': a file of events has each event on a line of its own"),
+        (b"PK\x03\x04\n" + EVENT, "t.ndjson is a ZIP archive"), (gzip.compress(EVENT), "t.ndjson is compressed with gzip: its name must end in .gz"),
+        (zstandard.compress(EVENT), "t.ndjson is compressed with zstd: its name must end in .zst"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_ndjson_is_refused_in_one_line(tmp_path: Path, body: bytes, said: str) -> None:
+    path = tmp_path / "t.ndjson"
+    path.write_bytes(body)
+    with pytest.raises(Unreadable, match=said):
+        list(read_lines(path))
 
 
 def test_a_line_of_ndjson_that_is_too_long_is_refused_alone(tmp_path: Path) -> None:

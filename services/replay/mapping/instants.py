@@ -24,6 +24,11 @@ EPOCHS = {"epoch_seconds": 1_000_000, "epoch_milliseconds": 1_000, "epoch_micros
 TEXTS_KEPT = 65_536  # recently read texts in the cache; a table repeats its days
 TEXT_CHARACTERS_MAX = 100  # of an instant with weekday and zone; a longer text is not an instant
 MICROSECOND = dt.timedelta(microseconds=1)
+# What Python can count, but for a year at either end: there is an instant before and after, in every zone.
+FIRST_US, LAST_US = (
+    to_micros(dt.datetime(2, 1, 1, tzinfo=dt.UTC)),
+    to_micros(dt.datetime(9999, 1, 1, tzinfo=dt.UTC)) - 1,
+)
 _PROBE = dt.datetime(2031, 11, 23, 13, 14, 15)  # noqa: DTZ001 - all its parts differ from each other
 
 _FLAGS = re.IGNORECASE | re.ASCII
@@ -276,14 +281,16 @@ def interval(shown: Shown, own: ZoneInfo) -> Interval:
 
     A local time that occurs twice, when clocks are set back, means both; one that never occurs is read with the offset before.
     """
-    zone = own if shown.zone is None else zone_of(shown.zone, shown.local.year, own)
     try:
+        zone = own if shown.zone is None else zone_of(shown.zone, shown.local.year, own)
         last = shown.local + shown.length - MICROSECOND
         start_us = to_micros(shown.local.replace(tzinfo=zone, fold=0))
         end_us = max(to_micros(last.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+        if FIRST_US <= start_us <= end_us <= LAST_US:
+            return Interval(start_us, end_us)
     except OverflowError as error:
         raise BadCell(f"the year {shown.local.year} is out of range") from error
-    return Interval(start_us, end_us)
+    raise BadCell(f"the year {shown.local.year} is out of range")
 
 
 class Seen(NamedTuple):

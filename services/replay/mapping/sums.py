@@ -5,13 +5,14 @@ and it replaces the amount of an earlier export, broken down or not. The last of
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from services.replay.mapping.errors import BadCell, BadMapping
 from services.replay.mapping.language import MappedRowEvent
 
 GROUPS_MAX = 1_000_000  # ids whose sums are kept in memory, in some 500 MB: a year of 2,700 campaigns by day
+EXACT = Context(prec=200)  # digits of a sum: a number in a table has 64 at most, so no digit is lost
 DECIMALS = 2  # a sum is written with at least so many, even if they are zero
 
 
@@ -52,7 +53,7 @@ class Sums:
         if wrong is not None:
             group.wrong, group.wrong_at = wrong, line
         else:
-            group.total += Decimal(event[row_event.sum])
+            group.total = EXACT.add(group.total, Decimal(event[row_event.sum]))
 
     def event_of(
         self, row_event: MappedRowEvent, event: dict[str, Any], line: int

@@ -43,9 +43,12 @@ from shared.events.codec import Refusal
 from shared.events.instants import to_rfc3339
 from shared.events.limits import CONTACTS_PER_DEAL_EVENT_MAX, EVENT_ID_CHARACTERS_MAX
 from shared.events.nobody import names_nobody
+from shared.events.refusal import cut
 from shared.producers.salesforce import salesforce_id
 
 DIGEST_CHARACTERS = 32  # of an id that is too long; 128 bits
+
+COLUMNS_SHOWN_CHARACTERS_MAX = 2_000  # of the names of all columns, in an error
 
 EMPTY = "(empty)"
 """How an empty cell is shown among the values that no `when` matched."""
@@ -191,7 +194,7 @@ class Table:
                 if names not in self.missing:
                     self.missing.append(names)
                 continue
-            has = ", ".join(sorted(filter(None, self.columns))) or "none"
+            has = cut(", ".join(sorted(filter(None, self.columns))) or "none", COLUMNS_SHOWN_CHARACTERS_MAX)
             raise BadMapping(
                 f"the mapping {self.mapping.name}, {where}, needs the column {names!r}; the file has {has}"
             )
