@@ -65,7 +65,7 @@ def refusal_of(index: int, raw: bytes, key: KeyClass, error: Exception) -> Refus
     except RecursionError:
         return Refusal(index, None, "not_json", None, "nested too deeply")
     except UnicodeDecodeError as broken:
-        return Refusal(index, None, "not_json", None, f"JSON is UTF-8: {broken}")
+        return Refusal(index, None, "not_json", None, f"JSON is UTF-8: {_not_utf8(raw) or broken}")
     except UNDECODABLE as broken:
         return Refusal(index, None, "not_json", None, cut(str(broken), MESSAGE_CHARACTERS_MAX))
     event_id = None
@@ -80,6 +80,15 @@ def refusal_of(index: int, raw: bytes, key: KeyClass, error: Exception) -> Refus
         index, event_id, code, None if field is None else cut(field, FIELD_SHOWN_CHARACTERS_MAX),
         cut(message, MESSAGE_CHARACTERS_MAX),
     )  # fmt: skip
+
+
+def _not_utf8(raw: bytes) -> str | None:
+    """The first byte that is not UTF-8, and where it is; a decoder's own error counts from the text that it is in."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return f"byte {error.start} is {error.object[error.start]:#04x}: {error.reason}"
+    return None
 
 
 _PATH = re.compile(r" - at (`key` in )?`\$\.?(?P<path>[^`]*)`\Z")

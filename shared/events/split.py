@@ -4,6 +4,7 @@ msgspec splits the body. Where that fails, because an event is nested too deeply
 splits the body symbol by symbol, so that the valid events are not lost and little memory is used.
 """
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -30,6 +31,7 @@ _encode = msgspec.json.Encoder().encode
 _SYMBOL = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]++|[\]}]|,', re.DOTALL)  # of opening brackets, a run at once
 _MEMBER = re.compile(rb'\s*("(?:[^"\\]++|\\.)*+")\s*:\s*', re.DOTALL)
 _SPACE = b" \t\r\n"
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"{\0", b"[\0", b"\0")
 
 
 class Sent(NamedTuple):
@@ -37,6 +39,11 @@ class Sent(NamedTuple):
 
     parts: list[Part]
     sent_at_us: int | None
+
+
+def is_wide(body: bytes) -> bool:
+    """Whether JSON is UTF-16 or UTF-32, by its first bytes: letters have zero bytes then."""
+    return body.startswith(_WIDE) and body.count(0, 0, 200) * 4 >= min(len(body), 200)
 
 
 def split_request(body: bytes, *, ndjson: bool) -> list[Part]:
@@ -47,8 +54,12 @@ def split_request(body: bytes, *, ndjson: bool) -> list[Part]:
 def read_request(body: bytes, *, ndjson: bool) -> Sent:
     """The events of a request body, and what it says of all of them.
 
-    Raises `BadRequest` where the body has none of these forms, holds too many events, or `sent_at` is not an instant.
+    A byte order mark of UTF-8 before it is ignored. Raises `BadRequest` where the body has none of these forms, holds too many events, or
+    `sent_at` is not an instant.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if is_wide(body):
+        raise BadRequest("not_json", "the body is UTF-16 or UTF-32; JSON is UTF-8")
     parts, sent_at = (_lines(body), None) if ndjson else _parts(body)
     if not parts:
         raise BadRequest("no_events", "the body holds no event")

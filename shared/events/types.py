@@ -61,7 +61,7 @@ Amount = Annotated[
     str,
     msgspec.Meta(
         pattern=rf"^-?[0-9]{{1,{AMOUNT_DIGITS_MAX}}}(\.[0-9]{{1,4}})?{END}",
-        description='decimal string in major units, such as "1200.50"',
+        description=f'decimal string in major units, such as "1200.50", with at most {AMOUNT_DIGITS_MAX} digits before the point and 4 after it',
     ),
 ]
 GoalMetric = Literal[

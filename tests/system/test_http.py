@@ -69,6 +69,8 @@ def test_a_request_without_a_valid_event_is_422(workspace: Workspace, run: Any) 
         (json.dumps(VISIT).encode(), {}),
         (json.dumps([VISIT]).encode(), {"Content-Type": "application/json"}),
         (json.dumps(VISIT).encode() + b"\n", {"Content-Type": "application/x-ndjson"}),
+        (b"\xef\xbb\xbf" + json.dumps(VISIT).encode() + b"\n", {"Content-Type": "application/x-ndjson"}),
+        (b"\xef\xbb\xbf" + json.dumps({"events": [VISIT]}).encode(), {}),
         (gzip.compress(json.dumps(VISIT).encode(), mtime=0), {"Content-Encoding": "gzip"}),
         (zstandard.compress(json.dumps(VISIT).encode()), {"Content-Encoding": "zstd"}),
     ],
@@ -100,6 +102,23 @@ def test_requests_that_are_refused_whole(
 ) -> None:
     response = run(post(workspace, scope, content=content, headers=headers))
     assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "utf-32-be"])
+def test_a_body_in_another_encoding_is_refused_with_the_reason(workspace: Workspace, run: Any, encoding: str) -> None:
+    for kind in ("application/json", "application/x-ndjson"):
+        response = run(post(workspace, content=json.dumps(VISIT).encode(encoding), headers={"Content-Type": kind}))
+        assert (response.status_code, response.json()["code"]) == (422, "not_json")
+        assert "JSON is UTF-8" in response.json()["detail"]
+
+
+def test_bytes_that_are_no_text_are_told_by_their_place_in_the_event(workspace: Workspace, run: Any) -> None:
+    body = b'{"type":"page_visited","url":"https://x.example/","title":"bl\xe5"}'
+    (rejected,) = run(post(workspace, content=b"[" + body + b"]")).json()["rejected"]
+    assert (rejected["code"], rejected["message"]) == (
+        "not_json",
+        f"JSON is UTF-8: byte {len(body) - 3} is 0xe5: invalid continuation byte",
+    )
 
 
 def test_a_key_may_come_as_the_user_name_of_http_basic(workspace: Workspace, run: Any) -> None:

@@ -4,6 +4,7 @@ A call sees everything that its workspace had accepted before it (`services.inge
 free of order and are not checked in this way.
 """
 
+import codecs
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, get_args
@@ -189,7 +190,7 @@ async def _asked(ingest: Ingest, request: Request, *, with_body: bool = False) -
     access = await _allowed(ingest, request)
     if not with_body:
         return access, {}
-    sent = await receive(request, EVENT_BYTES_MAX)
+    sent = (await receive(request, EVENT_BYTES_MAX)).removeprefix(codecs.BOM_UTF8)
     try:
         body = msgspec.json.decode(sent) if sent.strip() else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
