@@ -1,5 +1,6 @@
 """`POST /v1/contact-tokens`, and what a token means in the URL of a pixel or a redirect."""
 
+import datetime as dt
 import time
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from shared.web.parameters import check, declared
 from shared.web.problems import Problem
 
 IN_QUERY = "c"
+END_OF_TIME_US = to_micros(dt.datetime.max.replace(tzinfo=dt.UTC))  # of what can be written as a date
 
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,6 +79,8 @@ def _read(body: bytes, now_us: int) -> tuple[_Wanted, int | None]:
     expires_us = to_micros(wanted.expires_at)
     if expires_us <= now_us:
         raise Problem(422, "bad_value", "the tokens would have expired already", field="expires_at")
+    if expires_us > END_OF_TIME_US:
+        raise Problem(422, "bad_value", "this is after the year 9999 in UTC", field="expires_at")
     return wanted, expires_us // SECOND_US
 
 

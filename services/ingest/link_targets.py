@@ -33,9 +33,9 @@ def target_of(asset_type: str | None, target_url: str | None) -> Target | None:
     text = target_url.strip()
     try:
         url = httpx.URL(text)
-    except (httpx.InvalidURL, idna.IDNAError):
+        fit = url.scheme in ("http", "https") and url.host and not url.userinfo and (url.port or 0) <= PORT_MAX
+    except (httpx.InvalidURL, idna.IDNAError):  # a host such as xn-- is decoded, and found wrong, when it is asked for
         return None
-    fit = url.scheme in ("http", "https") and url.host and not url.userinfo and (url.port or 0) <= PORT_MAX
     return Target(str(asset_type), _in_ascii(text, url)) if fit else None
 
 

@@ -34,7 +34,7 @@ def read_origin(text: str) -> str:
         raise ValueError(wrong) from error
     if ":" in host:
         host = f"[{host}]"
-    if not _HOST.fullmatch(host):
+    if not _HOST.fullmatch(host) or not all(host.split(".")) or port == 0:
         raise ValueError(wrong)
     return f"{scheme}://{any_of}{host}" + (f":{port}" if port is not None and port != _PORTS[scheme] else "")
 

@@ -87,7 +87,8 @@ def test_an_origin_is_read_as_browsers_write_it(value: str, read: str) -> None:
 @pytest.mark.parametrize(
     "value",
     ["shop.example", "https://shop.example/path", "https://", "*", "https://*", "ftp://shop.example", "https://a b.example", "null",
-     "https://shop.example:port", "https://user@shop.example", "https://shop.example?x", "https://*.*.example"],
+     "https://shop.example:port", "https://user@shop.example", "https://shop.example?x", "https://*.*.example", "https://shop..example", "https://.shop.example",
+     "https://shop.example:0", "https://shop.example."],
 )  # fmt: skip
 def test_what_is_no_origin_is_refused_by_its_text(value: str) -> None:
     with pytest.raises(ValueError, match="not an origin such as"):
