@@ -25,7 +25,7 @@ constraints: $(STAMP) ## write constraints.txt anew: the newest version of every
 demo: $(STAMP) ## a lively sample workspace with its dashboard; PORT says on which port in place of 8300
 	@$(BIN)/touchline demo $(if $(PORT),--port $(PORT))
 
-up: $(STAMP) ## everything in one process, on a data directory of its own; PORT says on which port in place of 8300, SEALED=1 seals a new one
+up: $(STAMP) ## everything, on a data directory of its own; PORT says on which port in place of 8300, SEALED=1 seals a new one
 	@$(BIN)/touchline up $(if $(PORT),--port $(PORT)) $(if $(SEALED),--sealed)
 
 test: lint ## all checks and tests that this machine can run, a file of tests at a time on each core
