@@ -161,14 +161,7 @@ async def compose(
             projecting = await stack.enter_async_context(
                 await open_pool(url, PROJECTING_MAX, synchronous_commit="off")  # the offset is in the same transaction
             )
-            assignment, reprojecting = _assignment(configuration, pool), asyncio.Semaphore(AT_ONCE_MAX)
-            projectors = Projectors(
-                log, assignment, lambda: followed_generations(pool, log.identity),
-                lambda reader, generation, p, passed: Worker(
-                    projecting, reader, generation, p, _announced(wakeups, passed), reprojecting=reprojecting
-                ),
-                lambda: _tidy(pool, log),
-            )  # fmt: skip
+            projectors = _projectors(configuration, pool, projecting, log, wakeups)
             checks["lag"] = Check(projectors.check)
             stack.push_async_callback(_leave_no_traces, pool, log)
         if projector is not None:
@@ -180,6 +173,21 @@ async def compose(
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
         _complete_document(app)
         return Running(app, pool, log, generation, projectors, stack.pop_all())
+
+
+def _projectors(
+    configuration: Configuration, pool: "asyncpg.Pool[asyncpg.Record]", projecting: "asyncpg.Pool[asyncpg.Record]",
+    log: EventLog, wakeups: Wakeups,
+) -> Projectors:  # fmt: skip
+    """The workers of this process; they project on the connections of `projecting`."""
+    reprojecting = asyncio.Semaphore(AT_ONCE_MAX)
+    return Projectors(
+        log, _assignment(configuration, pool), lambda: followed_generations(pool, log.identity),
+        lambda reader, generation, p, passed: Worker(
+            projecting, reader, generation, p, _announced(wakeups, passed), reprojecting=reprojecting
+        ),
+        lambda: _tidy(pool, log),
+    )  # fmt: skip
 
 
 def _answer_browsers(app: FastAPI, ingest: Ingest) -> None:
