@@ -67,7 +67,7 @@ class Reads:
         else:
             self.failed.append(f"{answer.status_code}: {answer.text[:300]}")
 
-    def filled(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Lines for a person."""
         codes = ", ".join(f"{n} x {code}" for code, n in self.unavailable.most_common()) or "none"
         lines = [f"reads: {len(self.took_s):,}, {spread([s for _, s in self.took_s])}"]
