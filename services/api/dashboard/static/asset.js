@@ -69,9 +69,11 @@ function held(a, names) {
         mayChange() && h("td", {}, takeBackButton(t.associated_by, `Association with ${called(t.campaign)}`))))))) };
 }
 
+const brief = text => [...text].length > 26 ? [...text].slice(0, 25).join("") + "…" : text; // in a button; the form says the whole name
+
 const changes = (a, names) => a.asset_type && [
   changeButton(a.campaigns.length && a.asset_type !== "workflow" ? "Move" : "Put into a campaign", "move", () => moveAsset(a), "btn main"),
-  a.campaigns.map(id => changeButton(`Take out of ${names.get(id) || id}`, "remove-" + id, () => removeAsset(a, id, names.get(id) || id))),
+  a.campaigns.map(id => changeButton(`Take out of ${brief(names.get(id) || id)}`, "remove-" + id, () => removeAsset(a, id, names.get(id) || id))),
 ];
 
 function draw(host, { asset, names }, status, refresh) {
