@@ -21,7 +21,7 @@ LIGHT = {"typer", "annotated_doc", "shellingham"}
 SERVICES = {"alembic", "fastapi", "starlette", "uvicorn"}
 NO_SERVICE = (
     "asset", "backfill", "campaign", "dead_letters", "explain", "export", "identifiers", "importing", "keys", "producers", "replay", "reporting",
-    "status", "store", "turns", "what_if", "workspace",
+    "catalog_changes", "status", "store", "what_if", "workspace",
 )  # fmt: skip
 
 LOADED = """
