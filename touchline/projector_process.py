@@ -96,8 +96,9 @@ class ProjectorProcess:
             logger.warning("the projector does not answer", error=error_text(error))
             theirs = []
         registry = CollectorRegistry()
-        registry.register(_Families(_chosen(REGISTRY.collect(), projectors=False)))
-        registry.register(_Families(_chosen(theirs, projectors=True)))
+        registry.register(
+            _Families([*_chosen(REGISTRY.collect(), projectors=False), *_chosen(theirs, projectors=True)])
+        )
         return generate_latest(registry)
 
     async def _start(self) -> asyncio.subprocess.Process:
@@ -134,8 +135,8 @@ def _chosen(families: Iterable[Metric], *, projectors: bool) -> Iterator[Metric]
 class _Families:
     """Gives metrics as they were read."""
 
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = list(families)
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
 
     def collect(self) -> Iterable[Metric]:
         """All of them."""

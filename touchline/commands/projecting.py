@@ -31,13 +31,13 @@ async def _run(configuration: Configuration, sock: socket.socket) -> None:
 
 
 async def _nothing() -> None:
-    """Nobody is to be told that the server starts."""
+    """The process that started this one asks `/healthz` when it wants to know whether the server has started."""
 
 
 async def _until_left() -> None:
     """Return when the process that started this one has ended, however it did: then standard input ends."""
-    ended = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
+    ended = loop.create_future()
 
     def read() -> None:
         if not os.read(sys.stdin.fileno(), 1024) and not ended.done():
