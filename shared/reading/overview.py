@@ -272,11 +272,12 @@ async def settled_through(snapshot: Snapshot, end_offset: int | None, step_us: i
     so many microseconds, rounded down.
 
     Where the snapshot has all that the log held (its events end at `end_offset`; None if that is not known), lateness is counted
-    back from now, else from the latest receipt among the snapshot's events.
+    back from now, else from the latest receipt among the snapshot's events (never from later than now: the clock that dated it may have been
+    ahead).
     """
     late = {row["bucket"]: row["events"] for row in await snapshot.fetch(LATENESS)}
     now_us = time.time_ns() // 1000
     if end_offset is None or snapshot.as_of.offset < end_offset:
-        now_us = await snapshot.connection.fetchval(RECEIVED, snapshot.as_of.partition)
+        now_us = min(now_us, await snapshot.connection.fetchval(RECEIVED, snapshot.as_of.partition))
     at_us = settled_through_us(now_us, late)
     return None if at_us is None else to_rfc3339(at_us - at_us % step_us)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -39,6 +40,8 @@ def test_what_the_neighbours_send_shows_in_no_number(running: Running, runner: a
         for each in (before, behind, after):
             assert each["projected_offset"] is each["log_end_offset"] is each["lag_events"] is each["partition"] is None
             del each["as_of"], each["workspace"], each["up_to_date"]
+        settled = [datetime.fromisoformat(each.pop("settled_through")) for each in (before, behind, after)]
+        assert max(settled) - min(settled) <= timedelta(minutes=1)  # it goes on with the clock, in steps of a minute
         assert before == behind == after
         answer = await one.get(f"/v1/status?after={sent}")
         assert answer.status_code == 200
