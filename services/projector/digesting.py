@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Never
 
@@ -11,14 +11,14 @@ import structlog
 
 from services.projector import metrics
 from shared.database import error_text
-from shared.projection.digesting import Digester
+from shared.projection.digesting import Digester, Part
 from shared.projection.poison import PASSING
 from shared.projection.sql import Connection
 
 PAUSE_S = 2.0  # between two rounds, so that what several batches add to one cell is added to it in one step
-UNIONS_PAUSES, UNIONS_PAUSE_MAX_S = 10, 30.0
-"""The *unions* (months of key sets, days and months of campaigns, sums of credit) take long to make, and until they are made, reads use the rows
-that they are made of. After a round that took n seconds, the next round with unions begins 10 n seconds later, but at most half a minute later."""
+PAUSES, PAUSE_MAX_S = 10, 30.0
+"""The steps of days and of unions (`shared.projection.digesting.Part`) may take long, and until they are done, reads use the rows from which they
+make theirs. After a round whose steps of a part took n seconds, the next steps of this part run 10 n seconds later, but at most half a minute later."""
 # While the projection is behind, the steps wait at most so long. Until then all processor time is for live batches.
 BEHIND_MAX_S = 60.0
 AGAIN_S = 30.0  # pause after an error that is not in `PASSING`; the live projection continues
@@ -42,17 +42,16 @@ class Digesting:
     is_behind: Callable[[], bool]
     _whole_s: float = field(default_factory=time.monotonic)
     """When the last complete round ended, in seconds of the monotonic clock."""
-    _unions_from_s: float = 0.0
-    """From when on a round makes unions again, in seconds of the monotonic clock."""
+    _from_s: dict[Part, float] = field(default_factory=lambda: dict.fromkeys(Part, 0.0))
+    """From when on a round runs steps of each part, in seconds of the monotonic clock."""
 
     async def run(self) -> Never:
         """First finish the work that a killed projector left, then work after each batch."""
         while True:
             self.projected.clear()
-            began_s = time.monotonic()
-            unions = began_s >= self._unions_from_s
+            parts = {part for part, from_s in self._from_s.items() if from_s <= time.monotonic()}
             try:
-                whole = await self._round(unions=unions)
+                took_s = await self._round(parts)
             except PASSING:
                 raise
             except Exception as error:
@@ -64,16 +63,15 @@ class Digesting:
                 metrics.RETRIES.labels("digesting").inc()
                 await asyncio.sleep(AGAIN_S)
                 continue
-            if whole:
+            if took_s is not None:
                 self._whole_s = time.monotonic()
-                if unions:
-                    took_s = self._whole_s - began_s
-                    self._unions_from_s = self._whole_s + min(UNIONS_PAUSES * took_s, UNIONS_PAUSE_MAX_S)
+                for part in parts - {Part.CELLS}:
+                    self._from_s[part] = self._whole_s + min(PAUSES * took_s[part], PAUSE_MAX_S)
             await asyncio.sleep(PAUSE_S)
-            if not whole:
+            if took_s is None:
                 continue
-            done = unions and not self.projected.is_set()
-            await self._wait(None if done else self._unions_from_s - time.monotonic())
+            left_s = [from_s - time.monotonic() for part, from_s in self._from_s.items() if part not in parts]
+            await self._wait(min(left_s, default=None))
 
     async def _wait(self, timeout_s: float | None) -> None:
         """Wait for the next batch, at most `timeout_s` seconds; None: without a limit."""
@@ -86,17 +84,22 @@ class Digesting:
     def _postpones(self) -> bool:
         return self.is_behind() and time.monotonic() - self._whole_s < BEHIND_MAX_S
 
-    async def _round(self, *, unions: bool) -> bool:
-        """Run steps until there is nothing to do. False if the remaining ones are postponed."""
+    async def _round(self, parts: Collection[Part]) -> Mapping[Part, float] | None:
+        """Run steps of these parts until there is nothing to do; how many seconds those of each part took. None if the remaining ones are postponed."""
+        took_s = dict.fromkeys(Part, 0.0)
         async with Connection.of(self.pool, self.generation) as connection:
             workspaces = await self.digester.workspaces(connection)
         for ws in workspaces:
-            while not (postponed := self._postpones()) and await self._step(ws, unions=unions):
+            while True:
+                if self._postpones():
+                    return None
+                began_s = time.monotonic()
+                if (part := await self._step(ws, parts)) is None:
+                    break
+                took_s[part] += time.monotonic() - began_s
                 await asyncio.sleep(0)  # a waiting live batch takes its turn
-            if postponed:
-                return False
-        return True
+        return took_s
 
-    async def _step(self, ws: int, *, unions: bool) -> bool:
+    async def _step(self, ws: int, parts: Collection[Part]) -> Part | None:
         async with self.turn, Connection.of(self.pool, self.generation) as connection:
-            return await self.digester.step(connection, ws, unions=unions)
+            return await self.digester.step(connection, ws, parts)

@@ -14,7 +14,9 @@ No step changes the answer of a read. Until a step is done, reads use the rows f
 A step locks the partition's row of `progress`, so no process projects a batch of the partition meanwhile.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from shared.log.port import partition_of
@@ -70,6 +72,17 @@ WHERE c.ws = $1 AND c.key_set = u.key_set AND c.month = u.month
 """)
 
 
+class Part(Enum):
+    """A part of the work, by what its steps make."""
+
+    CELLS = "cells"
+    """Cells, what is added to days of campaigns, and the new contacts of these days. A step is short, so these steps run in every round."""
+    DAYS = "days"
+    """Days and months of campaigns. Until a stale day is made again, each read of the campaign makes it from the cells of its key sets."""
+    UNIONS = "unions"
+    """Months of key sets, sums of credit, and lists of contacts without former keys: they take the longest."""
+
+
 @dataclass
 class Digester:
     """Runs the steps for the workspaces of a partition. `partitions` is the number of partitions of the log."""
@@ -82,40 +95,47 @@ class Digester:
         rows = await connection.fetch(WORK)
         return [row["ws"] for row in rows if partition_of(row["workspace_id"], self.partitions) == self.partition]
 
-    async def step(self, connection: Connection, ws: int, *, unions: bool = True) -> bool:
-        """Run the next step for a workspace; False if there is nothing to do. `unions`: also make months of key sets, days and months of campaigns, and sums of credit."""
+    async def step(self, connection: Connection, ws: int, parts: Container[Part] = tuple(Part)) -> Part | None:
+        """Run the next step for a workspace, of these parts of the work and always of the cells. The step's part, None if there is nothing to do."""
         async with connection.raw.transaction():
             await connection.fetchval(HOLD, self.partition)
             kept = await connection.fetchrow(KEPT, ws)
             if kept is None:
-                return False
+                return None
             context = Context(connection, ws, Settings(time_zone=kept["time_zone"]))
-            if kept["through_day"] < EVERY_DAY:
-                await self._digest_next(context, kept["through_day"])
-                return True
-            if cells := await self._some(connection, DIRTY, ws, CELLS_MAX):
-                await digest_cells(context, cells)
-                return True
-            if added := await added_cells(context, CELLS_MAX):
-                await add_to_days(context, *added)
-                await fold(context, *added)
-                return True
-            if await count_new_again(context):
-                return True
-            if unions and (stale := await self._some(connection, STALE, ws, MONTHS_MAX)):
-                await connection.execute(FRESH, ws, *map(list, zip(*stale, strict=True)))
-                await make_months(context, stale)
-                return True
-            return unions and (
-                await make_stale_days(context)
-                or await make_next_days(context)
-                or await make_months_of_days(context)
-                or await make_sums(context)
-                or await write_renamed(context)
-            )
+            if await self._cells(context, kept["through_day"]):
+                return Part.CELLS
+            if Part.DAYS in parts and await self._days(context):
+                return Part.DAYS
+            if Part.UNIONS in parts and await self._unions(context):
+                return Part.UNIONS
+            return None
 
-    async def _some(self, connection: Connection, statement: Any, ws: int, limit: int) -> list[tuple[int, int]]:
-        return [tuple(row) for row in await connection.fetch(statement, ws, limit)]
+    async def _cells(self, context: Context, through_day: int) -> bool:
+        if through_day < EVERY_DAY:
+            await self._digest_next(context, through_day)
+            return True
+        if cells := await self._some(context, DIRTY, CELLS_MAX):
+            await digest_cells(context, cells)
+            return True
+        if added := await added_cells(context, CELLS_MAX):
+            await add_to_days(context, *added)
+            await fold(context, *added)
+            return True
+        return await count_new_again(context)
+
+    async def _days(self, context: Context) -> bool:
+        return await make_stale_days(context) or await make_next_days(context) or await make_months_of_days(context)
+
+    async def _unions(self, context: Context) -> bool:
+        if stale := await self._some(context, STALE, MONTHS_MAX):
+            await context.connection.execute(FRESH, context.ws, *map(list, zip(*stale, strict=True)))
+            await make_months(context, stale)
+            return True
+        return await make_sums(context) or await write_renamed(context)
+
+    async def _some(self, context: Context, statement: Any, limit: int) -> list[tuple[int, int]]:
+        return [tuple(row) for row in await context.connection.fetch(statement, context.ws, limit)]
 
     async def _digest_next(self, context: Context, through_day: int) -> None:
         """Make the cells of the next days of a workspace that has cells for the days before `through_day`."""

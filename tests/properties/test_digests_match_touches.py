@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shared.events.codec import Record, accept, encode_record
 from shared.events.instants import BEGINNING_US, DAY_US, END_US, HOUR_US, to_micros, to_rfc3339
 from shared.projection.batch import decode
-from shared.projection.digesting import Digester
+from shared.projection.digesting import Digester, Part
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
 from shared.reading.asset_list import seen_assets
@@ -87,7 +87,7 @@ async def play_and_compare(
             await projector.project(connection, batch)
             ws = await workspace_number(connection, workspace.name)
             for _ in range(rng.choice([0, 0, 1, 3, 60])):
-                await digester.step(connection, ws, unions=rng.random() < 0.7)
+                await digester.step(connection, ws, [part for part in Part if rng.random() < 0.7])
             if found := await compare(running, raw, workspace, rng, instants_us):
                 return found
         for _ in range(0 if ws is None else STEPS_MAX):

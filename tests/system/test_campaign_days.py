@@ -208,7 +208,7 @@ def test_nothing_is_added_to_rows_that_others_have_superseded(workspace: Workspa
     runner.run(check())
 
 
-def test_new_contacts_are_counted_again_without_waiting_for_unions(
+def test_new_contacts_are_counted_again_in_every_round(
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
@@ -223,7 +223,7 @@ def test_new_contacts_are_counted_again_without_waiting_for_unions(
             assert await raw.fetchval(marked, ws) == 1
             digester = Digester(workspace.partition, running.log.partitions)
             for _ in range(100):
-                if not await digester.step(connection, ws, unions=False):
+                if not await digester.step(connection, ws, []):
                     break
             assert await raw.fetchval(marked, ws) == 0
         assert await by_day(workspace, "new_contacts_first_touch") == [0, 0]
