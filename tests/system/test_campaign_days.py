@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from shared.projection.digesting import Digester
+from shared.projection.digesting import Digester, Part
 from shared.projection.projector import workspace_number
 from shared.projection.sql import Connection
 from tests.conftest import Workspace
@@ -208,9 +208,7 @@ def test_nothing_is_added_to_rows_that_others_have_superseded(workspace: Workspa
     runner.run(check())
 
 
-def test_new_contacts_are_counted_again_in_every_round(
-    workspace: Workspace, runner: asyncio.Runner
-) -> None:
+def test_new_contacts_are_counted_again_in_every_round(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         await days_after(workspace, *CATALOG, visit("2024-03-01T10:00:00Z", "/p"), identified("2024-03-02T12:00:00Z"))
         await workspace.send(visit("2024-02-01T10:00:00Z", "/other"))
@@ -319,5 +317,34 @@ def test_months_follow_what_comes_late_or_is_taken_back(workspace: Workspace, ru
         assert await in_all(workspace, *identified_after(3, "2024-02-29T23:59:59Z")) == (3, 2, 2)
         left = {"type": "event_retracted", "event_id": "joined", "occurred_at": "2024-03-05T00:00:00Z"}
         assert await in_all(workspace, left) == (0, 0, 0)
+
+    runner.run(check())
+
+
+def test_stale_days_are_made_again_while_months_of_key_sets_wait(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        await days_after(
+            workspace, *CATALOG, visit("2024-03-01T10:00:00Z", "/p", id="wrong"), visit("2024-03-02T10:00:00Z", "/p")
+        )
+        await workspace.send({"type": "event_retracted", "event_id": "wrong", "occurred_at": "2024-03-05T00:00:00Z"})
+        await workspace.project()
+        running = workspace.running
+        async with running.pool.acquire() as raw:
+            connection = Connection(raw, running.generation.name)
+            ws = await workspace_number(connection, workspace.name)
+            digester = Digester(workspace.partition, running.log.partitions)
+            found = []
+            for _ in range(100):
+                if (part := await digester.step(connection, ws, [Part.DAYS])) is None:
+                    break
+                found.append(part)
+            stale = [
+                await raw.fetchval(f"SELECT count(*) FROM {connection.generation}.{table} WHERE ws = $1", ws)
+                for table in ("dirty_cell", "stale_campaign_day", "stale_campaign_month", "stale_month")
+            ]
+            assert await digester.step(connection, ws) is Part.UNIONS
+        assert found[0] is Part.CELLS and found[-1] is Part.DAYS
+        assert stale[:3] == [0, 0, 0] and stale[3] > 0
+        assert await by_day(workspace, "sessions") == [0, 1]
 
     runner.run(check())
