@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
@@ -33,7 +33,7 @@ from shared.rules.keys import Identifier, asset_key, campaign_key
 from tests.conftest import Workspace, new_workspace
 from tests.properties.oracle import order
 from tests.properties.worlds import ASSETS as WORLD_ASSETS
-from tests.properties.worlds import BASE, CAMPAIGNS, SOCIAL_POSTS_MAX, world
+from tests.properties.worlds import BASE, CAMPAIGNS, SOCIAL_POSTS_MAX, random_worlds, world
 from touchline.compose import Running
 
 MINUTE_US = HOUR_US // 60
@@ -159,10 +159,7 @@ async def compare_contacts_of_assets(snapshot: Snapshot, asset: int, span: TimeR
 
 
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
-@settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)  # fmt: skip
+@random_worlds(EXAMPLES)
 def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
     events = world(rng, size)
     if rng.random() < 0.5:

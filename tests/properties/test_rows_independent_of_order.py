@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.replay import bulk
@@ -21,7 +21,7 @@ from shared.projection.tables import projection
 from tests.conftest import Workspace
 from tests.properties.oracle import order
 from tests.properties.test_store_agrees_with_oracle import play
-from tests.properties.worlds import SOCIAL_POSTS_MAX, world
+from tests.properties.worlds import SOCIAL_POSTS_MAX, random_worlds, world
 from touchline.compose import Running
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 2
@@ -67,27 +67,28 @@ def rivals(rng: random.Random, events: list[dict[str, Any]]) -> list[dict[str, A
     return out
 
 
+async def rows_that_differ(running: Running, workspace: Workspace) -> list[str]:
+    """What the workspace's rows, made as its history came, have that rows made at once have not, and the other way round; an item for each table."""
+    live, whole = await rows(running, running.generation.name, workspace.name), await at_once(running, workspace)
+    assert live["event_index"], "nothing was projected"
+    return [
+        f"{name}: live has {sorted(live[name] - whole[name])}, at once has {sorted(whole[name] - live[name])}"
+        for name in live
+        if live[name] != whole[name]
+    ]
+
+
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
-@settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)  # fmt: skip
+@random_worlds(EXAMPLES)
 def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
     events = world(rng, size)
     events += rivals(rng, events)
     seed = rng.randrange(2**32)
 
-    async def run() -> dict[str, tuple[set[str], set[str]]]:
-        workspace = await play(running, events, random.Random(seed))
-        live, whole = await rows(running, running.generation.name, workspace.name), await at_once(running, workspace)
-        assert live["event_index"], "nothing was projected"
-        return {
-            name: (live[name] - whole[name], whole[name] - live[name]) for name in live if live[name] != whole[name]
-        }
+    async def run() -> list[str]:
+        return await rows_that_differ(running, await play(running, events, random.Random(seed)))
 
-    found = runner.run(run())
-    items = [f"{name}: live has {sorted(live)}, at once has {sorted(whole)}" for name, (live, whole) in found.items()]
-    assert not found, "\n".join([*items, *map(repr, sorted(events, key=order))])
+    assert not (found := runner.run(run())), "\n".join([*found, *map(repr, sorted(events, key=order))])
 
 
 @pytest.mark.timeout(7200)

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
@@ -21,9 +21,9 @@ from shared.projection.reprojector import Reprojector
 from shared.projection.tables import NOT_ROWS, projection
 from tests.conftest import Workspace, new_workspace
 from tests.properties.oracle import order
-from tests.properties.test_rows_independent_of_order import at_once, rivals, rows
+from tests.properties.test_rows_independent_of_order import rivals, rows_that_differ
 from tests.properties.test_store_agrees_with_oracle import Killed, Mortal, _json
-from tests.properties.worlds import SOCIAL_POSTS_MAX, world
+from tests.properties.worlds import SOCIAL_POSTS_MAX, random_worlds, world
 from touchline.compose import Running
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 2
@@ -146,29 +146,21 @@ SEEN: list[int] = []
 
 
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
-@settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)  # fmt: skip
+@random_worlds(EXAMPLES)
 def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
     events = world(rng, size)
     events += rivals(rng, events) + told_anew(events, rng)
     seed = rng.randrange(2**32)
 
-    async def run() -> dict[str, tuple[set[str], set[str]]]:
+    async def run() -> list[str]:
         workspace = await play(running, events, random.Random(seed))
-        live, whole = await rows(running, running.generation.name, workspace.name), await at_once(running, workspace)
-        assert live["event_index"], "nothing was projected"
+        found = await rows_that_differ(running, workspace)
         assert not await left_behind(running)
         times = f"SELECT times FROM {running.generation.name}.workspace_rows WHERE workspace_id = $1"
         SEEN.append(await running.pool.fetchval(times, workspace.name))
-        return {
-            name: (live[name] - whole[name], whole[name] - live[name]) for name in live if live[name] != whole[name]
-        }
+        return found
 
-    found = runner.run(run())
-    items = [f"{name}: live has {sorted(live)}, at once has {sorted(whole)}" for name, (live, whole) in found.items()]
-    assert not found, "\n".join([*items, *map(repr, sorted(events, key=order))])
+    assert not (found := runner.run(run())), "\n".join([*found, *map(repr, sorted(events, key=order))])
 
 
 @pytest.mark.timeout(7200)

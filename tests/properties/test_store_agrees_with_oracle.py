@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
@@ -23,7 +23,7 @@ from shared.reading.snapshot import Snapshot
 from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences
 from tests.properties.oracle import Oracle, order
-from tests.properties.worlds import SOCIAL_POSTS_MAX, world
+from tests.properties.worlds import SOCIAL_POSTS_MAX, random_worlds, world
 from touchline.compose import Running
 
 FEW_MAX, CELLS_DAYS = overview.FEW_MAX, overview.cells_days
@@ -124,10 +124,7 @@ def _json(event: dict[str, Any]) -> bytes:
 
 
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
-@settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)  # fmt: skip
+@random_worlds(EXAMPLES)
 def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
     events = world(rng, size)
     overview.FEW_MAX = rng.choice([0, FEW_MAX])  # the statements for many campaigns are as right for the few of a world

@@ -9,6 +9,8 @@ import random
 from typing import Any
 from urllib.parse import quote_plus
 
+from hypothesis import HealthCheck, Phase, settings
+
 VISITORS = ["v1", "v2", "v3"]
 CONTACTS = [
     {"id": "7"}, {"id": "8"}, {"id": "9"}, {"email": "kari@example.no"}, {"email": " OLA@ours.example"},
@@ -185,6 +187,14 @@ class Cast:
             self.dated = 0.7
         elif mood < 0.72:  # contacts come into Salesforce campaigns, leave them and come again
             self.weights, self.salesforce, self.taken_back = [2, 1, 20, 0], 6, rng.choice([0, 1, 2])
+
+
+def random_worlds(examples: int) -> settings:
+    """How a suite of so many worlds runs: without a time limit on each. A failure is shrunk, and printed with what repeats it."""
+    return settings(
+        max_examples=examples, deadline=None, print_blob=True, database=None,
+        suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    )  # fmt: skip
 
 
 def instant(rng: random.Random, cast: Cast) -> str:
