@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from services.api import parameters as takes
 from services.api.requests import Api, ReadRequest, answer, read_request
 from shared.events.currencies import CURRENCIES
-from shared.reading.conversion_paths import PATH_DEAL_ORDER, deals_of_path, paths_report, types_of_path
+from shared.reading.conversion_paths import PATH_DEAL_ORDER, PATH_ORDER, deals_of_path, paths_report, types_of_path
 from shared.reading.cursors import encode_cursor
 from shared.reading.drilldown_groups import CONTACT_ORDER, DEAL_ORDER, GroupPage, contacts_of_group, deals_of_group
 from shared.reading.reports import ALL_CURRENCIES, Of, Question, attribution_report, has_deal_in
@@ -46,16 +46,14 @@ def routes(api: Api) -> APIRouter:
     async def get_paths(request: Request) -> Response:
         """The paths of the deals won in the range, the commonest first: the kinds of touches in order, without repetitions."""
         async with read_request(api, request, heavy=True) as read:
-            paths = await paths_report(read.snapshot, read.range)
-            page = read.page([path.as_json() for path in paths], [path.key for path in paths])
-            return answer(read, {**page, **read.range.as_json()})
+            found = await paths_report(read.snapshot, read.range, read.after_key(PATH_ORDER), read.limit + 1)
+            return answer(read, {**read.page_of(*found), **read.range.as_json()})
 
     @router.get("/paths/deals", openapi_extra=takes.read(takes.PATH, *takes.RANGE, *takes.PAGE))
     async def get_path_deals(request: Request) -> Response:
         """The deals won in the range by a path, the latest close first; without `path`, all that have a journey.
 
-        Each has the number of its `touches`, and how many days were between the first of them and the close. A page may have fewer items than
-        `limit`, also none, although more follow.
+        Each has the number of its `touches`, and how many days were between the first of them and the close.
         """
         async with read_request(api, request, heavy=True) as read:
             text = read.query.get("path")
@@ -64,9 +62,8 @@ def routes(api: Api) -> APIRouter:
             except ValueError as error:
                 raise Problem(422, "bad_parameter", f"`path`: {error}", field="path") from error
             after = read.after_key(PATH_DEAL_ORDER)
-            items, last = await deals_of_path(read.snapshot, read.range, path, after, read.limit)
-            page = {"items": items, "next_cursor": None if last is None else encode_cursor(last)}
-            return answer(read, {**page, **read.range.as_json()})
+            found = await deals_of_path(read.snapshot, read.range, path, after, read.limit + 1)
+            return answer(read, {**read.page_of(*found), **read.range.as_json()})
 
     _add_behind(router, api)
     return router

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import pairwise
@@ -12,7 +12,7 @@ from shared.events.instants import DAY_US
 from shared.projection.sql import sql
 from shared.reading.deal_list import DEAL_ORDERS
 from shared.reading.deals import as_answered
-from shared.reading.keyset import key_arguments, looked_through, paged
+from shared.reading.keyset import Ordering, key_arguments, paged
 from shared.reading.overview import money_by_currency
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
@@ -22,33 +22,29 @@ TENTH = Decimal("0.1")
 STEPS = {type_.wire: type_ for type_ in sorted(REVENUE_TOUCHES)}
 """The kinds of touches that a path can have, as they are sent."""
 
-JOURNEYS = sql("""
-SELECT path, currency, count(*) AS deals, sum(touches)::bigint AS touches, array_agg(closed_us - first_us) AS days_us,
-    sum(amount_minor)::bigint AS amount_minor
-FROM (SELECT array_agg(type ORDER BY step) FILTER (WHERE type IS DISTINCT FROM before) AS path, count(*) AS touches,
-    min(occurred_at_us) AS first_us, closed_us, amount_minor, currency
-FROM (
-    SELECT cr.deal, cr.step, cr.type, cr.occurred_at_us, d.closed_us, d.amount_minor, d.currency,
-        lag(cr.type) OVER (PARTITION BY cr.deal ORDER BY cr.step) AS before
-    FROM {g}.deal d JOIN {g}.credit cr ON cr.ws = $1 AND cr.deal = d.deal
-    WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3) touch
-GROUP BY deal, closed_us, amount_minor, currency) deal
-GROUP BY path, currency
-""")  # the deals won in a span that have a journey, by path and currency; a path leaves out a touch of the same type as the one before
+_WON = "d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3"
+PATH_ORDER = Ordering((("-count(*)", "bigint"), ("d.path", "text")))
+"""The commonest first, then by its words."""
+PATHS = paged(
+    f"""
+SELECT d.path, sum(d.touches)::bigint AS touches, {{keys}} FROM {{g}}.deal d WHERE {_WON} AND d.path IS NOT NULL GROUP BY d.path HAVING {{after}}""",
+    {"": PATH_ORDER},
+    4,
+)[""]  # the paths of the deals won in a span
+DEALS_OF_PATHS = sql(f"""
+SELECT d.path, d.currency, count(*) AS deals, array_agg(d.closed_us - d.first_us) AS days_us, sum(d.amount_minor)::bigint AS amount_minor
+FROM {{g}}.deal d WHERE {_WON} AND d.path = ANY($4::text[]) GROUP BY d.path, d.currency
+""")
 
 PATH_DEAL_ORDER = DEAL_ORDERS["-closed_at"]
 DEALS = paged(
     """
-SELECT d.deal, d.deal_id, d.name, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, j.path, j.touches, j.first_us, {keys}
-FROM {g}.deal d CROSS JOIN LATERAL (
-    SELECT array_agg(type ORDER BY step) FILTER (WHERE type IS DISTINCT FROM before) AS path, count(*) AS touches,
-        min(occurred_at_us) AS first_us
-    FROM (SELECT cr.step, cr.type, cr.occurred_at_us, lag(cr.type) OVER (ORDER BY cr.step) AS before
-        FROM {g}.credit cr WHERE cr.ws = $1 AND cr.deal = d.deal) touch) j
-WHERE d.ws = $1 AND d.state = 'won' AND coalesce(d.closed_us, d.created_us) >= $2 AND coalesce(d.closed_us, d.created_us) < $3 AND {after}""",
+SELECT d.deal_id, d.name, d.state, d.amount_minor, d.currency, d.created_us, d.closed_us, d.touches, d.first_us, {keys} FROM {g}.deal d
+WHERE d.ws = $1 AND d.state = 'won' AND coalesce(d.closed_us, d.created_us) >= $2 AND coalesce(d.closed_us, d.created_us) < $3
+    AND d.path IS NOT NULL AND ($4::text IS NULL OR d.path = $4) AND {after}""",
     {"": PATH_DEAL_ORDER},
-    4,
-)[""]  # a row a deal won in a span, with the path of its journey (null: it has none)
+    5,
+)[""]  # the deals won in a span by a path (null: by any)
 
 
 @dataclass
@@ -60,11 +56,6 @@ class ConversionPath:
     revenue_minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     touches: int = 0
     days_us: list[int] = field(default_factory=list)
-
-    @property
-    def key(self) -> list[Any]:
-        """Its place in the list: the commonest first, then by its words."""
-        return [-self.deals, " ".join(self.path)]
 
     def as_json(self) -> dict[str, Any]:
         """The item as it stands in answers."""
@@ -79,18 +70,21 @@ def _tenths(number: Decimal) -> str:
     return str(number.quantize(TENTH, ROUND_HALF_EVEN))
 
 
-async def paths_report(snapshot: Snapshot, span: TimeRange) -> list[ConversionPath]:
-    """The paths of the deals won in a range that have a journey, the commonest first (rule **paths**)."""
-    out: dict[tuple[str, ...], ConversionPath] = {}
-    for row in await snapshot.fetch(JOURNEYS, span.from_us, span.to_us):
-        path = tuple(TouchType(type_).wire for type_ in row["path"])
-        one = out.setdefault(path, ConversionPath(path))
+async def paths_report(
+    snapshot: Snapshot, span: TimeRange, after: Sequence[Any] | None, limit: int
+) -> tuple[list[dict[str, Any]], list[list[Any]]]:
+    """At most `limit` of the paths of the deals won in a range that have a journey, in `PATH_ORDER`, after a key, as answers have them; and the key
+    of each (rule **paths**).
+    """
+    rows = await snapshot.fetch(PATHS, span.from_us, span.to_us, *key_arguments(PATH_ORDER, after), limit)
+    found = {row["path"]: ConversionPath(tuple(row["path"].split()), touches=row["touches"]) for row in rows}
+    for row in await snapshot.fetch(DEALS_OF_PATHS, span.from_us, span.to_us, list(found)) if found else ():
+        one = found[row["path"]]
         one.deals += row["deals"]
-        one.touches += row["touches"]
         one.days_us += row["days_us"]
         if row["amount_minor"] is not None:
             one.revenue_minor[row["currency"]] += row["amount_minor"]
-    return sorted(out.values(), key=lambda one: one.key)
+    return [one.as_json() for one in found.values()], [PATH_ORDER.key_of(row) for row in rows]
 
 
 def types_of_path(path: str) -> list[TouchType]:
@@ -103,21 +97,15 @@ def types_of_path(path: str) -> list[TouchType]:
 
 async def deals_of_path(
     snapshot: Snapshot, span: TimeRange, path: Sequence[TouchType] | None, after: Sequence[Any] | None, limit: int
-) -> tuple[list[dict[str, Any]], list[Any] | None]:
+) -> tuple[list[dict[str, Any]], list[list[Any]]]:
     """At most `limit` of the deals won in a range by a path (None: by any), in `PATH_DEAL_ORDER`, after a key, as answers have them; and the
-    key of the last one that was looked at (None: there are no more). There may be fewer, also none, although more follow.
+    key of each.
     """
-
-    def read(key: Sequence[Any] | None, limit: int) -> Awaitable[list[Any]]:
-        return snapshot.fetch(DEALS, span.from_us, span.to_us, *key_arguments(PATH_DEAL_ORDER, key), limit)
-
-    async def behind(rows: Sequence[Any]) -> Mapping[int, Any]:
-        return {
-            row["deal"]: {
-                "touches": row["touches"],
-                "days_to_close": _tenths(Decimal(row["closed_us"] - row["first_us"]) / DAY_US),
-            } for row in rows if row["path"] is not None and (path is None or row["path"] == list(path))
-        }  # fmt: skip
-
-    found, last = await looked_through(read, behind, "deal", PATH_DEAL_ORDER, after, limit)
-    return [{**as_answered(row), **fields} for row, fields in found], last
+    words = None if path is None else " ".join(type_.wire for type_ in path)
+    rows = await snapshot.fetch(DEALS, span.from_us, span.to_us, words, *key_arguments(PATH_DEAL_ORDER, after), limit)
+    items = [
+        {**as_answered(row), "touches": row["touches"],
+         "days_to_close": _tenths(Decimal(row["closed_us"] - row["first_us"]) / DAY_US)}
+        for row in rows
+    ]  # fmt: skip
+    return items, [PATH_DEAL_ORDER.key_of(row) for row in rows]

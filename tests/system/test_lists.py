@@ -305,7 +305,7 @@ PLANS = [
     (GROUP_DEAL_PAGES[Of.REVENUE], (-(2**63), 2**63 - 1, None, 1, "x", 51), "deal_dated"),
     (GROUP_DEAL_PAGES[Of.DEALS], (-(2**63), 2**63 - 1, None, 1, "x", 51), "deal_created"),
     (GROUP_CONTACT_PAGES[Of.CONTACTS], (-(2**63), 2**63 - 1, None, 1, 1, 51), "contact_created"),
-    (PATH_DEAL_PAGES, (-(2**63), 2**63 - 1, 1, "x", 51), "deal_dated"),
+    (PATH_DEAL_PAGES, (-(2**63), 2**63 - 1, None, 1, "x", 51), "deal_dated"),
     (NEWEST, (0, 2**63 - 1, 51), "event_index_offset"),
 ]  # fmt: skip
 

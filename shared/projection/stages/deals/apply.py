@@ -38,9 +38,10 @@ from shared.projection.stages.deals.gather import (
 from shared.rules.credit import Lead, Step, lookback_from_us, roles, roles_at
 from shared.rules.deal import COUNTING_STATES, Deal, State, dated_us, eligible, fold
 from shared.rules.exact import shares
-from shared.rules.influence import REVENUE_TOUCHES
+from shared.rules.influence import REVENUE_TOUCHES, TouchType
 from shared.rules.models import MODELS, Role, weights
 from shared.rules.order import Order
+from shared.rules.path import path_of
 
 DEALS_AT_A_TIME = 500  # whose journeys are in memory together: changed settings concern every deal of a workspace
 
@@ -50,7 +51,8 @@ DROP_DEALS = [
 ]
 STORED = sql("SELECT deal, state, closed_us, content FROM {g}.deal WHERE ws = $1 AND deal = ANY($2::bigint[])")
 DEAL_COLUMNS = (
-    "ws", "deal", "deal_id", "state", "name", "amount_minor", "currency", "created_us", "closed_us", "closed_event", "content",
+    "ws", "deal", "deal_id", "state", "name", "amount_minor", "currency", "created_us", "closed_us", "closed_event", "touches",
+    "first_us", "path", "content",
 )  # fmt: skip
 DEAL_CONTACT_COLUMNS = ("ws", "deal", "contact", "associated_event")
 DEAL_NAMED_COLUMNS = ("ws", "identifier", "deal")
@@ -85,13 +87,14 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
 
 @dataclass
 class _Rows:
-    """The rows of a deal, by table, as they are written."""
+    """The rows of a deal, by table, as they are written. That of the deal ends with `journey`, which the credits have in full."""
 
     deal: _Row | None = None
     contacts: list[_Row] = field(default_factory=list)
     names: list[_Row] = field(default_factory=list)
     credits_: list[_Row] = field(default_factory=list)
     touches: list[_Row] = field(default_factory=list)
+    journey: _Row = (0, None, None)
 
     def before(self, former: Mapping[int, int]) -> "_Rows":
         """The rows with the keys in them that contacts had before, given by the key of now."""
@@ -136,7 +139,7 @@ async def _derive(context: Context, keys: Sequence[int], former: Mapping[int, in
             continue
         changed.append(key)
         if rows.deal is not None:
-            written.append(replace(rows, deal=(*rows.deal, content)))
+            written.append(replace(rows, deal=(*rows.deal, *rows.journey, content)))
         if former and was is not None and content is not None and rows.before(former).content() == was["content"]:
             continue
         if was is not None and was["state"] == State.WON:
@@ -201,6 +204,12 @@ async def _add_touches(
     for key, (deal, present) in counting.items():
         rows = out[key]
         journey = _journey(context, deal, found[key]) if deal.state is State.WON else []
+        if journey:
+            rows.journey = (
+                len(journey),
+                journey[0].occurred_at_us,
+                " ".join(path_of(TouchType(touch.type) for touch in journey)),
+            )
         roles_of, paid = _shares(context, deal, present, contacts, journey)
         earned: list[dict[str, int] | None] = [None] * len(journey)
         if paid:
